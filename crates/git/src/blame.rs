@@ -1,0 +1,175 @@
+//! Who wrote each line of a file. Always a git process: it can be killed.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::{RelPath, Rev},
+    repo::Repo,
+};
+use gix::{ObjectId, bstr::ByteSlice};
+use std::{collections::HashMap, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt};
+
+/// The longest line kept; of a longer one the start and the size.
+const MAX_LINE: usize = 64 << 10;
+
+/// Which lines are wanted.
+#[derive(Clone, Debug)]
+pub struct BlameQuery {
+    /// The file.
+    pub path: RelPath,
+    /// The revision; the working tree's `HEAD` when absent.
+    pub rev: Option<Rev>,
+    /// The first line, from 1.
+    pub start_line: Option<u64>,
+    /// The last line.
+    pub end_line: Option<u64>,
+}
+
+/// A commit that wrote lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The full id; all zeros for lines that are not committed yet.
+    pub id: String,
+    /// The author's name.
+    pub author: Vec<u8>,
+    /// The day it was written, in UTC seconds.
+    pub time: i64,
+    /// The subject.
+    pub summary: Vec<u8>,
+}
+
+/// One line.
+#[derive(Debug)]
+pub struct BlamedLine<'a> {
+    /// The line's number, from 1.
+    pub number: u64,
+    /// Who wrote it.
+    pub origin: &'a Origin,
+    /// Its text, without the line break; capped.
+    pub text: &'a [u8],
+    /// The length of the whole line in bytes.
+    pub len: usize,
+}
+
+impl Repo {
+    /// Hands the lines of `query` to `each` until it breaks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchPath`], [`Error::UnknownRevision`]; [`Error::BadName`] for lines the file does not have.
+    pub fn blame(&self, query: &BlameQuery, cancel: &Cancel, each: &mut dyn FnMut(BlamedLine<'_>) -> ControlFlow<()>) -> Result<()> {
+        let rev = query.rev.clone().unwrap_or_else(Rev::head);
+        let commit = self.resolve_commit(&rev, cancel)?;
+        let in_worktree =
+            query.rev.is_none() && self.location.worktree.as_ref().is_some_and(|top| top.join(query.path.as_path()).is_file());
+        let committed = self.resolve_path(&Rev::new(commit.to_string())?, &query.path, cancel);
+        if !in_worktree {
+            committed?;
+        }
+        let args = ["blame", "--porcelain", "--root", "--no-textconv"];
+        let mut process = self.read_worktree(&args, cancel)?;
+        let range = match (query.start_line, query.end_line) {
+            (None, None) => None,
+            (start, end) => Some(format!("-L{},{}", start.unwrap_or(1), end.map(|end| end.to_string()).unwrap_or_default())),
+        };
+        if let Some(range) = range {
+            process = process.arg(range);
+        }
+        if query.rev.is_some() || self.location.worktree.is_none() {
+            process = process.arg(commit.to_string());
+        }
+        let process = process.arg("--").arg(OsStr::from_bytes(query.path.as_bytes()));
+        let mut parser = Porcelain::default();
+        let ended = process.stream(cancel, |chunk| parser.push(chunk, each))?;
+        if ended.code == Some(128) && !ended.full && parser.lines == 0 && query.start_line.is_some() {
+            let what = format!("{}-{}", query.start_line.unwrap_or(1), query.end_line.map(|end| end.to_string()).unwrap_or_default());
+            return Err(Error::bad_name(what, "a range of lines", "the file has no such lines"));
+        }
+        ended.require("blame")
+    }
+}
+
+/// Reads `git blame --porcelain`.
+#[derive(Default)]
+struct Porcelain {
+    line: Vec<u8>,
+    len: usize,
+    origins: HashMap<String, Origin>,
+    current: String,
+    number: u64,
+    lines: u64,
+}
+
+impl Porcelain {
+    fn push(&mut self, chunk: &[u8], each: &mut dyn FnMut(BlamedLine<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
+        let mut rest = chunk;
+        while let Some(end) = rest.find_byte(b'\n') {
+            self.keep(&rest[..end]);
+            rest = &rest[end + 1..];
+            let (line, len) = (std::mem::take(&mut self.line), std::mem::take(&mut self.len));
+            self.complete(&line, len, each)?;
+        }
+        self.keep(rest);
+        ControlFlow::Continue(())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = MAX_LINE.saturating_sub(self.line.len());
+        self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.len += bytes.len();
+    }
+
+    fn complete(&mut self, line: &[u8], len: usize, each: &mut dyn FnMut(BlamedLine<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
+        if let Some(text) = line.strip_prefix(b"\t") {
+            self.lines += 1;
+            let unknown = Origin::default();
+            let origin = self.origins.get(&self.current).unwrap_or(&unknown);
+            return each(BlamedLine { number: self.number, origin, text, len: len - 1 });
+        }
+        let (key, value) = line.split_once_str(b" ").unwrap_or((line, b""));
+        if ObjectId::from_hex(key).is_ok() {
+            self.current = key.to_str_lossy().into_owned();
+            self.number = value.to_str().ok().and_then(|text| text.split(' ').nth(1)?.parse().ok()).unwrap_or_default();
+            let id = self.current.clone();
+            self.origins.entry(id.clone()).or_insert_with(|| Origin { id, ..Origin::default() });
+        } else if let Some(origin) = self.origins.get_mut(&self.current) {
+            match key {
+                b"author" => origin.author = value.to_vec(),
+                b"author-time" => origin.time = value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or_default(),
+                b"summary" => origin.summary = value.to_vec(),
+                _ => {}
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lines_keep_their_commit_and_number() {
+        let id = "b".repeat(40);
+        let text = format!("{id} 1 1 2\nauthor A B\nauthor-time 5\nsummary s\nfilename f\n\tone\n{id} 2 2\n\t\ttwo\n");
+        for size in 1..text.len() {
+            let mut parser = Porcelain::default();
+            let mut seen = Vec::new();
+            for chunk in text.as_bytes().chunks(size) {
+                let _ = parser.push(chunk, &mut |line| {
+                    seen.push((line.number, line.origin.author.clone(), line.text.to_vec()));
+                    ControlFlow::Continue(())
+                });
+            }
+            assert_eq!(seen, [(1, b"A B".to_vec(), b"one".to_vec()), (2, b"A B".to_vec(), b"\ttwo".to_vec())]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Porcelain::default().push(&text, &mut |_| ControlFlow::Continue(()));
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Differences between commits, the index and the working tree.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::RelPath,
+    patch::{Collector, Keep, Parser, Patch},
+    rename::{Lone, Renames, pair},
+    repo::{Repo, Route},
+    unified::{Side, Style, render},
+};
+use gix::{ObjectId, bstr::ByteSlice, objs::tree::EntryMode};
+use std::{collections::HashSet, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt, path::Path};
+
+/// The largest blob that is compared in this process. A larger one goes to a process that can be killed.
+pub(crate) const MAX_BLOB: u64 = 8 << 20;
+
+/// The two sides of a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sides {
+    /// The index against the working tree.
+    Unstaged,
+    /// `HEAD` against the index.
+    Staged,
+    /// A commit against the working tree.
+    Worktree(ObjectId),
+    /// A commit or tree, or nothing, against another.
+    Trees(Option<ObjectId>, ObjectId),
+}
+
+/// What to compare and how to show it.
+#[derive(Clone, Debug)]
+pub struct DiffQuery {
+    /// The two sides.
+    pub sides: Sides,
+    /// Only these paths; all when empty.
+    pub paths: Vec<RelPath>,
+    /// Not these paths.
+    pub exclude: Vec<RelPath>,
+    /// Lines of context around each change; as configured when absent.
+    pub context: Option<u32>,
+    /// How much of the patch to keep.
+    pub keep: Keep,
+}
+
+impl Repo {
+    /// The patch between two sides, as `git diff` prints it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bare`] where a side is the working tree or the index.
+    pub fn diff(&self, query: &DiffQuery, cancel: &Cancel) -> Result<(Patch, Route)> {
+        cancel.check()?;
+        if let Sides::Trees(old, new) = query.sides
+            && query.keep.skip == 0
+            && let Some(engine) = self.engine()
+            && let Some(patch) = self.tree_patch(&engine, old, new, query, cancel)?
+        {
+            return Ok((patch, Route::Engine));
+        }
+        if !matches!(query.sides, Sides::Trees(..)) {
+            self.worktree()?;
+        }
+        let args = ["diff", "--no-ext-diff", "--no-textconv", "--no-color"];
+        let mut process = self.read_worktree(&args, cancel)?;
+        if let Some(context) = query.context {
+            process = process.arg(format!("--unified={context}"));
+        }
+        process = match query.sides {
+            Sides::Unstaged => process,
+            Sides::Staged => process.arg("--cached"),
+            Sides::Worktree(commit) => process.arg(commit.to_string()),
+            Sides::Trees(old, new) => {
+                let old = old.unwrap_or_else(|| ObjectId::empty_tree(new.kind()));
+                process.arg(old.to_string()).arg(new.to_string())
+            }
+        };
+        process = process.arg("--");
+        if query.exclude.is_empty() {
+            process = process.args(query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+        } else {
+            process = self.excluding(process, query);
+        }
+        let mut parser = Parser::new(query.keep);
+        let ended = process.stream(cancel, |chunk| if parser.push(chunk) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })?;
+        ended.require("diff")?;
+        Ok((parser.finish(), Route::Cli))
+    }
+
+    /// Pathspecs with exclusions need git's magic, so every other special character is switched off in each.
+    fn excluding<'a>(&'a self, process: crate::process::Process<'a>, query: &DiffQuery) -> crate::process::Process<'a> {
+        let with = |magic: &[u8], path: &RelPath| {
+            let spec = if path.as_bytes().is_empty() { magic.to_vec() } else { [magic, path.as_bytes()].concat() };
+            OsStr::from_bytes(&spec).to_owned()
+        };
+        let all = RelPath::default();
+        let shown = if query.paths.is_empty() { std::slice::from_ref(&all) } else { &query.paths };
+        let shown: Vec<_> = shown.iter().map(|path| with(b":(top,literal)", path)).collect();
+        let hidden: Vec<_> = query.exclude.iter().map(|path| with(b":(top,literal,exclude)", path)).collect();
+        process.magic_pathspecs().args(shown).args(hidden)
+    }
+
+    /// The patch between two trees, rendered here; `None` where only git knows how.
+    pub(crate) fn tree_patch(
+        &self,
+        engine: &gix::Repository,
+        old: Option<ObjectId>,
+        new: ObjectId,
+        query: &DiffQuery,
+        cancel: &Cancel,
+    ) -> Result<Option<Patch>> {
+        if !self.settings.plain_diff || !self.settings.default_abbrev || self.location.worktree.is_none() || self.settings.sparse {
+            return Ok(None);
+        }
+        let tree = |id: ObjectId| {
+            let object = engine.find_object(id).map_err(Error::engine)?;
+            object.peel_to_tree().map_err(Error::engine)
+        };
+        let old = old.map(tree).transpose()?;
+        let mut options = gix::diff::Options::default();
+        options.track_path();
+        options.track_rewrites(None);
+        let Ok(changes) = engine.diff_tree_to_tree(old.as_ref(), Some(&tree(new)?), Some(options)) else { return Ok(None) };
+        let wanted = |path: &[u8]| {
+            (query.paths.is_empty() || query.paths.iter().any(|only| only.covers(path)))
+                && !query.exclude.iter().any(|not| not.covers(path))
+        };
+        let mut files: Vec<Change> = changes.into_iter().filter_map(Change::of).filter(|change| wanted(&change.path)).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        if !self.attributes_are_plain(engine, files.iter().map(|change| change.path.as_slice())) {
+            return Ok(None);
+        }
+        let renderer = Renderer { engine, style: Style { context: query.context.unwrap_or(3), quote_ascii: self.settings.quote_ascii } };
+        renderer.render(files, query.keep, cancel)
+    }
+
+    /// True when no attributes file says how one of these paths is compared.
+    fn attributes_are_plain<'p>(&self, engine: &gix::Repository, paths: impl Iterator<Item = &'p [u8]>) -> bool {
+        const WORDS: [&[u8]; 3] = [b"diff", b"binary", b"[attr]"];
+        let plain = |file: &Path| std::fs::read(file).map_or(true, |text| WORDS.iter().all(|word| !text.contains_str(word)));
+        let fixed = self.settings.attribute_files.iter().cloned().chain([self.location.common_dir.join("info/attributes")]);
+        if !fixed.into_iter().all(|file| plain(&file)) {
+            return false;
+        }
+        let Some(worktree) = &self.location.worktree else { return false };
+        let index = engine.index_or_empty().ok();
+        let mut looked = HashSet::new();
+        for path in paths {
+            for (end, _) in
+                std::iter::once((0, ())).chain(path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| (at + 1, ())))
+            {
+                let dir = &path[..end];
+                if !looked.insert(dir.to_vec()) {
+                    continue;
+                }
+                let file = [dir, b".gitattributes"].concat();
+                let on_disk = worktree.join(OsStr::from_bytes(&file));
+                let staged = index.as_ref().is_some_and(|index| index.entry_by_path(file.as_bstr()).is_some());
+                let exists = on_disk.symlink_metadata().is_ok();
+                if (exists && !plain(&on_disk)) || (staged && !exists) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+/// A changed path of two trees.
+struct Change {
+    path: Vec<u8>,
+    old: Option<(u32, ObjectId)>,
+    new: Option<(u32, ObjectId)>,
+}
+
+impl Change {
+    fn of(change: gix::object::tree::diff::ChangeDetached) -> Option<Self> {
+        use gix::object::tree::diff::ChangeDetached as Detached;
+        let mode = |mode: EntryMode| u32::from(mode.value());
+        let change = match change {
+            Detached::Addition { location, entry_mode, id, .. } => {
+                Self { path: location.into(), old: None, new: Some((mode(entry_mode), id)) }
+            }
+            Detached::Deletion { location, entry_mode, id, .. } => {
+                Self { path: location.into(), old: Some((mode(entry_mode), id)), new: None }
+            }
+            Detached::Modification { location, previous_entry_mode, previous_id, entry_mode, id } => {
+                Self { path: location.into(), old: Some((mode(previous_entry_mode), previous_id)), new: Some((mode(entry_mode), id)) }
+            }
+            // Never asked for.
+            Detached::Rewrite { .. } => return None,
+        };
+        let is_tree = |side: Option<(u32, ObjectId)>| side.is_some_and(|(mode, _)| mode == 0o040_000);
+        let tree_on = (is_tree(change.old), is_tree(change.new));
+        match tree_on {
+            (false, false) => Some(change),
+            // A file that became a directory, or the reverse: the directory's files are listed on their own.
+            (true, false) if change.new.is_some() => Some(Self { old: None, ..change }),
+            (false, true) if change.old.is_some() => Some(Self { new: None, ..change }),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the content of changed files and renders them.
+struct Renderer<'a> {
+    engine: &'a gix::Repository,
+    style: Style,
+}
+
+impl Renderer<'_> {
+    fn render(&self, files: Vec<Change>, keep: Keep, cancel: &Cancel) -> Result<Option<Patch>> {
+        let Some(sources) = self.renames(&files)? else { return Ok(None) };
+        let moved: HashSet<usize> = sources.iter().flatten().copied().collect();
+        let head_len = self.engine.head_id().map_or(7, |id| id.shorten_or_id().to_string().len());
+        let null = "0".repeat(head_len);
+        let mut collector = Collector::new(keep);
+        for (at, change) in files.iter().enumerate() {
+            cancel.check()?;
+            if moved.contains(&at) {
+                continue;
+            }
+            let source = sources[at].map(|from| &files[from]);
+            let (Some(old), Some(new)) = (
+                self.side(source.unwrap_or(change).path.clone(), source.map_or(change.old, |source| source.old))?,
+                self.side(change.path.clone(), change.new)?,
+            ) else {
+                return Ok(None);
+            };
+            let (old, new) = (old.as_ref(), new.as_ref());
+            let type_changed = matches!((old, new), (Some(a), Some(b)) if a.mode & 0o170_000 != b.mode & 0o170_000);
+            let parts = if type_changed {
+                [render(old, None, &null, self.style), render(None, new, &null, self.style)]
+            } else {
+                [render(old, new, &null, self.style), None]
+            };
+            if !parts.into_iter().flatten().all(|part| collector.push(part)) {
+                break;
+            }
+        }
+        Ok(Some(collector.finish()))
+    }
+
+    /// For each file, the index of the one it was renamed from. `None` where git has to decide.
+    fn renames(&self, files: &[Change]) -> Result<Option<Vec<Option<usize>>>> {
+        let lone = |wanted: fn(&Change) -> Option<(u32, ObjectId)>| -> Result<Vec<(usize, Lone)>> {
+            let sides = files.iter().enumerate().filter_map(|(at, change)| wanted(change).map(|side| (at, side)));
+            sides.map(|(at, (mode, id))| Ok((at, Lone { id, mode, size: self.size(mode, id)? }))).collect()
+        };
+        let deletes = files.iter().any(|change| change.new.is_none());
+        let adds = files.iter().any(|change| change.old.is_none());
+        let mut sources = vec![None; files.len()];
+        if !(deletes && adds) {
+            return Ok(Some(sources));
+        }
+        let deleted = lone(|change| change.old.filter(|_| change.new.is_none()))?;
+        let added = lone(|change| change.new.filter(|_| change.old.is_none()))?;
+        let only = |list: &[(usize, Lone)]| list.iter().map(|(_, lone)| *lone).collect::<Vec<_>>();
+        match pair(&only(&deleted), &only(&added)) {
+            Renames::Undecided => Ok(None),
+            Renames::Exact(pairs) => {
+                for (from, to) in pairs {
+                    sources[added[to].0] = Some(deleted[from].0);
+                }
+                Ok(Some(sources))
+            }
+        }
+    }
+
+    fn size(&self, mode: u32, id: ObjectId) -> Result<u64> {
+        if mode == 0o160_000 {
+            return Ok(0);
+        }
+        Ok(self.engine.find_header(id).map_err(Error::engine)?.size())
+    }
+
+    /// One side with its content: `None` when it is too large to be compared here.
+    #[expect(clippy::option_option, reason = "absent content and an absent side are two things")]
+    fn side(&self, path: Vec<u8>, side: Option<(u32, ObjectId)>) -> Result<Option<Option<Side>>> {
+        let Some((mode, id)) = side else { return Ok(Some(None)) };
+        if mode == 0o160_000 {
+            // A submodule's commit is not an object of this repository, so it is not abbreviated by looking it up.
+            let len = self.engine.head_id().map_or(7, |id| id.shorten_or_id().to_string().len());
+            let content = format!("Subproject commit {id}\n").into_bytes();
+            return Ok(Some(Some(Side { path, mode, id, abbreviated: id.to_hex_with_len(len).to_string(), content })));
+        }
+        if self.size(mode, id)? > MAX_BLOB {
+            return Ok(None);
+        }
+        use gix::prelude::ObjectIdExt;
+        let content = self.engine.find_object(id).map_err(Error::engine)?.detach().data;
+        let abbreviated = id.attach(self.engine).shorten_or_id().to_string();
+        Ok(Some(Some(Side { path, mode, id, abbreviated, content })))
+    }
+}

@@ -1,0 +1,159 @@
+//! What can go wrong with a repository, decided from exit codes, porcelain and configuration.
+
+use std::{io, path::PathBuf, time::Duration};
+
+/// The result of this crate's fallible functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed operation on a repository.
+///
+/// Text that git wrote is carried along for the reader, and never decides which variant is built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No repository at the path, nor above it within the allowed roots.
+    #[error("not a git repository: {}", path.display())]
+    NotARepository {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// The path, or something it leads to, lies outside the allowed roots.
+    #[error("{what} is outside the allowed roots: {}", path.display())]
+    OutsideRoots {
+        /// What was asked for or found.
+        path: PathBuf,
+        /// Which part of the repository it is.
+        what: &'static str,
+    },
+    /// The repository belongs to another user and is not listed in `safe.directory`.
+    #[error("the repository at {} is owned by another user", path.display())]
+    UnsafeOwner {
+        /// The directory with the foreign owner.
+        path: PathBuf,
+    },
+    /// A bare repository inside another repository's working tree.
+    #[error("{} is a bare repository embedded in a working tree", path.display())]
+    EmbeddedBare {
+        /// The embedded repository.
+        path: PathBuf,
+    },
+    /// A change would run a program that an untrusted repository names.
+    #[error("{} is not trusted, and this change would run its {program}", path.display())]
+    Untrusted {
+        /// The worktree.
+        path: PathBuf,
+        /// What would have run.
+        program: String,
+    },
+    /// The operation needs a working tree and the repository is bare.
+    #[error("this repository is bare: it has no working tree")]
+    Bare,
+    /// A revision, branch name or path that cannot be one.
+    #[error("`{value}` cannot be used as {what}: {why}")]
+    BadName {
+        /// What was given.
+        value: String,
+        /// What was wanted.
+        what: &'static str,
+        /// The rule that it breaks.
+        why: &'static str,
+    },
+    /// A search pattern that is not a regular expression.
+    #[error("the pattern is not a regular expression: {0}")]
+    BadPattern(String),
+    /// A revision that names nothing.
+    #[error("unknown revision `{0}`")]
+    UnknownRevision(String),
+    /// A path that is neither in the revision nor in the working tree.
+    #[error("no `{path}` in {place}")]
+    NoSuchPath {
+        /// The path.
+        path: String,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// An object is missing here; the repository is a partial or a broken clone.
+    #[error("object {0} is missing from this repository")]
+    MissingObject(String),
+    /// Paths that the ignore rules exclude were to be added.
+    #[error("ignored by .gitignore: {}", .0.join(", "))]
+    Ignored(Vec<String>),
+    /// A commit with nothing staged.
+    #[error("nothing is staged to commit")]
+    NothingStaged,
+    /// Unmerged paths stand in the way.
+    #[error("unresolved conflicts in {}", .0.join(", "))]
+    Unmerged(Vec<String>),
+    /// No author or committer identity is configured.
+    #[error("no identity is configured for commits")]
+    NoIdentity,
+    /// The branch to create is there already.
+    #[error("a branch named `{0}` already exists")]
+    BranchExists(String),
+    /// git refused or failed, and said why.
+    #[error("git {command} failed ({exit}): {stderr}")]
+    Failed {
+        /// The sub-command.
+        command: String,
+        /// Exit code or signal, in words.
+        exit: String,
+        /// What git and its hooks wrote, capped.
+        stderr: String,
+    },
+    /// Another process holds the index lock.
+    #[error("another process holds {} (for {}s)", path.display(), age.as_secs())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// How long ago it was made.
+        age: Duration,
+    },
+    /// The caller gave up.
+    #[error("the call was cancelled")]
+    Cancelled,
+    /// The deadline passed.
+    #[error("the call ran past its deadline")]
+    TimedOut,
+    /// No usable git program.
+    #[error("{0}")]
+    GitUnusable(String),
+    /// Something that one call must not read whole.
+    #[error("{what} is {size} bytes, over the limit of {limit}")]
+    TooLarge {
+        /// What it is.
+        what: String,
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The engine could not read the repository.
+    #[error("the repository could not be read: {0}")]
+    Engine(String),
+    /// Input or output failed.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Wraps an error of the in-process engine.
+    pub(crate) fn engine(source: impl std::fmt::Display) -> Self {
+        Self::Engine(source.to_string())
+    }
+
+    /// Wraps an I/O error with what was being done.
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+
+    /// Says that `value` breaks a rule for `what`.
+    pub(crate) fn bad_name(value: impl Into<String>, what: &'static str, why: &'static str) -> Self {
+        Self::BadName { value: value.into(), what, why }
+    }
+}

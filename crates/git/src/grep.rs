@@ -1,0 +1,312 @@
+//! Searching tracked files, in the working tree or in a revision.
+
+use crate::{
+    cancel::Cancel,
+    diff::MAX_BLOB,
+    error::{Error, Result},
+    name::{RelPath, Rev},
+    os::Beneath,
+    quote,
+    repo::{Repo, Route},
+    unified::is_binary,
+};
+use gix::{ObjectId, bstr::ByteSlice};
+use grep_matcher::LineTerminator;
+use grep_regex::{RegexMatcher, RegexMatcherBuilder};
+use grep_searcher::{BinaryDetection, MmapChoice, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch};
+use std::{
+    io::{self, Read},
+    ops::ControlFlow,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Files searched between two hand-outs.
+const BATCH: usize = 512;
+/// Output that ends a batch early, so that memory stays bounded.
+const BATCH_OUTPUT: usize = 16 << 20;
+/// Below this many files threads cost more than they save.
+const WORTH_THREADS: usize = 64;
+/// The memory that a compiled pattern may take.
+const PATTERN_LIMIT: usize = 10 << 20;
+const LIST_LIMIT: usize = 256 << 20;
+
+/// What to search for, and where.
+#[derive(Clone, Debug)]
+pub struct GrepQuery {
+    /// A regular expression in the syntax of Rust's `regex` crate, matched line by line.
+    pub pattern: String,
+    /// The revision; the working tree when absent.
+    pub rev: Option<Rev>,
+    /// Only these paths.
+    pub paths: Vec<RelPath>,
+    /// Case does not matter.
+    pub ignore_case: bool,
+    /// Lines around each match.
+    pub context: usize,
+}
+
+/// What a search passed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GrepSummary {
+    /// Files with a match, as far as the search went.
+    pub files: usize,
+    /// Files too large to be searched.
+    pub too_large: usize,
+}
+
+/// A file to be searched.
+struct Candidate {
+    path: Vec<u8>,
+    id: Option<ObjectId>,
+}
+
+/// What searching one file gave.
+#[derive(Default)]
+struct Hits {
+    text: Vec<u8>,
+    too_large: bool,
+}
+
+impl Repo {
+    /// Hands what `git grep -nI` prints to `each`, one file at a time, until it breaks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadPattern`]; [`Error::UnknownRevision`].
+    pub fn grep(&self, query: &GrepQuery, cancel: &Cancel, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(GrepSummary, Route)> {
+        let matcher = RegexMatcherBuilder::new()
+            .case_insensitive(query.ignore_case)
+            .line_terminator(Some(b'\n'))
+            .size_limit(PATTERN_LIMIT)
+            .dfa_size_limit(PATTERN_LIMIT)
+            .build(&query.pattern)
+            .map_err(|err| Error::BadPattern(err.to_string()))?;
+        let Some(engine) = self.engine() else {
+            return self.grep_with_git(query, cancel, each);
+        };
+        let candidates = match &query.rev {
+            Some(rev) => self.files_in(&engine, rev, query, cancel)?,
+            None => self.tracked_files(query, cancel)?,
+        };
+        let search = Search { engine: engine.into_sync(), worktree: self.beneath()?, matcher, context: query.context };
+        let mut summary = GrepSummary::default();
+        let mut next = 0;
+        let mut printed = false;
+        while next < candidates.len() {
+            let batch = &candidates[next..candidates.len().min(next + BATCH)];
+            let found = search.batch(batch, cancel)?;
+            next += found.len();
+            for hits in found {
+                summary.too_large += usize::from(hits.too_large);
+                if hits.text.is_empty() {
+                    continue;
+                }
+                summary.files += 1;
+                if printed && query.context > 0 && each(b"--\n").is_break() {
+                    return Ok((summary, Route::Engine));
+                }
+                printed = true;
+                if each(&hits.text).is_break() {
+                    return Ok((summary, Route::Engine));
+                }
+            }
+        }
+        Ok((summary, Route::Engine))
+    }
+
+    fn beneath(&self) -> Result<Option<Beneath>> {
+        let open = |path: &std::path::PathBuf| Beneath::open(path).map_err(Error::io(format!("opening {}", path.display())));
+        self.location.worktree.as_ref().map(open).transpose()
+    }
+
+    fn files_in(&self, engine: &gix::Repository, rev: &Rev, query: &GrepQuery, cancel: &Cancel) -> Result<Vec<Candidate>> {
+        let id = self.resolve(rev, cancel)?;
+        let not_a_tree = |_| Error::UnknownRevision(rev.to_string());
+        let tree = engine.find_object(id).map_err(Error::engine)?.peel_to_tree().map_err(not_a_tree)?;
+        let files = tree.traverse().breadthfirst.files().map_err(Error::engine)?;
+        let mut files: Vec<Candidate> = files
+            .into_iter()
+            .filter(|file| file.mode.is_blob() && wanted(&file.filepath, query))
+            .map(|file| Candidate { path: file.filepath.into(), id: Some(file.oid) })
+            .collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(files)
+    }
+
+    fn tracked_files(&self, query: &GrepQuery, cancel: &Cancel) -> Result<Vec<Candidate>> {
+        self.worktree()?;
+        if let Some(engine) = self.engine()
+            && let Ok(index) = engine.index_or_empty()
+            && !index.is_sparse()
+        {
+            use gix::index::entry::{Flags, Mode};
+            let regular = index
+                .entries()
+                .iter()
+                .filter(|entry| matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE) && !entry.flags.contains(Flags::SKIP_WORKTREE));
+            let mut paths: Vec<Vec<u8>> = regular.map(|entry| entry.path(&index).to_vec()).filter(|path| wanted(path, query)).collect();
+            paths.dedup();
+            return Ok(paths.into_iter().map(|path| Candidate { path, id: None }).collect());
+        }
+        let output = self.read(&["ls-files", "-z"]).success(cancel, LIST_LIMIT)?;
+        let mut paths: Vec<Vec<u8>> =
+            output.split(|&byte| byte == 0).filter(|path| !path.is_empty() && wanted(path, query)).map(<[u8]>::to_vec).collect();
+        paths.dedup();
+        Ok(paths.into_iter().map(|path| Candidate { path, id: None }).collect())
+    }
+
+    /// For formats that only git reads. Its extended syntax is then the pattern's.
+    fn grep_with_git(
+        &self,
+        query: &GrepQuery,
+        cancel: &Cancel,
+        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(GrepSummary, Route)> {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let args = ["grep", "--line-number", "-I", "--no-color", "--extended-regexp", "--no-textconv", "--full-name"];
+        let mut process = self.read_worktree(&args, cancel)?.arg(format!("--context={}", query.context));
+        if query.ignore_case {
+            process = process.arg("--ignore-case");
+        }
+        process = process.arg("-e").arg(&query.pattern);
+        let prefix = match &query.rev {
+            Some(rev) => Some(self.resolve(rev, cancel)?.to_string()),
+            None => None,
+        };
+        if let Some(tree) = &prefix {
+            process = process.arg(tree);
+        }
+        process = process.arg("--").args(query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+        let ended = process.stream(cancel, |chunk| each(chunk))?;
+        // Exit code 1 is "no match".
+        if ended.code != Some(1) {
+            ended.require("grep")?;
+        }
+        Ok((GrepSummary::default(), Route::Cli))
+    }
+}
+
+fn wanted(path: &[u8], query: &GrepQuery) -> bool {
+    query.paths.is_empty() || query.paths.iter().any(|only| only.covers(path))
+}
+
+struct Search {
+    engine: gix::ThreadSafeRepository,
+    worktree: Option<Beneath>,
+    matcher: RegexMatcher,
+    context: usize,
+}
+
+impl Search {
+    /// Searches the first files of `batch`, at least one, and gives their results in order.
+    fn batch(&self, batch: &[Candidate], cancel: &Cancel) -> Result<Vec<Hits>> {
+        let threads = if batch.len() < WORTH_THREADS { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
+        let (next, produced) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let slots: Vec<Mutex<Option<Hits>>> = batch.iter().map(|_| Mutex::new(None)).collect();
+        let work = || -> Result<()> {
+            let engine = self.engine.to_thread_local();
+            let mut searcher = self.searcher();
+            while produced.load(Ordering::Relaxed) < BATCH_OUTPUT {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(file) = batch.get(at) else { break };
+                cancel.check()?;
+                let hits = self.file(&engine, &mut searcher, file)?;
+                produced.fetch_add(hits.text.len(), Ordering::Relaxed);
+                *slots[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(hits);
+            }
+            Ok(())
+        };
+        if threads == 1 {
+            work()?;
+        } else {
+            std::thread::scope(|scope| {
+                let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+                workers
+                    .into_iter()
+                    .try_for_each(|worker| worker.join().unwrap_or_else(|_| Err(Error::Engine("a search thread failed".to_owned()))))
+            })?;
+        }
+        // Files are taken in order, so what was searched is a prefix.
+        Ok(slots.into_iter().map_while(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
+    }
+
+    fn searcher(&self) -> Searcher {
+        SearcherBuilder::new()
+            .line_terminator(LineTerminator::byte(b'\n'))
+            .line_number(true)
+            .before_context(self.context)
+            .after_context(self.context)
+            .binary_detection(BinaryDetection::none())
+            .bom_sniffing(false)
+            .memory_map(MmapChoice::never())
+            .build()
+    }
+
+    fn file(&self, engine: &gix::Repository, searcher: &mut Searcher, file: &Candidate) -> Result<Hits> {
+        let content = match file.id {
+            Some(id) if engine.find_header(id).map_err(Error::engine)?.size() > MAX_BLOB => None,
+            Some(id) => Some(engine.find_object(id).map_err(Error::engine)?.detach().data),
+            None => match self.read(&file.path) {
+                Ok(content) => content,
+                // Deleted, replaced by a directory or a link, or not readable: git passes over it, too.
+                Err(_) => return Ok(Hits::default()),
+            },
+        };
+        let Some(content) = content else { return Ok(Hits { too_large: true, ..Hits::default() }) };
+        let mut printer = Printer { path: quote::listed(&file.path).into_bytes(), text: Vec::new() };
+        if !is_binary(&content) {
+            searcher.search_slice(&self.matcher, &content, &mut printer).map_err(Error::io("searching"))?;
+        }
+        Ok(Hits { text: printer.text, too_large: false })
+    }
+
+    /// The content of a regular file of the working tree; `None` when it is too large.
+    fn read(&self, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let Some(worktree) = &self.worktree else { return Err(io::ErrorKind::NotFound.into()) };
+        let mut file = worktree.file(path)?;
+        let mut content = Vec::new();
+        Read::by_ref(&mut file).take(MAX_BLOB + 1).read_to_end(&mut content)?;
+        Ok((content.len() as u64 <= MAX_BLOB).then_some(content))
+    }
+}
+
+/// Writes matches as `git grep -n` does.
+struct Printer {
+    path: Vec<u8>,
+    text: Vec<u8>,
+}
+
+impl Printer {
+    fn line(&mut self, separator: u8, number: Option<u64>, line: &[u8]) {
+        self.text.extend_from_slice(&self.path);
+        self.text.push(separator);
+        self.text.extend_from_slice(number.unwrap_or_default().to_string().as_bytes());
+        self.text.push(separator);
+        self.text.extend_from_slice(line);
+        if !line.ends_with_str("\n") {
+            self.text.push(b'\n');
+        }
+    }
+}
+
+impl Sink for Printer {
+    type Error = io::Error;
+
+    fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
+        self.line(b':', found.line_number(), found.bytes());
+        Ok(true)
+    }
+
+    fn context(&mut self, _: &Searcher, context: &SinkContext<'_>) -> io::Result<bool> {
+        self.line(b'-', context.line_number(), context.bytes());
+        Ok(true)
+    }
+
+    fn context_break(&mut self, _: &Searcher) -> io::Result<bool> {
+        self.text.extend_from_slice(b"--\n");
+        Ok(true)
+    }
+}

@@ -1,0 +1,45 @@
+//! Runs git: repositories, reads and changes, within the roots that the operator allows.
+//!
+//! Reads are answered in this process where that is certain to give git's own answer, and by a git process
+//! otherwise; [`Route`] says which it was. Changes are made by the user's git. Every function takes a [`Cancel`] and
+//! ends soon after it fires. Nothing here knows of MCP, JSON or sessions.
+
+mod blame;
+mod branch;
+mod cancel;
+mod change;
+mod diff;
+mod error;
+mod grep;
+mod log;
+mod name;
+mod os;
+mod patch;
+mod process;
+pub mod quote;
+mod rename;
+mod repo;
+mod rev;
+mod roots;
+mod settings;
+mod show;
+mod staged;
+mod status;
+mod unified;
+
+pub use blame::{BlameQuery, BlamedLine, Origin};
+pub use branch::{Branch, BranchKind, BranchQuery};
+pub use cancel::{Cancel, OnStop};
+pub use change::{Committed, ResetMode};
+pub use diff::{DiffQuery, Sides};
+pub use error::{Error, Result};
+pub use gix::ObjectId;
+pub use grep::{GrepQuery, GrepSummary};
+pub use log::{Commit, LogQuery};
+pub use name::{BranchName, Range, RelPath, Rev};
+pub use patch::{FilePatch, Keep, Patch};
+pub use process::{Git, Version};
+pub use repo::{Repo, Repositories, Route};
+pub use rev::{Object, ObjectKind};
+pub use roots::{Location, Roots};
+pub use status::{Entry, Head, Status};

@@ -1,0 +1,374 @@
+//! History: which commits a revision reaches, in git's order.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::{RelPath, Rev},
+    repo::{Repo, Route},
+};
+use gix::{ObjectId, bstr::ByteSlice};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashSet},
+    ffi::OsStr,
+    ops::ControlFlow,
+    os::unix::ffi::OsStrExt,
+};
+
+/// The longest record of one commit that is kept. A longer subject is nobody's subject.
+const MAX_RECORD: usize = 1 << 20;
+
+/// Which commits are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct LogQuery {
+    /// Where to start; `HEAD` when absent. May be a range.
+    pub rev: Option<Rev>,
+    /// Only commits that change one of these paths.
+    pub paths: Vec<RelPath>,
+    /// Only commits whose author matches this regular expression.
+    pub author: Option<String>,
+    /// Only commits whose message matches this regular expression.
+    pub grep: Option<String>,
+    /// Only commits after this date.
+    pub since: Option<String>,
+    /// Only commits up to this date.
+    pub until: Option<String>,
+    /// How many commits to pass over first.
+    pub skip: usize,
+    /// The most commits to list.
+    pub max_count: usize,
+}
+
+/// One commit of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The full id.
+    pub id: ObjectId,
+    /// The abbreviated id.
+    pub short: String,
+    /// The ids of the parents.
+    pub parents: Vec<ObjectId>,
+    /// The author's name, as recorded.
+    pub author: Vec<u8>,
+    /// The author's address, as recorded.
+    pub email: Vec<u8>,
+    /// When it was written, as `2026-01-31T23:59:59+00:00` in the author's zone.
+    pub date: String,
+    /// The first paragraph of the message on one line.
+    pub subject: Vec<u8>,
+}
+
+impl Repo {
+    /// Hands the commits of `query` to `each`, newest first, until it breaks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`]; [`Error::BadName`] for a date that is none.
+    pub fn log(&self, query: &LogQuery, cancel: &Cancel, each: &mut dyn FnMut(Commit) -> ControlFlow<()>) -> Result<Route> {
+        for date in [&query.since, &query.until].into_iter().flatten() {
+            check_date(date)?;
+        }
+        let tips = self.tips(query.rev.as_ref(), cancel)?;
+        let plain =
+            query.paths.is_empty() && [&query.author, &query.grep, &query.since, &query.until].iter().all(|filter| filter.is_none());
+        if plain
+            && let [Tip { id, hidden: false }] = tips.as_slice()
+            && let Some(engine) = self.engine()
+            && is_whole(&engine)
+        {
+            self.walk(&engine, *id, query, cancel, each)?;
+            return Ok(Route::Engine);
+        }
+        self.log_with_git(&tips, query, cancel, each)?;
+        Ok(Route::Cli)
+    }
+
+    /// The commits that a revision or range starts from, resolved.
+    fn tips(&self, rev: Option<&Rev>, cancel: &Cancel) -> Result<Vec<Tip>> {
+        let head = Rev::head();
+        let rev = rev.unwrap_or(&head);
+        let shown = |rev: &Rev| self.resolve_commit(rev, cancel).map(|id| Tip { id, hidden: false });
+        let Some(range) = rev.range()? else { return Ok(vec![shown(rev)?]) };
+        let from = self.resolve_commit(&range.from, cancel)?;
+        let mut tips = vec![shown(&range.to)?];
+        if range.symmetric {
+            tips.push(Tip { id: from, hidden: false });
+            tips.extend(self.merge_bases(from, tips[0].id, cancel)?.into_iter().map(|id| Tip { id, hidden: true }));
+        } else {
+            tips.push(Tip { id: from, hidden: true });
+        }
+        Ok(tips)
+    }
+
+    /// The best common ancestors of two commits.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn merge_bases(&self, one: ObjectId, other: ObjectId, cancel: &Cancel) -> Result<Vec<ObjectId>> {
+        let process = self.read(&["merge-base", "--all"]).arg(one.to_string()).arg(other.to_string());
+        let (ended, output) = process.output(cancel, 1 << 20)?;
+        // Exit code 1 without output: histories that share nothing.
+        if ended.code != Some(0) && ended.code != Some(1) {
+            return Err(ended.failed("merge-base"));
+        }
+        Ok(output.lines().filter_map(|line| ObjectId::from_hex(line).ok()).collect())
+    }
+
+    fn log_with_git(&self, tips: &[Tip], query: &LogQuery, cancel: &Cancel, each: &mut dyn FnMut(Commit) -> ControlFlow<()>) -> Result<()> {
+        let mut process = self
+            .read(&["log", "-z", "--no-color", "--no-show-signature", "--no-decorate", "--encoding=UTF-8"])
+            .arg("--format=%H%n%h%n%P%n%an%n%ae%n%aI%n%s")
+            .arg(format!("--max-count={}", query.max_count))
+            .arg(format!("--skip={}", query.skip));
+        if query.author.is_some() || query.grep.is_some() {
+            process = process.arg("--extended-regexp");
+        }
+        for (option, value) in [("--author", &query.author), ("--grep", &query.grep), ("--since", &query.since), ("--until", &query.until)]
+        {
+            if let Some(value) = value {
+                process = process.arg(format!("{option}={value}"));
+            }
+        }
+        for tip in tips {
+            process = process.arg(format!("{}{}", if tip.hidden { "^" } else { "" }, tip.id));
+        }
+        process = process.arg("--").args(query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+        let mut records = Records::default();
+        let ended = process.stream(cancel, |chunk| records.push(chunk, each))?;
+        ended.require("log")?;
+        if !ended.full {
+            // `-z` separates records; the last one has no separator.
+            let last = std::mem::take(&mut records.partial);
+            if let Some(commit) = parse_record(&last) {
+                let _ = each(commit);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tip {
+    id: ObjectId,
+    hidden: bool,
+}
+
+/// True when no graft, no shallow boundary and no replacement changes what a commit's parents are.
+fn is_whole(engine: &gix::Repository) -> bool {
+    let dir = engine.common_dir();
+    !dir.join("shallow").exists() && !dir.join("info/grafts").exists() && !dir.join("refs/replace").exists()
+}
+
+impl Repo {
+    /// Walks as `git log` does: by commit date, and in order of discovery between equal dates.
+    fn walk(
+        &self,
+        engine: &gix::Repository,
+        tip: ObjectId,
+        query: &LogQuery,
+        cancel: &Cancel,
+        each: &mut dyn FnMut(Commit) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut seen = HashSet::from([tip]);
+        let mut queue = BinaryHeap::from([(seconds(engine, tip)?, Reverse(0_u64), tip)]);
+        let end = query.skip.saturating_add(query.max_count);
+        let (mut discovered, mut passed) = (0, 0);
+        while let Some((_, _, id)) = queue.pop() {
+            if passed % 64 == 0 {
+                cancel.check()?;
+            }
+            if passed >= end {
+                break;
+            }
+            let object = engine.find_commit(id).map_err(Error::engine)?;
+            for parent in object.parent_ids() {
+                if seen.insert(parent.detach()) {
+                    discovered += 1;
+                    queue.push((seconds(engine, parent.detach())?, Reverse(discovered), parent.detach()));
+                }
+            }
+            passed += 1;
+            if passed > query.skip && self.hand_out(&object, cancel, each)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_out(
+        &self,
+        object: &gix::Commit<'_>,
+        cancel: &Cancel,
+        each: &mut dyn FnMut(Commit) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let commit = object.decode().map_err(Error::engine)?;
+        if commit.encoding.is_some() {
+            // Only git re-encodes such messages.
+            let tip = Tip { id: object.id, hidden: false };
+            let one = LogQuery { max_count: 1, ..LogQuery::default() };
+            let mut flow = ControlFlow::Continue(());
+            self.log_with_git(&[tip], &one, cancel, &mut |commit| {
+                flow = each(commit);
+                flow
+            })?;
+            return Ok(flow);
+        }
+        let author = commit.author().map_err(Error::engine)?;
+        Ok(each(Commit {
+            id: object.id,
+            short: object.id().shorten_or_id().to_string(),
+            parents: commit.parents().collect(),
+            author: author.name.trim().to_vec(),
+            email: author.email.trim().to_vec(),
+            date: iso_date(author.time().map_err(Error::engine)?),
+            subject: subject(commit.message),
+        }))
+    }
+}
+
+fn seconds(engine: &gix::Repository, id: ObjectId) -> Result<i64> {
+    let object = engine.find_commit(id).map_err(Error::engine)?;
+    Ok(object.time().map_err(Error::engine)?.seconds)
+}
+
+/// The first paragraph on one line, as git's `%s`.
+pub(crate) fn subject(message: &[u8]) -> Vec<u8> {
+    let lines = message.lines().map(<[u8]>::trim_ascii_end);
+    let lines = lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(&b' ')
+}
+
+/// `2026-01-31T23:59:59+00:00`, as git's `%aI`.
+pub(crate) fn iso_date(time: gix::date::Time) -> String {
+    numeric_zone(time.format_or_unix(gix::date::time::format::ISO8601_STRICT))
+}
+
+/// Versions of git differ in how they write the zone of UTC.
+fn numeric_zone(date: String) -> String {
+    match date.strip_suffix('Z') {
+        Some(start) => format!("{start}+00:00"),
+        None => date,
+    }
+}
+
+/// Splits `-z` output into commits.
+#[derive(Default)]
+struct Records {
+    partial: Vec<u8>,
+}
+
+impl Records {
+    fn push(&mut self, chunk: &[u8], each: &mut dyn FnMut(Commit) -> ControlFlow<()>) -> ControlFlow<()> {
+        let mut rest = chunk;
+        while let Some(end) = rest.find_byte(0) {
+            self.keep(&rest[..end]);
+            rest = &rest[end + 1..];
+            let record = std::mem::take(&mut self.partial);
+            if let Some(commit) = parse_record(&record) {
+                each(commit)?;
+            }
+        }
+        self.keep(rest);
+        ControlFlow::Continue(())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = MAX_RECORD.saturating_sub(self.partial.len());
+        self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}
+
+fn parse_record(record: &[u8]) -> Option<Commit> {
+    let mut fields = record.splitn(7, |&byte| byte == b'\n');
+    let mut next = || fields.next();
+    Some(Commit {
+        id: ObjectId::from_hex(next()?).ok()?,
+        short: next()?.to_str().ok()?.to_owned(),
+        parents: next()?.split(|&byte| byte == b' ').filter_map(|id| ObjectId::from_hex(id).ok()).collect(),
+        author: next()?.to_vec(),
+        email: next()?.to_vec(),
+        date: numeric_zone(next()?.to_str_lossy().into_owned()),
+        subject: next()?.to_vec(),
+    })
+}
+
+/// Refuses text that git would silently take for "now".
+fn check_date(text: &str) -> Result<()> {
+    const WORDS: [&str; 27] = [
+        "now",
+        "today",
+        "yesterday",
+        "noon",
+        "midnight",
+        "tea",
+        "never",
+        "ago",
+        "last",
+        "second",
+        "minute",
+        "hour",
+        "day",
+        "week",
+        "month",
+        "year",
+        "jan",
+        "feb",
+        "mar",
+        "apr",
+        "may",
+        "jun",
+        "jul",
+        "aug",
+        "sep",
+        "oct",
+        "nov",
+    ];
+    let lower = text.to_ascii_lowercase();
+    let bad = |why| Err(Error::bad_name(text, "a date", why));
+    if text.len() > 100 || text.chars().any(char::is_control) {
+        return bad("it is too long or contains a control character");
+    }
+    let dated = lower.bytes().any(|byte| byte.is_ascii_digit()) || lower.contains("dec") || WORDS.iter().any(|word| lower.contains(word));
+    if dated { Ok(()) } else { bad("use a form such as 2026-01-31, 2026-01-31T12:00:00Z or `2 weeks ago`") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_the_first_paragraph_on_one_line() {
+        assert_eq!(subject(b"\n\none  \ntwo\n\nbody\n"), b"one two");
+        assert_eq!(subject(b""), b"");
+    }
+
+    #[test]
+    fn dates_that_git_would_take_for_now_are_refused() {
+        assert!(check_date("2 weeks ago").is_ok());
+        assert!(check_date("2024-01-15T14:30:25").is_ok());
+        assert!(check_date("soonish").is_err());
+        assert!(check_date("").is_err());
+    }
+
+    #[test]
+    fn records_may_come_in_any_pieces() {
+        let id = "a".repeat(40);
+        let text = format!("{id}\naaaaaaa\n\nA\na@b\n2026-01-01T00:00:00+00:00\nx\0{id}\naaaaaaa\n{id} {id}\nB\nb@b\nd\ny\0");
+        for size in 1..text.len() {
+            let mut records = Records::default();
+            let mut seen = Vec::new();
+            for chunk in text.as_bytes().chunks(size) {
+                assert!(
+                    records
+                        .push(chunk, &mut |commit| {
+                            seen.push(commit);
+                            ControlFlow::Continue(())
+                        })
+                        .is_continue()
+                );
+            }
+            assert_eq!(seen.iter().map(|c| (c.author.as_slice(), c.parents.len())).collect::<Vec<_>>(), [(&b"A"[..], 0), (b"B", 2)]);
+        }
+    }
+}

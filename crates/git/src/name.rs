@@ -1,0 +1,298 @@
+//! Names that cannot be built unchecked: revisions, branch names, paths inside a working tree.
+
+use crate::{
+    error::{Error, Result},
+    quote,
+};
+use std::{
+    ffi::OsStr,
+    fmt,
+    os::unix::ffi::OsStrExt,
+    path::{Component, Path},
+};
+
+const MAX_LEN: usize = 4096;
+
+/// A revision as a caller writes it: not an option, one line, no NUL.
+///
+/// It still has to be resolved to an object id before it may reach a git process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rev(String);
+
+impl Rev {
+    /// Checks `text`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadName`] for text that git could take for an option, or that no revision can contain.
+    pub fn new(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        let why = if text.is_empty() {
+            "it is empty"
+        } else if text.len() > MAX_LEN {
+            "it is too long"
+        } else if text.starts_with('-') {
+            "it starts with `-`"
+        } else if text.chars().any(char::is_control) {
+            "it contains a control character"
+        } else {
+            return Ok(Self(text));
+        };
+        Err(Error::bad_name(text, "a revision", why))
+    }
+
+    /// The current commit.
+    pub fn head() -> Self {
+        Self("HEAD".to_owned())
+    }
+
+    /// The text as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Splits `a..b` and `a...b`. The ends default to `HEAD`, as in git.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadName`] when one end cannot be a revision.
+    pub fn range(&self) -> Result<Option<Range>> {
+        // `rev:path` may contain dots after the colon.
+        let scope = self.0.split(':').next().unwrap_or_default();
+        let Some(at) = scope.find("..") else { return Ok(None) };
+        let (from, rest) = self.0.split_at(at);
+        let symmetric = rest.starts_with("...");
+        let to = &rest[if symmetric { 3 } else { 2 }..];
+        let end = |text: &str| if text.is_empty() { Ok(Self::head()) } else { Self::new(text) };
+        Ok(Some(Range { from: end(from)?, to: end(to)?, symmetric }))
+    }
+
+    /// Splits `rev:path`.
+    pub fn path(&self) -> Option<(Self, &str)> {
+        if self.0.starts_with(':') {
+            return None;
+        }
+        // A colon inside `@{…}` or `^{/…}` does not separate.
+        let mut depth = 0_u32;
+        for (at, byte) in self.0.bytes().enumerate() {
+            match byte {
+                b'{' => depth += 1,
+                b'}' => depth = depth.saturating_sub(1),
+                b':' if depth == 0 => return Some((Self(self.0[..at].to_owned()), &self.0[at + 1..])),
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+impl fmt::Display for Rev {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Two ends of history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// What is left out.
+    pub from: Rev,
+    /// What is listed.
+    pub to: Rev,
+    /// True for `a...b`.
+    pub symmetric: bool,
+}
+
+/// A short branch name that git accepts: `feature/x`, not `refs/heads/feature/x`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BranchName(String);
+
+impl BranchName {
+    /// Checks `text` with git's rules for branch names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadName`] where `git check-ref-format --branch` would refuse it.
+    pub fn new(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        let full = format!("refs/heads/{text}");
+        let why = if text.is_empty() {
+            "it is empty"
+        } else if text.len() > 1024 {
+            "it is too long"
+        } else if text.starts_with('-') {
+            "it starts with `-`"
+        } else if text == "HEAD" || text == "@" {
+            "the name is reserved"
+        } else if gix::validate::reference::name(full.as_str().into()).is_err() {
+            "git does not allow such a branch name"
+        } else {
+            return Ok(Self(text));
+        };
+        Err(Error::bad_name(text, "a branch name", why))
+    }
+
+    /// The short name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The full reference name.
+    pub fn full(&self) -> String {
+        format!("refs/heads/{}", self.0)
+    }
+}
+
+/// A path inside a working tree or tree, relative to its top, with `/` between components.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RelPath(Vec<u8>);
+
+impl RelPath {
+    /// Checks a path as a caller writes it: relative to `worktree`, or absolute and inside it.
+    ///
+    /// A path in double quotes is read as git quotes it, so that every listed path can be sent back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadName`] for an empty path, one that leaves the working tree or names its `.git`, and one with a
+    /// NUL or a line break that is not quoted.
+    pub fn new(text: &str, worktree: Option<&Path>) -> Result<Self> {
+        let bad = |why| Err(Error::bad_name(text, "a path", why));
+        let bytes = match quote::unquoted(text.as_bytes()) {
+            Some(bytes) => bytes,
+            None if text.bytes().any(|byte| matches!(byte, b'\n' | b'\r')) => {
+                return bad("it contains a line break; quote it as git does");
+            }
+            None => text.as_bytes().to_vec(),
+        };
+        if bytes.is_empty() {
+            return bad("it is empty; use `.` for everything");
+        }
+        if bytes.len() > MAX_LEN || bytes.contains(&0) {
+            return bad("it is too long or contains a NUL");
+        }
+        let path = Path::new(OsStr::from_bytes(&bytes));
+        let path = if path.is_absolute() {
+            match worktree.and_then(|top| path.strip_prefix(top).ok()) {
+                Some(inside) => inside,
+                None => return bad("it is outside the repository"),
+            }
+        } else {
+            path
+        };
+        let mut clean = Vec::with_capacity(bytes.len());
+        for component in path.components() {
+            match component {
+                Component::CurDir => {}
+                Component::Normal(name) if is_git_dir(name.as_bytes()) => return bad("it names the repository's .git"),
+                Component::Normal(name) => {
+                    if !clean.is_empty() {
+                        clean.push(b'/');
+                    }
+                    clean.extend_from_slice(name.as_bytes());
+                }
+                Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                    return bad("it leaves the repository");
+                }
+            }
+        }
+        Ok(Self(clean))
+    }
+
+    /// A path as git listed it.
+    pub(crate) fn from_git(path: &[u8]) -> Self {
+        Self(path.to_vec())
+    }
+
+    /// The path of a file that a patch names: it came from git, and only leads back to git.
+    pub fn from_patch(path: &[u8]) -> Self {
+        Self::from_git(path)
+    }
+
+    /// The bytes; empty for the top itself.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The path for a git process; `.` for the top itself.
+    pub fn pathspec(&self) -> &[u8] {
+        if self.0.is_empty() { b"." } else { &self.0 }
+    }
+
+    /// The path for the file system.
+    pub fn as_path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.0))
+    }
+
+    /// True when `other` is this path or lies below it.
+    pub fn covers(&self, other: &[u8]) -> bool {
+        self.0.is_empty() || other.strip_prefix(self.0.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    }
+}
+
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&quote::listed(self.pathspec()))
+    }
+}
+
+/// True for every spelling that some file system takes for `.git`.
+fn is_git_dir(name: &[u8]) -> bool {
+    let name = name.split(|&byte| byte == b':').next().unwrap_or(name);
+    let name = name.trim_ascii_end();
+    let name = match name.iter().rposition(|&byte| byte != b'.') {
+        Some(last) => &name[..=last],
+        None => name,
+    };
+    name.eq_ignore_ascii_case(b".git") || name.eq_ignore_ascii_case(b"git~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn refuses_what_git_could_misread() {
+        for bad in ["", "-x", "--output=f", "a\nb", "a\0b"] {
+            assert!(Rev::new(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", "-x", "@{-1}", "a..b", "a b", "x.lock", "HEAD", "@", "a\n"] {
+            assert!(BranchName::new(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", "..", "a/../../b", "/etc/passwd", ".git/config", "sub/.GIT/hooks", "git~1", ".git::$INDEX", "a\nb", "a\0"] {
+            assert!(RelPath::new(bad, Some(Path::new("/repo"))).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn keeps_what_is_fine() -> Result<()> {
+        assert_eq!(RelPath::new("./a//b/", None)?.as_bytes(), b"a/b");
+        assert_eq!(RelPath::new("/repo/a", Some(Path::new("/repo")))?.as_bytes(), b"a");
+        assert_eq!(RelPath::new(".", None)?.pathspec(), b".");
+        assert_eq!(RelPath::new("\"a\\377\"", None)?.as_bytes(), b"a\xff");
+        assert_eq!(RelPath::new(":(attr)x", None)?.as_bytes(), b":(attr)x");
+        assert_eq!(BranchName::new("feature/ünï")?.full(), "refs/heads/feature/ünï");
+        Ok(())
+    }
+
+    #[test]
+    fn splits_ranges_and_paths() -> Result<()> {
+        let range = Rev::new("a...b")?.range()?.map(|r| (r.from.0, r.to.0, r.symmetric));
+        assert_eq!(range, Some(("a".into(), "b".into(), true)));
+        assert_eq!(Rev::new("HEAD:a..b")?.range()?, None);
+        let rev = Rev::new("HEAD^{/fix: x}:a:b")?;
+        assert_eq!(rev.path().map(|(r, p)| (r.0, p)), Some(("HEAD^{/fix: x}".into(), "a:b")));
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_never_leaves_the_worktree(text in ".{0,60}") {
+            if let Ok(path) = RelPath::new(&text, Some(Path::new("/repo"))) {
+                let leaves = path.as_path().components().any(|part| !matches!(part, Component::Normal(_)));
+                prop_assert!(!leaves);
+            }
+        }
+    }
+}

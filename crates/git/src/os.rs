@@ -1,0 +1,180 @@
+//! What only the operating system can tell: process groups, exits, wake-ups. The crate's one platform module.
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::{Errno, read, write},
+    pipe::{PipeFlags, pipe_with},
+    process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
+};
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process::Child,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How often an exit is looked for where the system has no handle to wait on.
+const EXIT_POLL: Duration = Duration::from_millis(5);
+
+/// Something that another thread can wake a sleeping poll with.
+pub(crate) struct Wake {
+    reader: OwnedFd,
+    writer: Arc<OwnedFd>,
+}
+
+impl Wake {
+    pub(crate) fn new() -> io::Result<Self> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        Ok(Self { reader, writer: Arc::new(writer) })
+    }
+
+    /// A function that wakes the poll, from any thread, any number of times.
+    pub(crate) fn waker(&self) -> impl Fn() + Send + 'static {
+        let writer = Arc::clone(&self.writer);
+        // A full pipe means that the wake-up is already waiting.
+        move || {
+            write(&*writer, &[1]).ok();
+        }
+    }
+}
+
+/// A child that leads its own process group.
+pub(crate) struct Group {
+    pid: Pid,
+    exit: Option<OwnedFd>,
+}
+
+impl Group {
+    /// Takes charge of the group that `child`, spawned with `process_group(0)`, leads.
+    pub(crate) fn of(child: &Child) -> io::Result<Self> {
+        let pid = Pid::from_child(child);
+        Ok(Self { pid, exit: exit_handle(pid) })
+    }
+
+    /// Sends `signal` to every process of the group. Valid until the leader is reaped.
+    pub(crate) fn signal(&self, signal: Signal) {
+        // The group may be gone already, which is what was wanted.
+        kill_process_group(self.pid, signal).ok();
+    }
+
+    /// True once the leader has ended. Does not reap it, so that the group's number stays ours.
+    pub(crate) fn has_exited(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !matches!(waitid(WaitId::Pid(self.pid), options), Ok(None))
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn exit_handle(pid: Pid) -> Option<OwnedFd> {
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exit_handle(_: Pid) -> Option<OwnedFd> {
+    None
+}
+
+/// What a poll found ready.
+#[derive(Default)]
+pub(crate) struct Ready {
+    pub(crate) woken: bool,
+    pub(crate) stdin: bool,
+    pub(crate) stdout: bool,
+    pub(crate) stderr: bool,
+}
+
+/// Sleeps until one of the pipes is ready, the group's leader exits, `wake` fires or `until` has come.
+pub(crate) fn wait(wake: Option<&Wake>, group: &Group, pipes: [Option<BorrowedFd<'_>>; 3], until: Option<Instant>) -> io::Result<Ready> {
+    let [stdin, stdout, stderr] = pipes;
+    let watched = [
+        (wake.map(|wake| wake.reader.as_fd()), PollFlags::IN),
+        (group.exit.as_ref().map(AsFd::as_fd), PollFlags::IN),
+        (stdin, PollFlags::OUT),
+        (stdout, PollFlags::IN),
+        (stderr, PollFlags::IN),
+    ];
+    let mut places = [None; 5];
+    let mut fds = Vec::with_capacity(watched.len());
+    for (place, (fd, flags)) in places.iter_mut().zip(&watched) {
+        if let Some(fd) = fd {
+            *place = Some(fds.len());
+            fds.push(PollFd::from_borrowed_fd(*fd, *flags));
+        }
+    }
+    let mut left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    if group.exit.is_none() {
+        left = Some(left.map_or(EXIT_POLL, |left| left.min(EXIT_POLL)));
+    }
+    let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+    match poll(&mut fds, timeout.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(err) => return Err(err.into()),
+    }
+    let ready = |at: usize| places[at].is_some_and(|at: usize| !fds[at].revents().is_empty());
+    Ok(Ready { woken: ready(0), stdin: ready(2), stdout: ready(3), stderr: ready(4) })
+}
+
+/// Makes reads and writes on `fd` return instead of waiting.
+pub(crate) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    Ok(rustix::io::ioctl_fionbio(fd, true)?)
+}
+
+/// Reads what is there. `None` when nothing is there yet; 0 at the end.
+pub(crate) fn read_some(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    match read(fd, buffer) {
+        Ok(n) => Ok(Some(n)),
+        Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+        Err(err) => Err(err.into()),
+    }
+}
+
+/// Writes what fits. `None` when nothing fits yet.
+pub(crate) fn write_some(fd: impl AsFd, bytes: &[u8]) -> io::Result<Option<usize>> {
+    match write(fd, bytes) {
+        Ok(n) => Ok(Some(n)),
+        Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+        Err(err) => Err(err.into()),
+    }
+}
+
+/// A directory below which files are opened without following any link.
+pub(crate) struct Beneath {
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux resolves below a handle"))]
+    dir: OwnedFd,
+    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "other systems check the path instead"))]
+    path: std::path::PathBuf,
+}
+
+impl Beneath {
+    pub(crate) fn open(path: &std::path::Path) -> io::Result<Self> {
+        use rustix::fs::{Mode, OFlags, open};
+        let dir = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { dir, path: path.to_owned() })
+    }
+
+    /// Opens the regular file at `path`, no component of which may be a link.
+    pub(crate) fn file(&self, path: &[u8]) -> io::Result<std::fs::File> {
+        let file = self.resolve(path)?;
+        // A FIFO or a device could block or never end.
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn resolve(&self, path: &[u8]) -> io::Result<std::fs::File> {
+        use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        Ok(std::fs::File::from(openat2(&self.dir, path, flags, Mode::empty(), resolve)?))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn resolve(&self, path: &[u8]) -> io::Result<std::fs::File> {
+        use std::os::unix::ffi::OsStrExt;
+        let full = self.path.join(std::ffi::OsStr::from_bytes(path));
+        if std::fs::canonicalize(&full)? != full {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        std::fs::File::open(full)
+    }
+}

@@ -1,0 +1,501 @@
+//! The one place that starts git processes.
+//!
+//! Every process gets its own group, a cleaned environment, no standard input but what it is given, capped and
+//! streamed output, and an end: cancel and deadline send SIGTERM to the group (git then removes its lock files) and
+//! SIGKILL three seconds later.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    os::{self, Group, Wake},
+};
+use rustix::process::Signal;
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    ops::ControlFlow,
+    os::{fd::AsFd, unix::process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+/// How long a process may take to clean up after SIGTERM.
+const GRACE: Duration = Duration::from_secs(3);
+/// The most standard error kept: the head and the tail of it.
+const STDERR_HEAD: usize = 8 << 10;
+const STDERR_TAIL: usize = 8 << 10;
+const CHUNK: usize = 64 << 10;
+/// The oldest git whose options and formats are used as they are.
+const OLDEST: (u32, u32) = (2, 40);
+
+/// Variables of git that reach it from our own environment; every other `GIT_*` is dropped.
+const INHERITED: [&str; 13] = [
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_AUTHOR_NAME",
+    "GIT_AUTHOR_EMAIL",
+    "GIT_AUTHOR_DATE",
+    "GIT_COMMITTER_NAME",
+    "GIT_COMMITTER_EMAIL",
+    "GIT_COMMITTER_DATE",
+    "GIT_EXEC_PATH",
+    "GIT_TEMPLATE_DIR",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+];
+
+/// Nothing may open an editor, a pager or a prompt, and nothing may depend on the user's language.
+const FIXED: [(&str, &str); 12] = [
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GCM_INTERACTIVE", "never"),
+    ("GIT_ASKPASS", "true"),
+    ("SSH_ASKPASS", "true"),
+    ("GIT_EDITOR", ":"),
+    ("GIT_SEQUENCE_EDITOR", ":"),
+    ("GIT_MERGE_AUTOEDIT", "no"),
+    ("GIT_PAGER", "cat"),
+    ("GIT_ADVICE", "0"),
+    ("GIT_LITERAL_PATHSPECS", "1"),
+    ("GIT_ALLOW_PROTOCOL", "https:ssh"),
+    ("LC_ALL", "C"),
+];
+
+/// The user's git.
+#[derive(Debug)]
+pub struct Git {
+    program: PathBuf,
+    version: OnceLock<std::result::Result<Version, String>>,
+}
+
+/// A version of git.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// As git prints it.
+    pub text: String,
+    /// Major and minor.
+    pub number: (u32, u32),
+}
+
+/// Whether a process may change the repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Takes no optional lock, fetches nothing, runs nothing that the repository names.
+    Read,
+    /// Runs what the operator's git runs.
+    Change,
+}
+
+/// A git process to be run.
+#[derive(Debug)]
+pub(crate) struct Process<'a> {
+    git: &'a Git,
+    directory: &'a Path,
+    mode: Mode,
+    config: Vec<(String, String)>,
+    args: Vec<OsString>,
+    stdin: Option<Vec<u8>>,
+    magic_pathspecs: bool,
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The exit code; `None` after a signal.
+    pub(crate) code: Option<i32>,
+    /// Exit code or signal, in words.
+    pub(crate) status: String,
+    /// What it wrote to standard error, capped.
+    pub(crate) stderr: String,
+    /// True when the reader had enough and the process was stopped for it.
+    pub(crate) full: bool,
+}
+
+impl Git {
+    /// Uses `program`, or the first `git` of `PATH`.
+    pub fn new(program: Option<PathBuf>) -> Self {
+        Self { program: program.unwrap_or_else(|| PathBuf::from("git")), version: OnceLock::new() }
+    }
+
+    /// The version of the program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::GitUnusable`] when it cannot be started or is older than 2.40.
+    pub fn version(&self) -> Result<&Version> {
+        let version = self.version.get_or_init(|| {
+            let missing = |why: &dyn std::fmt::Display| {
+                format!("git could not be started ({}: {why}). Install git 2.40 or newer, or put it on PATH", self.program.display())
+            };
+            let mut child = spawner(&self.program);
+            let output = child.arg("version").stdin(Stdio::null()).output().map_err(|err| missing(&err))?;
+            let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            let number = parse_version(&text).ok_or_else(|| missing(&"it printed no version"))?;
+            if number < OLDEST {
+                return Err(format!("{text} is too old: version 2.40 or newer is needed"));
+            }
+            Ok(Version { text: text.trim_start_matches("git version ").to_owned(), number })
+        });
+        version.as_ref().map_err(|why| Error::GitUnusable(why.clone()))
+    }
+
+    /// Prepares a process that runs in `directory`.
+    pub(crate) fn process<'a>(&'a self, mode: Mode, directory: &'a Path, args: &[&str]) -> Process<'a> {
+        Process {
+            git: self,
+            directory,
+            mode,
+            config: Vec::new(),
+            args: args.iter().map(OsString::from).collect(),
+            stdin: None,
+            magic_pathspecs: false,
+        }
+    }
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.strip_prefix("git version ")?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one spawn point")]
+fn spawner(program: &Path) -> std::process::Command {
+    let mut command = std::process::Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let is_git = name.to_str().is_none_or(|name| name.starts_with("GIT_"));
+        if is_git && !INHERITED.iter().any(|kept| *kept == name) {
+            command.env_remove(name);
+        }
+    }
+    command.envs(FIXED);
+    command
+}
+
+impl<'a> Process<'a> {
+    /// Adds an argument.
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub(crate) fn args<T: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a configuration value for this process alone; it wins over the repository's.
+    pub(crate) fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.config.push((key.into(), value.into()));
+        self
+    }
+
+    /// Lets pathspecs use magic. Each of them must then switch off what it does not use.
+    pub(crate) fn magic_pathspecs(mut self) -> Self {
+        self.magic_pathspecs = true;
+        self
+    }
+
+    /// Gives the process `bytes` to read.
+    pub(crate) fn stdin(mut self, bytes: Vec<u8>) -> Self {
+        self.stdin = Some(bytes);
+        self
+    }
+
+    /// Runs the process and keeps at most `limit` bytes of its output.
+    ///
+    /// # Errors
+    ///
+    /// As [`Process::stream`]; [`Error::TooLarge`] when there is more.
+    pub(crate) fn output(self, cancel: &Cancel, limit: usize) -> Result<(Ended, Vec<u8>)> {
+        let what = format!("the output of git {}", self.name());
+        let mut kept = Vec::new();
+        let ended = self.stream(cancel, |chunk| {
+            kept.extend_from_slice(chunk);
+            if kept.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if ended.full {
+            return Err(Error::TooLarge { what, size: kept.len() as u64, limit: limit as u64 });
+        }
+        Ok((ended, kept))
+    }
+
+    /// Runs the process, which must succeed, and keeps at most `limit` bytes of its output.
+    ///
+    /// # Errors
+    ///
+    /// As [`Process::output`]; [`Error::Failed`] for any exit code but 0.
+    pub(crate) fn success(self, cancel: &Cancel, limit: usize) -> Result<Vec<u8>> {
+        let name = self.name();
+        let (ended, output) = self.output(cancel, limit)?;
+        ended.require(&name)?;
+        Ok(output)
+    }
+
+    /// The sub-command, for messages.
+    pub(crate) fn name(&self) -> String {
+        self.args.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// Runs the process and hands its output to `sink` as it comes. The process is stopped when `sink` breaks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cancelled`], [`Error::TimedOut`], [`Error::GitUnusable`], [`Error::Io`]. An exit code is not an
+    /// error here: it means different things to different commands.
+    pub(crate) fn stream(mut self, cancel: &Cancel, mut sink: impl FnMut(&[u8]) -> ControlFlow<()>) -> Result<Ended> {
+        self.git.version()?;
+        cancel.check()?;
+        let input = self.stdin.take();
+        let wake = Wake::new().map_err(Error::io("making a pipe"))?;
+        let _on_stop = cancel.on_stop(wake.waker());
+        let mut child = self.spawn(input.is_some())?;
+        let group = Group::of(&child).map_err(Error::io("watching git"))?;
+        let mut run = Run { child: &mut child, group: &group, input: input.unwrap_or_default(), written: 0, errors: Errors::default() };
+        let driven = run.drive(cancel, &wake, &mut sink);
+        let errors = std::mem::take(&mut run.errors);
+        group.signal(Signal::KILL);
+        let status = child.wait().map_err(Error::io("waiting for git"))?;
+        let full = driven.map_err(Error::io("talking to git"))?;
+        if !full {
+            cancel.check()?;
+        }
+        Ok(Ended { code: status.code(), status: status.to_string(), stderr: errors.text(), full })
+    }
+
+    fn spawn(&self, with_input: bool) -> Result<Child> {
+        let mut command = spawner(&self.git.program);
+        command.current_dir(self.directory).process_group(0);
+        if self.magic_pathspecs {
+            command.env_remove("GIT_LITERAL_PATHSPECS");
+        }
+        let mut config: Vec<(&str, &str)> = vec![("maintenance.auto", "false"), ("gc.auto", "0")];
+        if self.mode == Mode::Read {
+            command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_NO_LAZY_FETCH", "1");
+            config.extend([
+                ("core.fsmonitor", "false"),
+                ("core.hooksPath", "/dev/null"),
+                ("log.showSignature", "false"),
+                ("color.ui", "false"),
+                ("core.pager", "cat"),
+            ]);
+        }
+        let own = self.config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        for (key, value) in config.into_iter().chain(own) {
+            command.arg("-c").arg(format!("{key}={value}"));
+        }
+        command.args(&self.args);
+        command.stdin(if with_input { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(Error::io(format!("starting {}", self.git.program.display())))?;
+        for nonblocking in [
+            child.stdin.as_ref().map(os::set_nonblocking),
+            child.stdout.as_ref().map(os::set_nonblocking),
+            child.stderr.as_ref().map(os::set_nonblocking),
+        ] {
+            nonblocking.transpose().map_err(Error::io("preparing git's pipes"))?;
+        }
+        Ok(child)
+    }
+}
+
+impl Ended {
+    /// Turns any exit code but 0 into an error.
+    pub(crate) fn require(&self, command: &str) -> Result<()> {
+        if self.code == Some(0) || self.full {
+            return Ok(());
+        }
+        Err(self.failed(command))
+    }
+
+    /// The error for a process that should not have ended so.
+    pub(crate) fn failed(&self, command: &str) -> Error {
+        Error::Failed { command: command.to_owned(), exit: self.status.clone(), stderr: self.stderr.trim().to_owned() }
+    }
+}
+
+/// A running process and what is still to be exchanged with it.
+struct Run<'a> {
+    child: &'a mut Child,
+    group: &'a Group,
+    input: Vec<u8>,
+    written: usize,
+    errors: Errors,
+}
+
+impl Run<'_> {
+    /// Moves bytes until the process has ended. True when `sink` had enough.
+    fn drive(&mut self, cancel: &Cancel, wake: &Wake, sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<bool> {
+        let mut buffer = vec![0; CHUNK];
+        let mut full = false;
+        let mut kill_at: Option<Instant> = None;
+        loop {
+            let until = kill_at.or(cancel.deadline());
+            let pipes = [
+                self.child.stdin.as_ref().map(AsFd::as_fd),
+                self.child.stdout.as_ref().map(AsFd::as_fd),
+                self.child.stderr.as_ref().map(AsFd::as_fd),
+            ];
+            let ready = os::wait(kill_at.is_none().then_some(wake), self.group, pipes, until)?;
+            if ready.stdin {
+                self.feed();
+            }
+            let exited = self.group.has_exited();
+            if exited {
+                // Whatever a hook left running in the group ends with the call that started it. Then what is in the
+                // pipes is all there will be; their end is not waited for, as a child that left the group may hold
+                // them open.
+                self.group.signal(Signal::KILL);
+            }
+            if (ready.stdout || exited) && !full {
+                full = self.read_stdout(&mut buffer, exited, sink)?.is_break();
+            }
+            if ready.stderr || exited {
+                self.read_stderr(&mut buffer, exited)?;
+            }
+            if exited {
+                return Ok(full);
+            }
+            match kill_at {
+                None if full || ready.woken || cancel.check().is_err() => {
+                    self.group.signal(Signal::TERM);
+                    kill_at = Some(Instant::now() + GRACE);
+                }
+                Some(at) if Instant::now() >= at => {
+                    self.group.signal(Signal::KILL);
+                    kill_at = Some(Instant::now() + GRACE);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn feed(&mut self) {
+        let Some(pipe) = &self.child.stdin else { return };
+        match os::write_some(pipe, &self.input[self.written..]) {
+            Ok(Some(n)) => self.written += n,
+            Ok(None) => return,
+            // The process does not want the rest. Its exit code says whether that is a fault.
+            Err(_) => self.written = self.input.len(),
+        }
+        if self.written == self.input.len() {
+            self.child.stdin = None;
+        }
+    }
+
+    fn read_stdout(
+        &mut self,
+        buffer: &mut [u8],
+        to_the_end: bool,
+        sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> io::Result<ControlFlow<()>> {
+        while let Some(pipe) = &self.child.stdout {
+            match os::read_some(pipe, buffer)? {
+                Some(0) => self.child.stdout = None,
+                Some(n) if sink(&buffer[..n]).is_break() => {
+                    self.child.stdout = None;
+                    return Ok(ControlFlow::Break(()));
+                }
+                Some(_) if to_the_end => {}
+                _ => break,
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn read_stderr(&mut self, buffer: &mut [u8], to_the_end: bool) -> io::Result<()> {
+        while let Some(pipe) = &self.child.stderr {
+            match os::read_some(pipe, buffer)? {
+                Some(0) => self.child.stderr = None,
+                Some(n) => {
+                    self.errors.keep(&buffer[..n]);
+                    if !to_the_end {
+                        break;
+                    }
+                }
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The head and the tail of standard error.
+#[derive(Default)]
+struct Errors {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    dropped: bool,
+}
+
+impl Errors {
+    fn keep(&mut self, bytes: &[u8]) {
+        let (head, rest) = bytes.split_at(bytes.len().min(STDERR_HEAD - self.head.len()));
+        self.head.extend_from_slice(head);
+        self.tail.extend_from_slice(rest);
+        if self.tail.len() > STDERR_TAIL {
+            self.tail.drain(..self.tail.len() - STDERR_TAIL);
+            self.dropped = true;
+        }
+    }
+
+    fn text(self) -> String {
+        let mut text = self.head;
+        if self.dropped {
+            text.extend_from_slice(b"\n[...]\n");
+        }
+        text.extend_from_slice(&self.tail);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_every_packager_are_understood() {
+        assert_eq!(parse_version("git version 2.47.3"), Some((2, 47)));
+        assert_eq!(parse_version("git version 2.50.1 (Apple Git-155)"), Some((2, 50)));
+        assert_eq!(parse_version("git version 2.49.0.windows.1"), Some((2, 49)));
+        assert_eq!(parse_version("hg 6"), None);
+    }
+
+    #[test]
+    fn a_missing_program_is_explained() {
+        let err = Git::new(Some("/nonexistent/git".into())).version().map(|_| ()).map_err(|err| err.to_string());
+        assert!(err.is_err_and(|text| text.contains("Install git 2.40")));
+    }
+
+    #[test]
+    fn a_full_reader_ends_the_process_and_a_deadline_too() -> Result<()> {
+        let git = Git::new(None);
+        let endless = || git.process(Mode::Read, Path::new("/"), &["-c", "alias.x=!yes", "x"]);
+        let ended = endless().stream(&Cancel::never(), |_| ControlFlow::Break(()))?;
+        assert!(ended.full);
+        let soon = Cancel::new(Some(Instant::now() + Duration::from_millis(50)));
+        assert!(matches!(endless().stream(&soon, |_| ControlFlow::Continue(())), Err(Error::TimedOut)));
+        Ok(())
+    }
+
+    #[test]
+    fn output_that_a_background_child_holds_open_is_not_waited_for() -> Result<()> {
+        let git = Git::new(None);
+        let script = "alias.x=!echo here; sleep 600 &";
+        let (ended, out) = git.process(Mode::Read, Path::new("/"), &["-c", script, "x"]).output(&Cancel::never(), 1 << 20)?;
+        assert_eq!((ended.code, out.as_slice()), (Some(0), &b"here\n"[..]));
+        Ok(())
+    }
+
+    #[test]
+    fn standard_error_is_capped_to_its_ends() {
+        let mut errors = Errors::default();
+        errors.keep(b"first");
+        errors.keep(&vec![b'x'; 1 << 20]);
+        errors.keep(b"last");
+        let text = errors.text();
+        assert!(text.starts_with("first") && text.ends_with("last") && text.len() < 20_000);
+    }
+}

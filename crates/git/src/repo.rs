@@ -1,0 +1,332 @@
+//! An opened, authorised repository, and the cache of them.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    process::{Git, Mode, Process},
+    roots::{Location, Roots},
+    settings::{self, Settings},
+};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The most repositories kept open.
+const MAX_OPEN: usize = 32;
+
+/// Which implementation answered a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// In this process, with gix.
+    Engine,
+    /// A git process.
+    Cli,
+}
+
+/// A repository whose every part lies inside the allowed roots.
+#[derive(Debug)]
+pub struct Repo {
+    pub(crate) git: Arc<Git>,
+    pub(crate) location: Location,
+    pub(crate) settings: Settings,
+    engine: Option<gix::ThreadSafeRepository>,
+    stamps: Vec<Stamp>,
+}
+
+/// Opens repositories and keeps the handles of those that have not changed shape since.
+#[derive(Debug)]
+pub struct Repositories {
+    git: Arc<Git>,
+    roots: Roots,
+    open: Mutex<Vec<(PathBuf, Arc<Repo>)>>,
+}
+
+/// What identifies one state of a file: enough to notice a replacement, a rewrite and a removal.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    path: PathBuf,
+    state: Option<(u64, u64, u64, i64, i64)>,
+}
+
+impl Stamp {
+    fn of(path: PathBuf) -> Self {
+        let state = fs::symlink_metadata(&path).ok().map(|m| {
+            // A directory's times move with every entry; only its identity is of interest.
+            if m.is_dir() { (m.dev(), m.ino(), 0, 0, 0) } else { (m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec()) }
+        });
+        Self { path, state }
+    }
+
+    fn is_current(&self) -> bool {
+        Self::of(self.path.clone()) == *self
+    }
+}
+
+impl Repositories {
+    /// Opens repositories inside `roots` with the user's `git`.
+    pub fn new(git: Git, roots: Roots) -> Self {
+        Self { git: Arc::new(git), roots, open: Mutex::new(Vec::new()) }
+    }
+
+    /// The allowed roots.
+    pub fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
+    /// The user's git.
+    pub fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// Opens the repository at or above `path`, or hands out the one that is open.
+    ///
+    /// # Errors
+    ///
+    /// As [`Roots::locate`]; [`Error::UnsafeOwner`]; [`Error::Engine`] for a repository that cannot be read.
+    pub fn open(&self, path: &Path) -> Result<Arc<Repo>> {
+        if let Some(repo) = self.cached(path) {
+            return Ok(repo);
+        }
+        let location = self.roots.locate(path)?;
+        self.roots.check_alternates(&location)?;
+        let repo = Arc::new(Repo::open(Arc::clone(&self.git), location)?);
+        let mut open = self.lock();
+        open.retain(|(known, _)| known != path);
+        if open.len() >= MAX_OPEN {
+            open.remove(0);
+        }
+        open.push((path.to_owned(), Arc::clone(&repo)));
+        Ok(repo)
+    }
+
+    /// The open repository for `path`, moved to the young end, unless it has changed shape.
+    fn cached(&self, path: &Path) -> Option<Arc<Repo>> {
+        let repo = {
+            let mut open = self.lock();
+            let at = open.iter().position(|(known, _)| known == path)?;
+            let entry = open.remove(at);
+            let repo = Arc::clone(&entry.1);
+            open.push(entry);
+            repo
+        };
+        if repo.stamps.iter().all(Stamp::is_current) {
+            return Some(repo);
+        }
+        self.lock().retain(|(known, _)| known != path);
+        None
+    }
+
+    /// Creates a repository at `path`, which must lie inside the roots. True when there was none before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutsideRoots`], [`Error::BadName`], [`Error::Failed`].
+    pub fn init(&self, path: &Path, branch: Option<&crate::BranchName>, cancel: &Cancel) -> Result<(PathBuf, bool)> {
+        let outside = || Error::OutsideRoots { path: path.to_owned(), what: "the path" };
+        if !path.is_absolute() || path.components().any(|part| matches!(part, std::path::Component::ParentDir)) {
+            return Err(Error::bad_name(path.display().to_string(), "a path", "it must be absolute, without `..`"));
+        }
+        // The nearest existing directory decides; what git creates below it is new and therefore no link.
+        let existing = path.ancestors().find(|dir| dir.symlink_metadata().is_ok()).ok_or_else(outside)?;
+        let canonical = fs::canonicalize(existing).map_err(|_| outside())?;
+        let rest = path.strip_prefix(existing).map_err(|_| outside())?;
+        let target = if rest.as_os_str().is_empty() { canonical } else { canonical.join(rest) };
+        if !self.roots.contains(&target) || target.components().any(|part| part.as_os_str() == ".git") {
+            return Err(outside());
+        }
+        let fresh = !target.join(".git").exists();
+        let root = self.roots.named().iter().find(|root| target.starts_with(root)).cloned().ok_or_else(outside)?;
+        let mut process = self.git.process(Mode::Change, &root, &["init", "--quiet"]);
+        if let Some(branch) = branch {
+            process = process.arg(format!("--initial-branch={}", branch.as_str()));
+        }
+        process.arg("--").arg(&target).success(cancel, 64 << 10)?;
+        Ok((target, fresh))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(PathBuf, Arc<Repo>)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Repo {
+    fn open(git: Arc<Git>, location: Location) -> Result<Self> {
+        let settings = Settings::read(&location.common_dir, &location.git_dir)?;
+        if let Some(configured) = &settings.worktree {
+            // git goes where core.worktree says. Only the place where the repository was found is authorised.
+            let target = fs::canonicalize(location.git_dir.join(configured)).unwrap_or_else(|_| configured.clone());
+            if Some(&target) != location.worktree.as_ref() {
+                return Err(Error::OutsideRoots { path: target, what: "core.worktree" });
+            }
+        }
+        let mut paths = vec![
+            location.top().join(".git"),
+            location.top().to_owned(),
+            location.git_dir.join("config.worktree"),
+            location.git_dir.join("commondir"),
+            location.common_dir.join("config"),
+            location.common_dir.join("objects/info/alternates"),
+            location.common_dir.join("shallow"),
+            location.common_dir.join("refs/replace"),
+        ];
+        paths.extend(settings.files.iter().cloned());
+        let stamps = paths.into_iter().map(Stamp::of).collect();
+        let engine = open_engine(&location, &settings)?;
+        Ok(Self { git, location, settings, engine, stamps })
+    }
+
+    /// The directory by which a caller knows the repository.
+    pub fn top(&self) -> &Path {
+        self.location.top()
+    }
+
+    /// Where everything is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The working tree.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bare`].
+    pub fn worktree(&self) -> Result<&Path> {
+        self.location.worktree.as_deref().ok_or(Error::Bare)
+    }
+
+    /// A handle for the in-process engine, where the repository's format allows it.
+    pub(crate) fn engine(&self) -> Option<gix::Repository> {
+        self.engine.as_ref().map(gix::ThreadSafeRepository::to_thread_local)
+    }
+
+    /// A git process that reads this repository and runs nothing that it names.
+    pub(crate) fn read(&self, args: &[&str]) -> Process<'_> {
+        self.silence_filters(self.process(Mode::Read, args), &self.settings.local_filters)
+    }
+
+    /// A git process that changes this repository.
+    pub(crate) fn change(&self, args: &[&str]) -> Process<'_> {
+        let process = self.process(Mode::Change, args);
+        if self.location.trusted {
+            return process;
+        }
+        let process = process
+            .config("core.hooksPath", "/dev/null")
+            .config("core.fsmonitor", "false")
+            .config("commit.gpgSign", "false")
+            .config("tag.gpgSign", "false")
+            .config("core.sshCommand", "ssh")
+            .config("core.editor", ":");
+        self.silence_filters(process, &self.settings.local_filters)
+    }
+
+    fn process(&self, mode: Mode, args: &[&str]) -> Process<'_> {
+        match &self.location.worktree {
+            Some(worktree) => self.git.process(mode, worktree, args),
+            None => self.git.process(mode, &self.location.git_dir, args).config("safe.bareRepository", "all"),
+        }
+    }
+
+    fn silence_filters<'a>(&'a self, mut process: Process<'a>, drivers: &BTreeSet<String>) -> Process<'a> {
+        for driver in drivers {
+            for key in ["clean", "smudge", "process"] {
+                process = process.config(format!("filter.{driver}.{key}"), "");
+            }
+            process = process.config(format!("filter.{driver}.required"), "false");
+        }
+        process
+    }
+
+    /// Filter drivers of the repository's own configuration, as git sees them at this moment.
+    pub(crate) fn local_filters(&self, cancel: &Cancel) -> Result<BTreeSet<String>> {
+        if !self.settings.conditional {
+            return Ok(self.settings.local_filters.clone());
+        }
+        let list = ["config", "list", "--show-scope", "--name-only", "-z"];
+        let list =
+            if self.git.version()?.number >= (2, 46) { &list[..] } else { &["config", "--list", "--show-scope", "--name-only", "-z"] };
+        let output = self.process(Mode::Read, list).success(cancel, 4 << 20)?;
+        let mut fields = output.split(|&byte| byte == 0);
+        let mut drivers = self.settings.local_filters.clone();
+        while let (Some(scope), Some(key)) = (fields.next(), fields.next()) {
+            let key = String::from_utf8_lossy(key);
+            let driver = key.strip_prefix("filter.").and_then(|key| key.rsplit_once('.')).map(|(driver, _)| driver);
+            if matches!(scope, b"local" | b"worktree")
+                && let Some(driver) = driver
+            {
+                drivers.insert(driver.to_owned());
+            }
+        }
+        Ok(drivers)
+    }
+
+    /// A git process that reads file content of the working tree and runs no filter that the repository names.
+    pub(crate) fn read_worktree(&self, args: &[&str], cancel: &Cancel) -> Result<Process<'_>> {
+        let drivers = self.local_filters(cancel)?;
+        Ok(self.silence_filters(self.process(Mode::Read, args), &drivers))
+    }
+
+    /// Refuses a change that would need a program which an untrusted repository names.
+    pub(crate) fn check_trust(&self, cancel: &Cancel) -> Result<()> {
+        if self.location.trusted {
+            return Ok(());
+        }
+        let driver = self.local_filters(cancel)?.into_iter().next();
+        let program = driver.map(|name| format!("filter `{name}`"));
+        match program.or_else(|| self.settings.local_merge_drivers.first().map(|name| format!("merge driver `{name}`"))) {
+            Some(program) => Err(Error::Untrusted { path: self.top().to_owned(), program }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Opens the repository in this process. `None` where only git itself understands its format.
+fn open_engine(location: &Location, settings: &Settings) -> Result<Option<gix::ThreadSafeRepository>> {
+    if settings.foreign_format {
+        check_owner(location)?;
+        return Ok(None);
+    }
+    // The default of 32 slots fails with "too few index slots" once other processes have added enough packs.
+    let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: 256 };
+    let options =
+        gix::open::Options::default().object_store_slots(slots).bail_if_untrusted(true).filter_config_section(settings::operator_only);
+    match options.open(location.top()) {
+        Ok(engine) => Ok(Some(engine)),
+        Err(_) => {
+            check_owner(location)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Applies git's ownership rule where the engine cannot say why it refused.
+fn check_owner(location: &Location) -> Result<()> {
+    let user = rustix::process::geteuid().as_raw();
+    for path in [Some(&location.git_dir), location.worktree.as_ref()].into_iter().flatten() {
+        let owner = fs::metadata(path).map_err(Error::io(format!("looking at {}", path.display())))?.uid();
+        let sudo = (user == 0).then(|| std::env::var("SUDO_UID").ok()).flatten().and_then(|id| id.parse().ok());
+        if owner != user && Some(owner) != sudo && !is_listed_safe(location.top()) {
+            return Err(Error::UnsafeOwner { path: path.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn is_listed_safe(top: &Path) -> bool {
+    let Ok(global) = gix::config::File::from_globals() else { return false };
+    let Ok(listed) = global.strings("safe.directory").ok_or(()) else { return false };
+    let mut safe = false;
+    for entry in listed {
+        let entry = entry.to_string();
+        safe = match entry.as_str() {
+            "" => false,
+            "*" => true,
+            _ => safe || entry.strip_suffix("/*").map_or(Path::new(&entry) == top, |dir| top.starts_with(dir)),
+        };
+    }
+    safe
+}

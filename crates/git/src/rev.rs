@@ -1,0 +1,167 @@
+//! Resolving revisions to object ids, before anything reaches a git process.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::{RelPath, Rev},
+    repo::Repo,
+};
+use gix::ObjectId;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// A commit.
+    Commit,
+    /// A directory listing.
+    Tree,
+    /// File content.
+    Blob,
+    /// An annotated tag.
+    Tag,
+}
+
+/// An object, found.
+#[derive(Clone, Copy, Debug)]
+pub struct Object {
+    /// Its id.
+    pub id: ObjectId,
+    /// What it is.
+    pub kind: ObjectKind,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl Repo {
+    /// The object that `rev` names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`].
+    pub fn resolve(&self, rev: &Rev, cancel: &Cancel) -> Result<ObjectId> {
+        cancel.check()?;
+        if let Some(engine) = self.engine()
+            && let Ok(id) = engine.rev_parse_single(rev.as_str())
+        {
+            return Ok(id.detach());
+        }
+        self.resolve_with_git(rev, rev.as_str(), cancel)
+    }
+
+    /// The commit that `rev` names or leads to.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`], also for a blob or a tree.
+    pub fn resolve_commit(&self, rev: &Rev, cancel: &Cancel) -> Result<ObjectId> {
+        cancel.check()?;
+        if let Some(engine) = self.engine()
+            && let Ok(id) = engine.rev_parse_single(rev.as_str())
+            && let Ok(object) = id.object()
+            && let Ok(commit) = object.peel_to_commit()
+        {
+            return Ok(commit.id);
+        }
+        self.resolve_with_git(rev, &format!("{rev}^{{commit}}"), cancel)
+    }
+
+    /// The commit that `HEAD` names; `None` before the first commit.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn head(&self, cancel: &Cancel) -> Result<Option<ObjectId>> {
+        match self.resolve_commit(&Rev::head(), cancel) {
+            Ok(id) => Ok(Some(id)),
+            Err(Error::UnknownRevision(_)) => Ok(None),
+            Err(err) => Err(err),
+        }
+    }
+
+    fn resolve_with_git(&self, rev: &Rev, expression: &str, cancel: &Cancel) -> Result<ObjectId> {
+        let process = self.read(&["rev-parse", "--verify", "--quiet", "--end-of-options"]).arg(expression);
+        let (ended, output) = process.output(cancel, 4096)?;
+        // Exit code 1 says "unknown"; 128 comes with a reason, such as an ambiguous abbreviation.
+        let id = ObjectId::from_hex(output.trim_ascii_end()).ok().filter(|_| ended.code == Some(0));
+        id.ok_or_else(|| Error::UnknownRevision(rev.to_string()))
+    }
+
+    /// The kind and size of the object `id`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingObject`].
+    pub fn object(&self, id: ObjectId, cancel: &Cancel) -> Result<Object> {
+        if let Some(engine) = self.engine()
+            && let Ok(header) = engine.find_header(id)
+        {
+            let kind = match header.kind() {
+                gix::objs::Kind::Commit => ObjectKind::Commit,
+                gix::objs::Kind::Tree => ObjectKind::Tree,
+                gix::objs::Kind::Blob => ObjectKind::Blob,
+                gix::objs::Kind::Tag => ObjectKind::Tag,
+            };
+            return Ok(Object { id, kind, size: header.size() });
+        }
+        let process = self.read(&["cat-file", "--batch-check"]).stdin(format!("{id}\n").into_bytes());
+        let output = process.success(cancel, 4096)?;
+        let text = String::from_utf8_lossy(&output);
+        let mut fields = text.split_ascii_whitespace().skip(1);
+        let kind = match fields.next() {
+            Some("commit") => ObjectKind::Commit,
+            Some("tree") => ObjectKind::Tree,
+            Some("blob") => ObjectKind::Blob,
+            Some("tag") => ObjectKind::Tag,
+            _ => return Err(Error::MissingObject(id.to_string())),
+        };
+        let size = fields.next().and_then(|size| size.parse().ok()).unwrap_or_default();
+        Ok(Object { id, kind, size })
+    }
+
+    /// The object at `path` in the revision `rev`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchPath`] when the revision has no such path.
+    pub fn resolve_path(&self, rev: &Rev, path: &RelPath, cancel: &Cancel) -> Result<ObjectId> {
+        let tree = self.resolve(rev, cancel)?;
+        let missing = || Error::NoSuchPath { path: path.to_string(), place: format!("revision {rev}") };
+        if let Some(engine) = self.engine()
+            && let Ok(object) = engine.find_object(tree)
+            && let Ok(tree) = object.peel_to_tree()
+        {
+            if path.as_bytes().is_empty() {
+                return Ok(tree.id);
+            }
+            let found = tree.lookup_entry_by_path(path.as_path()).map_err(Error::engine)?;
+            return found.map(|entry| entry.object_id()).ok_or_else(missing);
+        }
+        let expression = [tree.to_string().as_bytes(), b":", path.as_bytes()].concat();
+        let process = self.read(&["rev-parse", "--verify", "--quiet", "--end-of-options"]).arg(OsStr::from_bytes(&expression));
+        let (ended, output) = process.output(cancel, 4096)?;
+        ObjectId::from_hex(output.trim_ascii_end()).ok().filter(|_| ended.code == Some(0)).ok_or_else(missing)
+    }
+
+    /// The object that the index holds at `path`, in stage 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchPath`].
+    pub fn resolve_staged(&self, path: &RelPath, cancel: &Cancel) -> Result<ObjectId> {
+        let expression = [b":0:", path.as_bytes()].concat();
+        let process = self.read(&["rev-parse", "--verify", "--quiet", "--end-of-options"]).arg(OsStr::from_bytes(&expression));
+        let (ended, output) = process.output(cancel, 4096)?;
+        let missing = || Error::NoSuchPath { path: path.to_string(), place: "the index".to_owned() };
+        ObjectId::from_hex(output.trim_ascii_end()).ok().filter(|_| ended.code == Some(0)).ok_or_else(missing)
+    }
+
+    /// The abbreviation that git would print for `id`.
+    pub fn abbreviate(&self, id: ObjectId) -> String {
+        use gix::prelude::ObjectIdExt;
+        match self.engine() {
+            Some(engine) => id.attach(&engine).shorten_or_id().to_string(),
+            None => id.to_hex_with_len(12).to_string(),
+        }
+    }
+}

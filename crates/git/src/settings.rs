@@ -1,0 +1,143 @@
+//! What a repository's configuration means for how it is read, decided once when it is opened.
+
+use crate::error::{Error, Result};
+use gix::config::{File, Source, source::Kind};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+/// Extensions that the in-process engine understands. A repository with another one is read by git.
+const KNOWN_EXTENSIONS: [&str; 7] =
+    ["objectformat", "worktreeconfig", "partialclone", "noop", "preciousobjects", "relativeworktrees", "compatobjectformat"];
+
+/// Keys below `diff.` that change no patch that we render.
+const HARMLESS_DIFF: [&str; 6] = ["tool", "guitool", "external", "colormoved", "colormovedws", "wordregex"];
+
+/// The configuration, as far as it matters here.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact of the configuration")]
+pub(crate) struct Settings {
+    /// The engine cannot be trusted with this repository's format.
+    pub(crate) foreign_format: bool,
+    /// The working tree is sparse.
+    pub(crate) sparse: bool,
+    /// Patches are rendered with git's defaults.
+    pub(crate) plain_diff: bool,
+    /// Status is computed with git's defaults.
+    pub(crate) plain_status: bool,
+    /// Commits are shown with git's defaults.
+    pub(crate) plain_log: bool,
+    /// Line endings may be converted in any file.
+    pub(crate) converts_text: bool,
+    /// Paths are quoted as ASCII in patches (`core.quotePath`).
+    pub(crate) quote_ascii: bool,
+    /// Object ids are abbreviated to git's own choice of length.
+    pub(crate) default_abbrev: bool,
+    /// Filter drivers that the repository's own configuration names. Reads never run them.
+    pub(crate) local_filters: BTreeSet<String>,
+    /// Filter drivers of the operator's configuration.
+    pub(crate) operator_filters: BTreeSet<String>,
+    /// Merge drivers that the repository's own configuration names.
+    pub(crate) local_merge_drivers: BTreeSet<String>,
+    /// The repository's own configuration includes files by condition, so only git knows what is in force.
+    pub(crate) conditional: bool,
+    /// `core.worktree`, as written.
+    pub(crate) worktree: Option<PathBuf>,
+    /// The repository is configured as bare.
+    pub(crate) bare: bool,
+    /// Files that the configuration was read from.
+    pub(crate) files: Vec<PathBuf>,
+    /// Further files with attributes.
+    pub(crate) attribute_files: Vec<PathBuf>,
+}
+
+impl Settings {
+    /// Reads the configuration of the repository with `common_dir`, without opening it.
+    pub(crate) fn read(common_dir: &Path, git_dir: &Path) -> Result<Self> {
+        let bad = |err: &dyn std::fmt::Display| Error::Engine(format!("its configuration: {err}"));
+        let mut file = File::from_git_dir(common_dir.to_owned()).map_err(|err| bad(&err))?;
+        let own = git_dir.join("config.worktree");
+        if git_dir != common_dir && own.is_file() && matches!(file.boolean("extensions.worktreeConfig"), Ok(Some(true))) {
+            file.append(File::from_path_no_includes(own, Source::Worktree).map_err(|err| bad(&err))?).map_err(|err| bad(&err))?;
+        }
+        Ok(Self::from_file(&file))
+    }
+
+    fn from_file(file: &File) -> Self {
+        let mut settings =
+            Self { plain_diff: true, plain_status: true, plain_log: true, quote_ascii: true, default_abbrev: true, ..Self::default() };
+        for section in file.sections() {
+            let meta = section.meta();
+            if let Some(path) = &meta.path
+                && !settings.files.contains(path)
+            {
+                settings.files.push(path.clone());
+            }
+            let local = meta.source.kind() == Kind::Repository;
+            let name = section.header().name().to_string().to_ascii_lowercase();
+            let subsection = section.header().subsection_name().map(ToString::to_string);
+            let keys: Vec<String> = section.body().value_names().map(|key| key.to_ascii_lowercase()).collect();
+            settings.note(&name, subsection.as_deref(), &keys, local);
+        }
+        settings.note_values(file);
+        settings
+    }
+
+    fn note(&mut self, section: &str, subsection: Option<&str>, keys: &[String], local: bool) {
+        match (section, subsection) {
+            ("filter", Some(driver)) => {
+                if keys.iter().any(|key| matches!(key.as_str(), "clean" | "smudge" | "process")) {
+                    let set = if local { &mut self.local_filters } else { &mut self.operator_filters };
+                    set.insert(driver.to_owned());
+                }
+            }
+            ("merge", Some(driver)) if local && keys.iter().any(|key| key == "driver") => {
+                self.local_merge_drivers.insert(driver.to_owned());
+            }
+            ("extensions", None) => {
+                self.foreign_format |= keys.iter().any(|key| !KNOWN_EXTENSIONS.contains(&key.as_str()));
+            }
+            ("diff", None) => self.plain_diff &= keys.iter().all(|key| HARMLESS_DIFF.contains(&key.as_str())),
+            ("status", None) => self.plain_status = false,
+            ("log" | "format" | "mailmap" | "notes" | "i18n" | "pretty", None) => self.plain_log = false,
+            ("core", None) if keys.iter().any(|key| key == "notesref") => self.plain_log = false,
+            ("submodule", _) => self.plain_status = false,
+            ("includeif", _) => self.conditional |= local,
+            _ => {}
+        }
+    }
+
+    fn note_values(&mut self, file: &File) {
+        let is = |key: &str| matches!(file.boolean(key), Ok(Some(true)));
+        let text = |key: &str| file.string(key).map(|value| value.to_string().to_ascii_lowercase());
+        self.sparse = is("core.sparseCheckout") || is("index.sparse");
+        self.quote_ascii = !matches!(file.boolean("core.quotePath"), Ok(Some(false)));
+        self.default_abbrev = text("core.abbrev").is_none_or(|value| value == "auto");
+        self.converts_text = text("core.autocrlf").is_some_and(|value| !matches!(value.as_str(), "false" | "no" | "off" | "0" | ""))
+            || text("core.eol").is_some_and(|value| value == "crlf");
+        if is("core.ignoreCase") || matches!(file.boolean("core.symlinks"), Ok(Some(false))) || is("core.precomposeUnicode") {
+            self.plain_status = false;
+        }
+        self.bare = is("core.bare");
+        self.worktree = file.string("core.worktree").map(|path| PathBuf::from(path.to_string()));
+        if let Some(path) = file.string("core.attributesFile") {
+            let path = path.to_string();
+            let home = std::env::home_dir().unwrap_or_default();
+            self.attribute_files.push(match path.strip_prefix("~/") {
+                Some(rest) => home.join(rest),
+                None => PathBuf::from(path),
+            });
+        } else if let Some(config) = std::env::var_os("XDG_CONFIG_HOME") {
+            self.attribute_files.push(Path::new(&config).join("git/attributes"));
+        } else if let Some(home) = std::env::home_dir() {
+            self.attribute_files.push(home.join(".config/git/attributes"));
+        }
+        self.attribute_files.push(PathBuf::from("/etc/gitattributes"));
+    }
+}
+
+/// Sources whose sections may name programs that a read runs.
+pub(crate) fn operator_only(meta: &gix::config::file::Metadata) -> bool {
+    !matches!(meta.source, Source::Local | Source::Worktree)
+}

@@ -1,0 +1,138 @@
+//! One object: a commit with its patch, a tag, a directory, a file of a revision.
+
+use crate::{
+    cancel::Cancel,
+    diff::{DiffQuery, MAX_BLOB, Sides},
+    error::{Error, Result},
+    patch::{Keep, Parser, Patch},
+    repo::{Repo, Route},
+};
+use gix::{ObjectId, bstr::ByteSlice};
+use std::ops::ControlFlow;
+
+const MAX_LISTING: usize = 64 << 20;
+
+impl Repo {
+    /// The commit or tag `id` as `git show` prints it: what stands before the patch, and the patch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingObject`].
+    pub fn show(&self, id: ObjectId, query: &DiffQuery, cancel: &Cancel) -> Result<(Patch, Route)> {
+        if query.keep.skip == 0
+            && let Some(patch) = self.show_in_process(id, query, cancel)?
+        {
+            return Ok((patch, Route::Engine));
+        }
+        let mut process = self.read(&["show", "--no-ext-diff", "--no-textconv", "--no-color", "--no-show-signature", "--no-decorate"]);
+        if let Some(context) = query.context {
+            process = process.arg(format!("--unified={context}"));
+        }
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let process = process.arg(id.to_string()).arg("--").args(query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+        let mut parser = Parser::new(query.keep);
+        let ended = process.stream(cancel, |chunk| if parser.push(chunk) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })?;
+        ended.require("show")?;
+        Ok((parser.finish(), Route::Cli))
+    }
+
+    fn show_in_process(&self, id: ObjectId, query: &DiffQuery, cancel: &Cancel) -> Result<Option<Patch>> {
+        let Some(engine) = self.engine() else { return Ok(None) };
+        if !self.settings.plain_log || self.has_notes_or_mailmap(&engine) {
+            return Ok(None);
+        }
+        let Ok(commit) = engine.find_commit(id) else { return Ok(None) };
+        let Some(prelude) = prelude(&commit)? else { return Ok(None) };
+        let parent = commit.parent_ids().next().map(gix::Id::detach);
+        let patch = self.tree_patch(&engine, parent, id, &DiffQuery { sides: Sides::Trees(parent, id), ..query.clone() }, cancel)?;
+        Ok(patch.map(|mut patch| {
+            patch.prelude = prelude;
+            if !patch.files.is_empty() {
+                patch.prelude.push(b'\n');
+            }
+            patch
+        }))
+    }
+
+    fn has_notes_or_mailmap(&self, engine: &gix::Repository) -> bool {
+        let notes = engine.try_find_reference("refs/notes/commits").is_ok_and(|found| found.is_none());
+        let mailmap = self.location.worktree.as_ref().is_none_or(|top| top.join(".mailmap").symlink_metadata().is_ok());
+        let shallow = self.location.common_dir.join("shallow").exists();
+        !notes || mailmap || shallow
+    }
+
+    /// Hands the bytes of the blob `id` to `each` until it breaks. Large ones come from a process that can be killed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingObject`].
+    pub fn blob(&self, id: ObjectId, size: u64, cancel: &Cancel, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<Route> {
+        if size <= MAX_BLOB
+            && let Some(engine) = self.engine()
+            && let Ok(object) = engine.find_object(id)
+        {
+            let _ = each(&object.data);
+            return Ok(Route::Engine);
+        }
+        let ended = self.read(&["cat-file", "blob"]).arg(id.to_string()).stream(cancel, each)?;
+        if ended.code == Some(128) && !ended.full {
+            return Err(Error::MissingObject(id.to_string()));
+        }
+        ended.require("cat-file")?;
+        Ok(Route::Cli)
+    }
+
+    /// The names in the tree `id`, directories with a `/`, as `git show` lists them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingObject`].
+    pub fn tree(&self, id: ObjectId, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
+        let output = self.read(&["ls-tree", "-z"]).arg(id.to_string()).success(cancel, MAX_LISTING)?;
+        let entries = output.split(|&byte| byte == 0).filter_map(|entry| {
+            let (meta, name) = entry.split_once_str(b"\t")?;
+            let is_tree = meta.split(|&byte| byte == b' ').nth(1) == Some(b"tree");
+            Some(if is_tree { [name, b"/"].concat() } else { name.to_vec() })
+        });
+        Ok(entries.collect())
+    }
+}
+
+/// Limits that keep everything, for the header alone.
+impl Keep {
+    /// Keeps up to `bytes` of each file and in all.
+    pub fn up_to(bytes: usize) -> Self {
+        Self { per_file: bytes, total: bytes, skip: 0, files: 100_000 }
+    }
+}
+
+/// What `git show` prints before the patch. `None` where only git knows how.
+fn prelude(commit: &gix::Commit<'_>) -> Result<Option<Vec<u8>>> {
+    let decoded = commit.decode().map_err(Error::engine)?;
+    let message = decoded.message;
+    if decoded.encoding.is_some() || decoded.parents().count() > 1 || message.contains(&b'\t') || message.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let author = decoded.author().map_err(Error::engine)?;
+    let Ok(time) = author.time() else { return Ok(None) };
+    let mut out = format!("commit {}\nAuthor: ", commit.id).into_bytes();
+    out.extend_from_slice(author.name.trim());
+    out.extend_from_slice(b" <");
+    out.extend_from_slice(author.email.trim());
+    out.extend_from_slice(format!(">\nDate:   {}\n\n", time.format_or_unix(gix::date::time::format::DEFAULT)).as_bytes());
+    let lines = message.lines().map(<[u8]>::trim_ascii_end);
+    let mut blank = 0;
+    for line in lines.skip_while(|line| line.is_empty()) {
+        if line.is_empty() {
+            blank += 1;
+            continue;
+        }
+        for _ in 0..std::mem::take(&mut blank) {
+            out.extend_from_slice(b"    \n");
+        }
+        out.extend_from_slice(b"    ");
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    Ok(Some(out))
+}

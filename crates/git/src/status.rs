@@ -1,0 +1,453 @@
+//! What differs between `HEAD`, the index and the working tree.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::RelPath,
+    rename::{Lone, Renames, pair},
+    repo::{Repo, Route},
+    staged::{self, Staged},
+};
+use gix::{ObjectId, bstr::ByteSlice};
+use std::{collections::BTreeMap, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt, path::Path};
+
+/// The most paths collected. Beyond it the listing says that it is incomplete.
+const MAX_ENTRIES: usize = 500_000;
+/// The most working tree processes' output read for a listing.
+const MAX_OUTPUT: usize = 256 << 20;
+
+/// A working tree's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Where `HEAD` is.
+    pub head: Head,
+    /// Changed paths in git's order, then untracked ones.
+    pub entries: Vec<Entry>,
+    /// What is in progress: `merge`, `rebase`, ….
+    pub in_progress: Option<&'static str>,
+    /// Paths with the filter driver of the repository's configuration that was not run to compare them.
+    pub not_compared: Vec<(Vec<u8>, String)>,
+    /// True when there are more entries than were collected.
+    pub truncated: bool,
+}
+
+/// Where `HEAD` is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The branch; `None` when detached.
+    pub branch: Option<String>,
+    /// The commit; `None` before the first one.
+    pub commit: Option<ObjectId>,
+    /// The branch that it follows, for example `origin/main`.
+    pub upstream: Option<String>,
+    /// Commits that only the branch has, and that only the upstream has. `None` when the upstream is gone.
+    pub ahead_behind: Option<(u64, u64)>,
+}
+
+/// A path and how it differs, with the letters of `git status --short`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Index against `HEAD`.
+    pub index: u8,
+    /// Working tree against index.
+    pub worktree: u8,
+    /// The path.
+    pub path: Vec<u8>,
+    /// Where it was renamed or copied from.
+    pub from: Option<Vec<u8>>,
+}
+
+impl Repo {
+    /// The state of the working tree.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bare`].
+    pub fn status(&self, cancel: &Cancel) -> Result<(Status, Route)> {
+        cancel.check()?;
+        self.worktree()?;
+        let (mut status, route) = match self.status_in_process(cancel)? {
+            Some(status) => (status, Route::Engine),
+            None => (self.status_with_git(cancel)?, Route::Cli),
+        };
+        status.in_progress = in_progress(&self.location.git_dir);
+        Ok((status, route))
+    }
+
+    /// The state as the engine sees it; `None` where only git knows how.
+    fn status_in_process(&self, cancel: &Cancel) -> Result<Option<Status>> {
+        let Some(engine) = self.engine() else { return Ok(None) };
+        if !self.settings.plain_status || self.settings.sparse || self.settings.conditional {
+            return Ok(None);
+        }
+        let Ok(index) = engine.index_or_empty() else { return Ok(None) };
+        if !is_plain(&index) || (self.has_filters() && self.attributes_name_filters(&index)) {
+            return Ok(None);
+        }
+        let Ok(head) = engine.head() else { return Ok(None) };
+        let commit = head.id().map(gix::Id::detach);
+        let tree = commit.map(|id| engine.find_commit(id).and_then(|commit| commit.tree_id()).map(gix::Id::detach));
+        let Ok(tree) = tree.transpose() else { return Ok(None) };
+        let staged = staged::changes(&engine, &index, tree, cancel)?;
+        let Some(mut entries) = pair_staged(&engine, staged)? else { return Ok(None) };
+        let mut untracked = Vec::new();
+        if !self.scan_worktree(&engine, cancel, &mut entries, &mut untracked)? {
+            return Ok(None);
+        }
+        untracked.sort();
+        let truncated = entries.len() + untracked.len() > MAX_ENTRIES;
+        let listed = entries.into_values().chain(untracked.into_iter().map(|path| Entry { index: b'?', worktree: b'?', path, from: None }));
+        let Some(head) = self.head_state(&engine, &head, commit, cancel)? else { return Ok(None) };
+        Ok(Some(Status { head, entries: listed.take(MAX_ENTRIES).collect(), truncated, ..Status::default() }))
+    }
+
+    /// Adds what differs in the working tree. False where only git knows how.
+    fn scan_worktree(
+        &self,
+        engine: &gix::Repository,
+        cancel: &Cancel,
+        entries: &mut BTreeMap<Vec<u8>, Entry>,
+        untracked: &mut Vec<Vec<u8>>,
+    ) -> Result<bool> {
+        use gix::status::{
+            index_worktree::Item,
+            plumbing::index_as_worktree::{Change, EntryStatus},
+        };
+        let Ok(platform) = engine.status(gix::progress::Discard) else { return Ok(false) };
+        let platform = platform
+            .untracked_files(gix::status::UntrackedFiles::Collapsed)
+            .index_worktree_rewrites(None)
+            .should_interrupt_owned(cancel.flag());
+        let Ok(items) = platform.into_index_worktree_iter(Vec::<gix::bstr::BString>::new()) else { return Ok(false) };
+        for item in items {
+            cancel.check()?;
+            match item {
+                Ok(Item::Modification { rela_path, status, .. }) => {
+                    let letter = match status {
+                        EntryStatus::NeedsUpdate(_) => continue,
+                        EntryStatus::Change(Change::Removed) => b'D',
+                        EntryStatus::Change(Change::Type { .. }) => b'T',
+                        EntryStatus::Change(Change::Modification { .. }) => b'M',
+                        EntryStatus::Change(Change::SubmoduleModification(_)) | EntryStatus::Conflict { .. } | EntryStatus::IntentToAdd => {
+                            return Ok(false);
+                        }
+                    };
+                    let path: Vec<u8> = rela_path.into();
+                    let clean = || Entry { index: b' ', worktree: b' ', path: path.clone(), from: None };
+                    entries.entry(path.clone()).or_insert_with(clean).worktree = letter;
+                }
+                Ok(Item::DirectoryContents { entry, .. }) => {
+                    if entry.status != gix::dir::entry::Status::Untracked {
+                        continue;
+                    }
+                    let is_dir = entry.disk_kind.is_some_and(|kind| kind.is_dir());
+                    let mut path: Vec<u8> = entry.rela_path.into();
+                    if is_dir {
+                        path.push(b'/');
+                    }
+                    if untracked.len() <= MAX_ENTRIES {
+                        untracked.push(path);
+                    }
+                }
+                Ok(Item::Rewrite { .. }) | Err(_) => {
+                    cancel.check()?;
+                    return Ok(false);
+                }
+            }
+        }
+        cancel.check()?;
+        Ok(true)
+    }
+
+    fn has_filters(&self) -> bool {
+        !(self.settings.local_filters.is_empty() && self.settings.operator_filters.is_empty())
+    }
+
+    /// True when some attributes file assigns a filter.
+    fn attributes_name_filters(&self, index: &gix::index::State) -> bool {
+        let Some(worktree) = &self.location.worktree else { return true };
+        let names = |file: &Path| std::fs::read(file).is_ok_and(|text| text.contains_str("filter"));
+        let mut dirs = std::collections::BTreeSet::from([&b""[..]]);
+        for entry in index.entries() {
+            let path = entry.path(index).as_bytes();
+            if let Some(end) = path.rfind_byte(b'/') {
+                dirs.insert(&path[..=end]);
+            }
+        }
+        let fixed = self.settings.attribute_files.iter().cloned().chain([self.location.common_dir.join("info/attributes")]);
+        fixed.into_iter().any(|file| names(&file))
+            || dirs.into_iter().any(|dir| {
+                let file = [dir, b".gitattributes"].concat();
+                let on_disk = worktree.join(OsStr::from_bytes(&file));
+                names(&on_disk) || (index.entry_by_path(file.as_bstr()).is_some() && !on_disk.exists())
+            })
+    }
+
+    fn head_state(
+        &self,
+        engine: &gix::Repository,
+        head: &gix::Head<'_>,
+        commit: Option<ObjectId>,
+        cancel: &Cancel,
+    ) -> Result<Option<Head>> {
+        let Some(name) = head.referent_name() else { return Ok(Some(Head { commit, ..Head::default() })) };
+        let mut state = Head { branch: Some(name.shorten().to_str_lossy().into_owned()), commit, ..Head::default() };
+        let upstream = engine.branch_remote_tracking_ref_name(name, gix::remote::Direction::Fetch);
+        let Some(Ok(upstream)) = upstream else { return Ok(Some(state)) };
+        state.upstream = Some(upstream.shorten().to_str_lossy().into_owned());
+        let there = engine.find_reference(upstream.as_ref()).ok().and_then(|mut found| found.peel_to_id().ok()).map(gix::Id::detach);
+        state.ahead_behind = match (commit, there) {
+            (Some(here), Some(there)) if here == there => Some((0, 0)),
+            (Some(here), Some(there)) => self.ahead_behind(here, there, cancel)?,
+            _ => None,
+        };
+        Ok(Some(state))
+    }
+
+    fn ahead_behind(&self, here: ObjectId, there: ObjectId, cancel: &Cancel) -> Result<Option<(u64, u64)>> {
+        let process = self.read(&["rev-list", "--left-right", "--count"]).arg(format!("{here}...{there}")).arg("--");
+        let output = process.success(cancel, 4096)?;
+        let text = String::from_utf8_lossy(&output);
+        let mut counts = text.split_ascii_whitespace().map(str::parse);
+        Ok(match (counts.next(), counts.next()) {
+            (Some(Ok(ahead)), Some(Ok(behind))) => Some((ahead, behind)),
+            _ => None,
+        })
+    }
+
+    fn status_with_git(&self, cancel: &Cancel) -> Result<Status> {
+        let args = ["status", "--porcelain=v2", "--branch", "-z", "--ignore-submodules=none"];
+        let mut parser = Porcelain::default();
+        let mut process = self.read_worktree(&args[..4], cancel)?;
+        if self.settings.plain_status {
+            process = process.arg("--untracked-files=normal");
+        }
+        let mut seen = 0;
+        let ended = process.stream(cancel, |chunk| {
+            seen += chunk.len();
+            parser.push(chunk);
+            if parser.status.truncated || seen > MAX_OUTPUT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        ended.require("status")?;
+        let mut status = parser.status;
+        status.truncated |= ended.full;
+        sort_as_short(&mut status.entries);
+        self.set_aside_filtered(&mut status, cancel)?;
+        Ok(status)
+    }
+
+    /// Takes out the paths whose comparison would have needed a program that the repository names.
+    fn set_aside_filtered(&self, status: &mut Status, cancel: &Cancel) -> Result<()> {
+        let drivers = self.local_filters(cancel)?;
+        let modified: Vec<&Entry> = status.entries.iter().filter(|entry| entry.worktree == b'M').collect();
+        if drivers.is_empty() || modified.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<u8> = modified.iter().flat_map(|entry| entry.path.iter().copied().chain([0])).collect();
+        let output = self.read(&["check-attr", "-z", "--stdin", "filter"]).stdin(paths).success(cancel, MAX_OUTPUT)?;
+        let fields: Vec<&[u8]> = output.split(|&byte| byte == 0).collect();
+        let filtered: BTreeMap<&[u8], String> = fields
+            .chunks_exact(3)
+            .map(|triple| (triple[0], String::from_utf8_lossy(triple[2]).into_owned()))
+            .filter(|(_, driver)| drivers.contains(driver))
+            .collect();
+        for entry in &mut status.entries {
+            if let Some(driver) = filtered.get(entry.path.as_slice())
+                && entry.worktree == b'M'
+            {
+                entry.worktree = b' ';
+                status.not_compared.push((entry.path.clone(), driver.clone()));
+            }
+        }
+        status.entries.retain(|entry| entry.index != b' ' || entry.worktree != b' ');
+        Ok(())
+    }
+
+    /// Unmerged paths.
+    pub(crate) fn unmerged(&self, cancel: &Cancel) -> Result<Vec<RelPath>> {
+        let output = self.read(&["diff", "--name-only", "-z", "--diff-filter=U"]).success(cancel, MAX_OUTPUT)?;
+        Ok(output.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(RelPath::from_git).collect())
+    }
+}
+
+/// True when the index has only ordinary entries: merged, no submodule, nothing that is only intended.
+fn is_plain(index: &gix::index::State) -> bool {
+    use gix::index::entry::{Flags, Mode, Stage};
+    !index.is_sparse()
+        && index.entries().iter().all(|entry| {
+            let odd = Flags::INTENT_TO_ADD | Flags::SKIP_WORKTREE | Flags::ASSUME_VALID;
+            entry.stage() == Stage::Unconflicted && entry.mode != Mode::COMMIT && !entry.flags.intersects(odd)
+        })
+}
+
+/// Turns staged changes into entries, with renames paired. `None` where git has to pair them.
+fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>) -> Result<Option<BTreeMap<Vec<u8>, Entry>>> {
+    let lone = |side: (u32, ObjectId)| -> Result<Lone> {
+        let size = engine.find_header(side.1).map_err(Error::engine)?.size();
+        Ok(Lone { id: side.1, mode: side.0, size })
+    };
+    let deleted: Vec<&Staged> = changes.iter().filter(|change| change.new.is_none()).collect();
+    let added: Vec<&Staged> = changes.iter().filter(|change| change.old.is_none()).collect();
+    let mut moved = BTreeMap::new();
+    if !deleted.is_empty() && !added.is_empty() {
+        let from: Vec<Lone> = deleted.iter().filter_map(|change| change.old).map(lone).collect::<Result<_>>()?;
+        let to: Vec<Lone> = added.iter().filter_map(|change| change.new).map(lone).collect::<Result<_>>()?;
+        match pair(&from, &to) {
+            Renames::Undecided => return Ok(None),
+            Renames::Exact(pairs) => moved.extend(pairs.into_iter().map(|(from, to)| (added[to].path.clone(), deleted[from].path.clone()))),
+        }
+    }
+    let sources: Vec<Vec<u8>> = moved.values().cloned().collect();
+    let entries = changes.into_iter().filter(|change| !(change.new.is_none() && sources.contains(&change.path))).map(|change| {
+        let from = moved.get(&change.path).cloned();
+        let index = match (change.old, change.new) {
+            _ if from.is_some() => b'R',
+            (None, _) => b'A',
+            (_, None) => b'D',
+            (Some((old, _)), Some((new, _))) if old & 0o170_000 != new & 0o170_000 => b'T',
+            _ => b'M',
+        };
+        (change.path.clone(), Entry { index, worktree: b' ', path: change.path, from })
+    });
+    Ok(Some(entries.collect()))
+}
+
+/// The order of `git status --short`: tracked paths, merged or not, then untracked ones, then ignored ones.
+fn sort_as_short(entries: &mut [Entry]) {
+    let group = |entry: &Entry| match entry.index {
+        b'?' => 1,
+        b'!' => 2,
+        _ => 0,
+    };
+    entries.sort_by(|a, b| group(a).cmp(&group(b)).then_with(|| a.path.cmp(&b.path)));
+}
+
+fn in_progress(git_dir: &Path) -> Option<&'static str> {
+    const SIGNS: [(&str, &str); 6] = [
+        ("rebase-merge", "rebase"),
+        ("rebase-apply", "rebase"),
+        ("MERGE_HEAD", "merge"),
+        ("CHERRY_PICK_HEAD", "cherry-pick"),
+        ("REVERT_HEAD", "revert"),
+        ("BISECT_LOG", "bisect"),
+    ];
+    if git_dir.join("rebase-apply/applying").exists() {
+        return Some("am");
+    }
+    SIGNS.iter().find(|(sign, _)| git_dir.join(sign).exists()).map(|(_, name)| *name)
+}
+
+/// Reads `git status --porcelain=v2 --branch -z`.
+#[derive(Default)]
+pub(crate) struct Porcelain {
+    partial: Vec<u8>,
+    renamed: Option<Entry>,
+    pub(crate) status: Status,
+}
+
+impl Porcelain {
+    pub(crate) fn push(&mut self, chunk: &[u8]) {
+        let mut rest = chunk;
+        while let Some(end) = rest.find_byte(0) {
+            self.partial.extend_from_slice(&rest[..end]);
+            rest = &rest[end + 1..];
+            let field = std::mem::take(&mut self.partial);
+            self.field(&field);
+        }
+        self.partial.extend_from_slice(rest);
+    }
+
+    fn field(&mut self, field: &[u8]) {
+        if let Some(entry) = self.renamed.take() {
+            return self.add(Entry { from: Some(field.to_vec()), ..entry });
+        }
+        match field {
+            [b'#', b' ', rest @ ..] => self.header(&rest.to_str_lossy()),
+            [b'1', b' ', rest @ ..] => self.changed(rest, 7),
+            [b'u', b' ', rest @ ..] => self.changed(rest, 9),
+            [b'2', b' ', rest @ ..] => {
+                let last = self.status.entries.len();
+                self.changed(rest, 8);
+                if self.status.entries.len() > last {
+                    self.renamed = self.status.entries.pop();
+                }
+            }
+            [sign @ (b'?' | b'!'), b' ', path @ ..] => self.add(Entry { index: *sign, worktree: *sign, path: path.to_vec(), from: None }),
+            _ => {}
+        }
+    }
+
+    /// `XY` and, after `fields` fields in all, the path.
+    fn changed(&mut self, rest: &[u8], fields: usize) {
+        let letter = |byte: u8| if byte == b'.' { b' ' } else { byte };
+        if let Some(path) = rest.splitn(fields + 1, |&byte| byte == b' ').nth(fields)
+            && let [index, worktree, ..] = *rest
+        {
+            self.add(Entry { index: letter(index), worktree: letter(worktree), path: path.to_vec(), from: None });
+        }
+    }
+
+    fn add(&mut self, entry: Entry) {
+        if self.status.entries.len() < MAX_ENTRIES {
+            self.status.entries.push(entry);
+        } else {
+            self.status.truncated = true;
+        }
+    }
+
+    fn header(&mut self, text: &str) {
+        let head = &mut self.status.head;
+        match text.split_once(' ') {
+            Some(("branch.oid", id)) => head.commit = ObjectId::from_hex(id.as_bytes()).ok(),
+            Some(("branch.head", "(detached)")) => head.branch = None,
+            Some(("branch.head", name)) => head.branch = Some(name.to_owned()),
+            Some(("branch.upstream", name)) => head.upstream = Some(name.to_owned()),
+            Some(("branch.ab", counts)) => {
+                let mut counts = counts.split(' ').map(|count| count.trim_start_matches(['+', '-']).parse().ok());
+                head.ahead_behind = counts.next().flatten().zip(counts.next().flatten());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn porcelain_may_come_in_any_pieces() {
+        let text = b"# branch.oid (initial)\0# branch.head main\0# branch.upstream o/m\0# branch.ab +1 -2\0\
+            1 .M N... 100644 100644 100644 aa bb a b\0\
+            2 R. N... 100644 100644 100644 aa bb R100 new\0old\0\
+            u UU N... 1 2 3 4 a b c both\0? dir/\0";
+        for size in 1..text.len() {
+            let mut parser = Porcelain::default();
+            text.chunks(size).for_each(|chunk| parser.push(chunk));
+            let seen: Vec<_> = parser.status.entries.iter().map(|e| (e.index, e.worktree, e.path.as_slice(), e.from.as_deref())).collect();
+            assert_eq!(
+                seen,
+                [
+                    (b' ', b'M', &b"a b"[..], None),
+                    (b'R', b' ', b"new", Some(&b"old"[..])),
+                    (b'U', b'U', b"both", None),
+                    (b'?', b'?', b"dir/", None)
+                ]
+            );
+            assert_eq!(parser.status.head.ahead_behind, Some((1, 2)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            Porcelain::default().push(&text);
+        }
+
+        #[test]
+        fn any_header_is_survived(text in "# branch\\.(ab|oid|head) ?.{0,20}\0") {
+            Porcelain::default().push(text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! One at a time by key, first come first served.
+
+use crate::Rejected;
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::OwnedMutexGuard;
+
+/// Hands out turns, one at a time for each key.
+#[derive(Debug)]
+pub struct Exclusive<K> {
+    queues: Mutex<HashMap<K, Arc<tokio::sync::Mutex<()>>>>,
+    wait: Duration,
+}
+
+/// A turn, passed on when dropped.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held for its drop")]
+pub struct Turn(OwnedMutexGuard<()>);
+
+impl<K: Eq + Hash + Clone> Exclusive<K> {
+    /// Makes queues in which nobody waits longer than `wait`.
+    pub fn new(wait: Duration) -> Self {
+        Self { queues: Mutex::new(HashMap::new()), wait }
+    }
+
+    /// Waits for the turn of `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected::WaitedTooLong`].
+    pub async fn turn(&self, key: &K) -> Result<Turn, Rejected> {
+        let queue = {
+            let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            // A queue that nobody else holds is empty: the map does not grow with every repository ever changed.
+            queues.retain(|_, queue| Arc::strong_count(queue) > 1);
+            Arc::clone(queues.entry(key.clone()).or_default())
+        };
+        let turn = tokio::time::timeout(self.wait, queue.lock_owned()).await;
+        turn.map(Turn).map_err(|_| Rejected::WaitedTooLong(self.wait))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_turn_a_key_and_no_endless_wait() {
+        let exclusive = Exclusive::new(Duration::from_secs(30));
+        let first = exclusive.turn(&"a").await;
+        assert!(first.is_ok() && exclusive.turn(&"b").await.is_ok());
+        assert_eq!(exclusive.turn(&"a").await.err(), Some(Rejected::WaitedTooLong(Duration::from_secs(30))));
+        drop(first);
+        assert!(exclusive.turn(&"a").await.is_ok());
+    }
+}

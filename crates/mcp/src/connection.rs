@@ -1,0 +1,254 @@
+//! One connection under rmcp: what may be in flight, who is answered what, and when it ends.
+
+use crate::{
+    frame::{Frame, Frames},
+    outbox::{Outbox, Waiting},
+};
+use rmcp::{
+    RoleServer,
+    model::{ClientNotification, ErrorCode, ErrorData, JsonRpcMessage, RequestId},
+    service::{RxJsonRpcMessage, TxJsonRpcMessage},
+    transport::Transport,
+};
+use serde_json::json;
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long the last answers may take to be written when the connection ends.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What one connection may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Requests whose answer is not yet written.
+    pub in_flight: usize,
+    /// Bytes of answers that wait for a slow reader, beyond which requests are refused.
+    pub unread: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { in_flight: 256, unread: 16 << 20 }
+    }
+}
+
+/// An `rmcp` transport over a byte stream of JSON lines.
+pub struct Connection<R> {
+    frames: Frames<R>,
+    outbox: Arc<Outbox>,
+    in_flight: Arc<InFlight>,
+    permits: Arc<Semaphore>,
+    limits: Limits,
+    started: bool,
+    stop: CancellationToken,
+}
+
+#[derive(Default)]
+struct InFlight(Mutex<HashMap<RequestId, OwnedSemaphorePermit>>);
+
+impl InFlight {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, OwnedSemaphorePermit>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R: AsyncRead + Send + Unpin> Connection<R> {
+    /// Reads from `reader` and writes to `writer`, until the input ends or `stop` is cancelled.
+    pub fn new(reader: R, writer: impl AsyncWrite + Send + Unpin + 'static, limits: Limits, stop: CancellationToken) -> Self {
+        Self {
+            frames: Frames::new(reader),
+            outbox: Arc::new(Outbox::new(writer)),
+            in_flight: Arc::default(),
+            permits: Arc::new(Semaphore::new(limits.in_flight)),
+            limits,
+            started: false,
+            stop,
+        }
+    }
+
+    /// Bytes that the other end has not read yet.
+    pub(crate) fn waiting(&self) -> &Arc<Waiting> {
+        self.outbox.waiting()
+    }
+
+    async fn next(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        loop {
+            // Refusals need room, too: an end that sends for ever and never reads is, at last, not read either.
+            let waiting = Arc::clone(self.waiting());
+            waiting.at_most(self.limits.unread.saturating_mul(2)).await;
+            match self.frames.next().await {
+                Ok(Some(Frame::Message(message))) => {
+                    if let Some(message) = self.admit(*message) {
+                        return Some(message);
+                    }
+                }
+                Ok(Some(Frame::Refused(id, error))) => self.answer(&JsonRpcMessage::error(error, id)),
+                Ok(Some(Frame::Ping(id))) => self.write(&json!({"type": "pong", "id": id}), None),
+                Ok(Some(Frame::Ignored)) => {}
+                Ok(None) => return None,
+                Err(err) => {
+                    tracing::debug!(%err, "the input failed");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Lets a message through to the service, or answers it here.
+    fn admit(&mut self, message: RxJsonRpcMessage<RoleServer>) -> Option<RxJsonRpcMessage<RoleServer>> {
+        match &message {
+            JsonRpcMessage::Request(request) => match self.permit(&request.id) {
+                Ok(()) => {
+                    self.started = true;
+                    Some(message)
+                }
+                Err(error) => {
+                    self.answer(&JsonRpcMessage::error(error, Some(request.id.clone())));
+                    None
+                }
+            },
+            // Before the first request a service would take anything else for a fatal mistake.
+            _ if !self.started => None,
+            JsonRpcMessage::Notification(notification) => {
+                if let ClientNotification::CancelledNotification(cancelled) = &notification.notification
+                    && let Some(id) = &cancelled.params.request_id
+                {
+                    // A cancelled request gets no answer, so nothing else would give its permit back.
+                    self.in_flight.lock().remove(id);
+                }
+                Some(message)
+            }
+            _ => Some(message),
+        }
+    }
+
+    fn permit(&self, id: &RequestId) -> Result<(), ErrorData> {
+        let mut in_flight = self.in_flight.lock();
+        if in_flight.contains_key(id) {
+            return Err(ErrorData::invalid_request(format!("a request with the id {id} is already in flight"), None));
+        }
+        let overloaded = |what: String| {
+            let data = json!({"code": "overloaded", "recoverable": true, "retry_after_ms": 1000});
+            ErrorData::new(ErrorCode(-32000), what, Some(data))
+        };
+        if self.waiting().bytes() > self.limits.unread {
+            return Err(overloaded("answers are not being read: read them before sending more requests".to_owned()));
+        }
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        let permit = permit.map_err(|_| overloaded(format!("{} requests are in flight on this connection", self.limits.in_flight)))?;
+        in_flight.insert(id.clone(), permit);
+        Ok(())
+    }
+
+    fn answer(&self, message: &TxJsonRpcMessage<RoleServer>) {
+        self.write(message, None);
+    }
+
+    fn write(&self, message: &impl serde::Serialize, permit: Option<OwnedSemaphorePermit>) {
+        push(&self.outbox, message, permit);
+    }
+}
+
+/// Serializes a message onto the queue. False when it could not be queued.
+fn push(outbox: &Outbox, message: &impl serde::Serialize, permit: Option<OwnedSemaphorePermit>) -> bool {
+    match serde_json::to_vec(message) {
+        Ok(mut bytes) => {
+            bytes.push(b'\n');
+            outbox.push(bytes, permit)
+        }
+        Err(err) => {
+            tracing::error!(%err, "an answer could not be serialized");
+            false
+        }
+    }
+}
+
+impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for Connection<R> {
+    type Error = io::Error;
+
+    fn send(&mut self, item: TxJsonRpcMessage<RoleServer>) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        let permit = match &item {
+            JsonRpcMessage::Response(response) => self.in_flight.lock().remove(&response.id),
+            JsonRpcMessage::Error(error) => error.id.as_ref().and_then(|id| self.in_flight.lock().remove(id)),
+            _ => None,
+        };
+        let queued = push(&self.outbox, &item, permit);
+        std::future::ready(if queued { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) })
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        let stop = self.stop.clone();
+        tokio::select! {
+            message = self.next() => {
+                if message.is_none() {
+                    // Tells the rest of the server that this connection's input has ended.
+                    stop.cancel();
+                }
+                message
+            }
+            () = stop.cancelled() => None,
+        }
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        tokio::time::timeout(LAST_WORDS, self.outbox.close()).await.unwrap_or(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
+
+    fn connect(limits: Limits) -> (DuplexStream, Connection<tokio::io::ReadHalf<DuplexStream>>) {
+        let (here, there) = duplex(1 << 20);
+        let (reader, writer) = tokio::io::split(there);
+        (here, Connection::new(reader, writer, limits, CancellationToken::new()))
+    }
+
+    fn ping(id: u32) -> Vec<u8> {
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"ping\"}}\n").into_bytes()
+    }
+
+    async fn reply(client: &mut BufReader<&mut DuplexStream>) -> io::Result<serde_json::Value> {
+        let mut line = String::new();
+        client.read_line(&mut line).await?;
+        Ok(serde_json::from_str(&line)?)
+    }
+
+    #[tokio::test]
+    async fn a_second_request_with_an_id_in_flight_and_one_too_many_are_refused() -> io::Result<()> {
+        let (mut client, mut connection) = connect(Limits { in_flight: 2, ..Limits::default() });
+        client.write_all(&[ping(1), ping(1), ping(2), ping(3), ping(4)].concat()).await?;
+        client.write_all(b"\n").await?;
+        assert!(connection.receive().await.is_some());
+        assert!(connection.receive().await.is_some());
+        let third = tokio::select! { _ = connection.receive() => "message", () = tokio::task::yield_now() => "refused" };
+        assert_eq!(third, "refused");
+        let mut client = BufReader::new(&mut client);
+        let codes = [reply(&mut client).await?, reply(&mut client).await?];
+        assert_eq!(
+            codes.map(|reply| (reply["id"].as_i64(), reply["error"]["code"].as_i64())),
+            [(Some(1), Some(-32600)), (Some(3), Some(-32000))]
+        );
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_notification_before_the_first_request_is_ignored() -> io::Result<()> {
+        let (mut client, mut connection) = connect(Limits::default());
+        client.write_all(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n").await?;
+        client.write_all(&ping(1)).await?;
+        assert!(matches!(connection.receive().await, Some(JsonRpcMessage::Request(_))));
+        Ok(())
+    }
+}

@@ -1,0 +1,322 @@
+//! Lines into messages: what is wrong with a line becomes an answer, never an end of the connection.
+
+use rmcp::{
+    RoleServer,
+    model::{
+        CancelledNotification, CancelledNotificationParam, ClientNotification, ErrorCode, ErrorData, JsonRpcMessage, NumberOrString,
+        RequestId,
+    },
+    service::RxJsonRpcMessage,
+};
+use serde_json::Value;
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// The longest line, in bytes.
+pub const MAX_FRAME: usize = 4 << 20;
+/// How much of an over-long line is searched for its id.
+const ID_WINDOW: usize = 64 << 10;
+/// The longest id that is echoed.
+const MAX_ID: usize = 256;
+/// The deepest nesting; the parser's own limits lie a little above it.
+const MAX_NESTING: usize = 100;
+const CHUNK: usize = 64 << 10;
+
+/// One line of input.
+#[derive(Debug)]
+pub enum Frame {
+    /// A message for the service.
+    Message(Box<RxJsonRpcMessage<RoleServer>>),
+    /// A line that gets an error for an answer.
+    Refused(Option<RequestId>, ErrorData),
+    /// A bare `ping` as some clients send it; answered with a bare `pong` with the same id.
+    Ping(Value),
+    /// A line that has no effect and may have no answer.
+    Ignored,
+}
+
+/// Splits a byte stream into frames.
+#[derive(Debug)]
+pub struct Frames<R> {
+    reader: R,
+    buffer: Vec<u8>,
+    /// Where the next line starts, and up to where no line break was found.
+    start: usize,
+    searched: usize,
+    /// The start of an over-long line that is being passed over.
+    overlong: Option<Vec<u8>>,
+}
+
+impl<R: AsyncRead + Unpin> Frames<R> {
+    /// Reads lines from `reader`.
+    pub fn new(reader: R) -> Self {
+        Self { reader, buffer: Vec::new(), start: 0, searched: 0, overlong: None }
+    }
+
+    /// The next frame; `None` at the end of the input. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// Those of the underlying reader.
+    pub async fn next(&mut self) -> io::Result<Option<Frame>> {
+        loop {
+            if let Some(frame) = self.buffered() {
+                return Ok(Some(frame));
+            }
+            self.make_room();
+            if self.reader.read_buf(&mut self.buffer).await? == 0 {
+                // An unfinished last line is still a line.
+                if self.start == self.buffer.len() && self.overlong.is_none() {
+                    return Ok(None);
+                }
+                self.buffer.push(b'\n');
+            }
+        }
+    }
+
+    fn buffered(&mut self) -> Option<Frame> {
+        let end = self.buffer[self.searched..].iter().position(|&byte| byte == b'\n').map(|at| self.searched + at);
+        let Some(end) = end else {
+            self.searched = self.buffer.len();
+            if self.searched - self.start > MAX_FRAME {
+                let window = &self.buffer[self.start..self.start + ID_WINDOW];
+                self.overlong.get_or_insert_with(|| window.to_vec());
+                self.start = self.searched;
+            }
+            return None;
+        };
+        let line = &self.buffer[self.start..end];
+        let frame = match self.overlong.take() {
+            Some(head) => refused(id_in(&head), ErrorCode::INVALID_REQUEST, format!("the message is longer than {MAX_FRAME} bytes")),
+            None if line.len() > MAX_FRAME => {
+                refused(id_in(&line[..ID_WINDOW]), ErrorCode::INVALID_REQUEST, format!("the message is longer than {MAX_FRAME} bytes"))
+            }
+            None => parse(line),
+        };
+        self.start = end + 1;
+        self.searched = self.start;
+        Some(frame)
+    }
+
+    fn make_room(&mut self) {
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            // One large message does not keep its memory for the life of the connection.
+            self.buffer.shrink_to(CHUNK * 2);
+            (self.start, self.searched) = (0, 0);
+        } else if self.start > CHUNK {
+            self.buffer.drain(..self.start);
+            self.searched -= self.start;
+            self.start = 0;
+        }
+        self.buffer.reserve(CHUNK);
+    }
+}
+
+fn refused(id: Option<RequestId>, code: ErrorCode, message: impl Into<String>) -> Frame {
+    Frame::Refused(id, ErrorData::new(code, message.into(), None))
+}
+
+/// Reads one line.
+pub(crate) fn parse(line: &[u8]) -> Frame {
+    let line = line.trim_ascii();
+    if line.is_empty() {
+        return Frame::Ignored;
+    }
+    match serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line) {
+        Ok(JsonRpcMessage::Request(request)) if is_huge(&request.id) => {
+            refused(None, ErrorCode::INVALID_REQUEST, format!("`id` is longer than {MAX_ID} bytes"))
+        }
+        Ok(message) => Frame::Message(Box::new(message)),
+        Err(_) => explain(line),
+    }
+}
+
+/// Says what is wrong with a line that is not a message.
+fn explain(line: &[u8]) -> Frame {
+    if std::str::from_utf8(line).is_err() {
+        return refused(None, ErrorCode::PARSE_ERROR, "the message is not valid UTF-8");
+    }
+    let value: Value = match serde_json::from_slice(line) {
+        Ok(value) => value,
+        Err(err) => return refused(None, ErrorCode::PARSE_ERROR, format!("the message is not valid JSON: {err}")),
+    };
+    if nesting(line) > MAX_NESTING {
+        return refused(None, ErrorCode::PARSE_ERROR, format!("the message is nested more than {MAX_NESTING} levels deep"));
+    }
+    let fields = match value {
+        Value::Array(_) => return refused(None, ErrorCode::INVALID_REQUEST, "batches are not supported: send one message a line"),
+        Value::Object(fields) => fields,
+        _ => return refused(None, ErrorCode::INVALID_REQUEST, "a message is a JSON object"),
+    };
+    if fields.get("jsonrpc").is_none()
+        && let Some(frame) = bare(&fields)
+    {
+        return frame;
+    }
+    let given_id = fields.get("id");
+    let id = given_id.and_then(to_id).filter(|id| !is_huge(id));
+    let is_answer = fields.contains_key("result") || fields.contains_key("error");
+    if given_id.is_none() && fields.get("method").is_some_and(Value::is_string) || is_answer && !fields.contains_key("method") {
+        // A notification or an answer, malformed: neither may be answered.
+        return Frame::Ignored;
+    }
+    if given_id.is_some() && id.is_none() {
+        return refused(None, ErrorCode::INVALID_REQUEST, "`id` must be a string or an integer");
+    }
+    if fields.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+        return refused(id, ErrorCode::INVALID_REQUEST, "`jsonrpc` must be \"2.0\"");
+    }
+    match fields.get("method") {
+        Some(Value::String(method)) => refused(id, ErrorCode::INVALID_PARAMS, format!("invalid `params` for {}", shortened(method))),
+        _ => refused(id, ErrorCode::INVALID_REQUEST, "`method` must be a string"),
+    }
+}
+
+/// Shapes without `jsonrpc` that a much-read guide tells clients to send.
+fn bare(fields: &serde_json::Map<String, Value>) -> Option<Frame> {
+    match fields.get("type")?.as_str()? {
+        "ping" => fields.get("id").cloned().filter(|id| to_id(id).is_some_and(|id| !is_huge(&id))).map(Frame::Ping),
+        "notifications/cancelled" => {
+            let id = fields.get("request_id").or_else(|| fields.get("requestId")).and_then(to_id)?;
+            let params = CancelledNotificationParam::new(Some(id), None);
+            let notification = ClientNotification::CancelledNotification(CancelledNotification::new(params));
+            Some(Frame::Message(Box::new(JsonRpcMessage::notification(notification))))
+        }
+        _ => None,
+    }
+}
+
+fn to_id(value: &Value) -> Option<RequestId> {
+    match value {
+        Value::String(text) => Some(NumberOrString::String(text.as_str().into())),
+        Value::Number(number) => number.as_i64().map(NumberOrString::Number),
+        _ => None,
+    }
+}
+
+fn is_huge(id: &RequestId) -> bool {
+    matches!(id, NumberOrString::String(text) if text.len() > MAX_ID)
+}
+
+/// How deep the arrays and objects of valid JSON are nested.
+fn nesting(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for &byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+/// The id in the start of an over-long message, where it stands at the top level before the long part.
+fn id_in(head: &[u8]) -> Option<RequestId> {
+    let (mut depth, mut at) = (0_u32, 0);
+    while at < head.len() {
+        match head[at] {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.checked_sub(1)?,
+            b'"' => {
+                let end = string_end(head, at)?;
+                let is_key = depth == 1 && &head[at..=end] == b"\"id\"";
+                let after = head[end + 1..].trim_ascii_start();
+                if is_key && let Some(value) = after.strip_prefix(b":") {
+                    let mut values = serde_json::Deserializer::from_slice(value).into_iter::<Value>();
+                    return values.next()?.ok().as_ref().and_then(to_id).filter(|id| !is_huge(id));
+                }
+                at = end;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+fn string_end(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    while at < text.len() {
+        match text[at] {
+            b'\\' => at += 1,
+            b'"' => return Some(at),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn verdict(line: &str) -> String {
+        match parse(line.as_bytes()) {
+            Frame::Message(message) => match *message {
+                JsonRpcMessage::Request(request) => format!("request {}", request.id),
+                JsonRpcMessage::Notification(_) => "notification".to_owned(),
+                _ => "answer".to_owned(),
+            },
+            Frame::Refused(id, error) => format!("{} {}", error.code.0, id.map(|id| id.to_string()).unwrap_or_default()),
+            Frame::Ping(id) => format!("pong {id}"),
+            Frame::Ignored => "ignored".to_owned(),
+        }
+    }
+
+    #[test]
+    fn every_faulty_line_has_its_answer() {
+        let deep = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":{}{}}}", "[".repeat(126), "]".repeat(126));
+        for (line, expect) in [
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#, "request 1"),
+            (r#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"x"}}"#, "request a"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"tools/li"#, "-32700 "),
+            (deep.as_str(), "-32700 "),
+            ("[]", "-32600 "),
+            ("7", "-32600 "),
+            (r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, "-32600 1"),
+            (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, "-32600 "),
+            (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, "-32600 "),
+            (r#"{"jsonrpc":"2.0","id":1,"method":7}"#, "-32600 1"),
+            (r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":[]}}"#, "notification"),
+            (r#"{"type":"ping","id":"test_123"}"#, "pong \"test_123\""),
+            (r#"{"type":"notifications/cancelled","request_id":"r1"}"#, "notification"),
+            ("   ", "ignored"),
+        ] {
+            assert_eq!(verdict(line), expect, "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_overlong_line_is_answered_with_its_id_and_the_next_line_is_read() {
+        let long = format!("{{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"x\",\"params\":\"{}\"}}\n", "x".repeat(9 << 20));
+        let input = long + r#"{"jsonrpc":"2.0","id":8,"method":"ping"}"#;
+        let mut frames = Frames::new(input.as_bytes());
+        let first = frames.next().await;
+        assert!(matches!(first, Ok(Some(Frame::Refused(Some(NumberOrString::Number(7)), _)))), "{first:?}");
+        assert!(matches!(frames.next().await, Ok(Some(Frame::Message(_)))));
+        assert!(matches!(frames.next().await, Ok(None)));
+        assert!(frames.buffer.capacity() < 2 * MAX_FRAME);
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_survived(line in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&line);
+            let _ = id_in(&line);
+        }
+    }
+}

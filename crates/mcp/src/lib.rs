@@ -1,0 +1,14 @@
+//! Speaks MCP around `rmcp`: hardened framing, a guard for each connection, stdio and HTTP.
+//!
+//! Knows no git. A [`Connection`] is an `rmcp` transport that answers every faulty frame, refuses what is over its
+//! limits and never leaves the input unread, so that pings and cancels always get through.
+
+mod connection;
+mod frame;
+pub mod http;
+mod outbox;
+pub mod stdio;
+
+pub use connection::{Connection, Limits};
+pub use frame::{Frame, Frames, MAX_FRAME};
+pub use rmcp;

@@ -1,0 +1,107 @@
+//! Standard input and output without blocking, on whatever they are: pipes, FIFOs, socket pairs, files, terminals.
+
+use crate::connection::{Connection, Limits};
+use rmcp::{RoleServer, Service, ServiceExt};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{UnixStream, unix::pipe},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often the parent is looked for. Its death closes the pipe, unless another process holds it open.
+const PARENT_CHECK: Duration = Duration::from_secs(2);
+
+type Reader = Box<dyn AsyncRead + Send + Unpin>;
+type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// Serves `service` on standard input and output until the input ends, the parent dies or `stop` is cancelled.
+///
+/// `stop` is cancelled when the input has ended, so that running calls can be told.
+///
+/// # Errors
+///
+/// When the streams cannot be used.
+pub async fn serve<S>(service: S, limits: Limits, stop: CancellationToken) -> io::Result<()>
+where
+    S: Service<RoleServer>,
+{
+    let (reader, writer) = (reader()?, writer()?);
+    let connection = Connection::new(reader, writer, limits, stop.clone());
+    let parent = rustix::process::getppid();
+    let watched = stop.clone();
+    let watch = tokio::spawn(async move {
+        let mut clock = tokio::time::interval(PARENT_CHECK);
+        while parent.is_some() && rustix::process::getppid() == parent {
+            clock.tick().await;
+        }
+        tracing::info!("the parent process is gone");
+        watched.cancel();
+    });
+    match service.serve(connection).await {
+        Ok(running) => drop(running.waiting().await),
+        Err(err) => tracing::debug!(%err, "the connection ended before it was initialized"),
+    }
+    watch.abort();
+    Ok(())
+}
+
+enum Kind {
+    Pipe,
+    Socket,
+    Other,
+}
+
+fn kind(fd: impl AsFd) -> io::Result<Kind> {
+    use rustix::fs::{FileType, fstat};
+    Ok(match FileType::from_raw_mode(fstat(fd)?.st_mode) {
+        FileType::Fifo => Kind::Pipe,
+        FileType::Socket => Kind::Socket,
+        _ => Kind::Other,
+    })
+}
+
+fn reader() -> io::Result<Reader> {
+    let stdin = io::stdin();
+    Ok(match kind(&stdin)? {
+        Kind::Pipe => Box::new(pipe::Receiver::from_owned_fd(reopened(&stdin, "/proc/self/fd/0", true)?)?),
+        Kind::Socket => Box::new(socket(&stdin)?),
+        Kind::Other => Box::new(tokio::io::stdin()),
+    })
+}
+
+fn writer() -> io::Result<Writer> {
+    let stdout = io::stdout();
+    Ok(match kind(&stdout)? {
+        Kind::Pipe => Box::new(pipe::Sender::from_owned_fd(reopened(&stdout, "/proc/self/fd/1", false)?)?),
+        Kind::Socket => Box::new(socket(&stdout)?),
+        Kind::Other => Box::new(tokio::io::stdout()),
+    })
+}
+
+/// The pipe once more, with flags of its own: other processes that share it are not made non-blocking.
+fn reopened(fd: impl AsFd, path: &str, read: bool) -> io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags, open};
+    let access = if read { OFlags::RDONLY } else { OFlags::WRONLY };
+    match open(path, access | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(fd) => Ok(fd),
+        // No /proc here: the flags are then shared with whoever holds the pipe.
+        Err(_) => duplicate(fd),
+    }
+}
+
+fn socket(fd: impl AsFd) -> io::Result<UnixStream> {
+    let stream = std::os::unix::net::UnixStream::from(duplicate(fd)?);
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
+}
+
+fn duplicate(fd: impl AsFd) -> io::Result<OwnedFd> {
+    let fd = rustix::io::fcntl_dupfd_cloexec(fd, 3)?;
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    Ok(fd)
+}

@@ -1,0 +1,90 @@
+//! Builds everything from the configuration; the only place of composition.
+
+use crate::{
+    config::{Config, LogFormat, Toolset},
+    pipeline::{Bounds, Pipeline},
+    tool::Entry,
+    tools,
+};
+use git::{Git, Repositories, Roots};
+use guard::{Admission, Exclusive, Places};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Calls of a class that may wait for a place.
+const WAITING: usize = 512;
+/// How long a change waits for its worktree.
+const TURN_WAIT: Duration = Duration::from_secs(30);
+
+/// The server, ready to be connected to a transport.
+pub struct App {
+    /// What calls pass through.
+    pub pipeline: Arc<Pipeline>,
+    /// Fires when the server is to end.
+    pub stop: CancellationToken,
+}
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct StartError(#[from] git::Error);
+
+impl App {
+    /// Builds the server.
+    ///
+    /// # Errors
+    ///
+    /// When a named root does not exist.
+    pub fn new(config: &Config) -> Result<Self, StartError> {
+        let roots = match config.repositories.as_slice() {
+            [] => Roots::around(&std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))),
+            named => Roots::new(named.to_vec())?,
+        };
+        let stop = CancellationToken::new();
+        let places = Places { running: config.limits.max_concurrent, waiting: WAITING };
+        let pipeline = Pipeline {
+            tools: tools::ALL.iter().collect(),
+            listed: listed(config.toolset),
+            repositories: Arc::new(Repositories::new(Git::new(config.git.clone()), roots)),
+            admission: Admission::new(places, places),
+            exclusive: Exclusive::new(TURN_WAIT),
+            bounds: Bounds {
+                read_timeout: config.limits.read_timeout,
+                change_timeout: config.limits.change_timeout,
+                max_output_tokens: config.limits.max_output_tokens,
+            },
+            stop: stop.clone(),
+            running: TaskTracker::new(),
+        };
+        Ok(Self { pipeline: Arc::new(pipeline), stop })
+    }
+}
+
+/// The tools that a toolset lists.
+pub fn listed(toolset: Toolset) -> Vec<&'static Entry> {
+    match toolset {
+        Toolset::Default => tools::ALL.iter().filter(|entry| entry.listed).collect(),
+        Toolset::Reference => tools::ALL.iter().filter(|entry| tools::REFERENCE.contains(&entry.name)).collect(),
+    }
+}
+
+/// Sends the log to standard error. Panics are logged with their place and a backtrace.
+pub fn init_log(config: &Config) {
+    let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("warn"));
+    // rmcp logs whole messages below `warn`. Arguments and content do not belong in a log.
+    let filter =
+        ["rmcp=warn", "h2=warn", "hyper=warn"].iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
+    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let layer = match config.log.format {
+        LogFormat::Text => format.boxed(),
+        LogFormat::Json => format.json().flatten_event(true).boxed(),
+    };
+    // A second initialization, as in tests, changes nothing.
+    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().ok();
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = std::backtrace::Backtrace::force_capture();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, %backtrace, "a thread panicked: {}", panic.payload_as_str().unwrap_or("no message"));
+    }));
+}

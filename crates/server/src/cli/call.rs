@@ -1,0 +1,41 @@
+//! `call`: one tool, from the shell.
+
+use super::{cannot_run, say, tell, watch_signals};
+use crate::{app::App, output, pipeline::Call};
+use serde_json::{Map, Value};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+pub(super) fn run(app: &App, tool: &str, arguments: &str) -> ExitCode {
+    let args: Map<String, Value> = match serde_json::from_str(arguments) {
+        Ok(args) => args,
+        Err(err) => return cannot_run(&format!("the arguments are not a JSON object: {err}")),
+    };
+    let Some(entry) = app.pipeline.find(tool) else {
+        let known: Vec<&str> = app.pipeline.listed().iter().map(|entry| entry.name).collect();
+        return cannot_run(&format!("unknown tool `{tool}`. Tools: {}", known.join(", ")));
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(err) => return cannot_run(&err),
+    };
+    let result = runtime.block_on(async {
+        tokio::spawn(watch_signals(app.stop.clone()));
+        let call = Call { tool: entry, args, cancelled: app.stop.clone(), received: Instant::now(), narrowed: None };
+        let result = app.pipeline.call(call).await;
+        app.pipeline.idle(Duration::from_secs(9)).await;
+        result
+    });
+    match result {
+        Ok(reply) => {
+            say(reply.text.strip_suffix('\n').unwrap_or(&reply.text));
+            ExitCode::SUCCESS
+        }
+        Err(err) => {
+            tell(&output::message(&err.to_string()));
+            ExitCode::from(1)
+        }
+    }
+}

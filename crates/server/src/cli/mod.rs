@@ -1,0 +1,169 @@
+//! The command line: one file for each sub-command.
+
+mod call;
+mod serve;
+mod setup;
+mod stdio;
+
+use crate::{
+    app::{self, App},
+    config::{Config, Flags, LogFormat, Toolset},
+};
+use clap::{Parser, Subcommand};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+/// Exit code for "could not run".
+const CANNOT_RUN: u8 = 2;
+
+/// Git for coding agents, over the Model Context Protocol.
+///
+/// Without a sub-command it speaks MCP on standard input and output, as clients start it.
+#[derive(Parser)]
+#[command(name = "mcp-server-git", disable_version_flag = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// A repository, or a directory of repositories, that may be used. Repeatable.
+    #[arg(short, long = "repository", value_name = "PATH", global = true)]
+    repository: Vec<PathBuf>,
+
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+
+    /// Which tools are listed.
+    #[arg(long, value_enum, global = true)]
+    toolsets: Option<Toolset>,
+
+    /// The git program.
+    #[arg(long, value_name = "PROGRAM", global = true)]
+    git: Option<PathBuf>,
+
+    /// What is logged to standard error: a level, or directives such as `warn,git=debug`.
+    #[arg(long, value_name = "LEVEL", global = true)]
+    log_level: Option<String>,
+
+    /// The form of the log.
+    #[arg(long, value_enum, global = true)]
+    log_format: Option<LogFormat>,
+
+    /// The most tokens in a result; 0 is no limit.
+    #[arg(long, value_name = "TOKENS", global = true)]
+    max_output_tokens: Option<usize>,
+
+    /// Prints the versions of this program and of git.
+    #[arg(short = 'V', long)]
+    version: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves MCP over HTTP on this machine, at /mcp.
+    Serve {
+        /// The port.
+        #[arg(short, long)]
+        port: Option<u16>,
+    },
+    /// Calls one tool and prints its text.
+    Call {
+        /// The tool, for example `git_status`.
+        tool: String,
+        /// Its arguments as a JSON object.
+        #[arg(default_value = "{}")]
+        arguments: String,
+    },
+    /// Prints how a client is pointed at this server.
+    Setup {
+        /// The client.
+        #[arg(value_enum)]
+        client: setup::Client,
+        /// Merges it into the client's configuration, keeping a backup.
+        #[arg(long)]
+        write: bool,
+    },
+}
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.version {
+        return print_version(cli.git);
+    }
+    let port = match &cli.command {
+        Some(Command::Serve { port }) => *port,
+        _ => None,
+    };
+    let flags = Flags {
+        config: cli.config,
+        repositories: cli.repository,
+        port,
+        toolset: cli.toolsets,
+        git: cli.git,
+        log_level: cli.log_level,
+        log_format: cli.log_format,
+        max_output_tokens: cli.max_output_tokens,
+    };
+    if let Some(Command::Setup { client, write }) = cli.command {
+        return setup::run(client, write, &flags.repositories);
+    }
+    let config = match Config::load(flags) {
+        Ok(config) => config,
+        Err(err) => return cannot_run(&err),
+    };
+    app::init_log(&config);
+    let app = match App::new(&config) {
+        Ok(app) => app,
+        Err(err) => return cannot_run(&err),
+    };
+    match cli.command {
+        None => stdio::run(&app),
+        Some(Command::Serve { .. }) => serve::run(&app, &config),
+        Some(Command::Call { tool, arguments }) => call::run(&app, &tool, &arguments),
+        Some(Command::Setup { .. }) => ExitCode::SUCCESS,
+    }
+}
+
+fn print_version(git: Option<PathBuf>) -> ExitCode {
+    let git = git::Git::new(git);
+    let git = git.version().map_or_else(|err| err.to_string(), |version| format!("git {}", version.text));
+    say(&format!("{} {} (commit {})\n{git}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), env!("BUILD_COMMIT")));
+    ExitCode::SUCCESS
+}
+
+/// Prints to standard output, which may be closed.
+fn say(text: &str) {
+    writeln!(io::stdout(), "{text}").ok();
+}
+
+/// Prints to standard error, which may be closed.
+fn tell(text: &str) {
+    writeln!(io::stderr(), "{text}").ok();
+}
+
+fn cannot_run(why: &dyn std::fmt::Display) -> ExitCode {
+    tell(&format!("mcp-server-git: {why}"));
+    ExitCode::from(CANNOT_RUN)
+}
+
+/// Fires `stop` on SIGTERM, SIGINT and SIGHUP; a second signal ends the program at once.
+async fn watch_signals(stop: tokio_util::sync::CancellationToken) -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?];
+    let mut received = 0;
+    loop {
+        let [terminate, interrupt, hangup] = &mut signals;
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {}, _ = hangup.recv() => {} }
+        received += 1;
+        if received == 1 {
+            tracing::info!("a signal asks to stop");
+            stop.cancel();
+        } else {
+            std::process::exit(130);
+        }
+    }
+}

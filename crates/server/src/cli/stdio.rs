@@ -1,0 +1,42 @@
+//! No sub-command: MCP on standard input and output.
+
+use super::{cannot_run, tell, watch_signals};
+use crate::{app::App, wire::Handler};
+use mcp::{Limits, stdio};
+use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
+
+/// How long running calls may take to end once the input has: a change's grace and the time to clean up after it.
+const END: Duration = Duration::from_secs(9);
+
+pub(super) fn run(app: &App) -> ExitCode {
+    if std::io::stdin().is_terminal() {
+        tell(
+            "mcp-server-git speaks MCP on standard input and output: it waits for JSON-RPC messages, one a line, from a client.\n\
+             To point a client at it:  mcp-server-git setup claude-code (or vscode, cursor, zed, codex, gemini, claude-desktop)\n\
+             To try a tool here:       mcp-server-git call git_status\n\
+             To serve HTTP instead:    mcp-server-git serve\n\
+             Ctrl-D or Ctrl-C ends it.",
+        );
+    }
+    if std::env::var_os("MCP_GIT_PORT").is_some() {
+        tell("mcp-server-git: MCP_GIT_PORT has no effect here; `mcp-server-git serve` listens on a port");
+    }
+    // All work is done on threads of its own, so that one thread for messages answers a ping at once.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build() {
+        Ok(runtime) => runtime,
+        Err(err) => return cannot_run(&err),
+    };
+    let result = runtime.block_on(async {
+        tokio::spawn(watch_signals(app.stop.clone()));
+        let served = stdio::serve(Handler::new(Arc::clone(&app.pipeline)), Limits::default(), app.stop.clone()).await;
+        app.stop.cancel();
+        app.pipeline.idle(END).await;
+        served
+    });
+    // A blocked read of a terminal would hold the exit.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => cannot_run(&err),
+    }
+}

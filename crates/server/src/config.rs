@@ -1,0 +1,315 @@
+//! Flags over environment over file, into one validated configuration.
+
+use serde::Deserialize;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// The port of `serve`, unless told otherwise.
+pub(crate) const DEFAULT_PORT: u16 = 8080;
+
+/// What the server runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Directories that may be used; empty for the repository of the current directory.
+    pub repositories: Vec<PathBuf>,
+    /// The port of `serve`.
+    pub port: u16,
+    /// Which tools are listed.
+    pub toolset: Toolset,
+    /// The git program; the one on `PATH` when absent.
+    pub git: Option<PathBuf>,
+    /// What is logged.
+    pub log: Log,
+    /// Bounds of calls and results.
+    pub limits: Limits,
+}
+
+/// Which tools are listed. Every tool is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Toolset {
+    /// All of the server's own.
+    #[default]
+    Default,
+    /// Exactly the twelve of the reference server.
+    Reference,
+}
+
+/// What is logged, and how. Logs go to standard error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A level, or directives such as `warn,git=debug`.
+    pub level: String,
+    /// As lines of text or of JSON.
+    pub format: LogFormat,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line of text a record.
+    #[default]
+    Text,
+    /// One JSON object a record.
+    Json,
+}
+
+/// Bounds of calls and results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most tokens in a result, counted as four bytes each; 0 is no limit.
+    pub max_output_tokens: usize,
+    /// How long a read may take.
+    pub read_timeout: Duration,
+    /// How long a change may take.
+    pub change_timeout: Duration,
+    /// Calls of a class that run at a time.
+    pub max_concurrent: usize,
+}
+
+/// Values given on the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--repository`
+    pub repositories: Vec<PathBuf>,
+    /// `--port`
+    pub port: Option<u16>,
+    /// `--toolsets`
+    pub toolset: Option<Toolset>,
+    /// `--git`
+    pub git: Option<PathBuf>,
+    /// `--log-level`
+    pub log_level: Option<String>,
+    /// `--log-format`
+    pub log_format: Option<LogFormat>,
+    /// `--max-output-tokens`
+    pub max_output_tokens: Option<usize>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file says something that cannot be used; the message points at the line.
+    #[error("the configuration {} cannot be used:\n{message}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        message: String,
+    },
+    /// A variable holds something that cannot be used.
+    #[error("the environment variable {name} cannot be used: {why}")]
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    repositories: Vec<PathBuf>,
+    port: Option<u16>,
+    toolsets: Option<Toolset>,
+    git: Option<PathBuf>,
+    log: FileLog,
+    limits: FileLimits,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileLog {
+    level: Option<String>,
+    format: Option<LogFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileLimits {
+    max_output_tokens: Option<usize>,
+    read_timeout: Option<Seconds>,
+    change_timeout: Option<Seconds>,
+    max_concurrent: Option<Places>,
+}
+
+/// A time between one second and one hour.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "u64")]
+struct Seconds(u64);
+
+impl TryFrom<u64> for Seconds {
+    type Error = String;
+
+    fn try_from(value: u64) -> Result<Self, String> {
+        if (1..=3600).contains(&value) { Ok(Self(value)) } else { Err(format!("{value} is not between 1 and 3600 seconds")) }
+    }
+}
+
+/// A number of places between 1 and 1,000.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "usize")]
+struct Places(usize);
+
+impl TryFrom<usize> for Places {
+    type Error = String;
+
+    fn try_from(value: usize) -> Result<Self, String> {
+        if (1..=1000).contains(&value) { Ok(Self(value)) } else { Err(format!("{value} is not between 1 and 1000")) }
+    }
+}
+
+/// Every key with its variable, its default and its meaning: the configuration reference.
+pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
+    (
+        "repositories",
+        "",
+        "the repository of the current directory",
+        "Directories whose repositories may be used, as `-r`. A repository named here runs its hooks and filters.",
+    ),
+    ("port", "MCP_GIT_PORT", "8080", "The port of `serve`."),
+    ("toolsets", "MCP_GIT_TOOLSETS", "default", "`default`, or `reference` for exactly the tools of the reference server."),
+    ("git", "", "`git` on PATH", "The git program."),
+    ("log.level", "MCP_GIT_LOG_LEVEL", "warn", "A level, or directives such as `warn,mcp_server_git=debug`. `RUST_LOG` is read, too."),
+    ("log.format", "MCP_GIT_LOG_FORMAT", "text", "`text` or `json`."),
+    (
+        "limits.max_output_tokens",
+        "MCP_GIT_MAX_OUTPUT_TOKENS",
+        "8000",
+        "The most tokens in a result, counted as four bytes each; 0 is no limit.",
+    ),
+    ("limits.read_timeout", "MCP_GIT_READ_TIMEOUT", "60", "Seconds that a read may take."),
+    ("limits.change_timeout", "MCP_GIT_CHANGE_TIMEOUT", "300", "Seconds that a change may take, hooks included."),
+    ("limits.max_concurrent", "MCP_GIT_MAX_CONCURRENT", "10", "Reads, and changes, that run at a time."),
+];
+
+impl Config {
+    /// Puts the configuration together.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which points at the line or names the variable.
+    pub fn load(flags: Flags) -> Result<Self, ConfigError> {
+        Self::from_parts(flags, &|name| env::var(name).ok())
+    }
+
+    fn from_parts(flags: Flags, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
+        let file = read_file(flags.config.as_deref(), variable)?;
+        let number = |name: &'static str| -> Result<Option<usize>, ConfigError> {
+            let Some(text) = variable(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+            text.trim().parse().map(Some).map_err(|_| ConfigError::Variable { name, why: format!("`{text}` is not a whole number") })
+        };
+        let seconds = |name: &'static str, file: Option<Seconds>, default: u64| -> Result<Duration, ConfigError> {
+            let given = number(name)?
+                .map(|value| Seconds::try_from(value as u64))
+                .transpose()
+                .map_err(|why| ConfigError::Variable { name, why })?;
+            Ok(Duration::from_secs(given.or(file).map_or(default, |seconds| seconds.0)))
+        };
+        let port = number("MCP_GIT_PORT")?.map(u16::try_from).transpose();
+        let port = port.map_err(|_| ConfigError::Variable { name: "MCP_GIT_PORT", why: "a port is at most 65535".to_owned() })?;
+        let places = number("MCP_GIT_MAX_CONCURRENT")?.map(Places::try_from).transpose();
+        let places = places.map_err(|why| ConfigError::Variable { name: "MCP_GIT_MAX_CONCURRENT", why })?;
+        let level = flags.log_level.or_else(|| variable("MCP_GIT_LOG_LEVEL")).or_else(|| variable("RUST_LOG")).or(file.log.level);
+        let level = level.filter(|level| !level.is_empty()).unwrap_or_else(|| "warn".to_owned());
+        if let Err(err) = tracing_subscriber::EnvFilter::try_new(&level) {
+            return Err(ConfigError::Variable { name: "MCP_GIT_LOG_LEVEL", why: format!("`{level}`: {err}") });
+        }
+        Ok(Self {
+            repositories: if flags.repositories.is_empty() { file.repositories } else { flags.repositories },
+            port: flags.port.or(port).or(file.port).unwrap_or(DEFAULT_PORT),
+            toolset: flags.toolset.or(choice("MCP_GIT_TOOLSETS", variable)?).or(file.toolsets).unwrap_or_default(),
+            git: flags.git.or(file.git),
+            log: Log {
+                level,
+                format: flags.log_format.or(choice("MCP_GIT_LOG_FORMAT", variable)?).or(file.log.format).unwrap_or_default(),
+            },
+            limits: Limits {
+                max_output_tokens: flags
+                    .max_output_tokens
+                    .or(number("MCP_GIT_MAX_OUTPUT_TOKENS")?)
+                    .or(file.limits.max_output_tokens)
+                    .unwrap_or(8000),
+                read_timeout: seconds("MCP_GIT_READ_TIMEOUT", file.limits.read_timeout, 60)?,
+                change_timeout: seconds("MCP_GIT_CHANGE_TIMEOUT", file.limits.change_timeout, 300)?,
+                max_concurrent: places.or(file.limits.max_concurrent).map_or(10, |places| places.0),
+            },
+        })
+    }
+}
+
+fn choice<T: clap::ValueEnum>(name: &'static str, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Option<T>, ConfigError> {
+    let Some(text) = variable(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+    T::from_str(&text, true).map(Some).map_err(|why| ConfigError::Variable { name, why })
+}
+
+fn read_file(named: Option<&Path>, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<File, ConfigError> {
+    let path = match named {
+        Some(path) => path.to_owned(),
+        None => match default_file(variable) {
+            Some(path) if path.exists() => path,
+            _ => return Ok(File::default()),
+        },
+    };
+    let text = fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+    toml::from_str(&text).map_err(|err| ConfigError::Invalid { path, message: err.to_string() })
+}
+
+/// `$XDG_CONFIG_HOME/mcp-server-git/config.toml`
+fn default_file(variable: &dyn Fn(&'static str) -> Option<String>) -> Option<PathBuf> {
+    let base = variable("XDG_CONFIG_HOME").filter(|path| path.starts_with('/')).map(PathBuf::from);
+    let base = base.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".config")))?;
+    Some(base.join("mcp-server-git/config.toml"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, flags: Flags, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().map_err(|source| ConfigError::Unreadable { path: PathBuf::new(), source })?;
+        let path = dir.path().join("config.toml");
+        fs::write(&path, text).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+        let flags = Flags { config: Some(path), ..flags };
+        Config::from_parts(flags, &|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file() -> Result<(), ConfigError> {
+        let file = "port = 1\n[limits]\nmax_output_tokens = 1\nread_timeout = 5\n[log]\nlevel = \"info\"\n";
+        let flags = Flags { max_output_tokens: Some(3), ..Flags::default() };
+        let config = load(file, flags, &[("MCP_GIT_MAX_OUTPUT_TOKENS", "2"), ("MCP_GIT_PORT", "2")])?;
+        assert_eq!((config.limits.max_output_tokens, config.port), (3, 2));
+        assert_eq!((config.limits.read_timeout, config.log.level.as_str()), (Duration::from_secs(5), "info"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_mistake_is_pointed_at() {
+        for (text, variables, expect) in [
+            ("\n\nprot = 1\n", &[][..], "line 3"),
+            ("[limits]\nread_timeout = 0\n", &[], "between 1 and 3600"),
+            ("port = 70000\n", &[], "line 1"),
+            ("", &[("MCP_GIT_PORT", "x")], "MCP_GIT_PORT"),
+            ("", &[("MCP_GIT_LOG_FORMAT", "xml")], "MCP_GIT_LOG_FORMAT"),
+        ] {
+            let message = load(text, Flags::default(), variables).err().map(|err| err.to_string()).unwrap_or_default();
+            assert!(message.contains(expect), "{text:?}: {message}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The one error that every tool call ends in.
+
+use guard::Rejected;
+use std::{fmt, time::Duration};
+
+/// What went wrong, as the caller should understand it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The arguments cannot be used.
+    BadInput,
+    /// The thing named does not exist.
+    NotFound,
+    /// The caller may not do this.
+    Denied,
+    /// git refused, and nothing was broken: a conflict, a dirty tree, a hook.
+    Refused,
+    /// Too much at once, or locked by another. Worth another try.
+    Busy,
+    /// The call ran out of time.
+    TimedOut,
+    /// The caller gave up.
+    Cancelled,
+    /// Our fault, or the machine's.
+    Internal,
+}
+
+/// A failed tool call.
+#[derive(Debug, thiserror::Error)]
+pub struct Error {
+    /// What the caller should understand.
+    pub kind: Kind,
+    /// For the caller. No secrets, no paths that the caller did not name.
+    pub message: String,
+    /// What to try next.
+    pub hint: Option<String>,
+    /// When another try is worthwhile.
+    pub retry_after: Option<Duration>,
+    #[source]
+    source: Option<git::Error>,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n{hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error {
+    /// Creates an error of `kind`.
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None, retry_after: None, source: None }
+    }
+
+    /// Says what the caller can try next.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A word for the kind, stable for programs.
+    pub(crate) fn code(&self) -> &'static str {
+        match self.kind {
+            Kind::BadInput => "bad_input",
+            Kind::NotFound => "not_found",
+            Kind::Denied => "denied",
+            Kind::Refused => "refused",
+            Kind::Busy => "overloaded",
+            Kind::TimedOut => "timed_out",
+            Kind::Cancelled => "cancelled",
+            Kind::Internal => "internal",
+        }
+    }
+
+    /// True when the same call may succeed later.
+    pub(crate) fn is_recoverable(&self) -> bool {
+        match self.kind {
+            Kind::Busy | Kind::TimedOut => true,
+            Kind::BadInput | Kind::NotFound | Kind::Denied | Kind::Refused | Kind::Cancelled | Kind::Internal => false,
+        }
+    }
+}
+
+impl From<git::Error> for Error {
+    fn from(err: git::Error) -> Self {
+        use git::Error as Git;
+        let (kind, hint) = match &err {
+            Git::NotARepository { .. } => (Kind::NotFound, None),
+            Git::OutsideRoots { .. } => (
+                Kind::Denied,
+                Some("Only repositories inside the allowed roots can be used. The operator adds one with `-r PATH`.".to_owned()),
+            ),
+            Git::UnsafeOwner { path } => (
+                Kind::Denied,
+                Some(format!("If you trust it, the operator runs: git config --global --add safe.directory {}", path.display())),
+            ),
+            Git::EmbeddedBare { path } => {
+                (Kind::Denied, Some(format!("If you trust it, the operator names it with `-r {}`.", path.display())))
+            }
+            Git::Untrusted { path, .. } => {
+                (Kind::Denied, Some(format!("If you trust this repository, the operator names it with `-r {}`.", path.display())))
+            }
+            Git::Bare => (Kind::Refused, Some("Use a tool that reads commits, such as git_log or git_show.".to_owned())),
+            Git::BadName { .. } => (Kind::BadInput, None),
+            Git::BadPattern(_) => (Kind::BadInput, Some("Escape special characters with a backslash.".to_owned())),
+            Git::UnknownRevision(_) => (
+                Kind::NotFound,
+                Some("git_branch lists branches and git_log lists commits. A branch without commits has no revision yet.".to_owned()),
+            ),
+            Git::NoSuchPath { .. } => (
+                Kind::NotFound,
+                Some("Paths are relative to the repository's top. git_show with `REV:DIRECTORY` lists a directory.".to_owned()),
+            ),
+            Git::MissingObject(_) => {
+                (Kind::NotFound, Some("The repository is a partial or damaged clone. `git fsck` tells more.".to_owned()))
+            }
+            Git::Ignored(_) => (Kind::Refused, Some("If they are meant to be tracked, repeat git_add with `force`: true.".to_owned())),
+            Git::NothingStaged => (Kind::Refused, Some("Stage changes with git_add first; git_status shows what there is.".to_owned())),
+            Git::Unmerged(_) => (Kind::Refused, Some("Edit the files, then git_add them, then git_commit.".to_owned())),
+            Git::NoIdentity => (
+                Kind::Refused,
+                Some("The operator runs: git config --global user.name NAME; git config --global user.email ADDRESS".to_owned()),
+            ),
+            Git::BranchExists(name) => {
+                (Kind::Refused, Some(format!("Use git_checkout with `branch_name`: \"{name}\", or choose another name.")))
+            }
+            Git::Failed { .. } => (Kind::Refused, None),
+            Git::Locked { .. } => (
+                Kind::Busy,
+                Some(
+                    "Another git is at work in this repository. Try again; if none is running, the operator removes the lock file."
+                        .to_owned(),
+                ),
+            ),
+            Git::Cancelled => (Kind::Cancelled, None),
+            Git::TimedOut => (Kind::TimedOut, Some("Ask for less: fewer commits, a path, a range of lines.".to_owned())),
+            Git::TooLarge { .. } => (Kind::Refused, Some("Ask for less: a path, a range of lines.".to_owned())),
+            _ => (Kind::Internal, None),
+        };
+        let retry_after = matches!(err, Git::Locked { .. }).then_some(Duration::from_secs(2));
+        Self { message: err.to_string(), hint, retry_after, ..Self::new(kind, "") }.because(err)
+    }
+}
+
+impl Error {
+    fn because(mut self, source: git::Error) -> Self {
+        self.source = Some(source);
+        self
+    }
+}
+
+impl From<Rejected> for Error {
+    fn from(why: Rejected) -> Self {
+        let retry_after = match why {
+            Rejected::Overloaded { retry_after } => retry_after,
+            Rejected::WaitedTooLong(_) => Duration::from_secs(5),
+        };
+        let mut error =
+            Self::new(Kind::Busy, format!("the server is overloaded: {why}")).hint("Try again later, with fewer calls at a time.");
+        error.retry_after = Some(retry_after);
+        error
+    }
+}

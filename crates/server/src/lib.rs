@@ -1,0 +1,20 @@
+//! A git server for coding agents, over the Model Context Protocol.
+
+mod app;
+pub mod cli;
+mod config;
+mod error;
+mod output;
+mod pipeline;
+mod symbol;
+mod tool;
+pub mod tools;
+mod wire;
+
+pub use app::{App, StartError, init_log, listed};
+pub use config::{Config, ConfigError, Flags, LogFormat, REFERENCE, Toolset};
+pub use error::{Error, Kind};
+pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};
+pub use pipeline::{Bounds, Call, Pipeline};
+pub use tool::{Effect, Entry};
+pub use wire::tools_as_listed;

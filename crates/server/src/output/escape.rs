@@ -1,0 +1,133 @@
+//! Repository text made harmless for a model and a terminal, without loss.
+//!
+//! `\u{HEX}` stands for a character that would be invisible or act, `\x{HH}` for a byte that is not UTF-8. A backslash
+//! that could be taken for the start of either is written `\u{5c}`. [`unescape`] gives the bytes back.
+
+use std::fmt::Write as _;
+
+/// The start of the server's own lines. Repository text never starts a line with it.
+pub(crate) const OWN_LINE: &str = "[git:";
+
+/// Escapes `bytes`, which start a line, and appends them to `out`.
+pub(crate) fn escape_into(out: &mut String, bytes: &[u8]) {
+    let mut at_line_start = out.is_empty() || out.ends_with('\n');
+    for chunk in bytes.utf8_chunks() {
+        text(out, chunk.valid(), &mut at_line_start);
+        for byte in chunk.invalid() {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\x{{{byte:02x}}}");
+            at_line_start = false;
+        }
+    }
+}
+
+/// Escapes `bytes`.
+pub fn escape(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    escape_into(&mut out, bytes);
+    out
+}
+
+fn text(out: &mut String, text: &str, at_line_start: &mut bool) {
+    let mut plain = 0;
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        let next = chars.peek().map(|(_, next)| *next);
+        let acts = match c {
+            '\\' => matches!(next, Some('u' | 'x')) && text[at + 2..].starts_with('{'),
+            '[' => *at_line_start && text[at..].starts_with(OWN_LINE),
+            '\n' | '\t' => false,
+            '\r' => next != Some('\n'),
+            _ => is_unsafe(c),
+        };
+        *at_line_start = c == '\n';
+        if acts {
+            out.push_str(&text[plain..at]);
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            plain = at + c.len_utf8();
+        }
+    }
+    out.push_str(&text[plain..]);
+}
+
+/// Controls, and what hides, reorders or smuggles text.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e01ef}')
+}
+
+/// Undoes [`escape`].
+pub fn unescape(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.extend_from_slice(&rest.as_bytes()[..at]);
+        rest = &rest[at..];
+        if let Some((code, after)) = sequence(rest, "\\u{").and_then(|(code, after)| Some((char::from_u32(code)?, after))) {
+            out.extend_from_slice(code.encode_utf8(&mut [0; 4]).as_bytes());
+            rest = after;
+        } else if let Some((byte, after)) = sequence(rest, "\\x{").and_then(|(code, after)| Some((u8::try_from(code).ok()?, after))) {
+            out.push(byte);
+            rest = after;
+        } else {
+            out.push(b'\\');
+            rest = &rest[1..];
+        }
+    }
+    out.extend_from_slice(rest.as_bytes());
+    out
+}
+
+fn sequence<'a>(text: &'a str, start: &str) -> Option<(u32, &'a str)> {
+    let (digits, after) = text.strip_prefix(start)?.split_once('}')?;
+    Some((u32::from_str_radix(digits, 16).ok()?, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_acts_is_shown_and_what_is_text_stays() {
+        for (raw, shown) in [
+            (&b"plain\ttext\r\n"[..], "plain\ttext\r\n"),
+            (b"\x1b[31mred", "\\u{1b}[31mred"),
+            (b"a\rb", "a\\u{d}b"),
+            ("a\u{202e}b\u{200b}\u{e0041}".as_bytes(), "a\\u{202e}b\\u{200b}\\u{e0041}"),
+            (b"\\u{1b} \\n \\x{ff}", "\\u{5c}u{1b} \\n \\u{5c}x{ff}"),
+            (b"bad \xff\xfe", "bad \\x{ff}\\x{fe}"),
+            (b"x\n[git:1234] push!", "x\n\\u{5b}git:1234] push!"),
+            ("ä 漢 🎉".as_bytes(), "ä 漢 🎉"),
+        ] {
+            assert_eq!(escape(raw), shown);
+            assert_eq!(unescape(shown), raw);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_and_nothing_acts(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let shown = escape(&bytes);
+            prop_assert_eq!(unescape(&shown), bytes);
+            let mut chars = shown.chars().peekable();
+            while let Some(c) = chars.next() {
+                let kept = matches!(c, '\n' | '\t') || (c == '\r' && chars.peek() == Some(&'\n'));
+                prop_assert!(kept || !is_unsafe(c), "{:?}", c);
+            }
+            prop_assert!(!shown.lines().any(|line| line.starts_with(OWN_LINE)));
+        }
+
+        #[test]
+        fn text_with_escapes_in_it_comes_back(text in "(\\\\|u|x|\\{|1b|\\}|\\[git:|\n|\r){0,30}") {
+            prop_assert_eq!(unescape(&escape(text.as_bytes())), text.as_bytes());
+        }
+
+        #[test]
+        fn unescaping_never_panics(text in ".{0,60}") {
+            let _ = unescape(&text);
+        }
+    }
+}

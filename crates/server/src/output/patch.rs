@@ -1,0 +1,367 @@
+//! A patch within a budget: its stat, then whole files, smallest first where there is not room for all.
+
+use super::{Cursor, Echo, Writer, fingerprint, inline};
+use crate::error::Error;
+use git::{FilePatch, Patch, quote};
+use serde_json::{Value, json};
+
+/// Files that a program writes. They are named, and shown when they are asked for by path.
+const GENERATED: [&str; 12] = [
+    "Cargo.lock",
+    "package-lock.json",
+    "npm-shrinkwrap.json",
+    "yarn.lock",
+    "pnpm-lock.yaml",
+    "poetry.lock",
+    "uv.lock",
+    "Pipfile.lock",
+    "Gemfile.lock",
+    "composer.lock",
+    "flake.lock",
+    "go.sum",
+];
+const GENERATED_ENDS: [&str; 4] = [".min.js", ".min.css", ".js.map", ".css.map"];
+/// Generated files up to this size are shown like any other.
+const SMALL: u64 = 1000;
+/// The most names that a note lists.
+const MAX_NAMES: usize = 8;
+
+/// How a patch is shown.
+pub(crate) struct View<'a> {
+    pub(crate) echo: &'a Echo,
+    pub(crate) cursor: Option<&'a str>,
+    /// Only which files changed, and by how much.
+    pub(crate) stat: bool,
+    /// Only hunk headers and changed declarations.
+    pub(crate) outline: bool,
+    /// The caller asked for these very files, so none is left out for being generated.
+    pub(crate) named: bool,
+}
+
+/// Reads one file's patch again, from an offset on.
+pub(crate) type Fetch<'a> = &'a mut dyn FnMut(&FilePatch, u64) -> Result<Option<FilePatch>, Error>;
+
+/// Part of a patch: what stands before it, or a file.
+struct Item<'a> {
+    file: Option<&'a FilePatch>,
+    text: &'a [u8],
+    size: u64,
+}
+
+/// Shows `patch`.
+///
+/// # Errors
+///
+/// For a cursor that does not belong to this patch.
+pub(crate) fn present(patch: &Patch, view: &View<'_>, writer: &mut Writer, fetch: Fetch<'_>) -> Result<(), Error> {
+    let shape: Vec<_> = patch.files.iter().map(|file| (&file.path, file.size, file.added, file.removed)).collect();
+    let mark = fingerprint(&(shape, &patch.prelude));
+    let start = Cursor::decode(view.cursor, mark)?;
+    if start == Cursor::default() {
+        summary(patch, view, writer);
+    }
+    if patch.truncated {
+        writer.note(format!("only the first {} files were read: ask for fewer with `paths`", patch.files.len()));
+    }
+    if view.stat {
+        return stat(patch, view, start, mark, writer);
+    }
+    let outlined: Vec<Vec<u8>> = if view.outline { patch.files.iter().map(outline).collect() } else { Vec::new() };
+    let elide = !view.named && writer.is_bounded();
+    let mut items = Vec::new();
+    if !patch.prelude.is_empty() {
+        items.push(Item { file: None, text: &patch.prelude, size: patch.prelude.len() as u64 });
+    }
+    let mut elided = Vec::new();
+    for (at, file) in patch.files.iter().enumerate() {
+        if elide && file.size > SMALL && is_generated(&file.path) {
+            elided.push(file);
+            continue;
+        }
+        let (text, size) =
+            if view.outline { (outlined[at].as_slice(), outlined[at].len() as u64) } else { (file.text.as_slice(), file.size) };
+        items.push(Item { file: Some(file), text, size });
+    }
+    let order = order(&items, writer, start);
+    let end = page(&items, &order, start, view, writer, fetch)?;
+    name_elided(&elided, view, writer);
+    if end.item < order.len() as u64 {
+        let rest = &order[usize::try_from(end.item).unwrap_or(usize::MAX)..];
+        let bytes: u64 = rest.iter().map(|&at| items[at].size).sum::<u64>() - end.offset;
+        let next = view.echo.again(&[("cursor", json!(end.encode(mark)))]);
+        writer.note(format!("not shown yet: {}; {bytes} bytes. Next: {next}", names(rest.iter().filter_map(|&at| items[at].file))));
+    }
+    Ok(())
+}
+
+/// The order in which items are shown: git's where everything fits, smallest first where not.
+fn order(items: &[Item<'_>], writer: &Writer, start: Cursor) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    let all: u64 = items.iter().map(|item| item.size).sum();
+    let fits = start == Cursor::default() && all < writer.left() as u64;
+    if !fits {
+        // What stands before the patch stays first.
+        order.sort_by_key(|&at| (items[at].file.is_some(), items[at].size, at));
+    }
+    order
+}
+
+/// Shows what fits from `start` on, and gives the position after it.
+fn page(
+    items: &[Item<'_>],
+    order: &[usize],
+    start: Cursor,
+    view: &View<'_>,
+    writer: &mut Writer,
+    fetch: Fetch<'_>,
+) -> Result<Cursor, Error> {
+    let mut position = start;
+    let mut shown_one = false;
+    while let Some(&next) = usize::try_from(position.item).ok().and_then(|at| order.get(at)) {
+        let item = &items[next];
+        if position.offset == 0 && item.text.len() as u64 == item.size {
+            let before = writer.checkpoint();
+            if writer.lines(item.text, &mut |at, len| goes_on(item, at as u64, len as u64, view)) == item.text.len() {
+                position.item += 1;
+                shown_one = true;
+                continue;
+            }
+            writer.rewind(before);
+        }
+        if shown_one {
+            break;
+        }
+        // Too large for a page: as much of it as fits, and the rest on the next ones.
+        let end = partial(item, position.offset, view, writer, fetch)?;
+        if end < item.size {
+            position.offset = end;
+            break;
+        }
+        position = Cursor { item: position.item + 1, offset: 0 };
+        shown_one = true;
+    }
+    Ok(position)
+}
+
+/// Shows one item from `offset` on, up to the end of a hunk where one fits, and gives the offset after it.
+fn partial(item: &Item<'_>, offset: u64, view: &View<'_>, writer: &mut Writer, fetch: Fetch<'_>) -> Result<u64, Error> {
+    let kept = item.text.len() as u64;
+    let fetched;
+    let (text, hunks): (&[u8], &[usize]) = match item.file {
+        Some(file) if !view.outline && offset + (writer.left() as u64).min(item.size - offset) > kept => {
+            fetched = fetch(file, offset)?.unwrap_or_default();
+            (&fetched.text, &fetched.hunks)
+        }
+        file => {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(item.text.len());
+            let hunks = file.filter(|_| !view.outline && offset == 0).map_or(&[][..], |file| &file.hunks);
+            (&item.text[start..], hunks)
+        }
+    };
+    if text.is_empty() {
+        return Ok(item.size);
+    }
+    if offset > 0 {
+        writer.say(&format!("{} goes on, from byte {offset}:", name(item)));
+    }
+    let ends_here = offset + text.len() as u64 >= item.size;
+    // The last line may have been cut where the kept text ends. It is shown by its own call.
+    let complete = if ends_here { text.len() } else { text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1) };
+    if complete == 0 {
+        let head = super::whole_chars(text, super::MAX_LINE);
+        writer.fit(&text[..head]);
+        let rest = item.size - offset - head as u64;
+        writer.say(&format!(
+            "the line above goes on, {rest} bytes to the end of the file's patch: {}",
+            goes_on(item, offset + head as u64, rest, view)
+        ));
+        return Ok(item.size);
+    }
+    let before = writer.checkpoint();
+    let shown = writer.lines(&text[..complete], &mut |at, len| goes_on(item, offset + at as u64, len as u64, view));
+    if shown == 0 {
+        // Not even one line: its start, so that every page makes progress.
+        let line = text[..complete].split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
+        let head = writer.force(line);
+        let rest = (line.len() - head) as u64;
+        writer.say(&format!("the line above goes on for {rest} bytes: {}", goes_on(item, offset + head as u64, rest, view)));
+        return Ok(offset + line.len() as u64);
+    }
+    let whole_hunks = hunks.iter().copied().filter(|&hunk| hunk > 0 && hunk <= shown).max();
+    let first_hunk = hunks.iter().copied().find(|&hunk| hunk > 0);
+    match whole_hunks {
+        Some(end) if shown < complete && Some(end) != first_hunk => {
+            writer.rewind(before);
+            writer.lines(&text[..end], &mut |at, len| goes_on(item, offset + at as u64, len as u64, view));
+            Ok(offset + end as u64)
+        }
+        _ => Ok(offset + shown as u64),
+    }
+}
+
+fn name(item: &Item<'_>) -> String {
+    item.file.map_or_else(|| "the commit".to_owned(), |file| inline(quote::listed(&file.path).as_bytes()))
+}
+
+/// The call for `len` bytes of an item from `at` on.
+fn goes_on(item: &Item<'_>, at: u64, len: u64, view: &View<'_>) -> String {
+    let mut changes = vec![
+        ("byte_range", json!(format!("{at}-{}", at + len))),
+        ("cursor", Value::Null),
+        ("outline", Value::Null),
+        ("exclude", Value::Null),
+    ];
+    if let Some(file) = item.file {
+        changes.push(("paths", paths(file)));
+    }
+    view.echo.again(&changes)
+}
+
+fn paths(file: &FilePatch) -> Value {
+    let mut paths = vec![quote::listed(&file.path)];
+    if file.old_path != file.path {
+        paths.push(quote::listed(&file.old_path));
+    }
+    json!(paths)
+}
+
+fn is_generated(path: &[u8]) -> bool {
+    let path = String::from_utf8_lossy(path);
+    let name = path.rsplit('/').next().unwrap_or_default();
+    GENERATED.contains(&name) || GENERATED_ENDS.iter().any(|end| name.ends_with(end))
+}
+
+fn names<'a>(files: impl Iterator<Item = &'a FilePatch>) -> String {
+    let all: Vec<String> = files.map(|file| format!("{} ({} bytes)", inline(quote::listed(&file.path).as_bytes()), file.size)).collect();
+    let mut text = String::new();
+    for (at, name) in all.iter().take(MAX_NAMES).enumerate() {
+        if text.len() > 300 {
+            return format!("{text} and {} more", all.len() - at);
+        }
+        text = if text.is_empty() { name.clone() } else { format!("{text}, {name}") };
+    }
+    if all.len() > MAX_NAMES { format!("{text} and {} more", all.len() - MAX_NAMES) } else { text }
+}
+
+fn name_elided(elided: &[&FilePatch], view: &View<'_>, writer: &mut Writer) {
+    if !elided.is_empty() {
+        let paths: Vec<String> = elided.iter().map(|file| quote::listed(&file.path)).collect();
+        let call = view.echo.again(&[("paths", json!(paths)), ("cursor", Value::Null)]);
+        writer.note(format!("generated, not shown: {}. To see them: {call}", names(elided.iter().copied())));
+    }
+}
+
+fn counts(file: &FilePatch) -> String {
+    if file.binary { "binary".to_owned() } else { format!("+{} -{}", file.added, file.removed) }
+}
+
+fn summary(patch: &Patch, view: &View<'_>, writer: &mut Writer) {
+    let files = patch.files.len();
+    if files == 0 {
+        if patch.prelude.is_empty() {
+            writer.say("no differences");
+        }
+        return;
+    }
+    let (added, removed) = patch.files.iter().fold((0, 0), |(a, r), file| (a + file.added, r + file.removed));
+    writer.say(&format!("{files} file{} changed, +{added} -{removed}", if files == 1 { "" } else { "s" }));
+    if files == 1 || view.stat {
+        return;
+    }
+    let share = writer.left() / 4;
+    let start = writer.left();
+    for (at, file) in patch.files.iter().enumerate() {
+        if start - writer.left() > share {
+            let call = view.echo.again(&[("stat", json!(true))]);
+            writer.say(&format!("and {} more files: {call}", files - at));
+            break;
+        }
+        writer.say(&stat_line(file));
+    }
+}
+
+fn stat_line(file: &FilePatch) -> String {
+    let path = inline(quote::listed(&file.path).as_bytes());
+    let from = if file.old_path == file.path { String::new() } else { format!("{} => ", inline(quote::listed(&file.old_path).as_bytes())) };
+    format!("{} {from}{path} {}", file.kind, counts(file))
+}
+
+fn stat(patch: &Patch, view: &View<'_>, start: Cursor, mark: u64, writer: &mut Writer) -> Result<(), Error> {
+    for (at, file) in patch.files.iter().enumerate().skip(usize::try_from(start.item).unwrap_or(usize::MAX)) {
+        if !writer.fit(format!("{}\n", stat_line(file)).as_bytes()) {
+            let next = Cursor { item: at as u64, offset: 0 }.encode(mark);
+            writer.note(format!("{} more files. Next: {}", patch.files.len() - at, view.echo.again(&[("cursor", json!(next))])));
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Words that start a declaration in one language or another.
+const DECLARES: [&str; 22] = [
+    "fn",
+    "struct",
+    "enum",
+    "trait",
+    "impl",
+    "mod",
+    "type",
+    "const",
+    "static",
+    "macro_rules!",
+    "class",
+    "def",
+    "function",
+    "interface",
+    "func",
+    "module",
+    "namespace",
+    "package",
+    "var",
+    "let",
+    "record",
+    "protocol",
+];
+/// Words that may stand before such a word.
+const MODIFIERS: [&str; 18] = [
+    "pub",
+    "pub(crate)",
+    "pub(super)",
+    "async",
+    "unsafe",
+    "extern",
+    "export",
+    "default",
+    "abstract",
+    "public",
+    "private",
+    "protected",
+    "internal",
+    "final",
+    "override",
+    "inline",
+    "data",
+    "sealed",
+];
+
+/// The header, the hunk headers, and the changed lines that declare something.
+fn outline(file: &FilePatch) -> Vec<u8> {
+    let first = file.hunks.first().copied().unwrap_or(file.text.len());
+    let mut out = file.text[..first.min(file.text.len())].to_vec();
+    for line in file.text.get(first..).unwrap_or_default().split_inclusive(|&byte| byte == b'\n') {
+        let changed = matches!(line.first(), Some(b'+' | b'-'));
+        if line.starts_with(b"@@") || (changed && declares(&line[1..])) {
+            out.extend_from_slice(line);
+        }
+    }
+    out
+}
+
+fn declares(line: &[u8]) -> bool {
+    let indent = line.len() - line.trim_ascii_start().len();
+    let text = String::from_utf8_lossy(line);
+    let word = text.split_whitespace().find(|word| !MODIFIERS.contains(word)).unwrap_or_default();
+    // A `let` or `const` inside a function is no declaration that a reader looks for.
+    let local = matches!(word, "let" | "var" | "const" | "type") && indent > 0;
+    DECLARES.contains(&word) && !local
+}

@@ -1,0 +1,280 @@
+//! What happens to a call, from the outside in: observe, panic barrier, deadline and cancellation, gate and open,
+//! one change at a time, admission, dispatch.
+//!
+//! The last four run in the order that the effect of the tool asks for. A change waits for its worktree before it takes
+//! a place, so that waiting writers leave every place to others; a read takes its place first and opens its repository
+//! on the thread that it then reads on.
+
+use crate::{
+    error::{Error, Kind},
+    output::{Budget, Echo, Reply},
+    tool::{Body, Context, Effect, Entry},
+};
+use git::{Cancel, Repo, Repositories};
+use guard::{Admission, Class, Exclusive, Permit, Turn};
+use serde_json::{Map, Value};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long a running read may go on once the server is to stop.
+const READ_GRACE: Duration = Duration::from_millis(700);
+/// How long a running change may.
+const CHANGE_GRACE: Duration = Duration::from_secs(5);
+/// The most repositories that an error names.
+const MAX_NAMED: usize = 10;
+
+/// A tool call, free of any wire format.
+pub struct Call {
+    /// The tool.
+    pub tool: &'static Entry,
+    /// Its arguments, not yet parsed.
+    pub args: Map<String, Value>,
+    /// Fires when the caller gives up.
+    pub cancelled: CancellationToken,
+    /// When the call arrived. The deadline counts from here.
+    pub received: Instant,
+    /// Directories that the client confines itself to.
+    pub narrowed: Option<Vec<PathBuf>>,
+}
+
+/// How long calls may take and how large results may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// For a read.
+    pub read_timeout: Duration,
+    /// For a change.
+    pub change_timeout: Duration,
+    /// In tokens; 0 is no limit.
+    pub max_output_tokens: usize,
+}
+
+/// Everything that a call passes through.
+pub struct Pipeline {
+    pub(crate) tools: Vec<&'static Entry>,
+    pub(crate) listed: Vec<&'static Entry>,
+    pub(crate) repositories: Arc<Repositories>,
+    pub(crate) admission: Admission,
+    pub(crate) exclusive: Exclusive<PathBuf>,
+    pub(crate) bounds: Bounds,
+    pub(crate) stop: CancellationToken,
+    pub(crate) running: TaskTracker,
+}
+
+impl Pipeline {
+    /// The tools that clients are told of.
+    pub fn listed(&self) -> &[&'static Entry] {
+        &self.listed
+    }
+
+    /// The tool called `name`.
+    pub fn find(&self, name: &str) -> Option<&'static Entry> {
+        self.tools.iter().copied().find(|entry| entry.name == name)
+    }
+
+    /// Runs a call to its end.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the tool ended in, and what kept it from running.
+    pub async fn call(&self, call: Call) -> Result<Reply, Error> {
+        let (tool, received) = (call.tool.name, call.received);
+        let result = self.bounded(call).await;
+        let duration_ms = u64::try_from(received.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match &result {
+            Ok(_) => tracing::info!(tool, duration_ms, "done"),
+            Err(error) => {
+                let cause = std::error::Error::source(error).map(|_| error.code());
+                tracing::info!(tool, duration_ms, error_class = error.code(), cause, "failed");
+            }
+        }
+        result
+    }
+
+    /// Waits until nothing runs, as the server ends.
+    pub async fn idle(&self, at_most: Duration) {
+        self.running.close();
+        // What is left then is cut off with the process; the children's groups have had their signals by now.
+        if tokio::time::timeout(at_most, self.running.wait()).await.is_err() {
+            tracing::warn!("calls were still running at the end");
+        }
+    }
+
+    /// Gives the call its deadline, and carries a cancel to wherever the work is.
+    async fn bounded(&self, call: Call) -> Result<Reply, Error> {
+        let reads = call.tool.effect == Effect::Read;
+        let timeout = if reads { self.bounds.read_timeout } else { self.bounds.change_timeout };
+        let deadline = call.received + timeout;
+        let cancel = Cancel::new(Some(deadline));
+        let cancelled = call.cancelled.clone();
+        let grace = if reads { READ_GRACE } else { CHANGE_GRACE };
+        let work = self.run(call, cancel.clone());
+        tokio::pin!(work);
+        let stopping = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(grace).await;
+        };
+        let given_up = tokio::select! {
+            done = &mut work => return done,
+            () = cancelled.cancelled() => Given::Up,
+            () = stopping => Given::Up,
+            () = tokio::time::sleep_until(deadline.into()) => Given::TimeOut,
+        };
+        match given_up {
+            Given::Up => cancel.cancel(),
+            Given::TimeOut => cancel.time_out(),
+        }
+        // The work ends soon, since it watches `cancel`: what it says then is the better answer.
+        work.await
+    }
+
+    async fn run(&self, call: Call, cancel: Cancel) -> Result<Reply, Error> {
+        let Call { tool, mut args, narrowed, .. } = call;
+        let echo = Echo::new(tool.name, args.clone());
+        let path = take_text(&mut args, "repo_path")?;
+        let budget = budget(&mut args, Budget::of(self.bounds.max_output_tokens))?;
+        let path = self.target(path.as_deref(), narrowed.as_deref())?;
+        let repositories = Arc::clone(&self.repositories);
+        let body = match tool.body {
+            Body::Repository(body) => body,
+            Body::Path(body) => {
+                let permit = self.place(Class::Change, &cancel).await?;
+                confine(&path, narrowed.as_deref())?;
+                return self.on_a_thread(None, permit, move || body(&repositories, &path.to_string_lossy(), &cancel, args)).await;
+            }
+        };
+        let open = move |path: &Path| -> Result<Arc<Repo>, Error> {
+            let repo = repositories.open(path).map_err(|err| explain(err, &repositories))?;
+            confine(repo.top(), narrowed.as_deref())?;
+            Ok(repo)
+        };
+        if tool.effect == Effect::Read {
+            let permit = self.place(Class::Read, &cancel).await?;
+            return self
+                .on_a_thread(None, permit, move || body(&Context { repo: &open(&path)?, cancel: &cancel, budget, echo }, args))
+                .await;
+        }
+        let repo = self.running.spawn_blocking(move || open(&path)).await.map_err(|_| panicked())??;
+        let worktree = repo.top().to_owned();
+        let turn = tokio::select! {
+            turn = self.exclusive.turn(&worktree) => turn?,
+            why = stopped(&cancel) => return Err(why),
+        };
+        let permit = self.place(Class::Change, &cancel).await?;
+        self.on_a_thread(Some(turn), permit, move || body(&Context { repo: &repo, cancel: &cancel, budget, echo }, args)).await
+    }
+
+    async fn place(&self, class: Class, cancel: &Cancel) -> Result<Permit, Error> {
+        tokio::select! {
+            permit = self.admission.admit(class) => Ok(permit?),
+            why = stopped(cancel) => Err(why),
+        }
+    }
+
+    /// Does the work on a thread of its own, where a panic ends the call and nothing else.
+    async fn on_a_thread(
+        &self,
+        turn: Option<Turn>,
+        permit: Permit,
+        work: impl FnOnce() -> Result<Reply, Error> + Send + 'static,
+    ) -> Result<Reply, Error> {
+        let task = self.running.spawn_blocking(move || {
+            // Held until the work has ended, also when nobody waits for it any more.
+            let _held = (turn, permit);
+            work()
+        });
+        task.await.unwrap_or_else(|_| Err(panicked()))
+    }
+
+    /// The path that a call means.
+    fn target(&self, path: Option<&str>, narrowed: Option<&[PathBuf]>) -> Result<PathBuf, Error> {
+        let roots = self.repositories.roots();
+        if roots.named().is_empty() {
+            return Err(Error::new(Kind::Denied, "no repository is allowed: the server was started outside of one and without `-r`")
+                .hint("The operator starts it with `-r PATH`, once for each repository or for a directory of them."));
+        }
+        let sole = match (narrowed, roots.named()) {
+            (Some([one]), _) | (None, [one]) => Some(one.clone()),
+            _ => None,
+        };
+        match (path.filter(|path| !path.is_empty()), sole) {
+            (None, Some(one)) => Ok(one),
+            (None, None) => {
+                Err(Error::new(Kind::BadInput, "`repo_path` is needed, since more than one repository is served").hint(self.choices()))
+            }
+            (Some(path), _) if path.contains('\0') => Err(Error::new(Kind::BadInput, "`repo_path` contains a NUL")),
+            (Some(path), _) if Path::new(path).is_absolute() => Ok(PathBuf::from(path)),
+            (Some(path), Some(one)) => Ok(one.join(path)),
+            (Some(_), None) => Err(Error::new(Kind::BadInput, "`repo_path` must be absolute").hint(self.choices())),
+        }
+    }
+
+    fn choices(&self) -> String {
+        choices(&self.repositories)
+    }
+}
+
+enum Given {
+    Up,
+    TimeOut,
+}
+
+fn panicked() -> Error {
+    Error::new(Kind::Internal, "the call failed inside the server; the fault is in its log").hint("Other calls are not affected.")
+}
+
+/// Returns once the work is to stop.
+async fn stopped(cancel: &Cancel) -> Error {
+    let waiting = Arc::new(tokio::sync::Notify::new());
+    let wake = Arc::clone(&waiting);
+    let _guard = cancel.on_stop(move || wake.notify_one());
+    waiting.notified().await;
+    cancel.check().err().map_or_else(panicked, Error::from)
+}
+
+/// Names what could have been asked for.
+fn explain(err: git::Error, repositories: &Repositories) -> Error {
+    let wrong_path = matches!(err, git::Error::NotARepository { .. } | git::Error::OutsideRoots { .. });
+    let error = Error::from(err);
+    if wrong_path { error.hint(choices(repositories)) } else { error }
+}
+
+fn choices(repositories: &Repositories) -> String {
+    let found: Vec<String> = repositories.roots().repositories(MAX_NAMED).iter().map(|path| path.display().to_string()).collect();
+    if found.is_empty() {
+        let roots: Vec<String> = repositories.roots().named().iter().map(|path| path.display().to_string()).collect();
+        return format!("There is no repository under the allowed roots: {}. git_init creates one.", roots.join(", "));
+    }
+    format!("Repositories under the allowed roots: {}.", found.join(", "))
+}
+
+/// Refuses what the client itself has put out of bounds.
+fn confine(top: &Path, narrowed: Option<&[PathBuf]>) -> Result<(), Error> {
+    let Some(narrowed) = narrowed else { return Ok(()) };
+    if narrowed.iter().any(|root| top.starts_with(root) || root.starts_with(top)) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Denied, format!("{} is outside the client's own roots", top.display()))
+        .hint("The client's workspace decides which of the allowed repositories it may use."))
+}
+
+fn take_text(args: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
+    match args.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Error::new(Kind::BadInput, format!("invalid arguments: `{name}` must be a string"))),
+    }
+}
+
+fn budget(args: &mut Map<String, Value>, own: Budget) -> Result<Budget, Error> {
+    match args.remove("max_tokens") {
+        None | Some(Value::Null) => Ok(own),
+        Some(value) => match value.as_u64().and_then(|tokens| usize::try_from(tokens).ok()) {
+            Some(tokens) => Ok(own.lowered_to(tokens)),
+            None => Err(Error::new(Kind::BadInput, "invalid arguments: `max_tokens` must be a whole number")),
+        },
+    }
+}

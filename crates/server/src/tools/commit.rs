@@ -1,0 +1,80 @@
+//! `git_commit`
+
+use crate::{
+    error::{Error, Kind},
+    output::{Reply, inline, whole_chars},
+    tool::{Context, Effect, Entry, Tool},
+    tools::change,
+};
+use git::{DiffQuery, Keep, LogQuery, Rev, Sides};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use std::ops::ControlFlow;
+
+pub(super) const TOOL: Entry = Entry::of::<Commit>();
+
+/// The longest message.
+const MAX_MESSAGE: usize = 1 << 20;
+
+struct Commit;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// The message: a subject line, and after a blank line what and why.
+    message: String,
+}
+
+impl Tool for Commit {
+    type Args = Args;
+    const NAME: &'static str = "git_commit";
+    const ABOUT: &'static str = "Records what is staged as a commit on the current branch. Stage with git_add first. Hooks run, and their output is \
+        in the result.";
+    const EFFECT: Effect = Effect::Write;
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        if args.message.trim().is_empty() {
+            return Err(Error::new(Kind::BadInput, "the message is empty").hint("Say what changes and why."));
+        }
+        if args.message.len() > MAX_MESSAGE || args.message.contains('\0') {
+            return Err(Error::new(Kind::BadInput, "the message is longer than 1 MiB or contains a NUL"));
+        }
+        let made = cx.repo.commit(&args.message, cx.cancel)?;
+        let mut writer = cx.writer();
+        let subject = subject(cx, &made.id)?;
+        writer.say(&format!("committed {}: {subject}", cx.repo.abbreviate(made.id)));
+        let query = DiffQuery {
+            sides: Sides::Trees(made.parent, made.id),
+            paths: Vec::new(),
+            exclude: Vec::new(),
+            context: Some(0),
+            keep: Keep { per_file: 0, total: 0, skip: 0, files: 10_000 },
+        };
+        let (patch, _) = cx.repo.diff(&query, cx.cancel)?;
+        let (added, removed) = patch.files.iter().fold((0, 0), |(a, r), file| (a + file.added, r + file.removed));
+        writer.say(&format!("{} files changed, +{added} -{removed}", patch.files.len()));
+        change::state(cx, &mut writer)?;
+        if !made.output.trim().is_empty() {
+            writer.say("hooks wrote:");
+            let text = made.output.as_bytes();
+            writer.fit(&text[..whole_chars(text, 4000)]);
+        }
+        if made.parent.is_some() {
+            let undo = cx.echo.other("git_reset", &[("mode", json!("soft")), ("target", json!("HEAD~1"))]);
+            writer.note(format!("to take the commit back and keep its changes staged: {undo}"));
+        }
+        Ok(writer.finish())
+    }
+}
+
+/// The subject as it was recorded, which a hook may have changed.
+fn subject(cx: &Context<'_>, id: &git::ObjectId) -> Result<String, Error> {
+    let query = LogQuery { rev: Some(Rev::new(id.to_string())?), max_count: 1, ..LogQuery::default() };
+    let mut subject = String::new();
+    cx.repo.log(&query, cx.cancel, &mut |commit| {
+        subject = inline(&commit.subject[..whole_chars(&commit.subject, 200)]);
+        ControlFlow::Break(())
+    })?;
+    Ok(subject)
+}

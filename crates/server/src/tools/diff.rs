@@ -1,0 +1,238 @@
+//! `git_diff`, and the two names of the reference server for parts of it.
+
+use crate::{
+    error::{Error, Kind},
+    output::{
+        Reply,
+        patch::{self, View},
+    },
+    tool::{Context, Effect, Entry, Tool},
+};
+use git::{DiffQuery, FilePatch, Keep, RelPath, Rev, Sides};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(super) const TOOL: Entry = Entry::of::<Diff>();
+pub(super) const UNSTAGED: Entry = Entry::of::<Unstaged>().unlisted();
+pub(super) const STAGED: Entry = Entry::of::<Staged>().unlisted();
+
+struct Diff;
+struct Unstaged;
+struct Staged;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// Working tree against index, or index against HEAD. Default `unstaged`.
+    scope: Option<Scope>,
+    /// A revision to compare the working tree with; with `base`, the newer side. Also `a..b` or `a...b`.
+    target: Option<String>,
+    /// The older side of a comparison of two revisions.
+    base: Option<String>,
+    /// Compare `target` with where it left `base`, as a pull request does.
+    #[serde(default)]
+    merge_base: bool,
+    /// Only these paths.
+    #[serde(default)]
+    paths: Vec<String>,
+    /// Not these paths.
+    #[serde(default)]
+    exclude: Vec<String>,
+    /// Only which files changed, and by how much.
+    #[serde(default)]
+    stat: bool,
+    /// Only hunk headers and changed declarations.
+    #[serde(default)]
+    outline: bool,
+    /// Lines around each change; 3 unless configured otherwise.
+    context_lines: Option<u32>,
+    /// `START-END`: these bytes of the patch of one file.
+    byte_range: Option<String>,
+    /// Continues a result; taken from the note at its end.
+    cursor: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    Unstaged,
+    Staged,
+}
+
+/// The arguments of the reference server's two tools, and those that page.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ScopedArgs {
+    /// Lines around each change; 3 unless configured otherwise.
+    context_lines: Option<u32>,
+    /// Only these paths.
+    #[serde(default)]
+    paths: Vec<String>,
+    /// `START-END`: these bytes of the patch of one file.
+    byte_range: Option<String>,
+    /// Continues a result; taken from the note at its end.
+    cursor: Option<String>,
+}
+
+impl ScopedArgs {
+    fn of(self, scope: Scope) -> Args {
+        Args {
+            scope: Some(scope),
+            target: None,
+            base: None,
+            merge_base: false,
+            paths: self.paths,
+            exclude: Vec::new(),
+            stat: false,
+            outline: false,
+            context_lines: self.context_lines,
+            byte_range: self.byte_range,
+            cursor: self.cursor,
+        }
+    }
+}
+
+impl Tool for Unstaged {
+    type Args = ScopedArgs;
+    const NAME: &'static str = "git_diff_unstaged";
+    const ABOUT: &'static str = "Shows changes in the working tree that are not staged. Same as git_diff.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: ScopedArgs) -> Result<Reply, Error> {
+        run(cx, &args.of(Scope::Unstaged))
+    }
+}
+
+impl Tool for Staged {
+    type Args = ScopedArgs;
+    const NAME: &'static str = "git_diff_staged";
+    const ABOUT: &'static str = "Shows changes that are staged for commit. Same as git_diff with `scope`: `staged`.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: ScopedArgs) -> Result<Reply, Error> {
+        run(cx, &args.of(Scope::Staged))
+    }
+}
+
+impl Tool for Diff {
+    type Args = Args;
+    const NAME: &'static str = "git_diff";
+    const ABOUT: &'static str = "Shows a patch: unstaged changes, staged ones (`scope`), the working tree against `target`, or `base` against \
+        `target`. Large patches: start with `stat` or `outline`, narrow with `paths`. Long results page. For one commit use git_show.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        run(cx, &args)
+    }
+}
+
+fn run(cx: &Context<'_>, args: &Args) -> Result<Reply, Error> {
+    let sides = sides(cx, args)?;
+    let worktree = cx.repo.location().worktree.clone();
+    let path = |text: &String| RelPath::new(text, worktree.as_deref());
+    let query = DiffQuery {
+        sides,
+        paths: args.paths.iter().map(path).collect::<Result<_, _>>()?,
+        exclude: args.exclude.iter().map(path).collect::<Result<_, _>>()?,
+        context: args.context_lines,
+        keep: keep(cx),
+    };
+    if let Some(range) = &args.byte_range {
+        return byte_range(cx, range, &mut |keep| Ok(cx.repo.diff(&DiffQuery { keep, ..query.clone() }, cx.cancel)?.0));
+    }
+    let (patch, _) = cx.repo.diff(&query, cx.cancel)?;
+    let view =
+        View { echo: &cx.echo, cursor: args.cursor.as_deref(), stat: args.stat, outline: args.outline, named: !args.paths.is_empty() };
+    let mut writer = cx.writer();
+    patch::present(&patch, &view, &mut writer, &mut |file, skip| {
+        let one = DiffQuery { paths: paths_of(file)?, exclude: Vec::new(), keep: Keep { skip, ..query.keep }, ..query.clone() };
+        Ok(cx.repo.diff(&one, cx.cancel)?.0.files.into_iter().next())
+    })?;
+    Ok(writer.finish())
+}
+
+/// How much of a patch is kept for a page: more than fits, or everything within reason.
+pub(super) fn keep(cx: &Context<'_>) -> Keep {
+    match cx.budget.body() {
+        Some(body) => Keep { per_file: body * 2, total: 16 << 20, skip: 0, files: 100_000 },
+        None => Keep::up_to(64 << 20),
+    }
+}
+
+/// The paths that select one file's patch, both where it was renamed.
+pub(super) fn paths_of(file: &FilePatch) -> Result<Vec<RelPath>, Error> {
+    let mut paths = vec![RelPath::from_patch(&file.path)];
+    if file.old_path != file.path {
+        paths.push(RelPath::from_patch(&file.old_path));
+    }
+    Ok(paths)
+}
+
+/// Shows a range of bytes of a patch of one file.
+pub(super) fn byte_range(cx: &Context<'_>, range: &str, read: &mut dyn FnMut(Keep) -> Result<git::Patch, Error>) -> Result<Reply, Error> {
+    let (start, end) = parse_range(range)?;
+    let mut writer = cx.writer();
+    let most = writer.left().min(8 << 20);
+    let wanted = usize::try_from(end - start).unwrap_or(usize::MAX).min(most);
+    let patch = read(Keep { skip: start, per_file: wanted, total: wanted, files: 2 })?;
+    let [file] = patch.files.as_slice() else {
+        let hint = "Name one file in `paths`; for a renamed file both its names.";
+        return Err(Error::new(Kind::BadInput, "`byte_range` needs a patch of exactly one file").hint(hint));
+    };
+    let shown = super::show::slice(&file.text, &mut writer);
+    let (from, stop) = (start + shown as u64, end.min(file.size));
+    if from < stop {
+        writer.note(format!("{} more bytes. Next: {}", stop - from, cx.echo.again(&[("byte_range", format!("{from}-{stop}").into())])));
+    }
+    Ok(writer.finish())
+}
+
+/// Reads `START-END`.
+pub(super) fn parse_range(text: &str) -> Result<(u64, u64), Error> {
+    let parsed = text.split_once('-').and_then(|(start, end)| Some((start.trim().parse().ok()?, end.trim().parse().ok()?)));
+    match parsed {
+        Some((start, end)) if start < end => Ok((start, end)),
+        _ => Err(Error::new(Kind::BadInput, format!("`byte_range` is not a range: {text}"))
+            .hint("Use START-END in bytes, for example 2000-10000.")),
+    }
+}
+
+fn sides(cx: &Context<'_>, args: &Args) -> Result<Sides, Error> {
+    let conflict = |what: &str| Err(Error::new(Kind::BadInput, what.to_owned()).hint("Use `scope`, or `target`, or `base` and `target`."));
+    if args.scope.is_some() && (args.target.is_some() || args.base.is_some()) {
+        return conflict("`scope` cannot be combined with `target` or `base`");
+    }
+    let commit = |rev: &Rev| -> Result<git::ObjectId, Error> {
+        // A tree can be compared as well as a commit.
+        Ok(cx.repo.resolve_commit(rev, cx.cancel).or_else(|_| cx.repo.resolve(rev, cx.cancel))?)
+    };
+    let fork = |base: &Rev, target: &Rev| -> Result<Sides, Error> {
+        let (base_id, target_id) = (cx.repo.resolve_commit(base, cx.cancel)?, cx.repo.resolve_commit(target, cx.cancel)?);
+        match cx.repo.merge_bases(base_id, target_id, cx.cancel)?.first() {
+            Some(&fork) => Ok(Sides::Trees(Some(fork), target_id)),
+            None => Err(Error::new(Kind::NotFound, format!("{base} and {target} have no common ancestor"))
+                .hint("Compare them without `merge_base`.")),
+        }
+    };
+    match (&args.base, &args.target) {
+        (None, None) if args.merge_base => conflict("`merge_base` needs `base` and `target`"),
+        (None, None) => Ok(match args.scope {
+            Some(Scope::Staged) => Sides::Staged,
+            _ => Sides::Unstaged,
+        }),
+        (None, Some(target)) => {
+            let target = Rev::new(target.as_str())?;
+            match target.range()? {
+                Some(range) if range.symmetric => fork(&range.from, &range.to),
+                Some(range) => Ok(Sides::Trees(Some(commit(&range.from)?), commit(&range.to)?)),
+                None if args.merge_base => conflict("`merge_base` needs `base` and `target`"),
+                None => Ok(Sides::Worktree(commit(&target)?)),
+            }
+        }
+        (Some(base), target) => {
+            let base = Rev::new(base.as_str())?;
+            let target = target.as_ref().map_or_else(|| Ok(Rev::head()), |target| Rev::new(target.as_str()))?;
+            if args.merge_base { fork(&base, &target) } else { Ok(Sides::Trees(Some(commit(&base)?), commit(&target)?)) }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `git_grep`
+
+use crate::{
+    error::Error,
+    output::{Cursor, MAX_LINE, Reply, fingerprint, whole_chars},
+    tool::{Context, Effect, Entry, Tool},
+};
+use git::{GrepQuery, RelPath, Rev};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use std::ops::ControlFlow;
+
+pub(super) const TOOL: Entry = Entry::of::<Grep>();
+
+struct Grep;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// A regular expression, as ripgrep takes it.
+    pattern: String,
+    /// Search this revision; the working tree when absent.
+    rev: Option<String>,
+    /// Only these files and directories.
+    #[serde(default)]
+    paths: Vec<String>,
+    /// Ignore case.
+    #[serde(default)]
+    ignore_case: bool,
+    /// Lines around each match.
+    #[serde(default)]
+    context_lines: u32,
+    /// Continues a listing; taken from the note at its end.
+    cursor: Option<String>,
+}
+
+impl Tool for Grep {
+    type Args = Args;
+    const NAME: &'static str = "git_grep";
+    const ABOUT: &'static str = "Searches tracked text files, in the working tree or in any revision, line by line: `PATH:LINE:TEXT`. To search history \
+        for when something changed use git_log.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let worktree = cx.repo.location().worktree.clone();
+        let rev = args.rev.as_deref().map(Rev::new).transpose()?;
+        let tree = rev.as_ref().map(|rev| cx.repo.resolve(rev, cx.cancel)).transpose()?;
+        let query = GrepQuery {
+            pattern: args.pattern.clone(),
+            rev,
+            paths: args.paths.iter().map(|path| RelPath::new(path, worktree.as_deref())).collect::<Result<_, _>>()?,
+            ignore_case: args.ignore_case,
+            context: args.context_lines as usize,
+        };
+        let mark = fingerprint(&(format!("{query:?}"), tree.map(|id| id.to_string())));
+        let start = Cursor::decode(args.cursor.as_deref(), mark)?;
+        let mut writer = cx.writer();
+        let (mut seen, mut full) = (0_u64, false);
+        let (summary, _) = cx.repo.grep(&query, cx.cancel, &mut |text| {
+            for line in text.split_inclusive(|&byte| byte == b'\n') {
+                if seen < start.item {
+                    seen += 1;
+                    continue;
+                }
+                let long = line.len() > MAX_LINE && writer.is_bounded();
+                let head = if long { whole_chars(line, MAX_LINE) } else { line.len() };
+                if (long && writer.left() < 2 * MAX_LINE && seen > start.item) || !writer.fit(&line[..head]) {
+                    full = true;
+                    return ControlFlow::Break(());
+                }
+                if head < line.len() {
+                    writer.say(&format!("the line above goes on for {} bytes{}", line.len() - head - 1, rest(cx, &args, line)));
+                }
+                seen += 1;
+            }
+            ControlFlow::Continue(())
+        })?;
+        if full {
+            let next = Cursor { item: seen, offset: 0 }.encode(mark);
+            writer.note(format!("more lines match. Next: {}", cx.echo.again(&[("cursor", json!(next))])));
+        } else if seen == 0 {
+            writer.say("no matches");
+        }
+        if summary.too_large > 0 {
+            writer.note(format!("{} files over 8 MiB were not searched", summary.too_large));
+        }
+        Ok(writer.finish())
+    }
+}
+
+/// The call that shows the whole of a long matching line.
+fn rest(cx: &Context<'_>, args: &Args, line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&line[..line.len().min(5000)]);
+    let numbered = text.match_indices([':', '-']).find_map(|(at, separator)| {
+        let rest = &text[at + 1..];
+        let digits =
+            rest.split(separator).next().filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        Some((text[..at].to_owned(), digits.parse::<u64>().ok()?))
+    });
+    let Some((path, number)) = numbered else { return String::new() };
+    let rev = args.rev.as_deref().unwrap_or("");
+    let call = [("revision", json!(format!("{rev}:{path}"))), ("start_line", json!(number)), ("end_line", json!(number))];
+    let staged = if args.rev.is_none() { " (as it is staged)" } else { "" };
+    format!("{staged}: {}", cx.echo.other("git_show", &call))
+}

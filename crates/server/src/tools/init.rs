@@ -1,0 +1,42 @@
+//! `git_init`
+
+use crate::{
+    error::Error,
+    output::{Budget, Reply, Writer},
+    tool::{Body, Effect, Entry, parse},
+};
+use git::{BranchName, Cancel, Repositories};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::path::Path;
+
+pub(super) const TOOL: Entry = Entry {
+    name: "git_init",
+    about: "Creates a repository at `repo_path`, an absolute path inside the allowed roots; an existing one is kept as it is.",
+    effect: Effect::Write,
+    listed: true,
+    schema: || schemars::schema_for!(Args).to_value(),
+    output: None,
+    body: Body::Path(run),
+};
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// The first branch; as configured when absent.
+    initial_branch: Option<String>,
+}
+
+fn run(repositories: &Repositories, path: &str, cancel: &Cancel, args: Map<String, Value>) -> Result<Reply, Error> {
+    let args: Args = parse(args)?;
+    let branch = args.initial_branch.map(BranchName::new).transpose()?;
+    let (path, fresh) = repositories.init(Path::new(path), branch.as_ref(), cancel)?;
+    let mut writer = Writer::new(Budget::of(0));
+    let what = if fresh { "created an empty repository at" } else { "the repository was there already:" };
+    writer.say(&format!("{what} {}", path.display()));
+    if fresh && !repositories.roots().named().contains(&path) {
+        writer.note("its hooks and filters are not run unless the operator names it with -r");
+    }
+    Ok(writer.finish())
+}

@@ -1,0 +1,143 @@
+//! `git_log`
+
+use crate::{
+    error::Error,
+    output::{Cursor, MAX_LINE, Reply, fingerprint, inline, whole_chars},
+    tool::{Context, Effect, Entry, Tool},
+};
+use git::{Commit, LogQuery, RelPath, Rev};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::ops::ControlFlow;
+
+pub(super) const TOOL: Entry = Entry::of::<Log>();
+
+struct Log;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// The most commits to list.
+    #[serde(default = "ten")]
+    #[schemars(range(min = 1))]
+    max_count: u32,
+    /// Where to start: a branch, tag, commit, or range such as `main..feature`. Default HEAD.
+    rev: Option<String>,
+    /// Only commits that touch these paths.
+    #[serde(default)]
+    paths: Vec<String>,
+    /// Only authors that match this regular expression.
+    author: Option<String>,
+    /// Only messages that match this regular expression.
+    grep: Option<String>,
+    /// Only commits after this, for example `2026-01-31` or `2 weeks ago`.
+    start_timestamp: Option<String>,
+    /// Only commits before this.
+    end_timestamp: Option<String>,
+    /// Continues a listing; taken from the note at its end.
+    cursor: Option<String>,
+}
+
+fn ten() -> u32 {
+    10
+}
+
+impl Tool for Log {
+    type Args = Args;
+    const NAME: &'static str = "git_log";
+    const ABOUT: &'static str = "Lists commits, newest first, one a line: id, author date, author, subject. Filter by revision, path, author, \
+        message or date. For a commit's message and patch use git_show; for who wrote a line use git_blame.";
+    const EFFECT: Effect = Effect::Read;
+    const OUTPUT: Option<fn() -> Value> = Some(output);
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let worktree = cx.repo.location().worktree.clone();
+        let path = |text: &String| RelPath::new(text, worktree.as_deref());
+        let mut query = LogQuery {
+            rev: args.rev.map(Rev::new).transpose()?,
+            paths: args.paths.iter().map(path).collect::<Result<_, _>>()?,
+            author: args.author,
+            grep: args.grep,
+            since: args.start_timestamp,
+            until: args.end_timestamp,
+            ..LogQuery::default()
+        };
+        if query.rev.is_none() && cx.repo.head(cx.cancel)?.is_none() {
+            let mut writer = cx.writer();
+            writer.say("no commits yet");
+            return Ok(Reply { structured: Some(json!({"commits": []})), ..writer.finish() });
+        }
+        let tip = match &query.rev {
+            Some(rev) if rev.range()?.is_some() => None,
+            rev => Some(cx.repo.resolve_commit(rev.as_ref().unwrap_or(&Rev::head()), cx.cancel)?),
+        };
+        let mark = fingerprint(&(format!("{query:?}"), tip.map(|id| id.to_string())));
+        let start = Cursor::decode(args.cursor.as_deref(), mark)?;
+        let total = args.max_count as usize;
+        query.skip = usize::try_from(start.item).unwrap_or(usize::MAX);
+        query.max_count = total.saturating_sub(query.skip);
+        let mut writer = cx.writer();
+        let mut rows = Vec::new();
+        let mut full = false;
+        cx.repo.log(&query, cx.cancel, &mut |commit| {
+            let line = line(&commit);
+            let row = row(&commit);
+            let size = row.to_string().len() + 1;
+            // Both forms of the listing count, and the first commit is always shown.
+            if !rows.is_empty() && size + line.len() > writer.left() {
+                full = true;
+                return ControlFlow::Break(());
+            }
+            writer.fit(line.as_bytes());
+            writer.spend(size);
+            rows.push(row);
+            ControlFlow::Continue(())
+        })?;
+        let mut listing = json!({"commits": rows});
+        let shown = listing["commits"].as_array().map_or(0, Vec::len);
+        if full {
+            let next = Cursor { item: start.item + shown as u64, offset: 0 }.encode(mark);
+            listing["next_cursor"] = json!(next);
+            writer.note(format!("{shown} of up to {total} commits shown. Next: {}", cx.echo.again(&[("cursor", json!(next))])));
+        } else if shown == 0 {
+            writer.say("no commits match");
+        }
+        Ok(Reply { structured: Some(listing), ..writer.finish() })
+    }
+}
+
+fn subject(commit: &Commit) -> String {
+    inline(&commit.subject[..whole_chars(&commit.subject, MAX_LINE)])
+}
+
+fn line(commit: &Commit) -> String {
+    let day = commit.date.get(..10).unwrap_or(&commit.date);
+    let cut = if commit.subject.len() > MAX_LINE { " [subject shortened, see git_show]" } else { "" };
+    format!("{} {day} {}: {}{cut}\n", commit.short, inline(&commit.author), subject(commit))
+}
+
+fn row(commit: &Commit) -> Value {
+    json!({
+        "id": commit.id.to_string(),
+        "date": commit.date,
+        "author": inline(&commit.author),
+        "email": inline(&commit.email),
+        "subject": subject(commit),
+    })
+}
+
+fn output() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "commits": {"type": "array", "items": {
+                "type": "object",
+                "properties": {"id": {"type": "string"}, "date": {"type": "string"}, "author": {"type": "string"}, "email": {"type": "string"}, "subject": {"type": "string"}},
+                "required": ["id", "date", "author", "email", "subject"],
+            }},
+            "next_cursor": {"type": "string"},
+        },
+        "required": ["commits"],
+    })
+}

@@ -1,0 +1,53 @@
+//! The tools, one file each.
+
+use crate::tool::Entry;
+
+mod add;
+mod blame;
+mod branch;
+mod change;
+mod checkout;
+mod commit;
+mod create_branch;
+mod diff;
+mod grep;
+mod init;
+mod log;
+mod reset;
+mod show;
+mod status;
+
+/// Every tool, in the order in which they are listed.
+pub static ALL: &[Entry] = &[
+    status::TOOL,
+    diff::TOOL,
+    log::TOOL,
+    show::TOOL,
+    blame::TOOL,
+    grep::TOOL,
+    branch::TOOL,
+    add::TOOL,
+    commit::TOOL,
+    reset::TOOL,
+    checkout::TOOL,
+    create_branch::TOOL,
+    init::TOOL,
+    diff::UNSTAGED,
+    diff::STAGED,
+];
+
+/// The tools of the reference server, by name.
+pub const REFERENCE: [&str; 12] = [
+    "git_status",
+    "git_diff_unstaged",
+    "git_diff_staged",
+    "git_diff",
+    "git_commit",
+    "git_add",
+    "git_reset",
+    "git_log",
+    "git_create_branch",
+    "git_checkout",
+    "git_show",
+    "git_branch",
+];

@@ -1,0 +1,72 @@
+//! `git_reset`
+
+use crate::{
+    error::{Error, Kind},
+    output::Reply,
+    tool::{Context, Effect, Entry, Tool},
+    tools::change,
+};
+use git::{RelPath, ResetMode, Rev};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+pub(super) const TOOL: Entry = Entry::of::<Reset>();
+
+struct Reset;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// `mixed` unstages; `soft` only moves the branch to `target`. Files are never touched.
+    #[serde(default)]
+    mode: Mode,
+    /// The commit to move the branch to. Default HEAD: nothing moves.
+    target: Option<String>,
+    /// Unstage only these paths.
+    #[serde(default)]
+    paths: Vec<String>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    #[default]
+    Mixed,
+    Soft,
+}
+
+impl Tool for Reset {
+    type Args = Args;
+    const NAME: &'static str = "git_reset";
+    const ABOUT: &'static str = "Unstages everything, or `paths`, and leaves files as they are. With `target` moves the branch back, keeping changes: \
+        `mode` `soft` keeps them staged.";
+    // The index is lost, and nothing that is in a file or a commit.
+    const EFFECT: Effect = Effect::Destroy;
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let worktree = cx.repo.worktree()?;
+        let paths: Vec<RelPath> = args.paths.iter().map(|path| RelPath::new(path, Some(worktree))).collect::<Result<_, _>>()?;
+        let mode = match args.mode {
+            Mode::Mixed => ResetMode::Mixed,
+            Mode::Soft => ResetMode::Soft,
+        };
+        if !paths.is_empty() && (mode == ResetMode::Soft || args.target.is_some()) {
+            return Err(Error::new(Kind::BadInput, "`paths` cannot be combined with `mode` or `target`"));
+        }
+        let before = cx.repo.head(cx.cancel)?;
+        let target = args.target.as_deref().map(Rev::new).transpose()?;
+        cx.repo.reset(mode, target.as_ref(), &paths, cx.cancel)?;
+        let after = cx.repo.head(cx.cancel)?;
+        let mut writer = cx.writer();
+        if let (Some(from), Some(to)) = (before, after)
+            && from != to
+        {
+            writer.say(&format!("moved from {} to {}", cx.repo.abbreviate(from), cx.repo.abbreviate(to)));
+            let back = cx.echo.other("git_reset", &[("mode", json!("soft")), ("target", json!(from.to_string()))]);
+            writer.note(format!("to move back: {back}"));
+        }
+        change::staged(cx, &mut writer)?;
+        Ok(writer.finish())
+    }
+}

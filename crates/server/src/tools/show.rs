@@ -1,0 +1,332 @@
+//! `git_show`
+
+use crate::{
+    error::{Error, Kind},
+    output::{
+        Reply, Writer,
+        patch::{self, View},
+        whole_chars,
+    },
+    symbol,
+    tool::{Context, Effect, Entry, Tool},
+    tools::diff::{byte_range, keep, parse_range, paths_of},
+};
+use git::{DiffQuery, Keep, ObjectId, ObjectKind, RelPath, Rev, Sides, quote};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::ops::ControlFlow;
+
+pub(super) const TOOL: Entry = Entry::of::<Show>();
+
+/// The largest file that is searched for a symbol.
+const MAX_SYMBOL_FILE: u64 = 8 << 20;
+
+struct Show;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// A commit, tag or tree, or `REV:PATH` for a file or directory of a revision; `:PATH` for the staged file.
+    revision: String,
+    /// Of a commit, only these paths.
+    #[serde(default)]
+    paths: Vec<String>,
+    /// The first line of a file, from 1.
+    #[schemars(range(min = 1))]
+    start_line: Option<u64>,
+    /// The last line.
+    #[schemars(range(min = 1))]
+    end_line: Option<u64>,
+    /// Only the definition of this function, type or section of a file.
+    symbol: Option<String>,
+    /// Only which files a commit changed, and by how much.
+    #[serde(default)]
+    stat: bool,
+    /// Lines around each change; 3 unless configured otherwise.
+    context_lines: Option<u32>,
+    /// `START-END`: these bytes of a file, or of a commit's patch of one file in `paths`.
+    byte_range: Option<String>,
+    /// Continues a result; taken from the note at its end.
+    cursor: Option<String>,
+}
+
+impl Tool for Show {
+    type Args = Args;
+    const NAME: &'static str = "git_show";
+    const ABOUT: &'static str = "Shows a commit with its message and patch, a tag, or a file or directory as it was in a revision (`REV:PATH`, \
+        with lines or a `symbol`). For a list of commits use git_log; to compare two revisions use git_diff.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let rev = Rev::new(args.revision.as_str())?;
+        let id = match (rev.path(), args.revision.strip_prefix(':')) {
+            (Some((rev, path)), _) => cx.repo.resolve_path(&rev, &inside(path)?, cx.cancel)?,
+            (None, Some(path)) if !path.starts_with(['/', '(']) => cx.repo.resolve_staged(&inside(path)?, cx.cancel)?,
+            _ => cx.repo.resolve(&rev, cx.cancel)?,
+        };
+        let object = cx.repo.object(id, cx.cancel)?;
+        match object.kind {
+            ObjectKind::Blob => file(cx, &args, id, object.size),
+            ObjectKind::Tree => directory(cx, &args, id),
+            ObjectKind::Commit | ObjectKind::Tag => commit(cx, &args, id),
+        }
+    }
+}
+
+fn inside(path: &str) -> Result<RelPath, Error> {
+    if path.is_empty() { Ok(RelPath::default()) } else { Ok(RelPath::new(path, None)?) }
+}
+
+fn commit(cx: &Context<'_>, args: &Args, id: ObjectId) -> Result<Reply, Error> {
+    let only_files = [("start_line", args.start_line.is_some()), ("end_line", args.end_line.is_some()), ("symbol", args.symbol.is_some())];
+    if let Some((name, _)) = only_files.iter().find(|(_, given)| *given) {
+        return Err(Error::new(Kind::BadInput, format!("`{name}` is for files, and {} is a commit", args.revision))
+            .hint(format!("Name the file: `revision`: \"{}:PATH\".", args.revision)));
+    }
+    let query = DiffQuery {
+        sides: Sides::Unstaged,
+        paths: args.paths.iter().map(|path| RelPath::new(path, cx.repo.location().worktree.as_deref())).collect::<Result<_, _>>()?,
+        exclude: Vec::new(),
+        context: args.context_lines,
+        keep: keep(cx),
+    };
+    if let Some(range) = &args.byte_range {
+        return byte_range(cx, range, &mut |keep| Ok(cx.repo.show(id, &DiffQuery { keep, ..query.clone() }, cx.cancel)?.0));
+    }
+    let (shown, _) = cx.repo.show(id, &query, cx.cancel)?;
+    let view = View { echo: &cx.echo, cursor: args.cursor.as_deref(), stat: args.stat, outline: false, named: !args.paths.is_empty() };
+    let mut writer = cx.writer();
+    patch::present(&shown, &view, &mut writer, &mut |file, skip| {
+        let one = DiffQuery { paths: paths_of(file)?, keep: Keep { skip, ..query.keep }, ..query.clone() };
+        Ok(cx.repo.show(id, &one, cx.cancel)?.0.files.into_iter().next())
+    })?;
+    Ok(writer.finish())
+}
+
+fn directory(cx: &Context<'_>, args: &Args, id: ObjectId) -> Result<Reply, Error> {
+    let names = cx.repo.tree(id, cx.cancel)?;
+    let mut writer = cx.writer();
+    // A directory cannot change: the id is in the cursor's place.
+    let first = args.start_line.unwrap_or(1).max(1);
+    for (number, name) in (1..).zip(&names).skip(usize::try_from(first - 1).unwrap_or(usize::MAX)) {
+        if args.end_line.is_some_and(|end| number > end) {
+            break;
+        }
+        if !writer.fit(format!("{}\n", quote::listed(name)).as_bytes()) {
+            let rest = names.len() as u64 + 1 - number;
+            writer.note(format!("{rest} more names. Next: {}", cx.echo.again(&[("start_line", json!(number))])));
+            break;
+        }
+    }
+    if names.is_empty() {
+        writer.say("the directory is empty");
+    }
+    Ok(writer.finish())
+}
+
+fn file(cx: &Context<'_>, args: &Args, id: ObjectId, size: u64) -> Result<Reply, Error> {
+    if let Some(range) = &args.byte_range {
+        return bytes(cx, range, id, size);
+    }
+    let (mut start, mut end) = (args.start_line.unwrap_or(1).max(1), args.end_line);
+    if end.is_some_and(|end| end < start) {
+        return Err(Error::new(Kind::BadInput, "`end_line` is before `start_line`"));
+    }
+    if let Some(symbol) = &args.symbol {
+        (start, end) = find_symbol(cx, symbol, id, size).map(|(start, end)| (start, Some(end)))?;
+    }
+    let mut lines = Lines::new(cx, start, end);
+    let mut first = true;
+    let mut binary = false;
+    cx.repo.blob(id, size, cx.cancel, &mut |chunk| {
+        if std::mem::take(&mut first) && chunk[..chunk.len().min(8000)].contains(&0) {
+            binary = true;
+            return ControlFlow::Break(());
+        }
+        lines.push(chunk)
+    })?;
+    if binary {
+        let mut writer = cx.writer();
+        writer.say(&format!("a binary file of {size} bytes: {}", cx.echo.again(&[("byte_range", json!(format!("0-{}", size.min(4000))))])));
+        return Ok(writer.finish());
+    }
+    lines.finish(size)
+}
+
+/// Shows a file line by line.
+struct Lines<'a> {
+    cx: &'a Context<'a>,
+    writer: Writer,
+    start: u64,
+    end: Option<u64>,
+    /// The number of the line that is being collected, and where it starts.
+    number: u64,
+    line_at: u64,
+    line: Vec<u8>,
+    len: u64,
+    stopped: bool,
+    /// A line too long to be kept, whose size is only known when it ends.
+    cut: bool,
+}
+
+/// The most of a line that is kept while its end is looked for, where results are bounded.
+const KEPT_LINE: usize = 64 << 10;
+/// The longest line whose end is looked for: beyond it the rest of the file is named instead.
+const LONGEST: u64 = 64 << 20;
+
+impl<'a> Lines<'a> {
+    fn new(cx: &'a Context<'a>, start: u64, end: Option<u64>) -> Self {
+        Self { cx, writer: cx.writer(), start, end, number: 1, line_at: 0, line: Vec::new(), len: 0, stopped: false, cut: false }
+    }
+
+    fn push(&mut self, chunk: &[u8]) -> ControlFlow<()> {
+        for piece in chunk.split_inclusive(|&byte| byte == b'\n') {
+            let wanted = self.number >= self.start;
+            let room = if self.writer.is_bounded() { KEPT_LINE.saturating_sub(self.line.len()) } else { usize::MAX };
+            if wanted {
+                self.line.extend_from_slice(&piece[..piece.len().min(room)]);
+            }
+            self.len += piece.len() as u64;
+            if piece.ends_with(b"\n") {
+                self.complete()?;
+            } else if wanted && self.writer.is_bounded() && self.len > LONGEST {
+                self.cut = true;
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn complete(&mut self) -> ControlFlow<()> {
+        if self.number >= self.start {
+            if self.end.is_some_and(|end| self.number > end) {
+                return ControlFlow::Break(());
+            }
+            if !self.show() {
+                self.stopped = true;
+                return ControlFlow::Break(());
+            }
+        }
+        self.number += 1;
+        self.line_at += self.len;
+        self.len = 0;
+        self.line.clear();
+        ControlFlow::Continue(())
+    }
+
+    /// Shows the collected line. False when it does not fit.
+    fn show(&mut self) -> bool {
+        if self.line.len() as u64 == self.len {
+            let (cx, line_at) = (self.cx, self.line_at);
+            let call = &mut |at: usize, len: usize| rest_of_line(cx, line_at + at as u64, line_at + (at + len) as u64);
+            return self.writer.lines(&self.line, call) == self.line.len() || self.forced();
+        }
+        let head = whole_chars(&self.line, crate::output::MAX_LINE);
+        if !self.writer.fit(&self.line[..head]) {
+            return false;
+        }
+        let (from, to) = (self.line_at + head as u64, self.line_at + self.len);
+        self.writer.say(&format!("the line above goes on for {} bytes: {}", to - from, rest_of_line(self.cx, from, to)));
+        true
+    }
+
+    /// The first line of a page is shown, if only its start.
+    fn forced(&mut self) -> bool {
+        if self.number != self.start || self.line.is_empty() {
+            return false;
+        }
+        let head = self.writer.force(&self.line);
+        let (from, to) = (self.line_at + head as u64, self.line_at + self.len);
+        self.writer.say(&format!("the line above goes on for {} bytes: {}", to - from, rest_of_line(self.cx, from, to)));
+        true
+    }
+
+    fn finish(mut self, size: u64) -> Result<Reply, Error> {
+        if self.cut {
+            let head = whole_chars(&self.line, crate::output::MAX_LINE);
+            self.writer.fit(&self.line[..head]);
+            let from = self.line_at + head as u64;
+            let note =
+                format!("the line above goes on; {} bytes to the end of the file: {}", size - from, rest_of_line(self.cx, from, size));
+            self.writer.say(&note);
+            return Ok(self.writer.finish());
+        }
+        if !self.stopped && self.len > 0 {
+            // The last line has no line break.
+            let _ = self.complete();
+        }
+        if self.stopped {
+            let next = self.cx.echo.again(&[("start_line", json!(self.number)), ("symbol", Value::Null), ("end_line", json!(self.end))]);
+            self.writer.note(format!("shown up to line {}; {} bytes from there. Next: {next}", self.number - 1, size - self.line_at));
+        } else if self.number < self.start && size > 0 {
+            let last = self.number - 1;
+            return Err(Error::new(Kind::BadInput, format!("the file has {last} lines, none of them {}", self.start)));
+        } else if size == 0 {
+            self.writer.say("the file is empty");
+        }
+        Ok(self.writer.finish())
+    }
+}
+
+fn rest_of_line(cx: &Context<'_>, from: u64, to: u64) -> String {
+    let clear = ["start_line", "end_line", "symbol", "cursor"].map(|name| (name, Value::Null));
+    let mut changes = vec![("byte_range", json!(format!("{from}-{to}")))];
+    changes.extend(clear);
+    cx.echo.again(&changes)
+}
+
+fn bytes(cx: &Context<'_>, range: &str, id: ObjectId, size: u64) -> Result<Reply, Error> {
+    let (start, end) = parse_range(range)?;
+    let end = end.min(size);
+    if start >= end {
+        return Err(Error::new(Kind::BadInput, format!("the file has {size} bytes, so none at {start}")));
+    }
+    let mut writer = cx.writer();
+    let most = usize::try_from(end - start).unwrap_or(usize::MAX).min(writer.left()).min(64 << 20);
+    let mut kept = Vec::new();
+    let mut seen = 0_u64;
+    cx.repo.blob(id, size, cx.cancel, &mut |chunk| {
+        let skip = usize::try_from(start.saturating_sub(seen)).unwrap_or(usize::MAX).min(chunk.len());
+        let rest = &chunk[skip..];
+        kept.extend_from_slice(&rest[..rest.len().min(most - kept.len())]);
+        seen += chunk.len() as u64;
+        if kept.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    let shown = slice(&kept, &mut writer) as u64;
+    if start + shown < end {
+        let next = cx.echo.again(&[("byte_range", json!(format!("{}-{end}", start + shown)))]);
+        writer.note(format!("{} more bytes. Next: {next}", end - start - shown));
+    }
+    Ok(writer.finish())
+}
+
+/// Shows as much of `bytes` as fits, whatever its lines, and gives how much that was.
+pub(super) fn slice(bytes: &[u8], writer: &mut Writer) -> usize {
+    let mut len = whole_chars(bytes, bytes.len());
+    if len == 0 {
+        len = bytes.len();
+    }
+    // Invalid bytes and controls take more room than they did; halve until it fits.
+    while len > 40 && !writer.fits(&bytes[..len]) {
+        len = whole_chars(bytes, len / 2);
+    }
+    writer.fit(&bytes[..len]);
+    len
+}
+
+fn find_symbol(cx: &Context<'_>, symbol: &str, id: ObjectId, size: u64) -> Result<(u64, u64), Error> {
+    if size > MAX_SYMBOL_FILE {
+        return Err(Error::new(Kind::Refused, format!("the file is {size} bytes, too large to be searched for a symbol"))
+            .hint("Use `start_line` and `end_line`; git_grep with the same revision finds the line."));
+    }
+    let mut content = Vec::new();
+    cx.repo.blob(id, size, cx.cancel, &mut |chunk| {
+        content.extend_from_slice(chunk);
+        ControlFlow::Continue(())
+    })?;
+    symbol::find(&String::from_utf8_lossy(&content), symbol).ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("no definition of `{symbol}` in this file"))
+            .hint("Leave `symbol` out to read the file, or use git_grep to find where it is defined.")
+    })
+}

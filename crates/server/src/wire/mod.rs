@@ -1,0 +1,8 @@
+//! Tools to MCP and back. The only folder that sees both.
+
+mod handler;
+mod roots;
+mod schema;
+
+pub(crate) use handler::Handler;
+pub use schema::tools_as_listed;

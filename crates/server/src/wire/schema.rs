@@ -1,0 +1,108 @@
+//! Tools as clients see them: flat schemas without null unions, references or exotic formats, every annotation explicit.
+
+use crate::tool::{Body, Effect, Entry};
+use mcp::rmcp::model::{Tool, ToolAnnotations};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// The definition of `entry` as it is listed.
+pub(crate) fn definition(entry: &Entry) -> Tool {
+    let mut tool = Tool::new(entry.name, entry.about, Arc::new(input(entry)));
+    tool.output_schema = entry.output.and_then(|schema| schema().as_object().cloned()).map(Arc::new);
+    tool.annotations = Some(annotations(entry.effect));
+    tool
+}
+
+/// The definitions as JSON, for documents and snapshots.
+pub fn tools_as_listed(entries: &[&Entry]) -> Value {
+    let tools: Vec<Value> = entries.iter().map(|entry| serde_json::to_value(definition(entry)).unwrap_or_default()).collect();
+    Value::Array(tools)
+}
+
+fn annotations(effect: Effect) -> ToolAnnotations {
+    let (read_only, destructive, idempotent) = match effect {
+        Effect::Read => (true, false, true),
+        Effect::Write => (false, false, false),
+        Effect::Destroy => (false, true, false),
+    };
+    ToolAnnotations::new().read_only(read_only).destructive(destructive).idempotent(idempotent).open_world(false)
+}
+
+fn input(entry: &Entry) -> Map<String, Value> {
+    let mut schema = (entry.schema)();
+    let definitions = schema.get("$defs").cloned().unwrap_or_default();
+    let own = schema.get_mut("properties").and_then(Value::as_object_mut).map(std::mem::take).unwrap_or_default();
+    let mut required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut properties = Map::new();
+    let about_path = match entry.body {
+        Body::Repository(_) => "The repository; may be left out when one is served.",
+        Body::Path(_) => "Where to create it.",
+    };
+    properties.insert("repo_path".to_owned(), json!({"type": "string", "description": about_path}));
+    if matches!(entry.body, Body::Path(_)) {
+        required.push(json!("repo_path"));
+    }
+    for (name, mut property) in own {
+        flatten(&mut property, &definitions);
+        properties.insert(name, property);
+    }
+    if entry.effect == Effect::Read {
+        properties.insert("max_tokens".to_owned(), json!({"type": "integer", "description": "A smaller limit for the result."}));
+    }
+    let mut flat = Map::new();
+    flat.insert("type".to_owned(), json!("object"));
+    flat.insert("properties".to_owned(), Value::Object(properties));
+    if !required.is_empty() {
+        flat.insert("required".to_owned(), Value::Array(required));
+    }
+    flat.insert("additionalProperties".to_owned(), json!(false));
+    flat
+}
+
+/// Resolves references and drops what clients stumble over or a model does not need.
+fn flatten(property: &mut Value, definitions: &Value) {
+    let Some(object) = property.as_object_mut() else { return };
+    for union in ["anyOf", "oneOf", "allOf"] {
+        if let Some(Value::Array(variants)) = object.remove(union) {
+            let real = variants.into_iter().find(|variant| variant.get("type") != Some(&json!("null")));
+            merge(object, real);
+        }
+    }
+    if let Some(Value::String(reference)) = object.remove("$ref") {
+        let name = reference.rsplit('/').next().unwrap_or_default();
+        merge(object, definitions.get(name).cloned());
+    }
+    for noise in ["format", "title", "$schema"] {
+        object.remove(noise);
+    }
+    if object.get("default").is_some_and(|default| default.is_null() || *default == json!(false) || *default == json!([])) {
+        object.remove("default");
+    }
+    if object.get("minimum") == Some(&json!(0)) {
+        object.remove("minimum");
+    }
+    for limit in ["maximum"] {
+        object.remove(limit);
+    }
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|name| *name != json!("null"));
+        if let [single] = types.as_slice() {
+            let single = single.clone();
+            object.insert("type".to_owned(), single);
+        }
+    }
+    if let Some(Value::Array(values)) = object.get_mut("enum") {
+        values.retain(|value| !value.is_null());
+    }
+    if let Some(items) = object.get_mut("items") {
+        flatten(items, definitions);
+    }
+}
+
+fn merge(object: &mut Map<String, Value>, from: Option<Value>) {
+    if let Some(Value::Object(from)) = from {
+        for (key, value) in from {
+            object.entry(key).or_insert(value);
+        }
+    }
+}
