@@ -1,1 +1,79 @@
-fn main() {}
+//! `cargo xtask …`: what a developer and CI run.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+mod clients;
+mod licences;
+mod run;
+mod tools;
+
+use anyhow::{Result, bail};
+use std::{process::ExitCode, time::Instant};
+
+const USAGE: &str = "cargo xtask test    everything that CI runs: format, lints, licences, spelling, documents, tests, real clients
+cargo xtask bench   every figure with a clock in it
+cargo xtask bless   accepts the present tool definitions and generated documents";
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1).unwrap_or_default();
+    let result = match task.as_str() {
+        "test" | "ci" => test(),
+        "bench" => bench(),
+        "bless" => run::cargo(&["test", "--package", "mcp-server-git", "--test", "documents"], &[("BLESS", "1")]),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            eprintln!("xtask: {err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A step's name and what it does.
+type Step = (&'static str, fn() -> Result<()>);
+
+fn test() -> Result<()> {
+    let start = Instant::now();
+    let steps: [Step; 8] = [
+        ("format", || run::cargo(&["fmt", "--all", "--check"], &[])),
+        ("lints", || run::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])),
+        ("licences", licences::check),
+        ("tools", tools::prepare),
+        ("spelling", tools::typos),
+        ("documents", || run::cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])),
+        ("tests", tests),
+        ("clients", clients::run),
+    ];
+    for (name, step) in steps {
+        println!("== {name}");
+        if let Err(err) = step() {
+            bail!("{name}: {err:#}");
+        }
+    }
+    println!("== all green in {} s", start.elapsed().as_secs());
+    Ok(())
+}
+
+fn tests() -> Result<()> {
+    if run::exists("cargo-nextest") {
+        run::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"], &[])?;
+        return run::cargo(&["test", "--workspace", "--doc", "--quiet"], &[]);
+    }
+    run::cargo(&["test", "--workspace", "--no-fail-fast"], &[])
+}
+
+fn bench() -> Result<()> {
+    run::cargo(&["bench", "--package", "mcpgit-git", "--bench", "reads"], &[])?;
+    run::cargo(&["build", "--release"], &[])?;
+    let harness = run::root().join("../shared/bench/mcp_bench.py");
+    if !harness.exists() {
+        println!("the comparison with the git command line is left out: {} is not there", harness.display());
+        return Ok(());
+    }
+    let server = run::root().join("target/release/mcp-server-git").display().to_string();
+    run::program(&harness.display().to_string(), &["run", "--servers", "cli,ours"], &[("MCP_SERVER_GIT", &server)])
+}

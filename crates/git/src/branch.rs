@@ -61,7 +61,7 @@ impl Repo {
             && query.not_contains.is_none()
             && let Some(engine) = self.engine()
         {
-            match branches_in_process(&engine, query.kind, cancel) {
+            match self.branches_in_process(&engine, query.kind, cancel) {
                 Err(Error::Engine(_)) => {}
                 listed => return listed.map(|branches| (branches, Route::Engine)),
             }
@@ -108,38 +108,43 @@ fn shorten(full: &[u8]) -> &[u8] {
     full.strip_prefix(b"refs/heads/").or_else(|| full.strip_prefix(b"refs/remotes/")).unwrap_or(full)
 }
 
-fn branches_in_process(engine: &gix::Repository, kind: BranchKind, cancel: &Cancel) -> Result<Vec<Branch>> {
-    let head = engine.head_name().map_err(Error::engine)?;
-    let platform = engine.references().map_err(Error::engine)?;
-    let mut branches = Vec::new();
-    for prefix in prefixes(kind) {
-        for reference in platform.prefixed(*prefix).map_err(Error::engine)? {
-            cancel.check()?;
-            let reference = reference.map_err(Error::engine)?;
-            let Some(id) = reference.try_id() else {
-                if prefix.starts_with("refs/remotes") {
-                    continue;
+impl Repo {
+    fn branches_in_process(&self, engine: &gix::Repository, kind: BranchKind, cancel: &Cancel) -> Result<Vec<Branch>> {
+        let head = engine.head_name().map_err(Error::engine)?;
+        let platform = engine.references().map_err(Error::engine)?;
+        let mut branches = Vec::new();
+        for prefix in prefixes(kind) {
+            for reference in platform.prefixed(*prefix).map_err(Error::engine)? {
+                cancel.check()?;
+                let reference = reference.map_err(Error::engine)?;
+                let Some(id) = reference.try_id() else {
+                    if prefix.starts_with("refs/remotes") {
+                        continue;
+                    }
+                    return Err(Error::Engine("a symbolic branch".to_owned()));
+                };
+                let commit = engine.find_commit(id).map_err(Error::engine)?;
+                let decoded = commit.decode().map_err(Error::engine)?;
+                if decoded.encoding.is_some() {
+                    return Err(Error::Engine("a commit message needs to be re-encoded".to_owned()));
                 }
-                return Err(Error::Engine("a symbolic branch".to_owned()));
-            };
-            let commit = engine.find_commit(id).map_err(Error::engine)?;
-            let decoded = commit.decode().map_err(Error::engine)?;
-            if decoded.encoding.is_some() {
-                return Err(Error::Engine("a commit message needs to be re-encoded".to_owned()));
+                let followed = prefix.starts_with("refs/heads")
+                    && self.settings.followers.contains(&shorten(reference.name().as_bstr()).to_str_lossy().into_owned());
+                let upstream =
+                    if followed { engine.branch_remote_tracking_ref_name(reference.name(), gix::remote::Direction::Fetch) } else { None };
+                if followed && !matches!(upstream, Some(Ok(_))) {
+                    return Err(Error::Engine("an upstream that only git understands".to_owned()));
+                }
+                branches.push(Branch {
+                    name: shorten(reference.name().as_bstr()).to_vec(),
+                    current: head.as_ref().is_some_and(|head| head.as_ref() == reference.name()),
+                    id: id.detach(),
+                    short: id.shorten_or_id().to_string(),
+                    upstream: upstream.and_then(std::result::Result::ok).map(|name| name.shorten().to_vec()),
+                    subject: log::subject(decoded.message),
+                });
             }
-            let upstream = match prefix.starts_with("refs/heads") {
-                true => engine.branch_remote_tracking_ref_name(reference.name(), gix::remote::Direction::Fetch),
-                false => None,
-            };
-            branches.push(Branch {
-                name: shorten(reference.name().as_bstr()).to_vec(),
-                current: head.as_ref().is_some_and(|head| head.as_ref() == reference.name()),
-                id: id.detach(),
-                short: id.shorten_or_id().to_string(),
-                upstream: upstream.and_then(std::result::Result::ok).map(|name| name.shorten().to_vec()),
-                subject: log::subject(decoded.message),
-            });
         }
+        Ok(branches)
     }
-    Ok(branches)
 }

@@ -112,7 +112,7 @@ impl Repo {
 
     fn is_index_clean(&self, head: Option<ObjectId>, cancel: &Cancel) -> Result<bool> {
         if head.is_none() {
-            return Ok(self.read(&["ls-files", "-z"]).output(cancel, MAX_OUTPUT).map_or(false, |(_, files)| files.is_empty()));
+            return Ok(self.read(&["ls-files", "-z"]).output(cancel, MAX_OUTPUT).is_ok_and(|(_, files)| files.is_empty()));
         }
         Ok(self.read(&["diff", "--cached", "--quiet", "--no-ext-diff"]).output(cancel, MAX_OUTPUT)?.0.code == Some(0))
     }

@@ -5,11 +5,12 @@ use crate::{
     error::{Error, Result},
     name::RelPath,
     patch::{Collector, Keep, Parser, Patch},
+    process::Process,
     rename::{Lone, Renames, pair},
     repo::{Repo, Route},
     unified::{Side, Style, render},
 };
-use gix::{ObjectId, bstr::ByteSlice, objs::tree::EntryMode};
+use gix::{ObjectId, bstr::ByteSlice, objs::tree::EntryMode, prelude::ObjectIdExt};
 use std::{collections::HashSet, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt, path::Path};
 
 /// The largest blob that is compared in this process. A larger one goes to a process that can be killed.
@@ -79,7 +80,7 @@ impl Repo {
         if query.exclude.is_empty() {
             process = process.args(query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
         } else {
-            process = self.excluding(process, query);
+            process = Self::excluding(process, query);
         }
         let mut parser = Parser::new(query.keep);
         let ended = process.stream(cancel, |chunk| if parser.push(chunk) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })?;
@@ -88,7 +89,7 @@ impl Repo {
     }
 
     /// Pathspecs with exclusions need git's magic, so every other special character is switched off in each.
-    fn excluding<'a>(&'a self, process: crate::process::Process<'a>, query: &DiffQuery) -> crate::process::Process<'a> {
+    fn excluding<'a>(process: Process<'a>, query: &DiffQuery) -> Process<'a> {
         let with = |magic: &[u8], path: &RelPath| {
             let spec = if path.as_bytes().is_empty() { magic.to_vec() } else { [magic, path.as_bytes()].concat() };
             OsStr::from_bytes(&spec).to_owned()
@@ -131,7 +132,7 @@ impl Repo {
             return Ok(None);
         }
         let renderer = Renderer { engine, style: Style { context: query.context.unwrap_or(3), quote_ascii: self.settings.quote_ascii } };
-        renderer.render(files, query.keep, cancel)
+        renderer.render(&files, query.keep, cancel)
     }
 
     /// True when no attributes file says how one of these paths is compared.
@@ -146,9 +147,8 @@ impl Repo {
         let index = engine.index_or_empty().ok();
         let mut looked = HashSet::new();
         for path in paths {
-            for (end, _) in
-                std::iter::once((0, ())).chain(path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| (at + 1, ())))
-            {
+            let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
+            for end in std::iter::once(0).chain(ends) {
                 let dir = &path[..end];
                 if !looked.insert(dir.to_vec()) {
                     continue;
@@ -209,8 +209,8 @@ struct Renderer<'a> {
 }
 
 impl Renderer<'_> {
-    fn render(&self, files: Vec<Change>, keep: Keep, cancel: &Cancel) -> Result<Option<Patch>> {
-        let Some(sources) = self.renames(&files)? else { return Ok(None) };
+    fn render(&self, files: &[Change], keep: Keep, cancel: &Cancel) -> Result<Option<Patch>> {
+        let Some(sources) = self.renames(files)? else { return Ok(None) };
         let moved: HashSet<usize> = sources.iter().flatten().copied().collect();
         let head_len = self.engine.head_id().map_or(7, |id| id.shorten_or_id().to_string().len());
         let null = "0".repeat(head_len);
@@ -253,14 +253,14 @@ impl Renderer<'_> {
         if !(deletes && adds) {
             return Ok(Some(sources));
         }
-        let deleted = lone(|change| change.old.filter(|_| change.new.is_none()))?;
-        let added = lone(|change| change.new.filter(|_| change.old.is_none()))?;
+        let from = lone(|change| change.old.filter(|_| change.new.is_none()))?;
+        let to = lone(|change| change.new.filter(|_| change.old.is_none()))?;
         let only = |list: &[(usize, Lone)]| list.iter().map(|(_, lone)| *lone).collect::<Vec<_>>();
-        match pair(&only(&deleted), &only(&added)) {
+        match pair(&only(&from), &only(&to)) {
             Renames::Undecided => Ok(None),
             Renames::Exact(pairs) => {
-                for (from, to) in pairs {
-                    sources[added[to].0] = Some(deleted[from].0);
+                for (old, new) in pairs {
+                    sources[to[new].0] = Some(from[old].0);
                 }
                 Ok(Some(sources))
             }
@@ -287,7 +287,6 @@ impl Renderer<'_> {
         if self.size(mode, id)? > MAX_BLOB {
             return Ok(None);
         }
-        use gix::prelude::ObjectIdExt;
         let content = self.engine.find_object(id).map_err(Error::engine)?.detach().data;
         let abbreviated = id.attach(self.engine).shorten_or_id().to_string();
         Ok(Some(Some(Side { path, mode, id, abbreviated, content })))

@@ -147,9 +147,16 @@ impl Repo {
                 .entries()
                 .iter()
                 .filter(|entry| matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE) && !entry.flags.contains(Flags::SKIP_WORKTREE));
-            let mut paths: Vec<Vec<u8>> = regular.map(|entry| entry.path(&index).to_vec()).filter(|path| wanted(path, query)).collect();
-            paths.dedup();
-            return Ok(paths.into_iter().map(|path| Candidate { path, id: None }).collect());
+            let mut files: Vec<Candidate> = regular
+                .map(|entry| {
+                    // git, too, takes the index's word for files that it is told not to look at.
+                    let id = entry.flags.contains(Flags::ASSUME_VALID).then_some(entry.id);
+                    Candidate { path: entry.path(&index).to_vec(), id }
+                })
+                .filter(|file| wanted(&file.path, query))
+                .collect();
+            files.dedup_by(|a, b| a.path == b.path);
+            return Ok(files);
         }
         let output = self.read(&["ls-files", "-z"]).success(cancel, LIST_LIMIT)?;
         let mut paths: Vec<Vec<u8>> =

@@ -47,9 +47,9 @@ pub(crate) struct Group {
 
 impl Group {
     /// Takes charge of the group that `child`, spawned with `process_group(0)`, leads.
-    pub(crate) fn of(child: &Child) -> io::Result<Self> {
+    pub(crate) fn of(child: &Child) -> Self {
         let pid = Pid::from_child(child);
-        Ok(Self { pid, exit: exit_handle(pid) })
+        Self { pid, exit: exit_handle(pid) }
     }
 
     /// Sends `signal` to every process of the group. Valid until the leader is reaped.
@@ -77,6 +77,7 @@ fn exit_handle(_: Pid) -> Option<OwnedFd> {
 
 /// What a poll found ready.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent pipe")]
 pub(crate) struct Ready {
     pub(crate) woken: bool,
     pub(crate) stdin: bool,

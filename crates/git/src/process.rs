@@ -173,7 +173,7 @@ fn spawner(program: &Path) -> std::process::Command {
     command
 }
 
-impl<'a> Process<'a> {
+impl Process<'_> {
     /// Adds an argument.
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
@@ -252,7 +252,7 @@ impl<'a> Process<'a> {
         let wake = Wake::new().map_err(Error::io("making a pipe"))?;
         let _on_stop = cancel.on_stop(wake.waker());
         let mut child = self.spawn(input.is_some())?;
-        let group = Group::of(&child).map_err(Error::io("watching git"))?;
+        let group = Group::of(&child);
         let mut run = Run { child: &mut child, group: &group, input: input.unwrap_or_default(), written: 0, errors: Errors::default() };
         let driven = run.drive(cancel, &wake, &mut sink);
         let errors = std::mem::take(&mut run.errors);

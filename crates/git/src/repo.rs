@@ -92,8 +92,9 @@ impl Repositories {
             return Ok(repo);
         }
         let location = self.roots.locate(path)?;
-        self.roots.check_alternates(&location)?;
-        let repo = Arc::new(Repo::open(Arc::clone(&self.git), location)?);
+        let settings = Settings::read(&location.common_dir, &location.git_dir)?;
+        self.roots.check_alternates(&location, &settings.local_origins)?;
+        let repo = Arc::new(Repo::open(Arc::clone(&self.git), location, settings)?);
         let mut open = self.lock();
         open.retain(|(known, _)| known != path);
         if open.len() >= MAX_OPEN {
@@ -154,8 +155,7 @@ impl Repositories {
 }
 
 impl Repo {
-    fn open(git: Arc<Git>, location: Location) -> Result<Self> {
-        let settings = Settings::read(&location.common_dir, &location.git_dir)?;
+    fn open(git: Arc<Git>, location: Location, settings: Settings) -> Result<Self> {
         if let Some(configured) = &settings.worktree {
             // git goes where core.worktree says. Only the place where the repository was found is authorised.
             let target = fs::canonicalize(location.git_dir.join(configured)).unwrap_or_else(|_| configured.clone());
@@ -205,7 +205,7 @@ impl Repo {
 
     /// A git process that reads this repository and runs nothing that it names.
     pub(crate) fn read(&self, args: &[&str]) -> Process<'_> {
-        self.silence_filters(self.process(Mode::Read, args), &self.settings.local_filters)
+        Self::silence_filters(self.process(Mode::Read, args), &self.settings.local_filters)
     }
 
     /// A git process that changes this repository.
@@ -221,7 +221,7 @@ impl Repo {
             .config("tag.gpgSign", "false")
             .config("core.sshCommand", "ssh")
             .config("core.editor", ":");
-        self.silence_filters(process, &self.settings.local_filters)
+        Self::silence_filters(process, &self.settings.local_filters)
     }
 
     fn process(&self, mode: Mode, args: &[&str]) -> Process<'_> {
@@ -231,7 +231,7 @@ impl Repo {
         }
     }
 
-    fn silence_filters<'a>(&'a self, mut process: Process<'a>, drivers: &BTreeSet<String>) -> Process<'a> {
+    fn silence_filters<'a>(mut process: Process<'a>, drivers: &BTreeSet<String>) -> Process<'a> {
         for driver in drivers {
             for key in ["clean", "smudge", "process"] {
                 process = process.config(format!("filter.{driver}.{key}"), "");
@@ -267,7 +267,7 @@ impl Repo {
     /// A git process that reads file content of the working tree and runs no filter that the repository names.
     pub(crate) fn read_worktree(&self, args: &[&str], cancel: &Cancel) -> Result<Process<'_>> {
         let drivers = self.local_filters(cancel)?;
-        Ok(self.silence_filters(self.process(Mode::Read, args), &drivers))
+        Ok(Self::silence_filters(self.process(Mode::Read, args), &drivers))
     }
 
     /// Refuses a change that would need a program which an untrusted repository names.
@@ -294,13 +294,11 @@ fn open_engine(location: &Location, settings: &Settings) -> Result<Option<gix::T
     let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: 256 };
     let options =
         gix::open::Options::default().object_store_slots(slots).bail_if_untrusted(true).filter_config_section(settings::operator_only);
-    match options.open(location.top()) {
-        Ok(engine) => Ok(Some(engine)),
-        Err(_) => {
-            check_owner(location)?;
-            Ok(None)
-        }
+    if let Ok(engine) = options.open(location.top()) {
+        return Ok(Some(engine));
     }
+    check_owner(location)?;
+    Ok(None)
 }
 
 /// Applies git's ownership rule where the engine cannot say why it refused.

@@ -85,18 +85,22 @@ impl Roots {
         let found = find(&canonical, |dir| !inside || self.contains(dir))
             .map_err(|err| if inside { err } else { outside(&canonical, "the path") })?;
         let named = self.named.contains(&found.top);
-        let location = found.resolve(named)?;
-        let linked = location.worktree.is_some() && location.git_dir != location.common_dir;
-        if !self.contains(&location.common_dir) && !(named && location.worktree.is_some() && points_back(&location)) {
+        let mut location = found.resolve(named)?;
+        let brought_along = named && location.worktree.is_some() && points_back(&location);
+        if !self.contains(&location.common_dir) && !brought_along {
             return Err(outside(&location.common_dir, "the repository's common directory"));
         }
-        if !self.contains(location.top()) && !(linked && points_back(&location)) {
+        let is_linked = location.worktree.is_some() && location.git_dir != location.common_dir && points_back(&location);
+        if !self.contains(location.top()) && !is_linked {
             return Err(outside(&canonical, "the path"));
         }
         if !self.contains(&location.git_dir) && !location.git_dir.starts_with(&location.common_dir) {
             return Err(outside(&location.git_dir, "the repository's git directory"));
         }
         self.check_inside(&location)?;
+        // A linked worktree has the hooks and the configuration of the repository that the operator named.
+        let owner = location.common_dir.parent().unwrap_or(&location.common_dir);
+        location.trusted |= is_linked && self.named.iter().any(|root| root == owner || *root == location.common_dir);
         Ok(location)
     }
 
@@ -121,10 +125,17 @@ impl Roots {
 
     /// Checks the object directories that `location` borrows from.
     ///
+    /// A repository that the operator named may borrow from the one it was cloned from (`origins`), as
+    /// `git clone --shared` sets it up; every other object directory must lie inside the roots.
+    ///
     /// # Errors
     ///
     /// [`Error::OutsideRoots`].
-    pub(crate) fn check_alternates(&self, location: &Location) -> Result<()> {
+    pub(crate) fn check_alternates(&self, location: &Location, origins: &[PathBuf]) -> Result<()> {
+        let is_origin = |path: &Path| {
+            let owners = origins.iter().filter_map(|origin| fs::canonicalize(origin).ok());
+            location.trusted && owners.into_iter().any(|origin| path == origin.join(".git/objects") || path == origin.join("objects"))
+        };
         let mut seen = vec![location.common_dir.join("objects")];
         let mut next = 0;
         while let Some(objects) = seen.get(next).cloned() {
@@ -134,7 +145,7 @@ impl Roots {
                 let line = crate::quote::unquoted(line).unwrap_or_else(|| line.to_vec());
                 let path = objects.join(Path::new(std::ffi::OsStr::from_bytes(&line)));
                 let path = fs::canonicalize(&path).unwrap_or(path);
-                if !self.contains(&path) && !path.starts_with(&location.common_dir) {
+                if !self.contains(&path) && !path.starts_with(&location.common_dir) && !is_origin(&path) {
                     return Err(Error::OutsideRoots { path, what: "an alternate object directory" });
                 }
                 if !seen.contains(&path) && seen.len() < 32 {

@@ -42,6 +42,10 @@ pub(crate) struct Settings {
     pub(crate) local_merge_drivers: BTreeSet<String>,
     /// The repository's own configuration includes files by condition, so only git knows what is in force.
     pub(crate) conditional: bool,
+    /// Where the repository was cloned from, where that is a local path.
+    pub(crate) local_origins: Vec<PathBuf>,
+    /// Branches with a configured upstream.
+    pub(crate) followers: BTreeSet<String>,
     /// `core.worktree`, as written.
     pub(crate) worktree: Option<PathBuf>,
     /// The repository is configured as bare.
@@ -77,6 +81,12 @@ impl Settings {
             let local = meta.source.kind() == Kind::Repository;
             let name = section.header().name().to_string().to_ascii_lowercase();
             let subsection = section.header().subsection_name().map(ToString::to_string);
+            if name == "remote"
+                && let Some(url) = section.body().value("url").map(|url| url.to_string())
+            {
+                let path = PathBuf::from(url.strip_prefix("file://").unwrap_or(&url));
+                settings.local_origins.extend(path.is_absolute().then_some(path));
+            }
             let keys: Vec<String> = section.body().value_names().map(|key| key.to_ascii_lowercase()).collect();
             settings.note(&name, subsection.as_deref(), &keys, local);
         }
@@ -86,23 +96,23 @@ impl Settings {
 
     fn note(&mut self, section: &str, subsection: Option<&str>, keys: &[String], local: bool) {
         match (section, subsection) {
-            ("filter", Some(driver)) => {
-                if keys.iter().any(|key| matches!(key.as_str(), "clean" | "smudge" | "process")) {
-                    let set = if local { &mut self.local_filters } else { &mut self.operator_filters };
-                    set.insert(driver.to_owned());
-                }
+            ("filter", Some(driver)) if keys.iter().any(|key| matches!(key.as_str(), "clean" | "smudge" | "process")) => {
+                let set = if local { &mut self.local_filters } else { &mut self.operator_filters };
+                set.insert(driver.to_owned());
             }
             ("merge", Some(driver)) if local && keys.iter().any(|key| key == "driver") => {
                 self.local_merge_drivers.insert(driver.to_owned());
+            }
+            ("branch", Some(branch)) if keys.iter().any(|key| key == "merge") => {
+                self.followers.insert(branch.to_owned());
             }
             ("extensions", None) => {
                 self.foreign_format |= keys.iter().any(|key| !KNOWN_EXTENSIONS.contains(&key.as_str()));
             }
             ("diff", None) => self.plain_diff &= keys.iter().all(|key| HARMLESS_DIFF.contains(&key.as_str())),
-            ("status", None) => self.plain_status = false,
             ("log" | "format" | "mailmap" | "notes" | "i18n" | "pretty", None) => self.plain_log = false,
             ("core", None) if keys.iter().any(|key| key == "notesref") => self.plain_log = false,
-            ("submodule", _) => self.plain_status = false,
+            ("status", None) | ("submodule", _) => self.plain_status = false,
             ("includeif", _) => self.conditional |= local,
             _ => {}
         }

@@ -8,7 +8,7 @@ use crate::{
     repo::{Repo, Route},
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::ops::ControlFlow;
+use std::{collections::HashSet, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt};
 
 const MAX_LISTING: usize = 64 << 20;
 
@@ -28,7 +28,6 @@ impl Repo {
         if let Some(context) = query.context {
             process = process.arg(format!("--unified={context}"));
         }
-        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
         let process = process.arg(id.to_string()).arg("--").args(query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
         let mut parser = Parser::new(query.keep);
         let ended = process.stream(cancel, |chunk| if parser.push(chunk) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })?;
@@ -43,7 +42,13 @@ impl Repo {
         }
         let Ok(commit) = engine.find_commit(id) else { return Ok(None) };
         let Some(prelude) = prelude(&commit)? else { return Ok(None) };
-        let parent = commit.parent_ids().next().map(gix::Id::detach);
+        let parents: Vec<ObjectId> = commit.parent_ids().map(gix::Id::detach).collect();
+        if parents.len() > 1 {
+            let clean = query.paths.is_empty() && is_clean_merge(&engine, &commit, &parents)?;
+            // Where the combined diff would stand git leaves an empty line.
+            return Ok(clean.then(|| Patch { prelude: [prelude, b"\n".to_vec()].concat(), ..Patch::default() }));
+        }
+        let parent = parents.first().copied();
         let patch = self.tree_patch(&engine, parent, id, &DiffQuery { sides: Sides::Trees(parent, id), ..query.clone() }, cancel)?;
         Ok(patch.map(|mut patch| {
             patch.prelude = prelude;
@@ -106,16 +111,41 @@ impl Keep {
     }
 }
 
+/// True when every path is as in one of the parents, so that a combined diff is empty.
+fn is_clean_merge(engine: &gix::Repository, commit: &gix::Commit<'_>, parents: &[ObjectId]) -> Result<bool> {
+    let tree = commit.tree().map_err(Error::engine)?;
+    let mut changed: Option<HashSet<Vec<u8>>> = None;
+    for &parent in parents {
+        let parent = engine.find_commit(parent).and_then(|parent| parent.tree()).map_err(Error::engine)?;
+        let mut options = gix::diff::Options::default();
+        options.track_path();
+        options.track_rewrites(None);
+        let differing = engine.diff_tree_to_tree(Some(&parent), Some(&tree), Some(options)).map_err(Error::engine)?;
+        let files = differing.iter().filter(|change| !change.entry_mode().is_tree()).map(|change| change.location().to_vec());
+        let files: HashSet<Vec<u8>> = files.filter(|path| changed.as_ref().is_none_or(|before| before.contains(path))).collect();
+        if files.is_empty() {
+            return Ok(true);
+        }
+        changed = Some(files);
+    }
+    Ok(false)
+}
+
 /// What `git show` prints before the patch. `None` where only git knows how.
 fn prelude(commit: &gix::Commit<'_>) -> Result<Option<Vec<u8>>> {
     let decoded = commit.decode().map_err(Error::engine)?;
     let message = decoded.message;
-    if decoded.encoding.is_some() || decoded.parents().count() > 1 || message.contains(&b'\t') || message.trim_ascii().is_empty() {
+    if decoded.encoding.is_some() || message.contains(&b'\t') || message.trim_ascii().is_empty() {
         return Ok(None);
     }
     let author = decoded.author().map_err(Error::engine)?;
     let Ok(time) = author.time() else { return Ok(None) };
-    let mut out = format!("commit {}\nAuthor: ", commit.id).into_bytes();
+    let mut out = format!("commit {}\n", commit.id).into_bytes();
+    let parents: Vec<String> = commit.parent_ids().map(|id| id.shorten_or_id().to_string()).collect();
+    if parents.len() > 1 {
+        out.extend_from_slice(format!("Merge: {}\n", parents.join(" ")).as_bytes());
+    }
+    out.extend_from_slice(b"Author: ");
     out.extend_from_slice(author.name.trim());
     out.extend_from_slice(b" <");
     out.extend_from_slice(author.email.trim());

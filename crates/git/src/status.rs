@@ -91,9 +91,11 @@ impl Repo {
         let staged = staged::changes(&engine, &index, tree, cancel)?;
         let Some(mut entries) = pair_staged(&engine, staged)? else { return Ok(None) };
         let mut untracked = Vec::new();
-        if !self.scan_worktree(&engine, cancel, &mut entries, &mut untracked)? {
+        if !Self::scan_worktree(&engine, cancel, &mut entries, &mut untracked)? {
             return Ok(None);
         }
+        // A directory in the place of a tracked file: git only says that the file is gone.
+        untracked.retain(|path| path.strip_suffix(b"/").is_none_or(|file| index.entry_by_path(file.as_bstr()).is_none()));
         untracked.sort();
         let truncated = entries.len() + untracked.len() > MAX_ENTRIES;
         let listed = entries.into_values().chain(untracked.into_iter().map(|path| Entry { index: b'?', worktree: b'?', path, from: None }));
@@ -103,7 +105,6 @@ impl Repo {
 
     /// Adds what differs in the working tree. False where only git knows how.
     fn scan_worktree(
-        &self,
         engine: &gix::Repository,
         cancel: &Cancel,
         entries: &mut BTreeMap<Vec<u8>, Entry>,
@@ -193,7 +194,11 @@ impl Repo {
         let Some(name) = head.referent_name() else { return Ok(Some(Head { commit, ..Head::default() })) };
         let mut state = Head { branch: Some(name.shorten().to_str_lossy().into_owned()), commit, ..Head::default() };
         let upstream = engine.branch_remote_tracking_ref_name(name, gix::remote::Direction::Fetch);
-        let Some(Ok(upstream)) = upstream else { return Ok(Some(state)) };
+        let Some(Ok(upstream)) = upstream else {
+            // Configured, and not understood: git knows.
+            let configured = self.settings.followers.contains(&name.shorten().to_str_lossy().into_owned());
+            return Ok((!configured).then_some(state));
+        };
         state.upstream = Some(upstream.shorten().to_str_lossy().into_owned());
         let there = engine.find_reference(upstream.as_ref()).ok().and_then(|mut found| found.peel_to_id().ok()).map(gix::Id::detach);
         state.ahead_behind = match (commit, there) {

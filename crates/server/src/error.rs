@@ -36,7 +36,7 @@ pub struct Error {
     /// When another try is worthwhile.
     pub retry_after: Option<Duration>,
     #[source]
-    source: Option<git::Error>,
+    source: Option<Box<git::Error>>,
 }
 
 impl fmt::Display for Error {
@@ -148,7 +148,7 @@ impl From<git::Error> for Error {
 
 impl Error {
     fn because(mut self, source: git::Error) -> Self {
-        self.source = Some(source);
+        self.source = Some(Box::new(source));
         self
     }
 }

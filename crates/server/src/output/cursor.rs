@@ -44,7 +44,8 @@ fn parse(text: &str) -> Option<(Cursor, u32)> {
 }
 
 fn short(fingerprint: u64) -> u32 {
-    (fingerprint >> 32) as u32 ^ fingerprint as u32
+    let folded = fingerprint ^ (fingerprint >> 32);
+    u32::try_from(folded & 0xffff_ffff).unwrap_or_default()
 }
 
 /// A fingerprint of what a listing depends on.

@@ -64,7 +64,8 @@ pub(crate) fn present(patch: &Patch, view: &View<'_>, writer: &mut Writer, fetch
         writer.note(format!("only the first {} files were read: ask for fewer with `paths`", patch.files.len()));
     }
     if view.stat {
-        return stat(patch, view, start, mark, writer);
+        stat(patch, view, start, mark, writer);
+        return Ok(());
     }
     let outlined: Vec<Vec<u8>> = if view.outline { patch.files.iter().map(outline).collect() } else { Vec::new() };
     let elide = !view.named && writer.is_bounded();
@@ -286,7 +287,7 @@ fn stat_line(file: &FilePatch) -> String {
     format!("{} {from}{path} {}", file.kind, counts(file))
 }
 
-fn stat(patch: &Patch, view: &View<'_>, start: Cursor, mark: u64, writer: &mut Writer) -> Result<(), Error> {
+fn stat(patch: &Patch, view: &View<'_>, start: Cursor, mark: u64, writer: &mut Writer) {
     for (at, file) in patch.files.iter().enumerate().skip(usize::try_from(start.item).unwrap_or(usize::MAX)) {
         if !writer.fit(format!("{}\n", stat_line(file)).as_bytes()) {
             let next = Cursor { item: at as u64, offset: 0 }.encode(mark);
@@ -294,7 +295,6 @@ fn stat(patch: &Patch, view: &View<'_>, start: Cursor, mark: u64, writer: &mut W
             break;
         }
     }
-    Ok(())
 }
 
 /// Words that start a declaration in one language or another.

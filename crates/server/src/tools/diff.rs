@@ -140,12 +140,12 @@ fn run(cx: &Context<'_>, args: &Args) -> Result<Reply, Error> {
     if let Some(range) = &args.byte_range {
         return byte_range(cx, range, &mut |keep| Ok(cx.repo.diff(&DiffQuery { keep, ..query.clone() }, cx.cancel)?.0));
     }
-    let (patch, _) = cx.repo.diff(&query, cx.cancel)?;
+    let (changes, _) = cx.repo.diff(&query, cx.cancel)?;
     let view =
         View { echo: &cx.echo, cursor: args.cursor.as_deref(), stat: args.stat, outline: args.outline, named: !args.paths.is_empty() };
     let mut writer = cx.writer();
-    patch::present(&patch, &view, &mut writer, &mut |file, skip| {
-        let one = DiffQuery { paths: paths_of(file)?, exclude: Vec::new(), keep: Keep { skip, ..query.keep }, ..query.clone() };
+    patch::present(&changes, &view, &mut writer, &mut |file, skip| {
+        let one = DiffQuery { paths: paths_of(file), exclude: Vec::new(), keep: Keep { skip, ..query.keep }, ..query.clone() };
         Ok(cx.repo.diff(&one, cx.cancel)?.0.files.into_iter().next())
     })?;
     Ok(writer.finish())
@@ -160,12 +160,12 @@ pub(super) fn keep(cx: &Context<'_>) -> Keep {
 }
 
 /// The paths that select one file's patch, both where it was renamed.
-pub(super) fn paths_of(file: &FilePatch) -> Result<Vec<RelPath>, Error> {
+pub(super) fn paths_of(file: &FilePatch) -> Vec<RelPath> {
     let mut paths = vec![RelPath::from_patch(&file.path)];
     if file.old_path != file.path {
         paths.push(RelPath::from_patch(&file.old_path));
     }
-    Ok(paths)
+    paths
 }
 
 /// Shows a range of bytes of a patch of one file.

@@ -98,7 +98,7 @@ fn commit(cx: &Context<'_>, args: &Args, id: ObjectId) -> Result<Reply, Error> {
     let view = View { echo: &cx.echo, cursor: args.cursor.as_deref(), stat: args.stat, outline: false, named: !args.paths.is_empty() };
     let mut writer = cx.writer();
     patch::present(&shown, &view, &mut writer, &mut |file, skip| {
-        let one = DiffQuery { paths: paths_of(file)?, keep: Keep { skip, ..query.keep }, ..query.clone() };
+        let one = DiffQuery { paths: paths_of(file), keep: Keep { skip, ..query.keep }, ..query.clone() };
         Ok(cx.repo.show(id, &one, cx.cancel)?.0.files.into_iter().next())
     })?;
     Ok(writer.finish())

@@ -72,7 +72,7 @@ fn flatten(property: &mut Value, definitions: &Value) {
         let name = reference.rsplit('/').next().unwrap_or_default();
         merge(object, definitions.get(name).cloned());
     }
-    for noise in ["format", "title", "$schema"] {
+    for noise in ["format", "title", "$schema", "maximum"] {
         object.remove(noise);
     }
     if object.get("default").is_some_and(|default| default.is_null() || *default == json!(false) || *default == json!([])) {
@@ -80,9 +80,6 @@ fn flatten(property: &mut Value, definitions: &Value) {
     }
     if object.get("minimum") == Some(&json!(0)) {
         object.remove("minimum");
-    }
-    for limit in ["maximum"] {
-        object.remove(limit);
     }
     if let Some(Value::Array(types)) = object.get_mut("type") {
         types.retain(|name| *name != json!("null"));

@@ -1,0 +1,321 @@
+//! Every read against git itself, on many odd repositories.
+
+mod odd;
+
+use git::{
+    BlameQuery, BranchKind, BranchQuery, Cancel, DiffQuery, Git, GrepQuery, Keep, LogQuery, ObjectKind, RelPath, Repo, Repositories, Rev,
+    Roots, Route, Sides,
+};
+use odd::{Odd, Outcome};
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
+
+fn open(odd: &Odd) -> Result<Arc<Repo>, git::Error> {
+    // The whole folder is allowed: alternates and common directories lie beside the repository.
+    let roots = Roots::new([odd.home.path().to_owned(), odd.path.clone()])?;
+    Repositories::new(Git::new(None), roots).open(&odd.path)
+}
+
+/// What was compared by which route, so that a test can say so.
+#[derive(Default)]
+struct Routes(BTreeMap<&'static str, (usize, usize)>);
+
+impl Routes {
+    fn count(&mut self, read: &'static str, route: Route) {
+        let (engine, cli) = self.0.entry(read).or_default();
+        match route {
+            Route::Engine => *engine += 1,
+            Route::Cli => *cli += 1,
+        }
+    }
+}
+
+#[track_caller]
+fn same(odd: &Odd, what: &str, ours: &[u8], gits: &[u8]) {
+    assert!(
+        ours == gits,
+        "{}: {what}\n--- git\n{}\n--- ours\n{}",
+        odd.name,
+        String::from_utf8_lossy(gits).chars().take(3000).collect::<String>(),
+        String::from_utf8_lossy(ours).chars().take(3000).collect::<String>()
+    );
+}
+
+fn is_bare(odd: &Odd) -> bool {
+    odd.git(&["rev-parse", "--is-bare-repository"]) == b"true\n"
+}
+
+fn commits(odd: &Odd) -> Vec<String> {
+    let output = odd::git(&odd.path, &["rev-list", "--all"]);
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn status_is_gits() -> Outcome {
+    let mut routes = Routes::default();
+    for odd in odd::all() {
+        if is_bare(&odd) {
+            continue;
+        }
+        let (status, route) = open(&odd)?.status(&Cancel::never())?;
+        routes.count("status", route);
+        let mut ours = Vec::new();
+        for entry in &status.entries {
+            ours.extend([entry.index, entry.worktree, b' ']);
+            ours.extend_from_slice(&entry.path);
+            ours.push(0);
+            if let Some(from) = &entry.from {
+                ours.extend_from_slice(from);
+                ours.push(0);
+            }
+        }
+        same(&odd, "status", &ours, &odd.git(&["--no-optional-locks", "status", "--porcelain=v1", "-z"]));
+        let head = odd.git(&["--no-optional-locks", "status", "--porcelain=v2", "--branch"]);
+        let head = String::from_utf8_lossy(&head);
+        let line = |key: &str| head.lines().find_map(|line| line.strip_prefix(&format!("# branch.{key} "))).map(str::to_owned);
+        assert_eq!(status.head.branch, line("head").filter(|name| name != "(detached)"), "{}", odd.name);
+        assert_eq!(status.head.upstream, line("upstream"), "{}", odd.name);
+        assert_eq!(status.head.ahead_behind.map(|(a, b)| format!("+{a} -{b}")), line("ab"), "{}", odd.name);
+        assert_eq!(status.head.commit.map(|id| id.to_string()), line("oid").filter(|id| id != "(initial)"), "{}", odd.name);
+    }
+    let (engine, cli) = routes.0["status"];
+    assert!(engine >= 20 && cli >= 10, "both routes are compared: {engine} in process, {cli} by git");
+    Ok(())
+}
+
+#[test]
+fn diffs_are_gits_byte_for_byte() -> Outcome {
+    let mut routes = Routes::default();
+    let keep = Keep::up_to(1 << 20);
+    for odd in odd::all() {
+        let repo = open(&odd)?;
+        let mut compare = |what: &'static str, sides: Sides, context: Option<u32>, args: &[&str]| -> Outcome {
+            let query = DiffQuery { sides, paths: Vec::new(), exclude: Vec::new(), context, keep };
+            let (patch, route) = repo.diff(&query, &Cancel::never())?;
+            routes.count(what, route);
+            let ours: Vec<u8> = patch.files.iter().flat_map(|file| file.text.clone()).collect();
+            let all = [&["diff", "--no-ext-diff", "--no-textconv"], args].concat();
+            same(&odd, what, &ours, &odd.git(&all));
+            Ok(())
+        };
+        let commits = commits(&odd);
+        for pair in commits.windows(2) {
+            let id = |at: usize| git::ObjectId::from_hex(pair[at].as_bytes());
+            compare("trees", Sides::Trees(Some(id(1)?), id(0)?), None, &[&pair[1], &pair[0]])?;
+            compare("trees, no context", Sides::Trees(Some(id(0)?), id(1)?), Some(0), &["-U0", &pair[0], &pair[1]])?;
+        }
+        if !is_bare(&odd) {
+            compare("unstaged", Sides::Unstaged, None, &[])?;
+            compare("staged", Sides::Staged, None, &["--cached"])?;
+            if let Some(first) = commits.last() {
+                compare("working tree", Sides::Worktree(git::ObjectId::from_hex(first.as_bytes())?), None, &[first])?;
+            }
+        }
+    }
+    let (engine, cli) = routes.0["trees"];
+    assert!(engine >= 40 && cli >= 10, "both routes are compared: {engine} in process, {cli} by git");
+    Ok(())
+}
+
+#[test]
+fn log_is_gits_in_order_and_fields() -> Outcome {
+    let mut routes = Routes::default();
+    for odd in odd::all() {
+        if commits(&odd).is_empty() {
+            continue;
+        }
+        let repo = open(&odd)?;
+        let queries: [(LogQuery, &[&str]); 6] = [
+            (LogQuery::default(), &[]),
+            (LogQuery { skip: 1, ..LogQuery::default() }, &["--skip=1"]),
+            (LogQuery { rev: Some(Rev::new("HEAD~1..HEAD")?), ..LogQuery::default() }, &["HEAD~1..HEAD"]),
+            (
+                LogQuery { author: Some("A U".into()), grep: Some("s(e|i)".into()), ..LogQuery::default() },
+                &["-E", "--author=A U", "--grep=s(e|i)"],
+            ),
+            (LogQuery { paths: vec![RelPath::new("dir", None)?], ..LogQuery::default() }, &["--", "dir"]),
+            (LogQuery { since: Some("2023-11-14T22:15:00Z".into()), ..LogQuery::default() }, &["--since=2023-11-14T22:15:00Z"]),
+        ];
+        for (mut query, args) in queries {
+            if query.rev.is_some() && !odd::git(&odd.path, &["rev-parse", "--verify", "HEAD~1"]).status.success() {
+                continue;
+            }
+            query.max_count = 1000;
+            let mut ours = String::new();
+            let route = repo.log(&query, &Cancel::never(), &mut |c| {
+                let parents: Vec<String> = c.parents.iter().map(ToString::to_string).collect();
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                ours += &format!(
+                    "{}|{}|{}|{}|{}|{}|{}\n",
+                    c.id,
+                    c.short,
+                    parents.join(" "),
+                    text(&c.author),
+                    text(&c.email),
+                    c.date,
+                    text(&c.subject)
+                );
+                ControlFlow::Continue(())
+            })?;
+            routes.count("log", route);
+            let all = [&["log", "--format=%H|%h|%P|%an|%ae|%aI|%s"], args].concat();
+            // Versions of git differ in how they write the zone of UTC.
+            let gits = String::from_utf8_lossy(&odd.git(&all)).replace("Z|", "+00:00|");
+            same(&odd, "log", ours.as_bytes(), gits.as_bytes());
+        }
+    }
+    let (engine, cli) = routes.0["log"];
+    assert!(engine >= 40 && cli >= 40, "both routes are compared: {engine} in process, {cli} by git");
+    Ok(())
+}
+
+#[test]
+fn show_is_gits_byte_for_byte() -> Outcome {
+    let mut routes = Routes::default();
+    for odd in odd::all() {
+        let repo = open(&odd)?;
+        let mut revs = commits(&odd);
+        if odd.name.starts_with("tag,") {
+            revs.extend(["v1".to_owned(), "light".to_owned()]);
+        }
+        for rev in revs {
+            let id = repo.resolve(&Rev::new(rev.as_str())?, &Cancel::never())?;
+            let query =
+                DiffQuery { sides: Sides::Unstaged, paths: Vec::new(), exclude: Vec::new(), context: None, keep: Keep::up_to(1 << 20) };
+            let (patch, route) = repo.show(id, &query, &Cancel::never())?;
+            routes.count("show", route);
+            let ours = patch.prelude.iter().copied().chain(patch.files.iter().flat_map(|file| file.text.clone())).collect::<Vec<u8>>();
+            same(&odd, &format!("show {rev}"), &ours, &odd.git(&["show", "--no-ext-diff", "--no-textconv", &rev]));
+        }
+    }
+    let (engine, cli) = routes.0["show"];
+    assert!(engine >= 40 && cli >= 10, "both routes are compared: {engine} in process, {cli} by git");
+    Ok(())
+}
+
+#[test]
+fn files_trees_blame_branches_and_grep_are_gits() -> Outcome {
+    for odd in odd::all() {
+        let repo = open(&odd)?;
+        let cancel = Cancel::never();
+        branches(&odd, &repo)?;
+        if commits(&odd).is_empty() {
+            continue;
+        }
+        let listing = odd.git(&["ls-tree", "-r", "-z", "HEAD"]);
+        for entry in listing.split(|&byte| byte == 0).filter(|entry| !entry.is_empty()) {
+            let tab = entry.iter().position(|&byte| byte == b'\t').unwrap_or_default();
+            let (meta, path) = (String::from_utf8_lossy(&entry[..tab]).into_owned(), &entry[tab + 1..]);
+            let path = RelPath::new(&git::quote::listed(path), None)?;
+            let id = repo.resolve_path(&Rev::head(), &path, &cancel)?;
+            assert!(meta.ends_with(&id.to_string()), "{}: {path}", odd.name);
+            if !meta.contains("blob") {
+                continue;
+            }
+            let object = repo.object(id, &cancel)?;
+            assert_eq!(object.kind, ObjectKind::Blob, "{}: {path}", odd.name);
+            let mut content = Vec::new();
+            repo.blob(id, object.size, &cancel, &mut |chunk| {
+                content.extend_from_slice(chunk);
+                ControlFlow::Continue(())
+            })?;
+            same(&odd, &format!("content of {path}"), &content, &odd.git(&["cat-file", "blob", &id.to_string()]));
+            if !content.contains(&0) {
+                blame(&odd, &repo, &path)?;
+            }
+        }
+        let tree = repo.resolve(&Rev::new("HEAD^{tree}")?, &cancel)?;
+        let names: Vec<u8> = repo.tree(tree, &cancel)?.into_iter().flat_map(|name| [name, b"\n".to_vec()].concat()).collect();
+        let gits = odd.git(&["-c", "core.quotePath=false", "show", "HEAD^{tree}"]);
+        let gits = &gits[gits.windows(2).position(|pair| pair == b"\n\n").map_or(0, |at| at + 2)..];
+        if !gits.contains(&b'"') {
+            same(&odd, "tree", &names, gits);
+        }
+        grep(&odd, &repo, Some("HEAD"))?;
+        if !is_bare(&odd) {
+            grep(&odd, &repo, None)?;
+        }
+    }
+    Ok(())
+}
+
+fn branches(odd: &Odd, repo: &Repo) -> Outcome {
+    let kinds = [(BranchKind::Local, vec!["refs/heads"]), (BranchKind::All, vec!["refs/heads", "refs/remotes"])];
+    for (kind, prefixes) in kinds {
+        let (branches, _) = repo.branches(&BranchQuery { kind, contains: None, not_contains: None }, &Cancel::never())?;
+        let mut ours = String::new();
+        for branch in branches {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let sign = if branch.current { "*" } else { " " };
+            ours += &format!(
+                "{sign} {} {} {} {}\n",
+                text(&branch.name),
+                branch.id,
+                branch.upstream.as_deref().map(text).unwrap_or_default(),
+                text(&branch.subject)
+            );
+        }
+        let format =
+            "--format=%(if)%(symref)%(then)%(else)%(HEAD) %(refname:short) %(objectname) %(upstream:short) %(contents:subject)%(end)";
+        let gits = odd.git(&[&["for-each-ref", format], prefixes.as_slice()].concat());
+        let gits: String = String::from_utf8_lossy(&gits).lines().filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect();
+        same(odd, "branches", ours.as_bytes(), gits.as_bytes());
+    }
+    Ok(())
+}
+
+fn blame(odd: &Odd, repo: &Repo, path: &RelPath) -> Outcome {
+    let Ok(name) = std::str::from_utf8(path.as_bytes()) else { return Ok(()) };
+    let query = BlameQuery { path: path.clone(), rev: Some(Rev::head()), start_line: None, end_line: None };
+    let mut ours = Vec::new();
+    repo.blame(&query, &Cancel::never(), &mut |line| {
+        ours.extend_from_slice(format!("{} {}\t", line.origin.id, line.number).as_bytes());
+        ours.extend_from_slice(line.text);
+        ours.push(b'\n');
+        ControlFlow::Continue(())
+    })?;
+    let gits = odd.git(&["blame", "--line-porcelain", "HEAD", "--", name]);
+    let mut expect = Vec::new();
+    let (mut id, mut number) = (String::new(), String::new());
+    for line in gits.split(|&byte| byte == b'\n') {
+        if let Some(text) = line.strip_prefix(b"\t") {
+            expect.extend_from_slice(format!("{id} {number}\t").as_bytes());
+            expect.extend_from_slice(text);
+            expect.push(b'\n');
+        } else {
+            let text = String::from_utf8_lossy(line).into_owned();
+            let fields: Vec<&str> = text.split(' ').collect();
+            if fields.len() >= 3 && git::ObjectId::from_hex(fields[0].as_bytes()).is_ok() {
+                (id, number) = (fields[0].to_owned(), fields[2].to_owned());
+            }
+        }
+    }
+    same(odd, &format!("blame {path}"), &ours, &expect);
+    Ok(())
+}
+
+fn grep(odd: &Odd, repo: &Repo, rev: Option<&str>) -> Outcome {
+    if odd.name == "diff attributes" || odd.name.contains("attributes file") {
+        // `-diff` hides a file from `git grep -I`, and from ours it does not.
+        return Ok(());
+    }
+    for (pattern, ignore_case, context) in [("o", false, 0), ("^[A-F]N .*3", true, 0), ("three|f3\\(", false, 2)] {
+        let query = GrepQuery { pattern: pattern.into(), rev: rev.map(Rev::new).transpose()?, paths: Vec::new(), ignore_case, context };
+        let mut ours = Vec::new();
+        repo.grep(&query, &Cancel::never(), &mut |text| {
+            ours.extend_from_slice(text);
+            ControlFlow::Continue(())
+        })?;
+        let context = format!("-C{context}");
+        let mut args = vec!["-c", "core.quotePath=false", "grep", "-nIE", &context, "-e", pattern];
+        if ignore_case {
+            args.push("-i");
+        }
+        args.extend(rev);
+        let gits = odd::git(&odd.path, &args).stdout;
+        let gits = String::from_utf8_lossy(&gits).replace(&rev.map_or(String::from("\0"), |rev| format!("{rev}:")), "");
+        let ours = String::from_utf8_lossy(&ours).into_owned();
+        let id = repo.resolve(&Rev::head(), &Cancel::never())?.to_string();
+        same(odd, &format!("grep {pattern} in {rev:?}"), ours.replace(&format!("{id}:"), "").as_bytes(), gits.as_bytes());
+    }
+    Ok(())
+}

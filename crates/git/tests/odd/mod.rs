@@ -1,0 +1,481 @@
+//! Odd repositories, each made by a few git commands.
+
+#![allow(clippy::disallowed_methods, reason = "tests make their repositories with git itself")]
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// The result of a test.
+pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// A repository in a folder of its own.
+pub(crate) struct Odd {
+    /// What is odd about it.
+    pub(crate) name: &'static str,
+    /// The working tree, or the bare repository.
+    pub(crate) path: PathBuf,
+    /// The folder that everything is in.
+    pub(crate) home: tempfile::TempDir,
+}
+
+/// Runs git with nothing of the user's configuration and with fixed dates.
+pub(crate) fn git(directory: &Path, args: &[&str]) -> Output {
+    let output = Command::new("git")
+        .args(args)
+        .current_dir(directory)
+        .envs([
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_AUTHOR_NAME", "A U Thor"),
+            ("GIT_AUTHOR_EMAIL", "author@example.com"),
+            ("GIT_COMMITTER_NAME", "C O Mitter"),
+            ("GIT_COMMITTER_EMAIL", "committer@example.com"),
+            ("GIT_ALLOW_PROTOCOL", "file"),
+            ("LC_ALL", "C"),
+        ])
+        .env_remove("GIT_DIR")
+        .output();
+    output.unwrap_or_else(|err| panic!("git {args:?}: {err}"))
+}
+
+impl Odd {
+    fn new(name: &'static str, make: impl FnOnce(&Maker)) -> Self {
+        let home = tempfile::tempdir().unwrap_or_else(|err| panic!("{err}"));
+        let path = fs::canonicalize(home.path()).unwrap_or_default().join("repo");
+        let maker = Maker { path: path.clone(), clock: std::cell::Cell::new(1_700_000_000) };
+        make(&maker);
+        Self { name, path, home }
+    }
+
+    /// git's answer, which must be a success.
+    pub(crate) fn git(&self, args: &[&str]) -> Vec<u8> {
+        let output = git(&self.path, args);
+        assert!(output.status.success(), "{}: git {args:?}: {}", self.name, String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+}
+
+/// Makes a repository step by step.
+pub(crate) struct Maker {
+    path: PathBuf,
+    clock: std::cell::Cell<i64>,
+}
+
+impl Maker {
+    fn init(&self, args: &[&str]) -> &Self {
+        fs::create_dir_all(&self.path).unwrap_or_else(|err| panic!("{err}"));
+        self.run(&[&["init", "--quiet", "--initial-branch=main"], args].concat())
+    }
+
+    fn run(&self, args: &[&str]) -> &Self {
+        self.run_in(&self.path, args)
+    }
+
+    fn run_in(&self, path: &Path, args: &[&str]) -> &Self {
+        self.clock.set(self.clock.get() + 60);
+        let date = format!("@{} +0200", self.clock.get());
+        let status = Command::new("git")
+            .args(args)
+            .current_dir(path)
+            .envs([
+                ("GIT_CONFIG_GLOBAL", "/dev/null"),
+                ("GIT_CONFIG_NOSYSTEM", "1"),
+                ("GIT_AUTHOR_NAME", "A U Thor"),
+                ("GIT_AUTHOR_EMAIL", "author@example.com"),
+                ("GIT_COMMITTER_NAME", "C O Mitter"),
+                ("GIT_COMMITTER_EMAIL", "committer@example.com"),
+                ("GIT_AUTHOR_DATE", &date),
+                ("GIT_COMMITTER_DATE", &date),
+                ("GIT_ALLOW_PROTOCOL", "file"),
+                ("GIT_EDITOR", ":"),
+            ])
+            .output();
+        // A merge that conflicts is what some of these want.
+        drop(status);
+        self
+    }
+
+    fn write(&self, path: &str, content: impl AsRef<[u8]>) -> &Self {
+        self.write_bytes(path.as_bytes(), content)
+    }
+
+    fn write_bytes(&self, path: &[u8], content: impl AsRef<[u8]>) -> &Self {
+        let full = self.path.join(OsStr::from_bytes(path));
+        if let Some(parent) = full.parent() {
+            fs::create_dir_all(parent).unwrap_or_else(|err| panic!("{err}"));
+        }
+        fs::write(&full, content).unwrap_or_else(|err| panic!("{}: {err}", full.display()));
+        self
+    }
+
+    fn remove(&self, path: &str) -> &Self {
+        let full = self.path.join(path);
+        if full.is_dir() { fs::remove_dir_all(full) } else { fs::remove_file(full) }.unwrap_or_default();
+        self
+    }
+
+    fn link(&self, target: &str, path: &str) -> &Self {
+        self.remove(path);
+        std::os::unix::fs::symlink(target, self.path.join(path)).unwrap_or_else(|err| panic!("{err}"));
+        self
+    }
+
+    fn mode(&self, path: &str, mode: u32) -> &Self {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(self.path.join(path), fs::Permissions::from_mode(mode)).unwrap_or_else(|err| panic!("{err}"));
+        self
+    }
+
+    fn commit(&self, message: &str) -> &Self {
+        self.run(&["add", "--all"]).run(&["commit", "--quiet", "--allow-empty", "-m", message])
+    }
+
+    /// A few commits that most of these start from.
+    fn history(&self) -> &Self {
+        let many: String = (0..60).map(|n| format!("fn f{n}() {{\n    body({n});\n}}\n\n")).collect();
+        self.init(&[])
+            .write("a.rs", &many)
+            .write("dir/b.txt", "one\ntwo\nthree\n")
+            .write("empty", "")
+            .commit("first")
+            .write("a.rs", many.replace("body(3)", "changed(3)").replace("fn f40", "fn renamed40"))
+            .write("dir/new.txt", "new\n")
+            .commit("second: changes\n\nWith a body,\nover lines.\n\n\nAnd more.  \n")
+            .write("dir/b.txt", "one\n2\nthree\nfour\n")
+            .commit("third")
+    }
+}
+
+/// All of them.
+pub(crate) fn all() -> Vec<Odd> {
+    let mut all = vec![
+        Odd::new("plain history, clean", |m| {
+            m.history();
+        }),
+        Odd::new("plain history, dirty in every way", |m| {
+            m.history().write("a.rs", "short\n").write("staged.txt", "s\n").run(&["add", "staged.txt"]).remove("dir/b.txt");
+            m.write("untracked/x", "x").write("untracked/y", "y").write(".gitignore", "ignored\n").write("ignored", "i").write("zz", "z");
+        }),
+        Odd::new("exact renames, staged and committed", |m| {
+            m.history().run(&["mv", "a.rs", "moved.rs"]).commit("move").run(&["mv", "moved.rs", "again.rs"]);
+        }),
+        Odd::new("inexact renames", |m| {
+            m.history()
+                .run(&["mv", "a.rs", "lib/a.rs"])
+                .write("lib/x", "")
+                .run(&["mv", "dir/b.txt", "dir/c.txt"])
+                .write("dir/c.txt", "one\n2\nthree\nfour\nfive\n")
+                .commit("moved with changes");
+            m.run(&["mv", "dir/c.txt", "d.txt"]).write("d.txt", "one\n2\nthree\nfour\nfive\nsix\n").run(&["add", "d.txt"]);
+        }),
+        Odd::new("two files with equal content move", |m| {
+            m.history().write("p", "same\n").write("q", "same\n").commit("twins").run(&["mv", "p", "p2"]).run(&["mv", "q", "q2"]).run(&[
+                "commit",
+                "-qm",
+                "both moved",
+            ]);
+        }),
+        Odd::new("modes", |m| {
+            m.history().mode("a.rs", 0o755).commit("executable").mode("dir/b.txt", 0o755).mode("a.rs", 0o644).write("a.rs", "x\n");
+        }),
+        Odd::new("CRLF with text attributes", |m| {
+            m.init(&[])
+                .write(".gitattributes", "*.txt text\n*.bat eol=crlf\n")
+                .write("a.txt", "one\r\ntwo\r\n")
+                .write("b.bat", "x\r\n")
+                .commit("crlf");
+            m.write("a.txt", "one\r\n2\r\n").write("b.bat", "y\r\nx\r\n").write("c.txt", "u\r\n");
+        }),
+        Odd::new("autocrlf", |m| {
+            m.init(&[]).write("a.txt", "one\ntwo\n").commit("lf").run(&["config", "core.autocrlf", "true"]).write("a.txt", "one\r\n2\r\n");
+        }),
+        Odd::new("working-tree-encoding", |m| {
+            let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+            m.init(&[])
+                .write(".gitattributes", "*.u16 working-tree-encoding=UTF-16LE\n")
+                .write("t.u16", utf16("one\ntwo\n"))
+                .commit("encoded");
+            m.write("t.u16", utf16("one\n2\n"));
+        }),
+        Odd::new("ident", |m| {
+            m.init(&[])
+                .write(".gitattributes", "*.c ident\n")
+                .write("x.c", "/* $Id$ */\nint a;\n")
+                .commit("ident")
+                .write("x.c", "/* $Id$ */\nint b;\n");
+        }),
+        Odd::new("diff attributes", |m| {
+            m.init(&[])
+                .write(".gitattributes", "*.lock -diff\n*.py diff=python\nx.bin diff\n")
+                .write("a.lock", "1\n")
+                .write("m.py", "class A:\n    def f(self):\n        a\n        b\n        c\n        d\n")
+                .write("x.bin", b"a\0b\n")
+                .commit("attributes");
+            m.write("a.lock", "2\n")
+                .write("m.py", "class A:\n    def f(self):\n        a\n        b\n        c\n        e\n")
+                .write("x.bin", b"a\0c\n")
+                .commit("change")
+                .write("a.lock", "3\n");
+        }),
+        Odd::new("an untracked attributes file in a directory", |m| {
+            m.history()
+                .write("dir/b.txt", "one\n2\n3\n")
+                .commit("one more")
+                .write("dir/.gitattributes", "b.txt -diff\n")
+                .write("dir/b.txt", "9\n");
+        }),
+        Odd::new("symbolic links", |m| {
+            m.history().link("a.rs", "link").link("nowhere", "dangling").commit("links").link("dir", "link").remove("dangling");
+        }),
+        Odd::new("a link in the place of a directory", |m| {
+            m.history().remove("dir").link("/etc", "dir");
+        }),
+        Odd::new("file and directory change places", |m| {
+            m.history().remove("dir").write("dir", "now a file\n").remove("a.rs").write("a.rs/inner", "now a directory\n").commit("swap");
+            m.remove("dir").write("dir/back", "x\n");
+        }),
+        Odd::new("a file becomes a link", |m| {
+            m.history().link("dir/b.txt", "a.rs").commit("type change").remove("a.rs").write("a.rs", "a file again\n");
+        }),
+        Odd::new("intent to add", |m| {
+            m.history().write("later.txt", "later\n").run(&["add", "--intent-to-add", "later.txt"]);
+        }),
+        Odd::new("conflicts", |m| {
+            m.history()
+                .run(&["checkout", "-q", "-b", "side", "HEAD~1"])
+                .write("dir/b.txt", "one\nside\nthree\n")
+                .write("both", "s\n")
+                .commit("side");
+            m.run(&["checkout", "-q", "main"])
+                .write("both", "m\n")
+                .remove("dir/new.txt")
+                .commit("main")
+                .run(&["merge", "side"])
+                .write("other", "x");
+        }),
+        Odd::new("a merge and its sides", |m| {
+            m.history()
+                .run(&["checkout", "-q", "-b", "side", "HEAD~2"])
+                .write("side", "s\n")
+                .commit("side 1")
+                .write("side", "s2\n")
+                .commit("side 2");
+            m.run(&["checkout", "-q", "main"]).run(&["merge", "-q", "--no-ff", "-m", "merge side", "side"]);
+        }),
+        Odd::new("equal dates", |m| {
+            m.init(&[]);
+            for branch in 0..6 {
+                m.run(&["checkout", "-q", "--orphan", &format!("o{branch}")]).write(&format!("f{branch}"), "x\n").run(&["add", "."]);
+                m.clock.set(1_700_000_000);
+                m.run(&["commit", "-qm", &format!("root {branch}")]);
+            }
+            m.clock.set(1_700_000_000);
+            m.run(&["merge", "-q", "--allow-unrelated-histories", "-m", "octopus", "o0", "o1", "o2", "o3"]);
+        }),
+        Odd::new("skewed dates", |m| {
+            m.history();
+            m.clock.set(1_500_000_000);
+            m.commit("from the past").run(&["checkout", "-q", "-b", "side", "HEAD~2"]);
+            m.clock.set(1_800_000_000);
+            m.commit("from the future").run(&["checkout", "-q", "main"]).run(&["merge", "-q", "--no-ff", "-m", "m", "side"]);
+        }),
+        Odd::new("unborn", |m| {
+            m.init(&[]).write("a", "a\n").run(&["add", "a"]).write("b", "b\n");
+        }),
+        Odd::new("detached", |m| {
+            m.history().run(&["checkout", "-q", "HEAD~1"]);
+        }),
+        Odd::new("index version 4", |m| {
+            m.history().run(&["update-index", "--index-version", "4"]).write("dir/b.txt", "v4\n");
+        }),
+        Odd::new("split index", |m| {
+            m.history().run(&["update-index", "--split-index"]).write("s", "s\n").run(&["add", "s"]).write("dir/b.txt", "x\n");
+        }),
+        Odd::new("assume unchanged and skip worktree", |m| {
+            m.history().run(&["update-index", "--assume-unchanged", "a.rs"]).run(&["update-index", "--skip-worktree", "dir/b.txt"]);
+            m.write("a.rs", "hidden\n").write("dir/b.txt", "hidden\n");
+        }),
+        Odd::new("sparse checkout", |m| {
+            m.history().write("other/x", "x\n").commit("other").run(&["sparse-checkout", "set", "dir"]).write("dir/b.txt", "x\n");
+        }),
+        Odd::new("sparse index", |m| {
+            m.history()
+                .write("other/deep/x", "x\n")
+                .commit("other")
+                .run(&["sparse-checkout", "set", "--sparse-index", "dir"])
+                .write("dir/b.txt", "x\n");
+        }),
+        Odd::new("sha256", |m| {
+            m.init(&["--object-format=sha256"])
+                .write("a", "a\n")
+                .commit("a")
+                .write("a", "b\n")
+                .commit("b")
+                .write("a", "c\n")
+                .write("u", "u\n");
+        }),
+        Odd::new("reftable", |m| {
+            m.init(&["--ref-format=reftable"])
+                .write("a", "a\n")
+                .commit("a")
+                .write("a", "b\n")
+                .commit("b")
+                .write("a", "c\n")
+                .run(&["branch", "other"]);
+        }),
+        Odd::new("non-UTF-8, space and quote paths", |m| {
+            m.history()
+                .write_bytes(b"bad\xff.txt", "x\n")
+                .write("sp ace.txt", "s\n")
+                .write("q\"uote\t.txt", "q\n")
+                .write("ünï.txt", "u\n")
+                .commit("names");
+            m.write_bytes(b"bad\xff.txt", "y\n")
+                .write("sp ace.txt", "t\n")
+                .write("ünï.txt", "v\n")
+                .write("new ünï", "n\n")
+                .write_bytes(b"new\xfe", "n\n");
+        }),
+        Odd::new("core.quotePath off", |m| {
+            m.history()
+                .run(&["config", "core.quotePath", "false"])
+                .write("ünï.txt", "u\n")
+                .commit("names")
+                .write("ünï.txt", "v\n")
+                .commit("again");
+        }),
+        Odd::new("binary", |m| {
+            m.history()
+                .write("b.bin", b"a\0b\n")
+                .commit("binary")
+                .write("b.bin", b"a\0c\n")
+                .commit("binary changes")
+                .write("b.bin", b"d\0")
+                .write("n.bin", b"\0\0");
+        }),
+        Odd::new("no final newline", |m| {
+            m.init(&[])
+                .write("a", "x\ny")
+                .write("b", "x\ny\n")
+                .commit("a")
+                .write("a", "x\ny\n")
+                .write("b", "x\ny")
+                .commit("b")
+                .write("a", "x\nz")
+                .write("b", "");
+        }),
+        Odd::new("tag, tree and odd commits", |m| {
+            m.history()
+                .run(&["tag", "-a", "v1", "-m", "version 1"])
+                .run(&["tag", "light", "HEAD~1"])
+                .commit("tabs\tin\n\n\tindented\tbody\n");
+            m.run(&["-c", "i18n.commitEncoding=ISO-8859-1", "commit", "--allow-empty", "-qm", "latin"]);
+        }),
+        Odd::new("mailmap", |m| {
+            m.history().write(".mailmap", "Other Name <other@example.com> <author@example.com>\n").commit("mailmap");
+        }),
+        Odd::new("diff configuration", |m| {
+            m.history().run(&["config", "diff.noprefix", "true"]).run(&["config", "diff.context", "1"]).write("a.rs", "x\n").run(&[
+                "config",
+                "core.abbrev",
+                "12",
+            ]);
+        }),
+        Odd::new("ignore rules", |m| {
+            m.history()
+                .write(".gitignore", "*.log\n/build/\n!keep.log\n")
+                .write("dir/.gitignore", "local\n")
+                .write("x.log", "")
+                .write("keep.log", "");
+            m.write("build/out", "").write("dir/local", "").write("deep/x.log", "").write("deep/y", "");
+        }),
+        Odd::new("nested repository", |m| {
+            m.history().write("inner/file", "x\n").run_in(&m.path.join("inner"), &["init", "-q"]);
+        }),
+        Odd::new("many staged additions and deletions", |m| {
+            m.history();
+            for n in 0..40 {
+                m.write(&format!("many/{n:02}.txt"), format!("content {n}\n").repeat(n + 1));
+            }
+            m.commit("many").remove("many").write("fewer/x", "y\n".repeat(500)).run(&["add", "--all"]);
+        }),
+        Odd::new("replaced and grafted", |m| {
+            m.history().run(&["replace", "--graft", "HEAD", "HEAD~2"]);
+        }),
+    ];
+    all.push(bare());
+    all.push(shallow());
+    all.push(linked_worktree());
+    all.push(alternates());
+    all.push(submodule());
+    all.push(upstream());
+    all
+}
+
+fn bare() -> Odd {
+    let mut odd = Odd::new("bare", |m| {
+        m.history();
+    });
+    let bare = odd.path.with_file_name("bare.git");
+    git(odd.home.path(), &["clone", "--quiet", "--bare", "repo", "bare.git"]);
+    odd.path = bare;
+    odd
+}
+
+fn shallow() -> Odd {
+    let mut odd = Odd::new("shallow", |m| {
+        m.history();
+    });
+    let url = format!("file://{}", odd.path.display());
+    git(odd.home.path(), &["clone", "--quiet", "--depth", "2", &url, "shallow"]);
+    odd.path = odd.path.with_file_name("shallow");
+    odd
+}
+
+fn linked_worktree() -> Odd {
+    let mut odd = Odd::new("linked worktree", |m| {
+        m.history();
+    });
+    odd.git(&["worktree", "add", "--quiet", "-b", "linked", "../linked"]);
+    odd.path = odd.path.with_file_name("linked");
+    fs::write(odd.path.join("dir/b.txt"), "in the worktree\n").unwrap_or_default();
+    odd
+}
+
+fn alternates() -> Odd {
+    let mut odd = Odd::new("alternates", |m| {
+        m.history();
+    });
+    git(odd.home.path(), &["clone", "--quiet", "--shared", "repo", "borrower"]);
+    odd.path = odd.path.with_file_name("borrower");
+    fs::write(odd.path.join("empty"), "no more\n").unwrap_or_default();
+    odd
+}
+
+fn submodule() -> Odd {
+    let odd = Odd::new("submodule", |m| {
+        m.history();
+    });
+    git(odd.home.path(), &["clone", "--quiet", "repo", "library"]);
+    odd.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../library", "lib"]);
+    odd.git(&["-c", "user.name=A", "-c", "user.email=a@b", "commit", "--quiet", "-m", "submodule"]);
+    fs::write(odd.path.join("lib/empty"), "dirty\n").unwrap_or_default();
+    fs::write(odd.path.join("lib/untracked"), "u\n").unwrap_or_default();
+    odd
+}
+
+fn upstream() -> Odd {
+    let mut odd = Odd::new("behind and ahead of an upstream", |m| {
+        m.history();
+    });
+    git(odd.home.path(), &["clone", "--quiet", "repo", "clone"]);
+    odd.path = odd.path.with_file_name("clone");
+    odd.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    odd.git(&["-c", "user.name=A", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty", "-m", "ahead"]);
+    odd
+}

@@ -1,0 +1,38 @@
+//! Running programs.
+
+use anyhow::{Context, Result, bail};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The top of the workspace.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+pub(crate) fn cargo(args: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    program(&env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args, variables)
+}
+
+pub(crate) fn program(program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    let status = command(program).args(args).envs(variables.iter().copied()).status();
+    let status = status.with_context(|| format!("{program} could not be started"))?;
+    if !status.success() {
+        bail!("{program} {}: {status}", args.join(" "));
+    }
+    Ok(())
+}
+
+/// True when `program` is on `PATH`.
+pub(crate) fn exists(program: &str) -> bool {
+    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "tasks start programs")]
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root());
+    command
+}
