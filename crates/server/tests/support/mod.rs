@@ -1,0 +1,331 @@
+//! What the tests share: repositories, and a client that sends raw bytes.
+
+#![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(clippy::disallowed_methods, clippy::panic, clippy::expect_used, reason = "tests start git and the server, and fail loudly")]
+
+use serde_json::{Map, Value, json};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Output, Stdio},
+    sync::mpsc::{self, Receiver},
+    time::Duration,
+};
+
+/// The result of a test.
+pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// How long an answer may take before the test gives up on the server.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The server's program.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-git"));
+    command.env_clear().envs(clean_environment());
+    command
+}
+
+/// An environment without anything of the user's.
+pub(crate) fn clean_environment() -> Vec<(String, String)> {
+    let mut environment = vec![
+        ("HOME".to_owned(), "/nonexistent".to_owned()),
+        ("XDG_CONFIG_HOME".to_owned(), "/nonexistent".to_owned()),
+        ("GIT_CONFIG_GLOBAL".to_owned(), "/dev/null".to_owned()),
+        ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
+    ];
+    environment.extend(std::env::var("PATH").map(|path| ("PATH".to_owned(), path)));
+    environment
+}
+
+/// A repository in a folder of its own, with fixed dates and identity.
+pub(crate) struct Fixture {
+    /// The folder.
+    pub(crate) home: tempfile::TempDir,
+    /// The working tree.
+    pub(crate) path: PathBuf,
+}
+
+impl Fixture {
+    /// An empty repository.
+    pub(crate) fn empty() -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = fs::canonicalize(home.path()).expect("its path").join("repo");
+        fs::create_dir_all(&path).expect("a folder");
+        let fixture = Self { home, path };
+        fixture.git(&["init", "--quiet", "--initial-branch=main"]);
+        fixture.git(&["config", "user.name", "A U Thor"]);
+        fixture.git(&["config", "user.email", "author@example.com"]);
+        fixture
+    }
+
+    /// A repository with two commits.
+    pub(crate) fn new() -> Self {
+        let fixture = Self::empty();
+        fixture.write("a.txt", "one\n").commit("first");
+        fixture.write("a.txt", "one\ntwo\n").write("dir/b.rs", "fn b() {\n    1\n}\n").commit("second\n\nbody");
+        fixture
+    }
+
+    pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) -> &Self {
+        let full = self.path.join(path);
+        fs::create_dir_all(full.parent().expect("a parent")).expect("a folder");
+        fs::write(full, content).expect("a file");
+        self
+    }
+
+    pub(crate) fn commit(&self, message: &str) -> &Self {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "-m", message]);
+        self
+    }
+
+    /// git's standard output. git must succeed.
+    pub(crate) fn git(&self, args: &[&str]) -> Vec<u8> {
+        let output = self.try_git(args);
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    pub(crate) fn try_git(&self, args: &[&str]) -> Output {
+        git_in(&self.path, args)
+    }
+
+    /// Starts the server on this repository.
+    pub(crate) fn serve(&self) -> Client {
+        self.serve_with(&[], &[])
+    }
+
+    pub(crate) fn serve_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Client {
+        let path = self.path.display().to_string();
+        let mut client = Client::start(&[&["-r", &path], args].concat(), variables);
+        client.initialize();
+        client
+    }
+
+    /// Calls a tool by the sub-command.
+    pub(crate) fn call(&self, tool: &str, args: &Value) -> Output {
+        let output = program().arg("-r").arg(&self.path).args(["call", tool]).arg(args.to_string()).output();
+        output.expect("the program runs")
+    }
+}
+
+pub(crate) fn git_in(path: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new("git");
+    command.args(args).current_dir(path).env_clear().envs(clean_environment());
+    command.envs([("GIT_AUTHOR_DATE", "@1700000000 +0000"), ("GIT_COMMITTER_DATE", "@1700000000 +0000")]);
+    command.output().expect("git runs")
+}
+
+/// A client that writes bytes and reads lines.
+pub(crate) struct Client {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<Vec<u8>>,
+    stderr: Receiver<String>,
+    next_id: i64,
+}
+
+impl Client {
+    pub(crate) fn start(args: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::spawn(program().args(args).envs(variables.iter().copied()).current_dir("/"))
+    }
+
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = spawned.expect("the server starts");
+        let (sender, lines) = mpsc::channel();
+        let stdout = child.stdout.take().expect("its output");
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).split(b'\n') {
+                if line.map_or(true, |line| sender.send(line).is_err()) {
+                    break;
+                }
+            }
+        });
+        let (sender, stderr) = mpsc::channel();
+        let mut errors = child.stderr.take().expect("its errors");
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            errors.read_to_string(&mut text).unwrap_or_default();
+            sender.send(text).unwrap_or_default();
+        });
+        let stdin = child.stdin.take();
+        Self { child, stdin, lines, stderr, next_id: 1000 }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("the input is open");
+        stdin.write_all(bytes).expect("the server reads");
+        stdin.flush().expect("the server reads");
+    }
+
+    pub(crate) fn send_json(&mut self, message: &Value) {
+        self.send(format!("{message}\n").as_bytes());
+    }
+
+    /// The next line, which must be JSON-RPC or a bare pong.
+    pub(crate) fn receive(&mut self) -> Value {
+        let line = self.lines.recv_timeout(PATIENCE).expect("an answer");
+        let value: Value = serde_json::from_slice(&line).unwrap_or_else(|err| panic!("{err}: {}", String::from_utf8_lossy(&line)));
+        assert!(value["jsonrpc"] == "2.0" || value["type"] == "pong", "{value}");
+        value
+    }
+
+    /// The answer to the request `id`; others are dropped.
+    pub(crate) fn answer_to(&mut self, id: &Value) -> Value {
+        loop {
+            let message = self.receive();
+            if message["id"] == *id {
+                return message;
+            }
+        }
+    }
+
+    /// True when nothing more has arrived after a ping went there and back.
+    pub(crate) fn ping(&mut self) {
+        let id = json!(self.id());
+        self.send_json(&json!({"jsonrpc": "2.0", "id": id, "method": "ping"}));
+        let answer = self.answer_to(&id);
+        assert_eq!(answer["result"], json!({}), "{answer}");
+    }
+
+    pub(crate) fn id(&mut self) -> i64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub(crate) fn initialize(&mut self) -> Value {
+        let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}});
+        let answer = self.request("initialize", &params);
+        self.send_json(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        answer["result"].clone()
+    }
+
+    pub(crate) fn request(&mut self, method: &str, params: &Value) -> Value {
+        let id = json!(self.id());
+        self.send_json(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
+        self.answer_to(&id)
+    }
+
+    /// Calls a tool without waiting for the answer.
+    pub(crate) fn start_call(&mut self, tool: &str, args: &Value) -> Value {
+        let id = json!(self.id());
+        self.send_json(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": tool, "arguments": args}}));
+        id
+    }
+
+    /// The result of a tool call, error or not.
+    pub(crate) fn result(&mut self, tool: &str, args: &Value) -> Value {
+        let id = self.start_call(tool, args);
+        let answer = self.answer_to(&id);
+        assert!(answer.get("result").is_some(), "{tool} {args}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// The text of a call that succeeds.
+    pub(crate) fn text(&mut self, tool: &str, args: &Value) -> String {
+        let result = self.result(tool, args);
+        assert_ne!(result["isError"], true, "{tool} {args}: {result}");
+        text_of(&result)
+    }
+
+    /// The text of a call that fails.
+    pub(crate) fn error(&mut self, tool: &str, args: &Value) -> String {
+        let result = self.result(tool, args);
+        assert_eq!(result["isError"], true, "{tool} {args}: {result}");
+        text_of(&result)
+    }
+
+    /// Closes the input and gives the exit code, what was still written, and standard error.
+    pub(crate) fn end(mut self) -> (Option<i32>, Vec<Vec<u8>>, String) {
+        drop(self.stdin.take());
+        let lines: Vec<Vec<u8>> = self.lines.iter().collect();
+        let errors = self.stderr.recv_timeout(PATIENCE).unwrap_or_default();
+        (self.child.wait().expect("it ends").code(), lines, errors)
+    }
+
+    /// Sends a signal to the server alone.
+    pub(crate) fn signal(&self, name: &str) {
+        Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().expect("kill runs");
+    }
+
+    /// Waits for the end after a signal.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.child.kill().unwrap_or_default();
+        self.child.wait().map(drop).unwrap_or_default();
+    }
+}
+
+pub(crate) fn text_of(result: &Value) -> String {
+    result["content"][0]["text"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The processes of which `pid` is the parent, directly or not.
+pub(crate) fn descendants(pid: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let Ok(child) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let (state, parent) = (fields.next(), fields.next().and_then(|parent| parent.parse::<u32>().ok()));
+        if parent == Some(pid) && state != Some("Z") {
+            found.push(child);
+            found.extend(descendants(child));
+        }
+    }
+    found
+}
+
+/// A result split into repository text and the server's own lines.
+pub(crate) struct Parts {
+    /// Repository text, as escaped.
+    pub(crate) body: String,
+    /// The server's own lines, without their mark.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Splits a result at the mark of its own lines. A shortened line has no line break of its own.
+pub(crate) fn parts(text: &str) -> Parts {
+    let mut parts = Parts { body: String::new(), notes: Vec::new() };
+    for line in text.split_inclusive('\n') {
+        let own = line.strip_prefix("[git:").and_then(|rest| rest.split_once("] "));
+        match own {
+            Some((_, note)) => {
+                if note.starts_with("the line above goes on") {
+                    assert_eq!(parts.body.pop(), Some('\n'));
+                }
+                parts.notes.push(note.trim_end().to_owned());
+            }
+            None => parts.body.push_str(line),
+        }
+    }
+    parts
+}
+
+/// The call that a note names.
+pub(crate) fn next_call(notes: &[String]) -> Option<(String, Value)> {
+    notes.iter().find_map(|note| note.split_once("Next: ").map(|(_, call)| call_in(call)))
+}
+
+/// Reads `tool {json}`.
+pub(crate) fn call_in(call: &str) -> (String, Value) {
+    let (tool, args) = call.split_once(' ').expect("a call");
+    (tool.to_owned(), serde_json::from_str(args).unwrap_or_else(|err| panic!("{err}: {call}")))
+}
+
+/// Arguments without a path: the server serves one repository.
+pub(crate) fn args(value: Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap_or_default()
+}
