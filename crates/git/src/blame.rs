@@ -60,6 +60,9 @@ impl Repo {
     pub fn blame(&self, query: &BlameQuery, cancel: &Cancel, each: &mut dyn FnMut(BlamedLine<'_>) -> ControlFlow<()>) -> Result<()> {
         let rev = query.rev.clone().unwrap_or_else(Rev::head);
         let commit = self.resolve_commit(&rev, cancel)?;
+        if query.rev.is_none() {
+            self.check_no_link_above(&query.path)?;
+        }
         let in_worktree =
             query.rev.is_none() && self.location.worktree.as_ref().is_some_and(|top| top.join(query.path.as_path()).is_file());
         let committed = self.resolve_path(&Rev::new(commit.to_string())?, &query.path, cancel);

@@ -55,13 +55,24 @@ impl Repo {
         if ended.code == Some(0) {
             return Ok(());
         }
-        let (checked, output) = self.read(&["check-ignore", "-z", "--stdin"]).stdin(list.clone()).output(cancel, MAX_OUTPUT)?;
-        if checked.code == Some(0) && !force {
-            let ignored = output.split(|&byte| byte == 0).filter(|path| !path.is_empty());
-            return Err(Error::Ignored(ignored.map(crate::quote::listed).collect()));
+        if !force {
+            let ignored = self.ignored(paths, cancel)?;
+            if !ignored.is_empty() {
+                return Err(Error::Ignored(ignored));
+            }
         }
         self.check_known(paths, cancel)?;
         Err(ended.failed("add"))
+    }
+
+    /// Those of `paths` that the ignore rules exclude.
+    fn ignored(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<String>> {
+        // check-ignore does not take literal pathspecs; behind `./` nothing is magic.
+        let list = paths.iter().flat_map(|path| [b"./", path.pathspec(), b"\0"].concat()).collect();
+        let process = self.read(&["check-ignore", "-z", "--stdin"]).magic_pathspecs().stdin(list);
+        let (_, output) = process.output(cancel, MAX_OUTPUT)?;
+        let ignored = output.split(|&byte| byte == 0).filter(|path| !path.is_empty());
+        Ok(ignored.map(|path| crate::quote::listed(path.strip_prefix(b"./").unwrap_or(path))).collect())
     }
 
     /// Fails for the first path that is neither tracked nor in the working tree.

@@ -8,9 +8,10 @@ use crate::{
     process::Process,
     rename::{Lone, Renames, pair},
     repo::{Repo, Route},
+    trees::{Change, Walk},
     unified::{Side, Style, render},
 };
-use gix::{ObjectId, bstr::ByteSlice, objs::tree::EntryMode, prelude::ObjectIdExt};
+use gix::{ObjectId, bstr::ByteSlice, prelude::ObjectIdExt};
 use std::{collections::HashSet, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt, path::Path};
 
 /// The largest blob that is compared in this process. A larger one goes to a process that can be killed.
@@ -115,24 +116,23 @@ impl Repo {
         }
         let tree = |id: ObjectId| {
             let object = engine.find_object(id).map_err(Error::engine)?;
-            object.peel_to_tree().map_err(Error::engine)
+            object.peel_to_tree().map(|tree| tree.id).map_err(Error::engine)
         };
-        let old = old.map(tree).transpose()?;
-        let mut options = gix::diff::Options::default();
-        options.track_path();
-        options.track_rewrites(None);
-        let Ok(changes) = engine.diff_tree_to_tree(old.as_ref(), Some(&tree(new)?), Some(options)) else { return Ok(None) };
-        let wanted = |path: &[u8]| {
-            (query.paths.is_empty() || query.paths.iter().any(|only| only.covers(path)))
-                && !query.exclude.iter().any(|not| not.covers(path))
+        let (old, new) = (old.map(tree).transpose()?, tree(new)?);
+        let walk = Walk { engine, paths: &query.paths, limit: query.keep.files, cancel };
+        let found = match walk.compare(old, Some(new)) {
+            Ok(found) => found,
+            Err(Error::Engine(_)) => return Ok(None),
+            Err(err) => return Err(err),
         };
-        let mut files: Vec<Change> = changes.into_iter().filter_map(Change::of).filter(|change| wanted(&change.path)).collect();
-        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut files = found.changes;
+        files.retain(|change| !query.exclude.iter().any(|not| not.covers(&change.path)));
         if !self.attributes_are_plain(engine, files.iter().map(|change| change.path.as_slice())) {
             return Ok(None);
         }
         let renderer = Renderer { engine, style: Style { context: query.context.unwrap_or(3), quote_ascii: self.settings.quote_ascii } };
-        renderer.render(&files, query.keep, cancel)
+        let patch = renderer.render(&files, query.keep, cancel)?;
+        Ok(patch.map(|patch| Patch { truncated: patch.truncated || found.truncated, ..patch }))
     }
 
     /// True when no attributes file says how one of these paths is compared.
@@ -163,42 +163,6 @@ impl Repo {
             }
         }
         true
-    }
-}
-
-/// A changed path of two trees.
-struct Change {
-    path: Vec<u8>,
-    old: Option<(u32, ObjectId)>,
-    new: Option<(u32, ObjectId)>,
-}
-
-impl Change {
-    fn of(change: gix::object::tree::diff::ChangeDetached) -> Option<Self> {
-        use gix::object::tree::diff::ChangeDetached as Detached;
-        let mode = |mode: EntryMode| u32::from(mode.value());
-        let change = match change {
-            Detached::Addition { location, entry_mode, id, .. } => {
-                Self { path: location.into(), old: None, new: Some((mode(entry_mode), id)) }
-            }
-            Detached::Deletion { location, entry_mode, id, .. } => {
-                Self { path: location.into(), old: Some((mode(entry_mode), id)), new: None }
-            }
-            Detached::Modification { location, previous_entry_mode, previous_id, entry_mode, id } => {
-                Self { path: location.into(), old: Some((mode(previous_entry_mode), previous_id)), new: Some((mode(entry_mode), id)) }
-            }
-            // Never asked for.
-            Detached::Rewrite { .. } => return None,
-        };
-        let is_tree = |side: Option<(u32, ObjectId)>| side.is_some_and(|(mode, _)| mode == 0o040_000);
-        let tree_on = (is_tree(change.old), is_tree(change.new));
-        match tree_on {
-            (false, false) => Some(change),
-            // A file that became a directory, or the reverse: the directory's files are listed on their own.
-            (true, false) if change.new.is_some() => Some(Self { old: None, ..change }),
-            (false, true) if change.old.is_some() => Some(Self { new: None, ..change }),
-            _ => None,
-        }
     }
 }
 

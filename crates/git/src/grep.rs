@@ -8,6 +8,7 @@ use crate::{
     os::Beneath,
     quote,
     repo::{Repo, Route},
+    trees::Walk,
     unified::is_binary,
 };
 use gix::{ObjectId, bstr::ByteSlice};
@@ -15,8 +16,10 @@ use grep_matcher::LineTerminator;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use grep_searcher::{BinaryDetection, MmapChoice, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch};
 use std::{
+    ffi::OsStr,
     io::{self, Read},
     ops::ControlFlow,
+    os::unix::ffi::OsStrExt,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -27,6 +30,8 @@ use std::{
 const BATCH: usize = 512;
 /// Output that ends a batch early, so that memory stays bounded.
 const BATCH_OUTPUT: usize = 16 << 20;
+/// The most files of a revision that are searched.
+const MAX_FILES: usize = 500_000;
 /// Below this many files threads cost more than they save.
 const WORTH_THREADS: usize = 64;
 /// The memory that a compiled pattern may take.
@@ -84,14 +89,13 @@ impl Repo {
             .dfa_size_limit(PATTERN_LIMIT)
             .build(&query.pattern)
             .map_err(|err| Error::BadPattern(err.to_string()))?;
-        let Some(engine) = self.engine() else {
-            return self.grep_with_git(query, cancel, each);
+        let engine = self.engine();
+        let candidates = match (&query.rev, &engine) {
+            (Some(rev), Some(engine)) => self.files_in(engine, rev, query, cancel)?,
+            (Some(rev), None) => return self.grep_with_git(rev, query, cancel, each),
+            (None, _) => self.tracked_files(query, cancel)?,
         };
-        let candidates = match &query.rev {
-            Some(rev) => self.files_in(&engine, rev, query, cancel)?,
-            None => self.tracked_files(query, cancel)?,
-        };
-        let search = Search { engine: engine.into_sync(), worktree: self.beneath()?, matcher, context: query.context };
+        let search = Search { engine: engine.map(gix::Repository::into_sync), worktree: self.beneath()?, matcher, context: query.context };
         let mut summary = GrepSummary::default();
         let mut next = 0;
         let mut printed = false;
@@ -126,13 +130,13 @@ impl Repo {
         let id = self.resolve(rev, cancel)?;
         let not_a_tree = |_| Error::UnknownRevision(rev.to_string());
         let tree = engine.find_object(id).map_err(Error::engine)?.peel_to_tree().map_err(not_a_tree)?;
-        let files = tree.traverse().breadthfirst.files().map_err(Error::engine)?;
-        let mut files: Vec<Candidate> = files
-            .into_iter()
-            .filter(|file| file.mode.is_blob() && wanted(&file.filepath, query))
-            .map(|file| Candidate { path: file.filepath.into(), id: Some(file.oid) })
-            .collect();
-        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let walk = Walk { engine, paths: &query.paths, limit: MAX_FILES, cancel };
+        let found = walk.compare(None, Some(tree.id))?;
+        let regular = |change: crate::trees::Change| match change.new {
+            Some((0o100_644 | 0o100_755 | 0o100_664, id)) => Some(Candidate { path: change.path, id: Some(id) }),
+            _ => None,
+        };
+        let files = found.changes.into_iter().filter_map(regular).collect();
         Ok(files)
     }
 
@@ -165,28 +169,22 @@ impl Repo {
         Ok(paths.into_iter().map(|path| Candidate { path, id: None }).collect())
     }
 
-    /// For formats that only git reads. Its extended syntax is then the pattern's.
+    /// Searches a revision of a format that only git reads. Its extended syntax is then the pattern's.
     fn grep_with_git(
         &self,
+        rev: &Rev,
         query: &GrepQuery,
         cancel: &Cancel,
         each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(GrepSummary, Route)> {
-        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let tree = self.resolve(rev, cancel)?.to_string();
         let args = ["grep", "--line-number", "-I", "--no-color", "--extended-regexp", "--no-textconv", "--full-name"];
-        let mut process = self.read_worktree(&args, cancel)?.arg(format!("--context={}", query.context));
+        let mut process = self.read(&args).arg(format!("--context={}", query.context));
         if query.ignore_case {
             process = process.arg("--ignore-case");
         }
-        process = process.arg("-e").arg(&query.pattern);
-        let prefix = match &query.rev {
-            Some(rev) => Some(self.resolve(rev, cancel)?.to_string()),
-            None => None,
-        };
-        if let Some(tree) = &prefix {
-            process = process.arg(tree);
-        }
-        process = process.arg("--").args(query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+        let paths = query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec()));
+        let process = process.arg("-e").arg(&query.pattern).arg(tree).arg("--").args(paths);
         let ended = process.stream(cancel, |chunk| each(chunk))?;
         // Exit code 1 is "no match".
         if ended.code != Some(1) {
@@ -201,7 +199,7 @@ fn wanted(path: &[u8], query: &GrepQuery) -> bool {
 }
 
 struct Search {
-    engine: gix::ThreadSafeRepository,
+    engine: Option<gix::ThreadSafeRepository>,
     worktree: Option<Beneath>,
     matcher: RegexMatcher,
     context: usize,
@@ -214,13 +212,13 @@ impl Search {
         let (next, produced) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let slots: Vec<Mutex<Option<Hits>>> = batch.iter().map(|_| Mutex::new(None)).collect();
         let work = || -> Result<()> {
-            let engine = self.engine.to_thread_local();
+            let engine = self.engine.as_ref().map(gix::ThreadSafeRepository::to_thread_local);
             let mut searcher = self.searcher();
             while produced.load(Ordering::Relaxed) < BATCH_OUTPUT {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(file) = batch.get(at) else { break };
                 cancel.check()?;
-                let hits = self.file(&engine, &mut searcher, file)?;
+                let hits = self.file(engine.as_ref(), &mut searcher, file)?;
                 produced.fetch_add(hits.text.len(), Ordering::Relaxed);
                 *slots[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(hits);
             }
@@ -252,11 +250,11 @@ impl Search {
             .build()
     }
 
-    fn file(&self, engine: &gix::Repository, searcher: &mut Searcher, file: &Candidate) -> Result<Hits> {
-        let content = match file.id {
-            Some(id) if engine.find_header(id).map_err(Error::engine)?.size() > MAX_BLOB => None,
-            Some(id) => Some(engine.find_object(id).map_err(Error::engine)?.detach().data),
-            None => match self.read(&file.path) {
+    fn file(&self, engine: Option<&gix::Repository>, searcher: &mut Searcher, file: &Candidate) -> Result<Hits> {
+        let content = match (file.id, engine) {
+            (Some(id), Some(engine)) if engine.find_header(id).map_err(Error::engine)?.size() > MAX_BLOB => None,
+            (Some(id), Some(engine)) => Some(engine.find_object(id).map_err(Error::engine)?.detach().data),
+            _ => match self.read(&file.path) {
                 Ok(content) => content,
                 // Deleted, replaced by a directory or a link, or not readable: git passes over it, too.
                 Err(_) => return Ok(Hits::default()),

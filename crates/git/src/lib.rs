@@ -25,6 +25,7 @@ mod settings;
 mod show;
 mod staged;
 mod status;
+mod trees;
 mod unified;
 
 pub use blame::{BlameQuery, BlamedLine, Origin};

@@ -7,6 +7,7 @@ use crate::{
     repo::{Repo, Route},
 };
 use gix::{ObjectId, bstr::ByteSlice};
+use regex::bytes::{Regex, RegexBuilder};
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashSet},
@@ -116,16 +117,14 @@ impl Repo {
     }
 
     fn log_with_git(&self, tips: &[Tip], query: &LogQuery, cancel: &Cancel, each: &mut dyn FnMut(Commit) -> ControlFlow<()>) -> Result<()> {
+        let filter = Filter::new(query)?;
         let mut process = self
             .read(&["log", "-z", "--no-color", "--no-show-signature", "--no-decorate", "--encoding=UTF-8"])
-            .arg("--format=%H%n%h%n%P%n%an%n%ae%n%aI%n%s")
-            .arg(format!("--max-count={}", query.max_count))
-            .arg(format!("--skip={}", query.skip));
-        if query.author.is_some() || query.grep.is_some() {
-            process = process.arg("--extended-regexp");
+            .arg(format!("--format={FORMAT}{}", if filter.is_some() { FILTERED } else { "" }));
+        if filter.is_none() {
+            process = process.arg(format!("--max-count={}", query.max_count)).arg(format!("--skip={}", query.skip));
         }
-        for (option, value) in [("--author", &query.author), ("--grep", &query.grep), ("--since", &query.since), ("--until", &query.until)]
-        {
+        for (option, value) in [("--since", &query.since), ("--until", &query.until)] {
             if let Some(value) = value {
                 process = process.arg(format!("{option}={value}"));
             }
@@ -134,18 +133,68 @@ impl Repo {
             process = process.arg(format!("{}{}", if tip.hidden { "^" } else { "" }, tip.id));
         }
         process = process.arg("--").args(query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
-        let mut records = Records::default();
-        let ended = process.stream(cancel, |chunk| records.push(chunk, each))?;
-        ended.require("log")?;
-        if !ended.full {
-            // `-z` separates records; the last one has no separator.
-            let last = std::mem::take(&mut records.partial);
-            if let Some(commit) = parse_record(&last) {
-                let _ = each(commit);
+        let (mut passed, end) = (0, query.skip.saturating_add(query.max_count));
+        let mut wanted = |record: Record| {
+            let Some(filter) = &filter else { return each(record.commit) };
+            if !filter.matches(&record) {
+                return ControlFlow::Continue(());
             }
+            passed += 1;
+            if passed > query.skip {
+                each(record.commit)?;
+            }
+            if passed >= end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let mut records = Records::default();
+        let ended = process.stream(cancel, |chunk| records.push(chunk, &mut wanted))?;
+        ended.require("log")?;
+        if !ended.full
+            // `-z` separates records; the last one has no separator.
+            && let Some(record) = parse_record(&records.partial)
+        {
+            let _ = wanted(record);
         }
         Ok(())
     }
+}
+
+/// What a record holds: see [`parse_record`].
+const FORMAT: &str = "%H%n%h%n%P%n%an%n%ae%n%aI%n%s";
+/// What it holds besides where commits are filtered.
+const FILTERED: &str = "%n%aN <%aE>%n%B";
+/// The memory that a compiled pattern may take.
+const PATTERN_LIMIT: usize = 10 << 20;
+
+/// Patterns for author and message. They are matched here, in linear time: the C library's matcher, which git uses,
+/// takes gigabytes for some patterns.
+struct Filter {
+    author: Option<Regex>,
+    message: Option<Regex>,
+}
+
+impl Filter {
+    fn new(query: &LogQuery) -> Result<Option<Self>> {
+        let compile = |pattern: &Option<String>| {
+            let build = |pattern: &String| {
+                RegexBuilder::new(pattern).multi_line(true).size_limit(PATTERN_LIMIT).dfa_size_limit(PATTERN_LIMIT).build()
+            };
+            pattern.as_ref().map(build).transpose().map_err(|err| Error::BadPattern(err.to_string()))
+        };
+        let filter = Self { author: compile(&query.author)?, message: compile(&query.grep)? };
+        Ok((filter.author.is_some() || filter.message.is_some()).then_some(filter))
+    }
+
+    fn matches(&self, record: &Record) -> bool {
+        let found = |pattern: &Option<Regex>, text: &[u8]| pattern.as_ref().is_none_or(|pattern| pattern.is_match(text));
+        found(&self.author, &record.author) && found(&self.message, &record.message)
+    }
+}
+
+/// A commit and what it is filtered by.
+struct Record {
+    commit: Commit,
+    author: Vec<u8>,
+    message: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -259,14 +308,14 @@ struct Records {
 }
 
 impl Records {
-    fn push(&mut self, chunk: &[u8], each: &mut dyn FnMut(Commit) -> ControlFlow<()>) -> ControlFlow<()> {
+    fn push(&mut self, chunk: &[u8], each: &mut dyn FnMut(Record) -> ControlFlow<()>) -> ControlFlow<()> {
         let mut rest = chunk;
         while let Some(end) = rest.find_byte(0) {
             self.keep(&rest[..end]);
             rest = &rest[end + 1..];
             let record = std::mem::take(&mut self.partial);
-            if let Some(commit) = parse_record(&record) {
-                each(commit)?;
+            if let Some(record) = parse_record(&record) {
+                each(record)?;
             }
         }
         self.keep(rest);
@@ -279,10 +328,10 @@ impl Records {
     }
 }
 
-fn parse_record(record: &[u8]) -> Option<Commit> {
-    let mut fields = record.splitn(7, |&byte| byte == b'\n');
+fn parse_record(record: &[u8]) -> Option<Record> {
+    let mut fields = record.splitn(9, |&byte| byte == b'\n');
     let mut next = || fields.next();
-    Some(Commit {
+    let commit = Commit {
         id: ObjectId::from_hex(next()?).ok()?,
         short: next()?.to_str().ok()?.to_owned(),
         parents: next()?.split(|&byte| byte == b' ').filter_map(|id| ObjectId::from_hex(id).ok()).collect(),
@@ -290,7 +339,8 @@ fn parse_record(record: &[u8]) -> Option<Commit> {
         email: next()?.to_vec(),
         date: numeric_zone(next()?.to_str_lossy().into_owned()),
         subject: next()?.to_vec(),
-    })
+    };
+    Some(Record { commit, author: next().unwrap_or_default().to_vec(), message: next().unwrap_or_default().to_vec() })
 }
 
 /// Refuses text that git would silently take for "now".
@@ -361,8 +411,8 @@ mod tests {
             for chunk in text.as_bytes().chunks(size) {
                 assert!(
                     records
-                        .push(chunk, &mut |commit| {
-                            seen.push(commit);
+                        .push(chunk, &mut |record| {
+                            seen.push(record.commit);
                             ControlFlow::Continue(())
                         })
                         .is_continue()

@@ -3,6 +3,7 @@
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    name::RelPath,
     process::{Git, Mode, Process},
     roots::{Location, Roots},
     settings::{self, Settings},
@@ -268,6 +269,21 @@ impl Repo {
     pub(crate) fn read_worktree(&self, args: &[&str], cancel: &Cancel) -> Result<Process<'_>> {
         let drivers = self.local_filters(cancel)?;
         Ok(Self::silence_filters(self.process(Mode::Read, args), &drivers))
+    }
+
+    /// Refuses a path of the working tree that leads through a symbolic link: what is there is not tracked.
+    pub(crate) fn check_no_link_above(&self, path: &RelPath) -> Result<()> {
+        let Some(worktree) = &self.location.worktree else { return Ok(()) };
+        let above = path.as_path().ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty());
+        for dir in above {
+            if worktree.join(dir).is_symlink() {
+                return Err(Error::NoSuchPath {
+                    path: path.to_string(),
+                    place: "the working tree: it is beyond a symbolic link".to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a change that would need a program which an untrusted repository names.

@@ -6,11 +6,14 @@ use crate::{
     error::{Error, Result},
     patch::{Keep, Parser, Patch},
     repo::{Repo, Route},
+    trees::Walk,
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{collections::HashSet, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt};
 
 const MAX_LISTING: usize = 64 << 20;
+/// The most paths that a merge is compared by.
+const MAX_MERGED: usize = 100_000;
 
 impl Repo {
     /// The commit or tag `id` as `git show` prints it: what stands before the patch, and the patch.
@@ -44,7 +47,7 @@ impl Repo {
         let Some(prelude) = prelude(&commit)? else { return Ok(None) };
         let parents: Vec<ObjectId> = commit.parent_ids().map(gix::Id::detach).collect();
         if parents.len() > 1 {
-            let clean = query.paths.is_empty() && is_clean_merge(&engine, &commit, &parents)?;
+            let clean = query.paths.is_empty() && is_clean_merge(&engine, &commit, &parents, cancel)?;
             // Where the combined diff would stand git leaves an empty line.
             return Ok(clean.then(|| Patch { prelude: [prelude, b"\n".to_vec()].concat(), ..Patch::default() }));
         }
@@ -112,21 +115,22 @@ impl Keep {
 }
 
 /// True when every path is as in one of the parents, so that a combined diff is empty.
-fn is_clean_merge(engine: &gix::Repository, commit: &gix::Commit<'_>, parents: &[ObjectId]) -> Result<bool> {
-    let tree = commit.tree().map_err(Error::engine)?;
-    let mut changed: Option<HashSet<Vec<u8>>> = None;
+fn is_clean_merge(engine: &gix::Repository, commit: &gix::Commit<'_>, parents: &[ObjectId], cancel: &Cancel) -> Result<bool> {
+    let tree = commit.tree_id().map_err(Error::engine)?.detach();
+    let walk = Walk { engine, paths: &[], limit: MAX_MERGED, cancel };
+    let mut common: Option<HashSet<Vec<u8>>> = None;
     for &parent in parents {
-        let parent = engine.find_commit(parent).and_then(|parent| parent.tree()).map_err(Error::engine)?;
-        let mut options = gix::diff::Options::default();
-        options.track_path();
-        options.track_rewrites(None);
-        let differing = engine.diff_tree_to_tree(Some(&parent), Some(&tree), Some(options)).map_err(Error::engine)?;
-        let files = differing.iter().filter(|change| !change.entry_mode().is_tree()).map(|change| change.location().to_vec());
-        let files: HashSet<Vec<u8>> = files.filter(|path| changed.as_ref().is_none_or(|before| before.contains(path))).collect();
-        if files.is_empty() {
+        let parent = engine.find_commit(parent).and_then(|parent| parent.tree_id()).map_err(Error::engine)?;
+        let found = walk.compare(Some(parent.detach()), Some(tree))?;
+        if found.truncated {
+            return Ok(false);
+        }
+        let paths = found.changes.into_iter().map(|change| change.path);
+        let still: HashSet<Vec<u8>> = paths.filter(|path| common.as_ref().is_none_or(|before| before.contains(path))).collect();
+        if still.is_empty() {
             return Ok(true);
         }
-        changed = Some(files);
+        common = Some(still);
     }
     Ok(false)
 }

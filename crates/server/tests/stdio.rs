@@ -23,10 +23,7 @@ fn slow_history() -> Fixture {
     }
     stream += "done\n";
     fixture.write("../stream", &stream);
-    let script = "git fast-import --quiet < ../stream && git reset --quiet --hard";
-    #[allow(clippy::disallowed_methods, reason = "git makes the fixture")]
-    let import = std::process::Command::new("sh").args(["-c", script]).current_dir(&fixture.path).output().expect("git runs");
-    assert!(import.status.success(), "{}", String::from_utf8_lossy(&import.stderr));
+    support::shell(&fixture.path, "git fast-import --quiet < ../stream && git reset --quiet --hard");
     fixture
 }
 
@@ -34,8 +31,13 @@ fn slow_history() -> Fixture {
 fn every_faulty_frame_is_answered_and_the_connection_lives() {
     let fixture = Fixture::new();
     let mut client = fixture.serve();
-    let deep = |levels: usize| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
-    let long = format!(r#"{{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{{"name":"git_status","arguments":{{"p":"{}"}}}}}}"#, "x".repeat(9 << 20));
+    let deep = |levels: usize| {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}{}}}"#, "[".repeat(levels), "]".repeat(levels))
+    };
+    let long = format!(
+        r#"{{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{{"name":"git_status","arguments":{{"p":"{}"}}}}}}"#,
+        "x".repeat(9 << 20)
+    );
     let huge_id = format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"ping"}}"#, "i".repeat(5000));
     let cases: Vec<(Vec<u8>, i64, Value)> = vec![
         (br#"{"jsonrpc":"2.0","id":1,"method":"tools/li"#.to_vec(), -32700, Value::Null),
@@ -108,7 +110,9 @@ fn an_id_in_flight_is_refused_and_a_ping_overtakes_slow_calls() {
     for _ in 0..3 {
         client.start_call("git_blame", &json!({"path": "f"}));
     }
-    client.send_json(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "git_blame", "arguments": {"path": "f"}}}));
+    client.send_json(
+        &json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "git_blame", "arguments": {"path": "f"}}}),
+    );
     client.send_json(&json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}));
     let refused = client.receive();
     assert_eq!((refused["id"].as_i64(), refused["error"]["code"].as_i64()), (Some(1), Some(-32600)), "{refused}");
@@ -212,7 +216,9 @@ fn a_flood_is_refused_and_not_left_unread() {
     let fixture = slow_history();
     let mut client = fixture.serve();
     for id in 0..400 {
-        client.send_json(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "git_blame", "arguments": {"path": "f"}}}));
+        client.send_json(
+            &json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "git_blame", "arguments": {"path": "f"}}}),
+        );
     }
     client.send_json(&json!({"jsonrpc": "2.0", "id": "p", "method": "ping"}));
     let mut refused = 0;

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(clippy::disallowed_methods, clippy::panic, clippy::expect_used, reason = "tests start git and the server, and fail loudly")]
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -17,7 +17,7 @@ use std::{
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// How long an answer may take before the test gives up on the server.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The server's program.
 pub(crate) fn program() -> Command {
@@ -108,6 +108,13 @@ impl Fixture {
         let output = program().arg("-r").arg(&self.path).args(["call", tool]).arg(args.to_string()).output();
         output.expect("the program runs")
     }
+}
+
+/// Runs a line of shell in `path`, which must succeed.
+pub(crate) fn shell(path: &Path, script: &str) -> Vec<u8> {
+    let output = Command::new("sh").args(["-c", script]).current_dir(path).output().expect("a shell");
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 pub(crate) fn git_in(path: &Path, args: &[&str]) -> Output {
@@ -323,9 +330,4 @@ pub(crate) fn next_call(notes: &[String]) -> Option<(String, Value)> {
 pub(crate) fn call_in(call: &str) -> (String, Value) {
     let (tool, args) = call.split_once(' ').expect("a call");
     (tool.to_owned(), serde_json::from_str(args).unwrap_or_else(|err| panic!("{err}: {call}")))
-}
-
-/// Arguments without a path: the server serves one repository.
-pub(crate) fn args(value: Value) -> Map<String, Value> {
-    value.as_object().cloned().unwrap_or_default()
 }
