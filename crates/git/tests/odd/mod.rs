@@ -1,6 +1,12 @@
 //! Odd repositories, each made by a few git commands.
 
-#![allow(clippy::disallowed_methods, clippy::panic, reason = "tests make their repositories with git itself")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::format_collect,
+    reason = "tests make their repositories with git itself"
+)]
 
 use std::{
     ffi::OsStr,

@@ -116,7 +116,7 @@ impl Writer {
         Self {
             text: String::new(),
             room: budget.body(),
-            mark: format!("{OWN_LINE}{:06x}] ", random & 0xff_ffff),
+            mark: format!("{OWN_LINE}{:06x}", random & 0xff_ffff),
             redacted: 0,
             closing: Vec::new(),
         }
@@ -144,12 +144,13 @@ impl Writer {
     }
 
     /// Adds a line of the server's own, here and now.
+    ///
+    /// A `<` after the mark says that the line break before it is the server's, too, and not the text's.
     pub(crate) fn say(&mut self, note: &str) {
-        if !self.text.is_empty() && !self.text.ends_with('\n') {
-            self.text.push('\n');
-        }
+        let joined = !self.text.is_empty() && !self.text.ends_with('\n');
         let (note, _) = prepared(note.replace('\n', " ").as_bytes());
-        let _ = writeln!(self.text, "{}{note}", self.mark);
+        let (line_break, sign) = if joined { ("\n", "<") } else { ("", "") };
+        let _ = writeln!(self.text, "{line_break}{}{sign}] {note}", self.mark);
     }
 
     /// Adds a line of the server's own at the end of the result.

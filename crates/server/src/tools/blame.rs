@@ -20,7 +20,7 @@ struct Blame;
 struct Args {
     /// The file.
     path: String,
-    /// The revision; the working tree when absent.
+    /// Default: the working tree.
     rev: Option<String>,
     /// The first line, from 1.
     #[schemars(range(min = 1))]

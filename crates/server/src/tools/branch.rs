@@ -24,7 +24,7 @@ struct Args {
     contains: Option<String>,
     /// Only branches that do not contain this commit.
     not_contains: Option<String>,
-    /// Continues a listing; taken from the note at its end.
+    /// From the note of a full result.
     cursor: Option<String>,
 }
 

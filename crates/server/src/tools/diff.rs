@@ -23,13 +23,13 @@ struct Staged;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// Working tree against index, or index against HEAD. Default `unstaged`.
+    /// Default `unstaged`.
     scope: Option<Scope>,
-    /// A revision to compare the working tree with; with `base`, the newer side. Also `a..b` or `a...b`.
+    /// Compare the working tree with this revision, or `base` with it. Also `a..b`, `a...b`.
     target: Option<String>,
-    /// The older side of a comparison of two revisions.
+    /// The older revision.
     base: Option<String>,
-    /// Compare `target` with where it left `base`, as a pull request does.
+    /// From where `target` left `base`, as in a pull request.
     #[serde(default)]
     merge_base: bool,
     /// Only these paths.
@@ -38,17 +38,17 @@ struct Args {
     /// Not these paths.
     #[serde(default)]
     exclude: Vec<String>,
-    /// Only which files changed, and by how much.
+    /// Only the list of changed files.
     #[serde(default)]
     stat: bool,
     /// Only hunk headers and changed declarations.
     #[serde(default)]
     outline: bool,
-    /// Lines around each change; 3 unless configured otherwise.
+    /// Lines around each change.
     context_lines: Option<u32>,
-    /// `START-END`: these bytes of the patch of one file.
+    /// `START-END`: bytes of one file's patch.
     byte_range: Option<String>,
-    /// Continues a result; taken from the note at its end.
+    /// From the note of a full result.
     cursor: Option<String>,
 }
 
@@ -63,14 +63,14 @@ enum Scope {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ScopedArgs {
-    /// Lines around each change; 3 unless configured otherwise.
+    /// Lines around each change.
     context_lines: Option<u32>,
     /// Only these paths.
     #[serde(default)]
     paths: Vec<String>,
-    /// `START-END`: these bytes of the patch of one file.
+    /// `START-END`: bytes of one file's patch.
     byte_range: Option<String>,
-    /// Continues a result; taken from the note at its end.
+    /// From the note of a full result.
     cursor: Option<String>,
 }
 

@@ -20,7 +20,7 @@ struct Grep;
 struct Args {
     /// A regular expression, as ripgrep takes it.
     pattern: String,
-    /// Search this revision; the working tree when absent.
+    /// Default: the working tree.
     rev: Option<String>,
     /// Only these files and directories.
     #[serde(default)]
@@ -31,7 +31,7 @@ struct Args {
     /// Lines around each match.
     #[serde(default)]
     context_lines: u32,
-    /// Continues a listing; taken from the note at its end.
+    /// From the note of a full result.
     cursor: Option<String>,
 }
 

@@ -22,20 +22,20 @@ struct Args {
     #[serde(default = "ten")]
     #[schemars(range(min = 1))]
     max_count: u32,
-    /// Where to start: a branch, tag, commit, or range such as `main..feature`. Default HEAD.
+    /// A revision or range, for example `main..feature`. Default HEAD.
     rev: Option<String>,
     /// Only commits that touch these paths.
     #[serde(default)]
     paths: Vec<String>,
-    /// Only authors that match this regular expression.
+    /// Only authors matching this regex.
     author: Option<String>,
-    /// Only messages that match this regular expression.
+    /// Only messages matching this regex.
     grep: Option<String>,
-    /// Only commits after this, for example `2026-01-31` or `2 weeks ago`.
+    /// Only commits after, for example `2026-01-31` or `2 weeks ago`.
     start_timestamp: Option<String>,
-    /// Only commits before this.
+    /// Only commits before.
     end_timestamp: Option<String>,
-    /// Continues a listing; taken from the note at its end.
+    /// From the note of a full result.
     cursor: Option<String>,
 }
 

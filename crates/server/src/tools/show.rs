@@ -27,7 +27,7 @@ struct Show;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// A commit, tag or tree, or `REV:PATH` for a file or directory of a revision; `:PATH` for the staged file.
+    /// A commit or tag, or `REV:PATH` for a file or directory; `:PATH` is the staged file.
     revision: String,
     /// Of a commit, only these paths.
     #[serde(default)]
@@ -38,16 +38,16 @@ struct Args {
     /// The last line.
     #[schemars(range(min = 1))]
     end_line: Option<u64>,
-    /// Only the definition of this function, type or section of a file.
+    /// Only the definition of this name in a file.
     symbol: Option<String>,
-    /// Only which files a commit changed, and by how much.
+    /// Only the list of changed files.
     #[serde(default)]
     stat: bool,
-    /// Lines around each change; 3 unless configured otherwise.
+    /// Lines around each change.
     context_lines: Option<u32>,
-    /// `START-END`: these bytes of a file, or of a commit's patch of one file in `paths`.
+    /// `START-END`: bytes of a file, or of one file's patch.
     byte_range: Option<String>,
-    /// Continues a result; taken from the note at its end.
+    /// From the note of a full result.
     cursor: Option<String>,
 }
 

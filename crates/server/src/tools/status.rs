@@ -17,7 +17,7 @@ struct StatusTool;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// Continues a listing; taken from the note at its end.
+    /// From the note of a full result.
     cursor: Option<String>,
 }
 

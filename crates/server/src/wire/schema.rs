@@ -35,7 +35,7 @@ fn input(entry: &Entry) -> Map<String, Value> {
     let mut required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     let mut properties = Map::new();
     let about_path = match entry.body {
-        Body::Repository(_) => "The repository; may be left out when one is served.",
+        Body::Repository(_) => "Needed where several are served.",
         Body::Path(_) => "Where to create it.",
     };
     properties.insert("repo_path".to_owned(), json!({"type": "string", "description": about_path}));
@@ -47,7 +47,7 @@ fn input(entry: &Entry) -> Map<String, Value> {
         properties.insert(name, property);
     }
     if entry.effect == Effect::Read {
-        properties.insert("max_tokens".to_owned(), json!({"type": "integer", "description": "A smaller limit for the result."}));
+        properties.insert("max_tokens".to_owned(), json!({"type": "integer", "description": "Lowers the limit."}));
     }
     let mut flat = Map::new();
     flat.insert("type".to_owned(), json!("object"));

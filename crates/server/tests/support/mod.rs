@@ -309,8 +309,8 @@ pub(crate) fn parts(text: &str) -> Parts {
     for line in text.split_inclusive('\n') {
         let own = line.strip_prefix("[git:").and_then(|rest| rest.split_once("] "));
         match own {
-            Some((_, note)) => {
-                if note.starts_with("the line above goes on") {
+            Some((mark, note)) => {
+                if mark.ends_with('<') {
                     assert_eq!(parts.body.pop(), Some('\n'));
                 }
                 parts.notes.push(note.trim_end().to_owned());
