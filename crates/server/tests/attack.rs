@@ -3,6 +3,8 @@
 //! A case passes when no marker file appears, no other repository is read, the reply is a clear error and the server
 //! goes on answering.
 
+#![allow(clippy::format_push_string, clippy::format_collect, clippy::expect_used, reason = "tests put small texts together")]
+
 mod support;
 
 use serde_json::{Value, json};

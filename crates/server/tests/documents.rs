@@ -81,7 +81,7 @@ fn definitions_are_flat_small_and_explicit() {
     // What the whole default set of 24 may cost, in proportion: as a model sees it, and on the wire.
     let seen: usize = definitions.as_array().expect("a list").iter().map(seen_by_a_model).sum();
     let (seen, sent) = (seen / mcp_server_git::BYTES_PER_TOKEN, definitions.to_string().len() / mcp_server_git::BYTES_PER_TOKEN);
-    assert!(seen <= 2000 && sent <= 2900, "{seen} tokens as a model sees the tools, {sent} on the wire");
+    assert!(seen <= 2150 && sent <= 2800, "{seen} tokens as a model sees the tools, {sent} on the wire");
     for tool in definitions.as_array().expect("a list") {
         let name = &tool["name"];
         let words = tool["description"].as_str().map_or(0, |text| text.split_whitespace().count());

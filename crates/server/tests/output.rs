@@ -1,5 +1,7 @@
 //! The output contract: bounded results that, followed to their end, give git's bytes.
 
+#![allow(clippy::format_push_string, clippy::expect_used, reason = "tests put small texts together")]
+
 mod support;
 
 use serde_json::{Value, json};
@@ -90,7 +92,7 @@ fn large() -> Fixture {
 }
 
 #[test]
-fn patches_come_whole_through_their_pages() -> Outcome {
+fn patches_come_whole_through_their_pages() {
     let fixture = large();
     let mut client = fixture.serve();
     let everything = ["Cargo.lock", "big.txt", "bin", "d0", "d1", "d2", "d3", "d4", "long.txt"];
@@ -105,7 +107,6 @@ fn patches_come_whole_through_their_pages() -> Outcome {
     fixture.write("big.txt", "short\n").write("d1/file01.txt", "changed\n");
     let ours = follow(&mut client, "git_diff", &json!({}));
     assert_eq!(files(&ours), files(&fixture.git(&["diff"])));
-    Ok(())
 }
 
 #[test]
@@ -123,7 +124,7 @@ fn a_generated_file_is_named_with_the_call_that_shows_it() {
 }
 
 #[test]
-fn files_come_whole_through_their_pages() -> Outcome {
+fn files_come_whole_through_their_pages() {
     let fixture = large();
     let mut client = fixture.serve();
     for path in ["big.txt", "long.txt", "Cargo.lock"] {
@@ -136,7 +137,6 @@ fn files_come_whole_through_their_pages() -> Outcome {
     let bytes = follow(&mut client, "git_show", &json!({"revision": "HEAD:bin", "byte_range": "0-2"}));
     assert_eq!(bytes, b"\0\x01");
     assert_eq!(client.text("git_show", &json!({"revision": "HEAD:big.txt", "start_line": 3, "end_line": 4})).lines().count(), 2);
-    Ok(())
 }
 
 #[test]

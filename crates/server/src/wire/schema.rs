@@ -28,6 +28,8 @@ fn annotations(effect: Effect) -> ToolAnnotations {
     ToolAnnotations::new().read_only(read_only).destructive(destructive).idempotent(idempotent).open_world(false)
 }
 
+/// The schema of the arguments. Unknown ones are refused with an explanation, and `max_tokens`, which every read takes, is
+/// named in the instructions: neither is spelled out in each definition, as a model pays for every word of them.
 fn input(entry: &Entry) -> Map<String, Value> {
     let mut schema = (entry.schema)();
     let definitions = schema.get("$defs").cloned().unwrap_or_default();
@@ -46,16 +48,12 @@ fn input(entry: &Entry) -> Map<String, Value> {
         flatten(&mut property, &definitions);
         properties.insert(name, property);
     }
-    if entry.effect == Effect::Read {
-        properties.insert("max_tokens".to_owned(), json!({"type": "integer", "description": "Lowers the limit."}));
-    }
     let mut flat = Map::new();
     flat.insert("type".to_owned(), json!("object"));
     flat.insert("properties".to_owned(), Value::Object(properties));
     if !required.is_empty() {
         flat.insert("required".to_owned(), Value::Array(required));
     }
-    flat.insert("additionalProperties".to_owned(), json!(false));
     flat
 }
 
