@@ -1,5 +1,7 @@
 //! The claims of ARCHITECTURE.md: edges between crates and modules, one spawn point, file sizes, files that it names.
 
+#![allow(clippy::expect_used, reason = "tests fail loudly")]
+
 mod support;
 
 use cargo_metadata::MetadataCommand;

@@ -1,5 +1,7 @@
 //! Documents that are generated: `cargo xtask bless` writes them, and this fails when they are not what it would write.
 
+#![allow(clippy::expect_used, reason = "tests fail loudly")]
+
 mod support;
 
 use mcp_server_git::{Effect, Entry, REFERENCE, Toolset, listed, tools, tools_as_listed};
@@ -81,7 +83,7 @@ fn definitions_are_flat_small_and_explicit() {
     // What the whole default set of 24 may cost, in proportion: as a model sees it, and on the wire.
     let seen: usize = definitions.as_array().expect("a list").iter().map(seen_by_a_model).sum();
     let (seen, sent) = (seen / mcp_server_git::BYTES_PER_TOKEN, definitions.to_string().len() / mcp_server_git::BYTES_PER_TOKEN);
-    assert!(seen <= 2150 && sent <= 2800, "{seen} tokens as a model sees the tools, {sent} on the wire");
+    assert!(seen <= 2200 && sent <= 2850, "{seen} tokens as a model sees the tools, {sent} on the wire");
     for tool in definitions.as_array().expect("a list") {
         let name = &tool["name"];
         let words = tool["description"].as_str().map_or(0, |text| text.split_whitespace().count());

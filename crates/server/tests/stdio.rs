@@ -1,5 +1,7 @@
 //! The stdio transport through a raw byte client: every faulty frame is answered, and the connection lives.
 
+#![allow(clippy::expect_used, reason = "tests fail loudly")]
+
 mod support;
 
 use serde_json::{Value, json};
