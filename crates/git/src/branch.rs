@@ -6,6 +6,7 @@ use crate::{
     log,
     name::Rev,
     repo::{Repo, Route},
+    rev::Abbreviator,
 };
 use gix::{ObjectId, bstr::ByteSlice};
 
@@ -113,6 +114,7 @@ impl Repo {
         let head = engine.head_name().map_err(Error::engine)?;
         let platform = engine.references().map_err(Error::engine)?;
         let mut branches = Vec::new();
+        let abbreviate = Abbreviator::of(engine);
         for prefix in prefixes(kind) {
             for reference in platform.prefixed(*prefix).map_err(Error::engine)? {
                 cancel.check()?;
@@ -139,7 +141,7 @@ impl Repo {
                     name: shorten(reference.name().as_bstr()).to_vec(),
                     current: head.as_ref().is_some_and(|head| head.as_ref() == reference.name()),
                     id: id.detach(),
-                    short: id.shorten_or_id().to_string(),
+                    short: abbreviate.short(id.detach()),
                     upstream: upstream.and_then(std::result::Result::ok).map(|name| name.shorten().to_vec()),
                     subject: log::subject(decoded.message),
                 });

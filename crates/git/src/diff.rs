@@ -8,10 +8,11 @@ use crate::{
     process::Process,
     rename::{Lone, Renames, pair},
     repo::{Repo, Route},
+    rev::Abbreviator,
     trees::{Change, Walk},
     unified::{Side, Style, render},
 };
-use gix::{ObjectId, bstr::ByteSlice, prelude::ObjectIdExt};
+use gix::{ObjectId, bstr::ByteSlice};
 use std::{collections::HashSet, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt, path::Path};
 
 /// The largest blob that is compared in this process. A larger one goes to a process that can be killed.
@@ -130,7 +131,11 @@ impl Repo {
         if !self.attributes_are_plain(engine, files.iter().map(|change| change.path.as_slice())) {
             return Ok(None);
         }
-        let renderer = Renderer { engine, style: Style { context: query.context.unwrap_or(3), quote_ascii: self.settings.quote_ascii } };
+        let renderer = Renderer {
+            engine,
+            abbreviate: Abbreviator::of(engine),
+            style: Style { context: query.context.unwrap_or(3), quote_ascii: self.settings.quote_ascii },
+        };
         let patch = renderer.render(&files, query.keep, cancel)?;
         Ok(patch.map(|patch| Patch { truncated: patch.truncated || found.truncated, ..patch }))
     }
@@ -169,6 +174,7 @@ impl Repo {
 /// Reads the content of changed files and renders them.
 struct Renderer<'a> {
     engine: &'a gix::Repository,
+    abbreviate: Abbreviator,
     style: Style,
 }
 
@@ -176,8 +182,7 @@ impl Renderer<'_> {
     fn render(&self, files: &[Change], keep: Keep, cancel: &Cancel) -> Result<Option<Patch>> {
         let Some(sources) = self.renames(files)? else { return Ok(None) };
         let moved: HashSet<usize> = sources.iter().flatten().copied().collect();
-        let head_len = self.engine.head_id().map_or(7, |id| id.shorten_or_id().to_string().len());
-        let null = "0".repeat(head_len);
+        let null = "0".repeat(self.abbreviate.usual_len());
         let mut collector = Collector::new(keep);
         for (at, change) in files.iter().enumerate() {
             cancel.check()?;
@@ -244,7 +249,7 @@ impl Renderer<'_> {
         let Some((mode, id)) = side else { return Ok(Some(None)) };
         if mode == 0o160_000 {
             // A submodule's commit is not an object of this repository, so it is not abbreviated by looking it up.
-            let len = self.engine.head_id().map_or(7, |id| id.shorten_or_id().to_string().len());
+            let len = self.abbreviate.usual_len();
             let content = format!("Subproject commit {id}\n").into_bytes();
             return Ok(Some(Some(Side { path, mode, id, abbreviated: id.to_hex_with_len(len).to_string(), content })));
         }
@@ -252,7 +257,7 @@ impl Renderer<'_> {
             return Ok(None);
         }
         let content = self.engine.find_object(id).map_err(Error::engine)?.detach().data;
-        let abbreviated = id.attach(self.engine).shorten_or_id().to_string();
+        let abbreviated = self.abbreviate.short(id);
         Ok(Some(Some(Side { path, mode, id, abbreviated, content })))
     }
 }

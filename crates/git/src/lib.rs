@@ -42,5 +42,5 @@ pub use patch::{FilePatch, Keep, Patch};
 pub use process::{Git, Version};
 pub use repo::{Repo, Repositories, Route};
 pub use rev::{Object, ObjectKind};
-pub use roots::{Location, Roots};
+pub use roots::{Location, Roots, Trust};
 pub use status::{Entry, Head, Status};

@@ -5,6 +5,7 @@ use crate::{
     error::{Error, Result},
     name::{RelPath, Rev},
     repo::{Repo, Route},
+    rev::Abbreviator,
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use regex::bytes::{Regex, RegexBuilder};
@@ -219,6 +220,7 @@ impl Repo {
         cancel: &Cancel,
         each: &mut dyn FnMut(Commit) -> ControlFlow<()>,
     ) -> Result<()> {
+        let abbreviate = Abbreviator::of(engine);
         let mut seen = HashSet::from([tip]);
         let mut queue = BinaryHeap::from([(seconds(engine, tip)?, Reverse(0_u64), tip)]);
         let end = query.skip.saturating_add(query.max_count);
@@ -238,7 +240,7 @@ impl Repo {
                 }
             }
             passed += 1;
-            if passed > query.skip && self.hand_out(&object, cancel, each)?.is_break() {
+            if passed > query.skip && self.hand_out(&object, &abbreviate, cancel, each)?.is_break() {
                 break;
             }
         }
@@ -248,6 +250,7 @@ impl Repo {
     fn hand_out(
         &self,
         object: &gix::Commit<'_>,
+        abbreviate: &Abbreviator,
         cancel: &Cancel,
         each: &mut dyn FnMut(Commit) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
@@ -266,7 +269,7 @@ impl Repo {
         let author = commit.author().map_err(Error::engine)?;
         Ok(each(Commit {
             id: object.id,
-            short: object.id().shorten_or_id().to_string(),
+            short: abbreviate.short(object.id),
             parents: commit.parents().collect(),
             author: author.name.trim().to_vec(),
             email: author.email.trim().to_vec(),

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     name::RelPath,
     process::{Git, Mode, Process},
-    roots::{Location, Roots},
+    roots::{Location, Roots, Trust},
     settings::{self, Settings},
 };
 use std::{
@@ -43,6 +43,7 @@ pub struct Repo {
 pub struct Repositories {
     git: Arc<Git>,
     roots: Roots,
+    trust: Trust,
     open: Mutex<Vec<(PathBuf, Arc<Repo>)>>,
 }
 
@@ -70,7 +71,12 @@ impl Stamp {
 impl Repositories {
     /// Opens repositories inside `roots` with the user's `git`.
     pub fn new(git: Git, roots: Roots) -> Self {
-        Self { git: Arc::new(git), roots, open: Mutex::new(Vec::new()) }
+        Self::with_trust(git, roots, Trust::default())
+    }
+
+    /// As [`Repositories::new`], where `trust` says whose programs changes may run.
+    pub fn with_trust(git: Git, roots: Roots, trust: Trust) -> Self {
+        Self { git: Arc::new(git), roots, trust, open: Mutex::new(Vec::new()) }
     }
 
     /// The allowed roots.
@@ -92,7 +98,8 @@ impl Repositories {
         if let Some(repo) = self.cached(path) {
             return Ok(repo);
         }
-        let location = self.roots.locate(path)?;
+        let mut location = self.roots.locate(path)?;
+        location.trusted &= self.trust == Trust::Owner;
         let settings = Settings::read(&location.common_dir, &location.git_dir)?;
         self.roots.check_alternates(&location, &settings.local_origins)?;
         let repo = Arc::new(Repo::open(Arc::clone(&self.git), location, settings)?);

@@ -6,7 +6,7 @@ use crate::{
     name::{RelPath, Rev},
     repo::Repo,
 };
-use gix::ObjectId;
+use gix::{ObjectId, prelude::ObjectIdExt};
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 /// What an object is.
@@ -158,10 +158,29 @@ impl Repo {
 
     /// The abbreviation that git would print for `id`.
     pub fn abbreviate(&self, id: ObjectId) -> String {
-        use gix::prelude::ObjectIdExt;
-        match self.engine() {
-            Some(engine) => id.attach(&engine).shorten_or_id().to_string(),
-            None => id.to_hex_with_len(12).to_string(),
-        }
+        self.engine().map_or_else(|| id.to_hex_with_len(12).to_string(), |engine| Abbreviator::of(&engine).short(id))
+    }
+}
+
+/// Abbreviates ids.
+///
+/// On a handle of its own: to be sure that an abbreviation is unique, gix reads the object directories anew for each one,
+/// unless it is told not to.
+pub(crate) struct Abbreviator(gix::Repository);
+
+impl Abbreviator {
+    pub(crate) fn of(engine: &gix::Repository) -> Self {
+        let mut engine = engine.clone();
+        engine.objects.refresh_never();
+        Self(engine)
+    }
+
+    pub(crate) fn short(&self, id: ObjectId) -> String {
+        id.attach(&self.0).shorten_or_id().to_string()
+    }
+
+    /// The usual length of an abbreviation here, as that of `HEAD`.
+    pub(crate) fn usual_len(&self) -> usize {
+        self.0.head_id().map_or(7, |id| id.shorten_or_id().to_string().len())
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     patch::{Keep, Parser, Patch},
     repo::{Repo, Route},
+    rev::Abbreviator,
     trees::Walk,
 };
 use gix::{ObjectId, bstr::ByteSlice};
@@ -145,8 +146,10 @@ fn prelude(commit: &gix::Commit<'_>) -> Result<Option<Vec<u8>>> {
     let author = decoded.author().map_err(Error::engine)?;
     let Ok(time) = author.time() else { return Ok(None) };
     let mut out = format!("commit {}\n", commit.id).into_bytes();
-    let parents: Vec<String> = commit.parent_ids().map(|id| id.shorten_or_id().to_string()).collect();
+    let parents: Vec<ObjectId> = commit.parent_ids().map(gix::Id::detach).collect();
     if parents.len() > 1 {
+        let abbreviate = Abbreviator::of(commit.repo);
+        let parents: Vec<String> = parents.into_iter().map(|id| abbreviate.short(id)).collect();
         out.extend_from_slice(format!("Merge: {}\n", parents.join(" ")).as_bytes());
     }
     out.extend_from_slice(b"Author: ");

@@ -74,6 +74,37 @@ impl Repo {
         Ok((status, route))
     }
 
+    /// What is staged, and the branch: the state without a look at the working tree.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn staged(&self, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
+        if let Some(engine) = self.engine()
+            && !self.settings.sparse
+            && let Ok(index) = engine.index_or_empty()
+            && is_plain(&index)
+            && let Ok(head) = engine.head()
+        {
+            let commit = head.id().map(gix::Id::detach);
+            let tree = commit.map(|id| engine.find_commit(id).and_then(|commit| commit.tree_id()).map(gix::Id::detach));
+            if let Ok(tree) = tree.transpose()
+                && let Some(entries) = pair_staged(&engine, staged::changes(&engine, &index, tree, cancel)?)?
+            {
+                let branch = head.referent_name().map(|name| name.shorten().to_str_lossy().into_owned());
+                return Ok((Head { branch, commit, ..Head::default() }, entries.into_values().collect()));
+            }
+        }
+        let (mut status, _) = self.status(cancel)?;
+        status.entries.retain(|entry| !matches!(entry.index, b' ' | b'?' | b'!'));
+        Ok((status.head, status.entries))
+    }
+
+    /// The operation that is in progress: `merge`, `rebase`, ….
+    pub fn in_progress(&self) -> Option<&'static str> {
+        in_progress(&self.location.git_dir)
+    }
+
     /// The state as the engine sees it; `None` where only git knows how.
     fn status_in_process(&self, cancel: &Cancel) -> Result<Option<Status>> {
         let Some(engine) = self.engine() else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! Builds everything from the configuration; the only place of composition.
 
 use crate::{
-    config::{Config, LogFormat, Toolset},
+    config::{Config, LogFormat, Toolset, Trust},
     pipeline::{Bounds, Pipeline},
     tool::Entry,
     tools,
@@ -41,12 +41,16 @@ impl App {
             [] => Roots::around(&std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))),
             named => Roots::new(named.to_vec())?,
         };
+        let trust = match config.trust {
+            Trust::Owner => git::Trust::Owner,
+            Trust::Untrusted => git::Trust::Untrusted,
+        };
         let stop = CancellationToken::new();
         let places = Places { running: config.limits.max_concurrent, waiting: WAITING };
         let pipeline = Pipeline {
             tools: tools::ALL.iter().collect(),
             listed: listed(config.toolset),
-            repositories: Arc::new(Repositories::new(Git::new(config.git.clone()), roots)),
+            repositories: Arc::new(Repositories::with_trust(Git::new(config.git.clone()), roots, trust)),
             admission: Admission::new(places, places),
             exclusive: Exclusive::new(TURN_WAIT),
             bounds: Bounds {

@@ -19,6 +19,8 @@ pub struct Config {
     pub port: u16,
     /// Which tools are listed.
     pub toolset: Toolset,
+    /// Whose hooks and filters changes may run.
+    pub trust: Trust,
     /// The git program; the one on `PATH` when absent.
     pub git: Option<PathBuf>,
     /// What is logged.
@@ -36,6 +38,17 @@ pub enum Toolset {
     Default,
     /// Exactly the twelve of the reference server.
     Reference,
+}
+
+/// Whose hooks and filters changes may run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    /// Those of repositories that are named with `-r`, and of the one that the server is started in.
+    #[default]
+    Owner,
+    /// Nobody's.
+    Untrusted,
 }
 
 /// What is logged, and how. Logs go to standard error.
@@ -82,6 +95,8 @@ pub struct Flags {
     pub port: Option<u16>,
     /// `--toolsets`
     pub toolset: Option<Toolset>,
+    /// `--trust`
+    pub trust: Option<Trust>,
     /// `--git`
     pub git: Option<PathBuf>,
     /// `--log-level`
@@ -127,6 +142,7 @@ struct File {
     repositories: Vec<PathBuf>,
     port: Option<u16>,
     toolsets: Option<Toolset>,
+    trust: Option<Trust>,
     git: Option<PathBuf>,
     log: FileLog,
     limits: FileLimits,
@@ -184,6 +200,12 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
     ),
     ("port", "MCP_GIT_PORT", "8080", "The port of `serve`."),
     ("toolsets", "MCP_GIT_TOOLSETS", "default", "`default`, or `reference` for exactly the tools of the reference server."),
+    (
+        "trust",
+        "MCP_GIT_TRUST",
+        "owner",
+        "`owner`: changes run the hooks and filters of repositories that are named. `untrusted`: of none; a change that would need one is refused.",
+    ),
     ("git", "", "`git` on PATH", "The git program."),
     ("log.level", "MCP_GIT_LOG_LEVEL", "warn", "A level, or directives such as `warn,mcp_server_git=debug`. `RUST_LOG` is read, too."),
     ("log.format", "MCP_GIT_LOG_FORMAT", "text", "`text` or `json`."),
@@ -234,6 +256,7 @@ impl Config {
             repositories: if flags.repositories.is_empty() { file.repositories } else { flags.repositories },
             port: flags.port.or(port).or(file.port).unwrap_or(DEFAULT_PORT),
             toolset: flags.toolset.or(choice("MCP_GIT_TOOLSETS", variable)?).or(file.toolsets).unwrap_or_default(),
+            trust: flags.trust.or(choice("MCP_GIT_TRUST", variable)?).or(file.trust).unwrap_or_default(),
             git: flags.git.or(file.git),
             log: Log {
                 level,

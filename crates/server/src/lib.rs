@@ -12,7 +12,7 @@ pub mod tools;
 mod wire;
 
 pub use app::{App, StartError, init_log, listed};
-pub use config::{Config, ConfigError, Flags, LogFormat, REFERENCE, Toolset};
+pub use config::{Config, ConfigError, Flags, LogFormat, REFERENCE, Toolset, Trust};
 pub use error::{Error, Kind};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};
 pub use pipeline::{Bounds, Call, Pipeline};

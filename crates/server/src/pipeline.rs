@@ -278,3 +278,67 @@ fn budget(args: &mut Map<String, Value>, own: Budget) -> Result<Budget, Error> {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use git::{Git, Roots};
+    use guard::Places;
+
+    fn entry(body: fn(&Repositories, &str, &Cancel, Map<String, Value>) -> Result<Reply, Error>) -> &'static Entry {
+        Box::leak(Box::new(Entry {
+            name: "test",
+            about: "",
+            effect: Effect::Write,
+            listed: true,
+            schema: || Value::Null,
+            output: None,
+            body: Body::Path(body),
+        }))
+    }
+
+    fn pipeline() -> Pipeline {
+        let places = Places { running: 2, waiting: 2 };
+        Pipeline {
+            tools: Vec::new(),
+            listed: Vec::new(),
+            repositories: Arc::new(Repositories::new(Git::new(None), Roots::around(Path::new(env!("CARGO_MANIFEST_DIR"))))),
+            admission: Admission::new(places, places),
+            exclusive: Exclusive::new(Duration::from_secs(1)),
+            bounds: Bounds { read_timeout: Duration::from_mins(1), change_timeout: Duration::from_millis(100), max_output_tokens: 0 },
+            stop: CancellationToken::new(),
+            running: TaskTracker::new(),
+        }
+    }
+
+    async fn run(
+        body: fn(&Repositories, &str, &Cancel, Map<String, Value>) -> Result<Reply, Error>,
+        cancelled: CancellationToken,
+    ) -> Option<Kind> {
+        let call = Call { tool: entry(body), args: Map::new(), cancelled, received: Instant::now(), narrowed: None };
+        pipeline().call(call).await.err().map(|error| error.kind)
+    }
+
+    /// Works until it is told to stop.
+    fn endless(_: &Repositories, _: &str, cancel: &Cancel, _: Map<String, Value>) -> Result<Reply, Error> {
+        loop {
+            cancel.check()?;
+            std::thread::yield_now();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_one_call_with_an_error() {
+        #[expect(clippy::panic, reason = "the panic is the test")]
+        let kind = run(|_, _, _, _| panic!("a fault"), CancellationToken::new()).await;
+        assert_eq!(kind, Some(Kind::Internal));
+    }
+
+    #[tokio::test]
+    async fn a_deadline_and_a_cancel_stop_the_work() {
+        assert_eq!(run(endless, CancellationToken::new()).await, Some(Kind::TimedOut));
+        let cancelled = CancellationToken::new();
+        cancelled.cancel();
+        assert_eq!(run(endless, cancelled).await, Some(Kind::Cancelled));
+    }
+}

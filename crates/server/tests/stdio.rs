@@ -239,6 +239,38 @@ fn a_flood_is_refused_and_not_left_unread() {
 }
 
 #[test]
+fn a_reader_that_stops_costs_little_and_loses_nothing() -> Outcome {
+    use std::io::{BufRead, BufReader, Write};
+    const REQUESTS: i64 = 20_000;
+    let fixture = Fixture::new();
+    let piped = std::process::Stdio::piped;
+    let mut child = program().arg("-r").arg(&fixture.path).stdin(piped()).stdout(piped()).spawn()?;
+    let (mut stdin, stdout) = (child.stdin.take().ok_or("no input")?, child.stdout.take().ok_or("no output")?);
+    let open = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    writeln!(stdin, "{}", json!({"jsonrpc": "2.0", "id": -1, "method": "initialize", "params": open}))?;
+    // Nothing is read until everything is sent: the server goes on reading, and refuses what it has no room for.
+    for id in 0..REQUESTS {
+        writeln!(stdin, "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/list\"}}")?;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|line| line.split_whitespace().next()).ok_or("no VmHWM")?;
+    assert!(peak.parse::<u64>()? < 80 << 10, "{peak} KiB");
+    drop(stdin);
+    let mut seen = std::collections::HashSet::new();
+    let mut answered = 0;
+    for line in BufReader::new(stdout).lines() {
+        let message: Value = serde_json::from_str(&line?)?;
+        assert!(message["result"].is_object() || message["error"]["code"] == -32000, "{message}");
+        answered += i32::from(message["result"].is_object());
+        assert!(seen.insert(message["id"].as_i64().ok_or("an id")?), "answered once: {message}");
+    }
+    assert_eq!(seen.len(), usize::try_from(REQUESTS)? + 1, "every request has its reply");
+    assert!(answered > 1, "those with a place are answered");
+    Ok(())
+}
+
+#[test]
 fn a_thousand_mutated_frames_leave_the_server_answering() {
     let fixture = Fixture::new();
     let mut client = fixture.serve();

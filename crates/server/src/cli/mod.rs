@@ -7,7 +7,7 @@ mod stdio;
 
 use crate::{
     app::{self, App},
-    config::{Config, Flags, LogFormat, Toolset},
+    config::{Config, Flags, LogFormat, Toolset, Trust},
 };
 use clap::{Parser, Subcommand};
 use std::{
@@ -39,6 +39,10 @@ struct Cli {
     /// Which tools are listed.
     #[arg(long, value_enum, global = true)]
     toolsets: Option<Toolset>,
+
+    /// Whose hooks and filters changes may run.
+    #[arg(long, value_enum, global = true)]
+    trust: Option<Trust>,
 
     /// The git program.
     #[arg(long, value_name = "PROGRAM", global = true)]
@@ -103,6 +107,7 @@ pub fn run() -> ExitCode {
         repositories: cli.repository,
         port,
         toolset: cli.toolsets,
+        trust: cli.trust,
         git: cli.git,
         log_level: cli.log_level,
         log_format: cli.log_format,

@@ -5,15 +5,14 @@ use crate::{
     output::{Writer, inline},
     tool::Context,
 };
-use git::{Entry, quote};
+use git::quote;
 
 /// The most paths that a summary lists.
 const MAX_PATHS: usize = 30;
 
 /// Says what is staged now.
 pub(super) fn staged(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
-    let (status, _) = cx.repo.status(cx.cancel)?;
-    let staged: Vec<&Entry> = status.entries.iter().filter(|entry| !matches!(entry.index, b' ' | b'?' | b'!')).collect();
+    let (_, staged) = cx.repo.staged(cx.cancel)?;
     match staged.len() {
         0 => writer.say("nothing is staged"),
         1 => writer.say("1 path is staged:"),
@@ -30,20 +29,17 @@ pub(super) fn staged(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error>
     Ok(())
 }
 
-/// Says which branch is checked out and what is not committed.
+/// Says which branch is checked out, what is still staged and what is in progress.
 pub(super) fn state(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
-    let (status, _) = cx.repo.status(cx.cancel)?;
-    let at = match (&status.head.branch, &status.head.commit) {
+    let (head, staged) = cx.repo.staged(cx.cancel)?;
+    let at = match (&head.branch, &head.commit) {
         (Some(branch), _) => format!("on branch {}", inline(branch.as_bytes())),
         (None, Some(commit)) => format!("HEAD is detached at {}", commit.to_hex_with_len(12)),
         (None, None) => "HEAD is unborn".to_owned(),
     };
-    let (tracked, untracked): (Vec<&Entry>, Vec<&Entry>) = status.entries.iter().partition(|entry| entry.index != b'?');
-    writer.say(&match (tracked.len(), untracked.len()) {
-        (0, 0) => format!("{at}; the working tree is clean"),
-        (changed, untracked) => format!("{at}; {changed} changed and {untracked} untracked paths"),
-    });
-    if let Some(operation) = status.in_progress {
+    let rest = if staged.is_empty() { "nothing is staged".to_owned() } else { format!("{} paths are staged", staged.len()) };
+    writer.say(&format!("{at}; {rest}"));
+    if let Some(operation) = cx.repo.in_progress() {
         writer.say(&format!("a {operation} is in progress"));
     }
     Ok(())

@@ -30,11 +30,11 @@ impl Tool for Checkout {
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
-        let (before, _) = cx.repo.status(cx.cancel)?;
+        let (before, _) = cx.repo.staged(cx.cancel)?;
         cx.repo.checkout(&Rev::new(args.branch_name)?, cx.cancel)?;
         let mut writer = cx.writer();
         change::state(cx, &mut writer)?;
-        let back = before.head.branch.or_else(|| before.head.commit.map(|id| id.to_string()));
+        let back = before.branch.or_else(|| before.commit.map(|id| id.to_string()));
         if let Some(back) = back {
             writer.note(format!("to go back: {}", cx.echo.other("git_checkout", &[("branch_name", json!(back))])));
         }
