@@ -282,10 +282,11 @@ fn budget(args: &mut Map<String, Value>, own: Budget) -> Result<Budget, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tool::RunAnywhere;
     use git::{Git, Roots};
     use guard::Places;
 
-    fn entry(body: fn(&Repositories, &str, &Cancel, Map<String, Value>) -> Result<Reply, Error>) -> &'static Entry {
+    fn entry(body: RunAnywhere) -> &'static Entry {
         Box::leak(Box::new(Entry {
             name: "test",
             about: "",
@@ -311,10 +312,7 @@ mod tests {
         }
     }
 
-    async fn run(
-        body: fn(&Repositories, &str, &Cancel, Map<String, Value>) -> Result<Reply, Error>,
-        cancelled: CancellationToken,
-    ) -> Option<Kind> {
+    async fn run(body: RunAnywhere, cancelled: CancellationToken) -> Option<Kind> {
         let call = Call { tool: entry(body), args: Map::new(), cancelled, received: Instant::now(), narrowed: None };
         pipeline().call(call).await.err().map(|error| error.kind)
     }
@@ -329,7 +327,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_one_call_with_an_error() {
-        #[expect(clippy::panic, reason = "the panic is the test")]
         let kind = run(|_, _, _, _| panic!("a fault"), CancellationToken::new()).await;
         assert_eq!(kind, Some(Kind::Internal));
     }

@@ -1,7 +1,7 @@
 //! Where a name is defined in a file of any common language: by its declaration, and by braces or indentation.
 
 /// Words that introduce a definition.
-const WORDS: [&str; 26] = [
+pub(crate) const WORDS: [&str; 26] = [
     "fn",
     "struct",
     "enum",

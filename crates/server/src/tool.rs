@@ -53,7 +53,7 @@ pub(crate) trait Tool {
 }
 
 type Run = fn(&Context<'_>, Map<String, Value>) -> Result<Reply, Error>;
-type RunAnywhere = fn(&Repositories, &str, &Cancel, Map<String, Value>) -> Result<Reply, Error>;
+pub(crate) type RunAnywhere = fn(&Repositories, &str, &Cancel, Map<String, Value>) -> Result<Reply, Error>;
 
 /// How a tool is run.
 #[derive(Clone, Copy)]

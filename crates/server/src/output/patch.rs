@@ -1,7 +1,7 @@
 //! A patch within a budget: its stat, then whole files, smallest first where there is not room for all.
 
 use super::{Cursor, Echo, Writer, fingerprint, inline};
-use crate::error::Error;
+use crate::{error::Error, symbol};
 use git::{FilePatch, Patch, quote};
 use serde_json::{Value, json};
 
@@ -297,31 +297,6 @@ fn stat(patch: &Patch, view: &View<'_>, start: Cursor, mark: u64, writer: &mut W
     }
 }
 
-/// Words that start a declaration in one language or another.
-const DECLARES: [&str; 22] = [
-    "fn",
-    "struct",
-    "enum",
-    "trait",
-    "impl",
-    "mod",
-    "type",
-    "const",
-    "static",
-    "macro_rules!",
-    "class",
-    "def",
-    "function",
-    "interface",
-    "func",
-    "module",
-    "namespace",
-    "package",
-    "var",
-    "let",
-    "record",
-    "protocol",
-];
 /// Words that may stand before such a word.
 const MODIFIERS: [&str; 18] = [
     "pub",
@@ -363,5 +338,5 @@ fn declares(line: &[u8]) -> bool {
     let word = text.split_whitespace().find(|word| !MODIFIERS.contains(word)).unwrap_or_default();
     // A `let` or `const` inside a function is no declaration that a reader looks for.
     let local = matches!(word, "let" | "var" | "const" | "type") && indent > 0;
-    DECLARES.contains(&word) && !local
+    symbol::WORDS.contains(&word) && !local
 }

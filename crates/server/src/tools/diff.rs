@@ -7,8 +7,9 @@ use crate::{
         patch::{self, View},
     },
     tool::{Context, Effect, Entry, Tool},
+    tools::range::{byte_range, keep, paths_of},
 };
-use git::{DiffQuery, FilePatch, Keep, RelPath, Rev, Sides};
+use git::{DiffQuery, Keep, RelPath, Rev, Sides};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -149,52 +150,6 @@ fn run(cx: &Context<'_>, args: &Args) -> Result<Reply, Error> {
         Ok(cx.repo.diff(&one, cx.cancel)?.0.files.into_iter().next())
     })?;
     Ok(writer.finish())
-}
-
-/// How much of a patch is kept for a page: more than fits, or everything within reason.
-pub(super) fn keep(cx: &Context<'_>) -> Keep {
-    match cx.budget.body() {
-        Some(body) => Keep { per_file: body * 2, total: 16 << 20, skip: 0, files: 100_000 },
-        None => Keep::up_to(64 << 20),
-    }
-}
-
-/// The paths that select one file's patch, both where it was renamed.
-pub(super) fn paths_of(file: &FilePatch) -> Vec<RelPath> {
-    let mut paths = vec![RelPath::from_patch(&file.path)];
-    if file.old_path != file.path {
-        paths.push(RelPath::from_patch(&file.old_path));
-    }
-    paths
-}
-
-/// Shows a range of bytes of a patch of one file.
-pub(super) fn byte_range(cx: &Context<'_>, range: &str, read: &mut dyn FnMut(Keep) -> Result<git::Patch, Error>) -> Result<Reply, Error> {
-    let (start, end) = parse_range(range)?;
-    let mut writer = cx.writer();
-    let most = writer.left().min(8 << 20);
-    let wanted = usize::try_from(end - start).unwrap_or(usize::MAX).min(most);
-    let patch = read(Keep { skip: start, per_file: wanted, total: wanted, files: 2 })?;
-    let [file] = patch.files.as_slice() else {
-        let hint = "Name one file in `paths`; for a renamed file both its names.";
-        return Err(Error::new(Kind::BadInput, "`byte_range` needs a patch of exactly one file").hint(hint));
-    };
-    let shown = super::show::slice(&file.text, &mut writer);
-    let (from, stop) = (start + shown as u64, end.min(file.size));
-    if from < stop {
-        writer.note(format!("{} more bytes. Next: {}", stop - from, cx.echo.again(&[("byte_range", format!("{from}-{stop}").into())])));
-    }
-    Ok(writer.finish())
-}
-
-/// Reads `START-END`.
-pub(super) fn parse_range(text: &str) -> Result<(u64, u64), Error> {
-    let parsed = text.split_once('-').and_then(|(start, end)| Some((start.trim().parse().ok()?, end.trim().parse().ok()?)));
-    match parsed {
-        Some((start, end)) if start < end => Ok((start, end)),
-        _ => Err(Error::new(Kind::BadInput, format!("`byte_range` is not a range: {text}"))
-            .hint("Use START-END in bytes, for example 2000-10000.")),
-    }
 }
 
 fn sides(cx: &Context<'_>, args: &Args) -> Result<Sides, Error> {

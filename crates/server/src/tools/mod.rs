@@ -13,6 +13,7 @@ mod diff;
 mod grep;
 mod init;
 mod log;
+mod range;
 mod reset;
 mod show;
 mod status;

@@ -9,7 +9,7 @@ use crate::{
     },
     symbol,
     tool::{Context, Effect, Entry, Tool},
-    tools::diff::{byte_range, keep, parse_range, paths_of},
+    tools::range::{byte_range, keep, parse_range, paths_of, slice},
 };
 use git::{DiffQuery, Keep, ObjectId, ObjectKind, RelPath, Rev, Sides, quote};
 use schemars::JsonSchema;
@@ -299,20 +299,6 @@ fn bytes(cx: &Context<'_>, range: &str, id: ObjectId, size: u64) -> Result<Reply
         writer.note(format!("{} more bytes. Next: {next}", end - start - shown));
     }
     Ok(writer.finish())
-}
-
-/// Shows as much of `bytes` as fits, whatever its lines, and gives how much that was.
-pub(super) fn slice(bytes: &[u8], writer: &mut Writer) -> usize {
-    let mut len = whole_chars(bytes, bytes.len());
-    if len == 0 {
-        len = bytes.len();
-    }
-    // Invalid bytes and controls take more room than they did; halve until it fits.
-    while len > 40 && !writer.fits(&bytes[..len]) {
-        len = whole_chars(bytes, len / 2);
-    }
-    writer.fit(&bytes[..len]);
-    len
 }
 
 fn find_symbol(cx: &Context<'_>, symbol: &str, id: ObjectId, size: u64) -> Result<(u64, u64), Error> {
