@@ -60,6 +60,7 @@ impl Repo {
     pub fn blame(&self, query: &BlameQuery, cancel: &Cancel, each: &mut dyn FnMut(BlamedLine<'_>) -> ControlFlow<()>) -> Result<()> {
         let rev = query.rev.clone().unwrap_or_else(Rev::head);
         let commit = self.resolve_commit(&rev, cancel)?;
+        self.check_ignored_revs(cancel)?;
         if query.rev.is_none() {
             self.check_no_link_above(&query.path)?;
         }
@@ -89,6 +90,25 @@ impl Repo {
             return Err(Error::bad_name(what, "a range of lines", "the file has no such lines"));
         }
         ended.require("blame")
+    }
+}
+
+impl Repo {
+    /// Refuses a list of ignored revisions that the configuration names outside the working tree: what git cannot read
+    /// as one it prints.
+    fn check_ignored_revs(&self, cancel: &Cancel) -> Result<()> {
+        if !(self.settings.local_ignore_revs || self.settings.conditional) {
+            return Ok(());
+        }
+        let (_, output) = self.read(&["config", "--get-all", "-z", "--type=path", "blame.ignoreRevsFile"]).output(cancel, 1 << 20)?;
+        for name in output.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+            let path = self.top().join(OsStr::from_bytes(name));
+            let target = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+            if !target.starts_with(self.top()) {
+                return Err(Error::OutsideRoots { path, what: "blame.ignoreRevsFile" });
+            }
+        }
+        Ok(())
     }
 }
 

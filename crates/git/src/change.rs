@@ -125,7 +125,8 @@ impl Repo {
         if head.is_none() {
             return Ok(self.read(&["ls-files", "-z"]).output(cancel, MAX_OUTPUT).is_ok_and(|(_, files)| files.is_empty()));
         }
-        Ok(self.read(&["diff", "--cached", "--quiet", "--no-ext-diff"]).output(cancel, MAX_OUTPUT)?.0.code == Some(0))
+        Ok(self.read(&["diff", "--cached", "--quiet", "--no-ext-diff", "--ignore-submodules=dirty"]).output(cancel, MAX_OUTPUT)?.0.code
+            == Some(0))
     }
 
     /// Takes `paths`, or everything, back out of the index; or moves the branch to `target`.

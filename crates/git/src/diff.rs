@@ -64,7 +64,7 @@ impl Repo {
         if !matches!(query.sides, Sides::Trees(..)) {
             self.worktree()?;
         }
-        let args = ["diff", "--no-ext-diff", "--no-textconv", "--no-color"];
+        let args = ["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=dirty", "--submodule=short"];
         let mut process = self.read_worktree(&args, cancel)?;
         if let Some(context) = query.context {
             process = process.arg(format!("--unified={context}"));

@@ -35,6 +35,8 @@ impl Rev {
             "it starts with `-`"
         } else if text.chars().any(char::is_control) {
             "it contains a control character"
+        } else if is_set(&text) {
+            "it names a set of commits; use a range such as REV~1..REV"
         } else {
             return Ok(Self(text));
         };
@@ -90,6 +92,12 @@ impl fmt::Display for Rev {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// True for `^REV`, `REV^!`, `REV^@` and `REV^-N`.
+fn is_set(text: &str) -> bool {
+    let parents = text.rsplit_once("^-").is_some_and(|(_, rest)| rest.bytes().all(|byte| byte.is_ascii_digit()));
+    text.starts_with('^') || text.ends_with("^!") || text.ends_with("^@") || parents
 }
 
 /// Two ends of history.
@@ -254,7 +262,7 @@ mod tests {
 
     #[test]
     fn refuses_what_git_could_misread() {
-        for bad in ["", "-x", "--output=f", "a\nb", "a\0b"] {
+        for bad in ["", "-x", "--output=f", "a\nb", "a\0b", "^a", "a^!", "a^@", "a^-", "a^-2"] {
             assert!(Rev::new(bad).is_err(), "{bad:?}");
         }
         for bad in ["", "-x", "@{-1}", "a..b", "a b", "x.lock", "HEAD", "@", "a\n"] {

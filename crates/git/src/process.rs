@@ -27,6 +27,8 @@ const GRACE: Duration = Duration::from_secs(3);
 const STDERR_HEAD: usize = 8 << 10;
 const STDERR_TAIL: usize = 8 << 10;
 const CHUNK: usize = 64 << 10;
+/// What a pipe can hold: no more than this is read once the process has ended.
+const PIPE: usize = 1 << 20;
 /// The oldest git whose options and formats are used as they are.
 const OLDEST: (u32, u32) = (2, 40);
 
@@ -98,6 +100,7 @@ pub(crate) struct Process<'a> {
     args: Vec<OsString>,
     stdin: Option<Vec<u8>>,
     magic_pathspecs: bool,
+    offline: bool,
 }
 
 /// How a process ended.
@@ -151,6 +154,7 @@ impl Git {
             args: args.iter().map(OsString::from).collect(),
             stdin: None,
             magic_pathspecs: false,
+            offline: false,
         }
     }
 }
@@ -195,6 +199,12 @@ impl Process<'_> {
     /// Lets pathspecs use magic. Each of them must then switch off what it does not use.
     pub(crate) fn magic_pathspecs(mut self) -> Self {
         self.magic_pathspecs = true;
+        self
+    }
+
+    /// Keeps the process from fetching what is missing.
+    pub(crate) fn offline(mut self) -> Self {
+        self.offline = true;
         self
     }
 
@@ -259,7 +269,9 @@ impl Process<'_> {
         group.signal(Signal::KILL);
         let status = child.wait().map_err(Error::io("waiting for git"))?;
         let full = driven.map_err(Error::io("talking to git"))?;
-        if !full {
+        // A change that was made is reported as made, however late.
+        let made = self.mode == Mode::Change && status.success();
+        if !full && !made {
             cancel.check()?;
         }
         Ok(Ended { code: status.code(), status: status.to_string(), stderr: errors.text(), full })
@@ -268,23 +280,35 @@ impl Process<'_> {
     fn spawn(&self, with_input: bool) -> Result<Child> {
         let mut command = spawner(&self.git.program);
         command.current_dir(self.directory).process_group(0);
+        if self.offline || self.mode == Mode::Read {
+            command.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
+        }
         if self.magic_pathspecs {
             command.env_remove("GIT_LITERAL_PATHSPECS");
         }
         let mut config: Vec<(&str, &str)> = vec![("maintenance.auto", "false"), ("gc.auto", "0")];
         if self.mode == Mode::Read {
-            command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_NO_LAZY_FETCH", "1");
+            command.env("GIT_OPTIONAL_LOCKS", "0");
             config.extend([
                 ("core.fsmonitor", "false"),
                 ("core.hooksPath", "/dev/null"),
                 ("log.showSignature", "false"),
                 ("color.ui", "false"),
                 ("core.pager", "cat"),
+                ("diff.submodule", "short"),
             ]);
         }
         let own = self.config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        // Not with `-c key=value`: a key may itself contain an equals sign.
+        let mut count = 0;
         for (key, value) in config.into_iter().chain(own) {
-            command.arg("-c").arg(format!("{key}={value}"));
+            command.env(format!("GIT_CONFIG_KEY_{count}"), key).env(format!("GIT_CONFIG_VALUE_{count}"), value);
+            count += 1;
+        }
+        command.env("GIT_CONFIG_COUNT", count.to_string());
+        if let Some(above) = self.directory.parent() {
+            // The repository that was authorised, and none further up.
+            command.env("GIT_CEILING_DIRECTORIES", above);
         }
         command.args(&self.args);
         command.stdin(if with_input { Stdio::piped() } else { Stdio::null() });
@@ -391,14 +415,16 @@ impl Run<'_> {
         to_the_end: bool,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> io::Result<ControlFlow<()>> {
+        let mut seen = 0;
         while let Some(pipe) = &self.child.stdout {
+            seen += CHUNK;
             match os::read_some(pipe, buffer)? {
                 Some(0) => self.child.stdout = None,
                 Some(n) if sink(&buffer[..n]).is_break() => {
                     self.child.stdout = None;
                     return Ok(ControlFlow::Break(()));
                 }
-                Some(_) if to_the_end => {}
+                Some(_) if to_the_end && seen < PIPE => {}
                 _ => break,
             }
         }
@@ -406,12 +432,14 @@ impl Run<'_> {
     }
 
     fn read_stderr(&mut self, buffer: &mut [u8], to_the_end: bool) -> io::Result<()> {
+        let mut seen = 0;
         while let Some(pipe) = &self.child.stderr {
+            seen += CHUNK;
             match os::read_some(pipe, buffer)? {
                 Some(0) => self.child.stderr = None,
                 Some(n) => {
                     self.errors.keep(&buffer[..n]);
-                    if !to_the_end {
+                    if !to_the_end || seen >= PIPE {
                         break;
                     }
                 }

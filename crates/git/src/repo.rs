@@ -213,7 +213,11 @@ impl Repo {
 
     /// A git process that reads this repository and runs nothing that it names.
     pub(crate) fn read(&self, args: &[&str]) -> Process<'_> {
-        Self::silence_filters(self.process(Mode::Read, args), &self.settings.local_filters)
+        let process = self.process(Mode::Read, args);
+        // A mailmap that the repository's configuration names may be any file at all.
+        let named = self.settings.local_mailmap || self.settings.conditional;
+        let process = if named { process.config("mailmap.file", "") } else { process };
+        Self::silence_filters(process, &self.settings.local_filters)
     }
 
     /// A git process that changes this repository.
@@ -228,7 +232,9 @@ impl Repo {
             .config("commit.gpgSign", "false")
             .config("tag.gpgSign", "false")
             .config("core.sshCommand", "ssh")
-            .config("core.editor", ":");
+            .config("credential.helper", "")
+            .config("core.editor", ":")
+            .offline();
         Self::silence_filters(process, &self.settings.local_filters)
     }
 

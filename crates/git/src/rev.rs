@@ -143,13 +143,13 @@ impl Repo {
         ObjectId::from_hex(output.trim_ascii_end()).ok().filter(|_| ended.code == Some(0)).ok_or_else(missing)
     }
 
-    /// The object that the index holds at `path`, in stage 0.
+    /// The object that the index holds at `path`: stage 0, or 1 to 3 of a conflict.
     ///
     /// # Errors
     ///
     /// [`Error::NoSuchPath`].
-    pub fn resolve_staged(&self, path: &RelPath, cancel: &Cancel) -> Result<ObjectId> {
-        let expression = [b":0:", path.as_bytes()].concat();
+    pub fn resolve_staged(&self, stage: u8, path: &RelPath, cancel: &Cancel) -> Result<ObjectId> {
+        let expression = [format!(":{stage}:").as_bytes(), path.as_bytes()].concat();
         let process = self.read(&["rev-parse", "--verify", "--quiet", "--end-of-options"]).arg(OsStr::from_bytes(&expression));
         let (ended, output) = process.output(cancel, 4096)?;
         let missing = || Error::NoSuchPath { path: path.to_string(), place: "the index".to_owned() };

@@ -118,9 +118,12 @@ impl Roots {
     fn check_inside(&self, location: &Location) -> Result<()> {
         const SHARED: [&str; 8] = ["objects", "objects/pack", "objects/info", "refs", "refs/heads", "packed-refs", "config", "info"];
         const OWN: [&str; 3] = ["HEAD", "index", "logs"];
+        const FOLDERS: [&str; 4] = ["objects", "objects/pack", "refs", "refs/heads"];
         let shared = SHARED.iter().map(|name| location.common_dir.join(name));
         let own = OWN.iter().map(|name| location.git_dir.join(name));
-        for path in shared.chain(own) {
+        let entries = FOLDERS.iter().filter_map(|name| fs::read_dir(location.common_dir.join(name)).ok()).flatten().flatten();
+        let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink())).map(|entry| entry.path());
+        for path in shared.chain(own).chain(links) {
             if !path.is_symlink() {
                 continue;
             }
@@ -249,7 +252,8 @@ impl Found {
             Some(line) => canonical(&git_dir.join(to_path(&line)))?,
             None => git_dir.clone(),
         };
-        if !is_bare(&common_dir) && !common_dir.join("objects").is_dir() {
+        // What git itself would not take for a repository would make it look further up.
+        if !is_bare(&common_dir) || git_dir.join("HEAD").symlink_metadata().is_err() {
             return Err(broken(&self.top));
         }
         Ok(Location { worktree, git_dir, common_dir, trusted: named })

@@ -40,12 +40,16 @@ pub(crate) struct Settings {
     pub(crate) operator_filters: BTreeSet<String>,
     /// Merge drivers that the repository's own configuration names.
     pub(crate) local_merge_drivers: BTreeSet<String>,
-    /// The repository's own configuration includes files by condition, so only git knows what is in force.
+    /// The repository's own configuration includes files, so only git knows what is in force.
     pub(crate) conditional: bool,
     /// Where the repository was cloned from, where that is a local path.
     pub(crate) local_origins: Vec<PathBuf>,
     /// Branches with a configured upstream.
     pub(crate) followers: BTreeSet<String>,
+    /// The repository's own configuration names a file of revisions that blame ignores.
+    pub(crate) local_ignore_revs: bool,
+    /// The repository's own configuration names a mailmap.
+    pub(crate) local_mailmap: bool,
     /// `core.worktree`, as written.
     pub(crate) worktree: Option<PathBuf>,
     /// The repository is configured as bare.
@@ -60,12 +64,26 @@ impl Settings {
     /// Reads the configuration of the repository with `common_dir`, without opening it.
     pub(crate) fn read(common_dir: &Path, git_dir: &Path) -> Result<Self> {
         let bad = |err: &dyn std::fmt::Display| Error::Engine(format!("its configuration: {err}"));
-        let mut file = File::from_git_dir(common_dir.to_owned()).map_err(|err| bad(&err))?;
+        let mut unread_includes = false;
+        let mut file = match File::from_git_dir(common_dir.to_owned()) {
+            Ok(file) => file,
+            // gix insists on a config.worktree where it is switched on; to git a missing one is empty.
+            Err(err) if common_dir.join("config.worktree").exists() => return Err(bad(&err)),
+            Err(_) => {
+                unread_includes = true;
+                let mut file = File::from_globals().map_err(|err| bad(&err))?;
+                let local = File::from_path_no_includes(common_dir.join("config"), Source::Local).map_err(|err| bad(&err))?;
+                file.append(local).map_err(|err| bad(&err))?;
+                file
+            }
+        };
         let own = git_dir.join("config.worktree");
         if git_dir != common_dir && own.is_file() && matches!(file.boolean("extensions.worktreeConfig"), Ok(Some(true))) {
             file.append(File::from_path_no_includes(own, Source::Worktree).map_err(|err| bad(&err))?).map_err(|err| bad(&err))?;
         }
-        Ok(Self::from_file(&file))
+        let mut settings = Self::from_file(&file);
+        settings.conditional |= unread_includes;
+        Ok(settings)
     }
 
     fn from_file(file: &File) -> Self {
@@ -103,6 +121,11 @@ impl Settings {
             ("merge", Some(driver)) if local && keys.iter().any(|key| key == "driver") => {
                 self.local_merge_drivers.insert(driver.to_owned());
             }
+            ("blame", None) if local && keys.iter().any(|key| key == "ignorerevsfile") => self.local_ignore_revs = true,
+            ("mailmap", None) if local => {
+                self.plain_log = false;
+                self.local_mailmap = true;
+            }
             ("branch", Some(branch)) if keys.iter().any(|key| key == "merge") => {
                 self.followers.insert(branch.to_owned());
             }
@@ -113,7 +136,7 @@ impl Settings {
             ("log" | "format" | "mailmap" | "notes" | "i18n" | "pretty", None) => self.plain_log = false,
             ("core", None) if keys.iter().any(|key| key == "notesref") => self.plain_log = false,
             ("status", None) | ("submodule", _) => self.plain_status = false,
-            ("includeif", _) => self.conditional |= local,
+            ("include" | "includeif", _) => self.conditional |= local,
             _ => {}
         }
     }

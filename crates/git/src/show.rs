@@ -28,7 +28,15 @@ impl Repo {
         {
             return Ok((patch, Route::Engine));
         }
-        let mut process = self.read(&["show", "--no-ext-diff", "--no-textconv", "--no-color", "--no-show-signature", "--no-decorate"]);
+        let mut process = self.read(&[
+            "show",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-color",
+            "--no-show-signature",
+            "--no-decorate",
+            "--submodule=short",
+        ]);
         if let Some(context) = query.context {
             process = process.arg(format!("--unified={context}"));
         }

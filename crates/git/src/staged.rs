@@ -31,6 +31,11 @@ pub(crate) fn changes(engine: &gix::Repository, index: &State, tree: Option<Obje
     Ok(walk.found)
 }
 
+/// The deepest nesting that is followed.
+const MAX_DEPTH: usize = 512;
+/// The most differences.
+const MAX_CHANGES: usize = 500_000;
+
 struct Walk<'a> {
     engine: &'a gix::Repository,
     index: &'a State,
@@ -62,6 +67,10 @@ impl Walk<'_> {
             return Ok(());
         }
         self.cancel.check()?;
+        let depth = prefix.split(|&byte| byte == b'/').count();
+        if depth > MAX_DEPTH || self.found.len() > MAX_CHANGES {
+            return Err(Error::TooLarge { what: "what is staged".to_owned(), size: self.found.len() as u64, limit: MAX_CHANGES as u64 });
+        }
         let mut buffer = Vec::new();
         let tree = self.engine.objects.find_tree_iter(&id, &mut buffer).map_err(Error::engine)?;
         let mut at = range.start;

@@ -29,6 +29,8 @@ pub struct Status {
     pub not_compared: Vec<(Vec<u8>, String)>,
     /// True when there are more entries than were collected.
     pub truncated: bool,
+    /// True when there are submodules: their commits are compared, and not what is changed inside them.
+    pub submodules: bool,
 }
 
 /// Where `HEAD` is.
@@ -252,9 +254,10 @@ impl Repo {
     }
 
     fn status_with_git(&self, cancel: &Cancel) -> Result<Status> {
-        let args = ["status", "--porcelain=v2", "--branch", "-z", "--ignore-submodules=none"];
+        // git looks into submodules with their own configuration in force, which nobody has checked.
+        let args = ["status", "--porcelain=v2", "--branch", "-z", "--ignore-submodules=dirty"];
         let mut parser = Porcelain::default();
-        let mut process = self.read_worktree(&args[..4], cancel)?;
+        let mut process = self.read_worktree(&args, cancel)?;
         if self.settings.plain_status {
             process = process.arg("--untracked-files=normal");
         }
@@ -269,6 +272,8 @@ impl Repo {
         status.truncated |= ended.full;
         sort_as_short(&mut status.entries);
         self.set_aside_filtered(&mut status, cancel)?;
+        let index = self.engine().and_then(|engine| engine.index_or_empty().ok());
+        status.submodules = index.is_some_and(|index| index.entries().iter().any(|entry| entry.mode == gix::index::entry::Mode::COMMIT));
         Ok(status)
     }
 
@@ -301,7 +306,8 @@ impl Repo {
 
     /// Unmerged paths.
     pub(crate) fn unmerged(&self, cancel: &Cancel) -> Result<Vec<RelPath>> {
-        let output = self.read(&["diff", "--name-only", "-z", "--diff-filter=U"]).success(cancel, MAX_OUTPUT)?;
+        let output =
+            self.read(&["diff", "--name-only", "-z", "--diff-filter=U", "--ignore-submodules=dirty"]).success(cancel, MAX_OUTPUT)?;
         Ok(output.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(RelPath::from_git).collect())
     }
 }

@@ -451,3 +451,62 @@ fn repository_text_can_neither_act_nor_speak_for_the_server_69_to_74() -> Outcom
     assert_eq!(back.into_bytes(), expect, "what is escaped comes back, but for the credential");
     Ok(())
 }
+
+#[test]
+fn files_that_the_configuration_names_and_deeper_links_are_not_followed() -> Outcome {
+    let scene = Scene::new();
+    let fixture = &scene.fixture;
+    let secret = fixture.path.with_file_name("secret");
+    fs::write(&secret, "TOP-SECRET line\nTOP <SECRET@x> A U Thor <author@example.com>\n")?;
+    for key in ["blame.ignoreRevsFile", "mailmap.file", "core.excludesFile", "core.attributesFile", "diff.orderFile", "commit.template"] {
+        fixture.git(&["config", key, &secret.display().to_string()]);
+    }
+    let mut client = fixture.serve();
+    for (tool, args) in [
+        ("git_blame", json!({"path": "a.txt"})),
+        ("git_show", json!({"revision": "HEAD"})),
+        ("git_log", json!({"author": "SECRET"})),
+        ("git_status", json!({})),
+        ("git_diff", json!({"target": "HEAD~1"})),
+    ] {
+        let text = text_of(&client.result(tool, &args));
+        assert!(!text.contains("SECRET"), "{tool}: {text}");
+    }
+    // The names of a filter driver may contain what separates keys from values elsewhere.
+    let tricky = Fixture::new();
+    tricky.write(".gitattributes", "* filter=a=b\n").commit("attributes");
+    fs::write(tricky.path.join(".git/evil"), format!("[filter \"a=b\"]\n\tclean = {}\n", scene.trap()))?;
+    tricky.git(&["config", "include.path", "evil"]);
+    tricky.write("a.txt", "one\nTWO\n");
+    read_everything(&mut tricky.serve());
+    scene.unharmed("a driver with an equals sign");
+    let fan_out = Fixture::new();
+    let objects = scene.other().join(".git/objects");
+    let first = fs::read_dir(&objects)?.flatten().find(|entry| entry.file_name().len() == 2).ok_or("an object")?;
+    let there = fan_out.path.join(".git/objects").join(first.file_name());
+    fs::remove_dir_all(&there).unwrap_or_default();
+    symlink(first.path(), there)?;
+    let text = fan_out.serve().error("git_log", &json!({}));
+    assert!(text.contains("a link inside the git directory"), "{text}");
+    // A folder that git does not take for a repository must not make it look further up.
+    let outer = Fixture::new();
+    let inner = outer.path.join("inner");
+    fs::create_dir_all(inner.join(".git/objects"))?;
+    fs::write(inner.join(".git/config"), "[core]\n\tbare = false\n")?;
+    let mut client = Client::start(&["-r", &inner.display().to_string()], &[]);
+    client.initialize();
+    let text = client.error("git_log", &json!({}));
+    assert!(text.contains("not a git repository"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_range_of_bytes_shows_no_half_of_a_credential() {
+    let fixture = Fixture::new();
+    fixture.write("u.txt", "see https://user:s3cret@host/x\n").commit("url");
+    let mut client = fixture.serve();
+    for start in 0..30 {
+        let text = client.text("git_show", &json!({"revision": "HEAD:u.txt", "byte_range": format!("{start}-31")}));
+        assert!(!text.contains("cret"), "{start}: {text}");
+    }
+}

@@ -7,6 +7,7 @@ mod redact;
 
 pub(crate) use cursor::{Cursor, fingerprint};
 pub use escape::{escape, unescape};
+pub(crate) use redact::credentials;
 
 use escape::OWN_LINE;
 use serde_json::{Map, Value};
@@ -171,7 +172,7 @@ impl Writer {
                     return at;
                 }
             } else {
-                let head = &line[..whole_chars(line, MAX_LINE)];
+                let head = &line[..head_len(line, MAX_LINE)];
                 let call = goes_on(at + head.len(), line.len() - head.len());
                 if self.left() < MAX_LINE + call.len() + 100 && !self.text.is_empty() {
                     return at;
@@ -180,6 +181,37 @@ impl Writer {
                 self.say(&format!("the line above goes on for {} bytes: {call}", len - head.len()));
             }
             at += line.len();
+        }
+        at
+    }
+
+    /// Adds text that is escaped and redacted already, if it fits.
+    pub(crate) fn fit_prepared(&mut self, text: &str) -> bool {
+        if text.len() > self.left() && !self.text.is_empty() {
+            return false;
+        }
+        self.text.push_str(text);
+        true
+    }
+
+    /// Adds what stands in the place of a credential.
+    pub(crate) fn hide(&mut self) {
+        self.text.push_str("***");
+        self.redacted += 1;
+    }
+
+    /// Adds text as long as it fits, without regard to its lines, and gives how much that was.
+    pub(crate) fn pieces(&mut self, raw: &[u8]) -> usize {
+        let mut at = 0;
+        for line in raw.split_inclusive(|&byte| byte == b'\n') {
+            let end = at + line.len();
+            while at < end {
+                let piece = &raw[at..end][..head_len(&raw[at..end], MAX_LINE)];
+                if !self.fit(piece) {
+                    return at;
+                }
+                at += piece.len();
+            }
         }
         at
     }
@@ -197,7 +229,7 @@ impl Writer {
     /// Adds the start of a line whatever room there is, and gives its length.
     pub(crate) fn force(&mut self, line: &[u8]) -> usize {
         // One byte becomes at most ten.
-        let head = whole_chars(line, (self.left() / 10).max(40));
+        let head = head_len(line, (self.left() / 10).max(40));
         let (shown, redacted) = prepared(&line[..head]);
         self.text.push_str(&shown);
         self.redacted += redacted;
@@ -225,6 +257,14 @@ impl Writer {
         }
         Reply { text: self.text, structured: None }
     }
+}
+
+/// As [`whole_chars`], and not within a credential: its two halves would not be recognised as one.
+pub(crate) fn head_len(text: &[u8], limit: usize) -> usize {
+    let head = whole_chars(text, limit);
+    let window = &text[..text.len().min(head + 1024)];
+    let cut = credentials(window).into_iter().find(|secret| secret.start < head && secret.end > head);
+    cut.map_or(head, |secret| secret.start).max(1)
 }
 
 /// The most bytes up to `limit` that end with a whole character, where the text is UTF-8.

@@ -83,8 +83,15 @@ pub(crate) fn present(patch: &Patch, view: &View<'_>, writer: &mut Writer, fetch
             if view.outline { (outlined[at].as_slice(), outlined[at].len() as u64) } else { (file.text.as_slice(), file.size) };
         items.push(Item { file: Some(file), text, size });
     }
-    let order = order(&items, writer, start);
-    let end = page(&items, &order, start, view, writer, fetch)?;
+    let before = writer.checkpoint();
+    let mut order = order(&items, writer, start);
+    let mut end = page(&items, &order, start, view, writer, fetch)?;
+    if end.item < items.len() as u64 && order.is_sorted() && start == Cursor::default() {
+        // It was to fit whole in git's order, and escaping made it longer. The next page counts in the other order.
+        writer.rewind(before);
+        order.sort_by_key(|&at| (items[at].file.is_some(), items[at].size, at));
+        end = page(&items, &order, start, view, writer, fetch)?;
+    }
     name_elided(&elided, view, writer);
     if end.item < order.len() as u64 {
         let rest = &order[usize::try_from(end.item).unwrap_or(usize::MAX)..];
@@ -122,7 +129,7 @@ fn page(
         let item = &items[next];
         if position.offset == 0 && item.text.len() as u64 == item.size {
             let before = writer.checkpoint();
-            if writer.lines(item.text, &mut |at, len| goes_on(item, at as u64, len as u64, view)) == item.text.len() {
+            if lines(item, item.text, 0, view, writer) == item.text.len() {
                 position.item += 1;
                 shown_one = true;
                 continue;
@@ -179,7 +186,7 @@ fn partial(item: &Item<'_>, offset: u64, view: &View<'_>, writer: &mut Writer, f
         return Ok(item.size);
     }
     let before = writer.checkpoint();
-    let shown = writer.lines(&text[..complete], &mut |at, len| goes_on(item, offset + at as u64, len as u64, view));
+    let shown = lines(item, &text[..complete], offset, view, writer);
     if shown == 0 {
         // Not even one line: its start, so that every page makes progress.
         let line = text[..complete].split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
@@ -193,10 +200,18 @@ fn partial(item: &Item<'_>, offset: u64, view: &View<'_>, writer: &mut Writer, f
     match whole_hunks {
         Some(end) if shown < complete && Some(end) != first_hunk => {
             writer.rewind(before);
-            writer.lines(&text[..end], &mut |at, len| goes_on(item, offset + at as u64, len as u64, view));
+            lines(item, &text[..end], offset, view, writer);
             Ok(offset + end as u64)
         }
         _ => Ok(offset + shown as u64),
+    }
+}
+
+/// Shows lines of an item, which start at `offset` in it. Only a file's patch has calls for the rest of a long line.
+fn lines(item: &Item<'_>, text: &[u8], offset: u64, view: &View<'_>, writer: &mut Writer) -> usize {
+    match item.file {
+        Some(_) => writer.lines(text, &mut |at, len| goes_on(item, offset + at as u64, len as u64, view)),
+        None => writer.pieces(text),
     }
 }
 
@@ -289,7 +304,7 @@ fn stat_line(file: &FilePatch) -> String {
 
 fn stat(patch: &Patch, view: &View<'_>, start: Cursor, mark: u64, writer: &mut Writer) {
     for (at, file) in patch.files.iter().enumerate().skip(usize::try_from(start.item).unwrap_or(usize::MAX)) {
-        if !writer.fit(format!("{}\n", stat_line(file)).as_bytes()) {
+        if !writer.fit_prepared(&format!("{}\n", stat_line(file))) {
             let next = Cursor { item: at as u64, offset: 0 }.encode(mark);
             writer.note(format!("{} more files. Next: {}", patch.files.len() - at, view.echo.again(&[("cursor", json!(next))])));
             break;

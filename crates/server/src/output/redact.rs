@@ -1,7 +1,7 @@
 //! Credentials in URLs, taken out of everything that leaves the server.
 
 use regex::Regex;
-use std::{borrow::Cow, sync::LazyLock};
+use std::{borrow::Cow, ops::Range, sync::LazyLock};
 
 /// `user:secret@` after any scheme, and anything before the `@` after http, where a token often stands alone.
 static CREDENTIALS: LazyLock<Option<Regex>> =
@@ -9,6 +9,13 @@ static CREDENTIALS: LazyLock<Option<Regex>> =
 
 /// What stands in the place of credentials.
 const HIDDEN: &str = "***";
+
+/// Where URLs with credentials stand in `bytes`, each from its scheme to its `@`.
+pub(crate) fn credentials(bytes: &[u8]) -> Vec<Range<usize>> {
+    static RAW: LazyLock<Option<regex::bytes::Regex>> =
+        LazyLock::new(|| regex::bytes::Regex::new(r#"(?i)[a-z][a-z0-9+.-]*://[^\s/@"'<>]+@"#).ok());
+    RAW.as_ref().map(|raw| raw.find_iter(bytes).map(|found| found.range()).collect()).unwrap_or_default()
+}
 
 /// Hides credentials in `text` and counts them.
 pub(crate) fn redact(text: &str) -> (Cow<'_, str>, usize) {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{MAX_LINE, Reply, inline, whole_chars},
+    output::{MAX_LINE, Reply, head_len, inline, whole_chars},
     tool::{Context, Effect, Entry, Tool},
 };
 use git::{BlameQuery, BlamedLine, Origin, RelPath, Rev};
@@ -50,16 +50,13 @@ impl Tool for Blame {
         let mut any = false;
         cx.repo.blame(&query, cx.cancel, &mut |line| {
             any = true;
-            let mut entry = Vec::new();
-            if line.origin.id != current {
-                entry.extend_from_slice(heading(line.origin).as_bytes());
-            }
+            let heading = if line.origin.id == current { String::new() } else { heading(line.origin) };
             let long = line.len > MAX_LINE && writer.is_bounded();
-            let head = if long { whole_chars(line.text, MAX_LINE) } else { line.text.len() };
-            entry.extend_from_slice(format!("{}\t", line.number).as_bytes());
-            entry.extend_from_slice(&line.text[..head]);
-            entry.push(b'\n');
-            if !writer.fit(&entry) {
+            let head = if long { head_len(line.text, MAX_LINE) } else { line.text.len() };
+            let text = [format!("{}\t", line.number).as_bytes(), &line.text[..head], b"\n"].concat();
+            let before = writer.checkpoint();
+            if !(writer.fit_prepared(&heading) && writer.fit(&text)) {
+                writer.rewind(before);
                 stopped = Some(line.number);
                 return ControlFlow::Break(());
             }

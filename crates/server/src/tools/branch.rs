@@ -74,7 +74,7 @@ impl Tool for BranchTool {
                 next = Some(cursor);
                 break;
             }
-            writer.fit(line.as_bytes());
+            writer.fit_prepared(&line);
             writer.spend(size);
             rows.push(row);
         }

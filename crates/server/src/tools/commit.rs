@@ -2,11 +2,11 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, inline, whole_chars},
+    output::{Reply, Writer, inline, whole_chars},
     tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
-use git::{DiffQuery, Keep, LogQuery, Rev, Sides};
+use git::{Committed, DiffQuery, Keep, LogQuery, Rev, Sides};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -42,19 +42,11 @@ impl Tool for Commit {
         }
         let made = cx.repo.commit(&args.message, cx.cancel)?;
         let mut writer = cx.writer();
-        let subject = subject(cx, &made.id)?;
-        writer.say(&format!("committed {}: {subject}", cx.repo.abbreviate(made.id)));
-        let query = DiffQuery {
-            sides: Sides::Trees(made.parent, made.id),
-            paths: Vec::new(),
-            exclude: Vec::new(),
-            context: Some(0),
-            keep: Keep { per_file: 0, total: 0, skip: 0, files: 10_000 },
-        };
-        let (patch, _) = cx.repo.diff(&query, cx.cancel)?;
-        let (added, removed) = patch.files.iter().fold((0, 0), |(a, r), file| (a + file.added, r + file.removed));
-        writer.say(&format!("{} files changed, +{added} -{removed}", patch.files.len()));
-        change::state(cx, &mut writer)?;
+        writer.say(&format!("committed {}", cx.repo.abbreviate(made.id)));
+        if let Err(err) = summarize(cx, &made, &mut writer) {
+            // The commit is made, whatever keeps it from being described.
+            writer.note(format!("the commit could not be described: {err}"));
+        }
         if !made.output.trim().is_empty() {
             writer.say("hooks wrote:");
             let text = made.output.as_bytes();
@@ -66,6 +58,22 @@ impl Tool for Commit {
         }
         Ok(writer.finish())
     }
+}
+
+/// Says what the commit holds and where the branch is.
+fn summarize(cx: &Context<'_>, made: &Committed, writer: &mut Writer) -> Result<(), Error> {
+    let query = DiffQuery {
+        sides: Sides::Trees(made.parent, made.id),
+        paths: Vec::new(),
+        exclude: Vec::new(),
+        context: Some(0),
+        keep: Keep { per_file: 0, total: 0, skip: 0, files: 10_000 },
+    };
+    let (patch, _) = cx.repo.diff(&query, cx.cancel)?;
+    let (added, removed) = patch.files.iter().fold((0, 0), |(a, r), file| (a + file.added, r + file.removed));
+    let files = patch.files.len();
+    writer.say(&format!("{}: {files} file{} changed, +{added} -{removed}", subject(cx, &made.id)?, if files == 1 { "" } else { "s" }));
+    change::state(cx, writer)
 }
 
 /// The subject as it was recorded, which a hook may have changed.

@@ -1,8 +1,8 @@
 //! `git_grep`
 
 use crate::{
-    error::Error,
-    output::{Cursor, MAX_LINE, Reply, fingerprint, whole_chars},
+    error::{Error, Kind},
+    output::{Cursor, MAX_LINE, Reply, fingerprint, head_len},
     tool::{Context, Effect, Entry, Tool},
 };
 use git::{GrepQuery, RelPath, Rev};
@@ -56,15 +56,20 @@ impl Tool for Grep {
         let mark = fingerprint(&(format!("{query:?}"), tree.map(|id| id.to_string())));
         let start = Cursor::decode(args.cursor.as_deref(), mark)?;
         let mut writer = cx.writer();
-        let (mut seen, mut full) = (0_u64, false);
+        // What was listed before is hashed, so that a change of it is noticed.
+        let (mut seen, mut full, mut passed, mut shown) = (0_u64, false, 0, None);
         let (summary, _) = cx.repo.grep(&query, cx.cancel, &mut |text| {
             for line in text.split_inclusive(|&byte| byte == b'\n') {
                 if seen < start.item {
                     seen += 1;
+                    passed = fingerprint(&(passed, line));
                     continue;
                 }
+                if seen == start.item && passed != start.offset {
+                    return ControlFlow::Break(());
+                }
                 let long = line.len() > MAX_LINE && writer.is_bounded();
-                let head = if long { whole_chars(line, MAX_LINE) } else { line.len() };
+                let head = if long { head_len(line, MAX_LINE) } else { line.len() };
                 if (long && writer.left() < 2 * MAX_LINE && seen > start.item) || !writer.fit(&line[..head]) {
                     full = true;
                     return ControlFlow::Break(());
@@ -73,11 +78,16 @@ impl Tool for Grep {
                     writer.say(&format!("the line above goes on for {} bytes{}", line.len() - head - 1, rest(cx, &args, line)));
                 }
                 seen += 1;
+                shown = fingerprint(&(shown.unwrap_or(passed), line)).into();
             }
             ControlFlow::Continue(())
         })?;
+        if seen < start.item || passed != start.offset {
+            return Err(Error::new(Kind::BadInput, "the cursor is stale: the files have changed since")
+                .hint("Repeat the call without `cursor` to start over."));
+        }
         if full {
-            let next = Cursor { item: seen, offset: 0 }.encode(mark);
+            let next = Cursor { item: seen, offset: shown.unwrap_or(passed) }.encode(mark);
             writer.note(format!("more lines match. Next: {}", cx.echo.again(&[("cursor", json!(next))])));
         } else if seen == 0 {
             writer.say("no matches");

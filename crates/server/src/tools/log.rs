@@ -68,11 +68,11 @@ impl Tool for Log {
             writer.say("no commits yet");
             return Ok(Reply { structured: Some(json!({"commits": []})), ..writer.finish() });
         }
-        let tip = match &query.rev {
-            Some(rev) if rev.range()?.is_some() => None,
-            rev => Some(cx.repo.resolve_commit(rev.as_ref().unwrap_or(&Rev::head()), cx.cancel)?),
-        };
-        let mark = fingerprint(&(format!("{query:?}"), tip.map(|id| id.to_string())));
+        let head = Rev::head();
+        let rev = query.rev.as_ref().unwrap_or(&head);
+        let ends = rev.range()?.map_or_else(|| vec![rev.clone()], |range| vec![range.from, range.to]);
+        let ends: Vec<_> = ends.iter().map(|rev| cx.repo.resolve_commit(rev, cx.cancel)).collect::<Result<_, _>>()?;
+        let mark = fingerprint(&(format!("{query:?}"), format!("{ends:?}")));
         let start = Cursor::decode(args.cursor.as_deref(), mark)?;
         let total = args.max_count as usize;
         query.skip = usize::try_from(start.item).unwrap_or(usize::MAX);
@@ -89,7 +89,7 @@ impl Tool for Log {
                 full = true;
                 return ControlFlow::Break(());
             }
-            writer.fit(line.as_bytes());
+            writer.fit_prepared(&line);
             writer.spend(size);
             rows.push(row);
             ControlFlow::Continue(())

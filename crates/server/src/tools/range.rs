@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, Writer, whole_chars},
+    output::{Reply, Writer, credentials, head_len, whole_chars},
     tool::Context,
 };
 use git::{FilePatch, Keep, RelPath};
@@ -30,12 +30,14 @@ pub(super) fn byte_range(cx: &Context<'_>, range: &str, read: &mut dyn FnMut(Kee
     let mut writer = cx.writer();
     let most = writer.left().min(8 << 20);
     let wanted = usize::try_from(end - start).unwrap_or(usize::MAX).min(most);
-    let patch = read(Keep { skip: start, per_file: wanted, total: wanted, files: 2 })?;
+    let lookback = usize::try_from(start).unwrap_or(usize::MAX).min(LOOKBACK);
+    let per_file = wanted + lookback;
+    let patch = read(Keep { skip: start - lookback as u64, per_file, total: per_file, files: 2 })?;
     let [file] = patch.files.as_slice() else {
         let hint = "Name one file in `paths`; for a renamed file both its names.";
         return Err(Error::new(Kind::BadInput, "`byte_range` needs a patch of exactly one file").hint(hint));
     };
-    let shown = slice(&file.text, &mut writer);
+    let shown = slice(&file.text, lookback, &mut writer);
     let (from, stop) = (start + shown as u64, end.min(file.size));
     if from < stop {
         writer.note(format!("{} more bytes. Next: {}", stop - from, cx.echo.again(&[("byte_range", format!("{from}-{stop}").into())])));
@@ -53,16 +55,26 @@ pub(super) fn parse_range(text: &str) -> Result<(u64, u64), Error> {
     }
 }
 
-/// Shows as much of `bytes` as fits, whatever its lines, and gives how much that was.
-pub(super) fn slice(bytes: &[u8], writer: &mut Writer) -> usize {
+/// How far back a credential may have begun that a range of bytes starts in.
+pub(super) const LOOKBACK: usize = 1024;
+
+/// Shows as much of `bytes`, from `lookback` on, as fits, whatever its lines, and gives how much that was.
+pub(super) fn slice(bytes: &[u8], lookback: usize, writer: &mut Writer) -> usize {
+    let lookback = lookback.min(bytes.len());
+    let (mut start, bytes_from) = (0, &bytes[lookback..]);
+    if let Some(secret) = credentials(bytes).into_iter().find(|secret| secret.start < lookback && secret.end > lookback) {
+        writer.hide();
+        start = secret.end - lookback;
+    }
+    let bytes = &bytes_from[start..];
     let mut len = whole_chars(bytes, bytes.len());
     if len == 0 {
         len = bytes.len();
     }
     // Invalid bytes and controls take more room than they did; halve until it fits.
     while len > 40 && !writer.fits(&bytes[..len]) {
-        len = whole_chars(bytes, len / 2);
+        len = head_len(bytes, len / 2);
     }
     writer.fit(&bytes[..len]);
-    len
+    start + len
 }

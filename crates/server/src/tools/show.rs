@@ -3,13 +3,12 @@
 use crate::{
     error::{Error, Kind},
     output::{
-        Reply, Writer,
+        Reply, Writer, head_len,
         patch::{self, View},
-        whole_chars,
     },
     symbol,
     tool::{Context, Effect, Entry, Tool},
-    tools::range::{byte_range, keep, parse_range, paths_of, slice},
+    tools::range::{LOOKBACK, byte_range, keep, parse_range, paths_of, slice},
 };
 use git::{DiffQuery, Keep, ObjectId, ObjectKind, RelPath, Rev, Sides, quote};
 use schemars::JsonSchema;
@@ -62,7 +61,10 @@ impl Tool for Show {
         let rev = Rev::new(args.revision.as_str())?;
         let id = match (rev.path(), args.revision.strip_prefix(':')) {
             (Some((rev, path)), _) => cx.repo.resolve_path(&rev, &inside(path)?, cx.cancel)?,
-            (None, Some(path)) if !path.starts_with(['/', '(']) => cx.repo.resolve_staged(&inside(path)?, cx.cancel)?,
+            (None, Some(path)) if !path.starts_with(['/', '(']) => {
+                let (stage, path) = staged(path);
+                cx.repo.resolve_staged(stage, &inside(path)?, cx.cancel)?
+            }
             _ => cx.repo.resolve(&rev, cx.cancel)?,
         };
         let object = cx.repo.object(id, cx.cancel)?;
@@ -71,6 +73,14 @@ impl Tool for Show {
             ObjectKind::Tree => directory(cx, &args, id),
             ObjectKind::Commit | ObjectKind::Tag => commit(cx, &args, id),
         }
+    }
+}
+
+/// Splits `2:PATH` into stage and path.
+fn staged(path: &str) -> (u8, &str) {
+    match path.split_once(':') {
+        Some((stage @ ("0" | "1" | "2" | "3"), path)) => (stage.parse().unwrap_or_default(), path),
+        _ => (0, path),
     }
 }
 
@@ -148,7 +158,7 @@ fn file(cx: &Context<'_>, args: &Args, id: ObjectId, size: u64) -> Result<Reply,
     })?;
     if binary {
         let mut writer = cx.writer();
-        writer.say(&format!("a binary file of {size} bytes: {}", cx.echo.again(&[("byte_range", json!(format!("0-{}", size.min(4000))))])));
+        writer.say(&format!("a binary file of {size} bytes: {}", cx.echo.again(&[("byte_range", json!(format!("0-{size}")))])));
         return Ok(writer.finish());
     }
     lines.finish(size)
@@ -222,7 +232,7 @@ impl<'a> Lines<'a> {
             let call = &mut |at: usize, len: usize| rest_of_line(cx, line_at + at as u64, line_at + (at + len) as u64);
             return self.writer.lines(&self.line, call) == self.line.len() || self.forced();
         }
-        let head = whole_chars(&self.line, crate::output::MAX_LINE);
+        let head = head_len(&self.line, crate::output::MAX_LINE);
         if !self.writer.fit(&self.line[..head]) {
             return false;
         }
@@ -244,7 +254,7 @@ impl<'a> Lines<'a> {
 
     fn finish(mut self, size: u64) -> Result<Reply, Error> {
         if self.cut {
-            let head = whole_chars(&self.line, crate::output::MAX_LINE);
+            let head = head_len(&self.line, crate::output::MAX_LINE);
             self.writer.fit(&self.line[..head]);
             let from = self.line_at + head as u64;
             let note =
@@ -286,14 +296,17 @@ fn bytes(cx: &Context<'_>, range: &str, id: ObjectId, size: u64) -> Result<Reply
     let most = usize::try_from(end - start).unwrap_or(usize::MAX).min(writer.left()).min(64 << 20);
     let mut kept = Vec::new();
     let mut seen = 0_u64;
+    // What stands before is read along, so that a credential is recognised from its end.
+    let lookback = usize::try_from(start).unwrap_or(usize::MAX).min(LOOKBACK);
+    let most = most + lookback;
     cx.repo.blob(id, size, cx.cancel, &mut |chunk| {
-        let skip = usize::try_from(start.saturating_sub(seen)).unwrap_or(usize::MAX).min(chunk.len());
+        let skip = usize::try_from((start - lookback as u64).saturating_sub(seen)).unwrap_or(usize::MAX).min(chunk.len());
         let rest = &chunk[skip..];
         kept.extend_from_slice(&rest[..rest.len().min(most - kept.len())]);
         seen += chunk.len() as u64;
         if kept.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
-    let shown = slice(&kept, &mut writer) as u64;
+    let shown = slice(&kept, lookback, &mut writer) as u64;
     if start + shown < end {
         let next = cx.echo.again(&[("byte_range", json!(format!("{}-{end}", start + shown)))]);
         writer.note(format!("{} more bytes. Next: {next}", end - start - shown));

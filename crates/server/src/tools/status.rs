@@ -34,7 +34,7 @@ impl Tool for StatusTool {
         let mark = fingerprint(&rows);
         let start = Cursor::decode(args.cursor.as_deref(), mark)?;
         let mut writer = cx.writer();
-        writer.fit(head(&status).as_bytes());
+        writer.fit_prepared(&head(&status));
         let first = usize::try_from(start.item).unwrap_or(usize::MAX);
         for (at, line) in rows.iter().enumerate().skip(first) {
             if !writer.fit(line.as_bytes()) {
@@ -85,6 +85,9 @@ fn notes(status: &Status, clean: bool, writer: &mut Writer) {
     }
     if let Some(operation) = status.in_progress {
         writer.note(format!("a {operation} is in progress: finish it or abort it before starting anything else"));
+    }
+    if status.submodules {
+        writer.note("what is changed inside submodules is not looked for: name each as a repository of its own");
     }
     if let Some((path, driver)) = status.not_compared.first() {
         let (count, path) = (status.not_compared.len(), inline(path));
