@@ -25,6 +25,7 @@ mod settings;
 mod show;
 mod staged;
 mod status;
+mod stderr;
 mod trees;
 mod unified;
 

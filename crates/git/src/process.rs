@@ -8,6 +8,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     os::{self, Group, Wake},
+    stderr::Errors,
 };
 use rustix::process::Signal;
 use std::{
@@ -23,9 +24,6 @@ use std::{
 
 /// How long a process may take to clean up after SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
-/// The most standard error kept: the head and the tail of it.
-const STDERR_HEAD: usize = 8 << 10;
-const STDERR_TAIL: usize = 8 << 10;
 const CHUNK: usize = 64 << 10;
 /// What a pipe can hold: no more than this is read once the process has ended.
 const PIPE: usize = 1 << 20;
@@ -450,35 +448,6 @@ impl Run<'_> {
     }
 }
 
-/// The head and the tail of standard error.
-#[derive(Default)]
-struct Errors {
-    head: Vec<u8>,
-    tail: Vec<u8>,
-    dropped: bool,
-}
-
-impl Errors {
-    fn keep(&mut self, bytes: &[u8]) {
-        let (head, rest) = bytes.split_at(bytes.len().min(STDERR_HEAD - self.head.len()));
-        self.head.extend_from_slice(head);
-        self.tail.extend_from_slice(rest);
-        if self.tail.len() > STDERR_TAIL {
-            self.tail.drain(..self.tail.len() - STDERR_TAIL);
-            self.dropped = true;
-        }
-    }
-
-    fn text(self) -> String {
-        let mut text = self.head;
-        if self.dropped {
-            text.extend_from_slice(b"\n[...]\n");
-        }
-        text.extend_from_slice(&self.tail);
-        String::from_utf8_lossy(&text).into_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -515,15 +484,5 @@ mod tests {
         let (ended, out) = git.process(Mode::Read, Path::new("/"), &["-c", script, "x"]).output(&Cancel::never(), 1 << 20)?;
         assert_eq!((ended.code, out.as_slice()), (Some(0), &b"here\n"[..]));
         Ok(())
-    }
-
-    #[test]
-    fn standard_error_is_capped_to_its_ends() {
-        let mut errors = Errors::default();
-        errors.keep(b"first");
-        errors.keep(&vec![b'x'; 1 << 20]);
-        errors.keep(b"last");
-        let text = errors.text();
-        assert!(text.starts_with("first") && text.ends_with("last") && text.len() < 20_000);
     }
 }

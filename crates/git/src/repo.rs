@@ -213,11 +213,7 @@ impl Repo {
 
     /// A git process that reads this repository and runs nothing that it names.
     pub(crate) fn read(&self, args: &[&str]) -> Process<'_> {
-        let process = self.process(Mode::Read, args);
-        // A mailmap that the repository's configuration names may be any file at all.
-        let named = self.settings.local_mailmap || self.settings.conditional;
-        let process = if named { process.config("mailmap.file", "") } else { process };
-        Self::silence_filters(process, &self.settings.local_filters)
+        Self::silence_filters(self.process(Mode::Read, args), &self.settings.local_filters)
     }
 
     /// A git process that changes this repository.
@@ -239,10 +235,13 @@ impl Repo {
     }
 
     fn process(&self, mode: Mode, args: &[&str]) -> Process<'_> {
-        match &self.location.worktree {
+        let process = match &self.location.worktree {
             Some(worktree) => self.git.process(mode, worktree, args),
             None => self.git.process(mode, &self.location.git_dir, args).config("safe.bareRepository", "all"),
-        }
+        };
+        // A mailmap that the repository's configuration names may be any file at all.
+        let named = self.settings.local_mailmap || self.settings.conditional;
+        if mode == Mode::Read && named { process.config("mailmap.file", "") } else { process }
     }
 
     fn silence_filters<'a>(mut process: Process<'a>, drivers: &BTreeSet<String>) -> Process<'a> {

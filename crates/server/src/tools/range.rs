@@ -30,14 +30,14 @@ pub(super) fn byte_range(cx: &Context<'_>, range: &str, read: &mut dyn FnMut(Kee
     let mut writer = cx.writer();
     let most = writer.left().min(8 << 20);
     let wanted = usize::try_from(end - start).unwrap_or(usize::MAX).min(most);
-    let lookback = usize::try_from(start).unwrap_or(usize::MAX).min(LOOKBACK);
-    let per_file = wanted + lookback;
-    let patch = read(Keep { skip: start - lookback as u64, per_file, total: per_file, files: 2 })?;
+    let before = usize::try_from(start).unwrap_or(usize::MAX).min(MARGIN);
+    let per_file = before + wanted + MARGIN;
+    let patch = read(Keep { skip: start - before as u64, per_file, total: per_file, files: 2 })?;
     let [file] = patch.files.as_slice() else {
         let hint = "Name one file in `paths`; for a renamed file both its names.";
         return Err(Error::new(Kind::BadInput, "`byte_range` needs a patch of exactly one file").hint(hint));
     };
-    let shown = slice(&file.text, lookback, &mut writer);
+    let shown = slice(&file.text, before, before + wanted, &mut writer);
     let (from, stop) = (start + shown as u64, end.min(file.size));
     if from < stop {
         writer.note(format!("{} more bytes. Next: {}", stop - from, cx.echo.again(&[("byte_range", format!("{from}-{stop}").into())])));
@@ -55,26 +55,39 @@ pub(super) fn parse_range(text: &str) -> Result<(u64, u64), Error> {
     }
 }
 
-/// How far back a credential may have begun that a range of bytes starts in.
-pub(super) const LOOKBACK: usize = 1024;
+/// How far a credential may reach beyond an end of a range of bytes.
+pub(super) const MARGIN: usize = 1024;
 
-/// Shows as much of `bytes`, from `lookback` on, as fits, whatever its lines, and gives how much that was.
-pub(super) fn slice(bytes: &[u8], lookback: usize, writer: &mut Writer) -> usize {
-    let lookback = lookback.min(bytes.len());
-    let (mut start, bytes_from) = (0, &bytes[lookback..]);
-    if let Some(secret) = credentials(bytes).into_iter().find(|secret| secret.start < lookback && secret.end > lookback) {
+/// Shows as much of `bytes[from..to]` as fits, whatever its lines, and gives how much that was. What stands around the
+/// range is there so that a credential is recognised that one of its ends cuts through.
+pub(super) fn slice(bytes: &[u8], from: usize, to: usize, writer: &mut Writer) -> usize {
+    let (from, to) = (from.min(bytes.len()), to.min(bytes.len()));
+    let secrets = credentials(bytes);
+    let across = |at: usize| secrets.iter().find(|secret| secret.start < at && secret.end > at);
+    let (mut start, mut end) = (from, to);
+    if let Some(secret) = across(from) {
         writer.hide();
-        start = secret.end - lookback;
+        start = secret.end.min(to);
     }
-    let bytes = &bytes_from[start..];
-    let mut len = whole_chars(bytes, bytes.len());
+    if let Some(secret) = across(to) {
+        if secret.start <= start {
+            // Nothing stands before it. A range that covers the whole of it shows it redacted.
+            if start == from {
+                writer.hide();
+            }
+            return to - from;
+        }
+        end = secret.start;
+    }
+    let shown = &bytes[start..end];
+    let mut len = whole_chars(shown, shown.len());
     if len == 0 {
-        len = bytes.len();
+        len = shown.len();
     }
     // Invalid bytes and controls take more room than they did; halve until it fits.
-    while len > 40 && !writer.fits(&bytes[..len]) {
-        len = head_len(bytes, len / 2);
+    while len > 40 && !writer.fits(&shown[..len]) {
+        len = head_len(shown, len / 2);
     }
-    writer.fit(&bytes[..len]);
-    start + len
+    writer.fit(&shown[..len]);
+    start - from + len
 }

@@ -8,7 +8,7 @@ use crate::{
     },
     symbol,
     tool::{Context, Effect, Entry, Tool},
-    tools::range::{LOOKBACK, byte_range, keep, parse_range, paths_of, slice},
+    tools::range::{MARGIN, byte_range, keep, parse_range, paths_of, slice},
 };
 use git::{DiffQuery, Keep, ObjectId, ObjectKind, RelPath, Rev, Sides, quote};
 use schemars::JsonSchema;
@@ -296,17 +296,18 @@ fn bytes(cx: &Context<'_>, range: &str, id: ObjectId, size: u64) -> Result<Reply
     let most = usize::try_from(end - start).unwrap_or(usize::MAX).min(writer.left()).min(64 << 20);
     let mut kept = Vec::new();
     let mut seen = 0_u64;
-    // What stands before is read along, so that a credential is recognised from its end.
-    let lookback = usize::try_from(start).unwrap_or(usize::MAX).min(LOOKBACK);
-    let most = most + lookback;
+    // What stands around is read along, so that a credential is recognised from a part of it.
+    let before = usize::try_from(start).unwrap_or(usize::MAX).min(MARGIN);
+    let wanted = before + most;
+    let most = wanted + MARGIN;
     cx.repo.blob(id, size, cx.cancel, &mut |chunk| {
-        let skip = usize::try_from((start - lookback as u64).saturating_sub(seen)).unwrap_or(usize::MAX).min(chunk.len());
+        let skip = usize::try_from((start - before as u64).saturating_sub(seen)).unwrap_or(usize::MAX).min(chunk.len());
         let rest = &chunk[skip..];
         kept.extend_from_slice(&rest[..rest.len().min(most - kept.len())]);
         seen += chunk.len() as u64;
         if kept.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
-    let shown = slice(&kept, lookback, &mut writer) as u64;
+    let shown = slice(&kept, before, wanted, &mut writer) as u64;
     if start + shown < end {
         let next = cx.echo.again(&[("byte_range", json!(format!("{}-{end}", start + shown)))]);
         writer.note(format!("{} more bytes. Next: {next}", end - start - shown));
