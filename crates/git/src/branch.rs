@@ -5,8 +5,10 @@ use crate::{
     error::{Error, Result},
     log,
     name::Rev,
-    repo::{Repo, Route},
+    repo::Repo,
     rev::Abbreviator,
+    route::{Route, only_git},
+    upstream,
 };
 use gix::{ObjectId, bstr::ByteSlice};
 
@@ -58,15 +60,10 @@ impl Repo {
     ///
     /// [`Error::UnknownRevision`] for `contains` and `not_contains`.
     pub fn branches(&self, query: &BranchQuery, cancel: &Cancel) -> Result<(Vec<Branch>, Route)> {
-        if query.contains.is_none()
-            && query.not_contains.is_none()
-            && let Some(engine) = self.engine()
-        {
-            match self.branches_in_process(&engine, query.kind, cancel) {
-                Err(Error::Engine(_)) => {}
-                listed => return listed.map(|branches| (branches, Route::Engine)),
-            }
-        }
+        self.answer("branches", |engine| list(engine, query, cancel), || self.branches_with_git(query, cancel))
+    }
+
+    fn branches_with_git(&self, query: &BranchQuery, cancel: &Cancel) -> Result<Vec<Branch>> {
         let mut process = self.read(&[
             "for-each-ref",
             "--format=%(refname)%00%(HEAD)%00%(objectname)%00%(objectname:short)%00%(upstream:short)%00%(contents:subject)%00%(symref)%00",
@@ -93,7 +90,7 @@ impl Repo {
                 subject: fields[5].to_vec(),
             })
         });
-        Ok((branches.collect(), Route::Cli))
+        Ok(branches.collect())
     }
 }
 
@@ -109,44 +106,42 @@ fn shorten(full: &[u8]) -> &[u8] {
     full.strip_prefix(b"refs/heads/").or_else(|| full.strip_prefix(b"refs/remotes/")).unwrap_or(full)
 }
 
-impl Repo {
-    fn branches_in_process(&self, engine: &gix::Repository, kind: BranchKind, cancel: &Cancel) -> Result<Vec<Branch>> {
-        let head = engine.head_name().map_err(Error::engine)?;
-        let platform = engine.references().map_err(Error::engine)?;
-        let mut branches = Vec::new();
-        let abbreviate = Abbreviator::of(engine);
-        for prefix in prefixes(kind) {
-            for reference in platform.prefixed(*prefix).map_err(Error::engine)? {
-                cancel.check()?;
-                let reference = reference.map_err(Error::engine)?;
-                let Some(id) = reference.try_id() else {
-                    if prefix.starts_with("refs/remotes") {
-                        continue;
-                    }
-                    return Err(Error::Engine("a symbolic branch".to_owned()));
-                };
-                let commit = engine.find_commit(id).map_err(Error::engine)?;
-                let decoded = commit.decode().map_err(Error::engine)?;
-                if decoded.encoding.is_some() {
-                    return Err(Error::Engine("a commit message needs to be re-encoded".to_owned()));
-                }
-                let followed = prefix.starts_with("refs/heads")
-                    && self.settings.followers.contains(&shorten(reference.name().as_bstr()).to_str_lossy().into_owned());
-                let upstream =
-                    if followed { engine.branch_remote_tracking_ref_name(reference.name(), gix::remote::Direction::Fetch) } else { None };
-                if followed && !matches!(upstream, Some(Ok(_))) {
-                    return Err(Error::Engine("an upstream that only git understands".to_owned()));
-                }
-                branches.push(Branch {
-                    name: shorten(reference.name().as_bstr()).to_vec(),
-                    current: head.as_ref().is_some_and(|head| head.as_ref() == reference.name()),
-                    id: id.detach(),
-                    short: abbreviate.short(id.detach()),
-                    upstream: upstream.and_then(std::result::Result::ok).map(|name| name.shorten().to_vec()),
-                    subject: log::subject(decoded.message),
-                });
-            }
-        }
-        Ok(branches)
+fn list(engine: &gix::Repository, query: &BranchQuery, cancel: &Cancel) -> Result<Vec<Branch>> {
+    if query.contains.is_some() || query.not_contains.is_some() {
+        return Err(only_git("a question of reachability"));
     }
+    let head = engine.head_name().map_err(Error::engine)?;
+    let platform = engine.references().map_err(Error::engine)?;
+    let mut branches = Vec::new();
+    let abbreviate = Abbreviator::of(engine);
+    for prefix in prefixes(query.kind) {
+        for reference in platform.prefixed(*prefix).map_err(Error::engine)? {
+            cancel.check()?;
+            let reference = reference.map_err(Error::engine)?;
+            let Some(id) = reference.try_id() else {
+                if prefix.starts_with("refs/remotes") {
+                    continue;
+                }
+                return Err(only_git("a symbolic branch"));
+            };
+            let commit = engine.find_commit(id).map_err(Error::engine)?;
+            let decoded = commit.decode().map_err(Error::engine)?;
+            if decoded.encoding.is_some() {
+                return Err(only_git("a commit message to be re-encoded"));
+            }
+            let upstream = match upstream::tracking(engine, reference.name())? {
+                Some(upstream) => Some(upstream::short(engine, upstream.as_ref())?.into()),
+                None => None,
+            };
+            branches.push(Branch {
+                name: shorten(reference.name().as_bstr()).to_vec(),
+                current: head.as_ref().is_some_and(|head| head.as_ref() == reference.name()),
+                id: id.detach(),
+                short: abbreviate.short(id.detach()),
+                upstream,
+                subject: log::subject(decoded.message),
+            });
+        }
+    }
+    Ok(branches)
 }

@@ -6,9 +6,10 @@ use crate::{
     name::RelPath,
     patch::{Collector, Keep, Parser, Patch},
     process::Process,
-    rename::{Lone, Renames, pair},
-    repo::{Repo, Route},
+    rename::{Lone, pair},
+    repo::Repo,
     rev::Abbreviator,
+    route::{Route, only_git},
     trees::{Change, Walk},
     unified::{Side, Style, render},
 };
@@ -54,13 +55,15 @@ impl Repo {
     /// [`Error::Bare`] where a side is the working tree or the index.
     pub fn diff(&self, query: &DiffQuery, cancel: &Cancel) -> Result<(Patch, Route)> {
         cancel.check()?;
-        if let Sides::Trees(old, new) = query.sides
-            && query.keep.skip == 0
-            && let Some(engine) = self.engine()
-            && let Some(patch) = self.tree_patch(&engine, old, new, query, cancel)?
-        {
-            return Ok((patch, Route::Engine));
-        }
+        let in_process = |engine: &gix::Repository| match query.sides {
+            Sides::Trees(old, new) if query.keep.skip == 0 => self.tree_patch(engine, old, new, query, cancel),
+            Sides::Trees(..) => Err(only_git("a later part of a patch")),
+            _ => Err(only_git("a side that is not a tree")),
+        };
+        self.answer("diff", in_process, || self.diff_with_git(query, cancel))
+    }
+
+    fn diff_with_git(&self, query: &DiffQuery, cancel: &Cancel) -> Result<Patch> {
         if !matches!(query.sides, Sides::Trees(..)) {
             self.worktree()?;
         }
@@ -87,7 +90,7 @@ impl Repo {
         let mut parser = Parser::new(query.keep);
         let ended = process.stream(cancel, |chunk| if parser.push(chunk) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })?;
         ended.require("diff")?;
-        Ok((parser.finish(), Route::Cli))
+        Ok(parser.finish())
     }
 
     /// Pathspecs with exclusions need git's magic, so every other special character is switched off in each.
@@ -103,7 +106,11 @@ impl Repo {
         process.magic_pathspecs().args(shown).args(hidden)
     }
 
-    /// The patch between two trees, rendered here; `None` where only git knows how.
+    /// The patch between two trees, rendered here.
+    ///
+    /// # Errors
+    ///
+    /// [`only_git`] where configuration, attributes, size or renames ask for it.
     pub(crate) fn tree_patch(
         &self,
         engine: &gix::Repository,
@@ -111,9 +118,9 @@ impl Repo {
         new: ObjectId,
         query: &DiffQuery,
         cancel: &Cancel,
-    ) -> Result<Option<Patch>> {
+    ) -> Result<Patch> {
         if !self.settings.plain_diff || !self.settings.default_abbrev || self.location.worktree.is_none() || self.settings.sparse {
-            return Ok(None);
+            return Err(only_git("how patches are configured"));
         }
         let tree = |id: ObjectId| {
             let object = engine.find_object(id).map_err(Error::engine)?;
@@ -121,15 +128,11 @@ impl Repo {
         };
         let (old, new) = (old.map(tree).transpose()?, tree(new)?);
         let walk = Walk { engine, paths: &query.paths, limit: query.keep.files, cancel };
-        let found = match walk.compare(old, Some(new)) {
-            Ok(found) => found,
-            Err(Error::Engine(_)) => return Ok(None),
-            Err(err) => return Err(err),
-        };
+        let found = walk.compare(old, Some(new))?;
         let mut files = found.changes;
         files.retain(|change| !query.exclude.iter().any(|not| not.covers(&change.path)));
         if !self.attributes_are_plain(engine, files.iter().map(|change| change.path.as_slice())) {
-            return Ok(None);
+            return Err(only_git("attributes that say how files are compared"));
         }
         let renderer = Renderer {
             engine,
@@ -137,7 +140,7 @@ impl Repo {
             style: Style { context: query.context.unwrap_or(3), quote_ascii: self.settings.quote_ascii },
         };
         let patch = renderer.render(&files, query.keep, cancel)?;
-        Ok(patch.map(|patch| Patch { truncated: patch.truncated || found.truncated, ..patch }))
+        Ok(Patch { truncated: patch.truncated || found.truncated, ..patch })
     }
 
     /// True when no attributes file says how one of these paths is compared.
@@ -179,8 +182,8 @@ struct Renderer<'a> {
 }
 
 impl Renderer<'_> {
-    fn render(&self, files: &[Change], keep: Keep, cancel: &Cancel) -> Result<Option<Patch>> {
-        let Some(sources) = self.renames(files)? else { return Ok(None) };
+    fn render(&self, files: &[Change], keep: Keep, cancel: &Cancel) -> Result<Patch> {
+        let sources = self.renames(files)?;
         let moved: HashSet<usize> = sources.iter().flatten().copied().collect();
         let null = "0".repeat(self.abbreviate.usual_len());
         let mut collector = Collector::new(keep);
@@ -190,12 +193,8 @@ impl Renderer<'_> {
                 continue;
             }
             let source = sources[at].map(|from| &files[from]);
-            let (Some(old), Some(new)) = (
-                self.side(source.unwrap_or(change).path.clone(), source.map_or(change.old, |source| source.old))?,
-                self.side(change.path.clone(), change.new)?,
-            ) else {
-                return Ok(None);
-            };
+            let old = self.side(source.unwrap_or(change).path.clone(), source.map_or(change.old, |source| source.old))?;
+            let new = self.side(change.path.clone(), change.new)?;
             let (old, new) = (old.as_ref(), new.as_ref());
             let type_changed = matches!((old, new), (Some(a), Some(b)) if a.mode & 0o170_000 != b.mode & 0o170_000);
             let parts = if type_changed {
@@ -207,11 +206,11 @@ impl Renderer<'_> {
                 break;
             }
         }
-        Ok(Some(collector.finish()))
+        Ok(collector.finish())
     }
 
-    /// For each file, the index of the one it was renamed from. `None` where git has to decide.
-    fn renames(&self, files: &[Change]) -> Result<Option<Vec<Option<usize>>>> {
+    /// For each file, the index of the one it was renamed from.
+    fn renames(&self, files: &[Change]) -> Result<Vec<Option<usize>>> {
         let lone = |wanted: fn(&Change) -> Option<(u32, ObjectId)>| -> Result<Vec<(usize, Lone)>> {
             let sides = files.iter().enumerate().filter_map(|(at, change)| wanted(change).map(|side| (at, side)));
             sides.map(|(at, (mode, id))| Ok((at, Lone { id, mode, size: self.size(mode, id)? }))).collect()
@@ -220,20 +219,15 @@ impl Renderer<'_> {
         let adds = files.iter().any(|change| change.old.is_none());
         let mut sources = vec![None; files.len()];
         if !(deletes && adds) {
-            return Ok(Some(sources));
+            return Ok(sources);
         }
         let from = lone(|change| change.old.filter(|_| change.new.is_none()))?;
         let to = lone(|change| change.new.filter(|_| change.old.is_none()))?;
         let only = |list: &[(usize, Lone)]| list.iter().map(|(_, lone)| *lone).collect::<Vec<_>>();
-        match pair(&only(&from), &only(&to)) {
-            Renames::Undecided => Ok(None),
-            Renames::Exact(pairs) => {
-                for (old, new) in pairs {
-                    sources[to[new].0] = Some(from[old].0);
-                }
-                Ok(Some(sources))
-            }
+        for (old, new) in pair(&only(&from), &only(&to))? {
+            sources[to[new].0] = Some(from[old].0);
         }
+        Ok(sources)
     }
 
     fn size(&self, mode: u32, id: ObjectId) -> Result<u64> {
@@ -243,21 +237,20 @@ impl Renderer<'_> {
         Ok(self.engine.find_header(id).map_err(Error::engine)?.size())
     }
 
-    /// One side with its content: `None` when it is too large to be compared here.
-    #[expect(clippy::option_option, reason = "absent content and an absent side are two things")]
-    fn side(&self, path: Vec<u8>, side: Option<(u32, ObjectId)>) -> Result<Option<Option<Side>>> {
-        let Some((mode, id)) = side else { return Ok(Some(None)) };
+    /// One side with its content.
+    fn side(&self, path: Vec<u8>, side: Option<(u32, ObjectId)>) -> Result<Option<Side>> {
+        let Some((mode, id)) = side else { return Ok(None) };
         if mode == 0o160_000 {
             // A submodule's commit is not an object of this repository, so it is not abbreviated by looking it up.
             let len = self.abbreviate.usual_len();
             let content = format!("Subproject commit {id}\n").into_bytes();
-            return Ok(Some(Some(Side { path, mode, id, abbreviated: id.to_hex_with_len(len).to_string(), content })));
+            return Ok(Some(Side { path, mode, id, abbreviated: id.to_hex_with_len(len).to_string(), content }));
         }
         if self.size(mode, id)? > MAX_BLOB {
-            return Ok(None);
+            return Err(only_git("a file too large to be compared here"));
         }
         let content = self.engine.find_object(id).map_err(Error::engine)?.detach().data;
         let abbreviated = self.abbreviate.short(id);
-        Ok(Some(Some(Side { path, mode, id, abbreviated, content })))
+        Ok(Some(Side { path, mode, id, abbreviated, content }))
     }
 }

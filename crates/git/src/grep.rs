@@ -7,7 +7,8 @@ use crate::{
     name::{RelPath, Rev},
     os::Beneath,
     quote,
-    repo::{Repo, Route},
+    repo::Repo,
+    route::Route,
     trees::Walk,
     unified::is_binary,
 };

@@ -4,8 +4,9 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{RelPath, Rev},
-    repo::{Repo, Route},
+    repo::Repo,
     rev::Abbreviator,
+    route::Route,
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use regex::bytes::{Regex, RegexBuilder};
@@ -205,7 +206,7 @@ struct Tip {
 }
 
 /// True when no graft, no shallow boundary and no replacement changes what a commit's parents are.
-fn is_whole(engine: &gix::Repository) -> bool {
+pub(crate) fn is_whole(engine: &gix::Repository) -> bool {
     let dir = engine.common_dir();
     !dir.join("shallow").exists() && !dir.join("info/grafts").exists() && !dir.join("refs/replace").exists()
 }
@@ -279,7 +280,7 @@ impl Repo {
     }
 }
 
-fn seconds(engine: &gix::Repository, id: ObjectId) -> Result<i64> {
+pub(crate) fn seconds(engine: &gix::Repository, id: ObjectId) -> Result<i64> {
     let object = engine.find_commit(id).map_err(Error::engine)?;
     Ok(object.time().map_err(Error::engine)?.seconds)
 }

@@ -1,5 +1,6 @@
 //! Which deleted and added files git could pair as renames.
 
+use crate::{error::Result, route::only_git};
 use gix::ObjectId;
 
 /// A file that is only on one side.
@@ -10,24 +11,20 @@ pub(crate) struct Lone {
     pub(crate) size: u64,
 }
 
-/// What can be said without comparing content.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Renames {
-    /// These pairs, by index into deleted and added, and certainly no others.
-    Exact(Vec<(usize, usize)>),
-    /// Content decides, or more than one pairing is possible: git has to say.
-    Undecided,
-}
-
 /// The most pairs looked at.
 const MAX_PAIRS: usize = 100_000;
 
-/// Pairs files with equal content, where that is unambiguous and nothing else can be similar.
+/// Pairs files with equal content, by index, where that is unambiguous and nothing else can be similar.
+///
+/// # Errors
+///
+/// [`only_git`] where content decides, or more than one pairing is possible.
 ///
 /// git's default threshold is half: where one file is more than twice as large as the other they cannot be similar.
-pub(crate) fn pair(deleted: &[Lone], added: &[Lone]) -> Renames {
+pub(crate) fn pair(deleted: &[Lone], added: &[Lone]) -> Result<Vec<(usize, usize)>> {
+    let undecided = || only_git("renames that content decides");
     if deleted.len().saturating_mul(added.len()) > MAX_PAIRS {
-        return Renames::Undecided;
+        return Err(undecided());
     }
     let mut pairs = Vec::new();
     for (from, old) in deleted.iter().enumerate() {
@@ -35,7 +32,7 @@ pub(crate) fn pair(deleted: &[Lone], added: &[Lone]) -> Renames {
         let Some((to, new)) = same.next() else { continue };
         let unique = same.next().is_none() && deleted.iter().filter(|other| other.id == old.id).count() == 1;
         if !unique || kind(old.mode) != REGULAR || kind(new.mode) != REGULAR {
-            return Renames::Undecided;
+            return Err(undecided());
         }
         pairs.push((from, to));
     }
@@ -45,11 +42,11 @@ pub(crate) fn pair(deleted: &[Lone], added: &[Lone]) -> Renames {
             let regular = kind(old.mode) == REGULAR && kind(new.mode) == REGULAR;
             let (small, large) = (old.size.min(new.size), old.size.max(new.size));
             if !paired && regular && small.saturating_mul(2) >= large && large > 0 {
-                return Renames::Undecided;
+                return Err(undecided());
             }
         }
     }
-    Renames::Exact(pairs)
+    Ok(pairs)
 }
 
 const REGULAR: u32 = 0o100_000;
@@ -68,10 +65,11 @@ mod tests {
 
     #[test]
     fn equal_content_is_a_rename_and_similar_size_is_for_git_to_decide() {
-        assert_eq!(pair(&[lone(1, 10)], &[lone(1, 10)]), Renames::Exact(vec![(0, 0)]));
-        assert_eq!(pair(&[lone(1, 10)], &[lone(2, 21)]), Renames::Exact(vec![]));
-        assert_eq!(pair(&[lone(1, 10)], &[lone(2, 20)]), Renames::Undecided);
-        assert_eq!(pair(&[lone(1, 10)], &[lone(1, 10), lone(1, 10)]), Renames::Undecided);
-        assert_eq!(pair(&[], &[lone(2, 20)]), Renames::Exact(vec![]));
+        let decided = |deleted: &[Lone], added: &[Lone]| pair(deleted, added).ok();
+        assert_eq!(decided(&[lone(1, 10)], &[lone(1, 10)]), Some(vec![(0, 0)]));
+        assert_eq!(decided(&[lone(1, 10)], &[lone(2, 21)]), Some(vec![]));
+        assert_eq!(decided(&[lone(1, 10)], &[lone(2, 20)]), None);
+        assert_eq!(decided(&[lone(1, 10)], &[lone(1, 10), lone(1, 10)]), None);
+        assert_eq!(decided(&[], &[lone(2, 20)]), Some(vec![]));
     }
 }

@@ -19,15 +19,6 @@ use std::{
 /// The most repositories kept open.
 const MAX_OPEN: usize = 32;
 
-/// Which implementation answered a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
-    /// In this process, with gix.
-    Engine,
-    /// A git process.
-    Cli,
-}
-
 /// A repository whose every part lies inside the allowed roots.
 #[derive(Debug)]
 pub struct Repo {

@@ -44,8 +44,6 @@ pub(crate) struct Settings {
     pub(crate) conditional: bool,
     /// Where the repository was cloned from, where that is a local path.
     pub(crate) local_origins: Vec<PathBuf>,
-    /// Branches with a configured upstream.
-    pub(crate) followers: BTreeSet<String>,
     /// The repository's own configuration names a file of revisions that blame ignores.
     pub(crate) local_ignore_revs: bool,
     /// The repository's own configuration names a mailmap.
@@ -125,9 +123,6 @@ impl Settings {
             ("mailmap", None) if local => {
                 self.plain_log = false;
                 self.local_mailmap = true;
-            }
-            ("branch", Some(branch)) if keys.iter().any(|key| key == "merge") => {
-                self.followers.insert(branch.to_owned());
             }
             ("extensions", None) => {
                 self.foreign_format |= keys.iter().any(|key| !KNOWN_EXTENSIONS.contains(&key.as_str()));

@@ -2,11 +2,12 @@
 
 use crate::{
     cancel::Cancel,
-    diff::{DiffQuery, MAX_BLOB, Sides},
+    diff::{DiffQuery, MAX_BLOB},
     error::{Error, Result},
     patch::{Keep, Parser, Patch},
-    repo::{Repo, Route},
+    repo::Repo,
     rev::Abbreviator,
+    route::{Route, only_git},
     trees::Walk,
 };
 use gix::{ObjectId, bstr::ByteSlice};
@@ -23,11 +24,10 @@ impl Repo {
     ///
     /// [`Error::MissingObject`].
     pub fn show(&self, id: ObjectId, query: &DiffQuery, cancel: &Cancel) -> Result<(Patch, Route)> {
-        if query.keep.skip == 0
-            && let Some(patch) = self.show_in_process(id, query, cancel)?
-        {
-            return Ok((patch, Route::Engine));
-        }
+        self.answer("show", |engine| self.show_in_process(engine, id, query, cancel), || self.show_with_git(id, query, cancel))
+    }
+
+    fn show_with_git(&self, id: ObjectId, query: &DiffQuery, cancel: &Cancel) -> Result<Patch> {
         let mut process = self.read(&[
             "show",
             "--no-ext-diff",
@@ -44,31 +44,33 @@ impl Repo {
         let mut parser = Parser::new(query.keep);
         let ended = process.stream(cancel, |chunk| if parser.push(chunk) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })?;
         ended.require("show")?;
-        Ok((parser.finish(), Route::Cli))
+        Ok(parser.finish())
     }
 
-    fn show_in_process(&self, id: ObjectId, query: &DiffQuery, cancel: &Cancel) -> Result<Option<Patch>> {
-        let Some(engine) = self.engine() else { return Ok(None) };
-        if !self.settings.plain_log || self.has_notes_or_mailmap(&engine) {
-            return Ok(None);
+    fn show_in_process(&self, engine: &gix::Repository, id: ObjectId, query: &DiffQuery, cancel: &Cancel) -> Result<Patch> {
+        if query.keep.skip != 0 {
+            return Err(only_git("a later part of a patch"));
         }
-        let Ok(commit) = engine.find_commit(id) else { return Ok(None) };
-        let Some(prelude) = prelude(&commit)? else { return Ok(None) };
+        if !self.settings.plain_log || self.has_notes_or_mailmap(engine) {
+            return Err(only_git("how commits are shown"));
+        }
+        let commit = engine.find_commit(id).map_err(Error::engine)?;
+        let mut prelude = prelude(&commit)?;
         let parents: Vec<ObjectId> = commit.parent_ids().map(gix::Id::detach).collect();
         if parents.len() > 1 {
-            let clean = query.paths.is_empty() && is_clean_merge(&engine, &commit, &parents, cancel)?;
+            if !query.paths.is_empty() || !is_clean_merge(engine, &commit, &parents, cancel)? {
+                return Err(only_git("a combined diff"));
+            }
             // Where the combined diff would stand git leaves an empty line.
-            return Ok(clean.then(|| Patch { prelude: [prelude, b"\n".to_vec()].concat(), ..Patch::default() }));
+            prelude.push(b'\n');
+            return Ok(Patch { prelude, ..Patch::default() });
         }
         let parent = parents.first().copied();
-        let patch = self.tree_patch(&engine, parent, id, &DiffQuery { sides: Sides::Trees(parent, id), ..query.clone() }, cancel)?;
-        Ok(patch.map(|mut patch| {
-            patch.prelude = prelude;
-            if !patch.files.is_empty() {
-                patch.prelude.push(b'\n');
-            }
-            patch
-        }))
+        let patch = self.tree_patch(engine, parent, id, query, cancel)?;
+        if !patch.files.is_empty() {
+            prelude.push(b'\n');
+        }
+        Ok(Patch { prelude, ..patch })
     }
 
     fn has_notes_or_mailmap(&self, engine: &gix::Repository) -> bool {
@@ -144,15 +146,15 @@ fn is_clean_merge(engine: &gix::Repository, commit: &gix::Commit<'_>, parents: &
     Ok(false)
 }
 
-/// What `git show` prints before the patch. `None` where only git knows how.
-fn prelude(commit: &gix::Commit<'_>) -> Result<Option<Vec<u8>>> {
+/// What `git show` prints before the patch.
+fn prelude(commit: &gix::Commit<'_>) -> Result<Vec<u8>> {
     let decoded = commit.decode().map_err(Error::engine)?;
     let message = decoded.message;
     if decoded.encoding.is_some() || message.contains(&b'\t') || message.trim_ascii().is_empty() {
-        return Ok(None);
+        return Err(only_git("a message that git lays out anew"));
     }
     let author = decoded.author().map_err(Error::engine)?;
-    let Ok(time) = author.time() else { return Ok(None) };
+    let time = author.time().map_err(Error::engine)?;
     let mut out = format!("commit {}\n", commit.id).into_bytes();
     let parents: Vec<ObjectId> = commit.parent_ids().map(gix::Id::detach).collect();
     if parents.len() > 1 {
@@ -179,5 +181,5 @@ fn prelude(commit: &gix::Commit<'_>) -> Result<Option<Vec<u8>>> {
         out.extend_from_slice(line);
         out.push(b'\n');
     }
-    Ok(Some(out))
+    Ok(out)
 }

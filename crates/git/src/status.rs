@@ -4,9 +4,11 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
-    rename::{Lone, Renames, pair},
-    repo::{Repo, Route},
+    rename::{Lone, pair},
+    repo::Repo,
+    route::{Route, only_git},
     staged::{self, Staged},
+    upstream,
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{collections::BTreeMap, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt, path::Path};
@@ -68,10 +70,8 @@ impl Repo {
     pub fn status(&self, cancel: &Cancel) -> Result<(Status, Route)> {
         cancel.check()?;
         self.worktree()?;
-        let (mut status, route) = match self.status_in_process(cancel)? {
-            Some(status) => (status, Route::Engine),
-            None => (self.status_with_git(cancel)?, Route::Cli),
-        };
+        let (mut status, route) =
+            self.answer("status", |engine| self.status_in_process(engine, cancel), || self.status_with_git(cancel))?;
         status.in_progress = in_progress(&self.location.git_dir);
         Ok((status, route))
     }
@@ -82,21 +82,22 @@ impl Repo {
     ///
     /// As for any read.
     pub fn staged(&self, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
-        if let Some(engine) = self.engine()
-            && !self.settings.sparse
-            && let Ok(index) = engine.index_or_empty()
-            && is_plain(&index)
-            && let Ok(head) = engine.head()
-        {
-            let commit = head.id().map(gix::Id::detach);
-            let tree = commit.map(|id| engine.find_commit(id).and_then(|commit| commit.tree_id()).map(gix::Id::detach));
-            if let Ok(tree) = tree.transpose()
-                && let Some(entries) = pair_staged(&engine, staged::changes(&engine, &index, tree, cancel)?)?
-            {
-                let branch = head.referent_name().map(|name| name.shorten().to_str_lossy().into_owned());
-                return Ok((Head { branch, commit, ..Head::default() }, entries.into_values().collect()));
-            }
+        self.answer("staged", |engine| self.staged_in_process(engine, cancel), || self.staged_with_git(cancel)).map(|(staged, _)| staged)
+    }
+
+    fn staged_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
+        let index = engine.index_or_empty().map_err(Error::engine)?;
+        if self.settings.sparse || !is_plain(&index) {
+            return Err(only_git("an index with more than plain files"));
         }
+        let (head, tree) = head_and_tree(engine)?;
+        let entries = pair_staged(engine, staged::changes(engine, &index, tree, cancel)?)?;
+        let branch = head.referent_name().map(|name| name.shorten().to_str_lossy().into_owned());
+        let commit = head.id().map(gix::Id::detach);
+        Ok((Head { branch, commit, ..Head::default() }, entries.into_values().collect()))
+    }
+
+    fn staged_with_git(&self, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
         let (mut status, _) = self.status(cancel)?;
         status.entries.retain(|entry| !matches!(entry.index, b' ' | b'?' | b'!'));
         Ok((status.head, status.entries))
@@ -107,52 +108,44 @@ impl Repo {
         in_progress(&self.location.git_dir)
     }
 
-    /// The state as the engine sees it; `None` where only git knows how.
-    fn status_in_process(&self, cancel: &Cancel) -> Result<Option<Status>> {
-        let Some(engine) = self.engine() else { return Ok(None) };
+    fn status_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<Status> {
         if !self.settings.plain_status || self.settings.sparse || self.settings.conditional {
-            return Ok(None);
+            return Err(only_git("how status is configured"));
         }
-        let Ok(index) = engine.index_or_empty() else { return Ok(None) };
+        let index = engine.index_or_empty().map_err(Error::engine)?;
         if !is_plain(&index) || (self.has_filters() && self.attributes_name_filters(&index)) {
-            return Ok(None);
+            return Err(only_git("an index with more than plain files"));
         }
-        let Ok(head) = engine.head() else { return Ok(None) };
-        let commit = head.id().map(gix::Id::detach);
-        let tree = commit.map(|id| engine.find_commit(id).and_then(|commit| commit.tree_id()).map(gix::Id::detach));
-        let Ok(tree) = tree.transpose() else { return Ok(None) };
-        let staged = staged::changes(&engine, &index, tree, cancel)?;
-        let Some(mut entries) = pair_staged(&engine, staged)? else { return Ok(None) };
+        let (head, tree) = head_and_tree(engine)?;
+        let mut entries = pair_staged(engine, staged::changes(engine, &index, tree, cancel)?)?;
         let mut untracked = Vec::new();
-        if !Self::scan_worktree(&engine, cancel, &mut entries, &mut untracked)? {
-            return Ok(None);
-        }
+        Self::scan_worktree(engine, cancel, &mut entries, &mut untracked)?;
         // A directory in the place of a tracked file: git only says that the file is gone.
         untracked.retain(|path| path.strip_suffix(b"/").is_none_or(|file| index.entry_by_path(file.as_bstr()).is_none()));
         untracked.sort();
         let truncated = entries.len() + untracked.len() > MAX_ENTRIES;
         let listed = entries.into_values().chain(untracked.into_iter().map(|path| Entry { index: b'?', worktree: b'?', path, from: None }));
-        let Some(head) = self.head_state(&engine, &head, commit, cancel)? else { return Ok(None) };
-        Ok(Some(Status { head, entries: listed.take(MAX_ENTRIES).collect(), truncated, ..Status::default() }))
+        let head = self.head_state(engine, &head, cancel)?;
+        Ok(Status { head, entries: listed.take(MAX_ENTRIES).collect(), truncated, ..Status::default() })
     }
 
-    /// Adds what differs in the working tree. False where only git knows how.
+    /// Adds what differs in the working tree.
     fn scan_worktree(
         engine: &gix::Repository,
         cancel: &Cancel,
         entries: &mut BTreeMap<Vec<u8>, Entry>,
         untracked: &mut Vec<Vec<u8>>,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         use gix::status::{
             index_worktree::Item,
             plumbing::index_as_worktree::{Change, EntryStatus},
         };
-        let Ok(platform) = engine.status(gix::progress::Discard) else { return Ok(false) };
+        let platform = engine.status(gix::progress::Discard).map_err(Error::engine)?;
         let platform = platform
             .untracked_files(gix::status::UntrackedFiles::Collapsed)
             .index_worktree_rewrites(None)
             .should_interrupt_owned(cancel.flag());
-        let Ok(items) = platform.into_index_worktree_iter(Vec::<gix::bstr::BString>::new()) else { return Ok(false) };
+        let items = platform.into_index_worktree_iter(Vec::<gix::bstr::BString>::new()).map_err(Error::engine)?;
         for item in items {
             cancel.check()?;
             match item {
@@ -163,7 +156,7 @@ impl Repo {
                         EntryStatus::Change(Change::Type { .. }) => b'T',
                         EntryStatus::Change(Change::Modification { .. }) => b'M',
                         EntryStatus::Change(Change::SubmoduleModification(_)) | EntryStatus::Conflict { .. } | EntryStatus::IntentToAdd => {
-                            return Ok(false);
+                            return Err(only_git("an entry that is not a plain file"));
                         }
                     };
                     let path: Vec<u8> = rela_path.into();
@@ -185,12 +178,11 @@ impl Repo {
                 }
                 Ok(Item::Rewrite { .. }) | Err(_) => {
                     cancel.check()?;
-                    return Ok(false);
+                    return Err(only_git("an item that the engine does not read"));
                 }
             }
         }
-        cancel.check()?;
-        Ok(true)
+        cancel.check()
     }
 
     fn has_filters(&self) -> bool {
@@ -217,40 +209,19 @@ impl Repo {
             })
     }
 
-    fn head_state(
-        &self,
-        engine: &gix::Repository,
-        head: &gix::Head<'_>,
-        commit: Option<ObjectId>,
-        cancel: &Cancel,
-    ) -> Result<Option<Head>> {
-        let Some(name) = head.referent_name() else { return Ok(Some(Head { commit, ..Head::default() })) };
+    fn head_state(&self, engine: &gix::Repository, head: &gix::Head<'_>, cancel: &Cancel) -> Result<Head> {
+        let commit = head.id().map(gix::Id::detach);
+        let Some(name) = head.referent_name() else { return Ok(Head { commit, ..Head::default() }) };
         let mut state = Head { branch: Some(name.shorten().to_str_lossy().into_owned()), commit, ..Head::default() };
-        let upstream = engine.branch_remote_tracking_ref_name(name, gix::remote::Direction::Fetch);
-        let Some(Ok(upstream)) = upstream else {
-            // Configured, and not understood: git knows.
-            let configured = self.settings.followers.contains(&name.shorten().to_str_lossy().into_owned());
-            return Ok((!configured).then_some(state));
-        };
-        state.upstream = Some(upstream.shorten().to_str_lossy().into_owned());
-        let there = engine.find_reference(upstream.as_ref()).ok().and_then(|mut found| found.peel_to_id().ok()).map(gix::Id::detach);
-        state.ahead_behind = match (commit, there) {
-            (Some(here), Some(there)) if here == there => Some((0, 0)),
-            (Some(here), Some(there)) => self.ahead_behind(here, there, cancel)?,
-            _ => None,
-        };
-        Ok(Some(state))
-    }
-
-    fn ahead_behind(&self, here: ObjectId, there: ObjectId, cancel: &Cancel) -> Result<Option<(u64, u64)>> {
-        let process = self.read(&["rev-list", "--left-right", "--count"]).arg(format!("{here}...{there}")).arg("--");
-        let output = process.success(cancel, 4096)?;
-        let text = String::from_utf8_lossy(&output);
-        let mut counts = text.split_ascii_whitespace().map(str::parse);
-        Ok(match (counts.next(), counts.next()) {
-            (Some(Ok(ahead)), Some(Ok(behind))) => Some((ahead, behind)),
-            _ => None,
-        })
+        if let Some(upstream) = upstream::tracking(engine, name)? {
+            state.upstream = Some(upstream::short(engine, upstream.as_ref())?.to_str_lossy().into_owned());
+            let there = engine.find_reference(upstream.as_ref()).ok().and_then(|mut found| found.peel_to_id().ok());
+            state.ahead_behind = match (commit, there) {
+                (Some(here), Some(there)) => Some(self.ahead_behind(here, there.detach(), cancel)?),
+                _ => None,
+            };
+        }
+        Ok(state)
     }
 
     fn status_with_git(&self, cancel: &Cancel) -> Result<Status> {
@@ -322,8 +293,14 @@ fn is_plain(index: &gix::index::State) -> bool {
         })
 }
 
-/// Turns staged changes into entries, with renames paired. `None` where git has to pair them.
-fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>) -> Result<Option<BTreeMap<Vec<u8>, Entry>>> {
+fn head_and_tree(engine: &gix::Repository) -> Result<(gix::Head<'_>, Option<ObjectId>)> {
+    let head = engine.head().map_err(Error::engine)?;
+    let tree = head.id().map(|id| engine.find_commit(id).and_then(|commit| commit.tree_id()).map(gix::Id::detach));
+    Ok((head, tree.transpose().map_err(Error::engine)?))
+}
+
+/// Turns staged changes into entries, with renames paired.
+fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>) -> Result<BTreeMap<Vec<u8>, Entry>> {
     let lone = |side: (u32, ObjectId)| -> Result<Lone> {
         let size = engine.find_header(side.1).map_err(Error::engine)?.size();
         Ok(Lone { id: side.1, mode: side.0, size })
@@ -334,10 +311,7 @@ fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>) -> Result<Option<
     if !deleted.is_empty() && !added.is_empty() {
         let from: Vec<Lone> = deleted.iter().filter_map(|change| change.old).map(lone).collect::<Result<_>>()?;
         let to: Vec<Lone> = added.iter().filter_map(|change| change.new).map(lone).collect::<Result<_>>()?;
-        match pair(&from, &to) {
-            Renames::Undecided => return Ok(None),
-            Renames::Exact(pairs) => moved.extend(pairs.into_iter().map(|(from, to)| (added[to].path.clone(), deleted[from].path.clone()))),
-        }
+        moved.extend(pair(&from, &to)?.into_iter().map(|(from, to)| (added[to].path.clone(), deleted[from].path.clone())));
     }
     let sources: Vec<Vec<u8>> = moved.values().cloned().collect();
     let entries = changes.into_iter().filter(|change| !(change.new.is_none() && sources.contains(&change.path))).map(|change| {
@@ -351,7 +325,7 @@ fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>) -> Result<Option<
         };
         (change.path.clone(), Entry { index, worktree: b' ', path: change.path, from })
     });
-    Ok(Some(entries.collect()))
+    Ok(entries.collect())
 }
 
 /// The order of `git status --short`: tracked paths, merged or not, then untracked ones, then ignored ones.

@@ -7,7 +7,12 @@ use git::{
     Roots, Route, Sides,
 };
 use odd::{Odd, Outcome};
-use std::{collections::BTreeMap, fmt::Write as _, ops::ControlFlow, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    ops::ControlFlow,
+    sync::Arc,
+};
 
 fn open(odd: &Odd) -> Result<Arc<Repo>, git::Error> {
     // The whole folder is allowed: alternates and common directories lie beside the repository.
@@ -58,6 +63,7 @@ fn status_is_gits() -> Outcome {
         }
         let (status, route) = open(&odd)?.status(&Cancel::never())?;
         routes.count("status", route);
+        assert!(route == Route::Engine || odd.name != odd::CLONE, "an ordinary clone is not left to git");
         let mut ours = Vec::new();
         for entry in &status.entries {
             ours.extend([entry.index, entry.worktree, b' ']);
@@ -239,10 +245,33 @@ fn files_trees_blame_branches_and_grep_are_gits() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn the_distance_of_two_commits_is_the_difference_of_their_histories() -> Outcome {
+    for odd in odd::all() {
+        let repo = open(&odd)?;
+        let commits = commits(&odd);
+        let histories: Vec<BTreeSet<String>> =
+            commits.iter().map(|id| String::from_utf8_lossy(&odd.git(&["rev-list", id])).lines().map(str::to_owned).collect()).collect();
+        for (here, reach) in commits.iter().zip(&histories) {
+            for (there, reached) in commits.iter().zip(&histories) {
+                let counts = repo.ahead_behind(
+                    git::ObjectId::from_hex(here.as_bytes())?,
+                    git::ObjectId::from_hex(there.as_bytes())?,
+                    &Cancel::never(),
+                )?;
+                let expect = (reach.difference(reached).count() as u64, reached.difference(reach).count() as u64);
+                assert_eq!(counts, expect, "{}: {here} and {there}", odd.name);
+            }
+        }
+    }
+    Ok(())
+}
+
 fn branches(odd: &Odd, repo: &Repo) -> Outcome {
     let kinds = [(BranchKind::Local, vec!["refs/heads"]), (BranchKind::All, vec!["refs/heads", "refs/remotes"])];
     for (kind, prefixes) in kinds {
-        let (branches, _) = repo.branches(&BranchQuery { kind, contains: None, not_contains: None }, &Cancel::never())?;
+        let (branches, route) = repo.branches(&BranchQuery { kind, contains: None, not_contains: None }, &Cancel::never())?;
+        assert!(route == Route::Engine || odd.name != odd::CLONE, "an ordinary clone is not left to git");
         let mut ours = String::new();
         for branch in branches {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -257,7 +286,7 @@ fn branches(odd: &Odd, repo: &Repo) -> Outcome {
             );
         }
         let format =
-            "--format=%(if)%(symref)%(then)%(else)%(HEAD) %(refname:short) %(objectname) %(upstream:short) %(contents:subject)%(end)";
+            "--format=%(if)%(symref)%(then)%(else)%(HEAD) %(refname:lstrip=2) %(objectname) %(upstream:short) %(contents:subject)%(end)";
         let gits = odd.git(&[&["for-each-ref", format], prefixes.as_slice()].concat());
         // A symbolic reference leaves an empty line.
         let gits = String::from_utf8_lossy(&gits).replace("\n\n", "\n").trim_start_matches('\n').to_owned();

@@ -419,7 +419,7 @@ pub(crate) fn all() -> Vec<Odd> {
     all.push(linked_worktree());
     all.push(alternates());
     all.push(submodule());
-    all.push(upstream());
+    all.extend(upstreams());
     all
 }
 
@@ -475,13 +475,34 @@ fn submodule() -> Odd {
     odd
 }
 
-fn upstream() -> Odd {
-    let mut odd = Odd::new("behind and ahead of an upstream", |m| {
+/// What a clone's branch may follow.
+fn upstreams() -> Vec<Odd> {
+    let settings: [(&str, &[&[&str]]); 8] = [
+        (CLONE, &[]),
+        ("an upstream among the local branches", &[&["branch", "--quiet", "side", "HEAD~1"], &["branch", "--set-upstream-to=side"]]),
+        ("an upstream that is gone", &[&["update-ref", "-d", "refs/remotes/origin/main"]]),
+        ("an upstream whose short name means another branch", &[&["branch", "--quiet", "origin/main", "HEAD~1"]]),
+        ("two upstreams", &[&["config", "--add", "branch.main.merge", "refs/heads/other"]]),
+        ("an upstream under another name", &[&["config", "remote.origin.fetch", "+refs/heads/main:refs/remotes/elsewhere/trunk"]]),
+        ("an upstream that is not fetched", &[&["config", "--add", "remote.origin.fetch", "^refs/heads/main"]]),
+        ("an upstream at an address", &[&["config", "branch.main.remote", "https://example.com/it.git"]]),
+    ];
+    settings.into_iter().map(|(name, settings)| clone(name, settings)).collect()
+}
+
+/// A clone as most are.
+pub(crate) const CLONE: &str = "behind and ahead of an upstream";
+
+fn clone(name: &'static str, settings: &[&[&str]]) -> Odd {
+    let mut odd = Odd::new(name, |m| {
         m.history();
     });
     git(odd.home.path(), &["clone", "--quiet", "repo", "clone"]);
     odd.path = odd.path.with_file_name("clone");
     odd.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
     odd.git(&["-c", "user.name=A", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty", "-m", "ahead"]);
+    for setting in settings {
+        odd.git(setting);
+    }
     odd
 }
