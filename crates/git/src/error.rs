@@ -75,6 +75,14 @@ pub enum Error {
     /// An object is missing here; the repository is a partial or a broken clone.
     #[error("object {0} is missing from this repository")]
     MissingObject(String),
+    /// A path that is a submodule: what it names is a commit of another repository.
+    #[error("`{path}` is a submodule, at commit {id} of its own repository")]
+    Submodule {
+        /// The path.
+        path: String,
+        /// The commit.
+        id: gix::ObjectId,
+    },
     /// Paths that the ignore rules exclude were to be added.
     #[error("ignored by .gitignore: {}", .0.join(", "))]
     Ignored(Vec<String>),

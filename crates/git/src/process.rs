@@ -8,6 +8,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     os::{self, Group, Wake},
+    program::Git,
     stderr::Errors,
 };
 use rustix::process::Signal;
@@ -16,9 +17,8 @@ use std::{
     io,
     ops::ControlFlow,
     os::{fd::AsFd, unix::process::CommandExt},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Stdio},
-    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -27,8 +27,6 @@ const GRACE: Duration = Duration::from_secs(3);
 const CHUNK: usize = 64 << 10;
 /// What a pipe can hold: no more than this is read once the process has ended.
 const PIPE: usize = 1 << 20;
-/// The oldest git whose options and formats are used as they are.
-const OLDEST: (u32, u32) = (2, 40);
 
 /// Variables of git that reach it from our own environment; every other `GIT_*` is dropped.
 const INHERITED: [&str; 13] = [
@@ -62,22 +60,6 @@ const FIXED: [(&str, &str); 12] = [
     ("GIT_ALLOW_PROTOCOL", "https:ssh"),
     ("LC_ALL", "C"),
 ];
-
-/// The user's git.
-#[derive(Debug)]
-pub struct Git {
-    program: PathBuf,
-    version: OnceLock<std::result::Result<Version, String>>,
-}
-
-/// A version of git.
-#[derive(Clone, Debug)]
-pub struct Version {
-    /// As git prints it.
-    pub text: String,
-    /// Major and minor.
-    pub number: (u32, u32),
-}
 
 /// Whether a process may change the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,33 +97,6 @@ pub(crate) struct Ended {
 }
 
 impl Git {
-    /// Uses `program`, or the first `git` of `PATH`.
-    pub fn new(program: Option<PathBuf>) -> Self {
-        Self { program: program.unwrap_or_else(|| PathBuf::from("git")), version: OnceLock::new() }
-    }
-
-    /// The version of the program.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::GitUnusable`] when it cannot be started or is older than 2.40.
-    pub fn version(&self) -> Result<&Version> {
-        let version = self.version.get_or_init(|| {
-            let missing = |why: &dyn std::fmt::Display| {
-                format!("git could not be started ({}: {why}). Install git 2.40 or newer, or put it on PATH", self.program.display())
-            };
-            let mut child = spawner(&self.program);
-            let output = child.arg("version").stdin(Stdio::null()).output().map_err(|err| missing(&err))?;
-            let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-            let number = parse_version(&text).ok_or_else(|| missing(&"it printed no version"))?;
-            if number < OLDEST {
-                return Err(format!("{text} is too old: version 2.40 or newer is needed"));
-            }
-            Ok(Version { text: text.trim_start_matches("git version ").to_owned(), number })
-        });
-        version.as_ref().map_err(|why| Error::GitUnusable(why.clone()))
-    }
-
     /// Prepares a process that runs in `directory`.
     pub(crate) fn process<'a>(&'a self, mode: Mode, directory: &'a Path, args: &[&str]) -> Process<'a> {
         Process {
@@ -157,19 +112,20 @@ impl Git {
     }
 }
 
-fn parse_version(text: &str) -> Option<(u32, u32)> {
-    let mut parts = text.strip_prefix("git version ")?.split('.');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
+/// A command of `program` with a cleaned environment.
 #[expect(clippy::disallowed_methods, reason = "the one spawn point")]
-fn spawner(program: &Path) -> std::process::Command {
+pub(crate) fn spawner(program: &Path) -> std::process::Command {
     let mut command = std::process::Command::new(program);
     for (name, _) in std::env::vars_os() {
         let is_git = name.to_str().is_none_or(|name| name.starts_with("GIT_"));
         if is_git && !INHERITED.iter().any(|kept| *kept == name) {
             command.env_remove(name);
         }
+    }
+    if let Some(path) = std::env::var_os("PATH") {
+        // The others would lead into the repository, where the process runs.
+        let absolute = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
+        command.env("PATH", std::env::join_paths(absolute).unwrap_or_default());
     }
     command.envs(FIXED);
     command
@@ -276,7 +232,8 @@ impl Process<'_> {
     }
 
     fn spawn(&self, with_input: bool) -> Result<Child> {
-        let mut command = spawner(&self.git.program);
+        let program = self.git.program()?;
+        let mut command = spawner(program);
         command.current_dir(self.directory).process_group(0);
         if self.offline || self.mode == Mode::Read {
             command.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
@@ -311,7 +268,7 @@ impl Process<'_> {
         command.args(&self.args);
         command.stdin(if with_input { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().map_err(Error::io(format!("starting {}", self.git.program.display())))?;
+        let child = command.spawn().map_err(Error::io(format!("starting {}", program.display())))?;
         for nonblocking in [
             child.stdin.as_ref().map(os::set_nonblocking),
             child.stdout.as_ref().map(os::set_nonblocking),
@@ -451,20 +408,6 @@ impl Run<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_of_every_packager_are_understood() {
-        assert_eq!(parse_version("git version 2.47.3"), Some((2, 47)));
-        assert_eq!(parse_version("git version 2.50.1 (Apple Git-155)"), Some((2, 50)));
-        assert_eq!(parse_version("git version 2.49.0.windows.1"), Some((2, 49)));
-        assert_eq!(parse_version("hg 6"), None);
-    }
-
-    #[test]
-    fn a_missing_program_is_explained() {
-        let err = Git::new(Some("/nonexistent/git".into())).version().map(|_| ()).map_err(|err| err.to_string());
-        assert!(err.is_err_and(|text| text.contains("Install git 2.40")));
-    }
 
     #[test]
     fn a_full_reader_ends_the_process_and_a_deadline_too() -> Result<()> {

@@ -4,7 +4,8 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
-    process::{Git, Mode, Process},
+    process::{Mode, Process},
+    program::Git,
     roots::{Location, Roots, Trust},
     settings::{self, Settings},
 };

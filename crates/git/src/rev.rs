@@ -123,7 +123,7 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchPath`] when the revision has no such path.
+    /// [`Error::NoSuchPath`] when the revision has no such path, [`Error::Submodule`] when that is no object of this repository.
     pub fn resolve_path(&self, rev: &Rev, path: &RelPath, cancel: &Cancel) -> Result<ObjectId> {
         let tree = self.resolve(rev, cancel)?;
         let missing = || Error::NoSuchPath { path: path.to_string(), place: format!("revision {rev}") };
@@ -135,7 +135,11 @@ impl Repo {
                 return Ok(tree.id);
             }
             let found = tree.lookup_entry_by_path(path.as_path()).map_err(Error::engine)?;
-            return found.map(|entry| entry.object_id()).ok_or_else(missing);
+            let entry = found.ok_or_else(missing)?;
+            if entry.mode().is_commit() {
+                return Err(Error::Submodule { path: path.to_string(), id: entry.object_id() });
+            }
+            return Ok(entry.object_id());
         }
         let expression = [tree.to_string().as_bytes(), b":", path.as_bytes()].concat();
         let process = self.read(&["rev-parse", "--verify", "--quiet", "--end-of-options"]).arg(OsStr::from_bytes(&expression));

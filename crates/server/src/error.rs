@@ -118,6 +118,10 @@ impl From<git::Error> for Error {
             Git::MissingObject(_) => {
                 (Kind::NotFound, Some("The repository is a partial or damaged clone. `git fsck` tells more.".to_owned()))
             }
+            Git::Submodule { path, id } => (
+                Kind::Refused,
+                Some(format!("Call the tool with `repo_path`: the submodule's own folder, `{path}`, and that commit: {id}.")),
+            ),
             Git::Ignored(_) => (Kind::Refused, Some("If they are meant to be tracked, repeat git_add with `force`: true.".to_owned())),
             Git::NothingStaged => (Kind::Refused, Some("Stage changes with git_add first; git_status shows what there is.".to_owned())),
             Git::Unmerged(_) => (Kind::Refused, Some("Edit the files, then git_add them, then git_commit.".to_owned())),

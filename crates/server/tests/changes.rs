@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::json;
 use std::fs;
-use support::{Client, Fixture, Outcome};
+use support::{Fixture, Outcome};
 
 #[test]
 fn a_change_from_add_to_commit_and_back() -> Outcome {
@@ -83,6 +83,12 @@ fn a_commit_during_a_merge_keeps_both_parents_and_conflicts_are_named() -> Outco
     assert!(status.contains("UU a.txt") && status.contains("a merge is in progress"), "{status}");
     let refused = client.error("git_commit", &json!({"message": "too early"}));
     assert!(refused.contains("a.txt"), "{refused}");
+    let refused = client.error("git_reset", &json!({}));
+    assert!(refused.contains("a merge is in progress"), "{refused}");
+    for (stage, text) in [(1, "one\n"), (2, "one\ntwo\n"), (3, "side\n")] {
+        assert_eq!(client.text("git_show", &json!({"revision": format!(":{stage}:a.txt")})), text);
+    }
+    client.error("git_show", &json!({"revision": ":a.txt"}));
     fixture.write("a.txt", "resolved\n");
     client.text("git_add", &json!({"files": ["a.txt"]}));
     client.text("git_commit", &json!({"message": "merged"}));
@@ -127,18 +133,4 @@ fn init_stays_inside_the_roots() -> Outcome {
     }
     assert!(!std::path::Path::new("/tmp/never-made-here").exists() && !std::path::Path::new("/tmp/x/.git").exists());
     Ok(())
-}
-
-#[test]
-fn a_linked_worktree_as_root_and_of_a_root() {
-    let fixture = Fixture::new();
-    fixture.git(&["worktree", "add", "--quiet", "-b", "linked", "../linked"]);
-    let linked = fixture.path.with_file_name("linked").display().to_string();
-    let mut of_a_root = fixture.serve();
-    assert!(of_a_root.text("git_status", &json!({"repo_path": linked})).starts_with("## linked"));
-    let mut as_root = Client::start(&["-r", &linked], &[]);
-    as_root.initialize();
-    assert!(as_root.text("git_log", &json!({})).contains("second"));
-    let main = as_root.error("git_status", &json!({"repo_path": fixture.path.display().to_string()}));
-    assert!(main.contains("outside the allowed roots"), "{main}");
 }

@@ -140,6 +140,54 @@ fn files_come_whole_through_their_pages() {
 }
 
 #[test]
+fn long_lines_of_messages_and_binary_files_come_whole() {
+    let fixture = Fixture::new();
+    let line = "wörds, a \\u{1b} and a \u{1b}[31m ".repeat(900);
+    let bytes: Vec<u8> = (0..90_000_u32).map(|n| (n * 7 % 251) as u8).collect();
+    fixture.write("bin", &bytes).write("a.txt", "changed\n").commit(&format!("subject\n\n{line}\n\nlast"));
+    let mut client = fixture.serve();
+    let ours = follow(&mut client, "git_show", &json!({"revision": "HEAD"}));
+    assert!(files(&ours) == files(&fixture.git(&["show", "HEAD"])));
+    let text = client.text("git_show", &json!({"revision": "HEAD:bin"}));
+    let (tool, args) = call_in(text.split_once("90000 bytes: ").expect("a call").1.trim_end());
+    assert!(follow(&mut client, &tool, &args) == bytes);
+}
+
+#[test]
+fn subjects_are_escaped_once() -> Outcome {
+    let fixture = Fixture::new();
+    fixture.write("a.txt", "x\n").commit("a \u{1b} and a \\u{1b} and \u{202e}more");
+    let mut client = fixture.serve();
+    let log = String::from_utf8(follow(&mut client, "git_log", &json!({"max_count": 1})))?;
+    assert_eq!(log, String::from_utf8(fixture.git(&["log", "-1", "--date=short", "--format=%h %ad %an: %s"]))?);
+    let branches = String::from_utf8(follow(&mut client, "git_branch", &json!({})))?;
+    assert!(branches.contains("a \u{1b} and a \\u{1b} and \u{202e}more"), "{branches}");
+    Ok(())
+}
+
+#[test]
+fn a_cursor_does_not_survive_what_it_pointed_into() {
+    let fixture = Fixture::new();
+    for n in 0..600 {
+        fixture.git(&["commit", "--quiet", "--allow-empty", "-m", &format!("commit {n} with a subject that fills its line to the end")]);
+    }
+    fixture.write("many.txt", (0..3000).fold(String::new(), |text, n| text + &format!("match {n}\n"))).commit("many");
+    let mut client = fixture.serve();
+    let mut next = |tool: &str, args: &Value| {
+        let text = client.text(tool, args);
+        (client.pid(), next_call(&parts(&text).notes).expect("a further page"))
+    };
+    let (_, log) = next("git_log", &json!({"max_count": 1000}));
+    let (_, grep) = next("git_grep", &json!({"pattern": "match"}));
+    fixture.write("many.txt", (0..3000).fold(String::new(), |text, n| text + &format!("match {}\n", n + 1)));
+    fixture.git(&["commit", "--quiet", "--amend", "--allow-empty", "-m", "another history"]);
+    for (tool, args) in [log, grep] {
+        let text = client.error(&tool, &args);
+        assert!(text.contains("stale"), "{tool} {args}: {text}");
+    }
+}
+
+#[test]
 fn lists_come_whole_through_their_cursors() -> Outcome {
     let fixture = Fixture::new();
     for n in 0..700 {

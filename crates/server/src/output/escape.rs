@@ -34,7 +34,7 @@ fn text(out: &mut String, text: &str, at_line_start: &mut bool) {
     while let Some((at, c)) = chars.next() {
         let next = chars.peek().map(|(_, next)| *next);
         let acts = match c {
-            '\\' => matches!(next, Some('u' | 'x')) && text[at + 2..].starts_with('{'),
+            '\\' => could_be_taken(&text[at + 1..]),
             '[' => *at_line_start && text[at..].starts_with(OWN_LINE),
             '\n' | '\t' => false,
             '\r' => next != Some('\n'),
@@ -48,6 +48,11 @@ fn text(out: &mut String, text: &str, at_line_start: &mut bool) {
         }
     }
     out.push_str(&text[plain..]);
+}
+
+/// True when a backslash before `rest` could be taken for the start of a sequence, also by what is shown later.
+fn could_be_taken(rest: &str) -> bool {
+    ["u{", "x{"].iter().any(|start| rest.starts_with(start) || start.starts_with(rest))
 }
 
 /// Controls, and what hides, reorders or smuggles text.
@@ -123,6 +128,13 @@ mod tests {
         #[test]
         fn text_with_escapes_in_it_comes_back(text in "(\\\\|u|x|\\{|1b|\\}|\\[git:|\n|\r){0,30}") {
             prop_assert_eq!(unescape(&escape(text.as_bytes())), text.as_bytes());
+        }
+
+        #[test]
+        fn text_in_pieces_comes_back(text in "(\\\\|u|x|\\{|1b|\\}|\r){0,20}", cut in 0_usize..20) {
+            let cut = cut.min(text.len());
+            let shown = escape(&text.as_bytes()[..cut]) + &escape(&text.as_bytes()[cut..]);
+            prop_assert_eq!(unescape(&shown), text.as_bytes());
         }
 
         #[test]

@@ -9,7 +9,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool},
     tools::range::{byte_range, keep, paths_of},
 };
-use git::{DiffQuery, Keep, RelPath, Rev, Sides};
+use git::{DiffQuery, Keep, ObjectKind, RelPath, Rev, Sides};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -157,9 +157,18 @@ fn sides(cx: &Context<'_>, args: &Args) -> Result<Sides, Error> {
     if args.scope.is_some() && (args.target.is_some() || args.base.is_some()) {
         return conflict("`scope` cannot be combined with `target` or `base`");
     }
-    let commit = |rev: &Rev| -> Result<git::ObjectId, Error> {
-        // A tree can be compared as well as a commit.
-        Ok(cx.repo.resolve_commit(rev, cx.cancel).or_else(|_| cx.repo.resolve(rev, cx.cancel))?)
+    // A tree can be compared as well as a commit.
+    let tree_ish = |rev: &Rev| -> Result<git::ObjectId, Error> {
+        if let Ok(commit) = cx.repo.resolve_commit(rev, cx.cancel) {
+            return Ok(commit);
+        }
+        let id = cx.repo.resolve(rev, cx.cancel)?;
+        match cx.repo.object(id, cx.cancel)?.kind {
+            ObjectKind::Blob => {
+                Err(Error::new(Kind::BadInput, format!("{rev} is a file")).hint("Compare commits, and name the file in `paths`."))
+            }
+            _ => Ok(id),
+        }
     };
     let fork = |base: &Rev, target: &Rev| -> Result<Sides, Error> {
         let (base_id, target_id) = (cx.repo.resolve_commit(base, cx.cancel)?, cx.repo.resolve_commit(target, cx.cancel)?);
@@ -179,15 +188,15 @@ fn sides(cx: &Context<'_>, args: &Args) -> Result<Sides, Error> {
             let target = Rev::new(target.as_str())?;
             match target.range()? {
                 Some(range) if range.symmetric => fork(&range.from, &range.to),
-                Some(range) => Ok(Sides::Trees(Some(commit(&range.from)?), commit(&range.to)?)),
+                Some(range) => Ok(Sides::Trees(Some(tree_ish(&range.from)?), tree_ish(&range.to)?)),
                 None if args.merge_base => conflict("`merge_base` needs `base` and `target`"),
-                None => Ok(Sides::Worktree(commit(&target)?)),
+                None => Ok(Sides::Worktree(tree_ish(&target)?)),
             }
         }
         (Some(base), target) => {
             let base = Rev::new(base.as_str())?;
             let target = target.as_ref().map_or_else(|| Ok(Rev::head()), |target| Rev::new(target.as_str()))?;
-            if args.merge_base { fork(&base, &target) } else { Ok(Sides::Trees(Some(commit(&base)?), commit(&target)?)) }
+            if args.merge_base { fork(&base, &target) } else { Ok(Sides::Trees(Some(tree_ish(&base)?), tree_ish(&target)?)) }
         }
     }
 }

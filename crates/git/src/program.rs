@@ -1,0 +1,123 @@
+//! The user's git: where it is, and whether it can be used.
+
+use crate::{
+    error::{Error, Result},
+    process::spawner,
+};
+use std::{
+    env,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::OnceLock,
+};
+
+/// The oldest git whose options and formats are used as they are.
+const OLDEST: (u32, u32) = (2, 40);
+
+/// The user's git.
+#[derive(Debug)]
+pub struct Git {
+    named: Option<PathBuf>,
+    found: OnceLock<PathBuf>,
+    version: OnceLock<Version>,
+}
+
+/// A version of git.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// As git prints it.
+    pub text: String,
+    /// Major and minor.
+    pub number: (u32, u32),
+}
+
+impl Git {
+    /// Uses `program`, or the first `git` in an absolute directory of `PATH`.
+    pub fn new(program: Option<PathBuf>) -> Self {
+        Self { named: program, found: OnceLock::new(), version: OnceLock::new() }
+    }
+
+    /// The absolute path of the program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::GitUnusable`] when there is none.
+    pub(crate) fn program(&self) -> Result<&Path> {
+        if let Some(found) = self.found.get() {
+            return Ok(found);
+        }
+        let found = match &self.named {
+            Some(named) => std::path::absolute(named).map_err(|err| unusable(named, &err))?,
+            None => on_path(&env::var_os("PATH").unwrap_or_default()).ok_or_else(|| unusable(Path::new("git"), &"not on PATH"))?,
+        };
+        Ok(self.found.get_or_init(|| found))
+    }
+
+    /// The version of the program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::GitUnusable`] when it cannot be started or is older than 2.40.
+    pub fn version(&self) -> Result<&Version> {
+        if let Some(version) = self.version.get() {
+            return Ok(version);
+        }
+        let program = self.program()?;
+        let output = spawner(program).arg("version").stdin(Stdio::null()).output().map_err(|err| unusable(program, &err))?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let number = parse(&text).ok_or_else(|| unusable(program, &"it printed no version"))?;
+        if number < OLDEST {
+            return Err(Error::GitUnusable(format!("{text} is too old: version 2.40 or newer is needed")));
+        }
+        let text = text.trim_start_matches("git version ").to_owned();
+        Ok(self.version.get_or_init(|| Version { text, number }))
+    }
+}
+
+fn unusable(program: &Path, why: &dyn std::fmt::Display) -> Error {
+    let program = program.display();
+    Error::GitUnusable(format!("git could not be started ({program}: {why}). Install git 2.40 or newer, or put it on PATH"))
+}
+
+/// The first git in an absolute directory: others depend on where a process runs, and it runs in a repository.
+fn on_path(path: &std::ffi::OsStr) -> Option<PathBuf> {
+    let executable = |file: &PathBuf| file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+    env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join("git")).find(executable)
+}
+
+fn parse(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.strip_prefix("git version ")?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_every_packager_are_understood() {
+        assert_eq!(parse("git version 2.47.3"), Some((2, 47)));
+        assert_eq!(parse("git version 2.50.1 (Apple Git-155)"), Some((2, 50)));
+        assert_eq!(parse("git version 2.49.0.windows.1"), Some((2, 49)));
+        assert_eq!(parse("hg 6"), None);
+    }
+
+    #[test]
+    fn a_missing_program_is_explained() {
+        let err = Git::new(Some("/nonexistent/git".into())).version().map(|_| ()).map_err(|err| err.to_string());
+        assert!(err.is_err_and(|text| text.contains("Install git 2.40")));
+    }
+
+    #[test]
+    fn only_absolute_directories_of_the_path_are_searched() -> std::io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let git = dir.path().join("git");
+        std::fs::write(&git, "")?;
+        let path = env::join_paths([Path::new("."), Path::new(""), dir.path()]).unwrap_or_default();
+        assert_eq!(on_path(&path), None, "not executable");
+        std::fs::set_permissions(&git, std::fs::Permissions::from_mode(0o755))?;
+        assert_eq!(on_path(&path), Some(git));
+        Ok(())
+    }
+}
