@@ -8,27 +8,42 @@ fn main() {
     println!("cargo::rerun-if-changed=../../.git/HEAD");
     println!("cargo::rerun-if-changed=../../.git/logs/HEAD");
     println!("cargo::rustc-env=BUILD_COMMIT={}", commit().unwrap_or_else(|| "unknown".to_owned()));
-    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
-        // A program at a fixed address needs no relocations at its start, which were a fifth of the time to the first answer.
-        // Libraries, stack and heap stay at random addresses.
+    let is = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);
+    if is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") {
+        // A program at a fixed address needs no relocations at its start, which were a fifth of the time to the first
+        // answer. Stack, heap and what is mapped stay at random addresses.
         println!("cargo::rustc-link-arg-bins=-no-pie");
-        link_the_unwinder();
+        link_statically();
     }
 }
 
-/// Takes the unwinder from the compiler's archive instead of its library.
+/// Links the C library and the unwinder from their archives, where the machine has them.
 ///
-/// Once loaded, `libgcc_s` asks the processor for its features; on virtual machines each such question traps to the
-/// hypervisor, and together they took a tenth of the time to the first answer.
-fn link_the_unwinder() {
-    let native = env::var("TARGET").ok() == env::var("HOST").ok();
-    let (true, Ok(out), Some(archive)) = (native, env::var("OUT_DIR"), output("cc", &["-print-file-name=libgcc_eh.a"])) else {
-        return;
-    };
+/// Loading and binding them took a third of the time to the first answer. Rust's own switch for this, `crt-static`, also
+/// reaches procedural macros, which then cannot be built; so the names that rustc gives to the linker lead to the
+/// archives here, for the program alone.
+fn link_statically() {
+    const LIBRARIES: [(&str, &[&str]); 7] = [
+        ("gcc_s", &["gcc_eh", "gcc"]),
+        ("util", &["util"]),
+        ("rt", &["rt"]),
+        ("pthread", &["pthread"]),
+        ("m", &["m"]),
+        ("dl", &["dl"]),
+        ("c", &["c"]),
+    ];
+    let (true, Ok(out)) = (env::var("TARGET").ok() == env::var("HOST").ok(), env::var("OUT_DIR")) else { return };
     // Where there is none, only the name comes back.
-    if Path::new(&archive).is_absolute() && fs::write(Path::new(&out).join("libgcc_s.so"), format!("INPUT ( \"{archive}\" )\n")).is_ok() {
-        println!("cargo::rustc-link-search=native={out}");
+    let archive = |name: &&str| output("cc", &[&format!("-print-file-name=lib{name}.a")]).filter(|path| Path::new(path).is_absolute());
+    for (name, archives) in LIBRARIES {
+        let Some(archives) = archives.iter().map(archive).collect::<Option<Vec<_>>>() else { return };
+        let script = format!("INPUT ( \"{}\" )\n", archives.join("\" \""));
+        if fs::write(Path::new(&out).join(format!("lib{name}.so")), script).is_err() {
+            return;
+        }
     }
+    println!("cargo::rustc-link-arg-bins=-L{out}");
+    println!("cargo::rustc-link-arg-bins=-static");
 }
 
 fn commit() -> Option<String> {
