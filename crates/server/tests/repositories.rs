@@ -85,7 +85,7 @@ fn a_tree_of_any_depth_has_a_defined_answer() -> Outcome {
     let fixture = Fixture::new();
     let blob = String::from_utf8(fixture.git(&["rev-parse", "HEAD:a.txt"]))?.trim().to_owned();
     let mut script = format!("t=$(printf '100644 blob {blob}\\ta\\n' | git mktree)\n");
-    write!(script, "for n in $(seq 2000); do t=$(printf '040000 tree %s\\td\\n' $t | git mktree); done\n")?;
+    writeln!(script, "for n in $(seq 2000); do t=$(printf '040000 tree %s\\td\\n' $t | git mktree); done")?;
     script += "git update-ref refs/heads/deep $(git -c user.name=a -c user.email=b commit-tree -m deep -p HEAD $t)\n";
     support::shell(&fixture.path, &script);
     fixture.git(&["symbolic-ref", "HEAD", "refs/heads/deep"]);
