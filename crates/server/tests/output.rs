@@ -244,13 +244,8 @@ fn hostile_sizes_stay_bounded_a5() -> Outcome {
         let result = client.result(tool, &args);
         assert!(size(&result) <= LIMIT, "{tool} {args}: {} bytes", size(&result));
         assert!(!text_of(&result).is_empty(), "{tool} {args}");
-        let status = std::fs::read_to_string(format!("/proc/{}/status", client.pid()))?;
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .and_then(|line| line.split_whitespace().next())
-            .ok_or("no VmHWM")?;
-        assert!(peak.parse::<u64>()? < 150 << 10, "{tool} {args}: {peak} KiB");
+        let peak = support::peak_kib(client.pid());
+        assert!(peak < 150 << 10, "{tool} {args}: {peak} KiB");
         assert!(support::descendants(client.pid()).is_empty(), "{tool}: nothing is left running");
     }
     Ok(())

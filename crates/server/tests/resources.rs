@@ -31,13 +31,8 @@ fn a_tree_bomb_61_a_long_line_62_and_a_stale_lock_66() -> Outcome {
     ] {
         let result = client.result(tool, &args);
         assert!(text_of(&result).len() < 33_000, "{tool}");
-        let status = fs::read_to_string(format!("/proc/{}/status", client.pid()))?;
-        let rss = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .and_then(|line| line.split_whitespace().next())
-            .ok_or("no VmHWM")?;
-        assert!(rss.parse::<u64>()? < 256 << 10, "{tool}: {rss} KiB");
+        let peak = support::peak_kib(client.pid());
+        assert!(peak < 256 << 10, "{tool}: {peak} KiB");
     }
     client.ping();
     let locked = Fixture::new();
@@ -78,4 +73,29 @@ fn hooks_that_never_end_64_or_hold_the_output_65() -> Outcome {
     assert!(refused.contains("NO-WAY"), "{refused}");
     assert!(!fixture.path.join(".git/index.lock").exists(), "no lock is left");
     Ok(())
+}
+
+#[test]
+fn patterns_that_explode_63() {
+    let fixture = Fixture::new();
+    fixture.write("long.txt", "a".repeat(200_000)).commit(&format!("a subject\n\n{}", "a".repeat(50_000)));
+    let mut client = fixture.serve();
+    for pattern in
+        ["(a*)*b", "(a|aa)+$x", "(a?){200}a{200}b", "((a{1,100}){1,100}){1,100}", "(x{0,5000}){0,5000}", "\\pL{1000000}", "(((((("]
+    {
+        for (tool, args) in [
+            ("git_grep", json!({"pattern": pattern})),
+            ("git_grep", json!({"pattern": pattern, "rev": "HEAD"})),
+            ("git_log", json!({"author": pattern})),
+            ("git_log", json!({"grep": pattern})),
+        ] {
+            let result = client.result(tool, &args);
+            assert_ne!(result["structuredContent"]["code"], "timed_out", "{tool} {pattern}: {result}");
+            let explained = text_of(&result).contains("not a regular expression") || result["isError"] != true;
+            assert!(explained, "{tool} {pattern}: {result}");
+        }
+        let peak = support::peak_kib(client.pid());
+        assert!(peak < 150 << 10, "{pattern}: {peak} KiB");
+    }
+    client.ping();
 }
