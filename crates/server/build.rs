@@ -30,14 +30,14 @@ fn link_statically() {
         ("pthread", &["pthread"]),
         ("m", &["m"]),
         ("dl", &["dl"]),
-        ("c", &["c"]),
+        ("c", &["c", "gcc", "gcc_eh"]),
     ];
     let (true, Ok(out)) = (env::var("TARGET").ok() == env::var("HOST").ok(), env::var("OUT_DIR")) else { return };
     // Where there is none, only the name comes back.
     let archive = |name: &&str| output("cc", &[&format!("-print-file-name=lib{name}.a")]).filter(|path| Path::new(path).is_absolute());
     for (name, archives) in LIBRARIES {
         let Some(archives) = archives.iter().map(archive).collect::<Option<Vec<_>>>() else { return };
-        let script = format!("INPUT ( \"{}\" )\n", archives.join("\" \""));
+        let script = format!("GROUP ( \"{}\" )\n", archives.join("\" \""));
         if fs::write(Path::new(&out).join(format!("lib{name}.so")), script).is_err() {
             return;
         }
