@@ -98,6 +98,9 @@ pub enum Error {
     /// The branch to create is there already.
     #[error("a branch named `{0}` already exists")]
     BranchExists(String),
+    /// A change that cannot be taken back.
+    #[error("the change cannot be undone: {0}")]
+    NotUndone(String),
     /// git refused or failed, and said why.
     #[error("git {command} failed ({exit}): {stderr}")]
     Failed {
@@ -115,6 +118,14 @@ pub enum Error {
         path: PathBuf,
         /// How long ago it was made.
         age: Duration,
+    },
+    /// Another server is changing the repository.
+    #[error("{} is being changed by another server: {holder}", path.display())]
+    Occupied {
+        /// What is locked.
+        path: PathBuf,
+        /// Who holds the lock, since when.
+        holder: String,
     },
     /// The caller gave up.
     #[error("the call was cancelled")]

@@ -338,15 +338,22 @@ fn sort_as_short(entries: &mut [Entry]) {
     entries.sort_by(|a, b| group(a).cmp(&group(b)).then_with(|| a.path.cmp(&b.path)));
 }
 
+/// What an operation in progress leaves in the git directory, and what it is called.
+const SIGNS: [(&str, &str); 6] = [
+    ("rebase-merge", "rebase"),
+    ("rebase-apply", "rebase"),
+    ("MERGE_HEAD", "merge"),
+    ("CHERRY_PICK_HEAD", "cherry-pick"),
+    ("REVERT_HEAD", "revert"),
+    ("BISECT_LOG", "bisect"),
+];
+
+/// The operation called `name`, as [`Repo::in_progress`] names it.
+pub fn operation(name: &str) -> Option<&'static str> {
+    SIGNS.iter().map(|(_, operation)| *operation).chain(["am"]).find(|operation| *operation == name)
+}
+
 fn in_progress(git_dir: &Path) -> Option<&'static str> {
-    const SIGNS: [(&str, &str); 6] = [
-        ("rebase-merge", "rebase"),
-        ("rebase-apply", "rebase"),
-        ("MERGE_HEAD", "merge"),
-        ("CHERRY_PICK_HEAD", "cherry-pick"),
-        ("REVERT_HEAD", "revert"),
-        ("BISECT_LOG", "bisect"),
-    ];
     if git_dir.join("rebase-apply/applying").exists() {
         return Some("am");
     }

@@ -2,7 +2,9 @@
 
 use crate::{
     config::{Config, LogFormat, Toolset, Trust},
+    journal::Journal,
     pipeline::{Bounds, Pipeline},
+    state::StateDir,
     tool::Entry,
     tools,
 };
@@ -53,6 +55,8 @@ impl App {
             repositories: Arc::new(Repositories::with_trust(Git::new(config.git.clone()), roots, trust)),
             admission: Admission::new(places, places),
             exclusive: Exclusive::new(TURN_WAIT),
+            journal: Arc::new(Journal::new(config.state_dir.join("journal"))),
+            state: Arc::new(StateDir::new(config.state_dir.clone())),
             bounds: Bounds {
                 read_timeout: config.limits.read_timeout,
                 change_timeout: config.limits.change_timeout,

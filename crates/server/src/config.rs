@@ -23,6 +23,8 @@ pub struct Config {
     pub trust: Trust,
     /// The git program; the one on `PATH` when absent.
     pub git: Option<PathBuf>,
+    /// Where locks and the journal of changes are kept.
+    pub state_dir: PathBuf,
     /// What is logged.
     pub log: Log,
     /// Bounds of calls and results.
@@ -99,6 +101,8 @@ pub struct Flags {
     pub trust: Option<Trust>,
     /// `--git`
     pub git: Option<PathBuf>,
+    /// `--state-dir`
+    pub state_dir: Option<PathBuf>,
     /// `--log-level`
     pub log_level: Option<String>,
     /// `--log-format`
@@ -144,6 +148,7 @@ struct File {
     toolsets: Option<Toolset>,
     trust: Option<Trust>,
     git: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
     log: FileLog,
     limits: FileLimits,
 }
@@ -207,6 +212,12 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "`owner`: changes run the hooks and filters of repositories that are named. `untrusted`: of none; a change that would need one is refused.",
     ),
     ("git", "", "`git` on PATH", "The git program."),
+    (
+        "state_dir",
+        "MCP_GIT_STATE_DIR",
+        "$XDG_STATE_HOME/mcp-server-git",
+        "Where locks and the journal of changes are kept, never in a repository. Servers that share repositories share this folder.",
+    ),
     ("log.level", "MCP_GIT_LOG_LEVEL", "warn", "A level, or directives such as `warn,mcp_server_git=debug`. `RUST_LOG` is read, too."),
     ("log.format", "MCP_GIT_LOG_FORMAT", "text", "`text` or `json`."),
     (
@@ -258,6 +269,7 @@ impl Config {
             toolset: flags.toolset.or(choice("MCP_GIT_TOOLSETS", variable)?).or(file.toolsets).unwrap_or_default(),
             trust: flags.trust.or(choice("MCP_GIT_TRUST", variable)?).or(file.trust).unwrap_or_default(),
             git: flags.git.or(file.git),
+            state_dir: state_dir(flags.state_dir.or_else(|| variable("MCP_GIT_STATE_DIR").map(PathBuf::from)).or(file.state_dir), variable),
             log: Log {
                 level,
                 format: flags.log_format.or(choice("MCP_GIT_LOG_FORMAT", variable)?).or(file.log.format).unwrap_or_default(),
@@ -291,6 +303,20 @@ fn read_file(named: Option<&Path>, variable: &dyn Fn(&'static str) -> Option<Str
     };
     let text = fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
     toml::from_str(&text).map_err(|err| ConfigError::Invalid { path, message: err.to_string() })
+}
+
+/// The named folder, or `$XDG_STATE_HOME/mcp-server-git`; where there is no home, one below the temporary folder.
+fn state_dir(named: Option<PathBuf>, variable: &dyn Fn(&'static str) -> Option<String>) -> PathBuf {
+    let named = named.filter(|path| !path.as_os_str().is_empty());
+    if let Some(named) = named {
+        return std::path::absolute(&named).unwrap_or(named);
+    }
+    let base = variable("XDG_STATE_HOME").filter(|path| path.starts_with('/')).map(PathBuf::from);
+    let home = || variable("HOME").map(PathBuf::from).filter(|home| home.is_dir());
+    match base.or_else(|| home().map(|home| home.join(".local/state"))) {
+        Some(base) => base.join("mcp-server-git"),
+        None => env::temp_dir().join(format!("mcp-server-git-{}", rustix::process::geteuid().as_raw())),
+    }
 }
 
 /// `$XDG_CONFIG_HOME/mcp-server-git/config.toml`

@@ -132,6 +132,8 @@ impl From<git::Error> for Error {
             Git::BranchExists(name) => {
                 (Kind::Refused, Some(format!("Use git_checkout with `branch_name`: \"{name}\", or choose another name.")))
             }
+            Git::NotUndone(_) => (Kind::Refused, Some("git_log, git_status and git_reset show and move what there is.".to_owned())),
+            Git::Occupied { .. } => (Kind::Busy, Some("Try again when that change has ended.".to_owned())),
             Git::Failed { .. } => (Kind::Refused, None),
             Git::Locked { .. } => (
                 Kind::Busy,
@@ -145,7 +147,7 @@ impl From<git::Error> for Error {
             Git::TooLarge { .. } => (Kind::Refused, Some("Ask for less: a path, a range of lines.".to_owned())),
             _ => (Kind::Internal, None),
         };
-        let retry_after = matches!(err, Git::Locked { .. }).then_some(Duration::from_secs(2));
+        let retry_after = matches!(err, Git::Locked { .. } | Git::Occupied { .. }).then_some(Duration::from_secs(2));
         Self { message: err.to_string(), hint, retry_after, ..Self::new(kind, "") }.because(err)
     }
 }

@@ -1,5 +1,5 @@
 //! What happens to a call, from the outside in: observe, panic barrier, deadline and cancellation, gate and open,
-//! one change at a time, admission, dispatch.
+//! one change at a time, admission, journal, dispatch.
 //!
 //! The last four run in the order that the effect of the tool asks for. A change waits for its worktree before it takes
 //! a place, so that waiting writers leave every place to others; a read takes its place first and opens its repository
@@ -7,10 +7,12 @@
 
 use crate::{
     error::{Error, Kind},
+    journal::{Journal, Request},
     output::{Budget, Echo, Reply},
+    state::StateDir,
     tool::{Body, Context, Effect, Entry},
 };
-use git::{Cancel, Repo, Repositories};
+use git::{Cancel, Held, Locks, Repo, Repositories};
 use guard::{Admission, Class, Exclusive, Permit, Turn};
 use serde_json::{Map, Value};
 use std::{
@@ -24,6 +26,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const READ_GRACE: Duration = Duration::from_millis(700);
 /// How long a running change may.
 const CHANGE_GRACE: Duration = Duration::from_secs(5);
+/// How long a change waits for one of another server.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// The longest idempotency key.
+const MAX_KEY: usize = 200;
 /// The most repositories that an error names.
 const MAX_NAMED: usize = 10;
 
@@ -59,6 +65,8 @@ pub struct Pipeline {
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) admission: Admission,
     pub(crate) exclusive: Exclusive<PathBuf>,
+    pub(crate) state: Arc<StateDir>,
+    pub(crate) journal: Arc<Journal>,
     pub(crate) bounds: Bounds,
     pub(crate) stop: CancellationToken,
     pub(crate) running: TaskTracker,
@@ -136,6 +144,7 @@ impl Pipeline {
         let echo = Echo::new(tool.name, args.clone());
         let path = take_text(&mut args, "repo_path")?;
         let budget = budget(&mut args, Budget::of(self.bounds.max_output_tokens))?;
+        let key = if tool.effect == Effect::Read { None } else { idempotency_key(&mut args)? };
         let path = self.target(path.as_deref(), narrowed.as_deref())?;
         let repositories = Arc::clone(&self.repositories);
         let body = match tool.body {
@@ -154,7 +163,9 @@ impl Pipeline {
         if tool.effect == Effect::Read {
             let permit = self.place(Class::Read, &cancel).await?;
             return self
-                .on_a_thread(None, permit, move || body(&Context { repo: &open(&path)?, cancel: &cancel, budget, echo }, args))
+                .on_a_thread(None, permit, move || {
+                    body(&Context { repo: &open(&path)?, cancel: &cancel, budget, echo, record: None }, args)
+                })
                 .await;
         }
         let repo = self.running.spawn_blocking(move || open(&path)).await.map_err(|_| panicked())??;
@@ -163,8 +174,27 @@ impl Pipeline {
             turn = self.exclusive.turn(&worktree) => turn?,
             why = stopped(&cancel) => return Err(why),
         };
+        let held = self.lock(tool.name, worktree, &cancel).await?;
         let permit = self.place(Class::Change, &cancel).await?;
-        self.on_a_thread(Some(turn), permit, move || body(&Context { repo: &repo, cancel: &cancel, budget, echo }, args)).await
+        let digest = git::digest(format!("{} {}", tool.name, Value::Object(args.clone())).as_bytes());
+        let journal = Arc::clone(&self.journal);
+        self.on_a_thread(Some((turn, held)), permit, move || {
+            let request = Request { tool: tool.name, key: key.as_deref(), digest };
+            journal.record(&repo, &request, &cancel, |record| {
+                body(&Context { repo: &repo, cancel: &cancel, budget, echo, record: Some(record) }, args)
+            })
+        })
+        .await
+    }
+
+    /// Takes the lock that keeps other servers from changing the worktree.
+    async fn lock(&self, tool: &'static str, worktree: PathBuf, cancel: &Cancel) -> Result<Held, Error> {
+        let (state, cancel) = (Arc::clone(&self.state), cancel.clone());
+        let take = move || -> Result<Held, Error> {
+            let dir = state.ready()?;
+            Ok(Locks::new(dir.join("locks")).take(&worktree, tool, LOCK_WAIT, &cancel)?)
+        };
+        self.running.spawn_blocking(take).await.map_err(|_| panicked())?
     }
 
     async fn place(&self, class: Class, cancel: &Cancel) -> Result<Permit, Error> {
@@ -177,7 +207,7 @@ impl Pipeline {
     /// Does the work on a thread of its own, where a panic ends the call and nothing else.
     async fn on_a_thread(
         &self,
-        turn: Option<Turn>,
+        turn: Option<(Turn, Held)>,
         permit: Permit,
         work: impl FnOnce() -> Result<Reply, Error> + Send + 'static,
     ) -> Result<Reply, Error> {
@@ -269,6 +299,16 @@ fn take_text(args: &mut Map<String, Value>, name: &str) -> Result<Option<String>
     }
 }
 
+/// The key under which the result of a change is kept.
+fn idempotency_key(args: &mut Map<String, Value>) -> Result<Option<String>, Error> {
+    match take_text(args, "idempotency_key")? {
+        Some(key) if key.is_empty() || key.len() > MAX_KEY => {
+            Err(Error::new(Kind::BadInput, format!("`idempotency_key` must have 1 to {MAX_KEY} bytes")))
+        }
+        key => Ok(key),
+    }
+}
+
 fn budget(args: &mut Map<String, Value>, own: Budget) -> Result<Budget, Error> {
     match args.remove("max_tokens") {
         None | Some(Value::Null) => Ok(own),
@@ -306,6 +346,8 @@ mod tests {
             repositories: Arc::new(Repositories::new(Git::new(None), Roots::around(Path::new(env!("CARGO_MANIFEST_DIR"))))),
             admission: Admission::new(places, places),
             exclusive: Exclusive::new(Duration::from_secs(1)),
+            state: Arc::new(StateDir::new(PathBuf::from("/nonexistent"))),
+            journal: Arc::new(Journal::new(PathBuf::from("/nonexistent"))),
             bounds: Bounds { read_timeout: Duration::from_mins(1), change_timeout: Duration::from_millis(100), max_output_tokens: 0 },
             stop: CancellationToken::new(),
             running: TaskTracker::new(),

@@ -2,9 +2,10 @@
 
 use crate::{
     error::{Error, Kind},
+    journal::Record,
     output::{Budget, Echo, Reply, Writer},
 };
-use git::{Cancel, Repo, Repositories};
+use git::{Cancel, ObjectId, Reach, RelPath, Repo, Repositories};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -27,9 +28,18 @@ pub(crate) struct Context<'a> {
     pub(crate) cancel: &'a Cancel,
     pub(crate) budget: Budget,
     pub(crate) echo: Echo,
+    /// Of a change: what is kept of it. Reads have none.
+    pub(crate) record: Option<&'a Record<'a>>,
 }
 
 impl Context<'_> {
+    /// Says what the change touches besides references and the index, before it does.
+    pub(crate) fn reaches(&self, reach: Reach, saved: Option<ObjectId>, paths: &[RelPath]) {
+        if let Some(record) = self.record {
+            record.note(reach, saved, paths.iter().map(|path| path.pathspec().to_vec()).collect());
+        }
+    }
+
     /// A writer for this call's result.
     pub(crate) fn writer(&self) -> Writer {
         Writer::new(self.budget)

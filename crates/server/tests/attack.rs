@@ -68,10 +68,15 @@ fn string_parameters() -> Vec<(&'static str, &'static str, Value)> {
         ("git_grep", json!({"pattern": "x"}), &["repo_path", "pattern", "rev", "cursor", "paths[]"]),
         ("git_branch", json!({}), &["repo_path", "branch_type", "contains", "not_contains", "cursor"]),
         ("git_add", json!({"files": ["a.txt"]}), &["repo_path", "files[]"]),
-        ("git_commit", json!({"message": "m"}), &["repo_path"]),
+        ("git_commit", json!({"message": "m"}), &["repo_path", "author", "paths[]", "idempotency_key"]),
         ("git_reset", json!({}), &["repo_path", "mode", "target", "paths[]"]),
         ("git_create_branch", json!({"branch_name": "fresh"}), &["repo_path", "branch_name", "base_branch"]),
         ("git_checkout", json!({"branch_name": "main"}), &["repo_path", "branch_name"]),
+        ("git_checkout", json!({"branch_name": "made", "create": true}), &["branch_name", "start_point"]),
+        ("git_restore", json!({"paths": ["a.txt"]}), &["repo_path", "source", "paths[]"]),
+        ("git_stash", json!({}), &["repo_path", "action", "paths[]"]),
+        ("git_stash", json!({"action": "branch"}), &["branch_name"]),
+        ("git_undo", json!({}), &["repo_path", "id"]),
         ("git_init", json!({}), &["repo_path", "initial_branch"]),
     ] {
         for parameter in parameters {

@@ -48,6 +48,10 @@ struct Cli {
     #[arg(long, value_name = "PROGRAM", global = true)]
     git: Option<PathBuf>,
 
+    /// Where locks and the journal of changes are kept.
+    #[arg(long, value_name = "DIRECTORY", global = true)]
+    state_dir: Option<PathBuf>,
+
     /// What is logged to standard error: a level, or directives such as `warn,git=debug`.
     #[arg(long, value_name = "LEVEL", global = true)]
     log_level: Option<String>,
@@ -109,6 +113,7 @@ pub fn run() -> ExitCode {
         toolset: cli.toolsets,
         trust: cli.trust,
         git: cli.git,
+        state_dir: cli.state_dir,
         log_level: cli.log_level,
         log_format: cli.log_format,
         max_output_tokens: cli.max_output_tokens,

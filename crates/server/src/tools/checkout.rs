@@ -1,37 +1,61 @@
 //! `git_checkout`
 
 use crate::{
-    error::Error,
+    error::{Error, Kind},
     output::Reply,
     tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
-use git::Rev;
+use git::{BranchName, Checkout, Reach, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-pub(super) const TOOL: Entry = Entry::of::<Checkout>();
+pub(super) const TOOL: Entry = Entry::of::<CheckoutTool>();
 
-struct Checkout;
+struct CheckoutTool;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
     /// A local branch, a branch that only a remote has, or a commit or tag (HEAD is detached then).
     branch_name: String,
+    /// Make the branch, at `start_point` or here.
+    #[serde(default)]
+    create: bool,
+    /// A commit or branch.
+    start_point: Option<String>,
+    /// Make it without a history.
+    #[serde(default)]
+    orphan: bool,
+    /// Detach HEAD also from a branch.
+    #[serde(default)]
+    detach: bool,
 }
 
-impl Tool for Checkout {
+impl Tool for CheckoutTool {
     type Args = Args;
     const NAME: &'static str = "git_checkout";
-    const ABOUT: &'static str = "Switches the working tree to a branch or commit. Refuses when local changes would be overwritten: commit them first. \
-        To create a branch use git_create_branch.";
+    const ABOUT: &'static str = "Switches the working tree to a branch or commit. Refuses when local changes would be overwritten: commit or stash \
+        them first. To create a branch without switching use git_create_branch.";
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let (before, _) = cx.repo.staged(cx.cancel)?;
-        cx.repo.checkout(&Rev::new(args.branch_name)?, cx.cancel)?;
+        let makes = args.create || args.orphan;
+        if args.start_point.is_some() && !makes || args.detach && makes {
+            return Err(Error::new(Kind::BadInput, "`start_point` goes with `create` or `orphan`, and `detach` with neither"));
+        }
+        let how = if makes {
+            let start = args.start_point.map(Rev::new).transpose()?;
+            Checkout::New { branch: BranchName::new(args.branch_name)?, start, orphan: args.orphan }
+        } else if args.detach {
+            Checkout::Detached(Rev::new(args.branch_name)?)
+        } else {
+            Checkout::Existing(Rev::new(args.branch_name)?)
+        };
+        cx.reaches(Reach::Worktree, None, &[]);
+        cx.repo.checkout(&how, cx.cancel)?;
         let mut writer = cx.writer();
         change::state(cx, &mut writer)?;
         let back = before.branch.or_else(|| before.commit.map(|id| id.to_string()));

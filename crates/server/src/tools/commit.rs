@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
-use git::{Committed, DiffQuery, Keep, LogQuery, Rev, Sides};
+use git::{CommitRequest, Committed, DiffQuery, Keep, LogQuery, RelPath, Rev, Sides};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -22,8 +22,25 @@ struct Commit;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// The message: a subject line, and after a blank line what and why.
-    message: String,
+    /// A subject line, and after a blank line what and why. Required, except with `amend`.
+    message: Option<String>,
+    /// Replace the newest commit.
+    #[serde(default)]
+    amend: bool,
+    /// `Name <address>`, where that is not the committer.
+    author: Option<String>,
+    /// Add Signed-off-by.
+    #[serde(default)]
+    sign_off: bool,
+    /// Commit also without changes.
+    #[serde(default)]
+    allow_empty: bool,
+    /// Only these files as they are now, instead of what is staged.
+    #[serde(default)]
+    paths: Vec<String>,
+    /// A repeated call with the same key commits once.
+    #[serde(rename = "idempotency_key")]
+    _idempotency_key: Option<String>,
 }
 
 impl Tool for Commit {
@@ -34,13 +51,27 @@ impl Tool for Commit {
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
-        if args.message.trim().is_empty() {
-            return Err(Error::new(Kind::BadInput, "the message is empty").hint("Say what changes and why."));
+        match &args.message {
+            None if args.amend => {}
+            None => return Err(Error::new(Kind::BadInput, "`message` is missing").hint("Say what changes and why.")),
+            Some(message) if message.trim().is_empty() => {
+                return Err(Error::new(Kind::BadInput, "the message is empty").hint("Say what changes and why."));
+            }
+            Some(message) if message.len() > MAX_MESSAGE || message.contains('\0') => {
+                return Err(Error::new(Kind::BadInput, "the message is longer than 1 MiB or contains a NUL"));
+            }
+            Some(_) => {}
         }
-        if args.message.len() > MAX_MESSAGE || args.message.contains('\0') {
-            return Err(Error::new(Kind::BadInput, "the message is longer than 1 MiB or contains a NUL"));
-        }
-        let made = cx.repo.commit(&args.message, cx.cancel)?;
+        let worktree = cx.repo.worktree()?;
+        let request = CommitRequest {
+            message: args.message,
+            amend: args.amend,
+            author: args.author,
+            sign_off: args.sign_off,
+            allow_empty: args.allow_empty,
+            paths: args.paths.iter().map(|path| RelPath::new(path, Some(worktree))).collect::<Result<_, _>>()?,
+        };
+        let made = cx.repo.commit(&request, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("committed {}", cx.repo.abbreviate(made.id)));
         if let Err(err) = summarize(cx, &made, &mut writer) {
@@ -52,8 +83,8 @@ impl Tool for Commit {
             let text = made.output.as_bytes();
             writer.fit(&text[..whole_chars(text, 4000)]);
         }
-        if made.parent.is_some() {
-            let undo = cx.echo.other("git_reset", &[("mode", json!("soft")), ("target", json!("HEAD~1"))]);
+        if let Some(before) = made.before {
+            let undo = cx.echo.other("git_reset", &[("mode", json!("soft")), ("target", json!(before.to_string()))]);
             writer.note(format!("to take the commit back and keep its changes staged: {undo}"));
         }
         Ok(writer.finish())

@@ -15,8 +15,11 @@ mod init;
 mod log;
 mod range;
 mod reset;
+mod restore;
 mod show;
+mod stash;
 mod status;
+mod undo;
 
 /// Every tool, in the order in which they are listed.
 pub static ALL: &[Entry] = &[
@@ -30,8 +33,11 @@ pub static ALL: &[Entry] = &[
     add::TOOL,
     commit::TOOL,
     reset::TOOL,
+    restore::TOOL,
     checkout::TOOL,
     create_branch::TOOL,
+    stash::TOOL,
+    undo::TOOL,
     init::TOOL,
     diff::UNSTAGED,
     diff::STAGED,

@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
-use git::{RelPath, ResetMode, Rev};
+use git::{Reach, RelPath, ResetMode, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -18,7 +18,7 @@ struct Reset;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// `mixed` unstages; `soft` only moves the branch to `target`. Files are never touched.
+    /// `mixed` unstages; `soft` only moves the branch to `target`; `hard` also overwrites tracked files.
     #[serde(default)]
     mode: Mode,
     /// The commit to move the branch to. Default HEAD: nothing moves.
@@ -26,6 +26,9 @@ struct Args {
     /// Unstage only these paths.
     #[serde(default)]
     paths: Vec<String>,
+    /// Needed for `hard`.
+    #[serde(default)]
+    confirm: bool,
 }
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -34,13 +37,14 @@ enum Mode {
     #[default]
     Mixed,
     Soft,
+    Hard,
 }
 
 impl Tool for Reset {
     type Args = Args;
     const NAME: &'static str = "git_reset";
-    const ABOUT: &'static str = "Unstages everything, or `paths`, and leaves files as they are. With `target` moves the branch back, keeping changes: \
-        `mode` `soft` keeps them staged.";
+    const ABOUT: &'static str = "Unstages everything, or `paths`, and leaves files as they are. With `target` moves the branch back: `mode` \
+        `soft` keeps changes staged, `hard` drops them. To put single files back use git_restore.";
     // The index is lost, and nothing that is in a file or a commit.
     const EFFECT: Effect = Effect::Destroy;
 
@@ -50,16 +54,24 @@ impl Tool for Reset {
         let mode = match args.mode {
             Mode::Mixed => ResetMode::Mixed,
             Mode::Soft => ResetMode::Soft,
+            Mode::Hard => ResetMode::Hard,
         };
-        if !paths.is_empty() && (mode == ResetMode::Soft || args.target.is_some()) {
+        if !paths.is_empty() && (mode != ResetMode::Mixed || args.target.is_some()) {
             return Err(Error::new(Kind::BadInput, "`paths` cannot be combined with `mode` or `target`"));
         }
         if let Some(operation) = cx.repo.in_progress().filter(|_| paths.is_empty()) {
             return Err(Error::new(Kind::Refused, format!("a {operation} is in progress, and git_reset would give it up silently"))
                 .hint("Unstage single files with `paths`, or finish or abort it first."));
         }
+        if mode == ResetMode::Hard && !args.confirm {
+            return Err(Error::new(Kind::Refused, "`hard` overwrites what is staged and what tracked files hold")
+                .hint("Repeat the call with `confirm`: true if that is meant. git_undo can bring it back."));
+        }
         let before = cx.repo.head(cx.cancel)?;
         let target = args.target.as_deref().map(Rev::new).transpose()?;
+        if mode == ResetMode::Hard {
+            cx.reaches(Reach::Worktree, cx.repo.save(cx.cancel)?, &[]);
+        }
         cx.repo.reset(mode, target.as_ref(), &paths, cx.cancel)?;
         let after = cx.repo.head(cx.cancel)?;
         let mut writer = cx.writer();
@@ -67,7 +79,10 @@ impl Tool for Reset {
             && from != to
         {
             writer.say(&format!("moved from {} to {}", cx.repo.abbreviate(from), cx.repo.abbreviate(to)));
-            let back = cx.echo.other("git_reset", &[("mode", json!("soft")), ("target", json!(from.to_string()))]);
+            let back = match mode {
+                ResetMode::Hard => cx.echo.other("git_undo", &[]),
+                _ => cx.echo.other("git_reset", &[("mode", json!("soft")), ("target", json!(from.to_string()))]),
+            };
             writer.note(format!("to move back: {back}"));
         }
         change::staged(cx, &mut writer)?;

@@ -28,22 +28,21 @@ fn annotations(effect: Effect) -> ToolAnnotations {
     ToolAnnotations::new().read_only(read_only).destructive(destructive).idempotent(idempotent).open_world(false)
 }
 
-/// The schema of the arguments. Unknown ones are refused with an explanation, and `max_tokens`, which every read takes, is
-/// named in the instructions: neither is spelled out in each definition, as a model pays for every word of them.
+/// The schema of the arguments. Unknown ones are refused with an explanation; `max_tokens`, which every read takes, and
+/// what `repo_path` is for are told in the instructions: nothing of that is spelled out in each definition, as a model
+/// pays for every word of them.
 fn input(entry: &Entry) -> Map<String, Value> {
     let mut schema = (entry.schema)();
     let definitions = schema.get("$defs").cloned().unwrap_or_default();
     let own = schema.get_mut("properties").and_then(Value::as_object_mut).map(std::mem::take).unwrap_or_default();
     let mut required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     let mut properties = Map::new();
-    let about_path = match entry.body {
-        Body::Repository(_) => "Needed where several are served.",
-        Body::Path(_) => "Where to create it.",
-    };
-    properties.insert("repo_path".to_owned(), json!({"type": "string", "description": about_path}));
+    let mut path = json!({"type": "string"});
     if matches!(entry.body, Body::Path(_)) {
+        path["description"] = json!("Where to create it.");
         required.push(json!("repo_path"));
     }
+    properties.insert("repo_path".to_owned(), path);
     for (name, mut property) in own {
         flatten(&mut property, &definitions);
         properties.insert(name, property);

@@ -31,6 +31,7 @@ pub(crate) fn clean_environment() -> Vec<(String, String)> {
     let mut environment = vec![
         ("HOME".to_owned(), "/nonexistent".to_owned()),
         ("XDG_CONFIG_HOME".to_owned(), "/nonexistent".to_owned()),
+        ("XDG_STATE_HOME".to_owned(), env!("CARGO_TARGET_TMPDIR").to_owned()),
         ("GIT_CONFIG_GLOBAL".to_owned(), "/dev/null".to_owned()),
         ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
     ];

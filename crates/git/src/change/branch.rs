@@ -1,0 +1,115 @@
+//! Creating branches and checking them out.
+
+use super::MAX_OUTPUT;
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::{BranchName, Rev},
+    repo::Repo,
+};
+use gix::ObjectId;
+
+/// What is to be checked out.
+#[derive(Clone, Debug)]
+pub enum Checkout {
+    /// A branch, the remote-tracking branch of that name, or a commit.
+    Existing(Rev),
+    /// A commit, without a branch.
+    Detached(Rev),
+    /// A branch that is made for it.
+    New {
+        /// Its name.
+        branch: BranchName,
+        /// Where it starts: at the current commit when absent.
+        start: Option<Rev>,
+        /// It starts without a history, and everything is staged.
+        orphan: bool,
+    },
+}
+
+impl Repo {
+    /// Creates `name` at `start`, or at the current commit, without checking it out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BranchExists`], [`Error::UnknownRevision`].
+    pub fn create_branch(&self, name: &BranchName, start: Option<&Rev>, cancel: &Cancel) -> Result<ObjectId> {
+        let head = Rev::head();
+        let start = start.unwrap_or(&head);
+        let id = self.resolve_commit(start, cancel)?;
+        if self.resolve_commit(&Rev::new(name.full())?, cancel).is_ok() {
+            return Err(Error::BranchExists(name.as_str().to_owned()));
+        }
+        // By full name, so that git sets the upstream as it is configured to.
+        let full = self.full_name(start, cancel)?.unwrap_or_else(|| id.to_string());
+        self.change(&["branch", "--"]).arg(name.as_str()).arg(full).success(cancel, MAX_OUTPUT)?;
+        Ok(id)
+    }
+
+    /// The full reference name that `rev` abbreviates, if it is one.
+    fn full_name(&self, rev: &Rev, cancel: &Cancel) -> Result<Option<String>> {
+        if rev.as_str() == "HEAD" {
+            return Ok(None);
+        }
+        let process = self.read(&["rev-parse", "--verify", "--quiet", "--symbolic-full-name", "--end-of-options"]).arg(rev.as_str());
+        let (ended, output) = process.output(cancel, 8192)?;
+        let name = String::from_utf8_lossy(output.trim_ascii_end()).into_owned();
+        // `--end-of-options` is echoed back by some versions.
+        let name = name.lines().last().unwrap_or_default().to_owned();
+        Ok(Some(name).filter(|name| ended.code == Some(0) && name.starts_with("refs/")))
+    }
+
+    /// Checks out the branch `rev`, the remote-tracking branch of that name, or a commit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`]; [`Error::Failed`] when local changes would be overwritten.
+    pub fn checkout(&self, how: &Checkout, cancel: &Cancel) -> Result<()> {
+        self.worktree()?;
+        self.check_trust(cancel)?;
+        let args: Vec<String> = match how {
+            Checkout::Existing(rev) => vec![self.checkout_target(rev, cancel)?],
+            Checkout::Detached(rev) => vec!["--detach".to_owned(), self.resolve_commit(rev, cancel)?.to_string()],
+            Checkout::New { branch, start, orphan } => {
+                if self.resolve_commit(&Rev::new(branch.full())?, cancel).is_ok() {
+                    return Err(Error::BranchExists(branch.as_str().to_owned()));
+                }
+                let option = if *orphan { "--orphan" } else { "-b" };
+                let mut args = vec![option.to_owned(), branch.as_str().to_owned()];
+                if let Some(start) = start {
+                    let id = self.resolve_commit(start, cancel)?;
+                    // By full name, so that git sets the upstream as it is configured to.
+                    args.push(self.full_name(start, cancel)?.unwrap_or_else(|| id.to_string()));
+                }
+                args
+            }
+        };
+        let (ended, _) = self.locked(cancel, || self.change(&["checkout", "--quiet", "--no-overwrite-ignore"]).args(&args).arg("--"))?;
+        ended.require("checkout")
+    }
+
+    /// What git is to be told, so that it takes `rev` for nothing but what it is.
+    fn checkout_target(&self, rev: &Rev, cancel: &Cancel) -> Result<String> {
+        let branch = BranchName::new(rev.as_str()).ok();
+        let local = match &branch {
+            Some(branch) => self.resolve_commit(&Rev::new(branch.full())?, cancel).is_ok(),
+            None => false,
+        };
+        match (local, self.resolve_commit(rev, cancel)) {
+            (true, _) => Ok(rev.as_str().to_owned()),
+            // A tag or any other name that is not a branch.
+            (false, Ok(id)) => Ok(id.to_string()),
+            // Not known here: git makes a local branch for a remote one of that name.
+            (false, Err(err)) => match branch {
+                Some(branch) if self.is_on_one_remote(&branch, cancel)? => Ok(branch.as_str().to_owned()),
+                _ => Err(err),
+            },
+        }
+    }
+
+    fn is_on_one_remote(&self, branch: &BranchName, cancel: &Cancel) -> Result<bool> {
+        let process = self.read(&["for-each-ref", "--format=%(refname)", "--"]).arg(format!("refs/remotes/*/{}", branch.as_str()));
+        let output = process.success(cancel, MAX_OUTPUT)?;
+        Ok(output.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).count() == 1)
+    }
+}

@@ -1,0 +1,136 @@
+//! Recording commits.
+
+use super::MAX_OUTPUT;
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::{RelPath, Rev},
+    repo::Repo,
+};
+use gix::ObjectId;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+/// What is to be committed, and how.
+#[derive(Clone, Debug, Default)]
+pub struct CommitRequest {
+    /// The message; that of the amended commit when absent.
+    pub message: Option<String>,
+    /// Replaces the newest commit.
+    pub amend: bool,
+    /// `Name <address>` of the author, where that is not the committer.
+    pub author: Option<String>,
+    /// Adds a `Signed-off-by` line.
+    pub sign_off: bool,
+    /// Commits also where nothing has changed.
+    pub allow_empty: bool,
+    /// Only these files, as they are in the working tree; what is staged when empty.
+    pub paths: Vec<RelPath>,
+}
+
+/// A commit that was made.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// Its id.
+    pub id: ObjectId,
+    /// What the branch was at before.
+    pub before: Option<ObjectId>,
+    /// Its first parent.
+    pub parent: Option<ObjectId>,
+    /// What hooks wrote.
+    pub output: String,
+}
+
+impl Repo {
+    /// Records the index as a commit on the current branch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingStaged`], [`Error::Unmerged`], [`Error::NoIdentity`], [`Error::Untrusted`]; [`Error::Failed`]
+    /// with the output of a hook that refused.
+    pub fn commit(&self, request: &CommitRequest, cancel: &Cancel) -> Result<Committed> {
+        self.worktree()?;
+        self.check_trust(cancel)?;
+        let before = self.head(cancel)?;
+        let author = request.author.as_deref().map(author).transpose()?;
+        let (ended, _) = self.locked(cancel, || {
+            let mut process = self.change(&["commit", "--quiet"]);
+            for (option, wanted) in [("--amend", request.amend), ("--signoff", request.sign_off), ("--allow-empty", request.allow_empty)] {
+                if wanted {
+                    process = process.arg(option);
+                }
+            }
+            if let Some(author) = &author {
+                process = process.arg(format!("--author={author}"));
+            }
+            process = match &request.message {
+                Some(message) => process.arg("--file=-").stdin(message.as_bytes().to_vec()),
+                None => process.arg("--no-edit"),
+            };
+            if request.paths.is_empty() {
+                return process;
+            }
+            process.arg("--only").arg("--").args(request.paths.iter().map(|path| OsStr::from_bytes(path.pathspec())))
+        })?;
+        if ended.code != Some(0) {
+            let unmerged = self.unmerged(cancel)?;
+            if !unmerged.is_empty() {
+                return Err(Error::Unmerged(unmerged.iter().map(ToString::to_string).collect()));
+            }
+            let merging = self.location.git_dir.join("MERGE_HEAD").exists();
+            if !merging && request.paths.is_empty() && self.is_index_clean(before, cancel)? {
+                return Err(Error::NothingStaged);
+            }
+            self.check_identity(cancel)?;
+            self.check_known(&request.paths, cancel)?;
+            return Err(ended.failed("commit"));
+        }
+        let id = self.resolve_commit(&Rev::head(), cancel)?;
+        let parent = if request.amend { self.resolve_commit(&Rev::new(format!("{id}~1"))?, cancel).ok() } else { before };
+        Ok(Committed { id, before, parent, output: ended.stderr })
+    }
+
+    /// Fails where git knows no name and address for commits.
+    pub(super) fn check_identity(&self, cancel: &Cancel) -> Result<()> {
+        for identity in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
+            if self.read(&["var", identity]).output(cancel, 4096)?.0.code != Some(0) {
+                return Err(Error::NoIdentity);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_index_clean(&self, head: Option<ObjectId>, cancel: &Cancel) -> Result<bool> {
+        if head.is_none() {
+            return Ok(self.read(&["ls-files", "-z"]).output(cancel, MAX_OUTPUT).is_ok_and(|(_, files)| files.is_empty()));
+        }
+        Ok(self.read(&["diff", "--cached", "--quiet", "--no-ext-diff", "--ignore-submodules=dirty"]).output(cancel, MAX_OUTPUT)?.0.code
+            == Some(0))
+    }
+}
+
+/// Checks that `text` has the form `Name <address>`, which git would otherwise look up as a pattern among authors.
+fn author(text: &str) -> Result<&str> {
+    let wrong = |why| Error::bad_name(text, "an author", why);
+    let (name, rest) = text.split_once('<').ok_or_else(|| wrong("it must have the form `Name <address>`"))?;
+    let address = rest.strip_suffix('>').ok_or_else(|| wrong("it must have the form `Name <address>`"))?;
+    if text.contains(|c: char| c.is_control()) || address.contains(['<', '>']) {
+        return Err(wrong("it holds a line break, a control character or a further bracket"));
+    }
+    if name.trim().is_empty() || address.trim().is_empty() {
+        return Err(wrong("a name and an address are needed"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authors_have_a_name_and_an_address() {
+        assert!(author("A U Thor <author@example.com>").is_ok());
+        for wrong in ["", "A", "A <b", "<b>", "A <>", "A\nB <c>", "A <b> <c>", "--author=x"] {
+            assert!(author(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

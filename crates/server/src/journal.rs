@@ -1,0 +1,437 @@
+//! What changes did: one append-only file for each repository in the state folder. It is the undo log and the memory
+//! of idempotency keys.
+//!
+//! A change writes a line before it begins and one when it has ended; the second is on disk before the caller hears of
+//! it. A line is complete in itself, so that a torn one, or a file that was rotated in between, costs nothing but itself.
+
+use crate::{
+    error::{Error, Kind},
+    output::Reply,
+};
+use git::{Cancel, Change, Moved, ObjectId, Reach, Repo, Snapshot};
+use serde::{Deserialize, Serialize};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// The size at which a file is put aside. One older file is kept.
+const ROTATE: u64 = 4 << 20;
+/// How far back the last change is looked for.
+const TAIL: u64 = 256 << 10;
+/// The largest index of which a copy is kept, and how many copies.
+const MAX_INDEX: u64 = 64 << 20;
+const MAX_COPIES: usize = 16;
+/// The longest text that is kept for an idempotency key.
+const MAX_TEXT: usize = 64 << 10;
+/// How long recording the end of a change may take, once its own time is up.
+const RECORDING: Duration = Duration::from_secs(10);
+
+/// The journals of all repositories.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    dir: PathBuf,
+    /// How long each file was when this process last wrote to it.
+    lengths: Mutex<HashMap<PathBuf, u64>>,
+}
+
+/// A line of the file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Line {
+    Begun(Box<Begun>),
+    Ended(Box<Ended>),
+    Undone { id: String },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Begun {
+    id: String,
+    at: u64,
+    pid: u32,
+    tool: String,
+    worktree: PathBuf,
+    key: Option<String>,
+    digest: String,
+    before: State,
+    index: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Ended {
+    #[serde(flatten)]
+    begun: Begun,
+    done: bool,
+    after: State,
+    moved: Vec<Move>,
+    reach: Scope,
+    saved: Option<String>,
+    paths: Vec<String>,
+    /// The result, where a key asks for it to be kept.
+    text: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    branch: Option<String>,
+    commit: Option<String>,
+    index: Option<String>,
+    in_progress: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Move {
+    name: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Scope {
+    Refs,
+    Index,
+    Worktree,
+}
+
+/// A call that changes something, as it is recorded.
+pub(crate) struct Request<'a> {
+    pub(crate) tool: &'static str,
+    pub(crate) key: Option<&'a str>,
+    /// Stands for the arguments.
+    pub(crate) digest: String,
+}
+
+/// The record of a running change.
+pub(crate) struct Record<'a> {
+    journal: &'a Journal,
+    repo: &'a Repo,
+    begun: Begun,
+    before: Snapshot,
+    notes: RefCell<Notes>,
+}
+
+struct Notes {
+    reach: Reach,
+    saved: Option<ObjectId>,
+    paths: Vec<Vec<u8>>,
+}
+
+/// A change that can be asked to be taken back.
+pub(crate) struct Past {
+    pub(crate) id: String,
+    pub(crate) tool: String,
+    pub(crate) age: Duration,
+    pub(crate) change: Change,
+}
+
+impl Journal {
+    /// Keeps the files in `dir`, which is made when it is first needed.
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self { dir, lengths: Mutex::new(HashMap::new()) }
+    }
+
+    /// Does `work` between two lines of the journal. A key that was seen gets the first result again.
+    pub(crate) fn record(
+        &self,
+        repo: &Repo,
+        request: &Request<'_>,
+        cancel: &Cancel,
+        work: impl FnOnce(&Record<'_>) -> Result<Reply, Error>,
+    ) -> Result<Reply, Error> {
+        if let Some(key) = request.key
+            && let Some(reply) = self.answered(repo, key, &request.digest)?
+        {
+            return Ok(reply);
+        }
+        let interrupted = self.interrupted(repo);
+        let record = self.begin(repo, request, cancel)?;
+        let result = work(&record);
+        let recorded = record.end(&result);
+        let mut reply = result?;
+        if let Err(err) = recorded {
+            tracing::error!(%err, "a change could not be recorded");
+            reply.say(&format!("the change is made, and could not be recorded for git_undo: {err}"));
+        }
+        if let Some(text) = interrupted {
+            reply.say(&text);
+        }
+        Ok(reply)
+    }
+
+    fn begin<'a>(&'a self, repo: &'a Repo, request: &Request<'_>, cancel: &Cancel) -> Result<Record<'a>, Error> {
+        let before = repo.snapshot(cancel)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let id = format!("{:x}-{:x}", now.as_nanos() / 1000, std::process::id());
+        let begun = Begun {
+            index: self.copy_index(repo, &id),
+            id,
+            at: u64::try_from(now.as_millis()).unwrap_or_default(),
+            pid: std::process::id(),
+            tool: request.tool.to_owned(),
+            worktree: repo.top().to_owned(),
+            key: request.key.map(str::to_owned),
+            digest: request.digest.clone(),
+            before: State::of(&before),
+        };
+        self.append(repo, &Line::Begun(Box::new(begun.clone())), false).map_err(|err| unwritable(&err))?;
+        let notes = RefCell::new(Notes { reach: Reach::default(), saved: None, paths: Vec::new() });
+        Ok(Record { journal: self, repo, begun, before, notes })
+    }
+
+    /// The last change in this worktree that was not taken back, or the one called `id` if that is the last.
+    pub(crate) fn last(&self, repo: &Repo) -> Option<Past> {
+        let mut undone = HashSet::new();
+        let lines = self.tail(repo, TAIL);
+        for line in lines.into_iter().rev() {
+            match line {
+                Line::Undone { id } => drop(undone.insert(id)),
+                Line::Ended(ended) if ended.is_undoable(repo) && !undone.contains(&ended.begun.id) => return ended.past(),
+                Line::Ended(_) | Line::Begun(_) => {}
+            }
+        }
+        None
+    }
+
+    /// Notes that a change was taken back.
+    pub(crate) fn undone(&self, repo: &Repo, id: &str) -> io::Result<()> {
+        self.append(repo, &Line::Undone { id: id.to_owned() }, true)
+    }
+
+    /// What was answered to this key.
+    fn answered(&self, repo: &Repo, key: &str, digest: &str) -> Result<Option<Reply>, Error> {
+        let mut begun = None;
+        for line in self.tail(repo, 2 * ROTATE) {
+            match line {
+                Line::Ended(ended) if ended.begun.key.as_deref() == Some(key) => {
+                    begun = None;
+                    if ended.begun.digest != digest {
+                        return Err(Error::new(Kind::BadInput, "this idempotency key was used for a call with other arguments"));
+                    }
+                    if ended.done
+                        && let Some(text) = ended.text
+                    {
+                        return Ok(Some(Reply { text, structured: None }));
+                    }
+                }
+                Line::Begun(line) if line.key.as_deref() == Some(key) => begun = Some(line),
+                _ => {}
+            }
+        }
+        match begun {
+            Some(begun) if !is_running(begun.pid) => Err(Error::new(
+                Kind::Refused,
+                format!(
+                    "the server was killed while it ran {} with this idempotency key, and whether the change was made is not known",
+                    begun.tool
+                ),
+            )
+            .hint("Look with git_status and git_log, and repeat the call with another key if it was not.")),
+            _ => Ok(None),
+        }
+    }
+
+    /// Says which change was cut off by the end of its server, and where that has left the repository.
+    fn interrupted(&self, repo: &Repo) -> Option<String> {
+        let file = self.file(repo);
+        let length = fs::metadata(&file).map_or(0, |meta| meta.len());
+        if self.lengths.lock().unwrap_or_else(PoisonError::into_inner).get(&file) == Some(&length) {
+            // Nobody else has written since this process has.
+            return None;
+        }
+        let mut open: Option<Box<Begun>> = None;
+        for line in self.tail(repo, TAIL) {
+            match line {
+                Line::Begun(begun) if begun.worktree == repo.top() => open = Some(begun),
+                Line::Ended(ended) if open.as_ref().is_some_and(|open| open.id == ended.begun.id) => open = None,
+                _ => {}
+            }
+        }
+        let open = open.filter(|open| !is_running(open.pid))?;
+        let at = open.before.commit.as_deref().map_or("no commit", |commit| &commit[..commit.len().min(12)]);
+        Some(format!(
+            "an earlier {} was cut off when its server was killed; HEAD was at {at} before it. git_status shows what it left",
+            open.tool
+        ))
+    }
+
+    fn file(&self, repo: &Repo) -> PathBuf {
+        self.dir.join(git::key(&repo.location().common_dir)).with_extension("jsonl")
+    }
+
+    fn append(&self, repo: &Repo, line: &Line, to_disk: bool) -> io::Result<()> {
+        let path = self.file(repo);
+        fs::create_dir_all(&self.dir)?;
+        if fs::metadata(&path).is_ok_and(|meta| meta.len() > ROTATE) {
+            fs::rename(&path, path.with_extension("jsonl.1"))?;
+        }
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+        // In one piece, so that lines of several processes do not mix.
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        file.write_all(&text)?;
+        if to_disk {
+            file.sync_data()?;
+        }
+        let length = file.metadata()?.len();
+        self.lengths.lock().unwrap_or_else(PoisonError::into_inner).insert(path, length);
+        Ok(())
+    }
+
+    /// The last lines, up to `bytes` of them, the oldest first. What cannot be read is left out.
+    fn tail(&self, repo: &Repo, bytes: u64) -> Vec<Line> {
+        let path = self.file(repo);
+        let mut lines = Vec::new();
+        for path in [path.with_extension("jsonl.1"), path] {
+            let text = read_tail(&path, bytes).unwrap_or_default();
+            lines.extend(text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()));
+        }
+        lines
+    }
+
+    /// Keeps a copy of the index, and few enough copies.
+    fn copy_index(&self, repo: &Repo, id: &str) -> Option<PathBuf> {
+        let index = repo.index_file();
+        if fs::metadata(&index).ok()?.len() > MAX_INDEX {
+            return None;
+        }
+        let dir = self.dir.join("index").join(git::key(repo.top()));
+        fs::create_dir_all(&dir).ok()?;
+        let mut copies: Vec<PathBuf> = fs::read_dir(&dir).ok()?.flatten().map(|entry| entry.path()).collect();
+        copies.sort();
+        for old in copies.iter().rev().skip(MAX_COPIES - 1) {
+            fs::remove_file(old).ok();
+        }
+        let copy = dir.join(id);
+        fs::copy(&index, &copy).ok().map(|_| copy)
+    }
+}
+
+impl Record<'_> {
+    /// Says what the change touches, before it does, and where what it would lose is kept.
+    pub(crate) fn note(&self, reach: Reach, saved: Option<ObjectId>, paths: Vec<Vec<u8>>) {
+        *self.notes.borrow_mut() = Notes { reach, saved, paths };
+    }
+
+    /// The last change before this one.
+    pub(crate) fn last(&self) -> Option<Past> {
+        self.journal.last(self.repo)
+    }
+
+    /// Notes that a change was taken back.
+    pub(crate) fn undone(&self, id: &str) -> io::Result<()> {
+        self.journal.undone(self.repo, id)
+    }
+
+    fn end(&self, result: &Result<Reply, Error>) -> Result<(), Error> {
+        let soon = Cancel::new(Some(Instant::now() + RECORDING));
+        let after = self.repo.snapshot(&soon)?;
+        let notes = self.notes.borrow();
+        let change = Change::between(self.before.clone(), after, notes.reach);
+        let text = |id: ObjectId| id.to_string();
+        let moved = change.moved.into_iter();
+        let ended = Ended {
+            begun: self.begun.clone(),
+            done: result.is_ok(),
+            after: State::of(&change.after),
+            moved: moved.map(|Moved { name, before, after }| Move { name, before: before.map(text), after: after.map(text) }).collect(),
+            reach: match notes.reach {
+                Reach::Refs => Scope::Refs,
+                Reach::Index => Scope::Index,
+                Reach::Worktree => Scope::Worktree,
+            },
+            saved: notes.saved.map(text),
+            paths: notes.paths.iter().map(|path| git::quote::listed(path)).collect(),
+            text: result.as_ref().ok().filter(|_| self.begun.key.is_some()).map(|reply| cut(&reply.text).to_owned()),
+        };
+        self.journal.append(self.repo, &Line::Ended(Box::new(ended)), true).map_err(|err| unwritable(&err))
+    }
+}
+
+impl State {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            branch: snapshot.branch.clone(),
+            commit: snapshot.commit.map(|id| id.to_string()),
+            index: snapshot.index.map(|id| id.to_string()),
+            in_progress: snapshot.in_progress.map(str::to_owned),
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            branch: self.branch.clone(),
+            commit: id(self.commit.as_deref()),
+            index: id(self.index.as_deref()),
+            in_progress: self.in_progress.as_deref().and_then(git::operation),
+            ..Snapshot::default()
+        }
+    }
+}
+
+impl Ended {
+    fn is_undoable(&self, repo: &Repo) -> bool {
+        let changed = self.begun.before != self.after || !self.moved.is_empty() || (self.reach == Scope::Worktree && self.done);
+        self.begun.worktree == repo.top() && self.begun.tool != "git_undo" && changed
+    }
+
+    fn past(self: Box<Self>) -> Option<Past> {
+        let moved = self.moved.into_iter().map(|Move { name, before, after }| Moved {
+            name,
+            before: id(before.as_deref()),
+            after: id(after.as_deref()),
+        });
+        let paths = self.paths.iter().map(|path| git::RelPath::new(path, None).map(|path| path.as_bytes().to_vec()));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Some(Past {
+            age: now.saturating_sub(Duration::from_millis(self.begun.at)),
+            change: Change {
+                before: self.begun.before.snapshot(),
+                after: self.after.snapshot(),
+                moved: moved.collect(),
+                reach: match self.reach {
+                    Scope::Refs => Reach::Refs,
+                    Scope::Index => Reach::Index,
+                    Scope::Worktree => Reach::Worktree,
+                },
+                index: self.begun.index,
+                saved: id(self.saved.as_deref()),
+                paths: paths.collect::<Result<_, _>>().ok()?,
+            },
+            id: self.begun.id,
+            tool: self.begun.tool,
+        })
+    }
+}
+
+fn id(text: Option<&str>) -> Option<ObjectId> {
+    text.and_then(|text| ObjectId::from_hex(text.as_bytes()).ok())
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT)]
+}
+
+fn unwritable(err: &io::Error) -> Error {
+    Error::new(Kind::Refused, format!("the journal of changes cannot be written: {err}"))
+        .hint("Nothing was changed. The operator frees space, or names another folder with --state-dir.")
+}
+
+fn is_running(pid: u32) -> bool {
+    pid == std::process::id() || Path::new("/proc").join(pid.to_string()).exists() || !Path::new("/proc/self").exists()
+}
+
+fn read_tail(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+    let mut text = Vec::new();
+    file.take(bytes).read_to_end(&mut text)?;
+    Ok(text)
+}

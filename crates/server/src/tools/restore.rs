@@ -1,0 +1,62 @@
+//! `git_restore`
+
+use crate::{
+    error::{Error, Kind},
+    output::Reply,
+    tool::{Context, Effect, Entry, Tool},
+    tools::change,
+};
+use git::{Reach, RelPath, Restore, Rev};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(super) const TOOL: Entry = Entry::of::<RestoreTool>();
+
+struct RestoreTool;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// Files and directories, taken literally.
+    paths: Vec<String>,
+    /// Take them from this commit.
+    source: Option<String>,
+    /// Restore the index, and files only with `worktree`.
+    #[serde(default)]
+    staged: bool,
+    /// Restore files. Default unless `staged`.
+    worktree: Option<bool>,
+}
+
+impl Tool for RestoreTool {
+    type Args = Args;
+    const NAME: &'static str = "git_restore";
+    const ABOUT: &'static str = "Drops edits: puts files back as they are staged, or as in `source`. git_undo brings the edits back. To unstage use \
+        `staged` or git_reset.";
+    // What is overwritten is kept for git_undo, and not for ever.
+    const EFFECT: Effect = Effect::Destroy;
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        if args.paths.is_empty() {
+            return Err(Error::new(Kind::BadInput, "`paths` is empty").hint("Name files or directories, or `.` for everything."));
+        }
+        let top = cx.repo.worktree()?;
+        let paths: Vec<RelPath> = args.paths.iter().map(|path| RelPath::new(path, Some(top))).collect::<Result<_, _>>()?;
+        let worktree = args.worktree.unwrap_or(!args.staged);
+        if !worktree && !args.staged {
+            return Err(Error::new(Kind::BadInput, "nothing is to be restored: `worktree` is false and `staged` is not set"));
+        }
+        let source = args.source.map(Rev::new).transpose()?;
+        if worktree {
+            cx.reaches(Reach::Worktree, cx.repo.save(cx.cancel)?, &paths);
+        }
+        cx.repo.restore(&Restore { paths, source, staged: args.staged, worktree }, cx.cancel)?;
+        let mut writer = cx.writer();
+        writer.say("restored");
+        change::staged(cx, &mut writer)?;
+        if worktree {
+            writer.note(format!("to bring the edits back: {}", cx.echo.other("git_undo", &[])));
+        }
+        Ok(writer.finish())
+    }
+}

@@ -1,0 +1,65 @@
+//! `git_undo`
+
+use crate::{
+    error::{Error, Kind},
+    output::{Reply, inline},
+    tool::{Context, Effect, Entry, Tool},
+    tools::change,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+pub(super) const TOOL: Entry = Entry::of::<Undo>();
+
+struct Undo;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// The change to take back, as the call without it names it.
+    id: Option<String>,
+}
+
+impl Tool for Undo {
+    type Args = Args;
+    const NAME: &'static str = "git_undo";
+    const ABOUT: &'static str = "Takes back the last change that was made through this server in this worktree: a commit, amend, reset, checkout, \
+        restore, stash or staging. Without `id` says what that is; with it does it. Refuses where later work would be lost.";
+    const EFFECT: Effect = Effect::Destroy;
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let record = cx.record.ok_or_else(|| Error::new(Kind::Internal, "a change without a record"))?;
+        let Some(past) = record.last() else {
+            return Err(Error::new(Kind::NotFound, "no change of this worktree is recorded that could be undone")
+                .hint("git_log shows commits; git_reset moves the branch."));
+        };
+        let mut writer = cx.writer();
+        let Some(id) = args.id else {
+            cx.repo.can_undo(&past.change, cx.cancel)?;
+            let (before, after) = (past.change.before.commit, past.change.after.commit);
+            let short = |commit: Option<git::ObjectId>| commit.map_or_else(|| "no commit".to_owned(), |id| cx.repo.abbreviate(id));
+            let moved = if before == after {
+                "HEAD did not move".to_owned()
+            } else {
+                format!("HEAD moved from {} to {}", short(before), short(after))
+            };
+            writer.say(&format!("the last change is {}, {} seconds ago: {moved}", inline(past.tool.as_bytes()), past.age.as_secs()));
+            for reference in past.change.moved.iter().take(20) {
+                let name = inline(reference.name.as_bytes());
+                writer.say(&format!("{name} moved from {} to {}", short(reference.before), short(reference.after)));
+            }
+            writer.note(format!("nothing is undone yet. To take it back: {}", cx.echo.other("git_undo", &[("id", json!(past.id))])));
+            return Ok(writer.finish());
+        };
+        if id != past.id {
+            return Err(Error::new(Kind::Refused, "that is not the last change any more")
+                .hint(format!("Look first: {}", cx.echo.other("git_undo", &[]))));
+        }
+        let done = cx.repo.undo(&past.change, cx.cancel)?;
+        record.undone(&past.id).map_err(|err| Error::new(Kind::Internal, format!("undone, and not recorded as undone: {err}")))?;
+        writer.say(&format!("{} is undone: {}", inline(past.tool.as_bytes()), inline(done.join("; ").as_bytes())));
+        change::state(cx, &mut writer)?;
+        Ok(writer.finish())
+    }
+}

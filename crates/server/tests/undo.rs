@@ -1,0 +1,220 @@
+//! The journal through the server: changes are taken back exactly, once, and never at the cost of later work.
+
+#![allow(clippy::expect_used, reason = "tests fail loudly")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, fs};
+use support::{Client, Fixture, Outcome};
+
+/// What a user would miss: references, index, files, the stash.
+fn state(fixture: &Fixture) -> BTreeMap<String, Vec<u8>> {
+    let mut state = BTreeMap::new();
+    for args in [
+        &["symbolic-ref", "--quiet", "HEAD"][..],
+        &["for-each-ref", "--format=%(refname) %(objectname)"],
+        &["ls-files", "--stage"],
+        &["status", "--porcelain", "--untracked-files=all"],
+        &["stash", "list", "--format=%H"],
+    ] {
+        state.insert(args.join(" "), fixture.try_git(args).stdout);
+    }
+    for file in String::from_utf8_lossy(&fixture.git(&["ls-files", "--cached", "--others", "--exclude-standard"])).lines() {
+        state.insert(file.to_owned(), fs::read(fixture.path.join(file)).unwrap_or_default());
+    }
+    state
+}
+
+/// Looks, and then takes back the last change.
+fn undo(client: &mut Client) -> String {
+    let preview = client.text("git_undo", &json!({}));
+    let (tool, args) = support::call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
+    client.text(&tool, &args)
+}
+
+#[test]
+fn each_change_is_taken_back_to_where_it_was() {
+    let cases: &[(&str, Value)] = &[
+        ("git_commit", json!({"message": "a commit"})),
+        ("git_commit", json!({"message": "amended", "amend": true})),
+        ("git_commit", json!({"message": "one file", "paths": ["a.txt"]})),
+        ("git_add", json!({"files": ["."]})),
+        ("git_reset", json!({})),
+        ("git_reset", json!({"mode": "soft", "target": "HEAD~1"})),
+        ("git_reset", json!({"target": "HEAD~1"})),
+        ("git_reset", json!({"mode": "hard", "target": "HEAD~1", "confirm": true})),
+        ("git_reset", json!({"mode": "hard", "confirm": true})),
+        ("git_restore", json!({"paths": ["dir"]})),
+        ("git_restore", json!({"paths": ["."], "staged": true})),
+        ("git_restore", json!({"paths": ["dir/b.rs"], "source": "HEAD", "staged": true, "worktree": true})),
+        ("git_stash", json!({})),
+        ("git_stash", json!({"untracked": true, "message": "all of it"})),
+        ("git_create_branch", json!({"branch_name": "made"})),
+        ("git_checkout", json!({"branch_name": "made", "create": true})),
+    ];
+    for (tool, args) in cases {
+        let fixture = Fixture::new();
+        // Something staged, something edited and something new.
+        fixture.write("a.txt", "staged\n").git(&["add", "a.txt"]);
+        fixture.write("a.txt", "staged\nand edited\n").write("dir/b.rs", "edited\n").write("new.txt", "n\n");
+        let mut client = fixture.serve();
+        let before = state(&fixture);
+        client.text(tool, args);
+        assert_ne!(state(&fixture), before, "{tool} {args} changes something");
+        let text = undo(&mut client);
+        assert!(text.contains(tool) && text.contains("is undone"), "{text}");
+        assert_eq!(state(&fixture), before, "{tool} {args}");
+        let nothing = client.error("git_undo", &json!({}));
+        assert!(nothing.contains("no change of this worktree"), "once only: {nothing}");
+        assert!(fixture.try_git(&["fsck", "--strict"]).status.success());
+    }
+}
+
+#[test]
+fn a_series_is_taken_back_step_by_step() {
+    let fixture = Fixture::new();
+    let mut client = fixture.serve();
+    let mut states = Vec::new();
+    for n in 0..4 {
+        states.push(state(&fixture));
+        fixture.write("a.txt", format!("{n}\n"));
+        client.text("git_commit", &json!({"message": format!("commit {n}"), "paths": ["a.txt"]}));
+    }
+    let log = fixture.git(&["rev-list", "--count", "HEAD"]);
+    for _ in 0..4 {
+        undo(&mut client);
+    }
+    assert_eq!(log, b"6\n");
+    assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"2\n");
+    assert_eq!(
+        state(&fixture)["for-each-ref --format=%(refname) %(objectname)"],
+        states[0]["for-each-ref --format=%(refname) %(objectname)"]
+    );
+}
+
+#[test]
+fn later_work_is_not_lost() {
+    let fixture = Fixture::new();
+    let mut client = fixture.serve();
+    fixture.write("a.txt", "mine\n");
+    client.text("git_commit", &json!({"message": "through the server", "paths": ["a.txt"]}));
+    fixture.write("dir/b.rs", "outside\n").commit("by hand");
+    let refused = client.error("git_undo", &json!({}));
+    assert!(refused.contains("HEAD has moved since"), "{refused}");
+    fixture.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    fixture.write("new.txt", "n\n").git(&["add", "new.txt"]);
+    let refused = client.error("git_undo", &json!({}));
+    assert!(refused.contains("something else has been staged since"), "{refused}");
+    fixture.git(&["reset", "--quiet"]);
+    client.text("git_undo", &json!({}));
+    let wrong = client.error("git_undo", &json!({"id": "1-1"}));
+    assert!(wrong.contains("not the last change"), "{wrong}");
+    // A file that was edited after a hard reset stays as it is.
+    fixture.write("a.txt", "lost?\n");
+    client.text("git_reset", &json!({"mode": "hard", "confirm": true}));
+    fixture.write("a.txt", "later\n");
+    let preview = client.text("git_undo", &json!({}));
+    let (tool, args) = support::call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
+    let refused = client.error(&tool, &args);
+    assert!(refused.contains("is kept as"), "{refused}");
+    assert_eq!(fs::read(fixture.path.join("a.txt")).unwrap_or_default(), b"later\n");
+}
+
+#[test]
+fn a_hard_reset_asks_first_and_a_branch_without_commits_is_reached_again() {
+    let fixture = Fixture::new();
+    let mut client = fixture.serve();
+    let asked = client.error("git_reset", &json!({"mode": "hard"}));
+    assert!(asked.contains("`confirm`: true"), "{asked}");
+    let empty = Fixture::empty();
+    empty.write("a.txt", "a\n").git(&["add", "a.txt"]);
+    let mut client = empty.serve();
+    let before = state(&empty);
+    client.text("git_commit", &json!({"message": "the first"}));
+    undo(&mut client);
+    assert_eq!(state(&empty), before);
+}
+
+#[test]
+fn a_key_commits_once_also_across_servers_78() {
+    let fixture = Fixture::new();
+    fixture.write("a.txt", "x\n");
+    let call = json!({"message": "once", "paths": ["a.txt"], "idempotency_key": "k-1"});
+    let first = fixture.serve().text("git_commit", &call);
+    fixture.write("a.txt", "y\n");
+    let mut client = fixture.serve();
+    assert_eq!(client.text("git_commit", &call), first);
+    assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"3\n");
+    let other = client.error("git_commit", &json!({"message": "another", "idempotency_key": "k-1"}));
+    assert!(other.contains("other arguments"), "{other}");
+    client.error("git_commit", &json!({"message": "m", "idempotency_key": ""}));
+}
+
+#[test]
+fn a_change_that_was_cut_off_is_told_of() -> Outcome {
+    let fixture = Fixture::new();
+    let hook = fixture.path.join(".git/hooks/pre-commit");
+    fixture.write(".git/hooks/pre-commit", "#!/bin/sh\ntouch .git/reached\nsleep 2\n");
+    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    fixture.write("a.txt", "x\n");
+    let mut client = fixture.serve();
+    client.start_call("git_commit", &json!({"message": "m", "paths": ["a.txt"], "idempotency_key": "k"}));
+    while !fixture.path.join(".git/reached").exists() {
+        std::thread::yield_now();
+    }
+    client.signal("KILL");
+    client.wait();
+    // The commit goes on without its server, and the next change waits for it.
+    fs::remove_file(&hook)?;
+    fixture.write("dir/b.rs", "y\n");
+    let mut client = fixture.serve();
+    let unknown = client.error("git_commit", &json!({"message": "m", "paths": ["a.txt"], "idempotency_key": "k"}));
+    assert!(unknown.contains("whether the change was made is not known"), "{unknown}");
+    let text = client.text("git_commit", &json!({"message": "next", "paths": ["dir/b.rs"]}));
+    assert!(text.contains("an earlier git_commit was cut off"), "{text}");
+    assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"4\n", "both commits are there");
+    assert!(fixture.try_git(&["fsck", "--strict"]).status.success());
+    Ok(())
+}
+
+#[test]
+fn two_servers_and_eight_writers_lose_no_commit() -> Outcome {
+    let fixture = Fixture::new();
+    let mut clients = [fixture.serve(), fixture.serve()];
+    for writer in 0..8 {
+        for n in 0..15 {
+            fixture.write(&format!("w{writer}-{n}.txt"), "x\n");
+        }
+    }
+    fixture.git(&["add", "--all", "--intent-to-add"]);
+    let mut sent = 0;
+    for n in 0..15 {
+        for writer in 0..8 {
+            let file = format!("w{writer}-{n}.txt");
+            clients[writer % 2].start_call("git_commit", &json!({"message": file, "paths": [file]}));
+            sent += 1;
+        }
+    }
+    for _ in 0..sent / 2 {
+        for client in &mut clients {
+            let answer = client.receive();
+            assert_ne!(answer["result"]["isError"], true, "{answer}");
+        }
+    }
+    assert_eq!(sent, 120);
+    assert_eq!(String::from_utf8(fixture.git(&["rev-list", "--count", "HEAD"]))?.trim(), "122");
+    assert!(fixture.try_git(&["fsck", "--strict"]).status.success());
+    Ok(())
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_used_changes_nothing() {
+    let fixture = Fixture::new();
+    fixture.write("a.txt", "x\n").write("../file", "");
+    let file = fixture.path.with_file_name("file").display().to_string();
+    let mut client = fixture.serve_with(&["--state-dir", &file], &[]);
+    let refused = client.error("git_add", &json!({"files": ["a.txt"]}));
+    assert!(refused.contains("state folder") && refused.contains("--state-dir"), "{refused}");
+    assert!(fixture.git(&["diff", "--cached", "--name-only"]).is_empty());
+}
