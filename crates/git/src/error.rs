@@ -92,6 +92,26 @@ pub enum Error {
     /// Unmerged paths stand in the way.
     #[error("unresolved conflicts in {}", .0.join(", "))]
     Unmerged(Vec<String>),
+    /// An operation stopped at conflicts and is in progress.
+    #[error("the {operation} has stopped at {}", if .paths.is_empty() { "a commit that needs attention".to_owned() } else { format!("conflicts in {}", .paths.join(", ")) })]
+    Stopped {
+        /// The operation, and which step it is at.
+        operation: String,
+        /// The paths in conflict.
+        paths: Vec<String>,
+    },
+    /// Another operation has to be ended first.
+    #[error("a {0} is in progress")]
+    InProgress(String),
+    /// Nothing is in progress that could be continued or aborted.
+    #[error("no merge, rebase, cherry-pick, revert or bisect is in progress")]
+    NothingInProgress,
+    /// A plan or a list of commits that makes no sense.
+    #[error("{0}")]
+    BadPlan(String),
+    /// A path without a conflict.
+    #[error("`{0}` is not in conflict")]
+    NotInConflict(String),
     /// No author or committer identity is configured.
     #[error("no identity is configured for commits")]
     NoIdentity,

@@ -37,7 +37,10 @@ mod upstream;
 pub use blame::{BlameQuery, BlamedLine, Origin};
 pub use branch::{Branch, BranchKind, BranchQuery};
 pub use cancel::{Cancel, OnStop};
-pub use change::{Change, Checkout, CommitRequest, Committed, Moved, Reach, ResetMode, Restore, Stash, StashPush};
+pub use change::{
+    Action, Change, Checkout, CommitRequest, Committed, Conflict, FastForward, Favour, MergeRequest, Moved, PickRequest, Reach,
+    RebaseRequest, ResetMode, Restore, Side, Stash, StashPush, Step, Way,
+};
 pub use diff::{DiffQuery, Sides};
 pub use error::{Error, Result};
 pub use gix::ObjectId;

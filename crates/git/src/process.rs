@@ -81,6 +81,7 @@ pub(crate) struct Process<'a> {
     stdin: Option<Vec<u8>>,
     magic_pathspecs: bool,
     offline: bool,
+    todo: Option<String>,
 }
 
 /// How a process ended.
@@ -108,6 +109,7 @@ impl Git {
             stdin: None,
             magic_pathspecs: false,
             offline: false,
+            todo: None,
         }
     }
 }
@@ -159,6 +161,12 @@ impl Process<'_> {
     /// Keeps the process from fetching what is missing.
     pub(crate) fn offline(mut self) -> Self {
         self.offline = true;
+        self
+    }
+
+    /// Gives an interactive rebase its list of steps.
+    pub(crate) fn todo(mut self, steps: &str) -> Self {
+        self.todo = Some(steps.to_owned());
         self
     }
 
@@ -264,6 +272,10 @@ impl Process<'_> {
         if let Some(above) = self.directory.parent() {
             // The repository that was authorised, and none further up.
             command.env("GIT_CEILING_DIRECTORIES", above);
+        }
+        if let Some(steps) = &self.todo {
+            // git appends the name of the file that the "editor" is to change.
+            command.env("GIT_SEQUENCE_EDITOR", "f() { printf %s \"$GIT_STEPS\" > \"$1\"; }; f").env("GIT_STEPS", steps);
         }
         command.args(&self.args);
         command.stdin(if with_input { Stdio::piped() } else { Stdio::null() });

@@ -26,7 +26,7 @@ pub struct Status {
     /// Changed paths in git's order, then untracked ones.
     pub entries: Vec<Entry>,
     /// What is in progress: `merge`, `rebase`, ….
-    pub in_progress: Option<&'static str>,
+    pub in_progress: Option<String>,
     /// Paths with the filter driver of the repository's configuration that was not run to compare them.
     pub not_compared: Vec<(Vec<u8>, String)>,
     /// True when there are more entries than were collected.
@@ -61,6 +61,13 @@ pub struct Entry {
     pub from: Option<Vec<u8>>,
 }
 
+impl Entry {
+    /// True for a path in conflict.
+    pub fn is_unmerged(&self) -> bool {
+        matches!((self.index, self.worktree), (b'U', _) | (_, b'U') | (b'A', b'A') | (b'D', b'D'))
+    }
+}
+
 impl Repo {
     /// The state of the working tree.
     ///
@@ -72,7 +79,7 @@ impl Repo {
         self.worktree()?;
         let (mut status, route) =
             self.answer("status", |engine| self.status_in_process(engine, cancel), || self.status_with_git(cancel))?;
-        status.in_progress = in_progress(&self.location.git_dir);
+        status.in_progress = self.progress();
         Ok((status, route))
     }
 

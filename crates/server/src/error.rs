@@ -105,7 +105,7 @@ impl From<git::Error> for Error {
                 (Kind::Denied, Some(format!("If you trust this repository, the operator names it with `-r {}`.", path.display())))
             }
             Git::Bare => (Kind::Refused, Some("Use a tool that reads commits, such as git_log or git_show.".to_owned())),
-            Git::BadName { .. } => (Kind::BadInput, None),
+            Git::BadName { .. } | Git::BadPlan(_) => (Kind::BadInput, None),
             Git::BadPattern(_) => (Kind::BadInput, Some("Escape special characters with a backslash.".to_owned())),
             Git::UnknownRevision(_) => (
                 Kind::NotFound,
@@ -124,7 +124,7 @@ impl From<git::Error> for Error {
             ),
             Git::Ignored(_) => (Kind::Refused, Some("If they are meant to be tracked, repeat git_add with `force`: true.".to_owned())),
             Git::NothingStaged => (Kind::Refused, Some("Stage changes with git_add first; git_status shows what there is.".to_owned())),
-            Git::Unmerged(_) => (Kind::Refused, Some("Edit the files, then git_add them, then git_commit.".to_owned())),
+            Git::Unmerged(_) => (Kind::Refused, Some("git_conflicts shows them and takes a side. Or edit the files and git_add them; then git_continue, or git_commit for a merge.".to_owned())),
             Git::NoIdentity => (
                 Kind::Refused,
                 Some("The operator runs: git config --global user.name NAME; git config --global user.email ADDRESS".to_owned()),
@@ -132,6 +132,17 @@ impl From<git::Error> for Error {
             Git::BranchExists(name) => {
                 (Kind::Refused, Some(format!("Use git_checkout with `branch_name`: \"{name}\", or choose another name.")))
             }
+            Git::Stopped { .. } => (
+                Kind::Refused,
+                Some(
+                    "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved. Then git_continue, \
+                     or git_abort to go back to where it began."
+                        .to_owned(),
+                ),
+            ),
+            Git::InProgress(_) => (Kind::Refused, Some("Finish it with git_continue, or go back with git_abort, first.".to_owned())),
+            Git::NothingInProgress => (Kind::Refused, Some("git_status shows what there is.".to_owned())),
+            Git::NotInConflict(_) => (Kind::NotFound, Some("git_conflicts without arguments lists what is.".to_owned())),
             Git::NotUndone(_) => (Kind::Refused, Some("git_log, git_status and git_reset show and move what there is.".to_owned())),
             Git::Occupied { .. } => (Kind::Busy, Some("Try again when that change has ended.".to_owned())),
             Git::Failed { .. } => (Kind::Refused, None),

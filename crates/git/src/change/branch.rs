@@ -47,7 +47,7 @@ impl Repo {
     }
 
     /// The full reference name that `rev` abbreviates, if it is one.
-    fn full_name(&self, rev: &Rev, cancel: &Cancel) -> Result<Option<String>> {
+    pub(super) fn full_name(&self, rev: &Rev, cancel: &Cancel) -> Result<Option<String>> {
         if rev.as_str() == "HEAD" {
             return Ok(None);
         }

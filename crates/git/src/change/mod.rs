@@ -2,13 +2,17 @@
 
 mod branch;
 mod commit;
+mod conflict;
 mod index;
+mod integrate;
 mod stash;
 mod undo;
 
 pub use branch::Checkout;
 pub use commit::{CommitRequest, Committed};
+pub use conflict::{Conflict, Side};
 pub use index::{ResetMode, Restore};
+pub use integrate::{Action, FastForward, Favour, MergeRequest, PickRequest, RebaseRequest, Step, Way};
 pub use stash::{Stash, StashPush};
 pub use undo::{Change, Moved, Reach};
 

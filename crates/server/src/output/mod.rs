@@ -138,6 +138,11 @@ impl Writer {
         self.room.map_or(usize::MAX, |room| room.saturating_sub(self.text.len()))
     }
 
+    /// True when something has been written.
+    pub(crate) fn has_text(&self) -> bool {
+        !self.text.is_empty()
+    }
+
     /// True when results are bounded.
     pub(crate) fn is_bounded(&self) -> bool {
         self.room.is_some()

@@ -1,14 +1,62 @@
 //! What the results of changes have in common: the state that they leave behind.
 
 use crate::{
-    error::Error,
-    output::{Writer, inline},
+    error::{Error, Kind},
+    output::{Reply, Writer, inline, whole_chars},
     tool::Context,
 };
-use git::quote;
+use git::{DiffQuery, Keep, Reach, Sides, quote};
 
 /// The most paths that a summary lists.
 const MAX_PATHS: usize = 30;
+
+/// The longest message.
+const MAX_MESSAGE: usize = 1 << 20;
+
+/// A message that can be recorded.
+pub(super) fn message(text: Option<String>) -> Result<Option<String>, Error> {
+    match text {
+        Some(text) if text.trim().is_empty() => Err(Error::new(Kind::BadInput, "the message is empty").hint("Say what changes and why.")),
+        Some(text) if text.len() > MAX_MESSAGE || text.contains('\0') => {
+            Err(Error::new(Kind::BadInput, "the message is longer than 1 MiB or contains a NUL"))
+        }
+        text => Ok(text),
+    }
+}
+
+/// Runs an operation that moves the branch and changes files, and says where that has led.
+pub(super) fn moving(cx: &Context<'_>, done: &str, work: impl FnOnce() -> git::Result<String>) -> Result<Reply, Error> {
+    let before = cx.repo.head(cx.cancel)?;
+    cx.reaches(Reach::Worktree, None, &[]);
+    let output = work()?;
+    let after = cx.repo.head(cx.cancel)?;
+    let mut writer = cx.writer();
+    match (before, after) {
+        (Some(from), Some(to)) if from != to => {
+            writer.say(&format!("{done}: HEAD moved from {} to {}", cx.repo.abbreviate(from), cx.repo.abbreviate(to)));
+            let query = DiffQuery {
+                sides: Sides::Trees(Some(from), to),
+                paths: Vec::new(),
+                exclude: Vec::new(),
+                context: Some(0),
+                keep: Keep { per_file: 0, total: 0, skip: 0, files: 10_000 },
+            };
+            if let Ok((patch, _)) = cx.repo.diff(&query, cx.cancel) {
+                let (added, removed) = patch.files.iter().fold((0, 0), |(a, r), file| (a + file.added, r + file.removed));
+                writer.say(&format!("{} files differ from before, +{added} -{removed}", patch.files.len()));
+            }
+            writer.note(format!("to take it back: {}", cx.echo.other("git_undo", &[])));
+        }
+        _ => writer.say(&format!("{done}: HEAD did not move")),
+    }
+    if !output.trim().is_empty() {
+        writer.say("git and its hooks wrote:");
+        let text = output.as_bytes();
+        writer.fit(&text[..whole_chars(text, 4000)]);
+    }
+    state(cx, &mut writer)?;
+    Ok(writer.finish())
+}
 
 /// Says what is staged now.
 pub(super) fn staged(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
@@ -39,7 +87,7 @@ pub(super) fn state(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> 
     };
     let rest = if staged.is_empty() { "nothing is staged".to_owned() } else { format!("{} paths are staged", staged.len()) };
     writer.say(&format!("{at}; {rest}"));
-    if let Some(operation) = cx.repo.in_progress() {
+    if let Some(operation) = cx.repo.progress() {
         writer.say(&format!("a {operation} is in progress"));
     }
     Ok(())

@@ -14,9 +14,6 @@ use std::ops::ControlFlow;
 
 pub(super) const TOOL: Entry = Entry::of::<Commit>();
 
-/// The longest message.
-const MAX_MESSAGE: usize = 1 << 20;
-
 struct Commit;
 
 #[derive(Deserialize, JsonSchema)]
@@ -51,20 +48,13 @@ impl Tool for Commit {
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
-        match &args.message {
-            None if args.amend => {}
-            None => return Err(Error::new(Kind::BadInput, "`message` is missing").hint("Say what changes and why.")),
-            Some(message) if message.trim().is_empty() => {
-                return Err(Error::new(Kind::BadInput, "the message is empty").hint("Say what changes and why."));
-            }
-            Some(message) if message.len() > MAX_MESSAGE || message.contains('\0') => {
-                return Err(Error::new(Kind::BadInput, "the message is longer than 1 MiB or contains a NUL"));
-            }
-            Some(_) => {}
+        let message = change::message(args.message)?;
+        if message.is_none() && !args.amend {
+            return Err(Error::new(Kind::BadInput, "`message` is missing").hint("Say what changes and why."));
         }
         let worktree = cx.repo.worktree()?;
         let request = CommitRequest {
-            message: args.message,
+            message,
             amend: args.amend,
             author: args.author,
             sign_off: args.sign_off,

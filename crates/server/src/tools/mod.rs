@@ -7,15 +7,21 @@ mod blame;
 mod branch;
 mod change;
 mod checkout;
+mod cherry_pick;
 mod commit;
+mod conflicts;
 mod create_branch;
 mod diff;
 mod grep;
 mod init;
 mod log;
+mod merge;
+mod proceed;
 mod range;
+mod rebase;
 mod reset;
 mod restore;
+mod revert;
 mod show;
 mod stash;
 mod status;
@@ -37,6 +43,13 @@ pub static ALL: &[Entry] = &[
     checkout::TOOL,
     create_branch::TOOL,
     stash::TOOL,
+    merge::TOOL,
+    rebase::TOOL,
+    cherry_pick::TOOL,
+    revert::TOOL,
+    conflicts::TOOL,
+    proceed::CONTINUE,
+    proceed::ABORT,
     undo::TOOL,
     init::TOOL,
     diff::UNSTAGED,

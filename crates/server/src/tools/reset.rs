@@ -59,7 +59,7 @@ impl Tool for Reset {
         if !paths.is_empty() && (mode != ResetMode::Mixed || args.target.is_some()) {
             return Err(Error::new(Kind::BadInput, "`paths` cannot be combined with `mode` or `target`"));
         }
-        if let Some(operation) = cx.repo.in_progress().filter(|_| paths.is_empty()) {
+        if let Some(operation) = cx.repo.progress().filter(|_| paths.is_empty()) {
             return Err(Error::new(Kind::Refused, format!("a {operation} is in progress, and git_reset would give it up silently"))
                 .hint("Unstage single files with `paths`, or finish or abort it first."));
         }

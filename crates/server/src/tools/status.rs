@@ -83,8 +83,12 @@ fn notes(status: &Status, clean: bool, writer: &mut Writer) {
     if status.truncated {
         writer.note("there are more paths than are listed: add the rest to .gitignore or look with git_grep");
     }
-    if let Some(operation) = status.in_progress {
-        writer.note(format!("a {operation} is in progress: finish it or abort it before starting anything else"));
+    if let Some(operation) = &status.in_progress {
+        let conflicts = status.entries.iter().filter(|entry| entry.is_unmerged()).count();
+        let paths = if conflicts == 1 { "1 path is".to_owned() } else { format!("{conflicts} paths are") };
+        writer.note(format!(
+            "a {operation} is in progress, and {paths} in conflict: git_conflicts shows them; then git_continue, or git_abort to go back"
+        ));
     }
     if status.submodules {
         writer.note("what is changed inside submodules is not looked for: name each as a repository of its own");

@@ -1,0 +1,357 @@
+//! Bringing commits together: merge, rebase, cherry-pick, revert, and how a stopped one goes on.
+
+use super::MAX_OUTPUT;
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::Rev,
+    process::Process,
+    repo::Repo,
+};
+use gix::{ObjectId, bstr::ByteSlice};
+use std::{collections::HashSet, fmt::Write as _};
+
+/// The most commits that one call picks, reverts or plans.
+const MAX_STEPS: usize = 500;
+
+/// The longest message of a merge: git takes it as an argument alone.
+const MAX_MESSAGE: usize = 100 << 10;
+
+/// Whether a merge may be a fast-forward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FastForward {
+    /// Where that is possible.
+    #[default]
+    Allowed,
+    /// Or nothing is merged.
+    Only,
+    /// A merge commit is always made.
+    Never,
+}
+
+/// Which side wins where both changed the same lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Favour {
+    /// The branch that is checked out.
+    Ours,
+    /// The other one.
+    Theirs,
+}
+
+/// What is to be merged, and how.
+#[derive(Clone, Debug)]
+pub struct MergeRequest {
+    /// The branch or commit.
+    pub rev: Rev,
+    /// Whether it may be a fast-forward.
+    pub fast_forward: FastForward,
+    /// Stages the sum of the changes and makes no merge.
+    pub squash: bool,
+    /// The message of the merge commit.
+    pub message: Option<String>,
+    /// Which side wins conflicts.
+    pub favour: Option<Favour>,
+}
+
+/// What is to be rebased, and how.
+#[derive(Clone, Debug)]
+pub struct RebaseRequest {
+    /// The commits since this one are taken.
+    pub upstream: Rev,
+    /// They are put onto this one; onto `upstream` when absent.
+    pub onto: Option<Rev>,
+    /// What happens to each of them, in the new order; all are picked when empty.
+    pub plan: Vec<Step>,
+}
+
+/// What a plan does with a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Keeps it.
+    Pick,
+    /// Keeps it with another message.
+    Reword,
+    /// Melts it into the one before, with both messages or a new one.
+    Squash,
+    /// Melts it into the one before, without its message.
+    Fixup,
+    /// Leaves it out.
+    Drop,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What to do.
+    pub action: Action,
+    /// With which commit.
+    pub commit: Rev,
+    /// The message afterwards, for `Reword` and `Squash`.
+    pub message: Option<String>,
+}
+
+/// Commits that are taken over or taken back.
+#[derive(Clone, Debug, Default)]
+pub struct PickRequest {
+    /// Commits and ranges, in order.
+    pub revs: Vec<Rev>,
+    /// Changes index and files, and commits nothing.
+    pub no_commit: bool,
+    /// For a merge commit: which parent counts as the one before, from 1.
+    pub mainline: Option<u32>,
+}
+
+/// How a stopped operation is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// With what is resolved now.
+    Continue,
+    /// Without the commit that it stopped at.
+    Skip,
+    /// Back to where it began.
+    Abort,
+}
+
+impl Way {
+    fn option(self) -> &'static str {
+        match self {
+            Self::Continue => "--continue",
+            Self::Skip => "--skip",
+            Self::Abort => "--abort",
+        }
+    }
+}
+
+impl Repo {
+    /// Merges into the current branch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] at conflicts; [`Error::Failed`], and nothing has changed then.
+    pub fn merge(&self, request: &MergeRequest, cancel: &Cancel) -> Result<String> {
+        let size = request.message.as_ref().map_or(0, String::len);
+        if size > MAX_MESSAGE {
+            return Err(Error::TooLarge { what: "the message of a merge".to_owned(), size: size as u64, limit: MAX_MESSAGE as u64 });
+        }
+        let id = self.resolve_commit(&request.rev, cancel)?;
+        // By name where it is one: the message names the branch.
+        let is_name = self.full_name(&request.rev, cancel)?.is_some();
+        let target = if is_name { request.rev.as_str().to_owned() } else { id.to_string() };
+        self.integrate("merge", cancel, || {
+            let mut process = self.change(&["merge", "--no-edit", "--no-stat", "--no-autostash"]);
+            process = process.arg(match request.fast_forward {
+                FastForward::Allowed => "--ff",
+                FastForward::Only => "--ff-only",
+                FastForward::Never => "--no-ff",
+            });
+            if request.squash {
+                process = process.arg("--squash");
+            }
+            if let Some(favour) = request.favour {
+                process = process.arg(if favour == Favour::Ours { "--strategy-option=ours" } else { "--strategy-option=theirs" });
+            }
+            if let Some(message) = &request.message {
+                process = process.arg(format!("--message={message}"));
+            }
+            process.arg(&target)
+        })
+    }
+
+    /// Rebases the current branch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] at conflicts; [`Error::BadPlan`]; [`Error::Failed`], and nothing has changed then.
+    pub fn rebase(&self, request: &RebaseRequest, cancel: &Cancel) -> Result<String> {
+        let upstream = self.resolve_commit(&request.upstream, cancel)?;
+        let onto = request.onto.as_ref().map(|onto| self.resolve_commit(onto, cancel)).transpose()?;
+        let todo = if request.plan.is_empty() { None } else { Some(self.todo(upstream, &request.plan, cancel)?) };
+        self.integrate("rebase", cancel, || {
+            let mut process = self.change(&["rebase", "--no-autosquash", "--no-autostash", "--no-fork-point", "--no-stat"]);
+            if let Some(todo) = &todo {
+                process = process.arg("--interactive").todo(todo);
+            }
+            if let Some(onto) = onto {
+                process = process.arg(format!("--onto={onto}"));
+            }
+            process.arg(upstream.to_string())
+        })
+    }
+
+    /// Takes over commits of elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Repo::merge`].
+    pub fn cherry_pick(&self, request: &PickRequest, cancel: &Cancel) -> Result<String> {
+        self.pick("cherry-pick", request, cancel)
+    }
+
+    /// Takes commits back by new ones.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Repo::merge`].
+    pub fn revert(&self, request: &PickRequest, cancel: &Cancel) -> Result<String> {
+        self.pick("revert", request, cancel)
+    }
+
+    fn pick(&self, command: &str, request: &PickRequest, cancel: &Cancel) -> Result<String> {
+        let mut ids = Vec::new();
+        for rev in &request.revs {
+            let Some(range) = rev.range()? else {
+                ids.push(self.resolve_commit(rev, cancel)?.to_string());
+                continue;
+            };
+            let (from, to) = (self.resolve_commit(&range.from, cancel)?, self.resolve_commit(&range.to, cancel)?);
+            let mut within = self.between(from, to, cancel)?;
+            if command == "revert" {
+                within.reverse();
+            }
+            ids.extend(within.iter().map(ToString::to_string));
+        }
+        if ids.is_empty() || ids.len() > MAX_STEPS {
+            return Err(Error::BadPlan(format!("{} commits are named; 1 to {MAX_STEPS} can be", ids.len())));
+        }
+        self.integrate(command, cancel, || {
+            let mut process = self.change(&[command, "--no-edit"]);
+            if request.no_commit {
+                process = process.arg("--no-commit");
+            }
+            if let Some(mainline) = request.mainline {
+                process = process.arg(format!("--mainline={mainline}"));
+            }
+            process.args(&ids)
+        })
+    }
+
+    /// Ends what is in progress, or goes on with it, and says what that was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingInProgress`]; [`Error::Unmerged`]; [`Error::Stopped`] at the next conflict.
+    pub fn proceed(&self, way: Way, cancel: &Cancel) -> Result<&'static str> {
+        let operation = self.in_progress().ok_or(Error::NothingInProgress)?;
+        if way == Way::Continue {
+            let unmerged = self.unmerged(cancel)?;
+            if !unmerged.is_empty() {
+                return Err(Error::Unmerged(unmerged.iter().map(ToString::to_string).collect()));
+            }
+        }
+        self.worktree()?;
+        self.check_trust(cancel)?;
+        let args: &[&str] = match (operation, way) {
+            ("bisect", Way::Abort) => &["bisect", "reset"],
+            ("bisect", _) | ("merge", Way::Skip) => {
+                return Err(Error::BadPlan(format!("a {operation} has nothing of that kind: it can only be finished or aborted")));
+            }
+            _ => &[operation, way.option()],
+        };
+        let before = self.head(cancel)?;
+        let (ended, _) = self.locked(cancel, || self.change(args))?;
+        if ended.code != Some(0) {
+            let unmerged = self.unmerged(cancel)?;
+            let moved = self.head(cancel)? != before;
+            if self.in_progress().is_some() && (!unmerged.is_empty() || moved) {
+                return Err(self.stopped(operation, &unmerged));
+            }
+        }
+        ended.require(operation)?;
+        Ok(operation)
+    }
+
+    /// Runs a command that may stop at conflicts.
+    fn integrate<'a>(&self, command: &str, cancel: &Cancel, process: impl Fn() -> Process<'a>) -> Result<String> {
+        self.worktree()?;
+        self.check_trust(cancel)?;
+        if let Some(operation) = self.progress() {
+            return Err(Error::InProgress(operation));
+        }
+        let (mut ended, output) = self.locked(cancel, process)?;
+        if ended.code != Some(0) {
+            let unmerged = self.unmerged(cancel)?;
+            if let Some(operation) = self.in_progress().or((!unmerged.is_empty()).then_some("squash")) {
+                return Err(self.stopped(operation, &unmerged));
+            }
+            self.check_identity(cancel)?;
+            if ended.stderr.trim().is_empty() {
+                // That there is nothing to commit is said elsewhere.
+                ended.stderr = String::from_utf8_lossy(&output[..output.len().min(2000)]).into_owned();
+            }
+        }
+        ended.require(command)?;
+        Ok(ended.stderr)
+    }
+
+    fn stopped(&self, operation: &'static str, unmerged: &[crate::name::RelPath]) -> Error {
+        let operation = self.progress().unwrap_or_else(|| operation.to_owned());
+        Error::Stopped { operation, paths: unmerged.iter().map(ToString::to_string).collect() }
+    }
+
+    /// The commits of `to` that `from` does not have, the oldest first.
+    fn between(&self, from: ObjectId, to: ObjectId, cancel: &Cancel) -> Result<Vec<ObjectId>> {
+        let limit = format!("--max-count={}", MAX_STEPS + 1);
+        let process = self.read(&["rev-list", "--topo-order", "--reverse", &limit]).arg(format!("{from}..{to}")).arg("--");
+        let output = process.success(cancel, MAX_OUTPUT)?;
+        Ok(output.lines().filter_map(|line| ObjectId::from_hex(line).ok()).collect())
+    }
+
+    /// A plan as git reads it. A new message travels in an empty commit, which is melted in for its message alone.
+    fn todo(&self, upstream: ObjectId, plan: &[Step], cancel: &Cancel) -> Result<String> {
+        let bad = |why: String| Err(Error::BadPlan(why));
+        let head = self.resolve_commit(&Rev::head(), cancel)?;
+        let commits = self.between(upstream, head, cancel)?;
+        if commits.len() > MAX_STEPS || plan.len() > MAX_STEPS {
+            return bad(format!("a plan has at most {MAX_STEPS} steps"));
+        }
+        let mut left: HashSet<ObjectId> = commits.iter().copied().collect();
+        let (mut todo, mut kept) = (String::new(), false);
+        for step in plan {
+            let id = self.resolve_commit(&step.commit, cancel)?;
+            if !left.remove(&id) {
+                return bad(format!("{} is not among the commits that are rebased, or is named twice", step.commit));
+            }
+            let parents = self.read(&["rev-list", "--parents", "--max-count=1"]).arg(id.to_string()).success(cancel, MAX_OUTPUT)?;
+            if parents.split(|&byte| byte == b' ').count() > 2 {
+                return bad(format!("{} is a merge, which a plan cannot hold", step.commit));
+            }
+            let command = match step.action {
+                Action::Pick | Action::Reword => "pick",
+                Action::Squash if step.message.is_none() => "squash",
+                Action::Squash | Action::Fixup => "fixup",
+                Action::Drop => "drop",
+            };
+            if matches!(step.action, Action::Squash | Action::Fixup) && !kept {
+                return bad(format!("there is no commit before {} that it could be melted into", step.commit));
+            }
+            kept |= step.action != Action::Drop;
+            // Writing to a string cannot fail.
+            let _ = writeln!(todo, "{command} {id}");
+            match (step.action, &step.message) {
+                (Action::Reword | Action::Squash, Some(message)) if !message.trim().is_empty() => {
+                    let carrier = self.carrier(id, message, cancel)?;
+                    let _ = writeln!(todo, "fixup -C {carrier}");
+                }
+                (Action::Reword, _) => return bad(format!("`reword` of {} needs a message", step.commit)),
+                (Action::Pick | Action::Fixup | Action::Drop, Some(_)) => {
+                    return bad(format!("a message goes with `reword` and `squash` only ({})", step.commit));
+                }
+                _ => {}
+            }
+        }
+        if let Some(id) = commits.iter().find(|id| left.contains(*id)) {
+            return bad(format!("{id} is in none of the {} steps: name every commit, with `drop` if it is to go", plan.len()));
+        }
+        if !kept {
+            return bad("every commit would be dropped: use git_reset for that".to_owned());
+        }
+        Ok(todo)
+    }
+
+    /// An empty commit on `id` whose message is `message`.
+    fn carrier(&self, id: ObjectId, message: &str, cancel: &Cancel) -> Result<String> {
+        let process = self.change(&["commit-tree", "-F", "-", "-p"]).arg(id.to_string()).arg(format!("{id}^{{tree}}"));
+        let output = process.stdin([message.trim_end().as_bytes(), b"\n"].concat()).success(cancel, MAX_OUTPUT)?;
+        Ok(String::from_utf8_lossy(output.trim_ascii_end()).into_owned())
+    }
+}

@@ -1,0 +1,127 @@
+//! `git_conflicts`
+
+use crate::{
+    error::{Error, Kind},
+    output::{Reply, Writer},
+    tool::{Context, Effect, Entry, Tool},
+    tools::change,
+};
+use git::{Conflict, Reach, RelPath, Side, quote};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use std::io::Read;
+
+pub(super) const TOOL: Entry = Entry::of::<Conflicts>();
+
+struct Conflicts;
+
+/// The largest file whose conflicts are shown.
+const MAX_FILE: u64 = 4 << 20;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// Only these.
+    #[serde(default)]
+    paths: Vec<String>,
+    /// Resolve `paths` as this side has them. During a rebase `theirs` is the commit that is moved.
+    take: Option<Taken>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Taken {
+    Ours,
+    Theirs,
+}
+
+impl Tool for Conflicts {
+    type Args = Args;
+    const NAME: &'static str = "git_conflicts";
+    const ABOUT: &'static str = "Shows the paths in conflict with the conflicting lines, or resolves them by taking a side. To resolve by hand edit the \
+        file and git_add it; then git_continue.";
+    const EFFECT: Effect = Effect::Write;
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let top = cx.repo.worktree()?;
+        let paths: Vec<RelPath> = args.paths.iter().map(|path| RelPath::new(path, Some(top))).collect::<Result<_, _>>()?;
+        let mut writer = cx.writer();
+        if let Some(side) = args.take {
+            if paths.is_empty() {
+                return Err(Error::new(Kind::BadInput, "`take` needs `paths`").hint("`.` is every path in conflict."));
+            }
+            cx.reaches(Reach::Worktree, None, &[]);
+            let side = match side {
+                Taken::Ours => Side::Ours,
+                Taken::Theirs => Side::Theirs,
+            };
+            cx.repo.take_side(&paths, side, cx.cancel)?;
+        }
+        let conflicts = cx.repo.conflicts(cx.cancel)?;
+        if conflicts.is_empty() {
+            writer.say("nothing is in conflict");
+            change::state(cx, &mut writer)?;
+            if cx.repo.in_progress().is_some() {
+                writer.note(format!("to go on: {}", cx.echo.other("git_continue", &[])));
+            }
+            return Ok(writer.finish());
+        }
+        let wanted = |conflict: &&Conflict| paths.is_empty() || paths.iter().any(|path| path.covers(conflict.path.as_bytes()));
+        let shown: Vec<&Conflict> = conflicts.iter().filter(|conflict| args.take.is_some() || wanted(conflict)).collect();
+        for (at, conflict) in shown.iter().enumerate() {
+            if !show(cx, conflict, &mut writer) {
+                let rest: Vec<String> = shown[at..].iter().map(|conflict| conflict.path.to_string()).collect();
+                writer.note(format!("{} more paths. Next: {}", rest.len(), cx.echo.other("git_conflicts", &[("paths", json!(rest))])));
+                break;
+            }
+        }
+        Ok(writer.finish())
+    }
+}
+
+/// One path: which versions there are, and the lines between the markers. False when it does not fit.
+fn show(cx: &Context<'_>, conflict: &Conflict, writer: &mut Writer) -> bool {
+    let path = quote::listed(conflict.path.as_bytes());
+    let versions = [("1", "base", conflict.base), ("2", "ours", conflict.ours), ("3", "theirs", conflict.theirs)];
+    let there: Vec<String> = versions.iter().filter_map(|(stage, name, id)| id.map(|_| format!("{name} is `:{stage}:{path}`"))).collect();
+    let missing: Vec<&str> = versions.iter().filter(|(_, _, id)| id.is_none()).map(|(_, name, _)| *name).collect();
+    let mut text = Vec::new();
+    let hunks = hunks(cx, conflict);
+    for (number, line) in &hunks {
+        text.extend_from_slice(format!("{number}: ").as_bytes());
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    }
+    // The first path is always shown, as far as it goes.
+    if !writer.fits(&text) && writer.has_text() {
+        return false;
+    }
+    let missing = if missing.is_empty() { String::new() } else { format!("; not in {}", missing.join(" and ")) };
+    writer.say(&format!("{path} (git_show: {}{missing})", there.join(", ")));
+    let used = writer.pieces(&text);
+    if used < text.len() {
+        let all = cx.echo.other("git_diff", &[("paths", json!([path]))]);
+        writer.note(format!("the conflicts of {path} go on: {all}"));
+    }
+    true
+}
+
+/// The lines of the file from each `<<<<<<<` to its `>>>>>>>`, with their numbers.
+fn hunks(cx: &Context<'_>, conflict: &Conflict) -> Vec<(usize, Vec<u8>)> {
+    let mut content = Vec::new();
+    let Ok(file) = cx.repo.open_tracked(&conflict.path) else { return Vec::new() };
+    if file.take(MAX_FILE).read_to_end(&mut content).is_err() || content.contains(&0) {
+        return Vec::new();
+    }
+    let mut inside = false;
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(content.split(|&byte| byte == b'\n')) {
+        inside |= line.starts_with(b"<<<<<<<");
+        if inside {
+            found.push((number, line.to_vec()));
+        }
+        inside &= !line.starts_with(b">>>>>>>");
+    }
+    found
+}

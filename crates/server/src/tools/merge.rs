@@ -1,0 +1,71 @@
+//! `git_merge`
+
+use crate::{
+    error::Error,
+    output::Reply,
+    tool::{Context, Effect, Entry, Tool},
+    tools::change,
+};
+use git::{FastForward, Favour, MergeRequest, Rev};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(super) const TOOL: Entry = Entry::of::<Merge>();
+
+struct Merge;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// The branch or commit to merge.
+    source_branch: String,
+    /// `squash` only stages the sum.
+    #[serde(default)]
+    strategy: Strategy,
+    /// The side that wins conflicts.
+    favour: Option<Side>,
+    /// Of the merge commit.
+    message: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Strategy {
+    #[default]
+    Merge,
+    FfOnly,
+    NoFf,
+    Squash,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Side {
+    Ours,
+    Theirs,
+}
+
+impl Tool for Merge {
+    type Args = Args;
+    const NAME: &'static str = "git_merge";
+    const ABOUT: &'static str = "Merges a branch or commit into the current branch. Stops at conflicts: see git_conflicts.";
+    const EFFECT: Effect = Effect::Write;
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let request = MergeRequest {
+            rev: Rev::new(args.source_branch)?,
+            fast_forward: match args.strategy {
+                Strategy::FfOnly => FastForward::Only,
+                Strategy::NoFf => FastForward::Never,
+                Strategy::Merge | Strategy::Squash => FastForward::Allowed,
+            },
+            squash: args.strategy == Strategy::Squash,
+            message: change::message(args.message)?,
+            favour: args.favour.map(|side| match side {
+                Side::Ours => Favour::Ours,
+                Side::Theirs => Favour::Theirs,
+            }),
+        };
+        change::moving(cx, "merged", || cx.repo.merge(&request, cx.cancel))
+    }
+}

@@ -1,0 +1,74 @@
+//! `git_continue` and `git_abort`
+
+use crate::{
+    error::{Error, Kind},
+    output::Reply,
+    tool::{Context, Effect, Entry, Tool},
+    tools::change,
+};
+use git::{Reach, Way};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(super) const CONTINUE: Entry = Entry::of::<Continue>();
+pub(super) const ABORT: Entry = Entry::of::<Abort>();
+
+struct Continue;
+struct Abort;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ContinueArgs {
+    /// If given, it must be what is in progress.
+    operation: Option<String>,
+    /// Leave the commit out that it stopped at.
+    #[serde(default)]
+    skip: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AbortArgs {
+    /// If given, it must be what is in progress.
+    operation: Option<String>,
+}
+
+impl Tool for Continue {
+    type Args = ContinueArgs;
+    const NAME: &'static str = "git_continue";
+    const ABOUT: &'static str = "Goes on with the merge, rebase, cherry-pick or revert that has stopped, once its conflicts are resolved.";
+    const EFFECT: Effect = Effect::Write;
+
+    fn run(cx: &Context<'_>, args: ContinueArgs) -> Result<Reply, Error> {
+        check(cx, args.operation.as_deref())?;
+        let way = if args.skip { Way::Skip } else { Way::Continue };
+        change::moving(cx, "finished", || cx.repo.proceed(way, cx.cancel).map(|_| String::new()))
+    }
+}
+
+impl Tool for Abort {
+    type Args = AbortArgs;
+    const NAME: &'static str = "git_abort";
+    const ABOUT: &'static str = "Gives up what is in progress and goes back to where it began. What was resolved so far is lost.";
+    const EFFECT: Effect = Effect::Destroy;
+
+    fn run(cx: &Context<'_>, args: AbortArgs) -> Result<Reply, Error> {
+        check(cx, args.operation.as_deref())?;
+        cx.reaches(Reach::Worktree, None, &[]);
+        let operation = cx.repo.proceed(Way::Abort, cx.cancel)?;
+        let mut writer = cx.writer();
+        writer.say(&format!("the {operation} is aborted"));
+        change::state(cx, &mut writer)?;
+        Ok(writer.finish())
+    }
+}
+
+fn check(cx: &Context<'_>, named: Option<&str>) -> Result<(), Error> {
+    let running = cx.repo.in_progress();
+    match (named, running) {
+        (Some(named), Some(running)) if named.replace('_', "-") != running => {
+            Err(Error::new(Kind::Refused, format!("what is in progress is a {running}")).hint("Leave `operation` out, or name that."))
+        }
+        _ => Ok(()),
+    }
+}

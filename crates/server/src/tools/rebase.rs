@@ -1,0 +1,78 @@
+//! `git_rebase`
+
+use crate::{
+    error::Error,
+    output::Reply,
+    tool::{Context, Effect, Entry, Tool},
+    tools::change,
+};
+use git::{Action, RebaseRequest, Rev, Step};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(super) const TOOL: Entry = Entry::of::<Rebase>();
+
+struct Rebase;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// The commits since this branch or commit are rebased onto it.
+    target_branch: String,
+    /// Put them onto this one instead.
+    onto: Option<String>,
+    /// What happens to each commit, in the new order: `pick ID`, `fixup ID`, `drop ID`, `reword ID MESSAGE`, `squash ID [MESSAGE]`.
+    #[serde(default)]
+    plan: Vec<String>,
+}
+
+impl Tool for Rebase {
+    type Args = Args;
+    const NAME: &'static str = "git_rebase";
+    const ABOUT: &'static str = "Rebases the current branch. With `plan` reorders, melts together, renames or drops commits, without an editor. \
+        Stops at conflicts: see git_conflicts.";
+    // What it leaves behind is in the reflog and in git_undo.
+    const EFFECT: Effect = Effect::Write;
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let request = RebaseRequest {
+            upstream: Rev::new(args.target_branch)?,
+            onto: args.onto.map(Rev::new).transpose()?,
+            plan: args.plan.iter().map(|line| step(line)).collect::<Result<_, _>>()?,
+        };
+        change::moving(cx, "rebased", || cx.repo.rebase(&request, cx.cancel))
+    }
+}
+
+fn step(line: &str) -> Result<Step, Error> {
+    let wrong = || git::Error::BadPlan(format!("`{line}` is not a step: it must be like `pick ID` or `reword ID MESSAGE`"));
+    let (word, rest) = line.trim().split_once(char::is_whitespace).ok_or_else(wrong)?;
+    let (commit, message) = match rest.trim_start().split_once(char::is_whitespace) {
+        Some((commit, message)) => (commit, Some(message.trim().to_owned()).filter(|message| !message.is_empty())),
+        None => (rest.trim(), None),
+    };
+    let action = match word {
+        "pick" => Action::Pick,
+        "reword" => Action::Reword,
+        "squash" => Action::Squash,
+        "fixup" => Action::Fixup,
+        "drop" => Action::Drop,
+        _ => return Err(wrong().into()),
+    };
+    Ok(Step { action, commit: Rev::new(commit)?, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_read_as_git_writes_them() {
+        let read = |line| step(line).ok().map(|step| (step.action, step.commit.as_str().to_owned(), step.message));
+        assert_eq!(read("pick abc"), Some((Action::Pick, "abc".to_owned(), None)));
+        assert_eq!(read(" reword  abc  a new\n\nmessage "), Some((Action::Reword, "abc".to_owned(), Some("a new\n\nmessage".to_owned()))));
+        for wrong in ["", "pick", "exec rm", "edit abc", "pick --exec"] {
+            assert!(read(wrong).is_none(), "{wrong}");
+        }
+    }
+}
