@@ -1,11 +1,10 @@
 //! Builds everything from the configuration; the only place of composition.
 
 use crate::{
-    config::{Config, LogFormat, Toolset, Trust},
+    config::{Config, LogFormat, Trust},
     journal::Journal,
     pipeline::{Bounds, Pipeline},
     state::StateDir,
-    tool::Entry,
     tools,
 };
 use git::{Git, Repositories, Roots};
@@ -51,7 +50,8 @@ impl App {
         let places = Places { running: config.limits.max_concurrent, waiting: WAITING };
         let pipeline = Pipeline {
             tools: tools::ALL.iter().collect(),
-            listed: listed(config.toolset),
+            listed: config.selection.listed(),
+            selection: config.selection.clone(),
             repositories: Arc::new(Repositories::with_trust(Git::new(config.git.clone()), roots, trust)),
             admission: Admission::new(places, places),
             exclusive: Exclusive::new(TURN_WAIT),
@@ -66,14 +66,6 @@ impl App {
             running: TaskTracker::new(),
         };
         Ok(Self { pipeline: Arc::new(pipeline), stop })
-    }
-}
-
-/// The tools that a toolset lists.
-pub fn listed(toolset: Toolset) -> Vec<&'static Entry> {
-    match toolset {
-        Toolset::Default => tools::ALL.iter().filter(|entry| entry.listed).collect(),
-        Toolset::Reference => tools::ALL.iter().filter(|entry| tools::REFERENCE.contains(&entry.name)).collect(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Flags over environment over file, into one validated configuration.
 
+use crate::selection::{Selection, Toolset};
 use serde::Deserialize;
 use std::{
     env, fs,
@@ -17,8 +18,8 @@ pub struct Config {
     pub repositories: Vec<PathBuf>,
     /// The port of `serve`.
     pub port: u16,
-    /// Which tools are listed.
-    pub toolset: Toolset,
+    /// Which tools there are.
+    pub selection: Selection,
     /// Whose hooks and filters changes may run.
     pub trust: Trust,
     /// The git program; the one on `PATH` when absent.
@@ -29,17 +30,6 @@ pub struct Config {
     pub log: Log,
     /// Bounds of calls and results.
     pub limits: Limits,
-}
-
-/// Which tools are listed. Every tool is answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Toolset {
-    /// All of the server's own.
-    #[default]
-    Default,
-    /// Exactly the twelve of the reference server.
-    Reference,
 }
 
 /// Whose hooks and filters changes may run.
@@ -96,7 +86,13 @@ pub struct Flags {
     /// `--port`
     pub port: Option<u16>,
     /// `--toolsets`
-    pub toolset: Option<Toolset>,
+    pub toolsets: Vec<Toolset>,
+    /// `--tools`
+    pub tools: Vec<String>,
+    /// `--exclude-tools`
+    pub exclude_tools: Vec<String>,
+    /// `--read-only`
+    pub read_only: bool,
     /// `--trust`
     pub trust: Option<Trust>,
     /// `--git`
@@ -130,6 +126,9 @@ pub enum ConfigError {
         /// What is wrong, with the line.
         message: String,
     },
+    /// A tool is named that there is not.
+    #[error("there is no tool called `{0}` to be selected or excluded")]
+    UnknownTool(String),
     /// A variable holds something that cannot be used.
     #[error("the environment variable {name} cannot be used: {why}")]
     Variable {
@@ -145,7 +144,10 @@ pub enum ConfigError {
 struct File {
     repositories: Vec<PathBuf>,
     port: Option<u16>,
-    toolsets: Option<Toolset>,
+    toolsets: Vec<Toolset>,
+    tools: Vec<String>,
+    exclude_tools: Vec<String>,
+    read_only: bool,
     trust: Option<Trust>,
     git: Option<PathBuf>,
     state_dir: Option<PathBuf>,
@@ -204,7 +206,15 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "Directories whose repositories may be used, as `-r`. A repository named here runs its hooks and filters.",
     ),
     ("port", "MCP_GIT_PORT", "8080", "The port of `serve`."),
-    ("toolsets", "MCP_GIT_TOOLSETS", "default", "`default`, or `reference` for exactly the tools of the reference server."),
+    (
+        "toolsets",
+        "MCP_GIT_TOOLSETS",
+        "default",
+        "A list of `default`, `rewrite` (git_revert), `all`, and `reference` for exactly the tools of the reference server.",
+    ),
+    ("tools", "MCP_GIT_TOOLS", "", "Further tools by name. Without `toolsets` these are the only ones, also for calls."),
+    ("exclude_tools", "MCP_GIT_EXCLUDE_TOOLS", "", "Tools that are neither listed nor called."),
+    ("read_only", "MCP_GIT_READ_ONLY", "false", "Nothing that changes anything is listed or called, whatever else is set."),
     (
         "trust",
         "MCP_GIT_TRUST",
@@ -263,10 +273,20 @@ impl Config {
         if let Err(err) = tracing_subscriber::EnvFilter::try_new(&level) {
             return Err(ConfigError::Variable { name: "MCP_GIT_LOG_LEVEL", why: format!("`{level}`: {err}") });
         }
+        let selection = Selection {
+            toolsets: first([flags.toolsets, choices("MCP_GIT_TOOLSETS", variable)?, file.toolsets]),
+            tools: first([flags.tools, words("MCP_GIT_TOOLS", variable), file.tools]),
+            exclude: first([flags.exclude_tools, words("MCP_GIT_EXCLUDE_TOOLS", variable), file.exclude_tools]),
+            // Whoever asks for it wins.
+            read_only: flags.read_only || switch("MCP_GIT_READ_ONLY", variable)? || file.read_only,
+        };
+        if let Some(name) = selection.unknown() {
+            return Err(ConfigError::UnknownTool(name.to_owned()));
+        }
         Ok(Self {
             repositories: if flags.repositories.is_empty() { file.repositories } else { flags.repositories },
             port: flags.port.or(port).or(file.port).unwrap_or(DEFAULT_PORT),
-            toolset: flags.toolset.or(choice("MCP_GIT_TOOLSETS", variable)?).or(file.toolsets).unwrap_or_default(),
+            selection,
             trust: flags.trust.or(choice("MCP_GIT_TRUST", variable)?).or(file.trust).unwrap_or_default(),
             git: flags.git.or(file.git),
             state_dir: state_dir(flags.state_dir.or_else(|| variable("MCP_GIT_STATE_DIR").map(PathBuf::from)).or(file.state_dir), variable),
@@ -285,6 +305,29 @@ impl Config {
                 max_concurrent: places.or(file.limits.max_concurrent).map_or(10, |places| places.0),
             },
         })
+    }
+}
+
+/// The first list that says anything.
+fn first<T>(lists: [Vec<T>; 3]) -> Vec<T> {
+    lists.into_iter().find(|list| !list.is_empty()).unwrap_or_default()
+}
+
+fn words(name: &'static str, variable: &dyn Fn(&'static str) -> Option<String>) -> Vec<String> {
+    let text = variable(name).unwrap_or_default();
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+fn choices<T: clap::ValueEnum>(name: &'static str, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Vec<T>, ConfigError> {
+    let parse = |word: String| T::from_str(&word, true).map_err(|why| ConfigError::Variable { name, why });
+    words(name, variable).into_iter().map(parse).collect()
+}
+
+fn switch(name: &'static str, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<bool, ConfigError> {
+    match variable(name).unwrap_or_default().to_ascii_lowercase().as_str() {
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        "1" | "true" | "yes" | "on" => Ok(true),
+        other => Err(ConfigError::Variable { name, why: format!("`{other}` is neither true nor false") }),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Kind},
     journal::{Journal, Request},
     output::{Budget, Echo, Reply},
+    selection::Selection,
     state::StateDir,
     tool::{Body, Context, Effect, Entry},
 };
@@ -62,6 +63,7 @@ pub struct Bounds {
 pub struct Pipeline {
     pub(crate) tools: Vec<&'static Entry>,
     pub(crate) listed: Vec<&'static Entry>,
+    pub(crate) selection: Selection,
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) admission: Admission,
     pub(crate) exclusive: Exclusive<PathBuf>,
@@ -141,6 +143,7 @@ impl Pipeline {
 
     async fn run(&self, call: Call, cancel: Cancel) -> Result<Reply, Error> {
         let Call { tool, mut args, narrowed, .. } = call;
+        self.selection.check(tool)?;
         let echo = Echo::new(tool.name, args.clone());
         let path = take_text(&mut args, "repo_path")?;
         let budget = budget(&mut args, Budget::of(self.bounds.max_output_tokens))?;
@@ -331,7 +334,7 @@ mod tests {
             name: "test",
             about: "",
             effect: Effect::Write,
-            listed: true,
+            toolset: crate::selection::Toolset::Default,
             schema: || Value::Null,
             output: None,
             body: Body::Path(body),
@@ -343,6 +346,7 @@ mod tests {
         Pipeline {
             tools: Vec::new(),
             listed: Vec::new(),
+            selection: Selection::default(),
             repositories: Arc::new(Repositories::new(Git::new(None), Roots::around(Path::new(env!("CARGO_MANIFEST_DIR"))))),
             admission: Admission::new(places, places),
             exclusive: Exclusive::new(Duration::from_secs(1)),

@@ -1,5 +1,6 @@
 //! What a tool is.
 
+pub(crate) use crate::selection::Toolset;
 use crate::{
     error::{Error, Kind},
     journal::Record,
@@ -82,8 +83,8 @@ pub struct Entry {
     pub about: &'static str,
     /// What it does to the repository.
     pub effect: Effect,
-    /// Listed by default, or only in the reference server's set.
-    pub(crate) listed: bool,
+    /// The group that lists it.
+    pub(crate) toolset: Toolset,
     pub(crate) schema: fn() -> Value,
     pub(crate) output: Option<fn() -> Value>,
     pub(crate) body: Body,
@@ -96,16 +97,16 @@ impl Entry {
             name: T::NAME,
             about: T::ABOUT,
             effect: T::EFFECT,
-            listed: true,
+            toolset: Toolset::Default,
             schema: || schemars::schema_for!(T::Args).to_value(),
             output: T::OUTPUT,
             body: Body::Repository(|cx, args| T::run(cx, parse(args)?)),
         }
     }
 
-    /// Answers the tool without listing it by default.
-    pub(crate) const fn unlisted(mut self) -> Self {
-        self.listed = false;
+    /// Lists the tool in another group than the default one.
+    pub(crate) const fn listed_in(mut self, toolset: Toolset) -> Self {
+        self.toolset = toolset;
         self
     }
 }

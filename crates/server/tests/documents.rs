@@ -4,7 +4,7 @@
 
 mod support;
 
-use mcp_server_git::{Effect, Entry, REFERENCE, Toolset, listed, tools, tools_as_listed};
+use mcp_server_git::{Effect, Entry, REFERENCE, Selection, Toolset, tools, tools_as_listed};
 use serde_json::Value;
 use std::{fmt::Write as _, fs, path::PathBuf};
 use support::Outcome;
@@ -36,7 +36,7 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<(&'a str, &'a st
 #[test]
 fn the_tool_table_of_the_readme_is_true() -> Outcome {
     let mut table = String::from("\n| Tool | Effect | What it does |\n|---|---|---|\n");
-    for entry in listed(Toolset::Default) {
+    for entry in Selection::default().listed() {
         let effect = match entry.effect {
             Effect::Read => "read",
             Effect::Write => "change",
@@ -78,7 +78,7 @@ fn seen_by_a_model(tool: &Value) -> usize {
 
 #[test]
 fn definitions_are_flat_small_and_explicit() {
-    let entries: Vec<&Entry> = listed(Toolset::Default);
+    let entries: Vec<&Entry> = Selection::default().listed();
     let definitions = tools_as_listed(&entries);
     // The whole default set of 24 may cost 3,000 as a model sees it, and 4,000 on the wire.
     let seen: usize = definitions.as_array().expect("a list").iter().map(seen_by_a_model).sum();
@@ -105,7 +105,8 @@ fn definitions_are_flat_small_and_explicit() {
 
 #[test]
 fn the_reference_toolset_is_exactly_its_twelve() {
-    let mut names: Vec<&str> = listed(Toolset::Reference).iter().map(|entry| entry.name).collect();
+    let mut names: Vec<&str> =
+        Selection { toolsets: vec![Toolset::Reference], ..Selection::default() }.listed().iter().map(|entry| entry.name).collect();
     let mut expect = tools::REFERENCE.to_vec();
     names.sort_unstable();
     expect.sort_unstable();

@@ -7,7 +7,8 @@ mod stdio;
 
 use crate::{
     app::{self, App},
-    config::{Config, Flags, LogFormat, Toolset, Trust},
+    config::{Config, Flags, LogFormat, Trust},
+    selection::Toolset,
 };
 use clap::{Parser, Subcommand};
 use std::{
@@ -36,9 +37,21 @@ struct Cli {
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
-    /// Which tools are listed.
-    #[arg(long, value_enum, global = true)]
-    toolsets: Option<Toolset>,
+    /// Groups of tools.
+    #[arg(long, value_enum, value_delimiter = ',', global = true)]
+    toolsets: Vec<Toolset>,
+
+    /// Further tools by name; without --toolsets the only ones.
+    #[arg(long, value_delimiter = ',', value_name = "TOOLS", global = true)]
+    tools: Vec<String>,
+
+    /// Tools that are switched off.
+    #[arg(long, value_delimiter = ',', value_name = "TOOLS", global = true)]
+    exclude_tools: Vec<String>,
+
+    /// Switches off every tool that changes something.
+    #[arg(long, global = true)]
+    read_only: bool,
 
     /// Whose hooks and filters changes may run.
     #[arg(long, value_enum, global = true)]
@@ -110,7 +123,10 @@ pub fn run() -> ExitCode {
         config: cli.config,
         repositories: cli.repository,
         port,
-        toolset: cli.toolsets,
+        toolsets: cli.toolsets,
+        tools: cli.tools,
+        exclude_tools: cli.exclude_tools,
+        read_only: cli.read_only,
         trust: cli.trust,
         git: cli.git,
         state_dir: cli.state_dir,

@@ -6,7 +6,7 @@ use crate::{
         Reply,
         patch::{self, View},
     },
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Tool, Toolset},
     tools::range::{byte_range, keep, paths_of},
 };
 use git::{DiffQuery, Keep, ObjectKind, RelPath, Rev, Sides};
@@ -14,8 +14,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) const TOOL: Entry = Entry::of::<Diff>();
-pub(super) const UNSTAGED: Entry = Entry::of::<Unstaged>().unlisted();
-pub(super) const STAGED: Entry = Entry::of::<Staged>().unlisted();
+pub(super) const UNSTAGED: Entry = Entry::of::<Unstaged>().listed_in(Toolset::Reference);
+pub(super) const STAGED: Entry = Entry::of::<Staged>().listed_in(Toolset::Reference);
 
 struct Diff;
 struct Unstaged;

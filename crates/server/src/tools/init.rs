@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     output::{Budget, Reply, Writer},
-    tool::{Body, Effect, Entry, parse},
+    tool::{Body, Effect, Entry, Toolset, parse},
 };
 use git::{BranchName, Cancel, Repositories};
 use schemars::JsonSchema;
@@ -15,7 +15,7 @@ pub(super) const TOOL: Entry = Entry {
     name: "git_init",
     about: "Creates a repository at `repo_path`, an absolute path inside the allowed roots; an existing one is kept as it is.",
     effect: Effect::Write,
-    listed: true,
+    toolset: Toolset::Default,
     schema: || schemars::schema_for!(Args).to_value(),
     output: None,
     body: Body::Path(run),

@@ -3,14 +3,14 @@
 use crate::{
     error::Error,
     output::Reply,
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Tool, Toolset},
     tools::change,
 };
 use git::{PickRequest, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) const TOOL: Entry = Entry::of::<Revert>();
+pub(super) const TOOL: Entry = Entry::of::<Revert>().listed_in(Toolset::Rewrite);
 
 struct Revert;
 

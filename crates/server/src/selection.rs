@@ -1,0 +1,74 @@
+//! Which tools clients are told of, and which may be called.
+
+use crate::{
+    error::{Error, Kind},
+    tool::{Effect, Entry},
+    tools,
+};
+use serde::Deserialize;
+
+/// A group of tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Toolset {
+    /// What everyday work needs.
+    Default,
+    /// What takes commits back.
+    Rewrite,
+    /// Exactly the twelve of the reference server.
+    Reference,
+    /// Every tool but those that only repeat another.
+    All,
+}
+
+/// What the operator wants to be there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// The groups; the default one when empty and no tool is named.
+    pub toolsets: Vec<Toolset>,
+    /// Further tools. Without groups, the only ones, also for calls.
+    pub tools: Vec<String>,
+    /// Tools that are neither listed nor called.
+    pub exclude: Vec<String>,
+    /// Nothing that changes anything is listed or called.
+    pub read_only: bool,
+}
+
+impl Selection {
+    /// The tools that clients are told of.
+    pub fn listed(&self) -> Vec<&'static Entry> {
+        tools::ALL.iter().filter(|entry| self.lists(entry)).collect()
+    }
+
+    /// The first name that is no tool.
+    pub(crate) fn unknown(&self) -> Option<&str> {
+        let named = self.tools.iter().chain(&self.exclude);
+        named.map(String::as_str).find(|name| !tools::ALL.iter().any(|entry| entry.name == *name))
+    }
+
+    fn lists(&self, entry: &Entry) -> bool {
+        let fallback = [Toolset::Default];
+        let sets = if self.toolsets.is_empty() && self.tools.is_empty() { &fallback[..] } else { &self.toolsets };
+        let grouped = sets.iter().any(|set| match set {
+            Toolset::Reference => tools::REFERENCE.contains(&entry.name),
+            Toolset::All => entry.toolset != Toolset::Reference,
+            set => entry.toolset == *set,
+        });
+        let named = self.tools.iter().any(|name| name == entry.name);
+        (grouped || named) && self.check(entry).is_ok()
+    }
+
+    /// Refuses a call of what the operator has left out.
+    pub(crate) fn check(&self, entry: &Entry) -> Result<(), Error> {
+        let only = self.toolsets.is_empty() && !self.tools.is_empty();
+        if self.exclude.iter().any(|name| name == entry.name) || only && !self.tools.iter().any(|name| name == entry.name) {
+            return Err(Error::new(Kind::Denied, format!("{} is switched off here", entry.name))
+                .hint("The operator decides which tools there are."));
+        }
+        if self.read_only && entry.effect != Effect::Read {
+            return Err(Error::new(Kind::Denied, format!("this server only reads: {} would change something", entry.name))
+                .hint("The operator has started it with --read-only."));
+        }
+        Ok(())
+    }
+}
