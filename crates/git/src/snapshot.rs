@@ -3,12 +3,20 @@
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    lock::digest,
     repo::Repo,
 };
-use gix::{ObjectId, bstr::ByteSlice, hash::Kind};
-use std::{collections::BTreeMap, path::PathBuf};
+use gix::{ObjectId, bstr::ByteSlice};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
 
 const MAX_OUTPUT: usize = 256 << 20;
+/// The length of the checksum, or of as much of it as is looked at.
+const CHECKSUM: usize = 20;
 /// Where the references are that changes move and that can be put back.
 const PREFIXES: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/stash"];
 
@@ -21,8 +29,8 @@ pub struct Snapshot {
     pub commit: Option<ObjectId>,
     /// Branches, tags and the stash, by full name.
     pub refs: BTreeMap<String, ObjectId>,
-    /// What the index holds, as one number.
-    pub index: Option<ObjectId>,
+    /// Which index this is, byte for byte.
+    pub index: Option<String>,
     /// The operation in progress.
     pub in_progress: Option<&'static str>,
 }
@@ -34,40 +42,8 @@ impl Repo {
     ///
     /// As for any read.
     pub fn snapshot(&self, cancel: &Cancel) -> Result<Snapshot> {
-        let (snapshot, _) =
-            self.answer("snapshot", |engine| self.snapshot_in_process(engine, cancel), || self.snapshot_with_git(cancel))?;
-        Ok(Snapshot { in_progress: self.in_progress(), ..snapshot })
-    }
-
-    fn snapshot_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<Snapshot> {
-        let head = engine.head().map_err(Error::engine)?;
-        let mut refs = BTreeMap::new();
-        let platform = engine.references().map_err(Error::engine)?;
-        for prefix in PREFIXES {
-            for reference in platform.prefixed(prefix).map_err(Error::engine)? {
-                cancel.check()?;
-                let reference = reference.map_err(Error::engine)?;
-                if let Some(id) = reference.try_id() {
-                    refs.insert(reference.name().as_bstr().to_string(), id.detach());
-                }
-            }
-        }
-        // Not the handle's own copy, which is judged by the file's time.
-        let index = self.index_file().exists().then(|| engine.open_index().map_err(Error::engine)).transpose()?;
-        let mut listing = Vec::new();
-        for entry in index.iter().flat_map(|index| index.entries().iter().map(move |entry| (index, entry))) {
-            let (index, entry) = entry;
-            listing.extend_from_slice(format!("{:06o} {} {}\t", entry.mode.bits(), entry.id, entry.flags.stage_raw()).as_bytes());
-            listing.extend_from_slice(entry.path(index));
-            listing.push(0);
-        }
-        Ok(Snapshot {
-            branch: head.referent_name().map(|name| name.as_bstr().to_string()),
-            commit: head.id().map(gix::Id::detach),
-            refs,
-            index: fingerprint(&listing),
-            in_progress: None,
-        })
+        let (snapshot, _) = self.answer("snapshot", |engine| in_process(engine, cancel), || self.snapshot_with_git(cancel))?;
+        Ok(Snapshot { in_progress: self.in_progress(), index: self.index_key(), ..snapshot })
     }
 
     fn snapshot_with_git(&self, cancel: &Cancel) -> Result<Snapshot> {
@@ -78,20 +54,60 @@ impl Repo {
             let (id, name) = line.split_once_str(" ")?;
             Some((name.to_str_lossy().into_owned(), ObjectId::from_hex(id).ok()?))
         });
-        let index = if self.location.worktree.is_some() {
-            fingerprint(&self.read(&["ls-files", "--stage", "-z", "--sparse"]).success(cancel, MAX_OUTPUT)?)
-        } else {
-            None
-        };
-        Ok(Snapshot { branch, commit: self.head(cancel)?, refs: refs.collect(), index, in_progress: None })
+        Ok(Snapshot { branch, commit: self.head(cancel)?, refs: refs.collect(), index: None, in_progress: None })
     }
 
     /// The file that holds the index.
     pub fn index_file(&self) -> PathBuf {
         self.location.git_dir.join("index")
     }
+
+    /// The checksum that ends the index file; a digest of the whole where it has none (`index.skipHash`).
+    fn index_key(&self) -> Option<String> {
+        let mut file = File::open(self.index_file()).ok()?;
+        let length = file.metadata().ok()?.len();
+        let mut end = [0; CHECKSUM];
+        file.seek(SeekFrom::Start(length.checked_sub(CHECKSUM as u64)?)).ok()?;
+        file.read_exact(&mut end).ok()?;
+        if end != [0; CHECKSUM] {
+            return ObjectId::try_from(&end[..]).ok().map(|checksum| checksum.to_string());
+        }
+        Some(digest(&std::fs::read(self.index_file()).ok()?))
+    }
+
+    /// True when the index holds the entries that the copy holds, whatever it says of the files' times.
+    pub(crate) fn is_index_like(&self, copy: &Path) -> bool {
+        let Some(engine) = self.engine() else { return false };
+        let read = |path: &Path| gix::index::File::at(path, engine.object_hash(), false, gix::index::decode::Options::default()).ok();
+        let (Some(ours), Some(copy)) = (read(&self.index_file()), read(copy)) else { return false };
+        ours.entries().iter().map(|one| entry(&ours, one)).eq(copy.entries().iter().map(|one| entry(&copy, one)))
+    }
 }
 
-fn fingerprint(listing: &[u8]) -> Option<ObjectId> {
-    gix::objs::compute_hash(Kind::Sha1, gix::objs::Kind::Blob, listing).ok()
+fn in_process(engine: &gix::Repository, cancel: &Cancel) -> Result<Snapshot> {
+    let head = engine.head().map_err(Error::engine)?;
+    let mut refs = BTreeMap::new();
+    let platform = engine.references().map_err(Error::engine)?;
+    for prefix in PREFIXES {
+        for reference in platform.prefixed(prefix).map_err(Error::engine)? {
+            cancel.check()?;
+            let reference = reference.map_err(Error::engine)?;
+            if let Some(id) = reference.try_id() {
+                refs.insert(reference.name().as_bstr().to_string(), id.detach());
+            }
+        }
+    }
+    Ok(Snapshot {
+        branch: head.referent_name().map(|name| name.as_bstr().to_string()),
+        commit: head.id().map(gix::Id::detach),
+        refs,
+        index: None,
+        in_progress: None,
+    })
+}
+
+/// What counts of an entry.
+fn entry<'a>(index: &'a gix::index::File, entry: &gix::index::Entry) -> (&'a [u8], ObjectId, u32, u32, bool) {
+    let intended = entry.flags.contains(gix::index::entry::Flags::INTENT_TO_ADD);
+    (entry.path(index).as_bytes(), entry.id, entry.mode.bits(), entry.flags.stage_raw(), intended)
 }

@@ -27,7 +27,7 @@ const ROTATE: u64 = 4 << 20;
 const TAIL: u64 = 256 << 10;
 /// The largest index of which a copy is kept, and how many copies.
 const MAX_INDEX: u64 = 64 << 20;
-const MAX_COPIES: usize = 16;
+const MAX_COPIES: usize = 32;
 /// The longest text that is kept for an idempotency key.
 const MAX_TEXT: usize = 64 << 10;
 /// How long recording the end of a change may take, once its own time is up.
@@ -60,7 +60,6 @@ struct Begun {
     key: Option<String>,
     digest: String,
     before: State,
-    index: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -167,10 +166,10 @@ impl Journal {
 
     fn begin<'a>(&'a self, repo: &'a Repo, request: &Request<'_>, cancel: &Cancel) -> Result<Record<'a>, Error> {
         let before = repo.snapshot(cancel)?;
+        self.copy_index(repo, &before).map_err(|err| unwritable(&err))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let id = format!("{:x}-{:x}", now.as_nanos() / 1000, std::process::id());
         let begun = Begun {
-            index: self.copy_index(repo, &id),
             id,
             at: u64::try_from(now.as_millis()).unwrap_or_default(),
             pid: std::process::id(),
@@ -192,7 +191,9 @@ impl Journal {
         for line in lines.into_iter().rev() {
             match line {
                 Line::Undone { id } => drop(undone.insert(id)),
-                Line::Ended(ended) if ended.is_undoable(repo) && !undone.contains(&ended.begun.id) => return ended.past(),
+                Line::Ended(ended) if ended.is_undoable(repo) && !undone.contains(&ended.begun.id) => {
+                    return ended.past(&self.copies(repo));
+                }
                 Line::Ended(_) | Line::Begun(_) => {}
             }
         }
@@ -295,21 +296,32 @@ impl Journal {
         lines
     }
 
-    /// Keeps a copy of the index, and few enough copies.
-    fn copy_index(&self, repo: &Repo, id: &str) -> Option<PathBuf> {
-        let index = repo.index_file();
-        if fs::metadata(&index).ok()?.len() > MAX_INDEX {
-            return None;
+    /// Where copies of the index of this worktree are, by [`Snapshot::index`].
+    fn copies(&self, repo: &Repo) -> PathBuf {
+        self.dir.join("index").join(git::key(repo.top()))
+    }
+
+    /// Keeps a copy of the index, and few enough copies. Without one, undoing refuses to touch the index.
+    fn copy_index(&self, repo: &Repo, state: &Snapshot) -> io::Result<()> {
+        let Some(key) = &state.index else { return Ok(()) };
+        let dir = self.copies(repo);
+        let copy = dir.join(key);
+        if fs::metadata(repo.index_file())?.len() > MAX_INDEX || copy.exists() {
+            return Ok(());
         }
-        let dir = self.dir.join("index").join(git::key(repo.top()));
-        fs::create_dir_all(&dir).ok()?;
-        let mut copies: Vec<PathBuf> = fs::read_dir(&dir).ok()?.flatten().map(|entry| entry.path()).collect();
+        fs::create_dir_all(&dir)?;
+        let mut copies = Vec::new();
+        for entry in fs::read_dir(&dir)?.flatten() {
+            copies.push((entry.metadata()?.modified()?, entry.path()));
+        }
         copies.sort();
-        for old in copies.iter().rev().skip(MAX_COPIES - 1) {
-            fs::remove_file(old).ok();
+        for (_, old) in copies.iter().rev().skip(MAX_COPIES - 1) {
+            fs::remove_file(old)?;
         }
-        let copy = dir.join(id);
-        fs::copy(&index, &copy).ok().map(|_| copy)
+        // Under another name first: what has the name is whole.
+        let partial = dir.join(format!("{}.partial", std::process::id()));
+        fs::copy(repo.index_file(), &partial)?;
+        fs::rename(partial, copy)
     }
 }
 
@@ -332,6 +344,7 @@ impl Record<'_> {
     fn end(&self, result: &Result<Reply, Error>) -> Result<(), Error> {
         let soon = Cancel::new(Some(Instant::now() + RECORDING));
         let after = self.repo.snapshot(&soon)?;
+        self.journal.copy_index(self.repo, &after).map_err(|err| unwritable(&err))?;
         let notes = self.notes.borrow();
         let change = Change::between(self.before.clone(), after, notes.reach);
         let text = |id: ObjectId| id.to_string();
@@ -359,7 +372,7 @@ impl State {
         Self {
             branch: snapshot.branch.clone(),
             commit: snapshot.commit.map(|id| id.to_string()),
-            index: snapshot.index.map(|id| id.to_string()),
+            index: snapshot.index.clone(),
             in_progress: snapshot.in_progress.map(str::to_owned),
         }
     }
@@ -368,7 +381,7 @@ impl State {
         Snapshot {
             branch: self.branch.clone(),
             commit: id(self.commit.as_deref()),
-            index: id(self.index.as_deref()),
+            index: self.index.clone(),
             in_progress: self.in_progress.as_deref().and_then(git::operation),
             ..Snapshot::default()
         }
@@ -381,7 +394,11 @@ impl Ended {
         self.begun.worktree == repo.top() && self.begun.tool != "git_undo" && changed
     }
 
-    fn past(self: Box<Self>) -> Option<Past> {
+    fn past(self: Box<Self>, copies: &Path) -> Option<Past> {
+        let index = |state: &State| {
+            let key = state.index.as_ref().filter(|key| key.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            key.map(|key| copies.join(key)).filter(|copy| copy.exists())
+        };
         let moved = self.moved.into_iter().map(|Move { name, before, after }| Moved {
             name,
             before: id(before.as_deref()),
@@ -400,7 +417,7 @@ impl Ended {
                     Scope::Index => Reach::Index,
                     Scope::Worktree => Reach::Worktree,
                 },
-                index: self.begun.index,
+                index: (index(&self.begun.before), index(&self.after)),
                 saved: id(self.saved.as_deref()),
                 paths: paths.collect::<Result<_, _>>().ok()?,
             },

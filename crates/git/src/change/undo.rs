@@ -44,8 +44,8 @@ pub struct Change {
     pub moved: Vec<Moved>,
     /// What else it touched.
     pub reach: Reach,
-    /// A copy of the index before it.
-    pub index: Option<PathBuf>,
+    /// A copy of the index before it, and one of the index that it left.
+    pub index: (Option<PathBuf>, Option<PathBuf>),
     /// What was staged and in tracked files before it, from [`Repo::save`].
     pub saved: Option<ObjectId>,
     /// The only paths that it touched, where it was given paths.
@@ -61,7 +61,7 @@ impl Change {
             (before != after).then(|| Moved { name: name.clone(), before, after })
         });
         let moved = moved.collect();
-        Self { before, after, moved, reach, index: None, saved: None, paths: Vec::new() }
+        Self { before, after, moved, reach, index: (None, None), saved: None, paths: Vec::new() }
     }
 
     /// The references besides the branch that was checked out all along.
@@ -110,7 +110,12 @@ impl Repo {
     ///
     /// [`Error::NotUndone`].
     pub fn can_undo(&self, change: &Change, cancel: &Cancel) -> Result<()> {
-        check_unmoved(change, &self.snapshot(cancel)?)?;
+        let now = self.snapshot(cancel)?;
+        check_unmoved(change, &now)?;
+        let is_index_same = now.index == change.after.index || change.index.1.as_ref().is_some_and(|copy| self.is_index_like(copy));
+        if change.reach != Reach::Refs && change.after.in_progress.is_none() && !is_index_same {
+            return Err(Error::NotUndone("something else has been staged since".to_owned()));
+        }
         match (change.before.in_progress, change.after.in_progress) {
             (Some(_), Some(operation)) => {
                 Err(Error::NotUndone(format!("it is a step of a {operation} that is still in progress: continue or abort that")))
@@ -239,7 +244,7 @@ impl Repo {
 
     /// Puts the copy of the index in the place of the index, as git itself replaces it.
     fn put_back_index(&self, change: &Change, done: &mut Vec<String>) -> Result<()> {
-        let copy = change.index.as_ref().filter(|copy| copy.exists());
+        let copy = change.index.0.as_ref().filter(|copy| copy.exists());
         let copy = copy.ok_or_else(|| Error::NotUndone("the index as it was is not kept any more".to_owned()))?;
         let index = self.index_file();
         let lock = index.with_extension("lock");
@@ -273,9 +278,6 @@ fn check_unmoved(change: &Change, now: &Snapshot) -> Result<()> {
     }
     if let Some(moved) = change.moved.iter().find(|moved| now.refs.get(&moved.name).copied() != moved.after) {
         return refuse(format!("{} has moved", moved.name));
-    }
-    if change.reach != Reach::Refs && now.index != after.index && after.in_progress.is_none() {
-        return refuse("something else has been staged".to_owned());
     }
     Ok(())
 }
