@@ -103,6 +103,12 @@ pub enum Error {
     /// Another operation has to be ended first.
     #[error("a {0} is in progress")]
     InProgress(String),
+    /// Edits that would be overwritten.
+    #[error("edits would be lost in {}", .0.join(", "))]
+    WouldLose(Vec<String>),
+    /// Untracked files that would be overwritten.
+    #[error("untracked files would be overwritten: {}", .0.join(", "))]
+    WouldOverwrite(Vec<String>),
     /// Nothing is in progress that could be continued or aborted.
     #[error("no merge, rebase, cherry-pick, revert or bisect is in progress")]
     NothingInProgress,

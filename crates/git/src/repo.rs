@@ -210,7 +210,8 @@ impl Repo {
 
     /// A git process that changes this repository.
     pub(crate) fn change(&self, args: &[&str]) -> Process<'_> {
-        let process = self.process(Mode::Change, args);
+        // A submodule is a repository of its own, with filters that nobody has named.
+        let process = self.process(Mode::Change, args).config("submodule.recurse", "false");
         if self.location.trusted {
             return process;
         }
@@ -219,6 +220,11 @@ impl Repo {
             .config("core.fsmonitor", "false")
             .config("commit.gpgSign", "false")
             .config("tag.gpgSign", "false")
+            .config("merge.verifySignatures", "false")
+            .config("gpg.program", "false")
+            .config("gpg.openpgp.program", "false")
+            .config("gpg.ssh.program", "false")
+            .config("gpg.x509.program", "false")
             .config("core.sshCommand", "ssh")
             .config("credential.helper", "")
             .config("core.editor", ":")

@@ -364,7 +364,12 @@ fn in_progress(git_dir: &Path) -> Option<&'static str> {
     if git_dir.join("rebase-apply/applying").exists() {
         return Some("am");
     }
-    SIGNS.iter().find(|(sign, _)| git_dir.join(sign).exists()).map(|(_, name)| *name)
+    let named = SIGNS.iter().find(|(sign, _)| git_dir.join(sign).exists()).map(|(_, name)| *name);
+    named.or_else(|| {
+        // Between two commits of a series there is only the list of what is left.
+        let left = std::fs::read(git_dir.join("sequencer/todo")).ok()?;
+        Some(if left.starts_with(b"revert") { "revert" } else { "cherry-pick" })
+    })
 }
 
 /// Reads `git status --porcelain=v2 --branch -z`.

@@ -143,6 +143,11 @@ impl From<git::Error> for Error {
             Git::InProgress(_) => (Kind::Refused, Some("Finish it with git_continue, or go back with git_abort, first.".to_owned())),
             Git::NothingInProgress => (Kind::Refused, Some("git_status shows what there is.".to_owned())),
             Git::NotInConflict(_) => (Kind::NotFound, Some("git_conflicts without arguments lists what is.".to_owned())),
+            Git::WouldLose(_) => (
+                Kind::Refused,
+                Some("Put them elsewhere first, or repeat the call with `confirm`: true if they may be lost.".to_owned()),
+            ),
+            Git::WouldOverwrite(_) => (Kind::Refused, Some("Move them away or stage them with git_add first.".to_owned())),
             Git::NotUndone(_) => (Kind::Refused, Some("git_log, git_status and git_reset show and move what there is.".to_owned())),
             Git::Occupied { .. } => (Kind::Busy, Some("Try again when that change has ended.".to_owned())),
             Git::Failed { .. } => (Kind::Refused, None),

@@ -24,7 +24,7 @@ use std::{
 /// The size at which a file is put aside. One older file is kept.
 const ROTATE: u64 = 4 << 20;
 /// How far back the last change is looked for.
-const TAIL: u64 = 256 << 10;
+const TAIL: u64 = ROTATE;
 /// The largest index of which a copy is kept, and how many copies.
 const MAX_INDEX: u64 = 64 << 20;
 const MAX_COPIES: usize = 32;
@@ -47,7 +47,14 @@ pub(crate) struct Journal {
 enum Line {
     Begun(Box<Begun>),
     Ended(Box<Ended>),
-    Undone { id: String },
+    /// What a change is about to overwrite is kept, on disk before it does.
+    Noted {
+        id: String,
+        saved: String,
+    },
+    Undone {
+        id: String,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -71,6 +78,7 @@ struct Ended {
     moved: Vec<Move>,
     reach: Scope,
     saved: Option<String>,
+    left: Option<String>,
     paths: Vec<String>,
     /// The result, where a key asks for it to be kept.
     text: Option<String>,
@@ -119,6 +127,8 @@ pub(crate) struct Record<'a> {
 struct Notes {
     reach: Reach,
     saved: Option<ObjectId>,
+    /// What files hold is overwritten, and `saved` is what that was.
+    overwrites: bool,
     paths: Vec<Vec<u8>>,
 }
 
@@ -180,7 +190,7 @@ impl Journal {
             before: State::of(&before),
         };
         self.append(repo, &Line::Begun(Box::new(begun.clone())), false).map_err(|err| unwritable(&err))?;
-        let notes = RefCell::new(Notes { reach: Reach::default(), saved: None, paths: Vec::new() });
+        let notes = RefCell::new(Notes { reach: Reach::default(), saved: None, overwrites: false, paths: Vec::new() });
         Ok(Record { journal: self, repo, begun, before, notes })
     }
 
@@ -194,7 +204,7 @@ impl Journal {
                 Line::Ended(ended) if ended.is_undoable(repo) && !undone.contains(&ended.begun.id) => {
                     return ended.past(&self.copies(repo));
                 }
-                Line::Ended(_) | Line::Begun(_) => {}
+                Line::Ended(_) | Line::Begun(_) | Line::Noted { .. } => {}
             }
         }
         None
@@ -207,10 +217,11 @@ impl Journal {
 
     /// What was answered to this key.
     fn answered(&self, repo: &Repo, key: &str, digest: &str) -> Result<Option<Reply>, Error> {
-        let mut begun = None;
+        let (mut begun, mut found) = (None, None);
         for line in self.tail(repo, 2 * ROTATE) {
             match line {
-                Line::Ended(ended) if ended.begun.key.as_deref() == Some(key) => {
+                Line::Undone { id } if found.as_ref().is_some_and(|(undone, _)| *undone == id) => found = None,
+                Line::Ended(ended) if ended.begun.worktree == repo.top() && ended.begun.key.as_deref() == Some(key) => {
                     begun = None;
                     if ended.begun.digest != digest {
                         return Err(Error::new(Kind::BadInput, "this idempotency key was used for a call with other arguments"));
@@ -218,10 +229,10 @@ impl Journal {
                     if ended.done
                         && let Some(text) = ended.text
                     {
-                        return Ok(Some(Reply { text, structured: None }));
+                        found = Some((ended.begun.id, Reply { text, structured: None }));
                     }
                 }
-                Line::Begun(line) if line.key.as_deref() == Some(key) => begun = Some(line),
+                Line::Begun(line) if line.worktree == repo.top() && line.key.as_deref() == Some(key) => begun = Some(line),
                 _ => {}
             }
         }
@@ -234,7 +245,7 @@ impl Journal {
                 ),
             )
             .hint("Look with git_status and git_log, and repeat the call with another key if it was not.")),
-            _ => Ok(None),
+            _ => Ok(found.map(|(_, reply)| reply)),
         }
     }
 
@@ -247,17 +258,22 @@ impl Journal {
             return None;
         }
         let mut open: Option<Box<Begun>> = None;
+        let mut kept = String::new();
         for line in self.tail(repo, TAIL) {
             match line {
                 Line::Begun(begun) if begun.worktree == repo.top() => open = Some(begun),
                 Line::Ended(ended) if open.as_ref().is_some_and(|open| open.id == ended.begun.id) => open = None,
+                Line::Noted { id, saved } if open.as_ref().is_some_and(|open| open.id == id) => {
+                    kept = format!("; what files held before it is kept as commit {saved}");
+                }
                 _ => {}
             }
         }
         let open = open.filter(|open| !is_running(open.pid))?;
         let at = open.before.commit.as_deref().map_or("no commit", |commit| &commit[..commit.len().min(12)]);
         Some(format!(
-            "an earlier {} was cut off when its server was killed; HEAD was at {at} before it. git_status shows what it left",
+            "the server was killed during an earlier {}, which may or may not have been finished; HEAD was at {at} before it{kept}. \
+             git_status and git_log show what it left",
             open.tool
         ))
     }
@@ -321,14 +337,26 @@ impl Journal {
         // Under another name first: what has the name is whole.
         let partial = dir.join(format!("{}.partial", std::process::id()));
         fs::copy(repo.index_file(), &partial)?;
+        let time = fs::metadata(repo.index_file())?.modified()?;
+        File::options().write(true).open(&partial)?.set_modified(time)?;
         fs::rename(partial, copy)
     }
 }
 
 impl Record<'_> {
-    /// Says what the change touches, before it does, and where what it would lose is kept.
-    pub(crate) fn note(&self, reach: Reach, saved: Option<ObjectId>, paths: Vec<Vec<u8>>) {
-        *self.notes.borrow_mut() = Notes { reach, saved, paths };
+    /// Says what the change touches, before it does.
+    pub(crate) fn note(&self, reach: Reach) {
+        self.notes.borrow_mut().reach = reach;
+    }
+
+    /// Says that the change overwrites files at `paths`, or anywhere, and where what they hold is kept.
+    pub(crate) fn overwrites(&self, saved: Option<ObjectId>, paths: Vec<Vec<u8>>) -> Result<(), Error> {
+        if let Some(saved) = saved {
+            let line = Line::Noted { id: self.begun.id.clone(), saved: saved.to_string() };
+            self.journal.append(self.repo, &line, true).map_err(|err| unwritable(&err))?;
+        }
+        *self.notes.borrow_mut() = Notes { reach: Reach::Worktree, saved, overwrites: true, paths };
+        Ok(())
     }
 
     /// The last change before this one.
@@ -344,8 +372,10 @@ impl Record<'_> {
     fn end(&self, result: &Result<Reply, Error>) -> Result<(), Error> {
         let soon = Cancel::new(Some(Instant::now() + RECORDING));
         let after = self.repo.snapshot(&soon)?;
-        self.journal.copy_index(self.repo, &after).map_err(|err| unwritable(&err))?;
+        let kept = self.journal.copy_index(self.repo, &after);
+        kept.map_err(|err| Error::new(Kind::Internal, format!("the index cannot be kept: {err}")))?;
         let notes = self.notes.borrow();
+        let left = if notes.overwrites { self.repo.save(&soon)?.or(after.commit) } else { None };
         let change = Change::between(self.before.clone(), after, notes.reach);
         let text = |id: ObjectId| id.to_string();
         let moved = change.moved.into_iter();
@@ -360,10 +390,12 @@ impl Record<'_> {
                 Reach::Worktree => Scope::Worktree,
             },
             saved: notes.saved.map(text),
+            left: left.map(text),
             paths: notes.paths.iter().map(|path| git::quote::listed(path)).collect(),
             text: result.as_ref().ok().filter(|_| self.begun.key.is_some()).map(|reply| cut(&reply.text).to_owned()),
         };
-        self.journal.append(self.repo, &Line::Ended(Box::new(ended)), true).map_err(|err| unwritable(&err))
+        let written = self.journal.append(self.repo, &Line::Ended(Box::new(ended)), true);
+        written.map_err(|err| Error::new(Kind::Internal, format!("the journal cannot be written: {err}")))
     }
 }
 
@@ -390,7 +422,7 @@ impl State {
 
 impl Ended {
     fn is_undoable(&self, repo: &Repo) -> bool {
-        let changed = self.begun.before != self.after || !self.moved.is_empty() || (self.reach == Scope::Worktree && self.done);
+        let changed = self.begun.before != self.after || !self.moved.is_empty() || (self.reach == Scope::Worktree && self.saved.is_some());
         self.begun.worktree == repo.top() && self.begun.tool != "git_undo" && changed
     }
 
@@ -404,7 +436,7 @@ impl Ended {
             before: id(before.as_deref()),
             after: id(after.as_deref()),
         });
-        let paths = self.paths.iter().map(|path| git::RelPath::new(path, None).map(|path| path.as_bytes().to_vec()));
+        let paths = self.paths.iter().map(|path| git::RelPath::new(path, None).map(|path| path.pathspec().to_vec()));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Some(Past {
             age: now.saturating_sub(Duration::from_millis(self.begun.at)),
@@ -419,6 +451,7 @@ impl Ended {
                 },
                 index: (index(&self.begun.before), index(&self.after)),
                 saved: id(self.saved.as_deref()),
+                left: id(self.left.as_deref()),
                 paths: paths.collect::<Result<_, _>>().ok()?,
             },
             id: self.begun.id,

@@ -6,7 +6,7 @@ use crate::{
     journal::Record,
     output::{Budget, Echo, Reply, Writer},
 };
-use git::{Cancel, ObjectId, Reach, RelPath, Repo, Repositories};
+use git::{Cancel, Reach, RelPath, Repo, Repositories};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -35,10 +35,17 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     /// Says what the change touches besides references and the index, before it does.
-    pub(crate) fn reaches(&self, reach: Reach, saved: Option<ObjectId>, paths: &[RelPath]) {
+    pub(crate) fn reaches(&self, reach: Reach) {
         if let Some(record) = self.record {
-            record.note(reach, saved, paths.iter().map(|path| path.pathspec().to_vec()).collect());
+            record.note(reach);
         }
+    }
+
+    /// Keeps what tracked files hold before the change overwrites those at `paths`, or any.
+    pub(crate) fn overwrites(&self, paths: &[RelPath]) -> Result<(), Error> {
+        let Some(record) = self.record else { return Ok(()) };
+        let saved = self.repo.save(self.cancel)?;
+        record.overwrites(saved, paths.iter().map(|path| path.pathspec().to_vec()).collect())
     }
 
     /// A writer for this call's result.

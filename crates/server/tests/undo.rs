@@ -47,6 +47,8 @@ fn each_change_is_taken_back_to_where_it_was() {
         ("git_reset", json!({"mode": "hard", "confirm": true})),
         ("git_restore", json!({"paths": ["dir"]})),
         ("git_restore", json!({"paths": ["."], "staged": true})),
+        ("git_restore", json!({"paths": ["."]})),
+        ("git_restore", json!({"paths": ["a.txt"], "source": "HEAD~1"})),
         ("git_restore", json!({"paths": ["dir/b.rs"], "source": "HEAD", "staged": true, "worktree": true})),
         ("git_stash", json!({})),
         ("git_stash", json!({"untracked": true, "message": "all of it"})),
@@ -114,10 +116,8 @@ fn later_work_is_not_lost() {
     fixture.write("a.txt", "lost?\n");
     client.text("git_reset", &json!({"mode": "hard", "confirm": true}));
     fixture.write("a.txt", "later\n");
-    let preview = client.text("git_undo", &json!({}));
-    let (tool, args) = support::call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
-    let refused = client.error(&tool, &args);
-    assert!(refused.contains("is kept as"), "{refused}");
+    let refused = client.error("git_undo", &json!({}));
+    assert!(refused.contains("edited since"), "{refused}");
     assert_eq!(fs::read(fixture.path.join("a.txt")).unwrap_or_default(), b"later\n");
 }
 
@@ -172,7 +172,7 @@ fn a_change_that_was_cut_off_is_told_of() -> Outcome {
     let unknown = client.error("git_commit", &json!({"message": "m", "paths": ["a.txt"], "idempotency_key": "k"}));
     assert!(unknown.contains("whether the change was made is not known"), "{unknown}");
     let text = client.text("git_commit", &json!({"message": "next", "paths": ["dir/b.rs"]}));
-    assert!(text.contains("an earlier git_commit was cut off"), "{text}");
+    assert!(text.contains("the server was killed during an earlier git_commit"), "{text}");
     assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"4\n", "both commits are there");
     assert!(fixture.try_git(&["fsck", "--strict"]).status.success());
     Ok(())
@@ -217,4 +217,88 @@ fn a_state_folder_that_cannot_be_used_changes_nothing() {
     let refused = client.error("git_add", &json!({"files": ["a.txt"]}));
     assert!(refused.contains("state folder") && refused.contains("--state-dir"), "{refused}");
     assert!(fixture.git(&["diff", "--cached", "--name-only"]).is_empty());
+}
+
+#[test]
+fn what_came_after_a_restore_stays() {
+    let fixture = Fixture::new();
+    fixture.write("a.txt", "staged\n").git(&["add", "a.txt"]);
+    fixture.write("a.txt", "edited\n");
+    let mut client = fixture.serve();
+    client.text("git_restore", &json!({"paths": ["a.txt"], "staged": true, "worktree": true}));
+    fixture.write("a.txt", "later\n");
+    assert!(client.error("git_undo", &json!({})).contains("edited since"));
+    assert_eq!(fs::read(fixture.path.join("a.txt")).unwrap_or_default(), b"later\n");
+}
+
+#[test]
+fn an_index_that_is_put_back_hides_no_edit() {
+    let fixture = Fixture::new();
+    fixture.write("a.txt", "aaaa\n").write("o.txt", "o\n").commit("same size");
+    fixture.write("a.txt", "bbbb\n").write("o.txt", "p\n");
+    let mut client = fixture.serve();
+    client.text("git_add", &json!({"files": ["o.txt"]}));
+    undo(&mut client);
+    assert_eq!(fixture.git(&["diff", "--name-only"]), b"a.txt\no.txt\n");
+}
+
+#[test]
+fn untracked_files_are_not_overwritten() {
+    let fixture = Fixture::new();
+    fixture.write("u.txt", "tracked\n").commit("with u");
+    fixture.git(&["rm", "-q", "u.txt"]);
+    fixture.commit("without u");
+    fixture.write("u.txt", "precious\n");
+    let mut client = fixture.serve();
+    for (tool, args) in [
+        ("git_restore", json!({"paths": ["u.txt"], "source": "HEAD~1"})),
+        ("git_reset", json!({"mode": "hard", "target": "HEAD~1", "confirm": true})),
+    ] {
+        let refused = client.error(tool, &args);
+        assert!(refused.contains("untracked files would be overwritten: u.txt"), "{refused}");
+    }
+    // A folder where a file was.
+    fixture.git(&["rm", "-q", "--cached", "-f", "--ignore-unmatch", "u.txt"]);
+    fs::remove_file(fixture.path.join("a.txt")).expect("a file");
+    fixture.write("a.txt/inside", "precious\n");
+    let refused = client.error("git_reset", &json!({"mode": "hard", "confirm": true}));
+    assert!(refused.contains("a.txt/inside"), "{refused}");
+    assert_eq!(fs::read(fixture.path.join("u.txt")).unwrap_or_default(), b"precious\n");
+}
+
+#[test]
+fn linked_worktrees_keep_their_own_changes() -> Outcome {
+    let fixture = Fixture::new();
+    fixture.git(&["worktree", "add", "--quiet", "-b", "other", "../linked"]);
+    let linked = fixture.path.with_file_name("linked");
+    let hook = "#!/bin/sh\ntest -e ../go || { touch ../go; git -C ../linked commit -q --allow-empty -m meanwhile; }\n";
+    fixture.write(".git/hooks/pre-commit", hook);
+    fs::set_permissions(fixture.path.join(".git/hooks/pre-commit"), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let mut client = fixture.serve();
+    fixture.write("a.txt", "x\n");
+    client.text("git_commit", &json!({"message": "here", "paths": ["a.txt"], "idempotency_key": "k"}));
+    let meanwhile = fixture.git(&["rev-parse", "other"]);
+    assert_eq!(fixture.git(&["log", "-1", "--format=%s", "other"]), b"meanwhile\n");
+    undo(&mut client);
+    assert_eq!(fixture.git(&["rev-parse", "other"]), meanwhile, "the other worktree's commit stays");
+    // The key was for a commit that is no more, and for one worktree.
+    client.text("git_commit", &json!({"message": "here", "paths": ["a.txt"], "idempotency_key": "k"}));
+    fs::write(linked.join("a.txt"), "y\n")?;
+    let there = json!({"repo_path": linked.display().to_string(), "message": "here", "paths": ["a.txt"], "idempotency_key": "k"});
+    assert!(client.text("git_commit", &there).contains("on branch other"));
+    Ok(())
+}
+
+#[test]
+fn a_branch_that_looks_like_an_option_is_not_checked_out_again() {
+    let fixture = Fixture::new();
+    fixture.git(&["update-ref", "refs/heads/-f", "HEAD"]);
+    fixture.git(&["symbolic-ref", "HEAD", "refs/heads/-f"]);
+    let mut client = fixture.serve();
+    client.text("git_checkout", &json!({"branch_name": "main"}));
+    fixture.write("a.txt", "mine\n");
+    let preview = client.text("git_undo", &json!({}));
+    let (tool, args) = support::call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
+    client.error(&tool, &args);
+    assert_eq!(fs::read(fixture.path.join("a.txt")).unwrap_or_default(), b"mine\n");
 }

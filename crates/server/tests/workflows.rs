@@ -62,7 +62,10 @@ fn a_merge_with_a_conflict_is_resolved_by_a_side_and_undone() {
     }
     let early = client.error("git_continue", &json!({}));
     assert!(early.contains("unresolved conflicts in a.txt"), "{early}");
+    fixture.write("a.txt", "by hand\n");
     let taken = client.text("git_conflicts", &json!({"take": "theirs", "paths": ["a.txt"]}));
+    let (tool, args) = support::call_in(taken.lines().find_map(|line| line.split_once("held before: ")).expect("a call").1);
+    assert_eq!(client.text(&tool, &args), "by hand\n");
     assert!(taken.contains("nothing is in conflict") && taken.contains("git_continue"), "{taken}");
     let done = client.text("git_continue", &json!({"operation": "merge"}));
     assert!(done.contains("HEAD moved from"), "{done}");
@@ -93,6 +96,12 @@ fn a_rebase_with_a_conflict_is_continued_skipped_and_aborted() {
     let mut client = fixture.serve();
     let stopped = client.error("git_rebase", &json!({"target_branch": "main"}));
     assert!(stopped.contains("rebase (1 of 2) has stopped at conflicts in a.txt"), "{stopped}");
+    fixture.write("dir/b.rs", "unrelated\n");
+    for (tool, args) in [("git_abort", json!({})), ("git_continue", json!({"skip": true}))] {
+        let refused = client.error(tool, &args);
+        assert!(refused.contains("edits would be lost in dir/b.rs"), "{refused}");
+    }
+    fixture.git(&["checkout", "-q", "dir/b.rs"]);
     let wrong = client.error("git_abort", &json!({"operation": "merge"}));
     assert!(wrong.contains("in progress is a rebase"), "{wrong}");
     let back = client.text("git_abort", &json!({"operation": "rebase"}));
@@ -182,7 +191,8 @@ fn a_range_is_picked_and_a_merge_reverted() {
     same(&fixture, &hand);
     let stopped = client.error("git_cherry_pick", &json!({"commit_hash": "side~4"}));
     assert!(stopped.contains("cherry-pick has stopped at conflicts in a.txt"), "{stopped}");
-    undo(&mut client);
+    assert!(client.error("git_undo", &json!({})).contains("still in progress"));
+    client.text("git_abort", &json!({}));
     same(&fixture, &hand);
     for repo in [&fixture, &hand] {
         repo.git(&["merge", "-q", "-X", "theirs", "--no-edit", "side"]);
@@ -192,6 +202,8 @@ fn a_range_is_picked_and_a_merge_reverted() {
     same(&fixture, &hand);
     let refused = client.error("git_revert", &json!({"commit_hash": "HEAD~1"}));
     assert!(refused.contains("mainline") || refused.contains("-m option"), "{refused}");
+    let series = client.error("git_cherry_pick", &json!({"commit_hash": "HEAD~3..HEAD"}));
+    assert!(series.contains("is a merge"), "{series}");
     let nothing = client.error("git_revert", &json!({"commit_hash": "HEAD HEAD~1", "mainline": 9}));
     assert!(nothing.contains("does not have parent 9"), "{nothing}");
     assert!(fixture.git(&["status", "--porcelain"]).is_empty());
@@ -245,4 +257,28 @@ fn stashes_are_listed_applied_dropped_and_made_a_branch() -> Outcome {
     let none = client.error("git_stash", &json!({"action": "pop", "number": 9}));
     assert!(none.contains("unknown revision `stash@{9}`"), "{none}");
     Ok(())
+}
+
+#[test]
+fn a_squash_that_conflicts_can_be_given_up() {
+    let fixture = disagreeing();
+    let mut client = fixture.serve();
+    client.error("git_merge", &json!({"source_branch": "side", "strategy": "squash"}));
+    let refused = client.error("git_continue", &json!({}));
+    assert!(refused.contains("unresolved") || refused.contains("resolve the conflicts"), "{refused}");
+    client.text("git_abort", &json!({}));
+    assert!(fixture.git(&["status", "--porcelain"]).is_empty());
+}
+
+#[test]
+fn a_series_that_git_forgot_is_still_in_progress() {
+    let fixture = disagreeing();
+    let mut client = fixture.serve();
+    client.error("git_cherry_pick", &json!({"commit_hash": "side~2..side"}));
+    fixture.write("a.txt", "resolved\n");
+    client.text("git_add", &json!({"files": ["a.txt"]}));
+    client.text("git_commit", &json!({"message": "by hand"}));
+    assert!(client.text("git_status", &json!({})).contains("a cherry-pick is in progress"));
+    client.text("git_continue", &json!({}));
+    assert_eq!(subjects(&fixture)[0], "side: new");
 }

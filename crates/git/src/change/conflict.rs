@@ -9,7 +9,10 @@ use crate::{
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::BTreeMap, fs::File};
+use std::{collections::BTreeMap, fs::File, io::Read};
+
+/// The largest file that is kept before it is overwritten.
+const MAX_KEPT: u64 = 64 << 20;
 
 /// A path with more than one version in the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +61,12 @@ impl Repo {
         Ok(found.into_iter().map(conflict).collect())
     }
 
-    /// Resolves `paths` as one side has them, deletions included.
+    /// Resolves `paths` as one side has them, deletions included, and keeps what the files held as blobs.
     ///
     /// # Errors
     ///
     /// [`Error::NotInConflict`].
-    pub fn take_side(&self, paths: &[RelPath], side: Side, cancel: &Cancel) -> Result<()> {
+    pub fn take_side(&self, paths: &[RelPath], side: Side, cancel: &Cancel) -> Result<Vec<(RelPath, ObjectId)>> {
         self.worktree()?;
         self.check_trust(cancel)?;
         let conflicts = self.conflicts(cancel)?;
@@ -78,6 +81,10 @@ impl Repo {
                 if id.is_some() { &mut there } else { &mut deleted }.push(conflict.path.clone());
             }
         }
+        let mut kept = Vec::new();
+        for path in there.iter().chain(&deleted) {
+            kept.extend(self.keep_file(path)?.map(|id| (path.clone(), id)));
+        }
         let from_list = ["--pathspec-from-file=-", "--pathspec-file-nul"];
         let run = |args: &[&str], paths: &[RelPath]| -> Result<()> {
             if paths.is_empty() {
@@ -88,7 +95,21 @@ impl Repo {
         };
         run(&["checkout", "--quiet", if side == Side::Ours { "--ours" } else { "--theirs" }], &there)?;
         run(&["add", "--force"], &there)?;
-        run(&["rm", "--quiet", "--force"], &deleted)
+        run(&["rm", "--quiet", "--force"], &deleted)?;
+        Ok(kept)
+    }
+
+    /// Keeps what a file of the working tree holds; none where there is no file.
+    fn keep_file(&self, path: &RelPath) -> Result<Option<ObjectId>> {
+        let Ok(file) = self.open_tracked(path) else { return Ok(None) };
+        let size = file.metadata().map_err(Error::io(format!("reading {path}")))?.len();
+        if size > MAX_KEPT {
+            return Err(Error::TooLarge { what: format!("{path}, which is to be overwritten,"), size, limit: MAX_KEPT });
+        }
+        let mut content = Vec::new();
+        (&file).take(MAX_KEPT).read_to_end(&mut content).map_err(Error::io(format!("reading {path}")))?;
+        let Some(engine) = self.engine() else { return Ok(None) };
+        engine.write_blob(&content).map(|id| Some(id.detach())).map_err(Error::engine)
     }
 
     /// Opens the file at `path` in the working tree, which may be no link, device or pipe.

@@ -5,9 +5,14 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{RelPath, Rev},
+    process::Process,
     repo::Repo,
 };
 use gix::ObjectId;
+use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt};
+
+/// The longest listing of files.
+const LISTING: usize = 256 << 20;
 
 /// What a reset does besides moving the branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,10 +98,11 @@ impl Repo {
     /// [`Error::UnknownRevision`], [`Error::NoSuchPath`].
     pub fn reset(&self, mode: ResetMode, target: Option<&Rev>, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
         self.worktree()?;
+        let target = target.map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
         if mode == ResetMode::Hard {
             self.check_trust(cancel)?;
+            self.check_untracked(target.or(self.head(cancel)?), paths, cancel)?;
         }
-        let target = target.map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
         let mut args = vec!["reset".to_owned(), "--quiet".to_owned()];
         match mode {
             ResetMode::Soft => args.push("--soft".to_owned()),
@@ -125,6 +131,10 @@ impl Repo {
         self.worktree()?;
         self.check_trust(cancel)?;
         let source = restore.source.as_ref().map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
+        if restore.worktree {
+            let head = if restore.staged { self.head(cancel)? } else { None };
+            self.check_untracked(source.or(head), &restore.paths, cancel)?;
+        }
         let mut args = vec!["restore".to_owned(), "--pathspec-from-file=-".to_owned(), "--pathspec-file-nul".to_owned()];
         args.extend(restore.staged.then(|| "--staged".to_owned()));
         args.extend(restore.worktree.then(|| "--worktree".to_owned()));
@@ -135,6 +145,30 @@ impl Repo {
             self.check_known(&restore.paths, cancel)?;
         }
         ended.require("restore")
+    }
+
+    /// Refuses where untracked files are in the way of what `tree`, or the index, has at `paths`.
+    fn check_untracked(&self, tree: Option<ObjectId>, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
+        let wanted = |process: Process<'_>| -> Result<Vec<u8>> {
+            process.arg("--").args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))).success(cancel, LISTING)
+        };
+        let untracked = wanted(self.read(&["ls-files", "--others", "-z"]))?;
+        if untracked.is_empty() {
+            return Ok(());
+        }
+        let listed = match tree {
+            Some(tree) => wanted(self.read(&["ls-tree", "-r", "--name-only", "-z", "--full-tree"]).arg(tree.to_string()))?,
+            None => wanted(self.read(&["ls-files", "-z"]))?,
+        };
+        let coming: HashSet<&[u8]> = listed.split(|&byte| byte == 0).filter(|path| !path.is_empty()).collect();
+        // A file comes where one lies, or where a folder with untracked files does.
+        let blocked = |path: &&[u8]| {
+            let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+            ends.chain([path.len()]).any(|end| coming.contains(&path[..end]))
+        };
+        let in_the_way: Vec<String> =
+            untracked.split(|&byte| byte == 0).filter(|path| !path.is_empty()).filter(blocked).map(crate::quote::listed).take(20).collect();
+        if in_the_way.is_empty() { Ok(()) } else { Err(Error::WouldOverwrite(in_the_way)) }
     }
 
     /// Keeps what is staged and what tracked files hold as a commit of its own, which nothing names. `None` when

@@ -138,7 +138,7 @@ impl Repo {
         let is_name = self.full_name(&request.rev, cancel)?.is_some();
         let target = if is_name { request.rev.as_str().to_owned() } else { id.to_string() };
         self.integrate("merge", cancel, || {
-            let mut process = self.change(&["merge", "--no-edit", "--no-stat", "--no-autostash"]);
+            let mut process = self.change(&["merge", "--no-edit", "--no-stat", "--no-autostash", "--no-overwrite-ignore"]);
             process = process.arg(match request.fast_forward {
                 FastForward::Allowed => "--ff",
                 FastForward::Only => "--ff-only",
@@ -167,9 +167,9 @@ impl Repo {
         let onto = request.onto.as_ref().map(|onto| self.resolve_commit(onto, cancel)).transpose()?;
         let todo = if request.plan.is_empty() { None } else { Some(self.todo(upstream, &request.plan, cancel)?) };
         self.integrate("rebase", cancel, || {
-            let mut process = self.change(&["rebase", "--no-autosquash", "--no-autostash", "--no-fork-point", "--no-stat"]);
+            let mut process = self.change(&["rebase", "--no-autosquash", "--no-autostash", "--no-fork-point", "--no-stat", "--quiet"]);
             if let Some(todo) = &todo {
-                process = process.arg("--interactive").todo(todo);
+                process = process.arg("--interactive").todo(todo).config("core.commentChar", "#");
             }
             if let Some(onto) = onto {
                 process = process.arg(format!("--onto={onto}"));
@@ -203,6 +203,9 @@ impl Repo {
                 ids.push(self.resolve_commit(rev, cancel)?.to_string());
                 continue;
             };
+            if range.symmetric {
+                return Err(Error::BadPlan(format!("{rev} is two histories: name a range `A..B`")));
+            }
             let (from, to) = (self.resolve_commit(&range.from, cancel)?, self.resolve_commit(&range.to, cancel)?);
             let mut within = self.between(from, to, cancel)?;
             if command == "revert" {
@@ -212,6 +215,13 @@ impl Repo {
         }
         if ids.is_empty() || ids.len() > MAX_STEPS {
             return Err(Error::BadPlan(format!("{} commits are named; 1 to {MAX_STEPS} can be", ids.len())));
+        }
+        if request.mainline.is_none() {
+            let merges = self.read(&["rev-list", "--no-walk", "--merges"]).args(&ids).arg("--").success(cancel, MAX_OUTPUT)?;
+            if let Some(merge) = merges.lines().next() {
+                let merge = merge.to_str_lossy();
+                return Err(Error::BadPlan(format!("{merge} is a merge: say with `mainline` which parent counts, or leave it out")));
+            }
         }
         self.integrate(command, cancel, || {
             let mut process = self.change(&[command, "--no-edit"]);
@@ -230,8 +240,22 @@ impl Repo {
     /// # Errors
     ///
     /// [`Error::NothingInProgress`]; [`Error::Unmerged`]; [`Error::Stopped`] at the next conflict.
-    pub fn proceed(&self, way: Way, cancel: &Cancel) -> Result<&'static str> {
-        let operation = self.in_progress().ok_or(Error::NothingInProgress)?;
+    pub fn proceed(&self, way: Way, confirmed: bool, cancel: &Cancel) -> Result<&'static str> {
+        let Some(operation) = self.in_progress() else { return self.proceed_without_a_name(way, cancel) };
+        if way != Way::Abort {
+            self.check_steps()?;
+        }
+        if way != Way::Continue && !confirmed && matches!(operation, "rebase" | "am") {
+            // Unlike the others, it goes back by overwriting every file.
+            let edited = self.read(&["diff", "--name-only", "-z", "--diff-filter=MDT", "--no-ext-diff", "--ignore-submodules=dirty"]);
+            let edited = edited.success(cancel, MAX_OUTPUT)?;
+            let unmerged = self.unmerged(cancel)?;
+            let edited = edited.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(crate::name::RelPath::from_git);
+            let edited: Vec<String> = edited.filter(|path| !unmerged.contains(path)).map(|path| path.to_string()).collect();
+            if !edited.is_empty() {
+                return Err(Error::WouldLose(edited));
+            }
+        }
         if way == Way::Continue {
             let unmerged = self.unmerged(cancel)?;
             if !unmerged.is_empty() {
@@ -260,6 +284,36 @@ impl Repo {
         Ok(operation)
     }
 
+    /// Ends what has left conflicts and no operation: a squash, or a stash that was brought back.
+    fn proceed_without_a_name(&self, way: Way, cancel: &Cancel) -> Result<&'static str> {
+        if self.unmerged(cancel)?.is_empty() {
+            return Err(Error::NothingInProgress);
+        }
+        if way != Way::Abort {
+            return Err(Error::BadPlan("there is nothing to go on with: resolve the conflicts, stage the files and commit".to_owned()));
+        }
+        self.check_trust(cancel)?;
+        let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--merge"]))?;
+        ended.require("reset --merge").map(|()| "squash")
+    }
+
+    /// Refuses steps that run programs, in a repository that nobody has named.
+    fn check_steps(&self) -> Result<()> {
+        const HARMLESS: [&str; 13] = ["pick", "p", "reword", "r", "squash", "s", "fixup", "f", "drop", "d", "noop", "break", "revert"];
+        if self.location.trusted {
+            return Ok(());
+        }
+        for list in ["rebase-merge/git-rebase-todo", "sequencer/todo"] {
+            let Ok(text) = std::fs::read(self.location.git_dir.join(list)) else { continue };
+            let words = text.lines().filter_map(|line| line.to_str().ok().map(|line| line.split_whitespace().next().unwrap_or("#")));
+            let all = text.lines().count();
+            if words.filter(|word| word.starts_with('#') || HARMLESS.contains(word)).count() != all {
+                return Err(Error::Untrusted { path: self.top().to_owned(), program: "list of steps".to_owned() });
+            }
+        }
+        Ok(())
+    }
+
     /// Runs a command that may stop at conflicts.
     fn integrate<'a>(&self, command: &str, cancel: &Cancel, process: impl Fn() -> Process<'a>) -> Result<String> {
         self.worktree()?;
@@ -267,9 +321,15 @@ impl Repo {
         if let Some(operation) = self.progress() {
             return Err(Error::InProgress(operation));
         }
+        let before = self.head(cancel)?;
         let (mut ended, output) = self.locked(cancel, process)?;
         if ended.code != Some(0) {
             let unmerged = self.unmerged(cancel)?;
+            let stopped = ["CHERRY_PICK_HEAD", "REVERT_HEAD"].iter().any(|name| self.location.git_dir.join(name).exists());
+            if matches!(command, "cherry-pick" | "revert") && !stopped && unmerged.is_empty() && self.head(cancel)? == before {
+                // Nothing was begun, but the list of what was to be done may be there.
+                self.change(&[command, "--quit"]).output(cancel, MAX_OUTPUT)?;
+            }
             if let Some(operation) = self.in_progress().or((!unmerged.is_empty()).then_some("squash")) {
                 return Err(self.stopped(operation, &unmerged));
             }

@@ -52,7 +52,7 @@ impl Repo {
     }
 }
 
-fn age(path: &PathBuf) -> Duration {
+pub(super) fn age(path: &PathBuf) -> Duration {
     let modified = std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
     modified.and_then(|time| SystemTime::now().duration_since(time).ok()).unwrap_or_default()
 }

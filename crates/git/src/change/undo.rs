@@ -4,11 +4,15 @@ use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    name::BranchName,
     repo::Repo,
     snapshot::Snapshot,
 };
 use gix::ObjectId;
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::PathBuf};
+use std::{ffi::OsStr, fs, io, os::unix::ffi::OsStrExt, path::PathBuf};
+
+/// Where the stash is.
+const STASH: &str = "refs/stash";
 
 /// What a change touched besides references.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub struct Change {
     pub index: (Option<PathBuf>, Option<PathBuf>),
     /// What was staged and in tracked files before it, from [`Repo::save`].
     pub saved: Option<ObjectId>,
+    /// What it left in tracked files, where `saved` matters.
+    pub left: Option<ObjectId>,
     /// The only paths that it touched, where it was given paths.
     pub paths: Vec<Vec<u8>>,
 }
@@ -56,12 +62,15 @@ impl Change {
     /// Between two states.
     pub fn between(before: Snapshot, after: Snapshot, reach: Reach) -> Self {
         let names = before.refs.keys().chain(after.refs.keys().filter(|name| !before.refs.contains_key(*name)));
+        let own = [&before.branch, &after.branch];
         let moved = names.filter_map(|name| {
-            let (before, after) = (before.refs.get(name).copied(), after.refs.get(name).copied());
-            (before != after).then(|| Moved { name: name.clone(), before, after })
+            let (old, new) = (before.refs.get(name).copied(), after.refs.get(name).copied());
+            // What another worktree has checked out can move meanwhile, and is not this change's.
+            let is_own = own.iter().any(|branch| branch.as_ref() == Some(name)) || old.is_none() || new.is_none() || name == STASH;
+            (old != new && is_own).then(|| Moved { name: name.clone(), before: old, after: new })
         });
         let moved = moved.collect();
-        Self { before, after, moved, reach, index: (None, None), saved: None, paths: Vec::new() }
+        Self { before, after, moved, reach, index: (None, None), saved: None, left: None, paths: Vec::new() }
     }
 
     /// The references besides the branch that was checked out all along.
@@ -81,12 +90,7 @@ impl Repo {
         self.check_trust(cancel)?;
         self.can_undo(change, cancel)?;
         let mut done = Vec::new();
-        if let Some(operation) = change.after.in_progress {
-            let (ended, _) = self.locked(cancel, || self.change(&[operation, "--abort"]))?;
-            ended.require("abort")?;
-            return Ok(vec![format!("the {operation} is aborted")]);
-        }
-        if change.moved.iter().any(|moved| moved.name == "refs/stash") {
+        if change.moved.iter().any(|moved| moved.name == STASH) {
             return self.undo_stash(change, cancel);
         }
         if change.before.branch != change.after.branch {
@@ -116,18 +120,31 @@ impl Repo {
         if change.reach != Reach::Refs && change.after.in_progress.is_none() && !is_index_same {
             return Err(Error::NotUndone("something else has been staged since".to_owned()));
         }
-        match (change.before.in_progress, change.after.in_progress) {
-            (Some(_), Some(operation)) => {
-                Err(Error::NotUndone(format!("it is a step of a {operation} that is still in progress: continue or abort that")))
-            }
-            (Some(_), None) => Err(Error::NotUndone("it concluded an operation that cannot be taken up again".to_owned())),
-            (None, _) => Ok(()),
+        if let Some(operation) = change.after.in_progress {
+            return Err(Error::NotUndone(format!("the {operation} is still in progress: git_continue or git_abort ends it")));
         }
+        if change.before.in_progress.is_some() {
+            return Err(Error::NotUndone("it concluded an operation that cannot be taken up again".to_owned()));
+        }
+        if let Some(left) = change.left {
+            let process = self.read(&["diff", "--quiet", "--no-ext-diff", "--ignore-submodules=dirty"]).arg(left.to_string()).arg("--");
+            let process = process.args(change.paths.iter().map(|path| OsStr::from_bytes(path)));
+            if process.output(cancel, MAX_OUTPUT)?.0.code != Some(0) {
+                return Err(Error::NotUndone("files have been edited since".to_owned()));
+            }
+        }
+        if change.before.index != change.after.index
+            && change.before.index.is_some()
+            && !change.index.0.as_ref().is_some_and(|copy| copy.exists())
+        {
+            return Err(Error::NotUndone("the index as it was is not kept any more".to_owned()));
+        }
+        Ok(())
     }
 
     fn undo_checkout(&self, change: &Change, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
         let target = match (&change.before.branch, change.before.commit) {
-            (Some(branch), Some(_)) => branch.strip_prefix("refs/heads/").unwrap_or(branch).to_owned(),
+            (Some(branch), Some(_)) => BranchName::new(branch.strip_prefix("refs/heads/").unwrap_or(branch))?.as_str().to_owned(),
             (None, Some(commit)) => commit.to_string(),
             (_, None) => return Err(Error::NotUndone("there was no commit before it".to_owned())),
         };
@@ -138,11 +155,12 @@ impl Repo {
     }
 
     fn undo_commit(&self, change: &Change, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
+        let after = change.after.commit.map(|id| id.to_string());
         let Some(before) = change.before.commit else {
+            let index = self.prepare_index(change)?;
             let branch = change.after.branch.as_deref().unwrap_or("HEAD");
-            let mut process = self.change(&["update-ref", "-m", "undo", "-d"]).arg(branch);
-            process = process.args(change.after.commit.map(|id| id.to_string()));
-            process.success(cancel, MAX_OUTPUT)?;
+            self.change(&["update-ref", "-m", "undo", "-d"]).arg(branch).args(after).success(cancel, MAX_OUTPUT)?;
+            index.put(done)?;
             done.push("the branch has no commit again, and what was in it is staged".to_owned());
             return Ok(());
         };
@@ -153,43 +171,36 @@ impl Repo {
             done.push(format!("HEAD is at {} again, and so are the files", before.to_hex_with_len(12)));
             return self.undo_saved(change, cancel, done);
         }
-        let after = change.after.commit.map(|id| id.to_string());
+        let index = self.prepare_index(change)?;
         let process = self.change(&["update-ref", "-m", "undo", "HEAD"]).arg(before.to_string()).args(after);
         process.success(cancel, MAX_OUTPUT)?;
         done.push(format!("HEAD is at {} again; files are as they were", before.to_hex_with_len(12)));
-        if change.before.index != change.after.index {
-            self.put_back_index(change, done)?;
-        }
-        Ok(())
+        index.put(done)
     }
 
     fn undo_files(&self, change: &Change, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
         match change.reach {
-            Reach::Refs => {}
-            Reach::Index if change.before.index == change.after.index => {}
-            Reach::Index => self.put_back_index(change, done)?,
-            Reach::Worktree if change.paths.is_empty() => self.undo_saved(change, cancel, done)?,
+            Reach::Refs => Ok(()),
+            Reach::Index => self.prepare_index(change)?.put(done),
+            Reach::Worktree if change.left.is_none() => {
+                Err(Error::NotUndone("what it did is in the index and in files alone: git_restore and git_reset change those".to_owned()))
+            }
+            Reach::Worktree if change.paths.is_empty() => self.undo_saved(change, cancel, done),
             Reach::Worktree => {
-                let Some(saved) = change.saved else {
+                let Some(saved) = change.saved.or(change.before.commit) else {
                     return Err(Error::NotUndone("what the files held was not kept".to_owned()));
                 };
+                // git takes the index lock itself; first it is made sure that it is free.
+                drop(self.prepare_index(change)?);
                 let list = change.paths.iter().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect::<Vec<u8>>();
-                let unchanged = self.read(&["diff", "--quiet", "--no-ext-diff", "--ignore-submodules=dirty", "--"]);
-                let unchanged = unchanged.args(change.paths.iter().map(|path| OsStr::from_bytes(path)));
-                if change.before.index == change.after.index && unchanged.output(cancel, MAX_OUTPUT)?.0.code != Some(0) {
-                    return Err(Error::NotUndone("the files have been edited since".to_owned()));
-                }
                 let source = format!("--source={saved}");
                 let args = ["restore", "--worktree", "--pathspec-from-file=-", "--pathspec-file-nul", &source];
                 let (ended, _) = self.locked(cancel, || self.change(&args).stdin(list.clone()))?;
                 ended.require("restore")?;
                 done.push("the files hold what they held before".to_owned());
-                if change.before.index != change.after.index {
-                    self.put_back_index(change, done)?;
-                }
+                self.prepare_index(change)?.put(done)
             }
         }
-        Ok(())
     }
 
     /// Brings back what was staged and in tracked files.
@@ -207,7 +218,7 @@ impl Repo {
     }
 
     fn undo_stash(&self, change: &Change, cancel: &Cancel) -> Result<Vec<String>> {
-        let Some(stash) = change.moved.iter().find(|moved| moved.name == "refs/stash") else { return Ok(Vec::new()) };
+        let Some(stash) = change.moved.iter().find(|moved| moved.name == STASH) else { return Ok(Vec::new()) };
         let newest = self.stashes(cancel)?;
         let pushed = newest.first().map(|stash| stash.id) == stash.after && newest.get(1).map(|stash| stash.id) == stash.before;
         if pushed && change.reach == Reach::Worktree {
@@ -242,21 +253,54 @@ impl Repo {
         Ok(())
     }
 
-    /// Puts the copy of the index in the place of the index, as git itself replaces it.
-    fn put_back_index(&self, change: &Change, done: &mut Vec<String>) -> Result<()> {
-        let copy = change.index.0.as_ref().filter(|copy| copy.exists());
-        let copy = copy.ok_or_else(|| Error::NotUndone("the index as it was is not kept any more".to_owned()))?;
+    /// Takes the index lock and writes into it what the index is to be; git's own way to replace it.
+    fn prepare_index(&self, change: &Change) -> Result<NewIndex> {
         let index = self.index_file();
+        if change.before.index == change.after.index {
+            return Ok(NewIndex { lock: None, index });
+        }
         let lock = index.with_extension("lock");
         let failed = |err| Error::io(format!("writing {}", lock.display()))(err);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&lock).map_err(failed)?;
-        let written = fs::File::open(copy).and_then(|mut copy| std::io::copy(&mut copy, &mut file)).and_then(|_| fs::rename(&lock, &index));
-        if let Err(err) = written {
-            fs::remove_file(&lock).ok();
-            return Err(failed(err));
-        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&lock).map_err(|err| match err.kind() {
+            io::ErrorKind::AlreadyExists => Error::Locked { age: super::age(&lock), path: lock.clone() },
+            _ => failed(err),
+        })?;
+        let new = NewIndex { lock: Some(lock.clone()), index };
+        let Some(copy) = change.index.0.as_ref().filter(|_| change.before.index.is_some()) else { return Ok(new) };
+        let written = fs::File::open(copy).and_then(|mut copy| {
+            io::copy(&mut copy, &mut file)?;
+            // Whether an entry may be trusted to be unchanged is judged by the index's own time.
+            file.set_modified(copy.metadata()?.modified()?)
+        });
+        written.map_err(failed)?;
+        Ok(new)
+    }
+}
+
+/// An index that waits under its lock to be put in place; given up when dropped.
+struct NewIndex {
+    lock: Option<PathBuf>,
+    index: PathBuf,
+}
+
+impl NewIndex {
+    fn put(mut self, done: &mut Vec<String>) -> Result<()> {
+        let Some(lock) = self.lock.take() else { return Ok(()) };
+        let is_empty = fs::metadata(&lock).is_ok_and(|meta| meta.len() == 0);
+        // There was none before the first file was staged.
+        let put =
+            if is_empty { fs::remove_file(&self.index).and_then(|()| fs::remove_file(&lock)) } else { fs::rename(&lock, &self.index) };
+        put.map_err(Error::io(format!("writing {}", self.index.display())))?;
         done.push("the index is as it was".to_owned());
         Ok(())
+    }
+}
+
+impl Drop for NewIndex {
+    fn drop(&mut self) {
+        if let Some(lock) = &self.lock {
+            fs::remove_file(lock).ok();
+        }
     }
 }
 

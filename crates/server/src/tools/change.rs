@@ -27,7 +27,7 @@ pub(super) fn message(text: Option<String>) -> Result<Option<String>, Error> {
 /// Runs an operation that moves the branch and changes files, and says where that has led.
 pub(super) fn moving(cx: &Context<'_>, done: &str, work: impl FnOnce() -> git::Result<String>) -> Result<Reply, Error> {
     let before = cx.repo.head(cx.cancel)?;
-    cx.reaches(Reach::Worktree, None, &[]);
+    cx.reaches(Reach::Worktree);
     let output = work()?;
     let after = cx.repo.head(cx.cancel)?;
     let mut writer = cx.writer();

@@ -54,7 +54,7 @@ impl Tool for CheckoutTool {
         } else {
             Checkout::Existing(Rev::new(args.branch_name)?)
         };
-        cx.reaches(Reach::Worktree, None, &[]);
+        cx.reaches(Reach::Worktree);
         cx.repo.checkout(&how, cx.cancel)?;
         let mut writer = cx.writer();
         change::state(cx, &mut writer)?;

@@ -16,6 +16,8 @@ pub(super) const TOOL: Entry = Entry::of::<Conflicts>();
 
 struct Conflicts;
 
+/// The most files whose former content is named.
+const MAX_KEPT: usize = 20;
 /// The largest file whose conflicts are shown.
 const MAX_FILE: u64 = 4 << 20;
 
@@ -51,12 +53,15 @@ impl Tool for Conflicts {
             if paths.is_empty() {
                 return Err(Error::new(Kind::BadInput, "`take` needs `paths`").hint("`.` is every path in conflict."));
             }
-            cx.reaches(Reach::Worktree, None, &[]);
+            cx.reaches(Reach::Worktree);
             let side = match side {
                 Taken::Ours => Side::Ours,
                 Taken::Theirs => Side::Theirs,
             };
-            cx.repo.take_side(&paths, side, cx.cancel)?;
+            for (path, id) in cx.repo.take_side(&paths, side, cx.cancel)?.into_iter().take(MAX_KEPT) {
+                let shown = cx.echo.other("git_show", &[("revision", json!(id.to_string()))]);
+                writer.note(format!("what {} held before: {shown}", quote::listed(path.as_bytes())));
+            }
         }
         let conflicts = cx.repo.conflicts(cx.cancel)?;
         if conflicts.is_empty() {

@@ -24,6 +24,9 @@ struct ContinueArgs {
     /// Leave the commit out that it stopped at.
     #[serde(default)]
     skip: bool,
+    /// `skip` may lose edits.
+    #[serde(default)]
+    confirm: bool,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -31,6 +34,9 @@ struct ContinueArgs {
 struct AbortArgs {
     /// If given, it must be what is in progress.
     operation: Option<String>,
+    /// Edits outside the conflicts may be lost.
+    #[serde(default)]
+    confirm: bool,
 }
 
 impl Tool for Continue {
@@ -42,7 +48,7 @@ impl Tool for Continue {
     fn run(cx: &Context<'_>, args: ContinueArgs) -> Result<Reply, Error> {
         check(cx, args.operation.as_deref())?;
         let way = if args.skip { Way::Skip } else { Way::Continue };
-        change::moving(cx, "finished", || cx.repo.proceed(way, cx.cancel).map(|_| String::new()))
+        change::moving(cx, "finished", || cx.repo.proceed(way, args.confirm, cx.cancel).map(|_| String::new()))
     }
 }
 
@@ -54,8 +60,8 @@ impl Tool for Abort {
 
     fn run(cx: &Context<'_>, args: AbortArgs) -> Result<Reply, Error> {
         check(cx, args.operation.as_deref())?;
-        cx.reaches(Reach::Worktree, None, &[]);
-        let operation = cx.repo.proceed(Way::Abort, cx.cancel)?;
+        cx.reaches(Reach::Worktree);
+        let operation = cx.repo.proceed(Way::Abort, args.confirm, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("the {operation} is aborted"));
         change::state(cx, &mut writer)?;

@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
-use git::{Reach, RelPath, ResetMode, Rev};
+use git::{RelPath, ResetMode, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -70,7 +70,7 @@ impl Tool for Reset {
         let before = cx.repo.head(cx.cancel)?;
         let target = args.target.as_deref().map(Rev::new).transpose()?;
         if mode == ResetMode::Hard {
-            cx.reaches(Reach::Worktree, cx.repo.save(cx.cancel)?, &[]);
+            cx.overwrites(&[])?;
         }
         cx.repo.reset(mode, target.as_ref(), &paths, cx.cancel)?;
         let after = cx.repo.head(cx.cancel)?;

@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
-use git::{Reach, RelPath, Restore, Rev};
+use git::{RelPath, Restore, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -48,7 +48,7 @@ impl Tool for RestoreTool {
         }
         let source = args.source.map(Rev::new).transpose()?;
         if worktree {
-            cx.reaches(Reach::Worktree, cx.repo.save(cx.cancel)?, &paths);
+            cx.overwrites(&paths)?;
         }
         cx.repo.restore(&Restore { paths, source, staged: args.staged, worktree }, cx.cancel)?;
         let mut writer = cx.writer();

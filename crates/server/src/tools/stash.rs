@@ -64,7 +64,7 @@ impl Tool for Stash {
             Action::List => list(cx, &mut writer)?,
             Action::Push => push(cx, &args, &mut writer)?,
             Action::Apply | Action::Pop => {
-                cx.reaches(Reach::Worktree, None, &[]);
+                cx.reaches(Reach::Worktree);
                 let pop = matches!(args.action, Action::Pop);
                 let stash = cx.repo.stash_apply(args.number, true, pop, cx.cancel)?;
                 let kept = if pop { "and dropped" } else { "and kept" };
@@ -72,14 +72,16 @@ impl Tool for Stash {
                 change::staged(cx, &mut writer)?;
             }
             Action::Drop => {
-                cx.reaches(Reach::Refs, None, &[]);
+                cx.reaches(Reach::Refs);
                 let stash = cx.repo.stash_drop(args.number, cx.cancel)?;
                 writer.say(&format!("dropped {}: {}", stash.id, inline(&stash.subject)));
-                writer.note(format!("to bring it back: {}", cx.echo.other("git_undo", &[])));
+                if args.number == 0 {
+                    writer.note(format!("to bring it back: {}", cx.echo.other("git_undo", &[])));
+                }
             }
             Action::Branch => {
                 let name = args.branch_name.ok_or_else(|| Error::new(Kind::BadInput, "`branch_name` is missing"))?;
-                cx.reaches(Reach::Worktree, None, &[]);
+                cx.reaches(Reach::Worktree);
                 let stash = cx.repo.stash_branch(args.number, &BranchName::new(name)?, cx.cancel)?;
                 writer.say(&format!("applied and dropped: {}", inline(&stash.subject)));
                 change::state(cx, &mut writer)?;
@@ -115,7 +117,7 @@ fn push(cx: &Context<'_>, args: &Args, writer: &mut Writer) -> Result<(), Error>
         untracked: args.untracked,
         staged: args.staged,
     };
-    cx.reaches(Reach::Worktree, None, &[]);
+    cx.reaches(Reach::Worktree);
     match cx.repo.stash_push(&push, cx.cancel)? {
         Some(stash) => {
             writer.say(&format!("put away: {}", inline(&stash.subject)));
