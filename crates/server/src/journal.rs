@@ -27,7 +27,9 @@ const ROTATE: u64 = 4 << 20;
 const TAIL: u64 = ROTATE;
 /// The largest index of which a copy is kept, and how many copies.
 const MAX_INDEX: u64 = 64 << 20;
-const MAX_COPIES: usize = 32;
+const MAX_COPIES: usize = 64;
+/// How far back a change that was cut off is looked for.
+const RECENT: u64 = 64 << 10;
 /// The longest text that is kept for an idempotency key.
 const MAX_TEXT: usize = 64 << 10;
 /// How long recording the end of a change may take, once its own time is up.
@@ -259,7 +261,7 @@ impl Journal {
         }
         let mut open: Option<Box<Begun>> = None;
         let mut kept = String::new();
-        for line in self.tail(repo, TAIL) {
+        for line in self.tail(repo, RECENT) {
             match line {
                 Line::Begun(begun) if begun.worktree == repo.top() => open = Some(begun),
                 Line::Ended(ended) if open.as_ref().is_some_and(|open| open.id == ended.begun.id) => open = None,
@@ -326,13 +328,13 @@ impl Journal {
             return Ok(());
         }
         fs::create_dir_all(&dir)?;
-        let mut copies = Vec::new();
-        for entry in fs::read_dir(&dir)?.flatten() {
-            copies.push((entry.metadata()?.modified()?, entry.path()));
-        }
-        copies.sort();
-        for (_, old) in copies.iter().rev().skip(MAX_COPIES - 1) {
-            fs::remove_file(old)?;
+        let mut copies: Vec<PathBuf> = fs::read_dir(&dir)?.flatten().map(|entry| entry.path()).collect();
+        if copies.len() >= MAX_COPIES {
+            // Half of them at once, so that their times are not looked at for each change.
+            copies.sort_by_key(|copy| fs::metadata(copy).and_then(|meta| meta.modified()).ok());
+            for old in &copies[..MAX_COPIES / 2] {
+                fs::remove_file(old)?;
+            }
         }
         // Under another name first: what has the name is whole.
         let partial = dir.join(format!("{}.partial", std::process::id()));
