@@ -1,4 +1,4 @@
-//! What a change can move: `HEAD`, branches, tags, the stash, the index, and the operation in progress.
+//! What a change can move: `HEAD`, branches, the stash, the index, and the operation in progress.
 
 use crate::{
     cancel::Cancel,
@@ -18,7 +18,7 @@ const MAX_OUTPUT: usize = 256 << 20;
 /// The length of the checksum, or of as much of it as is looked at.
 const CHECKSUM: usize = 20;
 /// Where the references are that changes move and that can be put back.
-const PREFIXES: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/stash"];
+const PREFIXES: [&str; 2] = ["refs/heads/", "refs/stash"];
 
 /// The state of a worktree and of the references that it shares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Snapshot {
     pub branch: Option<String>,
     /// The commit that is checked out; none before the first.
     pub commit: Option<ObjectId>,
-    /// Branches, tags and the stash, by full name.
+    /// Branches and the stash, by full name. No change moves tags yet, and there can be thousands.
     pub refs: BTreeMap<String, ObjectId>,
     /// Which index this is, byte for byte.
     pub index: Option<String>,
