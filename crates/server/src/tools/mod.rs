@@ -7,7 +7,6 @@ mod blame;
 mod branch;
 mod change;
 mod checkout;
-mod cherry_pick;
 mod commit;
 mod conflicts;
 mod create_branch;
@@ -16,12 +15,12 @@ mod grep;
 mod init;
 mod log;
 mod merge;
+mod pick;
 mod proceed;
 mod range;
 mod rebase;
 mod reset;
 mod restore;
-mod revert;
 mod show;
 mod stash;
 mod status;
@@ -45,8 +44,8 @@ pub static ALL: &[Entry] = &[
     stash::TOOL,
     merge::TOOL,
     rebase::TOOL,
-    cherry_pick::TOOL,
-    revert::TOOL,
+    pick::CHERRY_PICK,
+    pick::REVERT,
     conflicts::TOOL,
     proceed::CONTINUE,
     proceed::ABORT,

@@ -1,4 +1,4 @@
-//! `git_revert`
+//! `git_cherry_pick` and `git_revert`
 
 use crate::{
     error::Error,
@@ -10,8 +10,10 @@ use git::{PickRequest, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) const TOOL: Entry = Entry::of::<Revert>().listed_in(Toolset::Rewrite);
+pub(super) const CHERRY_PICK: Entry = Entry::of::<CherryPick>();
+pub(super) const REVERT: Entry = Entry::of::<Revert>().listed_in(Toolset::Rewrite);
 
+struct CherryPick;
 struct Revert;
 
 #[derive(Deserialize, JsonSchema)]
@@ -26,6 +28,25 @@ struct Args {
     mainline: Option<u32>,
 }
 
+impl Args {
+    fn request(self) -> Result<PickRequest, Error> {
+        let revs = self.commit_hash.split_whitespace().map(Rev::new).collect::<Result<_, _>>()?;
+        Ok(PickRequest { revs, no_commit: self.no_commit, mainline: self.mainline })
+    }
+}
+
+impl Tool for CherryPick {
+    type Args = Args;
+    const NAME: &'static str = "git_cherry_pick";
+    const ABOUT: &'static str = "Takes commits of another branch over to the current one. Stops at conflicts: see git_conflicts.";
+    const EFFECT: Effect = Effect::Write;
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let request = args.request()?;
+        change::moving(cx, "picked", || cx.repo.cherry_pick(&request, cx.cancel))
+    }
+}
+
 impl Tool for Revert {
     type Args = Args;
     const NAME: &'static str = "git_revert";
@@ -34,8 +55,7 @@ impl Tool for Revert {
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
-        let revs = args.commit_hash.split_whitespace().map(Rev::new).collect::<Result<_, _>>()?;
-        let request = PickRequest { revs, no_commit: args.no_commit, mainline: args.mainline };
+        let request = args.request()?;
         change::moving(cx, "reverted", || cx.repo.revert(&request, cx.cancel))
     }
 }
