@@ -39,7 +39,7 @@ pub use branch::{Branch, BranchKind, BranchQuery};
 pub use cancel::{Cancel, OnStop};
 pub use change::{
     Action, Change, Checkout, CommitRequest, Committed, Conflict, FastForward, Favour, MergeRequest, Moved, PickRequest, Reach,
-    RebaseRequest, ResetMode, Restore, Side, Stash, StashPush, Step, Way,
+    RebaseRequest, ResetMode, Restore, Side, Stash, StashPush, Step, Way, moved,
 };
 pub use diff::{DiffQuery, Sides};
 pub use error::{Error, Result};

@@ -1,4 +1,4 @@
-//! What a change can move: `HEAD`, branches, the stash, the index, and the operation in progress.
+//! What a change can move: `HEAD`, the index, the operation in progress, and other branches and the stash.
 
 use crate::{
     cancel::Cancel,
@@ -20,15 +20,13 @@ const CHECKSUM: usize = 20;
 /// Where the references are that changes move and that can be put back.
 const PREFIXES: [&str; 2] = ["refs/heads/", "refs/stash"];
 
-/// The state of a worktree and of the references that it shares.
+/// The state of a worktree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// The full name of the branch that is checked out; none where `HEAD` is detached.
     pub branch: Option<String>,
     /// The commit that is checked out; none before the first.
     pub commit: Option<ObjectId>,
-    /// Branches and the stash, by full name. No change moves tags yet, and there can be thousands.
-    pub refs: BTreeMap<String, ObjectId>,
     /// Which index this is, byte for byte.
     pub index: Option<String>,
     /// The operation in progress.
@@ -42,19 +40,28 @@ impl Repo {
     ///
     /// As for any read.
     pub fn snapshot(&self, cancel: &Cancel) -> Result<Snapshot> {
-        let (snapshot, _) = self.answer("snapshot", |engine| in_process(engine, cancel), || self.snapshot_with_git(cancel))?;
+        let (snapshot, _) = self.answer("snapshot", in_process, || self.snapshot_with_git(cancel))?;
         Ok(Snapshot { in_progress: self.in_progress(), index: self.index_key(), ..snapshot })
     }
 
     fn snapshot_with_git(&self, cancel: &Cancel) -> Result<Snapshot> {
         let (ended, branch) = self.read(&["symbolic-ref", "--quiet", "HEAD"]).output(cancel, 8192)?;
         let branch = Some(String::from_utf8_lossy(branch.trim_ascii_end()).into_owned()).filter(|_| ended.code == Some(0));
+        Ok(Snapshot { branch, commit: self.head(cancel)?, ..Snapshot::default() })
+    }
+
+    /// Branches and the stash, by full name. No change moves tags yet.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn movable_refs(&self, cancel: &Cancel) -> Result<BTreeMap<String, ObjectId>> {
         let listed = self.read(&["for-each-ref", "--format=%(objectname) %(refname)"]).args(PREFIXES).success(cancel, MAX_OUTPUT)?;
         let refs = listed.lines().filter_map(|line| {
             let (id, name) = line.split_once_str(" ")?;
             Some((name.to_str_lossy().into_owned(), ObjectId::from_hex(id).ok()?))
         });
-        Ok(Snapshot { branch, commit: self.head(cancel)?, refs: refs.collect(), index: None, in_progress: None })
+        Ok(refs.collect())
     }
 
     /// The file that holds the index.
@@ -84,26 +91,10 @@ impl Repo {
     }
 }
 
-fn in_process(engine: &gix::Repository, cancel: &Cancel) -> Result<Snapshot> {
+fn in_process(engine: &gix::Repository) -> Result<Snapshot> {
     let head = engine.head().map_err(Error::engine)?;
-    let mut refs = BTreeMap::new();
-    let platform = engine.references().map_err(Error::engine)?;
-    for prefix in PREFIXES {
-        for reference in platform.prefixed(prefix).map_err(Error::engine)? {
-            cancel.check()?;
-            let reference = reference.map_err(Error::engine)?;
-            if let Some(id) = reference.try_id() {
-                refs.insert(reference.name().as_bstr().to_string(), id.detach());
-            }
-        }
-    }
-    Ok(Snapshot {
-        branch: head.referent_name().map(|name| name.as_bstr().to_string()),
-        commit: head.id().map(gix::Id::detach),
-        refs,
-        index: None,
-        in_progress: None,
-    })
+    let branch = head.referent_name().map(|name| name.as_bstr().to_string());
+    Ok(Snapshot { branch, commit: head.id().map(gix::Id::detach), ..Snapshot::default() })
 }
 
 /// What counts of an entry.

@@ -12,7 +12,7 @@ use git::{Cancel, Change, Moved, ObjectId, Reach, Repo, Snapshot};
 use serde::{Deserialize, Serialize};
 use std::{
     cell::RefCell,
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
@@ -122,16 +122,18 @@ pub(crate) struct Record<'a> {
     journal: &'a Journal,
     repo: &'a Repo,
     begun: Begun,
-    before: Snapshot,
     notes: RefCell<Notes>,
 }
 
+#[derive(Default)]
 struct Notes {
     reach: Reach,
     saved: Option<ObjectId>,
     /// What files hold is overwritten, and `saved` is what that was.
     overwrites: bool,
     paths: Vec<Vec<u8>>,
+    /// Branches and the stash before, where the change moves them.
+    refs: Option<BTreeMap<String, ObjectId>>,
 }
 
 /// A change that can be asked to be taken back.
@@ -192,8 +194,8 @@ impl Journal {
             before: State::of(&before),
         };
         self.append(repo, &Line::Begun(Box::new(begun.clone())), false).map_err(|err| unwritable(&err))?;
-        let notes = RefCell::new(Notes { reach: Reach::default(), saved: None, overwrites: false, paths: Vec::new() });
-        Ok(Record { journal: self, repo, begun, before, notes })
+        let notes = RefCell::new(Notes::default());
+        Ok(Record { journal: self, repo, begun, notes })
     }
 
     /// The last change in this worktree that was not taken back, or the one called `id` if that is the last.
@@ -357,7 +359,14 @@ impl Record<'_> {
             let line = Line::Noted { id: self.begun.id.clone(), saved: saved.to_string() };
             self.journal.append(self.repo, &line, true).map_err(|err| unwritable(&err))?;
         }
-        *self.notes.borrow_mut() = Notes { reach: Reach::Worktree, saved, overwrites: true, paths };
+        let mut notes = self.notes.borrow_mut();
+        (notes.reach, notes.saved, notes.overwrites, notes.paths) = (Reach::Worktree, saved, true, paths);
+        Ok(())
+    }
+
+    /// Says that the change makes, deletes or moves references besides the branch that is checked out, before it does.
+    pub(crate) fn moves_refs(&self, cancel: &Cancel) -> Result<(), Error> {
+        self.notes.borrow_mut().refs = Some(self.repo.movable_refs(cancel)?);
         Ok(())
     }
 
@@ -378,13 +387,16 @@ impl Record<'_> {
         kept.map_err(|err| Error::new(Kind::Internal, format!("the index cannot be kept: {err}")))?;
         let notes = self.notes.borrow();
         let left = if notes.overwrites { self.repo.save(&soon)?.or(after.commit) } else { None };
-        let change = Change::between(self.before.clone(), after, notes.reach);
         let text = |id: ObjectId| id.to_string();
-        let moved = change.moved.into_iter();
+        let moved = match &notes.refs {
+            Some(before) => git::moved(before, &self.repo.movable_refs(&soon)?),
+            None => Vec::new(),
+        };
+        let moved = moved.into_iter();
         let ended = Ended {
             begun: self.begun.clone(),
             done: result.is_ok(),
-            after: State::of(&change.after),
+            after: State::of(&after),
             moved: moved.map(|Moved { name, before, after }| Move { name, before: before.map(text), after: after.map(text) }).collect(),
             reach: match notes.reach {
                 Reach::Refs => Scope::Refs,
@@ -417,7 +429,6 @@ impl State {
             commit: id(self.commit.as_deref()),
             index: self.index.clone(),
             in_progress: self.in_progress.as_deref().and_then(git::operation),
-            ..Snapshot::default()
         }
     }
 }

@@ -41,6 +41,11 @@ impl Context<'_> {
         }
     }
 
+    /// Says that the change moves references besides the branch that is checked out, before it does.
+    pub(crate) fn moves_refs(&self) -> Result<(), Error> {
+        self.record.map_or(Ok(()), |record| record.moves_refs(self.cancel))
+    }
+
     /// Keeps what tracked files hold before the change overwrites those at `paths`, or any.
     pub(crate) fn overwrites(&self, paths: &[RelPath]) -> Result<(), Error> {
         let Some(record) = self.record else { return Ok(()) };

@@ -271,7 +271,8 @@ fn linked_worktrees_keep_their_own_changes() -> Outcome {
     let fixture = Fixture::new();
     fixture.git(&["worktree", "add", "--quiet", "-b", "other", "../linked"]);
     let linked = fixture.path.with_file_name("linked");
-    let hook = "#!/bin/sh\ntest -e ../go || { touch ../go; git -C ../linked commit -q --allow-empty -m meanwhile; }\n";
+    let hook = "#!/bin/sh\ntest -e ../go && exit\ntouch ../go\nunset GIT_DIR GIT_INDEX_FILE\ncd ../linked\n\
+        git commit -q --allow-empty -m meanwhile && echo s > a.txt && git stash -q && git branch made-there\n";
     fixture.write(".git/hooks/pre-commit", hook);
     fs::set_permissions(fixture.path.join(".git/hooks/pre-commit"), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let mut client = fixture.serve();
@@ -281,6 +282,9 @@ fn linked_worktrees_keep_their_own_changes() -> Outcome {
     assert_eq!(fixture.git(&["log", "-1", "--format=%s", "other"]), b"meanwhile\n");
     undo(&mut client);
     assert_eq!(fixture.git(&["rev-parse", "other"]), meanwhile, "the other worktree's commit stays");
+    assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"2\n", "and this one's is taken back");
+    assert_eq!(fixture.git(&["stash", "list"]).iter().filter(|byte| **byte == b'\n').count(), 1);
+    fixture.git(&["rev-parse", "--verify", "made-there"]);
     // The key was for a commit that is no more, and for one worktree.
     client.text("git_commit", &json!({"message": "here", "paths": ["a.txt"], "idempotency_key": "k"}));
     fs::write(linked.join("a.txt"), "y\n")?;

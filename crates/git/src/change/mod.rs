@@ -14,7 +14,7 @@ pub use conflict::{Conflict, Side};
 pub use index::{ResetMode, Restore};
 pub use integrate::{Action, FastForward, Favour, MergeRequest, PickRequest, RebaseRequest, Step, Way};
 pub use stash::{Stash, StashPush};
-pub use undo::{Change, Moved, Reach};
+pub use undo::{Change, Moved, Reach, moved};
 
 use crate::{
     cancel::Cancel,

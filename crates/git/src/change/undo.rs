@@ -9,7 +9,7 @@ use crate::{
     snapshot::Snapshot,
 };
 use gix::ObjectId;
-use std::{ffi::OsStr, fs, io, os::unix::ffi::OsStrExt, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsStr, fs, io, os::unix::ffi::OsStrExt, path::PathBuf};
 
 /// Where the stash is.
 const STASH: &str = "refs/stash";
@@ -40,11 +40,11 @@ pub struct Moved {
 /// A change that was made, as far as it matters for taking it back.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// The state before it. Its references are not looked at.
+    /// The state before it.
     pub before: Snapshot,
     /// The state that it left.
     pub after: Snapshot,
-    /// The references that it moved.
+    /// The references besides the branch that is checked out that it moved.
     pub moved: Vec<Moved>,
     /// What else it touched.
     pub reach: Reach,
@@ -58,26 +58,13 @@ pub struct Change {
     pub paths: Vec<Vec<u8>>,
 }
 
-impl Change {
-    /// Between two states.
-    pub fn between(before: Snapshot, after: Snapshot, reach: Reach) -> Self {
-        let names = before.refs.keys().chain(after.refs.keys().filter(|name| !before.refs.contains_key(*name)));
-        let own = [&before.branch, &after.branch];
-        let moved = names.filter_map(|name| {
-            let (old, new) = (before.refs.get(name).copied(), after.refs.get(name).copied());
-            // What another worktree has checked out can move meanwhile, and is not this change's.
-            let is_own = own.iter().any(|branch| branch.as_ref() == Some(name)) || old.is_none() || new.is_none() || name == STASH;
-            (old != new && is_own).then(|| Moved { name: name.clone(), before: old, after: new })
-        });
-        let moved = moved.collect();
-        Self { before, after, moved, reach, index: (None, None), saved: None, left: None, paths: Vec::new() }
-    }
-
-    /// The references besides the branch that was checked out all along.
-    fn others(&self) -> impl Iterator<Item = &Moved> {
-        let checked_out = self.before.branch.as_ref().filter(|_| self.before.branch == self.after.branch);
-        self.moved.iter().filter(move |moved| checked_out != Some(&moved.name))
-    }
+/// What has been made, deleted or, of the stash, moved between two states of the references.
+///
+/// That a branch has moved is not taken for this change's doing: another worktree may have it checked out.
+pub fn moved(before: &BTreeMap<String, ObjectId>, after: &BTreeMap<String, ObjectId>) -> Vec<Moved> {
+    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+    let moved = names.map(|name| Moved { name: name.clone(), before: before.get(name).copied(), after: after.get(name).copied() });
+    moved.filter(|it| it.before != it.after && (it.before.is_none() || it.after.is_none() || it.name == STASH)).collect()
 }
 
 impl Repo {
@@ -116,6 +103,12 @@ impl Repo {
     pub fn can_undo(&self, change: &Change, cancel: &Cancel) -> Result<()> {
         let now = self.snapshot(cancel)?;
         check_unmoved(change, &now)?;
+        if !change.moved.is_empty() {
+            let refs = self.movable_refs(cancel)?;
+            if let Some(moved) = change.moved.iter().find(|moved| refs.get(&moved.name).copied() != moved.after) {
+                return Err(Error::NotUndone(format!("{} has moved since", moved.name)));
+            }
+        }
         let is_index_same = now.index == change.after.index || change.index.1.as_ref().is_some_and(|copy| self.is_index_like(copy));
         if change.reach != Reach::Refs && change.after.in_progress.is_none() && !is_index_same {
             return Err(Error::NotUndone("something else has been staged since".to_owned()));
@@ -238,7 +231,7 @@ impl Repo {
         let null = ObjectId::null(gix::hash::Kind::Sha1).to_string();
         let null = change.after.commit.map_or(null, |id| ObjectId::null(id.kind()).to_string());
         let mut commands = Vec::new();
-        for moved in change.others() {
+        for moved in &change.moved {
             let value = |id: Option<ObjectId>| id.map_or_else(|| null.clone(), |id| id.to_string());
             commands.extend_from_slice(format!("update {}\0{}\0{}\0", moved.name, value(moved.before), value(moved.after)).as_bytes());
             done.push(match moved.before {
@@ -319,9 +312,6 @@ fn check_unmoved(change: &Change, now: &Snapshot) -> Result<()> {
     }
     if now.commit != after.commit {
         return refuse("HEAD has moved".to_owned());
-    }
-    if let Some(moved) = change.moved.iter().find(|moved| now.refs.get(&moved.name).copied() != moved.after) {
-        return refuse(format!("{} has moved", moved.name));
     }
     Ok(())
 }

@@ -55,6 +55,7 @@ impl Tool for CheckoutTool {
             Checkout::Existing(Rev::new(args.branch_name)?)
         };
         cx.reaches(Reach::Worktree);
+        cx.moves_refs()?;
         cx.repo.checkout(&how, cx.cancel)?;
         let mut writer = cx.writer();
         change::state(cx, &mut writer)?;

@@ -32,6 +32,7 @@ impl Tool for CreateBranch {
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let name = BranchName::new(args.branch_name)?;
         let base = args.base_branch.filter(|base| !base.is_empty()).map(Rev::new).transpose()?;
+        cx.moves_refs()?;
         let id = cx.repo.create_branch(&name, base.as_ref(), cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("created {} at {}", name.as_str(), cx.repo.abbreviate(id)));

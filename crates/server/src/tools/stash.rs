@@ -65,6 +65,7 @@ impl Tool for Stash {
             Action::Push => push(cx, &args, &mut writer)?,
             Action::Apply | Action::Pop => {
                 cx.reaches(Reach::Worktree);
+                cx.moves_refs()?;
                 let pop = matches!(args.action, Action::Pop);
                 let stash = cx.repo.stash_apply(args.number, true, pop, cx.cancel)?;
                 let kept = if pop { "and dropped" } else { "and kept" };
@@ -73,6 +74,7 @@ impl Tool for Stash {
             }
             Action::Drop => {
                 cx.reaches(Reach::Refs);
+                cx.moves_refs()?;
                 let stash = cx.repo.stash_drop(args.number, cx.cancel)?;
                 writer.say(&format!("dropped {}: {}", stash.id, inline(&stash.subject)));
                 if args.number == 0 {
@@ -82,6 +84,7 @@ impl Tool for Stash {
             Action::Branch => {
                 let name = args.branch_name.ok_or_else(|| Error::new(Kind::BadInput, "`branch_name` is missing"))?;
                 cx.reaches(Reach::Worktree);
+                cx.moves_refs()?;
                 let stash = cx.repo.stash_branch(args.number, &BranchName::new(name)?, cx.cancel)?;
                 writer.say(&format!("applied and dropped: {}", inline(&stash.subject)));
                 change::state(cx, &mut writer)?;
@@ -118,6 +121,7 @@ fn push(cx: &Context<'_>, args: &Args, writer: &mut Writer) -> Result<(), Error>
         staged: args.staged,
     };
     cx.reaches(Reach::Worktree);
+    cx.moves_refs()?;
     match cx.repo.stash_push(&push, cx.cancel)? {
         Some(stash) => {
             writer.say(&format!("put away: {}", inline(&stash.subject)));
