@@ -283,7 +283,7 @@ fn linked_worktrees_keep_their_own_changes() -> Outcome {
     undo(&mut client);
     assert_eq!(fixture.git(&["rev-parse", "other"]), meanwhile, "the other worktree's commit stays");
     assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"2\n", "and this one's is taken back");
-    assert_eq!(fixture.git(&["stash", "list"]).iter().filter(|byte| **byte == b'\n').count(), 1);
+    assert_eq!(String::from_utf8(fixture.git(&["stash", "list"]))?.lines().count(), 1);
     fixture.git(&["rev-parse", "--verify", "made-there"]);
     // The key was for a commit that is no more, and for one worktree.
     client.text("git_commit", &json!({"message": "here", "paths": ["a.txt"], "idempotency_key": "k"}));
