@@ -44,6 +44,9 @@ fn link_statically() {
     }
     println!("cargo::rustc-link-arg-bins=-L{out}");
     println!("cargo::rustc-link-arg-bins=-static");
+    // The standard library starts a process in another folder without copying its own page tables where the C library
+    // has this, which it asks for in a way that takes nothing out of an archive.
+    println!("cargo::rustc-link-arg-bins=-Wl,-u,posix_spawn_file_actions_addchdir_np");
 }
 
 fn commit() -> Option<String> {

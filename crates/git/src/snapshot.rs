@@ -71,24 +71,38 @@ impl Repo {
 
     /// The checksum that ends the index file; a digest of the whole where it has none (`index.skipHash`).
     fn index_key(&self) -> Option<String> {
-        let mut file = File::open(self.index_file()).ok()?;
-        let length = file.metadata().ok()?.len();
-        let mut end = [0; CHECKSUM];
-        file.seek(SeekFrom::Start(length.checked_sub(CHECKSUM as u64)?)).ok()?;
-        file.read_exact(&mut end).ok()?;
-        if end != [0; CHECKSUM] {
-            return ObjectId::try_from(&end[..]).ok().map(|checksum| checksum.to_string());
-        }
-        Some(digest(&std::fs::read(self.index_file()).ok()?))
+        key_of(&self.index_file())
+    }
+
+    /// True when `copy` still is the index that it is named after, byte for byte.
+    pub(crate) fn is_intact(&self, copy: &Path) -> bool {
+        let named = copy.file_name().is_some_and(|name| key_of(copy).is_some_and(|key| name == key.as_str()));
+        // Reading it checks it against its checksum.
+        named && self.engine().is_none_or(|engine| read_index(&engine, copy).is_some())
     }
 
     /// True when the index holds the entries that the copy holds, whatever it says of the files' times.
     pub(crate) fn is_index_like(&self, copy: &Path) -> bool {
         let Some(engine) = self.engine() else { return false };
-        let read = |path: &Path| gix::index::File::at(path, engine.object_hash(), false, gix::index::decode::Options::default()).ok();
-        let (Some(ours), Some(copy)) = (read(&self.index_file()), read(copy)) else { return false };
+        let (Some(ours), Some(copy)) = (read_index(&engine, &self.index_file()), read_index(&engine, copy)) else { return false };
         ours.entries().iter().map(|one| entry(&ours, one)).eq(copy.entries().iter().map(|one| entry(&copy, one)))
     }
+}
+
+fn key_of(index: &Path) -> Option<String> {
+    let mut file = File::open(index).ok()?;
+    let length = file.metadata().ok()?.len();
+    let mut end = [0; CHECKSUM];
+    file.seek(SeekFrom::Start(length.checked_sub(CHECKSUM as u64)?)).ok()?;
+    file.read_exact(&mut end).ok()?;
+    if end != [0; CHECKSUM] {
+        return ObjectId::try_from(&end[..]).ok().map(|checksum| checksum.to_string());
+    }
+    Some(digest(&std::fs::read(index).ok()?))
+}
+
+fn read_index(engine: &gix::Repository, path: &Path) -> Option<gix::index::File> {
+    gix::index::File::at(path, engine.object_hash(), false, gix::index::decode::Options::default()).ok()
 }
 
 fn in_process(engine: &gix::Repository) -> Result<Snapshot> {

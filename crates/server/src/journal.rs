@@ -321,7 +321,7 @@ impl Journal {
         self.dir.join("index").join(git::key(repo.top()))
     }
 
-    /// Keeps a copy of the index, and few enough copies. Without one, undoing refuses to touch the index.
+    /// Keeps the index, and few enough of them. Without it, undoing refuses to touch the index.
     fn copy_index(&self, repo: &Repo, state: &Snapshot) -> io::Result<()> {
         let Some(key) = &state.index else { return Ok(()) };
         let dir = self.copies(repo);
@@ -337,6 +337,10 @@ impl Journal {
             for old in &copies[..MAX_COPIES / 2] {
                 fs::remove_file(old)?;
             }
+        }
+        // git never writes into an index, but puts another in its place: so the old one need not be copied, only named.
+        if fs::hard_link(repo.index_file(), &copy).is_ok() {
+            return Ok(());
         }
         // Under another name first: what has the name is whole.
         let partial = dir.join(format!("{}.partial", std::process::id()));

@@ -128,7 +128,7 @@ impl Repo {
         }
         if change.before.index != change.after.index
             && change.before.index.is_some()
-            && !change.index.0.as_ref().is_some_and(|copy| copy.exists())
+            && !change.index.0.as_ref().is_some_and(|copy| self.is_intact(copy))
         {
             return Err(Error::NotUndone("the index as it was is not kept any more".to_owned()));
         }
