@@ -127,6 +127,78 @@ pub enum Error {
     /// A change that cannot be taken back.
     #[error("the change cannot be undone: {0}")]
     NotUndone(String),
+    /// There is no such remote.
+    #[error("there is no remote called `{0}`")]
+    NoRemote(String),
+    /// There is such a remote already.
+    #[error("a remote called `{0}` exists already")]
+    RemoteExists(String),
+    /// Something is in the way.
+    #[error("{} exists already", .0.display())]
+    Exists(PathBuf),
+    /// The protocol of a remote is not switched on.
+    #[error("the protocol `{0}` is switched off")]
+    ProtocolOff(String),
+    /// A remote is on the machine or in a private network.
+    #[error("`{host}` is at {address}, which is not an address of the public internet")]
+    PrivateAddress {
+        /// As the URL names it.
+        host: String,
+        /// What that is.
+        address: std::net::IpAddr,
+    },
+    /// The name of a remote's host is not known.
+    #[error("the host `{0}` is not known")]
+    UnknownHost(String),
+    /// A remote answered a request over HTTP with something else than success.
+    #[error("the remote answered git {command} with HTTP status {status}{}: {said}", if .location.is_empty() { String::new() } else { format!(" and sent it to {}", .location) })]
+    Http {
+        /// The sub-command.
+        command: String,
+        /// The status.
+        status: u16,
+        /// Where the remote sent the request; empty where it did not.
+        location: String,
+        /// What git wrote.
+        said: String,
+    },
+    /// A remote, or git on its behalf, refused references.
+    #[error("refused: {}{}", .refs.iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>().join("; "), if .said.is_empty() { String::new() } else { format!("\nthe remote said: {}", .said) })]
+    Rejected {
+        /// Each with git's reason.
+        refs: Vec<(String, String)>,
+        /// The remote's own words.
+        said: String,
+    },
+    /// Nothing came back that could be merged.
+    #[error("the remote has no such branch, or none that the current one follows")]
+    NothingFetched,
+    /// A branch with commits that are nowhere else.
+    #[error("the branch `{0}` has commits that are neither in its upstream nor in HEAD")]
+    NotMerged(String),
+    /// A tag that is there already.
+    #[error("a tag named `{0}` already exists")]
+    TagExists(String),
+    /// No tag leads to a commit.
+    #[error("no tag leads to `{0}`")]
+    NoTag(String),
+    /// There is no such worktree.
+    #[error("there is no worktree at {}", .0.display())]
+    NoWorktree(PathBuf),
+    /// Something that is checked out somewhere.
+    #[error("`{name}` is checked out at {}", place.display())]
+    CheckedOut {
+        /// The branch.
+        name: String,
+        /// The worktree.
+        place: PathBuf,
+    },
+    /// A hunk that is not there, or not any more.
+    #[error("there is no hunk `{0}`")]
+    NoSuchHunk(String),
+    /// A patch that does not fit.
+    #[error("the patch does not apply: {0}")]
+    PatchDoesNotApply(String),
     /// git refused or failed, and said why.
     #[error("git {command} failed ({exit}): {stderr}")]
     Failed {

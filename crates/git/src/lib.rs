@@ -11,14 +11,17 @@ mod change;
 mod diff;
 mod error;
 mod grep;
+mod history;
 mod lock;
 mod log;
 mod name;
 mod os;
 mod patch;
+mod policy;
 mod process;
 mod program;
 pub mod quote;
+mod remote;
 mod rename;
 mod repo;
 mod rev;
@@ -38,21 +41,27 @@ pub use blame::{BlameQuery, BlamedLine, Origin};
 pub use branch::{Branch, BranchKind, BranchQuery};
 pub use cancel::{Cancel, OnStop};
 pub use change::{
-    Action, Change, Checkout, CommitRequest, Committed, Conflict, FastForward, Favour, MergeRequest, Moved, PickRequest, Reach,
-    RebaseRequest, ResetMode, Restore, Side, Stash, StashPush, Step, Way, moved,
+    Action, ApplyRequest, Care, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FastForward, Favour, Hunk, HunkAction,
+    MergeRequest, Moved, PickRequest, Reach, RebaseRequest, ResetMode, Restore, Search, Setting, Side, Sparse, Stash, StashPush, Step,
+    Submodule, Tag, Verdict, WRITABLE, Way, Worktree, WorktreeAdd, moved,
 };
 pub use diff::{DiffQuery, Sides};
 pub use error::{Error, Result};
 pub use gix::ObjectId;
 pub use grep::{GrepQuery, GrepSummary};
+pub use history::{Preview, Reflog, TreeEntry};
 pub use lock::{Held, Locks, digest, key};
 pub use log::{Commit, LogQuery};
-pub use name::{BranchName, Range, RelPath, Rev};
+pub use name::{BranchName, Range, RelPath, Rev, TagName};
 pub use patch::{FilePatch, Keep, Patch};
+pub use policy::{Policy, Signing, Trust};
 pub use program::{Git, Version};
+pub use remote::{
+    CloneRequest, FetchRequest, Fetched, Network, OnProgress, Progress, PushRequest, Pushed, Ref, Remote, RemoteName, RemoteRef, Update,
+};
 pub use repo::{Repo, Repositories};
 pub use rev::{Object, ObjectKind};
-pub use roots::{Location, Roots, Trust};
+pub use roots::{Location, Roots};
 pub use route::Route;
 pub use snapshot::Snapshot;
 pub use status::{Entry, Head, Status, operation};

@@ -151,6 +151,43 @@ impl BranchName {
     }
 }
 
+/// Checks a full reference name with git's rules.
+pub(crate) fn check_ref(full: &str) -> Result<()> {
+    match gix::validate::reference::name(full.into()) {
+        Ok(_) if full.len() <= 1024 => Ok(()),
+        _ => Err(Error::bad_name(full, "a reference", "git does not allow such a name")),
+    }
+}
+
+/// The short name of a tag: `v1.0`, not `refs/tags/v1.0`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagName(String);
+
+impl TagName {
+    /// Checks `text` with git's rules.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadName`] where git would refuse it, and for `HEAD`, which git would take and confuse.
+    pub fn new(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        if text.starts_with('-') || text == "HEAD" || check_ref(&format!("refs/tags/{text}")).is_err() {
+            return Err(Error::bad_name(text, "a tag name", "git does not allow such a name"));
+        }
+        Ok(Self(text))
+    }
+
+    /// The short name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The full reference name.
+    pub fn full(&self) -> String {
+        format!("refs/tags/{}", self.0)
+    }
+}
+
 /// A path inside a working tree or tree, relative to its top, with `/` between components.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RelPath(Vec<u8>);

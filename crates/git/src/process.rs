@@ -61,6 +61,9 @@ const FIXED: [(&str, &str); 12] = [
     ("LC_ALL", "C"),
 ];
 
+/// Hears what a process writes to standard error, and gives back what of it is kept.
+pub(crate) type Listen<'a> = &'a mut dyn FnMut(&[u8]) -> Vec<u8>;
+
 /// Whether a process may change the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -82,6 +85,7 @@ pub(crate) struct Process<'a> {
     magic_pathspecs: bool,
     offline: bool,
     todo: Option<String>,
+    env: Vec<(&'static str, String)>,
 }
 
 /// How a process ended.
@@ -110,6 +114,7 @@ impl Git {
             magic_pathspecs: false,
             offline: false,
             todo: None,
+            env: Vec::new(),
         }
     }
 }
@@ -164,6 +169,18 @@ impl Process<'_> {
         self
     }
 
+    /// Lets the process reach remotes over `protocols`, as `GIT_ALLOW_PROTOCOL` names them.
+    pub(crate) fn online(mut self, protocols: &str) -> Self {
+        self.offline = false;
+        self.env("GIT_ALLOW_PROTOCOL", protocols)
+    }
+
+    /// Sets a variable of the environment.
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.env.push((name, value.into()));
+        self
+    }
+
     /// Gives an interactive rebase its list of steps.
     pub(crate) fn todo(mut self, steps: &str) -> Self {
         self.todo = Some(steps.to_owned());
@@ -182,12 +199,19 @@ impl Process<'_> {
     ///
     /// As [`Process::stream`]; [`Error::TooLarge`] when there is more.
     pub(crate) fn output(self, cancel: &Cancel, limit: usize) -> Result<(Ended, Vec<u8>)> {
+        self.heard(cancel, limit, &mut <[u8]>::to_vec)
+    }
+
+    /// As [`Process::output`]; what the process writes to standard error goes through `listen`, which gives back what
+    /// of it is kept.
+    pub(crate) fn heard(self, cancel: &Cancel, limit: usize, listen: Listen<'_>) -> Result<(Ended, Vec<u8>)> {
         let what = format!("the output of git {}", self.name());
         let mut kept = Vec::new();
-        let ended = self.stream(cancel, |chunk| {
+        let mut keep = |chunk: &[u8]| {
             kept.extend_from_slice(chunk);
             if kept.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+        };
+        let ended = self.run(cancel, &mut keep, listen)?;
         if ended.full {
             return Err(Error::TooLarge { what, size: kept.len() as u64, limit: limit as u64 });
         }
@@ -217,7 +241,11 @@ impl Process<'_> {
     ///
     /// [`Error::Cancelled`], [`Error::TimedOut`], [`Error::GitUnusable`], [`Error::Io`]. An exit code is not an
     /// error here: it means different things to different commands.
-    pub(crate) fn stream(mut self, cancel: &Cancel, mut sink: impl FnMut(&[u8]) -> ControlFlow<()>) -> Result<Ended> {
+    pub(crate) fn stream(self, cancel: &Cancel, mut sink: impl FnMut(&[u8]) -> ControlFlow<()>) -> Result<Ended> {
+        self.run(cancel, &mut sink, &mut <[u8]>::to_vec)
+    }
+
+    fn run(mut self, cancel: &Cancel, sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>, listen: Listen<'_>) -> Result<Ended> {
         self.git.version()?;
         cancel.check()?;
         let input = self.stdin.take();
@@ -225,8 +253,9 @@ impl Process<'_> {
         let _on_stop = cancel.on_stop(wake.waker());
         let mut child = self.spawn(input.is_some())?;
         let group = Group::of(&child);
-        let mut run = Run { child: &mut child, group: &group, input: input.unwrap_or_default(), written: 0, errors: Errors::default() };
-        let driven = run.drive(cancel, &wake, &mut sink);
+        let mut run =
+            Run { child: &mut child, group: &group, input: input.unwrap_or_default(), written: 0, errors: Errors::default(), listen };
+        let driven = run.drive(cancel, &wake, sink);
         let errors = std::mem::take(&mut run.errors);
         group.signal(Signal::KILL);
         let status = child.wait().map_err(Error::io("waiting for git"))?;
@@ -277,6 +306,7 @@ impl Process<'_> {
             // git appends the name of the file that the "editor" is to change.
             command.env("GIT_SEQUENCE_EDITOR", "f() { printf %s \"$GIT_STEPS\" > \"$1\"; }; f").env("GIT_STEPS", steps);
         }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.args(&self.args);
         command.stdin(if with_input { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -314,6 +344,7 @@ struct Run<'a> {
     input: Vec<u8>,
     written: usize,
     errors: Errors,
+    listen: Listen<'a>,
 }
 
 impl Run<'_> {
@@ -405,7 +436,7 @@ impl Run<'_> {
             match os::read_some(pipe, buffer)? {
                 Some(0) => self.child.stderr = None,
                 Some(n) => {
-                    self.errors.keep(&buffer[..n]);
+                    self.errors.keep(&(self.listen)(&buffer[..n]));
                     if !to_the_end || seen >= PIPE {
                         break;
                     }

@@ -4,9 +4,10 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
+    policy::{Allowed, Policy, Signing, Trust},
     process::{Mode, Process},
     program::Git,
-    roots::{Location, Roots, Trust},
+    roots::{Location, Roots},
     settings::{self, Settings},
 };
 use std::{
@@ -26,6 +27,7 @@ pub struct Repo {
     pub(crate) git: Arc<Git>,
     pub(crate) location: Location,
     pub(crate) settings: Settings,
+    pub(crate) allowed: Arc<Allowed>,
     engine: Option<gix::ThreadSafeRepository>,
     stamps: Vec<Stamp>,
 }
@@ -34,8 +36,7 @@ pub struct Repo {
 #[derive(Debug)]
 pub struct Repositories {
     git: Arc<Git>,
-    roots: Roots,
-    trust: Trust,
+    allowed: Arc<Allowed>,
     open: Mutex<Vec<(PathBuf, Arc<Repo>)>>,
 }
 
@@ -63,17 +64,22 @@ impl Stamp {
 impl Repositories {
     /// Opens repositories inside `roots` with the user's `git`.
     pub fn new(git: Git, roots: Roots) -> Self {
-        Self::with_trust(git, roots, Trust::default())
+        Self::with_policy(git, roots, Policy::default())
     }
 
-    /// As [`Repositories::new`], where `trust` says whose programs changes may run.
-    pub fn with_trust(git: Git, roots: Roots, trust: Trust) -> Self {
-        Self { git: Arc::new(git), roots, trust, open: Mutex::new(Vec::new()) }
+    /// As [`Repositories::new`], where `policy` says what changes may run and reach.
+    pub fn with_policy(git: Git, roots: Roots, policy: Policy) -> Self {
+        Self { git: Arc::new(git), allowed: Arc::new(Allowed { roots, policy }), open: Mutex::new(Vec::new()) }
+    }
+
+    /// What the operator allows.
+    pub(crate) fn allowed(&self) -> &Allowed {
+        &self.allowed
     }
 
     /// The allowed roots.
     pub fn roots(&self) -> &Roots {
-        &self.roots
+        &self.allowed.roots
     }
 
     /// The user's git.
@@ -90,11 +96,11 @@ impl Repositories {
         if let Some(repo) = self.cached(path) {
             return Ok(repo);
         }
-        let mut location = self.roots.locate(path)?;
-        location.trusted &= self.trust == Trust::Owner;
+        let mut location = self.roots().locate(path)?;
+        location.trusted &= self.allowed.policy.trust == Trust::Owner;
         let settings = Settings::read(&location.common_dir, &location.git_dir)?;
-        self.roots.check_alternates(&location, &settings.local_origins)?;
-        let repo = Arc::new(Repo::open(Arc::clone(&self.git), location, settings)?);
+        self.roots().check_alternates(&location, &settings.local_origins)?;
+        let repo = Arc::new(Repo::open(Arc::clone(&self.git), location, settings, Arc::clone(&self.allowed))?);
         let mut open = self.lock();
         open.retain(|(known, _)| known != path);
         if open.len() >= MAX_OPEN {
@@ -127,6 +133,18 @@ impl Repositories {
     ///
     /// [`Error::OutsideRoots`], [`Error::BadName`], [`Error::Failed`].
     pub fn init(&self, path: &Path, branch: Option<&crate::BranchName>, cancel: &Cancel) -> Result<(PathBuf, bool)> {
+        let (root, target) = self.new_folder(path)?;
+        let fresh = !target.join(".git").exists();
+        let mut process = self.git.process(Mode::Change, &root, &["init", "--quiet"]);
+        if let Some(branch) = branch {
+            process = process.arg(format!("--initial-branch={}", branch.as_str()));
+        }
+        process.arg("--").arg(&target).success(cancel, 64 << 10)?;
+        Ok((target, fresh))
+    }
+
+    /// The root that `path` lies in and what it is without links, where a repository may be made there.
+    pub(crate) fn new_folder(&self, path: &Path) -> Result<(PathBuf, PathBuf)> {
         let outside = || Error::OutsideRoots { path: path.to_owned(), what: "the path" };
         if !path.is_absolute() || path.components().any(|part| matches!(part, std::path::Component::ParentDir)) {
             return Err(Error::bad_name(path.display().to_string(), "a path", "it must be absolute, without `..`"));
@@ -136,17 +154,11 @@ impl Repositories {
         let canonical = fs::canonicalize(existing).map_err(|_| outside())?;
         let rest = path.strip_prefix(existing).map_err(|_| outside())?;
         let target = if rest.as_os_str().is_empty() { canonical } else { canonical.join(rest) };
-        if !self.roots.contains(&target) || target.components().any(|part| part.as_os_str() == ".git") {
+        if !self.roots().contains(&target) || target.components().any(|part| part.as_os_str() == ".git") {
             return Err(outside());
         }
-        let fresh = !target.join(".git").exists();
-        let root = self.roots.named().iter().find(|root| target.starts_with(root)).cloned().ok_or_else(outside)?;
-        let mut process = self.git.process(Mode::Change, &root, &["init", "--quiet"]);
-        if let Some(branch) = branch {
-            process = process.arg(format!("--initial-branch={}", branch.as_str()));
-        }
-        process.arg("--").arg(&target).success(cancel, 64 << 10)?;
-        Ok((target, fresh))
+        let root = self.roots().named().iter().find(|root| target.starts_with(root)).cloned().ok_or_else(outside)?;
+        Ok((root, target))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(PathBuf, Arc<Repo>)>> {
@@ -155,7 +167,7 @@ impl Repositories {
 }
 
 impl Repo {
-    fn open(git: Arc<Git>, location: Location, settings: Settings) -> Result<Self> {
+    fn open(git: Arc<Git>, location: Location, settings: Settings, allowed: Arc<Allowed>) -> Result<Self> {
         if let Some(configured) = &settings.worktree {
             // git goes where core.worktree says. Only the place where the repository was found is authorised.
             let target = fs::canonicalize(location.git_dir.join(configured)).unwrap_or_else(|_| configured.clone());
@@ -176,7 +188,7 @@ impl Repo {
         paths.extend(settings.files.iter().cloned());
         let stamps = paths.into_iter().map(Stamp::of).collect();
         let engine = open_engine(&location, &settings)?;
-        Ok(Self { git, location, settings, engine, stamps })
+        Ok(Self { git, location, settings, allowed, engine, stamps })
     }
 
     /// The directory by which a caller knows the repository.
@@ -211,15 +223,23 @@ impl Repo {
     /// A git process that changes this repository.
     pub(crate) fn change(&self, args: &[&str]) -> Process<'_> {
         // A submodule is a repository of its own, with filters that nobody has named.
-        let process = self.process(Mode::Change, args).config("submodule.recurse", "false");
+        let mut process = self.process(Mode::Change, args).config("submodule.recurse", "false");
+        let sign = match self.allowed.policy.signing {
+            Signing::Auto => None,
+            Signing::Never => Some("false"),
+            Signing::Require => Some("true"),
+        };
+        for key in ["commit.gpgSign", "tag.gpgSign"] {
+            process = sign.into_iter().fold(process, |process, value| process.config(key, value));
+        }
         if self.location.trusted {
-            return process;
+            return if self.allowed.policy.hooks { process } else { process.config("core.hooksPath", "/dev/null") };
         }
         let process = process
             .config("core.hooksPath", "/dev/null")
             .config("core.fsmonitor", "false")
-            .config("commit.gpgSign", "false")
-            .config("tag.gpgSign", "false")
+            .config("commit.gpgSign", sign.unwrap_or("false"))
+            .config("tag.gpgSign", sign.unwrap_or("false"))
             .config("merge.verifySignatures", "false")
             .config("gpg.program", "false")
             .config("gpg.openpgp.program", "false")

@@ -16,16 +16,6 @@ pub struct Roots {
     named: Vec<PathBuf>,
 }
 
-/// Whose programs changes may run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
-    /// Those of repositories that the operator named.
-    #[default]
-    Owner,
-    /// Nobody's: not even a named repository's hooks and filters run.
-    Untrusted,
-}
-
 /// Where a repository is, every path canonical and authorised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {

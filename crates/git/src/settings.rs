@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) local_mailmap: bool,
     /// `core.worktree`, as written.
     pub(crate) worktree: Option<PathBuf>,
+    /// Keys of the repository's own configuration that have a say in how remotes are reached.
+    pub(crate) local_transport: Vec<String>,
     /// The repository is configured as bare.
     pub(crate) bare: bool,
     /// Files that the configuration was read from.
@@ -104,10 +106,43 @@ impl Settings {
                 settings.local_origins.extend(path.is_absolute().then_some(path));
             }
             let keys: Vec<String> = section.body().value_names().map(|key| key.to_ascii_lowercase()).collect();
+            if local {
+                settings.note_transport(&name, subsection.as_deref(), &keys);
+            }
             settings.note(&name, subsection.as_deref(), &keys, local);
         }
         settings.note_values(file);
         settings
+    }
+
+    /// Notes what could run a program or lead elsewhere when a remote is reached: all that is not known to be harmless.
+    fn note_transport(&mut self, section: &str, subsection: Option<&str>, keys: &[String]) {
+        let dangerous = |key: &str| match section {
+            "http" | "url" | "credential" | "protocol" | "ssh" | "remote-curl" | "uploadpack" | "receive" | "gitproxy" | "lfs" => true,
+            "core" => matches!(key, "sshcommand" | "gitproxy" | "askpass" | "alternaterefscommand"),
+            "remote" => !matches!(
+                key,
+                "url"
+                    | "pushurl"
+                    | "fetch"
+                    | "push"
+                    | "tagopt"
+                    | "prune"
+                    | "prunetags"
+                    | "promisor"
+                    | "partialclonefilter"
+                    | "mirror"
+                    | "skipdefaultupdate"
+                    | "skipfetchall"
+                    | "followremotehead"
+            ),
+            _ => false,
+        };
+        let found = keys.iter().filter(|key| dangerous(key)).map(|key| match subsection {
+            Some(name) => format!("{section}.{name}.{key}"),
+            None => format!("{section}.{key}"),
+        });
+        self.local_transport.extend(found);
     }
 
     fn note(&mut self, section: &str, subsection: Option<&str>, keys: &[String], local: bool) {

@@ -18,7 +18,7 @@ const MAX_OUTPUT: usize = 256 << 20;
 /// The length of the checksum, or of as much of it as is looked at.
 const CHECKSUM: usize = 20;
 /// Where the references are that changes move and that can be put back.
-const PREFIXES: [&str; 2] = ["refs/heads/", "refs/stash"];
+const PREFIXES: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/stash"];
 
 /// The state of a worktree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Repo {
         Ok(Snapshot { branch, commit: self.head(cancel)?, ..Snapshot::default() })
     }
 
-    /// Branches and the stash, by full name. No change moves tags yet.
+    /// Branches, tags and the stash, by full name.
     ///
     /// # Errors
     ///

@@ -17,6 +17,8 @@ pub enum Class {
     Read,
     /// Changes a repository.
     Change,
+    /// Waits for a remote.
+    Network,
 }
 
 /// The places of one class.
@@ -33,6 +35,7 @@ pub struct Places {
 pub struct Admission {
     reads: Line,
     changes: Line,
+    network: Line,
 }
 
 /// A place to run, given back when dropped.
@@ -57,9 +60,9 @@ impl Drop for Waiting<'_> {
 }
 
 impl Admission {
-    /// Makes places for reads and for changes.
-    pub fn new(reads: Places, changes: Places) -> Self {
-        Self { reads: Line::new(reads), changes: Line::new(changes) }
+    /// Makes places for reads, for changes and for what waits for remotes.
+    pub fn new(reads: Places, changes: Places, network: Places) -> Self {
+        Self { reads: Line::new(reads), changes: Line::new(changes), network: Line::new(network) }
     }
 
     /// Waits for a place, first come first served.
@@ -71,6 +74,7 @@ impl Admission {
         let line = match class {
             Class::Read => &self.reads,
             Class::Change => &self.changes,
+            Class::Network => &self.network,
         };
         line.admit().await
     }
@@ -103,7 +107,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_rejects_at_once_and_classes_do_not_meet() {
         let one = Places { running: 1, waiting: 1 };
-        let admission = Arc::new(Admission::new(one, one));
+        let admission = Arc::new(Admission::new(one, one, one));
         let running = admission.admit(Class::Read).await;
         let second = Arc::clone(&admission);
         let waiting = tokio::spawn(async move { second.admit(Class::Read).await.map(drop) });
@@ -116,7 +120,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_that_is_given_up_frees_its_place_in_the_queue() {
-        let admission = Admission::new(Places { running: 1, waiting: 1 }, Places { running: 1, waiting: 1 });
+        let one = Places { running: 1, waiting: 1 };
+        let admission = Admission::new(one, one, one);
         let _running = admission.admit(Class::Read).await;
         for _ in 0..3 {
             let gave_up = tokio::time::timeout(Duration::from_secs(1), admission.admit(Class::Read)).await;

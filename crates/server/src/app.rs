@@ -1,7 +1,7 @@
 //! Builds everything from the configuration; the only place of composition.
 
 use crate::{
-    config::{Config, LogFormat, Trust},
+    config::{Config, Hooks, LogFormat, Signing, Trust},
     journal::Journal,
     pipeline::{Bounds, Pipeline},
     state::StateDir,
@@ -15,6 +15,8 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 /// Calls of a class that may wait for a place.
 const WAITING: usize = 512;
+/// Calls that may wait for remotes at a time.
+const NETWORK: usize = 8;
 /// How long a change waits for its worktree.
 const TURN_WAIT: Duration = Duration::from_secs(30);
 
@@ -42,9 +44,18 @@ impl App {
             [] => Roots::around(&std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))),
             named => Roots::new(named.to_vec())?,
         };
-        let trust = match config.trust {
-            Trust::Owner => git::Trust::Owner,
-            Trust::Untrusted => git::Trust::Untrusted,
+        let policy = git::Policy {
+            trust: match config.trust {
+                Trust::Owner => git::Trust::Owner,
+                Trust::Untrusted => git::Trust::Untrusted,
+            },
+            hooks: config.hooks == Hooks::Allow,
+            signing: match config.signing {
+                Signing::Auto => git::Signing::Auto,
+                Signing::Never => git::Signing::Never,
+                Signing::Require => git::Signing::Require,
+            },
+            network: config.network.clone(),
         };
         let stop = CancellationToken::new();
         let places = Places { running: config.limits.max_concurrent, waiting: WAITING };
@@ -52,14 +63,16 @@ impl App {
             tools: tools::ALL.iter().collect(),
             listed: config.selection.listed(),
             selection: config.selection.clone(),
-            repositories: Arc::new(Repositories::with_trust(Git::new(config.git.clone()), roots, trust)),
-            admission: Admission::new(places, places),
+            policy: Arc::new(config.policy.clone()),
+            repositories: Arc::new(Repositories::with_policy(Git::new(config.git.clone()), roots, policy)),
+            admission: Admission::new(places, places, Places { running: NETWORK, waiting: WAITING }),
             exclusive: Exclusive::new(TURN_WAIT),
             journal: Arc::new(Journal::new(config.state_dir.join("journal"))),
             state: Arc::new(StateDir::new(config.state_dir.clone())),
             bounds: Bounds {
                 read_timeout: config.limits.read_timeout,
                 change_timeout: config.limits.change_timeout,
+                network_timeout: config.limits.network_timeout,
                 max_output_tokens: config.limits.max_output_tokens,
             },
             stop: stop.clone(),

@@ -115,6 +115,8 @@ pub(crate) struct Request<'a> {
     pub(crate) key: Option<&'a str>,
     /// Stands for the arguments.
     pub(crate) digest: String,
+    /// The worktree is locked for it, so that what differs afterwards is its doing.
+    pub(crate) alone: bool,
 }
 
 /// The record of a running change.
@@ -122,6 +124,7 @@ pub(crate) struct Record<'a> {
     journal: &'a Journal,
     repo: &'a Repo,
     begun: Begun,
+    alone: bool,
     notes: RefCell<Notes>,
 }
 
@@ -179,7 +182,7 @@ impl Journal {
     }
 
     fn begin<'a>(&'a self, repo: &'a Repo, request: &Request<'_>, cancel: &Cancel) -> Result<Record<'a>, Error> {
-        let before = repo.snapshot(cancel)?;
+        let before = if request.alone { repo.snapshot(cancel)? } else { Snapshot::default() };
         self.copy_index(repo, &before).map_err(|err| unwritable(&err))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let id = format!("{:x}-{:x}", now.as_nanos() / 1000, std::process::id());
@@ -195,7 +198,7 @@ impl Journal {
         };
         self.append(repo, &Line::Begun(Box::new(begun.clone())), false).map_err(|err| unwritable(&err))?;
         let notes = RefCell::new(Notes::default());
-        Ok(Record { journal: self, repo, begun, notes })
+        Ok(Record { journal: self, repo, begun, alone: request.alone, notes })
     }
 
     /// The last change in this worktree that was not taken back, or the one called `id` if that is the last.
@@ -386,7 +389,7 @@ impl Record<'_> {
 
     fn end(&self, result: &Result<Reply, Error>) -> Result<(), Error> {
         let soon = Cancel::new(Some(Instant::now() + RECORDING));
-        let after = self.repo.snapshot(&soon)?;
+        let after = if self.alone { self.repo.snapshot(&soon)? } else { Snapshot::default() };
         let kept = self.journal.copy_index(self.repo, &after);
         kept.map_err(|err| Error::new(Kind::Internal, format!("the index cannot be kept: {err}")))?;
         let notes = self.notes.borrow();

@@ -9,9 +9,10 @@ use crate::{
     error::{Error, Kind},
     journal::{Journal, Request},
     output::{Budget, Echo, Reply},
+    policy::Policy,
     selection::Selection,
     state::StateDir,
-    tool::{Body, Context, Effect, Entry},
+    tool::{Anywhere, Body, Context, Effect, Entry, Reporter, Scope},
 };
 use git::{Cancel, Held, Locks, Repo, Repositories};
 use guard::{Admission, Class, Exclusive, Permit, Turn};
@@ -46,6 +47,8 @@ pub struct Call {
     pub received: Instant,
     /// Directories that the client confines itself to.
     pub narrowed: Option<Vec<PathBuf>>,
+    /// Hears how far the call has come.
+    pub on_progress: Option<Reporter>,
 }
 
 /// How long calls may take and how large results may be.
@@ -55,6 +58,8 @@ pub struct Bounds {
     pub read_timeout: Duration,
     /// For a change.
     pub change_timeout: Duration,
+    /// For what reaches a remote.
+    pub network_timeout: Duration,
     /// In tokens; 0 is no limit.
     pub max_output_tokens: usize,
 }
@@ -64,6 +69,7 @@ pub struct Pipeline {
     pub(crate) tools: Vec<&'static Entry>,
     pub(crate) listed: Vec<&'static Entry>,
     pub(crate) selection: Selection,
+    pub(crate) policy: Arc<Policy>,
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) admission: Admission,
     pub(crate) exclusive: Exclusive<PathBuf>,
@@ -115,8 +121,12 @@ impl Pipeline {
 
     /// Gives the call its deadline, and carries a cancel to wherever the work is.
     async fn bounded(&self, call: Call) -> Result<Reply, Error> {
-        let reads = call.tool.effect == Effect::Read;
-        let timeout = if reads { self.bounds.read_timeout } else { self.bounds.change_timeout };
+        let reads = (call.tool.effect_of)(&call.args) == Effect::Read;
+        let timeout = match call.tool.scope {
+            scope if scope.is_remote() => self.bounds.network_timeout,
+            _ if reads => self.bounds.read_timeout,
+            _ => self.bounds.change_timeout,
+        };
         let deadline = call.received + timeout;
         let cancel = Cancel::new(Some(deadline));
         let cancelled = call.cancelled.clone();
@@ -142,20 +152,28 @@ impl Pipeline {
     }
 
     async fn run(&self, call: Call, cancel: Cancel) -> Result<Reply, Error> {
-        let Call { tool, mut args, narrowed, .. } = call;
-        self.selection.check(tool)?;
+        let Call { tool, mut args, narrowed, on_progress, .. } = call;
+        let effect = (tool.effect_of)(&args);
+        self.selection.check(tool, effect)?;
         let echo = Echo::new(tool.name, args.clone());
         let path = take_text(&mut args, "repo_path")?;
         let budget = budget(&mut args, Budget::of(self.bounds.max_output_tokens))?;
-        let key = if tool.effect == Effect::Read { None } else { idempotency_key(&mut args)? };
+        let changes = tool.effect != Effect::Read;
+        let key = if changes { idempotency_key(&mut args)? } else { None };
+        let confirmed = changes && take_switch(&mut args, "confirm")?;
         let path = self.target(path.as_deref(), narrowed.as_deref())?;
         let repositories = Arc::clone(&self.repositories);
         let body = match tool.body {
             Body::Repository(body) => body,
             Body::Path(body) => {
-                let permit = self.place(Class::Change, &cancel).await?;
+                let permit = self.place(if tool.scope.is_remote() { Class::Network } else { Class::Change }, &cancel).await?;
                 confine(&path, narrowed.as_deref())?;
-                return self.on_a_thread(None, permit, move || body(&repositories, &path.to_string_lossy(), &cancel, args)).await;
+                let work = move || {
+                    let report = |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
+                    let path = &*path.to_string_lossy();
+                    body(&Anywhere { repositories: &repositories, path, cancel: &cancel, on_progress: &report }, args)
+                };
+                return self.on_a_thread(Vec::new(), permit, work).await;
             }
         };
         let open = move |path: &Path| -> Result<Arc<Repo>, Error> {
@@ -163,31 +181,36 @@ impl Pipeline {
             confine(repo.top(), narrowed.as_deref())?;
             Ok(repo)
         };
-        if tool.effect == Effect::Read {
-            let permit = self.place(Class::Read, &cancel).await?;
-            return self
-                .on_a_thread(None, permit, move || {
-                    body(&Context { repo: &open(&path)?, cancel: &cancel, budget, echo, record: None }, args)
-                })
-                .await;
+        let policy = Arc::clone(&self.policy);
+        let report = move |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
+        if effect == Effect::Read {
+            let permit = self.place(if tool.scope.is_remote() { Class::Network } else { Class::Read }, &cancel).await?;
+            let work = move || {
+                let (repo, on_progress) = (&open(&path)?, &report);
+                body(&Context { repo, cancel: &cancel, budget, echo, record: None, policy: &policy, confirmed, on_progress }, args)
+            };
+            return self.on_a_thread(Vec::new(), permit, work).await;
         }
         let repo = self.running.spawn_blocking(move || open(&path)).await.map_err(|_| panicked())??;
-        let worktree = repo.top().to_owned();
-        let turn = tokio::select! {
-            turn = self.exclusive.turn(&worktree) => turn?,
-            why = stopped(&cancel) => return Err(why),
-        };
-        let held = self.lock(tool.name, worktree, &cancel).await?;
-        let permit = self.place(Class::Change, &cancel).await?;
+        let mut held = Vec::new();
+        for resource in resources(tool.scope, &repo) {
+            let turn = tokio::select! {
+                turn = self.exclusive.turn(&resource) => turn?,
+                why = stopped(&cancel) => return Err(why),
+            };
+            held.push((turn, self.lock(tool.name, resource, &cancel).await?));
+        }
+        let permit = self.place(if tool.scope.is_remote() { Class::Network } else { Class::Change }, &cancel).await?;
         let digest = git::digest(format!("{} {}", tool.name, Value::Object(args.clone())).as_bytes());
         let journal = Arc::clone(&self.journal);
-        self.on_a_thread(Some((turn, held)), permit, move || {
-            let request = Request { tool: tool.name, key: key.as_deref(), digest };
+        let work = move || {
+            let request = Request { tool: tool.name, key: key.as_deref(), digest, alone: tool.scope != Scope::Remote };
             journal.record(&repo, &request, &cancel, |record| {
-                body(&Context { repo: &repo, cancel: &cancel, budget, echo, record: Some(record) }, args)
+                let (repo, record, on_progress) = (&repo, Some(record), &report);
+                body(&Context { repo, cancel: &cancel, budget, echo, record, policy: &policy, confirmed, on_progress }, args)
             })
-        })
-        .await
+        };
+        self.on_a_thread(held, permit, work).await
     }
 
     /// Takes the lock that keeps other servers from changing the worktree.
@@ -210,13 +233,13 @@ impl Pipeline {
     /// Does the work on a thread of its own, where a panic ends the call and nothing else.
     async fn on_a_thread(
         &self,
-        turn: Option<(Turn, Held)>,
+        held: Vec<(Turn, Held)>,
         permit: Permit,
         work: impl FnOnce() -> Result<Reply, Error> + Send + 'static,
     ) -> Result<Reply, Error> {
         let task = self.running.spawn_blocking(move || {
             // Held until the work has ended, also when nobody waits for it any more.
-            let _held = (turn, permit);
+            let _held = (held, permit);
             work()
         });
         task.await.unwrap_or_else(|_| Err(panicked()))
@@ -247,6 +270,16 @@ impl Pipeline {
 
     fn choices(&self) -> String {
         choices(&self.repositories)
+    }
+}
+
+/// What a change of this scope has to itself, in the order in which it is taken.
+fn resources(scope: Scope, repo: &Repo) -> Vec<PathBuf> {
+    let (worktree, common) = (repo.top().to_owned(), &repo.location().common_dir);
+    match scope {
+        Scope::Worktree | Scope::RemoteAndWorktree => vec![worktree],
+        Scope::Shared => vec![worktree, common.join("shared")],
+        Scope::Remote => vec![common.join("remote")],
     }
 }
 
@@ -302,6 +335,14 @@ fn take_text(args: &mut Map<String, Value>, name: &str) -> Result<Option<String>
     }
 }
 
+fn take_switch(args: &mut Map<String, Value>, name: &str) -> Result<bool, Error> {
+    match args.remove(name) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(value)) => Ok(value),
+        Some(_) => Err(Error::new(Kind::BadInput, format!("invalid arguments: `{name}` must be true or false"))),
+    }
+}
+
 /// The key under which the result of a change is kept.
 fn idempotency_key(args: &mut Map<String, Value>) -> Result<Option<String>, Error> {
     match take_text(args, "idempotency_key")? {
@@ -334,6 +375,8 @@ mod tests {
             name: "test",
             about: "",
             effect: Effect::Write,
+            scope: Scope::Worktree,
+            effect_of: |_| Effect::Write,
             toolset: crate::selection::Toolset::Default,
             schema: || Value::Null,
             output: None,
@@ -347,33 +390,39 @@ mod tests {
             tools: Vec::new(),
             listed: Vec::new(),
             selection: Selection::default(),
+            policy: Arc::default(),
             repositories: Arc::new(Repositories::new(Git::new(None), Roots::around(Path::new(env!("CARGO_MANIFEST_DIR"))))),
-            admission: Admission::new(places, places),
+            admission: Admission::new(places, places, places),
             exclusive: Exclusive::new(Duration::from_secs(1)),
             state: Arc::new(StateDir::new(PathBuf::from("/nonexistent"))),
             journal: Arc::new(Journal::new(PathBuf::from("/nonexistent"))),
-            bounds: Bounds { read_timeout: Duration::from_mins(1), change_timeout: Duration::from_millis(100), max_output_tokens: 0 },
+            bounds: Bounds {
+                read_timeout: Duration::from_mins(1),
+                change_timeout: Duration::from_millis(100),
+                network_timeout: Duration::from_mins(1),
+                max_output_tokens: 0,
+            },
             stop: CancellationToken::new(),
             running: TaskTracker::new(),
         }
     }
 
     async fn run(body: RunAnywhere, cancelled: CancellationToken) -> Option<Kind> {
-        let call = Call { tool: entry(body), args: Map::new(), cancelled, received: Instant::now(), narrowed: None };
+        let call = Call { tool: entry(body), args: Map::new(), cancelled, received: Instant::now(), narrowed: None, on_progress: None };
         pipeline().call(call).await.err().map(|error| error.kind)
     }
 
     /// Works until it is told to stop.
-    fn endless(_: &Repositories, _: &str, cancel: &Cancel, _: Map<String, Value>) -> Result<Reply, Error> {
+    fn endless(cx: &Anywhere<'_>, _: Map<String, Value>) -> Result<Reply, Error> {
         loop {
-            cancel.check()?;
+            cx.cancel.check()?;
             std::thread::yield_now();
         }
     }
 
     #[tokio::test]
     async fn a_panic_ends_one_call_with_an_error() {
-        let kind = run(|_, _, _, _| panic!("a fault"), CancellationToken::new()).await;
+        let kind = run(|_, _| panic!("a fault"), CancellationToken::new()).await;
         assert_eq!(kind, Some(Kind::Internal));
     }
 

@@ -6,6 +6,7 @@ use crate::{
     tools,
 };
 use serde::Deserialize;
+use serde_json::Map;
 
 /// A group of tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -13,10 +14,32 @@ use serde::Deserialize;
 pub enum Toolset {
     /// What everyday work needs.
     Default,
-    /// What takes commits back.
+    /// Questions about history.
+    History,
+    /// Deleting, renaming and following branches; tags.
+    Branches,
+    /// Remotes, and clones.
+    Remotes,
+    /// Worktrees.
+    Worktrees,
+    /// What takes back, applies, moves and removes.
     Rewrite,
+    /// Looking for the commit that broke something.
+    Bisect,
+    /// Submodules.
+    Submodules,
+    /// Which folders are in the working tree.
+    Sparse,
+    /// Notes on commits.
+    Notes,
+    /// Settings of git.
+    Config,
+    /// The care of the object store.
+    Maintenance,
     /// Exactly the twelve of the reference server.
     Reference,
+    /// The names of the package before this one.
+    Legacy,
     /// Every tool but those that only repeat another.
     All,
 }
@@ -51,21 +74,22 @@ impl Selection {
         let sets = if self.toolsets.is_empty() && self.tools.is_empty() { &fallback[..] } else { &self.toolsets };
         let grouped = sets.iter().any(|set| match set {
             Toolset::Reference => tools::REFERENCE.contains(&entry.name),
-            Toolset::All => entry.toolset != Toolset::Reference,
+            Toolset::Legacy => tools::LEGACY.contains(&entry.name),
+            Toolset::All => !matches!(entry.toolset, Toolset::Reference | Toolset::Legacy),
             set => entry.toolset == *set,
         });
         let named = self.tools.iter().any(|name| name == entry.name);
-        (grouped || named) && self.check(entry).is_ok()
+        (grouped || named) && self.check(entry, (entry.effect_of)(&Map::new())).is_ok()
     }
 
     /// Refuses a call of what the operator has left out.
-    pub(crate) fn check(&self, entry: &Entry) -> Result<(), Error> {
+    pub(crate) fn check(&self, entry: &Entry, effect: Effect) -> Result<(), Error> {
         let only = self.toolsets.is_empty() && !self.tools.is_empty();
         if self.exclude.iter().any(|name| name == entry.name) || only && !self.tools.iter().any(|name| name == entry.name) {
             return Err(Error::new(Kind::Denied, format!("{} is switched off here", entry.name))
                 .hint("The operator decides which tools there are."));
         }
-        if self.read_only && entry.effect != Effect::Read {
+        if self.read_only && effect != Effect::Read {
             return Err(Error::new(Kind::Denied, format!("this server only reads: {} would change something", entry.name))
                 .hint("The operator has started it with --read-only."));
         }

@@ -1,12 +1,13 @@
 //! What a tool is.
 
-pub(crate) use crate::selection::Toolset;
 use crate::{
     error::{Error, Kind},
     journal::Record,
     output::{Budget, Echo, Reply, Writer},
+    policy::Policy,
 };
-use git::{Cancel, Reach, RelPath, Repo, Repositories};
+pub(crate) use crate::{policy::Deed, selection::Toolset};
+use git::{Cancel, ObjectId, OnProgress, Progress, Reach, RelPath, Repo, Repositories};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -23,6 +24,26 @@ pub enum Effect {
     Destroy,
 }
 
+/// What a tool works with besides the worktree, and so what a call of it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Nothing else.
+    Worktree,
+    /// Branches, tags and configuration, which all worktrees share.
+    Shared,
+    /// A remote. The worktree stays free for other changes.
+    Remote,
+    /// A remote, and the worktree with it.
+    RemoteAndWorktree,
+}
+
+impl Scope {
+    /// True where a remote is reached.
+    pub(crate) fn is_remote(self) -> bool {
+        matches!(self, Self::Remote | Self::RemoteAndWorktree)
+    }
+}
+
 /// What a call may use.
 pub(crate) struct Context<'a> {
     pub(crate) repo: &'a Arc<Repo>,
@@ -31,7 +52,15 @@ pub(crate) struct Context<'a> {
     pub(crate) echo: Echo,
     /// Of a change: what is kept of it. Reads have none.
     pub(crate) record: Option<&'a Record<'a>>,
+    /// What the operator lets changes do.
+    pub(crate) policy: &'a Policy,
+    /// The call says that it means what it asks for.
+    pub(crate) confirmed: bool,
+    pub(crate) on_progress: OnProgress<'a>,
 }
+
+/// Hears how far a call has come.
+pub type Reporter = Arc<dyn Fn(Progress) + Send + Sync>;
 
 impl Context<'_> {
     /// Says what the change touches besides references and the index, before it does.
@@ -53,6 +82,29 @@ impl Context<'_> {
         record.overwrites(saved, paths.iter().map(|path| path.pathspec().to_vec()).collect())
     }
 
+    /// Lets a deed pass if the operator does and, where that is asked for, the call confirms it.
+    pub(crate) fn permit(&self, deed: Deed, what: &str) -> Result<(), Error> {
+        self.policy.permit(deed, self.confirmed, what)
+    }
+
+    /// Lets the branch be moved to `target`, and what a remote has of it be rewritten, if the operator does.
+    pub(crate) fn permit_rewrite(&self, target: ObjectId) -> Result<(), Error> {
+        if !self.repo.is_pushed_since(target, self.cancel)? {
+            return Ok(());
+        }
+        let what = "commits that a remote has would be rewritten, and a later push would have to be forced";
+        if let Some(branch) = self.repo.branch_name(self.cancel)? {
+            self.policy.spare(&branch, what)?;
+        }
+        self.permit(Deed::RewritePushed, what)
+    }
+
+    /// Paths as the caller writes them.
+    pub(crate) fn paths(&self, paths: &[String]) -> Result<Vec<RelPath>, Error> {
+        let top = self.repo.location().worktree.as_deref();
+        Ok(paths.iter().map(|path| RelPath::new(path, top)).collect::<Result<_, _>>()?)
+    }
+
     /// A writer for this call's result.
     pub(crate) fn writer(&self) -> Writer {
         Writer::new(self.budget)
@@ -69,14 +121,34 @@ pub(crate) trait Tool {
     const ABOUT: &'static str;
     /// What it does to the repository.
     const EFFECT: Effect;
+    /// What it works with besides the worktree.
+    const SCOPE: Scope = Scope::Worktree;
     /// The schema of the structured result, where there is one.
     const OUTPUT: Option<fn() -> Value> = None;
+    /// What a call with these arguments does, where that is less than [`Tool::EFFECT`].
+    fn effect(_args: &Map<String, Value>) -> Effect {
+        Self::EFFECT
+    }
     /// Does the work. Runs on a thread of its own.
     fn run(cx: &Context<'_>, args: Self::Args) -> Result<Reply, Error>;
 }
 
+/// True when the argument `name` has one of these values, or is absent where one of them is empty.
+pub(crate) fn is_one_of(args: &Map<String, Value>, name: &str, values: &[&str]) -> bool {
+    let value = args.get(name).and_then(Value::as_str).unwrap_or_default();
+    values.contains(&value)
+}
+
 type Run = fn(&Context<'_>, Map<String, Value>) -> Result<Reply, Error>;
-pub(crate) type RunAnywhere = fn(&Repositories, &str, &Cancel, Map<String, Value>) -> Result<Reply, Error>;
+pub(crate) type RunAnywhere = fn(&Anywhere<'_>, Map<String, Value>) -> Result<Reply, Error>;
+
+/// What a call may use that needs no repository.
+pub(crate) struct Anywhere<'a> {
+    pub(crate) repositories: &'a Repositories,
+    pub(crate) path: &'a str,
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) on_progress: OnProgress<'a>,
+}
 
 /// How a tool is run.
 #[derive(Clone, Copy)]
@@ -95,6 +167,9 @@ pub struct Entry {
     pub about: &'static str,
     /// What it does to the repository.
     pub effect: Effect,
+    /// What it works with besides the worktree.
+    pub(crate) scope: Scope,
+    pub(crate) effect_of: fn(&Map<String, Value>) -> Effect,
     /// The group that lists it.
     pub(crate) toolset: Toolset,
     pub(crate) schema: fn() -> Value,
@@ -109,6 +184,8 @@ impl Entry {
             name: T::NAME,
             about: T::ABOUT,
             effect: T::EFFECT,
+            scope: T::SCOPE,
+            effect_of: T::effect,
             toolset: Toolset::Default,
             schema: || schemars::schema_for!(T::Args).to_value(),
             output: T::OUTPUT,

@@ -9,7 +9,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::symlink, path::Path};
-use support::{Client, Fixture, Outcome, git_in, text_of};
+use support::{Client, Fixture, Outcome, git_in, parameters::string_parameters, text_of};
 
 /// A repository, another one beside it with a secret, and a file that must not appear.
 struct Scene {
@@ -51,47 +51,6 @@ impl Scene {
     fn unharmed(&self, what: &str) {
         assert!(!Path::new(&self.marker).exists(), "{what}: the marker is there");
     }
-}
-
-/// Every string parameter of every tool, with arguments that make the rest of the call valid.
-fn string_parameters() -> Vec<(&'static str, &'static str, Value)> {
-    let mut all = Vec::new();
-    for (tool, valid, parameters) in [
-        ("git_status", json!({}), &["repo_path", "cursor"][..]),
-        ("git_diff", json!({}), &["repo_path", "target", "base", "scope", "byte_range", "cursor", "paths[]", "exclude[]"]),
-        ("git_diff_unstaged", json!({}), &["repo_path", "byte_range", "cursor", "paths[]"]),
-        ("git_diff_staged", json!({}), &["repo_path", "byte_range", "cursor", "paths[]"]),
-        ("git_log", json!({}), &["repo_path", "rev", "author", "grep", "start_timestamp", "end_timestamp", "cursor", "paths[]"]),
-        ("git_show", json!({"revision": "HEAD:a.txt"}), &["repo_path", "revision", "symbol", "byte_range"]),
-        ("git_show", json!({"revision": "HEAD"}), &["byte_range", "cursor", "paths[]"]),
-        ("git_blame", json!({"path": "a.txt"}), &["repo_path", "path", "rev"]),
-        ("git_grep", json!({"pattern": "x"}), &["repo_path", "pattern", "rev", "cursor", "paths[]"]),
-        ("git_branch", json!({}), &["repo_path", "branch_type", "contains", "not_contains", "cursor"]),
-        ("git_add", json!({"files": ["a.txt"]}), &["repo_path", "files[]"]),
-        ("git_commit", json!({"message": "m"}), &["repo_path", "author", "paths[]", "idempotency_key"]),
-        ("git_reset", json!({}), &["repo_path", "mode", "target", "paths[]"]),
-        ("git_create_branch", json!({"branch_name": "fresh"}), &["repo_path", "branch_name", "base_branch"]),
-        ("git_checkout", json!({"branch_name": "main"}), &["repo_path", "branch_name"]),
-        ("git_checkout", json!({"branch_name": "made", "create": true}), &["branch_name", "start_point"]),
-        ("git_restore", json!({"paths": ["a.txt"]}), &["repo_path", "source", "paths[]"]),
-        ("git_stash", json!({}), &["repo_path", "action", "paths[]"]),
-        ("git_stash", json!({"action": "branch"}), &["branch_name"]),
-        ("git_undo", json!({}), &["repo_path", "id"]),
-        ("git_merge", json!({"source_branch": "main"}), &["repo_path", "source_branch", "strategy", "favour"]),
-        ("git_rebase", json!({"target_branch": "main"}), &["repo_path", "target_branch", "onto", "plan[]"]),
-        ("git_cherry_pick", json!({"commit_hash": "HEAD"}), &["repo_path", "commit_hash"]),
-        ("git_revert", json!({"commit_hash": "HEAD"}), &["repo_path", "commit_hash"]),
-        ("git_conflicts", json!({}), &["repo_path", "take", "paths[]"]),
-        ("git_conflicts", json!({"take": "ours"}), &["paths[]"]),
-        ("git_continue", json!({}), &["repo_path", "operation"]),
-        ("git_abort", json!({}), &["repo_path", "operation"]),
-        ("git_init", json!({}), &["repo_path", "initial_branch"]),
-    ] {
-        for parameter in parameters {
-            all.push((tool, *parameter, valid.clone()));
-        }
-    }
-    all
 }
 
 fn with(mut args: Value, parameter: &str, value: &str) -> Value {

@@ -8,6 +8,7 @@ use crate::{
     repo::Repo,
 };
 use gix::ObjectId;
+use std::path::PathBuf;
 
 /// What is to be checked out.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ impl Repo {
     }
 
     /// The full reference name that `rev` abbreviates, if it is one.
-    pub(super) fn full_name(&self, rev: &Rev, cancel: &Cancel) -> Result<Option<String>> {
+    pub(crate) fn full_name(&self, rev: &Rev, cancel: &Cancel) -> Result<Option<String>> {
         if rev.as_str() == "HEAD" {
             return Ok(None);
         }
@@ -105,6 +106,85 @@ impl Repo {
                 _ => Err(err),
             },
         }
+    }
+
+    /// Deletes a branch and says what it was at. Unless `force`, only one whose commits are in its upstream or in HEAD.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`], [`Error::CheckedOut`], [`Error::NotMerged`].
+    pub fn delete_branch(&self, name: &BranchName, force: bool, cancel: &Cancel) -> Result<ObjectId> {
+        let id = self.branch_tip(name, cancel)?;
+        if let Some(place) = self.checked_out_at(name, cancel)? {
+            return Err(Error::CheckedOut { name: name.as_str().to_owned(), place });
+        }
+        let option = if force { "-D" } else { "-d" };
+        let (ended, _) = self.change(&["branch", "--quiet", option, "--"]).arg(name.as_str()).output(cancel, MAX_OUTPUT)?;
+        if ended.code != Some(0) && !force && !self.is_merged(name, id, cancel)? {
+            return Err(Error::NotMerged(name.as_str().to_owned()));
+        }
+        ended.require("branch")?;
+        Ok(id)
+    }
+
+    /// Renames a branch, in every worktree that has it checked out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`], [`Error::BranchExists`].
+    pub fn rename_branch(&self, old: &BranchName, new: &BranchName, cancel: &Cancel) -> Result<()> {
+        self.branch_tip(old, cancel)?;
+        if self.branch_tip(new, cancel).is_ok() {
+            return Err(Error::BranchExists(new.as_str().to_owned()));
+        }
+        self.change(&["branch", "-m", "--"]).args([old.as_str(), new.as_str()]).success(cancel, MAX_OUTPUT).map(drop)
+    }
+
+    /// Makes `upstream`, a remote-tracking or local branch, what `name` follows; nothing when absent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`].
+    pub fn set_upstream(&self, name: &BranchName, upstream: Option<&Rev>, cancel: &Cancel) -> Result<()> {
+        self.branch_tip(name, cancel)?;
+        let option = match upstream {
+            None => "--unset-upstream".to_owned(),
+            Some(upstream) => {
+                self.resolve_commit(upstream, cancel)?;
+                let full = self.full_name(upstream, cancel)?.ok_or_else(|| Error::UnknownRevision(upstream.as_str().to_owned()))?;
+                format!("--set-upstream-to={full}")
+            }
+        };
+        self.change(&["branch", "--quiet"]).arg(option).arg("--").arg(name.as_str()).success(cancel, MAX_OUTPUT).map(drop)
+    }
+
+    /// The short name of the branch that is checked out.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn branch_name(&self, cancel: &Cancel) -> Result<Option<String>> {
+        let branch = self.snapshot(cancel)?.branch;
+        Ok(branch.and_then(|full| full.strip_prefix("refs/heads/").map(str::to_owned)))
+    }
+
+    /// The commit that a branch is at.
+    pub(crate) fn branch_tip(&self, name: &BranchName, cancel: &Cancel) -> Result<ObjectId> {
+        let tip = self.resolve_commit(&Rev::new(name.full())?, cancel);
+        tip.map_err(|_| Error::UnknownRevision(name.as_str().to_owned()))
+    }
+
+    /// The worktree that has a branch checked out.
+    fn checked_out_at(&self, name: &BranchName, cancel: &Cancel) -> Result<Option<PathBuf>> {
+        let full = name.full();
+        Ok(self.worktrees(cancel)?.into_iter().find(|worktree| worktree.branch.as_ref() == Some(&full)).map(|worktree| worktree.path))
+    }
+
+    fn is_merged(&self, name: &BranchName, id: ObjectId, cancel: &Cancel) -> Result<bool> {
+        let upstream = self.resolve_commit(&Rev::new(format!("{}@{{upstream}}", name.as_str()))?, cancel).ok();
+        let Some(into) = upstream.map_or_else(|| self.head(cancel), |id| Ok(Some(id)))? else { return Ok(false) };
+        let process = self.read(&["merge-base", "--is-ancestor"]).args([id.to_string(), into.to_string()]);
+        Ok(process.output(cancel, MAX_OUTPUT)?.0.code == Some(0))
     }
 
     fn is_on_one_remote(&self, branch: &BranchName, cancel: &Cancel) -> Result<bool> {

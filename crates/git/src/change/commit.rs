@@ -25,6 +25,8 @@ pub struct CommitRequest {
     pub allow_empty: bool,
     /// Only these files, as they are in the working tree; what is staged when empty.
     pub paths: Vec<RelPath>,
+    /// Signs it, with this key or with the configured one where it is empty.
+    pub sign: Option<String>,
 }
 
 /// A commit that was made.
@@ -51,6 +53,12 @@ impl Repo {
         self.worktree()?;
         self.check_trust(cancel)?;
         let before = self.head(cancel)?;
+        if request.sign.as_ref().is_some_and(|key| key.starts_with('-') || key.chars().any(|c| c.is_control() || c.is_whitespace())) {
+            return Err(Error::bad_name(request.sign.clone().unwrap_or_default(), "a key", "it begins with `-` or has a space"));
+        }
+        if request.sign.is_some() && !self.location.trusted {
+            return Err(Error::Untrusted { path: self.top().to_owned(), program: "program that signs".to_owned() });
+        }
         let author = request.author.as_deref().map(author).transpose()?;
         let (ended, _) = self.locked(cancel, || {
             let mut process = self.change(&["commit", "--quiet"]);
@@ -61,6 +69,9 @@ impl Repo {
             }
             if let Some(author) = &author {
                 process = process.arg(format!("--author={author}"));
+            }
+            if let Some(key) = &request.sign {
+                process = process.arg(format!("--gpg-sign={key}"));
             }
             process = match &request.message {
                 Some(message) => process.arg("--file=-").stdin(message.as_bytes().to_vec()),

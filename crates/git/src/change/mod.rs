@@ -1,20 +1,37 @@
 //! Changes, made by the user's own git.
 
+mod bisect;
 mod branch;
 mod commit;
 mod conflict;
+mod files;
+mod hunks;
 mod index;
 mod integrate;
+mod maintenance;
+mod notes;
+mod sparse;
 mod stash;
+mod submodule;
+mod tag;
 mod undo;
+mod worktree;
 
+pub use bisect::{Search, Verdict};
 pub use branch::Checkout;
 pub use commit::{CommitRequest, Committed};
 pub use conflict::{Conflict, Side};
+pub use files::CleanRequest;
+pub use hunks::{ApplyRequest, Hunk, HunkAction};
 pub use index::{ResetMode, Restore};
 pub use integrate::{Action, FastForward, Favour, MergeRequest, PickRequest, RebaseRequest, Step, Way};
+pub use maintenance::{Care, Setting, WRITABLE};
+pub use sparse::Sparse;
 pub use stash::{Stash, StashPush};
+pub use submodule::Submodule;
+pub use tag::Tag;
 pub use undo::{Change, Moved, Reach, moved};
+pub use worktree::{Worktree, WorktreeAdd};
 
 use crate::{
     cancel::Cancel,

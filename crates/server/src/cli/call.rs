@@ -23,7 +23,7 @@ pub(super) fn run(app: &App, tool: &str, arguments: &str) -> ExitCode {
     };
     let result = runtime.block_on(async {
         tokio::spawn(watch_signals(app.stop.clone()));
-        let call = Call { tool: entry, args, cancelled: app.stop.clone(), received: Instant::now(), narrowed: None };
+        let call = Call { tool: entry, args, cancelled: app.stop.clone(), received: Instant::now(), narrowed: None, on_progress: None };
         let result = app.pipeline.call(call).await;
         app.pipeline.idle(Duration::from_secs(9)).await;
         result

@@ -6,9 +6,10 @@ use crate::{
     tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
-use git::RelPath;
+use git::{Hunk, HunkAction, quote};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 pub(super) const TOOL: Entry = Entry::of::<Add>();
 
@@ -17,28 +18,106 @@ struct Add;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// Files and directories, taken literally. `.` is everything; deleted files are staged as deleted.
+    /// `.` is everything.
+    #[serde(default)]
     files: Vec<String>,
-    /// Also add what .gitignore excludes.
+    /// Ignored files, too.
     #[serde(default)]
     force: bool,
+    /// Show hunks with their ids.
+    #[serde(default)]
+    list: bool,
+    /// Ids.
+    #[serde(default)]
+    hunks: Vec<String>,
+    /// With `hunks`.
+    #[serde(default)]
+    action: Action,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    #[default]
+    Stage,
+    Unstage,
+    Discard,
 }
 
 impl Tool for Add {
     type Args = Args;
     const NAME: &'static str = "git_add";
-    const ABOUT: &'static str = "Stages the content of files for the next commit. Says what is staged then. To unstage use git_reset.";
+    const ABOUT: &'static str = "Stages files, or single hunks by id. To unstage files git_reset.";
     const EFFECT: Effect = Effect::Write;
 
+    fn effect(args: &Map<String, Value>) -> Effect {
+        if args.get("list") == Some(&Value::Bool(true)) { Effect::Read } else { Self::EFFECT }
+    }
+
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
-        if args.files.is_empty() {
+        let action = match args.action {
+            Action::Stage => HunkAction::Stage,
+            Action::Unstage => HunkAction::Unstage,
+            Action::Discard => HunkAction::Discard,
+        };
+        let paths = cx.paths(&args.files)?;
+        cx.repo.worktree()?;
+        if args.list {
+            return list(cx, &cx.repo.hunks(action, &paths, cx.cancel)?, args.action);
+        }
+        if args.hunks.is_empty() && args.action != Action::Stage {
+            return Err(Error::new(Kind::BadInput, "`action` needs `hunks`")
+                .hint("`list`: true shows them. For whole files there are git_reset and git_restore."));
+        }
+        if args.hunks.is_empty() && paths.is_empty() {
             return Err(Error::new(Kind::BadInput, "`files` is empty").hint("Name files or directories, or `.` for everything."));
         }
-        let worktree = cx.repo.worktree()?;
-        let paths: Vec<RelPath> = args.files.iter().map(|path| RelPath::new(path, Some(worktree))).collect::<Result<_, _>>()?;
-        cx.repo.add(&paths, args.force, cx.cancel)?;
+        if !args.hunks.is_empty() && !paths.is_empty() {
+            return Err(Error::new(Kind::BadInput, "either `files` or `hunks`").hint("An id says which file it is of."));
+        }
         let mut writer = cx.writer();
+        if args.hunks.is_empty() {
+            cx.repo.add(&paths, args.force, cx.cancel)?;
+        } else {
+            if action == HunkAction::Discard {
+                let touched = cx.repo.hunks(action, &[], cx.cancel)?;
+                let touched = touched.into_iter().filter(|hunk| args.hunks.contains(&hunk.id)).map(|hunk| hunk.path);
+                cx.overwrites(&touched.collect::<Vec<_>>())?;
+            }
+            let done = cx.repo.apply_hunks(action, &args.hunks, cx.cancel)?;
+            let word = match args.action {
+                Action::Stage => "staged",
+                Action::Unstage => "unstaged",
+                Action::Discard => "discarded",
+            };
+            writer.say(&format!("{} of the hunks {word}", done.len()));
+            if action == HunkAction::Discard {
+                writer.note(format!("to bring them back: {}", cx.echo.other("git_undo", &[])));
+            }
+        }
         change::staged(cx, &mut writer)?;
         Ok(writer.finish())
     }
+}
+
+fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action) -> Result<Reply, Error> {
+    let mut writer = cx.writer();
+    if hunks.is_empty() {
+        writer.say(match action {
+            Action::Unstage => "nothing is staged there",
+            Action::Stage | Action::Discard => "no tracked file there differs from what is staged; a new file is staged whole",
+        });
+    }
+    for (at, hunk) in hunks.iter().enumerate() {
+        if at > 0 && !writer.fits(&hunk.text) {
+            let mut rest: Vec<String> = hunks[at..].iter().map(|hunk| hunk.path.to_string()).collect();
+            rest.dedup();
+            let next = cx.echo.again(&[("files", json!(rest))]);
+            writer.note(format!("{at} of {} hunks shown. Next: {next}", hunks.len()));
+            break;
+        }
+        writer.say(&format!("hunk {} of {}", hunk.id, quote::listed(hunk.path.as_bytes())));
+        writer.pieces(&hunk.text);
+    }
+    Ok(writer.finish())
 }

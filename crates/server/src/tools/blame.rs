@@ -18,14 +18,11 @@ struct Blame;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// The file.
     path: String,
-    /// Default: the working tree.
+    /// Default: working tree.
     rev: Option<String>,
-    /// The first line, from 1.
     #[schemars(range(min = 1))]
     start_line: Option<u64>,
-    /// The last line.
     #[schemars(range(min = 1))]
     end_line: Option<u64>,
 }
@@ -33,8 +30,8 @@ struct Args {
 impl Tool for Blame {
     type Args = Args;
     const NAME: &'static str = "git_blame";
-    const ABOUT: &'static str = "Shows which commit last changed each line of a file: a heading for each run of lines (commit, day, author, subject), \
-        then `NUMBER<tab>LINE`. Ask for the lines you need: a long history takes seconds.";
+    const ABOUT: &'static str = "Shows which commit last changed each line of a file. Ask for the lines you need: long histories take \
+        seconds.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

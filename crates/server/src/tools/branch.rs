@@ -17,14 +17,12 @@ struct BranchTool;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// `local`, `remote` or `all`.
     #[serde(default)]
     branch_type: Kind,
-    /// Only branches that contain this commit.
+    /// Has this commit.
     contains: Option<String>,
-    /// Only branches that do not contain this commit.
+    /// Lacks this commit.
     not_contains: Option<String>,
-    /// From the note of a full result.
     cursor: Option<String>,
 }
 
@@ -40,8 +38,7 @@ enum Kind {
 impl Tool for BranchTool {
     type Args = Args;
     const NAME: &'static str = "git_branch";
-    const ABOUT: &'static str = "Lists branches: name, commit, upstream, subject; `*` marks the current one. Filter by what they contain. To create one \
-        use git_create_branch, to switch git_checkout.";
+    const ABOUT: &'static str = "Lists branches with commit, upstream and subject; `*` is the current one. To switch git_checkout.";
     const EFFECT: Effect = Effect::Read;
     const OUTPUT: Option<fn() -> Value> = Some(output);
 

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::Reply,
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Scope, Tool},
     tools::change,
 };
 use git::{BranchName, Checkout, Reach, Rev};
@@ -18,17 +18,14 @@ struct CheckoutTool;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// A local branch, a branch that only a remote has, or a commit or tag (HEAD is detached then).
     branch_name: String,
-    /// Make the branch, at `start_point` or here.
+    /// Make it, at `start_point` or here.
     #[serde(default)]
     create: bool,
-    /// A commit or branch.
     start_point: Option<String>,
-    /// Make it without a history.
+    /// Without history.
     #[serde(default)]
     orphan: bool,
-    /// Detach HEAD also from a branch.
     #[serde(default)]
     detach: bool,
 }
@@ -36,9 +33,9 @@ struct Args {
 impl Tool for CheckoutTool {
     type Args = Args;
     const NAME: &'static str = "git_checkout";
-    const ABOUT: &'static str = "Switches the working tree to a branch or commit. Refuses when local changes would be overwritten: commit or stash \
-        them first. To create a branch without switching use git_create_branch.";
+    const ABOUT: &'static str = "Switches to a branch, tag or commit. Refuses to overwrite changes: commit or stash first.";
     const EFFECT: Effect = Effect::Write;
+    const SCOPE: Scope = Scope::Shared;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let (before, _) = cx.repo.staged(cx.cancel)?;

@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
-use git::{CommitRequest, Committed, DiffQuery, Keep, LogQuery, RelPath, Rev, Sides};
+use git::{CommitRequest, Committed, DiffQuery, Keep, LogQuery, Rev, Sides};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -19,32 +19,31 @@ struct Commit;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// A subject line, and after a blank line what and why. Required, except with `amend`.
+    /// Subject, blank line, what and why.
     message: Option<String>,
     /// Replace the newest commit.
     #[serde(default)]
     amend: bool,
-    /// `Name <address>`, where that is not the committer.
+    /// `Name <address>`.
     author: Option<String>,
-    /// Add Signed-off-by.
     #[serde(default)]
     sign_off: bool,
-    /// Commit also without changes.
     #[serde(default)]
     allow_empty: bool,
-    /// Only these files as they are now, instead of what is staged.
+    /// These files as they are, not what is staged.
     #[serde(default)]
     paths: Vec<String>,
-    /// A repeated call with the same key commits once.
-    #[serde(rename = "idempotency_key")]
-    _idempotency_key: Option<String>,
+    #[serde(default)]
+    #[schemars(skip)]
+    gpg_sign: bool,
+    #[schemars(skip)]
+    gpg_key_id: Option<String>,
 }
 
 impl Tool for Commit {
     type Args = Args;
     const NAME: &'static str = "git_commit";
-    const ABOUT: &'static str = "Records what is staged as a commit on the current branch. Stage with git_add first. Hooks run, and their output is \
-        in the result.";
+    const ABOUT: &'static str = "Records what is staged as a commit. Stage with git_add first. Hooks run.";
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
@@ -52,15 +51,25 @@ impl Tool for Commit {
         if message.is_none() && !args.amend {
             return Err(Error::new(Kind::BadInput, "`message` is missing").hint("Say what changes and why."));
         }
-        let worktree = cx.repo.worktree()?;
+        cx.repo.worktree()?;
         let request = CommitRequest {
             message,
             amend: args.amend,
             author: args.author,
             sign_off: args.sign_off,
             allow_empty: args.allow_empty,
-            paths: args.paths.iter().map(|path| RelPath::new(path, Some(worktree))).collect::<Result<_, _>>()?,
+            paths: cx.paths(&args.paths)?,
+            sign: (args.gpg_sign || args.gpg_key_id.is_some()).then_some(args.gpg_key_id.unwrap_or_default()),
         };
+        if args.amend
+            && let Some(head) = cx.repo.head(cx.cancel)?
+        {
+            match cx.repo.resolve_commit(&Rev::new(format!("{head}~1"))?, cx.cancel) {
+                Ok(parent) => cx.permit_rewrite(parent)?,
+                Err(git::Error::UnknownRevision(_)) => {}
+                Err(err) => return Err(err.into()),
+            }
+        }
         let made = cx.repo.commit(&request, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("committed {}", cx.repo.abbreviate(made.id)));

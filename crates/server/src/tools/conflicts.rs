@@ -3,13 +3,13 @@
 use crate::{
     error::{Error, Kind},
     output::{Reply, Writer},
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Tool, is_one_of},
     tools::change,
 };
 use git::{Conflict, Reach, RelPath, Side, quote};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::io::Read;
 
 pub(super) const TOOL: Entry = Entry::of::<Conflicts>();
@@ -24,10 +24,9 @@ const MAX_FILE: u64 = 4 << 20;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// Only these.
     #[serde(default)]
     paths: Vec<String>,
-    /// Resolve `paths` as this side has them. During a rebase `theirs` is the commit that is moved.
+    /// In a rebase `theirs` is the commit that moves.
     take: Option<Taken>,
 }
 
@@ -41,9 +40,12 @@ enum Taken {
 impl Tool for Conflicts {
     type Args = Args;
     const NAME: &'static str = "git_conflicts";
-    const ABOUT: &'static str = "Shows the paths in conflict with the conflicting lines, or resolves them by taking a side. To resolve by hand edit the \
-        file and git_add it; then git_continue.";
+    const ABOUT: &'static str = "Shows conflicts, or resolves `paths` by taking a side. By hand: edit, git_add, git_continue.";
     const EFFECT: Effect = Effect::Write;
+
+    fn effect(args: &Map<String, Value>) -> Effect {
+        if is_one_of(args, "take", &[""]) { Effect::Read } else { Self::EFFECT }
+    }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let top = cx.repo.worktree()?;

@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     output::Reply,
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Scope, Tool},
 };
 use git::{BranchName, Rev};
 use schemars::JsonSchema;
@@ -17,17 +17,17 @@ struct CreateBranch;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// The new branch.
     branch_name: String,
-    /// Where it starts: a branch, tag or commit. Default HEAD.
+    /// Default HEAD.
     base_branch: Option<String>,
 }
 
 impl Tool for CreateBranch {
     type Args = Args;
     const NAME: &'static str = "git_create_branch";
-    const ABOUT: &'static str = "Creates a branch without switching to it. To switch use git_checkout.";
+    const ABOUT: &'static str = "Creates a branch without switching to it. To switch git_checkout.";
     const EFFECT: Effect = Effect::Write;
+    const SCOPE: Scope = Scope::Shared;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let name = BranchName::new(args.branch_name)?;

@@ -16,40 +16,36 @@ use serde::Deserialize;
 pub(super) const TOOL: Entry = Entry::of::<Diff>();
 pub(super) const UNSTAGED: Entry = Entry::of::<Unstaged>().listed_in(Toolset::Reference);
 pub(super) const STAGED: Entry = Entry::of::<Staged>().listed_in(Toolset::Reference);
+pub(super) const BRANCHES: Entry = Entry::of::<Branches>().listed_in(Toolset::Legacy);
 
 struct Diff;
 struct Unstaged;
 struct Staged;
+struct Branches;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// Default `unstaged`.
     scope: Option<Scope>,
-    /// Compare the working tree with this revision, or `base` with it. Also `a..b`, `a...b`.
+    /// Also `a..b`, `a...b`.
     target: Option<String>,
-    /// The older revision.
+    /// Older revision.
     base: Option<String>,
-    /// From where `target` left `base`, as in a pull request.
+    /// Since `target` left `base`.
     #[serde(default)]
     merge_base: bool,
-    /// Only these paths.
     #[serde(default)]
     paths: Vec<String>,
-    /// Not these paths.
     #[serde(default)]
     exclude: Vec<String>,
-    /// Only the list of changed files.
+    /// Only the files.
     #[serde(default)]
     stat: bool,
-    /// Only hunk headers and changed declarations.
+    /// Hunk headers and changed declarations.
     #[serde(default)]
     outline: bool,
-    /// Lines around each change.
     context_lines: Option<u32>,
-    /// `START-END`: bytes of one file's patch.
     byte_range: Option<String>,
-    /// From the note of a full result.
     cursor: Option<String>,
 }
 
@@ -64,21 +60,43 @@ enum Scope {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ScopedArgs {
-    /// Lines around each change.
     context_lines: Option<u32>,
-    /// Only these paths.
     #[serde(default)]
     paths: Vec<String>,
-    /// `START-END`: bytes of one file's patch.
     byte_range: Option<String>,
-    /// From the note of a full result.
     cursor: Option<String>,
 }
 
+/// The arguments of the older package's tool, and those that page.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct BranchesArgs {
+    /// The branch that is compared against.
+    base_branch: String,
+    /// The branch that is compared.
+    compare_branch: String,
+    #[serde(default)]
+    paths: Vec<String>,
+    byte_range: Option<String>,
+    cursor: Option<String>,
+}
+
+impl Tool for Branches {
+    type Args = BranchesArgs;
+    const NAME: &'static str = "git_diff_branches";
+    const ABOUT: &'static str = "Shows what differs between two branches. Same as git_diff with `base` and `target`.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: BranchesArgs) -> Result<Reply, Error> {
+        let scoped = ScopedArgs { context_lines: None, paths: args.paths, byte_range: args.byte_range, cursor: args.cursor };
+        run(cx, &Args { base: Some(args.base_branch), target: Some(args.compare_branch), ..scoped.of(None) })
+    }
+}
+
 impl ScopedArgs {
-    fn of(self, scope: Scope) -> Args {
+    fn of(self, scope: Option<Scope>) -> Args {
         Args {
-            scope: Some(scope),
+            scope,
             target: None,
             base: None,
             merge_base: false,
@@ -100,7 +118,7 @@ impl Tool for Unstaged {
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: ScopedArgs) -> Result<Reply, Error> {
-        run(cx, &args.of(Scope::Unstaged))
+        run(cx, &args.of(Some(Scope::Unstaged)))
     }
 }
 
@@ -111,15 +129,15 @@ impl Tool for Staged {
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: ScopedArgs) -> Result<Reply, Error> {
-        run(cx, &args.of(Scope::Staged))
+        run(cx, &args.of(Some(Scope::Staged)))
     }
 }
 
 impl Tool for Diff {
     type Args = Args;
     const NAME: &'static str = "git_diff";
-    const ABOUT: &'static str = "Shows a patch: unstaged changes, staged ones (`scope`), the working tree against `target`, or `base` against \
-        `target`. Large patches: start with `stat` or `outline`, narrow with `paths`. Long results page. For one commit use git_show.";
+    const ABOUT: &'static str = "Shows a patch: unstaged or staged changes, the working tree against `target`, or `base` against \
+        `target`. Large ones: `stat` or `outline` first. For one commit git_show.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

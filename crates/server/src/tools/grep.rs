@@ -18,28 +18,23 @@ struct Grep;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// A regular expression, as ripgrep takes it.
+    /// Regular expression.
     pattern: String,
-    /// Default: the working tree.
+    /// Default: working tree.
     rev: Option<String>,
-    /// Only these files and directories.
     #[serde(default)]
     paths: Vec<String>,
-    /// Ignore case.
     #[serde(default)]
     ignore_case: bool,
-    /// Lines around each match.
     #[serde(default)]
     context_lines: u32,
-    /// From the note of a full result.
     cursor: Option<String>,
 }
 
 impl Tool for Grep {
     type Args = Args;
     const NAME: &'static str = "git_grep";
-    const ABOUT: &'static str = "Searches tracked text files, in the working tree or in any revision, line by line: `PATH:LINE:TEXT`. To search history \
-        for when something changed use git_log.";
+    const ABOUT: &'static str = "Searches tracked text files in the working tree or a revision. For when something changed git_log.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

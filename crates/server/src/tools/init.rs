@@ -3,9 +3,9 @@
 use crate::{
     error::Error,
     output::{Budget, Reply, Writer},
-    tool::{Body, Effect, Entry, Toolset, parse},
+    tool::{Anywhere, Body, Effect, Entry, Scope, Toolset, parse},
 };
-use git::{BranchName, Cancel, Repositories};
+use git::BranchName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -15,7 +15,9 @@ pub(super) const TOOL: Entry = Entry {
     name: "git_init",
     about: "Creates a repository at `repo_path`, an absolute path inside the allowed roots; an existing one is kept as it is.",
     effect: Effect::Write,
-    toolset: Toolset::Default,
+    scope: Scope::Worktree,
+    effect_of: |_| Effect::Write,
+    toolset: Toolset::Remotes,
     schema: || schemars::schema_for!(Args).to_value(),
     output: None,
     body: Body::Path(run),
@@ -28,14 +30,14 @@ struct Args {
     initial_branch: Option<String>,
 }
 
-fn run(repositories: &Repositories, path: &str, cancel: &Cancel, args: Map<String, Value>) -> Result<Reply, Error> {
+fn run(cx: &Anywhere<'_>, args: Map<String, Value>) -> Result<Reply, Error> {
     let args: Args = parse(args)?;
     let branch = args.initial_branch.map(BranchName::new).transpose()?;
-    let (path, fresh) = repositories.init(Path::new(path), branch.as_ref(), cancel)?;
+    let (path, fresh) = cx.repositories.init(Path::new(cx.path), branch.as_ref(), cx.cancel)?;
     let mut writer = Writer::new(Budget::of(0));
     let what = if fresh { "created an empty repository at" } else { "the repository was there already:" };
     writer.say(&format!("{what} {}", path.display()));
-    if fresh && !repositories.roots().named().contains(&path) {
+    if fresh && !cx.repositories.roots().named().contains(&path) {
         writer.note("its hooks and filters are not run unless the operator names it with -r");
     }
     Ok(writer.finish())

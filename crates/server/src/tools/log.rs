@@ -1,7 +1,7 @@
 //! `git_log`
 
 use crate::{
-    error::Error,
+    error::{Error, Kind},
     output::{Cursor, MAX_LINE, Reply, fingerprint, inline, whole_chars},
     tool::{Context, Effect, Entry, Tool},
 };
@@ -18,24 +18,30 @@ struct Log;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// The most commits to list.
     #[serde(default = "ten")]
     #[schemars(range(min = 1))]
     max_count: u32,
-    /// A revision or range, for example `main..feature`. Default HEAD.
+    /// Revision or range `main..feature`.
     rev: Option<String>,
-    /// Only commits that touch these paths.
     #[serde(default)]
     paths: Vec<String>,
-    /// Only authors matching this regex.
+    /// Regex.
     author: Option<String>,
-    /// Only messages matching this regex.
+    /// Regex in messages.
     grep: Option<String>,
-    /// Only commits after, for example `2026-01-31` or `2 weeks ago`.
+    /// After `2026-01-31`, `2 weeks ago`.
     start_timestamp: Option<String>,
-    /// Only commits before.
+    /// Before.
     end_timestamp: Option<String>,
-    /// From the note of a full result.
+    /// Always the case.
+    #[serde(default, rename = "oneline")]
+    #[schemars(skip)]
+    _oneline: bool,
+    #[serde(default)]
+    #[schemars(skip)]
+    graph: bool,
+    #[schemars(skip)]
+    format: Option<String>,
     cursor: Option<String>,
 }
 
@@ -46,12 +52,16 @@ fn ten() -> u32 {
 impl Tool for Log {
     type Args = Args;
     const NAME: &'static str = "git_log";
-    const ABOUT: &'static str = "Lists commits, newest first, one a line: id, author date, author, subject. Filter by revision, path, author, \
-        message or date. For a commit's message and patch use git_show; for who wrote a line use git_blame.";
+    const ABOUT: &'static str = "Lists commits, newest first: id, date, author, subject. For a patch git_show, for who wrote a line \
+        git_blame.";
     const EFFECT: Effect = Effect::Read;
     const OUTPUT: Option<fn() -> Value> = Some(output);
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        if args.graph || args.format.is_some() {
+            return Err(Error::new(Kind::BadInput, "`graph` and `format` are not supported: the listing has one form")
+                .hint("git_show has the whole of a commit; `structuredContent` has the fields of each."));
+        }
         let worktree = cx.repo.location().worktree.clone();
         let path = |text: &String| RelPath::new(text, worktree.as_deref());
         let mut query = LogQuery {

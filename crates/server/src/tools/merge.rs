@@ -17,14 +17,12 @@ struct Merge;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// The branch or commit to merge.
+    /// Branch or commit.
     source_branch: String,
-    /// `squash` only stages the sum.
     #[serde(default)]
     strategy: Strategy,
-    /// The side that wins conflicts.
+    /// Side that wins conflicts.
     favour: Option<Side>,
-    /// Of the merge commit.
     message: Option<String>,
 }
 
@@ -48,7 +46,7 @@ enum Side {
 impl Tool for Merge {
     type Args = Args;
     const NAME: &'static str = "git_merge";
-    const ABOUT: &'static str = "Merges a branch or commit into the current branch. Stops at conflicts: see git_conflicts.";
+    const ABOUT: &'static str = "Merges into the current branch. Stops at conflicts: see git_conflicts.";
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

@@ -3,28 +3,47 @@
 use crate::tool::Entry;
 
 mod add;
+mod apply;
+mod bisect;
 mod blame;
 mod branch;
+mod branches;
 mod change;
 mod checkout;
+mod clone;
 mod commit;
+mod config;
 mod conflicts;
 mod create_branch;
 mod diff;
+mod fetch;
+mod files;
 mod grep;
 mod init;
 mod log;
 mod merge;
+mod merge_preview;
+mod notes;
 mod pick;
 mod proceed;
+mod push;
 mod range;
 mod rebase;
+mod reflog;
+mod remote;
 mod reset;
 mod restore;
+mod revision;
+mod series;
 mod show;
+mod sparse;
 mod stash;
 mod status;
+mod submodule;
+mod tag;
+mod tree;
 mod undo;
+mod worktree;
 
 /// Every tool, in the order in which they are listed.
 pub static ALL: &[Entry] = &[
@@ -45,14 +64,50 @@ pub static ALL: &[Entry] = &[
     merge::TOOL,
     rebase::TOOL,
     pick::CHERRY_PICK,
-    pick::REVERT,
     conflicts::TOOL,
     proceed::CONTINUE,
     proceed::ABORT,
     undo::TOOL,
+    fetch::FETCH,
+    fetch::PULL,
+    push::TOOL,
+    reflog::TOOL,
+    revision::DESCRIBE,
+    revision::MERGE_BASE,
+    series::RANGE_DIFF,
+    revision::REV_PARSE,
+    tree::LS_TREE,
+    tree::CAT_FILE,
+    series::SHORTLOG,
+    merge_preview::TOOL,
+    branches::DELETE,
+    branches::RENAME,
+    branches::UPSTREAM,
+    tag::TOOL,
     init::TOOL,
+    clone::TOOL,
+    remote::LS_REMOTE,
+    remote::LIST,
+    remote::ADD,
+    remote::REMOVE,
+    remote::RENAME,
+    remote::SET_URL,
+    remote::GET_URL,
+    worktree::TOOL,
+    pick::REVERT,
+    apply::TOOL,
+    files::CLEAN,
+    files::RM,
+    files::MV,
+    bisect::TOOL,
+    submodule::TOOL,
+    sparse::TOOL,
+    notes::TOOL,
+    config::CONFIG,
+    config::MAINTENANCE,
     diff::UNSTAGED,
     diff::STAGED,
+    diff::BRANCHES,
 ];
 
 /// The tools of the reference server, by name.
@@ -69,4 +124,35 @@ pub const REFERENCE: [&str; 12] = [
     "git_checkout",
     "git_show",
     "git_branch",
+];
+
+/// The tools of the package before this one, by name.
+pub const LEGACY: [&str; 27] = [
+    "git_status",
+    "git_diff_unstaged",
+    "git_diff_staged",
+    "git_diff",
+    "git_commit",
+    "git_add",
+    "git_reset",
+    "git_log",
+    "git_create_branch",
+    "git_checkout",
+    "git_show",
+    "git_init",
+    "git_push",
+    "git_pull",
+    "git_diff_branches",
+    "git_rebase",
+    "git_merge",
+    "git_cherry_pick",
+    "git_abort",
+    "git_continue",
+    "git_remote_list",
+    "git_remote_add",
+    "git_remote_remove",
+    "git_remote_rename",
+    "git_remote_set_url",
+    "git_remote_get_url",
+    "git_fetch",
 ];

@@ -19,12 +19,11 @@ struct Revert;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// A commit, a range `A..B`, or several of them with spaces between.
+    /// A commit, `A..B`, or several with spaces.
     commit_hash: String,
-    /// Change index and files, and commit nothing.
     #[serde(default)]
     no_commit: bool,
-    /// The parent of a merge that counts as the one before.
+    /// Parent of a merge to compare with.
     mainline: Option<u32>,
 }
 
@@ -38,7 +37,7 @@ impl Args {
 impl Tool for CherryPick {
     type Args = Args;
     const NAME: &'static str = "git_cherry_pick";
-    const ABOUT: &'static str = "Takes commits of another branch over to the current one. Stops at conflicts: see git_conflicts.";
+    const ABOUT: &'static str = "Takes commits over to the current branch. Stops at conflicts.";
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

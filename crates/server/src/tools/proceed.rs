@@ -19,49 +19,41 @@ struct Abort;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ContinueArgs {
-    /// If given, it must be what is in progress.
     operation: Option<String>,
-    /// Leave the commit out that it stopped at.
+    /// Leave that commit out.
     #[serde(default)]
     skip: bool,
-    /// `skip` may lose edits.
-    #[serde(default)]
-    confirm: bool,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AbortArgs {
-    /// If given, it must be what is in progress.
     operation: Option<String>,
-    /// Edits outside the conflicts may be lost.
-    #[serde(default)]
-    confirm: bool,
 }
 
 impl Tool for Continue {
     type Args = ContinueArgs;
     const NAME: &'static str = "git_continue";
-    const ABOUT: &'static str = "Goes on with the merge, rebase, cherry-pick or revert that has stopped, once its conflicts are resolved.";
+    const ABOUT: &'static str = "Goes on with what has stopped, once its conflicts are resolved.";
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: ContinueArgs) -> Result<Reply, Error> {
         check(cx, args.operation.as_deref())?;
         let way = if args.skip { Way::Skip } else { Way::Continue };
-        change::moving(cx, "finished", || cx.repo.proceed(way, args.confirm, cx.cancel).map(|_| String::new()))
+        change::moving(cx, "finished", || cx.repo.proceed(way, cx.confirmed, cx.cancel).map(|_| String::new()))
     }
 }
 
 impl Tool for Abort {
     type Args = AbortArgs;
     const NAME: &'static str = "git_abort";
-    const ABOUT: &'static str = "Gives up what is in progress and goes back to where it began. What was resolved so far is lost.";
+    const ABOUT: &'static str = "Gives up what is in progress and goes back to where it began.";
     const EFFECT: Effect = Effect::Destroy;
 
     fn run(cx: &Context<'_>, args: AbortArgs) -> Result<Reply, Error> {
         check(cx, args.operation.as_deref())?;
         cx.reaches(Reach::Worktree);
-        let operation = cx.repo.proceed(Way::Abort, args.confirm, cx.cancel)?;
+        let operation = cx.repo.proceed(Way::Abort, cx.confirmed, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("the {operation} is aborted"));
         change::state(cx, &mut writer)?;

@@ -17,11 +17,10 @@ struct Rebase;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// The commits since this branch or commit are rebased onto it.
     target_branch: String,
-    /// Put them onto this one instead.
+    /// Put them here instead.
     onto: Option<String>,
-    /// What happens to each commit, in the new order: `pick ID`, `fixup ID`, `drop ID`, `reword ID MESSAGE`, `squash ID [MESSAGE]`.
+    /// In the new order: `pick ID`, `fixup ID`, `drop ID`, `reword ID MESSAGE`, `squash ID [MESSAGE]`.
     #[serde(default)]
     plan: Vec<String>,
 }
@@ -29,8 +28,8 @@ struct Args {
 impl Tool for Rebase {
     type Args = Args;
     const NAME: &'static str = "git_rebase";
-    const ABOUT: &'static str = "Rebases the current branch. With `plan` reorders, melts together, renames or drops commits, without an editor. \
-        Stops at conflicts: see git_conflicts.";
+    const ABOUT: &'static str = "Rebases the current branch onto `target_branch`; with `plan` reorders, combines, rewords or drops \
+        commits. Stops at conflicts.";
     // What it leaves behind is in the reflog and in git_undo.
     const EFFECT: Effect = Effect::Write;
 
@@ -40,6 +39,7 @@ impl Tool for Rebase {
             onto: args.onto.map(Rev::new).transpose()?,
             plan: args.plan.iter().map(|line| step(line)).collect::<Result<_, _>>()?,
         };
+        cx.permit_rewrite(cx.repo.resolve_commit(&request.upstream, cx.cancel)?)?;
         change::moving(cx, "rebased", || cx.repo.rebase(&request, cx.cancel))
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::Reply,
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Deed, Effect, Entry, Tool},
     tools::change,
 };
 use git::{RelPath, ResetMode, Rev};
@@ -18,17 +18,12 @@ struct Reset;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// `mixed` unstages; `soft` only moves the branch to `target`; `hard` also overwrites tracked files.
     #[serde(default)]
     mode: Mode,
-    /// The commit to move the branch to. Default HEAD: nothing moves.
+    /// Commit.
     target: Option<String>,
-    /// Unstage only these paths.
     #[serde(default)]
     paths: Vec<String>,
-    /// Needed for `hard`.
-    #[serde(default)]
-    confirm: bool,
 }
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -43,8 +38,8 @@ enum Mode {
 impl Tool for Reset {
     type Args = Args;
     const NAME: &'static str = "git_reset";
-    const ABOUT: &'static str = "Unstages everything, or `paths`, and leaves files as they are. With `target` moves the branch back: `mode` \
-        `soft` keeps changes staged, `hard` drops them. To put single files back use git_restore.";
+    const ABOUT: &'static str = "Unstages everything, or `paths`. With `target` moves the branch: `soft` keeps changes staged, `hard` \
+        drops them. For files git_restore.";
     // The index is lost, and nothing that is in a file or a commit.
     const EFFECT: Effect = Effect::Destroy;
 
@@ -63,12 +58,14 @@ impl Tool for Reset {
             return Err(Error::new(Kind::Refused, format!("a {operation} is in progress, and git_reset would give it up silently"))
                 .hint("Unstage single files with `paths`, or finish or abort it first."));
         }
-        if mode == ResetMode::Hard && !args.confirm {
-            return Err(Error::new(Kind::Refused, "`hard` overwrites what is staged and what tracked files hold")
-                .hint("Repeat the call with `confirm`: true if that is meant. git_undo can bring it back."));
+        if mode == ResetMode::Hard {
+            cx.permit(Deed::HardReset, "`hard` overwrites what is staged and what tracked files hold; git_undo can bring it back")?;
         }
         let before = cx.repo.head(cx.cancel)?;
         let target = args.target.as_deref().map(Rev::new).transpose()?;
+        if let Some(target) = &target {
+            cx.permit_rewrite(cx.repo.resolve_commit(target, cx.cancel)?)?;
+        }
         if mode == ResetMode::Hard {
             cx.overwrites(&[])?;
         }

@@ -17,22 +17,20 @@ struct RestoreTool;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// Files and directories, taken literally.
     paths: Vec<String>,
-    /// Take them from this commit.
+    /// Commit to take them from.
     source: Option<String>,
-    /// Restore the index, and files only with `worktree`.
+    /// Restore the index.
     #[serde(default)]
     staged: bool,
-    /// Restore files. Default unless `staged`.
+    /// Restore files, too.
     worktree: Option<bool>,
 }
 
 impl Tool for RestoreTool {
     type Args = Args;
     const NAME: &'static str = "git_restore";
-    const ABOUT: &'static str = "Drops edits: puts files back as they are staged, or as in `source`. git_undo brings the edits back. To unstage use \
-        `staged` or git_reset.";
+    const ABOUT: &'static str = "Drops edits of files; git_undo brings them back. To unstage git_reset.";
     // What is overwritten is kept for git_undo, and not for ever.
     const EFFECT: Effect = Effect::Destroy;
 

@@ -26,35 +26,29 @@ struct Show;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// A commit or tag, or `REV:PATH` for a file or directory; `:PATH` is the staged file.
+    /// Commit, tag, `REV:PATH`, or `:PATH` as staged.
     revision: String,
-    /// Of a commit, only these paths.
     #[serde(default)]
     paths: Vec<String>,
-    /// The first line of a file, from 1.
     #[schemars(range(min = 1))]
     start_line: Option<u64>,
-    /// The last line.
     #[schemars(range(min = 1))]
     end_line: Option<u64>,
-    /// Only the definition of this name in a file.
+    /// Definition of this name in a file.
     symbol: Option<String>,
-    /// Only the list of changed files.
+    /// Only the files.
     #[serde(default)]
     stat: bool,
-    /// Lines around each change.
     context_lines: Option<u32>,
-    /// `START-END`: bytes of a file, or of one file's patch.
     byte_range: Option<String>,
-    /// From the note of a full result.
     cursor: Option<String>,
 }
 
 impl Tool for Show {
     type Args = Args;
     const NAME: &'static str = "git_show";
-    const ABOUT: &'static str = "Shows a commit with its message and patch, a tag, or a file or directory as it was in a revision (`REV:PATH`, \
-        with lines or a `symbol`). For a list of commits use git_log; to compare two revisions use git_diff.";
+    const ABOUT: &'static str = "Shows a commit with its patch, a tag, or a file or folder of a revision (`REV:PATH`). To compare \
+        revisions git_diff.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

@@ -3,13 +3,13 @@
 use crate::{
     error::{Error, Kind},
     output::{Reply, Writer, inline},
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Scope, Tool, is_one_of},
     tools::change,
 };
 use git::{BranchName, Reach, RelPath, StashPush};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 pub(super) const TOOL: Entry = Entry::of::<Stash>();
 
@@ -18,24 +18,21 @@ struct Stash;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// What to do.
     #[serde(default)]
     action: Action,
-    /// Which entry; 0 is the newest.
+    /// 0 is the newest.
     #[serde(default)]
     number: usize,
-    /// One line for `push`.
     message: Option<String>,
-    /// Push only these.
     #[serde(default)]
     paths: Vec<String>,
-    /// Push untracked files, too.
+    /// Untracked files, too.
     #[serde(default)]
     untracked: bool,
-    /// Push only what is staged.
+    /// Only what is staged.
     #[serde(default)]
     staged: bool,
-    /// The branch that `branch` makes.
+    /// For `branch`.
     branch_name: Option<String>,
 }
 
@@ -54,9 +51,13 @@ enum Action {
 impl Tool for Stash {
     type Args = Args;
     const NAME: &'static str = "git_stash";
-    const ABOUT: &'static str =
-        "Puts uncommitted changes away and brings them back (`pop`, `apply`). To see an entry use git_show with `stash@{0}`.";
+    const ABOUT: &'static str = "Puts uncommitted changes away (`push`), and brings them back (`pop`, `apply`).";
     const EFFECT: Effect = Effect::Write;
+    const SCOPE: Scope = Scope::Shared;
+
+    fn effect(args: &Map<String, Value>) -> Effect {
+        if is_one_of(args, "action", &["list"]) { Effect::Read } else { Self::EFFECT }
+    }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let mut writer = cx.writer();

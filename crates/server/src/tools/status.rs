@@ -17,15 +17,14 @@ struct StatusTool;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// From the note of a full result.
     cursor: Option<String>,
 }
 
 impl Tool for StatusTool {
     type Args = Args;
     const NAME: &'static str = "git_status";
-    const ABOUT: &'static str = "Shows the branch, its upstream, what is in progress, and staged, changed, conflicted and untracked paths, as \
-        `git status --short --branch`. Call it before changing anything. For content use git_diff.";
+    const ABOUT: &'static str = "Shows branch, upstream, what is in progress, and staged, changed, conflicted and untracked paths. Call \
+        it before changing anything.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

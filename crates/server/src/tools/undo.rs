@@ -17,15 +17,13 @@ struct Undo;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// The change to take back, as the call without it names it.
     id: Option<String>,
 }
 
 impl Tool for Undo {
     type Args = Args;
     const NAME: &'static str = "git_undo";
-    const ABOUT: &'static str = "Takes back the last change that was made through this server in this worktree: a commit, amend, reset, checkout, \
-        restore, stash or staging. Without `id` says what that is; with it does it. Refuses where later work would be lost.";
+    const ABOUT: &'static str = "Takes back the last change that was made here. Without `id` says what that is; with it does it.";
     const EFFECT: Effect = Effect::Destroy;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(crate) fn definition(entry: &Entry) -> Tool {
     let mut tool = Tool::new(entry.name, entry.about, Arc::new(input(entry)));
     tool.output_schema = entry.output.and_then(|schema| schema().as_object().cloned()).map(Arc::new);
-    tool.annotations = Some(annotations(entry.effect));
+    tool.annotations = Some(annotations(entry));
     tool
 }
 
@@ -19,18 +19,18 @@ pub fn tools_as_listed(entries: &[&Entry]) -> Value {
     Value::Array(tools)
 }
 
-fn annotations(effect: Effect) -> ToolAnnotations {
-    let (read_only, destructive, idempotent) = match effect {
+fn annotations(entry: &Entry) -> ToolAnnotations {
+    let (read_only, destructive, idempotent) = match entry.effect {
         Effect::Read => (true, false, true),
         Effect::Write => (false, false, false),
         Effect::Destroy => (false, true, false),
     };
-    ToolAnnotations::new().read_only(read_only).destructive(destructive).idempotent(idempotent).open_world(false)
+    ToolAnnotations::new().read_only(read_only).destructive(destructive).idempotent(idempotent).open_world(entry.scope.is_remote())
 }
 
-/// The schema of the arguments. Unknown ones are refused with an explanation; `max_tokens`, which every read takes, and
-/// what `repo_path` is for are told in the instructions: nothing of that is spelled out in each definition, as a model
-/// pays for every word of them.
+/// The schema of the arguments. Unknown ones are refused with an explanation. What many tools have in common is told once,
+/// in the instructions: `repo_path`, `paths`, `cursor` and their like, and that every read takes `max_tokens` and every
+/// change `confirm` and `idempotency_key`. A model pays for every word of each definition.
 fn input(entry: &Entry) -> Map<String, Value> {
     let mut schema = (entry.schema)();
     let definitions = schema.get("$defs").cloned().unwrap_or_default();
@@ -69,14 +69,11 @@ fn flatten(property: &mut Value, definitions: &Value) {
         let name = reference.rsplit('/').next().unwrap_or_default();
         merge(object, definitions.get(name).cloned());
     }
-    for noise in ["format", "title", "$schema", "maximum"] {
+    for noise in ["format", "title", "$schema", "maximum", "minimum"] {
         object.remove(noise);
     }
-    if object.get("default").is_some_and(|default| default.is_null() || *default == json!(false) || *default == json!([])) {
+    if object.get("default").is_some_and(|default| default.is_null() || [json!(false), json!([]), json!(0)].contains(default)) {
         object.remove("default");
-    }
-    if object.get("minimum") == Some(&json!(0)) {
-        object.remove("minimum");
     }
     if let Some(Value::Array(types)) = object.get_mut("type") {
         types.retain(|name| *name != json!("null"));

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(clippy::disallowed_methods, clippy::panic, clippy::expect_used, reason = "tests start git and the server, and fail loudly")]
 
+pub(crate) mod parameters;
+
 use serde_json::{Value, json};
 use std::{
     fs,

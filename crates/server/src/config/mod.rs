@@ -1,6 +1,13 @@
 //! Flags over environment over file, into one validated configuration.
 
-use crate::selection::{Selection, Toolset};
+mod reference;
+
+pub use reference::REFERENCE;
+
+use crate::{
+    policy::{Policy, Rule},
+    selection::{Selection, Toolset},
+};
 use serde::Deserialize;
 use std::{
     env, fs,
@@ -22,6 +29,14 @@ pub struct Config {
     pub selection: Selection,
     /// Whose hooks and filters changes may run.
     pub trust: Trust,
+    /// Whether hooks run at all.
+    pub hooks: Hooks,
+    /// Whether commits are signed.
+    pub signing: Signing,
+    /// What changes may do.
+    pub policy: Policy,
+    /// Which remotes may be reached.
+    pub network: git::Network,
     /// The git program; the one on `PATH` when absent.
     pub git: Option<PathBuf>,
     /// Where locks and the journal of changes are kept.
@@ -41,6 +56,30 @@ pub enum Trust {
     Owner,
     /// Nobody's.
     Untrusted,
+}
+
+/// Whether the hooks of trusted repositories run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Hooks {
+    /// They do.
+    #[default]
+    Allow,
+    /// None does.
+    Deny,
+}
+
+/// Whether commits and annotated tags are signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Signing {
+    /// As git is configured.
+    #[default]
+    Auto,
+    /// Never.
+    Never,
+    /// Always, or not made.
+    Require,
 }
 
 /// What is logged, and how. Logs go to standard error.
@@ -72,6 +111,8 @@ pub struct Limits {
     pub read_timeout: Duration,
     /// How long a change may take.
     pub change_timeout: Duration,
+    /// How long a call may take that reaches a remote.
+    pub network_timeout: Duration,
     /// Calls of a class that run at a time.
     pub max_concurrent: usize,
 }
@@ -153,6 +194,51 @@ struct File {
     state_dir: Option<PathBuf>,
     log: FileLog,
     limits: FileLimits,
+    policy: FilePolicy,
+    network: FileNetwork,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FilePolicy {
+    force_push: Option<Rule>,
+    hard_reset: Option<Rule>,
+    clean: Option<Rule>,
+    delete: Option<Rule>,
+    rewrite_pushed: Option<Rule>,
+    hooks: Option<Hooks>,
+    signing: Option<Signing>,
+    protected_branches: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileNetwork {
+    protocols: Vec<Protocol>,
+    allow_hosts: Vec<String>,
+}
+
+/// A way to reach a remote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+enum Protocol {
+    Https,
+    Ssh,
+    Http,
+    Git,
+    File,
+}
+
+impl Protocol {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Ssh => "ssh",
+            Self::Http => "http",
+            Self::Git => "git",
+            Self::File => "file",
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -168,6 +254,7 @@ struct FileLimits {
     max_output_tokens: Option<usize>,
     read_timeout: Option<Seconds>,
     change_timeout: Option<Seconds>,
+    network_timeout: Option<Seconds>,
     max_concurrent: Option<Places>,
 }
 
@@ -196,50 +283,6 @@ impl TryFrom<usize> for Places {
         if (1..=1000).contains(&value) { Ok(Self(value)) } else { Err(format!("{value} is not between 1 and 1000")) }
     }
 }
-
-/// Every key with its variable, its default and its meaning: the configuration reference.
-pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
-    (
-        "repositories",
-        "",
-        "the repository of the current directory",
-        "Directories whose repositories may be used, as `-r`. A repository named here runs its hooks and filters.",
-    ),
-    ("port", "MCP_GIT_PORT", "8080", "The port of `serve`."),
-    (
-        "toolsets",
-        "MCP_GIT_TOOLSETS",
-        "default",
-        "A list of `default`, `rewrite` (git_revert), `all`, and `reference` for exactly the tools of the reference server.",
-    ),
-    ("tools", "MCP_GIT_TOOLS", "", "Further tools by name. Without `toolsets` these are the only ones, also for calls."),
-    ("exclude_tools", "MCP_GIT_EXCLUDE_TOOLS", "", "Tools that are neither listed nor called."),
-    ("read_only", "MCP_GIT_READ_ONLY", "false", "Nothing that changes anything is listed or called, whatever else is set."),
-    (
-        "trust",
-        "MCP_GIT_TRUST",
-        "owner",
-        "`owner`: changes run the hooks and filters of repositories that are named. `untrusted`: of none; a change that would need one is refused.",
-    ),
-    ("git", "", "`git` on PATH", "The git program."),
-    (
-        "state_dir",
-        "MCP_GIT_STATE_DIR",
-        "$XDG_STATE_HOME/mcp-server-git",
-        "Where locks and the journal of changes are kept, never in a repository. Servers that share repositories share this folder.",
-    ),
-    ("log.level", "MCP_GIT_LOG_LEVEL", "warn", "A level, or directives such as `warn,mcp_server_git=debug`. `RUST_LOG` is read, too."),
-    ("log.format", "MCP_GIT_LOG_FORMAT", "text", "`text` or `json`."),
-    (
-        "limits.max_output_tokens",
-        "MCP_GIT_MAX_OUTPUT_TOKENS",
-        "8000",
-        "The most tokens in a result, counted as four bytes each; 0 is no limit.",
-    ),
-    ("limits.read_timeout", "MCP_GIT_READ_TIMEOUT", "60", "Seconds that a read may take."),
-    ("limits.change_timeout", "MCP_GIT_CHANGE_TIMEOUT", "300", "Seconds that a change may take, hooks included."),
-    ("limits.max_concurrent", "MCP_GIT_MAX_CONCURRENT", "10", "Reads, and changes, that run at a time."),
-];
 
 impl Config {
     /// Puts the configuration together.
@@ -288,6 +331,10 @@ impl Config {
             port: flags.port.or(port).or(file.port).unwrap_or(DEFAULT_PORT),
             selection,
             trust: flags.trust.or(choice("MCP_GIT_TRUST", variable)?).or(file.trust).unwrap_or_default(),
+            hooks: choice("MCP_GIT_HOOKS", variable)?.or(file.policy.hooks).unwrap_or_default(),
+            signing: choice("MCP_GIT_SIGNING", variable)?.or(file.policy.signing).unwrap_or_default(),
+            policy: policy(file.policy, variable)?,
+            network: network(file.network, variable)?,
             git: flags.git.or(file.git),
             state_dir: state_dir(flags.state_dir.or_else(|| variable("MCP_GIT_STATE_DIR").map(PathBuf::from)).or(file.state_dir), variable),
             log: Log {
@@ -302,10 +349,33 @@ impl Config {
                     .unwrap_or(8000),
                 read_timeout: seconds("MCP_GIT_READ_TIMEOUT", file.limits.read_timeout, 60)?,
                 change_timeout: seconds("MCP_GIT_CHANGE_TIMEOUT", file.limits.change_timeout, 300)?,
+                network_timeout: seconds("MCP_GIT_NETWORK_TIMEOUT", file.limits.network_timeout, 600)?,
                 max_concurrent: places.or(file.limits.max_concurrent).map_or(10, |places| places.0),
             },
         })
     }
+}
+
+fn policy(file: FilePolicy, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Policy, ConfigError> {
+    let usual = Policy::default();
+    let rule = |name, file: Option<Rule>, usual| -> Result<Rule, ConfigError> { Ok(choice(name, variable)?.or(file).unwrap_or(usual)) };
+    let protected = variable("MCP_GIT_PROTECTED_BRANCHES").map(|_| words("MCP_GIT_PROTECTED_BRANCHES", variable));
+    Ok(Policy {
+        force_push: rule("MCP_GIT_FORCE_PUSH", file.force_push, usual.force_push)?,
+        hard_reset: rule("MCP_GIT_HARD_RESET", file.hard_reset, usual.hard_reset)?,
+        clean: rule("MCP_GIT_CLEAN", file.clean, usual.clean)?,
+        delete: rule("MCP_GIT_DELETE", file.delete, usual.delete)?,
+        rewrite_pushed: rule("MCP_GIT_REWRITE_PUSHED", file.rewrite_pushed, usual.rewrite_pushed)?,
+        protected: protected.or(file.protected_branches).unwrap_or(usual.protected),
+    })
+}
+
+fn network(file: FileNetwork, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<git::Network, ConfigError> {
+    let protocols = first([choices("MCP_GIT_PROTOCOLS", variable)?, file.protocols, vec![Protocol::Https, Protocol::Ssh]]);
+    Ok(git::Network {
+        protocols: protocols.into_iter().map(|protocol| protocol.name().to_owned()).collect(),
+        allow_hosts: first([words("MCP_GIT_ALLOW_HOSTS", variable), file.allow_hosts, Vec::new()]),
+    })
 }
 
 /// The first list that says anything.

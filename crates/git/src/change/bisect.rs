@@ -1,0 +1,143 @@
+//! Looking for the commit that brought a fault in.
+
+use super::MAX_OUTPUT;
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::Rev,
+    repo::Repo,
+};
+use gix::{ObjectId, bstr::ByteSlice};
+
+/// What is known of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The fault is not in it.
+    Good,
+    /// The fault is in it.
+    Bad,
+    /// It cannot be told.
+    Skip,
+}
+
+/// How far the search has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// A bad commit, or a good one, has still to be named.
+    Waiting,
+    /// The next commit to look at, which is checked out.
+    At {
+        /// The commit.
+        next: ObjectId,
+        /// How many could be the one.
+        left: u64,
+        /// How many more looks that takes, about.
+        steps: u64,
+    },
+    /// The first bad commit.
+    Found(ObjectId),
+    /// Only skipped commits are left: it is one of these.
+    Skipped(Vec<ObjectId>),
+}
+
+impl Repo {
+    /// Begins a search between a bad commit and good ones.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InProgress`], [`Error::UnknownRevision`].
+    pub fn bisect_start(&self, bad: &Rev, good: &[Rev], cancel: &Cancel) -> Result<Search> {
+        self.worktree()?;
+        self.check_trust(cancel)?;
+        if let Some(operation) = self.in_progress() {
+            return Err(Error::InProgress(operation.to_owned()));
+        }
+        let mut ids = vec![self.resolve_commit(bad, cancel)?.to_string()];
+        for rev in good {
+            ids.push(self.resolve_commit(rev, cancel)?.to_string());
+        }
+        let (ended, _) = self.locked(cancel, || self.change(&["bisect", "start"]).args(&ids).arg("--"))?;
+        ended.require("bisect start")?;
+        self.search(cancel)
+    }
+
+    /// Says what is known of `rev`, or of what is checked out, and checks out the next commit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingInProgress`], [`Error::UnknownRevision`].
+    pub fn bisect_mark(&self, verdict: Verdict, rev: Option<&Rev>, cancel: &Cancel) -> Result<Search> {
+        self.check_trust(cancel)?;
+        self.check_bisecting()?;
+        let head = Rev::head();
+        let id = self.resolve_commit(rev.unwrap_or(&head), cancel)?;
+        let word = match verdict {
+            Verdict::Good => "good",
+            Verdict::Bad => "bad",
+            Verdict::Skip => "skip",
+        };
+        let (ended, _) = self.locked(cancel, || self.change(&["bisect", word]).arg(id.to_string()))?;
+        let search = self.search(cancel)?;
+        // git ends with 2 where only skipped commits are left.
+        if ended.code != Some(0) && !matches!(search, Search::Skipped(_)) {
+            return Err(ended.failed("bisect"));
+        }
+        Ok(search)
+    }
+
+    /// Ends the search and goes back to where it began.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingInProgress`], [`Error::Failed`] where edits are in the way.
+    pub fn bisect_reset(&self, cancel: &Cancel) -> Result<()> {
+        self.check_bisecting()?;
+        let (ended, _) = self.locked(cancel, || self.change(&["bisect", "reset"]))?;
+        ended.require("bisect reset")
+    }
+
+    /// How far the search has come.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingInProgress`].
+    pub fn search(&self, cancel: &Cancel) -> Result<Search> {
+        self.check_bisecting()?;
+        let listed = self.read(&["for-each-ref", "--format=%(refname) %(objectname)", "refs/bisect/"]).success(cancel, MAX_OUTPUT)?;
+        let (mut bad, mut good, mut skipped) = (None, Vec::new(), Vec::new());
+        for line in listed.lines() {
+            let Some((name, id)) = line.split_once_str(" ") else { continue };
+            let Ok(id) = ObjectId::from_hex(id) else { continue };
+            match name.strip_prefix(b"refs/bisect/").unwrap_or_default() {
+                b"bad" => bad = Some(id),
+                name if name.starts_with(b"good-") => good.push(id),
+                name if name.starts_with(b"skip-") => skipped.push(id),
+                _ => {}
+            }
+        }
+        let (Some(bad), false) = (bad, good.is_empty()) else { return Ok(Search::Waiting) };
+        let span = |option: &'static str| {
+            self.read(&["rev-list", option]).arg(bad.to_string()).arg("--not").args(good.iter().map(ToString::to_string))
+        };
+        let vars = span("--bisect-vars").success(cancel, MAX_OUTPUT)?;
+        let value = |name: &str| -> u64 {
+            let line = vars.lines().find_map(|line| line.to_str().ok()?.strip_prefix(name)?.strip_prefix('='));
+            line.and_then(|value| value.trim_matches('\'').parse().ok()).unwrap_or_default()
+        };
+        let left = value("bisect_all");
+        if left <= 1 {
+            return Ok(Search::Found(bad));
+        }
+        let candidates = span("--topo-order").success(cancel, MAX_OUTPUT)?;
+        let candidates: Vec<ObjectId> = candidates.lines().filter_map(|id| ObjectId::from_hex(id).ok()).collect();
+        if candidates.iter().all(|id| *id == bad || skipped.contains(id)) {
+            return Ok(Search::Skipped(candidates));
+        }
+        let next = self.head(cancel)?.ok_or(Error::NothingInProgress)?;
+        Ok(Search::At { next, left, steps: value("bisect_steps") })
+    }
+
+    fn check_bisecting(&self) -> Result<()> {
+        if self.location.git_dir.join("BISECT_LOG").exists() { Ok(()) } else { Err(Error::NothingInProgress) }
+    }
+}

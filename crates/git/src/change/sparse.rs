@@ -1,0 +1,65 @@
+//! Which folders are in the working tree.
+
+use super::MAX_OUTPUT;
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::RelPath,
+    repo::Repo,
+};
+use gix::bstr::ByteSlice;
+
+/// What is done with the list of folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sparse {
+    /// Makes it this.
+    Set,
+    /// Adds to it.
+    Add,
+    /// Has every file again.
+    Disable,
+    /// Does once more what the list says.
+    Reapply,
+}
+
+impl Repo {
+    /// The folders that are in the working tree; `None` where all are.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn sparse_folders(&self, cancel: &Cancel) -> Result<Option<Vec<Vec<u8>>>> {
+        self.worktree()?;
+        if self.config_value("core.sparseCheckout", cancel)?.is_none_or(|value| value != "true") {
+            return Ok(None);
+        }
+        let output = self.read(&["sparse-checkout", "list"]).success(cancel, MAX_OUTPUT)?;
+        Ok(Some(output.lines().map(|line| crate::quote::unquoted(line).unwrap_or_else(|| line.to_vec())).collect()))
+    }
+
+    /// Changes which folders are in the working tree. Files with edits stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WouldLose`] never: git keeps what is edited. [`Error::Failed`].
+    pub fn set_sparse(&self, what: Sparse, folders: &[RelPath], cancel: &Cancel) -> Result<()> {
+        self.worktree()?;
+        self.check_trust(cancel)?;
+        if matches!(what, Sparse::Set | Sparse::Add) && folders.iter().any(|folder| folder.as_bytes().contains(&b'\n')) {
+            return Err(Error::bad_name("", "a folder", "it has a line break, which the list cannot hold"));
+        }
+        let list: Vec<u8> =
+            folders.iter().flat_map(|folder| [&crate::quote::quoted(b"", folder.as_bytes(), true)[..], b"\n"].concat()).collect();
+        let args: &[&str] = match what {
+            Sparse::Set => &["sparse-checkout", "set", "--cone", "--stdin"],
+            Sparse::Add => &["sparse-checkout", "add", "--stdin"],
+            Sparse::Disable => &["sparse-checkout", "disable"],
+            Sparse::Reapply => &["sparse-checkout", "reapply"],
+        };
+        let (ended, _) = self.locked(cancel, || {
+            let process = self.change(args);
+            if matches!(what, Sparse::Set | Sparse::Add) { process.stdin(list.clone()) } else { process }
+        })?;
+        ended.require("sparse-checkout")
+    }
+}

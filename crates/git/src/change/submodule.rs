@@ -1,0 +1,106 @@
+//! Submodules: other repositories at fixed commits.
+
+use super::MAX_OUTPUT;
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::RelPath,
+    remote::OnProgress,
+    repo::Repo,
+};
+use gix::bstr::ByteSlice;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+/// A submodule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submodule {
+    /// ` ` as recorded, `-` not there yet, `+` at another commit, `U` in conflict.
+    pub sign: char,
+    /// The commit that is there, or that is recorded.
+    pub id: String,
+    /// Where it is.
+    pub path: Vec<u8>,
+}
+
+impl Repo {
+    /// The submodules.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn submodules(&self, cancel: &Cancel) -> Result<Vec<Submodule>> {
+        self.worktree()?;
+        let staged = self.read(&["ls-files", "--stage", "-z"]).success(cancel, 256 << 20)?;
+        let mut found = Vec::new();
+        for entry in staged.split(|&byte| byte == 0).filter(|entry| entry.starts_with(b"160000 ")) {
+            let Some((meta, path)) = entry.split_once_str(b"\t") else { continue };
+            let mut fields = meta.split(|&byte| byte == b' ').skip(1);
+            let recorded = fields.next().unwrap_or_default().to_str_lossy().into_owned();
+            if fields.next() != Some(b"0") {
+                found.push(Submodule { sign: 'U', id: recorded, path: path.to_vec() });
+                continue;
+            }
+            let there = self.submodule_head(path, cancel)?;
+            let sign = there.as_ref().map_or('-', |id| if *id == recorded { ' ' } else { '+' });
+            found.push(Submodule { sign, id: there.unwrap_or(recorded), path: path.to_vec() });
+        }
+        Ok(found)
+    }
+
+    /// The commit that is checked out in a submodule, asked of git in the submodule itself.
+    fn submodule_head(&self, path: &[u8], cancel: &Cancel) -> Result<Option<String>> {
+        let folder = self.worktree()?.join(OsStr::from_bytes(path));
+        if folder.is_symlink() || folder.join(".git").symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let process = self.git.process(crate::process::Mode::Read, &folder, &["rev-parse", "--verify", "--quiet", "HEAD"]);
+        let (ended, output) = process.output(cancel, 4096)?;
+        Ok((ended.code == Some(0)).then(|| output.trim_ascii_end().to_str_lossy().into_owned()))
+    }
+
+    /// Fetches submodules and checks out what is recorded, never deeper than one level.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Repo::fetch`].
+    pub fn update_submodules(&self, paths: &[RelPath], on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Vec<Submodule>> {
+        self.worktree()?;
+        self.check_trust(cancel)?;
+        let specs = || paths.iter().map(|path| OsStr::from_bytes(path.pathspec()));
+        self.change(&["submodule", "--quiet", "init", "--"]).args(specs()).success(cancel, MAX_OUTPUT)?;
+        let urls = self.read(&["config", "--null", "--get-regexp", r"^submodule\..*\.url$"]).output(cancel, MAX_OUTPUT)?.1;
+        let urls =
+            urls.split(|&byte| byte == 0).filter_map(|entry| entry.split_once_str("\n")).map(|(_, url)| url.to_str_lossy().into_owned());
+        let route = self.route_to_urls(urls, cancel)?;
+        // The way to update, which the repository may name as a command, is given here.
+        let process = self.change(&["submodule", "update", "--checkout", "--progress", "--"]).args(specs());
+        let process = process.config("core.hooksPath", "/dev/null").config("submodule.recurse", "false");
+        let ended = self.transferred(process, &route, on_progress, cancel)?;
+        ended.require("submodule update")?;
+        self.submodules(cancel)
+    }
+
+    /// Takes over the URLs of submodules from `.gitmodules`.
+    ///
+    /// # Errors
+    ///
+    /// As for any change.
+    pub fn sync_submodules(&self, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
+        self.worktree()?;
+        let specs = paths.iter().map(|path| OsStr::from_bytes(path.pathspec()));
+        self.change(&["submodule", "--quiet", "sync", "--"]).args(specs).success(cancel, MAX_OUTPUT).map(drop)
+    }
+
+    /// Fails for a path that is no submodule.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchPath`].
+    pub fn check_submodules(&self, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
+        let known = self.submodules(cancel)?;
+        match paths.iter().find(|path| !known.iter().any(|module| path.covers(&module.path))) {
+            Some(path) => Err(Error::NoSuchPath { path: path.to_string(), place: "the list of submodules".to_owned() }),
+            None => Ok(()),
+        }
+    }
+}

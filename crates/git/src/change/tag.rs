@@ -1,0 +1,92 @@
+//! Tags.
+
+use super::MAX_OUTPUT;
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::{Rev, TagName},
+    repo::Repo,
+};
+use gix::{ObjectId, bstr::ByteSlice};
+
+/// A tag.
+#[derive(Clone, Debug)]
+pub struct Tag {
+    /// Its short name.
+    pub name: Vec<u8>,
+    /// What it names: the commit, where it is annotated.
+    pub target: ObjectId,
+    /// True where it is an object of its own.
+    pub annotated: bool,
+    /// The first line of its message, or of the commit's.
+    pub subject: Vec<u8>,
+}
+
+impl Repo {
+    /// The tags, the newest first, that match `pattern` where one is given (as `v1.*`).
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn tags(&self, pattern: Option<&str>, cancel: &Cancel) -> Result<Vec<Tag>> {
+        let format = "--format=%(objectname)%00%(*objectname)%00%(refname:lstrip=2)%00%(contents:subject)";
+        let process = self.read(&["for-each-ref", "--sort=-creatordate", format]).arg(format!("refs/tags/{}", pattern.unwrap_or_default()));
+        let output = process.success(cancel, MAX_OUTPUT)?;
+        let tag = |line: &[u8]| {
+            let mut fields = line.split(|&byte| byte == 0);
+            let (own, peeled, name, subject) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+            let annotated = !peeled.is_empty();
+            let target = ObjectId::from_hex(if annotated { peeled } else { own }).ok()?;
+            Some(Tag { name: name.to_vec(), target, annotated, subject: subject.to_vec() })
+        };
+        Ok(output.lines().filter_map(tag).collect())
+    }
+
+    /// Makes a tag at `rev`: an annotated one where there is a message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TagExists`], [`Error::UnknownRevision`], [`Error::NoIdentity`].
+    pub fn create_tag(&self, name: &TagName, rev: &Rev, message: Option<&str>, sign: bool, cancel: &Cancel) -> Result<ObjectId> {
+        let target = self.resolve(rev, cancel)?;
+        if self.resolve(&Rev::new(name.full())?, cancel).is_ok() {
+            return Err(Error::TagExists(name.as_str().to_owned()));
+        }
+        let process = match message {
+            Some(message) => {
+                self.check_identity(cancel)?;
+                let kind = if sign { "--sign" } else { "--annotate" };
+                self.change(&["tag", kind, "--cleanup=whitespace", "--file=-"]).stdin(message.as_bytes().to_vec())
+            }
+            None => self.change(&["tag", "--no-sign"]),
+        };
+        process.arg("--").arg(name.as_str()).arg(target.to_string()).success(cancel, MAX_OUTPUT)?;
+        Ok(target)
+    }
+
+    /// Deletes a tag and says what it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`].
+    pub fn delete_tag(&self, name: &TagName, cancel: &Cancel) -> Result<ObjectId> {
+        let unknown = |_| Error::UnknownRevision(name.as_str().to_owned());
+        let id = self.resolve(&Rev::new(name.full())?, cancel).map_err(unknown)?;
+        self.change(&["tag", "--delete", "--"]).arg(name.as_str()).success(cancel, MAX_OUTPUT)?;
+        Ok(id)
+    }
+
+    /// Checks the signature of a tag, and gives what the operator's program says. True when it is good.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`]; [`Error::Untrusted`], since a repository may name the program.
+    pub fn verify_tag(&self, name: &TagName, cancel: &Cancel) -> Result<(bool, String)> {
+        self.resolve(&Rev::new(name.full())?, cancel).map_err(|_| Error::UnknownRevision(name.as_str().to_owned()))?;
+        if !self.location.trusted {
+            return Err(Error::Untrusted { path: self.top().to_owned(), program: "program that checks signatures".to_owned() });
+        }
+        let (ended, _) = self.change(&["verify-tag", "--"]).arg(name.as_str()).output(cancel, MAX_OUTPUT)?;
+        Ok((ended.code == Some(0), ended.stderr.trim().to_owned()))
+    }
+}

@@ -1,0 +1,247 @@
+//! Which remotes may be reached: protocols, addresses, and names that stay what they were when they were looked at.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    roots::Roots,
+};
+use gix::url::Scheme;
+use std::{
+    env, fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs},
+    path::{Path, PathBuf},
+    sync::mpsc,
+    time::Duration,
+};
+
+/// The longest URL.
+const MAX_URL: usize = 4096;
+/// How often a lookup of a name looks for a cancel.
+const POLL: Duration = Duration::from_millis(20);
+
+/// What the operator allows of the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Protocols, by git's names: `https`, `ssh`, `http`, `git`, `file`.
+    pub protocols: Vec<String>,
+    /// Hosts that may be at private addresses.
+    pub allow_hosts: Vec<String>,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { protocols: vec!["https".to_owned(), "ssh".to_owned()], allow_hosts: Vec::new() }
+    }
+}
+
+/// How remotes that were looked at are to be reached.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Route {
+    /// For `GIT_ALLOW_PROTOCOL`.
+    pub(crate) protocols: String,
+    /// For `http.curloptResolve`.
+    pub(crate) pins: Vec<String>,
+    /// True when ssh is used.
+    pub(crate) ssh: bool,
+}
+
+impl Network {
+    /// Looks at `url`, as git will use it, and adds how it is to be reached to `route`. A path must lie inside `roots`
+    /// where there are any, and is relative to `directory`.
+    pub(crate) fn admit(&self, url: &str, directory: &Path, roots: Option<&Roots>, route: &mut Route, cancel: &Cancel) -> Result<()> {
+        let bad = |why| Err(Error::bad_name(url, "a URL", why));
+        if url.is_empty() || url.len() > MAX_URL || url.starts_with('-') || url.chars().any(char::is_control) {
+            return bad("it is empty, too long, begins with `-` or has a control character");
+        }
+        let helper = url.split_once("::").map(|(name, _)| name);
+        if let Some(helper) = helper.filter(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+.".contains(&byte))) {
+            return Err(Error::ProtocolOff(helper.to_owned()));
+        }
+        let Ok(parsed) = gix::url::parse(url) else { return bad("git would not understand it") };
+        let protocol = parsed.scheme.as_str().to_owned();
+        if !self.protocols.contains(&protocol) {
+            return Err(Error::ProtocolOff(protocol));
+        }
+        route.protocols = self.protocols.join(":");
+        let path = parsed.path.to_string();
+        if parsed.scheme == Scheme::File {
+            return roots.map_or(Ok(()), |roots| inside(Path::new(&path), directory, roots));
+        }
+        let Some(host) = parsed.host().filter(|host| !host.is_empty()) else { return bad("it names no host") };
+        if host.starts_with('-') || path.starts_with('-') || parsed.user().is_some_and(|user| user.starts_with('-')) {
+            return bad("a part of it would be taken for an option");
+        }
+        route.ssh |= parsed.scheme == Scheme::Ssh;
+        self.admit_host(host, parsed.port_or_default(), &parsed.scheme, route, cancel)
+    }
+
+    fn admit_host(&self, host: &str, port: Option<u16>, scheme: &Scheme, route: &mut Route, cancel: &Cancel) -> Result<()> {
+        let bare = host.trim_start_matches('[').trim_end_matches([']', '.']);
+        if self.allow_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(bare)) {
+            return Ok(());
+        }
+        let addresses = resolve(bare, cancel)?;
+        if let Some(private) = addresses.iter().find(|address| !is_public(**address)) {
+            return Err(Error::PrivateAddress { host: bare.to_owned(), address: *private });
+        }
+        let over_http = matches!(scheme, Scheme::Http | Scheme::Https);
+        if addresses.is_empty() {
+            // A proxy looks the name up itself, and ssh may know the host by another name.
+            return if *scheme == Scheme::Ssh || over_http && has_proxy() { Ok(()) } else { Err(Error::UnknownHost(bare.to_owned())) };
+        }
+        let literal = bare.parse::<IpAddr>().is_ok();
+        if let (true, false, Some(port)) = (over_http, literal, port) {
+            let list: Vec<String> = addresses.iter().map(|address| bracketed(*address)).collect();
+            route.pins.push(format!("{bare}:{port}:{}", list.join(",")));
+        }
+        Ok(())
+    }
+}
+
+fn bracketed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+fn has_proxy() -> bool {
+    ["https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"]
+        .iter()
+        .any(|name| env::var_os(name).is_some_and(|v| !v.is_empty()))
+}
+
+/// The addresses of `host`, in whatever form the C library reads it: `127.1` and `2130706433` are addresses, too.
+fn resolve(host: &str, cancel: &Cancel) -> Result<Vec<IpAddr>> {
+    let (send, found) = mpsc::channel();
+    let name = host.to_owned();
+    // A lookup cannot be interrupted. One that is not waited for any more ends by itself.
+    std::thread::spawn(move || {
+        let addresses = (name.as_str(), 0).to_socket_addrs();
+        send.send(addresses.map(|all| all.map(|address| address.ip()).collect()).unwrap_or_default()).ok();
+    });
+    loop {
+        match found.recv_timeout(POLL) {
+            Ok(addresses) => return Ok(addresses),
+            Err(mpsc::RecvTimeoutError::Timeout) => cancel.check()?,
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(Vec::new()),
+        }
+    }
+}
+
+/// True for addresses of the public internet.
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => match embedded(address) {
+            Some(inner) => is_public_v4(inner),
+            // Unicast that is handed out: neither loopback, local, link-local, multicast nor reserved.
+            None => address.segments()[0] & 0xe000 == 0x2000 && address.segments()[..2] != [0x2001, 0x0db8],
+        },
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let special = matches!((a, b, c), (0 | 10 | 127 | 224.., ..) | (100, 64..=127, _) | (192, 0, 0) | (198, 18..=19, _));
+    !(special || address.is_private() || address.is_link_local() || address.is_documentation())
+}
+
+/// The IPv4 address that an IPv6 address stands for.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let bytes = address.octets();
+    let at = |start: usize| Ipv4Addr::new(bytes[start], bytes[start + 1], bytes[start + 2], bytes[start + 3]);
+    let segments = address.segments();
+    match segments {
+        [0, 0, 0, 0, 0, 0xffff | 0, ..] | [0x64, 0xff9b, ..] => Some(at(12)),
+        [0x2002, ..] => Some(at(2)),
+        _ => None,
+    }
+}
+
+fn inside(path: &Path, directory: &Path, roots: &Roots) -> Result<()> {
+    let full = directory.join(path);
+    let target: PathBuf = fs::canonicalize(&full).unwrap_or(full);
+    let lexical = target.components().all(|part| !matches!(part, std::path::Component::ParentDir));
+    if lexical && roots.contains(&target) { Ok(()) } else { Err(Error::OutsideRoots { path: target, what: "the remote" }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admit(url: &str, protocols: &[&str], allow: &[&str]) -> Result<Route> {
+        let text = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+        let network = Network { protocols: text(protocols), allow_hosts: text(allow) };
+        let mut route = Route::default();
+        network.admit(url, Path::new("/"), Some(&Roots::default()), &mut route, &Cancel::never())?;
+        Ok(route)
+    }
+
+    #[test]
+    fn only_what_is_switched_on_is_spoken() {
+        for (url, protocol) in [
+            ("file:///x", "file"),
+            ("/x", "file"),
+            ("../x", "file"),
+            ("FILE:///x", "FILE"),
+            ("git://example.com/x", "git"),
+            ("http://example.com/x", "http"),
+            ("ext::sh -c x", "ext"),
+            ("EXT::sh -c x", "EXT"),
+            ("fd::17", "fd"),
+            ("ftp://example.com/x", "ftp"),
+            ("persistent-https::x", "persistent-https"),
+        ] {
+            let refused = admit(url, &["https", "ssh"], &[]);
+            assert!(matches!(&refused, Err(Error::ProtocolOff(name)) if name == protocol), "{url}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn options_in_disguise_are_refused() {
+        for url in ["ssh://-oProxyCommand=x/y", "-oProxyCommand=x:y", "ssh://host/-x\n", "--upload-pack=x", "ssh://-x@host/y", "host:-x"] {
+            assert!(matches!(admit(url, &["https", "ssh"], &["host"]), Err(Error::BadName { .. })), "{url}");
+        }
+    }
+
+    #[test]
+    fn private_addresses_are_refused_in_every_form() {
+        for host in [
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "localhost",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "[::1]",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+            "[fe80::1]",
+            "[fd00::1]",
+            "[64:ff9b::7f00:1]",
+            "[2002:7f00:1::]",
+        ] {
+            for url in [format!("https://{host}/x"), format!("ssh://git@{host}/x")] {
+                let refused = admit(&url, &["https", "ssh"], &[]);
+                assert!(matches!(refused, Err(Error::PrivateAddress { .. })), "{url}: {refused:?}");
+            }
+        }
+        assert!(admit("https://127.0.0.1/x", &["https"], &["127.0.0.1"]).is_ok());
+        assert!(admit("https://1.1.1.1/x", &["https"], &[]).is_ok_and(|route| route.pins.is_empty()));
+        assert!(matches!(admit("git@10.0.0.1:x", &["ssh"], &[]), Err(Error::PrivateAddress { .. })));
+    }
+
+    #[test]
+    fn addresses_that_are_handed_out_are_public() {
+        for public in ["1.1.1.1", "140.82.121.3", "2606:4700::1111", "2a00::1"] {
+            assert!(public.parse().is_ok_and(is_public), "{public}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The list of remotes: read, and changed.
+
+use super::{MAX_OUTPUT, RemoteName};
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    repo::Repo,
+};
+use gix::bstr::ByteSlice;
+use std::collections::BTreeMap;
+
+/// A remote that is configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remote {
+    /// Its name.
+    pub name: String,
+    /// Where it is fetched from.
+    pub urls: Vec<String>,
+    /// Where it is pushed to, where that is elsewhere.
+    pub push_urls: Vec<String>,
+}
+
+impl Repo {
+    /// The remotes as they are configured, by name.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn remotes(&self, cancel: &Cancel) -> Result<Vec<Remote>> {
+        let process = self.read(&["config", "--null", "--get-regexp", r"^remote\..*\.(push)?url$"]);
+        let (_, output) = process.output(cancel, MAX_OUTPUT)?;
+        let mut found: BTreeMap<String, Remote> = BTreeMap::new();
+        for entry in output.split(|&byte| byte == 0) {
+            let Some((key, url)) = entry.split_once_str("\n") else { continue };
+            let (key, url) = (key.to_str_lossy(), url.to_str_lossy().into_owned());
+            let Some((name, kind)) = key.strip_prefix("remote.").and_then(|key| key.rsplit_once('.')) else { continue };
+            let remote = found.entry(name.to_owned()).or_insert_with(|| Remote { name: name.to_owned(), ..Remote::default() });
+            if kind == "url" { &mut remote.urls } else { &mut remote.push_urls }.push(url);
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// Adds a remote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exists`] never overwrites one; [`Error::ProtocolOff`], [`Error::PrivateAddress`].
+    pub fn add_remote(&self, name: &RemoteName, url: &str, cancel: &Cancel) -> Result<()> {
+        self.route_to_url(url, cancel)?;
+        if self.remotes(cancel)?.iter().any(|remote| remote.name == name.as_str()) {
+            return Err(Error::RemoteExists(name.as_str().to_owned()));
+        }
+        self.change(&["remote", "add", "--"]).arg(name.as_str()).arg(url).success(cancel, MAX_OUTPUT).map(drop)
+    }
+
+    /// Removes a remote with its remote-tracking branches.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRemote`].
+    pub fn remove_remote(&self, name: &RemoteName, cancel: &Cancel) -> Result<Remote> {
+        let remote = self.remote(name, cancel)?;
+        self.change(&["remote", "remove", "--"]).arg(name.as_str()).success(cancel, MAX_OUTPUT)?;
+        Ok(remote)
+    }
+
+    /// Renames a remote and its remote-tracking branches.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRemote`], [`Error::RemoteExists`].
+    pub fn rename_remote(&self, old: &RemoteName, new: &RemoteName, cancel: &Cancel) -> Result<()> {
+        self.remote(old, cancel)?;
+        if self.remote(new, cancel).is_ok() {
+            return Err(Error::RemoteExists(new.as_str().to_owned()));
+        }
+        self.change(&["remote", "rename", "--no-progress", "--"]).args([old.as_str(), new.as_str()]).success(cancel, MAX_OUTPUT).map(drop)
+    }
+
+    /// Points a remote elsewhere, and says where it pointed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRemote`], [`Error::ProtocolOff`], [`Error::PrivateAddress`].
+    pub fn set_remote_url(&self, name: &RemoteName, url: &str, cancel: &Cancel) -> Result<Remote> {
+        self.route_to_url(url, cancel)?;
+        let remote = self.remote(name, cancel)?;
+        self.change(&["remote", "set-url", "--"]).arg(name.as_str()).arg(url).success(cancel, MAX_OUTPUT)?;
+        Ok(remote)
+    }
+
+    /// One remote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRemote`].
+    pub fn remote(&self, name: &RemoteName, cancel: &Cancel) -> Result<Remote> {
+        let found = self.remotes(cancel)?.into_iter().find(|remote| remote.name == name.as_str());
+        found.ok_or_else(|| Error::NoRemote(name.as_str().to_owned()))
+    }
+
+    /// A value of the configuration.
+    pub(crate) fn config_value(&self, key: &str, cancel: &Cancel) -> Result<Option<String>> {
+        let (ended, output) = self.read(&["config", "--null", "--get"]).arg(key).output(cancel, 1 << 20)?;
+        let value = output.strip_suffix(b"\0").unwrap_or(&output);
+        Ok((ended.code == Some(0)).then(|| value.to_str_lossy().into_owned()))
+    }
+}

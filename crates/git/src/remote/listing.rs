@@ -1,0 +1,37 @@
+//! What a remote has, without fetching it.
+
+use super::{Direction, OnProgress, RemoteName, transfer};
+use crate::{cancel::Cancel, error::Result, repo::Repo};
+use gix::{ObjectId, bstr::ByteSlice};
+
+/// A reference of a remote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteRef {
+    /// Its full name, or `HEAD`.
+    pub name: String,
+    /// Where it is.
+    pub id: ObjectId,
+}
+
+impl Repo {
+    /// Lists the references of a remote, or of a URL where `name` is none, that match one of `patterns`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Repo::fetch`].
+    pub fn ls_remote(&self, remote: &str, patterns: &[String], on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Vec<RemoteRef>> {
+        let name = RemoteName::new(remote).ok().filter(|name| self.remote(name, cancel).is_ok());
+        let route = match &name {
+            Some(name) => self.route_to(name, Direction::Fetch, cancel)?,
+            None => self.route_to_url(remote, cancel)?,
+        };
+        let process = self.change(&["ls-remote", "--"]).arg(remote).args(patterns);
+        let (ended, output) = transfer(self.online(process, &route, cancel)?, on_progress, cancel)?;
+        ended.require("ls-remote")?;
+        let line = |line: &[u8]| {
+            let (id, name) = line.split_once_str("\t")?;
+            Some(RemoteRef { id: ObjectId::from_hex(id).ok()?, name: name.to_str_lossy().into_owned() })
+        };
+        Ok(output.lines().filter_map(line).collect())
+    }
+}

@@ -1,0 +1,191 @@
+//! Remotes: what they are called, where they are, and what goes to and fro.
+
+mod address;
+mod configure;
+mod listing;
+mod progress;
+mod transfer;
+
+pub use address::Network;
+pub(crate) use address::Route;
+pub use configure::Remote;
+pub use listing::RemoteRef;
+pub use progress::{OnProgress, Progress};
+pub use transfer::{CloneRequest, FetchRequest, Fetched, PushRequest, Pushed, Ref, Update};
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::check_ref,
+    process::{Ended, Process},
+    repo::Repo,
+};
+use progress::Listener;
+use std::{env, path::Path};
+
+/// The most that git may list of a remote.
+const MAX_OUTPUT: usize = 64 << 20;
+
+/// The name of a remote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteName(String);
+
+impl RemoteName {
+    /// Checks `text` with git's rules.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadName`].
+    pub fn new(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        let bad = |why| Err(Error::bad_name(text.clone(), "the name of a remote", why));
+        if text.starts_with(['-', '.', '/']) || text.contains(':') {
+            return bad("it begins with `-`, `.` or `/` or has a colon");
+        }
+        if check_ref(&format!("refs/remotes/{text}/x")).is_err() {
+            return bad("git does not allow such a name");
+        }
+        Ok(Self(text))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Which direction a remote is used in; the URLs may differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Fetch,
+    Push,
+}
+
+impl Repo {
+    /// The URLs of `remote`, as git will use them.
+    fn urls(&self, remote: &RemoteName, direction: Direction, cancel: &Cancel) -> Result<Vec<String>> {
+        let mut process = self.read(&["remote", "get-url", "--all"]);
+        if direction == Direction::Push {
+            process = process.arg("--push");
+        }
+        let (ended, output) = process.arg("--").arg(remote.as_str()).output(cancel, MAX_OUTPUT)?;
+        if ended.code != Some(0) {
+            return Err(Error::NoRemote(remote.as_str().to_owned()));
+        }
+        Ok(String::from_utf8_lossy(&output).lines().map(str::to_owned).collect())
+    }
+
+    /// How `remote` is reached, once that is allowed.
+    fn route_to(&self, remote: &RemoteName, direction: Direction, cancel: &Cancel) -> Result<Route> {
+        self.check_transport()?;
+        let mut route = Route::default();
+        // A path that the operator has configured may be anywhere.
+        let roots = if self.location.trusted { None } else { Some(&self.allowed.roots) };
+        for url in self.urls(remote, direction, cancel)? {
+            self.allowed.policy.network.admit(&url, self.top(), roots, &mut route, cancel)?;
+        }
+        Ok(route)
+    }
+
+    /// How a URL is reached that came as an argument, once that is allowed.
+    fn route_to_url(&self, url: &str, cancel: &Cancel) -> Result<Route> {
+        self.check_transport()?;
+        let mut route = Route::default();
+        self.allowed.policy.network.admit(url, self.top(), Some(&self.allowed.roots), &mut route, cancel)?;
+        // As the configuration rewrites it.
+        let rewritten = self.read(&["ls-remote", "--get-url", "--"]).arg(url).success(cancel, MAX_OUTPUT)?;
+        let rewritten = String::from_utf8_lossy(rewritten.trim_ascii_end()).into_owned();
+        if rewritten != url {
+            self.allowed.policy.network.admit(&rewritten, self.top(), Some(&self.allowed.roots), &mut route, cancel)?;
+        }
+        Ok(route)
+    }
+
+    /// As [`Repo::route_to_url`], for several.
+    pub(crate) fn route_to_urls(&self, urls: impl Iterator<Item = String>, cancel: &Cancel) -> Result<Route> {
+        let mut all = Route::default();
+        for url in urls {
+            let route = self.route_to_url(&url, cancel)?;
+            all.protocols = route.protocols;
+            all.pins.extend(route.pins);
+            all.ssh |= route.ssh;
+        }
+        Ok(all)
+    }
+
+    /// Runs a process that reaches what `route` allows.
+    pub(crate) fn transferred(&self, process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Ended> {
+        let ssh = if route.ssh { Some(self.ssh(cancel)?) } else { None };
+        transfer(online(process, route, ssh), on_progress, cancel).map(|(ended, _)| ended)
+    }
+
+    /// Refuses to speak to a remote where an untrusted repository has a say in how that is done.
+    fn check_transport(&self) -> Result<()> {
+        match self.settings.local_transport.first().filter(|_| !self.location.trusted) {
+            Some(key) => Err(Error::Untrusted { path: self.top().to_owned(), program: format!("setting `{key}`") }),
+            None if self.settings.conditional && !self.location.trusted => {
+                Err(Error::Untrusted { path: self.top().to_owned(), program: "included configuration".to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A process that may reach what `route` allows and nothing else.
+    fn online<'a>(&'a self, process: Process<'a>, route: &Route, cancel: &Cancel) -> Result<Process<'a>> {
+        let ssh = if route.ssh { Some(self.ssh(cancel)?) } else { None };
+        Ok(online(process, route, ssh))
+    }
+
+    /// The ssh command as it is configured, which must not ask anything.
+    fn ssh(&self, cancel: &Cancel) -> Result<String> {
+        let configured = self.read(&["config", "--get", "core.sshCommand"]).output(cancel, 64 << 10)?;
+        let configured = Some(configured).filter(|(ended, _)| ended.code == Some(0) && self.location.trusted);
+        Ok(quiet_ssh(configured.map(|(_, text)| String::from_utf8_lossy(text.trim_ascii_end()).into_owned())))
+    }
+}
+
+/// The operator's ssh command, in a form that fails instead of asking.
+fn quiet_ssh(configured: Option<String>) -> String {
+    let inherited = || env::var("GIT_SSH_COMMAND").or_else(|_| env::var("GIT_SSH")).ok();
+    let command = env::var("GIT_SSH_COMMAND").ok().or(configured).or_else(inherited).filter(|text| !text.is_empty());
+    let command = command.unwrap_or_else(|| "ssh".to_owned());
+    let program = command.split_ascii_whitespace().next().unwrap_or_default();
+    let is_ssh = Path::new(program).file_name().is_some_and(|name| name.to_string_lossy().contains("ssh"));
+    if is_ssh { format!("{command} -o BatchMode=yes -o ConnectTimeout=20") } else { command }
+}
+
+fn online<'a>(process: Process<'a>, route: &Route, ssh: Option<String>) -> Process<'a> {
+    let mut process = process
+        .online(&route.protocols)
+        .config("http.followRedirects", "false")
+        .config("http.lowSpeedLimit", "1")
+        .config("http.lowSpeedTime", "60")
+        // The record of the exchange, from which a refusal is told; what is sent and received is not in it.
+        .env("GIT_TRACE_CURL", "2")
+        .env("GIT_TRACE_CURL_NO_DATA", "1");
+    for pin in &route.pins {
+        process = process.config("http.curloptResolve", pin.clone());
+    }
+    match ssh {
+        Some(command) => process.env("GIT_SSH_COMMAND", command),
+        None => process,
+    }
+}
+
+/// Runs a process that reaches a remote.
+fn transfer(process: Process<'_>, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<(Ended, Vec<u8>)> {
+    let name = process.name();
+    let mut listener = Listener::new(on_progress);
+    let (mut ended, output) = process.heard(cancel, MAX_OUTPUT, &mut |bytes| listener.hear(bytes))?;
+    ended.stderr.push_str(&String::from_utf8_lossy(&listener.rest()));
+    if ended.code == Some(0) {
+        return Ok((ended, output));
+    }
+    let said = ended.stderr.trim().to_owned();
+    match listener.exchange.status {
+        Some(status) if status >= 300 => {
+            Err(Error::Http { command: name, status, location: listener.exchange.location.unwrap_or_default(), said })
+        }
+        _ => Ok((ended, output)),
+    }
+}

@@ -1,0 +1,145 @@
+//! What git and the remote say while something is transferred.
+
+/// How far a transfer has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done, in git's words.
+    pub phase: String,
+    /// How much of it is done.
+    pub done: u64,
+    /// Out of how much, where that is known.
+    pub total: Option<u64>,
+}
+
+/// Who wants to know.
+pub type OnProgress<'a> = &'a (dyn Fn(Progress) + Sync);
+
+/// The longest line that is put together.
+const MAX_LINE: usize = 16 << 10;
+
+/// What the HTTP side of a transfer came to, from git's own record of the exchange.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Exchange {
+    /// The last status.
+    pub(crate) status: Option<u16>,
+    /// Where the last answer pointed to.
+    pub(crate) location: Option<String>,
+}
+
+/// Takes standard error apart: progress, the record of the HTTP exchange, and what is for the reader.
+pub(crate) struct Listener<'a> {
+    on_progress: OnProgress<'a>,
+    line: Vec<u8>,
+    pub(crate) exchange: Exchange,
+}
+
+impl<'a> Listener<'a> {
+    pub(crate) fn new(on_progress: OnProgress<'a>) -> Self {
+        Self { on_progress, line: Vec::new(), exchange: Exchange::default() }
+    }
+
+    /// Takes what was written, and gives back what is for the reader.
+    pub(crate) fn hear(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut kept = Vec::new();
+        for &byte in bytes {
+            if byte != b'\r' && byte != b'\n' {
+                if self.line.len() < MAX_LINE {
+                    self.line.push(byte);
+                }
+                continue;
+            }
+            if !self.is_ours() && byte == b'\n' {
+                kept.extend_from_slice(&self.line);
+                kept.push(b'\n');
+            }
+            self.line.clear();
+        }
+        kept
+    }
+
+    /// What the last line held, where it was not ended.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        if self.is_ours() { Vec::new() } else { std::mem::take(&mut self.line) }
+    }
+
+    fn is_ours(&mut self) -> bool {
+        let text = String::from_utf8_lossy(&self.line);
+        if let Some(record) = traced(&text) {
+            if let Some(header) = record.strip_prefix("<= Recv header: ") {
+                self.exchange.note(header);
+            }
+            return true;
+        }
+        match progress(&text) {
+            Some(progress) => (self.on_progress)(progress),
+            None => return false,
+        }
+        true
+    }
+}
+
+impl Exchange {
+    fn note(&mut self, header: &str) {
+        if let Some(rest) = header.strip_prefix("HTTP/") {
+            let status = rest.split_ascii_whitespace().nth(1).and_then(|code| code.parse().ok());
+            *self = Self { status, location: None };
+        } else if let Some((name, value)) = header.split_once(':')
+            && name.eq_ignore_ascii_case("location")
+        {
+            self.location = Some(value.trim().to_owned());
+        }
+    }
+}
+
+/// The record in a line of git's trace: `12:34:56.123456 http.c:123   <= Recv header: …`.
+fn traced(line: &str) -> Option<&str> {
+    let (time, rest) = line.split_once(' ')?;
+    let is_time = time.len() == 15
+        && time.bytes().enumerate().all(|(at, byte)| if matches!(at, 2 | 5) { byte == b':' } else { byte.is_ascii_digit() || at == 8 });
+    let (_, record) = rest.strip_prefix("http.c:")?.split_once(' ')?;
+    is_time.then(|| record.trim_start())
+}
+
+/// Reads `Receiving objects:  42% (3/7), 1.2 MiB | 3 MiB/s` and `Enumerating objects: 5, done.`
+fn progress(line: &str) -> Option<Progress> {
+    let line = line.trim_end().strip_prefix("remote: ").unwrap_or(line).trim();
+    let (phase, rest) = line.split_once(": ")?;
+    let is_phase = !phase.is_empty() && phase.len() <= 60 && phase.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b' ');
+    if !is_phase {
+        return None;
+    }
+    let rest = rest.trim_start();
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = rest[..digits].parse().ok()?;
+    let after = &rest[digits..];
+    let Some(fraction) = after.strip_prefix("% (") else {
+        // A bare number, as git counts; anything else is a message that happens to begin so.
+        let counted = after.is_empty() || after.starts_with(", done");
+        return counted.then(|| Progress { phase: phase.to_owned(), done: number, total: None });
+    };
+    let (done, total) = fraction.split_once(')')?.0.split_once('/')?;
+    Some(Progress { phase: phase.to_owned(), done: done.parse().ok()?, total: Some(total.parse().ok()?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn progress_and_traces_are_told_from_messages() {
+        let seen = Mutex::new(Vec::new());
+        let on_progress = |progress: Progress| seen.lock().map(|mut seen| seen.push(progress)).unwrap_or_default();
+        let mut listener = Listener::new(&on_progress);
+        let text = b"remote: Enumerating objects: 5, done.\nReceiving objects:  42% (3/7)\rReceiving obj";
+        let mut kept = listener.hear(text);
+        kept.extend(listener.hear(b"ects: 100% (7/7), 1.20 KiB | 1.2 MiB/s, done.\nremote: no: 5 problems\n"));
+        kept.extend(listener.hear(b"12:34:56.123456 http.c:800              <= Recv header: HTTP/1.1 302 Found\n"));
+        kept.extend(listener.hear(b"12:34:56.123456 http.c:800              <= Recv header: Location: http://x/y\nfatal: x"));
+        kept.extend(listener.rest());
+        assert_eq!(String::from_utf8_lossy(&kept), "remote: no: 5 problems\nfatal: x");
+        assert_eq!(listener.exchange, Exchange { status: Some(302), location: Some("http://x/y".to_owned()) });
+        let last = Progress { phase: "Receiving objects".to_owned(), done: 7, total: Some(7) };
+        assert_eq!(seen.lock().map(|seen| (seen.len(), seen.last().cloned())).unwrap_or_default(), (3, Some(last)));
+    }
+}

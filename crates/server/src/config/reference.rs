@@ -1,0 +1,79 @@
+//! The configuration reference.
+
+/// Every key with its variable, its default and its meaning: the configuration reference.
+pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
+    (
+        "repositories",
+        "",
+        "the repository of the current directory",
+        "Directories whose repositories may be used, as `-r`. A repository named here runs its hooks and filters.",
+    ),
+    ("port", "MCP_GIT_PORT", "8080", "The port of `serve`."),
+    (
+        "toolsets",
+        "MCP_GIT_TOOLSETS",
+        "default",
+        "A list of `default`, `history`, `branches` (and tags), `remotes` (and clone), `worktrees`, `rewrite` (revert, apply, clean, rm, mv), \
+         `bisect`, `submodules`, `sparse`, `notes`, `config`, `maintenance`, or `all`; `reference` for exactly the tools of the reference \
+         server, `legacy` for those of the package before this one.",
+    ),
+    ("tools", "MCP_GIT_TOOLS", "", "Further tools by name. Without `toolsets` these are the only ones, also for calls."),
+    ("exclude_tools", "MCP_GIT_EXCLUDE_TOOLS", "", "Tools that are neither listed nor called."),
+    ("read_only", "MCP_GIT_READ_ONLY", "false", "Nothing that changes anything is listed or called, whatever else is set."),
+    (
+        "trust",
+        "MCP_GIT_TRUST",
+        "owner",
+        "`owner`: changes run the hooks and filters of repositories that are named. `untrusted`: of none; a change that would need one is refused.",
+    ),
+    (
+        "policy.force_push",
+        "MCP_GIT_FORCE_PUSH",
+        "confirm",
+        "`allow`, `confirm` or `deny` pushes that replace what is there. Only with a lease.",
+    ),
+    ("policy.hard_reset", "MCP_GIT_HARD_RESET", "confirm", "The same for git_reset with `hard`."),
+    ("policy.clean", "MCP_GIT_CLEAN", "confirm", "The same for git_clean."),
+    ("policy.delete", "MCP_GIT_DELETE", "confirm", "The same for deleting branches that are not merged, tags, and branches of a remote."),
+    ("policy.rewrite_pushed", "MCP_GIT_REWRITE_PUSHED", "confirm", "The same for rewriting commits that a remote has."),
+    (
+        "policy.protected_branches",
+        "MCP_GIT_PROTECTED_BRANCHES",
+        "main, master",
+        "Branches that are never deleted or force-pushed, and whose pushed commits are never rewritten. `*` at the end stands for any rest; \
+         an empty list protects none.",
+    ),
+    ("policy.hooks", "MCP_GIT_HOOKS", "allow", "`deny`: no hook runs, not even of trusted repositories."),
+    ("policy.signing", "MCP_GIT_SIGNING", "auto", "`auto`: as git is configured. `never`. `require`: what cannot be signed is not made."),
+    (
+        "network.protocols",
+        "MCP_GIT_PROTOCOLS",
+        "https, ssh",
+        "How remotes may be reached; `http`, `git` and `file` are for those who know why.",
+    ),
+    (
+        "network.allow_hosts",
+        "MCP_GIT_ALLOW_HOSTS",
+        "",
+        "Hosts that may be at private addresses, by the name that their URLs have. All others must be on the public internet.",
+    ),
+    ("git", "", "`git` on PATH", "The git program."),
+    (
+        "state_dir",
+        "MCP_GIT_STATE_DIR",
+        "$XDG_STATE_HOME/mcp-server-git",
+        "Where locks and the journal of changes are kept, never in a repository. Servers that share repositories share this folder.",
+    ),
+    ("log.level", "MCP_GIT_LOG_LEVEL", "warn", "A level, or directives such as `warn,mcp_server_git=debug`. `RUST_LOG` is read, too."),
+    ("log.format", "MCP_GIT_LOG_FORMAT", "text", "`text` or `json`."),
+    (
+        "limits.max_output_tokens",
+        "MCP_GIT_MAX_OUTPUT_TOKENS",
+        "8000",
+        "The most tokens in a result, counted as four bytes each; 0 is no limit.",
+    ),
+    ("limits.read_timeout", "MCP_GIT_READ_TIMEOUT", "60", "Seconds that a read may take."),
+    ("limits.change_timeout", "MCP_GIT_CHANGE_TIMEOUT", "300", "Seconds that a change may take, hooks included."),
+    ("limits.network_timeout", "MCP_GIT_NETWORK_TIMEOUT", "600", "Seconds that a call may take that reaches a remote."),
+    ("limits.max_concurrent", "MCP_GIT_MAX_CONCURRENT", "10", "Reads, and changes, that run at a time."),
+];

@@ -1,0 +1,84 @@
+//! `git_apply`
+
+use crate::{
+    error::{Error, Kind},
+    output::Reply,
+    tool::{Context, Effect, Entry, Tool, Toolset},
+    tools::change,
+};
+use git::ApplyRequest;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub(super) const TOOL: Entry = Entry::of::<Apply>().listed_in(Toolset::Rewrite);
+
+struct Apply;
+
+/// The largest patch.
+const MAX_PATCH: usize = 2 << 20;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one of git's own switches")]
+struct Args {
+    /// A unified diff, as git writes it.
+    patch: String,
+    /// Only say whether it fits.
+    #[serde(default)]
+    check: bool,
+    /// Stage it, too.
+    #[serde(default)]
+    index: bool,
+    /// Stage it, and leave files as they are.
+    #[serde(default)]
+    cached: bool,
+    /// Take it back.
+    #[serde(default)]
+    reverse: bool,
+    /// Leave conflicts where it does not fit.
+    #[serde(default)]
+    three_way: bool,
+}
+
+impl Tool for Apply {
+    type Args = Args;
+    const NAME: &'static str = "git_apply";
+    const ABOUT: &'static str = "Applies a patch to files. All of it fits, or nothing is changed.";
+    const EFFECT: Effect = Effect::Destroy;
+
+    fn effect(args: &Map<String, Value>) -> Effect {
+        if args.get("check") == Some(&Value::Bool(true)) { Effect::Read } else { Self::EFFECT }
+    }
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        if args.patch.len() > MAX_PATCH {
+            return Err(Error::new(Kind::BadInput, "the patch is longer than 2 MiB"));
+        }
+        let mut patch = args.patch.into_bytes();
+        if patch.last() != Some(&b'\n') {
+            patch.push(b'\n');
+        }
+        let looks = ApplyRequest { check: true, index: args.index, cached: args.cached, reverse: args.reverse, three_way: args.three_way };
+        // Fits, before anything is kept for taking it back.
+        let touched = if args.three_way { Vec::new() } else { cx.repo.apply(&patch, &looks, cx.cancel)? };
+        let mut writer = cx.writer();
+        if args.check {
+            if args.three_way {
+                return Err(Error::new(Kind::BadInput, "either `check` or `three_way`"));
+            }
+            writer.say(&format!("it fits: {} files", touched.len()));
+            return Ok(writer.finish());
+        }
+        if !args.cached {
+            cx.overwrites(&touched)?;
+        }
+        let done = cx.repo.apply(&patch, &ApplyRequest { check: false, ..looks }, cx.cancel)?;
+        writer.say(&format!("applied to {} files", done.len()));
+        for path in done.iter().take(100) {
+            writer.fit(format!("{path}\n").as_bytes());
+        }
+        change::staged(cx, &mut writer)?;
+        Ok(writer.finish())
+    }
+}

@@ -1,0 +1,105 @@
+//! `git_bisect`
+
+use crate::{
+    error::{Error, Kind},
+    output::Reply,
+    tool::{Context, Effect, Entry, Tool, Toolset, is_one_of},
+};
+use git::{Reach, Rev, Search, Verdict};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+pub(super) const TOOL: Entry = Entry::of::<Bisect>().listed_in(Toolset::Bisect);
+
+struct Bisect;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// `good`, `bad` and `skip` say what is known of `revision`; `reset` ends the search.
+    #[serde(default)]
+    action: Action,
+    /// What is judged. Default: what is checked out.
+    revision: Option<String>,
+    /// For `start`: a commit with the fault. Default HEAD.
+    bad: Option<String>,
+    /// For `start`: commits without it.
+    #[serde(default)]
+    good: Vec<String>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    #[default]
+    Status,
+    Start,
+    Good,
+    Bad,
+    Skip,
+    Reset,
+}
+
+impl Tool for Bisect {
+    type Args = Args;
+    const NAME: &'static str = "git_bisect";
+    const ABOUT: &'static str =
+        "Finds the commit that brought a fault in: checks out one commit after the other, which you test and call good or bad.";
+    const EFFECT: Effect = Effect::Write;
+
+    fn effect(args: &Map<String, Value>) -> Effect {
+        if is_one_of(args, "action", &["", "status"]) { Effect::Read } else { Self::EFFECT }
+    }
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        cx.repo.worktree()?;
+        if args.action != Action::Status {
+            cx.reaches(Reach::Worktree);
+        }
+        let rev = args.revision.map(Rev::new).transpose()?;
+        let mark = |verdict| cx.repo.bisect_mark(verdict, rev.as_ref(), cx.cancel);
+        let search = match args.action {
+            Action::Status => cx.repo.search(cx.cancel)?,
+            Action::Good => mark(Verdict::Good)?,
+            Action::Bad => mark(Verdict::Bad)?,
+            Action::Skip => mark(Verdict::Skip)?,
+            Action::Start => {
+                let good: Vec<Rev> = args.good.into_iter().map(Rev::new).collect::<Result<_, _>>()?;
+                if good.is_empty() {
+                    return Err(Error::new(Kind::BadInput, "`good` is empty").hint("Name a commit that does not have the fault."));
+                }
+                let bad = args.bad.map_or_else(|| Ok(Rev::head()), Rev::new)?;
+                cx.repo.bisect_start(&bad, &good, cx.cancel)?
+            }
+            Action::Reset => {
+                cx.repo.bisect_reset(cx.cancel)?;
+                let mut writer = cx.writer();
+                writer.say("the search is over, and what was checked out before is checked out again");
+                return Ok(writer.finish());
+            }
+        };
+        let mut writer = cx.writer();
+        let end = cx.echo.other("git_bisect", &[("action", json!("reset"))]);
+        match search {
+            Search::Waiting => writer.say("a bad commit or a good one has still to be named"),
+            Search::At { next, left, steps } => {
+                writer.say(&format!("{next} is checked out: {left} commits could be the one, about {steps} more tests"));
+                writer.note(format!("test it, then: {}", cx.echo.other("git_bisect", &[("action", json!("good, bad or skip"))])));
+            }
+            Search::Found(id) => {
+                writer.say(&format!("{id} is the first bad commit"));
+                writer.note(format!("to see it: {}", cx.echo.other("git_show", &[("revision", json!(id.to_string()))])));
+                writer.note(format!("to go back to where the search began: {end}"));
+            }
+            Search::Skipped(ids) => {
+                writer.say("only skipped commits are left; the first bad one is among these:");
+                for id in ids {
+                    writer.fit(format!("{id}\n").as_bytes());
+                }
+                writer.note(format!("to go back to where the search began: {end}"));
+            }
+        }
+        Ok(writer.finish())
+    }
+}

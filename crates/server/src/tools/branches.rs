@@ -1,0 +1,113 @@
+//! Branches, beyond making them: `git_branch_delete`, `git_branch_rename`, `git_branch_upstream`.
+
+use crate::{
+    error::{Error, Kind},
+    output::{Reply, inline},
+    tool::{Context, Deed, Effect, Entry, Scope, Tool, Toolset},
+};
+use git::{BranchName, Reach, Rev};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(super) const DELETE: Entry = Entry::of::<Delete>().listed_in(Toolset::Branches);
+pub(super) const RENAME: Entry = Entry::of::<Rename>().listed_in(Toolset::Branches);
+pub(super) const UPSTREAM: Entry = Entry::of::<Upstream>().listed_in(Toolset::Branches);
+
+struct Delete;
+struct Rename;
+struct Upstream;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DeleteArgs {
+    /// The branch.
+    branch_name: String,
+    /// Also where its commits are nowhere else.
+    #[serde(default)]
+    force: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RenameArgs {
+    /// What it is called. Default: the current branch.
+    branch_name: Option<String>,
+    /// What it is to be called.
+    new_name: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UpstreamArgs {
+    /// Default: the current branch.
+    branch_name: Option<String>,
+    /// What it follows, such as `origin/main`. Nothing when absent.
+    upstream: Option<String>,
+}
+
+impl Tool for Delete {
+    type Args = DeleteArgs;
+    const NAME: &'static str = "git_branch_delete";
+    const ABOUT: &'static str = "Deletes a local branch; git_undo brings it back. On a remote use git_push with `delete`.";
+    const EFFECT: Effect = Effect::Destroy;
+    const SCOPE: Scope = Scope::Shared;
+
+    fn run(cx: &Context<'_>, args: DeleteArgs) -> Result<Reply, Error> {
+        let name = BranchName::new(args.branch_name)?;
+        cx.policy.spare(name.as_str(), "it is not deleted")?;
+        if args.force {
+            cx.permit(Deed::Delete, "`force` deletes the branch even where its commits are nowhere else; git_undo can bring it back")?;
+        }
+        cx.reaches(Reach::Refs);
+        cx.moves_refs()?;
+        let id = cx.repo.delete_branch(&name, args.force, cx.cancel)?;
+        let mut writer = cx.writer();
+        writer.say(&format!("deleted {}, which was at {id}", name.as_str()));
+        writer.note(format!("to have it again: {}", cx.echo.other("git_undo", &[])));
+        Ok(writer.finish())
+    }
+}
+
+impl Tool for Rename {
+    type Args = RenameArgs;
+    const NAME: &'static str = "git_branch_rename";
+    const ABOUT: &'static str = "Renames a local branch, with its upstream and its reflog.";
+    const EFFECT: Effect = Effect::Write;
+    const SCOPE: Scope = Scope::Shared;
+
+    fn run(cx: &Context<'_>, args: RenameArgs) -> Result<Reply, Error> {
+        let (old, new) = (chosen(cx, args.branch_name)?, BranchName::new(args.new_name)?);
+        cx.policy.spare(old.as_str(), "it is not renamed")?;
+        cx.repo.rename_branch(&old, &new, cx.cancel)?;
+        let mut writer = cx.writer();
+        writer.say(&format!("{} is now {}", old.as_str(), new.as_str()));
+        Ok(writer.finish())
+    }
+}
+
+impl Tool for Upstream {
+    type Args = UpstreamArgs;
+    const NAME: &'static str = "git_branch_upstream";
+    const ABOUT: &'static str = "Sets which remote branch a local branch follows for pull and push, or none.";
+    const EFFECT: Effect = Effect::Write;
+    const SCOPE: Scope = Scope::Shared;
+
+    fn run(cx: &Context<'_>, args: UpstreamArgs) -> Result<Reply, Error> {
+        let name = chosen(cx, args.branch_name)?;
+        let upstream = args.upstream.map(Rev::new).transpose()?;
+        cx.repo.set_upstream(&name, upstream.as_ref(), cx.cancel)?;
+        let mut writer = cx.writer();
+        writer.say(&match upstream {
+            Some(upstream) => format!("{} follows {}", name.as_str(), inline(upstream.as_str().as_bytes())),
+            None => format!("{} follows nothing", name.as_str()),
+        });
+        Ok(writer.finish())
+    }
+}
+
+/// The branch that is named, or the current one.
+fn chosen(cx: &Context<'_>, name: Option<String>) -> Result<BranchName, Error> {
+    let name = name.map_or_else(|| cx.repo.branch_name(cx.cancel), |name| Ok(Some(name)))?;
+    let name = name.ok_or_else(|| Error::new(Kind::Refused, "HEAD is detached").hint("Name the branch with `branch_name`."))?;
+    Ok(BranchName::new(name)?)
+}

@@ -1,0 +1,142 @@
+//! `git_fetch` and `git_pull`
+
+use crate::{
+    error::{Error, Kind},
+    output::{Reply, Writer, inline},
+    tool::{Context, Effect, Entry, Scope, Tool},
+    tools::change,
+};
+use git::{BranchName, FastForward, FetchRequest, Fetched, MergeRequest, RebaseRequest, RemoteName};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(super) const FETCH: Entry = Entry::of::<Fetch>();
+pub(super) const PULL: Entry = Entry::of::<Pull>();
+
+struct Fetch;
+struct Pull;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FetchArgs {
+    remote: Option<String>,
+    /// Only this.
+    branch: Option<String>,
+    /// Forget deleted branches.
+    #[serde(default)]
+    prune: bool,
+    /// All tags.
+    #[serde(default)]
+    tags: bool,
+    /// Commits of history; 0 for all.
+    depth: Option<u32>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PullArgs {
+    remote: Option<String>,
+    branch: Option<String>,
+    /// Where both have commits.
+    #[serde(default)]
+    how: How,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum How {
+    #[default]
+    Ff,
+    Merge,
+    Rebase,
+}
+
+impl Tool for Fetch {
+    type Args = FetchArgs;
+    const NAME: &'static str = "git_fetch";
+    const ABOUT: &'static str = "Fetches from a remote; files and branches stay as they are. To get up to date git_pull.";
+    const EFFECT: Effect = Effect::Write;
+    const SCOPE: Scope = Scope::Remote;
+
+    fn run(cx: &Context<'_>, args: FetchArgs) -> Result<Reply, Error> {
+        let request = FetchRequest {
+            remote: args.remote.map(RemoteName::new).transpose()?,
+            branch: args.branch.map(BranchName::new).transpose()?,
+            prune: args.prune,
+            tags: args.tags,
+            depth: args.depth,
+        };
+        let fetched = cx.repo.fetch(&request, cx.on_progress, cx.cancel)?;
+        let mut writer = cx.writer();
+        tell(cx, &fetched, &mut writer);
+        Ok(writer.finish())
+    }
+}
+
+impl Tool for Pull {
+    type Args = PullArgs;
+    const NAME: &'static str = "git_pull";
+    const ABOUT: &'static str = "Fetches and brings the current branch up to date. Stops at conflicts.";
+    const EFFECT: Effect = Effect::Write;
+    const SCOPE: Scope = Scope::RemoteAndWorktree;
+
+    fn run(cx: &Context<'_>, args: PullArgs) -> Result<Reply, Error> {
+        cx.repo.worktree()?;
+        if let Some(operation) = cx.repo.progress() {
+            return Err(git::Error::InProgress(operation).into());
+        }
+        let branch = args.branch.map(BranchName::new).transpose()?;
+        let request =
+            FetchRequest { remote: args.remote.map(RemoteName::new).transpose()?, branch: branch.clone(), ..FetchRequest::default() };
+        let fetched = cx.repo.fetch(&request, cx.on_progress, cx.cancel)?;
+        let rev = cx.repo.fetched_head(&fetched.remote, branch.as_ref(), cx.cancel)?;
+        let there = cx.repo.resolve_commit(&rev, cx.cancel)?;
+        if let Some(here) = cx.repo.head(cx.cancel)? {
+            let (ahead, behind) = cx.repo.ahead_behind(here, there, cx.cancel)?;
+            if behind == 0 {
+                let mut writer = cx.writer();
+                tell(cx, &fetched, &mut writer);
+                writer.say(if ahead == 0 { "the branch is up to date" } else { "the branch has everything that the remote has, and more" });
+                return Ok(writer.finish());
+            }
+            if ahead > 0 && args.how == How::Ff {
+                return Err(Error::new(
+                    Kind::Refused,
+                    format!("the branch and the remote's have both moved on: {ahead} commits are only here, {behind} only there"),
+                )
+                .hint("Repeat the call with `how`: \"rebase\" or \"merge\". What is there has been fetched; nothing else has changed."));
+            }
+        }
+        let rebase = args.how == How::Rebase && cx.repo.head(cx.cancel)?.is_some();
+        let mut reply = change::moving(cx, "pulled", || {
+            if rebase {
+                let request = RebaseRequest { upstream: rev.clone(), onto: None, plan: Vec::new() };
+                return cx.repo.rebase(&request, cx.cancel);
+            }
+            let fast_forward = if args.how == How::Ff { FastForward::Only } else { FastForward::Allowed };
+            let request = MergeRequest { rev: rev.clone(), fast_forward, squash: false, message: None, favour: None };
+            cx.repo.merge(&request, cx.cancel)
+        })?;
+        reply.say(&format!("from {} of {}", inline(rev.as_str().as_bytes()), fetched.remote.as_str()));
+        Ok(reply)
+    }
+}
+
+/// The most references that are listed.
+const MAX_LISTED: usize = 100;
+
+fn tell(cx: &Context<'_>, fetched: &Fetched, writer: &mut Writer) {
+    let moved: Vec<_> = fetched.updates.iter().filter(|update| update.sign != '=').collect();
+    writer.say(&match moved.len() {
+        0 => format!("fetched from {}: nothing new", fetched.remote.as_str()),
+        n => format!("fetched from {}: {n} references moved", fetched.remote.as_str()),
+    });
+    for (at, update) in moved.iter().enumerate() {
+        let line = format!("{} {} {}\n", update.sign, update.name, update.summary);
+        if at == MAX_LISTED || !writer.fit(line.as_bytes()) {
+            let call = cx.echo.other("git_branch", &[("branch_type", serde_json::json!("remote"))]);
+            writer.note(format!("{} more: {call}", moved.len() - at));
+            break;
+        }
+    }
+}

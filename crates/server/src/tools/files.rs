@@ -1,0 +1,151 @@
+//! Files: `git_rm`, `git_mv`, `git_clean`.
+
+use crate::{
+    error::{Error, Kind},
+    output::{Reply, Writer},
+    tool::{Context, Deed, Effect, Entry, Tool, Toolset},
+    tools::change,
+};
+use git::{CleanRequest, Reach, RelPath, quote};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+pub(super) const RM: Entry = Entry::of::<Rm>().listed_in(Toolset::Rewrite);
+pub(super) const MV: Entry = Entry::of::<Mv>().listed_in(Toolset::Rewrite);
+pub(super) const CLEAN: Entry = Entry::of::<Clean>().listed_in(Toolset::Rewrite);
+
+struct Rm;
+struct Mv;
+struct Clean;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RmArgs {
+    /// Tracked files and folders, literally.
+    files: Vec<String>,
+    /// Keep the files and only stop tracking them.
+    #[serde(default)]
+    cached: bool,
+    /// Needed for folders.
+    #[serde(default)]
+    recursive: bool,
+    /// Also files with edits, which git_undo brings back.
+    #[serde(default)]
+    force: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MvArgs {
+    /// A tracked file or folder.
+    source: String,
+    /// Where it goes: a new path, or a folder that is there.
+    destination: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CleanArgs {
+    /// Only below these.
+    #[serde(default)]
+    paths: Vec<String>,
+    /// Whole untracked folders, too.
+    #[serde(default)]
+    directories: bool,
+    /// Ignored files, too.
+    #[serde(default)]
+    ignored: bool,
+    /// Remove them. Without it they are only listed.
+    #[serde(default)]
+    remove: bool,
+}
+
+impl Tool for Rm {
+    type Args = RmArgs;
+    const NAME: &'static str = "git_rm";
+    const ABOUT: &'static str = "Removes tracked files, and stages that. Untracked files: git_clean.";
+    const EFFECT: Effect = Effect::Destroy;
+
+    fn run(cx: &Context<'_>, args: RmArgs) -> Result<Reply, Error> {
+        if args.files.is_empty() {
+            return Err(Error::new(Kind::BadInput, "`files` is empty").hint("Name the files."));
+        }
+        let paths = cx.paths(&args.files)?;
+        if !args.cached {
+            cx.overwrites(&paths)?;
+        }
+        let removed = cx.repo.rm(&paths, args.cached, args.recursive, args.force, cx.cancel)?;
+        let mut writer = cx.writer();
+        writer.say(&format!("{} files removed{}", removed.len(), if args.cached { " from the index alone" } else { "" }));
+        change::staged(cx, &mut writer)?;
+        writer.note(format!("to bring them back: {}", cx.echo.other("git_undo", &[])));
+        Ok(writer.finish())
+    }
+}
+
+impl Tool for Mv {
+    type Args = MvArgs;
+    const NAME: &'static str = "git_mv";
+    const ABOUT: &'static str = "Moves or renames a tracked file or folder, and stages that.";
+    const EFFECT: Effect = Effect::Write;
+
+    fn run(cx: &Context<'_>, args: MvArgs) -> Result<Reply, Error> {
+        let top = cx.repo.worktree()?;
+        let (from, to) = (RelPath::new(&args.source, Some(top))?, RelPath::new(&args.destination, Some(top))?);
+        cx.reaches(Reach::Worktree);
+        cx.repo.mv(&from, &to, cx.cancel)?;
+        let mut writer = cx.writer();
+        writer.say(&format!("moved {from} to {to}"));
+        let back = cx.echo.other("git_mv", &[("source", json!(to.to_string())), ("destination", json!(from.to_string()))]);
+        writer.note(format!("to move it back: {back}"));
+        change::staged(cx, &mut writer)?;
+        Ok(writer.finish())
+    }
+}
+
+impl Tool for Clean {
+    type Args = CleanArgs;
+    const NAME: &'static str = "git_clean";
+    const ABOUT: &'static str =
+        "Lists untracked files, and with `remove` deletes them for good. Tracked files stay: git_restore puts those back.";
+    const EFFECT: Effect = Effect::Destroy;
+
+    fn effect(args: &Map<String, Value>) -> Effect {
+        if args.get("remove") == Some(&Value::Bool(true)) { Self::EFFECT } else { Effect::Read }
+    }
+
+    fn run(cx: &Context<'_>, args: CleanArgs) -> Result<Reply, Error> {
+        let request = CleanRequest { paths: cx.paths(&args.paths)?, directories: args.directories, ignored: args.ignored };
+        let found = cx.repo.cleanable(&request, cx.cancel)?;
+        let mut writer = cx.writer();
+        if found.is_empty() {
+            writer.say("nothing there is untracked");
+            return Ok(writer.finish());
+        }
+        if !args.remove {
+            writer.say(&format!("{} would be removed:", found.len()));
+            list(&found, &mut writer);
+            writer.note(format!(
+                "nothing is removed yet. To remove them: {}",
+                cx.echo.again(&[("remove", json!(true)), ("confirm", json!(true))])
+            ));
+            return Ok(writer.finish());
+        }
+        cx.permit(Deed::Clean, &format!("{} untracked files and folders would be removed for good", found.len()))?;
+        cx.repo.clean(&request, cx.cancel)?;
+        let left = cx.repo.cleanable(&request, cx.cancel)?;
+        writer.say(&format!("{} of {} removed:", found.len().saturating_sub(left.len()), found.len()));
+        list(&found.into_iter().filter(|path| !left.contains(path)).collect::<Vec<_>>(), &mut writer);
+        Ok(writer.finish())
+    }
+}
+
+fn list(paths: &[Vec<u8>], writer: &mut Writer) {
+    for (at, path) in paths.iter().enumerate() {
+        if !writer.fit(format!("{}\n", quote::listed(path)).as_bytes()) {
+            writer.note(format!("{} more are left out of this list", paths.len() - at));
+            break;
+        }
+    }
+}

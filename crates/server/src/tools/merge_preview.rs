@@ -1,0 +1,55 @@
+//! `git_merge_preview`
+
+use crate::{
+    error::Error,
+    output::Reply,
+    tool::{Context, Effect, Entry, Tool, Toolset},
+};
+use git::{Rev, quote};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+pub(super) const TOOL: Entry = Entry::of::<MergePreview>().listed_in(Toolset::History);
+
+struct MergePreview;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// The branch or commit that would be merged.
+    source_branch: String,
+    /// Into what. Default HEAD.
+    into: Option<String>,
+}
+
+impl Tool for MergePreview {
+    type Args = Args;
+    const NAME: &'static str = "git_merge_preview";
+    const ABOUT: &'static str = "Says whether a merge would conflict, and where, without touching anything. To merge use git_merge.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let into = args.into.map_or_else(|| Ok(Rev::head()), Rev::new)?;
+        let source = Rev::new(args.source_branch)?;
+        let preview = cx.repo.merge_preview(&into, &source, cx.cancel)?;
+        let mut writer = cx.writer();
+        match preview.conflicts.len() {
+            0 => writer.say("it would merge without conflicts"),
+            1 => writer.say("it would conflict in 1 path:"),
+            n => writer.say(&format!("it would conflict in {n} paths:")),
+        }
+        for (at, path) in preview.conflicts.iter().enumerate() {
+            if !writer.fit(format!("{}\n", quote::listed(path)).as_bytes()) {
+                writer.note(format!("and {} more", preview.conflicts.len() - at));
+                break;
+            }
+        }
+        if !preview.messages.is_empty() {
+            writer.say("git says:");
+            writer.pieces(&preview.messages);
+        }
+        writer.note(format!("to merge: {}", cx.echo.other("git_merge", &[("source_branch", json!(source.as_str()))])));
+        Ok(writer.finish())
+    }
+}

@@ -1,0 +1,85 @@
+//! `git_notes`
+
+use crate::{
+    error::{Error, Kind},
+    output::Reply,
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
+    tools::change,
+};
+use git::Rev;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub(super) const TOOL: Entry = Entry::of::<Notes>().listed_in(Toolset::Notes);
+
+struct Notes;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// `add` replaces a note that is there.
+    #[serde(default)]
+    action: Action,
+    /// What the note is on. Default HEAD.
+    revision: Option<String>,
+    /// For `add` and `append`.
+    message: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    #[default]
+    Show,
+    List,
+    Add,
+    Append,
+    Remove,
+}
+
+impl Tool for Notes {
+    type Args = Args;
+    const NAME: &'static str = "git_notes";
+    const ABOUT: &'static str = "Notes on commits, which leave the commits as they are: shows, lists, writes and removes them.";
+    const EFFECT: Effect = Effect::Destroy;
+    const SCOPE: Scope = Scope::Shared;
+
+    fn effect(args: &Map<String, Value>) -> Effect {
+        if is_one_of(args, "action", &["", "show", "list"]) { Effect::Read } else { Self::EFFECT }
+    }
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let rev = args.revision.map_or_else(|| Ok(Rev::head()), Rev::new)?;
+        let mut writer = cx.writer();
+        match args.action {
+            Action::List => {
+                let noted = cx.repo.noted(cx.cancel)?;
+                writer.say(&format!("{} objects have a note", noted.len()));
+                for (at, id) in noted.iter().enumerate() {
+                    if !writer.fit(format!("{id}\n").as_bytes()) {
+                        writer.note(format!("{} more", noted.len() - at));
+                        break;
+                    }
+                }
+            }
+            Action::Show => match cx.repo.note(&rev, cx.cancel)? {
+                Some(note) => {
+                    if writer.pieces(&note) < note.len() {
+                        writer.note("the rest does not fit into this result");
+                    }
+                }
+                None => writer.say("there is no note on it"),
+            },
+            Action::Add | Action::Append => {
+                let Some(message) = change::message(args.message)? else { return Err(Error::new(Kind::BadInput, "`message` is missing")) };
+                cx.repo.set_note(&rev, &message, args.action == Action::Append, cx.cancel)?;
+                writer.say("the note is written");
+            }
+            Action::Remove => {
+                writer.say(if cx.repo.remove_note(&rev, cx.cancel)? { "the note is removed" } else { "there was no note on it" });
+            }
+        }
+        Ok(writer.finish())
+    }
+}

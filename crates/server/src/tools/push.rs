@@ -1,0 +1,113 @@
+//! `git_push`
+
+use crate::{
+    error::{Error, Kind},
+    output::Reply,
+    tool::{Context, Deed, Effect, Entry, Scope, Tool},
+};
+use git::{BranchName, PushRequest, Ref, RemoteName, TagName};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+pub(super) const TOOL: Entry = Entry::of::<Push>();
+
+struct Push;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    remote: Option<String>,
+    /// Default: current.
+    branch: Option<String>,
+    /// Name there.
+    to: Option<String>,
+    /// Names.
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    set_upstream: bool,
+    /// Replace what was last fetched.
+    #[serde(default)]
+    force: bool,
+    /// Delete there.
+    #[serde(default)]
+    delete: bool,
+}
+
+impl Tool for Push {
+    type Args = Args;
+    const NAME: &'static str = "git_push";
+    const ABOUT: &'static str = "Pushes a branch or tags. After a rebase `force`; where the remote is ahead git_pull first.";
+    // What it replaces or deletes there is not in this repository's hands any more.
+    const EFFECT: Effect = Effect::Destroy;
+    const SCOPE: Scope = Scope::Remote;
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let remote = args.remote.map(RemoteName::new).transpose()?.map_or_else(|| cx.repo.usual_remote(cx.cancel), Ok)?;
+        let mut what = Vec::new();
+        if args.branch.is_some() || args.tags.is_empty() {
+            let branch = match args.branch {
+                Some(name) => BranchName::new(name)?,
+                None if args.delete => return Err(Error::new(Kind::BadInput, "`delete` needs `branch` or `tags`")),
+                None => BranchName::new(cx.repo.branch_name(cx.cancel)?.ok_or_else(detached)?)?,
+            };
+            what.push(Ref::Branch(branch));
+        }
+        for tag in args.tags {
+            what.push(Ref::Tag(TagName::new(tag)?));
+        }
+        let to = args.to.map(BranchName::new).transpose()?;
+        if to.is_some() && !matches!(what.as_slice(), [Ref::Branch(_)]) {
+            return Err(Error::new(Kind::BadInput, "`to` needs one branch and no tags"));
+        }
+        if args.force && args.delete {
+            return Err(Error::new(Kind::BadInput, "either `force` or `delete`"));
+        }
+        for target in &what {
+            let Ref::Branch(branch) = target else { continue };
+            let there = to.as_ref().unwrap_or(branch).as_str();
+            if args.force {
+                cx.policy.spare(there, "it is not pushed with force")?;
+            }
+            if args.delete {
+                cx.policy.spare(there, "it is not deleted")?;
+            }
+        }
+        if args.force {
+            cx.permit(Deed::ForcePush, "`force` replaces what the remote has by what is here")?;
+        }
+        if args.delete {
+            cx.permit(Deed::Delete, "it would be deleted on the remote")?;
+        }
+        let request =
+            PushRequest { remote, what, to, delete: args.delete, force: args.force, follow_tags: false, set_upstream: args.set_upstream };
+        let pushed = cx.repo.push(&request, cx.on_progress, cx.cancel)?;
+        let mut writer = cx.writer();
+        let moved = pushed.updates.iter().filter(|update| update.sign != '=').count();
+        writer.say(&match moved {
+            0 => format!("{} has it all already", request.remote.as_str()),
+            n => format!("pushed to {}: {n} references moved", request.remote.as_str()),
+        });
+        for update in &pushed.updates {
+            writer.fit(format!("{} {} {}\n", update.sign, update.name, update.summary).as_bytes());
+        }
+        if !pushed.said.is_empty() {
+            writer.say("the remote said:");
+            writer.fit(&pushed.said.as_bytes()[..crate::output::whole_chars(pushed.said.as_bytes(), 4000)]);
+        }
+        if let ([Ref::Branch(branch)], true) = (request.what.as_slice(), request.set_upstream && !request.delete) {
+            writer.say(&format!("{} now follows {}", branch.as_str(), request.remote.as_str()));
+        }
+        if let ([Ref::Branch(branch)], true) = (request.what.as_slice(), request.force) {
+            let there = request.to.as_ref().unwrap_or(branch);
+            let name = format!("refs/remotes/{}/{}", request.remote.as_str(), there.as_str());
+            writer.note(format!("what was there before: {}", cx.echo.other("git_reflog", &[("name", json!(name))])));
+        }
+        Ok(writer.finish())
+    }
+}
+
+fn detached() -> Error {
+    Error::new(Kind::Refused, "HEAD is detached: no branch is checked out").hint("Name the branch with `branch`.")
+}

@@ -1,0 +1,209 @@
+//! The list of remotes, and what they have: `git_remote_*`, `git_ls_remote`.
+
+use crate::{
+    error::Error,
+    output::{Reply, Writer, inline},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset},
+};
+use git::{Remote, RemoteName};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+pub(super) const LIST: Entry = Entry::of::<List>().listed_in(Toolset::Remotes);
+pub(super) const ADD: Entry = Entry::of::<Add>().listed_in(Toolset::Remotes);
+pub(super) const REMOVE: Entry = Entry::of::<Remove>().listed_in(Toolset::Remotes);
+pub(super) const RENAME: Entry = Entry::of::<Rename>().listed_in(Toolset::Remotes);
+pub(super) const SET_URL: Entry = Entry::of::<SetUrl>().listed_in(Toolset::Remotes);
+pub(super) const GET_URL: Entry = Entry::of::<GetUrl>().listed_in(Toolset::Remotes);
+pub(super) const LS_REMOTE: Entry = Entry::of::<LsRemote>().listed_in(Toolset::Remotes);
+
+struct List;
+struct Add;
+struct Remove;
+struct Rename;
+struct SetUrl;
+struct GetUrl;
+struct LsRemote;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListArgs {
+    /// URLs are always shown.
+    #[serde(default, rename = "verbose")]
+    #[schemars(skip)]
+    _verbose: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NameArgs {
+    /// The remote.
+    name: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UrlArgs {
+    /// The remote.
+    name: String,
+    /// Where it is, over https or ssh.
+    url: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RenameArgs {
+    /// What it is called.
+    old_name: String,
+    /// What it is to be called.
+    new_name: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LsRemoteArgs {
+    /// A remote or a URL. Default: the upstream's, or origin.
+    remote: Option<String>,
+    /// Only references that match one of these, such as `main` or `v1.*`.
+    #[serde(default)]
+    patterns: Vec<String>,
+}
+
+impl Tool for List {
+    type Args = ListArgs;
+    const NAME: &'static str = "git_remote_list";
+    const ABOUT: &'static str = "Lists the remotes with their URLs.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, _: ListArgs) -> Result<Reply, Error> {
+        let mut writer = cx.writer();
+        let remotes = cx.repo.remotes(cx.cancel)?;
+        if remotes.is_empty() {
+            writer.say("there are no remotes");
+        }
+        for remote in &remotes {
+            show(remote, &mut writer);
+        }
+        Ok(writer.finish())
+    }
+}
+
+fn show(remote: &Remote, writer: &mut Writer) {
+    for (urls, what) in [(&remote.urls, ""), (&remote.push_urls, " (push)")] {
+        for url in urls {
+            writer.fit(format!("{} {url}{what}\n", remote.name).as_bytes());
+        }
+    }
+}
+
+impl Tool for Add {
+    type Args = UrlArgs;
+    const NAME: &'static str = "git_remote_add";
+    const ABOUT: &'static str = "Adds a remote, without fetching from it. To point one elsewhere use git_remote_set_url.";
+    const EFFECT: Effect = Effect::Write;
+    const SCOPE: Scope = Scope::Shared;
+
+    fn run(cx: &Context<'_>, args: UrlArgs) -> Result<Reply, Error> {
+        let name = RemoteName::new(args.name)?;
+        cx.repo.add_remote(&name, &args.url, cx.cancel)?;
+        let mut writer = cx.writer();
+        writer.say(&format!("added {}", name.as_str()));
+        writer.note(format!("to fetch from it: {}", cx.echo.other("git_fetch", &[("remote", json!(name.as_str()))])));
+        Ok(writer.finish())
+    }
+}
+
+impl Tool for Remove {
+    type Args = NameArgs;
+    const NAME: &'static str = "git_remote_remove";
+    const ABOUT: &'static str =
+        "Removes a remote with its remote-tracking branches and what follows them. The remote itself stays as it is.";
+    const EFFECT: Effect = Effect::Destroy;
+    const SCOPE: Scope = Scope::Shared;
+
+    fn run(cx: &Context<'_>, args: NameArgs) -> Result<Reply, Error> {
+        let name = RemoteName::new(args.name)?;
+        let removed = cx.repo.remove_remote(&name, cx.cancel)?;
+        let mut writer = cx.writer();
+        writer.say(&format!("removed {}", name.as_str()));
+        if let Some(url) = removed.urls.first() {
+            let back = cx.echo.other("git_remote_add", &[("name", json!(name.as_str())), ("url", json!(url))]);
+            writer.note(format!("to have it again: {back}"));
+        }
+        Ok(writer.finish())
+    }
+}
+
+impl Tool for Rename {
+    type Args = RenameArgs;
+    const NAME: &'static str = "git_remote_rename";
+    const ABOUT: &'static str = "Renames a remote and its remote-tracking branches.";
+    const EFFECT: Effect = Effect::Write;
+    const SCOPE: Scope = Scope::Shared;
+
+    fn run(cx: &Context<'_>, args: RenameArgs) -> Result<Reply, Error> {
+        let (old, new) = (RemoteName::new(args.old_name)?, RemoteName::new(args.new_name)?);
+        cx.repo.rename_remote(&old, &new, cx.cancel)?;
+        let mut writer = cx.writer();
+        writer.say(&format!("{} is now {}", old.as_str(), new.as_str()));
+        Ok(writer.finish())
+    }
+}
+
+impl Tool for SetUrl {
+    type Args = UrlArgs;
+    const NAME: &'static str = "git_remote_set_url";
+    const ABOUT: &'static str = "Points a remote to another URL.";
+    const EFFECT: Effect = Effect::Write;
+    const SCOPE: Scope = Scope::Shared;
+
+    fn run(cx: &Context<'_>, args: UrlArgs) -> Result<Reply, Error> {
+        let name = RemoteName::new(args.name)?;
+        let before = cx.repo.set_remote_url(&name, &args.url, cx.cancel)?;
+        let mut writer = cx.writer();
+        let was = before.urls.first().map_or_else(String::new, |url| format!("; it was at {}", inline(url.as_bytes())));
+        writer.say(&format!("{} is at the new URL{was}", name.as_str()));
+        Ok(writer.finish())
+    }
+}
+
+impl Tool for GetUrl {
+    type Args = NameArgs;
+    const NAME: &'static str = "git_remote_get_url";
+    const ABOUT: &'static str = "Shows the URLs of one remote.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: NameArgs) -> Result<Reply, Error> {
+        let mut writer = cx.writer();
+        show(&cx.repo.remote(&RemoteName::new(args.name)?, cx.cancel)?, &mut writer);
+        Ok(writer.finish())
+    }
+}
+
+impl Tool for LsRemote {
+    type Args = LsRemoteArgs;
+    const NAME: &'static str = "git_ls_remote";
+    const ABOUT: &'static str = "Lists the branches and tags that a remote has now, without fetching.";
+    const EFFECT: Effect = Effect::Read;
+    const SCOPE: Scope = Scope::Remote;
+
+    fn run(cx: &Context<'_>, args: LsRemoteArgs) -> Result<Reply, Error> {
+        let remote = match args.remote {
+            Some(remote) => remote,
+            None => cx.repo.usual_remote(cx.cancel)?.as_str().to_owned(),
+        };
+        let refs = cx.repo.ls_remote(&remote, &args.patterns, cx.on_progress, cx.cancel)?;
+        let mut writer = cx.writer();
+        if refs.is_empty() {
+            writer.say("the remote has no such references");
+        }
+        for (at, reference) in refs.iter().enumerate() {
+            if !writer.fit(format!("{} {}\n", reference.id, reference.name).as_bytes()) {
+                writer.note(format!("{} more; narrow the list with `patterns`", refs.len() - at));
+                break;
+            }
+        }
+        Ok(writer.finish())
+    }
+}

@@ -1,0 +1,109 @@
+//! What revisions are: `git_rev_parse`, `git_describe`, `git_merge_base`.
+
+use crate::{
+    error::{Error, Kind},
+    output::Reply,
+    tool::{Context, Effect, Entry, Tool, Toolset},
+};
+use git::{ObjectKind, Rev};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(super) const REV_PARSE: Entry = Entry::of::<RevParse>().listed_in(Toolset::History);
+pub(super) const DESCRIBE: Entry = Entry::of::<Describe>().listed_in(Toolset::History);
+pub(super) const MERGE_BASE: Entry = Entry::of::<MergeBase>().listed_in(Toolset::History);
+
+struct RevParse;
+struct Describe;
+struct MergeBase;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RevParseArgs {
+    /// Any revision, such as `HEAD~3`, `main@{upstream}` or `v1.0^{commit}`.
+    revision: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DescribeArgs {
+    /// Default HEAD.
+    revision: Option<String>,
+    /// Also tags without a message of their own.
+    #[serde(default)]
+    tags: bool,
+    /// Only a tag at this very commit.
+    #[serde(default)]
+    exact: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MergeBaseArgs {
+    /// One commit.
+    one: String,
+    /// The other; default HEAD.
+    other: Option<String>,
+}
+
+impl Tool for RevParse {
+    type Args = RevParseArgs;
+    const NAME: &'static str = "git_rev_parse";
+    const ABOUT: &'static str = "Resolves a revision to the full id of what it names, and says what kind of object that is.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: RevParseArgs) -> Result<Reply, Error> {
+        let rev = Rev::new(args.revision)?;
+        if rev.range()?.is_some() {
+            return Err(Error::new(Kind::BadInput, "a range is not one revision").hint("git_log lists a range."));
+        }
+        let id = cx.repo.resolve(&rev, cx.cancel)?;
+        let kind = match cx.repo.object(id, cx.cancel)?.kind {
+            ObjectKind::Blob => "blob",
+            ObjectKind::Tree => "tree",
+            ObjectKind::Commit => "commit",
+            ObjectKind::Tag => "tag",
+        };
+        let mut writer = cx.writer();
+        writer.fit(format!("{id} {kind}\n").as_bytes());
+        Ok(writer.finish())
+    }
+}
+
+impl Tool for Describe {
+    type Args = DescribeArgs;
+    const NAME: &'static str = "git_describe";
+    const ABOUT: &'static str = "Names a commit by the nearest tag before it: TAG-COMMITS_SINCE-gID.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: DescribeArgs) -> Result<Reply, Error> {
+        let rev = args.revision.map_or_else(|| Ok(Rev::head()), Rev::new)?;
+        let name = cx.repo.describe(&rev, args.tags, args.exact, cx.cancel)?;
+        let mut writer = cx.writer();
+        writer.fit(format!("{name}\n").as_bytes());
+        Ok(writer.finish())
+    }
+}
+
+impl Tool for MergeBase {
+    type Args = MergeBaseArgs;
+    const NAME: &'static str = "git_merge_base";
+    const ABOUT: &'static str = "Finds where two histories parted, and how many commits each has had since.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: MergeBaseArgs) -> Result<Reply, Error> {
+        let one = cx.repo.resolve_commit(&Rev::new(args.one)?, cx.cancel)?;
+        let other = cx.repo.resolve_commit(&args.other.map_or_else(|| Ok(Rev::head()), Rev::new)?, cx.cancel)?;
+        let mut writer = cx.writer();
+        let bases = cx.repo.merge_bases(one, other, cx.cancel)?;
+        if bases.is_empty() {
+            writer.say("the two have no commit in common");
+        }
+        for base in bases {
+            writer.fit(format!("{base}\n").as_bytes());
+        }
+        let (ahead, behind) = cx.repo.ahead_behind(one, other, cx.cancel)?;
+        writer.say(&format!("{ahead} commits are only in the one, {behind} only in the other"));
+        Ok(writer.finish())
+    }
+}

@@ -1,0 +1,96 @@
+//! Many commits at once: `git_range_diff`, `git_shortlog`.
+
+use crate::{
+    error::{Error, Kind},
+    output::Reply,
+    tool::{Context, Effect, Entry, Tool, Toolset},
+};
+use git::{Range, Rev};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use std::ops::ControlFlow;
+
+pub(super) const RANGE_DIFF: Entry = Entry::of::<RangeDiff>().listed_in(Toolset::History);
+pub(super) const SHORTLOG: Entry = Entry::of::<Shortlog>().listed_in(Toolset::History);
+
+struct RangeDiff;
+struct Shortlog;
+
+/// The most that is looked at of a comparison.
+const MAX: usize = 4 << 20;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RangeDiffArgs {
+    /// The series as it was, such as `main..feature@{1}`.
+    old: String,
+    /// The series as it is, such as `main..feature`.
+    new: String,
+    /// Only which commit became which.
+    #[serde(default)]
+    brief: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ShortlogArgs {
+    /// A revision or range. Default HEAD.
+    rev: Option<String>,
+    /// Only commits that touch these paths.
+    #[serde(default)]
+    paths: Vec<String>,
+}
+
+impl Tool for RangeDiff {
+    type Args = RangeDiffArgs;
+    const NAME: &'static str = "git_range_diff";
+    const ABOUT: &'static str = "Compares two versions of a series of commits, as before and after a rebase: which commit became which, and what of \
+        each patch has changed.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: RangeDiffArgs) -> Result<Reply, Error> {
+        let (old, new) = (range(&args.old)?, range(&args.new)?);
+        let mut text = Vec::new();
+        cx.repo.range_diff(&old, &new, !args.brief, cx.cancel, &mut |chunk| {
+            text.extend_from_slice(chunk);
+            if text.len() > MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        let mut writer = cx.writer();
+        if text.is_empty() {
+            writer.say("both series are empty");
+        }
+        if writer.pieces(&text) < text.len() {
+            writer.note(format!("the comparison goes on. Shorter: {}", cx.echo.again(&[("brief", json!(true))])));
+        }
+        Ok(writer.finish())
+    }
+}
+
+fn range(text: &str) -> Result<Range, Error> {
+    let range = Rev::new(text)?.range()?.filter(|range| !range.symmetric);
+    range.ok_or_else(|| Error::new(Kind::BadInput, format!("`{text}` is not a range")).hint("A series is written `BASE..TIP`."))
+}
+
+impl Tool for Shortlog {
+    type Args = ShortlogArgs;
+    const NAME: &'static str = "git_shortlog";
+    const ABOUT: &'static str = "Counts commits by author, the most first.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: ShortlogArgs) -> Result<Reply, Error> {
+        let rev = args.rev.map_or_else(|| Ok(Rev::head()), Rev::new)?;
+        let authors = cx.repo.shortlog(&rev, &cx.paths(&args.paths)?, cx.cancel)?;
+        let mut writer = cx.writer();
+        if authors.is_empty() {
+            writer.say("no commits");
+        }
+        for (at, (count, name)) in authors.iter().enumerate() {
+            if !writer.fit(&[format!("{count}\t").as_bytes(), name, b"\n"].concat()) {
+                writer.note(format!("{} more authors with fewer commits", authors.len() - at));
+                break;
+            }
+        }
+        Ok(writer.finish())
+    }
+}

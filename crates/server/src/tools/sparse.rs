@@ -1,0 +1,77 @@
+//! `git_sparse_checkout`
+
+use crate::{
+    error::{Error, Kind},
+    output::Reply,
+    tool::{Context, Effect, Entry, Tool, Toolset, is_one_of},
+};
+use git::{Reach, Sparse, quote};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub(super) const TOOL: Entry = Entry::of::<SparseCheckout>().listed_in(Toolset::Sparse);
+
+struct SparseCheckout;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// `disable` has every file again.
+    #[serde(default)]
+    action: Action,
+    /// For `set` and `add`: folders.
+    #[serde(default)]
+    paths: Vec<String>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    #[default]
+    List,
+    Set,
+    Add,
+    Disable,
+    Reapply,
+}
+
+impl Tool for SparseCheckout {
+    type Args = Args;
+    const NAME: &'static str = "git_sparse_checkout";
+    const ABOUT: &'static str = "Which folders of a large repository are in the working tree. Files with edits stay where they are.";
+    const EFFECT: Effect = Effect::Write;
+
+    fn effect(args: &Map<String, Value>) -> Effect {
+        if is_one_of(args, "action", &["", "list"]) { Effect::Read } else { Self::EFFECT }
+    }
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let paths = cx.paths(&args.paths)?;
+        let what = match args.action {
+            Action::List => None,
+            Action::Set => Some(Sparse::Set),
+            Action::Add => Some(Sparse::Add),
+            Action::Disable => Some(Sparse::Disable),
+            Action::Reapply => Some(Sparse::Reapply),
+        };
+        if args.action == Action::Add && paths.is_empty() {
+            return Err(Error::new(Kind::BadInput, "`paths` is empty").hint("Name the folders."));
+        }
+        if let Some(what) = what {
+            cx.reaches(Reach::Worktree);
+            cx.repo.set_sparse(what, &paths, cx.cancel)?;
+        }
+        let mut writer = cx.writer();
+        match cx.repo.sparse_folders(cx.cancel)? {
+            None => writer.say("the whole repository is in the working tree"),
+            Some(folders) => {
+                writer.say(&format!("files at the top and {} folders are in the working tree", folders.len()));
+                for folder in folders {
+                    writer.fit(format!("{}\n", quote::listed(&folder)).as_bytes());
+                }
+            }
+        }
+        Ok(writer.finish())
+    }
+}

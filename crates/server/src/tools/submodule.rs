@@ -1,0 +1,72 @@
+//! `git_submodule`
+
+use crate::{
+    error::Error,
+    output::Reply,
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
+};
+use git::{Reach, quote};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub(super) const TOOL: Entry = Entry::of::<SubmoduleTool>().listed_in(Toolset::Submodules);
+
+struct SubmoduleTool;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// `update` fetches and checks out what is recorded; `sync` takes over URLs from .gitmodules.
+    #[serde(default)]
+    action: Action,
+    /// Only these.
+    #[serde(default)]
+    paths: Vec<String>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    #[default]
+    Status,
+    Update,
+    Sync,
+}
+
+impl Tool for SubmoduleTool {
+    type Args = Args;
+    const NAME: &'static str = "git_submodule";
+    const ABOUT: &'static str = "Submodules with the commits they are at (`-` not there yet, `+` another than recorded), and bringing them to what is \
+        recorded. To work in one pass its folder as `repo_path`.";
+    const EFFECT: Effect = Effect::Write;
+    const SCOPE: Scope = Scope::RemoteAndWorktree;
+
+    fn effect(args: &Map<String, Value>) -> Effect {
+        if is_one_of(args, "action", &["", "status"]) { Effect::Read } else { Self::EFFECT }
+    }
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let paths = cx.paths(&args.paths)?;
+        cx.repo.check_submodules(&paths, cx.cancel)?;
+        let modules = match args.action {
+            Action::Status => cx.repo.submodules(cx.cancel)?,
+            Action::Update => {
+                cx.reaches(Reach::Refs);
+                cx.repo.update_submodules(&paths, cx.on_progress, cx.cancel)?
+            }
+            Action::Sync => {
+                cx.repo.sync_submodules(&paths, cx.cancel)?;
+                cx.repo.submodules(cx.cancel)?
+            }
+        };
+        let mut writer = cx.writer();
+        if modules.is_empty() {
+            writer.say("there are no submodules");
+        }
+        for module in modules.iter().filter(|module| paths.is_empty() || paths.iter().any(|path| path.covers(&module.path))) {
+            writer.fit(format!("{}{} {}\n", module.sign, module.id, quote::listed(&module.path)).as_bytes());
+        }
+        Ok(writer.finish())
+    }
+}

@@ -1,0 +1,117 @@
+//! `git_tag`
+
+use crate::{
+    error::{Error, Kind},
+    output::{Reply, Writer, inline, whole_chars},
+    tool::{Context, Deed, Effect, Entry, Scope, Tool, Toolset, is_one_of},
+    tools::change,
+};
+use git::{Reach, Rev, TagName};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+pub(super) const TOOL: Entry = Entry::of::<Tag>().listed_in(Toolset::Branches);
+
+struct Tag;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// What to do.
+    #[serde(default)]
+    action: Action,
+    /// The tag; for `list` a pattern such as `v1.*`.
+    name: Option<String>,
+    /// What is tagged. Default HEAD.
+    revision: Option<String>,
+    /// Makes the tag an annotated one.
+    message: Option<String>,
+    /// Sign it; needs `message`.
+    #[serde(default)]
+    sign: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    #[default]
+    List,
+    Create,
+    Delete,
+    Verify,
+}
+
+impl Tool for Tag {
+    type Args = Args;
+    const NAME: &'static str = "git_tag";
+    const ABOUT: &'static str =
+        "Lists tags, makes one, deletes one or checks its signature. To see one use git_show; to push it git_push with `tags`.";
+    const EFFECT: Effect = Effect::Destroy;
+    const SCOPE: Scope = Scope::Shared;
+
+    fn effect(args: &Map<String, Value>) -> Effect {
+        if is_one_of(args, "action", &["", "list"]) { Effect::Read } else { Self::EFFECT }
+    }
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let mut writer = cx.writer();
+        if args.action == Action::List {
+            list(cx, args.name.as_deref(), &mut writer)?;
+            return Ok(writer.finish());
+        }
+        let name = TagName::new(args.name.ok_or_else(|| Error::new(Kind::BadInput, "`name` is missing"))?)?;
+        match args.action {
+            Action::List => {}
+            Action::Create => {
+                let message = change::message(args.message)?;
+                if args.sign && message.is_none() {
+                    return Err(Error::new(Kind::BadInput, "`sign` needs `message`"));
+                }
+                let rev = args.revision.map_or_else(|| Ok(Rev::head()), Rev::new)?;
+                cx.reaches(Reach::Refs);
+                cx.moves_refs()?;
+                let target = cx.repo.create_tag(&name, &rev, message.as_deref(), args.sign, cx.cancel)?;
+                writer.say(&format!("tagged {} as {}", cx.repo.abbreviate(target), name.as_str()));
+                writer.note(format!("to push it: {}", cx.echo.other("git_push", &[("tags", json!([name.as_str()]))])));
+            }
+            Action::Delete => {
+                cx.permit(Deed::Delete, "the tag would be deleted here; git_undo can bring it back")?;
+                cx.reaches(Reach::Refs);
+                cx.moves_refs()?;
+                let id = cx.repo.delete_tag(&name, cx.cancel)?;
+                writer.say(&format!("deleted {}, which was {id}", name.as_str()));
+                writer.note(format!("to have it again: {}", cx.echo.other("git_undo", &[])));
+            }
+            Action::Verify => {
+                let (good, said) = cx.repo.verify_tag(&name, cx.cancel)?;
+                if !good {
+                    return Err(Error::new(Kind::Refused, format!("{} has no good signature: {said}", name.as_str())));
+                }
+                writer.say(&format!("the signature of {} is good", name.as_str()));
+                writer.fit(said.as_bytes());
+            }
+        }
+        Ok(writer.finish())
+    }
+}
+
+fn list(cx: &Context<'_>, pattern: Option<&str>, writer: &mut Writer) -> Result<(), Error> {
+    if pattern.is_some_and(|pattern| pattern.starts_with('/') || pattern.contains("..") || pattern.chars().any(char::is_control)) {
+        return Err(Error::new(Kind::BadInput, "`name` is not a pattern of tag names"));
+    }
+    let tags = cx.repo.tags(pattern, cx.cancel)?;
+    if tags.is_empty() {
+        writer.say("there are no such tags");
+    }
+    for (at, tag) in tags.iter().enumerate() {
+        let kind = if tag.annotated { " (annotated)" } else { "" };
+        let subject = inline(&tag.subject[..whole_chars(&tag.subject, 200)]);
+        let line = format!("{} {}{kind} {subject}\n", inline(&tag.name), cx.repo.abbreviate(tag.target));
+        if !writer.fit_prepared(&line) {
+            writer.note(format!("{} older tags are left out; narrow the list with `name`", tags.len() - at));
+            break;
+        }
+    }
+    Ok(())
+}

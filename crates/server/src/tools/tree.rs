@@ -1,0 +1,112 @@
+//! Objects as they are stored: `git_ls_tree`, `git_cat_file`.
+
+use crate::{
+    error::{Error, Kind},
+    output::Reply,
+    tool::{Context, Effect, Entry, Tool, Toolset},
+};
+use git::{ObjectKind, Rev, quote};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use std::ops::ControlFlow;
+
+pub(super) const LS_TREE: Entry = Entry::of::<LsTree>().listed_in(Toolset::History);
+pub(super) const CAT_FILE: Entry = Entry::of::<CatFile>().listed_in(Toolset::History);
+
+struct LsTree;
+struct CatFile;
+
+/// The largest commit or tag that is shown.
+const MAX_OBJECT: usize = 1 << 20;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LsTreeArgs {
+    /// A commit or tree. Default HEAD.
+    revision: Option<String>,
+    /// Only these; a folder's entries with a slash at the end.
+    #[serde(default)]
+    paths: Vec<String>,
+    /// All the way down.
+    #[serde(default)]
+    recursive: bool,
+    /// Entries to leave out first.
+    #[serde(default)]
+    skip: usize,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CatFileArgs {
+    /// Any revision or object id.
+    revision: String,
+}
+
+impl Tool for LsTree {
+    type Args = LsTreeArgs;
+    const NAME: &'static str = "git_ls_tree";
+    const ABOUT: &'static str = "Lists a tree: mode, kind, id, size, path. For a folder's names alone git_show with `REV:PATH` is shorter.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: LsTreeArgs) -> Result<Reply, Error> {
+        let rev = args.revision.map_or_else(|| Ok(Rev::head()), Rev::new)?;
+        let paths = cx.paths(&args.paths)?;
+        let below: Vec<bool> = args.paths.iter().map(|path| path.ends_with('/')).collect();
+        let mut writer = cx.writer();
+        let (mut seen, mut full) = (0, false);
+        cx.repo.ls_tree(&rev, &paths, &below, args.recursive, cx.cancel, &mut |entry| {
+            seen += 1;
+            if seen <= args.skip {
+                return ControlFlow::Continue(());
+            }
+            let size = entry.size.map_or_else(|| "-".to_owned(), |size| size.to_string());
+            let line = format!("{} {} {} {size} {}\n", entry.mode, entry.kind, cx.repo.abbreviate(entry.id), quote::listed(&entry.path));
+            full = !writer.fit(line.as_bytes());
+            if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if full {
+            writer.note(format!("there are more. Next: {}", cx.echo.again(&[("skip", json!(seen - 1))])));
+        } else if seen <= args.skip {
+            writer.say("nothing is there");
+        }
+        Ok(writer.finish())
+    }
+}
+
+impl Tool for CatFile {
+    type Args = CatFileArgs;
+    const NAME: &'static str = "git_cat_file";
+    const ABOUT: &'static str =
+        "Shows an object as it is stored: its kind and size, and the raw text of a commit or tag. For files use git_show.";
+    const EFFECT: Effect = Effect::Read;
+
+    fn run(cx: &Context<'_>, args: CatFileArgs) -> Result<Reply, Error> {
+        let rev = Rev::new(args.revision)?;
+        if rev.range()?.is_some() {
+            return Err(Error::new(Kind::BadInput, "a range is not one object"));
+        }
+        let id = cx.repo.resolve(&rev, cx.cancel)?;
+        let object = cx.repo.object(id, cx.cancel)?;
+        let mut writer = cx.writer();
+        match object.kind {
+            ObjectKind::Blob => {
+                writer.say(&format!("{id} is a blob of {} bytes", object.size));
+                writer.note(format!("its content: {}", cx.echo.other("git_show", &[("revision", json!(id.to_string()))])));
+            }
+            ObjectKind::Tree => {
+                writer.say(&format!("{id} is a tree of {} bytes", object.size));
+                writer.note(format!("its entries: {}", cx.echo.other("git_ls_tree", &[("revision", json!(id.to_string()))])));
+            }
+            kind @ (ObjectKind::Commit | ObjectKind::Tag) => {
+                let name = if kind == ObjectKind::Commit { "commit" } else { "tag" };
+                writer.say(&format!("{id} is a {name} of {} bytes", object.size));
+                let text = cx.repo.raw_object(id, name, MAX_OBJECT, cx.cancel)?;
+                if writer.pieces(&text) < text.len() {
+                    writer.note("the rest does not fit into this result");
+                }
+            }
+        }
+        Ok(writer.finish())
+    }
+}

@@ -1,0 +1,134 @@
+//! `git_worktree`
+
+use crate::{
+    error::{Error, Kind},
+    output::{Reply, Writer, inline},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
+};
+use git::{BranchName, Rev, Worktree, WorktreeAdd};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+pub(super) const TOOL: Entry = Entry::of::<WorktreeTool>().listed_in(Toolset::Worktrees);
+
+struct WorktreeTool;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// What to do.
+    #[serde(default)]
+    action: Action,
+    /// Its folder: absolute, or relative to the repository's top, and inside the allowed roots.
+    path: Option<String>,
+    /// For `add`: the branch to check out there, which is made where there is none. Detached when absent.
+    branch: Option<String>,
+    /// For `add`: where a new branch starts. Default HEAD.
+    start_point: Option<String>,
+    /// For `lock`.
+    reason: Option<String>,
+    /// For `remove`: also with edits and untracked files.
+    #[serde(default)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    #[default]
+    List,
+    Add,
+    Remove,
+    Lock,
+    Unlock,
+    Prune,
+}
+
+impl Tool for WorktreeTool {
+    type Args = Args;
+    const NAME: &'static str = "git_worktree";
+    const ABOUT: &'static str = "Worktrees: more than one branch checked out at a time, each in a folder of its own. Work in one by passing its \
+        folder as `repo_path`.";
+    const EFFECT: Effect = Effect::Destroy;
+    const SCOPE: Scope = Scope::Shared;
+
+    fn effect(args: &Map<String, Value>) -> Effect {
+        if is_one_of(args, "action", &["", "list"]) { Effect::Read } else { Self::EFFECT }
+    }
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let mut writer = cx.writer();
+        let path = |path: Option<String>| match path {
+            Some(path) if !path.is_empty() && !path.contains('\0') => Ok(PathBuf::from(path)),
+            _ => Err(Error::new(Kind::BadInput, "`path` is missing")),
+        };
+        match args.action {
+            Action::List => list(cx, &mut writer)?,
+            Action::Add => {
+                let add = WorktreeAdd {
+                    path: path(args.path)?,
+                    branch: args.branch.map(BranchName::new).transpose()?,
+                    start: args.start_point.map(Rev::new).transpose()?,
+                };
+                let made = cx.repo.add_worktree(&add, cx.cancel)?;
+                let place = made.path.display().to_string();
+                writer.say(&format!("made {place}: {}", state(cx, &made)));
+                writer.note(format!("to work in it, pass \"repo_path\": {}", json!(place)));
+            }
+            Action::Remove => {
+                let path = path(args.path)?;
+                if args.force && !cx.confirmed {
+                    return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good")
+                        .hint("Repeat the call with `confirm`: true if that is meant."));
+                }
+                let gone = cx.repo.remove_worktree(&path, args.force, cx.cancel)?;
+                writer.say(&format!("removed {}; {} stays", gone.path.display(), state(cx, &gone)));
+            }
+            Action::Lock | Action::Unlock => {
+                if args.reason.as_ref().is_some_and(|reason| reason.chars().any(char::is_control)) {
+                    return Err(Error::new(Kind::BadInput, "`reason` must be one line"));
+                }
+                let lock = args.action == Action::Lock;
+                cx.repo.lock_worktree(&path(args.path)?, args.reason.as_deref(), lock, cx.cancel)?;
+                writer.say(if lock { "locked: it is not removed or pruned" } else { "unlocked" });
+            }
+            Action::Prune => {
+                let gone = cx.repo.prune_worktrees(cx.cancel)?;
+                writer.say(&format!("{} worktrees are forgotten whose folders are gone", gone.len()));
+                for path in gone {
+                    writer.fit(format!("{}\n", path.display()).as_bytes());
+                }
+            }
+        }
+        Ok(writer.finish())
+    }
+}
+
+fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
+    let worktrees = cx.repo.worktrees(cx.cancel)?;
+    for (at, worktree) in worktrees.iter().enumerate() {
+        let mut line = format!("{}: {}", inline(worktree.path.as_os_str().as_encoded_bytes()), state(cx, worktree));
+        for (word, reason) in [("locked", &worktree.locked), ("prunable", &worktree.prunable)] {
+            if let Some(reason) = reason {
+                line.push_str(&format!("; {word}{}{}", if reason.is_empty() { "" } else { ": " }, inline(reason.as_bytes())));
+            }
+        }
+        line.push('\n');
+        if !writer.fit_prepared(&line) {
+            writer.note(format!("{} more", worktrees.len() - at));
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn state(cx: &Context<'_>, worktree: &Worktree) -> String {
+    let at = worktree.commit.map_or_else(|| "no commit".to_owned(), |id| cx.repo.abbreviate(id));
+    match &worktree.branch {
+        _ if worktree.bare => "bare".to_owned(),
+        Some(branch) => format!("branch {} at {at}", inline(branch.strip_prefix("refs/heads/").unwrap_or(branch).as_bytes())),
+        None => format!("detached at {at}"),
+    }
+}

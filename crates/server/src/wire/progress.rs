@@ -1,0 +1,55 @@
+//! Progress of a call, as notifications: few, and none that anybody waits for.
+
+use crate::tool::Reporter;
+use git::Progress;
+use mcp::rmcp::{
+    RoleServer,
+    model::{ProgressNotificationParam, ProgressToken},
+    service::Peer,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// The least time between two notifications.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Passes the newest state on to `peer`. Ends with the reporter.
+pub(crate) fn reporter(peer: Peer<RoleServer>, token: ProgressToken) -> Reporter {
+    let (newest, mut changed) = watch::channel(None::<Progress>);
+    tokio::spawn(async move {
+        let (mut phase, mut phases, mut last) = (String::new(), 0_u32, -1.0);
+        while changed.changed().await.is_ok() {
+            let Some(progress) = changed.borrow_and_update().clone() else { continue };
+            if progress.phase != phase {
+                phases += 1;
+                phase.clone_from(&progress.phase);
+            }
+            let value = f64::from(phases - 1) * 100.0 + percent(&progress);
+            // The value has to grow from one notification to the next.
+            if value <= last {
+                continue;
+            }
+            last = value;
+            let text = match progress.total {
+                Some(total) => format!("{phase}: {} of {total}", progress.done),
+                None => format!("{phase}: {}", progress.done),
+            };
+            let param = ProgressNotificationParam::new(token.clone(), value).with_message(text);
+            if peer.notify_progress(param).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    });
+    Arc::new(move |progress| drop(newest.send(Some(progress))))
+}
+
+/// How much of the phase is done; of one whose end is not known, ever more and never all.
+fn percent(progress: &Progress) -> f64 {
+    let done = progress.done.min(1 << 50) as f64;
+    match progress.total {
+        Some(0) => 100.0,
+        Some(total) => (done / total as f64 * 100.0).min(100.0),
+        None => 99.0 * done / (done + 1000.0),
+    }
+}
