@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::panic, clippy::expect_used, reason = "tests start git and the server, and fail loudly")]
 
 pub(crate) mod parameters;
+pub(crate) mod remote;
 
 use serde_json::{Value, json};
 use std::{

@@ -1,0 +1,183 @@
+//! A git server over HTTP on the loopback, with `git http-backend` behind it and the faults that remotes have.
+
+use super::{clean_environment, git_in};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// What is wrong with the remote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing.
+    None,
+    /// It wants a name and a password.
+    Locked,
+    /// It answers every request with this status.
+    Status(u16),
+    /// It sends every request elsewhere.
+    Moved(String),
+    /// It ends the connection in the middle of a pack.
+    CutOff,
+    /// It begins to send a pack, and then does not go on.
+    Stalled,
+}
+
+/// A remote with bare repositories in a folder. It ends with the test program.
+pub(crate) struct Remote {
+    /// The folder.
+    pub(crate) home: tempfile::TempDir,
+    port: u16,
+    fault: Arc<Mutex<Fault>>,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Remote {
+    /// Serves the repository `repo.git`, which is empty.
+    pub(crate) fn start() -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("its number").port();
+        let (fault, requests) = (Arc::new(Mutex::new(Fault::None)), Arc::new(AtomicUsize::new(0)));
+        let root = home.path().to_owned();
+        let (faults, counted) = (Arc::clone(&fault), Arc::clone(&requests));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let (root, fault) = (root.clone(), faults.lock().expect("the fault").clone());
+                std::thread::spawn(move || answer(stream, &root, &fault));
+            }
+        });
+        let remote = Self { home, port, fault, requests };
+        let made = git_in(remote.home.path(), &["init", "--quiet", "--bare", "--initial-branch=main", "repo.git"]);
+        assert!(made.status.success());
+        remote.git(&["config", "http.receivepack", "true"]);
+        remote
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/repo.git", self.port)
+    }
+
+    /// The repository itself.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.home.path().join("repo.git")
+    }
+
+    pub(crate) fn git(&self, args: &[&str]) -> String {
+        let output = git_in(&self.path(), args);
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    pub(crate) fn breaks(&self, fault: Fault) {
+        *self.fault.lock().expect("the fault") = fault;
+    }
+
+    /// How many connections there have been.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+/// One request on a connection, which is then closed.
+fn answer(stream: TcpStream, root: &Path, fault: &Fault) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split_ascii_whitespace();
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let mut body = Vec::new();
+    if header("expect").is_some() {
+        (&stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
+    }
+    if header("transfer-encoding").is_some() {
+        read_chunks(&mut reader, &mut body)?;
+    } else if let Some(length) = header("content-length") {
+        body.resize(length.parse().ok()?, 0);
+        reader.read_exact(&mut body).ok()?;
+    }
+    let mut stream = stream;
+    let is_pack = target.ends_with("git-upload-pack") && method == "POST";
+    match fault {
+        Fault::Status(status) => return stream.write_all(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").as_bytes()).ok(),
+        Fault::Moved(to) => {
+            let text = format!("HTTP/1.1 301 X\r\nLocation: {to}{target}\r\nContent-Length: 0\r\n\r\n");
+            return stream.write_all(text.as_bytes()).ok();
+        }
+        // "u:p"
+        Fault::Locked if header("authorization").as_deref() != Some("Basic dTpw") => {
+            let text = "HTTP/1.1 401 X\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n";
+            return stream.write_all(text.as_bytes()).ok();
+        }
+        _ => {}
+    }
+    let answer = backend(root, &method, &target, &header, &body)?;
+    let split = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&answer[..split]).into_owned();
+    let content = &answer[split + 4..];
+    let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK").to_owned();
+    let kept: String = head.lines().filter(|line| !line.starts_with("Status: ")).fold(String::new(), |all, line| all + line + "\r\n");
+    stream
+        .write_all(format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{kept}\r\n", content.len()).as_bytes())
+        .ok()?;
+    if matches!(fault, Fault::CutOff | Fault::Stalled) && is_pack && content.len() > 2000 {
+        stream.write_all(&content[..content.len() / 2]).ok()?;
+        if *fault == Fault::Stalled {
+            std::thread::sleep(Duration::from_mins(2));
+        }
+        return Some(());
+    }
+    stream.write_all(content).ok()
+}
+
+fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> Option<()> {
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let size = usize::from_str_radix(line.trim(), 16).ok()?;
+        let start = body.len();
+        body.resize(start + size, 0);
+        reader.read_exact(&mut body[start..]).ok()?;
+        reader.read_line(&mut line).ok()?;
+        if size == 0 {
+            return Some(());
+        }
+    }
+}
+
+fn backend(root: &Path, method: &str, target: &str, header: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Option<Vec<u8>> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut command = Command::new("git");
+    command.arg("http-backend").env_clear().envs(clean_environment());
+    command.env("GIT_PROJECT_ROOT", root).env("GIT_HTTP_EXPORT_ALL", "1").env("REQUEST_METHOD", method);
+    command.env("PATH_INFO", path).env("QUERY_STRING", query).env("REMOTE_USER", "u").env("REMOTE_ADDR", "127.0.0.1");
+    command.env("CONTENT_LENGTH", body.len().to_string());
+    for (name, variable) in
+        [("content-type", "CONTENT_TYPE"), ("content-encoding", "HTTP_CONTENT_ENCODING"), ("git-protocol", "GIT_PROTOCOL")]
+    {
+        command.envs(header(name).map(|value| (variable, value)));
+    }
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+    let mut stdin = child.stdin.take()?;
+    let body = body.to_vec();
+    let feeder = std::thread::spawn(move || stdin.write_all(&body));
+    let output = child.wait_with_output().ok()?;
+    feeder.join().ok()?.ok();
+    Some(output.stdout)
+}
