@@ -149,42 +149,11 @@ impl From<git::Error> for Error {
             ),
             Git::WouldOverwrite(_) => (Kind::Refused, Some("Move them away or stage them with git_add first.".to_owned())),
             Git::NotUndone(_) => (Kind::Refused, Some("git_log, git_status and git_reset show and move what there is.".to_owned())),
-            Git::NoRemote(_) => (Kind::NotFound, Some("git_remote_list shows the remotes; git_remote_add adds one.".to_owned())),
-            Git::RemoteExists(_) => (Kind::Refused, Some("git_remote_set_url points it elsewhere.".to_owned())),
-            Git::Exists(_) | Git::TagExists(_) => (Kind::Refused, Some("Choose another name, or remove what is there first.".to_owned())),
-            Git::ProtocolOff(name) if ["http", "git", "file"].contains(&name.as_str()) => (
-                Kind::Denied,
-                Some(format!(
-                    "The operator switches it on with `protocols = [\"https\", \"ssh\", \"{name}\"]` below [network] in the configuration, \
-                     or with MCP_GIT_PROTOCOLS=https,ssh,{name}."
-                )),
-            ),
-            Git::ProtocolOff(_) => (Kind::Denied, Some("Remotes are reached over https or ssh.".to_owned())),
-            Git::PrivateAddress { host, .. } => (
-                Kind::Denied,
-                Some(format!(
-                    "The operator allows it with `allow_hosts = [\"{host}\"]` below [network] in the configuration, or with \
-                     MCP_GIT_ALLOW_HOSTS={host}."
-                )),
-            ),
-            Git::UnknownHost(_) => (Kind::NotFound, Some("git_remote_list shows where remotes are.".to_owned())),
-            Git::Http { status, .. } => http(*status),
-            Git::Rejected { .. } => (Kind::Refused, Some(REJECTED.to_owned())),
-            Git::NothingFetched => (Kind::NotFound, Some("Name the branch with `branch`; git_ls_remote lists what the remote has.".to_owned())),
-            Git::NotMerged(_) => (Kind::Refused, Some("Merge it, or repeat the call with `force`: true if they may be lost.".to_owned())),
-            Git::CheckedOut { .. } => (Kind::Refused, Some("Check something else out there, or remove that worktree, first.".to_owned())),
-            Git::NoSuchHunk(_) => (
-                Kind::NotFound,
-                Some("Ids change with the content. git_add with `list`: true shows the hunks as they are now.".to_owned()),
-            ),
-            Git::PatchDoesNotApply(_) => (Kind::Refused, Some("Nothing has changed. Compare it with what the files hold now.".to_owned())),
-            Git::NoTag(_) => (Kind::NotFound, Some("git_tag lists the tags. `tags`: true also counts those without a message.".to_owned())),
-            Git::NoWorktree(_) => (Kind::NotFound, Some("git_worktree lists the worktrees.".to_owned())),
-            Git::Failed { command, .. } if ["fetch", "push", "clone", "ls-remote"].contains(&command.as_str()) => {
-                (Kind::Refused, Some(CREDENTIALS.to_owned()))
-            }
             Git::Occupied { .. } => (Kind::Busy, Some("Try again when that change has ended.".to_owned())),
-            Git::Failed { .. } => (Kind::Refused, None),
+            Git::Failed { command, .. } => {
+                let reaches_a_remote = ["fetch", "push", "clone", "ls-remote", "submodule"].contains(&command.as_str());
+                (Kind::Refused, reaches_a_remote.then(|| CREDENTIALS.to_owned()))
+            }
             Git::Locked { .. } => (
                 Kind::Busy,
                 Some(
@@ -195,7 +164,7 @@ impl From<git::Error> for Error {
             Git::Cancelled => (Kind::Cancelled, None),
             Git::TimedOut => (Kind::TimedOut, Some("Ask for less: fewer commits, a path, a range of lines.".to_owned())),
             Git::TooLarge { .. } => (Kind::Refused, Some("Ask for less: a path, a range of lines.".to_owned())),
-            _ => (Kind::Internal, None),
+            _ => of_a_remote(&err),
         };
         let retry_after = matches!(err, Git::Locked { .. } | Git::Occupied { .. }).then_some(Duration::from_secs(2));
         Self { message: err.to_string(), hint, retry_after, ..Self::new(kind, "") }.because(err)
@@ -209,6 +178,44 @@ const CREDENTIALS: &str = "If this is about credentials: they come from git's ow
 /// What to do about a push or a fetch that was refused.
 const REJECTED: &str = "Where the remote is ahead, git_pull first. After a rebase, `force`: true replaces what is there if it is still what was \
     last fetched. What a hook of the remote refuses has to be changed as it says.";
+
+/// Errors about remotes, and about what only changes with a choice of targets meet.
+fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
+    use git::Error as Git;
+    match err {
+        Git::NoRemote(_) => (Kind::NotFound, Some("git_remote_list shows the remotes; git_remote_add adds one.".to_owned())),
+        Git::RemoteExists(_) => (Kind::Refused, Some("git_remote_set_url points it elsewhere.".to_owned())),
+        Git::Exists(_) | Git::TagExists(_) => (Kind::Refused, Some("Choose another name, or remove what is there first.".to_owned())),
+        Git::ProtocolOff(name) if ["http", "git", "file"].contains(&name.as_str()) => (
+            Kind::Denied,
+            Some(format!(
+                "The operator switches it on with `protocols = [\"https\", \"ssh\", \"{name}\"]` below [network] in the configuration, \
+                 or with MCP_GIT_PROTOCOLS=https,ssh,{name}."
+            )),
+        ),
+        Git::ProtocolOff(_) => (Kind::Denied, Some("Remotes are reached over https or ssh.".to_owned())),
+        Git::PrivateAddress { host, .. } => (
+            Kind::Denied,
+            Some(format!(
+                "The operator allows it with `allow_hosts = [\"{host}\"]` below [network] in the configuration, or with \
+                 MCP_GIT_ALLOW_HOSTS={host}."
+            )),
+        ),
+        Git::UnknownHost(_) => (Kind::NotFound, Some("git_remote_list shows where remotes are.".to_owned())),
+        Git::Http { status, .. } => http(*status),
+        Git::Rejected { .. } => (Kind::Refused, Some(REJECTED.to_owned())),
+        Git::NothingFetched => (Kind::NotFound, Some("Name the branch with `branch`; git_ls_remote lists what the remote has.".to_owned())),
+        Git::NotMerged(_) => (Kind::Refused, Some("Merge it, or repeat the call with `force`: true if they may be lost.".to_owned())),
+        Git::CheckedOut { .. } => (Kind::Refused, Some("Check something else out there, or remove that worktree, first.".to_owned())),
+        Git::NoSuchHunk(_) => {
+            (Kind::NotFound, Some("Ids change with the content. git_add with `list`: true shows the hunks as they are now.".to_owned()))
+        }
+        Git::PatchDoesNotApply(_) => (Kind::Refused, Some("Nothing has changed. Compare it with what the files hold now.".to_owned())),
+        Git::NoTag(_) => (Kind::NotFound, Some("git_tag lists the tags. `tags`: true also counts those without a message.".to_owned())),
+        Git::NoWorktree(_) => (Kind::NotFound, Some("git_worktree lists the worktrees.".to_owned())),
+        _ => (Kind::Internal, None),
+    }
+}
 
 /// What an HTTP status means for a call.
 fn http(status: u16) -> (Kind, Option<String>) {

@@ -56,14 +56,14 @@ fn a_server_that_only_reads_changes_nothing_77() {
 /// Arguments with which the tool would do something.
 fn valid(tool: &str, fixture: &Fixture) -> Value {
     match tool {
-        "git_show" => json!({"revision": "HEAD"}),
+        "git_show" | "git_rev_parse" | "git_cat_file" => json!({"revision": "HEAD"}),
         "git_blame" => json!({"path": "a.txt"}),
         "git_grep" => json!({"pattern": "x"}),
         "git_add" => json!({"files": ["."]}),
         "git_commit" => json!({"message": "m", "allow_empty": true}),
         "git_restore" => json!({"paths": ["."]}),
         "git_reset" => json!({"mode": "hard", "target": "HEAD~1", "confirm": true}),
-        "git_create_branch" => json!({"branch_name": "x"}),
+        "git_create_branch" | "git_branch_delete" => json!({"branch_name": "x"}),
         "git_checkout" => json!({"branch_name": "x", "create": true}),
         "git_merge" => json!({"source_branch": "main"}),
         "git_rebase" => json!({"target_branch": "HEAD~1"}),
@@ -71,10 +71,8 @@ fn valid(tool: &str, fixture: &Fixture) -> Value {
         "git_clone" => json!({"url": "https://127.0.0.1/x", "repo_path": fixture.path.join("sub").display().to_string()}),
         "git_range_diff" => json!({"old": "HEAD~1..HEAD", "new": "HEAD~1..HEAD"}),
         "git_merge_base" => json!({"one": "HEAD"}),
-        "git_rev_parse" | "git_cat_file" => json!({"revision": "HEAD"}),
         "git_describe" => json!({"tags": true}),
         "git_merge_preview" => json!({"source_branch": "HEAD~1"}),
-        "git_branch_delete" => json!({"branch_name": "x"}),
         "git_branch_rename" => json!({"new_name": "x"}),
         "git_tag" => json!({"action": "create", "name": "t2"}),
         "git_stash" => json!({"action": "push"}),

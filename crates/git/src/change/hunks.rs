@@ -1,6 +1,5 @@
 //! Single hunks: listed with an id each, then staged, unstaged or discarded by it.
 
-use super::nul_separated;
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
@@ -70,20 +69,29 @@ impl Repo {
         Ok(split(&patch))
     }
 
-    /// Does `action` with the hunks called `ids`.
+    /// The hunks called `ids`, all of which must be there.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchHunk`]; nothing is done then.
-    pub fn apply_hunks(&self, action: HunkAction, ids: &[String], cancel: &Cancel) -> Result<Vec<Hunk>> {
+    /// [`Error::NoSuchHunk`].
+    pub fn hunks_called(&self, ids: &[String], action: HunkAction, cancel: &Cancel) -> Result<Vec<Hunk>> {
         let mut all = self.hunks(action, &[], cancel)?;
         if let Some(unknown) = ids.iter().find(|id| !all.iter().any(|hunk| hunk.id == **id)) {
             return Err(Error::NoSuchHunk(unknown.clone()));
         }
         all.retain(|hunk| ids.contains(&hunk.id));
+        Ok(all)
+    }
+
+    /// Does `action` with `hunks`, which are as they were just listed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PatchDoesNotApply`]; nothing is done then.
+    pub fn apply_hunks(&self, action: HunkAction, hunks: &[Hunk], cancel: &Cancel) -> Result<()> {
         let mut patch = Vec::new();
         let mut last: Option<&RelPath> = None;
-        for hunk in &all {
+        for hunk in hunks {
             if last != Some(&hunk.path) {
                 patch.extend_from_slice(&hunk.head);
             }
@@ -100,7 +108,7 @@ impl Repo {
         if ended.code != Some(0) {
             return Err(Error::PatchDoesNotApply(ended.stderr.trim().to_owned()));
         }
-        Ok(all)
+        Ok(())
     }
 
     /// Applies a patch to files, to the index, or to both; `check` only looks whether it fits.
@@ -144,17 +152,6 @@ impl Repo {
         }
         Err(Error::PatchDoesNotApply(ended.stderr.trim().to_owned()))
     }
-
-    /// Marks untracked files as files to come, so that their content shows up as hunks.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Repo::add`].
-    pub fn intend_to_add(&self, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
-        let args = ["add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"];
-        let (ended, _) = self.locked(cancel, || self.change(&args).stdin(nul_separated(paths)))?;
-        ended.require("add")
-    }
 }
 
 /// How a patch is applied.
@@ -174,7 +171,7 @@ pub struct ApplyRequest {
 }
 
 /// Takes a patch apart.
-fn split(patch: &[u8]) -> Vec<Hunk> {
+fn split(whole: &[u8]) -> Vec<Hunk> {
     let mut found = Vec::new();
     let mut seen: HashMap<Vec<u8>, u32> = HashMap::new();
     let mut head = Vec::new();
@@ -190,13 +187,12 @@ fn split(patch: &[u8]) -> Vec<Hunk> {
         *nth += 1;
         found.push(Hunk { id: id[..ID.min(id.len())].to_owned(), path: path.clone(), text, head: head.to_vec() });
     };
-    for line in patch.split_inclusive(|&byte| byte == b'\n') {
+    for line in whole.split_inclusive(|&byte| byte == b'\n') {
         let inside = left != (0, 0);
         match (line.first(), inside) {
-            (Some(b' '), true) => left = (left.0.saturating_sub(1), left.1.saturating_sub(1)),
+            (Some(b' ' | b'\n'), true) => left = (left.0.saturating_sub(1), left.1.saturating_sub(1)),
             (Some(b'-'), true) => left.0 = left.0.saturating_sub(1),
             (Some(b'+'), true) => left.1 = left.1.saturating_sub(1),
-            (Some(b'\n'), true) => left = (left.0.saturating_sub(1), left.1.saturating_sub(1)),
             (Some(b'\\'), _) => {}
             (Some(b'@'), false) => {
                 end(&path, &head, hunk.take());

@@ -80,8 +80,6 @@ pub struct PushRequest {
     pub delete: bool,
     /// Replaces what is there if that is still what was last fetched.
     pub force: bool,
-    /// Every tag that points into what is pushed.
-    pub follow_tags: bool,
     /// Makes it the upstream of the branch here.
     pub set_upstream: bool,
 }
@@ -179,7 +177,11 @@ impl Repo {
             Some(format!("refs/remotes/{}/{name}", remote.as_str()))
         });
         let tracked = named.and_then(|name| Rev::new(name).ok()).filter(|rev| self.resolve_commit(rev, cancel).is_ok_and(|at| at == id));
-        tracked.map_or_else(|| Rev::new(id.to_string()), Ok)
+        let Some(full) = tracked else { return Rev::new(id.to_string()) };
+        // As short as it can be: the message of a merge names it.
+        let short = Rev::new(full.as_str().trim_start_matches("refs/remotes/"))?;
+        let is_clear = self.full_name(&short, cancel)?.as_deref() == Some(full.as_str());
+        Ok(if is_clear { short } else { full })
     }
 
     /// Pushes to a remote.
@@ -190,10 +192,8 @@ impl Repo {
     pub fn push(&self, request: &PushRequest, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Pushed> {
         let route = self.route_to(&request.remote, Direction::Push, cancel)?;
         let mut process = self.change(&["push", "--porcelain", "--progress", "--no-recurse-submodules", "--atomic"]);
-        for (option, wanted) in [("--set-upstream", request.set_upstream && !request.delete), ("--follow-tags", request.follow_tags)] {
-            if wanted {
-                process = process.arg(option);
-            }
+        if request.set_upstream && !request.delete {
+            process = process.arg("--set-upstream");
         }
         let mut refspecs = Vec::new();
         for what in &request.what {

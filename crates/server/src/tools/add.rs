@@ -63,7 +63,7 @@ impl Tool for Add {
         let paths = cx.paths(&args.files)?;
         cx.repo.worktree()?;
         if args.list {
-            return list(cx, &cx.repo.hunks(action, &paths, cx.cancel)?, args.action);
+            return Ok(list(cx, &cx.repo.hunks(action, &paths, cx.cancel)?, args.action));
         }
         if args.hunks.is_empty() && args.action != Action::Stage {
             return Err(Error::new(Kind::BadInput, "`action` needs `hunks`")
@@ -79,18 +79,19 @@ impl Tool for Add {
         if args.hunks.is_empty() {
             cx.repo.add(&paths, args.force, cx.cancel)?;
         } else {
+            let hunks = cx.repo.hunks_called(&args.hunks, action, cx.cancel)?;
             if action == HunkAction::Discard {
-                let touched = cx.repo.hunks(action, &[], cx.cancel)?;
-                let touched = touched.into_iter().filter(|hunk| args.hunks.contains(&hunk.id)).map(|hunk| hunk.path);
-                cx.overwrites(&touched.collect::<Vec<_>>())?;
+                let mut touched: Vec<_> = hunks.iter().map(|hunk| hunk.path.clone()).collect();
+                touched.dedup();
+                cx.overwrites(&touched)?;
             }
-            let done = cx.repo.apply_hunks(action, &args.hunks, cx.cancel)?;
+            cx.repo.apply_hunks(action, &hunks, cx.cancel)?;
             let word = match args.action {
                 Action::Stage => "staged",
                 Action::Unstage => "unstaged",
                 Action::Discard => "discarded",
             };
-            writer.say(&format!("{} of the hunks {word}", done.len()));
+            writer.say(&format!("{} of the hunks {word}", hunks.len()));
             if action == HunkAction::Discard {
                 writer.note(format!("to bring them back: {}", cx.echo.other("git_undo", &[])));
             }
@@ -100,7 +101,7 @@ impl Tool for Add {
     }
 }
 
-fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action) -> Result<Reply, Error> {
+fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action) -> Reply {
     let mut writer = cx.writer();
     if hunks.is_empty() {
         writer.say(match action {
@@ -119,5 +120,5 @@ fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action) -> Result<Reply, Error
         writer.say(&format!("hunk {} of {}", hunk.id, quote::listed(hunk.path.as_bytes())));
         writer.pieces(&hunk.text);
     }
-    Ok(writer.finish())
+    writer.finish()
 }

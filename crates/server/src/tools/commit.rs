@@ -18,6 +18,7 @@ struct Commit;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one of git's own switches")]
 struct Args {
     /// Subject, blank line, what and why.
     message: Option<String>,

@@ -30,7 +30,7 @@ struct RmArgs {
     /// Needed for folders.
     #[serde(default)]
     recursive: bool,
-    /// Also files with edits, which git_undo brings back.
+    /// Also files with edits.
     #[serde(default)]
     force: bool,
 }

@@ -80,8 +80,7 @@ impl Tool for Push {
         if args.delete {
             cx.permit(Deed::Delete, "it would be deleted on the remote")?;
         }
-        let request =
-            PushRequest { remote, what, to, delete: args.delete, force: args.force, follow_tags: false, set_upstream: args.set_upstream };
+        let request = PushRequest { remote, what, to, delete: args.delete, force: args.force, set_upstream: args.set_upstream };
         let pushed = cx.repo.push(&request, cx.on_progress, cx.cancel)?;
         let mut writer = cx.writer();
         let moved = pushed.updates.iter().filter(|update| update.sign != '=').count();

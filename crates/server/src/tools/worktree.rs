@@ -112,7 +112,8 @@ fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
         let mut line = format!("{}: {}", inline(worktree.path.as_os_str().as_encoded_bytes()), state(cx, worktree));
         for (word, reason) in [("locked", &worktree.locked), ("prunable", &worktree.prunable)] {
             if let Some(reason) = reason {
-                line.push_str(&format!("; {word}{}{}", if reason.is_empty() { "" } else { ": " }, inline(reason.as_bytes())));
+                let colon = if reason.is_empty() { "" } else { ": " };
+                line.extend(["; ", word, colon, &inline(reason.as_bytes())]);
             }
         }
         line.push('\n');

@@ -46,10 +46,11 @@ pub(crate) fn reporter(peer: Peer<RoleServer>, token: ProgressToken) -> Reporter
 
 /// How much of the phase is done; of one whose end is not known, ever more and never all.
 fn percent(progress: &Progress) -> f64 {
-    let done = progress.done.min(1 << 50) as f64;
-    match progress.total {
-        Some(0) => 100.0,
-        Some(total) => (done / total as f64 * 100.0).min(100.0),
-        None => 99.0 * done / (done + 1000.0),
-    }
+    // In hundredths, so that no precision is lost on the way.
+    let (done, total) = match progress.total {
+        Some(total) => (progress.done, total),
+        None => (progress.done, progress.done.saturating_add(1000)),
+    };
+    let hundredths = done.saturating_mul(10_000).checked_div(total).unwrap_or(10_000).min(10_000);
+    f64::from(u32::try_from(hundredths).unwrap_or(10_000)) / 100.0
 }

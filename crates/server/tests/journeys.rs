@@ -1,0 +1,286 @@
+//! What an agent does in a day, through the server alone: the pieces that need a remote, many worktrees or a long
+//! history. Each ends as the same work does with git by hand, and with a clean fsck.
+
+#![allow(clippy::expect_used, reason = "tests fail loudly")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::fs;
+use support::{Client, Fixture, Outcome, remote::Remote};
+
+/// What lets a server reach the loopback.
+const OPEN: [(&str, &str); 2] = [("MCP_GIT_PROTOCOLS", "https,ssh,http"), ("MCP_GIT_ALLOW_HOSTS", "127.0.0.1")];
+
+fn published() -> (Fixture, Remote) {
+    let (fixture, remote) = (Fixture::new(), Remote::start());
+    fixture.git(&["remote", "add", "origin", &remote.url()]);
+    fixture.git(&["push", "-q", "-u", "origin", "main"]);
+    (fixture, remote)
+}
+
+fn text(fixture: &Fixture, args: &[&str]) -> String {
+    String::from_utf8_lossy(&fixture.git(args)).trim_end().to_owned()
+}
+
+#[track_caller]
+fn sound(fixture: &Fixture) {
+    let output = fixture.try_git(&["fsck", "--strict"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Commits by somebody else, on the remote's `main`.
+fn others_work(remote: &Remote, script: &str) {
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        "git clone -q '{}' w && cd w && git config user.name O && git config user.email o@example.com && {script} && git push -q",
+        remote.path().display()
+    );
+    support::shell(elsewhere.path(), &script);
+}
+
+/// The ids of the hunks that are listed, with their text.
+fn listed(client: &mut Client, args: &Value) -> Vec<(String, String)> {
+    let text = client.text("git_add", args);
+    let parts = text.split("] hunk ").skip(1);
+    parts.map(|part| (part.split(' ').next().unwrap_or_default().to_owned(), part.to_owned())).collect()
+}
+
+#[test]
+fn a_feature_branch_with_staged_hunks_is_pushed_with_its_upstream() {
+    let (fixture, remote) = published();
+    let lines: Vec<String> = (1..=40).map(|n| format!("line {n}\n")).collect();
+    fixture.write("long.txt", lines.concat()).commit("long");
+    let mut client = fixture.serve_with(&[], &OPEN);
+    client.text("git_checkout", &json!({"branch_name": "feature", "create": true}));
+    let edit = |at: &[(usize, &str)]| -> String {
+        lines
+            .iter()
+            .enumerate()
+            .map(|(n, line)| at.iter().find(|(at, _)| *at == n + 1).map_or(line.clone(), |(_, new)| format!("{new}\n")))
+            .collect()
+    };
+    fixture.write("long.txt", edit(&[(3, "wanted one"), (20, "debugging"), (38, "wanted two")]));
+    fixture.write("a.txt", "one\ntwo\nthree\n");
+    let hunks = listed(&mut client, &json!({"list": true}));
+    assert_eq!(hunks.len(), 4, "{hunks:?}");
+    let wanted: Vec<&str> = hunks.iter().filter(|(_, text)| text.contains("+wanted")).map(|(id, _)| id.as_str()).collect();
+    let staged = client.text("git_add", &json!({"hunks": wanted}));
+    assert!(staged.contains("2 of the hunks staged") && staged.contains("M  long.txt") || staged.contains("M long.txt"), "{staged}");
+    assert_eq!(text(&fixture, &["show", ":long.txt"]) + "\n", edit(&[(3, "wanted one"), (38, "wanted two")]));
+    client.text("git_commit", &json!({"message": "wanted"}));
+    // One of the staged ones is taken out again, and the rest of the edits dropped and brought back.
+    fixture.write("long.txt", edit(&[(3, "wanted one"), (20, "debugging"), (38, "wanted two"), (30, "late")]));
+    let late: Vec<(String, String)> = listed(&mut client, &json!({"list": true, "files": ["long.txt"]}));
+    client.text("git_add", &json!({"hunks": late.iter().map(|(id, _)| id).collect::<Vec<_>>()}));
+    let unstage = listed(&mut client, &json!({"list": true, "action": "unstage"}));
+    let debugging = unstage.iter().find(|(_, text)| text.contains("+debugging")).expect("the hunk");
+    client.text("git_add", &json!({"hunks": [debugging.0], "action": "unstage"}));
+    client.text("git_commit", &json!({"message": "late"}));
+    let left = listed(&mut client, &json!({"list": true, "action": "discard"}));
+    let before = fs::read(fixture.path.join("long.txt")).expect("the file");
+    let ids: Vec<&String> = left.iter().filter(|(_, text)| text.contains("+debugging")).map(|(id, _)| id).collect();
+    client.text("git_add", &json!({"hunks": ids, "action": "discard"}));
+    assert_eq!(
+        fs::read_to_string(fixture.path.join("long.txt")).unwrap_or_default(),
+        edit(&[(3, "wanted one"), (38, "wanted two"), (30, "late")])
+    );
+    let gone = client.error("git_add", &json!({"hunks": [debugging.0], "action": "discard"}));
+    assert!(gone.contains("there is no hunk") && gone.contains("`list`: true"), "{gone}");
+    let preview = client.text("git_undo", &json!({}));
+    let (tool, args) = support::call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
+    client.text(&tool, &args);
+    assert_eq!(fs::read(fixture.path.join("long.txt")).expect("the file"), before);
+    client.text("git_push", &json!({"set_upstream": true}));
+    assert_eq!(remote.git(&["log", "--format=%s", "feature"]), "late\nwanted\nlong\nsecond\nfirst");
+    assert_eq!(text(&fixture, &["rev-parse", "--abbrev-ref", "feature@{upstream}"]), "origin/feature");
+    sound(&fixture);
+}
+
+#[test]
+fn a_rebase_onto_what_was_fetched_stops_is_resolved_and_goes_on() {
+    let (fixture, remote) = published();
+    fixture.git(&["checkout", "-q", "-b", "feature"]);
+    fixture.write("a.txt", "one\nours\n").commit("ours");
+    fixture.write("b.txt", "b\n").commit("ours too");
+    others_work(&remote, "printf 'one\\ntheirs\\n' > a.txt && git commit -qam theirs");
+    let mut client = fixture.serve_with(&[], &OPEN);
+    client.text("git_fetch", &json!({}));
+    let stopped = client.error("git_rebase", &json!({"target_branch": "origin/main"}));
+    assert!(stopped.contains("conflicts in a.txt"), "{stopped}");
+    let status = client.text("git_status", &json!({}));
+    assert!(status.contains("rebase"), "{status}");
+    fixture.write("a.txt", "one\ntheirs\nours\n");
+    client.text("git_add", &json!({"files": ["a.txt"]}));
+    client.text("git_continue", &json!({"operation": "rebase"}));
+    assert_eq!(text(&fixture, &["log", "--format=%s"]), "ours too\nours\ntheirs\nsecond\nfirst");
+    assert_eq!(text(&fixture, &["show", "HEAD:a.txt"]), "one\ntheirs\nours");
+    assert_eq!(text(&fixture, &["status", "--porcelain"]), "");
+    sound(&fixture);
+}
+
+#[test]
+fn a_merge_is_previewed_then_made_with_their_side() {
+    let fixture = Fixture::new();
+    fixture.git(&["checkout", "-q", "-b", "side", "HEAD~1"]);
+    fixture.write("a.txt", "one\nside\n").commit("side");
+    fixture.git(&["checkout", "-q", "main"]);
+    let mut client = fixture.serve();
+    let before = support::shell(&fixture.path, "find .git -type f | sort | xargs sha1sum");
+    let preview = client.text("git_merge_preview", &json!({"source_branch": "side"}));
+    assert!(preview.contains("it would conflict in 1 path") && preview.contains("a.txt"), "{preview}");
+    assert_eq!(support::shell(&fixture.path, "find .git -type f | sort | xargs sha1sum"), before);
+    client.error("git_merge", &json!({"source_branch": "side"}));
+    client.text("git_conflicts", &json!({"take": "theirs", "paths": ["a.txt"]}));
+    client.text("git_commit", &json!({"message": "merged"}));
+    assert_eq!(text(&fixture, &["show", "HEAD:a.txt"]), "one\nside");
+    assert_eq!(text(&fixture, &["rev-list", "--parents", "-1", "HEAD"]).split(' ').count(), 3);
+    fixture.write("c.txt", "c\n").commit("c");
+    fixture.git(&["checkout", "-q", "-b", "clean", "HEAD~1"]);
+    fixture.write("d.txt", "d\n").commit("d");
+    assert!(client.text("git_merge_preview", &json!({"source_branch": "main"})).contains("without conflicts"));
+    sound(&fixture);
+}
+
+#[test]
+fn work_in_progress_is_put_away_around_a_pull() {
+    let (fixture, remote) = published();
+    others_work(&remote, "echo theirs > t.txt && git add . && git commit -qm theirs");
+    fixture.write("a.txt", "one\ntwo\nin progress\n").write("new.txt", "n\n");
+    let mut client = fixture.serve_with(&[], &OPEN);
+    client.text("git_stash", &json!({"untracked": true, "message": "wip"}));
+    client.text("git_pull", &json!({}));
+    assert!(client.text("git_stash", &json!({"action": "list"})).contains("wip"));
+    client.text("git_stash", &json!({"action": "pop"}));
+    assert_eq!(text(&fixture, &["rev-parse", "HEAD"]), remote.git(&["rev-parse", "main"]));
+    assert_eq!(text(&fixture, &["status", "--porcelain"]), " M a.txt\n?? new.txt");
+    sound(&fixture);
+}
+
+#[test]
+fn the_bad_commit_of_sixty_is_found() {
+    let fixture = Fixture::empty();
+    let script = "for n in $(seq 60); do echo $n > n.txt; [ $n -lt 41 ] || echo broken > bug.txt; git add .; git commit -q -m c$n; done";
+    support::shell(&fixture.path, &format!("export GIT_CONFIG_GLOBAL=/dev/null; {script}"));
+    let guilty = text(&fixture, &["log", "--format=%H", "--diff-filter=A", "--", "bug.txt"]);
+    let first = text(&fixture, &["rev-list", "--max-parents=0", "HEAD"]);
+    let mut client = fixture.serve();
+    let mut said = client.text("git_bisect", &json!({"action": "start", "good": [first]}));
+    let mut looks = 0;
+    while said.contains("is checked out") {
+        assert!(client.text("git_status", &json!({})).contains("bisect"));
+        let verdict = if fixture.path.join("bug.txt").exists() { "bad" } else { "good" };
+        said = client.text("git_bisect", &json!({"action": verdict}));
+        looks += 1;
+        assert!(looks < 10, "{said}");
+    }
+    assert!(said.contains(&format!("{guilty} is the first bad commit")), "{said}");
+    client.text("git_bisect", &json!({"action": "reset"}));
+    assert_eq!(text(&fixture, &["symbolic-ref", "HEAD"]), "refs/heads/main");
+    assert!(client.error("git_bisect", &json!({"action": "good"})).contains("bisect"));
+    sound(&fixture);
+}
+
+#[test]
+fn eight_agents_have_a_worktree_each_and_twelve_more_are_made_at_once() -> Outcome {
+    let fixture = Fixture::new();
+    let above = fs::canonicalize(fixture.home.path())?.display().to_string();
+    let repo = fixture.path.display().to_string();
+    let agents: Vec<_> = (0..8)
+        .map(|n| {
+            let (above, repo) = (above.clone(), repo.clone());
+            std::thread::spawn(move || {
+                let mut client = Client::start(&["-r", &above], &[]);
+                client.initialize();
+                let place = format!("{above}/task-{n}");
+                let add = json!({"repo_path": repo, "action": "add", "path": place, "branch": format!("task/{n}")});
+                client.text("git_worktree", &add);
+                for step in 0..3 {
+                    fs::write(format!("{place}/step-{step}.txt"), format!("{n}\n")).expect("a file");
+                    client.text("git_add", &json!({"repo_path": place, "files": ["."]}));
+                    client.text("git_commit", &json!({"repo_path": place, "message": format!("task {n} step {step}")}));
+                }
+            })
+        })
+        .collect();
+    for agent in agents {
+        agent.join().expect("an agent");
+    }
+    for n in 0..8 {
+        assert_eq!(text(&fixture, &["rev-list", "--count", &format!("main..task/{n}")]), "3");
+    }
+    let mut servers = [Client::start(&["-r", &above], &[]), Client::start(&["-r", &above], &[])];
+    let mut waiting = Vec::new();
+    for (at, client) in servers.iter_mut().enumerate() {
+        client.initialize();
+        for n in 0..6 {
+            let args =
+                json!({"repo_path": repo, "action": "add", "path": format!("{above}/more-{at}-{n}"), "branch": format!("more/{at}/{n}")});
+            waiting.push((at, client.start_call("git_worktree", &args)));
+        }
+    }
+    let mut answers = 0;
+    for (at, client) in servers.iter_mut().enumerate() {
+        let mut ids: Vec<Value> = waiting.iter().filter(|(server, _)| *server == at).map(|(_, id)| id.clone()).collect();
+        while !ids.is_empty() {
+            let message = client.receive();
+            if let Some(place) = ids.iter().position(|id| *id == message["id"]) {
+                assert_ne!(message["result"]["isError"], true, "{message}");
+                ids.remove(place);
+                answers += 1;
+            }
+        }
+    }
+    assert_eq!((answers, text(&fixture, &["worktree", "list"]).lines().count()), (12, 21));
+    // Taken down again: not with work in it, and then by force.
+    let [client, _] = &mut servers;
+    let place = format!("{above}/task-0");
+    fs::write(format!("{place}/left.txt"), "x\n")?;
+    let remove = |more: Value| {
+        let mut args = json!({"repo_path": repo, "action": "remove", "path": place});
+        args.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+        args
+    };
+    assert!(client.error("git_worktree", &remove(json!({}))).contains("left.txt"));
+    assert!(client.error("git_worktree", &remove(json!({"force": true}))).contains("`confirm`: true"));
+    client.text("git_worktree", &remove(json!({"force": true, "confirm": true})));
+    let taken = json!({"repo_path": repo, "action": "add", "path": format!("{above}/again"), "branch": "task/1"});
+    assert!(client.error("git_worktree", &taken).contains("task-1"));
+    sound(&fixture);
+    Ok(())
+}
+
+#[test]
+fn branches_and_tags_that_are_deleted_come_back() {
+    let fixture = Fixture::new();
+    fixture.git(&["branch", "merged"]);
+    fixture.git(&["checkout", "-q", "-b", "own"]);
+    fixture.write("o.txt", "o\n").commit("own");
+    fixture.git(&["checkout", "-q", "main"]);
+    fixture.git(&["tag", "-a", "-m", "t", "v1"]);
+    let refs = text(&fixture, &["for-each-ref"]);
+    let mut client = fixture.serve();
+    assert!(client.error("git_branch_delete", &json!({"branch_name": "own"})).contains("neither in its upstream nor in HEAD"));
+    assert!(client.error("git_branch_delete", &json!({"branch_name": "own", "force": true})).contains("`confirm`: true"));
+    for (tool, args) in [
+        ("git_branch_delete", json!({"branch_name": "merged"})),
+        ("git_branch_delete", json!({"branch_name": "own", "force": true, "confirm": true})),
+        ("git_tag", json!({"action": "delete", "name": "v1", "confirm": true})),
+        ("git_tag", json!({"action": "create", "name": "v2", "message": "two"})),
+    ] {
+        client.text(tool, &args);
+        assert_ne!(text(&fixture, &["for-each-ref"]), refs);
+        let preview = client.text("git_undo", &json!({}));
+        let (undo, args) = support::call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
+        client.text(&undo, &args);
+        assert_eq!(text(&fixture, &["for-each-ref"]), refs);
+    }
+    assert!(client.error("git_branch_delete", &json!({"branch_name": "main"})).contains("is protected"));
+    client.text("git_branch_rename", &json!({"branch_name": "own", "new_name": "mine"}));
+    assert!(client.error("git_branch_rename", &json!({"branch_name": "mine", "new_name": "merged"})).contains("already exists"));
+    client.text("git_branch_upstream", &json!({"branch_name": "mine", "upstream": "main"}));
+    assert_eq!(text(&fixture, &["rev-parse", "--abbrev-ref", "mine@{upstream}"]), "main");
+    client.text("git_branch_upstream", &json!({"branch_name": "mine"}));
+    assert!(!fixture.try_git(&["rev-parse", "mine@{upstream}"]).status.success());
+    sound(&fixture);
+}
