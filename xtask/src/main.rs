@@ -11,6 +11,7 @@ use std::{process::ExitCode, time::Instant};
 
 const USAGE: &str = "cargo xtask test    everything that CI runs: format, lints, licences, spelling, documents, tests, real clients
 cargo xtask bench   every figure with a clock in it
+cargo xtask soak    the long campaigns: ended at 200 random moments, or as many as SOAK_ROUNDS says
 cargo xtask bless   accepts the present tool definitions and generated documents";
 
 fn main() -> ExitCode {
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let result = match task.as_str() {
         "test" | "ci" => test(),
         "bench" => bench(),
+        "soak" => soak(),
         "bless" => run::cargo(&["test", "--package", "mcp-server-git", "--test", "documents"], &[("BLESS", "1")]),
         _ => {
             eprintln!("{USAGE}");
@@ -64,6 +66,11 @@ fn tests() -> Result<()> {
         return run::cargo(&["test", "--workspace", "--doc", "--quiet"], &[]);
     }
     run::cargo(&["test", "--workspace", "--no-fail-fast"], &[])
+}
+
+fn soak() -> Result<()> {
+    let rounds = std::env::var("SOAK_ROUNDS").unwrap_or_else(|_| "200".to_owned());
+    run::cargo(&["test", "--package", "mcp-server-git", "--test", "soak", "--", "--nocapture"], &[("SOAK_ROUNDS", &rounds)])
 }
 
 fn bench() -> Result<()> {

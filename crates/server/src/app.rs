@@ -6,6 +6,7 @@ use crate::{
     pipeline::{Bounds, Pipeline},
     state::StateDir,
     tools,
+    workspace::Workspaces,
 };
 use git::{Git, Repositories, Roots};
 use guard::{Admission, Exclusive, Places};
@@ -59,6 +60,7 @@ impl App {
         };
         let stop = CancellationToken::new();
         let places = Places { running: config.limits.max_concurrent, waiting: WAITING };
+        let state = Arc::new(StateDir::new(config.state_dir.clone()));
         let pipeline = Pipeline {
             tools: tools::ALL.iter().collect(),
             listed: config.selection.listed(),
@@ -68,7 +70,8 @@ impl App {
             admission: Admission::new(places, places, Places { running: NETWORK, waiting: WAITING }),
             exclusive: Exclusive::new(TURN_WAIT),
             journal: Arc::new(Journal::new(config.state_dir.join("journal"))),
-            state: Arc::new(StateDir::new(config.state_dir.clone())),
+            workspaces: Workspaces::new(Arc::clone(&state)),
+            state,
             bounds: Bounds {
                 read_timeout: config.limits.read_timeout,
                 change_timeout: config.limits.change_timeout,

@@ -14,6 +14,7 @@ mod symbol;
 mod tool;
 pub mod tools;
 mod wire;
+mod workspace;
 
 pub use app::{App, StartError, init_log};
 pub use config::{Config, ConfigError, Flags, LogFormat, REFERENCE, Trust};

@@ -13,6 +13,7 @@ use crate::{
     selection::Selection,
     state::StateDir,
     tool::{Anywhere, Body, Context, Effect, Entry, Reporter, Scope},
+    workspace::Workspaces,
 };
 use git::{Cancel, Held, Locks, Repo, Repositories};
 use guard::{Admission, Class, Exclusive, Permit, Turn};
@@ -70,6 +71,7 @@ pub struct Pipeline {
     pub(crate) listed: Vec<&'static Entry>,
     pub(crate) selection: Selection,
     pub(crate) policy: Arc<Policy>,
+    pub(crate) workspaces: Workspaces,
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) admission: Admission,
     pub(crate) exclusive: Exclusive<PathBuf>,
@@ -156,7 +158,7 @@ impl Pipeline {
         let effect = (tool.effect_of)(&args);
         self.selection.check(tool, effect)?;
         let echo = Echo::new(tool.name, args.clone());
-        let path = take_text(&mut args, "repo_path")?;
+        let path = self.place_of(&mut args)?;
         let budget = budget(&mut args, Budget::of(self.bounds.max_output_tokens))?;
         let changes = tool.effect != Effect::Read;
         let key = if changes { idempotency_key(&mut args)? } else { None };
@@ -181,13 +183,26 @@ impl Pipeline {
             confine(repo.top(), narrowed.as_deref())?;
             Ok(repo)
         };
-        let policy = Arc::clone(&self.policy);
+        let (policy, workspaces) = (Arc::clone(&self.policy), self.workspaces.clone());
         let report = move |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
         if effect == Effect::Read {
             let permit = self.place(if tool.scope.is_remote() { Class::Network } else { Class::Read }, &cancel).await?;
             let work = move || {
                 let (repo, on_progress) = (&open(&path)?, &report);
-                body(&Context { repo, cancel: &cancel, budget, echo, record: None, policy: &policy, confirmed, on_progress }, args)
+                body(
+                    &Context {
+                        repo,
+                        cancel: &cancel,
+                        budget,
+                        echo,
+                        record: None,
+                        policy: &policy,
+                        confirmed,
+                        on_progress,
+                        workspaces: &workspaces,
+                    },
+                    args,
+                )
             };
             return self.on_a_thread(Vec::new(), permit, work).await;
         }
@@ -206,8 +221,8 @@ impl Pipeline {
         let work = move || {
             let request = Request { tool: tool.name, key: key.as_deref(), digest, alone: tool.scope != Scope::Remote };
             journal.record(&repo, &request, &cancel, |record| {
-                let (repo, record, on_progress) = (&repo, Some(record), &report);
-                body(&Context { repo, cancel: &cancel, budget, echo, record, policy: &policy, confirmed, on_progress }, args)
+                let (repo, record, on_progress, workspaces) = (&repo, Some(record), &report, &workspaces);
+                body(&Context { repo, cancel: &cancel, budget, echo, record, policy: &policy, confirmed, on_progress, workspaces }, args)
             })
         };
         self.on_a_thread(held, permit, work).await
@@ -243,6 +258,16 @@ impl Pipeline {
             work()
         });
         task.await.unwrap_or_else(|_| Err(panicked()))
+    }
+
+    /// The path that a call names, by itself or by the handle of a workspace.
+    fn place_of(&self, args: &mut Map<String, Value>) -> Result<Option<String>, Error> {
+        let path = take_text(args, "repo_path")?.filter(|path| !path.is_empty());
+        match (take_text(args, "workspace")?, path) {
+            (Some(_), Some(_)) => Err(Error::new(Kind::BadInput, "either `repo_path` or `workspace`")),
+            (Some(handle), None) => Ok(Some(self.workspaces.path(&handle)?.to_string_lossy().into_owned())),
+            (None, path) => Ok(path),
+        }
     }
 
     /// The path that a call means.
@@ -391,6 +416,7 @@ mod tests {
             listed: Vec::new(),
             selection: Selection::default(),
             policy: Arc::default(),
+            workspaces: Workspaces::new(Arc::new(StateDir::new(PathBuf::from("/nonexistent")))),
             repositories: Arc::new(Repositories::new(Git::new(None), Roots::around(Path::new(env!("CARGO_MANIFEST_DIR"))))),
             admission: Admission::new(places, places, places),
             exclusive: Exclusive::new(Duration::from_secs(1)),

@@ -5,6 +5,7 @@ use crate::{
     journal::Record,
     output::{Budget, Echo, Reply, Writer},
     policy::Policy,
+    workspace::Workspaces,
 };
 pub(crate) use crate::{policy::Deed, selection::Toolset};
 use git::{Cancel, ObjectId, OnProgress, Progress, Reach, RelPath, Repo, Repositories};
@@ -57,6 +58,7 @@ pub(crate) struct Context<'a> {
     /// The call says that it means what it asks for.
     pub(crate) confirmed: bool,
     pub(crate) on_progress: OnProgress<'a>,
+    pub(crate) workspaces: &'a Workspaces,
 }
 
 /// Hears how far a call has come.

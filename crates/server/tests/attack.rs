@@ -3,7 +3,13 @@
 //! A case passes when no marker file appears, no other repository is read, the reply is a clear error and the server
 //! goes on answering.
 
-#![allow(clippy::format_push_string, clippy::format_collect, clippy::expect_used, reason = "tests put small texts together")]
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "tests put small texts together"
+)]
 
 mod support;
 
@@ -139,6 +145,7 @@ fn hostile_arguments_1_2_9_12_15_to_25() {
         scene.unharmed(&format!("{tool} {parameter}"));
     }
     client.ping();
+    println!("{} triples of tool, argument and case: none fired", string_parameters().len() * attacks.len());
     assert!(
         scene.fixture.git(&["ls-files", "-z"]).split(|&byte| byte == 0).all(|path| !path.starts_with(b".git/")),
         "26: .git is never added"

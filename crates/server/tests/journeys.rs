@@ -284,3 +284,40 @@ fn branches_and_tags_that_are_deleted_come_back() {
     assert!(!fixture.try_git(&["rev-parse", "mine@{upstream}"]).status.success());
     sound(&fixture);
 }
+
+#[test]
+fn workspaces_keep_agents_apart_by_handle() -> Outcome {
+    let fixture = Fixture::new();
+    let mut client = fixture.serve();
+    let open = |client: &mut Client, args: Value| -> (String, String) {
+        let text = client.text("git_workspace", &args);
+        let handle = text.split("pass \"workspace\": \"").nth(1).and_then(|rest| rest.split('"').next()).expect("a handle").to_owned();
+        let place = text.split("files at ").nth(1).and_then(|rest| rest.lines().next()).expect("a place").to_owned();
+        (handle, place)
+    };
+    let (one, place) = open(&mut client, json!({"action": "open", "branch": "task/one"}));
+    let (two, _) = open(&mut client, json!({"action": "open", "start_point": "HEAD~1"}));
+    assert_ne!(one, two);
+    fs::write(format!("{place}/a.txt"), "in the workspace\n")?;
+    client.text("git_add", &json!({"workspace": one, "files": ["a.txt"]}));
+    assert!(client.text("git_commit", &json!({"workspace": one, "message": "there"})).contains("on branch task/one"));
+    assert_eq!(text(&fixture, &["log", "-1", "--format=%s", "task/one"]), "there");
+    assert_eq!(text(&fixture, &["status", "--porcelain"]), "");
+    assert!(client.text("git_log", &json!({"workspace": two})).lines().count() == 1);
+    let listed = client.text("git_workspace", &json!({}));
+    assert!(listed.contains(&format!("{one} task/one")) && listed.contains(&two), "{listed}");
+    // A handle works in another server, too, and one that is not there is nobody's.
+    let mut other = fixture.serve();
+    assert!(other.text("git_status", &json!({"workspace": one})).contains("task/one"));
+    for wrong in ["ws_00000000000000000000000000000000", "ws_", "../..", "/etc"] {
+        assert!(other.error("git_status", &json!({"workspace": wrong})).contains("no such workspace"), "{wrong}");
+    }
+    assert!(other.error("git_status", &json!({"workspace": one, "repo_path": "x"})).contains("either"));
+    fs::write(format!("{place}/left.txt"), "x\n")?;
+    assert!(client.error("git_workspace", &json!({"action": "close", "handle": one})).contains("left.txt"));
+    client.text("git_workspace", &json!({"action": "close", "handle": one, "force": true, "confirm": true}));
+    assert!(client.error("git_status", &json!({"workspace": one})).contains("no such workspace"));
+    assert_eq!(text(&fixture, &["log", "-1", "--format=%s", "task/one"]), "there");
+    sound(&fixture);
+    Ok(())
+}

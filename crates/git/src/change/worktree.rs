@@ -41,6 +41,8 @@ pub struct WorktreeAdd {
     pub branch: Option<BranchName>,
     /// Where a new branch starts, or what is checked out: the current commit when absent.
     pub start: Option<Rev>,
+    /// The place is this program's own, and need not lie inside the roots.
+    pub anywhere: bool,
 }
 
 impl Repo {
@@ -78,7 +80,7 @@ impl Repo {
     /// [`Error::OutsideRoots`], [`Error::Exists`], [`Error::CheckedOut`], [`Error::UnknownRevision`].
     pub fn add_worktree(&self, add: &WorktreeAdd, cancel: &Cancel) -> Result<Worktree> {
         self.check_trust(cancel)?;
-        let path = self.place_for(&add.path)?;
+        let path = if add.anywhere { add.path.clone() } else { self.place_for(&add.path)? };
         let start = add.start.as_ref().map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
         // Upstreams are configured in a file that all worktrees share, which many at once would fight for.
         let mut process = self.change(&["worktree", "add", "--quiet", "--no-track"]);

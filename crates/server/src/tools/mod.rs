@@ -43,6 +43,7 @@ mod submodule;
 mod tag;
 mod tree;
 mod undo;
+mod workspace;
 mod worktree;
 
 /// Every tool, in the order in which they are listed.
@@ -94,6 +95,7 @@ pub static ALL: &[Entry] = &[
     remote::SET_URL,
     remote::GET_URL,
     worktree::TOOL,
+    workspace::TOOL,
     pick::REVERT,
     apply::TOOL,
     files::CLEAN,

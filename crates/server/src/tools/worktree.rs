@@ -71,6 +71,7 @@ impl Tool for WorktreeTool {
                     path: path(args.path)?,
                     branch: args.branch.map(BranchName::new).transpose()?,
                     start: args.start_point.map(Rev::new).transpose()?,
+                    anywhere: false,
                 };
                 let made = cx.repo.add_worktree(&add, cx.cancel)?;
                 let place = made.path.display().to_string();

@@ -1,0 +1,95 @@
+//! `git_workspace`
+
+use crate::{
+    error::{Error, Kind},
+    output::{Reply, inline},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
+};
+use git::{BranchName, Rev, WorktreeAdd};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+pub(super) const TOOL: Entry = Entry::of::<Workspace>().listed_in(Toolset::Worktrees);
+
+struct Workspace;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// What to do.
+    #[serde(default)]
+    action: Action,
+    /// For `open`: the branch, which is made where there is none. Default: a new one.
+    branch: Option<String>,
+    /// For `open`: where a new branch starts. Default HEAD.
+    start_point: Option<String>,
+    /// For `close`.
+    handle: Option<String>,
+    /// For `close`: also with edits and untracked files.
+    #[serde(default)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    #[default]
+    List,
+    Open,
+    Close,
+}
+
+impl Tool for Workspace {
+    type Args = Args;
+    const NAME: &'static str = "git_workspace";
+    const ABOUT: &'static str = "A working tree of your own, on a branch of your own, so that several agents do not get in each other's way. Pass the \
+        handle as `workspace` in place of `repo_path`. Closing it keeps the branch.";
+    const EFFECT: Effect = Effect::Destroy;
+    const SCOPE: Scope = Scope::Shared;
+
+    fn effect(args: &Map<String, Value>) -> Effect {
+        if is_one_of(args, "action", &["", "list"]) { Effect::Read } else { Self::EFFECT }
+    }
+
+    fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let mut writer = cx.writer();
+        match args.action {
+            Action::List => {
+                let mut found = 0;
+                for worktree in cx.repo.worktrees(cx.cancel)? {
+                    let Some(handle) = cx.workspaces.handle(&worktree.path) else { continue };
+                    let branch = worktree.branch.as_deref().map_or("detached", |branch| branch.trim_start_matches("refs/heads/"));
+                    found += 1;
+                    writer.fit_prepared(&format!("{handle} {}\n", inline(branch.as_bytes())));
+                }
+                if found == 0 {
+                    writer.say("no workspace is open");
+                }
+            }
+            Action::Open => {
+                let (handle, path) = cx.workspaces.create()?;
+                let branch = args.branch.unwrap_or_else(|| format!("workspace/{}", &handle[3..11]));
+                let start = args.start_point.map(Rev::new).transpose()?;
+                let add = WorktreeAdd { path: path.clone(), branch: Some(BranchName::new(branch)?), start, anywhere: true };
+                let made = cx.repo.add_worktree(&add, cx.cancel)?;
+                let branch = made.branch.unwrap_or_default();
+                let branch = branch.trim_start_matches("refs/heads/");
+                writer.say(&format!("opened {handle} on branch {}, with its files at {}", inline(branch.as_bytes()), path.display()));
+                writer.note(format!("to work in it, pass \"workspace\": {}", json!(handle)));
+            }
+            Action::Close => {
+                let handle = args.handle.ok_or_else(|| Error::new(Kind::BadInput, "`handle` is missing"))?;
+                let path = cx.workspaces.path(&handle)?;
+                if args.force && !cx.confirmed {
+                    return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good")
+                        .hint("Repeat the call with `confirm`: true if that is meant."));
+                }
+                let gone = cx.repo.remove_worktree(&path, args.force, cx.cancel)?;
+                let branch = gone.branch.unwrap_or_default();
+                writer.say(&format!("closed {handle}; the branch {} stays", inline(branch.trim_start_matches("refs/heads/").as_bytes())));
+            }
+        }
+        Ok(writer.finish())
+    }
+}

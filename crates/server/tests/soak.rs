@@ -1,0 +1,146 @@
+//! The server is ended at random moments of its work: by SIGTERM, by SIGINT and by `kill -9`. Nothing is left behind
+//! that the next server cannot explain and put right.
+//!
+//! A few rounds run with the other tests; `cargo xtask soak` runs as many as `SOAK_ROUNDS` says.
+
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests fail loudly; the moment of the end is a time")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use support::{Client, Fixture, descendants, remote::Remote};
+
+const OPEN: [(&str, &str); 2] = [("MCP_GIT_PROTOCOLS", "https,ssh,http"), ("MCP_GIT_ALLOW_HOSTS", "127.0.0.1")];
+const OPERATIONS: [&str; 5] = ["git_commit", "git_rebase", "git_merge", "git_fetch", "git_clone"];
+const SIGNALS: [&str; 3] = ["TERM", "INT", "KILL"];
+
+/// Small numbers that look random and are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+/// Two branches without a conflict, six commits apart, and a remote that has moved on.
+fn scene() -> (Fixture, Remote) {
+    let (fixture, remote) = (Fixture::new(), Remote::start());
+    let script = format!(
+        "export GIT_CONFIG_GLOBAL=/dev/null; git remote add origin {url}; git push -q origin main; git checkout -q -b side HEAD~1; \
+         for n in 1 2 3 4 5 6; do echo $n > s$n.txt; git add .; git commit -q -m s$n; done; git push -q '{path}' HEAD:moved; git checkout -q main; \
+         for n in 1 2 3 4 5 6; do echo $n > m$n.txt; git add .; git commit -q -m m$n; done",
+        url = remote.url(),
+        path = remote.path().display()
+    );
+    support::shell(&fixture.path, &script);
+    (fixture, remote)
+}
+
+fn call(operation: &str, fixture: &Fixture, remote: &Remote) -> Value {
+    match operation {
+        "git_commit" => {
+            fixture.write("a.txt", "changed\n");
+            json!({"message": "soak", "paths": ["a.txt"]})
+        }
+        "git_rebase" => json!({"target_branch": "side", "confirm": true}),
+        "git_merge" => json!({"source_branch": "side"}),
+        "git_clone" => json!({"url": remote.url(), "repo_path": clone_of(fixture).display().to_string()}),
+        _ => json!({}),
+    }
+}
+
+fn clone_of(fixture: &Fixture) -> PathBuf {
+    fixture.path.with_file_name("clone")
+}
+
+/// Lock files below a folder.
+fn locks(path: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            found.extend(locks(&entry.path()));
+        } else if entry.path().extension().is_some_and(|extension| extension == "lock") {
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
+fn serve(fixture: &Fixture) -> Client {
+    let above = fixture.path.parent().expect("a folder").display().to_string();
+    let path = fixture.path.display().to_string();
+    let mut client = Client::start(&["-r", &path, "-r", &above], &OPEN);
+    client.initialize();
+    client
+}
+
+fn with_path(mut args: Value, fixture: &Fixture) -> Value {
+    if args.get("repo_path").is_none() {
+        args["repo_path"] = json!(fixture.path.display().to_string());
+    }
+    args
+}
+
+fn round(dice: &mut Dice, what: &str) {
+    let operation = OPERATIONS[usize::try_from(dice.roll(5)).unwrap_or_default()];
+    let signal = SIGNALS[usize::try_from(dice.roll(3)).unwrap_or_default()];
+    let micros = dice.roll(60_000);
+    let what = format!("{what}: {operation} {signal} after {micros} us");
+    let (fixture, remote) = scene();
+    let mut client = serve(&fixture);
+    client.start_call(operation, &with_path(call(operation, &fixture, &remote), &fixture));
+    std::thread::sleep(Duration::from_micros(micros));
+    let children = descendants(client.pid());
+    client.signal(signal);
+    client.wait();
+    if signal != "KILL" {
+        assert!(children.iter().all(|pid| descendants(*pid).is_empty()), "{what}");
+        assert_eq!(locks(&fixture.path.join(".git")), Vec::<PathBuf>::new(), "{what}");
+        let left = fs::read_dir(fixture.path.parent().expect("a folder")).expect("a folder").flatten();
+        let left: Vec<_> = left.map(|entry| entry.file_name()).filter(|name| name.to_string_lossy().starts_with(".clone-")).collect();
+        assert!(left.is_empty(), "{what}: {left:?}");
+    }
+    // The next server says what there is, and works on.
+    let mut client = serve(&fixture);
+    let path = fixture.path.display().to_string();
+    let status = client.text("git_status", &json!({"repo_path": path}));
+    let in_progress = status.contains("is in progress");
+    if in_progress {
+        let aborted = client.result("git_abort", &json!({"repo_path": path, "confirm": true}));
+        // What was still running when the server was killed may have ended it meanwhile.
+        let text = support::text_of(&aborted);
+        assert!(aborted["isError"] != true || text.contains("no merge, rebase"), "{what}: {status} {text}");
+    }
+    if operation == "git_clone" {
+        let target = clone_of(&fixture);
+        if !target.exists() {
+            client.text("git_clone", &call(operation, &fixture, &remote));
+        }
+        assert!(support::git_in(&target, &["fsck", "--strict"]).status.success(), "{what}");
+    }
+    fixture.write("after.txt", "after\n");
+    client.text("git_add", &json!({"repo_path": path, "files": ["after.txt"]}));
+    client.text("git_commit", &json!({"repo_path": path, "message": "after", "paths": ["after.txt"]}));
+    client.text("git_fetch", &json!({"repo_path": path}));
+    let fsck = fixture.try_git(&["fsck", "--strict"]);
+    assert!(fsck.status.success(), "{what}: {}", String::from_utf8_lossy(&fsck.stderr));
+    let status = client.text("git_status", &json!({"repo_path": path}));
+    assert!(!status.contains("in progress"), "{what}: {status}");
+    assert_eq!(locks(&fixture.path.join(".git")), Vec::<PathBuf>::new(), "{what}");
+}
+
+#[test]
+fn it_may_be_ended_at_any_moment_79() {
+    let rounds: u64 = std::env::var("SOAK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(12);
+    let mut dice = Dice(rounds);
+    for at in 0..rounds {
+        round(&mut dice, &format!("round {at}"));
+    }
+}
