@@ -163,7 +163,7 @@ pub enum Error {
         said: String,
     },
     /// A remote, or git on its behalf, refused references.
-    #[error("refused: {}{}", .refs.iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>().join("; "), if .said.is_empty() { String::new() } else { format!("\nthe remote said: {}", .said) })]
+    #[error("refused: {}{}", .refs.iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>().join("; "), if .said.is_empty() { String::new() } else { format!("\ngit, its hooks and the remote wrote: {}", .said) })]
     Rejected {
         /// Each with git's reason.
         refs: Vec<(String, String)>,

@@ -6,6 +6,7 @@ use crate::{
     pipeline::{Bounds, Pipeline},
     state::StateDir,
     tools,
+    view::View,
     workspace::Workspaces,
 };
 use git::{Git, Repositories, Roots};
@@ -65,12 +66,14 @@ impl App {
             tools: tools::ALL.iter().collect(),
             listed: config.selection.listed(),
             selection: config.selection.clone(),
-            policy: Arc::new(config.policy.clone()),
             repositories: Arc::new(Repositories::with_policy(Git::new(config.git.clone()), roots, policy)),
             admission: Admission::new(places, places, Places { running: NETWORK, waiting: WAITING }),
             exclusive: Exclusive::new(TURN_WAIT),
-            journal: Arc::new(Journal::new(config.state_dir.join("journal"))),
-            workspaces: Workspaces::new(Arc::clone(&state)),
+            view: Arc::new(View {
+                policy: config.policy.clone(),
+                workspaces: Workspaces::new(Arc::clone(&state)),
+                journal: Journal::new(config.state_dir.join("journal")),
+            }),
             state,
             bounds: Bounds {
                 read_timeout: config.limits.read_timeout,

@@ -170,7 +170,14 @@ impl Journal {
         let record = self.begin(repo, request, cancel)?;
         let result = work(&record);
         let recorded = record.end(&result);
-        let mut reply = result?;
+        let mut reply = match (result, &interrupted) {
+            (Ok(reply), _) => reply,
+            (Err(mut error), Some(text)) => {
+                error.message = format!("{}\n{text}", error.message);
+                return Err(error);
+            }
+            (Err(error), None) => return Err(error),
+        };
         if let Err(err) = recorded {
             tracing::error!(%err, "a change could not be recorded");
             reply.say(&format!("the change is made, and could not be recorded for git_undo: {err}"));
@@ -375,11 +382,6 @@ impl Record<'_> {
     pub(crate) fn moves_refs(&self, cancel: &Cancel) -> Result<(), Error> {
         self.notes.borrow_mut().refs = Some(self.repo.movable_refs(cancel)?);
         Ok(())
-    }
-
-    /// The last change before this one.
-    pub(crate) fn last(&self) -> Option<Past> {
-        self.journal.last(self.repo)
     }
 
     /// Notes that a change was taken back.

@@ -13,6 +13,7 @@ mod state;
 mod symbol;
 mod tool;
 pub mod tools;
+mod view;
 mod wire;
 mod workspace;
 

@@ -7,13 +7,12 @@
 
 use crate::{
     error::{Error, Kind},
-    journal::{Journal, Request},
+    journal::Request,
     output::{Budget, Echo, Reply},
-    policy::Policy,
     selection::Selection,
     state::StateDir,
     tool::{Anywhere, Body, Context, Effect, Entry, Reporter, Scope},
-    workspace::Workspaces,
+    view::View,
 };
 use git::{Cancel, Held, Locks, Repo, Repositories};
 use guard::{Admission, Class, Exclusive, Permit, Turn};
@@ -70,13 +69,11 @@ pub struct Pipeline {
     pub(crate) tools: Vec<&'static Entry>,
     pub(crate) listed: Vec<&'static Entry>,
     pub(crate) selection: Selection,
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) workspaces: Workspaces,
+    pub(crate) view: Arc<View>,
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) admission: Admission,
     pub(crate) exclusive: Exclusive<PathBuf>,
     pub(crate) state: Arc<StateDir>,
-    pub(crate) journal: Arc<Journal>,
     pub(crate) bounds: Bounds,
     pub(crate) stop: CancellationToken,
     pub(crate) running: TaskTracker,
@@ -183,26 +180,13 @@ impl Pipeline {
             confine(repo.top(), narrowed.as_deref())?;
             Ok(repo)
         };
-        let (policy, workspaces) = (Arc::clone(&self.policy), self.workspaces.clone());
+        let view = Arc::clone(&self.view);
         let report = move |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
         if effect == Effect::Read {
             let permit = self.place(if tool.scope.is_remote() { Class::Network } else { Class::Read }, &cancel).await?;
             let work = move || {
-                let (repo, on_progress) = (&open(&path)?, &report);
-                body(
-                    &Context {
-                        repo,
-                        cancel: &cancel,
-                        budget,
-                        echo,
-                        record: None,
-                        policy: &policy,
-                        confirmed,
-                        on_progress,
-                        workspaces: &workspaces,
-                    },
-                    args,
-                )
+                let (repo, view, on_progress) = (&open(&path)?, &*view, &report);
+                body(&Context { repo, cancel: &cancel, budget, echo, record: None, view, confirmed, on_progress }, args)
             };
             return self.on_a_thread(Vec::new(), permit, work).await;
         }
@@ -217,12 +201,11 @@ impl Pipeline {
         }
         let permit = self.place(if tool.scope.is_remote() { Class::Network } else { Class::Change }, &cancel).await?;
         let digest = git::digest(format!("{} {}", tool.name, Value::Object(args.clone())).as_bytes());
-        let journal = Arc::clone(&self.journal);
         let work = move || {
             let request = Request { tool: tool.name, key: key.as_deref(), digest, alone: tool.scope != Scope::Remote };
-            journal.record(&repo, &request, &cancel, |record| {
-                let (repo, record, on_progress, workspaces) = (&repo, Some(record), &report, &workspaces);
-                body(&Context { repo, cancel: &cancel, budget, echo, record, policy: &policy, confirmed, on_progress, workspaces }, args)
+            view.journal.record(&repo, &request, &cancel, |record| {
+                let (repo, record, view, on_progress) = (&repo, Some(record), &*view, &report);
+                body(&Context { repo, cancel: &cancel, budget, echo, record, view, confirmed, on_progress }, args)
             })
         };
         self.on_a_thread(held, permit, work).await
@@ -265,7 +248,7 @@ impl Pipeline {
         let path = take_text(args, "repo_path")?.filter(|path| !path.is_empty());
         match (take_text(args, "workspace")?, path) {
             (Some(_), Some(_)) => Err(Error::new(Kind::BadInput, "either `repo_path` or `workspace`")),
-            (Some(handle), None) => Ok(Some(self.workspaces.path(&handle)?.to_string_lossy().into_owned())),
+            (Some(handle), None) => Ok(Some(self.view.workspaces.path(&handle)?.to_string_lossy().into_owned())),
             (None, path) => Ok(path),
         }
     }
@@ -391,7 +374,7 @@ fn budget(args: &mut Map<String, Value>, own: Budget) -> Result<Budget, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tool::RunAnywhere;
+    use crate::{journal::Journal, policy::Policy, tool::RunAnywhere, workspace::Workspaces};
     use git::{Git, Roots};
     use guard::Places;
 
@@ -415,13 +398,15 @@ mod tests {
             tools: Vec::new(),
             listed: Vec::new(),
             selection: Selection::default(),
-            policy: Arc::default(),
-            workspaces: Workspaces::new(Arc::new(StateDir::new(PathBuf::from("/nonexistent")))),
+            view: Arc::new(View {
+                policy: Policy::default(),
+                workspaces: Workspaces::new(Arc::new(StateDir::new(PathBuf::from("/nonexistent")))),
+                journal: Journal::new(PathBuf::from("/nonexistent")),
+            }),
             repositories: Arc::new(Repositories::new(Git::new(None), Roots::around(Path::new(env!("CARGO_MANIFEST_DIR"))))),
             admission: Admission::new(places, places, places),
             exclusive: Exclusive::new(Duration::from_secs(1)),
             state: Arc::new(StateDir::new(PathBuf::from("/nonexistent"))),
-            journal: Arc::new(Journal::new(PathBuf::from("/nonexistent"))),
             bounds: Bounds {
                 read_timeout: Duration::from_mins(1),
                 change_timeout: Duration::from_millis(100),

@@ -2,10 +2,9 @@
 
 use crate::{
     error::{Error, Kind},
-    journal::Record,
+    journal::{Past, Record},
     output::{Budget, Echo, Reply, Writer},
-    policy::Policy,
-    workspace::Workspaces,
+    view::View,
 };
 pub(crate) use crate::{policy::Deed, selection::Toolset};
 use git::{Cancel, ObjectId, OnProgress, Progress, Reach, RelPath, Repo, Repositories};
@@ -53,12 +52,10 @@ pub(crate) struct Context<'a> {
     pub(crate) echo: Echo,
     /// Of a change: what is kept of it. Reads have none.
     pub(crate) record: Option<&'a Record<'a>>,
-    /// What the operator lets changes do.
-    pub(crate) policy: &'a Policy,
+    pub(crate) view: &'a View,
     /// The call says that it means what it asks for.
     pub(crate) confirmed: bool,
     pub(crate) on_progress: OnProgress<'a>,
-    pub(crate) workspaces: &'a Workspaces,
 }
 
 /// Hears how far a call has come.
@@ -84,9 +81,14 @@ impl Context<'_> {
         record.overwrites(saved, paths.iter().map(|path| path.pathspec().to_vec()).collect())
     }
 
+    /// The last change of the worktree that was not taken back.
+    pub(crate) fn last_change(&self) -> Option<Past> {
+        self.view.journal.last(self.repo)
+    }
+
     /// Lets a deed pass if the operator does and, where that is asked for, the call confirms it.
     pub(crate) fn permit(&self, deed: Deed, what: &str) -> Result<(), Error> {
-        self.policy.permit(deed, self.confirmed, what)
+        self.view.policy.permit(deed, self.confirmed, what)
     }
 
     /// Lets the branch be moved to `target`, and what a remote has of it be rewritten, if the operator does.
@@ -96,7 +98,7 @@ impl Context<'_> {
         }
         let what = "commits that a remote has would be rewritten, and a later push would have to be forced";
         if let Some(branch) = self.repo.branch_name(self.cancel)? {
-            self.policy.spare(&branch, what)?;
+            self.view.policy.spare(&branch, what)?;
         }
         self.permit(Deed::RewritePushed, what)
     }

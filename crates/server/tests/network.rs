@@ -1,6 +1,6 @@
 //! Fetch, pull, push and clone, from and to a real remote on the loopback, and what is refused.
 
-#![allow(clippy::expect_used, reason = "tests fail loudly")]
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start git and fail loudly")]
 
 mod support;
 
@@ -126,10 +126,45 @@ fn a_hook_of_the_remote_is_heard() -> Outcome {
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755))?;
     fixture.write("a.txt", "x\n").commit("third");
     let known = rev(&fixture, "origin/main");
+    let own = fixture.path.join(".git/hooks/pre-push");
+    fs::write(&own, "#!/bin/sh\necho 'checked here' >&2\n")?;
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o755))?;
     let refused = fixture.serve_with(&[], &OPEN).error("git_push", &json!({}));
-    assert!(refused.contains("pre-receive hook declined") && refused.contains("the remote said: no work on Sundays"), "{refused}");
+    assert!(refused.contains("checked here"), "{refused}");
+    assert!(refused.contains("pre-receive hook declined") && refused.contains("remote: no work on Sundays"), "{refused}");
     assert_eq!(rev(&fixture, "origin/main"), known);
+    fs::remove_file(&hook)?;
+    assert!(fixture.serve_with(&[], &OPEN).text("git_push", &json!({})).contains("checked here"));
+    // Where hooks are switched off, none runs.
+    fs::write(&own, "#!/bin/sh\nexit 1\n")?;
+    fixture.write("a.txt", "y\n").commit("fourth");
+    fixture.serve_with(&[], &[&OPEN[..], &[("MCP_GIT_HOOKS", "deny")]].concat()).text("git_push", &json!({}));
     Ok(())
+}
+
+#[test]
+fn the_plain_protocol_of_git_is_spoken_when_it_is_switched_on() {
+    let (fixture, remote) = published();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its number").port();
+    let base = format!("--base-path={}", remote.home.path().display());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let input = std::os::fd::OwnedFd::from(stream.try_clone().expect("the connection"));
+            let daemon = std::process::Command::new("git")
+                .args(["daemon", "--inetd", "--export-all", &base])
+                .stdin(input)
+                .stdout(std::os::fd::OwnedFd::from(stream))
+                .spawn();
+            daemon.and_then(|mut daemon| daemon.wait()).map(drop).unwrap_or_default();
+        }
+    });
+    others_work(&remote, "main", "x.txt");
+    fixture.git(&["remote", "set-url", "origin", &format!("git://127.0.0.1:{port}/repo.git")]);
+    assert!(fixture.serve_with(&[], &OPEN).error("git_fetch", &json!({})).contains("the protocol `git` is switched off"));
+    let mut client = fixture.serve_with(&[], &[("MCP_GIT_PROTOCOLS", "git"), OPEN[1]]);
+    assert!(client.text("git_fetch", &json!({})).contains("refs/remotes/origin/main"));
+    assert_eq!(rev(&fixture, "origin/main"), remote.git(&["rev-parse", "main"]));
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn valid(tool: &str, fixture: &Fixture) -> Value {
         "git_stash" => json!({"action": "push"}),
         "git_conflicts" => json!({"take": "ours", "paths": ["."]}),
         "git_worktree" => json!({"action": "add", "path": "w", "branch": "w"}),
+        "git_undo" => json!({"id": "x"}),
         "git_workspace" => json!({"action": "open"}),
         "git_remote_add" | "git_remote_set_url" => json!({"name": "o", "url": "https://1.1.1.1/x"}),
         "git_remote_remove" | "git_remote_get_url" => json!({"name": "o"}),

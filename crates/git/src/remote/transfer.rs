@@ -10,6 +10,7 @@ use crate::{
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -89,7 +90,7 @@ pub struct PushRequest {
 pub struct Pushed {
     /// The references there.
     pub updates: Vec<Update>,
-    /// What the remote said.
+    /// What the remote, and hooks here, wrote.
     pub said: String,
 }
 
@@ -150,8 +151,10 @@ impl Repo {
         if let Some(branch) = &request.branch {
             process = process.arg(branch.full());
         }
+        // Before 2.41 git tells people alone what it fetched.
+        let before = if porcelain { BTreeMap::new() } else { self.followed(cancel)? };
         let (ended, output) = transfer(self.online(process, &route, cancel)?, on_progress, cancel)?;
-        let updates = fetched(&output);
+        let updates = if porcelain { fetched(&output) } else { differences(&before, &self.followed(cancel)?) };
         let refused: Vec<(String, String)> =
             updates.iter().filter(|update| update.sign == '!').map(|update| (update.name.clone(), update.summary.clone())).collect();
         if !refused.is_empty() {
@@ -159,6 +162,15 @@ impl Repo {
         }
         ended.require("fetch")?;
         Ok(Fetched { remote, updates })
+    }
+
+    /// Remote-tracking branches and tags.
+    fn followed(&self, cancel: &Cancel) -> Result<BTreeMap<String, String>> {
+        let process = self.read(&["for-each-ref", "--format=%(objectname) %(refname)", "refs/remotes/", "refs/tags/"]);
+        let output = process.success(cancel, super::MAX_OUTPUT)?;
+        let entry =
+            |line: &[u8]| line.split_once_str(" ").map(|(id, name)| (name.to_str_lossy().into_owned(), id.to_str_lossy().into_owned()));
+        Ok(output.lines().filter_map(entry).collect())
     }
 
     /// What was fetched last for a merge, by the name under which it is followed where there is one.
@@ -217,10 +229,10 @@ impl Repo {
         let refused: Vec<(String, String)> =
             updates.iter().filter(|update| update.sign == '!').map(|update| (update.name.clone(), update.summary.clone())).collect();
         if !refused.is_empty() {
-            return Err(Error::Rejected { refs: refused, said: remote_words(&ended) });
+            return Err(Error::Rejected { refs: refused, said: words(&ended) });
         }
         ended.require("push")?;
-        Ok(Pushed { updates, said: remote_words(&ended) })
+        Ok(Pushed { updates, said: words(&ended) })
     }
 }
 
@@ -294,6 +306,21 @@ fn remove_abandoned(parent: &Path) {
     }
 }
 
+fn differences(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<Update> {
+    let short = |id: Option<&String>| id.map_or("nothing", |id| id.get(..12).unwrap_or(id)).to_owned();
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let update = |name: &String| {
+        let (old, new) = (before.get(name), after.get(name));
+        let sign = match (old, new) {
+            (None, _) => '*',
+            (_, None) => '-',
+            _ => ' ',
+        };
+        (old != new).then(|| Update { sign, name: name.clone(), summary: format!("{} -> {}", short(old), short(new)) })
+    };
+    names.into_iter().filter_map(update).collect()
+}
+
 /// Reads `FLAG OLD NEW REF` lines.
 fn fetched(output: &[u8]) -> Vec<Update> {
     let line = |line: &[u8]| {
@@ -322,15 +349,24 @@ fn pushed(output: &[u8]) -> Vec<Update> {
     output.lines().filter_map(line).collect()
 }
 
-/// What came from the other side.
-fn remote_words(ended: &Ended) -> String {
-    let lines: Vec<&str> = ended.stderr.lines().filter_map(|line| line.strip_prefix("remote: ")).map(str::trim_end).collect();
+/// What the other side and hooks on this one wrote.
+fn words(ended: &Ended) -> String {
+    let summary = |line: &&str| line.starts_with("error: failed to push some refs") || line.starts_with("To ");
+    let lines: Vec<&str> = ended.stderr.lines().filter(|line| !summary(line)).map(str::trim_end).collect();
     lines.join("\n").trim().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_moved_is_seen_without_a_listing() {
+        let refs = |list: &[(&str, &str)]| list.iter().map(|(name, id)| ((*name).to_owned(), (*id).to_owned())).collect::<BTreeMap<_, _>>();
+        let updates = differences(&refs(&[("a", "1"), ("b", "1"), ("c", "1")]), &refs(&[("b", "2"), ("c", "1"), ("d", "1")]));
+        let found: Vec<(char, &str)> = updates.iter().map(|update| (update.sign, update.name.as_str())).collect();
+        assert_eq!(found, [('-', "a"), (' ', "b"), ('*', "d")]);
+    }
 
     #[test]
     fn listings_of_git_are_read() {

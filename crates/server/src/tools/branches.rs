@@ -54,7 +54,7 @@ impl Tool for Delete {
 
     fn run(cx: &Context<'_>, args: DeleteArgs) -> Result<Reply, Error> {
         let name = BranchName::new(args.branch_name)?;
-        cx.policy.spare(name.as_str(), "it is not deleted")?;
+        cx.view.policy.spare(name.as_str(), "it is not deleted")?;
         if args.force {
             cx.permit(Deed::Delete, "`force` deletes the branch even where its commits are nowhere else; git_undo can bring it back")?;
         }
@@ -77,7 +77,7 @@ impl Tool for Rename {
 
     fn run(cx: &Context<'_>, args: RenameArgs) -> Result<Reply, Error> {
         let (old, new) = (chosen(cx, args.branch_name)?, BranchName::new(args.new_name)?);
-        cx.policy.spare(old.as_str(), "it is not renamed")?;
+        cx.view.policy.spare(old.as_str(), "it is not renamed")?;
         cx.repo.rename_branch(&old, &new, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("{} is now {}", old.as_str(), new.as_str()));

@@ -68,10 +68,10 @@ impl Tool for Push {
             let Ref::Branch(branch) = target else { continue };
             let there = to.as_ref().unwrap_or(branch).as_str();
             if args.force {
-                cx.policy.spare(there, "it is not pushed with force")?;
+                cx.view.policy.spare(there, "it is not pushed with force")?;
             }
             if args.delete {
-                cx.policy.spare(there, "it is not deleted")?;
+                cx.view.policy.spare(there, "it is not deleted")?;
             }
         }
         if args.force {
@@ -92,7 +92,7 @@ impl Tool for Push {
             writer.fit(format!("{} {} {}\n", update.sign, update.name, update.summary).as_bytes());
         }
         if !pushed.said.is_empty() {
-            writer.say("the remote said:");
+            writer.say("hooks and the remote wrote:");
             writer.fit(&pushed.said.as_bytes()[..crate::output::whole_chars(pushed.said.as_bytes(), 4000)]);
         }
         if let ([Ref::Branch(branch)], true) = (request.what.as_slice(), request.set_upstream && !request.delete) {

@@ -3,12 +3,12 @@
 use crate::{
     error::{Error, Kind},
     output::{Reply, inline},
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Scope, Tool, is_one_of},
     tools::change,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 pub(super) const TOOL: Entry = Entry::of::<Undo>();
 
@@ -25,10 +25,14 @@ impl Tool for Undo {
     const NAME: &'static str = "git_undo";
     const ABOUT: &'static str = "Takes back the last change that was made here. Without `id` says what that is; with it does it.";
     const EFFECT: Effect = Effect::Destroy;
+    const SCOPE: Scope = Scope::Shared;
+
+    fn effect(args: &Map<String, Value>) -> Effect {
+        if is_one_of(args, "id", &[""]) { Effect::Read } else { Self::EFFECT }
+    }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
-        let record = cx.record.ok_or_else(|| Error::new(Kind::Internal, "a change without a record"))?;
-        let Some(past) = record.last() else {
+        let Some(past) = cx.last_change() else {
             return Err(Error::new(Kind::NotFound, "no change of this worktree is recorded that could be undone")
                 .hint("git_log shows commits; git_reset moves the branch."));
         };
@@ -54,6 +58,7 @@ impl Tool for Undo {
             return Err(Error::new(Kind::Refused, "that is not the last change any more")
                 .hint(format!("Look first: {}", cx.echo.other("git_undo", &[]))));
         }
+        let record = cx.record.ok_or_else(|| Error::new(Kind::Internal, "a change without a record"))?;
         let done = cx.repo.undo(&past.change, cx.cancel)?;
         record.undone(&past.id).map_err(|err| Error::new(Kind::Internal, format!("undone, and not recorded as undone: {err}")))?;
         writer.say(&format!("{} is undone: {}", inline(past.tool.as_bytes()), inline(done.join("; ").as_bytes())));
