@@ -10,6 +10,7 @@ use crate::{
     repo::Repo,
     rev::Abbreviator,
     route::{Route, only_git},
+    snapshot::index_now,
     trees::{Change, Walk},
     unified::{Side, Style, render},
 };
@@ -152,7 +153,7 @@ impl Repo {
             return false;
         }
         let Some(worktree) = &self.location.worktree else { return false };
-        let index = engine.index_or_empty().ok();
+        let index = index_now(engine).ok();
         let mut looked = HashSet::new();
         for path in paths {
             let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);

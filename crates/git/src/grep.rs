@@ -9,6 +9,7 @@ use crate::{
     quote,
     repo::Repo,
     route::Route,
+    snapshot::index_now,
     trees::Walk,
     unified::is_binary,
 };
@@ -144,7 +145,7 @@ impl Repo {
     fn tracked_files(&self, query: &GrepQuery, cancel: &Cancel) -> Result<Vec<Candidate>> {
         self.worktree()?;
         if let Some(engine) = self.engine()
-            && let Ok(index) = engine.index_or_empty()
+            && let Ok(index) = index_now(&engine)
             && !index.is_sparse()
         {
             use gix::index::entry::{Flags, Mode};

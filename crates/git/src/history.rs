@@ -91,7 +91,10 @@ impl Repo {
     ///
     /// [`Error::UnknownRevision`].
     pub fn reflog(&self, name: Option<&Rev>, skip: usize, max_count: usize, cancel: &Cancel) -> Result<Vec<Reflog>> {
-        let name = match name {
+        if !self.location.trusted {
+            self.check_links(cancel)?;
+        }
+        let name = match name.filter(|name| name.as_str() != "HEAD") {
             Some(name) => self.full_name(name, cancel)?.ok_or_else(|| Error::UnknownRevision(name.as_str().to_owned()))?,
             None => "HEAD".to_owned(),
         };
@@ -130,6 +133,11 @@ impl Repo {
         cancel: &Cancel,
         each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
+        // git starts itself again for this, and lets its drivers run.
+        if self.settings.conditional || !self.settings.local_diff_drivers.is_empty() {
+            let program = "diff driver, which comparing series would run".to_owned();
+            return Err(Error::Untrusted { path: self.top().to_owned(), program });
+        }
         let id = |rev: &Rev| self.resolve_commit(rev, cancel);
         let span = |range: &Range| -> Result<String> { Ok(format!("{}..{}", id(&range.from)?, id(&range.to)?)) };
         let (old, new) = (span(old)?, span(new)?);
@@ -169,7 +177,10 @@ impl Repo {
     /// [`Error::UnknownRevision`], [`Error::Failed`] for histories without a common commit.
     pub fn merge_preview(&self, ours: &Rev, theirs: &Rev, cancel: &Cancel) -> Result<Preview> {
         let (ours, theirs) = (self.resolve_commit(ours, cancel)?, self.resolve_commit(theirs, cancel)?);
-        self.check_trust(cancel)?;
+        if self.settings.conditional || !self.settings.local_merge_drivers.is_empty() {
+            let program = "merge driver, which a preview would run".to_owned();
+            return Err(Error::Untrusted { path: self.top().to_owned(), program });
+        }
         // What the merge makes goes to a folder of its own, which is removed.
         let scratch = Scratch::new()?;
         let process = self

@@ -36,6 +36,7 @@ mod stderr;
 mod trees;
 mod unified;
 mod upstream;
+mod vetting;
 
 pub use blame::{BlameQuery, BlamedLine, Origin};
 pub use branch::{Branch, BranchKind, BranchQuery};

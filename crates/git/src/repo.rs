@@ -262,6 +262,11 @@ impl Repo {
         if mode == Mode::Read && named { process.config("mailmap.file", "") } else { process }
     }
 
+    /// Keeps a process from running filters that the repository names.
+    pub(crate) fn silenced<'a>(&self, process: Process<'a>) -> Process<'a> {
+        Self::silence_filters(process, &self.settings.local_filters)
+    }
+
     fn silence_filters<'a>(mut process: Process<'a>, drivers: &BTreeSet<String>) -> Process<'a> {
         for driver in drivers {
             for key in ["clean", "smudge", "process"] {

@@ -10,6 +10,12 @@ use std::{
 /// The most directories that are looked at for repositories to name in an error.
 const MAX_LISTED: usize = 2_000;
 
+/// The largest files of a git directory that are read: a line, a configuration, a list, an index.
+const MAX_SMALL: u64 = 64 << 10;
+const MAX_CONFIG: u64 = 16 << 20;
+const MAX_ALTERNATES: u64 = 1 << 20;
+const MAX_INDEX: u64 = 1 << 30;
+
 /// The directories that the operator allows.
 #[derive(Clone, Debug, Default)]
 pub struct Roots {
@@ -104,11 +110,35 @@ impl Roots {
         Ok(location)
     }
 
-    /// Follows the links inside a git directory that would make another repository readable.
+    /// Follows the links inside a git directory that would make another repository readable, and refuses what would
+    /// never end being read.
     fn check_inside(&self, location: &Location) -> Result<()> {
+        const FILES: [(&str, u64); 14] = [
+            ("HEAD", MAX_SMALL),
+            ("config", MAX_CONFIG),
+            ("config.worktree", MAX_CONFIG),
+            ("commondir", MAX_SMALL),
+            ("gitdir", MAX_SMALL),
+            ("index", MAX_INDEX),
+            ("packed-refs", MAX_INDEX),
+            ("shallow", MAX_INDEX),
+            ("info/exclude", MAX_CONFIG),
+            ("info/attributes", MAX_CONFIG),
+            ("info/sparse-checkout", MAX_CONFIG),
+            ("info/grafts", MAX_CONFIG),
+            ("FETCH_HEAD", MAX_INDEX),
+            ("MERGE_HEAD", MAX_CONFIG),
+        ];
         const SHARED: [&str; 8] = ["objects", "objects/pack", "objects/info", "refs", "refs/heads", "packed-refs", "config", "info"];
         const OWN: [&str; 3] = ["HEAD", "index", "logs"];
         const FOLDERS: [&str; 4] = ["objects", "objects/pack", "refs", "refs/heads"];
+        for (name, limit) in FILES {
+            for dir in [&location.git_dir, &location.common_dir] {
+                if !is_regular(&dir.join(name), limit) {
+                    return Err(Error::OutsideRoots { path: dir.join(name), what: "something that is no file of a reasonable size" });
+                }
+            }
+        }
         let shared = SHARED.iter().map(|name| location.common_dir.join(name));
         let own = OWN.iter().map(|name| location.git_dir.join(name));
         let entries = FOLDERS.iter().filter_map(|name| fs::read_dir(location.common_dir.join(name)).ok()).flatten().flatten();
@@ -143,7 +173,11 @@ impl Roots {
         let mut next = 0;
         while let Some(objects) = seen.get(next).cloned() {
             next += 1;
-            let Ok(text) = fs::read(objects.join("info/alternates")) else { continue };
+            let list = objects.join("info/alternates");
+            if !is_regular(&list, MAX_ALTERNATES) {
+                return Err(Error::OutsideRoots { path: list, what: "a list of alternates that is no small file" });
+            }
+            let Ok(text) = fs::read(list) else { continue };
             for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#') {
                 let line = crate::quote::unquoted(line).unwrap_or_else(|| line.to_vec());
                 let path = objects.join(Path::new(std::ffi::OsStr::from_bytes(&line)));
@@ -263,8 +297,13 @@ fn points_back(location: &Location) -> bool {
     registered && back == fs::canonicalize(worktree.join(".git")).ok()
 }
 
+/// True for a regular file of at most `limit` bytes, and for nothing at all.
+fn is_regular(path: &Path, limit: u64) -> bool {
+    fs::metadata(path).map_or(true, |meta| meta.is_file() && meta.len() <= limit)
+}
+
 /// The first line of a small file.
-fn read_line(path: &Path) -> Option<Vec<u8>> {
+pub(crate) fn read_line(path: &Path) -> Option<Vec<u8>> {
     let meta = fs::metadata(path).ok().filter(|meta| meta.is_file() && meta.len() <= 64 << 10);
     meta?;
     let text = fs::read(path).ok()?;

@@ -50,6 +50,12 @@ pub(crate) struct Settings {
     pub(crate) local_mailmap: bool,
     /// `core.worktree`, as written.
     pub(crate) worktree: Option<PathBuf>,
+    /// The repository's own configuration names a program that is asked which files have changed.
+    pub(crate) local_fsmonitor: bool,
+    /// Diff drivers of the repository's own configuration that run programs.
+    pub(crate) local_diff_drivers: BTreeSet<String>,
+    /// The repository's own configuration names a program for the care of the object store.
+    pub(crate) local_gc_hook: bool,
     /// Keys of the repository's own configuration that have a say in how remotes are reached.
     pub(crate) local_transport: Vec<String>,
     /// The repository is configured as bare.
@@ -118,7 +124,9 @@ impl Settings {
     /// Notes what could run a program or lead elsewhere when a remote is reached: all that is not known to be harmless.
     fn note_transport(&mut self, section: &str, subsection: Option<&str>, keys: &[String]) {
         let dangerous = |key: &str| match section {
-            "http" | "url" | "credential" | "protocol" | "ssh" | "remote-curl" | "uploadpack" | "receive" | "gitproxy" | "lfs" => true,
+            "bundle" | "remotes" | "http" | "url" | "credential" | "protocol" | "ssh" | "remote-curl" | "uploadpack" | "receive"
+            | "gitproxy" | "lfs" => true,
+            "fetch" | "transfer" => matches!(key, "bundleuri" | "uriprotocols" | "advertisebundleuri"),
             "core" => matches!(key, "sshcommand" | "gitproxy" | "askpass" | "alternaterefscommand"),
             "remote" => !matches!(
                 key,
@@ -146,6 +154,12 @@ impl Settings {
     }
 
     fn note(&mut self, section: &str, subsection: Option<&str>, keys: &[String], local: bool) {
+        self.local_fsmonitor |= local && section == "core" && keys.iter().any(|key| key == "fsmonitor");
+        if let ("diff", Some(driver), true) = (section, subsection, local)
+            && keys.iter().any(|key| matches!(key.as_str(), "textconv" | "command"))
+        {
+            self.local_diff_drivers.insert(driver.to_owned());
+        }
         match (section, subsection) {
             ("filter", Some(driver)) if keys.iter().any(|key| matches!(key.as_str(), "clean" | "smudge" | "process")) => {
                 let set = if local { &mut self.local_filters } else { &mut self.operator_filters };
@@ -154,6 +168,7 @@ impl Settings {
             ("merge", Some(driver)) if local && keys.iter().any(|key| key == "driver") => {
                 self.local_merge_drivers.insert(driver.to_owned());
             }
+            ("gc", None) if local && keys.iter().any(|key| key == "recentobjectshook") => self.local_gc_hook = true,
             ("blame", None) if local && keys.iter().any(|key| key == "ignorerevsfile") => self.local_ignore_revs = true,
             ("mailmap", None) if local => {
                 self.plain_log = false;

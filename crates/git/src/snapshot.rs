@@ -12,11 +12,14 @@ use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 const MAX_OUTPUT: usize = 256 << 20;
 /// The length of the checksum, or of as much of it as is looked at.
 const CHECKSUM: usize = 20;
+/// The largest index without a checksum that is told from others.
+const MAX_DIGEST: u64 = 256 << 20;
 /// Where the references are that changes move and that can be put back.
 const PREFIXES: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/stash"];
 
@@ -89,14 +92,36 @@ impl Repo {
     }
 }
 
-fn key_of(index: &Path) -> Option<String> {
+/// The index as it is on disk at this moment.
+///
+/// The engine keeps one until there is a younger one, and one that was put back by undoing is older.
+pub(crate) fn index_now(engine: &gix::Repository) -> Result<gix::worktree::Index> {
+    let kept = engine.index_or_empty().map_err(Error::engine)?;
+    let known = kept.checksum().map(|id| id.as_bytes()[id.as_bytes().len() - CHECKSUM..].to_vec());
+    match checksum_of(&engine.index_path()) {
+        None => Ok(kept),
+        Some(end) if known.as_deref() == Some(&end[..]) && end != [0; CHECKSUM] => Ok(kept),
+        Some(_) => Ok(Arc::new(gix::fs::FileSnapshot::new(engine.open_index().map_err(Error::engine)?))),
+    }
+}
+
+/// The last bytes of an index file.
+fn checksum_of(index: &Path) -> Option<[u8; CHECKSUM]> {
     let mut file = File::open(index).ok()?;
     let length = file.metadata().ok()?.len();
     let mut end = [0; CHECKSUM];
     file.seek(SeekFrom::Start(length.checked_sub(CHECKSUM as u64)?)).ok()?;
     file.read_exact(&mut end).ok()?;
+    Some(end)
+}
+
+fn key_of(index: &Path) -> Option<String> {
+    let end = checksum_of(index)?;
     if end != [0; CHECKSUM] {
         return ObjectId::try_from(&end[..]).ok().map(|checksum| checksum.to_string());
+    }
+    if std::fs::metadata(index).ok()?.len() > MAX_DIGEST {
+        return None;
     }
     Some(digest(&std::fs::read(index).ok()?))
 }

@@ -7,6 +7,7 @@ use crate::{
     rename::{Lone, pair},
     repo::Repo,
     route::{Route, only_git},
+    snapshot::index_now,
     staged::{self, Staged},
     upstream,
 };
@@ -93,7 +94,7 @@ impl Repo {
     }
 
     fn staged_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
-        let index = engine.index_or_empty().map_err(Error::engine)?;
+        let index = index_now(engine)?;
         if self.settings.sparse || !is_plain(&index) {
             return Err(only_git("an index with more than plain files"));
         }
@@ -119,7 +120,7 @@ impl Repo {
         if !self.settings.plain_status || self.settings.sparse || self.settings.conditional {
             return Err(only_git("how status is configured"));
         }
-        let index = engine.index_or_empty().map_err(Error::engine)?;
+        let index = index_now(engine)?;
         if !is_plain(&index) || (self.has_filters() && self.attributes_name_filters(&index)) {
             return Err(only_git("an index with more than plain files"));
         }
@@ -148,6 +149,7 @@ impl Repo {
             plumbing::index_as_worktree::{Change, EntryStatus},
         };
         let platform = engine.status(gix::progress::Discard).map_err(Error::engine)?;
+        let platform = platform.index(gix::worktree::IndexPersistedOrInMemory::Persisted(index_now(engine)?));
         let platform = platform
             .untracked_files(gix::status::UntrackedFiles::Collapsed)
             .index_worktree_rewrites(None)
@@ -250,7 +252,7 @@ impl Repo {
         status.truncated |= ended.full;
         sort_as_short(&mut status.entries);
         self.set_aside_filtered(&mut status, cancel)?;
-        let index = self.engine().and_then(|engine| engine.index_or_empty().ok());
+        let index = self.engine().and_then(|engine| index_now(&engine).ok());
         status.submodules = index.is_some_and(|index| index.entries().iter().any(|entry| entry.mode == gix::index::entry::Mode::COMMIT));
         Ok(status)
     }

@@ -444,7 +444,9 @@ impl State {
 
 impl Ended {
     fn is_undoable(&self, repo: &Repo) -> bool {
-        let changed = self.begun.before != self.after || !self.moved.is_empty() || (self.reach == Scope::Worktree && self.saved.is_some());
+        let changed = self.begun.before != self.after
+            || !self.moved.is_empty()
+            || (self.reach == Scope::Worktree && (self.saved.is_some() || self.done && self.left.is_some()));
         self.begun.worktree == repo.top() && self.begun.tool != "git_undo" && changed
     }
 

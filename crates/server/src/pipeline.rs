@@ -202,6 +202,7 @@ impl Pipeline {
         let permit = self.place(if tool.scope.is_remote() { Class::Network } else { Class::Change }, &cancel).await?;
         let digest = git::digest(format!("{} {}", tool.name, Value::Object(args.clone())).as_bytes());
         let work = move || {
+            repo.check_changeable(&cancel)?;
             let request = Request { tool: tool.name, key: key.as_deref(), digest, alone: tool.scope != Scope::Remote };
             view.journal.record(&repo, &request, &cancel, |record| {
                 let (repo, record, view, on_progress) = (&repo, Some(record), &*view, &report);

@@ -139,8 +139,12 @@ pub(crate) trait Tool {
 
 /// True when the argument `name` has one of these values, or is absent where one of them is empty.
 pub(crate) fn is_one_of(args: &Map<String, Value>, name: &str, values: &[&str]) -> bool {
-    let value = args.get(name).and_then(Value::as_str).unwrap_or_default();
-    values.contains(&value)
+    match args.get(name) {
+        None | Some(Value::Null) => values.contains(&""),
+        Some(Value::String(value)) => !value.is_empty() && values.contains(&value.as_str()),
+        // Whatever else it may be read as is not for this to guess.
+        Some(_) => false,
+    }
 }
 
 type Run = fn(&Context<'_>, Map<String, Value>) -> Result<Reply, Error>;

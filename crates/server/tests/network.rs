@@ -44,7 +44,7 @@ fn a_branch_is_pushed_with_its_upstream_and_never_by_force() {
     client.text("git_checkout", &json!({"branch_name": "feature", "create": true}));
     fixture.write("f.txt", "f\n").commit("feature work");
     let pushed = client.text("git_push", &json!({"set_upstream": true}));
-    assert!(pushed.contains("* refs/heads/feature") && pushed.contains("feature now follows origin"), "{pushed}");
+    assert!(pushed.contains("* refs/heads/feature") && pushed.contains("feature now follows origin/feature"), "{pushed}");
     assert_eq!(remote.git(&["rev-parse", "feature"]), rev(&fixture, "HEAD"));
     assert_eq!(rev(&fixture, "feature@{upstream}"), rev(&fixture, "HEAD"));
     // The remote moves on: nothing is replaced, and what is known of it stays true.
@@ -244,7 +244,7 @@ fn a_clone_is_whole_or_not_there() -> Outcome {
         assert!(left.is_empty(), "{fault:?}: {left:?}");
     }
     // What a server that was killed has left is cleared away.
-    let abandoned = above.join("made/.clone-999999999-x");
+    let abandoned = above.join("made/.clone-999999999-0123456789abcdef0123");
     fs::create_dir_all(&abandoned)?;
     remote.breaks(Fault::None);
     let id = json!(client.id());
@@ -376,6 +376,8 @@ fn an_untrusted_repository_has_no_say_in_how_remotes_are_reached_35_42() -> Outc
         ("remote.origin.vcs", "ext".to_owned()),
         ("http.proxy", "http://10.0.0.1".to_owned()),
         ("url.ext::x.insteadOf", "http://".to_owned()),
+        ("fetch.bundleURI", "/outside/x.bundle".to_owned()),
+        ("remotes.origin", "e1 e2".to_owned()),
         ("include.path", "more".to_owned()),
     ] {
         fixture.git(&["config", key, &value]);

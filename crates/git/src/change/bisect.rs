@@ -49,6 +49,7 @@ impl Repo {
     pub fn bisect_start(&self, bad: &Rev, good: &[Rev], cancel: &Cancel) -> Result<Search> {
         self.worktree()?;
         self.check_trust(cancel)?;
+        self.check_early_hook()?;
         if let Some(operation) = self.in_progress() {
             return Err(Error::InProgress(operation.to_owned()));
         }
@@ -56,6 +57,9 @@ impl Repo {
         for rev in good {
             ids.push(self.resolve_commit(rev, cancel)?.to_string());
         }
+        // Any commit in between may be checked out.
+        let coming = self.read(&["log", "--format=", "--name-only", "--no-renames", "-m", "-z"]).arg(&ids[0]).arg("--not").args(&ids[1..]);
+        self.check_ignored(coming.arg("--"), cancel)?;
         let (ended, _) = self.locked(cancel, || self.change(&["bisect", "start"]).args(&ids).arg("--"))?;
         ended.require("bisect start")?;
         self.search(cancel)
@@ -68,6 +72,7 @@ impl Repo {
     /// [`Error::NothingInProgress`], [`Error::UnknownRevision`].
     pub fn bisect_mark(&self, verdict: Verdict, rev: Option<&Rev>, cancel: &Cancel) -> Result<Search> {
         self.check_trust(cancel)?;
+        self.check_early_hook()?;
         self.check_bisecting()?;
         let head = Rev::head();
         let id = self.resolve_commit(rev.unwrap_or(&head), cancel)?;
@@ -76,13 +81,13 @@ impl Repo {
             Verdict::Bad => "bad",
             Verdict::Skip => "skip",
         };
-        let (ended, _) = self.locked(cancel, || self.change(&["bisect", word]).arg(id.to_string()))?;
-        let search = self.search(cancel)?;
+        let (ended, output) = self.locked(cancel, || self.change(&["bisect", word]).arg(id.to_string()))?;
         // git ends with 2 where only skipped commits are left.
-        if ended.code != Some(0) && !matches!(search, Search::Skipped(_)) {
-            return Err(ended.failed("bisect"));
+        if !matches!(ended.code, Some(0 | 2)) {
+            let said = String::from_utf8_lossy(&output).into_owned() + &ended.stderr;
+            return Err(Error::Failed { command: "bisect".to_owned(), exit: ended.status, stderr: said.trim().to_owned() });
         }
-        Ok(search)
+        self.search(cancel)
     }
 
     /// Ends the search and goes back to where it began.
@@ -91,6 +96,8 @@ impl Repo {
     ///
     /// [`Error::NothingInProgress`], [`Error::Failed`] where edits are in the way.
     pub fn bisect_reset(&self, cancel: &Cancel) -> Result<()> {
+        self.check_trust(cancel)?;
+        self.check_early_hook()?;
         self.check_bisecting()?;
         let (ended, _) = self.locked(cancel, || self.change(&["bisect", "reset"]))?;
         ended.require("bisect reset")
@@ -104,16 +111,18 @@ impl Repo {
     pub fn search(&self, cancel: &Cancel) -> Result<Search> {
         self.check_bisecting()?;
         let listed = self.read(&["for-each-ref", "--format=%(refname) %(objectname)", "refs/bisect/"]).success(cancel, MAX_OUTPUT)?;
-        let (mut bad, mut good, mut skipped) = (None, Vec::new(), Vec::new());
+        let (mut bad, mut good) = (None, Vec::new());
         for line in listed.lines() {
             let Some((name, id)) = line.split_once_str(" ") else { continue };
             let Ok(id) = ObjectId::from_hex(id) else { continue };
             match name.strip_prefix(b"refs/bisect/").unwrap_or_default() {
                 b"bad" => bad = Some(id),
                 name if name.starts_with(b"good-") => good.push(id),
-                name if name.starts_with(b"skip-") => skipped.push(id),
                 _ => {}
             }
+        }
+        if let Some(end) = self.bisect_end() {
+            return Ok(end);
         }
         let (Some(bad), false) = (bad, good.is_empty()) else { return Ok(Search::Waiting) };
         let span = |option: &'static str| {
@@ -125,16 +134,30 @@ impl Repo {
             line.and_then(|value| value.trim_matches('\'').parse().ok()).unwrap_or_default()
         };
         let left = value("bisect_all");
-        if left <= 1 {
-            return Ok(Search::Found(bad));
-        }
-        let candidates = span("--topo-order").success(cancel, MAX_OUTPUT)?;
-        let candidates: Vec<ObjectId> = candidates.lines().filter_map(|id| ObjectId::from_hex(id).ok()).collect();
-        if candidates.iter().all(|id| *id == bad || skipped.contains(id)) {
-            return Ok(Search::Skipped(candidates));
-        }
         let next = self.head(cancel)?.ok_or(Error::NothingInProgress)?;
         Ok(Search::At { next, left, steps: value("bisect_steps") })
+    }
+
+    /// What git itself has noted at the end of the search.
+    fn bisect_end(&self) -> Option<Search> {
+        let log = std::fs::read(self.location.git_dir.join("BISECT_LOG")).ok()?;
+        // Notes after the last thing that was said of a commit.
+        let (mut found, mut skipped) = (None, Vec::new());
+        for line in log.lines() {
+            let noted = |prefix: &[u8]| {
+                line.strip_prefix(prefix).and_then(|rest| ObjectId::from_hex(rest.split(|&byte| byte == b']').next()?).ok())
+            };
+            if !line.starts_with(b"#") {
+                (found, skipped) = (None, Vec::new());
+            }
+            found = noted(b"# first bad commit: [").or(found);
+            skipped.extend(noted(b"# possible first bad commit: ["));
+        }
+        match found {
+            Some(id) => Some(Search::Found(id)),
+            None if skipped.is_empty() => None,
+            None => Some(Search::Skipped(skipped)),
+        }
     }
 
     fn check_bisecting(&self) -> Result<()> {

@@ -91,10 +91,7 @@ impl Repo {
     /// As for any read.
     pub fn cleanable(&self, request: &CleanRequest, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
         self.worktree()?;
-        let mut process = self.change(&["ls-files", "-z", "--others"]);
-        if request.directories {
-            process = process.args(["--directory", "--no-empty-directory"]);
-        }
+        let mut process = self.change(&["ls-files", "-z", "--others", "--directory", "--no-empty-directory"]);
         if !request.ignored {
             process = process.arg("--exclude-standard");
         }
@@ -102,7 +99,8 @@ impl Repo {
         let all = output.split(|&byte| byte == 0).filter(|path| !path.is_empty());
         // A repository in a folder of its own is somebody's work.
         let is_repository = |path: &[u8]| path.ends_with(b"/") && self.top().join(OsStr::from_bytes(path)).join(".git").exists();
-        Ok(all.filter(|path| !is_repository(path)).map(<[u8]>::to_vec).collect())
+        let wanted = |path: &&[u8]| request.directories || !path.ends_with(b"/");
+        Ok(all.filter(wanted).filter(|path| !is_repository(path)).map(<[u8]>::to_vec).collect())
     }
 
     /// Removes what [`Repo::cleanable`] lists.

@@ -7,7 +7,11 @@ use crate::{
     name::RelPath,
     repo::Repo,
 };
-use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt};
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+};
 
 /// The largest patch that hunks are taken from.
 const MAX_PATCH: usize = 64 << 20;
@@ -47,18 +51,10 @@ impl Repo {
     pub fn hunks(&self, action: HunkAction, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<Hunk>> {
         self.worktree()?;
         self.check_trust(cancel)?;
+        let args = ["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--unified=1", "--inter-hunk-context=0"];
         let mut process = self
-            .change(&[
-                "diff",
-                "--no-ext-diff",
-                "--no-textconv",
-                "--no-color",
-                "--no-renames",
-                "--unified=1",
-                "--inter-hunk-context=0",
-                "--full-index",
-            ])
-            .args(["--src-prefix=a/", "--dst-prefix=b/", "--ignore-submodules=all", "--diff-filter=MDA"])
+            .read_worktree(&args, cancel)?
+            .args(["--full-index", "--src-prefix=a/", "--dst-prefix=b/", "--ignore-submodules=all", "--diff-filter=MDA"])
             .config("core.quotePath", "true")
             .config("diff.noprefix", "false")
             .config("diff.mnemonicPrefix", "false");
@@ -66,7 +62,22 @@ impl Repo {
             process = process.arg("--cached");
         }
         let patch = process.arg("--").args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))).success(cancel, MAX_PATCH)?;
-        Ok(split(&patch))
+        let mut hunks = split(&patch);
+        if !self.settings.local_filters.is_empty() {
+            // A filter of the repository was not run, so that these are not the lines that would be staged.
+            let filtered = self.filtered(hunks.iter().map(|hunk| &hunk.path), cancel)?;
+            hunks.retain(|hunk| !filtered.contains(hunk.path.as_bytes()));
+        }
+        Ok(hunks)
+    }
+
+    /// Those of `paths` that a filter of the repository's own configuration applies to.
+    fn filtered<'a>(&self, paths: impl Iterator<Item = &'a RelPath>, cancel: &Cancel) -> Result<HashSet<Vec<u8>>> {
+        let list: Vec<u8> = paths.flat_map(|path| [path.as_bytes(), b"\0"].concat()).collect();
+        let output = self.read(&["check-attr", "-z", "--stdin", "filter"]).stdin(list).success(cancel, MAX_PATCH)?;
+        let fields: Vec<&[u8]> = output.split(|&byte| byte == 0).collect();
+        let is_local = |name: &[u8]| self.settings.local_filters.iter().any(|filter| filter.as_bytes() == name);
+        Ok(fields.chunks_exact(3).filter(|triple| is_local(triple[2])).map(|triple| triple[0].to_vec()).collect())
     }
 
     /// The hunks called `ids`, all of which must be there.
@@ -89,16 +100,8 @@ impl Repo {
     ///
     /// [`Error::PatchDoesNotApply`]; nothing is done then.
     pub fn apply_hunks(&self, action: HunkAction, hunks: &[Hunk], cancel: &Cancel) -> Result<()> {
-        let mut patch = Vec::new();
-        let mut last: Option<&RelPath> = None;
-        for hunk in hunks {
-            if last != Some(&hunk.path) {
-                patch.extend_from_slice(&hunk.head);
-            }
-            last = Some(&hunk.path);
-            patch.extend_from_slice(&hunk.text);
-        }
-        let mut args = vec!["apply", "--whitespace=nowarn", "--recount"];
+        let patch = chosen(hunks, action != HunkAction::Stage);
+        let mut args = vec!["apply", "--whitespace=nowarn"];
         args.extend(match action {
             HunkAction::Stage => &["--cached"][..],
             HunkAction::Unstage => &["--cached", "--reverse"],
@@ -125,11 +128,16 @@ impl Repo {
         if ended.code != Some(0) {
             return Err(Error::PatchDoesNotApply(ended.stderr.trim().to_owned()));
         }
-        let paths: Vec<RelPath> = listed
+        let old = patch.split(|&byte| byte == b'\n').filter_map(|line| line.strip_prefix(b"rename from "));
+        let old = old.map(|name| crate::quote::unquoted(name).unwrap_or_else(|| name.to_vec())).map(|name| crate::quote::listed(&name));
+        let mut paths: Vec<RelPath> = listed
             .split(|&byte| byte == 0)
             .filter_map(|entry| entry.splitn(3, |&byte| byte == b'\t').nth(2))
             .map(|path| RelPath::new(&crate::quote::listed(path), None))
             .collect::<Result<_>>()?;
+        for name in old {
+            paths.push(RelPath::new(&name, None)?);
+        }
         for path in &paths {
             self.check_no_link_above(path)?;
         }
@@ -170,10 +178,67 @@ pub struct ApplyRequest {
     pub three_way: bool,
 }
 
+/// Puts chosen hunks together again, where those that were left out do not move the others.
+///
+/// git looks for a hunk where the side that it makes should begin, and takes the nearest place that fits: among lines that
+/// repeat that has to be the right one.
+fn chosen(hunks: &[Hunk], reverse: bool) -> Vec<u8> {
+    let mut patch = Vec::new();
+    let mut last: Option<&RelPath> = None;
+    let mut shift = 0;
+    for hunk in hunks {
+        if last != Some(&hunk.path) {
+            patch.extend_from_slice(&hunk.head);
+            shift = 0;
+        }
+        last = Some(&hunk.path);
+        let end = hunk.text.iter().position(|&byte| byte == b'\n').map_or(hunk.text.len(), |at| at + 1);
+        let Some(mut range) = Ranges::read(&hunk.text[..end]) else { continue };
+        let grown = range.new.1 - range.old.1;
+        if reverse {
+            range.old.0 = range.first_new() - shift - i64::from(range.old.1 == 0);
+        } else {
+            range.new.0 = range.first_old() + shift - i64::from(range.new.1 == 0);
+        }
+        shift += grown;
+        patch.extend_from_slice(format!("@@ -{},{} +{},{} @@\n", range.old.0, range.old.1, range.new.0, range.new.1).as_bytes());
+        patch.extend_from_slice(&hunk.text[end..]);
+    }
+    patch
+}
+
+/// Where a hunk begins and how many lines it has, on each side.
+struct Ranges {
+    old: (i64, i64),
+    new: (i64, i64),
+}
+
+impl Ranges {
+    /// Reads `@@ -a,b +c,d @@`.
+    fn read(header: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(header);
+        let mut ranges = text.split(' ').skip(1);
+        let range = |text: &str| -> Option<(i64, i64)> {
+            let (start, count) = text.get(1..)?.split_once(',').unwrap_or((text.get(1..)?, "1"));
+            Some((start.parse().ok()?, count.trim_end().parse().ok()?))
+        };
+        Some(Self { old: range(ranges.next()?)?, new: range(ranges.next()?)? })
+    }
+
+    /// The line at which the hunk begins: of none, its header names the one before.
+    fn first_old(&self) -> i64 {
+        self.old.0 + i64::from(self.old.1 == 0)
+    }
+
+    fn first_new(&self) -> i64 {
+        self.new.0 + i64::from(self.new.1 == 0)
+    }
+}
+
 /// Takes a patch apart.
 fn split(whole: &[u8]) -> Vec<Hunk> {
     let mut found = Vec::new();
-    let mut seen: HashMap<Vec<u8>, u32> = HashMap::new();
+    let mut seen: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
     let mut head = Vec::new();
     let mut path = None;
     let mut hunk: Option<Vec<u8>> = None;
@@ -182,10 +247,8 @@ fn split(whole: &[u8]) -> Vec<Hunk> {
         let (Some(path), Some(text)) = (path, hunk) else { return };
         let body = text.iter().position(|&byte| byte == b'\n').map_or(&text[..], |at| &text[at..]);
         let key = [path.as_bytes(), b"\0", body].concat();
-        let nth = seen.entry(key.clone()).or_insert(0);
-        let id = digest(&[key.as_slice(), nth.to_string().as_bytes()].concat());
-        *nth += 1;
-        found.push(Hunk { id: id[..ID.min(id.len())].to_owned(), path: path.clone(), text, head: head.to_vec() });
+        seen.entry(key.clone()).or_default().push(found.len());
+        found.push(Hunk { id: digest(&key), path: path.clone(), text, head: head.to_vec() });
     };
     for line in whole.split_inclusive(|&byte| byte == b'\n') {
         let inside = left != (0, 0);
@@ -196,7 +259,7 @@ fn split(whole: &[u8]) -> Vec<Hunk> {
             (Some(b'\\'), _) => {}
             (Some(b'@'), false) => {
                 end(&path, &head, hunk.take());
-                left = counts(line).unwrap_or_default();
+                left = Ranges::read(line).map_or((0, 0), |range| (range.old.1.unsigned_abs(), range.new.1.unsigned_abs()));
                 hunk = Some(Vec::new());
             }
             _ => {
@@ -210,7 +273,10 @@ fn split(whole: &[u8]) -> Vec<Hunk> {
                 if let Some(name) = name.filter(|name| !name.starts_with(b"/dev/null")) {
                     path = named(name);
                 }
-                head.extend_from_slice(line);
+                // Whether a file may be run is another change.
+                if !line.starts_with(b"old mode ") && !line.starts_with(b"new mode ") {
+                    head.extend_from_slice(line);
+                }
                 continue;
             }
         }
@@ -219,6 +285,15 @@ fn split(whole: &[u8]) -> Vec<Hunk> {
         }
     }
     end(&path, &head, hunk.take());
+    // Equal hunks of a file are told apart by their order, which holds for as long as the file stays what it is.
+    for (key, places) in seen.into_iter().filter(|(_, places)| places.len() > 1) {
+        for (nth, at) in places.into_iter().enumerate() {
+            found[at].id = digest(&[&key, &found[at].head, nth.to_string().as_bytes()].concat());
+        }
+    }
+    for hunk in &mut found {
+        hunk.id.truncate(ID);
+    }
     found
 }
 
@@ -227,14 +302,6 @@ fn named(name: &[u8]) -> Option<RelPath> {
     let name = name.strip_suffix(b"\t").unwrap_or(name);
     let plain = crate::quote::unquoted(name).unwrap_or_else(|| name.to_vec());
     plain.get(2..).map(RelPath::from_git)
-}
-
-/// The lines on each side, from `@@ -a,b +c,d @@`.
-fn counts(header: &[u8]) -> Option<(u64, u64)> {
-    let text = String::from_utf8_lossy(header);
-    let mut ranges = text.split(' ').skip(1);
-    let count = |range: &str| range.split_once(',').map_or(Some(1), |(_, count)| count.parse().ok());
-    Some((count(ranges.next()?)?, count(ranges.next()?)?))
 }
 
 #[cfg(test)]
@@ -252,6 +319,9 @@ mod tests {
         assert!(hunks[0].text.ends_with(b"end of file\n") && hunks[0].text.starts_with(b"@@ -1 +1 @@\n--- old"));
         assert_eq!(hunks[1].text[13..], hunks[2].text[15..]);
         assert_ne!(hunks[1].id, hunks[2].id);
+        // The last alone: where it is on the side that is made, without what comes before.
+        assert!(chosen(&hunks[2..3], false).ends_with(b"@@ -19,2 +19,3 @@\n a\n+b\n c\n"));
+        assert!(chosen(&hunks[1..3], true).ends_with(b"@@ -19,2 +20,3 @@\n a\n+b\n c\n"));
         assert!(hunks[3].head.starts_with(b"diff --git \"a"));
     }
 }

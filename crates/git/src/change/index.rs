@@ -14,6 +14,17 @@ use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt};
 /// The longest listing of files.
 const LISTING: usize = 256 << 20;
 
+/// A path and the folders above it.
+fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    ends.chain([path.len()]).map(|end| &path[..end])
+}
+
+fn refuse_overwriting<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+    let in_the_way: Vec<String> = paths.map(crate::quote::listed).take(20).collect();
+    if in_the_way.is_empty() { Ok(()) } else { Err(Error::WouldOverwrite(in_the_way)) }
+}
+
 /// What a reset does besides moving the branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetMode {
@@ -148,7 +159,7 @@ impl Repo {
     }
 
     /// Refuses where untracked files are in the way of what `tree`, or the index, has at `paths`.
-    fn check_untracked(&self, tree: Option<ObjectId>, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
+    pub(super) fn check_untracked(&self, tree: Option<ObjectId>, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
         let wanted = |process: Process<'_>| -> Result<Vec<u8>> {
             process.arg("--").args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))).success(cancel, LISTING)
         };
@@ -161,14 +172,29 @@ impl Repo {
             None => wanted(self.read(&["ls-files", "-z"]))?,
         };
         let coming: HashSet<&[u8]> = listed.split(|&byte| byte == 0).filter(|path| !path.is_empty()).collect();
-        // A file comes where one lies, or where a folder with untracked files does.
-        let blocked = |path: &&[u8]| {
-            let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-            ends.chain([path.len()]).any(|end| coming.contains(&path[..end]))
-        };
-        let in_the_way: Vec<String> =
-            untracked.split(|&byte| byte == 0).filter(|path| !path.is_empty()).filter(blocked).map(crate::quote::listed).take(20).collect();
-        if in_the_way.is_empty() { Ok(()) } else { Err(Error::WouldOverwrite(in_the_way)) }
+        let untracked: HashSet<&[u8]> = untracked.split(|&byte| byte == 0).filter(|path| !path.is_empty()).collect();
+        // A file comes where one lies, or where a folder with untracked files does; or a folder where a file lies.
+        let over = untracked.iter().filter(|path| prefixes(path).any(|prefix| coming.contains(prefix)));
+        let under = coming.iter().flat_map(|path| prefixes(path)).filter_map(|prefix| untracked.get(prefix));
+        refuse_overwriting(over.chain(under).copied())
+    }
+
+    /// Refuses where files that nobody tracks, ignored ones included, are in the way of what an operation would bring:
+    /// git itself overwrites those that are ignored. `listing` lists what would come.
+    pub(super) fn check_ignored(&self, listing: Process<'_>, cancel: &Cancel) -> Result<()> {
+        let coming = listing.success(cancel, LISTING)?;
+        let top = self.worktree()?;
+        let there = |path: &&[u8]| top.join(OsStr::from_bytes(path)).symlink_metadata().is_ok();
+        let mut there: Vec<&[u8]> =
+            coming.split(|&byte| byte == 0).map(<[u8]>::trim_ascii_start).filter(|path| !path.is_empty()).filter(there).collect();
+        there.sort_unstable();
+        there.dedup();
+        if there.is_empty() {
+            return Ok(());
+        }
+        let tracked = self.read(&["ls-files", "-z"]).success(cancel, LISTING)?;
+        let tracked: HashSet<&[u8]> = tracked.split(|&byte| byte == 0).collect();
+        refuse_overwriting(there.into_iter().filter(|path| !tracked.contains(path) && !top.join(OsStr::from_bytes(path)).is_dir()))
     }
 
     /// Keeps what is staged and what tracked files hold as a commit of its own, which nothing names. `None` when
@@ -180,7 +206,11 @@ impl Repo {
     pub fn save(&self, cancel: &Cancel) -> Result<Option<ObjectId>> {
         self.worktree()?;
         let (ended, output) = self.locked(cancel, || self.change(&["stash", "create", "saved before a change"]))?;
-        ended.require("stash create")?;
+        // So it ends where files have other times than the index says and the same content.
+        let nothing = ended.code == Some(1) && output.is_empty() && ended.stderr.trim().is_empty();
+        if !nothing {
+            ended.require("stash create")?;
+        }
         Ok(ObjectId::from_hex(output.trim_ascii_end()).ok())
     }
 }

@@ -137,6 +137,14 @@ impl Repo {
         // By name where it is one: the message names the branch.
         let is_name = self.full_name(&request.rev, cancel)?.is_some();
         let target = if is_name { request.rev.as_str().to_owned() } else { id.to_string() };
+        if self.head(cancel)?.is_none() {
+            // Before the first commit git takes what comes over whatever is there.
+            self.check_untracked(Some(id), &[], cancel)?;
+        } else {
+            // Also what was deleted here and changed there comes back, as a conflict.
+            let coming = self.read(&["diff", "--name-only", "--diff-filter=d", "--no-renames", "--no-ext-diff", "-z"]);
+            self.check_ignored(coming.arg(format!("HEAD...{id}")).arg("--"), cancel)?;
+        }
         self.integrate("merge", cancel, || {
             let mut process = self.change(&["merge", "--no-edit", "--no-stat", "--no-autostash", "--no-overwrite-ignore"]);
             process = process.arg(match request.fast_forward {
@@ -165,6 +173,8 @@ impl Repo {
     pub fn rebase(&self, request: &RebaseRequest, cancel: &Cancel) -> Result<String> {
         let upstream = self.resolve_commit(&request.upstream, cancel)?;
         let onto = request.onto.as_ref().map(|onto| self.resolve_commit(onto, cancel)).transpose()?;
+        let coming = self.read(&["diff", "--name-only", "--diff-filter=A", "--no-renames", "--no-ext-diff", "-z", "HEAD"]);
+        self.check_ignored(coming.arg(onto.unwrap_or(upstream).to_string()).arg("--"), cancel)?;
         let todo = if request.plan.is_empty() { None } else { Some(self.todo(upstream, &request.plan, cancel)?) };
         self.integrate("rebase", cancel, || {
             let mut process = self.change(&["rebase", "--no-autosquash", "--no-autostash", "--no-fork-point", "--no-stat", "--quiet"]);
@@ -223,6 +233,9 @@ impl Repo {
                 return Err(Error::BadPlan(format!("{merge} is a merge: say with `mainline` which parent counts, or leave it out")));
             }
         }
+        let filter = if command == "revert" { "--diff-filter=a" } else { "--diff-filter=d" };
+        let coming = self.read(&["log", "--no-walk=unsorted", "--format=", "--name-only", "--no-renames", "-m", "-z", filter]);
+        self.check_ignored(coming.args(&ids).arg("--"), cancel)?;
         self.integrate(command, cancel, || {
             let mut process = self.change(&[command, "--no-edit"]);
             if request.no_commit {
@@ -264,6 +277,9 @@ impl Repo {
         }
         self.worktree()?;
         self.check_trust(cancel)?;
+        if operation == "bisect" {
+            self.check_early_hook()?;
+        }
         let args: &[&str] = match (operation, way) {
             ("bisect", Way::Abort) => &["bisect", "reset"],
             ("bisect", _) | ("merge", Way::Skip) => {

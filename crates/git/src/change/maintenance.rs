@@ -54,7 +54,10 @@ impl Repo {
         if let Some(key) = key {
             check_key(key)?;
         }
-        let output = self.read(&["config", "--list", "--show-scope", "--null"]).success(cancel, MAX_OUTPUT)?;
+        let output = self
+            .read(&["config", "--list", "--show-scope", "--null"])
+            .args((!self.location.trusted).then_some("--no-includes"))
+            .success(cancel, MAX_OUTPUT)?;
         let mut fields = output.split(|&byte| byte == 0);
         let mut found = Vec::new();
         while let (Some(scope), Some(entry)) = (fields.next(), fields.next()) {
@@ -106,6 +109,9 @@ impl Repo {
     ///
     /// As for any change.
     pub fn maintain(&self, care: Care, cancel: &Cancel) -> Result<()> {
+        if care == Care::Gc && !self.location.trusted && self.settings.local_gc_hook {
+            return Err(Error::Untrusted { path: self.top().to_owned(), program: "hook `gc.recentObjectsHook`".to_owned() });
+        }
         let args: &[&str] = match care {
             Care::CommitGraph => &["commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"],
             Care::Gc => &["gc", "--quiet", "--no-detach"],

@@ -41,12 +41,27 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::WouldLose`] never: git keeps what is edited. [`Error::Failed`].
-    pub fn set_sparse(&self, what: Sparse, folders: &[RelPath], cancel: &Cancel) -> Result<()> {
+    /// [`Error::WouldLose`] for ignored files in folders that go, unless `confirmed`; [`Error::Failed`].
+    pub fn set_sparse(&self, what: Sparse, folders: &[RelPath], confirmed: bool, cancel: &Cancel) -> Result<()> {
         self.worktree()?;
         self.check_trust(cancel)?;
         if matches!(what, Sparse::Set | Sparse::Add) && folders.iter().any(|folder| folder.as_bytes().contains(&b'\n')) {
             return Err(Error::bad_name("", "a folder", "it has a line break, which the list cannot hold"));
+        }
+        if what == Sparse::Set && !confirmed {
+            // git removes a folder with the ignored files in it.
+            let ignored = self.read(&["ls-files", "--others", "--ignored", "--exclude-standard", "-z"]).success(cancel, 256 << 20)?;
+            let stays = |path: &&[u8]| match path.iter().rposition(|&byte| byte == b'/') {
+                None => true,
+                Some(end) => {
+                    folders.iter().any(|folder| folder.covers(&path[..end]) || RelPath::from_git(&path[..end]).covers(folder.as_bytes()))
+                }
+            };
+            let lost = ignored.split(|&byte| byte == 0).filter(|path| !path.is_empty()).filter(|path| !stays(path));
+            let lost: Vec<String> = lost.map(crate::quote::listed).take(20).collect();
+            if !lost.is_empty() {
+                return Err(Error::WouldLose(lost));
+            }
         }
         let list: Vec<u8> =
             folders.iter().flat_map(|folder| [&crate::quote::quoted(b"", folder.as_bytes(), true)[..], b"\n"].concat()).collect();

@@ -50,7 +50,10 @@ impl Repo {
     /// The commit that is checked out in a submodule, asked of git in the submodule itself.
     fn submodule_head(&self, path: &[u8], cancel: &Cancel) -> Result<Option<String>> {
         let folder = self.worktree()?.join(OsStr::from_bytes(path));
-        if folder.is_symlink() || folder.join(".git").symlink_metadata().is_err() {
+        if self.check_no_link_above(&RelPath::from_git(path)).is_err()
+            || folder.is_symlink()
+            || folder.join(".git").symlink_metadata().is_err()
+        {
             return Ok(None);
         }
         let process = self.git.process(crate::process::Mode::Read, &folder, &["rev-parse", "--verify", "--quiet", "HEAD"]);
@@ -66,6 +69,7 @@ impl Repo {
     pub fn update_submodules(&self, paths: &[RelPath], on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Vec<Submodule>> {
         self.worktree()?;
         self.check_trust(cancel)?;
+        self.check_modules(true, cancel)?;
         let specs = || paths.iter().map(|path| OsStr::from_bytes(path.pathspec()));
         self.change(&["submodule", "--quiet", "init", "--"]).args(specs()).success(cancel, MAX_OUTPUT)?;
         let urls = self.read(&["config", "--null", "--get-regexp", r"^submodule\..*\.url$"]).output(cancel, MAX_OUTPUT)?.1;

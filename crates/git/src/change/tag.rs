@@ -30,7 +30,7 @@ impl Repo {
     /// As for any read.
     pub fn tags(&self, pattern: Option<&str>, cancel: &Cancel) -> Result<Vec<Tag>> {
         let format = "--format=%(objectname)%00%(*objectname)%00%(refname:lstrip=2)%00%(contents:subject)";
-        let process = self.read(&["for-each-ref", "--sort=-creatordate", format]).arg(format!("refs/tags/{}", pattern.unwrap_or_default()));
+        let process = self.read(&["tag", "--list", "--sort=-creatordate", format, "--"]).args(pattern);
         let output = process.success(cancel, MAX_OUTPUT)?;
         let tag = |line: &[u8]| {
             let mut fields = line.split(|&byte| byte == 0);

@@ -4,7 +4,7 @@ use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    name::BranchName,
+    name::{BranchName, RelPath, Rev},
     repo::Repo,
     snapshot::Snapshot,
 };
@@ -113,6 +113,13 @@ impl Repo {
         if change.reach != Reach::Refs && change.after.in_progress.is_none() && !is_index_same {
             return Err(Error::NotUndone("something else has been staged since".to_owned()));
         }
+        if change.before.branch != change.after.branch
+            && let Some(branch) = &change.before.branch
+            && change.before.commit.is_some()
+            && self.resolve_commit(&Rev::new(branch.as_str())?, cancel).is_err()
+        {
+            return Err(Error::NotUndone(format!("there is no {branch} any more: it was renamed or deleted")));
+        }
         if let Some(operation) = change.after.in_progress {
             return Err(Error::NotUndone(format!("the {operation} is still in progress: git_continue or git_abort ends it")));
         }
@@ -158,6 +165,7 @@ impl Repo {
             return Ok(());
         };
         if change.reach == Reach::Worktree {
+            self.check_untracked_since(Some(before), &[], cancel)?;
             // Refuses where a file has changes of its own.
             let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--keep"]).arg(before.to_string()))?;
             ended.require("reset --keep")?;
@@ -183,9 +191,16 @@ impl Repo {
                 let Some(saved) = change.saved.or(change.before.commit) else {
                     return Err(Error::NotUndone("what the files held was not kept".to_owned()));
                 };
+                let paths: Vec<RelPath> = change.paths.iter().map(|path| top_or(path)).collect();
+                self.check_untracked_since(Some(saved), &paths, cancel)?;
                 // git takes the index lock itself; first it is made sure that it is free.
                 drop(self.prepare_index(change)?);
-                let list = change.paths.iter().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect::<Vec<u8>>();
+                // What was not there before is left as it is, where nobody tracks it.
+                let kept = self.kept_in(saved, &change.paths, cancel)?;
+                if kept.is_empty() {
+                    return Err(Error::NotUndone("what it made are files that were not there before: remove them yourself".to_owned()));
+                }
+                let list = kept.iter().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect::<Vec<u8>>();
                 let source = format!("--source={saved}");
                 let args = ["restore", "--worktree", "--pathspec-from-file=-", "--pathspec-file-nul", &source];
                 let (ended, _) = self.locked(cancel, || self.change(&args).stdin(list.clone()))?;
@@ -194,6 +209,28 @@ impl Repo {
                 self.prepare_index(change)?.put(done)
             }
         }
+    }
+
+    /// As for a reset: refuses where files that were made since are in the way.
+    fn check_untracked_since(&self, tree: Option<ObjectId>, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
+        self.check_untracked(tree, paths, cancel).map_err(|err| match err {
+            Error::WouldOverwrite(paths) => Error::NotUndone(format!("files that nobody tracks are in the way: {}", paths.join(", "))),
+            err => err,
+        })
+    }
+
+    /// Those of `paths` that `tree` has something at.
+    fn kept_in(&self, tree: ObjectId, paths: &[Vec<u8>], cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
+        let mut kept = Vec::new();
+        for path in paths {
+            let listed = self.read(&["ls-tree", "--name-only", "-z", "--full-tree"]).arg(tree.to_string()).arg("--");
+            let is_all = path.as_slice() == b".";
+            let listed = if is_all { listed } else { listed.arg(OsStr::from_bytes(path)) };
+            if !listed.success(cancel, MAX_OUTPUT)?.is_empty() {
+                kept.push(path.clone());
+            }
+        }
+        Ok(kept)
     }
 
     /// Brings back what was staged and in tracked files.
@@ -268,6 +305,11 @@ impl Repo {
         written.map_err(failed)?;
         Ok(new)
     }
+}
+
+/// A path of the journal, where `.` is everything.
+fn top_or(path: &[u8]) -> RelPath {
+    if path == b"." { RelPath::default() } else { RelPath::from_git(path) }
 }
 
 /// An index that waits under its lock to be put in place; given up when dropped.

@@ -5,6 +5,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{BranchName, Rev},
+    process::Mode,
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
@@ -82,25 +83,24 @@ impl Repo {
         self.check_trust(cancel)?;
         let path = if add.anywhere { add.path.clone() } else { self.place_for(&add.path)? };
         let start = add.start.as_ref().map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
-        // Upstreams are configured in a file that all worktrees share, which many at once would fight for.
-        let mut process = self.change(&["worktree", "add", "--quiet", "--no-track"]);
-        let mut what = None;
-        match &add.branch {
+        let mut process = self.change(&["worktree", "add", "--quiet"]);
+        let what = match &add.branch {
             Some(branch) if self.branch_tip(branch, cancel).is_ok() => {
                 if start.is_some() {
                     return Err(Error::BranchExists(branch.as_str().to_owned()));
                 }
-                what = Some(branch.as_str().to_owned());
+                Some(branch.as_str().to_owned())
             }
             Some(branch) => {
-                process = process.arg("-b").arg(branch.as_str());
-                what = start.map(|id| id.to_string());
+                // Upstreams are configured in a file that all worktrees share, which many at once would fight for.
+                process = process.arg("--no-track").arg("-b").arg(branch.as_str());
+                start.map(|id| id.to_string())
             }
             None => {
                 process = process.arg("--detach");
-                what = what.or_else(|| start.map(|id| id.to_string()));
+                start.map(|id| id.to_string())
             }
-        }
+        };
         let (ended, _) = process.arg("--").arg(&path).args(what).output(cancel, MAX_OUTPUT)?;
         if ended.code != Some(0)
             && let Some(branch) = &add.branch
@@ -122,17 +122,12 @@ impl Repo {
         if worktree.path == self.top() {
             return Err(Error::bad_name(path.display().to_string(), "a worktree to remove", "the call itself works in it"));
         }
+        self.check_trust(cancel)?;
+        if worktree.locked.is_none() && worktree.prunable.is_none() && !force {
+            self.check_nothing_lost(&worktree, cancel)?;
+        }
         let option: &[&str] = if force { &["--force"] } else { &[] };
         let (ended, _) = self.change(&["worktree", "remove"]).args(option).arg("--").arg(&worktree.path).output(cancel, MAX_OUTPUT)?;
-        if ended.code != Some(0) && !force && worktree.locked.is_none() {
-            let edits = self.git.process(crate::process::Mode::Read, &worktree.path, &["status", "--porcelain", "-z"]);
-            let (_, edits) = edits.output(cancel, MAX_OUTPUT)?;
-            let names: Vec<String> =
-                edits.split(|&byte| byte == 0).filter_map(|entry| entry.get(3..)).map(crate::quote::listed).take(20).collect();
-            if !names.is_empty() {
-                return Err(Error::WouldLose(names));
-            }
-        }
         ended.require("worktree remove")?;
         Ok(worktree)
     }
@@ -160,6 +155,31 @@ impl Repo {
         let after = self.worktrees(cancel)?;
         let gone = before.into_iter().filter(|worktree| !after.iter().any(|kept| kept.path == worktree.path));
         Ok(gone.map(|worktree| worktree.path).collect())
+    }
+
+    /// Refuses where a worktree has what is nowhere else: edits, files that nobody tracks, commits that no branch has.
+    fn check_nothing_lost(&self, worktree: &Worktree, cancel: &Cancel) -> Result<()> {
+        if !self.location.trusted && worktree.path.join(".git").is_file() && Self::has_own_configuration(worktree) {
+            return Err(Error::Untrusted { path: worktree.path.clone(), program: "configuration of its own".to_owned() });
+        }
+        let args = ["status", "--porcelain", "--ignored", "--ignore-submodules=dirty", "-z"];
+        let status = self.silenced(self.git.process(Mode::Read, &worktree.path, &args)).success(cancel, MAX_OUTPUT)?;
+        let entries = status.split(|&byte| byte == 0).filter_map(|entry| entry.get(3..)).filter(|path| !path.is_empty());
+        let mut lost: Vec<String> = entries.map(crate::quote::listed).take(20).collect();
+        if let (Some(id), None) = (worktree.commit, &worktree.branch) {
+            let process =
+                self.read(&["rev-list", "--max-count=1"]).arg(id.to_string()).args(["--not", "--branches", "--tags", "--remotes"]);
+            if !process.success(cancel, MAX_OUTPUT)?.is_empty() {
+                lost.push(format!("the commit {id}, which no branch has"));
+            }
+        }
+        if lost.is_empty() { Ok(()) } else { Err(Error::WouldLose(lost)) }
+    }
+
+    fn has_own_configuration(worktree: &Worktree) -> bool {
+        let line = crate::roots::read_line(&worktree.path.join(".git")).unwrap_or_default();
+        let dir = line.strip_prefix(b"gitdir: ").map(|dir| worktree.path.join(OsStr::from_bytes(dir)));
+        dir.is_none_or(|dir| dir.join("config.worktree").exists())
     }
 
     fn worktree_at(&self, path: &Path, cancel: &Cancel) -> Result<Worktree> {

@@ -76,6 +76,11 @@ impl Network {
     }
 
     fn admit_host(&self, host: &str, port: Option<u16>, scheme: &Scheme, route: &mut Route, cancel: &Cancel) -> Result<()> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        if !host.bytes().all(plain) {
+            // Some programs would decode it, and reach another host.
+            return Err(Error::bad_name(host, "a host", "it has characters that names of hosts do not have"));
+        }
         let bare = host.trim_start_matches('[').trim_end_matches([']', '.']);
         if self.allow_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(bare)) {
             return Ok(());
@@ -161,9 +166,19 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
 
 fn inside(path: &Path, directory: &Path, roots: &Roots) -> Result<()> {
     let full = directory.join(path);
-    let target: PathBuf = fs::canonicalize(&full).unwrap_or(full);
-    let lexical = target.components().all(|part| !matches!(part, std::path::Component::ParentDir));
-    if lexical && roots.contains(&target) { Ok(()) } else { Err(Error::OutsideRoots { path: target, what: "the remote" }) }
+    let outside = |path: PathBuf| Err(Error::OutsideRoots { path, what: "the remote" });
+    // As git looks for it: with the ending, too.
+    let with_ending = PathBuf::from(format!("{}.git", full.display()));
+    let Ok(target) = fs::canonicalize(&full).or_else(|_| fs::canonicalize(with_ending)) else { return outside(full) };
+    if !roots.contains(&target) {
+        return outside(target);
+    }
+    // What it says of where its parts are has to be inside as well.
+    let location = roots.locate(&target)?;
+    if location.top() != target && location.git_dir != target {
+        return Err(Error::NotARepository { path: target });
+    }
+    roots.check_alternates(&location, &[])
 }
 
 #[cfg(test)]
@@ -200,6 +215,9 @@ mod tests {
 
     #[test]
     fn options_in_disguise_are_refused() {
+        for url in ["http://127%2e0%2e0%2e1/x", "https://local%68ost/x", "https://h\u{f6}st/x"] {
+            assert!(admit(url, &["https", "http"], &[]).is_err(), "{url}");
+        }
         for url in ["ssh://-oProxyCommand=x/y", "-oProxyCommand=x:y", "ssh://host/-x\n", "--upload-pack=x", "ssh://-x@host/y", "host:-x"] {
             assert!(matches!(admit(url, &["https", "ssh"], &["host"]), Err(Error::BadName { .. })), "{url}");
         }

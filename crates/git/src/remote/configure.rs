@@ -59,6 +59,7 @@ impl Repo {
     ///
     /// [`Error::NoRemote`].
     pub fn remove_remote(&self, name: &RemoteName, cancel: &Cancel) -> Result<Remote> {
+        self.check_early_hook()?;
         let remote = self.remote(name, cancel)?;
         self.change(&["remote", "remove", "--"]).arg(name.as_str()).success(cancel, MAX_OUTPUT)?;
         Ok(remote)
@@ -70,6 +71,7 @@ impl Repo {
     ///
     /// [`Error::NoRemote`], [`Error::RemoteExists`].
     pub fn rename_remote(&self, old: &RemoteName, new: &RemoteName, cancel: &Cancel) -> Result<()> {
+        self.check_early_hook()?;
         self.remote(old, cancel)?;
         if self.remote(new, cancel).is_ok() {
             return Err(Error::RemoteExists(new.as_str().to_owned()));

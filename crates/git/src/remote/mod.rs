@@ -78,6 +78,9 @@ impl Repo {
     /// How `remote` is reached, once that is allowed.
     fn route_to(&self, remote: &RemoteName, direction: Direction, cancel: &Cancel) -> Result<Route> {
         self.check_transport()?;
+        if self.config_value(&format!("remotes.{}", remote.as_str()), cancel)?.is_some() {
+            return Err(Error::bad_name(remote.as_str(), "a remote", "it names a group of remotes (`remotes.NAME`)"));
+        }
         let mut route = Route::default();
         // A path that the operator has configured may be anywhere.
         let roots = if self.location.trusted { None } else { Some(&self.allowed.roots) };

@@ -144,7 +144,8 @@ impl Repo {
                 process = process.arg(option);
             }
         }
-        if let Some(depth) = request.depth {
+        let shallow = self.location.common_dir.join("shallow").exists();
+        if let Some(depth) = request.depth.filter(|depth| *depth > 0 || shallow) {
             process = process.arg(if depth == 0 { "--unshallow".to_owned() } else { format!("--depth={depth}") });
         }
         process = process.arg("--").arg(remote.as_str());
@@ -243,15 +244,15 @@ impl Repositories {
     ///
     /// [`Error::OutsideRoots`], [`Error::Exists`]; otherwise as for [`Repo::fetch`].
     pub fn clone_into(&self, request: &CloneRequest, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<PathBuf> {
-        let (root, target) = self.new_folder(&request.path)?;
+        let (_, target) = self.new_folder(&request.path)?;
         let is_empty = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
         if target.symlink_metadata().is_ok() && !is_empty(&target) {
             return Err(Error::Exists(target));
         }
         let mut route = Route::default();
-        self.allowed().policy.network.admit(&request.url, &root, Some(self.roots()), &mut route, cancel)?;
         let parent = target.parent().ok_or_else(|| Error::Exists(target.clone()))?;
         fs::create_dir_all(parent).map_err(Error::io(format!("making {}", parent.display())))?;
+        self.allowed().policy.network.admit(&request.url, parent, Some(self.roots()), &mut route, cancel)?;
         remove_abandoned(parent);
         let partial = parent.join(format!("{PARTIAL}{}-{}", std::process::id(), crate::lock::key(&target)));
         let _cleared = Cleared(&partial);
@@ -297,7 +298,9 @@ fn remove_abandoned(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix(PARTIAL)).and_then(|rest| rest.split_once('-')).map(|(pid, _)| pid);
+        let parts = name.to_str().and_then(|name| name.strip_prefix(PARTIAL)).and_then(|rest| rest.split_once('-'));
+        let is_key = |key: &str| key.len() == crate::lock::key(parent).len() && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let pid = parts.filter(|(_, key)| is_key(key)).map(|(pid, _)| pid);
         let is_dead =
             pid.is_some_and(|pid| pid.parse::<u32>().is_ok() && Path::new("/proc/self").exists() && !Path::new("/proc").join(pid).exists());
         if is_dead {

@@ -106,7 +106,9 @@ fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action) -> Reply {
     if hunks.is_empty() {
         writer.say(match action {
             Action::Unstage => "nothing is staged there",
-            Action::Stage | Action::Discard => "no tracked file there differs from what is staged; a new file is staged whole",
+            Action::Stage | Action::Discard => {
+                "no lines of tracked files there differ from what is staged; a new, binary or filtered file is staged whole, as `files`"
+            }
         });
     }
     for (at, hunk) in hunks.iter().enumerate() {

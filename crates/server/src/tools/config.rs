@@ -88,7 +88,9 @@ impl Tool for Config {
 /// What is shown in place of values that hold secrets.
 fn hidden(key: &str) -> Option<String> {
     let key = key.to_ascii_lowercase();
-    let secret = ["extraheader", "password", "token", "secret", "proxy", "cookiefile", "sslkey"].iter().any(|word| key.ends_with(word));
+    let secret = ["extraheader", "password", "token", "secret", "proxy", "cookiefile", "sslkey", "pass", "pw", "passphrase"]
+        .iter()
+        .any(|word| key.ends_with(word));
     secret.then(|| "(not shown)".to_owned())
 }
 

@@ -94,6 +94,13 @@ impl Tool for Mv {
         let top = cx.repo.worktree()?;
         let (from, to) = (RelPath::new(&args.source, Some(top))?, RelPath::new(&args.destination, Some(top))?);
         cx.reaches(Reach::Worktree);
+        // Into a folder that is there, it keeps its name.
+        let to = if top.join(to.as_path()).is_dir() {
+            let name = from.as_path().file_name().map(std::ffi::OsStr::to_string_lossy).unwrap_or_default();
+            RelPath::new(&quote::listed(to.as_path().join(&*name).as_os_str().as_encoded_bytes()), Some(top))?
+        } else {
+            to
+        };
         cx.repo.mv(&from, &to, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("moved {from} to {to}"));
@@ -135,8 +142,9 @@ impl Tool for Clean {
         cx.permit(Deed::Clean, &format!("{} untracked files and folders would be removed for good", found.len()))?;
         cx.repo.clean(&request, cx.cancel)?;
         let left = cx.repo.cleanable(&request, cx.cancel)?;
-        writer.say(&format!("{} of {} removed:", found.len().saturating_sub(left.len()), found.len()));
-        list(&found.into_iter().filter(|path| !left.contains(path)).collect::<Vec<_>>(), &mut writer);
+        let (stayed, gone): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| left.contains(path));
+        writer.say(&format!("{} of {} removed:", gone.len(), gone.len() + stayed.len()));
+        list(&gone, &mut writer);
         Ok(writer.finish())
     }
 }

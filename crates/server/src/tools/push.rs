@@ -96,7 +96,8 @@ impl Tool for Push {
             writer.fit(&pushed.said.as_bytes()[..crate::output::whole_chars(pushed.said.as_bytes(), 4000)]);
         }
         if let ([Ref::Branch(branch)], true) = (request.what.as_slice(), request.set_upstream && !request.delete) {
-            writer.say(&format!("{} now follows {}", branch.as_str(), request.remote.as_str()));
+            let there = request.to.as_ref().unwrap_or(branch).as_str();
+            writer.say(&format!("{} now follows {}/{there}", branch.as_str(), request.remote.as_str()));
         }
         if let ([Ref::Branch(branch)], true) = (request.what.as_slice(), request.force) {
             let there = request.to.as_ref().unwrap_or(branch);

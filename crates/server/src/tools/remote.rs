@@ -127,7 +127,7 @@ impl Tool for Remove {
         let removed = cx.repo.remove_remote(&name, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("removed {}", name.as_str()));
-        if let Some(url) = removed.urls.first() {
+        if let Some(url) = removed.urls.first().filter(|url| !url.contains('@') || !url.contains("://")) {
             let back = cx.echo.other("git_remote_add", &[("name", json!(name.as_str())), ("url", json!(url))]);
             writer.note(format!("to have it again: {back}"));
         }

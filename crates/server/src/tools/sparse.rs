@@ -60,7 +60,7 @@ impl Tool for SparseCheckout {
         }
         if let Some(what) = what {
             cx.reaches(Reach::Worktree);
-            cx.repo.set_sparse(what, &paths, cx.cancel)?;
+            cx.repo.set_sparse(what, &paths, cx.confirmed, cx.cancel)?;
         }
         let mut writer = cx.writer();
         match cx.repo.sparse_folders(cx.cancel)? {

@@ -85,7 +85,10 @@ impl Tool for WorktreeTool {
                         .hint("Repeat the call with `confirm`: true if that is meant."));
                 }
                 let gone = cx.repo.remove_worktree(&path, args.force, cx.cancel)?;
-                writer.say(&format!("removed {}; {} stays", gone.path.display(), state(cx, &gone)));
+                writer.say(&match &gone.branch {
+                    Some(_) => format!("removed {}; {} stays", gone.path.display(), state(cx, &gone)),
+                    None => format!("removed {}, which was {}", gone.path.display(), state(cx, &gone)),
+                });
             }
             Action::Lock | Action::Unlock => {
                 if args.reason.as_ref().is_some_and(|reason| reason.chars().any(char::is_control)) {

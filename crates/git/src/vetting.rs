@@ -1,0 +1,161 @@
+//! What git would obey before anybody could stop it: looked at before a repository is changed.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    repo::Repo,
+    settings::Settings,
+    snapshot::index_now,
+};
+use std::{
+    fs,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// The most entries of a git directory that are looked at.
+const MAX_ENTRIES: usize = 200_000;
+/// The most submodules.
+const MAX_MODULES: usize = 1_000;
+/// The deepest nesting of submodules.
+const MAX_DEPTH: usize = 12;
+
+impl Repo {
+    /// Refuses to change a repository that would make git run a program, or write somewhere else, on the word of somebody
+    /// whom nobody trusts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Untrusted`], [`Error::OutsideRoots`].
+    pub fn check_changeable(&self, cancel: &Cancel) -> Result<()> {
+        if !self.location.trusted {
+            if self.settings.conditional {
+                return Err(self.untrusted("included configuration"));
+            }
+            self.check_links(cancel)?;
+        }
+        self.check_modules(false, cancel)
+    }
+
+    /// Refuses what moves references before git has read where its hooks are, where hooks must not run.
+    pub(crate) fn check_early_hook(&self) -> Result<()> {
+        let may_run = self.location.trusted && self.allowed.policy.hooks;
+        let hook = self.location.common_dir.join("hooks/reference-transaction");
+        if may_run || hook.symlink_metadata().is_err() { Ok(()) } else { Err(self.untrusted("hook `reference-transaction`")) }
+    }
+
+    /// Refuses links inside the git directory that lead out of the roots: git would write through them.
+    pub(crate) fn check_links(&self, cancel: &Cancel) -> Result<()> {
+        let mut queue = vec![self.location.common_dir.clone()];
+        if self.location.git_dir != self.location.common_dir {
+            queue.push(self.location.git_dir.clone());
+        }
+        let objects = self.location.common_dir.join("objects");
+        let mut seen = 0;
+        while let Some(dir) = queue.pop() {
+            cancel.check()?;
+            let Ok(entries) = fs::read_dir(&dir) else { continue };
+            for entry in entries.flatten() {
+                seen += 1;
+                let Ok(kind) = entry.file_type() else { continue };
+                let path = entry.path();
+                if kind.is_dir() && path != objects {
+                    queue.push(path);
+                } else if kind.is_symlink() {
+                    let target = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+                    let inside = target != path && (target.starts_with(&self.location.common_dir) || self.allowed.roots.contains(&target));
+                    if !inside {
+                        return Err(Error::OutsideRoots { path, what: "a link inside the git directory" });
+                    }
+                }
+            }
+            if seen > MAX_ENTRIES {
+                return Err(Error::TooLarge { what: "the git directory".to_owned(), size: seen as u64, limit: MAX_ENTRIES as u64 });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses where a submodule that nobody has named brings programs along: git starts itself inside of it, with the
+    /// configuration that it finds there. Where remotes are reached, what has a say in that is looked for, too.
+    pub(crate) fn check_modules(&self, remotes: bool, cancel: &Cancel) -> Result<()> {
+        let mut found = Vec::new();
+        if remotes {
+            // Also those that are not checked out yet.
+            modules_below(&self.location.common_dir.join("modules"), 0, &mut found);
+        }
+        let mut found: Vec<(PathBuf, PathBuf)> = found.into_iter().map(|dir| (dir.clone(), dir)).collect();
+        if let Some(worktree) = &self.location.worktree {
+            for path in self.gitlinks(cancel)? {
+                let place = worktree.join(std::ffi::OsStr::from_bytes(&path));
+                let named = fs::canonicalize(&place).is_ok_and(|place| self.allowed.roots.named().contains(&place));
+                if !named {
+                    found.extend(git_dir_of(&place).map(|dir| (dir, place)));
+                }
+            }
+        }
+        for (dir, path) in found.into_iter().take(MAX_MODULES) {
+            cancel.check()?;
+            let settings = Settings::read(&dir, &dir)?;
+            let hook = dir.join("hooks/post-index-change");
+            let program = if settings.conditional {
+                Some("included configuration".to_owned())
+            } else if let Some(filter) = settings.local_filters.first() {
+                Some(format!("filter `{filter}`"))
+            } else if settings.local_fsmonitor {
+                Some("fsmonitor".to_owned())
+            } else if fs::metadata(&hook).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0) {
+                Some("hook `post-index-change`".to_owned())
+            } else {
+                settings.local_transport.first().filter(|_| remotes).map(|key| format!("setting `{key}`"))
+            };
+            if let Some(program) = program {
+                return Err(Error::Untrusted { path, program });
+            }
+        }
+        Ok(())
+    }
+
+    /// The paths at which the index has submodules.
+    fn gitlinks(&self, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
+        if let Some(index) = self.engine().and_then(|engine| index_now(&engine).ok()) {
+            let links = index.entries().iter().filter(|entry| entry.mode.is_submodule());
+            return Ok(links.map(|entry| entry.path(&index).to_vec()).collect());
+        }
+        let staged = self.read(&["ls-files", "--stage", "-z"]).success(cancel, 256 << 20)?;
+        let links = staged.split(|&byte| byte == 0).filter(|entry| entry.starts_with(b"160000 "));
+        Ok(links.filter_map(|entry| entry.splitn(2, |&byte| byte == b'\t').nth(1)).map(<[u8]>::to_vec).collect())
+    }
+
+    fn untrusted(&self, program: &str) -> Error {
+        Error::Untrusted { path: self.top().to_owned(), program: program.to_owned() }
+    }
+}
+
+/// The git directories of submodules, which lie below the superproject's own.
+fn modules_below(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    if depth > MAX_DEPTH || found.len() >= MAX_MODULES {
+        return;
+    }
+    if dir.join("HEAD").symlink_metadata().is_ok() {
+        found.push(dir.to_owned());
+        return modules_below(&dir.join("modules"), depth + 1, found);
+    }
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            modules_below(&entry.path(), depth + 1, found);
+        }
+    }
+}
+
+/// The git directory of the repository whose working tree is at `place`.
+fn git_dir_of(place: &Path) -> Option<PathBuf> {
+    let dot_git = place.join(".git");
+    if dot_git.is_dir() {
+        return Some(dot_git);
+    }
+    let line = crate::roots::read_line(&dot_git)?;
+    let target = line.strip_prefix(b"gitdir: ")?;
+    let target = place.join(std::ffi::OsStr::from_bytes(target));
+    target.is_dir().then_some(target)
+}
