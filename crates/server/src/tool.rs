@@ -81,6 +81,13 @@ impl Context<'_> {
         record.overwrites(saved, paths.iter().map(|path| path.pathspec().to_vec()).collect())
     }
 
+    /// Says that the change is made: what follows only describes it.
+    pub(crate) fn settled(&self) {
+        if let Some(record) = self.record {
+            record.settle();
+        }
+    }
+
     /// The last change of the worktree that was not taken back.
     pub(crate) fn last_change(&self) -> Option<Past> {
         self.view.journal.last(self.repo)
@@ -198,6 +205,21 @@ impl Entry {
             schema: || schemars::schema_for!(T::Args).to_value(),
             output: T::OUTPUT,
             body: Body::Repository(|cx, args| T::run(cx, parse(args)?)),
+        }
+    }
+
+    /// A tool that makes a repository at the path that it is given.
+    pub(crate) const fn anywhere(name: &'static str, about: &'static str, scope: Scope, schema: fn() -> Value, run: RunAnywhere) -> Self {
+        Self {
+            name,
+            about,
+            effect: Effect::Write,
+            scope,
+            effect_of: |_| Effect::Write,
+            toolset: Toolset::Remotes,
+            schema,
+            output: None,
+            body: Body::Path(run),
         }
     }
 

@@ -7,17 +7,10 @@ mod support;
 
 use serde_json::{Value, json};
 use std::fs;
-use support::{Client, Fixture, Outcome, remote::Remote};
-
-/// What lets a server reach the loopback.
-const OPEN: [(&str, &str); 2] = [("MCP_GIT_PROTOCOLS", "https,ssh,http"), ("MCP_GIT_ALLOW_HOSTS", "127.0.0.1")];
-
-fn published() -> (Fixture, Remote) {
-    let (fixture, remote) = (Fixture::new(), Remote::start());
-    fixture.git(&["remote", "add", "origin", &remote.url()]);
-    fixture.git(&["push", "-q", "-u", "origin", "main"]);
-    (fixture, remote)
-}
+use support::{
+    Client, Fixture, Outcome,
+    remote::{OPEN, Remote, published},
+};
 
 fn text(fixture: &Fixture, args: &[&str]) -> String {
     String::from_utf8_lossy(&fixture.git(args)).trim_end().to_owned()

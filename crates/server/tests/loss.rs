@@ -202,6 +202,7 @@ fn a_search_ends_where_git_says_that_it_ends() {
     assert!(begun.contains(&format!("{base} is checked out")), "a merge base is tested first: {begun}");
     let fixed = client.error("git_bisect", &json!({"action": "bad"}));
     assert!(fixed.contains("merge base") && fixed.contains("fixed between"), "{fixed}");
+    assert!(client.error("git_bisect", &json!({})).contains("came and went"));
     client.text("git_bisect", &json!({"action": "reset"}));
     client.text("git_bisect", &json!({"action": "start", "bad": "main", "good": ["side"]}));
     let found = client.text("git_bisect", &json!({"action": "good"}));

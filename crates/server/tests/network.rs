@@ -8,19 +8,8 @@ use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Instant};
 use support::{
     Client, Fixture, Outcome, descendants, git_in,
-    remote::{Fault, Remote},
+    remote::{Fault, OPEN, Remote, published},
 };
-
-/// What lets a server reach the loopback.
-const OPEN: [(&str, &str); 2] = [("MCP_GIT_PROTOCOLS", "https,ssh,http"), ("MCP_GIT_ALLOW_HOSTS", "127.0.0.1")];
-
-/// A repository with two commits whose `origin` has them.
-fn published() -> (Fixture, Remote) {
-    let (fixture, remote) = (Fixture::new(), Remote::start());
-    fixture.git(&["remote", "add", "origin", &remote.url()]);
-    fixture.git(&["push", "-q", "-u", "origin", "main"]);
-    (fixture, remote)
-}
 
 /// Somebody else's commit on a branch of the remote.
 fn others_work(remote: &Remote, branch: &str, file: &str) {

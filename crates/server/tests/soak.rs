@@ -13,9 +13,11 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use support::{Client, Fixture, descendants, remote::Remote};
+use support::{
+    Client, Fixture, descendants,
+    remote::{OPEN, Remote},
+};
 
-const OPEN: [(&str, &str); 2] = [("MCP_GIT_PROTOCOLS", "https,ssh,http"), ("MCP_GIT_ALLOW_HOSTS", "127.0.0.1")];
 const OPERATIONS: [&str; 5] = ["git_commit", "git_rebase", "git_merge", "git_fetch", "git_clone"];
 const SIGNALS: [&str; 3] = ["TERM", "INT", "KILL"];
 

@@ -128,7 +128,12 @@ impl Repo {
         let span = |option: &'static str| {
             self.read(&["rev-list", option]).arg(bad.to_string()).arg("--not").args(good.iter().map(ToString::to_string))
         };
-        let vars = span("--bisect-vars").success(cancel, MAX_OUTPUT)?;
+        let (ended, vars) = span("--bisect-vars").output(cancel, MAX_OUTPUT)?;
+        if ended.code != Some(0) {
+            return Err(Error::BadPlan(
+                "no commit lies between those that are bad and those that are good: the fault came and went".to_owned(),
+            ));
+        }
         let value = |name: &str| -> u64 {
             let line = vars.lines().find_map(|line| line.to_str().ok()?.strip_prefix(name)?.strip_prefix('='));
             line.and_then(|value| value.trim_matches('\'').parse().ok()).unwrap_or_default()

@@ -28,7 +28,15 @@ pub(super) fn run(app: &App) -> ExitCode {
     };
     let result = runtime.block_on(async {
         tokio::spawn(watch_signals(app.stop.clone()));
-        let served = stdio::serve(Handler::new(Arc::clone(&app.pipeline)), Limits::default(), app.stop.clone()).await;
+        let late = async {
+            app.stop.cancelled().await;
+            tokio::time::sleep(END).await;
+        };
+        // What does not end by itself, as a read of a file system that is gone, is not waited for.
+        let served = tokio::select! {
+            served = stdio::serve(Handler::new(Arc::clone(&app.pipeline)), Limits::default(), app.stop.clone()) => served,
+            () = late => return Ok(()),
+        };
         app.stop.cancel();
         app.pipeline.idle(END).await;
         served

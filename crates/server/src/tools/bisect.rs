@@ -85,7 +85,8 @@ impl Tool for Bisect {
             Search::Waiting => writer.say("a bad commit or a good one has still to be named"),
             Search::At { next, left, steps } => {
                 writer.say(&format!("{next} is checked out: {left} commits could be the one, about {steps} more tests"));
-                writer.note(format!("test it, then: {}", cx.echo.other("git_bisect", &[("action", json!("good, bad or skip"))])));
+                let [good, bad] = ["good", "bad"].map(|verdict| cx.echo.other("git_bisect", &[("action", json!(verdict))]));
+                writer.note(format!("test it, then: {good} or {bad}; `skip` where it cannot be told"));
             }
             Search::Found(id) => {
                 writer.say(&format!("{id} is the first bad commit"));

@@ -60,6 +60,7 @@ pub(super) fn moving(cx: &Context<'_>, done: &str, work: impl FnOnce() -> git::R
 
 /// Says what is staged now.
 pub(super) fn staged(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
+    cx.settled();
     let (_, staged) = cx.repo.staged(cx.cancel)?;
     match staged.len() {
         0 => writer.say("nothing is staged"),
@@ -79,6 +80,7 @@ pub(super) fn staged(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error>
 
 /// Says which branch is checked out, what is still staged and what is in progress.
 pub(super) fn state(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
+    cx.settled();
     let (head, staged) = cx.repo.staged(cx.cancel)?;
     let at = match (&head.branch, &head.commit) {
         (Some(branch), _) => format!("on branch {}", inline(branch.as_bytes())),

@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     output::{Budget, Reply, Writer},
-    tool::{Anywhere, Body, Effect, Entry, Scope, Toolset, parse},
+    tool::{Anywhere, Entry, Scope, parse},
 };
 use git::{BranchName, CloneRequest};
 use schemars::JsonSchema;
@@ -11,17 +11,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 
-pub(super) const TOOL: Entry = Entry {
-    name: "git_clone",
-    about: "Clones a repository to `repo_path`, an absolute path inside the allowed roots at which nothing is yet. Submodules are not cloned.",
-    effect: Effect::Write,
-    scope: Scope::Remote,
-    effect_of: |_| Effect::Write,
-    toolset: Toolset::Remotes,
-    schema: || schemars::schema_for!(Args).to_value(),
-    output: None,
-    body: Body::Path(run),
-};
+pub(super) const TOOL: Entry = Entry::anywhere(
+    "git_clone",
+    "Clones a repository to `repo_path`, an absolute path inside the allowed roots at which nothing is yet. Submodules are not cloned.",
+    Scope::Remote,
+    || schemars::schema_for!(Args).to_value(),
+    run,
+);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

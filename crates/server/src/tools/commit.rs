@@ -72,6 +72,7 @@ impl Tool for Commit {
             }
         }
         let made = cx.repo.commit(&request, cx.cancel)?;
+        cx.settled();
         let mut writer = cx.writer();
         writer.say(&format!("committed {}", cx.repo.abbreviate(made.id)));
         if let Err(err) = summarize(cx, &made, &mut writer) {

@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     output::{Budget, Reply, Writer},
-    tool::{Anywhere, Body, Effect, Entry, Scope, Toolset, parse},
+    tool::{Anywhere, Entry, Scope, parse},
 };
 use git::BranchName;
 use schemars::JsonSchema;
@@ -11,17 +11,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::Path;
 
-pub(super) const TOOL: Entry = Entry {
-    name: "git_init",
-    about: "Creates a repository at `repo_path`, an absolute path inside the allowed roots; an existing one is kept as it is.",
-    effect: Effect::Write,
-    scope: Scope::Worktree,
-    effect_of: |_| Effect::Write,
-    toolset: Toolset::Remotes,
-    schema: || schemars::schema_for!(Args).to_value(),
-    output: None,
-    body: Body::Path(run),
-};
+pub(super) const TOOL: Entry = Entry::anywhere(
+    "git_init",
+    "Creates a repository at `repo_path`, an absolute path inside the allowed roots; an existing one is kept as it is.",
+    Scope::Worktree,
+    || schemars::schema_for!(Args).to_value(),
+    run,
+);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

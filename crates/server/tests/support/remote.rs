@@ -1,6 +1,6 @@
 //! A git server over HTTP on the loopback, with `git http-backend` behind it and the faults that remotes have.
 
-use super::{clean_environment, git_in};
+use super::{Fixture, clean_environment, git_in};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -12,6 +12,17 @@ use std::{
     },
     time::Duration,
 };
+
+/// What lets a server reach the loopback.
+pub(crate) const OPEN: [(&str, &str); 2] = [("MCP_GIT_PROTOCOLS", "https,ssh,http"), ("MCP_GIT_ALLOW_HOSTS", "127.0.0.1")];
+
+/// A repository with two commits whose `origin` has them.
+pub(crate) fn published() -> (Fixture, Remote) {
+    let (fixture, remote) = (Fixture::new(), Remote::start());
+    fixture.git(&["remote", "add", "origin", &remote.url()]);
+    fixture.git(&["push", "-q", "-u", "origin", "main"]);
+    (fixture, remote)
+}
 
 /// What is wrong with the remote.
 #[derive(Clone, Debug, PartialEq, Eq)]

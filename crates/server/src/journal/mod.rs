@@ -4,12 +4,14 @@
 //! A change writes a line before it begins and one when it has ended; the second is on disk before the caller hears of
 //! it. A line is complete in itself, so that a torn one, or a file that was rotated in between, costs nothing but itself.
 
+mod row;
+
 use crate::{
     error::{Error, Kind},
     output::Reply,
 };
 use git::{Cancel, Change, Moved, ObjectId, Reach, Repo, Snapshot};
-use serde::{Deserialize, Serialize};
+use row::{Begun, Ended, Line, Move, Scope, State};
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap, HashSet},
@@ -18,6 +20,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    thread::JoinHandle,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -43,72 +46,6 @@ pub(crate) struct Journal {
     lengths: Mutex<HashMap<PathBuf, u64>>,
 }
 
-/// A line of the file.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum Line {
-    Begun(Box<Begun>),
-    Ended(Box<Ended>),
-    /// What a change is about to overwrite is kept, on disk before it does.
-    Noted {
-        id: String,
-        saved: String,
-    },
-    Undone {
-        id: String,
-    },
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Begun {
-    id: String,
-    at: u64,
-    pid: u32,
-    tool: String,
-    worktree: PathBuf,
-    key: Option<String>,
-    digest: String,
-    before: State,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Ended {
-    #[serde(flatten)]
-    begun: Begun,
-    done: bool,
-    after: State,
-    moved: Vec<Move>,
-    reach: Scope,
-    saved: Option<String>,
-    left: Option<String>,
-    paths: Vec<String>,
-    /// The result, where a key asks for it to be kept.
-    text: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct State {
-    branch: Option<String>,
-    commit: Option<String>,
-    index: Option<String>,
-    in_progress: Option<String>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Move {
-    name: String,
-    before: Option<String>,
-    after: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Scope {
-    Refs,
-    Index,
-    Worktree,
-}
-
 /// A call that changes something, as it is recorded.
 pub(crate) struct Request<'a> {
     pub(crate) tool: &'static str,
@@ -126,6 +63,8 @@ pub(crate) struct Record<'a> {
     begun: Begun,
     alone: bool,
     notes: RefCell<Notes>,
+    /// The line of the end is written, and is on its way to the disk.
+    settled: RefCell<Option<JoinHandle<io::Result<()>>>>,
 }
 
 #[derive(Default)]
@@ -205,7 +144,7 @@ impl Journal {
         };
         self.append(repo, &Line::Begun(Box::new(begun.clone())), false).map_err(|err| unwritable(&err))?;
         let notes = RefCell::new(Notes::default());
-        Ok(Record { journal: self, repo, begun, alone: request.alone, notes })
+        Ok(Record { journal: self, repo, begun, alone: request.alone, notes, settled: RefCell::default() })
     }
 
     /// The last change in this worktree that was not taken back, or the one called `id` if that is the last.
@@ -226,7 +165,7 @@ impl Journal {
 
     /// Notes that a change was taken back.
     pub(crate) fn undone(&self, repo: &Repo, id: &str) -> io::Result<()> {
-        self.append(repo, &Line::Undone { id: id.to_owned() }, true)
+        self.append(repo, &Line::Undone { id: id.to_owned() }, true).map(drop)
     }
 
     /// What was answered to this key.
@@ -296,7 +235,7 @@ impl Journal {
         self.dir.join(git::key(&repo.location().common_dir)).with_extension("jsonl")
     }
 
-    fn append(&self, repo: &Repo, line: &Line, to_disk: bool) -> io::Result<()> {
+    fn append(&self, repo: &Repo, line: &Line, to_disk: bool) -> io::Result<File> {
         let path = self.file(repo);
         fs::create_dir_all(&self.dir)?;
         if fs::metadata(&path).is_ok_and(|meta| meta.len() > ROTATE) {
@@ -312,7 +251,7 @@ impl Journal {
         }
         let length = file.metadata()?.len();
         self.lengths.lock().unwrap_or_else(PoisonError::into_inner).insert(path, length);
-        Ok(())
+        Ok(file)
     }
 
     /// The last lines, up to `bytes` of them, the oldest first. What cannot be read is left out.
@@ -371,7 +310,7 @@ impl Record<'_> {
     pub(crate) fn overwrites(&self, saved: Option<ObjectId>, paths: Vec<Vec<u8>>) -> Result<(), Error> {
         if let Some(saved) = saved {
             let line = Line::Noted { id: self.begun.id.clone(), saved: saved.to_string() };
-            self.journal.append(self.repo, &line, true).map_err(|err| unwritable(&err))?;
+            self.journal.append(self.repo, &line, true).map_err(|err| unwritable(&err)).map(drop)?;
         }
         let mut notes = self.notes.borrow_mut();
         (notes.reach, notes.saved, notes.overwrites, notes.paths) = (Reach::Worktree, saved, true, paths);
@@ -389,14 +328,32 @@ impl Record<'_> {
         self.journal.undone(self.repo, id)
     }
 
+    /// Says that the change is made, so that its record reaches the disk while the result is being put together.
+    pub(crate) fn settle(&self) {
+        let is_open = self.begun.key.is_none() && self.settled.borrow().is_none();
+        if let (true, Ok(file)) = (is_open, self.write_end(true, None, false)) {
+            *self.settled.borrow_mut() = Some(std::thread::spawn(move || file.sync_data()));
+        }
+    }
+
     fn end(&self, result: &Result<Reply, Error>) -> Result<(), Error> {
+        if let Some(settled) = self.settled.take() {
+            let synced = settled.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")));
+            return synced.map_err(|err| Error::new(Kind::Internal, format!("the journal cannot be written: {err}")));
+        }
+        let text = result.as_ref().ok().filter(|_| self.begun.key.is_some()).map(|reply| cut(&reply.text).to_owned());
+        self.write_end(result.is_ok(), text, true).map(drop)
+    }
+
+    /// Writes the line of the end.
+    fn write_end(&self, done: bool, text: Option<String>, to_disk: bool) -> Result<File, Error> {
         let soon = Cancel::new(Some(Instant::now() + RECORDING));
         let after = if self.alone { self.repo.snapshot(&soon)? } else { Snapshot::default() };
         let kept = self.journal.copy_index(self.repo, &after);
         kept.map_err(|err| Error::new(Kind::Internal, format!("the index cannot be kept: {err}")))?;
         let notes = self.notes.borrow();
         let left = if notes.overwrites { self.repo.save(&soon)?.or(after.commit) } else { None };
-        let text = |id: ObjectId| id.to_string();
+        let name = |id: ObjectId| id.to_string();
         let moved = match &notes.refs {
             Some(before) => git::moved(before, &self.repo.movable_refs(&soon)?),
             None => Vec::new(),
@@ -404,88 +361,24 @@ impl Record<'_> {
         let moved = moved.into_iter();
         let ended = Ended {
             begun: self.begun.clone(),
-            done: result.is_ok(),
+            done,
             after: State::of(&after),
-            moved: moved.map(|Moved { name, before, after }| Move { name, before: before.map(text), after: after.map(text) }).collect(),
+            moved: moved
+                .map(|Moved { name: moved, before, after }| Move { name: moved, before: before.map(name), after: after.map(name) })
+                .collect(),
             reach: match notes.reach {
                 Reach::Refs => Scope::Refs,
                 Reach::Index => Scope::Index,
                 Reach::Worktree => Scope::Worktree,
             },
-            saved: notes.saved.map(text),
-            left: left.map(text),
+            saved: notes.saved.map(name),
+            left: left.map(name),
             paths: notes.paths.iter().map(|path| git::quote::listed(path)).collect(),
-            text: result.as_ref().ok().filter(|_| self.begun.key.is_some()).map(|reply| cut(&reply.text).to_owned()),
+            text,
         };
-        let written = self.journal.append(self.repo, &Line::Ended(Box::new(ended)), true);
+        let written = self.journal.append(self.repo, &Line::Ended(Box::new(ended)), to_disk);
         written.map_err(|err| Error::new(Kind::Internal, format!("the journal cannot be written: {err}")))
     }
-}
-
-impl State {
-    fn of(snapshot: &Snapshot) -> Self {
-        Self {
-            branch: snapshot.branch.clone(),
-            commit: snapshot.commit.map(|id| id.to_string()),
-            index: snapshot.index.clone(),
-            in_progress: snapshot.in_progress.map(str::to_owned),
-        }
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            branch: self.branch.clone(),
-            commit: id(self.commit.as_deref()),
-            index: self.index.clone(),
-            in_progress: self.in_progress.as_deref().and_then(git::operation),
-        }
-    }
-}
-
-impl Ended {
-    fn is_undoable(&self, repo: &Repo) -> bool {
-        let changed = self.begun.before != self.after
-            || !self.moved.is_empty()
-            || (self.reach == Scope::Worktree && (self.saved.is_some() || self.done && self.left.is_some()));
-        self.begun.worktree == repo.top() && self.begun.tool != "git_undo" && changed
-    }
-
-    fn past(self: Box<Self>, copies: &Path) -> Option<Past> {
-        let index = |state: &State| {
-            let key = state.index.as_ref().filter(|key| key.bytes().all(|byte| byte.is_ascii_hexdigit()));
-            key.map(|key| copies.join(key)).filter(|copy| copy.exists())
-        };
-        let moved = self.moved.into_iter().map(|Move { name, before, after }| Moved {
-            name,
-            before: id(before.as_deref()),
-            after: id(after.as_deref()),
-        });
-        let paths = self.paths.iter().map(|path| git::RelPath::new(path, None).map(|path| path.pathspec().to_vec()));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Some(Past {
-            age: now.saturating_sub(Duration::from_millis(self.begun.at)),
-            change: Change {
-                before: self.begun.before.snapshot(),
-                after: self.after.snapshot(),
-                moved: moved.collect(),
-                reach: match self.reach {
-                    Scope::Refs => Reach::Refs,
-                    Scope::Index => Reach::Index,
-                    Scope::Worktree => Reach::Worktree,
-                },
-                index: (index(&self.begun.before), index(&self.after)),
-                saved: id(self.saved.as_deref()),
-                left: id(self.left.as_deref()),
-                paths: paths.collect::<Result<_, _>>().ok()?,
-            },
-            id: self.begun.id,
-            tool: self.begun.tool,
-        })
-    }
-}
-
-fn id(text: Option<&str>) -> Option<ObjectId> {
-    text.and_then(|text| ObjectId::from_hex(text.as_bytes()).ok())
 }
 
 fn cut(text: &str) -> &str {

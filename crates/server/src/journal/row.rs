@@ -1,0 +1,141 @@
+//! The rows of the journal, as they are written.
+
+use super::Past;
+use git::{Change, Moved, ObjectId, Reach, Repo, Snapshot};
+use serde::{Deserialize, Serialize};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// A line of the file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum Line {
+    Begun(Box<Begun>),
+    Ended(Box<Ended>),
+    /// What a change is about to overwrite is kept, on disk before it does.
+    Noted {
+        id: String,
+        saved: String,
+    },
+    Undone {
+        id: String,
+    },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Begun {
+    pub(super) id: String,
+    pub(super) at: u64,
+    pub(super) pid: u32,
+    pub(super) tool: String,
+    pub(super) worktree: PathBuf,
+    pub(super) key: Option<String>,
+    pub(super) digest: String,
+    pub(super) before: State,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ended {
+    #[serde(flatten)]
+    pub(super) begun: Begun,
+    pub(super) done: bool,
+    pub(super) after: State,
+    pub(super) moved: Vec<Move>,
+    pub(super) reach: Scope,
+    pub(super) saved: Option<String>,
+    pub(super) left: Option<String>,
+    pub(super) paths: Vec<String>,
+    /// The result, where a key asks for it to be kept.
+    pub(super) text: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) branch: Option<String>,
+    pub(super) commit: Option<String>,
+    pub(super) index: Option<String>,
+    pub(super) in_progress: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Move {
+    pub(super) name: String,
+    pub(super) before: Option<String>,
+    pub(super) after: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Scope {
+    Refs,
+    Index,
+    Worktree,
+}
+
+impl State {
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            branch: snapshot.branch.clone(),
+            commit: snapshot.commit.map(|id| id.to_string()),
+            index: snapshot.index.clone(),
+            in_progress: snapshot.in_progress.map(str::to_owned),
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            branch: self.branch.clone(),
+            commit: id(self.commit.as_deref()),
+            index: self.index.clone(),
+            in_progress: self.in_progress.as_deref().and_then(git::operation),
+        }
+    }
+}
+
+impl Ended {
+    pub(super) fn is_undoable(&self, repo: &Repo) -> bool {
+        let changed = self.begun.before != self.after
+            || !self.moved.is_empty()
+            || (self.reach == Scope::Worktree && (self.saved.is_some() || self.done && self.left.is_some()));
+        self.begun.worktree == repo.top() && self.begun.tool != "git_undo" && changed
+    }
+
+    pub(super) fn past(self: Box<Self>, copies: &Path) -> Option<Past> {
+        let index = |state: &State| {
+            let key = state.index.as_ref().filter(|key| key.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            key.map(|key| copies.join(key)).filter(|copy| copy.exists())
+        };
+        let moved = self.moved.into_iter().map(|Move { name, before, after }| Moved {
+            name,
+            before: id(before.as_deref()),
+            after: id(after.as_deref()),
+        });
+        let paths = self.paths.iter().map(|path| git::RelPath::new(path, None).map(|path| path.pathspec().to_vec()));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Some(Past {
+            age: now.saturating_sub(Duration::from_millis(self.begun.at)),
+            change: Change {
+                before: self.begun.before.snapshot(),
+                after: self.after.snapshot(),
+                moved: moved.collect(),
+                reach: match self.reach {
+                    Scope::Refs => Reach::Refs,
+                    Scope::Index => Reach::Index,
+                    Scope::Worktree => Reach::Worktree,
+                },
+                index: (index(&self.begun.before), index(&self.after)),
+                saved: id(self.saved.as_deref()),
+                left: id(self.left.as_deref()),
+                paths: paths.collect::<Result<_, _>>().ok()?,
+            },
+            id: self.begun.id,
+            tool: self.begun.tool,
+        })
+    }
+}
+
+fn id(text: Option<&str>) -> Option<ObjectId> {
+    text.and_then(|text| ObjectId::from_hex(text.as_bytes()).ok())
+}
