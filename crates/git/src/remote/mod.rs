@@ -118,8 +118,7 @@ impl Repo {
 
     /// Runs a process that reaches what `route` allows.
     pub(crate) fn transferred(&self, process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Ended> {
-        let ssh = if route.ssh { Some(self.ssh(cancel)?) } else { None };
-        transfer(online(process, route, ssh), on_progress, cancel).map(|(ended, _)| ended)
+        transfer(online(process, route, self.ssh_for(route, cancel)?), on_progress, cancel).map(|(ended, _)| ended)
     }
 
     /// Refuses to speak to a remote where an untrusted repository has a say in how that is done.
@@ -135,8 +134,11 @@ impl Repo {
 
     /// A process that may reach what `route` allows and nothing else.
     fn online<'a>(&'a self, process: Process<'a>, route: &Route, cancel: &Cancel) -> Result<Process<'a>> {
-        let ssh = if route.ssh { Some(self.ssh(cancel)?) } else { None };
-        Ok(online(process, route, ssh))
+        Ok(online(process, route, self.ssh_for(route, cancel)?))
+    }
+
+    fn ssh_for(&self, route: &Route, cancel: &Cancel) -> Result<Option<String>> {
+        if route.ssh { self.ssh(cancel).map(Some) } else { Ok(None) }
     }
 
     /// The ssh command as it is configured, which must not ask anything.

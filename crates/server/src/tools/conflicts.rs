@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool, is_one_of},
     tools::change,
 };
-use git::{Conflict, Reach, RelPath, Side, quote};
+use git::{Conflict, Reach, Side, quote};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -48,8 +48,8 @@ impl Tool for Conflicts {
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
-        let top = cx.repo.worktree()?;
-        let paths: Vec<RelPath> = args.paths.iter().map(|path| RelPath::new(path, Some(top))).collect::<Result<_, _>>()?;
+        cx.repo.worktree()?;
+        let paths = cx.paths(&args.paths)?;
         let mut writer = cx.writer();
         if let Some(side) = args.take {
             if paths.is_empty() {

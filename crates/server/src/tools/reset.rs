@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Deed, Effect, Entry, Tool},
     tools::change,
 };
-use git::{RelPath, ResetMode, Rev};
+use git::{ResetMode, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -44,8 +44,8 @@ impl Tool for Reset {
     const EFFECT: Effect = Effect::Destroy;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
-        let worktree = cx.repo.worktree()?;
-        let paths: Vec<RelPath> = args.paths.iter().map(|path| RelPath::new(path, Some(worktree))).collect::<Result<_, _>>()?;
+        cx.repo.worktree()?;
+        let paths = cx.paths(&args.paths)?;
         let mode = match args.mode {
             Mode::Mixed => ResetMode::Mixed,
             Mode::Soft => ResetMode::Soft,

@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
-use git::{RelPath, Restore, Rev};
+use git::{Restore, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -38,8 +38,8 @@ impl Tool for RestoreTool {
         if args.paths.is_empty() {
             return Err(Error::new(Kind::BadInput, "`paths` is empty").hint("Name files or directories, or `.` for everything."));
         }
-        let top = cx.repo.worktree()?;
-        let paths: Vec<RelPath> = args.paths.iter().map(|path| RelPath::new(path, Some(top))).collect::<Result<_, _>>()?;
+        cx.repo.worktree()?;
+        let paths = cx.paths(&args.paths)?;
         let worktree = args.worktree.unwrap_or(!args.staged);
         if !worktree && !args.staged {
             return Err(Error::new(Kind::BadInput, "nothing is to be restored: `worktree` is false and `staged` is not set"));

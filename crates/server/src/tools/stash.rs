@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Scope, Tool, is_one_of},
     tools::change,
 };
-use git::{BranchName, Reach, RelPath, StashPush};
+use git::{BranchName, Reach, StashPush};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -114,13 +114,8 @@ fn push(cx: &Context<'_>, args: &Args, writer: &mut Writer) -> Result<(), Error>
     if args.message.as_ref().is_some_and(|message| message.contains(['\0', '\n'])) {
         return Err(Error::new(Kind::BadInput, "`message` must be one line"));
     }
-    let top = cx.repo.worktree()?;
-    let push = StashPush {
-        message: args.message.clone(),
-        paths: args.paths.iter().map(|path| RelPath::new(path, Some(top))).collect::<Result<_, _>>()?,
-        untracked: args.untracked,
-        staged: args.staged,
-    };
+    cx.repo.worktree()?;
+    let push = StashPush { message: args.message.clone(), paths: cx.paths(&args.paths)?, untracked: args.untracked, staged: args.staged };
     cx.reaches(Reach::Worktree);
     cx.moves_refs()?;
     match cx.repo.stash_push(&push, cx.cancel)? {
