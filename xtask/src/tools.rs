@@ -2,12 +2,19 @@
 
 use crate::run;
 use anyhow::{Context, Result, bail};
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Python packages: the spelling check and the client SDK.
 const PYTHON: [&str; 2] = ["typos==1.48.0", "mcp>=2,<3"];
 /// Node packages: Node 22 itself, the client SDK, the inspector.
 const NODE: [&str; 3] = ["node@22", "@modelcontextprotocol/client@2", "@modelcontextprotocol/inspector@latest"];
+
+/// Programs that a few tests need, and Debian's packages with them.
+const PROGRAMS: [(&str, &str); 2] = [("/usr/sbin/sshd", "openssh-server"), ("/usr/bin/git-lfs", "git-lfs")];
+const QUIET: &[(&str, &str)] = &[("DEBIAN_FRONTEND", "noninteractive")];
 
 pub(crate) fn folder() -> PathBuf {
     run::root().join("target/tools")
@@ -30,6 +37,7 @@ pub(crate) fn prepare() -> Result<()> {
             bail!("{program} is needed for the client tests: install Python 3.10 or newer with venv, and Node 20 or newer");
         }
     }
+    programs();
     fs::create_dir_all(node())?;
     installed("python", &PYTHON, || {
         let environment = folder().join("python").display().to_string();
@@ -42,6 +50,21 @@ pub(crate) fn prepare() -> Result<()> {
         fs::write(node().join("package.json"), "{\"private\": true, \"type\": \"module\"}\n")?;
         run::program("npm", &[&["install", "--prefix", &prefix, "--no-audit", "--no-fund", "--silent"][..], &NODE].concat(), &[])
     })
+}
+
+/// Installs the programs that a few tests need, where this may be done without a question. Elsewhere those tests say what
+/// they left out.
+fn programs() {
+    let missing: Vec<&str> = PROGRAMS.iter().filter(|(path, _)| !Path::new(path).exists()).map(|(_, package)| *package).collect();
+    let is_root = fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+    if missing.is_empty() || !is_root || !run::exists("apt-get") {
+        return;
+    }
+    let install = |packages: &[&str]| run::program("apt-get", &[&["install", "--yes", "--quiet=2"], packages].concat(), QUIET);
+    let done = install(&missing).or_else(|_| run::program("apt-get", &["update", "--quiet=2"], QUIET).and_then(|()| install(&missing)));
+    if let Err(err) = done {
+        println!("not installed: {}: {err:#}", missing.join(", "));
+    }
 }
 
 /// Runs `install` unless a stamp says that exactly these packages are there.

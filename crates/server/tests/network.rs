@@ -452,3 +452,54 @@ fn paths_that_are_remotes_lie_inside_the_roots() -> Outcome {
     assert_eq!(git_in(&above.join("bare.git"), &["rev-parse", "main"]).stdout, fixture.git(&["rev-parse", "main"]));
     Ok(())
 }
+
+#[test]
+fn a_submodule_whose_path_ends_in_a_return_is_refused_41() -> Outcome {
+    let (fixture, remote) = published();
+    let inner = Remote::start();
+    let marker = fixture.path.with_file_name("marker");
+    let seed = Fixture::new();
+    seed.write("post-checkout", format!("#!/bin/sh\ntouch '{}'\n", marker.display()));
+    fs::set_permissions(seed.path.join("post-checkout"), fs::Permissions::from_mode(0o755))?;
+    seed.commit("a hook");
+    seed.git(&["push", "-q", &inner.url(), "main"]);
+    // git once wrote the path without its last character, found the link, and checked the hook out into the hooks.
+    fixture.write(".gitmodules", format!("[submodule \"sub\"]\n\tpath = \"sub\r\"\n\turl = {}\n", inner.url()));
+    std::os::unix::fs::symlink(".git/modules/sub/hooks", fixture.path.join("sub"))?;
+    fixture.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},sub\r", inner.git(&["rev-parse", "main"]))]);
+    fixture.git(&["add", ".gitmodules", "sub"]);
+    fixture.git(&["commit", "-q", "-m", "a trap"]);
+    fixture.git(&["push", "-q", "origin", "main"]);
+    let above = fs::canonicalize(fixture.home.path())?;
+    let mut client = Client::start(&["-r", &above.display().to_string()], &OPEN);
+    client.initialize();
+    let target = above.join("clone").display().to_string();
+    client.text("git_clone", &json!({"url": remote.url(), "repo_path": target}));
+    assert!(!above.join("clone/.git/modules").exists());
+    let refused = client.error("git_submodule", &json!({"repo_path": target, "action": "update"}));
+    assert!(refused.contains("control characters"), "{refused}");
+    assert!(!marker.exists());
+    Ok(())
+}
+
+#[test]
+fn what_moved_is_told_when_something_else_was_refused() {
+    let (fixture, remote) = published();
+    fixture.git(&["tag", "v1", "HEAD"]);
+    remote.git(&["tag", "v1", "main~1"]);
+    remote.git(&["branch", "more", "main"]);
+    let refused = fixture.serve_with(&[], &OPEN).error("git_fetch", &json!({"tags": true}));
+    assert!(refused.contains("refs/tags/v1") && refused.contains("moved all the same: refs/remotes/origin/more"), "{refused}");
+}
+
+#[test]
+fn a_clone_that_fails_leaves_no_folder() {
+    let (fixture, remote) = published();
+    remote.breaks(Fault::Status(503));
+    let above = fs::canonicalize(fixture.home.path()).expect("its path");
+    let mut client = Client::start(&["-r", &above.display().to_string()], &OPEN);
+    client.initialize();
+    let failed = client.error("git_clone", &json!({"url": remote.url(), "repo_path": above.join("a/b/c").display().to_string()}));
+    assert!(failed.contains("HTTP status 503"), "{failed}");
+    assert!(!above.join("a").exists());
+}

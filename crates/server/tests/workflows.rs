@@ -103,7 +103,7 @@ fn a_rebase_with_a_conflict_is_continued_skipped_and_aborted() {
     }
     fixture.git(&["checkout", "-q", "dir/b.rs"]);
     let wrong = client.error("git_abort", &json!({"operation": "merge"}));
-    assert!(wrong.contains("in progress is a rebase"), "{wrong}");
+    assert!(wrong.contains("in progress is called `rebase`"), "{wrong}");
     let back = client.text("git_abort", &json!({"operation": "rebase"}));
     assert!(back.contains("the rebase is aborted") && back.contains("on branch side"), "{back}");
     assert_eq!(fixture.git(&["rev-parse", "HEAD"]), before);

@@ -134,6 +134,7 @@ impl Repo {
             "rebase" | "am" => steps("rebase-merge", "msgnum", "end").or_else(|| steps("rebase-apply", "next", "last")),
             _ => None,
         };
+        let operation = if operation == "am" { "series of patches" } else { operation };
         Some(steps.map_or_else(|| operation.to_owned(), |(done, all)| format!("{operation} ({done} of {all})")))
     }
 }

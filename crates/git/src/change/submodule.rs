@@ -70,6 +70,11 @@ impl Repo {
         self.worktree()?;
         self.check_trust(cancel)?;
         self.check_modules(true, cancel)?;
+        if let Some(module) = self.submodules(cancel)?.iter().find(|module| module.path.iter().any(u8::is_ascii_control)) {
+            // git has written such names in a form that reads as another one, and checked out through a link there.
+            let path = RelPath::from_git(&module.path);
+            return Err(Error::bad_name(path.to_string(), "the path of a submodule", "it has control characters"));
+        }
         let specs = || paths.iter().map(|path| OsStr::from_bytes(path.pathspec()));
         self.change(&["submodule", "--quiet", "init", "--"]).args(specs()).success(cancel, MAX_OUTPUT)?;
         let urls = self.read(&["config", "--null", "--get-regexp", r"^submodule\..*\.url$"]).output(cancel, MAX_OUTPUT)?.1;

@@ -72,10 +72,17 @@ impl Network {
             return bad("a part of it would be taken for an option");
         }
         route.ssh |= parsed.scheme == Scheme::Ssh;
-        self.admit_host(host, parsed.port_or_default(), &parsed.scheme, route, cancel)
+        self.admit_host(host, parsed.port_or_default(), &parsed.scheme, route, |name| resolve(name, cancel))
     }
 
-    fn admit_host(&self, host: &str, port: Option<u16>, scheme: &Scheme, route: &mut Route, cancel: &Cancel) -> Result<()> {
+    fn admit_host(
+        &self,
+        host: &str,
+        port: Option<u16>,
+        scheme: &Scheme,
+        route: &mut Route,
+        look_up: impl FnOnce(&str) -> Result<Vec<IpAddr>>,
+    ) -> Result<()> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         if !host.bytes().all(plain) {
             // Some programs would decode it, and reach another host.
@@ -85,7 +92,7 @@ impl Network {
         if self.allow_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(bare)) {
             return Ok(());
         }
-        let addresses = resolve(bare, cancel)?;
+        let addresses = look_up(bare)?;
         if let Some(private) = addresses.iter().find(|address| !is_public(**address)) {
             return Err(Error::PrivateAddress { host: bare.to_owned(), address: *private });
         }
@@ -254,6 +261,18 @@ mod tests {
         assert!(admit("https://127.0.0.1/x", &["https"], &["127.0.0.1"]).is_ok());
         assert!(admit("https://1.1.1.1/x", &["https"], &[]).is_ok_and(|route| route.pins.is_empty()));
         assert!(matches!(admit("git@10.0.0.1:x", &["ssh"], &[]), Err(Error::PrivateAddress { .. })));
+    }
+
+    #[test]
+    fn a_name_stays_where_it_was_when_it_was_looked_at_44() {
+        let network = Network::default();
+        let answers = std::cell::RefCell::new(vec![[127, 0, 0, 1], [140, 82, 121, 3]]);
+        let flip = |_: &str| Ok(answers.borrow_mut().pop().map(IpAddr::from).into_iter().collect());
+        let mut route = Route::default();
+        assert!(network.admit_host("flip.example", Some(443), &Scheme::Https, &mut route, flip).is_ok());
+        assert_eq!(route.pins, ["flip.example:443:140.82.121.3"]);
+        let again = network.admit_host("flip.example", Some(443), &Scheme::Https, &mut route, flip);
+        assert!(matches!(again, Err(Error::PrivateAddress { .. })), "{again:?}");
     }
 
     #[test]

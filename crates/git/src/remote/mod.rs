@@ -194,3 +194,34 @@ fn transfer(process: Process<'_>, on_progress: OnProgress<'_>, cancel: &Cancel) 
         _ => Ok((ended, output)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{process::Mode, program::Git};
+    use std::{
+        io::{BufRead, BufReader},
+        net::TcpListener,
+    };
+
+    #[test]
+    fn git_goes_where_a_name_is_pinned_44() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let port = listener.local_addr()?.port();
+        let asked = std::thread::spawn(move || {
+            let (stream, _) = listener.accept()?;
+            BufReader::new(stream).lines().take(2).collect::<std::io::Result<Vec<String>>>()
+        });
+        // No name server knows it.
+        let pins = vec![format!("pinned.invalid:{port}:127.0.0.1")];
+        let route = Route { protocols: "http".to_owned(), pins, ssh: false };
+        let git = Git::new(None);
+        let url = format!("http://pinned.invalid:{port}/x");
+        let process = git.process(Mode::Read, Path::new("/"), &["ls-remote", &url]);
+        let outcome = transfer(online(process, &route, None), &|_| (), &Cancel::never());
+        assert!(outcome.map_or(true, |(ended, _)| ended.code != Some(0)));
+        let asked = asked.join().map_err(|_| "the listener failed")??;
+        assert_eq!(asked, ["GET /x/info/refs?service=git-upload-pack HTTP/1.1".to_owned(), format!("Host: pinned.invalid:{port}")]);
+        Ok(())
+    }
+}

@@ -30,29 +30,40 @@ pub(crate) struct Exchange {
 pub(crate) struct Listener<'a> {
     on_progress: OnProgress<'a>,
     line: Vec<u8>,
+    /// The line ended with a return: what comes next is written over it, unless it is the end of the line.
+    returned: bool,
     pub(crate) exchange: Exchange,
 }
 
 impl<'a> Listener<'a> {
     pub(crate) fn new(on_progress: OnProgress<'a>) -> Self {
-        Self { on_progress, line: Vec::new(), exchange: Exchange::default() }
+        Self { on_progress, line: Vec::new(), returned: false, exchange: Exchange::default() }
     }
 
     /// Takes what was written, and gives back what is for the reader.
     pub(crate) fn hear(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut kept = Vec::new();
         for &byte in bytes {
-            if byte != b'\r' && byte != b'\n' {
-                if self.line.len() < MAX_LINE {
-                    self.line.push(byte);
+            match byte {
+                b'\r' if self.is_ours() => self.line.clear(),
+                b'\r' => self.returned = true,
+                b'\n' => {
+                    if !self.is_ours() {
+                        kept.extend_from_slice(&self.line);
+                        kept.push(b'\n');
+                    }
+                    self.line.clear();
+                    self.returned = false;
                 }
-                continue;
+                _ => {
+                    if std::mem::take(&mut self.returned) {
+                        self.line.clear();
+                    }
+                    if self.line.len() < MAX_LINE {
+                        self.line.push(byte);
+                    }
+                }
             }
-            if !self.is_ours() && byte == b'\n' {
-                kept.extend_from_slice(&self.line);
-                kept.push(b'\n');
-            }
-            self.line.clear();
         }
         kept
     }
@@ -141,5 +152,13 @@ mod tests {
         assert_eq!(listener.exchange, Exchange { status: Some(302), location: Some("http://x/y".to_owned()) });
         let last = Progress { phase: "Receiving objects".to_owned(), done: 7, total: Some(7) };
         assert_eq!(seen.lock().map(|seen| (seen.len(), seen.last().cloned())).unwrap_or_default(), (3, Some(last)));
+    }
+
+    #[test]
+    fn a_line_may_end_as_ssh_ends_it() {
+        let mut listener = Listener::new(&|_| ());
+        assert_eq!(listener.hear(b"Permission denied.\r\nover\rwritten\n"), b"Permission denied.\nwritten\n");
+        assert_eq!(listener.hear(b"split\r"), b"");
+        assert_eq!(listener.hear(b"\nnext\n"), b"split\nnext\n");
     }
 }

@@ -159,7 +159,10 @@ impl Repo {
         let refused: Vec<(String, String)> =
             updates.iter().filter(|update| update.sign == '!').map(|update| (update.name.clone(), update.summary.clone())).collect();
         if !refused.is_empty() {
-            return Err(Error::Rejected { refs: refused, said: ended.stderr.trim().to_owned() });
+            let moved = updates.iter().filter(|update| !matches!(update.sign, '!' | '='));
+            let moved: String =
+                moved.fold(String::new(), |all, update| format!("{all}\nmoved all the same: {} {}", update.name, update.summary));
+            return Err(Error::Rejected { refs: refused, said: format!("{}{moved}", ended.stderr.trim()) });
         }
         ended.require("fetch")?;
         Ok(Fetched { remote, updates })
@@ -250,9 +253,12 @@ impl Repositories {
             return Err(Error::Exists(target));
         }
         let mut route = Route::default();
-        let parent = target.parent().ok_or_else(|| Error::Exists(target.clone()))?;
+        let parent = target.parent().map(Path::to_owned).ok_or_else(|| Error::Exists(target.clone()))?;
+        let parent = parent.as_path();
+        let existing = parent.ancestors().find(|dir| dir.is_dir()).unwrap_or(parent);
+        self.allowed().policy.network.admit(&request.url, existing, Some(self.roots()), &mut route, cancel)?;
+        let _removed = EmptyBelow { existing, last: parent };
         fs::create_dir_all(parent).map_err(Error::io(format!("making {}", parent.display())))?;
-        self.allowed().policy.network.admit(&request.url, parent, Some(self.roots()), &mut route, cancel)?;
         remove_abandoned(parent);
         let partial = parent.join(format!("{PARTIAL}{}-{}", std::process::id(), crate::lock::key(&target)));
         let _cleared = Cleared(&partial);
@@ -290,6 +296,22 @@ struct Cleared<'a>(&'a Path);
 impl Drop for Cleared<'_> {
     fn drop(&mut self) {
         fs::remove_dir_all(self.0).ok();
+    }
+}
+
+/// Folders that were made on the way to `last`: those that are empty in the end are removed.
+struct EmptyBelow<'a> {
+    existing: &'a Path,
+    last: &'a Path,
+}
+
+impl Drop for EmptyBelow<'_> {
+    fn drop(&mut self) {
+        for dir in self.last.ancestors().take_while(|dir| *dir != self.existing) {
+            if fs::remove_dir(dir).is_err() {
+                break;
+            }
+        }
     }
 }
 

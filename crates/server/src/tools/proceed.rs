@@ -65,7 +65,8 @@ fn check(cx: &Context<'_>, named: Option<&str>) -> Result<(), Error> {
     let running = cx.repo.in_progress();
     match (named, running) {
         (Some(named), Some(running)) if named.replace('_', "-") != running => {
-            Err(Error::new(Kind::Refused, format!("what is in progress is a {running}")).hint("Leave `operation` out, or name that."))
+            Err(Error::new(Kind::Refused, format!("what is in progress is called `{running}`"))
+                .hint("Leave `operation` out, or name that."))
         }
         _ => Ok(()),
     }

@@ -1,0 +1,137 @@
+//! With the programs that operators have: an ssh server, and git's extension for large files.
+//!
+//! Where one is not installed its test says so and ends; `cargo xtask test` installs them where it may.
+
+#![allow(clippy::expect_used, clippy::disallowed_methods, clippy::print_stdout, reason = "tests start programs and fail loudly")]
+
+mod support;
+
+use serde_json::json;
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+use support::{Fixture, Outcome, git_in, shell};
+
+/// Ends the program when the test does.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+fn installed(path: &str) -> bool {
+    let found = Path::new(path).exists();
+    if !found {
+        println!("left out: {path} is not installed");
+    }
+    found
+}
+
+/// An ssh server for the present user and the ssh command that reaches it.
+fn ssh_server(home: &Path) -> (Running, u16, String) {
+    let script = "mkdir -p keys && ssh-keygen -q -t ed25519 -N '' -f keys/host && ssh-keygen -q -t ed25519 -N '' -f keys/user && \
+                  cp keys/user.pub keys/authorized && chmod 600 keys/*";
+    shell(home, script);
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let path = |name: &str| home.join("keys").join(name).display().to_string();
+    let known = fs::read_to_string(path("host.pub")).expect("the host's key");
+    fs::write(path("known"), format!("[127.0.0.1]:{port} {known}")).expect("a file");
+    let settings = format!(
+        "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPidFile none\n\
+         PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n",
+        path("host"),
+        path("authorized")
+    );
+    fs::write(path("config"), settings).expect("a file");
+    // Where the server separates its privileges when it is started by root.
+    fs::create_dir_all("/run/sshd").ok();
+    let mut command = Command::new("/usr/sbin/sshd");
+    command.args(["-D", "-e", "-f", &path("config")]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let server = Running(command.spawn().expect("an ssh server"));
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let client = format!(
+        "ssh -F /dev/null -p {port} -i '{}' -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile='{}'",
+        path("user"),
+        path("known")
+    );
+    (server, port, client)
+}
+
+#[test]
+fn an_ssh_server_is_pushed_to_and_fetched_from() -> Outcome {
+    if !installed("/usr/sbin/sshd") {
+        return Ok(());
+    }
+    let fixture = Fixture::new();
+    let home = fs::canonicalize(fixture.home.path())?;
+    assert!(git_in(&home, &["init", "-q", "--bare", "--initial-branch=main", "bare.git"]).status.success());
+    let (_server, _, ssh) = ssh_server(&home);
+    fixture.git(&["config", "core.sshCommand", &ssh]);
+    let user = String::from_utf8(shell(&home, "id -un"))?;
+    let url = format!("ssh://{}@127.0.0.1{}", user.trim(), home.join("bare.git").display());
+    fixture.git(&["remote", "add", "origin", &url]);
+    let mut client = fixture.serve_with(&[], &[("MCP_GIT_ALLOW_HOSTS", "127.0.0.1")]);
+    let pushed = client.text("git_push", &json!({"set_upstream": true}));
+    assert!(pushed.contains("* refs/heads/main"), "{pushed}");
+    let bare = home.join("bare.git");
+    assert_eq!(git_in(&bare, &["rev-parse", "main"]).stdout, fixture.git(&["rev-parse", "main"]));
+    git_in(&bare, &["branch", "other", "main"]);
+    assert!(client.text("git_fetch", &json!({})).contains("refs/remotes/origin/other"));
+    assert!(client.text("git_ls_remote", &json!({})).contains("refs/heads/other"));
+    // A key that the server does not know: no question, and what to do about it.
+    fs::write(home.join("keys/authorized"), "")?;
+    let refused = client.error("git_fetch", &json!({}));
+    assert!(refused.contains("Permission denied") && refused.contains("ssh agent"), "{refused}");
+    // A server that is not the one it was.
+    let other = fs::read_to_string(home.join("keys/user.pub"))?;
+    let known = fs::read_to_string(home.join("keys/known"))?;
+    fs::write(home.join("keys/known"), format!("{} {other}", known.split(' ').next().unwrap_or_default()))?;
+    let refused = client.error("git_fetch", &json!({}));
+    assert!(refused.contains("Host key verification failed"), "{refused}");
+    Ok(())
+}
+
+#[test]
+fn large_files_are_kept_apart_as_the_operator_has_set_it_up() -> Outcome {
+    let Some(lfs) = ["/usr/bin/git-lfs", "/usr/local/bin/git-lfs", "/opt/homebrew/bin/git-lfs"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|path| path.exists())
+    else {
+        println!("left out: git-lfs is not installed");
+        return Ok(());
+    };
+    let fixture = Fixture::new();
+    let operator = fixture.path.with_file_name("operator.gitconfig");
+    let settings = format!(
+        "[filter \"lfs\"]\n\tclean = {0} clean -- %f\n\tsmudge = {0} smudge -- %f\n\tprocess = {0} filter-process\n\trequired = true\n",
+        lfs.display()
+    );
+    fs::write(&operator, settings)?;
+    fs::set_permissions(&operator, fs::Permissions::from_mode(0o600))?;
+    let content = "large\n".repeat(10_000);
+    fixture.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n").write("big.bin", &content);
+    let mut client = fixture.serve_with(&[], &[("GIT_CONFIG_GLOBAL", &operator.display().to_string())]);
+    client.text("git_add", &json!({"files": ["."]}));
+    client.text("git_commit", &json!({"message": "large", "author": "A <a@example.com>"}));
+    let stored = String::from_utf8(fixture.git(&["cat-file", "blob", "HEAD:big.bin"]))?;
+    assert!(stored.starts_with("version https://git-lfs") && stored.ends_with("size 60000\n"), "{stored}");
+    assert!(client.text("git_status", &json!({})).contains("working tree clean"));
+    // Away and back again: the file has its content, not the pointer.
+    client.text("git_checkout", &json!({"branch_name": "without", "create": true, "start_point": "HEAD~1"}));
+    assert!(!fixture.path.join("big.bin").exists());
+    client.text("git_checkout", &json!({"branch_name": "main"}));
+    assert_eq!(fs::read_to_string(fixture.path.join("big.bin"))?, content);
+    assert!(client.text("git_status", &json!({})).contains("working tree clean"));
+    Ok(())
+}
