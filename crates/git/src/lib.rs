@@ -31,6 +31,7 @@ mod settings;
 mod show;
 mod snapshot;
 mod staged;
+mod stamp;
 mod status;
 mod stderr;
 mod trees;

@@ -285,7 +285,11 @@ impl Repo {
     }
 
     /// Unmerged paths.
-    pub(crate) fn unmerged(&self, cancel: &Cancel) -> Result<Vec<RelPath>> {
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn unmerged(&self, cancel: &Cancel) -> Result<Vec<RelPath>> {
         let output =
             self.read(&["diff", "--name-only", "-z", "--diff-filter=U", "--ignore-submodules=dirty"]).success(cancel, MAX_OUTPUT)?;
         Ok(output.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(RelPath::from_git).collect())

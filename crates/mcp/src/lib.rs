@@ -6,9 +6,11 @@
 mod connection;
 mod frame;
 pub mod http;
+mod identity;
 mod outbox;
 pub mod stdio;
 
 pub use connection::{Connection, Limits};
 pub use frame::{Frame, Frames, MAX_FRAME};
+pub use identity::{Identity, identity};
 pub use rmcp;

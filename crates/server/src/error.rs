@@ -35,6 +35,8 @@ pub struct Error {
     pub hint: Option<String>,
     /// When another try is worthwhile.
     pub retry_after: Option<Duration>,
+    /// True when the call is made if somebody confirms it.
+    pub asks: bool,
     #[source]
     source: Option<Box<git::Error>>,
 }
@@ -52,7 +54,7 @@ impl fmt::Display for Error {
 impl Error {
     /// Creates an error of `kind`.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, retry_after: None, source: None }
+        Self { kind, message: message.into(), hint: None, retry_after: None, asks: false, source: None }
     }
 
     /// Says what the caller can try next.
@@ -60,6 +62,13 @@ impl Error {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Asks for the call to be confirmed.
+    #[must_use]
+    pub(crate) fn asks(mut self) -> Self {
+        self.asks = true;
+        self.hint("Repeat the call with `confirm`: true if that is meant.")
     }
 
     /// A word for the kind, stable for programs.
@@ -167,7 +176,8 @@ impl From<git::Error> for Error {
             _ => of_a_remote(&err),
         };
         let retry_after = matches!(err, Git::Locked { .. } | Git::Occupied { .. }).then_some(Duration::from_secs(2));
-        Self { message: err.to_string(), hint, retry_after, ..Self::new(kind, "") }.because(err)
+        let asks = matches!(err, Git::WouldLose(_));
+        Self { message: err.to_string(), hint, retry_after, asks, ..Self::new(kind, "") }.because(err)
     }
 }
 

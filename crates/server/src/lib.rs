@@ -1,6 +1,8 @@
 //! A git server for coding agents, over the Model Context Protocol.
 
 mod app;
+mod arguments;
+mod caller;
 pub mod cli;
 mod config;
 mod error;
@@ -18,6 +20,7 @@ mod wire;
 mod workspace;
 
 pub use app::{App, StartError, init_log};
+pub use caller::{Caller, Right};
 pub use config::{Config, ConfigError, Flags, LogFormat, REFERENCE, Trust};
 pub use error::{Error, Kind};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};

@@ -6,6 +6,8 @@
 //! on the thread that it then reads on.
 
 use crate::{
+    arguments::{budget, idempotency_key, take_switch, take_text},
+    caller::Caller,
     error::{Error, Kind},
     journal::Request,
     output::{Budget, Echo, Reply},
@@ -30,8 +32,8 @@ const READ_GRACE: Duration = Duration::from_millis(700);
 const CHANGE_GRACE: Duration = Duration::from_secs(5);
 /// How long a change waits for one of another server.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
-/// The longest idempotency key.
-const MAX_KEY: usize = 200;
+/// The most repositories that are listed as resources.
+const MAX_SERVED: usize = 500;
 /// The most repositories that an error names.
 const MAX_NAMED: usize = 10;
 
@@ -41,6 +43,8 @@ pub struct Call {
     pub tool: &'static Entry,
     /// Its arguments, not yet parsed.
     pub args: Map<String, Value>,
+    /// Who makes it.
+    pub caller: Caller,
     /// Fires when the caller gives up.
     pub cancelled: CancellationToken,
     /// When the call arrived. The deadline counts from here.
@@ -49,6 +53,15 @@ pub struct Call {
     pub narrowed: Option<Vec<PathBuf>>,
     /// Hears how far the call has come.
     pub on_progress: Option<Reporter>,
+}
+
+/// A read that is not a call of a tool: of a resource, or of what could complete an argument.
+pub(crate) struct Visit {
+    /// As in the arguments of a tool.
+    pub(crate) path: Option<String>,
+    pub(crate) caller: Caller,
+    pub(crate) cancelled: CancellationToken,
+    pub(crate) narrowed: Option<Vec<PathBuf>>,
 }
 
 /// How long calls may take and how large results may be.
@@ -118,7 +131,7 @@ impl Pipeline {
         }
     }
 
-    /// Gives the call its deadline, and carries a cancel to wherever the work is.
+    /// Gives the call its deadline.
     async fn bounded(&self, call: Call) -> Result<Reply, Error> {
         let reads = (call.tool.effect_of)(&call.args) == Effect::Read;
         let timeout = match call.tool.scope {
@@ -130,7 +143,18 @@ impl Pipeline {
         let cancel = Cancel::new(Some(deadline));
         let cancelled = call.cancelled.clone();
         let grace = if reads { READ_GRACE } else { CHANGE_GRACE };
-        let work = self.run(call, cancel.clone());
+        self.watched(self.run(call, cancel.clone()), &cancel, cancelled, deadline, grace).await
+    }
+
+    /// Carries a cancel, the deadline and the end of the server to wherever the work is.
+    async fn watched<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+        cancel: &Cancel,
+        cancelled: CancellationToken,
+        deadline: Instant,
+        grace: Duration,
+    ) -> Result<T, Error> {
         tokio::pin!(work);
         let stopping = async {
             self.stop.cancelled().await;
@@ -150,9 +174,49 @@ impl Pipeline {
         work.await
     }
 
+    /// The repositories that are served, by name: that of the folder, or the whole path where it is not the only one.
+    pub(crate) async fn served(&self, narrowed: Option<Vec<PathBuf>>) -> Vec<(String, PathBuf)> {
+        let repositories = Arc::clone(&self.repositories);
+        let look = move || {
+            let mut found = repositories.roots().repositories(MAX_SERVED);
+            found.retain(|path| confine(path, narrowed.as_deref()).is_ok());
+            found.sort();
+            let short = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let all: Vec<String> = found.iter().map(|path| short(path)).collect();
+            let is_only = |name: &String| !name.is_empty() && all.iter().filter(|other| *other == name).count() == 1;
+            let call = |path: PathBuf| {
+                let name = Some(short(&path)).filter(|name| is_only(name)).unwrap_or_else(|| path.display().to_string());
+                (name, path)
+            };
+            found.into_iter().map(call).collect()
+        };
+        self.running.spawn_blocking(look).await.unwrap_or_default()
+    }
+
+    /// Reads from a repository outside of any tool.
+    pub(crate) async fn visit<T: Send + 'static>(
+        &self,
+        visit: Visit,
+        work: impl FnOnce(&Arc<Repo>, &Cancel) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let Visit { path, caller, cancelled, narrowed } = visit;
+        caller.check(Effect::Read, Scope::Worktree)?;
+        let path = self.target(path.as_deref(), narrowed.as_deref())?;
+        let deadline = Instant::now() + self.bounds.read_timeout;
+        let cancel = Cancel::new(Some(deadline));
+        let (repositories, stop) = (Arc::clone(&self.repositories), cancel.clone());
+        let read = async {
+            let permit = self.place(Class::Read, &cancel).await?;
+            let work = move || work(&open(&path, &repositories, narrowed.as_deref())?, &stop);
+            self.on_a_thread(Vec::new(), permit, work).await
+        };
+        self.watched(read, &cancel, cancelled, deadline, READ_GRACE).await
+    }
+
     async fn run(&self, call: Call, cancel: Cancel) -> Result<Reply, Error> {
-        let Call { tool, mut args, narrowed, on_progress, .. } = call;
+        let Call { tool, mut args, narrowed, on_progress, caller, .. } = call;
         let effect = (tool.effect_of)(&args);
+        caller.check(effect, tool.scope)?;
         self.selection.check(tool, effect)?;
         let echo = Echo::new(tool.name, args.clone());
         let path = self.place_of(&mut args)?;
@@ -175,11 +239,7 @@ impl Pipeline {
                 return self.on_a_thread(Vec::new(), permit, work).await;
             }
         };
-        let open = move |path: &Path| -> Result<Arc<Repo>, Error> {
-            let repo = repositories.open(path).map_err(|err| explain(err, &repositories))?;
-            confine(repo.top(), narrowed.as_deref())?;
-            Ok(repo)
-        };
+        let open = move |path: &Path| open(path, &repositories, narrowed.as_deref());
         let view = Arc::clone(&self.view);
         let report = move |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
         if effect == Effect::Read {
@@ -230,12 +290,12 @@ impl Pipeline {
     }
 
     /// Does the work on a thread of its own, where a panic ends the call and nothing else.
-    async fn on_a_thread(
+    async fn on_a_thread<T: Send + 'static>(
         &self,
         held: Vec<(Turn, Held)>,
         permit: Permit,
-        work: impl FnOnce() -> Result<Reply, Error> + Send + 'static,
-    ) -> Result<Reply, Error> {
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let task = self.running.spawn_blocking(move || {
             // Held until the work has ended, also when nobody waits for it any more.
             let _held = (held, permit);
@@ -280,6 +340,13 @@ impl Pipeline {
     fn choices(&self) -> String {
         choices(&self.repositories)
     }
+}
+
+/// Opens a repository inside what operator and client allow.
+fn open(path: &Path, repositories: &Repositories, narrowed: Option<&[PathBuf]>) -> Result<Arc<Repo>, Error> {
+    let repo = repositories.open(path).map_err(|err| explain(err, repositories))?;
+    confine(repo.top(), narrowed)?;
+    Ok(repo)
 }
 
 /// What a change of this scope has to itself, in the order in which it is taken.
@@ -336,42 +403,6 @@ fn confine(top: &Path, narrowed: Option<&[PathBuf]>) -> Result<(), Error> {
         .hint("The client's workspace decides which of the allowed repositories it may use."))
 }
 
-fn take_text(args: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
-    match args.remove(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Error::new(Kind::BadInput, format!("invalid arguments: `{name}` must be a string"))),
-    }
-}
-
-fn take_switch(args: &mut Map<String, Value>, name: &str) -> Result<bool, Error> {
-    match args.remove(name) {
-        None | Some(Value::Null) => Ok(false),
-        Some(Value::Bool(value)) => Ok(value),
-        Some(_) => Err(Error::new(Kind::BadInput, format!("invalid arguments: `{name}` must be true or false"))),
-    }
-}
-
-/// The key under which the result of a change is kept.
-fn idempotency_key(args: &mut Map<String, Value>) -> Result<Option<String>, Error> {
-    match take_text(args, "idempotency_key")? {
-        Some(key) if key.is_empty() || key.len() > MAX_KEY => {
-            Err(Error::new(Kind::BadInput, format!("`idempotency_key` must have 1 to {MAX_KEY} bytes")))
-        }
-        key => Ok(key),
-    }
-}
-
-fn budget(args: &mut Map<String, Value>, own: Budget) -> Result<Budget, Error> {
-    match args.remove("max_tokens") {
-        None | Some(Value::Null) => Ok(own),
-        Some(value) => match value.as_u64().and_then(|tokens| usize::try_from(tokens).ok()) {
-            Some(tokens) => Ok(own.lowered_to(tokens)),
-            None => Err(Error::new(Kind::BadInput, "invalid arguments: `max_tokens` must be a whole number")),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -420,7 +451,15 @@ mod tests {
     }
 
     async fn run(body: RunAnywhere, cancelled: CancellationToken) -> Option<Kind> {
-        let call = Call { tool: entry(body), args: Map::new(), cancelled, received: Instant::now(), narrowed: None, on_progress: None };
+        let call = Call {
+            tool: entry(body),
+            args: Map::new(),
+            cancelled,
+            received: Instant::now(),
+            narrowed: None,
+            on_progress: None,
+            caller: Caller::local(),
+        };
         pipeline().call(call).await.err().map(|error| error.kind)
     }
 

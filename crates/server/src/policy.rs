@@ -73,7 +73,7 @@ impl Policy {
         match rule {
             Rule::Allow => Ok(()),
             Rule::Confirm if confirmed => Ok(()),
-            Rule::Confirm => Err(Error::new(Kind::Refused, what).hint("Repeat the call with `confirm`: true if that is meant.")),
+            Rule::Confirm => Err(Error::new(Kind::Refused, what).asks()),
             Rule::Deny => {
                 Err(Error::new(Kind::Denied, what).hint(format!("The operator does not allow it (`policy.{name}` is \"deny\").")))
             }

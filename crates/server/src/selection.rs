@@ -57,6 +57,14 @@ pub struct Selection {
     pub read_only: bool,
 }
 
+impl Toolset {
+    /// The names of all groups.
+    pub(crate) fn names() -> Vec<String> {
+        let all = <Self as clap::ValueEnum>::value_variants().iter();
+        all.filter_map(|set| clap::ValueEnum::to_possible_value(set).map(|value| value.get_name().to_owned())).collect()
+    }
+}
+
 impl Selection {
     /// The tools that clients are told of.
     pub fn listed(&self) -> Vec<&'static Entry> {

@@ -1,7 +1,7 @@
 //! `call`: one tool, from the shell.
 
 use super::{cannot_run, say, tell, watch_signals};
-use crate::{app::App, output, pipeline::Call};
+use crate::{app::App, caller::Caller, output, pipeline::Call};
 use serde_json::{Map, Value};
 use std::{
     process::ExitCode,
@@ -23,7 +23,15 @@ pub(super) fn run(app: &App, tool: &str, arguments: &str) -> ExitCode {
     };
     let result = runtime.block_on(async {
         tokio::spawn(watch_signals(app.stop.clone()));
-        let call = Call { tool: entry, args, cancelled: app.stop.clone(), received: Instant::now(), narrowed: None, on_progress: None };
+        let call = Call {
+            tool: entry,
+            args,
+            cancelled: app.stop.clone(),
+            received: Instant::now(),
+            narrowed: None,
+            on_progress: None,
+            caller: Caller::local(),
+        };
         let result = app.pipeline.call(call).await;
         app.pipeline.idle(Duration::from_secs(9)).await;
         result

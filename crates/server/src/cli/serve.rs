@@ -1,7 +1,11 @@
 //! `serve`: MCP over HTTP on this machine.
 
 use super::{cannot_run, say, watch_signals};
-use crate::{app::App, config::Config, wire::Handler};
+use crate::{
+    app::App,
+    config::Config,
+    wire::{Handler, Shared},
+};
 use mcp::http;
 use std::{io, process::ExitCode, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
@@ -19,8 +23,8 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(config.port, |address| address.port());
         announce(app, port);
         tokio::spawn(watch_signals(app.stop.clone()));
-        let pipeline = Arc::clone(&app.pipeline);
-        let served = http::serve(listeners, move || Handler::new(Arc::clone(&pipeline)), app.stop.clone()).await;
+        let shared = Shared::new(Arc::clone(&app.pipeline));
+        let served = http::serve(listeners, move || Handler::new(Arc::clone(&shared), None), app.stop.clone()).await;
         app.stop.cancel();
         app.pipeline.idle(END).await;
         served

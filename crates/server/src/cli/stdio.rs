@@ -1,7 +1,10 @@
 //! No sub-command: MCP on standard input and output.
 
 use super::{cannot_run, tell, watch_signals};
-use crate::{app::App, wire::Handler};
+use crate::{
+    app::App,
+    wire::{Handler, Shared},
+};
 use mcp::{Limits, stdio};
 use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 
@@ -34,7 +37,7 @@ pub(super) fn run(app: &App) -> ExitCode {
         };
         // What does not end by itself, as a read of a file system that is gone, is not waited for.
         let served = tokio::select! {
-            served = stdio::serve(Handler::new(Arc::clone(&app.pipeline)), Limits::default(), app.stop.clone()) => served,
+            served = stdio::serve(Handler::new(Shared::new(Arc::clone(&app.pipeline)), None), Limits::default(), app.stop.clone()) => served,
             () = late => return Ok(()),
         };
         app.stop.cancel();

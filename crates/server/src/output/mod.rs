@@ -298,6 +298,11 @@ fn prepared(raw: &[u8]) -> (String, usize) {
     }
 }
 
+/// Escapes and redacts a whole text that is bounded otherwise.
+pub(crate) fn page(raw: &[u8]) -> String {
+    prepared(raw).0
+}
+
 /// Escapes and redacts a short piece of repository text on one line.
 pub(crate) fn inline(raw: &[u8]) -> String {
     prepared(raw).0.replace('\n', "\\u{a}")

@@ -82,8 +82,7 @@ impl Tool for Workspace {
                 let handle = args.handle.ok_or_else(|| Error::new(Kind::BadInput, "`handle` is missing"))?;
                 let path = cx.view.workspaces.path(&handle)?;
                 if args.force && !cx.confirmed {
-                    return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good")
-                        .hint("Repeat the call with `confirm`: true if that is meant."));
+                    return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good").asks());
                 }
                 let gone = cx.repo.remove_worktree(&path, args.force, cx.cancel)?;
                 let branch = gone.branch.unwrap_or_default();

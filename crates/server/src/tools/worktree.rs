@@ -81,8 +81,7 @@ impl Tool for WorktreeTool {
             Action::Remove => {
                 let path = path(args.path)?;
                 if args.force && !cx.confirmed {
-                    return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good")
-                        .hint("Repeat the call with `confirm`: true if that is meant."));
+                    return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good").asks());
                 }
                 let gone = cx.repo.remove_worktree(&path, args.force, cx.cancel)?;
                 writer.say(&match &gone.branch {

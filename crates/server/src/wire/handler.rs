@@ -1,24 +1,28 @@
 //! The MCP service over the pipeline.
 
-use super::{progress, roots, schema};
+#![expect(deprecated, reason = "clients of the revisions up to 2025-11-25 have roots, and a log")]
+
+use super::{call, completions, confirm::Seals, prompts, resources, schema, tasks::Tasks, uri, watch};
 use crate::{
-    error::{Error, Kind},
+    caller::{Caller, Right},
     output,
-    pipeline::{Call, Pipeline},
+    pipeline::Pipeline,
 };
+use mcp::Identity;
 use mcp::rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode, Implementation,
-        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult, CustomRequest,
+        CustomResult, ErrorCode, Extensions, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult, Implementation,
+        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, LoggingLevel, PaginatedRequestParams,
+        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
+        SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
     },
-    service::{NotificationContext, Peer, RequestContext},
+    service::{NotificationContext, Peer, RequestContext, SubscriptionContext},
 };
-use serde_json::{Value, json};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
 };
 
 /// What a model is told about the server as a whole.
@@ -30,7 +34,7 @@ pub const INSTRUCTIONS: &str = "Git for coding agents. Start with git_status. gi
     for a character that is invisible or would act, \\x{HH} for a byte that is not UTF-8. Paths in double quotes are quoted as git does and can be sent back so.";
 
 /// Methods that rmcp knows. A request for one of them that arrives unparsed has wrong parameters.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 18] = [
     "initialize",
     "ping",
     "server/discover",
@@ -44,49 +48,115 @@ const KNOWN: [&str; 14] = [
     "completion/complete",
     "logging/setLevel",
     "resources/subscribe",
+    "resources/unsubscribe",
     "subscriptions/listen",
+    "tasks/get",
+    "tasks/update",
+    "tasks/cancel",
 ];
+
+/// How long a client may keep the lists of tools and prompts, in milliseconds: they change with the server's configuration alone.
+const TTL: u64 = 300_000;
+
+/// What all connections of a server have in common.
+pub(crate) struct Shared {
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) seals: Seals,
+    pub(super) tasks: Arc<Tasks>,
+}
+
+impl Shared {
+    pub(crate) fn new(pipeline: Arc<Pipeline>) -> Arc<Self> {
+        Arc::new(Self { pipeline, seals: Seals::default(), tasks: Arc::default() })
+    }
+}
+
+/// What one connection, or one session, has said of itself.
+#[derive(Default)]
+pub(super) struct State {
+    narrowed: Mutex<Option<Vec<PathBuf>>>,
+    level: Mutex<Option<LoggingLevel>>,
+    pub(super) watches: watch::Watches,
+}
+
+/// A connection as one request sees it.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) state: Arc<State>,
+    pub(super) caller: Caller,
+}
+
+impl Connection {
+    /// Directories that the client confines itself to.
+    pub(super) fn narrowed(&self) -> Option<Vec<PathBuf>> {
+        self.state.narrowed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the client wants to hear of.
+    pub(super) fn level(&self) -> Option<LoggingLevel> {
+        *self.state.level.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Serves one connection.
 #[derive(Clone)]
 pub(crate) struct Handler {
-    pipeline: Arc<Pipeline>,
-    narrowed: Arc<Mutex<Option<Vec<PathBuf>>>>,
+    shared: Arc<Shared>,
+    state: Arc<State>,
+    caller: Caller,
 }
 
 impl Handler {
-    pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline, narrowed: Arc::default() }
+    /// For a connection of `identity`, or of whoever each request says.
+    pub(crate) fn new(shared: Arc<Shared>, identity: Option<&Identity>) -> Self {
+        Self { shared, state: Arc::default(), caller: identity.map_or_else(Caller::local, caller) }
     }
 
     fn definitions(&self) -> Vec<Tool> {
-        self.pipeline.listed().iter().map(|entry| schema::definition(entry)).collect()
+        self.shared.pipeline.listed().iter().map(|entry| schema::definition(entry)).collect()
+    }
+
+    fn connection(&self, extensions: &Extensions) -> Connection {
+        let caller = mcp::identity(extensions).map_or_else(|| self.caller.clone(), caller);
+        Connection { state: Arc::clone(&self.state), caller }
     }
 
     /// Asks the client for its roots, where it has any.
-    #[expect(deprecated, reason = "clients of the revisions up to 2025-11-25 have roots")]
     async fn ask_for_roots(&self, peer: Peer<RoleServer>) {
         if peer.peer_info().is_none_or(|client| client.capabilities.roots.is_none()) {
             return;
         }
         match peer.list_roots().await {
             Ok(listed) => {
-                let directories = listed.roots.iter().filter_map(|root| roots::directory(&root.uri));
+                let directories = listed.roots.iter().filter_map(|root| uri::directory(&root.uri));
                 let directories: Vec<PathBuf> = directories.filter_map(|path| std::fs::canonicalize(path).ok()).collect();
                 tracing::debug!(count = directories.len(), "the client named its roots");
                 let narrowed = (!listed.roots.is_empty()).then_some(directories);
-                *self.narrowed.lock().unwrap_or_else(PoisonError::into_inner) = narrowed;
+                *self.state.narrowed.lock().unwrap_or_else(PoisonError::into_inner) = narrowed;
             }
             Err(err) => tracing::debug!(%err, "the client did not answer for its roots"),
         }
     }
 }
 
+/// Whoever a token stands for.
+fn caller(identity: &Identity) -> Caller {
+    let rights = identity.scopes.iter().filter_map(|scope| Right::named(scope)).collect();
+    Caller { principal: Arc::clone(&identity.principal), rights }
+}
+
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(implementation())
-            .with_instructions(INSTRUCTIONS)
+        let capabilities = ServerCapabilities::builder()
+            .enable_logging()
+            .enable_completions()
+            .enable_prompts()
+            .enable_resources()
+            .enable_resources_subscribe()
+            .enable_tools()
+            .enable_tasks()
+            .build();
+        ServerConfig::new(capabilities).with_server_info(implementation()).with_instructions(INSTRUCTIONS)
     }
 
     async fn list_tools(
@@ -94,42 +164,110 @@ impl ServerHandler for Handler {
         request: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        if request.and_then(|request| request.cursor).is_some() {
-            return Err(ErrorData::invalid_params("there is one page of tools: no cursor is valid", None));
-        }
-        Ok(ListToolsResult { tools: self.definitions(), ..ListToolsResult::default() })
+        no_page(request, "tools")?;
+        let result = ListToolsResult { tools: self.definitions(), ..ListToolsResult::default() };
+        Ok(result.with_ttl_ms(TTL).with_cache_scope(CacheScope::Public))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.pipeline.find(name).map(schema::definition)
+        self.shared.pipeline.find(name).map(schema::definition)
     }
 
     async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
-        let received = Instant::now();
-        let Some(tool) = self.pipeline.find(&request.name) else {
-            let known: Vec<&str> = self.pipeline.listed().iter().map(|entry| entry.name).collect();
-            let name: String = request.name.chars().take(80).collect();
-            return Err(ErrorData::invalid_params(format!("unknown tool `{}`. Tools: {}", output::message(&name), known.join(", ")), None));
-        };
-        let narrowed = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let modern = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
-        let token = context.meta.get_progress_token();
-        let on_progress = token.filter(|_| tool.scope.is_remote()).map(|token| progress::reporter(context.peer.clone(), token));
-        let args = request.arguments.unwrap_or_default();
-        let call = Call { tool, args, cancelled: context.ct.clone(), received, narrowed, on_progress };
-        let mut result = match self.pipeline.call(call).await {
-            Ok(reply) => {
-                let mut result = CallToolResult::success(vec![ContentBlock::text(reply.text)]);
-                result.structured_content = reply.structured;
-                result
-            }
-            Err(error) => failure(&error),
-        };
-        if modern {
-            let info = serde_json::to_value(implementation()).unwrap_or_default();
-            result.meta.get_or_insert_default().0.insert("io.modelcontextprotocol/serverInfo".to_owned(), info);
+        let connection = self.connection(&context.extensions);
+        call::call(&self.shared, &connection, request, context).await
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let cursor = request.and_then(|request| request.cursor);
+        resources::list(&self.shared.pipeline, &self.connection(&context.extensions), cursor.as_deref()).await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        no_page(request, "resource templates")?;
+        Ok(resources::templates())
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let connection = self.connection(&context.extensions);
+        resources::read(&self.shared.pipeline, &connection, &request.uri, context.ct).await.map(Into::into)
+    }
+
+    async fn subscribe(&self, request: SubscribeRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        let connection = self.connection(&context.extensions);
+        watch::subscribe(&self.shared.pipeline, &connection, &request.uri, context.peer).await
+    }
+
+    async fn unsubscribe(&self, request: UnsubscribeRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.state.watches.remove(&request.uri);
+        Ok(())
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(requested.supported_by(&self.get_info().capabilities))
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let connection = self.connection(&context.request_context().extensions);
+        let uris = context.accepted().resource_subscriptions.clone().unwrap_or_default();
+        let notify = |uri: String| async { context.sink().notify_resource_updated(uri).await.is_ok() };
+        tokio::select! {
+            ended = watch::follow(&self.shared.pipeline, &connection, &uris, notify) => ended,
+            () = context.cancelled() => Ok(()),
         }
-        Ok(result.into())
+    }
+
+    async fn list_prompts(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        no_page(request, "prompts")?;
+        let result = ListPromptsResult { prompts: prompts::list(), ..ListPromptsResult::default() };
+        Ok(result.with_ttl_ms(TTL).with_cache_scope(CacheScope::Public))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let connection = self.connection(&context.extensions);
+        prompts::get(&self.shared.pipeline, &connection, request, context.ct).await.map(Into::into)
+    }
+
+    async fn complete(&self, request: CompleteRequestParams, context: RequestContext<RoleServer>) -> Result<CompleteResult, ErrorData> {
+        let connection = self.connection(&context.extensions);
+        completions::complete(&self.shared.pipeline, &connection, request, context.ct).await
+    }
+
+    async fn set_level(&self, request: SetLevelRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        *self.state.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.level);
+        Ok(())
+    }
+
+    async fn get_task(&self, request: GetTaskParams, context: RequestContext<RoleServer>) -> Result<GetTaskResult, ErrorData> {
+        self.shared.tasks.get(&request.task_id, &self.connection(&context.extensions).caller).map(GetTaskResult::new)
+    }
+
+    async fn update_task(&self, request: UpdateTaskParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.shared.tasks.check(&request.task_id, &self.connection(&context.extensions).caller)
+    }
+
+    async fn cancel_task(&self, request: CancelTaskParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.shared.tasks.cancel(&request.task_id, &self.connection(&context.extensions).caller)
     }
 
     async fn on_custom_request(&self, request: CustomRequest, _: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
@@ -149,19 +287,13 @@ impl ServerHandler for Handler {
     }
 }
 
-fn implementation() -> Implementation {
+pub(super) fn implementation() -> Implementation {
     Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
 }
 
-fn failure(error: &Error) -> CallToolResult {
-    let mut result = CallToolResult::error(vec![ContentBlock::text(output::message(&error.to_string()))]);
-    if error.kind == Kind::Busy || error.kind == Kind::TimedOut {
-        let retry_after = error.retry_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        let mut state = json!({"code": error.code(), "recoverable": error.is_recoverable()});
-        if let Some(retry_after) = retry_after {
-            state["retry_after_ms"] = Value::from(retry_after);
-        }
-        result.structured_content = Some(state);
+fn no_page(request: Option<PaginatedRequestParams>, what: &str) -> Result<(), ErrorData> {
+    match request.and_then(|request| request.cursor) {
+        None => Ok(()),
+        Some(_) => Err(ErrorData::invalid_params(format!("there is one page of {what}: no cursor is valid"), None)),
     }
-    result
 }

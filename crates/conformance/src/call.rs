@@ -1,0 +1,83 @@
+//! One call of a tool, and what tools ask of it.
+
+use crate::handler::Fixture;
+use mcp::rmcp::{
+    ErrorData, RoleServer,
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, ProtocolVersion},
+    service::RequestContext,
+};
+use serde_json::{Value, json};
+
+/// What a tool gives back.
+pub(crate) type Answer = Result<CallToolResponse, ErrorData>;
+
+/// A running call.
+pub(crate) struct Call<'a> {
+    /// The handler that received it.
+    pub(crate) fixture: &'a Fixture,
+    /// The name, the arguments and, in a later round, the client's answers.
+    pub(crate) request: CallToolRequestParams,
+    /// Who calls, and the way back.
+    pub(crate) context: RequestContext<RoleServer>,
+}
+
+impl Call<'_> {
+    /// The argument `name`, when there is one.
+    pub(crate) fn argument(&self, name: &str) -> Option<&Value> {
+        self.request.arguments.as_ref()?.get(name)
+    }
+
+    /// The argument `name`, which must be a string.
+    pub(crate) fn text(&self, name: &str) -> Result<&str, ErrorData> {
+        let text = self.argument(name).and_then(Value::as_str);
+        text.ok_or_else(|| ErrorData::invalid_params(format!("`{name}` must be a string"), None))
+    }
+
+    /// The client's answer to the input request `key`, when it has the form of one.
+    pub(crate) fn input(&self, key: &str) -> Option<&Value> {
+        self.request.input_responses.as_ref()?.get(key).filter(|answer| answer.is_object())
+    }
+}
+
+/// Text, as a tool's result.
+pub(crate) fn say(text: impl Into<String>) -> CallToolResult {
+    CallToolResult::success(vec![ContentBlock::text(text)])
+}
+
+/// Text, as a tool's failure.
+pub(crate) fn complain(text: impl Into<String>) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(text)])
+}
+
+/// True from the revision on that knows no sessions and no requests from server to client.
+pub(crate) fn is_stateless(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version().is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
+}
+
+/// Refuses a client that has not declared `capability`.
+pub(crate) fn require(context: &RequestContext<RoleServer>, capability: &str) -> Result<(), ErrorData> {
+    if declares(context, capability) {
+        return Ok(());
+    }
+    let mut wanted = serde_json::Map::new();
+    wanted.insert(capability.to_owned(), json!({}));
+    let wanted: ClientCapabilities = typed(Value::Object(wanted))?;
+    Err(ErrorData::missing_required_client_capability(wanted))
+}
+
+/// True when the client has declared `capability`, under the name that it has on the wire.
+pub(crate) fn declares(context: &RequestContext<RoleServer>, capability: &str) -> bool {
+    // By way of JSON: half of the typed fields are deprecated.
+    let declared = context.client_capabilities().and_then(|declared| serde_json::to_value(declared).ok());
+    declared.is_some_and(|declared| declared.get(capability).is_some())
+}
+
+/// A message that is written here as it looks on the wire.
+pub(crate) fn typed<T: serde::de::DeserializeOwned>(message: Value) -> Result<T, ErrorData> {
+    serde_json::from_value(message).map_err(internal)
+}
+
+/// A fault of this program.
+pub(crate) fn internal(err: impl std::fmt::Display) -> ErrorData {
+    ErrorData::internal_error(err.to_string(), None)
+}

@@ -1,0 +1,26 @@
+//! The fixtures of the official MCP conformance suite, served over the transport of the product.
+//!
+//! `mcpgit-conformance PORT` serves on loopback (0: any free port). The first line of its standard output is the URL;
+//! it ends on SIGTERM, or when its standard input does.
+
+mod call;
+mod catalogue;
+mod changes;
+mod content;
+mod dialogue;
+mod handler;
+mod inputs;
+mod jobs;
+mod prompts;
+mod resources;
+mod rounds;
+mod serve;
+
+use std::{env, io};
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    let port = env::args().nth(1).and_then(|port| port.parse().ok());
+    let port = port.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "usage: mcpgit-conformance PORT"))?;
+    serve::run(port).await
+}

@@ -1,0 +1,49 @@
+//! Arguments that mean the same for every tool, and are taken out before the tool sees the rest.
+
+use crate::{
+    error::{Error, Kind},
+    output::Budget,
+};
+use serde_json::{Map, Value};
+
+/// The longest idempotency key.
+const MAX_KEY: usize = 200;
+
+/// A text, taken out of the arguments.
+pub(crate) fn take_text(args: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
+    match args.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Error::new(Kind::BadInput, format!("invalid arguments: `{name}` must be a string"))),
+    }
+}
+
+/// A switch, taken out of the arguments.
+pub(crate) fn take_switch(args: &mut Map<String, Value>, name: &str) -> Result<bool, Error> {
+    match args.remove(name) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(value)) => Ok(value),
+        Some(_) => Err(Error::new(Kind::BadInput, format!("invalid arguments: `{name}` must be true or false"))),
+    }
+}
+
+/// The key under which the result of a change is kept.
+pub(crate) fn idempotency_key(args: &mut Map<String, Value>) -> Result<Option<String>, Error> {
+    match take_text(args, "idempotency_key")? {
+        Some(key) if key.is_empty() || key.len() > MAX_KEY => {
+            Err(Error::new(Kind::BadInput, format!("`idempotency_key` must have 1 to {MAX_KEY} bytes")))
+        }
+        key => Ok(key),
+    }
+}
+
+/// How large the result may be: what the caller asks for, up to what the operator allows.
+pub(crate) fn budget(args: &mut Map<String, Value>, own: Budget) -> Result<Budget, Error> {
+    match args.remove("max_tokens") {
+        None | Some(Value::Null) => Ok(own),
+        Some(value) => match value.as_u64().and_then(|tokens| usize::try_from(tokens).ok()) {
+            Some(tokens) => Ok(own.lowered_to(tokens)),
+            None => Err(Error::new(Kind::BadInput, "invalid arguments: `max_tokens` must be a whole number")),
+        },
+    }
+}

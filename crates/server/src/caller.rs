@@ -1,0 +1,90 @@
+//! Who makes a call, and what that one may do.
+
+use crate::{
+    error::{Error, Kind},
+    tool::{Effect, Scope},
+};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// A kind of call that somebody may be allowed to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    /// Reads repositories.
+    Read,
+    /// Changes repositories.
+    Write,
+    /// Reaches remotes.
+    Network,
+    /// Looks after the server itself.
+    Admin,
+}
+
+impl Right {
+    /// Every right.
+    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Network, Self::Admin];
+
+    /// The word for it in tokens and documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Network => "network",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The right called `name`, also with a prefix as in `git:read`.
+    pub fn named(name: &str) -> Option<Self> {
+        let name = name.rsplit(':').next().unwrap_or(name);
+        Self::ALL.into_iter().find(|right| right.name() == name)
+    }
+}
+
+/// Who makes a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The name under which sessions, handles and tasks are kept apart.
+    pub principal: Arc<str>,
+    /// What the principal may do.
+    pub rights: Vec<Right>,
+}
+
+impl Caller {
+    /// Whoever has started the server, or reaches it without a token where that is allowed.
+    pub fn local() -> Self {
+        Self { principal: Arc::from("local"), rights: Right::ALL.to_vec() }
+    }
+
+    /// The rights that a call asks for.
+    pub(crate) fn needed(effect: Effect, scope: Scope) -> impl Iterator<Item = Right> {
+        let main = if effect == Effect::Read { Right::Read } else { Right::Write };
+        std::iter::once(main).chain(scope.is_remote().then_some(Right::Network))
+    }
+
+    /// Refuses a call that the principal has no right to make.
+    pub(crate) fn check(&self, effect: Effect, scope: Scope) -> Result<(), Error> {
+        match Self::needed(effect, scope).find(|right| !self.rights.contains(right)) {
+            None => Ok(()),
+            Some(missing) => Err(Error::new(Kind::Denied, format!("the token does not have the scope `{}`", missing.name()))
+                .hint("The operator decides which scopes a token has.")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_needs_the_rights_to_what_it_does() {
+        let reader = Caller { principal: Arc::from("r"), rights: vec![Right::Read] };
+        assert!(reader.check(Effect::Read, Scope::Worktree).is_ok());
+        for (effect, scope) in [(Effect::Write, Scope::Worktree), (Effect::Destroy, Scope::Shared), (Effect::Read, Scope::Remote)] {
+            assert!(reader.check(effect, scope).is_err_and(|err| err.kind == Kind::Denied), "{effect:?} {scope:?}");
+        }
+        assert_eq!(Right::named("git:write"), Some(Right::Write));
+        assert_eq!(Right::named("everything"), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! What could complete an argument: references, paths, remotes, repositories.
+
+use super::{
+    handler::Connection,
+    prompts,
+    resources::{self, TEMPLATES},
+    uri::{Uri, What},
+};
+use crate::{
+    error::Error,
+    pipeline::{Pipeline, Visit},
+};
+use git::{Cancel, RelPath, Repo, Rev};
+use mcp::rmcp::{
+    ErrorData,
+    model::{CompleteRequestParams, CompleteResult, CompletionInfo, Reference},
+};
+use std::{collections::HashMap, sync::Arc};
+use tokio_util::sync::CancellationToken;
+
+/// The most values that a result may have; the revision says so.
+const MAX_VALUES: usize = 100;
+
+/// Where the values of an argument come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Nowhere: it is free text.
+    Free,
+    /// These.
+    Values(&'static [&'static str]),
+    /// The repositories that are served.
+    Repositories,
+    /// Branches, tags and HEAD.
+    Revisions,
+    /// Tags alone.
+    Tags,
+    /// The folder that has been typed so far, in a revision.
+    Paths,
+    /// Paths in conflict.
+    Conflicts,
+    /// Remotes.
+    Remotes,
+    /// Groups of tools.
+    Toolsets,
+}
+
+pub(super) async fn complete(
+    pipeline: &Pipeline,
+    connection: &Connection,
+    request: CompleteRequestParams,
+    cancelled: CancellationToken,
+) -> Result<CompleteResult, ErrorData> {
+    let given = request.context.and_then(|context| context.arguments).unwrap_or_default();
+    let (name, typed) = (request.argument.name.as_str(), request.argument.value.as_str());
+    let (source, repo) = match &request.r#ref {
+        Reference::Prompt(prompt) => {
+            let source = prompts::source(&prompt.name, name).ok_or_else(|| {
+                ErrorData::invalid_params(format!("there is no prompt `{}` with an argument `{name}`", prompt.name), None)
+            })?;
+            (source, given.get("repo_path").cloned())
+        }
+        Reference::Resource(template) => {
+            if !TEMPLATES.iter().any(|(uri, ..)| *uri == template.uri) {
+                return Err(ErrorData::invalid_params("there is no such resource template", None));
+            }
+            let source = match name {
+                "repo" => Source::Repositories,
+                "rev" | "range" => Source::Revisions,
+                "path" if template.uri.contains("conflict") => Source::Conflicts,
+                "path" => Source::Paths,
+                "remote" => Source::Remotes,
+                _ => return Err(ErrorData::invalid_params(format!("the template has no `{name}`"), None)),
+            };
+            let named = match given.get("repo") {
+                Some(name) => {
+                    let uri = Uri { repository: name.clone(), what: What::Status };
+                    resources::locate(pipeline, connection, &uri).await.map(|path| path.to_string_lossy().into_owned())
+                }
+                None => None,
+            };
+            (source, named)
+        }
+        _ => return Err(ErrorData::invalid_params("`ref` is neither a prompt nor a resource template", None)),
+    };
+    let found = match source {
+        Source::Free => Vec::new(),
+        Source::Values(values) => values.iter().map(ToString::to_string).collect(),
+        Source::Toolsets => crate::selection::Toolset::names(),
+        Source::Repositories => {
+            let served = pipeline.served(connection.narrowed()).await;
+            let by_path = matches!(request.r#ref, Reference::Prompt(_));
+            served.into_iter().map(|(name, path)| if by_path { path.display().to_string() } else { name }).collect()
+        }
+        _ => {
+            let visit = Visit { path: repo, caller: connection.caller.clone(), cancelled, narrowed: connection.narrowed() };
+            let typed = typed.to_owned();
+            // Without a repository there is nothing to complete with, which is no fault.
+            pipeline.visit(visit, move |repo, cancel| candidates(source, repo, &typed, &given, cancel)).await.unwrap_or_default()
+        }
+    };
+    Ok(CompleteResult::new(fitting(found, name == "range", typed).map_err(|err| ErrorData::internal_error(err, None))?))
+}
+
+/// Those that go on from what has been typed, first those that begin with it.
+fn fitting(found: Vec<String>, is_range: bool, typed: &str) -> Result<CompletionInfo, String> {
+    // In a range the second revision is completed, too.
+    let (before, typed) = match typed.rfind("..").filter(|_| is_range) {
+        Some(at) => typed.split_at(at + 2),
+        None => ("", typed),
+    };
+    let lower = typed.to_lowercase();
+    let mut ranked: Vec<(bool, String)> = found
+        .into_iter()
+        .filter(|value| value.to_lowercase().contains(&lower))
+        .map(|value| (!value.starts_with(typed), format!("{before}{value}")))
+        .collect();
+    ranked.sort();
+    ranked.dedup();
+    let total = u32::try_from(ranked.len()).unwrap_or(u32::MAX);
+    let has_more = ranked.len() > MAX_VALUES;
+    let values = ranked.into_iter().take(MAX_VALUES).map(|(_, value)| value).collect();
+    CompletionInfo::with_pagination(values, Some(total), has_more)
+}
+
+fn candidates(
+    source: Source,
+    repo: &Arc<Repo>,
+    typed: &str,
+    given: &HashMap<String, String>,
+    cancel: &Cancel,
+) -> Result<Vec<String>, Error> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(match source {
+        Source::Revisions | Source::Tags => {
+            let refs = repo.movable_refs(cancel)?;
+            let short = |name: &String| {
+                let tag = name.strip_prefix("refs/tags/");
+                let other = ["refs/heads/", "refs/remotes/"].iter().find_map(|prefix| name.strip_prefix(prefix));
+                tag.or(other.filter(|_| source == Source::Revisions)).map(str::to_owned)
+            };
+            let head = (source == Source::Revisions).then(|| "HEAD".to_owned());
+            refs.keys().filter_map(short).chain(head).collect()
+        }
+        Source::Paths => {
+            let rev = Rev::new(given.get("rev").map_or("HEAD", String::as_str))?;
+            let folder = typed.rsplit_once('/').map(|(folder, _)| folder).unwrap_or_default();
+            let path = if folder.is_empty() { RelPath::default() } else { RelPath::new(folder, None)? };
+            let id = repo.resolve_path(&rev, &path, cancel)?;
+            let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+            repo.tree(id, cancel)?.iter().map(|name| format!("{prefix}{}", text(name))).collect()
+        }
+        Source::Conflicts => repo.unmerged(cancel)?.iter().map(ToString::to_string).collect(),
+        Source::Remotes => repo.remotes(cancel)?.into_iter().map(|remote| remote.name).collect(),
+        Source::Free | Source::Values(_) | Source::Repositories | Source::Toolsets => Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_so_comes_first_and_a_range_has_two_ends() -> Result<(), String> {
+        let found = || ["main", "domain", "v1"].map(str::to_owned).to_vec();
+        assert_eq!(fitting(found(), false, "main")?.values, ["main", "domain"]);
+        assert_eq!(fitting(found(), true, "v1...ma")?.values, ["v1...main", "v1...domain"]);
+        let many = fitting((0..300).map(|n| format!("b{n:03}")).collect(), false, "")?;
+        assert_eq!((many.values.len(), many.total, many.has_more), (100, Some(300), Some(true)));
+        Ok(())
+    }
+}

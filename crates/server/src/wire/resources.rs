@@ -1,0 +1,216 @@
+//! Resources: what a client attaches to a conversation without a call of a tool.
+
+use super::{
+    handler::Connection,
+    uri::{self, Uri, What},
+};
+use crate::{
+    error::{Error, Kind},
+    output,
+    pipeline::{Call, Pipeline, Visit},
+};
+use git::{RelPath, Rev};
+use mcp::rmcp::{
+    ErrorData,
+    model::{
+        CacheScope, ListResourceTemplatesResult, ListResourcesResult, ReadResourceResult, Resource, ResourceContents, ResourceTemplate,
+    },
+};
+use serde_json::{Map, Value, json};
+use std::{ops::ControlFlow, path::PathBuf, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Resources on a page of the list.
+const PAGE: usize = 60;
+/// The largest file that is given as a resource.
+const MAX_BLOB: u64 = 1 << 20;
+/// How long a client may keep what can change, and what cannot, in milliseconds.
+const TTL: u64 = 1_000;
+const TTL_FIXED: u64 = 86_400_000;
+/// How long the lists may be kept.
+const TTL_LIST: u64 = 10_000;
+
+/// Kinds of resources: template, name, description, type.
+pub(super) const TEMPLATES: [(&str, &str, &str, &str); 7] = [
+    ("git://{repo}/status", "status", "Branch, staged, changed and untracked paths.", "text/plain"),
+    ("git://{repo}/commit/{rev}", "commit", "A commit with its patch.", "text/plain"),
+    ("git://{repo}/diff/{range}", "diff", "What differs between two revisions: `a..b`, or `a...b` for since they parted.", "text/x-diff"),
+    ("git://{repo}/tree/{rev}/{+path}", "tree", "The names in a folder of a revision.", "text/plain"),
+    ("git://{repo}/blob/{rev}/{+path}", "blob", "A file of a revision.", "text/plain"),
+    ("git://{repo}/conflict/{+path}", "conflict", "An unmerged path: base, ours and theirs.", "text/plain"),
+    ("git://{repo}/remote/{remote}", "remote", "Where a remote is.", "text/plain"),
+];
+
+pub(super) fn templates() -> ListResourceTemplatesResult {
+    let template =
+        |(uri, name, about, kind): (&str, &str, &str, &str)| ResourceTemplate::new(uri, name).with_description(about).with_mime_type(kind);
+    let resource_templates = TEMPLATES.into_iter().map(template).collect();
+    ListResourceTemplatesResult { resource_templates, ..Default::default() }.with_ttl_ms(TTL_FIXED).with_cache_scope(CacheScope::Public)
+}
+
+/// One page: of each repository its status, the commit that is checked out, and its top folder.
+pub(super) async fn list(pipeline: &Pipeline, connection: &Connection, cursor: Option<&str>) -> Result<ListResourcesResult, ErrorData> {
+    let start: usize = match cursor {
+        None => 0,
+        Some(cursor) => cursor.parse().map_err(|_| ErrorData::invalid_params("`cursor` is not one of ours: begin without", None))?,
+    };
+    let served = pipeline.served(connection.narrowed()).await;
+    let all = served.iter().flat_map(|(name, _)| {
+        let repo = uri::encode(name);
+        [
+            (format!("git://{repo}/status"), format!("{name}: status"), "Branch, staged, changed and untracked paths."),
+            (format!("git://{repo}/commit/HEAD"), format!("{name}: HEAD"), "The commit that is checked out."),
+            (format!("git://{repo}/tree/HEAD/"), format!("{name}: files"), "The top folder."),
+        ]
+    });
+    let page: Vec<Resource> = all
+        .skip(start)
+        .take(PAGE)
+        .map(|(uri, name, about)| Resource::new(uri, name).with_description(about).with_mime_type("text/plain"))
+        .collect();
+    let next = start.saturating_add(page.len());
+    let next_cursor = (next < served.len() * 3 && !page.is_empty()).then(|| next.to_string());
+    Ok(ListResourcesResult { resources: page, next_cursor, ..Default::default() }
+        .with_ttl_ms(TTL_LIST)
+        .with_cache_scope(CacheScope::Private))
+}
+
+/// The path of the repository that a URI names.
+pub(super) async fn locate(pipeline: &Pipeline, connection: &Connection, uri: &Uri) -> Option<PathBuf> {
+    if uri.repository.starts_with('/') {
+        return Some(PathBuf::from(&uri.repository));
+    }
+    let served = pipeline.served(connection.narrowed()).await;
+    served.into_iter().find(|(name, _)| *name == uri.repository).map(|(_, path)| path)
+}
+
+pub(super) async fn read(
+    pipeline: &Pipeline,
+    connection: &Connection,
+    text: &str,
+    cancelled: CancellationToken,
+) -> Result<ReadResourceResult, ErrorData> {
+    let unknown = || ErrorData::resource_not_found("there is no such resource", Some(json!({"uri": text})));
+    let uri = Uri::parse(text).ok_or_else(unknown)?;
+    let path = locate(pipeline, connection, &uri).await.ok_or_else(unknown)?;
+    let contents = match &uri.what {
+        What::Blob { rev, path: file } => blob(pipeline, connection, &path, (rev, file), text, cancelled).await,
+        What::Remote { name } => remote(pipeline, connection, &path, name, text, cancelled).await,
+        what => {
+            let (tool, args) = tool(what);
+            let kind = if tool == "git_diff" { "text/x-diff" } else { "text/plain" };
+            shown(pipeline, connection, &path, (tool, args), cancelled)
+                .await
+                .map(|shown| ResourceContents::text(shown, text).with_mime_type(kind))
+        }
+    };
+    let contents = contents.map_err(|error| refusal(&error, text))?;
+    let ttl = if uri.is_fixed() { TTL_FIXED } else { TTL };
+    Ok(ReadResourceResult::new(vec![contents]).with_ttl_ms(ttl).with_cache_scope(CacheScope::Private))
+}
+
+/// The tool that shows what a URI names.
+fn tool(what: &What) -> (&'static str, Value) {
+    match what {
+        What::Commit { rev } => ("git_show", json!({"revision": rev})),
+        What::Diff { range } => ("git_diff", json!({"target": range})),
+        What::Tree { rev, path } => ("git_show", json!({"revision": format!("{rev}:{}", path.trim_end_matches('/'))})),
+        What::Conflict { path } => ("git_conflicts", json!({"paths": [path]})),
+        What::Status | What::Blob { .. } | What::Remote { .. } => ("git_status", json!({})),
+    }
+}
+
+/// The text of a tool's result.
+pub(super) async fn shown(
+    pipeline: &Pipeline,
+    connection: &Connection,
+    path: &std::path::Path,
+    (name, args): (&str, Value),
+    cancelled: CancellationToken,
+) -> Result<String, Error> {
+    let tool = pipeline.find(name).ok_or_else(|| Error::new(Kind::Denied, format!("the operator has taken {name} away")))?;
+    let Value::Object(mut args) = args else { return Err(Error::new(Kind::Internal, "arguments are an object")) };
+    args.insert("repo_path".to_owned(), Value::from(path.to_string_lossy()));
+    let caller = connection.caller.clone();
+    let (received, narrowed) = (Instant::now(), connection.narrowed());
+    let call = Call { tool, args, caller, cancelled, received, narrowed, on_progress: None };
+    Ok(pipeline.call(call).await?.text)
+}
+
+async fn blob(
+    pipeline: &Pipeline,
+    connection: &Connection,
+    path: &std::path::Path,
+    (rev, file): (&str, &str),
+    uri: &str,
+    cancelled: CancellationToken,
+) -> Result<ResourceContents, Error> {
+    let (rev, file, again) = (Rev::new(rev)?, RelPath::new(file, None)?, format!("{rev}:{file}"));
+    let visit = Visit {
+        path: Some(path.to_string_lossy().into_owned()),
+        caller: connection.caller.clone(),
+        cancelled,
+        narrowed: connection.narrowed(),
+    };
+    let bytes = pipeline
+        .visit(visit, move |repo, cancel| {
+            let id = repo.resolve_path(&rev, &file, cancel)?;
+            let object = repo.object(id, cancel)?;
+            if object.kind != git::ObjectKind::Blob {
+                return Err(Error::new(Kind::Refused, "it is a folder: read `tree` in place of `blob`"));
+            }
+            if object.size > MAX_BLOB {
+                let why = format!("the file has {} bytes, and a resource at most {MAX_BLOB}", object.size);
+                let mut args = Map::new();
+                args.insert("revision".to_owned(), Value::from(again));
+                return Err(Error::new(Kind::Refused, why).hint(format!("Call git_show in pieces: {}", Value::Object(args))));
+            }
+            let mut bytes = Vec::new();
+            repo.blob(id, object.size, cancel, &mut |chunk| {
+                bytes.extend_from_slice(chunk);
+                ControlFlow::Continue(())
+            })?;
+            Ok(bytes)
+        })
+        .await?;
+    Ok(if bytes.contains(&0) || std::str::from_utf8(&bytes).is_err() {
+        ResourceContents::blob(base64(&bytes), uri).with_mime_type("application/octet-stream")
+    } else {
+        // As every tool shows it: nothing that is invisible or acts, and no credentials.
+        ResourceContents::text(output::page(&bytes), uri)
+    })
+}
+
+async fn remote(
+    pipeline: &Pipeline,
+    connection: &Connection,
+    path: &std::path::Path,
+    name: &str,
+    uri: &str,
+    cancelled: CancellationToken,
+) -> Result<ResourceContents, Error> {
+    let name = git::RemoteName::new(name)?;
+    let visit = Visit {
+        path: Some(path.to_string_lossy().into_owned()),
+        caller: connection.caller.clone(),
+        cancelled,
+        narrowed: connection.narrowed(),
+    };
+    let remote = pipeline.visit(visit, move |repo, cancel| Ok(repo.remote(&name, cancel)?)).await?;
+    let lines = |what: &str, urls: &[String]| urls.iter().fold(String::new(), |all, url| all + what + " " + &output::message(url) + "\n");
+    Ok(ResourceContents::text(lines("fetch", &remote.urls) + &lines("push", &remote.push_urls), uri))
+}
+
+fn refusal(error: &Error, uri: &str) -> ErrorData {
+    let (text, data) = (output::message(&error.to_string()), json!({"uri": uri, "code": error.code()}));
+    match error.kind {
+        Kind::NotFound => ErrorData::resource_not_found(text, Some(data)),
+        Kind::Internal | Kind::Busy | Kind::TimedOut | Kind::Cancelled => ErrorData::internal_error(text, Some(data)),
+        Kind::BadInput | Kind::Denied | Kind::Refused => ErrorData::invalid_params(text, Some(data)),
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.encode(bytes)
+}

@@ -1,0 +1,154 @@
+//! The URIs of resources: `git://REPOSITORY/KIND/…`, with every part percent-encoded.
+
+/// What a URI names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Uri {
+    /// A repository's name, or its absolute path.
+    pub(super) repository: String,
+    pub(super) what: What,
+}
+
+/// What of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Status,
+    Commit { rev: String },
+    Diff { range: String },
+    Tree { rev: String, path: String },
+    Blob { rev: String, path: String },
+    Conflict { path: String },
+    Remote { name: String },
+}
+
+/// The longest URI.
+const MAX_URI: usize = 8192;
+
+impl Uri {
+    /// Reads a URI. `None` for any that is not one of ours.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("git://").filter(|_| text.len() <= MAX_URI)?;
+        let mut parts = rest.splitn(3, '/');
+        let repository = decode(parts.next().filter(|name| !name.is_empty())?)?;
+        let (kind, rest) = (parts.next()?, parts.next().unwrap_or_default());
+        let one = || decode(rest).filter(|text| !text.is_empty());
+        let rev_and_path = || {
+            let (rev, path) = rest.split_once('/').unwrap_or((rest, ""));
+            Some((decode(rev).filter(|rev| !rev.is_empty())?, decode(path)?))
+        };
+        let what = match kind {
+            "status" if rest.is_empty() => What::Status,
+            "commit" => What::Commit { rev: one()? },
+            "diff" => What::Diff { range: one()? },
+            "tree" => rev_and_path().map(|(rev, path)| What::Tree { rev, path })?,
+            "blob" => rev_and_path().filter(|(_, path)| !path.is_empty()).map(|(rev, path)| What::Blob { rev, path })?,
+            "conflict" => What::Conflict { path: one()? },
+            "remote" => What::Remote { name: one()? },
+            _ => return None,
+        };
+        Some(Self { repository, what })
+    }
+
+    /// True when it names the same content for ever.
+    pub(super) fn is_fixed(&self) -> bool {
+        let is_id = |rev: &str| matches!(rev.len(), 40 | 64) && rev.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match &self.what {
+            What::Commit { rev } | What::Tree { rev, .. } | What::Blob { rev, .. } => is_id(rev),
+            What::Diff { range } => range.split("..").all(|rev| is_id(rev.trim_start_matches('.'))) && range.contains(".."),
+            What::Status | What::Conflict { .. } | What::Remote { .. } => false,
+        }
+    }
+}
+
+/// Percent-encodes what has a meaning in a URI.
+pub(super) fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.extend(['%', hex(byte >> 4), hex(byte & 15)]);
+        }
+    }
+    out
+}
+
+fn hex(digit: u8) -> char {
+    char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase()
+}
+
+/// Undoes percent-encoding.
+pub(super) fn decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digits = [bytes.next()?, bytes.next()?];
+            let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
+            out.push(u8::from_str_radix(std::str::from_utf8(&digits).ok().filter(|_| is_hex)?, 16).ok()?);
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8(out).ok().filter(|text| !text.contains('\0'))
+}
+
+/// The directory that a `file://` URI names.
+pub(super) fn directory(uri: &str) -> Option<std::path::PathBuf> {
+    let path = uri.strip_prefix("file://")?;
+    // A host other than this machine names nothing here.
+    let path = path.strip_prefix("localhost").unwrap_or(path);
+    if path.starts_with('/') { decode(path).map(Into::into) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_are_read() {
+        let parse = |text: &str| Uri::parse(text).map(|uri| (uri.repository, uri.what));
+        let blob = What::Blob { rev: "a/b".to_owned(), path: "dir/x y".to_owned() };
+        assert_eq!(parse("git://r/blob/a%2Fb/dir/x%20y"), Some(("r".to_owned(), blob)));
+        assert_eq!(parse("git://%2Fsrv%2Fr/status"), Some(("/srv/r".to_owned(), What::Status)));
+        assert_eq!(parse("git://r/tree/HEAD"), Some(("r".to_owned(), What::Tree { rev: "HEAD".to_owned(), path: String::new() })));
+        for bad in [
+            "git://",
+            "git:///status",
+            "git://r",
+            "git://r/blob/HEAD",
+            "git://r/nope/x",
+            "http://r/status",
+            "git://r/commit/%zz",
+            "git://r/commit/%00",
+            "git://r/commit/%+1",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+        assert_eq!(decode(&encode("ä /%\n")).as_deref(), Some("ä /%\n"));
+    }
+
+    #[test]
+    fn object_ids_never_change() {
+        let id = "0".repeat(40);
+        for (uri, fixed) in [
+            (format!("git://r/commit/{id}"), true),
+            (format!("git://r/diff/{id}..{id}"), true),
+            (format!("git://r/diff/{id}...{id}"), true),
+            (format!("git://r/diff/{id}..HEAD"), false),
+            (format!("git://r/diff/{id}"), false),
+            ("git://r/commit/main".to_owned(), false),
+            ("git://r/status".to_owned(), false),
+        ] {
+            assert_eq!(Uri::parse(&uri).map(|uri| uri.is_fixed()), Some(fixed), "{uri}");
+        }
+    }
+
+    #[test]
+    fn only_local_directories_count() {
+        assert_eq!(directory("file:///a%20b/c"), Some("/a b/c".into()));
+        assert_eq!(directory("file://localhost/a"), Some("/a".into()));
+        for other in ["file://host/a", "http://x/a", "/a", "file:///%zz"] {
+            assert_eq!(directory(other), None, "{other}");
+        }
+    }
+}

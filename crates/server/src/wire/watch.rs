@@ -1,0 +1,166 @@
+//! Subscriptions: which resources have changed, found by looking at cheap signs from time to time.
+
+use super::{handler::Connection, resources, uri::Uri};
+use crate::pipeline::{Pipeline, Visit};
+use mcp::rmcp::{ErrorData, RoleServer, model::ResourceUpdatedNotificationParam, service::Peer};
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often repositories are looked at.
+const PERIOD: Duration = Duration::from_millis(500);
+/// The most resources that one connection may watch.
+const MAX_WATCHED: usize = 64;
+
+/// A resource, and what its repository looked like.
+#[derive(Clone, Debug)]
+struct Watched {
+    path: PathBuf,
+    stamp: Option<u64>,
+}
+
+/// What a connection of an older revision has subscribed to.
+#[derive(Default)]
+pub(super) struct Watches {
+    watched: Mutex<BTreeMap<String, Watched>>,
+    looking: Mutex<Option<CancellationToken>>,
+}
+
+impl Watches {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Watched>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets a resource.
+    pub(super) fn remove(&self, uri: &str) {
+        let mut watched = self.lock();
+        watched.remove(uri);
+        if watched.is_empty() {
+            self.end();
+        }
+    }
+
+    fn end(&self) {
+        if let Some(looking) = self.looking.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            looking.cancel();
+        }
+    }
+}
+
+impl Drop for Watches {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Begins to tell `peer` when the resource changes.
+pub(super) async fn subscribe(
+    pipeline: &Arc<Pipeline>,
+    connection: &Connection,
+    uri: &str,
+    peer: Peer<RoleServer>,
+) -> Result<(), ErrorData> {
+    let found = begin(pipeline, connection, uri).await?;
+    {
+        let mut watched = connection.state.watches.lock();
+        if watched.len() >= MAX_WATCHED && !watched.contains_key(uri) {
+            return Err(ErrorData::invalid_params(format!("at most {MAX_WATCHED} resources can be watched on a connection"), None));
+        }
+        watched.insert(uri.to_owned(), found);
+    }
+    let mut looking = connection.state.watches.looking.lock().unwrap_or_else(PoisonError::into_inner);
+    if looking.is_some() {
+        return Ok(());
+    }
+    let ended = pipeline.stop.child_token();
+    *looking = Some(ended.clone());
+    // Not kept alive by its own watch: the end of the connection ends it.
+    let (pipeline, state, caller) = (Arc::clone(pipeline), Arc::downgrade(&connection.state), connection.caller.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::select! { () = ended.cancelled() => return, () = tokio::time::sleep(PERIOD) => {} }
+            let Some(state) = state.upgrade() else { return };
+            let connection = Connection { state, caller: caller.clone() };
+            let mut watched = connection.state.watches.lock().clone();
+            let changed = look(&pipeline, &connection, &mut watched).await;
+            for (uri, seen) in &watched {
+                if let Some(entry) = connection.state.watches.lock().get_mut(uri) {
+                    entry.stamp = seen.stamp;
+                }
+            }
+            for uri in changed {
+                if peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(uri)).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Tells `notify` of changes of `uris`, until `ended` is cancelled or it says stop.
+pub(super) async fn follow<F: Future<Output = bool>>(
+    pipeline: &Pipeline,
+    connection: &Connection,
+    uris: &[String],
+    notify: impl Fn(String) -> F,
+) -> Result<(), ErrorData> {
+    if uris.len() > MAX_WATCHED {
+        return Err(ErrorData::invalid_params(format!("at most {MAX_WATCHED} resources can be watched at a time"), None));
+    }
+    let mut watched = BTreeMap::new();
+    for uri in uris {
+        watched.insert(uri.clone(), begin(pipeline, connection, uri).await?);
+    }
+    loop {
+        tokio::select! { () = pipeline.stop.cancelled() => return Ok(()), () = tokio::time::sleep(PERIOD) => {} }
+        for uri in look(pipeline, connection, &mut watched).await {
+            if !notify(uri).await {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn begin(pipeline: &Pipeline, connection: &Connection, text: &str) -> Result<Watched, ErrorData> {
+    let unknown = || ErrorData::resource_not_found("there is no such resource", Some(json!({"uri": text})));
+    let uri = Uri::parse(text).ok_or_else(unknown)?;
+    let path = resources::locate(pipeline, connection, &uri).await.ok_or_else(unknown)?;
+    let stamp = stamp(pipeline, connection, &path).await.ok_or_else(unknown)?;
+    Ok(Watched { path, stamp: Some(stamp) })
+}
+
+/// Looks at each repository once, and gives the resources of those that have changed.
+async fn look(pipeline: &Pipeline, connection: &Connection, watched: &mut BTreeMap<String, Watched>) -> Vec<String> {
+    let mut stamps: BTreeMap<PathBuf, Option<u64>> = watched.values().map(|entry| (entry.path.clone(), None)).collect();
+    for (path, found) in &mut stamps {
+        *found = stamp(pipeline, connection, path).await;
+    }
+    let mut changed = Vec::new();
+    for (uri, entry) in watched {
+        let now = stamps.get(&entry.path).copied().flatten();
+        if now != entry.stamp {
+            entry.stamp = now;
+            // What is named by its id stays what it is.
+            if Uri::parse(uri).is_some_and(|uri| !uri.is_fixed()) {
+                changed.push(uri.clone());
+            }
+        }
+    }
+    changed
+}
+
+async fn stamp(pipeline: &Pipeline, connection: &Connection, path: &Path) -> Option<u64> {
+    let visit = Visit {
+        path: Some(path.to_string_lossy().into_owned()),
+        caller: connection.caller.clone(),
+        cancelled: CancellationToken::new(),
+        narrowed: connection.narrowed(),
+    };
+    pipeline.visit(visit, |repo, _| Ok(repo.stamp())).await.ok()
+}
