@@ -1,6 +1,7 @@
 //! The listener, and what ends it; the one place that uses the transport of the product.
 
 use crate::handler::{Fixture, Shared};
+use mcp::http::{self, Listener, Options};
 use std::{
     io::{self, Write},
     net::Ipv4Addr,
@@ -38,5 +39,5 @@ pub(crate) async fn run(port: u16) -> io::Result<()> {
     io::stdout().flush()?;
     // Requests without a session each get a handler of their own; what must outlast them is shared.
     let shared = Arc::new(Shared::new()?);
-    mcp::http::serve(vec![listener], move || Fixture::new(Arc::clone(&shared)), stop).await
+    http::serve(vec![Listener::Tcp(listener)], move |_| Fixture::new(Arc::clone(&shared)), Options::default(), stop).await
 }

@@ -4,15 +4,18 @@ mod call;
 mod serve;
 mod setup;
 mod stdio;
+mod token;
 
 use crate::{
     app::{self, App},
+    caller::Right,
     config::{Config, Flags, LogFormat, Trust},
     selection::Toolset,
 };
 use clap::{Parser, Subcommand};
 use std::{
     io::{self, Write},
+    net::IpAddr,
     path::PathBuf,
     process::ExitCode,
 };
@@ -89,6 +92,20 @@ enum Command {
         /// The port.
         #[arg(short, long)]
         port: Option<u16>,
+        /// The address; one that other machines can reach needs tokens.
+        #[arg(long, value_name = "ADDRESS")]
+        host: Option<IpAddr>,
+        /// A Unix socket in place of a port.
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+    },
+    /// Makes a token for `serve`, and prints what the configuration has to say of it.
+    Token {
+        /// Whom it stands for.
+        name: String,
+        /// What it allows.
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "read,write,network")]
+        scopes: Vec<Right>,
     },
     /// Calls one tool and prints its text.
     Call {
@@ -115,14 +132,16 @@ pub fn run() -> ExitCode {
     if cli.version {
         return print_version(cli.git);
     }
-    let port = match &cli.command {
-        Some(Command::Serve { port }) => *port,
-        _ => None,
+    let (port, host, socket) = match &cli.command {
+        Some(Command::Serve { port, host, socket }) => (*port, *host, socket.clone()),
+        _ => (None, None, None),
     };
     let flags = Flags {
         config: cli.config,
         repositories: cli.repository,
         port,
+        host,
+        socket,
         toolsets: cli.toolsets,
         tools: cli.tools,
         exclude_tools: cli.exclude_tools,
@@ -137,6 +156,9 @@ pub fn run() -> ExitCode {
     if let Some(Command::Setup { client, write }) = cli.command {
         return setup::run(client, write, &flags.repositories);
     }
+    if let Some(Command::Token { name, scopes }) = &cli.command {
+        return token::run(name, scopes);
+    }
     let config = match Config::load(flags) {
         Ok(config) => config,
         Err(err) => return cannot_run(&err),
@@ -150,7 +172,7 @@ pub fn run() -> ExitCode {
         None => stdio::run(&app),
         Some(Command::Serve { .. }) => serve::run(&app, &config),
         Some(Command::Call { tool, arguments }) => call::run(&app, &tool, &arguments),
-        Some(Command::Setup { .. }) => ExitCode::SUCCESS,
+        Some(Command::Setup { .. } | Command::Token { .. }) => ExitCode::SUCCESS,
     }
 }
 

@@ -1,14 +1,27 @@
-//! `serve`: MCP over HTTP on this machine.
+//! `serve`: MCP over HTTP and WebSocket.
 
 use super::{cannot_run, say, watch_signals};
 use crate::{
     app::App,
-    config::Config,
+    caller::{Caller, Right},
+    config::{Config, NamedToken, Serving},
+    pipeline::Pipeline,
     wire::{Handler, Shared},
 };
-use mcp::http;
-use std::{io, process::ExitCode, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
+use mcp::{
+    Limits,
+    http::{self, Authority, Listener, Options, SessionLimits, Token, Tokens},
+};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 /// How long running calls may take to end.
 const END: Duration = Duration::from_secs(9);
@@ -19,14 +32,17 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         Err(err) => return cannot_run(&err),
     };
     let result = runtime.block_on(async {
-        let listeners = listen(config.port).await?;
-        let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(config.port, |address| address.port());
-        announce(app, port);
+        let (listeners, place) = listen(&config.serving).await?;
+        announce(app, &place, !config.serving.tokens.is_empty());
         tokio::spawn(watch_signals(app.stop.clone()));
         let shared = Shared::new(Arc::clone(&app.pipeline));
-        let served = http::serve(listeners, move || Handler::new(Arc::clone(&shared), None), app.stop.clone()).await;
+        let options = options(&config.serving, Arc::clone(&app.pipeline));
+        let served = http::serve(listeners, move |identity| Handler::new(Arc::clone(&shared), identity), options, app.stop.clone()).await;
         app.stop.cancel();
         app.pipeline.idle(END).await;
+        if let Place::Socket(path) = &place {
+            std::fs::remove_file(path).ok();
+        }
         served
     });
     runtime.shutdown_background();
@@ -36,13 +52,73 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     }
 }
 
-/// Listens on both loopback addresses; the second is optional, as not every machine has it.
-async fn listen(port: u16) -> io::Result<Vec<TcpListener>> {
-    let first = TcpListener::bind(("127.0.0.1", port)).await.map_err(|err| explain(err, port))?;
-    let port = first.local_addr()?.port();
-    let mut listeners = vec![first];
-    listeners.extend(TcpListener::bind(("::1", port)).await.ok());
-    Ok(listeners)
+fn options(serving: &Serving, pipeline: Arc<Pipeline>) -> Options {
+    let token = |token: &NamedToken| Token {
+        name: token.name.clone(),
+        sha256: token.sha256,
+        scopes: token.scopes.iter().map(|scope| scope.name().to_owned()).collect(),
+    };
+    let tokens = Tokens::new(serving.tokens.iter().map(token).collect());
+    let authority =
+        || Authority::new(tokens, serving.authorization_servers.clone(), serving.resource.clone(), NonZeroU32::new(serving.rate));
+    Options {
+        allowed_hosts: serving.allowed_hosts.clone(),
+        allowed_origins: serving.allowed_origins.clone(),
+        authority: (!serving.tokens.is_empty()).then(|| Arc::new(authority())),
+        needs: Arc::new(move |tool, args| {
+            let Some(entry) = pipeline.find(tool) else { return Vec::new() };
+            Caller::needed((entry.effect_of)(args), entry.scope).map(Right::name).collect()
+        }),
+        sessions: SessionLimits { max: serving.max_sessions, idle: serving.idle_sessions },
+        limits: Limits::default(),
+        heartbeat: (serving.heartbeat, serving.missed),
+    }
+}
+
+/// Where the server is.
+enum Place {
+    Address(SocketAddr),
+    Socket(PathBuf),
+}
+
+/// Listens where the operator wants it; by default on both loopback addresses, of which the second is optional, as not
+/// every machine has it.
+async fn listen(serving: &Serving) -> io::Result<(Vec<Listener>, Place)> {
+    if let Some(path) = &serving.socket {
+        return Ok((vec![Listener::Unix(own_socket(path).await?)], Place::Socket(path.clone())));
+    }
+    let host = serving.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let first = TcpListener::bind((host, serving.port)).await.map_err(|err| explain(err, serving.port))?;
+    let address = first.local_addr()?;
+    let mut listeners = vec![Listener::Tcp(first)];
+    if serving.host.is_none() {
+        listeners.extend(TcpListener::bind(("::1", address.port())).await.ok().map(Listener::Tcp));
+    }
+    Ok((listeners, Place::Address(address)))
+}
+
+/// A socket that only the owner can use, in place of one that nobody listens on any more.
+async fn own_socket(path: &Path) -> io::Result<UnixListener> {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+    let told = |err: io::Error| io::Error::new(err.kind(), format!("{}: {err}", path.display()));
+    if let Ok(meta) = path.symlink_metadata() {
+        if !meta.file_type().is_socket() {
+            return Err(told(io::Error::other("there is something that is no socket")));
+        }
+        if UnixStream::connect(path).await.is_ok() {
+            return Err(told(io::Error::other("another server listens on it")));
+        }
+        std::fs::remove_file(path).map_err(told)?;
+    }
+    // It appears under its name once nobody else can use it.
+    let partial = path.with_extension(format!("{}.new", std::process::id()));
+    let listener = UnixListener::bind(&partial).map_err(told)?;
+    let ready = std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o600)).and_then(|()| std::fs::rename(&partial, path));
+    if let Err(err) = ready {
+        std::fs::remove_file(&partial).ok();
+        return Err(told(err));
+    }
+    Ok(listener)
 }
 
 fn explain(err: io::Error, port: u16) -> io::Error {
@@ -87,19 +163,36 @@ fn listening_inode(port: u16) -> Option<String> {
     })
 }
 
-fn announce(app: &App, port: u16) {
+fn announce(app: &App, place: &Place, wants_token: bool) {
     let roots = app.pipeline.repositories.roots().named();
     let served: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
     let served = if served.is_empty() { "no repository: start it inside one, or with -r PATH".to_owned() } else { served.join(", ") };
+    let at = match place {
+        Place::Address(address) => format!("http://{address}"),
+        Place::Socket(path) => {
+            say(&format!(
+                "mcp-server-git listens on {}\n  serves   {served}\nMCP is at /mcp, WebSocket at /ws. Ctrl-C ends it.",
+                path.display()
+            ));
+            return;
+        }
+    };
+    let (header, token) = if wants_token {
+        (" --header 'Authorization: Bearer TOKEN'", "\n  tokens   as `[[auth.tokens]]` in the configuration says")
+    } else {
+        ("", "")
+    };
     say(&format!(
-        "mcp-server-git listens on http://127.0.0.1:{port}\n  \
-         MCP      http://127.0.0.1:{port}/mcp\n  \
-         health   http://127.0.0.1:{port}/health\n  \
-         serves   {served}\n\
+        "mcp-server-git listens on {at}\n  \
+         MCP      {at}/mcp\n  \
+         WebSocket {}/ws\n  \
+         health   {at}/health\n  \
+         serves   {served}{token}\n\
          Point a client at it:\n  \
-         Claude Code   claude mcp add --transport http git http://127.0.0.1:{port}/mcp\n  \
-         VS Code       code --add-mcp '{{\"name\":\"git\",\"type\":\"http\",\"url\":\"http://127.0.0.1:{port}/mcp\"}}'\n  \
-         Cursor        ~/.cursor/mcp.json: {{\"mcpServers\":{{\"git\":{{\"url\":\"http://127.0.0.1:{port}/mcp\"}}}}}}\n\
-         Or let clients start it over stdio: mcp-server-git setup CLIENT. Ctrl-C ends it."
+         Claude Code   claude mcp add --transport http git {at}/mcp{header}\n  \
+         VS Code       code --add-mcp '{{\"name\":\"git\",\"type\":\"http\",\"url\":\"{at}/mcp\"}}'\n  \
+         Cursor        ~/.cursor/mcp.json: {{\"mcpServers\":{{\"git\":{{\"url\":\"{at}/mcp\"}}}}}}\n\
+         Or let clients start it over stdio: mcp-server-git setup CLIENT. Ctrl-C ends it.",
+        at.replacen("http", "ws", 1)
     ));
 }

@@ -1,30 +1,31 @@
 //! Flags over environment over file, into one validated configuration.
 
 mod reference;
+mod serving;
 
 pub use reference::REFERENCE;
+pub use serving::{NamedToken, Serving};
 
 use crate::{
     policy::{Policy, Rule},
     selection::{Selection, Toolset},
 };
 use serde::Deserialize;
+use serving::{FileAuth, FileHeartbeat, FileHttp, FileSessions, Parts};
 use std::{
     env, fs,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
-
-/// The port of `serve`, unless told otherwise.
-pub(crate) const DEFAULT_PORT: u16 = 8080;
 
 /// What the server runs with.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Directories that may be used; empty for the repository of the current directory.
     pub repositories: Vec<PathBuf>,
-    /// The port of `serve`.
-    pub port: u16,
+    /// How `serve` is reached.
+    pub serving: Serving,
     /// Which tools there are.
     pub selection: Selection,
     /// Whose hooks and filters changes may run.
@@ -126,6 +127,10 @@ pub struct Flags {
     pub repositories: Vec<PathBuf>,
     /// `--port`
     pub port: Option<u16>,
+    /// `--host`
+    pub host: Option<IpAddr>,
+    /// `--socket`
+    pub socket: Option<PathBuf>,
     /// `--toolsets`
     pub toolsets: Vec<Toolset>,
     /// `--tools`
@@ -170,6 +175,9 @@ pub enum ConfigError {
     /// A tool is named that there is not.
     #[error("there is no tool called `{0}` to be selected or excluded")]
     UnknownTool(String),
+    /// `serve` must not be reached so.
+    #[error("{0}")]
+    Serving(String),
     /// A variable holds something that cannot be used.
     #[error("the environment variable {name} cannot be used: {why}")]
     Variable {
@@ -196,6 +204,10 @@ struct File {
     limits: FileLimits,
     policy: FilePolicy,
     network: FileNetwork,
+    http: FileHttp,
+    auth: FileAuth,
+    sessions: FileSessions,
+    heartbeat: FileHeartbeat,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -307,8 +319,8 @@ impl Config {
                 .map_err(|why| ConfigError::Variable { name, why })?;
             Ok(Duration::from_secs(given.or(file).map_or(default, |seconds| seconds.0)))
         };
-        let port = number("MCP_GIT_PORT")?.map(u16::try_from).transpose();
-        let port = port.map_err(|_| ConfigError::Variable { name: "MCP_GIT_PORT", why: "a port is at most 65535".to_owned() })?;
+        let parts = Parts { port: file.port, http: file.http, auth: file.auth, sessions: file.sessions, heartbeat: file.heartbeat };
+        let serving = Serving::from_parts(&flags, parts, variable)?;
         let places = number("MCP_GIT_MAX_CONCURRENT")?.map(Places::try_from).transpose();
         let places = places.map_err(|why| ConfigError::Variable { name: "MCP_GIT_MAX_CONCURRENT", why })?;
         let level = flags.log_level.or_else(|| variable("MCP_GIT_LOG_LEVEL")).or_else(|| variable("RUST_LOG")).or(file.log.level);
@@ -328,7 +340,7 @@ impl Config {
         }
         Ok(Self {
             repositories: if flags.repositories.is_empty() { file.repositories } else { flags.repositories },
-            port: flags.port.or(port).or(file.port).unwrap_or(DEFAULT_PORT),
+            serving,
             selection,
             trust: flags.trust.or(choice("MCP_GIT_TRUST", variable)?).or(file.trust).unwrap_or_default(),
             hooks: choice("MCP_GIT_HOOKS", variable)?.or(file.policy.hooks).unwrap_or_default(),
@@ -456,7 +468,7 @@ mod tests {
         let file = "port = 1\n[limits]\nmax_output_tokens = 1\nread_timeout = 5\n[log]\nlevel = \"info\"\n";
         let flags = Flags { max_output_tokens: Some(3), ..Flags::default() };
         let config = load(file, flags, &[("MCP_GIT_MAX_OUTPUT_TOKENS", "2"), ("MCP_GIT_PORT", "2")])?;
-        assert_eq!((config.limits.max_output_tokens, config.port), (3, 2));
+        assert_eq!((config.limits.max_output_tokens, config.serving.port), (3, 2));
         assert_eq!((config.limits.read_timeout, config.log.level.as_str()), (Duration::from_secs(5), "info"));
         Ok(())
     }

@@ -4,7 +4,7 @@
 
 use super::{
     confirm,
-    handler::{Connection, Shared, implementation},
+    handler::{Connection, Shared, implementation, is_modern},
     progress, tasks,
 };
 use crate::{
@@ -15,10 +15,7 @@ use crate::{
 };
 use mcp::rmcp::{
     ErrorData, RoleServer,
-    model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, LoggingLevel, LoggingMessageNotificationParam,
-        ProtocolVersion,
-    },
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, LoggingLevel, LoggingMessageNotificationParam},
     service::RequestContext,
 };
 use serde_json::{Value, json};
@@ -67,7 +64,7 @@ struct Calling<'a> {
 
 impl Calling<'_> {
     fn is_modern(&self) -> bool {
-        self.context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+        is_modern(&self.context)
     }
 
     async fn answer(self, mut request: CallToolRequestParams) -> Result<CallToolResponse, ErrorData> {

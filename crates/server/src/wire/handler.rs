@@ -15,8 +15,8 @@ use mcp::rmcp::{
         CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult, CustomRequest,
         CustomResult, ErrorCode, Extensions, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult, Implementation,
         ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, LoggingLevel, PaginatedRequestParams,
-        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
-        SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
+        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SetLevelRequestParams,
+        SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{NotificationContext, Peer, RequestContext, SubscriptionContext},
 };
@@ -54,6 +54,9 @@ const KNOWN: [&str; 18] = [
     "tasks/update",
     "tasks/cancel",
 ];
+
+/// Those that the newest revision has taken away.
+const GONE: [&str; 5] = ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
 
 /// How long a client may keep the lists of tools and prompts, in milliseconds: they change with the server's configuration alone.
 const TTL: u64 = 300_000;
@@ -253,7 +256,10 @@ impl ServerHandler for Handler {
         completions::complete(&self.shared.pipeline, &connection, request, context.ct).await
     }
 
-    async fn set_level(&self, request: SetLevelRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+    async fn set_level(&self, request: SetLevelRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        if is_modern(&context) {
+            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "unknown method `logging/setLevel`", None));
+        }
         *self.state.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.level);
         Ok(())
     }
@@ -270,9 +276,10 @@ impl ServerHandler for Handler {
         self.shared.tasks.cancel(&request.task_id, &self.connection(&context.extensions).caller)
     }
 
-    async fn on_custom_request(&self, request: CustomRequest, _: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
+    async fn on_custom_request(&self, request: CustomRequest, context: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
         let method = output::message(&request.method.chars().take(80).collect::<String>());
-        if KNOWN.contains(&request.method.as_str()) {
+        let is_gone = is_modern(&context) && GONE.contains(&request.method.as_str());
+        if KNOWN.contains(&request.method.as_str()) && !is_gone {
             return Err(ErrorData::invalid_params(format!("invalid or missing `params` for {method}"), None));
         }
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("unknown method `{method}`"), None))
@@ -289,6 +296,11 @@ impl ServerHandler for Handler {
 
 pub(super) fn implementation() -> Implementation {
     Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+}
+
+/// True for requests of the newest revision.
+pub(super) fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
 
 fn no_page(request: Option<PaginatedRequestParams>, what: &str) -> Result<(), ErrorData> {

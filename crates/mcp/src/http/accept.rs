@@ -1,0 +1,103 @@
+//! Connections: accepted, bounded in number, and given little time to say what they want.
+
+use axum::{Router, body::Body};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use std::{io, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_service::Service;
+
+/// How long the headers of a request may take.
+const HEADERS: Duration = Duration::from_secs(10);
+/// The most connections on a listener.
+const MAX_CONNECTIONS: usize = 8192;
+/// How long connections may take to end when the server does.
+const ENDING: Duration = Duration::from_secs(10);
+/// How long to wait when the system has no descriptor to give.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Where connections come from.
+pub enum Listener {
+    /// A TCP port.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+/// Accepts connections until `stop`, and then waits for those that are still busy.
+pub(super) async fn run(listener: Listener, app: Router, stop: CancellationToken) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let tracker = TaskTracker::new();
+    loop {
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place.map_err(io::Error::other)?,
+            () = stop.cancelled() => break,
+        };
+        tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = async {
+                match &listener {
+                    Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
+                        stream.set_nodelay(true).ok();
+                        tracker.spawn(connection(stream, app.clone(), stop.clone(), place));
+                    }),
+                    Listener::Unix(listener) => {
+                        listener.accept().await.map(|(stream, _)| drop(tracker.spawn(connection(stream, app.clone(), stop.clone(), place))))
+                    }
+                }
+            } => {
+                if let Err(err) = accepted {
+                    // Of this connection, or for want of descriptors: others may still come.
+                    tracing::warn!(%err, "a connection could not be accepted");
+                    tokio::time::sleep(EXHAUSTED).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    tracker.close();
+    tokio::time::timeout(ENDING, tracker.wait()).await.ok();
+    Ok(())
+}
+
+async fn connection<I>(stream: I, app: Router, stop: CancellationToken, place: tokio::sync::OwnedSemaphorePermit)
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let app = tower_request(app);
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))
+        .with_upgrades();
+    let mut served = pin!(served);
+    tokio::select! {
+        ended = &mut served => log(ended),
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            log(served.await);
+        }
+    }
+    drop(place);
+}
+
+fn log(ended: hyper::Result<()>) {
+    if let Err(err) = ended {
+        tracing::debug!(%err, "a connection ended early");
+    }
+}
+
+/// The router for requests as hyper reads them.
+fn tower_request(
+    app: Router,
+) -> impl Service<hyper::Request<Incoming>, Response = hyper::Response<Body>, Error = std::convert::Infallible, Future: Send> + Clone {
+    app
+}

@@ -1,0 +1,299 @@
+//! What stands before the service: strangers, tokens, bodies that are no message, sessions of somebody else.
+
+use super::{
+    Options,
+    origin::{has_own_host, has_own_origin},
+    sessions::{Refused, Sessions},
+};
+use crate::{
+    frame::{Frame, MAX_FRAME, parse},
+    identity::Identity,
+};
+use axum::{
+    Json,
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use rmcp::{
+    RoleServer,
+    model::{ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, RequestId},
+    service::RxJsonRpcMessage,
+};
+use serde_json::{Map, json};
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// How long the body of a request may take.
+const BODY: Duration = Duration::from_secs(30);
+/// The longest token.
+const MAX_TOKEN: usize = 16 << 10;
+/// The header that names the session of an older revision.
+pub(super) const SESSION: &str = "mcp-session-id";
+/// Names under which tokens turn up in queries, where they would end in logs.
+const IN_QUERY: [&str; 4] = ["access_token", "token", "api_key", "authorization"];
+
+pub(super) struct Front {
+    options: Options,
+    sessions: Arc<Sessions>,
+    stop: CancellationToken,
+}
+
+impl Front {
+    pub(super) fn new(options: Options, sessions: Arc<Sessions>, stop: CancellationToken) -> Self {
+        Self { options, sessions, stop }
+    }
+
+    /// Whom the request comes from, or why it is turned away.
+    fn identify(&self, parts: &Parts) -> Result<Option<Identity>, Box<Response>> {
+        let Some(authority) = &self.options.authority else { return Ok(None) };
+        let query = parts.uri.query().unwrap_or_default();
+        let has_token = query
+            .split('&')
+            .filter_map(|pair| pair.split('=').next())
+            .any(|name| IN_QUERY.iter().any(|one| one.eq_ignore_ascii_case(name)));
+        if has_token {
+            return Err(Box::new(
+                (StatusCode::BAD_REQUEST, "a token belongs into the Authorization header, never into the URL\n").into_response(),
+            ));
+        }
+        let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (given.next(), given.next()) else { return Err(Box::new(challenge(&parts.headers, None))) };
+        let token = value.to_str().ok().filter(|value| value.len() <= MAX_TOKEN).and_then(|value| value.split_once(' '));
+        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+        let identity = token.and_then(|token| authority.identify(token));
+        let Some(identity) = identity else { return Err(Box::new(challenge(&parts.headers, Some("invalid_token")))) };
+        if let Some(wait) = authority.wait(&identity.principal) {
+            let seconds = (wait.as_secs() + 1).to_string();
+            let data = json!({"code": "rate_limit_exceeded", "recoverable": true, "retry_after_ms": u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)});
+            let error = ErrorData::new(ErrorCode(-32000), "too many requests: slow down", Some(data));
+            let response =
+                (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], Json(RxError::error(error, None))).into_response();
+            return Err(Box::new(response));
+        }
+        Ok(Some(identity))
+    }
+}
+
+/// 401, with the place where tokens are had.
+fn challenge(headers: &HeaderMap, error: Option<&str>) -> Response {
+    let error = error.map(|error| format!(", error=\"{error}\"")).unwrap_or_default();
+    let challenge = format!("Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource\"{error}", base(headers));
+    let value = HeaderValue::from_str(&challenge).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, value)], "a token is needed: Authorization: Bearer TOKEN\n").into_response()
+}
+
+/// 403, with the scope that is missing.
+fn step_up(headers: &HeaderMap, id: &RequestId, missing: &[&str]) -> Response {
+    let challenge = format!(
+        "Bearer error=\"insufficient_scope\", scope=\"{}\", resource_metadata=\"{}/.well-known/oauth-protected-resource\"",
+        missing.join(" "),
+        base(headers)
+    );
+    let value = HeaderValue::from_str(&challenge).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
+    let error = ErrorData::new(ErrorCode(-32001), format!("the token does not have the scope `{}`", missing.join("`, `")), None);
+    (StatusCode::FORBIDDEN, [(header::WWW_AUTHENTICATE, value)], Json(RxError::error(error, Some(id.clone())))).into_response()
+}
+
+type RxError = rmcp::model::ServerJsonRpcMessage;
+
+/// Where the client has reached us, as far as it says so itself.
+fn base(headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let scheme =
+        headers.get("x-forwarded-proto").and_then(|scheme| scheme.to_str().ok()).filter(|scheme| *scheme == "https").unwrap_or("http");
+    format!("{scheme}://{host}")
+}
+
+/// What clients and authorization servers are told of this resource: RFC 9728.
+pub(super) async fn metadata(State(front): State<Arc<Front>>, headers: HeaderMap) -> Response {
+    let Some(authority) = &front.options.authority else { return StatusCode::NOT_FOUND.into_response() };
+    let resource = authority.resource.clone().unwrap_or_else(|| format!("{}/mcp", base(&headers)));
+    Json(json!({
+        "resource": resource,
+        "authorization_servers": authority.servers,
+        "scopes_supported": ["read", "write", "network", "admin"],
+        "bearer_methods_supported": ["header"],
+    }))
+    .into_response()
+}
+
+/// For every route: turns away what a page elsewhere sends, what reaches us under a foreign name, and who has no token.
+pub(super) async fn admit(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
+    if front.stop.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "the server is shutting down\n").into_response();
+    }
+    if !has_own_host(request.headers(), &front.options.allowed_hosts) {
+        return (StatusCode::FORBIDDEN, "the Host header does not name this server\n").into_response();
+    }
+    if !has_own_origin(request.headers(), &front.options.allowed_origins) {
+        return (StatusCode::FORBIDDEN, "the Origin is not allowed\n").into_response();
+    }
+    let path = request.uri().path();
+    if path == "/health" || path.starts_with("/.well-known/") {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    match front.identify(&parts) {
+        Ok(Some(identity)) => drop(parts.extensions.insert(identity)),
+        Ok(None) => {}
+        Err(refused) => return *refused,
+    }
+    next.run(Request::from_parts(parts, body)).await
+}
+
+/// For messages: reads the body, answers what is none, and keeps sessions apart.
+pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let owner = parts.extensions.get::<Identity>().map(|identity| Arc::clone(&identity.principal));
+    let session = match session_of(&parts.headers) {
+        Ok(session) => session,
+        Err(refused) => return *refused,
+    };
+    if let Some(session) = &session
+        && !front.sessions.is_of(session, owner.as_ref())
+    {
+        return not_found();
+    }
+    if parts.method != Method::POST {
+        if parts.method == Method::GET && session.as_deref().is_some_and(|session| !front.sessions.has_room_for_stream(session)) {
+            return turned_away(&Refused::Full("too many streams are open on this session"), None);
+        }
+        let guard = session.as_deref().map(|session| front.sessions.visit(session));
+        let response = next.run(Request::from_parts(parts, body)).await;
+        return held(response, guard);
+    }
+    let bytes = match tokio::time::timeout(BODY, to_bytes(body, MAX_FRAME + 1)).await {
+        Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, None, &ErrorData::invalid_request("the body took too long", None)),
+        Ok(Ok(bytes)) if bytes.len() <= MAX_FRAME => bytes,
+        Ok(Ok(_)) => return too_large(),
+        Ok(Err(err)) => {
+            let is_length = std::error::Error::source(&err).is_some_and(|source| source.to_string().contains("length limit"));
+            if is_length || err.to_string().contains("length limit") {
+                return too_large();
+            }
+            return refused(StatusCode::BAD_REQUEST, None, &ErrorData::invalid_request("the body was cut off", None));
+        }
+    };
+    let is_json = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")));
+    if !is_json {
+        // Not answered as a message: a page can send any other type without asking first.
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json\n").into_response();
+    }
+    let message = match parse(&bytes) {
+        Frame::Message(message) => *message,
+        Frame::Refused(id, error) => return refused(StatusCode::BAD_REQUEST, id, &error),
+        Frame::Ping(id) => return Json(json!({"type": "pong", "id": id})).into_response(),
+        Frame::Ignored => return StatusCode::ACCEPTED.into_response(),
+    };
+    if let (Some(identity), JsonRpcMessage::Request(request)) = (parts.extensions.get::<Identity>(), &message) {
+        let missing = missing_scopes(&front.options, identity, &request.request);
+        if !missing.is_empty() {
+            return step_up(&parts.headers, &request.id, &missing);
+        }
+    }
+    let guard = match guard(&front, session.as_deref(), &message) {
+        Ok(guard) => guard,
+        Err((why, id)) => return turned_away(&why, id),
+    };
+    let body = match rewritten(&bytes, &message) {
+        Some(rewritten) => {
+            parts.headers.remove(header::CONTENT_LENGTH);
+            rewritten
+        }
+        None => bytes,
+    };
+    let is_first = session.is_none();
+    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    if let Some(opened) = response.headers().get(SESSION).and_then(|id| id.to_str().ok()).filter(|_| is_first) {
+        front.sessions.opened(opened, owner);
+    }
+    held(response, guard)
+}
+
+/// The one session that a request names.
+fn session_of(headers: &HeaderMap) -> Result<Option<String>, Box<Response>> {
+    let mut given = headers.get_all(SESSION).iter();
+    match (given.next(), given.next()) {
+        (None, _) => Ok(None),
+        (Some(one), None) => match one.to_str() {
+            Ok(id) if id.len() <= 128 => Ok(Some(id.to_owned())),
+            _ => Err(Box::new(not_found())),
+        },
+        _ => Err(Box::new((StatusCode::BAD_REQUEST, "one Mcp-Session-Id, not several\n").into_response())),
+    }
+}
+
+/// What a request holds of its session until it is answered.
+fn guard(
+    front: &Front,
+    session: Option<&str>,
+    message: &RxJsonRpcMessage<RoleServer>,
+) -> Result<Option<super::sessions::Busy>, (Refused, Option<RequestId>)> {
+    let (Some(session), JsonRpcMessage::Request(request)) = (session, message) else {
+        if let (None, JsonRpcMessage::Request(request)) = (session, message)
+            && matches!(request.request, ClientRequest::InitializeRequest(_))
+        {
+            front.sessions.make_room().map_err(|why| (why, Some(request.id.clone())))?;
+        }
+        return Ok(session.map(|session| front.sessions.visit(session)));
+    };
+    front.sessions.begin(session, &request.id).map(Some).map_err(|why| (why, Some(request.id.clone())))
+}
+
+fn missing_scopes(options: &Options, identity: &Identity, request: &ClientRequest) -> Vec<&'static str> {
+    let ClientRequest::CallToolRequest(call) = request else { return Vec::new() };
+    let args = call.params.arguments.clone().unwrap_or_else(Map::new);
+    let has = |scope: &&str| identity.scopes.iter().any(|given| given.rsplit(':').next() == Some(scope));
+    (options.needs)(&call.params.name, &args).into_iter().filter(|scope| !has(scope)).collect()
+}
+
+/// The message in its own form, where it came in another.
+fn rewritten(bytes: &Bytes, message: &RxJsonRpcMessage<RoleServer>) -> Option<Bytes> {
+    const MARK: &[u8] = b"\"jsonrpc\"";
+    if bytes.windows(MARK.len()).any(|window| window == MARK) {
+        return None;
+    }
+    serde_json::to_vec(message).ok().map(Bytes::from)
+}
+
+fn turned_away(why: &Refused, id: Option<RequestId>) -> Response {
+    match why {
+        Refused::Duplicate => {
+            let text = "a request with this id is already in flight".to_owned();
+            refused(StatusCode::BAD_REQUEST, id, &ErrorData::invalid_request(text, None))
+        }
+        Refused::Full(what) => {
+            let data = json!({"code": "overloaded", "recoverable": true, "retry_after_ms": 1000});
+            let error = ErrorData::new(ErrorCode(-32000), (*what).to_owned(), Some(data));
+            let body = Json(RxError::error(error, id));
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], body).into_response()
+        }
+        Refused::Unknown => not_found(),
+    }
+}
+
+/// Keeps a guard for as long as the answer is being sent.
+fn held(response: Response, guard: Option<super::sessions::Busy>) -> Response {
+    let Some(guard) = guard else { return response };
+    response.map(|body| Body::new(super::sessions::Holding::new(body, guard)))
+}
+
+fn refused(status: StatusCode, id: Option<RequestId>, error: &ErrorData) -> Response {
+    (status, Json(RxError::error(error.clone(), id))).into_response()
+}
+
+fn too_large() -> Response {
+    let error = ErrorData::invalid_request(format!("the message is longer than {MAX_FRAME} bytes"), None);
+    refused(StatusCode::PAYLOAD_TOO_LARGE, None, &error)
+}
+
+fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, "there is no such session: initialize again\n").into_response()
+}

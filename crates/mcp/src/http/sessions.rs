@@ -1,0 +1,295 @@
+//! Sessions of the revisions before 2026-07-28: whose they are, how many, what is in flight on them, and when they end.
+
+use crate::connection::Limits;
+use axum::body::{Body, Bytes};
+use http_body::{Frame, SizeHint};
+use rmcp::{
+    model::{ClientJsonRpcMessage, JsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerNotification},
+    transport::streamable_http_server::session::{
+        ServerSseMessage, SessionId, SessionManager,
+        local::{LocalSessionManager, LocalSessionManagerError, SessionTransport},
+    },
+};
+use std::{
+    collections::{HashMap, HashSet},
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc;
+use tokio_stream::{Stream, StreamExt, wrappers::UnboundedReceiverStream};
+
+/// How long a session must have been silent to make room for another.
+const SILENT: Duration = Duration::from_mins(1);
+/// Notifications that may wait on a stream that nobody reads; further ones are dropped.
+const MAX_WAITING: usize = 64;
+/// How many streams to listen on one session may have open.
+const MAX_STREAMS: usize = 8;
+
+/// Bounds of the sessions.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// How many there may be.
+    pub max: usize,
+    /// How long one may be silent.
+    pub idle: Duration,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self { max: 1000, idle: Duration::from_hours(1) }
+    }
+}
+
+/// Why a request does not get to its session.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// A request with its id is in flight.
+    Duplicate,
+    /// There is no room.
+    Full(&'static str),
+    /// There is no such session.
+    Unknown,
+}
+
+/// One session.
+struct Session {
+    owner: Option<Arc<str>>,
+    seen: Instant,
+    in_flight: HashSet<RequestId>,
+    /// Requests and streams that are open.
+    open: usize,
+}
+
+/// All sessions.
+pub(super) struct Sessions {
+    local: LocalSessionManager,
+    known: Mutex<HashMap<String, Session>>,
+    limits: SessionLimits,
+    per_session: Limits,
+}
+
+impl Sessions {
+    pub(super) fn new(limits: SessionLimits, per_session: Limits) -> Self {
+        let mut local = LocalSessionManager::default();
+        // It would end sessions whose calls still run: they are ended here.
+        local.session_config.keep_alive = None;
+        Self { local, known: Mutex::default(), limits, per_session }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Session>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True when there is such a session, and it is of this principal.
+    pub(super) fn is_of(&self, id: &str, owner: Option<&Arc<str>>) -> bool {
+        self.lock().get(id).is_some_and(|session| session.owner.as_ref() == owner)
+    }
+
+    /// Says whose a session is that was just opened.
+    pub(super) fn opened(&self, id: &str, owner: Option<Arc<str>>) {
+        if let Some(session) = self.lock().get_mut(id) {
+            session.owner = owner;
+        }
+    }
+
+    /// Makes room for one more session: that of the one that has been silent longest.
+    pub(super) fn make_room(self: &Arc<Self>) -> Result<(), Refused> {
+        let silent = {
+            let known = self.lock();
+            if known.len() < self.limits.max {
+                return Ok(());
+            }
+            let silent = known.iter().filter(|(_, session)| session.open == 0 && session.seen.elapsed() >= SILENT);
+            silent.min_by_key(|(_, session)| session.seen).map(|(id, _)| id.clone())
+        };
+        let Some(silent) = silent else { return Err(Refused::Full("there are as many sessions as there may be")) };
+        self.lock().remove(&silent);
+        let sessions = Arc::clone(self);
+        tokio::spawn(async move { sessions.local.close_session(&silent.into()).await.ok() });
+        Ok(())
+    }
+
+    /// Begins a request on a session.
+    pub(super) fn begin(self: &Arc<Self>, id: &str, request: &RequestId) -> Result<Busy, Refused> {
+        let mut known = self.lock();
+        let session = known.get_mut(id).ok_or(Refused::Unknown)?;
+        if session.in_flight.contains(request) {
+            return Err(Refused::Duplicate);
+        }
+        if session.in_flight.len() >= self.per_session.in_flight {
+            return Err(Refused::Full("too many requests are in flight on this session"));
+        }
+        session.in_flight.insert(request.clone());
+        session.open += 1;
+        session.seen = Instant::now();
+        Ok(Busy { sessions: Arc::clone(self), id: id.to_owned(), request: Some(request.clone()) })
+    }
+
+    /// Keeps a session from being taken for silent.
+    pub(super) fn visit(self: &Arc<Self>, id: &str) -> Busy {
+        if let Some(session) = self.lock().get_mut(id) {
+            session.open += 1;
+            session.seen = Instant::now();
+        }
+        Busy { sessions: Arc::clone(self), id: id.to_owned(), request: None }
+    }
+
+    /// True when the session may have another stream open.
+    pub(super) fn has_room_for_stream(&self, id: &str) -> bool {
+        self.lock().get(id).is_none_or(|session| session.open.saturating_sub(session.in_flight.len()) < MAX_STREAMS)
+    }
+
+    /// Ends sessions that have been silent for too long, for ever.
+    pub(super) async fn reap(self: Arc<Self>) {
+        let period = (self.limits.idle / 4).clamp(Duration::from_millis(100), Duration::from_mins(1));
+        loop {
+            tokio::time::sleep(period).await;
+            let silent: Vec<String> = {
+                let known = self.lock();
+                let silent = known.iter().filter(|(_, session)| session.open == 0 && session.seen.elapsed() >= self.limits.idle);
+                silent.map(|(id, _)| id.clone()).collect()
+            };
+            for id in silent {
+                self.close_session(&id.into()).await.ok();
+            }
+        }
+    }
+}
+
+/// A request or a stream that is open on a session.
+pub(super) struct Busy {
+    sessions: Arc<Sessions>,
+    id: String,
+    request: Option<RequestId>,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if let Some(session) = self.sessions.lock().get_mut(&self.id) {
+            session.open = session.open.saturating_sub(1);
+            session.seen = Instant::now();
+            if let Some(request) = &self.request {
+                session.in_flight.remove(request);
+            }
+        }
+    }
+}
+
+/// A body that holds a guard until it has been sent.
+pub(super) struct Holding {
+    body: Body,
+    _guard: Busy,
+}
+
+impl Holding {
+    pub(super) fn new(body: Body, guard: Busy) -> Self {
+        Self { body, _guard: guard }
+    }
+}
+
+impl http_body::Body for Holding {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Reads a stream of a session at once, whether or not its client does: the session serves other streams, too. What is
+/// only news is dropped where it is not read; results are kept.
+fn drained(stream: impl Stream<Item = ServerSseMessage> + Send + 'static) -> impl Stream<Item = ServerSseMessage> + Send + Sync + 'static {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let taken = Arc::clone(&waiting);
+    tokio::spawn(async move {
+        let mut stream = pin!(stream);
+        loop {
+            let message = tokio::select! {
+                message = stream.next() => message,
+                () = sender.closed() => return,
+            };
+            let Some(message) = message else { return };
+            if waiting.load(Ordering::Relaxed) >= MAX_WAITING && is_news(&message) {
+                continue;
+            }
+            waiting.fetch_add(1, Ordering::Relaxed);
+            if sender.send(message).is_err() {
+                return;
+            }
+        }
+    });
+    UnboundedReceiverStream::new(receiver).map(move |message| {
+        taken.fetch_sub(1, Ordering::Relaxed);
+        message
+    })
+}
+
+fn is_news(message: &ServerSseMessage) -> bool {
+    matches!(message.message.as_deref(), Some(JsonRpcMessage::Notification(notification)) if !matches!(notification.notification, ServerNotification::CancelledNotification(_)))
+}
+
+impl SessionManager for Sessions {
+    type Error = LocalSessionManagerError;
+    type Transport = SessionTransport;
+
+    async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
+        let (id, transport) = self.local.create_session().await?;
+        let session = Session { owner: None, seen: Instant::now(), in_flight: HashSet::new(), open: 0 };
+        self.lock().insert(id.to_string(), session);
+        Ok((id, transport))
+    }
+
+    async fn initialize_session(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<ServerJsonRpcMessage, Self::Error> {
+        self.local.initialize_session(id, message).await
+    }
+
+    async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
+        self.local.has_session(id).await
+    }
+
+    async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
+        self.lock().remove(&**id);
+        self.local.close_session(id).await
+    }
+
+    async fn create_stream(
+        &self,
+        id: &SessionId,
+        message: ClientJsonRpcMessage,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
+        Ok(drained(self.local.create_stream(id, message).await?))
+    }
+
+    async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {
+        self.local.accept_message(id, message).await
+    }
+
+    async fn create_standalone_stream(
+        &self,
+        id: &SessionId,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
+        Ok(drained(self.local.create_standalone_stream(id).await?))
+    }
+
+    async fn resume(
+        &self,
+        id: &SessionId,
+        last_event_id: String,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
+        Ok(drained(self.local.resume(id, last_event_id).await?))
+    }
+}

@@ -1,0 +1,163 @@
+//! WebSocket: one message a frame, on the same guarded connection that standard input has.
+
+use crate::{
+    connection::{Connection, Limits},
+    frame::MAX_FRAME,
+    identity::Identity,
+};
+use axum::{
+    Extension,
+    extract::{
+        State,
+        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code, rejection::WebSocketUpgradeRejection},
+    },
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
+use rmcp::{ServerHandler, ServiceExt};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, duplex, split};
+use tokio_util::{
+    codec::{FramedRead, LinesCodec},
+    sync::CancellationToken,
+};
+
+/// What is buffered between the socket and the connection.
+const PIPE: usize = 64 << 10;
+/// The longest frame that is read at all; between this and the longest message an error is answered.
+const MAX_READ: usize = 2 * MAX_FRAME;
+/// How long the end of a connection may take to be told.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What makes the service of a connection.
+type Service<S> = Arc<dyn Fn(Option<&Identity>) -> S + Send + Sync>;
+
+/// Serves sockets.
+pub(super) struct Sockets<S> {
+    service: Service<S>,
+    limits: Limits,
+    heartbeat: (Duration, u32),
+    stop: CancellationToken,
+}
+
+impl<S> Clone for Sockets<S> {
+    fn clone(&self) -> Self {
+        Self { service: Arc::clone(&self.service), limits: self.limits, heartbeat: self.heartbeat, stop: self.stop.clone() }
+    }
+}
+
+impl<S> Sockets<S> {
+    pub(super) fn new(
+        service: impl Fn(Option<&Identity>) -> S + Send + Sync + 'static,
+        limits: Limits,
+        heartbeat: (Duration, u32),
+        stop: CancellationToken,
+    ) -> Self {
+        Self { service: Arc::new(service), limits, heartbeat, stop }
+    }
+}
+
+/// Turns a request into a socket.
+pub(super) async fn upgrade<S: ServerHandler + Send + 'static>(
+    State(sockets): State<Sockets<S>>,
+    identity: Option<Extension<Identity>>,
+    request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(request) = request else {
+        let text = "MCP is at /mcp over HTTP, and here over WebSocket (sub-protocol: mcp)\n";
+        return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], text).into_response();
+    };
+    let request = request.protocols(["mcp"]).max_message_size(MAX_READ).max_frame_size(MAX_READ);
+    request.on_upgrade(move |socket| async move { run(sockets, socket, identity.map(|Extension(identity)| identity)).await })
+}
+
+async fn run<S: ServerHandler + Send + 'static>(sockets: Sockets<S>, socket: WebSocket, identity: Option<Identity>) {
+    let stop = sockets.stop.child_token();
+    let (near, far) = duplex(PIPE);
+    let (reader, writer) = split(far);
+    let connection = Connection::new(reader, writer, sockets.limits, stop.clone());
+    let (sink, stream) = socket.split();
+    let (from_server, to_server) = split(near);
+    let missed = Arc::new(AtomicU32::new(0));
+    let reading = tokio::spawn(read(stream, to_server, Arc::clone(&missed)));
+    let writing = tokio::spawn(write(sink, from_server, sockets.heartbeat, missed, stop.clone()));
+    match (sockets.service)(identity.as_ref()).serve(connection).await {
+        Ok(running) => drop(running.waiting().await),
+        Err(err) => tracing::debug!(%err, "the connection ended before it was initialized"),
+    }
+    stop.cancel();
+    reading.abort();
+    tokio::time::timeout(FAREWELL, writing).await.ok();
+}
+
+/// Frames into lines.
+async fn read(mut stream: SplitStream<WebSocket>, mut server: impl AsyncWrite + Unpin, missed: Arc<AtomicU32>) {
+    while let Some(frame) = stream.next().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(err) => {
+                tracing::debug!(%err, "a frame could not be read");
+                break;
+            }
+        };
+        missed.store(0, Ordering::Relaxed);
+        let mut bytes = match frame {
+            Message::Text(text) => text.as_bytes().to_vec(),
+            Message::Binary(bytes) => bytes.to_vec(),
+            Message::Ping(_) | Message::Pong(_) => continue,
+            Message::Close(_) => break,
+        };
+        // A frame is one message. In JSON a raw line break can only be space between two tokens.
+        bytes.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+        bytes.push(b'\n');
+        if server.write_all(&bytes).await.is_err() {
+            break;
+        }
+    }
+    server.shutdown().await.ok();
+}
+
+/// Lines into frames, and a ping where it is quiet.
+async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    server: ReadHalf<DuplexStream>,
+    (period, allowed): (Duration, u32),
+    missed: Arc<AtomicU32>,
+    stop: CancellationToken,
+) {
+    let mut lines = FramedRead::new(server, LinesCodec::new());
+    let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (code, reason) = loop {
+        let message = tokio::select! {
+            line = lines.next() => match line {
+                Some(Ok(line)) => Message::Text(Utf8Bytes::from(line)),
+                _ => break (close_code::NORMAL, "the server has ended the connection"),
+            },
+            _ = clock.tick() => {
+                if missed.fetch_add(1, Ordering::Relaxed) >= allowed {
+                    tracing::info!(allowed, "a WebSocket client does not answer pings");
+                    stop.cancel();
+                    break (close_code::AWAY, "no answer to pings");
+                }
+                Message::Ping(axum::body::Bytes::new())
+            }
+        };
+        if sink.send(message).await.is_err() {
+            stop.cancel();
+            return;
+        }
+    };
+    let farewell = Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
+    tokio::time::timeout(FAREWELL, sink.send(farewell)).await.ok();
+}

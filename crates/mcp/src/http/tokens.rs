@@ -1,0 +1,114 @@
+//! Who may come in: tokens that are kept as hashes, and how often each principal may call.
+
+use crate::identity::Identity;
+use governor::{
+    DefaultDirectRateLimiter, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// A token that the operator has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Whom it stands for.
+    pub name: String,
+    /// The SHA-256 of it.
+    pub sha256: [u8; 32],
+    /// What it allows.
+    pub scopes: Vec<String>,
+}
+
+/// The tokens that are known.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens(Vec<Token>);
+
+impl Tokens {
+    /// Knows these.
+    pub fn new(tokens: Vec<Token>) -> Self {
+        Self(tokens)
+    }
+
+    /// The SHA-256 of a token.
+    pub fn hash(token: &str) -> [u8; 32] {
+        Sha256::digest(token.as_bytes()).into()
+    }
+
+    /// Whom `token` stands for. Takes as long for a wrong one as for a right one.
+    fn identify(&self, token: &str) -> Option<Identity> {
+        let hash = Self::hash(token);
+        let mut found = None;
+        for known in &self.0 {
+            let difference = known.sha256.iter().zip(hash).fold(0, |all, (a, b)| all | (a ^ b));
+            if std::hint::black_box(difference) == 0 {
+                found = Some(known);
+            }
+        }
+        found.map(|token| Identity { principal: Arc::from(token.name.as_str()), scopes: token.scopes.clone() })
+    }
+}
+
+/// Decides who comes in.
+pub struct Authority {
+    tokens: Tokens,
+    /// Where clients get tokens, by RFC 9728.
+    pub(super) servers: Vec<String>,
+    /// The name of this resource for clients and authorization servers.
+    pub(super) resource: Option<String>,
+    rate: Option<NonZeroU32>,
+    limiters: Mutex<HashMap<Arc<str>, Arc<DefaultDirectRateLimiter>>>,
+}
+
+impl Authority {
+    /// Lets the owners of `tokens` in, each with at most `rate` requests a second.
+    pub fn new(tokens: Tokens, servers: Vec<String>, resource: Option<String>, rate: Option<NonZeroU32>) -> Self {
+        Self { tokens, servers, resource, rate, limiters: Mutex::default() }
+    }
+
+    /// Whom the bearer token of a request stands for.
+    pub(super) fn identify(&self, token: &str) -> Option<Identity> {
+        self.tokens.identify(token)
+    }
+
+    /// How long the principal has to wait before the next request.
+    pub(super) fn wait(&self, principal: &Arc<str>) -> Option<Duration> {
+        let rate = self.rate?;
+        let limiter = {
+            let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+            // Principals are few: those that the operator has named.
+            let made = || {
+                Arc::new(RateLimiter::direct(Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)))))
+            };
+            Arc::clone(limiters.entry(Arc::clone(principal)).or_insert_with(made))
+        };
+        limiter.check().err().map(|not_until| not_until.wait_time_from(DefaultClock::default().now()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_known_by_its_hash_alone() {
+        let token = |name: &str, text: &str| Token { name: name.to_owned(), sha256: Tokens::hash(text), scopes: vec!["read".to_owned()] };
+        let tokens = Tokens::new(vec![token("a", "first"), token("b", "second")]);
+        assert_eq!(tokens.identify("second").map(|found| found.principal.to_string()), Some("b".to_owned()));
+        assert_eq!(tokens.identify("third"), None);
+        assert_eq!(tokens.identify(""), None);
+    }
+
+    #[test]
+    fn each_principal_has_its_own_rate() {
+        let authority = Authority::new(Tokens::default(), Vec::new(), None, NonZeroU32::new(1));
+        let (a, b) = (Arc::from("a"), Arc::from("b"));
+        assert_eq!((authority.wait(&a), authority.wait(&a)), (None, None));
+        assert!(authority.wait(&a).is_some_and(|wait| wait <= Duration::from_secs(1)));
+        assert_eq!(authority.wait(&b), None);
+    }
+}
