@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod clients;
+mod conformance;
 mod licences;
 mod run;
 mod tools;
@@ -9,7 +10,8 @@ mod tools;
 use anyhow::{Result, bail};
 use std::{process::ExitCode, time::Instant};
 
-const USAGE: &str = "cargo xtask test    everything that CI runs: format, lints, licences, spelling, documents, tests, real clients
+const USAGE: &str = "cargo xtask test    everything that CI runs: format, lints, licences, spelling, documents, tests, conformance, real clients
+cargo xtask conformance   the official conformance suite alone
 cargo xtask bench   every figure with a clock in it
 cargo xtask soak    the long campaigns: ended at 200 random moments, or as many as SOAK_ROUNDS says
 cargo xtask bless   accepts the present tool definitions and generated documents";
@@ -18,6 +20,7 @@ fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
     let result = match task.as_str() {
         "test" | "ci" => test(),
+        "conformance" => tools::prepare().and_then(|()| conformance::run()),
         "bench" => bench(),
         "soak" => soak(),
         "bless" => run::cargo(&["test", "--package", "mcp-server-git", "--test", "documents"], &[("BLESS", "1")]),
@@ -40,7 +43,7 @@ type Step = (&'static str, fn() -> Result<()>);
 
 fn test() -> Result<()> {
     let start = Instant::now();
-    let steps: [Step; 8] = [
+    let steps: [Step; 9] = [
         ("format", || run::cargo(&["fmt", "--all", "--check"], &[])),
         ("lints", || run::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])),
         ("licences", licences::check),
@@ -48,6 +51,7 @@ fn test() -> Result<()> {
         ("spelling", tools::typos),
         ("documents", || run::cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])),
         ("tests", tests),
+        ("conformance", conformance::run),
         ("clients", clients::run),
     ];
     for (name, step) in steps {

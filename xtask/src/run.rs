@@ -31,7 +31,7 @@ pub(crate) fn exists(program: &str) -> bool {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tasks start programs")]
-fn command(program: &str) -> Command {
+pub(crate) fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root());
     command

@@ -9,8 +9,14 @@ use std::{
 
 /// Python packages: the spelling check and the client SDK.
 const PYTHON: [&str; 2] = ["typos==1.48.0", "mcp>=2,<3"];
-/// Node packages: Node 22 itself, the client SDK, the inspector.
-const NODE: [&str; 3] = ["node@22", "@modelcontextprotocol/client@2", "@modelcontextprotocol/inspector@latest"];
+/// Node packages: Node 22 itself, the client SDK, the inspector, and the conformance suite, which is pinned: `latest` is an
+/// old line of it.
+const NODE: [&str; 4] = [
+    "node@22",
+    "@modelcontextprotocol/client@2",
+    "@modelcontextprotocol/inspector@latest",
+    "@modelcontextprotocol/conformance@0.2.0-alpha.12",
+];
 
 /// Programs that a few tests need, and Debian's packages with them.
 const PROGRAMS: [(&str, &str); 2] = [("/usr/sbin/sshd", "openssh-server"), ("/usr/bin/git-lfs", "git-lfs")];

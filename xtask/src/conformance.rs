@@ -1,0 +1,87 @@
+//! The official conformance suite: on the fixtures over the product's transport, where everything has to pass, and on the
+//! server that ships, where only what asks for fixtures may fail.
+
+use crate::{run, tools};
+use anyhow::{Context, Result, bail};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Stdio},
+};
+
+/// The requirement sets, each run in its own revision of the protocol.
+const SETS: [&str; 2] = ["2025-11-25", "2026-07-28"];
+
+pub(crate) fn run() -> Result<()> {
+    run::cargo(&["build", "--package", "mcp-server-git", "--package", "mcpgit-conformance"], &[])?;
+    let built = run::root().join("target/debug");
+    let results = run::root().join("target/conformance");
+    let expected = run::root().join("tests/conformance/expected-failures.yaml").display().to_string();
+    let repository = results.join("repository");
+    if !repository.join(".git").exists() {
+        fs::create_dir_all(&repository)?;
+        let quiet = [("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")];
+        let top = repository.display().to_string();
+        run::program("git", &["init", "--quiet", &top], &quiet)?;
+        let identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"];
+        run::program("git", &[&["-C", &top], &identity[..], &["commit", "--quiet", "--allow-empty", "-m", "first"]].concat(), &quiet)?;
+    }
+    let top = repository.display().to_string();
+    for set in SETS {
+        let fixtures = Server::start(&built.join("mcpgit-conformance"), &["0"], "")?;
+        suite(&fixtures, set, &results.join(format!("fixtures-{set}")), &[])?;
+        let server = Server::start(&built.join("mcp-server-git"), &["-r", &top, "serve", "--port", "0"], "/mcp")?;
+        suite(&server, set, &results.join(format!("server-{set}")), &["--expected-failures", &expected])?;
+    }
+    Ok(())
+}
+
+fn suite(server: &Server, set: &str, results: &Path, more: &[&str]) -> Result<()> {
+    if results.exists() {
+        fs::remove_dir_all(results)?;
+    }
+    let node = tools::node().join("node_modules/node/bin/node").display().to_string();
+    let program = tools::node().join("node_modules/@modelcontextprotocol/conformance/dist/index.js").display().to_string();
+    let results = results.display().to_string();
+    let args = [&program, "server", "--url", &server.url, "--requirements", set, "-o", &results];
+    let output = run::command(&node).args(args).args(more).output().with_context(|| format!("{node} could not be started"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("{} against {set}: {}\n{text}{}", server.name, output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    let total = text.lines().find(|line| line.starts_with("Total:")).unwrap_or("no total");
+    println!("conformance: {} {set}: {total}", server.name);
+    Ok(())
+}
+
+/// A server that is stopped when it is dropped.
+struct Server {
+    child: Child,
+    name: String,
+    url: String,
+}
+
+impl Server {
+    /// Starts a program whose first line ends with its address.
+    fn start(program: &Path, args: &[&str], path: &str) -> Result<Self> {
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut command = run::command(&program.display().to_string());
+        // The fixtures end with their input.
+        let child = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut child = child.with_context(|| format!("{name} could not be started"))?;
+        let mut line = String::new();
+        let stdout = child.stdout.take().context("no output")?;
+        BufReader::new(stdout).read_line(&mut line)?;
+        let address = line.split_whitespace().last().with_context(|| format!("{name} does not say where it is"))?;
+        let url = format!("{address}{path}");
+        Ok(Self { child, name, url })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
