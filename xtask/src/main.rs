@@ -10,7 +10,8 @@ mod tools;
 use anyhow::{Result, bail};
 use std::{process::ExitCode, time::Instant};
 
-const USAGE: &str = "cargo xtask test    everything that CI runs: format, lints, licences, spelling, documents, tests, conformance, real clients
+const USAGE: &str =
+    "cargo xtask test    everything that CI runs: format, lints, licences, spelling, documents, tests, conformance, real clients
 cargo xtask conformance   the official conformance suite alone
 cargo xtask bench   every figure with a clock in it
 cargo xtask soak    the long campaigns: ended at 200 random moments, or as many as SOAK_ROUNDS says

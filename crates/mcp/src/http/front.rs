@@ -205,6 +205,8 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
     let body = match rewritten(&bytes, &message) {
         Some(rewritten) => {
             parts.headers.remove(header::CONTENT_LENGTH);
+            // What came in another form cannot have said so in its headers.
+            parts.headers.insert("mcp-method", HeaderValue::from_static("notifications/cancelled"));
             rewritten
         }
         None => bytes,

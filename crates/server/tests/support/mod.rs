@@ -5,6 +5,7 @@
 
 pub(crate) mod parameters;
 pub(crate) mod remote;
+pub(crate) mod wire;
 
 use serde_json::{Value, json};
 use std::{

@@ -1,0 +1,209 @@
+//! The same bytes over every transport.
+
+use super::{Client, Fixture, program};
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    process::{Child, Stdio},
+    time::Duration,
+};
+use tungstenite::{Message, WebSocket, client::IntoClientRequest, stream::MaybeTlsStream};
+
+/// How long an answer may take before the test gives up on the server.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The newest revision, which has no handshake.
+pub(crate) const NEWEST: &str = "2026-07-28";
+/// Those that have one.
+pub(crate) const LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+
+/// What goes into each request of the newest revision.
+pub(crate) fn meta(capabilities: &Value) -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": NEWEST,
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
+    })
+}
+
+/// A server that is reached over HTTP and WebSocket.
+pub(crate) struct Served {
+    pub(crate) child: Child,
+    pub(crate) port: u16,
+    socket: Option<PathBuf>,
+}
+
+impl Served {
+    pub(crate) fn start(fixture: &Fixture, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        let serve = ["serve", "--port", "0"];
+        let mut command = program();
+        command.arg("-r").arg(&fixture.path).args(serve).args(args).envs(variables.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("it says where it listens");
+        let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default();
+        let socket = args.iter().position(|arg| *arg == "--socket").and_then(|at| args.get(at + 1)).map(PathBuf::from);
+        Self { child, port, socket }
+    }
+
+    fn connect(&self) -> Box<dyn ReadWrite> {
+        if let Some(path) = &self.socket {
+            let stream = UnixStream::connect(path).expect("a connection");
+            stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+            return Box::new(stream);
+        }
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        Box::new(stream)
+    }
+
+    /// Sends a request as it is, and gives the whole reply up to where `until` is found, or the end.
+    pub(crate) fn raw(&self, request: &[u8], until: Option<&str>) -> String {
+        let mut stream = self.connect();
+        stream.write_all(request).expect("the server reads");
+        let mut reply = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(count) = stream.read(&mut buffer) {
+            reply.extend_from_slice(&buffer[..count]);
+            if count == 0 || until.is_some_and(|until| String::from_utf8_lossy(&reply).contains(until)) {
+                break;
+            }
+        }
+        String::from_utf8_lossy(&reply).into_owned()
+    }
+
+    /// Sends a request with these headers.
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let has = |name: &str| headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name));
+        let host = if has("Host") { String::new() } else { format!("Host: 127.0.0.1:{}\r\n", self.port) };
+        let given = headers.iter().fold(String::new(), |all, (name, value)| all + name + ": " + value + "\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n{host}{given}\r\n", body.len());
+        Reply::parse(&self.raw(&[head.as_bytes(), body].concat(), None))
+    }
+
+    pub(crate) fn websocket(&self, headers: &[(&str, &str)]) -> tungstenite::Result<WebSocket<MaybeTlsStream<TcpStream>>> {
+        let mut request = format!("ws://127.0.0.1:{}/ws", self.port).into_client_request()?;
+        request.headers_mut().insert("sec-websocket-protocol", tungstenite::http::HeaderValue::from_static("mcp"));
+        for (name, value) in headers {
+            let name = tungstenite::http::HeaderName::from_bytes(name.as_bytes()).expect("a header");
+            request.headers_mut().insert(name, value.parse().expect("a value"));
+        }
+        let (socket, _) = tungstenite::connect(request)?;
+        if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
+            stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        }
+        Ok(socket)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.child.kill().unwrap_or_default();
+        self.child.wait().map(drop).unwrap_or_default();
+    }
+}
+
+trait ReadWrite: Read + Write {}
+impl<T: Read + Write> ReadWrite for T {}
+
+/// An HTTP reply.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn parse(text: &str) -> Self {
+        let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+        Self { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+    }
+
+    /// The JSON-RPC reply: the body, or the last event of a stream, in chunks or not.
+    pub(crate) fn message(&self) -> Option<Value> {
+        let mut found = None;
+        let mut rest = self.body.as_str();
+        while let Some(at) = rest.find('{') {
+            let mut values = serde_json::Deserializer::from_str(&rest[at..]).into_iter::<Value>();
+            match values.next() {
+                Some(Ok(value)) => {
+                    rest = &rest[at + values.byte_offset()..];
+                    found = Some(value);
+                }
+                _ => rest = &rest[at + 1..],
+            }
+        }
+        found
+    }
+}
+
+/// A client of one revision on one transport.
+pub(crate) enum Peer<'a> {
+    Stdio(Box<Client>),
+    Http { server: &'a Served, session: Option<String>, revision: &'static str },
+    Socket(Box<WebSocket<MaybeTlsStream<TcpStream>>>),
+}
+
+impl Peer<'_> {
+    /// Sends bytes, and gives the reply where there is one.
+    pub(crate) fn exchange(&mut self, bytes: &[u8], is_answered: bool) -> Option<Value> {
+        match self {
+            Self::Stdio(client) => {
+                client.send(&[bytes, b"\n"].concat());
+                is_answered.then(|| client.receive())
+            }
+            Self::Socket(socket) => {
+                let text = String::from_utf8(bytes.to_vec());
+                socket.send(text.map_or_else(|_| Message::binary(bytes.to_vec()), Message::text)).expect("the server reads");
+                if !is_answered {
+                    return None;
+                }
+                loop {
+                    match socket.read().expect("an answer") {
+                        Message::Text(text) => return Some(serde_json::from_str(&text).expect("JSON")),
+                        Message::Ping(_) | Message::Pong(_) => {}
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+            Self::Http { server, session, revision } => {
+                let message: Value = serde_json::from_slice(bytes).unwrap_or_default();
+                let method = message["method"].as_str().unwrap_or("none").to_owned();
+                let name = ["name", "uri", "taskId"].iter().find_map(|key| message["params"][key].as_str()).map(str::to_owned);
+                let mut headers = vec![("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")];
+                if method != "initialize" && LEGACY[..2].iter().all(|old| old != revision) {
+                    headers.push(("MCP-Protocol-Version", revision));
+                }
+                let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+                if *revision == NEWEST && is_plain(&method) && method != "none" {
+                    headers.push(("Mcp-Method", &method));
+                    if let Some(name) = name.as_deref().filter(|name| is_plain(name)) {
+                        headers.push(("Mcp-Name", name));
+                    }
+                }
+                if let Some(session) = session.as_deref() {
+                    headers.push(("Mcp-Session-Id", session));
+                }
+                let reply = server.send("POST", "/mcp", &headers, bytes);
+                if let Some(id) = reply.header("mcp-session-id") {
+                    *session = Some(id.to_owned());
+                }
+                assert_eq!(reply.message().is_some(), is_answered, "{}: {reply:?}", String::from_utf8_lossy(bytes));
+                reply.message()
+            }
+        }
+    }
+}
