@@ -52,9 +52,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The principal of whoever has shown no token.
+    pub(crate) const LOCAL: &'static str = "local";
+
     /// Whoever has started the server, or reaches it without a token where that is allowed.
     pub fn local() -> Self {
-        Self { principal: Arc::from("local"), rights: Right::ALL.to_vec() }
+        Self { principal: Arc::from(Self::LOCAL), rights: Right::ALL.to_vec() }
     }
 
     /// The rights that a call asks for.

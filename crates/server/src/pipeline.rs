@@ -204,10 +204,10 @@ impl Pipeline {
         let path = self.target(path.as_deref(), narrowed.as_deref())?;
         let deadline = Instant::now() + self.bounds.read_timeout;
         let cancel = Cancel::new(Some(deadline));
-        let (repositories, stop) = (Arc::clone(&self.repositories), cancel.clone());
+        let (repositories, view, stop) = (Arc::clone(&self.repositories), Arc::clone(&self.view), cancel.clone());
         let read = async {
             let permit = self.place(Class::Read, &cancel).await?;
-            let work = move || work(&open(&path, &repositories, narrowed.as_deref())?, &stop);
+            let work = move || work(&open(&path, &repositories, narrowed.as_deref(), (&view, &caller.principal))?, &stop);
             self.on_a_thread(Vec::new(), permit, work).await
         };
         self.watched(read, &cancel, cancelled, deadline, READ_GRACE).await
@@ -219,7 +219,8 @@ impl Pipeline {
         caller.check(effect, tool.scope)?;
         self.selection.check(tool, effect)?;
         let echo = Echo::new(tool.name, args.clone());
-        let path = self.place_of(&mut args)?;
+        let principal = Arc::clone(&caller.principal);
+        let path = self.place_of(&mut args, &principal)?;
         let budget = budget(&mut args, Budget::of(self.bounds.max_output_tokens))?;
         let changes = tool.effect != Effect::Read;
         let key = if changes { idempotency_key(&mut args)? } else { None };
@@ -239,14 +240,15 @@ impl Pipeline {
                 return self.on_a_thread(Vec::new(), permit, work).await;
             }
         };
-        let open = move |path: &Path| open(path, &repositories, narrowed.as_deref());
         let view = Arc::clone(&self.view);
+        let (owner, shared) = (Arc::clone(&principal), Arc::clone(&view));
+        let open = move |path: &Path| open(path, &repositories, narrowed.as_deref(), (&shared, &owner));
         let report = move |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
         if effect == Effect::Read {
             let permit = self.place(if tool.scope.is_remote() { Class::Network } else { Class::Read }, &cancel).await?;
             let work = move || {
-                let (repo, view, on_progress) = (&open(&path)?, &*view, &report);
-                body(&Context { repo, cancel: &cancel, budget, echo, record: None, view, confirmed, on_progress }, args)
+                let (repo, view, on_progress, principal) = (&open(&path)?, &*view, &report, &*principal);
+                body(&Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress }, args)
             };
             return self.on_a_thread(Vec::new(), permit, work).await;
         }
@@ -265,8 +267,8 @@ impl Pipeline {
             repo.check_changeable(&cancel)?;
             let request = Request { tool: tool.name, key: key.as_deref(), digest, alone: tool.scope != Scope::Remote };
             view.journal.record(&repo, &request, &cancel, |record| {
-                let (repo, record, view, on_progress) = (&repo, Some(record), &*view, &report);
-                body(&Context { repo, cancel: &cancel, budget, echo, record, view, confirmed, on_progress }, args)
+                let (repo, record, view, on_progress, principal) = (&repo, Some(record), &*view, &report, &*principal);
+                body(&Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress }, args)
             })
         };
         self.on_a_thread(held, permit, work).await
@@ -305,11 +307,11 @@ impl Pipeline {
     }
 
     /// The path that a call names, by itself or by the handle of a workspace.
-    fn place_of(&self, args: &mut Map<String, Value>) -> Result<Option<String>, Error> {
+    fn place_of(&self, args: &mut Map<String, Value>, principal: &str) -> Result<Option<String>, Error> {
         let path = take_text(args, "repo_path")?.filter(|path| !path.is_empty());
         match (take_text(args, "workspace")?, path) {
             (Some(_), Some(_)) => Err(Error::new(Kind::BadInput, "either `repo_path` or `workspace`")),
-            (Some(handle), None) => Ok(Some(self.view.workspaces.path(&handle)?.to_string_lossy().into_owned())),
+            (Some(handle), None) => Ok(Some(self.view.workspaces.path(&handle, principal)?.to_string_lossy().into_owned())),
             (None, path) => Ok(path),
         }
     }
@@ -343,8 +345,14 @@ impl Pipeline {
 }
 
 /// Opens a repository inside what operator and client allow.
-fn open(path: &Path, repositories: &Repositories, narrowed: Option<&[PathBuf]>) -> Result<Arc<Repo>, Error> {
+fn open(
+    path: &Path,
+    repositories: &Repositories,
+    narrowed: Option<&[PathBuf]>,
+    (view, principal): (&View, &str),
+) -> Result<Arc<Repo>, Error> {
     let repo = repositories.open(path).map_err(|err| explain(err, repositories))?;
+    view.workspaces.check(repo.top(), principal)?;
     confine(repo.top(), narrowed)?;
     Ok(repo)
 }

@@ -53,6 +53,8 @@ pub(crate) struct Context<'a> {
     /// Of a change: what is kept of it. Reads have none.
     pub(crate) record: Option<&'a Record<'a>>,
     pub(crate) view: &'a View,
+    /// Who makes the call.
+    pub(crate) principal: &'a str,
     /// The call says that it means what it asks for.
     pub(crate) confirmed: bool,
     pub(crate) on_progress: OnProgress<'a>,

@@ -1,6 +1,7 @@
 //! Workspaces: a worktree for each piece of work, kept in the state folder and known by a handle.
 
 use crate::{
+    caller::Caller,
     error::{Error, Kind},
     state::StateDir,
 };
@@ -13,6 +14,8 @@ use std::{
 
 /// What a handle begins with.
 const PREFIX: &str = "ws_";
+/// Where it is kept whose a handle is.
+const OWNERS: &str = "owners";
 /// The random part of a handle, in bytes.
 const RANDOM: usize = 16;
 
@@ -29,7 +32,7 @@ impl Workspaces {
     }
 
     /// A handle that nobody can guess, and the folder that its worktree is to be made at.
-    pub(crate) fn create(&self) -> Result<(String, PathBuf), Error> {
+    pub(crate) fn create(&self, owner: &str) -> Result<(String, PathBuf), Error> {
         let mut random = [0; RANDOM];
         let failed = |err: std::io::Error| Error::new(Kind::Internal, format!("a workspace cannot be made: {err}"));
         File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random)).map_err(failed)?;
@@ -37,31 +40,60 @@ impl Workspaces {
         let folder = self.folder()?;
         fs::create_dir_all(&folder).map_err(failed)?;
         let folder = fs::canonicalize(folder).map_err(failed)?;
+        let owners = self.state.ready()?.join(OWNERS);
+        fs::create_dir_all(&owners).and_then(|()| fs::write(owners.join(&handle), owner)).map_err(failed)?;
         Ok((handle.clone(), folder.join(handle)))
     }
 
-    /// Where the worktree of a handle is.
-    pub(crate) fn path(&self, handle: &str) -> Result<PathBuf, Error> {
+    /// True when the handle is of this principal.
+    fn is_of(&self, handle: &str, principal: &str) -> bool {
+        let Ok(state) = self.state.ready() else { return false };
+        match fs::read_to_string(state.join(OWNERS).join(handle)) {
+            Ok(owner) => owner == principal,
+            // Of before there were owners.
+            Err(err) => err.kind() == std::io::ErrorKind::NotFound && principal == Caller::LOCAL,
+        }
+    }
+
+    /// Refuses the worktree at `path` where it is the workspace of somebody else.
+    pub(crate) fn check(&self, path: &Path, principal: &str) -> Result<(), Error> {
+        match self.handle(path) {
+            Some(handle) if !self.is_of(&handle, principal) => Err(unknown()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets whose a handle was.
+    pub(crate) fn forget(&self, handle: &str) {
+        if let Ok(state) = self.state.ready() {
+            fs::remove_file(state.join(OWNERS).join(handle)).ok();
+        }
+    }
+
+    /// Where the worktree of a handle is; another's is not there.
+    pub(crate) fn path(&self, handle: &str, principal: &str) -> Result<PathBuf, Error> {
         let random = handle.strip_prefix(PREFIX).unwrap_or_default();
         let is_handle = random.len() == 2 * RANDOM && random.bytes().all(|byte| byte.is_ascii_hexdigit());
         let path = self.folder()?.join(handle);
         match fs::canonicalize(&path) {
-            Ok(path) if is_handle && path.is_dir() => Ok(path),
-            _ => {
-                Err(Error::new(Kind::NotFound, "there is no such workspace")
-                    .hint("git_workspace lists those of a repository, and opens one."))
-            }
+            Ok(path) if is_handle && path.is_dir() && self.is_of(handle, principal) => Ok(path),
+            _ => Err(unknown()),
         }
     }
 
     /// The handle of the worktree at `path`, where it is a workspace.
     pub(crate) fn handle(&self, path: &Path) -> Option<String> {
+        // Most paths are none, and the state folder is not made for them.
+        let name = path.file_name()?.to_str().filter(|name| name.starts_with(PREFIX))?;
         let folder = fs::canonicalize(self.folder().ok()?).ok()?;
-        let name = path.strip_prefix(folder).ok()?.to_str()?;
-        (name.starts_with(PREFIX) && !name.contains('/')).then(|| name.to_owned())
+        (path.parent()? == folder).then(|| name.to_owned())
     }
 
     fn folder(&self) -> Result<PathBuf, Error> {
         Ok(self.state.ready()?.join("workspaces"))
     }
+}
+
+fn unknown() -> Error {
+    Error::new(Kind::NotFound, "there is no such workspace").hint("git_workspace lists those of a repository, and opens one.")
 }

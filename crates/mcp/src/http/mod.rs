@@ -5,6 +5,7 @@
 mod accept;
 mod front;
 mod origin;
+mod replay;
 mod sessions;
 mod socket;
 mod tokens;

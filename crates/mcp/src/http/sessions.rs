@@ -1,10 +1,11 @@
 //! Sessions of the revisions before 2026-07-28: whose they are, how many, what is in flight on them, and when they end.
 
+use super::replay::Streams;
 use crate::connection::Limits;
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
 use rmcp::{
-    model::{ClientJsonRpcMessage, JsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerNotification},
+    model::{ClientJsonRpcMessage, RequestId, ServerJsonRpcMessage},
     transport::streamable_http_server::session::{
         ServerSseMessage, SessionId, SessionManager,
         local::{LocalSessionManager, LocalSessionManagerError, SessionTransport},
@@ -12,21 +13,15 @@ use rmcp::{
 };
 use std::{
     collections::{HashMap, HashSet},
-    pin::{Pin, pin},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
-use tokio_stream::{Stream, StreamExt, wrappers::UnboundedReceiverStream};
+use tokio_stream::Stream;
 
 /// How long a session must have been silent to make room for another.
 const SILENT: Duration = Duration::from_mins(1);
-/// Notifications that may wait on a stream that nobody reads; further ones are dropped.
-const MAX_WAITING: usize = 64;
 /// How many streams to listen on one session may have open.
 const MAX_STREAMS: usize = 8;
 
@@ -63,6 +58,7 @@ struct Session {
     in_flight: HashSet<RequestId>,
     /// Requests and streams that are open.
     open: usize,
+    streams: Arc<Streams>,
 }
 
 /// All sessions.
@@ -139,6 +135,11 @@ impl Sessions {
         Busy { sessions: Arc::clone(self), id: id.to_owned(), request: None }
     }
 
+    /// The streams of a session.
+    fn streams(&self, id: &str) -> Arc<Streams> {
+        self.lock().get(id).map(|session| Arc::clone(&session.streams)).unwrap_or_default()
+    }
+
     /// True when the session may have another stream open.
     pub(super) fn has_room_for_stream(&self, id: &str) -> bool {
         self.lock().get(id).is_none_or(|session| session.open.saturating_sub(session.in_flight.len()) < MAX_STREAMS)
@@ -151,6 +152,7 @@ impl Sessions {
             tokio::time::sleep(period).await;
             let silent: Vec<String> = {
                 let known = self.lock();
+                known.values().for_each(|session| session.streams.tidy());
                 let silent = known.iter().filter(|(_, session)| session.open == 0 && session.seen.elapsed() >= self.limits.idle);
                 silent.map(|(id, _)| id.clone()).collect()
             };
@@ -209,46 +211,13 @@ impl http_body::Body for Holding {
     }
 }
 
-/// Reads a stream of a session at once, whether or not its client does: the session serves other streams, too. What is
-/// only news is dropped where it is not read; results are kept.
-fn drained(stream: impl Stream<Item = ServerSseMessage> + Send + 'static) -> impl Stream<Item = ServerSseMessage> + Send + Sync + 'static {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let taken = Arc::clone(&waiting);
-    tokio::spawn(async move {
-        let mut stream = pin!(stream);
-        loop {
-            let message = tokio::select! {
-                message = stream.next() => message,
-                () = sender.closed() => return,
-            };
-            let Some(message) = message else { return };
-            if waiting.load(Ordering::Relaxed) >= MAX_WAITING && is_news(&message) {
-                continue;
-            }
-            waiting.fetch_add(1, Ordering::Relaxed);
-            if sender.send(message).is_err() {
-                return;
-            }
-        }
-    });
-    UnboundedReceiverStream::new(receiver).map(move |message| {
-        taken.fetch_sub(1, Ordering::Relaxed);
-        message
-    })
-}
-
-fn is_news(message: &ServerSseMessage) -> bool {
-    matches!(message.message.as_deref(), Some(JsonRpcMessage::Notification(notification)) if !matches!(notification.notification, ServerNotification::CancelledNotification(_)))
-}
-
 impl SessionManager for Sessions {
     type Error = LocalSessionManagerError;
     type Transport = SessionTransport;
 
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
         let (id, transport) = self.local.create_session().await?;
-        let session = Session { owner: None, seen: Instant::now(), in_flight: HashSet::new(), open: 0 };
+        let session = Session { owner: None, seen: Instant::now(), in_flight: HashSet::new(), open: 0, streams: Arc::default() };
         self.lock().insert(id.to_string(), session);
         Ok((id, transport))
     }
@@ -271,7 +240,7 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        Ok(drained(self.local.create_stream(id, message).await?))
+        Ok(self.streams(id).pass(self.local.create_stream(id, message).await?))
     }
 
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {
@@ -282,7 +251,7 @@ impl SessionManager for Sessions {
         &self,
         id: &SessionId,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        Ok(drained(self.local.create_standalone_stream(id).await?))
+        Ok(self.streams(id).pass(self.local.create_standalone_stream(id).await?))
     }
 
     async fn resume(
@@ -290,6 +259,10 @@ impl SessionManager for Sessions {
         id: &SessionId,
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        Ok(drained(self.local.resume(id, last_event_id).await?))
+        let streams = self.streams(id);
+        match streams.resume(&last_event_id) {
+            Some(resumed) => Ok(resumed),
+            None => Ok(streams.pass(self.local.resume(id, last_event_id).await?)),
+        }
     }
 }

@@ -59,6 +59,9 @@ impl Tool for Workspace {
                 let mut found = 0;
                 for worktree in cx.repo.worktrees(cx.cancel)? {
                     let Some(handle) = cx.view.workspaces.handle(&worktree.path) else { continue };
+                    if cx.view.workspaces.path(&handle, cx.principal).is_err() {
+                        continue;
+                    }
                     let branch = worktree.branch.as_deref().map_or("detached", |branch| branch.trim_start_matches("refs/heads/"));
                     found += 1;
                     writer.fit_prepared(&format!("{handle} {}\n", inline(branch.as_bytes())));
@@ -68,7 +71,7 @@ impl Tool for Workspace {
                 }
             }
             Action::Open => {
-                let (handle, path) = cx.view.workspaces.create()?;
+                let (handle, path) = cx.view.workspaces.create(cx.principal)?;
                 let branch = args.branch.unwrap_or_else(|| format!("workspace/{}", &handle[3..11]));
                 let start = args.start_point.map(Rev::new).transpose()?;
                 let add = WorktreeAdd { path: path.clone(), branch: Some(BranchName::new(branch)?), start, anywhere: true };
@@ -80,11 +83,12 @@ impl Tool for Workspace {
             }
             Action::Close => {
                 let handle = args.handle.ok_or_else(|| Error::new(Kind::BadInput, "`handle` is missing"))?;
-                let path = cx.view.workspaces.path(&handle)?;
+                let path = cx.view.workspaces.path(&handle, cx.principal)?;
                 if args.force && !cx.confirmed {
                     return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good").asks());
                 }
                 let gone = cx.repo.remove_worktree(&path, args.force, cx.cancel)?;
+                cx.view.workspaces.forget(&handle);
                 let branch = gone.branch.unwrap_or_default();
                 writer.say(&format!("closed {handle}; the branch {} stays", inline(branch.trim_start_matches("refs/heads/").as_bytes())));
             }

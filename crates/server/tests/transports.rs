@@ -1,0 +1,454 @@
+//! HTTP, WebSocket and the Unix socket: sessions, tokens, strangers, and clients that break off or do not read.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests start the server, wait for it, and fail loudly")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+use support::{
+    Fixture, Outcome, descendants, program,
+    remote::{Fault, OPEN, Remote, published},
+    text_of,
+    wire::{NEWEST, Peer, Reply, Served, meta},
+};
+use tungstenite::Message;
+
+const JSON: [(&str, &str); 2] = [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")];
+
+#[expect(clippy::needless_pass_by_value, reason = "it is written where it is used")]
+fn call(id: u32, tool: &str, args: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": tool, "arguments": args}})
+}
+
+fn initialize() -> Value {
+    let info = json!({"name": "test", "version": "1"});
+    json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info}})
+}
+
+fn post(server: &Served, headers: &[(&str, &str)], message: &Value) -> Reply {
+    server.send("POST", "/mcp", &[&JSON, headers].concat(), message.to_string().as_bytes())
+}
+
+/// Opens a session of an older revision.
+fn session(server: &Served, headers: &[(&str, &str)]) -> String {
+    let reply = post(server, headers, &initialize());
+    let id = reply.header("mcp-session-id").unwrap_or_else(|| panic!("{reply:?}")).to_owned();
+    let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    assert_eq!(post(server, &[headers, &[("Mcp-Session-Id", &id)]].concat(), &initialized).status, 202);
+    id
+}
+
+/// A request of the newest revision, with what its headers have to say.
+fn modern(server: &Served, headers: &[(&str, &str)], mut message: Value) -> Reply {
+    message["params"]["_meta"] = meta(&json!({}));
+    let method = message["method"].as_str().unwrap_or_default().to_owned();
+    let name = message["params"]["name"].as_str().unwrap_or_default().to_owned();
+    let own = [("MCP-Protocol-Version", NEWEST), ("Mcp-Method", method.as_str()), ("Mcp-Name", name.as_str())];
+    let own = if name.is_empty() { &own[..2] } else { &own[..] };
+    post(server, &[own, headers].concat(), &message)
+}
+
+/// Waits for something that happens soon.
+fn wait_for(what: &str, mut happens: impl FnMut() -> bool) {
+    for _ in 0..1200 {
+        if happens() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    panic!("it never happened: {what}");
+}
+
+/// A repository whose remote stops in the middle of a fetch.
+fn stalled() -> (Fixture, Remote) {
+    let (fixture, remote) = published();
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let noise: Vec<u8> = (0..600_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    fs::write(elsewhere.path().join("noise"), noise).expect("a file");
+    let script = format!(
+        "git clone -q '{}' w && cd w && mv ../noise . && git config user.name O && git config user.email o@example.com && git add . && \
+         git commit -q -m noise && git push -q origin main",
+        remote.path().display()
+    );
+    support::shell(elsewhere.path(), &script);
+    remote.breaks(Fault::Stalled);
+    (fixture, remote)
+}
+
+/// Sends a request and leaves the connection open, unread.
+fn begin(server: &Served, headers: &[(&str, &str)], message: &Value) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
+    let body = message.to_string();
+    let given = JSON.iter().chain(headers).fold(String::new(), |all, (name, value)| all + name + ": " + value + "\r\n");
+    let head = format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{given}\r\n{body}", body.len());
+    stream.write_all(head.as_bytes()).expect("the server reads");
+    stream
+}
+
+fn fetches(server: &Served) -> bool {
+    let runs = |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains("fetch"));
+    descendants(server.child.id()).iter().any(runs)
+}
+
+#[test]
+fn a_session_has_an_end_and_an_id_is_in_flight_once() {
+    let (fixture, _remote) = stalled();
+    let server = Served::start(&fixture, &[], &OPEN);
+    let id = session(&server, &[]);
+    let own = [("Mcp-Session-Id", id.as_str())];
+    let held = begin(&server, &own, &call(1, "git_fetch", json!({})));
+    wait_for("the fetch", || fetches(&server));
+    let again = post(&server, &own, &call(1, "git_status", json!({})));
+    assert!(again.status == 400 && again.message().is_some_and(|reply| reply["error"]["code"] == -32600), "{again:?}");
+    // Others on the session are served, and a client that breaks off may come back.
+    assert!(post(&server, &own, &call(2, "git_status", json!({}))).message().is_some_and(|reply| reply["result"].is_object()));
+    drop(held);
+    assert!(post(&server, &own, &call(3, "git_status", json!({}))).message().is_some());
+    assert!(fetches(&server), "breaking off is no cancel in the older revisions");
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+    assert_eq!(post(&server, &own, &cancel).status, 202);
+    wait_for("the end of the fetch", || !fetches(&server));
+    assert_eq!(server.send("DELETE", "/mcp", &own, b"").status / 100, 2);
+    assert_eq!(post(&server, &own, &call(4, "git_status", json!({}))).status, 404);
+    assert_eq!(post(&server, &[("Mcp-Session-Id", "none")], &call(4, "git_status", json!({}))).status, 404);
+    assert_eq!(server.send("GET", "/mcp", &[("Accept", "text/event-stream"), ("Mcp-Session-Id", "none")], b"").status, 404);
+}
+
+#[test]
+fn a_client_of_the_newest_revision_that_breaks_off_has_cancelled() {
+    let (fixture, _remote) = stalled();
+    let server = Served::start(&fixture, &[], &OPEN);
+    let mut fetch = call(1, "git_fetch", json!({}));
+    fetch["params"]["_meta"] = meta(&json!({}));
+    let headers = [("MCP-Protocol-Version", NEWEST), ("Mcp-Method", "tools/call"), ("Mcp-Name", "git_fetch")];
+    let held = begin(&server, &headers, &fetch);
+    wait_for("the fetch", || fetches(&server));
+    drop(held);
+    wait_for("the end of the fetch", || !fetches(&server));
+    assert!(modern(&server, &[], call(2, "git_status", json!({}))).message().is_some_and(|reply| reply["result"].is_object()));
+}
+
+#[test]
+fn sessions_are_bounded_and_the_silent_ones_end() {
+    let (fixture, _remote) = stalled();
+    let server = Served::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_SESSIONS_MAX", "2"), ("MCP_GIT_SESSIONS_IDLE", "1")]].concat());
+    let busy = session(&server, &[]);
+    let busy = [("Mcp-Session-Id", busy.as_str())];
+    let _held = begin(&server, &busy, &call(1, "git_fetch", json!({})));
+    wait_for("the fetch", || fetches(&server));
+    let idle = session(&server, &[]);
+    let refused = post(&server, &[], &initialize());
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
+    assert!(refused.message().is_some_and(|reply| reply["error"]["data"]["recoverable"] == true), "{refused:?}");
+    let gone = || server.send("DELETE", "/mcp", &[("Mcp-Session-Id", &idle), ("MCP-Protocol-Version", "none")], b"").status == 404;
+    wait_for("the end of the silent session", || {
+        std::thread::sleep(Duration::from_millis(1500));
+        gone()
+    });
+    assert!(post(&server, &busy, &call(2, "git_status", json!({}))).message().is_some_and(|reply| reply["result"].is_object()));
+    session(&server, &[]);
+}
+
+#[test]
+fn a_result_that_was_missed_can_be_had_later() {
+    let (fixture, remote) = stalled();
+    let server = Served::start(&fixture, &[], &OPEN);
+    let id = session(&server, &[]);
+    let mut stream = begin(&server, &[("Mcp-Session-Id", &id)], &call(1, "git_fetch", json!({})));
+    // The stream begins with the place to come back to.
+    let mut text = String::new();
+    let mut buffer = [0; 1024];
+    while !text.contains("id: ") || !text.ends_with('\n') {
+        let count = stream.read(&mut buffer).expect("the stream");
+        text.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    let event =
+        text.lines().find_map(|line| line.strip_prefix("id: ").or_else(|| line.split("id: ").nth(1))).expect("an id").trim().to_owned();
+    drop(stream);
+    wait_for("the fetch", || fetches(&server));
+    remote.breaks(Fault::None);
+    // The stalled transfer ends with the server's part of it.
+    for pid in descendants(server.child.id()) {
+        support::shell(Path::new("/"), &format!("kill -TERM {pid} 2>/dev/null || true"));
+    }
+    wait_for("the end of the fetch", || !fetches(&server));
+    let request = format!(
+        "GET /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nMcp-Session-Id: {id}\r\nLast-Event-ID: {event}\r\n\r\n"
+    );
+    let resumed = server.raw(request.as_bytes(), Some("\"id\":1"));
+    assert!(resumed.contains("\"id\":1") && resumed.contains("git fetch"), "{resumed}");
+}
+
+#[test]
+fn strangers_are_turned_away_on_every_route_46_47_48() {
+    let server = Served::start(
+        &Fixture::new(),
+        &[],
+        &[("MCP_GIT_ALLOWED_HOSTS", "git.example"), ("MCP_GIT_ALLOWED_ORIGINS", "https://app.example")],
+    );
+    let upgrade = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    for (name, value) in [
+        ("Host", "evil.example"),
+        ("Host", "127.0.0.1.evil.example:80"),
+        ("Origin", "http://evil.example"),
+        ("Origin", "null"),
+        ("Origin", "http://localhost.evil.example"),
+        ("Origin", "https://app.example.evil.example"),
+    ] {
+        for (method, path) in [
+            ("GET", "/health"),
+            ("POST", "/mcp"),
+            ("GET", "/mcp"),
+            ("DELETE", "/mcp"),
+            ("GET", "/"),
+            ("GET", "/ws"),
+            ("GET", "/.well-known/oauth-protected-resource"),
+        ] {
+            let reply = server.send(method, path, &[&[(name, value)], &upgrade[1..]].concat(), b"");
+            assert_eq!(reply.status, 403, "{method} {path} {name}: {value}: {reply:?}");
+        }
+        if name == "Origin" {
+            assert!(server.websocket(&[(name, value)]).is_err(), "{value}");
+        }
+    }
+    for own in
+        [("Host", "git.example"), ("Host", "git.example:443"), ("Origin", "https://app.example"), ("Origin", "http://localhost:3000")]
+    {
+        assert_eq!(server.send("GET", "/health", &[own], b"").status, 200, "{own:?}");
+    }
+    assert_eq!(server.send("GET", "/", &[], b"").status, 426);
+}
+
+/// A configuration with a token that may do everything, one that only reads, and one of somebody else.
+fn tokens(fixture: &Fixture) -> (String, [String; 3]) {
+    let mut text = String::from("[auth]\nauthorization_servers = [\"https://login.example\"]\n");
+    let mut made = Vec::new();
+    for (name, scopes) in [("all", "read,write,network"), ("reader", "read"), ("other", "read,write")] {
+        let output = program().args(["token", name, "--scopes", scopes]).output().expect("a token");
+        let told = String::from_utf8(output.stdout).expect("text");
+        made.push(told.lines().next().and_then(|line| line.rsplit(' ').next()).expect("the token").to_owned());
+        text += &told;
+    }
+    let path = fixture.home.path().join("config.toml");
+    assert!(!made.iter().any(|token| {
+        text.lines().skip_while(|line| line.starts_with('#')).any(|line| !line.starts_with('#') && line.contains(token.as_str()))
+    }));
+    fs::write(&path, text).expect("a file");
+    (path.display().to_string(), made.try_into().expect("three"))
+}
+
+#[test]
+fn tokens_open_what_their_scopes_say_50_51() -> Outcome {
+    let fixture = Fixture::new();
+    let (config, [all, reader, other]) = tokens(&fixture);
+    let server = Served::start(&fixture, &["--config", &config, "--host", "0.0.0.0"], &[]);
+    let bearer = |token: &str| format!("Bearer {token}");
+    let (all, reader, other) = (bearer(&all), bearer(&reader), bearer(&other));
+    let status = || call(1, "git_status", json!({}));
+    // Without a token, with a wrong one, in the wrong place.
+    let refused = modern(&server, &[], status());
+    let challenge = refused.header("www-authenticate").unwrap_or_default().to_owned();
+    assert!(
+        refused.status == 401 && challenge.contains("resource_metadata=") && challenge.contains("/.well-known/oauth-protected-resource"),
+        "{refused:?}"
+    );
+    for wrong in ["Bearer nope", "Basic dTpw", "Bearer", ""] {
+        assert_eq!(modern(&server, &[("Authorization", wrong)], status()).status, 401, "{wrong}");
+    }
+    for path in ["/mcp?access_token=x", "/mcp?a=b&Token=x"] {
+        assert_eq!(server.send("POST", path, &[("Authorization", &all)], b"{}").status, 400, "{path}");
+    }
+    assert_eq!(server.send("GET", "/health", &[], b"").status, 200);
+    let metadata = server.send("GET", "/.well-known/oauth-protected-resource", &[], b"").message().ok_or("no metadata")?;
+    assert_eq!(metadata["authorization_servers"], json!(["https://login.example"]));
+    assert!(server.websocket(&[]).is_err());
+    let mut socket = server.websocket(&[("Authorization", &reader)])?;
+    let mut discover = json!({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": meta(&json!({}))}});
+    socket.send(Message::text(discover.to_string()))?;
+    assert!(socket.read()?.to_text()?.contains("supportedVersions"));
+    discover["id"] = json!(2);
+    // A reader reads; what it may not do it is told, with the scope that it would take.
+    assert!(modern(&server, &[("Authorization", &reader)], status()).message().is_some_and(|reply| reply["result"]["isError"] != true));
+    for (tool, args, scope) in [("git_add", json!({"files": ["."]}), "write"), ("git_fetch", json!({}), "network")] {
+        let refused = modern(&server, &[("Authorization", &reader)], call(1, tool, args.clone()));
+        let challenge = refused.header("www-authenticate").unwrap_or_default().to_owned();
+        assert!(refused.status == 403 && challenge.contains("insufficient_scope") && challenge.contains(scope), "{refused:?}");
+        // On a socket, where there are no headers any more, the call itself is refused.
+        let mut message = call(3, tool, args);
+        message["params"]["_meta"] = meta(&json!({}));
+        socket.send(Message::text(message.to_string()))?;
+        let text = socket.read()?.to_text()?.to_owned();
+        assert!(text.contains("does not have the scope"), "{text}");
+    }
+    // Sessions and workspaces are their owner's.
+    let id = session(&server, &[("Authorization", &all)]);
+    for (token, expect) in [(&all, 200), (&other, 404)] {
+        let reply = post(&server, &[("Authorization", token), ("Mcp-Session-Id", &id)], &status());
+        assert_eq!(reply.status, expect, "{reply:?}");
+    }
+    let opened =
+        modern(&server, &[("Authorization", &all)], call(1, "git_workspace", json!({"action": "open"}))).message().ok_or("no reply")?;
+    let text = text_of(&opened["result"]);
+    let handle = text.split_whitespace().find(|word| word.starts_with("ws_")).ok_or("no handle")?.to_owned();
+    let place = text.lines().find_map(|line| line.split(" at ").nth(1)).ok_or("no place")?.trim_end_matches(']').to_owned();
+    for (token, found) in [(&all, true), (&other, false)] {
+        for args in [json!({"workspace": handle}), json!({"repo_path": place})] {
+            let reply = modern(&server, &[("Authorization", token)], call(1, "git_status", args.clone())).message().ok_or("no reply")?;
+            assert_eq!(reply["result"]["isError"] != true, found, "{args}: {reply}");
+            assert!(found || text_of(&reply["result"]).contains("no such workspace"), "{reply}");
+        }
+        let listed = modern(&server, &[("Authorization", token)], call(1, "git_workspace", json!({}))).message().ok_or("no reply")?;
+        assert_eq!(text_of(&listed["result"]).contains(&handle), found, "{listed}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_principal_that_asks_too_often_has_to_wait() {
+    let fixture = Fixture::new();
+    let (config, [all, _, other]) = tokens(&fixture);
+    let server = Served::start(&fixture, &["--config", &config], &[("MCP_GIT_RATE", "1")]);
+    let ask = |token: &str| modern(&server, &[("Authorization", &format!("Bearer {token}"))], call(1, "git_status", json!({})));
+    let refused = (0..20).map(|_| ask(&all)).find(|reply| reply.status != 200).expect("a refusal");
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "{refused:?}");
+    assert!(refused.message().is_some_and(|reply| reply["error"]["data"]["code"] == "rate_limit_exceeded"));
+    assert_eq!(ask(&other).status, 200);
+}
+
+#[test]
+fn other_machines_are_let_in_only_with_tokens() -> Outcome {
+    let fixture = Fixture::new();
+    let output = program().arg("-r").arg(&fixture.path).args(["serve", "--port", "0", "--host", "0.0.0.0"]).output()?;
+    let told = String::from_utf8(output.stderr)?;
+    assert!(output.status.code() == Some(2) && told.contains("auth.tokens") && told.contains("mcp-server-git token"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn headers_that_say_something_else_and_slow_ones_are_refused_52_53() {
+    let server = Served::start(&Fixture::new(), &[], &[]);
+    let mut message = call(1, "git_status", json!({}));
+    message["params"]["_meta"] = meta(&json!({}));
+    for (name, value) in [("Mcp-Method", "tools/list"), ("Mcp-Name", "git_log"), ("MCP-Protocol-Version", "2025-11-25")] {
+        let own = [("MCP-Protocol-Version", NEWEST), ("Mcp-Method", "tools/call"), ("Mcp-Name", "git_status")];
+        let headers: Vec<(&str, &str)> = own.into_iter().map(|(key, usual)| (key, if key == name { value } else { usual })).collect();
+        let reply = post(&server, &headers, &message);
+        assert!(reply.status == 400 && reply.message().is_some_and(|reply| reply["error"]["code"] == -32020), "{name}: {reply:?}");
+    }
+    let plain = server.send("POST", "/mcp", &[("Content-Type", "text/plain"), ("Accept", "*/*")], b"{}");
+    assert_eq!(plain.status, 415);
+    let large = vec![b' '; (4 << 20) + 1];
+    assert_eq!(server.send("POST", "/mcp", &JSON, &large).status, 413);
+    let chunked = format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n500000\r\n{}",
+        " ".repeat(0x50_0000)
+    );
+    let reply = Reply::parse(&server.raw(chunked.as_bytes(), Some("\r\n\r\n")));
+    assert_eq!(reply.status, 413, "{reply:?}");
+    // Whoever does not say what it wants is not waited for.
+    let ended = server.raw(b"POST /mcp HTTP/1.1\r\nHost: loc", None);
+    assert!(!ended.contains("200"), "{ended}");
+    assert_eq!(server.send("GET", "/health", &[], b"").status, 200);
+}
+
+#[test]
+fn a_websocket_is_bounded_and_outlives_what_is_too_large_54_55() -> Outcome {
+    let server = Served::start(&Fixture::new(), &[], &[]);
+    let mut socket = server.websocket(&[])?;
+    let large = format!("{{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"{}\"}}", "x".repeat(5 << 20));
+    socket.send(Message::text(large))?;
+    let refused: Value = serde_json::from_str(socket.read()?.to_text()?)?;
+    assert!(refused["id"] == 5 && refused["error"]["code"] == -32600, "{refused}");
+    // Written over several lines, in a binary frame: it is one message all the same.
+    let mut peer = Peer::Socket(Box::new(socket));
+    let discover = json!({"jsonrpc": "2.0", "id": 6, "method": "server/discover", "params": {"_meta": meta(&json!({}))}});
+    assert_eq!(peer.exchange(format!("{discover:#}").as_bytes(), true).ok_or("no reply")?["id"], 6);
+    let Peer::Socket(mut socket) = peer else { return Err("a socket".into()) };
+    socket.send(Message::text("x".repeat(9 << 20))).ok();
+    while let Ok(message) = socket.read() {
+        assert!(matches!(message, Message::Close(_)), "{message:?}");
+    }
+    assert_eq!(server.send("GET", "/health", &[], b"").status, 200);
+    Ok(())
+}
+
+#[test]
+fn a_websocket_that_does_not_answer_pings_is_ended() -> Outcome {
+    let server = Served::start(&Fixture::new(), &[], &[("MCP_GIT_HEARTBEAT_INTERVAL", "1"), ("MCP_GIT_HEARTBEAT_MISSED", "1")]);
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+    write!(
+        stream,
+        "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mcp\r\n\r\n"
+    )?;
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received)?;
+    let text = String::from_utf8_lossy(&received);
+    assert!(text.contains("sec-websocket-protocol: mcp") && text.contains("no answer to pings"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_unix_socket_is_its_owners_alone() -> Outcome {
+    let fixture = Fixture::new();
+    let path = fixture.home.path().join("socket");
+    let name = path.display().to_string();
+    let server = Served::start(&fixture, &["--socket", &name], &[]);
+    assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
+    assert!(
+        modern(&server, &[("Host", "localhost")], call(1, "git_status", json!({})))
+            .message()
+            .is_some_and(|reply| reply["result"].is_object())
+    );
+    let second = program().arg("-r").arg(&fixture.path).args(["serve", "--socket", &name]).output()?;
+    assert!(second.status.code() == Some(2) && String::from_utf8_lossy(&second.stderr).contains("another server listens"), "{second:?}");
+    // One that was left by a server that is gone is replaced; anything else is not touched.
+    drop(server);
+    assert!(path.exists());
+    let server = Served::start(&fixture, &["--socket", &name], &[]);
+    Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status()?;
+    wait_for("the end of the socket", || !path.exists());
+    fs::write(&path, "precious")?;
+    let refused = program().arg("-r").arg(&fixture.path).args(["serve", "--socket", &name]).output()?;
+    assert!(refused.status.code() == Some(2) && fs::read_to_string(&path)? == "precious", "{refused:?}");
+    Ok(())
+}
+
+#[test]
+fn a_confirmation_over_http_counts_once_76() -> Outcome {
+    let fixture = Fixture::new();
+    fixture.write("a.txt", "edited\n");
+    let server = Served::start(&fixture, &[], &[]);
+    let ask = |more: Value| {
+        let mut message = call(1, "git_reset", json!({"mode": "hard"}));
+        message["params"]["_meta"] = meta(&json!({"elicitation": {"form": {}}}));
+        for (key, value) in more.as_object().into_iter().flatten() {
+            message["params"][key] = value.clone();
+        }
+        let headers = [("MCP-Protocol-Version", NEWEST), ("Mcp-Method", "tools/call"), ("Mcp-Name", "git_reset")];
+        post(&server, &headers, &message).message().unwrap_or_default()
+    };
+    let state = ask(json!({}))["result"]["requestState"].clone();
+    let answer = json!({"requestState": state, "inputResponses": {"confirm": {"action": "accept", "content": {"confirm": true}}}});
+    assert!(ask(answer.clone())["result"]["isError"] != true);
+    assert_eq!(fs::read_to_string(fixture.path.join("a.txt"))?, "one\ntwo\n");
+    fixture.write("a.txt", "edited again\n");
+    assert_eq!(ask(answer)["error"]["code"], -32602);
+    assert_eq!(fs::read_to_string(fixture.path.join("a.txt"))?, "edited again\n");
+    Ok(())
+}
