@@ -1,8 +1,10 @@
 #!/bin/sh
 # What the clients work on.
-#   fixture.sh make FOLDER     makes FOLDER/repo, and its remote inside it: remotes given by path lie inside the roots
-#   fixture.sh publish FOLDER  puts a commit on the remote that is large enough for a fetch of it to have progress
+#   fixture.sh make FOLDER URL  makes FOLDER/repo with the remote `silent` at URL, and with `origin` inside it: remotes
+#                               given by path lie inside the roots
+#   fixture.sh publish FOLDER   puts a commit on `origin` that is large enough for a fetch of it to have progress
 set -eu
+unset $(git rev-parse --local-env-vars)
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 repo="$2/repo"
 remote="$repo/published.git"
@@ -17,6 +19,7 @@ make)
     git init --quiet --bare --initial-branch=main "$remote"
     echo /published.git >"$repo/.git/info/exclude"
     git -C "$repo" remote add origin "$remote"
+    git -C "$repo" remote add silent "$3"
     git -C "$repo" push --quiet origin main
     ;;
 publish)

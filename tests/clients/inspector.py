@@ -9,11 +9,12 @@ import json
 import os
 import sys
 
-from journey import BLOB, PATIENCE, fixture, read, stage, write
+from stage import BLOB, PATIENCE, fixture, stage
 
 SERVER, MODULES = sys.argv[1:3]
 INSPECTOR = [f"{MODULES}/node_modules/node/bin/node", f"{MODULES}/node_modules/.bin/mcp-inspector", "--cli"]
 TOOL_FAILED = 5
+LONG = 3
 
 
 class Inspector:
@@ -48,7 +49,7 @@ async def journey(name, scene, target, era, stops=True):
     assert (await client.text("git_status")).startswith("## main"), name
     await client.call("git_show", {"revision": "--output=x"}, expect=TOOL_FAILED)
 
-    write(scene, f"{name}.txt", f"content of {name}\n")
+    scene.write(f"{name}.txt", f"content of {name}\n")
     await client.call("git_add", {"files": [f"{name}.txt"]})
     uris = [one["uri"] for one in (await client.run("resources/list"))["resources"]]
     assert "git://repo/status" in uris, (name, uris)
@@ -62,17 +63,25 @@ async def journey(name, scene, target, era, stops=True):
     assert f"+content of {name}" in prompt["messages"][0]["content"]["text"], (name, prompt)
     assert "committed" in await client.text("git_commit", {"message": f"from {name}"}), name
 
-    write(scene, "a.txt", "edited\n")
+    scene.write("a.txt", "edited\n")
     assert "`confirm`: true" in await client.text("git_reset", {"mode": "hard"}, expect=TOOL_FAILED), name
-    assert read(scene, "a.txt") == "edited\n", name
+    assert scene.read("a.txt") == "edited\n", name
     await client.call("git_reset", {"mode": "hard", "confirm": True})
-    assert read(scene, "a.txt") == "one\n", name
+    assert scene.read("a.txt") == "one\n", name
 
     fixture("publish", scene.folder)
     assert "origin/main" in await client.text("git_fetch", {"remote": "origin"}), name
+
+    # A call that takes longer than the server lets a client wait that knows tasks: its result comes all the same.
+    scene.reached.clear()
+    slow = asyncio.create_task(client.text("git_fetch", {"remote": "silent"}, expect=TOOL_FAILED))
+    await asyncio.wait_for(scene.reached.wait(), PATIENCE)
+    await asyncio.sleep(LONG)
+    scene.hang_up()
+    assert "git fetch failed" in await slow, name
+
     if stops:
         scene.reached.clear()
-        scene.left.clear()
         options = ["--tool-name", "git_fetch", "--tool-arg", "remote=silent"]
         slow = await client.start("--method", "tools/call", *options)
         await asyncio.wait_for(scene.reached.wait(), PATIENCE)

@@ -1,144 +1,107 @@
-// What every Node client does with the server, and what it does it with.
+// What every Node client does with the server.
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { fixture } from "./stage.mjs";
 
 const PATIENCE = 180_000;
 const BLOB = "git://{repo}/blob/{rev}/{+path}";
-const fixture = (...args) => execFileSync("sh", [fileURLToPath(new URL("fixture.sh", import.meta.url)), ...args]);
-
-/** Makes a repository and a remote that never answers, and passes both to `work`. */
-export async function stage(work) {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "mcp-server-git-")));
-  const silent = createServer((socket) => socket.resume().on("error", () => {}));
-  try {
-    fixture("make", folder);
-    silent.listen(0, "127.0.0.1");
-    await once(silent, "listening");
-    const repo = join(folder, "repo");
-    execFileSync("git", ["-C", repo, "remote", "add", "silent", `http://127.0.0.1:${silent.address().port}/repo.git`]);
-    const variables = {
-      GIT_CONFIG_GLOBAL: "/dev/null",
-      GIT_CONFIG_NOSYSTEM: "1",
-      MCP_GIT_STATE_DIR: join(folder, "state"),
-      MCP_GIT_PROTOCOLS: "file,http",
-      MCP_GIT_ALLOW_HOSTS: "127.0.0.1",
-    };
-    await work({ folder, repo, silent, args: ["-r", repo], env: { ...process.env, ...variables } });
-  } finally {
-    silent.close();
-    rmSync(folder, { recursive: true });
-  }
-}
-
-/** Serves the repository over HTTP, and passes the address to `work`. */
-export async function serve(server, { args, env }, work) {
-  const child = spawn(server, [...args, "serve", "--port", "0"], { env, stdio: ["ignore", "pipe", "inherit"] });
-  const ended = once(child, "exit");
-  try {
-    const [line] = await Promise.race([once(createInterface(child.stdout), "line"), ended]);
-    await work(new URL(line.split(" ").at(-1)));
-  } finally {
-    child.kill("SIGTERM");
-  }
-  assert.deepEqual(await ended, [0, null], "the server ends well");
-}
 
 /**
  * `connect(ask)` gives a connected client that puts questions to `ask`; `call(client, params, options)` calls a tool.
  * Whatever fails, fails with the name of the client and of the step.
  */
-export async function journey(name, { folder, repo, silent }, connect, call) {
+export async function journey(name, scene, connect, call) {
   const state = { step: "connect", answer: undefined, asked: [] };
-  const patience = setTimeout(() => {
-    console.error(`${name}: no end of: ${state.step}`);
-    process.exit(1);
-  }, PATIENCE);
+  let timer;
+  const patience = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error("it does not end")), PATIENCE);
+  });
   try {
-    const client = await connect((params) => {
-      state.asked.push(params.message);
-      return state.answer;
-    });
-    const result = (tool, args = {}, options = {}) => call(client, { name: tool, arguments: args }, options);
-    const text = async (...args) => {
-      const { content, isError } = await result(...args);
-      assert(!isError, JSON.stringify(content));
-      return content[0].text;
-    };
-
-    state.step = "tools";
-    const names = (await client.listTools()).tools.map((tool) => tool.name);
-    assert(["git_status", "git_commit", "git_reset", "git_fetch"].every((tool) => names.includes(tool)), names.join());
-    state.step = "a read";
-    assert.match(await text("git_status"), /^## main/);
-    assert.equal((await result("git_show", { revision: "--output=x" })).isError, true);
-
-    state.step = "resources";
-    writeFileSync(join(repo, `${name}.txt`), `content of ${name}\n`);
-    await text("git_add", { files: [`${name}.txt`] });
-    const uris = (await client.listResources()).resources.map((resource) => resource.uri);
-    assert(uris.includes("git://repo/status"), uris.join());
-    const { contents } = await client.readResource({ uri: "git://repo/status" });
-    assert(contents[0].text.includes(`A  ${name}.txt`), contents[0].text);
-    const templates = (await client.listResourceTemplates()).resourceTemplates.map((template) => template.uriTemplate);
-    assert(templates.includes(BLOB), templates.join());
-    state.step = "a completion";
-    const ref = { type: "ref/resource", uri: BLOB };
-    const argument = { name: "rev", value: "ma" };
-    const { completion } = await client.complete({ ref, argument, context: { arguments: { repo: "repo" } } });
-    assert.equal(completion.values[0], "main");
-    state.step = "a prompt";
-    const { messages } = await client.getPrompt({ name: "commit-message" });
-    assert(messages[0].content.text.includes(`+content of ${name}`), messages[0].content.text);
-
-    state.step = "a change";
-    assert.match(await text("git_commit", { message: `from ${name}` }), /committed/);
-    const log = await result("git_log", { max_count: 1 });
-    assert.equal(log.structuredContent.commits[0].subject, `from ${name}`);
-
-    state.step = "a change with confirmation";
-    const file = join(repo, "a.txt");
-    writeFileSync(file, "edited\n");
-    state.answer = { action: "decline" };
-    assert.equal((await result("git_reset", { mode: "hard" })).isError, true);
-    assert.equal(readFileSync(file, "utf8"), "edited\n");
-    state.answer = { action: "accept", content: { confirm: true } };
-    await text("git_reset", { mode: "hard" });
-    assert.equal(readFileSync(file, "utf8"), "one\n");
-    assert.equal(state.asked.length, 2, "asked once for each call");
-    assert(state.asked.every((message) => message.endsWith("Go on?")), state.asked.join());
-
-    state.step = "progress";
-    fixture("publish", folder);
-    const heard = [];
-    const onprogress = ({ progress }) => heard.push(progress);
-    assert.match(await text("git_fetch", { remote: "origin" }, { onprogress }), /origin\/main/);
-    assert(heard.length > 0 && heard.every((value, at) => at === 0 || value > heard[at - 1]), heard.join());
-
-    state.step = "a cancelled call";
-    const reached = once(silent, "connection");
-    const abort = new AbortController();
-    const slow = assert.rejects(result("git_fetch", { remote: "silent" }, { signal: abort.signal }));
-    const [socket] = await reached;
-    abort.abort("enough");
-    await slow;
-    state.step = "the work of a cancelled call ends";
-    if (!socket.closed) await once(socket, "close");
-    state.step = "a read after a cancelled call";
-    assert.match(await text("git_status"), /^## main/);
-
-    state.step = "close";
-    await client.close();
-    console.log(`${name}: ok, ${names.length} tools, ${heard.length} times progress`);
+    await Promise.race([travel(name, scene, state, connect, call), patience]);
   } catch (error) {
     throw new Error(`${name}: ${state.step}: ${error.message}`, { cause: error });
   } finally {
-    clearTimeout(patience);
+    clearTimeout(timer);
   }
+}
+
+async function travel(name, { folder, repo, silent }, state, connect, call) {
+  const client = await connect((params) => {
+    state.asked.push(params.message);
+    return state.answer;
+  });
+  const result = (tool, args = {}, options = {}) => call(client, { name: tool, arguments: args }, options);
+  const text = async (...args) => {
+    const { content, isError } = await result(...args);
+    assert(!isError, JSON.stringify(content));
+    return content[0].text;
+  };
+
+  state.step = "tools";
+  const names = (await client.listTools()).tools.map((tool) => tool.name);
+  assert(["git_status", "git_commit", "git_reset", "git_fetch"].every((tool) => names.includes(tool)), names.join());
+  state.step = "a read";
+  assert.match(await text("git_status"), /^## main/);
+  assert.equal((await result("git_show", { revision: "--output=x" })).isError, true);
+
+  state.step = "resources";
+  writeFileSync(join(repo, `${name}.txt`), `content of ${name}\n`);
+  await text("git_add", { files: [`${name}.txt`] });
+  const uris = (await client.listResources()).resources.map((resource) => resource.uri);
+  assert(uris.includes("git://repo/status"), uris.join());
+  const { contents } = await client.readResource({ uri: "git://repo/status" });
+  assert(contents[0].text.includes(`A  ${name}.txt`), contents[0].text);
+  const templates = (await client.listResourceTemplates()).resourceTemplates.map((template) => template.uriTemplate);
+  assert(templates.includes(BLOB), templates.join());
+  state.step = "a completion";
+  const ref = { type: "ref/resource", uri: BLOB };
+  const argument = { name: "rev", value: "ma" };
+  const { completion } = await client.complete({ ref, argument, context: { arguments: { repo: "repo" } } });
+  assert.equal(completion.values[0], "main");
+  state.step = "a prompt";
+  const { messages } = await client.getPrompt({ name: "commit-message" });
+  assert(messages[0].content.text.includes(`+content of ${name}`), messages[0].content.text);
+
+  state.step = "a change";
+  assert.match(await text("git_commit", { message: `from ${name}` }), /committed/);
+  const log = await result("git_log", { max_count: 1 });
+  assert.equal(log.structuredContent.commits[0].subject, `from ${name}`);
+
+  state.step = "a change with confirmation";
+  const file = join(repo, "a.txt");
+  writeFileSync(file, "edited\n");
+  state.answer = { action: "decline" };
+  assert.equal((await result("git_reset", { mode: "hard" })).isError, true);
+  assert.equal(readFileSync(file, "utf8"), "edited\n");
+  state.answer = { action: "accept", content: { confirm: true } };
+  await text("git_reset", { mode: "hard" });
+  assert.equal(readFileSync(file, "utf8"), "one\n");
+  assert.equal(state.asked.length, 2, "asked once for each call");
+  assert(state.asked.every((message) => message.endsWith("Go on?")), state.asked.join());
+
+  state.step = "progress";
+  fixture("publish", folder);
+  const heard = [];
+  const onprogress = ({ progress }) => heard.push(progress);
+  assert.match(await text("git_fetch", { remote: "origin" }, { onprogress }), /origin\/main/);
+  assert(heard.length > 0, "nothing was heard");
+  assert(heard.every((value, at) => at === 0 || value > heard[at - 1]), heard.join());
+
+  state.step = "a cancelled call";
+  const reached = once(silent, "connection");
+  const abort = new AbortController();
+  const slow = assert.rejects(result("git_fetch", { remote: "silent" }, { signal: abort.signal }));
+  const [socket] = await Promise.race([reached, slow]);
+  abort.abort("enough");
+  await slow;
+  state.step = "the work of a cancelled call ends";
+  if (!socket.closed) await once(socket, "close");
+  state.step = "a read after a cancelled call";
+  assert.match(await text("git_status"), /^## main/);
+
+  state.step = "close";
+  await client.close();
+  console.log(`${name}: ok, ${names.length} tools, ${heard.length} times progress`);
 }

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import sys
 
-from journey import journey, stage
+from journey import journey
 from mcp import Client, StdioServerParameters
-from mcp.types import ElicitResult, ResourceTemplateReference
+from stage import stage
 
 SERVER = sys.argv[1]
 ERAS = {"legacy": "2025-11-25", "auto": "2026-07-28", "2026-07-28": "2026-07-28"}
@@ -27,14 +27,11 @@ async def main():
 
                 @contextlib.asynccontextmanager
                 async def connect(ask, mode=mode, version=version):
-                    async def answer(_context, params):
-                        return ElicitResult(**ask(params))
-
-                    async with Client(target, mode=mode, elicitation_callback=answer) as client:
+                    async with Client(target, mode=mode, elicitation_callback=ask) as client:
                         assert client.protocol_version == version, client.protocol_version
                         yield client
 
-                await journey(f"python-2-{way}-{mode}", scene, connect, cancel, ResourceTemplateReference)
+                await journey(f"python-2-{way}-{mode}", scene, connect, cancel)
 
         await travel("stdio", StdioServerParameters(command=SERVER, args=scene.args, env=scene.env))
         with scene.serve(SERVER) as address:

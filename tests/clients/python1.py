@@ -5,17 +5,12 @@ import contextlib
 import sys
 import warnings
 
-from journey import journey, stage
+from journey import journey
 from mcp import ClientSession, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.websocket import websocket_client
-from mcp.types import (
-    CancelledNotification,
-    CancelledNotificationParams,
-    ClientNotification,
-    ElicitResult,
-    ResourceTemplateReference,
-)
+from mcp.types import CancelledNotification, CancelledNotificationParams, ClientNotification
+from stage import stage
 
 SERVER = sys.argv[1]
 warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -36,15 +31,12 @@ async def main():
         async def travel(way, open_transport):
             @contextlib.asynccontextmanager
             async def connect(ask):
-                async def answer(_context, params):
-                    return ElicitResult(**ask(params))
-
                 async with open_transport() as (read, write, *_):
-                    async with ClientSession(read, write, elicitation_callback=answer) as client:
+                    async with ClientSession(read, write, elicitation_callback=ask) as client:
                         await client.initialize()
                         yield client
 
-            await journey(f"python-1-{way}", scene, connect, cancel, ResourceTemplateReference)
+            await journey(f"python-1-{way}", scene, connect, cancel)
 
         await travel("stdio", lambda: stdio_client(StdioServerParameters(command=SERVER, args=scene.args, env=scene.env)))
         with scene.serve(SERVER) as address:

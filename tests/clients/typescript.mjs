@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { journey, serve, stage } from "./journey.mjs";
+import { journey } from "./journey.mjs";
+import { serve, stage } from "./stage.mjs";
 
 const [server, modules] = process.argv.slice(2);
 const require = createRequire(join(modules, "package.json"));

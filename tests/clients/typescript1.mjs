@@ -2,11 +2,15 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { journey, serve, stage } from "./journey.mjs";
+import { journey } from "./journey.mjs";
+import { serve, stage } from "./stage.mjs";
 
 const [server, modules] = process.argv.slice(2);
 const require = createRequire(join(modules, "package.json"));
-const load = async (name) => import(pathToFileURL(require.resolve(`@modelcontextprotocol/sdk/${name}`).replace("/cjs/", "/esm/")).href);
+const load = async (name) => {
+  const path = require.resolve(`@modelcontextprotocol/sdk/${name}`).replace("/cjs/", "/esm/");
+  return import(pathToFileURL(path).href);
+};
 const { Client } = await load("client/index.js");
 const { ElicitRequestSchema } = await load("types.js");
 const { StdioClientTransport } = await load("client/stdio.js");

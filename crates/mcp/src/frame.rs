@@ -17,7 +17,7 @@ pub const MAX_FRAME: usize = 4 << 20;
 /// How much of an over-long line is searched for its id.
 const ID_WINDOW: usize = 64 << 10;
 /// The longest id that is echoed.
-const MAX_ID: usize = 256;
+pub(crate) const MAX_ID: usize = 256;
 /// The deepest nesting; the parser's own limits lie a little above it.
 const MAX_NESTING: usize = 100;
 const CHUNK: usize = 64 << 10;

@@ -21,7 +21,7 @@ mod workspace;
 
 pub use app::{App, StartError, init_log};
 pub use caller::{Caller, Right};
-pub use config::{Config, ConfigError, Flags, LogFormat, NamedToken, REFERENCE, Serving, Trust};
+pub use config::{Config, ConfigError, Flags, JwtIssuer, LogFormat, NamedToken, REFERENCE, Serving, Trust};
 pub use error::{Error, Kind};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};
 pub use pipeline::{Bounds, Call, Pipeline};

@@ -452,3 +452,82 @@ fn a_confirmation_over_http_counts_once_76() -> Outcome {
     assert_eq!(fs::read_to_string(fixture.path.join("a.txt"))?, "edited again\n");
     Ok(())
 }
+
+/// A private key of these bytes, and the key that checks it.
+fn signing_key(seed: u8) -> jsonwebtoken::EncodingKey {
+    let head = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+    jsonwebtoken::EncodingKey::from_ed_der(&[&head[..], &[seed; 32]].concat())
+}
+
+/// An authorization server on the loopback, which publishes these keys.
+fn keys_at(body: &str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/jwks.json", listener.local_addr().expect("an address"));
+    let reply =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 2048];
+            stream.read(&mut request).map(drop).unwrap_or_default();
+            stream.write_all(reply.as_bytes()).unwrap_or_default();
+        }
+    });
+    url
+}
+
+#[test]
+fn tokens_of_an_authorization_server_are_checked_49() -> Outcome {
+    let fixture = Fixture::new();
+    let keys = json!({"keys": [
+        {"kty": "unknown", "kid": "strange"},
+        {"kty": "OKP", "crv": "Ed25519", "kid": "good", "use": "sig", "x": "6kpsY-KcUgq-9VB7Ey7F-ZVHdq6-vnuSQh7qaRRG0iw"},
+    ]});
+    let file = fixture.home.path().join("keys.json");
+    fs::write(&file, keys.to_string())?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let token = |kid: &str, seed: u8, change: Value| {
+        let mut claims = json!({"iss": "https://login.example", "aud": "https://git.example/mcp", "sub": "somebody", "exp": now + 600, "scope": "git:read"});
+        for (key, value) in change.as_object().into_iter().flatten() {
+            claims[key] = value.clone();
+        }
+        let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
+        header.kid = Some(kid.to_owned());
+        jsonwebtoken::encode(&header, &claims, &signing_key(seed)).expect("a token")
+    };
+    for source in [file.display().to_string(), keys_at(&keys.to_string())] {
+        let config = fixture.home.path().join("config.toml");
+        fs::write(
+            &config,
+            format!("[auth.jwt]\nissuer = \"https://login.example\"\naudience = \"https://git.example/mcp\"\njwks = \"{source}\"\n"),
+        )?;
+        let server = Served::start(&fixture, &["--config", &config.display().to_string()], &[]);
+        let ask = |token: &str, tool: &str| modern(&server, &[("Authorization", &format!("Bearer {token}"))], call(1, tool, json!({})));
+        assert_eq!(ask(&token("good", 7, json!({})), "git_status").status, 200, "{source}");
+        assert_eq!(ask(&token("good", 7, json!({"scope": null, "scp": ["read", "write"]})), "git_stash").status, 200, "{source}");
+        assert_eq!(ask(&token("good", 7, json!({})), "git_commit").status, 403, "{source}");
+        // Nothing signed, and a secret where a public key belongs.
+        let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.";
+        let shared = jsonwebtoken::encode(
+            &jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256),
+            &json!({"iss": "https://login.example", "aud": "https://git.example/mcp", "sub": "x", "exp": now + 600}),
+            &jsonwebtoken::EncodingKey::from_secret(b"6kpsY-KcUgq-9VB7Ey7F-ZVHdq6-vnuSQh7qaRRG0iw"),
+        )?;
+        for (why, bad) in [
+            ("another audience", token("good", 7, json!({"aud": "https://other.example"}))),
+            ("no audience", token("good", 7, json!({"aud": null}))),
+            ("another issuer", token("good", 7, json!({"iss": "https://evil.example"}))),
+            ("expired", token("good", 7, json!({"exp": now - 3600}))),
+            ("no end", token("good", 7, json!({"exp": null}))),
+            ("not yet", token("good", 7, json!({"nbf": now + 3600}))),
+            ("nobody's", token("good", 7, json!({"sub": null}))),
+            ("another key", token("good", 9, json!({}))),
+            ("an unknown key", token("none", 9, json!({}))),
+            ("unsigned", unsigned.to_owned()),
+            ("a shared secret", shared),
+            ("half of one", token("good", 7, json!({})).chars().take(60).collect()),
+        ] {
+            assert_eq!(ask(&bad, "git_status").status, 401, "{why}");
+        }
+    }
+    Ok(())
+}

@@ -6,7 +6,7 @@ use super::{
     sessions::{Refused, Sessions},
 };
 use crate::{
-    frame::{Frame, MAX_FRAME, parse},
+    frame::{Frame, MAX_FRAME, MAX_ID, parse},
     identity::Identity,
 };
 use axum::{
@@ -19,7 +19,7 @@ use axum::{
 };
 use rmcp::{
     RoleServer,
-    model::{ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, RequestId},
+    model::{ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, ProtocolVersion, RequestId},
     service::RxJsonRpcMessage,
 };
 use serde_json::{Map, json};
@@ -47,7 +47,7 @@ impl Front {
     }
 
     /// Whom the request comes from, or why it is turned away.
-    fn identify(&self, parts: &Parts) -> Result<Option<Identity>, Box<Response>> {
+    async fn identify(&self, parts: &Parts) -> Result<Option<Identity>, Box<Response>> {
         let Some(authority) = &self.options.authority else { return Ok(None) };
         let query = parts.uri.query().unwrap_or_default();
         let has_token = query
@@ -63,7 +63,10 @@ impl Front {
         let (Some(value), None) = (given.next(), given.next()) else { return Err(Box::new(challenge(&parts.headers, None))) };
         let token = value.to_str().ok().filter(|value| value.len() <= MAX_TOKEN).and_then(|value| value.split_once(' '));
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        let identity = token.and_then(|token| authority.identify(token));
+        let identity = match token {
+            Some(token) => authority.identify(token).await,
+            None => None,
+        };
         let Some(identity) = identity else { return Err(Box::new(challenge(&parts.headers, Some("invalid_token")))) };
         if let Some(wait) = authority.wait(&identity.principal) {
             let seconds = (wait.as_secs() + 1).to_string();
@@ -136,7 +139,7 @@ pub(super) async fn admit(State(front): State<Arc<Front>>, request: Request, nex
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    match front.identify(&parts) {
+    match front.identify(&parts).await {
         Ok(Some(identity)) => drop(parts.extensions.insert(identity)),
         Ok(None) => {}
         Err(refused) => return *refused,
@@ -186,6 +189,14 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         // Not answered as a message: a page can send any other type without asking first.
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json\n").into_response();
     }
+    if session.is_none() && is_plain(&parts, &bytes) {
+        let again = parts.clone();
+        let response = next.clone().run(Request::from_parts(parts, Body::from(bytes.clone()))).await;
+        if !is_misread(&response) {
+            return response;
+        }
+        parts = again;
+    }
     let message = match parse(&bytes) {
         Frame::Message(message) => *message,
         Frame::Refused(id, error) => return refused(StatusCode::BAD_REQUEST, id, &error),
@@ -217,6 +228,29 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         front.sessions.opened(opened, owner);
     }
     held(response, guard)
+}
+
+/// True for what can go on as it is: a request of the newest revision on which nothing has to be looked at. The service
+/// reads it once more, and reading it twice is felt.
+fn is_plain(parts: &Parts, bytes: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        id: serde_json::Value,
+        method: String,
+    }
+    let is_newest = parts.headers.get("mcp-protocol-version").is_some_and(|version| version == ProtocolVersion::V_2026_07_28.as_str());
+    is_newest
+        && parts.extensions.get::<Identity>().is_none()
+        && serde_json::from_slice::<Head>(bytes).is_ok_and(|head| {
+            // A handshake opens a session, for which there has to be room.
+            head.method != "initialize" && (head.id.is_number() || head.id.as_str().is_some_and(|id| id.len() <= MAX_ID))
+        })
+}
+
+/// True for what the service says of bodies that it cannot read: no message.
+fn is_misread(response: &Response) -> bool {
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    matches!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::BAD_REQUEST) && !is_json
 }
 
 /// The one session that a request names.

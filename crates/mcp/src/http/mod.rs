@@ -4,6 +4,7 @@
 
 mod accept;
 mod front;
+mod jwt;
 mod origin;
 mod replay;
 mod sessions;
@@ -11,6 +12,7 @@ mod socket;
 mod tokens;
 
 pub use accept::Listener;
+pub use jwt::{Jwt, KeySource};
 pub use sessions::SessionLimits;
 pub use tokens::{Authority, Token, Tokens};
 

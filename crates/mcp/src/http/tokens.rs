@@ -1,5 +1,6 @@
 //! Who may come in: tokens that are kept as hashes, and how often each principal may call.
 
+use super::jwt::Jwt;
 use crate::identity::Identity;
 use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
@@ -12,6 +13,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+
+/// Principals whose requests are counted at a time, before those that are quiet are forgotten.
+const MAX_LIMITERS: usize = 10_000;
 
 /// A token that the operator has made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +60,7 @@ impl Tokens {
 /// Decides who comes in.
 pub struct Authority {
     tokens: Tokens,
+    jwt: Option<Jwt>,
     /// Where clients get tokens, by RFC 9728.
     pub(super) servers: Vec<String>,
     /// The name of this resource for clients and authorization servers.
@@ -65,14 +70,17 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Lets the owners of `tokens` in, each with at most `rate` requests a second.
-    pub fn new(tokens: Tokens, servers: Vec<String>, resource: Option<String>, rate: Option<NonZeroU32>) -> Self {
-        Self { tokens, servers, resource, rate, limiters: Mutex::default() }
+    /// Lets the owners of `tokens` in, and those of tokens that `jwt` takes, each with at most `rate` requests a second.
+    pub fn new(tokens: Tokens, jwt: Option<Jwt>, servers: Vec<String>, resource: Option<String>, rate: Option<NonZeroU32>) -> Self {
+        Self { tokens, jwt, servers, resource, rate, limiters: Mutex::default() }
     }
 
     /// Whom the bearer token of a request stands for.
-    pub(super) fn identify(&self, token: &str) -> Option<Identity> {
-        self.tokens.identify(token)
+    pub(super) async fn identify(&self, token: &str) -> Option<Identity> {
+        match (self.tokens.identify(token), &self.jwt) {
+            (None, Some(jwt)) => jwt.identify(token).await,
+            (found, _) => found,
+        }
     }
 
     /// How long the principal has to wait before the next request.
@@ -80,7 +88,10 @@ impl Authority {
         let rate = self.rate?;
         let limiter = {
             let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
-            // Principals are few: those that the operator has named.
+            // Those that an authorization server names may be many: whoever has waited long enough is forgotten.
+            if limiters.len() >= MAX_LIMITERS {
+                limiters.retain(|_, limiter| limiter.check().is_err());
+            }
             let made = || {
                 Arc::new(RateLimiter::direct(Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)))))
             };
@@ -105,7 +116,7 @@ mod tests {
 
     #[test]
     fn each_principal_has_its_own_rate() {
-        let authority = Authority::new(Tokens::default(), Vec::new(), None, NonZeroU32::new(1));
+        let authority = Authority::new(Tokens::default(), None, Vec::new(), None, NonZeroU32::new(1));
         let (a, b) = (Arc::from("a"), Arc::from("b"));
         assert_eq!((authority.wait(&a), authority.wait(&a)), (None, None));
         assert!(authority.wait(&a).is_some_and(|wait| wait <= Duration::from_secs(1)));

@@ -10,7 +10,7 @@ use crate::{
 };
 use mcp::{
     Limits,
-    http::{self, Authority, Listener, Options, SessionLimits, Token, Tokens},
+    http::{self, Authority, Jwt, KeySource, Listener, Options, SessionLimits, Token, Tokens},
 };
 use std::{
     io,
@@ -33,7 +33,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     };
     let result = runtime.block_on(async {
         let (listeners, place) = listen(&config.serving).await?;
-        announce(app, &place, !config.serving.tokens.is_empty());
+        announce(app, &place, config.serving.wants_tokens());
         tokio::spawn(watch_signals(app.stop.clone()));
         let shared = Shared::new(Arc::clone(&app.pipeline));
         let options = options(&config.serving, Arc::clone(&app.pipeline));
@@ -59,12 +59,17 @@ fn options(serving: &Serving, pipeline: Arc<Pipeline>) -> Options {
         scopes: token.scopes.iter().map(|scope| scope.name().to_owned()).collect(),
     };
     let tokens = Tokens::new(serving.tokens.iter().map(token).collect());
+    let jwt = serving.jwt.as_ref().map(|jwt| {
+        let is_url = jwt.jwks.starts_with("https://") || jwt.jwks.starts_with("http://");
+        let source = if is_url { KeySource::Url(jwt.jwks.clone()) } else { KeySource::File(PathBuf::from(&jwt.jwks)) };
+        Jwt::new(jwt.issuer.clone(), jwt.audience.clone(), source)
+    });
     let authority =
-        || Authority::new(tokens, serving.authorization_servers.clone(), serving.resource.clone(), NonZeroU32::new(serving.rate));
+        || Authority::new(tokens, jwt, serving.authorization_servers.clone(), serving.resource.clone(), NonZeroU32::new(serving.rate));
     Options {
         allowed_hosts: serving.allowed_hosts.clone(),
         allowed_origins: serving.allowed_origins.clone(),
-        authority: (!serving.tokens.is_empty()).then(|| Arc::new(authority())),
+        authority: serving.wants_tokens().then(|| Arc::new(authority())),
         needs: Arc::new(move |tool, args| {
             let Some(entry) = pipeline.find(tool) else { return Vec::new() };
             Caller::needed((entry.effect_of)(args), entry.scope).map(Right::name).collect()

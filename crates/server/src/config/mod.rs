@@ -4,7 +4,7 @@ mod reference;
 mod serving;
 
 pub use reference::REFERENCE;
-pub use serving::{NamedToken, Serving};
+pub use serving::{JwtIssuer, NamedToken, Serving};
 
 use crate::{
     policy::{Policy, Rule},

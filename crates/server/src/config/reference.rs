@@ -31,6 +31,13 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "Tables with `name`, `sha256` and `scopes` (`read`, `write`, `network`, `admin`): who may use `serve`. Without any everybody on this \
          machine may. `mcp-server-git token NAME` makes one.",
     ),
+    (
+        "auth.jwt",
+        "",
+        "",
+        "A table with `issuer`, `audience` and `jwks` (a URL or a file): tokens of this authorization server are taken that are signed with \
+         its keys, meant for this audience, and not expired; `scope` or `scp` says what they allow.",
+    ),
     ("auth.authorization_servers", "", "", "Where clients get tokens, as the metadata of this resource says it (RFC 9728)."),
     ("auth.resource", "", "the URL that is asked for", "The name of this resource in the same metadata."),
     ("sessions.max", "MCP_GIT_SESSIONS_MAX", "1000", "Sessions of the revisions before 2026-07-28, and WebSockets, at a time."),

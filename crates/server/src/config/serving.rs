@@ -29,6 +29,8 @@ pub struct Serving {
     pub rate: u32,
     /// Those who may come in; everybody when empty.
     pub tokens: Vec<NamedToken>,
+    /// Tokens of an authorization server that are taken, too.
+    pub jwt: Option<JwtIssuer>,
     /// Where clients get tokens.
     pub authorization_servers: Vec<String>,
     /// The name of this server for clients and authorization servers.
@@ -56,6 +58,18 @@ pub struct NamedToken {
     pub scopes: Vec<Right>,
 }
 
+/// An authorization server whose tokens are taken.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtIssuer {
+    /// Who has to have made them.
+    pub issuer: String,
+    /// Whom they have to be meant for.
+    pub audience: String,
+    /// Where its keys are: a URL, or a file.
+    pub jwks: String,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileHttp {
@@ -70,6 +84,7 @@ pub(super) struct FileHttp {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileAuth {
     tokens: Vec<NamedToken>,
+    jwt: Option<JwtIssuer>,
     authorization_servers: Vec<String>,
     resource: Option<String>,
 }
@@ -118,6 +133,7 @@ impl Serving {
             allowed_origins: first([words("MCP_GIT_ALLOWED_ORIGINS", variable), file.http.allowed_origins, Vec::new()]),
             rate: parsed("MCP_GIT_RATE", variable)?.or(file.http.rate).unwrap_or(0),
             tokens: file.auth.tokens,
+            jwt: file.auth.jwt,
             authorization_servers: file.auth.authorization_servers,
             resource: file.auth.resource,
             max_sessions: usize::try_from(bounded("MCP_GIT_SESSIONS_MAX", file.sessions.max.map(|max| max as u64), 1000, 1..=100_000)?)
@@ -130,6 +146,11 @@ impl Serving {
         Ok(serving)
     }
 
+    /// True where nobody comes in without a token.
+    pub(crate) fn wants_tokens(&self) -> bool {
+        !self.tokens.is_empty() || self.jwt.is_some()
+    }
+
     /// Refuses to let strangers in.
     fn check(&self) -> Result<(), ConfigError> {
         let is_local = self.host.is_none_or(|host| host.is_loopback());
@@ -138,7 +159,7 @@ impl Serving {
         if let Some(name) = names.iter().zip(names.iter().skip(1)).find_map(|(one, next)| (one == next).then_some(one)) {
             return Err(ConfigError::Serving(format!("two tokens are called `{name}`")));
         }
-        if is_local || !self.tokens.is_empty() {
+        if is_local || self.wants_tokens() {
             return Ok(());
         }
         let host = self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
