@@ -4,6 +4,8 @@ use crate::run;
 use anyhow::{Result, bail};
 use cargo_metadata::MetadataCommand;
 
+/// What it is built for.
+const PLATFORMS: [&str; 3] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-apple-darwin"];
 /// Permissive licences, as in deny.toml.
 const ALLOWED: [&str; 10] = [
     "MIT",
@@ -19,7 +21,8 @@ const ALLOWED: [&str; 10] = [
 ];
 
 pub(crate) fn check() -> Result<()> {
-    let metadata = MetadataCommand::new().manifest_path(run::root().join("Cargo.toml")).exec()?;
+    let platforms = PLATFORMS.iter().flat_map(|platform| ["--filter-platform".to_owned(), (*platform).to_owned()]).collect::<Vec<_>>();
+    let metadata = MetadataCommand::new().manifest_path(run::root().join("Cargo.toml")).other_options(platforms).exec()?;
     let refused: Vec<String> = metadata
         .packages
         .iter()

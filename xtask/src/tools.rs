@@ -19,7 +19,13 @@ const NODE: [&str; 4] = [
 ];
 
 /// Programs that a few tests need, and Debian's packages with them.
-const PROGRAMS: [(&str, &str); 2] = [("/usr/sbin/sshd", "openssh-server"), ("/usr/bin/git-lfs", "git-lfs")];
+const PROGRAMS: [(&str, &str); 5] = [
+    ("/usr/sbin/sshd", "openssh-server"),
+    ("/usr/bin/git-lfs", "git-lfs"),
+    ("/usr/sbin/nginx", "nginx"),
+    ("/usr/bin/curl", "curl"),
+    ("/usr/bin/openssl", "openssl"),
+];
 const QUIET: &[(&str, &str)] = &[("DEBIAN_FRONTEND", "noninteractive")];
 
 pub(crate) fn folder() -> PathBuf {
