@@ -9,8 +9,13 @@ pub(crate) fn run() -> Result<()> {
     let scripts = run::root().join("tests/clients");
     let script = |name: &str| scripts.join(name).display().to_string();
     let modules = tools::node().display().to_string();
-    run::program(&tools::python("python"), &[&script("python.py"), &server], &[])?;
     let node = tools::node().join("node_modules/node/bin/node").display().to_string();
-    run::program(&node, &[&script("typescript.mjs"), &server, &modules], &[])?;
-    run::program(&tools::python("python"), &[&script("inspector.py"), &server, &modules], &[])
+    // They share modules, whose compiled form does not belong beside them.
+    for (python, name) in [(tools::PYTHON, "python.py"), (tools::PYTHON_1, "python1.py")] {
+        run::program(&tools::python(python, "python"), &["-B", &script(name), &server], &[])?;
+    }
+    for name in ["typescript.mjs", "typescript1.mjs"] {
+        run::program(&node, &[&script(name), &server, &modules], &[])?;
+    }
+    run::program(&tools::python(tools::PYTHON, "python"), &["-B", &script("inspector.py"), &server, &modules], &[])
 }

@@ -7,13 +7,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Python packages: the spelling check and the client SDK.
-const PYTHON: [&str; 2] = ["typos==1.48.0", "mcp>=2,<3"];
-/// Node packages: Node 22 itself, the client SDK, the inspector, and the conformance suite, which is pinned: `latest` is an
+/// Python packages: the spelling check and the client SDK; and, in an environment of its own, the SDK before it, which is
+/// called the same.
+const PACKAGES: [&str; 2] = ["typos==1.48.0", "mcp>=2,<3"];
+const PACKAGES_1: [&str; 1] = ["mcp[ws]>=1.30,<2"];
+/// The two environments.
+pub(crate) const PYTHON: &str = "python";
+pub(crate) const PYTHON_1: &str = "python1";
+/// Node packages: Node 22 itself, the client SDK and the one before it, the inspector, and the conformance suite, which is pinned: `latest` is an
 /// old line of it.
-const NODE: [&str; 4] = [
+const NODE: [&str; 5] = [
     "node@22",
     "@modelcontextprotocol/client@2",
+    "@modelcontextprotocol/sdk@1",
     "@modelcontextprotocol/inspector@latest",
     "@modelcontextprotocol/conformance@0.2.0-alpha.12",
 ];
@@ -32,9 +38,9 @@ pub(crate) fn folder() -> PathBuf {
     run::root().join("target/tools")
 }
 
-/// A program of the Python environment.
-pub(crate) fn python(program: &str) -> String {
-    folder().join("python/bin").join(program).display().to_string()
+/// A program of a Python environment.
+pub(crate) fn python(environment: &str, program: &str) -> String {
+    folder().join(environment).join("bin").join(program).display().to_string()
 }
 
 /// The folder with `node_modules`.
@@ -51,12 +57,14 @@ pub(crate) fn prepare() -> Result<()> {
     }
     programs();
     fs::create_dir_all(node())?;
-    installed("python", &PYTHON, || {
-        let environment = folder().join("python").display().to_string();
-        run::program("python3", &["-m", "venv", &environment], &[])?;
-        let args = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        run::program(&python("python"), &[&args[..], &PYTHON].concat(), &[])
-    })?;
+    for (environment, packages) in [(PYTHON, &PACKAGES[..]), (PYTHON_1, &PACKAGES_1[..])] {
+        installed(environment, packages, || {
+            let place = folder().join(environment).display().to_string();
+            run::program("python3", &["-m", "venv", &place], &[])?;
+            let args = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+            run::program(&python(environment, "python"), &[&args[..], packages].concat(), &[])
+        })?;
+    }
     installed("node", &NODE, || {
         let prefix = node().display().to_string();
         fs::write(node().join("package.json"), "{\"private\": true, \"type\": \"module\"}\n")?;
@@ -91,5 +99,5 @@ fn installed(name: &str, packages: &[&str], install: impl FnOnce() -> Result<()>
 }
 
 pub(crate) fn typos() -> Result<()> {
-    run::program(&python("typos"), &["--config", "typos.toml"], &[])
+    run::program(&python(PYTHON, "typos"), &["--config", "typos.toml"], &[])
 }

@@ -91,9 +91,9 @@ impl App {
 /// Sends the log to standard error. Panics are logged with their place and a backtrace.
 pub fn init_log(config: &Config) {
     let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("warn"));
-    // rmcp logs whole messages below `warn`, and what is wrong with arguments below `error`. Arguments and content do not belong in a log.
-    let filter =
-        ["rmcp=error", "h2=warn", "hyper=warn"].iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
+    // rmcp logs whole messages, what is wrong with arguments, and every client that breaks off. Arguments and content do not
+    // belong in a log; what matters of the rest is logged here.
+    let filter = ["rmcp=off", "h2=warn", "hyper=warn"].iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
     let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let layer = match config.log.format {
         LogFormat::Text => format.boxed(),

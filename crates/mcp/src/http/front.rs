@@ -165,7 +165,12 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
             return turned_away(&Refused::Full("too many streams are open on this session"), None);
         }
         let guard = session.as_deref().map(|session| front.sessions.visit(session));
-        let response = next.run(Request::from_parts(parts, body)).await;
+        let is_end = parts.method == Method::DELETE;
+        let mut response = next.run(Request::from_parts(parts, body)).await;
+        if is_end && response.status() == StatusCode::ACCEPTED {
+            // It is done, and clients warn of any other answer.
+            *response.status_mut() = StatusCode::NO_CONTENT;
+        }
         return held(response, guard);
     }
     let bytes = match tokio::time::timeout(BODY, to_bytes(body, MAX_FRAME + 1)).await {

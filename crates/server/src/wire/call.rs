@@ -106,7 +106,8 @@ impl Calling<'_> {
     async fn run(&self, request: &CallToolRequestParams) -> Result<Result<Reply, Error>, CallToolResponse> {
         let (pipeline, connection) = (Arc::clone(&self.shared.pipeline), self.connection);
         let takes_long = self.tool.scope.is_remote() || LONG.contains(&self.tool.name);
-        let knows_tasks = self.context.client_capabilities().is_some_and(|client| client.supports_tasks());
+        // The older revisions do not know them, whatever a client declares.
+        let knows_tasks = self.is_modern() && self.context.client_capabilities().is_some_and(|client| client.supports_tasks());
         let may_be_task = takes_long && knows_tasks && self.shared.tasks.has_room(&connection.caller);
         let token = self.context.meta.get_progress_token().filter(|_| takes_long);
         let told = token.map(|token| progress::reporter(self.context.peer.clone(), token));
@@ -143,7 +144,7 @@ impl Calling<'_> {
             () = tokio::time::sleep(tasks::PATIENCE) => {}
         }
         let running = tasks::Running { work, cancel, progress };
-        Err(self.shared.tasks.adopt(running, &connection.caller, self.context.peer.clone(), into_result).into())
+        Err(self.shared.tasks.adopt(running, &connection.caller, into_result).into())
     }
 
     /// The result, and a line in the client's log where it wants one.
@@ -158,7 +159,11 @@ impl Calling<'_> {
             }
             let mut message = LoggingMessageNotificationParam::new(level, data);
             message.logger = Some(env!("CARGO_PKG_NAME").to_owned());
-            self.context.peer.notify_logging_message(message).await.ok();
+            // Nobody hears it where the call was given up.
+            tokio::select! {
+                _ = self.context.peer.notify_logging_message(message) => {}
+                () = self.context.ct.cancelled() => {}
+            }
         }
         into_result(outcome)
     }

@@ -3,9 +3,8 @@
 use crate::{caller::Caller, error::Error, output::Reply};
 use git::Progress;
 use mcp::rmcp::{
-    ErrorData, RoleServer,
-    model::{CallToolResult, CreateTaskResult, DetailedTask, ServerNotification, TaskStatusNotification, TaskStatusNotificationParams},
-    service::Peer,
+    ErrorData,
+    model::{CallToolResult, CreateTaskResult, DetailedTask},
     task_manager::{TaskExit, TaskManager, TaskOptions},
 };
 use std::{
@@ -51,16 +50,14 @@ impl Tasks {
 
     /// Lets a call go on as a task.
     pub(super) fn adopt(
-        self: &Arc<Self>,
+        &self,
         running: Running,
         caller: &Caller,
-        peer: Peer<RoleServer>,
         finish: impl FnOnce(Result<Reply, Error>) -> CallToolResult + Send + 'static,
     ) -> CreateTaskResult {
         let Running { mut work, cancel, mut progress } = running;
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let options = TaskOptions::default().with_ttl_ms(Some(milliseconds(KEPT))).with_poll_interval_ms(milliseconds(POLL));
-        let tasks = Arc::clone(self);
         let task = self.tasks.spawn(options, move |context| {
             Box::pin(async move {
                 let outcome = loop {
@@ -77,20 +74,11 @@ impl Tasks {
                             });
                             if let Some(text) = text {
                                 context.set_status_message(text);
-                                tasks.tell(&peer, context.task_id()).await;
                             }
                             tokio::time::sleep(POLL / 2).await;
                         }
                     }
                 };
-                let id = context.task_id().to_owned();
-                tokio::spawn(async move {
-                    // Once the manager has taken the result in.
-                    while tasks.tasks.get_task(&id).is_ok_and(|task| !task.status().is_terminal()) {
-                        tokio::time::sleep(Duration::from_millis(20)).await;
-                    }
-                    tasks.tell(&peer, &id).await;
-                });
                 match outcome {
                     Ok(Err(error)) if error.kind == crate::error::Kind::Cancelled => Err(TaskExit::Cancelled),
                     Ok(result) => Ok(finish(result)),
@@ -120,15 +108,6 @@ impl Tasks {
             return Ok(());
         }
         Err(ErrorData::invalid_params("there is no such task", None))
-    }
-
-    /// Tells the connection that the call came in on how the task stands, where it still listens.
-    async fn tell(&self, peer: &Peer<RoleServer>, id: &str) {
-        if let Ok(task) = self.tasks.get_task(id) {
-            let params = TaskStatusNotificationParams::from(task);
-            let notification = ServerNotification::TaskStatusNotification(TaskStatusNotification::new(params));
-            peer.send_notification(notification).await.ok();
-        }
     }
 
     fn owners(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<str>>> {

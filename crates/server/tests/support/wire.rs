@@ -207,3 +207,49 @@ impl Peer<'_> {
         }
     }
 }
+
+pub(crate) const JSON: [(&str, &str); 2] = [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")];
+
+#[expect(clippy::needless_pass_by_value, reason = "it is written where it is used")]
+pub(crate) fn call(id: u32, tool: &str, args: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": tool, "arguments": args}})
+}
+
+pub(crate) fn initialize() -> Value {
+    let info = json!({"name": "test", "version": "1"});
+    json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info}})
+}
+
+pub(crate) fn post(server: &Served, headers: &[(&str, &str)], message: &Value) -> Reply {
+    server.send("POST", "/mcp", &[&JSON, headers].concat(), message.to_string().as_bytes())
+}
+
+/// Opens a session of an older revision.
+pub(crate) fn session(server: &Served, headers: &[(&str, &str)]) -> String {
+    let reply = post(server, headers, &initialize());
+    let id = reply.header("mcp-session-id").unwrap_or_else(|| panic!("{reply:?}")).to_owned();
+    let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    assert_eq!(post(server, &[headers, &[("Mcp-Session-Id", &id)]].concat(), &initialized).status, 202);
+    id
+}
+
+/// A request of the newest revision, with what its headers have to say.
+pub(crate) fn modern(server: &Served, headers: &[(&str, &str)], mut message: Value) -> Reply {
+    message["params"]["_meta"] = meta(&json!({}));
+    let method = message["method"].as_str().unwrap_or_default().to_owned();
+    let name = message["params"]["name"].as_str().unwrap_or_default().to_owned();
+    let own = [("MCP-Protocol-Version", NEWEST), ("Mcp-Method", method.as_str()), ("Mcp-Name", name.as_str())];
+    let own = if name.is_empty() { &own[..2] } else { &own[..] };
+    post(server, &[own, headers].concat(), &message)
+}
+
+/// Waits for something that happens soon.
+pub(crate) fn wait_for(what: &str, mut happens: impl FnMut() -> bool) {
+    for _ in 0..1200 {
+        if happens() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    panic!("it never happened: {what}");
+}

@@ -1,0 +1,200 @@
+//! Tokens: who gets in, what they allow, and what belongs to whom.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "tests start the server, and fail loudly")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{Read, Write},
+};
+use support::{
+    Fixture, Outcome, program, text_of,
+    wire::{Served, call, meta, modern, post, session},
+};
+use tungstenite::Message;
+
+/// A configuration with a token that may do everything, one that only reads, and one of somebody else.
+fn tokens(fixture: &Fixture) -> (String, [String; 3]) {
+    let mut text = String::from("[auth]\nauthorization_servers = [\"https://login.example\"]\n");
+    let mut made = Vec::new();
+    for (name, scopes) in [("all", "read,write,network"), ("reader", "read"), ("other", "read,write")] {
+        let output = program().args(["token", name, "--scopes", scopes]).output().expect("a token");
+        let told = String::from_utf8(output.stdout).expect("text");
+        made.push(told.lines().next().and_then(|line| line.rsplit(' ').next()).expect("the token").to_owned());
+        text += &told;
+    }
+    let path = fixture.home.path().join("config.toml");
+    assert!(!made.iter().any(|token| {
+        text.lines().skip_while(|line| line.starts_with('#')).any(|line| !line.starts_with('#') && line.contains(token.as_str()))
+    }));
+    fs::write(&path, text).expect("a file");
+    (path.display().to_string(), made.try_into().expect("three"))
+}
+
+#[test]
+fn tokens_open_what_their_scopes_say_50_51() -> Outcome {
+    let fixture = Fixture::new();
+    let (config, [all, reader, other]) = tokens(&fixture);
+    let server = Served::start(&fixture, &["--config", &config, "--host", "0.0.0.0"], &[]);
+    let bearer = |token: &str| format!("Bearer {token}");
+    let (all, reader, other) = (bearer(&all), bearer(&reader), bearer(&other));
+    let status = || call(1, "git_status", json!({}));
+    // Without a token, with a wrong one, in the wrong place.
+    let refused = modern(&server, &[], status());
+    let challenge = refused.header("www-authenticate").unwrap_or_default().to_owned();
+    assert!(
+        refused.status == 401 && challenge.contains("resource_metadata=") && challenge.contains("/.well-known/oauth-protected-resource"),
+        "{refused:?}"
+    );
+    for wrong in ["Bearer nope", "Basic dTpw", "Bearer", ""] {
+        assert_eq!(modern(&server, &[("Authorization", wrong)], status()).status, 401, "{wrong}");
+    }
+    for path in ["/mcp?access_token=x", "/mcp?a=b&Token=x"] {
+        assert_eq!(server.send("POST", path, &[("Authorization", &all)], b"{}").status, 400, "{path}");
+    }
+    assert_eq!(server.send("GET", "/health", &[], b"").status, 200);
+    let metadata = server.send("GET", "/.well-known/oauth-protected-resource", &[], b"").message().ok_or("no metadata")?;
+    assert_eq!(metadata["authorization_servers"], json!(["https://login.example"]));
+    assert!(server.websocket(&[]).is_err());
+    let mut socket = server.websocket(&[("Authorization", &reader)])?;
+    let mut discover = json!({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": meta(&json!({}))}});
+    socket.send(Message::text(discover.to_string()))?;
+    assert!(socket.read()?.to_text()?.contains("supportedVersions"));
+    discover["id"] = json!(2);
+    // A reader reads; what it may not do it is told, with the scope that it would take.
+    assert!(modern(&server, &[("Authorization", &reader)], status()).message().is_some_and(|reply| reply["result"]["isError"] != true));
+    for (tool, args, scope) in [("git_add", json!({"files": ["."]}), "write"), ("git_fetch", json!({}), "network")] {
+        let refused = modern(&server, &[("Authorization", &reader)], call(1, tool, args.clone()));
+        let challenge = refused.header("www-authenticate").unwrap_or_default().to_owned();
+        assert!(refused.status == 403 && challenge.contains("insufficient_scope") && challenge.contains(scope), "{refused:?}");
+        // On a socket, where there are no headers any more, the call itself is refused.
+        let mut message = call(3, tool, args);
+        message["params"]["_meta"] = meta(&json!({}));
+        socket.send(Message::text(message.to_string()))?;
+        let text = socket.read()?.to_text()?.to_owned();
+        assert!(text.contains("does not have the scope"), "{text}");
+    }
+    // Sessions and workspaces are their owner's.
+    let id = session(&server, &[("Authorization", &all)]);
+    for (token, expect) in [(&all, 200), (&other, 404)] {
+        let reply = post(&server, &[("Authorization", token), ("Mcp-Session-Id", &id)], &status());
+        assert_eq!(reply.status, expect, "{reply:?}");
+    }
+    let opened =
+        modern(&server, &[("Authorization", &all)], call(1, "git_workspace", json!({"action": "open"}))).message().ok_or("no reply")?;
+    let text = text_of(&opened["result"]);
+    let handle = text.split_whitespace().find(|word| word.starts_with("ws_")).ok_or("no handle")?.to_owned();
+    let place = text.lines().find_map(|line| line.split(" at ").nth(1)).ok_or("no place")?.trim_end_matches(']').to_owned();
+    for (token, found) in [(&all, true), (&other, false)] {
+        for args in [json!({"workspace": handle}), json!({"repo_path": place})] {
+            let reply = modern(&server, &[("Authorization", token)], call(1, "git_status", args.clone())).message().ok_or("no reply")?;
+            assert_eq!(reply["result"]["isError"] != true, found, "{args}: {reply}");
+            assert!(found || text_of(&reply["result"]).contains("no such workspace"), "{reply}");
+        }
+        let listed = modern(&server, &[("Authorization", token)], call(1, "git_workspace", json!({}))).message().ok_or("no reply")?;
+        assert_eq!(text_of(&listed["result"]).contains(&handle), found, "{listed}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_principal_that_asks_too_often_has_to_wait() {
+    let fixture = Fixture::new();
+    let (config, [all, _, other]) = tokens(&fixture);
+    let server = Served::start(&fixture, &["--config", &config], &[("MCP_GIT_RATE", "1")]);
+    let ask = |token: &str| modern(&server, &[("Authorization", &format!("Bearer {token}"))], call(1, "git_status", json!({})));
+    let refused = (0..20).map(|_| ask(&all)).find(|reply| reply.status != 200).expect("a refusal");
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "{refused:?}");
+    assert!(refused.message().is_some_and(|reply| reply["error"]["data"]["code"] == "rate_limit_exceeded"));
+    assert_eq!(ask(&other).status, 200);
+}
+
+#[test]
+fn other_machines_are_let_in_only_with_tokens() -> Outcome {
+    let fixture = Fixture::new();
+    let output = program().arg("-r").arg(&fixture.path).args(["serve", "--port", "0", "--host", "0.0.0.0"]).output()?;
+    let told = String::from_utf8(output.stderr)?;
+    assert!(output.status.code() == Some(2) && told.contains("auth.tokens") && told.contains("mcp-server-git token"), "{told}");
+    Ok(())
+}
+
+/// A private key of these bytes, and the key that checks it.
+fn signing_key(seed: u8) -> jsonwebtoken::EncodingKey {
+    let head = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+    jsonwebtoken::EncodingKey::from_ed_der(&[&head[..], &[seed; 32]].concat())
+}
+
+/// An authorization server on the loopback, which publishes these keys.
+fn keys_at(body: &str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/jwks.json", listener.local_addr().expect("an address"));
+    let reply =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 2048];
+            stream.read(&mut request).map(drop).unwrap_or_default();
+            stream.write_all(reply.as_bytes()).unwrap_or_default();
+        }
+    });
+    url
+}
+
+#[test]
+fn tokens_of_an_authorization_server_are_checked_49() -> Outcome {
+    let fixture = Fixture::new();
+    let keys = json!({"keys": [
+        {"kty": "unknown", "kid": "strange"},
+        {"kty": "OKP", "crv": "Ed25519", "kid": "good", "use": "sig", "x": "6kpsY-KcUgq-9VB7Ey7F-ZVHdq6-vnuSQh7qaRRG0iw"},
+    ]});
+    let file = fixture.home.path().join("keys.json");
+    fs::write(&file, keys.to_string())?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let token = |kid: &str, seed: u8, change: Value| {
+        let mut claims = json!({"iss": "https://login.example", "aud": "https://git.example/mcp", "sub": "somebody", "exp": now + 600, "scope": "git:read"});
+        for (key, value) in change.as_object().into_iter().flatten() {
+            claims[key] = value.clone();
+        }
+        let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
+        header.kid = Some(kid.to_owned());
+        jsonwebtoken::encode(&header, &claims, &signing_key(seed)).expect("a token")
+    };
+    for source in [file.display().to_string(), keys_at(&keys.to_string())] {
+        let config = fixture.home.path().join("config.toml");
+        fs::write(
+            &config,
+            format!("[auth.jwt]\nissuer = \"https://login.example\"\naudience = \"https://git.example/mcp\"\njwks = \"{source}\"\n"),
+        )?;
+        let server = Served::start(&fixture, &["--config", &config.display().to_string()], &[]);
+        let ask = |token: &str, tool: &str| modern(&server, &[("Authorization", &format!("Bearer {token}"))], call(1, tool, json!({})));
+        assert_eq!(ask(&token("good", 7, json!({})), "git_status").status, 200, "{source}");
+        assert_eq!(ask(&token("good", 7, json!({"scope": null, "scp": ["read", "write"]})), "git_stash").status, 200, "{source}");
+        assert_eq!(ask(&token("good", 7, json!({})), "git_commit").status, 403, "{source}");
+        // Nothing signed, and a secret where a public key belongs.
+        let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.";
+        let shared = jsonwebtoken::encode(
+            &jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256),
+            &json!({"iss": "https://login.example", "aud": "https://git.example/mcp", "sub": "x", "exp": now + 600}),
+            &jsonwebtoken::EncodingKey::from_secret(b"6kpsY-KcUgq-9VB7Ey7F-ZVHdq6-vnuSQh7qaRRG0iw"),
+        )?;
+        for (why, bad) in [
+            ("another audience", token("good", 7, json!({"aud": "https://other.example"}))),
+            ("no audience", token("good", 7, json!({"aud": null}))),
+            ("another issuer", token("good", 7, json!({"iss": "https://evil.example"}))),
+            ("expired", token("good", 7, json!({"exp": now - 3600}))),
+            ("no end", token("good", 7, json!({"exp": null}))),
+            ("not yet", token("good", 7, json!({"nbf": now + 3600}))),
+            ("nobody's", token("good", 7, json!({"sub": null}))),
+            ("another key", token("good", 9, json!({}))),
+            ("an unknown key", token("none", 9, json!({}))),
+            ("unsigned", unsigned.to_owned()),
+            ("a shared secret", shared),
+            ("half of one", token("good", 7, json!({})).chars().take(60).collect()),
+        ] {
+            assert_eq!(ask(&bad, "git_status").status, 401, "{why}");
+        }
+    }
+    Ok(())
+}
