@@ -1,7 +1,7 @@
 //! Who is at the other end, where a request has shown it.
 
 use rmcp::model::Extensions;
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 /// Whom a token stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub struct Identity {
     pub principal: Arc<str>,
     /// What the token allows, in its own words.
     pub scopes: Vec<String>,
+    /// When it ends to be good.
+    pub until: Option<SystemTime>,
 }
 
 /// The identity that came with a request over HTTP.

@@ -35,9 +35,8 @@ impl Right {
         }
     }
 
-    /// The right called `name`, also with a prefix as in `git:read`.
+    /// The right called `name`.
     pub fn named(name: &str) -> Option<Self> {
-        let name = name.rsplit(':').next().unwrap_or(name);
         Self::ALL.into_iter().find(|right| right.name() == name)
     }
 }
@@ -87,7 +86,7 @@ mod tests {
         for (effect, scope) in [(Effect::Write, Scope::Worktree), (Effect::Destroy, Scope::Shared), (Effect::Read, Scope::Remote)] {
             assert!(reader.check(effect, scope).is_err_and(|err| err.kind == Kind::Denied), "{effect:?} {scope:?}");
         }
-        assert_eq!(Right::named("git:write"), Some(Right::Write));
-        assert_eq!(Right::named("everything"), None);
+        assert_eq!(Right::named("write"), Some(Right::Write));
+        assert_eq!((Right::named("everything"), Right::named("billing:write")), (None, None));
     }
 }

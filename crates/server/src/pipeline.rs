@@ -265,7 +265,8 @@ impl Pipeline {
         let digest = git::digest(format!("{} {}", tool.name, Value::Object(args.clone())).as_bytes());
         let work = move || {
             repo.check_changeable(&cancel)?;
-            let request = Request { tool: tool.name, key: key.as_deref(), digest, alone: tool.scope != Scope::Remote };
+            let request =
+                Request { tool: tool.name, key: key.as_deref(), principal: &principal, digest, alone: tool.scope != Scope::Remote };
             view.journal.record(&repo, &request, &cancel, |record| {
                 let (repo, record, view, on_progress, principal) = (&repo, Some(record), &*view, &report, &*principal);
                 body(&Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress }, args)

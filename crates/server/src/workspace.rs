@@ -63,6 +63,14 @@ impl Workspaces {
         }
     }
 
+    /// Refuses a path, however it is written, that ends in the handle of somebody else.
+    pub(crate) fn spare(&self, path: &Path, principal: &str) -> Result<(), Error> {
+        let name = path.file_name().and_then(|name| name.to_str()).filter(|name| name.starts_with(PREFIX));
+        let Some(name) = name else { return Ok(()) };
+        let owner = self.state.ready().ok().and_then(|state| fs::read_to_string(state.join(OWNERS).join(name)).ok());
+        if owner.is_none_or(|owner| owner == principal) { Ok(()) } else { Err(unknown()) }
+    }
+
     /// Forgets whose a handle was.
     pub(crate) fn forget(&self, handle: &str) {
         if let Ok(state) = self.state.ready() {

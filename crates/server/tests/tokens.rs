@@ -93,9 +93,41 @@ fn tokens_open_what_their_scopes_say_50_51() -> Outcome {
             assert_eq!(reply["result"]["isError"] != true, found, "{args}: {reply}");
             assert!(found || text_of(&reply["result"]).contains("no such workspace"), "{reply}");
         }
-        let listed = modern(&server, &[("Authorization", token)], call(1, "git_workspace", json!({}))).message().ok_or("no reply")?;
-        assert_eq!(text_of(&listed["result"]).contains(&handle), found, "{listed}");
+        for tool in ["git_workspace", "git_worktree"] {
+            let listed = modern(&server, &[("Authorization", token)], call(1, tool, json!({}))).message().ok_or("no reply")?;
+            assert_eq!(text_of(&listed["result"]).contains(&handle), found, "{listed}");
+        }
     }
+    for action in ["remove", "lock"] {
+        let args = json!({"action": action, "path": place, "confirm": true});
+        let reply = modern(&server, &[("Authorization", &other)], call(1, "git_worktree", args)).message().ok_or("no reply")?;
+        assert!(text_of(&reply["result"]).contains("no such workspace"), "{reply}");
+    }
+    assert!(fs::exists(&place)?);
+    Ok(())
+}
+
+#[test]
+fn a_key_and_a_change_are_their_makers() -> Outcome {
+    let fixture = Fixture::new();
+    let (config, [all, _, other]) = tokens(&fixture);
+    let server = Served::start(&fixture, &["--config", &config], &[]);
+    let ask = |token: &str, tool: &str, args: Value| {
+        let reply = modern(&server, &[("Authorization", &format!("Bearer {token}"))], call(1, tool, args)).message().unwrap_or_default();
+        (reply["result"]["isError"] != true, text_of(&reply["result"]))
+    };
+    let commit = json!({"message": "m", "allow_empty": true, "idempotency_key": "k"});
+    let (first, again) = (ask(&all, "git_commit", commit.clone()), ask(&all, "git_commit", commit.clone()));
+    let foreign = ask(&other, "git_commit", commit);
+    assert!(first.0 && again.1 == first.1 && foreign.0 && foreign.1 != first.1, "{first:?} {again:?} {foreign:?}");
+    assert_eq!(String::from_utf8(fixture.git(&["rev-list", "--count", "HEAD"]))?.trim(), "4");
+    let (_, told) = ask(&all, "git_undo", json!({}));
+    assert!(told.contains("made by other"), "{told}");
+    let (_, call) = told.split_once("git_undo ").ok_or("no call")?;
+    let args: Value = serde_json::Deserializer::from_str(call).into_iter().next().ok_or("no arguments")??;
+    let (done, refused) = ask(&all, "git_undo", args.clone());
+    assert!(!done && refused.contains("made by other") && refused.contains("`confirm`"), "{refused}");
+    assert!(ask(&other, "git_undo", args).0);
     Ok(())
 }
 
@@ -147,7 +179,7 @@ fn tokens_of_an_authorization_server_are_checked_49() -> Outcome {
     let fixture = Fixture::new();
     let keys = json!({"keys": [
         {"kty": "unknown", "kid": "strange"},
-        {"kty": "OKP", "crv": "Ed25519", "kid": "good", "use": "sig", "x": "6kpsY-KcUgq-9VB7Ey7F-ZVHdq6-vnuSQh7qaRRG0iw"},
+        {"kty": "OKP", "crv": "Ed25519", "kid": "good", "use": "sig", "alg": "EdDSA", "x": "6kpsY-KcUgq-9VB7Ey7F-ZVHdq6-vnuSQh7qaRRG0iw"},
     ]});
     let file = fixture.home.path().join("keys.json");
     fs::write(&file, keys.to_string())?;
@@ -179,7 +211,14 @@ fn tokens_of_an_authorization_server_are_checked_49() -> Outcome {
             &json!({"iss": "https://login.example", "aud": "https://git.example/mcp", "sub": "x", "exp": now + 600}),
             &jsonwebtoken::EncodingKey::from_secret(b"6kpsY-KcUgq-9VB7Ey7F-ZVHdq6-vnuSQh7qaRRG0iw"),
         )?;
+        // One that breaks off while the keys are fetched for it keeps nobody else out.
+        let mut junk = std::net::TcpStream::connect(("127.0.0.1", server.port))?;
+        let unknown = token("junk", 9, json!({}));
+        write!(junk, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {unknown}\r\nContent-Length: 9\r\n\r\n")?;
+        drop(junk);
+        assert_eq!(ask(&token("good", 7, json!({})), "git_status").status, 200, "{source}");
         for (why, bad) in [
+            ("a scope of something else", token("good", 7, json!({"scope": "billing:read"}))),
             ("another audience", token("good", 7, json!({"aud": "https://other.example"}))),
             ("no audience", token("good", 7, json!({"aud": null}))),
             ("another issuer", token("good", 7, json!({"iss": "https://evil.example"}))),
@@ -193,7 +232,8 @@ fn tokens_of_an_authorization_server_are_checked_49() -> Outcome {
             ("a shared secret", shared),
             ("half of one", token("good", 7, json!({})).chars().take(60).collect()),
         ] {
-            assert_eq!(ask(&bad, "git_status").status, 401, "{why}");
+            let expect = if why.contains("scope") { 403 } else { 401 };
+            assert_eq!(ask(&bad, "git_status").status, expect, "{why}");
         }
     }
     Ok(())

@@ -300,3 +300,61 @@ fn a_confirmation_over_http_counts_once_76() -> Outcome {
     assert_eq!(fs::read_to_string(fixture.path.join("a.txt"))?, "edited again\n");
     Ok(())
 }
+
+#[test]
+fn a_change_that_runs_when_the_end_comes_is_made_and_answered() -> Outcome {
+    for transport in ["newest", "session", "websocket"] {
+        let fixture = Fixture::new();
+        let began = fixture.path.join(".git/began");
+        fixture.write(".git/hooks/pre-commit", format!("#!/bin/sh\ntouch '{}'\nsleep 2.5\n", began.display()));
+        fs::set_permissions(fixture.path.join(".git/hooks/pre-commit"), fs::Permissions::from_mode(0o755))?;
+        fixture.write("a.txt", "changed\n");
+        fixture.git(&["add", "a.txt"]);
+        let mut server = Served::start(&fixture, &[], &[]);
+        let id = if transport == "session" { session(&server, &[]) } else { String::new() };
+        let mut commit = call(1, "git_commit", json!({"message": "in time"}));
+        if transport != "session" {
+            commit["params"]["_meta"] = meta(&json!({}));
+        }
+        let answer = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| match transport {
+                "newest" => modern(&server, &[], commit.clone()).message(),
+                "session" => post(&server, &[("Mcp-Session-Id", &id)], &commit).message(),
+                _ => Peer::Socket(Box::new(server.websocket(&[]).expect("a socket"))).exchange(commit.to_string().as_bytes(), true),
+            });
+            wait_for("the hook", || began.exists());
+            support::shell(Path::new("/"), &format!("kill -TERM {}", server.child.id()));
+            asking.join().expect("an answer")
+        });
+        let text = answer.as_ref().map(|answer| answer["result"].to_string()).unwrap_or_default();
+        assert!(text.contains("committed"), "{transport}: {answer:?}");
+        assert!(server.child.wait()?.success(), "{transport}");
+        assert!(String::from_utf8(fixture.git(&["log", "-1", "--format=%s"]))?.contains("in time"), "{transport}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_client_that_listens_again_hears_again() {
+    let fixture = Fixture::new();
+    let server = Served::start(&fixture, &[], &[]);
+    let id = session(&server, &[]);
+    let own = [("Mcp-Session-Id", id.as_str())];
+    let watch = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/subscribe", "params": {"uri": "git://repo/status"}});
+    assert!(post(&server, &own, &watch).message().is_some_and(|reply| reply["result"].is_object()));
+    let listen = format!("GET /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nMcp-Session-Id: {id}\r\n\r\n");
+    for round in 0..3 {
+        let heard = std::thread::scope(|scope| {
+            let hearing = scope.spawn(|| server.raw(listen.as_bytes(), Some("resources/updated")));
+            let mut branch = 0;
+            while !hearing.is_finished() {
+                branch += 1;
+                fixture.git(&["branch", &format!("new-{round}-{branch}")]);
+                std::thread::sleep(Duration::from_millis(300));
+                assert!(branch < 100, "round {round}: nothing is heard");
+            }
+            hearing.join().expect("a stream")
+        });
+        assert!(heard.contains("git://repo/status"), "round {round}: {heard}");
+    }
+}

@@ -6,11 +6,18 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
@@ -20,7 +27,7 @@ const HEADERS: Duration = Duration::from_secs(10);
 /// The most connections on a listener.
 const MAX_CONNECTIONS: usize = 8192;
 /// How long connections may take to end when the server does.
-const ENDING: Duration = Duration::from_secs(10);
+const ENDING: Duration = Duration::from_secs(8);
 /// How long to wait when the system has no descriptor to give.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -68,11 +75,12 @@ pub(super) async fn run(listener: Listener, app: Router, stop: CancellationToken
     Ok(())
 }
 
-async fn connection<I>(stream: I, app: Router, stop: CancellationToken, place: tokio::sync::OwnedSemaphorePermit)
+async fn connection<I>(stream: I, app: Router, stop: CancellationToken, place: OwnedSemaphorePermit)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let app = tower_request(app);
+    let place = Arc::new(place);
+    let app = WithPlace { app, place: Arc::clone(&place) };
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
@@ -95,9 +103,27 @@ fn log(ended: hyper::Result<()>) {
     }
 }
 
-/// The router for requests as hyper reads them.
-fn tower_request(
+/// The place of a connection, which a WebSocket keeps when the connection has become one.
+pub(super) type Place = Arc<OwnedSemaphorePermit>;
+
+/// The router, with the place of the connection in each request.
+#[derive(Clone)]
+struct WithPlace {
     app: Router,
-) -> impl Service<hyper::Request<Incoming>, Response = hyper::Response<Body>, Error = std::convert::Infallible, Future: Send> + Clone {
-    app
+    place: Place,
+}
+
+impl Service<hyper::Request<Incoming>> for WithPlace {
+    type Response = hyper::Response<Body>;
+    type Error = Infallible;
+    type Future = <Router as Service<hyper::Request<Incoming>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        <Router as Service<hyper::Request<Incoming>>>::poll_ready(&mut self.app, cx)
+    }
+
+    fn call(&mut self, mut request: hyper::Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(Arc::clone(&self.place));
+        self.app.call(request)
+    }
 }

@@ -24,10 +24,13 @@ use rmcp::{
 };
 use serde_json::{Map, json};
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// How long the body of a request may take.
 const BODY: Duration = Duration::from_secs(30);
+/// Kibibytes of bodies that may be on their way in at a time.
+const MAX_RECEIVING: usize = 128 << 10;
 /// The longest token.
 const MAX_TOKEN: usize = 16 << 10;
 /// The header that names the session of an older revision.
@@ -38,12 +41,14 @@ const IN_QUERY: [&str; 4] = ["access_token", "token", "api_key", "authorization"
 pub(super) struct Front {
     options: Options,
     sessions: Arc<Sessions>,
+    /// Kibibytes of bodies that may be on their way in.
+    receiving: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 impl Front {
     pub(super) fn new(options: Options, sessions: Arc<Sessions>, stop: CancellationToken) -> Self {
-        Self { options, sessions, stop }
+        Self { options, sessions, receiving: Arc::new(Semaphore::new(MAX_RECEIVING)), stop }
     }
 
     /// Whom the request comes from, or why it is turned away.
@@ -173,6 +178,16 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         }
         return held(response, guard);
     }
+    let length =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<usize>().ok());
+    if length.is_some_and(|length| length > 4 * MAX_FRAME) {
+        // Of what is only a little too large some is read, or the client would miss the answer.
+        return too_large();
+    }
+    let kibibytes = u32::try_from(length.unwrap_or(MAX_FRAME).min(MAX_FRAME) / 1024 + 1).unwrap_or(u32::MAX);
+    let Ok(receiving) = Arc::clone(&front.receiving).try_acquire_many_owned(kibibytes) else {
+        return turned_away(&Refused::Full("too much is being received"), None);
+    };
     let bytes = match tokio::time::timeout(BODY, to_bytes(body, MAX_FRAME + 1)).await {
         Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, None, &ErrorData::invalid_request("the body took too long", None)),
         Ok(Ok(bytes)) if bytes.len() <= MAX_FRAME => bytes,
@@ -185,6 +200,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
             return refused(StatusCode::BAD_REQUEST, None, &ErrorData::invalid_request("the body was cut off", None));
         }
     };
+    drop(receiving);
     let is_json = parts
         .headers
         .get(header::CONTENT_TYPE)
@@ -206,6 +222,9 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         Frame::Message(message) => *message,
         Frame::Refused(id, error) => return refused(StatusCode::BAD_REQUEST, id, &error),
         Frame::Ping(id) => return Json(json!({"type": "pong", "id": id})).into_response(),
+        Frame::Ignored if bytes.trim_ascii().is_empty() => {
+            return refused(StatusCode::BAD_REQUEST, None, &ErrorData::parse_error("the body is empty", None));
+        }
         Frame::Ignored => return StatusCode::ACCEPTED.into_response(),
     };
     if let (Some(identity), JsonRpcMessage::Request(request)) = (parts.extensions.get::<Identity>(), &message) {
@@ -214,8 +233,8 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
             return step_up(&parts.headers, &request.id, &missing);
         }
     }
-    let guard = match guard(&front, session.as_deref(), &message) {
-        Ok(guard) => guard,
+    let holds = match guard(&front, session.as_deref(), owner.as_ref(), &message) {
+        Ok(holds) => holds,
         Err((why, id)) => return turned_away(&why, id),
     };
     let body = match rewritten(&bytes, &message) {
@@ -232,7 +251,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
     if let Some(opened) = response.headers().get(SESSION).and_then(|id| id.to_str().ok()).filter(|_| is_first) {
         front.sessions.opened(opened, owner);
     }
-    held(response, guard)
+    held(response, holds.busy)
 }
 
 /// True for what can go on as it is: a request of the newest revision on which nothing has to be looked at. The service
@@ -271,34 +290,47 @@ fn session_of(headers: &HeaderMap) -> Result<Option<String>, Box<Response>> {
     }
 }
 
-/// What a request holds of its session until it is answered.
+/// What a request holds of its session until it is answered, or of the one that it opens.
+#[derive(Default)]
+struct Holds {
+    busy: Option<super::sessions::Busy>,
+    _opening: Option<super::sessions::Opening>,
+}
+
 fn guard(
     front: &Front,
     session: Option<&str>,
+    owner: Option<&Arc<str>>,
     message: &RxJsonRpcMessage<RoleServer>,
-) -> Result<Option<super::sessions::Busy>, (Refused, Option<RequestId>)> {
-    let (Some(session), JsonRpcMessage::Request(request)) = (session, message) else {
-        if let (None, JsonRpcMessage::Request(request)) = (session, message)
-            && matches!(request.request, ClientRequest::InitializeRequest(_))
-        {
-            front.sessions.make_room().map_err(|why| (why, Some(request.id.clone())))?;
-        }
-        return Ok(session.map(|session| front.sessions.visit(session)));
+) -> Result<Holds, (Refused, Option<RequestId>)> {
+    let JsonRpcMessage::Request(request) = message else {
+        return Ok(Holds { busy: session.map(|session| front.sessions.visit(session)), _opening: None });
     };
-    front.sessions.begin(session, &request.id).map(Some).map_err(|why| (why, Some(request.id.clone())))
+    let refused = |why| (why, Some(request.id.clone()));
+    if let Some(session) = session {
+        let busy = front.sessions.begin(session, &request.id).map_err(refused)?;
+        return Ok(Holds { busy: Some(busy), _opening: None });
+    }
+    let opens = matches!(request.request, ClientRequest::InitializeRequest(_));
+    let opening = opens.then(|| front.sessions.make_room(owner)).transpose().map_err(refused)?;
+    Ok(Holds { busy: None, _opening: opening })
 }
 
 fn missing_scopes(options: &Options, identity: &Identity, request: &ClientRequest) -> Vec<&'static str> {
     let ClientRequest::CallToolRequest(call) = request else { return Vec::new() };
     let args = call.params.arguments.clone().unwrap_or_else(Map::new);
-    let has = |scope: &&str| identity.scopes.iter().any(|given| given.rsplit(':').next() == Some(scope));
+    let has = |scope: &&str| identity.scopes.iter().any(|given| given == scope);
     (options.needs)(&call.params.name, &args).into_iter().filter(|scope| !has(scope)).collect()
 }
 
 /// The message in its own form, where it came in another.
 fn rewritten(bytes: &Bytes, message: &RxJsonRpcMessage<RoleServer>) -> Option<Bytes> {
-    const MARK: &[u8] = b"\"jsonrpc\"";
-    if bytes.windows(MARK.len()).any(|window| window == MARK) {
+    #[derive(serde::Deserialize)]
+    struct Mark {
+        #[serde(rename = "jsonrpc")]
+        _version: serde::de::IgnoredAny,
+    }
+    if serde_json::from_slice::<Mark>(bytes).is_ok() {
         return None;
     }
     serde_json::to_vec(message).ok().map(Bytes::from)

@@ -10,10 +10,10 @@ use serde_json::Value;
 use std::{
     fs,
     path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
-use tokio::sync::Mutex;
+use tokio::sync::Notify;
 
 /// Algorithms with a public key. Those with a shared secret would let everybody sign who can check.
 const ALGORITHMS: [Algorithm; 9] = [
@@ -52,18 +52,13 @@ pub struct Jwt {
     issuer: String,
     audience: String,
     source: KeySource,
-    keys: Mutex<Keys>,
-}
-
-#[derive(Default)]
-struct Keys {
-    known: Vec<Jwk>,
-    asked: Option<Instant>,
+    keys: Arc<Keys>,
 }
 
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    exp: u64,
     #[serde(default)]
     scope: Scopes,
     #[serde(default)]
@@ -93,13 +88,17 @@ impl Scopes {
 impl Jwt {
     /// Takes tokens of `issuer` that are meant for `audience`.
     pub fn new(issuer: String, audience: String, source: KeySource) -> Self {
-        Self { issuer, audience, source, keys: Mutex::default() }
+        Self { issuer, audience, source, keys: Arc::default() }
     }
 
     /// Whom a token stands for, where it is good.
     pub(super) async fn identify(&self, token: &str) -> Option<Identity> {
         let header = decode_header(token).ok().filter(|header| ALGORITHMS.contains(&header.alg))?;
         let key = self.key(header.kid.as_deref()).await?;
+        let is_for = |algorithm: jsonwebtoken::jwk::KeyAlgorithm| algorithm.to_string() == format!("{:?}", header.alg);
+        if key.common.key_algorithm.is_some_and(|algorithm| !is_for(algorithm)) {
+            return None;
+        }
         let mut validation = Validation::new(header.alg);
         validation.leeway = LEEWAY;
         validation.validate_nbf = true;
@@ -109,9 +108,15 @@ impl Jwt {
         match decode::<Claims>(token, &DecodingKey::from_jwk(&key).ok()?, &validation) {
             Ok(found) => {
                 let claims = found.claims;
-                let scopes = [claims.scope.words(), claims.scp.words()].concat();
+                // `git:read` where an authorization server has scopes of several resources.
+                let own = |scope: String| scope.strip_prefix("git:").map_or_else(|| scope.clone(), str::to_owned);
+                let scopes = [claims.scope.words(), claims.scp.words()].concat().into_iter().map(own).collect();
+                if claims.sub.is_empty() {
+                    return None;
+                }
                 // Apart from those that the operator has named.
-                Some(Identity { principal: Arc::from(format!("jwt:{}", claims.sub)), scopes })
+                let until = UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp.saturating_add(LEEWAY)));
+                Some(Identity { principal: Arc::from(format!("jwt:{}", claims.sub)), scopes, until })
             }
             Err(err) => {
                 tracing::info!(%err, "a token is refused");
@@ -122,27 +127,75 @@ impl Jwt {
 
     /// The key called `id`, or the only one.
     async fn key(&self, id: Option<&str>) -> Option<Jwk> {
-        let mut keys = self.keys.lock().await;
-        let age = keys.asked.map(|asked| asked.elapsed());
-        let find = |known: &[Jwk]| match (id, known) {
+        let (found, is_old) = self.keys.find(id);
+        if let Some(key) = found {
+            if is_old {
+                // Those who come next have the new ones.
+                self.keys.refresh(&self.source);
+            }
+            return Some(key);
+        }
+        if !is_old {
+            return None;
+        }
+        let done = self.keys.done.notified();
+        self.keys.refresh(&self.source);
+        tokio::time::timeout(TIMEOUT, done).await.ok()?;
+        self.keys.find(id).0
+    }
+}
+
+/// The keys, as they were last read.
+#[derive(Default)]
+struct Keys {
+    state: Mutex<State>,
+    done: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    known: Vec<Jwk>,
+    /// When they were last read, or could not be.
+    read: Option<Instant>,
+    reading: bool,
+}
+
+impl Keys {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A key, and whether it is time to read them again.
+    fn find(&self, id: Option<&str>) -> (Option<Jwk>, bool) {
+        let state = self.lock();
+        let found = match (id, state.known.as_slice()) {
             (Some(id), known) => known.iter().find(|key| key.common.key_id.as_deref() == Some(id)).cloned(),
             (None, [one]) => Some(one.clone()),
             (None, _) => None,
         };
-        let found = find(&keys.known);
-        let is_due = age.is_none_or(|age| age >= if found.is_some() { FRESH } else { PAUSE });
-        if !is_due {
-            return found;
+        let due = if found.is_some() { FRESH } else { PAUSE };
+        let is_old = state.read.is_none_or(|read| read.elapsed() >= due);
+        (found, is_old)
+    }
+
+    /// Reads the keys, unless that is being done. It goes on when whoever asked for it has gone.
+    fn refresh(self: &Arc<Self>, source: &KeySource) {
+        if std::mem::replace(&mut self.lock().reading, true) {
+            return;
         }
-        keys.asked = Some(Instant::now());
-        let source = self.source.clone();
-        match tokio::task::spawn_blocking(move || read(&source)).await {
-            Ok(Ok(known)) => keys.known = known,
-            // With the keys of before, as long as there are any.
-            Ok(Err(why)) => tracing::warn!(why, "the keys of the authorization server cannot be had"),
-            Err(err) => tracing::error!(%err, "reading keys failed"),
-        }
-        find(&keys.known)
+        let (keys, source) = (Arc::clone(self), source.clone());
+        tokio::task::spawn_blocking(move || {
+            let found = read(&source);
+            let mut state = keys.lock();
+            (state.reading, state.read) = (false, Some(Instant::now()));
+            match found {
+                Ok(known) => state.known = known,
+                // With the keys of before, as long as there are any.
+                Err(why) => tracing::warn!(why, "the keys of the authorization server cannot be had"),
+            }
+            drop(state);
+            keys.done.notify_waiters();
+        });
     }
 }
 

@@ -30,10 +30,12 @@ use rmcp::{
 use serde_json::{Map, Value};
 use sessions::Sessions;
 use std::{io, sync::Arc, time::Duration};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long streams may stay open once the server is to end and the calls on them have been told.
-const STREAMS_GRACE: Duration = Duration::from_secs(1);
+/// How long calls may go on once the server is to end.
+const DRAIN: Duration = Duration::from_secs(7);
+/// How long their answers may take to leave after that.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// The scopes that a call of a tool needs, so that a token without them can be told which.
 pub type Needs = Arc<dyn Fn(&str, &Map<String, Value>) -> Vec<&'static str> + Send + Sync>;
@@ -53,6 +55,8 @@ pub struct Options {
     pub sessions: SessionLimits,
     /// What one connection may hold, or one session.
     pub limits: Limits,
+    /// Cancelled once no call runs any more, after the end has begun: streams are closed then.
+    pub drained: CancellationToken,
     /// How often a silent WebSocket is asked whether it lives, and how often it may miss to answer.
     pub heartbeat: (Duration, u32),
 }
@@ -66,6 +70,7 @@ impl Default for Options {
             needs: Arc::new(|_, _| Vec::new()),
             sessions: SessionLimits::default(),
             limits: Limits::default(),
+            drained: CancellationToken::new(),
             heartbeat: (Duration::from_secs(30), 3),
         }
     }
@@ -99,7 +104,8 @@ where
     let made = service.clone();
     let mcp = StreamableHttpService::new(move || Ok(made(None)), Arc::clone(&sessions), config);
     let front = Arc::new(Front::new(options.clone(), Arc::clone(&sessions), stop.clone()));
-    let sockets = socket::Sockets::new(service, options.limits, options.heartbeat, stop.clone());
+    let open = TaskTracker::new();
+    let sockets = socket::Sockets::new(service, &options, open.clone(), stop.clone());
     let mcp = Router::new().nest_service("/mcp", mcp).layer(middleware::from_fn_with_state(Arc::clone(&front), front::screen));
     let app = Router::new()
         .route("/health", get(health))
@@ -117,15 +123,19 @@ where
         serving.spawn(accept::run(listener, app.clone(), stop.clone()));
     }
     let streams = ended.clone();
+    let drained = options.drained.clone();
     tokio::spawn(async move {
         stop.cancelled().await;
-        // Streams that stay open would hold the exit.
-        tokio::time::sleep(STREAMS_GRACE).await;
+        // What runs is answered first. Streams that stay open would then hold the exit.
+        tokio::time::timeout(DRAIN, drained.cancelled()).await.ok();
+        tokio::time::sleep(LAST_WORDS).await;
         streams.cancel();
     });
     while let Some(done) = serving.join_next().await {
         done.map_err(io::Error::other)??;
     }
+    open.close();
+    tokio::time::timeout(DRAIN, open.wait()).await.ok();
     reaper.abort();
     ended.cancel();
     Ok(())

@@ -19,6 +19,8 @@ use tokio_stream::{Stream, StreamExt};
 
 /// Messages of a stream that are kept; notifications beyond them are dropped.
 const MAX_KEPT: usize = 64;
+/// What a session may keep of streams that have ended, in bytes.
+const MAX_BYTES: usize = 4 << 20;
 /// How long the rest of a stream is kept once it has ended.
 const KEPT: Duration = Duration::from_mins(1);
 
@@ -37,6 +39,8 @@ struct State {
     /// Messages that the client's side has not taken yet.
     waiting: usize,
     ended: Option<Instant>,
+    /// The bytes that are kept of a stream that has ended.
+    size: usize,
 }
 
 impl Replay {
@@ -59,6 +63,15 @@ impl Replay {
         }
     }
 
+    /// Notes the end, and how much is kept of it for a client that is not there.
+    fn end(&self) {
+        let mut state = self.lock();
+        state.ended = Some(Instant::now());
+        let is_read = state.client.take().is_some_and(|client| !client.is_closed());
+        let size = |message: &ServerSseMessage| serde_json::to_vec(&message.message).map_or(0, |bytes| bytes.len());
+        state.size = if is_read { 0 } else { state.kept.iter().map(size).sum() };
+    }
+
     /// True when nobody will ask for it any more.
     fn is_over(&self) -> bool {
         let state = self.lock();
@@ -71,20 +84,55 @@ impl Streams {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets the oldest where too much is kept.
+    fn bound(&self) {
+        let mut replays = self.lock();
+        loop {
+            let ended = replays.iter().filter_map(|(number, replay)| {
+                let state = replay.lock();
+                state.ended.map(|ended| (ended, *number, state.size))
+            });
+            let ended: Vec<_> = ended.collect();
+            if ended.iter().map(|(.., size)| size).sum::<usize>() <= MAX_BYTES {
+                return;
+            }
+            let Some((_, oldest, _)) = ended.into_iter().min_by_key(|(at, ..)| *at) else { return };
+            replays.remove(&oldest);
+        }
+    }
+
     /// Forgets what was kept for clients that did not come back.
     pub(super) fn tidy(&self) {
         self.lock().retain(|_, replay| !replay.is_over());
     }
 
-    /// Passes a stream on.
-    pub(super) fn pass(self: &Arc<Self>, stream: impl Stream<Item = ServerSseMessage> + Send + 'static) -> Passed {
+    /// Passes a stream on. `running` is held until it ends, whether or not its client has stayed.
+    pub(super) fn pass<R: Send + 'static>(
+        self: &Arc<Self>,
+        stream: impl Stream<Item = ServerSseMessage> + Send + 'static,
+        running: R,
+    ) -> Passed {
         let replay = Arc::new(Replay::default());
         let passed = self.connect(&replay, None);
         let streams = Arc::clone(self);
+        let reader = replay.lock().client.clone();
         tokio::spawn(async move {
+            let _running = running;
             let mut stream = pin!(stream);
             let mut number = None;
-            while let Some(message) = stream.next().await {
+            loop {
+                // A stream without a number, to listen on, ends with its client: the next one takes its place.
+                let gone = async {
+                    match &reader {
+                        Some(reader) if number.is_none() => reader.closed().await,
+                        _ => std::future::pending().await,
+                    }
+                };
+                let message = tokio::select! {
+                    message = stream.next() => message,
+                    () = gone => return,
+                };
+                let Some(message) = message else { break };
                 if number.is_none() {
                     number = message.event_id.as_deref().and_then(position).map(|(_, stream)| stream);
                     if let Some(number) = number {
@@ -93,9 +141,9 @@ impl Streams {
                 }
                 replay.push(message);
             }
-            let mut state = replay.lock();
-            state.ended = Some(Instant::now());
-            state.client = None;
+            drop(reader);
+            replay.end();
+            streams.bound();
         });
         passed
     }
@@ -185,7 +233,7 @@ mod tests {
     async fn what_comes_while_the_client_is_away_is_there_when_it_returns() {
         let streams = Arc::new(Streams::default());
         let (sender, receiver) = mpsc::unbounded_channel();
-        let mut passed = streams.pass(UnboundedReceiverStream::new(receiver));
+        let mut passed = streams.pass(UnboundedReceiverStream::new(receiver), ());
         sender.send(message("0/7")).ok();
         assert_eq!(passed.next().await.and_then(|message| message.event_id), Some("0/7".to_owned()));
         drop(passed);

@@ -14,7 +14,10 @@ use rmcp::{
 use std::{
     collections::{HashMap, HashSet},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -59,12 +62,17 @@ struct Session {
     /// Requests and streams that are open.
     open: usize,
     streams: Arc<Streams>,
+    /// Requests whose calls run, whether or not anybody waits for them any more.
+    running: Arc<Mutex<HashSet<RequestId>>>,
+    /// The handshake is done, and it is known whose it is.
+    opened: bool,
 }
 
 /// All sessions.
 pub(super) struct Sessions {
     local: LocalSessionManager,
     known: Mutex<HashMap<String, Session>>,
+    opening: AtomicUsize,
     limits: SessionLimits,
     per_session: Limits,
 }
@@ -74,7 +82,7 @@ impl Sessions {
         let mut local = LocalSessionManager::default();
         // It would end sessions whose calls still run: they are ended here.
         local.session_config.keep_alive = None;
-        Self { local, known: Mutex::default(), limits, per_session }
+        Self { local, known: Mutex::default(), opening: AtomicUsize::new(0), limits, per_session }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Session>> {
@@ -90,34 +98,47 @@ impl Sessions {
     pub(super) fn opened(&self, id: &str, owner: Option<Arc<str>>) {
         if let Some(session) = self.lock().get_mut(id) {
             session.owner = owner;
+            session.opened = true;
         }
     }
 
-    /// Makes room for one more session: that of the one that has been silent longest.
-    pub(super) fn make_room(self: &Arc<Self>) -> Result<(), Refused> {
-        let silent = {
-            let known = self.lock();
-            if known.len() < self.limits.max {
-                return Ok(());
+    /// Makes room for one more session, that of the one that has been silent longest: first among those of whoever has
+    /// most, so that nobody can take all of them.
+    pub(super) fn make_room(self: &Arc<Self>, asker: Option<&Arc<str>>) -> Result<Opening, Refused> {
+        let mut known = self.lock();
+        let opening = self.opening.load(Ordering::Relaxed);
+        if known.len() + opening >= self.limits.max {
+            let mut held: HashMap<Option<Arc<str>>, usize> = HashMap::new();
+            for session in known.values() {
+                *held.entry(session.owner.clone()).or_default() += 1;
             }
-            let silent = known.iter().filter(|(_, session)| session.open == 0 && session.seen.elapsed() >= SILENT);
-            silent.min_by_key(|(_, session)| session.seen).map(|(id, _)| id.clone())
-        };
-        let Some(silent) = silent else { return Err(Refused::Full("there are as many sessions as there may be")) };
-        self.lock().remove(&silent);
-        let sessions = Arc::clone(self);
-        tokio::spawn(async move { sessions.local.close_session(&silent.into()).await.ok() });
-        Ok(())
+            let most = held.into_iter().max_by_key(|(_, count)| *count).map(|(owner, _)| owner).unwrap_or_default();
+            let must_be_silent = if most.as_ref() == asker { SILENT } else { Duration::ZERO };
+            let silent =
+                known.iter().filter(|(_, session)| session.owner == most && session.open == 0 && session.seen.elapsed() >= must_be_silent);
+            let Some(silent) = silent.min_by_key(|(_, session)| session.seen).map(|(id, _)| id.clone()) else {
+                return Err(Refused::Full("there are as many sessions as there may be"));
+            };
+            known.remove(&silent);
+            let sessions = Arc::clone(self);
+            tokio::spawn(async move { sessions.local.close_session(&silent.into()).await.ok() });
+        }
+        self.opening.fetch_add(1, Ordering::Relaxed);
+        Ok(Opening(Arc::clone(self)))
     }
 
     /// Begins a request on a session.
     pub(super) fn begin(self: &Arc<Self>, id: &str, request: &RequestId) -> Result<Busy, Refused> {
         let mut known = self.lock();
         let session = known.get_mut(id).ok_or(Refused::Unknown)?;
-        if session.in_flight.contains(request) {
+        let (is_running, running) = {
+            let running = session.running.lock().unwrap_or_else(PoisonError::into_inner);
+            (running.contains(request), running.len())
+        };
+        if is_running || session.in_flight.contains(request) {
             return Err(Refused::Duplicate);
         }
-        if session.in_flight.len() >= self.per_session.in_flight {
+        if running.max(session.in_flight.len()) >= self.per_session.in_flight {
             return Err(Refused::Full("too many requests are in flight on this session"));
         }
         session.in_flight.insert(request.clone());
@@ -140,6 +161,14 @@ impl Sessions {
         self.lock().get(id).map(|session| Arc::clone(&session.streams)).unwrap_or_default()
     }
 
+    /// Notes that a call runs.
+    fn run(&self, id: &str, message: &ClientJsonRpcMessage) -> Option<Running> {
+        let ClientJsonRpcMessage::Request(request) = message else { return None };
+        let all = Arc::clone(&self.lock().get(id)?.running);
+        all.lock().unwrap_or_else(PoisonError::into_inner).insert(request.id.clone());
+        Some(Running { all, id: request.id.clone() })
+    }
+
     /// True when the session may have another stream open.
     pub(super) fn has_room_for_stream(&self, id: &str) -> bool {
         self.lock().get(id).is_none_or(|session| session.open.saturating_sub(session.in_flight.len()) < MAX_STREAMS)
@@ -153,13 +182,36 @@ impl Sessions {
             let silent: Vec<String> = {
                 let known = self.lock();
                 known.values().for_each(|session| session.streams.tidy());
-                let silent = known.iter().filter(|(_, session)| session.open == 0 && session.seen.elapsed() >= self.limits.idle);
+                // One whose client broke off in the handshake is nobody's.
+                let limit = |session: &Session| if session.opened { self.limits.idle } else { self.limits.idle.min(SILENT) };
+                let silent = known.iter().filter(|(_, session)| session.open == 0 && session.seen.elapsed() >= limit(session));
                 silent.map(|(id, _)| id.clone()).collect()
             };
             for id in silent {
                 self.close_session(&id.into()).await.ok();
             }
         }
+    }
+}
+
+/// A session that is being opened.
+pub(super) struct Opening(Arc<Sessions>);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.opening.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request whose call runs.
+struct Running {
+    all: Arc<Mutex<HashSet<RequestId>>>,
+    id: RequestId,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 
@@ -217,7 +269,15 @@ impl SessionManager for Sessions {
 
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
         let (id, transport) = self.local.create_session().await?;
-        let session = Session { owner: None, seen: Instant::now(), in_flight: HashSet::new(), open: 0, streams: Arc::default() };
+        let session = Session {
+            owner: None,
+            seen: Instant::now(),
+            in_flight: HashSet::new(),
+            open: 0,
+            streams: Arc::default(),
+            running: Arc::default(),
+            opened: false,
+        };
         self.lock().insert(id.to_string(), session);
         Ok((id, transport))
     }
@@ -240,7 +300,8 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        Ok(self.streams(id).pass(self.local.create_stream(id, message).await?))
+        let running = self.run(id, &message);
+        Ok(self.streams(id).pass(self.local.create_stream(id, message).await?, running))
     }
 
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {
@@ -251,7 +312,7 @@ impl SessionManager for Sessions {
         &self,
         id: &SessionId,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        Ok(self.streams(id).pass(self.local.create_standalone_stream(id).await?))
+        Ok(self.streams(id).pass(self.local.create_standalone_stream(id).await?, ()))
     }
 
     async fn resume(
@@ -262,7 +323,7 @@ impl SessionManager for Sessions {
         let streams = self.streams(id);
         match streams.resume(&last_event_id) {
             Some(resumed) => Ok(resumed),
-            None => Ok(streams.pass(self.local.resume(id, last_event_id).await?)),
+            None => Ok(streams.pass(self.local.resume(id, last_event_id).await?, ())),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! WebSocket: one message a frame, on the same guarded connection that standard input has.
 
+use super::{Authority, DRAIN, LAST_WORDS, Options, accept::Place};
 use crate::{
     connection::{Connection, Limits},
     frame::MAX_FRAME,
@@ -24,18 +25,24 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
-use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, duplex, split};
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, duplex, split},
+    sync::Semaphore,
+};
 use tokio_util::{
     codec::{FramedRead, LinesCodec},
     sync::CancellationToken,
+    task::TaskTracker,
 };
 
 /// What is buffered between the socket and the connection.
 const PIPE: usize = 64 << 10;
 /// The longest frame that is read at all; between this and the longest message an error is answered.
-const MAX_READ: usize = 2 * MAX_FRAME;
+const MAX_READ: usize = MAX_FRAME + (2 << 20);
+/// Longer than any connection lasts.
+const FOREVER: Duration = Duration::from_hours(24 * 365);
 /// How long the end of a connection may take to be told.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -47,23 +54,49 @@ pub(super) struct Sockets<S> {
     service: Service<S>,
     limits: Limits,
     heartbeat: (Duration, u32),
+    /// As many as there may be sessions.
+    places: Arc<Semaphore>,
+    authority: Option<Arc<Authority>>,
+    /// Those that are open, which the end waits for.
+    open: TaskTracker,
     stop: CancellationToken,
+    /// Cancelled when no call runs any more, once the end has begun.
+    drained: CancellationToken,
 }
 
 impl<S> Clone for Sockets<S> {
     fn clone(&self) -> Self {
-        Self { service: Arc::clone(&self.service), limits: self.limits, heartbeat: self.heartbeat, stop: self.stop.clone() }
+        Self {
+            service: Arc::clone(&self.service),
+            limits: self.limits,
+            heartbeat: self.heartbeat,
+            places: Arc::clone(&self.places),
+            authority: self.authority.clone(),
+            open: self.open.clone(),
+            stop: self.stop.clone(),
+            drained: self.drained.clone(),
+        }
     }
 }
 
 impl<S> Sockets<S> {
     pub(super) fn new(
         service: impl Fn(Option<&Identity>) -> S + Send + Sync + 'static,
-        limits: Limits,
-        heartbeat: (Duration, u32),
+        options: &Options,
+        open: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
-        Self { service: Arc::new(service), limits, heartbeat, stop }
+        let places = Arc::new(Semaphore::new(options.sessions.max));
+        Self {
+            service: Arc::new(service),
+            limits: options.limits,
+            heartbeat: options.heartbeat,
+            places,
+            authority: options.authority.clone(),
+            open,
+            stop,
+            drained: options.drained.clone(),
+        }
     }
 }
 
@@ -71,37 +104,69 @@ impl<S> Sockets<S> {
 pub(super) async fn upgrade<S: ServerHandler + Send + 'static>(
     State(sockets): State<Sockets<S>>,
     identity: Option<Extension<Identity>>,
+    connection: Option<Extension<Place>>,
     request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(request) = request else {
         let text = "MCP is at /mcp over HTTP, and here over WebSocket (sub-protocol: mcp)\n";
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], text).into_response();
     };
+    let Ok(place) = Arc::clone(&sockets.places).try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "there are as many WebSockets as there may be\n")
+            .into_response();
+    };
     let request = request.protocols(["mcp"]).max_message_size(MAX_READ).max_frame_size(MAX_READ);
-    request.on_upgrade(move |socket| async move { run(sockets, socket, identity.map(|Extension(identity)| identity)).await })
+    let open = sockets.open.clone();
+    request.on_upgrade(move |socket| {
+        open.track_future(async move {
+            run(sockets, socket, identity.map(|Extension(identity)| identity)).await;
+            drop((place, connection));
+        })
+    })
 }
 
 async fn run<S: ServerHandler + Send + 'static>(sockets: Sockets<S>, socket: WebSocket, identity: Option<Identity>) {
-    let stop = sockets.stop.child_token();
+    let stop = CancellationToken::new();
+    let (ends, drained, ended) = (sockets.stop.clone(), sockets.drained.clone(), stop.clone());
+    let until = identity.as_ref().and_then(|identity| identity.until);
+    let left = until.map_or(FOREVER, |until| until.duration_since(SystemTime::now()).unwrap_or_default());
+    let ending = tokio::spawn(async move {
+        tokio::select! {
+            () = ends.cancelled() => {}
+            // What the token allowed is over.
+            () = tokio::time::sleep(left) => return ended.cancel(),
+        }
+        // What runs is answered first.
+        tokio::time::timeout(DRAIN, drained.cancelled()).await.ok();
+        tokio::time::sleep(LAST_WORDS).await;
+        ended.cancel();
+    });
     let (near, far) = duplex(PIPE);
     let (reader, writer) = split(far);
     let connection = Connection::new(reader, writer, sockets.limits, stop.clone());
     let (sink, stream) = socket.split();
     let (from_server, to_server) = split(near);
     let missed = Arc::new(AtomicU32::new(0));
-    let reading = tokio::spawn(read(stream, to_server, Arc::clone(&missed)));
+    let pace = sockets.authority.clone().zip(identity.as_ref().map(|identity| Arc::clone(&identity.principal)));
+    let reading = tokio::spawn(read(stream, to_server, Arc::clone(&missed), pace));
     let writing = tokio::spawn(write(sink, from_server, sockets.heartbeat, missed, stop.clone()));
     match (sockets.service)(identity.as_ref()).serve(connection).await {
         Ok(running) => drop(running.waiting().await),
         Err(err) => tracing::debug!(%err, "the connection ended before it was initialized"),
     }
     stop.cancel();
+    ending.abort();
     reading.abort();
     tokio::time::timeout(FAREWELL, writing).await.ok();
 }
 
 /// Frames into lines.
-async fn read(mut stream: SplitStream<WebSocket>, mut server: impl AsyncWrite + Unpin, missed: Arc<AtomicU32>) {
+async fn read(
+    mut stream: SplitStream<WebSocket>,
+    mut server: impl AsyncWrite + Unpin,
+    missed: Arc<AtomicU32>,
+    pace: Option<(Arc<Authority>, Arc<str>)>,
+) {
     while let Some(frame) = stream.next().await {
         let frame = match frame {
             Ok(frame) => frame,
@@ -117,6 +182,12 @@ async fn read(mut stream: SplitStream<WebSocket>, mut server: impl AsyncWrite + 
             Message::Ping(_) | Message::Pong(_) => continue,
             Message::Close(_) => break,
         };
+        if let Some((authority, principal)) = &pace {
+            // Who sends faster than it may is read more slowly.
+            while let Some(wait) = authority.wait(principal) {
+                tokio::time::sleep(wait).await;
+            }
+        }
         // A frame is one message. In JSON a raw line break can only be space between two tokens.
         bytes.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
         bytes.push(b'\n');
@@ -153,7 +224,9 @@ async fn write(
                 Message::Ping(axum::body::Bytes::new())
             }
         };
-        if sink.send(message).await.is_err() {
+        // A client that does not take what it asked for is as good as gone.
+        let patience = period.saturating_mul(allowed.saturating_add(1));
+        if !matches!(tokio::time::timeout(patience, sink.send(message)).await, Ok(Ok(()))) {
             stop.cancel();
             return;
         }

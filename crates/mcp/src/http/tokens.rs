@@ -53,7 +53,7 @@ impl Tokens {
                 found = Some(known);
             }
         }
-        found.map(|token| Identity { principal: Arc::from(token.name.as_str()), scopes: token.scopes.clone() })
+        found.map(|token| Identity { principal: Arc::from(token.name.as_str()), scopes: token.scopes.clone(), until: None })
     }
 }
 

@@ -8,10 +8,7 @@ use crate::{
     pipeline::Pipeline,
     wire::{Handler, Shared},
 };
-use mcp::{
-    Limits,
-    http::{self, Authority, Jwt, KeySource, Listener, Options, SessionLimits, Token, Tokens},
-};
+use mcp::http::{self, Authority, Jwt, KeySource, Listener, Options, SessionLimits, Token, Tokens};
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -37,10 +34,19 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         tokio::spawn(watch_signals(app.stop.clone()));
         let shared = Shared::new(Arc::clone(&app.pipeline));
         let options = options(&config.serving, Arc::clone(&app.pipeline));
+        let (drained, stop, pipeline) = (options.drained.clone(), app.stop.clone(), Arc::clone(&app.pipeline));
+        tokio::spawn(async move {
+            stop.cancelled().await;
+            pipeline.idle(END).await;
+            drained.cancel();
+        });
         let served = http::serve(listeners, move |identity| Handler::new(Arc::clone(&shared), identity), options, app.stop.clone()).await;
         app.stop.cancel();
         app.pipeline.idle(END).await;
-        if let Place::Socket(path) = &place {
+        if let Place::Socket(path, made) = &place
+            && inode(path) == *made
+        {
+            // Unless another server has put its own there.
             std::fs::remove_file(path).ok();
         }
         served
@@ -75,22 +81,23 @@ fn options(serving: &Serving, pipeline: Arc<Pipeline>) -> Options {
             Caller::needed((entry.effect_of)(args), entry.scope).map(Right::name).collect()
         }),
         sessions: SessionLimits { max: serving.max_sessions, idle: serving.idle_sessions },
-        limits: Limits::default(),
         heartbeat: (serving.heartbeat, serving.missed),
+        ..Options::default()
     }
 }
 
 /// Where the server is.
 enum Place {
     Address(SocketAddr),
-    Socket(PathBuf),
+    Socket(PathBuf, Option<(u64, u64)>),
 }
 
 /// Listens where the operator wants it; by default on both loopback addresses, of which the second is optional, as not
 /// every machine has it.
 async fn listen(serving: &Serving) -> io::Result<(Vec<Listener>, Place)> {
     if let Some(path) = &serving.socket {
-        return Ok((vec![Listener::Unix(own_socket(path).await?)], Place::Socket(path.clone())));
+        let listener = own_socket(path).await?;
+        return Ok((vec![Listener::Unix(listener)], Place::Socket(path.clone(), inode(path))));
     }
     let host = serving.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let first = TcpListener::bind((host, serving.port)).await.map_err(|err| explain(err, serving.port))?;
@@ -100,6 +107,12 @@ async fn listen(serving: &Serving) -> io::Result<(Vec<Listener>, Place)> {
         listeners.extend(TcpListener::bind(("::1", address.port())).await.ok().map(Listener::Tcp));
     }
     Ok((listeners, Place::Address(address)))
+}
+
+/// What is at a path, as the system counts it.
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let meta = path.symlink_metadata().ok()?;
+    Some((std::os::unix::fs::MetadataExt::dev(&meta), std::os::unix::fs::MetadataExt::ino(&meta)))
 }
 
 /// A socket that only the owner can use, in place of one that nobody listens on any more.
@@ -174,7 +187,7 @@ fn announce(app: &App, place: &Place, wants_token: bool) {
     let served = if served.is_empty() { "no repository: start it inside one, or with -r PATH".to_owned() } else { served.join(", ") };
     let at = match place {
         Place::Address(address) => format!("http://{address}"),
-        Place::Socket(path) => {
+        Place::Socket(path, _) => {
             say(&format!(
                 "mcp-server-git listens on {}\n  serves   {served}\nMCP is at /mcp, WebSocket at /ws. Ctrl-C ends it.",
                 path.display()

@@ -1,14 +1,17 @@
 //! `token`: a token for `serve`. It is printed once and kept nowhere; the configuration has its hash.
 
 use super::{cannot_run, say};
-use crate::caller::Right;
+use crate::{
+    caller::Right,
+    config::{PRINCIPALS, is_principal},
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp::http::Tokens;
 use std::{fs::File, io::Read, process::ExitCode};
 
 pub(super) fn run(name: &str, scopes: &[Right]) -> ExitCode {
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._@".contains(&byte)) {
-        return cannot_run(&"a name has 1 to 64 letters, digits, and `-`, `.`, `_`, `@`");
+    if !is_principal(name) {
+        return cannot_run(&PRINCIPALS);
     }
     let mut random = [0; 32];
     if let Err(err) = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random)) {

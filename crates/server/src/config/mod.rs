@@ -5,6 +5,7 @@ mod serving;
 
 pub use reference::REFERENCE;
 pub use serving::{JwtIssuer, NamedToken, Serving};
+pub(crate) use serving::{PRINCIPALS, is_principal};
 
 use crate::{
     policy::{Policy, Rule},

@@ -1,7 +1,7 @@
 //! How `serve` is reached, and by whom.
 
 use super::{ConfigError, Flags, first, words};
-use crate::caller::Right;
+use crate::caller::{Caller, Right};
 use serde::Deserialize;
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -154,10 +154,18 @@ impl Serving {
     /// Refuses to let strangers in.
     fn check(&self) -> Result<(), ConfigError> {
         let is_local = self.host.is_none_or(|host| host.is_loopback());
+        if let Some(token) = self.tokens.iter().find(|token| !is_principal(&token.name)) {
+            return Err(ConfigError::Serving(format!("a token cannot be called `{}`: {PRINCIPALS}", token.name)));
+        }
         let mut names: Vec<&str> = self.tokens.iter().map(|token| token.name.as_str()).collect();
         names.sort_unstable();
         if let Some(name) = names.iter().zip(names.iter().skip(1)).find_map(|(one, next)| (one == next).then_some(one)) {
             return Err(ConfigError::Serving(format!("two tokens are called `{name}`")));
+        }
+        if self.rate > 0 && !self.wants_tokens() {
+            return Err(ConfigError::Serving(
+                "`http.rate` is for each token, and there is none: add `[[auth.tokens]]` or `[auth.jwt]`".to_owned(),
+            ));
         }
         if is_local || self.wants_tokens() {
             return Ok(());
@@ -168,6 +176,15 @@ impl Serving {
              (`mcp-server-git token NAME` makes one), or leave the host out and use a tunnel."
         )))
     }
+}
+
+/// What a principal may be called.
+pub(crate) const PRINCIPALS: &str = "a name has 1 to 64 letters, digits, and `-`, `.`, `_`, `@`, and is not `local`";
+
+/// True for names that no other kind of principal has.
+pub(crate) fn is_principal(name: &str) -> bool {
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._@".contains(&byte));
+    is_plain && (1..=64).contains(&name.len()) && name != Caller::LOCAL
 }
 
 /// A variable that is a value of its own.

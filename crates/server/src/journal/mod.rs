@@ -7,6 +7,7 @@
 mod row;
 
 use crate::{
+    caller::Caller,
     error::{Error, Kind},
     output::Reply,
 };
@@ -50,6 +51,8 @@ pub(crate) struct Journal {
 pub(crate) struct Request<'a> {
     pub(crate) tool: &'static str,
     pub(crate) key: Option<&'a str>,
+    /// Who makes it. A key is good for its owner alone.
+    pub(crate) principal: &'a str,
     /// Stands for the arguments.
     pub(crate) digest: String,
     /// The worktree is locked for it, so that what differs afterwards is its doing.
@@ -82,6 +85,8 @@ struct Notes {
 pub(crate) struct Past {
     pub(crate) id: String,
     pub(crate) tool: String,
+    /// Who made it; whoever has started the server when absent.
+    pub(crate) by: Option<String>,
     pub(crate) age: Duration,
     pub(crate) change: Change,
 }
@@ -101,7 +106,7 @@ impl Journal {
         work: impl FnOnce(&Record<'_>) -> Result<Reply, Error>,
     ) -> Result<Reply, Error> {
         if let Some(key) = request.key
-            && let Some(reply) = self.answered(repo, key, &request.digest)?
+            && let Some(reply) = self.answered(repo, (key, request.principal), &request.digest)?
         {
             return Ok(reply);
         }
@@ -140,6 +145,7 @@ impl Journal {
             worktree: repo.top().to_owned(),
             key: request.key.map(str::to_owned),
             digest: request.digest.clone(),
+            by: (request.principal != Caller::LOCAL).then(|| request.principal.to_owned()),
             before: State::of(&before),
         };
         self.append(repo, &Line::Begun(Box::new(begun.clone())), false).map_err(|err| unwritable(&err))?;
@@ -169,12 +175,16 @@ impl Journal {
     }
 
     /// What was answered to this key.
-    fn answered(&self, repo: &Repo, key: &str, digest: &str) -> Result<Option<Reply>, Error> {
+    fn answered(&self, repo: &Repo, (key, principal): (&str, &str), digest: &str) -> Result<Option<Reply>, Error> {
         let (mut begun, mut found) = (None, None);
+        let is_it = |line: &Begun| {
+            let owner = line.by.as_deref().unwrap_or(Caller::LOCAL);
+            line.worktree == repo.top() && line.key.as_deref() == Some(key) && owner == principal
+        };
         for line in self.tail(repo, 2 * ROTATE) {
             match line {
                 Line::Undone { id } if found.as_ref().is_some_and(|(undone, _)| *undone == id) => found = None,
-                Line::Ended(ended) if ended.begun.worktree == repo.top() && ended.begun.key.as_deref() == Some(key) => {
+                Line::Ended(ended) if is_it(&ended.begun) => {
                     begun = None;
                     if ended.begun.digest != digest {
                         return Err(Error::new(Kind::BadInput, "this idempotency key was used for a call with other arguments"));
@@ -185,7 +195,7 @@ impl Journal {
                         found = Some((ended.begun.id, Reply { text, structured: None }));
                     }
                 }
-                Line::Begun(line) if line.worktree == repo.top() && line.key.as_deref() == Some(key) => begun = Some(line),
+                Line::Begun(line) if is_it(&line) => begun = Some(line),
                 _ => {}
             }
         }

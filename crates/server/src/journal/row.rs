@@ -33,6 +33,9 @@ pub(super) struct Begun {
     pub(super) worktree: PathBuf,
     pub(super) key: Option<String>,
     pub(super) digest: String,
+    /// Who made it, where that is not whoever has started the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<String>,
     pub(super) before: State,
 }
 
@@ -115,6 +118,7 @@ impl Ended {
         let paths = self.paths.iter().map(|path| git::RelPath::new(path, None).map(|path| path.pathspec().to_vec()));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Some(Past {
+            by: self.begun.by,
             age: now.saturating_sub(Duration::from_millis(self.begun.at)),
             change: Change {
                 before: self.begun.before.snapshot(),

@@ -36,6 +36,8 @@ impl Tool for Undo {
             return Err(Error::new(Kind::NotFound, "no change of this worktree is recorded that could be undone")
                 .hint("git_log shows commits; git_reset moves the branch."));
         };
+        let owner = past.by.as_deref().unwrap_or("local");
+        let is_own = owner == cx.principal;
         let mut writer = cx.writer();
         let Some(id) = args.id else {
             cx.repo.can_undo(&past.change, cx.cancel)?;
@@ -47,6 +49,9 @@ impl Tool for Undo {
                 format!("HEAD moved from {} to {}", short(before), short(after))
             };
             writer.say(&format!("the last change is {}, {} seconds ago: {moved}", inline(past.tool.as_bytes()), past.age.as_secs()));
+            if !is_own {
+                writer.say(&format!("it was made by {}, not by you", inline(owner.as_bytes())));
+            }
             for reference in past.change.moved.iter().take(20) {
                 let name = inline(reference.name.as_bytes());
                 writer.say(&format!("{name} moved from {} to {}", short(reference.before), short(reference.after)));
@@ -57,6 +62,9 @@ impl Tool for Undo {
         if id != past.id {
             return Err(Error::new(Kind::Refused, "that is not the last change any more")
                 .hint(format!("Look first: {}", cx.echo.other("git_undo", &[]))));
+        }
+        if !is_own && !cx.confirmed {
+            return Err(Error::new(Kind::Refused, format!("the last change was made by {}, not by you", inline(owner.as_bytes()))).asks());
         }
         let record = cx.record.ok_or_else(|| Error::new(Kind::Internal, "a change without a record"))?;
         let done = cx.repo.undo(&past.change, cx.cancel)?;

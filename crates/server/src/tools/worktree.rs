@@ -80,6 +80,7 @@ impl Tool for WorktreeTool {
             }
             Action::Remove => {
                 let path = path(args.path)?;
+                cx.view.workspaces.spare(&path, cx.principal)?;
                 if args.force && !cx.confirmed {
                     return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good").asks());
                 }
@@ -94,7 +95,9 @@ impl Tool for WorktreeTool {
                     return Err(Error::new(Kind::BadInput, "`reason` must be one line"));
                 }
                 let lock = args.action == Action::Lock;
-                cx.repo.lock_worktree(&path(args.path)?, args.reason.as_deref(), lock, cx.cancel)?;
+                let path = path(args.path)?;
+                cx.view.workspaces.spare(&path, cx.principal)?;
+                cx.repo.lock_worktree(&path, args.reason.as_deref(), lock, cx.cancel)?;
                 writer.say(if lock { "locked: it is not removed or pruned" } else { "unlocked" });
             }
             Action::Prune => {
@@ -110,7 +113,8 @@ impl Tool for WorktreeTool {
 }
 
 fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
-    let worktrees = cx.repo.worktrees(cx.cancel)?;
+    let mut worktrees = cx.repo.worktrees(cx.cancel)?;
+    worktrees.retain(|worktree| cx.view.workspaces.spare(&worktree.path, cx.principal).is_ok());
     for (at, worktree) in worktrees.iter().enumerate() {
         let mut line = format!("{}: {}", inline(worktree.path.as_os_str().as_encoded_bytes()), state(cx, worktree));
         for (word, reason) in [("locked", &worktree.locked), ("prunable", &worktree.prunable)] {

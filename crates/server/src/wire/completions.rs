@@ -9,6 +9,7 @@ use super::{
 use crate::{
     error::Error,
     pipeline::{Pipeline, Visit},
+    tool::{Effect, Scope},
 };
 use git::{Cancel, RelPath, Repo, Rev};
 use mcp::rmcp::{
@@ -86,6 +87,8 @@ pub(super) async fn complete(
         Source::Free => Vec::new(),
         Source::Values(values) => values.iter().map(ToString::to_string).collect(),
         Source::Toolsets => crate::selection::Toolset::names(),
+        // Who may not read hears of no repository.
+        Source::Repositories if connection.caller.check(Effect::Read, Scope::Worktree).is_err() => Vec::new(),
         Source::Repositories => {
             let served = pipeline.served(connection.narrowed()).await;
             let by_path = matches!(request.r#ref, Reference::Prompt(_));

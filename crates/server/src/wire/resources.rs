@@ -8,6 +8,7 @@ use crate::{
     error::{Error, Kind},
     output,
     pipeline::{Call, Pipeline, Visit},
+    tool::{Effect, Scope},
 };
 use git::{RelPath, Rev};
 use mcp::rmcp::{
@@ -16,14 +17,16 @@ use mcp::rmcp::{
         CacheScope, ListResourceTemplatesResult, ListResourcesResult, ReadResourceResult, Resource, ResourceContents, ResourceTemplate,
     },
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Resources on a page of the list.
 const PAGE: usize = 60;
 /// The largest file that is given as a resource.
-const MAX_BLOB: u64 = 1 << 20;
+const MAX_BLOB: u64 = 256 << 10;
+/// The longest that it may become when what acts or hides in it is shown.
+const MAX_TEXT: usize = 1 << 20;
 /// How long a client may keep what can change, and what cannot, in milliseconds.
 const TTL: u64 = 1_000;
 const TTL_FIXED: u64 = 86_400_000;
@@ -54,6 +57,7 @@ pub(super) async fn list(pipeline: &Pipeline, connection: &Connection, cursor: O
         None => 0,
         Some(cursor) => cursor.parse().map_err(|_| ErrorData::invalid_params("`cursor` is not one of ours: begin without", None))?,
     };
+    connection.caller.check(Effect::Read, Scope::Worktree).map_err(|error| refusal(&error, ""))?;
     let served = pipeline.served(connection.narrowed()).await;
     let all = served.iter().flat_map(|(name, _)| {
         let repo = uri::encode(name);
@@ -152,7 +156,8 @@ async fn blob(
         cancelled,
         narrowed: connection.narrowed(),
     };
-    let bytes = pipeline
+    let (uri, name) = (uri.to_owned(), again.clone());
+    pipeline
         .visit(visit, move |repo, cancel| {
             let id = repo.resolve_path(&rev, &file, cancel)?;
             let object = repo.object(id, cancel)?;
@@ -161,24 +166,36 @@ async fn blob(
             }
             if object.size > MAX_BLOB {
                 let why = format!("the file has {} bytes, and a resource at most {MAX_BLOB}", object.size);
-                let mut args = Map::new();
-                args.insert("revision".to_owned(), Value::from(again));
-                return Err(Error::new(Kind::Refused, why).hint(format!("Call git_show in pieces: {}", Value::Object(args))));
+                return Err(in_pieces(why, &again));
             }
             let mut bytes = Vec::new();
             repo.blob(id, object.size, cancel, &mut |chunk| {
                 bytes.extend_from_slice(chunk);
                 ControlFlow::Continue(())
             })?;
-            Ok(bytes)
+            contents(&bytes, &uri, &name)
         })
-        .await?;
-    Ok(if bytes.contains(&0) || std::str::from_utf8(&bytes).is_err() {
-        ResourceContents::blob(base64(&bytes), uri).with_mime_type("application/octet-stream")
-    } else {
-        // As every tool shows it: nothing that is invisible or acts, and no credentials.
-        ResourceContents::text(output::page(&bytes), uri)
-    })
+        .await
+}
+
+/// A file as text, or in base 64.
+fn contents(bytes: &[u8], uri: &str, name: &str) -> Result<ResourceContents, Error> {
+    if bytes.contains(&0) || std::str::from_utf8(bytes).is_err() {
+        return Ok(ResourceContents::blob(base64(bytes), uri).with_mime_type("application/octet-stream"));
+    }
+    // As every tool shows it: nothing that is invisible or acts, and no credentials.
+    let text = output::page(bytes);
+    if text.len() > MAX_TEXT {
+        return Err(in_pieces(
+            format!("the file has too many characters that have to be shown in another form: {} bytes", text.len()),
+            name,
+        ));
+    }
+    Ok(ResourceContents::text(text, uri))
+}
+
+fn in_pieces(why: String, name: &str) -> Error {
+    Error::new(Kind::Refused, why).hint(format!("Call git_show in pieces: {}", json!({"revision": name})))
 }
 
 async fn remote(
