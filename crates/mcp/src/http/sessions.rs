@@ -68,6 +68,14 @@ struct Session {
     opened: bool,
 }
 
+impl Session {
+    /// True when nothing runs on it, nothing is open, and nothing has come for so long.
+    fn is_silent(&self, for_so_long: Duration) -> bool {
+        let is_idle = self.open == 0 && self.running.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        is_idle && self.seen.elapsed() >= for_so_long
+    }
+}
+
 /// All sessions.
 pub(super) struct Sessions {
     local: LocalSessionManager,
@@ -114,8 +122,7 @@ impl Sessions {
             }
             let most = held.into_iter().max_by_key(|(_, count)| *count).map(|(owner, _)| owner).unwrap_or_default();
             let must_be_silent = if most.as_ref() == asker { SILENT } else { Duration::ZERO };
-            let silent =
-                known.iter().filter(|(_, session)| session.owner == most && session.open == 0 && session.seen.elapsed() >= must_be_silent);
+            let silent = known.iter().filter(|(_, session)| session.owner == most && session.is_silent(must_be_silent));
             let Some(silent) = silent.min_by_key(|(_, session)| session.seen).map(|(id, _)| id.clone()) else {
                 return Err(Refused::Full("there are as many sessions as there may be"));
             };
@@ -184,7 +191,7 @@ impl Sessions {
                 known.values().for_each(|session| session.streams.tidy());
                 // One whose client broke off in the handshake is nobody's.
                 let limit = |session: &Session| if session.opened { self.limits.idle } else { self.limits.idle.min(SILENT) };
-                let silent = known.iter().filter(|(_, session)| session.open == 0 && session.seen.elapsed() >= limit(session));
+                let silent = known.iter().filter(|(_, session)| session.is_silent(limit(session)));
                 silent.map(|(id, _)| id.clone()).collect()
             };
             for id in silent {
