@@ -1,5 +1,6 @@
 //! Connections: accepted, bounded in number, and given little time to say what they want.
 
+use super::patience::Patient;
 use axum::{Router, body::Body};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
@@ -84,7 +85,7 @@ where
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))
+        .serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(app))
         .with_upgrades();
     let mut served = pin!(served);
     tokio::select! {

@@ -6,6 +6,7 @@ mod accept;
 mod front;
 mod jwt;
 mod origin;
+mod patience;
 mod replay;
 mod sessions;
 mod socket;

@@ -15,7 +15,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io::Read,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -23,15 +23,20 @@ use std::{
 const PATIENCE: Duration = Duration::from_mins(5);
 /// The name of the question.
 const QUESTION: &str = "confirm";
-/// Answers that are remembered, so that none counts twice.
-const MAX_USED: usize = 10_000;
+/// Answers of one caller that are remembered, so that none counts twice.
+const MAX_USED: usize = 1_000;
+/// Callers whose answers are remembered, before those are forgotten whose answers are worth nothing any more.
+const MAX_CALLERS: usize = 1_000;
 const NONCE: usize = 16;
+
+/// The answers of one caller, with when they came.
+type Answers = HashMap<Vec<u8>, Instant>;
 
 /// Seals what a client carries from one round to the next.
 #[derive(Default)]
 pub(crate) struct Seals {
     codec: OnceLock<RequestStateCodec>,
-    used: Mutex<HashMap<Vec<u8>, Instant>>,
+    used: Mutex<HashMap<Arc<str>, Answers>>,
 }
 
 impl Seals {
@@ -60,6 +65,10 @@ impl Seals {
         let nonce = self.codec()?.open_with(sealed, &binding(request, caller)).map_err(|err| refused(&err.to_string()))?;
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
+        if used.len() >= MAX_CALLERS {
+            used.retain(|_, own| own.values().any(|since| now.duration_since(*since) < PATIENCE));
+        }
+        let used = used.entry(Arc::clone(&caller.principal)).or_default();
         if used.len() >= MAX_USED {
             used.retain(|_, since| now.duration_since(*since) < PATIENCE);
         }
@@ -137,7 +146,6 @@ fn internal(err: &dyn std::fmt::Display) -> ErrorData {
 mod tests {
     use super::*;
     use crate::error::Kind;
-    use std::sync::Arc;
 
     fn call(args: &Value) -> CallToolRequestParams {
         CallToolRequestParams::new("git_clean").with_arguments(args.as_object().cloned().unwrap_or_default())
