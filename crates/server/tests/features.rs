@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::fs;
 use support::{
     Client, Fixture, Outcome,
-    remote::{Fault, OPEN, published},
+    remote::{Fault, OPEN, stalled},
     text_of,
 };
 
@@ -283,17 +283,7 @@ fn what_the_operator_denies_is_not_even_asked() {
 
 #[test]
 fn a_long_call_becomes_a_task_that_can_be_stopped() {
-    let (fixture, remote) = published();
-    let noise: Vec<u8> = (0..600_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
-    let elsewhere = tempfile::tempdir().expect("a folder");
-    fs::write(elsewhere.path().join("noise"), noise).expect("a file");
-    let script = format!(
-        "git clone -q '{}' w && cd w && mv ../noise . && git config user.name O && git config user.email o@example.com && git add . && \
-         git commit -q -m noise && git push -q origin main",
-        remote.path().display()
-    );
-    support::shell(elsewhere.path(), &script);
-    remote.breaks(Fault::Stalled);
+    let (fixture, remote) = stalled();
     let mut client = fixture.serve_with(&[], &OPEN);
     let knows = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
     let fetch = json!({"name": "git_fetch", "arguments": {}});

@@ -16,26 +16,10 @@ use std::{
 };
 use support::{
     Fixture, Outcome, descendants, program,
-    remote::{Fault, OPEN, Remote, published},
+    remote::{Fault, OPEN, stalled},
     wire::{JSON, NEWEST, Peer, Reply, Served, call, initialize, meta, modern, post, session, wait_for},
 };
 use tungstenite::Message;
-
-/// A repository whose remote stops in the middle of a fetch.
-fn stalled() -> (Fixture, Remote) {
-    let (fixture, remote) = published();
-    let elsewhere = tempfile::tempdir().expect("a folder");
-    let noise: Vec<u8> = (0..600_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
-    fs::write(elsewhere.path().join("noise"), noise).expect("a file");
-    let script = format!(
-        "git clone -q '{}' w && cd w && mv ../noise . && git config user.name O && git config user.email o@example.com && git add . && \
-         git commit -q -m noise && git push -q origin main",
-        remote.path().display()
-    );
-    support::shell(elsewhere.path(), &script);
-    remote.breaks(Fault::Stalled);
-    (fixture, remote)
-}
 
 /// Sends a request and leaves the connection open, unread.
 fn begin(server: &Served, headers: &[(&str, &str)], message: &Value) -> TcpStream {
@@ -357,4 +341,24 @@ fn a_client_that_listens_again_hears_again() {
         });
         assert!(heard.contains("git://repo/status"), "round {round}: {heard}");
     }
+}
+
+#[test]
+fn a_taken_port_names_its_owner_and_the_way_out() -> Outcome {
+    let fixture = Fixture::new();
+    let server = Served::start(&fixture, &[], &[]);
+    let output = program().arg("-r").arg(&fixture.path).args(["serve", "--port", &server.port.to_string()]).output()?;
+    let text = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    let expect = [format!("port {}", server.port), format!("pid {}", server.child.id()), "--port N".to_owned(), "MCP_GIT_PORT".to_owned()];
+    assert!(expect.iter().all(|part| text.contains(part)), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_signal_ends_the_server() -> Outcome {
+    let mut server = Served::start(&Fixture::new(), &[], &[]);
+    support::shell(Path::new("/"), &format!("kill -TERM {}", server.child.id()));
+    assert!(server.child.wait()?.success());
+    Ok(())
 }

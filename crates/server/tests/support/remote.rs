@@ -24,6 +24,22 @@ pub(crate) fn published() -> (Fixture, Remote) {
     (fixture, remote)
 }
 
+/// A repository whose remote stops in the middle of a fetch.
+pub(crate) fn stalled() -> (Fixture, Remote) {
+    let (fixture, remote) = published();
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let noise: Vec<u8> = (0..600_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    std::fs::write(elsewhere.path().join("noise"), noise).expect("a file");
+    let script = format!(
+        "git clone -q '{}' w && cd w && mv ../noise . && git config user.name O && git config user.email o@example.com && git add . && \
+         git commit -q -m noise && git push -q origin main",
+        remote.path().display()
+    );
+    super::shell(elsewhere.path(), &script);
+    remote.breaks(Fault::Stalled);
+    (fixture, remote)
+}
+
 /// What is wrong with the remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
