@@ -66,4 +66,5 @@ pub use rev::{Object, ObjectKind};
 pub use roots::{Location, Roots};
 pub use route::Route;
 pub use snapshot::Snapshot;
+pub use stamp::Stamp;
 pub use status::{Entry, Head, Status, operation};

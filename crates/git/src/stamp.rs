@@ -6,6 +6,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// The most references that are looked at; beyond them a change of one alone is not seen.
@@ -23,16 +24,25 @@ const SIGNS: [&str; 9] = [
     "sequencer/todo",
 ];
 
+/// How a repository looked from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// A number that is another one once something has changed. It is good for comparing within this process.
+    pub mark: u64,
+    /// When the last of it was changed.
+    pub newest: SystemTime,
+}
+
 impl Repo {
-    /// A number that is another one once HEAD, the index, a reference or an operation in progress has changed.
-    /// Edits in the working tree that are not staged do not count. It is good for comparing within this process.
-    pub fn stamp(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
+    /// Looks at HEAD, the index, the references and an operation in progress. Edits in the working tree that are not staged
+    /// do not count.
+    pub fn stamp(&self) -> Stamp {
+        let mut stamp = Taking { hasher: DefaultHasher::new(), newest: UNIX_EPOCH };
         let location = self.location();
         for sign in SIGNS {
-            note(&location.git_dir.join(sign), &mut hasher);
+            stamp.note(&location.git_dir.join(sign));
         }
-        note(&location.common_dir.join("packed-refs"), &mut hasher);
+        stamp.note(&location.common_dir.join("packed-refs"));
         let mut queue: Vec<PathBuf> = vec![location.common_dir.join("refs"), location.common_dir.join("reftable")];
         let mut seen = 0;
         while let Some(dir) = queue.pop() {
@@ -42,25 +52,37 @@ impl Repo {
             for path in found {
                 seen += 1;
                 if seen > MAX_REFS {
-                    return hasher.finish();
+                    return stamp.taken();
                 }
                 match path.symlink_metadata() {
                     Ok(meta) if meta.is_dir() => queue.push(path),
-                    meta => record(&path, meta.ok(), &mut hasher),
+                    meta => stamp.record(&path, meta.ok()),
                 }
             }
         }
-        hasher.finish()
+        stamp.taken()
     }
 }
 
-fn note(path: &Path, hasher: &mut DefaultHasher) {
-    record(path, path.symlink_metadata().ok(), hasher);
+struct Taking {
+    hasher: DefaultHasher,
+    newest: SystemTime,
 }
 
-fn record(path: &Path, meta: Option<Metadata>, hasher: &mut DefaultHasher) {
-    path.hash(hasher);
-    if let Some(meta) = meta {
-        (meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()).hash(hasher);
+impl Taking {
+    fn note(&mut self, path: &Path) {
+        self.record(path, path.symlink_metadata().ok());
+    }
+
+    fn record(&mut self, path: &Path, meta: Option<Metadata>) {
+        path.hash(&mut self.hasher);
+        if let Some(meta) = meta {
+            (meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()).hash(&mut self.hasher);
+            self.newest = self.newest.max(meta.modified().unwrap_or(UNIX_EPOCH));
+        }
+    }
+
+    fn taken(self) -> Stamp {
+        Stamp { mark: self.hasher.finish(), newest: self.newest }
     }
 }

@@ -2,18 +2,21 @@
 
 use super::{handler::Connection, resources, uri::Uri};
 use crate::pipeline::{Pipeline, Visit};
+use git::Stamp;
 use mcp::rmcp::{ErrorData, RoleServer, model::ResourceUpdatedNotificationParam, service::Peer};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio_util::sync::CancellationToken;
 
 /// How often repositories are looked at.
 const PERIOD: Duration = Duration::from_millis(500);
+/// How long the first look may come after the acknowledgement.
+const RECENT: Duration = Duration::from_secs(5);
 /// The most resources that one connection may watch.
 const MAX_WATCHED: usize = 64;
 
@@ -21,7 +24,8 @@ const MAX_WATCHED: usize = 64;
 #[derive(Clone, Debug)]
 struct Watched {
     path: PathBuf,
-    stamp: Option<u64>,
+    mark: Option<u64>,
+    newest: SystemTime,
 }
 
 /// What a connection of an older revision has subscribed to.
@@ -90,7 +94,7 @@ pub(super) async fn subscribe(
             let changed = look(&pipeline, &connection, &mut watched).await;
             for (uri, seen) in &watched {
                 if let Some(entry) = connection.state.watches.lock().get_mut(uri) {
-                    entry.stamp = seen.stamp;
+                    entry.mark = seen.mark;
                 }
             }
             for uri in changed {
@@ -115,7 +119,12 @@ pub(super) async fn follow<F: Future<Output = bool>>(
     }
     let mut watched = BTreeMap::new();
     for uri in uris {
-        watched.insert(uri.clone(), begin(pipeline, connection, uri).await?);
+        let mut found = begin(pipeline, connection, uri).await?;
+        // The subscription was acknowledged before this first look: what changed in between is told.
+        if found.newest >= SystemTime::now() - RECENT {
+            found.mark = None;
+        }
+        watched.insert(uri.clone(), found);
     }
     loop {
         tokio::select! { () = pipeline.stop.cancelled() => return Ok(()), () = tokio::time::sleep(PERIOD) => {} }
@@ -132,20 +141,20 @@ async fn begin(pipeline: &Pipeline, connection: &Connection, text: &str) -> Resu
     let uri = Uri::parse(text).ok_or_else(unknown)?;
     let path = resources::locate(pipeline, connection, &uri).await.ok_or_else(unknown)?;
     let stamp = stamp(pipeline, connection, &path).await.ok_or_else(unknown)?;
-    Ok(Watched { path, stamp: Some(stamp) })
+    Ok(Watched { path, mark: Some(stamp.mark), newest: stamp.newest })
 }
 
 /// Looks at each repository once, and gives the resources of those that have changed.
 async fn look(pipeline: &Pipeline, connection: &Connection, watched: &mut BTreeMap<String, Watched>) -> Vec<String> {
     let mut stamps: BTreeMap<PathBuf, Option<u64>> = watched.values().map(|entry| (entry.path.clone(), None)).collect();
     for (path, found) in &mut stamps {
-        *found = stamp(pipeline, connection, path).await;
+        *found = stamp(pipeline, connection, path).await.map(|stamp| stamp.mark);
     }
     let mut changed = Vec::new();
     for (uri, entry) in watched {
         let now = stamps.get(&entry.path).copied().flatten();
-        if now != entry.stamp {
-            entry.stamp = now;
+        if now != entry.mark {
+            entry.mark = now;
             // What is named by its id stays what it is.
             if Uri::parse(uri).is_some_and(|uri| !uri.is_fixed()) {
                 changed.push(uri.clone());
@@ -155,7 +164,7 @@ async fn look(pipeline: &Pipeline, connection: &Connection, watched: &mut BTreeM
     changed
 }
 
-async fn stamp(pipeline: &Pipeline, connection: &Connection, path: &Path) -> Option<u64> {
+async fn stamp(pipeline: &Pipeline, connection: &Connection, path: &Path) -> Option<Stamp> {
     let visit = Visit {
         path: Some(path.to_string_lossy().into_owned()),
         caller: connection.caller.clone(),
