@@ -80,6 +80,7 @@ fn soak() -> Result<()> {
 
 fn bench() -> Result<()> {
     run::cargo(&["bench", "--package", "mcpgit-git", "--bench", "reads"], &[])?;
+    run::cargo(&["bench", "--package", "mcpgit-mcp", "--bench", "transports"], &[])?;
     let Ok(harness) = std::env::var("MCP_BENCH") else {
         println!("the comparison with the git command line is left out: MCP_BENCH does not name a harness");
         return Ok(());

@@ -362,3 +362,14 @@ fn a_signal_ends_the_server() -> Outcome {
     assert!(server.child.wait()?.success());
     Ok(())
 }
+
+#[test]
+fn there_are_no_more_websockets_than_sessions_may_be() -> Outcome {
+    let server = Served::start(&Fixture::new(), &[], &[("MCP_GIT_SESSIONS_MAX", "1")]);
+    let first = server.websocket(&[])?;
+    let refused = server.websocket(&[]).err().map(|err| err.to_string()).unwrap_or_default();
+    assert!(refused.contains("503"), "{refused}");
+    drop(first);
+    wait_for("room for another", || server.websocket(&[]).is_ok());
+    Ok(())
+}

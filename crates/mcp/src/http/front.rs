@@ -193,8 +193,8 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         Ok(Ok(bytes)) if bytes.len() <= MAX_FRAME => bytes,
         Ok(Ok(_)) => return too_large(),
         Ok(Err(err)) => {
-            let is_length = std::error::Error::source(&err).is_some_and(|source| source.to_string().contains("length limit"));
-            if is_length || err.to_string().contains("length limit") {
+            let cause = std::error::Error::source(&err).and_then(|source| source.downcast_ref::<http_body_util::LengthLimitError>());
+            if cause.is_some() {
                 return too_large();
             }
             return refused(StatusCode::BAD_REQUEST, None, &ErrorData::invalid_request("the body was cut off", None));

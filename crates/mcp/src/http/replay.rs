@@ -43,6 +43,13 @@ struct State {
     size: usize,
 }
 
+impl State {
+    fn weigh(&mut self) {
+        let size = |message: &ServerSseMessage| serde_json::to_vec(&message.message).map_or(0, |bytes| bytes.len());
+        self.size = self.kept.iter().map(size).sum();
+    }
+}
+
 impl Replay {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -68,8 +75,10 @@ impl Replay {
         let mut state = self.lock();
         state.ended = Some(Instant::now());
         let is_read = state.client.take().is_some_and(|client| !client.is_closed());
-        let size = |message: &ServerSseMessage| serde_json::to_vec(&message.message).map_or(0, |bytes| bytes.len());
-        state.size = if is_read { 0 } else { state.kept.iter().map(size).sum() };
+        // What is being read is weighed when its reader goes before the end.
+        if !is_read {
+            state.weigh();
+        }
     }
 
     /// True when nobody will ask for it any more.
@@ -208,11 +217,19 @@ impl Stream for Passed {
 impl Drop for Passed {
     fn drop(&mut self) {
         let is_read = {
-            let state = self.replay.lock();
-            state.ended.is_some() && state.waiting == 0
+            let mut state = self.replay.lock();
+            if state.ended.is_none() {
+                return;
+            }
+            if state.waiting > 0 {
+                state.weigh();
+            }
+            state.waiting == 0
         };
         if is_read {
             self.streams.lock().retain(|_, replay| !Arc::ptr_eq(replay, &self.replay));
+        } else {
+            self.streams.bound();
         }
     }
 }
