@@ -25,7 +25,8 @@ const NODE: [&str; 5] = [
 ];
 
 /// Programs that a few tests need, and Debian's packages with them.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
+    ("/usr/lib/postgresql", "postgresql"),
     ("/usr/sbin/sshd", "openssh-server"),
     ("/usr/bin/git-lfs", "git-lfs"),
     ("/usr/sbin/nginx", "nginx"),
