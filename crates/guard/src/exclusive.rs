@@ -9,6 +9,9 @@ use std::{
 };
 use tokio::sync::OwnedMutexGuard;
 
+/// How many may wait for the turn of one key.
+const MAX_WAITING: usize = 128;
+
 /// Hands out turns, one at a time for each key.
 #[derive(Debug)]
 pub struct Exclusive<K> {
@@ -31,13 +34,18 @@ impl<K: Eq + Hash + Clone> Exclusive<K> {
     ///
     /// # Errors
     ///
-    /// [`Rejected::WaitedTooLong`].
+    /// [`Rejected::WaitedTooLong`]; [`Rejected::Overloaded`] at once where 128 wait already.
     pub async fn turn(&self, key: &K) -> Result<Turn, Rejected> {
         let queue = {
             let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
             // A queue that nobody else holds is empty: the map does not grow with every repository ever changed.
             queues.retain(|_, queue| Arc::strong_count(queue) > 1);
-            Arc::clone(queues.entry(key.clone()).or_default())
+            let queue = queues.entry(key.clone()).or_default();
+            // One is the map's, one is whoever has the turn.
+            if Arc::strong_count(queue) >= MAX_WAITING + 2 {
+                return Err(Rejected::Overloaded { retry_after: Duration::from_secs(1) });
+            }
+            Arc::clone(queue)
         };
         let turn = tokio::time::timeout(self.wait, queue.lock_owned()).await;
         turn.map(Turn).map_err(|_| Rejected::WaitedTooLong(self.wait))
@@ -56,5 +64,25 @@ mod tests {
         assert_eq!(exclusive.turn(&"a").await.err(), Some(Rejected::WaitedTooLong(Duration::from_secs(30))));
         drop(first);
         assert!(exclusive.turn(&"a").await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_queue_is_refused_at_once() {
+        let exclusive = Arc::new(Exclusive::new(Duration::from_secs(30)));
+        let first = exclusive.turn(&"a").await;
+        let waiting: Vec<_> = (0..MAX_WAITING)
+            .map(|_| {
+                let exclusive = Arc::clone(&exclusive);
+                tokio::spawn(async move { exclusive.turn(&"a").await.is_ok() })
+            })
+            .collect();
+        for _ in 0..MAX_WAITING {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(exclusive.turn(&"a").await, Err(Rejected::Overloaded { .. })));
+        drop(first);
+        for turn in waiting {
+            assert!(turn.await.is_ok_and(|taken| taken));
+        }
     }
 }

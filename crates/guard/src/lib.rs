@@ -3,10 +3,23 @@
 //! Knows neither git nor MCP.
 
 mod admission;
+mod breaker;
+mod circuit;
+mod circuits;
 mod exclusive;
+mod resources;
+mod state;
+mod supervised;
+mod windows;
 
-pub use admission::{Admission, Class, Permit, Places};
+pub use admission::{Admission, Class, Load, Permit, Places};
+pub use breaker::{CircuitBreaker, Trial};
+pub use circuit::{CallError, CircuitConfig, CircuitSnapshot, CircuitState, Open, RateRule, ResetOutcome, Verdict};
+pub use circuits::Circuits;
 pub use exclusive::{Exclusive, Turn};
+pub use resources::{ResourceError, ResourceGuard, ResourceInfo, Resources};
+pub use supervised::Supervised;
+pub use windows::{Burn, ErrorWindows};
 
 use std::time::Duration;
 

@@ -1,0 +1,251 @@
+//! Work that is done again and again, and goes on after a panic.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+/// How long it rests after a panic, and waits for the end of what it restarts.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The shortest period: none at all would take a core.
+const MIN_PERIOD: Duration = Duration::from_millis(10);
+
+/// A periodic task, until its `stop`.
+#[derive(Clone, Debug)]
+pub struct Supervised {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    name: &'static str,
+    period: watch::Sender<Duration>,
+    by_hand: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The run that is alive. A number, since the end of an old one may be seen after the start of the next.
+    run: Option<u64>,
+    restarts: u64,
+    last_tick: Option<Instant>,
+}
+
+/// Says that a run is alive, until it ends in whatever way.
+struct Alive<'a> {
+    shared: &'a Shared,
+    run: u64,
+}
+
+impl Drop for Alive<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        if state.run == Some(self.run) {
+            state.run = None;
+        }
+    }
+}
+
+impl Supervised {
+    /// Starts it on the present runtime: `tick` is called at once, and then once a period. When `stop` ends, so does a `tick`
+    /// that runs, at its next await.
+    pub fn spawn<T, Fut>(name: &'static str, period: Duration, tick: T, stop: impl Future<Output = ()> + Send + 'static) -> Self
+    where
+        T: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let period = watch::Sender::new(period.max(MIN_PERIOD));
+        let shared = Arc::new(Shared { name, period, by_hand: Notify::new(), state: Mutex::default() });
+        // Set here and not by the task, so that it is not taken for dead before it has had its turn.
+        shared.lock().run = Some(0);
+        tokio::spawn(supervise(Arc::clone(&shared), Arc::new(tick), stop));
+        Self { shared }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.shared.name
+    }
+
+    /// It ticks; not so in the second after a panic, and after its stop.
+    pub fn is_running(&self) -> bool {
+        self.shared.lock().run.is_some()
+    }
+
+    /// How often it was started again, after a panic or by hand.
+    pub fn restarts(&self) -> u64 {
+        self.shared.lock().restarts
+    }
+
+    /// Time since a tick ended without a panic.
+    pub fn last_tick(&self) -> Option<Duration> {
+        self.shared.lock().last_tick.map(|then| then.elapsed())
+    }
+
+    /// From the start of one tick to the start of the next.
+    pub fn period(&self) -> Duration {
+        *self.shared.period.borrow()
+    }
+
+    /// Changes the period, also of the wait that has begun.
+    pub fn set_period(&self, period: Duration) {
+        self.shared.period.send_replace(period.max(MIN_PERIOD));
+    }
+
+    /// Ends the present run and starts it again, as a tick that hangs needs. After the stop it does nothing.
+    pub fn restart(&self) {
+        self.shared.by_hand.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn supervise<T, Fut>(shared: Arc<Shared>, tick: Arc<T>, stop: impl Future<Output = ()>)
+where
+    T: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let runs = async {
+        for run in 0.. {
+            let mut work = JoinSet::new();
+            shared.lock().run = Some(run);
+            work.spawn(ticks(Arc::clone(&shared), Arc::clone(&tick), run));
+            tokio::select! {
+                ended = work.join_next() => {
+                    if let Some(Err(error)) = ended {
+                        tracing::error!(task = shared.name, %error, "restarts after a panic");
+                    }
+                    // Asked for by hand meanwhile, it need not wait.
+                    timeout(PAUSE, shared.by_hand.notified()).await.ok();
+                }
+                () = shared.by_hand.notified() => {
+                    // One that never awaits cannot be ended. It is left behind, or the restart would hang with it.
+                    timeout(PAUSE, work.shutdown()).await.ok();
+                }
+            }
+            shared.lock().restarts += 1;
+        }
+    };
+    tokio::select! {
+        () = runs => {}
+        () = stop => {}
+    }
+    shared.lock().run = None;
+}
+
+async fn ticks<T, Fut>(shared: Arc<Shared>, tick: Arc<T>, run: u64)
+where
+    T: Fn() -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let _alive = Alive { shared: &shared, run };
+    let mut period = shared.period.subscribe();
+    loop {
+        let began = Instant::now();
+        tick().await;
+        shared.lock().last_tick = Some(Instant::now());
+        loop {
+            let left = period.borrow_and_update().saturating_sub(began.elapsed());
+            tokio::select! {
+                () = sleep(left) => break,
+                // The sender is in `shared`, so there is no end of it to see.
+                _ = period.changed() => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        future::pending,
+        sync::atomic::{AtomicU64, Ordering},
+    };
+    use tokio::sync::oneshot;
+
+    const PERIOD: Duration = Duration::from_secs(30);
+
+    /// A task that counts its ticks, and does in the n-th what `then` says.
+    fn counting(then: impl Fn(u64) + Send + Sync + 'static) -> (Supervised, Arc<AtomicU64>, oneshot::Sender<()>) {
+        let (count, (stop, stopped)) = (Arc::<AtomicU64>::default(), oneshot::channel());
+        let (counted, then) = (Arc::clone(&count), Arc::new(then));
+        let tick = move || {
+            let (n, then) = (counted.fetch_add(1, Ordering::Relaxed) + 1, Arc::clone(&then));
+            async move { then(n) }
+        };
+        (Supervised::spawn("test", PERIOD, tick, async { drop(stopped.await) }), count, stop)
+    }
+
+    async fn after(seconds: u64) {
+        sleep(Duration::from_secs(seconds) + Duration::from_millis(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ticks_at_once_and_once_a_period_until_its_stop() {
+        let (task, count, stop) = counting(|_| {});
+        assert!(task.is_running() && task.last_tick().is_none());
+        after(59).await;
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+        assert!(task.last_tick().is_some_and(|since| since.as_secs() == 29));
+        stop.send(()).unwrap();
+        after(300).await;
+        assert_eq!((count.load(Ordering::Relaxed), task.is_running(), task.restarts()), (2, false, 0));
+        task.restart();
+        after(300).await;
+        assert_eq!((count.load(Ordering::Relaxed), task.is_running(), task.restarts()), (2, false, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_restarts_it_and_is_counted() {
+        let (task, count, _stop) = counting(|n| assert!(n != 2, "the second fails"));
+        after(30).await;
+        assert_eq!((count.load(Ordering::Relaxed), task.is_running(), task.restarts()), (2, false, 0));
+        after(1).await;
+        assert_eq!((count.load(Ordering::Relaxed), task.is_running(), task.restarts()), (3, true, 1));
+        after(30).await;
+        assert_eq!((count.load(Ordering::Relaxed), task.restarts()), (4, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_hangs_is_restarted_by_hand() {
+        let count = Arc::<AtomicU64>::default();
+        let counted = Arc::clone(&count);
+        let tick = move || {
+            let n = counted.fetch_add(1, Ordering::Relaxed);
+            async move {
+                if n == 0 {
+                    pending::<()>().await;
+                }
+            }
+        };
+        let task = Supervised::spawn("test", PERIOD, tick, pending());
+        after(300).await;
+        assert_eq!((count.load(Ordering::Relaxed), task.last_tick()), (1, None));
+        task.restart();
+        after(1).await;
+        assert_eq!((count.load(Ordering::Relaxed), task.restarts(), task.is_running()), (2, 1, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_period_holds_for_the_wait_that_has_begun() {
+        let (task, count, _stop) = counting(|_| {});
+        after(10).await;
+        task.set_period(Duration::from_secs(12));
+        after(3).await;
+        assert_eq!((count.load(Ordering::Relaxed), task.period()), (2, Duration::from_secs(12)));
+        task.set_period(Duration::ZERO);
+        assert_eq!(task.period(), MIN_PERIOD);
+    }
+}
