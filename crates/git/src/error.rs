@@ -162,6 +162,22 @@ pub enum Error {
         /// What git wrote.
         said: String,
     },
+    /// A remote did not answer, or its answer broke off.
+    #[error("the remote could not be reached for git {command}: {said}")]
+    Unreachable {
+        /// The sub-command.
+        command: String,
+        /// What git wrote.
+        said: String,
+    },
+    /// A remote is known to be down, and was not asked.
+    #[error("the circuit `{name}` is open: the remote has failed too often to be asked now")]
+    CircuitOpen {
+        /// The circuit.
+        name: String,
+        /// When it is asked again.
+        retry_after: Duration,
+    },
     /// A remote, or git on its behalf, refused references.
     #[error("refused: {}{}", .refs.iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>().join("; "), if .said.is_empty() { String::new() } else { format!("\ngit, its hooks and the remote wrote: {}", .said) })]
     Rejected {

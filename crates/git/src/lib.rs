@@ -57,9 +57,10 @@ pub use log::{Commit, LogQuery};
 pub use name::{BranchName, Range, RelPath, Rev, TagName};
 pub use patch::{FilePatch, Keep, Patch};
 pub use policy::{Policy, Signing, Trust};
-pub use program::{Git, Version};
+pub use program::{Git, Ledger, Version};
 pub use remote::{
-    CloneRequest, FetchRequest, Fetched, Network, OnProgress, Progress, PushRequest, Pushed, Ref, Remote, RemoteName, RemoteRef, Update,
+    CloneRequest, Direction, FetchRequest, Fetched, Gate, Network, OnProgress, Outcome, Passage, Progress, PushRequest, Pushed, Ref,
+    Remote, RemoteName, RemoteRef, Target, Update,
 };
 pub use repo::{Repo, Repositories};
 pub use rev::{Object, ObjectKind};

@@ -1,6 +1,10 @@
 //! What the operator allows, beyond where repositories may lie.
 
-use crate::{remote::Network, roots::Roots};
+use crate::{
+    remote::{Gate, Network},
+    roots::Roots,
+};
+use std::sync::Arc;
 
 /// Whose programs changes may run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,11 +39,13 @@ pub struct Policy {
     pub signing: Signing,
     /// What may be reached.
     pub network: Network,
+    /// What transfers have to pass.
+    pub gate: Option<Arc<dyn Gate>>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { trust: Trust::default(), hooks: true, signing: Signing::default(), network: Network::default() }
+        Self { trust: Trust::default(), hooks: true, signing: Signing::default(), network: Network::default(), gate: None }
     }
 }
 

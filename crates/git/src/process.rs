@@ -74,7 +74,7 @@ pub(crate) enum Mode {
 }
 
 /// A git process to be run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Process<'a> {
     git: &'a Git,
     directory: &'a Path,
@@ -252,6 +252,7 @@ impl Process<'_> {
         let wake = Wake::new().map_err(Error::io("making a pipe"))?;
         let _on_stop = cancel.on_stop(wake.waker());
         let mut child = self.spawn(input.is_some())?;
+        let _listed = self.git.ledger().map(|ledger| ledger.child(child.id(), &self.name()));
         let group = Group::of(&child);
         let mut run =
             Run { child: &mut child, group: &group, input: input.unwrap_or_default(), written: 0, errors: Errors::default(), listen };

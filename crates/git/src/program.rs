@@ -6,10 +6,11 @@ use crate::{
 };
 use std::{
     env,
+    fmt::Debug,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 /// The oldest git whose options and formats are used as they are.
@@ -21,6 +22,15 @@ pub struct Git {
     named: Option<PathBuf>,
     found: OnceLock<PathBuf>,
     version: OnceLock<Version>,
+    ledger: Option<Arc<dyn Ledger>>,
+}
+
+/// Keeps a list of what is held for a while; an entry lasts as long as what is given back for it.
+pub trait Ledger: Debug + Send + Sync {
+    /// A process runs.
+    fn child(&self, pid: u32, command: &str) -> Box<dyn Send>;
+    /// A folder is there that will not stay.
+    fn temporary(&self, path: &Path) -> Box<dyn Send>;
 }
 
 /// A version of git.
@@ -35,7 +45,18 @@ pub struct Version {
 impl Git {
     /// Uses `program`, or the first `git` in an absolute directory of `PATH`.
     pub fn new(program: Option<PathBuf>) -> Self {
-        Self { named: program, found: OnceLock::new(), version: OnceLock::new() }
+        Self { named: program, found: OnceLock::new(), version: OnceLock::new(), ledger: None }
+    }
+
+    /// Lists what is held in `ledger`.
+    #[must_use]
+    pub fn listed_in(mut self, ledger: Arc<dyn Ledger>) -> Self {
+        self.ledger = Some(ledger);
+        self
+    }
+
+    pub(crate) fn ledger(&self) -> Option<&dyn Ledger> {
+        self.ledger.as_deref()
     }
 
     /// The absolute path of the program.

@@ -110,6 +110,11 @@ impl Repositories {
         Ok(repo)
     }
 
+    /// Lets go of every open repository, and says how many that were. Calls that use one go on.
+    pub fn clear(&self) -> usize {
+        std::mem::take(&mut *self.lock()).len()
+    }
+
     /// The open repository for `path`, moved to the young end, unless it has changed shape.
     fn cached(&self, path: &Path) -> Option<Arc<Repo>> {
         let repo = {

@@ -1,8 +1,10 @@
 //! Which remotes may be reached: protocols, addresses, and names that stay what they were when they were looked at.
 
+use super::{Direction, Gate, Target};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    policy::Policy,
     roots::Roots,
 };
 use gix::url::Scheme;
@@ -10,7 +12,7 @@ use std::{
     env, fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs},
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
@@ -43,6 +45,26 @@ pub(crate) struct Route {
     pub(crate) pins: Vec<String>,
     /// True when ssh is used.
     pub(crate) ssh: bool,
+    /// Where that leads.
+    pub(super) targets: Vec<Target>,
+    pub(super) direction: Direction,
+    /// What each transfer has to pass.
+    pub(super) gate: Option<Arc<dyn Gate>>,
+    pub(super) network: Network,
+    /// Asking twice does no harm.
+    pub(super) repeatable: bool,
+}
+
+impl Policy {
+    /// A route that leads nowhere yet.
+    pub(super) fn route(&self, direction: Direction) -> Route {
+        Route { direction, gate: self.gate.clone(), network: self.network.clone(), ..Route::default() }
+    }
+}
+
+/// True for what curl speaks.
+pub(super) fn is_http(protocol: &str) -> bool {
+    matches!(protocol, "http" | "https")
 }
 
 impl Network {
@@ -72,7 +94,18 @@ impl Network {
             return bad("a part of it would be taken for an option");
         }
         route.ssh |= parsed.scheme == Scheme::Ssh;
+        route.targets.extend(Target::of(&parsed));
         self.admit_host(host, parsed.port_or_default(), &parsed.scheme, route, |name| resolve(name, cancel))
+    }
+
+    /// The addresses that the host may be reached at.
+    pub(super) fn addresses(&self, host: &str, cancel: &Cancel) -> Result<Vec<IpAddr>> {
+        let addresses = resolve(host, cancel)?;
+        let is_allowed = self.allow_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host));
+        match addresses.iter().find(|address| !is_allowed && !is_public(**address)) {
+            Some(private) => Err(Error::PrivateAddress { host: host.to_owned(), address: *private }),
+            None => Ok(addresses),
+        }
     }
 
     fn admit_host(

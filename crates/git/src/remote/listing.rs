@@ -21,12 +21,13 @@ impl Repo {
     /// As for [`Repo::fetch`].
     pub fn ls_remote(&self, remote: &str, patterns: &[String], on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Vec<RemoteRef>> {
         let name = RemoteName::new(remote).ok().filter(|name| self.remote(name, cancel).is_ok());
-        let route = match &name {
+        let mut route = match &name {
             Some(name) => self.route_to(name, Direction::Fetch, cancel)?,
             None => self.route_to_url(remote, cancel)?,
         };
+        route.repeatable = true;
         let process = self.change(&["ls-remote", "--"]).arg(remote).args(patterns);
-        let (ended, output) = transfer(self.online(process, &route, cancel)?, on_progress, cancel)?;
+        let (ended, output) = transfer(self.online(process, &route, cancel)?, &route, on_progress, cancel)?;
         ended.require("ls-remote")?;
         let line = |line: &[u8]| {
             let (id, name) = line.split_once_str("\t")?;

@@ -2,6 +2,7 @@
 
 mod address;
 mod configure;
+mod gate;
 mod listing;
 mod progress;
 mod transfer;
@@ -9,6 +10,7 @@ mod transfer;
 pub use address::Network;
 pub(crate) use address::Route;
 pub use configure::Remote;
+pub use gate::{Direction, Gate, Outcome, Passage, Target};
 pub use listing::RemoteRef;
 pub use progress::{OnProgress, Progress};
 pub use transfer::{CloneRequest, FetchRequest, Fetched, PushRequest, Pushed, Ref, Update};
@@ -20,8 +22,10 @@ use crate::{
     process::{Ended, Process},
     repo::Repo,
 };
+use backon::BackoffBuilder;
+use gate::Attempt;
 use progress::Listener;
-use std::{env, path::Path};
+use std::{env, path::Path, time::Duration};
 
 /// The most that git may list of a remote.
 const MAX_OUTPUT: usize = 64 << 20;
@@ -54,13 +58,6 @@ impl RemoteName {
     }
 }
 
-/// Which direction a remote is used in; the URLs may differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
-    Fetch,
-    Push,
-}
-
 impl Repo {
     /// The URLs of `remote`, as git will use them.
     fn urls(&self, remote: &RemoteName, direction: Direction, cancel: &Cancel) -> Result<Vec<String>> {
@@ -75,13 +72,34 @@ impl Repo {
         Ok(String::from_utf8_lossy(&output).lines().map(str::to_owned).collect())
     }
 
+    /// Where a remote is, or the usual one, as far as that can be told without asking git: whoever needs to be certain
+    /// finds out on the way.
+    pub fn target(&self, remote: Option<&str>, direction: Direction) -> Option<Target> {
+        let repo = self.engine()?;
+        let towards = match direction {
+            Direction::Fetch => gix::remote::Direction::Fetch,
+            Direction::Push => gix::remote::Direction::Push,
+        };
+        let usual = || {
+            let branch = repo.head_name().ok()??;
+            let configured = repo.branch_remote_name(branch.shorten(), towards)?.as_symbol().map(str::to_owned);
+            configured.filter(|name| name != ".")
+        };
+        let name = remote.map(str::to_owned).or_else(usual).unwrap_or_else(|| "origin".to_owned());
+        let config = repo.config_snapshot();
+        let configured = |key: &str| config.string(format!("remote.{name}.{key}").as_str()).map(|url| url.to_string());
+        let own = (direction == Direction::Push).then(|| configured("pushurl")).flatten();
+        let url = own.or_else(|| configured("url")).unwrap_or_else(|| name.clone());
+        Target::parse(&rewritten(&url, config.plumbing(), direction))
+    }
+
     /// How `remote` is reached, once that is allowed.
     fn route_to(&self, remote: &RemoteName, direction: Direction, cancel: &Cancel) -> Result<Route> {
         self.check_transport()?;
         if self.config_value(&format!("remotes.{}", remote.as_str()), cancel)?.is_some() {
             return Err(Error::bad_name(remote.as_str(), "a remote", "it names a group of remotes (`remotes.NAME`)"));
         }
-        let mut route = Route::default();
+        let mut route = self.allowed.policy.route(direction);
         // A path that the operator has configured may be anywhere.
         let roots = if self.location.trusted { None } else { Some(&self.allowed.roots) };
         for url in self.urls(remote, direction, cancel)? {
@@ -93,7 +111,7 @@ impl Repo {
     /// How a URL is reached that came as an argument, once that is allowed.
     fn route_to_url(&self, url: &str, cancel: &Cancel) -> Result<Route> {
         self.check_transport()?;
-        let mut route = Route::default();
+        let mut route = self.allowed.policy.route(Direction::Fetch);
         self.allowed.policy.network.admit(url, self.top(), Some(&self.allowed.roots), &mut route, cancel)?;
         // As the configuration rewrites it.
         let rewritten = self.read(&["ls-remote", "--get-url", "--"]).arg(url).success(cancel, MAX_OUTPUT)?;
@@ -106,19 +124,20 @@ impl Repo {
 
     /// As [`Repo::route_to_url`], for several.
     pub(crate) fn route_to_urls(&self, urls: impl Iterator<Item = String>, cancel: &Cancel) -> Result<Route> {
-        let mut all = Route::default();
+        let mut all = self.allowed.policy.route(Direction::Fetch);
         for url in urls {
             let route = self.route_to_url(&url, cancel)?;
             all.protocols = route.protocols;
             all.pins.extend(route.pins);
             all.ssh |= route.ssh;
+            all.targets.extend(route.targets);
         }
         Ok(all)
     }
 
     /// Runs a process that reaches what `route` allows.
     pub(crate) fn transferred(&self, process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Ended> {
-        transfer(online(process, route, self.ssh_for(route, cancel)?), on_progress, cancel).map(|(ended, _)| ended)
+        transfer(online(process, route, self.ssh_for(route, cancel)?), route, on_progress, cancel).map(|(ended, _)| ended)
     }
 
     /// Refuses to speak to a remote where an untrusted repository has a say in how that is done.
@@ -146,6 +165,24 @@ impl Repo {
         let configured = self.read(&["config", "--get", "core.sshCommand"]).output(cancel, 64 << 10)?;
         let configured = Some(configured).filter(|(ended, _)| ended.code == Some(0) && self.location.trusted);
         Ok(quiet_ssh(configured.map(|(_, text)| String::from_utf8_lossy(text.trim_ascii_end()).into_owned())))
+    }
+}
+
+/// A URL as `insteadOf` rewrites it: the longest beginning that matches wins, and one for pushes alone before that.
+fn rewritten(url: &str, config: &gix::config::File, direction: Direction) -> String {
+    let longest = |key: &str| {
+        let sections = config.sections_by_name("url").into_iter().flatten();
+        let matching = sections.flat_map(|section| {
+            let to = section.header().subsection_name().map(ToString::to_string).unwrap_or_default();
+            let from = section.body().values(key).into_iter().map(|from| from.to_string());
+            from.filter(|from| url.starts_with(from)).map(|from| (from.len(), to.clone())).collect::<Vec<_>>()
+        });
+        matching.max_by_key(|(length, _)| *length)
+    };
+    let own = (direction == Direction::Push).then(|| longest("pushInsteadOf")).flatten();
+    match own.or_else(|| longest("insteadOf")) {
+        Some((length, to)) => to + &url[length..],
+        None => url.to_owned(),
     }
 }
 
@@ -177,22 +214,62 @@ fn online<'a>(process: Process<'a>, route: &Route, ssh: Option<String>) -> Proce
     }
 }
 
-/// Runs a process that reaches a remote.
-fn transfer(process: Process<'_>, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<(Ended, Vec<u8>)> {
+/// How often a transfer is tried that changes nothing there.
+const ATTEMPTS: usize = 3;
+/// The longest that a remote may ask to be left alone for before it is asked again all the same.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// Runs a process that reaches a remote: again where the remote failed and asking twice does no harm.
+#[expect(clippy::needless_pass_by_value, reason = "it is used up, if not at the first attempt")]
+fn transfer(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<(Ended, Vec<u8>)> {
+    let pauses = backon::ExponentialBuilder::default().with_min_delay(Duration::from_millis(250)).with_jitter();
+    let mut pauses = pauses.with_max_times(if route.repeatable { ATTEMPTS - 1 } else { 0 }).build();
+    loop {
+        let passages = route.enter()?;
+        let (result, outcome) = attempt(process.clone(), route, on_progress, cancel);
+        for passage in passages {
+            passage.end(outcome);
+        }
+        let pause = match outcome {
+            Outcome::Down if !matches!(result, Err(Error::TimedOut)) => pauses.next(),
+            Outcome::Busy(wait) if wait <= MAX_WAIT => pauses.next().map(|_| wait),
+            _ => None,
+        };
+        let Some(pause) = pause else {
+            return match result {
+                Ok((ended, _)) if outcome == Outcome::Down => {
+                    Err(Error::Unreachable { command: process.name(), said: ended.stderr.trim().to_owned() })
+                }
+                result => result,
+            };
+        };
+        tracing::debug!(command = process.name(), ?pause, "the remote failed, and is asked again");
+        cancel.pause(pause)?;
+    }
+}
+
+/// Runs the process once, and says what that tells of the remote.
+fn attempt(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, cancel: &Cancel) -> (Result<(Ended, Vec<u8>)>, Outcome) {
     let name = process.name();
     let mut listener = Listener::new(on_progress);
-    let (mut ended, output) = process.heard(cancel, MAX_OUTPUT, &mut |bytes| listener.hear(bytes))?;
-    ended.stderr.push_str(&String::from_utf8_lossy(&listener.rest()));
-    if ended.code == Some(0) {
-        return Ok((ended, output));
-    }
-    let said = ended.stderr.trim().to_owned();
-    match listener.exchange.status {
-        Some(status) if status >= 300 => {
-            Err(Error::Http { command: name, status, location: listener.exchange.location.unwrap_or_default(), said })
+    let result = process.heard(cancel, MAX_OUTPUT, &mut |bytes| listener.hear(bytes)).and_then(|(mut ended, output)| {
+        ended.stderr.push_str(&String::from_utf8_lossy(&listener.rest()));
+        match listener.exchange.status {
+            Some(status) if status >= 300 && ended.code != Some(0) => {
+                let (location, said) = (listener.exchange.location.clone().unwrap_or_default(), ended.stderr.trim().to_owned());
+                Err(Error::Http { command: name, status, location, said })
+            }
+            _ => Ok((ended, output)),
         }
-        _ => Ok((ended, output)),
-    }
+    });
+    let exchange = &listener.exchange;
+    let attempt = match &result {
+        Ok((ended, _)) if ended.code == Some(0) => Attempt::Done,
+        Ok((ended, _)) => Attempt::Failed { code: ended.code, status: exchange.status, broken: exchange.broken },
+        Err(err) => Attempt::Error(err, exchange.retry_after),
+    };
+    let outcome = route.judge(&attempt, cancel);
+    (result, outcome)
 }
 
 #[cfg(test)]
@@ -214,11 +291,11 @@ mod tests {
         });
         // No name server knows it.
         let pins = vec![format!("pinned.invalid:{port}:127.0.0.1")];
-        let route = Route { protocols: "http".to_owned(), pins, ssh: false };
+        let route = Route { protocols: "http".to_owned(), pins, ..Route::default() };
         let git = Git::new(None);
         let url = format!("http://pinned.invalid:{port}/x");
         let process = git.process(Mode::Read, Path::new("/"), &["ls-remote", &url]);
-        let outcome = transfer(online(process, &route, None), &|_| (), &Cancel::never());
+        let outcome = transfer(online(process, &route, None), &route, &|_| (), &Cancel::never());
         assert!(outcome.map_or(true, |(ended, _)| ended.code != Some(0)));
         let asked = asked.join().map_err(|_| "the listener failed")??;
         assert_eq!(asked, ["GET /x/info/refs?service=git-upload-pack HTTP/1.1".to_owned(), format!("Host: pinned.invalid:{port}")]);

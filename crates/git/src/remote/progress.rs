@@ -1,5 +1,7 @@
 //! What git and the remote say while something is transferred.
 
+use std::time::Duration;
+
 /// How far a transfer has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
@@ -14,6 +16,9 @@ pub struct Progress {
 /// Who wants to know.
 pub type OnProgress<'a> = &'a (dyn Fn(Progress) + Sync);
 
+/// What curl says of an answer that breaks off.
+const BROKEN: [&str; 5] = ["transfer closed", "Recv failure", "too slow", "timed out", "Empty reply"];
+
 /// The longest line that is put together.
 const MAX_LINE: usize = 16 << 10;
 
@@ -24,6 +29,10 @@ pub(crate) struct Exchange {
     pub(crate) status: Option<u16>,
     /// Where the last answer pointed to.
     pub(crate) location: Option<String>,
+    /// When the last answer wants to be asked again.
+    pub(crate) retry_after: Option<Duration>,
+    /// The last answer was not all.
+    pub(crate) broken: bool,
 }
 
 /// Takes standard error apart: progress, the record of the HTTP exchange, and what is for the reader.
@@ -78,6 +87,9 @@ impl<'a> Listener<'a> {
         if let Some(record) = traced(&text) {
             if let Some(header) = record.strip_prefix("<= Recv header: ") {
                 self.exchange.note(header);
+            } else if let Some(said) = record.strip_prefix("== Info: ") {
+                // curl's own words; its code, which would be better, is not passed on by git.
+                self.exchange.broken |= BROKEN.iter().any(|words| said.contains(words));
             }
             return true;
         }
@@ -93,11 +105,13 @@ impl Exchange {
     fn note(&mut self, header: &str) {
         if let Some(rest) = header.strip_prefix("HTTP/") {
             let status = rest.split_ascii_whitespace().nth(1).and_then(|code| code.parse().ok());
-            *self = Self { status, location: None };
-        } else if let Some((name, value)) = header.split_once(':')
-            && name.eq_ignore_ascii_case("location")
-        {
-            self.location = Some(value.trim().to_owned());
+            *self = Self { status, ..Self::default() };
+        } else if let Some((name, value)) = header.split_once(':') {
+            if name.eq_ignore_ascii_case("location") {
+                self.location = Some(value.trim().to_owned());
+            } else if name.eq_ignore_ascii_case("retry-after") {
+                self.retry_after = value.trim().parse().ok().map(Duration::from_secs);
+            }
         }
     }
 }
@@ -149,7 +163,7 @@ mod tests {
         kept.extend(listener.hear(b"12:34:56.123456 http.c:800              <= Recv header: Location: http://x/y\nfatal: x"));
         kept.extend(listener.rest());
         assert_eq!(String::from_utf8_lossy(&kept), "remote: no: 5 problems\nfatal: x");
-        assert_eq!(listener.exchange, Exchange { status: Some(302), location: Some("http://x/y".to_owned()) });
+        assert_eq!(listener.exchange, Exchange { status: Some(302), location: Some("http://x/y".to_owned()), ..Exchange::default() });
         let last = Progress { phase: "Receiving objects".to_owned(), done: 7, total: Some(7) };
         assert_eq!(seen.lock().map(|seen| (seen.len(), seen.last().cloned())).unwrap_or_default(), (3, Some(last)));
     }

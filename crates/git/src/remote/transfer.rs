@@ -1,6 +1,6 @@
 //! Fetch, push and clone.
 
-use super::{Direction, OnProgress, RemoteName, Route, online, quiet_ssh, transfer};
+use super::{Direction, OnProgress, RemoteName, online, quiet_ssh, transfer};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
@@ -13,6 +13,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// What is to be fetched.
@@ -136,7 +137,8 @@ impl Repo {
     /// [`Error::NoRemote`], [`Error::ProtocolOff`], [`Error::PrivateAddress`], [`Error::Http`], [`Error::Failed`].
     pub fn fetch(&self, request: &FetchRequest, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Fetched> {
         let remote = request.remote.clone().map_or_else(|| self.usual_remote(cancel), Ok)?;
-        let route = self.route_to(&remote, Direction::Fetch, cancel)?;
+        let mut route = self.route_to(&remote, Direction::Fetch, cancel)?;
+        route.repeatable = true;
         let porcelain = self.git.version()?.number >= (2, 41);
         let mut process = self.change(&["fetch", "--progress", "--no-recurse-submodules", "--no-auto-maintenance"]);
         for (option, wanted) in [("--porcelain", porcelain), ("--prune", request.prune), ("--tags", request.tags)] {
@@ -154,7 +156,7 @@ impl Repo {
         }
         // Before 2.41 git tells people alone what it fetched.
         let before = if porcelain { BTreeMap::new() } else { self.followed(cancel)? };
-        let (ended, output) = transfer(self.online(process, &route, cancel)?, on_progress, cancel)?;
+        let (ended, output) = transfer(self.online(process, &route, cancel)?, &route, on_progress, cancel)?;
         let updates = if porcelain { fetched(&output) } else { differences(&before, &self.followed(cancel)?) };
         let refused: Vec<(String, String)> =
             updates.iter().filter(|update| update.sign == '!').map(|update| (update.name.clone(), update.summary.clone())).collect();
@@ -228,7 +230,7 @@ impl Repo {
             refspecs.push(if request.delete { format!(":{there}") } else { format!("{}:{there}", what.full()) });
         }
         let process = process.arg("--").arg(request.remote.as_str()).args(refspecs);
-        let (ended, output) = transfer(self.online(process, &route, cancel)?, on_progress, cancel)?;
+        let (ended, output) = transfer(self.online(process, &route, cancel)?, &route, on_progress, cancel)?;
         let updates = pushed(&output);
         let refused: Vec<(String, String)> =
             updates.iter().filter(|update| update.sign == '!').map(|update| (update.name.clone(), update.summary.clone())).collect();
@@ -252,16 +254,17 @@ impl Repositories {
         if target.symlink_metadata().is_ok() && !is_empty(&target) {
             return Err(Error::Exists(target));
         }
-        let mut route = Route::default();
+        let mut route = self.allowed().policy.route(Direction::Fetch);
         let parent = target.parent().map(Path::to_owned).ok_or_else(|| Error::Exists(target.clone()))?;
         let parent = parent.as_path();
         let existing = parent.ancestors().find(|dir| dir.is_dir()).unwrap_or(parent);
         self.allowed().policy.network.admit(&request.url, existing, Some(self.roots()), &mut route, cancel)?;
         let _removed = EmptyBelow { existing, last: parent };
         fs::create_dir_all(parent).map_err(Error::io(format!("making {}", parent.display())))?;
-        remove_abandoned(parent);
+        remove_abandoned(parent, &|_| true);
         let partial = parent.join(format!("{PARTIAL}{}-{}", std::process::id(), crate::lock::key(&target)));
         let _cleared = Cleared(&partial);
+        let _listed = self.git().ledger().map(|ledger| ledger.temporary(&partial));
         let mut process = self.git().process(
             Mode::Change,
             parent,
@@ -277,13 +280,30 @@ impl Repositories {
             process = process.arg("--filter=blob:none");
         }
         let process = process.arg("--").arg(&request.url).arg(&partial);
-        let (ended, _) = transfer(online(process, &route, route.ssh.then(|| quiet_ssh(None))), on_progress, cancel)?;
+        let (ended, _) = transfer(online(process, &route, route.ssh.then(|| quiet_ssh(None))), &route, on_progress, cancel)?;
         ended.require("clone")?;
         if target.symlink_metadata().is_ok() {
             fs::remove_dir(&target).map_err(Error::io(format!("replacing {}", target.display())))?;
         }
         fs::rename(&partial, &target).map_err(Error::io(format!("writing {}", target.display())))?;
         Ok(target)
+    }
+}
+
+impl Repositories {
+    /// Removes what clones have left below the roots whose servers were killed, where it is older than `age`. Says how many
+    /// folders that were.
+    pub fn remove_abandoned(&self, age: Duration) -> usize {
+        let is_old =
+            |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|old| old >= age));
+        self.roots()
+            .named()
+            .iter()
+            .map(|root| {
+                remove_abandoned(root, &is_old)
+                    + root.parent().map_or(0, |above| if self.roots().contains(above) { remove_abandoned(above, &is_old) } else { 0 })
+            })
+            .sum()
     }
 }
 
@@ -316,8 +336,9 @@ impl Drop for EmptyBelow<'_> {
 }
 
 /// Removes what clones of servers that were killed have left.
-fn remove_abandoned(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
+fn remove_abandoned(parent: &Path, is_meant: &dyn Fn(&Path) -> bool) -> usize {
+    let mut removed = 0;
+    let Ok(entries) = fs::read_dir(parent) else { return removed };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let parts = name.to_str().and_then(|name| name.strip_prefix(PARTIAL)).and_then(|rest| rest.split_once('-'));
@@ -325,10 +346,11 @@ fn remove_abandoned(parent: &Path) {
         let pid = parts.filter(|(_, key)| is_key(key)).map(|(pid, _)| pid);
         let is_dead =
             pid.is_some_and(|pid| pid.parse::<u32>().is_ok() && Path::new("/proc/self").exists() && !Path::new("/proc").join(pid).exists());
-        if is_dead {
-            fs::remove_dir_all(entry.path()).ok();
+        if is_dead && is_meant(&entry.path()) && fs::remove_dir_all(entry.path()).is_ok() {
+            removed += 1;
         }
     }
+    removed
 }
 
 fn differences(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<Update> {

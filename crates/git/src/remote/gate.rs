@@ -1,0 +1,224 @@
+//! What stands between a transfer and its remote: whoever keeps count of remotes that are down.
+
+use super::{Network, Route, address};
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+};
+use gix::url::Scheme;
+use std::{
+    fmt::Debug,
+    io::Read,
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+use ureq::{
+    config::Config,
+    http::Uri,
+    tls::{RootCerts, TlsConfig},
+    unversioned::{
+        resolver::{ResolvedSocketAddrs, Resolver},
+        transport::{DefaultConnector, NextTimeout},
+    },
+};
+
+/// How long a host may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Which direction a remote is used in; the URLs may differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From it.
+    #[default]
+    Fetch,
+    /// To it.
+    Push,
+}
+
+impl Direction {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fetch => "fetch",
+            Self::Push => "push",
+        }
+    }
+}
+
+/// A place that a transfer reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// By git's name: `https`, `ssh`, …
+    pub protocol: String,
+    /// As the URL names it, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The repository there, as a path.
+    pub path: String,
+}
+
+impl Target {
+    /// Where a URL leads; `None` where that is no host.
+    pub fn of(url: &gix::Url) -> Option<Self> {
+        let host = url.host().filter(|host| !host.is_empty() && url.scheme != Scheme::File)?;
+        Some(Self {
+            protocol: url.scheme.as_str().to_owned(),
+            host: host.trim_start_matches('[').trim_end_matches([']', '.']).to_ascii_lowercase(),
+            port: url.port_or_default().unwrap_or(if url.scheme == Scheme::Ssh { 22 } else { 9418 }),
+            path: url.path.to_string(),
+        })
+    }
+
+    /// Where the text of a URL leads.
+    pub fn parse(url: &str) -> Option<Self> {
+        gix::url::parse(url).ok().as_ref().and_then(Self::of)
+    }
+
+    /// Under which a failure here counts: `HOST:PORT/DIRECTION`.
+    pub fn key(&self, direction: Direction) -> String {
+        format!("{}:{}/{}", self.host, self.port, direction.name())
+    }
+
+    /// The addresses of the host, where they are allowed now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PrivateAddress`], [`Error::UnknownHost`].
+    pub fn addresses(&self, network: &Network, cancel: &Cancel) -> Result<Vec<SocketAddr>> {
+        let found = network.addresses(&self.host, cancel)?;
+        if found.is_empty() {
+            return Err(Error::UnknownHost(self.host.clone()));
+        }
+        Ok(found.into_iter().map(|address| SocketAddr::new(address, self.port)).collect())
+    }
+
+    /// True where the remote answers, with whatever it has to say, a question that anybody may ask it.
+    pub fn is_alive(&self, direction: Direction, network: &Network, cancel: &Cancel) -> bool {
+        if !address::is_http(&self.protocol) {
+            return self.listens(network, cancel);
+        }
+        // Only where it may be reached: names can have moved since.
+        let Ok(addresses) = self.addresses(network, cancel) else { return false };
+        let program = match direction {
+            Direction::Fetch => "git-upload-pack",
+            Direction::Push => "git-receive-pack",
+        };
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let path = self.path.trim_end_matches('/');
+        let url = format!("{}://{host}:{}{path}/info/refs?service={program}", self.protocol, self.port);
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        let config = ureq::Agent::config_builder();
+        let config = config.timeout_global(Some(PATIENCE)).max_redirects(0).http_status_as_error(false).tls_config(tls).build();
+        let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), Pinned(addresses));
+        match agent.get(&url).call() {
+            Ok(answer) => answer.status().as_u16() < 500 && answer.status() != 429,
+            Err(err) => {
+                tracing::debug!(%err, "a remote does not answer");
+                false
+            }
+        }
+    }
+
+    /// True where something listens there that speaks first as an ssh server does, or, over other protocols, that listens.
+    pub fn listens(&self, network: &Network, cancel: &Cancel) -> bool {
+        let Ok(addresses) = self.addresses(network, cancel) else { return false };
+        addresses.iter().any(|address| {
+            let Ok(mut stream) = TcpStream::connect_timeout(address, PATIENCE) else { return false };
+            let mut banner = [0; 4];
+            self.protocol != "ssh"
+                || stream.set_read_timeout(Some(PATIENCE)).is_ok() && stream.read_exact(&mut banner).is_ok() && banner == *b"SSH-"
+        })
+    }
+}
+
+/// Addresses that a name leads to, whatever else it may lead to by now.
+#[derive(Debug)]
+struct Pinned(Vec<SocketAddr>);
+
+impl Resolver for Pinned {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> std::result::Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut found = self.empty();
+        for address in self.0.iter().take(16) {
+            found.push(*address);
+        }
+        Ok(found)
+    }
+}
+
+/// What a transfer says of its remote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It works; what it refused it had its reasons for.
+    Alive,
+    /// It does not: no answer, an answer that broke off, an error of its own.
+    Down,
+    /// It wants to be left alone for a while.
+    Busy(Duration),
+    /// It does not listen where its URL says, which for ssh may be because it is reached in another way.
+    Silent,
+    /// Nothing: the caller gave up.
+    Unknown,
+}
+
+/// Lets transfers begin.
+pub trait Gate: Debug + Send + Sync {
+    /// Lets a transfer begin.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CircuitOpen`] while the remote is known to be down.
+    fn enter(&self, target: &Target, direction: Direction) -> Result<Box<dyn Passage>>;
+}
+
+/// A transfer that was let through. Dropped without a word it says nothing of the remote.
+pub trait Passage: Send {
+    /// Says what came of it.
+    fn end(self: Box<Self>, outcome: Outcome);
+}
+
+/// What became of one attempt.
+pub(super) enum Attempt<'a> {
+    Done,
+    /// git failed; the last status and whether the exchange broke off.
+    Failed {
+        code: Option<i32>,
+        status: Option<u16>,
+        broken: bool,
+    },
+    Error(&'a Error, Option<Duration>),
+}
+
+impl Route {
+    /// Passes every gate on the way.
+    pub(super) fn enter(&self) -> Result<Vec<Box<dyn Passage>>> {
+        let Some(gate) = &self.gate else { return Ok(Vec::new()) };
+        self.targets.iter().map(|target| gate.enter(target, self.direction)).collect()
+    }
+
+    /// What an attempt says of the remote.
+    pub(super) fn judge(&self, attempt: &Attempt<'_>, cancel: &Cancel) -> Outcome {
+        /// How long a remote is left alone that does not say how long.
+        const USUAL: Duration = Duration::from_secs(30);
+        let over_http = self.targets.iter().any(|target| address::is_http(&target.protocol));
+        match attempt {
+            Attempt::Error(Error::Http { status: 429, .. }, wait) => Outcome::Busy(wait.unwrap_or(USUAL)),
+            Attempt::Error(Error::Http { status: 500.., .. } | Error::TimedOut, _) => Outcome::Down,
+            Attempt::Error(err, _) if !matches!(err, Error::Http { .. }) => Outcome::Unknown,
+            // Somebody has ended git, not the remote.
+            Attempt::Failed { code: None, .. } => Outcome::Unknown,
+            Attempt::Failed { status, broken, .. } if over_http => {
+                if status.is_none() || *broken {
+                    Outcome::Down
+                } else {
+                    Outcome::Alive
+                }
+            }
+            // git does not pass on how ssh ended, and an answer is the better sign.
+            Attempt::Failed { code: Some(128), .. } if !self.targets.is_empty() => {
+                if self.targets.iter().all(|target| target.listens(&self.network, cancel)) { Outcome::Alive } else { Outcome::Silent }
+            }
+            Attempt::Done | Attempt::Failed { .. } | Attempt::Error(..) => Outcome::Alive,
+        }
+    }
+}
