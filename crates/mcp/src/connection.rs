@@ -3,10 +3,12 @@
 use crate::{
     frame::{Frame, Frames},
     outbox::{Outbox, Waiting},
+    sessions::{Open, Session, Sessions},
+    validation::Mode,
 };
 use rmcp::{
     RoleServer,
-    model::{ClientNotification, ErrorCode, ErrorData, JsonRpcMessage, RequestId},
+    model::{ClientNotification, ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, ProtocolVersion, RequestId},
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
     transport::Transport,
 };
@@ -33,11 +35,13 @@ pub struct Limits {
     pub in_flight: usize,
     /// Bytes of answers that wait for a slow reader, beyond which requests are refused.
     pub unread: usize,
+    /// How messages are checked.
+    pub mode: Mode,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { in_flight: 256, unread: 16 << 20 }
+        Self { in_flight: 256, unread: 16 << 20, mode: Mode::Lenient }
     }
 }
 
@@ -50,13 +54,17 @@ pub struct Connection<R> {
     limits: Limits,
     started: bool,
     stop: CancellationToken,
+    session: Option<(Arc<Sessions>, Arc<Session>)>,
 }
 
+/// What a request holds until its answer is handed on, and until it is written.
+type Holds = (Option<Open>, OwnedSemaphorePermit);
+
 #[derive(Default)]
-struct InFlight(Mutex<HashMap<RequestId, OwnedSemaphorePermit>>);
+struct InFlight(Mutex<HashMap<RequestId, Holds>>);
 
 impl InFlight {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, OwnedSemaphorePermit>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Holds>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -65,14 +73,21 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     /// Reads from `reader` and writes to `writer`, until the input ends or `stop` is cancelled.
     pub fn new(reader: R, writer: impl AsyncWrite + Send + Unpin + 'static, limits: Limits, stop: CancellationToken) -> Self {
         Self {
-            frames: Frames::new(reader),
+            frames: Frames::new(reader).checked(limits.mode),
             outbox: Arc::new(Outbox::new(writer)),
             in_flight: Arc::default(),
             permits: Arc::new(Semaphore::new(limits.in_flight)),
             limits,
             started: false,
             stop,
+            session: None,
         }
+    }
+
+    /// Counts what comes and what runs on a session.
+    pub(crate) fn of(mut self, sessions: &Arc<Sessions>, session: &Arc<Session>) -> Self {
+        self.session = Some((Arc::clone(sessions), Arc::clone(session)));
+        self
     }
 
     /// Bytes that the other end has not read yet.
@@ -91,7 +106,12 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                         return Some(message);
                     }
                 }
-                Ok(Some(Frame::Refused(id, error))) => self.answer(&JsonRpcMessage::error(error, id)),
+                Ok(Some(Frame::Refused(id, error))) => {
+                    self.answer(&JsonRpcMessage::error(error, id));
+                    if let Some((sessions, session)) = &self.session {
+                        sessions.faulty(session);
+                    }
+                }
                 Ok(Some(Frame::Ping(id))) => self.write(&json!({"type": "pong", "id": id}), None),
                 Ok(Some(Frame::Ignored)) => {}
                 Ok(None) => return None,
@@ -108,7 +128,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         match &message {
             JsonRpcMessage::Request(request) => match self.permit(&request.id) {
                 Ok(()) => {
-                    self.started = true;
+                    if !std::mem::replace(&mut self.started, true) {
+                        self.introduce(&request.request);
+                    }
                     Some(message)
                 }
                 Err(error) => {
@@ -124,6 +146,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 {
                     // A cancelled request gets no answer, so nothing else would give its permit back.
                     self.in_flight.lock().remove(id);
+                }
+                if let Some((_, session)) = &self.session {
+                    session.heard();
                 }
                 Some(message)
             }
@@ -145,8 +170,26 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
         let permit = Arc::clone(&self.permits).try_acquire_owned();
         let permit = permit.map_err(|_| overloaded(format!("{} requests are in flight on this connection", self.limits.in_flight)))?;
-        in_flight.insert(id.clone(), permit);
+        let open = self.session.as_ref().map(|(_, session)| {
+            session.asked_for();
+            session.busy()
+        });
+        in_flight.insert(id.clone(), (open, permit));
         Ok(())
+    }
+
+    /// Notes what the first request says of the client.
+    fn introduce(&self, first: &ClientRequest) {
+        let Some((_, session)) = &self.session else { return };
+        let (client, protocol) = match first {
+            ClientRequest::InitializeRequest(request) => {
+                let info = &request.params.client_info;
+                (format!("{} {}", info.name, info.version), request.params.protocol_version.to_string())
+            }
+            // The newest revision has no handshake.
+            _ => (String::new(), ProtocolVersion::V_2026_07_28.to_string()),
+        };
+        session.opened(&client.chars().take(120).collect::<String>(), &protocol);
     }
 
     fn answer(&self, message: &TxJsonRpcMessage<RoleServer>) {
@@ -181,7 +224,7 @@ impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for Connection<R> {
             JsonRpcMessage::Error(error) => error.id.as_ref().and_then(|id| self.in_flight.lock().remove(id)),
             _ => None,
         };
-        let queued = push(&self.outbox, &item, permit);
+        let queued = push(&self.outbox, &item, permit.map(|(_, permit)| permit));
         std::future::ready(if queued { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) })
     }
 

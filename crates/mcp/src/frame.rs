@@ -1,5 +1,6 @@
 //! Lines into messages: what is wrong with a line becomes an answer, never an end of the connection.
 
+use crate::validation::{Mode, oddities};
 use rmcp::{
     RoleServer,
     model::{
@@ -45,12 +46,20 @@ pub struct Frames<R> {
     searched: usize,
     /// The start of an over-long line that is being passed over.
     overlong: Option<Vec<u8>>,
+    mode: Mode,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     /// Reads lines from `reader`.
     pub fn new(reader: R) -> Self {
-        Self { reader, buffer: Vec::new(), start: 0, searched: 0, overlong: None }
+        Self { reader, buffer: Vec::new(), start: 0, searched: 0, overlong: None, mode: Mode::Lenient }
+    }
+
+    /// Checks messages so.
+    #[must_use]
+    pub fn checked(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
     }
 
     /// The next frame; `None` at the end of the input. Cancel-safe.
@@ -91,7 +100,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             None if line.len() > MAX_FRAME => {
                 refused(id_in(&line[..ID_WINDOW]), ErrorCode::INVALID_REQUEST, format!("the message is longer than {MAX_FRAME} bytes"))
             }
-            None => parse(line),
+            None => check(line, self.mode),
         };
         self.start = end + 1;
         self.searched = self.start;
@@ -130,6 +139,29 @@ pub(crate) fn parse(line: &[u8]) -> Frame {
         Ok(message) => Frame::Message(Box::new(message)),
         Err(_) => explain(line),
     }
+}
+
+/// Reads one line, and refuses in strict mode what is odd about it.
+pub(crate) fn check(line: &[u8], mode: Mode) -> Frame {
+    let frame = parse(line);
+    if mode == Mode::Lenient {
+        return frame;
+    }
+    let (Frame::Message(_) | Frame::Ping(_)) = &frame else { return frame };
+    let odd = oddities(line);
+    if odd.is_empty() {
+        return frame;
+    }
+    let id = match &frame {
+        Frame::Message(message) => match &**message {
+            JsonRpcMessage::Request(request) => Some(request.id.clone()),
+            // Neither a notification nor an answer may be answered.
+            _ => return Frame::Ignored,
+        },
+        Frame::Ping(id) => to_id(id),
+        Frame::Refused(..) | Frame::Ignored => None,
+    };
+    refused(id, ErrorCode::INVALID_REQUEST, format!("refused in strict mode: {}", odd.join("; ")))
 }
 
 /// Says what is wrong with a line that is not a message.

@@ -8,9 +8,12 @@ mod frame;
 pub mod http;
 mod identity;
 mod outbox;
+pub mod sessions;
 pub mod stdio;
+mod validation;
 
 pub use connection::{Connection, Limits};
 pub use frame::{Frame, Frames, MAX_FRAME};
 pub use identity::{Identity, identity};
 pub use rmcp;
+pub use validation::{Mode, Verdict, validate};

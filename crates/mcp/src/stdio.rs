@@ -1,10 +1,14 @@
 //! Standard input and output without blocking, on whatever they are: pipes, FIFOs, socket pairs, files, terminals.
 
-use crate::connection::{Connection, Limits};
+use crate::{
+    connection::{Connection, Limits},
+    sessions::{Kind, Sessions, random_id},
+};
 use rmcp::{RoleServer, Service, ServiceExt};
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -26,12 +30,14 @@ type Writer = Box<dyn AsyncWrite + Send + Unpin>;
 /// # Errors
 ///
 /// When the streams cannot be used.
-pub async fn serve<S>(service: S, limits: Limits, stop: CancellationToken) -> io::Result<()>
+pub async fn serve<S>(service: S, sessions: &Arc<Sessions>, limits: Limits, stop: CancellationToken) -> io::Result<()>
 where
     S: Service<RoleServer>,
 {
     let (reader, writer) = (reader()?, writer()?);
-    let connection = Connection::new(reader, writer, limits, stop.clone());
+    let ends = stop.clone();
+    let session = sessions.add(random_id("stdio-"), Kind::Stdio, None, Arc::new(move |_, _| ends.cancel()));
+    let connection = Connection::new(reader, writer, limits, stop.clone()).of(sessions, &session);
     let parent = rustix::process::getppid();
     let watched = stop.clone();
     let watch = tokio::spawn(async move {
@@ -47,39 +53,40 @@ where
         Err(err) => tracing::debug!(%err, "the connection ended before it was initialized"),
     }
     watch.abort();
+    sessions.gone(&session.id);
     Ok(())
 }
 
-enum Kind {
+enum Stream {
     Pipe,
     Socket,
     Other,
 }
 
-fn kind(fd: impl AsFd) -> io::Result<Kind> {
+fn kind(fd: impl AsFd) -> io::Result<Stream> {
     use rustix::fs::{FileType, fstat};
     Ok(match FileType::from_raw_mode(fstat(fd)?.st_mode) {
-        FileType::Fifo => Kind::Pipe,
-        FileType::Socket => Kind::Socket,
-        _ => Kind::Other,
+        FileType::Fifo => Stream::Pipe,
+        FileType::Socket => Stream::Socket,
+        _ => Stream::Other,
     })
 }
 
 fn reader() -> io::Result<Reader> {
     let stdin = io::stdin();
     Ok(match kind(&stdin)? {
-        Kind::Pipe => Box::new(pipe::Receiver::from_owned_fd(reopened(&stdin, "/proc/self/fd/0", true)?)?),
-        Kind::Socket => Box::new(socket(&stdin)?),
-        Kind::Other => Box::new(tokio::io::stdin()),
+        Stream::Pipe => Box::new(pipe::Receiver::from_owned_fd(reopened(&stdin, "/proc/self/fd/0", true)?)?),
+        Stream::Socket => Box::new(socket(&stdin)?),
+        Stream::Other => Box::new(tokio::io::stdin()),
     })
 }
 
 fn writer() -> io::Result<Writer> {
     let stdout = io::stdout();
     Ok(match kind(&stdout)? {
-        Kind::Pipe => Box::new(pipe::Sender::from_owned_fd(reopened(&stdout, "/proc/self/fd/1", false)?)?),
-        Kind::Socket => Box::new(socket(&stdout)?),
-        Kind::Other => Box::new(tokio::io::stdout()),
+        Stream::Pipe => Box::new(pipe::Sender::from_owned_fd(reopened(&stdout, "/proc/self/fd/1", false)?)?),
+        Stream::Socket => Box::new(socket(&stdout)?),
+        Stream::Other => Box::new(tokio::io::stdout()),
     })
 }
 

@@ -11,6 +11,7 @@ use mcp::{
             streamable_http_server::session::local::LocalSessionManager,
         },
     },
+    sessions::{SessionLimits, Sessions},
     stdio,
 };
 use std::{net::Ipv4Addr, sync::Arc};
@@ -44,7 +45,9 @@ pub(crate) fn serve(ours: bool, transport: &str) {
     runtime.expect("a runtime").block_on(async {
         let stop = CancellationToken::new();
         match (transport, ours) {
-            ("stdio", true) => stdio::serve(Echo, Limits::default(), stop).await.expect("stdio"),
+            ("stdio", true) => {
+                stdio::serve(Echo, &Sessions::new(SessionLimits::default(), None, None), Limits::default(), stop).await.expect("stdio");
+            }
             ("stdio", false) => {
                 let transport = AsyncRwTransport::new_server(tokio::io::stdin(), tokio::io::stdout());
                 drop(Echo.serve(transport).await.expect("a client").waiting().await);
@@ -53,7 +56,7 @@ pub(crate) fn serve(ours: bool, transport: &str) {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
                 println!("{}", listener.local_addr().expect("an address").port());
                 if ours {
-                    let sessions = http::SessionLimits { max: 2_000, ..http::SessionLimits::default() };
+                    let sessions = Sessions::new(SessionLimits { max: 2_000, ..SessionLimits::default() }, None, None);
                     let options = http::Options { sessions, ..http::Options::default() };
                     http::serve(vec![http::Listener::Tcp(listener)], |_| Echo, options, stop).await.expect("http");
                 } else {

@@ -29,6 +29,8 @@ const HEADERS: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 8192;
 /// How long connections may take to end when the server does.
 const ENDING: Duration = Duration::from_secs(8);
+/// How long a connection may be quiet once no new ones are wanted.
+const QUIET: Duration = Duration::from_secs(3);
 /// How long to wait when the system has no descriptor to give.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -41,24 +43,26 @@ pub enum Listener {
 }
 
 /// Accepts connections until `stop`, and then waits for those that are still busy.
-pub(super) async fn run(listener: Listener, app: Router, stop: CancellationToken) -> io::Result<()> {
+pub(super) async fn run(listener: Listener, app: Router, draining: CancellationToken, stop: CancellationToken) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let tracker = TaskTracker::new();
     loop {
         let place = tokio::select! {
             place = Arc::clone(&places).acquire_owned() => place.map_err(io::Error::other)?,
+            () = draining.cancelled() => break,
             () = stop.cancelled() => break,
         };
         tokio::select! {
+            () = draining.cancelled() => break,
             () = stop.cancelled() => break,
             accepted = async {
                 match &listener {
                     Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
                         stream.set_nodelay(true).ok();
-                        tracker.spawn(connection(stream, app.clone(), stop.clone(), place));
+                        tracker.spawn(connection(stream, app.clone(), (draining.clone(), stop.clone()), place));
                     }),
                     Listener::Unix(listener) => {
-                        listener.accept().await.map(|(stream, _)| drop(tracker.spawn(connection(stream, app.clone(), stop.clone(), place))))
+                        listener.accept().await.map(|(stream, _)| drop(tracker.spawn(connection(stream, app.clone(), (draining.clone(), stop.clone()), place))))
                     }
                 }
             } => {
@@ -72,11 +76,13 @@ pub(super) async fn run(listener: Listener, app: Router, stop: CancellationToken
     }
     drop(listener);
     tracker.close();
+    // A server that is drained serves the connections that it has until it is ended; the end gives them little time.
+    stop.cancelled().await;
     tokio::time::timeout(ENDING, tracker.wait()).await.ok();
     Ok(())
 }
 
-async fn connection<I>(stream: I, app: Router, stop: CancellationToken, place: OwnedSemaphorePermit)
+async fn connection<I>(stream: I, app: Router, (draining, stop): (CancellationToken, CancellationToken), place: OwnedSemaphorePermit)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -90,7 +96,14 @@ where
     let mut served = pin!(served);
     tokio::select! {
         ended = &mut served => log(ended),
-        () = stop.cancelled() => {
+        () = async {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = draining.cancelled() => {}
+            }
+            // A client that is about to send would find the connection closed: it is told with the next answer.
+            tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(QUIET) => {} }
+        } => {
             served.as_mut().graceful_shutdown();
             log(served.await);
         }

@@ -3,11 +3,13 @@
 use super::{
     Options,
     origin::{has_own_host, has_own_origin},
-    sessions::{Refused, Sessions},
+    sessions::{Carried, OWNER, Refused},
 };
 use crate::{
-    frame::{Frame, MAX_FRAME, MAX_ID, parse},
+    frame::{Frame, MAX_FRAME, MAX_ID, check},
     identity::Identity,
+    sessions::{Fault, Opening},
+    validation::Mode,
 };
 use axum::{
     Json,
@@ -40,15 +42,19 @@ const IN_QUERY: [&str; 4] = ["access_token", "token", "api_key", "authorization"
 
 pub(super) struct Front {
     options: Options,
-    sessions: Arc<Sessions>,
+    sessions: Arc<Carried>,
     /// Kibibytes of bodies that may be on their way in.
     receiving: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 impl Front {
-    pub(super) fn new(options: Options, sessions: Arc<Sessions>, stop: CancellationToken) -> Self {
+    pub(super) fn new(options: Options, sessions: Arc<Carried>, stop: CancellationToken) -> Self {
         Self { options, sessions, receiving: Arc::new(Semaphore::new(MAX_RECEIVING)), stop }
+    }
+
+    pub(super) fn health(&self, probe: super::Probe) -> (bool, serde_json::Value) {
+        (self.options.health)(probe)
     }
 
     /// Whom the request comes from, or why it is turned away.
@@ -65,15 +71,22 @@ impl Front {
             ));
         }
         let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
-        let (Some(value), None) = (given.next(), given.next()) else { return Err(Box::new(challenge(&parts.headers, None))) };
+        let (Some(value), None) = (given.next(), given.next()) else {
+            self.options.sessions.fault(Fault::AuthenticationFailed);
+            return Err(Box::new(challenge(&parts.headers, None)));
+        };
         let token = value.to_str().ok().filter(|value| value.len() <= MAX_TOKEN).and_then(|value| value.split_once(' '));
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
         let identity = match token {
             Some(token) => authority.identify(token).await,
             None => None,
         };
-        let Some(identity) = identity else { return Err(Box::new(challenge(&parts.headers, Some("invalid_token")))) };
+        let Some(identity) = identity else {
+            self.options.sessions.fault(Fault::AuthenticationFailed);
+            return Err(Box::new(challenge(&parts.headers, Some("invalid_token"))));
+        };
         if let Some(wait) = authority.wait(&identity.principal) {
+            self.options.sessions.fault(Fault::RateLimitExceeded);
             let seconds = (wait.as_secs() + 1).to_string();
             let data = json!({"code": "rate_limit_exceeded", "recoverable": true, "retry_after_ms": u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)});
             let error = ErrorData::new(ErrorCode(-32000), "too many requests: slow down", Some(data));
@@ -130,6 +143,15 @@ pub(super) async fn metadata(State(front): State<Arc<Front>>, headers: HeaderMap
 
 /// For every route: turns away what a page elsewhere sends, what reaches us under a foreign name, and who has no token.
 pub(super) async fn admit(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
+    let mut response = admitted(&front, request, next).await;
+    if front.options.draining.is_cancelled() {
+        // The next request of this client is for the process that follows.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn admitted(front: &Front, request: Request, next: Next) -> Response {
     if front.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "the server is shutting down\n").into_response();
     }
@@ -140,7 +162,7 @@ pub(super) async fn admit(State(front): State<Arc<Front>>, request: Request, nex
         return (StatusCode::FORBIDDEN, "the Origin is not allowed\n").into_response();
     }
     let path = request.uri().path();
-    if path == "/health" || path.starts_with("/.well-known/") {
+    if matches!(path, "/health" | "/livez" | "/readyz" | "/startupz") || path.starts_with("/.well-known/") {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -161,7 +183,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         Err(refused) => return *refused,
     };
     if let Some(session) = &session
-        && !front.sessions.is_of(session, owner.as_ref())
+        && !front.sessions.is_of(session, owner.as_ref()).await
     {
         return not_found();
     }
@@ -169,9 +191,9 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         if parts.method == Method::GET && session.as_deref().is_some_and(|session| !front.sessions.has_room_for_stream(session)) {
             return turned_away(&Refused::Full("too many streams are open on this session"), None);
         }
-        let guard = session.as_deref().map(|session| front.sessions.visit(session));
+        let guard = session.as_deref().and_then(|session| front.sessions.visit(session));
         let is_end = parts.method == Method::DELETE;
-        let mut response = next.run(Request::from_parts(parts, body)).await;
+        let mut response = OWNER.scope(owner, next.run(Request::from_parts(parts, body))).await;
         if is_end && response.status() == StatusCode::ACCEPTED {
             // It is done, and clients warn of any other answer.
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -210,7 +232,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         // Not answered as a message: a page can send any other type without asking first.
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json\n").into_response();
     }
-    if session.is_none() && is_plain(&parts, &bytes) {
+    if session.is_none() && front.options.limits.mode == Mode::Lenient && is_plain(&parts, &bytes) {
         let again = parts.clone();
         let response = next.clone().run(Request::from_parts(parts, Body::from(bytes.clone()))).await;
         if !is_misread(&response) {
@@ -218,9 +240,15 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         }
         parts = again;
     }
-    let message = match parse(&bytes) {
+    let message = match check(&bytes, front.options.limits.mode) {
         Frame::Message(message) => *message,
-        Frame::Refused(id, error) => return refused(StatusCode::BAD_REQUEST, id, &error),
+        Frame::Refused(id, error) => {
+            match session.as_deref().and_then(|session| front.options.sessions.find(session)) {
+                Some(session) => front.options.sessions.faulty(&session),
+                None => front.options.sessions.fault(Fault::Invalid),
+            }
+            return refused(StatusCode::BAD_REQUEST, id, &error);
+        }
         Frame::Ping(id) => return Json(json!({"type": "pong", "id": id})).into_response(),
         Frame::Ignored if bytes.trim_ascii().is_empty() => {
             return refused(StatusCode::BAD_REQUEST, None, &ErrorData::parse_error("the body is empty", None));
@@ -233,7 +261,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
             return step_up(&parts.headers, &request.id, &missing);
         }
     }
-    let holds = match guard(&front, session.as_deref(), owner.as_ref(), &message) {
+    let holds = match guard(&front, session.as_deref(), &message) {
         Ok(holds) => holds,
         Err((why, id)) => return turned_away(&why, id),
     };
@@ -246,11 +274,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         }
         None => bytes,
     };
-    let is_first = session.is_none();
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    if let Some(opened) = response.headers().get(SESSION).and_then(|id| id.to_str().ok()).filter(|_| is_first) {
-        front.sessions.opened(opened, owner);
-    }
+    let response = OWNER.scope(owner, next.run(Request::from_parts(parts, Body::from(body)))).await;
     held(response, holds.busy)
 }
 
@@ -294,17 +318,12 @@ fn session_of(headers: &HeaderMap) -> Result<Option<String>, Box<Response>> {
 #[derive(Default)]
 struct Holds {
     busy: Option<super::sessions::Busy>,
-    _opening: Option<super::sessions::Opening>,
+    _opening: Option<Opening>,
 }
 
-fn guard(
-    front: &Front,
-    session: Option<&str>,
-    owner: Option<&Arc<str>>,
-    message: &RxJsonRpcMessage<RoleServer>,
-) -> Result<Holds, (Refused, Option<RequestId>)> {
+fn guard(front: &Front, session: Option<&str>, message: &RxJsonRpcMessage<RoleServer>) -> Result<Holds, (Refused, Option<RequestId>)> {
     let JsonRpcMessage::Request(request) = message else {
-        return Ok(Holds { busy: session.map(|session| front.sessions.visit(session)), _opening: None });
+        return Ok(Holds { busy: session.and_then(|session| front.sessions.visit(session)), _opening: None });
     };
     let refused = |why| (why, Some(request.id.clone()));
     if let Some(session) = session {
@@ -312,7 +331,7 @@ fn guard(
         return Ok(Holds { busy: Some(busy), _opening: None });
     }
     let opens = matches!(request.request, ClientRequest::InitializeRequest(_));
-    let opening = opens.then(|| front.sessions.make_room(owner)).transpose().map_err(refused)?;
+    let opening = opens.then(|| front.sessions.make_room()).transpose().map_err(refused)?;
     Ok(Holds { busy: None, _opening: opening })
 }
 

@@ -14,13 +14,20 @@ mod tokens;
 
 pub use accept::Listener;
 pub use jwt::{Jwt, KeySource};
-pub use sessions::SessionLimits;
 pub use tokens::{Authority, Token, Tokens};
 
-use crate::{connection::Limits, frame::MAX_FRAME, identity::Identity};
+use crate::{
+    connection::Limits,
+    frame::MAX_FRAME,
+    identity::Identity,
+    sessions::{SessionLimits, Sessions},
+};
 use axum::{
-    Router, middleware,
-    response::IntoResponse,
+    Router,
+    extract::State,
+    http::{StatusCode, Uri},
+    middleware,
+    response::{IntoResponse, Response},
     routing::{any, get},
 };
 use front::Front;
@@ -28,13 +35,15 @@ use rmcp::{
     ServerHandler,
     transport::{StreamableHttpServerConfig, StreamableHttpService},
 };
-use serde_json::{Map, Value};
-use sessions::Sessions;
+use serde_json::{Map, Value, json};
+use sessions::Carried;
 use std::{io, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long calls may go on once the server is to end.
 const DRAIN: Duration = Duration::from_secs(7);
+/// How often what was kept for clients that did not come back is forgotten.
+const TIDY: Duration = Duration::from_secs(15);
 /// How long their answers may take to leave after that.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
@@ -52,14 +61,33 @@ pub struct Options {
     pub authority: Option<Arc<Authority>>,
     /// The scopes that a call needs.
     pub needs: Needs,
-    /// Bounds of the sessions of older revisions.
-    pub sessions: SessionLimits,
+    /// The sessions of older revisions, and those of `WebSocket`s.
+    pub sessions: Arc<Sessions>,
     /// What one connection may hold, or one session.
     pub limits: Limits,
     /// Cancelled once no call runs any more, after the end has begun: streams are closed then.
     pub drained: CancellationToken,
-    /// How often a silent WebSocket is asked whether it lives, and how often it may miss to answer.
-    pub heartbeat: (Duration, u32),
+    /// Cancelled when no new connections are wanted: those that there are go on until they are asked for the next time.
+    pub draining: CancellationToken,
+    /// Says whether the server is ready, and why not; for `/health` and its kin.
+    pub health: Health,
+}
+
+/// Says how the server is, for one of the questions that a balancer asks.
+pub type Health = Arc<dyn Fn(Probe) -> (bool, Value) + Send + Sync>;
+
+/// What is asked of a server's health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Whether it can be sent calls; with everything that is looked at when asked to be verbose.
+    Ready {
+        /// Asks for each part.
+        verbose: bool,
+    },
+    /// Whether it lives.
+    Live,
+    /// Whether it has started.
+    Started,
 }
 
 impl Default for Options {
@@ -69,10 +97,11 @@ impl Default for Options {
             allowed_origins: Vec::new(),
             authority: None,
             needs: Arc::new(|_, _| Vec::new()),
-            sessions: SessionLimits::default(),
+            sessions: Sessions::new(SessionLimits::default(), None, None),
             limits: Limits::default(),
             drained: CancellationToken::new(),
-            heartbeat: (Duration::from_secs(30), 3),
+            draining: CancellationToken::new(),
+            health: Arc::new(|_| (true, json!({"status": "ok"}))),
         }
     }
 }
@@ -93,7 +122,7 @@ where
     S: ServerHandler + Send + 'static,
 {
     let ended = CancellationToken::new();
-    let sessions = Arc::new(Sessions::new(options.sessions, options.limits));
+    let sessions = Arc::new(Carried::new(Arc::clone(&options.sessions), options.limits));
     let mut config = StreamableHttpServerConfig::default()
         // Both are checked in front, for every route.
         .disable_allowed_hosts()
@@ -102,6 +131,7 @@ where
         .with_cancellation_token(ended.clone())
         .with_max_request_body_bytes(MAX_FRAME);
     config.legacy_session_mode = true;
+    config.session_store = sessions.store();
     let made = service.clone();
     let mcp = StreamableHttpService::new(move || Ok(made(None)), Arc::clone(&sessions), config);
     let front = Arc::new(Front::new(options.clone(), Arc::clone(&sessions), stop.clone()));
@@ -109,7 +139,10 @@ where
     let sockets = socket::Sockets::new(service, &options, open.clone(), stop.clone());
     let mcp = Router::new().nest_service("/mcp", mcp).layer(middleware::from_fn_with_state(Arc::clone(&front), front::screen));
     let app = Router::new()
-        .route("/health", get(health))
+        .route("/health", get(ready))
+        .route("/readyz", get(ready))
+        .route("/livez", get(|State(front): State<Arc<Front>>| async move { answer(&front, Probe::Live) }))
+        .route("/startupz", get(|State(front): State<Arc<Front>>| async move { answer(&front, Probe::Started) }))
         .route("/.well-known/oauth-protected-resource", get(front::metadata))
         .route("/.well-known/oauth-protected-resource/mcp", get(front::metadata))
         .with_state(Arc::clone(&front))
@@ -118,10 +151,15 @@ where
         .with_state(sockets)
         .merge(mcp)
         .layer(middleware::from_fn_with_state(front, front::admit));
-    let reaper = tokio::spawn(Arc::clone(&sessions).reap());
+    let tidying = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(TIDY).await;
+            sessions.tidy();
+        }
+    });
     let mut serving = tokio::task::JoinSet::new();
     for listener in listeners {
-        serving.spawn(accept::run(listener, app.clone(), stop.clone()));
+        serving.spawn(accept::run(listener, app.clone(), options.draining.clone(), stop.clone()));
     }
     let streams = ended.clone();
     let drained = options.drained.clone();
@@ -137,11 +175,17 @@ where
     }
     open.close();
     tokio::time::timeout(DRAIN, open.wait()).await.ok();
-    reaper.abort();
+    tidying.abort();
     ended.cancel();
     Ok(())
 }
 
-async fn health() -> impl IntoResponse {
-    axum::Json(serde_json::json!({"status": "ok"}))
+async fn ready(State(front): State<Arc<Front>>, uri: Uri) -> Response {
+    answer(&front, Probe::Ready { verbose: uri.query().is_some_and(|query| query.split('&').any(|part| part == "verbose")) })
+}
+
+fn answer(front: &Front, probe: Probe) -> Response {
+    let (is_well, body) = front.health(probe);
+    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(body)).into_response()
 }

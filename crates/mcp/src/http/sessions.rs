@@ -1,46 +1,39 @@
-//! Sessions of the revisions before 2026-07-28: whose they are, how many, what is in flight on them, and when they end.
+//! Sessions of the revisions before 2026-07-28 over HTTP: what is in flight on them, their streams, and how they come back
+//! after the process that opened them is gone.
 
 use super::replay::Streams;
-use crate::connection::Limits;
+use crate::{
+    connection::Limits,
+    sessions::{Keeper, Kept, Kind, Open, Opening, Session, Sessions},
+};
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
 use rmcp::{
-    model::{ClientJsonRpcMessage, RequestId, ServerJsonRpcMessage},
+    model::{ClientJsonRpcMessage, ClientRequest, InitializeRequestParams, RequestId, ServerJsonRpcMessage},
     transport::streamable_http_server::session::{
-        ServerSseMessage, SessionId, SessionManager,
+        RestoreOutcome, ServerSseMessage, SessionId, SessionManager, SessionState, SessionStore, SessionStoreError,
         local::{LocalSessionManager, LocalSessionManagerError, SessionTransport},
     },
 };
 use std::{
     collections::{HashMap, HashSet},
     pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::SystemTime,
 };
 use tokio_stream::Stream;
 
-/// How long a session must have been silent to make room for another.
-const SILENT: Duration = Duration::from_mins(1);
 /// How many streams to listen on one session may have open.
 const MAX_STREAMS: usize = 8;
 
-/// Bounds of the sessions.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionLimits {
-    /// How many there may be.
-    pub max: usize,
-    /// How long one may be silent.
-    pub idle: Duration,
+tokio::task_local! {
+    /// Whose request is being handled. The service makes and restores sessions on the task of the request.
+    pub(super) static OWNER: Option<Arc<str>>;
 }
 
-impl Default for SessionLimits {
-    fn default() -> Self {
-        Self { max: 1000, idle: Duration::from_hours(1) }
-    }
+fn owner() -> Option<Arc<str>> {
+    OWNER.try_with(Clone::clone).ok().flatten()
 }
 
 /// Why a request does not get to its session.
@@ -54,164 +47,182 @@ pub(super) enum Refused {
     Unknown,
 }
 
-/// One session.
-struct Session {
-    owner: Option<Arc<str>>,
-    seen: Instant,
+/// What HTTP adds to a session.
+struct Held {
+    session: Arc<Session>,
     in_flight: HashSet<RequestId>,
     /// Requests and streams that are open.
     open: usize,
     streams: Arc<Streams>,
     /// Requests whose calls run, whether or not anybody waits for them any more.
     running: Arc<Mutex<HashSet<RequestId>>>,
-    /// The handshake is done, and it is known whose it is.
-    opened: bool,
 }
 
-impl Session {
-    /// True when nothing runs on it, nothing is open, and nothing has come for so long.
-    fn is_silent(&self, for_so_long: Duration) -> bool {
-        let is_idle = self.open == 0 && self.running.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        is_idle && self.seen.elapsed() >= for_so_long
-    }
-}
-
-/// All sessions.
-pub(super) struct Sessions {
-    local: LocalSessionManager,
-    known: Mutex<HashMap<String, Session>>,
-    opening: AtomicUsize,
-    limits: SessionLimits,
+/// The sessions that HTTP carries.
+pub(super) struct Carried {
+    local: Arc<LocalSessionManager>,
+    held: Arc<Mutex<HashMap<String, Held>>>,
+    all: Arc<Sessions>,
     per_session: Limits,
 }
 
-impl Sessions {
-    pub(super) fn new(limits: SessionLimits, per_session: Limits) -> Self {
+impl Carried {
+    pub(super) fn new(all: Arc<Sessions>, per_session: Limits) -> Self {
         let mut local = LocalSessionManager::default();
-        // It would end sessions whose calls still run: they are ended here.
+        // It would end sessions whose calls still run: they are ended by the table.
         local.session_config.keep_alive = None;
-        Self { local, known: Mutex::default(), opening: AtomicUsize::new(0), limits, per_session }
+        Self { local: Arc::new(local), held: Arc::default(), all, per_session }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Session>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True when there is such a session, and it is of this principal.
-    pub(super) fn is_of(&self, id: &str, owner: Option<&Arc<str>>) -> bool {
-        self.lock().get(id).is_some_and(|session| session.owner.as_ref() == owner)
-    }
-
-    /// Says whose a session is that was just opened.
-    pub(super) fn opened(&self, id: &str, owner: Option<Arc<str>>) {
-        if let Some(session) = self.lock().get_mut(id) {
-            session.owner = owner;
-            session.opened = true;
-        }
-    }
-
-    /// Makes room for one more session, that of the one that has been silent longest: first among those of whoever has
-    /// most, so that nobody can take all of them.
-    pub(super) fn make_room(self: &Arc<Self>, asker: Option<&Arc<str>>) -> Result<Opening, Refused> {
-        let mut known = self.lock();
-        let opening = self.opening.load(Ordering::Relaxed);
-        if known.len() + opening >= self.limits.max {
-            let mut held: HashMap<Option<Arc<str>>, usize> = HashMap::new();
-            for session in known.values() {
-                *held.entry(session.owner.clone()).or_default() += 1;
+    /// Adds a session to the table, and to what is held here.
+    fn add(&self, id: &str) -> Arc<Session> {
+        let (local, held) = (Arc::clone(&self.local), Arc::clone(&self.held));
+        let end = Arc::new(move |id: &str, _: &'static str| {
+            held.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            let (local, id) = (Arc::clone(&local), SessionId::from(id.to_owned()));
+            // Outside of a runtime nothing is served any more that would have to be closed.
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { local.close_session(&id).await.ok() });
             }
-            let most = held.into_iter().max_by_key(|(_, count)| *count).map(|(owner, _)| owner).unwrap_or_default();
-            let must_be_silent = if most.as_ref() == asker { SILENT } else { Duration::ZERO };
-            let silent = known.iter().filter(|(_, session)| session.owner == most && session.is_silent(must_be_silent));
-            let Some(silent) = silent.min_by_key(|(_, session)| session.seen).map(|(id, _)| id.clone()) else {
-                return Err(Refused::Full("there are as many sessions as there may be"));
-            };
-            known.remove(&silent);
-            let sessions = Arc::clone(self);
-            tokio::spawn(async move { sessions.local.close_session(&silent.into()).await.ok() });
+        });
+        let session = self.all.add(id.to_owned(), Kind::Http, owner(), end);
+        let held =
+            Held { session: Arc::clone(&session), in_flight: HashSet::new(), open: 0, streams: Arc::default(), running: Arc::default() };
+        self.lock().insert(id.to_owned(), held);
+        session
+    }
+
+    /// True when there is such a session, here or kept by a process before this one, and it is of this principal.
+    pub(super) async fn is_of(&self, id: &str, owner: Option<&Arc<str>>) -> bool {
+        if let Some(session) = self.all.find(id) {
+            return session.owner.as_ref() == owner;
         }
-        self.opening.fetch_add(1, Ordering::Relaxed);
-        Ok(Opening(Arc::clone(self)))
+        let Some(keeper) = &self.all.keeper else { return false };
+        let is_own = |kept: Kept| kept.principal == owner.map_or("", |owner| owner);
+        if !keeper.load(id).await.is_some_and(is_own) {
+            return false;
+        }
+        if self.all.find(id).is_none() {
+            let Some(_opening) = self.all.make_room() else { return false };
+            OWNER.sync_scope(owner.cloned(), || self.add(id));
+        }
+        true
+    }
+
+    /// Makes room for one more session.
+    pub(super) fn make_room(&self) -> Result<Opening, Refused> {
+        self.all.make_room().ok_or(Refused::Full("there are as many sessions as there may be, and all are busy"))
     }
 
     /// Begins a request on a session.
     pub(super) fn begin(self: &Arc<Self>, id: &str, request: &RequestId) -> Result<Busy, Refused> {
         let mut known = self.lock();
-        let session = known.get_mut(id).ok_or(Refused::Unknown)?;
+        let held = known.get_mut(id).ok_or(Refused::Unknown)?;
+        held.session.asked_for();
         let (is_running, running) = {
-            let running = session.running.lock().unwrap_or_else(PoisonError::into_inner);
+            let running = held.running.lock().unwrap_or_else(PoisonError::into_inner);
             (running.contains(request), running.len())
         };
-        if is_running || session.in_flight.contains(request) {
+        if is_running || held.in_flight.contains(request) {
             return Err(Refused::Duplicate);
         }
-        if running.max(session.in_flight.len()) >= self.per_session.in_flight {
+        if running.max(held.in_flight.len()) >= self.per_session.in_flight {
             return Err(Refused::Full("too many requests are in flight on this session"));
         }
-        session.in_flight.insert(request.clone());
-        session.open += 1;
-        session.seen = Instant::now();
-        Ok(Busy { sessions: Arc::clone(self), id: id.to_owned(), request: Some(request.clone()) })
+        held.in_flight.insert(request.clone());
+        held.open += 1;
+        Ok(Busy { _open: held.session.busy(), carried: Arc::clone(self), id: id.to_owned(), request: Some(request.clone()) })
     }
 
     /// Keeps a session from being taken for silent.
-    pub(super) fn visit(self: &Arc<Self>, id: &str) -> Busy {
-        if let Some(session) = self.lock().get_mut(id) {
-            session.open += 1;
-            session.seen = Instant::now();
-        }
-        Busy { sessions: Arc::clone(self), id: id.to_owned(), request: None }
+    pub(super) fn visit(self: &Arc<Self>, id: &str) -> Option<Busy> {
+        let mut known = self.lock();
+        let held = known.get_mut(id)?;
+        held.open += 1;
+        Some(Busy { _open: held.session.busy(), carried: Arc::clone(self), id: id.to_owned(), request: None })
     }
 
     /// The streams of a session.
     fn streams(&self, id: &str) -> Arc<Streams> {
-        self.lock().get(id).map(|session| Arc::clone(&session.streams)).unwrap_or_default()
+        self.lock().get(id).map(|held| Arc::clone(&held.streams)).unwrap_or_default()
     }
 
     /// Notes that a call runs.
     fn run(&self, id: &str, message: &ClientJsonRpcMessage) -> Option<Running> {
         let ClientJsonRpcMessage::Request(request) = message else { return None };
-        let all = Arc::clone(&self.lock().get(id)?.running);
+        let (all, open) = {
+            let known = self.lock();
+            let held = known.get(id)?;
+            (Arc::clone(&held.running), held.session.busy())
+        };
         all.lock().unwrap_or_else(PoisonError::into_inner).insert(request.id.clone());
-        Some(Running { all, id: request.id.clone() })
+        Some(Running { _open: open, all, id: request.id.clone() })
     }
 
     /// True when the session may have another stream open.
     pub(super) fn has_room_for_stream(&self, id: &str) -> bool {
-        self.lock().get(id).is_none_or(|session| session.open.saturating_sub(session.in_flight.len()) < MAX_STREAMS)
+        self.lock().get(id).is_none_or(|held| held.open.saturating_sub(held.in_flight.len()) < MAX_STREAMS)
     }
 
-    /// Ends sessions that have been silent for too long, for ever.
-    pub(super) async fn reap(self: Arc<Self>) {
-        let period = (self.limits.idle / 4).clamp(Duration::from_millis(100), Duration::from_mins(1));
-        loop {
-            tokio::time::sleep(period).await;
-            let silent: Vec<String> = {
-                let known = self.lock();
-                known.values().for_each(|session| session.streams.tidy());
-                // One whose client broke off in the handshake is nobody's.
-                let limit = |session: &Session| if session.opened { self.limits.idle } else { self.limits.idle.min(SILENT) };
-                let silent = known.iter().filter(|(_, session)| session.is_silent(limit(session)));
-                silent.map(|(id, _)| id.clone()).collect()
-            };
-            for id in silent {
-                self.close_session(&id.into()).await.ok();
-            }
-        }
+    /// Forgets what was kept of streams whose clients did not come back.
+    pub(super) fn tidy(&self) {
+        self.lock().values().for_each(|held| held.streams.tidy());
+    }
+
+    /// What the service keeps sessions in, where anything does.
+    pub(super) fn store(&self) -> Option<Arc<dyn SessionStore>> {
+        let keeper = Arc::clone(self.all.keeper.as_ref()?);
+        Some(Arc::new(Shelf { keeper, all: Arc::clone(&self.all) }))
     }
 }
 
-/// A session that is being opened.
-pub(super) struct Opening(Arc<Sessions>);
+/// The keeper as the service sees it.
+struct Shelf {
+    keeper: Arc<dyn Keeper>,
+    all: Arc<Sessions>,
+}
 
-impl Drop for Opening {
-    fn drop(&mut self) {
-        self.0.opening.fetch_sub(1, Ordering::Relaxed);
+#[async_trait::async_trait]
+impl SessionStore for Shelf {
+    async fn load(&self, id: &str) -> Result<Option<SessionState>, SessionStoreError> {
+        let owner = owner();
+        let kept = self.keeper.load(id).await.filter(|kept| kept.principal == owner.as_deref().unwrap_or_default());
+        let Some(kept) = kept else { return Ok(None) };
+        let Ok(params) = serde_json::from_str::<InitializeRequestParams>(&kept.params) else {
+            self.all.fail(id, crate::sessions::Fault::CorruptedSessionState, "what was kept of it cannot be read");
+            self.keeper.forget(vec![id.to_owned()]).await;
+            return Ok(None);
+        };
+        Ok(Some(SessionState::new(params)))
+    }
+
+    async fn store(&self, id: &str, state: &SessionState) -> Result<(), SessionStoreError> {
+        let Some(session) = self.all.get(id) else { return Ok(()) };
+        let kept = Kept {
+            id: id.to_owned(),
+            principal: session.principal,
+            client: session.client,
+            protocol: session.protocol,
+            params: serde_json::to_string(&state.initialize_params)?,
+            created: SystemTime::now(),
+        };
+        self.keeper.keep(kept).await;
+        Ok(())
+    }
+
+    async fn delete(&self, id: &str) -> Result<(), SessionStoreError> {
+        self.keeper.forget(vec![id.to_owned()]).await;
+        Ok(())
     }
 }
 
 /// A request whose call runs.
 struct Running {
+    _open: Open,
     all: Arc<Mutex<HashSet<RequestId>>>,
     id: RequestId,
 }
@@ -224,18 +235,18 @@ impl Drop for Running {
 
 /// A request or a stream that is open on a session.
 pub(super) struct Busy {
-    sessions: Arc<Sessions>,
+    _open: Open,
+    carried: Arc<Carried>,
     id: String,
     request: Option<RequestId>,
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        if let Some(session) = self.sessions.lock().get_mut(&self.id) {
-            session.open = session.open.saturating_sub(1);
-            session.seen = Instant::now();
+        if let Some(held) = self.carried.lock().get_mut(&self.id) {
+            held.open = held.open.saturating_sub(1);
             if let Some(request) = &self.request {
-                session.in_flight.remove(request);
+                held.in_flight.remove(request);
             }
         }
     }
@@ -270,27 +281,39 @@ impl http_body::Body for Holding {
     }
 }
 
-impl SessionManager for Sessions {
+impl SessionManager for Carried {
     type Error = LocalSessionManagerError;
     type Transport = SessionTransport;
 
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
         let (id, transport) = self.local.create_session().await?;
-        let session = Session {
-            owner: None,
-            seen: Instant::now(),
-            in_flight: HashSet::new(),
-            open: 0,
-            streams: Arc::default(),
-            running: Arc::default(),
-            opened: false,
-        };
-        self.lock().insert(id.to_string(), session);
+        self.add(&id);
         Ok((id, transport))
     }
 
     async fn initialize_session(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<ServerJsonRpcMessage, Self::Error> {
-        self.local.initialize_session(id, message).await
+        let about = match &message {
+            ClientJsonRpcMessage::Request(request) => match &request.request {
+                ClientRequest::InitializeRequest(request) => {
+                    let info = &request.params.client_info;
+                    Some((format!("{} {}", info.name, info.version), request.params.protocol_version.to_string()))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let answer = self.local.initialize_session(id, message).await?;
+        if let (Some(session), Some((client, protocol))) = (self.all.find(id), about) {
+            session.opened(&client.chars().take(120).collect::<String>(), &protocol);
+        }
+        Ok(answer)
+    }
+
+    async fn restore_session(&self, id: SessionId) -> Result<RestoreOutcome<Self::Transport>, Self::Error> {
+        if self.all.find(&id).is_none() {
+            self.add(&id);
+        }
+        self.local.restore_session(id).await
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
@@ -299,6 +322,7 @@ impl SessionManager for Sessions {
 
     async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
         self.lock().remove(&**id);
+        self.all.gone(id);
         self.local.close_session(id).await
     }
 

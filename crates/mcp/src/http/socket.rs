@@ -5,6 +5,7 @@ use crate::{
     connection::{Connection, Limits},
     frame::MAX_FRAME,
     identity::Identity,
+    sessions::{Kind, Opening, Session, SessionLimits, Sessions, random_id},
 };
 use axum::{
     Extension,
@@ -21,15 +22,12 @@ use futures_util::{
 };
 use rmcp::{ServerHandler, ServiceExt};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, duplex, split},
-    sync::Semaphore,
+    sync::watch,
 };
 use tokio_util::{
     codec::{FramedRead, LinesCodec},
@@ -53,9 +51,7 @@ type Service<S> = Arc<dyn Fn(Option<&Identity>) -> S + Send + Sync>;
 pub(super) struct Sockets<S> {
     service: Service<S>,
     limits: Limits,
-    heartbeat: (Duration, u32),
-    /// As many as there may be sessions.
-    places: Arc<Semaphore>,
+    sessions: Arc<Sessions>,
     authority: Option<Arc<Authority>>,
     /// Those that are open, which the end waits for.
     open: TaskTracker,
@@ -69,8 +65,7 @@ impl<S> Clone for Sockets<S> {
         Self {
             service: Arc::clone(&self.service),
             limits: self.limits,
-            heartbeat: self.heartbeat,
-            places: Arc::clone(&self.places),
+            sessions: Arc::clone(&self.sessions),
             authority: self.authority.clone(),
             open: self.open.clone(),
             stop: self.stop.clone(),
@@ -86,12 +81,10 @@ impl<S> Sockets<S> {
         open: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(options.sessions.max));
         Self {
             service: Arc::new(service),
             limits: options.limits,
-            heartbeat: options.heartbeat,
-            places,
+            sessions: Arc::clone(&options.sessions),
             authority: options.authority.clone(),
             open,
             stop,
@@ -111,22 +104,33 @@ pub(super) async fn upgrade<S: ServerHandler + Send + 'static>(
         let text = "MCP is at /mcp over HTTP, and here over WebSocket (sub-protocol: mcp)\n";
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], text).into_response();
     };
-    let Ok(place) = Arc::clone(&sockets.places).try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "there are as many WebSockets as there may be\n")
-            .into_response();
+    let Some(opening) = sockets.sessions.make_room() else {
+        let text = "there are as many sessions as there may be, and all are busy\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], text).into_response();
     };
     let request = request.protocols(["mcp"]).max_message_size(MAX_READ).max_frame_size(MAX_READ);
     let open = sockets.open.clone();
     request.on_upgrade(move |socket| {
         open.track_future(async move {
-            run(sockets, socket, identity.map(|Extension(identity)| identity)).await;
-            drop((place, connection));
+            run(sockets, socket, identity.map(|Extension(identity)| identity), opening).await;
+            drop(connection);
         })
     })
 }
 
-async fn run<S: ServerHandler + Send + 'static>(sockets: Sockets<S>, socket: WebSocket, identity: Option<Identity>) {
+async fn run<S: ServerHandler + Send + 'static>(sockets: Sockets<S>, socket: WebSocket, identity: Option<Identity>, opening: Opening) {
     let stop = CancellationToken::new();
+    let (reason, told) = watch::channel(None);
+    let end = {
+        let stop = stop.clone();
+        Arc::new(move |_: &str, why: &'static str| {
+            reason.send_replace(Some(why));
+            stop.cancel();
+        })
+    };
+    let owner = identity.as_ref().map(|identity| Arc::clone(&identity.principal));
+    let session = sockets.sessions.add(random_id("ws-"), Kind::WebSocket, owner, end);
+    drop(opening);
     let (ends, drained, ended) = (sockets.stop.clone(), sockets.drained.clone(), stop.clone());
     let until = identity.as_ref().and_then(|identity| identity.until);
     let left = until.map_or(FOREVER, |until| until.duration_since(SystemTime::now()).unwrap_or_default());
@@ -143,13 +147,12 @@ async fn run<S: ServerHandler + Send + 'static>(sockets: Sockets<S>, socket: Web
     });
     let (near, far) = duplex(PIPE);
     let (reader, writer) = split(far);
-    let connection = Connection::new(reader, writer, sockets.limits, stop.clone());
+    let connection = Connection::new(reader, writer, sockets.limits, stop.clone()).of(&sockets.sessions, &session);
     let (sink, stream) = socket.split();
     let (from_server, to_server) = split(near);
-    let missed = Arc::new(AtomicU32::new(0));
     let pace = sockets.authority.clone().zip(identity.as_ref().map(|identity| Arc::clone(&identity.principal)));
-    let reading = tokio::spawn(read(stream, to_server, Arc::clone(&missed), pace));
-    let writing = tokio::spawn(write(sink, from_server, sockets.heartbeat, missed, stop.clone()));
+    let reading = tokio::spawn(read(stream, to_server, Arc::clone(&session), pace));
+    let writing = tokio::spawn(write(sink, from_server, (Arc::clone(&session), told), sockets.sessions.limits(), stop.clone()));
     match (sockets.service)(identity.as_ref()).serve(connection).await {
         Ok(running) => drop(running.waiting().await),
         Err(err) => tracing::debug!(%err, "the connection ended before it was initialized"),
@@ -158,13 +161,14 @@ async fn run<S: ServerHandler + Send + 'static>(sockets: Sockets<S>, socket: Web
     ending.abort();
     reading.abort();
     tokio::time::timeout(FAREWELL, writing).await.ok();
+    sockets.sessions.gone(&session.id);
 }
 
 /// Frames into lines.
 async fn read(
     mut stream: SplitStream<WebSocket>,
     mut server: impl AsyncWrite + Unpin,
-    missed: Arc<AtomicU32>,
+    session: Arc<Session>,
     pace: Option<(Arc<Authority>, Arc<str>)>,
 ) {
     while let Some(frame) = stream.next().await {
@@ -175,7 +179,7 @@ async fn read(
                 break;
             }
         };
-        missed.store(0, Ordering::Relaxed);
+        session.heard();
         let mut bytes = match frame {
             Message::Text(text) => text.as_bytes().to_vec(),
             Message::Binary(bytes) => bytes.to_vec(),
@@ -202,30 +206,25 @@ async fn read(
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     server: ReadHalf<DuplexStream>,
-    (period, allowed): (Duration, u32),
-    missed: Arc<AtomicU32>,
+    (session, mut told): (Arc<Session>, watch::Receiver<Option<&'static str>>),
+    limits: SessionLimits,
     stop: CancellationToken,
 ) {
     let mut lines = FramedRead::new(server, LinesCodec::new());
-    let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
-    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (code, reason) = loop {
         let message = tokio::select! {
             line = lines.next() => match line {
                 Some(Ok(line)) => Message::Text(Utf8Bytes::from(line)),
                 _ => break (close_code::NORMAL, "the server has ended the connection"),
             },
-            _ = clock.tick() => {
-                if missed.fetch_add(1, Ordering::Relaxed) >= allowed {
-                    tracing::info!(allowed, "a WebSocket client does not answer pings");
-                    stop.cancel();
-                    break (close_code::AWAY, "no answer to pings");
-                }
-                Message::Ping(axum::body::Bytes::new())
+            () = session.asked.notified() => Message::Ping(axum::body::Bytes::new()),
+            Ok(()) = told.changed() => {
+                let why = *told.borrow_and_update();
+                break (close_code::AWAY, why.unwrap_or("the server has ended the session"));
             }
         };
         // A client that does not take what it asked for is as good as gone.
-        let patience = period.saturating_mul(allowed.saturating_add(1));
+        let patience = limits.heartbeat.saturating_mul(limits.missed.saturating_add(1));
         if !matches!(tokio::time::timeout(patience, sink.send(message)).await, Ok(Ok(()))) {
             stop.cancel();
             return;

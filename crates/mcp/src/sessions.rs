@@ -1,0 +1,517 @@
+//! All sessions of a server, whatever carries them: whose they are, how many, whether they live, and when they end.
+
+mod row;
+
+pub use row::{Fault, Keeper, Kept, Kind, Seen, SessionInfo, SessionState};
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+use tokio::sync::Notify;
+
+/// Faulty messages in a row that one session may send before it is closed.
+const MAX_FAULTS: u64 = 1_000;
+/// How long a handshake may take before its session is nobody's.
+const HANDSHAKE: Duration = Duration::from_mins(1);
+
+/// Bounds of the sessions.
+#[derive(Clone, Copy, Debug)]
+#[doc(alias = "MemoryAwareSessionManager")]
+pub struct SessionLimits {
+    /// How many there may be.
+    pub max: usize,
+    /// How many are closed at once where there is no room for another.
+    pub evict_batch: usize,
+    /// How long one may be silent.
+    pub idle: Duration,
+    /// How often a silent client is asked whether it lives.
+    pub heartbeat: Duration,
+    /// How many of these questions may stay unanswered.
+    pub missed: u32,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self { max: 1000, evict_batch: 100, idle: Duration::from_hours(1), heartbeat: Duration::from_secs(30), missed: 3 }
+    }
+}
+
+/// Ends what carries a session; told the session's id and why.
+pub(crate) type End = Arc<dyn Fn(&str, &'static str) + Send + Sync>;
+
+/// One session.
+pub(crate) struct Session {
+    pub(crate) id: String,
+    kind: Kind,
+    pub(crate) owner: Option<Arc<str>>,
+    created: SystemTime,
+    /// Milliseconds since the table was made.
+    seen: AtomicU64,
+    missed: AtomicU32,
+    requests: AtomicU64,
+    faults: AtomicU64,
+    /// Requests, calls and streams that are open.
+    busy: AtomicUsize,
+    /// The handshake is done.
+    opened: AtomicBool,
+    about: Mutex<About>,
+    end: End,
+    /// Told when the client is to be asked whether it lives.
+    pub(crate) asked: Notify,
+    epoch: Instant,
+}
+
+#[derive(Clone, Debug)]
+struct About {
+    client: String,
+    protocol: String,
+    state: SessionState,
+}
+
+impl Session {
+    fn about(&self) -> MutexGuard<'_, About> {
+        self.about.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn idle(&self) -> Duration {
+        Duration::from_millis(self.now().saturating_sub(self.seen.load(Ordering::Relaxed)))
+    }
+
+    /// True when nothing runs on it, nothing is open, and nothing has come for so long.
+    fn is_silent(&self, for_so_long: Duration) -> bool {
+        self.busy.load(Ordering::Relaxed) == 0 && self.idle() >= for_so_long
+    }
+
+    /// Notes that the client has been heard: whatever it sends is life.
+    pub(crate) fn heard(&self) {
+        self.seen.store(self.now(), Ordering::Relaxed);
+        if self.missed.swap(0, Ordering::Relaxed) > 0 {
+            self.become_state(SessionState::Active);
+        }
+    }
+
+    /// Notes a request.
+    pub(crate) fn asked_for(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.faults.store(0, Ordering::Relaxed);
+        self.heard();
+    }
+
+    /// Notes that something is open or runs on it, until the guard is dropped.
+    pub(crate) fn busy(self: &Arc<Self>) -> Open {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        self.heard();
+        Open(Arc::clone(self))
+    }
+
+    /// Says what is known once the handshake is done.
+    pub(crate) fn opened(&self, client: &str, protocol: &str) {
+        {
+            let mut about = self.about();
+            client.clone_into(&mut about.client);
+            protocol.clone_into(&mut about.protocol);
+        }
+        self.opened.store(true, Ordering::Relaxed);
+        self.become_state(SessionState::Active);
+    }
+
+    fn become_state(&self, next: SessionState) -> bool {
+        let mut about = self.about();
+        if about.state == next {
+            return true;
+        }
+        if !about.state.may_become(next) {
+            tracing::warn!(session_id = self.id, from = about.state.name(), to = next.name(), "a session cannot change so");
+            return false;
+        }
+        about.state = next;
+        true
+    }
+
+    fn info(&self) -> SessionInfo {
+        let About { client, protocol, state } = self.about().clone();
+        SessionInfo {
+            id: self.id.clone(),
+            kind: self.kind,
+            principal: self.owner.as_deref().unwrap_or_default().to_owned(),
+            client,
+            protocol,
+            state,
+            age: self.created.elapsed().unwrap_or_default(),
+            idle: self.idle(),
+            missed: self.missed.load(Ordering::Relaxed),
+            in_flight: self.busy.load(Ordering::Relaxed),
+            requests: self.requests.load(Ordering::Relaxed),
+            faults: self.faults.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Something that is open on a session.
+pub(crate) struct Open(Arc<Session>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        self.0.seen.store(self.0.now(), Ordering::Relaxed);
+    }
+}
+
+/// All sessions.
+#[doc(alias = "SessionManager")]
+#[doc(alias = "HeartbeatManager")]
+pub struct Sessions {
+    known: Mutex<HashMap<String, Arc<Session>>>,
+    opening: AtomicUsize,
+    limits: SessionLimits,
+    pub(crate) keeper: Option<Arc<dyn Keeper>>,
+    faults: Option<FaultHook>,
+    epoch: Instant,
+    evicted: AtomicU64,
+}
+
+/// Hears of faults, each with the session that it closed.
+pub type FaultHook = Arc<dyn Fn(Fault, Option<&SessionInfo>) + Send + Sync>;
+
+impl Sessions {
+    /// An empty table. `keeper` remembers what has to outlive the process; `faults` hears of what goes wrong before a call is one.
+    pub fn new(limits: SessionLimits, keeper: Option<Arc<dyn Keeper>>, faults: Option<FaultHook>) -> Arc<Self> {
+        let (known, opening, evicted) = (Mutex::default(), AtomicUsize::new(0), AtomicU64::new(0));
+        Arc::new(Self { known, opening, limits, keeper, faults, epoch: Instant::now(), evicted })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bounds.
+    pub fn limits(&self) -> SessionLimits {
+        self.limits
+    }
+
+    /// How many were closed to make room for others.
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// Reports a fault.
+    pub(crate) fn fault(&self, fault: Fault) {
+        if let Some(hear) = &self.faults {
+            hear(fault, None);
+        }
+    }
+
+    /// Reports a faulty message; too many in a row close the session.
+    pub(crate) fn faulty(&self, session: &Session) {
+        session.heard();
+        let faults = session.faults.fetch_add(1, Ordering::Relaxed) + 1;
+        if faults >= MAX_FAULTS {
+            self.fail(&session.id, Fault::ProtocolViolation, "too many faulty messages in a row");
+        }
+    }
+
+    /// Adds a session.
+    pub(crate) fn add(&self, id: String, kind: Kind, owner: Option<Arc<str>>, end: End) -> Arc<Session> {
+        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let about = About { client: String::new(), protocol: String::new(), state: SessionState::Created };
+        let session = Arc::new(Session {
+            id: id.clone(),
+            kind,
+            owner,
+            created: SystemTime::now(),
+            seen: AtomicU64::new(now),
+            missed: AtomicU32::new(0),
+            requests: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+            busy: AtomicUsize::new(0),
+            opened: AtomicBool::new(false),
+            about: Mutex::new(about),
+            end,
+            asked: Notify::new(),
+            epoch: self.epoch,
+        });
+        self.lock().insert(id, Arc::clone(&session));
+        session
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<Session>> {
+        self.lock().get(id).cloned()
+    }
+
+    /// Makes room for one more session: those that have been idle longest are closed, first of whoever holds most, so that
+    /// nobody can take all the places. `None` where everything is busy.
+    pub(crate) fn make_room(self: &Arc<Self>) -> Option<Opening> {
+        let victims = {
+            let known = self.lock();
+            let opening = self.opening.load(Ordering::Relaxed);
+            if known.len() + opening < self.limits.max {
+                self.opening.fetch_add(1, Ordering::Relaxed);
+                return Some(Opening(Arc::clone(self)));
+            }
+            let batch = self.limits.evict_batch.min(self.limits.max / 10).max(1);
+            longest_idle(&known, batch)
+        };
+        if victims.is_empty() {
+            return None;
+        }
+        tracing::info!(count = victims.len(), "idle sessions are closed to make room");
+        self.evicted.fetch_add(victims.len() as u64, Ordering::Relaxed);
+        for id in victims {
+            self.close(&id, "another session needs the place");
+        }
+        self.opening.fetch_add(1, Ordering::Relaxed);
+        Some(Opening(Arc::clone(self)))
+    }
+
+    /// Every session, by its id.
+    pub fn list(&self) -> Vec<SessionInfo> {
+        let mut list: Vec<SessionInfo> = self.lock().values().map(|session| session.info()).collect();
+        list.sort_by(|a, b| a.id.cmp(&b.id));
+        list
+    }
+
+    /// One session.
+    pub fn get(&self, id: &str) -> Option<SessionInfo> {
+        self.find(id).map(|session| session.info())
+    }
+
+    /// How many sessions there are.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Closes a session. False where there is none.
+    pub fn close(&self, id: &str, why: &'static str) -> bool {
+        let Some(session) = self.lock().remove(id) else { return false };
+        session.become_state(SessionState::Closing);
+        let keeper = self.keeper.clone().filter(|_| session.kind == Kind::Http);
+        if let (Some(keeper), Ok(runtime)) = (keeper, tokio::runtime::Handle::try_current()) {
+            let ids = vec![id.to_owned()];
+            runtime.spawn(async move { keeper.forget(ids).await });
+        }
+        (session.end)(id, why);
+        session.become_state(SessionState::Closed);
+        tracing::debug!(session_id = id, why, "a session is closed");
+        true
+    }
+
+    /// Closes a session for a fault of its client.
+    pub fn fail(&self, id: &str, fault: Fault, why: &'static str) -> bool {
+        let Some(session) = self.find(id) else { return false };
+        session.become_state(SessionState::Error);
+        tracing::warn!(session_id = id, fault = fault.name(), why, "a session is closed for a fault");
+        if let Some(hear) = &self.faults {
+            hear(fault, Some(&session.info()));
+        }
+        self.close(id, why)
+    }
+
+    /// Forgets a session whose connection has ended by itself.
+    pub(crate) fn gone(&self, id: &str) {
+        self.lock().remove(id);
+    }
+
+    /// Closes those that have been idle for so long and on which nothing runs.
+    pub fn reap_idle(&self, idle: Duration) -> Vec<String> {
+        let limit = |session: &Session| if session.opened.load(Ordering::Relaxed) { idle } else { idle.min(HANDSHAKE) };
+        self.close_all(|session| session.is_silent(limit(session)), "it was idle for too long")
+    }
+
+    /// Closes the `count` that have been idle longest and on which nothing runs.
+    pub fn evict_longest_idle(&self, count: usize) -> Vec<String> {
+        let victims = longest_idle(&self.lock(), count);
+        self.close_all(|session| victims.contains(&session.id), "it was idle longest")
+    }
+
+    /// Closes every session of this server but those that carry a whole process.
+    pub fn close_every(&self, why: &'static str) -> Vec<String> {
+        self.close_all(|session| session.kind != Kind::Stdio, why)
+    }
+
+    fn close_all(&self, is_meant: impl Fn(&Session) -> bool, why: &'static str) -> Vec<String> {
+        let ids: Vec<String> = self.lock().values().filter(|session| is_meant(session)).map(|session| session.id.clone()).collect();
+        ids.into_iter().filter(|id| self.close(id, why)).collect()
+    }
+
+    /// Takes a session for heard of.
+    pub fn touch(&self, id: &str) -> bool {
+        self.find(id).is_some_and(|session| {
+            session.heard();
+            true
+        })
+    }
+
+    /// One beat of the clock: who was not heard since the last one is asked; who did not answer too often is closed where it
+    /// can be asked at all.
+    #[doc(alias = "record_heartbeat")]
+    pub fn beat(&self) {
+        let sessions: Vec<Arc<Session>> = self.lock().values().cloned().collect();
+        for session in sessions {
+            let missed = session.missed.load(Ordering::Relaxed);
+            if missed >= self.limits.missed {
+                if session.kind == Kind::WebSocket {
+                    tracing::info!(session_id = session.id, missed, "a client does not answer pings");
+                    self.close(&session.id, "no answer to pings");
+                } else if session.opened.load(Ordering::Relaxed) && session.busy.load(Ordering::Relaxed) == 0 {
+                    session.become_state(SessionState::Paused);
+                }
+                continue;
+            }
+            session.missed.fetch_add(1, Ordering::Relaxed);
+            session.asked.notify_one();
+        }
+    }
+
+    /// What the keeper has not been told of: when each session that it keeps was last heard.
+    pub fn seen(&self) -> Vec<Seen> {
+        let kept = |session: &&Arc<Session>| session.kind == Kind::Http && session.opened.load(Ordering::Relaxed);
+        let seen = |session: &Arc<Session>| Seen {
+            id: session.id.clone(),
+            state: session.about().state,
+            idle: session.idle(),
+            missed: session.missed.load(Ordering::Relaxed),
+        };
+        self.lock().values().filter(kept).map(seen).collect()
+    }
+}
+
+/// The sessions that have been idle longest, each time one of whoever holds most.
+fn longest_idle(known: &HashMap<String, Arc<Session>>, count: usize) -> Vec<String> {
+    // How many each holds, and those of them that are idle.
+    let mut by_owner: HashMap<_, (usize, Vec<&Arc<Session>>)> = HashMap::new();
+    for session in known.values() {
+        let (held, idle) = by_owner.entry(session.owner.as_ref()).or_default();
+        *held += 1;
+        if session.is_silent(Duration::ZERO) {
+            idle.push(session);
+        }
+    }
+    for (_, idle) in by_owner.values_mut() {
+        // The last is the one that has been idle longest.
+        idle.sort_by_key(|session| std::cmp::Reverse(session.seen.load(Ordering::Relaxed)));
+    }
+    let mut victims = Vec::new();
+    while victims.len() < count {
+        let most = by_owner.values_mut().filter(|(_, idle)| !idle.is_empty()).max_by_key(|(held, _)| *held);
+        let Some((held, idle)) = most else { break };
+        *held -= 1;
+        victims.extend(idle.pop().map(|session| session.id.clone()));
+    }
+    victims
+}
+
+/// A session that is being opened.
+pub(crate) struct Opening(Arc<Sessions>);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.opening.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An id that nobody can guess.
+pub(crate) fn random_id(prefix: &str) -> String {
+    let mut bytes = [0_u8; 16];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()).unwrap_or(0);
+    }
+    bytes.iter().fold(prefix.to_owned(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(max: usize, evict_batch: usize) -> Arc<Sessions> {
+        Sessions::new(SessionLimits { max, evict_batch, ..SessionLimits::default() }, None, None)
+    }
+
+    fn add(sessions: &Sessions, id: &str, kind: Kind, owner: &str) -> Arc<Session> {
+        let session = sessions.add(id.to_owned(), kind, Some(Arc::from(owner)), Arc::new(|_, _| ()));
+        session.opened("test", "2025-11-25");
+        session
+    }
+
+    #[test]
+    fn room_is_made_among_whoever_holds_most_and_never_of_the_busy() {
+        let sessions = table(4, 1);
+        let first = add(&sessions, "f1", Kind::Http, "flood");
+        let busy = first.busy();
+        for id in ["f2", "f3"] {
+            add(&sessions, id, Kind::Http, "flood");
+        }
+        let quiet = add(&sessions, "q1", Kind::Http, "quiet");
+        quiet.seen.store(0, Ordering::Relaxed);
+        assert!(sessions.make_room().is_some());
+        let left: Vec<String> = sessions.list().into_iter().map(|session| session.id).collect();
+        assert!(left.contains(&"f1".to_owned()) && left.contains(&"q1".to_owned()) && left.len() == 3, "{left:?}");
+        drop(busy);
+    }
+
+    #[test]
+    fn where_all_are_busy_there_is_no_room() {
+        let sessions = table(1, 1);
+        let session = add(&sessions, "a", Kind::Http, "x");
+        let busy = session.busy();
+        assert!(sessions.make_room().is_none());
+        drop(busy);
+        assert!(sessions.make_room().is_some());
+        assert_eq!((sessions.count(), sessions.evicted()), (0, 1));
+    }
+
+    #[test]
+    fn a_socket_that_answers_no_ping_is_closed_and_any_traffic_is_an_answer() {
+        let sessions = table(10, 1);
+        let (socket, http) = (add(&sessions, "w", Kind::WebSocket, "x"), add(&sessions, "h", Kind::Http, "x"));
+        for _ in 0..3 {
+            sessions.beat();
+        }
+        socket.heard();
+        for _ in 0..3 {
+            sessions.beat();
+        }
+        assert_eq!(sessions.get("w").map(|session| session.missed), Some(3));
+        sessions.beat();
+        assert_eq!(sessions.get("w"), None);
+        assert_eq!(sessions.get("h").map(|session| session.state), Some(SessionState::Paused));
+        http.heard();
+        assert_eq!(sessions.get("h").map(|session| (session.state, session.missed)), Some((SessionState::Active, 0)));
+    }
+
+    #[test]
+    fn states_change_in_their_order_alone() {
+        let sessions = table(1, 1);
+        let session = add(&sessions, "a", Kind::Http, "x");
+        assert!(!session.become_state(SessionState::Created));
+        assert!(session.become_state(SessionState::Paused) && session.become_state(SessionState::Active));
+        assert!(session.become_state(SessionState::Error) && !session.become_state(SessionState::Active));
+        assert!(session.become_state(SessionState::Closing) && session.become_state(SessionState::Closed));
+        assert!(!session.become_state(SessionState::Active));
+    }
+
+    #[test]
+    fn a_thousand_faults_in_a_row_close_a_session() {
+        let sessions = table(2, 1);
+        let session = add(&sessions, "a", Kind::WebSocket, "x");
+        for _ in 0..MAX_FAULTS - 1 {
+            sessions.faulty(&session);
+        }
+        session.asked_for();
+        sessions.faulty(&session);
+        assert_eq!(sessions.count(), 1);
+        for _ in 0..MAX_FAULTS {
+            sessions.faulty(&session);
+        }
+        assert_eq!(sessions.count(), 0);
+    }
+}
