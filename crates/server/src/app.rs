@@ -1,17 +1,25 @@
 //! Builds everything from the configuration; the only place of composition.
 
 use crate::{
+    circuits::Breakers,
     config::{Config, Hooks, LogFormat, Signing, Trust},
     journal::Journal,
+    persistence::{Persistence, SessionKeeper},
     pipeline::{Bounds, Pipeline},
+    server::{KINDS, Ledger, Server, Settings},
     state::StateDir,
     tools,
     view::View,
     workspace::Workspaces,
 };
 use git::{Git, Repositories, Roots};
-use guard::{Admission, Exclusive, Places};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use guard::{Admission, ErrorWindows, Exclusive, Places, Resources};
+use mcp::sessions::{SessionLimits, Sessions};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -28,6 +36,8 @@ pub struct App {
     pub pipeline: Arc<Pipeline>,
     /// Fires when the server is to end.
     pub stop: CancellationToken,
+    /// All of it.
+    pub(crate) server: Arc<Server>,
 }
 
 /// Why the server cannot start.
@@ -46,6 +56,13 @@ impl App {
             [] => Roots::around(&std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))),
             named => Roots::new(named.to_vec())?,
         };
+        let stop = CancellationToken::new();
+        let state = Arc::new(StateDir::new(config.state_dir.clone()));
+        let own = &config.resilience;
+        let breakers = Breakers::new(own.circuits, own.circuit_overrides.clone(), config.network.clone());
+        let persistence = Persistence::new(own.store.clone(), Arc::clone(&state), &breakers);
+        let errors: Arc<ErrorWindows<_>> = Arc::default();
+        let resources = Resources::new(KINDS);
         let policy = git::Policy {
             trust: match config.trust {
                 Trust::Owner => git::Trust::Owner,
@@ -58,21 +75,29 @@ impl App {
                 Signing::Require => git::Signing::Require,
             },
             network: config.network.clone(),
+            gate: Some(Arc::clone(&breakers) as _),
         };
-        let stop = CancellationToken::new();
-        let places = Places { running: config.limits.max_concurrent, waiting: WAITING };
-        let state = Arc::new(StateDir::new(config.state_dir.clone()));
+        let places = Places::new(config.limits.max_concurrent, WAITING);
         let pipeline = Pipeline {
             tools: tools::ALL.iter().collect(),
             listed: config.selection.listed(),
             selection: config.selection.clone(),
-            repositories: Arc::new(Repositories::with_policy(Git::new(config.git.clone()), roots, policy)),
-            admission: Admission::new(places, places, Places { running: NETWORK, waiting: WAITING }),
+            repositories: Arc::new(Repositories::with_policy(
+                Git::new(config.git.clone()).listed_in(Arc::new(Ledger(resources.clone()))),
+                roots,
+                policy,
+            )),
+            admission: Admission::new(places, places, Places { per_key: own.per_host, ..Places::new(NETWORK, WAITING) }),
+            breakers: Arc::clone(&breakers),
+            persistence: Arc::clone(&persistence),
+            errors: Arc::clone(&errors),
+            resources: resources.clone(),
+            present: Mutex::default(),
             exclusive: Exclusive::new(TURN_WAIT),
             view: Arc::new(View {
                 policy: config.policy.clone(),
                 workspaces: Workspaces::new(Arc::clone(&state)),
-                journal: Journal::new(config.state_dir.join("journal")),
+                journal: Journal::new(config.state_dir.join("journal"), Some(Arc::clone(&persistence))),
             }),
             state,
             bounds: Bounds {
@@ -84,7 +109,40 @@ impl App {
             stop: stop.clone(),
             running: TaskTracker::new(),
         };
-        Ok(Self { pipeline: Arc::new(pipeline), stop })
+        let pipeline = Arc::new(pipeline);
+        let limits = SessionLimits {
+            max: config.serving.max_sessions,
+            evict_batch: own.evict_batch,
+            idle: config.serving.idle_sessions,
+            heartbeat: config.serving.heartbeat,
+            missed: config.serving.missed,
+        };
+        let heard = Arc::clone(&errors);
+        let keeper = SessionKeeper(Arc::clone(&persistence));
+        let hook = Arc::new(move |fault, closed: Option<&_>| Server::hear(&heard, fault, closed));
+        let server = Server {
+            pipeline: Arc::clone(&pipeline),
+            sessions: Sessions::new(limits, Some(Arc::new(keeper)), Some(hook)),
+            breakers,
+            persistence,
+            errors,
+            resources,
+            phase: crate::phase::Present::default(),
+            began: Instant::now(),
+            state_dir: config.state_dir.clone(),
+            interrupted: Mutex::default(),
+            draining: CancellationToken::new(),
+            stop: stop.clone(),
+            tasks: Mutex::default(),
+            control: crate::restart::Control::default(),
+            settings: Settings {
+                sweep_interval: own.sweep_interval,
+                idle_warn: own.idle_warn,
+                spike_per_minute: own.spike_per_minute,
+                drain: own.drain,
+            },
+        };
+        Ok(Self { pipeline, stop, server: Arc::new(server) })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one error that every tool call ends in.
 
+use crate::class::ErrorClass;
 use guard::Rejected;
 use std::{fmt, time::Duration};
 
@@ -16,6 +17,16 @@ pub enum Kind {
     Refused,
     /// Too much at once, or locked by another. Worth another try.
     Busy,
+    /// The server is asked more often than allowed, or a remote says that it is.
+    RateLimited,
+    /// A remote is known to be down, or a repository's storage.
+    CircuitOpen,
+    /// A remote did not answer, or broke off.
+    Unreachable,
+    /// Something that the call needs does not work just now: a remote with an error of its own, a full disk.
+    Unavailable,
+    /// A cursor or a handle that is not good any more.
+    Stale,
     /// The call ran out of time.
     TimedOut,
     /// The caller gave up.
@@ -79,6 +90,11 @@ impl Error {
             Kind::Denied => "denied",
             Kind::Refused => "refused",
             Kind::Busy => "overloaded",
+            Kind::RateLimited => "rate_limited",
+            Kind::CircuitOpen => "circuit_open",
+            Kind::Unreachable => "unreachable",
+            Kind::Unavailable => "unavailable",
+            Kind::Stale => "stale",
             Kind::TimedOut => "timed_out",
             Kind::Cancelled => "cancelled",
             Kind::Internal => "internal",
@@ -87,10 +103,7 @@ impl Error {
 
     /// True when the same call may succeed later.
     pub(crate) fn is_recoverable(&self) -> bool {
-        match self.kind {
-            Kind::Busy | Kind::TimedOut => true,
-            Kind::BadInput | Kind::NotFound | Kind::Denied | Kind::Refused | Kind::Cancelled | Kind::Internal => false,
-        }
+        ErrorClass::from(self.kind).is_recoverable()
     }
 }
 
@@ -175,7 +188,11 @@ impl From<git::Error> for Error {
             Git::TooLarge { .. } => (Kind::Refused, Some("Ask for less: a path, a range of lines.".to_owned())),
             _ => of_a_remote(&err),
         };
-        let retry_after = matches!(err, Git::Locked { .. } | Git::Occupied { .. }).then_some(Duration::from_secs(2));
+        let retry_after = match &err {
+            Git::Locked { .. } | Git::Occupied { .. } => Some(Duration::from_secs(2)),
+            Git::CircuitOpen { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        };
         let asks = matches!(err, Git::WouldLose(_));
         Self { message: err.to_string(), hint, retry_after, asks, ..Self::new(kind, "") }.because(err)
     }
@@ -213,6 +230,14 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
         ),
         Git::UnknownHost(_) => (Kind::NotFound, Some("git_remote_list shows where remotes are.".to_owned())),
         Git::Http { status, .. } => http(*status),
+        Git::Unreachable { .. } => (Kind::Unreachable, Some(format!("The fault is the remote's, or lies on the way to it. {CREDENTIALS}"))),
+        Git::CircuitOpen { .. } => (
+            Kind::CircuitOpen,
+            Some("Work on with what is here and try again later. The operator sees why with `mcp-server-git circuits list`.".to_owned()),
+        ),
+        Git::Io { source, .. } if is_of_storage(source) => {
+            (Kind::Unavailable, Some("The disk is full, read-only or broken. The operator has to look after it.".to_owned()))
+        }
         Git::Rejected { .. } => (Kind::Refused, Some(REJECTED.to_owned())),
         Git::NothingFetched => (Kind::NotFound, Some("Name the branch with `branch`; git_ls_remote lists what the remote has.".to_owned())),
         Git::NotMerged(_) => (Kind::Refused, Some("Merge it, or repeat the call with `force`: true if they may be lost.".to_owned())),
@@ -227,6 +252,13 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
     }
 }
 
+/// True for what a disk says that is full or ailing.
+pub(crate) fn is_of_storage(err: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    // EIO has no kind of its own.
+    matches!(err.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem) || err.raw_os_error() == Some(5)
+}
+
 /// What an HTTP status means for a call.
 fn http(status: u16) -> (Kind, Option<String>) {
     match status {
@@ -236,12 +268,23 @@ fn http(status: u16) -> (Kind, Option<String>) {
         ),
         401 | 403 | 407 => (Kind::Denied, Some(CREDENTIALS.to_owned())),
         404 | 410 => (Kind::NotFound, Some(format!("There is no such repository, or it does not show itself. {CREDENTIALS}"))),
-        429 | 500.. => (Kind::Busy, Some("The fault is the remote's. Try again later.".to_owned())),
+        429 => (Kind::RateLimited, Some("The remote wants to be asked less often. Try again later.".to_owned())),
+        500.. => (Kind::Unavailable, Some("The fault is the remote's. Try again later.".to_owned())),
         _ => (Kind::Refused, None),
     }
 }
 
 impl Error {
+    /// The class that it counts in.
+    pub fn class(&self) -> ErrorClass {
+        self.kind.into()
+    }
+
+    /// What went wrong in git.
+    pub(crate) fn cause(&self) -> Option<&git::Error> {
+        self.source.as_deref()
+    }
+
     fn because(mut self, source: git::Error) -> Self {
         self.source = Some(Box::new(source));
         self

@@ -1,16 +1,24 @@
 //! A git server for coding agents, over the Model Context Protocol.
 
+mod admin;
 mod app;
 mod arguments;
 mod caller;
+mod circuits;
+mod class;
 pub mod cli;
 mod config;
 mod error;
 mod journal;
 mod output;
+mod persistence;
+mod phase;
 mod pipeline;
 pub mod policy;
+mod restart;
 mod selection;
+mod server;
+mod socket;
 mod state;
 mod symbol;
 mod tool;
@@ -21,7 +29,8 @@ mod workspace;
 
 pub use app::{App, StartError, init_log};
 pub use caller::{Caller, Right};
-pub use config::{Config, ConfigError, Flags, JwtIssuer, LogFormat, NamedToken, REFERENCE, Serving, Trust};
+pub use class::{ErrorClass, UnknownClass};
+pub use config::{Config, ConfigError, Flags, JwtIssuer, LogFormat, Mode, NamedToken, REFERENCE, Resilience, Serving, Trust};
 pub use error::{Error, Kind};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};
 pub use pipeline::{Bounds, Call, Pipeline};

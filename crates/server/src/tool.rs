@@ -136,6 +136,8 @@ pub(crate) trait Tool {
     const EFFECT: Effect;
     /// What it works with besides the worktree.
     const SCOPE: Scope = Scope::Worktree;
+    /// Which way a remote is used.
+    const DIRECTION: git::Direction = git::Direction::Fetch;
     /// The schema of the structured result, where there is one.
     const OUTPUT: Option<fn() -> Value> = None;
     /// What a call with these arguments does, where that is less than [`Tool::EFFECT`].
@@ -186,6 +188,7 @@ pub struct Entry {
     pub effect: Effect,
     /// What it works with besides the worktree.
     pub(crate) scope: Scope,
+    pub(crate) direction: git::Direction,
     pub(crate) effect_of: fn(&Map<String, Value>) -> Effect,
     /// The group that lists it.
     pub(crate) toolset: Toolset,
@@ -202,6 +205,7 @@ impl Entry {
             about: T::ABOUT,
             effect: T::EFFECT,
             scope: T::SCOPE,
+            direction: T::DIRECTION,
             effect_of: T::effect,
             toolset: Toolset::Default,
             schema: || schemars::schema_for!(T::Args).to_value(),
@@ -217,6 +221,7 @@ impl Entry {
             about,
             effect: Effect::Write,
             scope,
+            direction: git::Direction::Fetch,
             effect_of: |_| Effect::Write,
             toolset: Toolset::Remotes,
             schema,

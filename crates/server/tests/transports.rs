@@ -82,11 +82,16 @@ fn sessions_are_bounded_and_the_silent_ones_end() {
     let busy = [("Mcp-Session-Id", busy.as_str())];
     let _held = begin(&server, &busy, &call(1, "git_fetch", json!({})));
     wait_for("the fetch", || fetches(&server));
-    let idle = session(&server, &[]);
+    let other = session(&server, &[]);
+    let second = begin(&server, &[("Mcp-Session-Id", other.as_str())], &call(1, "git_fetch", json!({})));
+    wait_for("another call", || post(&server, &[], &initialize()).status == 503);
     let refused = post(&server, &[], &initialize());
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
     assert!(refused.message().is_some_and(|reply| reply["error"]["data"]["recoverable"] == true), "{refused:?}");
-    let gone = || server.send("DELETE", "/mcp", &[("Mcp-Session-Id", &idle), ("MCP-Protocol-Version", "none")], b"").status == 404;
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+    assert_eq!(post(&server, &[("Mcp-Session-Id", &other)], &cancel).status, 202);
+    drop(second);
+    let gone = || server.send("DELETE", "/mcp", &[("Mcp-Session-Id", &other), ("MCP-Protocol-Version", "none")], b"").status == 404;
     wait_for("the end of the silent session", || {
         std::thread::sleep(Duration::from_millis(1500));
         gone()
@@ -365,11 +370,31 @@ fn a_signal_ends_the_server() -> Outcome {
 
 #[test]
 fn there_are_no_more_websockets_than_sessions_may_be() -> Outcome {
-    let server = Served::start(&Fixture::new(), &[], &[("MCP_GIT_SESSIONS_MAX", "1")]);
-    let first = server.websocket(&[])?;
+    let (fixture, _remote) = stalled();
+    let server = Served::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_SESSIONS_MAX", "1")]].concat());
+    let mut first = server.websocket(&[])?;
+    first.send(Message::text(initialize().to_string()))?;
+    first.read()?;
+    first.send(Message::text(call(1, "git_fetch", json!({})).to_string()))?;
+    wait_for("the fetch", || fetches(&server));
+    // One that is busy keeps its place; one that is idle gives it up.
     let refused = server.websocket(&[]).err().map(|err| err.to_string()).unwrap_or_default();
     assert!(refused.contains("503"), "{refused}");
     drop(first);
-    wait_for("room for another", || server.websocket(&[]).is_ok());
+    let mut second = None;
+    wait_for("room for another", || {
+        second = server.websocket(&[]).ok();
+        second.is_some()
+    });
+    let _third = server.websocket(&[])?;
+    let mut second = second.expect("a socket");
+    let closed = loop {
+        match second.read() {
+            Ok(Message::Close(frame)) => break frame.map(|frame| frame.reason.to_string()).unwrap_or_default(),
+            Ok(_) => {}
+            Err(err) => break err.to_string(),
+        }
+    };
+    assert!(closed.contains("place"), "{closed}");
     Ok(())
 }

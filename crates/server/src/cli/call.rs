@@ -22,7 +22,9 @@ pub(super) fn run(app: &App, tool: &str, arguments: &str) -> ExitCode {
         Err(err) => return cannot_run(&err),
     };
     let result = runtime.block_on(async {
-        tokio::spawn(watch_signals(app.stop.clone()));
+        if let Err(err) = watch_signals(app.stop.clone()) {
+            tracing::warn!(%err, "signals are not watched");
+        }
         let call = Call {
             tool: entry,
             args,

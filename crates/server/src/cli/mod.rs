@@ -1,10 +1,14 @@
 //! The command line: one file for each sub-command.
 
+mod admin;
 mod call;
+mod listen;
 mod serve;
 mod setup;
 mod stdio;
+mod supervise;
 mod token;
+mod validate;
 
 use crate::{
     app::{self, App},
@@ -98,6 +102,12 @@ enum Command {
         /// A Unix socket in place of a port.
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
+        /// The Unix socket of the admin channel; below the folder of runtime files when absent.
+        #[arg(long, value_name = "PATH")]
+        admin_socket: Option<PathBuf>,
+        /// Keeps a server running: one that fails is started again, and `restart` replaces it without a refused connection.
+        #[arg(long)]
+        supervised: bool,
     },
     /// Makes a token for `serve`, and prints what the configuration has to say of it.
     Token {
@@ -124,6 +134,22 @@ enum Command {
         #[arg(long)]
         write: bool,
     },
+    /// Checks messages as the server does, strictly and leniently. Exits with 1 where one does not pass.
+    Validate {
+        /// One message, or one a line; standard input when absent or `-`.
+        file: Option<PathBuf>,
+        /// Only strictly.
+        #[arg(long)]
+        strict: bool,
+        /// Only leniently.
+        #[arg(long)]
+        lenient: bool,
+        /// Prints JSON, a line for each message.
+        #[arg(long)]
+        json: bool,
+    },
+    #[command(flatten)]
+    Admin(admin::Command),
 }
 
 /// Runs the program.
@@ -132,9 +158,9 @@ pub fn run() -> ExitCode {
     if cli.version {
         return print_version(cli.git);
     }
-    let (port, host, socket) = match &cli.command {
-        Some(Command::Serve { port, host, socket }) => (*port, *host, socket.clone()),
-        _ => (None, None, None),
+    let (port, host, socket, admin_socket) = match &cli.command {
+        Some(Command::Serve { port, host, socket, admin_socket, .. }) => (*port, *host, socket.clone(), admin_socket.clone()),
+        _ => (None, None, None, None),
     };
     let flags = Flags {
         config: cli.config,
@@ -142,6 +168,7 @@ pub fn run() -> ExitCode {
         port,
         host,
         socket,
+        admin_socket,
         toolsets: cli.toolsets,
         tools: cli.tools,
         exclude_tools: cli.exclude_tools,
@@ -159,20 +186,28 @@ pub fn run() -> ExitCode {
     if let Some(Command::Token { name, scopes }) = &cli.command {
         return token::run(name, scopes);
     }
+    let named = flags.repositories.clone();
+    if let Some(Command::Validate { file, strict, lenient, json }) = &cli.command {
+        return validate::run(file.as_deref(), *strict, *lenient, *json);
+    }
     let config = match Config::load(flags) {
         Ok(config) => config,
         Err(err) => return cannot_run(&err),
     };
     app::init_log(&config);
+    if let Some(Command::Admin(command)) = &cli.command {
+        return admin::run(command, &config, &named);
+    }
     let app = match App::new(&config) {
         Ok(app) => app,
         Err(err) => return cannot_run(&err),
     };
     match cli.command {
-        None => stdio::run(&app),
+        None => stdio::run(&app, &config),
+        Some(Command::Serve { supervised: true, .. }) => supervise::run(&app, &config),
         Some(Command::Serve { .. }) => serve::run(&app, &config),
         Some(Command::Call { tool, arguments }) => call::run(&app, &tool, &arguments),
-        Some(Command::Setup { .. } | Command::Token { .. }) => ExitCode::SUCCESS,
+        Some(Command::Setup { .. } | Command::Token { .. } | Command::Validate { .. } | Command::Admin(_)) => ExitCode::SUCCESS,
     }
 }
 
@@ -198,20 +233,21 @@ fn cannot_run(why: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(CANNOT_RUN)
 }
 
-/// Fires `stop` on SIGTERM, SIGINT and SIGHUP; a second signal ends the program at once.
-async fn watch_signals(stop: tokio_util::sync::CancellationToken) -> io::Result<()> {
+/// Fires `stop` on SIGTERM, SIGINT and SIGHUP; a second signal ends the program at once. From the return on no signal is missed.
+fn watch_signals(stop: tokio_util::sync::CancellationToken) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?];
-    let mut received = 0;
-    loop {
-        let [terminate, interrupt, hangup] = &mut signals;
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {}, _ = hangup.recv() => {} }
-        received += 1;
-        if received == 1 {
-            tracing::info!("a signal asks to stop");
-            stop.cancel();
-        } else {
-            std::process::exit(130);
+    tokio::spawn(async move {
+        for received in 1.. {
+            let [terminate, interrupt, hangup] = &mut signals;
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {}, _ = hangup.recv() => {} }
+            if received == 1 {
+                tracing::info!("a signal asks to stop");
+                stop.cancel();
+            } else {
+                std::process::exit(130);
+            }
         }
-    }
+    });
+    Ok(())
 }

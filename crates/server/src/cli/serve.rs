@@ -1,24 +1,22 @@
 //! `serve`: MCP over HTTP and WebSocket.
 
-use super::{cannot_run, say, watch_signals};
+use super::{
+    cannot_run,
+    listen::{Place, inherited, listen},
+    say, watch_signals,
+};
 use crate::{
+    admin,
     app::App,
     caller::{Caller, Right},
-    config::{Config, NamedToken, Serving},
-    pipeline::Pipeline,
+    config::{Config, NamedToken},
+    restart,
+    server::Server,
+    socket::inode,
     wire::{Handler, Shared},
 };
-use mcp::http::{self, Authority, Jwt, KeySource, Listener, Options, SessionLimits, Token, Tokens};
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use mcp::http::{self, Authority, Jwt, KeySource, Options, Token, Tokens};
+use std::{io, num::NonZeroU32, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 /// How long running calls may take to end.
 const END: Duration = Duration::from_secs(9);
@@ -29,11 +27,22 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         Err(err) => return cannot_run(&err),
     };
     let result = runtime.block_on(async {
-        let (listeners, place) = listen(&config.serving).await?;
-        announce(app, &place, config.serving.wants_tokens());
-        tokio::spawn(watch_signals(app.stop.clone()));
+        // Before anybody can know of the server: whoever ends it then is heard.
+        watch_signals(app.stop.clone())?;
+        app.server.persistence.start().await.map_err(|why| io::Error::other(format!("the store cannot be used: {why}")))?;
+        let (listeners, place) = match inherited()? {
+            Some(handed) => handed,
+            None => listen(&config.serving).await?,
+        };
+        let supervisor = restart::connect(&app.server)?;
+        let admin = open_admin(app, config, supervisor.is_some()).await?;
+        app.server.begin().await;
+        match supervisor {
+            Some(supervisor) => supervisor.ready().await,
+            None => announce(app, &place, config.serving.wants_tokens()),
+        }
         let shared = Shared::new(Arc::clone(&app.pipeline));
-        let options = options(&config.serving, Arc::clone(&app.pipeline));
+        let options = options(config, &app.server);
         let (drained, stop, pipeline) = (options.drained.clone(), app.stop.clone(), Arc::clone(&app.pipeline));
         tokio::spawn(async move {
             stop.cancelled().await;
@@ -43,11 +52,11 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         let served = http::serve(listeners, move |identity| Handler::new(Arc::clone(&shared), identity), options, app.stop.clone()).await;
         app.stop.cancel();
         app.pipeline.idle(END).await;
-        if let Place::Socket(path, made) = &place
-            && inode(path) == *made
-        {
-            // Unless another server has put its own there.
-            std::fs::remove_file(path).ok();
+        app.server.tell_store().await;
+        app.server.persistence.close().await;
+        remove(&admin.0, admin.1);
+        if let Place::Socket(path, made) = &place {
+            remove(path, *made);
         }
         served
     });
@@ -58,7 +67,30 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     }
 }
 
-fn options(serving: &Serving, pipeline: Arc<Pipeline>) -> Options {
+/// Removes a socket, unless another server has put its own there.
+pub(super) fn remove(path: &std::path::Path, made: Option<(u64, u64)>) {
+    if made.is_some() && inode(path) == made {
+        std::fs::remove_file(path).ok();
+    }
+}
+
+/// Opens the admin channel, and gives its socket. Where a server takes over from another it takes the place of that one's.
+async fn open_admin(app: &App, config: &Config, takes_over: bool) -> io::Result<(PathBuf, Option<(u64, u64)>)> {
+    let path = if let Some(path) = &config.resilience.admin_socket {
+        path.clone()
+    } else {
+        let folder = admin::place::folder(&app.server.state_dir);
+        admin::place::prepare(&folder)?;
+        admin::place::socket(&folder, std::process::id())
+    };
+    admin::listen(&app.server, &path, takes_over).await?;
+    let made = inode(&path);
+    Ok((path, made))
+}
+
+fn options(config: &Config, server: &Arc<Server>) -> Options {
+    let serving = &config.serving;
+    let pipeline = Arc::clone(&server.pipeline);
     let token = |token: &NamedToken| Token {
         name: token.name.clone(),
         sha256: token.sha256,
@@ -80,108 +112,18 @@ fn options(serving: &Serving, pipeline: Arc<Pipeline>) -> Options {
             let Some(entry) = pipeline.find(tool) else { return Vec::new() };
             Caller::needed((entry.effect_of)(args), entry.scope).map(Right::name).collect()
         }),
-        sessions: SessionLimits { max: serving.max_sessions, idle: serving.idle_sessions },
-        heartbeat: (serving.heartbeat, serving.missed),
+        sessions: Arc::clone(&server.sessions),
+        draining: server.draining.clone(),
+        limits: config.resilience.validation.limits(),
+        health: {
+            let (server, is_open) = (Arc::clone(server), !serving.wants_tokens());
+            Arc::new(move |probe| admin::health(&server, probe, is_open))
+        },
         ..Options::default()
     }
 }
 
-/// Where the server is.
-enum Place {
-    Address(SocketAddr),
-    Socket(PathBuf, Option<(u64, u64)>),
-}
-
-/// Listens where the operator wants it; by default on both loopback addresses, of which the second is optional, as not
-/// every machine has it.
-async fn listen(serving: &Serving) -> io::Result<(Vec<Listener>, Place)> {
-    if let Some(path) = &serving.socket {
-        let listener = own_socket(path).await?;
-        return Ok((vec![Listener::Unix(listener)], Place::Socket(path.clone(), inode(path))));
-    }
-    let host = serving.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let first = TcpListener::bind((host, serving.port)).await.map_err(|err| explain(err, serving.port))?;
-    let address = first.local_addr()?;
-    let mut listeners = vec![Listener::Tcp(first)];
-    if serving.host.is_none() {
-        listeners.extend(TcpListener::bind(("::1", address.port())).await.ok().map(Listener::Tcp));
-    }
-    Ok((listeners, Place::Address(address)))
-}
-
-/// What is at a path, as the system counts it.
-fn inode(path: &Path) -> Option<(u64, u64)> {
-    let meta = path.symlink_metadata().ok()?;
-    Some((std::os::unix::fs::MetadataExt::dev(&meta), std::os::unix::fs::MetadataExt::ino(&meta)))
-}
-
-/// A socket that only the owner can use, in place of one that nobody listens on any more.
-async fn own_socket(path: &Path) -> io::Result<UnixListener> {
-    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-    let told = |err: io::Error| io::Error::new(err.kind(), format!("{}: {err}", path.display()));
-    if let Ok(meta) = path.symlink_metadata() {
-        if !meta.file_type().is_socket() {
-            return Err(told(io::Error::other("there is something that is no socket")));
-        }
-        if UnixStream::connect(path).await.is_ok() {
-            return Err(told(io::Error::other("another server listens on it")));
-        }
-        std::fs::remove_file(path).map_err(told)?;
-    }
-    // It appears under its name once nobody else can use it.
-    let partial = path.with_extension(format!("{}.new", std::process::id()));
-    let listener = UnixListener::bind(&partial).map_err(told)?;
-    let ready = std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o600)).and_then(|()| std::fs::rename(&partial, path));
-    if let Err(err) = ready {
-        std::fs::remove_file(&partial).ok();
-        return Err(told(err));
-    }
-    Ok(listener)
-}
-
-fn explain(err: io::Error, port: u16) -> io::Error {
-    match err.kind() {
-        io::ErrorKind::AddrInUse => {
-            let owner = owner_of(port).map(|owner| format!(" by {owner}")).unwrap_or_default();
-            let hint = "Choose another with `--port N` or MCP_GIT_PORT=N; 0 takes any free one.";
-            io::Error::new(err.kind(), format!("port {port} is in use{owner}. {hint}"))
-        }
-        io::ErrorKind::PermissionDenied => {
-            io::Error::new(err.kind(), format!("port {port} needs privileges. Choose one above 1023 with `--port N`."))
-        }
-        _ => err,
-    }
-}
-
-/// The process that listens on `port`, where the system tells: its name and pid.
-fn owner_of(port: u16) -> Option<String> {
-    let inode = listening_inode(port)?;
-    let wanted = format!("socket:[{inode}]");
-    for process in std::fs::read_dir("/proc").ok()?.flatten() {
-        let pid = process.file_name().to_string_lossy().into_owned();
-        let Ok(descriptors) = std::fs::read_dir(process.path().join("fd")) else { continue };
-        let owns = descriptors.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str()));
-        if owns {
-            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            return Some(format!("{} (pid {pid})", name.trim()));
-        }
-    }
-    None
-}
-
-fn listening_inode(port: u16) -> Option<String> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|table| std::fs::read_to_string(table).ok());
-    tables.into_iter().find_map(|table| {
-        table.lines().skip(1).find_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            // State 0A is LISTEN.
-            let listens = fields.get(1)?.ends_with(&format!(":{port:04X}")) && *fields.get(3)? == "0A";
-            listens.then(|| fields.get(9).map(ToString::to_string))?
-        })
-    })
-}
-
-fn announce(app: &App, place: &Place, wants_token: bool) {
+pub(super) fn announce(app: &App, place: &Place, wants_token: bool) {
     let roots = app.pipeline.repositories.roots().named();
     let served: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
     let served = if served.is_empty() { "no repository: start it inside one, or with -r PATH".to_owned() } else { served.join(", ") };

@@ -3,15 +3,16 @@
 use super::{cannot_run, tell, watch_signals};
 use crate::{
     app::App,
+    config::Config,
     wire::{Handler, Shared},
 };
-use mcp::{Limits, stdio};
+use mcp::stdio;
 use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 
 /// How long running calls may take to end once the input has: a change's grace and the time to clean up after it.
 const END: Duration = Duration::from_secs(9);
 
-pub(super) fn run(app: &App) -> ExitCode {
+pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     if std::io::stdin().is_terminal() {
         tell(
             "mcp-server-git speaks MCP on standard input and output: it waits for JSON-RPC messages, one a line, from a client.\n\
@@ -30,14 +31,14 @@ pub(super) fn run(app: &App) -> ExitCode {
         Err(err) => return cannot_run(&err),
     };
     let result = runtime.block_on(async {
-        tokio::spawn(watch_signals(app.stop.clone()));
+        watch_signals(app.stop.clone())?;
         let late = async {
             app.stop.cancelled().await;
             tokio::time::sleep(END).await;
         };
         // What does not end by itself, as a read of a file system that is gone, is not waited for.
         let served = tokio::select! {
-            served = stdio::serve(Handler::new(Shared::new(Arc::clone(&app.pipeline)), None), Limits::default(), app.stop.clone()) => served,
+            served = stdio::serve(Handler::new(Shared::new(Arc::clone(&app.pipeline)), None), &app.server.sessions, config.resilience.validation.limits(), app.stop.clone()) => served,
             () = late => return Ok(()),
         };
         app.stop.cancel();

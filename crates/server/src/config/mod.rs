@@ -1,9 +1,11 @@
 //! Flags over environment over file, into one validated configuration.
 
 mod reference;
+mod resilience;
 mod serving;
 
 pub use reference::REFERENCE;
+pub use resilience::{Mode, Resilience};
 pub use serving::{JwtIssuer, NamedToken, Serving};
 pub(crate) use serving::{PRINCIPALS, is_principal};
 
@@ -11,6 +13,7 @@ use crate::{
     policy::{Policy, Rule},
     selection::{Selection, Toolset},
 };
+use resilience::{FileAdmin, FileCircuits, FileErrors, FileRestart, FileStore, FileValidation};
 use serde::Deserialize;
 use serving::{FileAuth, FileHeartbeat, FileHttp, FileSessions, Parts};
 use std::{
@@ -27,6 +30,8 @@ pub struct Config {
     pub repositories: Vec<PathBuf>,
     /// How `serve` is reached.
     pub serving: Serving,
+    /// How the server stays up.
+    pub resilience: Resilience,
     /// Which tools there are.
     pub selection: Selection,
     /// Whose hooks and filters changes may run.
@@ -132,6 +137,8 @@ pub struct Flags {
     pub host: Option<IpAddr>,
     /// `--socket`
     pub socket: Option<PathBuf>,
+    /// `--admin-socket`
+    pub admin_socket: Option<PathBuf>,
     /// `--toolsets`
     pub toolsets: Vec<Toolset>,
     /// `--tools`
@@ -209,6 +216,12 @@ struct File {
     auth: FileAuth,
     sessions: FileSessions,
     heartbeat: FileHeartbeat,
+    store: FileStore,
+    circuits: FileCircuits,
+    errors: FileErrors,
+    validation: FileValidation,
+    admin: FileAdmin,
+    restart: FileRestart,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -269,6 +282,7 @@ struct FileLimits {
     change_timeout: Option<Seconds>,
     network_timeout: Option<Seconds>,
     max_concurrent: Option<Places>,
+    per_host: Option<usize>,
 }
 
 /// A time between one second and one hour.
@@ -320,6 +334,21 @@ impl Config {
                 .map_err(|why| ConfigError::Variable { name, why })?;
             Ok(Duration::from_secs(given.or(file).map_or(default, |seconds| seconds.0)))
         };
+        let state_dir =
+            state_dir(flags.state_dir.clone().or_else(|| variable("MCP_GIT_STATE_DIR").map(PathBuf::from)).or(file.state_dir), variable);
+        let parts = resilience::Parts {
+            store: file.store,
+            circuits: file.circuits,
+            errors: file.errors,
+            validation: file.validation,
+            admin: file.admin,
+            restart: file.restart,
+            evict_batch: file.sessions.evict_batch,
+            sweep_interval: file.sessions.sweep_interval,
+            idle_warn: file.sessions.idle_warn,
+            per_host: file.limits.per_host,
+        };
+        let resilience = Resilience::from_parts(&flags, parts, &state_dir, variable)?;
         let parts = Parts { port: file.port, http: file.http, auth: file.auth, sessions: file.sessions, heartbeat: file.heartbeat };
         let serving = Serving::from_parts(&flags, parts, variable)?;
         let places = number("MCP_GIT_MAX_CONCURRENT")?.map(Places::try_from).transpose();
@@ -342,6 +371,7 @@ impl Config {
         Ok(Self {
             repositories: if flags.repositories.is_empty() { file.repositories } else { flags.repositories },
             serving,
+            resilience,
             selection,
             trust: flags.trust.or(choice("MCP_GIT_TRUST", variable)?).or(file.trust).unwrap_or_default(),
             hooks: choice("MCP_GIT_HOOKS", variable)?.or(file.policy.hooks).unwrap_or_default(),
@@ -349,7 +379,7 @@ impl Config {
             policy: policy(file.policy, variable)?,
             network: network(file.network, variable)?,
             git: flags.git.or(file.git),
-            state_dir: state_dir(flags.state_dir.or_else(|| variable("MCP_GIT_STATE_DIR").map(PathBuf::from)).or(file.state_dir), variable),
+            state_dir,
             log: Log {
                 level,
                 format: flags.log_format.or(choice("MCP_GIT_LOG_FORMAT", variable)?).or(file.log.format).unwrap_or_default(),

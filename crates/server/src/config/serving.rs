@@ -35,7 +35,7 @@ pub struct Serving {
     pub authorization_servers: Vec<String>,
     /// The name of this server for clients and authorization servers.
     pub resource: Option<String>,
-    /// Sessions of the older revisions at a time.
+    /// Sessions of the older revisions, and those of `WebSocket`s, at a time.
     pub max_sessions: usize,
     /// How long a session may be silent.
     pub idle_sessions: Duration,
@@ -94,6 +94,9 @@ pub(super) struct FileAuth {
 pub(super) struct FileSessions {
     max: Option<usize>,
     idle: Option<u64>,
+    pub(super) evict_batch: Option<usize>,
+    pub(super) sweep_interval: Option<u64>,
+    pub(super) idle_warn: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -121,6 +124,8 @@ impl Serving {
             }
             Err(ConfigError::Variable { name, why: format!("{value} is not between {} and {}", range.start(), range.end()) })
         };
+        // Names that the companions of the guide use win where both are given.
+        let either = |named: &'static str, own: &'static str| if variable(named).is_some() { named } else { own };
         let serving = Self {
             port: flags.port.or(parsed("MCP_GIT_PORT", variable)?).or(file.port).unwrap_or(DEFAULT_PORT),
             host: flags.host.or(parsed("MCP_GIT_HOST", variable)?).or(file.http.host),
@@ -136,9 +141,19 @@ impl Serving {
             jwt: file.auth.jwt,
             authorization_servers: file.auth.authorization_servers,
             resource: file.auth.resource,
-            max_sessions: usize::try_from(bounded("MCP_GIT_SESSIONS_MAX", file.sessions.max.map(|max| max as u64), 1000, 1..=100_000)?)
-                .unwrap_or(1000),
-            idle_sessions: Duration::from_secs(bounded("MCP_GIT_SESSIONS_IDLE", file.sessions.idle, 3600, 1..=604_800)?),
+            max_sessions: usize::try_from(bounded(
+                either("MCP_GIT_MAX_CONCURRENT_SESSIONS", "MCP_GIT_SESSIONS_MAX"),
+                file.sessions.max.map(|max| max as u64),
+                1000,
+                1..=100_000,
+            )?)
+            .unwrap_or(1000),
+            idle_sessions: Duration::from_secs(bounded(
+                either("MCP_GIT_SESSION_TIMEOUT", "MCP_GIT_SESSIONS_IDLE"),
+                file.sessions.idle,
+                3600,
+                1..=604_800,
+            )?),
             heartbeat: Duration::from_secs(bounded("MCP_GIT_HEARTBEAT_INTERVAL", file.heartbeat.interval, 30, 1..=3600)?),
             missed: u32::try_from(bounded("MCP_GIT_HEARTBEAT_MISSED", file.heartbeat.missed.map(u64::from), 3, 1..=100)?).unwrap_or(3),
         };
@@ -188,7 +203,7 @@ pub(crate) fn is_principal(name: &str) -> bool {
 }
 
 /// A variable that is a value of its own.
-fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
     name: &'static str,
     variable: &dyn Fn(&'static str) -> Option<String>,
 ) -> Result<Option<T>, ConfigError> {

@@ -1,50 +1,46 @@
-//! What changes did: one append-only file for each repository in the state folder. It is the undo log and the memory
-//! of idempotency keys.
+//! What changes did: rows of the store's operations. They are the undo log and the memory of idempotency keys.
 //!
-//! A change writes a line before it begins and one when it has ended; the second is on disk before the caller hears of
-//! it. A line is complete in itself, so that a torn one, or a file that was rotated in between, costs nothing but itself.
+//! A change is written down before it begins and when it has ended; the second is on disk before the caller hears of it.
+//! While the store is away, lines go into a file for each repository, which is taken over when it is back.
 
 mod row;
+mod table;
 
 use crate::{
     caller::Caller,
     error::{Error, Kind},
     output::Reply,
+    persistence::{Failed, Persistence},
 };
 use git::{Cancel, Change, Moved, ObjectId, Reach, Repo, Snapshot};
 use row::{Begun, Ended, Line, Move, Scope, State};
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap, HashSet},
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::OpenOptionsExt,
+    collections::{BTreeMap, HashSet},
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+use table::{Table, Wanted};
 
-/// The size at which a file is put aside. One older file is kept.
-const ROTATE: u64 = 4 << 20;
-/// How far back the last change is looked for.
-const TAIL: u64 = ROTATE;
 /// The largest index of which a copy is kept, and how many copies.
 const MAX_INDEX: u64 = 64 << 20;
 const MAX_COPIES: usize = 64;
-/// How far back a change that was cut off is looked for.
-const RECENT: u64 = 64 << 10;
+/// How many changes back one is looked for that was cut off, and one that can be taken back.
+const RECENT: i64 = 8;
+const FAR: i64 = 1_000;
 /// The longest text that is kept for an idempotency key.
 const MAX_TEXT: usize = 64 << 10;
 /// How long recording the end of a change may take, once its own time is up.
 const RECORDING: Duration = Duration::from_secs(10);
 
 /// The journals of all repositories.
-#[derive(Debug)]
+#[derive(Clone)]
 pub(crate) struct Journal {
-    dir: PathBuf,
-    /// How long each file was when this process last wrote to it.
-    lengths: Mutex<HashMap<PathBuf, u64>>,
+    table: Arc<Table>,
 }
 
 /// A call that changes something, as it is recorded.
@@ -92,9 +88,18 @@ pub(crate) struct Past {
 }
 
 impl Journal {
-    /// Keeps the files in `dir`, which is made when it is first needed.
-    pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir, lengths: Mutex::new(HashMap::new()) }
+    /// Keeps copies of indexes in `dir`, which is made when it is first needed, and the rest in the store; in files in `dir`
+    /// without one.
+    pub(crate) fn new(dir: PathBuf, persistence: Option<Arc<Persistence>>) -> Self {
+        Self { table: Arc::new(Table::new(dir, persistence)) }
+    }
+
+    /// Marks what was running when its server ended, and says what that was.
+    pub(crate) async fn interrupt_dead(persistence: &Persistence) -> Result<Vec<String>, Failed> {
+        let found = table::interrupt_dead(persistence).await?;
+        let mut said: Vec<String> = found.into_values().map(|row| format!("{} {} in {}", row.id, row.tool, row.worktree)).collect();
+        said.sort();
+        Ok(said)
     }
 
     /// Does `work` between two lines of the journal. A key that was seen gets the first result again.
@@ -141,6 +146,7 @@ impl Journal {
             id,
             at: u64::try_from(now.as_millis()).unwrap_or_default(),
             pid: std::process::id(),
+            pid_start: started_at(std::process::id()),
             tool: request.tool.to_owned(),
             worktree: repo.top().to_owned(),
             key: request.key.map(str::to_owned),
@@ -156,7 +162,7 @@ impl Journal {
     /// The last change in this worktree that was not taken back, or the one called `id` if that is the last.
     pub(crate) fn last(&self, repo: &Repo) -> Option<Past> {
         let mut undone = HashSet::new();
-        let lines = self.tail(repo, TAIL);
+        let lines = self.table.lines(&key(repo), Wanted::Last(FAR));
         for line in lines.into_iter().rev() {
             match line {
                 Line::Undone { id } => drop(undone.insert(id)),
@@ -171,7 +177,7 @@ impl Journal {
 
     /// Notes that a change was taken back.
     pub(crate) fn undone(&self, repo: &Repo, id: &str) -> io::Result<()> {
-        self.append(repo, &Line::Undone { id: id.to_owned() }, true).map(drop)
+        self.append(repo, &Line::Undone { id: id.to_owned() }, true)
     }
 
     /// What was answered to this key.
@@ -181,7 +187,7 @@ impl Journal {
             let owner = line.by.as_deref().unwrap_or(Caller::LOCAL);
             line.worktree == repo.top() && line.key.as_deref() == Some(key) && owner == principal
         };
-        for line in self.tail(repo, 2 * ROTATE) {
+        for line in self.table.lines(&git::key(&repo.location().common_dir), Wanted::Key(key, principal)) {
             match line {
                 Line::Undone { id } if found.as_ref().is_some_and(|(undone, _)| *undone == id) => found = None,
                 Line::Ended(ended) if is_it(&ended.begun) => {
@@ -200,7 +206,7 @@ impl Journal {
             }
         }
         match begun {
-            Some(begun) if !is_running(begun.pid) => Err(Error::new(
+            Some(begun) if !is_running(begun.pid, begun.pid_start) => Err(Error::new(
                 Kind::Refused,
                 format!(
                     "the server was killed while it ran {} with this idempotency key, and whether the change was made is not known",
@@ -214,15 +220,9 @@ impl Journal {
 
     /// Says which change was cut off by the end of its server, and where that has left the repository.
     fn interrupted(&self, repo: &Repo) -> Option<String> {
-        let file = self.file(repo);
-        let length = fs::metadata(&file).map_or(0, |meta| meta.len());
-        if self.lengths.lock().unwrap_or_else(PoisonError::into_inner).get(&file) == Some(&length) {
-            // Nobody else has written since this process has.
-            return None;
-        }
         let mut open: Option<Box<Begun>> = None;
         let mut kept = String::new();
-        for line in self.tail(repo, RECENT) {
+        for line in self.table.lines(&key(repo), Wanted::Last(RECENT)) {
             match line {
                 Line::Begun(begun) if begun.worktree == repo.top() => open = Some(begun),
                 Line::Ended(ended) if open.as_ref().is_some_and(|open| open.id == ended.begun.id) => open = None,
@@ -232,7 +232,7 @@ impl Journal {
                 _ => {}
             }
         }
-        let open = open.filter(|open| !is_running(open.pid))?;
+        let open = open.filter(|open| !is_running(open.pid, open.pid_start))?;
         let at = open.before.commit.as_deref().map_or("no commit", |commit| &commit[..commit.len().min(12)]);
         Some(format!(
             "the server was killed during an earlier {}, which may or may not have been finished; HEAD was at {at} before it{kept}. \
@@ -241,43 +241,13 @@ impl Journal {
         ))
     }
 
-    fn file(&self, repo: &Repo) -> PathBuf {
-        self.dir.join(git::key(&repo.location().common_dir)).with_extension("jsonl")
-    }
-
-    fn append(&self, repo: &Repo, line: &Line, to_disk: bool) -> io::Result<File> {
-        let path = self.file(repo);
-        fs::create_dir_all(&self.dir)?;
-        if fs::metadata(&path).is_ok_and(|meta| meta.len() > ROTATE) {
-            fs::rename(&path, path.with_extension("jsonl.1"))?;
-        }
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
-        // In one piece, so that lines of several processes do not mix.
-        let mut text = serde_json::to_vec(line)?;
-        text.push(b'\n');
-        file.write_all(&text)?;
-        if to_disk {
-            file.sync_data()?;
-        }
-        let length = file.metadata()?.len();
-        self.lengths.lock().unwrap_or_else(PoisonError::into_inner).insert(path, length);
-        Ok(file)
-    }
-
-    /// The last lines, up to `bytes` of them, the oldest first. What cannot be read is left out.
-    fn tail(&self, repo: &Repo, bytes: u64) -> Vec<Line> {
-        let path = self.file(repo);
-        let mut lines = Vec::new();
-        for path in [path.with_extension("jsonl.1"), path] {
-            let text = read_tail(&path, bytes).unwrap_or_default();
-            lines.extend(text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()));
-        }
-        lines
+    fn append(&self, repo: &Repo, line: &Line, durable: bool) -> io::Result<()> {
+        self.table.append(&key(repo), line, durable)
     }
 
     /// Where copies of the index of this worktree are, by [`Snapshot::index`].
     fn copies(&self, repo: &Repo) -> PathBuf {
-        self.dir.join("index").join(git::key(repo.top()))
+        self.table.dir().join("index").join(git::key(repo.top()))
     }
 
     /// Keeps the index, and few enough of them. Without it, undoing refuses to touch the index.
@@ -320,7 +290,7 @@ impl Record<'_> {
     pub(crate) fn overwrites(&self, saved: Option<ObjectId>, paths: Vec<Vec<u8>>) -> Result<(), Error> {
         if let Some(saved) = saved {
             let line = Line::Noted { id: self.begun.id.clone(), saved: saved.to_string() };
-            self.journal.append(self.repo, &line, true).map_err(|err| unwritable(&err)).map(drop)?;
+            self.journal.append(self.repo, &line, true).map_err(|err| unwritable(&err))?;
         }
         let mut notes = self.notes.borrow_mut();
         (notes.reach, notes.saved, notes.overwrites, notes.paths) = (Reach::Worktree, saved, true, paths);
@@ -341,22 +311,27 @@ impl Record<'_> {
     /// Says that the change is made, so that its record reaches the disk while the result is being put together.
     pub(crate) fn settle(&self) {
         let is_open = self.begun.key.is_none() && self.settled.borrow().is_none();
-        if let (true, Ok(file)) = (is_open, self.write_end(true, None, false)) {
-            *self.settled.borrow_mut() = Some(std::thread::spawn(move || file.sync_data()));
+        if let (true, Ok(line), Ok(runtime)) = (is_open, self.ending(true, None), tokio::runtime::Handle::try_current()) {
+            let (journal, repository) = (self.journal.clone(), key(self.repo));
+            let write = move || {
+                let _entered = runtime.enter();
+                journal.table.append(&repository, &line, true)
+            };
+            *self.settled.borrow_mut() = Some(std::thread::spawn(write));
         }
     }
 
     fn end(&self, result: &Result<Reply, Error>) -> Result<(), Error> {
+        let unrecorded = |err: io::Error| Error::new(Kind::Internal, format!("the journal cannot be written: {err}"));
         if let Some(settled) = self.settled.take() {
-            let synced = settled.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")));
-            return synced.map_err(|err| Error::new(Kind::Internal, format!("the journal cannot be written: {err}")));
+            return settled.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))).map_err(unrecorded);
         }
         let text = result.as_ref().ok().filter(|_| self.begun.key.is_some()).map(|reply| cut(&reply.text).to_owned());
-        self.write_end(result.is_ok(), text, true).map(drop)
+        self.journal.append(self.repo, &self.ending(result.is_ok(), text)?, true).map_err(unrecorded)
     }
 
-    /// Writes the line of the end.
-    fn write_end(&self, done: bool, text: Option<String>, to_disk: bool) -> Result<File, Error> {
+    /// The line of the end.
+    fn ending(&self, done: bool, text: Option<String>) -> Result<Line, Error> {
         let soon = Cancel::new(Some(Instant::now() + RECORDING));
         let after = if self.alone { self.repo.snapshot(&soon)? } else { Snapshot::default() };
         let kept = self.journal.copy_index(self.repo, &after);
@@ -386,8 +361,7 @@ impl Record<'_> {
             paths: notes.paths.iter().map(|path| git::quote::listed(path)).collect(),
             text,
         };
-        let written = self.journal.append(self.repo, &Line::Ended(Box::new(ended)), to_disk);
-        written.map_err(|err| Error::new(Kind::Internal, format!("the journal cannot be written: {err}")))
+        Ok(Line::Ended(Box::new(ended)))
     }
 }
 
@@ -400,15 +374,26 @@ fn unwritable(err: &io::Error) -> Error {
         .hint("Nothing was changed. The operator frees space, or names another folder with --state-dir.")
 }
 
-fn is_running(pid: u32) -> bool {
-    pid == std::process::id() || Path::new("/proc").join(pid.to_string()).exists() || !Path::new("/proc/self").exists()
+/// What a repository is called in the journal.
+fn key(repo: &Repo) -> String {
+    git::key(&repo.location().common_dir)
 }
 
-fn read_tail(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
-    let mut text = Vec::new();
-    file.take(bytes).read_to_end(&mut text)?;
-    Ok(text)
+/// True while the process runs that had this number when it began then.
+fn is_running(pid: u32, start: Option<i64>) -> bool {
+    if pid == std::process::id() || !Path::new("/proc/self").exists() {
+        return true;
+    }
+    match (started_at(pid), start.filter(|start| *start > 0)) {
+        (None, _) => false,
+        (Some(now), Some(then)) => now == then,
+        (Some(_), None) => true,
+    }
+}
+
+/// When a process began, in ticks since the machine did: numbers of processes are used again.
+fn started_at(pid: u32) -> Option<i64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }

@@ -29,6 +29,8 @@ pub(super) struct Begun {
     pub(super) id: String,
     pub(super) at: u64,
     pub(super) pid: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pid_start: Option<i64>,
     pub(super) tool: String,
     pub(super) worktree: PathBuf,
     pub(super) key: Option<String>,

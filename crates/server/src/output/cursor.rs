@@ -29,7 +29,7 @@ impl Cursor {
             Error::new(Kind::BadInput, "`cursor` is not one that this server gave out").hint("Repeat the call without `cursor`.")
         })?;
         if mark != short(fingerprint) {
-            return Err(Error::new(Kind::BadInput, "the cursor is stale: what it pages through has changed, or the arguments have")
+            return Err(Error::new(Kind::Stale, "the cursor is stale: what it pages through has changed, or the arguments have")
                 .hint("Repeat the call without `cursor` to start over."));
         }
         Ok(position)

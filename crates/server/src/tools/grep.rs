@@ -78,7 +78,7 @@ impl Tool for Grep {
             ControlFlow::Continue(())
         })?;
         if seen < start.item || passed != start.offset {
-            return Err(Error::new(Kind::BadInput, "the cursor is stale: the files have changed since")
+            return Err(Error::new(Kind::Stale, "the cursor is stale: the files have changed since")
                 .hint("Repeat the call without `cursor` to start over."));
         }
         if full {

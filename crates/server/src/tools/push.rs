@@ -42,6 +42,7 @@ impl Tool for Push {
     // What it replaces or deletes there is not in this repository's hands any more.
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Remote;
+    const DIRECTION: git::Direction = git::Direction::Push;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let remote = args.remote.map(RemoteName::new).transpose()?.map_or_else(|| cx.repo.usual_remote(cx.cancel), Ok)?;

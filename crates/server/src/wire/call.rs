@@ -193,9 +193,9 @@ fn into_result(outcome: Result<Reply, Error>) -> CallToolResult {
         Err(error) => error,
     };
     let mut result = CallToolResult::error(vec![ContentBlock::text(output::message(&error.to_string()))]);
-    if error.kind == Kind::Busy || error.kind == Kind::TimedOut {
+    if error.is_recoverable() {
         let retry_after = error.retry_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        let mut state = json!({"code": error.code(), "recoverable": error.is_recoverable()});
+        let mut state = json!({"code": error.code(), "class": error.class().name(), "recoverable": true});
         if let Some(retry_after) = retry_after {
             state["retry_after_ms"] = Value::from(retry_after);
         }

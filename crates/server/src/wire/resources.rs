@@ -222,8 +222,11 @@ fn refusal(error: &Error, uri: &str) -> ErrorData {
     let (text, data) = (output::message(&error.to_string()), json!({"uri": uri, "code": error.code()}));
     match error.kind {
         Kind::NotFound => ErrorData::resource_not_found(text, Some(data)),
-        Kind::Internal | Kind::Busy | Kind::TimedOut | Kind::Cancelled => ErrorData::internal_error(text, Some(data)),
-        Kind::BadInput | Kind::Denied | Kind::Refused => ErrorData::invalid_params(text, Some(data)),
+        Kind::Internal | Kind::Cancelled => ErrorData::internal_error(text, Some(data)),
+        Kind::BadInput | Kind::Denied | Kind::Refused | Kind::Stale => ErrorData::invalid_params(text, Some(data)),
+        Kind::Busy | Kind::RateLimited | Kind::CircuitOpen | Kind::Unreachable | Kind::Unavailable | Kind::TimedOut => {
+            ErrorData::internal_error(text, Some(data))
+        }
     }
 }
 

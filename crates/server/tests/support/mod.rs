@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(clippy::disallowed_methods, clippy::panic, clippy::expect_used, reason = "tests start git and the server, and fail loudly")]
 
+pub(crate) mod admin;
 pub(crate) mod parameters;
 pub(crate) mod remote;
 pub(crate) mod wire;

@@ -49,6 +49,8 @@ pub(crate) enum Fault {
     Locked,
     /// It answers every request with this status.
     Status(u16),
+    /// It answers only what concerns pushes with this status.
+    NoPush(u16),
     /// It sends every request elsewhere.
     Moved(String),
     /// It ends the connection in the middle of a pack.
@@ -143,6 +145,9 @@ fn answer(stream: TcpStream, root: &Path, fault: &Fault) -> Option<()> {
     let is_pack = target.ends_with("git-upload-pack") && method == "POST";
     match fault {
         Fault::Status(status) => return stream.write_all(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").as_bytes()).ok(),
+        Fault::NoPush(status) if target.contains("receive-pack") => {
+            return stream.write_all(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").as_bytes()).ok();
+        }
         Fault::Moved(to) => {
             let text = format!("HTTP/1.1 301 X\r\nLocation: {to}{target}\r\nContent-Length: 0\r\n\r\n");
             return stream.write_all(text.as_bytes()).ok();

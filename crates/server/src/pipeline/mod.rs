@@ -5,23 +5,29 @@
 //! a place, so that waiting writers leave every place to others; a read takes its place first and opens its repository
 //! on the thread that it then reads on.
 
+mod repository;
+
 use crate::{
-    arguments::{budget, idempotency_key, take_switch, take_text},
+    arguments::{budget, idempotency_key, take_switch},
     caller::Caller,
+    circuits::Breakers,
+    class::ErrorClass,
     error::{Error, Kind},
     journal::Request,
     output::{Budget, Echo, Reply},
+    persistence::{Leased, Persistence},
     selection::Selection,
     state::StateDir,
     tool::{Anywhere, Body, Context, Effect, Entry, Reporter, Scope},
     view::View,
 };
-use git::{Cancel, Held, Locks, Repo, Repositories};
-use guard::{Admission, Class, Exclusive, Permit, Turn};
+use git::{Cancel, Direction, Held, Locks, Repo, Repositories, Target};
+use guard::{Admission, Class, ErrorWindows, Exclusive, Permit, ResourceGuard, Resources, Turn};
+use repository::{confine, open};
 use serde_json::{Map, Value};
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -32,10 +38,6 @@ const READ_GRACE: Duration = Duration::from_millis(700);
 const CHANGE_GRACE: Duration = Duration::from_secs(5);
 /// How long a change waits for one of another server.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
-/// The most repositories that are listed as resources.
-const MAX_SERVED: usize = 500;
-/// The most repositories that an error names.
-const MAX_NAMED: usize = 10;
 
 /// A tool call, free of any wire format.
 pub struct Call {
@@ -85,6 +87,12 @@ pub struct Pipeline {
     pub(crate) view: Arc<View>,
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) admission: Admission,
+    pub(crate) breakers: Arc<Breakers>,
+    pub(crate) persistence: Arc<Persistence>,
+    pub(crate) errors: Arc<ErrorWindows<ErrorClass>>,
+    pub(crate) resources: Resources,
+    /// Cancelled, and replaced, when everything that runs is to end while the server goes on.
+    pub(crate) present: Mutex<CancellationToken>,
     pub(crate) exclusive: Exclusive<PathBuf>,
     pub(crate) state: Arc<StateDir>,
     pub(crate) bounds: Bounds,
@@ -115,8 +123,9 @@ impl Pipeline {
         match &result {
             Ok(_) => tracing::info!(tool, duration_ms, "done"),
             Err(error) => {
+                self.errors.record(error.class());
                 let cause = std::error::Error::source(error).map(|_| error.code());
-                tracing::info!(tool, duration_ms, error_class = error.code(), cause, "failed");
+                tracing::info!(tool, duration_ms, error_class = error.class().name(), code = error.code(), cause, "failed");
             }
         }
         result
@@ -129,6 +138,26 @@ impl Pipeline {
         if tokio::time::timeout(at_most, self.running.wait()).await.is_err() {
             tracing::warn!("calls were still running at the end");
         }
+    }
+
+    /// Ends everything that runs, and lets the server go on. Gives how many calls that were.
+    pub(crate) fn stop_operations(&self) -> usize {
+        let running = self.admission.loads().iter().map(|load| load.running + load.waiting).sum();
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *present).cancel();
+        running
+    }
+
+    /// Returns once no call runs, or after so long; what is left then.
+    pub(crate) async fn drained(&self, at_most: Duration) -> usize {
+        let running = || self.running.len();
+        let empty = async {
+            while running() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(at_most, empty).await.ok();
+        running()
     }
 
     /// Gives the call its deadline.
@@ -156,6 +185,7 @@ impl Pipeline {
         grace: Duration,
     ) -> Result<T, Error> {
         tokio::pin!(work);
+        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let stopping = async {
             self.stop.cancelled().await;
             tokio::time::sleep(grace).await;
@@ -163,6 +193,7 @@ impl Pipeline {
         let given_up = tokio::select! {
             done = &mut work => return done,
             () = cancelled.cancelled() => Given::Up,
+            () = present.cancelled() => Given::Up,
             () = stopping => Given::Up,
             () = tokio::time::sleep_until(deadline.into()) => Given::TimeOut,
         };
@@ -172,25 +203,6 @@ impl Pipeline {
         }
         // The work ends soon, since it watches `cancel`: what it says then is the better answer.
         work.await
-    }
-
-    /// The repositories that are served, by name: that of the folder, or the whole path where it is not the only one.
-    pub(crate) async fn served(&self, narrowed: Option<Vec<PathBuf>>) -> Vec<(String, PathBuf)> {
-        let repositories = Arc::clone(&self.repositories);
-        let look = move || {
-            let mut found = repositories.roots().repositories(MAX_SERVED);
-            found.retain(|path| confine(path, narrowed.as_deref()).is_ok());
-            found.sort();
-            let short = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let all: Vec<String> = found.iter().map(|path| short(path)).collect();
-            let is_only = |name: &String| !name.is_empty() && all.iter().filter(|other| *other == name).count() == 1;
-            let call = |path: PathBuf| {
-                let name = Some(short(&path)).filter(|name| is_only(name)).unwrap_or_else(|| path.display().to_string());
-                (name, path)
-            };
-            found.into_iter().map(call).collect()
-        };
-        self.running.spawn_blocking(look).await.unwrap_or_default()
     }
 
     /// Reads from a repository outside of any tool.
@@ -206,7 +218,7 @@ impl Pipeline {
         let cancel = Cancel::new(Some(deadline));
         let (repositories, view, stop) = (Arc::clone(&self.repositories), Arc::clone(&self.view), cancel.clone());
         let read = async {
-            let permit = self.place(Class::Read, &cancel).await?;
+            let permit = self.place(Class::Read, &caller.principal, None, &cancel).await?;
             let work = move || work(&open(&path, &repositories, narrowed.as_deref(), (&view, &caller.principal))?, &stop);
             self.on_a_thread(Vec::new(), permit, work).await
         };
@@ -230,7 +242,10 @@ impl Pipeline {
         let body = match tool.body {
             Body::Repository(body) => body,
             Body::Path(body) => {
-                let permit = self.place(if tool.scope.is_remote() { Class::Network } else { Class::Change }, &cancel).await?;
+                let url = args.get("url").and_then(Value::as_str).filter(|_| tool.scope.is_remote());
+                let target = url.and_then(Target::parse);
+                let class = if tool.scope.is_remote() { Class::Network } else { Class::Change };
+                let permit = self.approach(class, &principal, target, tool.direction, &cancel).await?;
                 confine(&path, narrowed.as_deref())?;
                 let work = move || {
                     let report = |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
@@ -245,7 +260,14 @@ impl Pipeline {
         let open = move |path: &Path| open(path, &repositories, narrowed.as_deref(), (&shared, &owner));
         let report = move |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
         if effect == Effect::Read {
-            let permit = self.place(if tool.scope.is_remote() { Class::Network } else { Class::Read }, &cancel).await?;
+            let permit = if tool.scope.is_remote() {
+                let (open, path, remote) = (open.clone(), path.clone(), remote_of(&args));
+                let find = move || open(&path).map(|repo| repo.target(remote.as_deref(), tool.direction));
+                let target = self.running.spawn_blocking(find).await.map_err(|_| panicked())??;
+                self.approach(Class::Network, &principal, target, tool.direction, &cancel).await?
+            } else {
+                self.place(Class::Read, &principal, None, &cancel).await?
+            };
             let work = move || {
                 let (repo, view, on_progress, principal) = (&open(&path)?, &*view, &report, &*principal);
                 body(&Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress }, args)
@@ -259,35 +281,68 @@ impl Pipeline {
                 turn = self.exclusive.turn(&resource) => turn?,
                 why = stopped(&cancel) => return Err(why),
             };
-            held.push((turn, self.lock(tool.name, resource, &cancel).await?));
+            held.push(self.lock(turn, tool.name, resource, &cancel).await?);
         }
-        let permit = self.place(if tool.scope.is_remote() { Class::Network } else { Class::Change }, &cancel).await?;
+        let permit = if tool.scope.is_remote() {
+            let (reached, remote) = (Arc::clone(&repo), remote_of(&args));
+            let find = move || reached.target(remote.as_deref(), tool.direction);
+            let target = self.running.spawn_blocking(find).await.map_err(|_| panicked())?;
+            self.approach(Class::Network, &principal, target, tool.direction, &cancel).await?
+        } else {
+            self.place(Class::Change, &principal, None, &cancel).await?
+        };
+        let leases: Vec<Leased> = held.iter_mut().filter_map(|lock| lock.lease.take()).collect();
+        let breakers = Arc::clone(&self.breakers);
         let digest = git::digest(format!("{} {}", tool.name, Value::Object(args.clone())).as_bytes());
         let work = move || {
             repo.check_changeable(&cancel)?;
             let request =
                 Request { tool: tool.name, key: key.as_deref(), principal: &principal, digest, alone: tool.scope != Scope::Remote };
-            view.journal.record(&repo, &request, &cancel, |record| {
+            let storage = breakers.storage(&repo.location().common_dir)?;
+            let result = view.journal.record(&repo, &request, &cancel, |record| {
+                // The last moment at which nothing has been done yet.
+                leases.iter().try_for_each(Leased::check)?;
                 let (repo, record, view, on_progress, principal) = (&repo, Some(record), &*view, &report, &*principal);
                 body(&Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress }, args)
-            })
+            });
+            storage.end(&result);
+            result
         };
         self.on_a_thread(held, permit, work).await
     }
 
-    /// Takes the lock that keeps other servers from changing the worktree.
-    async fn lock(&self, tool: &'static str, worktree: PathBuf, cancel: &Cancel) -> Result<Held, Error> {
+    /// Takes the lock that keeps other servers from changing the worktree, on this machine and on those that share the store.
+    async fn lock(&self, turn: Turn, tool: &'static str, worktree: PathBuf, cancel: &Cancel) -> Result<Locked, Error> {
+        let listed = self.resources.acquire("lock", format!("{tool} in {}", worktree.display()), None).ok();
+        let lease = Leased::take(&self.persistence, &worktree, LOCK_WAIT, cancel).await?;
         let (state, cancel) = (Arc::clone(&self.state), cancel.clone());
         let take = move || -> Result<Held, Error> {
             let dir = state.ready()?;
             Ok(Locks::new(dir.join("locks")).take(&worktree, tool, LOCK_WAIT, &cancel)?)
         };
-        self.running.spawn_blocking(take).await.map_err(|_| panicked())?
+        let held = self.running.spawn_blocking(take).await.map_err(|_| panicked())??;
+        Ok(Locked { lease, _held: held, _turn: turn, _listed: listed })
     }
 
-    async fn place(&self, class: Class, cancel: &Cancel) -> Result<Permit, Error> {
+    /// A place for a call that reaches `target`, unless that is known to be down.
+    async fn approach(
+        &self,
+        class: Class,
+        principal: &Arc<str>,
+        target: Option<Target>,
+        direction: Direction,
+        cancel: &Cancel,
+    ) -> Result<Permit, Error> {
+        if let Some(target) = &target {
+            self.breakers.check(target, direction)?;
+        }
+        let host = target.map(|target| Arc::from(target.host));
+        self.place(class, principal, host, cancel).await
+    }
+
+    async fn place(&self, class: Class, principal: &Arc<str>, host: Option<Arc<str>>, cancel: &Cancel) -> Result<Permit, Error> {
         tokio::select! {
-            permit = self.admission.admit(class) => Ok(permit?),
+            permit = self.admission.admit(class, principal, host) => Ok(permit?),
             why = stopped(cancel) => Err(why),
         }
     }
@@ -295,7 +350,7 @@ impl Pipeline {
     /// Does the work on a thread of its own, where a panic ends the call and nothing else.
     async fn on_a_thread<T: Send + 'static>(
         &self,
-        held: Vec<(Turn, Held)>,
+        held: Vec<Locked>,
         permit: Permit,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
@@ -306,56 +361,6 @@ impl Pipeline {
         });
         task.await.unwrap_or_else(|_| Err(panicked()))
     }
-
-    /// The path that a call names, by itself or by the handle of a workspace.
-    fn place_of(&self, args: &mut Map<String, Value>, principal: &str) -> Result<Option<String>, Error> {
-        let path = take_text(args, "repo_path")?.filter(|path| !path.is_empty());
-        match (take_text(args, "workspace")?, path) {
-            (Some(_), Some(_)) => Err(Error::new(Kind::BadInput, "either `repo_path` or `workspace`")),
-            (Some(handle), None) => Ok(Some(self.view.workspaces.path(&handle, principal)?.to_string_lossy().into_owned())),
-            (None, path) => Ok(path),
-        }
-    }
-
-    /// The path that a call means.
-    fn target(&self, path: Option<&str>, narrowed: Option<&[PathBuf]>) -> Result<PathBuf, Error> {
-        let roots = self.repositories.roots();
-        if roots.named().is_empty() {
-            return Err(Error::new(Kind::Denied, "no repository is allowed: the server was started outside of one and without `-r`")
-                .hint("The operator starts it with `-r PATH`, once for each repository or for a directory of them."));
-        }
-        let sole = match (narrowed, roots.named()) {
-            (Some([one]), _) | (None, [one]) => Some(one.clone()),
-            _ => None,
-        };
-        match (path.filter(|path| !path.is_empty()), sole) {
-            (None, Some(one)) => Ok(one),
-            (None, None) => {
-                Err(Error::new(Kind::BadInput, "`repo_path` is needed, since more than one repository is served").hint(self.choices()))
-            }
-            (Some(path), _) if path.contains('\0') => Err(Error::new(Kind::BadInput, "`repo_path` contains a NUL")),
-            (Some(path), _) if Path::new(path).is_absolute() => Ok(PathBuf::from(path)),
-            (Some(path), Some(one)) => Ok(one.join(path)),
-            (Some(_), None) => Err(Error::new(Kind::BadInput, "`repo_path` must be absolute").hint(self.choices())),
-        }
-    }
-
-    fn choices(&self) -> String {
-        choices(&self.repositories)
-    }
-}
-
-/// Opens a repository inside what operator and client allow.
-fn open(
-    path: &Path,
-    repositories: &Repositories,
-    narrowed: Option<&[PathBuf]>,
-    (view, principal): (&View, &str),
-) -> Result<Arc<Repo>, Error> {
-    let repo = repositories.open(path).map_err(|err| explain(err, repositories))?;
-    view.workspaces.check(repo.top(), principal)?;
-    confine(repo.top(), narrowed)?;
-    Ok(repo)
 }
 
 /// What a change of this scope has to itself, in the order in which it is taken.
@@ -366,6 +371,19 @@ fn resources(scope: Scope, repo: &Repo) -> Vec<PathBuf> {
         Scope::Shared => vec![worktree, common.join("shared")],
         Scope::Remote => vec![common.join("remote")],
     }
+}
+
+/// What a change has to itself. Given back in this order: the lease, then the lock, then the turn.
+struct Locked {
+    lease: Option<Leased>,
+    _held: Held,
+    _turn: Turn,
+    _listed: Option<ResourceGuard>,
+}
+
+/// The remote that a call names.
+fn remote_of(args: &Map<String, Value>) -> Option<String> {
+    args.get("remote").and_then(Value::as_str).map(str::to_owned)
 }
 
 enum Given {
@@ -386,32 +404,6 @@ async fn stopped(cancel: &Cancel) -> Error {
     cancel.check().err().map_or_else(panicked, Error::from)
 }
 
-/// Names what could have been asked for.
-fn explain(err: git::Error, repositories: &Repositories) -> Error {
-    let wrong_path = matches!(err, git::Error::NotARepository { .. } | git::Error::OutsideRoots { .. });
-    let error = Error::from(err);
-    if wrong_path { error.hint(choices(repositories)) } else { error }
-}
-
-fn choices(repositories: &Repositories) -> String {
-    let found: Vec<String> = repositories.roots().repositories(MAX_NAMED).iter().map(|path| path.display().to_string()).collect();
-    if found.is_empty() {
-        let roots: Vec<String> = repositories.roots().named().iter().map(|path| path.display().to_string()).collect();
-        return format!("There is no repository under the allowed roots: {}. git_init creates one.", roots.join(", "));
-    }
-    format!("Repositories under the allowed roots: {}.", found.join(", "))
-}
-
-/// Refuses what the client itself has put out of bounds.
-fn confine(top: &Path, narrowed: Option<&[PathBuf]>) -> Result<(), Error> {
-    let Some(narrowed) = narrowed else { return Ok(()) };
-    if narrowed.iter().any(|root| top.starts_with(root) || root.starts_with(top)) {
-        return Ok(());
-    }
-    Err(Error::new(Kind::Denied, format!("{} is outside the client's own roots", top.display()))
-        .hint("The client's workspace decides which of the allowed repositories it may use."))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -425,6 +417,7 @@ mod tests {
             about: "",
             effect: Effect::Write,
             scope: Scope::Worktree,
+            direction: Direction::Fetch,
             effect_of: |_| Effect::Write,
             toolset: crate::selection::Toolset::Default,
             schema: || Value::Null,
@@ -434,20 +427,28 @@ mod tests {
     }
 
     fn pipeline() -> Pipeline {
-        let places = Places { running: 2, waiting: 2 };
+        let places = Places::new(2, 2);
+        let breakers = Breakers::new(guard::CircuitConfig::default(), Vec::new(), git::Network::default());
+        let state = Arc::new(StateDir::new(PathBuf::from("/nonexistent")));
+        let address = store::Address::File(PathBuf::from("/nonexistent/store.db"));
         Pipeline {
+            persistence: Persistence::new(address, Arc::clone(&state), &breakers),
+            breakers,
+            errors: Arc::default(),
+            resources: Resources::new(&["lock"]),
+            present: Mutex::default(),
             tools: Vec::new(),
             listed: Vec::new(),
             selection: Selection::default(),
             view: Arc::new(View {
                 policy: Policy::default(),
                 workspaces: Workspaces::new(Arc::new(StateDir::new(PathBuf::from("/nonexistent")))),
-                journal: Journal::new(PathBuf::from("/nonexistent")),
+                journal: Journal::new(PathBuf::from("/nonexistent"), None),
             }),
             repositories: Arc::new(Repositories::new(Git::new(None), Roots::around(Path::new(env!("CARGO_MANIFEST_DIR"))))),
             admission: Admission::new(places, places, places),
             exclusive: Exclusive::new(Duration::from_secs(1)),
-            state: Arc::new(StateDir::new(PathBuf::from("/nonexistent"))),
+            state,
             bounds: Bounds {
                 read_timeout: Duration::from_mins(1),
                 change_timeout: Duration::from_millis(100),

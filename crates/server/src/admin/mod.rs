@@ -1,0 +1,280 @@
+//! The admin channel: JSON over HTTP on a Unix socket that only the owner can use.
+
+pub(crate) mod place;
+mod recovery;
+mod views;
+
+use crate::{phase::Phase, server::Server, socket::own_socket};
+use axum::{
+    Json, Router,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use mcp::http::Probe;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{io, sync::Arc, time::Duration};
+
+type Shared = State<Arc<Server>>;
+
+/// Serves the admin channel at `path` until the server ends.
+///
+/// # Errors
+///
+/// When the socket cannot be made.
+pub(crate) async fn listen(server: &Arc<Server>, path: &std::path::Path, takes_over: bool) -> io::Result<()> {
+    let listener = own_socket(path, takes_over).await?;
+    let app = router(Arc::clone(server));
+    tokio::spawn(async move {
+        if let Err(err) = axum::serve(listener, app).await {
+            tracing::error!(%err, "the admin channel has ended");
+        }
+    });
+    Ok(())
+}
+
+fn router(server: Arc<Server>) -> Router {
+    let api = Router::new()
+        .route("/status", get(|State(server): Shared| async move { Json(views::status(&server)) }))
+        .route("/heartbeats", get(|State(server): Shared| async move { Json(views::heartbeats(&server)) }))
+        .route("/resources", get(|State(server): Shared| async move { Json(views::resources(&server)) }))
+        .route("/resources/release", post(release))
+        .route("/reap", post(reap))
+        .route("/sessions", get(sessions))
+        .route("/sessions/reap", post(reap_sessions))
+        .route("/sessions/touch", post(touch_sessions))
+        .route("/sessions/{id}", get(session))
+        .route("/sessions/{id}/close", post(close_session))
+        .route("/circuits", get(|State(server): Shared| async move { Json(views::circuits(&server)) }))
+        .route("/circuits/reset", post(reset_circuits))
+        .route("/errors", get(errors))
+        .route("/operations", get(operations))
+        .route("/drain", post(drain))
+        .route("/restart", post(restart))
+        .route("/recover", post(recover));
+    Router::new().nest("/admin/v1", api).with_state(server)
+}
+
+/// A refusal, as the sub-commands show it.
+fn refused(status: StatusCode, why: impl Into<String>) -> Response {
+    (status, Json(json!({"error": why.into()}))).into_response()
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    /// Only those that have been idle for so many seconds.
+    idle: Option<u64>,
+    /// Only those in this state.
+    state: Option<String>,
+}
+
+async fn sessions(State(server): Shared, Query(wanted): Query<Listed>) -> Json<Value> {
+    Json(views::sessions(&server, wanted.idle.map(Duration::from_secs), wanted.state.as_deref()))
+}
+
+async fn session(State(server): Shared, Path(id): Path<String>) -> Response {
+    match server.sessions.get(&id) {
+        Some(session) => Json(views::session(&session)).into_response(),
+        // One that was opened before this process began comes back with its next request.
+        None => match server.persistence.run(|store| async move { store.session(&id).await }).await {
+            Ok(Some(row)) => Json(views::kept(&row)).into_response(),
+            Ok(None) => refused(StatusCode::NOT_FOUND, "there is no such session"),
+            Err(why) => refused(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
+        },
+    }
+}
+
+async fn close_session(State(server): Shared, Path(id): Path<String>) -> Response {
+    if server.sessions.close(&id, "the operator has closed it") {
+        return Json(json!({"closed": [id]})).into_response();
+    }
+    let wanted = id.clone();
+    match server.persistence.run(|store| async move { store.delete_session(&wanted).await }).await {
+        Ok(true) => Json(json!({"closed": [id]})).into_response(),
+        _ => refused(StatusCode::NOT_FOUND, "there is no such session"),
+    }
+}
+
+#[derive(Deserialize)]
+struct ReapSessions {
+    idle: Option<u64>,
+    oldest: Option<usize>,
+}
+
+async fn reap_sessions(State(server): Shared, Json(wanted): Json<ReapSessions>) -> Response {
+    let closed = match (wanted.idle, wanted.oldest) {
+        (Some(idle), None) => server.sessions.reap_idle(Duration::from_secs(idle)),
+        (None, Some(count)) => server.sessions.evict_longest_idle(count),
+        _ => return refused(StatusCode::BAD_REQUEST, "either `idle` or `oldest`"),
+    };
+    Json(json!({"closed": closed})).into_response()
+}
+
+#[derive(Deserialize)]
+struct Touch {
+    id: Option<String>,
+    /// All that have missed a beat.
+    #[serde(default)]
+    missing: bool,
+}
+
+async fn touch_sessions(State(server): Shared, Json(wanted): Json<Touch>) -> Response {
+    let ids: Vec<String> = match (wanted.id, wanted.missing) {
+        (Some(id), false) => vec![id],
+        (None, true) => server.sessions.list().into_iter().filter(|session| session.missed > 0).map(|session| session.id).collect(),
+        _ => return refused(StatusCode::BAD_REQUEST, "either `id` or `missing`"),
+    };
+    let one = ids.len() == 1 && !wanted.missing;
+    let touched: Vec<String> = ids.into_iter().filter(|id| server.sessions.touch(id)).collect();
+    if one && touched.is_empty() {
+        return refused(StatusCode::NOT_FOUND, "there is no such session");
+    }
+    Json(json!({"touched": touched})).into_response()
+}
+
+#[derive(Deserialize)]
+struct Reset {
+    name: Option<String>,
+    #[serde(default)]
+    stuck: bool,
+    #[serde(default)]
+    all: bool,
+}
+
+async fn reset_circuits(State(server): Shared, Json(wanted): Json<Reset>) -> Response {
+    let done = |name: String, outcome: guard::ResetOutcome| json!({"name": name, "was": outcome.was.as_str(), "early": outcome.early});
+    match wanted {
+        Reset { name: Some(name), stuck: false, all: false } => match server.breakers.reset(&name) {
+            Some(outcome) => Json(json!({"reset": [done(name, outcome)]})).into_response(),
+            None => refused(StatusCode::NOT_FOUND, "there is no such circuit"),
+        },
+        Reset { name: None, stuck: true, all: false } => {
+            let names = server.breakers.reset_stuck();
+            Json(json!({"reset": names.iter().map(|name| json!({"name": name, "was": "open", "early": false})).collect::<Vec<_>>()}))
+                .into_response()
+        }
+        Reset { name: None, stuck: false, all: true } => {
+            Json(json!({"reset": server.breakers.reset_all().into_iter().map(|(name, outcome)| done(name, outcome)).collect::<Vec<_>>()}))
+                .into_response()
+        }
+        _ => refused(StatusCode::BAD_REQUEST, "one of `name`, `stuck` and `all`"),
+    }
+}
+
+#[derive(Deserialize)]
+struct Window {
+    /// In seconds.
+    window: Option<u64>,
+    threshold: Option<f64>,
+}
+
+async fn errors(State(server): Shared, Query(wanted): Query<Window>) -> Json<Value> {
+    Json(views::errors(&server, Duration::from_secs(wanted.window.unwrap_or(3600)), wanted.threshold))
+}
+
+#[derive(Deserialize)]
+struct Operations {
+    repository: Option<String>,
+}
+
+async fn operations(State(server): Shared, Query(wanted): Query<Operations>) -> Response {
+    let found = server.persistence.run(|store| async move {
+        match wanted.repository {
+            Some(path) => store.operations_of(&git::key(std::path::Path::new(&path)), 100).await,
+            None => store.running_operations().await,
+        }
+    });
+    match found.await {
+        Ok(rows) => Json(json!({"operations": rows.iter().map(views::operation).collect::<Vec<_>>()})).into_response(),
+        Err(why) => refused(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
+    }
+}
+
+#[derive(Deserialize)]
+struct Age {
+    /// In seconds.
+    age: u64,
+}
+
+async fn reap(State(server): Shared, Json(wanted): Json<Age>) -> Json<Value> {
+    Json(json!({"reaped": recovery::reap(&server, Duration::from_secs(wanted.age)).await}))
+}
+
+#[derive(Deserialize)]
+struct Release {
+    id: String,
+}
+
+async fn release(State(server): Shared, Json(wanted): Json<Release>) -> Response {
+    use guard::ResourceError;
+    match server.resources.release(&wanted.id) {
+        Ok(()) => Json(json!({"released": wanted.id})).into_response(),
+        Err(err @ (ResourceError::NotFound(_) | ResourceError::UnknownKind(_))) => refused(StatusCode::NOT_FOUND, err.to_string()),
+        Err(err @ (ResourceError::InFlight(_) | ResourceError::Fixed(_))) => refused(StatusCode::CONFLICT, err.to_string()),
+    }
+}
+
+#[derive(Deserialize)]
+struct Drain {
+    /// In seconds.
+    timeout: Option<u64>,
+}
+
+async fn drain(State(server): Shared, Json(wanted): Json<Drain>) -> Json<Value> {
+    let left = server.drain(wanted.timeout.map_or(server.settings.drain, Duration::from_secs)).await;
+    Json(json!({"left": left}))
+}
+
+async fn restart(State(server): Shared, Json(wanted): Json<Drain>) -> Response {
+    let drain = wanted.timeout.map_or(server.settings.drain, Duration::from_secs);
+    match crate::restart::ask(&server, drain).await {
+        Ok(successor) => Json(json!({"pid": std::process::id(), "successor": successor, "drain_s": drain.as_secs()})).into_response(),
+        Err(why) => refused(StatusCode::CONFLICT, why),
+    }
+}
+
+#[derive(Deserialize)]
+struct Recover {
+    /// Only this part, in place of all five steps.
+    component: Option<String>,
+}
+
+async fn recover(State(server): Shared, Json(wanted): Json<Recover>) -> Response {
+    match wanted.component.as_deref() {
+        None => Json(recovery::emergency(&server).await).into_response(),
+        Some(component) => match recovery::restart(&server, component) {
+            Some(step) => Json(json!({"steps": [step]})).into_response(),
+            None => refused(StatusCode::BAD_REQUEST, "there is no such component: heartbeat, sweep, probes, store, validation"),
+        },
+    }
+}
+
+/// Answers `/health` and its kin. Details are for those who are let in anyway.
+pub(crate) fn health(server: &Server, probe: Probe, is_open: bool) -> (bool, Value) {
+    let phase = server.phase.get();
+    match probe {
+        Probe::Live => (true, json!({"status": "ok"})),
+        Probe::Started => (phase != Phase::Starting, json!({"status": phase.name()})),
+        Probe::Ready { verbose } => {
+            let is_ready = phase == Phase::Ready && !server.stop.is_cancelled();
+            let store = server.persistence.status();
+            let status = match (is_ready, &store.away) {
+                (true, None) => "ok",
+                (true, Some(_)) => "degraded",
+                (false, _) => phase.name(),
+            };
+            let mut body = json!({"status": status});
+            if verbose && is_open {
+                body["phase"] = json!(phase.name());
+                body["store"] = json!(store.away.as_deref().unwrap_or("ok"));
+                body["sessions"] = json!(server.sessions.count());
+                body["heartbeat"] = json!(server.task("heartbeat").is_some_and(|task| task.is_running()));
+                body["open_circuits"] =
+                    json!(server.breakers.list().iter().filter(|circuit| circuit.state != guard::CircuitState::Closed).count());
+            }
+            (is_ready, body)
+        }
+    }
+}

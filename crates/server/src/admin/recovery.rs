@@ -1,0 +1,57 @@
+//! What helps when something is wrong: emergency recovery, single components, and what is held for too long.
+
+use crate::server::Server;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long what runs may take to end: the time that git has to clean up, and a little more.
+const ENDING: Duration = Duration::from_secs(8);
+
+/// The five steps, each reported, also after one that failed. No working tree is touched, and no lock that is not ours.
+#[doc(alias = "emergency_server_recovery")]
+pub(super) async fn emergency(server: &Server) -> Value {
+    tracing::warn!("emergency recovery begins");
+    let running = server.pipeline.stop_operations();
+    let left = server.pipeline.drained(ENDING).await;
+    let mut steps = vec![step("stop operations", left == 0, &format!("{running} were running or waiting, {left} are left"))];
+    let cleared = server.pipeline.repositories.clear();
+    steps.push(step("clear caches", true, &format!("{cleared} repository handles")));
+    let reset = server.breakers.reset_all().len();
+    steps.push(step("reset circuits", true, &format!("{reset} circuits")));
+    let closed = server.sessions.close_every("the server recovers").len();
+    steps.push(step("close sessions", server.sessions.count() <= 1, &format!("{closed} sessions")));
+    for component in ["heartbeat", "sweep", "probes", "store", "validation"] {
+        steps.extend(restart(server, component));
+    }
+    let ok = steps.iter().all(|step| step["ok"] == true);
+    tracing::warn!(ok, "emergency recovery has ended");
+    json!({"ok": ok, "steps": steps})
+}
+
+fn step(name: &str, ok: bool, detail: &str) -> Value {
+    json!({"step": name, "ok": ok, "detail": detail})
+}
+
+/// Restarts one component; `None` where there is no such one.
+pub(super) fn restart(server: &Server, component: &str) -> Option<Value> {
+    let name = format!("restart {component}");
+    if component == "validation" {
+        // It keeps nothing that could be wrong; whether it judges as it should is what can be seen.
+        let passes = |message: &[u8]| mcp::validate(message, mcp::Mode::Strict).error.is_none();
+        let good = passes(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+        let bad = passes(br#"{"jsonrpc":"2.0","id":{},"method":7}"#);
+        return Some(step(&name, good && !bad, "checked with a good and a bad message"));
+    }
+    let task = server.task(component)?;
+    task.restart();
+    Some(step(&name, task.is_running(), &format!("it runs every {:?}", task.period())))
+}
+
+/// Releases what has been held for so long and is not in use: folders of clones that died, sessions of others that are gone.
+pub(super) async fn reap(server: &Server, age: Duration) -> usize {
+    let released = server.resources.reap(age);
+    let forgotten = server.persistence.forget_idle(age.max(server.sessions.limits().idle)).await;
+    let roots = server.pipeline.repositories.clone();
+    let removed = tokio::task::spawn_blocking(move || roots.remove_abandoned(age)).await.unwrap_or(0);
+    released + forgotten + removed
+}

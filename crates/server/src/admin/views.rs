@@ -1,0 +1,203 @@
+//! What the admin channel shows, as JSON. Times are in milliseconds unless a name says otherwise.
+
+use crate::{class::ErrorClass, server::Server};
+use guard::CircuitState;
+use mcp::sessions::{SessionInfo, SessionState};
+use serde_json::{Value, json};
+use std::{sync::PoisonError, time::Duration};
+use store::{OperationRow, SessionRow};
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn status(server: &Server) -> Value {
+    let loads = server.pipeline.admission.loads().map(|load| {
+        json!({"class": load.class.name(), "running": load.running, "waiting": load.waiting, "places": load.places, "rejected": load.rejected})
+    });
+    let store = server.persistence.status();
+    let open = server.breakers.list().iter().filter(|circuit| circuit.state != CircuitState::Closed).count();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "commit": env!("BUILD_COMMIT"),
+        "pid": std::process::id(),
+        "phase": server.phase.get().name(),
+        "uptime_ms": ms(server.began.elapsed()),
+        "sessions": server.sessions.count(),
+        "evicted": server.sessions.evicted(),
+        "calls": loads,
+        "open_circuits": open,
+        "interrupted": *server.interrupted.lock().unwrap_or_else(PoisonError::into_inner),
+        "store": {
+            "place": server.persistence.place(),
+            "opened": store.opened,
+            "away": store.away,
+            "quarantined": store.quarantined,
+            "backlog": server.persistence.backlog(),
+        },
+    })
+}
+
+pub(super) fn session(session: &SessionInfo) -> Value {
+    json!({
+        "id": session.id,
+        "kind": session.kind.name(),
+        "principal": session.principal,
+        "client": session.client,
+        "protocol": session.protocol,
+        "state": session.state.name(),
+        "age_ms": ms(session.age),
+        "idle_ms": ms(session.idle),
+        "missed": session.missed,
+        "in_flight": session.in_flight,
+        "requests": session.requests,
+        "faults": session.faults,
+    })
+}
+
+/// A session that the store has, and nobody has used since this process began.
+pub(super) fn kept(row: &SessionRow) -> Value {
+    json!({
+        "id": row.id,
+        "kind": row.kind,
+        "principal": row.principal,
+        "client": row.client,
+        "protocol": row.protocol,
+        "state": "kept",
+        "idle_ms": crate::persistence::now_ms().saturating_sub(row.last_seen_ms),
+        "missed": row.missed,
+        "in_flight": 0,
+    })
+}
+
+pub(super) fn sessions(server: &Server, idle: Option<Duration>, state: Option<&str>) -> Value {
+    let all = server.sessions.list();
+    let limits = server.sessions.limits();
+    let is_idle = |session: &SessionInfo| session.in_flight == 0 && session.idle >= idle.unwrap_or(limits.idle);
+    let count = |is: &dyn Fn(&SessionInfo) -> bool| all.iter().filter(|session| is(session)).count();
+    let shown: Vec<Value> = all
+        .iter()
+        .filter(|session| idle.is_none() || is_idle(session))
+        .filter(|session| state.is_none_or(|state| session.state.name() == state))
+        .map(self::session)
+        .collect();
+    json!({
+        "total": all.len(),
+        "active": count(&SessionInfo::is_active),
+        "idle": count(&is_idle),
+        "idle_longer_than_ms": ms(idle.unwrap_or(limits.idle)),
+        "error": count(&|session| session.state == SessionState::Error),
+        "idle_warn": server.settings.idle_warn,
+        "max": limits.max,
+        "sessions": shown,
+    })
+}
+
+pub(super) fn heartbeats(server: &Server) -> Value {
+    let limits = server.sessions.limits();
+    let task = server.task("heartbeat");
+    let sessions: Vec<Value> = server
+        .sessions
+        .list()
+        .iter()
+        .map(|session| {
+            let late = session.in_flight == 0 && session.idle > limits.heartbeat * 2;
+            json!({"id": session.id, "since_ms": ms(session.idle), "missed": session.missed, "late": late})
+        })
+        .collect();
+    json!({
+        "running": task.as_ref().is_some_and(guard::Supervised::is_running),
+        "restarts": task.as_ref().map_or(0, guard::Supervised::restarts),
+        "last_tick_ms": task.as_ref().and_then(guard::Supervised::last_tick).map(ms),
+        "interval_ms": ms(limits.heartbeat),
+        "missed_threshold": limits.missed,
+        "sessions": sessions,
+    })
+}
+
+pub(super) fn resources(server: &Server) -> Value {
+    let list = server.resources.list();
+    let shown = list.iter().map(|one| {
+        json!({
+            "id": one.id,
+            "kind": one.kind,
+            "detail": one.detail,
+            "age_ms": ms(one.age),
+            "in_flight": one.in_flight,
+            "can_be_released": one.can_be_released,
+        })
+    });
+    json!({"resources": shown.collect::<Vec<_>>()})
+}
+
+pub(super) fn circuits(server: &Server) -> Value {
+    let shown = server.breakers.list().into_iter().map(|one| {
+        json!({
+            "name": &*one.name,
+            "state": one.state.as_str(),
+            "failure_count": one.failure_count,
+            "failure_threshold": one.failure_threshold,
+            "recovery_timeout_ms": ms(one.recovery_timeout),
+            "half_open_max_calls": one.half_open_max_calls,
+            "since_failure_ms": one.last_failure.map(ms),
+            "next_trial_ms": one.next_trial.map(ms),
+            "paused_ms": one.paused.map(ms),
+            "calls": one.calls,
+            "rejected": one.rejected,
+            "opened": one.opened_times,
+            "probes": one.probes,
+            "stuck": one.is_stuck,
+        })
+    });
+    json!({"circuits": shown.collect::<Vec<_>>()})
+}
+
+pub(super) fn errors(server: &Server, window: Duration, threshold: Option<f64>) -> Value {
+    let threshold = threshold.unwrap_or(server.settings.spike_per_minute);
+    let totals = server.errors.totals();
+    let classes: Vec<Value> = ErrorClass::ALL
+        .into_iter()
+        .map(|class| {
+            json!({
+                "class": class.name(),
+                "critical": class.is_critical(),
+                "recoverable": class.is_recoverable(),
+                "count": server.errors.count(class, window),
+                "per_minute": server.errors.rate_per_minute(class, window),
+                "since_start": totals.iter().find(|(one, _)| *one == class).map_or(0, |(_, count)| *count),
+            })
+        })
+        .collect();
+    let spikes = server.errors.spikes(threshold, window);
+    let burning = server.errors.burning(threshold).into_iter().map(|burn| {
+        json!({
+            "class": burn.class.name(),
+            "short_ms": ms(burn.short),
+            "long_ms": ms(burn.long),
+            "short_per_minute": burn.short_rate,
+            "long_per_minute": burn.long_rate,
+            "count": burn.count,
+        })
+    });
+    json!({
+        "window_ms": ms(window),
+        "threshold_per_minute": threshold,
+        "classes": classes,
+        "spikes": spikes.iter().map(|(class, rate)| json!({"class": class.name(), "per_minute": rate})).collect::<Vec<_>>(),
+        "burning": burning.collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn operation(row: &OperationRow) -> Value {
+    json!({
+        "id": row.id,
+        "tool": row.tool,
+        "worktree": row.worktree,
+        "principal": row.principal,
+        "state": row.state,
+        "node": row.node,
+        "pid": row.pid,
+        "started_ms": row.started_ms,
+        "ended_ms": row.ended_ms,
+    })
+}

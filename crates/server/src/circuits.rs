@@ -1,0 +1,198 @@
+//! Circuits of the running server: one for each remote host and direction, for each repository whose storage ails, and for
+//! the database.
+
+use crate::error::{Error, Kind};
+use git::{Cancel, Direction, Gate, Network, Outcome, Passage, Target};
+use guard::{CircuitConfig, CircuitSnapshot, CircuitState, Circuits, ResetOutcome, Trial};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How long a probe may take.
+const PROBE: Duration = Duration::from_secs(10);
+/// The most places whose whereabouts are remembered for probes; as many as there may be circuits.
+const MAX_TARGETS: usize = 1024;
+/// The key of the database.
+pub(crate) const DATABASE: &str = "database";
+
+/// All circuits of a server.
+#[derive(Debug)]
+pub(crate) struct Breakers {
+    circuits: Circuits,
+    network: Network,
+    /// Where the circuits lead, so that they can be probed.
+    targets: Mutex<HashMap<String, (Target, Direction)>>,
+    /// Hosts, other than those of HTTP, that are known to have listened where their URLs say.
+    heard: Arc<Mutex<HashSet<Target>>>,
+}
+
+impl Breakers {
+    /// Circuits with these parameters, some of them overridden by name.
+    pub(crate) fn new(default: CircuitConfig, overrides: Vec<(String, CircuitConfig)>, network: Network) -> Arc<Self> {
+        Arc::new(Self { circuits: Circuits::new(default, overrides), network, targets: Mutex::default(), heard: Arc::default() })
+    }
+
+    /// The circuits, as they are now.
+    pub(crate) fn list(&self) -> Vec<CircuitSnapshot> {
+        self.circuits.list()
+    }
+
+    /// Closes one by hand.
+    pub(crate) fn reset(&self, name: &str) -> Option<ResetOutcome> {
+        self.circuits.reset(name)
+    }
+
+    /// Closes those that are stuck open.
+    pub(crate) fn reset_stuck(&self) -> Vec<String> {
+        self.circuits.reset_stuck()
+    }
+
+    /// Closes all.
+    pub(crate) fn reset_all(&self) -> Vec<(String, ResetOutcome)> {
+        self.circuits.reset_all()
+    }
+
+    /// The circuit of the database.
+    pub(crate) fn database(&self) -> Arc<guard::CircuitBreaker> {
+        self.circuits.get(DATABASE)
+    }
+
+    /// Refuses a call to a remote that is known to be down, before anything is begun for it.
+    pub(crate) fn check(&self, target: &Target, direction: Direction) -> Result<(), Error> {
+        let key = target.key(direction);
+        let Some(now) = self.circuits.list().into_iter().find(|circuit| *circuit.name == *key) else { return Ok(()) };
+        let wait = now.paused.or(now.next_trial.filter(|_| now.state == CircuitState::Open));
+        match wait {
+            Some(retry_after) => Err(git::Error::CircuitOpen { name: key, retry_after }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets a change in a repository begin, unless its storage is known to ail.
+    pub(crate) fn storage(&self, common_dir: &Path) -> Result<Storage<'_>, Error> {
+        let key = format!("storage:{}", common_dir.display());
+        // Most repositories never have one.
+        let known = self.circuits.list().iter().any(|circuit| *circuit.name == *key);
+        let trial = known.then(|| self.circuits.get(&key).try_acquire()).transpose().map_err(|open| {
+            let mut error = Error::new(Kind::CircuitOpen, format!("the storage of this repository has failed too often: {open}"))
+                .hint("Nothing was changed. The operator looks after the disk, and sees why with `mcp-server-git circuits list`.");
+            error.retry_after = Some(open.retry_after);
+            error
+        })?;
+        Ok(Storage { breakers: self, key, trial })
+    }
+
+    /// Tries those remotes that have been left alone for twice their time, so that they recover without traffic.
+    pub(crate) fn probe(&self) {
+        for circuit in self.circuits.due_for_probe() {
+            let known = self.targets.lock().unwrap_or_else(PoisonError::into_inner).get(&**circuit.name()).cloned();
+            let Some((target, direction)) = known else { continue };
+            let Some(trial) = circuit.probe() else { continue };
+            let is_alive = target.is_alive(direction, &self.network, &Cancel::new(Some(Instant::now() + PROBE)));
+            tracing::info!(circuit = &**circuit.name(), is_alive, "a remote was asked whether it is back");
+            if is_alive { trial.success() } else { trial.failure() }
+        }
+        self.circuits.tidy();
+    }
+}
+
+/// A change whose storage is watched.
+pub(crate) struct Storage<'a> {
+    breakers: &'a Breakers,
+    key: String,
+    trial: Option<Trial>,
+}
+
+impl Storage<'_> {
+    /// Says what became of the change.
+    pub(crate) fn end<T>(self, result: &Result<T, Error>) {
+        let has_failed =
+            |error: &Error| matches!(error.cause(), Some(git::Error::Io { source, .. }) if crate::error::is_of_storage(source));
+        match (result, self.trial) {
+            (Err(error), trial) if has_failed(error) => {
+                if let Some(trial) = trial.or_else(|| self.breakers.circuits.get(&self.key).try_acquire().ok()) {
+                    trial.failure();
+                }
+            }
+            (Ok(_), Some(trial)) => trial.success(),
+            // What git refused says nothing of the disk.
+            _ => {}
+        }
+    }
+}
+
+impl Gate for Breakers {
+    fn enter(&self, target: &Target, direction: Direction) -> git::Result<Box<dyn Passage>> {
+        let key = target.key(direction);
+        let circuit = self.circuits.get(&key);
+        let trial = circuit.try_acquire().map_err(|open| git::Error::CircuitOpen { name: key.clone(), retry_after: open.retry_after })?;
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        if targets.len() >= MAX_TARGETS {
+            let known: Vec<String> = self.circuits.list().iter().map(|circuit| circuit.name.to_string()).collect();
+            targets.retain(|key, _| known.contains(key));
+        }
+        targets.insert(key, (target.clone(), direction));
+        let heard = (!matches!(target.protocol.as_str(), "http" | "https")).then(|| Heard {
+            target: target.clone(),
+            network: self.network.clone(),
+            all: Arc::clone(&self.heard),
+        });
+        Ok(Box::new(Passing { circuit, trial, heard }))
+    }
+}
+
+struct Passing {
+    circuit: Arc<guard::CircuitBreaker>,
+    trial: Trial,
+    heard: Option<Heard>,
+}
+
+/// Whether a host listens where its URL says. ssh may be set up to reach it elsewhere, and git does not tell a login that was
+/// refused from a host that is down.
+struct Heard {
+    target: Target,
+    network: Network,
+    all: Arc<Mutex<HashSet<Target>>>,
+}
+
+impl Heard {
+    fn is_known(&self) -> bool {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).contains(&self.target)
+    }
+
+    /// Finds out, once, aside.
+    fn find_out(self) {
+        if self.is_known() {
+            return;
+        }
+        std::thread::spawn(move || {
+            if self.target.listens(&self.network, &Cancel::new(Some(Instant::now() + PROBE))) {
+                let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+                if all.len() < MAX_TARGETS {
+                    all.insert(self.target);
+                }
+            }
+        });
+    }
+}
+
+impl Passage for Passing {
+    fn end(self: Box<Self>, outcome: Outcome) {
+        match outcome {
+            Outcome::Alive => {
+                self.trial.success();
+                self.heard.into_iter().for_each(Heard::find_out);
+            }
+            Outcome::Down => self.trial.failure(),
+            Outcome::Silent if self.heard.is_some_and(|heard| heard.is_known()) => self.trial.failure(),
+            Outcome::Busy(wait) => {
+                self.circuit.pause(wait);
+                self.trial.ignore();
+            }
+            Outcome::Silent | Outcome::Unknown => self.trial.ignore(),
+        }
+    }
+}

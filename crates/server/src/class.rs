@@ -1,0 +1,124 @@
+//! The classes of errors: what a failure means for the session, for another try, and for the statistics.
+
+use crate::error::Kind;
+use std::str::FromStr;
+
+/// A class of errors. The first four end the session they happen on; the next four are worth another try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ErrorClass {
+    /// Somebody without a good token.
+    AuthenticationFailed,
+    /// A client that breaks the rules of the protocol again and again.
+    ProtocolViolation,
+    /// A forged or replayed state, or another's handle, again and again.
+    SecurityBreach,
+    /// A session that was kept and cannot be understood any more.
+    CorruptedSessionState,
+    /// A remote that did not answer in time, or not at all.
+    NetworkTimeout,
+    /// Too much at once, a lock, an open circuit, a full disk.
+    TemporaryResourceUnavailable,
+    /// Asked more often than allowed, here or by a remote.
+    RateLimitExceeded,
+    /// A cursor or a handle that is not good any more.
+    TransientValidationError,
+    /// Everything else: mostly calls that were wrong.
+    Other,
+}
+
+/// A word that names no class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such class of errors")]
+pub struct UnknownClass;
+
+impl ErrorClass {
+    /// Every class.
+    pub const ALL: [Self; 9] = [
+        Self::AuthenticationFailed,
+        Self::ProtocolViolation,
+        Self::SecurityBreach,
+        Self::CorruptedSessionState,
+        Self::NetworkTimeout,
+        Self::TemporaryResourceUnavailable,
+        Self::RateLimitExceeded,
+        Self::TransientValidationError,
+        Self::Other,
+    ];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AuthenticationFailed => "authentication_failed",
+            Self::ProtocolViolation => "protocol_violation",
+            Self::SecurityBreach => "security_breach",
+            Self::CorruptedSessionState => "corrupted_session_state",
+            Self::NetworkTimeout => "network_timeout",
+            Self::TemporaryResourceUnavailable => "temporary_resource_unavailable",
+            Self::RateLimitExceeded => "rate_limit_exceeded",
+            Self::TransientValidationError => "transient_validation_error",
+            Self::Other => "other",
+        }
+    }
+
+    /// True for what ends the session it happens on.
+    #[doc(alias = "is_critical_error")]
+    pub fn is_critical(self) -> bool {
+        match self {
+            Self::AuthenticationFailed | Self::ProtocolViolation | Self::SecurityBreach | Self::CorruptedSessionState => true,
+            Self::NetworkTimeout
+            | Self::TemporaryResourceUnavailable
+            | Self::RateLimitExceeded
+            | Self::TransientValidationError
+            | Self::Other => false,
+        }
+    }
+
+    /// True where the same call may succeed later.
+    #[doc(alias = "should_retry")]
+    pub fn is_recoverable(self) -> bool {
+        !self.is_critical() && self != Self::Other
+    }
+}
+
+impl FromStr for ErrorClass {
+    type Err = UnknownClass;
+
+    fn from_str(text: &str) -> Result<Self, UnknownClass> {
+        Self::ALL.into_iter().find(|class| class.name() == text).ok_or(UnknownClass)
+    }
+}
+
+impl From<Kind> for ErrorClass {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Unreachable => Self::NetworkTimeout,
+            Kind::Busy | Kind::CircuitOpen | Kind::TimedOut | Kind::Unavailable => Self::TemporaryResourceUnavailable,
+            Kind::RateLimited => Self::RateLimitExceeded,
+            Kind::Stale => Self::TransientValidationError,
+            Kind::BadInput | Kind::NotFound | Kind::Denied | Kind::Refused | Kind::Cancelled | Kind::Internal => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_class_is_critical_recoverable_or_other() {
+        let named =
+            |is: fn(ErrorClass) -> bool| ErrorClass::ALL.into_iter().filter(|class| is(*class)).map(ErrorClass::name).collect::<Vec<_>>();
+        assert_eq!(
+            named(ErrorClass::is_critical),
+            ["authentication_failed", "protocol_violation", "security_breach", "corrupted_session_state"]
+        );
+        assert_eq!(
+            named(ErrorClass::is_recoverable),
+            ["network_timeout", "temporary_resource_unavailable", "rate_limit_exceeded", "transient_validation_error"]
+        );
+        for class in ErrorClass::ALL {
+            assert_eq!(class.name().parse(), Ok(class));
+        }
+        assert_eq!("timeout".parse::<ErrorClass>(), Err(UnknownClass));
+    }
+}

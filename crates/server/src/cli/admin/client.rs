@@ -1,0 +1,187 @@
+//! How a running server is found and asked: HTTP/1.1 over the Unix socket of its admin channel.
+
+use crate::{admin::place, config::Config};
+use clap::Args;
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::{net::UnixStream, time::timeout};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What is granted beyond the time that the server takes by itself.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// Which server is meant, and how its answer is shown.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Reach {
+    /// The Unix socket of the server's admin channel; that of the only running server when absent.
+    #[arg(long, value_name = "PATH", global = true, conflicts_with = "pid")]
+    socket: Option<PathBuf>,
+
+    /// The process number of the server.
+    #[arg(long, value_name = "N", global = true)]
+    pid: Option<u32>,
+
+    /// Prints the server's answer as JSON.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("no server is running (looked in {})", .0.display())]
+    NoServer(PathBuf),
+    #[error("no server with the process number {pid} is running (looked in {})", folder.display())]
+    NoSuchServer { pid: u32, folder: PathBuf },
+    #[error("several servers are running; choose one with --pid or --socket:{}", choices(.0))]
+    Several(Vec<(u32, PathBuf)>),
+    #[error("the server at {} cannot be reached: {why}", socket.display())]
+    Unreachable { socket: PathBuf, why: String },
+    #[error("the server at {} has not answered within {} s", socket.display(), patience.as_secs())]
+    Late { socket: PathBuf, patience: Duration },
+    #[error("the answer of the server at {} cannot be read: {why}", socket.display())]
+    Unreadable { socket: PathBuf, why: String },
+    #[error("{message}")]
+    Refused { status: StatusCode, message: String },
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Usage(String),
+}
+
+fn choices(servers: &[(u32, PathBuf)]) -> String {
+    servers.iter().fold(String::new(), |text, (pid, socket)| format!("{text}\n  --pid {pid}  --socket {}", socket.display()))
+}
+
+/// What is asked of a server.
+pub(super) struct Question {
+    method: Method,
+    path: String,
+    body: Option<Value>,
+    patience: Duration,
+}
+
+impl Question {
+    /// Asks to see something.
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), body: None, patience: PATIENCE }
+    }
+
+    /// Asks to do something.
+    pub(super) fn post(path: impl Into<String>, body: Value) -> Self {
+        Self { method: Method::POST, path: path.into(), body: Some(body), patience: PATIENCE }
+    }
+
+    /// Adds a parameter to what is asked to be seen.
+    pub(super) fn with(mut self, name: &str, value: Option<impl ToString>) -> Self {
+        if let Some(value) = value {
+            let mark = if self.path.contains('?') { '&' } else { '?' };
+            self.path = format!("{}{mark}{name}={}", self.path, encode(&value.to_string()));
+        }
+        self
+    }
+
+    /// Waits for as long as the server may take for it.
+    pub(super) fn taking(mut self, time: Duration) -> Self {
+        self.patience = time.saturating_add(GRACE);
+        self
+    }
+}
+
+/// Makes any text a part of a path or a query: RFC 3986, section 2.
+pub(super) fn encode(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().fold(String::new(), |text, byte| {
+        if is_plain(byte) { text + char::from(byte).encode_utf8(&mut [0; 4]) } else { format!("{text}%{byte:02X}") }
+    })
+}
+
+/// The admin channel of one server.
+pub(super) struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// Finds the server that is meant.
+    pub(super) fn find(reach: &Reach, config: &Config) -> Result<Self, Failure> {
+        let folder = place::folder(&config.state_dir);
+        let socket = match (&reach.socket, reach.pid) {
+            (Some(socket), _) => socket.clone(),
+            (None, Some(pid)) => {
+                let servers = place::servers(&folder);
+                let found = servers.into_iter().find(|(server, _)| *server == pid);
+                found.ok_or(Failure::NoSuchServer { pid, folder })?.1
+            }
+            // A server with the same configuration does not have its socket in the folder.
+            (None, None) => match &config.resilience.admin_socket {
+                Some(socket) => socket.clone(),
+                None => only(&folder)?,
+            },
+        };
+        Ok(Self { socket })
+    }
+
+    /// Asks, and gives the server's answer.
+    pub(super) fn ask(&self, question: Question) -> Result<Value, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let patience = question.patience;
+        runtime
+            .block_on(async { timeout(patience, self.answer(question)).await })
+            .unwrap_or_else(|_| Err(Failure::Late { socket: self.socket.clone(), patience }))
+    }
+
+    async fn answer(&self, question: Question) -> Result<Value, Failure> {
+        let unreachable = |why: &dyn ToString| Failure::Unreachable { socket: self.socket.clone(), why: why.to_string() };
+        let unreadable = |why: &dyn ToString| Failure::Unreadable { socket: self.socket.clone(), why: why.to_string() };
+        let stream = UnixStream::connect(&self.socket).await.map_err(|err| unreachable(&err))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|err| unreachable(&err))?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(question.method)
+            .uri(format!("/admin/v1{}", question.path))
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(question.body.map(|body| body.to_string()).unwrap_or_default())))
+            .map_err(|err| Failure::Usage(err.to_string()))?;
+        let response = sender.send_request(request).await.map_err(|err| unreachable(&err))?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|err| unreadable(&err))?.to_bytes();
+        let value = serde_json::from_slice::<Value>(&body);
+        if status.is_success() {
+            return value.map_err(|err| unreadable(&err));
+        }
+        let told = value.ok().and_then(|value| value["error"].as_str().map(str::to_owned));
+        Err(Failure::Refused { status, message: told.unwrap_or_else(|| format!("{status}: {}", String::from_utf8_lossy(&body).trim())) })
+    }
+}
+
+/// The socket of the only server that runs.
+fn only(folder: &Path) -> Result<PathBuf, Failure> {
+    let mut servers = place::servers(folder);
+    match servers.len() {
+        0 => Err(Failure::NoServer(folder.to_owned())),
+        1 => Ok(servers.remove(0).1),
+        _ => Err(Failure::Several(servers)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anything_is_a_part_of_a_path() {
+        assert_eq!(encode("session-1_a.b~"), "session-1_a.b~");
+        assert_eq!(encode("../a b?c=ü"), "..%2Fa%20b%3Fc%3D%C3%BC");
+        let question = Question::get("/sessions").with("idle", Some(60)).with("absent", None::<u8>).with("state", Some("a&b"));
+        assert_eq!(question.path, "/sessions?idle=60&state=a%26b");
+    }
+}

@@ -1,0 +1,294 @@
+//! The sub-commands that look at a running server and act on it, over its admin channel.
+
+mod client;
+mod duration;
+mod render;
+mod report;
+mod words;
+
+use super::{CANNOT_RUN, cannot_run, say, tell};
+use crate::{config::Config, output};
+use clap::{Args, Subcommand, ValueEnum};
+use client::{Client, Failure, Question, Reach, encode};
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+use words::Shown;
+
+/// How long an emergency recovery takes at most: the server waits 8 s for what runs.
+const RECOVERY: Duration = Duration::from_secs(8);
+
+/// Exit code for "a problem was found".
+const FOUND: u8 = 1;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Lists, shows and closes the sessions of a running server.
+    Sessions {
+        #[command(subcommand)]
+        what: Sessions,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Lists and resets the circuits that stand before ailing remotes, storage and the database.
+    Circuits {
+        #[command(subcommand)]
+        what: Circuits,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Shows which classes of errors a running server has seen; exits with 1 when one spikes.
+    Errors {
+        /// How far back.
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "60m")]
+        window: Duration,
+        /// Errors of a class per minute that are a spike; as the server is configured when absent.
+        #[arg(long, value_name = "N")]
+        threshold: Option<f64>,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Shows how a running server is.
+    Status {
+        #[command(subcommand)]
+        what: Option<Status>,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Gives up what a running server holds.
+    Resources {
+        #[command(subcommand)]
+        what: Resources,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Releases what has been held for long and is not in use.
+    Reap {
+        /// What has been held for less stays.
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1h")]
+        age: Duration,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Makes a running server take no new connections, and waits for its calls; exits with 1 when some are left.
+    Drain {
+        /// How long calls may go on.
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "300s")]
+        timeout: Duration,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Replaces a server that was started with `serve --supervised`: its successor takes over the sockets, and no connection is refused.
+    Restart {
+        /// How long the calls of the old one may go on; `restart.drain` when absent.
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+        drain: Option<Duration>,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Brings a running server back to a state that is known to be good, without touching a working tree.
+    Recover {
+        #[command(flatten)]
+        scope: Scope,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Lists the changes that are running, or the last ones of the repository that --repository names.
+    Operations {
+        #[command(flatten)]
+        reach: Reach,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum Sessions {
+    /// Lists them; exits with 1 when too many are idle.
+    List {
+        /// Only those that have been idle for so long.
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+        idle: Option<Duration>,
+        /// Only those in this state.
+        #[arg(long, value_enum)]
+        state: Option<State>,
+    },
+    /// Shows one.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Closes those that nobody uses. One with work in flight stays.
+    #[command(group = clap::ArgGroup::new("which").required(true))]
+    Reap {
+        /// Those that have been idle for so long.
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse, group = "which")]
+        idle: Option<Duration>,
+        /// So many of those that have been idle for longest.
+        #[arg(long, value_name = "N", group = "which")]
+        oldest: Option<usize>,
+    },
+    /// Counts as a sign of life of its client.
+    #[command(group = clap::ArgGroup::new("which").required(true))]
+    Touch {
+        /// The session's id.
+        #[arg(group = "which")]
+        id: Option<String>,
+        /// All that have missed a heartbeat.
+        #[arg(long, group = "which")]
+        missing: bool,
+    },
+    /// Closes one.
+    Close {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// Where a session is in its life.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum State {
+    /// The handshake is not done.
+    Created,
+    /// Its client is heard.
+    Active,
+    /// Its client is silent.
+    Paused,
+    /// Something has gone wrong that ends it.
+    Error,
+    /// It is about to end.
+    Closing,
+    /// It has ended.
+    Closed,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Circuits {
+    /// Lists them; exits with 1 when one is open.
+    List,
+    /// Closes circuits by hand.
+    #[command(group = clap::ArgGroup::new("which").required(true))]
+    Reset {
+        /// The circuit's name.
+        #[arg(group = "which")]
+        name: Option<String>,
+        /// Those that have been open for twice their recovery timeout.
+        #[arg(long, group = "which")]
+        stuck: bool,
+        /// All.
+        #[arg(long, group = "which")]
+        all: bool,
+    },
+}
+
+#[derive(Clone, Copy, Subcommand)]
+pub(super) enum Status {
+    /// Shows whether heartbeats are watched, and when each session was last heard; exits with 1 when one is late.
+    Heartbeats,
+    /// Lists what the server holds: child processes, locks, temporary files.
+    Resources,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Resources {
+    /// Releases one by hand.
+    Release {
+        /// Its id, as `status resources` shows it.
+        id: String,
+    },
+}
+
+/// What is recovered.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Scope {
+    /// Stops operations, clears caches, resets circuits, closes sessions and restarts components, each reported.
+    #[arg(long)]
+    emergency: bool,
+    /// Restarts one component: heartbeat, sweep, probes, store or validation.
+    #[arg(long, value_name = "NAME")]
+    component: Option<String>,
+}
+
+/// Asks the server for `command`, and shows the answer. `named` are the repositories of the command line.
+pub(super) fn run(command: &Command, config: &Config, named: &[PathBuf]) -> ExitCode {
+    let asked = prepare(command, named).and_then(|(reach, question, render)| {
+        let answer = Client::find(reach, config)?.ask(question)?;
+        let shown = render(&answer);
+        Ok((if reach.json { format!("{answer:#}") } else { output::page(shown.text.trim_end().as_bytes()) }, shown.is_fine))
+    });
+    match asked {
+        Ok((text, is_fine)) => {
+            say(&text);
+            if is_fine { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
+        }
+        Err(Failure::Refused { status, message }) => {
+            tell(&output::message(&message));
+            let is_answer = [StatusCode::NOT_FOUND, StatusCode::CONFLICT].contains(&status);
+            ExitCode::from(if is_answer { FOUND } else { CANNOT_RUN })
+        }
+        Err(why) => cannot_run(&why),
+    }
+}
+
+type Prepared<'a> = (&'a Reach, Question, fn(&Value) -> Shown);
+
+/// What each sub-command asks, and how its answer is shown.
+fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> Result<Prepared<'a>, Failure> {
+    Ok(match command {
+        Command::Sessions { what, reach } => {
+            let (question, render) = sessions(what);
+            (reach, question, render)
+        }
+        Command::Circuits { what: Circuits::List, reach } => (reach, Question::get("/circuits"), render::circuits),
+        Command::Circuits { what: Circuits::Reset { name, stuck, all }, reach } => {
+            (reach, Question::post("/circuits/reset", json!({"name": name, "stuck": stuck, "all": all})), render::reset)
+        }
+        Command::Errors { window, threshold, reach } => {
+            (reach, Question::get("/errors").with("window", Some(window.as_secs())).with("threshold", *threshold), report::errors)
+        }
+        Command::Status { what: None, reach } => (reach, Question::get("/status"), report::status),
+        Command::Status { what: Some(Status::Heartbeats), reach } => (reach, Question::get("/heartbeats"), report::heartbeats),
+        Command::Status { what: Some(Status::Resources), reach } => (reach, Question::get("/resources"), report::resources),
+        Command::Resources { what: Resources::Release { id }, reach } => {
+            (reach, Question::post("/resources/release", json!({"id": id})), report::released)
+        }
+        Command::Reap { age, reach } => (reach, Question::post("/reap", json!({"age": age.as_secs()})), report::reaped),
+        Command::Drain { timeout, reach } => {
+            (reach, Question::post("/drain", json!({"timeout": timeout.as_secs()})).taking(*timeout), report::drained)
+        }
+        Command::Restart { drain, reach } => {
+            let question = Question::post("/restart", json!({"timeout": drain.map(|drain| drain.as_secs())}));
+            (reach, question.taking(crate::restart::READY), report::restarted)
+        }
+        Command::Recover { scope, reach } => {
+            (reach, Question::post("/recover", json!({"component": scope.component})).taking(RECOVERY), report::recovered)
+        }
+        Command::Operations { reach } => {
+            let repository = repository(named)?;
+            (reach, Question::get("/operations").with("repository", repository), report::operations)
+        }
+    })
+}
+
+fn sessions(what: &Sessions) -> (Question, fn(&Value) -> Shown) {
+    match what {
+        Sessions::List { idle, state } => {
+            let state = state.and_then(|state| state.to_possible_value()).map(|state| state.get_name().to_owned());
+            (Question::get("/sessions").with("idle", idle.map(|idle| idle.as_secs())).with("state", state), render::sessions)
+        }
+        Sessions::Show { id } => (Question::get(format!("/sessions/{}", encode(id))), render::session),
+        Sessions::Reap { idle, oldest } => {
+            (Question::post("/sessions/reap", json!({"idle": idle.map(|idle| idle.as_secs()), "oldest": oldest})), render::closed)
+        }
+        Sessions::Touch { id, missing } => (Question::post("/sessions/touch", json!({"id": id, "missing": missing})), render::touched),
+        Sessions::Close { id } => (Question::post(format!("/sessions/{}/close", encode(id)), json!({})), render::closed),
+    }
+}
+
+/// Under which name the changes of a repository are kept: its common directory.
+fn repository(named: &[PathBuf]) -> Result<Option<String>, Failure> {
+    let [path] = named else {
+        return if named.is_empty() { Ok(None) } else { Err(Failure::Usage("one --repository at a time".to_owned())) };
+    };
+    let found = git::Roots::around(path).locate(path).map_err(|err| Failure::Usage(err.to_string()))?;
+    Ok(Some(found.common_dir.display().to_string()))
+}

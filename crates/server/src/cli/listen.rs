@@ -1,0 +1,99 @@
+//! Where `serve` listens: sockets that it makes, or that whoever has started it has made.
+
+use crate::{
+    config::Serving,
+    socket::{inode, own_socket},
+};
+use mcp::http::Listener;
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+use tokio::net::{TcpListener, UnixListener};
+
+/// Where the server is.
+pub(super) enum Place {
+    Address(SocketAddr),
+    Socket(PathBuf, Option<(u64, u64)>),
+}
+
+/// Listens where the operator wants it; by default on both loopback addresses, of which the second is optional, as not
+/// every machine has it.
+pub(super) async fn listen(serving: &Serving) -> io::Result<(Vec<Listener>, Place)> {
+    if let Some(path) = &serving.socket {
+        let listener = own_socket(path, false).await?;
+        return Ok((vec![Listener::Unix(listener)], Place::Socket(path.clone(), inode(path))));
+    }
+    let host = serving.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let first = TcpListener::bind((host, serving.port)).await.map_err(|err| explain(err, serving.port))?;
+    let address = first.local_addr()?;
+    let mut listeners = vec![Listener::Tcp(first)];
+    if serving.host.is_none() {
+        listeners.extend(TcpListener::bind(("::1", address.port())).await.ok().map(Listener::Tcp));
+    }
+    Ok((listeners, Place::Address(address)))
+}
+
+fn explain(err: io::Error, port: u16) -> io::Error {
+    match err.kind() {
+        io::ErrorKind::AddrInUse => {
+            let owner = owner_of(port).map(|owner| format!(" by {owner}")).unwrap_or_default();
+            let hint = "Choose another with `--port N` or MCP_GIT_PORT=N; 0 takes any free one.";
+            io::Error::new(err.kind(), format!("port {port} is in use{owner}. {hint}"))
+        }
+        io::ErrorKind::PermissionDenied => {
+            io::Error::new(err.kind(), format!("port {port} needs privileges. Choose one above 1023 with `--port N`."))
+        }
+        _ => err,
+    }
+}
+
+/// The process that listens on `port`, where the system tells: its name and pid.
+fn owner_of(port: u16) -> Option<String> {
+    let inode = listening_inode(port)?;
+    let wanted = format!("socket:[{inode}]");
+    for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        let pid = process.file_name().to_string_lossy().into_owned();
+        let Ok(descriptors) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        let owns = descriptors.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str()));
+        if owns {
+            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            return Some(format!("{} (pid {pid})", name.trim()));
+        }
+    }
+    None
+}
+
+fn listening_inode(port: u16) -> Option<String> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|table| std::fs::read_to_string(table).ok());
+    tables.into_iter().find_map(|table| {
+        table.lines().skip(1).find_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            // State 0A is LISTEN.
+            let listens = fields.get(1)?.ends_with(&format!(":{port:04X}")) && *fields.get(3)? == "0A";
+            listens.then(|| fields.get(9).map(ToString::to_string))?
+        })
+    })
+}
+
+/// The sockets that were handed over, by the system or by a supervisor, as the variables `LISTEN_FDS` and `LISTEN_PID` say.
+pub(super) fn inherited() -> io::Result<Option<(Vec<Listener>, Place)>> {
+    let mut handed = listenfd::ListenFd::from_env();
+    let mut listeners = Vec::new();
+    let mut place = None;
+    for at in 0..handed.len() {
+        if let Ok(Some(listener)) = handed.take_unix_listener(at) {
+            listener.set_nonblocking(true)?;
+            let path = listener.local_addr()?.as_pathname().map(std::path::Path::to_owned).unwrap_or_default();
+            // Whoever has made it removes it.
+            place.get_or_insert(Place::Socket(path, None));
+            listeners.push(Listener::Unix(UnixListener::from_std(listener)?));
+        } else if let Some(listener) = handed.take_tcp_listener(at)? {
+            listener.set_nonblocking(true)?;
+            place.get_or_insert(Place::Address(listener.local_addr()?));
+            listeners.push(Listener::Tcp(TcpListener::from_std(listener)?));
+        }
+    }
+    Ok(place.map(|place| (listeners, place)))
+}

@@ -1,0 +1,160 @@
+//! `serve --supervised`: holds the sockets, and keeps one server on them, whatever becomes of it.
+
+use super::{
+    cannot_run,
+    listen::{Place, listen},
+    serve::{announce, remove},
+};
+use crate::{
+    app::App,
+    config::Config,
+    restart::{READY, VARIABLE},
+};
+use command_fds::{CommandFdExt, FdMapping};
+use mcp::http::Listener;
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process::{Child, Command, ExitCode, Stdio},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    time::{Instant, sleep, timeout},
+};
+
+/// The first descriptor that is handed over, by the convention of `LISTEN_FDS`.
+const FIRST: i32 = 3;
+/// How long to wait before a server is started again that ended by itself, and at most after it has done so again and again.
+const PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// A server that has lived for so long has not failed at its start.
+const SOUND: Duration = Duration::from_secs(30);
+/// How long servers may take to end.
+const END: Duration = Duration::from_secs(12);
+/// How often it is looked whether they have.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A server, and the line to it.
+struct Worker {
+    child: Child,
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    writer: OwnedWriteHalf,
+    began: Instant,
+}
+
+pub(super) fn run(app: &App, config: &Config) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(err) => return cannot_run(&err),
+    };
+    match runtime.block_on(supervise(app, config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => cannot_run(&err),
+    }
+}
+
+async fn supervise(app: &App, config: &Config) -> io::Result<()> {
+    super::watch_signals(app.stop.clone())?;
+    let (listeners, place) = listen(&config.serving).await?;
+    let mut worker = start(&listeners).await?;
+    announce(app, &place, config.serving.wants_tokens());
+    let mut retiring: Vec<Worker> = Vec::new();
+    let mut pause = PAUSE;
+    loop {
+        retiring.retain_mut(|worker| matches!(worker.child.try_wait(), Ok(None)));
+        tokio::select! {
+            () = app.stop.cancelled() => break,
+            // Those that have handed over are waited for when they end.
+            () = sleep(POLL * 10), if !retiring.is_empty() => {}
+            line = worker.lines.next_line() => match line {
+                Ok(Some(line)) if line.starts_with("restart ") => {
+                    let drain = line.trim_start_matches("restart ").to_owned();
+                    match start(&listeners).await {
+                        Ok(next) => {
+                            let mut old = std::mem::replace(&mut worker, next);
+                            old.writer.write_all(format!("replaced {} {drain}\n", worker.child.id()).as_bytes()).await.ok();
+                            retiring.push(old);
+                        }
+                        Err(err) => {
+                            tracing::error!(%err, "the successor did not become ready: the server stays");
+                            worker.writer.write_all(format!("failed {err}\n").as_bytes()).await.ok();
+                        }
+                    }
+                }
+                Ok(Some(_)) => tracing::warn!("the server says something that is not understood"),
+                _ => {
+                    let status = worker.child.wait()?;
+                    pause = if worker.began.elapsed() >= SOUND { PAUSE } else { (pause * 2).min(MAX_PAUSE) };
+                    tracing::error!(%status, ?pause, "the server has ended by itself, and is started again");
+                    tokio::select! { () = app.stop.cancelled() => break, () = sleep(pause) => {} }
+                    match start(&listeners).await {
+                        Ok(next) => worker = next,
+                        // The next round finds its line closed, and tries again.
+                        Err(err) => tracing::error!(%err, "the server cannot be started"),
+                    }
+                }
+            },
+        }
+    }
+    retiring.push(worker);
+    for worker in &retiring {
+        let pid = i32::try_from(worker.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok());
+    }
+    let ended = async {
+        while retiring.iter_mut().any(|worker| matches!(worker.child.try_wait(), Ok(None))) {
+            sleep(POLL).await;
+        }
+    };
+    if timeout(END, ended).await.is_err() {
+        for worker in &mut retiring {
+            worker.child.kill().ok();
+        }
+    }
+    if let Place::Socket(path, made) = &place {
+        remove(path, *made);
+    }
+    Ok(())
+}
+
+fn descriptor(listener: &Listener) -> BorrowedFd<'_> {
+    match listener {
+        Listener::Tcp(listener) => listener.as_fd(),
+        Listener::Unix(listener) => listener.as_fd(),
+    }
+}
+
+/// Starts a server on the sockets, and waits until it is ready.
+#[expect(clippy::disallowed_methods, reason = "the server itself is started here, and nothing else")]
+async fn start(listeners: &[Listener]) -> io::Result<Worker> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let duplicate = |(at, child_fd)| {
+        let parent_fd = descriptor(at).try_clone_to_owned()?;
+        Ok(FdMapping { parent_fd, child_fd })
+    };
+    let handed: io::Result<Vec<FdMapping>> = listeners.iter().zip(FIRST..).map(duplicate).collect();
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(std::env::args_os().skip(1).filter(|arg| arg != "--supervised"));
+    command.env(VARIABLE, "1").env("LISTEN_FDS", listeners.len().to_string()).env_remove("LISTEN_PID");
+    command.stdin(Stdio::from(OwnedFd::from(theirs)));
+    command.fd_mappings(handed?).map_err(io::Error::other)?;
+    let mut child = command.spawn()?;
+    // The command holds the other end; without it the end of the server is seen.
+    drop(command);
+    let (reader, writer) = UnixStream::from_std(ours)?.into_split();
+    let mut lines = BufReader::new(reader).lines();
+    match timeout(READY, lines.next_line()).await {
+        Ok(Ok(Some(line))) if line == "ready" => Ok(Worker { child, lines, writer, began: Instant::now() }),
+        _ => {
+            child.kill().ok();
+            child.wait()?;
+            Err(io::Error::other("it did not become ready; its own words are above"))
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `validate`: whether messages pass, strictly and leniently. No server is asked: it is the same check.
+
+use super::{cannot_run, say};
+use mcp::{Mode, Verdict, validate};
+use serde_json::json;
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// The longest input.
+const MAX_INPUT: u64 = 64 << 20;
+
+/// Checks the messages in `file`, or in standard input: one, or one a line.
+pub(super) fn run(file: Option<&Path>, strict: bool, lenient: bool, as_json: bool) -> ExitCode {
+    let named = file.filter(|path| *path != Path::new("-")).map(PathBuf::from);
+    let mut input = Vec::new();
+    let read = match &named {
+        Some(path) => fs::File::open(path).and_then(|file| file.take(MAX_INPUT).read_to_end(&mut input)),
+        None => io::stdin().take(MAX_INPUT).read_to_end(&mut input),
+    };
+    if let Err(err) = read {
+        return cannot_run(&format!("{}: {err}", named.unwrap_or_else(|| "standard input".into()).display()));
+    }
+    // A file that is one message may be written over several lines.
+    let is_one = serde_json::from_slice::<serde_json::Value>(&input).is_ok();
+    let messages: Vec<&[u8]> = if is_one { vec![&input] } else { input.split(|byte| *byte == b'\n').collect() };
+    let messages: Vec<&[u8]> = messages.into_iter().filter(|message| !message.trim_ascii().is_empty()).collect();
+    if messages.is_empty() {
+        return cannot_run(&"there is no message");
+    }
+    let both = strict == lenient;
+    let mut is_fine = true;
+    for (at, message) in messages.iter().enumerate() {
+        let verdicts = [(Mode::Strict, strict || both), (Mode::Lenient, lenient || both)];
+        let verdicts: Vec<(Mode, Verdict)> =
+            verdicts.into_iter().filter(|(_, wanted)| *wanted).map(|(mode, _)| (mode, validate(message, mode))).collect();
+        // With both, what the server does by default counts.
+        is_fine &= verdicts.last().is_some_and(|(_, verdict)| verdict.error.is_none());
+        if as_json {
+            say(&as_value(at + 1, &verdicts).to_string());
+            continue;
+        }
+        if messages.len() > 1 {
+            say(&format!("Message {}", at + 1));
+        }
+        for (mode, verdict) in &verdicts {
+            say(&format!("{} validation: {}", name(*mode), if verdict.error.is_none() { '\u{2713}' } else { '\u{2717}' }));
+            verdict.error.iter().for_each(|error| say(&format!("{} errors: {error}", name(*mode))));
+            verdict.warnings.iter().for_each(|warning| say(&format!("Warning: {warning}")));
+        }
+    }
+    if is_fine { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+fn as_value(number: usize, verdicts: &[(Mode, Verdict)]) -> serde_json::Value {
+    let shown = verdicts.iter().map(|(mode, verdict)| {
+        let verdict = json!({"valid": verdict.error.is_none(), "error": verdict.error, "warnings": verdict.warnings});
+        (name(*mode).to_lowercase(), verdict)
+    });
+    let mut value = serde_json::Value::Object(shown.collect());
+    value["message"] = json!(number);
+    value
+}
+
+fn name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Strict => "Strict",
+        Mode::Lenient => "Lenient",
+    }
+}

@@ -1,0 +1,249 @@
+//! The journal's lines as rows of the store, and back; and files of lines, which stand in while the store is away.
+
+use super::row::{Begun, Ended, Line};
+use crate::persistence::{Failed, Persistence, now_ms};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+use store::{OperationEnd, OperationRow, Store};
+
+/// The size at which a file is put aside. One older file is kept.
+const ROTATE: u64 = 4 << 20;
+/// The most rows that are looked at.
+const MAX_ROWS: i64 = 1_000;
+
+/// Which lines are wanted.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'a> {
+    /// The last so many changes.
+    Last(i64),
+    /// Those with this key, of this principal.
+    Key(&'a str, &'a str),
+}
+
+/// Where lines are kept.
+pub(super) struct Table {
+    dir: PathBuf,
+    persistence: Option<Arc<Persistence>>,
+    /// Repositories whose files have been taken over into the store.
+    taken_over: Mutex<HashSet<String>>,
+}
+
+impl Table {
+    pub(super) fn new(dir: PathBuf, persistence: Option<Arc<Persistence>>) -> Self {
+        Self { dir, persistence, taken_over: Mutex::default() }
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Adds a line. It is on disk when this returns where it is to be durable.
+    pub(super) fn append(&self, repository: &str, line: &Line, durable: bool) -> io::Result<()> {
+        if let Some(persistence) = &self.persistence {
+            self.take_over(persistence, repository);
+            match persistence.run_here(|store| write(store, repository, persistence.node(), line)) {
+                Ok(true) => return Ok(()),
+                // The line before it went into the file.
+                Ok(false) | Err(Failed::Away(_)) => {}
+                Err(Failed::Refused(why)) => return Err(io::Error::other(why)),
+            }
+            self.taken_over.lock().unwrap_or_else(PoisonError::into_inner).remove(repository);
+        }
+        self.append_to_file(repository, line, durable)
+    }
+
+    /// Lines of a repository, the oldest first. What cannot be read is left out.
+    pub(super) fn lines(&self, repository: &str, wanted: Wanted<'_>) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if let Some(persistence) = &self.persistence {
+            self.take_over(persistence, repository);
+            let rows = persistence.run_here(|store| async move {
+                match wanted {
+                    Wanted::Last(count) => {
+                        let mut rows = store.operations_of(repository, count.min(MAX_ROWS)).await?;
+                        rows.reverse();
+                        Ok(rows)
+                    }
+                    Wanted::Key(key, principal) => store.operations_with_key(repository, key, principal).await,
+                }
+            });
+            lines.extend(rows.unwrap_or_default().into_iter().flat_map(lines_of));
+        }
+        let path = self.file(repository);
+        for path in [path.with_extension("jsonl.1"), path] {
+            let text = read_tail(&path, ROTATE).unwrap_or_default();
+            lines.extend(text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()));
+        }
+        lines
+    }
+
+    fn file(&self, repository: &str) -> PathBuf {
+        self.dir.join(repository).with_extension("jsonl")
+    }
+
+    fn append_to_file(&self, repository: &str, line: &Line, durable: bool) -> io::Result<()> {
+        let path = self.file(repository);
+        fs::create_dir_all(&self.dir)?;
+        if fs::metadata(&path).is_ok_and(|meta| meta.len() > ROTATE) {
+            fs::rename(&path, path.with_extension("jsonl.1"))?;
+        }
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+        // In one piece, so that lines of several processes do not mix.
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        file.write_all(&text)?;
+        if durable {
+            file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lines of files over into the store: those of before there was one, and those of while it was away.
+    fn take_over(&self, persistence: &Persistence, repository: &str) {
+        if !self.taken_over.lock().unwrap_or_else(PoisonError::into_inner).insert(repository.to_owned()) {
+            return;
+        }
+        for file in self.claimed(repository) {
+            let text = fs::read(&file).unwrap_or_default();
+            let lines: Vec<Line> = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+            let count = lines.len();
+            let taken = persistence.run_here(|store| async move {
+                for line in &lines {
+                    write(store.clone(), repository, persistence.node(), line).await?;
+                }
+                Ok(())
+            });
+            match taken {
+                Ok(()) => {
+                    tracing::info!(count, "lines of the journal's file are taken over into the store");
+                    fs::remove_file(&file).ok();
+                }
+                Err(why) => {
+                    tracing::warn!(%why, "the journal's file cannot be taken over yet");
+                    self.taken_over.lock().unwrap_or_else(PoisonError::into_inner).remove(repository);
+                }
+            }
+        }
+    }
+
+    /// The files of a repository, each under a name that this process alone uses; the oldest first.
+    fn claimed(&self, repository: &str) -> Vec<PathBuf> {
+        let path = self.file(repository);
+        let mut found = Vec::new();
+        for (at, path) in [path.with_extension("jsonl.1"), path].into_iter().enumerate() {
+            let claimed = self.dir.join(format!("{repository}.taken-{}-{at}", std::process::id()));
+            if claimed.exists() || fs::rename(&path, &claimed).is_ok() {
+                found.push(claimed);
+            }
+        }
+        // What another process has claimed and did not live to take over.
+        let prefix = format!("{repository}.taken-");
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let pid = name.strip_prefix(&prefix).and_then(|rest| rest.split('-').next()).and_then(|pid| pid.parse().ok());
+            if pid.is_some_and(|pid: u32| pid != std::process::id() && !super::is_running(pid, None)) {
+                found.insert(0, entry.path());
+            }
+        }
+        found
+    }
+}
+
+/// Writes a line into the store. False where what it belongs to is not there.
+async fn write(store: Store, repository: &str, node: &str, line: &Line) -> Result<bool, store::Error> {
+    match line {
+        Line::Begun(begun) => begin(&store, repository, node, begun).await.map(|()| true),
+        Line::Noted { id, saved } => store.note_operation(id, saved).await,
+        Line::Undone { id } => store.mark_undone(id).await,
+        Line::Ended(ended) => {
+            let end = OperationEnd {
+                state: if ended.done { "done" } else { "failed" }.to_owned(),
+                ended_ms: now_ms(),
+                after: serde_json::to_string(ended).ok(),
+                result: ended.text.clone(),
+            };
+            if store.end_operation(&ended.begun.id, &end).await? {
+                return Ok(true);
+            }
+            if store.operation(&ended.begun.id).await?.is_some() {
+                // It has been told before.
+                return Ok(true);
+            }
+            begin(&store, repository, node, &ended.begun).await?;
+            store.end_operation(&ended.begun.id, &end).await
+        }
+    }
+}
+
+async fn begin(store: &Store, repository: &str, node: &str, begun: &Begun) -> Result<(), store::Error> {
+    let row = OperationRow {
+        id: begun.id.clone(),
+        repository: repository.to_owned(),
+        worktree: begun.worktree.to_string_lossy().into_owned(),
+        principal: begun.by.clone().unwrap_or_else(|| crate::caller::Caller::LOCAL.to_owned()),
+        tool: begun.tool.clone(),
+        key: begun.key.clone(),
+        digest: begun.digest.clone(),
+        state: "running".to_owned(),
+        node: node.to_owned(),
+        pid: i64::from(begun.pid),
+        pid_start: begun.pid_start.unwrap_or_default(),
+        started_ms: i64::try_from(begun.at).unwrap_or(i64::MAX),
+        before: serde_json::to_string(begun).unwrap_or_default(),
+        ..OperationRow::default()
+    };
+    match store.begin_operation(&row).await {
+        // Taken over before.
+        Err(store::Error::Exists(_)) => Ok(()),
+        done => done,
+    }
+}
+
+/// The lines that a row stands for.
+fn lines_of(row: OperationRow) -> Vec<Line> {
+    let mut lines = Vec::new();
+    lines.extend(serde_json::from_str::<Begun>(&row.before).ok().map(|begun| Line::Begun(Box::new(begun))));
+    lines.extend(row.saved.map(|saved| Line::Noted { id: row.id.clone(), saved }));
+    let ended = row.after.as_deref().and_then(|after| serde_json::from_str::<Ended>(after).ok());
+    lines.extend(ended.map(|ended| Line::Ended(Box::new(ended))));
+    if row.state == "undone" {
+        lines.push(Line::Undone { id: row.id });
+    }
+    lines
+}
+
+fn read_tail(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+    let mut text = Vec::new();
+    file.take(bytes).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// Operations that were running when their server ended, by their ids: what recovery looks at.
+pub(super) async fn interrupt_dead(persistence: &Persistence) -> Result<HashMap<String, OperationRow>, Failed> {
+    let node = persistence.node().to_owned();
+    persistence
+        .run(|store| async move {
+            let mut found = HashMap::new();
+            for row in store.running_operations().await? {
+                let pid = u32::try_from(row.pid).unwrap_or_default();
+                if row.node != node || super::is_running(pid, Some(row.pid_start)) {
+                    continue;
+                }
+                let why = "its server ended before it did";
+                if store.interrupt_operation(&row.id, now_ms(), why).await? {
+                    found.insert(row.id.clone(), row);
+                }
+            }
+            Ok(found)
+        })
+        .await
+}

@@ -1,0 +1,117 @@
+//! Leases: who may change a worktree, where several machines share the store.
+
+use super::{Failed, Persistence, now_ms};
+use crate::error::{Error, Kind};
+use git::Cancel;
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use store::Lease;
+use tokio::task::JoinHandle;
+
+/// How long a lease lasts that is not renewed.
+const TTL: Duration = Duration::from_secs(30);
+/// How often it is renewed.
+const RENEWAL: Duration = Duration::from_secs(10);
+/// How often one is tried that another has.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A lease that is renewed as long as it is held.
+pub(crate) struct Leased {
+    lease: Lease,
+    persistence: Arc<Persistence>,
+    renewing: JoinHandle<()>,
+}
+
+impl Leased {
+    /// Takes the lease of `path`, where several machines share the store; `None` where none do.
+    pub(crate) async fn take(persistence: &Arc<Persistence>, path: &Path, wait: Duration, cancel: &Cancel) -> Result<Option<Self>, Error> {
+        if !persistence.is_shared() {
+            return Ok(None);
+        }
+        let key = path.display().to_string();
+        let holder = format!("{} process {}", persistence.node, std::process::id());
+        let began = Instant::now();
+        loop {
+            let (key, holder) = (key.clone(), holder.clone());
+            let tried = persistence.run(|store| async move { store.acquire_lease(&key, &holder, now_ms(), ttl_ms()).await }).await;
+            match tried {
+                Ok(Some(lease)) => return Ok(Some(Self::keep(lease, persistence))),
+                Ok(None) if began.elapsed() >= wait => {
+                    let mut error = Error::new(Kind::Busy, format!("{} is being changed by another server", path.display()));
+                    error.retry_after = Some(Duration::from_secs(2));
+                    return Err(error);
+                }
+                Ok(None) => {}
+                Err(why) => return Err(unsure(&why)),
+            }
+            cancel.check().map_err(Error::from)?;
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn keep(lease: Lease, persistence: &Arc<Persistence>) -> Self {
+        let (renewed, owner) = (lease.clone(), Arc::clone(persistence));
+        let renewing = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RENEWAL).await;
+                let lease = renewed.clone();
+                let done = owner.run(|store| async move { store.renew_lease(&lease, now_ms(), ttl_ms()).await }).await;
+                if matches!(done, Ok(false)) {
+                    tracing::warn!(key = renewed.key, "a lease was lost: another server has taken it over");
+                    return;
+                }
+            }
+        });
+        Self { lease, persistence: Arc::clone(persistence), renewing }
+    }
+
+    /// Refuses to go on where the lease has been taken over.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let lease = self.lease.clone();
+        match self.persistence.run_here(|store| async move { store.holds_lease(&lease, now_ms()).await }) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let mut error = Error::new(Kind::Busy, "this server was away for so long that another one may be changing the repository")
+                    .hint("Nothing was changed by this call. Try again.");
+                error.retry_after = Some(Duration::from_secs(1));
+                Err(error)
+            }
+            Err(why) => Err(unsure(&why)),
+        }
+    }
+}
+
+impl Drop for Leased {
+    fn drop(&mut self) {
+        self.renewing.abort();
+        let (persistence, lease) = (Arc::clone(&self.persistence), self.lease.clone());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(why) = persistence.run(|store| async move { store.release_lease(&lease).await }).await {
+                    tracing::warn!(%why, "a lease could not be given back, and ends by itself");
+                }
+            });
+        }
+    }
+}
+
+impl Persistence {
+    /// True where other machines may use the same store.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.address, store::Address::Url(_))
+    }
+}
+
+fn unsure(why: &Failed) -> Error {
+    let mut error = Error::new(Kind::Unavailable, format!("whether another server changes this repository cannot be told: {why}"))
+        .hint("Nothing was changed. Reads go on; changes are possible again when the store is back.");
+    error.retry_after = Some(Duration::from_secs(5));
+    error
+}
+
+fn ttl_ms() -> i64 {
+    i64::try_from(TTL.as_millis()).unwrap_or(i64::MAX)
+}

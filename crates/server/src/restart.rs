@@ -1,0 +1,133 @@
+//! A graceful restart, as the server sees it that is to be replaced: it asks its supervisor for a successor, and when that
+//! is ready it takes nothing new, ends what it has and goes.
+//!
+//! The two speak in lines over what the server has for standard input. The server says `ready` and `restart SECONDS`; the
+//! supervisor says `replaced PID SECONDS` and `failed WHY`. Its end is the end of the server.
+
+use crate::server::Server;
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{mpsc, oneshot},
+};
+
+/// The variable that tells a server of its supervisor.
+pub(crate) const VARIABLE: &str = "MCP_GIT_SUPERVISED";
+/// How long a successor may take to be ready.
+pub(crate) const READY: Duration = Duration::from_secs(30);
+
+/// Where a server asks to be replaced; empty where nobody supervises it.
+#[derive(Default)]
+pub(crate) struct Control(Mutex<Option<mpsc::Sender<Request>>>);
+
+struct Request {
+    drain: Duration,
+    answer: oneshot::Sender<Result<u32, String>>,
+}
+
+/// The connection to a supervisor.
+pub(crate) struct Supervisor {
+    lines: OwnedWriteHalf,
+    control: tokio::task::JoinHandle<()>,
+    ready: mpsc::Sender<OwnedWriteHalf>,
+}
+
+/// The connection to whoever supervises this server, if anybody does.
+pub(crate) fn connect(server: &Arc<Server>) -> io::Result<Option<Supervisor>> {
+    if std::env::var_os(VARIABLE).is_none() {
+        return Ok(None);
+    }
+    let stream = std::os::unix::net::UnixStream::from(rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?);
+    stream.set_nonblocking(true)?;
+    let (reader, lines) = UnixStream::from_std(stream)?.into_split();
+    let (ask, asked) = mpsc::channel(1);
+    *server.control.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ask);
+    let (ready, writer) = mpsc::channel(1);
+    let control = tokio::spawn(converse(Arc::clone(server), reader, writer, asked));
+    Ok(Some(Supervisor { lines, control, ready }))
+}
+
+impl Supervisor {
+    /// Says that calls are taken.
+    pub(crate) async fn ready(mut self) {
+        if self.lines.write_all(b"ready\n").await.is_err() || self.ready.send(self.lines).await.is_err() {
+            self.control.abort();
+        }
+    }
+}
+
+/// Asks for a successor, and gives its number when it is ready.
+pub(crate) async fn ask(server: &Server, drain: Duration) -> Result<u32, String> {
+    let control = server.control.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let Some(control) = control else {
+        return Err("nobody supervises this server: start it with `serve --supervised`, or restart it where it was started".to_owned());
+    };
+    let (answer, answered) = oneshot::channel();
+    control.try_send(Request { drain, answer }).map_err(|_| "a restart is under way".to_owned())?;
+    answered.await.unwrap_or_else(|_| Err("the supervisor is gone".to_owned()))
+}
+
+async fn converse(
+    server: Arc<Server>,
+    reader: OwnedReadHalf,
+    mut writer: mpsc::Receiver<OwnedWriteHalf>,
+    mut asked: mpsc::Receiver<Request>,
+) {
+    let mut lines = BufReader::new(reader).lines();
+    let Some(mut writer) = writer.recv().await else { return };
+    let mut pending: Option<Request> = None;
+    loop {
+        tokio::select! {
+            request = asked.recv(), if pending.is_none() => {
+                let Some(request) = request else { return };
+                if writer.write_all(format!("restart {}\n", request.drain.as_secs()).as_bytes()).await.is_err() {
+                    request.answer.send(Err("the supervisor is gone".to_owned())).ok();
+                    continue;
+                }
+                pending = Some(request);
+            }
+            line = lines.next_line() => {
+                let Ok(Some(line)) = line else {
+                    tracing::warn!("the supervisor is gone: the server ends");
+                    server.stop.cancel();
+                    return;
+                };
+                let mut words = line.splitn(3, ' ');
+                match (words.next(), words.next()) {
+                    (Some("replaced"), Some(pid)) => {
+                        let drain = words.next().and_then(|seconds| seconds.parse().ok()).unwrap_or_default();
+                        if let Some(request) = pending.take() {
+                            request.answer.send(Ok(pid.parse().unwrap_or_default())).ok();
+                        }
+                        tokio::spawn(leave(Arc::clone(&server), Duration::from_secs(drain)));
+                    }
+                    (Some("failed"), _) => {
+                        let why = line.trim_start_matches("failed ").to_owned();
+                        if let Some(request) = pending.take() {
+                            request.answer.send(Err(why)).ok();
+                        }
+                    }
+                    _ => tracing::warn!("the supervisor says something that is not understood"),
+                }
+            }
+        }
+    }
+}
+
+/// Ends what there is, and then the server.
+async fn leave(server: Arc<Server>, drain: Duration) {
+    tracing::info!(seconds = drain.as_secs(), "another process has taken over");
+    let left = server.drain(drain).await;
+    if left > 0 {
+        tracing::warn!(left, "calls were still running when the time for them was over");
+    }
+    server.stop.cancel();
+}

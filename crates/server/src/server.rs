@@ -1,0 +1,212 @@
+//! What a running server consists of, and what it does by itself: beats, sweeps, probes, and what it tells the store.
+
+use crate::{
+    circuits::Breakers,
+    class::ErrorClass,
+    persistence::Persistence,
+    phase::{Phase, Present},
+    pipeline::Pipeline,
+    restart::Control,
+};
+use guard::{ErrorWindows, Resources, Supervised};
+use mcp::sessions::{Fault, SessionInfo, Sessions};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use store::ErrorBucket;
+use tokio_util::sync::CancellationToken;
+
+/// Kinds of what a server holds for a while.
+pub(crate) const KINDS: &[&str] = &["child", "lock", "temporary"];
+/// How often the store is told what it has missed.
+const TELL: Duration = Duration::from_secs(5);
+/// How often remotes that are down are looked after.
+const PROBES: Duration = Duration::from_secs(1);
+/// How often what is old in the store is removed, and how old that is.
+const PRUNE: Duration = Duration::from_hours(1);
+const OLD: Duration = Duration::from_hours(24 * 30);
+/// The changes of a repository that are kept however old they are.
+const KEPT: i64 = 1_000;
+
+/// What the git processes of a server hold.
+#[derive(Debug)]
+pub(crate) struct Ledger(pub(crate) Resources);
+
+impl git::Ledger for Ledger {
+    fn child(&self, pid: u32, command: &str) -> Box<dyn Send> {
+        Box::new(self.0.acquire("child", format!("git {command} (pid {pid})"), None).ok())
+    }
+
+    fn temporary(&self, path: &Path) -> Box<dyn Send> {
+        Box::new(self.0.acquire("temporary", path.display().to_string(), None).ok())
+    }
+}
+
+/// A running server.
+#[doc(alias = "MCPGitServer")]
+pub(crate) struct Server {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) breakers: Arc<Breakers>,
+    pub(crate) persistence: Arc<Persistence>,
+    pub(crate) errors: Arc<ErrorWindows<ErrorClass>>,
+    pub(crate) resources: Resources,
+    pub(crate) phase: Present,
+    pub(crate) began: Instant,
+    pub(crate) state_dir: PathBuf,
+    /// What is known of the changes that were cut off by the end of a server before this one.
+    pub(crate) interrupted: Mutex<Vec<String>>,
+    /// Cancelled when no new connections are wanted.
+    pub(crate) draining: CancellationToken,
+    /// Cancelled when the server is to end.
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: Mutex<Vec<Supervised>>,
+    /// Where it asks to be replaced.
+    pub(crate) control: Control,
+    pub(crate) settings: Settings,
+}
+
+/// What of the configuration matters while it runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) sweep_interval: Duration,
+    pub(crate) idle_warn: usize,
+    pub(crate) spike_per_minute: f64,
+    pub(crate) drain: Duration,
+}
+
+impl Server {
+    /// Begins what the server does by itself, and looks after what the one before it has left.
+    pub(crate) async fn begin(self: &Arc<Self>) {
+        match crate::journal::Journal::interrupt_dead(&self.persistence).await {
+            Ok(found) => {
+                for what in &found {
+                    tracing::warn!(operation = what, "an operation was cut off by the end of its server");
+                }
+                *self.interrupted.lock().unwrap_or_else(PoisonError::into_inner) = found;
+            }
+            Err(why) => tracing::warn!(%why, "what was running before cannot be told"),
+        }
+        self.recall_errors().await;
+        let limits = self.sessions.limits();
+        let sweep = self.settings.sweep_interval.min(limits.idle / 2).max(Duration::from_millis(100));
+        let mut tasks = Vec::new();
+        let server = Arc::clone(self);
+        tasks.push(self.supervise("heartbeat", limits.heartbeat, move || {
+            server.sessions.beat();
+            std::future::ready(())
+        }));
+        let server = Arc::clone(self);
+        tasks.push(self.supervise("sweep", sweep, move || {
+            let server = Arc::clone(&server);
+            async move { server.sweep().await }
+        }));
+        let server = Arc::clone(self);
+        tasks.push(self.supervise("probes", PROBES, move || {
+            let breakers = Arc::clone(&server.breakers);
+            async move { tokio::task::spawn_blocking(move || breakers.probe()).await.unwrap_or_default() }
+        }));
+        let server = Arc::clone(self);
+        tasks.push(self.supervise("store", TELL, move || {
+            let server = Arc::clone(&server);
+            async move { server.tell_store().await }
+        }));
+        let server = Arc::clone(self);
+        tasks.push(self.supervise("prune", PRUNE, move || {
+            let server = Arc::clone(&server);
+            async move { server.prune().await }
+        }));
+        *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        self.phase.advance(Phase::Ready);
+    }
+
+    fn supervise<T, F>(&self, name: &'static str, period: Duration, tick: T) -> Supervised
+    where
+        T: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Supervised::spawn(name, period, tick, self.stop.clone().cancelled_owned())
+    }
+
+    /// The task called `name`.
+    pub(crate) fn task(&self, name: &str) -> Option<Supervised> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|task| task.name() == name).cloned()
+    }
+
+    /// Hears of what goes wrong before a call is one.
+    pub(crate) fn hear(errors: &ErrorWindows<ErrorClass>, fault: Fault, closed: Option<&SessionInfo>) {
+        let class = fault.name().parse().unwrap_or(ErrorClass::Other);
+        errors.record(class);
+        tracing::info!(error_class = class.name(), session_id = closed.map(|session| session.id.as_str()), "refused");
+    }
+
+    async fn sweep(&self) {
+        let limits = self.sessions.limits();
+        let closed = self.sessions.reap_idle(limits.idle);
+        if !closed.is_empty() {
+            tracing::info!(count = closed.len(), "idle sessions were closed");
+        }
+        let idle = self.sessions.list().iter().filter(|session| session.in_flight == 0 && session.idle >= limits.heartbeat * 2).count();
+        if idle > self.settings.idle_warn {
+            tracing::warn!(idle, "many sessions are idle: `mcp-server-git sessions reap --idle 30m` closes them");
+        }
+        self.persistence.forget_idle(limits.idle).await;
+        let threshold = self.settings.spike_per_minute;
+        for burn in self.errors.burning(threshold) {
+            tracing::warn!(error_class = burn.class.name(), per_minute = burn.short_rate, "errors of a class spike");
+        }
+    }
+
+    /// Tells the store what it has to know after this process.
+    pub(crate) async fn tell_store(&self) {
+        if !self.persistence.status().opened {
+            return;
+        }
+        self.persistence.catch_up(self.sessions.seen()).await;
+        let counted = self.errors.drain_minutes();
+        let buckets = counted.iter().map(|(class, minute, count)| ErrorBucket {
+            class: class.name().to_owned(),
+            minute: *minute,
+            count: i64::try_from(*count).unwrap_or(i64::MAX),
+        });
+        if !self.persistence.add_errors(buckets.collect()).await {
+            tracing::debug!("counts of errors are lost: the store is away");
+        }
+    }
+
+    /// Takes up the counts of errors of the last hour.
+    async fn recall_errors(&self) {
+        let now = crate::persistence::now_ms() / 60_000;
+        let Ok(buckets) = self.persistence.run(|store| async move { store.errors_since(now - 59).await }).await else { return };
+        for bucket in buckets {
+            let class = bucket.class.parse().unwrap_or(ErrorClass::Other);
+            let ago = u32::try_from(now - bucket.minute).unwrap_or_default();
+            self.errors.seed(class, ago, u64::try_from(bucket.count).unwrap_or_default());
+        }
+    }
+
+    async fn prune(&self) {
+        if !self.persistence.status().opened {
+            return;
+        }
+        let before = crate::persistence::now_ms() - i64::try_from(OLD.as_millis()).unwrap_or_default();
+        let pruned = self.persistence.run(|store| async move {
+            store.prune_errors(before / 60_000).await?;
+            store.prune_operations(before, KEPT).await
+        });
+        if let Err(why) = pruned.await {
+            tracing::debug!(%why, "the store was not pruned");
+        }
+    }
+
+    /// Takes no new connections, and waits for what runs. Gives how many calls are left.
+    pub(crate) async fn drain(&self, at_most: Duration) -> usize {
+        self.phase.advance(Phase::Draining);
+        self.draining.cancel();
+        let left = self.pipeline.drained(at_most).await;
+        self.tell_store().await;
+        left
+    }
+}
