@@ -35,14 +35,23 @@ const INTERRUPT: &str = "UPDATE mcpgit_operations SET state = 'interrupted', end
 const UNDO: &str = "UPDATE mcpgit_operations SET state = 'undone' WHERE id = $1 AND state IN ('done', 'failed', 'interrupted')";
 const GET: &str = select!("id = $1");
 const OF: &str = select!("repository = $1 ORDER BY started_ms DESC, seq DESC, id DESC LIMIT $2");
+const NEWEST_IN: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM (SELECT ",
+    columns!(),
+    ", seq FROM mcpgit_operations WHERE repository = $1 ORDER BY started_ms DESC, seq DESC, id DESC LIMIT 64) AS newest
+     WHERE worktree = $2 ORDER BY started_ms DESC, seq DESC, id DESC LIMIT 1"
+);
 const WITH_KEY: &str = select!("repository = $1 AND key = $2 AND principal = $3 ORDER BY started_ms, seq, id");
 const RUNNING: &str = select!("state = 'running' ORDER BY started_ms, seq, id");
-const TASKS: &str = select!("principal = $1 AND is_task = 1 ORDER BY started_ms DESC, seq DESC, id DESC");
 const PRUNE: &str = "DELETE FROM mcpgit_operations WHERE id IN (SELECT id FROM (
          SELECT id, state, COALESCE(ended_ms, started_ms) AS last_ms,
              ROW_NUMBER() OVER (PARTITION BY repository ORDER BY started_ms DESC, seq DESC, id DESC) AS place
          FROM mcpgit_operations) AS placed
      WHERE place > $2 AND last_ms < $1 AND state <> 'running')";
+
+const PRUNE_TASKS: &str = "DELETE FROM mcpgit_operations WHERE is_task = 1 AND COALESCE(ended_ms, started_ms) < $1";
 
 impl Store {
     /// Enters an operation into the journal.
@@ -118,6 +127,16 @@ impl Store {
         read_all(&sqlx::query(OF).bind(repository).bind(limit.max(0)).fetch_all(&self.pool).await?)
     }
 
+    /// Reads the newest operation in a worktree, where it is among the last of the repository.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::session`].
+    pub async fn newest_operation_in(&self, repository: &str, worktree: &str) -> Result<Option<OperationRow>, Error> {
+        let row = sqlx::query(NEWEST_IN).bind(repository).bind(worktree).fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(read).transpose()?)
+    }
+
     /// Reads what `principal` has asked for under `key`, the oldest first.
     ///
     /// # Errors
@@ -136,15 +155,6 @@ impl Store {
         read_all(&sqlx::query(RUNNING).fetch_all(&self.pool).await?)
     }
 
-    /// Reads the tasks of `principal`, the newest first.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::session`].
-    pub async fn tasks_of(&self, principal: &str) -> Result<Vec<OperationRow>, Error> {
-        read_all(&sqlx::query(TASKS).bind(principal).fetch_all(&self.pool).await?)
-    }
-
     /// Removes operations that ended before `before_ms`, and says how many. The newest `keep_per_repository` of each
     /// repository stay, and those that run.
     ///
@@ -153,6 +163,15 @@ impl Store {
     /// As [`Store::session`], and [`Error::Full`].
     pub async fn prune_operations(&self, before_ms: i64, keep_per_repository: i64) -> Result<u64, Error> {
         Ok(sqlx::query(PRUNE).bind(before_ms).bind(keep_per_repository).execute(&self.pool).await?.rows_affected())
+    }
+
+    /// Removes tasks that ended before `before_ms`, or began before then and never ended, and says how many.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::session`], and [`Error::Full`].
+    pub async fn prune_tasks(&self, before_ms: i64) -> Result<u64, Error> {
+        Ok(sqlx::query(PRUNE_TASKS).bind(before_ms).execute(&self.pool).await?.rows_affected())
     }
 }
 

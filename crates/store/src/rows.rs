@@ -27,6 +27,8 @@ pub struct SessionRow {
     pub revision: i64,
     /// The level from which the client wants messages.
     pub log_level: String,
+    /// The resources that the client wants to hear of.
+    pub subscriptions: String,
     /// The node that serves it.
     pub node: String,
     /// Anything else.
@@ -84,7 +86,7 @@ pub struct OperationRow {
     pub key: Option<String>,
     /// The digest of what was asked.
     pub digest: String,
-    /// `running`, `done`, `failed`, `interrupted` or `undone`.
+    /// `running`, `done`, `failed`, `cancelled`, `interrupted` or `undone`.
     pub state: String,
     /// Whether the client can ask how it goes.
     pub is_task: bool,
@@ -111,7 +113,7 @@ pub struct OperationRow {
 /// How an operation ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OperationEnd {
-    /// `done` or `failed`.
+    /// `done`, `failed` or `cancelled`.
     pub state: String,
     /// See [`OperationRow::ended_ms`].
     pub ended_ms: i64,

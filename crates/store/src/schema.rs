@@ -10,7 +10,8 @@ const VERSIONS: &[&[&str]] = &[&[
     "CREATE TABLE mcpgit_sessions (
         id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, principal TEXT NOT NULL, client TEXT NOT NULL, protocol TEXT NOT NULL,
         state TEXT NOT NULL, created_ms BIGINT NOT NULL, last_seen_ms BIGINT NOT NULL, last_heartbeat_ms BIGINT NOT NULL,
-        missed BIGINT NOT NULL, revision BIGINT NOT NULL, log_level TEXT NOT NULL, node TEXT NOT NULL, data TEXT NOT NULL)",
+        missed BIGINT NOT NULL, revision BIGINT NOT NULL, log_level TEXT NOT NULL, subscriptions TEXT NOT NULL, node TEXT NOT NULL,
+        data TEXT NOT NULL)",
     "CREATE INDEX mcpgit_sessions_by_age ON mcpgit_sessions (last_seen_ms)",
     "CREATE TABLE mcpgit_workspaces (
         handle TEXT NOT NULL PRIMARY KEY, principal TEXT NOT NULL, repository TEXT NOT NULL, worktree TEXT NOT NULL,
@@ -25,7 +26,7 @@ const VERSIONS: &[&[&str]] = &[&[
     "CREATE INDEX mcpgit_operations_of ON mcpgit_operations (repository, started_ms, seq)",
     "CREATE INDEX mcpgit_operations_by_key ON mcpgit_operations (repository, key, principal) WHERE key IS NOT NULL",
     "CREATE INDEX mcpgit_operations_running ON mcpgit_operations (started_ms) WHERE state = 'running'",
-    "CREATE INDEX mcpgit_operations_tasks ON mcpgit_operations (principal, started_ms) WHERE is_task = 1",
+    "CREATE INDEX mcpgit_operations_tasks ON mcpgit_operations (ended_ms) WHERE is_task = 1",
     "CREATE TABLE mcpgit_leases (
         key TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, token BIGINT NOT NULL, taken_ms BIGINT NOT NULL,
         expires_ms BIGINT NOT NULL)",

@@ -9,24 +9,26 @@ use sqlx::{Row, any::AnyRow};
 
 macro_rules! columns {
     () => {
-        "id, kind, principal, client, protocol, state, created_ms, last_seen_ms, last_heartbeat_ms, missed, revision, log_level, node, data"
+        "id, kind, principal, client, protocol, state, created_ms, last_seen_ms, last_heartbeat_ms, missed, revision, log_level, subscriptions, node, data"
     };
 }
 
 const PUT: &str = concat!(
     "INSERT INTO mcpgit_sessions (",
     columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $12, $13) ON CONFLICT (id) DO UPDATE SET kind = excluded.kind,
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $12, $13, $14) ON CONFLICT (id) DO UPDATE SET kind = excluded.kind,
      principal = excluded.principal, client = excluded.client, protocol = excluded.protocol, state = excluded.state,
      created_ms = excluded.created_ms, last_seen_ms = excluded.last_seen_ms, last_heartbeat_ms = excluded.last_heartbeat_ms,
-     missed = excluded.missed, revision = mcpgit_sessions.revision + 1, log_level = excluded.log_level, node = excluded.node,
-     data = excluded.data"
+     missed = excluded.missed, revision = mcpgit_sessions.revision + 1, log_level = excluded.log_level,
+     subscriptions = excluded.subscriptions, node = excluded.node, data = excluded.data"
 );
 const GET: &str = concat!("SELECT ", columns!(), " FROM mcpgit_sessions WHERE id = $1");
 const ALL: &str = concat!("SELECT ", columns!(), " FROM mcpgit_sessions ORDER BY id");
 const TOUCH: &str = "UPDATE mcpgit_sessions SET state = $2, last_seen_ms = $3, last_heartbeat_ms = $4, missed = $5,
-     revision = revision + 1 WHERE id = $1";
+     revision = revision + 1 WHERE id = $1 AND last_seen_ms <= $3";
+const WISHES: &str = "UPDATE mcpgit_sessions SET log_level = $2, subscriptions = $3, revision = revision + 1 WHERE id = $1";
 const DELETE: &str = "DELETE FROM mcpgit_sessions WHERE id = $1";
+const DELETE_UNLESS_SEEN: &str = "DELETE FROM mcpgit_sessions WHERE id = $1 AND last_seen_ms <= $2";
 const DELETE_IDLE: &str = "DELETE FROM mcpgit_sessions WHERE last_seen_ms < $1 RETURNING id";
 
 impl Store {
@@ -38,7 +40,7 @@ impl Store {
     pub async fn put_session(&self, row: &SessionRow) -> Result<(), Error> {
         let query = sqlx::query(PUT).bind(&row.id).bind(&row.kind).bind(&row.principal).bind(&row.client).bind(&row.protocol);
         let query = query.bind(&row.state).bind(row.created_ms).bind(row.last_seen_ms).bind(row.last_heartbeat_ms).bind(row.missed);
-        query.bind(&row.log_level).bind(&row.node).bind(&row.data).execute(&self.pool).await?;
+        query.bind(&row.log_level).bind(&row.subscriptions).bind(&row.node).bind(&row.data).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -62,7 +64,8 @@ impl Store {
         Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Notes when sessions were last seen, all of it or nothing. One that is not there was closed, and stays so.
+    /// Notes when sessions were last seen, all of it or nothing. One that is not there was closed, and stays so; of one that
+    /// another node has seen later, nothing is changed.
     ///
     /// # Errors
     ///
@@ -79,6 +82,16 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
+    /// Notes what the client of a session wants to hear of, and says whether the session is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::session`], and [`Error::Full`].
+    pub async fn set_session_wishes(&self, id: &str, log_level: &str, subscriptions: &str) -> Result<bool, Error> {
+        let query = sqlx::query(WISHES).bind(id).bind(log_level).bind(subscriptions);
+        Ok(query.execute(&self.pool).await?.rows_affected() > 0)
+    }
+
     /// Removes a session, and says whether it was there.
     ///
     /// # Errors
@@ -86,6 +99,15 @@ impl Store {
     /// As [`Store::session`], and [`Error::Full`].
     pub async fn delete_session(&self, id: &str) -> Result<bool, Error> {
         Ok(sqlx::query(DELETE).bind(id).execute(&self.pool).await?.rows_affected() > 0)
+    }
+
+    /// Removes a session unless it was seen after `after_ms`, and says whether it did.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::session`], and [`Error::Full`].
+    pub async fn delete_session_unless_seen(&self, id: &str, after_ms: i64) -> Result<bool, Error> {
+        Ok(sqlx::query(DELETE_UNLESS_SEEN).bind(id).bind(after_ms).execute(&self.pool).await?.rows_affected() > 0)
     }
 
     /// Removes the sessions last seen before `before_ms`, and says which, by id.
@@ -115,6 +137,7 @@ fn read(row: &AnyRow) -> Result<SessionRow, sqlx::Error> {
         missed: row.try_get("missed")?,
         revision: row.try_get("revision")?,
         log_level: row.try_get("log_level")?,
+        subscriptions: row.try_get("subscriptions")?,
         node: row.try_get("node")?,
         data: row.try_get("data")?,
     })

@@ -85,6 +85,7 @@ fn session(id: &str, last_seen_ms: i64) -> SessionRow {
         missed: 4,
         revision: 1,
         log_level: text("info"),
+        subscriptions: text("[]"),
         node: text("n"),
         data: text("{}"),
     }
@@ -128,6 +129,10 @@ async fn sessions_come_back(address: &Address) {
     store.put_session(&session("a", 2)).await.unwrap();
     row.revision = 2;
     assert_eq!(store.sessions().await.unwrap(), [session("a", 2), row]);
+    assert!(store.set_session_wishes("s", "error", "[\"x\"]").await.unwrap());
+    assert!(!store.set_session_wishes("none", "error", "").await.unwrap());
+    let wished = store.session("s").await.unwrap().unwrap();
+    assert_eq!((&*wished.log_level, &*wished.subscriptions), ("error", "[\"x\"]"));
     assert!(store.delete_session("s").await.unwrap());
     assert!(!store.delete_session("s").await.unwrap());
 }
@@ -138,8 +143,12 @@ async fn a_touch_does_not_bring_back_a_closed_session(address: &Address) {
     store.put_session(&session("s", 2)).await.unwrap();
     store.touch_sessions(&[touch("z"), touch("s"), touch("gone")]).await.unwrap();
     store.touch_sessions(&[]).await.unwrap();
+    // One that was seen later is left as it is, and stays where it would be removed for having been seen last before.
+    store.touch_sessions(&[Touch { last_seen_ms: 40, state: text("paused"), ..touch("s") }]).await.unwrap();
+    assert!(!store.delete_session_unless_seen("s", 49).await.unwrap());
     let expect = SessionRow { state: text("closing"), last_heartbeat_ms: 60, missed: 1, revision: 2, ..session("s", 50) };
     assert_eq!(store.sessions().await.unwrap(), [expect]);
+    assert!(store.delete_session_unless_seen("s", 50).await.unwrap());
 }
 
 async fn idle_sessions_go(address: &Address) {
@@ -196,14 +205,23 @@ async fn operations_come_back(address: &Address) {
     assert_eq!(store.operation("gone").await.unwrap(), None);
     let again = store.begin_operation(&OperationRow { tool: text("other"), ..operation("bare", 1) }).await;
     assert!(matches!(again, Err(Error::Exists(id)) if id == "bare"));
-    assert_eq!(store.tasks_of("p").await.unwrap(), [full]);
-    assert_eq!(store.tasks_of("q").await.unwrap(), []);
+    for (id, state, started_ms, ended_ms) in
+        [("kept", "done", 1, Some(9)), ("gone", "done", 1, Some(1)), ("runs", "running", 9, None), ("lost", "running", 1, None)]
+    {
+        let task = OperationRow { repository: String::new(), is_task: true, state: text(state), ended_ms, ..operation(id, started_ms) };
+        store.begin_operation(&task).await.unwrap();
+    }
+    assert_eq!(store.prune_tasks(2).await.unwrap(), 2);
+    assert!(store.operation("gone").await.unwrap().is_none() && store.operation("lost").await.unwrap().is_none());
+    assert!(store.interrupt_operation("runs", 9, "why").await.unwrap());
     store.begin_operation(&operation("old", 0)).await.unwrap();
     store.begin_operation(&OperationRow { repository: text("/other"), ..operation("other", 5) }).await.unwrap();
     // The later one of the same millisecond comes first.
     assert_eq!(ids(&store.operations_of("/r", 10).await.unwrap()), ["bare", "full", "old"]);
     assert_eq!(ids(&store.operations_of("/r", 2).await.unwrap()), ["bare", "full"]);
     assert_eq!(store.operations_of("/r", -1).await.unwrap(), []);
+    assert_eq!(store.newest_operation_in("/r", &full.worktree).await.unwrap().map(|row| row.id), Some(text("bare")));
+    assert_eq!(store.newest_operation_in("/r", "/elsewhere").await.unwrap(), None);
     assert_eq!(ids(&store.running_operations().await.unwrap()), ["old", "full", "bare", "other"]);
 }
 
