@@ -31,6 +31,19 @@ pub struct Locks {
 #[derive(Debug)]
 pub struct Held {
     file: File,
+    follows_a_kill: bool,
+}
+
+impl Held {
+    /// True where whoever had it before was killed with it, and nobody has looked after that yet.
+    pub fn follows_a_kill(&self) -> bool {
+        self.follows_a_kill
+    }
+
+    /// Says that what a kill has left has been looked after.
+    pub fn looked_after(&mut self) {
+        self.follows_a_kill = false;
+    }
 }
 
 /// The name under which state about `path` is kept: the same in every process.
@@ -85,17 +98,21 @@ impl Locks {
         }
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let text = format!("{}\n{since}\n{holder}\n", std::process::id());
+        // Whoever gives it back leaves nothing in it.
+        let follows_a_kill = file.metadata().is_ok_and(|meta| meta.len() > 0);
         let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
         written.map_err(Error::io(format!("writing {}", name.display())))?;
         rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).map_err(|err| Error::io("sharing a lock")(err.into()))?;
-        Ok(Held { file })
+        Ok(Held { file, follows_a_kill })
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
+        // What a kill has left is there for whoever comes next.
+        let emptied = if self.follows_a_kill { Ok(()) } else { self.file.set_len(0) };
         // For good, whatever children still have it open.
-        let _ = self.file.set_len(0).and_then(|()| self.file.unlock());
+        let _ = emptied.and_then(|()| self.file.unlock());
     }
 }
 
@@ -136,7 +153,23 @@ mod tests {
         let expect = format!("git_commit in process {}", std::process::id());
         assert!(refused.as_ref().is_err_and(|text| text.contains(&expect)), "{refused:?}");
         drop(held);
-        locks.take(here, "git_add", Duration::ZERO, &Cancel::never())?;
+        assert!(!locks.take(here, "git_add", Duration::ZERO, &Cancel::never())?.follows_a_kill());
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_kill_has_left_is_seen_until_somebody_looks_after_it() -> Result<()> {
+        let dir = tempfile::tempdir().map_err(Error::io("a folder"))?;
+        let locks = Locks::new(dir.path().to_owned());
+        let take = || locks.take(Path::new("/a"), "git_add", Duration::ZERO, &Cancel::never());
+        drop(take()?);
+        fs::write(dir.path().join(key(Path::new("/a"))).with_extension("lock"), "1\n2\ngit_commit\n").map_err(Error::io("a lock"))?;
+        assert!(take()?.follows_a_kill());
+        let mut held = take()?;
+        assert!(held.follows_a_kill());
+        held.looked_after();
+        drop(held);
+        assert!(!take()?.follows_a_kill());
         Ok(())
     }
 

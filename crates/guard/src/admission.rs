@@ -1,16 +1,21 @@
 //! How many calls run at a time, by class, and who is next.
 //!
 //! Within a class the principals take turns, and one of them has at most half of the places while another waits. So a flood
-//! by one is felt by that one.
+//! by one is felt by that one. While others are about, one has no more running than its part of the processors, which are
+//! what calls really wait for.
 
 use crate::Rejected;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 
+/// How long a principal is taken to be about after its last call.
+const ABOUT: Duration = Duration::from_secs(10);
+/// The principals that are remembered to have been about, before those are forgotten who are not any more.
+const MAX_SEEN: usize = 256;
 /// When to try again where too many wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -48,12 +53,15 @@ pub struct Places {
     pub waiting: usize,
     /// Calls that run at a time and name the same key, as the host that they reach.
     pub per_key: usize,
+    /// Calls of one principal that run at a time while others are about: those that there are no processors for would slow
+    /// down theirs.
+    pub in_company: usize,
 }
 
 impl Places {
     /// Places without a bound for each key.
     pub fn new(running: usize, waiting: usize) -> Self {
-        Self { running, waiting, per_key: running }
+        Self { running, waiting, per_key: running, in_company: running }
     }
 }
 
@@ -74,7 +82,7 @@ pub struct Load {
 
 /// Hands out places to run.
 #[doc(alias = "BackpressureAwareServer")]
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Admission {
     lines: [Line; 3],
 }
@@ -109,6 +117,8 @@ struct State {
     running: usize,
     by_principal: HashMap<Arc<str>, usize>,
     by_key: HashMap<Arc<str>, usize>,
+    /// When each principal last began a call.
+    seen: HashMap<Arc<str>, Instant>,
     /// Those who wait, the one whose turn is next first.
     turns: VecDeque<Arc<str>>,
     queues: HashMap<Arc<str>, VecDeque<Waiter>>,
@@ -156,6 +166,12 @@ impl Admission {
         self.line(class).admit(principal, key).await
     }
 
+    /// A place where there is one now.
+    pub fn try_admit(&self, class: Class, principal: &Arc<str>) -> Option<Permit> {
+        let line = self.line(class);
+        line.begin_now(&mut line.lock(), principal, None)
+    }
+
     /// How full each class is.
     pub fn loads(&self) -> [Load; 3] {
         Class::ALL.map(|class| {
@@ -183,15 +199,22 @@ impl Line {
         Permit { line: self.clone(), principal, key }
     }
 
+    /// Whoever waits and may run has been let in already: those who are left wait for something else.
+    fn begin_now(&self, state: &mut State, principal: &Arc<str>, key: Option<&Arc<str>>) -> Option<Permit> {
+        let own = state.by_principal.get(principal).copied().unwrap_or_default();
+        if state.running >= self.places.running || own >= state.limit(principal, self.places) || !state.has_room(key, self.places) {
+            return None;
+        }
+        state.begin(principal, key);
+        Some(self.permit(Arc::clone(principal), key.cloned()))
+    }
+
     async fn admit(&self, principal: &Arc<str>, key: Option<Arc<str>>) -> Result<Permit, Rejected> {
         let overloaded = Rejected::Overloaded { retry_after: RETRY_AFTER };
         let (answer, id) = {
             let mut state = self.lock();
-            // Whoever waits and may run has been let in already: those who are left wait for something else.
-            if state.running < self.places.running && state.has_room(key.as_ref(), self.places) {
-                state.begin(principal, key.as_ref());
-                drop(state);
-                return Ok(self.permit(Arc::clone(principal), key));
+            if let Some(permit) = self.begin_now(&mut state, principal, key.as_ref()) {
+                return Ok(permit);
             }
             if state.waiting >= self.places.waiting && !state.displace(principal) {
                 state.rejected += 1;
@@ -215,6 +238,10 @@ impl Line {
 impl State {
     fn begin(&mut self, principal: &Arc<str>, key: Option<&Arc<str>>) {
         self.running += 1;
+        if self.seen.len() >= MAX_SEEN {
+            self.seen.retain(|_, at| at.elapsed() < ABOUT);
+        }
+        self.seen.insert(Arc::clone(principal), Instant::now());
         *self.by_principal.entry(Arc::clone(principal)).or_default() += 1;
         if let Some(key) = key {
             *self.by_key.entry(Arc::clone(key)).or_default() += 1;
@@ -235,6 +262,12 @@ impl State {
         if let Some(key) = key {
             less(&mut self.by_key, key);
         }
+    }
+
+    /// How many calls of a principal may run at a time.
+    fn limit(&self, principal: &Arc<str>, places: Places) -> usize {
+        let in_company = self.seen.iter().any(|(other, at)| other != principal && at.elapsed() < ABOUT);
+        if in_company { places.in_company.min(places.running) } else { places.running }
     }
 
     fn has_room(&self, key: Option<&Arc<str>>, places: Places) -> bool {
@@ -292,7 +325,7 @@ impl State {
 
     fn next(&mut self, places: Places, share: usize) -> Option<Granted> {
         let found = self.turns.iter().enumerate().find_map(|(turn, principal)| {
-            if self.by_principal.get(principal).is_some_and(|running| *running >= share) {
+            if self.by_principal.get(principal).is_some_and(|running| *running >= share.min(self.limit(principal, places))) {
                 return None;
             }
             let waiter = self.queues.get(principal)?.iter().find(|waiter| self.has_room(waiter.key.as_ref(), places))?;
@@ -350,6 +383,23 @@ mod tests {
             let gave_up = tokio::time::timeout(Duration::from_secs(1), admission.admit(Class::Read, &own, None)).await;
             assert!(gave_up.is_err(), "it waits, and is not rejected");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_company_one_has_no_more_than_its_part() {
+        let admission = admission(Places { in_company: 2, ..Places::new(10, 100) });
+        let [flood, quiet] = ["flood", "quiet"].map(Arc::<str>::from);
+        let alone: Vec<_> = (0..5).filter_map(|_| admission.try_admit(Class::Read, &flood)).collect();
+        assert_eq!(alone.len(), 5);
+        drop(alone);
+        drop(admission.admit(Class::Read, &quiet, None).await);
+        let mut running: Vec<_> = (0..5).filter_map(|_| admission.try_admit(Class::Read, &flood)).collect();
+        assert_eq!(running.len(), 2, "the other may come back at any moment");
+        let next = ask(&admission, "flood", None);
+        settle().await;
+        assert!(admission.try_admit(Class::Read, &quiet).is_some() && !next.is_finished());
+        running.pop();
+        assert!(matches!(next.await, Ok(Ok(_))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,11 +13,13 @@ use tokio::sync::OwnedMutexGuard;
 const MAX_WAITING: usize = 128;
 
 /// Hands out turns, one at a time for each key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Exclusive<K> {
-    queues: Mutex<HashMap<K, Arc<tokio::sync::Mutex<()>>>>,
+    queues: Arc<Mutex<Queues<K>>>,
     wait: Duration,
 }
+
+type Queues<K> = HashMap<K, Arc<tokio::sync::Mutex<()>>>;
 
 /// A turn, passed on when dropped.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub struct Turn(OwnedMutexGuard<()>);
 impl<K: Eq + Hash + Clone> Exclusive<K> {
     /// Makes queues in which nobody waits longer than `wait`.
     pub fn new(wait: Duration) -> Self {
-        Self { queues: Mutex::new(HashMap::new()), wait }
+        Self { queues: Arc::new(Mutex::new(HashMap::new())), wait }
     }
 
     /// Waits for the turn of `key`.
@@ -36,19 +38,24 @@ impl<K: Eq + Hash + Clone> Exclusive<K> {
     ///
     /// [`Rejected::WaitedTooLong`]; [`Rejected::Overloaded`] at once where 128 wait already.
     pub async fn turn(&self, key: &K) -> Result<Turn, Rejected> {
-        let queue = {
-            let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-            // A queue that nobody else holds is empty: the map does not grow with every repository ever changed.
-            queues.retain(|_, queue| Arc::strong_count(queue) > 1);
-            let queue = queues.entry(key.clone()).or_default();
-            // One is the map's, one is whoever has the turn.
-            if Arc::strong_count(queue) >= MAX_WAITING + 2 {
-                return Err(Rejected::Overloaded { retry_after: Duration::from_secs(1) });
-            }
-            Arc::clone(queue)
-        };
+        let queue = self.queue(key).ok_or(Rejected::Overloaded { retry_after: Duration::from_secs(1) })?;
         let turn = tokio::time::timeout(self.wait, queue.lock_owned()).await;
         turn.map(Turn).map_err(|_| Rejected::WaitedTooLong(self.wait))
+    }
+
+    /// The turn of `key`, where nobody has it or waits for it.
+    pub fn try_turn(&self, key: &K) -> Option<Turn> {
+        self.queue(key)?.try_lock_owned().ok().map(Turn)
+    }
+
+    /// The queue of `key`, unless it is full.
+    fn queue(&self, key: &K) -> Option<Arc<tokio::sync::Mutex<()>>> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        // A queue that nobody else holds is empty: the map does not grow with every repository ever changed.
+        queues.retain(|_, queue| Arc::strong_count(queue) > 1);
+        let queue = queues.entry(key.clone()).or_default();
+        // One is the map's, one is whoever has the turn.
+        (Arc::strong_count(queue) < MAX_WAITING + 2).then(|| Arc::clone(queue))
     }
 }
 
@@ -61,6 +68,7 @@ mod tests {
         let exclusive = Exclusive::new(Duration::from_secs(30));
         let first = exclusive.turn(&"a").await;
         assert!(first.is_ok() && exclusive.turn(&"b").await.is_ok());
+        assert!(exclusive.try_turn(&"a").is_none() && exclusive.try_turn(&"b").is_some());
         assert_eq!(exclusive.turn(&"a").await.err(), Some(Rejected::WaitedTooLong(Duration::from_secs(30))));
         drop(first);
         assert!(exclusive.turn(&"a").await.is_ok());

@@ -7,6 +7,7 @@ use crate::{
 };
 use gix::url::Scheme;
 use std::{
+    collections::HashSet,
     fmt::Debug,
     io::Read,
     net::{SocketAddr, TcpStream},
@@ -109,7 +110,7 @@ impl Target {
         let url = format!("{}://{host}:{}{path}/info/refs?service={program}", self.protocol, self.port);
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let config = ureq::Agent::config_builder();
-        let config = config.timeout_global(Some(PATIENCE)).max_redirects(0).http_status_as_error(false).tls_config(tls).build();
+        let config = config.timeout_global(Some(PATIENCE)).proxy(None).max_redirects(0).http_status_as_error(false).tls_config(tls).build();
         let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), Pinned(addresses));
         match agent.get(&url).call() {
             Ok(answer) => answer.status().as_u16() < 500 && answer.status() != 429,
@@ -193,7 +194,10 @@ impl Route {
     /// Passes every gate on the way.
     pub(super) fn enter(&self) -> Result<Vec<Box<dyn Passage>>> {
         let Some(gate) = &self.gate else { return Ok(Vec::new()) };
-        self.targets.iter().map(|target| gate.enter(target, self.direction)).collect()
+        // Several URLs of one host, or several names for it, are one place.
+        let mut entered = HashSet::new();
+        let new = self.targets.iter().filter(|target| entered.insert(target.key(self.direction)));
+        new.map(|target| gate.enter(target, self.direction)).collect()
     }
 
     /// What an attempt says of the remote.
