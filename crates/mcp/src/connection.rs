@@ -189,7 +189,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             // The newest revision has no handshake.
             _ => (String::new(), ProtocolVersion::V_2026_07_28.to_string()),
         };
-        session.opened(&client.chars().take(120).collect::<String>(), &protocol);
+        session.opened(&client, &protocol);
     }
 
     fn answer(&self, message: &TxJsonRpcMessage<RoleServer>) {

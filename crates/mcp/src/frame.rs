@@ -1,11 +1,11 @@
 //! Lines into messages: what is wrong with a line becomes an answer, never an end of the connection.
 
-use crate::validation::{Mode, oddities};
+use crate::validation::{Mode, WARNINGS, oddities};
 use rmcp::{
     RoleServer,
     model::{
-        CancelledNotification, CancelledNotificationParam, ClientNotification, ErrorCode, ErrorData, JsonRpcMessage, NumberOrString,
-        RequestId,
+        CancelledNotification, CancelledNotificationParam, ClientNotification, ErrorCode, ErrorData, GetMeta, JsonRpcMessage,
+        NumberOrString, RequestId,
     },
     service::RxJsonRpcMessage,
 };
@@ -141,10 +141,18 @@ pub(crate) fn parse(line: &[u8]) -> Frame {
     }
 }
 
-/// Reads one line, and refuses in strict mode what is odd about it.
+/// Reads one line. What is odd about it is refused in strict mode, and noted otherwise.
 pub(crate) fn check(line: &[u8], mode: Mode) -> Frame {
-    let frame = parse(line);
+    let mut frame = parse(line);
     if mode == Mode::Lenient {
+        if let Frame::Message(message) = &mut frame
+            && let JsonRpcMessage::Request(request) = &mut **message
+        {
+            let odd = oddities(line);
+            if !odd.is_empty() {
+                request.request.get_meta_mut().insert(WARNINGS.to_owned(), odd.into());
+            }
+        }
         return frame;
     }
     let (Frame::Message(_) | Frame::Ping(_)) = &frame else { return frame };

@@ -14,6 +14,6 @@ mod validation;
 
 pub use connection::{Connection, Limits};
 pub use frame::{Frame, Frames, MAX_FRAME};
-pub use identity::{Identity, identity};
+pub use identity::{Identity, identity, is_restored, session_id};
 pub use rmcp;
-pub use validation::{Mode, Verdict, validate};
+pub use validation::{Mode, Verdict, WARNINGS, validate};

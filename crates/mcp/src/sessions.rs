@@ -1,18 +1,20 @@
 //! All sessions of a server, whatever carries them: whose they are, how many, whether they live, and when they end.
 
 mod row;
+mod session;
 
 pub use row::{Fault, Keeper, Kept, Kind, Seen, SessionInfo, SessionState};
+use session::End;
+pub(crate) use session::{Open, Session};
 
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
 };
-use tokio::sync::Notify;
 
 /// Faulty messages in a row that one session may send before it is closed.
 const MAX_FAULTS: u64 = 1_000;
@@ -41,129 +43,12 @@ impl Default for SessionLimits {
     }
 }
 
-/// Ends what carries a session; told the session's id and why.
-pub(crate) type End = Arc<dyn Fn(&str, &'static str) + Send + Sync>;
-
-/// One session.
-pub(crate) struct Session {
-    pub(crate) id: String,
-    kind: Kind,
-    pub(crate) owner: Option<Arc<str>>,
-    created: SystemTime,
-    /// Milliseconds since the table was made.
-    seen: AtomicU64,
-    missed: AtomicU32,
-    requests: AtomicU64,
-    faults: AtomicU64,
-    /// Requests, calls and streams that are open.
-    busy: AtomicUsize,
-    /// The handshake is done.
-    opened: AtomicBool,
-    about: Mutex<About>,
-    end: End,
-    /// Told when the client is to be asked whether it lives.
-    pub(crate) asked: Notify,
-    epoch: Instant,
-}
-
-#[derive(Clone, Debug)]
-struct About {
-    client: String,
-    protocol: String,
-    state: SessionState,
-}
-
-impl Session {
-    fn about(&self) -> MutexGuard<'_, About> {
-        self.about.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn idle(&self) -> Duration {
-        Duration::from_millis(self.now().saturating_sub(self.seen.load(Ordering::Relaxed)))
-    }
-
-    /// True when nothing runs on it, nothing is open, and nothing has come for so long.
-    fn is_silent(&self, for_so_long: Duration) -> bool {
-        self.busy.load(Ordering::Relaxed) == 0 && self.idle() >= for_so_long
-    }
-
-    /// Notes that the client has been heard: whatever it sends is life.
-    pub(crate) fn heard(&self) {
-        self.seen.store(self.now(), Ordering::Relaxed);
-        if self.missed.swap(0, Ordering::Relaxed) > 0 {
-            self.become_state(SessionState::Active);
-        }
-    }
-
-    /// Notes a request.
-    pub(crate) fn asked_for(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.faults.store(0, Ordering::Relaxed);
-        self.heard();
-    }
-
-    /// Notes that something is open or runs on it, until the guard is dropped.
-    pub(crate) fn busy(self: &Arc<Self>) -> Open {
-        self.busy.fetch_add(1, Ordering::Relaxed);
-        self.heard();
-        Open(Arc::clone(self))
-    }
-
-    /// Says what is known once the handshake is done.
-    pub(crate) fn opened(&self, client: &str, protocol: &str) {
-        {
-            let mut about = self.about();
-            client.clone_into(&mut about.client);
-            protocol.clone_into(&mut about.protocol);
-        }
-        self.opened.store(true, Ordering::Relaxed);
-        self.become_state(SessionState::Active);
-    }
-
-    fn become_state(&self, next: SessionState) -> bool {
-        let mut about = self.about();
-        if about.state == next {
-            return true;
-        }
-        if !about.state.may_become(next) {
-            tracing::warn!(session_id = self.id, from = about.state.name(), to = next.name(), "a session cannot change so");
-            return false;
-        }
-        about.state = next;
-        true
-    }
-
-    fn info(&self) -> SessionInfo {
-        let About { client, protocol, state } = self.about().clone();
-        SessionInfo {
-            id: self.id.clone(),
-            kind: self.kind,
-            principal: self.owner.as_deref().unwrap_or_default().to_owned(),
-            client,
-            protocol,
-            state,
-            age: self.created.elapsed().unwrap_or_default(),
-            idle: self.idle(),
-            missed: self.missed.load(Ordering::Relaxed),
-            in_flight: self.busy.load(Ordering::Relaxed),
-            requests: self.requests.load(Ordering::Relaxed),
-            faults: self.faults.load(Ordering::Relaxed),
-        }
-    }
-}
-
-/// Something that is open on a session.
-pub(crate) struct Open(Arc<Session>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
-        self.0.seen.store(self.0.now(), Ordering::Relaxed);
-    }
+/// What the keeper is to do with a session that ends here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Forget {
+    Always,
+    /// Another server may carry it, too.
+    UnlessHeard,
 }
 
 /// All sessions.
@@ -219,28 +104,10 @@ impl Sessions {
         }
     }
 
-    /// Adds a session.
+    /// Adds a session, or gives the one that is there.
     pub(crate) fn add(&self, id: String, kind: Kind, owner: Option<Arc<str>>, end: End) -> Arc<Session> {
-        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let about = About { client: String::new(), protocol: String::new(), state: SessionState::Created };
-        let session = Arc::new(Session {
-            id: id.clone(),
-            kind,
-            owner,
-            created: SystemTime::now(),
-            seen: AtomicU64::new(now),
-            missed: AtomicU32::new(0),
-            requests: AtomicU64::new(0),
-            faults: AtomicU64::new(0),
-            busy: AtomicUsize::new(0),
-            opened: AtomicBool::new(false),
-            about: Mutex::new(about),
-            end,
-            asked: Notify::new(),
-            epoch: self.epoch,
-        });
-        self.lock().insert(id, Arc::clone(&session));
-        session
+        let session = Arc::new(Session::new(id.clone(), kind, owner, end, self.epoch));
+        Arc::clone(self.lock().entry(id).or_insert(session))
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<Arc<Session>> {
@@ -266,7 +133,7 @@ impl Sessions {
         tracing::info!(count = victims.len(), "idle sessions are closed to make room");
         self.evicted.fetch_add(victims.len() as u64, Ordering::Relaxed);
         for id in victims {
-            self.close(&id, "another session needs the place");
+            self.end(&id, "another session needs the place", Forget::UnlessHeard);
         }
         self.opening.fetch_add(1, Ordering::Relaxed);
         Some(Opening(Arc::clone(self)))
@@ -291,12 +158,18 @@ impl Sessions {
 
     /// Closes a session. False where there is none.
     pub fn close(&self, id: &str, why: &'static str) -> bool {
+        self.end(id, why, Forget::Always)
+    }
+
+    fn end(&self, id: &str, why: &'static str, forget: Forget) -> bool {
         let Some(session) = self.lock().remove(id) else { return false };
         session.become_state(SessionState::Closing);
-        let keeper = self.keeper.clone().filter(|_| session.kind == Kind::Http);
-        if let (Some(keeper), Ok(runtime)) = (keeper, tokio::runtime::Handle::try_current()) {
-            let ids = vec![id.to_owned()];
-            runtime.spawn(async move { keeper.forget(ids).await });
+        if let Some(keeper) = self.keeper.as_ref().filter(|_| session.kind == Kind::Http) {
+            let last = SystemTime::now().checked_sub(session.idle());
+            let forgotten = keeper.forget(id, last.filter(|_| forget == Forget::UnlessHeard));
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(forgotten);
+            }
         }
         (session.end)(id, why);
         session.become_state(SessionState::Closed);
@@ -323,23 +196,23 @@ impl Sessions {
     /// Closes those that have been idle for so long and on which nothing runs.
     pub fn reap_idle(&self, idle: Duration) -> Vec<String> {
         let limit = |session: &Session| if session.opened.load(Ordering::Relaxed) { idle } else { idle.min(HANDSHAKE) };
-        self.close_all(|session| session.is_silent(limit(session)), "it was idle for too long")
+        self.end_all(|session| session.is_silent(limit(session)), "it was idle for too long", Forget::UnlessHeard)
     }
 
     /// Closes the `count` that have been idle longest and on which nothing runs.
     pub fn evict_longest_idle(&self, count: usize) -> Vec<String> {
         let victims = longest_idle(&self.lock(), count);
-        self.close_all(|session| victims.contains(&session.id), "it was idle longest")
+        self.end_all(|session| victims.contains(&session.id), "it was idle longest", Forget::UnlessHeard)
     }
 
     /// Closes every session of this server but those that carry a whole process.
     pub fn close_every(&self, why: &'static str) -> Vec<String> {
-        self.close_all(|session| session.kind != Kind::Stdio, why)
+        self.end_all(|session| session.kind != Kind::Stdio, why, Forget::Always)
     }
 
-    fn close_all(&self, is_meant: impl Fn(&Session) -> bool, why: &'static str) -> Vec<String> {
+    fn end_all(&self, is_meant: impl Fn(&Session) -> bool, why: &'static str, forget: Forget) -> Vec<String> {
         let ids: Vec<String> = self.lock().values().filter(|session| is_meant(session)).map(|session| session.id.clone()).collect();
-        ids.into_iter().filter(|id| self.close(id, why)).collect()
+        ids.into_iter().filter(|id| self.end(id, why, forget)).collect()
     }
 
     /// Takes a session for heard of.
@@ -377,7 +250,8 @@ impl Sessions {
         let seen = |session: &Arc<Session>| Seen {
             id: session.id.clone(),
             state: session.about().state,
-            idle: session.idle(),
+            // What is open on it keeps it.
+            idle: if session.is_silent(Duration::ZERO) { session.idle() } else { Duration::ZERO },
             missed: session.missed.load(Ordering::Relaxed),
         };
         self.lock().values().filter(kept).map(seen).collect()
@@ -419,7 +293,7 @@ impl Drop for Opening {
 }
 
 /// An id that nobody can guess.
-pub(crate) fn random_id(prefix: &str) -> String {
+pub fn random_id(prefix: &str) -> String {
     let mut bytes = [0_u8; 16];
     let mut filled = 0;
     while filled < bytes.len() {

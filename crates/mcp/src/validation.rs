@@ -1,7 +1,8 @@
 //! Whether a message passes, strictly and leniently, and what was made of it.
 
 use crate::frame::{Frame, parse};
-use serde_json::{Map, Value};
+use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
 
 /// How messages are checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +13,9 @@ pub enum Mode {
     /// What is not exactly as it should be is refused.
     Strict,
 }
+
+/// Where the result of a request says what was passed over, in its `_meta`.
+pub const WARNINGS: &str = "mcp-server-git/warnings";
 
 /// What a message has at its top.
 const FIELDS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
@@ -45,10 +49,11 @@ pub fn validate(message: &[u8], mode: Mode) -> Verdict {
 }
 
 /// What is odd about a message that may still be understood.
+#[expect(clippy::zero_sized_map_values, reason = "it is what a message is read as whose values do not matter")]
 pub(crate) fn oddities(message: &[u8]) -> Vec<String> {
-    let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(message) else { return Vec::new() };
+    let Ok(fields) = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(message) else { return Vec::new() };
     let mut odd = Vec::new();
-    if fields.get("jsonrpc").is_none() {
+    if !fields.contains_key("jsonrpc") {
         odd.push("/jsonrpc is missing: a message says \"jsonrpc\": \"2.0\"".to_owned());
     }
     let unknown = fields.keys().filter(|key| !FIELDS.contains(&key.as_str()));

@@ -1,6 +1,6 @@
 //! Connections: accepted, bounded in number, and given little time to say what they want.
 
-use super::patience::Patient;
+use super::{List, patience::Patient};
 use axum::{Router, body::Body};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
@@ -30,7 +30,7 @@ const MAX_CONNECTIONS: usize = 8192;
 /// How long connections may take to end when the server does.
 const ENDING: Duration = Duration::from_secs(8);
 /// How long a connection may be quiet once no new ones are wanted.
-const QUIET: Duration = Duration::from_secs(3);
+pub const QUIET: Duration = Duration::from_secs(3);
 /// How long to wait when the system has no descriptor to give.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -43,9 +43,14 @@ pub enum Listener {
 }
 
 /// Accepts connections until `stop`, and then waits for those that are still busy.
-pub(super) async fn run(listener: Listener, app: Router, draining: CancellationToken, stop: CancellationToken) -> io::Result<()> {
+pub(super) async fn run(
+    listener: Listener,
+    app: Router,
+    (tracker, list): (TaskTracker, List),
+    draining: CancellationToken,
+    stop: CancellationToken,
+) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let tracker = TaskTracker::new();
     loop {
         let place = tokio::select! {
             place = Arc::clone(&places).acquire_owned() => place.map_err(io::Error::other)?,
@@ -57,13 +62,15 @@ pub(super) async fn run(listener: Listener, app: Router, draining: CancellationT
             () = stop.cancelled() => break,
             accepted = async {
                 match &listener {
-                    Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
+                    Listener::Tcp(listener) => listener.accept().await.map(|(stream, from)| {
                         stream.set_nodelay(true).ok();
+                        let place = (place, list(format!("from {from}")));
                         tracker.spawn(connection(stream, app.clone(), (draining.clone(), stop.clone()), place));
                     }),
-                    Listener::Unix(listener) => {
-                        listener.accept().await.map(|(stream, _)| drop(tracker.spawn(connection(stream, app.clone(), (draining.clone(), stop.clone()), place))))
-                    }
+                    Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| {
+                        let place = (place, list("on the Unix socket".to_owned()));
+                        tracker.spawn(connection(stream, app.clone(), (draining.clone(), stop.clone()), place));
+                    }),
                 }
             } => {
                 if let Err(err) = accepted {
@@ -82,7 +89,7 @@ pub(super) async fn run(listener: Listener, app: Router, draining: CancellationT
     Ok(())
 }
 
-async fn connection<I>(stream: I, app: Router, (draining, stop): (CancellationToken, CancellationToken), place: OwnedSemaphorePermit)
+async fn connection<I>(stream: I, app: Router, (draining, stop): (CancellationToken, CancellationToken), place: Held)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -118,7 +125,10 @@ fn log(ended: hyper::Result<()>) {
 }
 
 /// The place of a connection, which a WebSocket keeps when the connection has become one.
-pub(super) type Place = Arc<OwnedSemaphorePermit>;
+pub(super) type Place = Arc<Held>;
+
+/// The permit of a connection, and its line in the list.
+type Held = (OwnedSemaphorePermit, Box<dyn Send + Sync>);
 
 /// The router, with the place of the connection in each request.
 #[derive(Clone)]

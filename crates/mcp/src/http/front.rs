@@ -9,7 +9,7 @@ use crate::{
     frame::{Frame, MAX_FRAME, MAX_ID, check},
     identity::Identity,
     sessions::{Fault, Opening},
-    validation::Mode,
+    validation::{Mode, WARNINGS},
 };
 use axum::{
     Json,
@@ -21,9 +21,10 @@ use axum::{
 };
 use rmcp::{
     RoleServer,
-    model::{ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, ProtocolVersion, RequestId},
+    model::{ClientRequest, ErrorCode, ErrorData, GetMeta, JsonRpcMessage, ProtocolVersion, RequestId},
     service::RxJsonRpcMessage,
 };
+use serde::de::IgnoredAny;
 use serde_json::{Map, json};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -144,7 +145,7 @@ pub(super) async fn metadata(State(front): State<Arc<Front>>, headers: HeaderMap
 /// For every route: turns away what a page elsewhere sends, what reaches us under a foreign name, and who has no token.
 pub(super) async fn admit(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
     let mut response = admitted(&front, request, next).await;
-    if front.options.draining.is_cancelled() {
+    if front.options.draining.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // The next request of this client is for the process that follows.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -265,15 +266,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         Ok(holds) => holds,
         Err((why, id)) => return turned_away(&why, id),
     };
-    let body = match rewritten(&bytes, &message) {
-        Some(rewritten) => {
-            parts.headers.remove(header::CONTENT_LENGTH);
-            // What came in another form cannot have said so in its headers.
-            parts.headers.insert("mcp-method", HeaderValue::from_static("notifications/cancelled"));
-            rewritten
-        }
-        None => bytes,
-    };
+    let body = rewritten(&mut parts.headers, &bytes, &message).unwrap_or(bytes);
     let response = OWNER.scope(owner, next.run(Request::from_parts(parts, Body::from(body)))).await;
     held(response, holds.busy)
 }
@@ -282,9 +275,14 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
 /// reads it once more, and reading it twice is felt.
 fn is_plain(parts: &Parts, bytes: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Head {
+        #[serde(rename = "jsonrpc")]
+        _version: IgnoredAny,
         id: serde_json::Value,
         method: String,
+        #[serde(default, rename = "params")]
+        _params: Option<IgnoredAny>,
     }
     let is_newest = parts.headers.get("mcp-protocol-version").is_some_and(|version| version == ProtocolVersion::V_2026_07_28.as_str());
     is_newest
@@ -343,16 +341,23 @@ fn missing_scopes(options: &Options, identity: &Identity, request: &ClientReques
 }
 
 /// The message in its own form, where it came in another.
-fn rewritten(bytes: &Bytes, message: &RxJsonRpcMessage<RoleServer>) -> Option<Bytes> {
+fn rewritten(headers: &mut HeaderMap, bytes: &Bytes, message: &RxJsonRpcMessage<RoleServer>) -> Option<Bytes> {
     #[derive(serde::Deserialize)]
     struct Mark {
         #[serde(rename = "jsonrpc")]
-        _version: serde::de::IgnoredAny,
+        _version: IgnoredAny,
     }
-    if serde_json::from_slice::<Mark>(bytes).is_ok() {
+    let is_noted = matches!(message, JsonRpcMessage::Request(request) if request.request.get_meta().contains_key(WARNINGS));
+    if !is_noted && serde_json::from_slice::<Mark>(bytes).is_ok() {
         return None;
     }
-    serde_json::to_vec(message).ok().map(Bytes::from)
+    let rewritten = serde_json::to_vec(message).ok()?;
+    headers.remove(header::CONTENT_LENGTH);
+    if !is_noted {
+        // What came in another form cannot have said so in its headers.
+        headers.insert("mcp-method", HeaderValue::from_static("notifications/cancelled"));
+    }
+    Some(rewritten.into())
 }
 
 fn turned_away(why: &Refused, id: Option<RequestId>) -> Response {

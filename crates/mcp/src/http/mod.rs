@@ -12,7 +12,7 @@ mod sessions;
 mod socket;
 mod tokens;
 
-pub use accept::Listener;
+pub use accept::{Listener, QUIET};
 pub use jwt::{Jwt, KeySource};
 pub use tokens::{Authority, Token, Tokens};
 
@@ -69,12 +69,19 @@ pub struct Options {
     pub drained: CancellationToken,
     /// Cancelled when no new connections are wanted: those that there are go on until they are asked for the next time.
     pub draining: CancellationToken,
+    /// The connections that are open. Once no new ones are wanted each of them ends with its next answer, or soon.
+    pub connections: TaskTracker,
+    /// Lists a connection, by where it comes from, until what it gives is dropped.
+    pub list: List,
     /// Says whether the server is ready, and why not; for `/health` and its kin.
     pub health: Health,
 }
 
 /// Says how the server is, for one of the questions that a balancer asks.
 pub type Health = Arc<dyn Fn(Probe) -> (bool, Value) + Send + Sync>;
+
+/// Lists a connection.
+pub type List = Arc<dyn Fn(String) -> Box<dyn Send + Sync> + Send + Sync>;
 
 /// What is asked of a server's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +108,8 @@ impl Default for Options {
             limits: Limits::default(),
             drained: CancellationToken::new(),
             draining: CancellationToken::new(),
+            connections: TaskTracker::new(),
+            list: Arc::new(|_| Box::new(())),
             health: Arc::new(|_| (true, json!({"status": "ok"}))),
         }
     }
@@ -159,7 +168,13 @@ where
     });
     let mut serving = tokio::task::JoinSet::new();
     for listener in listeners {
-        serving.spawn(accept::run(listener, app.clone(), options.draining.clone(), stop.clone()));
+        serving.spawn(accept::run(
+            listener,
+            app.clone(),
+            (options.connections.clone(), Arc::clone(&options.list)),
+            options.draining.clone(),
+            stop.clone(),
+        ));
     }
     let streams = ended.clone();
     let drained = options.drained.clone();

@@ -91,8 +91,9 @@ impl Carried {
         });
         let session = self.all.add(id.to_owned(), Kind::Http, owner(), end);
         let held =
-            Held { session: Arc::clone(&session), in_flight: HashSet::new(), open: 0, streams: Arc::default(), running: Arc::default() };
-        self.lock().insert(id.to_owned(), held);
+            || Held { session: Arc::clone(&session), in_flight: HashSet::new(), open: 0, streams: Arc::default(), running: Arc::default() };
+        // Two requests may bring it back at once.
+        self.lock().entry(id.to_owned()).or_insert_with(held);
         session
     }
 
@@ -194,7 +195,7 @@ impl SessionStore for Shelf {
         let Some(kept) = kept else { return Ok(None) };
         let Ok(params) = serde_json::from_str::<InitializeRequestParams>(&kept.params) else {
             self.all.fail(id, crate::sessions::Fault::CorruptedSessionState, "what was kept of it cannot be read");
-            self.keeper.forget(vec![id.to_owned()]).await;
+            self.keeper.forget(id, None).await;
             return Ok(None);
         };
         Ok(Some(SessionState::new(params)))
@@ -215,7 +216,7 @@ impl SessionStore for Shelf {
     }
 
     async fn delete(&self, id: &str) -> Result<(), SessionStoreError> {
-        self.keeper.forget(vec![id.to_owned()]).await;
+        self.keeper.forget(id, None).await;
         Ok(())
     }
 }
@@ -304,7 +305,7 @@ impl SessionManager for Carried {
         };
         let answer = self.local.initialize_session(id, message).await?;
         if let (Some(session), Some((client, protocol))) = (self.all.find(id), about) {
-            session.opened(&client.chars().take(120).collect::<String>(), &protocol);
+            session.opened(&client, &protocol);
         }
         Ok(answer)
     }

@@ -21,8 +21,9 @@ use futures_util::{
     stream::{SplitSink, SplitStream},
 };
 use rmcp::{ServerHandler, ServiceExt};
+use serde::de::IgnoredAny;
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 use tokio::{
@@ -41,8 +42,13 @@ const PIPE: usize = 64 << 10;
 const MAX_READ: usize = MAX_FRAME + (2 << 20);
 /// Longer than any connection lasts.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
+/// How often it is looked whether calls still run.
+const POLL: Duration = Duration::from_millis(20);
 /// How long the end of a connection may take to be told.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How a connection is closed: the code, and why.
+type Farewell = (u16, &'static str);
 
 /// What makes the service of a connection.
 type Service<S> = Arc<dyn Fn(Option<&Identity>) -> S + Send + Sync>;
@@ -58,6 +64,7 @@ pub(super) struct Sockets<S> {
     stop: CancellationToken,
     /// Cancelled when no call runs any more, once the end has begun.
     drained: CancellationToken,
+    draining: CancellationToken,
 }
 
 impl<S> Clone for Sockets<S> {
@@ -70,6 +77,7 @@ impl<S> Clone for Sockets<S> {
             open: self.open.clone(),
             stop: self.stop.clone(),
             drained: self.drained.clone(),
+            draining: self.draining.clone(),
         }
     }
 }
@@ -89,6 +97,7 @@ impl<S> Sockets<S> {
             open,
             stop,
             drained: options.drained.clone(),
+            draining: options.draining.clone(),
         }
     }
 }
@@ -124,7 +133,7 @@ async fn run<S: ServerHandler + Send + 'static>(sockets: Sockets<S>, socket: Web
     let end = {
         let stop = stop.clone();
         Arc::new(move |_: &str, why: &'static str| {
-            reason.send_replace(Some(why));
+            reason.send_replace(Some((close_code::AWAY, why)));
             stop.cancel();
         })
     };
@@ -132,6 +141,9 @@ async fn run<S: ServerHandler + Send + 'static>(sockets: Sockets<S>, socket: Web
     let session = sockets.sessions.add(random_id("ws-"), Kind::WebSocket, owner, end);
     drop(opening);
     let (ends, drained, ended) = (sockets.stop.clone(), sockets.drained.clone(), stop.clone());
+    let (draining, carried) = (sockets.draining.clone(), Arc::clone(&session));
+    let parting = Arc::new(OnceLock::new());
+    let last_words = Arc::clone(&parting);
     let until = identity.as_ref().and_then(|identity| identity.until);
     let left = until.map_or(FOREVER, |until| until.duration_since(SystemTime::now()).unwrap_or_default());
     let ending = tokio::spawn(async move {
@@ -139,6 +151,17 @@ async fn run<S: ServerHandler + Send + 'static>(sockets: Sockets<S>, socket: Web
             () = ends.cancelled() => {}
             // What the token allowed is over.
             () = tokio::time::sleep(left) => return ended.cancel(),
+            () = draining.cancelled() => {
+                last_words.set((close_code::RESTART, "the server is being replaced: connect again")).ok();
+                // What was asked is answered; what is asked now is left to whoever follows.
+                let answered = async {
+                    tokio::time::sleep(LAST_WORDS).await;
+                    while carried.is_busy() {
+                        tokio::time::sleep(POLL).await;
+                    }
+                };
+                tokio::select! { () = answered => return ended.cancel(), () = ends.cancelled() => {} }
+            }
         }
         // What runs is answered first.
         tokio::time::timeout(DRAIN, drained.cancelled()).await.ok();
@@ -151,8 +174,8 @@ async fn run<S: ServerHandler + Send + 'static>(sockets: Sockets<S>, socket: Web
     let (sink, stream) = socket.split();
     let (from_server, to_server) = split(near);
     let pace = sockets.authority.clone().zip(identity.as_ref().map(|identity| Arc::clone(&identity.principal)));
-    let reading = tokio::spawn(read(stream, to_server, Arc::clone(&session), pace));
-    let writing = tokio::spawn(write(sink, from_server, (Arc::clone(&session), told), sockets.sessions.limits(), stop.clone()));
+    let reading = tokio::spawn(read(stream, to_server, Arc::clone(&session), pace, sockets.draining.clone()));
+    let writing = tokio::spawn(write(sink, from_server, (Arc::clone(&session), told, parting), sockets.sessions.limits(), stop.clone()));
     match (sockets.service)(identity.as_ref()).serve(connection).await {
         Ok(running) => drop(running.waiting().await),
         Err(err) => tracing::debug!(%err, "the connection ended before it was initialized"),
@@ -170,6 +193,7 @@ async fn read(
     mut server: impl AsyncWrite + Unpin,
     session: Arc<Session>,
     pace: Option<(Arc<Authority>, Arc<str>)>,
+    draining: CancellationToken,
 ) {
     while let Some(frame) = stream.next().await {
         let frame = match frame {
@@ -186,6 +210,9 @@ async fn read(
             Message::Ping(_) | Message::Pong(_) => continue,
             Message::Close(_) => break,
         };
+        if draining.is_cancelled() && is_request(&bytes) {
+            continue;
+        }
         if let Some((authority, principal)) = &pace {
             // Who sends faster than it may is read more slowly.
             while let Some(wait) = authority.wait(principal) {
@@ -202,11 +229,23 @@ async fn read(
     server.shutdown().await.ok();
 }
 
+/// True for what would have to be answered.
+fn is_request(bytes: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        #[serde(rename = "id")]
+        _id: IgnoredAny,
+        #[serde(rename = "method")]
+        _method: IgnoredAny,
+    }
+    serde_json::from_slice::<Head>(bytes).is_ok()
+}
+
 /// Lines into frames, and a ping where it is quiet.
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     server: ReadHalf<DuplexStream>,
-    (session, mut told): (Arc<Session>, watch::Receiver<Option<&'static str>>),
+    (session, mut told, parting): (Arc<Session>, watch::Receiver<Option<Farewell>>, Arc<OnceLock<Farewell>>),
     limits: SessionLimits,
     stop: CancellationToken,
 ) {
@@ -215,12 +254,13 @@ async fn write(
         let message = tokio::select! {
             line = lines.next() => match line {
                 Some(Ok(line)) => Message::Text(Utf8Bytes::from(line)),
-                _ => break (close_code::NORMAL, "the server has ended the connection"),
+                // All that was to be said has been.
+                _ => break parting.get().copied().unwrap_or((close_code::NORMAL, "the server has ended the connection")),
             },
             () = session.asked.notified() => Message::Ping(axum::body::Bytes::new()),
             Ok(()) = told.changed() => {
                 let why = *told.borrow_and_update();
-                break (close_code::AWAY, why.unwrap_or("the server has ended the session"));
+                break why.unwrap_or((close_code::AWAY, "the server has ended the session"));
             }
         };
         // A client that does not take what it asked for is as good as gone.

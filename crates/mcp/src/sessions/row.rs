@@ -1,6 +1,9 @@
 //! What is said of a session to those outside.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    pin::Pin,
+    time::{Duration, SystemTime},
+};
 
 /// What carries a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +176,9 @@ pub trait Keeper: Send + Sync + 'static {
     async fn keep(&self, session: Kept);
     /// What was kept under this id.
     async fn load(&self, id: &str) -> Option<Kept>;
-    /// Forgets sessions.
-    async fn forget(&self, ids: Vec<String>);
+    /// Forgets a session. From the return on it is not given out any more, whenever what keeps it hears of that. Other servers
+    /// may have heard its client meanwhile: `unless_since` spares one that was heard after this time.
+    ///
+    /// The future ends when that has happened, or cannot happen now.
+    fn forget(&self, id: &str, unless_since: Option<SystemTime>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }

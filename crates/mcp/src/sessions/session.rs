@@ -1,0 +1,166 @@
+//! One session.
+
+use super::{Kind, SessionInfo, SessionState};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+use tokio::sync::Notify;
+
+/// The characters that are remembered of what a client calls itself.
+const MAX_WORDS: usize = 120;
+
+/// Ends what carries a session; told the session's id and why.
+pub(crate) type End = Arc<dyn Fn(&str, &'static str) + Send + Sync>;
+
+/// One session.
+pub(crate) struct Session {
+    pub(crate) id: String,
+    pub(super) kind: Kind,
+    pub(crate) owner: Option<Arc<str>>,
+    created: SystemTime,
+    /// Milliseconds since the table was made.
+    pub(super) seen: AtomicU64,
+    pub(super) missed: AtomicU32,
+    pub(super) requests: AtomicU64,
+    pub(super) faults: AtomicU64,
+    /// Requests, calls and streams that are open.
+    pub(super) busy: AtomicUsize,
+    /// The handshake is done.
+    pub(super) opened: AtomicBool,
+    about: Mutex<About>,
+    pub(super) end: End,
+    /// Told when the client is to be asked whether it lives.
+    pub(crate) asked: Notify,
+    epoch: Instant,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    client: String,
+    protocol: String,
+    pub(super) state: SessionState,
+}
+
+impl Session {
+    /// One that begins now; `epoch` is when its table was made.
+    pub(super) fn new(id: String, kind: Kind, owner: Option<Arc<str>>, end: End, epoch: Instant) -> Self {
+        let session = Self {
+            id,
+            kind,
+            owner,
+            created: SystemTime::now(),
+            seen: AtomicU64::new(0),
+            missed: AtomicU32::new(0),
+            requests: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+            busy: AtomicUsize::new(0),
+            opened: AtomicBool::new(false),
+            about: Mutex::new(About { client: String::new(), protocol: String::new(), state: SessionState::Created }),
+            end,
+            asked: Notify::new(),
+            epoch,
+        };
+        session.heard();
+        session
+    }
+
+    pub(super) fn about(&self) -> MutexGuard<'_, About> {
+        self.about.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn idle(&self) -> Duration {
+        Duration::from_millis(self.now().saturating_sub(self.seen.load(Ordering::Relaxed)))
+    }
+
+    /// True while something is open or runs on it.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) > 0
+    }
+
+    /// True when nothing runs on it, nothing is open, and nothing has come for so long.
+    pub(super) fn is_silent(&self, for_so_long: Duration) -> bool {
+        !self.is_busy() && self.idle() >= for_so_long
+    }
+
+    /// Notes that the client has been heard: whatever it sends is life.
+    pub(crate) fn heard(&self) {
+        self.seen.store(self.now(), Ordering::Relaxed);
+        if self.missed.swap(0, Ordering::Relaxed) > 0 {
+            self.become_state(SessionState::Active);
+        }
+    }
+
+    /// Notes a request.
+    pub(crate) fn asked_for(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.faults.store(0, Ordering::Relaxed);
+        self.heard();
+    }
+
+    /// Notes that something is open or runs on it, until the guard is dropped.
+    pub(crate) fn busy(self: &Arc<Self>) -> Open {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        self.heard();
+        Open(Arc::clone(self))
+    }
+
+    /// Says what the client has said of itself once the handshake is done.
+    pub(crate) fn opened(&self, client: &str, protocol: &str) {
+        let plain = |text: &str| text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect();
+        {
+            let mut about = self.about();
+            (about.client, about.protocol) = (plain(client), plain(protocol));
+        }
+        self.opened.store(true, Ordering::Relaxed);
+        self.become_state(SessionState::Active);
+    }
+
+    pub(super) fn become_state(&self, next: SessionState) -> bool {
+        let mut about = self.about();
+        if about.state == next {
+            return true;
+        }
+        if !about.state.may_become(next) {
+            tracing::warn!(session_id = self.id, from = about.state.name(), to = next.name(), "a session cannot change so");
+            return false;
+        }
+        about.state = next;
+        true
+    }
+
+    pub(super) fn info(&self) -> SessionInfo {
+        let About { client, protocol, state } = self.about().clone();
+        SessionInfo {
+            id: self.id.clone(),
+            kind: self.kind,
+            principal: self.owner.as_deref().unwrap_or_default().to_owned(),
+            client,
+            protocol,
+            state,
+            age: self.created.elapsed().unwrap_or_default(),
+            idle: self.idle(),
+            missed: self.missed.load(Ordering::Relaxed),
+            in_flight: self.busy.load(Ordering::Relaxed),
+            requests: self.requests.load(Ordering::Relaxed),
+            faults: self.faults.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Something that is open on a session.
+pub(crate) struct Open(Arc<Session>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        self.0.seen.store(self.0.now(), Ordering::Relaxed);
+    }
+}
