@@ -5,7 +5,7 @@ use crate::{
     config::{Config, Hooks, LogFormat, Signing, Trust},
     journal::Journal,
     persistence::{Persistence, SessionKeeper},
-    pipeline::{Bounds, Pipeline},
+    pipeline::{Alone, Bounds, Pipeline},
     server::{KINDS, Ledger, Server, Settings},
     state::StateDir,
     tools,
@@ -13,9 +13,10 @@ use crate::{
     workspace::Workspaces,
 };
 use git::{Git, Repositories, Roots};
-use guard::{Admission, ErrorWindows, Exclusive, Places, Resources};
+use guard::{Admission, ErrorWindows, Places, Resources};
 use mcp::sessions::{SessionLimits, Sessions};
 use std::{
+    num::NonZeroUsize,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -60,7 +61,7 @@ impl App {
         let state = Arc::new(StateDir::new(config.state_dir.clone()));
         let own = &config.resilience;
         let breakers = Breakers::new(own.circuits, own.circuit_overrides.clone(), config.network.clone());
-        let persistence = Persistence::new(own.store.clone(), Arc::clone(&state), &breakers);
+        let persistence = Persistence::new(own.store.clone(), Arc::clone(&state), &breakers, own.lease_ttl);
         let errors: Arc<ErrorWindows<_>> = Arc::default();
         let resources = Resources::new(KINDS);
         let policy = git::Policy {
@@ -77,7 +78,8 @@ impl App {
             network: config.network.clone(),
             gate: Some(Arc::clone(&breakers) as _),
         };
-        let places = Places::new(config.limits.max_concurrent, WAITING);
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let busy = Places { in_company: (processors / 2).max(1), ..Places::new(config.limits.max_concurrent, WAITING) };
         let pipeline = Pipeline {
             tools: tools::ALL.iter().collect(),
             listed: config.selection.listed(),
@@ -87,19 +89,19 @@ impl App {
                 roots,
                 policy,
             )),
-            admission: Admission::new(places, places, Places { per_key: own.per_host, ..Places::new(NETWORK, WAITING) }),
+            admission: Admission::new(busy, busy, Places { per_key: own.per_host, ..Places::new(NETWORK, WAITING) }),
             breakers: Arc::clone(&breakers),
             persistence: Arc::clone(&persistence),
             errors: Arc::clone(&errors),
+            suspicions: crate::suspicion::Suspicions::default(),
             resources: resources.clone(),
             present: Mutex::default(),
-            exclusive: Exclusive::new(TURN_WAIT),
+            alone: Alone::new(Arc::clone(&state), resources.clone(), Arc::clone(&persistence), TURN_WAIT),
             view: Arc::new(View {
                 policy: config.policy.clone(),
-                workspaces: Workspaces::new(Arc::clone(&state)),
+                workspaces: Workspaces::new(Arc::clone(&state), Arc::clone(&persistence), own.workspace_ttl),
                 journal: Journal::new(config.state_dir.join("journal"), Some(Arc::clone(&persistence))),
             }),
-            state,
             bounds: Bounds {
                 read_timeout: config.limits.read_timeout,
                 change_timeout: config.limits.change_timeout,
@@ -107,6 +109,7 @@ impl App {
                 max_output_tokens: config.limits.max_output_tokens,
             },
             stop: stop.clone(),
+            calls: TaskTracker::new(),
             running: TaskTracker::new(),
         };
         let pipeline = Arc::new(pipeline);
@@ -132,6 +135,7 @@ impl App {
             state_dir: config.state_dir.clone(),
             interrupted: Mutex::default(),
             draining: CancellationToken::new(),
+            connections: TaskTracker::new(),
             stop: stop.clone(),
             tasks: Mutex::default(),
             control: crate::restart::Control::default(),

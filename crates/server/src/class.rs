@@ -95,7 +95,10 @@ impl From<Kind> for ErrorClass {
             Kind::Busy | Kind::CircuitOpen | Kind::TimedOut | Kind::Unavailable => Self::TemporaryResourceUnavailable,
             Kind::RateLimited => Self::RateLimitExceeded,
             Kind::Stale => Self::TransientValidationError,
-            Kind::BadInput | Kind::NotFound | Kind::Denied | Kind::Refused | Kind::Cancelled | Kind::Internal => Self::Other,
+            Kind::Breach => Self::SecurityBreach,
+            Kind::BadInput | Kind::NotFound | Kind::Foreign | Kind::Denied | Kind::Refused | Kind::Cancelled | Kind::Internal => {
+                Self::Other
+            }
         }
     }
 }

@@ -27,6 +27,10 @@ pub enum Kind {
     Unavailable,
     /// A cursor or a handle that is not good any more.
     Stale,
+    /// A handle of somebody else. The caller is told that there is none.
+    Foreign,
+    /// The same again and again.
+    Breach,
     /// The call ran out of time.
     TimedOut,
     /// The caller gave up.
@@ -86,7 +90,7 @@ impl Error {
     pub(crate) fn code(&self) -> &'static str {
         match self.kind {
             Kind::BadInput => "bad_input",
-            Kind::NotFound => "not_found",
+            Kind::NotFound | Kind::Foreign | Kind::Breach => "not_found",
             Kind::Denied => "denied",
             Kind::Refused => "refused",
             Kind::Busy => "overloaded",

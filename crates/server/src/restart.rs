@@ -7,7 +7,10 @@
 use crate::server::Server;
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -26,7 +29,11 @@ pub(crate) const READY: Duration = Duration::from_secs(30);
 
 /// Where a server asks to be replaced; empty where nobody supervises it.
 #[derive(Default)]
-pub(crate) struct Control(Mutex<Option<mpsc::Sender<Request>>>);
+pub(crate) struct Control {
+    ask: Mutex<Option<mpsc::Sender<Request>>>,
+    /// It has been asked, and has not failed: one that has been replaced is not replaced again.
+    is_asked: AtomicBool,
+}
 
 struct Request {
     drain: Duration,
@@ -49,7 +56,7 @@ pub(crate) fn connect(server: &Arc<Server>) -> io::Result<Option<Supervisor>> {
     stream.set_nonblocking(true)?;
     let (reader, lines) = UnixStream::from_std(stream)?.into_split();
     let (ask, asked) = mpsc::channel(1);
-    *server.control.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ask);
+    *server.control.ask.lock().unwrap_or_else(PoisonError::into_inner) = Some(ask);
     let (ready, writer) = mpsc::channel(1);
     let control = tokio::spawn(converse(Arc::clone(server), reader, writer, asked));
     Ok(Some(Supervisor { lines, control, ready }))
@@ -57,22 +64,30 @@ pub(crate) fn connect(server: &Arc<Server>) -> io::Result<Option<Supervisor>> {
 
 impl Supervisor {
     /// Says that calls are taken.
-    pub(crate) async fn ready(mut self) {
+    pub(crate) async fn ready(mut self, server: &Server) {
         if self.lines.write_all(b"ready\n").await.is_err() || self.ready.send(self.lines).await.is_err() {
             self.control.abort();
+            tracing::warn!("the supervisor is gone: the server ends");
+            server.stop.cancel();
         }
     }
 }
 
 /// Asks for a successor, and gives its number when it is ready.
 pub(crate) async fn ask(server: &Server, drain: Duration) -> Result<u32, String> {
-    let control = server.control.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let control = server.control.ask.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let Some(control) = control else {
         return Err("nobody supervises this server: start it with `serve --supervised`, or restart it where it was started".to_owned());
     };
+    if server.control.is_asked.swap(true, Ordering::Relaxed) {
+        return Err("a restart is under way".to_owned());
+    }
     let (answer, answered) = oneshot::channel();
-    control.try_send(Request { drain, answer }).map_err(|_| "a restart is under way".to_owned())?;
-    answered.await.unwrap_or_else(|_| Err("the supervisor is gone".to_owned()))
+    let gone = || Err("the supervisor is gone".to_owned());
+    match control.send(Request { drain, answer }).await {
+        Ok(()) => answered.await.unwrap_or_else(|_| gone()),
+        Err(_) => gone(),
+    }
 }
 
 async fn converse(
@@ -89,6 +104,7 @@ async fn converse(
             request = asked.recv(), if pending.is_none() => {
                 let Some(request) = request else { return };
                 if writer.write_all(format!("restart {}\n", request.drain.as_secs()).as_bytes()).await.is_err() {
+                    server.control.is_asked.store(false, Ordering::Relaxed);
                     request.answer.send(Err("the supervisor is gone".to_owned())).ok();
                     continue;
                 }
@@ -111,6 +127,7 @@ async fn converse(
                     }
                     (Some("failed"), _) => {
                         let why = line.trim_start_matches("failed ").to_owned();
+                        server.control.is_asked.store(false, Ordering::Relaxed);
                         if let Some(request) = pending.take() {
                             request.answer.send(Err(why)).ok();
                         }
@@ -125,7 +142,7 @@ async fn converse(
 /// Ends what there is, and then the server.
 async fn leave(server: Arc<Server>, drain: Duration) {
     tracing::info!(seconds = drain.as_secs(), "another process has taken over");
-    let left = server.drain(drain).await;
+    let left = server.leave(drain).await;
     if left > 0 {
         tracing::warn!(left, "calls were still running when the time for them was over");
     }

@@ -1,32 +1,38 @@
 //! What a running server consists of, and what it does by itself: beats, sweeps, probes, and what it tells the store.
 
 use crate::{
+    caller::{Caller, Right},
     circuits::Breakers,
     class::ErrorClass,
     persistence::Persistence,
     phase::{Phase, Present},
-    pipeline::Pipeline,
+    pipeline::{Call, Pipeline},
     restart::Control,
 };
 use guard::{ErrorWindows, Resources, Supervised};
 use mcp::sessions::{Fault, SessionInfo, Sessions};
+use serde_json::json;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use store::ErrorBucket;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Kinds of what a server holds for a while.
-pub(crate) const KINDS: &[&str] = &["child", "lock", "temporary"];
+pub(crate) const KINDS: &[&str] = &["child", "lock", "temporary", "connection", "watch"];
 /// How often the store is told what it has missed.
 const TELL: Duration = Duration::from_secs(5);
 /// How often remotes that are down are looked after.
 const PROBES: Duration = Duration::from_secs(1);
+/// How long quiet connections are waited for when another process has taken over.
+const CONNECTIONS: Duration = mcp::http::QUIET.saturating_add(Duration::from_millis(500));
 /// How often what is old in the store is removed, and how old that is.
 const PRUNE: Duration = Duration::from_hours(1);
 const OLD: Duration = Duration::from_hours(24 * 30);
+/// How old the folder of a clone is that a server before this one has left.
+const ABANDONED: Duration = Duration::from_hours(1);
 /// The changes of a repository that are kept however old they are.
 const KEPT: i64 = 1_000;
 
@@ -60,6 +66,8 @@ pub(crate) struct Server {
     pub(crate) interrupted: Mutex<Vec<String>>,
     /// Cancelled when no new connections are wanted.
     pub(crate) draining: CancellationToken,
+    /// The connections of clients over HTTP.
+    pub(crate) connections: TaskTracker,
     /// Cancelled when the server is to end.
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: Mutex<Vec<Supervised>>,
@@ -88,6 +96,11 @@ impl Server {
                 *self.interrupted.lock().unwrap_or_else(PoisonError::into_inner) = found;
             }
             Err(why) => tracing::warn!(%why, "what was running before cannot be told"),
+        }
+        let repositories = Arc::clone(&self.pipeline.repositories);
+        match tokio::task::spawn_blocking(move || repositories.remove_abandoned(ABANDONED)).await {
+            Ok(0) | Err(_) => {}
+            Ok(count) => tracing::warn!(count, "folders of clones were removed whose servers were killed"),
         }
         self.recall_errors().await;
         let limits = self.sessions.limits();
@@ -144,6 +157,8 @@ impl Server {
 
     async fn sweep(&self) {
         let limits = self.sessions.limits();
+        // Before any is forgotten for its age: the store is told of it only now and then.
+        self.tell_store().await;
         let closed = self.sessions.reap_idle(limits.idle);
         if !closed.is_empty() {
             tracing::info!(count = closed.len(), "idle sessions were closed");
@@ -153,9 +168,35 @@ impl Server {
             tracing::warn!(idle, "many sessions are idle: `mcp-server-git sessions reap --idle 30m` closes them");
         }
         self.persistence.forget_idle(limits.idle).await;
+        self.close_expired().await;
         let threshold = self.settings.spike_per_minute;
         for burn in self.errors.burning(threshold) {
             tracing::warn!(error_class = burn.class.name(), per_minute = burn.short_rate, "errors of a class spike");
+        }
+    }
+
+    /// Closes workspaces that nobody has used for long, in the name of their owners. What would be lost with one keeps it.
+    async fn close_expired(&self) {
+        let Some(tool) = self.pipeline.find("git_workspace").filter(|_| self.persistence.status().opened) else { return };
+        let workspaces = &self.pipeline.view.workspaces;
+        for expired in workspaces.expired().await {
+            let args = json!({"action": "close", "handle": expired.handle, "repo_path": expired.repository});
+            let call = Call {
+                tool,
+                args: args.as_object().cloned().unwrap_or_default(),
+                caller: Caller { principal: Arc::from(expired.principal), rights: Right::ALL.to_vec() },
+                cancelled: CancellationToken::new(),
+                received: Instant::now(),
+                narrowed: None,
+                on_progress: None,
+            };
+            match self.pipeline.call(call).await {
+                Ok(_) => tracing::info!(workspace = expired.handle, "an unused workspace is closed"),
+                Err(error) => {
+                    tracing::warn!(workspace = expired.handle, code = error.code(), "an unused workspace stays");
+                    workspaces.respite(&expired.handle).await;
+                }
+            }
         }
     }
 
@@ -192,8 +233,10 @@ impl Server {
             return;
         }
         let before = crate::persistence::now_ms() - i64::try_from(OLD.as_millis()).unwrap_or_default();
+        let tasks = crate::persistence::now_ms() - i64::try_from((crate::wire::TASK_KEPT * 2).as_millis()).unwrap_or_default();
         let pruned = self.persistence.run(|store| async move {
             store.prune_errors(before / 60_000).await?;
+            store.prune_tasks(tasks).await?;
             store.prune_operations(before, KEPT).await
         });
         if let Err(why) = pruned.await {
@@ -208,5 +251,14 @@ impl Server {
         let left = self.pipeline.drained(at_most).await;
         self.tell_store().await;
         left
+    }
+
+    /// The same, and waits for connections of which the request is still on its way.
+    pub(crate) async fn leave(&self, at_most: Duration) -> usize {
+        let began = Instant::now();
+        self.drain(at_most).await;
+        self.connections.close();
+        tokio::time::timeout(CONNECTIONS.min(at_most), self.connections.wait()).await.ok();
+        self.drain(at_most.saturating_sub(began.elapsed())).await
     }
 }

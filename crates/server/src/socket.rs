@@ -9,6 +9,13 @@ pub(crate) fn inode(path: &Path) -> Option<(u64, u64)> {
     Some((std::os::unix::fs::MetadataExt::dev(&meta), std::os::unix::fs::MetadataExt::ino(&meta)))
 }
 
+/// Removes a socket, unless another server has put its own there.
+pub(crate) fn remove(path: &Path, made: Option<(u64, u64)>) {
+    if made.is_some() && inode(path) == made {
+        std::fs::remove_file(path).ok();
+    }
+}
+
 /// A socket that only the owner can use, in place of one that nobody listens on any more, or of any where it takes over.
 pub(crate) async fn own_socket(path: &Path, takes_over: bool) -> io::Result<UnixListener> {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};

@@ -91,7 +91,7 @@ impl Context<'_> {
     }
 
     /// The last change of the worktree that was not taken back.
-    pub(crate) fn last_change(&self) -> Option<Past> {
+    pub(crate) fn last_change(&self) -> Result<Option<Past>, Error> {
         self.view.journal.last(self.repo)
     }
 

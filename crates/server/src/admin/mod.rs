@@ -4,7 +4,11 @@ pub(crate) mod place;
 mod recovery;
 mod views;
 
-use crate::{phase::Phase, server::Server, socket::own_socket};
+use crate::{
+    phase::Phase,
+    server::Server,
+    socket::{self, own_socket},
+};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
@@ -15,24 +19,46 @@ use axum::{
 use mcp::http::Probe;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 type Shared = State<Arc<Server>>;
 
-/// Serves the admin channel at `path` until the server ends.
+/// The socket of an admin channel.
+pub(crate) struct Channel {
+    path: PathBuf,
+    made: Option<(u64, u64)>,
+}
+
+impl Channel {
+    /// Removes it as the server ends, unless another has taken its place.
+    pub(crate) fn remove(self) {
+        socket::remove(&self.path, self.made);
+    }
+}
+
+/// Serves the admin channel until the server ends: at `path`, or where servers of this user are looked for. Where a server
+/// takes over from another it takes the place of that one's.
 ///
 /// # Errors
 ///
 /// When the socket cannot be made.
-pub(crate) async fn listen(server: &Arc<Server>, path: &std::path::Path, takes_over: bool) -> io::Result<()> {
-    let listener = own_socket(path, takes_over).await?;
+pub(crate) async fn open(server: &Arc<Server>, path: Option<&std::path::Path>, takes_over: bool) -> io::Result<Channel> {
+    let path = if let Some(path) = path {
+        path.to_owned()
+    } else {
+        let folder = place::folder(&server.state_dir);
+        place::prepare(&folder)?;
+        place::socket(&folder, std::process::id())
+    };
+    let listener = own_socket(&path, takes_over).await?;
+    let made = socket::inode(&path);
     let app = router(Arc::clone(server));
     tokio::spawn(async move {
         if let Err(err) = axum::serve(listener, app).await {
             tracing::error!(%err, "the admin channel has ended");
         }
     });
-    Ok(())
+    Ok(Channel { path, made })
 }
 
 fn router(server: Arc<Server>) -> Router {

@@ -12,7 +12,7 @@ use crate::{
     config::{Config, NamedToken},
     restart,
     server::Server,
-    socket::inode,
+    socket,
     wire::{Handler, Shared},
 };
 use mcp::http::{self, Authority, Jwt, KeySource, Options, Token, Tokens};
@@ -35,13 +35,13 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
             None => listen(&config.serving).await?,
         };
         let supervisor = restart::connect(&app.server)?;
-        let admin = open_admin(app, config, supervisor.is_some()).await?;
         app.server.begin().await;
+        let admin = admin::open(&app.server, config.resilience.admin_socket.as_deref(), supervisor.is_some()).await?;
         match supervisor {
-            Some(supervisor) => supervisor.ready().await,
+            Some(supervisor) => supervisor.ready(&app.server).await,
             None => announce(app, &place, config.serving.wants_tokens()),
         }
-        let shared = Shared::new(Arc::clone(&app.pipeline));
+        let shared = Shared::new(Arc::clone(&app.pipeline), Arc::clone(&app.server.sessions), config.resilience.validation);
         let options = options(config, &app.server);
         let (drained, stop, pipeline) = (options.drained.clone(), app.stop.clone(), Arc::clone(&app.pipeline));
         tokio::spawn(async move {
@@ -54,9 +54,9 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         app.pipeline.idle(END).await;
         app.server.tell_store().await;
         app.server.persistence.close().await;
-        remove(&admin.0, admin.1);
+        admin.remove();
         if let Place::Socket(path, made) = &place {
-            remove(path, *made);
+            socket::remove(path, *made);
         }
         served
     });
@@ -65,27 +65,6 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => cannot_run(&err),
     }
-}
-
-/// Removes a socket, unless another server has put its own there.
-pub(super) fn remove(path: &std::path::Path, made: Option<(u64, u64)>) {
-    if made.is_some() && inode(path) == made {
-        std::fs::remove_file(path).ok();
-    }
-}
-
-/// Opens the admin channel, and gives its socket. Where a server takes over from another it takes the place of that one's.
-async fn open_admin(app: &App, config: &Config, takes_over: bool) -> io::Result<(PathBuf, Option<(u64, u64)>)> {
-    let path = if let Some(path) = &config.resilience.admin_socket {
-        path.clone()
-    } else {
-        let folder = admin::place::folder(&app.server.state_dir);
-        admin::place::prepare(&folder)?;
-        admin::place::socket(&folder, std::process::id())
-    };
-    admin::listen(&app.server, &path, takes_over).await?;
-    let made = inode(&path);
-    Ok((path, made))
 }
 
 fn options(config: &Config, server: &Arc<Server>) -> Options {
@@ -114,6 +93,11 @@ fn options(config: &Config, server: &Arc<Server>) -> Options {
         }),
         sessions: Arc::clone(&server.sessions),
         draining: server.draining.clone(),
+        connections: server.connections.clone(),
+        list: {
+            let resources = server.resources.clone();
+            Arc::new(move |from| Box::new(resources.acquire("connection", from, None).ok()))
+        },
         limits: config.resilience.validation.limits(),
         health: {
             let (server, is_open) = (Arc::clone(server), !serving.wants_tokens());

@@ -2,12 +2,14 @@
 
 use super::{cannot_run, tell, watch_signals};
 use crate::{
+    admin::{self, Channel},
     app::App,
     config::Config,
+    server::Server,
     wire::{Handler, Shared},
 };
 use mcp::stdio;
-use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 /// How long running calls may take to end once the input has: a change's grace and the time to clean up after it.
 const END: Duration = Duration::from_secs(9);
@@ -37,12 +39,19 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
             tokio::time::sleep(END).await;
         };
         // What does not end by itself, as a read of a file system that is gone, is not waited for.
+        let mode = config.resilience.validation;
+        let handler = Handler::new(Shared::new(Arc::clone(&app.pipeline), Arc::clone(&app.server.sessions), mode), None);
+        let registered = tokio::spawn(register(Arc::clone(&app.server), config.resilience.admin_socket.clone()));
         let served = tokio::select! {
-            served = stdio::serve(Handler::new(Shared::new(Arc::clone(&app.pipeline)), None), &app.server.sessions, config.resilience.validation.limits(), app.stop.clone()) => served,
+            served = stdio::serve(handler, &app.server.sessions, mode.limits(), app.stop.clone()) => served,
             () = late => return Ok(()),
         };
         app.stop.cancel();
         app.pipeline.idle(END).await;
+        if let Ok(Some(channel)) = registered.await {
+            channel.remove();
+        }
+        app.server.persistence.close().await;
         served
     });
     // A blocked read of a terminal would hold the exit.
@@ -50,5 +59,18 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => cannot_run(&err),
+    }
+}
+
+/// Once something durable has happened the server looks after what it holds, and can be found by the other sub-commands.
+async fn register(server: Arc<Server>, socket: Option<PathBuf>) -> Option<Channel> {
+    tokio::select! { () = server.persistence.needed() => {}, () = server.stop.cancelled() => return None }
+    server.begin().await;
+    match admin::open(&server, socket.as_deref(), false).await {
+        Ok(channel) => Some(channel),
+        Err(err) => {
+            tracing::warn!(%err, "there is no admin channel");
+            None
+        }
     }
 }

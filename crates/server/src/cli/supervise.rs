@@ -3,19 +3,20 @@
 use super::{
     cannot_run,
     listen::{Place, listen},
-    serve::{announce, remove},
+    serve::announce,
 };
 use crate::{
     app::App,
     config::Config,
     restart::{READY, VARIABLE},
+    socket,
 };
 use command_fds::{CommandFdExt, FdMapping};
 use mcp::http::Listener;
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
     time::Duration,
 };
 use tokio::{
@@ -41,10 +42,37 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// A server, and the line to it.
 struct Worker {
-    child: Child,
+    child: Process,
     lines: Lines<BufReader<OwnedReadHalf>>,
-    writer: OwnedWriteHalf,
+    /// Closed, it asks the server to end. A signal would be its second where one has gone to the whole group.
+    writer: Option<OwnedWriteHalf>,
     began: Instant,
+}
+
+impl Worker {
+    async fn say(&mut self, line: &str) {
+        if let Some(writer) = &mut self.writer {
+            writer.write_all(line.as_bytes()).await.ok();
+        }
+    }
+}
+
+/// The process of a server, which does not outlive whoever holds it.
+struct Process(Child);
+
+impl Process {
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.has_ended() {
+            self.0.kill().ok();
+            self.0.wait().ok();
+        }
+    }
 }
 
 pub(super) fn run(app: &App, config: &Config) -> ExitCode {
@@ -66,7 +94,7 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
     let mut retiring: Vec<Worker> = Vec::new();
     let mut pause = PAUSE;
     loop {
-        retiring.retain_mut(|worker| matches!(worker.child.try_wait(), Ok(None)));
+        retiring.retain_mut(|worker| !worker.child.has_ended());
         tokio::select! {
             () = app.stop.cancelled() => break,
             // Those that have handed over are waited for when they end.
@@ -74,52 +102,67 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
             line = worker.lines.next_line() => match line {
                 Ok(Some(line)) if line.starts_with("restart ") => {
                     let drain = line.trim_start_matches("restart ").to_owned();
-                    match start(&listeners).await {
+                    let started = tokio::select! { () = app.stop.cancelled() => break, started = start(&listeners) => started };
+                    match started {
                         Ok(next) => {
                             let mut old = std::mem::replace(&mut worker, next);
-                            old.writer.write_all(format!("replaced {} {drain}\n", worker.child.id()).as_bytes()).await.ok();
+                            old.say(&format!("replaced {} {drain}\n", worker.child.0.id())).await;
                             retiring.push(old);
                         }
                         Err(err) => {
                             tracing::error!(%err, "the successor did not become ready: the server stays");
-                            worker.writer.write_all(format!("failed {err}\n").as_bytes()).await.ok();
+                            worker.say(&format!("failed {err}\n")).await;
                         }
                     }
                 }
                 Ok(Some(_)) => tracing::warn!("the server says something that is not understood"),
                 _ => {
-                    let status = worker.child.wait()?;
+                    let status = ended(&mut worker.child).await?;
                     pause = if worker.began.elapsed() >= SOUND { PAUSE } else { (pause * 2).min(MAX_PAUSE) };
                     tracing::error!(%status, ?pause, "the server has ended by itself, and is started again");
-                    tokio::select! { () = app.stop.cancelled() => break, () = sleep(pause) => {} }
-                    match start(&listeners).await {
+                    let started = async {
+                        sleep(pause).await;
+                        start(&listeners).await
+                    };
+                    match tokio::select! { () = app.stop.cancelled() => break, started = started => started } {
                         Ok(next) => worker = next,
-                        // The next round finds its line closed, and tries again.
-                        Err(err) => tracing::error!(%err, "the server cannot be started"),
+                        Err(err) => {
+                            tracing::error!(%err, "the server cannot be started");
+                            // The next round finds its line closed, and tries again.
+                            worker.began = Instant::now();
+                        }
                     }
                 }
             },
         }
     }
     retiring.push(worker);
-    for worker in &retiring {
-        let pid = i32::try_from(worker.child.id()).ok().and_then(rustix::process::Pid::from_raw);
-        pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok());
+    for worker in &mut retiring {
+        worker.writer = None;
     }
-    let ended = async {
-        while retiring.iter_mut().any(|worker| matches!(worker.child.try_wait(), Ok(None))) {
+    let all_ended = async {
+        while retiring.iter_mut().any(|worker| !worker.child.has_ended()) {
             sleep(POLL).await;
         }
     };
-    if timeout(END, ended).await.is_err() {
-        for worker in &mut retiring {
-            worker.child.kill().ok();
-        }
+    if timeout(END, all_ended).await.is_err() {
+        tracing::error!("the server does not end, and is killed");
     }
+    drop(retiring);
     if let Place::Socket(path, made) = &place {
-        remove(path, *made);
+        socket::remove(path, *made);
     }
     Ok(())
+}
+
+/// How a process has ended that has closed its line, or is to end for having done so.
+async fn ended(child: &mut Process) -> io::Result<ExitStatus> {
+    let began = Instant::now();
+    while !child.has_ended() && began.elapsed() < END {
+        sleep(POLL).await;
+    }
+    child.0.kill().ok();
+    child.0.wait()
 }
 
 fn descriptor(listener: &Listener) -> BorrowedFd<'_> {
@@ -144,17 +187,13 @@ async fn start(listeners: &[Listener]) -> io::Result<Worker> {
     command.env(VARIABLE, "1").env("LISTEN_FDS", listeners.len().to_string()).env_remove("LISTEN_PID");
     command.stdin(Stdio::from(OwnedFd::from(theirs)));
     command.fd_mappings(handed?).map_err(io::Error::other)?;
-    let mut child = command.spawn()?;
+    let child = Process(command.spawn()?);
     // The command holds the other end; without it the end of the server is seen.
     drop(command);
     let (reader, writer) = UnixStream::from_std(ours)?.into_split();
     let mut lines = BufReader::new(reader).lines();
     match timeout(READY, lines.next_line()).await {
-        Ok(Ok(Some(line))) if line == "ready" => Ok(Worker { child, lines, writer, began: Instant::now() }),
-        _ => {
-            child.kill().ok();
-            child.wait()?;
-            Err(io::Error::other("it did not become ready; its own words are above"))
-        }
+        Ok(Ok(Some(line))) if line == "ready" => Ok(Worker { child, lines, writer: Some(writer), began: Instant::now() }),
+        _ => Err(io::Error::other("it did not become ready; its own words are above")),
     }
 }

@@ -343,9 +343,7 @@ impl Config {
             validation: file.validation,
             admin: file.admin,
             restart: file.restart,
-            evict_batch: file.sessions.evict_batch,
-            sweep_interval: file.sessions.sweep_interval,
-            idle_warn: file.sessions.idle_warn,
+            sessions: file.sessions.clone(),
             per_host: file.limits.per_host,
         };
         let resilience = Resilience::from_parts(&flags, parts, &state_dir, variable)?;

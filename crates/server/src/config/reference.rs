@@ -62,6 +62,12 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
     ("sessions.sweep_interval", "MCP_GIT_SESSIONS_SWEEP", "300", "Seconds between two looks for sessions that are idle too long."),
     ("sessions.idle_warn", "MCP_GIT_SESSIONS_IDLE_WARN", "100", "Idle sessions above which the log and `sessions list` warn."),
     (
+        "sessions.workspace_ttl",
+        "MCP_GIT_WORKSPACE_TTL",
+        "604800",
+        "Seconds after which a workspace that nobody uses is closed, its branch kept; one with edits or untracked files stays.",
+    ),
+    (
         "heartbeat.interval",
         "MCP_GIT_HEARTBEAT_INTERVAL",
         "30",
@@ -74,6 +80,12 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "a file below the state folder",
         "Where sessions, operations and counts of errors are kept: `sqlite:/PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE`, which several \
          servers may share; they then take leases for changes.",
+    ),
+    (
+        "store.lease_ttl",
+        "MCP_GIT_STORE_LEASE",
+        "30",
+        "Seconds that a server which shares the store may be silent before another takes over what it was changing.",
     ),
     ("circuits.failure_threshold", "MCP_GIT_CIRCUIT_FAILURES", "5", "Failures in a row that open a circuit."),
     ("circuits.recovery_timeout", "MCP_GIT_CIRCUIT_RECOVERY", "30", "Seconds after which an open circuit lets trials through."),
@@ -88,8 +100,9 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "validation.mode",
         "MCP_GIT_VALIDATION",
         "lenient",
-        "`strict` refuses messages with fields that are not known and those without `jsonrpc`; `lenient` understands what can be understood. \
-         `mcp-server-git validate` shows both verdicts.",
+        "`strict` refuses messages with fields that are not known, those without `jsonrpc`, and arguments of another type; `lenient` \
+         understands what can be understood, and says so in `_meta` of the result (`mcp-server-git/warnings`). `mcp-server-git validate` \
+         shows both verdicts.",
     ),
     ("errors.spike_per_minute", "MCP_GIT_ERRORS_SPIKE", "5", "Errors of a class a minute, above which there is a spike."),
     (

@@ -1,6 +1,9 @@
 //! How the server stays up: the store, circuits, sessions that nobody uses, statistics of errors, and how strict it is.
 
-use super::{ConfigError, Flags, serving::parsed};
+use super::{
+    ConfigError, Flags,
+    serving::{FileSessions, parsed},
+};
 use guard::CircuitConfig;
 use serde::Deserialize;
 use std::{
@@ -29,6 +32,10 @@ pub struct Resilience {
     pub sweep_interval: Duration,
     /// How many idle sessions there may be before that is worth a warning.
     pub idle_warn: usize,
+    /// How long a workspace is kept that nobody uses.
+    pub workspace_ttl: Duration,
+    /// How long a server that shares a store may be silent before others take over what it changes.
+    pub lease_ttl: Duration,
     /// Calls that reach one host at a time.
     pub per_host: usize,
     /// Where the admin channel is; below the folder of runtime files when absent.
@@ -63,6 +70,7 @@ impl Mode {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileStore {
     url: Option<String>,
+    lease_ttl: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -115,9 +123,7 @@ pub(super) struct Parts {
     pub(super) validation: FileValidation,
     pub(super) admin: FileAdmin,
     pub(super) restart: FileRestart,
-    pub(super) evict_batch: Option<usize>,
-    pub(super) sweep_interval: Option<u64>,
-    pub(super) idle_warn: Option<usize>,
+    pub(super) sessions: FileSessions,
     pub(super) per_host: Option<usize>,
 }
 
@@ -192,9 +198,23 @@ impl Resilience {
             circuit_overrides: named.collect(),
             spike_per_minute: bounded("MCP_GIT_ERRORS_SPIKE", variable, file.errors.spike_per_minute, 5.0, 0.01..=1e6)?,
             validation: super::choice("MCP_GIT_VALIDATION", variable)?.or(file.validation.mode).unwrap_or_default(),
-            evict_batch: bounded("MCP_GIT_SESSIONS_EVICT_BATCH", variable, file.evict_batch, 100, 1..=10_000)?,
-            sweep_interval: Duration::from_secs(bounded("MCP_GIT_SESSIONS_SWEEP", variable, file.sweep_interval, 300, 1..=86_400)?),
-            idle_warn: bounded("MCP_GIT_SESSIONS_IDLE_WARN", variable, file.idle_warn, 100, 0..=1_000_000)?,
+            evict_batch: bounded("MCP_GIT_SESSIONS_EVICT_BATCH", variable, file.sessions.evict_batch, 100, 1..=10_000)?,
+            sweep_interval: Duration::from_secs(bounded(
+                "MCP_GIT_SESSIONS_SWEEP",
+                variable,
+                file.sessions.sweep_interval,
+                300,
+                1..=86_400,
+            )?),
+            idle_warn: bounded("MCP_GIT_SESSIONS_IDLE_WARN", variable, file.sessions.idle_warn, 100, 0..=1_000_000)?,
+            workspace_ttl: Duration::from_secs(bounded(
+                "MCP_GIT_WORKSPACE_TTL",
+                variable,
+                file.sessions.workspace_ttl,
+                604_800,
+                1..=31_536_000,
+            )?),
+            lease_ttl: Duration::from_secs(bounded("MCP_GIT_STORE_LEASE", variable, file.store.lease_ttl, 30, 2..=600)?),
             per_host: bounded("MCP_GIT_PER_HOST", variable, file.per_host, 4, 1..=1000)?,
             admin_socket: flags
                 .admin_socket

@@ -89,7 +89,7 @@ pub(super) struct FileAuth {
     resource: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileSessions {
     max: Option<usize>,
@@ -97,6 +97,7 @@ pub(super) struct FileSessions {
     pub(super) evict_batch: Option<usize>,
     pub(super) sweep_interval: Option<u64>,
     pub(super) idle_warn: Option<usize>,
+    pub(super) workspace_ttl: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -11,26 +11,26 @@ use crate::{
     error::{Error, Kind},
     output::Reply,
     persistence::{Failed, Persistence},
+    process::{is_running, started_at},
 };
 use git::{Cancel, Change, Moved, ObjectId, Reach, Repo, Snapshot};
 use row::{Begun, Ended, Line, Move, Scope, State};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, HashSet},
     fs::{self, File},
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
-    thread::JoinHandle,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use table::{Table, Wanted};
+use tokio::task::JoinHandle;
 
 /// The largest index of which a copy is kept, and how many copies.
 const MAX_INDEX: u64 = 64 << 20;
 const MAX_COPIES: usize = 64;
-/// How many changes back one is looked for that was cut off, and one that can be taken back.
-const RECENT: i64 = 8;
+/// How many changes back one is looked for that can be taken back.
 const FAR: i64 = 1_000;
 /// The longest text that is kept for an idempotency key.
 const MAX_TEXT: usize = 64 << 10;
@@ -53,6 +53,10 @@ pub(crate) struct Request<'a> {
     pub(crate) digest: String,
     /// The worktree is locked for it, so that what differs afterwards is its doing.
     pub(crate) alone: bool,
+    /// What had the worktree before it may have been killed.
+    pub(crate) follows_a_kill: bool,
+    /// Set once that has been looked after.
+    pub(crate) looked_after: Cell<bool>,
 }
 
 /// The record of a running change.
@@ -115,7 +119,8 @@ impl Journal {
         {
             return Ok(reply);
         }
-        let interrupted = self.interrupted(repo);
+        let interrupted = if request.follows_a_kill { self.interrupted(repo) } else { None };
+        request.looked_after.set(true);
         let record = self.begin(repo, request, cancel)?;
         let result = work(&record);
         let recorded = record.end(&result);
@@ -160,19 +165,19 @@ impl Journal {
     }
 
     /// The last change in this worktree that was not taken back, or the one called `id` if that is the last.
-    pub(crate) fn last(&self, repo: &Repo) -> Option<Past> {
+    pub(crate) fn last(&self, repo: &Repo) -> Result<Option<Past>, Error> {
         let mut undone = HashSet::new();
-        let lines = self.table.lines(&key(repo), Wanted::Last(FAR));
+        let lines = self.table.lines(&key(repo), Wanted::Last(FAR)).map_err(|why| unreadable(&why))?;
         for line in lines.into_iter().rev() {
             match line {
                 Line::Undone { id } => drop(undone.insert(id)),
                 Line::Ended(ended) if ended.is_undoable(repo) && !undone.contains(&ended.begun.id) => {
-                    return ended.past(&self.copies(repo));
+                    return Ok(ended.past(&self.copies(repo)));
                 }
                 Line::Ended(_) | Line::Begun(_) | Line::Noted { .. } => {}
             }
         }
-        None
+        Ok(None)
     }
 
     /// Notes that a change was taken back.
@@ -187,7 +192,8 @@ impl Journal {
             let owner = line.by.as_deref().unwrap_or(Caller::LOCAL);
             line.worktree == repo.top() && line.key.as_deref() == Some(key) && owner == principal
         };
-        for line in self.table.lines(&git::key(&repo.location().common_dir), Wanted::Key(key, principal)) {
+        let lines = self.table.lines(&self::key(repo), Wanted::Key(key, principal)).map_err(|why| unreadable(&why))?;
+        for line in lines {
             match line {
                 Line::Undone { id } if found.as_ref().is_some_and(|(undone, _)| *undone == id) => found = None,
                 Line::Ended(ended) if is_it(&ended.begun) => {
@@ -222,7 +228,8 @@ impl Journal {
     fn interrupted(&self, repo: &Repo) -> Option<String> {
         let mut open: Option<Box<Begun>> = None;
         let mut kept = String::new();
-        for line in self.table.lines(&key(repo), Wanted::Last(RECENT)) {
+        // Where it cannot be read nothing is said of it.
+        for line in self.table.lines(&key(repo), Wanted::Newest(repo.top())).unwrap_or_default() {
             match line {
                 Line::Begun(begun) if begun.worktree == repo.top() => open = Some(begun),
                 Line::Ended(ended) if open.as_ref().is_some_and(|open| open.id == ended.begun.id) => open = None,
@@ -312,19 +319,16 @@ impl Record<'_> {
     pub(crate) fn settle(&self) {
         let is_open = self.begun.key.is_none() && self.settled.borrow().is_none();
         if let (true, Ok(line), Ok(runtime)) = (is_open, self.ending(true, None), tokio::runtime::Handle::try_current()) {
-            let (journal, repository) = (self.journal.clone(), key(self.repo));
-            let write = move || {
-                let _entered = runtime.enter();
-                journal.table.append(&repository, &line, true)
-            };
-            *self.settled.borrow_mut() = Some(std::thread::spawn(write));
+            let write = Arc::clone(&self.journal.table).append_aside(key(self.repo), line);
+            *self.settled.borrow_mut() = Some(runtime.spawn(write));
         }
     }
 
     fn end(&self, result: &Result<Reply, Error>) -> Result<(), Error> {
         let unrecorded = |err: io::Error| Error::new(Kind::Internal, format!("the journal cannot be written: {err}"));
         if let Some(settled) = self.settled.take() {
-            return settled.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))).map_err(unrecorded);
+            let runtime = tokio::runtime::Handle::try_current().map_err(|err| unrecorded(io::Error::other(err)))?;
+            return runtime.block_on(settled).unwrap_or_else(|err| Err(io::Error::other(err))).map_err(unrecorded);
         }
         let text = result.as_ref().ok().filter(|_| self.begun.key.is_some()).map(|reply| cut(&reply.text).to_owned());
         self.journal.append(self.repo, &self.ending(result.is_ok(), text)?, true).map_err(unrecorded)
@@ -374,26 +378,15 @@ fn unwritable(err: &io::Error) -> Error {
         .hint("Nothing was changed. The operator frees space, or names another folder with --state-dir.")
 }
 
+/// What was done before decides, and cannot be had.
+fn unreadable(why: &Failed) -> Error {
+    let mut error = Error::new(Kind::Unavailable, format!("what was done here before cannot be read: {why}"))
+        .hint("Nothing was changed. Changes without an idempotency key go on; this call works again when the store is back.");
+    error.retry_after = Some(Duration::from_secs(5));
+    error
+}
+
 /// What a repository is called in the journal.
 fn key(repo: &Repo) -> String {
     git::key(&repo.location().common_dir)
-}
-
-/// True while the process runs that had this number when it began then.
-fn is_running(pid: u32, start: Option<i64>) -> bool {
-    if pid == std::process::id() || !Path::new("/proc/self").exists() {
-        return true;
-    }
-    match (started_at(pid), start.filter(|start| *start > 0)) {
-        (None, _) => false,
-        (Some(now), Some(then)) => now == then,
-        (Some(_), None) => true,
-    }
-}
-
-/// When a process began, in ticks since the machine did: numbers of processes are used again.
-fn started_at(pid: u32) -> Option<i64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything.
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }

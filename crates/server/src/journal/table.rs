@@ -1,7 +1,10 @@
 //! The journal's lines as rows of the store, and back; and files of lines, which stand in while the store is away.
 
 use super::row::{Begun, Ended, Line};
-use crate::persistence::{Failed, Persistence, now_ms};
+use crate::{
+    persistence::{Failed, Persistence, now_ms},
+    process::{is_running, started_at},
+};
 use std::{
     collections::{HashMap, HashSet},
     fs::{self, File, OpenOptions},
@@ -9,6 +12,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
 };
 use store::{OperationEnd, OperationRow, Store};
 
@@ -22,6 +26,8 @@ const MAX_ROWS: i64 = 1_000;
 pub(super) enum Wanted<'a> {
     /// The last so many changes.
     Last(i64),
+    /// The newest change of this worktree.
+    Newest(&'a Path),
     /// Those with this key, of this principal.
     Key(&'a str, &'a str),
 }
@@ -58,8 +64,19 @@ impl Table {
         self.append_to_file(repository, line, durable)
     }
 
-    /// Lines of a repository, the oldest first. What cannot be read is left out.
-    pub(super) fn lines(&self, repository: &str, wanted: Wanted<'_>) -> Vec<Line> {
+    /// Adds a line on the threads that carry messages: so it takes none of its own where all goes well.
+    pub(super) async fn append_aside(self: Arc<Self>, repository: String, line: Line) -> io::Result<()> {
+        if let Some(persistence) = &self.persistence
+            && let Ok(true) = persistence.run(|store| write(store, &repository, persistence.node(), &line)).await
+        {
+            return Ok(());
+        }
+        let written = tokio::task::spawn_blocking(move || self.append(&repository, &line, true)).await;
+        written.unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
+    }
+
+    /// Lines of a repository, the oldest first.
+    pub(super) fn lines(&self, repository: &str, wanted: Wanted<'_>) -> Result<Vec<Line>, Failed> {
         let mut lines = Vec::new();
         if let Some(persistence) = &self.persistence {
             self.take_over(persistence, repository);
@@ -70,30 +87,35 @@ impl Table {
                         rows.reverse();
                         Ok(rows)
                     }
+                    Wanted::Newest(worktree) => {
+                        let newest = store.newest_operation_in(repository, &worktree.to_string_lossy()).await?;
+                        Ok(newest.into_iter().collect())
+                    }
                     Wanted::Key(key, principal) => store.operations_with_key(repository, key, principal).await,
                 }
             });
-            lines.extend(rows.unwrap_or_default().into_iter().flat_map(lines_of));
+            lines.extend(rows?.into_iter().flat_map(lines_of));
         }
-        let path = self.file(repository);
-        for path in [path.with_extension("jsonl.1"), path] {
+        let [older, newer] = self.files(repository);
+        for path in self.claimed(repository).into_iter().chain([older, newer]) {
             let text = read_tail(&path, ROTATE).unwrap_or_default();
             lines.extend(text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()));
         }
-        lines
+        Ok(lines)
     }
 
-    fn file(&self, repository: &str) -> PathBuf {
-        self.dir.join(repository).with_extension("jsonl")
+    /// The files of a repository, the older one first.
+    fn files(&self, repository: &str) -> [PathBuf; 2] {
+        ["jsonl.1", "jsonl"].map(|extension| self.dir.join(repository).with_extension(extension))
     }
 
     fn append_to_file(&self, repository: &str, line: &Line, durable: bool) -> io::Result<()> {
-        let path = self.file(repository);
+        let [older, newer] = self.files(repository);
         fs::create_dir_all(&self.dir)?;
-        if fs::metadata(&path).is_ok_and(|meta| meta.len() > ROTATE) {
-            fs::rename(&path, path.with_extension("jsonl.1"))?;
+        if fs::metadata(&newer).is_ok_and(|meta| meta.len() > ROTATE) {
+            fs::rename(&newer, older)?;
         }
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&newer)?;
         // In one piece, so that lines of several processes do not mix.
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
@@ -109,6 +131,15 @@ impl Table {
         if !self.taken_over.lock().unwrap_or_else(PoisonError::into_inner).insert(repository.to_owned()) {
             return;
         }
+        if !self.files(repository).iter().any(|file| file.exists()) && self.claimed(repository).is_empty() {
+            return;
+        }
+        // Files are not given new names as long as they are in use.
+        if persistence.run_here(|store| async move { store.ping().await }).is_err() {
+            self.taken_over.lock().unwrap_or_else(PoisonError::into_inner).remove(repository);
+            return;
+        }
+        self.claim(repository);
         for file in self.claimed(repository) {
             let text = fs::read(&file).unwrap_or_default();
             let lines: Vec<Line> = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
@@ -132,26 +163,31 @@ impl Table {
         }
     }
 
-    /// The files of a repository, each under a name that this process alone uses; the oldest first.
-    fn claimed(&self, repository: &str) -> Vec<PathBuf> {
-        let path = self.file(repository);
-        let mut found = Vec::new();
-        for (at, path) in [path.with_extension("jsonl.1"), path].into_iter().enumerate() {
-            let claimed = self.dir.join(format!("{repository}.taken-{}-{at}", std::process::id()));
-            if claimed.exists() || fs::rename(&path, &claimed).is_ok() {
-                found.push(claimed);
-            }
+    /// Gives the files of a repository names that this process alone uses.
+    fn claim(&self, repository: &str) {
+        let (pid, start) = (std::process::id(), started_at(std::process::id()).unwrap_or_default());
+        for path in self.files(repository) {
+            let claimed = self.dir.join(format!("{repository}.taken-{pid}-{start}-{:019}", now_ns()));
+            // Where there is none there is nothing to claim.
+            fs::rename(&path, &claimed).ok();
         }
-        // What another process has claimed and did not live to take over.
+    }
+
+    /// Files that this process has claimed, or one that did not live to take them over; the oldest first.
+    fn claimed(&self, repository: &str) -> Vec<PathBuf> {
         let prefix = format!("{repository}.taken-");
+        let mut found = Vec::new();
         for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let pid = name.strip_prefix(&prefix).and_then(|rest| rest.split('-').next()).and_then(|pid| pid.parse().ok());
-            if pid.is_some_and(|pid: u32| pid != std::process::id() && !super::is_running(pid, None)) {
-                found.insert(0, entry.path());
+            let mut parts = name.strip_prefix(&prefix).into_iter().flat_map(|rest| rest.splitn(3, '-'));
+            let (pid, start) = (parts.next().and_then(|pid| pid.parse().ok()), parts.next().and_then(|start| start.parse().ok()));
+            let Some(pid) = pid else { continue };
+            if pid == std::process::id() || !is_running(pid, start) {
+                found.push((parts.next().unwrap_or_default().to_owned(), entry.path()));
             }
         }
-        found
+        found.sort();
+        found.into_iter().map(|(_, path)| path).collect()
     }
 }
 
@@ -218,6 +254,10 @@ fn lines_of(row: OperationRow) -> Vec<Line> {
     lines
 }
 
+fn now_ns() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
+}
+
 fn read_tail(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -235,7 +275,7 @@ pub(super) async fn interrupt_dead(persistence: &Persistence) -> Result<HashMap<
             let mut found = HashMap::new();
             for row in store.running_operations().await? {
                 let pid = u32::try_from(row.pid).unwrap_or_default();
-                if row.node != node || super::is_running(pid, Some(row.pid_start)) {
+                if row.node != node || is_running(pid, Some(row.pid_start)) {
                     continue;
                 }
                 let why = "its server ended before it did";

@@ -1,11 +1,12 @@
 //! Sessions in the store; and what waits for it while it is away.
 
-use super::{Persistence, now_ms};
+use super::{Failed, Persistence, now_ms};
 use mcp::sessions::{Keeper, Kept, Seen};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
+    pin::Pin,
     sync::{Arc, MutexGuard, PoisonError},
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use store::{ErrorBucket, SessionRow, Touch};
 
@@ -16,7 +17,17 @@ const MAX_WAITING: usize = 100_000;
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     kept: HashMap<String, Kept>,
-    forgotten: HashSet<String>,
+    /// With the time after which one must not have been heard elsewhere.
+    forgotten: HashMap<String, Option<i64>>,
+}
+
+/// What the client of a session wants to hear of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    /// From which level on; empty where it has not said.
+    pub(crate) log_level: String,
+    /// The resources, by their URIs.
+    pub(crate) subscriptions: Vec<String>,
 }
 
 /// Keeps the sessions of a server.
@@ -35,34 +46,66 @@ impl Persistence {
 
     /// Tells the store what it has missed, and when sessions were last heard.
     pub(crate) async fn catch_up(&self, seen: Vec<Seen>) {
-        let (kept, forgotten): (Vec<Kept>, Vec<String>) = {
+        let (kept, forgotten): (Vec<Kept>, Vec<(String, Option<i64>)>) = {
             let waiting = self.waiting();
-            (waiting.kept.values().cloned().collect(), waiting.forgotten.iter().cloned().collect())
+            (waiting.kept.values().cloned().collect(), waiting.forgotten.clone().into_iter().collect())
         };
+        // One after the other: what is refused must not keep the rest waiting.
+        for kept in kept {
+            let row = row(&kept, &self.node);
+            match self.run(|store| async move { store.put_session(&row).await }).await {
+                Err(Failed::Away(_)) => return,
+                Err(Failed::Refused(why)) => tracing::warn!(why, session_id = kept.id, "a session cannot be kept"),
+                Ok(()) => {}
+            }
+            self.waiting().kept.remove(&kept.id);
+        }
+        for (id, unless_seen) in forgotten {
+            if !self.tell_forgotten(id, unless_seen).await {
+                return;
+            }
+        }
         let touches: Vec<Touch> = seen.into_iter().map(touch).collect();
-        if kept.is_empty() && forgotten.is_empty() && touches.is_empty() {
-            return;
+        if !touches.is_empty()
+            && let Err(why) = self.run(|store| async move { store.touch_sessions(&touches).await }).await
+        {
+            tracing::debug!(%why, "when sessions were heard is not kept");
         }
-        let rows: Vec<SessionRow> = kept.iter().map(|kept| row(kept, &self.node)).collect();
-        let gone = forgotten.clone();
+    }
+
+    /// Tells the store to forget a session. False while the store is away.
+    async fn tell_forgotten(&self, id: String, unless_seen: Option<i64>) -> bool {
+        let gone = id.clone();
         let told = self.run(|store| async move {
-            for row in rows {
-                store.put_session(&row).await?;
+            match unless_seen {
+                Some(after) => store.delete_session_unless_seen(&gone, after).await,
+                None => store.delete_session(&gone).await,
             }
-            for id in gone {
-                store.delete_session(&id).await?;
-            }
-            store.touch_sessions(&touches).await
         });
-        if told.await.is_ok() {
-            let mut waiting = self.waiting();
-            for kept in kept {
-                waiting.kept.remove(&kept.id);
-            }
-            for id in forgotten {
-                waiting.forgotten.remove(&id);
-            }
+        if let Err(Failed::Away(_)) = told.await {
+            return false;
         }
+        self.waiting().forgotten.remove(&id);
+        true
+    }
+
+    /// Keeps what the client of a session wants to hear of.
+    pub(crate) async fn keep_wishes(&self, id: &str, wishes: &Wishes) {
+        let subscriptions = serde_json::to_string(&wishes.subscriptions).unwrap_or_default();
+        let told = self.run(|store| async move { store.set_session_wishes(id, &wishes.log_level, &subscriptions).await });
+        if let Err(why) = told.await {
+            tracing::warn!(%why, "what a session wants to hear of is kept in memory alone");
+        }
+    }
+
+    /// What the client of a session wanted to hear of.
+    pub(crate) async fn wishes(&self, id: &str) -> Wishes {
+        let found = self.run(|store| async move { store.session(id).await }).await.ok().flatten();
+        let wishes = |row: SessionRow| Wishes {
+            log_level: row.log_level,
+            subscriptions: serde_json::from_str(&row.subscriptions).unwrap_or_default(),
+        };
+        found.map(wishes).unwrap_or_default()
     }
 
     /// Adds counts of errors to those of the store.
@@ -72,7 +115,7 @@ impl Persistence {
 
     /// Forgets sessions that nobody has used for so long.
     pub(crate) async fn forget_idle(&self, idle: Duration) -> usize {
-        let before = now_ms().saturating_sub(i64::try_from(idle.as_millis()).unwrap_or(i64::MAX));
+        let before = now_ms().saturating_sub(milliseconds(idle));
         self.run(|store| async move { store.delete_sessions_idle_since(before).await }).await.map_or(0, |gone| gone.len())
     }
 }
@@ -81,20 +124,18 @@ impl Persistence {
 impl Keeper for SessionKeeper {
     async fn keep(&self, session: Kept) {
         let row = row(&session, &self.0.node);
-        if let Err(why) = self.0.run(|store| async move { store.put_session(&row).await }).await {
-            tracing::warn!(%why, "a session is kept in memory alone");
-            let mut waiting = self.0.waiting();
-            waiting.forgotten.remove(&session.id);
-            if waiting.kept.len() < MAX_WAITING {
-                waiting.kept.insert(session.id.clone(), session);
-            }
+        let Err(why) = self.0.run(|store| async move { store.put_session(&row).await }).await else { return };
+        tracing::warn!(%why, "a session is kept in memory alone");
+        let mut waiting = self.0.waiting();
+        if matches!(why, Failed::Away(_)) && waiting.kept.len() < MAX_WAITING && !waiting.forgotten.contains_key(&session.id) {
+            waiting.kept.insert(session.id.clone(), session);
         }
     }
 
     async fn load(&self, id: &str) -> Option<Kept> {
         {
             let waiting = self.0.waiting();
-            if waiting.forgotten.contains(id) {
+            if waiting.forgotten.contains_key(id) {
                 return None;
             }
             if let Some(kept) = waiting.kept.get(id) {
@@ -113,17 +154,20 @@ impl Keeper for SessionKeeper {
         })
     }
 
-    async fn forget(&self, ids: Vec<String>) {
+    fn forget(&self, id: &str, unless_since: Option<SystemTime>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let unless_seen = unless_since.map(|time| milliseconds(time.duration_since(UNIX_EPOCH).unwrap_or_default()));
         {
             let mut waiting = self.0.waiting();
-            for id in &ids {
-                waiting.kept.remove(id);
-                if waiting.forgotten.len() < MAX_WAITING {
-                    waiting.forgotten.insert(id.clone());
-                }
+            waiting.kept.remove(id);
+            if waiting.forgotten.len() < MAX_WAITING {
+                waiting.forgotten.insert(id.to_owned(), unless_seen);
             }
         }
-        self.0.catch_up(Vec::new()).await;
+        let (persistence, id) = (Arc::clone(&self.0), id.to_owned());
+        Box::pin(async move {
+            // While the store is away it is told later.
+            persistence.tell_forgotten(id, unless_seen).await;
+        })
     }
 }
 
@@ -136,7 +180,7 @@ fn row(kept: &Kept, node: &str) -> SessionRow {
         client: kept.client.clone(),
         protocol: kept.protocol.clone(),
         state: "active".to_owned(),
-        created_ms: i64::try_from(created.as_millis()).unwrap_or_default(),
+        created_ms: milliseconds(created),
         last_seen_ms: now_ms(),
         last_heartbeat_ms: now_ms(),
         node: node.to_owned(),
@@ -146,7 +190,7 @@ fn row(kept: &Kept, node: &str) -> SessionRow {
 }
 
 fn touch(seen: Seen) -> Touch {
-    let heard = now_ms().saturating_sub(i64::try_from(seen.idle.as_millis()).unwrap_or(i64::MAX));
+    let heard = now_ms().saturating_sub(milliseconds(seen.idle));
     Touch {
         id: seen.id,
         state: seen.state.name().to_owned(),
@@ -154,4 +198,8 @@ fn touch(seen: Seen) -> Touch {
         last_heartbeat_ms: heard,
         missed: i64::from(seen.missed),
     }
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

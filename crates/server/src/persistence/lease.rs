@@ -11,10 +11,6 @@ use std::{
 use store::Lease;
 use tokio::task::JoinHandle;
 
-/// How long a lease lasts that is not renewed.
-const TTL: Duration = Duration::from_secs(30);
-/// How often it is renewed.
-const RENEWAL: Duration = Duration::from_secs(10);
 /// How often one is tried that another has.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -32,11 +28,12 @@ impl Leased {
             return Ok(None);
         }
         let key = path.display().to_string();
-        let holder = format!("{} process {}", persistence.node, std::process::id());
+        let holder = &persistence.holder;
         let began = Instant::now();
+        let ttl = ttl_ms(persistence);
         loop {
             let (key, holder) = (key.clone(), holder.clone());
-            let tried = persistence.run(|store| async move { store.acquire_lease(&key, &holder, now_ms(), ttl_ms()).await }).await;
+            let tried = persistence.run(|store| async move { store.acquire_lease(&key, &holder, now_ms(), ttl).await }).await;
             match tried {
                 Ok(Some(lease)) => return Ok(Some(Self::keep(lease, persistence))),
                 Ok(None) if began.elapsed() >= wait => {
@@ -56,9 +53,9 @@ impl Leased {
         let (renewed, owner) = (lease.clone(), Arc::clone(persistence));
         let renewing = tokio::spawn(async move {
             loop {
-                tokio::time::sleep(RENEWAL).await;
-                let lease = renewed.clone();
-                let done = owner.run(|store| async move { store.renew_lease(&lease, now_ms(), ttl_ms()).await }).await;
+                tokio::time::sleep(owner.lease_ttl / 3).await;
+                let (lease, ttl) = (renewed.clone(), ttl_ms(&owner));
+                let done = owner.run(|store| async move { store.renew_lease(&lease, now_ms(), ttl).await }).await;
                 if matches!(done, Ok(false)) {
                     tracing::warn!(key = renewed.key, "a lease was lost: another server has taken it over");
                     return;
@@ -112,6 +109,6 @@ fn unsure(why: &Failed) -> Error {
     error
 }
 
-fn ttl_ms() -> i64 {
-    i64::try_from(TTL.as_millis()).unwrap_or(i64::MAX)
+fn ttl_ms(persistence: &Persistence) -> i64 {
+    i64::try_from(persistence.lease_ttl.as_millis()).unwrap_or(i64::MAX)
 }

@@ -2,9 +2,11 @@
 
 mod keeper;
 mod lease;
+mod tasks;
 
-pub(crate) use keeper::SessionKeeper;
+pub(crate) use keeper::{SessionKeeper, Wishes};
 pub(crate) use lease::Leased;
+pub(crate) use tasks::TaskState;
 
 use crate::{circuits::Breakers, state::StateDir};
 use guard::CircuitBreaker;
@@ -12,9 +14,10 @@ use std::{
     fs,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use store::{Address, Store};
+use tokio_util::sync::CancellationToken;
 
 /// The store, or what stands in for it.
 pub(crate) struct Persistence {
@@ -23,9 +26,16 @@ pub(crate) struct Persistence {
     circuit: Arc<CircuitBreaker>,
     open: tokio::sync::Mutex<Option<Store>>,
     status: Mutex<Status>,
+    /// Cancelled once it has been opened.
+    opened: CancellationToken,
     waiting: Mutex<keeper::Waiting>,
     /// What this machine is called in rows.
     node: String,
+    /// What this process is called where it holds something: numbers of processes are used again, also at the same time in
+    /// containers of one name.
+    holder: String,
+    /// How long a lease lasts that is not renewed.
+    lease_ttl: Duration,
 }
 
 /// How the store is.
@@ -51,7 +61,7 @@ pub(crate) enum Failed {
 }
 
 impl Persistence {
-    pub(crate) fn new(address: Address, state: Arc<StateDir>, breakers: &Breakers) -> Arc<Self> {
+    pub(crate) fn new(address: Address, state: Arc<StateDir>, breakers: &Breakers, lease_ttl: Duration) -> Arc<Self> {
         let node = fs::read_to_string("/etc/hostname").map(|name| name.trim().to_owned()).unwrap_or_default();
         Arc::new(Self {
             address,
@@ -59,8 +69,11 @@ impl Persistence {
             circuit: breakers.database(),
             open: tokio::sync::Mutex::default(),
             status: Mutex::default(),
+            opened: CancellationToken::new(),
             waiting: Mutex::default(),
+            holder: format!("{node} process {} {}", std::process::id(), mcp::sessions::random_id("")),
             node,
+            lease_ttl,
         })
     }
 
@@ -71,6 +84,11 @@ impl Persistence {
     /// How the store is.
     pub(crate) fn status(&self) -> Status {
         self.status_mut().clone()
+    }
+
+    /// Returns once something durable has happened.
+    pub(crate) async fn needed(&self) {
+        self.opened.cancelled().await;
     }
 
     /// Where the store is, without anything secret.
@@ -160,6 +178,7 @@ impl Persistence {
             status.quarantined = Some(path);
         }
         drop(status);
+        self.opened.cancel();
         *open = Some(opened.store.clone());
         Ok(opened.store)
     }

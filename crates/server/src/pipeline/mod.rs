@@ -5,6 +5,7 @@
 //! a place, so that waiting writers leave every place to others; a read takes its place first and opens its repository
 //! on the thread that it then reads on.
 
+mod alone;
 mod repository;
 
 use crate::{
@@ -15,17 +16,20 @@ use crate::{
     error::{Error, Kind},
     journal::Request,
     output::{Budget, Echo, Reply},
-    persistence::{Leased, Persistence},
+    persistence::Persistence,
     selection::Selection,
-    state::StateDir,
+    suspicion::Suspicions,
     tool::{Anywhere, Body, Context, Effect, Entry, Reporter, Scope},
     view::View,
 };
-use git::{Cancel, Direction, Held, Locks, Repo, Repositories, Target};
-use guard::{Admission, Class, ErrorWindows, Exclusive, Permit, ResourceGuard, Resources, Turn};
+pub(crate) use alone::Alone;
+use alone::Locked;
+use git::{Cancel, Direction, Repo, Repositories, Target};
+use guard::{Admission, Class, ErrorWindows, Permit, Resources};
 use repository::{confine, open};
 use serde_json::{Map, Value};
 use std::{
+    cell::Cell,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -36,8 +40,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const READ_GRACE: Duration = Duration::from_millis(700);
 /// How long a running change may.
 const CHANGE_GRACE: Duration = Duration::from_secs(5);
-/// How long a change waits for one of another server.
-const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// A tool call, free of any wire format.
 pub struct Call {
@@ -90,13 +92,16 @@ pub struct Pipeline {
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) persistence: Arc<Persistence>,
     pub(crate) errors: Arc<ErrorWindows<ErrorClass>>,
+    pub(crate) suspicions: Suspicions,
     pub(crate) resources: Resources,
     /// Cancelled, and replaced, when everything that runs is to end while the server goes on.
     pub(crate) present: Mutex<CancellationToken>,
-    pub(crate) exclusive: Exclusive<PathBuf>,
-    pub(crate) state: Arc<StateDir>,
+    pub(crate) alone: Alone,
     pub(crate) bounds: Bounds,
     pub(crate) stop: CancellationToken,
+    /// Calls that somebody waits for, whether they run or wait for their turn.
+    pub(crate) calls: TaskTracker,
+    /// The threads of calls, also of those that nobody waits for any more.
     pub(crate) running: TaskTracker,
 }
 
@@ -117,8 +122,17 @@ impl Pipeline {
     ///
     /// Whatever the tool ended in, and what kept it from running.
     pub async fn call(&self, call: Call) -> Result<Reply, Error> {
-        let (tool, received) = (call.tool.name, call.received);
-        let result = self.bounded(call).await;
+        let (tool, received, principal) = (call.tool.name, call.received, Arc::clone(&call.caller.principal));
+        // Also while it waits for its turn.
+        let _running = self.calls.token();
+        let mut result = self.bounded(call).await;
+        if let Err(error) = &mut result
+            && error.kind == Kind::Foreign
+            && self.suspicions.note(&principal, Instant::now())
+        {
+            tracing::warn!(principal = &*principal, "handles of others were used again and again");
+            error.kind = Kind::Breach;
+        }
         let duration_ms = u64::try_from(received.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &result {
             Ok(_) => tracing::info!(tool, duration_ms, "done"),
@@ -133,9 +147,11 @@ impl Pipeline {
 
     /// Waits until nothing runs, as the server ends.
     pub async fn idle(&self, at_most: Duration) {
+        self.calls.close();
         self.running.close();
+        let ended = async { tokio::join!(self.calls.wait(), self.running.wait()) };
         // What is left then is cut off with the process; the children's groups have had their signals by now.
-        if tokio::time::timeout(at_most, self.running.wait()).await.is_err() {
+        if tokio::time::timeout(at_most, ended).await.is_err() {
             tracing::warn!("calls were still running at the end");
         }
     }
@@ -148,9 +164,9 @@ impl Pipeline {
         running
     }
 
-    /// Returns once no call runs, or after so long; what is left then.
+    /// Returns once no call runs, or after so long; how many are left then.
     pub(crate) async fn drained(&self, at_most: Duration) -> usize {
-        let running = || self.running.len();
+        let running = || self.calls.len().max(self.running.len());
         let empty = async {
             while running() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -212,6 +228,7 @@ impl Pipeline {
         work: impl FnOnce(&Arc<Repo>, &Cancel) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let Visit { path, caller, cancelled, narrowed } = visit;
+        let _running = self.calls.token();
         caller.check(Effect::Read, Scope::Worktree)?;
         let path = self.target(path.as_deref(), narrowed.as_deref())?;
         let deadline = Instant::now() + self.bounds.read_timeout;
@@ -220,7 +237,7 @@ impl Pipeline {
         let read = async {
             let permit = self.place(Class::Read, &caller.principal, None, &cancel).await?;
             let work = move || work(&open(&path, &repositories, narrowed.as_deref(), (&view, &caller.principal))?, &stop);
-            self.on_a_thread(Vec::new(), permit, work).await
+            self.on_a_thread(permit, work).await
         };
         self.watched(read, &cancel, cancelled, deadline, READ_GRACE).await
     }
@@ -232,7 +249,7 @@ impl Pipeline {
         self.selection.check(tool, effect)?;
         let echo = Echo::new(tool.name, args.clone());
         let principal = Arc::clone(&caller.principal);
-        let path = self.place_of(&mut args, &principal)?;
+        let path = self.place_of(&mut args, &principal).await?;
         let budget = budget(&mut args, Budget::of(self.bounds.max_output_tokens))?;
         let changes = tool.effect != Effect::Read;
         let key = if changes { idempotency_key(&mut args)? } else { None };
@@ -252,7 +269,7 @@ impl Pipeline {
                     let path = &*path.to_string_lossy();
                     body(&Anywhere { repositories: &repositories, path, cancel: &cancel, on_progress: &report }, args)
                 };
-                return self.on_a_thread(Vec::new(), permit, work).await;
+                return self.on_a_thread(permit, work).await;
             }
         };
         let view = Arc::clone(&self.view);
@@ -272,56 +289,82 @@ impl Pipeline {
                 let (repo, view, on_progress, principal) = (&open(&path)?, &*view, &report, &*principal);
                 body(&Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress }, args)
             };
-            return self.on_a_thread(Vec::new(), permit, work).await;
+            return self.on_a_thread(permit, work).await;
         }
-        let repo = self.running.spawn_blocking(move || open(&path)).await.map_err(|_| panicked())??;
-        let mut held = Vec::new();
-        for resource in resources(tool.scope, &repo) {
-            let turn = tokio::select! {
-                turn = self.exclusive.turn(&resource) => turn?,
-                why = stopped(&cancel) => return Err(why),
-            };
-            held.push(self.lock(turn, tool.name, resource, &cancel).await?);
-        }
-        let permit = if tool.scope.is_remote() {
-            let (reached, remote) = (Arc::clone(&repo), remote_of(&args));
-            let find = move || reached.target(remote.as_deref(), tool.direction);
-            let target = self.running.spawn_blocking(find).await.map_err(|_| panicked())?;
-            self.approach(Class::Network, &principal, target, tool.direction, &cancel).await?
-        } else {
-            self.place(Class::Change, &principal, None, &cancel).await?
-        };
-        let leases: Vec<Leased> = held.iter_mut().filter_map(|lock| lock.lease.take()).collect();
         let breakers = Arc::clone(&self.breakers);
         let digest = git::digest(format!("{} {}", tool.name, Value::Object(args.clone())).as_bytes());
-        let work = move || {
+        let (reached, ends, owner) = (remote_of(&args), cancel.clone(), Arc::clone(&principal));
+        let work = move |repo: Arc<Repo>, held: &mut [Locked]| {
             repo.check_changeable(&cancel)?;
-            let request =
-                Request { tool: tool.name, key: key.as_deref(), principal: &principal, digest, alone: tool.scope != Scope::Remote };
+            let request = Request {
+                tool: tool.name,
+                key: key.as_deref(),
+                principal: &principal,
+                digest,
+                alone: tool.scope != Scope::Remote,
+                follows_a_kill: held.iter().any(Locked::follows_a_kill),
+                looked_after: Cell::default(),
+            };
             let storage = breakers.storage(&repo.location().common_dir)?;
             let result = view.journal.record(&repo, &request, &cancel, |record| {
                 // The last moment at which nothing has been done yet.
-                leases.iter().try_for_each(Leased::check)?;
+                held.iter().try_for_each(Locked::check)?;
                 let (repo, record, view, on_progress, principal) = (&repo, Some(record), &*view, &report, &*principal);
                 body(&Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress }, args)
             });
+            for one in held {
+                one.end(request.looked_after.get());
+            }
             storage.end(&result);
             result
         };
-        self.on_a_thread(held, permit, work).await
+        self.change((tool, reached), move || open(&path), work, owner, ends).await
     }
 
-    /// Takes the lock that keeps other servers from changing the worktree, on this machine and on those that share the store.
-    async fn lock(&self, turn: Turn, tool: &'static str, worktree: PathBuf, cancel: &Cancel) -> Result<Locked, Error> {
-        let listed = self.resources.acquire("lock", format!("{tool} in {}", worktree.display()), None).ok();
-        let lease = Leased::take(&self.persistence, &worktree, LOCK_WAIT, cancel).await?;
-        let (state, cancel) = (Arc::clone(&self.state), cancel.clone());
-        let take = move || -> Result<Held, Error> {
-            let dir = state.ready()?;
-            Ok(Locks::new(dir.join("locks")).take(&worktree, tool, LOCK_WAIT, &cancel)?)
+    /// Makes a change once nothing else is in its way.
+    async fn change<W>(
+        &self,
+        (tool, remote): (&'static Entry, Option<String>),
+        open: impl FnOnce() -> Result<Arc<Repo>, Error> + Send + 'static,
+        work: W,
+        owner: Arc<str>,
+        ends: Cancel,
+    ) -> Result<Reply, Error>
+    where
+        W: FnOnce(Arc<Repo>, &mut [Locked]) -> Result<Reply, Error> + Send + 'static,
+    {
+        let (alone, admission, who) = (self.alone.clone(), self.admission.clone(), Arc::clone(&owner));
+        let begun = self.running.spawn_blocking(move || {
+            let repo = open()?;
+            // Where nobody is in the way all of it happens on this thread: going from one to the next is felt.
+            let taken = (!tool.scope.is_remote()).then(|| alone.take_now(tool.name, tool.scope, &repo)).flatten();
+            let Some((mut held, permit)) = taken.and_then(|held| Some((held, admission.try_admit(Class::Change, &who)?))) else {
+                return Ok(Begun::Later(repo, work));
+            };
+            let result = work(repo, &mut held).map(Begun::Done);
+            drop((held, permit));
+            result
+        });
+        let (repo, work) = match begun.await.map_err(|_| panicked())?? {
+            Begun::Done(reply) => return Ok(reply),
+            Begun::Later(repo, work) => (repo, work),
         };
-        let held = self.running.spawn_blocking(take).await.map_err(|_| panicked())??;
-        Ok(Locked { lease, _held: held, _turn: turn, _listed: listed })
+        let mut held = self.alone.take(tool.name, tool.scope, &repo, &ends, &self.running).await?;
+        let permit = if tool.scope.is_remote() {
+            let reaching = Arc::clone(&repo);
+            let find = move || reaching.target(remote.as_deref(), tool.direction);
+            let target = self.running.spawn_blocking(find).await.map_err(|_| panicked())?;
+            self.approach(Class::Network, &owner, target, tool.direction, &ends).await?
+        } else {
+            self.place(Class::Change, &owner, None, &ends).await?
+        };
+        let task = self.running.spawn_blocking(move || {
+            // Held until the work has ended, also when nobody waits for it any more.
+            let result = work(repo, &mut held);
+            drop((held, permit));
+            result
+        });
+        task.await.unwrap_or_else(|_| Err(panicked()))
     }
 
     /// A place for a call that reaches `target`, unless that is known to be down.
@@ -350,40 +393,27 @@ impl Pipeline {
     /// Does the work on a thread of its own, where a panic ends the call and nothing else.
     async fn on_a_thread<T: Send + 'static>(
         &self,
-        held: Vec<Locked>,
         permit: Permit,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let task = self.running.spawn_blocking(move || {
             // Held until the work has ended, also when nobody waits for it any more.
-            let _held = (held, permit);
+            let _held = permit;
             work()
         });
         task.await.unwrap_or_else(|_| Err(panicked()))
     }
 }
 
-/// What a change of this scope has to itself, in the order in which it is taken.
-fn resources(scope: Scope, repo: &Repo) -> Vec<PathBuf> {
-    let (worktree, common) = (repo.top().to_owned(), &repo.location().common_dir);
-    match scope {
-        Scope::Worktree | Scope::RemoteAndWorktree => vec![worktree],
-        Scope::Shared => vec![worktree, common.join("shared")],
-        Scope::Remote => vec![common.join("remote")],
-    }
-}
-
-/// What a change has to itself. Given back in this order: the lease, then the lock, then the turn.
-struct Locked {
-    lease: Option<Leased>,
-    _held: Held,
-    _turn: Turn,
-    _listed: Option<ResourceGuard>,
-}
-
 /// The remote that a call names.
 fn remote_of(args: &Map<String, Value>) -> Option<String> {
     args.get("remote").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// A change that is made, or has to wait for its turn.
+enum Begun<W> {
+    Done(Reply),
+    Later(Arc<Repo>, W),
 }
 
 enum Given {
@@ -405,93 +435,4 @@ async fn stopped(cancel: &Cancel) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{journal::Journal, policy::Policy, tool::RunAnywhere, workspace::Workspaces};
-    use git::{Git, Roots};
-    use guard::Places;
-
-    fn entry(body: RunAnywhere) -> &'static Entry {
-        Box::leak(Box::new(Entry {
-            name: "test",
-            about: "",
-            effect: Effect::Write,
-            scope: Scope::Worktree,
-            direction: Direction::Fetch,
-            effect_of: |_| Effect::Write,
-            toolset: crate::selection::Toolset::Default,
-            schema: || Value::Null,
-            output: None,
-            body: Body::Path(body),
-        }))
-    }
-
-    fn pipeline() -> Pipeline {
-        let places = Places::new(2, 2);
-        let breakers = Breakers::new(guard::CircuitConfig::default(), Vec::new(), git::Network::default());
-        let state = Arc::new(StateDir::new(PathBuf::from("/nonexistent")));
-        let address = store::Address::File(PathBuf::from("/nonexistent/store.db"));
-        Pipeline {
-            persistence: Persistence::new(address, Arc::clone(&state), &breakers),
-            breakers,
-            errors: Arc::default(),
-            resources: Resources::new(&["lock"]),
-            present: Mutex::default(),
-            tools: Vec::new(),
-            listed: Vec::new(),
-            selection: Selection::default(),
-            view: Arc::new(View {
-                policy: Policy::default(),
-                workspaces: Workspaces::new(Arc::new(StateDir::new(PathBuf::from("/nonexistent")))),
-                journal: Journal::new(PathBuf::from("/nonexistent"), None),
-            }),
-            repositories: Arc::new(Repositories::new(Git::new(None), Roots::around(Path::new(env!("CARGO_MANIFEST_DIR"))))),
-            admission: Admission::new(places, places, places),
-            exclusive: Exclusive::new(Duration::from_secs(1)),
-            state,
-            bounds: Bounds {
-                read_timeout: Duration::from_mins(1),
-                change_timeout: Duration::from_millis(100),
-                network_timeout: Duration::from_mins(1),
-                max_output_tokens: 0,
-            },
-            stop: CancellationToken::new(),
-            running: TaskTracker::new(),
-        }
-    }
-
-    async fn run(body: RunAnywhere, cancelled: CancellationToken) -> Option<Kind> {
-        let call = Call {
-            tool: entry(body),
-            args: Map::new(),
-            cancelled,
-            received: Instant::now(),
-            narrowed: None,
-            on_progress: None,
-            caller: Caller::local(),
-        };
-        pipeline().call(call).await.err().map(|error| error.kind)
-    }
-
-    /// Works until it is told to stop.
-    fn endless(cx: &Anywhere<'_>, _: Map<String, Value>) -> Result<Reply, Error> {
-        loop {
-            cx.cancel.check()?;
-            std::thread::yield_now();
-        }
-    }
-
-    #[tokio::test]
-    async fn a_panic_ends_one_call_with_an_error() {
-        let kind = run(|_, _| panic!("a fault"), CancellationToken::new()).await;
-        assert_eq!(kind, Some(Kind::Internal));
-    }
-
-    #[tokio::test]
-    async fn a_deadline_and_a_cancel_stop_the_work() {
-        assert_eq!(run(endless, CancellationToken::new()).await, Some(Kind::TimedOut));
-        let cancelled = CancellationToken::new();
-        cancelled.cancel();
-        assert_eq!(run(endless, cancelled).await, Some(Kind::Cancelled));
-    }
-}
+mod tests;

@@ -39,11 +39,11 @@ impl Pipeline {
     }
 
     /// The path that a call names, by itself or by the handle of a workspace.
-    pub(super) fn place_of(&self, args: &mut Map<String, Value>, principal: &str) -> Result<Option<String>, Error> {
+    pub(super) async fn place_of(&self, args: &mut Map<String, Value>, principal: &str) -> Result<Option<String>, Error> {
         let path = take_text(args, "repo_path")?.filter(|path| !path.is_empty());
         match (take_text(args, "workspace")?, path) {
             (Some(_), Some(_)) => Err(Error::new(Kind::BadInput, "either `repo_path` or `workspace`")),
-            (Some(handle), None) => Ok(Some(self.view.workspaces.path(&handle, principal)?.to_string_lossy().into_owned())),
+            (Some(handle), None) => Ok(Some(self.view.workspaces.path(&handle, principal).await?.to_string_lossy().into_owned())),
             (None, path) => Ok(path),
         }
     }

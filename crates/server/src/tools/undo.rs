@@ -32,7 +32,7 @@ impl Tool for Undo {
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
-        let Some(past) = cx.last_change() else {
+        let Some(past) = cx.last_change()? else {
             return Err(Error::new(Kind::NotFound, "no change of this worktree is recorded that could be undone")
                 .hint("git_log shows commits; git_reset moves the branch."));
         };

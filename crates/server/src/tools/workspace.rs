@@ -58,10 +58,7 @@ impl Tool for Workspace {
             Action::List => {
                 let mut found = 0;
                 for worktree in cx.repo.worktrees(cx.cancel)? {
-                    let Some(handle) = cx.view.workspaces.handle(&worktree.path) else { continue };
-                    if cx.view.workspaces.path(&handle, cx.principal).is_err() {
-                        continue;
-                    }
+                    let Some(handle) = cx.view.workspaces.handle(&worktree.path, cx.principal)? else { continue };
                     let branch = worktree.branch.as_deref().map_or("detached", |branch| branch.trim_start_matches("refs/heads/"));
                     found += 1;
                     writer.fit_prepared(&format!("{handle} {}\n", inline(branch.as_bytes())));
@@ -71,19 +68,22 @@ impl Tool for Workspace {
                 }
             }
             Action::Open => {
-                let (handle, path) = cx.view.workspaces.create(cx.principal)?;
-                let branch = args.branch.unwrap_or_else(|| format!("workspace/{}", &handle[3..11]));
+                let branch = args.branch.map(BranchName::new).transpose()?;
                 let start = args.start_point.map(Rev::new).transpose()?;
-                let add = WorktreeAdd { path: path.clone(), branch: Some(BranchName::new(branch)?), start, anywhere: true };
-                let made = cx.repo.add_worktree(&add, cx.cancel)?;
+                let (handle, path) = cx.view.workspaces.create(cx.principal, &cx.repo.location().common_dir)?;
+                let own = || BranchName::new(format!("workspace/{}", &handle[3..11]));
+                let add = WorktreeAdd { path: path.clone(), branch: Some(branch.map_or_else(own, Ok)?), start, anywhere: true };
+                let made = cx.repo.add_worktree(&add, cx.cancel).inspect_err(|_| cx.view.workspaces.forget(&handle))?;
                 let branch = made.branch.unwrap_or_default();
                 let branch = branch.trim_start_matches("refs/heads/");
                 writer.say(&format!("opened {handle} on branch {}, with its files at {}", inline(branch.as_bytes()), path.display()));
                 writer.note(format!("to work in it, pass \"workspace\": {}", json!(handle)));
+                let days = cx.view.workspaces.ttl().as_secs().div_ceil(86_400);
+                writer.note(format!("unused for {days} days it is closed, unless that would lose something"));
             }
             Action::Close => {
                 let handle = args.handle.ok_or_else(|| Error::new(Kind::BadInput, "`handle` is missing"))?;
-                let path = cx.view.workspaces.path(&handle, cx.principal)?;
+                let path = cx.view.workspaces.path_here(&handle, cx.principal)?;
                 if args.force && !cx.confirmed {
                     return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good").asks());
                 }

@@ -8,18 +8,23 @@ use super::{
     progress, tasks,
 };
 use crate::{
+    class::ErrorClass,
     error::{Error, Kind},
     output::{self, Reply},
     pipeline::Call,
     tool::{Effect, Entry, Reporter},
 };
+use mcp::WARNINGS;
 use mcp::rmcp::{
     ErrorData, RoleServer,
     model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, LoggingLevel, LoggingMessageNotificationParam},
     service::RequestContext,
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -27,11 +32,14 @@ use tracing::Instrument;
 /// Tools that may take long without reaching a remote.
 const LONG: [&str; 3] = ["git_blame", "git_maintenance", "git_range_diff"];
 
+/// How long the answer may take to be sent after which a session ends.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
 /// Answers `tools/call`.
 pub(super) async fn call(
     shared: &Arc<Shared>,
     connection: &Connection,
-    request: CallToolRequestParams,
+    mut request: CallToolRequestParams,
     context: RequestContext<RoleServer>,
 ) -> Result<CallToolResponse, ErrorData> {
     let received = Instant::now();
@@ -42,14 +50,21 @@ pub(super) async fn call(
     };
     let parent = context.meta.get("traceparent").and_then(Value::as_str).unwrap_or_default().to_owned();
     let span = tracing::info_span!("tools/call", tool = tool.name, traceparent = parent);
+    let mut warnings = context.meta.get(WARNINGS).and_then(Value::as_array).cloned().unwrap_or_default();
+    if let (Some(types), Some(args)) = (&shared.lenient, &mut request.arguments) {
+        warnings.extend(types.coerce(tool, args).into_iter().map(Value::from));
+    }
     let calling = Calling { shared, connection, tool, context, received };
     let modern = calling.is_modern();
     let mut response = calling.answer(request).instrument(span).await?;
-    if let CallToolResponse::Complete(result) = &mut response
-        && modern
-    {
-        let info = serde_json::to_value(implementation()).unwrap_or_default();
-        result.meta.get_or_insert_default().0.insert("io.modelcontextprotocol/serverInfo".to_owned(), info);
+    if let CallToolResponse::Complete(result) = &mut response {
+        let mut add = |name: &str, value: Value| result.meta.get_or_insert_default().0.insert(name.to_owned(), value);
+        if modern {
+            add("io.modelcontextprotocol/serverInfo", serde_json::to_value(implementation()).unwrap_or_default());
+        }
+        if !warnings.is_empty() {
+            add(WARNINGS, Value::from(warnings));
+        }
     }
     Ok(response)
 }
@@ -69,7 +84,8 @@ impl Calling<'_> {
 
     async fn answer(self, mut request: CallToolRequestParams) -> Result<CallToolResponse, ErrorData> {
         let changes = self.tool.effect != Effect::Read;
-        match self.shared.seals.answer(&request, &self.connection.caller)? {
+        let answer = self.shared.seals.answer(&request, &self.connection.caller).inspect_err(|_| self.suspect());
+        match answer? {
             Some(true) if changes => confirm_in(&mut request),
             Some(false) => return Ok(declined().into()),
             _ => {}
@@ -100,6 +116,26 @@ impl Calling<'_> {
             Ok(outcome) => Ok(self.finished(outcome).await.into()),
             Err(task) => Ok(task),
         }
+    }
+
+    /// A state that is not what was given out: once may be a mistake.
+    fn suspect(&self) {
+        let pipeline = &self.shared.pipeline;
+        if pipeline.suspicions.note(&self.connection.caller.principal, Instant::now()) {
+            tracing::warn!(principal = &*self.connection.caller.principal, "states were forged or replayed again and again");
+            pipeline.errors.record(ErrorClass::SecurityBreach);
+            self.end_session();
+        }
+    }
+
+    /// Ends the session of the call, once the answer has been sent.
+    fn end_session(&self) {
+        let Some(id) = mcp::session_id(&self.context.extensions).map(str::to_owned) else { return };
+        let sessions = Arc::clone(&self.shared.sessions);
+        tokio::spawn(async move {
+            tokio::time::sleep(LAST_WORDS).await;
+            sessions.close(&id, "a critical error");
+        });
     }
 
     /// Runs the call to its end, or until it is better a task.
@@ -143,12 +179,16 @@ impl Calling<'_> {
             }
             () = tokio::time::sleep(tasks::PATIENCE) => {}
         }
-        let running = tasks::Running { work, cancel, progress };
-        Err(self.shared.tasks.adopt(running, &connection.caller, into_result).into())
+        // Until its end is kept, too.
+        let running = tasks::Running { work, cancel, progress, counted: self.shared.pipeline.calls.token() };
+        Err(self.shared.tasks.adopt(running, &connection.caller, self.tool.name, into_result).await.into())
     }
 
     /// The result, and a line in the client's log where it wants one.
     async fn finished(&self, outcome: Result<Reply, Error>) -> CallToolResult {
+        if outcome.as_ref().is_err_and(|error| error.class().is_critical()) {
+            self.end_session();
+        }
         let level = if outcome.is_ok() { LoggingLevel::Info } else { LoggingLevel::Warning };
         let wanted = if self.is_modern() { self.context.meta.log_level() } else { self.connection.level() };
         if wanted.is_some_and(|wanted| level as u8 >= wanted as u8) {

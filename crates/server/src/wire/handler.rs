@@ -2,13 +2,14 @@
 
 #![expect(deprecated, reason = "clients of the revisions up to 2025-11-25 have roots, and a log")]
 
-use super::{call, completions, confirm::Seals, prompts, resources, schema, tasks::Tasks, uri, watch};
+use super::{call, completions, confirm::Seals, lenient::Types, prompts, resources, schema, tasks::Tasks, uri, watch};
 use crate::{
     caller::{Caller, Right},
+    config::Mode,
     output,
+    persistence::Wishes,
     pipeline::Pipeline,
 };
-use mcp::Identity;
 use mcp::rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -20,10 +21,12 @@ use mcp::rmcp::{
     },
     service::{NotificationContext, Peer, RequestContext, SubscriptionContext},
 };
+use mcp::{Identity, sessions::Sessions};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::sync::OnceCell;
 
 /// What a model is told about the server as a whole.
 pub const INSTRUCTIONS: &str = "Git for coding agents. Start with git_status. git_undo takes a change back. Arguments that mean the same everywhere: `repo_path` (only where \
@@ -66,11 +69,16 @@ pub(crate) struct Shared {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) seals: Seals,
     pub(super) tasks: Arc<Tasks>,
+    /// Where arguments are understood in spite of their form.
+    pub(super) lenient: Option<Types>,
+    pub(super) sessions: Arc<Sessions>,
 }
 
 impl Shared {
-    pub(crate) fn new(pipeline: Arc<Pipeline>) -> Arc<Self> {
-        Arc::new(Self { pipeline, seals: Seals::default(), tasks: Arc::default() })
+    pub(crate) fn new(pipeline: Arc<Pipeline>, sessions: Arc<Sessions>, mode: Mode) -> Arc<Self> {
+        let tasks = Arc::new(Tasks::new(Arc::clone(&pipeline.persistence)));
+        let lenient = (mode == Mode::Lenient).then(Types::default);
+        Arc::new(Self { pipeline, seals: Seals::default(), tasks, lenient, sessions })
     }
 }
 
@@ -80,6 +88,8 @@ pub(super) struct State {
     narrowed: Mutex<Option<Vec<PathBuf>>>,
     level: Mutex<Option<LoggingLevel>>,
     pub(super) watches: watch::Watches,
+    /// Done once it is known what the session wanted to hear of in a process before this one.
+    recalled: OnceCell<()>,
 }
 
 /// A connection as one request sees it.
@@ -139,6 +149,34 @@ impl Handler {
             }
             Err(err) => tracing::debug!(%err, "the client did not answer for its roots"),
         }
+    }
+}
+
+/// What outlives the process of a session.
+impl Handler {
+    /// Keeps what the client wants to hear of.
+    async fn keep_wishes(&self, extensions: &Extensions) {
+        let Some(session) = mcp::session_id(extensions) else { return };
+        let level = *self.state.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let level = level.and_then(|level| serde_json::to_value(level).ok()).and_then(|level| level.as_str().map(str::to_owned));
+        let wishes = Wishes { log_level: level.unwrap_or_default(), subscriptions: self.state.watches.uris() };
+        self.shared.pipeline.persistence.keep_wishes(session, &wishes).await;
+    }
+
+    /// Takes up what the client wanted to hear of before.
+    async fn recall_wishes(&self, extensions: &Extensions, peer: &Peer<RoleServer>) {
+        let Some(session) = mcp::session_id(extensions) else { return };
+        let recall = || async {
+            let wishes = self.shared.pipeline.persistence.wishes(session).await;
+            *self.state.level.lock().unwrap_or_else(PoisonError::into_inner) = serde_json::from_value(wishes.log_level.into()).ok();
+            let connection = self.connection(extensions);
+            for uri in wishes.subscriptions {
+                if let Err(error) = watch::subscribe(&self.shared.pipeline, &connection, &uri, peer.clone()).await {
+                    tracing::warn!(code = error.code.0, "what a session has watched cannot be watched any more");
+                }
+            }
+        };
+        self.state.recalled.get_or_init(recall).await;
     }
 }
 
@@ -222,11 +260,16 @@ impl ServerHandler for Handler {
 
     async fn subscribe(&self, request: SubscribeRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
         let connection = self.connection(&context.extensions);
-        watch::subscribe(&self.shared.pipeline, &connection, &request.uri, context.peer).await
+        self.recall_wishes(&context.extensions, &context.peer).await;
+        watch::subscribe(&self.shared.pipeline, &connection, &request.uri, context.peer).await?;
+        self.keep_wishes(&context.extensions).await;
+        Ok(())
     }
 
-    async fn unsubscribe(&self, request: UnsubscribeRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+    async fn unsubscribe(&self, request: UnsubscribeRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.recall_wishes(&context.extensions, &context.peer).await;
         self.state.watches.remove(&request.uri);
+        self.keep_wishes(&context.extensions).await;
         Ok(())
     }
 
@@ -272,20 +315,22 @@ impl ServerHandler for Handler {
         if is_modern(&context) {
             return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "unknown method `logging/setLevel`", None));
         }
+        self.recall_wishes(&context.extensions, &context.peer).await;
         *self.state.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.level);
+        self.keep_wishes(&context.extensions).await;
         Ok(())
     }
 
     async fn get_task(&self, request: GetTaskParams, context: RequestContext<RoleServer>) -> Result<GetTaskResult, ErrorData> {
-        self.shared.tasks.get(&request.task_id, &self.connection(&context.extensions).caller).map(GetTaskResult::new)
+        self.shared.tasks.get(&request.task_id, &self.connection(&context.extensions).caller).await.map(GetTaskResult::new)
     }
 
     async fn update_task(&self, request: UpdateTaskParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
-        self.shared.tasks.check(&request.task_id, &self.connection(&context.extensions).caller)
+        self.shared.tasks.check(&request.task_id, &self.connection(&context.extensions).caller).await
     }
 
     async fn cancel_task(&self, request: CancelTaskParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
-        self.shared.tasks.cancel(&request.task_id, &self.connection(&context.extensions).caller)
+        self.shared.tasks.cancel(&request.task_id, &self.connection(&context.extensions).caller).await
     }
 
     async fn on_custom_request(&self, request: CustomRequest, context: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
@@ -298,6 +343,11 @@ impl ServerHandler for Handler {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        if mcp::is_restored(&context.extensions) {
+            self.recall_wishes(&context.extensions, &context.peer).await;
+        } else {
+            self.state.recalled.set(()).ok();
+        }
         self.ask_for_roots(context.peer).await;
     }
 

@@ -4,6 +4,7 @@ mod call;
 mod completions;
 mod confirm;
 mod handler;
+mod lenient;
 mod progress;
 mod prompts;
 mod resources;
@@ -15,3 +16,17 @@ mod watch;
 pub use handler::INSTRUCTIONS;
 pub(crate) use handler::{Handler, Shared};
 pub use schema::tools_as_listed;
+pub(crate) use tasks::KEPT as TASK_KEPT;
+
+/// Whether messages pass, as the server itself checks them.
+///
+/// ```
+/// use mcp_server_git::validation::{Mode, validate};
+///
+/// let ping = br#"{"type":"ping","id":"test_123"}"#;
+/// assert!(validate(ping, Mode::Lenient).error.is_none());
+/// assert!(validate(ping, Mode::Strict).error.is_some());
+/// ```
+pub mod validation {
+    pub use mcp::{Mode, Verdict, validate};
+}

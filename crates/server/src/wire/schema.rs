@@ -3,7 +3,7 @@
 use crate::tool::{Body, Effect, Entry};
 use mcp::rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 /// The definition of `entry` as it is listed.
 pub(crate) fn definition(entry: &Entry) -> Tool {
@@ -26,6 +26,16 @@ fn annotations(entry: &Entry) -> ToolAnnotations {
         Effect::Destroy => (false, true, false),
     };
     ToolAnnotations::new().read_only(read_only).destructive(destructive).idempotent(idempotent).open_world(entry.scope.is_remote())
+}
+
+/// The types of the arguments, by their names.
+pub(super) fn types(entry: &Entry) -> HashMap<String, String> {
+    let schema = input(entry);
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let common = [("max_tokens", "integer"), ("confirm", "boolean"), ("idempotency_key", "string"), ("workspace", "string")];
+    let common = common.into_iter().map(|(name, kind)| (name.to_owned(), kind.to_owned()));
+    let own = properties.into_iter().flatten().filter_map(|(name, property)| Some((name.clone(), property["type"].as_str()?.to_owned())));
+    common.chain(own).collect()
 }
 
 /// The schema of the arguments. Unknown ones are refused with an explanation. What many tools have in common is told once,

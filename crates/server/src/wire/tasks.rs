@@ -1,24 +1,34 @@
-//! Tasks: calls that take long go on after their request has been answered, and are asked for later.
+//! Tasks: calls that take long go on after their request has been answered, and are asked for later, also of a server that
+//! has begun after the one that ran them.
 
-use crate::{caller::Caller, error::Error, output::Reply};
+use crate::{
+    caller::Caller,
+    error::Error,
+    output::Reply,
+    persistence::{Persistence, TaskState},
+};
 use git::Progress;
 use mcp::rmcp::{
     ErrorData,
-    model::{CallToolResult, CreateTaskResult, DetailedTask},
+    model::{CallToolResult, CreateTaskResult, DetailedTask, JsonObject, Task, TaskPayload},
     task_manager::{TaskExit, TaskManager, TaskOptions},
 };
+use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{sync::watch, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
+use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
 
 /// How long a call may take before a client that knows tasks gets one.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a task is kept, from its beginning; longer than any call may take.
-const KEPT: Duration = Duration::from_hours(2);
+pub(crate) const KEPT: Duration = Duration::from_hours(2);
 /// How often a client should ask.
 const POLL: Duration = Duration::from_secs(1);
 /// The most tasks of one principal that run at a time.
@@ -29,36 +39,45 @@ pub(super) struct Running {
     pub(super) work: JoinHandle<Result<Reply, Error>>,
     pub(super) cancel: CancellationToken,
     pub(super) progress: watch::Receiver<Option<Progress>>,
+    /// The server does not end before this is dropped, as long as it can wait.
+    pub(super) counted: TaskTrackerToken,
 }
 
 /// The tasks of a server.
-#[derive(Default)]
 pub(crate) struct Tasks {
-    tasks: TaskManager,
+    manager: TaskManager,
     owners: Mutex<HashMap<String, Arc<str>>>,
+    persistence: Arc<Persistence>,
 }
 
 impl Tasks {
+    pub(super) fn new(persistence: Arc<Persistence>) -> Self {
+        Self { manager: TaskManager::default(), owners: Mutex::default(), persistence }
+    }
+
     /// True when another task of the caller may be begun.
     pub(super) fn has_room(&self, caller: &Caller) -> bool {
         let mut owners = self.owners();
         // What the manager has dropped is dropped here.
-        owners.retain(|id, _| self.tasks.get_task(id).is_ok());
-        let running = |id: &String| self.tasks.get_task(id).is_ok_and(|task| !task.status().is_terminal());
+        owners.retain(|id, _| self.manager.get_task(id).is_ok());
+        let running = |id: &String| self.manager.get_task(id).is_ok_and(|task| !task.status().is_terminal());
         owners.iter().filter(|(id, owner)| **owner == caller.principal && running(id)).count() < MAX_RUNNING
     }
 
-    /// Lets a call go on as a task.
-    pub(super) fn adopt(
+    /// Lets a call go on as a task. It is written down when this returns, unless the store is away.
+    pub(super) async fn adopt(
         &self,
         running: Running,
         caller: &Caller,
+        tool: &'static str,
         finish: impl FnOnce(Result<Reply, Error>) -> CallToolResult + Send + 'static,
     ) -> CreateTaskResult {
-        let Running { mut work, cancel, mut progress } = running;
+        let Running { mut work, cancel, mut progress, counted } = running;
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let options = TaskOptions::default().with_ttl_ms(Some(milliseconds(KEPT))).with_poll_interval_ms(milliseconds(POLL));
-        let task = self.tasks.spawn(options, move |context| {
+        let (began, has_begun) = oneshot::channel::<Task>();
+        let persistence = Arc::clone(&self.persistence);
+        let task = self.manager.spawn(options, move |context| {
             Box::pin(async move {
                 let outcome = loop {
                     tokio::select! {
@@ -79,38 +98,105 @@ impl Tasks {
                         }
                     }
                 };
-                match outcome {
+                let exit = match outcome {
                     Ok(Err(error)) if error.kind == crate::error::Kind::Cancelled => Err(TaskExit::Cancelled),
                     Ok(result) => Ok(finish(result)),
                     Err(err) => Err(TaskExit::Error(ErrorData::internal_error(format!("the call failed inside the server: {err}"), None))),
+                };
+                // Nobody hears of the end before it is kept.
+                if let Ok(task) = has_begun.await {
+                    end(&persistence, task, &exit).await;
                 }
+                drop(counted);
+                exit
             })
         });
         self.owners().insert(task.task_id.clone(), Arc::clone(&caller.principal));
+        let told = serde_json::to_string(&task).unwrap_or_default();
+        match self.persistence.begin_task(&task.task_id, tool, &caller.principal, told).await {
+            // The receiver is gone where the task was stopped.
+            Ok(()) => drop(began.send(task.clone())),
+            Err(why) => tracing::warn!(%why, "a task is kept in memory alone"),
+        }
         CreateTaskResult::new(task)
     }
 
     /// A task of the caller; another's is not there.
-    pub(super) fn get(&self, id: &str, caller: &Caller) -> Result<DetailedTask, ErrorData> {
-        self.check(id, caller)?;
-        self.tasks.get_task(id)
+    pub(super) async fn get(&self, id: &str, caller: &Caller) -> Result<DetailedTask, ErrorData> {
+        if self.is_here(id, caller) {
+            return self.manager.get_task(id);
+        }
+        let begun = |told: &str| serde_json::from_str::<Task>(told).map_err(|_| unknown());
+        match self.elsewhere(id, caller).await? {
+            TaskState::Running(told) => Ok(DetailedTask::new(begun(&told)?, TaskPayload::Working)),
+            TaskState::Ended(result) => serde_json::from_str(&result).map_err(|_| unknown()),
+            TaskState::Interrupted(told) => {
+                let message = "interrupted: the server ended before the task did, and what it has done is not known. \
+                    git_status and git_log show what is there";
+                Ok(DetailedTask::new(begun(&told)?, failed(&ErrorData::internal_error(message, Some(json!({"code": "interrupted"}))))))
+            }
+        }
     }
 
     /// Stops a task of the caller.
-    pub(super) fn cancel(&self, id: &str, caller: &Caller) -> Result<(), ErrorData> {
-        self.check(id, caller)?;
-        self.tasks.cancel_task(id)
+    pub(super) async fn cancel(&self, id: &str, caller: &Caller) -> Result<(), ErrorData> {
+        if self.is_here(id, caller) {
+            return self.manager.cancel_task(id);
+        }
+        match self.elsewhere(id, caller).await? {
+            TaskState::Running(_) => {
+                Err(ErrorData::invalid_params("the task runs in a server that is being replaced, and ends there by itself", None))
+            }
+            TaskState::Ended(_) | TaskState::Interrupted(_) => Ok(()),
+        }
     }
 
     /// Tasks here ask nothing, so there is nothing to answer.
-    pub(super) fn check(&self, id: &str, caller: &Caller) -> Result<(), ErrorData> {
-        if self.owners().get(id).is_some_and(|owner| *owner == caller.principal) {
+    pub(super) async fn check(&self, id: &str, caller: &Caller) -> Result<(), ErrorData> {
+        if self.is_here(id, caller) {
             return Ok(());
         }
-        Err(ErrorData::invalid_params("there is no such task", None))
+        self.elsewhere(id, caller).await.map(|_| ())
+    }
+
+    /// True when this process runs, or has run, it for the caller.
+    fn is_here(&self, id: &str, caller: &Caller) -> bool {
+        self.owners().get(id).is_some_and(|owner| *owner == caller.principal)
+    }
+
+    /// A task of the caller that another process has begun.
+    async fn elsewhere(&self, id: &str, caller: &Caller) -> Result<TaskState, ErrorData> {
+        let found = self.persistence.task(id, &caller.principal, KEPT).await;
+        found.map_err(|why| ErrorData::internal_error(format!("tasks of before cannot be read: {why}"), None))?.ok_or_else(unknown)
     }
 
     fn owners(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<str>>> {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Keeps how a task has ended.
+async fn end(persistence: &Persistence, task: Task, exit: &Result<CallToolResult, TaskExit>) {
+    let (state, payload) = match exit {
+        Ok(result) => ("done", TaskPayload::Completed { result: object(serde_json::to_value(result)) }),
+        Err(TaskExit::Cancelled) => ("cancelled", TaskPayload::Cancelled),
+        Err(TaskExit::Error(error)) => ("failed", failed(error)),
+    };
+    let id = task.task_id.clone();
+    let result = serde_json::to_string(&DetailedTask::new(task, payload)).unwrap_or_default();
+    if let Err(why) = persistence.end_task(&id, state, result).await {
+        tracing::warn!(%why, "the end of a task is kept in memory alone");
+    }
+}
+
+fn failed(error: &ErrorData) -> TaskPayload {
+    TaskPayload::Failed { error: object(serde_json::to_value(error)) }
+}
+
+fn object(value: serde_json::Result<Value>) -> JsonObject {
+    value.ok().and_then(|value| if let Value::Object(fields) = value { Some(fields) } else { None }).unwrap_or_default()
+}
+
+fn unknown() -> ErrorData {
+    ErrorData::invalid_params("there is no such task", None)
 }

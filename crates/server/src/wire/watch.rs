@@ -3,6 +3,7 @@
 use super::{handler::Connection, resources, uri::Uri};
 use crate::pipeline::{Pipeline, Visit};
 use git::Stamp;
+use guard::ResourceGuard;
 use mcp::rmcp::{ErrorData, RoleServer, model::ResourceUpdatedNotificationParam, service::Peer};
 use serde_json::json;
 use std::{
@@ -26,6 +27,7 @@ struct Watched {
     path: PathBuf,
     mark: Option<u64>,
     newest: SystemTime,
+    _listed: Option<Arc<ResourceGuard>>,
 }
 
 /// What a connection of an older revision has subscribed to.
@@ -38,6 +40,11 @@ pub(super) struct Watches {
 impl Watches {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is watched, by URI.
+    pub(super) fn uris(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
     }
 
     /// Forgets a resource.
@@ -141,7 +148,8 @@ async fn begin(pipeline: &Pipeline, connection: &Connection, text: &str) -> Resu
     let uri = Uri::parse(text).ok_or_else(unknown)?;
     let path = resources::locate(pipeline, connection, &uri).await.ok_or_else(unknown)?;
     let stamp = stamp(pipeline, connection, &path).await.ok_or_else(unknown)?;
-    Ok(Watched { path, mark: Some(stamp.mark), newest: stamp.newest })
+    let listed = pipeline.resources.acquire("watch", text, None).ok().map(Arc::new);
+    Ok(Watched { path, mark: Some(stamp.mark), newest: stamp.newest, _listed: listed })
 }
 
 /// Looks at each repository once, and gives the resources of those that have changed.

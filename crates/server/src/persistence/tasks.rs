@@ -1,0 +1,57 @@
+//! Tasks as rows of the operations, so that their clients find them after the server that began them is gone.
+
+use super::{Failed, Persistence, now_ms};
+use crate::process::{is_running, started_at};
+use std::time::Duration;
+use store::{OperationEnd, OperationRow};
+
+/// How a task stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum TaskState {
+    /// It runs, in this process or another; with what was told of it when it began.
+    Running(String),
+    /// It has ended so.
+    Ended(String),
+    /// Its server ended before it did; with what was told of it when it began.
+    Interrupted(String),
+}
+
+impl Persistence {
+    /// Writes down that a task has begun; `told` is what its client knows of it.
+    pub(crate) async fn begin_task(&self, id: &str, tool: &str, principal: &str, told: String) -> Result<(), Failed> {
+        let pid = std::process::id();
+        let row = OperationRow {
+            id: id.to_owned(),
+            principal: principal.to_owned(),
+            tool: tool.to_owned(),
+            state: "running".to_owned(),
+            is_task: true,
+            node: self.node.clone(),
+            pid: i64::from(pid),
+            pid_start: started_at(pid).unwrap_or_default(),
+            started_ms: now_ms(),
+            before: told,
+            ..OperationRow::default()
+        };
+        self.run(|store| async move { store.begin_operation(&row).await }).await
+    }
+
+    /// Writes down how a task has ended.
+    pub(crate) async fn end_task(&self, id: &str, state: &'static str, result: String) -> Result<(), Failed> {
+        let end = OperationEnd { state: state.to_owned(), ended_ms: now_ms(), after: None, result: Some(result) };
+        self.run(|store| async move { store.end_operation(id, &end).await }).await.map(|_| ())
+    }
+
+    /// A task of this principal. None runs longer than `at_most`, whatever became of the machine that has begun it.
+    pub(crate) async fn task(&self, id: &str, principal: &str, at_most: Duration) -> Result<Option<TaskState>, Failed> {
+        let row = self.run(|store| async move { store.operation(id).await }).await?;
+        let Some(row) = row.filter(|row| row.is_task && row.principal == principal) else { return Ok(None) };
+        let is_young = now_ms().saturating_sub(row.started_ms) < i64::try_from(at_most.as_millis()).unwrap_or(i64::MAX);
+        let lives = || row.node != self.node || is_running(u32::try_from(row.pid).unwrap_or_default(), Some(row.pid_start));
+        Ok(Some(match (&*row.state, row.result) {
+            ("running", _) if is_young && lives() => TaskState::Running(row.before),
+            ("running" | "interrupted", _) | (_, None) => TaskState::Interrupted(row.before),
+            (_, Some(result)) => TaskState::Ended(result),
+        }))
+    }
+}

@@ -1,0 +1,117 @@
+//! What a change has to itself: its turn in this process, the lock between processes, and the lease between machines.
+
+use super::{panicked, stopped};
+use crate::{
+    error::Error,
+    persistence::{Leased, Persistence},
+    state::StateDir,
+    tool::Scope,
+};
+use git::{Cancel, Held, Locks, Repo};
+use guard::{Exclusive, ResourceGuard, Resources, Turn};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio_util::task::TaskTracker;
+
+/// How long a change waits for one of another server.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// Keeps changes from each other.
+#[derive(Clone)]
+pub(crate) struct Alone {
+    exclusive: Exclusive<PathBuf>,
+    state: Arc<StateDir>,
+    resources: Resources,
+    persistence: Arc<Persistence>,
+}
+
+/// What a change has to itself. Given back in this order: the lease, then the lock, then the turn.
+pub(super) struct Locked {
+    lease: Option<Leased>,
+    held: Held,
+    _turn: Turn,
+    _listed: Option<ResourceGuard>,
+}
+
+impl Locked {
+    /// True where whoever had it before was killed with it, or that cannot be told.
+    pub(super) fn follows_a_kill(&self) -> bool {
+        self.held.follows_a_kill() || self.lease.is_some()
+    }
+
+    /// Refuses to go on where another machine has taken it over.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.lease.as_ref().map_or(Ok(()), Leased::check)
+    }
+
+    /// Gives the lease back as the change has ended, and says whether what was cut off before it has been told.
+    pub(super) fn end(&mut self, looked_after: bool) {
+        self.lease = None;
+        if looked_after {
+            self.held.looked_after();
+        }
+    }
+}
+
+impl Alone {
+    /// Nobody waits longer than `wait` for a turn in this process.
+    pub(crate) fn new(state: Arc<StateDir>, resources: Resources, persistence: Arc<Persistence>, wait: Duration) -> Self {
+        Self { exclusive: Exclusive::new(wait), state, resources, persistence }
+    }
+
+    /// Takes what a change of this scope has to itself, where nobody is in the way; on a thread that may wait.
+    pub(super) fn take_now(&self, tool: &'static str, scope: Scope, repo: &Repo) -> Option<Vec<Locked>> {
+        if self.persistence.is_shared() {
+            return None;
+        }
+        let take = |resource: PathBuf| {
+            let turn = self.exclusive.try_turn(&resource)?;
+            let listed = self.list(tool, &resource);
+            let held = self.locks().ok()?.take(&resource, tool, Duration::ZERO, &Cancel::never()).ok()?;
+            Some(Locked { lease: None, held, _turn: turn, _listed: listed })
+        };
+        resources(scope, repo).into_iter().map(take).collect()
+    }
+
+    /// The same, waiting for whoever is in the way.
+    pub(super) async fn take(
+        &self,
+        tool: &'static str,
+        scope: Scope,
+        repo: &Repo,
+        cancel: &Cancel,
+        threads: &TaskTracker,
+    ) -> Result<Vec<Locked>, Error> {
+        let mut all = Vec::new();
+        for resource in resources(scope, repo) {
+            let turn = tokio::select! {
+                turn = self.exclusive.turn(&resource) => turn?,
+                why = stopped(cancel) => return Err(why),
+            };
+            let listed = self.list(tool, &resource);
+            let lease = Leased::take(&self.persistence, &resource, LOCK_WAIT, cancel).await?;
+            let (own, cancel) = (self.clone(), cancel.clone());
+            let take = move || Ok::<_, Error>(own.locks()?.take(&resource, tool, LOCK_WAIT, &cancel)?);
+            let held = threads.spawn_blocking(take).await.map_err(|_| panicked())??;
+            all.push(Locked { lease, held, _turn: turn, _listed: listed });
+        }
+        Ok(all)
+    }
+
+    fn locks(&self) -> Result<Locks, Error> {
+        Ok(Locks::new(self.state.ready()?.join("locks")))
+    }
+
+    fn list(&self, tool: &str, resource: &std::path::Path) -> Option<ResourceGuard> {
+        self.resources.acquire("lock", format!("{tool} in {}", resource.display()), None).ok()
+    }
+}
+
+/// What a change of this scope has to itself, in the order in which it is taken.
+fn resources(scope: Scope, repo: &Repo) -> Vec<PathBuf> {
+    let (worktree, common) = (repo.top().to_owned(), &repo.location().common_dir);
+    match scope {
+        Scope::Worktree | Scope::RemoteAndWorktree => vec![worktree],
+        Scope::Shared => vec![worktree, common.join("shared")],
+        Scope::Remote => vec![common.join("remote")],
+    }
+}

@@ -1,0 +1,92 @@
+//! A panic, a deadline and a cancel end one call, and nothing else.
+
+use super::*;
+use crate::{journal::Journal, policy::Policy, state::StateDir, tool::RunAnywhere, workspace::Workspaces};
+use git::{Git, Roots};
+use guard::Places;
+
+fn entry(body: RunAnywhere) -> &'static Entry {
+    Box::leak(Box::new(Entry {
+        name: "test",
+        about: "",
+        effect: Effect::Write,
+        scope: Scope::Worktree,
+        direction: Direction::Fetch,
+        effect_of: |_| Effect::Write,
+        toolset: crate::selection::Toolset::Default,
+        schema: || Value::Null,
+        output: None,
+        body: Body::Path(body),
+    }))
+}
+
+fn pipeline() -> Pipeline {
+    let places = Places::new(2, 2);
+    let breakers = Breakers::new(guard::CircuitConfig::default(), Vec::new(), git::Network::default());
+    let state = Arc::new(StateDir::new(PathBuf::from("/nonexistent")));
+    let address = store::Address::File(PathBuf::from("/nonexistent/store.db"));
+    let persistence = Persistence::new(address, Arc::clone(&state), &breakers, Duration::from_secs(30));
+    Pipeline {
+        persistence: Arc::clone(&persistence),
+        breakers,
+        errors: Arc::default(),
+        suspicions: Suspicions::default(),
+        resources: Resources::new(&["lock"]),
+        present: Mutex::default(),
+        tools: Vec::new(),
+        listed: Vec::new(),
+        selection: Selection::default(),
+        view: Arc::new(View {
+            policy: Policy::default(),
+            workspaces: Workspaces::new(Arc::clone(&state), Arc::clone(&persistence), Duration::from_secs(1)),
+            journal: Journal::new(PathBuf::from("/nonexistent"), None),
+        }),
+        repositories: Arc::new(Repositories::new(Git::new(None), Roots::around(Path::new(env!("CARGO_MANIFEST_DIR"))))),
+        admission: Admission::new(places, places, places),
+        alone: Alone::new(state, Resources::new(&["lock"]), persistence, Duration::from_secs(1)),
+        bounds: Bounds {
+            read_timeout: Duration::from_mins(1),
+            change_timeout: Duration::from_millis(100),
+            network_timeout: Duration::from_mins(1),
+            max_output_tokens: 0,
+        },
+        stop: CancellationToken::new(),
+        calls: TaskTracker::new(),
+        running: TaskTracker::new(),
+    }
+}
+
+async fn run(body: RunAnywhere, cancelled: CancellationToken) -> Option<Kind> {
+    let call = Call {
+        tool: entry(body),
+        args: Map::new(),
+        cancelled,
+        received: Instant::now(),
+        narrowed: None,
+        on_progress: None,
+        caller: Caller::local(),
+    };
+    pipeline().call(call).await.err().map(|error| error.kind)
+}
+
+/// Works until it is told to stop.
+fn endless(cx: &Anywhere<'_>, _: Map<String, Value>) -> Result<Reply, Error> {
+    loop {
+        cx.cancel.check()?;
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_call_with_an_error() {
+    let kind = run(|_, _| panic!("a fault"), CancellationToken::new()).await;
+    assert_eq!(kind, Some(Kind::Internal));
+}
+
+#[tokio::test]
+async fn a_deadline_and_a_cancel_stop_the_work() {
+    assert_eq!(run(endless, CancellationToken::new()).await, Some(Kind::TimedOut));
+    let cancelled = CancellationToken::new();
+    cancelled.cancel();
+    assert_eq!(run(endless, cancelled).await, Some(Kind::Cancelled));
+}

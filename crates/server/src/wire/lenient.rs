@@ -1,0 +1,83 @@
+//! Arguments of the wrong type that can only be meant in one way: what models and older clients send.
+
+use super::schema::types;
+use crate::tool::Entry;
+use serde_json::{Map, Number, Value, json};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The types of the arguments of each tool, as its schema has them.
+#[derive(Default)]
+pub(super) struct Types(Mutex<HashMap<&'static str, Arc<HashMap<String, String>>>>);
+
+impl Types {
+    fn of(&self, tool: &'static Entry) -> Arc<HashMap<String, String>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(tool.name).or_insert_with(|| Arc::new(types(tool))))
+    }
+
+    /// Turns arguments into the types that they are meant to have, and says which.
+    pub(super) fn coerce(&self, tool: &'static Entry, args: &mut Map<String, Value>) -> Vec<String> {
+        let types = self.of(tool);
+        let mut said = Vec::new();
+        for (name, value) in args {
+            let Some(wanted) = types.get(name) else { continue };
+            if let Some(meant) = meant(value, wanted) {
+                said.push(format!("/params/arguments/{name} is taken for a value of type {wanted}"));
+                *value = meant;
+            }
+        }
+        said
+    }
+}
+
+/// What a value of another type can only mean.
+fn meant(value: &Value, wanted: &str) -> Option<Value> {
+    match (wanted, value) {
+        ("integer", Value::String(text)) => text.trim().parse::<i64>().ok().map(Value::from),
+        ("integer", Value::Number(number)) if !number.is_i64() && !number.is_u64() => whole(number),
+        ("boolean", Value::String(text)) => match text.trim() {
+            "true" => Some(json!(true)),
+            "false" => Some(json!(false)),
+            _ => None,
+        },
+        // An abbreviated commit may consist of digits alone.
+        ("string", Value::Number(number)) => Some(json!(number.to_string())),
+        ("array", Value::String(text)) => match serde_json::from_str(text) {
+            Ok(Value::Array(items)) => Some(Value::Array(items)),
+            _ => Some(json!([text])),
+        },
+        _ => None,
+    }
+}
+
+fn whole(number: &Number) -> Option<Value> {
+    number.to_string().strip_suffix(".0")?.parse::<i64>().ok().map(Value::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_clear_is_turned_into_something_else() {
+        for (wanted, given, expect) in [
+            ("integer", json!("5"), Some(json!(5))),
+            ("integer", json!(5.0), Some(json!(5))),
+            ("integer", json!("five"), None),
+            ("integer", json!(5), None),
+            ("boolean", json!("true"), Some(json!(true))),
+            ("boolean", json!("yes"), None),
+            ("boolean", json!(1), None),
+            ("string", json!(1_234_567), Some(json!("1234567"))),
+            ("string", json!(true), None),
+            ("array", json!("a.txt"), Some(json!(["a.txt"]))),
+            ("array", json!("[\"a\", \"b\"]"), Some(json!(["a", "b"]))),
+            ("array", json!(null), None),
+        ] {
+            assert_eq!(meant(&given, wanted), expect, "{wanted} {given}");
+        }
+    }
+}
