@@ -77,8 +77,8 @@ async def journey(name, scene, target, era, stops=True):
     slow = asyncio.create_task(client.text("git_fetch", {"remote": "silent"}, expect=TOOL_FAILED))
     await asyncio.wait_for(scene.reached.wait(), PATIENCE)
     await asyncio.sleep(LONG)
-    scene.hang_up()
-    assert "git fetch failed" in await slow, name
+    scene.refuse()
+    assert "HTTP status 404" in await slow, name
 
     if stops:
         scene.reached.clear()

@@ -31,11 +31,16 @@ class Stage:
         }
         self.env = {**os.environ, **self.variables}
         self.reached, self.left = asyncio.Event(), asyncio.Event()
-        self.hang_up = None
+        self.writer = None
+
+    def refuse(self):
+        """Ends the silence with an answer after which nobody asks again."""
+        self.writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        self.writer.close()
 
     async def silent(self, reader, writer):
         self.left.clear()
-        self.hang_up = writer.close
+        self.writer = writer
         self.reached.set()
         with contextlib.suppress(ConnectionError):
             while await reader.read(4096):

@@ -75,12 +75,14 @@ fn tests() -> Result<()> {
 
 fn soak() -> Result<()> {
     let rounds = std::env::var("SOAK_ROUNDS").unwrap_or_else(|_| "200".to_owned());
-    run::cargo(&["test", "--package", "mcp-server-git", "--test", "soak", "--", "--nocapture"], &[("SOAK_ROUNDS", &rounds)])
+    let tests = ["test", "--package", "mcp-server-git", "--test", "soak", "--test", "endurance", "--", "--nocapture"];
+    run::cargo(&tests, &[("SOAK_ROUNDS", &rounds)])
 }
 
 fn bench() -> Result<()> {
     run::cargo(&["bench", "--package", "mcpgit-git", "--bench", "reads"], &[])?;
     run::cargo(&["bench", "--package", "mcpgit-mcp", "--bench", "transports"], &[])?;
+    run::cargo(&["bench", "--package", "mcp-server-git", "--bench", "fairness"], &[])?;
     let Ok(harness) = std::env::var("MCP_BENCH") else {
         println!("the comparison with the git command line is left out: MCP_BENCH does not name a harness");
         return Ok(());

@@ -13,16 +13,13 @@
 mod postgres;
 mod support;
 
-use serde_json::{Value, json};
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
 use support::{
     Fixture,
-    admin::Administered,
-    wire::{call, modern, post, session},
+    admin::{Administered, tool},
+    wire::{call, post, session, wait_for},
 };
-
-fn tool(server: &Administered, name: &str, args: Value) -> Value {
-    modern(&server.server, &[], call(1, name, args)).message().expect("an answer")["result"].clone()
-}
 
 fn database() -> Option<postgres::Server> {
     let found = postgres::Server::start();
@@ -79,6 +76,75 @@ fn changes_from_two_servers_take_turns() {
     });
     assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"18\n");
     fixture.git(&["fsck", "--strict"]);
+}
+
+#[test]
+fn a_server_that_was_frozen_past_its_lease_changes_nothing() {
+    let Some(database) = database() else { return };
+    let (fixture, other) = (Fixture::new(), Fixture::new());
+    let url = database.url();
+    let variables = [("MCP_GIT_STORE_URL", url.as_str()), ("MCP_GIT_STORE_LEASE", "2"), ("MCP_GIT_MAX_CONCURRENT", "1")];
+    let also = ["-r", fixture.path.to_str().expect("a path"), "-r", other.path.to_str().expect("a path")];
+    let [frozen, second, third] = ["one", "two", "three"].map(|name| Administered::start_as(name, &fixture, &also, &variables));
+    // The only place for changes is taken, so that the next change has its lease and waits.
+    let (gate, began) = (fixture.home.path().join("gate"), fixture.home.path().join("began"));
+    let hook = format!("#!/bin/sh\ntouch '{}'\nwhile [ ! -e '{}' ]; do sleep 0.05; done\n", began.display(), gate.display());
+    other.write(".git/hooks/pre-commit", hook);
+    std::fs::set_permissions(other.path.join(".git/hooks/pre-commit"), std::fs::Permissions::from_mode(0o755)).expect("a hook");
+    let commit = |server: &Administered, at: &Fixture, message: &str| {
+        tool(server, "git_commit", json!({"repo_path": at.path, "message": message, "allow_empty": true}))
+    };
+    let late = std::thread::scope(|scope| {
+        let holder = scope.spawn(|| commit(&frozen, &other, "holds the place"));
+        wait_for("the hook", || began.exists());
+        let late = scope.spawn(|| commit(&frozen, &fixture, "from the frozen one"));
+        wait_for("its lease", || frozen.get("/resources").to_string().contains(&format!("git_commit in {}", fixture.path.display())));
+        wait_until_leased(&url, &fixture.path);
+        support::shell(std::path::Path::new("/"), &format!("kill -STOP {}", frozen.server.child.id()));
+        // Another waits until the lease has run out.
+        for (server, message) in [(&second, "from the second"), (&third, "from the third")] {
+            let done = commit(server, &fixture, message);
+            assert_ne!(done["isError"], true, "{done}");
+        }
+        std::fs::write(&gate, "").expect("a file");
+        support::shell(std::path::Path::new("/"), &format!("kill -CONT {}", frozen.server.child.id()));
+        let held = holder.join().expect("an answer");
+        assert_ne!(held["isError"], true, "{held}");
+        late.join().expect("an answer")
+    });
+    assert!(late["isError"] == true && late.to_string().contains("was away for so long"), "{late}");
+    let log = String::from_utf8_lossy(&fixture.git(&["log", "--format=%s", "-n3"])).into_owned();
+    assert!(log.starts_with("from the third\nfrom the second\n"), "{log}");
+    let again = commit(&frozen, &fixture, "afterwards");
+    assert_ne!(again["isError"], true, "{again}");
+    fixture.git(&["fsck", "--strict"]);
+}
+
+/// Waits until a server has the lease of a worktree.
+fn wait_until_leased(url: &str, worktree: &std::path::Path) {
+    let address = store::Address::parse(url).expect("an address");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = store::Store::open(&address).await.expect("the store").store;
+        let key = worktree.display().to_string();
+        // What can be had is not taken.
+        while let Some(lease) = store.acquire_lease(&key, "test", 0, 1000).await.expect("an answer") {
+            store.release_lease(&lease).await.expect("an answer");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        store.close().await;
+    });
+}
+
+#[test]
+fn workspaces_are_good_on_any_server_that_sees_their_files() {
+    let Some(database) = database() else { return };
+    let fixture = Fixture::new();
+    let [one, two] = two(&fixture, &database);
+    let opened = tool(&one, "git_workspace", json!({"action": "open"}))["content"][0]["text"].as_str().unwrap_or_default().to_owned();
+    let handle = opened.split("pass \"workspace\": \"").nth(1).and_then(|rest| rest.split('"').next()).expect("a handle");
+    let seen = tool(&two, "git_status", json!({"workspace": handle}));
+    assert!(seen["isError"] == false && seen.to_string().contains("workspace/"), "{seen}");
 }
 
 #[test]

@@ -14,22 +14,12 @@ use std::{
     time::Duration,
 };
 use support::{
-    Client, Fixture, descendants,
+    Client, Dice, Fixture, descendants,
     remote::{OPEN, Remote},
 };
 
 const OPERATIONS: [&str; 5] = ["git_commit", "git_rebase", "git_merge", "git_fetch", "git_clone"];
 const SIGNALS: [&str; 3] = ["TERM", "INT", "KILL"];
-
-/// Small numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
 
 /// Two branches without a conflict, six commits apart, and a remote that has moved on.
 fn scene() -> (Fixture, Remote) {

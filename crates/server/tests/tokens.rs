@@ -10,8 +10,10 @@ use std::{
     io::{Read, Write},
 };
 use support::{
-    Fixture, Outcome, program, text_of,
-    wire::{Served, call, meta, modern, post, session},
+    Fixture, Outcome,
+    admin::Administered,
+    program, text_of,
+    wire::{Served, call, meta, modern, post, session, wait_for},
 };
 use tungstenite::Message;
 
@@ -105,6 +107,32 @@ fn tokens_open_what_their_scopes_say_50_51() -> Outcome {
     }
     assert!(fs::exists(&place)?);
     Ok(())
+}
+
+#[test]
+fn who_tries_the_handles_of_others_loses_the_session() {
+    let fixture = Fixture::new();
+    let (config, [all, _, other]) = tokens(&fixture);
+    let server = Administered::start(&fixture, &["--config", &config], &[]);
+    let (all, other) = (format!("Bearer {all}"), format!("Bearer {other}"));
+    let opened = modern(&server.server, &[("Authorization", &all)], call(1, "git_workspace", json!({"action": "open"})));
+    let text = text_of(&opened.message().expect("an answer")["result"]);
+    let handle = text.split_whitespace().find(|word| word.starts_with("ws_")).expect("a handle").to_owned();
+    let (theirs, own) = (session(&server.server, &[("Authorization", &other)]), session(&server.server, &[("Authorization", &all)]));
+    let ask = |session: &str, token: &str, id: u32| {
+        let headers = [("Authorization", token), ("Mcp-Session-Id", session)];
+        post(&server.server, &headers, &call(id, "git_status", json!({"workspace": handle})))
+    };
+    for id in 1..=3 {
+        let reply = ask(&theirs, &other, id).message().expect("an answer");
+        assert!(text_of(&reply["result"]).starts_with("there is no such workspace"), "{reply}");
+    }
+    let headers = [("Authorization", other.as_str()), ("Mcp-Session-Id", &theirs)];
+    wait_for("the end of the session", || post(&server.server, &headers, &call(4, "git_status", json!({}))).status == 404);
+    let errors = server.get("/errors?window=60");
+    let count = errors["classes"].as_array().expect("a list").iter().find(|one| one["class"] == "security_breach").cloned();
+    assert!(count.as_ref().is_some_and(|one| one["count"] == 1 && one["critical"] == true), "{errors}");
+    assert!(ask(&own, &all, 1).message().is_some_and(|reply| reply["result"]["isError"] == false), "the owner goes on");
 }
 
 #[test]

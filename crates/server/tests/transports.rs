@@ -7,7 +7,7 @@ mod support;
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::Path,
@@ -83,8 +83,9 @@ fn sessions_are_bounded_and_the_silent_ones_end() {
     let _held = begin(&server, &busy, &call(1, "git_fetch", json!({})));
     wait_for("the fetch", || fetches(&server));
     let other = session(&server, &[]);
-    let second = begin(&server, &[("Mcp-Session-Id", other.as_str())], &call(1, "git_fetch", json!({})));
-    wait_for("another call", || post(&server, &[], &initialize()).status == 503);
+    let mut second = begin(&server, &[("Mcp-Session-Id", other.as_str())], &call(1, "git_fetch", json!({})));
+    // Once it is answered it is busy, and nobody takes its place.
+    second.read_exact(&mut [0; 12]).expect("the head of the answer");
     let refused = post(&server, &[], &initialize());
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
     assert!(refused.message().is_some_and(|reply| reply["error"]["data"]["recoverable"] == true), "{refused:?}");
@@ -346,6 +347,27 @@ fn a_client_that_listens_again_hears_again() {
         });
         assert!(heard.contains("git://repo/status"), "round {round}: {heard}");
     }
+}
+
+#[test]
+fn sockets_that_the_system_hands_over_are_used() {
+    use command_fds::{CommandFdExt, FdMapping};
+    let fixture = Fixture::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    // As systemd does it: the first is descriptor 3, and the variables say for whom they are.
+    let mut command = Command::new("sh");
+    command.env_clear().envs(support::clean_environment());
+    command.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\""]).arg(program().get_program());
+    command.args(["serve", "-r"]).arg(&fixture.path).stdout(std::process::Stdio::piped());
+    command.fd_mappings(vec![FdMapping { parent_fd: listener.into(), child_fd: 3 }]).expect("a descriptor");
+    let mut child = command.spawn().expect("the server");
+    drop(command);
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("it says where it listens");
+    assert!(line.contains(&format!(":{port}")), "{line}");
+    let server = Served::of(child, port);
+    assert!(modern(&server, &[], call(1, "git_status", json!({}))).message().is_some_and(|reply| reply["result"]["isError"] == false));
 }
 
 #[test]

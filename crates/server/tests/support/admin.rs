@@ -2,12 +2,13 @@
 
 use super::{
     Fixture,
-    wire::{Reply, Served},
+    wire::{Reply, Served, call, modern, session, wait_for},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
+    fs,
     io::{Read, Write},
-    os::unix::net::UnixStream,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
     path::PathBuf,
     time::Duration,
 };
@@ -65,4 +66,39 @@ impl Administered {
         let mut found = all["circuits"].as_array().expect("a list").iter();
         found.find(|circuit| circuit["name"].as_str().is_some_and(|name| name.ends_with(ending))).cloned()
     }
+}
+
+/// The result of a call, of the newest revision.
+pub(crate) fn tool(server: &Administered, name: &str, args: Value) -> Value {
+    modern(&server.server, &[], call(1, name, args)).message().expect("an answer")["result"].clone()
+}
+
+/// What kind of failure a result is.
+pub(crate) fn code(result: &Value) -> &str {
+    result["structuredContent"]["code"].as_str().unwrap_or_default()
+}
+
+/// Begins a commit whose hook does not end, and waits for the hook.
+pub(crate) fn hanging_commit(fixture: &Fixture, server: &Administered) -> std::net::TcpStream {
+    hanging_commit_for(fixture, server, 60)
+}
+
+/// The same, of a commit that goes through after so many seconds.
+pub(crate) fn hanging_commit_for(fixture: &Fixture, server: &Administered, seconds: u32) -> std::net::TcpStream {
+    let began = fixture.home.path().join("began");
+    fixture.write(".git/hooks/pre-commit", format!("#!/bin/sh\ntouch '{}'\nsleep {seconds}\n", began.display()));
+    fs::set_permissions(fixture.path.join(".git/hooks/pre-commit"), fs::Permissions::from_mode(0o755)).expect("a hook");
+    fixture.write("a.txt", "changed\n");
+    fixture.git(&["add", "a.txt"]);
+    let id = session(&server.server, &[]);
+    let body = call(1, "git_commit", json!({"message": "cut off"})).to_string();
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.server.port)).expect("a connection");
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
+         Mcp-Session-Id: {id}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).expect("the server reads");
+    wait_for("the hook", || began.exists());
+    stream
 }

@@ -24,9 +24,10 @@ pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
 /// How long an answer may take before the test gives up on the server.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The server's program.
+/// The server's program; `MCP_SERVER_GIT` names another build of it.
 pub(crate) fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server-git"));
+    let named = std::env::var_os("MCP_SERVER_GIT").unwrap_or_else(|| env!("CARGO_BIN_EXE_mcp-server-git").into());
+    let mut command = Command::new(named);
     command.env_clear().envs(clean_environment());
     command
 }
@@ -281,10 +282,29 @@ impl Drop for Client {
     }
 }
 
+/// Small numbers that look random and are the same in every run.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
 /// The most memory that a process has ever used, in KiB.
 pub(crate) fn peak_kib(pid: u32) -> u64 {
+    of_status(pid, "VmHWM:")
+}
+
+/// The memory that a process uses, in KiB.
+pub(crate) fn rss_kib(pid: u32) -> u64 {
+    of_status(pid, "VmRSS:")
+}
+
+fn of_status(pid: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
     line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
 }
 

@@ -49,6 +49,11 @@ impl Served {
         Self { child, port, socket }
     }
 
+    /// One that was started in another way.
+    pub(crate) fn of(child: Child, port: u16) -> Self {
+        Self { child, port, socket: None }
+    }
+
     fn connect(&self) -> Box<dyn ReadWrite> {
         if let Some(path) = &self.socket {
             let stream = UnixStream::connect(path).expect("a connection");

@@ -1,0 +1,208 @@
+//! What outlives a server, observed through the one that comes after it.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests start the server, wait for it, and fail loudly")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use support::{
+    Fixture,
+    admin::{Administered, code, hanging_commit_for, tool},
+    program,
+    remote::{OPEN, published},
+    wire::{NEWEST, call, meta, post, session, wait_for},
+};
+
+#[test]
+fn a_key_is_not_used_twice_while_the_store_is_away() {
+    let fixture = Fixture::new();
+    fixture.write("../blocked", "a file, and no folder");
+    let commit = || json!({"message": "once", "allow_empty": true, "idempotency_key": "k"});
+    let server = Administered::start(&fixture, &[], &[]);
+    let first = tool(&server, "git_commit", commit());
+    assert_ne!(first["isError"], true, "{first}");
+    drop(server);
+    let store = format!("sqlite:{}", fixture.home.path().join("blocked/store.db").display());
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_STORE_URL", &store)]);
+    let refused = tool(&server, "git_commit", commit());
+    assert!(code(&refused) == "unavailable" && refused["structuredContent"]["retry_after_ms"].as_u64().is_some(), "{refused}");
+    drop(server);
+    let server = Administered::start(&fixture, &[], &[]);
+    assert_eq!(tool(&server, "git_commit", commit())["content"], first["content"]);
+    assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"3\n");
+}
+
+#[test]
+fn tasks_are_there_after_their_server() {
+    let (fixture, _remote) = published();
+    let hook = fixture.path.join(".git/hooks/pre-push");
+    fs::write(&hook, "#!/bin/sh\nsleep \"$(cat .git/wait)\"\n").expect("a hook");
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("a hook");
+    fixture.write(".git/wait", "3").write("a.txt", "more\n").commit("more");
+    let server = Administered::start(&fixture, &[], &OPEN);
+    let begin = |server: &Administered| {
+        let begun = as_task(server, "tools/call", json!({"name": "git_push", "arguments": {}}));
+        begun["result"]["taskId"].as_str().unwrap_or_else(|| panic!("{begun}")).to_owned()
+    };
+    let state = |server: &Administered, id: &str| as_task(server, "tasks/get", json!({"taskId": id}));
+    let finished = begin(&server);
+    wait_for("its end", || state(&server, &finished)["result"]["status"] == "completed");
+    let result = state(&server, &finished)["result"]["result"].clone();
+    assert!(result["isError"] == false && result["content"][0]["text"].as_str().is_some_and(|text| text.contains("main")), "{result}");
+    fixture.write(".git/wait", "60").write("a.txt", "and more\n").commit("and more");
+    let cut_off = begin(&server);
+    let children = support::descendants(server.server.child.id());
+    drop(server);
+    for pid in children {
+        support::shell(Path::new("/"), &format!("kill -KILL {pid} 2>/dev/null || true"));
+    }
+    let server = Administered::start(&fixture, &[], &OPEN);
+    assert_eq!(state(&server, &finished)["result"]["result"], result);
+    let lost = state(&server, &cut_off);
+    assert!(lost["result"]["status"] == "failed" && lost["result"]["error"]["data"]["code"] == "interrupted", "{lost}");
+    assert!(state(&server, "none")["error"].is_object());
+}
+
+/// A request of a client that knows tasks.
+fn as_task(server: &Administered, method: &str, mut params: Value) -> Value {
+    params["_meta"] = meta(&json!({"extensions": {"io.modelcontextprotocol/tasks": {}}}));
+    let name = ["name", "taskId"].iter().find_map(|key| params[*key].as_str()).unwrap_or_default().to_owned();
+    let own = [("MCP-Protocol-Version", NEWEST), ("Mcp-Method", method), ("Mcp-Name", &name)];
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    post(&server.server, &own, &message).message().expect("an answer")
+}
+
+#[test]
+fn workspaces_outlive_their_server_and_end_when_nobody_uses_them() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let open = |server: &Administered| {
+        let opened = tool(server, "git_workspace", json!({"action": "open"}));
+        let text = opened["content"][0]["text"].as_str().unwrap_or_default().to_owned();
+        let handle = text.split("pass \"workspace\": \"").nth(1).and_then(|rest| rest.split('"').next());
+        handle.unwrap_or_else(|| panic!("{opened}")).to_owned()
+    };
+    let (unused, edited) = (open(&server), open(&server));
+    let place = |handle: &str| fixture.home.path().join("state/workspaces").join(handle);
+    fs::write(place(&edited).join("new.txt"), "not to be lost").expect("a file");
+    drop(server);
+    // A file says whose it is where the store did not.
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_WORKSPACE_TTL", "2"), ("MCP_GIT_SESSIONS_SWEEP", "1")]);
+    assert_ne!(tool(&server, "git_status", json!({"workspace": unused}))["isError"], true);
+    assert_ne!(tool(&server, "git_status", json!({"workspace": edited}))["isError"], true);
+    wait_for("the end of the unused one", || !place(&unused).exists());
+    let gone = tool(&server, "git_status", json!({"workspace": unused}));
+    assert!(support::text_of(&gone).starts_with("there is no such workspace"), "{gone}");
+    assert!(place(&edited).join("new.txt").exists());
+    assert_ne!(tool(&server, "git_status", json!({"workspace": edited}))["isError"], true);
+    assert!(String::from_utf8_lossy(&fixture.git(&["branch", "--list", "workspace/*"])).lines().count() == 2, "branches stay");
+}
+
+#[test]
+fn what_a_session_listens_to_outlives_its_server() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let id = session(&server.server, &[]);
+    let own = [("Mcp-Session-Id", id.as_str())];
+    for (at, method, params) in
+        [(1, "resources/subscribe", json!({"uri": "git://repo/status"})), (2, "logging/setLevel", json!({"level": "info"}))]
+    {
+        let message = json!({"jsonrpc": "2.0", "id": at, "method": method, "params": params});
+        assert_eq!(post(&server.server, &own, &message).message().expect("an answer")["result"], json!({}));
+    }
+    drop(server);
+    let server = Administered::start(&fixture, &[], &[]);
+    let request = format!("GET /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nMcp-Session-Id: {id}\r\n\r\n");
+    std::thread::scope(|scope| {
+        let stream = scope.spawn(|| server.server.raw(request.as_bytes(), Some("resources/updated")));
+        wait_for("the watch", || server.get("/resources").to_string().contains("git://repo/status"));
+        fixture.git(&["branch", "new"]);
+        let heard = stream.join().expect("the stream");
+        assert!(heard.contains("git://repo/status"), "{heard}");
+    });
+    std::thread::scope(|scope| {
+        let stream = scope.spawn(|| server.server.raw(request.as_bytes(), Some("notifications/message")));
+        wait_for("its log", || {
+            let told = post(&server.server, &own, &call(3, "git_status", json!({})));
+            told.body.contains("notifications/message") || stream.is_finished()
+        });
+    });
+}
+
+#[test]
+fn a_server_on_standard_input_is_found_once_something_durable_has_happened() {
+    let fixture = Fixture::new();
+    let state = fixture.home.path().join("state").display().to_string();
+    let mut client = fixture.serve_with(&["--state-dir", &state], &[]);
+    client.text("git_status", &json!({}));
+    let status = |pid: u32| {
+        let output = program().args(["status", "--json", "--state-dir", &state, "--pid", &pid.to_string()]).output();
+        output.expect("the program")
+    };
+    assert_eq!(status(client.pid()).status.code(), Some(2));
+    fixture.write("a.txt", "changed\n");
+    client.text("git_add", &json!({"files": ["a.txt"]}));
+    wait_for("the admin channel", || status(client.pid()).status.success());
+    let shown: Value = serde_json::from_slice(&status(client.pid()).stdout).expect("JSON");
+    assert_eq!((&shown["pid"], &shown["phase"]), (&json!(client.pid()), &json!("ready")));
+    let socket = Path::new(&state).join(format!("run/{}.sock", client.pid()));
+    assert!(socket.exists());
+    client.end();
+    assert!(!socket.exists());
+}
+
+#[test]
+fn a_signal_to_the_whole_group_does_not_cut_a_change_off() {
+    let fixture = Fixture::new();
+    let mut server = Administered::start(&fixture, &["--supervised"], &[]);
+    let stream = hanging_commit_for(&fixture, &server, 2);
+    let supervisor = server.server.child.id();
+    let worker = server.get("/status")["pid"].to_string();
+    support::shell(Path::new("/"), &format!("kill -INT {supervisor} {worker}"));
+    let status = server.server.child.wait().expect("its end");
+    assert!(status.success(), "{status}");
+    assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"3\n", "the commit is made");
+    assert!(!Path::new("/proc").join(worker).exists());
+    drop(stream);
+}
+
+#[test]
+fn standard_input_opens_nothing_before_it_has_to() {
+    let fixture = Fixture::new();
+    let state = fixture.home.path().join("state");
+    let mut client = fixture.serve_with(&["--state-dir", &state.display().to_string()], &[]);
+    client.text("git_status", &json!({}));
+    assert!(!state.exists());
+    fixture.write("a.txt", "changed\n");
+    client.text("git_add", &json!({"files": ["a.txt"]}));
+    assert!(state.join("store.db").exists());
+    drop(client);
+    let output = program().args(["--version"]).output().expect("the program");
+    assert!(output.status.success());
+}
+
+#[test]
+fn a_session_that_cannot_be_understood_any_more_is_forgotten() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let (id, other) = (session(&server.server, &[]), session(&server.server, &[]));
+    drop(server);
+    let address = store::Address::File(fixture.home.path().join("state/store.db"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = store::Store::open(&address).await.expect("the store").store;
+        let mut row = store.session(&id).await.expect("the store").expect("the session");
+        row.data = "{\"protocolVersion\": 7".to_owned();
+        store.put_session(&row).await.expect("the store");
+        store.close().await;
+    });
+    let server = Administered::start(&fixture, &[], &[]);
+    let ask = |id: &str| post(&server.server, &[("Mcp-Session-Id", id)], &call(1, "git_status", json!({})));
+    assert_eq!(ask(&id).status, 404);
+    let errors = server.get("/errors?window=60");
+    let count = errors["classes"].as_array().expect("a list").iter().find(|one| one["class"] == "corrupted_session_state").cloned();
+    assert!(count.as_ref().is_some_and(|one| one["count"] == 1 && one["critical"] == true), "{errors}");
+    assert!(ask(&other).message().is_some_and(|reply| reply["result"]["isError"] == false));
+    assert_eq!(ask(&id).status, 404);
+}
