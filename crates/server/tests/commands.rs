@@ -136,6 +136,9 @@ fn circuits_are_listed_and_reset() {
 
 #[test]
 fn errors_are_counted_by_class() {
+    if !support::has_store_of_its_own() {
+        return;
+    }
     let fixture = Fixture::new();
     let running = Running::start(&fixture, &[]);
     let none = running.run(&["errors"]);
@@ -240,6 +243,9 @@ fn drain_of_a_quiet_server_leaves_nothing() {
 
 #[test]
 fn operations_are_those_of_the_repository() {
+    if !support::has_store_of_its_own() {
+        return;
+    }
     let fixture = Fixture::new();
     let running = Running::start(&fixture, &[]);
     fixture.write("a.txt", "more\n");

@@ -169,6 +169,9 @@ fn a_signal_to_the_whole_group_does_not_cut_a_change_off() {
 
 #[test]
 fn standard_input_opens_nothing_before_it_has_to() {
+    if !support::has_store_of_its_own() {
+        return;
+    }
     let fixture = Fixture::new();
     let state = fixture.home.path().join("state");
     let mut client = fixture.serve_with(&["--state-dir", &state.display().to_string()], &[]);
@@ -184,6 +187,9 @@ fn standard_input_opens_nothing_before_it_has_to() {
 
 #[test]
 fn a_session_that_cannot_be_understood_any_more_is_forgotten() {
+    if !support::has_store_of_its_own() {
+        return;
+    }
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let (id, other) = (session(&server.server, &[]), session(&server.server, &[]));

@@ -189,6 +189,9 @@ fn errors_are_counted_by_class_and_spike() {
 
 #[test]
 fn errors_are_remembered_after_the_end_of_a_server() {
+    if !support::has_store_of_its_own() {
+        return;
+    }
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     for _ in 0..3 {
@@ -281,6 +284,9 @@ fn emergency_recovery_does_its_five_steps_and_the_server_goes_on() {
 
 #[test]
 fn a_damaged_store_is_put_aside_and_a_newer_one_refused() {
+    if !support::has_store_of_its_own() {
+        return;
+    }
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     session(&server.server, &[]);

@@ -42,7 +42,14 @@ pub(crate) fn clean_environment() -> Vec<(String, String)> {
         ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
     ];
     environment.extend(std::env::var("PATH").map(|path| ("PATH".to_owned(), path)));
+    // The same tests on another store: a database that this names.
+    environment.extend(std::env::var("TEST_STORE_URL").map(|url| ("MCP_GIT_STORE_URL".to_owned(), url)));
     environment
+}
+
+/// False where the tests share a database: those are left out that look at the file, or at all that is in the store.
+pub(crate) fn has_store_of_its_own() -> bool {
+    std::env::var_os("TEST_STORE_URL").is_none()
 }
 
 /// A repository in a folder of its own, with fixed dates and identity.
