@@ -55,13 +55,13 @@ pub struct Places {
     pub per_key: usize,
     /// Calls of one principal that run at a time while others are about: those that there are no processors for would slow
     /// down theirs.
-    pub in_company: usize,
+    pub in_company: Option<fn() -> usize>,
 }
 
 impl Places {
     /// Places without a bound for each key.
     pub fn new(running: usize, waiting: usize) -> Self {
-        Self { running, waiting, per_key: running, in_company: running }
+        Self { running, waiting, per_key: running, in_company: None }
     }
 }
 
@@ -267,7 +267,7 @@ impl State {
     /// How many calls of a principal may run at a time.
     fn limit(&self, principal: &Arc<str>, places: Places) -> usize {
         let in_company = self.seen.iter().any(|(other, at)| other != principal && at.elapsed() < ABOUT);
-        if in_company { places.in_company.min(places.running) } else { places.running }
+        places.in_company.filter(|_| in_company).map_or(places.running, |part| part().min(places.running))
     }
 
     fn has_room(&self, key: Option<&Arc<str>>, places: Places) -> bool {
@@ -387,7 +387,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn in_company_one_has_no_more_than_its_part() {
-        let admission = admission(Places { in_company: 2, ..Places::new(10, 100) });
+        let admission = admission(Places { in_company: Some(|| 2), ..Places::new(10, 100) });
         let [flood, quiet] = ["flood", "quiet"].map(Arc::<str>::from);
         let alone: Vec<_> = (0..5).filter_map(|_| admission.try_admit(Class::Read, &flood)).collect();
         assert_eq!(alone.len(), 5);

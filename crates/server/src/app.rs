@@ -18,7 +18,7 @@ use mcp::sessions::{SessionLimits, Sessions};
 use std::{
     num::NonZeroUsize,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::{Duration, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -78,8 +78,7 @@ impl App {
             network: config.network.clone(),
             gate: Some(Arc::clone(&breakers) as _),
         };
-        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let busy = Places { in_company: (processors / 2).max(1), ..Places::new(config.limits.max_concurrent, WAITING) };
+        let busy = Places { in_company: Some(part_of_processors), ..Places::new(config.limits.max_concurrent, WAITING) };
         let pipeline = Pipeline {
             tools: tools::ALL.iter().collect(),
             listed: config.selection.listed(),
@@ -148,6 +147,12 @@ impl App {
         };
         Ok(Self { pipeline, stop, server: Arc::new(server) })
     }
+}
+
+/// Half of the processors. What that takes to find out is not spent at the start, nor twice.
+fn part_of_processors() -> usize {
+    static PART: LazyLock<usize> = LazyLock::new(|| (std::thread::available_parallelism().map_or(1, NonZeroUsize::get) / 2).max(1));
+    *PART
 }
 
 /// Sends the log to standard error. Panics are logged with their place and a backtrace.

@@ -4,7 +4,7 @@ use crate::{
     caller::{Caller, Right},
     circuits::Breakers,
     class::ErrorClass,
-    persistence::Persistence,
+    persistence::{Persistence, milliseconds, now_ms},
     phase::{Phase, Present},
     pipeline::{Call, Pipeline},
     restart::Control,
@@ -219,7 +219,7 @@ impl Server {
 
     /// Takes up the counts of errors of the last hour.
     async fn recall_errors(&self) {
-        let now = crate::persistence::now_ms() / 60_000;
+        let now = now_ms() / 60_000;
         let Ok(buckets) = self.persistence.run(|store| async move { store.errors_since(now - 59).await }).await else { return };
         for bucket in buckets {
             let class = bucket.class.parse().unwrap_or(ErrorClass::Other);
@@ -232,8 +232,8 @@ impl Server {
         if !self.persistence.status().opened {
             return;
         }
-        let before = crate::persistence::now_ms() - i64::try_from(OLD.as_millis()).unwrap_or_default();
-        let tasks = crate::persistence::now_ms() - i64::try_from((crate::wire::TASK_KEPT * 2).as_millis()).unwrap_or_default();
+        let before = now_ms() - milliseconds(OLD);
+        let tasks = now_ms() - milliseconds(crate::wire::TASK_KEPT * 2);
         let pruned = self.persistence.run(|store| async move {
             store.prune_errors(before / 60_000).await?;
             store.prune_tasks(tasks).await?;

@@ -6,7 +6,7 @@
 use crate::{
     caller::Caller,
     error::{Error, Kind},
-    persistence::{Failed, Persistence, now_ms},
+    persistence::{Failed, Persistence, milliseconds, now_ms},
     state::StateDir,
 };
 use std::{
@@ -282,10 +282,6 @@ fn handle_in(path: &Path) -> Option<&str> {
 fn is_handle(name: &str) -> bool {
     let random = name.strip_prefix(PREFIX).unwrap_or_default();
     random.len() == DIGITS && random.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-fn milliseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn unsure(why: &dyn std::fmt::Display) -> Error {

@@ -1,6 +1,6 @@
 //! Sessions in the store; and what waits for it while it is away.
 
-use super::{Failed, Persistence, now_ms};
+use super::{Failed, Persistence, milliseconds, now_ms};
 use mcp::sessions::{Keeper, Kept, Seen};
 use std::{
     collections::HashMap,
@@ -198,8 +198,4 @@ fn touch(seen: Seen) -> Touch {
         last_heartbeat_ms: heard,
         missed: i64::from(seen.missed),
     }
-}
-
-fn milliseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

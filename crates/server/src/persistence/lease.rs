@@ -1,6 +1,6 @@
 //! Leases: who may change a worktree, where several machines share the store.
 
-use super::{Failed, Persistence, now_ms};
+use super::{Failed, Persistence, milliseconds, now_ms};
 use crate::error::{Error, Kind};
 use git::Cancel;
 use std::{
@@ -28,12 +28,12 @@ impl Leased {
             return Ok(None);
         }
         let key = path.display().to_string();
-        let holder = &persistence.holder;
+        let holder: &str = &persistence.holder;
         let began = Instant::now();
-        let ttl = ttl_ms(persistence);
+        let ttl = milliseconds(persistence.lease_ttl);
         loop {
-            let (key, holder) = (key.clone(), holder.clone());
-            let tried = persistence.run(|store| async move { store.acquire_lease(&key, &holder, now_ms(), ttl).await }).await;
+            let key = key.clone();
+            let tried = persistence.run(|store| async move { store.acquire_lease(&key, holder, now_ms(), ttl).await }).await;
             match tried {
                 Ok(Some(lease)) => return Ok(Some(Self::keep(lease, persistence))),
                 Ok(None) if began.elapsed() >= wait => {
@@ -54,7 +54,7 @@ impl Leased {
         let renewing = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(owner.lease_ttl / 3).await;
-                let (lease, ttl) = (renewed.clone(), ttl_ms(&owner));
+                let (lease, ttl) = (renewed.clone(), milliseconds(owner.lease_ttl));
                 let done = owner.run(|store| async move { store.renew_lease(&lease, now_ms(), ttl).await }).await;
                 if matches!(done, Ok(false)) {
                     tracing::warn!(key = renewed.key, "a lease was lost: another server has taken it over");
@@ -107,8 +107,4 @@ fn unsure(why: &Failed) -> Error {
         .hint("Nothing was changed. Reads go on; changes are possible again when the store is back.");
     error.retry_after = Some(Duration::from_secs(5));
     error
-}
-
-fn ttl_ms(persistence: &Persistence) -> i64 {
-    i64::try_from(persistence.lease_ttl.as_millis()).unwrap_or(i64::MAX)
 }

@@ -13,7 +13,7 @@ use guard::CircuitBreaker;
 use std::{
     fs,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use store::{Address, Store};
@@ -30,10 +30,10 @@ pub(crate) struct Persistence {
     opened: CancellationToken,
     waiting: Mutex<keeper::Waiting>,
     /// What this machine is called in rows.
-    node: String,
+    node: LazyLock<String>,
     /// What this process is called where it holds something: numbers of processes are used again, also at the same time in
     /// containers of one name.
-    holder: String,
+    holder: LazyLock<String>,
     /// How long a lease lasts that is not renewed.
     lease_ttl: Duration,
 }
@@ -62,7 +62,6 @@ pub(crate) enum Failed {
 
 impl Persistence {
     pub(crate) fn new(address: Address, state: Arc<StateDir>, breakers: &Breakers, lease_ttl: Duration) -> Arc<Self> {
-        let node = fs::read_to_string("/etc/hostname").map(|name| name.trim().to_owned()).unwrap_or_default();
         Arc::new(Self {
             address,
             state,
@@ -71,8 +70,8 @@ impl Persistence {
             status: Mutex::default(),
             opened: CancellationToken::new(),
             waiting: Mutex::default(),
-            holder: format!("{node} process {} {}", std::process::id(), mcp::sessions::random_id("")),
-            node,
+            node: LazyLock::new(host),
+            holder: LazyLock::new(|| format!("{} process {} {}", host(), std::process::id(), mcp::sessions::random_id(""))),
             lease_ttl,
         })
     }
@@ -191,6 +190,11 @@ impl Persistence {
     }
 }
 
+/// The name of this machine.
+fn host() -> String {
+    fs::read_to_string("/etc/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+}
+
 fn describe(err: &store::Error) -> String {
     match std::error::Error::source(err) {
         Some(cause) => format!("{err}: {cause}"),
@@ -200,6 +204,10 @@ fn describe(err: &store::Error) -> String {
 
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+    milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// A time as rows have it.
+pub(crate) fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

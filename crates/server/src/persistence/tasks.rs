@@ -1,6 +1,6 @@
 //! Tasks as rows of the operations, so that their clients find them after the server that began them is gone.
 
-use super::{Failed, Persistence, now_ms};
+use super::{Failed, Persistence, milliseconds, now_ms};
 use crate::process::{is_running, started_at};
 use std::time::Duration;
 use store::{OperationEnd, OperationRow};
@@ -26,7 +26,7 @@ impl Persistence {
             tool: tool.to_owned(),
             state: "running".to_owned(),
             is_task: true,
-            node: self.node.clone(),
+            node: self.node().to_owned(),
             pid: i64::from(pid),
             pid_start: started_at(pid).unwrap_or_default(),
             started_ms: now_ms(),
@@ -46,8 +46,8 @@ impl Persistence {
     pub(crate) async fn task(&self, id: &str, principal: &str, at_most: Duration) -> Result<Option<TaskState>, Failed> {
         let row = self.run(|store| async move { store.operation(id).await }).await?;
         let Some(row) = row.filter(|row| row.is_task && row.principal == principal) else { return Ok(None) };
-        let is_young = now_ms().saturating_sub(row.started_ms) < i64::try_from(at_most.as_millis()).unwrap_or(i64::MAX);
-        let lives = || row.node != self.node || is_running(u32::try_from(row.pid).unwrap_or_default(), Some(row.pid_start));
+        let is_young = now_ms().saturating_sub(row.started_ms) < milliseconds(at_most);
+        let lives = || row.node != *self.node || is_running(u32::try_from(row.pid).unwrap_or_default(), Some(row.pid_start));
         Ok(Some(match (&*row.state, row.result) {
             ("running", _) if is_young && lives() => TaskState::Running(row.before),
             ("running" | "interrupted", _) | (_, None) => TaskState::Interrupted(row.before),
