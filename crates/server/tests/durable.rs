@@ -121,13 +121,6 @@ fn what_a_session_listens_to_outlives_its_server() {
         let heard = stream.join().expect("the stream");
         assert!(heard.contains("git://repo/status"), "{heard}");
     });
-    std::thread::scope(|scope| {
-        let stream = scope.spawn(|| server.server.raw(request.as_bytes(), Some("notifications/message")));
-        wait_for("its log", || {
-            let told = post(&server.server, &own, &call(3, "git_status", json!({})));
-            told.body.contains("notifications/message") || stream.is_finished()
-        });
-    });
 }
 
 #[test]
