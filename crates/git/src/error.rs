@@ -225,7 +225,7 @@ pub enum Error {
         /// What git and its hooks wrote, capped.
         stderr: String,
     },
-    /// Another process holds the index lock.
+    /// Another process holds the lock of the index or of `HEAD`.
     #[error("another process holds {} (for {}s)", path.display(), age.as_secs())]
     Locked {
         /// The lock file.

@@ -8,7 +8,10 @@ use gix::hash::Kind;
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
-    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -17,6 +20,8 @@ use std::{
 const POLL: Duration = Duration::from_millis(10);
 /// How long a newcomer stands back where another process waits already. Longer than [`POLL`], so that the other one wins.
 const COURTESY: Duration = Duration::from_millis(25);
+/// The most that is read of what a lock's holder has written into it.
+const MAX_TEXT: u64 = 64 << 10;
 
 /// A folder of lock files.
 #[derive(Clone, Debug)]
@@ -31,18 +36,41 @@ pub struct Locks {
 #[derive(Debug)]
 pub struct Held {
     file: File,
-    follows_a_kill: bool,
+    /// Where notes begin.
+    notes_at: u64,
+    /// The note of whoever had it before and was killed with it, until somebody has looked after that.
+    left: Option<String>,
 }
 
 impl Held {
     /// True where whoever had it before was killed with it, and nobody has looked after that yet.
     pub fn follows_a_kill(&self) -> bool {
-        self.follows_a_kill
+        self.left.is_some()
+    }
+
+    /// What a killed holder has noted; empty where it had not come so far.
+    pub fn left(&self) -> &str {
+        self.left.as_deref().unwrap_or_default()
     }
 
     /// Says that what a kill has left has been looked after.
     pub fn looked_after(&mut self) {
-        self.follows_a_kill = false;
+        self.left = None;
+    }
+
+    /// Notes what its holder is about to do, for whoever has the lock next should this process be killed. It outlives the
+    /// process, and need not outlive the machine.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]
+    pub fn note(&self, text: &str) -> Result<()> {
+        let end = self.notes_at + text.len() as u64;
+        let written = self.file.write_all_at(text.as_bytes(), self.notes_at).and_then(|()| {
+            // Where there was a longer one.
+            if self.file.metadata()?.len() > end { self.file.set_len(end) } else { Ok(()) }
+        });
+        written.map_err(Error::io("writing into a lock"))
     }
 }
 
@@ -99,18 +127,21 @@ impl Locks {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let text = format!("{}\n{since}\n{holder}\n", std::process::id());
         // Whoever gives it back leaves nothing in it.
-        let follows_a_kill = file.metadata().is_ok_and(|meta| meta.len() > 0);
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
+        let is_left = file.metadata().is_ok_and(|meta| meta.len() > 0);
+        let left = is_left.then(|| note_of(&text_of(&mut file)).to_owned());
+        let all = [text.as_bytes(), left.as_deref().unwrap_or_default().as_bytes()].concat();
+        let emptied = if is_left { file.set_len(0).and_then(|()| file.rewind()) } else { Ok(()) };
+        let written = emptied.and_then(|()| file.write_all(&all));
         written.map_err(Error::io(format!("writing {}", name.display())))?;
         rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).map_err(|err| Error::io("sharing a lock")(err.into()))?;
-        Ok(Held { file, follows_a_kill })
+        Ok(Held { file, notes_at: text.len() as u64, left })
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         // What a kill has left is there for whoever comes next.
-        let emptied = if self.follows_a_kill { Ok(()) } else { self.file.set_len(0) };
+        let emptied = if self.follows_a_kill() { Ok(()) } else { self.file.set_len(0) };
         // For good, whatever children still have it open.
         let _ = emptied.and_then(|()| self.file.unlock());
     }
@@ -122,12 +153,23 @@ fn open(path: &Path) -> Result<File> {
     options.open(path).map_err(Error::io(format!("opening {}", path.display())))
 }
 
+/// What is in a lock. Where it cannot be read, nothing is known of its holder.
+fn text_of(file: &mut File) -> String {
+    let mut text = Vec::new();
+    let _ = file.rewind().and_then(|()| (&*file).take(MAX_TEXT).read_to_end(&mut text));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The note in it, behind three lines about the holder.
+fn note_of(text: &str) -> &str {
+    text.splitn(4, '\n').nth(3).unwrap_or_default()
+}
+
 /// Who holds a lock, in words.
 fn describe(file: &mut File) -> String {
-    let mut text = String::new();
-    let read = file.rewind().and_then(|()| (&*file).take(4096).read_to_string(&mut text));
+    let text = text_of(file);
     let mut lines = text.lines();
-    let (Ok(_), Some(pid), Some(since), Some(what)) = (read, lines.next(), lines.next(), lines.next()) else {
+    let (Some(pid), Some(since), Some(what)) = (lines.next(), lines.next(), lines.next()) else {
         return "another process".to_owned();
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -163,13 +205,26 @@ mod tests {
         let locks = Locks::new(dir.path().to_owned());
         let take = || locks.take(Path::new("/a"), "git_add", Duration::ZERO, &Cancel::never());
         drop(take()?);
-        fs::write(dir.path().join(key(Path::new("/a"))).with_extension("lock"), "1\n2\ngit_commit\n").map_err(Error::io("a lock"))?;
-        assert!(take()?.follows_a_kill());
+        fs::write(dir.path().join(key(Path::new("/a"))).with_extension("lock"), "1\n2\ngit_commit\nto do\n").map_err(Error::io("a lock"))?;
+        assert_eq!(take()?.left(), "to do\n");
         let mut held = take()?;
-        assert!(held.follows_a_kill());
+        assert_eq!((held.follows_a_kill(), held.left()), (true, "to do\n"));
         held.looked_after();
+        held.note("something else\n")?;
         drop(held);
         assert!(!take()?.follows_a_kill());
+        Ok(())
+    }
+
+    #[test]
+    fn a_note_takes_the_place_of_the_one_before() -> Result<()> {
+        let dir = tempfile::tempdir().map_err(Error::io("a folder"))?;
+        let file = dir.path().join(key(Path::new("/a"))).with_extension("lock");
+        let held = Locks::new(dir.path().to_owned()).take(Path::new("/a"), "git_add", Duration::ZERO, &Cancel::never())?;
+        held.note("the longer one\n")?;
+        held.note("short\n")?;
+        let text = fs::read_to_string(file).map_err(Error::io("a lock"))?;
+        assert_eq!((note_of(&text), text.lines().nth(2)), ("short\n", Some("git_add")));
         Ok(())
     }
 

@@ -11,6 +11,34 @@ use std::{
 const KNOWN_EXTENSIONS: [&str; 7] =
     ["objectformat", "worktreeconfig", "partialclone", "noop", "preciousobjects", "relativeworktrees", "compatobjectformat"];
 
+/// Those of them that have no say in what an index and a new object look like.
+const PLAIN_EXTENSIONS: [&str; 4] = ["objectformat", "worktreeconfig", "noop", "relativeworktrees"];
+
+/// Keys below `core.` that have none either, or are looked at by themselves.
+const PLAIN_CORE: [&str; 21] = [
+    "repositoryformatversion",
+    "filemode",
+    "bare",
+    "logallrefupdates",
+    "worktree",
+    "autocrlf",
+    "eol",
+    "safecrlf",
+    "attributesfile",
+    "excludesfile",
+    "quotepath",
+    "abbrev",
+    "editor",
+    "pager",
+    "askpass",
+    "sshcommand",
+    "gitproxy",
+    "notesref",
+    "commentchar",
+    "whitespace",
+    "preloadindex",
+];
+
 /// Keys below `diff.` that change no patch that we render.
 const HARMLESS_DIFF: [&str; 6] = ["tool", "guitool", "external", "colormoved", "colormovedws", "wordregex"];
 
@@ -24,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) sparse: bool,
     /// Patches are rendered with git's defaults.
     pub(crate) plain_diff: bool,
+    /// The index is kept, and objects are written, with git's defaults.
+    pub(crate) plain_index: bool,
     /// Status is computed with git's defaults.
     pub(crate) plain_status: bool,
     /// Commits are shown with git's defaults.
@@ -93,8 +123,15 @@ impl Settings {
     }
 
     fn from_file(file: &File) -> Self {
-        let mut settings =
-            Self { plain_diff: true, plain_status: true, plain_log: true, quote_ascii: true, default_abbrev: true, ..Self::default() };
+        let mut settings = Self {
+            plain_diff: true,
+            plain_index: true,
+            plain_status: true,
+            plain_log: true,
+            quote_ascii: true,
+            default_abbrev: true,
+            ..Self::default()
+        };
         for section in file.sections() {
             let meta = section.meta();
             if let Some(path) = &meta.path
@@ -176,10 +213,15 @@ impl Settings {
             }
             ("extensions", None) => {
                 self.foreign_format |= keys.iter().any(|key| !KNOWN_EXTENSIONS.contains(&key.as_str()));
+                self.plain_index &= keys.iter().all(|key| PLAIN_EXTENSIONS.contains(&key.as_str()));
             }
+            ("index" | "feature" | "add" | "hook" | "fsmonitor", _) => self.plain_index = false,
             ("diff", None) => self.plain_diff &= keys.iter().all(|key| HARMLESS_DIFF.contains(&key.as_str())),
             ("log" | "format" | "mailmap" | "notes" | "i18n" | "pretty", None) => self.plain_log = false,
-            ("core", None) if keys.iter().any(|key| key == "notesref") => self.plain_log = false,
+            ("core", None) => {
+                self.plain_log &= keys.iter().all(|key| key != "notesref");
+                self.plain_index &= keys.iter().all(|key| PLAIN_CORE.contains(&key.as_str()));
+            }
             ("status", None) | ("submodule", _) => self.plain_status = false,
             ("include" | "includeif", _) => self.conditional |= local,
             _ => {}
@@ -197,6 +239,7 @@ impl Settings {
         if is("core.ignoreCase") || matches!(file.boolean("core.symlinks"), Ok(Some(false))) || is("core.precomposeUnicode") {
             self.plain_status = false;
         }
+        self.plain_index &= !matches!(file.boolean("core.fileMode"), Ok(Some(false)));
         self.bare = is("core.bare");
         self.worktree = file.string("core.worktree").map(|path| PathBuf::from(path.to_string()));
         if let Some(path) = file.string("core.attributesFile") {

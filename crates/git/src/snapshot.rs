@@ -106,7 +106,7 @@ pub(crate) fn index_now(engine: &gix::Repository) -> Result<gix::worktree::Index
 }
 
 /// The last bytes of an index file.
-fn checksum_of(index: &Path) -> Option<[u8; CHECKSUM]> {
+pub(crate) fn checksum_of(index: &Path) -> Option<[u8; CHECKSUM]> {
     let mut file = File::open(index).ok()?;
     let length = file.metadata().ok()?.len();
     let mut end = [0; CHECKSUM];

@@ -297,7 +297,7 @@ impl Repo {
 }
 
 /// True when the index has only ordinary entries: merged, no submodule, nothing that is only intended.
-fn is_plain(index: &gix::index::State) -> bool {
+pub(crate) fn is_plain(index: &gix::index::State) -> bool {
     use gix::index::entry::{Flags, Mode, Stage};
     !index.is_sparse()
         && index.entries().iter().all(|entry| {

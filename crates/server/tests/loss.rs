@@ -223,3 +223,27 @@ fn what_would_be_cleaned_is_what_is_cleaned() {
     client.text("git_clean", &json!({"remove": true, "directories": true, "ignored": true, "confirm": true}));
     assert!(!fixture.path.join("out").exists() && !fixture.path.join("kept.log").exists());
 }
+
+#[test]
+fn what_a_killed_server_was_about_to_put_in_place_is_removed() -> Outcome {
+    let fixture = Fixture::new();
+    let state = tempfile::tempdir()?;
+    let folder = state.path().display().to_string();
+    let mut client = fixture.serve_with(&["--state-dir", &folder], &[]);
+    fixture.write("a.txt", "staged\n").write("b.txt", "by another\n");
+    client.text("git_add", &json!({"files": ["a.txt"]}));
+    // A server that was killed while it held the lock of the worktree and the one of the index.
+    let gone = client.pid();
+    drop(client);
+    let lock = fs::read_dir(state.path().join("locks"))?.flatten().find(|entry| entry.path().extension().is_some_and(|end| end == "lock"));
+    fs::write(lock.ok_or("a lock")?.path(), format!("{gone}\n1\ngit_add\n"))?;
+    let git = |name: String| fixture.path.join(".git").join(name);
+    let (ours, index_lock) = (git(format!("index.mcp-{gone}-0")), git("index.lock".to_owned()));
+    fs::write(&ours, "half an index")?;
+    fs::hard_link(&ours, &index_lock)?;
+    let mut client = fixture.serve_with(&["--state-dir", &folder], &[]);
+    client.text("git_add", &json!({"files": ["b.txt"]}));
+    assert!(!ours.exists() && !index_lock.exists());
+    assert_eq!(fixture.git(&["diff", "--cached", "--name-only"]), b"a.txt\nb.txt\n");
+    Ok(())
+}

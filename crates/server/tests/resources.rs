@@ -45,14 +45,30 @@ fn a_tree_bomb_61_a_long_line_62_and_a_stale_lock_66() -> Outcome {
     Ok(())
 }
 
+fn hook(fixture: &Fixture, text: &str) -> Outcome {
+    fixture.write(".git/hooks/pre-commit", format!("#!/bin/sh\n{text}\n"));
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    Ok(fs::set_permissions(fixture.path.join(".git/hooks/pre-commit"), mode)?)
+}
+
+#[test]
+fn a_lock_that_is_given_back_is_waited_for() -> Outcome {
+    let fixture = Fixture::new();
+    fixture.write("a.txt", "x\n").write(".git/HEAD.lock", "");
+    // The first commit gets as far as the lock; before the second one it is given back.
+    hook(&fixture, "if [ -e .git/tried ]; then rm -f .git/HEAD.lock; else touch .git/tried; fi")?;
+    let mut client = fixture.serve();
+    client.text("git_add", &json!({"files": ["a.txt"]}));
+    client.text("git_commit", &json!({"message": "late"}));
+    assert_eq!(fixture.git(&["log", "-1", "--format=%s"]), b"late\n");
+    assert!(fixture.path.join(".git/tried").exists());
+    Ok(())
+}
+
 #[test]
 fn hooks_that_never_end_64_or_hold_the_output_65() -> Outcome {
     let fixture = Fixture::new();
-    let hook = |text: &str| -> Outcome {
-        fixture.write(".git/hooks/pre-commit", format!("#!/bin/sh\n{text}\n"));
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        Ok(fs::set_permissions(fixture.path.join(".git/hooks/pre-commit"), mode)?)
-    };
+    let hook = |text: &str| hook(&fixture, text);
     hook("echo from the hook; sleep 1000 &")?;
     let mut client = fixture.serve_with(&[], &[("MCP_GIT_CHANGE_TIMEOUT", "4")]);
     fixture.write("a.txt", "background\n");

@@ -151,30 +151,55 @@ fn a_key_commits_once_also_across_servers_78() {
     client.error("git_commit", &json!({"message": "m", "idempotency_key": ""}));
 }
 
-#[test]
-fn a_change_that_was_cut_off_is_told_of() -> Outcome {
-    let fixture = Fixture::new();
+/// Kills a server in the middle of a commit, which goes on without it.
+fn cut_off(fixture: &Fixture, arguments: &[&str], args: &Value) -> Outcome {
     let hook = fixture.path.join(".git/hooks/pre-commit");
     fixture.write(".git/hooks/pre-commit", "#!/bin/sh\ntouch .git/reached\nsleep 2\n");
     fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     fixture.write("a.txt", "x\n");
-    let mut client = fixture.serve();
-    client.start_call("git_commit", &json!({"message": "m", "paths": ["a.txt"], "idempotency_key": "k"}));
+    let mut client = fixture.serve_with(arguments, &[]);
+    client.start_call("git_commit", args);
     while !fixture.path.join(".git/reached").exists() {
         std::thread::yield_now();
     }
     client.signal("KILL");
     client.wait();
-    // The commit goes on without its server, and the next change waits for it.
-    fs::remove_file(&hook)?;
+    Ok(fs::remove_file(&hook)?)
+}
+
+#[test]
+fn a_change_that_was_cut_off_is_told_of() -> Outcome {
+    let fixture = Fixture::new();
+    let again = json!({"message": "m", "paths": ["a.txt"], "idempotency_key": "k"});
+    cut_off(&fixture, &[], &again)?;
+    // The next change waits for it.
     fixture.write("dir/b.rs", "y\n");
     let mut client = fixture.serve();
-    let unknown = client.error("git_commit", &json!({"message": "m", "paths": ["a.txt"], "idempotency_key": "k"}));
+    let unknown = client.error("git_commit", &again);
     assert!(unknown.contains("whether the change was made is not known"), "{unknown}");
     let text = client.text("git_commit", &json!({"message": "next", "paths": ["dir/b.rs"]}));
     assert!(text.contains("the server was killed during an earlier git_commit"), "{text}");
     assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"4\n", "both commits are there");
     assert!(fixture.try_git(&["fsck", "--strict"]).status.success());
+    Ok(())
+}
+
+#[test]
+fn a_change_that_was_cut_off_before_the_store_knew_is_told_of() -> Outcome {
+    let (fixture, state) = (Fixture::new(), tempfile::tempdir()?);
+    let folder = state.path().display().to_string();
+    let arguments = ["--state-dir", folder.as_str()];
+    let before = String::from_utf8(fixture.git(&["rev-parse", "HEAD"]))?;
+    cut_off(&fixture, &arguments, &json!({"message": "m", "paths": ["a.txt"]}))?;
+    for entry in fs::read_dir(state.path())?.flatten().filter(|entry| entry.file_name().to_string_lossy().contains(".db")) {
+        fs::remove_file(entry.path())?;
+    }
+    fixture.write("dir/b.rs", "y\n");
+    let mut client = fixture.serve_with(&arguments, &[]);
+    let text = client.text("git_add", &json!({"files": ["dir/b.rs"]}));
+    assert!(text.contains("the server was killed during an earlier git_commit") && text.contains(&before[..12]), "{text}");
+    let text = client.text("git_commit", &json!({"message": "next"}));
+    assert!(!text.contains("killed"), "it is told once: {text}");
     Ok(())
 }
 

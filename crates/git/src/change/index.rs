@@ -7,6 +7,7 @@ use crate::{
     name::{RelPath, Rev},
     process::Process,
     repo::Repo,
+    route::Route,
 };
 use gix::ObjectId;
 use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt};
@@ -55,9 +56,14 @@ impl Repo {
     /// # Errors
     ///
     /// [`Error::Ignored`], [`Error::NoSuchPath`], [`Error::Untrusted`].
-    pub fn add(&self, paths: &[RelPath], force: bool, cancel: &Cancel) -> Result<()> {
+    pub fn add(&self, paths: &[RelPath], force: bool, cancel: &Cancel) -> Result<Route> {
         self.worktree()?;
         self.check_trust(cancel)?;
+        let here = |engine: &gix::Repository| self.stage(engine, paths, force, cancel);
+        self.answer("add", here, || self.add_with_git(paths, force, cancel)).map(|((), route)| route)
+    }
+
+    fn add_with_git(&self, paths: &[RelPath], force: bool, cancel: &Cancel) -> Result<()> {
         let list = nul_separated(paths);
         let mut args = vec!["add", "--pathspec-from-file=-", "--pathspec-file-nul"];
         if force {

@@ -11,6 +11,7 @@ mod integrate;
 mod maintenance;
 mod notes;
 mod sparse;
+mod stage;
 mod stash;
 mod submodule;
 mod tag;
@@ -41,25 +42,29 @@ use crate::{
     repo::Repo,
 };
 use std::{
-    path::PathBuf,
+    path::Path,
     time::{Duration, Instant, SystemTime},
 };
 
 const MAX_OUTPUT: usize = 16 << 20;
+/// The locks that any change may find held.
+const LOCKS: [&str; 2] = ["index.lock", "HEAD.lock"];
 /// How long another process's lock is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
 
 impl Repo {
-    /// Runs a change, again for a while where another process holds the index lock.
+    /// Runs a change, again for a while where another process holds the lock of the index or of `HEAD`, and nothing was
+    /// begun.
     fn locked<'a>(&self, cancel: &Cancel, process: impl Fn() -> Process<'a>) -> Result<(Ended, Vec<u8>)> {
         let start = Instant::now();
         let mut pause = Duration::from_millis(20);
         loop {
+            let before = self.in_progress();
             let (ended, output) = process().output(cancel, MAX_OUTPUT)?;
-            let lock = self.location.git_dir.join("index.lock");
-            if ended.code == Some(0) || !lock.exists() {
+            let in_the_way = || LOCKS.map(|name| self.location.git_dir.join(name)).into_iter().find(|lock| is_in_the_way(lock, &ended));
+            let Some(lock) = (ended.code != Some(0)).then(in_the_way).flatten().filter(|_| self.in_progress() == before) else {
                 return Ok((ended, output));
-            }
+            };
             if start.elapsed() >= LOCK_WAIT {
                 return Err(Error::Locked { age: age(&lock), path: lock });
             }
@@ -69,7 +74,13 @@ impl Repo {
     }
 }
 
-pub(super) fn age(path: &PathBuf) -> Duration {
+/// True where a lock is held that git has failed for. It may be given back before anybody looks: then only git has said so.
+fn is_in_the_way(lock: &Path, ended: &Ended) -> bool {
+    let name = lock.file_name().unwrap_or_default().to_string_lossy();
+    lock.exists() || ended.stderr.contains(&format!("/{name}': File exists"))
+}
+
+pub(super) fn age(path: &Path) -> Duration {
     let modified = std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
     modified.and_then(|time| SystemTime::now().duration_since(time).ok()).unwrap_or_default()
 }

@@ -1,7 +1,9 @@
 //! What changes did: rows of the store's operations. They are the undo log and the memory of idempotency keys.
 //!
 //! A change is written down before it begins and when it has ended; the second is on disk before the caller hears of it.
-//! While the store is away, lines go into a file for each repository, which is taken over when it is back.
+//! The first goes into the lock that the change holds, where whoever comes after a kill finds it; the store, where it is
+//! this machine's alone, is told while git works. While the store is away, lines go into a file for each repository, which
+//! is taken over when it is back.
 
 mod row;
 mod table;
@@ -11,9 +13,9 @@ use crate::{
     error::{Error, Kind},
     output::Reply,
     persistence::{Failed, Persistence},
-    process::{is_running, started_at},
+    process::{is_running, own_start},
 };
-use git::{Cancel, Change, Moved, ObjectId, Reach, Repo, Snapshot};
+use git::{Cancel, Change, Held, Moved, ObjectId, Reach, Repo, Snapshot};
 use row::{Begun, Ended, Line, Move, Scope, State};
 use std::{
     cell::{Cell, RefCell},
@@ -21,11 +23,13 @@ use std::{
     fs::{self, File},
     io,
     path::PathBuf,
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll, Waker},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use table::{Table, Wanted};
-use tokio::task::JoinHandle;
+use tokio::runtime::Handle;
 
 /// The largest index of which a copy is kept, and how many copies.
 const MAX_INDEX: u64 = 64 << 20;
@@ -53,6 +57,8 @@ pub(crate) struct Request<'a> {
     pub(crate) digest: String,
     /// The worktree is locked for it, so that what differs afterwards is its doing.
     pub(crate) alone: bool,
+    /// The first of the locks that it holds.
+    pub(crate) lock: Option<&'a Held>,
     /// What had the worktree before it may have been killed.
     pub(crate) follows_a_kill: bool,
     /// Set once that has been looked after.
@@ -66,8 +72,16 @@ pub(crate) struct Record<'a> {
     begun: Begun,
     alone: bool,
     notes: RefCell<Notes>,
+    /// The line of the beginning is on its way into the store.
+    beginning: RefCell<Option<Writing>>,
     /// The line of the end is written, and is on its way to the disk.
-    settled: RefCell<Option<JoinHandle<io::Result<()>>>>,
+    settled: RefCell<Option<Writing>>,
+}
+
+/// A line on its way, while the thread that writes it does something else.
+enum Writing {
+    Begun(Pin<Box<dyn Future<Output = io::Result<()>>>>),
+    Ended(io::Result<()>),
 }
 
 #[derive(Default)]
@@ -119,7 +133,14 @@ impl Journal {
         {
             return Ok(reply);
         }
+        if let Some(line) = request.lock.and_then(|lock| serde_json::from_str(lock.left()).ok()) {
+            // What was killed may not have come so far as to tell the store.
+            self.append(repo, &line, false).map_err(|err| unwritable(&err))?;
+        }
         let interrupted = if request.follows_a_kill { self.interrupted(repo) } else { None };
+        if request.follows_a_kill && let Err(err) = repo.remove_leftovers() {
+            tracing::warn!(%err, "what a killed server has left cannot be removed");
+        }
         request.looked_after.set(true);
         let record = self.begin(repo, request, cancel)?;
         let result = work(&record);
@@ -151,7 +172,7 @@ impl Journal {
             id,
             at: u64::try_from(now.as_millis()).unwrap_or_default(),
             pid: std::process::id(),
-            pid_start: started_at(std::process::id()),
+            pid_start: own_start(),
             tool: request.tool.to_owned(),
             worktree: repo.top().to_owned(),
             key: request.key.map(str::to_owned),
@@ -159,9 +180,20 @@ impl Journal {
             by: (request.principal != Caller::LOCAL).then(|| request.principal.to_owned()),
             before: State::of(&before),
         };
-        self.append(repo, &Line::Begun(Box::new(begun.clone())), false).map_err(|err| unwritable(&err))?;
-        let notes = RefCell::new(Notes::default());
-        Ok(Record { journal: self, repo, begun, alone: request.alone, notes, settled: RefCell::default() })
+        let line = Line::Begun(Box::new(begun.clone()));
+        let beginning = match request.lock {
+            // A key is looked up by others.
+            Some(lock) if request.key.is_none() && self.table.is_ours() => {
+                lock.note(&serde_json::to_string(&line).map_err(|err| unwritable(&err.into()))?)?;
+                Some(Writing::begin(Arc::clone(&self.table).append_aside(key(repo), line, false)))
+            }
+            _ => {
+                self.append(repo, &line, false).map_err(|err| unwritable(&err))?;
+                None
+            }
+        };
+        let (notes, beginning) = (RefCell::default(), RefCell::new(beginning));
+        Ok(Record { journal: self, repo, begun, alone: request.alone, notes, beginning, settled: RefCell::default() })
     }
 
     /// The last change in this worktree that was not taken back, or the one called `id` if that is the last.
@@ -297,6 +329,7 @@ impl Record<'_> {
     pub(crate) fn overwrites(&self, saved: Option<ObjectId>, paths: Vec<Vec<u8>>) -> Result<(), Error> {
         if let Some(saved) = saved {
             let line = Line::Noted { id: self.begun.id.clone(), saved: saved.to_string() };
+            self.beginning.take().map_or(Ok(()), Writing::end).map_err(|err| unwritable(&err))?;
             self.journal.append(self.repo, &line, true).map_err(|err| unwritable(&err))?;
         }
         let mut notes = self.notes.borrow_mut();
@@ -318,18 +351,25 @@ impl Record<'_> {
     /// Says that the change is made, so that its record reaches the disk while the result is being put together.
     pub(crate) fn settle(&self) {
         let is_open = self.begun.key.is_none() && self.settled.borrow().is_none();
-        if let (true, Ok(line), Ok(runtime)) = (is_open, self.ending(true, None), tokio::runtime::Handle::try_current()) {
-            let write = Arc::clone(&self.journal.table).append_aside(key(self.repo), line);
-            *self.settled.borrow_mut() = Some(runtime.spawn(write));
+        if let (true, Ok(line)) = (is_open, self.ending(true, None)) {
+            self.finish_beginning();
+            let write = Arc::clone(&self.journal.table).append_aside(key(self.repo), line, true);
+            *self.settled.borrow_mut() = Some(Writing::begin(write));
         }
+    }
+
+    /// Lines are written in their order.
+    fn finish_beginning(&self) {
+        // Should it have failed, the line of the end says what it would have said.
+        self.beginning.take().map(Writing::end);
     }
 
     fn end(&self, result: &Result<Reply, Error>) -> Result<(), Error> {
         let unrecorded = |err: io::Error| Error::new(Kind::Internal, format!("the journal cannot be written: {err}"));
         if let Some(settled) = self.settled.take() {
-            let runtime = tokio::runtime::Handle::try_current().map_err(|err| unrecorded(io::Error::other(err)))?;
-            return runtime.block_on(settled).unwrap_or_else(|err| Err(io::Error::other(err))).map_err(unrecorded);
+            return settled.end().map_err(unrecorded);
         }
+        self.finish_beginning();
         let text = result.as_ref().ok().filter(|_| self.begun.key.is_some()).map(|reply| cut(&reply.text).to_owned());
         self.journal.append(self.repo, &self.ending(result.is_ok(), text)?, true).map_err(unrecorded)
     }
@@ -366,6 +406,26 @@ impl Record<'_> {
             text,
         };
         Ok(Line::Ended(Box::new(ended)))
+    }
+}
+
+impl Writing {
+    /// Asks the store, and does not wait for its answer.
+    fn begin(writing: impl Future<Output = io::Result<()>> + 'static) -> Self {
+        let mut writing = Box::pin(writing);
+        // What is sent with the first poll is done on a thread of the store, whoever looks.
+        match writing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => Self::Ended(done),
+            Poll::Pending => Self::Begun(writing),
+        }
+    }
+
+    /// Waits on a thread that may.
+    fn end(self) -> io::Result<()> {
+        match self {
+            Self::Begun(writing) => Handle::try_current().map_err(io::Error::other)?.block_on(writing),
+            Self::Ended(done) => done,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::row::{Begun, Ended, Line};
 use crate::{
     persistence::{Failed, Persistence, now_ms},
-    process::{is_running, started_at},
+    process::{is_running, own_start},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -64,14 +64,19 @@ impl Table {
         self.append_to_file(repository, line, durable)
     }
 
+    /// True where there is a store, and no other machine looks into it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.persistence.as_ref().is_some_and(|persistence| !persistence.is_shared())
+    }
+
     /// Adds a line on the threads that carry messages: so it takes none of its own where all goes well.
-    pub(super) async fn append_aside(self: Arc<Self>, repository: String, line: Line) -> io::Result<()> {
+    pub(super) async fn append_aside(self: Arc<Self>, repository: String, line: Line, durable: bool) -> io::Result<()> {
         if let Some(persistence) = &self.persistence
             && let Ok(true) = persistence.run(|store| write(store, &repository, persistence.node(), &line)).await
         {
             return Ok(());
         }
-        let written = tokio::task::spawn_blocking(move || self.append(&repository, &line, true)).await;
+        let written = tokio::task::spawn_blocking(move || self.append(&repository, &line, durable)).await;
         written.unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
     }
 
@@ -165,7 +170,7 @@ impl Table {
 
     /// Gives the files of a repository names that this process alone uses.
     fn claim(&self, repository: &str) {
-        let (pid, start) = (std::process::id(), started_at(std::process::id()).unwrap_or_default());
+        let (pid, start) = (std::process::id(), own_start().unwrap_or_default());
         for path in self.files(repository) {
             let claimed = self.dir.join(format!("{repository}.taken-{pid}-{start}-{:019}", now_ns()));
             // Where there is none there is nothing to claim.

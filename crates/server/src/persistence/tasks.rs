@@ -1,7 +1,7 @@
 //! Tasks as rows of the operations, so that their clients find them after the server that began them is gone.
 
 use super::{Failed, Persistence, milliseconds, now_ms};
-use crate::process::{is_running, started_at};
+use crate::process::{is_running, own_start};
 use std::time::Duration;
 use store::{OperationEnd, OperationRow};
 
@@ -28,7 +28,7 @@ impl Persistence {
             is_task: true,
             node: self.node().to_owned(),
             pid: i64::from(pid),
-            pid_start: started_at(pid).unwrap_or_default(),
+            pid_start: own_start().unwrap_or_default(),
             started_ms: now_ms(),
             before: told,
             ..OperationRow::default()

@@ -38,6 +38,11 @@ impl Locked {
         self.held.follows_a_kill() || self.lease.is_some()
     }
 
+    /// The lock between processes.
+    pub(super) fn lock(&self) -> &Held {
+        &self.held
+    }
+
     /// Refuses to go on where another machine has taken it over.
     pub(super) fn check(&self) -> Result<(), Error> {
         self.lease.as_ref().map_or(Ok(()), Leased::check)

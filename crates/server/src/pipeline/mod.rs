@@ -296,7 +296,9 @@ impl Pipeline {
         let (reached, ends, owner) = (remote_of(&args), cancel.clone(), Arc::clone(&principal));
         let work = move |repo: Arc<Repo>, held: &mut [Locked]| {
             repo.check_changeable(&cancel)?;
+            let lock = held.first().map(Locked::lock);
             let request = Request {
+                lock,
                 tool: tool.name,
                 key: key.as_deref(),
                 principal: &principal,
@@ -312,8 +314,9 @@ impl Pipeline {
                 let (repo, record, view, on_progress, principal) = (&repo, Some(record), &*view, &report, &*principal);
                 body(&Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress }, args)
             });
+            let looked_after = request.looked_after.get();
             for one in held {
-                one.end(request.looked_after.get());
+                one.end(looked_after);
             }
             storage.end(&result);
             result
