@@ -23,13 +23,11 @@ use std::{
     fs::{self, File},
     io,
     path::PathBuf,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use table::{Table, Wanted};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinHandle};
 
 /// The largest index of which a copy is kept, and how many copies.
 const MAX_INDEX: u64 = 64 << 20;
@@ -78,11 +76,9 @@ pub(crate) struct Record<'a> {
     settled: RefCell<Option<Writing>>,
 }
 
-/// A line on its way, while the thread that writes it does something else.
-enum Writing {
-    Begun(Pin<Box<dyn Future<Output = io::Result<()>>>>),
-    Ended(io::Result<()>),
-}
+/// A line on its way, while the thread that writes it does something else. Somebody else drives it: the store must not
+/// wait for a change that takes long.
+struct Writing(JoinHandle<io::Result<()>>);
 
 #[derive(Default)]
 struct Notes {
@@ -181,11 +177,11 @@ impl Journal {
             before: State::of(&before),
         };
         let line = Line::Begun(Box::new(begun.clone()));
-        let beginning = match request.lock {
+        let beginning = match (request.lock, Handle::try_current()) {
             // A key is looked up by others.
-            Some(lock) if request.key.is_none() && self.table.is_ours() => {
+            (Some(lock), Ok(runtime)) if request.key.is_none() && self.table.is_ours() => {
                 lock.note(&serde_json::to_string(&line).map_err(|err| unwritable(&err.into()))?)?;
-                Some(Writing::begin(Arc::clone(&self.table).append_aside(key(repo), line, false)))
+                Some(Writing(runtime.spawn(Arc::clone(&self.table).append_aside(key(repo), line, false))))
             }
             _ => {
                 self.append(repo, &line, false).map_err(|err| unwritable(&err))?;
@@ -351,17 +347,17 @@ impl Record<'_> {
     /// Says that the change is made, so that its record reaches the disk while the result is being put together.
     pub(crate) fn settle(&self) {
         let is_open = self.begun.key.is_none() && self.settled.borrow().is_none();
-        if let (true, Ok(line)) = (is_open, self.ending(true, None)) {
-            self.finish_beginning();
+        if let (true, Ok(line), Ok(runtime)) = (is_open, self.ending(true, None), Handle::try_current()) {
+            let beginning = self.beginning.take();
             let write = Arc::clone(&self.journal.table).append_aside(key(self.repo), line, true);
-            *self.settled.borrow_mut() = Some(Writing::begin(write));
+            *self.settled.borrow_mut() = Some(Writing(runtime.spawn(async {
+                if let Some(Writing(beginning)) = beginning {
+                    // Should it have failed, the line of the end says what it would have said.
+                    let _ = beginning.await;
+                }
+                write.await
+            })));
         }
-    }
-
-    /// Lines are written in their order.
-    fn finish_beginning(&self) {
-        // Should it have failed, the line of the end says what it would have said.
-        self.beginning.take().map(Writing::end);
     }
 
     fn end(&self, result: &Result<Reply, Error>) -> Result<(), Error> {
@@ -369,7 +365,8 @@ impl Record<'_> {
         if let Some(settled) = self.settled.take() {
             return settled.end().map_err(unrecorded);
         }
-        self.finish_beginning();
+        // As above.
+        let _ = self.beginning.take().map(Writing::end);
         let text = result.as_ref().ok().filter(|_| self.begun.key.is_some()).map(|reply| cut(&reply.text).to_owned());
         self.journal.append(self.repo, &self.ending(result.is_ok(), text)?, true).map_err(unrecorded)
     }
@@ -410,22 +407,9 @@ impl Record<'_> {
 }
 
 impl Writing {
-    /// Asks the store, and does not wait for its answer.
-    fn begin(writing: impl Future<Output = io::Result<()>> + 'static) -> Self {
-        let mut writing = Box::pin(writing);
-        // What is sent with the first poll is done on a thread of the store, whoever looks.
-        match writing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(done) => Self::Ended(done),
-            Poll::Pending => Self::Begun(writing),
-        }
-    }
-
     /// Waits on a thread that may.
     fn end(self) -> io::Result<()> {
-        match self {
-            Self::Begun(writing) => Handle::try_current().map_err(io::Error::other)?.block_on(writing),
-            Self::Ended(done) => done,
-        }
+        Handle::try_current().map_err(io::Error::other)?.block_on(self.0).map_err(io::Error::other)?
     }
 }
 
