@@ -339,22 +339,30 @@ fn turn(server: &Served, fixture: &Fixture, session: &str, id: u64, dice: &mut D
 #[test]
 fn sessions_that_are_abandoned_leave_nothing() {
     let fixture = Fixture::new();
-    let server = Administered::start(&fixture, &[], &[("MCP_GIT_SESSIONS_MAX", "100")]);
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_SESSION_TIMEOUT", "2"), ("MCP_GIT_SESSIONS_SWEEP", "1")]);
     let pid = server.server.child.id();
-    let open = |count: u64| {
+    let descriptors = || fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").count();
+    // Opens sessions, waits until all are closed for their age, and sees what is left once sweeps have given memory back.
+    let rush = |count: u64| {
         for _ in 0..count {
             assert_eq!(post(&server.server, &[], &initialize()).status, 200);
         }
+        let held = server.get("/sessions")["total"].as_u64().expect("a number");
+        assert!((1..=1000).contains(&held), "{held} sessions");
+        wait_for("the sessions to be closed", || server.get("/sessions")["total"] == 0);
+        let (mut lowest, mut unchanged) = (rss_kib(pid), 0);
+        wait_for("memory to be given back", || {
+            let now = rss_kib(pid);
+            unchanged = if now < lowest { 0 } else { unchanged + 1 };
+            lowest = lowest.min(now);
+            unchanged > 120
+        });
+        lowest
     };
-    let descriptors = || fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").count();
-    open(400);
-    wait_for("connections to end", || descriptors() < 64);
-    let (before, held) = (rss_kib(pid), descriptors());
-    let count = rounds(1) * 500;
-    open(count);
-    wait_for("descriptors as before", || descriptors() <= held + 2);
-    assert!(server.get("/sessions")["sessions"].as_array().is_some_and(|all| all.len() <= 101));
-    let after = rss_kib(pid);
+    let (before, held) = (rush(2_500), descriptors());
+    let count = rounds(4) * 500;
+    let after = rush(count);
     eprintln!("{count} sessions: RSS {before} KiB before, {after} KiB after; {held} and {} descriptors", descriptors());
-    assert!(after < before + before / 10 + 4096, "RSS {before} KiB before, {after} KiB after {count} sessions");
+    wait_for("descriptors as before", || descriptors() <= held + 2);
+    assert!(after < before + before / 20, "RSS {before} KiB before, {after} KiB after {count} sessions");
 }
