@@ -132,7 +132,7 @@ impl App {
             phase: crate::phase::Present::default(),
             began: Instant::now(),
             state_dir: config.state_dir.clone(),
-            interrupted: Mutex::default(),
+            left: Mutex::default(),
             draining: CancellationToken::new(),
             connections: TaskTracker::new(),
             stop: stop.clone(),

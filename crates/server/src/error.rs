@@ -105,6 +105,18 @@ impl Error {
         }
     }
 
+    /// When another try is worthwhile: as a rule of thumb where nobody has said, and never for what is not recoverable.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        let rule = match ErrorClass::from(self.kind) {
+            ErrorClass::NetworkTimeout | ErrorClass::RateLimitExceeded => Duration::from_secs(5),
+            ErrorClass::TemporaryResourceUnavailable => Duration::from_secs(2),
+            // At once, as the hint says.
+            ErrorClass::TransientValidationError => Duration::ZERO,
+            _ => return self.retry_after,
+        };
+        Some(self.retry_after.unwrap_or(rule))
+    }
+
     /// True when the same call may succeed later.
     pub(crate) fn is_recoverable(&self) -> bool {
         ErrorClass::from(self.kind).is_recoverable()

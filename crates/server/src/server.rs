@@ -14,7 +14,7 @@ use mcp::sessions::{Fault, SessionInfo, Sessions};
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use store::ErrorBucket;
@@ -62,8 +62,8 @@ pub(crate) struct Server {
     pub(crate) phase: Present,
     pub(crate) began: Instant,
     pub(crate) state_dir: PathBuf,
-    /// What is known of the changes that were cut off by the end of a server before this one.
-    pub(crate) interrupted: Mutex<Vec<String>>,
+    /// What a server before this one has left.
+    pub(crate) left: Mutex<Left>,
     /// Cancelled when no new connections are wanted.
     pub(crate) draining: CancellationToken,
     /// The connections of clients over HTTP.
@@ -85,7 +85,21 @@ pub(crate) struct Settings {
     pub(crate) drain: Duration,
 }
 
+/// What a server before this one has left that nobody can mend but its user.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Left {
+    /// Changes that were cut off by its end.
+    pub(crate) interrupted: Vec<String>,
+    /// Worktrees whose repository is gone.
+    pub(crate) orphaned: Vec<PathBuf>,
+}
+
 impl Server {
+    /// What a server before this one has left.
+    pub(crate) fn left(&self) -> MutexGuard<'_, Left> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Begins what the server does by itself, and looks after what the one before it has left.
     pub(crate) async fn begin(self: &Arc<Self>) {
         match crate::journal::Journal::interrupt_dead(&self.persistence).await {
@@ -93,7 +107,7 @@ impl Server {
                 for what in &found {
                     tracing::warn!(operation = what, "an operation was cut off by the end of its server");
                 }
-                *self.interrupted.lock().unwrap_or_else(PoisonError::into_inner) = found;
+                self.left().interrupted = found;
             }
             Err(why) => tracing::warn!(%why, "what was running before cannot be told"),
         }
@@ -102,6 +116,11 @@ impl Server {
             Ok(0) | Err(_) => {}
             Ok(count) => tracing::warn!(count, "folders of clones were removed whose servers were killed"),
         }
+        let orphaned = self.pipeline.view.workspaces.reconcile().await;
+        for path in &orphaned {
+            tracing::warn!(path = %path.display(), "a worktree is left whose repository is gone");
+        }
+        self.left().orphaned = orphaned;
         self.recall_errors().await;
         let limits = self.sessions.limits();
         let sweep = self.settings.sweep_interval.min(limits.idle / 2).max(Duration::from_millis(100));
@@ -173,6 +192,8 @@ impl Server {
         for burn in self.errors.burning(threshold) {
             tracing::warn!(error_class = burn.class.name(), per_minute = burn.short_rate, "errors of a class spike");
         }
+        // What a rush of sessions has left in the allocator is as large as all of them were.
+        drop(tokio::task::spawn_blocking(guard::memory::trim).await);
     }
 
     /// Closes workspaces that nobody has used for long, in the name of their owners. What would be lost with one keeps it.

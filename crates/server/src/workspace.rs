@@ -10,7 +10,7 @@ use crate::{
     state::StateDir,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,6 +22,8 @@ use store::WorkspaceRow;
 const PREFIX: &str = "ws_";
 /// Where files say whose the handles are.
 const OWNERS: &str = "owners";
+/// Whose those are that were taken away from somebody.
+const NOBODY: &str = "";
 /// The random part of a handle, in hexadecimal digits.
 const DIGITS: usize = 32;
 /// The most handles that are remembered.
@@ -121,6 +123,40 @@ impl Workspaces {
         if let Err(why) = self.persistence.run_here(|store| async move { store.delete_workspace(handle).await }) {
             tracing::debug!(%why, "a workspace is forgotten when its time is over");
         }
+    }
+
+    /// Takes all handles away from a principal, and says how many those were. Nothing in their worktrees is lost: they stay
+    /// until their time is over.
+    pub(crate) async fn revoke(&self, principal: &str) -> usize {
+        let rows = self.persistence.run(|store| async move { store.workspaces().await }).await.unwrap_or_default();
+        let theirs: Vec<WorkspaceRow> = rows.into_iter().filter(|row| row.principal == principal).collect();
+        for row in &theirs {
+            if let Ok(state) = self.state.ready() {
+                fs::write(state.join(OWNERS).join(&row.handle), NOBODY).ok();
+            }
+            let row = WorkspaceRow { principal: NOBODY.to_owned(), ..row.clone() };
+            self.persistence.run(|store| async move { store.put_workspace(&row).await }).await.ok();
+        }
+        self.known().retain(|_, known| known.principal != principal);
+        theirs.len()
+    }
+
+    /// Takes up what a server before this one has left: folders that the store does not know, and rows without a folder.
+    /// Gives the folders whose repository is gone, which are left alone.
+    pub(crate) async fn reconcile(&self) -> Vec<PathBuf> {
+        let Ok(folder) = self.folder().and_then(|folder| fs::canonicalize(folder).map_err(|_| unknown())) else { return Vec::new() };
+        let names = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let there: Vec<PathBuf> = names.filter(|path| handle_in(path).is_some() && path.is_dir()).collect();
+        let Ok(rows) = self.persistence.run(|store| async move { store.workspaces().await }).await else { return Vec::new() };
+        let here = |row: &&WorkspaceRow| Path::new(&row.worktree).parent() == Some(&folder) && !self.persistence.is_shared();
+        for gone in rows.iter().filter(here).filter(|row| !Path::new(&row.worktree).exists()) {
+            self.persistence.run(|store| async move { store.delete_workspace(&gone.handle).await }).await.ok();
+        }
+        let known: HashSet<&str> = rows.iter().map(|row| row.handle.as_str()).collect();
+        for handle in there.iter().filter_map(|path| handle_in(path)).filter(|handle| !known.contains(handle)) {
+            self.find(handle).await.ok();
+        }
+        there.into_iter().filter(|path| common_dir_of(path).is_none_or(|common| !common.is_dir())).collect()
     }
 
     /// Where the worktree of a handle is; another's is not there.

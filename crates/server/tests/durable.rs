@@ -11,7 +11,7 @@ use support::{
     admin::{Administered, code, hanging_commit_for, tool},
     program,
     remote::{OPEN, published},
-    wire::{NEWEST, call, meta, post, session, wait_for},
+    wire::{NEWEST, meta, post, session, wait_for},
 };
 
 #[test]
@@ -176,32 +176,4 @@ fn standard_input_opens_nothing_before_it_has_to() {
     drop(client);
     let output = program().args(["--version"]).output().expect("the program");
     assert!(output.status.success());
-}
-
-#[test]
-fn a_session_that_cannot_be_understood_any_more_is_forgotten() {
-    if !support::has_store_of_its_own() {
-        return;
-    }
-    let fixture = Fixture::new();
-    let server = Administered::start(&fixture, &[], &[]);
-    let (id, other) = (session(&server.server, &[]), session(&server.server, &[]));
-    drop(server);
-    let address = store::Address::File(fixture.home.path().join("state/store.db"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let store = store::Store::open(&address).await.expect("the store").store;
-        let mut row = store.session(&id).await.expect("the store").expect("the session");
-        row.data = "{\"protocolVersion\": 7".to_owned();
-        store.put_session(&row).await.expect("the store");
-        store.close().await;
-    });
-    let server = Administered::start(&fixture, &[], &[]);
-    let ask = |id: &str| post(&server.server, &[("Mcp-Session-Id", id)], &call(1, "git_status", json!({})));
-    assert_eq!(ask(&id).status, 404);
-    let errors = server.get("/errors?window=60");
-    let count = errors["classes"].as_array().expect("a list").iter().find(|one| one["class"] == "corrupted_session_state").cloned();
-    assert!(count.as_ref().is_some_and(|one| one["count"] == 1 && one["critical"] == true), "{errors}");
-    assert!(ask(&other).message().is_some_and(|reply| reply["result"]["isError"] == false));
-    assert_eq!(ask(&id).status, 404);
 }

@@ -11,29 +11,11 @@ use std::{
 };
 use support::{
     Fixture, Outcome,
-    admin::Administered,
     program, text_of,
-    wire::{Served, call, meta, modern, post, session, wait_for},
+    tokens::tokens,
+    wire::{Served, call, meta, modern, post, session},
 };
 use tungstenite::Message;
-
-/// A configuration with a token that may do everything, one that only reads, and one of somebody else.
-fn tokens(fixture: &Fixture) -> (String, [String; 3]) {
-    let mut text = String::from("[auth]\nauthorization_servers = [\"https://login.example\"]\n");
-    let mut made = Vec::new();
-    for (name, scopes) in [("all", "read,write,network"), ("reader", "read"), ("other", "read,write")] {
-        let output = program().args(["token", name, "--scopes", scopes]).output().expect("a token");
-        let told = String::from_utf8(output.stdout).expect("text");
-        made.push(told.lines().next().and_then(|line| line.rsplit(' ').next()).expect("the token").to_owned());
-        text += &told;
-    }
-    let path = fixture.home.path().join("config.toml");
-    assert!(!made.iter().any(|token| {
-        text.lines().skip_while(|line| line.starts_with('#')).any(|line| !line.starts_with('#') && line.contains(token.as_str()))
-    }));
-    fs::write(&path, text).expect("a file");
-    (path.display().to_string(), made.try_into().expect("three"))
-}
 
 #[test]
 fn tokens_open_what_their_scopes_say_50_51() -> Outcome {
@@ -107,32 +89,6 @@ fn tokens_open_what_their_scopes_say_50_51() -> Outcome {
     }
     assert!(fs::exists(&place)?);
     Ok(())
-}
-
-#[test]
-fn who_tries_the_handles_of_others_loses_the_session() {
-    let fixture = Fixture::new();
-    let (config, [all, _, other]) = tokens(&fixture);
-    let server = Administered::start(&fixture, &["--config", &config], &[]);
-    let (all, other) = (format!("Bearer {all}"), format!("Bearer {other}"));
-    let opened = modern(&server.server, &[("Authorization", &all)], call(1, "git_workspace", json!({"action": "open"})));
-    let text = text_of(&opened.message().expect("an answer")["result"]);
-    let handle = text.split_whitespace().find(|word| word.starts_with("ws_")).expect("a handle").to_owned();
-    let (theirs, own) = (session(&server.server, &[("Authorization", &other)]), session(&server.server, &[("Authorization", &all)]));
-    let ask = |session: &str, token: &str, id: u32| {
-        let headers = [("Authorization", token), ("Mcp-Session-Id", session)];
-        post(&server.server, &headers, &call(id, "git_status", json!({"workspace": handle})))
-    };
-    for id in 1..=3 {
-        let reply = ask(&theirs, &other, id).message().expect("an answer");
-        assert!(text_of(&reply["result"]).starts_with("there is no such workspace"), "{reply}");
-    }
-    let headers = [("Authorization", other.as_str()), ("Mcp-Session-Id", &theirs)];
-    wait_for("the end of the session", || post(&server.server, &headers, &call(4, "git_status", json!({}))).status == 404);
-    let errors = server.get("/errors?window=60");
-    let count = errors["classes"].as_array().expect("a list").iter().find(|one| one["class"] == "security_breach").cloned();
-    assert!(count.as_ref().is_some_and(|one| one["count"] == 1 && one["critical"] == true), "{errors}");
-    assert!(ask(&own, &all, 1).message().is_some_and(|reply| reply["result"]["isError"] == false), "the owner goes on");
 }
 
 #[test]

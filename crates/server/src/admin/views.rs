@@ -4,7 +4,7 @@ use crate::{class::ErrorClass, server::Server};
 use guard::CircuitState;
 use mcp::sessions::{SessionInfo, SessionState};
 use serde_json::{Value, json};
-use std::{sync::PoisonError, time::Duration};
+use std::time::Duration;
 use store::{OperationRow, SessionRow};
 
 fn ms(time: Duration) -> u64 {
@@ -16,6 +16,7 @@ pub(super) fn status(server: &Server) -> Value {
         json!({"class": load.class.name(), "running": load.running, "waiting": load.waiting, "places": load.places, "rejected": load.rejected})
     });
     let store = server.persistence.status();
+    let left = server.left().clone();
     let open = server.breakers.list().iter().filter(|circuit| circuit.state != CircuitState::Closed).count();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -27,7 +28,8 @@ pub(super) fn status(server: &Server) -> Value {
         "evicted": server.sessions.evicted(),
         "calls": loads,
         "open_circuits": open,
-        "interrupted": *server.interrupted.lock().unwrap_or_else(PoisonError::into_inner),
+        "interrupted": left.interrupted,
+        "orphaned": left.orphaned,
         "store": {
             "place": server.persistence.place(),
             "opened": store.opened,

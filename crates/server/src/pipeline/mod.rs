@@ -128,9 +128,8 @@ impl Pipeline {
         let mut result = self.bounded(call).await;
         if let Err(error) = &mut result
             && error.kind == Kind::Foreign
-            && self.suspicions.note(&principal, Instant::now())
+            && self.is_breach(&principal, "handles of others were used").await
         {
-            tracing::warn!(principal = &*principal, "handles of others were used again and again");
             error.kind = Kind::Breach;
         }
         let duration_ms = u64::try_from(received.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -143,6 +142,16 @@ impl Pipeline {
             }
         }
         result
+    }
+
+    /// Notes that a principal has tried what is another's, or forged. Whoever does so again and again loses all handles.
+    pub(crate) async fn is_breach(&self, principal: &Arc<str>, what: &'static str) -> bool {
+        let is_breach = self.suspicions.note(principal, Instant::now());
+        if is_breach {
+            let revoked = self.view.workspaces.revoke(principal).await;
+            tracing::warn!(principal = &**principal, what, revoked, "a breach: again and again");
+        }
+        is_breach
     }
 
     /// Waits until nothing runs, as the server ends.

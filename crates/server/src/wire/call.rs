@@ -84,7 +84,10 @@ impl Calling<'_> {
 
     async fn answer(self, mut request: CallToolRequestParams) -> Result<CallToolResponse, ErrorData> {
         let changes = self.tool.effect != Effect::Read;
-        let answer = self.shared.seals.answer(&request, &self.connection.caller).inspect_err(|_| self.suspect());
+        let answer = self.shared.seals.answer(&request, &self.connection.caller);
+        if answer.is_err() {
+            self.suspect().await;
+        }
         match answer? {
             Some(true) if changes => confirm_in(&mut request),
             Some(false) => return Ok(declined().into()),
@@ -119,10 +122,9 @@ impl Calling<'_> {
     }
 
     /// A state that is not what was given out: once may be a mistake.
-    fn suspect(&self) {
+    async fn suspect(&self) {
         let pipeline = &self.shared.pipeline;
-        if pipeline.suspicions.note(&self.connection.caller.principal, Instant::now()) {
-            tracing::warn!(principal = &*self.connection.caller.principal, "states were forged or replayed again and again");
+        if pipeline.is_breach(&self.connection.caller.principal, "states were forged or replayed").await {
             pipeline.errors.record(ErrorClass::SecurityBreach);
             self.end_session();
         }
@@ -234,7 +236,7 @@ fn into_result(outcome: Result<Reply, Error>) -> CallToolResult {
     };
     let mut result = CallToolResult::error(vec![ContentBlock::text(output::message(&error.to_string()))]);
     if error.is_recoverable() {
-        let retry_after = error.retry_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let retry_after = error.wait().map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let mut state = json!({"code": error.code(), "class": error.class().name(), "recoverable": true});
         if let Some(retry_after) = retry_after {
             state["retry_after_ms"] = Value::from(retry_after);

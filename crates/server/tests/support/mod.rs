@@ -6,6 +6,7 @@
 pub(crate) mod admin;
 pub(crate) mod parameters;
 pub(crate) mod remote;
+pub(crate) mod tokens;
 pub(crate) mod wire;
 
 use serde_json::{Value, json};

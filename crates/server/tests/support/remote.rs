@@ -57,6 +57,8 @@ pub(crate) enum Fault {
     CutOff,
     /// It begins to send a pack, and then does not go on.
     Stalled,
+    /// It answers nothing until something else is wrong, or nothing.
+    Held,
 }
 
 /// A remote with bare repositories in a folder. It ends with the test program.
@@ -80,8 +82,14 @@ impl Remote {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 counted.fetch_add(1, Ordering::SeqCst);
-                let (root, fault) = (root.clone(), faults.lock().expect("the fault").clone());
-                std::thread::spawn(move || answer(stream, &root, &fault));
+                let (root, faults) = (root.clone(), Arc::clone(&faults));
+                std::thread::spawn(move || {
+                    let now = || faults.lock().expect("the fault").clone();
+                    while now() == Fault::Held {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                    answer(stream, &root, &now())
+                });
             }
         });
         let remote = Self { home, port, fault, requests };

@@ -80,10 +80,14 @@ pub(super) fn status(answer: &Value) -> Shown {
         ["CALLS", "RUNNING", "WAITING", "PLACES", "REJECTED"],
         list(&answer["calls"]).iter().map(|one| ["class", "running", "waiting", "places", "rejected"].map(|key| plain(&one[key]))),
     );
-    let interrupted = list(&answer["interrupted"]);
-    if !interrupted.is_empty() {
-        text += "\nCut off by the end of a server before this one:\n";
-        text = interrupted.iter().fold(text, |text, one| text + "  " + &plain(one) + "\n");
+    for (left, title) in [
+        ("interrupted", "Cut off by the end of a server before this one"),
+        ("orphaned", "Worktrees whose repository is gone"),
+    ] {
+        let left = list(&answer[left]);
+        if !left.is_empty() {
+            text = left.iter().fold(text + "\n" + title + ":\n", |text, one| text + "  " + &plain(one) + "\n");
+        }
     }
     fine(text)
 }

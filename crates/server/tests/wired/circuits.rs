@@ -1,0 +1,135 @@
+//! Section 6 of the guide: a circuit that is stuck open.
+
+use crate::support::{
+    Fixture,
+    admin::{Administered, code, tool},
+    remote::{Fault, OPEN, published},
+    wire::{call, modern, wait_for},
+};
+use serde_json::json;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::{Arc, Barrier},
+};
+
+/// A git that writes down what it is asked to do.
+fn recorded_git(fixture: &Fixture) -> (PathBuf, PathBuf) {
+    let (script, record) = (fixture.home.path().join("git.sh"), fixture.home.path().join("calls"));
+    fs::write(&script, format!("#!/bin/sh\necho \"$1\" >> '{}'\nexec git \"$@\"\n", record.display())).expect("a script");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a script");
+    (script, record)
+}
+
+/// Fetches until the circuit is open.
+fn break_the_circuit(server: &Administered) {
+    for _ in 0..5 {
+        tool(server, "git_fetch", json!({}));
+        if server.circuit("/fetch").is_some_and(|circuit| circuit["state"] == "open") {
+            return;
+        }
+    }
+    panic!("it stays closed: {:?}", server.circuit("/fetch"));
+}
+
+#[test]
+fn circuit_stuck_open_starts_nothing() {
+    let (fixture, remote) = published();
+    let (git, record) = recorded_git(&fixture);
+    let server = Administered::start(&fixture, &["--git", &git.display().to_string()], &OPEN);
+    remote.breaks(Fault::Status(503));
+    break_the_circuit(&server);
+    let circuit = server.circuit("/fetch").expect("a circuit");
+    assert!(circuit["failure_count"].as_u64() >= Some(5) && circuit["failure_threshold"] == 5, "{circuit}");
+    let (asked, ran) = (remote.requests(), fs::read_to_string(&record).expect("a record"));
+    let refused = tool(&server, "git_fetch", json!({}));
+    assert!(code(&refused) == "circuit_open" && refused["structuredContent"]["retry_after_ms"].as_u64().is_some(), "{refused}");
+    assert_eq!((asked, ran), (remote.requests(), fs::read_to_string(&record).expect("a record")));
+}
+
+#[test]
+fn circuit_stuck_open_recovers_without_traffic() {
+    let (fixture, remote) = published();
+    let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_CIRCUIT_RECOVERY", "1")]].concat());
+    remote.breaks(Fault::Status(503));
+    break_the_circuit(&server);
+    remote.breaks(Fault::None);
+    wait_for("the circuit to close by itself", || server.circuit("/fetch").is_some_and(|circuit| circuit["state"] == "closed"));
+    assert!(server.circuit("/fetch").is_some_and(|circuit| circuit["probes"].as_u64() >= Some(1)));
+    assert_ne!(tool(&server, "git_fetch", json!({}))["isError"], true);
+}
+
+#[test]
+fn circuit_of_pushes_is_not_that_of_fetches() {
+    let (fixture, remote) = published();
+    fixture.write("a.txt", "more\n").commit("more");
+    let server = Administered::start(&fixture, &[], &OPEN);
+    remote.breaks(Fault::NoPush(503));
+    for _ in 0..5 {
+        assert_eq!(tool(&server, "git_push", json!({}))["isError"], true);
+    }
+    assert_eq!(code(&tool(&server, "git_push", json!({}))), "circuit_open");
+    let fetched = tool(&server, "git_fetch", json!({}));
+    assert_ne!(fetched["isError"], true, "{fetched}");
+    assert_eq!(server.circuit("/fetch").expect("a circuit")["state"], "closed");
+}
+
+#[test]
+fn circuit_is_not_opened_by_refusals() {
+    let (fixture, remote) = published();
+    let server = Administered::start(&fixture, &[], &OPEN);
+    for fault in [Fault::Locked, Fault::Status(404), Fault::Status(403)] {
+        remote.breaks(fault);
+        for _ in 0..6 {
+            assert_eq!(tool(&server, "git_fetch", json!({}))["isError"], true);
+        }
+    }
+    let circuit = server.circuit("/fetch").expect("a circuit");
+    assert!(circuit["state"] == "closed" && circuit["failure_count"] == 0, "{circuit}");
+}
+
+#[test]
+fn circuit_is_reset_by_hand() {
+    let (fixture, remote) = published();
+    let server = Administered::start(&fixture, &[], &OPEN);
+    remote.breaks(Fault::Status(500));
+    break_the_circuit(&server);
+    let name = server.circuit("/fetch").expect("a circuit")["name"].clone();
+    let (status, done) = server.post("/circuits/reset", &json!({"name": name}));
+    assert!(status == 200 && done["reset"][0]["early"] == true, "{done}");
+    assert_eq!(server.circuit("/fetch").expect("a circuit")["state"], "closed");
+    assert_eq!(server.post("/circuits/reset", &json!({"name": "none"})).0, 404);
+    remote.breaks(Fault::None);
+    assert_ne!(tool(&server, "git_fetch", json!({}))["isError"], true);
+}
+
+#[test]
+fn circuit_half_open_lets_three_of_a_hundred_through() {
+    let (fixture, remote) = published();
+    let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_CIRCUIT_RECOVERY", "2")]].concat());
+    remote.breaks(Fault::Status(503));
+    break_the_circuit(&server);
+    remote.breaks(Fault::Held);
+    wait_for("the time of trials", || server.circuit("/fetch").is_some_and(|circuit| circuit["state"] == "half_open"));
+    let (before, together) = (remote.requests(), Arc::new(Barrier::new(100)));
+    let results = std::thread::scope(|scope| {
+        let burst: Vec<_> = (0..100)
+            .map(|id| {
+                let (server, together) = (&server, Arc::clone(&together));
+                scope.spawn(move || {
+                    together.wait();
+                    modern(&server.server, &[], call(id, "git_ls_remote", json!({}))).message().expect("an answer")["result"].clone()
+                })
+            })
+            .collect();
+        wait_for("all others to be refused", || burst.iter().filter(|one| one.is_finished()).count() >= 97);
+        assert_eq!(remote.requests(), before + 3, "three are let through");
+        remote.breaks(Fault::None);
+        burst.into_iter().map(|one| one.join().expect("a call")).collect::<Vec<_>>()
+    });
+    let done = results.iter().filter(|result| result["isError"] != true).count();
+    let refused = results.iter().filter(|result| matches!(code(result), "circuit_open" | "overloaded")).count();
+    assert_eq!((done, refused), (3, 97), "{results:?}");
+    assert_eq!(server.circuit("/fetch").expect("a circuit")["state"], "closed");
+}

@@ -1,0 +1,201 @@
+//! Section 2 of the guide: classes of errors, their rates and spikes.
+
+use crate::support::{
+    self, Fixture, Outcome,
+    admin::{Administered, tool},
+    remote::{Fault, OPEN, published},
+    text_of,
+    tokens::tokens,
+    wire::{call, initialize, modern, post, session, wait_for},
+};
+use serde_json::{Value, json};
+use std::process::Command;
+
+/// What is told of a class; `null` where it has not come up.
+fn counted(errors: &Value, class: &str) -> Value {
+    errors["classes"].as_array().expect("a list").iter().find(|one| one["class"] == class).cloned().unwrap_or_default()
+}
+
+/// Checks that a critical error has happened once.
+#[track_caller]
+fn assert_critical(errors: &Value, class: &str) {
+    let one = counted(errors, class);
+    assert!(one["count"] == 1 && one["critical"] == true, "{errors}");
+}
+
+#[test]
+fn errors_are_counted_by_class_and_spike() {
+    let (fixture, remote) = published();
+    let server = Administered::start(&fixture, &[], &OPEN);
+    remote.breaks(Fault::Status(429));
+    assert_eq!(tool(&server, "git_fetch", json!({}))["structuredContent"]["class"], "rate_limit_exceeded");
+    for _ in 0..40 {
+        tool(&server, "git_show", json!({"revision": "nowhere"}));
+    }
+    let errors = server.get("/errors?window=60");
+    let count = |class: &str| counted(&errors, class)["count"].clone();
+    assert!(count("other") == 40 && count("rate_limit_exceeded") == 1, "{errors}");
+    assert!(errors["spikes"][0]["class"] == "other" && errors["burning"][0]["class"] == "other", "{errors}");
+    let calm = server.get("/errors?window=60&threshold=1000");
+    assert_eq!(calm["spikes"], json!([]));
+}
+
+#[test]
+fn errors_are_remembered_after_the_end_of_a_server() {
+    if !support::has_store_of_its_own() {
+        return;
+    }
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    for _ in 0..3 {
+        tool(&server, "git_show", json!({"revision": "nowhere"}));
+    }
+    Command::new("kill").args(["-TERM", &server.server.child.id().to_string()]).status().expect("kill");
+    wait_for("the end", || !fixture.home.path().join("admin").exists());
+    drop(server);
+    let server = Administered::start(&fixture, &[], &[]);
+    let errors = server.get("/errors?window=3600");
+    assert_eq!(counted(&errors, "other")["count"], 3, "{errors}");
+}
+
+#[test]
+fn protocol_violation_closes_its_session_alone() -> Outcome {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let other = session(&server.server, &[]);
+    let mut socket = server.server.websocket(&[])?;
+    socket.send(tungstenite::Message::text(initialize().to_string()))?;
+    socket.read()?;
+    for _ in 0..1000 {
+        if socket.send(tungstenite::Message::text("{\"jsonrpc\": 7}")).is_err() {
+            break;
+        }
+    }
+    let closed = loop {
+        match socket.read() {
+            Ok(tungstenite::Message::Close(frame)) => break frame.map(|frame| frame.reason.to_string()).unwrap_or_default(),
+            Ok(_) => {}
+            Err(_) => break String::new(),
+        }
+    };
+    assert!(closed.contains("faulty"), "{closed}");
+    let errors = server.get("/errors?window=60");
+    assert_critical(&errors, "protocol_violation");
+    assert!(post(&server.server, &[("Mcp-Session-Id", &other)], &call(1, "git_status", json!({}))).message().is_some());
+    Ok(())
+}
+
+#[test]
+fn security_breach_closes_the_session_and_revokes_handles() {
+    let fixture = Fixture::new();
+    let (config, [all, _, other]) = tokens(&fixture);
+    let server = Administered::start(&fixture, &["--config", &config], &[]);
+    let (all, other) = (format!("Bearer {all}"), format!("Bearer {other}"));
+    let open = |token: &str| {
+        let opened = modern(&server.server, &[("Authorization", token)], call(1, "git_workspace", json!({"action": "open"})));
+        let text = text_of(&opened.message().expect("an answer")["result"]);
+        text.split_whitespace().find(|word| word.starts_with("ws_")).expect("a handle").to_owned()
+    };
+    let (handle, their_own) = (open(&all), open(&other));
+    let (theirs, own) = (session(&server.server, &[("Authorization", &other)]), session(&server.server, &[("Authorization", &all)]));
+    let ask = |session: &str, token: &str, id: u32| {
+        let headers = [("Authorization", token), ("Mcp-Session-Id", session)];
+        post(&server.server, &headers, &call(id, "git_status", json!({"workspace": handle})))
+    };
+    for id in 1..=3 {
+        let reply = ask(&theirs, &other, id).message().expect("an answer");
+        assert!(text_of(&reply["result"]).starts_with("there is no such workspace"), "{reply}");
+    }
+    let headers = [("Authorization", other.as_str()), ("Mcp-Session-Id", &theirs)];
+    wait_for("the end of the session", || post(&server.server, &headers, &call(4, "git_status", json!({}))).status == 404);
+    assert_critical(&server.get("/errors?window=60"), "security_breach");
+    assert!(ask(&own, &all, 1).message().is_some_and(|reply| reply["result"]["isError"] == false), "the owner goes on");
+    let asked = modern(&server.server, &[("Authorization", &other)], call(5, "git_status", json!({"workspace": their_own})));
+    let text = text_of(&asked.message().expect("an answer")["result"]);
+    assert!(text.starts_with("there is no such workspace"), "{text}");
+    assert!(fixture.home.path().join("state/workspaces").join(&their_own).is_dir(), "nothing in it is lost");
+}
+
+#[test]
+fn corrupted_session_state_ends_the_session_alone() {
+    if !support::has_store_of_its_own() {
+        return;
+    }
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let (id, other) = (session(&server.server, &[]), session(&server.server, &[]));
+    drop(server);
+    let address = store::Address::File(fixture.home.path().join("state/store.db"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = store::Store::open(&address).await.expect("the store").store;
+        let mut row = store.session(&id).await.expect("the store").expect("the session");
+        row.data = "{\"protocolVersion\": 7".to_owned();
+        store.put_session(&row).await.expect("the store");
+        store.close().await;
+    });
+    let server = Administered::start(&fixture, &[], &[]);
+    let ask = |id: &str| post(&server.server, &[("Mcp-Session-Id", id)], &call(1, "git_status", json!({})));
+    assert_eq!(ask(&id).status, 404);
+    assert_critical(&server.get("/errors?window=60"), "corrupted_session_state");
+    assert!(ask(&other).message().is_some_and(|reply| reply["result"]["isError"] == false));
+    assert_eq!(ask(&id).status, 404);
+}
+
+#[test]
+fn authentication_failed_closes_nobody_elses_session() {
+    let fixture = Fixture::new();
+    let (config, [all, ..]) = tokens(&fixture);
+    let server = Administered::start(&fixture, &["--config", &config], &[]);
+    let all = format!("Bearer {all}");
+    let id = session(&server.server, &[("Authorization", &all)]);
+    let ask = |token: &str, at: u32| {
+        post(&server.server, &[("Authorization", token), ("Mcp-Session-Id", &id)], &call(at, "git_status", json!({})))
+    };
+    let refused = ask("Bearer wrong", 1);
+    assert!(refused.status == 401 && refused.header("www-authenticate").is_some(), "{refused:?}");
+    assert_critical(&server.get("/errors?window=60"), "authentication_failed");
+    assert!(ask(&all, 2).message().is_some_and(|reply| reply["result"]["isError"] == false));
+}
+
+#[test]
+fn recoverable_errors_say_when_to_try_again() {
+    let (fixture, remote) = published();
+    let server = Administered::start(&fixture, &[], &OPEN);
+    let fetch = || tool(&server, "git_fetch", json!({}));
+    remote.breaks(Fault::Status(503));
+    let unavailable = fetch();
+    remote.breaks(Fault::Status(429));
+    let limited = fetch();
+    // Nobody listens there.
+    fixture.git(&["remote", "set-url", "origin", "http://127.0.0.1:1/repo.git"]);
+    let unreachable = fetch();
+    fixture.write(".git/index.lock", "");
+    let locked = tool(&server, "git_add", json!({"files": ["."]}));
+    std::fs::remove_file(fixture.path.join(".git/index.lock")).expect("a lock");
+    for (result, class) in [
+        (unreachable, "network_timeout"),
+        (unavailable, "temporary_resource_unavailable"),
+        (limited, "rate_limit_exceeded"),
+        (locked, "temporary_resource_unavailable"),
+        (tool(&server, "git_grep", json!({"pattern": "o", "cursor": "5.0.00000000"})), "transient_validation_error"),
+    ] {
+        let told = &result["structuredContent"];
+        assert!(told["class"] == class && told["recoverable"] == true && told["retry_after_ms"].is_u64(), "{class}: {result}");
+        assert!(counted(&server.get("/errors?window=60"), class)["count"].as_u64() >= Some(1), "{class}");
+    }
+}
+
+#[test]
+fn retries_are_for_what_may_be_done_twice() {
+    let (fixture, remote) = published();
+    fixture.write("a.txt", "more\n").commit("more");
+    let server = Administered::start(&fixture, &[], &OPEN);
+    remote.breaks(Fault::Status(503));
+    let asked = |name: &str| {
+        let before = remote.requests();
+        assert_eq!(tool(&server, name, json!({}))["structuredContent"]["class"], "temporary_resource_unavailable", "{name}");
+        remote.requests() - before
+    };
+    assert_eq!((asked("git_fetch"), asked("git_push")), (3, 1));
+}

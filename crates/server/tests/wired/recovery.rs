@@ -1,0 +1,243 @@
+//! Section 10 of the guide: emergencies, restarts, and what is left by a server that was killed.
+
+use crate::support::{
+    self, Fixture,
+    admin::{Administered, code, hanging_commit, tool},
+    program,
+    remote::{OPEN, stalled},
+    text_of,
+    wire::{call, meta, modern, post, session, wait_for},
+};
+use serde_json::json;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+#[test]
+fn operations_that_were_cut_off_are_reported() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let stream = hanging_commit(&fixture, &server);
+    let running = server.get("/operations");
+    assert!(running["operations"][0]["tool"] == "git_commit" && running["operations"][0]["state"] == "running", "{running}");
+    for pid in support::descendants(server.server.child.id()) {
+        support::shell(Path::new("/"), &format!("kill -KILL {pid} 2>/dev/null || true"));
+    }
+    drop((stream, server));
+    let server = Administered::start(&fixture, &[], &[]);
+    let status = server.get("/status");
+    assert!(status["interrupted"][0].as_str().is_some_and(|what| what.contains("git_commit")), "{status}");
+    let listed = server.get(&format!("/operations?repository={}", fixture.path.join(".git").display()));
+    assert_eq!(listed["operations"][0]["state"], "interrupted", "{listed}");
+}
+
+#[test]
+fn emergency_recovery_does_its_five_steps_and_the_server_goes_on() {
+    let (fixture, _remote) = stalled();
+    let server = Administered::start(&fixture, &[], &OPEN);
+    let _commit = hanging_commit(&fixture, &server);
+    let (status, done) = server.post("/recover", &json!({}));
+    let steps: Vec<&str> = done["steps"].as_array().expect("steps").iter().filter_map(|step| step["step"].as_str()).collect();
+    assert_eq!(steps[..4], ["stop operations", "clear caches", "reset circuits", "close sessions"]);
+    assert!(status == 200 && done["ok"] == true && steps.contains(&"restart heartbeat"), "{done}");
+    assert_eq!(server.get("/sessions")["total"], 0);
+    assert!(server.get("/operations")["operations"].as_array().is_some_and(Vec::is_empty));
+    assert_ne!(tool(&server, "git_status", json!({}))["isError"], true);
+    assert!(!fixture.path.join(".git/index.lock").exists());
+}
+
+#[test]
+fn a_damaged_store_is_put_aside_and_a_newer_one_refused() {
+    if !support::has_store_of_its_own() {
+        return;
+    }
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    session(&server.server, &[]);
+    drop(server);
+    let path = fixture.home.path().join("state/store.db");
+    for ending in ["-wal", "-shm"] {
+        fs::remove_file(path.with_extension(format!("db{ending}"))).unwrap_or_default();
+    }
+    fs::write(&path, vec![7; 8192]).expect("a file");
+    let server = Administered::start(&fixture, &[], &[]);
+    let aside = server.get("/status")["store"]["quarantined"].as_str().map(PathBuf::from).expect("a place");
+    assert_eq!(fs::read(aside).expect("what was damaged"), vec![7; 8192]);
+    assert_ne!(tool(&server, "git_status", json!({}))["isError"], true);
+}
+
+#[test]
+fn without_its_store_the_server_goes_on() {
+    let fixture = Fixture::new();
+    fixture.write("../blocked", "a file, and no folder");
+    let store = format!("sqlite:{}", fixture.home.path().join("blocked/store.db").display());
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_STORE_URL", &store)]);
+    let health = server.server.send("GET", "/readyz?verbose", &[], b"");
+    assert!(health.status == 200 && health.message().is_some_and(|health| health["status"] == "degraded"), "{health:?}");
+    let id = session(&server.server, &[]);
+    fixture.write("a.txt", "changed\n");
+    let added = post(&server.server, &[("Mcp-Session-Id", &id)], &call(1, "git_add", json!({"files": ["a.txt"]})));
+    assert!(added.message().is_some_and(|reply| reply["result"]["isError"] != true), "{added:?}");
+    assert_ne!(tool(&server, "git_commit", json!({"message": "without a store"}))["isError"], true);
+    let undone = tool(&server, "git_undo", json!({}));
+    assert_eq!(code(&undone), "unavailable", "what was last cannot be told: {undone}");
+    drop(server);
+    // When it is back it learns what it has missed.
+    let server = Administered::start(&fixture, &[], &[]);
+    let offered = text_of(&tool(&server, "git_undo", json!({})));
+    let (name, args) = support::call_in(offered.split("take it back: ").nth(1).expect("a call"));
+    let undone = tool(&server, &name, args);
+    assert_ne!(undone["isError"], true, "{undone}");
+    assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"2\n", "{undone}");
+    let listed = server.get(&format!("/operations?repository={}", fixture.path.join(".git").display()));
+    assert!(listed["operations"].as_array().is_some_and(|list| list.iter().any(|one| one["tool"] == "git_commit")), "{listed}");
+}
+
+#[test]
+fn a_drained_server_finishes_what_it_has_and_takes_nothing_new() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    assert_eq!(server.server.send("GET", "/health", &[], b"").status, 200);
+    let (status, done) = server.post("/drain", &json!({"timeout": 5}));
+    assert!(status == 200 && done["left"] == 0, "{done}");
+    assert_eq!(server.get("/status")["phase"], "draining");
+    wait_for("the end of the listening", || std::net::TcpStream::connect(("127.0.0.1", server.server.port)).is_err());
+}
+
+#[test]
+fn restarts_under_load_lose_no_call_and_no_session() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &["--supervised"], &[]);
+    let (failed, made, over) = (Mutex::new(Vec::new()), AtomicUsize::new(0), AtomicBool::new(false));
+    let reconnected = AtomicUsize::new(0);
+    let ids: Vec<String> = (0..8).map(|_| session(&server.server, &[])).collect();
+    std::thread::scope(|scope| {
+        for id in &ids {
+            let (server, over, failed, made) = (&server, &over, &failed, &made);
+            scope.spawn(move || {
+                while !over.load(Ordering::SeqCst) {
+                    let newest = modern(&server.server, &[], call(1, "git_status", json!({})));
+                    let older = post(&server.server, &[("Mcp-Session-Id", id)], &call(fresh(made), "git_status", json!({})));
+                    for reply in [newest, older] {
+                        if !reply.message().is_some_and(|message| message["result"]["isError"] == false) {
+                            failed.lock().expect("the failures").push(format!("{reply:?}"));
+                        }
+                    }
+                }
+            });
+            // A WebSocket cannot be handed over: its client connects again, and then every call is answered.
+            let reconnected = &reconnected;
+            scope.spawn(move || {
+                while !over.load(Ordering::SeqCst) {
+                    let mut socket = match server.server.websocket(&[]) {
+                        Ok(socket) => socket,
+                        Err(err) => return failed.lock().expect("the failures").push(format!("no WebSocket: {err}")),
+                    };
+                    reconnected.fetch_add(1, Ordering::SeqCst);
+                    let mut message = call(1, "git_status", json!({}));
+                    message["params"]["_meta"] = meta(&json!({}));
+                    while !over.load(Ordering::SeqCst) && socket.send(tungstenite::Message::text(message.to_string())).is_ok() {
+                        match socket.read() {
+                            Ok(tungstenite::Message::Text(text)) if !text.contains("\"isError\":false") => {
+                                failed.lock().expect("the failures").push(text.to_string());
+                            }
+                            Ok(tungstenite::Message::Close(_)) | Err(_) => break,
+                            Ok(_) => {}
+                        }
+                    }
+                }
+            });
+        }
+        let mut pids = vec![server.get("/status")["pid"].clone()];
+        for round in 1..=5 {
+            wait_for("every WebSocket", || reconnected.load(Ordering::SeqCst) >= 8 * round);
+            let (status, done) = server.post("/restart", &json!({"timeout": 10}));
+            assert_eq!(status, 200, "{done}");
+            pids.push(done["successor"].clone());
+            assert_eq!(server.get("/status")["pid"], done["successor"]);
+            let calls = made.load(Ordering::SeqCst);
+            wait_for("calls of the successor", || made.load(Ordering::SeqCst) > calls + 8);
+        }
+        pids.dedup();
+        assert_eq!(pids.len(), 6);
+        over.store(true, Ordering::SeqCst);
+    });
+    let failed = failed.into_inner().expect("the failures");
+    assert!(failed.is_empty(), "{} of {} calls, as {:?}", failed.len(), made.load(Ordering::SeqCst), failed.first());
+    // Killed, it is started again.
+    Command::new("kill").args(["-KILL", &server.get("/status")["pid"].to_string()]).status().expect("kill");
+    wait_for("another server", || post(&server.server, &[("Mcp-Session-Id", &ids[0])], &call(1, "git_status", json!({}))).status == 200);
+}
+
+/// An id that no other request of the session has.
+fn fresh(made: &AtomicUsize) -> u32 {
+    u32::try_from(made.fetch_add(1, Ordering::SeqCst)).unwrap_or_default() + 10
+}
+
+#[test]
+fn an_open_stream_does_not_hold_a_restart() {
+    use std::io::{Read, Write};
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &["--supervised"], &[]);
+    let id = session(&server.server, &[]);
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.server.port)).expect("a connection");
+    let head = format!("GET /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nMcp-Session-Id: {id}\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("the server reads");
+    let mut first = [0; 16];
+    stream.read_exact(&mut first).expect("the stream");
+    let old = server.get("/status")["pid"].clone();
+    let restarted = program().args(["restart", "--drain", "1s", "--socket"]).arg(&server.socket).output().expect("the program");
+    assert!(restarted.status.success() && String::from_utf8_lossy(&restarted.stdout).contains(&old.to_string()), "{restarted:?}");
+    wait_for("the end of the old one", || !Path::new("/proc").join(old.to_string()).exists());
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("the end of the stream");
+    assert!(post(&server.server, &[("Mcp-Session-Id", &id)], &call(1, "git_status", json!({}))).message().is_some());
+}
+
+#[test]
+fn without_a_supervisor_there_is_no_restart() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let (status, why) = server.post("/restart", &json!({}));
+    assert!(status == 409 && why["error"].as_str().is_some_and(|why| why.contains("--supervised")), "{why}");
+}
+
+#[test]
+fn worktrees_that_a_server_has_left_are_taken_up_or_told_of() {
+    if !support::has_store_of_its_own() {
+        return;
+    }
+    let (fixture, other) = (Fixture::new(), Fixture::new());
+    let roots = [&fixture.path, &other.path].map(|path| path.display().to_string());
+    let server = Administered::start(&fixture, &["-r", &roots[0], "-r", &roots[1]], &[]);
+    let open = |fixture: &Fixture| {
+        let text = text_of(&tool(&server, "git_workspace", json!({"action": "open", "repo_path": fixture.path})));
+        text.split_whitespace().find(|word| word.starts_with("ws_")).unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    let (unknown, orphaned) = (open(&fixture), open(&other));
+    drop(server);
+    // The store knows neither any more, and the repository of one is gone.
+    for entry in fs::read_dir(fixture.home.path().join("state")).expect("the state").flatten() {
+        if entry.file_name().to_string_lossy().contains(".db") {
+            fs::remove_file(entry.path()).expect("a file");
+        }
+    }
+    fs::remove_dir_all(other.path.join(".git")).expect("a repository");
+    let server = Administered::start(&fixture, &[], &[]);
+    let status = server.get("/status");
+    let left = status["orphaned"].as_array().expect("a list");
+    assert!(left.len() == 1 && left[0].as_str().is_some_and(|path| path.ends_with(&orphaned)), "{status}");
+    let shown = program().args(["status", "--socket"]).arg(&server.socket).output().expect("the program");
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("Worktrees whose repository is gone"), "{shown:?}");
+    let folder = fixture.home.path().join("state/workspaces");
+    assert!(folder.join(&orphaned).is_dir(), "nothing is removed");
+    assert_eq!(tool(&server, "git_status", json!({"workspace": unknown}))["isError"], false);
+    let listed = text_of(&tool(&server, "git_workspace", json!({})));
+    assert!(listed.contains(&unknown), "{listed}");
+}

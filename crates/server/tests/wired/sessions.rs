@@ -1,0 +1,62 @@
+//! Section 4 of the guide: sessions and heartbeats.
+
+use crate::support::{
+    Fixture,
+    admin::Administered,
+    wire::{call, initialize, post, session, wait_for},
+};
+use serde_json::json;
+
+#[test]
+fn sessions_survive_the_end_of_their_server() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let id = session(&server.server, &[]);
+    let own = [("Mcp-Session-Id", id.as_str())];
+    assert!(post(&server.server, &own, &call(1, "git_status", json!({}))).message().is_some());
+    // Killed, not asked.
+    drop(server);
+    let server = Administered::start(&fixture, &[], &[]);
+    assert_eq!(server.get(&format!("/sessions/{id}"))["state"], "kept");
+    let answer = post(&server.server, &own, &call(2, "git_status", json!({})));
+    assert!(answer.message().is_some_and(|reply| reply["result"]["isError"] != true), "{answer:?}");
+    assert_eq!(server.get(&format!("/sessions/{id}"))["state"], "active");
+    assert_eq!(server.server.send("DELETE", "/mcp", &own, b"").status / 100, 2);
+    drop(server);
+    let server = Administered::start(&fixture, &[], &[]);
+    assert_eq!(post(&server.server, &own, &call(3, "git_status", json!({}))).status, 404, "an end is for good");
+}
+
+#[test]
+fn sessions_are_listed_reaped_and_evicted() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_SESSIONS_MAX", "3")]);
+    let ids: Vec<String> = (0..3).map(|_| session(&server.server, &[])).collect();
+    let listed = server.get("/sessions");
+    assert!(listed["total"] == 3 && listed["active"] == 3 && listed["error"] == 0, "{listed}");
+    // One more: whoever has been idle longest goes.
+    assert_eq!(post(&server.server, &[], &initialize()).status, 200);
+    assert_eq!(post(&server.server, &[("Mcp-Session-Id", &ids[0])], &call(1, "git_status", json!({}))).status, 404);
+    assert_eq!(server.get("/status")["evicted"], 1);
+    let (_, reaped) = server.post("/sessions/reap", &json!({"idle": 0}));
+    assert!(reaped["closed"].as_array().is_some_and(|closed| closed.len() == 3), "{reaped}");
+    assert_eq!(server.get("/sessions")["total"], 0);
+}
+
+#[test]
+fn heartbeats_are_seen_late_and_touched() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_HEARTBEAT_INTERVAL", "1"), ("MCP_GIT_HEARTBEAT_MISSED", "2")]);
+    let id = session(&server.server, &[]);
+    let beats = server.get("/heartbeats");
+    assert!(beats["running"] == true && beats["interval_ms"] == 1000 && beats["missed_threshold"] == 2, "{beats}");
+    wait_for("a late session", || server.get("/heartbeats")["sessions"][0]["late"] == true);
+    assert!(server.get("/sessions?state=paused")["sessions"].as_array().is_some_and(|list| list.len() <= 1));
+    assert_eq!(server.post("/sessions/touch", &json!({"id": id})).0, 200);
+    assert_eq!(server.get("/heartbeats")["sessions"][0]["late"], false);
+    // A clock that stands still is started again, and that is counted.
+    let (status, done) = server.post("/recover", &json!({"component": "heartbeat"}));
+    assert!(status == 200 && done["steps"][0]["ok"] == true, "{done}");
+    wait_for("the clock", || server.get("/heartbeats")["running"] == true);
+    assert_eq!(server.get("/heartbeats")["restarts"], 1);
+}
