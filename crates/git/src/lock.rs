@@ -205,7 +205,8 @@ mod tests {
         let locks = Locks::new(dir.path().to_owned());
         let take = || locks.take(Path::new("/a"), "git_add", Duration::ZERO, &Cancel::never());
         drop(take()?);
-        fs::write(dir.path().join(key(Path::new("/a"))).with_extension("lock"), "1\n2\ngit_commit\nto do\n").map_err(Error::io("a lock"))?;
+        fs::write(dir.path().join(key(Path::new("/a"))).with_extension("lock"), "1\n2\ngit_commit\nto do\n")
+            .map_err(Error::io("a lock"))?;
         assert_eq!(take()?.left(), "to do\n");
         let mut held = take()?;
         assert_eq!((held.follows_a_kill(), held.left()), (true, "to do\n"));

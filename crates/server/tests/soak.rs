@@ -18,7 +18,7 @@ use support::{
     remote::{OPEN, Remote},
 };
 
-const OPERATIONS: [&str; 5] = ["git_commit", "git_rebase", "git_merge", "git_fetch", "git_clone"];
+const OPERATIONS: [&str; 6] = ["git_commit", "git_rebase", "git_merge", "git_fetch", "git_clone", "git_add"];
 const SIGNALS: [&str; 3] = ["TERM", "INT", "KILL"];
 
 /// Two branches without a conflict, six commits apart, and a remote that has moved on.
@@ -40,6 +40,16 @@ fn call(operation: &str, fixture: &Fixture, remote: &Remote) -> Value {
         "git_commit" => {
             fixture.write("a.txt", "changed\n");
             json!({"message": "soak", "paths": ["a.txt"]})
+        }
+        "git_add" => {
+            // Older than the index, so that the server stages in its own process.
+            let age = "find . -name .git -prune -o -type f -exec touch -d 2001-01-01 {} +; git update-index -q --refresh";
+            support::shell(&fixture.path, age);
+            let files: Vec<String> = (0..40).map(|n| format!("new{n}.txt")).collect();
+            for file in &files {
+                fixture.write(file, format!("{file} soak\n"));
+            }
+            json!({"files": files})
         }
         "git_rebase" => json!({"target_branch": "side", "confirm": true}),
         "git_merge" => json!({"source_branch": "side"}),
@@ -81,9 +91,9 @@ fn with_path(mut args: Value, fixture: &Fixture) -> Value {
 }
 
 fn round(dice: &mut Dice, what: &str) {
-    let operation = OPERATIONS[usize::try_from(dice.roll(5)).unwrap_or_default()];
+    let operation = OPERATIONS[usize::try_from(dice.roll(6)).unwrap_or_default()];
     let signal = SIGNALS[usize::try_from(dice.roll(3)).unwrap_or_default()];
-    let micros = dice.roll(60_000);
+    let micros = dice.roll(if operation == "git_add" { 12_000 } else { 60_000 });
     let what = format!("{what}: {operation} {signal} after {micros} us");
     let (fixture, remote) = scene();
     let mut client = serve(&fixture);

@@ -10,8 +10,7 @@ use std::{
     io::{Read, Write},
 };
 use support::{
-    Fixture, Outcome,
-    program, text_of,
+    Fixture, Outcome, program, text_of,
     tokens::tokens,
     wire::{Served, call, meta, modern, post, session},
 };

@@ -134,7 +134,9 @@ impl Journal {
             self.append(repo, &line, false).map_err(|err| unwritable(&err))?;
         }
         let interrupted = if request.follows_a_kill { self.interrupted(repo) } else { None };
-        if request.follows_a_kill && let Err(err) = repo.remove_leftovers() {
+        if request.follows_a_kill
+            && let Err(err) = repo.remove_leftovers()
+        {
             tracing::warn!(%err, "what a killed server has left cannot be removed");
         }
         request.looked_after.set(true);

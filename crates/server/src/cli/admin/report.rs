@@ -80,10 +80,9 @@ pub(super) fn status(answer: &Value) -> Shown {
         ["CALLS", "RUNNING", "WAITING", "PLACES", "REJECTED"],
         list(&answer["calls"]).iter().map(|one| ["class", "running", "waiting", "places", "rejected"].map(|key| plain(&one[key]))),
     );
-    for (left, title) in [
-        ("interrupted", "Cut off by the end of a server before this one"),
-        ("orphaned", "Worktrees whose repository is gone"),
-    ] {
+    for (left, title) in
+        [("interrupted", "Cut off by the end of a server before this one"), ("orphaned", "Worktrees whose repository is gone")]
+    {
         let left = list(&answer[left]);
         if !left.is_empty() {
             text = left.iter().fold(text + "\n" + title + ":\n", |text, one| text + "  " + &plain(one) + "\n");
