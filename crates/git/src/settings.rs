@@ -12,7 +12,7 @@ const KNOWN_EXTENSIONS: [&str; 7] =
     ["objectformat", "worktreeconfig", "partialclone", "noop", "preciousobjects", "relativeworktrees", "compatobjectformat"];
 
 /// Those of them that have no say in what an index and a new object look like.
-const PLAIN_EXTENSIONS: [&str; 4] = ["objectformat", "worktreeconfig", "noop", "relativeworktrees"];
+const PLAIN_EXTENSIONS: [&str; 3] = ["objectformat", "noop", "relativeworktrees"];
 
 /// Keys below `core.` that have none either, or are looked at by themselves.
 const PLAIN_CORE: [&str; 21] = [
@@ -215,15 +215,24 @@ impl Settings {
                 self.foreign_format |= keys.iter().any(|key| !KNOWN_EXTENSIONS.contains(&key.as_str()));
                 self.plain_index &= keys.iter().all(|key| PLAIN_EXTENSIONS.contains(&key.as_str()));
             }
-            ("index" | "feature" | "add" | "hook" | "fsmonitor", _) => self.plain_index = false,
+            ("index" | "feature" | "add" | "attr" | "hook" | "fsmonitor", _) => self.plain_index = false,
             ("diff", None) => self.plain_diff &= keys.iter().all(|key| HARMLESS_DIFF.contains(&key.as_str())),
             ("log" | "format" | "mailmap" | "notes" | "i18n" | "pretty", None) => self.plain_log = false,
             ("core", None) => {
                 self.plain_log &= keys.iter().all(|key| key != "notesref");
                 self.plain_index &= keys.iter().all(|key| PLAIN_CORE.contains(&key.as_str()));
+                // The engine reads the operator's alone.
+                let is_read = !local || keys.iter().all(|key| key != "excludesfile");
+                self.plain_index &= is_read;
+                self.plain_status &= is_read;
             }
             ("status", None) | ("submodule", _) => self.plain_status = false,
-            ("include" | "includeif", _) => self.conditional |= local,
+            ("include" | "includeif", _) => {
+                self.conditional |= local;
+                // The engine knows no other conditions.
+                self.plain_index &=
+                    subsection.is_none_or(|condition| condition.starts_with("gitdir:") || condition.starts_with("gitdir/i:"));
+            }
             _ => {}
         }
     }
@@ -234,12 +243,16 @@ impl Settings {
         self.sparse = is("core.sparseCheckout") || is("index.sparse");
         self.quote_ascii = !matches!(file.boolean("core.quotePath"), Ok(Some(false)));
         self.default_abbrev = text("core.abbrev").is_none_or(|value| value == "auto");
-        self.converts_text = text("core.autocrlf").is_some_and(|value| !matches!(value.as_str(), "false" | "no" | "off" | "0" | ""))
+        // A key without a value is true.
+        self.converts_text = is("core.autocrlf")
+            || text("core.autocrlf").is_some_and(|value| !matches!(value.as_str(), "false" | "no" | "off" | "0" | ""))
             || text("core.eol").is_some_and(|value| value == "crlf");
         if is("core.ignoreCase") || matches!(file.boolean("core.symlinks"), Ok(Some(false))) || is("core.precomposeUnicode") {
             self.plain_status = false;
         }
         self.plain_index &= !matches!(file.boolean("core.fileMode"), Ok(Some(false)));
+        let is_whole = |key: &str| file.string(key).is_none_or(|path| path.starts_with(b"/") || path.starts_with(b"~/"));
+        self.plain_index &= is_whole("core.excludesFile") && is_whole("core.attributesFile");
         self.bare = is("core.bare");
         self.worktree = file.string("core.worktree").map(|path| PathBuf::from(path.to_string()));
         if let Some(path) = file.string("core.attributesFile") {
@@ -249,13 +262,33 @@ impl Settings {
                 Some(rest) => home.join(rest),
                 None => PathBuf::from(path),
             });
-        } else if let Some(config) = std::env::var_os("XDG_CONFIG_HOME") {
-            self.attribute_files.push(Path::new(&config).join("git/attributes"));
-        } else if let Some(home) = std::env::home_dir() {
-            self.attribute_files.push(home.join(".config/git/attributes"));
+        } else if let Some(config) = user_config() {
+            self.attribute_files.push(config.join("attributes"));
         }
         self.attribute_files.push(PathBuf::from("/etc/gitattributes"));
+        // An empty variable is none to git, and the place to be to the engine.
+        self.plain_index &= std::env::var_os("XDG_CONFIG_HOME").is_none_or(|config| !config.is_empty());
+        // Those that are not there may come.
+        let global = match std::env::var_os("GIT_CONFIG_GLOBAL") {
+            Some(global) => vec![PathBuf::from(global)],
+            None => std::env::home_dir()
+                .map(|home| home.join(".gitconfig"))
+                .into_iter()
+                .chain(user_config().map(|dir| dir.join("config")))
+                .collect(),
+        };
+        for path in global.into_iter().chain([PathBuf::from("/etc/gitconfig")]) {
+            if !self.files.contains(&path) {
+                self.files.push(path);
+            }
+        }
     }
+}
+
+/// Where git looks for what is the user's besides `~/.gitconfig`.
+fn user_config() -> Option<PathBuf> {
+    let config = std::env::var_os("XDG_CONFIG_HOME").filter(|config| !config.is_empty()).map(PathBuf::from);
+    config.or_else(|| std::env::home_dir().map(|home| home.join(".config"))).map(|config| config.join("git"))
 }
 
 /// Sources whose sections may name programs that a read runs.

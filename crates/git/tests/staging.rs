@@ -146,3 +146,47 @@ fn a_change_in_the_second_of_the_index_is_not_lost() -> Outcome {
     assert!(status.contains("AM one\n") && status.contains("A  other\n"), "{status}");
     Ok(())
 }
+
+/// What a shell does in a repository before `n` is staged, or the file that comes after a colon.
+const LEFT_TO_GIT: [&str; 15] = [
+    "true:n",
+    "mkdir ../out; echo secret > ../out/f; ln -s ../out link:link/f",
+    "mkdir p; echo f > p/n; ln -s p q:q/n",
+    "mkdir ../out; echo outside > ../out/b; rm -r dir; ln -s ../out dir:dir/b",
+    "echo n > .git/e.txt; git config core.excludesFile \"$PWD/.git/e.txt\":n",
+    "git config core.excludesFile e.txt; echo n > e.txt:n",
+    "git config attr.tree HEAD:n",
+    "printf '[core]\\n\\tautocrlf\\n' >> .git/config; printf 'x\\r\\n' > n:n",
+    "git config core.attributesFile my; echo '* text' > my; printf 'x\\r\\n' > n:n",
+    "git config extensions.worktreeConfig true; git config --worktree core.autocrlf input; printf 'x\\r\\n' > n:n",
+    "echo new > a; git update-index --cacheinfo 100644,$(git hash-object a),a:a",
+    "mv .git/index .git/real; ln -s real .git/index:n",
+    "git update-index --split-index:n",
+    "echo '* working-tree-encoding=UTF-16' > .gitattributes:n",
+    "echo '* ident' > .gitattributes; echo '$Id$' > n:n",
+];
+
+#[test]
+fn what_only_git_can_tell_is_left_to_git() -> Outcome {
+    for case in LEFT_TO_GIT {
+        let (script, name) = case.rsplit_once(':').ok_or("a file")?;
+        let make = || {
+            let odd = odd::plain();
+            let age = "find . -name .git -prune -o -type f -exec touch -d 2001-01-01 {} +; git update-index -q --refresh";
+            let script = format!("{age}; echo n > n; {script}; find . -name .git -prune -o -type f -exec touch -d 2002-01-01 {{}} +");
+            odd.shell(&script);
+            odd
+        };
+        let (ours, gits) = (make(), make());
+        let done = open(&ours)?.add(&[RelPath::new(name, None)?], false, &Cancel::never());
+        let expect = odd::git(&gits.path, &["add", "--", name]);
+        assert_eq!(done.is_ok(), expect.status.success(), "{case}: {done:?} {expect:?}");
+        assert!(case != "true:n" || matches!(done, Ok(Route::Engine)), "without more it is done here");
+        for args in [&["ls-files", "--stage"][..], &["write-tree"], &["fsck", "--no-dangling"]] {
+            same(&ours, &gits, Path::new(case), args);
+        }
+        let kind = |odd: &Odd| fs::symlink_metadata(odd.path.join(".git/index")).map(|found| found.file_type().is_symlink());
+        assert_eq!(kind(&ours)?, kind(&gits)?, "{case}");
+    }
+    Ok(())
+}

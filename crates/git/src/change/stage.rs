@@ -58,8 +58,7 @@ impl Repo {
         if !self.keeps_plain_index() || paths.len() > MAX_FILES || !paths.iter().all(|path| is_ordinary(path.as_bytes())) {
             return Err(only_git("how the index is kept, or a name"));
         }
-        let mut index = read_index(engine, &self.index_file())?;
-        let before = checksum_of(&self.index_file());
+        let mut index = self.read_plain_index(engine)?;
         let names: BTreeSet<&BStr> = paths.iter().map(|path| path.as_bytes().as_bstr()).collect();
         let written = index.timestamp().unix_seconds();
         let is_racy = |entry: &gix::index::Entry| i64::from(entry.stat.mtime.secs) >= written && !names.contains(entry.path(&index));
@@ -77,15 +76,14 @@ impl Repo {
                 check_new(engine, &index, path, mode, force)?;
             }
             let id = gix::objs::compute_hash(engine.object_hash(), gix::objs::Kind::Blob, &content).map_err(Error::engine)?;
-            if known != Some(id) {
-                if engine.objects.exists_without_refresh(&id) {
-                    return Err(only_git("an object that has to be kept from being pruned"));
-                }
+            if !engine.objects.exists_without_refresh(&id) {
                 engine.write_blob(&content).map_err(Error::engine)?;
+            } else if known != Some(id) {
+                return Err(only_git("an object that has to be kept from being pruned"));
             }
             staged.insert(*path, (stat, id, mode));
         }
-        if update(&mut index, &staged) { self.replace_index(&index, before) } else { Ok(()) }
+        if update(&mut index, &staged) { self.replace_index(&index) } else { Ok(()) }
     }
 
     /// Removes what a server that was killed while it replaced the index has left.
@@ -119,20 +117,43 @@ impl Repo {
             && !self.location.common_dir.join("hooks/post-index-change").exists()
     }
 
+    /// Reads the index, where it has nothing that writing it again would lose.
+    fn read_plain_index(&self, engine: &gix::Repository) -> Result<Index> {
+        let path = self.index_file();
+        // A shared index is resolved when the other one is read, and then cannot be told any more.
+        let is_shared = |entry: fs::DirEntry| entry.file_name().as_bytes().starts_with(b"sharedindex.");
+        if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_file())
+            || fs::read_dir(&self.location.git_dir).map_err(Error::engine)?.flatten().any(is_shared)
+        {
+            return Err(only_git("a linked or a split index"));
+        }
+        // As git does, which checks the checksum in `fsck`.
+        let index = Index::at(path, engine.object_hash(), true, gix::index::decode::Options::default()).map_err(Error::engine)?;
+        let has_more = index.link().is_some()
+            || index.untracked().is_some()
+            || index.fs_monitor().is_some()
+            || index.resolve_undo().is_some()
+            || index.had_offset_table();
+        if has_more || index.version() == Version::V4 || index.checksum().is_none_or(|checksum| checksum.is_null()) || !is_plain(&index) {
+            return Err(only_git("an index with more than plain files"));
+        }
+        Ok(index)
+    }
+
     /// Leaves files to git that lie behind links or in a repository of their own, and those that may be converted.
     fn check_place(&self, worktree: &Path, index: &Index, path: &BStr) -> Result<()> {
         let fixed = self.settings.attribute_files.iter().cloned().chain([self.location.common_dir.join("info/attributes")]);
         if !fixed.into_iter().all(|file| converts_nothing(&file)) {
             return Err(only_git("attributes"));
         }
-        let ends = path.find_iter("/").map(|end| end + 1);
-        for end in [0].into_iter().chain(ends) {
+        for end in [0].into_iter().chain(path.find_iter("/")) {
+            // Without a slash at its end: behind one a link is followed.
             let dir = worktree.join(OsStr::from_bytes(&path[..end]));
             if end > 0 && (!fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()) || dir.join(".git").symlink_metadata().is_ok()) {
                 return Err(only_git("a link or a repository on the way"));
             }
             let attributes = dir.join(".gitattributes");
-            let name = [path[..end].as_bytes(), b".gitattributes"].concat();
+            let name = [path[..end].as_bytes(), if end > 0 { b"/" } else { b"" }, b".gitattributes"].concat();
             let is_only_staged = attributes.symlink_metadata().is_err() && index.entry_by_path(name.as_bstr()).is_some();
             if is_only_staged || !converts_nothing(&attributes) {
                 return Err(only_git("attributes"));
@@ -141,8 +162,8 @@ impl Repo {
         Ok(())
     }
 
-    /// Writes `index` in the place of the one whose checksum is `before`, under git's own lock.
-    fn replace_index(&self, index: &Index, before: Option<[u8; 20]>) -> Result<()> {
+    /// Writes `index` in the place of the one that it was read from, under git's own lock.
+    fn replace_index(&self, index: &Index) -> Result<()> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("{SCRATCH}{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let (path, lock) = (self.index_file(), self.location.git_dir.join("index.lock"));
@@ -157,7 +178,8 @@ impl Repo {
         // What is complete becomes the lock, so that one which a kill leaves can be told from anybody else's.
         fs::hard_link(&scratch.0, &lock).map_err(Error::engine)?;
         let lock = Scratch(lock);
-        if checksum_of(&path) != before {
+        let before = index.checksum();
+        if checksum_of(&path).is_none_or(|now| before.is_none_or(|before| !before.as_bytes().ends_with(&now))) {
             return Err(only_git("an index that has just changed"));
         }
         fs::rename(&lock.0, &path).map_err(Error::engine)?;
@@ -180,21 +202,6 @@ fn is_ordinary(path: &[u8]) -> bool {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-+=@,() /".contains(byte);
     let is_name = |name: &[u8]| !name.is_empty() && !name.starts_with(b" ") && !name.to_ascii_lowercase().starts_with(b".git");
     path.iter().all(is_plain) && path.split(|&byte| byte == b'/').all(|name| is_name(name) && name != b"." && name != b"..")
-}
-
-/// Reads the index, where it has nothing that writing it again would lose.
-fn read_index(engine: &gix::Repository, path: &Path) -> Result<Index> {
-    // As git does, which checks the checksum in `fsck`.
-    let index = Index::at(path, engine.object_hash(), true, gix::index::decode::Options::default()).map_err(Error::engine)?;
-    let has_more = index.link().is_some()
-        || index.untracked().is_some()
-        || index.fs_monitor().is_some()
-        || index.resolve_undo().is_some()
-        || index.had_offset_table();
-    if has_more || index.version() == Version::V4 || index.checksum().is_none_or(|checksum| checksum.is_null()) || !is_plain(&index) {
-        return Err(only_git("an index with more than plain files"));
-    }
-    Ok(index)
 }
 
 /// Reads a regular file, and what an index says of it.

@@ -1,5 +1,6 @@
 //! Odd repositories, each made by a few git commands.
 
+#![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(
     clippy::disallowed_methods,
     clippy::panic,
@@ -56,6 +57,13 @@ impl Odd {
         let maker = Maker { path: path.clone(), clock: std::cell::Cell::new(1_700_000_000) };
         make(&maker);
         Self { name, path, home }
+    }
+
+    /// Runs a script in it, which must be a success.
+    pub(crate) fn shell(&self, script: &str) {
+        let output = Command::new("sh").args(["-ec", script]).current_dir(&self.path).env("GIT_CONFIG_GLOBAL", "/dev/null").output();
+        let output = output.unwrap_or_else(|err| panic!("{script}: {err}"));
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// git's answer, which must be a success.
@@ -155,6 +163,13 @@ impl Maker {
             .write("dir/b.txt", "one\n2\nthree\nfour\n")
             .commit("third")
     }
+}
+
+/// One that has nothing odd.
+pub(crate) fn plain() -> Odd {
+    Odd::new("plain", |maker| {
+        maker.init(&[]).write("a", "a\n").write("dir/b", "b\n").commit("first");
+    })
 }
 
 /// All of them.
