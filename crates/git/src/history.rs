@@ -182,10 +182,10 @@ impl Repo {
             return Err(Error::Untrusted { path: self.top().to_owned(), program });
         }
         // What the merge makes goes to a folder of its own, which is removed.
-        let scratch = Scratch::new()?;
+        let scratch = tempfile::Builder::new().prefix("mcp-server-git-").tempdir().map_err(Error::io("making a folder for objects"))?;
         let process = self
             .read(&["merge-tree", "--write-tree", "-z", "--name-only", "--messages"])
-            .env("GIT_OBJECT_DIRECTORY", scratch.0.display().to_string())
+            .env("GIT_OBJECT_DIRECTORY", scratch.path().display().to_string())
             .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted(&self.location.common_dir.join("objects")))
             .args([ours.to_string(), theirs.to_string()]);
         let (ended, output) = process.output(cancel, MAX_OUTPUT)?;
@@ -267,23 +267,4 @@ fn tree_entry(line: &[u8]) -> Option<TreeEntry> {
 /// A path as git reads it in a list of paths.
 fn quoted(path: &std::path::Path) -> String {
     format!("\"{}\"", path.display().to_string().replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-/// A folder for objects that nobody keeps.
-struct Scratch(std::path::PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let name = format!("mcp-server-git-{}-{unique:x}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::DirBuilder::new().create(&path).map_err(Error::io(format!("making {}", path.display())))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
-    }
 }

@@ -33,10 +33,11 @@ use std::{
         ffi::OsStrExt,
         fs::{MetadataExt, OpenOptionsExt},
     },
-    path::{Path, PathBuf},
+    path::Path,
     process,
     sync::atomic::{AtomicU64, Ordering},
 };
+use tempfile::TempPath;
 
 /// The most files at once, and the largest one.
 const MAX_FILES: usize = 64;
@@ -167,8 +168,8 @@ impl Repo {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("{SCRATCH}{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let (path, lock) = (self.index_file(), self.location.git_dir.join("index.lock"));
-        let scratch = Scratch(self.location.git_dir.join(name));
-        let written = OpenOptions::new().write(true).create_new(true).open(&scratch.0).map_err(Error::engine).and_then(|file| {
+        let scratch = TempPath::try_from_path(self.location.git_dir.join(name)).map_err(Error::engine)?;
+        let written = OpenOptions::new().write(true).create_new(true).open(&scratch).map_err(Error::engine).and_then(|file| {
             let mut out = io::BufWriter::with_capacity(64 << 10, file);
             let extensions = Extensions::Given { tree_cache: true, end_of_index_entry: false };
             index.write_to(&mut out, Options { extensions, skip_hash: false }).map_err(Error::engine)?;
@@ -176,24 +177,13 @@ impl Repo {
         });
         written?;
         // What is complete becomes the lock, so that one which a kill leaves can be told from anybody else's.
-        fs::hard_link(&scratch.0, &lock).map_err(Error::engine)?;
-        let lock = Scratch(lock);
+        fs::hard_link(&scratch, &lock).map_err(Error::engine)?;
+        let lock = TempPath::try_from_path(lock).map_err(Error::engine)?;
         let before = index.checksum();
         if checksum_of(&path).is_none_or(|now| before.is_none_or(|before| !before.as_bytes().ends_with(&now))) {
             return Err(only_git("an index that has just changed"));
         }
-        fs::rename(&lock.0, &path).map_err(Error::engine)?;
-        std::mem::forget(lock);
-        Ok(())
-    }
-}
-
-/// A file that is removed when it has served.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        lock.persist(&path).map_err(Error::engine)
     }
 }
 

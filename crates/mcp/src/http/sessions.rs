@@ -12,7 +12,7 @@ use rmcp::{
     model::{ClientJsonRpcMessage, ClientRequest, InitializeRequestParams, RequestId, ServerJsonRpcMessage},
     transport::streamable_http_server::session::{
         RestoreOutcome, ServerSseMessage, SessionId, SessionManager, SessionState, SessionStore, SessionStoreError,
-        local::{LocalSessionManager, LocalSessionManagerError, SessionTransport},
+        local::{LocalSessionManager, LocalSessionManagerError, SessionError, SessionTransport},
     },
 };
 use std::{
@@ -20,9 +20,9 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
-use tokio_stream::Stream;
+use tokio_stream::{Stream, wrappers::ReceiverStream};
 
 /// How many streams to listen on one session may have open.
 const MAX_STREAMS: usize = 8;
@@ -71,6 +71,8 @@ impl Carried {
         let mut local = LocalSessionManager::default();
         // It would end sessions whose calls still run: they are ended by the table.
         local.session_config.keep_alive = None;
+        // What it keeps of a request that was cancelled, nobody asks for.
+        local.session_config.completed_cache_ttl = Duration::ZERO;
         Self { local: Arc::new(local), held: Arc::default(), all, per_session }
     }
 
@@ -333,7 +335,15 @@ impl SessionManager for Carried {
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
         let running = self.run(id, &message);
-        Ok(self.streams(id).pass(self.local.create_stream(id, message).await?, running))
+        let handle = self.local.sessions.read().await.get(id).cloned();
+        let handle = handle.ok_or_else(|| LocalSessionManagerError::SessionNotFound(id.clone()))?;
+        // On a task of its own, so that it comes to its end: of one that is given up half-way the session would keep a part.
+        let begun = tokio::spawn(async move {
+            let stream = handle.establish_request_wise_channel().await?;
+            handle.push_message(message, stream.http_request_id).await.map(|()| stream)
+        });
+        let stream = begun.await.unwrap_or(Err(SessionError::SessionServiceTerminated))?;
+        Ok(self.streams(id).pass(ReceiverStream::new(stream.inner), running))
     }
 
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {
