@@ -14,7 +14,8 @@ const USAGE: &str =
     "cargo xtask test    everything that CI runs: format, lints, licences, spelling, documents, tests, conformance, real clients
 cargo xtask conformance   the official conformance suite alone
 cargo xtask bench   every figure with a clock in it
-cargo xtask soak    the long campaigns: ended at 200 random moments, or as many as SOAK_ROUNDS says
+cargo xtask soak    the long campaigns on a release build: ended at 200 random moments, or as many as SOAK_ROUNDS says, and 30
+                    minutes of mixed load, or SOAK_MINUTES
 cargo xtask bless   accepts the present tool definitions and generated documents";
 
 fn main() -> ExitCode {
@@ -74,9 +75,12 @@ fn tests() -> Result<()> {
 }
 
 fn soak() -> Result<()> {
-    let rounds = std::env::var("SOAK_ROUNDS").unwrap_or_else(|_| "200".to_owned());
-    let tests = ["test", "--package", "mcp-server-git", "--test", "soak", "--test", "endurance", "--", "--nocapture"];
-    run::cargo(&tests, &[("SOAK_ROUNDS", &rounds)])
+    let usual = |name: &str, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
+    let (rounds, minutes) = (usual("SOAK_ROUNDS", "200"), usual("SOAK_MINUTES", "30"));
+    // One after the other, so that none stands in the way of what another measures.
+    let tests = ["test", "--package", "mcp-server-git", "--test", "soak", "--test", "endurance", "--", "--nocapture", "--test-threads=1"];
+    let server = release()?;
+    run::cargo(&tests, &[("SOAK_ROUNDS", &rounds), ("SOAK_MINUTES", &minutes), ("MCP_SERVER_GIT", &server)])
 }
 
 fn bench() -> Result<()> {
@@ -87,7 +91,12 @@ fn bench() -> Result<()> {
         println!("the comparison with the git command line is left out: MCP_BENCH does not name a harness");
         return Ok(());
     };
-    run::cargo(&["build", "--release"], &[])?;
-    let server = run::root().join("target/release/mcp-server-git").display().to_string();
+    let server = release()?;
     run::program(&harness, &["run", "--servers", "cli,ours"], &[("MCP_SERVER_GIT", &server)])
+}
+
+/// Builds the server as users run it, and gives its path.
+fn release() -> Result<String> {
+    run::cargo(&["build", "--release"], &[])?;
+    Ok(run::root().join("target/release/mcp-server-git").display().to_string())
 }

@@ -20,6 +20,8 @@ use std::{
 const MAX_FAULTS: u64 = 1_000;
 /// How long a handshake may take before its session is nobody's.
 const HANDSHAKE: Duration = Duration::from_mins(1);
+/// How many sessions a table keeps room for, however few there are.
+pub(crate) const ROOM: usize = 64;
 
 /// Bounds of the sessions.
 #[derive(Clone, Copy, Debug)]
@@ -196,7 +198,9 @@ impl Sessions {
     /// Closes those that have been idle for so long and on which nothing runs.
     pub fn reap_idle(&self, idle: Duration) -> Vec<String> {
         let limit = |session: &Session| if session.opened.load(Ordering::Relaxed) { idle } else { idle.min(HANDSHAKE) };
-        self.end_all(|session| session.is_silent(limit(session)), "it was idle for too long", Forget::UnlessHeard)
+        let closed = self.end_all(|session| session.is_silent(limit(session)), "it was idle for too long", Forget::UnlessHeard);
+        self.lock().shrink_to(ROOM);
+        closed
     }
 
     /// Closes the `count` that have been idle longest and on which nothing runs.

@@ -163,7 +163,7 @@ where
     let tidying = tokio::spawn(async move {
         loop {
             tokio::time::sleep(TIDY).await;
-            sessions.tidy();
+            sessions.tidy().await;
         }
     });
     let mut serving = tokio::task::JoinSet::new();

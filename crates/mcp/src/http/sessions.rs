@@ -4,7 +4,7 @@
 use super::replay::Streams;
 use crate::{
     connection::Limits,
-    sessions::{Keeper, Kept, Kind, Open, Opening, Session, Sessions},
+    sessions::{Keeper, Kept, Kind, Open, Opening, ROOM, Session, Sessions},
 };
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
@@ -171,9 +171,14 @@ impl Carried {
         self.lock().get(id).is_none_or(|held| held.open.saturating_sub(held.in_flight.len()) < MAX_STREAMS)
     }
 
-    /// Forgets what was kept of streams whose clients did not come back.
-    pub(super) fn tidy(&self) {
-        self.lock().values().for_each(|held| held.streams.tidy());
+    /// Forgets what was kept of streams whose clients did not come back, and room that a rush of sessions took.
+    pub(super) async fn tidy(&self) {
+        {
+            let mut known = self.lock();
+            known.values().for_each(|held| held.streams.tidy());
+            known.shrink_to(ROOM);
+        }
+        self.local.sessions.write().await.shrink_to(ROOM);
     }
 
     /// What the service keeps sessions in, where anything does.

@@ -202,13 +202,22 @@ async fn errors(State(server): Shared, Query(wanted): Query<Window>) -> Json<Val
 
 #[derive(Deserialize)]
 struct Operations {
-    repository: Option<String>,
+    /// A folder of it, or the one that git keeps it in, which may be gone.
+    repository: Option<PathBuf>,
 }
 
 async fn operations(State(server): Shared, Query(wanted): Query<Operations>) -> Response {
+    let asked = Arc::clone(&server);
+    let of = tokio::task::spawn_blocking(move || {
+        wanted.repository.map(|path| match asked.pipeline.repositories.open(&path) {
+            Ok(repo) => crate::journal::key(&repo),
+            Err(_) => git::key(&path),
+        })
+    });
+    let of = of.await.unwrap_or_default();
     let found = server.persistence.run(|store| async move {
-        match wanted.repository {
-            Some(path) => store.operations_of(&git::key(std::path::Path::new(&path)), 100).await,
+        match of {
+            Some(key) => store.operations_of(&key, 100).await,
             None => store.running_operations().await,
         }
     });

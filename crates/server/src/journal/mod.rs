@@ -433,6 +433,6 @@ fn unreadable(why: &Failed) -> Error {
 }
 
 /// What a repository is called in the journal.
-fn key(repo: &Repo) -> String {
+pub(crate) fn key(repo: &Repo) -> String {
     git::key(&repo.location().common_dir)
 }

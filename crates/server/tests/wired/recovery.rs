@@ -33,7 +33,7 @@ fn operations_that_were_cut_off_are_reported() {
     let server = Administered::start(&fixture, &[], &[]);
     let status = server.get("/status");
     assert!(status["interrupted"][0].as_str().is_some_and(|what| what.contains("git_commit")), "{status}");
-    let listed = server.get(&format!("/operations?repository={}", fixture.path.join(".git").display()));
+    let listed = server.get(&format!("/operations?repository={}", fixture.path.display()));
     assert_eq!(listed["operations"][0]["state"], "interrupted", "{listed}");
 }
 
