@@ -11,6 +11,7 @@ mod replay;
 mod sessions;
 mod socket;
 mod tokens;
+mod transport;
 
 pub use accept::{Listener, QUIET};
 pub use jwt::{Jwt, KeySource};
@@ -163,7 +164,7 @@ where
     let tidying = tokio::spawn(async move {
         loop {
             tokio::time::sleep(TIDY).await;
-            sessions.tidy().await;
+            sessions.tidy();
         }
     });
     let mut serving = tokio::task::JoinSet::new();

@@ -1,21 +1,25 @@
-//! The streams of a session: read at once whether or not the client reads, and kept where the client breaks off.
+//! The streams of a session: written whether or not the client reads, and kept where the client breaks off.
 //!
 //! Without the first a stream that nobody reads would stop every other call of its session; without the second a result
 //! that comes while a client is away would be lost.
 
+use futures_util::future::Either;
 use rmcp::{
-    model::{JsonRpcMessage, ServerNotification},
+    model::{JsonRpcMessage, ServerJsonRpcMessage, ServerNotification},
     transport::streamable_http_server::session::ServerSseMessage,
 };
 use std::{
     collections::{HashMap, VecDeque},
-    pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio_stream::{Stream, StreamExt};
+use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
+use tokio_stream::{Stream, wrappers::ReceiverStream};
 
 /// Messages of a stream that are kept; notifications beyond them are dropped.
 const MAX_KEPT: usize = 64;
@@ -23,18 +27,27 @@ const MAX_KEPT: usize = 64;
 const MAX_BYTES: usize = 4 << 20;
 /// How long the rest of a stream is kept once it has ended.
 const KEPT: Duration = Duration::from_mins(1);
+/// When a client that was cut off is to ask again.
+const RETRY: Duration = Duration::from_secs(3);
 
-/// The streams of one session, by the number that their events carry.
-#[derive(Default)]
-pub(super) struct Streams(Mutex<HashMap<u64, Arc<Replay>>>);
+/// The streams of one session.
+pub(super) struct Streams {
+    /// Those of requests, by the number that their events carry.
+    requests: Mutex<HashMap<u64, Arc<Replay>>>,
+    listening: Mutex<Listening>,
+    next: AtomicU64,
+}
 
-/// One stream: what has been sent on it, and where it goes on.
-#[derive(Default)]
-struct Replay(Mutex<State>);
+/// The stream of one request: what has been sent on it, and where it goes on.
+struct Replay {
+    number: u64,
+    state: Mutex<State>,
+}
 
-#[derive(Default)]
 struct State {
     kept: VecDeque<ServerSseMessage>,
+    /// How many events there have been.
+    count: u64,
     client: Option<UnboundedSender<ServerSseMessage>>,
     /// Messages that the client's side has not taken yet.
     waiting: usize,
@@ -51,12 +64,21 @@ impl State {
 }
 
 impl Replay {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// One that begins with word of when to ask again.
+    fn new(number: u64) -> Self {
+        let kept = VecDeque::from([ServerSseMessage::priming(format!("0/{number}"), RETRY)]);
+        let state = State { kept, count: 1, client: None, waiting: 0, ended: None, size: 0 };
+        Self { number, state: Mutex::new(state) }
     }
 
-    fn push(&self, message: ServerSseMessage) {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, message: ServerJsonRpcMessage) {
         let mut state = self.lock();
+        let message = ServerSseMessage::new(format!("{}/{}", state.count, self.number), message);
+        state.count += 1;
         if state.kept.len() >= MAX_KEPT {
             let Some(oldest) = state.kept.iter().position(is_news) else { return };
             state.kept.remove(oldest);
@@ -88,14 +110,75 @@ impl Replay {
     }
 }
 
+/// What belongs to no request, and who listens for it: the first of the streams that are open, the others take its place.
+#[derive(Default)]
+struct Listening {
+    kept: VecDeque<ServerSseMessage>,
+    count: u64,
+    /// How many of the last that are kept nobody was given.
+    unread: usize,
+    clients: VecDeque<Sender<ServerSseMessage>>,
+}
+
+impl Listening {
+    fn push(&mut self, message: ServerJsonRpcMessage) {
+        self.count += 1;
+        let message = ServerSseMessage::new(self.count.to_string(), message);
+        if self.kept.len() >= MAX_KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(message.clone());
+        // One that does not read is cut off, and may come back for the rest.
+        while let Some(first) = self.clients.front() {
+            if first.try_send(message.clone()).is_ok() {
+                return;
+            }
+            self.clients.pop_front();
+        }
+        self.unread = (self.unread + 1).min(self.kept.len());
+    }
+
+    fn connect(&mut self, after: Option<u64>) -> ReceiverStream<ServerSseMessage> {
+        self.clients.retain(|client| !client.is_closed());
+        let is_later = |message: &&ServerSseMessage| {
+            let index = message.event_id.as_deref().and_then(|id| id.parse::<u64>().ok());
+            after.is_none_or(|after| index.is_some_and(|index| index > after))
+        };
+        let skipped = if after.is_some() { 0 } else { self.kept.len() - self.unread };
+        let (client, messages) = channel(MAX_KEPT);
+        for message in self.kept.iter().skip(skipped).filter(is_later) {
+            client.try_send(message.clone()).ok();
+        }
+        self.unread = 0;
+        if after.is_some() {
+            // Whoever comes back takes the place of the connection that it has lost.
+            self.clients.push_front(client);
+        } else {
+            self.clients.push_back(client);
+        }
+        ReceiverStream::new(messages)
+    }
+}
+
 impl Streams {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Replay>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn new() -> Arc<Self> {
+        // Not from zero: what a client has kept of a process before this one must not be taken for an event of this.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let next = AtomicU64::new(u64::try_from(since).unwrap_or_default());
+        Arc::new(Self { requests: Mutex::default(), listening: Mutex::default(), next })
+    }
+
+    fn requests(&self) -> MutexGuard<'_, HashMap<u64, Arc<Replay>>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Listening> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets the oldest where too much is kept.
     fn bound(&self) {
-        let mut replays = self.lock();
+        let mut replays = self.requests();
         loop {
             let ended = replays.iter().filter_map(|(number, replay)| {
                 let state = replay.lock();
@@ -112,70 +195,55 @@ impl Streams {
 
     /// Forgets what was kept for clients that did not come back.
     pub(super) fn tidy(&self) {
-        self.lock().retain(|_, replay| !replay.is_over());
+        self.requests().retain(|_, replay| !replay.is_over());
+        self.listening().clients.retain(|client| !client.is_closed());
     }
 
-    /// Passes a stream on. `running` is held until it ends, whether or not its client has stayed.
-    pub(super) fn pass<R: Send + 'static>(
-        self: &Arc<Self>,
-        stream: impl Stream<Item = ServerSseMessage> + Send + 'static,
-        running: R,
-    ) -> Passed {
-        let replay = Arc::new(Replay::default());
+    /// Begins the stream of a request.
+    pub(super) fn begin(self: &Arc<Self>) -> (Writer, Passed) {
+        let replay = Arc::new(Replay::new(self.next.fetch_add(1, Ordering::Relaxed)));
+        self.requests().insert(replay.number, Arc::clone(&replay));
         let passed = self.connect(&replay, None);
-        let streams = Arc::clone(self);
-        let reader = replay.lock().client.clone();
-        tokio::spawn(async move {
-            let _running = running;
-            let mut stream = pin!(stream);
-            let mut number = None;
-            loop {
-                // A stream without a number, to listen on, ends with its client: the next one takes its place.
-                let gone = async {
-                    match &reader {
-                        Some(reader) if number.is_none() => reader.closed().await,
-                        _ => std::future::pending().await,
-                    }
-                };
-                let message = tokio::select! {
-                    message = stream.next() => message,
-                    () = gone => return,
-                };
-                let Some(message) = message else { break };
-                if number.is_none() {
-                    number = message.event_id.as_deref().and_then(position).map(|(_, stream)| stream);
-                    if let Some(number) = number {
-                        streams.lock().insert(number, Arc::clone(&replay));
-                    }
-                }
-                replay.push(message);
-            }
-            drop(reader);
-            replay.end();
-            streams.bound();
-        });
-        passed
+        (Writer { replay, streams: Arc::clone(self) }, passed)
+    }
+
+    /// A stream for what belongs to no request.
+    pub(super) fn listen(&self) -> ReceiverStream<ServerSseMessage> {
+        self.listening().connect(None)
+    }
+
+    /// Says what belongs to no request.
+    pub(super) fn tell(&self, message: ServerJsonRpcMessage) {
+        self.listening().push(message);
+    }
+
+    /// Ends the streams for what belongs to no request.
+    pub(super) fn close(&self) {
+        self.listening().clients.clear();
     }
 
     /// What came after an event, and what still comes. `None` where that is not known here.
-    pub(super) fn resume(self: &Arc<Self>, last_event: &str) -> Option<Passed> {
-        let (index, number) = position(last_event)?;
-        let replay = Arc::clone(self.lock().get(&number)?);
-        Some(self.connect(&replay, Some(index)))
+    pub(super) fn resume(self: &Arc<Self>, last_event: &str) -> Option<Either<Passed, ReceiverStream<ServerSseMessage>>> {
+        let Some((index, number)) = last_event.split_once('/') else {
+            let last = last_event.parse().ok()?;
+            return Some(Either::Right(self.listening().connect(Some(last))));
+        };
+        let replay = Arc::clone(self.requests().get(&number.parse().ok()?)?);
+        Some(Either::Left(self.connect(&replay, Some(index.parse().ok()?))))
     }
 
+    /// Gives a stream to a client: what comes after an event, or all of it.
     fn connect(self: &Arc<Self>, replay: &Arc<Replay>, after: Option<u64>) -> Passed {
         let (client, messages) = unbounded_channel();
         let mut state = replay.lock();
-        state.waiting = 0;
-        if let Some(after) = after {
-            let later =
-                |message: &&ServerSseMessage| message.event_id.as_deref().and_then(position).is_some_and(|(index, _)| index > after);
-            let rest: Vec<ServerSseMessage> = state.kept.iter().filter(later).cloned().collect();
-            state.waiting = rest.len();
-            for message in rest {
-                client.send(message).ok();
-            }
+        let is_later = |message: &&ServerSseMessage| {
+            let index = message.event_id.as_deref().and_then(|id| id.split_once('/')?.0.parse::<u64>().ok());
+            after.is_none_or(|after| index.is_some_and(|index| index > after))
+        };
+        let rest: Vec<ServerSseMessage> = state.kept.iter().filter(is_later).cloned().collect();
+        state.waiting = rest.len();
+        for message in rest {
+            client.send(message).ok();
         }
         state.client = state.ended.is_none().then_some(client);
         drop(state);
@@ -183,10 +251,23 @@ impl Streams {
     }
 }
 
-/// `INDEX/STREAM`, as events of a request's stream are called.
-fn position(event: &str) -> Option<(u64, u64)> {
-    let (index, stream) = event.split_once('/')?;
-    Some((index.parse().ok()?, stream.parse().ok()?))
+/// Writes the stream of a request, which ends when this is dropped.
+pub(super) struct Writer {
+    replay: Arc<Replay>,
+    streams: Arc<Streams>,
+}
+
+impl Writer {
+    pub(super) fn push(&self, message: ServerJsonRpcMessage) {
+        self.replay.push(message);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.replay.end();
+        self.streams.bound();
+    }
 }
 
 fn is_news(message: &ServerSseMessage) -> bool {
@@ -194,7 +275,7 @@ fn is_news(message: &ServerSseMessage) -> bool {
     !matches!(notification.notification, ServerNotification::CancelledNotification(_))
 }
 
-/// A stream as its client reads it.
+/// The stream of a request as its client reads it.
 pub(super) struct Passed {
     messages: UnboundedReceiver<ServerSseMessage>,
     replay: Arc<Replay>,
@@ -227,7 +308,7 @@ impl Drop for Passed {
             state.waiting == 0
         };
         if is_read {
-            self.streams.lock().retain(|_, replay| !Arc::ptr_eq(replay, &self.replay));
+            self.streams.requests().retain(|_, replay| !Arc::ptr_eq(replay, &self.replay));
         } else {
             self.streams.bound();
         }
@@ -237,38 +318,56 @@ impl Drop for Passed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rmcp::model::ServerJsonRpcMessage;
-    use tokio::sync::mpsc;
-    use tokio_stream::wrappers::UnboundedReceiverStream;
+    use tokio_stream::StreamExt;
 
-    fn message(id: &str) -> ServerSseMessage {
-        let error = rmcp::ErrorData::internal_error("x", None);
-        ServerSseMessage::new(id, ServerJsonRpcMessage::error(error, None))
+    fn message() -> ServerJsonRpcMessage {
+        ServerJsonRpcMessage::error(rmcp::ErrorData::internal_error("x", None), None)
+    }
+
+    async fn ids(stream: impl Stream<Item = ServerSseMessage>) -> Vec<String> {
+        stream.filter_map(|message| message.event_id).collect().await
     }
 
     #[tokio::test]
     async fn what_comes_while_the_client_is_away_is_there_when_it_returns() {
-        let streams = Arc::new(Streams::default());
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let mut passed = streams.pass(UnboundedReceiverStream::new(receiver), ());
-        sender.send(message("0/7")).ok();
-        assert_eq!(passed.next().await.and_then(|message| message.event_id), Some("0/7".to_owned()));
+        let streams = Streams::new();
+        let (writer, mut passed) = streams.begin();
+        let first = passed.next().await.and_then(|message| message.event_id).unwrap_or_default();
+        let (_, number) = first.split_once('/').unwrap_or_default();
         drop(passed);
-        sender.send(message("1/7")).ok();
-        drop(sender);
-        while streams.lock().get(&7).is_some_and(|replay| replay.lock().ended.is_none()) {
-            tokio::task::yield_now().await;
-        }
+        writer.push(message());
+        drop(writer);
         assert!(streams.resume("0/8").is_none());
-        let mut again = streams.resume("0/7").into_iter().collect::<Vec<_>>();
-        let mut seen = Vec::new();
-        for stream in &mut again {
-            while let Some(message) = stream.next().await {
-                seen.extend(message.event_id);
-            }
+        let again = streams.resume(&first).map(ids);
+        assert_eq!(again.unwrap_or_else(|| unreachable!()).await, [format!("1/{number}")]);
+        assert!(streams.requests().is_empty(), "what has been read is not kept");
+    }
+
+    #[tokio::test]
+    async fn what_belongs_to_no_request_goes_to_one_listener_and_waits_where_there_is_none() {
+        let streams = Streams::new();
+        streams.tell(message());
+        let first = streams.listen();
+        let second = streams.listen();
+        streams.tell(message());
+        let again = streams.resume("1");
+        streams.tell(message());
+        streams.close();
+        assert_eq!(ids(first).await, ["1", "2"]);
+        assert_eq!(ids(second).await, Vec::<String>::new());
+        assert_eq!(ids(again.unwrap_or_else(|| unreachable!())).await, ["2", "3"]);
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_does_not_read_is_cut_off_and_finds_the_rest() {
+        let streams = Streams::new();
+        let stalled = streams.listen();
+        for _ in 0..=MAX_KEPT {
+            streams.tell(message());
         }
-        assert_eq!(seen, ["1/7"]);
-        drop(again);
-        assert!(streams.lock().is_empty(), "what has been read is not kept");
+        assert_eq!(ids(stalled).await.len(), MAX_KEPT);
+        let again = streams.listen();
+        streams.close();
+        assert_eq!(ids(again).await, [(MAX_KEPT + 1).to_string()]);
     }
 }

@@ -1,10 +1,10 @@
 //! Sessions of the revisions before 2026-07-28 over HTTP: what is in flight on them, their streams, and how they come back
 //! after the process that opened them is gone.
 
-use super::replay::Streams;
+use super::transport::{Ended, Handle, SessionTransport, pair};
 use crate::{
     connection::Limits,
-    sessions::{Keeper, Kept, Kind, Open, Opening, ROOM, Session, Sessions},
+    sessions::{Keeper, Kept, Kind, Open, Opening, ROOM, Session, Sessions, random_id},
 };
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
@@ -12,7 +12,6 @@ use rmcp::{
     model::{ClientJsonRpcMessage, ClientRequest, InitializeRequestParams, RequestId, ServerJsonRpcMessage},
     transport::streamable_http_server::session::{
         RestoreOutcome, ServerSseMessage, SessionId, SessionManager, SessionState, SessionStore, SessionStoreError,
-        local::{LocalSessionManager, LocalSessionManagerError, SessionError, SessionTransport},
     },
 };
 use std::{
@@ -20,9 +19,9 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
-use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tokio_stream::Stream;
 
 /// How many streams to listen on one session may have open.
 const MAX_STREAMS: usize = 8;
@@ -53,14 +52,12 @@ struct Held {
     in_flight: HashSet<RequestId>,
     /// Requests and streams that are open.
     open: usize,
-    streams: Arc<Streams>,
-    /// Requests whose calls run, whether or not anybody waits for them any more.
-    running: Arc<Mutex<HashSet<RequestId>>>,
+    /// Absent as long as one that a process before this one kept is not taken up.
+    handle: Option<Handle>,
 }
 
 /// The sessions that HTTP carries.
 pub(super) struct Carried {
-    local: Arc<LocalSessionManager>,
     held: Arc<Mutex<HashMap<String, Held>>>,
     all: Arc<Sessions>,
     per_session: Limits,
@@ -68,12 +65,7 @@ pub(super) struct Carried {
 
 impl Carried {
     pub(super) fn new(all: Arc<Sessions>, per_session: Limits) -> Self {
-        let mut local = LocalSessionManager::default();
-        // It would end sessions whose calls still run: they are ended by the table.
-        local.session_config.keep_alive = None;
-        // What it keeps of a request that was cancelled, nobody asks for.
-        local.session_config.completed_cache_ttl = Duration::ZERO;
-        Self { local: Arc::new(local), held: Arc::default(), all, per_session }
+        Self { held: Arc::default(), all, per_session }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Held>> {
@@ -82,18 +74,10 @@ impl Carried {
 
     /// Adds a session to the table, and to what is held here.
     fn add(&self, id: &str) -> Arc<Session> {
-        let (local, held) = (Arc::clone(&self.local), Arc::clone(&self.held));
-        let end = Arc::new(move |id: &str, _: &'static str| {
-            held.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-            let (local, id) = (Arc::clone(&local), SessionId::from(id.to_owned()));
-            // Outside of a runtime nothing is served any more that would have to be closed.
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move { local.close_session(&id).await.ok() });
-            }
-        });
+        let held = Arc::clone(&self.held);
+        let end = Arc::new(move |id: &str, _: &'static str| drop(held.lock().unwrap_or_else(PoisonError::into_inner).remove(id)));
         let session = self.all.add(id.to_owned(), Kind::Http, owner(), end);
-        let held =
-            || Held { session: Arc::clone(&session), in_flight: HashSet::new(), open: 0, streams: Arc::default(), running: Arc::default() };
+        let held = || Held { session: Arc::clone(&session), in_flight: HashSet::new(), open: 0, handle: None };
         // Two requests may bring it back at once.
         self.lock().entry(id.to_owned()).or_insert_with(held);
         session
@@ -126,10 +110,7 @@ impl Carried {
         let mut known = self.lock();
         let held = known.get_mut(id).ok_or(Refused::Unknown)?;
         held.session.asked_for();
-        let (is_running, running) = {
-            let running = held.running.lock().unwrap_or_else(PoisonError::into_inner);
-            (running.contains(request), running.len())
-        };
+        let (is_running, running) = held.handle.as_ref().map_or((false, 0), |handle| handle.running(request));
         if is_running || held.in_flight.contains(request) {
             return Err(Refused::Duplicate);
         }
@@ -149,21 +130,18 @@ impl Carried {
         Some(Busy { _open: held.session.busy(), carried: Arc::clone(self), id: id.to_owned(), request: None })
     }
 
-    /// The streams of a session.
-    fn streams(&self, id: &str) -> Arc<Streams> {
-        self.lock().get(id).map(|held| Arc::clone(&held.streams)).unwrap_or_default()
+    /// Lets the service take a session up.
+    fn open(&self, id: &str) -> SessionTransport {
+        let (handle, transport) = pair();
+        self.add(id);
+        if let Some(held) = self.lock().get_mut(id) {
+            held.handle = Some(handle);
+        }
+        transport
     }
 
-    /// Notes that a call runs.
-    fn run(&self, id: &str, message: &ClientJsonRpcMessage) -> Option<Running> {
-        let ClientJsonRpcMessage::Request(request) = message else { return None };
-        let (all, open) = {
-            let known = self.lock();
-            let held = known.get(id)?;
-            (Arc::clone(&held.running), held.session.busy())
-        };
-        all.lock().unwrap_or_else(PoisonError::into_inner).insert(request.id.clone());
-        Some(Running { _open: open, all, id: request.id.clone() })
+    fn handle(&self, id: &str) -> Result<Handle, Ended> {
+        self.lock().get(id).and_then(|held| held.handle.clone()).ok_or(Ended)
     }
 
     /// True when the session may have another stream open.
@@ -172,13 +150,10 @@ impl Carried {
     }
 
     /// Forgets what was kept of streams whose clients did not come back, and room that a rush of sessions took.
-    pub(super) async fn tidy(&self) {
-        {
-            let mut known = self.lock();
-            known.values().for_each(|held| held.streams.tidy());
-            known.shrink_to(ROOM);
-        }
-        self.local.sessions.write().await.shrink_to(ROOM);
+    pub(super) fn tidy(&self) {
+        let mut known = self.lock();
+        known.values().filter_map(|held| held.handle.as_ref()).for_each(|handle| handle.streams().tidy());
+        known.shrink_to(ROOM);
     }
 
     /// What the service keeps sessions in, where anything does.
@@ -225,19 +200,6 @@ impl SessionStore for Shelf {
     async fn delete(&self, id: &str) -> Result<(), SessionStoreError> {
         self.keeper.forget(id, None).await;
         Ok(())
-    }
-}
-
-/// A request whose call runs.
-struct Running {
-    _open: Open,
-    all: Arc<Mutex<HashSet<RequestId>>>,
-    id: RequestId,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 
@@ -290,13 +252,13 @@ impl http_body::Body for Holding {
 }
 
 impl SessionManager for Carried {
-    type Error = LocalSessionManagerError;
+    type Error = Ended;
     type Transport = SessionTransport;
 
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
-        let (id, transport) = self.local.create_session().await?;
-        self.add(&id);
-        Ok((id, transport))
+        let id = random_id("");
+        let transport = self.open(&id);
+        Ok((id.into(), transport))
     }
 
     async fn initialize_session(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<ServerJsonRpcMessage, Self::Error> {
@@ -310,7 +272,7 @@ impl SessionManager for Carried {
             },
             _ => None,
         };
-        let answer = self.local.initialize_session(id, message).await?;
+        let answer = self.handle(id)?.initialize(message).await?;
         if let (Some(session), Some((client, protocol))) = (self.all.find(id), about) {
             session.opened(&client, &protocol);
         }
@@ -318,20 +280,20 @@ impl SessionManager for Carried {
     }
 
     async fn restore_session(&self, id: SessionId) -> Result<RestoreOutcome<Self::Transport>, Self::Error> {
-        if self.all.find(&id).is_none() {
-            self.add(&id);
+        if self.handle(&id).is_ok() {
+            return Ok(RestoreOutcome::AlreadyPresent);
         }
-        self.local.restore_session(id).await
+        Ok(RestoreOutcome::Restored(self.open(&id)))
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
-        self.local.has_session(id).await
+        Ok(self.handle(id).is_ok())
     }
 
     async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
         self.lock().remove(&**id);
         self.all.gone(id);
-        self.local.close_session(id).await
+        Ok(())
     }
 
     async fn create_stream(
@@ -339,27 +301,23 @@ impl SessionManager for Carried {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        let running = self.run(id, &message);
-        let handle = self.local.sessions.read().await.get(id).cloned();
-        let handle = handle.ok_or_else(|| LocalSessionManagerError::SessionNotFound(id.clone()))?;
-        // On a task of its own, so that it comes to its end: of one that is given up half-way the session would keep a part.
-        let begun = tokio::spawn(async move {
-            let stream = handle.establish_request_wise_channel().await?;
-            handle.push_message(message, stream.http_request_id).await.map(|()| stream)
-        });
-        let stream = begun.await.unwrap_or(Err(SessionError::SessionServiceTerminated))?;
-        Ok(self.streams(id).pass(ReceiverStream::new(stream.inner), running))
+        let (handle, open) = {
+            let known = self.lock();
+            let held = known.get(&**id).ok_or(Ended)?;
+            (held.handle.clone().ok_or(Ended)?, held.session.busy())
+        };
+        handle.request(message, open).await
     }
 
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {
-        self.local.accept_message(id, message).await
+        self.handle(id)?.accept(message).await
     }
 
     async fn create_standalone_stream(
         &self,
         id: &SessionId,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        Ok(self.streams(id).pass(self.local.create_standalone_stream(id).await?, ()))
+        Ok(self.handle(id)?.streams().listen())
     }
 
     async fn resume(
@@ -367,10 +325,6 @@ impl SessionManager for Carried {
         id: &SessionId,
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        let streams = self.streams(id);
-        match streams.resume(&last_event_id) {
-            Some(resumed) => Ok(resumed),
-            None => Ok(streams.pass(self.local.resume(id, last_event_id).await?, ())),
-        }
+        self.handle(id)?.streams().resume(&last_event_id).ok_or(Ended)
     }
 }
