@@ -224,3 +224,94 @@ impl Drop for SessionTransport {
         routes.streams.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sessions::{Kind, SessionLimits, Sessions};
+    use rmcp::transport::streamable_http_server::session::ServerSseMessage;
+    use serde_json::{Value, json};
+    use tokio_stream::{Stream, StreamExt};
+
+    fn client(message: Value) -> ClientJsonRpcMessage {
+        serde_json::from_value(message).unwrap_or_else(|err| unreachable!("{err}"))
+    }
+
+    fn server(message: Value) -> ServerJsonRpcMessage {
+        serde_json::from_value(message).unwrap_or_else(|err| unreachable!("{err}"))
+    }
+
+    fn open() -> Open {
+        let sessions = Sessions::new(SessionLimits::default(), None, None);
+        sessions.add("s".to_owned(), Kind::Http, None, Arc::new(|_, _| ())).busy()
+    }
+
+    fn ping(id: u64) -> ClientJsonRpcMessage {
+        client(json!({"jsonrpc": "2.0", "id": id, "method": "ping", "params": {"_meta": {"progressToken": format!("t{id}")}}}))
+    }
+
+    fn progress(id: u64) -> ServerJsonRpcMessage {
+        let params = json!({"progressToken": format!("t{id}"), "progress": 1});
+        server(json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}))
+    }
+
+    fn answer(id: u64) -> ServerJsonRpcMessage {
+        server(json!({"jsonrpc": "2.0", "id": id, "result": {}}))
+    }
+
+    /// What a stream says besides when to ask again: methods, and `answer`.
+    async fn said(stream: impl Stream<Item = ServerSseMessage>) -> Vec<String> {
+        let texts = stream.filter_map(|event| {
+            let message = serde_json::to_value(event.message?).ok()?;
+            Some(message["method"].as_str().unwrap_or("answer").to_owned())
+        });
+        texts.collect().await
+    }
+
+    #[tokio::test]
+    async fn each_message_goes_to_the_stream_of_its_request() -> Result<(), Ended> {
+        let (handle, mut transport) = pair();
+        let first = handle.request(ping(1), open()).await?;
+        let second = handle.request(ping(2), open()).await?;
+        let mut question = server(json!({"jsonrpc": "2.0", "id": 1, "method": "roots/list"}));
+        if let JsonRpcMessage::Request(request) = &mut question {
+            request.request.extensions_mut().insert(OriginatingRequestId(RequestId::Number(2)));
+        }
+        let given_up = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+        for message in [progress(1), progress(2), question, server(given_up), answer(2), progress(2), answer(1), answer(1)] {
+            transport.send(message).await?;
+        }
+        assert_eq!(said(first).await, ["notifications/progress", "answer"]);
+        assert_eq!(said(second).await, ["notifications/progress", "roots/list", "notifications/cancelled", "answer"]);
+        let listening = handle.streams().listen();
+        drop(transport);
+        assert_eq!(said(listening).await, ["notifications/progress"], "what came after the answer");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn what_is_answered_cancelled_or_given_up_leaves_nothing() -> Result<(), Ended> {
+        let (handle, mut transport) = pair();
+        let open_then = |handle: &Handle| {
+            let routes = lock(&handle.routes);
+            (routes.open.len(), routes.tokens.len(), routes.asked.len())
+        };
+        let cancelled = handle.request(ping(1), open()).await?;
+        handle.accept(client(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}))).await?;
+        assert_eq!(said(cancelled).await, Vec::<String>::new());
+        drop(handle.request(ping(2), open()).await?);
+        assert_eq!((handle.running(&RequestId::Number(2)), open_then(&handle)), ((true, 1), (1, 1, 0)), "its call runs");
+        transport.send(answer(2)).await?;
+        // With a full inbox a request waits, and is given up while it does.
+        while handle.inbox.capacity() > 0 {
+            handle.accept(client(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))).await?;
+        }
+        let mut waiting = Box::pin(handle.request(ping(3), open()));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        drop(waiting);
+        assert_eq!(open_then(&handle), (0, 0, 0));
+        drop(transport);
+        assert!(handle.request(ping(4), open()).await.is_err());
+        Ok(())
+    }
+}
