@@ -166,7 +166,9 @@ impl Sessions {
     fn end(&self, id: &str, why: &'static str, forget: Forget) -> bool {
         let Some(session) = self.lock().remove(id) else { return false };
         session.become_state(SessionState::Closing);
-        if let Some(keeper) = self.keeper.as_ref().filter(|_| session.kind == Kind::Http) {
+        // One that was not taken up here is somebody else's to forget.
+        let is_own = session.opened.load(Ordering::Relaxed) || forget == Forget::Always;
+        if let Some(keeper) = self.keeper.as_ref().filter(|_| session.kind == Kind::Http && is_own) {
             let last = SystemTime::now().checked_sub(session.idle());
             let forgotten = keeper.forget(id, last.filter(|_| forget == Forget::UnlessHeard));
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {

@@ -141,6 +141,8 @@ where
         .with_cancellation_token(ended.clone())
         .with_max_request_body_bytes(MAX_FRAME);
     config.legacy_session_mode = true;
+    // The streams say themselves when to ask again.
+    config.sse_retry = None;
     config.session_store = sessions.store();
     let made = service.clone();
     let mcp = StreamableHttpService::new(move || Ok(made(None)), Arc::clone(&sessions), config);

@@ -27,6 +27,10 @@ const MAX_KEPT: usize = 64;
 const MAX_BYTES: usize = 4 << 20;
 /// How long the rest of a stream is kept once it has ended.
 const KEPT: Duration = Duration::from_mins(1);
+/// What a stream weighs besides its messages, in bytes.
+const WEIGHT: usize = 1 << 10;
+/// Streams that a session keeps room for, however few there are.
+const ROOM: usize = 16;
 /// When a client that was cut off is to ask again.
 const RETRY: Duration = Duration::from_secs(3);
 
@@ -49,6 +53,8 @@ struct State {
     /// How many events there have been.
     count: u64,
     client: Option<UnboundedSender<ServerSseMessage>>,
+    /// Which of the clients that it was given to in turn has it.
+    turn: u64,
     /// Messages that the client's side has not taken yet.
     waiting: usize,
     ended: Option<Instant>,
@@ -59,7 +65,7 @@ struct State {
 impl State {
     fn weigh(&mut self) {
         let size = |message: &ServerSseMessage| serde_json::to_vec(&message.message).map_or(0, |bytes| bytes.len());
-        self.size = self.kept.iter().map(size).sum();
+        self.size = WEIGHT + self.kept.iter().map(size).sum::<usize>();
     }
 }
 
@@ -67,7 +73,7 @@ impl Replay {
     /// One that begins with word of when to ask again.
     fn new(number: u64) -> Self {
         let kept = VecDeque::from([ServerSseMessage::priming(format!("0/{number}"), RETRY)]);
-        let state = State { kept, count: 1, client: None, waiting: 0, ended: None, size: 0 };
+        let state = State { kept, count: 1, client: None, turn: 0, waiting: 0, ended: None, size: 0 };
         Self { number, state: Mutex::new(state) }
     }
 
@@ -79,11 +85,7 @@ impl Replay {
         let mut state = self.lock();
         let message = ServerSseMessage::new(format!("{}/{}", state.count, self.number), message);
         state.count += 1;
-        if state.kept.len() >= MAX_KEPT {
-            let Some(oldest) = state.kept.iter().position(is_news) else { return };
-            state.kept.remove(oldest);
-        }
-        state.kept.push_back(message.clone());
+        keep(&mut state.kept, &message);
         if state.waiting >= MAX_KEPT && is_news(&message) {
             return;
         }
@@ -110,8 +112,15 @@ impl Replay {
     }
 }
 
+/// Keeps a message. Where there is no room, news goes before what has to be answered.
+fn keep(kept: &mut VecDeque<ServerSseMessage>, message: &ServerSseMessage) {
+    if kept.len() >= MAX_KEPT {
+        kept.remove(kept.iter().position(is_news).unwrap_or_default());
+    }
+    kept.push_back(message.clone());
+}
+
 /// What belongs to no request, and who listens for it: the first of the streams that are open, the others take its place.
-#[derive(Default)]
 struct Listening {
     kept: VecDeque<ServerSseMessage>,
     count: u64,
@@ -124,10 +133,7 @@ impl Listening {
     fn push(&mut self, message: ServerJsonRpcMessage) {
         self.count += 1;
         let message = ServerSseMessage::new(self.count.to_string(), message);
-        if self.kept.len() >= MAX_KEPT {
-            self.kept.pop_front();
-        }
-        self.kept.push_back(message.clone());
+        keep(&mut self.kept, &message);
         // One that does not read is cut off, and may come back for the rest.
         while let Some(first) = self.clients.front() {
             if first.try_send(message.clone()).is_ok() {
@@ -138,6 +144,7 @@ impl Listening {
         self.unread = (self.unread + 1).min(self.kept.len());
     }
 
+    /// A stream of what came after an event, or of what nobody was given, and of what still comes.
     fn connect(&mut self, after: Option<u64>) -> ReceiverStream<ServerSseMessage> {
         self.clients.retain(|client| !client.is_closed());
         let is_later = |message: &&ServerSseMessage| {
@@ -145,7 +152,11 @@ impl Listening {
             after.is_none_or(|after| index.is_some_and(|index| index > after))
         };
         let skipped = if after.is_some() { 0 } else { self.kept.len() - self.unread };
-        let (client, messages) = channel(MAX_KEPT);
+        let (client, messages) = channel(MAX_KEPT + 1);
+        if after.is_none() {
+            let last = self.count - u64::try_from(self.unread).unwrap_or_default();
+            client.try_send(ServerSseMessage::priming(last.to_string(), RETRY)).ok();
+        }
         for message in self.kept.iter().skip(skipped).filter(is_later) {
             client.try_send(message.clone()).ok();
         }
@@ -164,8 +175,9 @@ impl Streams {
     pub(super) fn new() -> Arc<Self> {
         // Not from zero: what a client has kept of a process before this one must not be taken for an event of this.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let next = AtomicU64::new(u64::try_from(since).unwrap_or_default());
-        Arc::new(Self { requests: Mutex::default(), listening: Mutex::default(), next })
+        let since = u64::try_from(since).unwrap_or_default();
+        let listening = Listening { kept: VecDeque::new(), count: since, unread: 0, clients: VecDeque::new() };
+        Arc::new(Self { requests: Mutex::default(), listening: Mutex::new(listening), next: AtomicU64::new(since) })
     }
 
     fn requests(&self) -> MutexGuard<'_, HashMap<u64, Arc<Replay>>> {
@@ -195,7 +207,11 @@ impl Streams {
 
     /// Forgets what was kept for clients that did not come back.
     pub(super) fn tidy(&self) {
-        self.requests().retain(|_, replay| !replay.is_over());
+        {
+            let mut requests = self.requests();
+            requests.retain(|_, replay| !replay.is_over());
+            requests.shrink_to(ROOM);
+        }
         self.listening().clients.retain(|client| !client.is_closed());
     }
 
@@ -242,12 +258,14 @@ impl Streams {
         };
         let rest: Vec<ServerSseMessage> = state.kept.iter().filter(is_later).cloned().collect();
         state.waiting = rest.len();
+        state.turn += 1;
+        let turn = state.turn;
         for message in rest {
             client.send(message).ok();
         }
         state.client = state.ended.is_none().then_some(client);
         drop(state);
-        Passed { messages, replay: Arc::clone(replay), streams: Arc::clone(self) }
+        Passed { messages, turn, replay: Arc::clone(replay), streams: Arc::clone(self) }
     }
 }
 
@@ -278,6 +296,7 @@ fn is_news(message: &ServerSseMessage) -> bool {
 /// The stream of a request as its client reads it.
 pub(super) struct Passed {
     messages: UnboundedReceiver<ServerSseMessage>,
+    turn: u64,
     replay: Arc<Replay>,
     streams: Arc<Streams>,
 }
@@ -289,7 +308,9 @@ impl Stream for Passed {
         let polled = self.messages.poll_recv(cx);
         if let Poll::Ready(Some(_)) = &polled {
             let mut state = self.replay.lock();
-            state.waiting = state.waiting.saturating_sub(1);
+            if state.turn == self.turn {
+                state.waiting = state.waiting.saturating_sub(1);
+            }
         }
         polled
     }
@@ -297,9 +318,11 @@ impl Stream for Passed {
 
 impl Drop for Passed {
     fn drop(&mut self) {
+        // Before the look at the end: who ends it later sees that nobody reads.
+        self.messages.close();
         let is_read = {
             let mut state = self.replay.lock();
-            if state.ended.is_none() {
+            if state.ended.is_none() || state.turn != self.turn {
                 return;
             }
             if state.waiting > 0 {
@@ -325,7 +348,7 @@ mod tests {
     }
 
     async fn ids(stream: impl Stream<Item = ServerSseMessage>) -> Vec<String> {
-        stream.filter_map(|message| message.event_id).collect().await
+        stream.filter(|event| event.message.is_some()).filter_map(|message| message.event_id).collect().await
     }
 
     #[tokio::test]
@@ -346,16 +369,33 @@ mod tests {
     #[tokio::test]
     async fn what_belongs_to_no_request_goes_to_one_listener_and_waits_where_there_is_none() {
         let streams = Streams::new();
+        let since = streams.listening().count;
+        let event = |number: u64| (since + number).to_string();
         streams.tell(message());
-        let first = streams.listen();
+        let mut first = streams.listen();
+        assert_eq!(first.next().await.and_then(|primed| primed.event_id), Some(event(0)));
         let second = streams.listen();
         streams.tell(message());
-        let again = streams.resume("1");
+        let again = streams.resume(&event(1));
         streams.tell(message());
         streams.close();
-        assert_eq!(ids(first).await, ["1", "2"]);
+        assert_eq!(ids(first).await, [event(1), event(2)]);
         assert_eq!(ids(second).await, Vec::<String>::new());
-        assert_eq!(ids(again.unwrap_or_else(|| unreachable!())).await, ["2", "3"]);
+        assert_eq!(ids(again.unwrap_or_else(|| unreachable!())).await, [event(2), event(3)]);
+    }
+
+    #[tokio::test]
+    async fn an_event_of_a_process_before_hides_nothing() {
+        let before = Streams::new();
+        before.tell(message());
+        let last = before.listening().count;
+        // It starts within the same millisecond at the earliest.
+        let streams = Streams::new();
+        streams.listening().count += 5;
+        streams.tell(message());
+        let again = streams.resume(&last.to_string()).unwrap_or_else(|| unreachable!());
+        streams.close();
+        assert_eq!(ids(again).await.len(), 1);
     }
 
     #[tokio::test]
@@ -368,6 +408,19 @@ mod tests {
         assert_eq!(ids(stalled).await.len(), MAX_KEPT);
         let again = streams.listen();
         streams.close();
-        assert_eq!(ids(again).await, [(MAX_KEPT + 1).to_string()]);
+        assert_eq!(ids(again).await, [streams.listening().count.to_string()]);
+    }
+
+    #[tokio::test]
+    async fn who_has_lost_a_stream_takes_nothing_from_its_next_reader() {
+        let streams = Streams::new();
+        let (writer, lost) = streams.begin();
+        let event = format!("0/{}", writer.replay.number);
+        writer.push(message());
+        let again = streams.resume(&event).unwrap_or_else(|| unreachable!());
+        drop(writer);
+        drop(lost);
+        assert_eq!(ids(again).await.len(), 1);
+        assert!(streams.requests().is_empty());
     }
 }

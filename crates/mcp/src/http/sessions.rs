@@ -72,15 +72,20 @@ impl Carried {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a session to the table, and to what is held here.
-    fn add(&self, id: &str) -> Arc<Session> {
-        let held = Arc::clone(&self.held);
-        let end = Arc::new(move |id: &str, _: &'static str| drop(held.lock().unwrap_or_else(PoisonError::into_inner).remove(id)));
+    /// Adds a session to the table, and to what is held here: at once, so that none is in one of them alone.
+    fn add(&self, id: &str, handle: Option<Handle>) {
+        let all = Arc::clone(&self.held);
+        let end = Arc::new(move |id: &str, _: &'static str| {
+            let held = all.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            drop(held);
+        });
+        let mut known = self.lock();
         let session = self.all.add(id.to_owned(), Kind::Http, owner(), end);
-        let held = || Held { session: Arc::clone(&session), in_flight: HashSet::new(), open: 0, handle: None };
         // Two requests may bring it back at once.
-        self.lock().entry(id.to_owned()).or_insert_with(held);
-        session
+        let held = known.entry(id.to_owned()).or_insert_with(|| Held { session, in_flight: HashSet::new(), open: 0, handle: None });
+        let before = handle.and_then(|handle| held.handle.replace(handle));
+        drop(known);
+        drop(before);
     }
 
     /// True when there is such a session, here or kept by a process before this one, and it is of this principal.
@@ -95,7 +100,7 @@ impl Carried {
         }
         if self.all.find(id).is_none() {
             let Some(_opening) = self.all.make_room() else { return false };
-            OWNER.sync_scope(owner.cloned(), || self.add(id));
+            OWNER.sync_scope(owner.cloned(), || self.add(id, None));
         }
         true
     }
@@ -133,15 +138,17 @@ impl Carried {
     /// Lets the service take a session up.
     fn open(&self, id: &str) -> SessionTransport {
         let (handle, transport) = pair();
-        self.add(id);
-        if let Some(held) = self.lock().get_mut(id) {
-            held.handle = Some(handle);
-        }
+        self.add(id, Some(handle));
         transport
     }
 
     fn handle(&self, id: &str) -> Result<Handle, Ended> {
         self.lock().get(id).and_then(|held| held.handle.clone()).ok_or(Ended)
+    }
+
+    /// The handle of a session on which the handshake has begun, so that nothing goes before it.
+    fn begun(&self, id: &str) -> Result<Handle, Ended> {
+        self.handle(id).ok().filter(Handle::has_begun).ok_or(Ended)
     }
 
     /// True when the session may have another stream open.
@@ -151,9 +158,14 @@ impl Carried {
 
     /// Forgets what was kept of streams whose clients did not come back, and room that a rush of sessions took.
     pub(super) fn tidy(&self) {
-        let mut known = self.lock();
-        known.values().filter_map(|held| held.handle.as_ref()).for_each(|handle| handle.streams().tidy());
-        known.shrink_to(ROOM);
+        let handles: Vec<Handle> = {
+            let mut known = self.lock();
+            known.shrink_to(ROOM);
+            known.values().filter_map(|held| held.handle.clone()).collect()
+        };
+        for handle in handles {
+            handle.streams().tidy();
+        }
     }
 
     /// What the service keeps sessions in, where anything does.
@@ -280,19 +292,27 @@ impl SessionManager for Carried {
     }
 
     async fn restore_session(&self, id: SessionId) -> Result<RestoreOutcome<Self::Transport>, Self::Error> {
-        if self.handle(&id).is_ok() {
+        if self.begun(&id).is_ok() {
             return Ok(RestoreOutcome::AlreadyPresent);
         }
         Ok(RestoreOutcome::Restored(self.open(&id)))
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
-        Ok(self.handle(id).is_ok())
+        Ok(self.begun(id).is_ok())
     }
 
     async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
-        self.lock().remove(&**id);
+        let mut known = self.lock();
+        // Outside of a request it is the service that ends: what it served may have been taken up again meanwhile.
+        let is_request = OWNER.try_with(|_| ()).is_ok();
+        if !is_request && known.get(&**id).and_then(|held| held.handle.as_ref()).is_some_and(|handle| !handle.is_over()) {
+            return Ok(());
+        }
+        let held = known.remove(&**id);
         self.all.gone(id);
+        drop(known);
+        drop(held);
         Ok(())
     }
 
@@ -301,23 +321,20 @@ impl SessionManager for Carried {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        let (handle, open) = {
-            let known = self.lock();
-            let held = known.get(&**id).ok_or(Ended)?;
-            (held.handle.clone().ok_or(Ended)?, held.session.busy())
-        };
+        let handle = self.begun(id)?;
+        let open = self.lock().get(&**id).ok_or(Ended)?.session.busy();
         handle.request(message, open).await
     }
 
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {
-        self.handle(id)?.accept(message).await
+        self.begun(id)?.accept(message).await
     }
 
     async fn create_standalone_stream(
         &self,
         id: &SessionId,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        Ok(self.handle(id)?.streams().listen())
+        Ok(self.begun(id)?.streams().listen())
     }
 
     async fn resume(
@@ -325,6 +342,6 @@ impl SessionManager for Carried {
         id: &SessionId,
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        self.handle(id)?.streams().resume(&last_event_id).ok_or(Ended)
+        self.begun(id)?.streams().resume(&last_event_id).ok_or(Ended)
     }
 }

@@ -39,7 +39,14 @@ impl std::error::Error for Ended {}
 pub(super) fn pair() -> (Handle, SessionTransport) {
     // In boxes: a channel has room for 32 messages from its beginning, each of half a kilobyte.
     let (sender, inbox) = mpsc::channel(INBOX);
-    let routes = Routes { streams: Streams::new(), opening: None, open: HashMap::new(), tokens: HashMap::new(), asked: HashMap::new() };
+    let routes = Routes {
+        streams: Streams::new(),
+        opening: None,
+        begun: false,
+        open: HashMap::new(),
+        tokens: HashMap::new(),
+        asked: HashMap::new(),
+    };
     let routes = Arc::new(Mutex::new(routes));
     (Handle { inbox: sender, routes: Arc::clone(&routes) }, SessionTransport { inbox, routes })
 }
@@ -48,7 +55,9 @@ pub(super) fn pair() -> (Handle, SessionTransport) {
 struct Routes {
     streams: Arc<Streams>,
     /// Waits for the answer to the handshake.
-    opening: Option<oneshot::Sender<ServerJsonRpcMessage>>,
+    opening: Option<(RequestId, oneshot::Sender<ServerJsonRpcMessage>)>,
+    /// The handshake is on its way: nothing may go before it.
+    begun: bool,
     /// The requests that are not answered.
     open: HashMap<RequestId, Request>,
     /// Those whose progress is told.
@@ -68,7 +77,9 @@ impl Routes {
     /// Ends a request.
     fn end(&mut self, id: &RequestId) -> Option<Request> {
         let request = self.open.remove(id)?;
-        if let Some(token) = &request.token {
+        if let Some(token) = &request.token
+            && self.tokens.get(token) == Some(id)
+        {
             self.tokens.remove(token);
         }
         self.asked.retain(|_, of| of != id);
@@ -94,24 +105,32 @@ impl Routes {
         }
     }
 
-    fn send(&mut self, message: ServerJsonRpcMessage) {
+    /// Puts a message in its place, and gives the request that it answers, which the caller drops once nobody waits for the
+    /// lock: what is kept of it is looked at then.
+    fn send(&mut self, message: ServerJsonRpcMessage) -> Result<Option<Request>, Ended> {
         let answered = match &message {
             JsonRpcMessage::Response(response) => Some(response.id.clone()),
             JsonRpcMessage::Error(error) => error.id.clone(),
             _ => None,
         };
-        if let Some(id) = answered {
-            match (self.opening.take(), self.end(&id)) {
-                (Some(opening), _) => drop(opening.send(message)),
-                (None, Some(request)) => request.stream.push(message),
-                (None, None) => tracing::debug!(%id, "nobody waits for an answer"),
+        let Some(id) = answered else {
+            match self.of(&message).and_then(|of| self.open.get(&of)) {
+                Some(request) => request.stream.push(message),
+                None => self.streams.tell(message),
             }
-            return;
+            return Ok(None);
+        };
+        if let Some((_, opening)) = self.opening.take_if(|(opening, _)| *opening == id) {
+            // Where nobody waits for it the session is nobody's.
+            return opening.send(message).map(|()| None).map_err(|_| Ended);
         }
-        match self.of(&message).and_then(|of| self.open.get(&of)) {
-            Some(request) => request.stream.push(message),
-            None => self.streams.tell(message),
+        let request = self.end(&id);
+        if let Some(request) = &request {
+            request.stream.push(message);
+        } else {
+            tracing::debug!(%id, "nobody waits for an answer");
         }
+        Ok(request)
     }
 }
 
@@ -138,11 +157,28 @@ impl Handle {
         (routes.open.contains_key(id), routes.open.len())
     }
 
+    /// True once the handshake is on its way.
+    pub(super) fn has_begun(&self) -> bool {
+        lock(&self.routes).begun
+    }
+
+    /// True once the service serves it no more.
+    pub(super) fn is_over(&self) -> bool {
+        self.inbox.is_closed()
+    }
+
     /// Passes the handshake on, and gives its answer.
     pub(super) async fn initialize(&self, message: ClientJsonRpcMessage) -> Result<ServerJsonRpcMessage, Ended> {
         let (opening, answer) = oneshot::channel();
-        lock(&self.routes).opening = Some(opening);
-        self.inbox.send(Box::new(message)).await.map_err(|_| Ended)?;
+        let place = self.inbox.reserve().await.map_err(|_| Ended)?;
+        {
+            let mut routes = lock(&self.routes);
+            if let JsonRpcMessage::Request(request) = &message {
+                routes.opening = Some((request.id.clone(), opening));
+            }
+            routes.begun = true;
+            place.send(Box::new(message));
+        }
         answer.await.map_err(|_| Ended)
     }
 
@@ -150,18 +186,16 @@ impl Handle {
     pub(super) async fn request(&self, message: ClientJsonRpcMessage, open: Open) -> Result<Passed, Ended> {
         // From here on nothing waits: a client that goes at any moment leaves no part of a request.
         let place = self.inbox.reserve().await.map_err(|_| Ended)?;
-        let passed = {
-            let mut routes = lock(&self.routes);
-            let (stream, passed) = routes.streams.begin();
-            if let JsonRpcMessage::Request(request) = &message {
-                let token = request.request.get_meta().get_progress_token();
-                if let Some(token) = &token {
-                    routes.tokens.insert(token.clone(), request.id.clone());
-                }
-                routes.open.insert(request.id.clone(), Request { stream, token, _open: open });
+        let mut routes = lock(&self.routes);
+        let (stream, passed) = routes.streams.begin();
+        if let JsonRpcMessage::Request(request) = &message {
+            let token = request.request.get_meta().get_progress_token();
+            if let Some(token) = &token {
+                routes.tokens.insert(token.clone(), request.id.clone());
             }
-            passed
-        };
+            routes.open.insert(request.id.clone(), Request { stream, token, _open: open });
+        }
+        // Before anybody else may: a cancel must not get there first.
         place.send(Box::new(message));
         Ok(passed)
     }
@@ -169,22 +203,25 @@ impl Handle {
     /// Passes on what is not answered.
     pub(super) async fn accept(&self, message: ClientJsonRpcMessage) -> Result<(), Ended> {
         let place = self.inbox.reserve().await.map_err(|_| Ended)?;
-        {
-            let mut routes = lock(&self.routes);
-            match &message {
-                JsonRpcMessage::Notification(told) => {
-                    if let ClientNotification::CancelledNotification(cancelled) = &told.notification
-                        && let Some(id) = &cancelled.params.request_id
-                    {
-                        routes.end(id);
-                    }
-                }
-                JsonRpcMessage::Response(response) => drop(routes.asked.remove(&response.id)),
-                JsonRpcMessage::Error(error) => drop(error.id.as_ref().and_then(|id| routes.asked.remove(id))),
-                JsonRpcMessage::Request(_) => {}
+        let mut routes = lock(&self.routes);
+        let ended = match &message {
+            JsonRpcMessage::Notification(told) => match &told.notification {
+                ClientNotification::CancelledNotification(cancelled) => cancelled.params.request_id.as_ref().and_then(|id| routes.end(id)),
+                _ => None,
+            },
+            JsonRpcMessage::Response(response) => {
+                routes.asked.remove(&response.id);
+                None
             }
-        }
+            JsonRpcMessage::Error(error) => {
+                error.id.as_ref().and_then(|id| routes.asked.remove(id));
+                None
+            }
+            JsonRpcMessage::Request(_) => None,
+        };
         place.send(Box::new(message));
+        drop(routes);
+        drop(ended);
         Ok(())
     }
 }
@@ -200,8 +237,8 @@ impl Transport<RoleServer> for SessionTransport {
 
     fn send(&mut self, message: ServerJsonRpcMessage) -> impl Future<Output = Result<(), Ended>> + Send + 'static {
         // At once, so that messages keep the order in which they were sent.
-        lock(&self.routes).send(message);
-        std::future::ready(Ok(()))
+        let sent = lock(&self.routes).send(message);
+        std::future::ready(sent.map(drop))
     }
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
@@ -217,11 +254,14 @@ impl Transport<RoleServer> for SessionTransport {
 impl Drop for SessionTransport {
     fn drop(&mut self) {
         // Whoever still waits is told by the end of its stream.
-        let mut routes = lock(&self.routes);
-        routes.opening = None;
-        routes.open.clear();
-        routes.tokens.clear();
-        routes.streams.close();
+        let (open, streams) = {
+            let mut routes = lock(&self.routes);
+            routes.opening = None;
+            routes.tokens.clear();
+            (std::mem::take(&mut routes.open), Arc::clone(&routes.streams))
+        };
+        drop(open);
+        streams.close();
     }
 }
 
@@ -286,6 +326,27 @@ mod tests {
         let listening = handle.streams().listen();
         drop(transport);
         assert_eq!(said(listening).await, ["notifications/progress"], "what came after the answer");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_handshake_comes_first_and_is_not_taken_for_another_request() -> Result<(), Ended> {
+        let hello = || client(json!({"jsonrpc": "2.0", "id": 0, "method": "ping"}));
+        let (handle, mut transport) = pair();
+        assert!(!handle.has_begun());
+        let mut opening = Box::pin(handle.initialize(hello()));
+        assert!(futures_util::poll!(&mut opening).is_pending() && handle.has_begun());
+        let same = handle.request(ping(0), open()).await?;
+        transport.send(answer(0)).await?;
+        opening.await?;
+        transport.send(answer(0)).await?;
+        assert_eq!(said(same).await, ["answer"]);
+        // Of one that is given up the service hears, and ends.
+        let (handle, mut transport) = pair();
+        let mut opening = Box::pin(handle.initialize(hello()));
+        assert!(futures_util::poll!(&mut opening).is_pending());
+        drop(opening);
+        assert!(transport.send(answer(0)).await.is_err());
         Ok(())
     }
 
