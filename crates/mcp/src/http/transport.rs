@@ -350,6 +350,41 @@ mod tests {
         Ok(())
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_cancel_beside_its_request_leaves_no_stream_open() -> Result<(), Ended> {
+        let (handle, mut transport) = pair();
+        // As the service does: what is cancelled while it runs is not answered.
+        let service = tokio::spawn(async move {
+            let mut runs = None;
+            while let Some(message) = transport.receive().await {
+                match message {
+                    JsonRpcMessage::Request(request) => runs = Some(request.id),
+                    JsonRpcMessage::Notification(told) => match told.notification {
+                        ClientNotification::CancelledNotification(_) => runs = None,
+                        _ => {
+                            if let Some(id) = runs.take() {
+                                transport.send(server(json!({"jsonrpc": "2.0", "id": id, "result": {}}))).await?;
+                            }
+                        }
+                    },
+                    _ => {}
+                }
+            }
+            Ok::<_, Ended>(())
+        });
+        for id in 0..5_000 {
+            let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
+            let (requesting, cancelling) = (handle.clone(), handle.clone());
+            let stream = tokio::spawn(async move { requesting.request(ping(id), open()).await });
+            cancelling.accept(client(cancel)).await?;
+            let stream = stream.await.unwrap_or(Err(Ended))?;
+            handle.accept(client(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))).await?;
+            assert!(said(stream).await.len() <= 1);
+        }
+        drop(handle);
+        service.await.unwrap_or(Err(Ended))
+    }
+
     #[tokio::test]
     async fn what_is_answered_cancelled_or_given_up_leaves_nothing() -> Result<(), Ended> {
         let (handle, mut transport) = pair();
