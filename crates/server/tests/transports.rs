@@ -333,6 +333,7 @@ fn a_client_that_listens_again_hears_again() {
     let watch = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/subscribe", "params": {"uri": "git://repo/status"}});
     assert!(post(&server, &own, &watch).message().is_some_and(|reply| reply["result"].is_object()));
     let listen = format!("GET /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nMcp-Session-Id: {id}\r\n\r\n");
+    let mut last = Vec::new();
     for round in 0..3 {
         let heard = std::thread::scope(|scope| {
             let hearing = scope.spawn(|| server.raw(listen.as_bytes(), Some("resources/updated")));
@@ -346,7 +347,13 @@ fn a_client_that_listens_again_hears_again() {
             hearing.join().expect("a stream")
         });
         assert!(heard.contains("git://repo/status"), "round {round}: {heard}");
+        last = heard.lines().filter_map(|line| Some(line.split_once("id: ")?.1.to_owned())).collect();
     }
+    // What came after an event is told again to whoever lost it: the first event of a stream is the place to come back to.
+    let [place, event, ..] = &last[..] else { panic!("two events: {last:?}") };
+    let back = listen.replace("\r\n\r\n", &format!("\r\nLast-Event-ID: {place}\r\n\r\n"));
+    let again = server.raw(back.as_bytes(), Some("resources/updated"));
+    assert!(again.contains(&format!("id: {event}")), "{event}: {again}");
 }
 
 #[test]

@@ -123,9 +123,9 @@ fn keep(kept: &mut VecDeque<ServerSseMessage>, message: &ServerSseMessage) {
 /// What belongs to no request, and who listens for it: the first of the streams that are open, the others take its place.
 struct Listening {
     kept: VecDeque<ServerSseMessage>,
+    /// The number of the last event, and of the last that a client was given.
     count: u64,
-    /// How many of the last that are kept nobody was given.
-    unread: usize,
+    given: u64,
     clients: VecDeque<Sender<ServerSseMessage>>,
 }
 
@@ -137,30 +137,29 @@ impl Listening {
         // One that does not read is cut off, and may come back for the rest.
         while let Some(first) = self.clients.front() {
             if first.try_send(message.clone()).is_ok() {
+                self.given = self.count;
                 return;
             }
             self.clients.pop_front();
         }
-        self.unread = (self.unread + 1).min(self.kept.len());
     }
 
     /// A stream of what came after an event, or of what nobody was given, and of what still comes.
     fn connect(&mut self, after: Option<u64>) -> ReceiverStream<ServerSseMessage> {
         self.clients.retain(|client| !client.is_closed());
-        let is_later = |message: &&ServerSseMessage| {
-            let index = message.event_id.as_deref().and_then(|id| id.parse::<u64>().ok());
-            after.is_none_or(|after| index.is_some_and(|index| index > after))
-        };
-        let skipped = if after.is_some() { 0 } else { self.kept.len() - self.unread };
+        // What has not happened yet is of another process.
+        let from = after.filter(|after| *after <= self.count).unwrap_or(self.given);
         let (client, messages) = channel(MAX_KEPT + 1);
         if after.is_none() {
-            let last = self.count - u64::try_from(self.unread).unwrap_or_default();
-            client.try_send(ServerSseMessage::priming(last.to_string(), RETRY)).ok();
+            client.try_send(ServerSseMessage::priming(from.to_string(), RETRY)).ok();
         }
-        for message in self.kept.iter().skip(skipped).filter(is_later) {
-            client.try_send(message.clone()).ok();
+        for message in &self.kept {
+            let number = message.event_id.as_deref().and_then(|id| id.parse::<u64>().ok());
+            if number.is_some_and(|number| number > from) {
+                client.try_send(message.clone()).ok();
+            }
         }
-        self.unread = 0;
+        self.given = self.count;
         if after.is_some() {
             // Whoever comes back takes the place of the connection that it has lost.
             self.clients.push_front(client);
@@ -176,7 +175,7 @@ impl Streams {
         // Not from zero: what a client has kept of a process before this one must not be taken for an event of this.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let since = u64::try_from(since).unwrap_or_default();
-        let listening = Listening { kept: VecDeque::new(), count: since, unread: 0, clients: VecDeque::new() };
+        let listening = Listening { kept: VecDeque::new(), count: since, given: since, clients: VecDeque::new() };
         Arc::new(Self { requests: Mutex::default(), listening: Mutex::new(listening), next: AtomicU64::new(since) })
     }
 
@@ -394,8 +393,12 @@ mod tests {
         streams.listening().count += 5;
         streams.tell(message());
         let again = streams.resume(&last.to_string()).unwrap_or_else(|| unreachable!());
+        streams.tell(message());
+        // Nor does one of a clock that was ahead.
+        let ahead = streams.resume(&u64::MAX.to_string()).unwrap_or_else(|| unreachable!());
+        streams.tell(message());
         streams.close();
-        assert_eq!(ids(again).await.len(), 1);
+        assert_eq!((ids(again).await.len(), ids(ahead).await.len()), (2, 1));
     }
 
     #[tokio::test]
