@@ -11,6 +11,7 @@ mod change;
 mod diff;
 mod error;
 mod grep;
+mod harmless;
 mod history;
 mod lock;
 mod log;
@@ -51,6 +52,9 @@ pub use diff::{DiffQuery, Sides};
 pub use error::{Error, Result};
 pub use gix::ObjectId;
 pub use grep::{GrepQuery, GrepSummary};
+// For the test that holds the list against git.
+#[doc(hidden)]
+pub use harmless::is_harmless;
 pub use history::{Preview, Reflog, TreeEntry};
 pub use lock::{Held, Locks, digest, key};
 pub use log::{Commit, LogQuery};
