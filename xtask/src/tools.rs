@@ -25,13 +25,14 @@ const NODE: [&str; 5] = [
 ];
 
 /// Programs that a few tests need, and Debian's packages with them.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("/usr/lib/postgresql", "postgresql"),
     ("/usr/sbin/sshd", "openssh-server"),
     ("/usr/bin/git-lfs", "git-lfs"),
     ("/usr/sbin/nginx", "nginx"),
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/openssl", "openssl"),
+    ("/usr/bin/strace", "strace"),
 ];
 const QUIET: &[(&str, &str)] = &[("DEBIAN_FRONTEND", "noninteractive")];
 
