@@ -88,7 +88,7 @@ fn show(bencher: Bencher) {
 
 #[divan::bench]
 fn branches(bencher: Bencher) {
-    let query = BranchQuery { kind: BranchKind::Local, contains: None, not_contains: None };
+    let query = BranchQuery { kind: BranchKind::Local, contains: None, not_contains: None, skip: 0, take: 1_000 };
     bencher.bench_local(|| REPO.branches(&query, &Cancel::never()).expect("branches"));
 }
 

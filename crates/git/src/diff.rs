@@ -1,6 +1,7 @@
 //! Differences between commits, the index and the working tree.
 
 use crate::{
+    beneath::{self, Kind, to_path},
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
@@ -15,7 +16,7 @@ use crate::{
     unified::{Side, Style, render},
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::HashSet, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt, path::Path};
+use std::{collections::HashSet, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt, path::PathBuf};
 
 /// The largest blob that is compared in this process. A larger one goes to a process that can be killed.
 pub(crate) const MAX_BLOB: u64 = 8 << 20;
@@ -147,12 +148,16 @@ impl Repo {
     /// True when no attributes file says how one of these paths is compared.
     fn attributes_are_plain<'p>(&self, engine: &gix::Repository, paths: impl Iterator<Item = &'p [u8]>) -> bool {
         const WORDS: [&[u8]; 3] = [b"diff", b"binary", b"[attr]"];
-        let plain = |file: &Path| std::fs::read(file).map_or(true, |text| WORDS.iter().all(|word| !text.contains_str(word)));
-        let fixed = self.settings.attribute_files.iter().cloned().chain([self.location.common_dir.join("info/attributes")]);
-        if !fixed.into_iter().all(|file| plain(&file)) {
+        let plain = |text: &[u8]| WORDS.iter().all(|word| !text.contains_str(word));
+        let own = |file: &PathBuf| match beneath::read_own(file, Kind::Rules) {
+            Ok(text) => plain(&text),
+            Err(err) => err.kind() == std::io::ErrorKind::NotFound,
+        };
+        let info = self.common_folder().read("info/attributes", Kind::Rules);
+        if !self.settings.attribute_files.iter().all(own) || !info.is_ok_and(|text| text.is_none_or(|text| plain(&text))) {
             return false;
         }
-        let Some(worktree) = &self.location.worktree else { return false };
+        let Ok(worktree) = self.worktree_folder() else { return false };
         let index = index_now(engine).ok();
         let mut looked = HashSet::new();
         for path in paths {
@@ -163,10 +168,12 @@ impl Repo {
                     continue;
                 }
                 let file = [dir, b".gitattributes"].concat();
-                let on_disk = worktree.join(OsStr::from_bytes(&file));
-                let staged = index.as_ref().is_some_and(|index| index.entry_by_path(file.as_bstr()).is_some());
-                let exists = on_disk.symlink_metadata().is_ok();
-                if (exists && !plain(&on_disk)) || (staged && !exists) {
+                let is_plain = match worktree.read(to_path(&file), Kind::Rules) {
+                    Ok(Some(text)) => plain(&text),
+                    Ok(None) => index.as_ref().is_none_or(|index| index.entry_by_path(file.as_bstr()).is_none()),
+                    Err(_) => false,
+                };
+                if !is_plain {
                     return false;
                 }
             }

@@ -45,6 +45,36 @@ pub enum Error {
         /// What would have run.
         program: String,
     },
+    /// The configuration of an untrusted repository has a setting that could take part in a change.
+    #[error("{} is not trusted, and its own configuration sets `{key}`", path.display())]
+    UntrustedSetting {
+        /// The worktree.
+        path: PathBuf,
+        /// The setting.
+        key: String,
+    },
+    /// A change in an untrusted repository that nothing on this machine could hold.
+    #[error("{} is not trusted, and changes in it need a sandbox: {why}", path.display())]
+    NoSandbox {
+        /// The worktree.
+        path: PathBuf,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// The sandbox for git could not be made.
+    #[error("the sandbox for git failed: {0}")]
+    Sandbox(io::Error),
+    /// A file of the repository that is not read as it is.
+    #[error("{} {why}", path.display())]
+    NotReadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, as the rest of a sentence.
+        why: &'static str,
+    },
+    /// A part of the repository was replaced while a call was at work.
+    #[error("{} was replaced during the call", .0.display())]
+    Replaced(PathBuf),
     /// The operation needs a working tree and the repository is bare.
     #[error("this repository is bare: it has no working tree")]
     Bare,
@@ -283,6 +313,11 @@ impl Error {
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }
+    }
+
+    /// Wraps what kept a sandbox from being made or entered.
+    pub(crate) fn sandbox(source: io::Error) -> Self {
+        Self::Sandbox(source)
     }
 
     /// Says that `value` breaks a rule for `what`.

@@ -1,11 +1,12 @@
 //! Searching tracked files, in the working tree or in a revision.
 
 use crate::{
+    beneath::{Folder, to_path},
     cancel::Cancel,
     diff::MAX_BLOB,
     error::{Error, Result},
     name::{RelPath, Rev},
-    os::Beneath,
+    process::Mode,
     quote,
     repo::Repo,
     route::Route,
@@ -83,7 +84,12 @@ impl Repo {
     /// # Errors
     ///
     /// [`Error::BadPattern`]; [`Error::UnknownRevision`].
-    pub fn grep(&self, query: &GrepQuery, cancel: &Cancel, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(GrepSummary, Route)> {
+    pub fn grep(
+        &self,
+        query: &GrepQuery,
+        cancel: &Cancel,
+        each: &mut (dyn FnMut(&[u8]) -> ControlFlow<()> + Send),
+    ) -> Result<(GrepSummary, Route)> {
         let matcher = RegexMatcherBuilder::new()
             .case_insensitive(query.ignore_case)
             .line_terminator(Some(b'\n'))
@@ -91,13 +97,26 @@ impl Repo {
             .dfa_size_limit(PATTERN_LIMIT)
             .build(&query.pattern)
             .map_err(|err| Error::BadPattern(err.to_string()))?;
-        let engine = self.engine();
-        let candidates = match (&query.rev, &engine) {
-            (Some(rev), Some(engine)) => self.files_in(engine, rev, query, cancel)?,
-            (Some(rev), None) => return self.grep_with_git(rev, query, cancel, each),
-            (None, _) => self.tracked_files(query, cancel)?,
+        match &query.rev {
+            Some(rev) if self.engine.is_none() => self.grep_with_git(rev, query, cancel, each),
+            _ => self.within(Mode::Read, || self.search_files(query, matcher, cancel, each))?,
+        }
+    }
+
+    /// Searches in this process.
+    fn search_files(
+        &self,
+        query: &GrepQuery,
+        matcher: RegexMatcher,
+        cancel: &Cancel,
+        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(GrepSummary, Route)> {
+        let candidates = match (&query.rev, &self.engine) {
+            (Some(rev), Some(engine)) => self.files_in(&engine.to_thread_local(), rev, query, cancel)?,
+            _ => self.tracked_files(query, cancel)?,
         };
-        let search = Search { engine: engine.map(gix::Repository::into_sync), worktree: self.beneath()?, matcher, context: query.context };
+        let worktree = self.worktree_folder().ok();
+        let search = Search { engine: self.engine.as_ref(), worktree, matcher, context: query.context };
         let mut summary = GrepSummary::default();
         let mut next = 0;
         let mut printed = false;
@@ -123,11 +142,6 @@ impl Repo {
         Ok((summary, Route::Engine))
     }
 
-    fn beneath(&self) -> Result<Option<Beneath>> {
-        let open = |path: &std::path::PathBuf| Beneath::open(path).map_err(Error::io(format!("opening {}", path.display())));
-        self.location.worktree.as_ref().map(open).transpose()
-    }
-
     fn files_in(&self, engine: &gix::Repository, rev: &Rev, query: &GrepQuery, cancel: &Cancel) -> Result<Vec<Candidate>> {
         let id = self.resolve(rev, cancel)?;
         let not_a_tree = |_| Error::UnknownRevision(rev.to_string());
@@ -144,8 +158,8 @@ impl Repo {
 
     fn tracked_files(&self, query: &GrepQuery, cancel: &Cancel) -> Result<Vec<Candidate>> {
         self.worktree()?;
-        if let Some(engine) = self.engine()
-            && let Ok(index) = index_now(&engine)
+        if let Some(engine) = &self.engine
+            && let Ok(index) = index_now(&engine.to_thread_local())
             && !index.is_sparse()
         {
             use gix::index::entry::{Flags, Mode};
@@ -200,21 +214,21 @@ fn wanted(path: &[u8], query: &GrepQuery) -> bool {
     query.paths.is_empty() || query.paths.iter().any(|only| only.covers(path))
 }
 
-struct Search {
-    engine: Option<gix::ThreadSafeRepository>,
-    worktree: Option<Beneath>,
+struct Search<'a> {
+    engine: Option<&'a gix::ThreadSafeRepository>,
+    worktree: Option<&'a Folder>,
     matcher: RegexMatcher,
     context: usize,
 }
 
-impl Search {
+impl Search<'_> {
     /// Searches the first files of `batch`, at least one, and gives their results in order.
     fn batch(&self, batch: &[Candidate], cancel: &Cancel) -> Result<Vec<Hits>> {
         let threads = if batch.len() < WORTH_THREADS { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
         let (next, produced) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let slots: Vec<Mutex<Option<Hits>>> = batch.iter().map(|_| Mutex::new(None)).collect();
         let work = || -> Result<()> {
-            let engine = self.engine.as_ref().map(gix::ThreadSafeRepository::to_thread_local);
+            let engine = self.engine.map(gix::ThreadSafeRepository::to_thread_local);
             let mut searcher = self.searcher();
             while produced.load(Ordering::Relaxed) < BATCH_OUTPUT {
                 let at = next.fetch_add(1, Ordering::Relaxed);
@@ -273,7 +287,7 @@ impl Search {
     /// The content of a regular file of the working tree; `None` when it is too large.
     fn read(&self, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let Some(worktree) = &self.worktree else { return Err(io::ErrorKind::NotFound.into()) };
-        let mut file = worktree.file(path)?;
+        let (mut file, _) = worktree.file(to_path(path))?;
         let mut content = Vec::new();
         Read::by_ref(&mut file).take(MAX_BLOB + 1).read_to_end(&mut content)?;
         Ok((content.len() as u64 <= MAX_BLOB).then_some(content))

@@ -4,11 +4,13 @@
 //! otherwise; [`Route`] says which it was. Changes are made by the user's git. Every function takes a [`Cancel`] and
 //! ends soon after it fires. Nothing here knows of MCP, JSON or sessions.
 
+mod beneath;
 mod blame;
 mod branch;
 mod cancel;
 mod change;
 mod diff;
+mod environment;
 mod error;
 mod grep;
 mod harmless;
@@ -28,6 +30,7 @@ mod repo;
 mod rev;
 mod roots;
 mod route;
+mod sandbox;
 mod settings;
 mod show;
 mod snapshot;
@@ -41,12 +44,12 @@ mod upstream;
 mod vetting;
 
 pub use blame::{BlameQuery, BlamedLine, Origin};
-pub use branch::{Branch, BranchKind, BranchQuery};
+pub use branch::{Branch, BranchKind, BranchQuery, Branches};
 pub use cancel::{Cancel, OnStop};
 pub use change::{
     Action, ApplyRequest, Care, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FastForward, Favour, Hunk, HunkAction,
-    MergeRequest, Moved, PickRequest, Reach, RebaseRequest, ResetMode, Restore, Search, Setting, Side, Sparse, Stash, StashPush, Step,
-    Submodule, Tag, Verdict, WRITABLE, Way, Worktree, WorktreeAdd, moved,
+    MergeRequest, PickRequest, Reach, RebaseRequest, ResetMode, Restore, Search, Setting, Side, Sparse, Stash, StashPush, Step, Submodule,
+    Tag, Verdict, WRITABLE, Way, Worktree, WorktreeAdd,
 };
 pub use diff::{DiffQuery, Sides};
 pub use error::{Error, Result};
@@ -61,6 +64,7 @@ pub use log::{Commit, LogQuery};
 pub use name::{BranchName, Range, RelPath, Rev, TagName};
 pub use patch::{FilePatch, Keep, Patch};
 pub use policy::{Policy, Signing, Trust};
+pub use process::edit_sequence;
 pub use program::{Git, Ledger, Version};
 pub use remote::{
     CloneRequest, Direction, FetchRequest, Fetched, Gate, Network, OnProgress, Outcome, Passage, Progress, PushRequest, Pushed, Ref,
@@ -70,6 +74,7 @@ pub use repo::{Repo, Repositories};
 pub use rev::{Object, ObjectKind};
 pub use roots::{Location, Roots};
 pub use route::Route;
-pub use snapshot::Snapshot;
+pub use sandbox::{Sandbox, support as sandbox_support};
+pub use snapshot::{Moved, Refs, Snapshot};
 pub use stamp::Stamp;
 pub use status::{Entry, Head, Status, operation};

@@ -147,6 +147,7 @@ impl Drop for Held {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a file of this program's own, in its state folder")]
 fn open(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
@@ -224,7 +225,7 @@ mod tests {
         let held = Locks::new(dir.path().to_owned()).take(Path::new("/a"), "git_add", Duration::ZERO, &Cancel::never())?;
         held.note("the longer one\n")?;
         held.note("short\n")?;
-        let text = fs::read_to_string(file).map_err(Error::io("a lock"))?;
+        let text = text_of(&mut open(&file)?);
         assert_eq!((note_of(&text), text.lines().nth(2)), ("short\n", Some("git_add")));
         Ok(())
     }

@@ -4,6 +4,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{RelPath, Rev},
+    process::Mode,
     repo::Repo,
     rev::Abbreviator,
     route::Route,
@@ -67,20 +68,18 @@ impl Repo {
     /// # Errors
     ///
     /// [`Error::UnknownRevision`]; [`Error::BadName`] for a date that is none.
-    pub fn log(&self, query: &LogQuery, cancel: &Cancel, each: &mut dyn FnMut(Commit) -> ControlFlow<()>) -> Result<Route> {
+    pub fn log(&self, query: &LogQuery, cancel: &Cancel, each: &mut (dyn FnMut(Commit) -> ControlFlow<()> + Send)) -> Result<Route> {
         for date in [&query.since, &query.until].into_iter().flatten() {
             check_date(date)?;
         }
         let tips = self.tips(query.rev.as_ref(), cancel)?;
         let plain =
             query.paths.is_empty() && [&query.author, &query.grep, &query.since, &query.until].iter().all(|filter| filter.is_none());
-        if plain
-            && let [Tip { id, hidden: false }] = tips.as_slice()
-            && let Some(engine) = self.engine()
-            && is_whole(&engine)
-        {
-            self.walk(&engine, *id, query, cancel, each)?;
-            return Ok(Route::Engine);
+        if plain && let [Tip { id, hidden: false }] = tips.as_slice() {
+            let walk = |engine: &gix::Repository| is_whole(engine).then(|| self.walk(engine, *id, query, cancel, &mut *each));
+            if let Some(walked) = self.with_engine(Mode::Read, walk)?.flatten() {
+                return walked.map(|()| Route::Engine);
+            }
         }
         self.log_with_git(&tips, query, cancel, each)?;
         Ok(Route::Cli)

@@ -3,6 +3,7 @@
 use crate::{
     remote::{Gate, Network},
     roots::Roots,
+    sandbox::Sandbox,
 };
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ pub struct Policy {
     pub hooks: bool,
     /// Whether commits are signed.
     pub signing: Signing,
+    /// Which repositories the kernel guards.
+    pub sandbox: Sandbox,
     /// What may be reached.
     pub network: Network,
     /// What transfers have to pass.
@@ -45,7 +48,14 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { trust: Trust::default(), hooks: true, signing: Signing::default(), network: Network::default(), gate: None }
+        Self {
+            trust: Trust::default(),
+            hooks: true,
+            signing: Signing::default(),
+            sandbox: Sandbox::default(),
+            network: Network::default(),
+            gate: None,
+        }
     }
 }
 

@@ -6,9 +6,11 @@
 
 use crate::{
     cancel::Cancel,
+    environment::clean,
     error::{Error, Result},
     os::{self, Group, Wake},
     program::Git,
+    sandbox::Domain,
     stderr::Errors,
 };
 use rustix::process::Signal;
@@ -17,49 +19,22 @@ use std::{
     io,
     ops::ControlFlow,
     os::{fd::AsFd, unix::process::CommandExt},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 /// How long a process may take to clean up after SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long git may take to say what it is.
+const PROBE: Duration = Duration::from_secs(5);
 const CHUNK: usize = 64 << 10;
 /// What a pipe can hold: no more than this is read once the process has ended.
 const PIPE: usize = 1 << 20;
 
-/// Variables of git that reach it from our own environment; every other `GIT_*` is dropped.
-const INHERITED: [&str; 13] = [
-    "GIT_CONFIG_GLOBAL",
-    "GIT_CONFIG_SYSTEM",
-    "GIT_CONFIG_NOSYSTEM",
-    "GIT_AUTHOR_NAME",
-    "GIT_AUTHOR_EMAIL",
-    "GIT_AUTHOR_DATE",
-    "GIT_COMMITTER_NAME",
-    "GIT_COMMITTER_EMAIL",
-    "GIT_COMMITTER_DATE",
-    "GIT_EXEC_PATH",
-    "GIT_TEMPLATE_DIR",
-    "GIT_SSL_CAINFO",
-    "GIT_SSL_CAPATH",
-];
-
-/// Nothing may open an editor, a pager or a prompt, and nothing may depend on the user's language.
-const FIXED: [(&str, &str); 12] = [
-    ("GIT_TERMINAL_PROMPT", "0"),
-    ("GCM_INTERACTIVE", "never"),
-    ("GIT_ASKPASS", "true"),
-    ("SSH_ASKPASS", "true"),
-    ("GIT_EDITOR", ":"),
-    ("GIT_SEQUENCE_EDITOR", ":"),
-    ("GIT_MERGE_AUTOEDIT", "no"),
-    ("GIT_PAGER", "cat"),
-    ("GIT_ADVICE", "0"),
-    ("GIT_LITERAL_PATHSPECS", "1"),
-    ("GIT_ALLOW_PROTOCOL", "https:ssh"),
-    ("LC_ALL", "C"),
-];
+/// The steps of a rebase, for what git starts to edit them.
+const STEPS: &str = "GIT_STEPS";
 
 /// Hears what a process writes to standard error, and gives back what of it is kept.
 pub(crate) type Listen<'a> = &'a mut dyn FnMut(&[u8]) -> Vec<u8>;
@@ -85,7 +60,11 @@ pub(crate) struct Process<'a> {
     magic_pathspecs: bool,
     offline: bool,
     todo: Option<String>,
+    editor: Option<PathBuf>,
     env: Vec<(&'static str, String)>,
+    domain: Option<Arc<Domain>>,
+    instead: Option<&'a Path>,
+    probe: bool,
 }
 
 /// How a process ended.
@@ -114,28 +93,38 @@ impl Git {
             magic_pathspecs: false,
             offline: false,
             todo: None,
+            editor: None,
             env: Vec::new(),
+            domain: None,
+            instead: None,
+            probe: false,
         }
+    }
+
+    /// What `program`, or git itself, prints when it is asked about this machine. It has [`PROBE`] for that.
+    pub(crate) fn probe(&self, program: Option<&Path>, args: &[&str]) -> Result<Vec<u8>> {
+        let mut process = self.process(Mode::Read, Path::new("/"), args);
+        (process.instead, process.probe) = (program, true);
+        process.success(&Cancel::new(Some(Instant::now() + PROBE)), 64 << 10)
     }
 }
 
-/// A command of `program` with a cleaned environment.
+/// Writes the steps of a rebase where this process was started by git as its sequence editor, and says whether it was.
+///
+/// # Errors
+///
+/// Where the file cannot be written.
+pub fn edit_sequence() -> io::Result<bool> {
+    let mut args = std::env::args_os().skip(1);
+    match (std::env::var_os(STEPS), args.next(), args.next()) {
+        (Some(steps), Some(file), None) => std::fs::write(file, steps.as_encoded_bytes()).map(|()| true),
+        _ => Ok(false),
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one spawn point")]
-pub(crate) fn spawner(program: &Path) -> std::process::Command {
-    let mut command = std::process::Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        let is_git = name.to_str().is_none_or(|name| name.starts_with("GIT_"));
-        if is_git && !INHERITED.iter().any(|kept| *kept == name) {
-            command.env_remove(name);
-        }
-    }
-    if let Some(path) = std::env::var_os("PATH") {
-        // The others would lead into the repository, where the process runs.
-        let absolute = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
-        command.env("PATH", std::env::join_paths(absolute).unwrap_or_default());
-    }
-    command.envs(FIXED);
-    command
+fn command_of(program: &Path) -> std::process::Command {
+    std::process::Command::new(program)
 }
 
 impl Process<'_> {
@@ -181,9 +170,15 @@ impl Process<'_> {
         self
     }
 
-    /// Gives an interactive rebase its list of steps.
-    pub(crate) fn todo(mut self, steps: &str) -> Self {
-        self.todo = Some(steps.to_owned());
+    /// Runs the process inside of `domain`.
+    pub(crate) fn inside(mut self, domain: Option<Arc<Domain>>) -> Self {
+        self.domain = domain;
+        self
+    }
+
+    /// Gives an interactive rebase its list of steps. `editor` writes it, in place of a shell: see [`edit_sequence`].
+    pub(crate) fn todo(mut self, steps: &str, editor: Option<PathBuf>) -> Self {
+        (self.todo, self.editor) = (Some(steps.to_owned()), editor);
         self
     }
 
@@ -246,7 +241,9 @@ impl Process<'_> {
     }
 
     fn run(mut self, cancel: &Cancel, sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>, listen: Listen<'_>) -> Result<Ended> {
-        self.git.version()?;
+        if !self.probe {
+            self.git.version()?;
+        }
         cancel.check()?;
         let input = self.stdin.take();
         let wake = Wake::new().map_err(Error::io("making a pipe"))?;
@@ -270,8 +267,9 @@ impl Process<'_> {
     }
 
     fn spawn(&self, with_input: bool) -> Result<Child> {
-        let program = self.git.program()?;
-        let mut command = spawner(program);
+        let program = self.instead.map_or_else(|| self.git.program(), Ok)?;
+        let mut command = command_of(program);
+        clean(&mut command);
         command.current_dir(self.directory).process_group(0);
         if self.offline || self.mode == Mode::Read {
             command.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
@@ -305,13 +303,18 @@ impl Process<'_> {
         }
         if let Some(steps) = &self.todo {
             // git appends the name of the file that the "editor" is to change.
-            command.env("GIT_SEQUENCE_EDITOR", "f() { printf %s \"$GIT_STEPS\" > \"$1\"; }; f").env("GIT_STEPS", steps);
+            let editor = self.editor.as_ref().and_then(|editor| editor.to_str());
+            command.env("GIT_SEQUENCE_EDITOR", editor.unwrap_or("f() { printf %s \"$GIT_STEPS\" > \"$1\"; }; f")).env(STEPS, steps);
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.args(&self.args);
         command.stdin(if with_input { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().map_err(Error::io(format!("starting {}", program.display())))?;
+        let mut start = || command.spawn().map_err(Error::io(format!("starting {}", program.display())));
+        let child = match &self.domain {
+            Some(domain) => domain.run(start).map_err(Error::sandbox)??,
+            None => start()?,
+        };
         for nonblocking in [
             child.stdin.as_ref().map(os::set_nonblocking),
             child.stdout.as_ref().map(os::set_nonblocking),

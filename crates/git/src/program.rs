@@ -2,14 +2,14 @@
 
 use crate::{
     error::{Error, Result},
-    process::spawner,
+    sandbox::{self, Needs},
 };
 use std::{
     env,
+    ffi::OsStr,
     fmt::Debug,
-    os::unix::fs::PermissionsExt,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
-    process::Stdio,
     sync::{Arc, OnceLock},
 };
 
@@ -22,6 +22,7 @@ pub struct Git {
     named: Option<PathBuf>,
     found: OnceLock<PathBuf>,
     version: OnceLock<Version>,
+    needs: OnceLock<Needs>,
     ledger: Option<Arc<dyn Ledger>>,
 }
 
@@ -45,7 +46,7 @@ pub struct Version {
 impl Git {
     /// Uses `program`, or the first `git` in an absolute directory of `PATH`.
     pub fn new(program: Option<PathBuf>) -> Self {
-        Self { named: program, found: OnceLock::new(), version: OnceLock::new(), ledger: None }
+        Self { named: program, found: OnceLock::new(), version: OnceLock::new(), needs: OnceLock::new(), ledger: None }
     }
 
     /// Lists what is held in `ledger`.
@@ -70,7 +71,8 @@ impl Git {
         }
         let found = match &self.named {
             Some(named) => std::path::absolute(named).map_err(|err| unusable(named, &err))?,
-            None => on_path(&env::var_os("PATH").unwrap_or_default()).ok_or_else(|| unusable(Path::new("git"), &"not on PATH"))?,
+            None => on_path(&env::var_os("PATH").unwrap_or_default(), Path::new("git"))
+                .ok_or_else(|| unusable(Path::new("git"), &"not on PATH"))?,
         };
         Ok(self.found.get_or_init(|| found))
     }
@@ -79,20 +81,50 @@ impl Git {
     ///
     /// # Errors
     ///
-    /// [`Error::GitUnusable`] when it cannot be started or is older than 2.40.
+    /// [`Error::GitUnusable`] when it cannot be started, does not answer, or is older than 2.40.
     pub fn version(&self) -> Result<&Version> {
         if let Some(version) = self.version.get() {
             return Ok(version);
         }
         let program = self.program()?;
-        let output = spawner(program).arg("version").stdin(Stdio::null()).output().map_err(|err| unusable(program, &err))?;
-        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let output = self.probe(None, &["version"]).map_err(|err| match err {
+            Error::Io { source, .. } => unusable(program, &source),
+            Error::TimedOut => unusable(program, &"it did not answer `git version`"),
+            Error::TooLarge { .. } => unusable(program, &"it wrote without end instead of its version"),
+            err => unusable(program, &err),
+        })?;
+        let text = String::from_utf8_lossy(&output).trim().to_owned();
         let number = parse(&text).ok_or_else(|| unusable(program, &"it printed no version"))?;
         if number < OLDEST {
             return Err(Error::GitUnusable(format!("{text} is too old: version 2.40 or newer is needed")));
         }
         let text = text.trim_start_matches("git version ").to_owned();
         Ok(self.version.get_or_init(|| Version { text, number }))
+    }
+
+    /// What git needs of this machine, for its sandbox.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Git::version`].
+    pub(crate) fn needs(&self) -> Result<&Needs> {
+        if let Some(needs) = self.needs.get() {
+            return Ok(needs);
+        }
+        let program = self.program()?;
+        let core = self.probe(None, &["--exec-path"])?;
+        let core = PathBuf::from(OsStr::from_bytes(core.trim_ascii_end()));
+        let needs = Needs::of(program, core, |loader, program| self.list(loader, program));
+        Ok(self.needs.get_or_init(|| needs))
+    }
+
+    /// A program, and what loading it reads.
+    pub(crate) fn needed_by(&self, program: &Path) -> Vec<PathBuf> {
+        sandbox::needed_by(program, |loader, program| self.list(loader, program))
+    }
+
+    fn list(&self, loader: &Path, program: &Path) -> Option<Vec<u8>> {
+        self.probe(Some(loader), &["--list", program.to_str()?]).ok()
     }
 }
 
@@ -101,10 +133,11 @@ fn unusable(program: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::GitUnusable(format!("git could not be started ({program}: {why}). Install git 2.40 or newer, or put it on PATH"))
 }
 
-/// The first git in an absolute directory: others depend on where a process runs, and it runs in a repository.
-fn on_path(path: &std::ffi::OsStr) -> Option<PathBuf> {
+/// The first program called `name` in an absolute directory: others depend on where a process runs, and it runs in a
+/// repository.
+pub(crate) fn on_path(path: &OsStr, name: &Path) -> Option<PathBuf> {
     let executable = |file: &PathBuf| file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
-    env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join("git")).find(executable)
+    env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(executable)
 }
 
 fn parse(text: &str) -> Option<(u32, u32)> {
@@ -136,9 +169,9 @@ mod tests {
         let git = dir.path().join("git");
         std::fs::write(&git, "")?;
         let path = env::join_paths([Path::new("."), Path::new(""), dir.path()]).unwrap_or_default();
-        assert_eq!(on_path(&path), None, "not executable");
+        assert_eq!(on_path(&path, Path::new("git")), None, "not executable");
         std::fs::set_permissions(&git, std::fs::Permissions::from_mode(0o755))?;
-        assert_eq!(on_path(&path), Some(git));
+        assert_eq!(on_path(&path, Path::new("git")), Some(git));
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! An opened, authorised repository, and the cache of them.
 
 use crate::{
+    beneath::{Folder, Kind},
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
@@ -8,7 +9,9 @@ use crate::{
     process::{Mode, Process},
     program::Git,
     roots::{Location, Roots},
+    sandbox::{Guarded, linked},
     settings::{self, Settings},
+    vetting,
 };
 use std::{
     collections::BTreeSet,
@@ -18,8 +21,41 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+/// The largest object that is held in this process.
+const MAX_OBJECT: u64 = 32 << 20;
 /// The most repositories kept open.
 const MAX_OPEN: usize = 32;
+
+/// What every change in an untrusted repository is told, whatever the operator's configuration and the repository's say:
+/// that it runs nothing, moves no other references, keeps what may be wanted back, and takes a small part of the machine.
+const UNTRUSTED: [(&str, &str); 26] = [
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("core.sshCommand", "ssh"),
+    ("core.editor", ":"),
+    ("core.pager", "cat"),
+    ("credential.helper", ""),
+    ("commit.template", ""),
+    ("merge.verifySignatures", "false"),
+    ("gpg.program", "false"),
+    ("gpg.openpgp.program", "false"),
+    ("gpg.ssh.program", "false"),
+    ("gpg.ssh.defaultKeyCommand", ""),
+    ("gpg.x509.program", "false"),
+    ("rebase.instructionFormat", "%s"),
+    ("rebase.missingCommitsCheck", "ignore"),
+    ("rebase.updateRefs", "false"),
+    ("gc.pruneExpire", "2.weeks.ago"),
+    ("gc.reflogExpire", "90.days"),
+    ("gc.reflogExpireUnreachable", "30.days"),
+    ("checkout.workers", "1"),
+    ("fetch.parallel", "1"),
+    ("submodule.fetchJobs", "1"),
+    ("index.threads", "1"),
+    ("grep.threads", "1"),
+    ("pack.threads", "1"),
+    ("pack.windowMemory", "64m"),
+];
 
 /// A repository whose every part lies inside the allowed roots.
 #[derive(Debug)]
@@ -28,8 +64,30 @@ pub struct Repo {
     pub(crate) location: Location,
     pub(crate) settings: Settings,
     pub(crate) allowed: Arc<Allowed>,
-    engine: Option<gix::ThreadSafeRepository>,
+    pub(crate) guarded: Option<Guarded>,
+    /// Not to be used but by way of [`Repo::with_engine`].
+    pub(crate) engine: Option<gix::ThreadSafeRepository>,
+    folders: Folders,
     stamps: Vec<Stamp>,
+}
+
+/// The folders of a repository, held open since they were authorised.
+#[derive(Debug)]
+struct Folders {
+    worktree: Option<Folder>,
+    git_dir: Folder,
+    common_dir: Folder,
+}
+
+impl Folders {
+    fn open(location: &Location) -> Result<Self> {
+        let open = |path: &PathBuf| Folder::open(path).map_err(Error::io(format!("opening {}", path.display())));
+        Ok(Self {
+            worktree: location.worktree.as_ref().map(open).transpose()?,
+            git_dir: open(&location.git_dir)?,
+            common_dir: open(&location.common_dir)?,
+        })
+    }
 }
 
 /// Opens repositories and keeps the handles of those that have not changed shape since.
@@ -98,9 +156,7 @@ impl Repositories {
         }
         let mut location = self.roots().locate(path)?;
         location.trusted &= self.allowed.policy.trust == Trust::Owner;
-        let settings = Settings::read(&location.common_dir, &location.git_dir)?;
-        self.roots().check_alternates(&location, &settings.local_origins)?;
-        let repo = Arc::new(Repo::open(Arc::clone(&self.git), location, settings, Arc::clone(&self.allowed))?);
+        let repo = Arc::new(Repo::open(Arc::clone(&self.git), location, Arc::clone(&self.allowed))?);
         let mut open = self.lock();
         open.retain(|(known, _)| known != path);
         if open.len() >= MAX_OPEN {
@@ -172,7 +228,14 @@ impl Repositories {
 }
 
 impl Repo {
-    fn open(git: Arc<Git>, location: Location, settings: Settings, allowed: Arc<Allowed>) -> Result<Self> {
+    fn open(git: Arc<Git>, location: Location, allowed: Arc<Allowed>) -> Result<Self> {
+        let folders = Folders::open(&location)?;
+        if !location.trusted {
+            vetting::check_shape(&location)?;
+        }
+        let settings = Settings::read(&location, &allowed.roots)?;
+        let mut borrowed = allowed.roots.check_alternates(&location, &settings.local_origins)?;
+        borrowed.extend(linked(&location));
         if let Some(configured) = &settings.worktree {
             // git goes where core.worktree says. Only the place where the repository was found is authorised.
             let target = fs::canonicalize(location.git_dir.join(configured)).unwrap_or_else(|_| configured.clone());
@@ -192,8 +255,52 @@ impl Repo {
         ];
         paths.extend(settings.files.iter().cloned());
         let stamps = paths.into_iter().map(Stamp::of).collect();
-        let engine = open_engine(&location, &settings)?;
-        Ok(Self { git, location, settings, allowed, engine, stamps })
+        let guarded = Guarded::new(allowed.policy.sandbox, &git, &location, &settings, &borrowed)?;
+        let mut repo = Self { git, location, settings, allowed, guarded, engine: None, folders, stamps };
+        repo.engine = repo.within(Mode::Read, || open_engine(&repo.location, &repo.settings))??;
+        Ok(repo)
+    }
+
+    /// Fails where a folder of the repository is no longer what was opened; in an untrusted one, also where its configuration
+    /// or another file is not that decides how it is read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Replaced`].
+    pub fn check_in_place(&self) -> Result<()> {
+        let Folders { worktree, git_dir, common_dir } = &self.folders;
+        let folders = [worktree.as_ref(), Some(git_dir), Some(common_dir)];
+        if let Some(folder) = folders.into_iter().flatten().find(|folder| !folder.is_in_place()) {
+            return Err(Error::Replaced(folder.path().to_owned()));
+        }
+        match self.stamps.iter().find(|stamp| !self.location.trusted && !stamp.is_current()) {
+            Some(stamp) => Err(Error::Replaced(stamp.path.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The working tree, held open.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bare`].
+    pub(crate) fn worktree_folder(&self) -> Result<&Folder> {
+        self.folders.worktree.as_ref().ok_or(Error::Bare)
+    }
+
+    /// What a file of this worktree's git directory holds; `None` where there is none.
+    pub(crate) fn git_file(&self, name: &str, kind: Kind) -> Result<Option<Vec<u8>>> {
+        self.folders.git_dir.read(name, kind)
+    }
+
+    /// The git directory of this worktree, held open.
+    pub(crate) fn git_folder(&self) -> &Folder {
+        &self.folders.git_dir
+    }
+
+    /// The git directory that worktrees share, held open.
+    pub(crate) fn common_folder(&self) -> &Folder {
+        &self.folders.common_dir
     }
 
     /// The directory by which a caller knows the repository.
@@ -213,11 +320,6 @@ impl Repo {
     /// [`Error::Bare`].
     pub fn worktree(&self) -> Result<&Path> {
         self.location.worktree.as_deref().ok_or(Error::Bare)
-    }
-
-    /// A handle for the in-process engine, where the repository's format allows it.
-    pub(crate) fn engine(&self) -> Option<gix::Repository> {
-        self.engine.as_ref().map(gix::ThreadSafeRepository::to_thread_local)
     }
 
     /// A git process that reads this repository and runs nothing that it names.
@@ -240,21 +342,12 @@ impl Repo {
         if self.location.trusted {
             return if self.allowed.policy.hooks { process } else { process.config("core.hooksPath", "/dev/null") };
         }
-        let process = process
-            .config("core.hooksPath", "/dev/null")
-            .config("core.fsmonitor", "false")
-            .config("commit.gpgSign", sign.unwrap_or("false"))
-            .config("tag.gpgSign", sign.unwrap_or("false"))
-            .config("merge.verifySignatures", "false")
-            .config("gpg.program", "false")
-            .config("gpg.openpgp.program", "false")
-            .config("gpg.ssh.program", "false")
-            .config("gpg.x509.program", "false")
-            .config("core.sshCommand", "ssh")
-            .config("credential.helper", "")
-            .config("core.editor", ":")
-            .offline();
-        Self::silence_filters(process, &self.settings.local_filters)
+        let process = UNTRUSTED.iter().fold(process, |process, (key, value)| process.config(*key, *value));
+        let process = process.config("commit.gpgSign", sign.unwrap_or("false")).config("tag.gpgSign", sign.unwrap_or("false"));
+        // What a filter of the operator's should have been through is not stored where that filter may not run.
+        let filters = self.settings.operator_filters.iter();
+        let process = filters.fold(process, |process, driver| process.config(format!("filter.{driver}.required"), "true"));
+        Self::silence_filters(process.offline(), &self.settings.local_filters)
     }
 
     fn process(&self, mode: Mode, args: &[&str]) -> Process<'_> {
@@ -262,6 +355,7 @@ impl Repo {
             Some(worktree) => self.git.process(mode, worktree, args),
             None => self.git.process(mode, &self.location.git_dir, args).config("safe.bareRepository", "all"),
         };
+        let process = process.inside(self.domain(mode));
         // A mailmap that the repository's configuration names may be any file at all.
         let named = self.settings.local_mailmap || self.settings.conditional;
         if mode == Mode::Read && named { process.config("mailmap.file", "") } else { process }
@@ -350,6 +444,8 @@ fn open_engine(location: &Location, settings: &Settings) -> Result<Option<gix::T
     let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: 256 };
     let options =
         gix::open::Options::default().object_store_slots(slots).bail_if_untrusted(true).filter_config_section(settings::operator_only);
+    // A larger object is an error here, and so for git.
+    let options = options.config_overrides([format!("gitoxide.objects.allocLimit={MAX_OBJECT}")]);
     if let Ok(engine) = options.open(location.top()) {
         return Ok(Some(engine));
     }

@@ -4,6 +4,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{RelPath, Rev},
+    process::Mode,
     repo::Repo,
 };
 use gix::{ObjectId, prelude::ObjectIdExt};
@@ -41,10 +42,9 @@ impl Repo {
     /// [`Error::UnknownRevision`].
     pub fn resolve(&self, rev: &Rev, cancel: &Cancel) -> Result<ObjectId> {
         cancel.check()?;
-        if let Some(engine) = self.engine()
-            && let Ok(id) = engine.rev_parse_single(rev.as_str())
-        {
-            return Ok(id.detach());
+        let found = self.with_engine(Mode::Read, |engine| engine.rev_parse_single(rev.as_str()).ok().map(gix::Id::detach))?;
+        if let Some(id) = found.flatten() {
+            return Ok(id);
         }
         self.resolve_with_git(rev, rev.as_str(), cancel)
     }
@@ -56,12 +56,12 @@ impl Repo {
     /// [`Error::UnknownRevision`], also for a blob or a tree.
     pub fn resolve_commit(&self, rev: &Rev, cancel: &Cancel) -> Result<ObjectId> {
         cancel.check()?;
-        if let Some(engine) = self.engine()
-            && let Ok(id) = engine.rev_parse_single(rev.as_str())
-            && let Ok(object) = id.object()
-            && let Ok(commit) = object.peel_to_commit()
-        {
-            return Ok(commit.id);
+        let found = self.with_engine(Mode::Read, |engine| {
+            let id = engine.rev_parse_single(rev.as_str()).ok()?;
+            Some(id.object().ok()?.peel_to_commit().ok()?.id)
+        })?;
+        if let Some(id) = found.flatten() {
+            return Ok(id);
         }
         self.resolve_with_git(rev, &format!("{rev}^{{commit}}"), cancel)
     }
@@ -93,9 +93,7 @@ impl Repo {
     ///
     /// [`Error::MissingObject`].
     pub fn object(&self, id: ObjectId, cancel: &Cancel) -> Result<Object> {
-        if let Some(engine) = self.engine()
-            && let Ok(header) = engine.find_header(id)
-        {
+        if let Some(header) = self.with_engine(Mode::Read, |engine| engine.find_header(id).ok())?.flatten() {
             let kind = match header.kind() {
                 gix::objs::Kind::Commit => ObjectKind::Commit,
                 gix::objs::Kind::Tree => ObjectKind::Tree,
@@ -127,19 +125,22 @@ impl Repo {
     pub fn resolve_path(&self, rev: &Rev, path: &RelPath, cancel: &Cancel) -> Result<ObjectId> {
         let tree = self.resolve(rev, cancel)?;
         let missing = || Error::NoSuchPath { path: path.to_string(), place: format!("revision {rev}") };
-        if let Some(engine) = self.engine()
-            && let Ok(object) = engine.find_object(tree)
-            && let Ok(tree) = object.peel_to_tree()
-        {
+        let found = self.with_engine(Mode::Read, |engine| -> Option<Result<ObjectId>> {
+            let tree = engine.find_object(tree).ok()?.peel_to_tree().ok()?;
             if path.as_bytes().is_empty() {
-                return Ok(tree.id);
+                return Some(Ok(tree.id));
             }
-            let found = tree.lookup_entry_by_path(path.as_path()).map_err(Error::engine)?;
-            let entry = found.ok_or_else(missing)?;
-            if entry.mode().is_commit() {
-                return Err(Error::Submodule { path: path.to_string(), id: entry.object_id() });
-            }
-            return Ok(entry.object_id());
+            let found = tree.lookup_entry_by_path(path.as_path()).map_err(Error::engine);
+            Some(found.and_then(|found| {
+                let entry = found.ok_or_else(missing)?;
+                if entry.mode().is_commit() {
+                    return Err(Error::Submodule { path: path.to_string(), id: entry.object_id() });
+                }
+                Ok(entry.object_id())
+            }))
+        })?;
+        if let Some(found) = found.flatten() {
+            return found;
         }
         let expression = [tree.to_string().as_bytes(), b":", path.as_bytes()].concat();
         let process = self.read(&["rev-parse", "--verify", "--quiet", "--end-of-options"]).arg(OsStr::from_bytes(&expression));
@@ -162,7 +163,8 @@ impl Repo {
 
     /// The abbreviation that git would print for `id`.
     pub fn abbreviate(&self, id: ObjectId) -> String {
-        self.engine().map_or_else(|| id.to_hex_with_len(12).to_string(), |engine| Abbreviator::of(&engine).short(id))
+        let short = self.with_engine(Mode::Read, |engine| Abbreviator::of(engine).short(id));
+        short.ok().flatten().unwrap_or_else(|| id.to_hex_with_len(12).to_string())
     }
 }
 

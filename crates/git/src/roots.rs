@@ -1,19 +1,18 @@
 //! Which repositories a caller may reach, and where a path leads.
 
-use crate::error::{Error, Result};
+use crate::{
+    beneath::{Folder, Kind, to_path},
+    error::{Error, Result},
+};
 use std::{
     fs,
-    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
 /// The most directories that are looked at for repositories to name in an error.
 const MAX_LISTED: usize = 2_000;
 
-/// The largest files of a git directory that are read: a line, a configuration, a list, an index.
-const MAX_SMALL: u64 = 64 << 10;
-const MAX_CONFIG: u64 = 16 << 20;
-const MAX_ALTERNATES: u64 = 1 << 20;
+/// The largest index, and the largest list of references.
 const MAX_INDEX: u64 = 1 << 30;
 
 /// The directories that the operator allows.
@@ -113,29 +112,29 @@ impl Roots {
     /// Follows the links inside a git directory that would make another repository readable, and refuses what would
     /// never end being read.
     fn check_inside(&self, location: &Location) -> Result<()> {
-        const FILES: [(&str, u64); 14] = [
-            ("HEAD", MAX_SMALL),
-            ("config", MAX_CONFIG),
-            ("config.worktree", MAX_CONFIG),
-            ("commondir", MAX_SMALL),
-            ("gitdir", MAX_SMALL),
-            ("index", MAX_INDEX),
-            ("packed-refs", MAX_INDEX),
-            ("shallow", MAX_INDEX),
-            ("info/exclude", MAX_CONFIG),
-            ("info/attributes", MAX_CONFIG),
-            ("info/sparse-checkout", MAX_CONFIG),
-            ("info/grafts", MAX_CONFIG),
-            ("FETCH_HEAD", MAX_INDEX),
-            ("MERGE_HEAD", MAX_CONFIG),
-        ];
         const SHARED: [&str; 8] = ["objects", "objects/pack", "objects/info", "refs", "refs/heads", "packed-refs", "config", "info"];
         const OWN: [&str; 3] = ["HEAD", "index", "logs"];
         const FOLDERS: [&str; 4] = ["objects", "objects/pack", "refs", "refs/heads"];
-        for (name, limit) in FILES {
+        let files: [(&str, u64); 14] = [
+            ("HEAD", Kind::Line.limit()),
+            ("config", Kind::Config.limit()),
+            ("config.worktree", Kind::Config.limit()),
+            ("commondir", Kind::Line.limit()),
+            ("gitdir", Kind::Line.limit()),
+            ("index", MAX_INDEX),
+            ("packed-refs", MAX_INDEX),
+            ("shallow", Kind::Fetched.limit()),
+            ("info/exclude", Kind::Rules.limit()),
+            ("info/attributes", Kind::Rules.limit()),
+            ("info/sparse-checkout", Kind::Steps.limit()),
+            ("info/grafts", Kind::Rules.limit()),
+            ("FETCH_HEAD", Kind::Fetched.limit()),
+            ("MERGE_HEAD", Kind::Rules.limit()),
+        ];
+        for (name, limit) in files {
             for dir in [&location.git_dir, &location.common_dir] {
                 if !is_regular(&dir.join(name), limit) {
-                    return Err(Error::OutsideRoots { path: dir.join(name), what: "something that is no file of a reasonable size" });
+                    return Err(Error::NotReadable { path: dir.join(name), why: "is no regular file of a reasonable size" });
                 }
             }
         }
@@ -156,7 +155,7 @@ impl Roots {
         Ok(())
     }
 
-    /// Checks the object directories that `location` borrows from.
+    /// Checks the object directories that `location` borrows from, and gives them.
     ///
     /// A repository that the operator named may borrow from the one it was cloned from (`origins`), as
     /// `git clone --shared` sets it up; every other object directory must lie inside the roots.
@@ -164,7 +163,7 @@ impl Roots {
     /// # Errors
     ///
     /// [`Error::OutsideRoots`].
-    pub(crate) fn check_alternates(&self, location: &Location, origins: &[PathBuf]) -> Result<()> {
+    pub(crate) fn check_alternates(&self, location: &Location, origins: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let is_origin = |path: &Path| {
             let owners = origins.iter().filter_map(|origin| fs::canonicalize(origin).ok());
             location.trusted && owners.into_iter().any(|origin| path == origin.join(".git/objects") || path == origin.join("objects"))
@@ -173,14 +172,10 @@ impl Roots {
         let mut next = 0;
         while let Some(objects) = seen.get(next).cloned() {
             next += 1;
-            let list = objects.join("info/alternates");
-            if !is_regular(&list, MAX_ALTERNATES) {
-                return Err(Error::OutsideRoots { path: list, what: "a list of alternates that is no small file" });
-            }
-            let Ok(text) = fs::read(list) else { continue };
+            let Some(text) = read_within(&objects, "info/alternates", Kind::Rules, self)? else { continue };
             for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#') {
                 let line = crate::quote::unquoted(line).unwrap_or_else(|| line.to_vec());
-                let path = objects.join(Path::new(std::ffi::OsStr::from_bytes(&line)));
+                let path = objects.join(to_path(&line));
                 let path = fs::canonicalize(&path).unwrap_or(path);
                 if !self.contains(&path) && !path.starts_with(&location.common_dir) && !is_origin(&path) {
                     return Err(Error::OutsideRoots { path, what: "an alternate object directory" });
@@ -190,7 +185,7 @@ impl Roots {
                 }
             }
         }
-        Ok(())
+        Ok(seen.split_off(1))
     }
 
     /// Up to `limit` repositories at and below the roots, for an error that says what could have been asked for.
@@ -302,14 +297,21 @@ fn is_regular(path: &Path, limit: u64) -> bool {
     fs::metadata(path).map_or(true, |meta| meta.is_file() && meta.len() <= limit)
 }
 
-/// The first line of a small file.
+/// The first line of the small file at `path`, which is no link.
 pub(crate) fn read_line(path: &Path) -> Option<Vec<u8>> {
-    let meta = fs::metadata(path).ok().filter(|meta| meta.is_file() && meta.len() <= 64 << 10);
-    meta?;
-    let text = fs::read(path).ok()?;
-    Some(text.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii_end().to_vec())
+    Folder::open(&fs::canonicalize(path.parent()?).ok()?).ok()?.line(path.file_name()?)
 }
 
-fn to_path(bytes: &[u8]) -> &Path {
-    Path::new(std::ffi::OsStr::from_bytes(bytes))
+/// What a file below the folder `dir` holds. Where there is a link, what it leads to inside of the roots.
+pub(crate) fn read_within(dir: &Path, name: &str, kind: Kind, roots: &Roots) -> Result<Option<Vec<u8>>> {
+    let open = |dir: &Path| Folder::open(dir).map_err(Error::io(format!("opening {}", dir.display())));
+    let path = dir.join(name);
+    let Ok(target) = fs::canonicalize(&path) else {
+        return if path.is_symlink() { Err(Error::NotReadable { path, why: "is a link that leads nowhere" }) } else { Ok(None) };
+    };
+    let Some((parent, file)) = target.parent().zip(target.file_name()) else { return Ok(None) };
+    if !target.starts_with(dir) && !roots.contains(&target) {
+        return Err(Error::OutsideRoots { path: target, what: "a link inside the git directory" });
+    }
+    open(parent)?.read(file, kind)
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     error::{Error, Result},
+    process::Mode,
     repo::Repo,
 };
 
@@ -21,15 +22,27 @@ pub(crate) fn only_git(why: &'static str) -> Error {
 
 impl Repo {
     /// Answers with `engine`, and with `git` where the engine cannot read the repository or says [`only_git`].
-    pub(crate) fn answer<T>(
+    pub(crate) fn answer<T: Send>(
         &self,
         read: &'static str,
-        engine: impl FnOnce(&gix::Repository) -> Result<T>,
+        engine: impl FnOnce(&gix::Repository) -> Result<T> + Send,
         git: impl FnOnce() -> Result<T>,
     ) -> Result<(T, Route)> {
-        match self.engine().ok_or_else(|| only_git("the format of the repository")).and_then(|handle| engine(&handle)) {
+        self.answer_in(Mode::Read, read, engine, git)
+    }
+
+    /// The same for work that may write.
+    pub(crate) fn answer_in<T: Send>(
+        &self,
+        mode: Mode,
+        what: &'static str,
+        engine: impl FnOnce(&gix::Repository) -> Result<T> + Send,
+        git: impl FnOnce() -> Result<T>,
+    ) -> Result<(T, Route)> {
+        let answer = self.with_engine(mode, engine)?;
+        match answer.unwrap_or_else(|| Err(only_git("the format of the repository"))) {
             Err(Error::Engine(why)) => {
-                tracing::debug!(read, why, "left to git");
+                tracing::debug!(read = what, why, "left to git");
                 git().map(|answer| (answer, Route::Cli))
             }
             answer => answer.map(|answer| (answer, Route::Engine)),

@@ -1,9 +1,24 @@
 //! What a repository's configuration means for how it is read, decided once when it is opened.
 
-use crate::error::{Error, Result};
-use gix::config::{File, Source, source::Kind};
+use crate::{
+    beneath,
+    error::{Error, Result},
+    harmless::is_harmless,
+    roots::{Location, Roots, read_within},
+};
+use gix::config::{
+    File, Source,
+    file::{
+        Metadata,
+        includes::{self, conditional::Context},
+        init::Options,
+    },
+    path::interpolate,
+    source::Kind,
+};
 use std::{
     collections::BTreeSet,
+    env,
     path::{Path, PathBuf},
 };
 
@@ -94,28 +109,43 @@ pub(crate) struct Settings {
     pub(crate) files: Vec<PathBuf>,
     /// Further files with attributes.
     pub(crate) attribute_files: Vec<PathBuf>,
+    /// The first setting of the repository's own configuration that is not known to be harmless, as `section.name.key`.
+    pub(crate) local_setting: Option<String>,
+    /// Files that the operator's configuration names.
+    named_files: Vec<PathBuf>,
+    /// Files of the operator's configuration.
+    own_files: Vec<PathBuf>,
 }
 
 impl Settings {
-    /// Reads the configuration of the repository with `common_dir`, without opening it.
-    pub(crate) fn read(common_dir: &Path, git_dir: &Path) -> Result<Self> {
+    /// Reads the configuration of the repository at `location`, without opening it. Files that an untrusted repository
+    /// includes are not read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotReadable`], [`Error::OutsideRoots`], [`Error::Engine`].
+    pub(crate) fn read(location: &Location, roots: &Roots) -> Result<Self> {
         let bad = |err: &dyn std::fmt::Display| Error::Engine(format!("its configuration: {err}"));
-        let mut unread_includes = false;
-        let mut file = match File::from_git_dir(common_dir.to_owned()) {
-            Ok(file) => file,
-            // gix insists on a config.worktree where it is switched on; to git a missing one is empty.
-            Err(err) if common_dir.join("config.worktree").exists() => return Err(bad(&err)),
-            Err(_) => {
-                unread_includes = true;
-                let mut file = File::from_globals().map_err(|err| bad(&err))?;
-                let local = File::from_path_no_includes(common_dir.join("config"), Source::Local).map_err(|err| bad(&err))?;
-                file.append(local).map_err(|err| bad(&err))?;
-                file
-            }
+        let home = env::home_dir();
+        let interpolated = interpolate::Context { home_dir: home.as_deref(), ..Default::default() };
+        let context = Context { git_dir: Some(&location.git_dir), branch_name: None };
+        let options = Options { includes: includes::Options::follow(interpolated, context), ..Default::default() };
+        let mut file = File::from_globals().map_err(|err| bad(&err))?;
+        let mut unread_includes = file.resolve_includes(options).is_err();
+        let mut append = |dir: &Path, name: &str, source: Source| -> Result<bool> {
+            let Some(text) = read_within(dir, name, beneath::Kind::Config, roots)? else { return Ok(false) };
+            let meta = Metadata::from(source).at(dir.join(name));
+            let mut own = File::from_bytes_no_includes(&text, meta, options).map_err(|err| bad(&err))?;
+            unread_includes |= location.trusted && own.resolve_includes(options).is_err();
+            let per_worktree = matches!(own.boolean("extensions.worktreeConfig"), Ok(Some(true)));
+            file.append(own).map_err(|err| bad(&err))?;
+            Ok(per_worktree)
         };
-        let own = git_dir.join("config.worktree");
-        if git_dir != common_dir && own.is_file() && matches!(file.boolean("extensions.worktreeConfig"), Ok(Some(true))) {
-            file.append(File::from_path_no_includes(own, Source::Worktree).map_err(|err| bad(&err))?).map_err(|err| bad(&err))?;
+        if append(&location.common_dir, "config", Source::Local)? {
+            append(&location.common_dir, "config.worktree", Source::Worktree)?;
+            if location.git_dir != location.common_dir {
+                append(&location.git_dir, "config.worktree", Source::Worktree)?;
+            }
         }
         let mut settings = Self::from_file(&file);
         settings.conditional |= unread_includes;
@@ -140,6 +170,7 @@ impl Settings {
                 settings.files.push(path.clone());
             }
             let local = meta.source.kind() == Kind::Repository;
+            settings.own_files.extend(meta.path.clone().filter(|_| !local));
             let name = section.header().name().to_string().to_ascii_lowercase();
             let subsection = section.header().subsection_name().map(ToString::to_string);
             if name == "remote"
@@ -152,10 +183,49 @@ impl Settings {
             if local {
                 settings.note_transport(&name, subsection.as_deref(), &keys);
             }
+            for key in &keys {
+                let values = section.body().values(key);
+                settings.note_setting(&name, subsection.as_deref(), key, values.iter().map(|value| value.as_slice()), local);
+            }
             settings.note(&name, subsection.as_deref(), &keys, local);
         }
         settings.note_values(file);
         settings
+    }
+
+    /// Notes the first setting of the repository that is not known to be harmless, and files that the operator names.
+    fn note_setting<'a>(
+        &mut self,
+        section: &str,
+        subsection: Option<&str>,
+        key: &str,
+        mut values: impl ExactSizeIterator<Item = &'a [u8]>,
+        local: bool,
+    ) {
+        if !local {
+            self.named_files.extend(values.filter_map(of_home));
+            return;
+        }
+        if self.local_setting.is_some() {
+            return;
+        }
+        let harmless = |value: &[u8]| is_harmless(section, subsection, key, value);
+        // A key without a value is true.
+        let all = if values.len() == 0 { harmless(b"true") } else { values.all(harmless) };
+        self.local_setting = (!all).then(|| match subsection {
+            Some(name) => format!("{section}.{name}.{key}"),
+            None => format!("{section}.{key}"),
+        });
+    }
+
+    /// What git reads of the operator's: its configuration, and the files that this names.
+    pub(crate) fn operator_files(&self) -> Vec<PathBuf> {
+        let beside = user_config().into_iter().flat_map(|dir| ["config", "ignore", "attributes"].map(|name| dir.join(name)));
+        let system = [env::var_os("GIT_CONFIG_SYSTEM").map(PathBuf::from), Some(PathBuf::from("/usr/local/etc/gitconfig"))];
+        let own = self.own_files.iter().chain(&self.named_files).cloned();
+        let all = own.chain(beside).chain(system.into_iter().flatten()).chain(["/etc/gitconfig", "/etc/gitattributes"].map(PathBuf::from));
+        // A folder would let in what is below it.
+        all.filter(|path| path.is_file()).collect()
     }
 
     /// Notes what could run a program or lead elsewhere when a remote is reached: all that is not known to be harmless.
@@ -257,7 +327,7 @@ impl Settings {
         self.worktree = file.string("core.worktree").map(|path| PathBuf::from(path.to_string()));
         if let Some(path) = file.string("core.attributesFile") {
             let path = path.to_string();
-            let home = std::env::home_dir().unwrap_or_default();
+            let home = env::home_dir().unwrap_or_default();
             self.attribute_files.push(match path.strip_prefix("~/") {
                 Some(rest) => home.join(rest),
                 None => PathBuf::from(path),
@@ -267,16 +337,15 @@ impl Settings {
         }
         self.attribute_files.push(PathBuf::from("/etc/gitattributes"));
         // An empty variable is none to git, and the place to be to the engine.
-        self.plain_index &= std::env::var_os("XDG_CONFIG_HOME").is_none_or(|config| !config.is_empty());
+        self.plain_index &= env::var_os("XDG_CONFIG_HOME").is_none_or(|config| !config.is_empty());
         // Those that are not there may come.
-        let global = match std::env::var_os("GIT_CONFIG_GLOBAL") {
+        let global = match env::var_os("GIT_CONFIG_GLOBAL") {
             Some(global) => vec![PathBuf::from(global)],
-            None => std::env::home_dir()
-                .map(|home| home.join(".gitconfig"))
-                .into_iter()
-                .chain(user_config().map(|dir| dir.join("config")))
-                .collect(),
+            None => {
+                env::home_dir().map(|home| home.join(".gitconfig")).into_iter().chain(user_config().map(|dir| dir.join("config"))).collect()
+            }
         };
+        self.own_files.extend(global.iter().cloned());
         for path in global.into_iter().chain([PathBuf::from("/etc/gitconfig")]) {
             if !self.files.contains(&path) {
                 self.files.push(path);
@@ -285,10 +354,18 @@ impl Settings {
     }
 }
 
+/// A value that is an absolute path, or one below the home folder.
+fn of_home(value: &[u8]) -> Option<PathBuf> {
+    match value.strip_prefix(b"~/") {
+        Some(rest) => env::home_dir().map(|home| home.join(beneath::to_path(rest))),
+        None => value.starts_with(b"/").then(|| beneath::to_path(value).to_owned()),
+    }
+}
+
 /// Where git looks for what is the user's besides `~/.gitconfig`.
 fn user_config() -> Option<PathBuf> {
-    let config = std::env::var_os("XDG_CONFIG_HOME").filter(|config| !config.is_empty()).map(PathBuf::from);
-    config.or_else(|| std::env::home_dir().map(|home| home.join(".config"))).map(|config| config.join("git"))
+    let config = env::var_os("XDG_CONFIG_HOME").filter(|config| !config.is_empty()).map(PathBuf::from);
+    config.or_else(|| env::home_dir().map(|home| home.join(".config"))).map(|config| config.join("git"))
 }
 
 /// Sources whose sections may name programs that a read runs.

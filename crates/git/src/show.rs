@@ -5,6 +5,7 @@ use crate::{
     diff::{DiffQuery, MAX_BLOB},
     error::{Error, Result},
     patch::{Keep, Parser, Patch},
+    process::Mode,
     repo::Repo,
     rev::Abbreviator,
     route::{Route, only_git},
@@ -16,6 +17,9 @@ use std::{collections::HashSet, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsS
 const MAX_LISTING: usize = 64 << 20;
 /// The most paths that a merge is compared by.
 const MAX_MERGED: usize = 100_000;
+
+/// The largest commit that is laid out in this process; its message is held more than once.
+const MAX_COMMIT: u64 = 1 << 20;
 
 impl Repo {
     /// The commit or tag `id` as `git show` prints it: what stands before the patch, and the patch.
@@ -54,6 +58,9 @@ impl Repo {
         if !self.settings.plain_log || self.has_notes_or_mailmap(engine) {
             return Err(only_git("how commits are shown"));
         }
+        if engine.find_header(id).map_err(Error::engine)?.size() > MAX_COMMIT {
+            return Err(only_git("a commit too large to be held here"));
+        }
         let commit = engine.find_commit(id).map_err(Error::engine)?;
         let mut prelude = prelude(&commit)?;
         let parents: Vec<ObjectId> = commit.parent_ids().map(gix::Id::detach).collect();
@@ -87,10 +94,10 @@ impl Repo {
     /// [`Error::MissingObject`].
     pub fn blob(&self, id: ObjectId, size: u64, cancel: &Cancel, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<Route> {
         if size <= MAX_BLOB
-            && let Some(engine) = self.engine()
-            && let Ok(object) = engine.find_object(id)
+            && let Some(data) =
+                self.with_engine(Mode::Read, |engine| engine.find_object(id).ok().map(|object| object.detach().data))?.flatten()
         {
-            let _ = each(&object.data);
+            let _ = each(&data);
             return Ok(Route::Engine);
         }
         let ended = self.read(&["cat-file", "blob"]).arg(id.to_string()).stream(cancel, each)?;

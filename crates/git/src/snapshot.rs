@@ -1,25 +1,28 @@
 //! What a change can move: `HEAD`, the index, the operation in progress, and other branches and the stash.
 
 use crate::{
+    beneath::open_own,
     cancel::Cancel,
     error::{Error, Result},
     lock::digest,
+    process::Mode,
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{
-    collections::BTreeMap,
-    fs::File,
     io::{Read, Seek, SeekFrom},
+    iter::Peekable,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-const MAX_OUTPUT: usize = 256 << 20;
+/// Where the stash is.
+pub(crate) const STASH: &str = "refs/stash";
 /// The length of the checksum, or of as much of it as is looked at.
 const CHECKSUM: usize = 20;
 /// The largest index without a checksum that is told from others.
-const MAX_DIGEST: u64 = 256 << 20;
+const MAX_DIGEST: u64 = 64 << 20;
 /// Where the references are that changes move and that can be put back.
 const PREFIXES: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/stash"];
 
@@ -34,6 +37,93 @@ pub struct Snapshot {
     pub index: Option<String>,
     /// The operation in progress.
     pub in_progress: Option<&'static str>,
+}
+
+/// References by full name, in that order: small, as a repository can have a million.
+#[derive(Clone, Debug, Default)]
+pub struct Refs {
+    /// For each the length of its name in two bytes, the name, the length of its id in one, and the id.
+    packed: Vec<u8>,
+}
+
+impl Refs {
+    fn push(&mut self, name: &[u8], id: ObjectId) {
+        let Ok(length) = u16::try_from(name.len()) else { return };
+        self.packed.extend_from_slice(&length.to_le_bytes());
+        self.packed.extend_from_slice(name);
+        self.packed.push(u8::try_from(id.as_bytes().len()).unwrap_or_default());
+        self.packed.extend_from_slice(id.as_bytes());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&[u8], ObjectId)> {
+        let mut rest = self.packed.as_slice();
+        std::iter::from_fn(move || {
+            let (length, after) = rest.split_first_chunk::<2>()?;
+            let (name, after) = after.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+            let (length, after) = after.split_first()?;
+            let (id, after) = after.split_at_checked(usize::from(*length))?;
+            rest = after;
+            Some((name, ObjectId::try_from(id).ok()?))
+        })
+    }
+
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.iter().map(|(name, _)| name.to_str_lossy().into_owned())
+    }
+
+    /// What the reference called `name` is at.
+    pub fn get(&self, name: &str) -> Option<ObjectId> {
+        self.iter().find(|(known, _)| *known == name.as_bytes()).map(|(_, id)| id)
+    }
+}
+
+/// A reference that a change moved, made or deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Its full name.
+    pub name: String,
+    /// What it was at; none where there was no such reference.
+    pub before: Option<ObjectId>,
+    /// What it was at afterwards.
+    pub after: Option<ObjectId>,
+}
+
+type Listing<'a> = Box<dyn Iterator<Item = (&'a [u8], ObjectId)> + 'a>;
+
+/// References as they were beside references as they are, which come in the same order.
+struct Comparison<'a> {
+    before: Peekable<Listing<'a>>,
+    moved: Vec<Moved>,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(before: &'a Refs) -> Self {
+        let before: Listing<'a> = Box::new(before.iter());
+        Self { before: before.peekable(), moved: Vec::new() }
+    }
+
+    fn note(&mut self, name: &[u8], before: Option<ObjectId>, after: Option<ObjectId>) {
+        self.moved.push(Moved { name: name.to_str_lossy().into_owned(), before, after });
+    }
+
+    fn now(&mut self, name: &[u8], id: ObjectId) {
+        while let Some((gone, was)) = self.before.next_if(|(known, _)| *known < name) {
+            self.note(gone, Some(was), None);
+        }
+        match self.before.next_if(|(known, _)| *known == name) {
+            None => self.note(name, None, Some(id)),
+            Some((_, was)) if was != id && name == STASH.as_bytes() => self.note(name, Some(was), Some(id)),
+            Some(_) => {}
+        }
+    }
+
+    fn end(mut self) -> Vec<Moved> {
+        while let Some((gone, was)) = self.before.next() {
+            self.note(gone, Some(was), None);
+        }
+        self.moved
+    }
 }
 
 impl Repo {
@@ -58,13 +148,43 @@ impl Repo {
     /// # Errors
     ///
     /// As for any read.
-    pub fn movable_refs(&self, cancel: &Cancel) -> Result<BTreeMap<String, ObjectId>> {
-        let listed = self.read(&["for-each-ref", "--format=%(objectname) %(refname)"]).args(PREFIXES).success(cancel, MAX_OUTPUT)?;
-        let refs = listed.lines().filter_map(|line| {
-            let (id, name) = line.split_once_str(" ")?;
-            Some((name.to_str_lossy().into_owned(), ObjectId::from_hex(id).ok()?))
-        });
-        Ok(refs.collect())
+    pub fn movable_refs(&self, cancel: &Cancel) -> Result<Refs> {
+        let mut refs = Refs::default();
+        self.each_movable(cancel, &mut |name, id| refs.push(name, id))?;
+        Ok(refs)
+    }
+
+    /// What has been made, deleted or, of the stash, moved since `before`.
+    ///
+    /// That a branch has moved is not taken for a change's doing: another worktree may have it checked out.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn moved_since(&self, before: &Refs, cancel: &Cancel) -> Result<Vec<Moved>> {
+        let mut comparison = Comparison::new(before);
+        self.each_movable(cancel, &mut |name, id| comparison.now(name, id))?;
+        Ok(comparison.end())
+    }
+
+    /// Hands out references in the order of their names.
+    fn each_movable(&self, cancel: &Cancel, each: &mut dyn FnMut(&[u8], ObjectId)) -> Result<()> {
+        let mut partial = Vec::new();
+        let process = self.read(&["for-each-ref", "--format=%(objectname) %(refname)"]).args(PREFIXES);
+        let ended = process.stream(cancel, |chunk| {
+            for piece in chunk.split_inclusive(|&byte| byte == b'\n') {
+                partial.extend_from_slice(piece);
+                if let Some(line) = partial.strip_suffix(b"\n") {
+                    let entry = line.split_once_str(" ").and_then(|(id, name)| Some((name, ObjectId::from_hex(id).ok()?)));
+                    if let Some((name, id)) = entry {
+                        each(name, id);
+                    }
+                    partial.clear();
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        ended.require("for-each-ref")
     }
 
     /// The file that holds the index.
@@ -74,20 +194,22 @@ impl Repo {
 
     /// The checksum that ends the index file; a digest of the whole where it has none (`index.skipHash`).
     fn index_key(&self) -> Option<String> {
-        key_of(&self.index_file())
+        self.within(Mode::Read, || key_of(&self.index_file())).ok().flatten()
     }
 
     /// True when `copy` still is the index that it is named after, byte for byte.
     pub(crate) fn is_intact(&self, copy: &Path) -> bool {
         let named = copy.file_name().is_some_and(|name| key_of(copy).is_some_and(|key| name == key.as_str()));
         // Reading it checks it against its checksum.
-        named && self.engine().is_none_or(|engine| read_index(&engine, copy).is_some())
+        // The copy lies in the server's own folder, not in the repository.
+        named && self.engine.as_ref().is_none_or(|engine| read_index(engine.objects.object_hash(), copy).is_some())
     }
 
     /// True when the index holds the entries that the copy holds, whatever it says of the files' times.
     pub(crate) fn is_index_like(&self, copy: &Path) -> bool {
-        let Some(engine) = self.engine() else { return false };
-        let (Some(ours), Some(copy)) = (read_index(&engine, &self.index_file()), read_index(&engine, copy)) else { return false };
+        let Some(hash) = self.engine.as_ref().map(|engine| engine.objects.object_hash()) else { return false };
+        let ours = self.within(Mode::Read, || read_index(hash, &self.index_file())).ok().flatten();
+        let (Some(ours), Some(copy)) = (ours, read_index(hash, copy)) else { return false };
         ours.entries().iter().map(|one| entry(&ours, one)).eq(copy.entries().iter().map(|one| entry(&copy, one)))
     }
 }
@@ -107,8 +229,8 @@ pub(crate) fn index_now(engine: &gix::Repository) -> Result<gix::worktree::Index
 
 /// The last bytes of an index file.
 pub(crate) fn checksum_of(index: &Path) -> Option<[u8; CHECKSUM]> {
-    let mut file = File::open(index).ok()?;
-    let length = file.metadata().ok()?.len();
+    let (mut file, found) = open_own(index).ok()?;
+    let length = found.len();
     let mut end = [0; CHECKSUM];
     file.seek(SeekFrom::Start(length.checked_sub(CHECKSUM as u64)?)).ok()?;
     file.read_exact(&mut end).ok()?;
@@ -120,14 +242,14 @@ fn key_of(index: &Path) -> Option<String> {
     if end != [0; CHECKSUM] {
         return ObjectId::try_from(&end[..]).ok().map(|checksum| checksum.to_string());
     }
-    if std::fs::metadata(index).ok()?.len() > MAX_DIGEST {
-        return None;
-    }
-    Some(digest(&std::fs::read(index).ok()?))
+    let (file, found) = open_own(index).ok().filter(|(_, found)| found.len() <= MAX_DIGEST)?;
+    let mut content = Vec::with_capacity(usize::try_from(found.len()).ok()?);
+    file.take(MAX_DIGEST).read_to_end(&mut content).ok()?;
+    Some(digest(&content))
 }
 
-fn read_index(engine: &gix::Repository, path: &Path) -> Option<gix::index::File> {
-    gix::index::File::at(path, engine.object_hash(), false, gix::index::decode::Options::default()).ok()
+fn read_index(hash: gix::hash::Kind, path: &Path) -> Option<gix::index::File> {
+    gix::index::File::at(path, hash, false, gix::index::decode::Options::default()).ok()
 }
 
 fn in_process(engine: &gix::Repository) -> Result<Snapshot> {

@@ -1,9 +1,11 @@
 //! What differs between `HEAD`, the index and the working tree.
 
 use crate::{
+    beneath::{self, Folder, Kind, to_path},
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
+    process::Mode,
     rename::{Lone, pair},
     repo::Repo,
     route::{Route, only_git},
@@ -12,7 +14,7 @@ use crate::{
     upstream,
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::BTreeMap, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt, path::Path};
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 /// The most paths collected. Beyond it the listing says that it is incomplete.
 const MAX_ENTRIES: usize = 500_000;
@@ -113,13 +115,14 @@ impl Repo {
 
     /// The operation that is in progress: `merge`, `rebase`, ….
     pub fn in_progress(&self) -> Option<&'static str> {
-        in_progress(&self.location.git_dir)
+        in_progress(self.git_folder())
     }
 
     fn status_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<Status> {
         if !self.settings.plain_status || self.settings.sparse || self.settings.conditional {
             return Err(only_git("how status is configured"));
         }
+        self.check_read_by_engine()?;
         let index = index_now(engine)?;
         if !is_plain(&index) || (self.has_filters() && self.attributes_name_filters(&index)) {
             return Err(only_git("an index with more than plain files"));
@@ -135,6 +138,20 @@ impl Repo {
         let listed = entries.into_values().chain(untracked.into_iter().map(|path| Entry { index: b'?', worktree: b'?', path, from: None }));
         let head = self.head_state(engine, &head, cancel)?;
         Ok(Status { head, entries: listed.take(MAX_ENTRIES).collect(), truncated, ..Status::default() })
+    }
+
+    /// Leaves a working tree to git with a `.gitmodules` or patterns at its top that the engine would wait for, or hold
+    /// whole however large they are.
+    fn check_read_by_engine(&self) -> Result<()> {
+        let worktree = self.worktree_folder()?;
+        let is_fine = |name: &&str| match worktree.file(name) {
+            Ok((_, found)) => found.len() <= Kind::Rules.limit(),
+            Err(err) => err.kind() == std::io::ErrorKind::NotFound,
+        };
+        match [".gitmodules", ".gitignore", ".gitattributes"].iter().find(|name| !is_fine(name)) {
+            None => Ok(()),
+            Some(_) => Err(only_git("a file at the top that is no small regular one")),
+        }
     }
 
     /// Adds what differs in the working tree.
@@ -198,10 +215,10 @@ impl Repo {
         !(self.settings.local_filters.is_empty() && self.settings.operator_filters.is_empty())
     }
 
-    /// True when some attributes file assigns a filter.
-    fn attributes_name_filters(&self, index: &gix::index::State) -> bool {
-        let Some(worktree) = &self.location.worktree else { return true };
-        let names = |file: &Path| std::fs::read(file).is_ok_and(|text| text.contains_str("filter"));
+    /// True when some attributes file assigns a filter, or cannot be read for that.
+    pub(crate) fn attributes_name_filters(&self, index: &gix::index::State) -> bool {
+        let Ok(worktree) = self.worktree_folder() else { return true };
+        let names = |text: &[u8]| text.contains_str("filter");
         let mut dirs = std::collections::BTreeSet::from([&b""[..]]);
         for entry in index.entries() {
             let path = entry.path(index).as_bytes();
@@ -209,12 +226,17 @@ impl Repo {
                 dirs.insert(&path[..=end]);
             }
         }
-        let fixed = self.settings.attribute_files.iter().cloned().chain([self.location.common_dir.join("info/attributes")]);
-        fixed.into_iter().any(|file| names(&file))
+        let info = self.common_folder().read("info/attributes", Kind::Rules);
+        self.settings.attribute_files.iter().any(|file| beneath::read_own(file, Kind::Rules).is_ok_and(|text| names(&text)))
+            || info.map_or(true, |text| text.is_some_and(|text| names(&text)))
             || dirs.into_iter().any(|dir| {
                 let file = [dir, b".gitattributes"].concat();
-                let on_disk = worktree.join(OsStr::from_bytes(&file));
-                names(&on_disk) || (index.entry_by_path(file.as_bstr()).is_some() && !on_disk.exists())
+                match worktree.read(to_path(&file), Kind::Rules) {
+                    Ok(Some(text)) => names(&text),
+                    Ok(None) => index.entry_by_path(file.as_bstr()).is_some(),
+                    // git follows no link here, and neither does it need to: what the link leads to names nothing.
+                    Err(_) => true,
+                }
             })
     }
 
@@ -252,8 +274,9 @@ impl Repo {
         status.truncated |= ended.full;
         sort_as_short(&mut status.entries);
         self.set_aside_filtered(&mut status, cancel)?;
-        let index = self.engine().and_then(|engine| index_now(&engine).ok());
-        status.submodules = index.is_some_and(|index| index.entries().iter().any(|entry| entry.mode == gix::index::entry::Mode::COMMIT));
+        let is_submodule = |entry: &gix::index::Entry| entry.mode == gix::index::entry::Mode::COMMIT;
+        let found = self.with_engine(Mode::Read, |engine| index_now(engine).is_ok_and(|index| index.entries().iter().any(is_submodule)))?;
+        status.submodules = found.unwrap_or_default();
         Ok(status)
     }
 
@@ -366,14 +389,14 @@ pub fn operation(name: &str) -> Option<&'static str> {
     SIGNS.iter().map(|(_, operation)| *operation).chain(["am"]).find(|operation| *operation == name)
 }
 
-fn in_progress(git_dir: &Path) -> Option<&'static str> {
-    if git_dir.join("rebase-apply/applying").exists() {
+fn in_progress(git_dir: &Folder) -> Option<&'static str> {
+    if git_dir.has("rebase-apply/applying") {
         return Some("am");
     }
-    let named = SIGNS.iter().find(|(sign, _)| git_dir.join(sign).exists()).map(|(_, name)| *name);
+    let named = SIGNS.iter().find(|(sign, _)| git_dir.has(sign)).map(|(_, name)| *name);
     named.or_else(|| {
         // Between two commits of a series there is only the list of what is left.
-        let left = std::fs::read(git_dir.join("sequencer/todo")).ok()?;
+        let left = git_dir.read("sequencer/todo", Kind::Steps).ok()??;
         Some(if left.starts_with(b"revert") { "revert" } else { "cherry-pick" })
     })
 }

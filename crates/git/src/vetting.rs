@@ -1,9 +1,12 @@
 //! What git would obey before anybody could stop it: looked at before a repository is changed.
 
 use crate::{
+    beneath::{Kind, to_path},
     cancel::Cancel,
     error::{Error, Result},
+    process::Mode,
     repo::Repo,
+    roots::Location,
     settings::Settings,
     snapshot::index_now,
 };
@@ -32,9 +35,29 @@ impl Repo {
             if self.settings.conditional {
                 return Err(self.untrusted("included configuration"));
             }
+            if let Some(key) = self.settings.local_setting.clone() {
+                return Err(Error::UntrustedSetting { path: self.top().to_owned(), key });
+            }
+            self.check_sandbox()?;
             self.check_links(cancel)?;
+            self.check_operator_filters(cancel)?;
         }
         self.check_modules(false, cancel)
+    }
+
+    /// Refuses where attributes of the repository name a filter of the operator's: in a sandbox it would not start, and git
+    /// would store what has not been through it.
+    fn check_operator_filters(&self, cancel: &Cancel) -> Result<()> {
+        if self.settings.operator_filters.is_empty() {
+            return Ok(());
+        }
+        let named = self.with_engine(Mode::Read, |engine| index_now(engine).map(|index| self.attributes_name_filters(&index)))?;
+        cancel.check()?;
+        if named.transpose()? == Some(false) {
+            return Ok(());
+        }
+        let filter = self.settings.operator_filters.first().cloned().unwrap_or_default();
+        Err(self.untrusted(&format!("filter `{filter}`, which the operator's configuration defines,")))
     }
 
     /// Refuses what moves references before git has read where its hooks are, where hooks must not run.
@@ -96,7 +119,9 @@ impl Repo {
         }
         for (dir, path) in found.into_iter().take(MAX_MODULES) {
             cancel.check()?;
-            let settings = Settings::read(&dir, &dir)?;
+            let dir = fs::canonicalize(&dir).unwrap_or(dir);
+            let inside = Location { worktree: None, git_dir: dir.clone(), common_dir: dir.clone(), trusted: false };
+            let settings = Settings::read(&inside, &self.allowed.roots)?;
             let hook = dir.join("hooks/post-index-change");
             let program = if settings.conditional {
                 Some("included configuration".to_owned())
@@ -118,9 +143,13 @@ impl Repo {
 
     /// The paths at which the index has submodules.
     fn gitlinks(&self, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
-        if let Some(index) = self.engine().and_then(|engine| index_now(&engine).ok()) {
+        let links = self.with_engine(Mode::Read, |engine| {
+            let index = index_now(engine).ok()?;
             let links = index.entries().iter().filter(|entry| entry.mode.is_submodule());
-            return Ok(links.map(|entry| entry.path(&index).to_vec()).collect());
+            Some(links.map(|entry| entry.path(&index).to_vec()).collect())
+        })?;
+        if let Some(links) = links.flatten() {
+            return Ok(links);
         }
         let staged = self.read(&["ls-files", "--stage", "-z"]).success(cancel, 256 << 20)?;
         let links = staged.split(|&byte| byte == 0).filter(|entry| entry.starts_with(b"160000 "));
@@ -156,6 +185,37 @@ fn git_dir_of(place: &Path) -> Option<PathBuf> {
     }
     let line = crate::roots::read_line(&dot_git)?;
     let target = line.strip_prefix(b"gitdir: ")?;
-    let target = place.join(std::ffi::OsStr::from_bytes(target));
+    let target = place.join(to_path(target));
     target.is_dir().then_some(target)
+}
+
+/// Refuses a git directory with something in it that opening would wait for, or that never ends being read: a pipe, a
+/// device, a reference of a thousand gigabytes.
+pub(crate) fn check_shape(location: &Location) -> Result<()> {
+    let mut queue = vec![location.common_dir.clone()];
+    if !location.git_dir.starts_with(&location.common_dir) {
+        queue.push(location.git_dir.clone());
+    }
+    let refs = location.common_dir.join("refs");
+    let mut seen = 0;
+    while let Some(dir) = queue.pop() {
+        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        let is_refs = dir.starts_with(&refs);
+        for entry in entries.flatten() {
+            seen += 1;
+            if seen > MAX_ENTRIES {
+                // Only what is looked at can be refused; beyond that each file has the limit of its kind.
+                return Ok(());
+            }
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                queue.push(entry.path());
+            } else if !kind.is_file() && !kind.is_symlink() {
+                return Err(Error::NotReadable { path: entry.path(), why: "is neither a file nor a folder" });
+            } else if is_refs && entry.metadata().is_ok_and(|meta| meta.len() > Kind::Line.limit()) {
+                return Err(Error::NotReadable { path: entry.path(), why: "is larger than a reference may be" });
+            }
+        }
+    }
+    Ok(())
 }

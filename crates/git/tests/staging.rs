@@ -1,5 +1,7 @@
 //! Staging against `git add`, on many odd repositories: each is made twice, and both must be the same afterwards.
 
+#![allow(clippy::disallowed_methods, reason = "the files are the test's own")]
+
 mod odd;
 
 use git::{Cancel, Git, RelPath, Repo, Repositories, Roots, Route};

@@ -2,7 +2,7 @@
 
 use crate::{
     circuits::Breakers,
-    config::{Config, Hooks, LogFormat, Signing, Trust},
+    config::{Config, Hooks, LogFormat, Sandbox, Signing, Trust},
     journal::Journal,
     persistence::{Persistence, SessionKeeper},
     pipeline::{Alone, Bounds, Pipeline},
@@ -74,6 +74,11 @@ impl App {
                 Signing::Auto => git::Signing::Auto,
                 Signing::Never => git::Signing::Never,
                 Signing::Require => git::Signing::Require,
+            },
+            sandbox: match config.sandbox {
+                Sandbox::Untrusted => git::Sandbox::Untrusted,
+                Sandbox::Always => git::Sandbox::Always,
+                Sandbox::Off => git::Sandbox::Off,
             },
             network: config.network.clone(),
             gate: Some(Arc::clone(&breakers) as _),

@@ -136,12 +136,6 @@ impl From<git::Error> for Error {
                 Kind::Denied,
                 Some(format!("If you trust it, the operator runs: git config --global --add safe.directory {}", path.display())),
             ),
-            Git::EmbeddedBare { path } => {
-                (Kind::Denied, Some(format!("If you trust it, the operator names it with `-r {}`.", path.display())))
-            }
-            Git::Untrusted { path, .. } => {
-                (Kind::Denied, Some(format!("If you trust this repository, the operator names it with `-r {}`.", path.display())))
-            }
             Git::Bare => (Kind::Refused, Some("Use a tool that reads commits, such as git_log or git_show.".to_owned())),
             Git::BadName { .. } | Git::BadPlan(_) => (Kind::BadInput, None),
             Git::BadPattern(_) => (Kind::BadInput, Some("Escape special characters with a backslash.".to_owned())),
@@ -264,6 +258,38 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
         Git::PatchDoesNotApply(_) => (Kind::Refused, Some("Nothing has changed. Compare it with what the files hold now.".to_owned())),
         Git::NoTag(_) => (Kind::NotFound, Some("git_tag lists the tags. `tags`: true also counts those without a message.".to_owned())),
         Git::NoWorktree(_) => (Kind::NotFound, Some("git_worktree lists the worktrees.".to_owned())),
+        _ => of_trust(err),
+    }
+}
+
+/// Errors about repositories that are not what they should be, or not trusted.
+fn of_trust(err: &git::Error) -> (Kind, Option<String>) {
+    use git::Error as Git;
+    match err {
+        Git::EmbeddedBare { path } => (Kind::Denied, Some(format!("If you trust it, the operator names it with `-r {}`.", path.display()))),
+        Git::Untrusted { path, .. } => {
+            (Kind::Denied, Some(format!("If you trust this repository, the operator names it with `-r {}`.", path.display())))
+        }
+        Git::UntrustedSetting { path, key } => (
+            Kind::Denied,
+            Some(format!(
+                "If you trust this repository, the operator names it with `-r {}`. Or remove the setting: git config --local --unset-all {key}",
+                path.display()
+            )),
+        ),
+        Git::NoSandbox { path, .. } => (
+            Kind::Denied,
+            Some(format!(
+                "If you trust this repository, the operator names it with `-r {}`; or allows changes without a sandbox with \
+                 `sandbox = \"off\"` in the configuration, or MCP_GIT_SANDBOX=off.",
+                path.display()
+            )),
+        ),
+        Git::NotReadable { .. } => (
+            Kind::Denied,
+            Some("Only regular files of a reasonable size are read there. Look at it with `ls -l`, and replace or remove it.".to_owned()),
+        ),
+        Git::Replaced(_) => (Kind::Stale, Some("Nothing was answered from it. Repeat the call.".to_owned())),
         _ => (Kind::Internal, None),
     }
 }

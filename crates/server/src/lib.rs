@@ -32,7 +32,9 @@ mod workspace;
 pub use app::{App, StartError, init_log};
 pub use caller::{Caller, Right};
 pub use class::{ErrorClass, UnknownClass};
-pub use config::{Config, ConfigError, Flags, JwtIssuer, LogFormat, Mode, NamedToken, REFERENCE, Resilience, Serving, Trust};
+pub use config::{
+    Config, ConfigError, Flags, Hooks, JwtIssuer, LogFormat, Mode, NamedToken, REFERENCE, Resilience, Sandbox, Serving, Signing, Trust,
+};
 pub use error::{Error, Kind};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};
 pub use pipeline::{Bounds, Call, Pipeline};

@@ -3,5 +3,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    mcp_server_git::cli::run()
+    // In a sandbox git starts this very program to edit the steps of a rebase, where it would otherwise need a shell.
+    match git::edit_sequence() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => mcp_server_git::cli::run(),
+        Err(_) => ExitCode::FAILURE,
+    }
 }

@@ -362,14 +362,18 @@ fn an_untrusted_repository_runs_nothing_on_changes_37() {
     {
         fs::copy(scene.trap(), fixture.path.join(".git/hooks").join(hook)).expect("a hook");
     }
-    fixture.git(&["config", "core.fsmonitor", &scene.trap()]);
-    fixture.git(&["config", "commit.gpgSign", "true"]);
-    fixture.git(&["config", "gpg.program", &scene.trap()]);
     fs::remove_file(&scene.marker).unwrap_or_default();
     let mut client = Client::start(&["-r", &parent], &[]);
     client.initialize();
     let path = fixture.path.display().to_string();
     fixture.write("a.txt", "changed\n");
+    for key in ["core.fsmonitor", "commit.gpgsign", "gpg.program"] {
+        fixture.git(&["config", key, &scene.trap()]);
+        let refused = client.error("git_add", &json!({"repo_path": path, "files": ["a.txt"]}));
+        assert!(refused.contains("not trusted") && refused.contains(key), "{refused}");
+        fixture.git(&["-c", "core.fsmonitor=false", "config", "--unset", key]);
+    }
+    scene.unharmed("refused settings");
     client.text("git_add", &json!({"repo_path": path, "files": ["a.txt"]}));
     client.text("git_commit", &json!({"repo_path": path, "message": "untrusted"}));
     client.text("git_create_branch", &json!({"repo_path": path, "branch_name": "b"}));
@@ -378,12 +382,10 @@ fn an_untrusted_repository_runs_nothing_on_changes_37() {
     scene.unharmed("changes below a root");
     fixture.git(&["config", "filter.trap.clean", &scene.trap()]);
     let refused = client.error("git_add", &json!({"repo_path": path, "files": ["a.txt"]}));
-    assert!(refused.contains("not trusted") && refused.contains("filter `trap`") && refused.contains("-r "), "{refused}");
+    assert!(refused.contains("not trusted") && refused.contains("filter.trap.clean") && refused.contains("-r "), "{refused}");
     scene.unharmed("a refused change");
     // Named, it runs its hooks.
     fixture.git(&["config", "--unset", "filter.trap.clean"]);
-    fixture.git(&["config", "--unset", "commit.gpgSign"]);
-    fixture.git(&["config", "--unset", "core.fsmonitor"]);
     fixture.write("a.txt", "changed again\n");
     let mut never = fixture.serve_with(&["--trust", "untrusted"], &[]);
     never.text("git_add", &json!({"files": ["a.txt"]}));

@@ -251,7 +251,7 @@ fn branches_and_tags_that_are_deleted_come_back() {
     fixture.write("o.txt", "o\n").commit("own");
     fixture.git(&["checkout", "-q", "main"]);
     fixture.git(&["tag", "-a", "-m", "t", "v1"]);
-    let refs = text(&fixture, &["for-each-ref"]);
+    let refs = text(&fixture, &["for-each-ref", "refs/heads", "refs/tags"]);
     let mut client = fixture.serve();
     assert!(client.error("git_branch_delete", &json!({"branch_name": "own"})).contains("neither in its upstream nor in HEAD"));
     assert!(client.error("git_branch_delete", &json!({"branch_name": "own", "force": true})).contains("`confirm`: true"));
@@ -262,11 +262,11 @@ fn branches_and_tags_that_are_deleted_come_back() {
         ("git_tag", json!({"action": "create", "name": "v2", "message": "two"})),
     ] {
         client.text(tool, &args);
-        assert_ne!(text(&fixture, &["for-each-ref"]), refs);
+        assert_ne!(text(&fixture, &["for-each-ref", "refs/heads", "refs/tags"]), refs);
         let preview = client.text("git_undo", &json!({}));
         let (undo, args) = support::call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
         client.text(&undo, &args);
-        assert_eq!(text(&fixture, &["for-each-ref"]), refs);
+        assert_eq!(text(&fixture, &["for-each-ref", "refs/heads", "refs/tags"]), refs);
     }
     assert!(client.error("git_branch_delete", &json!({"branch_name": "main"})).contains("is protected"));
     client.text("git_branch_rename", &json!({"branch_name": "own", "new_name": "mine"}));

@@ -448,6 +448,12 @@ fn paths_that_are_remotes_lie_inside_the_roots() -> Outcome {
     let add = |name: &str, path: &Path| with(json!({"name": name, "url": path.display().to_string()}));
     assert!(client.error("git_remote_add", &add("out", outside.path())).contains("outside the allowed roots"));
     client.text("git_remote_add", &add("in", &above.join("bare.git")));
+    // Its hooks would run: so it has to be named, too.
+    let refused = client.error("git_push", &with(json!({"remote": "in"})));
+    assert!(refused.contains("bare.git is not trusted"), "{refused}");
+    let named = [above.join("bare.git").display().to_string(), fixture.path.display().to_string()];
+    let mut client = Client::start(&["-r", &named[0], "-r", &named[1]], &[("MCP_GIT_PROTOCOLS", "file")]);
+    client.initialize();
     client.text("git_push", &with(json!({"remote": "in"})));
     assert_eq!(git_in(&above.join("bare.git"), &["rev-parse", "main"]).stdout, fixture.git(&["rev-parse", "main"]));
     Ok(())

@@ -13,7 +13,7 @@ fn state(fixture: &Fixture) -> BTreeMap<String, Vec<u8>> {
     let mut state = BTreeMap::new();
     for args in [
         &["symbolic-ref", "--quiet", "HEAD"][..],
-        &["for-each-ref", "--format=%(refname) %(objectname)"],
+        &["for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/tags", "refs/remotes", "refs/stash"],
         &["ls-files", "--stage"],
         &["status", "--porcelain", "--untracked-files=all"],
         &["stash", "list", "--format=%H"],
@@ -90,8 +90,8 @@ fn a_series_is_taken_back_step_by_step() {
     assert_eq!(log, b"6\n");
     assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"2\n");
     assert_eq!(
-        state(&fixture)["for-each-ref --format=%(refname) %(objectname)"],
-        states[0]["for-each-ref --format=%(refname) %(objectname)"]
+        state(&fixture)["for-each-ref --format=%(refname) %(objectname) refs/heads refs/tags refs/remotes refs/stash"],
+        states[0]["for-each-ref --format=%(refname) %(objectname) refs/heads refs/tags refs/remotes refs/stash"]
     );
 }
 

@@ -10,11 +10,19 @@ use support::{Client, Fixture, Outcome};
 
 /// A server on the folder above the repository, and a program that leaves a marker.
 fn scene(fixture: &Fixture) -> (Client, String, std::path::PathBuf) {
+    configured(fixture, "")
+}
+
+/// The same, where the operator's own configuration says `config`; `$T` in it is the program.
+fn configured(fixture: &Fixture, config: &str) -> (Client, String, std::path::PathBuf) {
     let above = fixture.path.parent().expect("a folder").to_owned();
     let (marker, trap) = (above.join("marker"), above.join("trap"));
     fs::write(&trap, format!("#!/bin/sh\ntouch '{}'\ncat\n", marker.display())).expect("a file");
     fs::set_permissions(&trap, fs::Permissions::from_mode(0o755)).expect("its mode");
-    let mut client = Client::start(&["-r", &above.display().to_string()], &[]);
+    let global = above.join("global");
+    fs::write(&global, config.replace("$T", &trap.display().to_string())).expect("a file");
+    let global = global.display().to_string();
+    let mut client = Client::start(&["-r", &above.display().to_string()], &[("GIT_CONFIG_GLOBAL", &global)]);
     client.initialize();
     (client, trap.display().to_string(), marker)
 }
@@ -38,11 +46,9 @@ fn planted_steps_are_not_run() {
 #[test]
 fn signatures_are_checked_by_no_program_of_the_repository() -> Outcome {
     let fixture = Fixture::new();
-    let (mut client, trap, marker) = scene(&fixture);
-    for (key, value) in [("merge.verifySignatures", "true"), ("gpg.program", &trap), ("gpg.ssh.program", &trap), ("commit.gpgSign", "true")]
-    {
-        fixture.git(&["config", key, value]);
-    }
+    let signing =
+        "[merge]\nverifySignatures=true\n[gpg]\nprogram=$T\n[gpg \"ssh\"]\nprogram=$T\ndefaultKeyCommand=$T\n[commit]\ngpgSign=true\n";
+    let (mut client, _, marker) = configured(&fixture, signing);
     let head = String::from_utf8(fixture.git(&["cat-file", "commit", "HEAD"]))?;
     let signed = head.replacen("\n\n", "\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n\n", 1);
     fixture.write("../signed", signed.replacen("second", "signed", 1));
@@ -67,8 +73,7 @@ fn a_submodule_is_not_recursed_into() {
     fixture.git(&["branch", "older"]);
     fixture.git(&["-C", "lib", "checkout", "-q", "HEAD~1"]);
     fixture.commit("another version");
-    let (mut client, trap, marker) = scene(&fixture);
-    fixture.git(&["config", "submodule.recurse", "true"]);
+    let (mut client, trap, marker) = configured(&fixture, "[submodule]\nrecurse=true\n");
     fixture.git(&["-C", "lib", "config", "filter.e.smudge", &trap]);
     let repo = fixture.path.display().to_string();
     let refused = client.error("git_checkout", &json!({"repo_path": repo, "branch_name": "older"}));

@@ -2,6 +2,7 @@
 
 use super::MAX_OUTPUT;
 use crate::{
+    beneath::Kind,
     cancel::Cancel,
     error::{Error, Result},
     name::Rev,
@@ -145,7 +146,7 @@ impl Repo {
 
     /// What git itself has noted at the end of the search.
     fn bisect_end(&self) -> Option<Search> {
-        let log = std::fs::read(self.location.git_dir.join("BISECT_LOG")).ok()?;
+        let log = self.git_file("BISECT_LOG", Kind::Steps).ok()??;
         // Notes after the last thing that was said of a commit.
         let (mut found, mut skipped) = (None, Vec::new());
         for line in log.lines() {

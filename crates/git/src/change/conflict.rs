@@ -5,7 +5,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
-    os::Beneath,
+    process::Mode,
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
@@ -108,8 +108,8 @@ impl Repo {
         }
         let mut content = Vec::new();
         (&file).take(MAX_KEPT).read_to_end(&mut content).map_err(Error::io(format!("reading {path}")))?;
-        let Some(engine) = self.engine() else { return Ok(None) };
-        engine.write_blob(&content).map(|id| Some(id.detach())).map_err(Error::engine)
+        let written = self.with_engine(Mode::Change, |engine| engine.write_blob(&content).map(gix::Id::detach).map_err(Error::engine))?;
+        written.transpose()
     }
 
     /// Opens the file at `path` in the working tree, which may be no link, device or pipe.
@@ -119,15 +119,15 @@ impl Repo {
     /// [`Error::Io`].
     pub fn open_tracked(&self, path: &RelPath) -> Result<File> {
         let failed = |err| Error::io(format!("opening {path}"))(err);
-        Beneath::open(self.worktree()?).and_then(|top| top.file(path.as_bytes())).map_err(failed)
+        self.worktree_folder()?.file(path.as_path()).map(|(file, _)| file).map_err(failed)
     }
 
     /// The operation in progress and, where it has steps, which it is at.
     pub fn progress(&self) -> Option<String> {
         let operation = self.in_progress()?;
         let number = |dir: &str, file: &str| {
-            let text = std::fs::read_to_string(self.location.git_dir.join(dir).join(file)).ok()?;
-            text.trim().parse::<u32>().ok()
+            let line = self.git_folder().line(format!("{dir}/{file}"))?;
+            line.to_str().ok()?.trim().parse::<u32>().ok()
         };
         let steps = |dir, done, all| Some((number(dir, done)?, number(dir, all)?));
         let steps = match operation {

@@ -5,6 +5,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
+    process::Mode,
     repo::Repo,
 };
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
@@ -78,7 +79,8 @@ impl Repo {
         self.check_no_link_above(from)?;
         self.check_no_link_above(to)?;
         if let Some(parent) = to.as_path().parent() {
-            std::fs::create_dir_all(top.join(parent)).map_err(Error::io(format!("making {}", parent.display())))?;
+            self.within(Mode::Change, || std::fs::create_dir_all(top.join(parent)))?
+                .map_err(Error::io(format!("making {}", parent.display())))?;
         }
         let (ended, _) = self.locked(cancel, || self.change(&["mv", "--"]).args([from.as_path(), to.as_path()]))?;
         ended.require("mv")

@@ -5,7 +5,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{RelPath, Rev},
-    process::Process,
+    process::{Mode, Process},
     repo::Repo,
     route::Route,
 };
@@ -60,7 +60,7 @@ impl Repo {
         self.worktree()?;
         self.check_trust(cancel)?;
         let here = |engine: &gix::Repository| self.stage(engine, paths, force, cancel);
-        self.answer("add", here, || self.add_with_git(paths, force, cancel)).map(|((), route)| route)
+        self.answer_in(Mode::Change, "add", here, || self.add_with_git(paths, force, cancel)).map(|((), route)| route)
     }
 
     fn add_with_git(&self, paths: &[RelPath], force: bool, cancel: &Cancel) -> Result<()> {

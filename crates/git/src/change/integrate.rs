@@ -2,6 +2,7 @@
 
 use super::MAX_OUTPUT;
 use crate::{
+    beneath::Kind,
     cancel::Cancel,
     error::{Error, Result},
     name::Rev,
@@ -9,7 +10,7 @@ use crate::{
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::HashSet, fmt::Write as _};
+use std::{collections::HashSet, fmt::Write as _, path::PathBuf, sync::Arc};
 
 /// The most commits that one call picks, reverts or plans.
 const MAX_STEPS: usize = 500;
@@ -176,16 +177,32 @@ impl Repo {
         let coming = self.read(&["diff", "--name-only", "--diff-filter=A", "--no-renames", "--no-ext-diff", "-z", "HEAD"]);
         self.check_ignored(coming.arg(onto.unwrap_or(upstream).to_string()).arg("--"), cancel)?;
         let todo = if request.plan.is_empty() { None } else { Some(self.todo(upstream, &request.plan, cancel)?) };
+        let editor = if todo.is_some() && self.is_sandboxed() { Some(self.sequence_editor()?) } else { None };
+        let domain = editor.as_deref().map(|editor| self.domain_running(editor)).transpose()?.flatten();
         self.integrate("rebase", cancel, || {
-            let mut process = self.change(&["rebase", "--no-autosquash", "--no-autostash", "--no-fork-point", "--no-stat", "--quiet"]);
+            // Other branches, protected ones among them, stay where they are, whatever is configured.
+            let kept = ["--no-autosquash", "--no-autostash", "--no-fork-point", "--no-update-refs", "--no-stat", "--quiet"];
+            let mut process = self.change(&["rebase"]).args(kept);
             if let Some(todo) = &todo {
-                process = process.arg("--interactive").todo(todo).config("core.commentChar", "#");
+                process = process.arg("--interactive").todo(todo, editor.clone()).config("core.commentChar", "#");
+            }
+            if let Some(domain) = &domain {
+                process = process.inside(Some(Arc::clone(domain)));
             }
             if let Some(onto) = onto {
                 process = process.arg(format!("--onto={onto}"));
             }
             process.arg(upstream.to_string())
         })
+    }
+
+    /// This very program, which writes the steps of a rebase where no shell may.
+    fn sequence_editor(&self) -> Result<PathBuf> {
+        let own = std::env::current_exe().and_then(std::fs::canonicalize).map_err(Error::io("finding this program"))?;
+        // git would give any other name to a shell.
+        let is_plain = own.to_str().is_some_and(|path| path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte)));
+        let why = "a plan is written by this program, and the path of this program has characters that need a shell";
+        if is_plain { Ok(own) } else { Err(Error::NoSandbox { path: self.top().to_owned(), why }) }
     }
 
     /// Takes over commits of elsewhere.
@@ -320,7 +337,7 @@ impl Repo {
             return Ok(());
         }
         for list in ["rebase-merge/git-rebase-todo", "sequencer/todo"] {
-            let Ok(text) = std::fs::read(self.location.git_dir.join(list)) else { continue };
+            let Some(text) = self.git_file(list, Kind::Steps)? else { continue };
             let words = text.lines().filter_map(|line| line.to_str().ok().map(|line| line.split_whitespace().next().unwrap_or("#")));
             let all = text.lines().count();
             if words.filter(|word| word.starts_with('#') || HARMLESS.contains(word)).count() != all {

@@ -7,6 +7,7 @@ use crate::{
     repo::Repo,
 };
 use gix::bstr::ByteSlice;
+use std::time::Duration;
 
 /// Settings that a caller may write: none of them runs a program or leads anywhere.
 pub const WRITABLE: [&str; 12] = [
@@ -23,6 +24,9 @@ pub const WRITABLE: [&str; 12] = [
     "rebase.autoStash",
     "diff.algorithm",
 ];
+
+/// How long what an undo needs is kept: as long as the journal knows of the change.
+const KEPT: Duration = Duration::from_hours(24 * 30);
 
 /// A value of the configuration, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +120,9 @@ impl Repo {
             Care::CommitGraph => &["commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"],
             Care::Gc => &["gc", "--quiet", "--no-detach"],
         };
+        if care == Care::Gc {
+            self.release_kept(KEPT, cancel)?;
+        }
         self.change(args).success(cancel, MAX_OUTPUT).map(drop)
     }
 }

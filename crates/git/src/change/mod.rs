@@ -8,6 +8,7 @@ mod files;
 mod hunks;
 mod index;
 mod integrate;
+mod keep;
 mod maintenance;
 mod notes;
 mod sparse;
@@ -31,7 +32,7 @@ pub use sparse::Sparse;
 pub use stash::{Stash, StashPush};
 pub use submodule::Submodule;
 pub use tag::Tag;
-pub use undo::{Change, Moved, Reach, moved};
+pub use undo::{Change, Reach};
 pub use worktree::{Worktree, WorktreeAdd};
 
 use crate::{

@@ -4,9 +4,11 @@
 //! touched.
 
 use crate::{
+    beneath::{self, Folder, Kind, to_path},
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
+    process,
     repo::Repo,
     route::only_git,
     snapshot::checksum_of,
@@ -27,14 +29,10 @@ use gix::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read, Write},
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{MetadataExt, OpenOptionsExt},
-    },
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::Path,
-    process,
     sync::atomic::{AtomicU64, Ordering},
 };
 use tempfile::TempPath;
@@ -42,8 +40,6 @@ use tempfile::TempPath;
 /// The most files at once, and the largest one.
 const MAX_FILES: usize = 64;
 const MAX_SIZE: u64 = 4 << 20;
-/// The largest file of attributes that is looked into.
-const MAX_ATTRIBUTES: u64 = 1 << 20;
 /// What files of attributes say where content is converted; macros that do are made of the same words.
 const CONVERTING: [&[u8]; 6] = [b"text", b"eol", b"crlf", b"filter", b"ident", b"working-tree-encoding"];
 /// How the name of an index begins that is about to take the place of the old one.
@@ -71,7 +67,7 @@ impl Repo {
         for path in &names {
             cancel.check()?;
             self.check_place(worktree, &index, path)?;
-            let (content, stat, mode) = read_file(&worktree.join(OsStr::from_bytes(path)))?;
+            let (content, stat, mode) = read_file(self.worktree_folder()?.file(to_path(path)).map_err(Error::engine)?)?;
             let known = index.entry_by_path_and_stage(path, Stage::Unconflicted).map(|entry| entry.id);
             if known.is_none() {
                 check_new(engine, &index, path, mode, force)?;
@@ -93,6 +89,10 @@ impl Repo {
     ///
     /// Where a file cannot be looked at or removed.
     pub fn remove_leftovers(&self) -> io::Result<()> {
+        self.within(process::Mode::Change, || self.remove_own_locks()).map_err(io::Error::other)?
+    }
+
+    fn remove_own_locks(&self) -> io::Result<()> {
         let lock = self.location.git_dir.join("index.lock");
         for entry in fs::read_dir(&self.location.git_dir)?.flatten() {
             let name = entry.file_name();
@@ -143,8 +143,15 @@ impl Repo {
 
     /// Leaves files to git that lie behind links or in a repository of their own, and those that may be converted.
     fn check_place(&self, worktree: &Path, index: &Index, path: &BStr) -> Result<()> {
-        let fixed = self.settings.attribute_files.iter().cloned().chain([self.location.common_dir.join("info/attributes")]);
-        if !fixed.into_iter().all(|file| converts_nothing(&file)) {
+        let own = |file: &std::path::PathBuf| match beneath::read_own(file, Kind::Rules) {
+            Ok(text) => converts_nothing(&text),
+            Err(err) => matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        };
+        let plain = |folder: &Folder, file: &[u8]| match folder.read(to_path(file), Kind::Rules) {
+            Ok(text) => text.is_none_or(|text| converts_nothing(&text)),
+            Err(_) => false,
+        };
+        if !self.settings.attribute_files.iter().all(own) || !plain(self.common_folder(), b"info/attributes") {
             return Err(only_git("attributes"));
         }
         for end in [0].into_iter().chain(path.find_iter("/")) {
@@ -153,10 +160,10 @@ impl Repo {
             if end > 0 && (!fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()) || dir.join(".git").symlink_metadata().is_ok()) {
                 return Err(only_git("a link or a repository on the way"));
             }
-            let attributes = dir.join(".gitattributes");
             let name = [path[..end].as_bytes(), if end > 0 { b"/" } else { b"" }, b".gitattributes"].concat();
-            let is_only_staged = attributes.symlink_metadata().is_err() && index.entry_by_path(name.as_bstr()).is_some();
-            if is_only_staged || !converts_nothing(&attributes) {
+            let top = self.worktree_folder()?;
+            let is_only_staged = !top.has(to_path(&name)) && index.entry_by_path(name.as_bstr()).is_some();
+            if is_only_staged || !plain(top, &name) {
                 return Err(only_git("attributes"));
             }
         }
@@ -166,10 +173,10 @@ impl Repo {
     /// Writes `index` in the place of the one that it was read from, under git's own lock.
     fn replace_index(&self, index: &Index) -> Result<()> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("{SCRATCH}{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("{SCRATCH}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let (path, lock) = (self.index_file(), self.location.git_dir.join("index.lock"));
         let scratch = TempPath::try_from_path(self.location.git_dir.join(name)).map_err(Error::engine)?;
-        let written = OpenOptions::new().write(true).create_new(true).open(&scratch).map_err(Error::engine).and_then(|file| {
+        let written = beneath::create_new(&scratch).map_err(Error::engine).and_then(|file| {
             let mut out = io::BufWriter::with_capacity(64 << 10, file);
             let extensions = Extensions::Given { tree_cache: true, end_of_index_entry: false };
             index.write_to(&mut out, Options { extensions, skip_hash: false }).map_err(Error::engine)?;
@@ -195,12 +202,9 @@ fn is_ordinary(path: &[u8]) -> bool {
 }
 
 /// Reads a regular file, and what an index says of it.
-fn read_file(path: &Path) -> Result<(Vec<u8>, Stat, Mode)> {
-    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits().cast_signed();
-    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Error::engine)?;
-    let found = file.metadata().map_err(Error::engine)?;
-    if !found.is_file() || found.len() > MAX_SIZE {
-        return Err(only_git("what is not a regular file, or a large one"));
+fn read_file((mut file, found): (File, std::fs::Metadata)) -> Result<(Vec<u8>, Stat, Mode)> {
+    if found.len() > MAX_SIZE {
+        return Err(only_git("a large file"));
     }
     let stat = Stat::from_fs(&Metadata::from_file(&file).map_err(Error::engine)?).map_err(Error::engine)?;
     let mode = if found.mode() & 0o100 == 0 { Mode::FILE } else { Mode::FILE_EXECUTABLE };
@@ -227,17 +231,9 @@ fn check_new(engine: &gix::Repository, index: &Index, path: &BStr, mode: Mode, f
     Ok(())
 }
 
-/// True where a file of attributes is absent, or has no word for a conversion in it.
-fn converts_nothing(file: &Path) -> bool {
-    match fs::symlink_metadata(file) {
-        Err(err) => matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
-        Ok(found) if !found.is_file() || found.len() > MAX_ATTRIBUTES => false,
-        Ok(_) => {
-            let mut text = Vec::new();
-            let read = File::open(file).and_then(|file| file.take(MAX_ATTRIBUTES + 1).read_to_end(&mut text));
-            read.is_ok() && !CONVERTING.iter().any(|word| text.contains_str(word))
-        }
-    }
+/// True where attributes have no word for a conversion in them.
+fn converts_nothing(text: &[u8]) -> bool {
+    !CONVERTING.iter().any(|word| text.contains_str(word))
 }
 
 /// Changes the entries, and says whether there was something to change.

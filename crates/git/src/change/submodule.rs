@@ -5,6 +5,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
+    process::{Mode, Process},
     remote::OnProgress,
     repo::Repo,
 };
@@ -56,7 +57,7 @@ impl Repo {
         {
             return Ok(None);
         }
-        let process = self.git.process(crate::process::Mode::Read, &folder, &["rev-parse", "--verify", "--quiet", "HEAD"]);
+        let process = self.git.process(Mode::Read, &folder, &["rev-parse", "--verify", "--quiet", "HEAD"]).inside(self.domain(Mode::Read));
         let (ended, output) = process.output(cancel, 4096)?;
         Ok((ended.code == Some(0)).then(|| output.trim_ascii_end().to_str_lossy().into_owned()))
     }
@@ -76,13 +77,13 @@ impl Repo {
             return Err(Error::bad_name(path.to_string(), "the path of a submodule", "it has control characters"));
         }
         let specs = || paths.iter().map(|path| OsStr::from_bytes(path.pathspec()));
-        self.change(&["submodule", "--quiet", "init", "--"]).args(specs()).success(cancel, MAX_OUTPUT)?;
+        self.submodule("init").arg("--quiet").arg("--").args(specs()).success(cancel, MAX_OUTPUT)?;
         let urls = self.read(&["config", "--null", "--get-regexp", r"^submodule\..*\.url$"]).output(cancel, MAX_OUTPUT)?.1;
         let urls =
             urls.split(|&byte| byte == 0).filter_map(|entry| entry.split_once_str("\n")).map(|(_, url)| url.to_str_lossy().into_owned());
         let route = self.route_to_urls(urls, cancel)?;
         // The way to update, which the repository may name as a command, is given here.
-        let process = self.change(&["submodule", "update", "--checkout", "--progress", "--"]).args(specs());
+        let process = self.submodule("update").args(["--checkout", "--progress", "--"]).args(specs());
         let process = process.config("core.hooksPath", "/dev/null").config("submodule.recurse", "false");
         let ended = self.transferred(process, &route, on_progress, cancel)?;
         ended.require("submodule update")?;
@@ -97,7 +98,12 @@ impl Repo {
     pub fn sync_submodules(&self, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
         self.worktree()?;
         let specs = paths.iter().map(|path| OsStr::from_bytes(path.pathspec()));
-        self.change(&["submodule", "--quiet", "sync", "--"]).args(specs).success(cancel, MAX_OUTPUT).map(drop)
+        self.submodule("sync").arg("--quiet").arg("--").args(specs).success(cancel, MAX_OUTPUT).map(drop)
+    }
+
+    /// A sub-command of `git submodule`, which is a shell script around a helper: where no shell may run, the helper.
+    fn submodule(&self, command: &str) -> Process<'_> {
+        self.change(&[if self.is_sandboxed() && !self.location.trusted { "submodule--helper" } else { "submodule" }, command])
     }
 
     /// Fails for a path that is no submodule.

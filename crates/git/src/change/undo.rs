@@ -2,17 +2,16 @@
 
 use super::MAX_OUTPUT;
 use crate::{
+    beneath::{self, open_own},
     cancel::Cancel,
     error::{Error, Result},
     name::{BranchName, RelPath, Rev},
+    process::Mode,
     repo::Repo,
-    snapshot::Snapshot,
+    snapshot::{Moved, STASH, Snapshot},
 };
 use gix::ObjectId;
-use std::{collections::BTreeMap, ffi::OsStr, fs, io, os::unix::ffi::OsStrExt, path::PathBuf};
-
-/// Where the stash is.
-const STASH: &str = "refs/stash";
+use std::{ffi::OsStr, fs, io, os::unix::ffi::OsStrExt, path::PathBuf};
 
 /// What a change touched besides references.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,17 +23,6 @@ pub enum Reach {
     Index,
     /// The index and files.
     Worktree,
-}
-
-/// A reference that a change moved, made or deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moved {
-    /// Its full name.
-    pub name: String,
-    /// What it was at; none where there was no such reference.
-    pub before: Option<ObjectId>,
-    /// What it was at afterwards.
-    pub after: Option<ObjectId>,
 }
 
 /// A change that was made, as far as it matters for taking it back.
@@ -56,15 +44,6 @@ pub struct Change {
     pub left: Option<ObjectId>,
     /// The only paths that it touched, where it was given paths.
     pub paths: Vec<Vec<u8>>,
-}
-
-/// What has been made, deleted or, of the stash, moved between two states of the references.
-///
-/// That a branch has moved is not taken for this change's doing: another worktree may have it checked out.
-pub fn moved(before: &BTreeMap<String, ObjectId>, after: &BTreeMap<String, ObjectId>) -> Vec<Moved> {
-    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
-    let moved = names.map(|name| Moved { name: name.clone(), before: before.get(name).copied(), after: after.get(name).copied() });
-    moved.filter(|it| it.before != it.after && (it.before.is_none() || it.after.is_none() || it.name == STASH)).collect()
 }
 
 impl Repo {
@@ -105,7 +84,7 @@ impl Repo {
         check_unmoved(change, &now)?;
         if !change.moved.is_empty() {
             let refs = self.movable_refs(cancel)?;
-            if let Some(moved) = change.moved.iter().find(|moved| refs.get(&moved.name).copied() != moved.after) {
+            if let Some(moved) = change.moved.iter().find(|moved| refs.get(&moved.name) != moved.after) {
                 return Err(Error::NotUndone(format!("{} has moved since", moved.name)));
             }
         }
@@ -291,13 +270,13 @@ impl Repo {
         }
         let lock = index.with_extension("lock");
         let failed = |err| Error::io(format!("writing {}", lock.display()))(err);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&lock).map_err(|err| match err.kind() {
+        let mut file = self.within(Mode::Change, || beneath::create_new(&lock))?.map_err(|err| match err.kind() {
             io::ErrorKind::AlreadyExists => Error::Locked { age: super::age(&lock), path: lock.clone() },
             _ => failed(err),
         })?;
         let new = NewIndex { lock: Some(lock.clone()), index };
         let Some(copy) = change.index.0.as_ref().filter(|_| change.before.index.is_some()) else { return Ok(new) };
-        let written = fs::File::open(copy).and_then(|mut copy| {
+        let written = open_own(copy).and_then(|(mut copy, _)| {
             io::copy(&mut copy, &mut file)?;
             // Whether an entry may be trusted to be unchanged is judged by the index's own time.
             file.set_modified(copy.metadata()?.modified()?)

@@ -46,6 +46,22 @@ pub struct WorktreeAdd {
     pub anywhere: bool,
 }
 
+/// A folder that was made for a worktree, and is removed where it stays empty.
+struct Made(PathBuf);
+
+impl Made {
+    fn folder(path: &Path) -> Result<Self> {
+        fs::create_dir_all(path).map_err(Error::io(format!("making {}", path.display())))?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        fs::remove_dir(&self.0).ok();
+    }
+}
+
 impl Repo {
     /// The worktrees, the main one first.
     ///
@@ -84,6 +100,15 @@ impl Repo {
         let path = if add.anywhere { add.path.clone() } else { self.place_for(&add.path)? };
         let start = add.start.as_ref().map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
         let mut process = self.change(&["worktree", "add", "--quiet"]);
+        let _made = match &self.guarded {
+            // A rule of a sandbox stands for a folder that is there.
+            Some(_) => {
+                let made = Made::folder(&path)?;
+                process = process.inside(self.domain_with(&[&path])?);
+                Some(made)
+            }
+            None => None,
+        };
         let what = match &add.branch {
             Some(branch) if self.branch_tip(branch, cancel).is_ok() => {
                 if start.is_some() {
@@ -127,8 +152,16 @@ impl Repo {
             self.check_nothing_lost(&worktree, cancel)?;
         }
         let option: &[&str] = if force { &["--force"] } else { &[] };
-        let (ended, _) = self.change(&["worktree", "remove"]).args(option).arg("--").arg(&worktree.path).output(cancel, MAX_OUTPUT)?;
-        ended.require("worktree remove")?;
+        let mut process = self.change(&["worktree", "remove"]);
+        if self.is_sandboxed() {
+            process = process.inside(self.domain_with(&[&worktree.path])?);
+        }
+        let (ended, _) = process.args(option).arg("--").arg(&worktree.path).output(cancel, MAX_OUTPUT)?;
+        // In a sandbox git may empty the folder, and not remove it.
+        let emptied = self.is_sandboxed() && fs::remove_dir(&worktree.path).is_ok();
+        if !emptied {
+            ended.require("worktree remove")?;
+        }
         Ok(worktree)
     }
 
@@ -163,7 +196,8 @@ impl Repo {
             return Err(Error::Untrusted { path: worktree.path.clone(), program: "configuration of its own".to_owned() });
         }
         let args = ["status", "--porcelain", "--ignored", "--ignore-submodules=dirty", "-z"];
-        let status = self.silenced(self.git.process(Mode::Read, &worktree.path, &args)).success(cancel, MAX_OUTPUT)?;
+        let process = self.silenced(self.git.process(Mode::Read, &worktree.path, &args)).inside(self.domain_with(&[&worktree.path])?);
+        let status = process.success(cancel, MAX_OUTPUT)?;
         let entries = status.split(|&byte| byte == 0).filter_map(|entry| entry.get(3..)).filter(|path| !path.is_empty());
         let mut lost: Vec<String> = entries.map(crate::quote::listed).take(20).collect();
         if let (Some(id), None) = (worktree.commit, &worktree.branch) {

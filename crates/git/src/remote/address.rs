@@ -4,8 +4,7 @@ use super::{Direction, Gate, Target};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    policy::Policy,
-    roots::Roots,
+    policy::{Allowed, Policy, Trust},
 };
 use gix::url::Scheme;
 use std::{
@@ -68,9 +67,8 @@ pub(super) fn is_http(protocol: &str) -> bool {
 }
 
 impl Network {
-    /// Looks at `url`, as git will use it, and adds how it is to be reached to `route`. A path must lie inside `roots`
-    /// where there are any, and is relative to `directory`.
-    pub(crate) fn admit(&self, url: &str, directory: &Path, roots: Option<&Roots>, route: &mut Route, cancel: &Cancel) -> Result<()> {
+    /// Looks at `url`, as git will use it, and adds how it is to be reached to `route`. `local` says which paths may be.
+    pub(crate) fn admit(&self, url: &str, local: Local<'_>, route: &mut Route, cancel: &Cancel) -> Result<()> {
         let bad = |why| Err(Error::bad_name(url, "a URL", why));
         if url.is_empty() || url.len() > MAX_URL || url.starts_with('-') || url.chars().any(char::is_control) {
             return bad("it is empty, too long, begins with `-` or has a control character");
@@ -87,7 +85,7 @@ impl Network {
         route.protocols = self.protocols.join(":");
         let path = parsed.path.to_string();
         if parsed.scheme == Scheme::File {
-            return roots.map_or(Ok(()), |roots| inside(Path::new(&path), directory, roots));
+            return local.admit(Path::new(&path), route.direction);
         }
         let Some(host) = parsed.host().filter(|host| !host.is_empty()) else { return bad("it names no host") };
         if host.starts_with('-') || path.starts_with('-') || parsed.user().is_some_and(|user| user.starts_with('-')) {
@@ -204,21 +202,42 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-fn inside(path: &Path, directory: &Path, roots: &Roots) -> Result<()> {
-    let full = directory.join(path);
-    let outside = |path: PathBuf| Err(Error::OutsideRoots { path, what: "the remote" });
-    // As git looks for it: with the ending, too.
-    let with_ending = PathBuf::from(format!("{}.git", full.display()));
-    let Ok(target) = fs::canonicalize(&full).or_else(|_| fs::canonicalize(with_ending)) else { return outside(full) };
-    if !roots.contains(&target) {
-        return outside(target);
+/// Which repositories of this machine may be reached by their paths.
+#[derive(Clone, Copy)]
+pub(crate) struct Local<'a> {
+    /// What the operator allows.
+    pub(crate) allowed: &'a Allowed,
+    /// What paths are relative to.
+    pub(crate) directory: &'a Path,
+    /// Those outside of the roots, too: the operator has configured the path.
+    pub(crate) anywhere: bool,
+}
+
+impl Local<'_> {
+    fn admit(self, path: &Path, direction: Direction) -> Result<()> {
+        let full = self.directory.join(path);
+        let outside = |path: PathBuf| Err(Error::OutsideRoots { path, what: "the remote" });
+        // As git looks for it: with the ending, too.
+        let with_ending = PathBuf::from(format!("{}.git", full.display()));
+        let target = fs::canonicalize(&full).or_else(|_| fs::canonicalize(with_ending));
+        let roots = &self.allowed.roots;
+        let target = match target {
+            Ok(target) if roots.contains(&target) => target,
+            _ if self.anywhere => return Ok(()),
+            Ok(target) => return outside(target),
+            Err(_) => return outside(full),
+        };
+        // What it says of where its parts are has to be inside as well.
+        let location = roots.locate(&target)?;
+        if location.top() != target && location.git_dir != target {
+            return Err(Error::NotARepository { path: target });
+        }
+        if direction == Direction::Push && !(location.trusted && self.allowed.policy.trust == Trust::Owner) {
+            // git would receive it in that repository, where its hooks and its configuration are in force.
+            return Err(Error::Untrusted { path: target, program: "hooks".to_owned() });
+        }
+        roots.check_alternates(&location, &[]).map(drop)
     }
-    // What it says of where its parts are has to be inside as well.
-    let location = roots.locate(&target)?;
-    if location.top() != target && location.git_dir != target {
-        return Err(Error::NotARepository { path: target });
-    }
-    roots.check_alternates(&location, &[])
 }
 
 #[cfg(test)]
@@ -229,7 +248,9 @@ mod tests {
         let text = |list: &[&str]| list.iter().map(ToString::to_string).collect();
         let network = Network { protocols: text(protocols), allow_hosts: text(allow) };
         let mut route = Route::default();
-        network.admit(url, Path::new("/"), Some(&Roots::default()), &mut route, &Cancel::never())?;
+        let allowed = Allowed { roots: crate::roots::Roots::default(), policy: Policy::default() };
+        let local = Local { allowed: &allowed, directory: Path::new("/"), anywhere: false };
+        network.admit(url, local, &mut route, &Cancel::never())?;
         Ok(route)
     }
 

@@ -8,7 +8,7 @@ mod progress;
 mod transfer;
 
 pub use address::Network;
-pub(crate) use address::Route;
+pub(crate) use address::{Local, Route};
 pub use configure::Remote;
 pub use gate::{Direction, Gate, Outcome, Passage, Target};
 pub use listing::RemoteRef;
@@ -19,13 +19,17 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::check_ref,
-    process::{Ended, Process},
+    process::{Ended, Mode, Process},
     repo::Repo,
 };
 use backon::BackoffBuilder;
 use gate::Attempt;
 use progress::Listener;
-use std::{env, path::Path, time::Duration};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// The most that git may list of a remote.
 const MAX_OUTPUT: usize = 64 << 20;
@@ -75,22 +79,24 @@ impl Repo {
     /// Where a remote is, or the usual one, as far as that can be told without asking git: whoever needs to be certain
     /// finds out on the way.
     pub fn target(&self, remote: Option<&str>, direction: Direction) -> Option<Target> {
-        let repo = self.engine()?;
         let towards = match direction {
             Direction::Fetch => gix::remote::Direction::Fetch,
             Direction::Push => gix::remote::Direction::Push,
         };
-        let usual = || {
-            let branch = repo.head_name().ok()??;
-            let configured = repo.branch_remote_name(branch.shorten(), towards)?.as_symbol().map(str::to_owned);
-            configured.filter(|name| name != ".")
+        let find = |repo: &gix::Repository| {
+            let usual = || {
+                let branch = repo.head_name().ok()??;
+                let configured = repo.branch_remote_name(branch.shorten(), towards)?.as_symbol().map(str::to_owned);
+                configured.filter(|name| name != ".")
+            };
+            let name = remote.map(str::to_owned).or_else(usual).unwrap_or_else(|| "origin".to_owned());
+            let config = repo.config_snapshot();
+            let configured = |key: &str| config.string(format!("remote.{name}.{key}").as_str()).map(|url| url.to_string());
+            let own = (direction == Direction::Push).then(|| configured("pushurl")).flatten();
+            let url = own.or_else(|| configured("url")).unwrap_or_else(|| name.clone());
+            Target::parse(&rewritten(&url, config.plumbing(), direction))
         };
-        let name = remote.map(str::to_owned).or_else(usual).unwrap_or_else(|| "origin".to_owned());
-        let config = repo.config_snapshot();
-        let configured = |key: &str| config.string(format!("remote.{name}.{key}").as_str()).map(|url| url.to_string());
-        let own = (direction == Direction::Push).then(|| configured("pushurl")).flatten();
-        let url = own.or_else(|| configured("url")).unwrap_or_else(|| name.clone());
-        Target::parse(&rewritten(&url, config.plumbing(), direction))
+        self.with_engine(Mode::Read, find).ok()??
     }
 
     /// How `remote` is reached, once that is allowed.
@@ -101,9 +107,9 @@ impl Repo {
         }
         let mut route = self.allowed.policy.route(direction);
         // A path that the operator has configured may be anywhere.
-        let roots = if self.location.trusted { None } else { Some(&self.allowed.roots) };
+        let local = Local { anywhere: self.location.trusted, ..self.local() };
         for url in self.urls(remote, direction, cancel)? {
-            self.allowed.policy.network.admit(&url, self.top(), roots, &mut route, cancel)?;
+            self.allowed.policy.network.admit(&url, local, &mut route, cancel)?;
         }
         Ok(route)
     }
@@ -112,12 +118,12 @@ impl Repo {
     fn route_to_url(&self, url: &str, cancel: &Cancel) -> Result<Route> {
         self.check_transport()?;
         let mut route = self.allowed.policy.route(Direction::Fetch);
-        self.allowed.policy.network.admit(url, self.top(), Some(&self.allowed.roots), &mut route, cancel)?;
+        self.allowed.policy.network.admit(url, self.local(), &mut route, cancel)?;
         // As the configuration rewrites it.
         let rewritten = self.read(&["ls-remote", "--get-url", "--"]).arg(url).success(cancel, MAX_OUTPUT)?;
         let rewritten = String::from_utf8_lossy(rewritten.trim_ascii_end()).into_owned();
         if rewritten != url {
-            self.allowed.policy.network.admit(&rewritten, self.top(), Some(&self.allowed.roots), &mut route, cancel)?;
+            self.allowed.policy.network.admit(&rewritten, self.local(), &mut route, cancel)?;
         }
         Ok(route)
     }
@@ -137,7 +143,7 @@ impl Repo {
 
     /// Runs a process that reaches what `route` allows.
     pub(crate) fn transferred(&self, process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Ended> {
-        transfer(online(process, route, self.ssh_for(route, cancel)?), route, on_progress, cancel).map(|(ended, _)| ended)
+        transfer(self.online(process, route, cancel)?, route, on_progress, cancel).map(|(ended, _)| ended)
     }
 
     /// Refuses to speak to a remote where an untrusted repository has a say in how that is done.
@@ -151,9 +157,34 @@ impl Repo {
         }
     }
 
+    fn local(&self) -> Local<'_> {
+        Local { allowed: &self.allowed, directory: self.top(), anywhere: false }
+    }
+
     /// A process that may reach what `route` allows and nothing else.
-    fn online<'a>(&'a self, process: Process<'a>, route: &Route, cancel: &Cancel) -> Result<Process<'a>> {
-        Ok(online(process, route, self.ssh_for(route, cancel)?))
+    fn online<'a>(&self, process: Process<'a>, route: &Route, cancel: &Cancel) -> Result<Process<'a>> {
+        if !self.is_sandboxed() {
+            return Ok(online(process, route, self.ssh_for(route, cancel)?));
+        }
+        let ssh = if route.ssh { Some(self.sandboxed_ssh()?) } else { None };
+        let ports: Vec<u16> = route.targets.iter().map(|target| target.port).collect();
+        let domain = self.domain_online(&ports, ssh.as_deref())?;
+        // No terminal is in reach to ask on.
+        let process = online(process, route, ssh.map(|program| program.display().to_string())).env("SSH_ASKPASS_REQUIRE", "never");
+        Ok(process.inside(domain))
+    }
+
+    /// The ssh program, which git starts without a shell: so without arguments.
+    fn sandboxed_ssh(&self) -> Result<PathBuf> {
+        let named = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().find_map(|name| env::var(name).ok()).filter(|text| !text.is_empty());
+        let named = named.unwrap_or_else(|| "ssh".to_owned());
+        let refused = |why| Error::NoSandbox { path: self.top().to_owned(), why };
+        if !named.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte)) {
+            return Err(refused("the operator's ssh command has arguments, which only a shell would split"));
+        }
+        crate::program::on_path(&env::var_os("PATH").unwrap_or_default(), Path::new(&named))
+            .and_then(|program| std::fs::canonicalize(program).ok())
+            .ok_or_else(|| refused("there is no ssh program on PATH"))
     }
 
     fn ssh_for(&self, route: &Route, cancel: &Cancel) -> Result<Option<String>> {

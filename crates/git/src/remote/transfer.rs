@@ -1,7 +1,8 @@
 //! Fetch, push and clone.
 
-use super::{Direction, OnProgress, RemoteName, online, quiet_ssh, transfer};
+use super::{Direction, Local, OnProgress, RemoteName, online, quiet_ssh, transfer};
 use crate::{
+    beneath::Kind,
     cancel::Cancel,
     error::{Error, Result},
     name::{BranchName, Rev, TagName},
@@ -185,8 +186,7 @@ impl Repo {
     ///
     /// [`Error::NothingFetched`].
     pub fn fetched_head(&self, remote: &RemoteName, branch: Option<&BranchName>, cancel: &Cancel) -> Result<Rev> {
-        let path = self.location.git_dir.join("FETCH_HEAD");
-        let text = fs::read(&path).map_err(Error::io(format!("reading {}", path.display())))?;
+        let text = self.git_file("FETCH_HEAD", Kind::Fetched)?.ok_or(Error::NothingFetched)?;
         let line = text.lines().find(|line| !line.contains_str("\tnot-for-merge\t")).ok_or(Error::NothingFetched)?;
         let id = line.split(|&byte| byte == b'\t').next().and_then(|id| ObjectId::from_hex(id).ok()).ok_or(Error::NothingFetched)?;
         let named = branch.map(|branch| format!("refs/remotes/{}/{}", remote.as_str(), branch.as_str())).or_else(|| {
@@ -258,7 +258,8 @@ impl Repositories {
         let parent = target.parent().map(Path::to_owned).ok_or_else(|| Error::Exists(target.clone()))?;
         let parent = parent.as_path();
         let existing = parent.ancestors().find(|dir| dir.is_dir()).unwrap_or(parent);
-        self.allowed().policy.network.admit(&request.url, existing, Some(self.roots()), &mut route, cancel)?;
+        let local = Local { allowed: self.allowed(), directory: existing, anywhere: false };
+        self.allowed().policy.network.admit(&request.url, local, &mut route, cancel)?;
         let _removed = EmptyBelow { existing, last: parent };
         fs::create_dir_all(parent).map_err(Error::io(format!("making {}", parent.display())))?;
         remove_abandoned(parent, &|_| true);

@@ -30,6 +30,7 @@ pub(super) fn status(server: &Server) -> Value {
         "open_circuits": open,
         "interrupted": left.interrupted,
         "orphaned": left.orphaned,
+        "sandbox": git::sandbox_support().err().unwrap_or("available"),
         "store": {
             "place": server.persistence.place(),
             "opened": store.opened,

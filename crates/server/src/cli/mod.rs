@@ -13,7 +13,7 @@ mod validate;
 use crate::{
     app::{self, App},
     caller::Right,
-    config::{Config, Flags, LogFormat, Trust},
+    config::{Config, Flags, LogFormat, Sandbox, Trust},
     selection::Toolset,
 };
 use clap::{Parser, Subcommand};
@@ -63,6 +63,10 @@ struct Cli {
     /// Whose hooks and filters changes may run.
     #[arg(long, value_enum, global = true)]
     trust: Option<Trust>,
+
+    /// Which repositories' git processes run inside the kernel's sandbox.
+    #[arg(long, value_enum, global = true)]
+    sandbox: Option<Sandbox>,
 
     /// The git program.
     #[arg(long, value_name = "PROGRAM", global = true)]
@@ -174,6 +178,7 @@ pub fn run() -> ExitCode {
         exclude_tools: cli.exclude_tools,
         read_only: cli.read_only,
         trust: cli.trust,
+        sandbox: cli.sandbox,
         git: cli.git,
         state_dir: cli.state_dir,
         log_level: cli.log_level,

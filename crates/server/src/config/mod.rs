@@ -3,11 +3,13 @@
 mod reference;
 mod resilience;
 mod serving;
+mod trust;
 
 pub use reference::REFERENCE;
 pub use resilience::{Mode, Resilience};
 pub use serving::{JwtIssuer, NamedToken, Serving};
 pub(crate) use serving::{PRINCIPALS, is_principal};
+pub use trust::{Hooks, Sandbox, Signing, Trust};
 
 use crate::{
     policy::{Policy, Rule},
@@ -36,6 +38,8 @@ pub struct Config {
     pub selection: Selection,
     /// Whose hooks and filters changes may run.
     pub trust: Trust,
+    /// Which repositories' git processes run inside the kernel's sandbox.
+    pub sandbox: Sandbox,
     /// Whether hooks run at all.
     pub hooks: Hooks,
     /// Whether commits are signed.
@@ -52,41 +56,6 @@ pub struct Config {
     pub log: Log,
     /// Bounds of calls and results.
     pub limits: Limits,
-}
-
-/// Whose hooks and filters changes may run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Trust {
-    /// Those of repositories that are named with `-r`, and of the one that the server is started in.
-    #[default]
-    Owner,
-    /// Nobody's.
-    Untrusted,
-}
-
-/// Whether the hooks of trusted repositories run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Hooks {
-    /// They do.
-    #[default]
-    Allow,
-    /// None does.
-    Deny,
-}
-
-/// Whether commits and annotated tags are signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Signing {
-    /// As git is configured.
-    #[default]
-    Auto,
-    /// Never.
-    Never,
-    /// Always, or not made.
-    Require,
 }
 
 /// What is logged, and how. Logs go to standard error.
@@ -149,6 +118,8 @@ pub struct Flags {
     pub read_only: bool,
     /// `--trust`
     pub trust: Option<Trust>,
+    /// `--sandbox`
+    pub sandbox: Option<Sandbox>,
     /// `--git`
     pub git: Option<PathBuf>,
     /// `--state-dir`
@@ -206,6 +177,7 @@ struct File {
     exclude_tools: Vec<String>,
     read_only: bool,
     trust: Option<Trust>,
+    sandbox: Option<Sandbox>,
     git: Option<PathBuf>,
     state_dir: Option<PathBuf>,
     log: FileLog,
@@ -372,6 +344,7 @@ impl Config {
             resilience,
             selection,
             trust: flags.trust.or(choice("MCP_GIT_TRUST", variable)?).or(file.trust).unwrap_or_default(),
+            sandbox: flags.sandbox.or(choice("MCP_GIT_SANDBOX", variable)?).or(file.sandbox).unwrap_or_default(),
             hooks: choice("MCP_GIT_HOOKS", variable)?.or(file.policy.hooks).unwrap_or_default(),
             signing: choice("MCP_GIT_SIGNING", variable)?.or(file.policy.signing).unwrap_or_default(),
             policy: policy(file.policy, variable)?,

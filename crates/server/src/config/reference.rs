@@ -131,6 +131,14 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "`owner`: changes run the hooks and filters of repositories that are named. `untrusted`: of none; a change that would need one is refused.",
     ),
     (
+        "sandbox",
+        "MCP_GIT_SANDBOX",
+        "untrusted",
+        "Which repositories' git processes run inside a Landlock domain of the kernel (Linux 6.12 or newer). `untrusted`: those of \
+         repositories that are not named; where the kernel has no Landlock changes in them are refused. `always`: those of named ones, too: \
+         hooks and filters run, see the repository and, read-only, the system, and reach no network. `off`: none.",
+    ),
+    (
         "policy.force_push",
         "MCP_GIT_FORCE_PUSH",
         "confirm",

@@ -15,11 +15,11 @@ use crate::{
     persistence::{Failed, Persistence},
     process::{is_running, own_start},
 };
-use git::{Cancel, Change, Held, Moved, ObjectId, Reach, Repo, Snapshot};
+use git::{Cancel, Change, Held, Moved, ObjectId, Reach, Refs, Repo, Snapshot};
 use row::{Begun, Ended, Line, Move, Scope, State};
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     fs::{self, File},
     io,
     path::PathBuf,
@@ -88,7 +88,7 @@ struct Notes {
     overwrites: bool,
     paths: Vec<Vec<u8>>,
     /// Branches and the stash before, where the change moves them.
-    refs: Option<BTreeMap<String, ObjectId>>,
+    refs: Option<Refs>,
 }
 
 /// A change that can be asked to be taken back.
@@ -373,6 +373,22 @@ impl Record<'_> {
         self.journal.append(self.repo, &self.ending(result.is_ok(), text)?, true).map_err(unrecorded)
     }
 
+    /// Keeps what only this change's record still leads to, so that the collection of garbage leaves it to an undo.
+    fn keep(&self, after: &Snapshot, left: Option<ObjectId>, moved: &[Moved], cancel: &Cancel) {
+        let before = self.begun.before.commit.as_deref().and_then(|commit| ObjectId::from_hex(commit.as_bytes()).ok());
+        // Another branch than the one that is checked out now still has its commit.
+        let before = before.filter(|_| self.begun.before.branch.is_none() || self.begun.before.branch == after.branch);
+        let is_left_behind = |before: &ObjectId| after.commit.is_none_or(|after| !self.repo.is_at_or_below(*before, after));
+        let mut objects: Vec<ObjectId> = before.filter(is_left_behind).into_iter().collect();
+        objects.extend(self.notes.borrow().saved.into_iter().chain(left.filter(|left| Some(*left) != after.commit)));
+        objects.extend(moved.iter().filter_map(|moved| moved.before));
+        if !objects.is_empty()
+            && let Err(err) = self.repo.keep(&self.begun.id, &objects, cancel)
+        {
+            tracing::warn!(%err, "objects that git_undo needs are not protected from the collection of garbage");
+        }
+    }
+
     /// The line of the end.
     fn ending(&self, done: bool, text: Option<String>) -> Result<Line, Error> {
         let soon = Cancel::new(Some(Instant::now() + RECORDING));
@@ -383,9 +399,10 @@ impl Record<'_> {
         let left = if notes.overwrites { self.repo.save(&soon)?.or(after.commit) } else { None };
         let name = |id: ObjectId| id.to_string();
         let moved = match &notes.refs {
-            Some(before) => git::moved(before, &self.repo.movable_refs(&soon)?),
+            Some(before) => self.repo.moved_since(before, &soon)?,
             None => Vec::new(),
         };
+        self.keep(&after, left, &moved, &soon);
         let moved = moved.into_iter();
         let ended = Ended {
             begun: self.begun.clone(),

@@ -18,6 +18,15 @@ impl Cursor {
         format!("{}.{}.{:08x}", self.item, self.offset, short(fingerprint))
     }
 
+    /// Where a cursor points, before it is known whether that still is good: [`Cursor::decode`] says so.
+    ///
+    /// # Errors
+    ///
+    /// `BadInput` for text that is no cursor.
+    pub(crate) fn position(text: Option<&str>) -> Result<Self, Error> {
+        text.map_or(Ok(Self::default()), |text| read(text).map(|(position, _)| position))
+    }
+
     /// Reads a cursor that must belong to the listing with this fingerprint; the start when there is none.
     ///
     /// # Errors
@@ -25,15 +34,19 @@ impl Cursor {
     /// `BadInput` for text that is no cursor, and for a listing that has changed since.
     pub(crate) fn decode(text: Option<&str>, fingerprint: u64) -> Result<Self, Error> {
         let Some(text) = text else { return Ok(Self::default()) };
-        let (position, mark) = parse(text).ok_or_else(|| {
-            Error::new(Kind::BadInput, "`cursor` is not one that this server gave out").hint("Repeat the call without `cursor`.")
-        })?;
+        let (position, mark) = read(text)?;
         if mark != short(fingerprint) {
             return Err(Error::new(Kind::Stale, "the cursor is stale: what it pages through has changed, or the arguments have")
                 .hint("Repeat the call without `cursor` to start over."));
         }
         Ok(position)
     }
+}
+
+fn read(text: &str) -> Result<(Cursor, u32), Error> {
+    parse(text).ok_or_else(|| {
+        Error::new(Kind::BadInput, "`cursor` is not one that this server gave out").hint("Repeat the call without `cursor`.")
+    })
 }
 
 fn parse(text: &str) -> Option<(Cursor, u32)> {

@@ -245,7 +245,12 @@ impl Pipeline {
         let (repositories, view, stop) = (Arc::clone(&self.repositories), Arc::clone(&self.view), cancel.clone());
         let read = async {
             let permit = self.place(Class::Read, &caller.principal, None, &cancel).await?;
-            let work = move || work(&open(&path, &repositories, narrowed.as_deref(), (&view, &caller.principal))?, &stop);
+            let work = move || {
+                let repo = open(&path, &repositories, narrowed.as_deref(), (&view, &caller.principal))?;
+                let found = work(&repo, &stop)?;
+                repo.check_in_place()?;
+                Ok(found)
+            };
             self.on_a_thread(permit, work).await
         };
         self.watched(read, &cancel, cancelled, deadline, READ_GRACE).await
@@ -296,7 +301,11 @@ impl Pipeline {
             };
             let work = move || {
                 let (repo, view, on_progress, principal) = (&open(&path)?, &*view, &report, &*principal);
-                body(&Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress }, args)
+                let reply =
+                    body(&Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress }, args)?;
+                // What was read while a part of the repository was replaced may come from elsewhere.
+                repo.check_in_place()?;
+                Ok(reply)
             };
             return self.on_a_thread(permit, work).await;
         }
@@ -320,6 +329,7 @@ impl Pipeline {
             let result = view.journal.record(&repo, &request, &cancel, |record| {
                 // The last moment at which nothing has been done yet.
                 held.iter().try_for_each(Locked::check)?;
+                repo.check_in_place()?;
                 let (repo, record, view, on_progress, principal) = (&repo, Some(record), &*view, &report, &*principal);
                 body(&Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress }, args)
             });

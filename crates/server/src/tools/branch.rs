@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Cursor, Reply, fingerprint, inline, whole_chars},
+    output::{Cursor, Reply, inline, whole_chars},
     tool::{Context, Effect, Entry, Tool},
 };
 use git::{Branch, BranchKind, BranchQuery, Rev};
@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 pub(super) const TOOL: Entry = Entry::of::<BranchTool>();
 
 struct BranchTool;
+
+/// The most branches that one call looks into, however large its budget.
+const PAGE: usize = 20_000;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +46,7 @@ impl Tool for BranchTool {
     const OUTPUT: Option<fn() -> Value> = Some(output);
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
+        let first = usize::try_from(Cursor::position(args.cursor.as_deref())?.item).unwrap_or(usize::MAX);
         let query = BranchQuery {
             kind: match args.branch_type {
                 Kind::Local => BranchKind::Local,
@@ -52,30 +56,31 @@ impl Tool for BranchTool {
             // The reference server's clients send an empty text for "any".
             contains: args.contains.filter(|rev| !rev.is_empty()).map(Rev::new).transpose()?,
             not_contains: args.not_contains.filter(|rev| !rev.is_empty()).map(Rev::new).transpose()?,
+            skip: first,
+            take: PAGE,
         };
-        let (branches, _) = cx.repo.branches(&query, cx.cancel)?;
-        let shape: Vec<_> = branches.iter().map(|branch| (&branch.name, branch.id.to_string())).collect();
-        let mark = fingerprint(&shape);
-        let start = Cursor::decode(args.cursor.as_deref(), mark)?;
+        let (found, _) = cx.repo.branches(&query, cx.cancel)?;
+        // Only where nothing has moved since the page before is its end this one's beginning.
+        Cursor::decode(args.cursor.as_deref(), found.mark)?;
         let mut writer = cx.writer();
         let mut rows = Vec::new();
-        let mut next = None;
-        let first = usize::try_from(start.item).unwrap_or(usize::MAX);
-        for (at, branch) in branches.iter().enumerate().skip(first) {
+        for branch in &found.shown {
             let (line, row) = (line(branch), row(branch));
             let size = row.to_string().len() + 1;
             if !rows.is_empty() && size + line.len() > writer.left() {
-                let cursor = Cursor { item: at as u64, offset: 0 }.encode(mark);
-                let shown = at - first;
-                writer.note(format!("{shown} of {} branches shown. Next: {}", branches.len(), cx.echo.again(&[("cursor", json!(cursor))])));
-                next = Some(cursor);
                 break;
             }
             writer.fit_prepared(&line);
             writer.spend(size);
             rows.push(row);
         }
-        if branches.is_empty() {
+        let next = first.saturating_add(rows.len());
+        let next = (next < found.total).then(|| Cursor { item: next as u64, offset: 0 }.encode(found.mark));
+        if let Some(cursor) = &next {
+            let call = cx.echo.again(&[("cursor", json!(cursor))]);
+            writer.note(format!("{} of {} branches shown. Next: {call}", rows.len(), found.total));
+        }
+        if found.total == 0 {
             writer.say("no branches match");
         }
         let mut listing = json!({"branches": rows});

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Cursor, MAX_LINE, Reply, fingerprint, head_len},
+    output::{Cursor, Echo, MAX_LINE, Reply, fingerprint, head_len},
     tool::{Context, Effect, Entry, Tool},
 };
 use git::{GrepQuery, RelPath, Rev};
@@ -50,7 +50,7 @@ impl Tool for Grep {
         };
         let mark = fingerprint(&(format!("{query:?}"), tree.map(|id| id.to_string())));
         let start = Cursor::decode(args.cursor.as_deref(), mark)?;
-        let mut writer = cx.writer();
+        let (mut writer, echo) = (cx.writer(), &cx.echo);
         // What was listed before is hashed, so that a change of it is noticed.
         let (mut seen, mut full, mut passed, mut shown) = (0_u64, false, 0, None);
         let (summary, _) = cx.repo.grep(&query, cx.cancel, &mut |text| {
@@ -70,7 +70,7 @@ impl Tool for Grep {
                     return ControlFlow::Break(());
                 }
                 if head < line.len() {
-                    writer.say(&format!("the line above goes on for {} bytes{}", line.len() - head - 1, rest(cx, &args, line)));
+                    writer.say(&format!("the line above goes on for {} bytes{}", line.len() - head - 1, rest(echo, &args, line)));
                 }
                 seen += 1;
                 shown = fingerprint(&(shown.unwrap_or(passed), line)).into();
@@ -95,7 +95,7 @@ impl Tool for Grep {
 }
 
 /// The call that shows the whole of a long matching line.
-fn rest(cx: &Context<'_>, args: &Args, line: &[u8]) -> String {
+fn rest(echo: &Echo, args: &Args, line: &[u8]) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(5000)]);
     let numbered = text.match_indices([':', '-']).find_map(|(at, separator)| {
         let rest = &text[at + 1..];
@@ -107,5 +107,5 @@ fn rest(cx: &Context<'_>, args: &Args, line: &[u8]) -> String {
     let rev = args.rev.as_deref().unwrap_or("");
     let call = [("revision", json!(format!("{rev}:{path}"))), ("start_line", json!(number)), ("end_line", json!(number))];
     let staged = if args.rev.is_none() { " (as it is staged)" } else { "" };
-    format!("{staged}: {}", cx.echo.other("git_show", &call))
+    format!("{staged}: {}", echo.other("git_show", &call))
 }

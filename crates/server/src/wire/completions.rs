@@ -136,13 +136,13 @@ fn candidates(
     Ok(match source {
         Source::Revisions | Source::Tags => {
             let refs = repo.movable_refs(cancel)?;
-            let short = |name: &String| {
+            let short = |name: &str| {
                 let tag = name.strip_prefix("refs/tags/");
                 let other = ["refs/heads/", "refs/remotes/"].iter().find_map(|prefix| name.strip_prefix(prefix));
                 tag.or(other.filter(|_| source == Source::Revisions)).map(str::to_owned)
             };
             let head = (source == Source::Revisions).then(|| "HEAD".to_owned());
-            refs.keys().filter_map(short).chain(head).collect()
+            refs.names().filter_map(|name| short(&name)).chain(head).collect()
         }
         Source::Paths => {
             let rev = Rev::new(given.get("rev").map_or("HEAD", String::as_str))?;

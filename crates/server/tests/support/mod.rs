@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::panic, clippy::expect_used, reason = "tests start git and the server, and fail loudly")]
 
 pub(crate) mod admin;
+pub(crate) mod keys;
 pub(crate) mod parameters;
 pub(crate) mod remote;
 pub(crate) mod tokens;
@@ -31,6 +32,39 @@ pub(crate) fn program() -> Command {
     let mut command = Command::new(named);
     command.env_clear().envs(clean_environment());
     command
+}
+
+/// The same, with its system calls of these names written to `trace`.
+pub(crate) fn traced(trace: &Path, calls: &[&str]) -> Command {
+    wrapped(
+        &program(),
+        "strace",
+        &["-f", "-qq", "-s", "4096", "-e", &format!("trace={}", calls.join(",")), "-o", &trace.display().to_string()],
+    )
+}
+
+/// Runs the command as on a kernel without Landlock.
+pub(crate) fn without_landlock(command: &mut Command) {
+    // A filter that answers `landlock_create_ruleset`, number 444 everywhere, with ENOSYS.
+    const MASK: &str = "import ctypes,os,struct,sys
+code=struct.pack('HBBI',0x20,0,0,0)+struct.pack('HBBI',0x15,0,1,444)+struct.pack('HBBI',6,0,0,0x50026)+struct.pack('HBBI',6,0,0,0x7fff0000)
+code=ctypes.create_string_buffer(code)
+prog=struct.pack('HxxxxxxQ',4,ctypes.addressof(code))
+libc=ctypes.CDLL(None,use_errno=True)
+assert libc.prctl(38,1,0,0,0)==0 and libc.prctl(22,2,ctypes.create_string_buffer(prog),0,0)==0
+os.execv(sys.argv[1],sys.argv[1:])";
+    *command = wrapped(command, "python3", &["-c", MASK]);
+}
+
+/// `command`, started by another program that is given its name and arguments last.
+fn wrapped(command: &Command, by: &str, args: &[&str]) -> Command {
+    let mut outer = Command::new(by);
+    outer.args(args).arg(command.get_program()).args(command.get_args()).env_clear();
+    outer.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(dir) = command.get_current_dir() {
+        outer.current_dir(dir);
+    }
+    outer
 }
 
 /// An environment without anything of the user's.

@@ -1,0 +1,210 @@
+//! The one place that opens files of a repository: below a folder's descriptor, through no link, without waiting for a
+//! pipe, and up to a size.
+
+use crate::error::{Error, Result};
+use std::{
+    fs::{File, Metadata},
+    io::{self, Read},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::{Path, PathBuf},
+};
+
+/// What is read of a repository, with the most bytes of it that are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A file whose first line counts: `HEAD`, `.git`, `commondir`, a count of steps.
+    Line,
+    /// `config` and its like. gix needs some fifty bytes for each byte.
+    Config,
+    /// Attributes, patterns, `.gitmodules`, alternates.
+    Rules,
+    /// What is left of a series of steps, and what a bisection has noted.
+    Steps,
+    /// `FETCH_HEAD`.
+    Fetched,
+}
+
+impl Kind {
+    /// The most bytes.
+    pub(crate) fn limit(self) -> u64 {
+        match self {
+            Self::Line => 64 << 10,
+            Self::Config | Self::Rules => 1 << 20,
+            Self::Steps => 4 << 20,
+            Self::Fetched => 16 << 20,
+        }
+    }
+}
+
+/// A folder, held open: what it is called may change under way, what it is does not.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    dir: OwnedFd,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens the folder at `path`, no component of which may be a link.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { dir: open_folder(path)?, path: path.to_owned() })
+    }
+
+    /// Where it was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// True while its path leads to it.
+    pub(crate) fn is_in_place(&self) -> bool {
+        let held = rustix::fs::fstat(&self.dir).map(|stat| (stat.st_dev, stat.st_ino));
+        let there = rustix::fs::lstat(&self.path).map(|stat| (stat.st_dev, stat.st_ino));
+        matches!((held, there), (Ok(held), Ok(there)) if held == there)
+    }
+
+    /// Opens the regular file at `path`, no component of which may be a link.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] for what is no regular file; what the system says of links is `ELOOP`.
+    pub(crate) fn file(&self, path: impl AsRef<Path>) -> io::Result<(File, Metadata)> {
+        let file = resolve(self, path.as_ref())?;
+        let found = file.metadata()?;
+        // A pipe or a device could block or never end.
+        if found.is_file() { Ok((file, found)) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
+
+    /// What the file at `path` holds; `None` where there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotReadable`] for a link, for what is no regular file, and for what is larger than its kind may be.
+    pub(crate) fn read(&self, path: impl AsRef<Path>, kind: Kind) -> Result<Option<Vec<u8>>> {
+        let path = path.as_ref();
+        let refused = |why| Err(Error::NotReadable { path: self.path.join(path), why });
+        let (file, found) = match self.file(path) {
+            Ok(opened) => opened,
+            Err(err) if matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+            Err(err) if err.kind() == io::ErrorKind::InvalidInput => return refused("is no regular file"),
+            Err(err) if is_link(&err) => return refused("is a link, or lies behind one"),
+            Err(err) => return Err(Error::io(format!("opening {}", self.path.join(path).display()))(err)),
+        };
+        let limit = kind.limit();
+        let mut content = Vec::with_capacity(usize::try_from(found.len().min(limit)).unwrap_or_default());
+        let read = file.take(limit + 1).read_to_end(&mut content);
+        read.map_err(Error::io(format!("reading {}", self.path.join(path).display())))?;
+        if content.len() as u64 > limit { refused("is larger than such a file may be") } else { Ok(Some(content)) }
+    }
+
+    /// The first line of the file at `path`, without what is blank at its end; `None` where there is no such file.
+    pub(crate) fn line(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
+        let text = self.read(path, Kind::Line).ok()??;
+        Some(text.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii_end().to_vec())
+    }
+
+    /// True where something is at `path`, whatever it is.
+    pub(crate) fn has(&self, path: impl AsRef<Path>) -> bool {
+        rustix::fs::statat(&self.dir, path.as_ref(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+}
+
+/// Makes a file that is not there yet.
+#[expect(clippy::disallowed_methods, reason = "the one place that makes files of a repository")]
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+    File::options().write(true).create_new(true).open(path)
+}
+
+/// Opens a file of the operator's or of this program's, which may be a link. Never waits.
+pub(crate) fn open_own(path: &Path) -> io::Result<(File, Metadata)> {
+    use rustix::fs::{Mode, OFlags, open};
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::from(open(path, flags, Mode::empty())?);
+    let found = file.metadata()?;
+    if found.is_file() { Ok((file, found)) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+/// What such a file holds, where that is no more than its kind may be.
+pub(crate) fn read_own(path: &Path, kind: Kind) -> io::Result<Vec<u8>> {
+    let (file, _) = open_own(path)?;
+    let mut content = Vec::new();
+    file.take(kind.limit() + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > kind.limit() { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(content) }
+}
+
+/// True for what the system says of a link on the way.
+pub(crate) fn is_link(err: &io::Error) -> bool {
+    err.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+#[cfg(target_os = "linux")]
+fn open_folder(path: &Path) -> io::Result<OwnedFd> {
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS)?;
+    Ok(opened)
+}
+
+#[cfg(target_os = "linux")]
+fn resolve(folder: &Folder, path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    Ok(File::from(openat2(&folder.dir, path, flags, Mode::empty(), beneath)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_folder(path: &Path) -> io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags, open};
+    Ok(open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?)
+}
+
+/// Opens each folder on the way by itself, so that none is a link.
+#[cfg(not(target_os = "linux"))]
+fn resolve(folder: &Folder, path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags, openat};
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+    let mut dir = folder.dir.try_clone()?;
+    let parts: Vec<_> = path.components().collect();
+    for (at, part) in parts.iter().enumerate() {
+        let std::path::Component::Normal(name) = part else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let directory = if at + 1 < parts.len() { OFlags::DIRECTORY } else { OFlags::empty() };
+        dir = openat(&dir, *name, flags | directory, Mode::empty())?;
+    }
+    Ok(File::from(dir))
+}
+
+/// The path that git has written into a file.
+pub(crate) fn to_path(bytes: &[u8]) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn only_regular_files_of_a_size_are_read_and_nothing_is_waited_for() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let home = tempfile::tempdir()?;
+        let top = fs::canonicalize(home.path())?.join("top");
+        fs::create_dir_all(top.join("dir"))?;
+        fs::write(top.join("dir/file"), "line \nmore")?;
+        fs::write(home.path().join("secret"), "secret")?;
+        std::os::unix::fs::symlink("../secret", top.join("link"))?;
+        std::os::unix::fs::symlink("dir", top.join("folder"))?;
+        rustix::fs::mknodat(rustix::fs::CWD, top.join("pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)?;
+        fs::File::create(top.join("sparse"))?.set_len(1 << 40)?;
+        let folder = Folder::open(&top)?;
+        assert_eq!(folder.line("dir/file").as_deref(), Some(&b"line"[..]));
+        assert_eq!(folder.read("nothing", Kind::Line)?, None);
+        assert_eq!(folder.read("dir/file/below", Kind::Line)?, None);
+        for refused in ["link", "folder/file", "pipe", "sparse", "dir"] {
+            assert!(matches!(folder.read(refused, Kind::Rules), Err(Error::NotReadable { .. })), "{refused}");
+        }
+        assert!(folder.read("../secret", Kind::Line).is_err());
+        assert!(Folder::open(&top.join("folder")).is_err());
+        fs::rename(&top, home.path().join("moved"))?;
+        assert!(!folder.is_in_place());
+        assert_eq!(folder.line("dir/file").as_deref(), Some(&b"line"[..]));
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! Landlock domains: what the git processes and the in-process reads of a repository may touch, held by the kernel.
+//!
+//! A thread of its own enters the domain and does the work there. Its threads and processes inherit the domain, the rest
+//! of the server does not. Whatever a repository names, and whatever changes under way, a domain executes git's own
+//! programs alone and reads nothing but the repository, the operator's git configuration and what git needs of the system.
+
+mod repository;
+mod rules;
+
+pub(crate) use repository::{Guarded, linked};
+pub(crate) use rules::{Needs, Rules, needed_by};
+
+use std::{
+    cell::Cell,
+    io,
+    panic::resume_unwind,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+/// Which repositories the kernel guards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sandbox {
+    /// Those that the operator has not named.
+    #[default]
+    Untrusted,
+    /// Named ones, too: their hooks and filters run, and see the repository and, read-only, the system.
+    Always,
+    /// None.
+    Off,
+}
+
+/// What a thread may touch once it has entered.
+#[derive(Debug)]
+pub(crate) struct Domain {
+    ruleset: kernel::Ruleset,
+    id: u64,
+}
+
+thread_local! {
+    /// The domain that this thread is in; 0 outside of any.
+    static INSIDE: Cell<u64> = const { Cell::new(0) };
+}
+
+impl Domain {
+    /// Prepares a domain with `rules`. A rule stands for the file that is at its path now.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel does not enforce all of it.
+    pub(crate) fn new(rules: &Rules) -> io::Result<Self> {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        Ok(Self { ruleset: kernel::Ruleset::new(rules)?, id: IDS.fetch_add(1, Ordering::Relaxed) })
+    }
+
+    /// Does `work` inside.
+    ///
+    /// # Errors
+    ///
+    /// Where the thread could not be made, or could not enter; `work` has not begun then.
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+        if INSIDE.get() == self.id {
+            return Ok(work());
+        }
+        let span = tracing::Span::current();
+        let inside = || {
+            self.ruleset.restrict()?;
+            INSIDE.set(self.id);
+            Ok(span.in_scope(work))
+        };
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().name("sandbox".to_owned()).spawn_scoped(scope, inside)?;
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+}
+
+/// Whether the kernel can hold a domain; the reason where it cannot.
+///
+/// # Errors
+///
+/// What is missing, in words.
+pub fn support() -> Result<(), &'static str> {
+    static FOUND: LazyLock<Result<(), &'static str>> = LazyLock::new(|| match kernel::Ruleset::new(&Rules::default()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("the kernel does not enforce Landlock (ABI 6, Linux 6.12 or newer, with `landlock` among its security modules)"),
+    });
+    *FOUND
+}
+
+#[cfg(target_os = "linux")]
+mod kernel {
+    use super::Rules;
+    use landlock::{
+        ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError,
+        RulesetStatus, Scope, path_beneath_rules,
+    };
+    use std::io;
+
+    /// The oldest kernel interface whose guard is complete: it refuses TCP and signals to the outside, too.
+    const NEEDED: ABI = ABI::V6;
+
+    #[derive(Debug)]
+    pub(super) struct Ruleset(RulesetCreated);
+
+    impl Ruleset {
+        pub(super) fn new(rules: &Rules) -> io::Result<Self> {
+            create(rules).map(Self).map_err(io::Error::other)
+        }
+
+        /// Puts the thread inside, for ever.
+        pub(super) fn restrict(&self) -> io::Result<()> {
+            let status = self.0.try_clone()?.restrict_self().map_err(io::Error::other)?;
+            match status.ruleset {
+                RulesetStatus::FullyEnforced => Ok(()),
+                _ => Err(io::Error::other("the kernel did not enforce the whole sandbox")),
+            }
+        }
+    }
+
+    fn create(rules: &Rules) -> Result<RulesetCreated, RulesetError> {
+        use AccessFs::{Execute, MakeDir, MakeReg, MakeSym, ReadDir, ReadFile, Refer, RemoveDir, RemoveFile, Truncate, WriteFile};
+        let read = ReadFile | ReadDir;
+        let write = read | WriteFile | Truncate | MakeReg | MakeDir | MakeSym | RemoveFile | RemoveDir | Refer;
+        let ports = rules.ports.iter().map(|port| Ok::<_, RulesetError>(NetPort::new(*port, AccessNet::ConnectTcp)));
+        // A hard requirement: on an older kernel "best effort", the default, would return success and restrict nothing.
+        landlock::Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(NEEDED))?
+            .handle_access(AccessNet::from_all(NEEDED))?
+            .scope(Scope::from_all(NEEDED))?
+            .create()?
+            .add_rules(path_beneath_rules(&rules.execute, read | Execute))?
+            .add_rules(path_beneath_rules(&rules.read, read))?
+            .add_rules(path_beneath_rules(&rules.write, write))?
+            .add_rules(path_beneath_rules(&rules.devices, ReadFile | WriteFile))?
+            .add_rules(ports)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod kernel {
+    use super::Rules;
+    use std::io;
+
+    #[derive(Debug)]
+    pub(super) struct Ruleset(());
+
+    impl Ruleset {
+        pub(super) fn new(_: &Rules) -> io::Result<Self> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(super) fn restrict(&self) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::disallowed_methods, reason = "what these read is the test's own")]
+mod tests {
+    use super::*;
+    use std::{fs, path::PathBuf};
+
+    #[test]
+    fn a_thread_inside_reads_what_is_allowed_and_the_caller_reads_on() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let (allowed, secret) = (dir.path().join("allowed"), dir.path().join("secret"));
+        fs::create_dir(&allowed)?;
+        fs::write(allowed.join("file"), "here")?;
+        fs::write(&secret, "secret")?;
+        std::os::unix::fs::symlink(&secret, allowed.join("link"))?;
+        let domain = Domain::new(&Rules { read: vec![allowed.clone()], ..Rules::default() })?;
+        let inside = |path: PathBuf| domain.run(move || fs::read(path));
+        assert_eq!(inside(allowed.join("file"))??, b"here");
+        assert_eq!(inside(secret.clone())?.map_err(|err| err.kind()), Err(io::ErrorKind::PermissionDenied));
+        assert_eq!(inside(allowed.join("link"))?.map_err(|err| err.kind()), Err(io::ErrorKind::PermissionDenied));
+        assert!(domain.run(|| fs::write(allowed.join("file"), "x").is_err())?);
+        // Threads made inside inherit it, and work inside goes on there.
+        let nested = domain.run(|| domain.run(|| thread::scope(|scope| scope.spawn(|| fs::read(&secret).is_err()).join())))??;
+        assert!(nested.unwrap_or(false));
+        assert_eq!(fs::read(&secret)?, b"secret");
+        Ok(())
+    }
+}
