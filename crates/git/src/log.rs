@@ -76,9 +76,20 @@ impl Repo {
         let plain =
             query.paths.is_empty() && [&query.author, &query.grep, &query.since, &query.until].iter().all(|filter| filter.is_none());
         if plain && let [Tip { id, hidden: false }] = tips.as_slice() {
-            let walk = |engine: &gix::Repository| is_whole(engine).then(|| self.walk(engine, *id, query, cancel, &mut *each));
-            if let Some(walked) = self.with_engine(Mode::Read, walk)?.flatten() {
-                return walked.map(|()| Route::Engine);
+            let mut given = 0;
+            let mut count = |commit| {
+                given += 1;
+                each(commit)
+            };
+            let walk = |engine: &gix::Repository| is_whole(engine).then(|| self.walk(engine, *id, query, cancel, &mut count));
+            match self.with_engine(Mode::Read, walk)?.flatten() {
+                Some(Err(Error::Engine(why))) => {
+                    tracing::debug!(read = "log", why, "left to git");
+                    let rest = LogQuery { skip: query.skip + given, max_count: query.max_count.saturating_sub(given), ..query.clone() };
+                    return self.log_with_git(&tips, &rest, cancel, each).map(|()| Route::Cli);
+                }
+                Some(walked) => return walked.map(|()| Route::Engine),
+                None => {}
             }
         }
         self.log_with_git(&tips, query, cancel, each)?;

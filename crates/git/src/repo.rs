@@ -18,7 +18,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 /// The largest object that is held in this process.
@@ -67,6 +67,8 @@ pub struct Repo {
     pub(crate) guarded: Option<Guarded>,
     /// Not to be used but by way of [`Repo::with_engine`].
     pub(crate) engine: Option<gix::ThreadSafeRepository>,
+    /// The first setting that is not known to be harmless, once it was looked for.
+    pub(crate) unknown_setting: OnceLock<Option<String>>,
     folders: Folders,
     stamps: Vec<Stamp>,
 }
@@ -256,7 +258,7 @@ impl Repo {
         paths.extend(settings.files.iter().cloned());
         let stamps = paths.into_iter().map(Stamp::of).collect();
         let guarded = Guarded::new(allowed.policy.sandbox, &git, &location, &settings, &borrowed)?;
-        let mut repo = Self { git, location, settings, allowed, guarded, engine: None, folders, stamps };
+        let mut repo = Self { git, location, settings, allowed, guarded, engine: None, unknown_setting: OnceLock::new(), folders, stamps };
         repo.engine = repo.within(Mode::Read, || open_engine(&repo.location, &repo.settings))??;
         Ok(repo)
     }

@@ -3,7 +3,6 @@
 use crate::{
     beneath,
     error::{Error, Result},
-    harmless::is_harmless,
     roots::{Location, Roots, read_within},
 };
 use gix::config::{
@@ -109,8 +108,6 @@ pub(crate) struct Settings {
     pub(crate) files: Vec<PathBuf>,
     /// Further files with attributes.
     pub(crate) attribute_files: Vec<PathBuf>,
-    /// The first setting of the repository's own configuration that is not known to be harmless, as `section.name.key`.
-    pub(crate) local_setting: Option<String>,
     /// Files that the operator's configuration names.
     named_files: Vec<PathBuf>,
     /// Files of the operator's configuration.
@@ -183,39 +180,14 @@ impl Settings {
             if local {
                 settings.note_transport(&name, subsection.as_deref(), &keys);
             }
-            for key in &keys {
-                let values = section.body().values(key);
-                settings.note_setting(&name, subsection.as_deref(), key, values.iter().map(|value| value.as_slice()), local);
+            if !local {
+                let values = keys.iter().flat_map(|key| section.body().values(key));
+                settings.named_files.extend(values.filter_map(|value| of_home(&value)));
             }
             settings.note(&name, subsection.as_deref(), &keys, local);
         }
         settings.note_values(file);
         settings
-    }
-
-    /// Notes the first setting of the repository that is not known to be harmless, and files that the operator names.
-    fn note_setting<'a>(
-        &mut self,
-        section: &str,
-        subsection: Option<&str>,
-        key: &str,
-        mut values: impl ExactSizeIterator<Item = &'a [u8]>,
-        local: bool,
-    ) {
-        if !local {
-            self.named_files.extend(values.filter_map(of_home));
-            return;
-        }
-        if self.local_setting.is_some() {
-            return;
-        }
-        let harmless = |value: &[u8]| is_harmless(section, subsection, key, value);
-        // A key without a value is true.
-        let all = if values.len() == 0 { harmless(b"true") } else { values.all(harmless) };
-        self.local_setting = (!all).then(|| match subsection {
-            Some(name) => format!("{section}.{name}.{key}"),
-            None => format!("{section}.{key}"),
-        });
     }
 
     /// What git reads of the operator's: its configuration, and the files that this names.

@@ -4,12 +4,14 @@ use crate::{
     beneath::{Kind, to_path},
     cancel::Cancel,
     error::{Error, Result},
+    harmless::is_harmless,
     process::Mode,
     repo::Repo,
     roots::Location,
     settings::Settings,
     snapshot::index_now,
 };
+use gix::bstr::ByteSlice;
 use std::{
     fs,
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
@@ -20,6 +22,8 @@ use std::{
 const MAX_ENTRIES: usize = 200_000;
 /// The most submodules.
 const MAX_MODULES: usize = 1_000;
+/// The longest listing of a configuration.
+const MAX_SETTINGS: usize = 4 << 20;
 /// The deepest nesting of submodules.
 const MAX_DEPTH: usize = 12;
 
@@ -35,14 +39,27 @@ impl Repo {
             if self.settings.conditional {
                 return Err(self.untrusted("included configuration"));
             }
-            if let Some(key) = self.settings.local_setting.clone() {
-                return Err(Error::UntrustedSetting { path: self.top().to_owned(), key });
-            }
+            self.check_settings(cancel)?;
             self.check_sandbox()?;
             self.check_links(cancel)?;
             self.check_operator_filters(cancel)?;
         }
         self.check_modules(false, cancel)
+    }
+
+    /// Refuses a setting of the repository's own configuration that is not known to be harmless. git lists them: what it
+    /// would obey counts, and not what another parser makes of the file.
+    fn check_settings(&self, cancel: &Cancel) -> Result<()> {
+        let key = match self.unknown_setting.get() {
+            Some(known) => known.clone(),
+            None => {
+                let list = ["config", "--null", "--no-includes", "--show-scope", "--list"];
+                let listed = self.read(&list).success(cancel, MAX_SETTINGS)?;
+                let unknown = first_unknown(&listed);
+                self.unknown_setting.get_or_init(|| unknown).clone()
+            }
+        };
+        key.map_or(Ok(()), |key| Err(Error::UntrustedSetting { path: self.top().to_owned(), key }))
     }
 
     /// Refuses where attributes of the repository name a filter of the operator's: in a sandbox it would not start, and git
@@ -102,11 +119,8 @@ impl Repo {
     /// Refuses where a submodule that nobody has named brings programs along: git starts itself inside of it, with the
     /// configuration that it finds there. Where remotes are reached, what has a say in that is looked for, too.
     pub(crate) fn check_modules(&self, remotes: bool, cancel: &Cancel) -> Result<()> {
-        let mut found = Vec::new();
-        if remotes {
-            // Also those that are not checked out yet.
-            modules_below(&self.location.common_dir.join("modules"), 0, &mut found);
-        }
+        // Also those that are not checked out yet.
+        let found = if remotes { module_dirs(&self.location.common_dir.join("modules")) } else { Vec::new() };
         let mut found: Vec<(PathBuf, PathBuf)> = found.into_iter().map(|dir| (dir.clone(), dir)).collect();
         if let Some(worktree) = &self.location.worktree {
             for path in self.gitlinks(cancel)? {
@@ -161,7 +175,13 @@ impl Repo {
     }
 }
 
-/// The git directories of submodules, which lie below the superproject's own.
+/// The git directories of submodules, which lie below `dir`.
+pub(crate) fn module_dirs(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    modules_below(dir, 0, &mut found);
+    found
+}
+
 fn modules_below(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     if depth > MAX_DEPTH || found.len() >= MAX_MODULES {
         return;
@@ -218,4 +238,50 @@ pub(crate) fn check_shape(location: &Location) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The first setting of a repository in `git config --null --show-scope --list` that is not known to be harmless.
+fn first_unknown(listed: &[u8]) -> Option<String> {
+    let mut fields = listed.split(|&byte| byte == 0);
+    while let (Some(scope), Some(entry)) = (fields.next(), fields.next()) {
+        // A key without a value is true.
+        let (key, value) = entry.split_once_str("\n").unwrap_or((entry, b"true"));
+        let key = key.to_str_lossy();
+        let Some(((section, rest), (_, name))) = key.split_once('.').zip(key.rsplit_once('.')) else { continue };
+        let subsection = rest.strip_suffix(name).and_then(|rest| rest.strip_suffix('.'));
+        if matches!(scope, b"local" | b"worktree") && !is_harmless(section, subsection, name, value) {
+            return Some(key.into_owned());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_setting_that_nobody_knows_is_found_in_gits_own_listing() {
+        let listed = |entries: &[(&str, &str)]| {
+            entries.iter().flat_map(|(scope, entry)| format!("{scope}\0{entry}\0").into_bytes()).collect::<Vec<_>>()
+        };
+        let fine = [
+            ("global", "alias.x\n!y"),
+            ("command", "core.pager\ncat"),
+            ("local", "core.bare\nfalse"),
+            ("local", "remote.a.b.url\nhttps://h/x"),
+        ];
+        assert_eq!(first_unknown(&listed(&fine)), None);
+        for (entry, key) in [
+            ("alias.x\n!y", "alias.x"),
+            ("filter.a.b.clean\nx", "filter.a.b.clean"),
+            ("include.path\n../x", "include.path"),
+            ("core.fsmonitor", "core.fsmonitor"),
+        ] {
+            for scope in ["local", "worktree"] {
+                let found = first_unknown(&listed(&[fine.as_slice(), &[(scope, entry)]].concat()));
+                assert_eq!(found.as_deref(), Some(key));
+            }
+        }
+    }
 }

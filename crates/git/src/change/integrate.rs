@@ -182,9 +182,10 @@ impl Repo {
         self.integrate("rebase", cancel, || {
             // Other branches, protected ones among them, stay where they are, whatever is configured.
             let kept = ["--no-autosquash", "--no-autostash", "--no-fork-point", "--no-update-refs", "--no-stat", "--quiet"];
-            let mut process = self.change(&["rebase"]).args(kept);
+            // With another one steps could be taken for comments, and left out.
+            let mut process = self.change(&["rebase"]).args(kept).config("core.commentChar", "#");
             if let Some(todo) = &todo {
-                process = process.arg("--interactive").todo(todo, editor.clone()).config("core.commentChar", "#");
+                process = process.arg("--interactive").todo(todo, editor.clone());
             }
             if let Some(domain) = &domain {
                 process = process.inside(Some(Arc::clone(domain)));

@@ -48,8 +48,11 @@ impl Repo {
         if matches!(what, Sparse::Set | Sparse::Add) && folders.iter().any(|folder| folder.as_bytes().contains(&b'\n')) {
             return Err(Error::bad_name("", "a folder", "it has a line break, which the list cannot hold"));
         }
-        if what == Sparse::Set && !confirmed {
-            // git removes a folder with the ignored files in it.
+        if what != Sparse::Disable && !confirmed {
+            // git removes a folder with the ignored files in it, also one that patterns of somebody else's leave out.
+            let mut kept = if what == Sparse::Set { Vec::new() } else { self.sparse_folders(cancel)?.unwrap_or_default() };
+            kept.extend(folders.iter().map(|folder| folder.as_bytes().to_vec()));
+            let folders: Vec<RelPath> = kept.iter().map(|folder| RelPath::from_git(folder)).collect();
             let ignored = self.read(&["ls-files", "--others", "--ignored", "--exclude-standard", "-z"]).success(cancel, 256 << 20)?;
             let stays = |path: &&[u8]| match path.iter().rposition(|&byte| byte == b'/') {
                 None => true,

@@ -81,13 +81,27 @@ impl Repo {
         let urls = self.read(&["config", "--null", "--get-regexp", r"^submodule\..*\.url$"]).output(cancel, MAX_OUTPUT)?.1;
         let urls =
             urls.split(|&byte| byte == 0).filter_map(|entry| entry.split_once_str("\n")).map(|(_, url)| url.to_str_lossy().into_owned());
-        let route = self.route_to_urls(urls, cancel)?;
+        // What is there already is fetched from where its own configuration says.
+        let urls: Vec<String> = urls.chain(self.module_urls(cancel)?).collect();
+        let route = self.route_to_urls(urls.into_iter(), cancel)?;
         // The way to update, which the repository may name as a command, is given here.
         let process = self.submodule("update").args(["--checkout", "--progress", "--"]).args(specs());
         let process = process.config("core.hooksPath", "/dev/null").config("submodule.recurse", "false");
         let ended = self.transferred(process, &route, on_progress, cancel)?;
         ended.require("submodule update")?;
         self.submodules(cancel)
+    }
+
+    /// Where submodules that are there would be fetched from.
+    fn module_urls(&self, cancel: &Cancel) -> Result<Vec<String>> {
+        let mut urls = Vec::new();
+        for dir in crate::vetting::module_dirs(&self.location.common_dir.join("modules")) {
+            let process = self.read(&["config", "--null", "--no-includes", "--file"]).arg(dir.join("config"));
+            let listed = process.args(["--get-regexp", r"^remote\..*\.url$"]).output(cancel, MAX_OUTPUT)?.1;
+            let entries = listed.split(|&byte| byte == 0).filter_map(|entry| entry.split_once_str("\n"));
+            urls.extend(entries.map(|(_, url)| url.to_str_lossy().into_owned()));
+        }
+        Ok(urls)
     }
 
     /// Takes over the URLs of submodules from `.gitmodules`.

@@ -152,7 +152,8 @@ impl Repo {
             self.check_nothing_lost(&worktree, cancel)?;
         }
         let option: &[&str] = if force { &["--force"] } else { &[] };
-        let mut process = self.change(&["worktree", "remove"]);
+        // git looks for files that nobody tracks as it is configured.
+        let mut process = self.change(&["worktree", "remove"]).config("status.showUntrackedFiles", "all");
         if self.is_sandboxed() {
             process = process.inside(self.domain_with(&[&worktree.path])?);
         }
@@ -195,7 +196,7 @@ impl Repo {
         if !self.location.trusted && worktree.path.join(".git").is_file() && Self::has_own_configuration(worktree) {
             return Err(Error::Untrusted { path: worktree.path.clone(), program: "configuration of its own".to_owned() });
         }
-        let args = ["status", "--porcelain", "--ignored", "--ignore-submodules=dirty", "-z"];
+        let args = ["status", "--porcelain", "--ignored", "--untracked-files=all", "--ignore-submodules=dirty", "-z"];
         let process = self.silenced(self.git.process(Mode::Read, &worktree.path, &args)).inside(self.domain_with(&[&worktree.path])?);
         let status = process.success(cancel, MAX_OUTPUT)?;
         let entries = status.split(|&byte| byte == 0).filter_map(|entry| entry.get(3..)).filter(|path| !path.is_empty());

@@ -163,11 +163,17 @@ impl Repo {
 
     /// A process that may reach what `route` allows and nothing else.
     fn online<'a>(&self, process: Process<'a>, route: &Route, cancel: &Cancel) -> Result<Process<'a>> {
+        let ports: Vec<u16> = route.targets.iter().map(|target| target.port).collect();
+        if self.location.trusted {
+            let domain = self.domain_online(&ports, None)?;
+            return Ok(online(process, route, self.ssh_for(route, cancel)?).inside(domain));
+        }
+        // Objects that are missing would be fetched from whatever remote its configuration names for that.
+        let process = process.env("GIT_NO_LAZY_FETCH", "1");
         if !self.is_sandboxed() {
             return Ok(online(process, route, self.ssh_for(route, cancel)?));
         }
         let ssh = if route.ssh { Some(self.sandboxed_ssh()?) } else { None };
-        let ports: Vec<u16> = route.targets.iter().map(|target| target.port).collect();
         let domain = self.domain_online(&ports, ssh.as_deref())?;
         // No terminal is in reach to ask on.
         let process = online(process, route, ssh.map(|program| program.display().to_string())).env("SSH_ASKPASS_REQUIRE", "never");

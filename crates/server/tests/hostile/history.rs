@@ -89,3 +89,80 @@ fn a_git_that_does_not_say_what_it_is_does_not_hold_a_call() {
         assert!(peak_kib(client.pid()) < MEMORY, "{what}");
     }
 }
+
+#[test]
+fn hooks_see_nothing_of_the_servers_own() {
+    let fixture = Fixture::new();
+    let seen = fixture.path.with_file_name("seen");
+    program(&fixture.path.join(".git/hooks/pre-commit"), &format!("env > '{}'", seen.display()));
+    let variables =
+        [("MCP_GIT_SECRET", SECRET), ("MCP_GIT_LOG_LEVEL", "error"), ("NOTIFY_SOCKET", "/run/secret"), ("GIT_WORK_TREE", "/secret")];
+    let mut client = fixture.serve_with(&[], &variables);
+    client.text("git_commit", &json!({"message": "m", "allow_empty": true}));
+    let seen = fs::read_to_string(seen).expect("the environment");
+    for (name, _) in variables {
+        assert!(!seen.contains(name), "{name}: {seen}");
+    }
+}
+
+#[test]
+fn a_worktree_with_files_that_settings_hide_is_not_removed() {
+    for value in ["no", "normal", "all"] {
+        let fixture = Fixture::new();
+        fixture.git(&["config", "status.showUntrackedFiles", value]);
+        let mut client = fixture.serve_with(&["--toolsets", "all"], &[]);
+        let place = fixture.path.join("linked");
+        client.text("git_worktree", &json!({"action": "add", "path": "linked", "branch": "fresh"}));
+        fs::write(place.join("work.txt"), "nowhere else\n").expect("a file");
+        let refused = client.error("git_worktree", &json!({"action": "remove", "path": "linked"}));
+        assert!(refused.contains("work.txt"), "{value}: {refused}");
+        assert!(place.join("work.txt").exists(), "{value}");
+    }
+}
+
+#[test]
+fn sparse_patterns_of_somebody_else_remove_nothing_that_is_ignored() {
+    for (action, paths) in [("set", json!(["dir"])), ("add", json!(["dir"])), ("reapply", json!([]))] {
+        let fixture = Fixture::new();
+        fixture.write("other/c.txt", "c\n").write(".gitignore", "*.key\n").commit("more");
+        fixture.git(&["sparse-checkout", "set", "dir", "other"]);
+        fixture.write("other/own.key", "nowhere else\n");
+        fs::write(fixture.path.join(".git/info/sparse-checkout"), "/*\n!/*/\n/dir/\n").expect("a file");
+        let mut client = fixture.serve_with(&["--toolsets", "all"], &[]);
+        let refused = client.error("git_sparse_checkout", &json!({"action": action, "paths": paths}));
+        assert!(refused.contains("own.key"), "{action}: {refused}");
+        assert!(fixture.path.join("other/own.key").exists(), "{action}");
+    }
+}
+
+#[test]
+fn sizes_beyond_reason_are_not_held() {
+    let long = Fixture::new();
+    let message = "a line of a message that has no end\n".repeat(1_200_000);
+    fs::write(long.path.with_file_name("message"), format!("subject\n\n{message}")).expect("a file");
+    long.git(&["commit", "-q", "--allow-empty", "-F", "../message"]);
+    let many = Fixture::new();
+    let id = String::from_utf8(many.git(&["rev-parse", "HEAD"])).expect("an id");
+    let mut packed = "# pack-refs with: peeled fully-peeled sorted \n".to_owned();
+    for at in 0..300_000 {
+        packed.push_str(id.trim());
+        packed.push_str(&format!(" refs/heads/b{at:07}\n"));
+    }
+    fs::write(many.path.join(".git/packed-refs"), packed).expect("a file");
+    for (fixture, tool, args) in [
+        (&long, "git_log", json!({})),
+        (&long, "git_show", json!({"revision": "HEAD"})),
+        (&long, "git_log", json!({"grep": "nothing like it"})),
+        (&many, "git_branch", json!({})),
+        (&many, "git_branch", json!({"contains": "HEAD~1"})),
+        (&many, "git_create_branch", json!({"branch_name": "made"})),
+    ] {
+        let mut client = fixture.serve();
+        let text = client.text(tool, &args);
+        assert!(text.len() < 64 << 10, "{tool}");
+        assert!(peak_kib(client.pid()) < MEMORY, "{tool}: {} KiB", peak_kib(client.pid()));
+        if tool == "git_branch" {
+            assert!(text.contains("of 300001 branches shown"), "{tool}: {}", &text[text.len() - 300..]);
+        }
+    }
+}

@@ -51,21 +51,6 @@ fn changes_work_inside_the_sandbox() {
 }
 
 #[test]
-fn hooks_see_nothing_of_the_servers_own() {
-    let fixture = Fixture::new();
-    let seen = fixture.path.with_file_name("seen");
-    program(&fixture.path.join(".git/hooks/pre-commit"), &format!("env > '{}'", seen.display()));
-    let variables =
-        [("MCP_GIT_SECRET", SECRET), ("MCP_GIT_LOG_LEVEL", "error"), ("NOTIFY_SOCKET", "/run/secret"), ("GIT_WORK_TREE", "/secret")];
-    let mut client = fixture.serve_with(&[], &variables);
-    client.text("git_commit", &json!({"message": "m", "allow_empty": true}));
-    let seen = fs::read_to_string(seen).expect("the environment");
-    for (name, _) in variables {
-        assert!(!seen.contains(name), "{name}: {seen}");
-    }
-}
-
-#[test]
 fn where_the_kernel_holds_nothing_changes_are_refused_until_the_operator_says_otherwise() {
     let scene = Scene::new();
     let masked = |args: &[&str]| {
