@@ -50,14 +50,12 @@ impl Repo {
     /// Refuses a setting of the repository's own configuration that is not known to be harmless. git lists them: what it
     /// would obey counts, and not what another parser makes of the file.
     fn check_settings(&self, cancel: &Cancel) -> Result<()> {
-        let key = match self.unknown_setting.get() {
-            Some(known) => known.clone(),
-            None => {
-                let list = ["config", "--null", "--no-includes", "--show-scope", "--list"];
-                let listed = self.read(&list).success(cancel, MAX_SETTINGS)?;
-                let unknown = first_unknown(&listed);
-                self.unknown_setting.get_or_init(|| unknown).clone()
-            }
+        let key = if let Some(known) = self.unknown_setting.get() {
+            known.clone()
+        } else {
+            let list = ["config", "--null", "--no-includes", "--show-scope", "--list"];
+            let unknown = first_unknown(&self.read(&list).success(cancel, MAX_SETTINGS)?);
+            self.unknown_setting.get_or_init(|| unknown).clone()
         };
         key.map_or(Ok(()), |key| Err(Error::UntrustedSetting { path: self.top().to_owned(), key }))
     }

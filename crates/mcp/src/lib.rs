@@ -5,6 +5,7 @@
 
 mod connection;
 mod frame;
+mod head;
 pub mod http;
 mod identity;
 mod outbox;

@@ -42,10 +42,10 @@ fn every_faulty_frame_is_answered_and_the_connection_lives() {
     );
     let huge_id = format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"ping"}}"#, "i".repeat(5000));
     let cases: Vec<(Vec<u8>, i64, Value)> = vec![
-        (br#"{"jsonrpc":"2.0","id":1,"method":"tools/li"#.to_vec(), -32700, Value::Null),
-        (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\xff\"}".to_vec(), -32700, Value::Null),
-        (deep(126).into_bytes(), -32700, Value::Null),
-        (deep(100_000).into_bytes(), -32700, Value::Null),
+        (br#"{"jsonrpc":"2.0","id":1,"method":"tools/li"#.to_vec(), -32700, json!(1)),
+        (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\xff\"}".to_vec(), -32700, json!(1)),
+        (deep(126).into_bytes(), -32700, json!(1)),
+        (deep(100_000).into_bytes(), -32700, json!(1)),
         (long.into_bytes(), -32600, json!(77)),
         (huge_id.into_bytes(), -32600, Value::Null),
         (b"[]".to_vec(), -32600, Value::Null),

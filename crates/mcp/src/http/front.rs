@@ -2,8 +2,12 @@
 
 use super::{
     Options,
+    bodies::{Bodies, Unreceived, Why},
+    connections::Turn,
+    cors,
     origin::{has_own_host, has_own_origin},
     sessions::{Carried, OWNER, Refused},
+    shares::{Exceeded, Holder},
 };
 use crate::{
     frame::{Frame, MAX_FRAME, MAX_ID, check},
@@ -13,7 +17,7 @@ use crate::{
 };
 use axum::{
     Json,
-    body::{Body, Bytes, to_bytes},
+    body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
@@ -26,14 +30,9 @@ use rmcp::{
 };
 use serde::de::IgnoredAny;
 use serde_json::{Map, json};
-use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// How long the body of a request may take.
-const BODY: Duration = Duration::from_secs(30);
-/// Kibibytes of bodies that may be on their way in at a time.
-const MAX_RECEIVING: usize = 128 << 10;
 /// The longest token.
 const MAX_TOKEN: usize = 16 << 10;
 /// The header that names the session of an older revision.
@@ -44,14 +43,13 @@ const IN_QUERY: [&str; 4] = ["access_token", "token", "api_key", "authorization"
 pub(super) struct Front {
     options: Options,
     sessions: Arc<Carried>,
-    /// Kibibytes of bodies that may be on their way in.
-    receiving: Arc<Semaphore>,
+    bodies: Bodies,
     stop: CancellationToken,
 }
 
 impl Front {
-    pub(super) fn new(options: Options, sessions: Arc<Carried>, stop: CancellationToken) -> Self {
-        Self { options, sessions, receiving: Arc::new(Semaphore::new(MAX_RECEIVING)), stop }
+    pub(super) fn new(options: Options, sessions: Arc<Carried>, bodies: Bodies, stop: CancellationToken) -> Self {
+        Self { options, sessions, bodies, stop }
     }
 
     pub(super) fn health(&self, probe: super::Probe) -> (bool, serde_json::Value) {
@@ -96,6 +94,31 @@ impl Front {
             return Err(Box::new(response));
         }
         Ok(Some(identity))
+    }
+
+    /// 429 where the client has used up its share, 503 where the server has nothing left.
+    fn exceeded(&self, why: Exceeded, what: &str) -> Response {
+        let (status, text) = match why {
+            Exceeded::Share(most) => {
+                self.options.sessions.fault(Fault::RateLimitExceeded);
+                (StatusCode::TOO_MANY_REQUESTS, format!("too many {what} for this client (limit {most}): retry later"))
+            }
+            Exceeded::Whole(most) => {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("too many {what} for this server (limit {most}): retry later"))
+            }
+        };
+        overloaded(status, text, None)
+    }
+
+    /// Says why a body was not received.
+    fn unreceived(&self, unreceived: Unreceived) -> Response {
+        let (status, text) = match unreceived.why {
+            Why::Over(exceeded, what) => return self.exceeded(exceeded, what),
+            Why::TooLong => return too_large(unreceived.id),
+            Why::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body took too long"),
+            Why::CutOff => (StatusCode::BAD_REQUEST, "the body was cut off"),
+        };
+        refused(status, unreceived.id, &ErrorData::invalid_request(text, None))
     }
 }
 
@@ -142,9 +165,13 @@ pub(super) async fn metadata(State(front): State<Arc<Front>>, headers: HeaderMap
     .into_response()
 }
 
-/// For every route: turns away what a page elsewhere sends, what reaches us under a foreign name, and who has no token.
+/// For every route: refuses foreign hosts and origins, and requests without a valid token; answers preflights.
 pub(super) async fn admit(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
+    let origin = cors::origin(request.headers(), &front.options.allowed_origins);
     let mut response = admitted(&front, request, next).await;
+    if let Some(origin) = origin {
+        cors::share(&mut response, origin);
+    }
     if front.options.draining.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // The next request of this client is for the process that follows.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -162,15 +189,26 @@ async fn admitted(front: &Front, request: Request, next: Next) -> Response {
     if !has_own_origin(request.headers(), &front.options.allowed_origins) {
         return (StatusCode::FORBIDDEN, "the Origin is not allowed\n").into_response();
     }
+    if cors::is_preflight(request.method(), request.headers()) {
+        return cors::preflight();
+    }
     let path = request.uri().path();
     if matches!(path, "/health" | "/livez" | "/readyz" | "/startupz") || path.starts_with("/.well-known/") {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    match front.identify(&parts).await {
-        Ok(Some(identity)) => drop(parts.extensions.insert(identity)),
-        Ok(None) => {}
+    let identity = match front.identify(&parts).await {
+        Ok(identity) => identity,
         Err(refused) => return *refused,
+    };
+    let principal = identity.as_ref().map(|identity| &identity.principal);
+    if let Some(turn) = parts.extensions.get::<Arc<Turn>>()
+        && let Err(exceeded) = turn.admit(principal)
+    {
+        return front.exceeded(exceeded, "connections in use");
+    }
+    if let Some(identity) = identity {
+        parts.extensions.insert(identity);
     }
     next.run(Request::from_parts(parts, body)).await
 }
@@ -178,6 +216,8 @@ async fn admitted(front: &Front, request: Request, next: Next) -> Response {
 /// For messages: reads the body, answers what is none, and keeps sessions apart.
 pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
+    // Removed, because the service may keep the parts for longer than the request lasts.
+    let holder = parts.extensions.remove::<Arc<Turn>>().map_or(Holder::Local, |turn| turn.holder());
     let owner = parts.extensions.get::<Identity>().map(|identity| Arc::clone(&identity.principal));
     let session = match session_of(&parts.headers) {
         Ok(session) => session,
@@ -205,25 +245,12 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<usize>().ok());
     if length.is_some_and(|length| length > 4 * MAX_FRAME) {
         // Of what is only a little too large some is read, or the client would miss the answer.
-        return too_large();
+        return too_large(None);
     }
-    let kibibytes = u32::try_from(length.unwrap_or(MAX_FRAME).min(MAX_FRAME) / 1024 + 1).unwrap_or(u32::MAX);
-    let Ok(receiving) = Arc::clone(&front.receiving).try_acquire_many_owned(kibibytes) else {
-        return turned_away(&Refused::Full("too much is being received"), None);
+    let bytes = match front.bodies.receive(holder, body).await {
+        Ok(bytes) => bytes,
+        Err(unreceived) => return front.unreceived(unreceived),
     };
-    let bytes = match tokio::time::timeout(BODY, to_bytes(body, MAX_FRAME + 1)).await {
-        Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, None, &ErrorData::invalid_request("the body took too long", None)),
-        Ok(Ok(bytes)) if bytes.len() <= MAX_FRAME => bytes,
-        Ok(Ok(_)) => return too_large(),
-        Ok(Err(err)) => {
-            let cause = std::error::Error::source(&err).and_then(|source| source.downcast_ref::<http_body_util::LengthLimitError>());
-            if cause.is_some() {
-                return too_large();
-            }
-            return refused(StatusCode::BAD_REQUEST, None, &ErrorData::invalid_request("the body was cut off", None));
-        }
-    };
-    drop(receiving);
     let is_json = parts
         .headers
         .get(header::CONTENT_TYPE)
@@ -366,14 +393,16 @@ fn turned_away(why: &Refused, id: Option<RequestId>) -> Response {
             let text = "a request with this id is already in flight".to_owned();
             refused(StatusCode::BAD_REQUEST, id, &ErrorData::invalid_request(text, None))
         }
-        Refused::Full(what) => {
-            let data = json!({"code": "overloaded", "recoverable": true, "retry_after_ms": 1000});
-            let error = ErrorData::new(ErrorCode(-32000), (*what).to_owned(), Some(data));
-            let body = Json(RxError::error(error, id));
-            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], body).into_response()
-        }
+        Refused::Full(what) => overloaded(StatusCode::SERVICE_UNAVAILABLE, (*what).to_owned(), id),
         Refused::Unknown => not_found(),
     }
+}
+
+/// An error after which the same request may be sent again in a second.
+fn overloaded(status: StatusCode, what: String, id: Option<RequestId>) -> Response {
+    let data = json!({"code": "overloaded", "recoverable": true, "retry_after_ms": 1000});
+    let error = ErrorData::new(ErrorCode(-32000), what, Some(data));
+    (status, [(header::RETRY_AFTER, "1")], Json(RxError::error(error, id))).into_response()
 }
 
 /// Keeps a guard for as long as the answer is being sent.
@@ -386,9 +415,9 @@ fn refused(status: StatusCode, id: Option<RequestId>, error: &ErrorData) -> Resp
     (status, Json(RxError::error(error.clone(), id))).into_response()
 }
 
-fn too_large() -> Response {
+fn too_large(id: Option<RequestId>) -> Response {
     let error = ErrorData::invalid_request(format!("the message is longer than {MAX_FRAME} bytes"), None);
-    refused(StatusCode::PAYLOAD_TOO_LARGE, None, &error)
+    refused(StatusCode::PAYLOAD_TOO_LARGE, id, &error)
 }
 
 fn not_found() -> Response {

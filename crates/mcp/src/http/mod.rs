@@ -3,12 +3,16 @@
 //! From the outside in: accepting connections, strangers, tokens, the body, the session, and then `rmcp`.
 
 mod accept;
+mod bodies;
+mod connections;
+mod cors;
 mod front;
 mod jwt;
 mod origin;
 mod patience;
 mod replay;
 mod sessions;
+mod shares;
 mod socket;
 mod tokens;
 mod transport;
@@ -31,6 +35,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get},
 };
+use bodies::Bodies;
+use connections::Connections;
 use front::Front;
 use rmcp::{
     ServerHandler,
@@ -146,7 +152,10 @@ where
     config.session_store = sessions.store();
     let made = service.clone();
     let mcp = StreamableHttpService::new(move || Ok(made(None)), Arc::clone(&sessions), config);
-    let front = Arc::new(Front::new(options.clone(), Arc::clone(&sessions), stop.clone()));
+    let connections = Connections::new();
+    // Half: stalled bodies leave their client connections for streams and WebSockets.
+    let bodies = Bodies::new(connections.limit() / 2);
+    let front = Arc::new(Front::new(options.clone(), Arc::clone(&sessions), bodies, stop.clone()));
     let open = TaskTracker::new();
     let sockets = socket::Sockets::new(service, &options, open.clone(), stop.clone());
     let mcp = Router::new().nest_service("/mcp", mcp).layer(middleware::from_fn_with_state(Arc::clone(&front), front::screen));
@@ -174,6 +183,7 @@ where
         serving.spawn(accept::run(
             listener,
             app.clone(),
+            Arc::clone(&connections),
             (options.connections.clone(), Arc::clone(&options.list)),
             options.draining.clone(),
             stop.clone(),

@@ -1,6 +1,6 @@
 //! WebSocket: one message a frame, on the same guarded connection that standard input has.
 
-use super::{Authority, DRAIN, LAST_WORDS, Options, accept::Place};
+use super::{Authority, DRAIN, LAST_WORDS, Options, connections::Turn};
 use crate::{
     connection::{Connection, Limits},
     frame::MAX_FRAME,
@@ -106,7 +106,7 @@ impl<S> Sockets<S> {
 pub(super) async fn upgrade<S: ServerHandler + Send + 'static>(
     State(sockets): State<Sockets<S>>,
     identity: Option<Extension<Identity>>,
-    connection: Option<Extension<Place>>,
+    turn: Option<Extension<Arc<Turn>>>,
     request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(request) = request else {
@@ -122,7 +122,7 @@ pub(super) async fn upgrade<S: ServerHandler + Send + 'static>(
     request.on_upgrade(move |socket| {
         open.track_future(async move {
             run(sockets, socket, identity.map(|Extension(identity)| identity), opening).await;
-            drop(connection);
+            drop(turn);
         })
     })
 }

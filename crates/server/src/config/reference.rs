@@ -21,7 +21,7 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "http.allowed_origins",
         "MCP_GIT_ALLOWED_ORIGINS",
         "",
-        "Origins such as `https://app.example`, besides those of the loopback, whose pages may send requests.",
+        "Origins such as `https://app.example`, besides those of the loopback, whose pages may send requests; browsers are told so (CORS).",
     ),
     ("http.rate", "MCP_GIT_RATE", "0", "Requests a second for each token, and twice as many at once; 0 is no limit."),
     (

@@ -144,10 +144,7 @@ fn sizes_beyond_reason_are_not_held() {
     let many = Fixture::new();
     let id = String::from_utf8(many.git(&["rev-parse", "HEAD"])).expect("an id");
     let mut packed = "# pack-refs with: peeled fully-peeled sorted \n".to_owned();
-    for at in 0..300_000 {
-        packed.push_str(id.trim());
-        packed.push_str(&format!(" refs/heads/b{at:07}\n"));
-    }
+    (0..300_000).for_each(|at| packed.extend([id.trim(), " refs/heads/b", &format!("{at:07}\n")]));
     fs::write(many.path.join(".git/packed-refs"), packed).expect("a file");
     for (fixture, tool, args) in [
         (&long, "git_log", json!({})),
