@@ -3,6 +3,7 @@
 use crate::{
     frame::{Frame, Frames},
     outbox::{Outbox, Waiting},
+    roots::Announcements,
     sessions::{Open, Session, Sessions},
     validation::Mode,
 };
@@ -53,6 +54,7 @@ pub struct Connection<R> {
     permits: Arc<Semaphore>,
     limits: Limits,
     started: bool,
+    announcements: Announcements,
     stop: CancellationToken,
     session: Option<(Arc<Sessions>, Arc<Session>)>,
 }
@@ -79,6 +81,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             permits: Arc::new(Semaphore::new(limits.in_flight)),
             limits,
             started: false,
+            announcements: Announcements::default(),
             stop,
             session: None,
         }
@@ -102,7 +105,8 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
             waiting.at_most(self.limits.unread.saturating_mul(2)).await;
             match self.frames.next().await {
                 Ok(Some(Frame::Message(message))) => {
-                    if let Some(message) = self.admit(*message) {
+                    if let Some(mut message) = self.admit(*message) {
+                        self.announcements.attach(&mut message);
                         return Some(message);
                     }
                 }

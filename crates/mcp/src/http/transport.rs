@@ -4,7 +4,7 @@
 //! No task stands in between. Whoever sends a message puts it in its place and goes on, so that no stream waits for another.
 
 use super::replay::{Passed, Streams, Writer};
-use crate::sessions::Open;
+use crate::{roots::Announcements, sessions::Open};
 use rmcp::{
     RoleServer,
     model::{
@@ -48,7 +48,7 @@ pub(super) fn pair() -> (Handle, SessionTransport) {
         asked: HashMap::new(),
     };
     let routes = Arc::new(Mutex::new(routes));
-    (Handle { inbox: sender, routes: Arc::clone(&routes) }, SessionTransport { inbox, routes })
+    (Handle { inbox: sender, routes: Arc::clone(&routes) }, SessionTransport { inbox, routes, announcements: Announcements::default() })
 }
 
 /// Where the messages of the server go.
@@ -230,6 +230,7 @@ impl Handle {
 pub(super) struct SessionTransport {
     inbox: mpsc::Receiver<Box<ClientJsonRpcMessage>>,
     routes: Arc<Mutex<Routes>>,
+    announcements: Announcements,
 }
 
 impl Transport<RoleServer> for SessionTransport {
@@ -242,7 +243,9 @@ impl Transport<RoleServer> for SessionTransport {
     }
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
-        self.inbox.recv().await.map(|message| *message)
+        let mut message = *self.inbox.recv().await?;
+        self.announcements.attach(&mut message);
+        Some(message)
     }
 
     async fn close(&mut self) -> Result<(), Ended> {
