@@ -55,6 +55,10 @@ impl Pipeline {
             return Err(Error::new(Kind::Denied, "no repository is allowed: the server was started outside of one and without `-r`")
                 .hint("The operator starts it with `-r PATH`, once for each repository or for a directory of them."));
         }
+        if narrowed.is_some_and(<[_]>::is_empty) {
+            return Err(Error::new(Kind::Denied, "the client's own roots allow no repository")
+                .hint("It answered roots/list without a directory that exists here."));
+        }
         let sole = match (narrowed, roots.named()) {
             (Some([one]), _) | (None, [one]) => Some(one.clone()),
             _ => None,

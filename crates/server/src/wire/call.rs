@@ -143,6 +143,10 @@ impl Calling<'_> {
     /// Runs the call to its end, or until it is better a task.
     async fn run(&self, request: &CallToolRequestParams) -> Result<Result<Reply, Error>, CallToolResponse> {
         let (pipeline, connection) = (Arc::clone(&self.shared.pipeline), self.connection);
+        let narrowed = match connection.narrowed().await {
+            Ok(narrowed) => narrowed,
+            Err(error) => return Ok(Err(error)),
+        };
         let takes_long = self.tool.scope.is_remote() || LONG.contains(&self.tool.name);
         // The older revisions do not know them, whatever a client declares.
         let knows_tasks = self.is_modern() && self.context.client_capabilities().is_some_and(|client| client.supports_tasks());
@@ -166,7 +170,7 @@ impl Calling<'_> {
             caller: connection.caller.clone(),
             cancelled: cancel.clone(),
             received: self.received,
-            narrowed: connection.narrowed(),
+            narrowed,
             on_progress: reporter,
         };
         if !may_be_task {

@@ -51,6 +51,7 @@ pub(super) async fn complete(
     request: CompleteRequestParams,
     cancelled: CancellationToken,
 ) -> Result<CompleteResult, ErrorData> {
+    let refused = |error: Error| resources::refusal(&error, "");
     let given = request.context.and_then(|context| context.arguments).unwrap_or_default();
     let (name, typed) = (request.argument.name.as_str(), request.argument.value.as_str());
     let (source, repo) = match &request.r#ref {
@@ -75,7 +76,8 @@ pub(super) async fn complete(
             let named = match given.get("repo") {
                 Some(name) => {
                     let uri = Uri { repository: name.clone(), what: What::Status };
-                    resources::locate(pipeline, connection, &uri).await.map(|path| path.to_string_lossy().into_owned())
+                    let path = resources::locate(pipeline, connection, &uri).await.map_err(refused)?;
+                    path.map(|path| path.to_string_lossy().into_owned())
                 }
                 None => None,
             };
@@ -90,12 +92,13 @@ pub(super) async fn complete(
         // Who may not read hears of no repository.
         Source::Repositories if connection.caller.check(Effect::Read, Scope::Worktree).is_err() => Vec::new(),
         Source::Repositories => {
-            let served = pipeline.served(connection.narrowed()).await;
+            let served = pipeline.served(connection.narrowed().await.map_err(refused)?).await;
             let by_path = matches!(request.r#ref, Reference::Prompt(_));
             served.into_iter().map(|(name, path)| if by_path { path.display().to_string() } else { name }).collect()
         }
         _ => {
-            let visit = Visit { path: repo, caller: connection.caller.clone(), cancelled, narrowed: connection.narrowed() };
+            let narrowed = connection.narrowed().await.map_err(refused)?;
+            let visit = Visit { path: repo, caller: connection.caller.clone(), cancelled, narrowed };
             let typed = typed.to_owned();
             // Without a repository there is nothing to complete with, which is no fault.
             pipeline.visit(visit, move |repo, cancel| candidates(source, repo, &typed, &given, cancel)).await.unwrap_or_default()

@@ -2,10 +2,20 @@
 
 #![expect(deprecated, reason = "clients of the revisions up to 2025-11-25 have roots, and a log")]
 
-use super::{call, completions, confirm::Seals, lenient::Types, prompts, resources, schema, tasks::Tasks, uri, watch};
+use super::{
+    call, completions,
+    confirm::Seals,
+    lenient::Types,
+    prompts, resources,
+    roots::{self, Client, Roots},
+    schema,
+    tasks::Tasks,
+    watch,
+};
 use crate::{
     caller::{Caller, Right},
     config::Mode,
+    error::Error,
     output,
     persistence::Wishes,
     pipeline::Pipeline,
@@ -27,6 +37,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 /// What a model is told about the server as a whole.
 pub const INSTRUCTIONS: &str = "Git for coding agents. Start with git_status. git_undo takes a change back. Arguments that mean the same everywhere: `repo_path` (only where \
@@ -85,7 +96,7 @@ impl Shared {
 /// What one connection, or one session, has said of itself.
 #[derive(Default)]
 pub(super) struct State {
-    narrowed: Mutex<Option<Vec<PathBuf>>>,
+    roots: Roots,
     level: Mutex<Option<LoggingLevel>>,
     pub(super) watches: watch::Watches,
     /// Done once it is known what the session wanted to hear of in a process before this one.
@@ -97,12 +108,22 @@ pub(super) struct State {
 pub(super) struct Connection {
     pub(super) state: Arc<State>,
     pub(super) caller: Caller,
+    /// Absent where no roots are asked for: in what only prepares a read.
+    pub(super) client: Option<Client>,
 }
 
 impl Connection {
-    /// Directories that the client confines itself to.
-    pub(super) fn narrowed(&self) -> Option<Vec<PathBuf>> {
-        self.state.narrowed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The directories that the client confines itself to. Waits for its answer to `roots/list`.
+    pub(super) async fn narrowed(&self) -> Result<Option<Vec<PathBuf>>, Error> {
+        match &self.client {
+            Some(client) => self.state.roots.directories(client).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The same directories, where the client has named them by now.
+    pub(super) fn narrowed_now(&self) -> Result<Option<Vec<PathBuf>>, Error> {
+        self.client.as_ref().map_or(Ok(None), |client| self.state.roots.settled(client))
     }
 
     /// What the client wants to hear of.
@@ -129,25 +150,36 @@ impl Handler {
         self.shared.pipeline.listed().iter().map(|entry| schema::definition(entry)).collect()
     }
 
-    fn connection(&self, extensions: &Extensions) -> Connection {
-        let caller = mcp::identity(extensions).map_or_else(|| self.caller.clone(), caller);
-        Connection { state: Arc::clone(&self.state), caller }
+    /// The connection of a request.
+    fn connection(&self, context: &RequestContext<RoleServer>) -> Connection {
+        let client = self.client(&context.extensions, &context.peer, context.ct.clone());
+        Connection { client: Some(Client { is_reachable: true, ..client }), ..self.identified(&context.extensions) }
     }
 
-    /// Asks the client for its roots, where it has any.
-    async fn ask_for_roots(&self, peer: Peer<RoleServer>) {
-        if peer.peer_info().is_none_or(|client| client.capabilities.roots.is_none()) {
-            return;
+    /// The connection of a request that reads no repository.
+    fn identified(&self, extensions: &Extensions) -> Connection {
+        let caller = mcp::identity(extensions).map_or_else(|| self.caller.clone(), caller);
+        Connection { state: Arc::clone(&self.state), caller, client: None }
+    }
+
+    fn client(&self, extensions: &Extensions, peer: &Peer<RoleServer>, cancelled: CancellationToken) -> Client {
+        let pipeline = &self.shared.pipeline;
+        let bounds = pipeline.bounds;
+        Client {
+            peer: peer.clone(),
+            announced: mcp::roots_announced(extensions),
+            // Over HTTP a client need not listen for what belongs to no request.
+            is_reachable: mcp::session_id(extensions).is_none(),
+            limit: roots::PATIENCE.min(bounds.read_timeout).min(bounds.change_timeout).min(bounds.network_timeout),
+            ends: [cancelled, pipeline.stop.clone()],
         }
-        match peer.list_roots().await {
-            Ok(listed) => {
-                let directories = listed.roots.iter().filter_map(|root| uri::directory(&root.uri));
-                let directories: Vec<PathBuf> = directories.filter_map(|path| std::fs::canonicalize(path).ok()).collect();
-                tracing::debug!(count = directories.len(), "the client named its roots");
-                let narrowed = (!listed.roots.is_empty()).then_some(directories);
-                *self.state.narrowed.lock().unwrap_or_else(PoisonError::into_inner) = narrowed;
-            }
-            Err(err) => tracing::debug!(%err, "the client did not answer for its roots"),
+    }
+
+    /// Asks the client for its roots before any call needs them.
+    async fn ask_for_roots(&self, context: &NotificationContext<RoleServer>) {
+        let client = self.client(&context.extensions, &context.peer, CancellationToken::new());
+        if client.declares_roots() {
+            self.state.roots.ask(&client).await;
         }
     }
 }
@@ -169,9 +201,11 @@ impl Handler {
         let recall = || async {
             let wishes = self.shared.pipeline.persistence.wishes(session).await;
             *self.state.level.lock().unwrap_or_else(PoisonError::into_inner) = serde_json::from_value(wishes.log_level.into()).ok();
-            let connection = self.connection(extensions);
+            // The client may be away and unable to answer roots/list now. Each look is confined to its roots.
+            let connection = self.identified(extensions);
+            let client = self.client(extensions, peer, CancellationToken::new());
             for uri in wishes.subscriptions {
-                if let Err(error) = watch::subscribe(&self.shared.pipeline, &connection, &uri, peer.clone()).await {
+                if let Err(error) = watch::subscribe(&self.shared.pipeline, &connection, &uri, client.clone()).await {
                     tracing::warn!(code = error.code.0, "what a session has watched cannot be watched any more");
                 }
             }
@@ -227,7 +261,7 @@ impl ServerHandler for Handler {
     }
 
     async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
-        let connection = self.connection(&context.extensions);
+        let connection = self.connection(&context);
         call::call(&self.shared, &connection, request, context).await
     }
 
@@ -237,7 +271,7 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let cursor = request.and_then(|request| request.cursor);
-        resources::list(&self.shared.pipeline, &self.connection(&context.extensions), cursor.as_deref()).await
+        resources::list(&self.shared.pipeline, &self.connection(&context), cursor.as_deref()).await
     }
 
     async fn list_resource_templates(
@@ -254,14 +288,15 @@ impl ServerHandler for Handler {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let connection = self.connection(&context.extensions);
+        let connection = self.connection(&context);
         resources::read(&self.shared.pipeline, &connection, &request.uri, context.ct).await.map(Into::into)
     }
 
     async fn subscribe(&self, request: SubscribeRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
-        let connection = self.connection(&context.extensions);
+        let connection = self.connection(&context);
         self.recall_wishes(&context.extensions, &context.peer).await;
-        watch::subscribe(&self.shared.pipeline, &connection, &request.uri, context.peer).await?;
+        let client = self.client(&context.extensions, &context.peer, CancellationToken::new());
+        watch::subscribe(&self.shared.pipeline, &connection, &request.uri, client).await?;
         self.keep_wishes(&context.extensions).await;
         Ok(())
     }
@@ -278,7 +313,7 @@ impl ServerHandler for Handler {
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        let connection = self.connection(&context.request_context().extensions);
+        let connection = self.connection(context.request_context());
         let uris = context.accepted().resource_subscriptions.clone().unwrap_or_default();
         let notify = |uri: String| async { context.sink().notify_resource_updated(uri).await.is_ok() };
         tokio::select! {
@@ -302,12 +337,12 @@ impl ServerHandler for Handler {
         request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        let connection = self.connection(&context.extensions);
+        let connection = self.connection(&context);
         prompts::get(&self.shared.pipeline, &connection, request, context.ct).await.map(Into::into)
     }
 
     async fn complete(&self, request: CompleteRequestParams, context: RequestContext<RoleServer>) -> Result<CompleteResult, ErrorData> {
-        let connection = self.connection(&context.extensions);
+        let connection = self.connection(&context);
         completions::complete(&self.shared.pipeline, &connection, request, context.ct).await
     }
 
@@ -322,15 +357,15 @@ impl ServerHandler for Handler {
     }
 
     async fn get_task(&self, request: GetTaskParams, context: RequestContext<RoleServer>) -> Result<GetTaskResult, ErrorData> {
-        self.shared.tasks.get(&request.task_id, &self.connection(&context.extensions).caller).await.map(GetTaskResult::new)
+        self.shared.tasks.get(&request.task_id, &self.identified(&context.extensions).caller).await.map(GetTaskResult::new)
     }
 
     async fn update_task(&self, request: UpdateTaskParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
-        self.shared.tasks.check(&request.task_id, &self.connection(&context.extensions).caller).await
+        self.shared.tasks.check(&request.task_id, &self.identified(&context.extensions).caller).await
     }
 
     async fn cancel_task(&self, request: CancelTaskParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
-        self.shared.tasks.cancel(&request.task_id, &self.connection(&context.extensions).caller).await
+        self.shared.tasks.cancel(&request.task_id, &self.identified(&context.extensions).caller).await
     }
 
     async fn on_custom_request(&self, request: CustomRequest, context: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
@@ -348,11 +383,11 @@ impl ServerHandler for Handler {
         } else {
             self.state.recalled.set(()).ok();
         }
-        self.ask_for_roots(context.peer).await;
+        self.ask_for_roots(&context).await;
     }
 
     async fn on_roots_list_changed(&self, context: NotificationContext<RoleServer>) {
-        self.ask_for_roots(context.peer).await;
+        self.ask_for_roots(&context).await;
     }
 }
 

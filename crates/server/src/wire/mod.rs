@@ -8,6 +8,7 @@ mod lenient;
 mod progress;
 mod prompts;
 mod resources;
+mod roots;
 mod schema;
 mod tasks;
 mod uri;

@@ -58,7 +58,8 @@ pub(super) async fn list(pipeline: &Pipeline, connection: &Connection, cursor: O
         Some(cursor) => cursor.parse().map_err(|_| ErrorData::invalid_params("`cursor` is not one of ours: begin without", None))?,
     };
     connection.caller.check(Effect::Read, Scope::Worktree).map_err(|error| refusal(&error, ""))?;
-    let served = pipeline.served(connection.narrowed()).await;
+    let narrowed = connection.narrowed().await.map_err(|error| refusal(&error, ""))?;
+    let served = pipeline.served(narrowed).await;
     let all = served.iter().flat_map(|(name, _)| {
         let repo = uri::encode(name);
         [
@@ -80,12 +81,12 @@ pub(super) async fn list(pipeline: &Pipeline, connection: &Connection, cursor: O
 }
 
 /// The path of the repository that a URI names.
-pub(super) async fn locate(pipeline: &Pipeline, connection: &Connection, uri: &Uri) -> Option<PathBuf> {
+pub(super) async fn locate(pipeline: &Pipeline, connection: &Connection, uri: &Uri) -> Result<Option<PathBuf>, Error> {
     if uri.repository.starts_with('/') {
-        return Some(PathBuf::from(&uri.repository));
+        return Ok(Some(PathBuf::from(&uri.repository)));
     }
-    let served = pipeline.served(connection.narrowed()).await;
-    served.into_iter().find(|(name, _)| *name == uri.repository).map(|(_, path)| path)
+    let served = pipeline.served(connection.narrowed().await?).await;
+    Ok(served.into_iter().find(|(name, _)| *name == uri.repository).map(|(_, path)| path))
 }
 
 pub(super) async fn read(
@@ -96,7 +97,8 @@ pub(super) async fn read(
 ) -> Result<ReadResourceResult, ErrorData> {
     let unknown = || ErrorData::resource_not_found("there is no such resource", Some(json!({"uri": text})));
     let uri = Uri::parse(text).ok_or_else(unknown)?;
-    let path = locate(pipeline, connection, &uri).await.ok_or_else(unknown)?;
+    let found = locate(pipeline, connection, &uri).await.map_err(|error| refusal(&error, text))?;
+    let path = found.ok_or_else(unknown)?;
     let contents = match &uri.what {
         What::Blob { rev, path: file } => blob(pipeline, connection, &path, (rev, file), text, cancelled).await,
         What::Remote { name } => remote(pipeline, connection, &path, name, text, cancelled).await,
@@ -136,7 +138,7 @@ pub(super) async fn shown(
     let Value::Object(mut args) = args else { return Err(Error::new(Kind::Internal, "arguments are an object")) };
     args.insert("repo_path".to_owned(), Value::from(path.to_string_lossy()));
     let caller = connection.caller.clone();
-    let (received, narrowed) = (Instant::now(), connection.narrowed());
+    let (received, narrowed) = (Instant::now(), connection.narrowed().await?);
     let call = Call { tool, args, caller, cancelled, received, narrowed, on_progress: None };
     Ok(pipeline.call(call).await?.text)
 }
@@ -154,7 +156,7 @@ async fn blob(
         path: Some(path.to_string_lossy().into_owned()),
         caller: connection.caller.clone(),
         cancelled,
-        narrowed: connection.narrowed(),
+        narrowed: connection.narrowed().await?,
     };
     let (uri, name) = (uri.to_owned(), again.clone());
     pipeline
@@ -211,14 +213,14 @@ async fn remote(
         path: Some(path.to_string_lossy().into_owned()),
         caller: connection.caller.clone(),
         cancelled,
-        narrowed: connection.narrowed(),
+        narrowed: connection.narrowed().await?,
     };
     let remote = pipeline.visit(visit, move |repo, cancel| Ok(repo.remote(&name, cancel)?)).await?;
     let lines = |what: &str, urls: &[String]| urls.iter().fold(String::new(), |all, url| all + what + " " + &output::message(url) + "\n");
     Ok(ResourceContents::text(lines("fetch", &remote.urls) + &lines("push", &remote.push_urls), uri))
 }
 
-fn refusal(error: &Error, uri: &str) -> ErrorData {
+pub(super) fn refusal(error: &Error, uri: &str) -> ErrorData {
     let (text, data) = (output::message(&error.to_string()), json!({"uri": uri, "code": error.code()}));
     match error.kind {
         Kind::NotFound | Kind::Foreign | Kind::Breach => ErrorData::resource_not_found(text, Some(data)),

@@ -1,10 +1,13 @@
 //! Subscriptions: which resources have changed, found by looking at cheap signs from time to time.
 
-use super::{handler::Connection, resources, uri::Uri};
-use crate::pipeline::{Pipeline, Visit};
+use super::{handler::Connection, resources, roots::Client, uri::Uri};
+use crate::{
+    error::Error,
+    pipeline::{Pipeline, Visit},
+};
 use git::Stamp;
 use guard::ResourceGuard;
-use mcp::rmcp::{ErrorData, RoleServer, model::ResourceUpdatedNotificationParam, service::Peer};
+use mcp::rmcp::{ErrorData, model::ResourceUpdatedNotificationParam};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -69,13 +72,8 @@ impl Drop for Watches {
     }
 }
 
-/// Begins to tell `peer` when the resource changes.
-pub(super) async fn subscribe(
-    pipeline: &Arc<Pipeline>,
-    connection: &Connection,
-    uri: &str,
-    peer: Peer<RoleServer>,
-) -> Result<(), ErrorData> {
+/// Begins to tell `client` when the resource changes.
+pub(super) async fn subscribe(pipeline: &Arc<Pipeline>, connection: &Connection, uri: &str, client: Client) -> Result<(), ErrorData> {
     let found = begin(pipeline, connection, uri).await?;
     {
         let mut watched = connection.state.watches.lock();
@@ -96,7 +94,7 @@ pub(super) async fn subscribe(
         loop {
             tokio::select! { () = ended.cancelled() => return, () = tokio::time::sleep(PERIOD) => {} }
             let Some(state) = state.upgrade() else { return };
-            let connection = Connection { state, caller: caller.clone() };
+            let connection = Connection { state, caller: caller.clone(), client: Some(client.clone()) };
             let mut watched = connection.state.watches.lock().clone();
             let changed = look(&pipeline, &connection, &mut watched).await;
             for (uri, seen) in &watched {
@@ -105,7 +103,7 @@ pub(super) async fn subscribe(
                 }
             }
             for uri in changed {
-                if peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(uri)).await.is_err() {
+                if client.peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(uri)).await.is_err() {
                     return;
                 }
             }
@@ -146,17 +144,21 @@ pub(super) async fn follow<F: Future<Output = bool>>(
 async fn begin(pipeline: &Pipeline, connection: &Connection, text: &str) -> Result<Watched, ErrorData> {
     let unknown = || ErrorData::resource_not_found("there is no such resource", Some(json!({"uri": text})));
     let uri = Uri::parse(text).ok_or_else(unknown)?;
-    let path = resources::locate(pipeline, connection, &uri).await.ok_or_else(unknown)?;
-    let stamp = stamp(pipeline, connection, &path).await.ok_or_else(unknown)?;
+    let refused = |error: Error| resources::refusal(&error, text);
+    let path = resources::locate(pipeline, connection, &uri).await.map_err(refused)?.ok_or_else(unknown)?;
+    let narrowed = connection.narrowed().await.map_err(refused)?;
+    let stamp = stamp(pipeline, connection, &path, narrowed).await.ok_or_else(unknown)?;
     let listed = pipeline.resources.acquire("watch", text, None).ok().map(Arc::new);
     Ok(Watched { path, mark: Some(stamp.mark), newest: stamp.newest, _listed: listed })
 }
 
-/// Looks at each repository once, and gives the resources of those that have changed.
+/// Looks at each repository once, and gives the resources of those that have changed. Looks at none while the client has
+/// not named its roots.
 async fn look(pipeline: &Pipeline, connection: &Connection, watched: &mut BTreeMap<String, Watched>) -> Vec<String> {
+    let Ok(narrowed) = connection.narrowed_now() else { return Vec::new() };
     let mut stamps: BTreeMap<PathBuf, Option<u64>> = watched.values().map(|entry| (entry.path.clone(), None)).collect();
     for (path, found) in &mut stamps {
-        *found = stamp(pipeline, connection, path).await.map(|stamp| stamp.mark);
+        *found = stamp(pipeline, connection, path, narrowed.clone()).await.map(|stamp| stamp.mark);
     }
     let mut changed = Vec::new();
     for (uri, entry) in watched {
@@ -172,12 +174,12 @@ async fn look(pipeline: &Pipeline, connection: &Connection, watched: &mut BTreeM
     changed
 }
 
-async fn stamp(pipeline: &Pipeline, connection: &Connection, path: &Path) -> Option<Stamp> {
+async fn stamp(pipeline: &Pipeline, connection: &Connection, path: &Path, narrowed: Option<Vec<PathBuf>>) -> Option<Stamp> {
     let visit = Visit {
         path: Some(path.to_string_lossy().into_owned()),
         caller: connection.caller.clone(),
         cancelled: CancellationToken::new(),
-        narrowed: connection.narrowed(),
+        narrowed,
     };
     pipeline.visit(visit, |repo, _| Ok(repo.stamp())).await.ok()
 }
