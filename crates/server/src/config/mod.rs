@@ -1,5 +1,6 @@
 //! Flags over environment over file, into one validated configuration.
 
+mod policy;
 mod reference;
 mod resilience;
 mod serving;
@@ -12,9 +13,10 @@ pub(crate) use serving::{PRINCIPALS, is_principal};
 pub use trust::{Hooks, Sandbox, Signing, Trust};
 
 use crate::{
-    policy::{Policy, Rule},
+    policy::Policy,
     selection::{Selection, Toolset},
 };
+use policy::FilePolicy;
 use resilience::{FileAdmin, FileCircuits, FileErrors, FileRestart, FileStore, FileValidation};
 use serde::Deserialize;
 use serving::{FileAuth, FileHeartbeat, FileHttp, FileSessions, Parts};
@@ -198,19 +200,6 @@ struct File {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct FilePolicy {
-    force_push: Option<Rule>,
-    hard_reset: Option<Rule>,
-    clean: Option<Rule>,
-    delete: Option<Rule>,
-    rewrite_pushed: Option<Rule>,
-    hooks: Option<Hooks>,
-    signing: Option<Signing>,
-    protected_branches: Option<Vec<String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 struct FileNetwork {
     protocols: Vec<Protocol>,
     allow_hosts: Vec<String>,
@@ -347,7 +336,7 @@ impl Config {
             sandbox: flags.sandbox.or(choice("MCP_GIT_SANDBOX", variable)?).or(file.sandbox).unwrap_or_default(),
             hooks: choice("MCP_GIT_HOOKS", variable)?.or(file.policy.hooks).unwrap_or_default(),
             signing: choice("MCP_GIT_SIGNING", variable)?.or(file.policy.signing).unwrap_or_default(),
-            policy: policy(file.policy, variable)?,
+            policy: policy::from_parts(file.policy, variable)?,
             network: network(file.network, variable)?,
             git: flags.git.or(file.git),
             state_dir,
@@ -368,20 +357,6 @@ impl Config {
             },
         })
     }
-}
-
-fn policy(file: FilePolicy, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Policy, ConfigError> {
-    let usual = Policy::default();
-    let rule = |name, file: Option<Rule>, usual| -> Result<Rule, ConfigError> { Ok(choice(name, variable)?.or(file).unwrap_or(usual)) };
-    let protected = variable("MCP_GIT_PROTECTED_BRANCHES").map(|_| words("MCP_GIT_PROTECTED_BRANCHES", variable));
-    Ok(Policy {
-        force_push: rule("MCP_GIT_FORCE_PUSH", file.force_push, usual.force_push)?,
-        hard_reset: rule("MCP_GIT_HARD_RESET", file.hard_reset, usual.hard_reset)?,
-        clean: rule("MCP_GIT_CLEAN", file.clean, usual.clean)?,
-        delete: rule("MCP_GIT_DELETE", file.delete, usual.delete)?,
-        rewrite_pushed: rule("MCP_GIT_REWRITE_PUSHED", file.rewrite_pushed, usual.rewrite_pushed)?,
-        protected: protected.or(file.protected_branches).unwrap_or(usual.protected),
-    })
 }
 
 fn network(file: FileNetwork, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<git::Network, ConfigError> {

@@ -1,0 +1,33 @@
+//! What changes may do.
+
+use super::{ConfigError, Hooks, Signing, choice, words};
+use crate::policy::{Policy, Rule};
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FilePolicy {
+    force_push: Option<Rule>,
+    hard_reset: Option<Rule>,
+    clean: Option<Rule>,
+    delete: Option<Rule>,
+    rewrite_pushed: Option<Rule>,
+    pub(super) hooks: Option<Hooks>,
+    pub(super) signing: Option<Signing>,
+    protected_branches: Option<Vec<String>>,
+}
+
+/// The policy of the environment over that of the file.
+pub(super) fn from_parts(file: FilePolicy, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Policy, ConfigError> {
+    let usual = Policy::default();
+    let rule = |name, file: Option<Rule>, usual| -> Result<Rule, ConfigError> { Ok(choice(name, variable)?.or(file).unwrap_or(usual)) };
+    let protected = variable("MCP_GIT_PROTECTED_BRANCHES").map(|_| words("MCP_GIT_PROTECTED_BRANCHES", variable));
+    Ok(Policy {
+        force_push: rule("MCP_GIT_FORCE_PUSH", file.force_push, usual.force_push)?,
+        hard_reset: rule("MCP_GIT_HARD_RESET", file.hard_reset, usual.hard_reset)?,
+        clean: rule("MCP_GIT_CLEAN", file.clean, usual.clean)?,
+        delete: rule("MCP_GIT_DELETE", file.delete, usual.delete)?,
+        rewrite_pushed: rule("MCP_GIT_REWRITE_PUSHED", file.rewrite_pushed, usual.rewrite_pushed)?,
+        protected: protected.or(file.protected_branches).unwrap_or(usual.protected),
+    })
+}
