@@ -26,6 +26,7 @@ pub struct Trial {
     core: Arc<Core>,
     generation: u64,
     verdict: Verdict,
+    trips: bool,
 }
 
 impl Trial {
@@ -39,13 +40,18 @@ impl Trial {
         self.verdict = Verdict::Failure;
     }
 
+    /// Ends it: the other side failed, and so slowly that the circuit opens at once. Each further failure would be waited for.
+    pub fn trip(mut self) {
+        (self.verdict, self.trips) = (Verdict::Failure, true);
+    }
+
     /// Ends it: nothing was learned.
     pub fn ignore(self) {}
 }
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        self.core.end(self.generation, self.verdict);
+        self.core.end(self.generation, self.verdict, self.trips);
     }
 }
 
@@ -155,7 +161,7 @@ impl CircuitBreaker {
     }
 
     fn trial(&self, generation: u64) -> Trial {
-        Trial { core: Arc::clone(&self.core), generation, verdict: Verdict::Ignored }
+        Trial { core: Arc::clone(&self.core), generation, verdict: Verdict::Ignored, trips: false }
     }
 }
 
@@ -164,9 +170,9 @@ impl Core {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end(&self, generation: u64, verdict: Verdict) {
+    fn end(&self, generation: u64, verdict: Verdict, trips: bool) {
         // In its own statement, so that the lock is free again when something is written.
-        let changed = self.lock().end(&self.config, Instant::now(), generation, verdict);
+        let changed = self.lock().end(&self.config, Instant::now(), generation, (verdict, trips));
         match changed {
             Some(CircuitState::Open) => tracing::warn!(circuit = %self.name, "circuit opened"),
             Some(state) => tracing::info!(circuit = %self.name, "circuit {state}"),
@@ -214,6 +220,17 @@ mod tests {
         let shown = breaker.snapshot();
         assert_eq!((shown.state, shown.failure_count, shown.opened, shown.next_trial), (CircuitState::Closed, 0, None, None));
         assert_eq!((shown.calls, shown.rejected, shown.opened_times), (6, 1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_failure_opens_it_at_once_and_a_late_one_does_not() {
+        let breaker = breaker();
+        let late = breaker.try_acquire().unwrap();
+        breaker.try_acquire().unwrap().trip();
+        assert_eq!((state(&breaker), breaker.snapshot().failure_count), (CircuitState::Open, 1));
+        breaker.reset();
+        late.trip();
+        assert_eq!(state(&breaker), CircuitState::Closed, "it says nothing of what was reset since");
     }
 
     #[tokio::test(start_paused = true)]

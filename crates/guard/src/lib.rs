@@ -1,4 +1,4 @@
-//! Keeps calls within bounds: places to run, fair queues, and one change at a time.
+//! Keeps calls within bounds: places to run, fair queues, one change at a time, and threads that do not end.
 //!
 //! Knows neither git nor MCP.
 
@@ -11,6 +11,7 @@ pub mod memory;
 mod resources;
 mod state;
 mod supervised;
+mod threads;
 mod windows;
 
 pub use admission::{Admission, Class, Load, Permit, Places};
@@ -20,6 +21,7 @@ pub use circuits::Circuits;
 pub use exclusive::{Exclusive, Turn};
 pub use resources::{ResourceError, ResourceGuard, ResourceInfo, Resources};
 pub use supervised::Supervised;
+pub use threads::{Job, Lost, Running, Threads};
 pub use windows::{Burn, ErrorWindows};
 
 use std::time::Duration;
@@ -36,4 +38,10 @@ pub enum Rejected {
     /// No place became free in time.
     #[error("waited {0:?} for a free place")]
     WaitedTooLong(Duration),
+    /// Too many threads run for calls that were answered without them.
+    #[error("too many threads of earlier calls do not end")]
+    LostThreads {
+        /// When to try again.
+        retry_after: Duration,
+    },
 }

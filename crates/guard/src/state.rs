@@ -32,8 +32,14 @@ impl State {
         Self { last_used: Some(now), ..Self::default() }
     }
 
-    /// Takes a verdict, and names the state where it changed.
-    pub(crate) fn end(&mut self, config: &CircuitConfig, now: Instant, generation: u64, verdict: Verdict) -> Option<CircuitState> {
+    /// Takes a verdict, with whether a failure opens the circuit at once, and names the state where it changed.
+    pub(crate) fn end(
+        &mut self,
+        config: &CircuitConfig,
+        now: Instant,
+        generation: u64,
+        (verdict, trips): (Verdict, bool),
+    ) -> Option<CircuitState> {
         if self.generation != generation {
             return None;
         }
@@ -57,7 +63,7 @@ impl State {
         self.failures = self.failures.saturating_add(1);
         self.last_failure = Some(now);
         self.recent.add(config, now, true);
-        if !is_trial && self.failures < config.failure_threshold && !self.recent.is_over(config) {
+        if !is_trial && !trips && self.failures < config.failure_threshold && !self.recent.is_over(config) {
             return None;
         }
         self.enter(CircuitState::Open);

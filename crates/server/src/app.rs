@@ -5,7 +5,7 @@ use crate::{
     config::{Config, Hooks, LogFormat, Sandbox, Signing, Trust},
     journal::Journal,
     persistence::{Persistence, SessionKeeper},
-    pipeline::{Alone, Bounds, Pipeline},
+    pipeline::{Alone, Bounds, LOCK_WAITS, Pipeline},
     server::{KINDS, Ledger, Server, Settings},
     state::StateDir,
     tools,
@@ -13,7 +13,7 @@ use crate::{
     workspace::Workspaces,
 };
 use git::{Git, Repositories, Roots};
-use guard::{Admission, ErrorWindows, Places, Resources};
+use guard::{Admission, ErrorWindows, Places, Resources, Threads};
 use mcp::sessions::{SessionLimits, Sessions};
 use std::{
     num::NonZeroUsize,
@@ -28,6 +28,13 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 const WAITING: usize = 512;
 /// Calls that may wait for remotes at a time.
 const NETWORK: usize = 8;
+/// Calls that open a repository at a time before they take a place.
+const OPENINGS: usize = 10;
+/// Threads of a class that may be lost before its calls are refused. Three times the default places of a class: an outage that
+/// fills every place once or twice refuses nothing.
+const LOST: usize = 32;
+/// Threads for other work than calls: probes, the allocator, the admin channel.
+const SPARE_THREADS: usize = 16;
 /// How long a change waits for its worktree.
 const TURN_WAIT: Duration = Duration::from_secs(30);
 
@@ -64,26 +71,9 @@ impl App {
         let persistence = Persistence::new(own.store.clone(), Arc::clone(&state), &breakers, own.lease_ttl);
         let errors: Arc<ErrorWindows<_>> = Arc::default();
         let resources = Resources::new(KINDS);
-        let policy = git::Policy {
-            trust: match config.trust {
-                Trust::Owner => git::Trust::Owner,
-                Trust::Untrusted => git::Trust::Untrusted,
-            },
-            hooks: config.hooks == Hooks::Allow,
-            signing: match config.signing {
-                Signing::Auto => git::Signing::Auto,
-                Signing::Never => git::Signing::Never,
-                Signing::Require => git::Signing::Require,
-            },
-            sandbox: match config.sandbox {
-                Sandbox::Untrusted => git::Sandbox::Untrusted,
-                Sandbox::Always => git::Sandbox::Always,
-                Sandbox::Off => git::Sandbox::Off,
-            },
-            network: config.network.clone(),
-            gate: Some(Arc::clone(&breakers) as _),
-        };
+        let policy = policy(config, Arc::clone(&breakers) as _);
         let busy = Places { in_company: Some(part_of_processors), ..Places::new(config.limits.max_concurrent, WAITING) };
+        let openings = Places::new(OPENINGS, WAITING);
         let pipeline = Pipeline {
             tools: tools::ALL.iter().collect(),
             listed: config.selection.listed(),
@@ -94,6 +84,8 @@ impl App {
                 policy,
             )),
             admission: Admission::new(busy, busy, Places { per_key: own.per_host, ..Places::new(NETWORK, WAITING) }),
+            openings: Admission::new(openings, openings, openings),
+            threads: Threads::new(LOST),
             breakers: Arc::clone(&breakers),
             persistence: Arc::clone(&persistence),
             errors: Arc::clone(&errors),
@@ -151,6 +143,38 @@ impl App {
             },
         };
         Ok(Self { pipeline, stop, server: Arc::new(server) })
+    }
+}
+
+/// How many threads may block at a time: all that calls can start, beside the most that can be lost. So lost threads never take
+/// the last ones of running calls. The runtime starts threads as they are needed.
+pub(crate) fn blocking_threads(config: &Config) -> usize {
+    let places = config.limits.max_concurrent;
+    // The record of a change is written on a thread beside it while the store is away.
+    let records = places + LOST;
+    2 * places + NETWORK + OPENINGS + LOCK_WAITS + guard::Class::ALL.len() * LOST + records + SPARE_THREADS
+}
+
+/// What the operator allows of git.
+fn policy(config: &Config, gate: Arc<dyn git::Gate>) -> git::Policy {
+    git::Policy {
+        trust: match config.trust {
+            Trust::Owner => git::Trust::Owner,
+            Trust::Untrusted => git::Trust::Untrusted,
+        },
+        hooks: config.hooks == Hooks::Allow,
+        signing: match config.signing {
+            Signing::Auto => git::Signing::Auto,
+            Signing::Never => git::Signing::Never,
+            Signing::Require => git::Signing::Require,
+        },
+        sandbox: match config.sandbox {
+            Sandbox::Untrusted => git::Sandbox::Untrusted,
+            Sandbox::Always => git::Sandbox::Always,
+            Sandbox::Off => git::Sandbox::Off,
+        },
+        network: config.network.clone(),
+        gate: Some(gate),
     }
 }
 

@@ -335,12 +335,17 @@ impl Error {
 
 impl From<Rejected> for Error {
     fn from(why: Rejected) -> Self {
-        let retry_after = match why {
-            Rejected::Overloaded { retry_after } => retry_after,
-            Rejected::WaitedTooLong(_) => Duration::from_secs(5),
+        let (kind, hint, retry_after) = match why {
+            Rejected::Overloaded { retry_after } => (Kind::Busy, "Try again later, with fewer calls at a time.", retry_after),
+            Rejected::WaitedTooLong(_) => (Kind::Busy, "Try again later, with fewer calls at a time.", Duration::from_secs(5)),
+            Rejected::LostThreads { retry_after } => (
+                Kind::Unavailable,
+                "Try again later. The operator checks the file systems that the repositories are on, and sees with \
+                 `mcp-server-git status` how many threads are lost.",
+                retry_after,
+            ),
         };
-        let mut error =
-            Self::new(Kind::Busy, format!("the server is overloaded: {why}")).hint("Try again later, with fewer calls at a time.");
+        let mut error = Self::new(kind, format!("the server is overloaded: {why}")).hint(hint);
         error.retry_after = Some(retry_after);
         error
     }

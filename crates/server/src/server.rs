@@ -26,6 +26,9 @@ pub(crate) const KINDS: &[&str] = &["child", "lock", "temporary", "connection", 
 const TELL: Duration = Duration::from_secs(5);
 /// How often remotes that are down are looked after.
 const PROBES: Duration = Duration::from_secs(1);
+/// How often it is checked whether too many threads are lost, and how long until the server asks again to be replaced.
+const THREADS: Duration = Duration::from_secs(1);
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// How long quiet connections are waited for when another process has taken over.
 const CONNECTIONS: Duration = mcp::http::QUIET.saturating_add(Duration::from_millis(500));
 /// How often what is old in the store is removed, and how old that is.
@@ -137,8 +140,11 @@ impl Server {
         }));
         let server = Arc::clone(self);
         tasks.push(self.supervise("probes", PROBES, move || {
-            let breakers = Arc::clone(&server.breakers);
-            async move { tokio::task::spawn_blocking(move || breakers.probe()).await.unwrap_or_default() }
+            let (breakers, persistence) = (Arc::clone(&server.breakers), Arc::clone(&server.persistence));
+            async move {
+                let remotes = tokio::task::spawn_blocking(move || breakers.probe());
+                drop(tokio::join!(remotes, persistence.probe()));
+            }
         }));
         let server = Arc::clone(self);
         tasks.push(self.supervise("store", TELL, move || {
@@ -149,6 +155,11 @@ impl Server {
         tasks.push(self.supervise("prune", PRUNE, move || {
             let server = Arc::clone(&server);
             async move { server.prune().await }
+        }));
+        let server = Arc::clone(self);
+        tasks.push(self.supervise("threads", THREADS, move || {
+            let server = Arc::clone(&server);
+            async move { server.replace_if_full().await }
         }));
         *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
         self.phase.advance(Phase::Ready);
@@ -196,6 +207,18 @@ impl Server {
         drop(tokio::task::spawn_blocking(guard::memory::trim).await);
     }
 
+    /// Asks for a successor where so many threads are lost that calls are refused: they end with the process alone.
+    async fn replace_if_full(&self) {
+        if !self.pipeline.threads.is_full() || self.phase.get() == Phase::Draining {
+            return;
+        }
+        match crate::restart::ask(self, self.settings.drain).await {
+            Ok(successor) => tracing::error!(successor, "too many threads are lost: another process takes over"),
+            Err(why) => tracing::error!(why, "too many threads are lost, and no other process takes over"),
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+
     /// Closes workspaces that nobody has used for long, in the name of their owners. What would be lost with one keeps it.
     async fn close_expired(&self) {
         let Some(tool) = self.pipeline.find("git_workspace").filter(|_| self.persistence.status().opened) else { return };
@@ -226,6 +249,7 @@ impl Server {
         if !self.persistence.status().opened {
             return;
         }
+        self.persistence.look().await;
         self.persistence.catch_up(self.sessions.seen()).await;
         let counted = self.errors.drain_minutes();
         let buckets = counted.iter().map(|(class, minute, count)| ErrorBucket {

@@ -9,6 +9,7 @@ mod error;
 mod leases;
 mod operations;
 mod postgres;
+mod rescue;
 mod rows;
 mod schema;
 mod sessions;

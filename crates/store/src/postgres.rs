@@ -35,6 +35,6 @@ pub(crate) async fn open(url: &str) -> Result<Opened, Error> {
         return Err(err);
     }
     // One pool: the server has every commit on its disk before it answers.
-    let store = Store { kind: Kind::Postgres, durable: pool.clone(), pool };
-    Ok(Opened { store, quarantined: None })
+    let store = Store { kind: Kind::Postgres, durable: pool.clone(), pool, place: None };
+    Ok(Opened { store, quarantined: None, rescued: None })
 }

@@ -15,17 +15,21 @@ use std::{
     fmt::Write as _,
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, ErrorKind},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::time::{Instant, sleep};
 
-/// How long another connection is waited for. The driver tells `SQLite` the same, as the first thing on each connection:
-/// what it runs next, the change to WAL among it, would else fail at once.
+/// How long to wait for other servers that open a file of the same folder, and for a connection of the pool.
 const BUSY: Duration = Duration::from_secs(5);
-/// How often one that is in the way is looked for.
-const POLL: Duration = Duration::from_millis(10);
+/// How long to wait for the lock of another process. A call waits for it once, and then does without the store.
+const LOCKED: Duration = Duration::from_secs(1);
+/// The same, for `SQLite`.
+const PATIENCE: &str = "PRAGMA busy_timeout = 1000";
+/// How often a lock that is held is tried again.
+pub(crate) const POLL: Duration = Duration::from_millis(10);
 /// How long a connection is kept that nobody needs. Each is a thread and a cache.
 const IDLE: Duration = Duration::from_secs(30);
 /// `SQLite` has one writer at a time; more connections than these would only wait for each other.
@@ -33,12 +37,41 @@ const CONNECTIONS: u32 = 4;
 /// Bytes up to which a file is read through when it is opened.
 const CHECKED: u64 = 64 << 20;
 /// A crash of the machine may cost the last transactions, never the file.
-const NORMAL: &str = "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512";
+const NORMAL: &str = "PRAGMA busy_timeout = 1000; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512";
 /// Each transaction is on the disk before it ends, and all those before it.
-const FULL: &str = "PRAGMA synchronous = FULL; PRAGMA cache_size = -512";
+const FULL: &str = "PRAGMA busy_timeout = 1000; PRAGMA synchronous = FULL; PRAGMA cache_size = -512";
 
-/// Opens the file at `path`.
-pub(crate) async fn open(path: &Path) -> Result<Opened, Error> {
+/// A file, and which one it was when it was opened.
+#[derive(Debug)]
+pub(crate) struct Place {
+    path: PathBuf,
+    file: FileId,
+}
+
+/// A number is used again once its file is gone; the time of its making tells the two apart, where the system knows it.
+type FileId = (u64, u64, Option<SystemTime>);
+
+impl Place {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), file: file_id(path)? })
+    }
+
+    pub(crate) fn is_current(&self) -> bool {
+        match file_id(&self.path) {
+            Ok(found) => found == self.file,
+            // Any other error says nothing of the file.
+            Err(err) => !matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+        }
+    }
+}
+
+fn file_id(path: &Path) -> io::Result<FileId> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino(), found.created().ok()))
+}
+
+/// Opens the file at `path`; `succeeds` where this process has had another file open there.
+pub(crate) async fn open(path: &Path, succeeds: bool) -> Result<Opened, Error> {
     let (Some(name), Some(dir)) = (path.file_name(), path.parent()) else {
         return Err(Error::Address("the path of the database names no file"));
     };
@@ -49,6 +82,9 @@ pub(crate) async fn open(path: &Path) -> Result<Opened, Error> {
     let path = dir.join(name);
     // Held until the file is in order: two that find it damaged must not put aside each other's new one.
     let _alone = alone(&dir).await?;
+    if succeeds {
+        remove_own_logs(&path);
+    }
     let quarantined = match prepare(&path).await {
         Err(Error::Corrupt(_)) => {
             let aside = quarantine(&path).map_err(Error::io)?;
@@ -60,8 +96,31 @@ pub(crate) async fn open(path: &Path) -> Result<Opened, Error> {
             None
         }
     };
-    let store = Store { kind: Kind::Sqlite, pool: pool(&path, NORMAL, CONNECTIONS)?, durable: pool(&path, FULL, 1)? };
-    Ok(Opened { store, quarantined })
+    let place = Arc::new(Place::of(&path).map_err(Error::io)?);
+    let (pool, durable) = (pool(&place, NORMAL, CONNECTIONS)?, pool(&place, FULL, 1)?);
+    let store = Store { kind: Kind::Sqlite, pool, durable, place: Some(place) };
+    Ok(Opened { store, quarantined, rescued: None })
+}
+
+/// Removes the log and the index beside `path` where this process has them open and the file itself not, and so they belong to
+/// the one that was there before. `SQLite` would take them for those of the new one.
+fn remove_own_logs(path: &Path) {
+    let own: Vec<FileId> = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten().filter_map(|fd| open_file(&fd.path())).collect();
+    let is_own = |path: &Path| file_id(path).is_ok_and(|id| own.contains(&id));
+    if is_own(path) {
+        return;
+    }
+    for log in ["-wal", "-shm"].map(|suffix| beside(path, suffix)) {
+        if is_own(&log) {
+            let _ = fs::remove_file(log);
+        }
+    }
+}
+
+/// The file that a descriptor leads to.
+fn open_file(fd: &Path) -> Option<FileId> {
+    let found = fs::metadata(fd).ok().filter(fs::Metadata::is_file)?;
+    Some((found.dev(), found.ino(), found.created().ok()))
 }
 
 /// Takes the lock of the folder, which all who open a file in it take.
@@ -80,14 +139,19 @@ async fn alone(dir: &Path) -> Result<File, Error> {
 /// Makes the file when there is none, and makes sure that it is sound and up to date.
 async fn prepare(path: &Path) -> Result<(), Error> {
     let new = create(path).map_err(Error::io)?;
-    if !new {
+    if new {
+        // What a file that was removed has left there is none of this one's.
+        for suffix in ["-wal", "-shm"] {
+            let _ = fs::remove_file(beside(path, suffix));
+        }
+    } else {
         // SQLite, for which one byte is none, would remove the log, and go on as if nothing had been there.
         if length(path) <= 1 && length(&beside(path, "-wal")) > 0 {
             return Err(Error::Corrupt("an empty file, with a log beside it".into()));
         }
         refuse_newer(path).await?;
     }
-    let deadline = Instant::now() + BUSY;
+    let deadline = Instant::now() + LOCKED;
     loop {
         match settle(path).await {
             // SQLite does not wait for those whom the change to WAL, or the end of a journal, would have to wait for.
@@ -121,6 +185,7 @@ fn create(path: &Path) -> io::Result<bool> {
 async fn refuse_newer(path: &Path) -> Result<(), Error> {
     // All else is left to the connection that can write, and so recover.
     let Ok(mut conn) = options(path, "ro")?.connect().await else { return Ok(()) };
+    sqlx::raw_sql(PATIENCE).execute(&mut conn).await?;
     let found = schema::version(&mut conn, Kind::Sqlite).await;
     let _ = conn.close().await;
     match found {
@@ -131,6 +196,7 @@ async fn refuse_newer(path: &Path) -> Result<(), Error> {
 
 async fn settle(path: &Path) -> Result<(), Error> {
     let mut conn = options(path, "rw")?.connect().await?;
+    sqlx::raw_sql(PATIENCE).execute(&mut conn).await?;
     let settled = check(&mut conn, length(path) < CHECKED).await;
     // Whatever came of it: the file may be put aside next.
     let _ = conn.close().await;
@@ -179,7 +245,8 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn pool(path: &Path, settings: &'static str, connections: u32) -> Result<AnyPool, Error> {
+fn pool(place: &Arc<Place>, settings: &'static str, connections: u32) -> Result<AnyPool, Error> {
+    let own = Arc::clone(place);
     let pool = AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(BUSY)
@@ -187,8 +254,17 @@ fn pool(path: &Path, settings: &'static str, connections: u32) -> Result<AnyPool
         .max_lifetime(None)
         // A thread of this process does not go away unseen.
         .test_before_acquire(false)
-        .after_connect(move |conn, _| Box::pin(async move { sqlx::raw_sql(settings).execute(conn).await.map(drop) }));
-    Ok(pool.connect_lazy_with(options(path, "rw")?))
+        .after_connect(move |conn, _| {
+            let own = Arc::clone(&own);
+            Box::pin(async move {
+                // All connections are to one file: what they know can then be copied when it is gone.
+                if !own.is_current() {
+                    return Err(sqlx::Error::Io(io::Error::new(ErrorKind::NotFound, "the file of the database was removed or replaced")));
+                }
+                sqlx::raw_sql(settings).execute(conn).await.map(drop)
+            })
+        });
+    Ok(pool.connect_lazy_with(options(&place.path, "rw")?))
 }
 
 /// How to connect to the file in `mode`, never making it.
@@ -219,11 +295,11 @@ mod tests {
     async fn connections_are_set_up() -> Result<(), Error> {
         sqlx::any::install_default_drivers();
         let dir = tempfile::tempdir().map_err(Error::io)?;
-        let store = open(&dir.path().join("store.db")).await?.store;
+        let store = open(&dir.path().join("store.db"), false).await?.store;
         for (pool, synchronous) in [(&store.pool, "1"), (&store.durable, "2")] {
             assert_eq!(setting(pool, "PRAGMA synchronous").await?, synchronous);
             assert_eq!(setting(pool, "PRAGMA journal_mode").await?, "wal");
-            assert_eq!(setting(pool, "PRAGMA busy_timeout").await?, BUSY.as_millis().to_string());
+            assert_eq!(setting(pool, "PRAGMA busy_timeout").await?, LOCKED.as_millis().to_string());
         }
         Ok(())
     }

@@ -1,8 +1,13 @@
 //! The store, and how it is opened and closed.
 
-use crate::{address::Address, error::Error, postgres, sqlite};
+use crate::{
+    address::Address,
+    error::Error,
+    postgres,
+    sqlite::{self, Place},
+};
 use sqlx::{Any, AnyPool, Transaction};
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +25,8 @@ pub struct Store {
     pub(crate) pool: AnyPool,
     /// For what must have reached the disk before the caller goes on.
     pub(crate) durable: AnyPool,
+    /// Which file it is; a server has none.
+    pub(crate) place: Option<Arc<Place>>,
 }
 
 /// A store that was opened.
@@ -29,6 +36,8 @@ pub struct Opened {
     pub store: Store,
     /// Where a damaged file was put aside. The store is empty then.
     pub quarantined: Option<PathBuf>,
+    /// How many rows were copied from the store that it succeeds.
+    pub rescued: Option<u64>,
 }
 
 impl Kind {
@@ -62,9 +71,28 @@ impl Store {
             }
         };
         match address {
-            Address::File(path) => sqlite::open(path).await,
+            Address::File(path) => sqlite::open(path, false).await,
             Address::Url(url) => postgres::open(url).await,
         }
+    }
+
+    /// False once the file of an open database was removed, or another file has taken its place. Later writes are lost with
+    /// the last connection.
+    pub fn is_in_place(&self) -> bool {
+        self.place.as_ref().is_none_or(|place| place.is_current())
+    }
+
+    /// Opens the database at `address` in place of this one, whose file was removed or replaced, and copies the rows
+    /// that open connections of this one still have. Rows that are there already stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub async fn succeed(&self, address: &Address) -> Result<Opened, Error> {
+        let Address::File(path) = address else { return Self::open(address).await };
+        let mut opened = sqlite::open(path, true).await?;
+        opened.rescued = self.copy_to(&opened.store).await?;
+        Ok(opened)
     }
 
     /// Whether the database answers.
@@ -75,6 +103,19 @@ impl Store {
     pub async fn ping(&self) -> Result<(), Error> {
         // From a table: SQLite answers `SELECT 1` without a look at the file.
         sqlx::query("SELECT value FROM mcpgit_meta WHERE name = 'schema'").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Whether the database can be written to: another process may hold its lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::session`].
+    pub async fn ping_writing(&self) -> Result<(), Error> {
+        self.ping().await?;
+        if self.kind == Kind::Sqlite {
+            self.begin().await?.rollback().await?;
+        }
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use store::{Address, Error, Opened, OperationRow, Store};
+use store::{Address, Error, Opened, OperationEnd, OperationRow, SessionRow, Store};
 
 const OPENER: &str = "MCPGIT_STORE_TEST_FILE";
 
@@ -152,6 +152,68 @@ async fn many_that_find_it_damaged_put_it_aside_once() {
     }
     assert_eq!(aside, 1);
     assert_eq!(running(&open(&path).await.unwrap().store).await, 6);
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_succeeded_with_what_is_known_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let address = Address::File(path.clone());
+    let old = open(&path).await.unwrap().store;
+    for n in 0..600 {
+        begin(&old, &n.to_string()).await;
+    }
+    let session = SessionRow { id: "s".to_owned(), log_level: "info".to_owned(), ..SessionRow::default() };
+    old.put_session(&session).await.unwrap();
+    assert!(old.is_in_place());
+    // Its log and its index stay behind.
+    fs::remove_file(&path).unwrap();
+    assert!(!old.is_in_place());
+    let new = old.succeed(&address).await.unwrap();
+    assert_eq!((new.rescued, new.quarantined), (Some(601), None));
+    let new = new.store;
+    assert!(new.is_in_place() && running(&new).await == 600);
+    assert_eq!(new.session("s").await.unwrap().unwrap().log_level, "info");
+    // A second process comes later, and what the first one has done since stays.
+    let end = OperationEnd { state: "done".to_owned(), ..OperationEnd::default() };
+    assert!(new.end_operation("7", &end).await.unwrap());
+    assert_eq!(old.succeed(&address).await.unwrap().rescued, Some(0));
+    old.close().await;
+    assert!(with(&path, "-wal").exists(), "the end of the old one leaves the log of the new one");
+    begin(&new, "more").await;
+    new.close().await;
+    assert_eq!(names(dir.path()), ["store.db"]);
+    assert_eq!(running(&open(&path).await.unwrap().store).await, 600);
+}
+
+#[tokio::test]
+async fn a_file_in_place_of_another_does_not_get_its_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("store.db"), dir.path().join("copy"));
+    filled(&path).await;
+    fs::copy(&path, &copy).unwrap();
+    let old = open(&path).await.unwrap().store;
+    begin(&old, "only in the log").await;
+    fs::rename(&copy, &path).unwrap();
+    assert!(!old.is_in_place());
+    let new = old.succeed(&Address::File(path.clone())).await.unwrap();
+    assert_eq!((new.rescued, new.quarantined), (Some(1), None));
+    assert_eq!(running(&new.store).await, 101);
+    // Without a connection nothing is known any more.
+    old.close().await;
+    assert_eq!(old.succeed(&Address::File(path)).await.unwrap().rescued, None);
+}
+
+#[tokio::test]
+async fn a_file_that_another_has_locked_is_an_outage_and_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let store = open(&path).await.unwrap().store;
+    let mut other = sqlx::AnyConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    assert!(store.ping().await.is_ok() && store.ping_writing().await.unwrap_err().is_outage());
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    assert!(store.ping_writing().await.is_ok());
 }
 
 #[tokio::test]

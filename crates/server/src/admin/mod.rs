@@ -293,16 +293,20 @@ pub(crate) fn health(server: &Server, probe: Probe, is_open: bool) -> (bool, Val
         Probe::Live => (true, json!({"status": "ok"})),
         Probe::Started => (phase != Phase::Starting, json!({"status": phase.name()})),
         Probe::Ready { verbose } => {
-            let is_ready = phase == Phase::Ready && !server.stop.is_cancelled();
+            let takes_calls = phase == Phase::Ready && !server.stop.is_cancelled();
+            let threads = &server.pipeline.threads;
+            let is_ready = takes_calls && !threads.is_full();
             let store = server.persistence.status();
-            let status = match (is_ready, &store.away) {
-                (true, None) => "ok",
-                (true, Some(_)) => "degraded",
-                (false, _) => phase.name(),
+            let status = match (takes_calls, is_ready, &store.away) {
+                (false, ..) => phase.name(),
+                (_, false, _) => "threads_lost",
+                (_, _, None) => "ok",
+                (_, _, Some(_)) => "degraded",
             };
             let mut body = json!({"status": status});
             if verbose && is_open {
                 body["phase"] = json!(phase.name());
+                body["lost_threads"] = json!(threads.total());
                 body["store"] = json!(store.away.as_deref().unwrap_or("ok"));
                 body["sessions"] = json!(server.sessions.count());
                 body["heartbeat"] = json!(server.task("heartbeat").is_some_and(|task| task.is_running()));

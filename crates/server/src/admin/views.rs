@@ -12,8 +12,18 @@ fn ms(time: Duration) -> u64 {
 }
 
 pub(super) fn status(server: &Server) -> Value {
+    let threads = &server.pipeline.threads;
     let loads = server.pipeline.admission.loads().map(|load| {
-        json!({"class": load.class.name(), "running": load.running, "waiting": load.waiting, "places": load.places, "rejected": load.rejected})
+        let lost = threads.lost(load.class);
+        json!({
+            "class": load.class.name(),
+            "running": load.running,
+            "waiting": load.waiting,
+            "places": load.places,
+            "rejected": load.rejected,
+            "lost": lost.now,
+            "lost_since_start": lost.ever,
+        })
     });
     let store = server.persistence.status();
     let left = server.left().clone();
@@ -27,6 +37,7 @@ pub(super) fn status(server: &Server) -> Value {
         "sessions": server.sessions.count(),
         "evicted": server.sessions.evicted(),
         "calls": loads,
+        "lost_limit": threads.limit(),
         "open_circuits": open,
         "interrupted": left.interrupted,
         "orphaned": left.orphaned,
@@ -36,6 +47,8 @@ pub(super) fn status(server: &Server) -> Value {
             "opened": store.opened,
             "away": store.away,
             "quarantined": store.quarantined,
+            "replaced": store.replaced,
+            "rescued": store.rescued,
             "backlog": server.persistence.backlog(),
         },
     })

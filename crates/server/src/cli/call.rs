@@ -38,6 +38,8 @@ pub(super) fn run(app: &App, tool: &str, arguments: &str) -> ExitCode {
         app.pipeline.idle(Duration::from_secs(9)).await;
         result
     });
+    // A lost thread would hold the exit.
+    runtime.shutdown_background();
     match result {
         Ok(reply) => {
             say(reply.text.strip_suffix('\n').unwrap_or(&reply.text));

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     admin,
-    app::App,
+    app::{self, App},
     caller::{Caller, Right},
     config::{Config, NamedToken},
     restart,
@@ -22,7 +22,12 @@ use std::{io, num::NonZeroU32, path::PathBuf, process::ExitCode, sync::Arc, time
 const END: Duration = Duration::from_secs(9);
 
 pub(super) fn run(app: &App, config: &Config) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(64).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(app::blocking_threads(config))
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(err) => return cannot_run(&err),
     };

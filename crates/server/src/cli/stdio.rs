@@ -3,7 +3,7 @@
 use super::{cannot_run, tell, watch_signals};
 use crate::{
     admin::{self, Channel},
-    app::App,
+    app::{self, App},
     config::Config,
     server::Server,
     wire::{Handler, Shared},
@@ -28,10 +28,11 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         tell("mcp-server-git: MCP_GIT_PORT has no effect here; `mcp-server-git serve` listens on a port");
     }
     // All work is done on threads of its own, so that one thread for messages answers a ping at once.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build() {
-        Ok(runtime) => runtime,
-        Err(err) => return cannot_run(&err),
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(app::blocking_threads(config)).build() {
+            Ok(runtime) => runtime,
+            Err(err) => return cannot_run(&err),
+        };
     let result = runtime.block_on(async {
         watch_signals(app.stop.clone())?;
         let late = async {

@@ -9,7 +9,7 @@ pub(crate) use lease::Leased;
 pub(crate) use tasks::TaskState;
 
 use crate::{circuits::Breakers, state::StateDir};
-use guard::CircuitBreaker;
+use guard::{CircuitBreaker, CircuitState};
 use std::{
     fs,
     path::PathBuf,
@@ -17,7 +17,18 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use store::{Address, Store};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
+
+/// The limit for any use of the store: beyond it the store hangs, as on a file system that does not answer.
+const HANGS: Duration = Duration::from_secs(10);
+/// A failure that took longer opens the circuit at once, so that no other call waits for the same.
+const SLOW: Duration = Duration::from_millis(500);
+/// How long connections may take to end.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// The store, or what stands in for it.
 pub(crate) struct Persistence {
@@ -26,6 +37,8 @@ pub(crate) struct Persistence {
     circuit: Arc<CircuitBreaker>,
     open: tokio::sync::Mutex<Option<Store>>,
     status: Mutex<Status>,
+    /// Wakes the calls that still wait for the store once one of them has waited in vain.
+    in_vain: Notify,
     /// Cancelled once it has been opened.
     opened: CancellationToken,
     waiting: Mutex<keeper::Waiting>,
@@ -47,6 +60,10 @@ pub(crate) struct Status {
     pub(crate) away: Option<String>,
     /// Where a damaged file was put aside.
     pub(crate) quarantined: Option<PathBuf>,
+    /// How often its file was removed or replaced while it was open.
+    pub(crate) replaced: u64,
+    /// How many rows were copied the last time. None where no connection had the file open any more.
+    pub(crate) rescued: Option<u64>,
 }
 
 /// Why the store did not do as asked.
@@ -68,6 +85,7 @@ impl Persistence {
             circuit: breakers.database(),
             open: tokio::sync::Mutex::default(),
             status: Mutex::default(),
+            in_vain: Notify::new(),
             opened: CancellationToken::new(),
             waiting: Mutex::default(),
             node: LazyLock::new(host),
@@ -117,37 +135,98 @@ impl Persistence {
     where
         F: Future<Output = Result<T, store::Error>>,
     {
+        // Before the circuit is asked, which may open meanwhile.
+        let in_vain = self.in_vain.notified();
         let trial = self.circuit.try_acquire().map_err(|open| Failed::Away(open.to_string()))?;
-        let result = match self.opened().await {
-            Ok(store) => work(store).await,
-            Err(err) => Err(err),
+        let began = Instant::now();
+        let result = tokio::select! {
+            biased;
+            result = self.attempt(work) => result,
+            () = in_vain => {
+                trial.ignore();
+                return Err(Failed::Away("another call has waited for it in vain".to_owned()));
+            }
         };
         let err = match result {
-            Ok(done) => {
+            Ok(Some(done)) => {
                 trial.success();
-                if self.status_mut().away.take().is_some() {
-                    tracing::info!("the store is back");
-                }
+                self.is_back();
                 return Ok(done);
+            }
+            Ok(None) => {
+                trial.ignore();
+                return Err(Failed::Away("its file was removed or replaced meanwhile".to_owned()));
             }
             Err(err) => err,
         };
         let why = describe(&err);
         if matches!(err, store::Error::Corrupt(_)) {
             // It is put aside when it is opened again.
-            if let Some(store) = self.open.lock().await.take() {
-                store.close().await;
-            }
+            self.close().await;
         }
         if err.is_outage() || matches!(err, store::Error::Corrupt(_)) {
-            trial.failure();
+            if began.elapsed() < SLOW {
+                trial.failure();
+            } else {
+                trial.trip();
+                self.in_vain.notify_waiters();
+            }
             if self.status_mut().away.replace(why.clone()).is_none() {
-                tracing::error!(why, "the store is away: the server goes on without it");
+                tracing::error!(why, "the store is unavailable: the server continues without it");
             }
             return Err(Failed::Away(why));
         }
         trial.success();
         Err(Failed::Refused(why))
+    }
+
+    /// Does `work` in bounded time. None where the file was removed or replaced meanwhile, so that what was written is lost.
+    async fn attempt<T, F>(&self, work: impl FnOnce(Store) -> F) -> Result<Option<T>, store::Error>
+    where
+        F: Future<Output = Result<T, store::Error>>,
+    {
+        let attempt = async {
+            let store = self.opened().await?;
+            let done = work(store.clone()).await?;
+            Ok(store.is_in_place().then_some(done))
+        };
+        timeout(HANGS, attempt).await.unwrap_or_else(|_| Err(store::Error::Unavailable("it does not answer".into())))
+    }
+
+    fn is_back(&self) {
+        if self.status_mut().away.take().is_some() {
+            tracing::info!("the store is available again");
+        }
+    }
+
+    /// Tries a store that is away, so that no call has to, and uses it again where it can be written to.
+    pub(crate) async fn probe(&self) {
+        if self.status_mut().away.is_none() {
+            return;
+        }
+        let is_open = self.circuit.snapshot().state == CircuitState::Open;
+        let trial = if is_open { None } else { self.circuit.try_acquire().ok() };
+        match self.attempt(|store| async move { store.ping_writing().await }).await {
+            Ok(_) => {
+                drop(trial);
+                self.circuit.reset();
+                self.is_back();
+            }
+            Err(err) => {
+                tracing::debug!(why = describe(&err), "the store is still unavailable");
+                if let Some(trial) = trial {
+                    trial.failure();
+                }
+            }
+        }
+    }
+
+    /// Opens the store anew where its file was removed or replaced.
+    pub(crate) async fn look(&self) {
+        let is_gone = self.open.lock().await.as_ref().is_some_and(|store| !store.is_in_place());
+        if is_gone && let Err(why) = self.run(|store| async move { store.ping().await }).await {
+            tracing::warn!(%why, "the database was removed or replaced, and is not opened anew yet");
+        }
     }
 
     /// The same on a thread that may wait, as those on which tools run.
@@ -163,29 +242,49 @@ impl Persistence {
 
     async fn opened(&self) -> Result<Store, store::Error> {
         let mut open = self.open.lock().await;
-        if let Some(store) = open.as_ref() {
+        if let Some(store) = open.as_ref().filter(|store| store.is_in_place()) {
             return Ok(store.clone());
         }
         if matches!(self.address, Address::File(_)) {
             self.state.ready().map_err(|err| store::Error::Unavailable(err.message.into()))?;
         }
-        let opened = Store::open(&self.address).await?;
+        let before = open.clone();
+        let opened = match &before {
+            None => Store::open(&self.address).await?,
+            // Any error is an outage here: the stand-ins serve until the file at that place can be used.
+            Some(before) => before.succeed(&self.address).await.map_err(|err| store::Error::Unavailable(err.into()))?,
+        };
+        *open = Some(opened.store.clone());
+        drop(open);
         let mut status = self.status_mut();
         status.opened = true;
         if let Some(path) = opened.quarantined {
             tracing::error!(path = %path.display(), "the database was damaged and is put aside; a new one takes its place");
             status.quarantined = Some(path);
         }
+        if let Some(before) = before {
+            if let Some(rows) = opened.rescued {
+                tracing::error!(rows, "the database was removed or replaced; its rows are copied into the new one");
+            } else {
+                tracing::error!("the database was removed or replaced, and its rows are lost");
+            }
+            (status.replaced, status.rescued) = (status.replaced + 1, opened.rescued);
+            tokio::spawn(async move { before.close().await });
+        }
         drop(status);
         self.opened.cancel();
-        *open = Some(opened.store.clone());
         Ok(opened.store)
     }
 
     /// Lets go of the store.
     pub(crate) async fn close(&self) {
-        if let Some(store) = self.open.lock().await.take() {
-            store.close().await;
+        let close = async {
+            if let Some(store) = self.open.lock().await.take() {
+                store.close().await;
+            }
+        };
+        if timeout(CLOSING, close).await.is_err() {
+            tracing::warn!("the store does not answer, and is left open");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a change has to itself: its turn in this process, the lock between processes, and the lease between machines.
 
-use super::{panicked, stopped};
+use super::{stopped, worker::Worker};
 use crate::{
     error::Error,
     persistence::{Leased, Persistence},
@@ -8,17 +8,20 @@ use crate::{
     tool::Scope,
 };
 use git::{Cancel, Held, Locks, Repo};
-use guard::{Exclusive, ResourceGuard, Resources, Turn};
+use guard::{Exclusive, ResourceGuard, Resources, Running, Turn};
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio_util::task::TaskTracker;
+use tokio::sync::Semaphore;
 
 /// How long a change waits for one of another server.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// How many changes wait for locks of other servers at a time, each on a thread.
+pub(crate) const LOCK_WAITS: usize = 32;
 
 /// Keeps changes from each other.
 #[derive(Clone)]
 pub(crate) struct Alone {
     exclusive: Exclusive<PathBuf>,
+    waits: Arc<Semaphore>,
     state: Arc<StateDir>,
     resources: Resources,
     persistence: Arc<Persistence>,
@@ -60,7 +63,7 @@ impl Locked {
 impl Alone {
     /// Nobody waits longer than `wait` for a turn in this process.
     pub(crate) fn new(state: Arc<StateDir>, resources: Resources, persistence: Arc<Persistence>, wait: Duration) -> Self {
-        Self { exclusive: Exclusive::new(wait), state, resources, persistence }
+        Self { exclusive: Exclusive::new(wait), waits: Arc::new(Semaphore::new(LOCK_WAITS)), state, resources, persistence }
     }
 
     /// Takes what a change of this scope has to itself, where nobody is in the way; on a thread that may wait.
@@ -84,7 +87,7 @@ impl Alone {
         scope: Scope,
         repo: &Repo,
         cancel: &Cancel,
-        threads: &TaskTracker,
+        worker: &Worker,
     ) -> Result<Vec<Locked>, Error> {
         let mut all = Vec::new();
         for resource in resources(scope, repo) {
@@ -94,9 +97,16 @@ impl Alone {
             };
             let listed = self.list(tool, &resource);
             let lease = Leased::take(&self.persistence, &resource, LOCK_WAIT, cancel).await?;
+            let wait = tokio::select! {
+                wait = Arc::clone(&self.waits).acquire_owned() => wait,
+                why = stopped(cancel) => return Err(why),
+            };
             let (own, cancel) = (self.clone(), cancel.clone());
-            let take = move || Ok::<_, Error>(own.locks()?.take(&resource, tool, LOCK_WAIT, &cancel)?);
-            let held = threads.spawn_blocking(take).await.map_err(|_| panicked())??;
+            let take = move |_: &Running| {
+                let _wait = wait;
+                Ok(own.locks()?.take(&resource, tool, LOCK_WAIT, &cancel)?)
+            };
+            let held = worker.run(None, take).await?;
             all.push(Locked { lease, held, _turn: turn, _listed: listed });
         }
         Ok(all)

@@ -4,9 +4,12 @@
 //! The last four run in the order that the effect of the tool asks for. A change waits for its worktree before it takes
 //! a place, so that waiting writers leave every place to others; a read takes its place first and opens its repository
 //! on the thread that it then reads on.
+//!
+//! A call is answered whatever its thread does: one that does not end in time is lost, and its place is free again.
 
 mod alone;
 mod repository;
+mod worker;
 
 use crate::{
     arguments::{budget, idempotency_key, take_switch},
@@ -22,24 +25,23 @@ use crate::{
     tool::{Anywhere, Body, Context, Effect, Entry, Reporter, Scope},
     view::View,
 };
-pub(crate) use alone::Alone;
 use alone::Locked;
+pub(crate) use alone::{Alone, LOCK_WAITS};
 use git::{Cancel, Direction, Repo, Repositories, Target};
-use guard::{Admission, Class, ErrorWindows, Permit, Resources};
-use repository::{confine, open};
+use guard::{Admission, Class, ErrorWindows, Permit, Resources, Running, Threads};
+use repository::Wanted;
 use serde_json::{Map, Value};
 use std::{
     cell::Cell,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use worker::{Attended, Grace, Worker};
 
-/// How long a running read may go on once the server is to stop.
-const READ_GRACE: Duration = Duration::from_millis(700);
-/// How long a running change may.
-const CHANGE_GRACE: Duration = Duration::from_secs(5);
+/// How long the server waits for a lost thread at its end: git has three seconds between SIGTERM and SIGKILL.
+const LOST_GRACE: Duration = Duration::from_millis(3500);
 
 /// A tool call, free of any wire format.
 pub struct Call {
@@ -89,6 +91,10 @@ pub struct Pipeline {
     pub(crate) view: Arc<View>,
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) admission: Admission,
+    /// Places to open a repository in, for calls that do so before they take a place of their class.
+    pub(crate) openings: Admission,
+    /// Counts lost threads.
+    pub(crate) threads: Threads,
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) persistence: Arc<Persistence>,
     pub(crate) errors: Arc<ErrorWindows<ErrorClass>>,
@@ -159,10 +165,24 @@ impl Pipeline {
         self.calls.close();
         self.running.close();
         let ended = async { tokio::join!(self.calls.wait(), self.running.wait()) };
-        // What is left then is cut off with the process; the children's groups have had their signals by now.
-        if tokio::time::timeout(at_most, ended).await.is_err() {
-            tracing::warn!("calls were still running at the end");
+        let only_lost_are_left = async {
+            let is_quiet = || self.threads.since_last().is_none_or(|since| since >= LOST_GRACE);
+            while self.unfinished() > 0 || !is_quiet() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = ended => {}
+            () = only_lost_are_left => tracing::warn!(threads = self.threads.total(), "the server ends without its lost threads"),
+            // The rest ends with the process; the children's groups have had their signals by now.
+            () = tokio::time::sleep(at_most) => tracing::warn!("calls were still running at the end"),
         }
+    }
+
+    /// How many calls have not ended, lost threads apart.
+    fn unfinished(&self) -> usize {
+        self.calls.len().max(self.running.len().saturating_sub(self.threads.total()))
     }
 
     /// Ends everything that runs, and lets the server go on. Gives how many calls that were.
@@ -173,61 +193,74 @@ impl Pipeline {
         running
     }
 
-    /// Returns once no call runs, or after so long; how many are left then.
+    /// Returns once no call runs, or after so long; how many are left then. Lost threads do not count: nobody waits for them.
     pub(crate) async fn drained(&self, at_most: Duration) -> usize {
-        let running = || self.calls.len().max(self.running.len());
         let empty = async {
-            while running() > 0 {
+            while self.unfinished() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         tokio::time::timeout(at_most, empty).await.ok();
-        running()
+        self.unfinished()
     }
 
     /// Gives the call its deadline.
     async fn bounded(&self, call: Call) -> Result<Reply, Error> {
         let reads = (call.tool.effect_of)(&call.args) == Effect::Read;
-        let timeout = match call.tool.scope {
-            scope if scope.is_remote() => self.bounds.network_timeout,
-            _ if reads => self.bounds.read_timeout,
-            _ => self.bounds.change_timeout,
+        let (class, timeout) = match call.tool.scope {
+            scope if scope.is_remote() => (Class::Network, self.bounds.network_timeout),
+            _ if reads => (Class::Read, self.bounds.read_timeout),
+            _ => (Class::Change, self.bounds.change_timeout),
         };
-        let deadline = call.received + timeout;
-        let cancel = Cancel::new(Some(deadline));
-        let cancelled = call.cancelled.clone();
-        let grace = if reads { READ_GRACE } else { CHANGE_GRACE };
-        self.watched(self.run(call, cancel.clone()), &cancel, cancelled, deadline, grace).await
+        let cancel = Cancel::new(Some(call.received + timeout));
+        let (cancelled, job) = (call.cancelled.clone(), self.threads.job(class));
+        let worker = Worker::new(&self.running, &job);
+        let grace = if reads { Grace::READ } else { Grace::CHANGE };
+        self.watched(self.run(call, cancel.clone(), worker), Attended(job), &cancel, cancelled, grace).await
     }
 
     /// Carries a cancel, the deadline and the end of the server to wherever the work is.
     async fn watched<T>(
         &self,
         work: impl Future<Output = Result<T, Error>>,
+        attended: Attended,
         cancel: &Cancel,
         cancelled: CancellationToken,
-        deadline: Instant,
-        grace: Duration,
+        grace: Grace,
     ) -> Result<T, Error> {
         tokio::pin!(work);
         let present = self.present.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let stopping = async {
             self.stop.cancelled().await;
-            tokio::time::sleep(grace).await;
+            tokio::time::sleep(grace.stop).await;
+        };
+        let late = async {
+            match cancel.deadline() {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
         };
         let given_up = tokio::select! {
             done = &mut work => return done,
             () = cancelled.cancelled() => Given::Up,
             () = present.cancelled() => Given::Up,
             () = stopping => Given::Up,
-            () = tokio::time::sleep_until(deadline.into()) => Given::TimeOut,
+            () = late => Given::TimeOut,
         };
         match given_up {
             Given::Up => cancel.cancel(),
             Given::TimeOut => cancel.time_out(),
         }
-        // The work ends soon, since it watches `cancel`: what it says then is the better answer.
-        work.await
+        // Most work ends soon, since it watches `cancel`: what it says then is the better answer.
+        if let Ok(done) = tokio::time::timeout(grace.end, work).await {
+            return done;
+        }
+        let lost = attended.0.abandon();
+        if lost == 0 {
+            return Err(cancel.check().err().map_or_else(panicked, Error::from));
+        }
+        tracing::warn!(lost, threads = self.threads.total(), "a call is answered though its thread does not end");
+        Err(grace.unanswered(cancel))
     }
 
     /// Reads from a repository outside of any tool.
@@ -239,37 +272,36 @@ impl Pipeline {
         let Visit { path, caller, cancelled, narrowed } = visit;
         let _running = self.calls.token();
         caller.check(Effect::Read, Scope::Worktree)?;
-        let path = self.target(path.as_deref(), narrowed.as_deref())?;
-        let deadline = Instant::now() + self.bounds.read_timeout;
-        let cancel = Cancel::new(Some(deadline));
-        let (repositories, view, stop) = (Arc::clone(&self.repositories), Arc::clone(&self.view), cancel.clone());
+        let (finder, wanted) = (self.finder(narrowed, &caller.principal), Wanted::path(path));
+        let cancel = Cancel::new(Some(Instant::now() + self.bounds.read_timeout));
+        let (stop, job) = (cancel.clone(), self.threads.job(Class::Read));
+        let worker = Worker::new(&self.running, &job);
         let read = async {
             let permit = self.place(Class::Read, &caller.principal, None, &cancel).await?;
-            let work = move || {
-                let repo = open(&path, &repositories, narrowed.as_deref(), (&view, &caller.principal))?;
+            let work = move |_: &Running| {
+                let repo = finder.open(&wanted)?;
                 let found = work(&repo, &stop)?;
                 repo.check_in_place()?;
                 Ok(found)
             };
-            self.on_a_thread(permit, work).await
+            worker.run(Some(permit), work).await
         };
-        self.watched(read, &cancel, cancelled, deadline, READ_GRACE).await
+        self.watched(read, Attended(job), &cancel, cancelled, Grace::READ).await
     }
 
-    async fn run(&self, call: Call, cancel: Cancel) -> Result<Reply, Error> {
+    async fn run(&self, call: Call, cancel: Cancel, worker: Worker) -> Result<Reply, Error> {
         let Call { tool, mut args, narrowed, on_progress, caller, .. } = call;
         let effect = (tool.effect_of)(&args);
         caller.check(effect, tool.scope)?;
         self.selection.check(tool, effect)?;
         let echo = Echo::new(tool.name, args.clone());
         let principal = Arc::clone(&caller.principal);
-        let path = self.place_of(&mut args, &principal).await?;
+        let wanted = Wanted::take(&mut args)?;
         let budget = budget(&mut args, Budget::of(self.bounds.max_output_tokens))?;
         let changes = tool.effect != Effect::Read;
         let key = if changes { idempotency_key(&mut args)? } else { None };
         let confirmed = changes && take_switch(&mut args, "confirm")?;
-        let path = self.target(path.as_deref(), narrowed.as_deref())?;
-        let repositories = Arc::clone(&self.repositories);
+        let finder = self.finder(narrowed, &principal);
         let body = match tool.body {
             Body::Repository(body) => body,
             Body::Path(body) => {
@@ -277,37 +309,37 @@ impl Pipeline {
                 let target = url.and_then(Target::parse);
                 let class = if tool.scope.is_remote() { Class::Network } else { Class::Change };
                 let permit = self.approach(class, &principal, target, tool.direction, &cancel).await?;
-                confine(&path, narrowed.as_deref())?;
-                let work = move || {
+                let repositories = Arc::clone(&self.repositories);
+                let work = move |_: &Running| {
+                    let path = finder.locate_confined(&wanted)?;
                     let report = |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
                     let path = &*path.to_string_lossy();
                     body(&Anywhere { repositories: &repositories, path, cancel: &cancel, on_progress: &report }, args)
                 };
-                return self.on_a_thread(permit, work).await;
+                return worker.run(Some(permit), work).await;
             }
         };
         let view = Arc::clone(&self.view);
-        let (owner, shared) = (Arc::clone(&principal), Arc::clone(&view));
-        let open = move |path: &Path| open(path, &repositories, narrowed.as_deref(), (&shared, &owner));
         let report = move |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
         if effect == Effect::Read {
             let permit = if tool.scope.is_remote() {
-                let (open, path, remote) = (open.clone(), path.clone(), remote_of(&args));
-                let find = move || open(&path).map(|repo| repo.target(remote.as_deref(), tool.direction));
-                let target = self.running.spawn_blocking(find).await.map_err(|_| panicked())??;
+                let (finder, wanted, remote) = (finder.clone(), wanted.clone(), remote_of(&args));
+                let opening = self.opening(&principal, &cancel).await?;
+                let find = move |_: &Running| finder.open(&wanted).map(|repo| repo.target(remote.as_deref(), tool.direction));
+                let target = worker.run(Some(opening), find).await?;
                 self.approach(Class::Network, &principal, target, tool.direction, &cancel).await?
             } else {
                 self.place(Class::Read, &principal, None, &cancel).await?
             };
-            let work = move || {
-                let (repo, view, on_progress, principal) = (&open(&path)?, &*view, &report, &*principal);
+            let work = move |_: &Running| {
+                let (repo, view, on_progress, principal) = (&finder.open(&wanted)?, &*view, &report, &*principal);
                 let reply =
                     body(&Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress }, args)?;
                 // What was read while a part of the repository was replaced may come from elsewhere.
                 repo.check_in_place()?;
                 Ok(reply)
             };
-            return self.on_a_thread(permit, work).await;
+            return worker.run(Some(permit), work).await;
         }
         let breakers = Arc::clone(&self.breakers);
         let digest = git::digest(format!("{} {}", tool.name, Value::Object(args.clone())).as_bytes());
@@ -340,53 +372,58 @@ impl Pipeline {
             storage.end(&result);
             result
         };
-        self.change((tool, reached), move || open(&path), work, owner, ends).await
+        let calling = Calling { tool, remote: reached, owner, ends, worker };
+        self.change(calling, move || finder.open(&wanted), work).await
     }
 
     /// Makes a change once nothing else is in its way.
     async fn change<W>(
         &self,
-        (tool, remote): (&'static Entry, Option<String>),
+        calling: Calling,
         open: impl FnOnce() -> Result<Arc<Repo>, Error> + Send + 'static,
         work: W,
-        owner: Arc<str>,
-        ends: Cancel,
     ) -> Result<Reply, Error>
     where
         W: FnOnce(Arc<Repo>, &mut [Locked]) -> Result<Reply, Error> + Send + 'static,
     {
-        let (alone, admission, who) = (self.alone.clone(), self.admission.clone(), Arc::clone(&owner));
-        let begun = self.running.spawn_blocking(move || {
+        let Calling { tool, remote, owner, ends, worker } = calling;
+        let (alone, admission, who, cancel) = (self.alone.clone(), self.admission.clone(), Arc::clone(&owner), ends.clone());
+        let opening = self.opening(&owner, &ends).await?;
+        let begun = worker.run(Some(opening), move |running| {
             let repo = open()?;
-            // Where nobody is in the way all of it happens on this thread: going from one to the next is felt.
+            // A thread that was held up is not to change anything once its call is answered.
+            cancel.check()?;
+            // Where nobody is in the way all of it happens on this thread: a hop to another costs measurable latency.
             let taken = (!tool.scope.is_remote()).then(|| alone.take_now(tool.name, tool.scope, &repo)).flatten();
             let Some((mut held, permit)) = taken.and_then(|held| Some((held, admission.try_admit(Class::Change, &who)?))) else {
                 return Ok(Begun::Later(repo, work));
             };
+            running.hold(Some(permit));
             let result = work(repo, &mut held).map(Begun::Done);
-            drop((held, permit));
+            drop(held);
             result
         });
-        let (repo, work) = match begun.await.map_err(|_| panicked())?? {
+        let (repo, work) = match begun.await? {
             Begun::Done(reply) => return Ok(reply),
             Begun::Later(repo, work) => (repo, work),
         };
-        let mut held = self.alone.take(tool.name, tool.scope, &repo, &ends, &self.running).await?;
+        let mut held = self.alone.take(tool.name, tool.scope, &repo, &ends, &worker).await?;
         let permit = if tool.scope.is_remote() {
             let reaching = Arc::clone(&repo);
-            let find = move || reaching.target(remote.as_deref(), tool.direction);
-            let target = self.running.spawn_blocking(find).await.map_err(|_| panicked())?;
+            let opening = self.opening(&owner, &ends).await?;
+            let target = worker.run(Some(opening), move |_| Ok(reaching.target(remote.as_deref(), tool.direction))).await?;
             self.approach(Class::Network, &owner, target, tool.direction, &ends).await?
         } else {
             self.place(Class::Change, &owner, None, &ends).await?
         };
-        let task = self.running.spawn_blocking(move || {
-            // Held until the work has ended, also when nobody waits for it any more.
+        let change = move |_: &Running| {
+            ends.check()?;
+            // Turn and lock are held until the work has ended, also when nobody waits for it any more.
             let result = work(repo, &mut held);
-            drop((held, permit));
+            drop(held);
             result
-        });
-        task.await.unwrap_or_else(|_| Err(panicked()))
+        };
+        worker.run(Some(permit), change).await
     }
 
     /// A place for a call that reaches `target`, unless that is known to be down.
@@ -406,25 +443,36 @@ impl Pipeline {
     }
 
     async fn place(&self, class: Class, principal: &Arc<str>, host: Option<Arc<str>>, cancel: &Cancel) -> Result<Permit, Error> {
-        tokio::select! {
-            permit = self.admission.admit(class, principal, host) => Ok(permit?),
-            why = stopped(cancel) => Err(why),
-        }
+        admitted(&self.admission, class, principal, host, cancel).await
     }
 
-    /// Does the work on a thread of its own, where a panic ends the call and nothing else.
-    async fn on_a_thread<T: Send + 'static>(
-        &self,
-        permit: Permit,
-        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        let task = self.running.spawn_blocking(move || {
-            // Held until the work has ended, also when nobody waits for it any more.
-            let _held = permit;
-            work()
-        });
-        task.await.unwrap_or_else(|_| Err(panicked()))
+    /// A place to open a repository in.
+    async fn opening(&self, principal: &Arc<str>, cancel: &Cancel) -> Result<Permit, Error> {
+        admitted(&self.openings, Class::Read, principal, None, cancel).await
     }
+}
+
+async fn admitted(
+    admission: &Admission,
+    class: Class,
+    principal: &Arc<str>,
+    key: Option<Arc<str>>,
+    cancel: &Cancel,
+) -> Result<Permit, Error> {
+    tokio::select! {
+        permit = admission.admit(class, principal, key) => Ok(permit?),
+        why = stopped(cancel) => Err(why),
+    }
+}
+
+/// Who makes a change, and how.
+struct Calling {
+    tool: &'static Entry,
+    /// The remote that it names.
+    remote: Option<String>,
+    owner: Arc<str>,
+    ends: Cancel,
+    worker: Worker,
 }
 
 /// The remote that a call names.

@@ -1,24 +1,69 @@
-//! Which repository a call means, and whether it may be used.
+//! Which repository a call means, and whether it may be used. Looks at file systems, and so belongs on the thread of a call.
 
-use super::Pipeline;
+use super::{
+    Grace, Pipeline,
+    worker::{Attended, Worker},
+};
 use crate::{
     arguments::take_text,
+    caller::Caller,
     error::{Error, Kind},
     view::View,
 };
-use git::{Repo, Repositories};
+use git::{Cancel, Repo, Repositories};
+use guard::Class;
 use serde_json::{Map, Value};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
+use tokio_util::sync::CancellationToken;
 
 /// The most repositories that are listed as resources.
 const MAX_SERVED: usize = 500;
 /// The most repositories that an error names.
 const MAX_NAMED: usize = 10;
 
+/// The repository that a call names: by its path, or by the handle of a workspace.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    path: Option<String>,
+    workspace: Option<String>,
+}
+
+impl Wanted {
+    /// By its path alone.
+    pub(super) fn path(path: Option<String>) -> Self {
+        Self { path, workspace: None }
+    }
+
+    /// Takes it out of the arguments of a tool.
+    pub(super) fn take(args: &mut Map<String, Value>) -> Result<Self, Error> {
+        let path = take_text(args, "repo_path")?.filter(|path| !path.is_empty());
+        let workspace = take_text(args, "workspace")?;
+        if workspace.is_some() && path.is_some() {
+            return Err(Error::new(Kind::BadInput, "either `repo_path` or `workspace`"));
+        }
+        Ok(Self { path, workspace })
+    }
+}
+
+/// Finds and opens what one caller may use.
+#[derive(Clone)]
+pub(super) struct Finder {
+    repositories: Arc<Repositories>,
+    view: Arc<View>,
+    narrowed: Option<Vec<PathBuf>>,
+    principal: Arc<str>,
+}
+
 impl Pipeline {
+    pub(super) fn finder(&self, narrowed: Option<Vec<PathBuf>>, principal: &Arc<str>) -> Finder {
+        let (repositories, view) = (Arc::clone(&self.repositories), Arc::clone(&self.view));
+        Finder { repositories, view, narrowed, principal: Arc::clone(principal) }
+    }
+
     /// The repositories that are served, by name: that of the folder, or the whole path where it is not the only one.
     pub(crate) async fn served(&self, narrowed: Option<Vec<PathBuf>>) -> Vec<(String, PathBuf)> {
         let repositories = Arc::clone(&self.repositories);
@@ -35,35 +80,38 @@ impl Pipeline {
             };
             found.into_iter().map(call).collect()
         };
-        self.running.spawn_blocking(look).await.unwrap_or_default()
+        let cancel = Cancel::new(Some(Instant::now() + self.bounds.read_timeout));
+        let (job, own) = (self.threads.job(Class::Read), Arc::from(Caller::LOCAL));
+        let worker = Worker::new(&self.running, &job);
+        let listed = async {
+            let opening = self.opening(&own, &cancel).await?;
+            worker.run(Some(opening), move |_| Ok(look())).await
+        };
+        self.watched(listed, Attended(job), &cancel, CancellationToken::new(), Grace::READ).await.unwrap_or_default()
     }
+}
 
-    /// The path that a call names, by itself or by the handle of a workspace.
-    pub(super) async fn place_of(&self, args: &mut Map<String, Value>, principal: &str) -> Result<Option<String>, Error> {
-        let path = take_text(args, "repo_path")?.filter(|path| !path.is_empty());
-        match (take_text(args, "workspace")?, path) {
-            (Some(_), Some(_)) => Err(Error::new(Kind::BadInput, "either `repo_path` or `workspace`")),
-            (Some(handle), None) => Ok(Some(self.view.workspaces.path(&handle, principal).await?.to_string_lossy().into_owned())),
-            (None, path) => Ok(path),
-        }
-    }
-
+impl Finder {
     /// The path that a call means.
-    pub(super) fn target(&self, path: Option<&str>, narrowed: Option<&[PathBuf]>) -> Result<PathBuf, Error> {
+    pub(super) fn locate(&self, wanted: &Wanted) -> Result<PathBuf, Error> {
+        let workspace = wanted.workspace.as_deref().map(|handle| self.view.workspaces.path_here(handle, &self.principal)).transpose()?;
         let roots = self.repositories.roots();
         if roots.named().is_empty() {
             return Err(Error::new(Kind::Denied, "no repository is allowed: the server was started outside of one and without `-r`")
                 .hint("The operator starts it with `-r PATH`, once for each repository or for a directory of them."));
         }
-        if narrowed.is_some_and(<[_]>::is_empty) {
+        if let Some(path) = workspace {
+            return Ok(path);
+        }
+        if self.narrowed.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::new(Kind::Denied, "the client's own roots allow no repository")
                 .hint("It answered roots/list without a directory that exists here."));
         }
-        let sole = match (narrowed, roots.named()) {
+        let sole = match (self.narrowed.as_deref(), roots.named()) {
             (Some([one]), _) | (None, [one]) => Some(one.clone()),
             _ => None,
         };
-        match (path.filter(|path| !path.is_empty()), sole) {
+        match (wanted.path.as_deref().filter(|path| !path.is_empty()), sole) {
             (None, Some(one)) => Ok(one),
             (None, None) => {
                 Err(Error::new(Kind::BadInput, "`repo_path` is needed, since more than one repository is served").hint(self.choices()))
@@ -75,42 +123,41 @@ impl Pipeline {
         }
     }
 
+    /// The same, inside what the client allows.
+    pub(super) fn locate_confined(&self, wanted: &Wanted) -> Result<PathBuf, Error> {
+        let path = self.locate(wanted)?;
+        confine(&path, self.narrowed.as_deref())?;
+        Ok(path)
+    }
+
+    /// Opens a repository inside what operator and client allow.
+    pub(super) fn open(&self, wanted: &Wanted) -> Result<Arc<Repo>, Error> {
+        let repo = self.repositories.open(&self.locate(wanted)?).map_err(|err| self.explain(err))?;
+        self.view.workspaces.check(repo.top(), &self.principal)?;
+        confine(repo.top(), self.narrowed.as_deref())?;
+        Ok(repo)
+    }
+
+    /// Names what could have been asked for.
+    fn explain(&self, err: git::Error) -> Error {
+        let wrong_path = matches!(err, git::Error::NotARepository { .. } | git::Error::OutsideRoots { .. });
+        let error = Error::from(err);
+        if wrong_path { error.hint(self.choices()) } else { error }
+    }
+
     fn choices(&self) -> String {
-        choices(&self.repositories)
+        let roots = self.repositories.roots();
+        let found: Vec<String> = roots.repositories(MAX_NAMED).iter().map(|path| path.display().to_string()).collect();
+        if found.is_empty() {
+            let roots: Vec<String> = roots.named().iter().map(|path| path.display().to_string()).collect();
+            return format!("There is no repository under the allowed roots: {}. git_init creates one.", roots.join(", "));
+        }
+        format!("Repositories under the allowed roots: {}.", found.join(", "))
     }
-}
-
-/// Opens a repository inside what operator and client allow.
-pub(super) fn open(
-    path: &Path,
-    repositories: &Repositories,
-    narrowed: Option<&[PathBuf]>,
-    (view, principal): (&View, &str),
-) -> Result<Arc<Repo>, Error> {
-    let repo = repositories.open(path).map_err(|err| explain(err, repositories))?;
-    view.workspaces.check(repo.top(), principal)?;
-    confine(repo.top(), narrowed)?;
-    Ok(repo)
-}
-
-/// Names what could have been asked for.
-fn explain(err: git::Error, repositories: &Repositories) -> Error {
-    let wrong_path = matches!(err, git::Error::NotARepository { .. } | git::Error::OutsideRoots { .. });
-    let error = Error::from(err);
-    if wrong_path { error.hint(choices(repositories)) } else { error }
-}
-
-fn choices(repositories: &Repositories) -> String {
-    let found: Vec<String> = repositories.roots().repositories(MAX_NAMED).iter().map(|path| path.display().to_string()).collect();
-    if found.is_empty() {
-        let roots: Vec<String> = repositories.roots().named().iter().map(|path| path.display().to_string()).collect();
-        return format!("There is no repository under the allowed roots: {}. git_init creates one.", roots.join(", "));
-    }
-    format!("Repositories under the allowed roots: {}.", found.join(", "))
 }
 
 /// Refuses what the client itself has put out of bounds.
-pub(super) fn confine(top: &Path, narrowed: Option<&[PathBuf]>) -> Result<(), Error> {
+fn confine(top: &Path, narrowed: Option<&[PathBuf]>) -> Result<(), Error> {
     let Some(narrowed) = narrowed else { return Ok(()) };
     if narrowed.iter().any(|root| top.starts_with(root) || root.starts_with(top)) {
         return Ok(());

@@ -4,6 +4,7 @@ use super::*;
 use crate::{journal::Journal, policy::Policy, state::StateDir, tool::RunAnywhere, workspace::Workspaces};
 use git::{Git, Roots};
 use guard::Places;
+use std::path::Path;
 
 fn entry(body: RunAnywhere) -> &'static Entry {
     Box::leak(Box::new(Entry {
@@ -43,6 +44,8 @@ fn pipeline() -> Pipeline {
         }),
         repositories: Arc::new(Repositories::new(Git::new(None), Roots::around(Path::new(env!("CARGO_MANIFEST_DIR"))))),
         admission: Admission::new(places, places, places),
+        openings: Admission::new(places, places, places),
+        threads: Threads::new(2),
         alone: Alone::new(state, Resources::new(&["lock"]), persistence, Duration::from_secs(1)),
         bounds: Bounds {
             read_timeout: Duration::from_mins(1),

@@ -72,14 +72,33 @@ pub(super) fn status(answer: &Value) -> Shown {
         ("Store", kept),
         ("Writes that wait for the store", plain(&store["backlog"])),
     ]);
+    let replaced = number(&store["replaced"]);
+    if replaced > 0 {
+        let rows = match &store["rescued"] {
+            Value::Null => "its rows were lost".to_owned(),
+            rows => format!("{} rows of it are in the new one", plain(rows)),
+        };
+        text += &lines(&[("Database removed or replaced in use", format!("{replaced} times, the last time {rows}"))]);
+    }
     if !store["quarantined"].is_null() {
         text += &lines(&[("Damaged database, set aside", plain(&store["quarantined"]))]);
     }
     text.push('\n');
     text += &table(
-        ["CALLS", "RUNNING", "WAITING", "PLACES", "REJECTED"],
-        list(&answer["calls"]).iter().map(|one| ["class", "running", "waiting", "places", "rejected"].map(|key| plain(&one[key]))),
+        ["CALLS", "RUNNING", "WAITING", "PLACES", "REJECTED", "LOST THREADS", "SINCE START"],
+        list(&answer["calls"])
+            .iter()
+            .map(|one| ["class", "running", "waiting", "places", "rejected", "lost", "lost_since_start"].map(|key| plain(&one[key]))),
     );
+    let limit = number(&answer["lost_limit"]);
+    let is_over = list(&answer["calls"]).iter().any(|one| number(&one["lost"]) >= limit.max(1));
+    if is_over {
+        let _ = writeln!(
+            text,
+            "Calls of a class are refused while {limit} of its threads are lost. Check the file systems of the repositories, then restart \
+             the server."
+        );
+    }
     for (left, title) in
         [("interrupted", "Cut off by the end of a server before this one"), ("orphaned", "Worktrees whose repository is gone")]
     {
@@ -88,7 +107,7 @@ pub(super) fn status(answer: &Value) -> Shown {
             text = left.iter().fold(text + "\n" + title + ":\n", |text, one| text + "  " + &plain(one) + "\n");
         }
     }
-    fine(text)
+    Shown { text, is_fine: !is_over }
 }
 
 pub(super) fn heartbeats(answer: &Value) -> Shown {
