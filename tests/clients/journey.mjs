@@ -76,9 +76,11 @@ async function travel(name, { folder, repo, silent }, state, connect, call) {
   assert.equal((await result("git_reset", { mode: "hard" })).isError, true);
   assert.equal(readFileSync(file, "utf8"), "edited\n");
   state.answer = { action: "accept", content: { confirm: true } };
-  await text("git_reset", { mode: "hard" });
+  assert.equal((await result("git_reset", { mode: "hard", confirm: true })).isError, true);
+  assert.equal(readFileSync(file, "utf8"), "edited\n", "what was declined is refused without another question");
+  await text("git_reset", { mode: "hard", target: "HEAD" });
   assert.equal(readFileSync(file, "utf8"), "one\n");
-  assert.equal(state.asked.length, 2, "asked once for each call");
+  assert.equal(state.asked.length, 2, "asked once for each change");
   assert(state.asked.every((message) => message.endsWith("Go on?")), state.asked.join());
 
   state.step = "progress";

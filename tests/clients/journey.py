@@ -72,7 +72,10 @@ async def travel(name, scene, connect, cancel, step):
         answers += [ElicitResult(action="decline"), ElicitResult(action="accept", content={"confirm": True})]
         assert (await result("git_reset", {"mode": "hard"}))["isError"]
         assert scene.read("a.txt") == "edited\n"
-        await text("git_reset", {"mode": "hard"})
+        # What was declined is refused without another question.
+        assert (await result("git_reset", {"mode": "hard", "confirm": True}))["isError"]
+        assert scene.read("a.txt") == "edited\n"
+        await text("git_reset", {"mode": "hard", "target": "HEAD"})
         assert scene.read("a.txt") == "one\n"
         assert len(asked) == 2 and all(question.endswith("Go on?") for question in asked), asked
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 pub enum Rule {
     /// It is done.
     Allow,
-    /// It is done when the call says `confirm`: true.
+    /// It is done when the user confirms it, or the call with `confirm`: true where that counts.
     Confirm,
     /// It is refused, whatever the call says.
     Deny,
@@ -45,6 +45,8 @@ pub struct Policy {
     pub rewrite_pushed: Rule,
     /// Branches that are never deleted and whose pushed commits are never rewritten; `*` at the end stands for any rest.
     pub protected: Vec<String>,
+    /// Whether the argument `confirm` also counts where the client can ask its user.
+    pub model_confirms: bool,
 }
 
 impl Default for Policy {
@@ -56,6 +58,7 @@ impl Default for Policy {
             delete: Rule::Confirm,
             rewrite_pushed: Rule::Confirm,
             protected: vec!["main".to_owned(), "master".to_owned()],
+            model_confirms: false,
         }
     }
 }

@@ -149,6 +149,13 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
     ("policy.delete", "MCP_GIT_DELETE", "confirm", "The same for deleting branches that are not merged, tags, and branches of a remote."),
     ("policy.rewrite_pushed", "MCP_GIT_REWRITE_PUSHED", "confirm", "The same for rewriting commits that a remote has."),
     (
+        "policy.model_confirms",
+        "MCP_GIT_MODEL_CONFIRMS",
+        "false",
+        "`true`: the argument `confirm` of a call counts for every client. Otherwise it counts only where the client cannot ask its user, or \
+         fails to; elsewhere the user is asked.",
+    ),
+    (
         "policy.protected_branches",
         "MCP_GIT_PROTECTED_BRANCHES",
         "main, master",

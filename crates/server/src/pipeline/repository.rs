@@ -80,14 +80,34 @@ impl Pipeline {
             };
             found.into_iter().map(call).collect()
         };
+        self.looked_up(&Arc::from(Caller::LOCAL), move || Ok(look())).await.unwrap_or_default()
+    }
+
+    /// The place that a call names in its arguments, which are taken out of them; none where that is no place.
+    pub(crate) async fn named(
+        &self,
+        args: &mut Map<String, Value>,
+        principal: &Arc<str>,
+        narrowed: Option<Vec<PathBuf>>,
+    ) -> Option<PathBuf> {
+        let (wanted, finder) = (Wanted::take(args).ok()?, self.finder(narrowed, principal));
+        self.looked_up(principal, move || finder.locate(&wanted)).await.ok()
+    }
+
+    /// Looks at file systems on a thread that may hang in them.
+    async fn looked_up<T: Send + 'static>(
+        &self,
+        principal: &Arc<str>,
+        look: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let cancel = Cancel::new(Some(Instant::now() + self.bounds.read_timeout));
-        let (job, own) = (self.threads.job(Class::Read), Arc::from(Caller::LOCAL));
+        let job = self.threads.job(Class::Read);
         let worker = Worker::new(&self.running, &job);
-        let listed = async {
-            let opening = self.opening(&own, &cancel).await?;
-            worker.run(Some(opening), move |_| Ok(look())).await
+        let looked = async {
+            let opening = self.opening(principal, &cancel).await?;
+            worker.run(Some(opening), move |_| look()).await
         };
-        self.watched(listed, Attended(job), &cancel, CancellationToken::new(), Grace::READ).await.unwrap_or_default()
+        self.watched(looked, Attended(job), &cancel, CancellationToken::new(), Grace::READ).await
     }
 }
 

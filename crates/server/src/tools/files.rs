@@ -133,10 +133,8 @@ impl Tool for Clean {
         if !args.remove {
             writer.say(&format!("{} would be removed:", found.len()));
             list(&found, &mut writer);
-            writer.note(format!(
-                "nothing is removed yet. To remove them: {}",
-                cx.echo.again(&[("remove", json!(true)), ("confirm", json!(true))])
-            ));
+            let remove = cx.echo.again(&[("remove", json!(true)), ("confirm", Value::Null)]);
+            writer.note(format!("nothing is removed yet. To remove them: {remove}"));
             return Ok(writer.finish());
         }
         cx.permit(Deed::Clean, &format!("{} untracked files and folders would be removed for good", found.len()))?;

@@ -3,7 +3,8 @@
 #![expect(deprecated, reason = "clients of the revisions up to 2025-11-25 have roots, and a log")]
 
 use super::{
-    confirm,
+    confirm::{self, Question},
+    declines,
     handler::{Connection, Shared, implementation, is_modern},
     progress, tasks,
 };
@@ -20,7 +21,7 @@ use mcp::rmcp::{
     model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, LoggingLevel, LoggingMessageNotificationParam},
     service::RequestContext,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -69,6 +70,9 @@ pub(super) async fn call(
     Ok(response)
 }
 
+/// What a call ends in, unless it becomes a task.
+type Ran = Result<Result<Reply, Error>, CallToolResponse>;
+
 struct Calling<'a> {
     shared: &'a Arc<Shared>,
     connection: &'a Connection,
@@ -82,42 +86,67 @@ impl Calling<'_> {
         is_modern(&self.context)
     }
 
-    async fn answer(self, mut request: CallToolRequestParams) -> Result<CallToolResponse, ErrorData> {
-        let changes = self.tool.effect != Effect::Read;
+    async fn answer(self, request: CallToolRequestParams) -> Result<CallToolResponse, ErrorData> {
         let answer = self.shared.seals.answer(&request, &self.connection.caller);
         if answer.is_err() {
             self.suspect().await;
         }
-        match answer? {
-            Some(true) if changes => confirm_in(&mut request),
-            Some(false) => return Ok(declined().into()),
-            _ => {}
+        let answer = answer?;
+        if self.tool.effect == Effect::Read {
+            return Ok(self.end(self.run(&request, None).await).await);
         }
-        let outcome = match self.run(&request).await {
-            Ok(outcome) => outcome,
-            Err(task) => return Ok(task),
-        };
-        let error = match outcome {
-            Err(error) if error.asks && changes && !is_confirmed(&request) => error,
-            outcome => return Ok(self.finished(outcome).await.into()),
-        };
-        if !confirm::can_ask(self.context.client_capabilities().as_ref()) {
-            return Ok(self.finished(Err(error)).await.into());
+        if let Some(verdict) = answer {
+            return Ok(match self.question(&request).await.decide(verdict, confirm::dismissed()) {
+                Ok(()) => self.end(self.run(&request, Some(true)).await).await,
+                Err(error) => self.finished(Err(error)).await.into(),
+            });
         }
+        let counts = !self.can_ask() || self.shared.pipeline.view.policy.model_confirms;
+        let confirmed = counts && is_confirmed(&request) && self.question(&request).await.check().is_ok();
+        let error = match self.run(&request, Some(confirmed)).await {
+            Ok(Err(error)) if error.asks && !confirmed => error,
+            ran => return Ok(self.end(ran).await),
+        };
+        let question = self.question(&request).await;
+        let error = match question.check() {
+            Ok(()) if self.can_ask() => error,
+            Ok(()) => return Ok(self.finished(Err(error)).await.into()),
+            Err(declined) => return Ok(self.finished(Err(declined)).await.into()),
+        };
         if self.is_modern() {
             return Ok(self.shared.seals.question(&error, &request, &self.connection.caller)?.into());
         }
-        let said = tokio::select! {
-            said = confirm::ask(&self.context.peer, &error) => said?,
-            () = self.context.ct.cancelled() => false,
-        };
-        if !said {
-            return Ok(declined().into());
+        let verdict = confirm::ask(&self.context.peer, &error, self.gone()).await?;
+        Ok(match question.decide(verdict, error) {
+            Ok(()) => self.end(self.run(&request, Some(true)).await).await,
+            Err(error) => self.finished(Err(error)).await.into(),
+        })
+    }
+
+    /// True where the user can be asked whether a change is meant.
+    fn can_ask(&self) -> bool {
+        confirm::can_ask(self.context.client_capabilities().as_ref())
+    }
+
+    /// The question whether the call is meant.
+    async fn question(&self, request: &CallToolRequestParams) -> Question {
+        let (pipeline, principal) = (&self.shared.pipeline, &self.connection.caller.principal);
+        let mut args = request.arguments.clone().unwrap_or_default();
+        let narrowed = self.connection.narrowed().await.unwrap_or_default();
+        let place = pipeline.named(&mut args, principal, narrowed).await;
+        Question {
+            declines: Arc::clone(&self.shared.declines),
+            principal: Arc::clone(principal),
+            content: declines::content(self.tool, args, place.as_deref()),
+            argument: is_confirmed(request),
         }
-        confirm_in(&mut request);
-        match self.run(&request).await {
-            Ok(outcome) => Ok(self.finished(outcome).await.into()),
-            Err(task) => Ok(task),
+    }
+
+    /// Returns when nobody waits for the call any more.
+    async fn gone(&self) {
+        tokio::select! {
+            () = self.context.ct.cancelled() => {}
+            () = self.shared.pipeline.stop.cancelled() => {}
         }
     }
 
@@ -140,8 +169,18 @@ impl Calling<'_> {
         });
     }
 
-    /// Runs the call to its end, or until it is better a task.
-    async fn run(&self, request: &CallToolRequestParams) -> Result<Result<Reply, Error>, CallToolResponse> {
+    /// The response of a call that was run, or is a task.
+    async fn end(&self, ran: Ran) -> CallToolResponse {
+        match ran {
+            Ok(outcome) => self.finished(outcome).await.into(),
+            Err(task) => task,
+        }
+    }
+
+    /// Runs the call to its end, or until it is better a task. `confirmed` takes the place of the argument `confirm`.
+    async fn run(&self, request: &CallToolRequestParams, confirmed: Option<bool>) -> Ran {
+        // A user's time to think is no part of the call's.
+        let received = if confirmed == Some(true) { Instant::now() } else { self.received };
         let (pipeline, connection) = (Arc::clone(&self.shared.pipeline), self.connection);
         let narrowed = match connection.narrowed().await {
             Ok(narrowed) => narrowed,
@@ -164,19 +203,14 @@ impl Calling<'_> {
             })),
         };
         let cancel = if may_be_task { CancellationToken::new() } else { self.context.ct.clone() };
-        let call = Call {
-            tool: self.tool,
-            args: request.arguments.clone().unwrap_or_default(),
-            caller: connection.caller.clone(),
-            cancelled: cancel.clone(),
-            received: self.received,
-            narrowed,
-            on_progress: reporter,
-        };
+        let (tool, caller, cancelled) = (self.tool, connection.caller.clone(), cancel.clone());
+        let call = move |args, received| Call { tool, args, caller, cancelled, received, narrowed, on_progress: reporter };
+        let args = arguments(request, confirmed);
         if !may_be_task {
-            return Ok(pipeline.call(call).await);
+            return Ok(pipeline.call(call(args, received)).await);
         }
-        let mut work = tokio::spawn(async move { pipeline.call(call).await }.in_current_span());
+        let (again, running) = (call.clone(), Arc::clone(&pipeline));
+        let mut work = tokio::spawn(async move { running.call(call(args, received)).await }.in_current_span());
         tokio::select! {
             done = &mut work => return Ok(done.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the call failed inside the server")))),
             () = self.context.ct.cancelled() => {
@@ -185,8 +219,17 @@ impl Calling<'_> {
             }
             () = tokio::time::sleep(tasks::PATIENCE) => {}
         }
+        let unconfirmed = match confirmed {
+            Some(false) if self.can_ask() => {
+                let args = arguments(request, Some(true));
+                let (stop, pipeline, span) = (pipeline.stop.clone(), Arc::clone(&pipeline), tracing::Span::current());
+                let again = move || tokio::spawn(async move { pipeline.call(again(args, Instant::now())).await }.instrument(span));
+                Some(tasks::Unconfirmed { question: self.question(request).await, stop, again: Box::new(again) })
+            }
+            _ => None,
+        };
         // Until its end is kept, too.
-        let running = tasks::Running { work, cancel, progress, counted: self.shared.pipeline.calls.token() };
+        let running = tasks::Running { work, cancel, progress, unconfirmed, counted: pipeline.calls.token() };
         Err(self.shared.tasks.adopt(running, &connection.caller, self.tool.name, into_result).await.into())
     }
 
@@ -219,14 +262,15 @@ fn is_confirmed(request: &CallToolRequestParams) -> bool {
     request.arguments.as_ref().and_then(|args| args.get("confirm")) == Some(&Value::Bool(true))
 }
 
-fn confirm_in(request: &mut CallToolRequestParams) {
-    request.arguments.get_or_insert_default().insert("confirm".to_owned(), Value::Bool(true));
-}
-
-fn declined() -> CallToolResult {
-    let error = Error::new(Kind::Refused, "the change was not confirmed: nothing has been done")
-        .hint("Do not repeat it unless the user asks for it.");
-    into_result(Err(error))
+/// The arguments of the call, with `confirm` as it counts. What is no boolean is left for the tool to refuse.
+fn arguments(request: &CallToolRequestParams, confirmed: Option<bool>) -> Map<String, Value> {
+    let mut args = request.arguments.clone().unwrap_or_default();
+    match confirmed {
+        Some(true) => drop(args.insert("confirm".to_owned(), Value::Bool(true))),
+        Some(false) if args.get("confirm").is_some_and(Value::is_boolean) => drop(args.remove("confirm")),
+        _ => {}
+    }
+    args
 }
 
 fn into_result(outcome: Result<Reply, Error>) -> CallToolResult {

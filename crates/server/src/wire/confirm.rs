@@ -1,14 +1,20 @@
 //! Asking whether a change is meant: over several rounds in the newest revision, with a question to the client before it,
 //! and by an argument where a client can do neither. An answer never says more than what the operator allows.
+//!
+//! Where the user can be asked, the argument has no say: the model writes it.
 
-use crate::{caller::Caller, error::Error};
+use super::declines::{self, Declines};
+use crate::{
+    caller::Caller,
+    error::{Error, Kind},
+};
 use mcp::rmcp::{
     ErrorData, RoleServer,
     model::{
-        CallToolRequestParams, ClientCapabilities, ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema,
-        InputRequest, InputRequests, InputRequiredResult, RequestStateCodec, SealOptions,
+        CallToolRequestParams, ClientCapabilities, ClientResult, ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction,
+        ElicitationSchema, InputRequest, InputRequests, InputRequiredResult, RequestStateCodec, SealOptions, ServerRequest,
     },
-    service::Peer,
+    service::{Peer, PeerRequestOptions, ServiceError},
 };
 use serde_json::{Value, json};
 use std::{
@@ -20,14 +26,92 @@ use std::{
 };
 
 /// How long a question may stay unanswered.
-const PATIENCE: Duration = Duration::from_mins(5);
+pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 /// The name of the question.
-const QUESTION: &str = "confirm";
+pub(super) const QUESTION: &str = "confirm";
 /// Answers of one caller that are remembered, so that none counts twice.
 const MAX_USED: usize = 1_000;
 /// Callers whose answers are remembered, before those are forgotten whose answers are worth nothing any more.
 const MAX_CALLERS: usize = 1_000;
 const NONCE: usize = 16;
+
+/// What came of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The user wants the change.
+    Confirmed,
+    /// The user does not want it.
+    Declined,
+    /// The question was closed without a decision.
+    Dismissed,
+    /// The client failed to put the question, or to answer it in time.
+    Failed,
+    /// The caller is gone, or the server ends.
+    Gone,
+}
+
+impl Verdict {
+    /// Reads an answer to the question.
+    pub(super) fn of(action: Option<&str>, content: Option<&Value>) -> Self {
+        let confirms = content.and_then(|content| content.get(QUESTION)).and_then(Value::as_bool);
+        match (action, confirms) {
+            (Some("accept"), Some(true)) => Self::Confirmed,
+            (Some("accept"), Some(false)) | (Some("decline"), _) => Self::Declined,
+            _ => Self::Dismissed,
+        }
+    }
+
+    /// Reads an answer as the newest revision carries it.
+    pub(super) fn of_input(answer: Option<&Value>) -> Self {
+        answer.map_or(Self::Dismissed, |answer| Self::of(answer.get("action").and_then(Value::as_str), answer.get("content")))
+    }
+}
+
+/// A call that may have to be confirmed.
+pub(super) struct Question {
+    pub(super) declines: Arc<Declines>,
+    pub(super) principal: Arc<str>,
+    /// What it would change.
+    pub(super) content: String,
+    /// The argument `confirm` of the call.
+    pub(super) argument: bool,
+}
+
+impl Question {
+    /// Refuses what the user declined before.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match self.declines.left(&self.principal, &self.content, Instant::now()) {
+            Some(left) => Err(declines::before(left)),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets the change be made, or says what the call ends in. `asked` is the error that asked for it to be confirmed.
+    pub(super) fn decide(&self, verdict: Verdict, asked: Error) -> Result<(), Error> {
+        match verdict {
+            Verdict::Confirmed => {
+                self.declines.forget(&self.principal, &self.content);
+                Ok(())
+            }
+            Verdict::Declined => {
+                self.declines.note(&self.principal, &self.content, Instant::now());
+                Err(declines::now())
+            }
+            Verdict::Dismissed => Err(dismissed()),
+            Verdict::Failed => {
+                self.check()?;
+                if self.argument { Ok(()) } else { Err(asked) }
+            }
+            Verdict::Gone => Err(Error::new(Kind::Cancelled, "the call was cancelled before it was confirmed: nothing has been done")),
+        }
+    }
+}
+
+/// The error of a change whose question was closed.
+pub(super) fn dismissed() -> Error {
+    Error::new(Kind::Refused, "the change was not confirmed: the question was dismissed, and nothing has been done")
+        .hint("Do not repeat it unless the user asks for it.")
+}
 
 /// The answers of one caller, with when they came.
 type Answers = HashMap<Vec<u8>, Instant>;
@@ -51,14 +135,14 @@ impl Seals {
         let bound = binding(request, caller);
         let sealed = self.codec()?.seal_with(&nonce, &SealOptions::new().associated_data(&bound).ttl(PATIENCE));
         let mut questions = InputRequests::new();
-        questions.insert(QUESTION.to_owned(), InputRequest::Elicitation(ElicitRequest::new(form(error)?)));
+        questions.insert(QUESTION.to_owned(), input(error)?);
         let mut result = InputRequiredResult::from_input_requests(questions);
         result.request_state = Some(sealed);
         Ok(result)
     }
 
     /// What was answered, where the call carries an answer to a question of ours about exactly this call.
-    pub(crate) fn answer(&self, request: &CallToolRequestParams, caller: &Caller) -> Result<Option<bool>, ErrorData> {
+    pub(crate) fn answer(&self, request: &CallToolRequestParams, caller: &Caller) -> Result<Option<Verdict>, ErrorData> {
         let Some(sealed) = &request.request_state else { return Ok(None) };
         let refused =
             |why: &str| ErrorData::invalid_params(format!("`requestState` is refused: {why}. Make the call again without it."), None);
@@ -79,7 +163,7 @@ impl Seals {
             return Err(refused("it was used before"));
         }
         let answer = request.input_responses.as_ref().and_then(|answers| answers.get(QUESTION));
-        Ok(Some(answer.is_some_and(|answer| says_yes(answer.get("action").and_then(Value::as_str), answer.get("content")))))
+        Ok(Some(Verdict::of_input(answer)))
     }
 
     fn codec(&self) -> Result<&RequestStateCodec, ErrorData> {
@@ -97,22 +181,45 @@ pub(crate) fn can_ask(client: Option<&ClientCapabilities>) -> bool {
     client.and_then(|client| client.elicitation.as_ref()).is_some_and(|asks| asks.form.is_some() || asks.url.is_none())
 }
 
-/// Asks the client of an older revision, and says whether the answer was yes.
-pub(crate) async fn ask(peer: &Peer<RoleServer>, error: &Error) -> Result<bool, ErrorData> {
-    match peer.create_elicitation_with_timeout(form(error)?, Some(PATIENCE)).await {
-        Ok(ElicitResult { action, content, .. }) => {
-            let action = if action == ElicitationAction::Accept { "accept" } else { "decline" };
-            Ok(says_yes(Some(action), content.as_ref()))
+/// Asks the client of an older revision. Withdraws the question when `gone` comes first.
+pub(super) async fn ask(peer: &Peer<RoleServer>, error: &Error, gone: impl Future<Output = ()>) -> Result<Verdict, ErrorData> {
+    let request = ServerRequest::ElicitRequest(ElicitRequest::new(form(error)?));
+    let mut question = match peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await {
+        Ok(question) => question,
+        Err(err) => return Ok(verdict_of(Err(err))),
+    };
+    let (verdict, why) = tokio::select! {
+        answer = &mut question.rx => return Ok(verdict_of(answer.unwrap_or(Err(ServiceError::TransportClosed)))),
+        () = tokio::time::sleep(PATIENCE) => (Verdict::Failed, "it was not answered in time"),
+        () = gone => (Verdict::Gone, "the call was cancelled"),
+    };
+    question.cancel(Some(why.to_owned())).await.ok();
+    Ok(verdict)
+}
+
+/// What the answer of an older client means.
+fn verdict_of(answer: Result<ClientResult, ServiceError>) -> Verdict {
+    match answer {
+        Ok(ClientResult::ElicitResult(ElicitResult { action, content, .. })) => {
+            let action = match action {
+                ElicitationAction::Accept => Some("accept"),
+                ElicitationAction::Decline => Some("decline"),
+                _ => None,
+            };
+            Verdict::of(action, content.as_ref())
         }
+        Err(ServiceError::TransportClosed | ServiceError::TransportSend(_) | ServiceError::Cancelled { .. }) => Verdict::Gone,
+        Ok(_) => Verdict::Failed,
         Err(err) => {
-            tracing::debug!(%err, "the client did not answer the question");
-            Ok(false)
+            tracing::debug!(%err, "the client failed to put the question");
+            Verdict::Failed
         }
     }
 }
 
-fn says_yes(action: Option<&str>, content: Option<&Value>) -> bool {
-    action == Some("accept") && content.and_then(|content| content.get(QUESTION)) == Some(&Value::Bool(true))
+/// The question as the newest revision carries it.
+pub(super) fn input(error: &Error) -> Result<InputRequest, ErrorData> {
+    Ok(InputRequest::Elicitation(ElicitRequest::new(form(error)?)))
 }
 
 fn form(error: &Error) -> Result<ElicitRequestParams, ErrorData> {
@@ -145,7 +252,6 @@ fn internal(err: &dyn std::fmt::Display) -> ErrorData {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     fn call(args: &Value) -> CallToolRequestParams {
         CallToolRequestParams::new("git_clean").with_arguments(args.as_object().cloned().unwrap_or_default())
@@ -170,10 +276,30 @@ mod tests {
         assert!(seals.answer(&answered(&json!({"remove": true}), &state, true), &other).is_err());
         let edited = state.as_ref().map(|state| format!("{state}A"));
         assert!(seals.answer(&answered(&json!({"remove": true}), &edited, true), &caller).is_err());
-        assert_eq!(seals.answer(&answered(&json!({"remove": true}), &state, true), &caller)?, Some(true));
+        let confirmed = seals.answer(&answered(&json!({"remove": true}), &state, true), &caller)?;
+        assert_eq!(confirmed, Some(Verdict::Confirmed));
         assert!(seals.answer(&answered(&json!({"remove": true}), &state, true), &caller).is_err(), "replayed");
         let again = seals.question(&error, &call(&json!({})), &caller)?.request_state;
-        assert_eq!(seals.answer(&answered(&json!({}), &again, false), &caller)?, Some(false));
+        assert_eq!(seals.answer(&answered(&json!({}), &again, false), &caller)?, Some(Verdict::Declined));
         Ok(())
+    }
+
+    #[test]
+    fn a_decline_is_a_decision_and_a_dismissal_or_a_failure_is_none() {
+        let yes = json!({"confirm": true});
+        for (action, content, expect) in [
+            (Some("accept"), Some(&yes), Verdict::Confirmed),
+            (Some("accept"), Some(&json!({"confirm": false})), Verdict::Declined),
+            (Some("accept"), Some(&json!({"confirm": "yes"})), Verdict::Dismissed),
+            (Some("accept"), None, Verdict::Dismissed),
+            (Some("decline"), Some(&yes), Verdict::Declined),
+            (Some("cancel"), Some(&yes), Verdict::Dismissed),
+            (None, Some(&yes), Verdict::Dismissed),
+        ] {
+            assert_eq!(Verdict::of(action, content), expect, "{action:?} {content:?}");
+        }
+        assert_eq!(verdict_of(Err(ServiceError::Timeout { timeout: PATIENCE })), Verdict::Failed);
+        assert_eq!(verdict_of(Err(ServiceError::McpError(ErrorData::internal_error("no", None)))), Verdict::Failed);
+        assert_eq!(verdict_of(Err(ServiceError::TransportClosed)), Verdict::Gone);
     }
 }

@@ -3,6 +3,7 @@
 mod call;
 mod completions;
 mod confirm;
+mod declines;
 mod handler;
 mod lenient;
 mod progress;

@@ -1,17 +1,18 @@
 //! Tasks: calls that take long go on after their request has been answered, and are asked for later, also of a server that
 //! has begun after the one that ran them.
 
+use super::confirm::{self, Question, Verdict};
 use crate::{
     caller::Caller,
-    error::Error,
+    error::{Error, Kind},
     output::Reply,
     persistence::{Persistence, TaskState},
 };
 use git::Progress;
 use mcp::rmcp::{
     ErrorData,
-    model::{CallToolResult, CreateTaskResult, DetailedTask, JsonObject, Task, TaskPayload},
-    task_manager::{TaskExit, TaskManager, TaskOptions},
+    model::{CallToolResult, CreateTaskResult, DetailedTask, InputResponses, JsonObject, Task, TaskPayload},
+    task_manager::{TaskContext, TaskExit, TaskManager, TaskOptions},
 };
 use serde_json::{Value, json};
 use std::{
@@ -21,7 +22,7 @@ use std::{
 };
 use tokio::{
     sync::{oneshot, watch},
-    task::JoinHandle,
+    task::{JoinError, JoinHandle},
 };
 use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
 
@@ -39,8 +40,34 @@ pub(super) struct Running {
     pub(super) work: JoinHandle<Result<Reply, Error>>,
     pub(super) cancel: CancellationToken,
     pub(super) progress: watch::Receiver<Option<Progress>>,
+    /// Present where the user is asked, should the call have to be confirmed.
+    pub(super) unconfirmed: Option<Unconfirmed>,
     /// The server does not end before this is dropped, as long as it can wait.
     pub(super) counted: TaskTrackerToken,
+}
+
+/// A call that is not confirmed, and how it is made when it is.
+pub(super) struct Unconfirmed {
+    pub(super) question: Question,
+    pub(super) stop: CancellationToken,
+    pub(super) again: Box<dyn FnOnce() -> JoinHandle<Result<Reply, Error>> + Send>,
+}
+
+impl Unconfirmed {
+    /// Asks the user in the course of the task, and makes the call again where the answer is yes.
+    async fn ask(self, context: &TaskContext, error: Error) -> Result<JoinHandle<Result<Reply, Error>>, Error> {
+        self.question.check()?;
+        let input = confirm::input(&error).map_err(|err| Error::new(Kind::Internal, err.message))?;
+        let verdict = tokio::select! {
+            answer = context.request_input(confirm::QUESTION, input) => {
+                answer.map_or(Verdict::Gone, |answer| Verdict::of_input(Some(&answer)))
+            }
+            () = tokio::time::sleep(confirm::PATIENCE) => Verdict::Dismissed,
+            () = self.stop.cancelled() => Verdict::Gone,
+        };
+        self.question.decide(verdict, error)?;
+        Ok((self.again)())
+    }
 }
 
 /// The tasks of a server.
@@ -72,31 +99,19 @@ impl Tasks {
         tool: &'static str,
         finish: impl FnOnce(Result<Reply, Error>) -> CallToolResult + Send + 'static,
     ) -> CreateTaskResult {
-        let Running { mut work, cancel, mut progress, counted } = running;
+        let Running { mut work, cancel, mut progress, unconfirmed, counted } = running;
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let options = TaskOptions::default().with_ttl_ms(Some(milliseconds(KEPT))).with_poll_interval_ms(milliseconds(POLL));
         let (began, has_begun) = oneshot::channel::<Task>();
         let persistence = Arc::clone(&self.persistence);
         let task = self.manager.spawn(options, move |context| {
             Box::pin(async move {
-                let outcome = loop {
-                    tokio::select! {
-                        done = &mut work => break done,
-                        () = context.cancelled(), if !cancel.is_cancelled() => cancel.cancel(),
-                        changed = progress.changed() => {
-                            if changed.is_err() {
-                                break (&mut work).await;
-                            }
-                            let text = progress.borrow_and_update().as_ref().map(|now| match now.total {
-                                Some(total) => format!("{}: {} of {total}", now.phase, now.done),
-                                None => format!("{}: {}", now.phase, now.done),
-                            });
-                            if let Some(text) = text {
-                                context.set_status_message(text);
-                            }
-                            tokio::time::sleep(POLL / 2).await;
-                        }
-                    }
+                let outcome = match (ended(&mut work, &context, &cancel, &mut progress).await, unconfirmed) {
+                    (Ok(Err(error)), Some(unconfirmed)) if error.asks => match unconfirmed.ask(&context, error).await {
+                        Ok(mut again) => ended(&mut again, &context, &cancel, &mut progress).await,
+                        Err(error) => Ok(Err(error)),
+                    },
+                    (outcome, _) => outcome,
                 };
                 let exit = match outcome {
                     Ok(Err(error)) if error.kind == crate::error::Kind::Cancelled => Err(TaskExit::Cancelled),
@@ -151,11 +166,12 @@ impl Tasks {
         }
     }
 
-    /// Tasks here ask nothing, so there is nothing to answer.
-    pub(super) async fn check(&self, id: &str, caller: &Caller) -> Result<(), ErrorData> {
+    /// Takes the answers to what a task of the caller asks.
+    pub(super) async fn answer(&self, id: &str, answers: InputResponses, caller: &Caller) -> Result<(), ErrorData> {
         if self.is_here(id, caller) {
-            return Ok(());
+            return self.manager.update_task(id, answers);
         }
+        // One that another process runs asks there.
         self.elsewhere(id, caller).await.map(|_| ())
     }
 
@@ -172,6 +188,34 @@ impl Tasks {
 
     fn owners(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<str>>> {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for the end of the work, passes its progress on and a cancel down.
+async fn ended(
+    work: &mut JoinHandle<Result<Reply, Error>>,
+    context: &TaskContext,
+    cancel: &CancellationToken,
+    progress: &mut watch::Receiver<Option<Progress>>,
+) -> Result<Result<Reply, Error>, JoinError> {
+    loop {
+        tokio::select! {
+            done = &mut *work => return done,
+            () = context.cancelled(), if !cancel.is_cancelled() => cancel.cancel(),
+            changed = progress.changed() => {
+                if changed.is_err() {
+                    return work.await;
+                }
+                let text = progress.borrow_and_update().as_ref().map(|now| match now.total {
+                    Some(total) => format!("{}: {} of {total}", now.phase, now.done),
+                    None => format!("{}: {}", now.phase, now.done),
+                });
+                if let Some(text) = text {
+                    context.set_status_message(text);
+                }
+                tokio::time::sleep(POLL / 2).await;
+            }
+        }
     }
 }
 

@@ -1,0 +1,144 @@
+//! What users have declined. It stays declined for a while, however a model spells the call, so that nobody is asked until
+//! the answer is another one.
+
+use crate::{
+    error::{Error, Kind},
+    tool::Entry,
+};
+use serde_json::{Map, Value, json};
+use std::{
+    collections::{HashMap, VecDeque},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How long a declined change is refused without another question.
+const DECLINED: Duration = Duration::from_mins(10);
+/// The most declined changes that are remembered of one caller.
+const MAX_DECLINED: usize = 200;
+/// The most callers whose declined changes are remembered.
+const MAX_CALLERS: usize = 1_000;
+/// Arguments that make no difference to what a call changes.
+const IMMATERIAL: [&str; 3] = ["confirm", "idempotency_key", "max_tokens"];
+/// How a user gets a declined change after all.
+const BY_HAND: &str = "Do not repeat it. A user who wants it after all asks for it after that time, or runs the git command in a terminal.";
+
+/// The declined changes of one caller, the oldest first.
+type Declined = VecDeque<(String, Instant)>;
+
+/// What users have declined, by caller.
+#[derive(Debug, Default)]
+pub(crate) struct Declines(Mutex<HashMap<Arc<str>, Declined>>);
+
+impl Declines {
+    /// Remembers that the user of `principal` has declined `content`.
+    pub(super) fn note(&self, principal: &Arc<str>, content: &str, now: Instant) {
+        let mut known = self.lock();
+        if known.len() >= MAX_CALLERS && !known.contains_key(principal) {
+            known.retain(|_, own| own.back().is_some_and(|(_, since)| now.duration_since(*since) < DECLINED));
+            if known.len() >= MAX_CALLERS {
+                let oldest = known.iter().min_by_key(|(_, own)| own.back().map(|(_, since)| *since)).map(|(who, _)| Arc::clone(who));
+                oldest.and_then(|who| known.remove(&who));
+            }
+        }
+        let own = known.entry(Arc::clone(principal)).or_default();
+        own.retain(|(declined, since)| declined != content && now.duration_since(*since) < DECLINED);
+        if own.len() >= MAX_DECLINED {
+            own.pop_front();
+        }
+        own.push_back((content.to_owned(), now));
+    }
+
+    /// Forgets a decline: the user has confirmed the same change.
+    pub(super) fn forget(&self, principal: &Arc<str>, content: &str) {
+        if let Some(own) = self.lock().get_mut(principal) {
+            own.retain(|(declined, _)| declined != content);
+        }
+    }
+
+    /// How much longer `content` is refused, where it was declined.
+    pub(super) fn left(&self, principal: &Arc<str>, content: &str, now: Instant) -> Option<Duration> {
+        let known = self.lock();
+        let (_, since) = known.get(principal)?.iter().find(|(declined, _)| declined == content)?;
+        DECLINED.checked_sub(now.duration_since(*since)).filter(|left| !left.is_zero())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Declined>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a call would change: its tool, the repository, and the arguments that make a difference.
+pub(super) fn content(tool: &Entry, mut args: Map<String, Value>, place: Option<&Path>) -> String {
+    let schema = (tool.schema)();
+    args.retain(|name, value| {
+        !IMMATERIAL.contains(&name.as_str()) && !value.is_null() && *value != schema["properties"][name.as_str()]["default"]
+    });
+    // One spelling of each path.
+    let place: Option<PathBuf> = place.map(|place| place.components().collect());
+    let place = place.map(|place| place.to_string_lossy().into_owned());
+    git::digest(json!([tool.name, place, args]).to_string().as_bytes())
+}
+
+/// The error of a change that the user has just declined.
+pub(super) fn now() -> Error {
+    Error::new(Kind::Refused, "the change was not confirmed: the user declined it, and nothing has been done")
+        .hint(format!("The same call is refused without asking for {}. {BY_HAND}", spelled(DECLINED)))
+}
+
+/// The error of a change that the user declined before.
+pub(super) fn before(left: Duration) -> Error {
+    Error::new(Kind::Refused, "the change was not confirmed: the user declined it before, and nothing has been done")
+        .hint(format!("The same call is refused without asking for {} more. {BY_HAND}", spelled(left)))
+}
+
+fn spelled(time: Duration) -> String {
+    match time.as_secs().div_ceil(60) {
+        1 => "1 minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declines_end_and_are_bounded() {
+        let (declines, who, start) = (Declines::default(), Arc::from("a"), Instant::now());
+        declines.note(&who, "x", start);
+        assert_eq!(declines.left(&who, "x", start), Some(DECLINED));
+        assert_eq!(declines.left(&Arc::from("b"), "x", start), None);
+        assert_eq!(declines.left(&who, "x", start + DECLINED), None);
+        for number in 0..MAX_DECLINED {
+            declines.note(&who, &number.to_string(), start);
+        }
+        assert_eq!((declines.left(&who, "x", start), declines.left(&who, "0", start)), (None, Some(DECLINED)), "the oldest is forgotten");
+        declines.forget(&who, "0");
+        assert_eq!(declines.left(&who, "0", start), None);
+        for number in 0..=MAX_CALLERS {
+            declines.note(&Arc::from(format!("caller {number}")), "x", start);
+        }
+        assert!(declines.lock().len() <= MAX_CALLERS);
+    }
+
+    #[test]
+    fn the_same_content_has_many_spellings() {
+        let reset = crate::tools::ALL.iter().find(|tool| tool.name == "git_reset");
+        let Some(reset) = reset else { unreachable!("there is git_reset") };
+        let of = |args: &Value, place: &str| content(reset, args.as_object().cloned().unwrap_or_default(), Some(Path::new(place)));
+        let plain = of(&json!({"mode": "hard"}), "/r");
+        for (args, place) in [
+            (json!({"mode": "hard", "confirm": true, "idempotency_key": "k", "max_tokens": 9}), "/r"),
+            (json!({"target": null, "paths": [], "mode": "hard"}), "/r/./"),
+        ] {
+            assert_eq!(of(&args, place), plain, "{args}");
+        }
+        for (args, place) in
+            [(json!({"mode": "soft"}), "/r"), (json!({"mode": "hard", "target": "v1"}), "/r"), (json!({"mode": "hard"}), "/s")]
+        {
+            assert_ne!(of(&args, place), plain, "{args}");
+        }
+    }
+}
