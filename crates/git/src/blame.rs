@@ -3,6 +3,7 @@
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    fields::{MAX_FIELD, MAX_SUBJECT, clipped},
     name::{RelPath, Rev},
     repo::Repo,
 };
@@ -30,7 +31,7 @@ pub struct BlameQuery {
 pub struct Origin {
     /// The full id; all zeros for lines that are not committed yet.
     pub id: String,
-    /// The author's name.
+    /// The author's name, or the start of it.
     pub author: Vec<u8>,
     /// The day it was written, in UTC seconds.
     pub time: i64,
@@ -157,9 +158,9 @@ impl Porcelain {
             self.origins.entry(id.clone()).or_insert_with(|| Origin { id, ..Origin::default() });
         } else if let Some(origin) = self.origins.get_mut(&self.current) {
             match key {
-                b"author" => origin.author = value.to_vec(),
+                b"author" => origin.author = clipped(value, MAX_FIELD),
                 b"author-time" => origin.time = value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or_default(),
-                b"summary" => origin.summary = value.to_vec(),
+                b"summary" => origin.summary = clipped(value, MAX_SUBJECT),
                 _ => {}
             }
         }

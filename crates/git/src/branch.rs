@@ -3,6 +3,7 @@
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    fields::{Layout, MAX_FIELD, MAX_SUBJECT, clipped},
     log,
     name::Rev,
     repo::Repo,
@@ -18,7 +19,6 @@ use std::{
     os::unix::ffi::OsStrExt,
 };
 
-const MAX_OUTPUT: usize = 64 << 20;
 /// Branches that git is asked about at once: their names are its arguments.
 const CHUNK: usize = 200;
 
@@ -150,16 +150,16 @@ impl Repo {
     fn look_into(&self, names: &[(Vec<u8>, ObjectId)], cancel: &Cancel) -> Result<Vec<Branch>> {
         let format = "--format=%(refname)%00%(HEAD)%00%(objectname)%00%(objectname:short)%00%(upstream:short)%00%(contents:subject)%00";
         let process = self.read(&["for-each-ref", format]).args(names.iter().map(|(name, _)| OsStr::from_bytes(name)));
-        let output = process.success(cancel, MAX_OUTPUT)?;
-        let fields: Vec<&[u8]> = output.split(|&byte| byte == 0).collect();
+        let layout = Layout { limit: &|at| if at % 6 == 5 { MAX_SUBJECT } else { MAX_FIELD }, ..Layout::NUL };
+        let fields = process.fields_of_success(layout, cancel)?;
         let branches = fields.chunks_exact(6).filter_map(|fields| {
             Some(Branch {
                 name: shorten(fields[0].trim_start()).to_vec(),
                 current: fields[1] == b"*",
-                id: ObjectId::from_hex(fields[2]).ok()?,
+                id: ObjectId::from_hex(&fields[2]).ok()?,
                 short: fields[3].to_str_lossy().into_owned(),
-                upstream: Some(fields[4].to_vec()).filter(|name| !name.is_empty()),
-                subject: fields[5].to_vec(),
+                upstream: Some(fields[4].clone()).filter(|name| !name.is_empty()),
+                subject: fields[5].clone(),
             })
         });
         Ok(branches.collect())
@@ -211,12 +211,12 @@ fn list(engine: &gix::Repository, query: &BranchQuery, cancel: &Cancel) -> Resul
             None => None,
         };
         shown.push(Branch {
-            name: shorten(name).to_vec(),
+            name: clipped(shorten(name), MAX_FIELD),
             current: head.as_ref().is_some_and(|head| head.as_ref() == full),
             id: *id,
             short: abbreviate.short(*id),
             upstream,
-            subject: log::subject(decoded.message),
+            subject: clipped(&log::subject(decoded.message), MAX_SUBJECT),
         });
     }
     Ok(window.of(shown))

@@ -3,6 +3,7 @@
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    fields::{Layout, MAX_FIELD, clipped},
     name::{Range, RelPath, Rev},
     repo::Repo,
 };
@@ -100,12 +101,12 @@ impl Repo {
         };
         let process = self.read(&["log", "--walk-reflogs", "-z", "--format=%gd%x01%H%x01%gs", "--date=iso-strict"]);
         let process = process.args([format!("--skip={skip}"), format!("--max-count={max_count}"), name, "--".to_owned()]);
-        let (ended, output) = process.output(cancel, MAX_OUTPUT)?;
+        let (ended, entries) = process.fields(Layout { limit: &|_| 2 * MAX_FIELD, ..Layout::NUL }, cancel)?;
         if ended.code != Some(0) && self.head(cancel)?.is_none() {
             return Ok(Vec::new());
         }
         ended.require("log")?;
-        let entry = |(at, entry): (usize, &[u8])| {
+        let entry = |(at, entry): (usize, &Vec<u8>)| {
             let mut fields = entry.splitn(3, |&byte| byte == 1);
             let (selector, id, reason) = (fields.next()?, fields.next()?, fields.next()?);
             // With a date asked for, the selector holds it in place of the number.
@@ -114,10 +115,10 @@ impl Repo {
                 selector: [name, format!("@{{{}}}", skip + at).as_bytes()].concat(),
                 id: ObjectId::from_hex(id).ok()?,
                 date: date.to_str_lossy().into_owned(),
-                reason: reason.to_vec(),
+                reason: clipped(reason, MAX_FIELD),
             })
         };
-        Ok(output.split(|&byte| byte == 0).filter(|entry| !entry.is_empty()).enumerate().filter_map(entry).collect())
+        Ok(entries.iter().filter(|entry| !entry.is_empty()).enumerate().filter_map(entry).collect())
     }
 
     /// Compares two versions of a series of commits.
@@ -162,12 +163,13 @@ impl Repo {
             None => self.resolve_commit(rev, cancel)?.to_string(),
         };
         let process = self.read(&["shortlog", "--summary", "--numbered", "--email"]).arg(range).arg("--");
-        let output = process.args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))).success(cancel, MAX_OUTPUT)?;
-        let line = |line: &[u8]| {
+        let process = process.args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+        let lines = process.fields_of_success(Layout { separator: b'\n', divider: Some(b'\t'), ..Layout::NUL }, cancel)?;
+        let line = |line: &Vec<u8>| {
             let (count, name) = line.split_once_str("\t")?;
             Some((count.trim().to_str().ok()?.parse().ok()?, name.to_vec()))
         };
-        Ok(output.lines().filter_map(line).collect())
+        Ok(lines.iter().filter_map(line).collect())
     }
 
     /// Merges in memory: no reference, no index and no file is touched.
@@ -204,13 +206,19 @@ impl Repo {
         Ok(Preview { tree, conflicts, messages })
     }
 
-    /// A commit or a tag as it is stored.
+    /// A commit or a tag as it is stored, or at least `limit` bytes of it.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`], [`Error::MissingObject`].
+    /// [`Error::MissingObject`].
     pub fn raw_object(&self, id: ObjectId, kind: &str, limit: usize, cancel: &Cancel) -> Result<Vec<u8>> {
-        self.read(&["cat-file", kind]).arg(id.to_string()).success(cancel, limit)
+        let mut text = Vec::new();
+        let ended = self.read(&["cat-file", kind]).arg(id.to_string()).stream(cancel, |chunk| {
+            text.extend_from_slice(chunk);
+            if text.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        ended.require("cat-file")?;
+        Ok(text)
     }
 
     /// Lists a tree, or `paths` in it, all the way down where `recursive`; of a folder in `paths` what is in it where

@@ -12,6 +12,7 @@ mod change;
 mod diff;
 mod environment;
 mod error;
+mod fields;
 mod grep;
 mod harmless;
 mod history;
@@ -48,11 +49,12 @@ pub use branch::{Branch, BranchKind, BranchQuery, Branches};
 pub use cancel::{Cancel, OnStop};
 pub use change::{
     Action, ApplyRequest, Care, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FastForward, Favour, Hunk, HunkAction,
-    MergeRequest, PickRequest, Reach, RebaseRequest, ResetMode, Restore, Search, Setting, Side, Sparse, Stash, StashPush, Step, Submodule,
-    Tag, Verdict, WRITABLE, Way, Worktree, WorktreeAdd,
+    MergeRequest, Note, PickRequest, Reach, RebaseRequest, ResetMode, Restore, Search, Setting, Side, Sparse, Stash, StashPush, Step,
+    Submodule, Tag, Verdict, WRITABLE, Way, Worktree, WorktreeAdd,
 };
 pub use diff::{DiffQuery, Sides};
 pub use error::{Error, Result};
+pub use fields::{MAX_FIELD, MAX_SUBJECT};
 pub use gix::ObjectId;
 pub use grep::{GrepQuery, GrepSummary};
 // For the test that holds the list against git.

@@ -3,6 +3,7 @@
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    fields::{MAX_FIELD, MAX_SUBJECT, clipped},
     name::{RelPath, Rev},
     process::Mode,
     repo::Repo,
@@ -19,8 +20,8 @@ use std::{
     os::unix::ffi::OsStrExt,
 };
 
-/// The longest record of one commit that is kept. A longer subject is nobody's subject.
-const MAX_RECORD: usize = 1 << 20;
+/// The most that is kept of a commit's parents, and of the text that it is filtered by.
+const MAX_TEXT: usize = 1 << 20;
 
 /// Which commits are wanted.
 #[derive(Clone, Debug, Default)]
@@ -52,13 +53,13 @@ pub struct Commit {
     pub short: String,
     /// The ids of the parents.
     pub parents: Vec<ObjectId>,
-    /// The author's name, as recorded.
+    /// The author's name, as recorded: all of it, or [`MAX_FIELD`] bytes.
     pub author: Vec<u8>,
-    /// The author's address, as recorded.
+    /// The author's address, likewise.
     pub email: Vec<u8>,
     /// When it was written, as `2026-01-31T23:59:59+00:00` in the author's zone.
     pub date: String,
-    /// The first paragraph of the message on one line.
+    /// The first paragraph of the message on one line: all of it, or [`MAX_SUBJECT`] bytes.
     pub subject: Vec<u8>,
 }
 
@@ -172,6 +173,11 @@ impl Repo {
 
 /// What a record holds: see [`parse_record`].
 const FORMAT: &str = "%H%n%h%n%P%n%an%n%ae%n%aI%n%s";
+/// Lines of it, and of what it holds where commits are filtered.
+const PARENTS: usize = 2;
+const SUBJECT: usize = 6;
+const AUTHOR: usize = 7;
+const MESSAGE: usize = 8;
 /// What it holds besides where commits are filtered.
 const FILTERED: &str = "%n%aN <%aE>%n%B";
 /// The memory that a compiled pattern may take.
@@ -282,10 +288,10 @@ impl Repo {
             id: object.id,
             short: abbreviate.short(object.id),
             parents: commit.parents().collect(),
-            author: author.name.trim().to_vec(),
-            email: author.email.trim().to_vec(),
+            author: clipped(author.name.trim(), MAX_FIELD),
+            email: clipped(author.email.trim(), MAX_FIELD),
             date: iso_date(author.time().map_err(Error::engine)?),
-            subject: subject(commit.message),
+            subject: clipped(&subject(commit.message), MAX_SUBJECT),
         }))
     }
 }
@@ -319,6 +325,9 @@ fn numeric_zone(date: String) -> String {
 #[derive(Default)]
 struct Records {
     partial: Vec<u8>,
+    /// Which line of the record is being read, and how much of it has been.
+    line: usize,
+    seen: usize,
 }
 
 impl Records {
@@ -328,6 +337,7 @@ impl Records {
             self.keep(&rest[..end]);
             rest = &rest[end + 1..];
             let record = std::mem::take(&mut self.partial);
+            (self.line, self.seen) = (0, 0);
             if let Some(record) = parse_record(&record) {
                 each(record)?;
             }
@@ -336,9 +346,24 @@ impl Records {
         ControlFlow::Continue(())
     }
 
+    /// Keeps the start of each line: a long one must not hide those after it.
     fn keep(&mut self, bytes: &[u8]) {
-        let room = MAX_RECORD.saturating_sub(self.partial.len());
-        self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let mut rest = bytes;
+        loop {
+            let end = if self.line < MESSAGE { rest.find_byte(b'\n') } else { None };
+            let piece = &rest[..end.unwrap_or(rest.len())];
+            let limit = match self.line {
+                PARENTS | AUTHOR | MESSAGE => MAX_TEXT,
+                SUBJECT => MAX_SUBJECT,
+                _ => MAX_FIELD,
+            };
+            self.partial.extend_from_slice(&piece[..piece.len().min(limit.saturating_sub(self.seen))]);
+            self.seen += piece.len();
+            let Some(end) = end else { return };
+            self.partial.push(b'\n');
+            (self.line, self.seen) = (self.line + 1, 0);
+            rest = &rest[end + 1..];
+        }
     }
 }
 
@@ -413,6 +438,23 @@ mod tests {
         assert!(check_date("2024-01-15T14:30:25").is_ok());
         assert!(check_date("soonish").is_err());
         assert!(check_date("").is_err());
+    }
+
+    #[test]
+    fn a_long_author_hides_neither_the_commit_nor_what_follows() {
+        let (id, long) = ("a".repeat(40), "A".repeat(3 << 20));
+        let text = format!("{id}\naaaaaaa\n\n{long}\n{long}\n2026-01-01T00:00:00+00:00\n{long}\n{long}\nwords\nof a message\0");
+        let mut records = Records::default();
+        let mut seen = Vec::new();
+        for chunk in text.as_bytes().chunks(1 << 16) {
+            let _ = records.push(chunk, &mut |record| {
+                seen.push(record);
+                ControlFlow::Continue(())
+            });
+        }
+        let [Record { commit, author, message }] = seen.as_slice() else { panic!("one commit") };
+        assert_eq!((commit.author.len(), commit.email.len(), commit.subject.len()), (MAX_FIELD, MAX_FIELD, MAX_SUBJECT));
+        assert_eq!((author.len(), message.as_slice()), (MAX_TEXT, &b"words\nof a message"[..]));
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct Patch {
     pub files: Vec<FilePatch>,
     /// True when the patch has more files than were read.
     pub truncated: bool,
+    /// True when what stands before the first file is longer than is read.
+    pub prelude_cut: bool,
 }
 
 /// Collects file patches within the limits of a [`Keep`].
@@ -113,7 +115,7 @@ pub(crate) struct Parser {
 }
 
 /// The most of a commit's header and message that is kept.
-const MAX_PRELUDE: usize = 1 << 20;
+pub(crate) const MAX_PRELUDE: usize = 16 << 20;
 /// What decides the meaning of a line. Paths are at most 4,096 bytes, quoted up to four times that.
 const LINE_START: usize = 40 << 10;
 
@@ -175,9 +177,10 @@ impl Parser {
             }
             file.take(piece, keep);
         } else {
-            let prelude = &mut self.collector.patch.prelude;
-            let room = MAX_PRELUDE.saturating_sub(prelude.len());
-            prelude.extend_from_slice(&piece[..piece.len().min(room)]);
+            let patch = &mut self.collector.patch;
+            let room = MAX_PRELUDE.saturating_sub(patch.prelude.len());
+            patch.prelude.extend_from_slice(&piece[..piece.len().min(room)]);
+            patch.prelude_cut |= piece.len() > room;
         }
         let room = LINE_START.saturating_sub(self.start.len());
         self.start.extend_from_slice(&piece[..piece.len().min(room)]);

@@ -4,7 +4,7 @@ use crate::{
     cancel::Cancel,
     diff::{DiffQuery, MAX_BLOB},
     error::{Error, Result},
-    patch::{Keep, Parser, Patch},
+    patch::{Keep, MAX_PRELUDE, Parser, Patch},
     process::Mode,
     repo::Repo,
     rev::Abbreviator,
@@ -70,14 +70,18 @@ impl Repo {
             }
             // Where the combined diff would stand git leaves an empty line.
             prelude.push(b'\n');
-            return Ok(Patch { prelude, ..Patch::default() });
+            let prelude_cut = prelude.len() > MAX_PRELUDE;
+            prelude.truncate(MAX_PRELUDE);
+            return Ok(Patch { prelude, prelude_cut, ..Patch::default() });
         }
         let parent = parents.first().copied();
         let patch = self.tree_patch(engine, parent, id, query, cancel)?;
         if !patch.files.is_empty() {
             prelude.push(b'\n');
         }
-        Ok(Patch { prelude, ..patch })
+        let prelude_cut = prelude.len() > MAX_PRELUDE;
+        prelude.truncate(MAX_PRELUDE);
+        Ok(Patch { prelude, prelude_cut, ..patch })
     }
 
     fn has_notes_or_mailmap(&self, engine: &gix::Repository) -> bool {

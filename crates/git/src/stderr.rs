@@ -24,12 +24,23 @@ impl Errors {
     }
 
     pub(crate) fn text(self) -> String {
-        let mut text = self.head;
+        let (mut text, mut tail) = (self.head, self.tail.as_slice());
         if self.dropped {
+            // An address that is in two would be taken for none.
+            whole_words(&mut text);
+            tail = &tail[tail.iter().position(u8::is_ascii_whitespace).unwrap_or(tail.len())..];
             text.extend_from_slice(b"\n[...]\n");
         }
-        text.extend_from_slice(&self.tail);
+        text.extend_from_slice(tail);
         String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+/// Takes off the end what may be an address that is not all there.
+pub(crate) fn whole_words(text: &mut Vec<u8>) {
+    let word = text.iter().rposition(u8::is_ascii_whitespace).map_or(0, |at| at + 1);
+    if text[word..].contains(&b':') {
+        text.truncate(word);
     }
 }
 
@@ -40,10 +51,16 @@ mod tests {
     #[test]
     fn standard_error_is_capped_to_its_ends() {
         let mut errors = Errors::default();
-        errors.keep(b"first");
+        errors.keep(b"first https://");
         errors.keep(&vec![b'x'; 1 << 20]);
-        errors.keep(b"last");
+        errors.keep(b" last");
+        assert_eq!(errors.text(), "first \n[...]\n last");
+        let mut errors = Errors::default();
+        errors.keep(&vec![b'x'; 1 << 20]);
+        assert!(errors.text().starts_with("xxx"));
+        let mut errors = Errors::default();
+        errors.keep(&b"word ".repeat(1 << 20));
         let text = errors.text();
-        assert!(text.starts_with("first") && text.ends_with("last") && text.len() < 20_000);
+        assert!(text.starts_with("word ") && text.ends_with("word ") && (16_000..20_000).contains(&text.len()));
     }
 }

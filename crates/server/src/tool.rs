@@ -120,7 +120,8 @@ impl Context<'_> {
 
     /// A writer for this call's result.
     pub(crate) fn writer(&self) -> Writer {
-        Writer::new(self.budget)
+        // The journal may have something to say of a change.
+        Writer::new(if self.record.is_some() { self.budget.before_afterwards() } else { self.budget })
     }
 }
 

@@ -18,8 +18,8 @@ use support::{
     wire::wait_for,
 };
 
-/// What a class may lose before it is refused.
-const LIMIT: usize = 32;
+/// Calls that hang at a time: more than a class may lose.
+const CALLS: usize = 40;
 
 /// A named pipe: a thread that opens it blocks until it is released.
 struct Pipe(PathBuf);
@@ -66,9 +66,9 @@ impl Hanging {
         Self { pipe, fixture, git: git.display().to_string() }
     }
 
-    fn serve(&self, args: &[&str], places: usize) -> Administered {
+    fn serve(&self, args: &[&str], places: usize, seconds: &str) -> Administered {
         let places = places.to_string();
-        let variables = [("MCP_GIT_READ_TIMEOUT", "1"), ("MCP_GIT_CHANGE_TIMEOUT", "1"), ("MCP_GIT_MAX_CONCURRENT", places.as_str())];
+        let variables = [("MCP_GIT_READ_TIMEOUT", seconds), ("MCP_GIT_CHANGE_TIMEOUT", "1"), ("MCP_GIT_MAX_CONCURRENT", places.as_str())];
         Administered::start(&self.fixture, &[&["--git", self.git.as_str()], args].concat(), &variables)
     }
 }
@@ -86,8 +86,10 @@ fn class(server: &Administered, name: &str) -> Value {
 
 /// Loses more threads than reads may.
 fn lose_too_many(server: &Administered) {
+    // From then on the repository is open, and calls hang at once.
+    assert_ne!(tool(server, "git_status", json!({}))["isError"], true);
     std::thread::scope(|scope| {
-        for _ in 0..=LIMIT {
+        for _ in 0..CALLS {
             scope.spawn(|| blame(server));
         }
     });
@@ -96,7 +98,7 @@ fn lose_too_many(server: &Administered) {
 #[test]
 fn a_read_whose_thread_hangs_is_answered_and_its_place_is_free() {
     let hanging = Hanging::new();
-    let server = hanging.serve(&[], 1);
+    let server = hanging.serve(&[], 1, "1");
     let hung = blame(&server);
     assert!(code(&hung) == "timed_out" && text_of(&hung).contains("its thread does not end"), "{hung}");
     assert_ne!(tool(&server, "git_status", json!({}))["isError"], true, "the only place is free");
@@ -168,7 +170,7 @@ fn a_change_whose_record_hangs_keeps_its_worktree_and_not_its_place() {
 #[test]
 fn beyond_the_limit_reads_are_refused_and_changes_are_not() {
     let hanging = Hanging::new();
-    let server = hanging.serve(&[], LIMIT + 1);
+    let server = hanging.serve(&[], CALLS, "3");
     lose_too_many(&server);
     let refused = tool(&server, "git_status", json!({}));
     assert!(code(&refused) == "unavailable" && refused["structuredContent"]["retry_after_ms"].is_u64(), "{refused}");
@@ -187,7 +189,7 @@ fn beyond_the_limit_reads_are_refused_and_changes_are_not() {
 #[test]
 fn beyond_the_limit_a_supervised_server_is_replaced() {
     let hanging = Hanging::new();
-    let server = hanging.serve(&["--supervised"], LIMIT + 1);
+    let server = hanging.serve(&["--supervised"], CALLS, "3");
     let old = server.get("/status")["pid"].clone();
     lose_too_many(&server);
     wait_for("a successor", || server.get("/status")["pid"] != old);

@@ -4,6 +4,7 @@ use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    fields::Layout,
     repo::Repo,
 };
 use gix::bstr::ByteSlice;
@@ -35,7 +36,7 @@ pub struct Setting {
     pub scope: String,
     /// The name.
     pub key: String,
-    /// The value.
+    /// The value: all of it, or [`crate::MAX_FIELD`] bytes.
     pub value: Vec<u8>,
 }
 
@@ -58,14 +59,14 @@ impl Repo {
         if let Some(key) = key {
             check_key(key)?;
         }
-        let output = self
+        let fields = self
             .read(&["config", "--list", "--show-scope", "--null"])
             .args((!self.location.trusted).then_some("--no-includes"))
-            .success(cancel, MAX_OUTPUT)?;
-        let mut fields = output.split(|&byte| byte == 0);
+            .fields_of_success(Layout { divider: Some(b'\n'), ..Layout::NUL }, cancel)?;
+        let mut fields = fields.iter();
         let mut found = Vec::new();
         while let (Some(scope), Some(entry)) = (fields.next(), fields.next()) {
-            let (name, value) = entry.split_once_str("\n").unwrap_or((entry, b"true"));
+            let (name, value) = entry.split_once_str("\n").unwrap_or((entry.as_slice(), b"true"));
             let scope = scope.to_str_lossy().into_owned();
             // What this program itself passes along is nobody's setting.
             if scope != "command" && key.is_none_or(|key| key.as_bytes().eq_ignore_ascii_case(name)) {

@@ -28,6 +28,7 @@ pub use hunks::{ApplyRequest, Hunk, HunkAction};
 pub use index::{ResetMode, Restore};
 pub use integrate::{Action, FastForward, Favour, MergeRequest, PickRequest, RebaseRequest, Step, Way};
 pub use maintenance::{Care, Setting, WRITABLE};
+pub use notes::Note;
 pub use sparse::Sparse;
 pub use stash::{Stash, StashPush};
 pub use submodule::Submodule;

@@ -3,6 +3,18 @@
 use super::MAX_OUTPUT;
 use crate::{cancel::Cancel, error::Result, name::Rev, repo::Repo};
 use gix::{ObjectId, bstr::ByteSlice};
+use std::ops::ControlFlow;
+
+/// A note.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The blob that holds it.
+    pub id: ObjectId,
+    /// All of it, or as much as is read at once.
+    pub text: Vec<u8>,
+    /// Its size in bytes.
+    pub size: u64,
+}
 
 impl Repo {
     /// The commits, and other objects, that have a note.
@@ -20,10 +32,17 @@ impl Repo {
     /// # Errors
     ///
     /// [`crate::Error::UnknownRevision`].
-    pub fn note(&self, rev: &Rev, cancel: &Cancel) -> Result<Option<Vec<u8>>> {
+    pub fn note(&self, rev: &Rev, cancel: &Cancel) -> Result<Option<Note>> {
         let id = self.resolve(rev, cancel)?;
-        let (ended, output) = self.read(&["notes", "show"]).arg(id.to_string()).output(cancel, MAX_OUTPUT)?;
-        Ok((ended.code == Some(0)).then_some(output))
+        let (ended, output) = self.read(&["notes", "list"]).arg(id.to_string()).output(cancel, MAX_OUTPUT)?;
+        let Some(id) = ObjectId::from_hex(output.trim_ascii_end()).ok().filter(|_| ended.code == Some(0)) else { return Ok(None) };
+        let size = self.object(id, cancel)?.size;
+        let mut text = Vec::new();
+        self.blob(id, size, cancel, &mut |chunk| {
+            text.extend_from_slice(&chunk[..chunk.len().min(MAX_OUTPUT - text.len())]);
+            if text.len() == MAX_OUTPUT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(Some(Note { id, text, size }))
     }
 
     /// Puts `text` on `rev` as its note, in place of one that is there, or below it.

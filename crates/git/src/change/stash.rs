@@ -4,6 +4,7 @@ use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    fields::{Layout, MAX_SUBJECT},
     name::{BranchName, RelPath},
     repo::Repo,
 };
@@ -16,7 +17,7 @@ pub struct Stash {
     pub number: usize,
     /// Its commit.
     pub id: ObjectId,
-    /// What it is about.
+    /// What it is about: all of it, or [`MAX_SUBJECT`] bytes.
     pub subject: Vec<u8>,
 }
 
@@ -40,8 +41,9 @@ impl Repo {
     ///
     /// As for any read.
     pub fn stashes(&self, cancel: &Cancel) -> Result<Vec<Stash>> {
-        let output = self.read(&["stash", "list", "-z", "--format=%H %gs"]).success(cancel, MAX_OUTPUT)?;
-        let entries = output.split(|&byte| byte == 0).filter(|entry| !entry.is_empty());
+        let layout = Layout { divider: Some(b' '), limit: &|_| MAX_SUBJECT, ..Layout::NUL };
+        let entries = self.read(&["stash", "list", "-z", "--format=%H %gs"]).fields_of_success(layout, cancel)?;
+        let entries = entries.iter().filter(|entry| !entry.is_empty());
         let parsed = entries.enumerate().filter_map(|(number, entry)| {
             let (id, subject) = entry.split_once_str(" ")?;
             Some(Stash { number, id: ObjectId::from_hex(id).ok()?, subject: subject.to_vec() })

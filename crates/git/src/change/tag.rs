@@ -4,6 +4,7 @@ use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    fields::{Layout, MAX_FIELD, MAX_SUBJECT},
     name::{Rev, TagName},
     repo::Repo,
 };
@@ -12,13 +13,15 @@ use gix::{ObjectId, bstr::ByteSlice};
 /// A tag.
 #[derive(Clone, Debug)]
 pub struct Tag {
+    /// Its own id: of the tag where it is an object of its own.
+    pub id: ObjectId,
     /// Its short name.
     pub name: Vec<u8>,
     /// What it names: the commit, where it is annotated.
     pub target: ObjectId,
     /// True where it is an object of its own.
     pub annotated: bool,
-    /// The first line of its message, or of the commit's.
+    /// The first line of its message, or of the commit's: all of it, or [`MAX_SUBJECT`] bytes.
     pub subject: Vec<u8>,
 }
 
@@ -29,17 +32,17 @@ impl Repo {
     ///
     /// As for any read.
     pub fn tags(&self, pattern: Option<&str>, cancel: &Cancel) -> Result<Vec<Tag>> {
-        let format = "--format=%(objectname)%00%(*objectname)%00%(refname:lstrip=2)%00%(contents:subject)";
+        let format = "--format=%(objectname)%00%(*objectname)%00%(refname:lstrip=2)%00%(contents:subject)%00";
         let process = self.read(&["tag", "--list", "--sort=-creatordate", format, "--"]).args(pattern);
-        let output = process.success(cancel, MAX_OUTPUT)?;
-        let tag = |line: &[u8]| {
-            let mut fields = line.split(|&byte| byte == 0);
-            let (own, peeled, name, subject) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-            let annotated = !peeled.is_empty();
-            let target = ObjectId::from_hex(if annotated { peeled } else { own }).ok()?;
-            Some(Tag { name: name.to_vec(), target, annotated, subject: subject.to_vec() })
+        let layout = Layout { limit: &|at| if at % 4 == 3 { MAX_SUBJECT } else { MAX_FIELD }, ..Layout::NUL };
+        let fields = process.fields_of_success(layout, cancel)?;
+        let tag = |fields: &[Vec<u8>]| {
+            let id = ObjectId::from_hex(fields[0].trim_start()).ok()?;
+            let annotated = !fields[1].is_empty();
+            let target = if annotated { ObjectId::from_hex(&fields[1]).ok()? } else { id };
+            Some(Tag { id, name: fields[2].clone(), target, annotated, subject: fields[3].clone() })
         };
-        Ok(output.lines().filter_map(tag).collect())
+        Ok(fields.chunks_exact(4).filter_map(tag).collect())
     }
 
     /// Makes a tag at `rev`: an annotated one where there is a message.

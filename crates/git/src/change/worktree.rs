@@ -4,6 +4,7 @@ use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    fields::Layout,
     name::{BranchName, Rev},
     process::Mode,
     repo::Repo,
@@ -69,9 +70,9 @@ impl Repo {
     ///
     /// As for any read.
     pub fn worktrees(&self, cancel: &Cancel) -> Result<Vec<Worktree>> {
-        let output = self.read(&["worktree", "list", "--porcelain", "-z"]).success(cancel, MAX_OUTPUT)?;
+        let fields = self.read(&["worktree", "list", "--porcelain", "-z"]).fields_of_success(Layout::NUL, cancel)?;
         let mut found: Vec<Worktree> = Vec::new();
-        for field in output.split(|&byte| byte == 0).filter(|field| !field.is_empty()) {
+        for field in fields.iter().filter(|field| !field.is_empty()) {
             let (key, value) = field.split_once_str(" ").unwrap_or((field, b""));
             if key == b"worktree" {
                 found.push(Worktree { path: PathBuf::from(OsStr::from_bytes(value)), ..Worktree::default() });

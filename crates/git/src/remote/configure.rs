@@ -4,6 +4,7 @@ use super::{MAX_OUTPUT, RemoteName};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    fields::Layout,
     repo::Repo,
 };
 use gix::bstr::ByteSlice;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 pub struct Remote {
     /// Its name.
     pub name: String,
-    /// Where it is fetched from.
+    /// Where it is fetched from. Of each URL all, or [`crate::MAX_FIELD`] bytes.
     pub urls: Vec<String>,
     /// Where it is pushed to, where that is elsewhere.
     pub push_urls: Vec<String>,
@@ -28,9 +29,9 @@ impl Repo {
     /// As for any read.
     pub fn remotes(&self, cancel: &Cancel) -> Result<Vec<Remote>> {
         let process = self.read(&["config", "--null", "--get-regexp", r"^remote\..*\.(push)?url$"]);
-        let (_, output) = process.output(cancel, MAX_OUTPUT)?;
+        let (_, entries) = process.fields(Layout { divider: Some(b'\n'), ..Layout::NUL }, cancel)?;
         let mut found: BTreeMap<String, Remote> = BTreeMap::new();
-        for entry in output.split(|&byte| byte == 0) {
+        for entry in &entries {
             let Some((key, url)) = entry.split_once_str("\n") else { continue };
             let (key, url) = (key.to_str_lossy(), url.to_str_lossy().into_owned());
             let Some((name, kind)) = key.strip_prefix("remote.").and_then(|key| key.rsplit_once('.')) else { continue };

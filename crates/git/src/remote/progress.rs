@@ -1,5 +1,6 @@
 //! What git and the remote say while something is transferred.
 
+use crate::stderr::whole_words;
 use std::time::Duration;
 
 /// How far a transfer has come.
@@ -58,6 +59,7 @@ impl<'a> Listener<'a> {
                 b'\r' => self.returned = true,
                 b'\n' => {
                     if !self.is_ours() {
+                        self.end_at_a_word();
                         kept.extend_from_slice(&self.line);
                         kept.push(b'\n');
                     }
@@ -79,7 +81,18 @@ impl<'a> Listener<'a> {
 
     /// What the last line held, where it was not ended.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
-        if self.is_ours() { Vec::new() } else { std::mem::take(&mut self.line) }
+        if self.is_ours() {
+            return Vec::new();
+        }
+        self.end_at_a_word();
+        std::mem::take(&mut self.line)
+    }
+
+    /// Of an address that is cut nobody could tell what is secret in it.
+    fn end_at_a_word(&mut self) {
+        if self.line.len() >= MAX_LINE {
+            whole_words(&mut self.line);
+        }
     }
 
     fn is_ours(&mut self) -> bool {
@@ -108,7 +121,8 @@ impl Exchange {
             *self = Self { status, ..Self::default() };
         } else if let Some((name, value)) = header.split_once(':') {
             if name.eq_ignore_ascii_case("location") {
-                self.location = Some(value.trim().to_owned());
+                // It stands in a text, in which a space would end it.
+                self.location = Some(value.trim().replace(' ', "%20"));
             } else if name.eq_ignore_ascii_case("retry-after") {
                 self.retry_after = value.trim().parse().ok().map(Duration::from_secs);
             }
@@ -166,6 +180,13 @@ mod tests {
         assert_eq!(listener.exchange, Exchange { status: Some(302), location: Some("http://x/y".to_owned()), ..Exchange::default() });
         let last = Progress { phase: "Receiving objects".to_owned(), done: 7, total: Some(7) };
         assert_eq!(seen.lock().map(|seen| (seen.len(), seen.last().cloned())).unwrap_or_default(), (3, Some(last)));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_ends_with_a_word() {
+        let mut listener = Listener::new(&|_| ());
+        let line = format!("unable to access 'https://{}:secret@host'\n", "u".repeat(MAX_LINE));
+        assert_eq!(listener.hear(line.as_bytes()), b"unable to access \n");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A patch within a budget: its stat, then whole files, smallest first where there is not room for all.
 
-use super::{Cursor, Echo, Writer, fingerprint, inline};
+use super::{Cursor, Echo, Field, MAX_LINE, Row, Writer, fingerprint, head_len, word};
 use crate::{error::Error, symbol};
 use git::{FilePatch, Patch, quote};
 use serde_json::{Value, json};
@@ -23,8 +23,11 @@ const GENERATED: [&str; 12] = [
 const GENERATED_ENDS: [&str; 4] = [".min.js", ".min.css", ".js.map", ".css.map"];
 /// Generated files up to this size are shown like any other.
 const SMALL: u64 = 1000;
-/// The most names that a note lists.
+/// The most names that a note lists, and from how many bytes on it lists no other.
 const MAX_NAMES: usize = 8;
+const MAX_LIST: usize = 300;
+/// Where all of a path is found that is cut in a note.
+const WHOLE: &str = "`stat`: true";
 
 /// How a patch is shown.
 pub(crate) struct View<'a> {
@@ -36,6 +39,8 @@ pub(crate) struct View<'a> {
     pub(crate) outline: bool,
     /// The caller asked for these very files, so none is left out for being generated.
     pub(crate) named: bool,
+    /// The git command that lists all paths.
+    pub(crate) command: String,
 }
 
 /// Reads one file's patch again, from an offset on.
@@ -97,7 +102,9 @@ pub(crate) fn present(patch: &Patch, view: &View<'_>, writer: &mut Writer, fetch
         let rest = &order[usize::try_from(end.item).unwrap_or(usize::MAX)..];
         let bytes: u64 = rest.iter().map(|&at| items[at].size).sum::<u64>() - end.offset;
         let next = view.echo.again(&[("cursor", json!(end.encode(mark)))]);
-        writer.note(format!("not shown yet: {}; {bytes} bytes. Next: {next}", names(rest.iter().filter_map(|&at| items[at].file))));
+        let names = names(rest.iter().filter_map(|&at| items[at].file));
+        let what = if names.is_empty() { "the rest of the message".to_owned() } else { names };
+        writer.note(format!("not shown yet: {what}; {bytes} bytes. Next: {next}"));
     }
     Ok(())
 }
@@ -176,8 +183,7 @@ fn partial(item: &Item<'_>, offset: u64, view: &View<'_>, writer: &mut Writer, f
     // The last line may have been cut where the kept text ends. It is shown by its own call.
     let complete = if ends_here { text.len() } else { text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1) };
     if complete == 0 {
-        let head = super::whole_chars(text, super::MAX_LINE);
-        writer.fit(&text[..head]);
+        let head = writer.bytes(&text[..head_len(text, MAX_LINE)]);
         let rest = item.size - offset - head as u64;
         writer.say(&format!(
             "the line above goes on, {rest} bytes to the end of the file's patch: {}",
@@ -187,14 +193,6 @@ fn partial(item: &Item<'_>, offset: u64, view: &View<'_>, writer: &mut Writer, f
     }
     let before = writer.checkpoint();
     let shown = lines(item, &text[..complete], offset, view, writer);
-    if shown == 0 {
-        // Not even one line: its start, so that every page makes progress.
-        let line = text[..complete].split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
-        let head = writer.force(line);
-        let rest = (line.len() - head) as u64;
-        writer.say(&format!("the line above goes on for {rest} bytes: {}", goes_on(item, offset + head as u64, rest, view)));
-        return Ok(offset + line.len() as u64);
-    }
     let whole_hunks = hunks.iter().copied().filter(|&hunk| hunk > 0 && hunk <= shown).max();
     let first_hunk = hunks.iter().copied().find(|&hunk| hunk > 0);
     match whole_hunks {
@@ -216,7 +214,7 @@ fn lines(item: &Item<'_>, text: &[u8], offset: u64, view: &View<'_>, writer: &mu
 }
 
 fn name(item: &Item<'_>) -> String {
-    item.file.map_or_else(|| "the commit".to_owned(), |file| inline(quote::listed(&file.path).as_bytes()))
+    item.file.map_or_else(|| "the commit".to_owned(), |file| word(Field::Path, &file.path, WHOLE))
 }
 
 /// The call for `len` bytes of an item from `at` on.
@@ -248,22 +246,25 @@ fn is_generated(path: &[u8]) -> bool {
 }
 
 fn names<'a>(files: impl Iterator<Item = &'a FilePatch>) -> String {
-    let all: Vec<String> = files.map(|file| format!("{} ({} bytes)", inline(quote::listed(&file.path).as_bytes()), file.size)).collect();
+    let files: Vec<&FilePatch> = files.collect();
     let mut text = String::new();
-    for (at, name) in all.iter().take(MAX_NAMES).enumerate() {
-        if text.len() > 300 {
-            return format!("{text} and {} more", all.len() - at);
+    for (at, file) in files.iter().enumerate() {
+        if at == MAX_NAMES || text.len() > MAX_LIST {
+            return format!("{text} and {} more", files.len() - at);
         }
-        text = if text.is_empty() { name.clone() } else { format!("{text}, {name}") };
+        let comma = if text.is_empty() { "" } else { ", " };
+        let named = format!("{comma}{} ({} bytes)", word(Field::Path, &file.path, WHOLE), file.size);
+        text.push_str(&named);
     }
-    if all.len() > MAX_NAMES { format!("{text} and {} more", all.len() - MAX_NAMES) } else { text }
+    text
 }
 
 fn name_elided(elided: &[&FilePatch], view: &View<'_>, writer: &mut Writer) {
     if !elided.is_empty() {
         let paths: Vec<String> = elided.iter().map(|file| quote::listed(&file.path)).collect();
-        let call = view.echo.again(&[("paths", json!(paths)), ("cursor", Value::Null)]);
-        writer.note(format!("generated, not shown: {}. To see them: {call}", names(elided.iter().copied())));
+        let (call, count) = view.echo.some(&[("cursor", Value::Null)], "paths", &paths);
+        let others = if count < paths.len() { format!(", and so the other {}", paths.len() - count) } else { String::new() };
+        writer.note(format!("generated, not shown: {}. To see them: {call}{others}", names(elided.iter().copied())));
     }
 }
 
@@ -287,24 +288,37 @@ fn summary(patch: &Patch, view: &View<'_>, writer: &mut Writer) {
     let share = writer.left() / 4;
     let start = writer.left();
     for (at, file) in patch.files.iter().enumerate() {
-        if start - writer.left() > share {
+        let line = stat_line(file);
+        if start.saturating_sub(writer.left()).saturating_add(line.len()) > share {
             let call = view.echo.again(&[("stat", json!(true))]);
             writer.say(&format!("and {} more files: {call}", files - at));
             break;
         }
-        writer.say(&stat_line(file));
+        writer.say(&line);
     }
 }
 
 fn stat_line(file: &FilePatch) -> String {
-    let path = inline(quote::listed(&file.path).as_bytes());
-    let from = if file.old_path == file.path { String::new() } else { format!("{} => ", inline(quote::listed(&file.old_path).as_bytes())) };
-    format!("{} {from}{path} {}", file.kind, counts(file))
+    let from = if file.old_path == file.path { String::new() } else { format!("{} => ", word(Field::Path, &file.old_path, WHOLE)) };
+    format!("{} {from}{} {}", file.kind, word(Field::Path, &file.path, WHOLE), counts(file))
+}
+
+fn stat_row(file: &FilePatch, row: &mut Row) {
+    row.letter(file.kind).put(" ");
+    if file.old_path != file.path {
+        row.field(Field::Path, "old path", &file.old_path).put(" => ");
+    }
+    row.field(Field::Path, "path", &file.path);
+    if file.binary {
+        row.put(" binary");
+    } else {
+        row.put(" +").number(file.added).put(" -").number(file.removed);
+    }
 }
 
 fn stat(patch: &Patch, view: &View<'_>, start: Cursor, mark: u64, writer: &mut Writer) {
     for (at, file) in patch.files.iter().enumerate().skip(usize::try_from(start.item).unwrap_or(usize::MAX)) {
-        if !writer.fit_prepared(&format!("{}\n", stat_line(file))) {
+        if !writer.row(&|row| stat_row(file, row), &|_| view.command.clone()) {
             let next = Cursor { item: at as u64, offset: 0 }.encode(mark);
             writer.note(format!("{} more files. Next: {}", patch.files.len() - at, view.echo.again(&[("cursor", json!(next))])));
             break;

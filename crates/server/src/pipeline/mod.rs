@@ -294,10 +294,11 @@ impl Pipeline {
         let effect = (tool.effect_of)(&args);
         caller.check(effect, tool.scope)?;
         self.selection.check(tool, effect)?;
-        let echo = Echo::new(tool.name, args.clone());
+        let given = args.clone();
         let principal = Arc::clone(&caller.principal);
         let wanted = Wanted::take(&mut args)?;
         let budget = budget(&mut args, Budget::of(self.bounds.max_output_tokens))?;
+        let echo = Echo::new(tool.name, given, budget);
         let changes = tool.effect != Effect::Read;
         let key = if changes { idempotency_key(&mut args)? } else { None };
         let confirmed = changes && take_switch(&mut args, "confirm")?;

@@ -2,11 +2,11 @@
 
 use crate::{
     error::{Error, Kind},
-    output::Reply,
+    output::{Field, Reply, word},
     tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
-use git::{Hunk, HunkAction, quote};
+use git::{Hunk, HunkAction};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -115,12 +115,29 @@ fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action) -> Reply {
         if at > 0 && !writer.fits(&hunk.text) {
             let mut rest: Vec<String> = hunks[at..].iter().map(|hunk| hunk.path.to_string()).collect();
             rest.dedup();
-            let next = cx.echo.again(&[("files", json!(rest))]);
-            writer.note(format!("{at} of {} hunks shown. Next: {next}", hunks.len()));
+            let (next, count) = cx.echo.some(&[], "files", &rest);
+            let others = if count < rest.len() {
+                format!("; then the other {} files, which git_status lists", rest.len() - count)
+            } else {
+                String::new()
+            };
+            writer.note(format!("{at} of {} hunks shown{others}. Next: {next}", hunks.len()));
             break;
         }
-        writer.say(&format!("hunk {} of {}", hunk.id, quote::listed(hunk.path.as_bytes())));
-        writer.pieces(&hunk.text);
+        writer.say(&format!("hunk {} of {}", hunk.id, word(Field::Path, hunk.path.as_bytes(), "`git diff --name-only -z`")));
+        let used = writer.pieces(&hunk.text);
+        if used < hunk.text.len() {
+            let all = cx.echo.other("git_diff", &[("paths", json!([hunk.path.to_string()])), ("scope", json!(scope(action)))]);
+            writer.say(&format!("the hunk above goes on for {} bytes: {all}", hunk.text.len() - used));
+        }
     }
     writer.finish()
+}
+
+/// What of a diff shows such hunks.
+fn scope(action: Action) -> &'static str {
+    match action {
+        Action::Unstage => "staged",
+        Action::Stage | Action::Discard => "unstaged",
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::Reply,
+    output::{Field, Reply, Row},
     tool::{Context, Effect, Entry, Tool, Toolset},
     tools::change,
 };
@@ -17,6 +17,8 @@ struct Apply;
 
 /// The largest patch.
 const MAX_PATCH: usize = 2 << 20;
+/// The most paths that are listed.
+const MAX_PATHS: usize = 100;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,8 +77,14 @@ impl Tool for Apply {
         }
         let done = cx.repo.apply(&patch, &ApplyRequest { check: false, ..looks }, cx.cancel)?;
         writer.say(&format!("applied to {} files", done.len()));
-        for path in done.iter().take(100) {
-            writer.fit(format!("{path}\n").as_bytes());
+        for (at, path) in done.iter().enumerate() {
+            let build = |row: &mut Row| {
+                row.field(Field::Path, "path", path.as_bytes());
+            };
+            if at == MAX_PATHS || !writer.row(&build, &|_| "the patch".to_owned()) {
+                writer.say(&format!("and {} more, which the patch names", done.len() - at));
+                break;
+            }
         }
         change::staged(cx, &mut writer)?;
         Ok(writer.finish())

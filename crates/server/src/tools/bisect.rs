@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::Reply,
+    output::{Reply, Row},
     tool::{Context, Effect, Entry, Tool, Toolset, is_one_of},
 };
 use git::{Reach, Rev, Search, Verdict};
@@ -95,8 +95,14 @@ impl Tool for Bisect {
             }
             Search::Skipped(ids) => {
                 writer.say("only skipped commits are left; the first bad one is among these:");
-                for id in ids {
-                    writer.fit(format!("{id}\n").as_bytes());
+                for (at, id) in ids.iter().enumerate() {
+                    let build = |row: &mut Row| {
+                        row.id(*id);
+                    };
+                    if !writer.row(&build, &|_| String::new()) {
+                        writer.note(format!("and {} more, which `git bisect log` leads to", ids.len() - at));
+                        break;
+                    }
                 }
                 writer.note(format!("to go back to where the search began: {end}"));
             }

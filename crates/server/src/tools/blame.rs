@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{MAX_LINE, Reply, head_len, inline, whole_chars},
+    output::{Field, Reply, Row},
     tool::{Context, Effect, Entry, Tool},
 };
 use git::{BlameQuery, BlamedLine, Origin, RelPath, Rev};
@@ -47,18 +47,17 @@ impl Tool for Blame {
         let mut any = false;
         cx.repo.blame(&query, cx.cancel, &mut |line| {
             any = true;
-            let heading = if line.origin.id == current { String::new() } else { heading(line.origin) };
-            let long = line.len > MAX_LINE && writer.is_bounded();
-            let head = if long { head_len(line.text, MAX_LINE) } else { line.text.len() };
-            let text = [format!("{}\t", line.number).as_bytes(), &line.text[..head], b"\n"].concat();
             let before = writer.checkpoint();
-            if !(writer.fit_prepared(&heading) && writer.fit(&text)) {
+            let whole = |_: &str| cx.echo.other("git_show", &[("revision", json!(line.origin.id))]);
+            let headed = line.origin.id == current || writer.heading(&|row| heading(line.origin, row), &whole);
+            let number = format!("{}\t", line.number);
+            // Of a longer line only the start was read.
+            let end: &[u8] = if line.text.len() == line.len { b"\n" } else { b"" };
+            let text = [number.as_bytes(), line.text, end].concat();
+            if !(headed && writer.line(&text, number.len() + line.len + 1, &mut |_| format!(": {}", rest(cx, &args, &line)))) {
                 writer.rewind(before);
                 stopped = Some(line.number);
                 return ControlFlow::Break(());
-            }
-            if head < line.len {
-                writer.say(&format!("the line above goes on for {} bytes: {}", line.len - head, rest(cx, &args, &line)));
             }
             current.clone_from(&line.origin.id);
             ControlFlow::Continue(())
@@ -72,12 +71,13 @@ impl Tool for Blame {
     }
 }
 
-fn heading(origin: &Origin) -> String {
+fn heading(origin: &Origin, row: &mut Row) {
     if origin.id.bytes().all(|byte| byte == b'0') {
-        return "00000000 not committed yet\n".to_owned();
+        row.put("00000000 not committed yet");
+        return;
     }
-    let subject = inline(&origin.summary[..whole_chars(&origin.summary, 100)]);
-    format!("{} {} {}: {subject}\n", &origin.id[..8], day(origin.time), inline(&origin.author))
+    row.field(Field::Name, "id", &origin.id[..8]).put(" ").field(Field::Name, "day", day(origin.time)).put(" ");
+    row.field(Field::Name, "author", &origin.author).put(": ").field(Field::Subject, "subject", &origin.summary);
 }
 
 /// `2026-01-31`, in UTC.

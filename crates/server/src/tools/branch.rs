@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Cursor, Reply, inline, whole_chars},
+    output::{Cursor, Field, Reply, Row},
     tool::{Context, Effect, Entry, Tool},
 };
 use git::{Branch, BranchKind, BranchQuery, Rev};
@@ -63,27 +63,28 @@ impl Tool for BranchTool {
         // Only where nothing has moved since the page before is its end this one's beginning.
         Cursor::decode(args.cursor.as_deref(), found.mark)?;
         let mut writer = cx.writer();
-        let mut rows = Vec::new();
+        let mut rows = 0;
         for branch in &found.shown {
-            let (line, row) = (line(branch), row(branch));
-            let size = row.to_string().len() + 1;
-            if !rows.is_empty() && size + line.len() > writer.left() {
+            let whole = |what: &str| match what {
+                "subject" => cx.echo.other("git_show", &[("revision", json!(branch.id.to_string()))]),
+                "upstream" => "`git for-each-ref --format='%(upstream:short)'`".to_owned(),
+                _ => "`git for-each-ref --format='%(refname:short)'`".to_owned(),
+            };
+            if !writer.row(&|row| show(branch, row), &whole) {
                 break;
             }
-            writer.fit_prepared(&line);
-            writer.spend(size);
-            rows.push(row);
+            rows += 1;
         }
-        let next = first.saturating_add(rows.len());
+        let next = first.saturating_add(rows);
         let next = (next < found.total).then(|| Cursor { item: next as u64, offset: 0 }.encode(found.mark));
         if let Some(cursor) = &next {
             let call = cx.echo.again(&[("cursor", json!(cursor))]);
-            writer.note(format!("{} of {} branches shown. Next: {call}", rows.len(), found.total));
+            writer.note(format!("{rows} of {} branches shown. Next: {call}", found.total));
         }
         if found.total == 0 {
             writer.say("no branches match");
         }
-        let mut listing = json!({"branches": rows});
+        let mut listing = json!({"branches": writer.take_values()});
         if let Some(next) = next {
             listing["next_cursor"] = json!(next);
         }
@@ -91,22 +92,15 @@ impl Tool for BranchTool {
     }
 }
 
-fn subject(branch: &Branch) -> String {
-    inline(&branch.subject[..whole_chars(&branch.subject, 200)])
-}
-
-fn line(branch: &Branch) -> String {
-    let sign = if branch.current { "* " } else { "  " };
-    let upstream = branch.upstream.as_ref().map(|name| format!(" [{}]", inline(name))).unwrap_or_default();
-    format!("{sign}{} {}{upstream} {}\n", inline(&branch.name), branch.short, subject(branch))
-}
-
-fn row(branch: &Branch) -> Value {
-    let mut row = json!({"name": inline(&branch.name), "current": branch.current, "id": branch.id.to_string(), "subject": subject(branch)});
+fn show(branch: &Branch, row: &mut Row) {
+    let (name, subject) = (row.show(Field::Ref, "name", &branch.name), row.show(Field::Subject, "subject", &branch.subject));
+    row.put(if branch.current { "* " } else { "  " }).part(&name).put(" ").field(Field::Name, "short", &branch.short);
     if let Some(upstream) = &branch.upstream {
-        row["upstream"] = json!(inline(upstream));
+        let upstream = row.show(Field::Ref, "upstream", upstream);
+        row.put(" [").part(&upstream).put("]").set("upstream", &upstream);
     }
-    row
+    row.put(" ").part(&subject);
+    row.set("name", &name).set_flag("current", branch.current).set_id("id", branch.id).set("subject", &subject);
 }
 
 fn output() -> Value {
@@ -115,7 +109,7 @@ fn output() -> Value {
         "properties": {
             "branches": {"type": "array", "items": {
                 "type": "object",
-                "properties": {"name": {"type": "string"}, "current": {"type": "boolean"}, "id": {"type": "string"}, "subject": {"type": "string"}, "upstream": {"type": "string"}},
+                "properties": {"name": {"type": "string"}, "current": {"type": "boolean"}, "id": {"type": "string"}, "subject": {"type": "string"}, "upstream": {"type": "string"}, "cut": {"type": "object"}},
                 "required": ["name", "current", "id", "subject"],
             }},
             "next_cursor": {"type": "string"},

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, inline},
+    output::{Field, Reply, word},
     tool::{Context, Deed, Effect, Entry, Scope, Tool, Toolset},
 };
 use git::{BranchName, Reach, Rev};
@@ -62,7 +62,7 @@ impl Tool for Delete {
         cx.moves_refs()?;
         let id = cx.repo.delete_branch(&name, args.force, cx.cancel)?;
         let mut writer = cx.writer();
-        writer.say(&format!("deleted {}, which was at {id}", name.as_str()));
+        writer.say(&format!("deleted {}, which was at {id}", named(name.as_str())));
         writer.note(format!("to have it again: {}", cx.echo.other("git_undo", &[])));
         Ok(writer.finish())
     }
@@ -80,7 +80,7 @@ impl Tool for Rename {
         cx.view.policy.spare(old.as_str(), "it is not renamed")?;
         cx.repo.rename_branch(&old, &new, cx.cancel)?;
         let mut writer = cx.writer();
-        writer.say(&format!("{} is now {}", old.as_str(), new.as_str()));
+        writer.say(&format!("{} is now {}", named(old.as_str()), named(new.as_str())));
         Ok(writer.finish())
     }
 }
@@ -98,11 +98,15 @@ impl Tool for Upstream {
         cx.repo.set_upstream(&name, upstream.as_ref(), cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&match upstream {
-            Some(upstream) => format!("{} follows {}", name.as_str(), inline(upstream.as_str().as_bytes())),
-            None => format!("{} follows nothing", name.as_str()),
+            Some(upstream) => format!("{} follows {}", named(name.as_str()), named(upstream.as_str())),
+            None => format!("{} follows nothing", named(name.as_str())),
         });
         Ok(writer.finish())
     }
+}
+
+fn named(name: &str) -> String {
+    word(Field::Ref, name, "git_branch")
 }
 
 /// The branch that is named, or the current one.

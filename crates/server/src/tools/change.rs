@@ -2,10 +2,10 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, Writer, inline, whole_chars},
+    output::{Field, Reply, Row, Writer, word},
     tool::Context,
 };
-use git::{DiffQuery, Keep, Reach, Sides, quote};
+use git::{DiffQuery, Keep, Reach, Sides};
 
 /// The most paths that a summary lists.
 const MAX_PATHS: usize = 30;
@@ -26,6 +26,16 @@ pub(super) fn message(text: Option<String>) -> Result<Option<String>, Error> {
 
 /// Runs an operation that moves the branch and changes files, and says where that has led.
 pub(super) fn moving(cx: &Context<'_>, done: &str, work: impl FnOnce() -> git::Result<String>) -> Result<Reply, Error> {
+    moving_from(cx, done, None, work)
+}
+
+/// As [`moving`], and says what was integrated.
+pub(super) fn moving_from(
+    cx: &Context<'_>,
+    done: &str,
+    from: Option<&str>,
+    work: impl FnOnce() -> git::Result<String>,
+) -> Result<Reply, Error> {
     let before = cx.repo.head(cx.cancel)?;
     cx.reaches(Reach::Worktree);
     let output = work()?;
@@ -51,8 +61,10 @@ pub(super) fn moving(cx: &Context<'_>, done: &str, work: impl FnOnce() -> git::R
     }
     if !output.trim().is_empty() {
         writer.say("git and its hooks wrote:");
-        let text = output.as_bytes();
-        writer.fit(&text[..whole_chars(text, 4000)]);
+        writer.quote(&output);
+    }
+    if let Some(from) = from {
+        writer.say(from);
     }
     state(cx, &mut writer)?;
     Ok(writer.finish())
@@ -67,13 +79,14 @@ pub(super) fn staged(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error>
         1 => writer.say("1 path is staged:"),
         n => writer.say(&format!("{n} paths are staged:")),
     }
-    for entry in staged.iter().take(MAX_PATHS) {
-        if !writer.fit(format!("{} {}\n", char::from(entry.index), quote::listed(&entry.path)).as_bytes()) {
+    for (at, entry) in staged.iter().enumerate() {
+        let build = |row: &mut Row| {
+            row.letter(char::from(entry.index)).put(" ").field(Field::Path, "path", &entry.path);
+        };
+        if at == MAX_PATHS || !writer.row(&build, &|_| "`git diff --cached --name-only -z`".to_owned()) {
+            writer.say(&format!("and {} more: {}", staged.len() - at, cx.echo.other("git_status", &[])));
             break;
         }
-    }
-    if staged.len() > MAX_PATHS {
-        writer.say(&format!("and more: {}", cx.echo.other("git_status", &[])));
     }
     Ok(())
 }
@@ -83,7 +96,7 @@ pub(super) fn state(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> 
     cx.settled();
     let (head, staged) = cx.repo.staged(cx.cancel)?;
     let at = match (&head.branch, &head.commit) {
-        (Some(branch), _) => format!("on branch {}", inline(branch.as_bytes())),
+        (Some(branch), _) => format!("on branch {}", word(Field::Ref, branch, "`git branch --show-current`")),
         (None, Some(commit)) => format!("HEAD is detached at {}", commit.to_hex_with_len(12)),
         (None, None) => "HEAD is unborn".to_owned(),
     };

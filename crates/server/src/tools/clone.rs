@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Budget, Reply, Writer},
+    output::{Budget, Field, Reply, Writer, word},
     tool::{Anywhere, Entry, Scope, parse},
 };
 use git::{BranchName, CloneRequest};
@@ -44,7 +44,7 @@ fn run(cx: &Anywhere<'_>, args: Map<String, Value>) -> Result<Reply, Error> {
     };
     let path = cx.repositories.clone_into(&request, cx.on_progress, cx.cancel)?;
     let mut writer = Writer::new(Budget::of(0));
-    writer.say(&format!("cloned to {}", path.display()));
+    writer.say(&format!("cloned to {}", word(Field::Path, path.as_os_str().as_encoded_bytes(), "`repo_path`")));
     if !cx.repositories.roots().named().contains(&path) {
         writer.note("its hooks and filters are not run unless the operator names it with -r");
     }

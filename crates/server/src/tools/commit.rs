@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, Writer, inline, whole_chars},
+    output::{self, Field, Reply, Writer, word},
     tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
@@ -77,12 +77,11 @@ impl Tool for Commit {
         writer.say(&format!("committed {}", cx.repo.abbreviate(made.id)));
         if let Err(err) = summarize(cx, &made, &mut writer) {
             // The commit is made, whatever keeps it from being described.
-            writer.note(format!("the commit could not be described: {err}"));
+            writer.note(format!("the commit could not be described: {}", output::message(&err.to_string())));
         }
         if !made.output.trim().is_empty() {
             writer.say("hooks wrote:");
-            let text = made.output.as_bytes();
-            writer.fit(&text[..whole_chars(text, 4000)]);
+            writer.quote(&made.output);
         }
         if let Some(before) = made.before {
             let undo = cx.echo.other("git_reset", &[("mode", json!("soft")), ("target", json!(before.to_string()))]);
@@ -113,7 +112,7 @@ fn subject(cx: &Context<'_>, id: &git::ObjectId) -> Result<String, Error> {
     let query = LogQuery { rev: Some(Rev::new(id.to_string())?), max_count: 1, ..LogQuery::default() };
     let mut subject = String::new();
     cx.repo.log(&query, cx.cancel, &mut |commit| {
-        subject = inline(&commit.subject[..whole_chars(&commit.subject, 200)]);
+        subject = word(Field::Subject, &commit.subject, "git_show");
         ControlFlow::Break(())
     })?;
     Ok(subject)

@@ -2,10 +2,10 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, inline},
+    output::{Field, Reply, Row},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
 };
-use git::{Care, WRITABLE};
+use git::{Care, Setting, WRITABLE};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -15,6 +15,9 @@ pub(super) const MAINTENANCE: Entry = Entry::of::<Maintenance>().listed_in(Tools
 
 struct Config;
 struct Maintenance;
+
+/// The longest key that a note spells out.
+const MAX_KEY: usize = 200;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,8 +78,7 @@ impl Tool for Config {
             writer.say("it is not set");
         }
         for (at, setting) in settings.iter().enumerate() {
-            let line = format!("{} {}={}\n", setting.scope, setting.key, hidden(&setting.key).unwrap_or_else(|| inline(&setting.value)));
-            if !writer.fit(line.as_bytes()) {
+            if !writer.row(&|row| show(setting, row), &|_| whole(setting)) {
                 writer.note(format!("{} more; ask for one with `key`", settings.len() - at));
                 break;
             }
@@ -85,13 +87,39 @@ impl Tool for Config {
     }
 }
 
-/// What is shown in place of values that hold secrets.
-fn hidden(key: &str) -> Option<String> {
+fn show(setting: &Setting, row: &mut Row) {
+    row.field(Field::Name, "scope", &setting.scope).put(" ");
+    // The middle of a key may be an address.
+    match setting.key.split_once('.').map(|(section, rest)| (section, rest.rsplit_once('.'))) {
+        Some((section, Some((middle, name)))) => {
+            row.field(Field::Name, "section", section).put(".").field(Field::Url, "key", middle).put(".").field(Field::Name, "name", name)
+        }
+        _ => row.field(Field::Value, "key", &setting.key),
+    };
+    row.put("=");
+    if is_secret(&setting.key) {
+        row.put("(not shown)");
+    } else {
+        row.field(Field::Value, "value", &setting.value);
+    }
+}
+
+/// The command that shows all of it.
+fn whole(setting: &Setting) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
+    if setting.key.len() < MAX_KEY && setting.key.bytes().all(is_plain) {
+        format!("`git config --get-all {}`", setting.key)
+    } else {
+        "`git config --list --show-scope -z`".to_owned()
+    }
+}
+
+/// True for values that are not shown.
+fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    let secret = ["extraheader", "password", "token", "secret", "proxy", "cookiefile", "sslkey", "pass", "pw", "passphrase"]
+    ["extraheader", "password", "token", "secret", "proxy", "cookiefile", "sslkey", "pass", "pw", "passphrase"]
         .iter()
-        .any(|word| key.ends_with(word));
-    secret.then(|| "(not shown)".to_owned())
+        .any(|word| key.ends_with(word))
 }
 
 impl Tool for Maintenance {
@@ -116,7 +144,7 @@ impl Tool for Maintenance {
             cx.repo.maintain(care, cx.cancel)?;
             writer.say(done);
         }
-        writer.fit(&cx.repo.object_counts(cx.cancel)?);
+        writer.pieces(&cx.repo.object_counts(cx.cancel)?);
         Ok(writer.finish())
     }
 }

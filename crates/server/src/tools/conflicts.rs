@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, Writer},
+    output::{Field, Reply, Writer, word},
     tool::{Context, Effect, Entry, Tool, is_one_of},
     tools::change,
 };
@@ -18,6 +18,8 @@ struct Conflicts;
 
 /// The most files whose former content is named.
 const MAX_KEPT: usize = 20;
+/// Lists all paths in conflict.
+const LISTED: &str = "`git ls-files --unmerged -z`";
 /// The largest file whose conflicts are shown.
 const MAX_FILE: u64 = 4 << 20;
 
@@ -62,7 +64,7 @@ impl Tool for Conflicts {
             };
             for (path, id) in cx.repo.take_side(&paths, side, cx.cancel)?.into_iter().take(MAX_KEPT) {
                 let shown = cx.echo.other("git_show", &[("revision", json!(id.to_string()))]);
-                writer.note(format!("what {} held before: {shown}", quote::listed(path.as_bytes())));
+                writer.note(format!("what {} held before: {shown}", word(Field::Path, path.as_bytes(), LISTED)));
             }
         }
         let conflicts = cx.repo.conflicts(cx.cancel)?;
@@ -79,7 +81,13 @@ impl Tool for Conflicts {
         for (at, conflict) in shown.iter().enumerate() {
             if !show(cx, conflict, &mut writer) {
                 let rest: Vec<String> = shown[at..].iter().map(|conflict| conflict.path.to_string()).collect();
-                writer.note(format!("{} more paths. Next: {}", rest.len(), cx.echo.other("git_conflicts", &[("paths", json!(rest))])));
+                let (next, count) = cx.echo.some(&[("take", Value::Null)], "paths", &rest);
+                let others = if count < rest.len() {
+                    format!("; then the other {}, which git_status lists", rest.len() - count)
+                } else {
+                    String::new()
+                };
+                writer.note(format!("{} more paths{others}. Next: {next}", rest.len()));
                 break;
             }
         }
@@ -89,7 +97,7 @@ impl Tool for Conflicts {
 
 /// One path: which versions there are, and the lines between the markers. False when it does not fit.
 fn show(cx: &Context<'_>, conflict: &Conflict, writer: &mut Writer) -> bool {
-    let path = quote::listed(conflict.path.as_bytes());
+    let path = word(Field::Path, conflict.path.as_bytes(), LISTED);
     let versions = [("1", "base", conflict.base), ("2", "ours", conflict.ours), ("3", "theirs", conflict.theirs)];
     let there: Vec<String> = versions.iter().filter_map(|(stage, name, id)| id.map(|_| format!("{name} is `:{stage}:{path}`"))).collect();
     let missing: Vec<&str> = versions.iter().filter(|(_, _, id)| id.is_none()).map(|(_, name, _)| *name).collect();
@@ -108,7 +116,7 @@ fn show(cx: &Context<'_>, conflict: &Conflict, writer: &mut Writer) -> bool {
     writer.say(&format!("{path} (git_show: {}{missing})", there.join(", ")));
     let used = writer.pieces(&text);
     if used < text.len() {
-        let all = cx.echo.other("git_diff", &[("paths", json!([path]))]);
+        let all = cx.echo.other("git_diff", &[("paths", json!([quote::listed(conflict.path.as_bytes())]))]);
         writer.note(format!("the conflicts of {path} go on: {all}"));
     }
     true

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::Reply,
+    output::{Field, Reply, word},
     tool::{Context, Effect, Entry, Scope, Tool},
 };
 use git::{BranchName, Rev};
@@ -35,7 +35,7 @@ impl Tool for CreateBranch {
         cx.moves_refs()?;
         let id = cx.repo.create_branch(&name, base.as_ref(), cx.cancel)?;
         let mut writer = cx.writer();
-        writer.say(&format!("created {} at {}", name.as_str(), cx.repo.abbreviate(id)));
+        writer.say(&format!("created {} at {}", word(Field::Ref, name.as_str(), "git_branch"), cx.repo.abbreviate(id)));
         writer.note(format!("to switch to it: {}", cx.echo.other("git_checkout", &[("branch_name", json!(name.as_str()))])));
         Ok(writer.finish())
     }

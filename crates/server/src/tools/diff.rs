@@ -160,14 +160,31 @@ fn run(cx: &Context<'_>, args: &Args) -> Result<Reply, Error> {
         return byte_range(cx, range, &mut |keep| Ok(cx.repo.diff(&DiffQuery { keep, ..query.clone() }, cx.cancel)?.0));
     }
     let (changes, _) = cx.repo.diff(&query, cx.cancel)?;
-    let view =
-        View { echo: &cx.echo, cursor: args.cursor.as_deref(), stat: args.stat, outline: args.outline, named: !args.paths.is_empty() };
+    let view = View {
+        echo: &cx.echo,
+        cursor: args.cursor.as_deref(),
+        stat: args.stat,
+        outline: args.outline,
+        named: !args.paths.is_empty(),
+        command: command(&query.sides),
+    };
     let mut writer = cx.writer();
     patch::present(&changes, &view, &mut writer, &mut |file, skip| {
         let one = DiffQuery { paths: paths_of(file), exclude: Vec::new(), keep: Keep { skip, ..query.keep }, ..query.clone() };
         Ok(cx.repo.diff(&one, cx.cancel)?.0.files.into_iter().next())
     })?;
     Ok(writer.finish())
+}
+
+/// The git command that lists the paths.
+fn command(sides: &Sides) -> String {
+    match sides {
+        Sides::Unstaged => "`git diff --name-status -z`".to_owned(),
+        Sides::Staged => "`git diff --cached --name-status -z`".to_owned(),
+        Sides::Worktree(id) => format!("`git diff --name-status -z {id}`"),
+        Sides::Trees(Some(from), to) => format!("`git diff --name-status -z {from} {to}`"),
+        Sides::Trees(None, to) => format!("`git ls-tree -r --name-only -z {to}`"),
+    }
 }
 
 fn sides(cx: &Context<'_>, args: &Args) -> Result<Sides, Error> {

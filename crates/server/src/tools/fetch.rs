@@ -2,11 +2,11 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, Writer, inline},
+    output::{Field, Reply, Row, Writer, word},
     tool::{Context, Effect, Entry, Scope, Tool},
     tools::change,
 };
-use git::{BranchName, FastForward, FetchRequest, Fetched, MergeRequest, RebaseRequest, RemoteName};
+use git::{BranchName, FastForward, FetchRequest, Fetched, MergeRequest, RebaseRequest, RemoteName, Update};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -108,7 +108,12 @@ impl Tool for Pull {
             }
         }
         let rebase = args.how == How::Rebase && cx.repo.head(cx.cancel)?.is_some();
-        let mut reply = change::moving(cx, "pulled", || {
+        let from = format!(
+            "from {} of {}",
+            word(Field::Ref, rev.as_str(), "git_branch"),
+            word(Field::Name, fetched.remote.as_str(), "git_remote_list")
+        );
+        change::moving_from(cx, "pulled", Some(&from), || {
             if rebase {
                 let request = RebaseRequest { upstream: rev.clone(), onto: None, plan: Vec::new() };
                 return cx.repo.rebase(&request, cx.cancel);
@@ -116,9 +121,7 @@ impl Tool for Pull {
             let fast_forward = if args.how == How::Ff { FastForward::Only } else { FastForward::Allowed };
             let request = MergeRequest { rev: rev.clone(), fast_forward, squash: false, message: None, favour: None };
             cx.repo.merge(&request, cx.cancel)
-        })?;
-        reply.say(&format!("from {} of {}", inline(rev.as_str().as_bytes()), fetched.remote.as_str()));
-        Ok(reply)
+        })
     }
 }
 
@@ -127,16 +130,21 @@ const MAX_LISTED: usize = 100;
 
 fn tell(cx: &Context<'_>, fetched: &Fetched, writer: &mut Writer) {
     let moved: Vec<_> = fetched.updates.iter().filter(|update| update.sign != '=').collect();
+    let remote = word(Field::Name, fetched.remote.as_str(), "git_remote_list");
     writer.say(&match moved.len() {
-        0 => format!("fetched from {}: nothing new", fetched.remote.as_str()),
-        n => format!("fetched from {}: {n} references moved", fetched.remote.as_str()),
+        0 => format!("fetched from {remote}: nothing new"),
+        n => format!("fetched from {remote}: {n} references moved"),
     });
     for (at, update) in moved.iter().enumerate() {
-        let line = format!("{} {} {}\n", update.sign, update.name, update.summary);
-        if at == MAX_LISTED || !writer.fit(line.as_bytes()) {
+        if at == MAX_LISTED || !writer.row(&|row| moved_to(update, row), &|_| "`git for-each-ref`".to_owned()) {
             let call = cx.echo.other("git_branch", &[("branch_type", serde_json::json!("remote"))]);
             writer.note(format!("{} more: {call}", moved.len() - at));
             break;
         }
     }
+}
+
+/// A reference, and where it has moved.
+pub(super) fn moved_to(update: &Update, row: &mut Row) {
+    row.letter(update.sign).put(" ").field(Field::Ref, "name", &update.name).put(" ").field(Field::Value, "summary", &update.summary);
 }

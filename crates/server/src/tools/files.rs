@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, Writer},
+    output::{Field, Reply, Row, Writer, word},
     tool::{Context, Deed, Effect, Entry, Tool, Toolset},
     tools::change,
 };
@@ -103,7 +103,7 @@ impl Tool for Mv {
         };
         cx.repo.mv(&from, &to, cx.cancel)?;
         let mut writer = cx.writer();
-        writer.say(&format!("moved {from} to {to}"));
+        writer.say(&format!("moved {} to {}", word(Field::Path, from.as_bytes(), STAGED), word(Field::Path, to.as_bytes(), STAGED)));
         let back = cx.echo.other("git_mv", &[("source", json!(to.to_string())), ("destination", json!(from.to_string()))]);
         writer.note(format!("to move it back: {back}"));
         change::staged(cx, &mut writer)?;
@@ -147,9 +147,15 @@ impl Tool for Clean {
     }
 }
 
+/// Lists what is staged.
+const STAGED: &str = "`git diff --cached --name-status -z`";
+
 fn list(paths: &[Vec<u8>], writer: &mut Writer) {
     for (at, path) in paths.iter().enumerate() {
-        if !writer.fit(format!("{}\n", quote::listed(path)).as_bytes()) {
+        let build = |row: &mut Row| {
+            row.field(Field::Path, "path", path);
+        };
+        if !writer.row(&build, &|_| "`git ls-files --others -z`".to_owned()) {
             writer.note(format!("{} more are left out of this list", paths.len() - at));
             break;
         }

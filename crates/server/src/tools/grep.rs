@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Cursor, Echo, MAX_LINE, Reply, fingerprint, head_len},
+    output::{Cursor, Echo, Reply, fingerprint},
     tool::{Context, Effect, Entry, Tool},
 };
 use git::{GrepQuery, RelPath, Rev};
@@ -63,14 +63,9 @@ impl Tool for Grep {
                 if seen == start.item && passed != start.offset {
                     return ControlFlow::Break(());
                 }
-                let long = line.len() > MAX_LINE && writer.is_bounded();
-                let head = if long { head_len(line, MAX_LINE) } else { line.len() };
-                if (long && writer.left() < 2 * MAX_LINE && seen > start.item) || !writer.fit(&line[..head]) {
+                if !writer.line(line, line.len(), &mut |_| rest(echo, &args, line)) {
                     full = true;
                     return ControlFlow::Break(());
-                }
-                if head < line.len() {
-                    writer.say(&format!("the line above goes on for {} bytes{}", line.len() - head - 1, rest(echo, &args, line)));
                 }
                 seen += 1;
                 shown = fingerprint(&(shown.unwrap_or(passed), line)).into();

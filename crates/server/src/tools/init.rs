@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Budget, Reply, Writer},
+    output::{Budget, Field, Reply, Writer, word},
     tool::{Anywhere, Entry, Scope, parse},
 };
 use git::BranchName;
@@ -32,7 +32,7 @@ fn run(cx: &Anywhere<'_>, args: Map<String, Value>) -> Result<Reply, Error> {
     let (path, fresh) = cx.repositories.init(Path::new(cx.path), branch.as_ref(), cx.cancel)?;
     let mut writer = Writer::new(Budget::of(0));
     let what = if fresh { "created an empty repository at" } else { "the repository was there already:" };
-    writer.say(&format!("{what} {}", path.display()));
+    writer.say(&format!("{what} {}", word(Field::Path, path.as_os_str().as_encoded_bytes(), "`repo_path`")));
     if fresh && !cx.repositories.roots().named().contains(&path) {
         writer.note("its hooks and filters are not run unless the operator names it with -r");
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Cursor, MAX_LINE, Reply, fingerprint, inline, whole_chars},
+    output::{Cursor, Field, Reply, Row, fingerprint},
     tool::{Context, Effect, Entry, Tool},
 };
 use git::{Commit, LogQuery, RelPath, Rev};
@@ -88,23 +88,14 @@ impl Tool for Log {
         query.skip = usize::try_from(start.item).unwrap_or(usize::MAX);
         query.max_count = total.saturating_sub(query.skip);
         let mut writer = cx.writer();
-        let mut rows = Vec::new();
         let mut full = false;
+        let echo = &cx.echo;
         cx.repo.log(&query, cx.cancel, &mut |commit| {
-            let line = line(&commit);
-            let row = row(&commit);
-            let size = row.to_string().len() + 1;
-            // Both forms of the listing count, and the first commit is always shown.
-            if !rows.is_empty() && size + line.len() > writer.left() {
-                full = true;
-                return ControlFlow::Break(());
-            }
-            writer.fit_prepared(&line);
-            writer.spend(size);
-            rows.push(row);
-            ControlFlow::Continue(())
+            let whole = |_: &str| echo.other("git_show", &[("revision", json!(commit.id.to_string()))]);
+            full = !writer.row(&|row| show(&commit, row), &whole);
+            if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        let mut listing = json!({"commits": rows});
+        let mut listing = json!({"commits": writer.take_values()});
         let shown = listing["commits"].as_array().map_or(0, Vec::len);
         if full {
             let next = Cursor { item: start.item + shown as u64, offset: 0 }.encode(mark);
@@ -117,24 +108,12 @@ impl Tool for Log {
     }
 }
 
-fn subject(commit: &Commit) -> String {
-    inline(&commit.subject[..whole_chars(&commit.subject, MAX_LINE)])
-}
-
-fn line(commit: &Commit) -> String {
-    let day = commit.date.get(..10).unwrap_or(&commit.date);
-    let cut = if commit.subject.len() > MAX_LINE { " [subject shortened, see git_show]" } else { "" };
-    format!("{} {day} {}: {}{cut}\n", commit.short, inline(&commit.author), subject(commit))
-}
-
-fn row(commit: &Commit) -> Value {
-    json!({
-        "id": commit.id.to_string(),
-        "date": commit.date,
-        "author": inline(&commit.author),
-        "email": inline(&commit.email),
-        "subject": subject(commit),
-    })
+fn show(commit: &Commit, row: &mut Row) {
+    let (author, email) = (row.show(Field::Name, "author", &commit.author), row.show(Field::Name, "email", &commit.email));
+    let (date, subject) = (row.show(Field::Name, "date", &commit.date), row.show(Field::Subject, "subject", &commit.subject));
+    row.field(Field::Name, "short", &commit.short).put(" ").field(Field::Name, "day", commit.date.get(..10).unwrap_or(&commit.date));
+    row.put(" ").part(&author).put(": ").part(&subject);
+    row.set_id("id", commit.id).set("date", &date).set("author", &author).set("email", &email).set("subject", &subject);
 }
 
 fn output() -> Value {
@@ -143,7 +122,7 @@ fn output() -> Value {
         "properties": {
             "commits": {"type": "array", "items": {
                 "type": "object",
-                "properties": {"id": {"type": "string"}, "date": {"type": "string"}, "author": {"type": "string"}, "email": {"type": "string"}, "subject": {"type": "string"}},
+                "properties": {"id": {"type": "string"}, "date": {"type": "string"}, "author": {"type": "string"}, "email": {"type": "string"}, "subject": {"type": "string"}, "cut": {"type": "object"}},
                 "required": ["id", "date", "author", "email", "subject"],
             }},
             "next_cursor": {"type": "string"},

@@ -2,10 +2,10 @@
 
 use crate::{
     error::Error,
-    output::Reply,
+    output::{Field, Reply, Row, word},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
-use git::{Rev, quote};
+use git::Rev;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -21,6 +21,12 @@ struct Args {
     source_branch: String,
     /// Into what. Default HEAD.
     into: Option<String>,
+}
+
+/// The git command that says all of it.
+fn command(into: &Rev, source: &Rev) -> String {
+    let name = |rev: &Rev| word(Field::Ref, rev.as_str(), "the call");
+    format!("`git merge-tree --write-tree --messages -z {} {}`", name(into), name(source))
 }
 
 impl Tool for MergePreview {
@@ -40,14 +46,20 @@ impl Tool for MergePreview {
             n => writer.say(&format!("it would conflict in {n} paths:")),
         }
         for (at, path) in preview.conflicts.iter().enumerate() {
-            if !writer.fit(format!("{}\n", quote::listed(path)).as_bytes()) {
+            let build = |row: &mut Row| {
+                row.field(Field::Path, "path", path);
+            };
+            if !writer.row(&build, &|_| command(&into, &source)) {
                 writer.note(format!("and {} more", preview.conflicts.len() - at));
                 break;
             }
         }
         if !preview.messages.is_empty() {
             writer.say("git says:");
-            writer.pieces(&preview.messages);
+            let used = writer.pieces(&preview.messages);
+            if used < preview.messages.len() {
+                writer.note(format!("{} bytes more: {}", preview.messages.len() - used, command(&into, &source)));
+            }
         }
         writer.note(format!("to merge: {}", cx.echo.other("git_merge", &[("source_branch", json!(source.as_str()))])));
         Ok(writer.finish())

@@ -2,14 +2,14 @@
 
 use crate::{
     error::{Error, Kind},
-    output::Reply,
+    output::{Reply, Row},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
     tools::change,
 };
 use git::Rev;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 pub(super) const TOOL: Entry = Entry::of::<Notes>().listed_in(Toolset::Notes);
 
@@ -57,16 +57,22 @@ impl Tool for Notes {
                 let noted = cx.repo.noted(cx.cancel)?;
                 writer.say(&format!("{} objects have a note", noted.len()));
                 for (at, id) in noted.iter().enumerate() {
-                    if !writer.fit(format!("{id}\n").as_bytes()) {
-                        writer.note(format!("{} more", noted.len() - at));
+                    let build = |row: &mut Row| {
+                        row.id(*id);
+                    };
+                    if !writer.row(&build, &|_| String::new()) {
+                        writer.note(format!("{} more, which `git notes list` has", noted.len() - at));
                         break;
                     }
                 }
             }
             Action::Show => match cx.repo.note(&rev, cx.cancel)? {
                 Some(note) => {
-                    if writer.pieces(&note) < note.len() {
-                        writer.note("the rest does not fit into this result");
+                    let used = writer.pieces(&note.text) as u64;
+                    if used < note.size {
+                        let range = json!(format!("{used}-{}", note.size));
+                        let next = cx.echo.other("git_show", &[("revision", json!(note.id.to_string())), ("byte_range", range)]);
+                        writer.note(format!("{} more bytes. Next: {next}", note.size - used));
                     }
                 }
                 None => writer.say("there is no note on it"),

@@ -2,8 +2,9 @@
 
 use crate::{
     error::{Error, Kind},
-    output::Reply,
+    output::{Field, Reply, word},
     tool::{Context, Deed, Effect, Entry, Scope, Tool},
+    tools::fetch::moved_to,
 };
 use git::{BranchName, PushRequest, Ref, RemoteName, TagName};
 use schemars::JsonSchema;
@@ -84,21 +85,26 @@ impl Tool for Push {
         let request = PushRequest { remote, what, to, delete: args.delete, force: args.force, set_upstream: args.set_upstream };
         let pushed = cx.repo.push(&request, cx.on_progress, cx.cancel)?;
         let mut writer = cx.writer();
+        let name = word(Field::Name, request.remote.as_str(), "git_remote_list");
         let moved = pushed.updates.iter().filter(|update| update.sign != '=').count();
         writer.say(&match moved {
-            0 => format!("{} has it all already", request.remote.as_str()),
-            n => format!("pushed to {}: {n} references moved", request.remote.as_str()),
+            0 => format!("{name} has it all already"),
+            n => format!("pushed to {name}: {n} references moved"),
         });
-        for update in &pushed.updates {
-            writer.fit(format!("{} {} {}\n", update.sign, update.name, update.summary).as_bytes());
+        for (at, update) in pushed.updates.iter().enumerate() {
+            if !writer.row(&|row| moved_to(update, row), &|_| "git_ls_remote".to_owned()) {
+                writer.note(format!("and {} more, which git_ls_remote lists", pushed.updates.len() - at));
+                break;
+            }
         }
         if !pushed.said.is_empty() {
             writer.say("hooks and the remote wrote:");
-            writer.fit(&pushed.said.as_bytes()[..crate::output::whole_chars(pushed.said.as_bytes(), 4000)]);
+            writer.quote(&pushed.said);
         }
         if let ([Ref::Branch(branch)], true) = (request.what.as_slice(), request.set_upstream && !request.delete) {
             let there = request.to.as_ref().unwrap_or(branch).as_str();
-            writer.say(&format!("{} now follows {}/{there}", branch.as_str(), request.remote.as_str()));
+            let there = word(Field::Ref, format!("{}/{there}", request.remote.as_str()), "git_branch");
+            writer.say(&format!("{} now follows {there}", word(Field::Ref, branch.as_str(), "git_branch")));
         }
         if let ([Ref::Branch(branch)], true) = (request.what.as_slice(), request.force) {
             let there = request.to.as_ref().unwrap_or(branch);

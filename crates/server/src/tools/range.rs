@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, Writer, credentials, head_len, whole_chars},
+    output::{Reply, Writer, credentials},
     tool::Context,
 };
 use git::{FilePatch, Keep, RelPath};
@@ -79,15 +79,8 @@ pub(super) fn slice(bytes: &[u8], from: usize, to: usize, writer: &mut Writer) -
         }
         end = secret.start;
     }
-    let shown = &bytes[start..end];
-    let mut len = whole_chars(shown, shown.len());
-    if len == 0 {
-        len = shown.len();
+    if start == end {
+        return start - from;
     }
-    // Invalid bytes and controls take more room than they did; halve until it fits.
-    while len > 40 && !writer.fits(&shown[..len]) {
-        len = head_len(shown, len / 2);
-    }
-    writer.fit(&shown[..len]);
-    start - from + len
+    start - from + writer.bytes(&bytes[start..end])
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Reply, inline},
+    output::{Field, Reply, Row, word},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::Rev;
@@ -47,13 +47,18 @@ impl Tool for Reflog {
         let wanted = args.max_count.clamp(1, MAX);
         let entries = cx.repo.reflog(name.as_ref(), args.skip, wanted, cx.cancel)?;
         let mut writer = cx.writer();
+        let of = name.as_ref().map_or_else(|| "HEAD".to_owned(), |name| word(Field::Ref, name.as_str(), "`name`"));
         if entries.is_empty() {
             writer.say("nothing is recorded");
         }
         for (at, entry) in entries.iter().enumerate() {
-            let (id, day) = (cx.repo.abbreviate(entry.id), entry.date.get(..16).unwrap_or(&entry.date));
-            let line = format!("{} {id} {day} {}\n", inline(&entry.selector), inline(&entry.reason));
-            if !writer.fit_prepared(&line) {
+            let build = |row: &mut Row| {
+                row.field(Field::Ref, "selector", &entry.selector).put(" ").field(Field::Name, "id", cx.repo.abbreviate(entry.id));
+                row.put(" ").field(Field::Name, "date", entry.date.get(..16).unwrap_or(&entry.date)).put(" ");
+                let kind = if holds_a_subject(&entry.reason) { Field::Subject } else { Field::Value };
+                row.field(kind, "reason", &entry.reason);
+            };
+            if !writer.row(&build, &|_| format!("`git log --walk-reflogs --format=%gs --skip={} --max-count=1 {of}`", args.skip + at)) {
                 let next = cx.echo.again(&[("skip", json!(args.skip + at)), ("max_count", json!(wanted - at))]);
                 writer.note(format!("{at} of {wanted} entries shown. Next: {next}"));
                 break;
@@ -61,4 +66,12 @@ impl Tool for Reflog {
         }
         Ok(writer.finish())
     }
+}
+
+/// True where the reason is the first line of a message, which is content; others may name where something came from.
+fn holds_a_subject(reason: &[u8]) -> bool {
+    ["commit", "cherry-pick", "revert", "rebase", "am"].iter().any(|word| {
+        let rest = reason.strip_prefix(word.as_bytes());
+        rest.is_some_and(|rest| rest.starts_with(b": ") || rest.starts_with(b" ("))
+    })
 }

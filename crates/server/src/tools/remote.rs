@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Reply, Writer, inline},
+    output::{Field, Reply, Row, Writer, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset},
 };
 use git::{Remote, RemoteName};
@@ -82,19 +82,33 @@ impl Tool for List {
         if remotes.is_empty() {
             writer.say("there are no remotes");
         }
-        for remote in &remotes {
-            show(remote, &mut writer);
-        }
+        show(&remotes, &mut writer);
         Ok(writer.finish())
     }
 }
 
-fn show(remote: &Remote, writer: &mut Writer) {
-    for (urls, what) in [(&remote.urls, ""), (&remote.push_urls, " (push)")] {
-        for url in urls {
-            writer.fit(format!("{} {url}{what}\n", remote.name).as_bytes());
+fn show(remotes: &[Remote], writer: &mut Writer) {
+    let places = |remote: &Remote| {
+        let (urls, push_urls) = (remote.urls.iter().map(|url| (url, "")), remote.push_urls.iter().map(|url| (url, " (push)")));
+        urls.chain(push_urls).map(|(url, what)| (remote.name.clone(), url.clone(), what)).collect::<Vec<_>>()
+    };
+    let all: Vec<_> = remotes.iter().flat_map(places).collect();
+    for (at, (name, url, what)) in all.iter().enumerate() {
+        let build = |row: &mut Row| {
+            row.field(Field::Value, "name", name).put(" ").field(Field::Url, "url", url).put(what);
+        };
+        if !writer.row(&build, &|_| "`git remote --verbose`".to_owned()) {
+            writer.note(format!(
+                "{} more URLs, which `git remote --verbose` lists; git_remote_get_url shows those of one remote",
+                all.len() - at
+            ));
+            break;
         }
     }
+}
+
+fn named(name: &RemoteName) -> String {
+    word(Field::Name, name.as_str(), "git_remote_list")
 }
 
 impl Tool for Add {
@@ -108,7 +122,7 @@ impl Tool for Add {
         let name = RemoteName::new(args.name)?;
         cx.repo.add_remote(&name, &args.url, cx.cancel)?;
         let mut writer = cx.writer();
-        writer.say(&format!("added {}", name.as_str()));
+        writer.say(&format!("added {}", named(&name)));
         writer.note(format!("to fetch from it: {}", cx.echo.other("git_fetch", &[("remote", json!(name.as_str()))])));
         Ok(writer.finish())
     }
@@ -126,8 +140,9 @@ impl Tool for Remove {
         let name = RemoteName::new(args.name)?;
         let removed = cx.repo.remove_remote(&name, cx.cancel)?;
         let mut writer = cx.writer();
-        writer.say(&format!("removed {}", name.as_str()));
-        if let Some(url) = removed.urls.first().filter(|url| !url.contains('@') || !url.contains("://")) {
+        writer.say(&format!("removed {}", named(&name)));
+        // Where something of it would be hidden the call would not bring it back.
+        if let Some(url) = removed.urls.first().filter(|url| word(Field::Url, url, "") == **url) {
             let back = cx.echo.other("git_remote_add", &[("name", json!(name.as_str())), ("url", json!(url))]);
             writer.note(format!("to have it again: {back}"));
         }
@@ -146,7 +161,7 @@ impl Tool for Rename {
         let (old, new) = (RemoteName::new(args.old_name)?, RemoteName::new(args.new_name)?);
         cx.repo.rename_remote(&old, &new, cx.cancel)?;
         let mut writer = cx.writer();
-        writer.say(&format!("{} is now {}", old.as_str(), new.as_str()));
+        writer.say(&format!("{} is now {}", named(&old), named(&new)));
         Ok(writer.finish())
     }
 }
@@ -162,8 +177,8 @@ impl Tool for SetUrl {
         let name = RemoteName::new(args.name)?;
         let before = cx.repo.set_remote_url(&name, &args.url, cx.cancel)?;
         let mut writer = cx.writer();
-        let was = before.urls.first().map_or_else(String::new, |url| format!("; it was at {}", inline(url.as_bytes())));
-        writer.say(&format!("{} is at the new URL{was}", name.as_str()));
+        let was = before.urls.first().map_or_else(String::new, |url| format!("; it was at {}", word(Field::Url, url, "not kept")));
+        writer.say(&format!("{} is at the new URL{was}", named(&name)));
         Ok(writer.finish())
     }
 }
@@ -176,7 +191,7 @@ impl Tool for GetUrl {
 
     fn run(cx: &Context<'_>, args: NameArgs) -> Result<Reply, Error> {
         let mut writer = cx.writer();
-        show(&cx.repo.remote(&RemoteName::new(args.name)?, cx.cancel)?, &mut writer);
+        show(&[cx.repo.remote(&RemoteName::new(args.name)?, cx.cancel)?], &mut writer);
         Ok(writer.finish())
     }
 }
@@ -199,7 +214,10 @@ impl Tool for LsRemote {
             writer.say("the remote has no such references");
         }
         for (at, reference) in refs.iter().enumerate() {
-            if !writer.fit(format!("{} {}\n", reference.id, reference.name).as_bytes()) {
+            let build = |row: &mut Row| {
+                row.id(reference.id).put(" ").field(Field::Ref, "name", &reference.name);
+            };
+            if !writer.row(&build, &|_| "`git ls-remote`".to_owned()) {
                 writer.note(format!("{} more; narrow the list with `patterns`", refs.len() - at));
                 break;
             }

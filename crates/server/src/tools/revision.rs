@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::Reply,
+    output::{Field, Reply, Row},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::{ObjectKind, Rev};
@@ -65,7 +65,10 @@ impl Tool for RevParse {
             ObjectKind::Tag => "tag",
         };
         let mut writer = cx.writer();
-        writer.fit(format!("{id} {kind}\n").as_bytes());
+        let build = |row: &mut Row| {
+            row.id(id).put(" ").put(kind);
+        };
+        writer.row(&build, &|_| String::new());
         Ok(writer.finish())
     }
 }
@@ -80,7 +83,10 @@ impl Tool for Describe {
         let rev = args.revision.map_or_else(|| Ok(Rev::head()), Rev::new)?;
         let name = cx.repo.describe(&rev, args.tags, args.exact, cx.cancel)?;
         let mut writer = cx.writer();
-        writer.fit(format!("{name}\n").as_bytes());
+        let build = |row: &mut Row| {
+            row.field(Field::Ref, "name", &name);
+        };
+        writer.row(&build, &|_| format!("`git describe --long --abbrev=12{}`", if args.tags { " --tags" } else { "" }));
         Ok(writer.finish())
     }
 }
@@ -99,8 +105,14 @@ impl Tool for MergeBase {
         if bases.is_empty() {
             writer.say("the two have no commit in common");
         }
-        for base in bases {
-            writer.fit(format!("{base}\n").as_bytes());
+        for (at, base) in bases.iter().enumerate() {
+            let build = |row: &mut Row| {
+                row.id(*base);
+            };
+            if !writer.row(&build, &|_| String::new()) {
+                writer.note(format!("and {} more, which `git merge-base --all` lists", bases.len() - at));
+                break;
+            }
         }
         let (ahead, behind) = cx.repo.ahead_behind(one, other, cx.cancel)?;
         writer.say(&format!("{ahead} commits are only in the one, {behind} only in the other"));

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::Reply,
+    output::{Field, Reply, Row, word},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::{Range, Rev};
@@ -60,8 +60,10 @@ impl Tool for RangeDiff {
         if text.is_empty() {
             writer.say("both series are empty");
         }
-        if writer.pieces(&text) < text.len() {
-            writer.note(format!("the comparison goes on. Shorter: {}", cx.echo.again(&[("brief", json!(true))])));
+        if writer.pieces(&text) < text.len() || text.len() > MAX {
+            let shorter = if args.brief { String::new() } else { format!("Shorter: {}; ", cx.echo.again(&[("brief", json!(true))])) };
+            let [old, new] = [&args.old, &args.new].map(|range| word(Field::Ref, range, "the call"));
+            writer.note(format!("the comparison goes on. {shorter}whole: `git range-diff {old} {new}`"));
         }
         Ok(writer.finish())
     }
@@ -86,7 +88,12 @@ impl Tool for Shortlog {
             writer.say("no commits");
         }
         for (at, (count, name)) in authors.iter().enumerate() {
-            if !writer.fit(&[format!("{count}\t").as_bytes(), name, b"\n"].concat()) {
+            let build = |row: &mut Row| {
+                row.number(*count).put("\t").field(Field::Name, "author", name);
+            };
+            if !writer
+                .row(&build, &|_| format!("`git shortlog --summary --numbered --email {}`", word(Field::Ref, rev.as_str(), "the call")))
+            {
                 writer.note(format!("{} more authors with fewer commits", authors.len() - at));
                 break;
             }

@@ -3,14 +3,14 @@
 use crate::{
     error::{Error, Kind},
     output::{
-        Reply, Writer, head_len,
+        Field, MAX_LINE, Reply, Row, Writer, head_len,
         patch::{self, View},
     },
     symbol,
     tool::{Context, Effect, Entry, Tool},
     tools::range::{MARGIN, byte_range, keep, parse_range, paths_of, slice},
 };
-use git::{DiffQuery, Keep, ObjectId, ObjectKind, RelPath, Rev, Sides, quote};
+use git::{DiffQuery, Keep, ObjectId, ObjectKind, RelPath, Rev, Sides};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -99,8 +99,18 @@ fn commit(cx: &Context<'_>, args: &Args, id: ObjectId) -> Result<Reply, Error> {
         return byte_range(cx, range, &mut |keep| Ok(cx.repo.show(id, &DiffQuery { keep, ..query.clone() }, cx.cancel)?.0));
     }
     let (shown, _) = cx.repo.show(id, &query, cx.cancel)?;
-    let view = View { echo: &cx.echo, cursor: args.cursor.as_deref(), stat: args.stat, outline: false, named: !args.paths.is_empty() };
+    let view = View {
+        echo: &cx.echo,
+        cursor: args.cursor.as_deref(),
+        stat: args.stat,
+        outline: false,
+        named: !args.paths.is_empty(),
+        command: format!("`git show --name-status -z {id}`"),
+    };
     let mut writer = cx.writer();
+    if shown.prelude_cut {
+        writer.note(format!("what stands before the patch is longer than is read: `git cat-file -p {id}` has all of it"));
+    }
     patch::present(&shown, &view, &mut writer, &mut |file, skip| {
         let one = DiffQuery { paths: paths_of(file), keep: Keep { skip, ..query.keep }, ..query.clone() };
         Ok(cx.repo.show(id, &one, cx.cancel)?.0.files.into_iter().next())
@@ -117,7 +127,10 @@ fn directory(cx: &Context<'_>, args: &Args, id: ObjectId) -> Result<Reply, Error
         if args.end_line.is_some_and(|end| number > end) {
             break;
         }
-        if !writer.fit(format!("{}\n", quote::listed(name)).as_bytes()) {
+        let build = |row: &mut Row| {
+            row.field(Field::Path, "name", name);
+        };
+        if !writer.row(&build, &|_| format!("`git ls-tree --name-only -z {id}`")) {
             let rest = names.len() as u64 + 1 - number;
             writer.note(format!("{rest} more names. Next: {}", cx.echo.again(&[("start_line", json!(number))])));
             break;
@@ -221,35 +234,13 @@ impl<'a> Lines<'a> {
 
     /// Shows the collected line. False when it does not fit.
     fn show(&mut self) -> bool {
-        if self.line.len() as u64 == self.len {
-            let (cx, line_at) = (self.cx, self.line_at);
-            let call = &mut |at: usize, len: usize| rest_of_line(cx, line_at + at as u64, line_at + (at + len) as u64);
-            return self.writer.lines(&self.line, call) == self.line.len() || self.forced();
-        }
-        let head = head_len(&self.line, crate::output::MAX_LINE);
-        if !self.writer.fit(&self.line[..head]) {
-            return false;
-        }
-        let (from, to) = (self.line_at + head as u64, self.line_at + self.len);
-        self.writer.say(&format!("the line above goes on for {} bytes: {}", to - from, rest_of_line(self.cx, from, to)));
-        true
+        let (cx, from, to) = (self.cx, self.line_at, self.line_at + self.len);
+        let rest = &mut |at: usize| format!(": {}", rest_of_line(cx, from + at as u64, to));
+        self.writer.line(&self.line, usize::try_from(self.len).unwrap_or(usize::MAX), rest)
     }
-
-    /// The first line of a page is shown, if only its start.
-    fn forced(&mut self) -> bool {
-        if self.number != self.start || self.line.is_empty() {
-            return false;
-        }
-        let head = self.writer.force(&self.line);
-        let (from, to) = (self.line_at + head as u64, self.line_at + self.len);
-        self.writer.say(&format!("the line above goes on for {} bytes: {}", to - from, rest_of_line(self.cx, from, to)));
-        true
-    }
-
     fn finish(mut self, size: u64) -> Result<Reply, Error> {
         if self.cut {
-            let head = head_len(&self.line, crate::output::MAX_LINE);
-            self.writer.fit(&self.line[..head]);
+            let head = self.writer.bytes(&self.line[..head_len(&self.line, MAX_LINE)]);
             let from = self.line_at + head as u64;
             let note =
                 format!("the line above goes on; {} bytes to the end of the file: {}", size - from, rest_of_line(self.cx, from, size));

@@ -2,10 +2,10 @@
 
 use crate::{
     error::{Error, Kind},
-    output::Reply,
+    output::{Field, Reply, Row},
     tool::{Context, Effect, Entry, Tool, Toolset, is_one_of},
 };
-use git::{Reach, Sparse, quote};
+use git::{Reach, Sparse};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -13,6 +13,9 @@ use serde_json::{Map, Value};
 pub(super) const TOOL: Entry = Entry::of::<SparseCheckout>().listed_in(Toolset::Sparse);
 
 struct SparseCheckout;
+
+/// Lists all folders.
+const LISTED: &str = "`git sparse-checkout list`";
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -67,8 +70,14 @@ impl Tool for SparseCheckout {
             None => writer.say("the whole repository is in the working tree"),
             Some(folders) => {
                 writer.say(&format!("files at the top and {} folders are in the working tree", folders.len()));
-                for folder in folders {
-                    writer.fit(format!("{}\n", quote::listed(&folder)).as_bytes());
+                for (at, folder) in folders.iter().enumerate() {
+                    let build = |row: &mut Row| {
+                        row.field(Field::Path, "folder", folder);
+                    };
+                    if !writer.row(&build, &|_| LISTED.to_owned()) {
+                        writer.note(format!("and {} more, which {LISTED} has", folders.len() - at));
+                        break;
+                    }
                 }
             }
         }

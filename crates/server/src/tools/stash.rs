@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, Writer, inline},
+    output::{Field, Reply, Row, Writer, word},
     tool::{Context, Effect, Entry, Scope, Tool, is_one_of},
     tools::change,
 };
@@ -14,6 +14,9 @@ use serde_json::{Map, Value, json};
 pub(super) const TOOL: Entry = Entry::of::<Stash>();
 
 struct Stash;
+
+/// Lists all entries.
+const LISTED: &str = "`git stash list`";
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -70,14 +73,14 @@ impl Tool for Stash {
                 let pop = matches!(args.action, Action::Pop);
                 let stash = cx.repo.stash_apply(args.number, true, pop, cx.cancel)?;
                 let kept = if pop { "and dropped" } else { "and kept" };
-                writer.say(&format!("applied {kept}: {}", inline(&stash.subject)));
+                writer.say(&format!("applied {kept}: {}", about(&stash)));
                 change::staged(cx, &mut writer)?;
             }
             Action::Drop => {
                 cx.reaches(Reach::Refs);
                 cx.moves_refs()?;
                 let stash = cx.repo.stash_drop(args.number, cx.cancel)?;
-                writer.say(&format!("dropped {}: {}", stash.id, inline(&stash.subject)));
+                writer.say(&format!("dropped {}: {}", stash.id, about(&stash)));
                 if args.number == 0 {
                     writer.note(format!("to bring it back: {}", cx.echo.other("git_undo", &[])));
                 }
@@ -87,12 +90,16 @@ impl Tool for Stash {
                 cx.reaches(Reach::Worktree);
                 cx.moves_refs()?;
                 let stash = cx.repo.stash_branch(args.number, &BranchName::new(name)?, cx.cancel)?;
-                writer.say(&format!("applied and dropped: {}", inline(&stash.subject)));
+                writer.say(&format!("applied and dropped: {}", about(&stash)));
                 change::state(cx, &mut writer)?;
             }
         }
         Ok(writer.finish())
     }
+}
+
+fn about(stash: &git::Stash) -> String {
+    word(Field::Subject, &stash.subject, LISTED)
 }
 
 fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
@@ -101,9 +108,11 @@ fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
         writer.say("the stash is empty");
     }
     for stash in &stashes {
-        let line = [format!("stash@{{{}}} ", stash.number).as_bytes(), &stash.subject, b"\n"].concat();
-        if !writer.fit(&line) {
-            writer.note(format!("{} more entries", stashes.len() - stash.number));
+        let build = |row: &mut Row| {
+            row.put("stash@{").number(stash.number).put("} ").field(Field::Subject, "subject", &stash.subject);
+        };
+        if !writer.row(&build, &|_| LISTED.to_owned()) {
+            writer.note(format!("{} more entries, which {LISTED} has", stashes.len() - stash.number));
             break;
         }
     }
@@ -120,7 +129,7 @@ fn push(cx: &Context<'_>, args: &Args, writer: &mut Writer) -> Result<(), Error>
     cx.moves_refs()?;
     match cx.repo.stash_push(&push, cx.cancel)? {
         Some(stash) => {
-            writer.say(&format!("put away: {}", inline(&stash.subject)));
+            writer.say(&format!("put away: {}", about(&stash)));
             writer.note(format!("to bring it back: {}", cx.echo.other("git_stash", &[("action", json!("pop"))])));
         }
         None => writer.say("there was nothing to put away"),

@@ -2,10 +2,10 @@
 
 use crate::{
     error::Error,
-    output::{Cursor, Reply, Writer, fingerprint, inline},
+    output::{Cursor, Field, Reply, Row, Writer, fingerprint, word},
     tool::{Context, Effect, Entry, Tool},
 };
-use git::{Entry as Changed, Status, quote};
+use git::{Entry as Changed, Status};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -29,54 +29,55 @@ impl Tool for StatusTool {
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let (status, _) = cx.repo.status(cx.cancel)?;
-        let rows: Vec<String> = status.entries.iter().map(row).collect();
-        let mark = fingerprint(&rows);
+        let shape: Vec<_> = status.entries.iter().map(|entry| (entry.index, entry.worktree, &entry.path, &entry.from)).collect();
+        let mark = fingerprint(&shape);
         let start = Cursor::decode(args.cursor.as_deref(), mark)?;
         let mut writer = cx.writer();
-        writer.fit_prepared(&head(&status));
+        writer.heading(&|row| head(&status, row), &|_| "`git branch --verbose --verbose`".to_owned());
         let first = usize::try_from(start.item).unwrap_or(usize::MAX);
-        for (at, line) in rows.iter().enumerate().skip(first) {
-            if !writer.fit(line.as_bytes()) {
+        for (at, entry) in status.entries.iter().enumerate().skip(first) {
+            if !writer.row(&|row| show(entry, row), &|_| "`git status --short -z`".to_owned()) {
                 let next = Cursor { item: at as u64, offset: 0 }.encode(mark);
-                writer.note(format!("{} of {} paths shown. Next: {}", at - first, rows.len(), cx.echo.again(&[("cursor", json!(next))])));
+                writer.note(format!("{} of {} paths shown. Next: {}", at - first, shape.len(), cx.echo.again(&[("cursor", json!(next))])));
                 break;
             }
         }
-        notes(&status, rows.is_empty(), &mut writer);
+        notes(&status, &mut writer);
         Ok(writer.finish())
     }
 }
 
 /// `## main...origin/main [ahead 1, behind 2]`
-fn head(status: &Status) -> String {
+fn head(status: &Status, row: &mut Row) {
     let head = &status.head;
-    let name = match (&head.branch, &head.commit) {
-        (Some(branch), Some(_)) => inline(branch.as_bytes()),
-        (Some(branch), None) => format!("No commits yet on {}", inline(branch.as_bytes())),
-        (None, Some(commit)) => format!("HEAD (no branch) at {}", commit.to_hex_with_len(12)),
-        (None, None) => "HEAD (no branch)".to_owned(),
+    row.put("## ");
+    match (&head.branch, &head.commit) {
+        (Some(branch), Some(_)) => row.field(Field::Ref, "branch", branch),
+        (Some(branch), None) => row.put("No commits yet on ").field(Field::Ref, "branch", branch),
+        (None, Some(commit)) => row.put("HEAD (no branch) at ").field(Field::Name, "commit", commit.to_hex_with_len(12).to_string()),
+        (None, None) => row.put("HEAD (no branch)"),
     };
-    let counts = match (&head.upstream, head.ahead_behind) {
-        (Some(_), Some((0, 0))) | (None, _) => String::new(),
-        (Some(_), Some((ahead, 0))) => format!(" [ahead {ahead}]"),
-        (Some(_), Some((0, behind))) => format!(" [behind {behind}]"),
-        (Some(_), Some((ahead, behind))) => format!(" [ahead {ahead}, behind {behind}]"),
-        (Some(_), None) => " [gone]".to_owned(),
+    let Some(upstream) = &head.upstream else { return };
+    row.put("...").field(Field::Ref, "upstream", upstream);
+    match head.ahead_behind {
+        Some((0, 0)) => row,
+        Some((ahead, 0)) => row.put(" [ahead ").number(ahead).put("]"),
+        Some((0, behind)) => row.put(" [behind ").number(behind).put("]"),
+        Some((ahead, behind)) => row.put(" [ahead ").number(ahead).put(", behind ").number(behind).put("]"),
+        None => row.put(" [gone]"),
     };
-    let upstream = head.upstream.as_ref().map(|name| format!("...{}", inline(name.as_bytes()))).unwrap_or_default();
-    format!("## {name}{upstream}{counts}\n")
 }
 
-fn row(entry: &Changed) -> String {
-    let letters = format!("{}{}", char::from(entry.index), char::from(entry.worktree));
-    match &entry.from {
-        Some(from) => format!("{letters} {} -> {}\n", quote::listed(from), quote::listed(&entry.path)),
-        None => format!("{letters} {}\n", quote::listed(&entry.path)),
+fn show(entry: &Changed, row: &mut Row) {
+    row.letter(char::from(entry.index)).letter(char::from(entry.worktree)).put(" ");
+    if let Some(from) = &entry.from {
+        row.field(Field::Path, "old path", from).put(" -> ");
     }
+    row.field(Field::Path, "path", &entry.path);
 }
 
-fn notes(status: &Status, clean: bool, writer: &mut Writer) {
-    if clean && status.not_compared.is_empty() {
+fn notes(status: &Status, writer: &mut Writer) {
+    if status.entries.is_empty() && status.not_compared.is_empty() {
         writer.note("nothing to commit, working tree clean");
     }
     if status.truncated {
@@ -93,7 +94,8 @@ fn notes(status: &Status, clean: bool, writer: &mut Writer) {
         writer.note("what is changed inside submodules is not looked for: name each as a repository of its own");
     }
     if let Some((path, driver)) = status.not_compared.first() {
-        let (count, path) = (status.not_compared.len(), inline(path));
+        let (count, path) = (status.not_compared.len(), word(Field::Path, path, "`git ls-files -z`"));
+        let driver = word(Field::Name, driver, "`git config --list`");
         writer.note(format!(
             "{count} paths not compared, first {path}: filter {driver} of the repository's own configuration is not run by reads"
         ));

@@ -2,10 +2,10 @@
 
 use crate::{
     error::Error,
-    output::Reply,
+    output::{Field, Reply, Row},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
 };
-use git::{Reach, quote};
+use git::{Reach, Submodule};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -64,8 +64,15 @@ impl Tool for SubmoduleTool {
         if modules.is_empty() {
             writer.say("there are no submodules");
         }
-        for module in modules.iter().filter(|module| paths.is_empty() || paths.iter().any(|path| path.covers(&module.path))) {
-            writer.fit(format!("{}{} {}\n", module.sign, module.id, quote::listed(&module.path)).as_bytes());
+        let wanted = |module: &&Submodule| paths.is_empty() || paths.iter().any(|path| path.covers(&module.path));
+        for (at, module) in modules.iter().filter(wanted).enumerate() {
+            let build = |row: &mut Row| {
+                row.letter(module.sign).field(Field::Name, "id", &module.id).put(" ").field(Field::Path, "path", &module.path);
+            };
+            if !writer.row(&build, &|_| "`git ls-files --stage -z`".to_owned()) {
+                writer.note(format!("{at} shown; name others with `paths`, or see `git submodule status`"));
+                break;
+            }
         }
         Ok(writer.finish())
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, Writer, inline, whole_chars},
+    output::{Field, Reply, Row, Writer, word},
     tool::{Context, Deed, Effect, Entry, Scope, Tool, Toolset, is_one_of},
     tools::change,
 };
@@ -72,7 +72,7 @@ impl Tool for Tag {
                 cx.reaches(Reach::Refs);
                 cx.moves_refs()?;
                 let target = cx.repo.create_tag(&name, &rev, message.as_deref(), args.sign, cx.cancel)?;
-                writer.say(&format!("tagged {} as {}", cx.repo.abbreviate(target), name.as_str()));
+                writer.say(&format!("tagged {} as {}", cx.repo.abbreviate(target), named(&name)));
                 writer.note(format!("to push it: {}", cx.echo.other("git_push", &[("tags", json!([name.as_str()]))])));
             }
             Action::Delete => {
@@ -80,7 +80,7 @@ impl Tool for Tag {
                 cx.reaches(Reach::Refs);
                 cx.moves_refs()?;
                 let id = cx.repo.delete_tag(&name, cx.cancel)?;
-                writer.say(&format!("deleted {}, which was {id}", name.as_str()));
+                writer.say(&format!("deleted {}, which was {id}", named(&name)));
                 writer.note(format!("to have it again: {}", cx.echo.other("git_undo", &[])));
             }
             Action::Verify => {
@@ -88,12 +88,16 @@ impl Tool for Tag {
                 if !good {
                     return Err(Error::new(Kind::Refused, format!("{} has no good signature: {said}", name.as_str())));
                 }
-                writer.say(&format!("the signature of {} is good", name.as_str()));
-                writer.fit(said.as_bytes());
+                writer.say(&format!("the signature of {} is good", named(&name)));
+                writer.quote(&said);
             }
         }
         Ok(writer.finish())
     }
+}
+
+fn named(name: &TagName) -> String {
+    word(Field::Ref, name.as_str(), "git_tag")
 }
 
 fn list(cx: &Context<'_>, pattern: Option<&str>, writer: &mut Writer) -> Result<(), Error> {
@@ -105,10 +109,15 @@ fn list(cx: &Context<'_>, pattern: Option<&str>, writer: &mut Writer) -> Result<
         writer.say("there are no such tags");
     }
     for (at, tag) in tags.iter().enumerate() {
-        let kind = if tag.annotated { " (annotated)" } else { "" };
-        let subject = inline(&tag.subject[..whole_chars(&tag.subject, 200)]);
-        let line = format!("{} {}{kind} {subject}\n", inline(&tag.name), cx.repo.abbreviate(tag.target));
-        if !writer.fit_prepared(&line) {
+        let build = |row: &mut Row| {
+            row.field(Field::Ref, "name", &tag.name).put(" ").field(Field::Name, "id", cx.repo.abbreviate(tag.target));
+            row.put(if tag.annotated { " (annotated) " } else { " " }).field(Field::Subject, "subject", &tag.subject);
+        };
+        let whole = |what: &str| match what {
+            "subject" => cx.echo.other("git_show", &[("revision", json!(tag.id.to_string()))]),
+            _ => "`git tag --list`".to_owned(),
+        };
+        if !writer.row(&build, &whole) {
             writer.note(format!("{} older tags are left out; narrow the list with `name`", tags.len() - at));
             break;
         }

@@ -2,10 +2,10 @@
 
 use crate::{
     error::{Error, Kind},
-    output::Reply,
+    output::{Field, Reply, Row, word},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
-use git::{ObjectKind, Rev, quote};
+use git::{ObjectKind, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -54,15 +54,23 @@ impl Tool for LsTree {
         let paths = cx.paths(&args.paths)?;
         let below: Vec<bool> = args.paths.iter().map(|path| path.ends_with('/')).collect();
         let mut writer = cx.writer();
+        let named = word(Field::Ref, rev.as_str(), "`revision`");
         let (mut seen, mut full) = (0, false);
         cx.repo.ls_tree(&rev, &paths, &below, args.recursive, cx.cancel, &mut |entry| {
             seen += 1;
             if seen <= args.skip {
                 return ControlFlow::Continue(());
             }
-            let size = entry.size.map_or_else(|| "-".to_owned(), |size| size.to_string());
-            let line = format!("{} {} {} {size} {}\n", entry.mode, entry.kind, cx.repo.abbreviate(entry.id), quote::listed(&entry.path));
-            full = !writer.fit(line.as_bytes());
+            let build = |row: &mut Row| {
+                row.field(Field::Name, "mode", &entry.mode).put(" ").field(Field::Name, "kind", &entry.kind).put(" ");
+                row.field(Field::Name, "id", cx.repo.abbreviate(entry.id)).put(" ");
+                match entry.size {
+                    Some(size) => row.number(size),
+                    None => row.put("-"),
+                };
+                row.put(" ").field(Field::Path, "path", &entry.path);
+            };
+            full = !writer.row(&build, &|_| format!("`git ls-tree -r -z {named}`"));
             if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         if full {
@@ -102,8 +110,13 @@ impl Tool for CatFile {
                 let name = if kind == ObjectKind::Commit { "commit" } else { "tag" };
                 writer.say(&format!("{id} is a {name} of {} bytes", object.size));
                 let text = cx.repo.raw_object(id, name, MAX_OBJECT, cx.cancel)?;
-                if writer.pieces(&text) < text.len() {
-                    writer.note("the rest does not fit into this result");
+                let used = writer.pieces(&text) as u64;
+                if used < object.size {
+                    let more = cx.echo.other("git_show", &[("revision", json!(id.to_string()))]);
+                    writer.note(format!(
+                        "{} more bytes: {more} shows it in pages, `git cat-file {name} {id}` as it is stored",
+                        object.size - used
+                    ));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, inline},
+    output::{Field, Reply, word},
     tool::{Context, Effect, Entry, Scope, Tool, is_one_of},
     tools::change,
 };
@@ -13,6 +13,11 @@ use serde_json::{Map, Value, json};
 pub(super) const TOOL: Entry = Entry::of::<Undo>();
 
 struct Undo;
+
+/// The most references that are listed.
+const MAX_MOVED: usize = 20;
+/// Where more is found.
+const HISTORY: &str = "git_reflog";
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -48,12 +53,20 @@ impl Tool for Undo {
             } else {
                 format!("HEAD moved from {} to {}", short(before), short(after))
             };
-            writer.say(&format!("the last change is {}, {} seconds ago: {moved}", inline(past.tool.as_bytes()), past.age.as_secs()));
+            writer.say(&format!(
+                "the last change is {}, {} seconds ago: {moved}",
+                word(Field::Name, &past.tool, HISTORY),
+                past.age.as_secs()
+            ));
             if !is_own {
-                writer.say(&format!("it was made by {}, not by you", inline(owner.as_bytes())));
+                writer.say(&format!("it was made by {}, not by you", word(Field::Name, owner, HISTORY)));
             }
-            for reference in past.change.moved.iter().take(20) {
-                let name = inline(reference.name.as_bytes());
+            for (at, reference) in past.change.moved.iter().enumerate() {
+                if at == MAX_MOVED {
+                    writer.say(&format!("and {} more references moved", past.change.moved.len() - at));
+                    break;
+                }
+                let name = word(Field::Ref, &reference.name, HISTORY);
                 writer.say(&format!("{name} moved from {} to {}", short(reference.before), short(reference.after)));
             }
             writer.note(format!("nothing is undone yet. To take it back: {}", cx.echo.other("git_undo", &[("id", json!(past.id))])));
@@ -64,12 +77,16 @@ impl Tool for Undo {
                 .hint(format!("Look first: {}", cx.echo.other("git_undo", &[]))));
         }
         if !is_own && !cx.confirmed {
-            return Err(Error::new(Kind::Refused, format!("the last change was made by {}, not by you", inline(owner.as_bytes()))).asks());
+            return Err(Error::new(
+                Kind::Refused,
+                format!("the last change was made by {}, not by you", word(Field::Name, owner, HISTORY)),
+            )
+            .asks());
         }
         let record = cx.record.ok_or_else(|| Error::new(Kind::Internal, "a change without a record"))?;
         let done = cx.repo.undo(&past.change, cx.cancel)?;
         record.undone(&past.id).map_err(|err| Error::new(Kind::Internal, format!("undone, and not recorded as undone: {err}")))?;
-        writer.say(&format!("{} is undone: {}", inline(past.tool.as_bytes()), inline(done.join("; ").as_bytes())));
+        writer.say(&format!("{} is undone: {}", word(Field::Name, &past.tool, HISTORY), word(Field::Value, done.join("; "), HISTORY)));
         change::state(cx, &mut writer)?;
         Ok(writer.finish())
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, inline},
+    output::{Field, Reply, Row, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
 };
 use git::{BranchName, Rev, WorktreeAdd};
@@ -13,6 +13,9 @@ use serde_json::{Map, Value, json};
 pub(super) const TOOL: Entry = Entry::of::<Workspace>().listed_in(Toolset::Worktrees);
 
 struct Workspace;
+
+/// Lists all worktrees.
+const LISTED: &str = "`git worktree list`";
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -60,8 +63,14 @@ impl Tool for Workspace {
                 for worktree in cx.repo.worktrees(cx.cancel)? {
                     let Some(handle) = cx.view.workspaces.handle(&worktree.path, cx.principal)? else { continue };
                     let branch = worktree.branch.as_deref().map_or("detached", |branch| branch.trim_start_matches("refs/heads/"));
+                    let build = |row: &mut Row| {
+                        row.field(Field::Name, "handle", &handle).put(" ").field(Field::Ref, "branch", branch);
+                    };
+                    if !writer.row(&build, &|_| LISTED.to_owned()) {
+                        writer.note(format!("{found} shown; {LISTED} has all"));
+                        break;
+                    }
                     found += 1;
-                    writer.fit_prepared(&format!("{handle} {}\n", inline(branch.as_bytes())));
                 }
                 if found == 0 {
                     writer.say("no workspace is open");
@@ -76,7 +85,8 @@ impl Tool for Workspace {
                 let made = cx.repo.add_worktree(&add, cx.cancel).inspect_err(|_| cx.view.workspaces.forget(&handle))?;
                 let branch = made.branch.unwrap_or_default();
                 let branch = branch.trim_start_matches("refs/heads/");
-                writer.say(&format!("opened {handle} on branch {}, with its files at {}", inline(branch.as_bytes()), path.display()));
+                let place = word(Field::Path, path.as_os_str().as_encoded_bytes(), LISTED);
+                writer.say(&format!("opened {handle} on branch {}, with its files at {place}", word(Field::Ref, branch, LISTED)));
                 writer.note(format!("to work in it, pass \"workspace\": {}", json!(handle)));
                 let days = cx.view.workspaces.ttl().as_secs().div_ceil(86_400);
                 writer.note(format!("unused for {days} days it is closed, unless that would lose something"));
@@ -90,7 +100,8 @@ impl Tool for Workspace {
                 let gone = cx.repo.remove_worktree(&path, args.force, cx.cancel)?;
                 cx.view.workspaces.forget(&handle);
                 let branch = gone.branch.unwrap_or_default();
-                writer.say(&format!("closed {handle}; the branch {} stays", inline(branch.trim_start_matches("refs/heads/").as_bytes())));
+                let branch = word(Field::Ref, branch.trim_start_matches("refs/heads/"), "git_branch");
+                writer.say(&format!("closed {}; the branch {branch} stays", word(Field::Name, &handle, "`handle`")));
             }
         }
         Ok(writer.finish())

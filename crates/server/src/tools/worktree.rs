@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, Writer, inline},
+    output::{Field, Reply, Row, Writer, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
 };
 use git::{BranchName, Rev, Worktree, WorktreeAdd};
@@ -14,6 +14,9 @@ use std::path::PathBuf;
 pub(super) const TOOL: Entry = Entry::of::<WorktreeTool>().listed_in(Toolset::Worktrees);
 
 struct WorktreeTool;
+
+/// Lists all worktrees.
+const LISTED: &str = "`git worktree list --porcelain`";
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,7 +78,7 @@ impl Tool for WorktreeTool {
                 };
                 let made = cx.repo.add_worktree(&add, cx.cancel)?;
                 let place = made.path.display().to_string();
-                writer.say(&format!("made {place}: {}", state(cx, &made)));
+                writer.say(&format!("made {}: {}", at(&made.path), state(cx, &made)));
                 writer.note(format!("to work in it, pass \"repo_path\": {}", json!(place)));
             }
             Action::Remove => {
@@ -86,8 +89,8 @@ impl Tool for WorktreeTool {
                 }
                 let gone = cx.repo.remove_worktree(&path, args.force, cx.cancel)?;
                 writer.say(&match &gone.branch {
-                    Some(_) => format!("removed {}; {} stays", gone.path.display(), state(cx, &gone)),
-                    None => format!("removed {}, which was {}", gone.path.display(), state(cx, &gone)),
+                    Some(_) => format!("removed {}; {} stays", at(&gone.path), state(cx, &gone)),
+                    None => format!("removed {}, which was {}", at(&gone.path), state(cx, &gone)),
                 });
             }
             Action::Lock | Action::Unlock => {
@@ -103,8 +106,14 @@ impl Tool for WorktreeTool {
             Action::Prune => {
                 let gone = cx.repo.prune_worktrees(cx.cancel)?;
                 writer.say(&format!("{} worktrees are forgotten whose folders are gone", gone.len()));
-                for path in gone {
-                    writer.fit(format!("{}\n", path.display()).as_bytes());
+                for (at, path) in gone.iter().enumerate() {
+                    let build = |row: &mut Row| {
+                        row.field(Field::Path, "path", path.as_os_str().as_encoded_bytes());
+                    };
+                    if !writer.row(&build, &|_| "not kept".to_owned()) {
+                        writer.note(format!("and {} more", gone.len() - at));
+                        break;
+                    }
                 }
             }
         }
@@ -116,27 +125,43 @@ fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
     let mut worktrees = cx.repo.worktrees(cx.cancel)?;
     worktrees.retain(|worktree| cx.view.workspaces.spare(&worktree.path, cx.principal).is_ok());
     for (at, worktree) in worktrees.iter().enumerate() {
-        let mut line = format!("{}: {}", inline(worktree.path.as_os_str().as_encoded_bytes()), state(cx, worktree));
-        for (word, reason) in [("locked", &worktree.locked), ("prunable", &worktree.prunable)] {
-            if let Some(reason) = reason {
-                let colon = if reason.is_empty() { "" } else { ": " };
-                line.extend(["; ", word, colon, &inline(reason.as_bytes())]);
-            }
-        }
-        line.push('\n');
-        if !writer.fit_prepared(&line) {
-            writer.note(format!("{} more", worktrees.len() - at));
+        if !writer.row(&|row| show(cx, worktree, row), &|_| LISTED.to_owned()) {
+            writer.note(format!("{} more, which {LISTED} has", worktrees.len() - at));
             break;
         }
     }
     Ok(())
 }
 
+fn show(cx: &Context<'_>, worktree: &Worktree, row: &mut Row) {
+    row.field(Field::Path, "path", worktree.path.as_os_str().as_encoded_bytes()).put(": ");
+    let commit = worktree.commit.map_or_else(|| "no commit".to_owned(), |id| cx.repo.abbreviate(id));
+    match &worktree.branch {
+        _ if worktree.bare => row.put("bare"),
+        Some(branch) => row.put("branch ").field(Field::Ref, "branch", short(branch)).put(" at ").field(Field::Name, "id", &commit),
+        None => row.put("detached at ").field(Field::Name, "id", &commit),
+    };
+    for (word, reason) in [("; locked", &worktree.locked), ("; prunable", &worktree.prunable)] {
+        if let Some(reason) = reason {
+            row.put(word).put(if reason.is_empty() { "" } else { ": " }).field(Field::Value, "reason", reason);
+        }
+    }
+}
+
+/// In a line of the server's own.
 fn state(cx: &Context<'_>, worktree: &Worktree) -> String {
     let at = worktree.commit.map_or_else(|| "no commit".to_owned(), |id| cx.repo.abbreviate(id));
     match &worktree.branch {
         _ if worktree.bare => "bare".to_owned(),
-        Some(branch) => format!("branch {} at {at}", inline(branch.strip_prefix("refs/heads/").unwrap_or(branch).as_bytes())),
+        Some(branch) => format!("branch {} at {at}", word(Field::Ref, short(branch), LISTED)),
         None => format!("detached at {at}"),
     }
+}
+
+fn short(branch: &str) -> &str {
+    branch.strip_prefix("refs/heads/").unwrap_or(branch)
+}
+
+fn at(path: &std::path::Path) -> String {
+    word(Field::Path, path.as_os_str().as_encoded_bytes(), LISTED)
 }

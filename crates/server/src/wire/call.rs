@@ -11,7 +11,7 @@ use super::{
 use crate::{
     class::ErrorClass,
     error::{Error, Kind},
-    output::{self, Reply},
+    output::{self, Budget, Reply},
     pipeline::Call,
     tool::{Effect, Entry, Reporter},
 };
@@ -55,7 +55,8 @@ pub(super) async fn call(
     if let (Some(types), Some(args)) = (&shared.lenient, &mut request.arguments) {
         warnings.extend(types.coerce(tool, args).into_iter().map(Value::from));
     }
-    let calling = Calling { shared, connection, tool, context, received };
+    let budget = Budget::of_call(shared.pipeline.bounds.max_output_tokens, request.arguments.as_ref());
+    let calling = Calling { shared, connection, tool, context, received, budget };
     let modern = calling.is_modern();
     let mut response = calling.answer(request).instrument(span).await?;
     if let CallToolResponse::Complete(result) = &mut response {
@@ -79,6 +80,8 @@ struct Calling<'a> {
     tool: &'static Entry,
     context: RequestContext<RoleServer>,
     received: Instant,
+    /// How large the result may be, also that of a call that fails.
+    budget: Budget,
 }
 
 impl Calling<'_> {
@@ -229,8 +232,10 @@ impl Calling<'_> {
             _ => None,
         };
         // Until its end is kept, too.
+        let budget = self.budget;
+        let finish = move |outcome| into_result(outcome, budget);
         let running = tasks::Running { work, cancel, progress, unconfirmed, counted: pipeline.calls.token() };
-        Err(self.shared.tasks.adopt(running, &connection.caller, self.tool.name, into_result).await.into())
+        Err(self.shared.tasks.adopt(running, &connection.caller, self.tool.name, finish).await.into())
     }
 
     /// The result, and a line in the client's log where it wants one.
@@ -254,7 +259,7 @@ impl Calling<'_> {
                 () = self.context.ct.cancelled() => {}
             }
         }
-        into_result(outcome)
+        into_result(outcome, self.budget)
     }
 }
 
@@ -273,7 +278,7 @@ fn arguments(request: &CallToolRequestParams, confirmed: Option<bool>) -> Map<St
     args
 }
 
-fn into_result(outcome: Result<Reply, Error>) -> CallToolResult {
+fn into_result(outcome: Result<Reply, Error>, budget: Budget) -> CallToolResult {
     let error = match outcome {
         Ok(reply) => {
             let mut result = CallToolResult::success(vec![ContentBlock::text(reply.text)]);
@@ -282,7 +287,7 @@ fn into_result(outcome: Result<Reply, Error>) -> CallToolResult {
         }
         Err(error) => error,
     };
-    let mut result = CallToolResult::error(vec![ContentBlock::text(output::message(&error.to_string()))]);
+    let mut result = CallToolResult::error(vec![ContentBlock::text(output::failure(&error, budget))]);
     if error.is_recoverable() {
         let retry_after = error.wait().map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let mut state = json!({"code": error.code(), "class": error.class().name(), "recoverable": true});

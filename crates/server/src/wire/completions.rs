@@ -8,10 +8,11 @@ use super::{
 };
 use crate::{
     error::Error,
+    output,
     pipeline::{Pipeline, Visit},
     tool::{Effect, Scope},
 };
-use git::{Cancel, RelPath, Repo, Rev};
+use git::{Cancel, RelPath, RemoteName, Repo, Rev};
 use mcp::rmcp::{
     ErrorData,
     model::{CompleteRequestParams, CompleteResult, CompletionInfo, Reference},
@@ -21,6 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 /// The most values that a result may have; the revision says so.
 const MAX_VALUES: usize = 100;
+/// The longest value, as of a revision or a path: a longer one could not be sent back.
+const MAX_VALUE: usize = 4096;
+/// The most bytes that the values of a result have together.
+const MAX_BYTES: usize = 32 << 10;
+/// How much of a name an error repeats.
+const MAX_NAME: usize = 80;
 
 /// Where the values of an argument come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +64,8 @@ pub(super) async fn complete(
     let (source, repo) = match &request.r#ref {
         Reference::Prompt(prompt) => {
             let source = prompts::source(&prompt.name, name).ok_or_else(|| {
-                ErrorData::invalid_params(format!("there is no prompt `{}` with an argument `{name}`", prompt.name), None)
+                let [prompt, name] = [prompt.name.as_str(), name].map(named);
+                ErrorData::invalid_params(format!("there is no prompt `{prompt}` with an argument `{name}`"), None)
             })?;
             (source, given.get("repo_path").cloned())
         }
@@ -71,7 +79,7 @@ pub(super) async fn complete(
                 "path" if template.uri.contains("conflict") => Source::Conflicts,
                 "path" => Source::Paths,
                 "remote" => Source::Remotes,
-                _ => return Err(ErrorData::invalid_params(format!("the template has no `{name}`"), None)),
+                _ => return Err(ErrorData::invalid_params(format!("the template has no `{}`", named(name)), None)),
             };
             let named = match given.get("repo") {
                 Some(name) => {
@@ -117,15 +125,26 @@ fn fitting(found: Vec<String>, is_range: bool, typed: &str) -> Result<Completion
     let lower = typed.to_lowercase();
     let mut ranked: Vec<(bool, String)> = found
         .into_iter()
-        .filter(|value| value.to_lowercase().contains(&lower))
+        .filter(|value| value.len() <= MAX_VALUE && value.to_lowercase().contains(&lower))
         .map(|value| (!value.starts_with(typed), format!("{before}{value}")))
         .collect();
     ranked.sort();
     ranked.dedup();
     let total = u32::try_from(ranked.len()).unwrap_or(u32::MAX);
-    let has_more = ranked.len() > MAX_VALUES;
-    let values = ranked.into_iter().take(MAX_VALUES).map(|(_, value)| value).collect();
+    let mut room = MAX_BYTES;
+    let fits = |(_, value): &(bool, String)| {
+        let fits = value.len() <= room;
+        room = room.saturating_sub(value.len());
+        fits
+    };
+    let values: Vec<String> = ranked.into_iter().take(MAX_VALUES).take_while(fits).map(|(_, value)| value).collect();
+    let has_more = usize::try_from(total).unwrap_or(usize::MAX) > values.len();
     CompletionInfo::with_pagination(values, Some(total), has_more)
+}
+
+/// The start of a name that a client has made up.
+fn named(name: &str) -> String {
+    output::message(&name.chars().take(MAX_NAME).collect::<String>())
 }
 
 fn candidates(
@@ -156,7 +175,11 @@ fn candidates(
             repo.tree(id, cancel)?.iter().map(|name| format!("{prefix}{}", text(name))).collect()
         }
         Source::Conflicts => repo.unmerged(cancel)?.iter().map(ToString::to_string).collect(),
-        Source::Remotes => repo.remotes(cancel)?.into_iter().map(|remote| remote.name).collect(),
+        // What is no name could not be sent back, and may be an address with something secret in it.
+        Source::Remotes => {
+            let names = repo.remotes(cancel)?.into_iter().map(|remote| remote.name);
+            names.filter(|name| RemoteName::new(name.as_str()).is_ok()).collect()
+        }
         Source::Free | Source::Values(_) | Source::Repositories | Source::Toolsets => Vec::new(),
     })
 }
@@ -172,6 +195,8 @@ mod tests {
         assert_eq!(fitting(found(), true, "v1...ma")?.values, ["v1...main", "v1...domain"]);
         let many = fitting((0..300).map(|n| format!("b{n:03}")).collect(), false, "")?;
         assert_eq!((many.values.len(), many.total, many.has_more), (100, Some(300), Some(true)));
+        let long = fitting((0..20).map(|n| format!("{n:02}{}", "x".repeat(4000))).chain(["y".repeat(1 << 20)]).collect(), false, "")?;
+        assert_eq!((long.values.len(), long.total, long.has_more), (8, Some(20), Some(true)));
         Ok(())
     }
 }

@@ -240,7 +240,11 @@ pub(super) async fn get(
     let given = request.arguments.unwrap_or_default();
     if let Some(unknown) = given.keys().find(|name| !prompt.arguments.iter().any(|known| known.name == *name)) {
         let names: Vec<&str> = prompt.arguments.iter().map(|known| known.name).collect();
-        return Err(bad(format!("unknown argument `{}`. Arguments: {}", output::message(unknown), names.join(", "))));
+        return Err(bad(format!(
+            "unknown argument `{}`. Arguments: {}",
+            output::message(&unknown.chars().take(80).collect::<String>()),
+            names.join(", ")
+        )));
     }
     let text_of = |name: &str| match given.get(name) {
         None | Some(Value::Null) => Ok(None),

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind},
-    output,
+    output::{self, Budget, Field, Row, Writer},
     pipeline::{Call, Pipeline, Visit},
     tool::{Effect, Scope},
 };
@@ -95,7 +95,8 @@ pub(super) async fn read(
     text: &str,
     cancelled: CancellationToken,
 ) -> Result<ReadResourceResult, ErrorData> {
-    let unknown = || ErrorData::resource_not_found("there is no such resource", Some(json!({"uri": text})));
+    let start = &text[..text.floor_char_boundary(uri::MAX_URI)];
+    let unknown = || ErrorData::resource_not_found("there is no such resource", Some(json!({"uri": start})));
     let uri = Uri::parse(text).ok_or_else(unknown)?;
     let found = locate(pipeline, connection, &uri).await.map_err(|error| refusal(&error, text))?;
     let path = found.ok_or_else(unknown)?;
@@ -216,8 +217,18 @@ async fn remote(
         narrowed: connection.narrowed().await?,
     };
     let remote = pipeline.visit(visit, move |repo, cancel| Ok(repo.remote(&name, cancel)?)).await?;
-    let lines = |what: &str, urls: &[String]| urls.iter().fold(String::new(), |all, url| all + what + " " + &output::message(url) + "\n");
-    Ok(ResourceContents::text(lines("fetch", &remote.urls) + &lines("push", &remote.push_urls), uri))
+    let mut writer = Writer::new(Budget::of(pipeline.bounds.max_output_tokens));
+    let (urls, push_urls) = (remote.urls.iter().map(|url| ("fetch ", url)), remote.push_urls.iter().map(|url| ("push ", url)));
+    for (at, (what, url)) in urls.chain(push_urls).enumerate() {
+        let build = |row: &mut Row| {
+            row.put(what).field(Field::Url, "url", url);
+        };
+        if !writer.row(&build, &|_| "`git remote --verbose`".to_owned()) {
+            writer.note(format!("{} more", remote.urls.len() + remote.push_urls.len() - at));
+            break;
+        }
+    }
+    Ok(ResourceContents::text(writer.finish().text, uri))
 }
 
 pub(super) fn refusal(error: &Error, uri: &str) -> ErrorData {

@@ -21,7 +21,7 @@ pub(super) enum What {
 }
 
 /// The longest URI.
-const MAX_URI: usize = 8192;
+pub(super) const MAX_URI: usize = 8192;
 
 impl Uri {
     /// Reads a URI. `None` for any that is not one of ours.

@@ -1,0 +1,437 @@
+//! Writes one result within its budget. All that a tool shows goes through here.
+
+use super::{
+    Budget, MAX_LINE, Reply, cut_middle,
+    escape::{self, OWN_LINE},
+    field::{Field, whole_escapes},
+    head_len, prepared,
+    redact::{Origin, redact},
+    row::Row,
+};
+use serde_json::Value;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// What is shown of a row or a line on a page that has no room for it, and nothing else.
+const LEAST: usize = 40;
+/// The most that is shown of what a hook or a remote writes.
+const MAX_QUOTE: usize = 4000;
+/// The longest line of the server's own besides the call that it names.
+const MAX_SAID: usize = 700;
+/// What stands before the call in a note that does not fit whole.
+const SHORT: usize = 60;
+/// What the rows for programs are wrapped in.
+const WRAPPING: usize = 100;
+
+/// Writes one result.
+pub(crate) struct Writer {
+    text: String,
+    budget: Budget,
+    /// What the text may come to before the notes at its end.
+    room: Option<usize>,
+    mark: String,
+    redacted: usize,
+    closing: Vec<String>,
+    /// Rows for programs, and their size.
+    values: Vec<Value>,
+    spent: usize,
+    /// How many rows, lines and pieces of repository text there are.
+    count: usize,
+}
+
+/// A row, put together.
+struct Finished {
+    text: String,
+    value: Option<Value>,
+    redacted: usize,
+}
+
+impl Finished {
+    fn value_len(&self) -> usize {
+        self.value.as_ref().map_or(0, |value| value.to_string().len() + 1)
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(budget: Budget) -> Self {
+        // Unpredictable, so that no repository can have been prepared for it.
+        let random = RandomState::new().build_hasher().finish();
+        Self {
+            text: String::new(),
+            budget,
+            room: budget.body(),
+            mark: format!("{OWN_LINE}{:06x}", random & 0xff_ffff),
+            redacted: 0,
+            closing: Vec::new(),
+            values: Vec::new(),
+            spent: 0,
+            count: 0,
+        }
+    }
+
+    /// Goes on with a text that is finished, and bounded.
+    pub(super) fn continued(text: String) -> Self {
+        Self { text, ..Self::new(Budget::of(0)) }
+    }
+
+    /// Bytes that still fit.
+    pub(crate) fn left(&self) -> usize {
+        self.room.map_or(usize::MAX, |room| room.saturating_sub(self.text.len()))
+    }
+
+    /// True when something has been written.
+    pub(crate) fn has_text(&self) -> bool {
+        !self.text.is_empty()
+    }
+
+    /// True when results are bounded.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.room.is_some()
+    }
+
+    /// Adds a row. False when it does not fit, where there is one already; a first row is cut until it does. `whole` names
+    /// where all of a field is found that is cut.
+    pub(crate) fn row(&mut self, build: &dyn Fn(&mut Row), whole: &dyn Fn(&str) -> String) -> bool {
+        let Some(row) = self.fitted(build, whole, self.left()) else { return false };
+        self.count += 1;
+        self.add(row);
+        true
+    }
+
+    /// As [`Writer::row`], for what stands before rows and counts as none: it leaves them half of the page.
+    pub(crate) fn heading(&mut self, build: &dyn Fn(&mut Row), whole: &dyn Fn(&str) -> String) -> bool {
+        let room = if self.count == 0 { self.left() / 2 } else { self.left() };
+        let Some(row) = self.fitted(build, whole, room) else { return false };
+        self.add(row);
+        true
+    }
+
+    fn add(&mut self, row: Finished) {
+        self.text.push_str(&row.text);
+        self.redacted += row.redacted;
+        let size = row.value_len();
+        if let Some(value) = row.value {
+            // It reaches the caller in another form, and counts.
+            self.spent += size;
+            self.room = self.room.map(|room| room.saturating_sub(size));
+            self.values.push(value);
+        }
+    }
+
+    fn fitted(&self, build: &dyn Fn(&mut Row), whole: &dyn Fn(&str) -> String, room: usize) -> Option<Finished> {
+        let mut most = self.is_bounded().then(|| Field::Path.limit());
+        loop {
+            let row = self.built(build, whole, most);
+            match most {
+                Some(now) if row.text.len() + row.value_len() > room => {
+                    if self.count > 0 {
+                        return None;
+                    }
+                    if now <= LEAST {
+                        return Some(row);
+                    }
+                    most = Some(now / 2);
+                }
+                _ => return Some(row),
+            }
+        }
+    }
+
+    fn built(&self, build: &dyn Fn(&mut Row), whole: &dyn Fn(&str) -> String, most: Option<usize>) -> Finished {
+        let mut row = Row::new(most);
+        build(&mut row);
+        let note = row.note(whole).map(|note| self.own(&note, false)).unwrap_or_default();
+        Finished { text: format!("{}\n{note}", row.text), value: row.value(), redacted: row.redacted }
+    }
+
+    /// The rows for programs.
+    pub(crate) fn take_values(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.values)
+    }
+
+    /// Adds content if it fits whole.
+    fn fit(&mut self, raw: &[u8]) -> bool {
+        let (shown, redacted) = prepared(raw, Origin::Content);
+        if shown.len() > self.left() {
+            return false;
+        }
+        self.text.push_str(&shown);
+        self.redacted += redacted;
+        self.count += 1;
+        true
+    }
+
+    /// A line of the server's own. A `<` after the mark says that the line break before it is the server's, too, and not the
+    /// text's.
+    fn own(&self, note: &str, joined: bool) -> String {
+        // Its words are cleared as what they are. A call repeats what the caller sent.
+        let note = escape::tame(note);
+        let note = cut_middle(&redact(&note, Origin::Content).0, MAX_SAID + self.budget.call());
+        let (line_break, sign) = if joined { ("\n", "<") } else { ("", "") };
+        format!("{line_break}{}{sign}] {note}\n", self.mark)
+    }
+
+    /// Adds a line of the server's own, here and now. What it holds of a repository is a [`super::word`].
+    pub(crate) fn say(&mut self, note: &str) {
+        let line = self.own(note, !self.text.is_empty() && !self.text.ends_with('\n'));
+        self.text.push_str(&line);
+    }
+
+    /// Adds a line of the server's own at the end of the result.
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
+        self.closing.push(note.into());
+    }
+
+    /// Adds a line of content, of which there are `len` bytes, its line break included. One that is too long for a model is
+    /// shortened, and a first line as far as the page needs it. False when it does not fit, where there is something already.
+    ///
+    /// `rest` ends the note on a shortened line: it names the call for what is not shown, from its position on.
+    pub(crate) fn line(&mut self, line: &[u8], len: usize, rest: &mut dyn FnMut(usize) -> String) -> bool {
+        let body = line.strip_suffix(b"\n").unwrap_or(line).len();
+        let is_whole = line.len() == len;
+        let mut head = MAX_LINE;
+        if is_whole && (body <= MAX_LINE || !self.is_bounded()) {
+            if self.fit(line) {
+                return true;
+            }
+            if self.count > 0 {
+                return false;
+            }
+            head = (body / 2).max(LEAST);
+        }
+        // Without its line break.
+        let all = len.saturating_sub(line.len() - body);
+        loop {
+            let at = head_len(&line[..body.max(1)], head);
+            let (shown, redacted) = prepared(&line[..at], Origin::Content);
+            let note = self.own(&format!("the line above goes on for {} bytes{}", all.saturating_sub(at), rest(at)), true);
+            if shown.len() + note.len() <= self.left() || self.count == 0 && head <= LEAST {
+                self.text.push_str(&shown);
+                self.text.push_str(&note);
+                self.redacted += redacted;
+                self.count += 1;
+                return true;
+            }
+            if self.count > 0 {
+                return false;
+            }
+            head = (head / 2).max(LEAST);
+        }
+    }
+
+    /// Adds lines of content as long as they fit, and gives the number of bytes consumed: all of `raw`, or up to the line that
+    /// did not fit. `goes_on` names the call for the rest of a shortened line, from its position in `raw` and its length.
+    pub(crate) fn lines(&mut self, raw: &[u8], goes_on: &mut dyn FnMut(usize, usize) -> String) -> usize {
+        let mut at = 0;
+        for line in raw.split_inclusive(|&byte| byte == b'\n') {
+            if !self.line(line, line.len(), &mut |head| format!(": {}", goes_on(at + head, line.len() - head))) {
+                return at;
+            }
+            at += line.len();
+        }
+        at
+    }
+
+    /// Adds content as long as it fits, without regard to its lines, and gives how much that was: at least some of it on a page
+    /// that has nothing yet.
+    pub(crate) fn pieces(&mut self, raw: &[u8]) -> usize {
+        let mut at = 0;
+        for line in raw.split_inclusive(|&byte| byte == b'\n') {
+            let end = at + line.len();
+            while at < end {
+                let mut piece = &raw[at..end][..head_len(&raw[at..end], MAX_LINE)];
+                if self.count == 0 {
+                    while piece.len() > LEAST && !self.fits(piece) {
+                        piece = &piece[..head_len(piece, piece.len() / 2)];
+                    }
+                }
+                if !self.fit(piece) {
+                    return at;
+                }
+                at += piece.len();
+            }
+        }
+        at
+    }
+
+    /// Adds the start of what is not empty, as far as it fits, and gives how much that was.
+    pub(crate) fn bytes(&mut self, raw: &[u8]) -> usize {
+        let mut len = super::whole_chars(raw, raw.len());
+        if len == 0 {
+            len = raw.len();
+        }
+        // Invalid bytes and controls take more room than they did; halve until it fits.
+        while len > LEAST && !self.fits(&raw[..len]) {
+            len = head_len(raw, len / 2);
+        }
+        let (shown, redacted) = prepared(&raw[..len], Origin::Content);
+        self.text.push_str(&shown);
+        self.redacted += redacted;
+        self.count += 1;
+        len
+    }
+
+    /// Adds what git, its hooks or a remote wrote, and says how much of it is left out.
+    pub(crate) fn quote(&mut self, text: &str) {
+        let (shown, redacted) = prepared(text.as_bytes(), Origin::Transport);
+        let most = self.is_bounded().then(|| (self.left() / 2).min(MAX_QUOTE));
+        let end = most.map_or(shown.len(), |most| whole_escapes(&shown, most));
+        self.text.push_str(&shown[..end]);
+        self.redacted += redacted;
+        if end < shown.len() {
+            self.say(&format!("cut above: {end} of {} bytes. The rest is not kept", shown.len()));
+        }
+    }
+
+    /// Adds what stands in the place of a credential.
+    pub(crate) fn hide(&mut self) {
+        self.text.push_str("***");
+        self.redacted += 1;
+    }
+
+    /// True when the content would fit.
+    pub(crate) fn fits(&self, raw: &[u8]) -> bool {
+        prepared(raw, Origin::Content).0.len() <= self.left()
+    }
+
+    /// The state to return to when what follows does not fit.
+    pub(crate) fn checkpoint(&self) -> (usize, usize, usize) {
+        (self.text.len(), self.redacted, self.count)
+    }
+
+    /// Takes back what was added since the checkpoint, which holds no rows for programs.
+    pub(crate) fn rewind(&mut self, (len, redacted, count): (usize, usize, usize)) {
+        self.text.truncate(len);
+        (self.redacted, self.count) = (redacted, count);
+    }
+
+    pub(crate) fn finish(mut self) -> Reply {
+        if self.redacted > 0 {
+            let many = if self.redacted == 1 { "credential was" } else { "credentials were" };
+            self.closing.push(format!("{} {many} replaced by ***", self.redacted));
+        }
+        let notes = std::mem::take(&mut self.closing);
+        let total = self.budget.total.map(|total| total.saturating_sub(if self.spent > 0 { self.spent + WRAPPING } else { 0 }));
+        for note in total.map_or(notes.clone(), |total| self.affordable(&notes, total)) {
+            self.say(&note);
+        }
+        Reply { text: self.text, structured: None }
+    }
+
+    /// Those of `notes` that the result has room for, the ones that name the next call first, and shortened where they must be.
+    fn affordable(&mut self, notes: &[String], total: usize) -> Vec<String> {
+        const LEFT_OUT: &str = "more was to be said than there is room for: repeat the call with a larger `max_tokens`";
+        let size = |note: &str| self.own(note, true).len();
+        let reserve = size(LEFT_OUT);
+        let mut room = total.saturating_sub(self.text.len());
+        if notes.iter().map(|note| size(note)).sum::<usize>() <= room {
+            return notes.to_vec();
+        }
+        room = room.saturating_sub(reserve);
+        let mut order: Vec<usize> = (0..notes.len()).collect();
+        order.sort_by_key(|&at| !notes[at].contains(NEXT));
+        let mut kept: Vec<(usize, String)> = Vec::new();
+        for at in order {
+            let fitting = [notes[at].clone(), shortened(&notes[at])].into_iter().find(|note| size(note) <= room);
+            let Some(note) = fitting else { continue };
+            room -= size(&note);
+            kept.push((at, note));
+        }
+        kept.sort_unstable();
+        let is_all = kept.len() == notes.len();
+        let mut kept: Vec<String> = kept.into_iter().map(|(_, note)| note).collect();
+        if !is_all {
+            kept.push(LEFT_OUT.to_owned());
+        }
+        // Held by construction: rows and lines leave this much. Should they not, the text gives way.
+        let limit = total.saturating_sub(reserve);
+        if self.text.len() > limit {
+            self.text.truncate(self.text.floor_char_boundary(limit));
+        }
+        kept
+    }
+}
+
+/// What stands before the call that goes on.
+const NEXT: &str = "Next: ";
+
+/// A note whose call is whole, and nothing else need be.
+fn shortened(note: &str) -> String {
+    let call = [NEXT, "To see them: ", ": "].into_iter().find_map(|sign| note.find(sign));
+    let (said, call) = note.split_at(call.unwrap_or(note.len()));
+    cut_middle(said, SHORT) + call
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TOTAL: usize = 2000;
+
+    fn small() -> Writer {
+        Writer::new(Budget::of(500))
+    }
+
+    #[test]
+    fn a_first_row_is_cut_until_it_fits_and_a_later_one_waits() {
+        let long = "x".repeat(100_000);
+        let mut writer = small();
+        let add = |writer: &mut Writer| {
+            let build = |row: &mut Row| {
+                let (author, subject) = (row.show(Field::Name, "author", &long), row.show(Field::Subject, "subject", &long));
+                row.put("a ").part(&author).put(": ").part(&subject).set("author", &author).set("subject", &subject);
+            };
+            writer.row(&build, &|what| format!("git_show for the {what}"))
+        };
+        assert!(add(&mut writer) && !add(&mut writer));
+        writer.note("one of 2. Next: git_log {}");
+        let values = writer.take_values();
+        assert_eq!(values[0]["cut"], serde_json::json!({"author": 100_000, "subject": 100_000}));
+        let text = writer.finish().text;
+        assert!(text.len() + values[0].to_string().len() <= TOTAL, "{text}");
+        assert!(text.contains("cut above: author ") && text.contains("git_show for the author and git_show for the subject"), "{text}");
+    }
+
+    #[test]
+    fn a_line_that_holds_what_it_should_not_is_cut_all_the_same() {
+        let mut writer = small();
+        writer.say(&format!("on branch {}: git_x {{}}", "b".repeat(100_000)));
+        writer.note("n".repeat(100_000));
+        let text = writer.finish().text;
+        assert!(text.len() <= TOTAL && text.contains("bytes left out]"), "{}", text.len());
+    }
+
+    #[test]
+    fn of_notes_those_are_kept_that_name_the_next_call() {
+        let mut writer = small();
+        writer.pieces(&vec![b'x'; 3000]);
+        for n in 0..9 {
+            writer.note(format!("note {n} {}", "y".repeat(300)));
+        }
+        writer.note(format!("{} bytes. Next: git_show {{\"cursor\":\"1\"}}", "z".repeat(600)));
+        let text = writer.finish().text;
+        assert!(
+            text.len() <= TOTAL && text.contains("Next: git_show {\"cursor\":\"1\"}") && text.contains("larger `max_tokens`"),
+            "{text}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_page_keeps_to_its_budget_and_makes_progress(bytes in proptest::collection::vec(any::<u8>(), 1..4000), how in 0..4) {
+            let mut writer = small();
+            writer.say(&"s".repeat(300));
+            let call = |at: usize| format!(": git_show {{\"byte_range\":\"{at}\"}}");
+            let used = match how {
+                0 => writer.pieces(&bytes),
+                1 => writer.lines(&bytes, &mut |at, _| call(at)),
+                2 => usize::from(writer.line(&bytes, bytes.len(), &mut |at| call(at))),
+                _ => writer.bytes(&bytes),
+            };
+            prop_assert!(used > 0);
+            writer.note(format!("more. Next: git_show {{\"byte_range\":\"{used}\"}}"));
+            let text = writer.finish().text;
+            prop_assert!(text.len() <= TOTAL && text.contains("Next: git_show"), "{} bytes", text.len());
+        }
+    }
+}
