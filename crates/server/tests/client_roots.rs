@@ -284,8 +284,8 @@ fn a_call_that_runs_is_not_disturbed_by_new_roots() -> Outcome {
 
 /// The messages in what has come of a stream of events.
 fn events(text: &str) -> Vec<Value> {
-    let datas = text.lines().filter_map(|line| line.strip_prefix("data: "));
-    datas.filter_map(|data| serde_json::from_str(data).ok()).collect()
+    let texts = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    texts.filter_map(|data| serde_json::from_str(data).ok()).collect()
 }
 
 #[test]
