@@ -29,7 +29,8 @@ impl Kind {
     pub(crate) fn limit(self) -> u64 {
         match self {
             Self::Line => 64 << 10,
-            Self::Config | Self::Rules => 1 << 20,
+            Self::Config => 9 << 18,
+            Self::Rules => 1 << 20,
             Self::Steps => 4 << 20,
             Self::Fetched => 16 << 20,
         }

@@ -87,7 +87,7 @@ fn files_that_never_end_are_not_held() {
         (".git/info/exclude", 2 << 20),
         (".git/objects/info/alternates", 1 << 40),
         (".git/shallow", 1 << 40),
-        (".git/config", 2 << 20),
+        (".git/config", 3 << 20),
     ] {
         let scene = Scene::new();
         let place = scene.fixture.path.join(name);
