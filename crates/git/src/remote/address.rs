@@ -227,6 +227,9 @@ impl Local<'_> {
             Ok(target) => return outside(target),
             Err(_) => return outside(full),
         };
+        if self.anywhere && direction == Direction::Fetch {
+            return Ok(());
+        }
         // What it says of where its parts are has to be inside as well.
         let location = roots.locate(&target)?;
         if location.top() != target && location.git_dir != target {
