@@ -73,10 +73,11 @@ async function travel(name, { folder, repo, silent }, state, connect, call) {
   const file = join(repo, "a.txt");
   writeFileSync(file, "edited\n");
   state.answer = { action: "decline" };
-  assert.equal((await result("git_reset", { mode: "hard" })).isError, true);
+  const newest = (await result("git_log", { max_count: 1 })).structuredContent.commits[0].id;
+  assert.equal((await result("git_reset", { mode: "hard", target: newest })).isError, true);
   assert.equal(readFileSync(file, "utf8"), "edited\n");
   state.answer = { action: "accept", content: { confirm: true } };
-  assert.equal((await result("git_reset", { mode: "hard", confirm: true })).isError, true);
+  assert.equal((await result("git_reset", { mode: "hard", target: newest, confirm: true })).isError, true);
   assert.equal(readFileSync(file, "utf8"), "edited\n", "what was declined is refused without another question");
   await text("git_reset", { mode: "hard", target: "HEAD" });
   assert.equal(readFileSync(file, "utf8"), "one\n");

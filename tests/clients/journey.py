@@ -70,10 +70,11 @@ async def travel(name, scene, connect, cancel, step):
         step("a change with confirmation")
         scene.write("a.txt", "edited\n")
         answers += [ElicitResult(action="decline"), ElicitResult(action="accept", content={"confirm": True})]
-        assert (await result("git_reset", {"mode": "hard"}))["isError"]
+        newest = log["structuredContent"]["commits"][0]["id"]
+        assert (await result("git_reset", {"mode": "hard", "target": newest}))["isError"]
         assert scene.read("a.txt") == "edited\n"
         # What was declined is refused without another question.
-        assert (await result("git_reset", {"mode": "hard", "confirm": True}))["isError"]
+        assert (await result("git_reset", {"mode": "hard", "target": newest, "confirm": True}))["isError"]
         assert scene.read("a.txt") == "edited\n"
         await text("git_reset", {"mode": "hard", "target": "HEAD"})
         assert scene.read("a.txt") == "one\n"
