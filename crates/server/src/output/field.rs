@@ -1,4 +1,4 @@
-//! Fields: texts of a repository that stand in a row or in a line of the server's own. Each is cut at the length of its kind.
+//! Fields: text of a repository in a row, or in a line of the server's own. Each is cut at the length of its kind.
 
 use super::{prepared, whole_chars};
 use crate::output::redact::{Origin, is_url};
@@ -24,7 +24,7 @@ pub(crate) enum Field {
 
 /// The longest field in a line of the server's own, in bytes.
 const MAX_WORD: usize = 400;
-/// How far beyond a cut a field is read, so that what has to be hidden there is recognised.
+/// Bytes that are read beyond a cut, so that a secret there is recognised.
 const AHEAD: usize = 16 << 10;
 /// The longest escape sequence, and the longest octal byte of a quoted path.
 const MAX_ESCAPE: usize = 12;
@@ -40,7 +40,7 @@ impl Field {
         }
     }
 
-    /// From this length on there may be more of it than was read.
+    /// At this length the field may be longer than what was read of it.
     const fn read(self) -> usize {
         match self {
             Self::Name | Self::Value | Self::Url => git::MAX_FIELD,
@@ -62,7 +62,7 @@ impl Field {
 pub(super) struct Shown {
     pub(super) text: String,
     pub(super) redacted: usize,
-    /// Its size in words, where this is not all of it.
+    /// Its size, where this is not all of it.
     pub(super) cut: Option<Size>,
 }
 
@@ -114,8 +114,8 @@ pub(super) fn whole_escapes(text: &str, limit: usize) -> usize {
 pub(crate) fn word(kind: Field, raw: impl AsRef<[u8]>, whole: &str) -> String {
     let Shown { mut text, cut, .. } = show(kind, raw.as_ref(), kind.limit().min(MAX_WORD));
     if let Some(size) = cut {
-        let note = format!(" [cut: {} of {size}. Whole: {whole}]", text.len());
-        text.push_str(&note);
+        let shown = text.len();
+        text.extend([" [cut: ", &shown.to_string(), " of ", &size.to_string(), ". Whole: ", whole, "]"]);
     }
     text
 }

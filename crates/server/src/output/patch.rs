@@ -253,8 +253,7 @@ fn names<'a>(files: impl Iterator<Item = &'a FilePatch>) -> String {
             return format!("{text} and {} more", files.len() - at);
         }
         let comma = if text.is_empty() { "" } else { ", " };
-        let named = format!("{comma}{} ({} bytes)", word(Field::Path, &file.path, WHOLE), file.size);
-        text.push_str(&named);
+        text.extend([comma, &word(Field::Path, &file.path, WHOLE), " (", &file.size.to_string(), " bytes)"]);
     }
     text
 }

@@ -1,7 +1,7 @@
-//! Secrets in addresses, taken out of everything that leaves the server.
+//! Secrets in addresses, hidden in everything that leaves the server.
 //!
-//! Content (files, patches, messages of commits) is git's: only what stands before the `@` of a URL is hidden in it. Text of
-//! configuration, remotes and transports is not: of an address in it only the parts stay that are known to be harmless.
+//! Content (files, patches, commit messages) stays as git shows it, except for credentials before the `@` of a URL. In text of
+//! configuration, remotes and transports an address keeps only parts on a list of harmless ones.
 
 use regex::Regex;
 use std::{borrow::Cow, ops::Range, sync::LazyLock};

@@ -1,4 +1,4 @@
-//! Writes one result within its budget. All that a tool shows goes through here.
+//! Writes one result within its budget. Everything that a tool shows passes through here.
 
 use super::{
     Budget, MAX_LINE, Reply, cut_middle,
@@ -11,22 +11,22 @@ use super::{
 use serde_json::Value;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// What is shown of a row or a line on a page that has no room for it, and nothing else.
+/// The least that is shown of a field or a line on a page without room for it.
 const LEAST: usize = 40;
 /// The most that is shown of what a hook or a remote writes.
 const MAX_QUOTE: usize = 4000;
 /// The longest line of the server's own besides the call that it names.
 const MAX_SAID: usize = 700;
-/// What stands before the call in a note that does not fit whole.
+/// The most bytes before the call in a note that does not fit whole.
 const SHORT: usize = 60;
-/// What the rows for programs are wrapped in.
+/// Bytes around the rows for programs.
 const WRAPPING: usize = 100;
 
 /// Writes one result.
 pub(crate) struct Writer {
     text: String,
     budget: Budget,
-    /// What the text may come to before the notes at its end.
+    /// The most bytes of text before the notes at its end.
     room: Option<usize>,
     mark: String,
     redacted: usize,
@@ -68,7 +68,7 @@ impl Writer {
         }
     }
 
-    /// Goes on with a text that is finished, and bounded.
+    /// Continues a text that is finished and bounded.
     pub(super) fn continued(text: String) -> Self {
         Self { text, ..Self::new(Budget::of(0)) }
     }
@@ -88,8 +88,7 @@ impl Writer {
         self.room.is_some()
     }
 
-    /// Adds a row. False when it does not fit, where there is one already; a first row is cut until it does. `whole` names
-    /// where all of a field is found that is cut.
+    /// Adds a row. A first row is cut until it fits; false when a later one does not. `whole` names a way to all of a cut field.
     pub(crate) fn row(&mut self, build: &dyn Fn(&mut Row), whole: &dyn Fn(&str) -> String) -> bool {
         let Some(row) = self.fitted(build, whole, self.left()) else { return false };
         self.count += 1;
@@ -97,7 +96,7 @@ impl Writer {
         true
     }
 
-    /// As [`Writer::row`], for what stands before rows and counts as none: it leaves them half of the page.
+    /// Adds a line before rows, which counts as none of them and leaves them half of the page.
     pub(crate) fn heading(&mut self, build: &dyn Fn(&mut Row), whole: &dyn Fn(&str) -> String) -> bool {
         let room = if self.count == 0 { self.left() / 2 } else { self.left() };
         let Some(row) = self.fitted(build, whole, room) else { return false };
@@ -110,7 +109,7 @@ impl Writer {
         self.redacted += row.redacted;
         let size = row.value_len();
         if let Some(value) = row.value {
-            // It reaches the caller in another form, and counts.
+            // Structured content counts, too.
             self.spent += size;
             self.room = self.room.map(|room| room.saturating_sub(size));
             self.values.push(value);
@@ -163,7 +162,7 @@ impl Writer {
     /// A line of the server's own. A `<` after the mark says that the line break before it is the server's, too, and not the
     /// text's.
     fn own(&self, note: &str, joined: bool) -> String {
-        // Its words are cleared as what they are. A call repeats what the caller sent.
+        // Fields in it are redacted by their kind. A call repeats the caller's own arguments.
         let note = escape::tame(note);
         let note = cut_middle(&redact(&note, Origin::Content).0, MAX_SAID + self.budget.call());
         let (line_break, sign) = if joined { ("\n", "<") } else { ("", "") };
@@ -317,9 +316,9 @@ impl Writer {
         Reply { text: self.text, structured: None }
     }
 
-    /// Those of `notes` that the result has room for, the ones that name the next call first, and shortened where they must be.
+    /// The notes that the result has room for. Those that name the next call come first; any may be shortened.
     fn affordable(&mut self, notes: &[String], total: usize) -> Vec<String> {
-        const LEFT_OUT: &str = "more was to be said than there is room for: repeat the call with a larger `max_tokens`";
+        const LEFT_OUT: &str = "notes are left out for lack of room: repeat the call with a larger `max_tokens`";
         let size = |note: &str| self.own(note, true).len();
         let reserve = size(LEFT_OUT);
         let mut room = total.saturating_sub(self.text.len());
@@ -342,7 +341,7 @@ impl Writer {
         if !is_all {
             kept.push(LEFT_OUT.to_owned());
         }
-        // Held by construction: rows and lines leave this much. Should they not, the text gives way.
+        // Rows and lines leave this much room by construction. The text gives way where they do not.
         let limit = total.saturating_sub(reserve);
         if self.text.len() > limit {
             self.text.truncate(self.text.floor_char_boundary(limit));
@@ -351,10 +350,10 @@ impl Writer {
     }
 }
 
-/// What stands before the call that goes on.
+/// Precedes the next call.
 const NEXT: &str = "Next: ";
 
-/// A note whose call is whole, and nothing else need be.
+/// A note of which the call is whole.
 fn shortened(note: &str) -> String {
     let call = [NEXT, "To see them: ", ": "].into_iter().find_map(|sign| note.find(sign));
     let (said, call) = note.split_at(call.unwrap_or(note.len()));
@@ -393,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_holds_what_it_should_not_is_cut_all_the_same() {
+    fn an_overlong_line_of_the_servers_own_is_cut() {
         let mut writer = small();
         writer.say(&format!("on branch {}: git_x {{}}", "b".repeat(100_000)));
         writer.note("n".repeat(100_000));

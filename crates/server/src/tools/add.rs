@@ -128,13 +128,13 @@ fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action) -> Reply {
         let used = writer.pieces(&hunk.text);
         if used < hunk.text.len() {
             let all = cx.echo.other("git_diff", &[("paths", json!([hunk.path.to_string()])), ("scope", json!(scope(action)))]);
-            writer.say(&format!("the hunk above goes on for {} bytes: {all}", hunk.text.len() - used));
+            writer.say(&format!("the hunk above has {} more bytes: {all}", hunk.text.len() - used));
         }
     }
     writer.finish()
 }
 
-/// What of a diff shows such hunks.
+/// The `scope` of `git_diff` that shows such hunks.
 fn scope(action: Action) -> &'static str {
     match action {
         Action::Unstage => "staged",
