@@ -62,7 +62,11 @@ impl Tool for Conflicts {
                 Taken::Ours => Side::Ours,
                 Taken::Theirs => Side::Theirs,
             };
-            for (path, id) in cx.repo.take_side(&paths, side, cx.cancel)?.into_iter().take(MAX_KEPT) {
+            let kept = cx.repo.take_side(&paths, side, cx.cancel)?;
+            if kept.len() > MAX_KEPT {
+                writer.note(format!("what {} more files held before is found by `git fsck --lost-found`", kept.len() - MAX_KEPT));
+            }
+            for (path, id) in kept.into_iter().take(MAX_KEPT) {
                 let shown = cx.echo.other("git_show", &[("revision", json!(id.to_string()))]);
                 writer.note(format!("what {} held before: {shown}", word(Field::Path, path.as_bytes(), LISTED)));
             }
@@ -97,9 +101,11 @@ impl Tool for Conflicts {
 
 /// One path: which versions there are, and the lines between the markers. False when it does not fit.
 fn show(cx: &Context<'_>, conflict: &Conflict, writer: &mut Writer) -> bool {
-    let path = word(Field::Path, conflict.path.as_bytes(), LISTED);
+    let (listed, path) = (quote::listed(conflict.path.as_bytes()), word(Field::Path, conflict.path.as_bytes(), LISTED));
     let versions = [("1", "base", conflict.base), ("2", "ours", conflict.ours), ("3", "theirs", conflict.theirs)];
-    let there: Vec<String> = versions.iter().filter_map(|(stage, name, id)| id.map(|_| format!("{name} is `:{stage}:{path}`"))).collect();
+    // A path that is cut is not repeated.
+    let at = if listed == path { path.as_str() } else { "PATH" };
+    let there: Vec<String> = versions.iter().filter_map(|(stage, name, id)| id.map(|_| format!("{name} is `:{stage}:{at}`"))).collect();
     let missing: Vec<&str> = versions.iter().filter(|(_, _, id)| id.is_none()).map(|(_, name, _)| *name).collect();
     let mut text = Vec::new();
     let hunks = hunks(cx, conflict);
@@ -116,7 +122,7 @@ fn show(cx: &Context<'_>, conflict: &Conflict, writer: &mut Writer) -> bool {
     writer.say(&format!("{path} (git_show: {}{missing})", there.join(", ")));
     let used = writer.pieces(&text);
     if used < text.len() {
-        let all = cx.echo.other("git_diff", &[("paths", json!([quote::listed(conflict.path.as_bytes())]))]);
+        let all = cx.echo.other("git_diff", &[("paths", json!([listed]))]);
         writer.note(format!("the conflicts of {path} go on: {all}"));
     }
     true
