@@ -426,6 +426,6 @@ fn at_a_small_budget_long_lines_and_odd_bytes_come_whole() {
     }
     let revision = format!("HEAD:{path}");
     assert!(bytes(&mut client, "git_show", &json!({"revision": revision, "max_tokens": 500})) == fixture.git(&["show", &revision]));
-    let shown = bytes(&mut client, "git_show", &json!({"revision": "HEAD", "max_tokens": 500}));
-    assert!(shown == fixture.git(&["show", "HEAD"]), "{}", String::from_utf8_lossy(&shown));
+    let commit = bytes(&mut client, "git_show", &json!({"revision": "HEAD", "max_tokens": 500}));
+    assert!(commit == fixture.git(&["show", "HEAD"]), "{}", String::from_utf8_lossy(&commit));
 }
