@@ -117,7 +117,10 @@ impl Git {
 pub fn edit_sequence() -> io::Result<bool> {
     let mut args = std::env::args_os().skip(1);
     match (std::env::var_os(STEPS), args.next(), args.next()) {
-        (Some(steps), Some(file), None) => std::fs::write(file, steps.as_encoded_bytes()).map(|()| true),
+        // A hook of that rebase may start this program, too, for something else.
+        (Some(steps), Some(file), None) if Path::new(&file).ends_with("git-rebase-todo") => {
+            std::fs::write(file, steps.as_encoded_bytes()).map(|()| true)
+        }
         _ => Ok(false),
     }
 }

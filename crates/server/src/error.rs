@@ -270,10 +270,11 @@ fn of_trust(err: &git::Error) -> (Kind, Option<String>) {
         Git::Untrusted { path, .. } => {
             (Kind::Denied, Some(format!("If you trust this repository, the operator names it with `-r {}`.", path.display())))
         }
-        Git::UntrustedSetting { path, key } => (
+        // No command with the name of the setting in it: that is the repository's text, and a shell would read it.
+        Git::UntrustedSetting { path, .. } => (
             Kind::Denied,
             Some(format!(
-                "If you trust this repository, the operator names it with `-r {}`. Or remove the setting: git config --local --unset-all {key}",
+                "If you trust this repository, the operator names it with `-r {}`. Or remove the setting from its configuration.",
                 path.display()
             )),
         ),

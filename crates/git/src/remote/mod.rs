@@ -165,7 +165,9 @@ impl Repo {
     fn online<'a>(&self, process: Process<'a>, route: &Route, cancel: &Cancel) -> Result<Process<'a>> {
         let ports: Vec<u16> = route.targets.iter().map(|target| target.port).collect();
         if self.location.trusted {
-            let domain = self.domain_online(&ports, None)?;
+            // Its ssh command may have arguments; the system's programs are in the domain.
+            let ssh = route.ssh.then_some(Path::new("/usr/bin/ssh"));
+            let domain = self.domain_online(&ports, ssh)?;
             return Ok(online(process, route, self.ssh_for(route, cancel)?).inside(domain));
         }
         // Objects that are missing would be fetched from whatever remote its configuration names for that.

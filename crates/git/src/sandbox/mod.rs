@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(inside(secret.clone())?.map_err(|err| err.kind()), Err(io::ErrorKind::PermissionDenied));
         assert_eq!(inside(allowed.join("link"))?.map_err(|err| err.kind()), Err(io::ErrorKind::PermissionDenied));
         assert!(domain.run(|| fs::write(allowed.join("file"), "x").is_err())?);
-        // Threads made inside inherit it, and work inside goes on there.
+        // Threads made inside inherit it, and a thread inside enters it once.
         let nested = domain.run(|| domain.run(|| thread::scope(|scope| scope.spawn(|| fs::read(&secret).is_err()).join())))??;
         assert!(nested.unwrap_or(false));
         assert_eq!(fs::read(&secret)?, b"secret");

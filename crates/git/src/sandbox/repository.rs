@@ -100,6 +100,9 @@ impl Repo {
 
     /// The domain of a process that makes connections to `ports`, with `ssh` by means of that program.
     pub(crate) fn domain_online(&self, ports: &[u16], ssh: Option<&Path>) -> Result<Option<Arc<Domain>>> {
+        if self.guarded.is_none() {
+            return Ok(None);
+        }
         let needs = self.git.needs()?;
         self.extended(|rules| needs.with_network(rules, ports.iter().copied(), ssh))
     }

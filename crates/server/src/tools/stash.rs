@@ -129,10 +129,10 @@ fn push(cx: &Context<'_>, args: &Args, writer: &mut Writer) -> Result<(), Error>
     cx.moves_refs()?;
     match cx.repo.stash_push(&push, cx.cancel)? {
         Some(stash) => {
-            writer.say(&format!("put away: {}", about(&stash)));
+            writer.say(&format!("stashed: {}", about(&stash)));
             writer.note(format!("to bring it back: {}", cx.echo.other("git_stash", &[("action", json!("pop"))])));
         }
-        None => writer.say("there was nothing to put away"),
+        None => writer.say("no local changes to stash"),
     }
     Ok(())
 }

@@ -70,6 +70,7 @@ pub(super) fn status(answer: &Value) -> Shown {
         ("Sessions", format!("{}, {} were evicted", plain(&answer["sessions"]), plain(&answer["evicted"]))),
         ("Circuits not closed", plain(&answer["open_circuits"])),
         ("Store", kept),
+        ("Sandbox", plain(&answer["sandbox"])),
         ("Writes that wait for the store", plain(&store["backlog"])),
     ]);
     let replaced = number(&store["replaced"]);
