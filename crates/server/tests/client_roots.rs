@@ -188,19 +188,44 @@ fn an_error_for_an_answer_refuses_the_call_and_the_next_one_asks_again() {
     assert!(is_done(&answer), "{answer}");
 }
 
+/// What the client answers to `roots/list`.
+fn listed(client: &mut Client, given: &Value) {
+    let question = client.receive();
+    assert_eq!(question["method"], "roots/list", "{question}");
+    client.send_json(&json!({"jsonrpc": "2.0", "id": question["id"], "result": {"roots": given}}));
+}
+
 #[test]
 fn roots_without_a_directory_allow_no_repository() {
     let a = Fixture::new();
-    for given in [json!([]), json!([{"uri": "https://example.com/"}, {"uri": "file:///nonexistent/folder"}])] {
+    let (elsewhere, missing) = (json!({"uri": "https://example.com/"}), json!({"uri": "file:///nonexistent/folder"}));
+    for given in [json!([elsewhere]), json!([missing]), json!([elsewhere, missing])] {
         let mut client = rooted(&[&a], &[]);
-        let question = client.receive();
-        client.send_json(&json!({"jsonrpc": "2.0", "id": question["id"], "result": {"roots": given}}));
+        listed(&mut client, &given);
         for args in [json!({}), json!({"repo_path": path(&a)})] {
             let text = client.error("git_status", &args);
             assert!(text.contains("roots allow no repository") && text.contains("roots/list"), "{given} {args}: {text}");
         }
         assert_eq!(client.request("resources/list", &json!({}))["result"]["resources"], json!([]));
         assert!(client.request("resources/read", &json!({"uri": "git://repo/status"}))["error"].is_object());
+    }
+}
+
+#[test]
+fn an_empty_list_of_roots_leaves_those_of_the_operator() {
+    let (a, outside) = (Fixture::new(), Fixture::new());
+    let mut client = rooted(&[&a], &[]);
+    listed(&mut client, &json!([]));
+    assert!(client.text("git_status", &json!({})).starts_with("## main"));
+    assert!(client.error("git_status", &json!({"repo_path": path(&outside)})).contains("outside"));
+    assert_eq!(client.request("resources/list", &json!({}))["result"]["resources"].as_array().map(Vec::len), Some(3));
+    // The client opens a folder, and closes it again.
+    for (given, is_allowed) in [(json!([{"uri": "file:///nonexistent/folder"}]), false), (json!([]), true)] {
+        client.send_json(&changed());
+        listed(&mut client, &given);
+        client.send_json(&status(7, &path(&a)));
+        let [answer] = answers(&mut client, [7]);
+        assert_eq!(is_done(&answer), is_allowed, "{given}: {answer}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The client's own roots. A client that declares them confines itself to them, so nothing reads or changes a repository
-//! before it has answered `roots/list`.
+//! before it has answered `roots/list`. An empty list names no boundary, and the operator's roots hold alone: Inspector 2.12
+//! and editors without an open folder send one.
 //!
 //! Calls wait beside the connection, which receives the answer meanwhile. An answer counts for every request that came
 //! before the next `notifications/roots/list_changed`; those after it wait for the next answer.
@@ -76,12 +77,15 @@ struct Open {
 struct Answer {
     number: u64,
     announced: u64,
-    directories: Result<Vec<PathBuf>, String>,
+    directories: Directories,
 }
+
+/// What the client confines itself to, if to anything, or why its answer is not usable.
+type Directories = Result<Option<Vec<PathBuf>>, String>;
 
 impl Known {
     /// The answer for a request after so many announcements. A failure counts only for questions from `number` on.
-    fn answer(&self, announced: u64, number: u64) -> Option<&Result<Vec<PathBuf>, String>> {
+    fn answer(&self, announced: u64, number: u64) -> Option<&Directories> {
         let answer = self.answer.as_ref().filter(|answer| answer.announced >= announced)?;
         (answer.directories.is_ok() || answer.number >= number).then_some(&answer.directories)
     }
@@ -103,7 +107,7 @@ impl Known {
     }
 
     /// Takes the answer to a question. A list is never replaced by a failure or by an older list.
-    fn take(&mut self, number: u64, announced: u64, directories: Result<Vec<PathBuf>, String>) {
+    fn take(&mut self, number: u64, announced: u64, directories: Directories) {
         if number == self.asked {
             self.open = None;
         }
@@ -119,13 +123,13 @@ impl Known {
 }
 
 impl Roots {
-    /// The directories that the client confines itself to; none where it declares no roots. Waits for its answer.
+    /// The directories that the client confines itself to; `None` where it has no roots. Waits for its answer.
     pub(super) async fn directories(&self, client: &Client) -> Result<Option<Vec<PathBuf>>, Error> {
         if !client.declares_roots() {
             return Ok(None);
         }
         if let Some(Ok(directories)) = self.0.borrow().answer(client.announced, u64::MAX) {
-            return Ok(Some(directories.clone()));
+            return Ok(directories.clone());
         }
         let mut known = self.0.subscribe();
         let number = self.ask(client).await;
@@ -136,7 +140,7 @@ impl Roots {
         let [cancelled, stopped] = &client.ends;
         tokio::select! {
             answer = answer => match answer {
-                Some(Ok(directories)) => Ok(Some(directories)),
+                Some(Ok(directories)) => Ok(directories),
                 Some(Err(why)) => Err(unanswered(Some(&why))),
                 None => Err(unanswered(None)),
             },
@@ -153,7 +157,7 @@ impl Roots {
         }
         let known = self.0.borrow();
         match known.answer(known.announced, u64::MAX) {
-            Some(Ok(directories)) => Ok(Some(directories.clone())),
+            Some(Ok(directories)) => Ok(directories.clone()),
             _ => Err(unanswered(None)),
         }
     }
@@ -180,24 +184,27 @@ impl Roots {
                 Err(err) => Err(err),
             };
             let directories = usable(answer).await;
-            tracing::debug!(usable = directories.as_ref().map_or(0, Vec::len), "the answer to roots/list");
+            tracing::debug!(?directories, "the client answered roots/list");
             known.send_modify(|known| known.take(number, announced, directories));
         });
         number
     }
 }
 
-/// The directories in an answer that exist here.
-async fn usable(answer: Result<ClientResult, ServiceError>) -> Result<Vec<PathBuf>, String> {
+/// The directories in an answer that exist here; `None` for an empty list.
+async fn usable(answer: Result<ClientResult, ServiceError>) -> Directories {
     let listed = match answer {
         Ok(ClientResult::ListRootsResult(listed)) => listed,
         Ok(_) => return Err("the result has no list of roots".to_owned()),
         Err(ServiceError::McpError(error)) => return Err(error.message.chars().take(MAX_WHY).collect()),
         Err(err) => return Err(err.to_string()),
     };
+    if listed.roots.is_empty() {
+        return Ok(None);
+    }
     let look = move || {
         let directories = listed.roots.iter().filter_map(|root| uri::directory(&root.uri));
-        directories.filter_map(|path| std::fs::canonicalize(path).ok()).collect()
+        Some(directories.filter_map(|path| std::fs::canonicalize(path).ok()).collect())
     };
     tokio::task::spawn_blocking(look).await.map_err(|err| err.to_string())
 }
@@ -218,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_list_holds_until_a_newer_one_and_a_failure_never_replaces_it() {
-        let list = |name: &str| Ok(vec![PathBuf::from(name)]);
+        let list = |name: &str| Ok(Some(vec![PathBuf::from(name)]));
         let mut known = Known { asked: 5, ..Known::default() };
         assert_eq!(known.answer(0, 1), None);
         known.take(1, 0, Err("busy".to_owned()));
