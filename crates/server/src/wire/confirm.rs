@@ -42,9 +42,9 @@ pub(super) enum Verdict {
     Confirmed,
     /// The user does not want it.
     Declined,
-    /// The question was closed without a decision.
+    /// The question was closed without a decision, or not answered in time.
     Dismissed,
-    /// The client failed to put the question, or to answer it in time.
+    /// The client failed to put the question.
     Failed,
     /// The caller is gone, or the server ends.
     Gone,
@@ -107,9 +107,9 @@ impl Question {
     }
 }
 
-/// The error of a change whose question was closed.
+/// The error of a change whose question brought no decision.
 pub(super) fn dismissed() -> Error {
-    Error::new(Kind::Refused, "the change was not confirmed: the question was dismissed, and nothing has been done")
+    Error::new(Kind::Refused, "the change was not confirmed: the question was dismissed or not answered, and nothing has been done")
         .hint("Do not repeat it unless the user asks for it.")
 }
 
@@ -190,7 +190,7 @@ pub(super) async fn ask(peer: &Peer<RoleServer>, error: &Error, gone: impl Futur
     };
     let (verdict, why) = tokio::select! {
         answer = &mut question.rx => return Ok(verdict_of(answer.unwrap_or(Err(ServiceError::TransportClosed)))),
-        () = tokio::time::sleep(PATIENCE) => (Verdict::Failed, "it was not answered in time"),
+        () = tokio::time::sleep(PATIENCE) => (Verdict::Dismissed, "it was not answered in time"),
         () = gone => (Verdict::Gone, "the call was cancelled"),
     };
     question.cancel(Some(why.to_owned())).await.ok();
@@ -252,6 +252,8 @@ fn internal(err: &dyn std::fmt::Display) -> ErrorData {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mcp::rmcp::{ServerHandler, ServiceExt, service::NotificationContext};
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
     fn call(args: &Value) -> CallToolRequestParams {
         CallToolRequestParams::new("git_clean").with_arguments(args.as_object().cloned().unwrap_or_default())
@@ -282,6 +284,37 @@ mod tests {
         let again = seals.question(&error, &call(&json!({})), &caller)?.request_state;
         assert_eq!(seals.answer(&answered(&json!({}), &again, false), &caller)?, Some(Verdict::Declined));
         Ok(())
+    }
+
+    /// Puts a question as soon as its client is ready.
+    struct Asker(tokio::sync::mpsc::UnboundedSender<Verdict>);
+
+    impl ServerHandler for Asker {
+        async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+            let asked = Error::new(Kind::Refused, "files would be lost").asks();
+            let verdict = ask(&context.peer, &asked, std::future::pending()).await;
+            self.0.send(verdict.unwrap_or(Verdict::Gone)).ok();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_without_an_answer_is_no_consent() {
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let (heard, mut verdict) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move { Asker(heard).serve(server).await.expect("a handshake").waiting().await });
+        let (reads, mut writes) = tokio::io::split(client);
+        let mut lines = BufReader::new(reads).lines();
+        let params =
+            json!({"protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}}, "clientInfo": {"name": "t", "version": "1"}});
+        let mut send = async |message: Value| writes.write_all(format!("{message}\n").as_bytes()).await.expect("the server reads");
+        send(json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})).await;
+        lines.next_line().await.expect("an answer");
+        send(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+        let question = lines.next_line().await.expect("a question").unwrap_or_default();
+        assert!(question.contains("elicitation/create"), "{question}");
+        assert_eq!(verdict.recv().await, Some(Verdict::Dismissed));
+        let withdrawn = lines.next_line().await.expect("a notification").unwrap_or_default();
+        assert!(withdrawn.contains("notifications/cancelled"), "{withdrawn}");
     }
 
     #[test]
