@@ -16,6 +16,13 @@ use support::{
     tokens::tokens,
     wire::{JSON, NEWEST, Peer, Reply, Served, call, initialize, modern, post, session, wait_for},
 };
+use tungstenite::{
+    Message,
+    protocol::frame::{
+        Frame,
+        coding::{Data, OpCode},
+    },
+};
 
 /// How long the server gives a request to send its headers.
 const HEADERS: Duration = Duration::from_secs(10);
@@ -165,6 +172,45 @@ fn a_principal_has_a_share_of_the_connections_and_of_the_bodies() {
     others_are_served();
     drop(streams);
     is_served_again();
+}
+
+#[test]
+fn parts_of_websocket_messages_count_as_bodies_do() -> Outcome {
+    let fixture = Fixture::new();
+    let (config, [_, reader, other]) = tokens(&fixture);
+    let server = small(&fixture, &config);
+    let authorization = bearer(&reader);
+    let part = "x".repeat(5 << 20);
+    let mut sockets = Vec::new();
+    // Of the 128 MiB that all clients have, one has a quarter.
+    for _ in 0..6 {
+        let mut socket = server.websocket(&[("Authorization", &authorization)])?;
+        socket.send(Message::Frame(Frame::message(part.clone(), OpCode::Data(Data::Text), false)))?;
+        sockets.push(socket);
+    }
+    let mut last = server.websocket(&[("Authorization", &authorization)])?;
+    // It may be closed while it still sends.
+    last.send(Message::Frame(Frame::message(part, OpCode::Data(Data::Text), false))).ok();
+    let end = loop {
+        match last.read() {
+            Ok(Message::Close(frame)) => break frame.map(|frame| frame.reason.to_string()).unwrap_or_default(),
+            Ok(_) => {}
+            Err(err) => break err.to_string(),
+        }
+    };
+    assert!(end.contains("too many bytes") || end.contains("reset") || end.contains("Broken pipe"), "{end}");
+    assert_eq!(ask(&server, Some(&other)).status, 200);
+    assert_eq!(ask(&server, Some(&reader)).status, 200, "a small body still has room");
+    // The others go on: the rest of their message is answered.
+    let mut first = sockets.remove(0);
+    first.send(Message::Frame(Frame::message("", OpCode::Data(Data::Continue), true)))?;
+    let answer: Value = serde_json::from_str(first.read()?.to_text()?)?;
+    assert!(answer["error"]["code"].is_i64(), "{answer}");
+    drop((sockets, first));
+    let mut again = eventually("a socket", || server.websocket(&[("Authorization", &authorization)]).ok());
+    again.send(Message::text(initialize().to_string()))?;
+    assert!(again.read()?.to_text()?.contains("serverInfo"));
+    Ok(())
 }
 
 /// True when the server has closed a connection.

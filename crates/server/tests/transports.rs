@@ -19,7 +19,10 @@ use support::{
     remote::{Fault, OPEN, stalled},
     wire::{JSON, NEWEST, Peer, Reply, Served, call, initialize, meta, modern, post, session, wait_for},
 };
-use tungstenite::Message;
+use tungstenite::{
+    Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 
 /// Sends a request and leaves the connection open, unread.
 fn begin(server: &Served, headers: &[(&str, &str)], message: &Value) -> TcpStream {
@@ -221,6 +224,27 @@ fn a_websocket_is_bounded_and_outlives_what_is_too_large_54_55() -> Outcome {
         assert!(matches!(message, Message::Close(_)), "{message:?}");
     }
     assert_eq!(server.send("GET", "/health", &[], b"").status, 200);
+    Ok(())
+}
+
+#[test]
+fn a_close_frame_is_answered() -> Outcome {
+    let server = Served::start(&Fixture::new(), &[], &[]);
+    for code in [CloseCode::Normal, CloseCode::Away, CloseCode::Library(4000)] {
+        let mut socket = server.websocket(&[])?;
+        socket.send(Message::text(initialize().to_string()))?;
+        socket.read()?;
+        socket.close(Some(CloseFrame { code, reason: "done".into() }))?;
+        let mut answered = None;
+        let end = loop {
+            match socket.read() {
+                Ok(Message::Close(frame)) => answered = frame.map(|frame| frame.code),
+                Ok(_) => {}
+                Err(err) => break err,
+            }
+        };
+        assert!(answered == Some(code) && matches!(end, tungstenite::Error::ConnectionClosed), "{answered:?} {end}");
+    }
     Ok(())
 }
 

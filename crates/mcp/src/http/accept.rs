@@ -3,7 +3,7 @@
 use super::{
     List,
     connections::{Answer, Connections, Slot, Turn},
-    patience::Patient,
+    stream::Bounded,
 };
 use axum::Router;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -80,7 +80,7 @@ async fn connection<I>(stream: I, app: Router, (draining, stop): (CancellationTo
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let evicted = slot.evicted();
+    let (evicted, meter) = (slot.evicted(), slot.meter());
     let slot = Arc::new(slot);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let turn = Arc::new(Turn::new(Arc::clone(&slot)));
@@ -91,7 +91,7 @@ where
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
-        .serve_connection(TokioIo::new(Patient::new(stream)), service)
+        .serve_connection(TokioIo::new(Bounded::new(stream, meter)), service)
         .with_upgrades();
     let mut served = pin!(served);
     tokio::select! {

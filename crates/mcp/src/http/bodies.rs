@@ -7,9 +7,9 @@ use http_body_util::BodyExt;
 use rmcp::model::RequestId;
 use std::{sync::Arc, time::Duration};
 
-/// How long a body may take.
-const BODY: Duration = Duration::from_secs(30);
-/// The most bytes of bodies in progress.
+/// How long a body may take, and a message of a `WebSocket`.
+pub(super) const BODY: Duration = Duration::from_secs(30);
+/// The most bytes of bodies and of messages in progress.
 const MAX_BYTES: usize = 128 << 20;
 
 /// Why a body was not received.
@@ -41,6 +41,11 @@ impl Bodies {
     /// At most `places` at a time.
     pub(super) fn new(places: usize) -> Self {
         Self { places: Shares::new(places.max(1)), bytes: Shares::new(MAX_BYTES) }
+    }
+
+    /// The bytes in progress.
+    pub(super) fn bytes(&self) -> Arc<Shares> {
+        Arc::clone(&self.bytes)
     }
 
     /// Receives a body to its end.

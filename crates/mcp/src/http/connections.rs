@@ -1,6 +1,9 @@
 //! Open connections: each principal has a share of them, and those without a request make room for newcomers.
 
-use super::shares::{Exceeded, Holder, Part, Shares};
+use super::{
+    shares::{Exceeded, Holder, Part, Shares},
+    stream::Meter,
+};
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
 use rustix::process::{Resource, getrlimit};
@@ -176,7 +179,7 @@ impl Connections {
         }
         let id = table.add(address, Arc::clone(&evicted));
         drop(table);
-        Slot { id, address, evicted, connections: Arc::clone(self), _listed: listed }
+        Slot { id, address, evicted, meter: Arc::default(), connections: Arc::clone(self), _listed: listed }
     }
 }
 
@@ -193,6 +196,7 @@ pub(super) struct Slot {
     id: u64,
     address: Option<IpAddr>,
     evicted: Arc<Notify>,
+    meter: Arc<Meter>,
     connections: Arc<Connections>,
     _listed: Box<dyn Send + Sync>,
 }
@@ -201,6 +205,11 @@ impl Slot {
     /// Told when the connection has to make room for another.
     pub(super) fn evicted(&self) -> Arc<Notify> {
         Arc::clone(&self.evicted)
+    }
+
+    /// Counts what the connection reads.
+    pub(super) fn meter(&self) -> Arc<Meter> {
+        Arc::clone(&self.meter)
     }
 }
 
@@ -237,6 +246,11 @@ impl Turn {
             connections.lock().end(self.slot.id);
         }
         Ok(())
+    }
+
+    /// Counts what the connection reads.
+    pub(super) fn meter(&self) -> Arc<Meter> {
+        self.slot.meter()
     }
 
     /// The client that the connection is charged to.

@@ -9,11 +9,11 @@ mod cors;
 mod front;
 mod jwt;
 mod origin;
-mod patience;
 mod replay;
 mod sessions;
 mod shares;
 mod socket;
+mod stream;
 mod tokens;
 mod transport;
 
@@ -155,9 +155,10 @@ where
     let connections = Connections::new();
     // Half: stalled bodies leave their client connections for streams and WebSockets.
     let bodies = Bodies::new(connections.limit() / 2);
+    let bytes = bodies.bytes();
     let front = Arc::new(Front::new(options.clone(), Arc::clone(&sessions), bodies, stop.clone()));
     let open = TaskTracker::new();
-    let sockets = socket::Sockets::new(service, &options, open.clone(), stop.clone());
+    let sockets = socket::Sockets::new(service, &options, bytes, open.clone(), stop.clone());
     let mcp = Router::new().nest_service("/mcp", mcp).layer(middleware::from_fn_with_state(Arc::clone(&front), front::screen));
     let app = Router::new()
         .route("/health", get(ready))

@@ -75,6 +75,23 @@ impl Part {
         &self.holder
     }
 
+    pub(super) fn amount(&self) -> usize {
+        self.amount
+    }
+
+    /// Gives back at most so much.
+    pub(super) fn shrink(&mut self, less: usize) {
+        let less = less.min(self.amount);
+        self.amount -= less;
+        let mut taken = self.shares.lock();
+        taken.all = taken.all.saturating_sub(less);
+        let Some(own) = taken.by.get_mut(&self.holder) else { return };
+        *own = own.saturating_sub(less);
+        if *own == 0 {
+            taken.by.remove(&self.holder);
+        }
+    }
+
     /// Takes more.
     pub(super) fn grow(&mut self, more: usize) -> Result<(), Exceeded> {
         let most = if self.holder == Holder::Local { self.shares.whole } else { self.shares.share() };
@@ -97,13 +114,7 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        let mut taken = self.shares.lock();
-        taken.all = taken.all.saturating_sub(self.amount);
-        let Some(own) = taken.by.get_mut(&self.holder) else { return };
-        *own = own.saturating_sub(self.amount);
-        if *own == 0 {
-            taken.by.remove(&self.holder);
-        }
+        self.shrink(usize::MAX);
     }
 }
 

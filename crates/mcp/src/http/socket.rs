@@ -1,6 +1,11 @@
 //! WebSocket: one message a frame, on the same guarded connection that standard input has.
 
-use super::{Authority, DRAIN, LAST_WORDS, Options, connections::Turn};
+use super::{
+    Authority, DRAIN, LAST_WORDS, Options,
+    connections::Turn,
+    shares::{Holder, Shares},
+    stream::Meter,
+};
 use crate::{
     connection::{Connection, Limits},
     frame::MAX_FRAME,
@@ -40,6 +45,8 @@ use tokio_util::{
 const PIPE: usize = 64 << 10;
 /// The longest frame that is read at all; between this and the longest message an error is answered.
 const MAX_READ: usize = MAX_FRAME + (2 << 20);
+/// What is read at a time. Each socket holds as much.
+const READ: usize = 16 << 10;
 /// Longer than any connection lasts.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
 /// How often it is looked whether calls still run.
@@ -59,6 +66,8 @@ pub(super) struct Sockets<S> {
     limits: Limits,
     sessions: Arc<Sessions>,
     authority: Option<Arc<Authority>>,
+    /// The bytes of messages in progress.
+    bytes: Arc<Shares>,
     /// Those that are open, which the end waits for.
     open: TaskTracker,
     stop: CancellationToken,
@@ -74,6 +83,7 @@ impl<S> Clone for Sockets<S> {
             limits: self.limits,
             sessions: Arc::clone(&self.sessions),
             authority: self.authority.clone(),
+            bytes: Arc::clone(&self.bytes),
             open: self.open.clone(),
             stop: self.stop.clone(),
             drained: self.drained.clone(),
@@ -86,6 +96,7 @@ impl<S> Sockets<S> {
     pub(super) fn new(
         service: impl Fn(Option<&Identity>) -> S + Send + Sync + 'static,
         options: &Options,
+        bytes: Arc<Shares>,
         open: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
@@ -94,6 +105,7 @@ impl<S> Sockets<S> {
             limits: options.limits,
             sessions: Arc::clone(&options.sessions),
             authority: options.authority.clone(),
+            bytes,
             open,
             stop,
             drained: options.drained.clone(),
@@ -117,17 +129,29 @@ pub(super) async fn upgrade<S: ServerHandler + Send + 'static>(
         let text = "there are as many sessions as there may be, and all are busy\n";
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], text).into_response();
     };
-    let request = request.protocols(["mcp"]).max_message_size(MAX_READ).max_frame_size(MAX_READ);
+    let request = request.protocols(["mcp"]).max_message_size(MAX_READ).max_frame_size(MAX_READ).read_buffer_size(READ);
     let open = sockets.open.clone();
     request.on_upgrade(move |socket| {
         open.track_future(async move {
-            run(sockets, socket, identity.map(|Extension(identity)| identity), opening).await;
+            let turn = turn.map(|Extension(turn)| turn);
+            let meter = turn.as_ref().map(|turn| turn.meter()).unwrap_or_default();
+            let holder = turn.as_ref().map_or(Holder::Local, |turn| turn.holder());
+            if let Ok(part) = sockets.bytes.take(holder, 0) {
+                meter.start(part);
+            }
+            run(sockets, socket, meter, identity.map(|Extension(identity)| identity), opening).await;
             drop(turn);
         })
     })
 }
 
-async fn run<S: ServerHandler + Send + 'static>(sockets: Sockets<S>, socket: WebSocket, identity: Option<Identity>, opening: Opening) {
+async fn run<S: ServerHandler + Send + 'static>(
+    sockets: Sockets<S>,
+    socket: WebSocket,
+    meter: Arc<Meter>,
+    identity: Option<Identity>,
+    opening: Opening,
+) {
     let stop = CancellationToken::new();
     let (reason, told) = watch::channel(None);
     let end = {
@@ -174,7 +198,8 @@ async fn run<S: ServerHandler + Send + 'static>(sockets: Sockets<S>, socket: Web
     let (sink, stream) = socket.split();
     let (from_server, to_server) = split(near);
     let pace = sockets.authority.clone().zip(identity.as_ref().map(|identity| Arc::clone(&identity.principal)));
-    let reading = tokio::spawn(read(stream, to_server, Arc::clone(&session), pace, sockets.draining.clone()));
+    let messages = Messages { stream, meter, parting: Arc::clone(&parting) };
+    let reading = tokio::spawn(read(messages, to_server, Arc::clone(&session), pace, sockets.draining.clone()));
     let writing = tokio::spawn(write(sink, from_server, (Arc::clone(&session), told, parting), sockets.sessions.limits(), stop.clone()));
     match (sockets.service)(identity.as_ref()).serve(connection).await {
         Ok(running) => drop(running.waiting().await),
@@ -187,29 +212,52 @@ async fn run<S: ServerHandler + Send + 'static>(sockets: Sockets<S>, socket: Web
     sockets.sessions.gone(&session.id);
 }
 
+/// The messages of a client.
+struct Messages {
+    stream: SplitStream<WebSocket>,
+    meter: Arc<Meter>,
+    parting: Arc<OnceLock<Farewell>>,
+}
+
+impl Messages {
+    /// The next message, until the client or the connection ends.
+    async fn next(&mut self, session: &Session) -> Option<Vec<u8>> {
+        loop {
+            let frame = match self.stream.next().await? {
+                Ok(frame) => frame,
+                Err(err) => {
+                    tracing::debug!(%err, "a frame could not be read");
+                    if let Some(why) = self.meter.failed() {
+                        self.parting.set((close_code::AGAIN, why)).ok();
+                    }
+                    return None;
+                }
+            };
+            session.heard();
+            let bytes = match frame {
+                Message::Text(text) => text.as_bytes().to_vec(),
+                Message::Binary(bytes) => bytes.to_vec(),
+                Message::Ping(payload) | Message::Pong(payload) => {
+                    self.meter.control(payload.len());
+                    continue;
+                }
+                Message::Close(_) => return None,
+            };
+            self.meter.message();
+            return Some(bytes);
+        }
+    }
+}
+
 /// Frames into lines.
 async fn read(
-    mut stream: SplitStream<WebSocket>,
+    mut messages: Messages,
     mut server: impl AsyncWrite + Unpin,
     session: Arc<Session>,
     pace: Option<(Arc<Authority>, Arc<str>)>,
     draining: CancellationToken,
 ) {
-    while let Some(frame) = stream.next().await {
-        let frame = match frame {
-            Ok(frame) => frame,
-            Err(err) => {
-                tracing::debug!(%err, "a frame could not be read");
-                break;
-            }
-        };
-        session.heard();
-        let mut bytes = match frame {
-            Message::Text(text) => text.as_bytes().to_vec(),
-            Message::Binary(bytes) => bytes.to_vec(),
-            Message::Ping(_) | Message::Pong(_) => continue,
-            Message::Close(_) => break,
-        };
+    while let Some(mut bytes) = messages.next(&session).await {
         if draining.is_cancelled() && is_request(&bytes) {
             continue;
         }
@@ -271,5 +319,10 @@ async fn write(
         }
     };
     let farewell = Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
-    tokio::time::timeout(FAREWELL, sink.send(farewell)).await.ok();
+    // Where the client closes, its own frame is answered, and nothing follows.
+    let ending = async {
+        sink.send(farewell).await.ok();
+        sink.close().await.ok();
+    };
+    tokio::time::timeout(FAREWELL, ending).await.ok();
 }

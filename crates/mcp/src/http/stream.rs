@@ -1,0 +1,224 @@
+//! The stream of a connection. What waits to be written is memory, and so is what has arrived of a message.
+
+use super::{bodies::BODY, shares::Part};
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
+
+/// How long the other end may take nothing.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Opcode, length and mask of a control frame from a client.
+const CONTROL_HEAD: usize = 6;
+
+/// Counts what a `WebSocket` has received of a message in progress. Counts nothing before [`Meter::start`].
+#[derive(Default)]
+pub(super) struct Meter(Mutex<Option<Count>>);
+
+struct Count {
+    part: Part,
+    since: Option<Instant>,
+    failed: Option<&'static str>,
+}
+
+impl Meter {
+    fn lock(&self) -> MutexGuard<'_, Option<Count>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Charges what arrives from now on to `part`.
+    pub(super) fn start(&self, part: Part) {
+        *self.lock() = Some(Count { part, since: None, failed: None });
+    }
+
+    /// A message has arrived to its end. What the same read brought of the next one is not counted.
+    pub(super) fn message(&self) {
+        if let Some(count) = self.lock().as_mut() {
+            count.part.shrink(usize::MAX);
+            count.since = None;
+        }
+    }
+
+    /// A ping or pong with a payload of so many bytes has arrived, perhaps between two frames of a message.
+    pub(super) fn control(&self, payload: usize) {
+        if let Some(count) = self.lock().as_mut() {
+            count.part.shrink(payload + CONTROL_HEAD);
+            if count.part.amount() == 0 {
+                count.since = None;
+            }
+        }
+    }
+
+    /// Why reading ended, where the count is the cause.
+    pub(super) fn failed(&self) -> Option<&'static str> {
+        self.lock().as_ref().and_then(|count| count.failed)
+    }
+
+    fn charge(&self, bytes: usize) -> io::Result<()> {
+        let mut count = self.lock();
+        let Some(count) = count.as_mut().filter(|_| bytes > 0) else { return Ok(()) };
+        let since = *count.since.get_or_insert_with(Instant::now);
+        let failed = if count.part.grow(bytes).is_err() {
+            "too many bytes of messages in progress: try again later"
+        } else if since.elapsed() > BODY {
+            "a message took too long to arrive"
+        } else {
+            return Ok(());
+        };
+        count.failed = Some(failed);
+        Err(io::Error::other(failed))
+    }
+}
+
+/// Fails a write once the other end has taken nothing of it for a minute, and a read that goes beyond what the meter allows.
+pub(super) struct Bounded<I> {
+    inner: I,
+    meter: Arc<Meter>,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl<I> Bounded<I> {
+    pub(super) fn new(inner: I, meter: Arc<Meter>) -> Self {
+        Self { inner, meter, waiting: None }
+    }
+
+    fn judge<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.waiting = None;
+            return polled;
+        }
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        waiting.as_mut().poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the other end does not read")))
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Bounded<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            self.meter.charge(buffer.filled().len() - before)?;
+        }
+        polled
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Bounded<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.judge(polled, cx)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, parts);
+        self.judge(polled, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        self.judge(polled, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.judge(polled, cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::shares::{Holder, Shares};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_in_progress_has_a_bound_and_an_end() -> io::Result<()> {
+        let shares = Shares::new(64);
+        let metered = || {
+            let (near, far) = duplex(256);
+            let meter = Arc::new(Meter::default());
+            (Bounded::new(near, Arc::clone(&meter)), far, meter)
+        };
+        let start = |meter: &Meter| {
+            if let Ok(part) = shares.take(Holder::Principal(Arc::from("a")), 0) {
+                meter.start(part);
+            }
+        };
+        let (mut near, mut far, meter) = metered();
+        let mut taken = [0; 16];
+        // Of a request over HTTP, nothing is counted here.
+        for _ in 0..8 {
+            far.write_all(&[0; 16]).await?;
+            near.read_exact(&mut taken).await?;
+        }
+        start(&meter);
+        for _ in 0..8 {
+            far.write_all(&[0; 16]).await?;
+            near.read_exact(&mut taken).await?;
+            meter.message();
+        }
+        // Pings that come between the frames of a message neither count nor set the count back.
+        far.write_all(&[0; 4]).await?;
+        near.read_exact(&mut taken[..4]).await?;
+        for _ in 0..4 {
+            far.write_all(&[0; CONTROL_HEAD]).await?;
+            near.read_exact(&mut taken[..CONTROL_HEAD]).await?;
+            meter.control(0);
+        }
+        assert_eq!(meter.failed(), None);
+        far.write_all(&[0; 16]).await?;
+        assert!(near.read_exact(&mut taken).await.is_err());
+        assert!(meter.failed().is_some_and(|why| why.contains("too many bytes")));
+        drop(near);
+        drop(meter);
+
+        let (mut near, mut far, meter) = metered();
+        start(&meter);
+        // A quiet connection lives on pongs.
+        for _ in 0..8 {
+            sleep(BODY).await;
+            far.write_all(&[0; CONTROL_HEAD]).await?;
+            near.read_exact(&mut taken[..CONTROL_HEAD]).await?;
+            meter.control(0);
+        }
+        far.write_all(&[0; 2]).await?;
+        near.read_exact(&mut taken[..2]).await?;
+        sleep(BODY * 2).await;
+        far.write_all(&[0; 2]).await?;
+        assert!(near.read_exact(&mut taken[..2]).await.is_err());
+        assert!(meter.failed().is_some_and(|why| why.contains("took too long")));
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_ends_the_write_and_a_slow_one_does_not() -> io::Result<()> {
+        let (near, mut far) = duplex(8);
+        let mut near = Bounded::new(near, Arc::default());
+        let slow = tokio::spawn(async move {
+            let mut taken = [0; 8];
+            for _ in 0..4 {
+                sleep(PATIENCE / 2).await;
+                far.read_exact(&mut taken).await?;
+            }
+            Ok::<_, io::Error>(far)
+        });
+        near.write_all(&[0; 32]).await?;
+        let far = slow.await??;
+        near.write_all(&[0; 8]).await?;
+        let failed = near.write_all(&[0; 8]).await.err().map(|err| err.kind());
+        assert_eq!(failed, Some(io::ErrorKind::TimedOut));
+        drop(far);
+        Ok(())
+    }
+}
