@@ -2,8 +2,9 @@
 
 use super::scene::*;
 use crate::support::{self, Client, shell};
+use rustix::fs::{CWD, RenameFlags};
 use serde_json::json;
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{fs, os::unix::fs::symlink};
 
 /// Swaps parts of a repository until it is dropped.
 struct Swapper {
@@ -28,15 +29,11 @@ impl Swapper {
         fs::write(repo.join(".git/info/attributes"), "* filter=e diff=e merge=e\n").expect("a file");
         let work = move || {
             let mut swaps = 0;
-            let put = |name: &str, made: &dyn Fn(&Path) -> std::io::Result<()>| {
-                let scratch = repo.with_file_name("scratch");
-                let old = repo.with_file_name("old");
-                if made(&scratch).is_ok() {
-                    // In two steps, as a folder cannot take the place of another thing.
-                    fs::rename(repo.join(name), &old).ok();
-                    fs::rename(&scratch, repo.join(name)).ok();
-                }
-                (scratch, old)
+            let scratch = repo.with_file_name("scratch");
+            // At once, and so back again: a gap could be filled by git, which makes folders that it misses.
+            let mut exchange = |name: &str| {
+                rustix::fs::renameat_with(CWD, &scratch, CWD, repo.join(name), RenameFlags::EXCHANGE).expect("an exchange");
+                swaps += 1;
             };
             while !ends.load(std::sync::atomic::Ordering::Relaxed) {
                 for (name, target) in [
@@ -46,16 +43,15 @@ impl Swapper {
                     (".git/refs", "other/.git/refs"),
                     (".git/objects", "other/.git/objects"),
                 ] {
-                    let (_, old) = put(name, &|scratch| symlink(outside.join(target), scratch));
-                    fs::remove_file(repo.join(name)).ok();
-                    fs::rename(&old, repo.join(name)).ok();
-                    swaps += 1;
+                    symlink(outside.join(target), &scratch).expect("a link");
+                    exchange(name);
+                    exchange(name);
+                    fs::remove_file(&scratch).expect("the link");
                 }
-                for text in [&evil, &config] {
-                    put(".git/config", &|scratch| fs::write(scratch, text));
-                    fs::remove_file(repo.with_file_name("old")).ok();
-                    swaps += 1;
-                }
+                fs::write(&scratch, &evil).expect("a file");
+                exchange(".git/config");
+                exchange(".git/config");
+                fs::remove_file(&scratch).expect("the file");
             }
             swaps
         };
