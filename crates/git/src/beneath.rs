@@ -144,6 +144,22 @@ fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     Ok(opened)
 }
 
+/// Holds what is at `path`, no component of which may be a link, for a rule of the kernel; `None` where there is nothing.
+/// True for a folder.
+#[cfg(target_os = "linux")]
+pub(crate) fn hold(path: &Path) -> io::Result<Option<(OwnedFd, bool)>> {
+    use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+    let way = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), way) {
+        Ok(held) => {
+            let kind = FileType::from_raw_mode(fstat(&held)?.st_mode);
+            Ok(Some((held, kind.is_dir())))
+        }
+        Err(err) if matches!(io::Error::from(err).kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(err) => Err(err.into()),
+    }
+}
+
 #[cfg(target_os = "linux")]
 fn resolve(folder: &Folder, path: &Path) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};

@@ -237,7 +237,7 @@ impl Repo {
         }
         let settings = Settings::read(&location, &allowed.roots)?;
         let mut borrowed = allowed.roots.check_alternates(&location, &settings.local_origins)?;
-        borrowed.extend(linked(&location));
+        borrowed.extend(linked(&location, &allowed.roots));
         if let Some(configured) = &settings.worktree {
             // git goes where core.worktree says. Only the place where the repository was found is authorised.
             let target = fs::canonicalize(location.git_dir.join(configured)).unwrap_or_else(|_| configured.clone());

@@ -94,11 +94,12 @@ pub fn support() -> Result<(), &'static str> {
 #[cfg(target_os = "linux")]
 mod kernel {
     use super::Rules;
+    use crate::beneath;
     use landlock::{
-        ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError,
-        RulesetStatus, Scope, path_beneath_rules,
+        ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, RulesetAttr, RulesetCreated,
+        RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
     };
-    use std::io;
+    use std::{io, os::fd::OwnedFd, path::PathBuf};
 
     /// The oldest kernel interface whose guard is complete: it refuses TCP and signals to the outside, too.
     const NEEDED: ABI = ABI::V6;
@@ -108,7 +109,9 @@ mod kernel {
 
     impl Ruleset {
         pub(super) fn new(rules: &Rules) -> io::Result<Self> {
-            create(rules).map(Self).map_err(io::Error::other)
+            let read = held(&rules.own_read, AccessFs::ReadFile | AccessFs::ReadDir)?;
+            let write = held(&rules.own_write, write())?;
+            create(rules, read.into_iter().chain(write)).map(Self).map_err(io::Error::other)
         }
 
         /// Puts the thread inside, for ever.
@@ -121,10 +124,29 @@ mod kernel {
         }
     }
 
-    fn create(rules: &Rules) -> Result<RulesetCreated, RulesetError> {
-        use AccessFs::{Execute, MakeDir, MakeReg, MakeSym, ReadDir, ReadFile, Refer, RemoveDir, RemoveFile, Truncate, WriteFile};
-        let read = ReadFile | ReadDir;
-        let write = read | WriteFile | Truncate | MakeReg | MakeDir | MakeSym | RemoveFile | RemoveDir | Refer;
+    /// What is allowed of what a change may write.
+    fn write() -> BitFlags<AccessFs> {
+        use AccessFs::{MakeDir, MakeReg, MakeSym, ReadDir, ReadFile, Refer, RemoveDir, RemoveFile, Truncate, WriteFile};
+        ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | MakeSym | RemoveFile | RemoveDir | Refer
+    }
+
+    /// Rules for what is at these paths, through no link. The crate's own `path_beneath_rules` follows links, and so would
+    /// allow what a writer has put in place since the path was looked at.
+    fn held(paths: &[PathBuf], access: BitFlags<AccessFs>) -> io::Result<Vec<PathBeneath<OwnedFd>>> {
+        let mut held = Vec::with_capacity(paths.len());
+        for path in paths {
+            let opened = beneath::hold(path).map_err(|err| io::Error::new(err.kind(), format!("{}: {err}", path.display())))?;
+            if let Some((place, is_folder)) = opened {
+                let access = if is_folder { access } else { access & AccessFs::from_file(NEEDED) };
+                held.push(PathBeneath::new(place, access));
+            }
+        }
+        Ok(held)
+    }
+
+    fn create(rules: &Rules, own: impl Iterator<Item = PathBeneath<OwnedFd>>) -> Result<RulesetCreated, RulesetError> {
+        use AccessFs::{Execute, ReadDir, ReadFile, WriteFile};
+        let (read, write) = (ReadFile | ReadDir, write());
         let ports = rules.ports.iter().map(|port| Ok::<_, RulesetError>(NetPort::new(*port, AccessNet::ConnectTcp)));
         // A hard requirement: on an older kernel "best effort", the default, would return success and restrict nothing.
         landlock::Ruleset::default()
@@ -137,6 +159,7 @@ mod kernel {
             .add_rules(path_beneath_rules(&rules.read, read))?
             .add_rules(path_beneath_rules(&rules.write, write))?
             .add_rules(path_beneath_rules(&rules.devices, ReadFile | WriteFile))?
+            .add_rules(own.map(Ok::<_, RulesetError>))?
             .add_rules(ports)
     }
 }
@@ -180,6 +203,12 @@ mod tests {
         assert_eq!(inside(secret.clone())?.map_err(|err| err.kind()), Err(io::ErrorKind::PermissionDenied));
         assert_eq!(inside(allowed.join("link"))?.map_err(|err| err.kind()), Err(io::ErrorKind::PermissionDenied));
         assert!(domain.run(|| fs::write(allowed.join("file"), "x").is_err())?);
+        // A link in the place of the folder allows nothing.
+        let own = |path: &std::path::Path| Domain::new(&Rules { own_read: vec![path.to_owned()], ..Rules::default() });
+        let path = allowed.join("file");
+        assert_eq!(own(&fs::canonicalize(&allowed)?)?.run(move || fs::read(path))??, b"here");
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("other"))?;
+        assert!(own(&dir.path().join("other")).is_err() && own(&dir.path().join("nothing")).is_ok());
         // Threads made inside inherit it, and a thread inside enters it once.
         let nested = domain.run(|| domain.run(|| thread::scope(|scope| scope.spawn(|| fs::read(&secret).is_err()).join())))??;
         assert!(nested.unwrap_or(false));

@@ -6,7 +6,7 @@ use crate::{
     process::Mode,
     program::Git,
     repo::Repo,
-    roots::Location,
+    roots::{Location, Roots},
     settings::Settings,
 };
 use std::{
@@ -44,16 +44,16 @@ impl Guarded {
         let own = [location.worktree.as_ref(), Some(&location.git_dir), Some(&location.common_dir)];
         let own: Vec<PathBuf> = own.into_iter().flatten().cloned().collect();
         let mut read = base.clone();
-        read.read.extend(own.iter().chain(borrowed).cloned());
+        read.own_read.extend(own.iter().chain(borrowed).cloned());
         let mut rules = base;
-        rules.read.extend(borrowed.iter().cloned());
+        rules.own_read.extend(borrowed.iter().cloned());
         if location.trusted {
             needs.with_system(&mut read);
             needs.with_system(&mut rules);
             // Its hooks, and what they keep beside them.
             rules.execute.extend(own.iter().cloned());
         }
-        rules.write.extend(own);
+        rules.own_write.extend(own);
         let domain = |rules: &Rules| Domain::new(rules).map(Arc::new).map_err(Error::sandbox);
         Ok(Some(Self { read: domain(&read)?, change: domain(&rules)?, rules, engine: !location.trusted }))
     }
@@ -130,9 +130,14 @@ impl Repo {
     }
 }
 
-/// The places outside of the git directory that links in it lead to, where the roots allow that.
-pub(crate) fn linked(location: &Location) -> Vec<PathBuf> {
+/// The places outside of the git directory that links in it lead to, where the roots allow that. A writer can have replaced
+/// a link since the repository was looked at, so what it leads to now is asked again.
+pub(crate) fn linked(location: &Location, roots: &Roots) -> Vec<PathBuf> {
     let names = ["HEAD", "index", "logs", "objects", "objects/pack", "objects/info", "refs", "refs/heads", "packed-refs", "config", "info"];
     let places = names.iter().flat_map(|name| [location.git_dir.join(name), location.common_dir.join(name)]);
-    places.filter(|place| place.is_symlink()).filter_map(|place| fs::canonicalize(place).ok()).collect()
+    places
+        .filter(|place| place.is_symlink())
+        .filter_map(|place| fs::canonicalize(place).ok())
+        .filter(|place| location.trusted || roots.contains(place))
+        .collect()
 }

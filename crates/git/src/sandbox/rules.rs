@@ -18,6 +18,10 @@ pub(crate) struct Rules {
     pub(crate) read: Vec<PathBuf>,
     /// The same: read, written, made and removed.
     pub(crate) write: Vec<PathBuf>,
+    /// Places of the repository, without a link on the way: read. A link that takes the place of one is an error.
+    pub(crate) own_read: Vec<PathBuf>,
+    /// The same: read, written, made and removed.
+    pub(crate) own_write: Vec<PathBuf>,
     /// Devices: read and written.
     pub(crate) devices: Vec<PathBuf>,
     /// TCP ports that connections may be made to.
