@@ -189,6 +189,7 @@ impl Repo {
             .read(&["merge-tree", "--write-tree", "-z", "--name-only", "--messages"])
             .env("GIT_OBJECT_DIRECTORY", scratch.path().display().to_string())
             .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted(&self.location.common_dir.join("objects")))
+            .inside(self.domain_with(&[scratch.path()])?)
             .args([ours.to_string(), theirs.to_string()]);
         let (ended, output) = process.output(cancel, MAX_OUTPUT)?;
         if !matches!(ended.code, Some(0 | 1)) {

@@ -16,6 +16,7 @@ mod fields;
 mod grep;
 mod harmless;
 mod history;
+mod index_names;
 mod lock;
 mod log;
 mod name;

@@ -8,7 +8,7 @@ use crate::{
     policy::{Allowed, Policy, Signing, Trust},
     process::{Mode, Process},
     program::Git,
-    roots::{Location, Roots},
+    roots::{Location, Roots, is_bare},
     sandbox::{Guarded, linked},
     settings::{self, Settings},
     vetting,
@@ -104,14 +104,18 @@ pub struct Repositories {
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     path: PathBuf,
-    state: Option<(u64, u64, u64, i64, i64)>,
+    state: Option<(u64, u64, u64, [i64; 4])>,
 }
 
 impl Stamp {
     fn of(path: PathBuf) -> Self {
         let state = fs::symlink_metadata(&path).ok().map(|m| {
             // A directory's times move with every entry; only its identity is of interest.
-            if m.is_dir() { (m.dev(), m.ino(), 0, 0, 0) } else { (m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec()) }
+            if m.is_dir() {
+                return (m.dev(), m.ino(), 0, [0; 4]);
+            }
+            // Anybody can set the time of a change of content back, but not that of the file's own record.
+            (m.dev(), m.ino(), m.size(), [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()])
         });
         Self { path, state }
     }
@@ -197,13 +201,21 @@ impl Repositories {
     /// [`Error::OutsideRoots`], [`Error::BadName`], [`Error::Failed`].
     pub fn init(&self, path: &Path, branch: Option<&crate::BranchName>, cancel: &Cancel) -> Result<(PathBuf, bool)> {
         let (root, target) = self.new_folder(path)?;
-        let fresh = !target.join(".git").exists();
-        let mut process = self.git.process(Mode::Change, &root, &["init", "--quiet"]);
+        // git would complete what is there: obey its configuration and hooks, and write through its links.
+        let own = target.join(".git");
+        if own.symlink_metadata().is_ok() || is_bare(&target) {
+            return match self.roots().locate(&target) {
+                Ok(found) if found.top() == target => Ok((target, false)),
+                Err(err @ (Error::OutsideRoots { .. } | Error::NotReadable { .. })) => Err(err),
+                _ => Err(Error::NotReadable { path: own, why: "is there already and is no complete repository" }),
+            };
+        }
+        let mut process = self.git.process(Mode::Change, &root, &["init", "--quiet"]).config("core.hooksPath", "/dev/null");
         if let Some(branch) = branch {
             process = process.arg(format!("--initial-branch={}", branch.as_str()));
         }
         process.arg("--").arg(&target).success(cancel, 64 << 10)?;
-        Ok((target, fresh))
+        Ok((target, true))
     }
 
     /// The root that `path` lies in and what it is without links, where a repository may be made there.

@@ -3,6 +3,7 @@
 use crate::{
     beneath::{Folder, Kind, to_path},
     error::{Error, Result},
+    index_names,
 };
 use std::{
     fs,
@@ -14,6 +15,8 @@ const MAX_LISTED: usize = 2_000;
 
 /// The largest index, and the largest list of references.
 const MAX_INDEX: u64 = 1 << 30;
+/// The longest reflog of `HEAD`.
+const MAX_LOG: u64 = 1 << 30;
 
 /// The directories that the operator allows.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +118,7 @@ impl Roots {
         const SHARED: [&str; 8] = ["objects", "objects/pack", "objects/info", "refs", "refs/heads", "packed-refs", "config", "info"];
         const OWN: [&str; 3] = ["HEAD", "index", "logs"];
         const FOLDERS: [&str; 4] = ["objects", "objects/pack", "refs", "refs/heads"];
-        let files: [(&str, u64); 14] = [
+        let files: [(&str, u64); 15] = [
             ("HEAD", Kind::Line.limit()),
             ("config", Kind::Config.limit()),
             ("config.worktree", Kind::Config.limit()),
@@ -130,6 +133,7 @@ impl Roots {
             ("info/grafts", Kind::Rules.limit()),
             ("FETCH_HEAD", Kind::Fetched.limit()),
             ("MERGE_HEAD", Kind::Rules.limit()),
+            ("logs/HEAD", MAX_LOG),
         ];
         for (name, limit) in files {
             for dir in [&location.git_dir, &location.common_dir] {
@@ -137,6 +141,10 @@ impl Roots {
                     return Err(Error::NotReadable { path: dir.join(name), why: "is no regular file of a reasonable size" });
                 }
             }
+        }
+        let index = location.git_dir.join("index");
+        if !index_names::are_bounded(&index) {
+            return Err(Error::NotReadable { path: index, why: "has longer names than paths may be, or too many bytes of names" });
         }
         let shared = SHARED.iter().map(|name| location.common_dir.join(name));
         let own = OWN.iter().map(|name| location.git_dir.join(name));
@@ -250,7 +258,7 @@ fn find(path: &Path, allowed: impl Fn(&Path) -> bool) -> Result<Found> {
     Err(Error::NotARepository { path: path.to_owned() })
 }
 
-fn is_bare(dir: &Path) -> bool {
+pub(crate) fn is_bare(dir: &Path) -> bool {
     dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir()
 }
 

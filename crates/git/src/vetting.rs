@@ -1,7 +1,7 @@
 //! What git would obey before anybody could stop it: looked at before a repository is changed.
 
 use crate::{
-    beneath::{Kind, to_path},
+    beneath::{Folder, Kind, to_path},
     cancel::Cancel,
     error::{Error, Result},
     harmless::is_harmless,
@@ -20,6 +20,8 @@ use std::{
 
 /// The most entries of a git directory that are looked at.
 const MAX_ENTRIES: usize = 200_000;
+/// The longest reflog. git holds all of it.
+const MAX_LOG: u64 = 64 << 20;
 /// The most submodules.
 const MAX_MODULES: usize = 1_000;
 /// The longest listing of a configuration.
@@ -40,6 +42,7 @@ impl Repo {
                 return Err(self.untrusted("included configuration"));
             }
             self.check_settings(cancel)?;
+            self.check_pointers()?;
             self.check_sandbox()?;
             self.check_links(cancel)?;
             self.check_operator_filters(cancel)?;
@@ -80,6 +83,31 @@ impl Repo {
         let may_run = self.location.trusted && self.allowed.policy.hooks;
         let hook = self.location.common_dir.join("hooks/reference-transaction");
         if may_run || hook.symlink_metadata().is_err() { Ok(()) } else { Err(self.untrusted("hook `reference-transaction`")) }
+    }
+
+    /// Refuses symbolic references where git writes what it expects to be a plain one, since it would move the branch that
+    /// they lead to; and remotes that are defined in files of their own, with what they update.
+    fn check_pointers(&self) -> Result<()> {
+        let Location { git_dir, common_dir, .. } = &self.location;
+        for (dir, name) in [(git_dir, "ORIG_HEAD"), (common_dir, "refs/stash"), (common_dir, "refs/notes")] {
+            let mut queue = vec![dir.join(name)];
+            while let Some(path) = queue.pop() {
+                if let Ok(entries) = fs::read_dir(&path) {
+                    queue.extend(entries.flatten().map(|entry| entry.path()));
+                } else if Folder::open(path.parent().unwrap_or(&path))
+                    .is_ok_and(|folder| folder.line(path.file_name().unwrap_or_default()).is_some_and(|line| line.starts_with(b"ref:")))
+                {
+                    return Err(Error::NotReadable { path, why: "is a symbolic reference, and a change would move what it leads to" });
+                }
+            }
+        }
+        for name in ["remotes", "branches"] {
+            let defined = fs::read_dir(common_dir.join(name)).ok().and_then(|entries| entries.flatten().next());
+            if let Some(entry) = defined {
+                return Err(Error::NotReadable { path: entry.path(), why: "defines a remote outside of the configuration" });
+            }
+        }
+        Ok(())
     }
 
     /// Refuses links inside the git directory that lead out of the roots: git would write through them.
@@ -215,10 +243,12 @@ pub(crate) fn check_shape(location: &Location) -> Result<()> {
         queue.push(location.git_dir.clone());
     }
     let refs = location.common_dir.join("refs");
+    let logs = [location.common_dir.join("logs"), location.git_dir.join("logs")];
     let mut seen = 0;
     while let Some(dir) = queue.pop() {
         let Ok(entries) = fs::read_dir(&dir) else { continue };
         let is_refs = dir.starts_with(&refs);
+        let is_logs = logs.iter().any(|logs| dir.starts_with(logs));
         for entry in entries.flatten() {
             seen += 1;
             if seen > MAX_ENTRIES {
@@ -232,6 +262,8 @@ pub(crate) fn check_shape(location: &Location) -> Result<()> {
                 return Err(Error::NotReadable { path: entry.path(), why: "is neither a file nor a folder" });
             } else if is_refs && entry.metadata().is_ok_and(|meta| meta.len() > Kind::Line.limit()) {
                 return Err(Error::NotReadable { path: entry.path(), why: "is larger than a reference may be" });
+            } else if is_logs && entry.metadata().is_ok_and(|meta| meta.len() > MAX_LOG) {
+                return Err(Error::NotReadable { path: entry.path(), why: "is larger than a reflog may be" });
             }
         }
     }

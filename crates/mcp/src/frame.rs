@@ -22,6 +22,8 @@ pub const MAX_FRAME: usize = 4 << 20;
 const ID_WINDOW: usize = 64 << 10;
 /// The longest id that is echoed.
 pub(crate) const MAX_ID: usize = 256;
+/// The most values of a message. Each takes a hundred times its bytes once it is read.
+const MAX_VALUES: usize = 50_000;
 /// The deepest nesting; the parser's own limits lie a little above it.
 const MAX_NESTING: usize = 100;
 const CHUNK: usize = 64 << 10;
@@ -129,11 +131,27 @@ fn refused(id: Option<RequestId>, code: ErrorCode, message: impl Into<String>) -
     Frame::Refused(id, ErrorData::new(code, message.into(), None))
 }
 
+fn too_deep(id: Option<RequestId>) -> Frame {
+    refused(id, ErrorCode::PARSE_ERROR, format!("the message is nested more than {MAX_NESTING} levels deep"))
+}
+
+/// True for a message with more values than one may have.
+pub(crate) fn is_crowded(line: &[u8]) -> bool {
+    line.len() > MAX_VALUES && values(line) > MAX_VALUES
+}
+
 /// Reads one line.
 pub(crate) fn parse(line: &[u8]) -> Frame {
     let line = line.trim_ascii();
     if line.is_empty() {
         return Frame::Ignored;
+    }
+    if is_crowded(line) {
+        let id = id_in(&line[..line.len().min(ID_WINDOW)]);
+        if nesting(line) > MAX_NESTING {
+            return too_deep(id);
+        }
+        return refused(id, ErrorCode::INVALID_REQUEST, format!("the message has more than {MAX_VALUES} values"));
     }
     match serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line) {
         Ok(JsonRpcMessage::Request(request)) if is_huge(&request.id) => {
@@ -185,7 +203,7 @@ fn explain(line: &[u8]) -> Frame {
         Err(err) => return refused(id_in(line), ErrorCode::PARSE_ERROR, format!("the message is not valid JSON: {err}")),
     };
     if nesting(line) > MAX_NESTING {
-        return refused(id_in(line), ErrorCode::PARSE_ERROR, format!("the message is nested more than {MAX_NESTING} levels deep"));
+        return too_deep(id_in(line));
     }
     let fields = match value {
         Value::Array(_) => return refused(None, ErrorCode::INVALID_REQUEST, "batches are not supported: send one message a line"),
@@ -240,6 +258,21 @@ pub(crate) fn to_id(value: &Value) -> Option<RequestId> {
 
 pub(crate) fn is_huge(id: &RequestId) -> bool {
     matches!(id, NumberOrString::String(text) if text.len() > MAX_ID)
+}
+
+/// How many values JSON has at most: containers, and what is separated in them.
+fn values(json: &[u8]) -> usize {
+    let (mut count, mut in_string, mut escaped) = (0, false, false);
+    for &byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' | b',' if !in_string => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// How deep the arrays and objects of valid JSON are nested.

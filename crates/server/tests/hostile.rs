@@ -11,6 +11,8 @@ mod support;
 mod files;
 #[path = "hostile/history.rs"]
 mod history;
+#[path = "hostile/planted.rs"]
+mod planted;
 #[path = "hostile/sandbox.rs"]
 mod sandbox;
 #[path = "hostile/scene.rs"]

@@ -232,15 +232,16 @@ impl Repo {
         if full.components().any(|part| matches!(part, std::path::Component::ParentDir)) || full.as_os_str().as_bytes().contains(&b'\n') {
             return Err(outside());
         }
-        if full.symlink_metadata().is_ok() {
-            return Err(Error::Exists(full));
-        }
         let existing = full.ancestors().find(|dir| dir.symlink_metadata().is_ok()).ok_or_else(outside)?;
         let real = fs::canonicalize(existing).map_err(|_| outside())?;
         let target = real.join(full.strip_prefix(existing).map_err(|_| outside())?);
         let is_git_dir = target.starts_with(&self.location.common_dir) || target.components().any(|part| part.as_os_str() == ".git");
         if !self.allowed.roots.contains(&target) || is_git_dir {
             return Err(outside());
+        }
+        // Only now: whether a path outside exists is nobody's business.
+        if full.symlink_metadata().is_ok() {
+            return Err(Error::Exists(full));
         }
         Ok(target)
     }

@@ -10,7 +10,7 @@ use super::{
     shares::{Exceeded, Holder},
 };
 use crate::{
-    frame::{Frame, MAX_FRAME, MAX_ID, check},
+    frame::{Frame, MAX_FRAME, MAX_ID, check, is_crowded},
     identity::Identity,
     sessions::{Fault, Opening},
     validation::{Mode, WARNINGS},
@@ -260,7 +260,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         // Not answered as a message: a page can send any other type without asking first.
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json\n").into_response();
     }
-    if session.is_none() && front.options.limits.mode == Mode::Lenient && is_plain(&parts, &bytes) {
+    if session.is_none() && front.options.limits.mode == Mode::Lenient && !is_crowded(&bytes) && is_plain(&parts, &bytes) {
         let again = parts.clone();
         let response = next.clone().run(Request::from_parts(parts, Body::from(bytes.clone()))).await;
         if !is_misread(&response) {

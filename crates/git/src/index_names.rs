@@ -1,0 +1,104 @@
+//! The names in an index of version 4, each of which says only how it differs from the one before: a few hundred kilobytes
+//! can stand for gigabytes.
+
+use crate::beneath::open_own;
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
+};
+
+/// The longest name, as the system has it for paths.
+const MAX_NAME: usize = 4096;
+/// The most bytes of names: those of a million files.
+const MAX_BYTES: usize = 64 << 20;
+/// What an entry has before its name: times, identity, mode, owner and size, and then the id and the flags.
+const FIXED: usize = 40;
+const IDS: [usize; 2] = [20, 32];
+const EXTENDED: u8 = 0x40;
+
+/// True for an index whose names have a bound, for one of another version, and where there is none: others read it.
+pub(crate) fn are_bounded(index: &Path) -> bool {
+    let Ok((file, _)) = open_own(index) else { return true };
+    let mut head = [0; 12];
+    if (&file).read_exact(&mut head).is_err() || !head.starts_with(b"DIRC\0\0\0\x04") {
+        return true;
+    }
+    let count = u32::from_be_bytes([head[8], head[9], head[10], head[11]]);
+    // The index does not say how long its ids are. Read with the wrong length, names soon make no sense.
+    IDS.iter().any(|id| {
+        let Ok((file, _)) = open_own(index) else { return false };
+        let mut entries = BufReader::new(file);
+        entries.read_exact(&mut [0; 12]).is_ok() && walk(&mut entries, count, *id).unwrap_or(false)
+    })
+}
+
+/// True where all names are read and have a bound.
+fn walk(entries: &mut impl BufRead, count: u32, id: usize) -> io::Result<bool> {
+    let (mut length, mut all, mut fixed, mut name) = (0_usize, 0_usize, vec![0; FIXED + id + 2], Vec::new());
+    for _ in 0..count {
+        entries.read_exact(&mut fixed)?;
+        if fixed[FIXED + id] & EXTENDED != 0 {
+            entries.read_exact(&mut [0; 2])?;
+        }
+        let Some(kept) = length.checked_sub(offset(entries)?) else { return Ok(false) };
+        name.clear();
+        entries.by_ref().take(MAX_NAME as u64 + 1).read_until(0, &mut name)?;
+        if name.pop() != Some(0) {
+            return Ok(false);
+        }
+        length = kept + name.len();
+        all += length;
+        if length > MAX_NAME || all > MAX_BYTES {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// How many bytes of the name before are left out, in the encoding of offsets in packs.
+fn offset(entries: &mut impl Read) -> io::Result<usize> {
+    let mut byte = [0];
+    entries.read_exact(&mut byte)?;
+    let mut value = usize::from(byte[0] & 0x7f);
+    while byte[0] & 0x80 != 0 {
+        entries.read_exact(&mut byte)?;
+        value = (value.saturating_add(1)).saturating_mul(0x80).saturating_add(usize::from(byte[0] & 0x7f));
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// An index of version 4 in which each name keeps the one before and adds `added` bytes.
+    fn index(entries: u32, added: usize) -> Vec<u8> {
+        let mut bytes = [&b"DIRC\0\0\0\x04"[..], &entries.to_be_bytes()].concat();
+        for _ in 0..entries {
+            bytes.extend_from_slice(&[0; FIXED + 20 + 2]);
+            bytes.push(0);
+            bytes.extend(vec![b'z'; added]);
+            bytes.push(0);
+        }
+        bytes
+    }
+
+    #[test]
+    fn names_that_grow_have_a_bound() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("index");
+        assert!(are_bounded(&path));
+        for (content, bounded) in [
+            (index(100, 40), true),
+            (index(103, 40), false),
+            (index(40_000, 0), true),
+            (b"DIRC\0\0\0\x02\0\0\0\x01".to_vec(), true),
+            (b"DIRC\0\0\0\x04\0\0\0\x01".to_vec(), false),
+        ] {
+            fs::write(&path, &content)?;
+            assert_eq!(are_bounded(&path), bounded, "{} bytes", content.len());
+        }
+        Ok(())
+    }
+}
