@@ -9,8 +9,10 @@ use std::{
 
 /// The longest name, as the system has it for paths.
 const MAX_NAME: usize = 4096;
-/// The most bytes of names: those of a million files.
-const MAX_BYTES: usize = 64 << 20;
+/// The most bytes of names that any index may have: those of a million files.
+const MAX_BYTES: u64 = 64 << 20;
+/// How many times its own size the names of a larger one may have. In real ones they have about twice.
+const GROWTH: u64 = 4;
 /// What an entry has before its name: times, identity, mode, owner and size, and then the id and the flags.
 const FIXED: usize = 40;
 const IDS: [usize; 2] = [20, 32];
@@ -18,7 +20,8 @@ const EXTENDED: u8 = 0x40;
 
 /// True for an index whose names have a bound, for one of another version, and where there is none: others read it.
 pub(crate) fn are_bounded(index: &Path) -> bool {
-    let Ok((file, _)) = open_own(index) else { return true };
+    let Ok((file, found)) = open_own(index) else { return true };
+    let most = MAX_BYTES.max(found.len().saturating_mul(GROWTH));
     let mut head = [0; 12];
     if (&file).read_exact(&mut head).is_err() || !head.starts_with(b"DIRC\0\0\0\x04") {
         return true;
@@ -28,13 +31,13 @@ pub(crate) fn are_bounded(index: &Path) -> bool {
     IDS.iter().any(|id| {
         let Ok((file, _)) = open_own(index) else { return false };
         let mut entries = BufReader::new(file);
-        entries.read_exact(&mut [0; 12]).is_ok() && walk(&mut entries, count, *id).unwrap_or(false)
+        entries.read_exact(&mut [0; 12]).is_ok() && walk(&mut entries, count, *id, most).unwrap_or(false)
     })
 }
 
 /// True where all names are read and have a bound.
-fn walk(entries: &mut impl BufRead, count: u32, id: usize) -> io::Result<bool> {
-    let (mut length, mut all, mut fixed, mut name) = (0_usize, 0_usize, vec![0; FIXED + id + 2], Vec::new());
+fn walk(entries: &mut impl BufRead, count: u32, id: usize, most: u64) -> io::Result<bool> {
+    let (mut length, mut all, mut fixed, mut name) = (0_usize, 0_u64, vec![0; FIXED + id + 2], Vec::new());
     for _ in 0..count {
         entries.read_exact(&mut fixed)?;
         if fixed[FIXED + id] & EXTENDED != 0 {
@@ -47,8 +50,8 @@ fn walk(entries: &mut impl BufRead, count: u32, id: usize) -> io::Result<bool> {
             return Ok(false);
         }
         length = kept + name.len();
-        all += length;
-        if length > MAX_NAME || all > MAX_BYTES {
+        all += length as u64;
+        if length > MAX_NAME || all > most {
             return Ok(false);
         }
     }
@@ -84,6 +87,14 @@ mod tests {
         bytes
     }
 
+    /// One long name, and many that keep it.
+    fn repeated(length: usize, entries: u32) -> Vec<u8> {
+        let (mut first, rest) = (index(1, length), index(entries, 0));
+        first[8..12].copy_from_slice(&(entries + 1).to_be_bytes());
+        first.extend_from_slice(&rest[12..]);
+        first
+    }
+
     #[test]
     fn names_that_grow_have_a_bound() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
@@ -93,6 +104,7 @@ mod tests {
             (index(100, 40), true),
             (index(103, 40), false),
             (index(40_000, 0), true),
+            (repeated(4000, 20_000), false),
             (b"DIRC\0\0\0\x02\0\0\0\x01".to_vec(), true),
             (b"DIRC\0\0\0\x04\0\0\0\x01".to_vec(), false),
         ] {
