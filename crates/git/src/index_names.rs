@@ -1,5 +1,5 @@
-//! The names in an index of version 4, each of which says only how it differs from the one before: a few hundred kilobytes
-//! can stand for gigabytes.
+//! The names in an index of version 4, each of which says only how it differs from the one before. A reader holds all of each
+//! name, so names get the bounds that they have by their size in other versions.
 
 use crate::beneath::open_own;
 use std::{
