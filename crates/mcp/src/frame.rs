@@ -147,7 +147,7 @@ pub(crate) fn parse(line: &[u8]) -> Frame {
         return Frame::Ignored;
     }
     if is_crowded(line) {
-        let id = id_in(&line[..line.len().min(ID_WINDOW)]);
+        let id = id_in(line);
         if nesting(line) > MAX_NESTING {
             return too_deep(id);
         }

@@ -1,8 +1,11 @@
 //! The top level of a message that is not valid JSON: its id, as far as it can be read.
 
-use crate::frame::{is_huge, to_id};
+use crate::frame::{MAX_ID, is_huge, to_id};
 use rmcp::model::RequestId;
 use serde_json::Value;
+
+/// The most bytes that an id can take, each of its characters escaped, with its quotes.
+const LONGEST: usize = 6 * MAX_ID + 2;
 
 /// The id of a faulty request, for its error.
 ///
@@ -14,7 +17,10 @@ pub(crate) fn id_in(text: &[u8]) -> Option<RequestId> {
     let mut fields = Fields { text, at: 0, is_begun: false };
     while let Some((key, value)) = fields.next() {
         match key.as_deref() {
-            Some("id") => id = value.and_then(|value| serde_json::from_slice::<Value>(value).ok()).as_ref().and_then(to_id),
+            Some("id") => {
+                let value = value.filter(|value| value.len() <= LONGEST);
+                id = value.and_then(|value| serde_json::from_slice::<Value>(value).ok()).as_ref().and_then(to_id);
+            }
             Some("method") => has_method = true,
             Some("result" | "error") => is_answer = true,
             _ => {}
