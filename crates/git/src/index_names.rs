@@ -1,7 +1,10 @@
 //! The names in an index of version 4, each of which says only how it differs from the one before. A reader holds all of each
 //! name, so names get the bounds that they have by their size in other versions.
 
-use crate::beneath::open_own;
+use crate::{
+    beneath::open_own,
+    error::{Error, Result},
+};
 use std::{
     io::{self, BufRead, BufReader, Read},
     path::Path,
@@ -18,8 +21,17 @@ const FIXED: usize = 40;
 const IDS: [usize; 2] = [20, 32];
 const EXTENDED: u8 = 0x40;
 
-/// True for an index whose names have a bound, for one of another version, and where there is none: others read it.
-pub(crate) fn are_bounded(index: &Path) -> bool {
+/// Refuses an index whose names have no bound. One of another version passes, and none at all: others judge it.
+///
+/// # Errors
+///
+/// [`Error::NotReadable`].
+pub(crate) fn check(index: &Path) -> Result<()> {
+    let why = "has longer names than paths may be, or too many bytes of names";
+    if are_bounded(index) { Ok(()) } else { Err(Error::NotReadable { path: index.to_owned(), why }) }
+}
+
+fn are_bounded(index: &Path) -> bool {
     let Ok((file, found)) = open_own(index) else { return true };
     let most = MAX_BYTES.max(found.len().saturating_mul(GROWTH));
     let mut head = [0; 12];

@@ -15,8 +15,6 @@ const MAX_LISTED: usize = 2_000;
 
 /// The largest index, and the largest list of references.
 const MAX_INDEX: u64 = 1 << 30;
-/// The longest reflog of `HEAD`.
-const MAX_LOG: u64 = 1 << 30;
 
 /// The directories that the operator allows.
 #[derive(Clone, Debug, Default)]
@@ -118,7 +116,7 @@ impl Roots {
         const SHARED: [&str; 8] = ["objects", "objects/pack", "objects/info", "refs", "refs/heads", "packed-refs", "config", "info"];
         const OWN: [&str; 3] = ["HEAD", "index", "logs"];
         const FOLDERS: [&str; 4] = ["objects", "objects/pack", "refs", "refs/heads"];
-        let files: [(&str, u64); 15] = [
+        let files: [(&str, u64); 14] = [
             ("HEAD", Kind::Line.limit()),
             ("config", Kind::Config.limit()),
             ("config.worktree", Kind::Config.limit()),
@@ -133,7 +131,6 @@ impl Roots {
             ("info/grafts", Kind::Rules.limit()),
             ("FETCH_HEAD", Kind::Fetched.limit()),
             ("MERGE_HEAD", Kind::Rules.limit()),
-            ("logs/HEAD", MAX_LOG),
         ];
         for (name, limit) in files {
             for dir in [&location.git_dir, &location.common_dir] {
@@ -142,10 +139,7 @@ impl Roots {
                 }
             }
         }
-        let index = location.git_dir.join("index");
-        if !index_names::are_bounded(&index) {
-            return Err(Error::NotReadable { path: index, why: "has longer names than paths may be, or too many bytes of names" });
-        }
+        index_names::check(&location.git_dir.join("index"))?;
         let shared = SHARED.iter().map(|name| location.common_dir.join(name));
         let own = OWN.iter().map(|name| location.git_dir.join(name));
         let entries = FOLDERS.iter().filter_map(|name| fs::read_dir(location.common_dir.join(name)).ok()).flatten().flatten();
