@@ -1,7 +1,7 @@
 //! Landlock domains: what the git processes and the in-process reads of a repository may touch, held by the kernel.
 //!
-//! A thread of its own enters the domain and does the work there. Its threads and processes inherit the domain, the rest
-//! of the server does not. Whatever a repository names, and whatever changes under way, a domain executes git's own
+//! A thread of the domain enters it and does the work there. Its threads and processes inherit the domain, the rest of the
+//! server does not. Whatever a repository names, and whatever changes under way, a domain executes git's own
 //! programs alone and reads nothing but the repository, the operator's git configuration and what git needs of the system.
 
 mod repository;
@@ -10,16 +10,18 @@ mod rules;
 pub(crate) use repository::{Guarded, linked};
 pub(crate) use rules::{Needs, Rules, needed_by};
 
+use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use std::{
     cell::Cell,
     io,
     panic::resume_unwind,
     sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
+        LazyLock, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
 };
+use tracing::Span;
 
 /// Which repositories the kernel guards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,11 +35,18 @@ pub enum Sandbox {
     Off,
 }
 
+/// What threads in a domain are called.
+const THREAD: &str = "sandbox";
+
 /// What a thread may touch once it has entered.
 #[derive(Debug)]
 pub(crate) struct Domain {
     ruleset: kernel::Ruleset,
     id: u64,
+    /// A thread that stays inside: to make one and enter costs more than most steps of a call.
+    resident: OnceLock<ThreadPool>,
+    /// The resident is at work.
+    busy: AtomicBool,
 }
 
 thread_local! {
@@ -53,7 +62,8 @@ impl Domain {
     /// Where the kernel does not enforce all of it.
     pub(crate) fn new(rules: &Rules) -> io::Result<Self> {
         static IDS: AtomicU64 = AtomicU64::new(1);
-        Ok(Self { ruleset: kernel::Ruleset::new(rules)?, id: IDS.fetch_add(1, Ordering::Relaxed) })
+        let ruleset = kernel::Ruleset::new(rules)?;
+        Ok(Self { ruleset, id: IDS.fetch_add(1, Ordering::Relaxed), resident: OnceLock::new(), busy: AtomicBool::new(false) })
     }
 
     /// Does `work` inside.
@@ -65,16 +75,42 @@ impl Domain {
         if INSIDE.get() == self.id {
             return Ok(work());
         }
-        let span = tracing::Span::current();
+        let span = Span::current();
         let inside = || {
-            self.ruleset.restrict()?;
-            INSIDE.set(self.id);
+            if INSIDE.get() != self.id {
+                self.ruleset.restrict()?;
+                INSIDE.set(self.id);
+            }
             Ok(span.in_scope(work))
         };
-        thread::scope(|scope| {
-            let thread = thread::Builder::new().name("sandbox".to_owned()).spawn_scoped(scope, inside)?;
-            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-        })
+        // Work beside the resident's, which may never end, has a thread of its own; work from another domain, too, as a
+        // resident that is made there would stay in both.
+        if INSIDE.get() != 0 || self.busy.swap(true, Ordering::Acquire) {
+            return thread::scope(|scope| {
+                let thread = thread::Builder::new().name(THREAD.to_owned()).spawn_scoped(scope, inside)?;
+                thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+            });
+        }
+        let _at_work = AtWork(&self.busy);
+        self.resident()?.install(inside)
+    }
+
+    fn resident(&self) -> io::Result<&ThreadPool> {
+        if let Some(resident) = self.resident.get() {
+            return Ok(resident);
+        }
+        let pool = ThreadPoolBuilder::new().num_threads(1).thread_name(|_| THREAD.to_owned());
+        let pool = pool.build().map_err(io::Error::other)?;
+        Ok(self.resident.get_or_init(|| pool))
+    }
+}
+
+/// The resident is free again, whatever becomes of its work.
+struct AtWork<'a>(&'a AtomicBool);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -212,6 +248,21 @@ mod tests {
         // Threads made inside inherit it, and a thread inside enters it once.
         let nested = domain.run(|| domain.run(|| thread::scope(|scope| scope.spawn(|| fs::read(&secret).is_err()).join())))??;
         assert!(nested.unwrap_or(false));
+        // Beside the resident's work, which waits for this one, another thread does the same inside.
+        let (send, receive) = std::sync::mpsc::channel();
+        let beside = thread::scope(|scope| {
+            let waiting = scope.spawn(|| domain.run(move || receive.recv()));
+            while !domain.busy.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
+            let beside = domain.run(|| fs::read(&secret).is_err());
+            send.send(()).ok();
+            waiting.join().is_ok_and(|waited| matches!(waited, Ok(Ok(())))) && beside.is_ok_and(|refused| refused)
+        });
+        assert!(beside && !domain.busy.load(Ordering::Acquire));
+        // A panic is the caller's, and the resident works on.
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| domain.run(|| resume_unwind(Box::new(()))))).is_err());
+        assert!(domain.run(|| fs::read(&secret).is_err())?);
         assert_eq!(fs::read(&secret)?, b"secret");
         Ok(())
     }
