@@ -68,7 +68,10 @@ impl Walk<'_> {
         }
         self.cancel.check()?;
         let depth = prefix.split(|&byte| byte == b'/').count();
-        if depth > MAX_DEPTH || self.found.len() > MAX_CHANGES {
+        if depth > MAX_DEPTH {
+            return Err(Error::TooLarge { what: "the nesting of the tree".to_owned(), size: depth as u64, limit: MAX_DEPTH as u64 });
+        }
+        if self.found.len() > MAX_CHANGES {
             return Err(Error::TooLarge { what: "what is staged".to_owned(), size: self.found.len() as u64, limit: MAX_CHANGES as u64 });
         }
         let mut buffer = Vec::new();

@@ -6,6 +6,7 @@ use crate::{
     name::RelPath,
 };
 use gix::{ObjectId, objs::FindExt};
+use std::{cmp::Ordering, iter::Peekable, vec::IntoIter};
 
 /// The deepest nesting that is followed.
 const MAX_DEPTH: usize = 512;
@@ -46,48 +47,77 @@ struct Item {
 
 const TREE: u32 = 0o040_000;
 
+/// Two folders of the same name, as far as they have not been compared.
+struct Level {
+    old: Peekable<IntoIter<Item>>,
+    new: Peekable<IntoIter<Item>>,
+    /// The length of the path that they are in.
+    base: usize,
+}
+
+impl Level {
+    /// The next name, with what each side has of it.
+    fn next(&mut self) -> Option<(Option<Item>, Option<Item>)> {
+        let order = match (self.old.peek(), self.new.peek()) {
+            (None, None) => return None,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(a), Some(b)) => a.key.cmp(&b.key),
+        };
+        Some((if order.is_le() { self.old.next() } else { None }, if order.is_ge() { self.new.next() } else { None }))
+    }
+}
+
 impl Walk<'_> {
-    /// Compares the trees; an absent one is empty.
+    /// Compares the trees; an absent one is empty. Hostile trees nest deeply: they take memory here, and no stack.
     pub(crate) fn compare(&self, old: Option<ObjectId>, new: Option<ObjectId>) -> Result<Found> {
-        let mut found = Found::default();
-        self.level(old, new, &mut Vec::new(), 0, &mut found)?;
+        let (mut found, mut prefix) = (Found::default(), Vec::new());
+        let mut levels = vec![self.level(old, new, 0)?];
+        while let Some(level) = levels.last_mut().filter(|_| !found.truncated) {
+            let Some((old, new)) = level.next() else {
+                prefix.truncate(level.base);
+                levels.pop();
+                continue;
+            };
+            let base = prefix.len();
+            if let Some(below) = self.item(old.as_ref(), new.as_ref(), &mut prefix, &mut found) {
+                let (old, new) = (old.map(|item| item.id), new.map(|item| item.id));
+                let depth = levels.len();
+                if depth > MAX_DEPTH {
+                    return Err(Error::TooLarge {
+                        what: "the nesting of the tree".to_owned(),
+                        size: depth as u64,
+                        limit: MAX_DEPTH as u64,
+                    });
+                }
+                levels.push(self.level(old, new, below)?);
+            } else {
+                prefix.truncate(base);
+            }
+        }
         found.changes.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(found)
     }
 
-    fn level(&self, old: Option<ObjectId>, new: Option<ObjectId>, prefix: &mut Vec<u8>, depth: usize, found: &mut Found) -> Result<()> {
+    fn level(&self, old: Option<ObjectId>, new: Option<ObjectId>, base: usize) -> Result<Level> {
         self.cancel.check()?;
-        if depth > MAX_DEPTH {
-            return Err(Error::TooLarge { what: "the nesting of the tree".to_owned(), size: depth as u64, limit: MAX_DEPTH as u64 });
-        }
-        let (old, new) = (self.items(old)?, self.items(new)?);
-        let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
-        while !found.truncated {
-            let order = match (old.peek(), new.peek()) {
-                (None, None) => break,
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                (Some(a), Some(b)) => a.key.cmp(&b.key),
-            };
-            let (a, b) = (if order.is_le() { old.next() } else { None }, if order.is_ge() { new.next() } else { None });
-            self.item(a.as_ref(), b.as_ref(), prefix, depth, found)?;
-        }
-        Ok(())
+        Ok(Level { old: self.items(old)?.into_iter().peekable(), new: self.items(new)?.into_iter().peekable(), base })
     }
 
-    fn item(&self, old: Option<&Item>, new: Option<&Item>, prefix: &mut Vec<u8>, depth: usize, found: &mut Found) -> Result<()> {
-        let Some(any) = new.or(old) else { return Ok(()) };
+    /// Looks at one name. The length of the prefix before it, where what is below has to be looked at, too.
+    fn item(&self, old: Option<&Item>, new: Option<&Item>, prefix: &mut Vec<u8>, found: &mut Found) -> Option<usize> {
+        let any = new.or(old)?;
         if let (Some(old), Some(new)) = (old, new)
             && (old.mode, old.id) == (new.mode, new.id)
         {
-            return Ok(());
+            return None;
         }
         let base = prefix.len();
         prefix.extend_from_slice(&any.key);
-        let is_tree = any.mode == TREE;
-        if is_tree && self.leads_to_wanted(prefix) {
-            self.level(old.map(|item| item.id), new.map(|item| item.id), prefix, depth + 1, found)?;
-        } else if !is_tree && (self.paths.is_empty() || self.paths.iter().any(|path| path.covers(prefix))) {
+        if any.mode == TREE {
+            return self.leads_to_wanted(prefix).then_some(base);
+        }
+        if self.paths.is_empty() || self.paths.iter().any(|path| path.covers(prefix)) {
             if found.changes.len() >= self.limit {
                 found.truncated = true;
             } else {
@@ -95,8 +125,7 @@ impl Walk<'_> {
                 found.changes.push(Change { path: prefix.clone(), old: side(old), new: side(new) });
             }
         }
-        prefix.truncate(base);
-        Ok(())
+        None
     }
 
     /// True when the directory `prefix`, which ends with a `/`, may hold a wanted path.
