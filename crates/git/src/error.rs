@@ -191,6 +191,8 @@ pub enum Error {
         location: String,
         /// What git wrote.
         said: String,
+        /// When to try again, where the remote says so.
+        retry_after: Option<Duration>,
     },
     /// A remote did not answer, or its answer broke off.
     #[error("the remote could not be reached for git {command}: {said}")]
@@ -200,11 +202,13 @@ pub enum Error {
         /// What git wrote.
         said: String,
     },
-    /// A remote is known to be down, and was not asked.
-    #[error("the circuit `{name}` is open: the remote has failed too often to be asked now")]
+    /// A remote is known to be down, or wants a pause, and was not asked.
+    #[error("the circuit `{name}` is open: {}", if *.paused { "the remote asks to be asked less often" } else { "the remote has failed too often to be asked now" })]
     CircuitOpen {
         /// The circuit.
         name: String,
+        /// The remote asked for a pause; otherwise it has failed.
+        paused: bool,
         /// When it is asked again.
         retry_after: Duration,
     },
@@ -280,6 +284,9 @@ pub enum Error {
     /// No usable git program.
     #[error("{0}")]
     GitUnusable(String),
+    /// The git program has not said its version in time. It may do so yet.
+    #[error("{0}")]
+    GitSilent(String),
     /// Something that one call must not read whole.
     #[error("{what} is {size} bytes, over the limit of {limit}")]
     TooLarge {

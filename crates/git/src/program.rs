@@ -89,7 +89,7 @@ impl Git {
         let program = self.program()?;
         let output = self.probe(None, &["version"]).map_err(|err| match err {
             Error::Io { source, .. } => unusable(program, &source),
-            Error::TimedOut => unusable(program, &"it did not answer `git version`"),
+            Error::TimedOut => Error::GitSilent(unusable(program, &"it did not answer `git version`").to_string()),
             Error::TooLarge { .. } => unusable(program, &"it wrote without end instead of its version"),
             err => unusable(program, &err),
         })?;

@@ -84,11 +84,31 @@ impl CircuitBreaker {
         let mut state = self.core.lock();
         state.last_used = Some(now);
         if let Err(retry_after) = state.admit(&self.core.config, now) {
-            state.rejected += 1;
-            return Err(Open { name: Arc::clone(&self.core.name), retry_after });
+            return Err(self.refuse(&mut state, retry_after, now));
         }
         state.calls += 1;
         Ok(self.trial(state.generation))
+    }
+
+    /// Refuses where no call is let through now, before anything is begun for one. Takes no trial.
+    ///
+    /// # Errors
+    ///
+    /// [`Open`] while the circuit is open or paused.
+    pub fn check(&self) -> Result<(), Open> {
+        let now = Instant::now();
+        let mut state = self.core.lock();
+        let wait = state.wait(&self.core.config, now);
+        if wait.is_zero() {
+            return Ok(());
+        }
+        state.last_used = Some(now);
+        Err(self.refuse(&mut state, wait, now))
+    }
+
+    fn refuse(&self, state: &mut State, retry_after: Duration, now: Instant) -> Open {
+        state.rejected += 1;
+        Open { name: Arc::clone(&self.core.name), paused: !state.pause_left(now).is_zero(), retry_after }
     }
 
     /// Runs `work` where the circuit lets it. `verdict` says what an error means: a refusal comes from a remote that is alive.
@@ -321,8 +341,11 @@ mod tests {
         breaker.pause(Duration::from_secs(5));
         assert_eq!(breaker.try_acquire().unwrap_err().retry_after, Duration::from_secs(20));
         let shown = breaker.snapshot();
-        assert_eq!((shown.state, shown.failure_count, shown.paused), (CircuitState::Closed, 0, Some(Duration::from_secs(20))));
+        assert_eq!((shown.state, shown.failure_count, shown.paused), (CircuitState::Open, 0, Some(Duration::from_secs(20))));
+        assert_eq!((shown.next_trial, shown.rejected), (shown.paused, 1));
+        assert!(breaker.check().is_err_and(|open| open.paused) && breaker.snapshot().rejected == 2);
         advance(Duration::from_secs(20)).await;
+        assert_eq!((state(&breaker), breaker.check()), (CircuitState::Closed, Ok(())));
         assert!(breaker.try_acquire().is_ok() && breaker.snapshot().paused.is_none());
         breaker.pause(Duration::MAX);
         assert_eq!(breaker.snapshot().paused, Some(MAX_PAUSE));

@@ -87,10 +87,12 @@ pub enum Verdict {
 
 /// A call was not made, since those before it failed or the remote asked for a pause.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("circuit open: {name}, next trial in {} s", retry_after.as_millis().div_ceil(1000))]
+#[error("circuit {}: {name}, next {} in {} s", if *.paused { "paused" } else { "open" }, if *.paused { "call" } else { "trial" }, retry_after.as_millis().div_ceil(1000))]
 pub struct Open {
     /// The circuit's name.
     pub name: Arc<str>,
+    /// The remote asked for a pause; otherwise calls have failed.
+    pub paused: bool,
     /// When to try again.
     pub retry_after: Duration,
 }
@@ -111,7 +113,7 @@ pub enum CallError<E> {
 pub struct CircuitSnapshot {
     /// Its name.
     pub name: Arc<str>,
-    /// The effective state: one whose time is up is half-open, though no call has come since.
+    /// The effective state: one whose time is up is half-open, though no call has come since, and a paused one is open.
     pub state: CircuitState,
     /// Failures since the last success.
     pub failure_count: u32,

@@ -2,7 +2,7 @@
 
 use crate::{
     breaker::CircuitBreaker,
-    circuit::{CircuitConfig, CircuitSnapshot, ResetOutcome},
+    circuit::{CircuitConfig, CircuitSnapshot, Open, ResetOutcome},
 };
 use std::{
     collections::HashMap,
@@ -47,6 +47,21 @@ impl Circuits {
         }
         breakers.insert(Arc::clone(breaker.name()), Arc::clone(&breaker));
         breaker
+    }
+
+    /// Refuses a call that the circuit of that name would not let through, where there is one. Counts it as rejected.
+    ///
+    /// # Errors
+    ///
+    /// [`Open`] while it is open or paused.
+    pub fn check(&self, key: &str) -> Result<(), Open> {
+        let known = self.lock().get(key).cloned();
+        known.map_or(Ok(()), |breaker| breaker.check())
+    }
+
+    /// True where there is a circuit of that name.
+    pub fn has(&self, key: &str) -> bool {
+        self.lock().contains_key(key)
     }
 
     /// Drops those that nobody has used for an hour, unless they are open.

@@ -4,7 +4,10 @@ use crate::Rejected;
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::OwnedMutexGuard;
@@ -17,6 +20,31 @@ const MAX_WAITING: usize = 128;
 pub struct Exclusive<K> {
     queues: Arc<Mutex<Queues<K>>>,
     wait: Duration,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    waiting: AtomicUsize,
+    rejected: AtomicU64,
+}
+
+/// How many wait for a turn, whatever for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// Those who wait.
+    pub waiting: usize,
+    /// Those who were turned away since the start, at once or after a wait.
+    pub rejected: u64,
+}
+
+/// A wait for a turn, in whatever way it ends.
+struct Waiting<'a>(&'a Counts);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 type Queues<K> = HashMap<K, Arc<tokio::sync::Mutex<()>>>;
@@ -29,7 +57,7 @@ pub struct Turn(OwnedMutexGuard<()>);
 impl<K: Eq + Hash + Clone> Exclusive<K> {
     /// Makes queues in which nobody waits longer than `wait`.
     pub fn new(wait: Duration) -> Self {
-        Self { queues: Arc::new(Mutex::new(HashMap::new())), wait }
+        Self { queues: Arc::new(Mutex::new(HashMap::new())), wait, counts: Arc::default() }
     }
 
     /// Waits for the turn of `key`.
@@ -38,9 +66,20 @@ impl<K: Eq + Hash + Clone> Exclusive<K> {
     ///
     /// [`Rejected::WaitedTooLong`]; [`Rejected::Overloaded`] at once where 128 wait already.
     pub async fn turn(&self, key: &K) -> Result<Turn, Rejected> {
-        let queue = self.queue(key).ok_or(Rejected::Overloaded { retry_after: Duration::from_secs(1) })?;
+        let rejected = |why| {
+            self.counts.rejected.fetch_add(1, Ordering::Relaxed);
+            why
+        };
+        let queue = self.queue(key).ok_or_else(|| rejected(Rejected::Overloaded { retry_after: Duration::from_secs(1) }))?;
+        self.counts.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.counts);
         let turn = tokio::time::timeout(self.wait, queue.lock_owned()).await;
-        turn.map(Turn).map_err(|_| Rejected::WaitedTooLong(self.wait))
+        turn.map(Turn).map_err(|_| rejected(Rejected::WaitedTooLong(self.wait)))
+    }
+
+    /// How many wait for turns, and how many were turned away.
+    pub fn queued(&self) -> Queued {
+        Queued { waiting: self.counts.waiting.load(Ordering::Relaxed), rejected: self.counts.rejected.load(Ordering::Relaxed) }
     }
 
     /// The turn of `key`, where nobody has it or waits for it.

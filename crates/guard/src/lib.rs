@@ -18,7 +18,7 @@ pub use admission::{Admission, Class, Load, Permit, Places};
 pub use breaker::{CircuitBreaker, Trial};
 pub use circuit::{CallError, CircuitConfig, CircuitSnapshot, CircuitState, Open, RateRule, ResetOutcome, Verdict};
 pub use circuits::Circuits;
-pub use exclusive::{Exclusive, Turn};
+pub use exclusive::{Exclusive, Queued, Turn};
 pub use resources::{ResourceError, ResourceGuard, ResourceInfo, Resources};
 pub use supervised::Supervised;
 pub use threads::{Job, Lost, Running, Threads};

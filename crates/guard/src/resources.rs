@@ -131,7 +131,10 @@ impl Resources {
     /// [`ResourceError::NotFound`], [`ResourceError::Fixed`], [`ResourceError::InFlight`].
     #[doc(alias = "release_resource")]
     pub fn release(&self, id: &str) -> Result<(), ResourceError> {
-        let number = number(id).ok_or_else(|| ResourceError::NotFound(id.to_owned()))?;
+        let (kind, number) = parse(id).ok_or_else(|| ResourceError::NotFound(id.to_owned()))?;
+        if !self.kinds.contains(&kind) {
+            return Err(ResourceError::UnknownKind(kind.to_owned()));
+        }
         self.table.release(number, id)
     }
 
@@ -198,8 +201,10 @@ fn id(kind: &str, number: u64) -> String {
     format!("{kind}_{number}")
 }
 
-fn number(id: &str) -> Option<u64> {
-    id.rsplit_once('_')?.1.parse().ok()
+/// The kind and the number of an id.
+fn parse(id: &str) -> Option<(&str, u64)> {
+    let (kind, number) = id.rsplit_once('_')?;
+    Some((kind, number.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -258,6 +263,7 @@ mod tests {
         for id in ["connection_0", "temporary_file_00", "temporary_file_2", "temporary_file", ""] {
             assert_eq!(refusal(id), format!("{id:?} not found for release"));
         }
+        assert_eq!(refusal("socket_1"), "unknown kind \"socket\"");
         file.idle();
         assert_eq!(resources.release(&file.id()), Ok(()));
         assert_eq!(resources.release(&file.id()), Err(ResourceError::NotFound(file.id())));

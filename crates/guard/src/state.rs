@@ -83,7 +83,7 @@ impl State {
             half_open_max_calls: config.half_open_max_calls,
             last_failure: since(self.last_failure),
             opened: since(self.opened),
-            next_trial: self.opened.map(|_| self.wait(config, now)),
+            next_trial: Some(self.wait(config, now)).filter(|wait| self.opened.is_some() || !wait.is_zero()),
             paused: Some(self.pause_left(now)).filter(|left| !left.is_zero()),
             rejected: self.rejected,
             calls: self.calls,
@@ -134,13 +134,16 @@ impl State {
         self.paused.map_or(Duration::ZERO, |(then, length)| length.saturating_sub(now.saturating_duration_since(then)))
     }
 
-    fn wait(&self, config: &CircuitConfig, now: Instant) -> Duration {
+    pub(crate) fn wait(&self, config: &CircuitConfig, now: Instant) -> Duration {
         self.open_left(config, now).max(self.pause_left(now))
     }
 
     pub(crate) fn effective(&self, config: &CircuitConfig, now: Instant) -> CircuitState {
-        let is_over = self.phase == CircuitState::Open && self.open_left(config, now).is_zero();
-        if is_over { CircuitState::HalfOpen } else { self.phase }
+        match self.phase {
+            _ if !self.pause_left(now).is_zero() => CircuitState::Open,
+            CircuitState::Open if self.open_left(config, now).is_zero() => CircuitState::HalfOpen,
+            phase => phase,
+        }
     }
 
     pub(crate) fn is_stuck(&self, config: &CircuitConfig, now: Instant) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::{
     frame::{Frame, Frames},
+    identity::Carrier,
     outbox::{Outbox, Waiting},
     roots::Announcements,
     sessions::{Open, Session, Sessions},
@@ -9,7 +10,7 @@ use crate::{
 };
 use rmcp::{
     RoleServer,
-    model::{ClientNotification, ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, ProtocolVersion, RequestId},
+    model::{ClientNotification, ClientRequest, ErrorCode, ErrorData, GetExtensions, JsonRpcMessage, ProtocolVersion, RequestId},
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
     transport::Transport,
 };
@@ -107,6 +108,9 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 Ok(Some(Frame::Message(message))) => {
                     if let Some(mut message) = self.admit(*message) {
                         self.announcements.attach(&mut message);
+                        if let (JsonRpcMessage::Request(request), Some((_, session))) = (&mut message, &self.session) {
+                            request.request.extensions_mut().insert(Carrier(Arc::clone(session)));
+                        }
                         return Some(message);
                     }
                 }
@@ -139,6 +143,11 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 }
                 Err(error) => {
                     self.answer(&JsonRpcMessage::error(error, Some(request.id.clone())));
+                    if let Some((sessions, session)) = &self.session
+                        && self.in_flight.lock().contains_key(&request.id)
+                    {
+                        sessions.reused(session);
+                    }
                     None
                 }
             },

@@ -2,7 +2,7 @@
 
 use crate::{
     head::id_in,
-    validation::{Mode, WARNINGS, oddities},
+    validation::{Mode, WARNINGS, log, oddities},
 };
 use rmcp::{
     RoleServer,
@@ -164,12 +164,20 @@ pub(crate) fn parse(line: &[u8]) -> Frame {
 
 /// Reads one line. What is odd about it is refused in strict mode, and noted otherwise.
 pub(crate) fn check(line: &[u8], mode: Mode) -> Frame {
+    let frame = checked(line, mode);
+    if let Frame::Refused(_, error) = &frame {
+        log(line, error);
+    }
+    frame
+}
+
+fn checked(line: &[u8], mode: Mode) -> Frame {
     let mut frame = parse(line);
     if mode == Mode::Lenient {
         if let Frame::Message(message) = &mut frame
             && let JsonRpcMessage::Request(request) = &mut **message
         {
-            let odd = oddities(line);
+            let odd = oddities(line, mode);
             if !odd.is_empty() {
                 request.request.get_meta_mut().insert(WARNINGS.to_owned(), odd.into());
             }
@@ -177,7 +185,7 @@ pub(crate) fn check(line: &[u8], mode: Mode) -> Frame {
         return frame;
     }
     let (Frame::Message(_) | Frame::Ping(_)) = &frame else { return frame };
-    let odd = oddities(line);
+    let odd = oddities(line, mode);
     if odd.is_empty() {
         return frame;
     }
@@ -245,6 +253,16 @@ fn bare(fields: &serde_json::Map<String, Value>) -> Option<Frame> {
             Some(Frame::Message(Box::new(JsonRpcMessage::notification(notification))))
         }
         _ => None,
+    }
+}
+
+/// What a bare message of these fields has in place of what.
+pub(crate) fn bare_fields(line: &[u8]) -> &'static [(&'static str, &'static str)] {
+    let Ok(fields) = serde_json::from_slice(line) else { return &[] };
+    match bare(&fields) {
+        Some(Frame::Ping(_)) => &[("type", "/method")],
+        Some(_) => &[("type", "/method"), ("request_id", "/params/requestId"), ("requestId", "/params/requestId")],
+        None => &[],
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who is at the other end, where a request has shown it.
 
+use crate::sessions::Session;
 use rmcp::{model::Extensions, transport::streamable_http_server::session::SessionRestoreMarker};
 use std::{sync::Arc, time::SystemTime};
 
@@ -18,6 +19,15 @@ pub struct Identity {
 pub fn session_id(extensions: &Extensions) -> Option<&str> {
     extensions.get::<axum::http::request::Parts>()?.headers.get("mcp-session-id")?.to_str().ok()
 }
+
+/// The session that carries a request, over whatever transport.
+pub fn carrier(extensions: &Extensions) -> Option<&str> {
+    extensions.get::<Carrier>().map(|carrier| carrier.0.id.as_str()).or_else(|| session_id(extensions))
+}
+
+/// The session of a connection, as each of its requests has it.
+#[derive(Clone)]
+pub(crate) struct Carrier(pub(crate) Arc<Session>);
 
 /// True for the handshake of a session that another process has opened, as it is done once more here.
 pub fn is_restored(extensions: &Extensions) -> bool {

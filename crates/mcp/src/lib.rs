@@ -8,6 +8,7 @@ mod frame;
 mod head;
 pub mod http;
 mod identity;
+mod intake;
 mod outbox;
 mod roots;
 pub mod sessions;
@@ -16,7 +17,8 @@ mod validation;
 
 pub use connection::{Connection, Limits};
 pub use frame::{Frame, Frames, MAX_FRAME};
-pub use identity::{Identity, identity, is_restored, session_id};
+pub use identity::{Identity, carrier, identity, is_restored, session_id};
+pub use intake::{Intake, Stage};
 pub use rmcp;
 pub use roots::roots_announced;
-pub use validation::{Mode, Verdict, WARNINGS, validate};
+pub use validation::{Mode, Verdict, WARNINGS, inspect, validate};

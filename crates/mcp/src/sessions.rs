@@ -1,16 +1,18 @@
 //! All sessions of a server, whatever carries them: whose they are, how many, whether they live, and when they end.
 
+mod ending;
 mod row;
 mod session;
 
-pub use row::{Fault, Keeper, Kept, Kind, Seen, SessionInfo, SessionState};
+pub use ending::Ending;
+pub use row::{Fault, Keeper, Kept, Kind, Refusal, Seen, SessionInfo, SessionState};
 use session::End;
 pub(crate) use session::{Open, Session};
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -18,6 +20,11 @@ use std::{
 
 /// Faulty messages in a row that one session may send before it is closed.
 const MAX_FAULTS: u64 = 1_000;
+/// Requests in a row with the id of one in flight that one session may send. Each is told so.
+const MAX_REUSED: u64 = 100;
+/// How long a session is listed that was closed for a fault, and how many of them.
+const FAILED_FOR: Duration = Duration::from_mins(1);
+const MAX_FAILED: usize = 100;
 /// How long a handshake may take before its session is nobody's.
 const HANDSHAKE: Duration = Duration::from_mins(1);
 /// How many sessions a table keeps room for, however few there are.
@@ -59,21 +66,27 @@ enum Forget {
 pub struct Sessions {
     known: Mutex<HashMap<String, Arc<Session>>>,
     opening: AtomicUsize,
-    limits: SessionLimits,
+    limits: RwLock<SessionLimits>,
     pub(crate) keeper: Option<Arc<dyn Keeper>>,
     faults: Option<FaultHook>,
     epoch: Instant,
     evicted: AtomicU64,
+    /// Those that were closed for a fault lately, the last one last.
+    failed: Mutex<VecDeque<(Instant, SessionInfo)>>,
+    /// How many were closed, by why.
+    closed: Mutex<BTreeMap<Ending, u64>>,
 }
 
-/// Hears of faults, each with the session that it closed.
-pub type FaultHook = Arc<dyn Fn(Fault, Option<&SessionInfo>) + Send + Sync>;
+/// Hears of what is refused before a call is one.
+pub type FaultHook = Arc<dyn Fn(&Refusal<'_>) + Send + Sync>;
 
 impl Sessions {
     /// An empty table. `keeper` remembers what has to outlive the process; `faults` hears of what goes wrong before a call is one.
     pub fn new(limits: SessionLimits, keeper: Option<Arc<dyn Keeper>>, faults: Option<FaultHook>) -> Arc<Self> {
         let (known, opening, evicted) = (Mutex::default(), AtomicUsize::new(0), AtomicU64::new(0));
-        Arc::new(Self { known, opening, limits, keeper, faults, epoch: Instant::now(), evicted })
+        let (failed, closed) = (Mutex::default(), Mutex::default());
+        let limits = RwLock::new(limits);
+        Arc::new(Self { known, opening, limits, keeper, faults, epoch: Instant::now(), evicted, failed, closed })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
@@ -82,7 +95,12 @@ impl Sessions {
 
     /// The bounds.
     pub fn limits(&self) -> SessionLimits {
-        self.limits
+        *self.limits.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the bounds. Those who are over them now are closed with the next sweep, or the next newcomer.
+    pub fn set_limits(&self, limits: SessionLimits) {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     /// How many were closed to make room for others.
@@ -90,10 +108,22 @@ impl Sessions {
         self.evicted.load(Ordering::Relaxed)
     }
 
-    /// Reports a fault.
-    pub(crate) fn fault(&self, fault: Fault) {
+    /// How many were closed, by why.
+    pub fn closed(&self) -> Vec<(Ending, u64)> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(why, count)| (*why, *count)).collect()
+    }
+
+    /// Those that were closed for a fault within the last minute.
+    pub fn failed(&self) -> Vec<SessionInfo> {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.retain(|(at, _)| at.elapsed() < FAILED_FOR);
+        failed.iter().map(|(at, session)| SessionInfo { idle: session.idle + at.elapsed(), ..session.clone() }).collect()
+    }
+
+    /// Reports what was refused.
+    pub(crate) fn refuse(&self, refusal: &Refusal<'_>) {
         if let Some(hear) = &self.faults {
-            hear(fault, None);
+            hear(refusal);
         }
     }
 
@@ -101,8 +131,21 @@ impl Sessions {
     pub(crate) fn faulty(&self, session: &Session) {
         session.heard();
         let faults = session.faults.fetch_add(1, Ordering::Relaxed) + 1;
-        if faults >= MAX_FAULTS {
-            self.fail(&session.id, Fault::ProtocolViolation, "too many faulty messages in a row");
+        self.is_violation(session, "malformed_message", faults >= MAX_FAULTS);
+    }
+
+    /// Reports a request with the id of one in flight; too many close the session.
+    pub(crate) fn reused(&self, session: &Session) {
+        session.heard();
+        let reused = session.reused.fetch_add(1, Ordering::Relaxed) + 1;
+        self.is_violation(session, "reused_id", reused > MAX_REUSED);
+    }
+
+    fn is_violation(&self, session: &Session, reason: &'static str, ends: bool) {
+        if ends {
+            self.fail(&session.id, Fault::ProtocolViolation, reason);
+        } else {
+            self.refuse(&Refusal { session: Some(&session.id), ..Refusal::new(Fault::Invalid, reason) });
         }
     }
 
@@ -122,11 +165,12 @@ impl Sessions {
         let victims = {
             let known = self.lock();
             let opening = self.opening.load(Ordering::Relaxed);
-            if known.len() + opening < self.limits.max {
+            let limits = self.limits();
+            if known.len() + opening < limits.max {
                 self.opening.fetch_add(1, Ordering::Relaxed);
                 return Some(Opening(Arc::clone(self)));
             }
-            let batch = self.limits.evict_batch.min(self.limits.max / 10).max(1);
+            let batch = limits.evict_batch.min(limits.max / 10).max(1);
             longest_idle(&known, batch)
         };
         if victims.is_empty() {
@@ -135,7 +179,7 @@ impl Sessions {
         tracing::info!(count = victims.len(), "idle sessions are closed to make room");
         self.evicted.fetch_add(victims.len() as u64, Ordering::Relaxed);
         for id in victims {
-            self.end(&id, "another session needs the place", Forget::UnlessHeard);
+            self.end(&id, Ending::Evicted, Forget::UnlessHeard);
         }
         self.opening.fetch_add(1, Ordering::Relaxed);
         Some(Opening(Arc::clone(self)))
@@ -148,9 +192,9 @@ impl Sessions {
         list
     }
 
-    /// One session.
+    /// One session, also one that was closed for a fault a moment ago.
     pub fn get(&self, id: &str) -> Option<SessionInfo> {
-        self.find(id).map(|session| session.info())
+        self.find(id).map(|session| session.info()).or_else(|| self.failed().into_iter().find(|session| session.id == id))
     }
 
     /// How many sessions there are.
@@ -159,12 +203,13 @@ impl Sessions {
     }
 
     /// Closes a session. False where there is none.
-    pub fn close(&self, id: &str, why: &'static str) -> bool {
+    pub fn close(&self, id: &str, why: Ending) -> bool {
         self.end(id, why, Forget::Always)
     }
 
-    fn end(&self, id: &str, why: &'static str, forget: Forget) -> bool {
+    fn end(&self, id: &str, why: Ending, forget: Forget) -> bool {
         let Some(session) = self.lock().remove(id) else { return false };
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner).entry(why).or_default() += 1;
         session.become_state(SessionState::Closing);
         // One that was not taken up here is somebody else's to forget.
         let is_own = session.opened.load(Ordering::Relaxed) || forget == Forget::Always;
@@ -177,17 +222,29 @@ impl Sessions {
         }
         (session.end)(id, why);
         session.become_state(SessionState::Closed);
-        tracing::debug!(session_id = id, why, "a session is closed");
+        tracing::debug!(session_id = id, why = why.name(), "a session is closed");
         true
     }
 
-    /// Closes a session for a fault of its client.
-    pub fn fail(&self, id: &str, fault: Fault, why: &'static str) -> bool {
+    /// Closes a session for a fault of its client, and reports it.
+    pub fn fail(&self, id: &str, fault: Fault, reason: &'static str) -> bool {
+        self.refuse(&Refusal { session: Some(id), ..Refusal::new(fault, reason) });
+        self.condemn(id, fault)
+    }
+
+    /// Closes a session for a fault that was reported before. It stays listed for a minute.
+    pub fn condemn(&self, id: &str, fault: Fault) -> bool {
         let Some(session) = self.find(id) else { return false };
         session.become_state(SessionState::Error);
-        tracing::warn!(session_id = id, fault = fault.name(), why, "a session is closed for a fault");
-        if let Some(hear) = &self.faults {
-            hear(fault, Some(&session.info()));
+        let why = Ending::Failed(fault);
+        tracing::warn!(session_id = id, fault = fault.name(), why = why.text(), "a session is closed for a fault");
+        let info = SessionInfo { failed: Some(fault), ..session.info() };
+        {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            if failed.len() >= MAX_FAILED {
+                failed.pop_front();
+            }
+            failed.push_back((Instant::now(), info));
         }
         self.close(id, why)
     }
@@ -200,7 +257,7 @@ impl Sessions {
     /// Closes those that have been idle for so long and on which nothing runs.
     pub fn reap_idle(&self, idle: Duration) -> Vec<String> {
         let limit = |session: &Session| if session.opened.load(Ordering::Relaxed) { idle } else { idle.min(HANDSHAKE) };
-        let closed = self.end_all(|session| session.is_silent(limit(session)), "it was idle for too long", Forget::UnlessHeard);
+        let closed = self.end_all(|session| session.is_silent(limit(session)), Ending::Idle, Forget::UnlessHeard);
         self.lock().shrink_to(ROOM);
         closed
     }
@@ -208,15 +265,15 @@ impl Sessions {
     /// Closes the `count` that have been idle longest and on which nothing runs.
     pub fn evict_longest_idle(&self, count: usize) -> Vec<String> {
         let victims = longest_idle(&self.lock(), count);
-        self.end_all(|session| victims.contains(&session.id), "it was idle longest", Forget::UnlessHeard)
+        self.end_all(|session| victims.contains(&session.id), Ending::Evicted, Forget::UnlessHeard)
     }
 
     /// Closes every session of this server but those that carry a whole process.
-    pub fn close_every(&self, why: &'static str) -> Vec<String> {
+    pub fn close_every(&self, why: Ending) -> Vec<String> {
         self.end_all(|session| session.kind != Kind::Stdio, why, Forget::Always)
     }
 
-    fn end_all(&self, is_meant: impl Fn(&Session) -> bool, why: &'static str, forget: Forget) -> Vec<String> {
+    fn end_all(&self, is_meant: impl Fn(&Session) -> bool, why: Ending, forget: Forget) -> Vec<String> {
         let ids: Vec<String> = self.lock().values().filter(|session| is_meant(session)).map(|session| session.id.clone()).collect();
         ids.into_iter().filter(|id| self.end(id, why, forget)).collect()
     }
@@ -233,13 +290,13 @@ impl Sessions {
     /// can be asked at all.
     #[doc(alias = "record_heartbeat")]
     pub fn beat(&self) {
-        let sessions: Vec<Arc<Session>> = self.lock().values().cloned().collect();
+        let (sessions, allowed): (Vec<Arc<Session>>, _) = (self.lock().values().cloned().collect(), self.limits().missed);
         for session in sessions {
             let missed = session.missed.load(Ordering::Relaxed);
-            if missed >= self.limits.missed {
-                if session.kind == Kind::WebSocket {
+            if missed >= allowed {
+                if session.kind.owes_beats() {
                     tracing::info!(session_id = session.id, missed, "a client does not answer pings");
-                    self.close(&session.id, "no answer to pings");
+                    self.close(&session.id, Ending::Unanswered);
                 } else if session.opened.load(Ordering::Relaxed) && session.busy.load(Ordering::Relaxed) == 0 {
                     session.become_state(SessionState::Paused);
                 }
@@ -393,5 +450,24 @@ mod tests {
             sessions.faulty(&session);
         }
         assert_eq!(sessions.count(), 0);
+        let failed = sessions.failed();
+        assert_eq!((failed.len(), failed[0].state, failed[0].failed), (1, SessionState::Error, Some(Fault::ProtocolViolation)));
+        assert_eq!(sessions.closed(), [(Ending::Failed(Fault::ProtocolViolation), 1)]);
+    }
+
+    #[test]
+    fn ids_in_flight_that_are_used_again_and_again_close_a_session() {
+        let sessions = table(2, 1);
+        let session = add(&sessions, "a", Kind::WebSocket, "x");
+        for _ in 0..MAX_REUSED {
+            sessions.reused(&session);
+        }
+        session.asked_for();
+        for _ in 0..MAX_REUSED {
+            sessions.reused(&session);
+        }
+        assert_eq!(sessions.count(), 1);
+        sessions.reused(&session);
+        assert_eq!((sessions.count(), sessions.get("a").and_then(|session| session.failed)), (0, Some(Fault::ProtocolViolation)));
     }
 }

@@ -1,7 +1,16 @@
 //! Whether a message passes, strictly and leniently, and what was made of it.
 
-use crate::frame::{Frame, parse};
+use crate::{
+    frame::{Frame, bare_fields, check},
+    head::id_in,
+};
+use rmcp::{
+    RoleServer,
+    model::{ErrorCode, ErrorData},
+    service::RxJsonRpcMessage,
+};
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// How messages are checked.
@@ -19,6 +28,8 @@ pub const WARNINGS: &str = "mcp-server-git/warnings";
 
 /// What a message has at its top.
 const FIELDS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+/// What the log of refused messages is called in a filter.
+const TARGET: &str = "validation";
 /// The most keys that are named.
 const MAX_NAMED: usize = 8;
 
@@ -36,29 +47,74 @@ pub struct Verdict {
 #[doc(alias = "validate_message")]
 #[doc(alias = "enhanced_validate_message")]
 pub fn validate(message: &[u8], mode: Mode) -> Verdict {
-    let warnings = oddities(message);
-    let error = match parse(message) {
-        Frame::Refused(_, error) => Some(error.message.to_string()),
-        Frame::Message(_) | Frame::Ping(_) => None,
-        Frame::Ignored => Some("the message has no effect: it is empty, or a malformed notification or answer".to_owned()),
-    };
-    match (error, mode) {
-        (None, Mode::Strict) if !warnings.is_empty() => Verdict { error: Some(warnings.join("; ")), warnings: Vec::new() },
-        (error, _) => Verdict { error, warnings },
+    inspect(message, mode).0
+}
+
+/// Checks one message as a connection does that is in this mode, and gives it where it passes and is no bare ping.
+pub fn inspect(message: &[u8], mode: Mode) -> (Verdict, Option<Box<RxJsonRpcMessage<RoleServer>>>) {
+    let odd = oddities(message, mode);
+    let refused = |error: String, warnings| (Verdict { error: Some(error), warnings }, None);
+    match (check(message, mode), mode) {
+        (Frame::Refused(_, error), _) => refused(error.message.to_string(), if mode == Mode::Lenient { odd } else { Vec::new() }),
+        (Frame::Ignored, Mode::Strict) if !odd.is_empty() => refused(odd.join("; "), Vec::new()),
+        (Frame::Ignored, _) => refused("the message has no effect: it is empty, or a malformed notification or answer".to_owned(), odd),
+        (Frame::Ping(_), _) => (Verdict { error: None, warnings: odd }, None),
+        (Frame::Message(message), _) => (Verdict { error: None, warnings: odd }, Some(message)),
     }
 }
 
 /// What is odd about a message that may still be understood.
-#[expect(clippy::zero_sized_map_values, reason = "it is what a message is read as whose values do not matter")]
-pub(crate) fn oddities(message: &[u8]) -> Vec<String> {
-    let Ok(fields) = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(message) else { return Vec::new() };
+pub(crate) fn oddities(message: &[u8], mode: Mode) -> Vec<String> {
+    let Some(fields) = keys(message) else { return Vec::new() };
     let mut odd = Vec::new();
-    if !fields.contains_key("jsonrpc") {
+    let is_complete = fields.iter().any(|key| key == "jsonrpc");
+    if !is_complete {
         odd.push("/jsonrpc is missing: a message says \"jsonrpc\": \"2.0\"".to_owned());
     }
-    let unknown = fields.keys().filter(|key| !FIELDS.contains(&key.as_str()));
-    odd.extend(unknown.take(MAX_NAMED).map(|key| format!("/{} is not known and is ignored", shown(key))));
+    let heeded = if is_complete { &[][..] } else { bare_fields(message) };
+    let unknown = fields.iter().filter(|key| !FIELDS.contains(&key.as_str()));
+    odd.extend(unknown.take(MAX_NAMED).map(|key| {
+        let stands_for = heeded.iter().find(|(name, _)| name == key).map(|(_, proper)| proper);
+        match (stands_for, mode) {
+            (Some(proper), _) => format!("/{key} stands for {proper}"),
+            (None, Mode::Lenient) => format!("/{} is not known and is ignored", shown(key)),
+            (None, Mode::Strict) => format!("/{} is not known", shown(key)),
+        }
+    }));
     odd
+}
+
+/// The keys at the top of a message, in order.
+#[expect(clippy::zero_sized_map_values, reason = "it is what a message is read as whose values do not matter")]
+fn keys(message: &[u8]) -> Option<Vec<String>> {
+    Some(serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(message).ok()?.into_keys().collect())
+}
+
+/// What a message says it is.
+#[derive(Default, serde::Deserialize)]
+struct Head {
+    #[serde(default)]
+    method: Option<Value>,
+    #[serde(default, rename = "type")]
+    kind: Option<Value>,
+}
+
+/// Logs why a message is refused, with what it says it is and its keys, never its values.
+pub(crate) fn log(message: &[u8], error: &ErrorData) {
+    if !tracing::enabled!(target: TARGET, tracing::Level::INFO) {
+        return;
+    }
+    let head: Head = serde_json::from_slice(message).unwrap_or_default();
+    let message_type = head.method.or(head.kind).and_then(|name| name.as_str().map(shown));
+    let keys: Vec<String> = keys(message).unwrap_or_default().iter().take(MAX_NAMED).map(|key| shown(key)).collect();
+    let error_type = match error.code {
+        ErrorCode::PARSE_ERROR => "parse_error",
+        ErrorCode::INVALID_REQUEST => "invalid_request",
+        ErrorCode::INVALID_PARAMS => "invalid_params",
+        _ => "other",
+    };
+    let message_id = id_in(message).map(|id| shown(&id.to_string()));
+    tracing::info!(target: TARGET, error_type, message_type, message_id, keys = keys.join(","), bytes = message.len(), "a message was refused");
 }
 
 /// A key as it can be shown: short, and without anything that acts.

@@ -2,27 +2,35 @@
 
 use crate::{
     circuits::Breakers,
-    config::{Config, Hooks, LogFormat, Sandbox, Signing, Trust},
+    config::{Config, Hooks, Sandbox, Signing, Trust},
     journal::Journal,
+    lifecycle::{
+        phase,
+        reload::{Loaded, Reloadable},
+        restart,
+    },
     persistence::{Persistence, SessionKeeper},
-    pipeline::{Alone, Bounds, LOCK_WAITS, Pipeline},
-    server::{KINDS, Ledger, Server, Settings},
+    pipeline::{Alone, LOCK_WAITS, Pipeline},
+    server::{KINDS, Ledger, Server},
     state::StateDir,
+    telemetry::errors::Errors,
     tools,
     view::View,
     workspace::Workspaces,
 };
 use git::{Git, Repositories, Roots};
-use guard::{Admission, ErrorWindows, Places, Resources, Threads};
-use mcp::sessions::{SessionLimits, Sessions};
+use guard::{Admission, Places, Resources, Threads};
+use mcp::{
+    Intake,
+    sessions::{Refusal, Sessions},
+};
 use std::{
     num::NonZeroUsize,
     path::PathBuf,
-    sync::{Arc, LazyLock, Mutex},
+    sync::{Arc, LazyLock, Mutex, OnceLock, RwLock},
     time::{Duration, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Calls of a class that may wait for a place.
 const WAITING: usize = 512;
@@ -69,7 +77,8 @@ impl App {
         let own = &config.resilience;
         let breakers = Breakers::new(own.circuits, own.circuit_overrides.clone(), config.network.clone());
         let persistence = Persistence::new(own.store.clone(), Arc::clone(&state), &breakers, own.lease_ttl);
-        let errors: Arc<ErrorWindows<_>> = Arc::default();
+        let errors: Arc<Errors> = Arc::default();
+        let now = Reloadable::of(config);
         let resources = Resources::new(KINDS);
         let policy = policy(config, Arc::clone(&breakers) as _);
         let busy = Places { in_company: Some(part_of_processors), ..Places::new(config.limits.max_concurrent, WAITING) };
@@ -98,49 +107,35 @@ impl App {
                 workspaces: Workspaces::new(Arc::clone(&state), Arc::clone(&persistence), own.workspace_ttl),
                 journal: Journal::new(config.state_dir.join("journal"), Some(Arc::clone(&persistence))),
             }),
-            bounds: Bounds {
-                read_timeout: config.limits.read_timeout,
-                change_timeout: config.limits.change_timeout,
-                network_timeout: config.limits.network_timeout,
-                max_output_tokens: config.limits.max_output_tokens,
-            },
+            bounds: RwLock::new(now.bounds),
             stop: stop.clone(),
             calls: TaskTracker::new(),
             running: TaskTracker::new(),
         };
         let pipeline = Arc::new(pipeline);
-        let limits = SessionLimits {
-            max: config.serving.max_sessions,
-            evict_batch: own.evict_batch,
-            idle: config.serving.idle_sessions,
-            heartbeat: config.serving.heartbeat,
-            missed: config.serving.missed,
-        };
         let heard = Arc::clone(&errors);
         let keeper = SessionKeeper(Arc::clone(&persistence));
-        let hook = Arc::new(move |fault, closed: Option<&_>| Server::hear(&heard, fault, closed));
+        let hook = Arc::new(move |refusal: &Refusal<'_>| Server::hear(&heard, refusal));
         let server = Server {
             pipeline: Arc::clone(&pipeline),
-            sessions: Sessions::new(limits, Some(Arc::new(keeper)), Some(hook)),
+            sessions: Sessions::new(now.sessions, Some(Arc::new(keeper)), Some(hook)),
             breakers,
             persistence,
             errors,
             resources,
-            phase: crate::phase::Present::default(),
+            phase: phase::Present::default(),
             began: Instant::now(),
             state_dir: config.state_dir.clone(),
+            state,
             left: Mutex::default(),
-            draining: CancellationToken::new(),
+            intake: Intake::default(),
             connections: TaskTracker::new(),
             stop: stop.clone(),
             tasks: Mutex::default(),
-            control: crate::restart::Control::default(),
-            settings: Settings {
-                sweep_interval: own.sweep_interval,
-                idle_warn: own.idle_warn,
-                spike_per_minute: own.spike_per_minute,
-                drain: own.drain,
-            },
+            control: restart::Control::default(),
+            settings: RwLock::new(now.settings),
+            loaded: Mutex::new(Loaded::of(config)),
+            authority: OnceLock::new(),
         };
         Ok(Self { pipeline, stop, server: Arc::new(server) })
     }
@@ -182,24 +177,4 @@ fn policy(config: &Config, gate: Arc<dyn git::Gate>) -> git::Policy {
 fn part_of_processors() -> usize {
     static PART: LazyLock<usize> = LazyLock::new(|| (std::thread::available_parallelism().map_or(1, NonZeroUsize::get) / 2).max(1));
     *PART
-}
-
-/// Sends the log to standard error. Panics are logged with their place and a backtrace.
-pub fn init_log(config: &Config) {
-    let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("warn"));
-    // rmcp logs whole messages, what is wrong with arguments, and every client that breaks off. Arguments and content do not
-    // belong in a log; what matters of the rest is logged here.
-    let filter = ["rmcp=off", "h2=warn", "hyper=warn"].iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    let layer = match config.log.format {
-        LogFormat::Text => format.boxed(),
-        LogFormat::Json => format.json().flatten_event(true).boxed(),
-    };
-    // A second initialization, as in tests, changes nothing.
-    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().ok();
-    std::panic::set_hook(Box::new(|panic| {
-        let backtrace = std::backtrace::Backtrace::force_capture();
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, %backtrace, "a thread panicked: {}", panic.payload_as_str().unwrap_or("no message"));
-    }));
 }

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Kind};
 use git::{Cancel, Direction, Gate, Network, Outcome, Passage, Target};
-use guard::{CircuitConfig, CircuitSnapshot, CircuitState, Circuits, ResetOutcome, Trial};
+use guard::{CircuitConfig, CircuitSnapshot, Circuits, Open, ResetOutcome, Trial};
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
@@ -63,19 +63,14 @@ impl Breakers {
     /// Refuses a call to a remote that is known to be down, before anything is begun for it.
     pub(crate) fn check(&self, target: &Target, direction: Direction) -> Result<(), Error> {
         let key = target.key(direction);
-        let Some(now) = self.circuits.list().into_iter().find(|circuit| *circuit.name == *key) else { return Ok(()) };
-        let wait = now.paused.or(now.next_trial.filter(|_| now.state == CircuitState::Open));
-        match wait {
-            Some(retry_after) => Err(git::Error::CircuitOpen { name: key, retry_after }.into()),
-            None => Ok(()),
-        }
+        self.circuits.check(&key).map_err(|open| of_a_remote(open).into())
     }
 
     /// Lets a change in a repository begin, unless its storage is known to ail.
     pub(crate) fn storage(&self, common_dir: &Path) -> Result<Storage<'_>, Error> {
         let key = format!("storage:{}", common_dir.display());
         // Most repositories never have one.
-        let known = self.circuits.list().iter().any(|circuit| *circuit.name == *key);
+        let known = self.circuits.has(&key);
         let trial = known.then(|| self.circuits.get(&key).try_acquire()).transpose().map_err(|open| {
             let mut error = Error::new(Kind::CircuitOpen, format!("the storage of this repository has failed too often: {open}"))
                 .hint("Nothing was changed. The operator looks after the disk, and sees why with `mcp-server-git circuits list`.");
@@ -128,7 +123,7 @@ impl Gate for Breakers {
     fn enter(&self, target: &Target, direction: Direction) -> git::Result<Box<dyn Passage>> {
         let key = target.key(direction);
         let circuit = self.circuits.get(&key);
-        let trial = circuit.try_acquire().map_err(|open| git::Error::CircuitOpen { name: key.clone(), retry_after: open.retry_after })?;
+        let trial = circuit.try_acquire().map_err(of_a_remote)?;
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         if targets.len() >= MAX_TARGETS {
             let known: Vec<String> = self.circuits.list().iter().map(|circuit| circuit.name.to_string()).collect();
@@ -142,6 +137,10 @@ impl Gate for Breakers {
         });
         Ok(Box::new(Passing { circuit, trial, heard }))
     }
+}
+
+fn of_a_remote(Open { name, paused, retry_after }: Open) -> git::Error {
+    git::Error::CircuitOpen { name: name.to_string(), paused, retry_after }
 }
 
 struct Passing {

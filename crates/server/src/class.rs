@@ -92,7 +92,7 @@ impl From<Kind> for ErrorClass {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Unreachable => Self::NetworkTimeout,
-            Kind::Busy | Kind::CircuitOpen | Kind::TimedOut | Kind::Unavailable => Self::TemporaryResourceUnavailable,
+            Kind::Busy | Kind::CircuitOpen | Kind::TimedOut | Kind::Unavailable | Kind::Stopped => Self::TemporaryResourceUnavailable,
             Kind::RateLimited => Self::RateLimitExceeded,
             Kind::Stale => Self::TransientValidationError,
             Kind::Breach => Self::SecurityBreach,

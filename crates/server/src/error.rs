@@ -35,8 +35,17 @@ pub enum Kind {
     TimedOut,
     /// The caller gave up.
     Cancelled,
+    /// The operator has stopped all operations.
+    Stopped,
     /// Our fault, or the machine's.
     Internal,
+}
+
+impl Kind {
+    /// True for what says nothing of the server: somebody did not want the call any more.
+    pub(crate) fn is_given_up(self) -> bool {
+        matches!(self, Self::Cancelled | Self::Stopped)
+    }
 }
 
 /// A failed tool call.
@@ -72,6 +81,17 @@ impl Error {
         Self { kind, message: message.into(), hint: None, retry_after: None, asks: false, source: None }
     }
 
+    /// The operator drains the server.
+    pub(crate) fn draining() -> Self {
+        Self::new(Kind::Unavailable, "the server is draining and takes no new calls").hint("Try again later.")
+    }
+
+    /// The operator has stopped all operations, as in an emergency.
+    pub(crate) fn stopped() -> Self {
+        let hint = "Repeat the call. For a change look at git_status first.";
+        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Kind::Stopped, "the operator has stopped all operations") }.hint(hint)
+    }
+
     /// Says what the caller can try next.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -101,6 +121,7 @@ impl Error {
             Kind::Stale => "stale",
             Kind::TimedOut => "timed_out",
             Kind::Cancelled => "cancelled",
+            Kind::Stopped => "stopped",
             Kind::Internal => "internal",
         }
     }
@@ -201,6 +222,7 @@ impl From<git::Error> for Error {
         let retry_after = match &err {
             Git::Locked { .. } | Git::Occupied { .. } => Some(Duration::from_secs(2)),
             Git::CircuitOpen { retry_after, .. } => Some(*retry_after),
+            Git::Http { retry_after, .. } => *retry_after,
             _ => None,
         };
         let asks = matches!(err, Git::WouldLose(_));
@@ -241,6 +263,7 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
         Git::UnknownHost(_) => (Kind::NotFound, Some("git_remote_list shows where remotes are.".to_owned())),
         Git::Http { status, .. } => http(*status),
         Git::Unreachable { .. } => (Kind::Unreachable, Some(format!("The fault is the remote's, or lies on the way to it. {CREDENTIALS}"))),
+        Git::CircuitOpen { paused: true, .. } => (Kind::RateLimited, Some("Work on with what is here and try again later.".to_owned())),
         Git::CircuitOpen { .. } => (
             Kind::CircuitOpen,
             Some("Work on with what is here and try again later. The operator sees why with `mcp-server-git circuits list`.".to_owned()),

@@ -10,34 +10,36 @@ pub mod cli;
 mod config;
 mod error;
 mod journal;
+mod lifecycle;
 mod output;
 mod persistence;
-mod phase;
 mod pipeline;
 pub mod policy;
 mod process;
-mod restart;
 mod selection;
 mod server;
 mod socket;
 mod state;
 mod suspicion;
 mod symbol;
+mod telemetry;
 mod tool;
 pub mod tools;
 mod view;
 mod wire;
 mod workspace;
 
-pub use app::{App, StartError, init_log};
+pub use app::{App, StartError};
 pub use caller::{Caller, Right};
 pub use class::{ErrorClass, UnknownClass};
 pub use config::{
-    Config, ConfigError, Flags, Hooks, JwtIssuer, LogFormat, Mode, NamedToken, REFERENCE, Resilience, Sandbox, Serving, Signing, Trust,
+    Config, ConfigError, Flags, Hooks, JwtIssuer, LogFormat, Mode, NamedToken, REFERENCE, RELOADABLE, Resilience, Sandbox, Serving,
+    Signing, Source, Trust,
 };
 pub use error::{Error, Kind};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};
-pub use pipeline::{Bounds, Call, Pipeline};
+pub use pipeline::{Bounds, Call, Origin, Pipeline};
 pub use selection::{Selection, Toolset};
+pub use telemetry::log::init_log;
 pub use tool::{Effect, Entry, Reporter, Scope};
 pub use wire::{INSTRUCTIONS, tools_as_listed, validation};

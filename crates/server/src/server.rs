@@ -4,17 +4,27 @@ use crate::{
     caller::{Caller, Right},
     circuits::Breakers,
     class::ErrorClass,
+    lifecycle::{
+        phase::{Phase, Present},
+        reload::{Loaded, Settings},
+        restart::{self, Control},
+    },
     persistence::{Persistence, milliseconds, now_ms},
-    phase::{Phase, Present},
-    pipeline::{Call, Pipeline},
-    restart::Control,
+    pipeline::{Call, InGit, Origin, Pipeline},
+    state::StateDir,
+    telemetry::errors::Errors,
 };
-use guard::{ErrorWindows, Resources, Supervised};
-use mcp::sessions::{Fault, SessionInfo, Sessions};
+use guard::{Resources, Supervised};
+use mcp::{
+    Intake,
+    http::Authority,
+    sessions::{Fault, Refusal, Sessions},
+};
 use serde_json::json;
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 use store::ErrorBucket;
@@ -45,7 +55,7 @@ pub(crate) struct Ledger(pub(crate) Resources);
 
 impl git::Ledger for Ledger {
     fn child(&self, pid: u32, command: &str) -> Box<dyn Send> {
-        Box::new(self.0.acquire("child", format!("git {command} (pid {pid})"), None).ok())
+        Box::new((self.0.acquire("child", format!("git {command} (pid {pid})"), None).ok(), InGit::begin()))
     }
 
     fn temporary(&self, path: &Path) -> Box<dyn Send> {
@@ -60,15 +70,16 @@ pub(crate) struct Server {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) persistence: Arc<Persistence>,
-    pub(crate) errors: Arc<ErrorWindows<ErrorClass>>,
+    pub(crate) errors: Arc<Errors>,
     pub(crate) resources: Resources,
     pub(crate) phase: Present,
     pub(crate) began: Instant,
     pub(crate) state_dir: PathBuf,
+    pub(crate) state: Arc<StateDir>,
     /// What a server before this one has left.
     pub(crate) left: Mutex<Left>,
-    /// Cancelled when no new connections are wanted.
-    pub(crate) draining: CancellationToken,
+    /// Whether it takes new work.
+    pub(crate) intake: Intake,
     /// The connections of clients over HTTP.
     pub(crate) connections: TaskTracker,
     /// Cancelled when the server is to end.
@@ -76,16 +87,26 @@ pub(crate) struct Server {
     pub(crate) tasks: Mutex<Vec<Supervised>>,
     /// Where it asks to be replaced.
     pub(crate) control: Control,
-    pub(crate) settings: Settings,
+    pub(crate) settings: RwLock<Settings>,
+    /// The configuration in force.
+    pub(crate) loaded: Mutex<Loaded>,
+    /// Who may come in over HTTP, where not everybody may.
+    pub(crate) authority: OnceLock<Arc<Authority>>,
 }
 
-/// What of the configuration matters while it runs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub(crate) sweep_interval: Duration,
-    pub(crate) idle_warn: usize,
-    pub(crate) spike_per_minute: f64,
-    pub(crate) drain: Duration,
+/// How many errors there were in a window.
+pub(crate) struct Past {
+    /// As far back as is known, where more was asked for.
+    pub(crate) window: Duration,
+    /// Where the counts come from: `memory`, or `store` with those of servers before this one.
+    pub(crate) source: &'static str,
+    counts: BTreeMap<ErrorClass, u64>,
+}
+
+impl Past {
+    pub(crate) fn count(&self, class: ErrorClass) -> u64 {
+        self.counts.get(&class).copied().unwrap_or_default()
+    }
 }
 
 /// What a server before this one has left that nobody can mend but its user.
@@ -101,6 +122,21 @@ impl Server {
     /// What a server before this one has left.
     pub(crate) fn left(&self) -> MutexGuard<'_, Left> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What of the configuration matters to the server as a whole.
+    pub(crate) fn settings(&self) -> Settings {
+        *self.settings.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The configuration in force.
+    pub(crate) fn loaded(&self) -> MutexGuard<'_, Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long a session without work may not be heard before it counts as idle.
+    pub(crate) fn idle_after(&self) -> Duration {
+        self.sessions.limits().heartbeat * 2
     }
 
     /// Begins what the server does by itself, and looks after what the one before it has left.
@@ -126,7 +162,7 @@ impl Server {
         self.left().orphaned = orphaned;
         self.recall_errors().await;
         let limits = self.sessions.limits();
-        let sweep = self.settings.sweep_interval.min(limits.idle / 2).max(Duration::from_millis(100));
+        let sweep = self.settings().sweep_interval.min(limits.idle / 2).max(Duration::from_millis(100));
         let mut tasks = Vec::new();
         let server = Arc::clone(self);
         tasks.push(self.supervise("heartbeat", limits.heartbeat, move || {
@@ -178,11 +214,22 @@ impl Server {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|task| task.name() == name).cloned()
     }
 
-    /// Hears of what goes wrong before a call is one.
-    pub(crate) fn hear(errors: &ErrorWindows<ErrorClass>, fault: Fault, closed: Option<&SessionInfo>) {
-        let class = fault.name().parse().unwrap_or(ErrorClass::Other);
-        errors.record(class);
-        tracing::info!(error_class = class.name(), session_id = closed.map(|session| session.id.as_str()), "refused");
+    /// Hears of what is refused before a call is one.
+    pub(crate) fn hear(errors: &Errors, refusal: &Refusal<'_>) {
+        let Refusal { fault, reason, peer, session } = *refusal;
+        let class = match fault {
+            Fault::AuthenticationFailed => ErrorClass::AuthenticationFailed,
+            Fault::ProtocolViolation => ErrorClass::ProtocolViolation,
+            Fault::SecurityBreach => ErrorClass::SecurityBreach,
+            Fault::CorruptedSessionState => ErrorClass::CorruptedSessionState,
+            Fault::RateLimitExceeded => ErrorClass::RateLimitExceeded,
+            Fault::Overloaded => ErrorClass::TemporaryResourceUnavailable,
+            Fault::Invalid => ErrorClass::Other,
+        };
+        errors.record(class, reason);
+        if let Some(left_out) = errors.is_logged(reason) {
+            tracing::warn!(error_class = class.name(), reason, peer, session_id = session, left_out, "refused");
+        }
     }
 
     async fn sweep(&self) {
@@ -193,14 +240,14 @@ impl Server {
         if !closed.is_empty() {
             tracing::info!(count = closed.len(), "idle sessions were closed");
         }
-        let idle = self.sessions.list().iter().filter(|session| session.in_flight == 0 && session.idle >= limits.heartbeat * 2).count();
-        if idle > self.settings.idle_warn {
+        let idle = self.sessions.list().iter().filter(|session| session.in_flight == 0 && session.idle >= self.idle_after()).count();
+        if idle > self.settings().idle_warn {
             tracing::warn!(idle, "many sessions are idle: `mcp-server-git sessions reap --idle 30m` closes them");
         }
         self.persistence.forget_idle(limits.idle).await;
         self.close_expired().await;
-        let threshold = self.settings.spike_per_minute;
-        for burn in self.errors.burning(threshold) {
+        let threshold = self.settings().spike_per_minute;
+        for burn in self.errors.windows().burning(threshold) {
             tracing::warn!(error_class = burn.class.name(), per_minute = burn.short_rate, "errors of a class spike");
         }
         // What a rush of sessions has left in the allocator is as large as all of them were.
@@ -209,10 +256,10 @@ impl Server {
 
     /// Asks for a successor where so many threads are lost that calls are refused: they end with the process alone.
     async fn replace_if_full(&self) {
-        if !self.pipeline.threads.is_full() || self.phase.get() == Phase::Draining {
+        if !self.pipeline.threads.is_full() || self.phase.get() != Phase::Ready {
             return;
         }
-        match crate::restart::ask(self, self.settings.drain).await {
+        match restart::ask(self, self.settings().drain).await {
             Ok(successor) => tracing::error!(successor, "too many threads are lost: another process takes over"),
             Err(why) => tracing::error!(why, "too many threads are lost, and no other process takes over"),
         }
@@ -233,6 +280,7 @@ impl Server {
                 received: Instant::now(),
                 narrowed: None,
                 on_progress: None,
+                origin: Origin::default(),
             };
             match self.pipeline.call(call).await {
                 Ok(_) => tracing::info!(workspace = expired.handle, "an unused workspace is closed"),
@@ -251,7 +299,7 @@ impl Server {
         }
         self.persistence.look().await;
         self.persistence.catch_up(self.sessions.seen()).await;
-        let counted = self.errors.drain_minutes();
+        let counted = self.errors.windows().drain_minutes();
         let buckets = counted.iter().map(|(class, minute, count)| ErrorBucket {
             class: class.name().to_owned(),
             minute: *minute,
@@ -269,8 +317,33 @@ impl Server {
         for bucket in buckets {
             let class = bucket.class.parse().unwrap_or(ErrorClass::Other);
             let ago = u32::try_from(now - bucket.minute).unwrap_or_default();
-            self.errors.seed(class, ago, u64::try_from(bucket.count).unwrap_or_default());
+            self.errors.windows().seed(class, ago, u64::try_from(bucket.count).unwrap_or_default());
         }
+    }
+
+    /// The errors of a window: of the last hour from memory, to five seconds, and of a longer one from the store, to a minute.
+    pub(crate) async fn errors_within(&self, window: Duration) -> Past {
+        let hour = Duration::from_hours(1);
+        let of_memory = |window: Duration| {
+            let window = window.clamp(Duration::from_secs(5), hour);
+            let counts = ErrorClass::ALL.map(|class| (class, self.errors.windows().count(class, window)));
+            Past { window, source: "memory", counts: counts.into() }
+        };
+        if window <= hour || !self.persistence.status().opened {
+            return of_memory(window);
+        }
+        let window = window.min(OLD);
+        self.tell_store().await;
+        let first = now_ms() / 60_000 - milliseconds(window) / 60_000 + 1;
+        let Ok(buckets) = self.persistence.run(|store| async move { store.errors_since(first).await }).await else {
+            return of_memory(window);
+        };
+        let mut counts = BTreeMap::new();
+        for bucket in buckets {
+            let class = bucket.class.parse().unwrap_or(ErrorClass::Other);
+            *counts.entry(class).or_default() += u64::try_from(bucket.count).unwrap_or_default();
+        }
+        Past { window, source: "store", counts }
     }
 
     async fn prune(&self) {
@@ -289,18 +362,25 @@ impl Server {
         }
     }
 
-    /// Takes no new connections, and waits for what runs. Gives how many calls are left.
+    /// Takes no new work, and waits for what runs. Gives how many calls are left.
     pub(crate) async fn drain(&self, at_most: Duration) -> usize {
         self.phase.advance(Phase::Draining);
-        self.draining.cancel();
+        self.intake.drain();
         let left = self.pipeline.drained(at_most).await;
         self.tell_store().await;
         left
     }
 
-    /// The same, and waits for connections of which the request is still on its way.
+    /// Takes new work again. False where it was not drained.
+    pub(crate) fn resume(&self) -> bool {
+        self.phase.resume() && self.intake.resume()
+    }
+
+    /// Leaves new work to another process, ends what runs, and waits for connections of which the request is still on its way.
     pub(crate) async fn leave(&self, at_most: Duration) -> usize {
         let began = Instant::now();
+        self.phase.advance(Phase::Leaving);
+        self.intake.leave();
         self.drain(at_most).await;
         self.connections.close();
         tokio::time::timeout(CONNECTIONS.min(at_most), self.connections.wait()).await.ok();

@@ -195,6 +195,8 @@ pub struct Entry {
     pub(crate) toolset: Toolset,
     pub(crate) schema: fn() -> Value,
     pub(crate) output: Option<fn() -> Value>,
+    /// Whether the arguments can be read, those apart that all tools have.
+    pub(crate) check: fn(Map<String, Value>) -> Result<(), Error>,
     pub(crate) body: Body,
 }
 
@@ -211,12 +213,16 @@ impl Entry {
             toolset: Toolset::Default,
             schema: || schemars::schema_for!(T::Args).to_value(),
             output: T::OUTPUT,
+            check: |args| parse::<T::Args>(args).map(drop),
             body: Body::Repository(|cx, args| T::run(cx, parse(args)?)),
         }
     }
 
     /// A tool that makes a repository at the path that it is given.
-    pub(crate) const fn anywhere(name: &'static str, about: &'static str, scope: Scope, schema: fn() -> Value, run: RunAnywhere) -> Self {
+    pub(crate) const fn anywhere<T>(name: &'static str, about: &'static str, scope: Scope, run: RunAnywhere) -> Self
+    where
+        T: DeserializeOwned + JsonSchema,
+    {
         Self {
             name,
             about,
@@ -225,8 +231,9 @@ impl Entry {
             direction: git::Direction::Fetch,
             effect_of: |_| Effect::Write,
             toolset: Toolset::Remotes,
-            schema,
+            schema: || schemars::schema_for!(T).to_value(),
             output: None,
+            check: |args| parse::<T>(args).map(drop),
             body: Body::Path(run),
         }
     }

@@ -89,7 +89,7 @@ fn sessions_are_listed_shown_touched_and_closed() {
     assert_eq!(post(&running.server, &[("Mcp-Session-Id", &id)], &call(1, "git_status", json!({}))).status, 404);
     for gone in [&["sessions", "close", &id], &["sessions", "show", &id], &["sessions", "touch", &id], &["sessions", "show", "../a b?"]] {
         let done = running.run(gone);
-        assert_eq!((done.code, done.err.as_str()), (Some(1), "there is no such session\n"), "{gone:?}: {done:?}");
+        assert_eq!((done.code, done.err.as_str()), (Some(3), "there is no such session\n"), "{gone:?}: {done:?}");
     }
 }
 
@@ -131,7 +131,7 @@ fn circuits_are_listed_and_reset() {
     assert_eq!(running.run(&["circuits", "list"]).code, Some(0));
     assert!(running.run(&["circuits", "reset", "--all"]).out.contains(&format!("  {name} (was closed)")));
     let unknown = running.run(&["circuits", "reset", "none"]);
-    assert_eq!((unknown.code, unknown.err.as_str()), (Some(1), "there is no such circuit\n"));
+    assert_eq!((unknown.code, unknown.err.as_str()), (Some(3), "there is no such circuit\n"));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn status_shows_the_server_its_heartbeats_and_what_it_holds() {
     let held = running.run(&["status", "resources"]);
     assert!(held.code == Some(0) && held.out.starts_with("Resources: "), "{held:?}");
     let unknown = running.run(&["resources", "release", "child_99"]);
-    assert!(unknown.code == Some(1) && unknown.err.contains("not found for release"), "{unknown:?}");
+    assert!(unknown.code == Some(3) && unknown.err.contains("not found for release"), "{unknown:?}");
     let reaped = running.run(&["reap"]);
     assert!(reaped.code == Some(0) && reaped.says(&["Reaped: 0"]), "{reaped:?}");
 }
@@ -179,13 +179,17 @@ fn late_sessions_are_marked() {
     let fixture = Fixture::new();
     let running = Running::start(&fixture, &[("MCP_GIT_HEARTBEAT_INTERVAL", "1"), ("MCP_GIT_HEARTBEAT_MISSED", "60")]);
     let id = session(&running.server, &[]);
-    let is_marked = |done: &Done| done.out.lines().any(|line| line.starts_with(&id) && line.ends_with("LATE"));
+    // Not read, so that no ping is answered.
+    let mut socket = running.server.websocket(&[]).expect("a WebSocket");
+    socket.send(tungstenite::Message::text(support::wire::initialize().to_string())).expect("the server reads");
+    let line = |done: &Done, start: &str| done.out.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
     wait_for("a late session", || {
         let beats = running.run(&["status", "heartbeats"]);
-        beats.code == Some(1) && is_marked(&beats)
+        beats.code == Some(1) && line(&beats, "ws-").ends_with("an answer to pings  LATE")
     });
-    assert!(running.run(&["sessions", "touch", "--missing"]).says(&["Touched sessions: 1"]));
-    assert_eq!(running.run(&["status", "heartbeats"]).code, Some(0));
+    assert!(running.run(&["sessions", "touch", "--missing"]).out.starts_with("Touched sessions: "));
+    let beats = running.run(&["status", "heartbeats"]);
+    assert!(beats.code == Some(0) && line(&beats, &id).ends_with("nothing"), "HTTP owes nothing: {beats:?}");
 }
 
 #[test]
@@ -226,7 +230,6 @@ fn drain_ends_readiness_and_counts_what_is_left() {
         wait_for("the fetch", || running.json(&["status"])["calls"].to_string().contains("\"running\":1"));
         let drained = running.run(&["drain", "--timeout", "0s"]);
         assert!(drained.code == Some(1) && drained.says(&["Calls left: 1"]), "{drained:?}");
-        // A new connection would be refused.
         assert_eq!(health(&mut kept), 503);
         running.run(&["recover", "--emergency"]);
         assert_eq!(held.join().expect("an answer")["isError"], true);

@@ -4,7 +4,7 @@
 
 mod support;
 
-use mcp_server_git::{Effect, Entry, INSTRUCTIONS, REFERENCE, Selection, Toolset, tools, tools_as_listed};
+use mcp_server_git::{Effect, Entry, INSTRUCTIONS, REFERENCE, RELOADABLE, Selection, Toolset, tools, tools_as_listed};
 use serde_json::Value;
 use std::{fmt::Write as _, fs, path::PathBuf};
 use support::Outcome;
@@ -53,12 +53,15 @@ fn the_tool_table_of_the_readme_is_true() -> Outcome {
 fn the_configuration_reference_is_true() -> Outcome {
     let mut text = String::from(
         "# Configuration\n\nFlags win over environment variables, and those over the file `$XDG_CONFIG_HOME/mcp-server-git/config.toml` \
-         (or `--config FILE`).\nThis page is generated.\n\n| Key | Variable | Default | Meaning |\n|---|---|---|---|\n",
+         (or `--config FILE`).\nA key with a check mark changes when the file is read again, on SIGHUP; the others need a restart. This page is \
+         generated.\n\n| Key | Variable | Default | Reload | Meaning |\n|---|---|---|---|---|\n",
     );
     for (key, variable, default, meaning) in REFERENCE {
         let variable = if variable.is_empty() { String::new() } else { format!("`{variable}`") };
-        writeln!(text, "| `{key}` | {variable} | {default} | {meaning} |")?;
+        let reload = if RELOADABLE.contains(key) { "\u{2713}" } else { "" };
+        writeln!(text, "| `{key}` | {variable} | {default} | {reload} | {meaning} |")?;
     }
+    assert!(RELOADABLE.iter().all(|key| REFERENCE.iter().any(|(known, ..)| known == key)));
     hold("docs/CONFIGURATION.md", &text)
 }
 

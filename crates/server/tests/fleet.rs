@@ -159,3 +159,22 @@ fn without_the_database_nothing_is_changed_and_reads_go_on() {
     assert_ne!(tool(&one, "git_status", json!({}))["isError"], true);
     assert_eq!(one.server.send("GET", "/readyz", &[], b"").message().expect("an answer")["status"], "degraded");
 }
+
+#[test]
+fn a_database_that_is_gone_is_named_with_the_reason() {
+    let Some(database) = database() else { return };
+    let fixture = Fixture::new();
+    let url = database.url();
+    let server = Administered::start_as("one", &fixture, &[], &[("MCP_GIT_STORE_URL", &url)]);
+    fixture.write("a.txt", "changed\n");
+    assert_ne!(tool(&server, "git_add", json!({"files": ["a.txt"]}))["isError"], true);
+    drop(database);
+    // A lease cannot be had, and the change says why.
+    let refused = tool(&server, "git_commit", json!({"message": "without a database"}));
+    assert_eq!(refused["isError"], true, "{refused}");
+    wait_for("the reason", || server.get("/status")["store"]["away"].as_str().is_some_and(|why| why.contains("os error")));
+    let away = server.get("/status")["store"]["away"].to_string();
+    assert!(!away.contains("pool timed out"), "{away}");
+    let health = server.server.send("GET", "/readyz", &[], b"");
+    assert!(health.status == 200 && health.body.contains("degraded"), "{health:?}");
+}

@@ -165,7 +165,9 @@ fn strangers_are_turned_away_on_every_route_46_47_48() {
             ("GET", "/.well-known/oauth-protected-resource"),
         ] {
             let reply = server.send(method, path, &[&[(name, value)], &upgrade[1..]].concat(), b"");
-            assert_eq!(reply.status, 403, "{method} {path} {name}: {value}: {reply:?}");
+            // Balancers ask for health by any name, pages do not.
+            let expect = if path == "/health" && name == "Host" { 200 } else { 403 };
+            assert_eq!(reply.status, expect, "{method} {path} {name}: {value}: {reply:?}");
         }
         if name == "Origin" {
             assert!(server.websocket(&[(name, value)]).is_err(), "{value}");
@@ -439,7 +441,12 @@ fn there_are_no_more_websockets_than_sessions_may_be() -> Outcome {
         second = server.websocket(&[]).ok();
         second.is_some()
     });
-    let _third = server.websocket(&[])?;
+    // One that is still being opened keeps its place, too.
+    let mut third = None;
+    wait_for("the place of the second", || {
+        third = server.websocket(&[]).ok();
+        third.is_some()
+    });
     let mut second = second.expect("a socket");
     let closed = loop {
         match second.read() {

@@ -6,8 +6,12 @@
 mod circuits;
 #[path = "wired/errors.rs"]
 mod errors;
+#[path = "wired/lifecycle.rs"]
+mod lifecycle;
 #[path = "wired/recovery.rs"]
 mod recovery;
+#[path = "wired/refusals.rs"]
+mod refusals;
 #[path = "wired/resources.rs"]
 mod resources;
 #[path = "wired/sessions.rs"]

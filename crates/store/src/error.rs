@@ -45,6 +45,12 @@ impl Error {
         }
     }
 
+    /// Whether a server was not reached at all: nothing listens, or no way leads there. One that is full was reached.
+    pub fn is_refusal(&self) -> bool {
+        let Self::Unavailable(source) = self else { return false };
+        matches!(source.downcast_ref::<sqlx::Error>(), Some(sqlx::Error::Io(_)))
+    }
+
     pub(crate) fn io(err: io::Error) -> Self {
         match err.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(err.into()),

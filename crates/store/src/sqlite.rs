@@ -98,7 +98,7 @@ pub(crate) async fn open(path: &Path, succeeds: bool) -> Result<Opened, Error> {
     };
     let place = Arc::new(Place::of(&path).map_err(Error::io)?);
     let (pool, durable) = (pool(&place, NORMAL, CONNECTIONS)?, pool(&place, FULL, 1)?);
-    let store = Store { kind: Kind::Sqlite, pool, durable, place: Some(place) };
+    let store = Store { kind: Kind::Sqlite, pool, durable, place: Some(place), server: None };
     Ok(Opened { store, quarantined, rescued: None })
 }
 

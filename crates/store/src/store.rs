@@ -6,7 +6,7 @@ use crate::{
     postgres,
     sqlite::{self, Place},
 };
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyPool, Connection, Transaction, any::AnyConnectOptions};
 use std::{fmt, path::PathBuf, sync::Arc};
 
 /// Which database it is.
@@ -27,6 +27,8 @@ pub struct Store {
     pub(crate) durable: AnyPool,
     /// Which file it is; a server has none.
     pub(crate) place: Option<Arc<Place>>,
+    /// Where the server is; a file has none.
+    pub(crate) server: Option<Arc<AnyConnectOptions>>,
 }
 
 /// A store that was opened.
@@ -103,6 +105,17 @@ impl Store {
     pub async fn ping(&self) -> Result<(), Error> {
         // From a table: SQLite answers `SELECT 1` without a look at the file.
         sqlx::query("SELECT value FROM mcpgit_meta WHERE name = 'schema'").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Whether a server takes connections at all. A pool that has none waits for long, and does not say why.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] with the reason, at once where the server is refused.
+    pub async fn reach(&self) -> Result<(), Error> {
+        let Some(server) = &self.server else { return Ok(()) };
+        postgres::connect(server).await?.close().await.ok();
         Ok(())
     }
 

@@ -187,7 +187,7 @@ pub(super) enum Attempt<'a> {
         status: Option<u16>,
         broken: bool,
     },
-    Error(&'a Error, Option<Duration>),
+    Error(&'a Error),
 }
 
 impl Route {
@@ -206,9 +206,9 @@ impl Route {
         const USUAL: Duration = Duration::from_secs(30);
         let over_http = self.targets.iter().any(|target| address::is_http(&target.protocol));
         match attempt {
-            Attempt::Error(Error::Http { status: 429, .. }, wait) => Outcome::Busy(wait.unwrap_or(USUAL)),
-            Attempt::Error(Error::Http { status: 500.., .. } | Error::TimedOut, _) => Outcome::Down,
-            Attempt::Error(err, _) if !matches!(err, Error::Http { .. }) => Outcome::Unknown,
+            Attempt::Error(Error::Http { status: 429, retry_after, .. }) => Outcome::Busy(retry_after.unwrap_or(USUAL)),
+            Attempt::Error(Error::Http { status: 500.., .. } | Error::TimedOut) => Outcome::Down,
+            Attempt::Error(err) if !matches!(err, Error::Http { .. }) => Outcome::Unknown,
             // Somebody has ended git, not the remote.
             Attempt::Failed { code: None, .. } => Outcome::Unknown,
             Attempt::Failed { status, broken, .. } if over_http => {

@@ -279,6 +279,11 @@ fn transfer(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, ca
                 Ok((ended, _)) if outcome == Outcome::Down => {
                     Err(Error::Unreachable { command: process.name(), said: ended.stderr.trim().to_owned() })
                 }
+                Err(Error::Http { command, status, location, said, retry_after }) => {
+                    // For as long its circuit is paused.
+                    let retry_after = if let Outcome::Busy(wait) = outcome { Some(wait) } else { retry_after };
+                    Err(Error::Http { command, status, location, said, retry_after })
+                }
                 result => result,
             };
         };
@@ -296,7 +301,7 @@ fn attempt(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, can
         match listener.exchange.status {
             Some(status) if status >= 300 && ended.code != Some(0) => {
                 let (location, said) = (listener.exchange.location.clone().unwrap_or_default(), ended.stderr.trim().to_owned());
-                Err(Error::Http { command: name, status, location, said })
+                Err(Error::Http { command: name, status, location, said, retry_after: listener.exchange.retry_after })
             }
             _ => Ok((ended, output)),
         }
@@ -305,7 +310,7 @@ fn attempt(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, can
     let attempt = match &result {
         Ok((ended, _)) if ended.code == Some(0) => Attempt::Done,
         Ok((ended, _)) => Attempt::Failed { code: ended.code, status: exchange.status, broken: exchange.broken },
-        Err(err) => Attempt::Error(err, exchange.retry_after),
+        Err(err) => Attempt::Error(err),
     };
     let outcome = route.judge(&attempt, cancel);
     (result, outcome)

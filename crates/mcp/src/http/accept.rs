@@ -5,6 +5,7 @@ use super::{
     connections::{Answer, Connections, Slot, Turn},
     stream::Bounded,
 };
+use crate::intake::Intake;
 use axum::Router;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -39,12 +40,12 @@ pub(super) async fn run(
     app: Router,
     connections: Arc<Connections>,
     (tracker, list): (TaskTracker, List),
-    draining: CancellationToken,
+    intake: Intake,
     stop: CancellationToken,
 ) -> io::Result<()> {
     loop {
         tokio::select! {
-            () = draining.cancelled() => break,
+            () = intake.left() => break,
             () = stop.cancelled() => break,
             accepted = async {
                 connections.room().await;
@@ -52,11 +53,11 @@ pub(super) async fn run(
                     Listener::Tcp(listener) => listener.accept().await.map(|(stream, from)| {
                         stream.set_nodelay(true).ok();
                         let slot = connections.enter(Some(from.ip()), list(format!("from {from}")));
-                        tracker.spawn(connection(stream, app.clone(), (draining.clone(), stop.clone()), slot));
+                        tracker.spawn(connection(stream, app.clone(), (intake.clone(), stop.clone()), slot));
                     }),
                     Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| {
                         let slot = connections.enter(None, list("on the Unix socket".to_owned()));
-                        tracker.spawn(connection(stream, app.clone(), (draining.clone(), stop.clone()), slot));
+                        tracker.spawn(connection(stream, app.clone(), (intake.clone(), stop.clone()), slot));
                     }),
                 }
             } => {
@@ -70,13 +71,13 @@ pub(super) async fn run(
     }
     drop(listener);
     tracker.close();
-    // A server that is drained serves the connections that it has until it is ended; the end gives them little time.
+    // A server that was replaced serves the connections that it has until it is ended; the end gives them little time.
     stop.cancelled().await;
     tokio::time::timeout(ENDING, tracker.wait()).await.ok();
     Ok(())
 }
 
-async fn connection<I>(stream: I, app: Router, (draining, stop): (CancellationToken, CancellationToken), slot: Slot)
+async fn connection<I>(stream: I, app: Router, (intake, stop): (Intake, CancellationToken), slot: Slot)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -100,7 +101,7 @@ where
         () = async {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = draining.cancelled() => {}
+                () = intake.closed() => {}
             }
             // A client that is about to send would find the connection closed: it is told with the next answer.
             tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(QUIET) => {} }

@@ -253,6 +253,11 @@ impl Turn {
         self.slot.meter()
     }
 
+    /// Where the connection comes from; of IPv6 the network.
+    pub(super) fn peer(&self) -> String {
+        self.slot.address.map_or_else(|| "the Unix socket".to_owned(), |address| address.to_string())
+    }
+
     /// The client that the connection is charged to.
     pub(super) fn holder(&self) -> Holder {
         self.admitted.get().map_or(Holder::Local, |part| part.holder().clone())

@@ -1,7 +1,7 @@
 //! What stands before the service: strangers, tokens, bodies that are no message, sessions of somebody else.
 
 use super::{
-    Options,
+    DRAINING, Options,
     bodies::{Bodies, Unreceived, Why},
     connections::Turn,
     cors,
@@ -12,14 +12,14 @@ use super::{
 use crate::{
     frame::{Frame, MAX_FRAME, MAX_ID, check, is_crowded},
     identity::Identity,
-    sessions::{Fault, Opening},
+    sessions::{Fault, Opening, Refusal},
     validation::{Mode, WARNINGS},
 };
 use axum::{
     Json,
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -65,13 +65,14 @@ impl Front {
             .filter_map(|pair| pair.split('=').next())
             .any(|name| IN_QUERY.iter().any(|one| one.eq_ignore_ascii_case(name)));
         if has_token {
+            self.refuse(&parts.extensions, Fault::AuthenticationFailed, "token_in_url");
             return Err(Box::new(
                 (StatusCode::BAD_REQUEST, "a token belongs into the Authorization header, never into the URL\n").into_response(),
             ));
         }
         let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (given.next(), given.next()) else {
-            self.options.sessions.fault(Fault::AuthenticationFailed);
+            self.refuse(&parts.extensions, Fault::AuthenticationFailed, "no_token");
             return Err(Box::new(challenge(&parts.headers, None)));
         };
         let token = value.to_str().ok().filter(|value| value.len() <= MAX_TOKEN).and_then(|value| value.split_once(' '));
@@ -81,11 +82,11 @@ impl Front {
             None => None,
         };
         let Some(identity) = identity else {
-            self.options.sessions.fault(Fault::AuthenticationFailed);
+            self.refuse(&parts.extensions, Fault::AuthenticationFailed, "invalid_token");
             return Err(Box::new(challenge(&parts.headers, Some("invalid_token"))));
         };
         if let Some(wait) = authority.wait(&identity.principal) {
-            self.options.sessions.fault(Fault::RateLimitExceeded);
+            self.refuse(&parts.extensions, Fault::RateLimitExceeded, "request_rate");
             let seconds = (wait.as_secs() + 1).to_string();
             let data = json!({"code": "rate_limit_exceeded", "recoverable": true, "retry_after_ms": u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)});
             let error = ErrorData::new(ErrorCode(-32000), "too many requests: slow down", Some(data));
@@ -96,14 +97,21 @@ impl Front {
         Ok(Some(identity))
     }
 
+    /// Reports a refusal, with where it came from.
+    fn refuse(&self, extensions: &Extensions, fault: Fault, reason: &'static str) {
+        let peer = extensions.get::<Arc<Turn>>().map(|turn| turn.peer());
+        self.options.sessions.refuse(&Refusal { peer: peer.as_deref(), ..Refusal::new(fault, reason) });
+    }
+
     /// 429 where the client has used up its share, 503 where the server has nothing left.
     fn exceeded(&self, why: Exceeded, what: &str) -> Response {
         let (status, text) = match why {
             Exceeded::Share(most) => {
-                self.options.sessions.fault(Fault::RateLimitExceeded);
+                self.options.sessions.refuse(&Refusal::new(Fault::RateLimitExceeded, "client_share"));
                 (StatusCode::TOO_MANY_REQUESTS, format!("too many {what} for this client (limit {most}): retry later"))
             }
             Exceeded::Whole(most) => {
+                self.options.sessions.refuse(&Refusal::new(Fault::Overloaded, "server_limit"));
                 (StatusCode::SERVICE_UNAVAILABLE, format!("too many {what} for this server (limit {most}): retry later"))
             }
         };
@@ -125,9 +133,14 @@ impl Front {
 /// 401, with the place where tokens are had.
 fn challenge(headers: &HeaderMap, error: Option<&str>) -> Response {
     let error = error.map(|error| format!(", error=\"{error}\"")).unwrap_or_default();
+    let error = error.as_str();
     let challenge = format!("Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource\"{error}", base(headers));
     let value = HeaderValue::from_str(&challenge).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
-    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, value)], "a token is needed: Authorization: Bearer TOKEN\n").into_response()
+    let text = match error {
+        "" => "a token is needed: Authorization: Bearer TOKEN\n",
+        _ => "the token is not valid: it is unknown, expired, or not for this server\n",
+    };
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, value)], text).into_response()
 }
 
 /// 403, with the scope that is missing.
@@ -172,28 +185,36 @@ pub(super) async fn admit(State(front): State<Arc<Front>>, request: Request, nex
     if let Some(origin) = origin {
         cors::share(&mut response, origin);
     }
-    if front.options.draining.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if !front.options.intake.is_open() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // The next request of this client is for the process that follows.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-async fn admitted(front: &Front, request: Request, next: Next) -> Response {
+async fn admitted(front: &Front, mut request: Request, next: Next) -> Response {
     if front.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "the server is shutting down\n").into_response();
     }
-    if !has_own_host(request.headers(), &front.options.allowed_hosts) {
+    let is_probe = matches!(request.uri().path(), "/health" | "/livez" | "/readyz" | "/startupz");
+    let has_own_host = has_own_host(request.headers(), &front.options.allowed_hosts);
+    if !has_own_host {
+        // Balancers and pods ask by address, or with no name at all: they learn whether, and no more.
+        if is_probe {
+            *request.uri_mut() = Uri::try_from(request.uri().path()).unwrap_or_default();
+            return next.run(request).await;
+        }
+        front.refuse(request.extensions(), Fault::Invalid, "foreign_host");
         return (StatusCode::FORBIDDEN, "the Host header does not name this server\n").into_response();
     }
     if !has_own_origin(request.headers(), &front.options.allowed_origins) {
+        front.refuse(request.extensions(), Fault::Invalid, "foreign_origin");
         return (StatusCode::FORBIDDEN, "the Origin is not allowed\n").into_response();
     }
     if cors::is_preflight(request.method(), request.headers()) {
         return cors::preflight();
     }
-    let path = request.uri().path();
-    if matches!(path, "/health" | "/livez" | "/readyz" | "/startupz") || path.starts_with("/.well-known/") {
+    if is_probe || request.uri().path().starts_with("/.well-known/") {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -226,9 +247,13 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
     if let Some(session) = &session
         && !front.sessions.is_of(session, owner.as_ref()).await
     {
+        front.options.sessions.refuse(&Refusal::new(Fault::Invalid, "unknown_session"));
         return not_found();
     }
     if parts.method != Method::POST {
+        if parts.method == Method::GET && front.options.intake.is_draining() {
+            return draining(None);
+        }
         if parts.method == Method::GET && session.as_deref().is_some_and(|session| !front.sessions.has_room_for_stream(session)) {
             return turned_away(&Refused::Full("too many streams are open on this session"), None);
         }
@@ -260,7 +285,8 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         // Not answered as a message: a page can send any other type without asking first.
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json\n").into_response();
     }
-    if session.is_none() && front.options.limits.mode == Mode::Lenient && !is_crowded(&bytes) && is_plain(&parts, &bytes) {
+    let is_draining = front.options.intake.is_draining();
+    if session.is_none() && !is_draining && front.options.limits.mode == Mode::Lenient && !is_crowded(&bytes) && is_plain(&parts, &bytes) {
         let again = parts.clone();
         let response = next.clone().run(Request::from_parts(parts, Body::from(bytes.clone()))).await;
         if !is_misread(&response) {
@@ -273,7 +299,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         Frame::Refused(id, error) => {
             match session.as_deref().and_then(|session| front.options.sessions.find(session)) {
                 Some(session) => front.options.sessions.faulty(&session),
-                None => front.options.sessions.fault(Fault::Invalid),
+                None => front.options.sessions.refuse(&Refusal::new(Fault::Invalid, "malformed_message")),
             }
             return refused(StatusCode::BAD_REQUEST, id, &error);
         }
@@ -283,9 +309,15 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         }
         Frame::Ignored => return StatusCode::ACCEPTED.into_response(),
     };
+    if let JsonRpcMessage::Request(request) = &message
+        && is_draining
+    {
+        return draining(Some(request.id.clone()));
+    }
     if let (Some(identity), JsonRpcMessage::Request(request)) = (parts.extensions.get::<Identity>(), &message) {
         let missing = missing_scopes(&front.options, identity, &request.request);
         if !missing.is_empty() {
+            front.options.sessions.refuse(&Refusal::new(Fault::Invalid, "insufficient_scope"));
             return step_up(&parts.headers, &request.id, &missing);
         }
     }
@@ -398,9 +430,17 @@ fn turned_away(why: &Refused, id: Option<RequestId>) -> Response {
     }
 }
 
-/// An error after which the same request may be sent again in a second.
 fn overloaded(status: StatusCode, what: String, id: Option<RequestId>) -> Response {
-    let data = json!({"code": "overloaded", "recoverable": true, "retry_after_ms": 1000});
+    later(status, "overloaded", what, id)
+}
+
+fn draining(id: Option<RequestId>) -> Response {
+    later(StatusCode::SERVICE_UNAVAILABLE, "draining", DRAINING.to_owned(), id)
+}
+
+/// An error after which the same request may be sent again in a second.
+fn later(status: StatusCode, code: &'static str, what: String, id: Option<RequestId>) -> Response {
+    let data = json!({"code": code, "recoverable": true, "retry_after_ms": 1000});
     let error = ErrorData::new(ErrorCode(-32000), what, Some(data));
     (status, [(header::RETRY_AFTER, "1")], Json(RxError::error(error, id))).into_response()
 }

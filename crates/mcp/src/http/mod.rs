@@ -25,6 +25,7 @@ use crate::{
     connection::Limits,
     frame::MAX_FRAME,
     identity::Identity,
+    intake::Intake,
     sessions::{SessionLimits, Sessions},
 };
 use axum::{
@@ -51,6 +52,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const DRAIN: Duration = Duration::from_secs(7);
 /// How often what was kept for clients that did not come back is forgotten.
 const TIDY: Duration = Duration::from_secs(15);
+/// How often streams to listen on are looked for while no new work is taken.
+const HANG_UP: Duration = Duration::from_millis(100);
+/// What clients are told while no new work is taken.
+const DRAINING: &str = "the server is draining and takes no new work";
 /// How long their answers may take to leave after that.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
@@ -74,8 +79,8 @@ pub struct Options {
     pub limits: Limits,
     /// Cancelled once no call runs any more, after the end has begun: streams are closed then.
     pub drained: CancellationToken,
-    /// Cancelled when no new connections are wanted: those that there are go on until they are asked for the next time.
-    pub draining: CancellationToken,
+    /// Whether new work is taken.
+    pub intake: Intake,
     /// The connections that are open. Once no new ones are wanted each of them ends with its next answer, or soon.
     pub connections: TaskTracker,
     /// Lists a connection, by where it comes from, until what it gives is dropped.
@@ -114,7 +119,7 @@ impl Default for Options {
             sessions: Sessions::new(SessionLimits::default(), None, None),
             limits: Limits::default(),
             drained: CancellationToken::new(),
-            draining: CancellationToken::new(),
+            intake: Intake::default(),
             connections: TaskTracker::new(),
             list: Arc::new(|_| Box::new(())),
             health: Arc::new(|_| (true, json!({"status": "ok"}))),
@@ -173,10 +178,16 @@ where
         .with_state(sockets)
         .merge(mcp)
         .layer(middleware::from_fn_with_state(front, front::admit));
+    let intake = options.intake.clone();
     let tidying = tokio::spawn(async move {
         loop {
-            tokio::time::sleep(TIDY).await;
-            sessions.tidy();
+            tokio::select! {
+                () = tokio::time::sleep(TIDY) => sessions.tidy(),
+                () = intake.closed() => {
+                    sessions.hang_up();
+                    tokio::time::sleep(HANG_UP).await;
+                }
+            }
         }
     });
     let mut serving = tokio::task::JoinSet::new();
@@ -186,7 +197,7 @@ where
             app.clone(),
             Arc::clone(&connections),
             (options.connections.clone(), Arc::clone(&options.list)),
-            options.draining.clone(),
+            options.intake.clone(),
             stop.clone(),
         ));
     }

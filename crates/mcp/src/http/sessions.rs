@@ -4,7 +4,7 @@
 use super::transport::{Ended, Handle, SessionTransport, pair};
 use crate::{
     connection::Limits,
-    sessions::{Keeper, Kept, Kind, Open, Opening, ROOM, Session, Sessions, random_id},
+    sessions::{Ending, Fault, Keeper, Kept, Kind, Open, Opening, ROOM, Refusal, Session, Sessions, random_id},
 };
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
@@ -75,7 +75,7 @@ impl Carried {
     /// Adds a session to the table, and to what is held here: at once, so that none is in one of them alone.
     fn add(&self, id: &str, handle: Option<Handle>) {
         let all = Arc::clone(&self.held);
-        let end = Arc::new(move |id: &str, _: &'static str| {
+        let end = Arc::new(move |id: &str, _: Ending| {
             let held = all.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
             drop(held);
         });
@@ -107,7 +107,10 @@ impl Carried {
 
     /// Makes room for one more session.
     pub(super) fn make_room(&self) -> Result<Opening, Refused> {
-        self.all.make_room().ok_or(Refused::Full("there are as many sessions as there may be, and all are busy"))
+        self.all.make_room().ok_or_else(|| {
+            self.all.refuse(&Refusal::new(Fault::Overloaded, "session_limit"));
+            Refused::Full("session limit reached, and every session is busy")
+        })
     }
 
     /// Begins a request on a session.
@@ -117,6 +120,10 @@ impl Carried {
         held.session.asked_for();
         let (is_running, running) = held.handle.as_ref().map_or((false, 0), |handle| handle.running(request));
         if is_running || held.in_flight.contains(request) {
+            let session = Arc::clone(&held.session);
+            drop(known);
+            // It may close the session, which is in this table, too.
+            self.all.reused(&session);
             return Err(Refused::Duplicate);
         }
         if running.max(held.in_flight.len()) >= self.per_session.in_flight {
@@ -168,6 +175,15 @@ impl Carried {
         }
     }
 
+    /// Ends the streams to listen on of sessions on which no request is in flight.
+    pub(super) fn hang_up(&self) {
+        let known = self.lock();
+        let handles = known.values().filter(|held| held.in_flight.is_empty()).filter_map(|held| held.handle.clone());
+        let handles: Vec<Handle> = handles.collect();
+        drop(known);
+        handles.iter().filter(|handle| !handle.is_busy()).for_each(|handle| handle.streams().close());
+    }
+
     /// What the service keeps sessions in, where anything does.
     pub(super) fn store(&self) -> Option<Arc<dyn SessionStore>> {
         let keeper = Arc::clone(self.all.keeper.as_ref()?);
@@ -188,7 +204,7 @@ impl SessionStore for Shelf {
         let kept = self.keeper.load(id).await.filter(|kept| kept.principal == owner.as_deref().unwrap_or_default());
         let Some(kept) = kept else { return Ok(None) };
         let Ok(params) = serde_json::from_str::<InitializeRequestParams>(&kept.params) else {
-            self.all.fail(id, crate::sessions::Fault::CorruptedSessionState, "what was kept of it cannot be read");
+            self.all.fail(id, Fault::CorruptedSessionState, "kept_state_unreadable");
             self.keeper.forget(id, None).await;
             return Ok(None);
         };

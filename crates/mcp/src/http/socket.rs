@@ -1,7 +1,7 @@
 //! WebSocket: one message a frame, on the same guarded connection that standard input has.
 
 use super::{
-    Authority, DRAIN, LAST_WORDS, Options,
+    Authority, DRAIN, DRAINING, LAST_WORDS, Options,
     connections::Turn,
     shares::{Holder, Shares},
     stream::Meter,
@@ -10,7 +10,8 @@ use crate::{
     connection::{Connection, Limits},
     frame::MAX_FRAME,
     identity::Identity,
-    sessions::{Kind, Opening, Session, SessionLimits, Sessions, random_id},
+    intake::{Intake, Stage},
+    sessions::{Ending, Fault, Kind, Opening, Refusal, Session, SessionLimits, Sessions, random_id},
 };
 use axum::{
     Extension,
@@ -73,7 +74,7 @@ pub(super) struct Sockets<S> {
     stop: CancellationToken,
     /// Cancelled when no call runs any more, once the end has begun.
     drained: CancellationToken,
-    draining: CancellationToken,
+    intake: Intake,
 }
 
 impl<S> Clone for Sockets<S> {
@@ -87,7 +88,7 @@ impl<S> Clone for Sockets<S> {
             open: self.open.clone(),
             stop: self.stop.clone(),
             drained: self.drained.clone(),
-            draining: self.draining.clone(),
+            intake: self.intake.clone(),
         }
     }
 }
@@ -109,7 +110,7 @@ impl<S> Sockets<S> {
             open,
             stop,
             drained: options.drained.clone(),
-            draining: options.draining.clone(),
+            intake: options.intake.clone(),
         }
     }
 }
@@ -125,9 +126,13 @@ pub(super) async fn upgrade<S: ServerHandler + Send + 'static>(
         let text = "MCP is at /mcp over HTTP, and here over WebSocket (sub-protocol: mcp)\n";
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], text).into_response();
     };
+    // Before the upgrade: clients that are told so afterwards connect again at once, and again.
+    if sockets.intake.is_draining() {
+        return unavailable(DRAINING);
+    }
     let Some(opening) = sockets.sessions.make_room() else {
-        let text = "there are as many sessions as there may be, and all are busy\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], text).into_response();
+        sockets.sessions.refuse(&Refusal::new(Fault::Overloaded, "session_limit"));
+        return unavailable("session limit reached, and every session is busy");
     };
     let request = request.protocols(["mcp"]).max_message_size(MAX_READ).max_frame_size(MAX_READ).read_buffer_size(READ);
     let open = sockets.open.clone();
@@ -145,6 +150,10 @@ pub(super) async fn upgrade<S: ServerHandler + Send + 'static>(
     })
 }
 
+fn unavailable(why: &'static str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], format!("{why}\n")).into_response()
+}
+
 async fn run<S: ServerHandler + Send + 'static>(
     sockets: Sockets<S>,
     socket: WebSocket,
@@ -156,8 +165,8 @@ async fn run<S: ServerHandler + Send + 'static>(
     let (reason, told) = watch::channel(None);
     let end = {
         let stop = stop.clone();
-        Arc::new(move |_: &str, why: &'static str| {
-            reason.send_replace(Some((close_code::AWAY, why)));
+        Arc::new(move |_: &str, why: Ending| {
+            reason.send_replace(Some((why.close_code(), why.text())));
             stop.cancel();
         })
     };
@@ -165,7 +174,7 @@ async fn run<S: ServerHandler + Send + 'static>(
     let session = sockets.sessions.add(random_id("ws-"), Kind::WebSocket, owner, end);
     drop(opening);
     let (ends, drained, ended) = (sockets.stop.clone(), sockets.drained.clone(), stop.clone());
-    let (draining, carried) = (sockets.draining.clone(), Arc::clone(&session));
+    let (intake, carried) = (sockets.intake.clone(), Arc::clone(&session));
     let parting = Arc::new(OnceLock::new());
     let last_words = Arc::clone(&parting);
     let until = identity.as_ref().and_then(|identity| identity.until);
@@ -175,8 +184,9 @@ async fn run<S: ServerHandler + Send + 'static>(
             () = ends.cancelled() => {}
             // What the token allowed is over.
             () = tokio::time::sleep(left) => return ended.cancel(),
-            () = draining.cancelled() => {
-                last_words.set((close_code::RESTART, "the server is being replaced: connect again")).ok();
+            () = intake.closed() => {
+                let is_replaced = intake.stage() == Stage::Leaving;
+                last_words.set((close_code::RESTART, if is_replaced { "the server is being replaced: connect again" } else { DRAINING })).ok();
                 // What was asked is answered; what is asked now is left to whoever follows.
                 let answered = async {
                     tokio::time::sleep(LAST_WORDS).await;
@@ -199,7 +209,7 @@ async fn run<S: ServerHandler + Send + 'static>(
     let (from_server, to_server) = split(near);
     let pace = sockets.authority.clone().zip(identity.as_ref().map(|identity| Arc::clone(&identity.principal)));
     let messages = Messages { stream, meter, parting: Arc::clone(&parting) };
-    let reading = tokio::spawn(read(messages, to_server, Arc::clone(&session), pace, sockets.draining.clone()));
+    let reading = tokio::spawn(read(messages, to_server, Arc::clone(&session), pace, sockets.intake.clone()));
     let writing = tokio::spawn(write(sink, from_server, (Arc::clone(&session), told, parting), sockets.sessions.limits(), stop.clone()));
     match (sockets.service)(identity.as_ref()).serve(connection).await {
         Ok(running) => drop(running.waiting().await),
@@ -255,10 +265,10 @@ async fn read(
     mut server: impl AsyncWrite + Unpin,
     session: Arc<Session>,
     pace: Option<(Arc<Authority>, Arc<str>)>,
-    draining: CancellationToken,
+    intake: Intake,
 ) {
     while let Some(mut bytes) = messages.next(&session).await {
-        if draining.is_cancelled() && is_request(&bytes) {
+        if !intake.is_open() && is_request(&bytes) {
             continue;
         }
         if let Some((authority, principal)) = &pace {
@@ -300,11 +310,14 @@ async fn write(
     let mut lines = FramedRead::new(server, LinesCodec::new());
     let (code, reason) = loop {
         let message = tokio::select! {
-            line = lines.next() => match line {
-                Some(Ok(line)) => Message::Text(Utf8Bytes::from(line)),
-                // All that was to be said has been.
-                _ => break parting.get().copied().unwrap_or((close_code::NORMAL, "the server has ended the connection")),
-            },
+            line = lines.next() => {
+                let Some(Ok(line)) = line else {
+                    // All that was to be said has been. Why a session is closed is known before its connection ends.
+                    let why = told.borrow_and_update().or_else(|| parting.get().copied());
+                    break why.unwrap_or((close_code::NORMAL, "the server has ended the connection"));
+                };
+                Message::Text(Utf8Bytes::from(line))
+            }
             () = session.asked.notified() => Message::Ping(axum::body::Bytes::new()),
             Ok(()) = told.changed() => {
                 let why = *told.borrow_and_update();

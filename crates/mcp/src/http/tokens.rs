@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -59,7 +59,7 @@ impl Tokens {
 
 /// Decides who comes in.
 pub struct Authority {
-    tokens: Tokens,
+    tokens: RwLock<Tokens>,
     jwt: Option<Jwt>,
     /// Where clients get tokens, by RFC 9728.
     pub(super) servers: Vec<String>,
@@ -72,12 +72,23 @@ pub struct Authority {
 impl Authority {
     /// Lets the owners of `tokens` in, and those of tokens that `jwt` takes, each with at most `rate` requests a second.
     pub fn new(tokens: Tokens, jwt: Option<Jwt>, servers: Vec<String>, resource: Option<String>, rate: Option<NonZeroU32>) -> Self {
-        Self { tokens, jwt, servers, resource, rate, limiters: Mutex::default() }
+        Self { tokens: RwLock::new(tokens), jwt, servers, resource, rate, limiters: Mutex::default() }
+    }
+
+    /// Knows these tokens in place of those before, and gives the names of those that are not known any more.
+    pub fn set_tokens(&self, tokens: Vec<Token>) -> Vec<String> {
+        let tokens = Tokens::new(tokens);
+        let mut known = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        let is_gone = |token: &&Token| !tokens.0.iter().any(|one| one.sha256 == token.sha256 && one.name == token.name);
+        let gone = known.0.iter().filter(is_gone).map(|token| token.name.clone()).collect();
+        *known = tokens;
+        gone
     }
 
     /// Whom the bearer token of a request stands for.
     pub(super) async fn identify(&self, token: &str) -> Option<Identity> {
-        match (self.tokens.identify(token), &self.jwt) {
+        let own = self.tokens.read().unwrap_or_else(PoisonError::into_inner).identify(token);
+        match (own, &self.jwt) {
             (None, Some(jwt)) => jwt.identify(token).await,
             (found, _) => found,
         }

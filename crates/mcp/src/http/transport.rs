@@ -157,6 +157,11 @@ impl Handle {
         (routes.open.contains_key(id), routes.open.len())
     }
 
+    /// True while requests are not answered.
+    pub(super) fn is_busy(&self) -> bool {
+        !lock(&self.routes).open.is_empty()
+    }
+
     /// True once the handshake is on its way.
     pub(super) fn has_begun(&self) -> bool {
         lock(&self.routes).begun

@@ -25,6 +25,12 @@ impl Kind {
             Self::WebSocket => "websocket",
         }
     }
+
+    /// True where a client has to answer a ping of each beat. The others owe nothing: over HTTP they cannot be asked, and the
+    /// end of standard input is heard.
+    pub fn owes_beats(self) -> bool {
+        self == Self::WebSocket
+    }
 }
 
 /// Where a session is in its life: created → active ⇄ paused → closing → closed, and error on the way.
@@ -96,6 +102,8 @@ pub struct SessionInfo {
     pub requests: u64,
     /// Faulty messages since the last good one.
     pub faults: u64,
+    /// What it was closed for.
+    pub failed: Option<Fault>,
 }
 
 impl SessionInfo {
@@ -106,7 +114,7 @@ impl SessionInfo {
 }
 
 /// What goes wrong before a call is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
     /// Somebody without a good token.
     AuthenticationFailed,
@@ -136,6 +144,26 @@ impl Fault {
             Self::Overloaded => "temporary_resource_unavailable",
             Self::Invalid => "other",
         }
+    }
+}
+
+/// Something that was refused before a call was one.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal<'a> {
+    /// What kind of thing.
+    pub fault: Fault,
+    /// What exactly, in one word of a closed set.
+    pub reason: &'static str,
+    /// The address of whoever asked, where it is known.
+    pub peer: Option<&'a str>,
+    /// The session on which it happened.
+    pub session: Option<&'a str>,
+}
+
+impl Refusal<'_> {
+    /// A refusal of nobody in particular.
+    pub fn new(fault: Fault, reason: &'static str) -> Self {
+        Self { fault, reason, peer: None, session: None }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One session.
 
-use super::{Kind, SessionInfo, SessionState};
+use super::{Ending, Kind, SessionInfo, SessionState};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 const MAX_WORDS: usize = 120;
 
 /// Ends what carries a session; told the session's id and why.
-pub(crate) type End = Arc<dyn Fn(&str, &'static str) + Send + Sync>;
+pub(crate) type End = Arc<dyn Fn(&str, Ending) + Send + Sync>;
 
 /// One session.
 pub(crate) struct Session {
@@ -26,7 +26,10 @@ pub(crate) struct Session {
     pub(super) seen: AtomicU64,
     pub(super) missed: AtomicU32,
     pub(super) requests: AtomicU64,
+    /// Faulty messages since the last good one.
     pub(super) faults: AtomicU64,
+    /// Requests with the id of one in flight since the last good one.
+    pub(super) reused: AtomicU64,
     /// Requests, calls and streams that are open.
     pub(super) busy: AtomicUsize,
     /// The handshake is done.
@@ -57,6 +60,7 @@ impl Session {
             missed: AtomicU32::new(0),
             requests: AtomicU64::new(0),
             faults: AtomicU64::new(0),
+            reused: AtomicU64::new(0),
             busy: AtomicUsize::new(0),
             opened: AtomicBool::new(false),
             about: Mutex::new(About { client: String::new(), protocol: String::new(), state: SessionState::Created }),
@@ -102,6 +106,7 @@ impl Session {
     pub(crate) fn asked_for(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.faults.store(0, Ordering::Relaxed);
+        self.reused.store(0, Ordering::Relaxed);
         self.heard();
     }
 
@@ -151,6 +156,7 @@ impl Session {
             in_flight: self.busy.load(Ordering::Relaxed),
             requests: self.requests.load(Ordering::Relaxed),
             faults: self.faults.load(Ordering::Relaxed),
+            failed: None,
         }
     }
 }

@@ -2,12 +2,14 @@
 
 pub(crate) mod place;
 mod recovery;
+pub(crate) mod requests;
 mod views;
 
 use crate::{
-    phase::Phase,
+    lifecycle::{phase::Phase, restart},
     server::Server,
     socket::{self, own_socket},
+    telemetry::{levels, log},
 };
 use axum::{
     Json, Router,
@@ -16,8 +18,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use mcp::http::Probe;
-use serde::Deserialize;
+use mcp::{http::Probe, sessions::Ending};
+use requests::{Drain, Level, Listed, Operations, Reap, ReapSessions, Recover, Release, Reset, Touch, Window};
 use serde_json::{Value, json};
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -78,22 +80,16 @@ fn router(server: Arc<Server>) -> Router {
         .route("/errors", get(errors))
         .route("/operations", get(operations))
         .route("/drain", post(drain))
-        .route("/restart", post(restart))
-        .route("/recover", post(recover));
+        .route("/resume", post(resume))
+        .route("/restart", post(restart_gracefully))
+        .route("/recover", post(recover))
+        .route("/debug/level", get(|| async { Json(views::level()) }).post(level));
     Router::new().nest("/admin/v1", api).with_state(server)
 }
 
 /// A refusal, as the sub-commands show it.
 fn refused(status: StatusCode, why: impl Into<String>) -> Response {
     (status, Json(json!({"error": why.into()}))).into_response()
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    /// Only those that have been idle for so many seconds.
-    idle: Option<u64>,
-    /// Only those in this state.
-    state: Option<String>,
 }
 
 async fn sessions(State(server): Shared, Query(wanted): Query<Listed>) -> Json<Value> {
@@ -113,7 +109,7 @@ async fn session(State(server): Shared, Path(id): Path<String>) -> Response {
 }
 
 async fn close_session(State(server): Shared, Path(id): Path<String>) -> Response {
-    if server.sessions.close(&id, "the operator has closed it") {
+    if server.sessions.close(&id, Ending::Operator) {
         return Json(json!({"closed": [id]})).into_response();
     }
     let wanted = id.clone();
@@ -123,12 +119,6 @@ async fn close_session(State(server): Shared, Path(id): Path<String>) -> Respons
     }
 }
 
-#[derive(Deserialize)]
-struct ReapSessions {
-    idle: Option<u64>,
-    oldest: Option<usize>,
-}
-
 async fn reap_sessions(State(server): Shared, Json(wanted): Json<ReapSessions>) -> Response {
     let closed = match (wanted.idle, wanted.oldest) {
         (Some(idle), None) => server.sessions.reap_idle(Duration::from_secs(idle)),
@@ -136,14 +126,6 @@ async fn reap_sessions(State(server): Shared, Json(wanted): Json<ReapSessions>) 
         _ => return refused(StatusCode::BAD_REQUEST, "either `idle` or `oldest`"),
     };
     Json(json!({"closed": closed})).into_response()
-}
-
-#[derive(Deserialize)]
-struct Touch {
-    id: Option<String>,
-    /// All that have missed a beat.
-    #[serde(default)]
-    missing: bool,
 }
 
 async fn touch_sessions(State(server): Shared, Json(wanted): Json<Touch>) -> Response {
@@ -158,15 +140,6 @@ async fn touch_sessions(State(server): Shared, Json(wanted): Json<Touch>) -> Res
         return refused(StatusCode::NOT_FOUND, "there is no such session");
     }
     Json(json!({"touched": touched})).into_response()
-}
-
-#[derive(Deserialize)]
-struct Reset {
-    name: Option<String>,
-    #[serde(default)]
-    stuck: bool,
-    #[serde(default)]
-    all: bool,
 }
 
 async fn reset_circuits(State(server): Shared, Json(wanted): Json<Reset>) -> Response {
@@ -189,21 +162,11 @@ async fn reset_circuits(State(server): Shared, Json(wanted): Json<Reset>) -> Res
     }
 }
 
-#[derive(Deserialize)]
-struct Window {
-    /// In seconds.
-    window: Option<u64>,
-    threshold: Option<f64>,
-}
-
 async fn errors(State(server): Shared, Query(wanted): Query<Window>) -> Json<Value> {
-    Json(views::errors(&server, Duration::from_secs(wanted.window.unwrap_or(3600)), wanted.threshold))
-}
-
-#[derive(Deserialize)]
-struct Operations {
-    /// A folder of it, or the one that git keeps it in, which may be gone.
-    repository: Option<PathBuf>,
+    let window = Duration::from_secs(wanted.window.unwrap_or(3600));
+    let threshold = wanted.threshold.unwrap_or_else(|| server.settings().spike_per_minute);
+    let past = server.errors_within(window).await;
+    Json(views::errors(&server, window, &past, threshold))
 }
 
 async fn operations(State(server): Shared, Query(wanted): Query<Operations>) -> Response {
@@ -227,19 +190,8 @@ async fn operations(State(server): Shared, Query(wanted): Query<Operations>) -> 
     }
 }
 
-#[derive(Deserialize)]
-struct Age {
-    /// In seconds.
-    age: u64,
-}
-
-async fn reap(State(server): Shared, Json(wanted): Json<Age>) -> Json<Value> {
+async fn reap(State(server): Shared, Json(wanted): Json<Reap>) -> Json<Value> {
     Json(json!({"reaped": recovery::reap(&server, Duration::from_secs(wanted.age)).await}))
-}
-
-#[derive(Deserialize)]
-struct Release {
-    id: String,
 }
 
 async fn release(State(server): Shared, Json(wanted): Json<Release>) -> Response {
@@ -251,29 +203,46 @@ async fn release(State(server): Shared, Json(wanted): Json<Release>) -> Response
     }
 }
 
-#[derive(Deserialize)]
-struct Drain {
-    /// In seconds.
-    timeout: Option<u64>,
-}
-
 async fn drain(State(server): Shared, Json(wanted): Json<Drain>) -> Json<Value> {
-    let left = server.drain(wanted.timeout.map_or(server.settings.drain, Duration::from_secs)).await;
+    let left = server.drain(wanted.timeout.map_or(server.settings().drain, Duration::from_secs)).await;
     Json(json!({"left": left}))
 }
 
-async fn restart(State(server): Shared, Json(wanted): Json<Drain>) -> Response {
-    let drain = wanted.timeout.map_or(server.settings.drain, Duration::from_secs);
-    match crate::restart::ask(&server, drain).await {
-        Ok(successor) => Json(json!({"pid": std::process::id(), "successor": successor, "drain_s": drain.as_secs()})).into_response(),
-        Err(why) => refused(StatusCode::CONFLICT, why),
+async fn resume(State(server): Shared) -> Response {
+    if server.resume() {
+        return Json(json!({"phase": server.phase.get().name()})).into_response();
+    }
+    let why = match server.phase.get() {
+        Phase::Leaving => "another process has taken over: there is no way back",
+        _ => "the server is not drained",
+    };
+    refused(StatusCode::CONFLICT, why)
+}
+
+async fn level(State(server): Shared, Json(wanted): Json<Level>) -> Response {
+    let directives = wanted.level.unwrap_or_else(|| server.loaded().level.clone());
+    match log::set_level(&directives) {
+        Ok(before) => {
+            tracing::warn!(before, now = directives, "the log levels were changed");
+            Json(json!({"before": before, "level": directives})).into_response()
+        }
+        Err(err) => {
+            let components: Vec<&str> = levels::components().collect();
+            let known = components.join(", ");
+            refused(
+                StatusCode::BAD_REQUEST,
+                format!("`{directives}`: {err}. A level, or a list such as `warn,session=debug`; components: {known}, or any module"),
+            )
+        }
     }
 }
 
-#[derive(Deserialize)]
-struct Recover {
-    /// Only this part, in place of all five steps.
-    component: Option<String>,
+async fn restart_gracefully(State(server): Shared, Json(wanted): Json<Drain>) -> Response {
+    let drain = wanted.timeout.map_or(server.settings().drain, Duration::from_secs);
+    match restart::ask(&server, drain).await {
+        Ok(successor) => Json(json!({"pid": std::process::id(), "successor": successor, "drain_s": drain.as_secs()})).into_response(),
+        Err(why) => refused(StatusCode::CONFLICT, why),
+    }
 }
 
 async fn recover(State(server): Shared, Json(wanted): Json<Recover>) -> Response {

@@ -1,6 +1,7 @@
 //! What helps when something is wrong: emergency recovery, single components, and what is held for too long.
 
-use crate::server::Server;
+use crate::{lifecycle::phase::Phase, server::Server};
+use mcp::sessions::Ending;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -13,15 +14,21 @@ pub(super) async fn emergency(server: &Server) -> Value {
     tracing::warn!("emergency recovery begins");
     let running = server.pipeline.stop_operations();
     let left = server.pipeline.drained(ENDING).await;
-    let mut steps = vec![step("stop operations", left == 0, &format!("{running} were running or waiting, {left} are left"))];
+    let mut steps = vec![step("stop operations", left == 0, &format!("{running} running or waiting, {left} left"))];
     let cleared = server.pipeline.repositories.clear();
     steps.push(step("clear caches", true, &format!("{cleared} repository handles")));
     let reset = server.breakers.reset_all().len();
     steps.push(step("reset circuits", true, &format!("{reset} circuits")));
-    let closed = server.sessions.close_every("the server recovers").len();
+    let closed = server.sessions.close_every(Ending::Recovery).len();
     steps.push(step("close sessions", server.sessions.count() <= 1, &format!("{closed} sessions")));
     for component in ["heartbeat", "sweep", "probes", "store", "validation"] {
         steps.extend(restart(server, component));
+    }
+    let phase = server.phase.get();
+    if phase != Phase::Ready {
+        // Recovered, and of no use, is not recovered.
+        let resumed = server.resume();
+        steps.push(step("resume", resumed, &format!("was {}, is {}", phase.name(), server.phase.get().name())));
     }
     let ok = steps.iter().all(|step| step["ok"] == true);
     tracing::warn!(ok, "emergency recovery has ended");

@@ -1,8 +1,12 @@
 //! What the admin channel shows, as JSON. Times are in milliseconds unless a name says otherwise.
 
-use crate::{class::ErrorClass, server::Server};
-use guard::CircuitState;
-use mcp::sessions::{SessionInfo, SessionState};
+use crate::{
+    class::ErrorClass,
+    server::{Past, Server},
+    telemetry::{levels, log},
+};
+use guard::{CircuitState, Class};
+use mcp::sessions::{Ending, SessionInfo, SessionState};
 use serde_json::{Value, json};
 use std::time::Duration;
 use store::{OperationRow, SessionRow};
@@ -13,18 +17,24 @@ fn ms(time: Duration) -> u64 {
 
 pub(super) fn status(server: &Server) -> Value {
     let threads = &server.pipeline.threads;
+    // A change waits for its worktree before it takes a place.
+    let queued = server.pipeline.alone.queued();
     let loads = server.pipeline.admission.loads().map(|load| {
         let lost = threads.lost(load.class);
+        let (waiting, rejected) = if load.class == Class::Change { (queued.waiting, queued.rejected) } else { (0, 0) };
         json!({
             "class": load.class.name(),
             "running": load.running,
-            "waiting": load.waiting,
+            "waiting": load.waiting + waiting,
+            "waiting_for_worktree": waiting,
             "places": load.places,
-            "rejected": load.rejected,
+            "rejected": load.rejected + rejected,
             "lost": lost.now,
             "lost_since_start": lost.ever,
         })
     });
+    let [opening, ..] = server.pipeline.openings.loads();
+    let loaded = server.loaded();
     let store = server.persistence.status();
     let left = server.left().clone();
     let open = server.breakers.list().iter().filter(|circuit| circuit.state != CircuitState::Closed).count();
@@ -37,7 +47,16 @@ pub(super) fn status(server: &Server) -> Value {
         "sessions": server.sessions.count(),
         "evicted": server.sessions.evicted(),
         "calls": loads,
+        "in_flight": server.pipeline.calls.len(),
+        "opening": {"running": opening.running, "waiting": opening.waiting, "places": opening.places, "rejected": opening.rejected},
         "lost_limit": threads.limit(),
+        "configuration": {
+            "file": loaded.origin.file,
+            "loaded_ms": ms(loaded.at.elapsed()),
+            "failed": loaded.failed,
+            "needs_restart": loaded.needs_restart,
+            "log_level": log::level(),
+        },
         "open_circuits": open,
         "interrupted": left.interrupted,
         "orphaned": left.orphaned,
@@ -68,6 +87,8 @@ pub(super) fn session(session: &SessionInfo) -> Value {
         "in_flight": session.in_flight,
         "requests": session.requests,
         "faults": session.faults,
+        "owes_beats": session.kind.owes_beats(),
+        "failed": session.failed.map(|fault| json!({"class": fault.name(), "why": Ending::Failed(fault).text()})),
     })
 }
 
@@ -87,9 +108,16 @@ pub(super) fn kept(row: &SessionRow) -> Value {
 }
 
 pub(super) fn sessions(server: &Server, idle: Option<Duration>, state: Option<&str>) -> Value {
-    let all = server.sessions.list();
+    let mut all = server.sessions.list();
+    all.extend(server.sessions.failed());
+    // The one that has been idle longest first.
+    all.sort_by_key(|session| std::cmp::Reverse(session.idle));
     let limits = server.sessions.limits();
-    let is_idle = |session: &SessionInfo| session.in_flight == 0 && session.idle >= idle.unwrap_or(limits.idle);
+    let idle_after = idle.unwrap_or(limits.idle);
+    let is_idle_for = |session: &SessionInfo, time: Duration| session.failed.is_none() && session.in_flight == 0 && session.idle >= time;
+    // What the server itself warns of: those that are older the sweep closes.
+    let warned_after = idle.unwrap_or_else(|| server.idle_after());
+    let is_idle = |session: &SessionInfo| is_idle_for(session, idle_after);
     let count = |is: &dyn Fn(&SessionInfo) -> bool| all.iter().filter(|session| is(session)).count();
     let shown: Vec<Value> = all
         .iter()
@@ -101,9 +129,11 @@ pub(super) fn sessions(server: &Server, idle: Option<Duration>, state: Option<&s
         "total": all.len(),
         "active": count(&SessionInfo::is_active),
         "idle": count(&is_idle),
-        "idle_longer_than_ms": ms(idle.unwrap_or(limits.idle)),
+        "idle_longer_than_ms": ms(idle_after),
+        "quiet": count(&|session| is_idle_for(session, warned_after)),
+        "quiet_longer_than_ms": ms(warned_after),
         "error": count(&|session| session.state == SessionState::Error),
-        "idle_warn": server.settings.idle_warn,
+        "idle_warn": server.settings().idle_warn,
         "max": limits.max,
         "sessions": shown,
     })
@@ -117,8 +147,16 @@ pub(super) fn heartbeats(server: &Server) -> Value {
         .list()
         .iter()
         .map(|session| {
-            let late = session.in_flight == 0 && session.idle > limits.heartbeat * 2;
-            json!({"id": session.id, "since_ms": ms(session.idle), "missed": session.missed, "late": late})
+            let owes = session.kind.owes_beats();
+            let late = owes && session.idle > limits.heartbeat * 2;
+            json!({
+                "id": session.id,
+                "kind": session.kind.name(),
+                "owes_beats": owes,
+                "since_ms": ms(session.idle),
+                "missed": session.missed,
+                "late": late,
+            })
         })
         .collect();
     json!({
@@ -168,9 +206,10 @@ pub(super) fn circuits(server: &Server) -> Value {
     json!({"circuits": shown.collect::<Vec<_>>()})
 }
 
-pub(super) fn errors(server: &Server, window: Duration, threshold: Option<f64>) -> Value {
-    let threshold = threshold.unwrap_or(server.settings.spike_per_minute);
-    let totals = server.errors.totals();
+pub(super) fn errors(server: &Server, asked: Duration, past: &Past, threshold: f64) -> Value {
+    let windows = server.errors.windows();
+    let (totals, window) = (windows.totals(), past.window);
+    let per_minute = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX)) * 60.0 / window.as_secs_f64().max(5.0);
     let classes: Vec<Value> = ErrorClass::ALL
         .into_iter()
         .map(|class| {
@@ -178,14 +217,17 @@ pub(super) fn errors(server: &Server, window: Duration, threshold: Option<f64>) 
                 "class": class.name(),
                 "critical": class.is_critical(),
                 "recoverable": class.is_recoverable(),
-                "count": server.errors.count(class, window),
-                "per_minute": server.errors.rate_per_minute(class, window),
+                "count": past.count(class),
+                "per_minute": per_minute(past.count(class)),
                 "since_start": totals.iter().find(|(one, _)| *one == class).map_or(0, |(_, count)| *count),
             })
         })
         .collect();
-    let spikes = server.errors.spikes(threshold, window);
-    let burning = server.errors.burning(threshold).into_iter().map(|burn| {
+    let rates = ErrorClass::ALL.into_iter().map(|class| (class, per_minute(past.count(class))));
+    let mut spikes: Vec<(ErrorClass, f64)> = rates.filter(|(_, rate)| *rate > threshold).collect();
+    spikes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let reasons = server.errors.reasons().into_iter();
+    let burning = windows.burning(threshold).into_iter().map(|burn| {
         json!({
             "class": burn.class.name(),
             "short_ms": ms(burn.short),
@@ -197,11 +239,19 @@ pub(super) fn errors(server: &Server, window: Duration, threshold: Option<f64>) 
     });
     json!({
         "window_ms": ms(window),
+        "asked_ms": ms(asked),
+        "source": past.source,
         "threshold_per_minute": threshold,
         "classes": classes,
+        "reasons": reasons.map(|(class, reason, count)| json!({"class": class.name(), "reason": reason, "count": count})).collect::<Vec<_>>(),
         "spikes": spikes.iter().map(|(class, rate)| json!({"class": class.name(), "per_minute": rate})).collect::<Vec<_>>(),
         "burning": burning.collect::<Vec<_>>(),
     })
+}
+
+/// What is logged now.
+pub(super) fn level() -> Value {
+    json!({"level": log::level(), "components": levels::components().collect::<Vec<_>>()})
 }
 
 pub(super) fn operation(row: &OperationRow) -> Value {

@@ -1,7 +1,13 @@
 //! `call`: one tool, from the shell.
 
-use super::{cannot_run, say, tell, watch_signals};
-use crate::{app::App, caller::Caller, output, pipeline::Call};
+use super::{cannot_run, say, tell};
+use crate::{
+    app::App,
+    caller::Caller,
+    lifecycle::signals,
+    output,
+    pipeline::{Call, Origin},
+};
 use serde_json::{Map, Value};
 use std::{
     process::ExitCode,
@@ -22,7 +28,8 @@ pub(super) fn run(app: &App, tool: &str, arguments: &str) -> ExitCode {
         Err(err) => return cannot_run(&err),
     };
     let result = runtime.block_on(async {
-        if let Err(err) = watch_signals(app.stop.clone()) {
+        let hung_up = app.stop.clone();
+        if let Err(err) = signals::watch(app.stop.clone(), move || hung_up.cancel()) {
             tracing::warn!(%err, "signals are not watched");
         }
         let call = Call {
@@ -32,6 +39,7 @@ pub(super) fn run(app: &App, tool: &str, arguments: &str) -> ExitCode {
             received: Instant::now(),
             narrowed: None,
             on_progress: None,
+            origin: Origin::default(),
             caller: Caller::local(),
         };
         let result = app.pipeline.call(call).await;

@@ -7,7 +7,7 @@ use crate::{
 use mcp::http::Listener;
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
 };
 use tokio::net::{TcpListener, UnixListener};
@@ -18,29 +18,45 @@ pub(super) enum Place {
     Socket(PathBuf, Option<(u64, u64)>),
 }
 
-/// Listens where the operator wants it; by default on both loopback addresses, of which the second is optional, as not
-/// every machine has it.
+/// How often another free port is looked for where one is free on the first loopback address alone.
+const TRIES: usize = 16;
+
+/// Listens where the operator wants it; by default on both loopback addresses, of which not every machine has the second. One
+/// that another program has is refused: `localhost` would lead there.
 pub(super) async fn listen(serving: &Serving) -> io::Result<(Vec<Listener>, Place)> {
     if let Some(path) = &serving.socket {
         let listener = own_socket(path, false).await?;
         return Ok((vec![Listener::Unix(listener)], Place::Socket(path.clone(), inode(path))));
     }
     let host = serving.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let first = TcpListener::bind((host, serving.port)).await.map_err(|err| explain(err, serving.port))?;
-    let address = first.local_addr()?;
-    let mut listeners = vec![Listener::Tcp(first)];
-    if serving.host.is_none() {
-        listeners.extend(TcpListener::bind(("::1", address.port())).await.ok().map(Listener::Tcp));
+    let mut tries = if serving.port == 0 { TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let first = TcpListener::bind((host, serving.port)).await.map_err(|err| explain(err, host, serving.port))?;
+        let address = first.local_addr()?;
+        if serving.host.is_some() {
+            return Ok((vec![Listener::Tcp(first)], Place::Address(address)));
+        }
+        let second = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        match TcpListener::bind((second, address.port())).await {
+            Ok(second) => return Ok((vec![Listener::Tcp(first), Listener::Tcp(second)], Place::Address(address))),
+            Err(err) if err.kind() == io::ErrorKind::AddrInUse && tries == 0 => return Err(explain(err, second, address.port())),
+            Err(err) if err.kind() == io::ErrorKind::AddrInUse => {}
+            Err(err) => {
+                tracing::info!(%err, "the server listens on 127.0.0.1 alone");
+                return Ok((vec![Listener::Tcp(first)], Place::Address(address)));
+            }
+        }
     }
-    Ok((listeners, Place::Address(address)))
 }
 
-fn explain(err: io::Error, port: u16) -> io::Error {
+fn explain(err: io::Error, host: IpAddr, port: u16) -> io::Error {
     match err.kind() {
         io::ErrorKind::AddrInUse => {
-            let owner = owner_of(port).map(|owner| format!(" by {owner}")).unwrap_or_default();
+            let owner = owner_of(host, port).map(|owner| format!(" by {owner}")).unwrap_or_default();
             let hint = "Choose another with `--port N` or MCP_GIT_PORT=N; 0 takes any free one.";
-            io::Error::new(err.kind(), format!("port {port} is in use{owner}. {hint}"))
+            let of = if host.is_ipv6() { format!(" of [{host}]") } else { String::new() };
+            io::Error::new(err.kind(), format!("port {port}{of} is in use{owner}. {hint}"))
         }
         io::ErrorKind::PermissionDenied => {
             io::Error::new(err.kind(), format!("port {port} needs privileges. Choose one above 1023 with `--port N`."))
@@ -50,8 +66,8 @@ fn explain(err: io::Error, port: u16) -> io::Error {
 }
 
 /// The process that listens on `port`, where the system tells: its name and pid.
-fn owner_of(port: u16) -> Option<String> {
-    let inode = listening_inode(port)?;
+fn owner_of(host: IpAddr, port: u16) -> Option<String> {
+    let inode = listening_inode(host, port)?;
     let wanted = format!("socket:[{inode}]");
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
         let pid = process.file_name().to_string_lossy().into_owned();
@@ -65,8 +81,10 @@ fn owner_of(port: u16) -> Option<String> {
     None
 }
 
-fn listening_inode(port: u16) -> Option<String> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|table| std::fs::read_to_string(table).ok());
+fn listening_inode(host: IpAddr, port: u16) -> Option<String> {
+    // A socket of IPv6 may take the port of IPv4, too; not the other way round.
+    let tables = if host.is_ipv6() { &["/proc/net/tcp6"][..] } else { &["/proc/net/tcp", "/proc/net/tcp6"] };
+    let tables = tables.iter().filter_map(|table| std::fs::read_to_string(table).ok());
     tables.into_iter().find_map(|table| {
         table.lines().skip(1).find_map(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();

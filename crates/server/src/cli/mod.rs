@@ -11,10 +11,11 @@ mod token;
 mod validate;
 
 use crate::{
-    app::{self, App},
+    app::App,
     caller::Right,
     config::{Config, Flags, LogFormat, Sandbox, Trust},
     selection::Toolset,
+    telemetry::log::init_log,
 };
 use clap::{Parser, Subcommand};
 use std::{
@@ -24,8 +25,12 @@ use std::{
     process::ExitCode,
 };
 
+/// Exit code for "a problem was found".
+const FOUND: u8 = 1;
 /// Exit code for "could not run".
 const CANNOT_RUN: u8 = 2;
+/// Exit code for "there is no such thing".
+const NOT_FOUND: u8 = 3;
 
 /// Git for coding agents, over the Model Context Protocol.
 ///
@@ -148,6 +153,9 @@ enum Command {
         /// Only leniently.
         #[arg(long)]
         lenient: bool,
+        /// The kind that the messages are to be of: a method, or the last part of one, as `cancelled`.
+        #[arg(long = "as", value_name = "KIND")]
+        kind: Option<String>,
         /// Prints JSON, a line for each message.
         #[arg(long)]
         json: bool,
@@ -192,14 +200,14 @@ pub fn run() -> ExitCode {
         return token::run(name, scopes);
     }
     let named = flags.repositories.clone();
-    if let Some(Command::Validate { file, strict, lenient, json }) = &cli.command {
-        return validate::run(file.as_deref(), *strict, *lenient, *json);
+    if let Some(Command::Validate { file, strict, lenient, kind, json }) = &cli.command {
+        return validate::run(file.as_deref(), (*strict, *lenient), kind.as_deref(), *json);
     }
     let config = match Config::load(flags) {
         Ok(config) => config,
         Err(err) => return cannot_run(&err),
     };
-    app::init_log(&config);
+    init_log(&config);
     if let Some(Command::Admin(command)) = &cli.command {
         return admin::run(command, &config, &named);
     }
@@ -236,23 +244,4 @@ fn tell(text: &str) {
 fn cannot_run(why: &dyn std::fmt::Display) -> ExitCode {
     tell(&format!("mcp-server-git: {why}"));
     ExitCode::from(CANNOT_RUN)
-}
-
-/// Fires `stop` on SIGTERM, SIGINT and SIGHUP; a second signal ends the program at once. From the return on no signal is missed.
-fn watch_signals(stop: tokio_util::sync::CancellationToken) -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?];
-    tokio::spawn(async move {
-        for received in 1.. {
-            let [terminate, interrupt, hangup] = &mut signals;
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {}, _ = hangup.recv() => {} }
-            if received == 1 {
-                tracing::info!("a signal asks to stop");
-                stop.cancel();
-            } else {
-                std::process::exit(130);
-            }
-        }
-    });
-    Ok(())
 }

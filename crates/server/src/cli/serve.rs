@@ -3,25 +3,28 @@
 use super::{
     cannot_run,
     listen::{Place, inherited, listen},
-    say, watch_signals,
+    say,
 };
 use crate::{
     admin,
     app::{self, App},
     caller::{Caller, Right},
-    config::{Config, NamedToken},
-    restart,
+    config::Config,
+    lifecycle::{notify, reload, restart, signals},
     server::Server,
     socket,
     wire::{Handler, Shared},
 };
-use mcp::http::{self, Authority, Jwt, KeySource, Options, Token, Tokens};
+use mcp::http::{self, Authority, Jwt, KeySource, Options, Tokens};
 use std::{io, num::NonZeroU32, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 /// How long running calls may take to end.
 const END: Duration = Duration::from_secs(9);
 
 pub(super) fn run(app: &App, config: &Config) -> ExitCode {
+    if let Err(why) = prepared(app, config) {
+        return cannot_run(&why);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(app::blocking_threads(config))
@@ -32,8 +35,9 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         Err(err) => return cannot_run(&err),
     };
     let result = runtime.block_on(async {
-        // Before anybody can know of the server: whoever ends it then is heard.
-        watch_signals(app.stop.clone())?;
+        // Before anybody can know of the server: a signal that ends it then is heard.
+        let reloaded = Arc::clone(&app.server);
+        signals::watch(app.stop.clone(), move || reload::reload(&reloaded))?;
         app.server.persistence.start().await.map_err(|why| io::Error::other(format!("the store cannot be used: {why}")))?;
         let (listeners, place) = match inherited()? {
             Some(handed) => handed,
@@ -42,15 +46,23 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         let supervisor = restart::connect(&app.server)?;
         app.server.begin().await;
         let admin = admin::open(&app.server, config.resilience.admin_socket.as_deref(), supervisor.is_some()).await?;
-        match supervisor {
-            Some(supervisor) => supervisor.ready(&app.server).await,
-            None => announce(app, &place, config.serving.wants_tokens()),
+        if let Some(supervisor) = supervisor {
+            supervisor.ready(&app.server).await;
+        } else {
+            announce(app, &place, config.serving.wants_tokens());
+            notify::ready();
         }
-        let shared = Shared::new(Arc::clone(&app.pipeline), Arc::clone(&app.server.sessions), config.resilience.validation);
+        let shared = Shared::new(
+            Arc::clone(&app.pipeline),
+            Arc::clone(&app.server.sessions),
+            app.server.intake.clone(),
+            config.resilience.validation,
+        );
         let options = options(config, &app.server);
         let (drained, stop, pipeline) = (options.drained.clone(), app.stop.clone(), Arc::clone(&app.pipeline));
         tokio::spawn(async move {
             stop.cancelled().await;
+            notify::stopping();
             pipeline.idle(END).await;
             drained.cancel();
         });
@@ -72,15 +84,27 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     }
 }
 
+/// What no call could do without is looked for at the start, where somebody sees what is missing.
+pub(super) fn prepared(app: &App, config: &Config) -> Result<(), String> {
+    match app.pipeline.repositories.git().version() {
+        Ok(_) => {}
+        // It may answer yet, as when its file system is slow.
+        Err(git::Error::GitSilent(why)) => tracing::warn!(why, "git does not answer"),
+        Err(err) => return Err(format!("{err}. `--git PROGRAM` names another")),
+    }
+    match app.server.state.ready() {
+        // Without changes there is nothing to keep there.
+        Err(err) if config.selection.read_only => tracing::warn!(%err, "nothing is kept"),
+        Err(err) => return Err(err.message),
+        Ok(_) => {}
+    }
+    Ok(())
+}
+
 fn options(config: &Config, server: &Arc<Server>) -> Options {
     let serving = &config.serving;
     let pipeline = Arc::clone(&server.pipeline);
-    let token = |token: &NamedToken| Token {
-        name: token.name.clone(),
-        sha256: token.sha256,
-        scopes: token.scopes.iter().map(|scope| scope.name().to_owned()).collect(),
-    };
-    let tokens = Tokens::new(serving.tokens.iter().map(token).collect());
+    let tokens = Tokens::new(reload::tokens(&serving.tokens));
     let jwt = serving.jwt.as_ref().map(|jwt| {
         let is_url = jwt.jwks.starts_with("https://") || jwt.jwks.starts_with("http://");
         let source = if is_url { KeySource::Url(jwt.jwks.clone()) } else { KeySource::File(PathBuf::from(&jwt.jwks)) };
@@ -88,16 +112,20 @@ fn options(config: &Config, server: &Arc<Server>) -> Options {
     });
     let authority =
         || Authority::new(tokens, jwt, serving.authorization_servers.clone(), serving.resource.clone(), NonZeroU32::new(serving.rate));
+    let authority = serving.wants_tokens().then(|| Arc::clone(server.authority.get_or_init(|| Arc::new(authority()))));
+    // The URL that the server prints itself is one that may be asked for.
+    let own = serving.host.filter(|host| !host.is_unspecified());
+    let own = own.map(|host| if host.is_ipv6() { format!("[{host}]") } else { host.to_string() });
     Options {
-        allowed_hosts: serving.allowed_hosts.clone(),
+        allowed_hosts: serving.allowed_hosts.iter().cloned().chain(own).collect(),
         allowed_origins: serving.allowed_origins.clone(),
-        authority: serving.wants_tokens().then(|| Arc::new(authority())),
+        authority,
         needs: Arc::new(move |tool, args| {
             let Some(entry) = pipeline.find(tool) else { return Vec::new() };
             Caller::needed((entry.effect_of)(args), entry.scope).map(Right::name).collect()
         }),
         sessions: Arc::clone(&server.sessions),
-        draining: server.draining.clone(),
+        intake: server.intake.clone(),
         connections: server.connections.clone(),
         list: {
             let resources = server.resources.clone();

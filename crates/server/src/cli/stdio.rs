@@ -1,10 +1,11 @@
 //! No sub-command: MCP on standard input and output.
 
-use super::{cannot_run, tell, watch_signals};
+use super::{cannot_run, tell};
 use crate::{
     admin::{self, Channel},
     app::{self, App},
     config::Config,
+    lifecycle::{reload, signals},
     server::Server,
     wire::{Handler, Shared},
 };
@@ -34,14 +35,16 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
             Err(err) => return cannot_run(&err),
         };
     let result = runtime.block_on(async {
-        watch_signals(app.stop.clone())?;
+        let reloaded = Arc::clone(&app.server);
+        signals::watch(app.stop.clone(), move || reload::reload(&reloaded))?;
         let late = async {
             app.stop.cancelled().await;
             tokio::time::sleep(END).await;
         };
         // What does not end by itself, as a read of a file system that is gone, is not waited for.
         let mode = config.resilience.validation;
-        let handler = Handler::new(Shared::new(Arc::clone(&app.pipeline), Arc::clone(&app.server.sessions), mode), None);
+        let handler =
+            Handler::new(Shared::new(Arc::clone(&app.pipeline), Arc::clone(&app.server.sessions), app.server.intake.clone(), mode), None);
         let registered = tokio::spawn(register(Arc::clone(&app.server), config.resilience.admin_socket.clone()));
         let served = tokio::select! {
             served = stdio::serve(handler, &app.server.sessions, mode.limits(), app.stop.clone()) => served,

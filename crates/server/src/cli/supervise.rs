@@ -3,12 +3,16 @@
 use super::{
     cannot_run,
     listen::{Place, listen},
-    serve::announce,
+    serve::{announce, prepared},
 };
 use crate::{
     app::App,
     config::Config,
-    restart::{READY, VARIABLE},
+    lifecycle::{
+        notify,
+        restart::{READY, VARIABLE},
+        signals,
+    },
     socket,
 };
 use command_fds::{CommandFdExt, FdMapping};
@@ -17,6 +21,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     process::{Child, Command, ExitCode, ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -25,6 +30,7 @@ use tokio::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
+    sync::Notify,
     time::{Instant, sleep, timeout},
 };
 
@@ -76,6 +82,10 @@ impl Drop for Process {
 }
 
 pub(super) fn run(app: &App, config: &Config) -> ExitCode {
+    // A server that cannot run would be started again and again.
+    if let Err(why) = prepared(app, config) {
+        return cannot_run(&why);
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(err) => return cannot_run(&err),
@@ -87,10 +97,13 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
 }
 
 async fn supervise(app: &App, config: &Config) -> io::Result<()> {
-    super::watch_signals(app.stop.clone())?;
+    let reload = Arc::new(Notify::new());
+    let asked = Arc::clone(&reload);
+    signals::watch(app.stop.clone(), move || asked.notify_one())?;
     let (listeners, place) = listen(&config.serving).await?;
     let mut worker = start(&listeners).await?;
     announce(app, &place, config.serving.wants_tokens());
+    notify::ready();
     let mut retiring: Vec<Worker> = Vec::new();
     let mut pause = PAUSE;
     loop {
@@ -99,6 +112,7 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
             () = app.stop.cancelled() => break,
             // Those that have handed over are waited for when they end.
             () = sleep(POLL * 10), if !retiring.is_empty() => {}
+            () = reload.notified() => worker.say("reload\n").await,
             line = worker.lines.next_line() => match line {
                 Ok(Some(line)) if line.starts_with("restart ") => {
                     let drain = line.trim_start_matches("restart ").to_owned();
@@ -136,6 +150,7 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
             },
         }
     }
+    notify::stopping();
     retiring.push(worker);
     for worker in &mut retiring {
         worker.writer = None;
@@ -184,6 +199,8 @@ async fn start(listeners: &[Listener]) -> io::Result<Worker> {
     let handed: io::Result<Vec<FdMapping>> = listeners.iter().zip(FIRST..).map(duplicate).collect();
     let mut command = Command::new(std::env::current_exe()?);
     command.args(std::env::args_os().skip(1).filter(|arg| arg != "--supervised"));
+    // The service manager hears of the supervisor: the server that it has now is not the one that it will have.
+    command.env_remove(notify::VARIABLE);
     command.env(VARIABLE, "1").env("LISTEN_FDS", listeners.len().to_string()).env_remove("LISTEN_PID");
     command.stdin(Stdio::from(OwnedFd::from(theirs)));
     command.fd_mappings(handed?).map_err(io::Error::other)?;

@@ -1,7 +1,7 @@
-//! `validate`: whether messages pass, strictly and leniently. No server is asked: it is the same check.
+//! `validate`: whether messages pass, strictly and leniently. No server is asked: the checks are the same.
 
-use super::{cannot_run, say};
-use mcp::{Mode, Verdict, validate};
+use super::{FOUND, cannot_run, say};
+use crate::wire::validation::{Mode, Verdict, validate};
 use serde_json::json;
 use std::{
     fs,
@@ -14,7 +14,7 @@ use std::{
 const MAX_INPUT: u64 = 64 << 20;
 
 /// Checks the messages in `file`, or in standard input: one, or one a line.
-pub(super) fn run(file: Option<&Path>, strict: bool, lenient: bool, as_json: bool) -> ExitCode {
+pub(super) fn run(file: Option<&Path>, (strict, lenient): (bool, bool), kind: Option<&str>, as_json: bool) -> ExitCode {
     let named = file.filter(|path| *path != Path::new("-")).map(PathBuf::from);
     let mut input = Vec::new();
     let read = match &named {
@@ -36,7 +36,7 @@ pub(super) fn run(file: Option<&Path>, strict: bool, lenient: bool, as_json: boo
     for (at, message) in messages.iter().enumerate() {
         let verdicts = [(Mode::Strict, strict || both), (Mode::Lenient, lenient || both)];
         let verdicts: Vec<(Mode, Verdict)> =
-            verdicts.into_iter().filter(|(_, wanted)| *wanted).map(|(mode, _)| (mode, validate(message, mode))).collect();
+            verdicts.into_iter().filter(|(_, wanted)| *wanted).map(|(mode, _)| (mode, verdict(message, mode, kind))).collect();
         // With both, what the server does by default counts.
         is_fine &= verdicts.last().is_some_and(|(_, verdict)| verdict.error.is_none());
         if as_json {
@@ -52,7 +52,20 @@ pub(super) fn run(file: Option<&Path>, strict: bool, lenient: bool, as_json: boo
             verdict.warnings.iter().for_each(|warning| say(&format!("Warning: {warning}")));
         }
     }
-    if is_fine { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    if is_fine { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
+}
+
+/// The verdict on a message that is to be of this kind.
+fn verdict(message: &[u8], mode: Mode, kind: Option<&str>) -> Verdict {
+    let mut verdict = validate(message, mode);
+    if let Some(kind) = kind.filter(|_| verdict.error.is_none()) {
+        let fields: serde_json::Value = serde_json::from_slice(message).unwrap_or_default();
+        let method = fields["method"].as_str().or_else(|| fields["type"].as_str()).unwrap_or_default();
+        if method != kind && method.rsplit('/').next() != Some(kind) {
+            verdict.error = Some(format!("the message is not of the kind `{kind}`"));
+        }
+    }
+    verdict
 }
 
 fn as_value(number: usize, verdicts: &[(Mode, Verdict)]) -> serde_json::Value {

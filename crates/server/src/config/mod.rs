@@ -6,7 +6,7 @@ mod resilience;
 mod serving;
 mod trust;
 
-pub use reference::REFERENCE;
+pub use reference::{REFERENCE, RELOADABLE};
 pub use resilience::{Mode, Resilience};
 pub use serving::{JwtIssuer, NamedToken, Serving};
 pub(crate) use serving::{PRINCIPALS, is_principal};
@@ -15,6 +15,7 @@ pub use trust::{Hooks, Sandbox, Signing, Trust};
 use crate::{
     policy::Policy,
     selection::{Selection, Toolset},
+    telemetry::levels,
 };
 use policy::FilePolicy;
 use resilience::{FileAdmin, FileCircuits, FileErrors, FileRestart, FileStore, FileValidation};
@@ -58,6 +59,21 @@ pub struct Config {
     pub log: Log,
     /// Bounds of calls and results.
     pub limits: Limits,
+    /// The time after which a call is slow.
+    pub slow: Duration,
+    /// What it was made of.
+    pub origin: Source,
+}
+
+/// What a configuration was made of, beside the environment.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// The command line.
+    pub flags: Flags,
+    /// The file, where there is one.
+    pub file: Option<PathBuf>,
+    /// What the file says.
+    pub table: toml::Table,
 }
 
 /// What is logged, and how. Logs go to standard error.
@@ -159,6 +175,16 @@ pub enum ConfigError {
     /// `serve` must not be reached so.
     #[error("{0}")]
     Serving(String),
+    /// A level of the log that is none.
+    #[error("{from} cannot be used: `{level}`: {why}. It is a level, or a list such as `warn,session=debug,git=trace`")]
+    Level {
+        /// The flag, the variable or the key.
+        from: &'static str,
+        /// What it says.
+        level: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A variable holds something that cannot be used.
     #[error("the environment variable {name} cannot be used: {why}")]
     Variable {
@@ -184,6 +210,7 @@ struct File {
     state_dir: Option<PathBuf>,
     log: FileLog,
     limits: FileLimits,
+    perf: FilePerf,
     policy: FilePolicy,
     network: FileNetwork,
     http: FileHttp,
@@ -237,6 +264,12 @@ struct FileLog {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct FilePerf {
+    slow_ms: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct FileLimits {
     max_output_tokens: Option<usize>,
     read_timeout: Option<Seconds>,
@@ -283,7 +316,10 @@ impl Config {
     }
 
     fn from_parts(flags: Flags, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
-        let file = read_file(flags.config.as_deref(), variable)?;
+        let (file, origin) = match read_file(flags.config.as_deref(), variable)? {
+            Some((path, text)) => parsed_file(&flags, path, &text)?,
+            None => (File::default(), Source { flags: flags.clone(), ..Source::default() }),
+        };
         let number = |name: &'static str| -> Result<Option<usize>, ConfigError> {
             let Some(text) = variable(name).filter(|text| !text.is_empty()) else { return Ok(None) };
             text.trim().parse().map(Some).map_err(|_| ConfigError::Variable { name, why: format!("`{text}` is not a whole number") })
@@ -312,10 +348,16 @@ impl Config {
         let serving = Serving::from_parts(&flags, parts, variable)?;
         let places = number("MCP_GIT_MAX_CONCURRENT")?.map(Places::try_from).transpose();
         let places = places.map_err(|why| ConfigError::Variable { name: "MCP_GIT_MAX_CONCURRENT", why })?;
-        let level = flags.log_level.or_else(|| variable("MCP_GIT_LOG_LEVEL")).or_else(|| variable("RUST_LOG")).or(file.log.level);
-        let level = level.filter(|level| !level.is_empty()).unwrap_or_else(|| "warn".to_owned());
-        if let Err(err) = tracing_subscriber::EnvFilter::try_new(&level) {
-            return Err(ConfigError::Variable { name: "MCP_GIT_LOG_LEVEL", why: format!("`{level}`: {err}") });
+        let levels = [
+            ("--log-level", flags.log_level),
+            ("MCP_GIT_LOG_LEVEL", variable("MCP_GIT_LOG_LEVEL")),
+            ("RUST_LOG", variable("RUST_LOG")),
+            ("log.level", file.log.level),
+        ];
+        let given = levels.into_iter().find_map(|(from, level)| Some((from, level.filter(|level| !level.is_empty())?)));
+        let (from, level) = given.unwrap_or_else(|| ("log.level", "warn".to_owned()));
+        if let Err(err) = levels::filter(&level) {
+            return Err(ConfigError::Level { from, level, why: err.to_string() });
         }
         let selection = Selection {
             toolsets: first([flags.toolsets, choices("MCP_GIT_TOOLSETS", variable)?, file.toolsets]),
@@ -355,6 +397,8 @@ impl Config {
                 network_timeout: seconds("MCP_GIT_NETWORK_TIMEOUT", file.limits.network_timeout, 600)?,
                 max_concurrent: places.or(file.limits.max_concurrent).map_or(10, |places| places.0),
             },
+            slow: Duration::from_millis(number("MCP_GIT_SLOW_MS")?.map(|ms| ms as u64).or(file.perf.slow_ms).unwrap_or(1000)),
+            origin,
         })
     }
 }
@@ -395,16 +439,22 @@ fn choice<T: clap::ValueEnum>(name: &'static str, variable: &dyn Fn(&'static str
     T::from_str(&text, true).map(Some).map_err(|why| ConfigError::Variable { name, why })
 }
 
-fn read_file(named: Option<&Path>, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<File, ConfigError> {
+fn read_file(named: Option<&Path>, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Option<(PathBuf, String)>, ConfigError> {
     let path = match named {
         Some(path) => path.to_owned(),
         None => match default_file(variable) {
             Some(path) if path.exists() => path,
-            _ => return Ok(File::default()),
+            _ => return Ok(None),
         },
     };
     let text = fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-    toml::from_str(&text).map_err(|err| ConfigError::Invalid { path, message: err.to_string() })
+    Ok(Some((path, text)))
+}
+
+fn parsed_file(flags: &Flags, path: PathBuf, text: &str) -> Result<(File, Source), ConfigError> {
+    let invalid = |err: toml::de::Error| ConfigError::Invalid { path: path.clone(), message: err.to_string() };
+    let (file, table) = (toml::from_str(text).map_err(invalid)?, toml::from_str(text).map_err(invalid)?);
+    Ok((file, Source { flags: flags.clone(), file: Some(path), table }))
 }
 
 /// The named folder, or `$XDG_STATE_HOME/mcp-server-git`; where there is no home, one below the temporary folder.

@@ -191,8 +191,27 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "8000",
         "The most tokens in a result, counted as four bytes each; 0 is no limit.",
     ),
+    ("perf.slow_ms", "MCP_GIT_SLOW_MS", "1000", "Milliseconds after which a call is logged as slow, at `warn`, with where its time went."),
     ("limits.read_timeout", "MCP_GIT_READ_TIMEOUT", "60", "Seconds that a read may take."),
     ("limits.change_timeout", "MCP_GIT_CHANGE_TIMEOUT", "300", "Seconds that a change may take, hooks included."),
     ("limits.network_timeout", "MCP_GIT_NETWORK_TIMEOUT", "600", "Seconds that a call may take that reaches a remote."),
     ("limits.max_concurrent", "MCP_GIT_MAX_CONCURRENT", "10", "Reads, and changes, that run at a time."),
+];
+
+/// The keys that take effect when the configuration is reloaded (SIGHUP); the others need a restart.
+pub const RELOADABLE: &[&str] = &[
+    "auth.tokens",
+    "sessions.max",
+    "sessions.idle",
+    "sessions.evict_batch",
+    "sessions.idle_warn",
+    "heartbeat.missed",
+    "errors.spike_per_minute",
+    "restart.drain",
+    "log.level",
+    "limits.max_output_tokens",
+    "limits.read_timeout",
+    "limits.change_timeout",
+    "limits.network_timeout",
+    "perf.slow_ms",
 ];

@@ -27,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 const HANGS: Duration = Duration::from_secs(10);
 /// A failure that took longer opens the circuit at once, so that no other call waits for the same.
 const SLOW: Duration = Duration::from_millis(500);
+/// How long the store may take before it is asked whether it can be reached at all, and how often.
+const REACH: Duration = Duration::from_millis(250);
 /// How long connections may take to end.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -165,7 +167,7 @@ impl Persistence {
             self.close().await;
         }
         if err.is_outage() || matches!(err, store::Error::Corrupt(_)) {
-            if began.elapsed() < SLOW {
+            if began.elapsed() < SLOW && !err.is_refusal() {
                 trial.failure();
             } else {
                 trial.trip();
@@ -190,7 +192,25 @@ impl Persistence {
             let done = work(store.clone()).await?;
             Ok(store.is_in_place().then_some(done))
         };
-        timeout(HANGS, attempt).await.unwrap_or_else(|_| Err(store::Error::Unavailable("it does not answer".into())))
+        tokio::select! {
+            done = timeout(HANGS, attempt) => done.unwrap_or_else(|_| Err(store::Error::Unavailable("it does not answer".into()))),
+            refused = self.refused() => Err(refused),
+        }
+    }
+
+    /// Returns once it is known that a store that is slow takes no connections.
+    async fn refused(&self) -> store::Error {
+        loop {
+            tokio::time::sleep(REACH).await;
+            // Where it is being opened it says so by itself.
+            let open = self.open.try_lock().ok().and_then(|open| open.clone());
+            let Some(store) = open else { continue };
+            if let Err(err) = store.reach().await
+                && err.is_refusal()
+            {
+                return err;
+            }
+        }
     }
 
     fn is_back(&self) {

@@ -8,7 +8,7 @@ use crate::{
     tool::Scope,
 };
 use git::{Cancel, Held, Locks, Repo};
-use guard::{Exclusive, ResourceGuard, Resources, Running, Turn};
+use guard::{Exclusive, Queued, ResourceGuard, Resources, Running, Turn};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -110,6 +110,11 @@ impl Alone {
             all.push(Locked { lease, held, _turn: turn, _listed: listed });
         }
         Ok(all)
+    }
+
+    /// How many changes wait for their worktree, and how many were turned away from it.
+    pub(crate) fn queued(&self) -> Queued {
+        self.exclusive.queued()
     }
 
     fn locks(&self) -> Result<Locks, Error> {

@@ -8,35 +8,37 @@
 //! A call is answered whatever its thread does: one that does not end in time is lost, and its place is free again.
 
 mod alone;
+mod envelope;
 mod repository;
+mod run;
+mod timings;
 mod worker;
 
 use crate::{
-    arguments::{budget, idempotency_key, take_switch},
     caller::Caller,
     circuits::Breakers,
-    class::ErrorClass,
     error::{Error, Kind},
-    journal::Request,
-    output::{Budget, Echo, Reply},
+    output::Reply,
     persistence::Persistence,
     selection::Selection,
     suspicion::Suspicions,
-    tool::{Anywhere, Body, Context, Effect, Entry, Reporter, Scope},
+    telemetry::errors::Errors,
+    tool::{Effect, Entry, Reporter, Scope},
     view::View,
 };
-use alone::Locked;
 pub(crate) use alone::{Alone, LOCK_WAITS};
-use git::{Cancel, Direction, Repo, Repositories, Target};
-use guard::{Admission, Class, ErrorWindows, Permit, Resources, Running, Threads};
+pub(crate) use envelope::check;
+use git::{Cancel, Repo, Repositories};
+use guard::{Admission, Class, Resources, Running, Threads};
 use repository::Wanted;
 use serde_json::{Map, Value};
 use std::{
-    cell::Cell,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
 };
+pub use timings::Origin;
+pub(crate) use timings::{InGit, Timings};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use worker::{Attended, Grace, Worker};
 
@@ -59,6 +61,8 @@ pub struct Call {
     pub narrowed: Option<Vec<PathBuf>>,
     /// Hears how far the call has come.
     pub on_progress: Option<Reporter>,
+    /// Where it comes from, for the log.
+    pub origin: Origin,
 }
 
 /// A read that is not a call of a tool: of a resource, or of what could complete an argument.
@@ -81,6 +85,8 @@ pub struct Bounds {
     pub network_timeout: Duration,
     /// In tokens; 0 is no limit.
     pub max_output_tokens: usize,
+    /// The time after which a call is slow.
+    pub slow: Duration,
 }
 
 /// Everything that a call passes through.
@@ -97,13 +103,13 @@ pub struct Pipeline {
     pub(crate) threads: Threads,
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) persistence: Arc<Persistence>,
-    pub(crate) errors: Arc<ErrorWindows<ErrorClass>>,
+    pub(crate) errors: Arc<Errors>,
     pub(crate) suspicions: Suspicions,
     pub(crate) resources: Resources,
     /// Cancelled, and replaced, when everything that runs is to end while the server goes on.
     pub(crate) present: Mutex<CancellationToken>,
     pub(crate) alone: Alone,
-    pub(crate) bounds: Bounds,
+    pub(crate) bounds: RwLock<Bounds>,
     pub(crate) stop: CancellationToken,
     /// Calls that somebody waits for, whether they run or wait for their turn.
     pub(crate) calls: TaskTracker,
@@ -122,6 +128,11 @@ impl Pipeline {
         self.tools.iter().copied().find(|entry| entry.name == name)
     }
 
+    /// How long calls may take, and how large results may be, as it is configured now.
+    pub(crate) fn bounds(&self) -> Bounds {
+        *self.bounds.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs a call to its end.
     ///
     /// # Errors
@@ -129,24 +140,21 @@ impl Pipeline {
     /// Whatever the tool ended in, and what kept it from running.
     pub async fn call(&self, call: Call) -> Result<Reply, Error> {
         let (tool, received, principal) = (call.tool.name, call.received, Arc::clone(&call.caller.principal));
+        let (origin, timings) = (call.origin.clone(), Arc::new(Timings::default()));
         // Also while it waits for its turn.
         let _running = self.calls.token();
-        let mut result = self.bounded(call).await;
+        let mut result = self.bounded(call, &timings).await;
         if let Err(error) = &mut result
             && error.kind == Kind::Foreign
             && self.is_breach(&principal, "handles of others were used").await
         {
             error.kind = Kind::Breach;
         }
-        let duration_ms = u64::try_from(received.elapsed().as_millis()).unwrap_or(u64::MAX);
-        match &result {
-            Ok(_) => tracing::info!(tool, duration_ms, "done"),
-            Err(error) => {
-                self.errors.record(error.class());
-                let cause = std::error::Error::source(error).map(|_| error.code());
-                tracing::info!(tool, duration_ms, error_class = error.class().name(), code = error.code(), cause, "failed");
-            }
+        if let Err(error) = &result {
+            let count = if error.kind.is_given_up() { Errors::note } else { Errors::record };
+            count(&self.errors, error.class(), error.code());
         }
+        timings.record(tool, &origin, received.elapsed(), self.bounds().slow, result.as_ref().map(drop));
         result
     }
 
@@ -187,7 +195,7 @@ impl Pipeline {
 
     /// Ends everything that runs, and lets the server go on. Gives how many calls that were.
     pub(crate) fn stop_operations(&self) -> usize {
-        let running = self.admission.loads().iter().map(|load| load.running + load.waiting).sum();
+        let running = self.calls.len();
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *present).cancel();
         running
@@ -205,16 +213,16 @@ impl Pipeline {
     }
 
     /// Gives the call its deadline.
-    async fn bounded(&self, call: Call) -> Result<Reply, Error> {
-        let reads = (call.tool.effect_of)(&call.args) == Effect::Read;
+    async fn bounded(&self, call: Call, timings: &Arc<Timings>) -> Result<Reply, Error> {
+        let (reads, bounds) = ((call.tool.effect_of)(&call.args) == Effect::Read, self.bounds());
         let (class, timeout) = match call.tool.scope {
-            scope if scope.is_remote() => (Class::Network, self.bounds.network_timeout),
-            _ if reads => (Class::Read, self.bounds.read_timeout),
-            _ => (Class::Change, self.bounds.change_timeout),
+            scope if scope.is_remote() => (Class::Network, bounds.network_timeout),
+            _ if reads => (Class::Read, bounds.read_timeout),
+            _ => (Class::Change, bounds.change_timeout),
         };
         let cancel = Cancel::new(Some(call.received + timeout));
         let (cancelled, job) = (call.cancelled.clone(), self.threads.job(class));
-        let worker = Worker::new(&self.running, &job);
+        let worker = Worker::new(&self.running, &job, timings);
         let grace = if reads { Grace::READ } else { Grace::CHANGE };
         self.watched(self.run(call, cancel.clone(), worker), Attended(job), &cancel, cancelled, grace).await
     }
@@ -243,17 +251,20 @@ impl Pipeline {
         let given_up = tokio::select! {
             done = &mut work => return done,
             () = cancelled.cancelled() => Given::Up,
-            () = present.cancelled() => Given::Up,
+            () = present.cancelled() => Given::Stopped,
             () = stopping => Given::Up,
             () = late => Given::TimeOut,
         };
         match given_up {
-            Given::Up => cancel.cancel(),
+            Given::Up | Given::Stopped => cancel.cancel(),
             Given::TimeOut => cancel.time_out(),
         }
         // Most work ends soon, since it watches `cancel`: what it says then is the better answer.
         if let Ok(done) = tokio::time::timeout(grace.end, work).await {
-            return done;
+            return match done {
+                Err(error) if error.kind == Kind::Cancelled && given_up == Given::Stopped => Err(Error::stopped()),
+                done => done,
+            };
         }
         let lost = attended.0.abandon();
         if lost == 0 {
@@ -273,9 +284,9 @@ impl Pipeline {
         let _running = self.calls.token();
         caller.check(Effect::Read, Scope::Worktree)?;
         let (finder, wanted) = (self.finder(narrowed, &caller.principal), Wanted::path(path));
-        let cancel = Cancel::new(Some(Instant::now() + self.bounds.read_timeout));
+        let cancel = Cancel::new(Some(Instant::now() + self.bounds().read_timeout));
         let (stop, job) = (cancel.clone(), self.threads.job(Class::Read));
-        let worker = Worker::new(&self.running, &job);
+        let worker = Worker::new(&self.running, &job, &Arc::default());
         let read = async {
             let permit = self.place(Class::Read, &caller.principal, None, &cancel).await?;
             let work = move |_: &Running| {
@@ -288,207 +299,14 @@ impl Pipeline {
         };
         self.watched(read, Attended(job), &cancel, cancelled, Grace::READ).await
     }
-
-    async fn run(&self, call: Call, cancel: Cancel, worker: Worker) -> Result<Reply, Error> {
-        let Call { tool, mut args, narrowed, on_progress, caller, .. } = call;
-        let effect = (tool.effect_of)(&args);
-        caller.check(effect, tool.scope)?;
-        self.selection.check(tool, effect)?;
-        let given = args.clone();
-        let principal = Arc::clone(&caller.principal);
-        let wanted = Wanted::take(&mut args)?;
-        let budget = budget(&mut args, Budget::of(self.bounds.max_output_tokens))?;
-        let echo = Echo::new(tool.name, given, budget);
-        let changes = tool.effect != Effect::Read;
-        let key = if changes { idempotency_key(&mut args)? } else { None };
-        let confirmed = changes && take_switch(&mut args, "confirm")?;
-        let finder = self.finder(narrowed, &principal);
-        let body = match tool.body {
-            Body::Repository(body) => body,
-            Body::Path(body) => {
-                let url = args.get("url").and_then(Value::as_str).filter(|_| tool.scope.is_remote());
-                let target = url.and_then(Target::parse);
-                let class = if tool.scope.is_remote() { Class::Network } else { Class::Change };
-                let permit = self.approach(class, &principal, target, tool.direction, &cancel).await?;
-                let repositories = Arc::clone(&self.repositories);
-                let work = move |_: &Running| {
-                    let path = finder.locate_confined(&wanted)?;
-                    let report = |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
-                    let path = &*path.to_string_lossy();
-                    body(&Anywhere { repositories: &repositories, path, cancel: &cancel, on_progress: &report }, args)
-                };
-                return worker.run(Some(permit), work).await;
-            }
-        };
-        let view = Arc::clone(&self.view);
-        let report = move |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
-        if effect == Effect::Read {
-            let permit = if tool.scope.is_remote() {
-                let (finder, wanted, remote) = (finder.clone(), wanted.clone(), remote_of(&args));
-                let opening = self.opening(&principal, &cancel).await?;
-                let find = move |_: &Running| finder.open(&wanted).map(|repo| repo.target(remote.as_deref(), tool.direction));
-                let target = worker.run(Some(opening), find).await?;
-                self.approach(Class::Network, &principal, target, tool.direction, &cancel).await?
-            } else {
-                self.place(Class::Read, &principal, None, &cancel).await?
-            };
-            let work = move |_: &Running| {
-                let (repo, view, on_progress, principal) = (&finder.open(&wanted)?, &*view, &report, &*principal);
-                let reply =
-                    body(&Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress }, args)?;
-                // What was read while a part of the repository was replaced may come from elsewhere.
-                repo.check_in_place()?;
-                Ok(reply)
-            };
-            return worker.run(Some(permit), work).await;
-        }
-        let breakers = Arc::clone(&self.breakers);
-        let digest = git::digest(format!("{} {}", tool.name, Value::Object(args.clone())).as_bytes());
-        let (reached, ends, owner) = (remote_of(&args), cancel.clone(), Arc::clone(&principal));
-        let work = move |repo: Arc<Repo>, held: &mut [Locked]| {
-            repo.check_changeable(&cancel)?;
-            let lock = held.first().map(Locked::lock);
-            let request = Request {
-                lock,
-                tool: tool.name,
-                key: key.as_deref(),
-                principal: &principal,
-                digest,
-                alone: tool.scope != Scope::Remote,
-                follows_a_kill: held.iter().any(Locked::follows_a_kill),
-                looked_after: Cell::default(),
-            };
-            let storage = breakers.storage(&repo.location().common_dir)?;
-            let result = view.journal.record(&repo, &request, &cancel, |record| {
-                // The last moment at which nothing has been done yet.
-                held.iter().try_for_each(Locked::check)?;
-                repo.check_in_place()?;
-                let (repo, record, view, on_progress, principal) = (&repo, Some(record), &*view, &report, &*principal);
-                body(&Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress }, args)
-            });
-            let looked_after = request.looked_after.get();
-            for one in held {
-                one.end(looked_after);
-            }
-            storage.end(&result);
-            result
-        };
-        let calling = Calling { tool, remote: reached, owner, ends, worker };
-        self.change(calling, move || finder.open(&wanted), work).await
-    }
-
-    /// Makes a change once nothing else is in its way.
-    async fn change<W>(
-        &self,
-        calling: Calling,
-        open: impl FnOnce() -> Result<Arc<Repo>, Error> + Send + 'static,
-        work: W,
-    ) -> Result<Reply, Error>
-    where
-        W: FnOnce(Arc<Repo>, &mut [Locked]) -> Result<Reply, Error> + Send + 'static,
-    {
-        let Calling { tool, remote, owner, ends, worker } = calling;
-        let (alone, admission, who, cancel) = (self.alone.clone(), self.admission.clone(), Arc::clone(&owner), ends.clone());
-        let opening = self.opening(&owner, &ends).await?;
-        let begun = worker.run(Some(opening), move |running| {
-            let repo = open()?;
-            // A thread that was held up is not to change anything once its call is answered.
-            cancel.check()?;
-            // Where nobody is in the way all of it happens on this thread: a hop to another costs measurable latency.
-            let taken = (!tool.scope.is_remote()).then(|| alone.take_now(tool.name, tool.scope, &repo)).flatten();
-            let Some((mut held, permit)) = taken.and_then(|held| Some((held, admission.try_admit(Class::Change, &who)?))) else {
-                return Ok(Begun::Later(repo, work));
-            };
-            running.hold(Some(permit));
-            let result = work(repo, &mut held).map(Begun::Done);
-            drop(held);
-            result
-        });
-        let (repo, work) = match begun.await? {
-            Begun::Done(reply) => return Ok(reply),
-            Begun::Later(repo, work) => (repo, work),
-        };
-        let mut held = self.alone.take(tool.name, tool.scope, &repo, &ends, &worker).await?;
-        let permit = if tool.scope.is_remote() {
-            let reaching = Arc::clone(&repo);
-            let opening = self.opening(&owner, &ends).await?;
-            let target = worker.run(Some(opening), move |_| Ok(reaching.target(remote.as_deref(), tool.direction))).await?;
-            self.approach(Class::Network, &owner, target, tool.direction, &ends).await?
-        } else {
-            self.place(Class::Change, &owner, None, &ends).await?
-        };
-        let change = move |_: &Running| {
-            ends.check()?;
-            // Turn and lock are held until the work has ended, also when nobody waits for it any more.
-            let result = work(repo, &mut held);
-            drop(held);
-            result
-        };
-        worker.run(Some(permit), change).await
-    }
-
-    /// A place for a call that reaches `target`, unless that is known to be down.
-    async fn approach(
-        &self,
-        class: Class,
-        principal: &Arc<str>,
-        target: Option<Target>,
-        direction: Direction,
-        cancel: &Cancel,
-    ) -> Result<Permit, Error> {
-        if let Some(target) = &target {
-            self.breakers.check(target, direction)?;
-        }
-        let host = target.map(|target| Arc::from(target.host));
-        self.place(class, principal, host, cancel).await
-    }
-
-    async fn place(&self, class: Class, principal: &Arc<str>, host: Option<Arc<str>>, cancel: &Cancel) -> Result<Permit, Error> {
-        admitted(&self.admission, class, principal, host, cancel).await
-    }
-
-    /// A place to open a repository in.
-    async fn opening(&self, principal: &Arc<str>, cancel: &Cancel) -> Result<Permit, Error> {
-        admitted(&self.openings, Class::Read, principal, None, cancel).await
-    }
 }
 
-async fn admitted(
-    admission: &Admission,
-    class: Class,
-    principal: &Arc<str>,
-    key: Option<Arc<str>>,
-    cancel: &Cancel,
-) -> Result<Permit, Error> {
-    tokio::select! {
-        permit = admission.admit(class, principal, key) => Ok(permit?),
-        why = stopped(cancel) => Err(why),
-    }
-}
-
-/// Who makes a change, and how.
-struct Calling {
-    tool: &'static Entry,
-    /// The remote that it names.
-    remote: Option<String>,
-    owner: Arc<str>,
-    ends: Cancel,
-    worker: Worker,
-}
-
-/// The remote that a call names.
-fn remote_of(args: &Map<String, Value>) -> Option<String> {
-    args.get("remote").and_then(Value::as_str).map(str::to_owned)
-}
-
-/// A change that is made, or has to wait for its turn.
-enum Begun<W> {
-    Done(Reply),
-    Later(Arc<Repo>, W),
-}
-
+/// How the wait for a call has ended before the call.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Given {
     Up,
+    /// The operator has stopped all operations.
+    Stopped,
     TimeOut,
 }
 

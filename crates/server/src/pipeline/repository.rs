@@ -100,9 +100,9 @@ impl Pipeline {
         principal: &Arc<str>,
         look: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let cancel = Cancel::new(Some(Instant::now() + self.bounds.read_timeout));
+        let cancel = Cancel::new(Some(Instant::now() + self.bounds().read_timeout));
         let job = self.threads.job(Class::Read);
-        let worker = Worker::new(&self.running, &job);
+        let worker = Worker::new(&self.running, &job, &Arc::default());
         let looked = async {
             let opening = self.opening(principal, &cancel).await?;
             worker.run(Some(opening), move |_| look()).await

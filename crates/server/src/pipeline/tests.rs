@@ -1,8 +1,14 @@
 //! A panic, a deadline and a cancel end one call, and nothing else.
 
 use super::*;
-use crate::{journal::Journal, policy::Policy, state::StateDir, tool::RunAnywhere, workspace::Workspaces};
-use git::{Git, Roots};
+use crate::{
+    journal::Journal,
+    policy::Policy,
+    state::StateDir,
+    tool::{Anywhere, Body, RunAnywhere},
+    workspace::Workspaces,
+};
+use git::{Direction, Git, Roots};
 use guard::Places;
 use std::path::Path;
 
@@ -17,6 +23,7 @@ fn entry(body: RunAnywhere) -> &'static Entry {
         toolset: crate::selection::Toolset::Default,
         schema: || Value::Null,
         output: None,
+        check: |_| Ok(()),
         body: Body::Path(body),
     }))
 }
@@ -47,12 +54,13 @@ fn pipeline() -> Pipeline {
         openings: Admission::new(places, places, places),
         threads: Threads::new(2),
         alone: Alone::new(state, Resources::new(&["lock"]), persistence, Duration::from_secs(1)),
-        bounds: Bounds {
+        bounds: RwLock::new(Bounds {
             read_timeout: Duration::from_mins(1),
             change_timeout: Duration::from_millis(100),
             network_timeout: Duration::from_mins(1),
             max_output_tokens: 0,
-        },
+            slow: Duration::from_secs(1),
+        }),
         stop: CancellationToken::new(),
         calls: TaskTracker::new(),
         running: TaskTracker::new(),
@@ -67,6 +75,7 @@ async fn run(body: RunAnywhere, cancelled: CancellationToken) -> Option<Kind> {
         received: Instant::now(),
         narrowed: None,
         on_progress: None,
+        origin: Origin::default(),
         caller: Caller::local(),
     };
     pipeline().call(call).await.err().map(|error| error.kind)

@@ -1,10 +1,10 @@
 //! The threads on which the parts of a call run, and the answer of a call whose thread does not end.
 
-use super::panicked;
+use super::{panicked, timings::Timings};
 use crate::error::{Error, Kind};
 use git::Cancel;
 use guard::{Job, Permit, Running};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 
 /// What a call is allowed after it was stopped.
@@ -51,11 +51,17 @@ impl Grace {
 pub(super) struct Worker {
     tracker: TaskTracker,
     job: Job,
+    timings: Arc<Timings>,
 }
 
 impl Worker {
-    pub(super) fn new(tracker: &TaskTracker, job: &Job) -> Self {
-        Self { tracker: tracker.clone(), job: job.clone() }
+    pub(super) fn new(tracker: &TaskTracker, job: &Job, timings: &Arc<Timings>) -> Self {
+        Self { tracker: tracker.clone(), job: job.clone(), timings: Arc::clone(timings) }
+    }
+
+    /// Where the time of the call goes.
+    pub(super) fn timings(&self) -> &Arc<Timings> {
+        &self.timings
     }
 
     /// Does the work on a thread of its own, where a panic ends the call and nothing else. The permit is released when the

@@ -11,11 +11,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 
-pub(super) const TOOL: Entry = Entry::anywhere(
+pub(super) const TOOL: Entry = Entry::anywhere::<Args>(
     "git_clone",
     "Clones a repository to `repo_path`, an absolute path inside the allowed roots at which nothing is yet. Submodules are not cloned.",
     Scope::Remote,
-    || schemars::schema_for!(Args).to_value(),
     run,
 );
 

@@ -11,11 +11,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::Path;
 
-pub(super) const TOOL: Entry = Entry::anywhere(
+pub(super) const TOOL: Entry = Entry::anywhere::<Args>(
     "git_init",
     "Creates a repository at `repo_path`, an absolute path inside the allowed roots; an existing one is kept as it is.",
     Scope::Worktree,
-    || schemars::schema_for!(Args).to_value(),
     run,
 );
 

@@ -5,22 +5,22 @@
 use super::{
     confirm::{self, Question},
     declines,
-    handler::{Connection, Shared, implementation, is_modern},
+    handler::{Connection, Shared, implementation, is_modern, unknown_tool},
     progress, tasks,
 };
 use crate::{
     class::ErrorClass,
     error::{Error, Kind},
     output::{self, Budget, Reply},
-    pipeline::Call,
+    pipeline::{Call, Origin},
     tool::{Effect, Entry, Reporter},
 };
-use mcp::WARNINGS;
 use mcp::rmcp::{
     ErrorData, RoleServer,
     model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, LoggingLevel, LoggingMessageNotificationParam},
     service::RequestContext,
 };
+use mcp::{WARNINGS, sessions::Fault};
 use serde_json::{Map, Value, json};
 use std::{
     sync::Arc,
@@ -45,17 +45,21 @@ pub(super) async fn call(
 ) -> Result<CallToolResponse, ErrorData> {
     let received = Instant::now();
     let Some(tool) = shared.pipeline.find(&request.name) else {
-        let known: Vec<&str> = shared.pipeline.listed().iter().map(|entry| entry.name).collect();
-        let name: String = request.name.chars().take(80).collect();
-        return Err(ErrorData::invalid_params(format!("unknown tool `{}`. Tools: {}", output::message(&name), known.join(", ")), None));
+        shared.pipeline.errors.record(ErrorClass::Other, "unknown_tool");
+        let why = unknown_tool(&request.name, shared.pipeline.listed().iter().copied());
+        return Err(ErrorData::invalid_params(why, None));
     };
+    if shared.intake.is_draining() {
+        let budget = Budget::of_call(shared.pipeline.bounds().max_output_tokens, request.arguments.as_ref());
+        return Ok(into_result(Err(Error::draining()), budget).into());
+    }
     let parent = context.meta.get("traceparent").and_then(Value::as_str).unwrap_or_default().to_owned();
     let span = tracing::info_span!("tools/call", tool = tool.name, traceparent = parent);
     let mut warnings = context.meta.get(WARNINGS).and_then(Value::as_array).cloned().unwrap_or_default();
     if let (Some(types), Some(args)) = (&shared.lenient, &mut request.arguments) {
         warnings.extend(types.coerce(tool, args).into_iter().map(Value::from));
     }
-    let budget = Budget::of_call(shared.pipeline.bounds.max_output_tokens, request.arguments.as_ref());
+    let budget = Budget::of_call(shared.pipeline.bounds().max_output_tokens, request.arguments.as_ref());
     let calling = Calling { shared, connection, tool, context, received, budget };
     let modern = calling.is_modern();
     let mut response = calling.answer(request).instrument(span).await?;
@@ -145,6 +149,19 @@ impl Calling<'_> {
         }
     }
 
+    /// Where the call comes from, as the log says it.
+    fn origin(&self) -> Origin {
+        let parent = self.context.meta.get("traceparent").and_then(Value::as_str);
+        // version-trace-span-flags, each of fixed length
+        let trace =
+            parent.and_then(|parent| parent.split('-').nth(1)).filter(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()));
+        Origin {
+            session: mcp::carrier(&self.context.extensions).map(str::to_owned),
+            request: Some(self.context.id.to_string()),
+            trace: trace.map(str::to_owned),
+        }
+    }
+
     /// Returns when nobody waits for the call any more.
     async fn gone(&self) {
         tokio::select! {
@@ -157,18 +174,18 @@ impl Calling<'_> {
     async fn suspect(&self) {
         let pipeline = &self.shared.pipeline;
         if pipeline.is_breach(&self.connection.caller.principal, "states were forged or replayed").await {
-            pipeline.errors.record(ErrorClass::SecurityBreach);
-            self.end_session();
+            pipeline.errors.record(ErrorClass::SecurityBreach, "forged_state");
+            self.end_session(Fault::SecurityBreach);
         }
     }
 
     /// Ends the session of the call, once the answer has been sent.
-    fn end_session(&self) {
+    fn end_session(&self, fault: Fault) {
         let Some(id) = mcp::session_id(&self.context.extensions).map(str::to_owned) else { return };
         let sessions = Arc::clone(&self.shared.sessions);
         tokio::spawn(async move {
             tokio::time::sleep(LAST_WORDS).await;
-            sessions.close(&id, "a critical error");
+            sessions.condemn(&id, fault);
         });
     }
 
@@ -207,7 +224,8 @@ impl Calling<'_> {
         };
         let cancel = if may_be_task { CancellationToken::new() } else { self.context.ct.clone() };
         let (tool, caller, cancelled) = (self.tool, connection.caller.clone(), cancel.clone());
-        let call = move |args, received| Call { tool, args, caller, cancelled, received, narrowed, on_progress: reporter };
+        let origin = self.origin();
+        let call = move |args, received| Call { tool, args, caller, cancelled, received, narrowed, on_progress: reporter, origin };
         let args = arguments(request, confirmed);
         if !may_be_task {
             return Ok(pipeline.call(call(args, received)).await);
@@ -240,8 +258,8 @@ impl Calling<'_> {
 
     /// The result, and a line in the client's log where it wants one.
     async fn finished(&self, outcome: Result<Reply, Error>) -> CallToolResult {
-        if outcome.as_ref().is_err_and(|error| error.class().is_critical()) {
-            self.end_session();
+        if outcome.as_ref().is_err_and(|error| error.class() == ErrorClass::SecurityBreach) {
+            self.end_session(Fault::SecurityBreach);
         }
         let level = if outcome.is_ok() { LoggingLevel::Info } else { LoggingLevel::Warning };
         let wanted = if self.is_modern() { self.context.meta.log_level() } else { self.connection.level() };

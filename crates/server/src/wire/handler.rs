@@ -15,11 +15,13 @@ use super::{
 };
 use crate::{
     caller::{Caller, Right},
+    class::ErrorClass,
     config::Mode,
     error::Error,
     output,
     persistence::Wishes,
     pipeline::Pipeline,
+    tool::Entry,
 };
 use mcp::rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -33,7 +35,7 @@ use mcp::rmcp::{
     },
     service::{NotificationContext, Peer, RequestContext, SubscriptionContext},
 };
-use mcp::{Identity, sessions::Sessions};
+use mcp::{Identity, Intake, sessions::Sessions};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -89,13 +91,15 @@ pub(crate) struct Shared {
     /// Where arguments are understood in spite of their form.
     pub(super) lenient: Option<Types>,
     pub(super) sessions: Arc<Sessions>,
+    /// Whether new calls are taken.
+    pub(super) intake: Intake,
 }
 
 impl Shared {
-    pub(crate) fn new(pipeline: Arc<Pipeline>, sessions: Arc<Sessions>, mode: Mode) -> Arc<Self> {
+    pub(crate) fn new(pipeline: Arc<Pipeline>, sessions: Arc<Sessions>, intake: Intake, mode: Mode) -> Arc<Self> {
         let tasks = Arc::new(Tasks::new(Arc::clone(&pipeline.persistence)));
         let lenient = (mode == Mode::Lenient).then(Types::default);
-        Arc::new(Self { pipeline, seals: Seals::default(), declines: Arc::default(), tasks, lenient, sessions })
+        Arc::new(Self { pipeline, seals: Seals::default(), declines: Arc::default(), tasks, lenient, sessions, intake })
     }
 }
 
@@ -170,7 +174,7 @@ impl Handler {
 
     fn client(&self, extensions: &Extensions, peer: &Peer<RoleServer>, cancelled: CancellationToken) -> Client {
         let pipeline = &self.shared.pipeline;
-        let bounds = pipeline.bounds;
+        let bounds = pipeline.bounds();
         Client {
             peer: peer.clone(),
             announced: mcp::roots_announced(extensions),
@@ -390,12 +394,14 @@ impl ServerHandler for Handler {
     }
 
     async fn on_custom_request(&self, request: CustomRequest, context: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
-        let method = output::message(&request.method.chars().take(80).collect::<String>());
         let is_gone = is_modern(&context) && GONE.contains(&request.method.as_str());
-        if KNOWN.contains(&request.method.as_str()) && !is_gone {
-            return Err(ErrorData::invalid_params(format!("invalid or missing `params` for {method}"), None));
+        match unreadable(&request.method) {
+            Some(why) if !is_gone => Err(ErrorData::invalid_params(why, None)),
+            _ => {
+                self.shared.pipeline.errors.record(ErrorClass::Other, "unknown_method");
+                Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, unknown_method(&request.method), None))
+            }
         }
-        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("unknown method `{method}`"), None))
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
@@ -410,6 +416,27 @@ impl ServerHandler for Handler {
     async fn on_roots_list_changed(&self, context: NotificationContext<RoleServer>) {
         self.ask_for_roots(&context).await;
     }
+}
+
+/// What is wrong with a request of a method that is known, and could not be read as one of it.
+fn unreadable(method: &str) -> Option<String> {
+    KNOWN.contains(&method).then(|| format!("invalid or missing `params` for {method}"))
+}
+
+fn unknown_method(method: &str) -> String {
+    format!("unknown method `{}`", output::message(&method.chars().take(80).collect::<String>()))
+}
+
+/// Why a request is refused that could not be read as one of any method.
+pub(super) fn misread(method: &str) -> String {
+    unreadable(method).unwrap_or_else(|| unknown_method(method))
+}
+
+/// Why a call of a tool is refused that there is not.
+pub(super) fn unknown_tool<'a>(name: &str, listed: impl Iterator<Item = &'a Entry>) -> String {
+    let known: Vec<&str> = listed.map(|entry| entry.name).collect();
+    let name: String = name.chars().take(80).collect();
+    format!("unknown tool `{}`. Tools: {}", output::message(&name), known.join(", "))
 }
 
 pub(super) fn implementation() -> Implementation {

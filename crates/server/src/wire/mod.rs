@@ -13,6 +13,7 @@ mod roots;
 mod schema;
 mod tasks;
 mod uri;
+mod verdict;
 mod watch;
 
 pub use handler::INSTRUCTIONS;
@@ -30,5 +31,6 @@ pub(crate) use tasks::KEPT as TASK_KEPT;
 /// assert!(validate(ping, Mode::Strict).error.is_some());
 /// ```
 pub mod validation {
-    pub use mcp::{Mode, Verdict, validate};
+    pub use super::verdict::validate;
+    pub use mcp::{Mode, Verdict};
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     error::{Error, Kind},
     output::{self, Budget, Field, Row, Writer},
-    pipeline::{Call, Pipeline, Visit},
+    pipeline::{Call, Origin, Pipeline, Visit},
     tool::{Effect, Scope},
 };
 use git::{RelPath, Rev};
@@ -140,7 +140,7 @@ pub(super) async fn shown(
     args.insert("repo_path".to_owned(), Value::from(path.to_string_lossy()));
     let caller = connection.caller.clone();
     let (received, narrowed) = (Instant::now(), connection.narrowed().await?);
-    let call = Call { tool, args, caller, cancelled, received, narrowed, on_progress: None };
+    let call = Call { tool, args, caller, cancelled, received, narrowed, on_progress: None, origin: Origin::default() };
     Ok(pipeline.call(call).await?.text)
 }
 
@@ -217,7 +217,7 @@ async fn remote(
         narrowed: connection.narrowed().await?,
     };
     let remote = pipeline.visit(visit, move |repo, cancel| Ok(repo.remote(&name, cancel)?)).await?;
-    let mut writer = Writer::new(Budget::of(pipeline.bounds.max_output_tokens));
+    let mut writer = Writer::new(Budget::of(pipeline.bounds().max_output_tokens));
     let (urls, push_urls) = (remote.urls.iter().map(|url| ("fetch ", url)), remote.push_urls.iter().map(|url| ("push ", url)));
     for (at, (what, url)) in urls.chain(push_urls).enumerate() {
         let build = |row: &mut Row| {
@@ -237,7 +237,7 @@ pub(super) fn refusal(error: &Error, uri: &str) -> ErrorData {
         Kind::NotFound | Kind::Foreign | Kind::Breach => ErrorData::resource_not_found(text, Some(data)),
         Kind::Internal | Kind::Cancelled => ErrorData::internal_error(text, Some(data)),
         Kind::BadInput | Kind::Denied | Kind::Refused | Kind::Stale => ErrorData::invalid_params(text, Some(data)),
-        Kind::Busy | Kind::RateLimited | Kind::CircuitOpen | Kind::Unreachable | Kind::Unavailable | Kind::TimedOut => {
+        Kind::Busy | Kind::RateLimited | Kind::CircuitOpen | Kind::Unreachable | Kind::Unavailable | Kind::TimedOut | Kind::Stopped => {
             ErrorData::internal_error(text, Some(data))
         }
     }

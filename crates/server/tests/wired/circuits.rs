@@ -90,6 +90,27 @@ fn circuit_is_not_opened_by_refusals() {
 }
 
 #[test]
+fn circuit_paused_by_the_remote_says_so_and_for_how_long() {
+    let (fixture, remote) = published();
+    let server = Administered::start(&fixture, &[], &OPEN);
+    remote.breaks(Fault::Later(25));
+    let limited = tool(&server, "git_fetch", json!({}));
+    let wait = |result: &serde_json::Value| result["structuredContent"]["retry_after_ms"].as_u64().unwrap_or_default();
+    assert!(code(&limited) == "rate_limited" && wait(&limited) == 25_000, "{limited}");
+    for _ in 0..3 {
+        let paused = tool(&server, "git_fetch", json!({}));
+        assert!(code(&paused) == "rate_limited" && (1..=25_000).contains(&wait(&paused)), "{paused}");
+        assert!(crate::support::text_of(&paused).contains("asks to be asked less often"), "{paused}");
+    }
+    let circuit = server.circuit("/fetch").expect("a circuit");
+    assert!(circuit["state"] == "open" && circuit["rejected"] == 3 && circuit["paused_ms"].as_u64() > Some(0), "{circuit}");
+    let name = circuit["name"].clone();
+    assert_eq!(server.post("/circuits/reset", &json!({"name": name})).0, 200);
+    remote.breaks(Fault::None);
+    assert_ne!(tool(&server, "git_fetch", json!({}))["isError"], true);
+}
+
+#[test]
 fn circuit_is_reset_by_hand() {
     let (fixture, remote) = published();
     let server = Administered::start(&fixture, &[], &OPEN);

@@ -1,11 +1,12 @@
 //! Section 4 of the guide: sessions and heartbeats.
 
 use crate::support::{
-    Fixture,
+    Fixture, Outcome,
     admin::Administered,
     wire::{call, initialize, post, session, wait_for},
 };
 use serde_json::json;
+use std::io::Read;
 
 #[test]
 fn sessions_survive_the_end_of_their_server() {
@@ -44,19 +45,37 @@ fn sessions_are_listed_reaped_and_evicted() {
 }
 
 #[test]
-fn heartbeats_are_seen_late_and_touched() {
+fn heartbeats_are_seen_late_and_touched() -> Outcome {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[("MCP_GIT_HEARTBEAT_INTERVAL", "1"), ("MCP_GIT_HEARTBEAT_MISSED", "2")]);
     let id = session(&server.server, &[]);
     let beats = server.get("/heartbeats");
     assert!(beats["running"] == true && beats["interval_ms"] == 1000 && beats["missed_threshold"] == 2, "{beats}");
-    wait_for("a late session", || server.get("/heartbeats")["sessions"][0]["late"] == true);
-    assert!(server.get("/sessions?state=paused")["sessions"].as_array().is_some_and(|list| list.len() <= 1));
-    assert_eq!(server.post("/sessions/touch", &json!({"id": id})).0, 200);
-    assert_eq!(server.get("/heartbeats")["sessions"][0]["late"], false);
+    // A WebSocket that is not read answers no ping. Over HTTP nobody is asked, and silence is no fault.
+    let mut socket = server.server.websocket(&[])?;
+    socket.send(tungstenite::Message::text(initialize().to_string()))?;
+    let of = |kind: &str| {
+        let beats = server.get("/heartbeats");
+        beats["sessions"].as_array().into_iter().flatten().find(|one| one["kind"] == kind).cloned().unwrap_or_default()
+    };
+    wait_for("a late session", || of("websocket")["late"] == true);
+    let late = of("websocket")["id"].clone();
+    assert_eq!(server.post("/sessions/touch", &json!({"id": late})).0, 200);
+    assert_eq!(of("websocket")["late"], false);
+    wait_for("a silent session", || server.get(&format!("/sessions/{id}"))["state"] == "paused");
+    assert!(of("http")["late"] == false && of("http")["owes_beats"] == false, "{}", of("http"));
+    // What does not answer is closed, and told so where it reads at last.
+    wait_for("the end of the socket", || of("websocket").is_null());
+    let mut rest = Vec::new();
+    if let tungstenite::stream::MaybeTlsStream::Plain(stream) = socket.get_mut() {
+        stream.read_to_end(&mut rest)?;
+    }
+    let close = [&1011_u16.to_be_bytes()[..], b"no answer to pings"].concat();
+    assert!(rest.ends_with(&close), "{:?}", String::from_utf8_lossy(&rest));
     // A clock that stands still is started again, and that is counted.
     let (status, done) = server.post("/recover", &json!({"component": "heartbeat"}));
     assert!(status == 200 && done["steps"][0]["ok"] == true, "{done}");
     wait_for("the clock", || server.get("/heartbeats")["running"] == true);
     assert_eq!(server.get("/heartbeats")["restarts"], 1);
+    Ok(())
 }

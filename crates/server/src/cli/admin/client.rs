@@ -1,20 +1,28 @@
 //! How a running server is found and asked: HTTP/1.1 over the Unix socket of its admin channel.
 
+use super::super::{CANNOT_RUN, FOUND, NOT_FOUND};
 use crate::{admin::place, config::Config};
 use clap::Args;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 use std::{
     io,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{net::UnixStream, time::timeout};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a look at another server may take.
+const GLANCE: Duration = Duration::from_secs(1);
+/// How often it is looked whether a server that was replaced has ended.
+const POLL: Duration = Duration::from_millis(50);
+/// How long that may take once its calls should have ended.
+const ENDING: Duration = Duration::from_secs(30);
 /// What is granted beyond the time that the server takes by itself.
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -57,6 +65,22 @@ pub(super) enum Failure {
     Usage(String),
 }
 
+impl Failure {
+    /// The word for it, and the exit code.
+    pub(super) fn code(&self) -> (&'static str, u8) {
+        match self {
+            Self::Refused { status: StatusCode::NOT_FOUND, .. } => ("not_found", NOT_FOUND),
+            Self::Refused { status: StatusCode::CONFLICT, .. } => ("refused", FOUND),
+            Self::Refused { .. } => ("refused", CANNOT_RUN),
+            Self::NoServer(_) | Self::NoSuchServer { .. } => ("no_server", CANNOT_RUN),
+            Self::Several(_) => ("several_servers", CANNOT_RUN),
+            Self::Unreachable { .. } | Self::Unreadable { .. } | Self::Io(_) => ("unreachable", CANNOT_RUN),
+            Self::Late { .. } => ("late", CANNOT_RUN),
+            Self::Usage(_) => ("usage", CANNOT_RUN),
+        }
+    }
+}
+
 fn choices(servers: &[(u32, PathBuf)]) -> String {
     servers.iter().fold(String::new(), |text, (pid, socket)| format!("{text}\n  --pid {pid}  --socket {}", socket.display()))
 }
@@ -76,7 +100,8 @@ impl Question {
     }
 
     /// Asks to do something.
-    pub(super) fn post(path: impl Into<String>, body: Value) -> Self {
+    pub(super) fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
+        let body = serde_json::to_value(body).unwrap_or_default();
         Self { method: Method::POST, path: path.into(), body: Some(body), patience: PATIENCE }
     }
 
@@ -138,6 +163,53 @@ impl Client {
             .unwrap_or_else(|_| Err(Failure::Late { socket: self.socket.clone(), patience }))
     }
 
+    /// Follows a restart until the old process has ended, and adds each step to the answer.
+    pub(super) fn follow(&self, answer: &mut Value) -> Result<(), Failure> {
+        let (old, new) = (answer["pid"].clone(), answer["successor"].clone());
+        let drain = Duration::from_secs(answer["drain_s"].as_u64().unwrap_or_default());
+        let pid = old.as_i64().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+        let has_ended = || pid.is_none_or(|pid| rustix::process::test_kill_process(pid).is_err());
+        let began = Instant::now();
+        let mut left = None;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            while !has_ended() && began.elapsed() < drain + ENDING {
+                // The same socket is the successor's where it has a fixed place.
+                let asked = timeout(GLANCE, self.answer(Question::get("/status"))).await;
+                if let Ok(Ok(status)) = asked
+                    && status["pid"] == old
+                {
+                    left = status["in_flight"].as_u64();
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        });
+        let took = began.elapsed().as_millis();
+        let ended = has_ended();
+        let successor = Client { socket: self.sibling(&old, &new) }.ask(Question::get("/status")).ok();
+        let restored = successor.as_ref().map(|status| format!("{} sessions taken up by process {new} so far", status["sessions"]));
+        let calls = left.filter(|left| !ended && *left > 0).map_or_else(|| "no call left".to_owned(), |left| format!("{left} calls left"));
+        let drained = ended || left == Some(0);
+        let step = |name: &str, ok: bool, detail: String| json!({"step": name, "ok": ok, "detail": detail});
+        answer["steps"] = json!([
+            step("start the successor", true, format!("process {new} is ready")),
+            step("stop accepting", true, format!("process {old} takes no connection")),
+            step("drain", drained, format!("{calls}, {took} ms")),
+            step("save", drained, "sessions, handles and tasks are in the store".to_owned()),
+            step("shut down", ended, format!("process {old} {}", if ended { "has ended" } else { "has not ended" })),
+            step("restore", restored.is_some(), restored.unwrap_or_else(|| "the successor does not answer".to_owned())),
+        ]);
+        Ok(())
+    }
+
+    /// The socket of the process that has taken over from that of this one.
+    fn sibling(&self, old: &Value, new: &Value) -> PathBuf {
+        match (self.socket.parent(), new.as_u64().and_then(|pid| u32::try_from(pid).ok())) {
+            (Some(folder), Some(pid)) if self.socket.ends_with(format!("{old}.sock")) => place::socket(folder, pid),
+            _ => self.socket.clone(),
+        }
+    }
+
     async fn answer(&self, question: Question) -> Result<Value, Failure> {
         let unreachable = |why: &dyn ToString| Failure::Unreachable { socket: self.socket.clone(), why: why.to_string() };
         let unreadable = |why: &dyn ToString| Failure::Unreadable { socket: self.socket.clone(), why: why.to_string() };
@@ -163,9 +235,16 @@ impl Client {
     }
 }
 
-/// The socket of the only server that runs.
+/// The socket of the only server that runs. One that another has taken over from does not count.
 fn only(folder: &Path) -> Result<PathBuf, Failure> {
     let mut servers = place::servers(folder);
+    if servers.len() > 1 {
+        let is_leaving = |socket: &Path| {
+            let question = Question { patience: GLANCE, ..Question::get("/status") };
+            Client { socket: socket.to_owned() }.ask(question).is_ok_and(|status| status["phase"] == "leaving")
+        };
+        servers.retain(|(_, socket)| !is_leaving(socket));
+    }
     match servers.len() {
         0 => Err(Failure::NoServer(folder.to_owned())),
         1 => Ok(servers.remove(0).1),

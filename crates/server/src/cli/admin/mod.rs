@@ -6,20 +6,16 @@ mod render;
 mod report;
 mod words;
 
-use super::{CANNOT_RUN, cannot_run, say, tell};
-use crate::{config::Config, output};
+use super::{FOUND, say, tell};
+use crate::{admin::requests, config::Config, output};
 use clap::{Args, Subcommand, ValueEnum};
 use client::{Client, Failure, Question, Reach, encode};
-use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use words::Shown;
 
 /// How long an emergency recovery takes at most: the server waits 8 s for what runs.
 const RECOVERY: Duration = Duration::from_secs(8);
-
-/// Exit code for "a problem was found".
-const FOUND: u8 = 1;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -70,11 +66,23 @@ pub(super) enum Command {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Makes a running server take no new connections, and waits for its calls; exits with 1 when some are left.
+    /// Makes a running server take no new work, and waits for its calls; exits with 1 when some are left. `resume` is the way back.
     Drain {
         /// How long calls may go on.
         #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "300s")]
         timeout: Duration,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Makes a drained server take work again.
+    Resume {
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Changes what a running server logs.
+    Debug {
+        #[command(subcommand)]
+        what: Debug,
         #[command(flatten)]
         reach: Reach,
     },
@@ -179,6 +187,19 @@ pub(super) enum Circuits {
     },
 }
 
+#[derive(Subcommand)]
+pub(super) enum Debug {
+    /// Shows the log levels, or changes them: `info`, or `warn,session=debug,git=trace`. A restart forgets the change.
+    Level {
+        /// The new ones.
+        levels: Option<String>,
+    },
+    /// Logs everything of the server in detail.
+    On,
+    /// Logs as the server is configured.
+    Off,
+}
+
 #[derive(Clone, Copy, Subcommand)]
 pub(super) enum Status {
     /// Shows whether heartbeats are watched, and when each session was last heard; exits with 1 when one is late.
@@ -210,66 +231,88 @@ pub(super) struct Scope {
 
 /// Asks the server for `command`, and shows the answer. `named` are the repositories of the command line.
 pub(super) fn run(command: &Command, config: &Config, named: &[PathBuf]) -> ExitCode {
-    let asked = prepare(command, named).and_then(|(reach, question, render)| {
-        let answer = Client::find(reach, config)?.ask(question)?;
-        let shown = render(&answer);
-        Ok((if reach.json { format!("{answer:#}") } else { output::page(shown.text.trim_end().as_bytes()) }, shown.is_fine))
+    let (reach, prepared) = prepare(command, named);
+    let asked = prepared.and_then(|(question, render)| {
+        let client = Client::find(reach, config)?;
+        let mut answer = client.ask(question)?;
+        if let Command::Restart { .. } = command {
+            client.follow(&mut answer)?;
+        }
+        Ok((render(&answer), answer))
     });
     match asked {
-        Ok((text, is_fine)) => {
-            say(&text);
-            if is_fine { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
+        Ok((shown, answer)) => {
+            say(&if reach.json { format!("{answer:#}") } else { output::page(shown.text.trim_end().as_bytes()) });
+            if shown.is_fine { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
         }
-        Err(Failure::Refused { status, message }) => {
-            tell(&output::message(&message));
-            let is_answer = [StatusCode::NOT_FOUND, StatusCode::CONFLICT].contains(&status);
-            ExitCode::from(if is_answer { FOUND } else { CANNOT_RUN })
+        Err(why) => {
+            let (name, code) = why.code();
+            if reach.json {
+                say(&format!("{:#}", json!({"error": {"code": name, "message": why.to_string()}})));
+            } else {
+                let prefix = if matches!(why, Failure::Refused { .. }) { "" } else { "mcp-server-git: " };
+                tell(&format!("{prefix}{}", output::message(&why.to_string())));
+            }
+            ExitCode::from(code)
         }
-        Err(why) => cannot_run(&why),
     }
 }
 
-type Prepared<'a> = (&'a Reach, Question, fn(&Value) -> Shown);
+type Prepared = (Question, fn(&Value) -> Shown);
 
-/// What each sub-command asks, and how its answer is shown.
-fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> Result<Prepared<'a>, Failure> {
-    Ok(match command {
-        Command::Sessions { what, reach } => {
-            let (question, render) = sessions(what);
-            (reach, question, render)
-        }
-        Command::Circuits { what: Circuits::List, reach } => (reach, Question::get("/circuits"), render::circuits),
+/// What each sub-command asks, of whom, and how the answer is shown.
+fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> (&'a Reach, Result<Prepared, Failure>) {
+    let (reach, prepared): (_, Prepared) = match command {
+        Command::Sessions { what, reach } => (reach, sessions(what)),
+        Command::Circuits { what: Circuits::List, reach } => (reach, (Question::get("/circuits"), render::circuits)),
         Command::Circuits { what: Circuits::Reset { name, stuck, all }, reach } => {
-            (reach, Question::post("/circuits/reset", json!({"name": name, "stuck": stuck, "all": all})), render::reset)
+            let reset = requests::Reset { name: name.clone(), stuck: *stuck, all: *all };
+            (reach, (Question::post("/circuits/reset", &reset), render::reset))
         }
         Command::Errors { window, threshold, reach } => {
-            (reach, Question::get("/errors").with("window", Some(window.as_secs())).with("threshold", *threshold), report::errors)
+            let question = Question::get("/errors").with("window", Some(window.as_secs())).with("threshold", *threshold);
+            (reach, (question, report::errors))
         }
-        Command::Status { what: None, reach } => (reach, Question::get("/status"), report::status),
-        Command::Status { what: Some(Status::Heartbeats), reach } => (reach, Question::get("/heartbeats"), report::heartbeats),
-        Command::Status { what: Some(Status::Resources), reach } => (reach, Question::get("/resources"), report::resources),
+        Command::Status { what: None, reach } => (reach, (Question::get("/status"), report::status)),
+        Command::Status { what: Some(Status::Heartbeats), reach } => (reach, (Question::get("/heartbeats"), report::heartbeats)),
+        Command::Status { what: Some(Status::Resources), reach } => (reach, (Question::get("/resources"), report::resources)),
         Command::Resources { what: Resources::Release { id }, reach } => {
-            (reach, Question::post("/resources/release", json!({"id": id})), report::released)
+            (reach, (Question::post("/resources/release", &requests::Release { id: id.clone() }), report::released))
         }
-        Command::Reap { age, reach } => (reach, Question::post("/reap", json!({"age": age.as_secs()})), report::reaped),
+        Command::Reap { age, reach } => (reach, (Question::post("/reap", &requests::Reap { age: age.as_secs() }), report::reaped)),
         Command::Drain { timeout, reach } => {
-            (reach, Question::post("/drain", json!({"timeout": timeout.as_secs()})).taking(*timeout), report::drained)
+            let question = Question::post("/drain", &requests::Drain { timeout: Some(timeout.as_secs()) });
+            (reach, (question.taking(*timeout), report::drained))
         }
+        Command::Resume { reach } => (reach, (Question::post("/resume", &json!({})), report::resumed)),
+        Command::Debug { what, reach } => (reach, (debug(what), report::level)),
         Command::Restart { drain, reach } => {
-            let question = Question::post("/restart", json!({"timeout": drain.map(|drain| drain.as_secs())}));
-            (reach, question.taking(crate::restart::READY), report::restarted)
+            let question = Question::post("/restart", &requests::Drain { timeout: drain.map(|drain| drain.as_secs()) });
+            (reach, (question.taking(crate::lifecycle::restart::READY), report::restarted))
         }
         Command::Recover { scope, reach } => {
-            (reach, Question::post("/recover", json!({"component": scope.component})).taking(RECOVERY), report::recovered)
+            let question = Question::post("/recover", &requests::Recover { component: scope.component.clone() });
+            (reach, (question.taking(RECOVERY), report::recovered))
         }
-        Command::Operations { reach } => {
-            let repository = repository(named)?;
-            (reach, Question::get("/operations").with("repository", repository), report::operations)
-        }
-    })
+        Command::Operations { reach } => match repository(named) {
+            Ok(repository) => (reach, (Question::get("/operations").with("repository", repository), report::operations)),
+            Err(why) => return (reach, Err(why)),
+        },
+    };
+    (reach, Ok(prepared))
 }
 
-fn sessions(what: &Sessions) -> (Question, fn(&Value) -> Shown) {
+fn debug(what: &Debug) -> Question {
+    let level = match what {
+        Debug::Level { levels: None } => return Question::get("/debug/level"),
+        Debug::Level { levels } => levels.clone(),
+        Debug::On => Some("debug".to_owned()),
+        Debug::Off => None,
+    };
+    Question::post("/debug/level", &requests::Level { level })
+}
+
+fn sessions(what: &Sessions) -> Prepared {
     match what {
         Sessions::List { idle, state } => {
             let state = state.and_then(|state| state.to_possible_value()).map(|state| state.get_name().to_owned());
@@ -277,10 +320,13 @@ fn sessions(what: &Sessions) -> (Question, fn(&Value) -> Shown) {
         }
         Sessions::Show { id } => (Question::get(format!("/sessions/{}", encode(id))), render::session),
         Sessions::Reap { idle, oldest } => {
-            (Question::post("/sessions/reap", json!({"idle": idle.map(|idle| idle.as_secs()), "oldest": oldest})), render::closed)
+            let reap = requests::ReapSessions { idle: idle.map(|idle| idle.as_secs()), oldest: *oldest };
+            (Question::post("/sessions/reap", &reap), render::closed)
         }
-        Sessions::Touch { id, missing } => (Question::post("/sessions/touch", json!({"id": id, "missing": missing})), render::touched),
-        Sessions::Close { id } => (Question::post(format!("/sessions/{}/close", encode(id)), json!({})), render::closed),
+        Sessions::Touch { id, missing } => {
+            (Question::post("/sessions/touch", &requests::Touch { id: id.clone(), missing: *missing }), render::touched)
+        }
+        Sessions::Close { id } => (Question::post(format!("/sessions/{}/close", encode(id)), &json!({})), render::closed),
     }
 }
 

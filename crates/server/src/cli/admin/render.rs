@@ -8,22 +8,26 @@ use serde_json::Value;
 use std::fmt::Write as _;
 
 pub(super) fn sessions(answer: &Value) -> Shown {
-    let (idle, limit) = (number(&answer["idle"]), number(&answer["idle_warn"]));
+    let (quiet, limit) = (number(&answer["quiet"]), number(&answer["idle_warn"]));
     let idle_label = format!("Idle sessions (>{})", time(&answer["idle_longer_than_ms"]));
     let mut text = lines(&[
         ("Total sessions", plain(&answer["total"])),
         ("Active sessions", plain(&answer["active"])),
-        (&idle_label, idle.to_string()),
+        (&idle_label, plain(&answer["idle"])),
         ("Error sessions", plain(&answer["error"])),
     ]);
-    if idle > limit {
-        let _ = writeln!(text, "Too many idle sessions (more than {limit}): `mcp-server-git sessions reap --idle 30m` closes them.");
+    if quiet > limit {
+        let longer = time(&answer["quiet_longer_than_ms"]);
+        let _ = writeln!(
+            text,
+            "Too many idle sessions ({quiet} longer than {longer}, more than {limit}): `mcp-server-git sessions reap --idle 30m` closes them."
+        );
     }
     let shown = list(&answer["sessions"]);
     if !shown.is_empty() {
         text.push('\n');
         text += &table(
-            ["ID", "KIND", "STATE", "PRINCIPAL", "CLIENT", "AGE", "IDLE", "MISSED", "RUNNING"],
+            ["ID", "KIND", "STATE", "PRINCIPAL", "CLIENT", "AGE", "IDLE", "MISSED", "RUNNING", "WHY"],
             shown.iter().map(|one| {
                 let [id, kind, state, principal, client] = ["id", "kind", "state", "principal", "client"].map(|key| plain(&one[key]));
                 [
@@ -36,11 +40,12 @@ pub(super) fn sessions(answer: &Value) -> Shown {
                     time(&one["idle_ms"]),
                     plain(&one["missed"]),
                     plain(&one["in_flight"]),
+                    one["failed"]["why"].as_str().unwrap_or_default().to_owned(),
                 ]
             }),
         );
     }
-    Shown { text, is_fine: idle <= limit }
+    Shown { text, is_fine: quiet <= limit }
 }
 
 pub(super) fn session(answer: &Value) -> Shown {
@@ -57,6 +62,7 @@ pub(super) fn session(answer: &Value) -> Shown {
         ("Calls in flight", plain(&answer["in_flight"])),
         ("Requests", plain(&answer["requests"])),
         ("Faults", plain(&answer["faults"])),
+        ("Closed for", plain(&answer["failed"]["why"])),
     ];
     let known: Vec<(&str, String)> = given.into_iter().filter(|(_, value)| value != "-").collect();
     fine(lines(&known))
@@ -95,8 +101,10 @@ pub(super) fn circuits(answer: &Value) -> Shown {
             ("Recovery timeout", time(&one["recovery_timeout_ms"])),
             ("Half-open max calls", plain(&one["half_open_max_calls"])),
         ];
-        if let Some(ms) = one["next_trial_ms"].as_u64() {
-            pairs.push(("Next trial", format!("in {}", duration::show(ms))));
+        match one["next_trial_ms"].as_u64() {
+            Some(0) => pairs.push(("Next trial", "with the next call".to_owned())),
+            Some(ms) => pairs.push(("Next trial", format!("in {}", duration::show(ms)))),
+            None => {}
         }
         if let Some(ms) = one["paused_ms"].as_u64() {
             pairs.push(("Paused by the remote", format!("for {}", duration::show(ms))));

@@ -12,8 +12,11 @@ use std::{
 
 pub(super) fn errors(answer: &Value) -> Shown {
     let (spikes, burning) = (list(&answer["spikes"]), list(&answer["burning"]));
+    let asked = answer["asked_ms"].as_u64().filter(|asked| Some(*asked) != answer["window_ms"].as_u64());
+    let asked = asked.map_or_else(String::new, |asked| format!(" ({} were asked for)", duration::show(asked)));
     let mut text = lines(&[
-        ("Window", time(&answer["window_ms"])),
+        ("Window", time(&answer["window_ms"]) + &asked),
+        ("Source", if answer["source"] == "store" { "the store, with servers before this one" } else { "memory" }.to_owned()),
         ("Spike threshold", format!("{} per minute", rate(&answer["threshold_per_minute"]))),
     ]);
     let seen: Vec<&Value> = list(&answer["classes"]).iter().filter(|one| number(&one["count"]) + number(&one["since_start"]) > 0).collect();
@@ -31,6 +34,14 @@ pub(super) fn errors(answer: &Value) -> Shown {
                 };
                 [plain(&one["class"]), plain(&one["count"]), rate(&one["per_minute"]), plain(&one["since_start"]), meaning.to_owned()]
             }),
+        );
+    }
+    let reasons = list(&answer["reasons"]);
+    if !reasons.is_empty() {
+        text.push('\n');
+        text += &table(
+            ["REASON", "CLASS", "SINCE START"],
+            reasons.iter().map(|one| [plain(&one["reason"]), plain(&one["class"]), plain(&one["count"])]),
         );
     }
     if !(spikes.is_empty() && burning.is_empty()) {
@@ -65,7 +76,7 @@ pub(super) fn status(answer: &Value) -> Shown {
             "Server",
             format!("mcp-server-git {} (commit {}), pid {}", plain(&answer["version"]), plain(&answer["commit"]), plain(&answer["pid"])),
         ),
-        ("Phase", plain(&answer["phase"])),
+        ("Phase", phase(answer)),
         ("Uptime", time(&answer["uptime_ms"])),
         ("Sessions", format!("{}, {} were evicted", plain(&answer["sessions"]), plain(&answer["evicted"]))),
         ("Circuits not closed", plain(&answer["open_circuits"])),
@@ -73,6 +84,7 @@ pub(super) fn status(answer: &Value) -> Shown {
         ("Sandbox", plain(&answer["sandbox"])),
         ("Writes that wait for the store", plain(&store["backlog"])),
     ]);
+    text += &configuration(answer);
     let replaced = number(&store["replaced"]);
     if replaced > 0 {
         let rows = match &store["rescued"] {
@@ -91,6 +103,13 @@ pub(super) fn status(answer: &Value) -> Shown {
             .iter()
             .map(|one| ["class", "running", "waiting", "places", "rejected", "lost", "lost_since_start"].map(|key| plain(&one[key]))),
     );
+    for one in list(&answer["calls"]) {
+        let waiting = number(&one["waiting_for_worktree"]);
+        if waiting > 0 {
+            let _ =
+                writeln!(text, "{waiting} of the {} that wait have another change in their worktree before them.", plain(&one["class"]));
+        }
+    }
     let limit = number(&answer["lost_limit"]);
     let is_over = list(&answer["calls"]).iter().any(|one| number(&one["lost"]) >= limit.max(1));
     if is_over {
@@ -108,7 +127,26 @@ pub(super) fn status(answer: &Value) -> Shown {
             text = left.iter().fold(text + "\n" + title + ":\n", |text, one| text + "  " + &plain(one) + "\n");
         }
     }
-    Shown { text, is_fine: !is_over }
+    Shown { text, is_fine: !is_over && !answer["configuration"]["failed"].is_string() }
+}
+
+fn phase(answer: &Value) -> String {
+    let hint = if answer["phase"] == "draining" { ": no new work is taken; `mcp-server-git resume` is the way back" } else { "" };
+    plain(&answer["phase"]) + hint
+}
+
+/// What of the configuration is not in force.
+fn configuration(answer: &Value) -> String {
+    let own = &answer["configuration"];
+    let mut text = String::new();
+    if own["failed"].is_string() {
+        text += &lines(&[("Configuration not reloaded, the one before is in force", plain(&own["failed"]))]);
+    }
+    let pending: Vec<String> = list(&own["needs_restart"]).iter().map(plain).collect();
+    if !pending.is_empty() {
+        text += &lines(&[("Changed keys that need a restart", pending.join(", "))]);
+    }
+    text
 }
 
 pub(super) fn heartbeats(answer: &Value) -> Shown {
@@ -128,10 +166,12 @@ pub(super) fn heartbeats(answer: &Value) -> Shown {
     if !sessions.is_empty() {
         text.push('\n');
         text += &table(
-            ["SESSION", "LAST HEARD", "MISSED", ""],
+            ["SESSION", "LAST HEARD", "MISSED", "OWES", ""],
             sessions.iter().map(|one| {
                 let late = if is(&one["late"]) { "LATE" } else { "" };
-                [plain(&one["id"]), format!("{} ago", time(&one["since_ms"])), plain(&one["missed"]), late.to_owned()]
+                let owes = if is(&one["owes_beats"]) { "an answer to pings" } else { "nothing" };
+                let missed = if is(&one["owes_beats"]) { plain(&one["missed"]) } else { "-".to_owned() };
+                [plain(&one["id"]), format!("{} ago", time(&one["since_ms"])), missed, owes.to_owned(), late.to_owned()]
             }),
         );
     }
@@ -171,16 +211,38 @@ pub(super) fn reaped(answer: &Value) -> Shown {
 
 pub(super) fn drained(answer: &Value) -> Shown {
     let left = number(&answer["left"]);
-    Shown { text: format!("The server takes no new connections.\nCalls left: {left}"), is_fine: left == 0 }
+    let text =
+        format!("The server takes no new work.\nCalls left: {left}\n`mcp-server-git resume` makes it take work again; SIGTERM ends it.");
+    Shown { text, is_fine: left == 0 }
+}
+
+pub(super) fn resumed(answer: &Value) -> Shown {
+    fine(lines(&[("Phase", plain(&answer["phase"]))]))
+}
+
+pub(super) fn level(answer: &Value) -> Shown {
+    let mut text = lines(&[("Log levels", plain(&answer["level"]))]);
+    if answer["before"].is_string() {
+        text += &lines(&[("Before", plain(&answer["before"]))]);
+    }
+    let components: Vec<String> = list(&answer["components"]).iter().map(plain).collect();
+    if !components.is_empty() {
+        text += &lines(&[("Components", components.join(", "))]);
+    }
+    fine(text)
 }
 
 pub(super) fn restarted(answer: &Value) -> Shown {
-    fine(format!(
-        "Process {} has taken over from {}, whose calls may go on for {} s.",
-        plain(&answer["successor"]),
-        plain(&answer["pid"]),
-        plain(&answer["drain_s"])
-    ))
+    let steps = list(&answer["steps"]);
+    Shown { text: numbered(steps.iter()), is_fine: steps.iter().all(|step| is(&step["ok"])) }
+}
+
+fn step(step: &Value) -> String {
+    format!("{}: {} ({})\n", plain(&step["step"]), if is(&step["ok"]) { "ok" } else { "FAILED" }, plain(&step["detail"]))
+}
+
+fn numbered<'a>(steps: impl Iterator<Item = &'a Value>) -> String {
+    (1..).zip(steps).fold(String::new(), |text, (place, one)| format!("{text}{place}. {}", step(one)))
 }
 
 /// The five steps of the guide. The server reports each component by itself; together they are the last step.
@@ -189,18 +251,14 @@ pub(super) fn recovered(answer: &Value) -> Shown {
     let ok = |step: &&Value| is(&step["ok"]);
     let is_component = |step: &&Value| step["step"].as_str().is_some_and(|name| name.starts_with("restart "));
     let (components, steps): (Vec<&Value>, Vec<&Value>) = list(&answer["steps"]).iter().partition(is_component);
-    let line = |step: &Value| format!("{}: {} ({})\n", plain(&step["step"]), word(is(&step["ok"])), plain(&step["detail"]));
-    let mut text = String::new();
-    for (place, step) in (1..).zip(&steps) {
-        let _ = write!(text, "{place}. {}", line(step));
-    }
+    let mut text = numbered(steps.iter().copied());
     let indent = if steps.is_empty() {
         ""
     } else {
         let _ = writeln!(text, "{}. restart components: {}", steps.len() + 1, word(components.iter().all(ok)));
         "   "
     };
-    text = components.iter().fold(text, |text, step| text + indent + &line(step));
+    text = components.iter().fold(text, |text, step| text + indent + &self::step(step));
     Shown { text, is_fine: steps.iter().chain(&components).all(ok) }
 }
 

@@ -9,8 +9,10 @@ pub(crate) enum Phase {
     Starting,
     /// It takes calls.
     Ready,
-    /// It takes no new connections, and ends what runs.
+    /// It takes no new work, and ends what runs.
     Draining,
+    /// Another process has taken over, and it ends what runs.
+    Leaving,
 }
 
 impl Phase {
@@ -20,11 +22,12 @@ impl Phase {
             Self::Starting => "starting",
             Self::Ready => "ready",
             Self::Draining => "draining",
+            Self::Leaving => "leaving",
         }
     }
 }
 
-/// The present phase; it only goes on.
+/// The present phase. It only goes on, but from draining back to ready.
 #[derive(Debug, Default)]
 pub(crate) struct Present(AtomicU8);
 
@@ -33,16 +36,27 @@ impl Present {
         match self.0.load(Ordering::Relaxed) {
             0 => Phase::Starting,
             1 => Phase::Ready,
-            _ => Phase::Draining,
+            2 => Phase::Draining,
+            _ => Phase::Leaving,
         }
     }
 
     pub(crate) fn advance(&self, phase: Phase) {
-        let number = match phase {
-            Phase::Starting => 0,
-            Phase::Ready => 1,
-            Phase::Draining => 2,
-        };
-        self.0.fetch_max(number, Ordering::Relaxed);
+        self.0.fetch_max(number(phase), Ordering::Relaxed);
+    }
+
+    /// Back to ready. False where it is not draining.
+    pub(crate) fn resume(&self) -> bool {
+        let (from, to) = (number(Phase::Draining), number(Phase::Ready));
+        self.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+fn number(phase: Phase) -> u8 {
+    match phase {
+        Phase::Starting => 0,
+        Phase::Ready => 1,
+        Phase::Draining => 2,
+        Phase::Leaving => 3,
     }
 }

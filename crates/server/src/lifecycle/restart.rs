@@ -2,7 +2,7 @@
 //! is ready it takes nothing new, ends what it has and goes.
 //!
 //! The two speak in lines over what the server has for standard input. The server says `ready` and `restart SECONDS`; the
-//! supervisor says `replaced PID SECONDS` and `failed WHY`. Its end is the end of the server.
+//! supervisor says `replaced PID SECONDS`, `failed WHY` and `reload`. Its end is the end of the server.
 
 use crate::server::Server;
 use std::{
@@ -132,6 +132,7 @@ async fn converse(
                             request.answer.send(Err(why)).ok();
                         }
                     }
+                    (Some("reload"), _) => super::reload::reload(&server),
                     _ => tracing::warn!("the supervisor says something that is not understood"),
                 }
             }

@@ -1,0 +1,91 @@
+//! What can be asked of a running server: the bodies and parameters of the admin channel, as the command line sends them.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Which sessions are listed.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Listed {
+    /// Those that have been idle for so many seconds.
+    pub(crate) idle: Option<u64>,
+    /// Those in this state.
+    pub(crate) state: Option<String>,
+}
+
+/// Which sessions are closed: either.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct ReapSessions {
+    /// Those that have been idle for so many seconds.
+    pub(crate) idle: Option<u64>,
+    /// So many of those that have been idle for longest.
+    pub(crate) oldest: Option<usize>,
+}
+
+/// Which sessions count as heard: either.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Touch {
+    pub(crate) id: Option<String>,
+    /// All that have missed a beat.
+    #[serde(default)]
+    pub(crate) missing: bool,
+}
+
+/// Which circuits are closed: one of these.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Reset {
+    pub(crate) name: Option<String>,
+    #[serde(default)]
+    pub(crate) stuck: bool,
+    #[serde(default)]
+    pub(crate) all: bool,
+}
+
+/// How far back errors are counted.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Window {
+    /// In seconds.
+    pub(crate) window: Option<u64>,
+    /// Errors of a class a minute that are a spike.
+    pub(crate) threshold: Option<f64>,
+}
+
+/// Whose changes are listed.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Operations {
+    /// A folder of the repository, or the one that git keeps it in, which may be gone. Running ones of all where absent.
+    pub(crate) repository: Option<PathBuf>,
+}
+
+/// What is released.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Reap {
+    /// What has been held for so many seconds.
+    pub(crate) age: u64,
+}
+
+/// What is released by hand.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Release {
+    pub(crate) id: String,
+}
+
+/// How long calls may go on, for a drain and a restart.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Drain {
+    /// In seconds; `restart.drain` where absent.
+    pub(crate) timeout: Option<u64>,
+}
+
+/// What is recovered.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Recover {
+    /// Only this part, in place of all steps.
+    pub(crate) component: Option<String>,
+}
+
+/// What is logged from now on.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Level {
+    /// Directives such as `warn,session=debug`; as configured where absent.
+    pub(crate) level: Option<String>,
+}

@@ -1,0 +1,178 @@
+//! A new configuration while the server runs: what can change does, what cannot is named.
+
+use super::notify;
+use crate::{
+    config::{Config, NamedToken, RELOADABLE, Source},
+    pipeline::Bounds,
+    server::Server,
+    telemetry::log,
+};
+use mcp::{
+    http::Token,
+    sessions::{Ending, SessionLimits},
+};
+use std::{
+    collections::BTreeMap,
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
+
+/// What of the configuration can change while the server runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Reloadable {
+    pub(crate) bounds: Bounds,
+    pub(crate) sessions: SessionLimits,
+    pub(crate) settings: Settings,
+}
+
+/// What of it matters to the server as a whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) sweep_interval: Duration,
+    pub(crate) idle_warn: usize,
+    pub(crate) spike_per_minute: f64,
+    pub(crate) drain: Duration,
+}
+
+impl Reloadable {
+    pub(crate) fn of(config: &Config) -> Self {
+        let own = &config.resilience;
+        Self {
+            bounds: Bounds {
+                read_timeout: config.limits.read_timeout,
+                change_timeout: config.limits.change_timeout,
+                network_timeout: config.limits.network_timeout,
+                max_output_tokens: config.limits.max_output_tokens,
+                slow: config.slow,
+            },
+            sessions: SessionLimits {
+                max: config.serving.max_sessions,
+                evict_batch: own.evict_batch,
+                idle: config.serving.idle_sessions,
+                heartbeat: config.serving.heartbeat,
+                missed: config.serving.missed,
+            },
+            settings: Settings {
+                sweep_interval: own.sweep_interval,
+                idle_warn: own.idle_warn,
+                spike_per_minute: own.spike_per_minute,
+                drain: own.drain,
+            },
+        }
+    }
+}
+
+/// The tokens of the configuration, as they are compared with what a request brings.
+pub(crate) fn tokens(named: &[NamedToken]) -> Vec<Token> {
+    let token = |token: &NamedToken| Token {
+        name: token.name.clone(),
+        sha256: token.sha256,
+        scopes: token.scopes.iter().map(|scope| scope.name().to_owned()).collect(),
+    };
+    named.iter().map(token).collect()
+}
+
+/// The configuration in force, and where it came from.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) origin: Source,
+    /// The directives of the log that it asks for.
+    pub(crate) level: String,
+    /// As the file was when the server started.
+    started: toml::Table,
+    pub(crate) at: Instant,
+    /// Why the last one was not taken.
+    pub(crate) failed: Option<String>,
+    /// Keys of the file that have changed since the start, and take effect with a restart alone.
+    pub(crate) needs_restart: Vec<String>,
+}
+
+impl Loaded {
+    pub(crate) fn of(config: &Config) -> Self {
+        let origin = config.origin.clone();
+        Self {
+            started: origin.table.clone(),
+            origin,
+            level: config.log.level.clone(),
+            at: Instant::now(),
+            failed: None,
+            needs_restart: Vec::new(),
+        }
+    }
+}
+
+/// Reads the configuration again. One that cannot be used changes nothing.
+pub(crate) fn reload(server: &Server) {
+    notify::reloading();
+    let flags = server.loaded().origin.flags.clone();
+    match Config::load(flags) {
+        Ok(config) => apply(server, &config),
+        Err(err) => {
+            tracing::error!(%err, "the configuration was not reloaded: the one before stays in force");
+            server.loaded().failed = Some(err.to_string());
+        }
+    }
+    notify::ready();
+}
+
+fn apply(server: &Server, config: &Config) {
+    let Reloadable { bounds, sessions, settings } = Reloadable::of(config);
+    // The heartbeat and the sweep were started with their intervals.
+    let (heartbeat, sweep_interval) = (server.sessions.limits().heartbeat, server.settings().sweep_interval);
+    *server.pipeline.bounds.write().unwrap_or_else(PoisonError::into_inner) = bounds;
+    server.sessions.set_limits(SessionLimits { heartbeat, ..sessions });
+    *server.settings.write().unwrap_or_else(PoisonError::into_inner) = Settings { sweep_interval, ..settings };
+    if let Some(authority) = server.authority.get() {
+        let gone = authority.set_tokens(tokens(&config.serving.tokens));
+        let revoked = server.sessions.list().into_iter().filter(|session| gone.contains(&session.principal));
+        for session in revoked {
+            server.sessions.close(&session.id, Ending::Operator);
+        }
+    }
+    let level_failed = log::set_level(&config.log.level).err();
+    let mut loaded = server.loaded();
+    let changed = changes(&loaded.origin.table, &config.origin.table);
+    let is_reloadable = |key: &String| RELOADABLE.iter().any(|one| key == one);
+    let taken: Vec<&String> = changed.iter().filter(|key| is_reloadable(key)).collect();
+    let needs_restart: Vec<String> = changes(&loaded.started, &config.origin.table).into_iter().filter(|key| !is_reloadable(key)).collect();
+    tracing::warn!(?taken, ?needs_restart, level = config.log.level, "the configuration was reloaded");
+    loaded.origin = config.origin.clone();
+    loaded.level.clone_from(&config.log.level);
+    loaded.at = Instant::now();
+    loaded.failed = level_failed.map(|err| err.to_string());
+    loaded.needs_restart = needs_restart;
+}
+
+/// The keys whose values differ.
+fn changes(before: &toml::Table, after: &toml::Table) -> Vec<String> {
+    let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
+    flatten("", before, &mut old);
+    flatten("", after, &mut new);
+    let mut keys: Vec<String> = old.keys().chain(new.keys()).filter(|key| old.get(*key) != new.get(*key)).cloned().collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+fn flatten<'a>(prefix: &str, table: &'a toml::Table, into: &mut BTreeMap<String, &'a toml::Value>) {
+    for (key, value) in table {
+        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            toml::Value::Table(table) => flatten(&key, table, into),
+            value => drop(into.insert(key, value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_named_by_its_key() -> Result<(), toml::de::Error> {
+        let before: toml::Table = "port = 1\n[limits]\nread_timeout = 5\n[log]\nlevel = \"info\"".parse()?;
+        let after: toml::Table = "port = 2\n[limits]\nread_timeout = 5\n[errors]\nspike_per_minute = 1".parse()?;
+        assert_eq!(changes(&before, &after), ["errors.spike_per_minute", "log.level", "port"]);
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! The arguments that all tools have, and those that the pipeline itself looks at.
+
+use super::repository::Wanted;
+use crate::{
+    arguments::{budget, idempotency_key, take_switch},
+    error::Error,
+    output::Budget,
+    tool::{Effect, Entry},
+};
+use serde_json::{Map, Value};
+
+/// What every tool takes beside its own arguments.
+pub(super) struct Envelope {
+    pub(super) wanted: Wanted,
+    pub(super) budget: Budget,
+    pub(super) key: Option<String>,
+    pub(super) confirmed: bool,
+}
+
+impl Envelope {
+    pub(super) fn take(tool: &Entry, args: &mut Map<String, Value>, own: Budget) -> Result<Self, Error> {
+        let wanted = Wanted::take(args)?;
+        let budget = budget(args, own)?;
+        let changes = tool.effect != Effect::Read;
+        let key = if changes { idempotency_key(args)? } else { None };
+        let confirmed = changes && take_switch(args, "confirm")?;
+        Ok(Self { wanted, budget, key, confirmed })
+    }
+}
+
+/// Whether a call with these arguments would be run, whatever its repository holds.
+///
+/// # Errors
+///
+/// [`Kind::BadInput`], as the call itself would end.
+pub(crate) fn check(tool: &Entry, mut args: Map<String, Value>) -> Result<(), Error> {
+    Envelope::take(tool, &mut args, Budget::of(0))?;
+    (tool.check)(args)
+}
+
+/// The remote that a call names.
+pub(super) fn remote_of(args: &Map<String, Value>) -> Option<String> {
+    args.get("remote").and_then(Value::as_str).map(str::to_owned)
+}

@@ -1,0 +1,244 @@
+//! The way of a call from its arguments to its tool: gate and open, one change at a time, admission, journal, dispatch.
+
+use super::{
+    Call, Pipeline,
+    alone::Locked,
+    envelope::{Envelope, remote_of},
+    stopped,
+    timings::Stage,
+    worker::Worker,
+};
+use crate::{
+    error::Error,
+    journal::Request,
+    output::{Budget, Echo, Reply},
+    tool::{Anywhere, Body, Context, Effect, Entry, Scope},
+};
+use git::{Cancel, Direction, Repo, Target};
+use guard::{Admission, Class, Permit, Running};
+use serde_json::Value;
+use std::{cell::Cell, sync::Arc};
+
+impl Pipeline {
+    pub(super) async fn run(&self, call: Call, cancel: Cancel, worker: Worker) -> Result<Reply, Error> {
+        let Call { tool, mut args, narrowed, on_progress, caller, .. } = call;
+        let effect = (tool.effect_of)(&args);
+        caller.check(effect, tool.scope)?;
+        self.selection.check(tool, effect)?;
+        let given = args.clone();
+        let principal = Arc::clone(&caller.principal);
+        let Envelope { wanted, budget, key, confirmed } = Envelope::take(tool, &mut args, Budget::of(self.bounds().max_output_tokens))?;
+        let echo = Echo::new(tool.name, given, budget);
+        let finder = self.finder(narrowed, &principal);
+        let timings = Arc::clone(worker.timings());
+        let body = match tool.body {
+            Body::Repository(body) => body,
+            Body::Path(body) => {
+                let url = args.get("url").and_then(Value::as_str).filter(|_| tool.scope.is_remote());
+                let target = url.and_then(Target::parse);
+                let class = if tool.scope.is_remote() { Class::Network } else { Class::Change };
+                let permit = {
+                    let _waiting = timings.begin(Stage::Queue);
+                    self.approach(class, &principal, target, tool.direction, &cancel).await?
+                };
+                let repositories = Arc::clone(&self.repositories);
+                let work = move |_: &Running| {
+                    let path = finder.locate_confined(&wanted)?;
+                    let report = |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
+                    let path = &*path.to_string_lossy();
+                    let place = Anywhere { repositories: &repositories, path, cancel: &cancel, on_progress: &report };
+                    timings.time(Stage::Encode, || body(&place, args))
+                };
+                return worker.run(Some(permit), work).await;
+            }
+        };
+        let view = Arc::clone(&self.view);
+        let report = move |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
+        if effect == Effect::Read {
+            let permit = if tool.scope.is_remote() {
+                let (finder, wanted, remote) = (finder.clone(), wanted.clone(), remote_of(&args));
+                let opening = {
+                    let _waiting = timings.begin(Stage::Queue);
+                    self.opening(&principal, &cancel).await?
+                };
+                let find = move |_: &Running| finder.open(&wanted).map(|repo| repo.target(remote.as_deref(), tool.direction));
+                let target = worker.run(Some(opening), find).await?;
+                {
+                    let _waiting = timings.begin(Stage::Queue);
+                    self.approach(Class::Network, &principal, target, tool.direction, &cancel).await?
+                }
+            } else {
+                {
+                    let _waiting = timings.begin(Stage::Queue);
+                    self.place(Class::Read, &principal, None, &cancel).await?
+                }
+            };
+            let work = move |_: &Running| {
+                let repo = &timings.open(|| finder.open(&wanted))?;
+                let (view, on_progress, principal) = (&*view, &report, &*principal);
+                let context = Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress };
+                let reply = timings.time(Stage::Encode, || body(&context, args))?;
+                // What was read while a part of the repository was replaced may come from elsewhere.
+                repo.check_in_place()?;
+                Ok(reply)
+            };
+            return worker.run(Some(permit), work).await;
+        }
+        let breakers = Arc::clone(&self.breakers);
+        let digest = git::digest(format!("{} {}", tool.name, Value::Object(args.clone())).as_bytes());
+        let (reached, ends, owner) = (remote_of(&args), cancel.clone(), Arc::clone(&principal));
+        let own = Arc::clone(&timings);
+        let work = move |repo: Arc<Repo>, held: &mut [Locked]| {
+            repo.check_changeable(&cancel)?;
+            let lock = held.first().map(Locked::lock);
+            let request = Request {
+                lock,
+                tool: tool.name,
+                key: key.as_deref(),
+                principal: &principal,
+                digest,
+                alone: tool.scope != Scope::Remote,
+                follows_a_kill: held.iter().any(Locked::follows_a_kill),
+                looked_after: Cell::default(),
+            };
+            let storage = breakers.storage(&repo.location().common_dir)?;
+            let result = own.time(Stage::Encode, || {
+                view.journal.record(&repo, &request, &cancel, |record| {
+                    // The last moment at which nothing has been done yet.
+                    held.iter().try_for_each(Locked::check)?;
+                    repo.check_in_place()?;
+                    let (repo, record, view, on_progress, principal) = (&repo, Some(record), &*view, &report, &*principal);
+                    body(&Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress }, args)
+                })
+            });
+            let looked_after = request.looked_after.get();
+            for one in held {
+                one.end(looked_after);
+            }
+            storage.end(&result);
+            result
+        };
+        let calling = Calling { tool, remote: reached, owner, ends, worker };
+        self.change(calling, move || timings.open(|| finder.open(&wanted)), work).await
+    }
+
+    /// Makes a change once nothing else is in its way.
+    async fn change<W>(
+        &self,
+        calling: Calling,
+        open: impl FnOnce() -> Result<Arc<Repo>, Error> + Send + 'static,
+        work: W,
+    ) -> Result<Reply, Error>
+    where
+        W: FnOnce(Arc<Repo>, &mut [Locked]) -> Result<Reply, Error> + Send + 'static,
+    {
+        let Calling { tool, remote, owner, ends, worker } = calling;
+        let (alone, admission, who, cancel) = (self.alone.clone(), self.admission.clone(), Arc::clone(&owner), ends.clone());
+        let timings = Arc::clone(worker.timings());
+        let opening = {
+            let _waiting = timings.begin(Stage::Queue);
+            self.opening(&owner, &ends).await?
+        };
+        let begun = worker.run(Some(opening), move |running| {
+            let repo = open()?;
+            // A thread that was held up is not to change anything once its call is answered.
+            cancel.check()?;
+            // Where nobody is in the way all of it happens on this thread: a hop to another costs measurable latency.
+            let taken = (!tool.scope.is_remote()).then(|| alone.take_now(tool.name, tool.scope, &repo)).flatten();
+            let Some((mut held, permit)) = taken.and_then(|held| Some((held, admission.try_admit(Class::Change, &who)?))) else {
+                return Ok(Begun::Later(repo, work));
+            };
+            running.hold(Some(permit));
+            let result = work(repo, &mut held).map(Begun::Done);
+            drop(held);
+            result
+        });
+        let (repo, work) = match begun.await? {
+            Begun::Done(reply) => return Ok(reply),
+            Begun::Later(repo, work) => (repo, work),
+        };
+        let mut held = {
+            let _waiting = timings.begin(Stage::Lock);
+            self.alone.take(tool.name, tool.scope, &repo, &ends, &worker).await?
+        };
+        let permit = if tool.scope.is_remote() {
+            let reaching = Arc::clone(&repo);
+            let opening = {
+                let _waiting = timings.begin(Stage::Queue);
+                self.opening(&owner, &ends).await?
+            };
+            let target = worker.run(Some(opening), move |_| Ok(reaching.target(remote.as_deref(), tool.direction))).await?;
+            {
+                let _waiting = timings.begin(Stage::Queue);
+                self.approach(Class::Network, &owner, target, tool.direction, &ends).await?
+            }
+        } else {
+            {
+                let _waiting = timings.begin(Stage::Queue);
+                self.place(Class::Change, &owner, None, &ends).await?
+            }
+        };
+        let change = move |_: &Running| {
+            ends.check()?;
+            // Turn and lock are held until the work has ended, also when nobody waits for it any more.
+            let result = work(repo, &mut held);
+            drop(held);
+            result
+        };
+        worker.run(Some(permit), change).await
+    }
+
+    /// A place for a call that reaches `target`, unless that is known to be down.
+    async fn approach(
+        &self,
+        class: Class,
+        principal: &Arc<str>,
+        target: Option<Target>,
+        direction: Direction,
+        cancel: &Cancel,
+    ) -> Result<Permit, Error> {
+        if let Some(target) = &target {
+            self.breakers.check(target, direction)?;
+        }
+        let host = target.map(|target| Arc::from(target.host));
+        self.place(class, principal, host, cancel).await
+    }
+
+    pub(super) async fn place(&self, class: Class, principal: &Arc<str>, host: Option<Arc<str>>, cancel: &Cancel) -> Result<Permit, Error> {
+        admitted(&self.admission, class, principal, host, cancel).await
+    }
+
+    /// A place to open a repository in.
+    pub(super) async fn opening(&self, principal: &Arc<str>, cancel: &Cancel) -> Result<Permit, Error> {
+        admitted(&self.openings, Class::Read, principal, None, cancel).await
+    }
+}
+
+async fn admitted(
+    admission: &Admission,
+    class: Class,
+    principal: &Arc<str>,
+    key: Option<Arc<str>>,
+    cancel: &Cancel,
+) -> Result<Permit, Error> {
+    tokio::select! {
+        permit = admission.admit(class, principal, key) => Ok(permit?),
+        why = stopped(cancel) => Err(why),
+    }
+}
+
+/// Who makes a change, and how.
+struct Calling {
+    tool: &'static Entry,
+    /// The remote that it names.
+    remote: Option<String>,
+    owner: Arc<str>,
+    ends: Cancel,
+    worker: Worker,
+}
+
+/// A change that is made, or has to wait for its turn.
+enum Begun<W> {
+    Done(Reply),
+    Later(Arc<Repo>, W),
+}

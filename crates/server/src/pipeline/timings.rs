@@ -1,0 +1,167 @@
+//! Where the time of a call goes, and whose call it is: what its record in the log says.
+
+use crate::error::Error;
+use git::Repo;
+use std::{
+    cell::Cell,
+    path::PathBuf,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Where a call comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The session that it came on.
+    pub session: Option<String>,
+    /// The id of the request.
+    pub request: Option<String>,
+    /// The trace that it belongs to, by the W3C's `traceparent`.
+    pub trace: Option<String>,
+}
+
+/// A part of a call's time.
+#[derive(Clone, Copy)]
+pub(super) enum Stage {
+    /// Waiting for a place.
+    Queue,
+    /// Waiting for what a change has to itself.
+    Lock,
+    /// Finding and opening the repository.
+    Open,
+    /// In git processes.
+    Git,
+    /// In the tool, apart from git processes: reading in this process, and writing the answer.
+    Encode,
+}
+
+/// Where the time of a call goes.
+#[derive(Debug, Default)]
+pub(crate) struct Timings {
+    /// In microseconds, by stage.
+    stages: [AtomicU64; 5],
+    repository: OnceLock<PathBuf>,
+}
+
+thread_local! {
+    /// How long git processes of this thread have run.
+    static IN_GIT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Measures a git process for the call on whose thread it runs, until it is dropped.
+pub(crate) struct InGit(Instant);
+
+impl InGit {
+    pub(crate) fn begin() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Drop for InGit {
+    fn drop(&mut self) {
+        IN_GIT.set(IN_GIT.get() + self.0.elapsed());
+    }
+}
+
+/// A wait of a call.
+pub(super) struct Waiting<'a> {
+    timings: &'a Timings,
+    stage: Stage,
+    began: Instant,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.timings.add(self.stage, self.began.elapsed());
+    }
+}
+
+impl Timings {
+    fn add(&self, stage: Stage, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.stages[stage as usize].fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// In milliseconds.
+    fn of(&self, stage: Stage) -> u64 {
+        self.stages[stage as usize].load(Ordering::Relaxed) / 1000
+    }
+
+    /// Counts the time until what it gives is dropped as `stage`.
+    pub(super) fn begin(&self, stage: Stage) -> Waiting<'_> {
+        Waiting { timings: self, stage, began: Instant::now() }
+    }
+
+    /// Does something on this thread, and counts that as `stage`.
+    pub(super) fn time<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        let (began, before) = (Instant::now(), IN_GIT.get());
+        let done = work();
+        let in_git = IN_GIT.get().saturating_sub(before);
+        self.add(Stage::Git, in_git);
+        self.add(stage, began.elapsed().saturating_sub(in_git));
+        done
+    }
+
+    /// Opens the repository of the call.
+    pub(super) fn open<R: AsRef<Repo>>(&self, open: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+        let repo = self.time(Stage::Open, open)?;
+        self.repository.get_or_init(|| repo.as_ref().top().to_owned());
+        Ok(repo)
+    }
+
+    /// Writes the record of a call that took longer than `slow`, or of any where the log holds them.
+    pub(super) fn record(&self, name: &str, origin: &Origin, took: Duration, slow: Duration, ended: Result<(), &Error>) {
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let (queue_ms, lock_ms, open_ms) = (self.of(Stage::Queue), self.of(Stage::Lock), self.of(Stage::Open));
+        let (git_ms, encode_ms) = (self.of(Stage::Git), self.of(Stage::Encode));
+        let repo = self.repository.get().map(|repo| repo.display().to_string());
+        let Origin { session, request, trace } = origin;
+        let error = ended.err();
+        let (error_class, code) = (error.map(|error| error.class().name()), error.map(Error::code));
+        let cause = error.and_then(std::error::Error::source).and(code);
+        macro_rules! record {
+            ($level:ident, $message:literal) => {
+                tracing::$level!(
+                    tool = name,
+                    session_id = session,
+                    request_id = request,
+                    repo,
+                    duration_ms,
+                    error_class,
+                    code,
+                    cause,
+                    trace_id = trace,
+                    queue_ms,
+                    lock_ms,
+                    open_ms,
+                    git_ms,
+                    encode_ms,
+                    $message
+                )
+            };
+        }
+        match (took >= slow, error) {
+            (true, _) => record!(warn, "slow call"),
+            (false, None) => record!(info, "done"),
+            (false, Some(_)) => record!(info, "failed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_in_git_is_told_from_the_rest() {
+        let timings = Timings::default();
+        timings.time(Stage::Encode, || {
+            let child = InGit(Instant::now().checked_sub(Duration::from_secs(5)).unwrap_or_else(Instant::now));
+            drop(child);
+        });
+        assert!(timings.of(Stage::Git) >= 5000 && timings.of(Stage::Encode) < 1000, "{timings:?}");
+    }
+}

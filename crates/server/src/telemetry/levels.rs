@@ -1,0 +1,73 @@
+//! What of the server logs how much: the names of its components in the directives of a filter.
+
+use tracing_subscriber::{EnvFilter, filter::ParseError};
+
+/// What a component is called, and the modules that it consists of.
+const COMPONENTS: &[(&str, &[&str])] = &[
+    ("session", &["mcp::sessions", "mcp::http::sessions", "mcp_server_git::persistence::keeper"]),
+    ("validation", &["mcp::frame", "mcp::validation", "mcp::connection", "validation"]),
+    ("error_handling", &["mcp_server_git::telemetry::errors", "mcp_server_git::server"]),
+    ("http", &["mcp::http"]),
+    ("calls", &["mcp_server_git::pipeline", "mcp_server_git::wire"]),
+    ("circuits", &["guard::breaker", "mcp_server_git::circuits"]),
+    ("database", &["store", "mcp_server_git::persistence"]),
+    ("lifecycle", &["mcp_server_git::lifecycle", "mcp_server_git::cli"]),
+];
+/// What a guide to such servers calls their loggers: this, and the component.
+const LOGGER: &str = "mcp_server_git.";
+/// What logs whole messages, what is wrong with arguments, and every client that breaks off. Arguments and content do not belong
+/// in a log; what matters of the rest is logged by the server itself.
+const QUIET: [&str; 3] = ["rmcp=off", "h2=warn", "hyper=warn"];
+/// Statements are of interest to nobody but those who ask for all.
+const STATEMENTS: &str = "sqlx=warn";
+
+/// The names that directives may have in place of modules.
+pub(crate) fn components() -> impl Iterator<Item = &'static str> {
+    COMPONENTS.iter().map(|(name, _)| *name)
+}
+
+/// A filter of directives such as `info`, `warn,session=debug` or `mcp_server_git.session=trace`.
+///
+/// # Errors
+///
+/// Where a directive is none.
+pub(crate) fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
+    let mut filter = EnvFilter::builder().parse(translated(directives))?;
+    for quiet in QUIET {
+        filter = filter.add_directive(quiet.parse()?);
+    }
+    if !directives.contains("sqlx") {
+        let is_trace = directives.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("trace"));
+        filter = filter.add_directive(if is_trace { "sqlx=trace" } else { STATEMENTS }.parse()?);
+    }
+    Ok(filter)
+}
+
+/// The directives with modules in place of components.
+fn translated(directives: &str) -> String {
+    let all = directives.split(',').flat_map(|directive| {
+        let (name, level) = directive.split_once('=').map_or((directive, None), |(name, level)| (name, Some(level)));
+        let name = name.trim();
+        let own = name.strip_prefix(LOGGER).unwrap_or(name);
+        match (COMPONENTS.iter().find(|(component, _)| *component == own), level) {
+            (Some((_, modules)), Some(level)) => modules.iter().map(|module| format!("{module}={level}")).collect(),
+            _ => vec![directive.to_owned()],
+        }
+    });
+    all.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_have_the_names_of_the_guide_and_short_ones() {
+        let session = "mcp::sessions=debug,mcp::http::sessions=debug,mcp_server_git::persistence::keeper=debug";
+        assert_eq!(translated("warn,session=debug"), format!("warn,{session}"));
+        assert_eq!(translated("mcp_server_git.session=debug"), session);
+        assert_eq!(translated("git=trace,mcp_server_git::wire=info"), "git=trace,mcp_server_git::wire=info");
+        assert!(filter("session=loud").is_err() && filter("warn,session=debug").is_ok());
+        assert!(components().all(|name| filter(&format!("{LOGGER}{name}=debug")).is_ok()));
+    }
+}

@@ -1,0 +1,38 @@
+//! Whether a message would be run: the checks of a connection, and those of the calls that it carries.
+
+use super::{
+    handler::{misread, unknown_tool},
+    lenient::Types,
+};
+use crate::{pipeline, tools};
+use mcp::{
+    Mode, Verdict, inspect,
+    rmcp::model::{ClientRequest, JsonRpcMessage},
+};
+
+/// Checks a message as a server does that is in this mode: its form, the tool that it names, and the arguments of the call.
+/// What depends on a repository is not looked at.
+#[doc(alias = "validate_message")]
+#[doc(alias = "enhanced_validate_message")]
+pub fn validate(message: &[u8], mode: Mode) -> Verdict {
+    let (mut verdict, message) = inspect(message, mode);
+    let Some(JsonRpcMessage::Request(request)) = message.map(|message| *message) else { return verdict };
+    verdict.error = match request.request {
+        ClientRequest::CallToolRequest(call) => {
+            let name = &call.params.name;
+            match tools::ALL.iter().find(|entry| entry.name == name) {
+                None => Some(unknown_tool(name, tools::ALL.iter())),
+                Some(tool) => {
+                    let mut args = call.params.arguments.unwrap_or_default();
+                    if mode == Mode::Lenient {
+                        verdict.warnings.extend(Types::default().coerce(tool, &mut args));
+                    }
+                    pipeline::check(tool, args).err().map(|error| error.to_string())
+                }
+            }
+        }
+        ClientRequest::CustomRequest(custom) => Some(misread(&custom.method)),
+        _ => None,
+    };
+    verdict
+}

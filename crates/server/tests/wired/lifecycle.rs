@@ -1,0 +1,297 @@
+//! Sections 1 and 10 of the guide: how a server starts, takes a new configuration, stops taking work and goes on, and ends.
+
+use crate::support::{
+    self, Client, Fixture, Outcome,
+    admin::{Administered, hanging_commit_for, tool},
+    program,
+    tokens::tokens,
+    wire::{call, initialize, modern, post, session, wait_for},
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    process::{Command, Output},
+    time::Duration,
+};
+
+fn signal(pid: &Value, name: &str) {
+    let done = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().expect("kill");
+    assert!(done.success(), "{name}");
+}
+
+/// The sub-command of a server's operator.
+fn operate(server: &Administered, args: &[&str]) -> Output {
+    program().args(args).arg("--socket").arg(&server.socket).output().expect("the program runs")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn sighup_reloads_the_configuration_and_a_bad_one_changes_nothing() {
+    for supervised in [false, true] {
+        let fixture = Fixture::new();
+        let file = fixture.home.path().join("config.toml");
+        fs::write(&file, "[limits]\nmax_output_tokens = 500\n").expect("a file");
+        let name = file.display().to_string();
+        let args = if supervised { &["--config", &name, "--supervised"][..] } else { &["--config", &name] };
+        let server = Administered::start(&fixture, args, &[]);
+        let configuration = || server.get("/status")["configuration"].clone();
+        let first = server.get("/status")["pid"].clone();
+        let own = json!(server.server.child.id());
+        assert_eq!(first == own, !supervised);
+        fixture.write("long.txt", "a line of text\n".repeat(1000)).commit("long");
+        let shown = || support::text_of(&tool(&server, "git_show", json!({"revision": "HEAD:long.txt"}))).len();
+        let short = shown();
+        fs::write(&file, "port = 1\n[limits]\nmax_output_tokens = 5000\n[log]\nlevel = \"info\"\n").expect("a file");
+        signal(&own, "HUP");
+        wait_for("the new level", || configuration()["log_level"] == "info");
+        assert_eq!(configuration()["needs_restart"], json!(["port"]));
+        assert!(shown() > 2 * short, "{} and {short}", shown());
+        // One that cannot be used is named, and changes nothing.
+        fs::write(&file, "[limits]\nmax_output_tokens = \"many\"\n").expect("a file");
+        signal(&own, "HUP");
+        wait_for("the refusal", || configuration()["failed"].as_str().is_some_and(|why| why.contains("max_output_tokens")));
+        assert!(shown() > 2 * short && configuration()["log_level"] == "info");
+        let status = operate(&server, &["status"]);
+        assert!(status.status.code() == Some(1) && out(&status).contains("Configuration not reloaded"), "{}", out(&status));
+        fs::write(&file, "[limits]\nmax_output_tokens = 500\n").expect("a file");
+        signal(&own, "HUP");
+        wait_for("the first again", || configuration()["failed"].is_null() && configuration()["log_level"] == "warn");
+        assert_eq!(shown(), short);
+        assert_eq!(server.get("/status")["pid"], first, "it is the same process");
+    }
+}
+
+#[test]
+fn sighup_revokes_tokens() {
+    let fixture = Fixture::new();
+    let (config, [all, reader, _]) = tokens(&fixture);
+    let server = Administered::start(&fixture, &["--config", &config], &[]);
+    let (all, reader) = (format!("Bearer {all}"), format!("Bearer {reader}"));
+    let status = |token: &str| modern(&server.server, &[("Authorization", token)], call(1, "git_status", json!({}))).status;
+    let open = session(&server.server, &[("Authorization", &reader)]);
+    assert_eq!((status(&all), status(&reader)), (200, 200));
+    let text = fs::read_to_string(&config).expect("a file");
+    let kept: Vec<&str> = text.split("[[auth.tokens]]").filter(|part| !part.contains("name = \"reader\"")).collect();
+    fs::write(&config, kept.join("[[auth.tokens]]")).expect("a file");
+    signal(&json!(server.server.child.id()), "HUP");
+    wait_for("the end of the token", || status(&reader) == 401);
+    assert_eq!(status(&all), 200);
+    assert!(server.get("/sessions")["sessions"].as_array().is_some_and(|all| all.iter().all(|one| one["id"] != *open)));
+}
+
+#[test]
+fn a_drained_server_says_so_and_resumes() -> Outcome {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let id = session(&server.server, &[]);
+    let mut socket = server.server.websocket(&[])?;
+    socket.send(tungstenite::Message::text(initialize().to_string()))?;
+    socket.read()?;
+    let mut stream = TcpStream::connect(("127.0.0.1", server.server.port))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+    write!(stream, "GET /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nMcp-Session-Id: {id}\r\n\r\n")?;
+    let mut commit = hanging_commit_for(&fixture, &server, 3);
+    let ask = || modern(&server.server, &[], call(1, "git_status", json!({})));
+    std::thread::scope(|scope| -> Outcome {
+        let draining = scope.spawn(|| server.post("/drain", &json!({"timeout": 30})));
+        wait_for("the drain", || server.get("/status")["phase"] == "draining");
+        // Whoever comes now is told, by name and before any upgrade.
+        let refused = ask();
+        assert!(refused.status == 503 && refused.header("retry-after") == Some("1"), "{refused:?}");
+        assert_eq!(refused.message().expect("an error")["error"]["data"]["code"], "draining");
+        let upgrade = server.server.websocket(&[]);
+        assert!(matches!(&upgrade, Err(tungstenite::Error::Http(response)) if response.status() == 503), "{upgrade:?}");
+        let own = [("Accept", "text/event-stream"), ("Mcp-Session-Id", id.as_str())];
+        assert_eq!(server.server.send("GET", "/mcp", &own, b"").status, 503);
+        let health = server.server.send("GET", "/health", &[], b"");
+        assert!(health.status == 503 && health.body.contains("draining"), "{health:?}");
+        // What runs ends, and is answered; what only listens is closed.
+        let (_, done) = draining.join().expect("the drain");
+        assert_eq!(done["left"], 0);
+        Ok(())
+    })?;
+    let mut answer = String::new();
+    commit.set_read_timeout(Some(Duration::from_mins(1)))?;
+    commit.read_to_string(&mut answer)?;
+    assert!(answer.contains("\"isError\":false"), "{answer}");
+    stream.read_to_string(&mut String::new())?;
+    let closed = loop {
+        if let tungstenite::Message::Close(frame) = socket.read()? {
+            break frame.expect("a reason");
+        }
+    };
+    assert!(u16::from(closed.code) == 1012 && closed.reason.contains("draining"), "{closed:?}");
+    // There is a way back, and recovery takes it.
+    let resumed = operate(&server, &["resume"]);
+    assert!(resumed.status.success() && out(&resumed).contains("Phase: ready"), "{resumed:?}");
+    assert_eq!(operate(&server, &["resume"]).status.code(), Some(1));
+    assert_eq!((ask().status, server.server.send("GET", "/health", &[], b"").status), (200, 200));
+    server.post("/drain", &json!({"timeout": 0}));
+    assert_eq!(ask().status, 503);
+    let recovered = operate(&server, &["recover", "--emergency"]);
+    assert!(recovered.status.success() && out(&recovered).contains("resume: ok (was draining, is ready)"), "{recovered:?}");
+    assert_eq!(ask().status, 200);
+    Ok(())
+}
+
+#[test]
+fn over_standard_input_a_drained_server_refuses_calls() {
+    let fixture = Fixture::new();
+    let socket = fixture.home.path().join("admin");
+    let state = fixture.home.path().join("state");
+    let (path, state) = (fixture.path.display().to_string(), state.display().to_string());
+    let channel = socket.display().to_string();
+    let mut client = Client::start(&["-r", &path, "--state-dir", &state], &[("MCP_GIT_ADMIN_SOCKET", &channel)]);
+    client.initialize();
+    fixture.write("a.txt", "changed\n");
+    client.text("git_add", &json!({"files": ["a.txt"]}));
+    wait_for("the admin channel", || socket.exists());
+    let operate = |args: &[&str]| program().args(args).arg("--socket").arg(&socket).output().expect("the program runs");
+    assert!(operate(&["drain", "--timeout", "5s"]).status.success());
+    let refused = client.result("git_status", &json!({}));
+    assert!(refused["isError"] == true && refused["structuredContent"]["recoverable"] == true, "{refused}");
+    assert!(operate(&["resume"]).status.success());
+    client.text("git_status", &json!({}));
+}
+
+#[test]
+fn emergency_recovery_counts_what_it_stops_and_raises_no_alarm() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let first = hanging_commit_for(&fixture, &server, 60);
+    let waiting = 40;
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..waiting)
+            .map(|id| {
+                let server = &server;
+                scope.spawn(move || modern(&server.server, &[], call(id, "git_commit", json!({"message": "waits", "allow_empty": true}))))
+            })
+            .collect();
+        let change = || server.get("/status")["calls"].as_array().into_iter().flatten().find(|one| one["class"] == "change").cloned();
+        wait_for("the queue", || change().is_some_and(|change| change["waiting_for_worktree"] == waiting));
+        let change = change().expect("changes");
+        assert_eq!(change["waiting"], waiting, "{change}");
+        let recovered = operate(&server, &["recover", "--emergency"]);
+        let said = out(&recovered);
+        assert!(recovered.status.success() && said.contains(&format!("{} running or waiting, 0 left", waiting + 1)), "{said}");
+        for call in calls {
+            let result = call.join().expect("a call").message().expect("an answer")["result"].clone();
+            let told = &result["structuredContent"];
+            assert!(told["code"] == "stopped" && told["recoverable"] == true, "{result}");
+        }
+    });
+    drop(first);
+    let errors = server.get("/errors?window=60");
+    assert_eq!(errors["spikes"], json!([]), "{errors}");
+    let reasons = errors["reasons"].as_array().expect("a list").clone();
+    assert!(reasons.iter().any(|one| one["reason"] == "stopped" && one["count"].as_u64() >= Some(waiting.into())), "{errors}");
+}
+
+#[test]
+fn a_flood_of_changes_is_seen_in_status() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let _first = hanging_commit_for(&fixture, &server, 60);
+    let change = || server.get("/status")["calls"].as_array().into_iter().flatten().find(|one| one["class"] == "change").cloned();
+    std::thread::scope(|scope| {
+        for id in 0..150 {
+            let server = &server;
+            scope.spawn(move || modern(&server.server, &[], call(id, "git_commit", json!({"message": "waits", "allow_empty": true}))));
+        }
+        wait_for("the flood", || change().is_some_and(|change| change["waiting"] == 128 && change["rejected"].as_u64() >= Some(22)));
+        let said = out(&operate(&server, &["status"]));
+        assert!(said.contains("128 of the change that wait have another change in their worktree before them."), "{said}");
+        server.post("/recover", &json!({}));
+    });
+}
+
+#[test]
+fn the_service_manager_is_told() -> Outcome {
+    for supervised in [false, true] {
+        let fixture = Fixture::new();
+        let path = fixture.home.path().join("notify");
+        let manager = UnixDatagram::bind(&path)?;
+        manager.set_read_timeout(Some(Duration::from_mins(1)))?;
+        let told = || -> std::io::Result<String> {
+            let mut buffer = [0; 256];
+            let count = manager.recv(&mut buffer)?;
+            Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
+        };
+        let args = if supervised { &["--supervised"][..] } else { &[] };
+        let server = Administered::start(&fixture, args, &[("NOTIFY_SOCKET", &path.display().to_string())]);
+        assert_eq!(told()?, "READY=1");
+        if !supervised {
+            signal(&json!(server.server.child.id()), "HUP");
+            assert!(told()?.starts_with("RELOADING=1\nMONOTONIC_USEC="));
+            assert_eq!(told()?, "READY=1");
+        }
+        signal(&json!(server.server.child.id()), "TERM");
+        assert_eq!(told()?, "STOPPING=1");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_restart_reports_its_steps() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &["--supervised"], &[]);
+    let id = session(&server.server, &[]);
+    let _commit = hanging_commit_for(&fixture, &server, 2);
+    let restarted = operate(&server, &["restart", "--drain", "20s"]);
+    let said = out(&restarted);
+    assert!(restarted.status.success(), "{said}");
+    for (at, step) in ["start the successor", "stop accepting", "drain", "save", "shut down", "restore"].iter().enumerate() {
+        assert!(said.contains(&format!("{}. {step}: ok", at + 1)), "{step}: {said}");
+    }
+    assert_eq!(post(&server.server, &[("Mcp-Session-Id", &id)], &call(2, "git_status", json!({}))).status, 200);
+    let alone = Administered::start_as("alone", &fixture, &[], &[]);
+    let refused = operate(&alone, &["restart", "--json"]);
+    let told: Value = serde_json::from_slice(&refused.stdout).expect("JSON");
+    assert!(refused.status.code() == Some(1) && told["error"]["code"] == "refused", "{told}");
+}
+
+#[test]
+fn what_a_server_needs_is_explained_at_its_start() -> Outcome {
+    let fixture = Fixture::new();
+    let started = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = program();
+        command.arg("-r").arg(&fixture.path).args(["serve", "--port", "0"]).args(args).envs(variables.iter().copied());
+        let output = command.output().expect("the program runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let old = fixture.home.path().join("old-git");
+    fs::write(&old, "#!/bin/sh\necho git version 2.30.0\n")?;
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o755))?;
+    let file = fixture.home.path().join("file");
+    fs::write(&file, "")?;
+    let (old, file) = (old.display().to_string(), file.display().to_string());
+    for (args, variables, words) in [
+        (&["--git", &old][..], &[][..], "2.40 or newer"),
+        (&["--git", "/nonexistent/git"], &[], "Install git"),
+        (&[], &[("PATH", "/nonexistent")], "Install git"),
+        (&["--state-dir", &file], &[], "state folder"),
+        (&["--supervised", "--git", &old], &[], "2.40 or newer"),
+    ] {
+        let (code, said) = started(args, variables);
+        assert!(code == Some(2) && said.contains(words), "{args:?} {variables:?}: {code:?} {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_port_is_taken_on_both_loopback_addresses_or_not_at_all() -> Outcome {
+    let Ok(other) = TcpListener::bind("[::1]:0") else { return Ok(()) };
+    let port = other.local_addr()?.port().to_string();
+    let fixture = Fixture::new();
+    let output = program().arg("-r").arg(&fixture.path).args(["serve", "--port", &port]).output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains(&format!("port {port} of [::1] is in use")), "{said}");
+    assert!(said.contains(&format!("(pid {})", std::process::id())), "{said}");
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! What is refused before a call is one: told to its sender, counted by class and reason, and logged without a flood.
+
+use crate::support::{
+    Fixture, Outcome,
+    admin::{Administered, hanging_commit_for, tool},
+    program,
+    tokens::tokens,
+    wire::{Served, call, initialize, modern, post, session, wait_for},
+};
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+};
+
+/// How often something was counted under a reason.
+fn reason(server: &Administered, name: &str) -> u64 {
+    let errors = server.get("/errors?window=60");
+    let all = errors["reasons"].as_array().expect("a list").clone();
+    all.iter().filter(|one| one["reason"] == name).filter_map(|one| one["count"].as_u64()).sum()
+}
+
+#[test]
+fn each_refusal_is_counted_by_its_reason_from_the_first_one_on() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let post_raw = |body: &[u8], headers: &[(&str, &str)]| {
+        let own = [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")];
+        server.server.send("POST", "/mcp", &[&own, headers].concat(), body).status
+    };
+    let id = session(&server.server, &[]);
+    assert_eq!(post_raw(b"{\"jsonrpc\": 7}", &[]), 400);
+    assert_eq!(post_raw(b"{\"jsonrpc\": 7}", &[("Mcp-Session-Id", &id)]), 400);
+    modern(&server.server, &[], call(1, "git_nope", json!({})));
+    modern(&server.server, &[], json!({"jsonrpc": "2.0", "id": 2, "method": "no/such", "params": {}}));
+    tool(&server, "git_log", json!({"surplus": 1}));
+    assert_eq!(post_raw(b"{}", &[("Mcp-Session-Id", "none")]), 404);
+    assert_eq!(server.server.send("POST", "/mcp", &[("Host", "evil.example")], b"{}").status, 403);
+    assert_eq!(post_raw(b"{}", &[("Origin", "https://evil.example")]), 403);
+    for (name, count) in [
+        ("malformed_message", 2),
+        ("unknown_tool", 1),
+        ("unknown_method", 1),
+        ("bad_input", 1),
+        ("unknown_session", 1),
+        ("foreign_host", 1),
+        ("foreign_origin", 1),
+    ] {
+        assert_eq!(reason(&server, name), count, "{name}: {}", server.get("/errors?window=60"));
+    }
+    // A client's cancel and a deadline are no errors of the server: counted, and in no rate.
+    let slow = Administered::start_as("slow", &fixture, &[], &[("MCP_GIT_CHANGE_TIMEOUT", "1")]);
+    let _commit = hanging_commit_for(&fixture, &slow, 60);
+    wait_for("the deadline", || reason(&slow, "timed_out") == 1);
+}
+
+#[test]
+fn what_clients_cancel_is_counted_and_raises_no_alarm() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let before = server.get("/errors?window=60")["classes"].clone();
+    let commit = hanging_commit_for(&fixture, &server, 60);
+    let sessions = server.get("/sessions");
+    let id = sessions["sessions"][0]["id"].as_str().expect("a session").to_owned();
+    let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+    assert_eq!(post(&server.server, &[("Mcp-Session-Id", &id)], &cancelled).status, 202);
+    wait_for("the cancel", || reason(&server, "cancelled") == 1);
+    assert_eq!(server.get("/errors?window=60")["classes"], before);
+    drop(commit);
+}
+
+#[test]
+fn an_id_in_flight_that_is_used_again_and_again_is_a_violation() -> Outcome {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let other = hanging_commit_for(&fixture, &server, 60);
+    let mut socket = server.server.websocket(&[])?;
+    for message in [initialize(), call(7, "git_commit", json!({"message": "waits"}))] {
+        socket.send(tungstenite::Message::text(message.to_string()))?;
+    }
+    for _ in 0..101 {
+        socket.send(tungstenite::Message::text(call(7, "git_status", json!({})).to_string()))?;
+    }
+    let closed = loop {
+        if let tungstenite::Message::Close(frame) = socket.read()? {
+            break frame.expect("a reason");
+        }
+    };
+    assert_eq!(u16::from(closed.code), 1002, "{closed:?}");
+    assert!(reason(&server, "reused_id") == 101, "{}", server.get("/errors?window=60"));
+    // It stays listed for a while, with what it was closed for.
+    let failed = server.get("/sessions?state=error");
+    assert!(failed["error"] == 1 && failed["sessions"][0]["failed"]["class"] == "protocol_violation", "{failed}");
+    let id = failed["sessions"][0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(server.get(&format!("/sessions/{id}"))["state"], "error");
+    drop(other);
+    Ok(())
+}
+
+#[test]
+fn a_wrong_token_is_told_from_none_and_where_it_came_from_is_logged() {
+    let fixture = Fixture::new();
+    let (config, _) = tokens(&fixture);
+    let log = fixture.home.path().join("log");
+    let mut command = program();
+    command.arg("-r").arg(&fixture.path).args(["serve", "--port", "0", "--config", &config]);
+    command.stderr(std::fs::File::create(&log).expect("a file"));
+    let server = served(command);
+    let ask = |headers: &[(&str, &str)]| post(&server, headers, &initialize());
+    let none = ask(&[]);
+    assert!(none.status == 401 && none.body.contains("a token is needed"), "{none:?}");
+    for _ in 0..50 {
+        let wrong = ask(&[("Authorization", "Bearer wrong")]);
+        assert!(wrong.status == 401 && wrong.body.contains("the token is not valid"), "{wrong:?}");
+        assert!(wrong.header("www-authenticate").is_some_and(|told| told.contains("invalid_token")), "{wrong:?}");
+    }
+    let logged = std::fs::read_to_string(&log).expect("the log");
+    let lines: Vec<&str> = logged.lines().filter(|line| line.contains("invalid_token")).collect();
+    assert!((1..=5).contains(&lines.len()), "{logged}");
+    assert!(lines[0].contains("WARN") && lines[0].contains("peer=\"127.0.0.1\""), "{logged}");
+    assert!(!logged.contains("wrong"), "{logged}");
+}
+
+fn served(mut command: Command) -> Served {
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("it says where it listens");
+    let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default();
+    Served::of(child, port)
+}
+
+#[test]
+fn balancers_ask_for_health_by_any_name_and_learn_no_more() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    for path in ["/health", "/readyz", "/livez", "/startupz"] {
+        let by_pod = server.server.send("GET", path, &[("Host", "10.1.2.3:8080")], b"");
+        assert_eq!(by_pod.status, 200, "{path}: {by_pod:?}");
+        // As HAProxy asks without being told a name.
+        let nameless = server.server.raw(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes(), None);
+        assert!(nameless.starts_with("HTTP/1.0 200") || nameless.starts_with("HTTP/1.1 200"), "{path}: {nameless}");
+    }
+    let verbose = |host: &str| server.server.send("GET", "/readyz?verbose", &[("Host", host)], b"").message().expect("JSON");
+    assert!(verbose("localhost")["phase"].is_string() && verbose("10.1.2.3")["phase"].is_null());
+    assert_eq!(server.server.send("POST", "/mcp", &[("Host", "10.1.2.3")], b"{}").status, 403);
+}
+
+#[test]
+fn the_address_that_the_server_prints_may_be_asked_for() -> Outcome {
+    let fixture = Fixture::new();
+    let mut command = program();
+    command.arg("-r").arg(&fixture.path).args(["serve", "--port", "0", "--host", "127.0.0.2"]);
+    let server = served(command);
+    let address = format!("127.0.0.2:{}", server.port);
+    let body = initialize().to_string();
+    let mut stream = TcpStream::connect(&address)?;
+    write!(
+        stream,
+        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nAccept: application/json, \
+         text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply)?;
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+    Ok(())
+}
+
+#[test]
+fn messages_that_do_not_pass_are_logged_by_type_and_keys_and_never_by_value() {
+    let fixture = Fixture::new();
+    let mut client = fixture.serve_with(&[], &[("MCP_GIT_LOG_LEVEL", "warn,validation=info")]);
+    client.send(b"{\"jsonrpc\": 7, \"id\": 9, \"method\": \"tools/call\", \"params\": {\"secret\": \"s3cret\"}, \"odd\\nkey\": 1}\n");
+    let refused: Value = client.receive();
+    assert_eq!(refused["id"], 9, "{refused}");
+    let (_, _, logged) = client.end();
+    let line = logged.lines().find(|line| line.contains("a message was refused")).unwrap_or_default();
+    for words in ["error_type=\"invalid_request\"", "message_type=\"tools/call\"", "message_id=\"9\"", "params", "odd\\\\nkey"] {
+        assert!(line.contains(words), "{words}: {logged}");
+    }
+    assert!(!logged.contains("s3cret"), "{logged}");
+}
+
+#[test]
+fn a_slow_call_is_logged_with_where_its_time_went() {
+    let fixture = Fixture::new();
+    let hook = "#!/bin/sh\nsleep 2\n";
+    fixture.write(".git/hooks/pre-commit", hook);
+    std::fs::set_permissions(fixture.path.join(".git/hooks/pre-commit"), std::fs::Permissions::from_mode(0o755)).expect("a hook");
+    let mut client = fixture.serve_with(&["--log-format", "json"], &[("MCP_GIT_LOG_LEVEL", "info")]);
+    client.initialize();
+    client.text("git_status", &json!({}));
+    let mut message = call(77, "git_commit", json!({"message": "slow", "allow_empty": true}));
+    message["params"]["_meta"] = json!({"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"});
+    client.send_json(&message);
+    client.answer_to(&json!(77));
+    let (_, _, logged) = client.end();
+    let records: Vec<Value> = logged.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of = |tool: &str| records.iter().find(|one| one["tool"] == tool).cloned().unwrap_or_default();
+    let slow = of("git_commit");
+    assert!(slow["level"] == "WARN" && slow["message"] == "slow call", "{logged}");
+    let ms = |key: &str| slow[key].as_u64().unwrap_or_else(|| panic!("{key}: {slow}"));
+    assert!(ms("git_ms") >= 2000 && ms("duration_ms") >= ms("git_ms"), "{slow}");
+    assert!(ms("queue_ms") + ms("lock_ms") + ms("open_ms") + ms("encode_ms") < 1000, "{slow}");
+    assert_eq!(slow["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(slow["repo"], json!(fixture.path.display().to_string()));
+    assert!(slow["request_id"] == "77" && slow["session_id"].as_str().is_some_and(|id| id.starts_with("stdio-")), "{slow}");
+    let quick = of("git_status");
+    assert!(quick["level"] == "INFO" && quick["message"] == "done" && quick["git_ms"].is_u64(), "{quick}");
+    for key in ["timestamp", "level", "target", "message", "session_id", "request_id", "tool", "repo", "duration_ms"] {
+        assert!(!quick[key].is_null(), "{key}: {quick}");
+    }
+}
