@@ -25,7 +25,7 @@ const NODE: [&str; 5] = [
 ];
 
 /// Programs that a few tests need, and Debian's packages with them.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("/usr/lib/postgresql", "postgresql"),
     ("/usr/sbin/sshd", "openssh-server"),
     ("/usr/bin/git-lfs", "git-lfs"),
@@ -33,6 +33,7 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/strace", "strace"),
+    ("/usr/bin/promtool", "prometheus"),
 ];
 const QUIET: &[(&str, &str)] = &[("DEBIAN_FRONTEND", "noninteractive")];
 

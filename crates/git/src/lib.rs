@@ -14,6 +14,7 @@ mod environment;
 mod error;
 mod fields;
 mod grep;
+mod handles;
 mod harmless;
 mod history;
 mod index_names;
@@ -59,6 +60,7 @@ pub use fields::{MAX_FIELD, MAX_SUBJECT};
 pub use gix::ObjectId;
 pub use grep::{GrepQuery, GrepSummary};
 // For the test that holds the list against git.
+pub use handles::CacheFigures;
 #[doc(hidden)]
 pub use harmless::is_harmless;
 pub use history::{Preview, Reflog, TreeEntry};

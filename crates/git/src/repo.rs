@@ -4,6 +4,7 @@ use crate::{
     beneath::{Folder, Kind},
     cancel::Cancel,
     error::{Error, Result},
+    handles::{CacheFigures, Handles},
     name::RelPath,
     policy::{Allowed, Policy, Signing, Trust},
     process::{Mode, Process},
@@ -18,7 +19,8 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 /// The largest object that is held in this process.
@@ -97,7 +99,7 @@ impl Folders {
 pub struct Repositories {
     git: Arc<Git>,
     allowed: Arc<Allowed>,
-    open: Mutex<Vec<(PathBuf, Arc<Repo>)>>,
+    open: Handles,
 }
 
 /// What identifies one state of a file: enough to notice a replacement, a rewrite and a removal.
@@ -133,7 +135,7 @@ impl Repositories {
 
     /// As [`Repositories::new`], where `policy` says what changes may run and reach.
     pub fn with_policy(git: Git, roots: Roots, policy: Policy) -> Self {
-        Self { git: Arc::new(git), allowed: Arc::new(Allowed { roots, policy }), open: Mutex::new(Vec::new()) }
+        Self { git: Arc::new(git), allowed: Arc::new(Allowed { roots, policy }), open: Handles::new(MAX_OPEN) }
     }
 
     /// What the operator allows.
@@ -157,41 +159,36 @@ impl Repositories {
     ///
     /// As [`Roots::locate`]; [`Error::UnsafeOwner`]; [`Error::Engine`] for a repository that cannot be read.
     pub fn open(&self, path: &Path) -> Result<Arc<Repo>> {
-        if let Some(repo) = self.cached(path) {
+        if let Some(repo) = self.open.get(path) {
             return Ok(repo);
         }
         let mut location = self.roots().locate(path)?;
         location.trusted &= self.allowed.policy.trust == Trust::Owner;
         let repo = Arc::new(Repo::open(Arc::clone(&self.git), location, Arc::clone(&self.allowed))?);
-        let mut open = self.lock();
-        open.retain(|(known, _)| known != path);
-        if open.len() >= MAX_OPEN {
-            open.remove(0);
-        }
-        open.push((path.to_owned(), Arc::clone(&repo)));
+        self.open.put(path, &repo);
         Ok(repo)
     }
 
     /// Lets go of every open repository, and says how many that were. Calls that use one go on.
     pub fn clear(&self) -> usize {
-        std::mem::take(&mut *self.lock()).len()
+        self.open.drop_unused(Duration::ZERO)
     }
 
-    /// The open repository for `path`, moved to the young end, unless it has changed shape.
-    fn cached(&self, path: &Path) -> Option<Arc<Repo>> {
-        let repo = {
-            let mut open = self.lock();
-            let at = open.iter().position(|(known, _)| known == path)?;
-            let entry = open.remove(at);
-            let repo = Arc::clone(&entry.1);
-            open.push(entry);
-            repo
-        };
-        if repo.stamps.iter().all(Stamp::is_current) {
-            return Some(repo);
-        }
-        self.lock().retain(|(known, _)| known != path);
-        None
+    /// Lets go of the open repositories that were not used for so long, and says how many that were.
+    pub fn sweep(&self, unused: Duration) -> usize {
+        self.open.drop_unused(unused)
+    }
+
+    /// What is kept of open repositories.
+    pub fn cache(&self) -> CacheFigures {
+        self.open.figures()
+    }
+
+    /// Opens repositories for each call anew.
+    #[must_use]
+    pub fn without_cache(mut self) -> Self {
+        self.open = Handles::new(0);
+        self
     }
 
     /// Creates a repository at `path`, which must lie inside the roots. True when there was none before.
@@ -235,13 +232,14 @@ impl Repositories {
         let root = self.roots().named().iter().find(|root| target.starts_with(root)).cloned().ok_or_else(outside)?;
         Ok((root, target))
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(PathBuf, Arc<Repo>)>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Repo {
+    /// True while the repository has the shape that it was opened with.
+    pub(crate) fn is_current(&self) -> bool {
+        self.stamps.iter().all(Stamp::is_current)
+    }
+
     fn open(git: Arc<Git>, location: Location, allowed: Arc<Allowed>) -> Result<Self> {
         let folders = Folders::open(&location)?;
         if !location.trusted {

@@ -1,6 +1,6 @@
 //! Who is at the other end, where a request has shown it.
 
-use crate::sessions::Session;
+use crate::sessions::{Kind, Session};
 use rmcp::{model::Extensions, transport::streamable_http_server::session::SessionRestoreMarker};
 use std::{sync::Arc, time::SystemTime};
 
@@ -23,6 +23,11 @@ pub fn session_id(extensions: &Extensions) -> Option<&str> {
 /// The session that carries a request, over whatever transport.
 pub fn carrier(extensions: &Extensions) -> Option<&str> {
     extensions.get::<Carrier>().map(|carrier| carrier.0.id.as_str()).or_else(|| session_id(extensions))
+}
+
+/// What carries a request.
+pub fn carried_by(extensions: &Extensions) -> Kind {
+    extensions.get::<Carrier>().map_or(Kind::Http, |carrier| carrier.0.kind())
 }
 
 /// The session of a connection, as each of its requests has it.

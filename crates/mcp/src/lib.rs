@@ -17,7 +17,7 @@ mod validation;
 
 pub use connection::{Connection, Limits};
 pub use frame::{Frame, Frames, MAX_FRAME};
-pub use identity::{Identity, carrier, identity, is_restored, session_id};
+pub use identity::{Identity, carried_by, carrier, identity, is_restored, session_id};
 pub use intake::{Intake, Stage};
 pub use rmcp;
 pub use roots::roots_announced;

@@ -68,7 +68,7 @@ pub struct Sessions {
     opening: AtomicUsize,
     limits: RwLock<SessionLimits>,
     pub(crate) keeper: Option<Arc<dyn Keeper>>,
-    faults: Option<FaultHook>,
+    observer: Option<Arc<dyn Observer>>,
     epoch: Instant,
     evicted: AtomicU64,
     /// Those that were closed for a fault lately, the last one last.
@@ -77,16 +77,21 @@ pub struct Sessions {
     closed: Mutex<BTreeMap<Ending, u64>>,
 }
 
-/// Hears of what is refused before a call is one.
-pub type FaultHook = Arc<dyn Fn(&Refusal<'_>) + Send + Sync>;
+/// Hears of what happens.
+pub trait Observer: Send + Sync {
+    /// Something was refused before a call was one.
+    fn refused(&self, refusal: &Refusal<'_>);
+    /// A session has ended.
+    fn ended(&self, session: &SessionInfo);
+}
 
 impl Sessions {
-    /// An empty table. `keeper` remembers what has to outlive the process; `faults` hears of what goes wrong before a call is one.
-    pub fn new(limits: SessionLimits, keeper: Option<Arc<dyn Keeper>>, faults: Option<FaultHook>) -> Arc<Self> {
+    /// An empty table. `keeper` remembers what has to outlive the process; `observer` hears of what happens.
+    pub fn new(limits: SessionLimits, keeper: Option<Arc<dyn Keeper>>, observer: Option<Arc<dyn Observer>>) -> Arc<Self> {
         let (known, opening, evicted) = (Mutex::default(), AtomicUsize::new(0), AtomicU64::new(0));
         let (failed, closed) = (Mutex::default(), Mutex::default());
         let limits = RwLock::new(limits);
-        Arc::new(Self { known, opening, limits, keeper, faults, epoch: Instant::now(), evicted, failed, closed })
+        Arc::new(Self { known, opening, limits, keeper, observer, epoch: Instant::now(), evicted, failed, closed })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
@@ -122,8 +127,14 @@ impl Sessions {
 
     /// Reports what was refused.
     pub(crate) fn refuse(&self, refusal: &Refusal<'_>) {
-        if let Some(hear) = &self.faults {
-            hear(refusal);
+        if let Some(observer) = &self.observer {
+            observer.refused(refusal);
+        }
+    }
+
+    fn ended(&self, session: &SessionInfo) {
+        if let Some(observer) = &self.observer {
+            observer.ended(session);
         }
     }
 
@@ -222,6 +233,8 @@ impl Sessions {
         }
         (session.end)(id, why);
         session.become_state(SessionState::Closed);
+        let failed = if let Ending::Failed(fault) = why { Some(fault) } else { None };
+        self.ended(&SessionInfo { failed, ..session.info() });
         tracing::debug!(session_id = id, why = why.name(), "a session is closed");
         true
     }
@@ -251,7 +264,11 @@ impl Sessions {
 
     /// Forgets a session whose connection has ended by itself.
     pub(crate) fn gone(&self, id: &str) {
-        self.lock().remove(id);
+        // In its own statement, so that the lock is free again.
+        let gone = self.lock().remove(id);
+        if let Some(session) = gone {
+            self.ended(&session.info());
+        }
     }
 
     /// Closes those that have been idle for so long and on which nothing runs.

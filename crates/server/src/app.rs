@@ -10,20 +10,17 @@ use crate::{
         restart,
     },
     persistence::{Persistence, SessionKeeper},
-    pipeline::{Alone, LOCK_WAITS, Pipeline},
+    pipeline::{Alone, Holds, LOCK_WAITS, Pipeline},
     server::{KINDS, Ledger, Server},
     state::StateDir,
-    telemetry::errors::Errors,
+    telemetry::{errors::Errors, metrics::Metrics, observer::Heard, watch::Watcher},
     tools,
     view::View,
     workspace::Workspaces,
 };
 use git::{Git, Repositories, Roots};
 use guard::{Admission, Places, Resources, Threads};
-use mcp::{
-    Intake,
-    sessions::{Refusal, Sessions},
-};
+use mcp::{Intake, sessions::Sessions};
 use std::{
     num::NonZeroUsize,
     path::PathBuf,
@@ -79,27 +76,33 @@ impl App {
         let persistence = Persistence::new(own.store.clone(), Arc::clone(&state), &breakers, own.lease_ttl);
         let errors: Arc<Errors> = Arc::default();
         let now = Reloadable::of(config);
+        let (metrics, watcher) = (Arc::new(Metrics::new()), Arc::new(Watcher::default()));
+        let is_off = |cache: &str| config.observing.caches_off.iter().any(|off| off == cache);
+        if is_off("validation") {
+            crate::wire::schemas().switch_off();
+        }
         let resources = Resources::new(KINDS);
         let policy = policy(config, Arc::clone(&breakers) as _);
+        let git = Git::new(config.git.clone()).listed_in(Arc::new(Ledger(resources.clone())));
+        let repositories = Repositories::with_policy(git, roots, policy);
         let busy = Places { in_company: Some(part_of_processors), ..Places::new(config.limits.max_concurrent, WAITING) };
         let openings = Places::new(OPENINGS, WAITING);
         let pipeline = Pipeline {
             tools: tools::ALL.iter().collect(),
             listed: config.selection.listed(),
             selection: config.selection.clone(),
-            repositories: Arc::new(Repositories::with_policy(
-                Git::new(config.git.clone()).listed_in(Arc::new(Ledger(resources.clone()))),
-                roots,
-                policy,
-            )),
+            repositories: Arc::new(if is_off("repositories") { repositories.without_cache() } else { repositories }),
             admission: Admission::new(busy, busy, Places { per_key: own.per_host, ..Places::new(NETWORK, WAITING) }),
             openings: Admission::new(openings, openings, openings),
             threads: Threads::new(LOST),
             breakers: Arc::clone(&breakers),
             persistence: Arc::clone(&persistence),
             errors: Arc::clone(&errors),
+            metrics: Arc::clone(&metrics),
+            pressure: Arc::clone(watcher.pressure()),
             suspicions: crate::suspicion::Suspicions::default(),
             resources: resources.clone(),
+            holds: Holds::new(config.observing.debug.breakpoint.clone(), config.observing.debug.hold_limit),
             present: Mutex::default(),
             alone: Alone::new(Arc::clone(&state), resources.clone(), Arc::clone(&persistence), TURN_WAIT),
             view: Arc::new(View {
@@ -113,15 +116,16 @@ impl App {
             running: TaskTracker::new(),
         };
         let pipeline = Arc::new(pipeline);
-        let heard = Arc::clone(&errors);
         let keeper = SessionKeeper(Arc::clone(&persistence));
-        let hook = Arc::new(move |refusal: &Refusal<'_>| Server::hear(&heard, refusal));
+        let heard = Heard { errors: Arc::clone(&errors), metrics: Arc::clone(&metrics) };
         let server = Server {
             pipeline: Arc::clone(&pipeline),
-            sessions: Sessions::new(now.sessions, Some(Arc::new(keeper)), Some(hook)),
+            sessions: Sessions::new(now.sessions, Some(Arc::new(keeper)), Some(Arc::new(heard))),
             breakers,
             persistence,
             errors,
+            metrics,
+            watcher,
             resources,
             phase: phase::Present::default(),
             began: Instant::now(),

@@ -81,6 +81,13 @@ impl Error {
         Self { kind, message: message.into(), hint: None, retry_after: None, asks: false, source: None }
     }
 
+    /// So much memory is in use that new calls are refused.
+    pub(crate) fn out_of_memory() -> Self {
+        let error =
+            Self::new(Kind::Unavailable, "the memory limit of the server is reached").hint("Try again later, with fewer calls at a time.");
+        Self { retry_after: Some(Duration::from_secs(5)), ..error }
+    }
+
     /// The operator drains the server.
     pub(crate) fn draining() -> Self {
         Self::new(Kind::Unavailable, "the server is draining and takes no new calls").hint("Try again later.")

@@ -3,6 +3,7 @@
 mod admin;
 mod app;
 mod arguments;
+mod caches;
 mod caller;
 mod circuits;
 mod class;
@@ -33,12 +34,12 @@ pub use app::{App, StartError};
 pub use caller::{Caller, Right};
 pub use class::{ErrorClass, UnknownClass};
 pub use config::{
-    Config, ConfigError, Flags, Hooks, JwtIssuer, LogFormat, Mode, NamedToken, REFERENCE, RELOADABLE, Resilience, Sandbox, Serving,
-    Signing, Source, Trust,
+    Config, ConfigError, Debug, Flags, Hooks, JwtIssuer, Log, LogFormat, Mode, NamedToken, Observing, REFERENCE, RELOADABLE, Resilience,
+    Sandbox, Serving, Signing, Source, Trust, Watch,
 };
 pub use error::{Error, Kind};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};
-pub use pipeline::{Bounds, Call, Origin, Pipeline};
+pub use pipeline::{Bounds, Breakpoint, Call, Origin, Pipeline};
 pub use selection::{Selection, Toolset};
 pub use telemetry::log::init_log;
 pub use tool::{Effect, Entry, Reporter, Scope};

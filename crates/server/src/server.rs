@@ -12,14 +12,10 @@ use crate::{
     persistence::{Persistence, milliseconds, now_ms},
     pipeline::{Call, InGit, Origin, Pipeline},
     state::StateDir,
-    telemetry::errors::Errors,
+    telemetry::{errors::Errors, metrics::Metrics, watch::Watcher},
 };
 use guard::{Resources, Supervised};
-use mcp::{
-    Intake,
-    http::Authority,
-    sessions::{Fault, Refusal, Sessions},
-};
+use mcp::{Intake, http::Authority, sessions::Sessions};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -39,6 +35,8 @@ const PROBES: Duration = Duration::from_secs(1);
 /// How often it is checked whether too many threads are lost, and how long until the server asks again to be replaced.
 const THREADS: Duration = Duration::from_secs(1);
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How often it is looked how late the runtime wakes, and how much memory is in use.
+const LAG: Duration = Duration::from_secs(1);
 /// How long quiet connections are waited for when another process has taken over.
 const CONNECTIONS: Duration = mcp::http::QUIET.saturating_add(Duration::from_millis(500));
 /// How often what is old in the store is removed, and how old that is.
@@ -71,6 +69,9 @@ pub(crate) struct Server {
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) persistence: Arc<Persistence>,
     pub(crate) errors: Arc<Errors>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Memory, processors and the runtime.
+    pub(crate) watcher: Arc<Watcher>,
     pub(crate) resources: Resources,
     pub(crate) phase: Present,
     pub(crate) began: Instant,
@@ -197,8 +198,46 @@ impl Server {
             let server = Arc::clone(&server);
             async move { server.replace_if_full().await }
         }));
+        tasks.extend(self.watching());
         *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
         self.phase.advance(Phase::Ready);
+    }
+
+    /// What looks after memory, processors, the runtime and the caches.
+    fn watching(self: &Arc<Self>) -> Vec<Supervised> {
+        let watch = self.settings().watch;
+        self.watcher.watch_the_runtime();
+        self.watcher.note_memory();
+        self.watcher.measure(watch.cpu_warn);
+        let server = Arc::clone(self);
+        let memory = self.supervise("memory", watch.memory_interval, move || {
+            server.watcher.note_memory();
+            std::future::ready(())
+        });
+        let server = Arc::clone(self);
+        let cpu = self.supervise("cpu", watch.cpu_interval, move || {
+            server.watcher.measure(server.settings().watch.cpu_warn);
+            std::future::ready(())
+        });
+        let server = Arc::clone(self);
+        let runtime = self.supervise("runtime", LAG, move || {
+            let server = Arc::clone(&server);
+            async move {
+                server.watcher.nap().await;
+                server.watcher.check_memory(server.settings().watch.memory_soft_limit, || {
+                    crate::caches::clear(&server, None);
+                    guard::memory::trim();
+                });
+            }
+        });
+        let server = Arc::clone(self);
+        let unused = self.settings().cache_sweep;
+        let caches = self.supervise("caches", unused, move || {
+            let dropped = crate::caches::sweep(&server, unused);
+            tracing::debug!(dropped, "the caches were swept");
+            std::future::ready(())
+        });
+        vec![memory, cpu, runtime, caches]
     }
 
     fn supervise<T, F>(&self, name: &'static str, period: Duration, tick: T) -> Supervised
@@ -212,24 +251,6 @@ impl Server {
     /// The task called `name`.
     pub(crate) fn task(&self, name: &str) -> Option<Supervised> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|task| task.name() == name).cloned()
-    }
-
-    /// Hears of what is refused before a call is one.
-    pub(crate) fn hear(errors: &Errors, refusal: &Refusal<'_>) {
-        let Refusal { fault, reason, peer, session } = *refusal;
-        let class = match fault {
-            Fault::AuthenticationFailed => ErrorClass::AuthenticationFailed,
-            Fault::ProtocolViolation => ErrorClass::ProtocolViolation,
-            Fault::SecurityBreach => ErrorClass::SecurityBreach,
-            Fault::CorruptedSessionState => ErrorClass::CorruptedSessionState,
-            Fault::RateLimitExceeded => ErrorClass::RateLimitExceeded,
-            Fault::Overloaded => ErrorClass::TemporaryResourceUnavailable,
-            Fault::Invalid => ErrorClass::Other,
-        };
-        errors.record(class, reason);
-        if let Some(left_out) = errors.is_logged(reason) {
-            tracing::warn!(error_class = class.name(), reason, peer, session_id = session, left_out, "refused");
-        }
     }
 
     async fn sweep(&self) {

@@ -8,6 +8,8 @@ mod circuits;
 mod errors;
 #[path = "wired/lifecycle.rs"]
 mod lifecycle;
+#[path = "wired/observing.rs"]
+mod observing;
 #[path = "wired/recovery.rs"]
 mod recovery;
 #[path = "wired/refusals.rs"]

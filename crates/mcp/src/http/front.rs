@@ -16,7 +16,7 @@ use crate::{
     validation::{Mode, WARNINGS},
 };
 use axum::{
-    Json,
+    Extension, Json,
     body::{Body, Bytes},
     extract::{Request, State},
     http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
@@ -143,14 +143,18 @@ fn challenge(headers: &HeaderMap, error: Option<&str>) -> Response {
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, value)], text).into_response()
 }
 
-/// 403, with the scope that is missing.
-fn step_up(headers: &HeaderMap, id: &RequestId, missing: &[&str]) -> Response {
+/// The challenge that names missing scopes.
+fn insufficient(headers: &HeaderMap, missing: &str) -> HeaderValue {
     let challenge = format!(
-        "Bearer error=\"insufficient_scope\", scope=\"{}\", resource_metadata=\"{}/.well-known/oauth-protected-resource\"",
-        missing.join(" "),
+        "Bearer error=\"insufficient_scope\", scope=\"{missing}\", resource_metadata=\"{}/.well-known/oauth-protected-resource\"",
         base(headers)
     );
-    let value = HeaderValue::from_str(&challenge).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
+    HeaderValue::from_str(&challenge).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
+}
+
+/// 403, with the scope that is missing.
+fn step_up(headers: &HeaderMap, id: &RequestId, missing: &[&str]) -> Response {
+    let value = insufficient(headers, &missing.join(" "));
     let error = ErrorData::new(ErrorCode(-32001), format!("the token does not have the scope `{}`", missing.join("`, `")), None);
     (StatusCode::FORBIDDEN, [(header::WWW_AUTHENTICATE, value)], Json(RxError::error(error, Some(id.clone())))).into_response()
 }
@@ -328,6 +332,19 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
     let body = rewritten(&mut parts.headers, &bytes, &message).unwrap_or(bytes);
     let response = OWNER.scope(owner, next.run(Request::from_parts(parts, Body::from(body)))).await;
     held(response, holds.busy)
+}
+
+/// The figures of the server. Where tokens are asked for, one with the scope `admin` is needed.
+pub(super) async fn metrics(State(front): State<Arc<Front>>, identity: Option<Extension<Identity>>, headers: HeaderMap) -> Response {
+    let Some(metrics) = front.options.metrics.clone() else { return StatusCode::NOT_FOUND.into_response() };
+    if identity.is_some_and(|identity| !identity.scopes.iter().any(|scope| scope == "admin")) {
+        front.options.sessions.refuse(&Refusal::new(Fault::Invalid, "insufficient_scope"));
+        let challenge = insufficient(&headers, "admin");
+        return (StatusCode::FORBIDDEN, [(header::WWW_AUTHENTICATE, challenge)], "the token does not have the scope `admin`\n")
+            .into_response();
+    }
+    let text = tokio::task::spawn_blocking(move || metrics()).await.unwrap_or_default();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 /// True for what can go on as it is: a request of the newest revision on which nothing has to be looked at. The service

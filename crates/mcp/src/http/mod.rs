@@ -87,7 +87,12 @@ pub struct Options {
     pub list: List,
     /// Says whether the server is ready, and why not; for `/health` and its kin.
     pub health: Health,
+    /// What `/metrics` answers; nothing is served there where it is absent.
+    pub metrics: Option<Metrics>,
 }
+
+/// The figures of a server in the text format of Prometheus, made on a thread that may block.
+pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Says how the server is, for one of the questions that a balancer asks.
 pub type Health = Arc<dyn Fn(Probe) -> (bool, Value) + Send + Sync>;
@@ -123,6 +128,7 @@ impl Default for Options {
             connections: TaskTracker::new(),
             list: Arc::new(|_| Box::new(())),
             health: Arc::new(|_| (true, json!({"status": "ok"}))),
+            metrics: None,
         }
     }
 }
@@ -170,6 +176,7 @@ where
         .route("/readyz", get(ready))
         .route("/livez", get(|State(front): State<Arc<Front>>| async move { answer(&front, Probe::Live) }))
         .route("/startupz", get(|State(front): State<Arc<Front>>| async move { answer(&front, Probe::Started) }))
+        .route("/metrics", get(front::metrics))
         .route("/.well-known/oauth-protected-resource", get(front::metadata))
         .route("/.well-known/oauth-protected-resource/mcp", get(front::metadata))
         .with_state(Arc::clone(&front))

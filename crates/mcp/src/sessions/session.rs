@@ -72,6 +72,11 @@ impl Session {
         session
     }
 
+    /// What carries it.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub(super) fn about(&self) -> MutexGuard<'_, About> {
         self.about.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,27 +1,33 @@
 //! The admin channel: JSON over HTTP on a Unix socket that only the owner can use.
 
+pub(crate) mod metrics;
 pub(crate) mod place;
 mod recovery;
 pub(crate) mod requests;
 mod views;
 
 use crate::{
+    caches,
     lifecycle::{phase::Phase, restart},
+    pipeline::How,
     server::Server,
     socket::{self, own_socket},
-    telemetry::{levels, log},
+    telemetry::{levels, log, process, ring::Wanted},
 };
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use mcp::{http::Probe, sessions::Ending};
-use requests::{Drain, Level, Listed, Operations, Reap, ReapSessions, Recover, Release, Reset, Touch, Window};
+use requests::{ClearCaches, Drain, Level, Listed, Logs, Operations, Reap, ReapSessions, Recover, Release, Reset, Resume, Touch, Window};
 use serde_json::{Value, json};
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+/// The most records of the log in one answer.
+const MAX_LOGS: usize = 1000;
 
 type Shared = State<Arc<Server>>;
 
@@ -83,6 +89,18 @@ fn router(server: Arc<Server>) -> Router {
         .route("/resume", post(resume))
         .route("/restart", post(restart_gracefully))
         .route("/recover", post(recover))
+        .route(
+            "/metrics",
+            get(|State(server): Shared| async move { ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(&server)) }),
+        )
+        .route("/memory", get(|State(server): Shared| async move { Json(views::memory(&server)) }))
+        .route("/memory/trim", post(trim))
+        .route("/caches", get(|State(server): Shared| async move { Json(views::caches(&server)) }))
+        .route("/caches/clear", post(clear_caches))
+        .route("/logs", get(logs))
+        .route("/debug/held", get(|State(server): Shared| async move { Json(views::held(&server)) }))
+        .route("/debug/held/{id}", get(held))
+        .route("/debug/resume", post(resume_calls))
         .route("/debug/level", get(|| async { Json(views::level()) }).post(level));
     Router::new().nest("/admin/v1", api).with_state(server)
 }
@@ -217,6 +235,54 @@ async fn resume(State(server): Shared) -> Response {
         _ => "the server is not drained",
     };
     refused(StatusCode::CONFLICT, why)
+}
+
+async fn trim(State(server): Shared) -> Json<Value> {
+    let trimmed = tokio::task::spawn_blocking(move || {
+        let before = process::rss();
+        let cleared = caches::clear(&server, None).unwrap_or_default();
+        guard::memory::trim();
+        let after = process::rss();
+        let recovered = before.zip(after).map(|(before, after)| before.saturating_sub(after));
+        json!({"before": before, "after": after, "recovered": recovered, "cleared": views::cleared(&cleared)})
+    });
+    Json(trimmed.await.unwrap_or_default())
+}
+
+async fn clear_caches(State(server): Shared, Json(wanted): Json<ClearCaches>) -> Response {
+    match caches::clear(&server, wanted.name.as_deref()) {
+        Some(cleared) => Json(json!({"cleared": views::cleared(&cleared)})).into_response(),
+        None => refused(StatusCode::NOT_FOUND, "there is no such cache"),
+    }
+}
+
+async fn logs(Query(wanted): Query<Logs>) -> Json<Value> {
+    let fields =
+        [("error_class", wanted.class), ("session_id", wanted.session), ("tool", wanted.tool), ("level", wanted.level)].into_iter();
+    let wanted = Wanted {
+        since: wanted.since.map(Duration::from_secs),
+        after: wanted.after,
+        fields: fields.filter_map(|(name, value)| Some((name, value?))).collect(),
+        limit: wanted.limit.unwrap_or(MAX_LOGS).min(MAX_LOGS),
+    };
+    let (records, last) = log::records().find(&wanted, crate::persistence::now_ms());
+    Json(json!({"records": records, "last": last}))
+}
+
+async fn held(State(server): Shared, Path(id): Path<String>) -> Response {
+    match server.pipeline.holds.list().iter().find(|held| held.id == id) {
+        Some(held) => Json(views::held_call(held)).into_response(),
+        None => refused(StatusCode::NOT_FOUND, "there is no such held call"),
+    }
+}
+
+async fn resume_calls(State(server): Shared, Json(wanted): Json<Resume>) -> Response {
+    let how = if wanted.abort { How::Abort } else { How::Resume };
+    let released = server.pipeline.holds.release(wanted.id.as_deref(), how);
+    if wanted.id.is_some() && released.is_empty() {
+        return refused(StatusCode::NOT_FOUND, "there is no such held call");
+    }
+    Json(json!({"released": released})).into_response()
 }
 
 async fn level(State(server): Shared, Json(wanted): Json<Level>) -> Response {

@@ -83,6 +83,38 @@ pub(crate) struct Recover {
     pub(crate) component: Option<String>,
 }
 
+/// Which records of the log are shown.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Logs {
+    /// Of the last so many seconds.
+    pub(crate) since: Option<u64>,
+    /// After this one.
+    pub(crate) after: Option<u64>,
+    /// The last so many.
+    pub(crate) limit: Option<usize>,
+    pub(crate) class: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) tool: Option<String>,
+    pub(crate) level: Option<String>,
+}
+
+/// Which cache is emptied.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct ClearCaches {
+    /// All where absent.
+    pub(crate) name: Option<String>,
+}
+
+/// Which held calls go on.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Resume {
+    /// All where absent.
+    pub(crate) id: Option<String>,
+    /// They end without having begun.
+    #[serde(default)]
+    pub(crate) abort: bool,
+}
+
 /// What is logged from now on.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Level {

@@ -1,14 +1,21 @@
 //! What the admin channel shows, as JSON. Times are in milliseconds unless a name says otherwise.
 
 use crate::{
+    caches,
     class::ErrorClass,
+    lifecycle::phase::Phase,
+    pipeline::Held,
     server::{Past, Server},
-    telemetry::{levels, log},
+    telemetry::{
+        levels, log,
+        process::{self, Figures},
+        watch::Watcher,
+    },
 };
 use guard::{CircuitState, Class};
 use mcp::sessions::{Ending, SessionInfo, SessionState};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 use store::{OperationRow, SessionRow};
 
 fn ms(time: Duration) -> u64 {
@@ -34,6 +41,7 @@ pub(super) fn status(server: &Server) -> Value {
         })
     });
     let [opening, ..] = server.pipeline.openings.loads();
+    let problems: Vec<Value> = problems(server).into_iter().map(|(what, next)| json!({"what": what, "next": next})).collect();
     let loaded = server.loaded();
     let store = server.persistence.status();
     let left = server.left().clone();
@@ -43,12 +51,15 @@ pub(super) fn status(server: &Server) -> Value {
         "commit": env!("BUILD_COMMIT"),
         "pid": std::process::id(),
         "phase": server.phase.get().name(),
+        "problems": problems,
         "uptime_ms": ms(server.began.elapsed()),
         "sessions": server.sessions.count(),
         "evicted": server.sessions.evicted(),
         "calls": loads,
         "in_flight": server.pipeline.calls.len(),
+        "held": server.pipeline.holds.list().len(),
         "opening": {"running": opening.running, "waiting": opening.waiting, "places": opening.places, "rejected": opening.rejected},
+        "process": process(server),
         "lost_limit": threads.limit(),
         "configuration": {
             "file": loaded.origin.file,
@@ -70,6 +81,61 @@ pub(super) fn status(server: &Server) -> Value {
             "rescued": store.rescued,
             "backlog": server.persistence.backlog(),
         },
+    })
+}
+
+/// What is wrong just now, and the command that tells more or mends it.
+fn problems(server: &Server) -> Vec<(String, &'static str)> {
+    let mut all = Vec::new();
+    let mut add = |is: bool, what: String, next| {
+        if is {
+            all.push((what, next));
+        }
+    };
+    let phase = server.phase.get();
+    add(phase == Phase::Draining, "the server takes no new work".to_owned(), "mcp-server-git resume");
+    add(server.pipeline.threads.is_full(), "calls are refused, as too many threads are lost".to_owned(), "mcp-server-git restart");
+    let is_short = server.watcher.pressure().load(Ordering::Relaxed);
+    add(is_short, "calls are refused, as the memory limit is reached".to_owned(), "mcp-server-git status memory --trim");
+    if let Some(why) = server.persistence.status().away {
+        add(true, format!("the store is away: {why}"), "mcp-server-git doctor");
+    }
+    if let Some(why) = &server.loaded().failed {
+        add(true, format!("the configuration was not reloaded: {}", why.lines().next().unwrap_or_default()), "mcp-server-git config check");
+    }
+    let beats = server.task("heartbeat").is_none_or(|task| task.is_running());
+    add(!beats, "the heartbeat task does not run".to_owned(), "mcp-server-git recover --component heartbeat");
+    let open = server.breakers.list().iter().filter(|circuit| circuit.state == CircuitState::Open).count();
+    add(open > 0, format!("{open} circuits are open"), "mcp-server-git circuits list");
+    let burning = server.errors.windows().burning(server.settings().spike_per_minute);
+    let names: Vec<&str> = burning.iter().map(|burn| burn.class.name()).collect();
+    add(!burning.is_empty(), format!("errors spike: {}", names.join(", ")), "mcp-server-git errors --window 10m");
+    let idle = server.sessions.list().iter().filter(|session| session.in_flight == 0 && session.idle >= server.idle_after()).count();
+    add(idle > server.settings().idle_warn, format!("{idle} sessions are idle"), "mcp-server-git sessions reap --idle 30m");
+    let held = server.pipeline.holds.list().len();
+    add(held > 0, format!("{held} calls are held by a breakpoint"), "mcp-server-git debug held");
+    all
+}
+
+fn process(server: &Server) -> Value {
+    let figures = Figures::now();
+    let processors = server.watcher.processors();
+    let [lag, worst] = server.watcher.lag();
+    json!({
+        "rss": figures.map(|figures| figures.rss),
+        "peak_rss": figures.map(|figures| figures.peak_rss),
+        "threads": figures.map(|figures| figures.threads),
+        "descriptors": figures.map(|figures| figures.descriptors),
+        "max_descriptors": process::max_descriptors(),
+        "cpu_seconds": figures.map(|figures| figures.cpu_seconds),
+        "cpu_percent": processors.map(|seen| seen.percent),
+        "process_cpu_percent": processors.map(|seen| seen.process_percent),
+        "cpu_count": processors.map(|seen| seen.count),
+        "cpu_warn_percent": server.settings().watch.cpu_warn,
+        "load_average": processors.map(|seen| seen.load),
+        "refuses_calls": server.watcher.pressure().load(Ordering::Relaxed),
+        "runtime_lag_ms": lag.as_secs_f64() * 1000.0,
+        "runtime_lag_max_ms": worst.as_secs_f64() * 1000.0,
     })
 }
 
@@ -247,6 +313,76 @@ pub(super) fn errors(server: &Server, asked: Duration, past: &Past, threshold: f
         "spikes": spikes.iter().map(|(class, rate)| json!({"class": class.name(), "per_minute": rate})).collect::<Vec<_>>(),
         "burning": burning.collect::<Vec<_>>(),
     })
+}
+
+pub(super) fn held(server: &Server) -> Value {
+    let held = server.pipeline.holds.list();
+    json!({"held": held.iter().map(held_call).collect::<Vec<_>>(), "limit_ms": ms(server.pipeline.holds.limit())})
+}
+
+pub(super) fn held_call(held: &Held) -> Value {
+    json!({
+        "id": held.id,
+        "tool": held.tool,
+        "principal": &*held.principal,
+        "session_id": held.origin.session,
+        "request_id": held.origin.request,
+        "trace_id": held.origin.trace,
+        "held_ms": ms(held.since.elapsed()),
+        "arguments": held.arguments.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+    })
+}
+
+/// What the process takes of the machine, and how that has changed.
+pub(super) fn memory(server: &Server) -> Value {
+    let figures = Figures::now();
+    let notes = server.watcher.memory();
+    let limit = Watcher::use_and_limit(server.settings().watch.memory_soft_limit);
+    json!({
+        "rss": figures.map(|figures| figures.rss),
+        "peak_rss": figures.map(|figures| figures.peak_rss),
+        "used": limit.map(|(used, _)| used),
+        "soft_limit": limit.map(|(_, limit)| limit),
+        "refuses_calls": server.watcher.pressure().load(Ordering::Relaxed),
+        "bytes_per_hour": slope(&notes),
+        "notes": notes.iter().map(|(ago, rss)| json!({"ago_ms": ms(*ago), "rss": rss})).collect::<Vec<_>>(),
+    })
+}
+
+/// How fast memory grows, by least squares; nothing where there are too few notes. A leak is a slope, not a level.
+fn slope(notes: &[(Duration, u64)]) -> Option<i64> {
+    if notes.len() < 4 {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "memory is no matter of single bytes")]
+    let points: Vec<(f64, f64)> = notes.iter().map(|(ago, rss)| (-ago.as_secs_f64() / 3600.0, *rss as f64)).collect();
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred notes")]
+    let count = points.len() as f64;
+    let [mean_x, mean_y] = [points.iter().map(|(x, _)| x).sum::<f64>() / count, points.iter().map(|(_, y)| y).sum::<f64>() / count];
+    let spread = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum::<f64>();
+    let together = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>();
+    #[expect(clippy::cast_possible_truncation, reason = "bytes an hour, of memory that there is")]
+    (spread > 0.0).then(|| (together / spread) as i64)
+}
+
+pub(super) fn caches(server: &Server) -> Value {
+    let all = caches::list(server);
+    let shown = all.iter().map(|cache| {
+        json!({
+            "name": cache.name,
+            "what": cache.what,
+            "entries": cache.entries,
+            "limit": cache.limit,
+            "hits": cache.hits,
+            "misses": cache.misses,
+            "enabled": cache.enabled,
+        })
+    });
+    json!({"caches": shown.collect::<Vec<_>>(), "sweep_interval_ms": ms(server.settings().cache_sweep)})
+}
+
+pub(super) fn cleared(cleared: &[(&'static str, usize)]) -> Value {
+    cleared.iter().map(|(name, entries)| json!({"name": name, "entries": entries})).collect()
 }
 
 /// What is logged now.

@@ -237,7 +237,7 @@ fn say(text: &str) {
 }
 
 /// Prints to standard error, which may be closed.
-fn tell(text: &str) {
+pub(crate) fn tell(text: &str) {
     writeln!(io::stderr(), "{text}").ok();
 }
 

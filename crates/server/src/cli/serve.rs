@@ -136,6 +136,10 @@ fn options(config: &Config, server: &Arc<Server>) -> Options {
             let (server, is_open) = (Arc::clone(server), !serving.wants_tokens());
             Arc::new(move |probe| admin::health(&server, probe, is_open))
         },
+        metrics: config.observing.metrics.then(|| {
+            let server = Arc::clone(server);
+            Arc::new(move || admin::metrics::render(&server)) as http::Metrics
+        }),
         ..Options::default()
     }
 }

@@ -1,11 +1,14 @@
 //! Flags over environment over file, into one validated configuration.
 
+mod file;
+mod observing;
 mod policy;
 mod reference;
 mod resilience;
 mod serving;
 mod trust;
 
+pub use observing::{Debug, Log, LogFormat, Observing, Watch};
 pub use reference::{REFERENCE, RELOADABLE};
 pub use resilience::{Mode, Resilience};
 pub use serving::{JwtIssuer, NamedToken, Serving};
@@ -15,18 +18,10 @@ pub use trust::{Hooks, Sandbox, Signing, Trust};
 use crate::{
     policy::Policy,
     selection::{Selection, Toolset},
-    telemetry::levels,
 };
-use policy::FilePolicy;
-use resilience::{FileAdmin, FileCircuits, FileErrors, FileRestart, FileStore, FileValidation};
-use serde::Deserialize;
-use serving::{FileAuth, FileHeartbeat, FileHttp, FileSessions, Parts};
-use std::{
-    env, fs,
-    net::IpAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use file::{File, Places, Seconds, network, parsed_file, read_file, state_dir};
+use serving::Parts;
+use std::{env, net::IpAddr, path::PathBuf, time::Duration};
 
 /// What the server runs with.
 #[derive(Clone, Debug)]
@@ -55,12 +50,10 @@ pub struct Config {
     pub git: Option<PathBuf>,
     /// Where locks and the journal of changes are kept.
     pub state_dir: PathBuf,
-    /// What is logged.
-    pub log: Log,
+    /// What the server says of itself, and what it watches.
+    pub observing: Observing,
     /// Bounds of calls and results.
     pub limits: Limits,
-    /// The time after which a call is slow.
-    pub slow: Duration,
     /// What it was made of.
     pub origin: Source,
 }
@@ -74,26 +67,6 @@ pub struct Source {
     pub file: Option<PathBuf>,
     /// What the file says.
     pub table: toml::Table,
-}
-
-/// What is logged, and how. Logs go to standard error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// A level, or directives such as `warn,git=debug`.
-    pub level: String,
-    /// As lines of text or of JSON.
-    pub format: LogFormat,
-}
-
-/// The form of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One line of text a record.
-    #[default]
-    Text,
-    /// One JSON object a record.
-    Json,
 }
 
 /// Bounds of calls and results.
@@ -185,6 +158,14 @@ pub enum ConfigError {
         /// What is wrong.
         why: String,
     },
+    /// A key of the file says something that cannot be used.
+    #[error("the key `{name}` of the configuration cannot be used: {why}")]
+    Key {
+        /// The key.
+        name: &'static str,
+        /// What is wrong.
+        why: String,
+    },
     /// A variable holds something that cannot be used.
     #[error("the environment variable {name} cannot be used: {why}")]
     Variable {
@@ -193,116 +174,6 @@ pub enum ConfigError {
         /// What is wrong.
         why: String,
     },
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct File {
-    repositories: Vec<PathBuf>,
-    port: Option<u16>,
-    toolsets: Vec<Toolset>,
-    tools: Vec<String>,
-    exclude_tools: Vec<String>,
-    read_only: bool,
-    trust: Option<Trust>,
-    sandbox: Option<Sandbox>,
-    git: Option<PathBuf>,
-    state_dir: Option<PathBuf>,
-    log: FileLog,
-    limits: FileLimits,
-    perf: FilePerf,
-    policy: FilePolicy,
-    network: FileNetwork,
-    http: FileHttp,
-    auth: FileAuth,
-    sessions: FileSessions,
-    heartbeat: FileHeartbeat,
-    store: FileStore,
-    circuits: FileCircuits,
-    errors: FileErrors,
-    validation: FileValidation,
-    admin: FileAdmin,
-    restart: FileRestart,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct FileNetwork {
-    protocols: Vec<Protocol>,
-    allow_hosts: Vec<String>,
-}
-
-/// A way to reach a remote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-enum Protocol {
-    Https,
-    Ssh,
-    Http,
-    Git,
-    File,
-}
-
-impl Protocol {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Https => "https",
-            Self::Ssh => "ssh",
-            Self::Http => "http",
-            Self::Git => "git",
-            Self::File => "file",
-        }
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct FileLog {
-    level: Option<String>,
-    format: Option<LogFormat>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct FilePerf {
-    slow_ms: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct FileLimits {
-    max_output_tokens: Option<usize>,
-    read_timeout: Option<Seconds>,
-    change_timeout: Option<Seconds>,
-    network_timeout: Option<Seconds>,
-    max_concurrent: Option<Places>,
-    per_host: Option<usize>,
-}
-
-/// A time between one second and one hour.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "u64")]
-struct Seconds(u64);
-
-impl TryFrom<u64> for Seconds {
-    type Error = String;
-
-    fn try_from(value: u64) -> Result<Self, String> {
-        if (1..=3600).contains(&value) { Ok(Self(value)) } else { Err(format!("{value} is not between 1 and 3600 seconds")) }
-    }
-}
-
-/// A number of places between 1 and 1,000.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "usize")]
-struct Places(usize);
-
-impl TryFrom<usize> for Places {
-    type Error = String;
-
-    fn try_from(value: usize) -> Result<Self, String> {
-        if (1..=1000).contains(&value) { Ok(Self(value)) } else { Err(format!("{value} is not between 1 and 1000")) }
-    }
 }
 
 impl Config {
@@ -348,17 +219,16 @@ impl Config {
         let serving = Serving::from_parts(&flags, parts, variable)?;
         let places = number("MCP_GIT_MAX_CONCURRENT")?.map(Places::try_from).transpose();
         let places = places.map_err(|why| ConfigError::Variable { name: "MCP_GIT_MAX_CONCURRENT", why })?;
-        let levels = [
-            ("--log-level", flags.log_level),
-            ("MCP_GIT_LOG_LEVEL", variable("MCP_GIT_LOG_LEVEL")),
-            ("RUST_LOG", variable("RUST_LOG")),
-            ("log.level", file.log.level),
-        ];
-        let given = levels.into_iter().find_map(|(from, level)| Some((from, level.filter(|level| !level.is_empty())?)));
-        let (from, level) = given.unwrap_or_else(|| ("log.level", "warn".to_owned()));
-        if let Err(err) = levels::filter(&level) {
-            return Err(ConfigError::Level { from, level, why: err.to_string() });
-        }
+        let parts = observing::Parts {
+            log: file.log,
+            perf: file.perf,
+            debug: file.debug,
+            memory: file.memory,
+            cpu: file.cpu,
+            cache: file.cache,
+            metrics: file.metrics,
+        };
+        let observing = Observing::from_parts(&flags, parts, variable)?;
         let selection = Selection {
             toolsets: first([flags.toolsets, choices("MCP_GIT_TOOLSETS", variable)?, file.toolsets]),
             tools: first([flags.tools, words("MCP_GIT_TOOLS", variable), file.tools]),
@@ -382,10 +252,7 @@ impl Config {
             network: network(file.network, variable)?,
             git: flags.git.or(file.git),
             state_dir,
-            log: Log {
-                level,
-                format: flags.log_format.or(choice("MCP_GIT_LOG_FORMAT", variable)?).or(file.log.format).unwrap_or_default(),
-            },
+            observing,
             limits: Limits {
                 max_output_tokens: flags
                     .max_output_tokens
@@ -397,18 +264,9 @@ impl Config {
                 network_timeout: seconds("MCP_GIT_NETWORK_TIMEOUT", file.limits.network_timeout, 600)?,
                 max_concurrent: places.or(file.limits.max_concurrent).map_or(10, |places| places.0),
             },
-            slow: Duration::from_millis(number("MCP_GIT_SLOW_MS")?.map(|ms| ms as u64).or(file.perf.slow_ms).unwrap_or(1000)),
             origin,
         })
     }
-}
-
-fn network(file: FileNetwork, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<git::Network, ConfigError> {
-    let protocols = first([choices("MCP_GIT_PROTOCOLS", variable)?, file.protocols, vec![Protocol::Https, Protocol::Ssh]]);
-    Ok(git::Network {
-        protocols: protocols.into_iter().map(|protocol| protocol.name().to_owned()).collect(),
-        allow_hosts: first([words("MCP_GIT_ALLOW_HOSTS", variable), file.allow_hosts, Vec::new()]),
-    })
 }
 
 /// The first list that says anything.
@@ -439,48 +297,10 @@ fn choice<T: clap::ValueEnum>(name: &'static str, variable: &dyn Fn(&'static str
     T::from_str(&text, true).map(Some).map_err(|why| ConfigError::Variable { name, why })
 }
 
-fn read_file(named: Option<&Path>, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Option<(PathBuf, String)>, ConfigError> {
-    let path = match named {
-        Some(path) => path.to_owned(),
-        None => match default_file(variable) {
-            Some(path) if path.exists() => path,
-            _ => return Ok(None),
-        },
-    };
-    let text = fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-    Ok(Some((path, text)))
-}
-
-fn parsed_file(flags: &Flags, path: PathBuf, text: &str) -> Result<(File, Source), ConfigError> {
-    let invalid = |err: toml::de::Error| ConfigError::Invalid { path: path.clone(), message: err.to_string() };
-    let (file, table) = (toml::from_str(text).map_err(invalid)?, toml::from_str(text).map_err(invalid)?);
-    Ok((file, Source { flags: flags.clone(), file: Some(path), table }))
-}
-
-/// The named folder, or `$XDG_STATE_HOME/mcp-server-git`; where there is no home, one below the temporary folder.
-fn state_dir(named: Option<PathBuf>, variable: &dyn Fn(&'static str) -> Option<String>) -> PathBuf {
-    let named = named.filter(|path| !path.as_os_str().is_empty());
-    if let Some(named) = named {
-        return std::path::absolute(&named).unwrap_or(named);
-    }
-    let base = variable("XDG_STATE_HOME").filter(|path| path.starts_with('/')).map(PathBuf::from);
-    let home = || variable("HOME").map(PathBuf::from).filter(|home| home.is_dir());
-    match base.or_else(|| home().map(|home| home.join(".local/state"))) {
-        Some(base) => base.join("mcp-server-git"),
-        None => env::temp_dir().join(format!("mcp-server-git-{}", rustix::process::geteuid().as_raw())),
-    }
-}
-
-/// `$XDG_CONFIG_HOME/mcp-server-git/config.toml`
-fn default_file(variable: &dyn Fn(&'static str) -> Option<String>) -> Option<PathBuf> {
-    let base = variable("XDG_CONFIG_HOME").filter(|path| path.starts_with('/')).map(PathBuf::from);
-    let base = base.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".config")))?;
-    Some(base.join("mcp-server-git/config.toml"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn load(text: &str, flags: Flags, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let dir = tempfile::tempdir().map_err(|source| ConfigError::Unreadable { path: PathBuf::new(), source })?;
@@ -496,7 +316,7 @@ mod tests {
         let flags = Flags { max_output_tokens: Some(3), ..Flags::default() };
         let config = load(file, flags, &[("MCP_GIT_MAX_OUTPUT_TOKENS", "2"), ("MCP_GIT_PORT", "2")])?;
         assert_eq!((config.limits.max_output_tokens, config.serving.port), (3, 2));
-        assert_eq!((config.limits.read_timeout, config.log.level.as_str()), (Duration::from_secs(5), "info"));
+        assert_eq!((config.limits.read_timeout, config.observing.log.level.as_str()), (Duration::from_secs(5), "info"));
         Ok(())
     }
 

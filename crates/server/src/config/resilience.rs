@@ -128,7 +128,7 @@ pub(super) struct Parts {
 }
 
 /// A number, from the environment or the file, between bounds.
-fn bounded<T>(
+pub(super) fn bounded<T>(
     name: &'static str,
     variable: &dyn Fn(&'static str) -> Option<String>,
     file: Option<T>,

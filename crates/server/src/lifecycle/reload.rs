@@ -2,7 +2,7 @@
 
 use super::notify;
 use crate::{
-    config::{Config, NamedToken, RELOADABLE, Source},
+    config::{Config, NamedToken, RELOADABLE, Source, Watch},
     pipeline::Bounds,
     server::Server,
     telemetry::log,
@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) idle_warn: usize,
     pub(crate) spike_per_minute: f64,
     pub(crate) drain: Duration,
+    pub(crate) watch: Watch,
+    pub(crate) cache_sweep: Duration,
 }
 
 impl Reloadable {
@@ -43,7 +45,7 @@ impl Reloadable {
                 change_timeout: config.limits.change_timeout,
                 network_timeout: config.limits.network_timeout,
                 max_output_tokens: config.limits.max_output_tokens,
-                slow: config.slow,
+                slow: config.observing.slow,
             },
             sessions: SessionLimits {
                 max: config.serving.max_sessions,
@@ -57,6 +59,8 @@ impl Reloadable {
                 idle_warn: own.idle_warn,
                 spike_per_minute: own.spike_per_minute,
                 drain: own.drain,
+                watch: config.observing.watch,
+                cache_sweep: config.observing.cache_sweep,
             },
         }
     }
@@ -93,7 +97,7 @@ impl Loaded {
         Self {
             started: origin.table.clone(),
             origin,
-            level: config.log.level.clone(),
+            level: config.observing.log.level.clone(),
             at: Instant::now(),
             failed: None,
             needs_restart: Vec::new(),
@@ -129,15 +133,15 @@ fn apply(server: &Server, config: &Config) {
             server.sessions.close(&session.id, Ending::Operator);
         }
     }
-    let level_failed = log::set_level(&config.log.level).err();
+    let level_failed = log::set_level(&config.observing.log.level).err();
     let mut loaded = server.loaded();
     let changed = changes(&loaded.origin.table, &config.origin.table);
     let is_reloadable = |key: &String| RELOADABLE.iter().any(|one| key == one);
     let taken: Vec<&String> = changed.iter().filter(|key| is_reloadable(key)).collect();
     let needs_restart: Vec<String> = changes(&loaded.started, &config.origin.table).into_iter().filter(|key| !is_reloadable(key)).collect();
-    tracing::warn!(?taken, ?needs_restart, level = config.log.level, "the configuration was reloaded");
+    tracing::warn!(?taken, ?needs_restart, level = config.observing.log.level, "the configuration was reloaded");
     loaded.origin = config.origin.clone();
-    loaded.level.clone_from(&config.log.level);
+    loaded.level.clone_from(&config.observing.log.level);
     loaded.at = Instant::now();
     loaded.failed = level_failed.map(|err| err.to_string());
     loaded.needs_restart = needs_restart;

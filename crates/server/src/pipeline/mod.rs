@@ -9,6 +9,7 @@
 
 mod alone;
 mod envelope;
+mod holds;
 mod repository;
 mod run;
 mod timings;
@@ -22,7 +23,7 @@ use crate::{
     persistence::Persistence,
     selection::Selection,
     suspicion::Suspicions,
-    telemetry::errors::Errors,
+    telemetry::{errors::Errors, metrics::Metrics},
     tool::{Effect, Entry, Reporter, Scope},
     view::View,
 };
@@ -30,11 +31,16 @@ pub(crate) use alone::{Alone, LOCK_WAITS};
 pub(crate) use envelope::check;
 use git::{Cancel, Repo, Repositories};
 use guard::{Admission, Class, Resources, Running, Threads};
+pub use holds::Breakpoint;
+pub(crate) use holds::{Held, Holds, How};
 use repository::Wanted;
 use serde_json::{Map, Value};
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 pub use timings::Origin;
@@ -104,8 +110,13 @@ pub struct Pipeline {
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) persistence: Arc<Persistence>,
     pub(crate) errors: Arc<Errors>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// New calls are refused for want of memory.
+    pub(crate) pressure: Arc<AtomicBool>,
     pub(crate) suspicions: Suspicions,
     pub(crate) resources: Resources,
+    /// Calls that are held before they begin.
+    pub(crate) holds: Holds,
     /// Cancelled, and replaced, when everything that runs is to end while the server goes on.
     pub(crate) present: Mutex<CancellationToken>,
     pub(crate) alone: Alone,
@@ -138,7 +149,13 @@ impl Pipeline {
     /// # Errors
     ///
     /// Whatever the tool ended in, and what kept it from running.
-    pub async fn call(&self, call: Call) -> Result<Reply, Error> {
+    pub async fn call(&self, mut call: Call) -> Result<Reply, Error> {
+        self.holds.pass(&mut call).await?;
+        if self.pressure.load(Ordering::Relaxed) {
+            let error = Error::out_of_memory();
+            self.errors.record(error.class(), "memory_limit");
+            return Err(error);
+        }
         let (tool, received, principal) = (call.tool.name, call.received, Arc::clone(&call.caller.principal));
         let (origin, timings) = (call.origin.clone(), Arc::new(Timings::default()));
         // Also while it waits for its turn.
@@ -154,6 +171,7 @@ impl Pipeline {
             let count = if error.kind.is_given_up() { Errors::note } else { Errors::record };
             count(&self.errors, error.class(), error.code());
         }
+        timings.measure(&self.metrics);
         timings.record(tool, &origin, received.elapsed(), self.bounds().slow, result.as_ref().map(drop));
         result
     }

@@ -1,6 +1,6 @@
 //! Where the time of a call goes, and whose call it is: what its record in the log says.
 
-use crate::error::Error;
+use crate::{error::Error, telemetry::metrics::Metrics};
 use git::Repo;
 use std::{
     cell::Cell,
@@ -110,6 +110,18 @@ impl Timings {
         let repo = self.time(Stage::Open, open)?;
         self.repository.get_or_init(|| repo.as_ref().top().to_owned());
         Ok(repo)
+    }
+
+    /// Adds the parts of the call's time to the figures of all calls.
+    pub(super) fn measure(&self, metrics: &Metrics) {
+        for (stage, name) in
+            [(Stage::Queue, "queue"), (Stage::Lock, "lock"), (Stage::Open, "open"), (Stage::Git, "git"), (Stage::Encode, "encode")]
+        {
+            let micros = self.stages[stage as usize].load(Ordering::Relaxed);
+            if micros > 0 {
+                metrics.stage(name, Duration::from_micros(micros));
+            }
+        }
     }
 
     /// Writes the record of a call that took longer than `slow`, or of any where the log holds them.

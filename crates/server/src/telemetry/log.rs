@@ -1,26 +1,31 @@
-//! The log, on standard error: its form is fixed at the start, what it holds can be changed while the server runs.
+//! The log: on standard error, in files where that is asked for, and its last records in memory. Its form is fixed at the start;
+//! what it holds can be changed while the server runs.
 
-use super::levels;
-use crate::config::{Config, LogFormat};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use tracing_subscriber::{EnvFilter, Layer, Registry, filter::ParseError, layer::SubscriberExt, reload, util::SubscriberInitExt};
+use super::{
+    levels,
+    ring::{Recorder, Ring},
+};
+use crate::config::{Config, Log, LogFormat};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, filter::ParseError, layer::SubscriberExt, registry::LookupSpan, reload, util::SubscriberInitExt,
+};
 
-static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+/// The filters of what is written, and of what is kept in memory.
+static FILTERS: OnceLock<[reload::Handle<EnvFilter, Registry>; 2]> = OnceLock::new();
 /// The directives in force.
 static DIRECTIVES: Mutex<String> = Mutex::new(String::new());
+static RING: LazyLock<Ring> = LazyLock::new(Ring::default);
 
 /// Begins the log. Panics are logged with their place and a backtrace. A second beginning, as in tests, changes nothing.
 pub fn init_log(config: &Config) {
-    let filter = levels::filter(&config.log.level).unwrap_or_else(|_| EnvFilter::new("warn"));
-    let (filter, handle) = reload::Layer::new(filter);
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    let layer = match config.log.format {
-        LogFormat::Text => format.boxed(),
-        LogFormat::Json => format.json().flatten_event(true).boxed(),
-    };
-    if tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().is_ok() {
-        FILTER.set(handle).ok();
-        config.log.level.clone_into(&mut DIRECTIVES.lock().unwrap_or_else(PoisonError::into_inner));
+    let [written, kept] = filters(&config.observing.log.level).unwrap_or_else(|_| [EnvFilter::new("warn"), EnvFilter::new("info")]);
+    let ((written, written_handle), (kept, kept_handle)) = (reload::Layer::new(written), reload::Layer::new(kept));
+    let layers = vec![outputs(&config.observing.log).with_filter(written).boxed(), Recorder(&RING).with_filter(kept).boxed()];
+    if tracing_subscriber::registry().with(layers).try_init().is_ok() {
+        FILTERS.set([written_handle, kept_handle]).ok();
+        config.observing.log.level.clone_into(&mut DIRECTIVES.lock().unwrap_or_else(PoisonError::into_inner));
     }
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = std::backtrace::Backtrace::force_capture();
@@ -29,14 +34,49 @@ pub fn init_log(config: &Config) {
     }));
 }
 
+/// Where records are written to.
+fn outputs<S>(log: &Log) -> Vec<Box<dyn Layer<S> + Send + Sync>>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let mut outputs = vec![match log.format {
+        LogFormat::Text => format.boxed(),
+        LogFormat::Json => format.json().flatten_event(true).boxed(),
+    }];
+    match log.file.as_ref().map(|file| file_of(file, log.keep)) {
+        Some(Ok(file)) => {
+            outputs
+                .push(tracing_subscriber::fmt::layer().with_writer(Mutex::new(file)).with_ansi(false).json().flatten_event(true).boxed());
+        }
+        // Before there is a log to say it in.
+        Some(Err(why)) => crate::cli::tell(&format!("mcp-server-git: the log file cannot be used: {why}")),
+        None => {}
+    }
+    outputs
+}
+
+/// A file for each day, of which the last ones are kept.
+fn file_of(path: &std::path::Path, keep: usize) -> Result<RollingFileAppender, String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or("it has no name")?;
+    let appender = RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix(name).max_log_files(keep);
+    appender.build(folder).map_err(|err| std::error::Error::source(&err).map_or_else(|| err.to_string(), |cause| format!("{err}: {cause}")))
+}
+
+/// What is written, and what is kept in memory: at least what tells how calls end.
+fn filters(directives: &str) -> Result<[EnvFilter; 2], ParseError> {
+    Ok([levels::filter(directives)?, levels::filter(&format!("{directives},info"))?])
+}
+
 /// Changes what is logged, and gives the directives that were in force before.
 ///
 /// # Errors
 ///
 /// Where a directive is none; nothing changes then.
 pub(crate) fn set_level(directives: &str) -> Result<String, ParseError> {
-    let filter = levels::filter(directives)?;
-    if let Some(handle) = FILTER.get() {
+    let filters = filters(directives)?;
+    for (handle, filter) in FILTERS.get().into_iter().flatten().zip(filters) {
         handle.reload(filter).ok();
     }
     let mut known = DIRECTIVES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,4 +86,9 @@ pub(crate) fn set_level(directives: &str) -> Result<String, ParseError> {
 /// The directives in force.
 pub(crate) fn level() -> String {
     DIRECTIVES.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// The last records.
+pub(crate) fn records() -> &'static Ring {
+    &RING
 }

@@ -6,7 +6,8 @@ use super::{
     call, completions,
     confirm::{self, Seals},
     declines::Declines,
-    lenient::Types,
+    lenient::{Types, schemas},
+    observed::Observed,
     prompts, resources,
     roots::{self, Client, Roots},
     schema,
@@ -89,7 +90,7 @@ pub(crate) struct Shared {
     pub(super) declines: Arc<Declines>,
     pub(super) tasks: Arc<Tasks>,
     /// Where arguments are understood in spite of their form.
-    pub(super) lenient: Option<Types>,
+    pub(super) lenient: Option<&'static Types>,
     pub(super) sessions: Arc<Sessions>,
     /// Whether new calls are taken.
     pub(super) intake: Intake,
@@ -98,7 +99,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(pipeline: Arc<Pipeline>, sessions: Arc<Sessions>, intake: Intake, mode: Mode) -> Arc<Self> {
         let tasks = Arc::new(Tasks::new(Arc::clone(&pipeline.persistence)));
-        let lenient = (mode == Mode::Lenient).then(Types::default);
+        let lenient = (mode == Mode::Lenient).then(schemas);
         Arc::new(Self { pipeline, seals: Seals::default(), declines: Arc::default(), tasks, lenient, sessions, intake })
     }
 }
@@ -164,6 +165,11 @@ impl Handler {
     fn connection(&self, context: &RequestContext<RoleServer>) -> Connection {
         let client = self.client(&context.extensions, &context.peer, context.ct.clone());
         Connection { client: Some(Client { is_reachable: true, ..client }), ..self.identified(&context.extensions) }
+    }
+
+    /// Measures a request that names no tool.
+    fn observe(&self, extensions: &Extensions, method: &'static str) -> Observed {
+        Observed::begin(&self.shared.pipeline.metrics, extensions, method, "")
     }
 
     /// The connection of a request that reads no repository.
@@ -252,12 +258,17 @@ impl ServerHandler for Handler {
         ServerConfig::new(capabilities).with_server_info(implementation()).with_instructions(INSTRUCTIONS)
     }
 
+    async fn ping(&self, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.observe(&context.extensions, "ping").end(Ok(()))
+    }
+
     async fn initialize(
         &self,
         request: InitializeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
-        let mut result = self.negotiate_initialize(&request)?;
+        let observed = self.observe(&context.extensions, "initialize");
+        let mut result = observed.end(self.negotiate_initialize(&request))?;
         result.instructions = Some(self.instructions(Some(&request.capabilities)));
         context.peer.set_peer_info(request);
         // Tasks are of the newest revision, which has no handshake.
@@ -266,19 +277,22 @@ impl ServerHandler for Handler {
     }
 
     async fn discover(&self, context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        let observed = self.observe(&context.extensions, "server/discover");
         let mut info = self.get_info();
         info.instructions = Some(self.instructions(context.client_capabilities().as_ref()));
-        Ok(DiscoverResult::from_server_info(self.supported_protocol_versions().into_owned(), info))
+        observed.end(Ok(DiscoverResult::from_server_info(self.supported_protocol_versions().into_owned(), info)))
     }
 
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        no_page(request, "tools")?;
-        let result = ListToolsResult { tools: self.definitions(), ..ListToolsResult::default() };
-        Ok(result.with_ttl_ms(TTL).with_cache_scope(CacheScope::Public))
+        let observed = self.observe(&context.extensions, "tools/list");
+        observed.end(no_page(request, "tools").map(|()| {
+            let result = ListToolsResult { tools: self.definitions(), ..ListToolsResult::default() };
+            result.with_ttl_ms(TTL).with_cache_scope(CacheScope::Public)
+        }))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -286,8 +300,11 @@ impl ServerHandler for Handler {
     }
 
     async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
+        let name = self.shared.pipeline.find(&request.name).map_or("", |tool| tool.name);
+        let observed = Observed::begin(&self.shared.pipeline.metrics, &context.extensions, "tools/call", name);
         let connection = self.connection(&context);
-        call::call(&self.shared, &connection, request, context).await
+        let answer = call::call(&self.shared, &connection, request, context).await;
+        observed.end_tool(answer, |answer| matches!(answer, CallToolResponse::Complete(result) if result.is_error == Some(true)))
     }
 
     async fn list_resources(
@@ -295,8 +312,9 @@ impl ServerHandler for Handler {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
+        let observed = self.observe(&context.extensions, "resources/list");
         let cursor = request.and_then(|request| request.cursor);
-        resources::list(&self.shared.pipeline, &self.connection(&context), cursor.as_deref()).await
+        observed.end(resources::list(&self.shared.pipeline, &self.connection(&context), cursor.as_deref()).await)
     }
 
     async fn list_resource_templates(
@@ -313,8 +331,9 @@ impl ServerHandler for Handler {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
+        let observed = self.observe(&context.extensions, "resources/read");
         let connection = self.connection(&context);
-        resources::read(&self.shared.pipeline, &connection, &request.uri, context.ct).await.map(Into::into)
+        observed.end(resources::read(&self.shared.pipeline, &connection, &request.uri, context.ct).await.map(Into::into))
     }
 
     async fn subscribe(&self, request: SubscribeRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
@@ -350,11 +369,13 @@ impl ServerHandler for Handler {
     async fn list_prompts(
         &self,
         request: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        no_page(request, "prompts")?;
-        let result = ListPromptsResult { prompts: prompts::list(), ..ListPromptsResult::default() };
-        Ok(result.with_ttl_ms(TTL).with_cache_scope(CacheScope::Public))
+        let observed = self.observe(&context.extensions, "prompts/list");
+        observed.end(no_page(request, "prompts").map(|()| {
+            let result = ListPromptsResult { prompts: prompts::list(), ..ListPromptsResult::default() };
+            result.with_ttl_ms(TTL).with_cache_scope(CacheScope::Public)
+        }))
     }
 
     async fn get_prompt(
@@ -362,13 +383,15 @@ impl ServerHandler for Handler {
         request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
+        let observed = self.observe(&context.extensions, "prompts/get");
         let connection = self.connection(&context);
-        prompts::get(&self.shared.pipeline, &connection, request, context.ct).await.map(Into::into)
+        observed.end(prompts::get(&self.shared.pipeline, &connection, request, context.ct).await.map(Into::into))
     }
 
     async fn complete(&self, request: CompleteRequestParams, context: RequestContext<RoleServer>) -> Result<CompleteResult, ErrorData> {
+        let observed = self.observe(&context.extensions, "completion/complete");
         let connection = self.connection(&context);
-        completions::complete(&self.shared.pipeline, &connection, request, context.ct).await
+        observed.end(completions::complete(&self.shared.pipeline, &connection, request, context.ct).await)
     }
 
     async fn set_level(&self, request: SetLevelRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {

@@ -1,21 +1,67 @@
 //! Arguments of the wrong type that can only be meant in one way: what models and older clients send.
 
 use super::schema::types;
-use crate::tool::Entry;
+use crate::{tool::Entry, tools};
 use serde_json::{Map, Number, Value, json};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
-/// The types of the arguments of each tool, as its schema has them.
+/// The types of the arguments of each tool, as its schema has them: made once for all connections of the process.
 #[derive(Default)]
-pub(super) struct Types(Mutex<HashMap<&'static str, Arc<HashMap<String, String>>>>);
+pub(crate) struct Types {
+    known: Mutex<HashMap<&'static str, Named>>,
+    is_off: AtomicBool,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+type Named = Arc<HashMap<String, String>>;
+
+/// Those of this process.
+pub(crate) fn schemas() -> &'static Types {
+    static TYPES: LazyLock<Types> = LazyLock::new(Types::default);
+    &TYPES
+}
 
 impl Types {
-    fn of(&self, tool: &'static Entry) -> Arc<HashMap<String, String>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.entry(tool.name).or_insert_with(|| Arc::new(types(tool))))
+    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, Named>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, tool: &'static Entry) -> Named {
+        if self.is_off.load(Ordering::Relaxed) {
+            return Arc::new(types(tool));
+        }
+        if let Some(types) = self.lock().get(tool.name) {
+            self.hits.fetch_add(1, Ordering::Relaxed);
+            return Arc::clone(types);
+        }
+        self.misses.fetch_add(1, Ordering::Relaxed);
+        let made = Arc::new(types(tool));
+        Arc::clone(self.lock().entry(tool.name).or_insert(made))
+    }
+
+    /// What is kept.
+    pub(crate) fn cache(&self) -> git::CacheFigures {
+        let limit = if self.is_off.load(Ordering::Relaxed) { 0 } else { tools::ALL.len() };
+        let [hits, misses] = [&self.hits, &self.misses].map(|count| count.load(Ordering::Relaxed));
+        git::CacheFigures { entries: self.lock().len(), limit, hits, misses }
+    }
+
+    /// Drops what is kept, and says how much that was.
+    pub(crate) fn clear(&self) -> usize {
+        std::mem::take(&mut *self.lock()).len()
+    }
+
+    /// Keeps nothing from now on.
+    pub(crate) fn switch_off(&self) {
+        self.is_off.store(true, Ordering::Relaxed);
+        self.clear();
     }
 
     /// Turns arguments into the types that they are meant to have, and says which.

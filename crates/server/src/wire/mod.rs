@@ -6,6 +6,7 @@ mod confirm;
 mod declines;
 mod handler;
 mod lenient;
+mod observed;
 mod progress;
 mod prompts;
 mod resources;
@@ -18,6 +19,7 @@ mod watch;
 
 pub use handler::INSTRUCTIONS;
 pub(crate) use handler::{Handler, Shared};
+pub(crate) use lenient::schemas;
 pub use schema::tools_as_listed;
 pub(crate) use tasks::KEPT as TASK_KEPT;
 

@@ -2,7 +2,7 @@
 
 use super::{
     handler::{misread, unknown_tool},
-    lenient::Types,
+    lenient::schemas,
 };
 use crate::{pipeline, tools};
 use mcp::{
@@ -25,7 +25,7 @@ pub fn validate(message: &[u8], mode: Mode) -> Verdict {
                 Some(tool) => {
                     let mut args = call.params.arguments.unwrap_or_default();
                     if mode == Mode::Lenient {
-                        verdict.warnings.extend(Types::default().coerce(tool, &mut args));
+                        verdict.warnings.extend(schemas().coerce(tool, &mut args));
                     }
                     pipeline::check(tool, args).err().map(|error| error.to_string())
                 }

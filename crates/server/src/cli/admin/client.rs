@@ -19,6 +19,8 @@ use tokio::{net::UnixStream, time::timeout};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a look at another server may take.
 const GLANCE: Duration = Duration::from_secs(1);
+/// How often new records of the log are asked for.
+const FOLLOW: Duration = Duration::from_millis(500);
 /// How often it is looked whether a server that was replaced has ended.
 const POLL: Duration = Duration::from_millis(50);
 /// How long that may take once its calls should have ended.
@@ -86,6 +88,7 @@ fn choices(servers: &[(u32, PathBuf)]) -> String {
 }
 
 /// What is asked of a server.
+#[derive(Clone)]
 pub(super) struct Question {
     method: Method,
     path: String,
@@ -161,6 +164,26 @@ impl Client {
         runtime
             .block_on(async { timeout(patience, self.answer(question)).await })
             .unwrap_or_else(|_| Err(Failure::Late { socket: self.socket.clone(), patience }))
+    }
+
+    /// Asks for records of the log again and again, each time for those after the last one, and shows each answer. Ends with
+    /// the server.
+    pub(super) fn follow_logs(&self, question: &Question, show: impl Fn(&Value)) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut last = None;
+            loop {
+                let asked = question.clone().with("after", last);
+                let answer = match timeout(PATIENCE, self.answer(asked)).await {
+                    Ok(Err(Failure::Unreachable { .. })) if last.is_some() => return Ok(()),
+                    Ok(answer) => answer?,
+                    Err(_) => return Err(Failure::Late { socket: self.socket.clone(), patience: PATIENCE }),
+                };
+                show(&answer);
+                last = answer["last"].as_u64();
+                tokio::time::sleep(FOLLOW).await;
+            }
+        })
     }
 
     /// Follows a restart until the old process has ended, and adds each step to the answer.

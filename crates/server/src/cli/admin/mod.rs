@@ -2,6 +2,7 @@
 
 mod client;
 mod duration;
+mod health;
 mod render;
 mod report;
 mod words;
@@ -79,7 +80,37 @@ pub(super) enum Command {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Changes what a running server logs.
+    /// Shows and empties the caches of a running server.
+    Cache {
+        #[command(subcommand)]
+        what: Cache,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Shows the last records of a running server's log, whatever its level; calls and refusals are among them.
+    Logs {
+        /// How far back.
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+        since: Option<Duration>,
+        /// Those of this class of errors.
+        #[arg(long, value_name = "CLASS")]
+        class: Option<String>,
+        /// Those of this session.
+        #[arg(long, value_name = "ID")]
+        session: Option<String>,
+        /// Those of this tool.
+        #[arg(long, value_name = "TOOL")]
+        tool: Option<String>,
+        /// Those of this level: error, warn, info, debug or trace.
+        #[arg(long, value_name = "LEVEL")]
+        level: Option<String>,
+        /// Goes on with what is logged from now on, until Ctrl-C.
+        #[arg(long)]
+        follow: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Changes what a running server logs, and lets calls go on that a breakpoint holds.
     Debug {
         #[command(subcommand)]
         what: Debug,
@@ -194,10 +225,43 @@ pub(super) enum Debug {
         /// The new ones.
         levels: Option<String>,
     },
+    /// Lists the calls that a breakpoint holds (`MCP_DEBUG_BREAKPOINT`), or shows one.
+    Held {
+        #[command(subcommand)]
+        what: Option<HeldCalls>,
+    },
+    /// Lets held calls go on.
+    Resume {
+        /// Its id; all when absent.
+        id: Option<String>,
+        /// Ends them without having begun.
+        #[arg(long)]
+        abort: bool,
+    },
     /// Logs everything of the server in detail.
     On,
     /// Logs as the server is configured.
     Off,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Cache {
+    /// Shows what each holds, and how often it helps.
+    Stats,
+    /// Empties one, or all. Calls that use what is in it go on.
+    Clear {
+        /// The cache; all when absent.
+        name: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum HeldCalls {
+    /// Shows one: whose it is, and its arguments by name and size.
+    Show {
+        /// Its id.
+        id: String,
+    },
 }
 
 #[derive(Clone, Copy, Subcommand)]
@@ -206,6 +270,12 @@ pub(super) enum Status {
     Heartbeats,
     /// Lists what the server holds: child processes, locks, temporary files.
     Resources,
+    /// Shows the memory in use, its limit, and how fast it grows; exits with 1 where calls are refused for want of it.
+    Memory {
+        /// Empties the caches and hands free memory back to the system, and shows what that has recovered.
+        #[arg(long)]
+        trim: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -232,6 +302,9 @@ pub(super) struct Scope {
 /// Asks the server for `command`, and shows the answer. `named` are the repositories of the command line.
 pub(super) fn run(command: &Command, config: &Config, named: &[PathBuf]) -> ExitCode {
     let (reach, prepared) = prepare(command, named);
+    if let Command::Logs { follow: true, .. } = command {
+        return follow(reach, prepared, config);
+    }
     let asked = prepared.and_then(|(question, render)| {
         let client = Client::find(reach, config)?;
         let mut answer = client.ask(question)?;
@@ -245,17 +318,41 @@ pub(super) fn run(command: &Command, config: &Config, named: &[PathBuf]) -> Exit
             say(&if reach.json { format!("{answer:#}") } else { output::page(shown.text.trim_end().as_bytes()) });
             if shown.is_fine { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
         }
-        Err(why) => {
-            let (name, code) = why.code();
-            if reach.json {
-                say(&format!("{:#}", json!({"error": {"code": name, "message": why.to_string()}})));
-            } else {
-                let prefix = if matches!(why, Failure::Refused { .. }) { "" } else { "mcp-server-git: " };
-                tell(&format!("{prefix}{}", output::message(&why.to_string())));
-            }
-            ExitCode::from(code)
-        }
+        Err(why) => failed(reach, &why),
     }
+}
+
+fn failed(reach: &Reach, why: &Failure) -> ExitCode {
+    let (name, code) = why.code();
+    if reach.json {
+        say(&format!("{:#}", json!({"error": {"code": name, "message": why.to_string()}})));
+    } else {
+        let prefix = if matches!(why, Failure::Refused { .. }) { "" } else { "mcp-server-git: " };
+        tell(&format!("{prefix}{}", output::message(&why.to_string())));
+    }
+    ExitCode::from(code)
+}
+
+/// Shows what there is, and then what comes, until the server is gone.
+fn follow(reach: &Reach, prepared: Result<Prepared, Failure>, config: &Config) -> ExitCode {
+    let found = prepared.and_then(|(question, render)| Ok((Client::find(reach, config)?, question, render)));
+    let (client, question, render) = match found {
+        Ok(found) => found,
+        Err(why) => return failed(reach, &why),
+    };
+    let shown = client.follow_logs(&question, |answer| {
+        if reach.json {
+            for record in words::list(&answer["records"]) {
+                say(&record.to_string());
+            }
+            return;
+        }
+        let text = render(answer).text;
+        if !text.is_empty() {
+            say(&output::page(text.trim_end().as_bytes()));
+        }
+    });
+    shown.map_or_else(|why| failed(reach, &why), |()| ExitCode::SUCCESS)
 }
 
 type Prepared = (Question, fn(&Value) -> Shown);
@@ -273,9 +370,18 @@ fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> (&'a Reach, Result<Pr
             let question = Question::get("/errors").with("window", Some(window.as_secs())).with("threshold", *threshold);
             (reach, (question, report::errors))
         }
-        Command::Status { what: None, reach } => (reach, (Question::get("/status"), report::status)),
+        Command::Status { what: None, reach } => (reach, (Question::get("/status"), health::status)),
         Command::Status { what: Some(Status::Heartbeats), reach } => (reach, (Question::get("/heartbeats"), report::heartbeats)),
         Command::Status { what: Some(Status::Resources), reach } => (reach, (Question::get("/resources"), report::resources)),
+        Command::Status { what: Some(Status::Memory { trim: false }), reach } => (reach, (Question::get("/memory"), health::memory)),
+        Command::Status { what: Some(Status::Memory { trim: true }), reach } => {
+            (reach, (Question::post("/memory/trim", &json!({})), health::trimmed))
+        }
+        Command::Cache { what: Cache::Stats, reach } => (reach, (Question::get("/caches"), health::caches)),
+        Command::Cache { what: Cache::Clear { name }, reach } => {
+            let clear = requests::ClearCaches { name: name.clone() };
+            (reach, (Question::post("/caches/clear", &clear), health::cleared))
+        }
         Command::Resources { what: Resources::Release { id }, reach } => {
             (reach, (Question::post("/resources/release", &requests::Release { id: id.clone() }), report::released))
         }
@@ -284,8 +390,17 @@ fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> (&'a Reach, Result<Pr
             let question = Question::post("/drain", &requests::Drain { timeout: Some(timeout.as_secs()) });
             (reach, (question.taking(*timeout), report::drained))
         }
+        Command::Logs { since, class, session, tool, level, reach, .. } => {
+            let question = Question::get("/logs")
+                .with("since", since.map(|since| since.as_secs()))
+                .with("class", class.as_ref())
+                .with("session", session.as_ref())
+                .with("tool", tool.as_ref())
+                .with("level", level.as_ref().map(|level| level.to_uppercase()));
+            (reach, (question, report::logs))
+        }
         Command::Resume { reach } => (reach, (Question::post("/resume", &json!({})), report::resumed)),
-        Command::Debug { what, reach } => (reach, (debug(what), report::level)),
+        Command::Debug { what, reach } => (reach, debug(what)),
         Command::Restart { drain, reach } => {
             let question = Question::post("/restart", &requests::Drain { timeout: drain.map(|drain| drain.as_secs()) });
             (reach, (question.taking(crate::lifecycle::restart::READY), report::restarted))
@@ -302,14 +417,21 @@ fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> (&'a Reach, Result<Pr
     (reach, Ok(prepared))
 }
 
-fn debug(what: &Debug) -> Question {
+fn debug(what: &Debug) -> Prepared {
     let level = match what {
-        Debug::Level { levels: None } => return Question::get("/debug/level"),
+        Debug::Held { what: None } => return (Question::get("/debug/held"), report::held),
+        Debug::Held { what: Some(HeldCalls::Show { id }) } => {
+            return (Question::get(format!("/debug/held/{}", encode(id))), report::held_one);
+        }
+        Debug::Resume { id, abort } => {
+            return (Question::post("/debug/resume", &requests::Resume { id: id.clone(), abort: *abort }), report::released_calls);
+        }
+        Debug::Level { levels: None } => return (Question::get("/debug/level"), report::level),
         Debug::Level { levels } => levels.clone(),
         Debug::On => Some("debug".to_owned()),
         Debug::Off => None,
     };
-    Question::post("/debug/level", &requests::Level { level })
+    (Question::post("/debug/level", &requests::Level { level }), report::level)
 }
 
 fn sessions(what: &Sessions) -> Prepared {

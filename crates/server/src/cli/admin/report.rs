@@ -64,91 +64,6 @@ pub(super) fn errors(answer: &Value) -> Shown {
     Shown { text, is_fine: spikes.is_empty() && burning.is_empty() }
 }
 
-pub(super) fn status(answer: &Value) -> Shown {
-    let store = &answer["store"];
-    let kept = match &store["away"] {
-        Value::Null if is(&store["opened"]) => format!("ok, {}", plain(&store["place"])),
-        Value::Null => format!("not opened yet, {}", plain(&store["place"])),
-        why => format!("away: {}", plain(why)),
-    };
-    let mut text = lines(&[
-        (
-            "Server",
-            format!("mcp-server-git {} (commit {}), pid {}", plain(&answer["version"]), plain(&answer["commit"]), plain(&answer["pid"])),
-        ),
-        ("Phase", phase(answer)),
-        ("Uptime", time(&answer["uptime_ms"])),
-        ("Sessions", format!("{}, {} were evicted", plain(&answer["sessions"]), plain(&answer["evicted"]))),
-        ("Circuits not closed", plain(&answer["open_circuits"])),
-        ("Store", kept),
-        ("Sandbox", plain(&answer["sandbox"])),
-        ("Writes that wait for the store", plain(&store["backlog"])),
-    ]);
-    text += &configuration(answer);
-    let replaced = number(&store["replaced"]);
-    if replaced > 0 {
-        let rows = match &store["rescued"] {
-            Value::Null => "its rows were lost".to_owned(),
-            rows => format!("{} rows of it are in the new one", plain(rows)),
-        };
-        text += &lines(&[("Database removed or replaced in use", format!("{replaced} times, the last time {rows}"))]);
-    }
-    if !store["quarantined"].is_null() {
-        text += &lines(&[("Damaged database, set aside", plain(&store["quarantined"]))]);
-    }
-    text.push('\n');
-    text += &table(
-        ["CALLS", "RUNNING", "WAITING", "PLACES", "REJECTED", "LOST THREADS", "SINCE START"],
-        list(&answer["calls"])
-            .iter()
-            .map(|one| ["class", "running", "waiting", "places", "rejected", "lost", "lost_since_start"].map(|key| plain(&one[key]))),
-    );
-    for one in list(&answer["calls"]) {
-        let waiting = number(&one["waiting_for_worktree"]);
-        if waiting > 0 {
-            let _ =
-                writeln!(text, "{waiting} of the {} that wait have another change in their worktree before them.", plain(&one["class"]));
-        }
-    }
-    let limit = number(&answer["lost_limit"]);
-    let is_over = list(&answer["calls"]).iter().any(|one| number(&one["lost"]) >= limit.max(1));
-    if is_over {
-        let _ = writeln!(
-            text,
-            "Calls of a class are refused while {limit} of its threads are lost. Check the file systems of the repositories, then restart \
-             the server."
-        );
-    }
-    for (left, title) in
-        [("interrupted", "Cut off by the end of a server before this one"), ("orphaned", "Worktrees whose repository is gone")]
-    {
-        let left = list(&answer[left]);
-        if !left.is_empty() {
-            text = left.iter().fold(text + "\n" + title + ":\n", |text, one| text + "  " + &plain(one) + "\n");
-        }
-    }
-    Shown { text, is_fine: !is_over && !answer["configuration"]["failed"].is_string() }
-}
-
-fn phase(answer: &Value) -> String {
-    let hint = if answer["phase"] == "draining" { ": no new work is taken; `mcp-server-git resume` is the way back" } else { "" };
-    plain(&answer["phase"]) + hint
-}
-
-/// What of the configuration is not in force.
-fn configuration(answer: &Value) -> String {
-    let own = &answer["configuration"];
-    let mut text = String::new();
-    if own["failed"].is_string() {
-        text += &lines(&[("Configuration not reloaded, the one before is in force", plain(&own["failed"]))]);
-    }
-    let pending: Vec<String> = list(&own["needs_restart"]).iter().map(plain).collect();
-    if !pending.is_empty() {
-        text += &lines(&[("Changed keys that need a restart", pending.join(", "))]);
-    }
-    text
-}
-
 pub(super) fn heartbeats(answer: &Value) -> Shown {
     let is_running = is(&answer["running"]);
     let last = answer["last_tick_ms"].as_u64().map_or_else(|| "never".to_owned(), |ms| format!("{} ago", duration::show(ms)));
@@ -218,6 +133,53 @@ pub(super) fn drained(answer: &Value) -> Shown {
 
 pub(super) fn resumed(answer: &Value) -> Shown {
     fine(lines(&[("Phase", plain(&answer["phase"]))]))
+}
+
+/// A line for each record: when, how grave, what, and then its fields.
+pub(super) fn logs(answer: &Value) -> Shown {
+    let line = |record: &Value| {
+        let mut line = format!("{} {:5} {}", plain(&record["timestamp"]), plain(&record["level"]), plain(&record["message"]));
+        let own = ["timestamp", "level", "message", "target"];
+        let fields = record.as_object().into_iter().flatten().filter(|(name, _)| !own.contains(&name.as_str()));
+        for (name, value) in fields {
+            let _ = write!(line, " {name}={}", plain(value));
+        }
+        line + "\n"
+    };
+    fine(list(&answer["records"]).iter().map(line).collect::<String>())
+}
+
+pub(super) fn held(answer: &Value) -> Shown {
+    let all = list(&answer["held"]);
+    let mut text = lines(&[("Held calls", all.len().to_string()), ("Released by themselves after", time(&answer["limit_ms"]))]);
+    if !all.is_empty() {
+        text.push('\n');
+        text += &table(
+            ["ID", "TOOL", "HELD FOR", "PRINCIPAL", "SESSION", "REQUEST"],
+            all.iter().map(|one| {
+                let [id, tool, principal, session, request] =
+                    ["id", "tool", "principal", "session_id", "request_id"].map(|key| plain(&one[key]));
+                [id, tool, time(&one["held_ms"]), principal, session, request]
+            }),
+        );
+        text += "`mcp-server-git debug resume ID` lets one go on, without an ID all; --abort ends them.\n";
+    }
+    fine(text)
+}
+
+pub(super) fn held_one(answer: &Value) -> Shown {
+    let keys = [("Held call", "id"), ("Tool", "tool"), ("Principal", "principal"), ("Session", "session_id"), ("Request", "request_id")];
+    let mut text = lines(&keys.map(|(label, key)| (label, plain(&answer[key]))));
+    text += &lines(&[("Held for", time(&answer["held_ms"]))]);
+    for (name, shape) in answer["arguments"].as_object().into_iter().flatten() {
+        text += &lines(&[(&format!("Argument {name}"), plain(shape))]);
+    }
+    fine(text)
+}
+
+pub(super) fn released_calls(answer: &Value) -> Shown {
+    let ids = list(&answer["released"]);
+    fine(ids.iter().fold(format!("Released calls: {}\n", ids.len()), |text, id| text + "  " + &plain(id) + "\n"))
 }
 
 pub(super) fn level(answer: &Value) -> Shown {

@@ -29,6 +29,25 @@ pub(super) fn time(value: &Value) -> String {
     value.as_u64().map_or_else(|| "-".to_owned(), duration::show)
 }
 
+/// A number of bytes, in the largest unit that leaves something before the point.
+pub(super) fn bytes(value: &Value) -> String {
+    let Some(bytes) = value.as_i64() else { return "-".to_owned() };
+    let (mut size, mut unit) = (bytes.unsigned_abs(), 0);
+    let mut rest = 0;
+    while size >= 1024 && unit < UNITS.len() - 1 {
+        (rest, size, unit) = (size % 1024, size / 1024, unit + 1);
+    }
+    let sign = if bytes < 0 { "-" } else { "" };
+    if unit == 0 { format!("{sign}{size} B") } else { format!("{sign}{size}.{} {}", rest * 10 / 1024, UNITS[unit]) }
+}
+
+const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+/// A number with one digit after the point.
+pub(super) fn tenth(value: &Value) -> String {
+    value.as_f64().map_or_else(|| "-".to_owned(), |number| format!("{number:.1}"))
+}
+
 pub(super) fn is(value: &Value) -> bool {
     value.as_bool().unwrap_or_default()
 }

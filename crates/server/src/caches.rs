@@ -1,0 +1,48 @@
+//! The caches of a running server: what they hold, and how they are emptied.
+
+use crate::{server::Server, wire};
+use std::time::Duration;
+
+/// A cache as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cache {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) entries: usize,
+    pub(crate) limit: usize,
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    pub(crate) enabled: bool,
+}
+
+/// Every cache.
+pub(crate) fn list(server: &Server) -> Vec<Cache> {
+    let handles = server.pipeline.repositories.cache();
+    let schemas = wire::schemas().cache();
+    vec![
+        Cache { name: "repositories", what: "handles of open repositories", ..from(handles) },
+        Cache { name: "validation", what: "types of the arguments of tools", ..from(schemas) },
+    ]
+}
+
+fn from(figures: git::CacheFigures) -> Cache {
+    let git::CacheFigures { entries, limit, hits, misses } = figures;
+    Cache { name: "", what: "", entries, limit, hits, misses, enabled: limit > 0 }
+}
+
+/// Empties one cache, or all, and says how many entries each had. None where there is no such cache.
+pub(crate) fn clear(server: &Server, one: Option<&str>) -> Option<Vec<(&'static str, usize)>> {
+    let all = list(server);
+    let meant: Vec<&Cache> = all.iter().filter(|cache| one.is_none_or(|name| cache.name == name)).collect();
+    let cleared = meant.iter().map(|cache| match cache.name {
+        "repositories" => (cache.name, server.pipeline.repositories.clear()),
+        _ => (cache.name, wire::schemas().clear()),
+    });
+    let cleared: Vec<_> = cleared.collect();
+    (!cleared.is_empty()).then_some(cleared)
+}
+
+/// Drops what nobody has used for so long, and says how much that was.
+pub(crate) fn sweep(server: &Server, unused: Duration) -> usize {
+    server.pipeline.repositories.sweep(unused)
+}

@@ -1,0 +1,195 @@
+//! What the server says of itself, and what it watches: its log, slow calls, memory, processors, caches, held calls.
+
+use super::{ConfigError, Flags, choice, resilience::bounded};
+use crate::{pipeline::Breakpoint, telemetry::levels};
+use serde::Deserialize;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// What the server says of itself, and what it watches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observing {
+    /// What is logged.
+    pub log: Log,
+    /// The time after which a call is slow.
+    pub slow: Duration,
+    /// What helps to look into a running server.
+    pub debug: Debug,
+    /// How memory and processors are watched.
+    pub watch: Watch,
+    /// How often caches are swept.
+    pub cache_sweep: Duration,
+    /// Caches that are switched off, by name.
+    pub caches_off: Vec<String>,
+    /// `/metrics` is served.
+    pub metrics: bool,
+}
+
+/// What is logged, and how. Logs go to standard error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A level, or directives such as `warn,git=debug`.
+    pub level: String,
+    /// As lines of text or of JSON.
+    pub format: LogFormat,
+    /// A file that records are written to, too: a new one each day, with the date after its name.
+    pub file: Option<PathBuf>,
+    /// How many of these files are kept.
+    pub keep: usize,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line of text a record.
+    #[default]
+    Text,
+    /// One JSON object a record.
+    Json,
+}
+
+/// What helps to look into a running server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Debug {
+    /// Calls that are held before they begin.
+    pub breakpoint: Breakpoint,
+    /// How long one is held at most.
+    pub hold_limit: Duration,
+}
+
+/// How memory and processors are watched.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Watch {
+    /// How often the memory in use is noted.
+    pub memory_interval: Duration,
+    /// The bytes in use above which new calls are refused; nine tenths of the control group's limit when absent.
+    pub memory_soft_limit: Option<u64>,
+    /// How often the use of the processors is measured.
+    pub cpu_interval: Duration,
+    /// The use of all processors, in percent, above which there is a warning.
+    pub cpu_warn: f64,
+}
+
+/// The caches that can be switched off.
+pub(crate) const CACHES: [&str; 2] = ["repositories", "validation"];
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileLog {
+    level: Option<String>,
+    format: Option<LogFormat>,
+    file: Option<PathBuf>,
+    keep: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileDebug {
+    breakpoint: Option<String>,
+    hold_limit: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FilePerf {
+    slow_ms: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileMemory {
+    sample_interval: Option<u64>,
+    soft_limit: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileCpu {
+    sample_interval: Option<u64>,
+    warn_percent: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct FileCaches {
+    sweep_interval: Option<u64>,
+    #[serde(flatten)]
+    named: BTreeMap<String, FileCache>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileCache {
+    enabled: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileMetrics {
+    enabled: Option<bool>,
+}
+
+/// What the file says of it.
+pub(super) struct Parts {
+    pub(super) log: FileLog,
+    pub(super) perf: FilePerf,
+    pub(super) debug: FileDebug,
+    pub(super) memory: FileMemory,
+    pub(super) cpu: FileCpu,
+    pub(super) cache: FileCaches,
+    pub(super) metrics: FileMetrics,
+}
+
+impl Observing {
+    pub(super) fn from_parts(flags: &Flags, file: Parts, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
+        let given = |name: &'static str| variable(name).filter(|value| !value.is_empty());
+        let seconds = |name, file, default| bounded(name, variable, file, default, 1..=86_400).map(Duration::from_secs);
+        let named = file.cache.named;
+        if let Some(unknown) = named.keys().find(|name| !CACHES.contains(&name.as_str())) {
+            let why = format!("there is no cache `{unknown}`: {}", CACHES.join(", "));
+            return Err(ConfigError::Key { name: "cache", why });
+        }
+        Ok(Self {
+            log: Log {
+                level: level(flags, file.log.level, variable)?,
+                format: flags.log_format.or(choice("MCP_GIT_LOG_FORMAT", variable)?).or(file.log.format).unwrap_or_default(),
+                file: given("MCP_GIT_LOG_FILE").map(PathBuf::from).or(file.log.file),
+                keep: file.log.keep.unwrap_or(7).clamp(1, 10_000),
+            },
+            slow: Duration::from_millis(bounded("MCP_GIT_SLOW_MS", variable, file.perf.slow_ms, 1000, 1..=3_600_000)?),
+            debug: Debug {
+                breakpoint: variable("MCP_DEBUG_BREAKPOINT").or(file.debug.breakpoint).unwrap_or_default().parse().unwrap_or_default(),
+                hold_limit: seconds("MCP_GIT_HOLD_LIMIT", file.debug.hold_limit, 300)?,
+            },
+            watch: Watch {
+                memory_interval: seconds("MCP_GIT_MEMORY_INTERVAL", file.memory.sample_interval, 300)?,
+                memory_soft_limit: Some(bounded("MCP_GIT_MEMORY_LIMIT", variable, file.memory.soft_limit, 0, 0..=u64::MAX)?)
+                    .filter(|limit| *limit > 0),
+                cpu_interval: seconds("MCP_GIT_CPU_INTERVAL", file.cpu.sample_interval, 10)?,
+                cpu_warn: bounded("MCP_GIT_CPU_WARN", variable, file.cpu.warn_percent, 80.0, 1.0..=100.0)?,
+            },
+            cache_sweep: seconds("MCP_GIT_CACHE_SWEEP", file.cache.sweep_interval, 3600)?,
+            caches_off: named.into_iter().filter(|(_, cache)| cache.enabled == Some(false)).map(|(name, _)| name).collect(),
+            metrics: match given("MCP_GIT_METRICS") {
+                Some(_) => super::switch("MCP_GIT_METRICS", variable)?,
+                None => file.metrics.enabled.unwrap_or(true),
+            },
+        })
+    }
+}
+
+/// The directives of the log, from the first place that has any.
+fn level(flags: &Flags, file: Option<String>, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<String, ConfigError> {
+    let places = [
+        ("--log-level", flags.log_level.clone()),
+        ("MCP_GIT_LOG_LEVEL", variable("MCP_GIT_LOG_LEVEL")),
+        ("RUST_LOG", variable("RUST_LOG")),
+        ("log.level", file),
+    ];
+    let given = places.into_iter().find_map(|(from, level)| Some((from, level.filter(|level| !level.is_empty())?)));
+    let (from, level) = given.unwrap_or_else(|| ("log.level", "warn".to_owned()));
+    match levels::filter(&level) {
+        Ok(_) => Ok(level),
+        Err(err) => Err(ConfigError::Level { from, level, why: err.to_string() }),
+    }
+}

@@ -1,0 +1,210 @@
+//! Calls that are held before they begin, so that somebody can look at the server meanwhile: a breakpoint for a whole server.
+
+use super::{Call, Origin};
+use crate::error::Error;
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+
+/// The most calls that are held at a time. More go on.
+const MAX_HELD: usize = 100;
+
+/// Which calls are held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Breakpoint {
+    /// None.
+    #[default]
+    Off,
+    /// All.
+    All,
+    /// Those of these tools.
+    Tools(Vec<String>),
+}
+
+impl std::str::FromStr for Breakpoint {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+        Ok(match text.trim().to_ascii_lowercase().as_str() {
+            "" | "0" | "false" | "no" | "off" => Self::Off,
+            "1" | "true" | "yes" | "on" | "*" => Self::All,
+            _ => Self::Tools(words()),
+        })
+    }
+}
+
+impl Breakpoint {
+    fn holds(&self, tool: &str) -> bool {
+        match self {
+            Self::Off => false,
+            Self::All => true,
+            Self::Tools(tools) => tools.iter().any(|one| one == tool),
+        }
+    }
+}
+
+/// The calls that are held.
+#[derive(Debug)]
+pub(crate) struct Holds {
+    breakpoint: Breakpoint,
+    limit: Duration,
+    held: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    last: u64,
+    calls: BTreeMap<u64, Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    held: Held,
+    go: oneshot::Sender<How>,
+}
+
+/// A call that is held.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) id: String,
+    pub(crate) tool: &'static str,
+    pub(crate) principal: Arc<str>,
+    pub(crate) origin: Origin,
+    pub(crate) since: Instant,
+    /// The arguments by name, with what kind of value each has, and how large it is. Values may be secret.
+    pub(crate) arguments: Vec<(String, String)>,
+}
+
+/// How a held call goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    Resume,
+    /// It ends without having begun.
+    Abort,
+}
+
+impl Holds {
+    /// Holds the calls of `breakpoint`, each for `limit` at most.
+    pub(crate) fn new(breakpoint: Breakpoint, limit: Duration) -> Self {
+        Self { breakpoint, limit, held: Mutex::default() }
+    }
+
+    /// How long a call is held at most.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds the call where it is to be held. Its time does not count as the call's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::stopped`] where it is not to begin.
+    pub(super) async fn pass(&self, call: &mut Call) -> Result<(), Error> {
+        let Some((number, go)) = self.enter(call) else { return Ok(()) };
+        let _leave = Leaving(self, number);
+        tracing::warn!(tool = call.tool.name, hold = id(number), "a call is held: `mcp-server-git debug resume` lets it go on");
+        let release = tokio::select! {
+            release = go => release.unwrap_or(How::Resume),
+            () = tokio::time::sleep(self.limit) => {
+                tracing::warn!(tool = call.tool.name, hold = id(number), "a held call goes on: nobody resumed it");
+                How::Resume
+            }
+            // What ends it is noticed by what comes next.
+            () = call.cancelled.cancelled() => How::Resume,
+        };
+        call.received = Instant::now();
+        if release == How::Abort { Err(Error::stopped()) } else { Ok(()) }
+    }
+
+    fn enter(&self, call: &Call) -> Option<(u64, oneshot::Receiver<How>)> {
+        if !self.breakpoint.holds(call.tool.name) {
+            return None;
+        }
+        let mut table = self.lock();
+        if table.calls.len() >= MAX_HELD {
+            return None;
+        }
+        table.last += 1;
+        let number = table.last;
+        let (go, told) = oneshot::channel();
+        let held = Held {
+            id: id(number),
+            tool: call.tool.name,
+            principal: Arc::clone(&call.caller.principal),
+            origin: call.origin.clone(),
+            since: Instant::now(),
+            arguments: call.args.iter().map(|(name, value)| (name.clone(), shape(value))).collect(),
+        };
+        table.calls.insert(number, Waiting { held, go });
+        Some((number, told))
+    }
+
+    /// The calls that are held, the first one first.
+    pub(crate) fn list(&self) -> Vec<Held> {
+        self.lock().calls.values().map(|waiting| waiting.held.clone()).collect()
+    }
+
+    /// Lets one go on, or all, and says which.
+    pub(crate) fn release(&self, one: Option<&str>, how: How) -> Vec<String> {
+        let mut table = self.lock();
+        let meant: Vec<u64> =
+            table.calls.iter().filter(|(_, call)| one.is_none_or(|id| call.held.id == id)).map(|(number, _)| *number).collect();
+        let released = meant.into_iter().filter_map(|number| table.calls.remove(&number));
+        released.filter(|call| !call.go.is_closed()).map(|call| (call.held.id, call.go.send(how))).map(|(id, _)| id).collect()
+    }
+}
+
+/// Takes a call out of the table however its wait ends.
+struct Leaving<'a>(&'a Holds, u64);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.lock().calls.remove(&self.1);
+    }
+}
+
+fn id(number: u64) -> String {
+    format!("hold_{number}")
+}
+
+/// What kind of value it is, and how large.
+fn shape(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) => "boolean".to_owned(),
+        Value::Number(_) => "number".to_owned(),
+        Value::String(text) => format!("text of {} bytes", text.len()),
+        Value::Array(items) => format!("list of {}", items.len()),
+        Value::Object(fields) => format!("object of {}", fields.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_breakpoint_is_for_all_calls_or_for_tools_by_name() {
+        let holds = |text: &str| text.parse::<Breakpoint>().map(|point| ["git_log", "git_commit"].map(|tool| point.holds(tool)));
+        for (text, expect) in [
+            ("", [false, false]),
+            ("0", [false, false]),
+            ("1", [true, true]),
+            ("TRUE", [true, true]),
+            ("*", [true, true]),
+            ("git_commit", [false, true]),
+            ("git_push, git_log", [true, false]),
+        ] {
+            assert_eq!(holds(text), Ok(expect), "{text}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Durations of operations, sessions and the parts of calls, by the conventions of OpenTelemetry for MCP servers
+//! (`open-telemetry/semantic-conventions-genai` at 0393513c), as Prometheus reads them.
+
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, Registry, TextEncoder,
+    proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
+};
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// The boundaries that the conventions give, in seconds.
+const OPERATION: [f64; 14] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+/// Sessions last for hours: without boundaries of our own all would be in the last bucket.
+const SESSION: [f64; 10] = [1.0, 10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 21_600.0, 86_400.0];
+const STAGE: [f64; 8] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
+/// The most combinations of labels of operations. Further ones count as `_OTHER`.
+const MAX_SERIES: usize = 400;
+/// What stands for what is not named.
+pub(crate) const OTHER: &str = "_OTHER";
+
+/// Durations.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    operations: HistogramVec,
+    sessions: HistogramVec,
+    stages: HistogramVec,
+    series: Mutex<HashSet<[String; 5]>>,
+}
+
+/// One operation, as its labels say it.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation<'a> {
+    /// The method, one of those that are known.
+    pub(crate) method: &'a str,
+    /// The tool or the prompt; empty where there is none.
+    pub(crate) name: &'a str,
+    /// What it failed with; empty where it did not.
+    pub(crate) error: &'a str,
+    /// `pipe` or `tcp`, and `http`, `websocket` or nothing.
+    pub(crate) transport: [&'static str; 2],
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        let histogram = |name: &str, help: &str, buckets: &[f64], labels: &[&str]| {
+            let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+            // Names and labels are those below; a wrong one is found by the first test that runs.
+            let made = HistogramVec::new(opts, labels).unwrap_or_else(|_| unreachable!("{name} is a valid name"));
+            registry.register(Box::new(made.clone())).unwrap_or_else(|_| unreachable!("{name} is there once"));
+            made
+        };
+        let operations = histogram(
+            "mcp_server_operation_duration_seconds",
+            "Time from the receipt of a request until its result is sent.",
+            &OPERATION,
+            &["mcp_method_name", "gen_ai_tool_name", "error_type", "network_transport", "network_protocol_name"],
+        );
+        let sessions = histogram(
+            "mcp_server_session_duration_seconds",
+            "Time that sessions have lasted.",
+            &SESSION,
+            &["mcp_protocol_version", "error_type", "network_transport", "network_protocol_name"],
+        );
+        let stages = histogram(
+            "mcp_server_git_call_stage_seconds",
+            "Parts of the time of tool calls: waiting in queues and for locks, opening, git processes, and the rest.",
+            &STAGE,
+            &["stage"],
+        );
+        Self { registry, operations, sessions, stages, series: Mutex::default() }
+    }
+
+    /// Notes an operation.
+    pub(crate) fn operation(&self, operation: &Operation<'_>, took: Duration) {
+        let Operation { method, name, error, transport: [transport, protocol] } = *operation;
+        let labels = [method, name, error, transport, protocol];
+        let own = labels.map(str::to_owned);
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = series.len() < MAX_SERIES;
+        let counted = if is_new { series.insert(own) || is_new } else { series.contains(&own) };
+        drop(series);
+        let labels = if counted { labels } else { [OTHER, "", if error.is_empty() { "" } else { OTHER }, transport, protocol] };
+        self.operations.with_label_values(&labels).observe(took.as_secs_f64());
+    }
+
+    /// Notes the end of a session.
+    pub(crate) fn session(&self, lasted: Duration, protocol: &str, [transport, name]: [&str; 2], error: Option<&str>) {
+        // What a client says of itself is no label.
+        let protocol = if KNOWN.contains(&protocol) { protocol } else { OTHER };
+        self.sessions.with_label_values(&[protocol, error.unwrap_or_default(), transport, name]).observe(lasted.as_secs_f64());
+    }
+
+    /// Notes a part of a call's time.
+    pub(crate) fn stage(&self, name: &str, took: Duration) {
+        self.stages.with_label_values(&[name]).observe(took.as_secs_f64());
+    }
+
+    /// Everything as text, with `more` that is read just now.
+    pub(crate) fn render(&self, more: Vec<MetricFamily>) -> String {
+        let families: Vec<MetricFamily> =
+            self.registry.gather().into_iter().chain(more).filter(|family| !family.get_metric().is_empty()).collect();
+        let mut text = Vec::new();
+        if let Err(err) = TextEncoder::new().encode(&families, &mut text) {
+            tracing::error!(%err, "the metrics cannot be written");
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// The revisions of the protocol.
+const KNOWN: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
+
+/// A figure that is read just now: its labels, and its value.
+pub(crate) type Sample<'a> = (Vec<(&'a str, String)>, f64);
+
+/// A family of figures that go up and down.
+pub(crate) fn gauge<'a>(name: &str, help: &str, samples: impl IntoIterator<Item = Sample<'a>>) -> MetricFamily {
+    family(name, help, MetricType::GAUGE, samples, |metric, value| {
+        let mut gauge = Gauge::default();
+        gauge.set_value(value);
+        metric.set_gauge(gauge);
+    })
+}
+
+/// A family of figures that only go up.
+pub(crate) fn counter<'a>(name: &str, help: &str, samples: impl IntoIterator<Item = Sample<'a>>) -> MetricFamily {
+    family(name, help, MetricType::COUNTER, samples, |metric, value| {
+        let mut counter = Counter::default();
+        counter.set_value(value);
+        metric.set_counter(counter);
+    })
+}
+
+fn family<'a>(
+    name: &str,
+    help: &str,
+    kind: MetricType,
+    samples: impl IntoIterator<Item = Sample<'a>>,
+    set: impl Fn(&mut Metric, f64),
+) -> MetricFamily {
+    let metric = |(labels, value): Sample<'_>| {
+        let pair = |(name, value): (&str, String)| {
+            let mut pair = LabelPair::default();
+            pair.set_name(name.to_owned());
+            pair.set_value(value);
+            pair
+        };
+        let mut metric = Metric::from_label(labels.into_iter().map(pair).collect());
+        set(&mut metric, value);
+        metric
+    };
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(samples.into_iter().map(metric).collect());
+    family
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_say_makes_no_series_without_end() {
+        let metrics = Metrics::new();
+        for at in 0..10_000 {
+            let (method, version) = (format!("no/such{at}"), format!("v{at}"));
+            metrics.operation(&Operation { method: &method, name: "", error: "", transport: ["pipe", ""] }, Duration::from_millis(15));
+            metrics.session(Duration::from_secs(5), &version, ["tcp", "http"], None);
+        }
+        metrics.stage("queue", Duration::from_millis(2));
+        let text = metrics.render(vec![gauge("empty", "Nothing.", []), counter("one_total", "One.", [(vec![("a", "b".to_owned())], 1.0)])]);
+        assert!(text.lines().count() < 20 * MAX_SERIES, "{}", text.lines().count());
+        assert!(
+            text.contains("mcp_server_operation_duration_seconds_bucket{error_type=\"\",gen_ai_tool_name=\"\",mcp_method_name=\"_OTHER\"")
+        );
+        assert!(text.contains("mcp_protocol_version=\"_OTHER\"") && text.contains("one_total{a=\"b\"} 1\n") && !text.contains("empty"));
+    }
+}

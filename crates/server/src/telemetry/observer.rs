@@ -1,0 +1,49 @@
+//! Hears of sessions, and of what is refused before a call is one: counted, measured, and logged.
+
+use super::{errors::Errors, metrics::Metrics};
+use crate::class::ErrorClass;
+use mcp::sessions::{Fault, Kind, Observer, Refusal, SessionInfo};
+use std::sync::Arc;
+
+/// Hears of sessions, and of refusals.
+pub(crate) struct Heard {
+    pub(crate) errors: Arc<Errors>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Observer for Heard {
+    fn refused(&self, refusal: &Refusal<'_>) {
+        let Refusal { fault, reason, peer, session } = *refusal;
+        let class = class(fault);
+        self.errors.record(class, reason);
+        if let Some(left_out) = self.errors.is_logged(reason) {
+            tracing::warn!(error_class = class.name(), reason, peer, session_id = session, left_out, "refused");
+        }
+    }
+
+    fn ended(&self, session: &SessionInfo) {
+        let error = session.failed.map(|fault| class(fault).name());
+        self.metrics.session(session.age, &session.protocol, transport(session.kind), error);
+    }
+}
+
+fn class(fault: Fault) -> ErrorClass {
+    match fault {
+        Fault::AuthenticationFailed => ErrorClass::AuthenticationFailed,
+        Fault::ProtocolViolation => ErrorClass::ProtocolViolation,
+        Fault::SecurityBreach => ErrorClass::SecurityBreach,
+        Fault::CorruptedSessionState => ErrorClass::CorruptedSessionState,
+        Fault::RateLimitExceeded => ErrorClass::RateLimitExceeded,
+        Fault::Overloaded => ErrorClass::TemporaryResourceUnavailable,
+        Fault::Invalid => ErrorClass::Other,
+    }
+}
+
+/// What carries a session, as the conventions have it: transport and protocol.
+fn transport(kind: Kind) -> [&'static str; 2] {
+    match kind {
+        Kind::Stdio => ["pipe", ""],
+        Kind::Http => ["tcp", "http"],
+        Kind::WebSocket => ["tcp", "websocket"],
+    }
+}

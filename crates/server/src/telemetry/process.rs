@@ -1,0 +1,120 @@
+//! What this process takes of the machine, as the system says it. Nothing where the system does not say it so.
+
+use std::{fs, path::PathBuf};
+
+/// What this process takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Figures {
+    /// Bytes of memory in use.
+    pub(crate) rss: u64,
+    /// The most that there were.
+    pub(crate) peak_rss: u64,
+    pub(crate) threads: u64,
+    pub(crate) descriptors: u64,
+    /// Seconds of processor time so far.
+    pub(crate) cpu_seconds: f64,
+}
+
+/// How busy all processors have been since the machine started, in ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ticks {
+    pub(crate) busy: u64,
+    pub(crate) all: u64,
+}
+
+impl Figures {
+    /// As they are now.
+    pub(crate) fn now() -> Option<Self> {
+        let status = read("/proc/self/status")?;
+        let kib = |name: &str| field(&status, name).unwrap_or_default() * 1024;
+        Some(Self {
+            rss: kib("VmRSS:"),
+            peak_rss: kib("VmHWM:"),
+            threads: field(&status, "Threads:").unwrap_or_default(),
+            descriptors: fs::read_dir("/proc/self/fd").map_or(0, |all| all.count() as u64),
+            cpu_seconds: cpu_seconds().unwrap_or_default(),
+        })
+    }
+}
+
+/// Bytes of memory in use.
+pub(crate) fn rss() -> Option<u64> {
+    let pages: u64 = read("/proc/self/statm")?.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// The most descriptors that may be open.
+pub(crate) fn max_descriptors() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+/// The load of the machine over one, five and fifteen minutes.
+pub(crate) fn load_average() -> Option<[f64; 3]> {
+    let text = read("/proc/loadavg")?;
+    let mut numbers = text.split(' ').map_while(|number| number.parse().ok());
+    Some([numbers.next()?, numbers.next()?, numbers.next()?])
+}
+
+/// How busy all processors have been.
+pub(crate) fn ticks() -> Option<Ticks> {
+    let text = read("/proc/stat")?;
+    let numbers: Vec<u64> = text.lines().next()?.split_whitespace().skip(1).map_while(|number| number.parse().ok()).take(8).collect();
+    // The fourth is idle, the fifth waits for disks.
+    let idle = numbers.get(3)? + numbers.get(4)?;
+    let all = numbers.iter().sum::<u64>();
+    Some(Ticks { busy: all - idle, all })
+}
+
+/// The most memory that the control group of this process may use, and what it uses.
+pub(crate) fn control_group() -> Option<(u64, u64)> {
+    let own = read("/proc/self/cgroup")?;
+    let version_2 = own.lines().find_map(|line| line.strip_prefix("0::"));
+    let number = |folder: &str, path: &str, name: &str| {
+        let place = PathBuf::from(format!("/sys/fs/cgroup{folder}{}/{name}", path.trim_end_matches('/')));
+        // In a container the group's own folder is at the top.
+        let text = read(&place.display().to_string()).or_else(|| read(&format!("/sys/fs/cgroup{folder}/{name}")))?;
+        text.trim().parse::<u64>().ok()
+    };
+    if let Some(path) = version_2
+        && let Some(limit) = number("", path, "memory.max")
+    {
+        return Some((limit, number("", path, "memory.current")?));
+    }
+    let path = own.lines().find_map(|line| line.split_once(":memory:").map(|(_, path)| path))?;
+    // Without a limit it is a number that no machine has.
+    let limit = number("/memory", path, "memory.limit_in_bytes").filter(|limit| *limit < 1 << 60)?;
+    Some((limit, number("/memory", path, "memory.usage_in_bytes")?))
+}
+
+fn cpu_seconds() -> Option<f64> {
+    let text = read("/proc/self/stat")?;
+    // The name before may hold spaces.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let (user, system): (u32, u32) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let per_second = u32::try_from(rustix::param::clock_ticks_per_second()).ok()?;
+    Some((f64::from(user) + f64::from(system)) / f64::from(per_second.max(1)))
+}
+
+fn field(status: &str, name: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+fn read(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_says_what_this_process_takes() {
+        let figures = Figures::now().unwrap_or_default();
+        assert!(
+            figures.rss > 1 << 20 && figures.peak_rss >= figures.rss && figures.threads >= 1 && figures.descriptors >= 3,
+            "{figures:?}"
+        );
+        assert!(rss().is_some() && load_average().is_some() && max_descriptors() > Some(3));
+        assert!(ticks().is_some_and(|ticks| ticks.all >= ticks.busy && ticks.busy > 0));
+    }
+}

@@ -1,0 +1,62 @@
+//! Measures requests, from their receipt until their results are there.
+
+use crate::telemetry::metrics::{Metrics, Operation};
+use mcp::{
+    rmcp::{ErrorData, model::Extensions},
+    sessions::Kind,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A request that is measured until it ends, in whatever way.
+pub(super) struct Observed {
+    metrics: Arc<Metrics>,
+    method: &'static str,
+    name: &'static str,
+    transport: [&'static str; 2],
+    began: Instant,
+    /// What it has failed with. It was given up where nothing is said.
+    error: Option<String>,
+}
+
+impl Observed {
+    /// A request of `method`, for the tool or the prompt `name`.
+    pub(super) fn begin(metrics: &Arc<Metrics>, extensions: &Extensions, method: &'static str, name: &'static str) -> Self {
+        let transport = match mcp::carried_by(extensions) {
+            Kind::Stdio => ["pipe", ""],
+            Kind::Http => ["tcp", "http"],
+            Kind::WebSocket => ["tcp", "websocket"],
+        };
+        Self { metrics: Arc::clone(metrics), method, name, transport, began: Instant::now(), error: None }
+    }
+
+    /// It has a result.
+    pub(super) fn end<T>(mut self, result: Result<T, ErrorData>) -> Result<T, ErrorData> {
+        self.error = Some(result.as_ref().err().map(|error| error.code.0.to_string()).unwrap_or_default());
+        result
+    }
+
+    /// It has a result of a tool, which may be that it failed.
+    pub(super) fn end_tool<T>(mut self, result: Result<T, ErrorData>, has_failed: impl Fn(&T) -> bool) -> Result<T, ErrorData> {
+        self.error = Some(match &result {
+            Ok(done) if has_failed(done) => "tool_error".to_owned(),
+            Ok(_) => String::new(),
+            Err(error) => error.code.0.to_string(),
+        });
+        result
+    }
+
+    fn took(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        let error = self.error.take().unwrap_or_else(|| "cancelled".to_owned());
+        let operation = Operation { method: self.method, name: self.name, error: &error, transport: self.transport };
+        self.metrics.operation(&operation, self.took());
+    }
+}

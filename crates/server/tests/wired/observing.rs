@@ -1,0 +1,267 @@
+//! Sections 3, 8 and 9 of the guide: what a running server shows of itself, and how it is looked into.
+
+use crate::support::{
+    Fixture, Outcome,
+    admin::{Administered, hanging_commit_for, tool},
+    program, text_of,
+    tokens::tokens,
+    wire::{call, modern, post, session, wait_for},
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Output, Stdio},
+};
+
+/// The sub-command of a server's operator.
+fn operate(server: &Administered, args: &[&str]) -> Output {
+    program().args(args).arg("--socket").arg(&server.socket).output().expect("the program runs")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn logs_are_kept_in_memory_and_found_by_their_fields() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let id = session(&server.server, &[]);
+    post(&server.server, &[("Mcp-Session-Id", &id)], &call(7, "git_status", json!({})));
+    tool(&server, "git_show", json!({"revision": "nowhere"}));
+    let of_session = server.get(&format!("/logs?session={id}"));
+    let record = &of_session["records"][0];
+    assert!(record["tool"] == "git_status" && record["request_id"] == "7" && record["duration_ms"].is_u64(), "{of_session}");
+    let shown = operate(&server, &["logs", "--since", "1h", "--class", "other", "--tool", "git_show"]);
+    let said = out(&shown);
+    assert!(shown.status.success() && said.lines().count() == 1, "{said}");
+    assert!(said.contains("INFO  failed") && said.contains("error_class=other") && said.contains("code=not_found"), "{said}");
+    let json: Value = serde_json::from_slice(&operate(&server, &["logs", "--level", "info", "--json"]).stdout).expect("JSON");
+    assert!(json["records"].as_array().is_some_and(|all| all.len() >= 2 && all.iter().all(|one| one["level"] == "INFO")), "{json}");
+}
+
+#[test]
+fn logs_are_followed() -> Outcome {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let mut following = program();
+    following.args(["logs", "--follow", "--tool", "git_log", "--json", "--socket"]).arg(&server.socket);
+    let mut child = following.stdout(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    for _ in 0..2 {
+        tool(&server, "git_log", json!({"max_count": 1}));
+        let record: Value = serde_json::from_str(&lines.next().expect("a record")?)?;
+        assert_eq!(record["tool"], "git_log", "{record}");
+    }
+    drop(server);
+    assert!(child.wait()?.success(), "it ends with the server");
+    Ok(())
+}
+
+#[test]
+fn logs_are_written_to_files_where_that_is_asked_for() {
+    let fixture = Fixture::new();
+    let folder = fixture.home.path().join("logs");
+    fs::create_dir(&folder).expect("a folder");
+    let file = folder.join("server").display().to_string();
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_LOG_FILE", &file), ("MCP_GIT_LOG_LEVEL", "info")]);
+    tool(&server, "git_status", json!({}));
+    let written = || {
+        fs::read_dir(&folder).expect("a folder").flatten().map(|entry| fs::read_to_string(entry.path()).expect("a log")).collect::<String>()
+    };
+    wait_for("the record", || written().contains("\"tool\":\"git_status\""));
+    let is_json = written().lines().all(|line| serde_json::from_str::<Value>(line).is_ok_and(|record| record["level"].is_string()));
+    assert!(is_json, "{}", written());
+}
+
+#[test]
+fn levels_change_while_the_server_runs() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let level = || server.get("/debug/level")["level"].clone();
+    assert_eq!(level(), "warn");
+    let changed = operate(&server, &["debug", "level", "warn,session=debug,git=trace"]);
+    assert!(changed.status.success() && out(&changed).contains("Before: warn"), "{changed:?}");
+    // A session's end is told at debug.
+    let id = session(&server.server, &[]);
+    server.post(&format!("/sessions/{id}/close"), &json!({}));
+    let logs = server.get("/logs?level=DEBUG");
+    assert!(logs["records"].to_string().contains("a session is closed"), "{logs}");
+    let wrong = operate(&server, &["debug", "level", "session=loud"]);
+    assert!(
+        wrong.status.code() == Some(2) && String::from_utf8_lossy(&wrong.stderr).contains("components: session, validation"),
+        "{wrong:?}"
+    );
+    assert_eq!(level(), "warn,session=debug,git=trace");
+    operate(&server, &["debug", "on"]);
+    assert_eq!(level(), "debug");
+    operate(&server, &["debug", "off"]);
+    assert_eq!(level(), "warn");
+}
+
+#[test]
+fn a_breakpoint_holds_calls_until_they_are_resumed() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[("MCP_DEBUG_BREAKPOINT", "git_log")]);
+    assert_ne!(tool(&server, "git_status", json!({}))["isError"], true, "other tools go on");
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..2).map(|_| scope.spawn(|| tool(&server, "git_log", json!({"grep": "s3cret"})))).collect();
+        wait_for("the holds", || server.get("/debug/held")["held"].as_array().is_some_and(|held| held.len() == 2));
+        assert_eq!(server.server.send("GET", "/health", &[], b"").status, 200);
+        let listed = operate(&server, &["debug", "held"]);
+        assert!(out(&listed).contains("Held calls: 2") && out(&listed).contains("hold_1"), "{listed:?}");
+        let shown = operate(&server, &["debug", "held", "show", "hold_1"]);
+        assert!(out(&shown).contains("Argument grep: text of 6 bytes") && !out(&shown).contains("s3cret"), "{shown:?}");
+        let status = operate(&server, &["status"]);
+        assert!(status.status.code() == Some(1) && out(&status).starts_with("Verdict: 1 problem\n  2 calls are held"), "{status:?}");
+        assert!(operate(&server, &["debug", "resume", "hold_1", "--abort"]).status.success());
+        assert!(operate(&server, &["debug", "resume"]).status.success());
+        let codes: Vec<Value> = calls.into_iter().map(|call| call.join().expect("a call")["structuredContent"]["code"].clone()).collect();
+        assert!(codes.contains(&json!("stopped")) && codes.contains(&Value::Null), "{codes:?}");
+    });
+    assert_eq!(operate(&server, &["debug", "held", "show", "hold_1"]).status.code(), Some(3));
+    assert_eq!(operate(&server, &["debug", "resume", "hold_9"]).status.code(), Some(3));
+    assert!(out(&operate(&server, &["status"])).starts_with("Verdict: fine\n"));
+    let short = Administered::start_as("short", &fixture, &[], &[("MCP_DEBUG_BREAKPOINT", "*"), ("MCP_GIT_HOLD_LIMIT", "1")]);
+    assert_ne!(tool(&short, "git_status", json!({}))["isError"], true, "nobody resumed it, and it went on");
+}
+
+#[test]
+fn memory_is_watched_trimmed_and_limited() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    tool(&server, "git_status", json!({}));
+    let memory = server.get("/memory");
+    assert!(memory["rss"].as_u64() > Some(1 << 20) && memory["notes"].as_array().is_some_and(|notes| !notes.is_empty()), "{memory}");
+    let trimmed = operate(&server, &["status", "memory", "--trim"]);
+    for label in ["Memory before: ", "Memory after: ", "Memory recovered: ", "Cleared repositories: 1 entries"] {
+        assert!(out(&trimmed).contains(label), "{label}: {trimmed:?}");
+    }
+    drop(server);
+    let full = Administered::start_as("full", &fixture, &[], &[("MCP_GIT_MEMORY_LIMIT", "1000000")]);
+    wait_for("the limit", || full.get("/memory")["refuses_calls"] == true);
+    let refused = tool(&full, "git_status", json!({}));
+    let told = &refused["structuredContent"];
+    assert!(told["code"] == "unavailable" && told["retry_after_ms"] == 5000 && text_of(&refused).contains("memory limit"), "{refused}");
+    let status = operate(&full, &["status"]);
+    assert!(out(&status).contains("Next: mcp-server-git status memory --trim"), "{status:?}");
+    assert_eq!(operate(&full, &["status", "memory"]).status.code(), Some(1));
+}
+
+#[test]
+fn processors_and_the_runtime_are_watched() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_CPU_INTERVAL", "1"), ("MCP_GIT_CPU_WARN", "1")]);
+    let process = || server.get("/status")["process"].clone();
+    wait_for("a measurement", || {
+        // Somebody has to be busy.
+        tool(&server, "git_status", json!({}));
+        process()["cpu_percent"].is_number()
+    });
+    let process = process();
+    for key in ["rss", "threads", "descriptors", "max_descriptors", "cpu_count", "load_average", "process_cpu_percent", "runtime_lag_ms"] {
+        assert!(!process[key].is_null(), "{key}: {process}");
+    }
+    wait_for("the warning", || {
+        tool(&server, "git_status", json!({}));
+        let logs = server.get("/logs?level=WARN")["records"].to_string();
+        ["cpu_percent", "cpu_count", "load_average", "process_cpu", "threads"].iter().all(|key| logs.contains(key))
+    });
+}
+
+#[test]
+fn caches_are_counted_cleared_and_switched_off() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let of = |server: &Administered, name: &str| {
+        let all = server.get("/caches");
+        all["caches"].as_array().into_iter().flatten().find(|one| one["name"] == name).cloned().unwrap_or_default()
+    };
+    for _ in 0..3 {
+        tool(&server, "git_log", json!({"max_count": "1"}));
+    }
+    let repositories = of(&server, "repositories");
+    assert!(repositories["entries"] == 1 && repositories["misses"] == 1 && repositories["hits"] == 2, "{repositories}");
+    assert!(of(&server, "validation")["hits"].as_u64() >= Some(2), "{}", of(&server, "validation"));
+    let stats = operate(&server, &["cache", "stats"]);
+    assert!(out(&stats).lines().any(|line| line.starts_with("repositories  1")), "{stats:?}");
+    let cleared = operate(&server, &["cache", "clear", "repositories"]);
+    assert_eq!(out(&cleared), "Cleared repositories: 1 entries\n");
+    assert_eq!(of(&server, "repositories")["entries"], 0);
+    assert_eq!(operate(&server, &["cache", "clear", "nothing"]).status.code(), Some(3));
+    let file = fixture.home.path().join("config.toml");
+    fs::write(&file, "[cache.repositories]\nenabled = false\n").expect("a file");
+    let off = Administered::start_as("off", &fixture, &["--config", &file.display().to_string()], &[]);
+    tool(&off, "git_status", json!({}));
+    let repositories = of(&off, "repositories");
+    assert!(repositories["enabled"] == false && repositories["entries"] == 0 && repositories["misses"] == 1, "{repositories}");
+    let swept = Administered::start_as("swept", &fixture, &[], &[("MCP_GIT_CACHE_SWEEP", "1")]);
+    tool(&swept, "git_status", json!({}));
+    wait_for("the sweep", || of(&swept, "repositories")["entries"] == 0);
+}
+
+#[test]
+fn metrics_count_what_happens() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let id = session(&server.server, &[]);
+    tool(&server, "git_status", json!({}));
+    tool(&server, "git_show", json!({"revision": "nowhere"}));
+    modern(&server.server, &[], call(1, "git_nope", json!({})));
+    server.post(&format!("/sessions/{id}/close"), &json!({}));
+    let reply = server.server.send("GET", "/metrics", &[], b"");
+    assert!(reply.status == 200 && reply.header("content-type") == Some("text/plain; version=0.0.4; charset=utf-8"), "{}", reply.head);
+    let has = |start: &str, end: &str| reply.body.lines().any(|line| line.starts_with(start) && line.ends_with(end));
+    let operation = |error: &str, name: &str| {
+        format!(
+            "mcp_server_operation_duration_seconds_count{{error_type=\"{error}\",gen_ai_tool_name=\"{name}\",mcp_method_name=\"tools/call\",\
+             network_protocol_name=\"http\",network_transport=\"tcp\"}}"
+        )
+    };
+    for (start, end) in [
+        (operation("", "git_status"), " 1"),
+        (operation("tool_error", "git_show"), " 1"),
+        (operation("-32602", ""), " 1"),
+        ("mcp_server_session_duration_seconds_count{error_type=\"\",mcp_protocol_version=\"2025-11-25\"".to_owned(), " 1"),
+        ("mcp_server_git_sessions_closed_total{reason=\"operator\"}".to_owned(), " 1"),
+        ("mcp_server_git_errors_total{class=\"other\",reason=\"unknown_tool\"}".to_owned(), " 1"),
+        ("mcp_server_git_calls{class=\"read\",state=\"running\"}".to_owned(), " 0"),
+        ("mcp_server_git_call_stage_seconds_count{stage=\"open\"}".to_owned(), " 2"),
+        ("mcp_server_git_cache_hits_total{cache=\"repositories\"}".to_owned(), " 1"),
+        ("mcp_server_git_store_up".to_owned(), " 1"),
+        ("process_resident_memory_bytes".to_owned(), ""),
+        ("process_cpu_seconds_total".to_owned(), ""),
+    ] {
+        assert!(has(&start, end), "{start}{end}: {}", reply.body);
+    }
+}
+
+#[test]
+fn metrics_need_the_scope_admin_where_tokens_are_asked_for() {
+    let fixture = Fixture::new();
+    let (config, [all, ..]) = tokens(&fixture);
+    let made = program().args(["token", "scraper", "--scopes", "admin"]).output().expect("a token");
+    let told = out(&made);
+    let scraper = told.lines().next().and_then(|line| line.rsplit(' ').next()).expect("the token").to_owned();
+    fs::write(&config, fs::read_to_string(&config).expect("a file") + &told).expect("a file");
+    let server = Administered::start(&fixture, &["--config", &config], &[]);
+    let status = |token: &str| server.server.send("GET", "/metrics", &[("Authorization", &format!("Bearer {token}"))], b"").status;
+    assert_eq!(server.server.send("GET", "/metrics", &[], b"").status, 401);
+    assert_eq!((status(&all), status(&scraper)), (403, 200));
+    let off = Administered::start_as("off", &fixture, &[], &[("MCP_GIT_METRICS", "0")]);
+    assert_eq!(off.server.send("GET", "/metrics", &[], b"").status, 404);
+}
+
+#[test]
+fn status_begins_with_a_verdict_and_the_next_command() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let status = operate(&server, &["status"]);
+    assert!(status.status.success() && out(&status).starts_with("Verdict: fine\n"), "{status:?}");
+    let _commit = hanging_commit_for(&fixture, &server, 30);
+    server.post("/drain", &json!({"timeout": 0}));
+    let status = operate(&server, &["status"]);
+    assert!(status.status.code() == Some(1), "{status:?}");
+    assert!(out(&status).starts_with("Verdict: 1 problem\n  the server takes no new work. Next: mcp-server-git resume\n"), "{status:?}");
+}
