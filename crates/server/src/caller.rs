@@ -4,11 +4,12 @@ use crate::{
     error::{Error, Kind},
     tool::{Effect, Scope},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
 /// A kind of call that somebody may be allowed to make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Right {
     /// Reads repositories.

@@ -1,10 +1,11 @@
 //! What the operator lets changes do: at once, when they are confirmed, or not at all.
 
 use crate::error::{Error, Kind};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// An answer to a kind of change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
     /// It is done.

@@ -5,11 +5,12 @@ use crate::{
     tool::{Effect, Entry},
     tools,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Map;
 
 /// A group of tools.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Toolset {
     /// What everyday work needs.

@@ -144,8 +144,8 @@ impl Server {
     pub(crate) async fn begin(self: &Arc<Self>) {
         match crate::journal::Journal::interrupt_dead(&self.persistence).await {
             Ok(found) => {
-                for what in &found {
-                    tracing::warn!(operation = what, "an operation was cut off by the end of its server");
+                if let Some(first) = found.first() {
+                    tracing::warn!(count = found.len(), first, "operations were cut off by the end of their server");
                 }
                 self.left().interrupted = found;
             }
@@ -157,8 +157,8 @@ impl Server {
             Ok(count) => tracing::warn!(count, "folders of clones were removed whose servers were killed"),
         }
         let orphaned = self.pipeline.view.workspaces.reconcile().await;
-        for path in &orphaned {
-            tracing::warn!(path = %path.display(), "a worktree is left whose repository is gone");
+        if let Some(first) = orphaned.first() {
+            tracing::warn!(count = orphaned.len(), first = %first.display(), "worktrees are left whose repositories are gone");
         }
         self.left().orphaned = orphaned;
         self.recall_errors().await;

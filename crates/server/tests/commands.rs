@@ -266,14 +266,17 @@ fn operations_are_those_of_the_repository() {
 fn without_a_choice_there_must_be_one_server() {
     let fixture = Fixture::new();
     let runtime = tempfile::tempdir().expect("a folder");
-    let variables = [("XDG_RUNTIME_DIR", runtime.path().to_str().expect("text"))];
+    // Of its own: what other servers have seen is remembered.
+    let state = fixture.home.path().join("state").display().to_string();
+    let variables = [("XDG_RUNTIME_DIR", runtime.path().to_str().expect("text")), ("MCP_GIT_STATE_DIR", &state)];
     let folder = runtime.path().join("mcp-server-git");
     let none = run(&["status"], &variables);
     let looked = format!("mcp-server-git: no server is running (looked in {})\n", folder.display());
     assert_eq!((none.code, none.err), (Some(2), looked));
 
     let first = Served::start(&fixture, &[], &variables);
-    assert_eq!(run(&["status"], &variables).code, Some(0));
+    let alone = run(&["status"], &variables);
+    assert_eq!(alone.code, Some(0), "{alone:?}");
     let second = Served::start(&fixture, &[], &variables);
     let several = run(&["status"], &variables);
     assert!(several.code == Some(2) && several.out.is_empty(), "{several:?}");

@@ -12,7 +12,7 @@ use crate::{
     pipeline::How,
     server::Server,
     socket::{self, own_socket},
-    telemetry::{levels, log, process, ring::Wanted},
+    telemetry::{levels, log, process, profile, ring::Wanted},
 };
 use axum::{
     Json, Router,
@@ -22,10 +22,14 @@ use axum::{
     routing::{get, post},
 };
 use mcp::{http::Probe, sessions::Ending};
-use requests::{ClearCaches, Drain, Level, Listed, Logs, Operations, Reap, ReapSessions, Recover, Release, Reset, Resume, Touch, Window};
+use requests::{
+    ClearCaches, Drain, Level, Listed, Logs, Operations, Profile, Reap, ReapSessions, Recover, Release, Reset, Resume, Touch, Window,
+};
 use serde_json::{Value, json};
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
+/// The longest profile, in seconds.
+const MAX_PROFILE: u64 = 600;
 /// The most records of the log in one answer.
 const MAX_LOGS: usize = 1000;
 
@@ -97,6 +101,7 @@ fn router(server: Arc<Server>) -> Router {
         .route("/memory/trim", post(trim))
         .route("/caches", get(|State(server): Shared| async move { Json(views::caches(&server)) }))
         .route("/caches/clear", post(clear_caches))
+        .route("/profile/cpu", post(profile_cpu))
         .route("/logs", get(logs))
         .route("/debug/held", get(|State(server): Shared| async move { Json(views::held(&server)) }))
         .route("/debug/held/{id}", get(held))
@@ -253,6 +258,22 @@ async fn clear_caches(State(server): Shared, Json(wanted): Json<ClearCaches>) ->
     match caches::clear(&server, wanted.name.as_deref()) {
         Some(cleared) => Json(json!({"cleared": views::cleared(&cleared)})).into_response(),
         None => refused(StatusCode::NOT_FOUND, "there is no such cache"),
+    }
+}
+
+async fn profile_cpu(Json(wanted): Json<Profile>) -> Response {
+    let seconds = wanted.seconds.clamp(1, MAX_PROFILE);
+    let profiler = match profile::begin() {
+        Ok(profiler) => profiler,
+        Err(why) => return refused(StatusCode::CONFLICT, why),
+    };
+    tracing::warn!(seconds, "a profile of the processors is taken");
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let title = format!("mcp-server-git, {seconds} s");
+    let ended = tokio::task::spawn_blocking(move || profiler.end(&title)).await;
+    match ended.unwrap_or_else(|err| Err(err.to_string())) {
+        Ok(profile) => Json(views::profile(&profile, seconds)).into_response(),
+        Err(why) => refused(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
 }
 

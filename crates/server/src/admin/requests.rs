@@ -105,6 +105,13 @@ pub(crate) struct ClearCaches {
     pub(crate) name: Option<String>,
 }
 
+/// How long a profile is taken.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Profile {
+    /// In seconds.
+    pub(crate) seconds: u64,
+}
+
 /// Which held calls go on.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Resume {

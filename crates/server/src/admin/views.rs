@@ -9,6 +9,7 @@ use crate::{
     telemetry::{
         levels, log,
         process::{self, Figures},
+        profile::Profile,
         watch::Watcher,
     },
 };
@@ -17,6 +18,9 @@ use mcp::sessions::{Ending, SessionInfo, SessionState};
 use serde_json::{Value, json};
 use std::{sync::atomic::Ordering, time::Duration};
 use store::{OperationRow, SessionRow};
+
+/// The most of what was left by servers before that is named.
+const MAX_LEFT: usize = 20;
 
 fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
@@ -69,8 +73,10 @@ pub(super) fn status(server: &Server) -> Value {
             "log_level": log::level(),
         },
         "open_circuits": open,
-        "interrupted": left.interrupted,
-        "orphaned": left.orphaned,
+        "interrupted": left.interrupted.iter().take(MAX_LEFT).collect::<Vec<_>>(),
+        "interrupted_count": left.interrupted.len(),
+        "orphaned": left.orphaned.iter().take(MAX_LEFT).collect::<Vec<_>>(),
+        "orphaned_count": left.orphaned.len(),
         "sandbox": git::sandbox_support().err().unwrap_or("available"),
         "store": {
             "place": server.persistence.place(),
@@ -383,6 +389,17 @@ pub(super) fn caches(server: &Server) -> Value {
 
 pub(super) fn cleared(cleared: &[(&'static str, usize)]) -> Value {
     cleared.iter().map(|(name, entries)| json!({"name": name, "entries": entries})).collect()
+}
+
+pub(super) fn profile(profile: &Profile, seconds: u64) -> Value {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    json!({
+        "seconds": seconds,
+        "samples": profile.samples,
+        "top": profile.top.iter().map(|(name, samples)| json!({"function": name, "samples": samples})).collect::<Vec<_>>(),
+        "svg": profile.svg,
+        "pprof": STANDARD.encode(&profile.pprof),
+    })
 }
 
 /// What is logged now.

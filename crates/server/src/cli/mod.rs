@@ -2,7 +2,10 @@
 
 mod admin;
 mod call;
+mod config;
 mod listen;
+mod pages;
+mod profile;
 mod serve;
 mod setup;
 mod stdio;
@@ -17,8 +20,9 @@ use crate::{
     selection::Toolset,
     telemetry::log::init_log,
 };
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use std::{
+    ffi::OsString,
     io::{self, Write},
     net::IpAddr,
     path::PathBuf,
@@ -160,13 +164,74 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Shows and checks the configuration, and prints the schema of its file.
+    Config {
+        #[command(subcommand)]
+        what: config::Command,
+    },
+    /// Shows where the processor's time goes.
+    Profile {
+        #[command(subcommand)]
+        what: profile::Command,
+    },
+    /// Prints completions for a shell.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page, or writes those of all sub-commands into a folder.
+    Man {
+        /// The folder.
+        #[arg(long, value_name = "DIRECTORY")]
+        out: Option<PathBuf>,
+    },
     #[command(flatten)]
     Admin(admin::Command),
 }
 
+/// Sub-commands that the general options are for. The help of others leaves them out.
+const GENERAL: [&str; 2] = ["serve", "call"];
+/// Shows them all the same.
+const HELP_ALL: &str = "--help-all";
+
+/// Reads the command line, or ends the program with help or with what is wrong.
+fn parse() -> Cli {
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let wants_all = given.iter().any(|arg| arg == HELP_ALL);
+    let plain = given.iter().map(|arg| if arg == HELP_ALL { OsString::from("--help") } else { arg.clone() });
+    Cli::try_parse_from(plain).unwrap_or_else(|err| {
+        if err.kind() == ErrorKind::DisplayHelp
+            && !wants_all
+            && let Some(mut help) = own_help(&given)
+        {
+            say(help.render_long_help().to_string().trim_end());
+            std::process::exit(0);
+        }
+        err.exit()
+    })
+}
+
+/// The sub-command that is meant, with its own options alone. None where it has the general ones.
+fn own_help(given: &[OsString]) -> Option<clap::Command> {
+    let mut command = Cli::command();
+    command.build();
+    let general: Vec<clap::Id> = Cli::command().get_arguments().map(|arg| arg.get_id().clone()).collect();
+    let mut found: Option<clap::Command> = None;
+    for word in given.iter().skip(1).filter_map(|word| word.to_str()) {
+        if let Some(below) = found.as_ref().unwrap_or(&command).find_subcommand(word) {
+            found = Some(below.clone());
+        }
+    }
+    let found = found.filter(|found| !GENERAL.contains(&found.get_name()))?;
+    let ids: Vec<clap::Id> = found.get_arguments().map(|arg| arg.get_id().clone()).filter(|id| general.contains(id)).collect();
+    let own = ids.into_iter().fold(found, |command, id| command.mut_arg(id, |arg| arg.hide(true)));
+    Some(own.after_help(format!("{HELP_ALL} shows the general options, too.")))
+}
+
 /// Runs the program.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     if cli.version {
         return print_version(cli.git);
     }
@@ -203,13 +268,21 @@ pub fn run() -> ExitCode {
     if let Some(Command::Validate { file, strict, lenient, kind, json }) = &cli.command {
         return validate::run(file.as_deref(), (*strict, *lenient), kind.as_deref(), *json);
     }
+    match &cli.command {
+        Some(Command::Config { what }) => return config::run(*what, flags),
+        Some(Command::Completions { shell }) => return pages::completions(*shell, Cli::command()),
+        Some(Command::Man { out }) => return pages::manual(out.as_deref(), Cli::command()),
+        _ => {}
+    }
     let config = match Config::load(flags) {
         Ok(config) => config,
         Err(err) => return cannot_run(&err),
     };
     init_log(&config);
-    if let Some(Command::Admin(command)) = &cli.command {
-        return admin::run(command, &config, &named);
+    match &cli.command {
+        Some(Command::Admin(command)) => return admin::run(command, &config, &named),
+        Some(Command::Profile { what }) => return profile::run(what, config),
+        _ => {}
     }
     let app = match App::new(&config) {
         Ok(app) => app,
@@ -220,7 +293,8 @@ pub fn run() -> ExitCode {
         Some(Command::Serve { supervised: true, .. }) => supervise::run(&app, &config),
         Some(Command::Serve { .. }) => serve::run(&app, &config),
         Some(Command::Call { tool, arguments }) => call::run(&app, &tool, &arguments),
-        Some(Command::Setup { .. } | Command::Token { .. } | Command::Validate { .. } | Command::Admin(_)) => ExitCode::SUCCESS,
+        // These have been dealt with above.
+        Some(_) => ExitCode::SUCCESS,
     }
 }
 

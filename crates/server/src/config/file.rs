@@ -9,13 +9,14 @@ use super::{
     words,
 };
 use crate::selection::Toolset;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
     env, fs,
     path::{Path, PathBuf},
 };
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
     pub(super) repositories: Vec<PathBuf>,
@@ -50,7 +51,7 @@ pub(super) struct File {
     pub(super) restart: FileRestart,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileNetwork {
     pub(super) protocols: Vec<Protocol>,
@@ -58,7 +59,7 @@ pub(super) struct FileNetwork {
 }
 
 /// A way to reach a remote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Protocol {
     Https,
@@ -80,7 +81,7 @@ impl Protocol {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileLimits {
     pub(super) max_output_tokens: Option<usize>,
@@ -92,7 +93,7 @@ pub(super) struct FileLimits {
 }
 
 /// A time between one second and one hour.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "u64")]
 pub(super) struct Seconds(pub(super) u64);
 
@@ -105,7 +106,7 @@ impl TryFrom<u64> for Seconds {
 }
 
 /// A number of places between 1 and 1,000.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "usize")]
 pub(super) struct Places(pub(super) usize);
 
@@ -165,4 +166,9 @@ pub(super) fn default_file(variable: &dyn Fn(&'static str) -> Option<String>) ->
     let base = variable("XDG_CONFIG_HOME").filter(|path| path.starts_with('/')).map(PathBuf::from);
     let base = base.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".config")))?;
     Some(base.join("mcp-server-git/config.toml"))
+}
+
+/// The schema of the file.
+pub(super) fn schema_of_file() -> serde_json::Value {
+    schemars::schema_for!(File).to_value()
 }

@@ -6,6 +6,7 @@ mod policy;
 mod reference;
 mod resilience;
 mod serving;
+mod shown;
 mod trust;
 
 pub use observing::{Debug, Log, LogFormat, Observing, Watch};
@@ -13,6 +14,7 @@ pub use reference::{REFERENCE, RELOADABLE};
 pub use resilience::{Mode, Resilience};
 pub use serving::{JwtIssuer, NamedToken, Serving};
 pub(crate) use serving::{PRINCIPALS, is_principal};
+pub(crate) use shown::{Shown, schema, unknown_variables};
 pub use trust::{Hooks, Sandbox, Signing, Trust};
 
 use crate::{

@@ -2,9 +2,10 @@
 
 use super::{ConfigError, Hooks, Signing, choice, switch, words};
 use crate::policy::{Policy, Rule};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FilePolicy {
     force_push: Option<Rule>,

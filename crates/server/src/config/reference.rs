@@ -244,3 +244,8 @@ pub const RELOADABLE: &[&str] = &[
     "memory.soft_limit",
     "cpu.warn_percent",
 ];
+
+/// The environment variables of a key.
+pub(crate) fn variables(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.split(|c: char| !(c.is_ascii_uppercase() || c == '_')).filter(|word| word.contains('_'))
+}

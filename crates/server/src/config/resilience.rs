@@ -5,6 +5,7 @@ use super::{
     serving::{FileSessions, parsed},
 };
 use guard::CircuitConfig;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -45,7 +46,7 @@ pub struct Resilience {
 }
 
 /// How messages are checked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// What can be understood is.
@@ -66,14 +67,14 @@ impl Mode {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileStore {
     url: Option<String>,
     lease_ttl: Option<u64>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct FileCircuits {
     failure_threshold: Option<u32>,
@@ -83,7 +84,7 @@ pub(super) struct FileCircuits {
     named: BTreeMap<String, FileCircuit>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileCircuit {
     failure_threshold: Option<u32>,
@@ -91,25 +92,25 @@ pub(super) struct FileCircuit {
     half_open_max_calls: Option<u32>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileErrors {
     spike_per_minute: Option<f64>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileValidation {
     mode: Option<Mode>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileAdmin {
     socket: Option<PathBuf>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileRestart {
     drain: Option<u64>,

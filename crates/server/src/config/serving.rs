@@ -2,6 +2,7 @@
 
 use super::{ConfigError, Flags, first, words};
 use crate::caller::{Caller, Right};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -46,20 +47,21 @@ pub struct Serving {
 }
 
 /// A token by its hash.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamedToken {
     /// Whom it stands for.
     pub name: String,
     /// The SHA-256 of it, in hexadecimal.
     #[serde(deserialize_with = "hash")]
+    #[schemars(with = "String")]
     pub sha256: [u8; 32],
     /// What it allows.
     pub scopes: Vec<Right>,
 }
 
 /// An authorization server whose tokens are taken.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JwtIssuer {
     /// Who has to have made them.
@@ -70,7 +72,7 @@ pub struct JwtIssuer {
     pub jwks: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileHttp {
     host: Option<IpAddr>,
@@ -80,7 +82,7 @@ pub(super) struct FileHttp {
     rate: Option<u32>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileAuth {
     tokens: Vec<NamedToken>,
@@ -89,7 +91,7 @@ pub(super) struct FileAuth {
     resource: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileSessions {
     max: Option<usize>,
@@ -100,7 +102,7 @@ pub(super) struct FileSessions {
     pub(super) workspace_ttl: Option<u64>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileHeartbeat {
     interval: Option<u64>,

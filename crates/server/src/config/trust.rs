@@ -1,9 +1,10 @@
 //! Whose programs run, and what holds them.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Whose hooks and filters changes may run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
     /// Those of repositories that are named with `-r`, and of the one that the server is started in.
@@ -14,7 +15,7 @@ pub enum Trust {
 }
 
 /// Whether the hooks of trusted repositories run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Hooks {
     /// They do.
@@ -25,7 +26,7 @@ pub enum Hooks {
 }
 
 /// Whether commits and annotated tags are signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Signing {
     /// As git is configured.
@@ -38,7 +39,7 @@ pub enum Signing {
 }
 
 /// Which repositories' git processes run inside the kernel's sandbox.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Sandbox {
     /// Those of repositories that are not named.

@@ -41,12 +41,12 @@ pub(in crate::cli) struct Reach {
 
     /// Prints the server's answer as JSON.
     #[arg(long, global = true)]
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(in crate::cli) enum Failure {
     #[error("no server is running (looked in {})", .0.display())]
     NoServer(PathBuf),
     #[error("no server with the process number {pid} is running (looked in {})", folder.display())]
@@ -69,7 +69,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// The word for it, and the exit code.
-    pub(super) fn code(&self) -> (&'static str, u8) {
+    pub(in crate::cli) fn code(&self) -> (&'static str, u8) {
         match self {
             Self::Refused { status: StatusCode::NOT_FOUND, .. } => ("not_found", NOT_FOUND),
             Self::Refused { status: StatusCode::CONFLICT, .. } => ("refused", FOUND),
@@ -89,7 +89,7 @@ fn choices(servers: &[(u32, PathBuf)]) -> String {
 
 /// What is asked of a server.
 #[derive(Clone)]
-pub(super) struct Question {
+pub(in crate::cli) struct Question {
     method: Method,
     path: String,
     body: Option<Value>,
@@ -98,18 +98,18 @@ pub(super) struct Question {
 
 impl Question {
     /// Asks to see something.
-    pub(super) fn get(path: impl Into<String>) -> Self {
+    pub(in crate::cli) fn get(path: impl Into<String>) -> Self {
         Self { method: Method::GET, path: path.into(), body: None, patience: PATIENCE }
     }
 
     /// Asks to do something.
-    pub(super) fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
+    pub(in crate::cli) fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
         let body = serde_json::to_value(body).unwrap_or_default();
         Self { method: Method::POST, path: path.into(), body: Some(body), patience: PATIENCE }
     }
 
     /// Adds a parameter to what is asked to be seen.
-    pub(super) fn with(mut self, name: &str, value: Option<impl ToString>) -> Self {
+    pub(in crate::cli) fn with(mut self, name: &str, value: Option<impl ToString>) -> Self {
         if let Some(value) = value {
             let mark = if self.path.contains('?') { '&' } else { '?' };
             self.path = format!("{}{mark}{name}={}", self.path, encode(&value.to_string()));
@@ -118,14 +118,14 @@ impl Question {
     }
 
     /// Waits for as long as the server may take for it.
-    pub(super) fn taking(mut self, time: Duration) -> Self {
+    pub(in crate::cli) fn taking(mut self, time: Duration) -> Self {
         self.patience = time.saturating_add(GRACE);
         self
     }
 }
 
 /// Makes any text a part of a path or a query: RFC 3986, section 2.
-pub(super) fn encode(text: &str) -> String {
+pub(in crate::cli) fn encode(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().fold(String::new(), |text, byte| {
         if is_plain(byte) { text + char::from(byte).encode_utf8(&mut [0; 4]) } else { format!("{text}%{byte:02X}") }
@@ -133,13 +133,13 @@ pub(super) fn encode(text: &str) -> String {
 }
 
 /// The admin channel of one server.
-pub(super) struct Client {
+pub(in crate::cli) struct Client {
     socket: PathBuf,
 }
 
 impl Client {
     /// Finds the server that is meant.
-    pub(super) fn find(reach: &Reach, config: &Config) -> Result<Self, Failure> {
+    pub(in crate::cli) fn find(reach: &Reach, config: &Config) -> Result<Self, Failure> {
         let folder = place::folder(&config.state_dir);
         let socket = match (&reach.socket, reach.pid) {
             (Some(socket), _) => socket.clone(),
@@ -158,7 +158,7 @@ impl Client {
     }
 
     /// Asks, and gives the server's answer.
-    pub(super) fn ask(&self, question: Question) -> Result<Value, Failure> {
+    pub(in crate::cli) fn ask(&self, question: Question) -> Result<Value, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let patience = question.patience;
         runtime
@@ -168,7 +168,7 @@ impl Client {
 
     /// Asks for records of the log again and again, each time for those after the last one, and shows each answer. Ends with
     /// the server.
-    pub(super) fn follow_logs(&self, question: &Question, show: impl Fn(&Value)) -> Result<(), Failure> {
+    pub(in crate::cli) fn follow_logs(&self, question: &Question, show: impl Fn(&Value)) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let mut last = None;
@@ -187,7 +187,7 @@ impl Client {
     }
 
     /// Follows a restart until the old process has ended, and adds each step to the answer.
-    pub(super) fn follow(&self, answer: &mut Value) -> Result<(), Failure> {
+    pub(in crate::cli) fn follow(&self, answer: &mut Value) -> Result<(), Failure> {
         let (old, new) = (answer["pid"].clone(), answer["successor"].clone());
         let drain = Duration::from_secs(answer["drain_s"].as_u64().unwrap_or_default());
         let pid = old.as_i64().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);

@@ -78,9 +78,9 @@ pub(super) fn status(answer: &Value) -> Shown {
     for (left, title) in
         [("interrupted", "Cut off by the end of a server before this one"), ("orphaned", "Worktrees whose repository is gone")]
     {
-        let left = list(&answer[left]);
+        let (count, left) = (number(&answer[&format!("{left}_count")]), list(&answer[left]));
         if !left.is_empty() {
-            text = left.iter().fold(text + "\n" + title + ":\n", |text, one| text + "  " + &plain(one) + "\n");
+            text = left.iter().fold(format!("{text}\n{title}: {count}\n"), |text, one| text + "  " + &plain(one) + "\n");
         }
     }
     Shown { text, is_fine: problems.is_empty() }

@@ -10,7 +10,8 @@ mod words;
 use super::{FOUND, say, tell};
 use crate::{admin::requests, config::Config, output};
 use clap::{Args, Subcommand, ValueEnum};
-use client::{Client, Failure, Question, Reach, encode};
+use client::encode;
+pub(super) use client::{Client, Failure, Question, Reach};
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use words::Shown;
@@ -322,7 +323,7 @@ pub(super) fn run(command: &Command, config: &Config, named: &[PathBuf]) -> Exit
     }
 }
 
-fn failed(reach: &Reach, why: &Failure) -> ExitCode {
+pub(super) fn failed(reach: &Reach, why: &Failure) -> ExitCode {
     let (name, code) = why.code();
     if reach.json {
         say(&format!("{:#}", json!({"error": {"code": name, "message": why.to_string()}})));

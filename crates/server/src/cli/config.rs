@@ -1,0 +1,90 @@
+//! `config`: what the configuration says, whether it can be used, and what it may say.
+
+use super::{FOUND, say};
+use crate::config::{Config, ConfigError, Flags, Shown, schema, unknown_variables};
+use clap::Subcommand;
+use serde_json::{Map, Value, json};
+use std::process::ExitCode;
+
+#[derive(Clone, Copy, Subcommand)]
+pub(super) enum Command {
+    /// Shows each key with its value. Tokens are shown by name, databases by host.
+    Show {
+        /// Adds where each value comes from: a flag, a variable, the file, or the default.
+        #[arg(long)]
+        origin: bool,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Checks whether the configuration can be used, and looks for variables that nothing reads; exits with 1 where not.
+    Check {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints the JSON schema of the configuration file, for editors.
+    Schema,
+}
+
+pub(super) fn run(command: Command, flags: Flags) -> ExitCode {
+    match command {
+        Command::Schema => {
+            say(&format!("{:#}", schema()));
+            ExitCode::SUCCESS
+        }
+        Command::Show { origin, json } => match Config::load(flags) {
+            Ok(config) => {
+                show(&config.shown(), origin, json);
+                ExitCode::SUCCESS
+            }
+            Err(err) => failed(&err, json),
+        },
+        Command::Check { json } => match Config::load(flags) {
+            Ok(config) => check(&config, json),
+            Err(err) => failed(&err, json),
+        },
+    }
+}
+
+fn show(all: &[Shown], origin: bool, json: bool) {
+    if json {
+        let entry = |one: &Shown| {
+            let value = if origin { json!({"value": one.value, "origin": one.origin}) } else { json!(one.value) };
+            (one.key.to_owned(), value)
+        };
+        return say(&format!("{:#}", Value::Object(all.iter().map(entry).collect::<Map<_, _>>())));
+    }
+    let width = all.iter().map(|one| one.key.len()).max().unwrap_or_default();
+    for one in all {
+        let value = if one.value.is_empty() { "-" } else { &one.value };
+        let origin = if origin { format!("  ({})", one.origin) } else { String::new() };
+        say(&format!("{:width$}  {value}{origin}", one.key));
+    }
+}
+
+fn check(config: &Config, json: bool) -> ExitCode {
+    let file = config.origin.file.as_ref().map(|file| file.display().to_string());
+    let unknown = unknown_variables();
+    let is_fine = unknown.is_empty();
+    if json {
+        say(&format!("{:#}", json!({"ok": is_fine, "file": file, "unknown_variables": unknown})));
+    } else {
+        say(&format!("The configuration can be used: {}", file.as_deref().unwrap_or("there is no file")));
+        for name in &unknown {
+            say(&format!(
+                "Nothing reads the environment variable {name}: `mcp-server-git config show --origin` shows those that are read."
+            ));
+        }
+    }
+    if is_fine { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
+}
+
+fn failed(err: &ConfigError, json: bool) -> ExitCode {
+    if json {
+        say(&format!("{:#}", json!({"ok": false, "error": {"code": "invalid", "message": err.to_string()}})));
+    } else {
+        say(&err.to_string());
+    }
+    ExitCode::from(FOUND)
+}

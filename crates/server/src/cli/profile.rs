@@ -1,0 +1,252 @@
+//! `profile`: where the processor's time goes, of a running server or of one operation.
+
+use super::{
+    FOUND,
+    admin::{Client, Failure, Question, Reach, failed},
+    cannot_run, say,
+};
+use crate::{
+    admin::requests,
+    app::App,
+    caller::Caller,
+    config::Config,
+    output,
+    pipeline::{Call, Origin},
+    telemetry::profile::{self, Profile},
+    tool::{Effect, Entry},
+};
+use clap::Subcommand;
+use serde_json::{Map, Value, json};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// The most bytes of a repository that is copied.
+const MAX_COPY: u64 = 4 << 30;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Takes a profile of a running server, and writes `cpu_profile.svg`, a flame graph, and `cpu_profile.pb.gz` for pprof.
+    Cpu {
+        /// How long.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+        seconds: u64,
+        /// Where the files go.
+        #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+        out: PathBuf,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Runs one tool again and again in this process, and shows how long it takes and where its time goes. What changes a
+    /// repository runs in a copy of it.
+    Op {
+        /// The tool, for example `git_status`.
+        tool: String,
+        /// Its arguments as a JSON object.
+        #[arg(default_value = "{}")]
+        arguments: String,
+        /// The repository; the current directory's when absent.
+        #[arg(long, value_name = "PATH")]
+        repo: Option<PathBuf>,
+        /// How often.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        runs: u32,
+        /// Arguments for each run in turn: a file with one JSON object a line.
+        #[arg(long, value_name = "FILE")]
+        input: Option<PathBuf>,
+        /// Where the files go.
+        #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+        out: PathBuf,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run(command: &Command, config: Config) -> ExitCode {
+    match command {
+        Command::Cpu { seconds, out, reach } => match cpu(*seconds, out, reach, &config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => failed(reach, &why),
+        },
+        Command::Op { tool, arguments, repo, runs, input, out, json } => {
+            let wanted = Wanted { tool, arguments, repo: repo.as_deref(), runs: *runs, input: input.as_deref(), out, json: *json };
+            match operation(&wanted, config) {
+                Ok(code) => code,
+                Err(why) => cannot_run(&why),
+            }
+        }
+    }
+}
+
+fn cpu(seconds: u64, out: &Path, reach: &Reach, config: &Config) -> Result<(), Failure> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let question = Question::post("/profile/cpu", &requests::Profile { seconds }).taking(Duration::from_secs(seconds));
+    let mut answer = Client::find(reach, config)?.ask(question)?;
+    let pprof = STANDARD.decode(answer["pprof"].as_str().unwrap_or_default()).map_err(io::Error::other)?;
+    let files = write(out, "cpu", answer["svg"].as_str().unwrap_or_default(), &pprof)?;
+    if reach.json {
+        answer["files"] = json!(files);
+        answer.as_object_mut().into_iter().for_each(|answer| answer.retain(|name, _| name != "svg" && name != "pprof"));
+        say(&format!("{answer:#}"));
+        return Ok(());
+    }
+    let samples = answer["samples"].as_u64().unwrap_or_default();
+    say(&format!("Samples: {samples} in {seconds} s, 99 a second of each busy thread"));
+    let top = answer["top"].as_array().into_iter().flatten();
+    top_lines(samples, top.map(|one| (one["function"].as_str().unwrap_or_default(), one["samples"].as_u64().unwrap_or_default())));
+    for file in files {
+        say(&format!("Written: {file}"));
+    }
+    Ok(())
+}
+
+struct Wanted<'a> {
+    tool: &'a str,
+    arguments: &'a str,
+    repo: Option<&'a Path>,
+    runs: u32,
+    input: Option<&'a Path>,
+    out: &'a Path,
+    json: bool,
+}
+
+fn operation(wanted: &Wanted<'_>, mut config: Config) -> Result<ExitCode, String> {
+    let inputs = inputs(wanted)?;
+    let here = std::env::current_dir().map_err(|err| err.to_string())?;
+    let repo = wanted.repo.map_or(here, Path::to_owned);
+    config.repositories = vec![repo.clone()];
+    let mut app = App::new(&config).map_err(|err| err.to_string())?;
+    let entry = app.pipeline.find(wanted.tool).ok_or_else(|| format!("unknown tool `{}`", wanted.tool))?;
+    let mut scratch: Option<TempDir> = None;
+    if entry.effect != Effect::Read {
+        let copy = copied(&app, &repo)?;
+        config.repositories = vec![copy.path().join("repository")];
+        config.state_dir = copy.path().join("state");
+        app = App::new(&config).map_err(|err| err.to_string())?;
+        scratch = Some(copy);
+    }
+    let profiler = profile::begin()?;
+    let (times, failures, first) = measure(&app, entry, &inputs, wanted.runs)?;
+    let profile = profiler.end(&format!("{}, {} runs", wanted.tool, wanted.runs))?;
+    drop(scratch);
+    let files =
+        write(wanted.out, wanted.tool, &profile.svg, &profile.pprof).map_err(|err| format!("the profile cannot be written: {err}"))?;
+    report(wanted, &times, failures, first.as_deref(), &profile, &files);
+    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+fn inputs(wanted: &Wanted<'_>) -> Result<Vec<Map<String, Value>>, String> {
+    let parse = |text: &str| serde_json::from_str::<Map<String, Value>>(text).map_err(|err| format!("no JSON object: {err}: {text}"));
+    let Some(file) = wanted.input else { return Ok(vec![parse(wanted.arguments)?]) };
+    let text = fs::read_to_string(file).map_err(|err| format!("{}: {err}", file.display()))?;
+    let lines: Result<Vec<_>, _> = text.lines().filter(|line| !line.trim().is_empty()).map(parse).collect();
+    lines.and_then(|lines| if lines.is_empty() { Err(format!("{}: no line", file.display())) } else { Ok(lines) })
+}
+
+type Measured = (Vec<Duration>, u32, Option<String>);
+
+/// How long each run took, in order, how many failed, and why the first did.
+fn measure(app: &App, entry: &'static Entry, inputs: &[Map<String, Value>], runs: u32) -> Result<Measured, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|err| err.to_string())?;
+    let (mut times, mut failures, mut first) = (Vec::new(), 0, None);
+    runtime.block_on(async {
+        for args in inputs.iter().cycle().take(runs as usize) {
+            let began = Instant::now();
+            let call = Call {
+                tool: entry,
+                args: args.clone(),
+                caller: Caller::local(),
+                cancelled: app.stop.clone(),
+                received: began,
+                narrowed: None,
+                on_progress: None,
+                origin: Origin::default(),
+            };
+            if let Err(error) = app.pipeline.call(call).await {
+                failures += 1;
+                first.get_or_insert_with(|| error.to_string());
+            }
+            times.push(began.elapsed());
+        }
+        app.server.persistence.close().await;
+    });
+    times.sort();
+    Ok((times, failures, first))
+}
+
+fn report(wanted: &Wanted<'_>, times: &[Duration], failures: u32, first: Option<&str>, profile: &Profile, files: &[String]) {
+    let at = |percent: usize| times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default();
+    let figures = [("p50", at(50)), ("p90", at(90)), ("p99", at(99)), ("max", times.last().copied().unwrap_or_default())];
+    if wanted.json {
+        let times: Map<String, Value> =
+            figures.iter().map(|(name, time)| ((*name).to_owned(), json!(time.as_secs_f64() * 1000.0))).collect();
+        let top: Vec<Value> = profile.top.iter().map(|(name, samples)| json!({"function": name, "samples": samples})).collect();
+        say(&format!(
+            "{:#}",
+            json!({
+                "tool": wanted.tool, "runs": wanted.runs, "failures": failures, "error": first, "ms": times,
+                "samples": profile.samples, "top": top, "files": files,
+            })
+        ));
+        return;
+    }
+    say(&format!("Runs: {}, {failures} failed", wanted.runs));
+    if let Some(why) = first {
+        say(&format!("The first failure: {}", output::message(why)));
+    }
+    for (name, time) in figures {
+        say(&format!("{name}: {:.2} ms", time.as_secs_f64() * 1000.0));
+    }
+    say(&format!("Samples: {}, 99 a second of each busy thread; those of git processes are not among them", profile.samples));
+    top_lines(profile.samples, profile.top.iter().map(|(name, samples)| (name.as_str(), *samples)));
+    for file in files {
+        say(&format!("Written: {file}"));
+    }
+}
+
+fn top_lines<'a>(all: u64, top: impl Iterator<Item = (&'a str, u64)>) {
+    for (name, samples) in top {
+        let percent = samples * 1000 / all.max(1);
+        say(&format!("{:>4}.{} %  {name}", percent / 10, percent % 10));
+    }
+}
+
+/// Writes the two files, and says where they are.
+fn write(folder: &Path, name: &str, svg: &str, pprof: &[u8]) -> io::Result<Vec<String>> {
+    fs::create_dir_all(folder)?;
+    let files = [(folder.join(format!("{name}_profile.svg")), svg.as_bytes()), (folder.join(format!("{name}_profile.pb.gz")), pprof)];
+    let written = files.iter().map(|(path, bytes)| fs::write(path, bytes).map(|()| path.display().to_string()));
+    written.collect()
+}
+
+/// A copy of the repository in a folder of its own, which is removed with it.
+fn copied(app: &App, repo: &Path) -> Result<TempDir, String> {
+    let opened = app.pipeline.repositories.open(repo).map_err(|err| err.to_string())?;
+    let scratch = tempfile::tempdir().map_err(|err| err.to_string())?;
+    let mut left = MAX_COPY;
+    copy(opened.top(), &scratch.path().join("repository"), &mut left).map_err(|err| format!("the repository cannot be copied: {err}"))?;
+    Ok(scratch)
+}
+
+fn copy(from: &Path, to: &Path, left: &mut u64) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy(&entry.path(), &target, left)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(entry.path())?, target)?;
+        } else if kind.is_file() {
+            let size = entry.metadata()?.len();
+            *left = left.checked_sub(size).ok_or_else(|| io::Error::other(format!("it has more than {} GiB", MAX_COPY >> 30)))?;
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! `config`, `completions`, `man`, the help, and `profile`.
+
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start the program and fail loudly")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::{fs, process::Output};
+use support::{
+    Fixture, Outcome,
+    admin::{Administered, tool},
+    program,
+};
+
+fn run(args: &[&str], variables: &[(&str, &str)]) -> Output {
+    program().args(args).envs(variables.iter().copied()).output().expect("the program runs")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn each_value_is_shown_with_where_it_comes_from_and_nothing_secret() -> Outcome {
+    let home = tempfile::tempdir()?;
+    let file = home.path().join("config.toml");
+    let token = run(&["token", "me"], &[]);
+    fs::write(&file, format!("[limits]\nread_timeout = 5\n[store]\nurl = \"postgres://u:s3cret@db.example/x\"\n{}", out(&token)))?;
+    let name = file.display().to_string();
+    let shown = run(&["config", "show", "--origin", "--config", &name, "--read-only"], &[("MCP_GIT_CHANGE_TIMEOUT", "7")]);
+    let text = out(&shown);
+    let has =
+        |key: &str, rest: &str| text.lines().any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") == format!("{key} {rest}"));
+    assert!(shown.status.success(), "{shown:?}");
+    for (key, rest) in [
+        ("limits.read_timeout", format!("5 ({name})")),
+        ("limits.change_timeout", "7 (MCP_GIT_CHANGE_TIMEOUT)".to_owned()),
+        ("limits.network_timeout", "600 (default)".to_owned()),
+        ("read_only", "true (--read-only)".to_owned()),
+        ("store.url", format!("postgres://db.example ({name})")),
+        ("auth.tokens", format!("me ({name})")),
+    ] {
+        assert!(has(key, &rest), "{key} {rest}: {text}");
+    }
+    let hash = out(&token).lines().find_map(|line| line.strip_prefix("sha256 = ").map(|hash| hash.trim_matches('"').to_owned()));
+    assert!(!text.contains("s3cret") && !text.contains(&hash.expect("a hash")), "{text}");
+    let json: Value = serde_json::from_slice(&run(&["config", "show", "--json", "--config", &name], &[]).stdout)?;
+    assert_eq!(json["limits.read_timeout"], "5");
+    Ok(())
+}
+
+#[test]
+fn a_configuration_is_checked_and_mistakes_are_named() -> Outcome {
+    let home = tempfile::tempdir()?;
+    let file = home.path().join("config.toml");
+    let name = file.display().to_string();
+    fs::write(&file, "[limits]\nread_timeout = 5\n")?;
+    assert!(run(&["config", "check", "--config", &name], &[]).status.success());
+    let unread = run(&["config", "check", "--config", &name], &[("MCP_GIT_READ_TIMEOOT", "5")]);
+    assert!(unread.status.code() == Some(1) && out(&unread).contains("MCP_GIT_READ_TIMEOOT"), "{unread:?}");
+    fs::write(&file, "\n[limits]\nread_timeoot = 5\n")?;
+    let wrong = run(&["config", "check", "--config", &name], &[]);
+    assert!(wrong.status.code() == Some(1) && out(&wrong).contains("line 3") && out(&wrong).contains("read_timeoot"), "{wrong:?}");
+    let level = run(&["--log-level", "session=loud", "config", "check"], &[]);
+    assert!(level.status.code() == Some(1) && out(&level).starts_with("--log-level cannot be used"), "{level:?}");
+    fs::write(&file, "[cache.nothing]\nenabled = false\n")?;
+    let cache = run(&["config", "check", "--json", "--config", &name], &[]);
+    let told: Value = serde_json::from_slice(&cache.stdout)?;
+    assert!(told["ok"] == false && told["error"]["message"].as_str().is_some_and(|why| why.contains("no cache `nothing`")), "{told}");
+    Ok(())
+}
+
+#[test]
+fn the_schema_of_the_file_tells_what_each_key_means() -> Outcome {
+    let schema: Value = serde_json::from_slice(&run(&["config", "schema"], &[]).stdout)?;
+    assert_eq!(schema["properties"]["port"]["description"].as_str().map(|text| text.starts_with("The port of `serve`")), Some(true));
+    assert!(schema["additionalProperties"] == json!(false), "{schema}");
+    Ok(())
+}
+
+#[test]
+fn completions_and_manual_pages_are_made_of_the_command_line() -> Outcome {
+    for (shell, words) in [("bash", "_mcp__server__git()"), ("zsh", "#compdef mcp-server-git"), ("fish", "complete -c mcp-server-git")] {
+        let made = run(&["completions", shell], &[]);
+        assert!(made.status.success() && out(&made).contains(words) && out(&made).contains("circuits"), "{shell}");
+    }
+    assert!(out(&run(&["man"], &[])).contains(".TH mcp-server-git 1"));
+    let folder = tempfile::tempdir()?;
+    assert!(run(&["man", "--out", &folder.path().display().to_string()], &[]).status.success());
+    for page in ["mcp-server-git.1", "mcp-server-git-serve.1", "mcp-server-git-sessions-list.1"] {
+        assert!(folder.path().join(page).is_file(), "{page}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_help_of_a_sub_command_has_its_own_options() {
+    let own = out(&run(&["circuits", "list", "--help"], &[]));
+    assert!(own.contains("--json") && own.contains("--pid") && own.contains("--help-all") && !own.contains("--toolsets"), "{own}");
+    assert!(out(&run(&["circuits", "list", "--help-all"], &[])).contains("--toolsets"));
+    for args in [&["--help"][..], &["serve", "--help"]] {
+        assert!(out(&run(args, &[])).contains("--toolsets"), "{args:?}");
+    }
+    // They can be given all the same.
+    assert!(run(&["--log-level", "warn", "config", "show", "--read-only"], &[]).status.success());
+}
+
+#[test]
+fn the_processors_are_profiled_while_the_server_runs() -> Outcome {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let folder = fixture.home.path().join("profiles");
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let taken = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::SeqCst) {
+                tool(&server, "git_log", json!({"max_count": 5}));
+            }
+        });
+        let mut profile = program();
+        profile.args(["profile", "cpu", "--seconds", "2", "--out"]).arg(&folder).arg("--socket").arg(&server.socket);
+        let taken = profile.output();
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+        taken
+    })?;
+    assert!(taken.status.success() && out(&taken).contains("Samples: "), "{taken:?}");
+    let svg = fs::read_to_string(folder.join("cpu_profile.svg"))?;
+    assert!(svg.starts_with("<svg") && svg.contains("samples"), "{svg}");
+    assert_eq!(fs::read(folder.join("cpu_profile.pb.gz"))?[..2], [0x1f, 0x8b]);
+    Ok(())
+}
+
+#[test]
+fn one_operation_is_profiled_and_changes_are_made_in_a_copy() -> Outcome {
+    let fixture = Fixture::new();
+    let (repo, folder) = (fixture.path.display().to_string(), fixture.home.path().join("profiles"));
+    let profile = |args: &[&str]| {
+        let mut command = program();
+        command.args(["profile", "op"]).args(args).args(["--repo", &repo, "--json", "--out"]).arg(&folder).output()
+    };
+    let read = profile(&["git_log", "{\"max_count\": 2}", "--runs", "20"])?;
+    let told: Value = serde_json::from_slice(&read.stdout)?;
+    assert!(told["runs"] == 20 && told["failures"] == 0 && told["ms"]["p50"].as_f64() > Some(0.0), "{told}");
+    assert!(told["ms"]["max"].as_f64() >= told["ms"]["p50"].as_f64() && folder.join("git_log_profile.svg").is_file(), "{told}");
+    let input = fixture.home.path().join("batch.jsonl");
+    fs::write(&input, "{\"message\": \"one\", \"allow_empty\": true}\n{\"message\": \"two\", \"allow_empty\": true}\n")?;
+    let before = fixture.git(&["rev-parse", "HEAD"]);
+    let change = profile(&["git_commit", "--runs", "4", "--input", &input.display().to_string()])?;
+    let told: Value = serde_json::from_slice(&change.stdout)?;
+    assert!(told["failures"] == 0, "{told}");
+    assert_eq!(fixture.git(&["rev-parse", "HEAD"]), before, "the repository itself is as it was");
+    // Where it fails there is a profile, too.
+    let failed = profile(&["git_show", "{\"revision\": \"nowhere\"}", "--runs", "3"])?;
+    let told: Value = serde_json::from_slice(&failed.stdout)?;
+    assert!(failed.status.code() == Some(1) && told["failures"] == 3 && folder.join("git_show_profile.pb.gz").is_file(), "{told}");
+    Ok(())
+}
