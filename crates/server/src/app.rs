@@ -2,7 +2,7 @@
 
 use crate::{
     circuits::Breakers,
-    config::{Config, Hooks, Sandbox, Signing, Trust},
+    config::{Config, Hooks, OtlpEndpoint, Sandbox, Signing, Trust},
     journal::Journal,
     lifecycle::{
         phase,
@@ -13,7 +13,7 @@ use crate::{
     pipeline::{Alone, Holds, LOCK_WAITS, Pipeline},
     server::{KINDS, Ledger, Server},
     state::StateDir,
-    telemetry::{errors::Errors, metrics::Metrics, observer::Heard, watch::Watcher},
+    telemetry::{errors::Errors, metrics::Metrics, observer::Heard, traces::Traces, watch::Watcher},
     tools,
     view::View,
     workspace::Workspaces,
@@ -100,6 +100,7 @@ impl App {
             errors: Arc::clone(&errors),
             metrics: Arc::clone(&metrics),
             pressure: Arc::clone(watcher.pressure()),
+            traces: config.observing.otlp.as_ref().and_then(traces),
             suspicions: crate::suspicion::Suspicions::default(),
             resources: resources.clone(),
             holds: Holds::new(config.observing.debug.breakpoint.clone(), config.observing.debug.hold_limit),
@@ -142,6 +143,17 @@ impl App {
             authority: OnceLock::new(),
         };
         Ok(Self { pipeline, stop, server: Arc::new(server) })
+    }
+}
+
+/// Traces, where they can be sent. A server whose collector cannot be used serves all the same.
+fn traces(endpoint: &OtlpEndpoint) -> Option<Arc<Traces>> {
+    match Traces::begin(endpoint) {
+        Ok(traces) => Some(Arc::new(traces)),
+        Err(why) => {
+            tracing::error!(why, "no traces are sent");
+            None
+        }
     }
 }
 

@@ -392,6 +392,13 @@ impl Server {
         left
     }
 
+    /// Sends the last traces.
+    pub(crate) async fn end_traces(&self) {
+        if let Some(traces) = self.pipeline.traces.clone() {
+            tokio::task::spawn_blocking(move || traces.end()).await.ok();
+        }
+    }
+
     /// Takes new work again. False where it was not drained.
     pub(crate) fn resume(&self) -> bool {
         self.phase.resume() && self.intake.resume()

@@ -333,7 +333,7 @@ pub(super) fn held_call(held: &Held) -> Value {
         "principal": &*held.principal,
         "session_id": held.origin.session,
         "request_id": held.origin.request,
-        "trace_id": held.origin.trace,
+        "trace_id": held.origin.trace(),
         "held_ms": ms(held.since.elapsed()),
         "arguments": held.arguments.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
     })

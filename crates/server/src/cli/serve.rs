@@ -69,6 +69,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         let served = http::serve(listeners, move |identity| Handler::new(Arc::clone(&shared), identity), options, app.stop.clone()).await;
         app.stop.cancel();
         app.pipeline.idle(END).await;
+        app.server.end_traces().await;
         app.server.tell_store().await;
         app.server.persistence.close().await;
         admin.remove();

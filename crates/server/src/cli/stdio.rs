@@ -52,6 +52,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         };
         app.stop.cancel();
         app.pipeline.idle(END).await;
+        app.server.end_traces().await;
         if let Ok(Some(channel)) = registered.await {
             channel.remove();
         }

@@ -2,7 +2,7 @@
 
 use super::{
     ConfigError, Flags, Sandbox, Source, Trust, choices, first,
-    observing::{FileCaches, FileCpu, FileDebug, FileLog, FileMemory, FileMetrics, FilePerf},
+    observing::{FileCaches, FileCpu, FileDebug, FileLog, FileMemory, FileMetrics, FilePerf, FileTelemetry},
     policy::FilePolicy,
     resilience::{FileAdmin, FileCircuits, FileErrors, FileRestart, FileStore, FileValidation},
     serving::{FileAuth, FileHeartbeat, FileHttp, FileSessions},
@@ -36,6 +36,7 @@ pub(super) struct File {
     pub(super) cpu: FileCpu,
     pub(super) cache: FileCaches,
     pub(super) metrics: FileMetrics,
+    pub(super) telemetry: FileTelemetry,
     pub(super) limits: FileLimits,
     pub(super) policy: FilePolicy,
     pub(super) network: FileNetwork,

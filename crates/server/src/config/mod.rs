@@ -9,7 +9,7 @@ mod serving;
 mod shown;
 mod trust;
 
-pub use observing::{Debug, Log, LogFormat, Observing, Watch};
+pub use observing::{Debug, Log, LogFormat, Observing, OtlpEndpoint, Watch};
 pub use reference::{REFERENCE, RELOADABLE};
 pub use resilience::{Mode, Resilience};
 pub use serving::{JwtIssuer, NamedToken, Serving};
@@ -229,6 +229,7 @@ impl Config {
             cpu: file.cpu,
             cache: file.cache,
             metrics: file.metrics,
+            telemetry: file.telemetry,
         };
         let observing = Observing::from_parts(&flags, parts, variable)?;
         let selection = Selection {

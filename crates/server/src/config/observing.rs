@@ -23,6 +23,15 @@ pub struct Observing {
     pub caches_off: Vec<String>,
     /// `/metrics` is served.
     pub metrics: bool,
+    /// Where traces are sent; nowhere when absent.
+    pub otlp: Option<OtlpEndpoint>,
+}
+
+/// A collector that takes OTLP over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtlpEndpoint {
+    /// The whole URL for traces; as the variables of OpenTelemetry say when absent.
+    pub traces: Option<String>,
 }
 
 /// What is logged, and how. Logs go to standard error.
@@ -130,6 +139,12 @@ pub(super) struct FileMetrics {
     enabled: Option<bool>,
 }
 
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileTelemetry {
+    otlp_endpoint: Option<String>,
+}
+
 /// What the file says of it.
 pub(super) struct Parts {
     pub(super) log: FileLog,
@@ -139,6 +154,7 @@ pub(super) struct Parts {
     pub(super) cpu: FileCpu,
     pub(super) cache: FileCaches,
     pub(super) metrics: FileMetrics,
+    pub(super) telemetry: FileTelemetry,
 }
 
 impl Observing {
@@ -171,12 +187,29 @@ impl Observing {
             },
             cache_sweep: seconds("MCP_GIT_CACHE_SWEEP", file.cache.sweep_interval, 3600)?,
             caches_off: named.into_iter().filter(|(_, cache)| cache.enabled == Some(false)).map(|(name, _)| name).collect(),
+            otlp: otlp(file.telemetry.otlp_endpoint, &given)?,
             metrics: match given("MCP_GIT_METRICS") {
                 Some(_) => super::switch("MCP_GIT_METRICS", variable)?,
                 None => file.metrics.enabled.unwrap_or(true),
             },
         })
     }
+}
+
+/// Where traces are sent. The SDK does not heed the variables that switch it off.
+fn otlp(file: Option<String>, given: &dyn Fn(&'static str) -> Option<String>) -> Result<Option<OtlpEndpoint>, ConfigError> {
+    let is = |name, value: &str| given(name).is_some_and(|given| given.eq_ignore_ascii_case(value));
+    if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
+        return Ok(None);
+    }
+    if given("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| given("OTEL_EXPORTER_OTLP_ENDPOINT")).is_some() {
+        return Ok(Some(OtlpEndpoint { traces: None }));
+    }
+    let Some(url) = file.filter(|url| !url.is_empty()) else { return Ok(None) };
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err(ConfigError::Key { name: "telemetry.otlp_endpoint", why: "it is an http:// or https:// URL".to_owned() });
+    }
+    Ok(Some(OtlpEndpoint { traces: Some(format!("{}/v1/traces", url.trim_end_matches('/'))) }))
 }
 
 /// The directives of the log, from the first place that has any.

@@ -218,6 +218,13 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
     ("cpu.warn_percent", "MCP_GIT_CPU_WARN", "80", "The use of all processors, in percent, above which the log warns."),
     ("cache.sweep_interval", "MCP_GIT_CACHE_SWEEP", "3600", "Seconds after which what nobody has used since leaves the caches."),
     ("cache.NAME.enabled", "", "true", "Switches a cache off: `repositories` or `validation`."),
+    (
+        "telemetry.otlp_endpoint",
+        "OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT)",
+        "",
+        "A collector of OpenTelemetry, as `http://localhost:4318`: traces of calls are sent there over HTTP. The other variables of the \
+         SDK are heeded, too.",
+    ),
     ("metrics.enabled", "MCP_GIT_METRICS", "true", "Whether `/metrics` is served, in the format of Prometheus."),
     ("limits.read_timeout", "MCP_GIT_READ_TIMEOUT", "60", "Seconds that a read may take."),
     ("limits.change_timeout", "MCP_GIT_CHANGE_TIMEOUT", "300", "Seconds that a change may take, hooks included."),

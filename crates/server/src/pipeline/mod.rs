@@ -23,7 +23,11 @@ use crate::{
     persistence::Persistence,
     selection::Selection,
     suspicion::Suspicions,
-    telemetry::{errors::Errors, metrics::Metrics},
+    telemetry::{
+        errors::Errors,
+        metrics::Metrics,
+        traces::{Ended, Traces},
+    },
     tool::{Effect, Entry, Reporter, Scope},
     view::View,
 };
@@ -111,6 +115,7 @@ pub struct Pipeline {
     pub(crate) persistence: Arc<Persistence>,
     pub(crate) errors: Arc<Errors>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) traces: Option<Arc<Traces>>,
     /// New calls are refused for want of memory.
     pub(crate) pressure: Arc<AtomicBool>,
     pub(crate) suspicions: Suspicions,
@@ -172,6 +177,18 @@ impl Pipeline {
             count(&self.errors, error.class(), error.code());
         }
         timings.measure(&self.metrics);
+        if let Some(traces) = &self.traces {
+            traces.call(&Ended {
+                tool,
+                traceparent: origin.traceparent.as_deref(),
+                session: origin.session.as_deref(),
+                request: origin.request.as_deref(),
+                transport: origin.transport,
+                took: received.elapsed(),
+                error: result.as_ref().err().map(Error::code),
+                parts: timings.parts(),
+            });
+        }
         timings.record(tool, &origin, received.elapsed(), self.bounds().slow, result.as_ref().map(drop));
         result
     }

@@ -40,6 +40,7 @@ fn pipeline() -> Pipeline {
         errors: Arc::default(),
         metrics: Arc::new(Metrics::new()),
         pressure: Arc::default(),
+        traces: None,
         suspicions: Suspicions::default(),
         resources: Resources::new(&["lock"]),
         holds: Holds::new(Breakpoint::Off, Duration::ZERO),

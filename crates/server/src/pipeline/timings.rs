@@ -19,8 +19,19 @@ pub struct Origin {
     pub session: Option<String>,
     /// The id of the request.
     pub request: Option<String>,
-    /// The trace that it belongs to, by the W3C's `traceparent`.
-    pub trace: Option<String>,
+    /// The span of the client that it belongs to, as the W3C's `traceparent`.
+    pub traceparent: Option<String>,
+    /// What carries it: the transport and the protocol, as OpenTelemetry calls them.
+    pub transport: [&'static str; 2],
+}
+
+impl Origin {
+    /// The trace that it belongs to.
+    pub(crate) fn trace(&self) -> Option<&str> {
+        // version-trace-span-flags, each of fixed length
+        let id = self.traceparent.as_deref()?.split('-').nth(1)?;
+        (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+    }
 }
 
 /// A part of a call's time.
@@ -39,12 +50,25 @@ pub(super) enum Stage {
 }
 
 /// Where the time of a call goes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Timings {
     /// In microseconds, by stage.
     stages: [AtomicU64; 5],
+    /// When each first began, in microseconds after the call, and one more.
+    begun: [AtomicU64; 5],
+    began: Instant,
     repository: OnceLock<PathBuf>,
 }
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self { stages: Default::default(), begun: Default::default(), began: Instant::now(), repository: OnceLock::new() }
+    }
+}
+
+/// The stages, and what they are called.
+const STAGES: [(Stage, &str); 5] =
+    [(Stage::Queue, "queue"), (Stage::Lock, "lock"), (Stage::Open, "open"), (Stage::Git, "git"), (Stage::Encode, "encode")];
 
 thread_local! {
     /// How long git processes of this thread have run.
@@ -83,6 +107,15 @@ impl Timings {
     fn add(&self, stage: Stage, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.stages[stage as usize].fetch_add(micros, Ordering::Relaxed);
+        let after = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX).saturating_sub(micros);
+        self.begun[stage as usize].compare_exchange(0, after + 1, Ordering::Relaxed, Ordering::Relaxed).ok();
+    }
+
+    /// The stages that there were: their names, when each began, and how long it took.
+    pub(super) fn parts(&self) -> Vec<(&'static str, Duration, Duration)> {
+        let micros = |all: &[AtomicU64; 5], stage: Stage| Duration::from_micros(all[stage as usize].load(Ordering::Relaxed));
+        let all = STAGES.into_iter().map(|(stage, name)| (name, micros(&self.begun, stage), micros(&self.stages, stage)));
+        all.filter(|(.., took)| !took.is_zero()).collect()
     }
 
     /// In milliseconds.
@@ -114,13 +147,8 @@ impl Timings {
 
     /// Adds the parts of the call's time to the figures of all calls.
     pub(super) fn measure(&self, metrics: &Metrics) {
-        for (stage, name) in
-            [(Stage::Queue, "queue"), (Stage::Lock, "lock"), (Stage::Open, "open"), (Stage::Git, "git"), (Stage::Encode, "encode")]
-        {
-            let micros = self.stages[stage as usize].load(Ordering::Relaxed);
-            if micros > 0 {
-                metrics.stage(name, Duration::from_micros(micros));
-            }
+        for (name, _, took) in self.parts() {
+            metrics.stage(name, took);
         }
     }
 
@@ -130,7 +158,7 @@ impl Timings {
         let (queue_ms, lock_ms, open_ms) = (self.of(Stage::Queue), self.of(Stage::Lock), self.of(Stage::Open));
         let (git_ms, encode_ms) = (self.of(Stage::Git), self.of(Stage::Encode));
         let repo = self.repository.get().map(|repo| repo.display().to_string());
-        let Origin { session, request, trace } = origin;
+        let (Origin { session, request, .. }, trace) = (origin, origin.trace());
         let error = ended.err();
         let (error_class, code) = (error.map(|error| error.class().name()), error.map(Error::code));
         let cause = error.and_then(std::error::Error::source).and(code);

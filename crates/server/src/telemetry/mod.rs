@@ -9,4 +9,5 @@ pub(crate) mod observer;
 pub(crate) mod process;
 pub(crate) mod profile;
 pub(crate) mod ring;
+pub(crate) mod traces;
 pub(crate) mod watch;

@@ -6,6 +6,7 @@ use super::{
     confirm::{self, Question},
     declines,
     handler::{Connection, Shared, implementation, is_modern, unknown_tool},
+    observed::transport,
     progress, tasks,
 };
 use crate::{
@@ -33,6 +34,8 @@ use tracing::Instrument;
 /// Tools that may take long without reaching a remote.
 const LONG: [&str; 3] = ["git_blame", "git_maintenance", "git_range_diff"];
 
+/// The longest `traceparent` that is looked at.
+const MAX_PARENT: usize = 256;
 /// How long the answer may take to be sent after which a session ends.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
@@ -151,14 +154,12 @@ impl Calling<'_> {
 
     /// Where the call comes from, as the log says it.
     fn origin(&self) -> Origin {
-        let parent = self.context.meta.get("traceparent").and_then(Value::as_str);
-        // version-trace-span-flags, each of fixed length
-        let trace =
-            parent.and_then(|parent| parent.split('-').nth(1)).filter(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()));
+        let parent = self.context.meta.get("traceparent").and_then(Value::as_str).filter(|parent| parent.len() <= MAX_PARENT);
         Origin {
             session: mcp::carrier(&self.context.extensions).map(str::to_owned),
             request: Some(self.context.id.to_string()),
-            trace: trace.map(str::to_owned),
+            traceparent: parent.map(str::to_owned),
+            transport: transport(&self.context.extensions),
         }
     }
 

@@ -10,6 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// What carries a request, as OpenTelemetry has it: the transport and the protocol.
+pub(super) fn transport(extensions: &Extensions) -> [&'static str; 2] {
+    match mcp::carried_by(extensions) {
+        Kind::Stdio => ["pipe", ""],
+        Kind::Http => ["tcp", "http"],
+        Kind::WebSocket => ["tcp", "websocket"],
+    }
+}
+
 /// A request that is measured until it ends, in whatever way.
 pub(super) struct Observed {
     metrics: Arc<Metrics>,
@@ -24,11 +33,7 @@ pub(super) struct Observed {
 impl Observed {
     /// A request of `method`, for the tool or the prompt `name`.
     pub(super) fn begin(metrics: &Arc<Metrics>, extensions: &Extensions, method: &'static str, name: &'static str) -> Self {
-        let transport = match mcp::carried_by(extensions) {
-            Kind::Stdio => ["pipe", ""],
-            Kind::Http => ["tcp", "http"],
-            Kind::WebSocket => ["tcp", "websocket"],
-        };
+        let transport = transport(extensions);
         Self { metrics: Arc::clone(metrics), method, name, transport, began: Instant::now(), error: None }
     }
 

@@ -1,0 +1,171 @@
+//! Traces of calls, for a collector: each call is a span with its parts below it, in the trace that its client names.
+//!
+//! Nothing of arguments, results or errors but their kinds is in a span.
+
+use crate::config::OtlpEndpoint;
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{
+        Span, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer, TracerProvider,
+    },
+};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SdkTracer, SdkTracerProvider},
+};
+use std::time::{Duration, SystemTime};
+
+/// How long a request of the exporter may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest answer of a collector that is read.
+const MAX_ANSWER: u64 = 1 << 20;
+
+/// Where traces go.
+#[derive(Debug)]
+pub(crate) struct Traces {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+}
+
+/// A call that has ended, as its span says it.
+#[derive(Debug)]
+pub(crate) struct Ended<'a> {
+    pub(crate) tool: &'a str,
+    /// By the W3C's trace context.
+    pub(crate) traceparent: Option<&'a str>,
+    pub(crate) session: Option<&'a str>,
+    pub(crate) request: Option<&'a str>,
+    pub(crate) transport: [&'static str; 2],
+    pub(crate) took: Duration,
+    /// What it failed with, as a word.
+    pub(crate) error: Option<&'static str>,
+    /// Parts of it: their names, when each began after the call, and how long it took.
+    pub(crate) parts: Vec<(&'static str, Duration, Duration)>,
+}
+
+impl Traces {
+    /// Begins to send traces.
+    ///
+    /// # Errors
+    ///
+    /// Where the endpoint cannot be used.
+    pub(crate) fn begin(endpoint: &OtlpEndpoint) -> Result<Self, String> {
+        let mut exporter = SpanExporter::builder().with_http().with_http_client(Client::new());
+        if let Some(url) = &endpoint.traces {
+            exporter = exporter.with_endpoint(url);
+        }
+        let exporter = exporter.build().map_err(|err| format!("traces cannot be sent: {err}"))?;
+        let resource = Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+        let resource =
+            if std::env::var_os("OTEL_SERVICE_NAME").is_some() { resource } else { resource.with_service_name(env!("CARGO_PKG_NAME")) };
+        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build()).build();
+        let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
+        Ok(Self { provider, tracer })
+    }
+
+    /// Sends the span of a call that has just ended.
+    pub(crate) fn call(&self, ended: &Ended<'_>) {
+        let end = SystemTime::now();
+        let begin = end.checked_sub(ended.took).unwrap_or(end);
+        let mut attributes = vec![
+            KeyValue::new("mcp.method.name", "tools/call"),
+            KeyValue::new("gen_ai.operation.name", "execute_tool"),
+            KeyValue::new("gen_ai.tool.name", ended.tool.to_owned()),
+            KeyValue::new("network.transport", ended.transport[0]),
+        ];
+        let mut add = |name: &'static str, value: Option<&str>| attributes.extend(value.map(|value| KeyValue::new(name, value.to_owned())));
+        add("network.protocol.name", Some(ended.transport[1]).filter(|name| !name.is_empty()));
+        add("mcp.session.id", ended.session);
+        add("jsonrpc.request.id", ended.request);
+        add("error.type", ended.error.map(|_| "tool_error"));
+        let builder = SpanBuilder::from_name(format!("tools/call {}", ended.tool))
+            .with_kind(SpanKind::Server)
+            .with_start_time(begin)
+            .with_attributes(attributes);
+        let parent = ended.traceparent.and_then(remote).map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
+        let mut span = self.tracer.build_with_context(builder, &parent);
+        if let Some(code) = ended.error {
+            span.set_status(Status::error(code));
+        }
+        let own = parent.with_remote_span_context(span.span_context().clone());
+        for (name, after, took) in &ended.parts {
+            let from = begin.checked_add(*after).unwrap_or(begin);
+            let part = SpanBuilder::from_name(*name).with_kind(SpanKind::Internal).with_start_time(from);
+            let mut part = self.tracer.build_with_context(part, &own);
+            part.end_with_timestamp(from.checked_add(*took).unwrap_or(from));
+        }
+        span.end_with_timestamp(end);
+    }
+
+    /// Sends what is left. Blocks for some seconds at most.
+    pub(crate) fn end(&self) {
+        // The end itself reports success where everything is lost.
+        if let Err(err) = self.provider.force_flush() {
+            tracing::warn!(%err, "the last traces were not sent");
+        }
+        self.provider.shutdown_with_timeout(TIMEOUT).ok();
+    }
+}
+
+/// The span of a client, from `version-trace-span-flags`.
+fn remote(traceparent: &str) -> Option<SpanContext> {
+    let mut parts = traceparent.split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_whole = is_hex(version, 2) && version != "ff" && is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2);
+    if !is_whole || (version == "00" && parts.next().is_some()) {
+        return None;
+    }
+    let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
+    let context = SpanContext::new(TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?, flags, true, TraceState::NONE);
+    context.is_valid().then_some(context)
+}
+
+/// Sends what the exporter has to send, on its own thread.
+#[derive(Debug)]
+struct Client(ureq::Agent);
+
+impl Client {
+    fn new() -> Self {
+        let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
+        let config =
+            ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).max_redirects(0).http_status_as_error(false).tls_config(tls);
+        Self(ureq::Agent::new_with_config(config.build()))
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (parts, body) = request.into_parts();
+        let response = self.0.run(Request::from_parts(parts, body.to_vec()))?;
+        let (parts, mut body) = response.into_parts();
+        let body = body.with_config().limit(MAX_ANSWER).read_to_vec()?;
+        Ok(Response::from_parts(parts, Bytes::from(body)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_trace_contexts_are_taken() {
+        let whole = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert!(remote(whole).is_some_and(|parent| parent.is_sampled() && parent.is_remote()));
+        for wrong in [
+            "",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+        ] {
+            assert!(remote(wrong).is_none(), "{wrong}");
+        }
+        assert!(remote(&whole.replacen("00-", "01-", 1)).is_some(), "a later version has these parts, too");
+    }
+}
