@@ -14,6 +14,8 @@ pub(crate) fn watch(stop: CancellationToken, on_hangup: impl Fn() + Send + 'stat
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hung = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
+        // Counted, not seen by `stop`: a supervisor may have asked before the signal that went to the whole group arrives.
+        let mut has_asked = false;
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -23,7 +25,7 @@ pub(crate) fn watch(stop: CancellationToken, on_hangup: impl Fn() + Send + 'stat
                     continue;
                 }
             }
-            if stop.is_cancelled() {
+            if std::mem::replace(&mut has_asked, true) {
                 std::process::exit(130);
             }
             tracing::info!("a signal asks to stop");
