@@ -2,7 +2,9 @@
 
 mod admin;
 mod call;
+mod doctor;
 mod listen;
+mod processes;
 mod serve;
 mod setup;
 mod stdio;
@@ -160,6 +162,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Checks this machine, its repositories and a remote server, and prints how each problem is cleared. Exits with 1 where it
+    /// finds one.
+    Doctor(doctor::Options),
     #[command(flatten)]
     Admin(admin::Command),
 }
@@ -172,6 +177,7 @@ pub fn run() -> ExitCode {
     }
     let (port, host, socket, admin_socket) = match &cli.command {
         Some(Command::Serve { port, host, socket, admin_socket, .. }) => (*port, *host, socket.clone(), admin_socket.clone()),
+        Some(Command::Doctor(options)) => (options.port, options.host, None, None),
         _ => (None, None, None, None),
     };
     let flags = Flags {
@@ -203,6 +209,9 @@ pub fn run() -> ExitCode {
     if let Some(Command::Validate { file, strict, lenient, kind, json }) = &cli.command {
         return validate::run(file.as_deref(), (*strict, *lenient), kind.as_deref(), *json);
     }
+    if let Some(Command::Doctor(options)) = &cli.command {
+        return doctor::run(options, flags);
+    }
     let config = match Config::load(flags) {
         Ok(config) => config,
         Err(err) => return cannot_run(&err),
@@ -220,7 +229,9 @@ pub fn run() -> ExitCode {
         Some(Command::Serve { supervised: true, .. }) => supervise::run(&app, &config),
         Some(Command::Serve { .. }) => serve::run(&app, &config),
         Some(Command::Call { tool, arguments }) => call::run(&app, &tool, &arguments),
-        Some(Command::Setup { .. } | Command::Token { .. } | Command::Validate { .. } | Command::Admin(_)) => ExitCode::SUCCESS,
+        Some(Command::Setup { .. } | Command::Token { .. } | Command::Validate { .. } | Command::Doctor(_) | Command::Admin(_)) => {
+            ExitCode::SUCCESS
+        }
     }
 }
 
