@@ -86,8 +86,7 @@ fn socket_at(path: &Path) -> Finding {
         };
     };
     if !std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) {
-        let fix = finding::command_on(path, |path| format!("mv {path} {path}.old"));
-        return Finding::problem(format!("{shown} is no socket, and `serve` is to make one there"), fix);
+        return Finding::problem(format!("{shown} is no socket, and `serve` is to make one there"), finding::out_of_the_way(path));
     }
     match UnixStream::connect(path) {
         Ok(_) => Finding::note(format!("a server listens on {shown}"), "A second server needs a socket of its own: `--socket PATH`."),

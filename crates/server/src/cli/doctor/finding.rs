@@ -2,7 +2,10 @@
 
 use crate::output;
 use serde_json::{Value, json};
-use std::{error::Error, path::Path};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+};
 
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +149,21 @@ pub(super) fn command_on(path: &Path, command: impl FnOnce(&str) -> String) -> S
     } else {
         "The path has characters that a shell does not show: rename what it names by hand, then run the doctor again.".to_owned()
     }
+}
+
+/// A command that moves what is at `path` out of the way, to a name that nothing has.
+pub(super) fn out_of_the_way(path: &Path) -> String {
+    command_on(path, |from| format!("mv {from} {}", word(free_name(path))))
+}
+
+/// `path` with an ending that nothing has yet.
+pub(super) fn free_name(path: &Path) -> PathBuf {
+    let named = |number: usize| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(if number == 1 { ".old".to_owned() } else { format!(".old{number}") });
+        PathBuf::from(name)
+    };
+    (1..1000).map(named).find(|name| name.symlink_metadata().is_err()).unwrap_or_else(|| named(1000))
 }
 
 #[cfg(test)]

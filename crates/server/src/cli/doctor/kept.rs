@@ -2,7 +2,7 @@
 
 use super::{
     Finding, Patient, STEP,
-    finding::{command_on, word},
+    finding::{command_on, free_name, out_of_the_way, word},
 };
 use crate::cli::processes::holder_of;
 use rustix::fs::{Access, access, statvfs};
@@ -35,8 +35,8 @@ pub(super) fn state(patient: &Patient<'_>) -> Vec<Finding> {
     };
     let is_there = existing == folder;
     if !meta.is_dir() {
-        let fix = command_on(existing, |path| format!("mv {path} {path}.old"));
-        return vec![Finding::problem(format!("{} is no folder, and the state folder is to be there", existing.display()), fix)];
+        let detail = format!("{} is no folder, and the state folder is to be there", existing.display());
+        return vec![Finding::problem(detail, out_of_the_way(existing))];
     }
     let own = rustix::process::geteuid().as_raw();
     if is_there && meta.uid() != own {
@@ -105,7 +105,14 @@ async fn file(path: &Path) -> Finding {
         }
         Err(err) => return Finding::problem(format!("{} cannot be used: {err}", path.display()), ELSEWHERE).caused_by(&err),
     };
-    let aside = || command_on(path, |path| format!("mv {path} {path}.aside"));
+    // With its log, which would be taken for that of the next one.
+    let aside = || {
+        command_on(path, |shown| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let folder = word(free_name(&path.with_file_name(format!("aside-{name}"))));
+            format!("mkdir {folder} && mv {shown}* {folder}/")
+        })
+    };
     if !meta.is_file() {
         return Finding::problem(format!("{} is no file", path.display()), aside());
     }

@@ -170,7 +170,7 @@ fn judge_clock(now: i64, heads: Vec<(PathBuf, i64)>) -> Vec<Finding> {
         let minutes = (date - now) / 60;
         Finding::problem(
             format!("HEAD of {} was written {minutes} minutes in the future: this clock is slow, or that of its author was fast", top.display()),
-            format!("Set the clock with `sudo timedatectl set-ntp true`; if it is right, `git -C {} commit --amend --no-edit --date=now` corrects the commit.", word(&top)),
+            format!("Set the clock with `sudo timedatectl set-ntp true`; if it is right, `git -C {} commit --amend --allow-empty --no-edit --date=now` corrects the commit.", word(&top)),
         )
     });
     finding::or_fine(ahead.collect(), || Finding::fine("no HEAD is from the future"))

@@ -2,7 +2,7 @@
 
 use super::{
     Finding, Patient,
-    finding::{self, command_on},
+    finding::{self, command_on, out_of_the_way},
 };
 use crate::error;
 use rustix::fs::{Access, access};
@@ -80,7 +80,8 @@ fn unusable(path: &Path, err: &git::Error) -> Finding {
         git::Error::OutsideRoots { path: outside, .. } => {
             format!("Name {} with `-r` too, where the repository may use it.", outside.display())
         }
-        git::Error::NotARepository { .. } => command_on(path, |path| format!("git init {path}")),
+        // git itself would wait for what is no regular file.
+        git::Error::NotARepository { .. } => out_of_the_way(&path.join(".git")),
         _ => hint(err).unwrap_or_else(|| command_on(path, |path| format!("git -C {path} fsck"))),
     };
     Finding::problem(format!("the repository {} cannot be opened: {err}", path.display()), fix).caused_by(err)

@@ -129,11 +129,12 @@ impl Endpoint {
             }
             head = head + &name + ": " + &value + "\r\n";
         }
-        stream.write_all(head.as_bytes())?;
-        stream.write_all(b"\r\n")?;
-        stream.write_all(body)?;
-        stream.flush()?;
-        read_answer(&mut *stream, method)
+        let sent = stream.write_all(&[head.as_bytes(), b"\r\n", body].concat()).and_then(|()| stream.flush());
+        match (read_answer(&mut *stream, method), sent) {
+            // A server may have answered without reading all of it.
+            (Ok(answer), _) => Ok(answer),
+            (Err(_), Err(err)) | (Err(err), Ok(())) => Err(err),
+        }
     }
 }
 
