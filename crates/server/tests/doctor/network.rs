@@ -1,11 +1,21 @@
 //! Faults of the network: ports, remotes, and the way to a remote server.
 
-use super::{Outcome, Told, Ward, write, write_program};
-use crate::support::{Fixture, tokens::tokens, wire::Served};
+use super::{Outcome, Told, Ward, has, write, write_program};
+use crate::support::{
+    Fixture,
+    tokens::tokens,
+    wire::{Served, wait_for},
+};
 use std::{
     io::{Read, Write},
     net::TcpListener,
 };
+
+/// A server whose state is the ward's.
+fn served(ward: &Ward, args: &[&str]) -> Served {
+    let state = ward.home.join("served").display().to_string();
+    Served::start(&ward.fixture, &[&["--state-dir", state.as_str()], args].concat(), &[])
+}
 
 #[test]
 fn a_port_that_is_taken_is_told_with_its_owner() -> Outcome {
@@ -19,7 +29,7 @@ fn a_port_that_is_taken_is_told_with_its_owner() -> Outcome {
         let fix = ward.heals(&format!("export MCP_GIT_PORT={}", other.local_addr()?.port()), &[], "port", &own);
         assert!(fix.starts_with("export MCP_GIT_PORT="), "{fix}");
     }
-    let server = Served::start(&ward.fixture, &[], &[]);
+    let server = served(&ward, &[]);
     let told = ward.told("", &["--port", &server.port.to_string()]);
     assert!(told.code == Some(0) && told.find("port", "a running server").is_some(), "{:#?}", told.checks);
     let socket = ward.home.join("socket");
@@ -81,7 +91,7 @@ fn steps(told: &Told) -> Vec<String> {
 #[test]
 fn the_way_to_a_server_is_walked_and_the_step_that_fails_is_named() -> Outcome {
     let ward = Ward::new();
-    let server = Served::start(&ward.fixture, &[], &[]);
+    let server = served(&ward, &[]);
     let url = format!("http://127.0.0.1:{}/mcp", server.port);
     let told = ward.told("", &["--url", &url]);
     assert_eq!(steps(&told), ["dns: ok", "tcp: ok", "http: ok", "websocket: ok", "mcp: ok"], "{:#?}", told.checks);
@@ -126,7 +136,7 @@ fn the_way_to_a_server_is_walked_and_the_step_that_fails_is_named() -> Outcome {
 fn a_server_that_wants_a_token_is_walked_with_one() {
     let ward = Ward::new();
     let (config, [all, ..]) = tokens(&ward.fixture);
-    let server = Served::start(&ward.fixture, &["--config", &config], &[]);
+    let server = served(&ward, &["--config", &config]);
     let url = format!("http://127.0.0.1:{}/mcp", server.port);
     let fix = |lines: &str, words: &str| {
         let told = ward.told(lines, &["--url", &url]);
@@ -156,4 +166,45 @@ fn latency_is_measured_through_the_running_server_and_judged() {
         "export MCP_GIT_SLOW_MS=60000".to_owned()
     });
     assert!(ward.told("", &[&args[..], &["--pid", "1"]].concat()).find("latency", "no server with the process number 1").is_some());
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_told() -> Outcome {
+    if !has("openssl") {
+        eprintln!("not tried: openssl is absent");
+        return Ok(());
+    }
+    let ward = Ward::new();
+    let tls = ward.home.join("tls").display().to_string();
+    ward.sh(&format!(
+        "mkdir -p '{tls}'; cd '{tls}'; openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 10 -subj /CN=ca 2>&1
+         printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\\n' > here; printf 'subjectAltName=DNS:else.example\\n' > else
+         openssl req -newkey rsa:2048 -nodes -keyout key -out csr -subj /CN=x 2>&1
+         for name in here else; do openssl x509 -req -in csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 5 -out $name.pem -extfile $name 2>&1; done"
+    ));
+    for (name, trusts, step, words) in [
+        ("here", true, "http", "does not answer as mcp-server-git does"),
+        ("here", false, "tls", "an authority that this machine does not trust"),
+        ("else", true, "tls", "is for another name"),
+    ] {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut command = std::process::Command::new("openssl");
+        command.args([
+            "s_server",
+            "-accept",
+            &format!("127.0.0.1:{port}"),
+            "-cert",
+            &format!("{tls}/{name}.pem"),
+            "-key",
+            &format!("{tls}/key"),
+        ]);
+        let mut server = command.args(["-www", "-quiet"]).stdin(std::process::Stdio::null()).spawn()?;
+        wait_for("openssl listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let lines = if trusts { format!("export SSL_CERT_FILE='{tls}/ca.pem'") } else { String::new() };
+        let told = ward.told(&lines, &["--url", &format!("https://127.0.0.1:{port}/mcp")]);
+        server.kill()?;
+        server.wait()?;
+        assert!(told.find(step, words).is_some(), "{name} {trusts}: {:#?}", told.checks);
+    }
+    Ok(())
 }

@@ -52,7 +52,10 @@ pub(super) fn check() -> Vec<Finding> {
         }
     }
     finding::or_fine(findings, || {
-        let fine = Finding::fine(format!("{} configurations of clients start nothing else under this name", read.len()));
+        let fine = Finding::fine(format!(
+            "no client starts another program under this name ({} read)",
+            finding::count(read.len(), "configuration")
+        ));
         read.iter().fold(fine, |fine, file| fine.because(file.clone()))
     })
 }

@@ -61,7 +61,11 @@ pub(super) fn variables() -> Vec<Finding> {
         }
     });
     finding::or_fine(findings.collect(), || {
-        let shown = if own.is_empty() { "no MCP_GIT_ variable is set".to_owned() } else { format!("{} variables are known", own.len()) };
+        let shown = if own.is_empty() {
+            "no MCP_GIT_ variable is set".to_owned()
+        } else {
+            format!("{} of this program", finding::count(own.len(), "variable"))
+        };
         own.iter().fold(Finding::fine(shown), |finding, name| finding.because(name.clone()))
     })
 }

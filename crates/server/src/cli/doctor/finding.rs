@@ -126,6 +126,11 @@ pub(super) fn or_fine(findings: Vec<Finding>, fine: impl FnOnce() -> Finding) ->
     if findings.is_empty() { vec![fine()] } else { findings }
 }
 
+/// A number of things.
+pub(super) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A path as one word of a shell. A path of a repository may be anything.
 pub(super) fn word(path: impl AsRef<Path>) -> String {
     let text = path.as_ref().display().to_string();

@@ -5,9 +5,10 @@ use super::{
     trial::Trial,
     web::{Endpoint, Place, Refused, Session},
 };
-use crate::{admin::place, cli::processes::ports_of};
+use crate::{admin::place, cli::processes::addresses_of};
 use serde_json::{Value, json};
 use std::{
+    net::SocketAddr,
     path::Path,
     time::{Duration, Instant},
 };
@@ -50,12 +51,12 @@ fn running(patient: &Patient<'_>) -> Result<Option<(Endpoint, String)>, Finding>
             return Err(Finding::problem(format!("no server with the process number {wanted} is running"), fix));
         }
     }
-    let mut found: Vec<(u32, u16)> = pids.iter().filter_map(|pid| Some((*pid, *ports_of(*pid).first()?))).collect();
+    let mut found: Vec<(u32, SocketAddr)> = pids.iter().filter_map(|pid| Some((*pid, *addresses_of(*pid).first()?))).collect();
     match found.len() {
         0 => Ok(None),
         1 => {
-            let (pid, port) = found.remove(0);
-            Ok(Some((Endpoint::loopback(port, patient.options.token()), format!("the server with the process number {pid}, port {port},"))))
+            let (pid, address) = found.remove(0);
+            Ok(Some((Endpoint::at(address, patient.options.token()), format!("the server with the process number {pid}, at {address},"))))
         }
         _ => {
             let all: Vec<String> = found.iter().map(|(pid, _)| pid.to_string()).collect();

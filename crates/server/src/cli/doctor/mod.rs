@@ -24,7 +24,7 @@ use crate::{
     telemetry::log::init_log,
 };
 use clap::Args;
-use finding::{Finding, State};
+use finding::{Finding, State, count};
 use git::{Cancel, Git, Repo, Repositories, Roots};
 use serde_json::json;
 use std::{
@@ -187,7 +187,6 @@ impl Report<'_> {
     }
 
     fn end(self) -> ExitCode {
-        let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         if self.options.json {
             say(&format!("{:#}", json!({"ok": self.problems == 0, "checks": self.values})));
         } else {

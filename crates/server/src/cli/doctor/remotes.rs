@@ -15,11 +15,14 @@ use std::{
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::Instant,
 };
 
 /// The most remotes that are looked at.
 const MAX_REMOTES: usize = 64;
+/// The most addresses of one host that are tried.
+const MAX_ADDRESSES: usize = 3;
 /// Keys that ssh tries by itself.
 const KEYS: [&str; 6] = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_dsa"];
 /// The most that is read of a configuration of ssh.
@@ -71,7 +74,9 @@ pub(super) fn credentials(patient: &Patient<'_>) -> Vec<Finding> {
             _ => {}
         }
     }
-    finding::or_fine(findings, || Finding::fine(format!("{} remotes have what git needs to log in", remotes.len())))
+    finding::or_fine(findings, || {
+        Finding::fine(format!("git has what it needs to log in ({} looked at)", finding::count(remotes.len(), "URL")))
+    })
 }
 
 fn without_helper(found: &Found<'_>) -> Option<Finding> {
@@ -125,13 +130,13 @@ pub(super) fn reach(patient: &Patient<'_>) -> Vec<Finding> {
     }
     let remotes = all(patient);
     let mut places = BTreeSet::new();
-    let findings = remotes
-        .iter()
-        .filter(|found| places.insert((found.target.host.clone(), found.target.port)))
-        .filter_map(|found| unreachable(patient, found));
-    let findings: Vec<Finding> = findings.collect();
+    let asked: Vec<&Found<'_>> = remotes.iter().filter(|found| places.insert((found.target.host.clone(), found.target.port))).collect();
+    let findings: Vec<Finding> = thread::scope(|scope| {
+        let all: Vec<_> = asked.iter().map(|found| scope.spawn(|| unreachable(patient, found))).collect();
+        all.into_iter().filter_map(|one| one.join().ok().flatten()).collect()
+    });
     finding::or_fine(findings, || {
-        let fine = Finding::fine(format!("{} hosts take connections", places.len()));
+        let fine = Finding::fine(format!("{} answer", finding::count(places.len(), "place")));
         places.iter().fold(fine, |fine, (host, port)| fine.because(format!("{host}, port {port}")))
     })
 }
@@ -165,7 +170,7 @@ fn unreachable(patient: &Patient<'_>, found: &Found<'_>) -> Option<Finding> {
         }
     };
     let mut last = None;
-    for address in &addresses {
+    for address in addresses.iter().take(MAX_ADDRESSES) {
         match TcpStream::connect_timeout(address, STEP) {
             Ok(_) => return None,
             Err(err) => last = Some((address, err)),

@@ -34,7 +34,12 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
         findings.extend(refused.map(|(path, err)| unusable(path, err)));
     }
     finding::or_fine(findings, || {
-        let fine = Finding::fine(format!("{} repositories can be used", opened.len()));
+        let many = match opened.len() {
+            1 => "1 repository".to_owned(),
+            super::MAX_REPOSITORIES => format!("the first {} repositories", super::MAX_REPOSITORIES),
+            number => format!("{number} repositories"),
+        };
+        let fine = Finding::fine(format!("{many} can be used"));
         opened.iter().fold(fine, |fine, (path, _)| fine.because(path.display().to_string()))
     })
 }

@@ -204,7 +204,16 @@ fn health(goal: &Goal, endpoint: &Endpoint, base: &str) -> (Finding, bool) {
         }
     };
     match answer.status {
-        200 => (Finding::fine(format!("{path} answers {}", answer.said())), true),
+        200 if serde_json::from_slice::<serde_json::Value>(&answer.body).is_ok_and(|body| body["status"].is_string()) => {
+            (Finding::fine(format!("{path} answers {}", answer.said())), true)
+        }
+        200 => (
+            Finding::note(
+                format!("{path} does not answer as mcp-server-git does ({})", answer.said()),
+                "Make sure that the URL is that of the server, and that the proxy passes on /health.",
+            ),
+            true,
+        ),
         401 | 403 | 407 => (refused(goal, &answer), answer.status != 407),
         404 | 405 => (
             Finding::note(

@@ -5,6 +5,7 @@ use super::STEP;
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 use serde_json::{Value, json};
 use std::{
+    cell::Cell,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     os::unix::net::UnixStream,
@@ -83,8 +84,7 @@ impl Endpoint {
         Self { place: Place::Socket(path), host: "localhost".to_owned(), path: "/mcp".to_owned(), token: None }
     }
 
-    pub(super) fn loopback(port: u16, token: Option<String>) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
+    pub(super) fn at(address: SocketAddr, token: Option<String>) -> Self {
         Self { place: Place::Plain(address), host: address.to_string(), path: "/mcp".to_owned(), token }
     }
 
@@ -109,7 +109,7 @@ impl Endpoint {
                 let mut tcp = tcp(address)?;
                 let mut tls = ClientConnection::new(Arc::clone(config), name.clone()).map_err(io::Error::other)?;
                 while tls.is_handshaking() {
-                    tls.complete_io(&mut tcp)?;
+                    tls.complete_io(&mut tcp).map_err(|err| if err.kind() == io::ErrorKind::WouldBlock { late() } else { err })?;
                 }
                 Box::new(StreamOwned::new(tls, tcp))
             }
@@ -251,6 +251,8 @@ pub(super) struct Session<'a> {
     pub(super) revision: String,
     /// Name and version of the server.
     pub(super) server: String,
+    /// The id of the last request. A server may take one for in flight for a moment after its answer.
+    last: Cell<u32>,
 }
 
 impl<'a> Session<'a> {
@@ -258,7 +260,7 @@ impl<'a> Session<'a> {
     pub(super) fn open(endpoint: &'a Endpoint) -> Result<Self, Refused> {
         let info = json!({"name": "mcp-server-git doctor", "version": env!("CARGO_PKG_VERSION")});
         let params = json!({"protocolVersion": REVISION, "capabilities": {}, "clientInfo": info});
-        let mut session = Self { endpoint, id: None, revision: REVISION.to_owned(), server: String::new() };
+        let mut session = Self { endpoint, id: None, revision: REVISION.to_owned(), server: String::new(), last: Cell::new(0) };
         let (answer, result) = session.send("initialize", &params)?;
         session.id = answer.header("mcp-session-id").map(str::to_owned);
         result["protocolVersion"].as_str().unwrap_or(REVISION).clone_into(&mut session.revision);
@@ -279,7 +281,8 @@ impl<'a> Session<'a> {
     }
 
     fn send(&self, method: &str, params: &Value) -> Result<(Answer, Value), Refused> {
-        let answer = self.post(&json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))?;
+        self.last.set(self.last.get() + 1);
+        let answer = self.post(&json!({"jsonrpc": "2.0", "id": self.last.get(), "method": method, "params": params}))?;
         let Some(mut response) = answer.response() else { return Err(Refused::Foreign(answer)) };
         match response.get("error") {
             Some(error) => Err(Refused::Error(error["message"].as_str().unwrap_or_default().to_owned())),
