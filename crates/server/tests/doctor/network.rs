@@ -69,7 +69,7 @@ fn remotes_that_are_not_reached_are_told_one_reason_after_the_other() -> Outcome
     let host = ward.heals(&protocol, &args, "remotes", "not an address of the public internet");
     let both = format!("{protocol}; {host}");
     let told = ward.told(&both, &args);
-    assert!(told.find("remotes", "takes no connection (TCP)").is_some(), "{:#?}", told.checks);
+    assert!(told.find("remotes", "accepts no connection (TCP)").is_some(), "{:#?}", told.checks);
     let _listener = TcpListener::bind(("127.0.0.1", port))?;
     assert_eq!(ward.told(&both, &args).state("remotes"), ["ok"]);
     ward.sh("git remote set-url origin https://nobody.invalid/x.git");
@@ -102,17 +102,19 @@ fn the_way_to_a_server_is_walked_and_the_step_that_fails_is_named() -> Outcome {
         let finding = told.find(step, words).unwrap_or_else(|| panic!("{url}: {:#?}", told.checks));
         finding["fix"].as_str().unwrap_or_default().to_owned()
     };
-    assert!(fails(&format!("http://127.0.0.1:{closed}/mcp"), "tcp", "takes no connection").contains(&format!("--port {closed}")));
+    assert!(fails(&format!("http://127.0.0.1:{closed}/mcp"), "tcp", "accepts no connection").contains(&format!("--port {closed}")));
     fails("http://nobody.invalid/mcp", "dns", "nobody.invalid");
     assert!(fails(&format!("https://127.0.0.1:{}/mcp", server.port), "tls", "does not speak TLS").contains("http://"));
     fails("ftp://x/", "url", "ftp");
+    fails("http://x:99999/", "url", "65535");
     let told = ward.told("", &["--url", "http://user:hunter2@127.0.0.1/mcp"]);
     assert!(told.find("url", "password").is_some() && !format!("{:?}", told.checks).contains("hunter2"));
     // Another program answers.
     for (answer, step, words) in [
         ("SSH-2.0-x\r\n", "http", "does not speak HTTP"),
-        ("HTTP/1.1 301 Moved\r\nLocation: https://u:hunter2@else.example/\r\nContent-Length: 0\r\n\r\n", "http", "sends clients on"),
+        ("HTTP/1.1 301 Moved\r\nLocation: https://u:hunter2@else.example/\r\nContent-Length: 0\r\n\r\n", "http", "redirects to"),
         ("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "http", "reaches no server"),
+        ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "http", "takes no calls"),
         ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "mcp", "no MCP"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "mcp", "no JSON-RPC"),
     ] {

@@ -55,7 +55,7 @@ fn taken(host: IpAddr, port: u16, is_named: bool) -> Option<Finding> {
             format!("{host} is no address of this machine"),
             "Set `--host`, MCP_GIT_HOST or `http.host` to an address that `ip address` lists.",
         ),
-        _ => Finding::problem(format!("{place} cannot be listened on: {err}"), "Choose another address with `--host`."),
+        _ => Finding::problem(format!("{place} cannot be bound: {err}"), "Choose another address with `--host`."),
     };
     Some(finding.caused_by(&err))
 }
@@ -90,7 +90,7 @@ fn socket_at(path: &Path) -> Finding {
     }
     match UnixStream::connect(path) {
         Ok(_) => Finding::note(format!("a server listens on {shown}"), "A second server needs a socket of its own: `--socket PATH`."),
-        Err(_) => Finding::fine(format!("the socket {shown} is left over, and is replaced")),
+        Err(_) => Finding::fine(format!("the socket {shown} is stale and will be replaced")),
     }
     .because(format!("inode {:?}", socket::inode(path)))
 }
@@ -107,7 +107,7 @@ pub(super) fn scope(patient: &Patient<'_>) -> Vec<Finding> {
     let (open, close) = firewall(serving.port);
     // Without tokens the configuration is refused.
     let detail = format!(
-        "other machines reach `serve` at {host}, port {}, where they have a token; they speak HTTP without TLS unless a proxy adds it. To let them through the firewall: {open}",
+        "other machines can reach `serve` at {host}, port {}, with a token, over HTTP without TLS unless a proxy adds it; to open the firewall: {open}",
         serving.port
     );
     vec![Finding::note(detail, close)]

@@ -67,7 +67,7 @@ pub(super) fn state(patient: &Patient<'_>) -> Vec<Finding> {
             fix,
         )];
     }
-    let made = if is_there { "is the user's own" } else { "can be made" };
+    let made = if is_there { "belongs to this user" } else { "can be made" };
     vec![Finding::fine(format!("{} {made}, {} MiB are free", folder.display(), free >> 20))]
 }
 
@@ -82,7 +82,7 @@ pub(super) fn database(patient: &Patient<'_>) -> Vec<Finding> {
             let reached = runtime.block_on(async { tokio::time::timeout(STEP * 2, Store::try_to_reach(address)).await });
             let reached = reached.unwrap_or_else(|_| Err(Error::Unavailable("it does not answer".into())));
             match reached {
-                Ok(()) => Finding::fine(format!("{address} takes connections")),
+                Ok(()) => Finding::fine(format!("{address} accepts connections")),
                 Err(err) => {
                     let cause = std::error::Error::source(&err).map_or_else(|| err.to_string(), ToString::to_string);
                     let fix =

@@ -76,7 +76,7 @@ fn measured(patient: &Patient<'_>, endpoint: &Endpoint, name: &str) -> Finding {
         Ok(sample) => sample,
         Err(Refused::Status(answer)) if matches!(answer.status, 401 | 403) => {
             let fix = "Put a token of the server into the environment variable MCP_GIT_DOCTOR_TOKEN.";
-            return Finding::problem(format!("{name} lets nobody in without a token that it knows ({})", answer.said()), fix);
+            return Finding::problem(format!("{name} requires a token that it accepts ({})", answer.said()), fix);
         }
         Err(err) => {
             let fix = "`mcp-server-git status` shows whether it takes calls; `mcp-server-git resume` ends a drain.";

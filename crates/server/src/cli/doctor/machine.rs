@@ -94,7 +94,7 @@ fn mended_in(text: &str) -> Option<String> {
 }
 
 pub(super) fn executable() -> Vec<Finding> {
-    let Ok(own) = env::current_exe() else { return vec![Finding::skipped("the system does not tell where this program is")] };
+    let Ok(own) = env::current_exe() else { return vec![Finding::skipped("the system does not report the path of this program")] };
     let mut findings: Vec<Finding> = runnable(&own).into_iter().collect();
     let own = fs::canonicalize(&own).unwrap_or(own);
     let first = on_path("mcp-server-git").filter(|first| fs::canonicalize(first).is_ok_and(|first| first != own));
@@ -105,7 +105,7 @@ pub(super) fn executable() -> Vec<Finding> {
         let detail = format!(
             "a client that starts `mcp-server-git` gets {} ({}), not this program",
             first.display(),
-            version.as_deref().unwrap_or("it tells no version")
+            version.as_deref().unwrap_or("unknown version")
         );
         let fix = own.parent().map(|dir| format!("export PATH={}:\"$PATH\"", word(dir))).unwrap_or_default();
         let finding = if is_same { Finding::note(detail, fix) } else { Finding::problem(detail, fix) };

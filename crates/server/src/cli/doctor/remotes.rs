@@ -166,7 +166,9 @@ fn unreachable(patient: &Patient<'_>, found: &Found<'_>) -> Option<Finding> {
                 word(found.repo.top()),
                 word(&found.name)
             );
-            return Some(Finding::problem(format!("{}: the name {} leads nowhere (DNS)", found.shown(), target.host), fix).caused_by(&err));
+            return Some(
+                Finding::problem(format!("{}: the name {} does not resolve (DNS)", found.shown(), target.host), fix).caused_by(&err),
+            );
         }
     };
     let mut last = None;
@@ -179,7 +181,7 @@ fn unreachable(patient: &Patient<'_>, found: &Found<'_>) -> Option<Finding> {
     let (address, err) = last?;
     let fix = format!("Make sure that {place} is open to this machine (firewall, VPN, proxy), and that the URL names the right port.");
     Some(
-        Finding::problem(format!("{}: {place} takes no connection (TCP): {err}", found.shown()), fix)
+        Finding::problem(format!("{}: {place} accepts no connection (TCP): {err}", found.shown()), fix)
             .because(format!("tried {address} last"))
             .caused_by(&err),
     )

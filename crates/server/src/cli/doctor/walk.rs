@@ -44,8 +44,8 @@ pub(super) fn walk(url: &str, token: Option<&str>) -> Vec<Step> {
             return steps;
         }
     };
-    let fine = Finding::fine(format!("{} has {} addresses", goal.host, addresses.len()));
-    steps.push(("dns", vec![addresses.iter().fold(fine, |fine, address| fine.because(address.ip().to_string()))]));
+    let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    steps.push(("dns", vec![Finding::fine(format!("{} is at {}", goal.host, shown.join(", ")))]));
     let address = match connect(&goal, &addresses) {
         Ok(address) => address,
         Err(finding) => {
@@ -53,7 +53,7 @@ pub(super) fn walk(url: &str, token: Option<&str>) -> Vec<Step> {
             return steps;
         }
     };
-    steps.push(("tcp", vec![Finding::fine(format!("{address} takes connections"))]));
+    steps.push(("tcp", vec![Finding::fine(format!("{address} accepts connections"))]));
     let place = if goal.is_tls {
         match tls(&goal, address) {
             Ok(place) => {
@@ -96,6 +96,10 @@ fn parse(url: &str) -> Result<Goal, String> {
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err("the URL has a user or a password in it: a token goes into MCP_GIT_DOCTOR_TOKEN".to_owned());
     }
+    let has_port = uri.authority().is_some_and(|authority| authority.as_str().rsplit(']').next().unwrap_or_default().contains(':'));
+    if has_port && uri.port_u16().is_none() {
+        return Err("the port of the URL is no number up to 65535".to_owned());
+    }
     let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| "the URL has no host".to_owned())?;
     Ok(Goal { host: host.to_owned(), port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }), is_tls, path: uri.path().to_owned() })
 }
@@ -115,8 +119,8 @@ fn look_up(goal: &Goal) -> Result<Vec<SocketAddr>, Finding> {
     match found.recv_timeout(STEP) {
         Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
         Ok(Ok(_)) => Err(Finding::problem(format!("the name {} has no address", goal.host), fix)),
-        Ok(Err(err)) => Err(Finding::problem(format!("the name {} leads nowhere: {err}", goal.host), fix).caused_by(&err)),
-        Err(_) => Err(Finding::problem(format!("the name {} was not found within {} s", goal.host, STEP.as_secs()), fix)),
+        Ok(Err(err)) => Err(Finding::problem(format!("the name {} does not resolve: {err}", goal.host), fix).caused_by(&err)),
+        Err(_) => Err(Finding::problem(format!("the name {} did not resolve within {} s", goal.host, STEP.as_secs()), fix)),
     }
 }
 
@@ -135,7 +139,7 @@ fn connect(goal: &Goal, addresses: &[SocketAddr]) -> Result<SocketAddr, Finding>
         format!("Open port {} of {} in the firewalls on the way, or use another network.", goal.port, goal.host)
     };
     let why = errors.last().map(|(_, err)| err.to_string()).unwrap_or_default();
-    let finding = Finding::problem(format!("{}, port {}, takes no connection: {why}", goal.host, goal.port), fix);
+    let finding = Finding::problem(format!("{}, port {}, accepts no connection: {why}", goal.host, goal.port), fix);
     Err(errors.iter().fold(finding, |finding, (address, err)| finding.because(format!("{address}: {err}"))))
 }
 
@@ -179,7 +183,7 @@ fn refused_tls(goal: &Goal, err: &io::Error) -> Finding {
             _ => ("the certificate is not valid", "Give the server a certificate from an authority that this machine trusts.".to_owned()),
         },
         Some(rustls::Error::InvalidMessage(_)) => {
-            ("what answers does not speak TLS", format!("Use http:// in the URL, or put a proxy with TLS before port {}.", goal.port))
+            ("the server there does not speak TLS", format!("Use http:// in the URL, or put a proxy with TLS before port {}.", goal.port))
         }
         _ => (
             "the handshake failed",
@@ -224,7 +228,7 @@ fn health(goal: &Goal, endpoint: &Endpoint, base: &str) -> (Finding, bool) {
         ),
         300..=399 => {
             let to = answer.header("location").unwrap_or("another address");
-            (Finding::problem(format!("the server sends clients on to {to}"), format!("Use that URL: {to}")), false)
+            (Finding::problem(format!("the server redirects to {to}"), format!("Use that URL: {to}")), false)
         }
         502 | 504 => (
             Finding::problem(
@@ -238,7 +242,7 @@ fn health(goal: &Goal, endpoint: &Endpoint, base: &str) -> (Finding, bool) {
                 format!("the server takes no calls ({})", answer.said()),
                 "Run `mcp-server-git status` on its machine; `mcp-server-git resume` ends a drain.",
             ),
-            true,
+            false,
         ),
         _ => (Finding::problem(format!("{path} answers {}", answer.said()), "Look at the server's log at that moment."), true),
     }

@@ -175,7 +175,7 @@ fn late() -> io::Error {
 /// The answer, once it is whole.
 fn parse(bytes: &[u8], method: &str, is_closed: bool) -> io::Result<Option<Answer>> {
     if !b"HTTP/1.".starts_with(&bytes[..bytes.len().min(7)]) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "what answers does not speak HTTP"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the server there does not speak HTTP"));
     }
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
