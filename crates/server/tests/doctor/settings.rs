@@ -61,6 +61,8 @@ fn clients_that_start_something_else_are_told() -> Outcome {
     write(&ward.home.join(".gemini/settings.json"), r#"{"mcpServers": {"git": {"command": "uvx", "args": ["mcp-server-git"]}}}"#);
     ward.heals("", &[], "clients", "uvx");
     let unreadable = ward.home.join(".claude.json");
+    write(&unreadable, &format!(r#"{{"projects": {{"/x": {{"mcpServers": {{"mine": {{"command": "{}"}}}}}}}}}}"#, gone.display()));
+    assert!(ward.told("", &[]).find("clients", "`mine` of claude-code").is_some());
     write(&unreadable, "{");
     ward.heals_by("", &[], "clients", "cannot be read", |_| format!("echo '{{}}' > '{}'", unreadable.display()));
     assert_eq!(ward.told("", &[]).state("clients"), ["ok"]);

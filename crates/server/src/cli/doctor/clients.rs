@@ -65,13 +65,15 @@ fn places() -> Vec<Place> {
         let name = client.to_possible_value()?.get_name().to_owned();
         Some(Place { client: name, file: file(*client).ok()?, key: key(*client), is_written: true })
     });
-    let own = env::home_dir().map(|home| Place {
-        client: "claude-code".to_owned(),
-        file: home.join(".claude.json"),
-        key: "mcpServers",
-        is_written: false,
+    let others = env::home_dir().into_iter().flat_map(|home| {
+        let of = |client: &str, file: &str, key| Place { client: client.to_owned(), file: home.join(file), key, is_written: false };
+        [
+            of("claude-code", ".claude.json", "mcpServers"),
+            of("vscode", ".config/Code/User/mcp.json", "servers"),
+            of("vscode", "Library/Application Support/Code/User/mcp.json", "servers"),
+        ]
     });
-    known.chain(own).collect()
+    known.chain(others).collect()
 }
 
 /// The servers of a configuration that are meant to be this program; `None` where there is no configuration.
@@ -90,7 +92,9 @@ fn entries(place: &Place) -> Result<Option<Vec<Entry>>, String> {
     } else {
         serde_json::from_str(&plain_json(&text)).map_err(|err| err.to_string())?
     };
-    let servers = root[place.key].as_object().into_iter().flatten();
+    // Claude Code also keeps some for each project.
+    let projects = root["projects"].as_object().into_iter().flatten().map(|(_, project)| project);
+    let servers = [&root].into_iter().chain(projects).filter_map(|table| table[place.key].as_object()).flatten();
     let found = servers.filter_map(|(name, server)| {
         // Zed has also written the command as a table.
         let (command, args) = match &server["command"] {

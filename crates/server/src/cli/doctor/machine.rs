@@ -121,11 +121,21 @@ fn runnable(program: &Path) -> Option<Finding> {
         return Some(Finding::problem(format!("{} is not executable", program.display()), fix));
     }
     let dir = program.parent()?;
-    let is_barred = rustix::fs::statvfs(dir).is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC));
-    is_barred.then(|| {
+    is_noexec(dir).then(|| {
         let fix = "Move this program to a folder whose file system lets programs run, such as /usr/local/bin.";
         Finding::problem(format!("{} is on a file system mounted with `noexec`", dir.display()), fix)
     })
+}
+
+#[cfg(target_os = "linux")]
+fn is_noexec(dir: &Path) -> bool {
+    rustix::fs::statvfs(dir).is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
+}
+
+/// Elsewhere this program could not have been started.
+#[cfg(not(target_os = "linux"))]
+fn is_noexec(_: &Path) -> bool {
+    false
 }
 
 pub(super) fn descriptors() -> Vec<Finding> {
@@ -256,6 +266,11 @@ mod tests {
         assert!(runnable(&program).is_some_and(|finding| finding.state == finding::State::Problem));
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
         assert!(runnable(&program).is_none());
+        // Most systems mount it so.
+        let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+        if mounts.lines().any(|line| line.split(' ').nth(1) == Some("/proc") && line.contains("noexec")) {
+            assert!(runnable(Path::new("/proc/program")).is_some_and(|finding| finding.state == finding::State::Problem));
+        }
         Ok(())
     }
 }
