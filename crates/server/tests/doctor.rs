@@ -60,7 +60,7 @@ impl Ward {
     }
 
     /// The environment in which everything runs.
-    fn within(&self, command: &mut Command) {
+    pub(crate) fn within(&self, command: &mut Command) {
         command.env("HOME", &self.home).env("XDG_CONFIG_HOME", self.home.join(".config")).env("XDG_STATE_HOME", self.home.join(".state"));
         command.env("GIT_CONFIG_GLOBAL", self.home.join("gitconfig")).env_remove("MCP_GIT_STORE_URL").current_dir(&self.fixture.path);
     }

@@ -1,6 +1,6 @@
 //! Faults of the machine: limits, folders, the database.
 
-use super::{Outcome, Ward, has, is_root};
+use super::{Outcome, Ward, has, is_root, write_program};
 use crate::support;
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
@@ -18,6 +18,27 @@ fn too_few_descriptors_are_told() {
 fn a_temporary_folder_that_is_not_there_is_told() {
     let ward = Ward::new();
     assert_eq!(ward.heals("export TMPDIR=/nonexistent/tmp", &[], "start-up", "/nonexistent/tmp"), "export TMPDIR=/tmp");
+}
+
+#[test]
+fn a_doctor_that_is_killed_leaves_no_server_running() -> Outcome {
+    let ward = Ward::new();
+    let git = ward.home.join("git");
+    write_program(&git, "#!/bin/sh\n[ \"$*\" = version ] && sleep 1\nexec git \"$@\"\n");
+    ward.config(&format!("git = \"{}\"\n", git.display()));
+    let mut command = support::program();
+    ward.within(&mut command);
+    let mut doctor = command.arg("doctor").stdout(std::process::Stdio::null()).spawn()?;
+    let line = |pid: u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut server = None;
+    support::wire::wait_for("the throw-away server", || {
+        server = support::descendants(doctor.id()).into_iter().find(|pid| line(*pid).contains("--admin-socket"));
+        server.is_some()
+    });
+    doctor.kill()?;
+    doctor.wait()?;
+    support::wire::wait_for("its end", || server.is_some_and(|pid| line(pid).is_empty()));
+    Ok(())
 }
 
 #[test]

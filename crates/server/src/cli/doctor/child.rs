@@ -25,9 +25,15 @@ pub(super) struct Started {
 impl Started {
     /// Starts `program`, without variables that are given with `without`.
     #[expect(clippy::disallowed_methods, reason = "this program itself, or its namesake on PATH, is started here, and nothing else")]
-    pub(super) fn new(program: &Path, args: &[&std::ffi::OsStr], with: &[(&str, &str)], without: &[&str]) -> io::Result<Self> {
+    pub(super) fn new(
+        program: &Path,
+        args: &[&std::ffi::OsStr],
+        input: Stdio,
+        with: &[(&str, &str)],
+        without: &[&str],
+    ) -> io::Result<Self> {
         let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         for name in without {
             command.env_remove(name);
         }
@@ -87,6 +93,6 @@ impl Drop for Started {
 
 /// What a program of this name says of its version.
 pub(super) fn version_of(program: &Path) -> Option<String> {
-    let started = Started::new(program, &["--version".as_ref()], &[], &[]).ok()?;
+    let started = Started::new(program, &["--version".as_ref()], Stdio::null(), &[], &[]).ok()?;
     started.line(VERSION).map(|line| line.chars().take(200).collect())
 }

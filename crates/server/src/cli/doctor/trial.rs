@@ -5,11 +5,14 @@ use super::{
     child::Started,
     web::{Endpoint, Session},
 };
-use crate::config::Config;
+use crate::{config::Config, lifecycle::restart};
 use std::{
     ffi::{OsStr, OsString},
-    fs, io,
+    fs,
+    io::{self, Read},
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
+    process::Stdio,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -21,14 +24,13 @@ const END: Duration = Duration::from_secs(12);
 /// The longest path that a Unix socket can have on every system.
 const MAX_SOCKET: usize = 90;
 /// What of the environment would lead the throw-away away from its folder, or make it wait for somebody.
-const WITHOUT: [&str; 11] = [
+const WITHOUT: [&str; 10] = [
     "MCP_GIT_HOST",
     "MCP_GIT_PORT",
     "MCP_GIT_SOCKET",
     "MCP_GIT_ADMIN_SOCKET",
     "MCP_GIT_STATE_DIR",
     "MCP_GIT_RATE",
-    "MCP_GIT_SUPERVISED",
     "MCP_GIT_DOCTOR_TOKEN",
     "LISTEN_FDS",
     "LISTEN_PID",
@@ -38,6 +40,8 @@ const WITHOUT: [&str; 11] = [
 /// The running throw-away.
 pub(super) struct Trial {
     started: Started,
+    /// Closed, it ends the server, also where the doctor is killed: to the server its supervisor is gone.
+    _line: UnixStream,
     endpoint: Endpoint,
     // Removed when it is dropped.
     _folder: TempDir,
@@ -106,11 +110,16 @@ impl Trial {
         let args: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
         let store = format!("sqlite:{}", path("store.db").display());
         let program = std::env::current_exe().map_err(Failed::Program)?;
-        let started = Started::new(&program, &args, &[("MCP_GIT_STORE_URL", &store)], &WITHOUT).map_err(Failed::Program)?;
-        if started.line(READY).is_none() {
+        let (mut line, theirs) = UnixStream::pair().map_err(Failed::Program)?;
+        line.set_read_timeout(Some(READY)).map_err(Failed::Program)?;
+        let input = Stdio::from(OwnedFd::from(theirs));
+        let with = [("MCP_GIT_STORE_URL", store.as_str()), (restart::VARIABLE, "1")];
+        let started = Started::new(&program, &args, input, &with, &WITHOUT).map_err(Failed::Program)?;
+        let mut ready = [0; 6];
+        if line.read_exact(&mut ready).is_err() {
             return Err(Failed::Ended(started.errors(Duration::from_secs(1))));
         }
-        Ok(Self { started, endpoint: Endpoint::socket(path("s")), _folder: folder })
+        Ok(Self { started, _line: line, endpoint: Endpoint::socket(path("s")), _folder: folder })
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
