@@ -28,7 +28,7 @@ fn a_doctor_that_is_killed_leaves_no_server_running() -> Outcome {
     ward.config(&format!("git = \"{}\"\n", git.display()));
     let mut command = support::program();
     ward.within(&mut command);
-    let mut doctor = command.arg("doctor").stdout(std::process::Stdio::null()).spawn()?;
+    let mut doctor = command.arg("doctor").env("TMPDIR", &ward.home).stdout(std::process::Stdio::null()).spawn()?;
     let line = |pid: u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let mut server = None;
     support::wire::wait_for("the throw-away server", || {

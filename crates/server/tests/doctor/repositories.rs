@@ -1,6 +1,7 @@
 //! Faults of roots and repositories.
 
 use super::{Outcome, Ward, is_root, write};
+use crate::support::wire::wait_for;
 use std::fs;
 
 #[test]
@@ -103,6 +104,28 @@ fn locks_that_were_left_are_told() -> Outcome {
         ward.heals("", &args, "locks", "no process holds it");
         assert!(!lock.exists(), "{name}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_lock_that_git_has_closed_while_an_editor_is_open_is_no_left_one() -> Outcome {
+    let ward = Ward::new();
+    let path = ward.fixture.path.display().to_string();
+    ward.fixture.write("a.txt", "changed\n");
+    let mut command = std::process::Command::new("git");
+    ward.within(command.args(["commit", "-a"]).env("GIT_EDITOR", "sleep 60;:").stdin(std::process::Stdio::null()));
+    let mut git = command.stdout(std::process::Stdio::null()).spawn()?;
+    let editor = ward.fixture.path.join(".git/COMMIT_EDITMSG");
+    let before = editor.metadata()?.modified()?;
+    wait_for("the editor", || editor.metadata().and_then(|meta| meta.modified()).is_ok_and(|now| now != before));
+    let lock = fs::File::options().write(true).open(ward.fixture.path.join(".git/index.lock"))?;
+    lock.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(1))?;
+    drop(lock);
+    let told = ward.told("", &["-r", &path]);
+    let finding = told.find("locks", &format!("(pid {}) is at work there", git.id())).cloned();
+    git.kill()?;
+    git.wait()?;
+    assert!(finding.is_some_and(|one| one["state"] == "note"), "{:#?}", told.checks);
     Ok(())
 }
 
