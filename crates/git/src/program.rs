@@ -65,7 +65,7 @@ impl Git {
     /// # Errors
     ///
     /// [`Error::GitUnusable`] when there is none.
-    pub(crate) fn program(&self) -> Result<&Path> {
+    pub fn program(&self) -> Result<&Path> {
         if let Some(found) = self.found.get() {
             return Ok(found);
         }

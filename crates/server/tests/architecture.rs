@@ -84,8 +84,9 @@ fn processes_are_started_in_one_place() {
     for (name, text) in sources() {
         let is_product = name.contains("/src/") && !name.starts_with("xtask/");
         if is_product && code(&text).contains("Command::new(") {
-            // The supervisor starts the server itself.
-            assert!(["crates/git/src/process.rs", "crates/server/src/cli/supervise.rs"].contains(&name.as_str()), "{name}");
+            // The supervisor starts the server itself; the doctor starts one to throw away, and asks its namesake for a version.
+            let allowed = ["crates/git/src/process.rs", "crates/server/src/cli/supervise.rs", "crates/server/src/cli/doctor/child.rs"];
+            assert!(allowed.contains(&name.as_str()), "{name}");
         }
     }
 }

@@ -97,6 +97,18 @@ impl Store {
         Ok(opened)
     }
 
+    /// Whether the server at `address` takes a connection, and why not. Its tables stay as they are; a file is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] with the reason; [`Error::Address`].
+    pub async fn try_to_reach(address: &Address) -> Result<(), Error> {
+        let Address::Url(url) = address else { return Ok(()) };
+        sqlx::any::install_default_drivers();
+        postgres::connect(&crate::address::options(url)?).await?.close().await.ok();
+        Ok(())
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors

@@ -102,6 +102,23 @@ impl Repo {
         found.ok_or_else(|| Error::NoRemote(name.as_str().to_owned()))
     }
 
+    /// True where git has a way to authenticate at `https://HOST` without a prompt: a credential helper, or a header.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn has_credentials_for(&self, host: &str, cancel: &Cancel) -> Result<bool> {
+        for key in ["credential.helper", "http.extraHeader"] {
+            let process = self.read(&["config", "--null", "--get-urlmatch", key]).arg(format!("https://{host}/"));
+            let (ended, output) = process.output(cancel, 1 << 20)?;
+            // An empty helper takes back those before it.
+            if ended.code == Some(0) && output.split(|&byte| byte == 0).any(|value| !value.is_empty()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// A value of the configuration.
     pub(crate) fn config_value(&self, key: &str, cancel: &Cancel) -> Result<Option<String>> {
         let (ended, output) = self.read(&["config", "--null", "--get"]).arg(key).output(cancel, 1 << 20)?;

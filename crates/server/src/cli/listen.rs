@@ -1,5 +1,6 @@
 //! Where `serve` listens: sockets that it makes, or that whoever has started it has made.
 
+use super::processes::owner_of;
 use crate::{
     config::Serving,
     socket::{inode, own_socket},
@@ -63,36 +64,6 @@ fn explain(err: io::Error, host: IpAddr, port: u16) -> io::Error {
         }
         _ => err,
     }
-}
-
-/// The process that listens on `port`, where the system tells: its name and pid.
-fn owner_of(host: IpAddr, port: u16) -> Option<String> {
-    let inode = listening_inode(host, port)?;
-    let wanted = format!("socket:[{inode}]");
-    for process in std::fs::read_dir("/proc").ok()?.flatten() {
-        let pid = process.file_name().to_string_lossy().into_owned();
-        let Ok(descriptors) = std::fs::read_dir(process.path().join("fd")) else { continue };
-        let owns = descriptors.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str()));
-        if owns {
-            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            return Some(format!("{} (pid {pid})", name.trim()));
-        }
-    }
-    None
-}
-
-fn listening_inode(host: IpAddr, port: u16) -> Option<String> {
-    // A socket of IPv6 may take the port of IPv4, too; not the other way round.
-    let tables = if host.is_ipv6() { &["/proc/net/tcp6"][..] } else { &["/proc/net/tcp", "/proc/net/tcp6"] };
-    let tables = tables.iter().filter_map(|table| std::fs::read_to_string(table).ok());
-    tables.into_iter().find_map(|table| {
-        table.lines().skip(1).find_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            // State 0A is LISTEN.
-            let listens = fields.get(1)?.ends_with(&format!(":{port:04X}")) && *fields.get(3)? == "0A";
-            listens.then(|| fields.get(9).map(ToString::to_string))?
-        })
-    })
 }
 
 /// The sockets that were handed over, by the system or by a supervisor, as the variables `LISTEN_FDS` and `LISTEN_PID` say.

@@ -3,8 +3,10 @@
 mod admin;
 mod call;
 mod config;
+mod doctor;
 mod listen;
 mod pages;
+mod processes;
 mod profile;
 mod serve;
 mod setup;
@@ -186,6 +188,9 @@ enum Command {
         #[arg(long, value_name = "DIRECTORY")]
         out: Option<PathBuf>,
     },
+    /// Checks this machine, its repositories and a remote server, and prints how each problem is cleared. Exits with 1 where it
+    /// finds one.
+    Doctor(doctor::Options),
     #[command(flatten)]
     Admin(admin::Command),
 }
@@ -237,6 +242,7 @@ pub fn run() -> ExitCode {
     }
     let (port, host, socket, admin_socket) = match &cli.command {
         Some(Command::Serve { port, host, socket, admin_socket, .. }) => (*port, *host, socket.clone(), admin_socket.clone()),
+        Some(Command::Doctor(options)) => (options.port, options.host, None, None),
         _ => (None, None, None, None),
     };
     let flags = Flags {
@@ -272,6 +278,7 @@ pub fn run() -> ExitCode {
         Some(Command::Config { what }) => return config::run(*what, flags),
         Some(Command::Completions { shell }) => return pages::completions(*shell, Cli::command()),
         Some(Command::Man { out }) => return pages::manual(out.as_deref(), Cli::command()),
+        Some(Command::Doctor(options)) => return doctor::run(options, flags),
         _ => {}
     }
     let config = match Config::load(flags) {

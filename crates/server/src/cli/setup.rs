@@ -21,7 +21,7 @@ pub(super) enum Client {
 }
 
 /// The name under which the server is entered.
-const NAME: &str = "git";
+pub(super) const NAME: &str = "git";
 
 pub(super) fn run(client: Client, write: bool, repositories: &[PathBuf]) -> ExitCode {
     let entry = match Entry::new(client, repositories) {
@@ -64,11 +64,7 @@ impl Entry {
     }
 
     fn key(&self) -> &'static str {
-        match self.client {
-            Client::Vscode => "servers",
-            Client::Zed => "context_servers",
-            _ => "mcpServers",
-        }
+        key(self.client)
     }
 
     fn value(&self) -> Value {
@@ -163,8 +159,18 @@ fn is_per_project(client: Client) -> bool {
     matches!(client, Client::ClaudeCode | Client::Vscode)
 }
 
+/// Below which key of its configuration the client lists servers.
+pub(super) fn key(client: Client) -> &'static str {
+    match client {
+        Client::Vscode => "servers",
+        Client::Zed => "context_servers",
+        Client::Codex => "mcp_servers",
+        _ => "mcpServers",
+    }
+}
+
 /// Where the client keeps its configuration.
-fn file(client: Client) -> io::Result<PathBuf> {
+pub(super) fn file(client: Client) -> io::Result<PathBuf> {
     let home = || env::home_dir().ok_or_else(|| invalid("there is no home directory"));
     let config = || -> io::Result<PathBuf> {
         if cfg!(target_os = "macos") {

@@ -14,7 +14,7 @@ pub use reference::{REFERENCE, RELOADABLE};
 pub use resilience::{Mode, Resilience};
 pub use serving::{JwtIssuer, NamedToken, Serving};
 pub(crate) use serving::{PRINCIPALS, is_principal};
-pub(crate) use shown::{Shown, schema, unknown_variables};
+pub(crate) use shown::{Shown, known_variables, own_variables, schema, unknown_variables};
 pub use trust::{Hooks, Sandbox, Signing, Trust};
 
 use crate::{

@@ -81,17 +81,26 @@ fn plain(value: &toml::Value) -> String {
     }
 }
 
-/// The variables of the environment that look like ours and are not.
-pub(crate) fn unknown_variables() -> Vec<String> {
-    let known: Vec<&str> = REFERENCE.iter().flat_map(|(_, names, ..)| variables(names)).collect();
-    let ours = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| name.starts_with("MCP_GIT_"));
-    let mut unknown: Vec<String> = ours.filter(|name| !known.contains(&name.as_str()) && !INTERNAL.contains(&name.as_str())).collect();
-    unknown.sort();
-    unknown
-}
-
 /// Variables that the program sets for itself, and one of `doctor`.
 const INTERNAL: [&str; 2] = [crate::lifecycle::restart::VARIABLE, "MCP_GIT_DOCTOR_TOKEN"];
+
+/// The variables that something reads.
+pub(crate) fn known_variables() -> impl Iterator<Item = &'static str> {
+    REFERENCE.iter().flat_map(|(_, names, ..)| variables(names)).chain(INTERNAL)
+}
+
+/// The variables of the environment that look like ours.
+pub(crate) fn own_variables() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut own: Vec<String> = names.filter(|name| name.starts_with("MCP_GIT_")).collect();
+    own.sort();
+    own
+}
+
+/// Those of them that nothing reads: mostly typing errors.
+pub(crate) fn unknown_variables() -> Vec<String> {
+    own_variables().into_iter().filter(|name| known_variables().all(|known| known != name)).collect()
+}
 
 /// The JSON schema of the file, with the meaning of each key.
 pub(crate) fn schema() -> Value {

@@ -1,0 +1,98 @@
+//! The processes that the doctor starts: a server to throw away, and the program of the same name that a shell would find.
+
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+/// The most that is kept of what a process writes.
+const MAX_SAID: u64 = 64 << 10;
+/// How long a program may take to tell its version.
+const VERSION: Duration = Duration::from_secs(5);
+
+/// A process that does not outlive the doctor.
+pub(super) struct Started {
+    child: Child,
+    /// Lines of its output; disconnected once it has closed that.
+    lines: Receiver<String>,
+    errors: Receiver<String>,
+}
+
+impl Started {
+    /// Starts `program`, without variables that are given with `without`.
+    #[expect(clippy::disallowed_methods, reason = "this program itself, or its namesake on PATH, is started here, and nothing else")]
+    pub(super) fn new(
+        program: &Path,
+        args: &[&std::ffi::OsStr],
+        input: Stdio,
+        with: &[(&str, &str)],
+        without: &[&str],
+    ) -> io::Result<Self> {
+        let mut command = Command::new(program);
+        command.args(args).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for name in without {
+            command.env_remove(name);
+        }
+        command.envs(with.iter().copied());
+        let mut child = command.spawn()?;
+        let (sender, lines) = mpsc::channel();
+        if let Some(stdout) = child.stdout.take() {
+            thread::spawn(move || {
+                let lines = BufReader::new(stdout.take(MAX_SAID)).lines().map_while(Result::ok);
+                lines.for_each(|line| sender.send(line).unwrap_or_default());
+            });
+        }
+        let (sender, errors) = mpsc::channel();
+        if let Some(stderr) = child.stderr.take() {
+            thread::spawn(move || {
+                let mut said = Vec::new();
+                stderr.take(MAX_SAID).read_to_end(&mut said).unwrap_or_default();
+                sender.send(String::from_utf8_lossy(&said).trim().to_owned()).unwrap_or_default();
+            });
+        }
+        Ok(Self { child, lines, errors })
+    }
+
+    /// The next line of its output; `None` when it ended before it wrote one, or took longer than `patience`.
+    pub(super) fn line(&self, patience: Duration) -> Option<String> {
+        self.lines.recv_timeout(patience).ok()
+    }
+
+    /// What it has written to standard error, once it has ended.
+    pub(super) fn errors(&self, patience: Duration) -> String {
+        self.errors.recv_timeout(patience).unwrap_or_default()
+    }
+
+    /// Asks it to end, and tells whether it has within `patience`, with success.
+    pub(super) fn stop(mut self, patience: Duration) -> bool {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
+        }
+        loop {
+            match self.lines.recv_timeout(patience) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => return false,
+                Err(RecvTimeoutError::Disconnected) => return self.child.wait().is_ok_and(|status| status.success()),
+            }
+        }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
+    }
+}
+
+/// What a program of this name says of its version.
+pub(super) fn version_of(program: &Path) -> Option<String> {
+    let started = Started::new(program, &["--version".as_ref()], Stdio::null(), &[], &[]).ok()?;
+    started.line(VERSION).map(|line| line.chars().take(200).collect())
+}

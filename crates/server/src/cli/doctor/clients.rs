@@ -1,0 +1,201 @@
+//! What the configurations of clients start under the name of this program.
+
+use super::{
+    Finding,
+    finding::{self, word},
+    machine::{is_executable, on_path},
+};
+use crate::cli::setup::{Client, NAME, file, key};
+use clap::ValueEnum;
+use serde_json::Value;
+use std::{
+    env, fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// The largest configuration that is read. That of Claude Code also has its history.
+const MAX_CONFIG: u64 = 16 << 20;
+/// This program, and the package of the reference server, which `uvx` and its like run.
+const OWN: &str = "mcp-server-git";
+
+/// A configuration of a client.
+struct Place {
+    client: String,
+    file: PathBuf,
+    key: &'static str,
+    /// Whether `setup --write` writes it.
+    is_written: bool,
+}
+
+/// One server that a client starts.
+struct Entry {
+    name: String,
+    command: String,
+    args: Vec<String>,
+}
+
+pub(super) fn check() -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut read = Vec::new();
+    for place in places() {
+        match entries(&place) {
+            Ok(Some(entries)) => {
+                read.push(place.file.display().to_string());
+                findings.extend(entries.iter().filter_map(|entry| judge(&place, entry)));
+            }
+            Ok(None) => {}
+            Err(why) => findings.push(Finding::note(
+                format!("the configuration of {}, {}, cannot be read: {why}", place.client, place.file.display()),
+                "Correct it, or open it with its client, which may say more.",
+            )),
+        }
+    }
+    finding::or_fine(findings, || {
+        let fine = Finding::fine(format!(
+            "no client starts another program under this name ({} read)",
+            finding::count(read.len(), "configuration")
+        ));
+        read.iter().fold(fine, |fine, file| fine.because(file.clone()))
+    })
+}
+
+fn places() -> Vec<Place> {
+    let known = Client::value_variants().iter().filter_map(|client| {
+        let name = client.to_possible_value()?.get_name().to_owned();
+        Some(Place { client: name, file: file(*client).ok()?, key: key(*client), is_written: true })
+    });
+    let others = env::home_dir().into_iter().flat_map(|home| {
+        let of = |client: &str, file: &str, key| Place { client: client.to_owned(), file: home.join(file), key, is_written: false };
+        [
+            of("claude-code", ".claude.json", "mcpServers"),
+            of("vscode", ".config/Code/User/mcp.json", "servers"),
+            of("vscode", "Library/Application Support/Code/User/mcp.json", "servers"),
+        ]
+    });
+    known.chain(others).collect()
+}
+
+/// The servers of a configuration that are meant to be this program; `None` where there is no configuration.
+fn entries(place: &Place) -> Result<Option<Vec<Entry>>, String> {
+    let Ok(meta) = fs::metadata(&place.file) else { return Ok(None) };
+    if !meta.is_file() || meta.len() > MAX_CONFIG {
+        return Err("it is no regular file of a reasonable size".to_owned());
+    }
+    let mut text = String::new();
+    fs::File::open(&place.file).and_then(|file| file.take(MAX_CONFIG).read_to_string(&mut text)).map_err(|err| err.to_string())?;
+    let root: Value = if place.file.extension().is_some_and(|extension| extension == "toml") {
+        let table: toml::Table = toml::from_str(&text).map_err(|err| err.message().to_owned())?;
+        serde_json::to_value(table).map_err(|err| err.to_string())?
+    } else if text.trim().is_empty() {
+        return Ok(Some(Vec::new()));
+    } else {
+        serde_json::from_str(&plain_json(&text)).map_err(|err| err.to_string())?
+    };
+    // Claude Code also keeps some for each project.
+    let projects = root["projects"].as_object().into_iter().flatten().map(|(_, project)| project);
+    let servers = [&root].into_iter().chain(projects).filter_map(|table| table[place.key].as_object()).flatten();
+    let found = servers.filter_map(|(name, server)| {
+        // Zed has also written the command as a table.
+        let (command, args) = match &server["command"] {
+            Value::Object(command) => (command.get("path")?.as_str()?, command.get("args")),
+            command => (command.as_str()?, server.get("args")),
+        };
+        let args = args.and_then(Value::as_array).into_iter().flatten().filter_map(|arg| arg.as_str().map(str::to_owned));
+        Some(Entry { name: name.clone(), command: command.to_owned(), args: args.collect() })
+    });
+    Ok(Some(found.filter(|entry| is_own(&entry.command) || entry.args.iter().any(|arg| arg == OWN)).collect()))
+}
+
+fn is_own(command: &str) -> bool {
+    Path::new(command).file_name().is_some_and(|name| name == OWN)
+}
+
+fn judge(place: &Place, entry: &Entry) -> Option<Finding> {
+    let own = env::current_exe().and_then(fs::canonicalize).ok()?;
+    let shown = format!("the entry `{}` of {} ({})", entry.name, place.client, place.file.display());
+    let fix = |verb: &str| {
+        // `setup` writes the entry of this name, and keeps what is beside it.
+        if place.is_written && entry.name == NAME {
+            let given =
+                |(flag, path): (&String, &String)| matches!(flag.as_str(), "-r" | "--repository").then(|| format!(" -r {}", word(path)));
+            let roots: String = entry.args.iter().zip(entry.args.iter().skip(1)).filter_map(given).collect();
+            format!("{}{roots} setup {} --write", word(&own), place.client)
+        } else {
+            format!("{verb} `command` of `{}` in {} to {}.", entry.name, place.file.display(), own.display())
+        }
+    };
+    if !is_own(&entry.command) {
+        return Some(Finding::note(format!("{shown} runs the package {OWN} with `{}`, not this program", entry.command), fix("Change")));
+    }
+    let path = Path::new(&entry.command);
+    let found = if path.is_absolute() { Some(path.to_owned()) } else { on_path(&entry.command) };
+    let Some(found) = found else {
+        return Some(Finding::problem(format!("{shown} names `{}`, which is not on PATH", entry.command), fix("Change")));
+    };
+    match fs::canonicalize(&found) {
+        Err(err) => Some(
+            Finding::problem(format!("{shown} names {}, which cannot be found: {err}", found.display()), fix("Change")).caused_by(&err),
+        ),
+        Ok(_) if !is_executable(&found) => {
+            let fix = finding::command_on(&found, |path| format!("chmod +x {path}"));
+            Some(Finding::problem(format!("{shown} names {}, which is not executable", found.display()), fix))
+        }
+        Ok(real) if real != own => Some(Finding::note(format!("{shown} names {}, not this program", found.display()), fix("Change"))),
+        Ok(_) => None,
+    }
+}
+
+/// JSON without the comments and trailing commas that some clients allow.
+fn plain_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.trim_start_matches('\u{feff}').chars().peekable();
+    let mut in_string = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if in_string => {
+                out.push(c);
+                out.extend(chars.next());
+                continue;
+            }
+            '"' => in_string = !in_string,
+            '/' if !in_string && chars.peek() == Some(&'/') => {
+                while chars.next_if(|c| *c != '\n').is_some() {}
+                continue;
+            }
+            '/' if !in_string && chars.peek() == Some(&'*') => {
+                chars.next();
+                let mut last = ' ';
+                for c in chars.by_ref() {
+                    if last == '*' && c == '/' {
+                        break;
+                    }
+                    last = c;
+                }
+                continue;
+            }
+            '}' | ']' if !in_string => {
+                let kept = out.trim_end();
+                if kept.ends_with(',') {
+                    out.truncate(kept.len() - 1);
+                }
+            }
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_and_trailing_commas_are_read() -> serde_json::Result<()> {
+        let text = "// a\n{\"a\": \"x // y /* z */ \\\" \", /* b\n * c */ \"d\": [1, 2, ], // e\n}\n";
+        let value: Value = serde_json::from_str(&plain_json(text))?;
+        assert_eq!(value, serde_json::json!({"a": "x // y /* z */ \" ", "d": [1, 2]}));
+        Ok(())
+    }
+}

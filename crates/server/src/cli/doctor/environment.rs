@@ -1,0 +1,113 @@
+//! The configuration, and the variables that it is made of.
+
+use super::{Finding, Patient, finding, shown};
+use crate::config::{Config, ConfigError, known_variables, own_variables, unknown_variables};
+use std::env;
+
+pub(super) fn loaded(config: &Config) -> Finding {
+    match &config.origin.file {
+        Some(file) => Finding::fine(format!("{} can be used", file.display())),
+        None => Finding::fine("the defaults, flags and environment can be used; there is no file"),
+    }
+}
+
+/// The configuration cannot be used.
+pub(super) fn refused(err: &ConfigError) -> Finding {
+    let fix = match err {
+        ConfigError::Unreadable { path, .. } => {
+            format!("Make {} readable, or name another file with `--config FILE`.", path.display())
+        }
+        ConfigError::Invalid { path, .. } => format!("Correct the line that the message names in {}.", path.display()),
+        ConfigError::UnknownTool(name) => {
+            format!("Remove `{name}` from `tools` or `exclude_tools`, --tools, MCP_GIT_TOOLS or MCP_GIT_EXCLUDE_TOOLS.")
+        }
+        ConfigError::Serving(_) if env::var_os("MCP_GIT_HOST").is_some() => "unset MCP_GIT_HOST".to_owned(),
+        ConfigError::Serving(_) => {
+            "Run `mcp-server-git token NAME` and add what it prints to the configuration file, or remove `http.host`.".to_owned()
+        }
+        ConfigError::Level { from, .. } if from.starts_with("MCP_GIT_") || *from == "RUST_LOG" => format!("unset {from}"),
+        ConfigError::Level { from, .. } => format!("Set `{from}` to `warn`, or to another level that the message names."),
+        ConfigError::Key { name, .. } => format!("Correct `{name}` in the configuration file as the message says."),
+        ConfigError::Variable { name, .. } if env::var_os(name).is_some() => format!("unset {name}"),
+        ConfigError::Variable { name, .. } => format!("Correct the key in the configuration file that stands for {name}."),
+    };
+    Finding::problem(shown(err), fix).caused_by(err)
+}
+
+/// Variables that nobody reads: mostly typing errors.
+pub(super) fn variables() -> Vec<Finding> {
+    let own = own_variables();
+    let findings = unknown_variables().into_iter().map(|name| {
+        let nearest = known_variables().map(|known| (distance(&name, known), known)).min();
+        match nearest.filter(|(distance, _)| *distance <= 3) {
+            Some((_, nearest)) if env::var_os(nearest).is_none() && is_word(&name) => Finding::problem(
+                format!("the environment variable {name} is not read by this program; {nearest} is"),
+                format!("export {nearest}=\"${name}\"; unset {name}"),
+            ),
+            _ => Finding::problem(format!("the environment variable {name} is not read by this program"), format!("unset {name}")),
+        }
+    });
+    finding::or_fine(findings.collect(), || {
+        let shown = if own.is_empty() {
+            "no MCP_GIT_ variable is set".to_owned()
+        } else {
+            format!("{} of this program", finding::count(own.len(), "variable"))
+        };
+        own.iter().fold(Finding::fine(shown), |finding, name| finding.because(name.clone()))
+    })
+}
+
+fn is_word(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Variables that a flag overrides.
+pub(super) fn overrides(patient: &Patient<'_>) -> Vec<Finding> {
+    let flags = &patient.config.origin.flags;
+    let pairs = [
+        ("MCP_GIT_PORT", "--port", flags.port.is_some()),
+        ("MCP_GIT_HOST", "--host", flags.host.is_some()),
+        ("MCP_GIT_TOOLSETS", "--toolsets", !flags.toolsets.is_empty()),
+        ("MCP_GIT_TOOLS", "--tools", !flags.tools.is_empty()),
+        ("MCP_GIT_EXCLUDE_TOOLS", "--exclude-tools", !flags.exclude_tools.is_empty()),
+        ("MCP_GIT_TRUST", "--trust", flags.trust.is_some()),
+        ("MCP_GIT_SANDBOX", "--sandbox", flags.sandbox.is_some()),
+        ("MCP_GIT_STATE_DIR", "--state-dir", flags.state_dir.is_some()),
+        ("MCP_GIT_LOG_LEVEL", "--log-level", flags.log_level.is_some()),
+        ("MCP_GIT_LOG_FORMAT", "--log-format", flags.log_format.is_some()),
+        ("MCP_GIT_MAX_OUTPUT_TOKENS", "--max-output-tokens", flags.max_output_tokens.is_some()),
+    ];
+    let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let overridden = pairs.into_iter().filter(|(name, _, flag)| *flag && set(name));
+    let findings = overridden
+        .map(|(name, flag, _)| Finding::note(format!("{flag} overrides the environment variable {name}"), format!("unset {name}")));
+    finding::or_fine(findings.collect(), || Finding::fine("no flag overrides a variable"))
+}
+
+/// How many letters have to be changed, added or removed to make one word of another.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, against) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *against);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typing_errors_are_near() {
+        assert_eq!(distance("MCP_GIT_PROT", "MCP_GIT_PORT"), 2);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("same", "same"), 0);
+        assert!(known_variables().any(|name| name == "MCP_GIT_SESSION_TIMEOUT") && known_variables().any(|name| name == "MCP_GIT_SESSIONS_IDLE"));
+    }
+}

@@ -1,0 +1,188 @@
+//! Remotes: what lets git in there, and whether they are there.
+
+use super::{
+    Finding, Patient, STEP,
+    finding::{self, word},
+    machine::on_path,
+    patience,
+};
+use git::{Cancel, Direction, Error, Remote, Repo, Target};
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    io::Read,
+    net::TcpStream,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Instant,
+};
+
+/// The most remotes that are looked at.
+const MAX_REMOTES: usize = 64;
+/// The most addresses of one host that are tried.
+const MAX_ADDRESSES: usize = 3;
+/// Keys that ssh tries by itself.
+const KEYS: [&str; 6] = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_dsa"];
+/// The most that is read of a configuration of ssh.
+const MAX_CONFIG: u64 = 1 << 20;
+
+/// A remote with the repository that has it.
+struct Found<'a> {
+    repo: &'a Arc<Repo>,
+    name: String,
+    target: Target,
+}
+
+impl Found<'_> {
+    fn shown(&self) -> String {
+        format!("the remote {} of {}", self.name, self.repo.top().display())
+    }
+}
+
+/// The remotes that are reached over a network.
+fn all<'a>(patient: &'a Patient<'_>) -> Vec<Found<'a>> {
+    let mut found = Vec::new();
+    for repo in patient.usable() {
+        for Remote { name, .. } in repo.remotes(&patience()).unwrap_or_default() {
+            for direction in [Direction::Fetch, Direction::Push] {
+                let target = repo.target(Some(&name), direction);
+                if let Some(target) = target.filter(|target| {
+                    found.iter().all(|one: &Found<'_>| one.name != name || one.target != *target || one.repo.top() != repo.top())
+                }) {
+                    found.push(Found { repo, name: name.clone(), target });
+                }
+            }
+        }
+    }
+    found.truncate(MAX_REMOTES);
+    found
+}
+
+pub(super) fn credentials(patient: &Patient<'_>) -> Vec<Finding> {
+    let remotes = all(patient);
+    let mut findings = Vec::new();
+    let mut hosts = BTreeSet::new();
+    for found in &remotes {
+        if !hosts.insert((found.target.protocol.clone(), found.target.host.clone())) {
+            continue;
+        }
+        match found.target.protocol.as_str() {
+            "https" => findings.extend(without_helper(found)),
+            "ssh" => findings.extend(without_key(found)),
+            _ => {}
+        }
+    }
+    finding::or_fine(findings, || {
+        Finding::fine(format!("git has what it needs to log in ({} looked at)", finding::count(remotes.len(), "URL")))
+    })
+}
+
+fn without_helper(found: &Found<'_>) -> Option<Finding> {
+    let host = &found.target.host;
+    let has_netrc = env::home_dir().is_some_and(|home| home.join(".netrc").is_file());
+    if has_netrc || found.repo.has_credentials_for(host, &patience()).unwrap_or(true) {
+        return None;
+    }
+    let fix = if host == "github.com" && on_path("gh").is_some() {
+        "gh auth setup-git"
+    } else if cfg!(target_os = "macos") {
+        "git config --global credential.helper osxkeychain"
+    } else {
+        "git config --global credential.helper 'cache --timeout=86400'"
+    };
+    let detail = format!("{} is at https://{host}, and git has no credential helper: only what needs no login works", found.shown());
+    Some(Finding::note(detail, fix))
+}
+
+fn without_key(found: &Found<'_>) -> Option<Finding> {
+    let has_agent = env::var_os("SSH_AUTH_SOCK").is_some_and(|path| fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket()));
+    let folder = env::home_dir().map(|home| home.join(".ssh"))?;
+    let has_key = KEYS.iter().any(|key| folder.join(key).is_file());
+    let names_key = [folder.join("config"), PathBuf::from("/etc/ssh/ssh_config")]
+        .iter()
+        .any(|file| names(file, &["identityfile", "identityagent", "pkcs11provider"]));
+    if has_agent || has_key || names_key {
+        return None;
+    }
+    let key = folder.join("id_ed25519");
+    let detail = format!("{} is at {} over ssh, and there is neither an agent (SSH_AUTH_SOCK) nor a key", found.shown(), found.target.host);
+    let fix = format!("mkdir -p -m 700 {} && ssh-keygen -q -t ed25519 -N '' -f {}", word(&folder), word(&key));
+    Some(Finding::problem(detail, fix).because(format!("looked for {} in {}", KEYS.join(", "), folder.display())))
+}
+
+/// True where the operator's file has a line that begins with one of these words.
+fn names(file: &Path, words: &[&str]) -> bool {
+    let mut text = String::new();
+    let Ok(meta) = fs::metadata(file) else { return false };
+    if !meta.is_file() || fs::File::open(file).and_then(|file| file.take(MAX_CONFIG).read_to_string(&mut text)).is_err() {
+        return false;
+    }
+    text.lines().any(|line| {
+        line.split([' ', '\t', '=']).find(|word| !word.is_empty()).is_some_and(|first| words.contains(&first.to_ascii_lowercase().as_str()))
+    })
+}
+
+pub(super) fn reach(patient: &Patient<'_>) -> Vec<Finding> {
+    if !patient.options.online {
+        return vec![Finding::skipped("`--online` connects to them")];
+    }
+    let remotes = all(patient);
+    let mut places = BTreeSet::new();
+    let asked: Vec<&Found<'_>> = remotes.iter().filter(|found| places.insert((found.target.host.clone(), found.target.port))).collect();
+    let findings: Vec<Finding> = thread::scope(|scope| {
+        let all: Vec<_> = asked.iter().map(|found| scope.spawn(|| unreachable(patient, found))).collect();
+        all.into_iter().filter_map(|one| one.join().ok().flatten()).collect()
+    });
+    finding::or_fine(findings, || {
+        let fine = Finding::fine(format!("{} answer", finding::count(places.len(), "place")));
+        places.iter().fold(fine, |fine, (host, port)| fine.because(format!("{host}, port {port}")))
+    })
+}
+
+/// Why a remote is not reached. What the server itself may not reach is not connected to.
+fn unreachable(patient: &Patient<'_>, found: &Found<'_>) -> Option<Finding> {
+    let (target, network) = (&found.target, &patient.config.network);
+    let place = format!("{}, port {}", target.host, target.port);
+    if !network.protocols.contains(&target.protocol) {
+        let fix = format!("export MCP_GIT_PROTOCOLS={},{}", network.protocols.join(","), target.protocol);
+        return Some(Finding::problem(format!("{} uses the protocol `{}`, which is switched off", found.shown(), target.protocol), fix));
+    }
+    let addresses = match target.addresses(network, &Cancel::new(Some(Instant::now() + STEP))) {
+        Ok(addresses) => addresses,
+        Err(err @ Error::PrivateAddress { .. }) => {
+            let list: Vec<&str> = network.allow_hosts.iter().map(String::as_str).chain([target.host.as_str()]).collect();
+            let fix = format!("export MCP_GIT_ALLOW_HOSTS={}", word(list.join(",")));
+            return Some(Finding::problem(format!("{}: {err}", found.shown()), fix).caused_by(&err));
+        }
+        Err(err) if target.protocol == "ssh" && env::home_dir().is_some_and(|home| home.join(".ssh/config").is_file()) => {
+            let fix = "Try it with `ssh -T` and the name: ~/.ssh/config may know it by another one.";
+            return Some(Finding::note(format!("{}: the name {} is not in DNS", found.shown(), target.host), fix).caused_by(&err));
+        }
+        Err(err) => {
+            let fix = format!(
+                "Correct the URL with `git -C {} remote set-url {} URL`, or the machine's DNS.",
+                word(found.repo.top()),
+                word(&found.name)
+            );
+            return Some(
+                Finding::problem(format!("{}: the name {} does not resolve (DNS)", found.shown(), target.host), fix).caused_by(&err),
+            );
+        }
+    };
+    let mut last = None;
+    for address in addresses.iter().take(MAX_ADDRESSES) {
+        match TcpStream::connect_timeout(address, STEP) {
+            Ok(_) => return None,
+            Err(err) => last = Some((address, err)),
+        }
+    }
+    let (address, err) = last?;
+    let fix = format!("Make sure that {place} is open to this machine (firewall, VPN, proxy), and that the URL names the right port.");
+    Some(
+        Finding::problem(format!("{}: {place} accepts no connection (TCP): {err}", found.shown()), fix)
+            .because(format!("tried {address} last"))
+            .caused_by(&err),
+    )
+}

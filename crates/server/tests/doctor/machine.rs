@@ -1,0 +1,153 @@
+//! Faults of the machine: limits, folders, the database.
+
+use super::{Outcome, Ward, has, is_root, write_program};
+use crate::support;
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+
+#[test]
+fn too_few_descriptors_are_told() {
+    let ward = Ward::new();
+    let fix = ward.heals("ulimit -Sn 256", &[], "descriptors", "only 256 files");
+    assert_eq!(fix, "ulimit -n 4096");
+    let told = ward.told("ulimit -n 300", &[]);
+    let finding = told.find("descriptors", "only 300 files").unwrap_or_else(|| panic!("{:#?}", told.checks));
+    assert!(finding["fix"].as_str().is_some_and(|fix| fix.contains("LimitNOFILE=4096")), "{finding}");
+}
+
+#[test]
+fn a_temporary_folder_that_is_not_there_is_told() {
+    let ward = Ward::new();
+    assert_eq!(ward.heals("export TMPDIR=/nonexistent/tmp", &[], "start-up", "/nonexistent/tmp"), "export TMPDIR=/tmp");
+}
+
+#[test]
+fn a_doctor_that_is_killed_leaves_no_server_running() -> Outcome {
+    let ward = Ward::new();
+    let git = ward.home.join("git");
+    write_program(&git, "#!/bin/sh\n[ \"$*\" = version ] && sleep 1\nexec git \"$@\"\n");
+    ward.config(&format!("git = \"{}\"\n", git.display()));
+    let mut command = support::program();
+    ward.within(&mut command);
+    let mut doctor = command.arg("doctor").env("TMPDIR", &ward.home).stdout(std::process::Stdio::null()).spawn()?;
+    let line = |pid: u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut server = None;
+    support::wire::wait_for("the throw-away server", || {
+        server = support::descendants(doctor.id()).into_iter().find(|pid| line(*pid).contains("--admin-socket"));
+        server.is_some()
+    });
+    doctor.kill()?;
+    doctor.wait()?;
+    support::wire::wait_for("its end", || server.is_some_and(|pid| line(pid).is_empty()));
+    Ok(())
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_used_is_told() -> Outcome {
+    let ward = Ward::new();
+    let state = ward.home.join("state of mine");
+    let args = ["--state-dir", &state.display().to_string()].map(str::to_owned);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    fs::write(&state, "")?;
+    ward.heals("", &args, "state", "is no folder");
+    assert!(!state.exists());
+    fs::create_dir(&state)?;
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o777))?;
+    ward.heals("", &args, "state", "others may write");
+    if is_root() {
+        std::os::unix::fs::chown(&state, Some(1234), None)?;
+        ward.heals_by(
+            "",
+            &args,
+            "state",
+            "belongs to another user",
+            |fix| if has("sudo") { fix.to_owned() } else { fix.replace("sudo ", "") },
+        );
+    } else {
+        eprintln!("not tried: a folder of another user needs root");
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o500))?;
+        ward.heals("export MCP_GIT_STATE_DIR=\"$HOME/locked\"; mkdir -m 500 -p \"$HOME/locked\"", &[], "state", "cannot be written to");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_full_file_system_is_told() {
+    let ward = Ward::new();
+    let can_mount =
+        Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"]).status().is_ok_and(|status| status.success());
+    if !can_mount {
+        eprintln!("not tried: a file system of its own cannot be mounted here");
+        return;
+    }
+    for (options, words) in [("size=20m", "MiB are free"), ("size=300m,nr_inodes=20", "files can be made")] {
+        let mount = format!(
+            "mkdir -p \"$HOME/full\"; mount -t tmpfs -o {options} none \"$HOME/full\"; export MCP_GIT_STATE_DIR=\"$HOME/full\"; chmod 700 \"$HOME/full\""
+        );
+        let run = |lines: &str| {
+            ward.told_in(lines, &[], |command| {
+                let mut outer = Command::new("unshare");
+                outer.arg("-m").arg(command.get_program()).args(command.get_args()).env_clear();
+                outer.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+                outer.current_dir(command.get_current_dir().expect("a folder"));
+                *command = outer;
+            })
+        };
+        let told = run(&mount);
+        let finding = told.find("state", words).unwrap_or_else(|| panic!("{words}: {:#?}", told.checks));
+        assert!(finding["fix"].as_str().is_some_and(|fix| fix.contains("--state-dir")), "{finding}");
+        assert!(run(&format!("{mount}; export MCP_GIT_STATE_DIR=\"$HOME/roomy\"")).find("state", words).is_none());
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_told() -> Outcome {
+    let ward = Ward::new();
+    let state = ward.home.join("state");
+    let named = state.display().to_string();
+    let args = ["--state-dir", named.as_str()];
+    let store = state.join("store.db");
+    fs::create_dir(&state)?;
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700))?;
+    let garbage = "no database at all ".repeat(500);
+    fs::write(&store, &garbage)?;
+    let told = ward.told("", &args);
+    assert!(told.find("database", "is damaged").is_some(), "{:#?}", told.checks);
+    assert_eq!(fs::read_to_string(&store)?, garbage, "the doctor leaves it as it is");
+    ward.heals("", &args, "database", "is damaged");
+    fs::create_dir(&store)?;
+    ward.heals("", &args, "database", "is no file");
+    // A server makes it, and is found to use it.
+    let server = support::wire::Served::start(&ward.fixture, &["--state-dir", &named], &[("MCP_GIT_STORE_URL", "")]);
+    let told = ward.told("", &args);
+    let used = told.checks.iter().find(|one| one["name"] == "database").map(|one| one["detail"].to_string()).unwrap_or_default();
+    assert!(told.state("database") == ["ok"] && used.contains(&format!("(pid {})", server.child.id())), "{used}");
+    drop(server);
+    if has("python3") {
+        ward.sh(&format!("python3 -c \"import sqlite3; c = sqlite3.connect('{named}/store.db'); c.execute(\\\"UPDATE mcpgit_meta SET value = '999' WHERE name = 'schema'\\\"); c.commit()\""));
+        ward.heals_by("", &args, "database", "version 999", |fix| fix.split('`').nth(1).unwrap_or_default().to_owned());
+    } else {
+        eprintln!("not tried: a database of a later release needs python3");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_database_server_that_cannot_be_reached_is_told_without_its_password() {
+    let ward = Ward::new();
+    let lines = "export MCP_GIT_STORE_URL=postgres://user:hunter2@127.0.0.1:1/database";
+    let output = ward.output_in(lines, &["--verbose"], |_| {});
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("Connection refused") && !text.contains("hunter2"), "{text}");
+    ward.heals_by(lines, &[], "database", "cannot be reached", |fix| fix.split('`').nth(3).unwrap_or_default().to_owned());
+}
+
+#[test]
+fn a_kernel_without_landlock_is_told() {
+    let ward = Ward::new();
+    let run = |lines: &str| ward.told_in(lines, &[], support::without_landlock);
+    let told = run("");
+    let finding = told.find("sandbox", "Landlock").unwrap_or_else(|| panic!("{:#?}", told.checks));
+    assert!(finding["state"] == "note" && finding["fix"].as_str().is_some_and(|fix| fix.contains("--sandbox off")), "{finding}");
+    assert!(run("export MCP_GIT_SANDBOX=always").find("sandbox", "no change can be made").is_some_and(|one| one["state"] == "problem"));
+    assert_eq!(run("export MCP_GIT_SANDBOX=off").state("sandbox"), ["ok"]);
+}

@@ -1,0 +1,212 @@
+//! Faults of the network: ports, remotes, and the way to a remote server.
+
+use super::{Outcome, Told, Ward, has, write, write_program};
+use crate::support::{
+    Fixture,
+    tokens::tokens,
+    wire::{Served, wait_for},
+};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+};
+
+/// A server whose state is the ward's.
+fn served(ward: &Ward, args: &[&str]) -> Served {
+    let state = ward.home.join("served").display().to_string();
+    Served::start(&ward.fixture, &[&["--state-dir", state.as_str()], args].concat(), &[])
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_its_owner() -> Outcome {
+    let ward = Ward::new();
+    let own = format!("(pid {})", std::process::id());
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let Ok(other) = TcpListener::bind(address) else {
+            eprintln!("not tried: {address} is no address of this machine");
+            continue;
+        };
+        let fix = ward.heals(&format!("export MCP_GIT_PORT={}", other.local_addr()?.port()), &[], "port", &own);
+        assert!(fix.starts_with("export MCP_GIT_PORT="), "{fix}");
+    }
+    let server = served(&ward, &[]);
+    let told = ward.told("", &["--port", &server.port.to_string()]);
+    assert!(told.code == Some(0) && told.find("port", "a running server").is_some(), "{:#?}", told.checks);
+    let socket = ward.home.join("socket");
+    write(&socket, "");
+    ward.heals(&format!("export MCP_GIT_SOCKET='{}'", socket.display()), &[], "port", "is no socket");
+    ward.heals(&format!("export MCP_GIT_SOCKET='{}/new/socket'", ward.home.display()), &[], "port", "does not exist");
+    Ok(())
+}
+
+#[test]
+fn a_server_for_other_machines_is_told_with_what_opens_and_closes_the_firewall() {
+    let ward = Ward::new();
+    let (config, _) = tokens(&ward.fixture);
+    let ran = ward.home.join("ran");
+    for program in ["ufw", "sudo"] {
+        write_program(&ward.home.join("bin").join(program), &format!("#!/bin/sh\ntouch '{}'\n", ran.display()));
+    }
+    let lines = format!("export PATH='{}/bin':\"$PATH\" MCP_GIT_HOST=0.0.0.0 MCP_GIT_PORT=8443", ward.home.display());
+    let told = ward.told(&lines, &["--config", &config]);
+    let finding = told.find("scope", "sudo ufw allow 8443/tcp").unwrap_or_else(|| panic!("{:#?}", told.checks));
+    assert_eq!(finding["fix"], "sudo ufw deny 8443/tcp");
+    assert!(!ran.exists(), "the doctor runs neither");
+    assert_eq!(ward.told(&format!("{lines}; unset MCP_GIT_HOST"), &["--config", &config]).state("scope"), ["ok"]);
+}
+
+#[test]
+fn remotes_that_are_not_reached_are_told_one_reason_after_the_other() -> Outcome {
+    let ward = Ward::new();
+    let path = ward.fixture.path.display().to_string();
+    let args = ["-r", path.as_str(), "--online"];
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    drop(listener);
+    ward.sh(&format!("git remote add origin http://127.0.0.1:{port}/x.git"));
+    assert_eq!(ward.told("", &args[..2]).state("remotes"), ["skipped"]);
+    let protocol = ward.heals("", &args, "remotes", "is switched off");
+    let host = ward.heals(&protocol, &args, "remotes", "not an address of the public internet");
+    let both = format!("{protocol}; {host}");
+    let told = ward.told(&both, &args);
+    assert!(told.find("remotes", "accepts no connection (TCP)").is_some(), "{:#?}", told.checks);
+    let _listener = TcpListener::bind(("127.0.0.1", port))?;
+    assert_eq!(ward.told(&both, &args).state("remotes"), ["ok"]);
+    ward.sh("git remote set-url origin https://nobody.invalid/x.git");
+    ward.heals_by("", &args, "remotes", "(DNS)", |fix| {
+        let command = fix.split('`').nth(1).unwrap_or_default();
+        format!("{}; {both}", command.replace(" URL", &format!(" http://127.0.0.1:{port}/x.git")))
+    });
+    Ok(())
+}
+
+/// The states of the steps, in their order.
+fn steps(told: &Told) -> Vec<String> {
+    told.checks
+        .iter()
+        .map(|one| format!("{}: {}", one["name"].as_str().unwrap_or_default(), one["state"].as_str().unwrap_or_default()))
+        .collect()
+}
+
+#[test]
+fn the_way_to_a_server_is_walked_and_the_step_that_fails_is_named() -> Outcome {
+    let ward = Ward::new();
+    let server = served(&ward, &[]);
+    let url = format!("http://127.0.0.1:{}/mcp", server.port);
+    let told = ward.told("", &["--url", &url]);
+    assert_eq!(steps(&told), ["dns: ok", "tcp: ok", "http: ok", "websocket: ok", "mcp: ok"], "{:#?}", told.checks);
+    // Nothing listens, nobody has the name, the port has no TLS, it is no URL.
+    let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let fails = |url: &str, step: &str, words: &str| {
+        let told = ward.told("", &["--url", url]);
+        let finding = told.find(step, words).unwrap_or_else(|| panic!("{url}: {:#?}", told.checks));
+        finding["fix"].as_str().unwrap_or_default().to_owned()
+    };
+    assert!(fails(&format!("http://127.0.0.1:{closed}/mcp"), "tcp", "accepts no connection").contains(&format!("--port {closed}")));
+    fails("http://nobody.invalid/mcp", "dns", "nobody.invalid");
+    assert!(fails(&format!("https://127.0.0.1:{}/mcp", server.port), "tls", "does not speak TLS").contains("http://"));
+    fails("ftp://x/", "url", "ftp");
+    fails("http://x:99999/", "url", "65535");
+    let told = ward.told("", &["--url", "http://user:hunter2@127.0.0.1/mcp"]);
+    assert!(told.find("url", "password").is_some() && !format!("{:?}", told.checks).contains("hunter2"));
+    // Another program answers.
+    for (answer, step, words) in [
+        ("SSH-2.0-x\r\n", "http", "does not speak HTTP"),
+        ("HTTP/1.1 301 Moved\r\nLocation: https://u:hunter2@else.example/\r\nContent-Length: 0\r\n\r\n", "http", "redirects to"),
+        ("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "http", "reaches no server"),
+        ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "http", "takes no calls"),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "mcp", "no MCP"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "mcp", "no JSON-RPC"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let url = format!("http://{}/mcp", listener.local_addr()?);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let mut stream = stream;
+                let mut buffer = [0; 4096];
+                stream.read(&mut buffer).map(drop).unwrap_or_default();
+                stream.write_all(answer.as_bytes()).unwrap_or_default();
+            }
+        });
+        let fix = fails(&url, step, words);
+        assert!(!fix.contains("hunter2"), "{fix}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_server_that_wants_a_token_is_walked_with_one() {
+    let ward = Ward::new();
+    let (config, [all, ..]) = tokens(&ward.fixture);
+    let server = served(&ward, &["--config", &config]);
+    let url = format!("http://127.0.0.1:{}/mcp", server.port);
+    let fix = |lines: &str, words: &str| {
+        let told = ward.told(lines, &["--url", &url]);
+        let finding = told.find("mcp", words).unwrap_or_else(|| panic!("{words}: {:#?}", told.checks));
+        finding["fix"].as_str().unwrap_or_default().to_owned()
+    };
+    assert!(fix("", "wants a token").contains("MCP_GIT_DOCTOR_TOKEN"));
+    assert!(fix("export MCP_GIT_DOCTOR_TOKEN=wrong", "does not know the token").contains("mcp-server-git token"));
+    let told = ward.told(&format!("export MCP_GIT_DOCTOR_TOKEN='{all}'"), &["--url", &url]);
+    assert!(told.code == Some(0) && !format!("{:?}", told.checks).contains(&all), "{:#?}", told.checks);
+    assert_eq!(ward.told("", &["--url", &url, "--token", &all]).code, Some(0));
+}
+
+#[test]
+fn latency_is_measured_through_the_running_server_and_judged() {
+    let ward = Ward::new();
+    let state = ward.home.join("state").display().to_string();
+    let server = Served::start(&Fixture::new(), &["--state-dir", &state], &[]);
+    let args = ["--state-dir", state.as_str(), "--latency"];
+    let told = ward.told("", &args);
+    let measured = told.checks.iter().find(|one| one["name"] == "latency").cloned().unwrap_or_default();
+    let detail = measured["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains(&format!("process number {}", server.child.id())) && detail.contains("median of 20"), "{measured}");
+    assert_eq!(measured["causes"].as_array().map(Vec::len), Some(20));
+    ward.heals_by("export MCP_GIT_SLOW_MS=0", &args, "latency", "slower than 0 ms", |fix| {
+        assert!(fix.contains("MCP_GIT_SLOW_MS"), "{fix}");
+        "export MCP_GIT_SLOW_MS=60000".to_owned()
+    });
+    assert!(ward.told("", &[&args[..], &["--pid", "1"]].concat()).find("latency", "no server with the process number 1").is_some());
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_told() -> Outcome {
+    if !has("openssl") {
+        eprintln!("not tried: openssl is absent");
+        return Ok(());
+    }
+    let ward = Ward::new();
+    let tls = ward.home.join("tls").display().to_string();
+    ward.sh(&format!(
+        "mkdir -p '{tls}'; cd '{tls}'; openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 10 -subj /CN=ca 2>&1
+         printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\\n' > here; printf 'subjectAltName=DNS:else.example\\n' > else
+         openssl req -newkey rsa:2048 -nodes -keyout key -out csr -subj /CN=x 2>&1
+         for name in here else; do openssl x509 -req -in csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 5 -out $name.pem -extfile $name 2>&1; done"
+    ));
+    for (name, trusts, step, words) in [
+        ("here", true, "http", "does not answer as mcp-server-git does"),
+        ("here", false, "tls", "an authority that this machine does not trust"),
+        ("else", true, "tls", "is for another name"),
+    ] {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut command = std::process::Command::new("openssl");
+        command.args([
+            "s_server",
+            "-accept",
+            &format!("127.0.0.1:{port}"),
+            "-cert",
+            &format!("{tls}/{name}.pem"),
+            "-key",
+            &format!("{tls}/key"),
+        ]);
+        let mut server = command.args(["-www", "-quiet"]).stdin(std::process::Stdio::null()).spawn()?;
+        wait_for("openssl listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let lines = if trusts { format!("export SSL_CERT_FILE='{tls}/ca.pem'") } else { String::new() };
+        let told = ward.told(&lines, &["--url", &format!("https://127.0.0.1:{port}/mcp")]);
+        server.kill()?;
+        server.wait()?;
+        assert!(told.find(step, words).is_some(), "{name} {trusts}: {:#?}", told.checks);
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! Faults of the configuration, the environment, and the configurations of clients.
+
+use super::{Outcome, Ward, write, write_program};
+use std::fs;
+
+#[test]
+fn variables_that_nobody_reads_are_told() {
+    let ward = Ward::new();
+    let fix = ward.heals("export MCP_GIT_PROT=0", &[], "environment", "MCP_GIT_PORT is");
+    assert_eq!(fix, "export MCP_GIT_PORT=\"$MCP_GIT_PROT\"; unset MCP_GIT_PROT");
+    ward.heals("export MCP_GIT_FAVOURITE_COLOUR=1", &[], "environment", "MCP_GIT_FAVOURITE_COLOUR");
+    ward.heals("export MCP_GIT_PORT=1", &["--port", "0"], "overrides", "--port overrides");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_told() {
+    let ward = Ward::new();
+    ward.heals("export MCP_GIT_PORT=x", &[], "configuration", "MCP_GIT_PORT");
+    ward.heals("export MCP_GIT_HOST=0.0.0.0", &[], "configuration", "can be reached from other machines");
+    ward.heals("export MCP_GIT_LOG_LEVEL=git=loud", &[], "configuration", "MCP_GIT_LOG_LEVEL");
+    ward.heals_by("export MCP_GIT_TOOLS=git_nothing", &[], "configuration", "git_nothing", |fix| {
+        assert!(fix.contains("MCP_GIT_TOOLS"), "{fix}");
+        "unset MCP_GIT_TOOLS".to_owned()
+    });
+    let file = ward.config("port = 0\n[limits]\nmax_tokens = 3\n");
+    let told = ward.told("", &[]);
+    assert!(told.state("git") == ["skipped"] && told.state("environment") == ["ok"], "{:#?}", told.checks);
+    ward.heals_by("", &[], "configuration", "line 3", |fix| {
+        assert!(fix.contains(&file.display().to_string()), "{fix}");
+        format!("sed -i 3d '{}'", file.display())
+    });
+    ward.heals_by("", &["--config", "/nonexistent/x.toml"], "configuration", "/nonexistent/x.toml", |_| {
+        format!("set -- doctor --json --config '{}'", file.display())
+    });
+}
+
+#[test]
+fn clients_that_start_something_else_are_told() -> Outcome {
+    let ward = Ward::new();
+    let gone = ward.home.join("gone/mcp-server-git");
+    let roots = ward.fixture.path.display().to_string();
+    let cursor = ward.home.join(".cursor/mcp.json");
+    write(&cursor, &format!(r#"{{"mcpServers": {{"git": {{"command": "{}", "args": ["-r", "{roots}"]}}}}}}"#, gone.display()));
+    let fix = ward.heals("", &[], "clients", "cursor");
+    assert!(fix.contains("setup cursor --write") && fix.contains(&format!("-r {roots}")), "{fix}");
+    assert!(fs::read_to_string(&cursor)?.contains(&roots));
+    // One that is not called `git`, in a file with comments.
+    let zed = ward.home.join(".config/zed/settings.json");
+    write(&zed, &format!("// mine\n{{\"context_servers\": {{\"mine\": {{\"command\": \"{}\",}},}},}}\n", gone.display()));
+    ward.heals_by("", &[], "clients", "`mine`", |fix| {
+        let own = fix.trim_end_matches('.').rsplit(' ').next().unwrap_or_default().to_owned();
+        format!("sed -i 's|{}|{own}|' '{}'", gone.display(), zed.display())
+    });
+    // One that is there, and cannot be started; then it is another program.
+    let codex = ward.home.join(".codex/config.toml");
+    write(&gone, "#!/bin/sh\necho other\n");
+    write(&codex, &format!("[mcp_servers.git]\ncommand = \"{}\"\n", gone.display()));
+    ward.heals("", &[], "clients", "which is not executable");
+    ward.heals("", &[], "clients", "codex");
+    // The package of the same name.
+    write(&ward.home.join(".gemini/settings.json"), r#"{"mcpServers": {"git": {"command": "uvx", "args": ["mcp-server-git"]}}}"#);
+    ward.heals("", &[], "clients", "uvx");
+    let unreadable = ward.home.join(".claude.json");
+    write(&unreadable, &format!(r#"{{"projects": {{"/x": {{"mcpServers": {{"mine": {{"command": "{}"}}}}}}}}}}"#, gone.display()));
+    assert!(ward.told("", &[]).find("clients", "`mine` of claude-code").is_some());
+    write(&unreadable, "{");
+    ward.heals_by("", &[], "clients", "cannot be read", |_| format!("echo '{{}}' > '{}'", unreadable.display()));
+    assert_eq!(ward.told("", &[]).state("clients"), ["ok"]);
+    Ok(())
+}
+
+#[test]
+fn another_program_of_the_name_on_the_path_is_told() {
+    let ward = Ward::new();
+    let bin = ward.home.join("bin");
+    write_program(&bin.join("mcp-server-git"), "#!/bin/sh\necho mcp-server-git 0.0.1\n");
+    ward.heals(&format!("export PATH='{}':\"$PATH\"", bin.display()), &[], "executable", "mcp-server-git 0.0.1");
+}
+
+#[test]
+fn a_git_that_cannot_be_used_is_told() {
+    let ward = Ward::new();
+    ward.heals_by("old=$PATH; export PATH=/nonexistent", &[], "git", "could not be started", |fix| {
+        assert!(fix.contains("git"), "{fix}");
+        "export PATH=$old".to_owned()
+    });
+    let program = ward.home.join("git");
+    let of_version = |version: &str| {
+        write_program(&program, &format!("#!/bin/sh\n[ \"$*\" = version ] && exec echo git version {version}\nexec git \"$@\"\n"));
+    };
+    let config = ward.config(&format!("git = \"{}\"\n", program.display()));
+    let cure = |_: &str| format!("rm '{}'", config.display());
+    write(&program, "not executable");
+    assert!(ward.told("", &[]).find("git", "could not be started").is_some());
+    of_version("2.30.0");
+    let told = ward.told("", &[]);
+    assert!(told.find("git", "2.30.0 is too old").is_some() && told.state("start-up") == ["skipped"], "{:#?}", told.checks);
+    of_version("2.43.0");
+    let told = ward.told("", &[]);
+    assert!(told.find("git", "older than 2.43.7").is_some_and(|one| one["state"] == "note"), "{:#?}", told.checks);
+    of_version("2.50.1");
+    assert!(ward.told("", &[]).state("git") == ["ok"]);
+    of_version("2.30.0");
+    ward.heals_by("", &[], "git", "too old", cure);
+}
