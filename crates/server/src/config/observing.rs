@@ -173,7 +173,7 @@ impl Observing {
                 file: given("MCP_GIT_LOG_FILE").map(PathBuf::from).or(file.log.file),
                 keep: file.log.keep.unwrap_or(7).clamp(1, 10_000),
             },
-            slow: Duration::from_millis(bounded("MCP_GIT_SLOW_MS", variable, file.perf.slow_ms, 1000, 1..=3_600_000)?),
+            slow: Duration::from_millis(bounded("MCP_GIT_SLOW_MS", variable, file.perf.slow_ms, 1000, 0..=3_600_000)?),
             debug: Debug {
                 breakpoint: variable("MCP_DEBUG_BREAKPOINT").or(file.debug.breakpoint).unwrap_or_default().parse().unwrap_or_default(),
                 hold_limit: seconds("MCP_GIT_HOLD_LIMIT", file.debug.hold_limit, 300)?,

@@ -60,6 +60,11 @@ impl Administered {
         (reply.status, reply.message().unwrap_or_default())
     }
 
+    /// The figures of the server.
+    pub(crate) fn metrics(&self) -> String {
+        self.ask("GET", "/metrics", "").body
+    }
+
     /// The circuit of which the name ends so.
     pub(crate) fn circuit(&self, ending: &str) -> Option<Value> {
         let all = self.get("/circuits");

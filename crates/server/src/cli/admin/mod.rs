@@ -5,6 +5,7 @@ mod duration;
 mod health;
 mod render;
 mod report;
+mod terminal;
 mod words;
 
 use super::{FOUND, say, tell};
@@ -316,7 +317,7 @@ pub(super) fn run(command: &Command, config: &Config, named: &[PathBuf]) -> Exit
     });
     match asked {
         Ok((shown, answer)) => {
-            say(&if reach.json { format!("{answer:#}") } else { output::page(shown.text.trim_end().as_bytes()) });
+            say(&if reach.json { format!("{answer:#}") } else { terminal::painted(&output::page(shown.text.trim_end().as_bytes())) });
             if shown.is_fine { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
         }
         Err(why) => failed(reach, &why),

@@ -20,6 +20,7 @@ pub(super) fn errors(answer: &Value) -> Shown {
         ("Spike threshold", format!("{} per minute", rate(&answer["threshold_per_minute"]))),
     ]);
     let seen: Vec<&Value> = list(&answer["classes"]).iter().filter(|one| number(&one["count"]) + number(&one["since_start"]) > 0).collect();
+    let seen_class = seen.iter().max_by_key(|one| number(&one["count"])).map(|one| plain(&one["class"]));
     if seen.is_empty() {
         text += "Errors: 0\n";
     } else {
@@ -43,6 +44,9 @@ pub(super) fn errors(answer: &Value) -> Shown {
             ["REASON", "CLASS", "SINCE START"],
             reasons.iter().map(|one| [plain(&one["reason"]), plain(&one["class"]), plain(&one["count"])]),
         );
+    }
+    if let Some(class) = seen_class {
+        let _ = writeln!(text, "\n`mcp-server-git logs --class {class}` shows the last ones, with tool and session.");
     }
     if !(spikes.is_empty() && burning.is_empty()) {
         text.push('\n');

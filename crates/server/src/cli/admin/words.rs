@@ -1,6 +1,6 @@
 //! The pieces of which answers are put together: fields, labelled lines, tables.
 
-use super::duration;
+use super::{duration, terminal};
 use serde_json::Value;
 
 /// An answer, as it is shown.
@@ -68,16 +68,62 @@ pub(super) fn lines(pairs: &[(&str, String)]) -> String {
     pairs.iter().fold(String::new(), |text, (label, value)| text + label + ": " + value + "\n")
 }
 
-/// Columns as wide as their widest cell.
+/// Columns as wide as their widest cell, or as the terminal lets them be.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut widths: Vec<usize> = (0..N).map(width).collect();
+    if let Some(room) = terminal::width() {
+        shrink(&mut widths, room);
+    }
     let mut text = String::new();
     for row in &rows {
-        let line = row.iter().zip(&widths).fold(String::new(), |line, (cell, width)| line + &format!("{cell:width$}  "));
+        let line = row.iter().zip(&widths).fold(String::new(), |line, (cell, width)| line + &format!("{:width$}  ", cut(cell, *width)));
         text += line.trim_end();
         text.push('\n');
     }
     text
+}
+
+/// The narrowest that a column is made.
+const NARROWEST: usize = 8;
+
+/// Takes from the widest columns until all fit into `room`.
+fn shrink(widths: &mut [usize], room: usize) {
+    let gaps = widths.len() * 2;
+    while widths.iter().sum::<usize>() + gaps > room {
+        let Some(widest) = widths.iter_mut().max().filter(|width| **width > NARROWEST) else { return };
+        *widest -= 1;
+    }
+}
+
+/// The text, with a mark where something of it is left out.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['\u{2026}']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_widest_columns_give_way() {
+        let mut widths = [4, 40, 20];
+        shrink(&mut widths, 50);
+        assert_eq!(widths, [4, 20, 20]);
+        let mut narrow = [8, 8];
+        shrink(&mut narrow, 10);
+        assert_eq!(narrow, [8, 8]);
+        assert_eq!((cut("abcdef", 4), cut("abc", 4)), ("abc\u{2026}".to_owned(), "abc".to_owned()));
+    }
+
+    #[test]
+    fn bytes_are_shown_in_the_largest_unit() {
+        for (bytes, shown) in [(0_i64, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (-(5 << 20), "-5.0 MiB"), (3 << 30, "3.0 GiB")] {
+            assert_eq!(super::bytes(&Value::from(bytes)), shown);
+        }
+    }
 }

@@ -108,6 +108,9 @@ mod tests {
         assert_eq!(distance("MCP_GIT_PROT", "MCP_GIT_PORT"), 2);
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("same", "same"), 0);
-        assert!(known_variables().any(|name| name == "MCP_GIT_SESSION_TIMEOUT") && known_variables().any(|name| name == "MCP_GIT_SESSIONS_IDLE"));
+        assert!(
+            known_variables().any(|name| name == "MCP_GIT_SESSION_TIMEOUT")
+                && known_variables().any(|name| name == "MCP_GIT_SESSIONS_IDLE")
+        );
     }
 }

@@ -1,0 +1,54 @@
+//! What standard output is: a terminal gets colours, and tables that fit.
+
+use std::io::{self, IsTerminal};
+
+/// What is wrong, as reports say it.
+const BAD: [&str; 6] = ["LATE", "FAILED", "PROBLEM", "State: open", "Spike:", "Burning:"];
+const RED: &str = "\u{1b}[31m";
+const GREEN: &str = "\u{1b}[32m";
+const YELLOW: &str = "\u{1b}[33m";
+const BOLD: &str = "\u{1b}[1m";
+const PLAIN: &str = "\u{1b}[0m";
+
+/// The columns of the terminal; none where there is no terminal.
+pub(super) fn width() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns >= 40)
+}
+
+/// The text in colours, where a terminal shows it and nobody asks for none (<https://no-color.org>).
+pub(super) fn painted(text: &str) -> String {
+    let wanted = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wanted { paint(text) } else { text.to_owned() }
+}
+
+fn paint(text: &str) -> String {
+    let colour = |line: &str| {
+        if line.starts_with("Verdict: fine") {
+            Some(GREEN)
+        } else if line.starts_with("Verdict: ") || BAD.iter().any(|bad| line.contains(bad)) {
+            Some(RED)
+        } else if line.contains("Warning:") || line.starts_with("Too many") {
+            Some(YELLOW)
+        } else {
+            let is_head = line.len() > 1 && line.split_whitespace().all(|word| word.chars().all(|c| c.is_ascii_uppercase()));
+            is_head.then_some(BOLD)
+        }
+    };
+    let lines: Vec<String> =
+        text.lines().map(|line| colour(line).map_or_else(|| line.to_owned(), |colour| format!("{colour}{line}{PLAIN}"))).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_red_and_the_rest_as_it_is() {
+        let painted = paint("Verdict: 1 problem\nID  KIND\nws-1  LATE\nUptime: 3s");
+        assert_eq!(painted, format!("{RED}Verdict: 1 problem{PLAIN}\n{BOLD}ID  KIND{PLAIN}\n{RED}ws-1  LATE{PLAIN}\nUptime: 3s"));
+    }
+}
