@@ -154,7 +154,7 @@ pub struct Refusal<'a> {
     pub fault: Fault,
     /// What exactly, in one word of a closed set.
     pub reason: &'static str,
-    /// The address of whoever asked, where it is known.
+    /// The address that it came from, where it is known.
     pub peer: Option<&'a str>,
     /// The session on which it happened.
     pub session: Option<&'a str>,

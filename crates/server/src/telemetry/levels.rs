@@ -18,7 +18,7 @@ const LOGGER: &str = "mcp_server_git.";
 /// What logs whole messages, what is wrong with arguments, and every client that breaks off. Arguments and content do not belong
 /// in a log; what matters of the rest is logged by the server itself.
 const QUIET: [&str; 3] = ["rmcp=off", "h2=warn", "hyper=warn"];
-/// Statements are of interest to nobody but those who ask for all.
+/// SQL statements are logged at `trace` alone.
 const STATEMENTS: &str = "sqlx=warn";
 
 /// The names that directives may have in place of modules.

@@ -101,7 +101,7 @@ fn a_drained_server_says_so_and_resumes() -> Outcome {
     std::thread::scope(|scope| -> Outcome {
         let draining = scope.spawn(|| server.post("/drain", &json!({"timeout": 30})));
         wait_for("the drain", || server.get("/status")["phase"] == "draining");
-        // Whoever comes now is told, by name and before any upgrade.
+        // New requests are told so, by code and before any upgrade.
         let refused = ask();
         assert!(refused.status == 503 && refused.header("retry-after") == Some("1"), "{refused:?}");
         assert_eq!(refused.message().expect("an error")["error"]["data"]["code"], "draining");
