@@ -250,15 +250,15 @@ impl Drop for Busy {
     }
 }
 
-/// A body that holds a guard until it has been sent.
+/// A body that holds a guard until its last part is passed on: once a client has that it may use the id of its request again.
 pub(super) struct Holding {
     body: Body,
-    _guard: Busy,
+    guard: Option<Busy>,
 }
 
 impl Holding {
     pub(super) fn new(body: Body, guard: Busy) -> Self {
-        Self { body, _guard: guard }
+        Self { body, guard: Some(guard) }
     }
 }
 
@@ -267,7 +267,11 @@ impl http_body::Body for Holding {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_ready() && self.body.is_end_stream() || matches!(polled, Poll::Ready(None)) {
+            self.guard = None;
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
