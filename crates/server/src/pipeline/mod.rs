@@ -162,7 +162,7 @@ impl Pipeline {
             return Err(error);
         }
         let (tool, received, principal) = (call.tool.name, call.received, Arc::clone(&call.caller.principal));
-        let (origin, timings) = (call.origin.clone(), Arc::new(Timings::default()));
+        let (origin, timings) = (std::mem::take(&mut call.origin), Arc::new(Timings::default()));
         // Also while it waits for its turn.
         let _running = self.calls.token();
         let mut result = self.bounded(call, &timings).await;

@@ -1,6 +1,9 @@
 //! Where the time of a call goes, and whose call it is: what its record in the log says.
 
-use crate::{error::Error, telemetry::metrics::Metrics};
+use crate::{
+    error::Error,
+    telemetry::metrics::{Metrics, STAGES},
+};
 use git::Repo;
 use std::{
     cell::Cell,
@@ -34,7 +37,7 @@ impl Origin {
     }
 }
 
-/// A part of a call's time.
+/// A part of a call's time, in the order of [`STAGES`].
 #[derive(Clone, Copy)]
 pub(super) enum Stage {
     /// Waiting for a place.
@@ -65,10 +68,6 @@ impl Default for Timings {
         Self { stages: Default::default(), begun: Default::default(), began: Instant::now(), repository: OnceLock::new() }
     }
 }
-
-/// The stages, and what they are called.
-const STAGES: [(Stage, &str); 5] =
-    [(Stage::Queue, "queue"), (Stage::Lock, "lock"), (Stage::Open, "open"), (Stage::Git, "git"), (Stage::Encode, "encode")];
 
 thread_local! {
     /// How long git processes of this thread have run.
@@ -113,8 +112,9 @@ impl Timings {
 
     /// The stages that there were: their names, when each began, and how long it took.
     pub(super) fn parts(&self) -> Vec<(&'static str, Duration, Duration)> {
-        let micros = |all: &[AtomicU64; 5], stage: Stage| Duration::from_micros(all[stage as usize].load(Ordering::Relaxed));
-        let all = STAGES.into_iter().map(|(stage, name)| (name, micros(&self.begun, stage), micros(&self.stages, stage)));
+        let micros = |micros: &AtomicU64| Duration::from_micros(micros.load(Ordering::Relaxed));
+        let all =
+            STAGES.into_iter().zip(self.begun.iter().zip(&self.stages)).map(|(name, (begun, took))| (name, micros(begun), micros(took)));
         all.filter(|(.., took)| !took.is_zero()).collect()
     }
 

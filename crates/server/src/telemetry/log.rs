@@ -7,9 +7,15 @@ use super::{
 };
 use crate::config::{Config, Log, LogFormat};
 use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use tracing::Metadata;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, filter::ParseError, layer::SubscriberExt, registry::LookupSpan, reload, util::SubscriberInitExt,
+    EnvFilter, Layer, Registry,
+    filter::{FilterExt, ParseError, filter_fn},
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    reload,
+    util::SubscriberInitExt,
 };
 
 /// The filters of what is written, and of what is kept in memory.
@@ -18,11 +24,19 @@ static FILTERS: OnceLock<[reload::Handle<EnvFilter, Registry>; 2]> = OnceLock::n
 static DIRECTIVES: Mutex<String> = Mutex::new(String::new());
 static RING: LazyLock<Ring> = LazyLock::new(Ring::default);
 
+/// Spans are made for what is written alone: each costs more than a record.
+fn is_event(meta: &Metadata<'_>) -> bool {
+    meta.is_event()
+}
+
 /// Begins the log. Panics are logged with their place and a backtrace. A second beginning, as in tests, changes nothing.
 pub fn init_log(config: &Config) {
     let [written, kept] = filters(&config.observing.log.level).unwrap_or_else(|_| [EnvFilter::new("warn"), EnvFilter::new("info")]);
     let ((written, written_handle), (kept, kept_handle)) = (reload::Layer::new(written), reload::Layer::new(kept));
-    let layers = vec![outputs(&config.observing.log).with_filter(written).boxed(), Recorder(&RING).with_filter(kept).boxed()];
+    let layers = vec![
+        outputs(&config.observing.log).with_filter(written).boxed(),
+        Recorder(&RING).with_filter(kept.and(filter_fn(is_event))).boxed(),
+    ];
     if tracing_subscriber::registry().with(layers).try_init().is_ok() {
         FILTERS.set([written_handle, kept_handle]).ok();
         config.observing.log.level.clone_into(&mut DIRECTIVES.lock().unwrap_or_else(PoisonError::into_inner));

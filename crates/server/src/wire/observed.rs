@@ -1,14 +1,32 @@
 //! Measures requests, from their receipt until their results are there.
 
-use crate::telemetry::metrics::{Metrics, Operation};
+use crate::telemetry::metrics::{Metrics, OTHER, Operation};
 use mcp::{
-    rmcp::{ErrorData, model::Extensions},
+    rmcp::{
+        ErrorData,
+        model::{ErrorCode, Extensions},
+    },
     sessions::Kind,
 };
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+
+/// A code of JSON-RPC as text: one of those that this server sends.
+fn word(code: ErrorCode) -> &'static str {
+    match code.0 {
+        -32700 => "-32700",
+        -32600 => "-32600",
+        -32601 => "-32601",
+        -32602 => "-32602",
+        -32603 => "-32603",
+        -32002 => "-32002",
+        -32001 => "-32001",
+        -32000 => "-32000",
+        _ => OTHER,
+    }
+}
 
 /// What carries a request, as OpenTelemetry has it: the transport and the protocol.
 pub(super) fn transport(extensions: &Extensions) -> [&'static str; 2] {
@@ -27,7 +45,7 @@ pub(super) struct Observed {
     transport: [&'static str; 2],
     began: Instant,
     /// What it has failed with. It was given up where nothing is said.
-    error: Option<String>,
+    error: Option<&'static str>,
 }
 
 impl Observed {
@@ -39,16 +57,16 @@ impl Observed {
 
     /// It has a result.
     pub(super) fn end<T>(mut self, result: Result<T, ErrorData>) -> Result<T, ErrorData> {
-        self.error = Some(result.as_ref().err().map(|error| error.code.0.to_string()).unwrap_or_default());
+        self.error = Some(result.as_ref().err().map_or("", |error| word(error.code)));
         result
     }
 
     /// It has a result of a tool, which may be that it failed.
     pub(super) fn end_tool<T>(mut self, result: Result<T, ErrorData>, has_failed: impl Fn(&T) -> bool) -> Result<T, ErrorData> {
         self.error = Some(match &result {
-            Ok(done) if has_failed(done) => "tool_error".to_owned(),
-            Ok(_) => String::new(),
-            Err(error) => error.code.0.to_string(),
+            Ok(done) if has_failed(done) => "tool_error",
+            Ok(_) => "",
+            Err(error) => word(error.code),
         });
         result
     }
@@ -60,8 +78,8 @@ impl Observed {
 
 impl Drop for Observed {
     fn drop(&mut self) {
-        let error = self.error.take().unwrap_or_else(|| "cancelled".to_owned());
-        let operation = Operation { method: self.method, name: self.name, error: &error, transport: self.transport };
+        let error = self.error.unwrap_or("cancelled");
+        let operation = Operation { method: self.method, name: self.name, error, transport: self.transport };
         self.metrics.operation(&operation, self.took());
     }
 }
