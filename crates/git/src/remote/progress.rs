@@ -1,7 +1,7 @@
 //! What git and the remote say while something is transferred.
 
 use crate::stderr::whole_words;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How far a transfer has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,10 +124,17 @@ impl Exchange {
                 // It stands in a text, in which a space would end it.
                 self.location = Some(value.trim().replace(' ', "%20"));
             } else if name.eq_ignore_ascii_case("retry-after") {
-                self.retry_after = value.trim().parse().ok().map(Duration::from_secs);
+                self.retry_after = retry_after(value.trim());
             }
         }
     }
+}
+
+/// How long to wait, of a `Retry-After`: seconds, or a date of HTTP (RFC 9110, 10.2.3). A date that is over is no wait.
+fn retry_after(value: &str) -> Option<Duration> {
+    let seconds = || value.parse().ok().map(Duration::from_secs);
+    let until = || Some(httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).unwrap_or_default());
+    seconds().or_else(until)
 }
 
 /// The record in a line of git's trace: `12:34:56.123456 http.c:123   <= Recv header: …`.
@@ -180,6 +187,20 @@ mod tests {
         assert_eq!(listener.exchange, Exchange { status: Some(302), location: Some("http://x/y".to_owned()), ..Exchange::default() });
         let last = Progress { phase: "Receiving objects".to_owned(), done: 7, total: Some(7) };
         assert_eq!(seen.lock().map(|seen| (seen.len(), seen.last().cloned())).unwrap_or_default(), (3, Some(last)));
+    }
+
+    #[test]
+    fn a_retry_is_after_seconds_or_at_a_date() {
+        let minute = SystemTime::now() + Duration::from_mins(1);
+        let near = retry_after(&httpdate::fmt_http_date(minute)).unwrap_or_default();
+        assert!((Duration::from_secs(50)..=Duration::from_mins(1)).contains(&near), "{near:?}");
+        for (value, wait) in [("120", Some(120)), ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)), ("soon", None), ("-5", None), ("", None)] {
+            assert_eq!(retry_after(value), wait.map(Duration::from_secs), "{value}");
+        }
+        // The two forms of old that a recipient has to understand.
+        for value in ["Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            assert_eq!(retry_after(value), Some(Duration::ZERO), "{value}");
+        }
     }
 
     #[test]

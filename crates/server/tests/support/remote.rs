@@ -49,8 +49,8 @@ pub(crate) enum Fault {
     Locked,
     /// It answers every request with this status.
     Status(u16),
-    /// It wants to be asked again after so many seconds.
-    Later(u32),
+    /// It wants to be asked again after so many seconds, or at this date.
+    Later(String),
     /// It answers only what concerns pushes with this status.
     NoPush(u16),
     /// It sends every request elsewhere.
@@ -155,8 +155,8 @@ fn answer(stream: TcpStream, root: &Path, fault: &Fault) -> Option<()> {
     let is_pack = target.ends_with("git-upload-pack") && method == "POST";
     match fault {
         Fault::Status(status) => return stream.write_all(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").as_bytes()).ok(),
-        Fault::Later(seconds) => {
-            let text = format!("HTTP/1.1 429 X\r\nRetry-After: {seconds}\r\nContent-Length: 0\r\n\r\n");
+        Fault::Later(when) => {
+            let text = format!("HTTP/1.1 429 X\r\nRetry-After: {when}\r\nContent-Length: 0\r\n\r\n");
             return stream.write_all(text.as_bytes()).ok();
         }
         Fault::NoPush(status) if target.contains("receive-pack") => {

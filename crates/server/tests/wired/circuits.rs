@@ -12,6 +12,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     sync::{Arc, Barrier},
+    time::{Duration, SystemTime},
 };
 
 /// A git that writes down what it is asked to do.
@@ -61,6 +62,18 @@ fn circuit_stuck_open_recovers_without_traffic() {
 }
 
 #[test]
+fn circuit_is_paused_until_the_date_that_the_remote_names() {
+    let (fixture, remote) = published();
+    let server = Administered::start(&fixture, &[], &OPEN);
+    remote.breaks(Fault::Later(httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90))));
+    let limited = tool(&server, "git_fetch", json!({}));
+    let wait = limited["structuredContent"]["retry_after_ms"].as_u64().unwrap_or_default();
+    assert!(code(&limited) == "rate_limited" && (60_000..=90_000).contains(&wait), "{limited}");
+    let circuit = server.circuit("/fetch").expect("a circuit");
+    assert!(circuit["state"] == "open" && circuit["paused_ms"].as_u64() > Some(30_000), "{circuit}");
+}
+
+#[test]
 fn circuit_of_pushes_is_not_that_of_fetches() {
     let (fixture, remote) = published();
     fixture.write("a.txt", "more\n").commit("more");
@@ -93,7 +106,7 @@ fn circuit_is_not_opened_by_refusals() {
 fn circuit_paused_by_the_remote_says_so_and_for_how_long() {
     let (fixture, remote) = published();
     let server = Administered::start(&fixture, &[], &OPEN);
-    remote.breaks(Fault::Later(25));
+    remote.breaks(Fault::Later("25".to_owned()));
     let limited = tool(&server, "git_fetch", json!({}));
     let wait = |result: &serde_json::Value| result["structuredContent"]["retry_after_ms"].as_u64().unwrap_or_default();
     assert!(code(&limited) == "rate_limited" && wait(&limited) == 25_000, "{limited}");
