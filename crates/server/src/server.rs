@@ -392,11 +392,14 @@ impl Server {
         left
     }
 
-    /// Sends the last traces.
-    pub(crate) async fn end_traces(&self) {
-        if let Some(traces) = self.pipeline.traces.clone() {
-            tokio::task::spawn_blocking(move || traces.end()).await.ok();
-        }
+    /// Sends the last traces and metrics.
+    pub(crate) async fn end_telemetry(&self) {
+        let (traces, metrics) = (self.pipeline.traces.clone(), Arc::clone(&self.metrics));
+        let ended = tokio::task::spawn_blocking(move || {
+            metrics.end();
+            traces.inspect(|traces| traces.end());
+        });
+        ended.await.ok();
     }
 
     /// Takes new work again. False where it was not drained.

@@ -201,9 +201,14 @@ const ROWS: &[Row] = &[
     ),
     (
         "",
-        "traces",
+        "traces and metrics for a collector",
         "`telemetry.otlp_endpoint`",
-        &["the_spans_of_a_call_are_one_tree_in_the_trace_of_the_client", "a_collector_that_is_away_holds_up_nothing"],
+        &[
+            "the_spans_of_a_call_are_one_tree_in_the_trace_of_the_client",
+            "a_collector_gets_what_metrics_have",
+            "either_signal_is_switched_off_alone",
+            "a_collector_that_is_away_holds_up_nothing",
+        ],
     ),
     ("", "alerts and a dashboard", "`deploy/`", &["prometheus_scrapes_alerts_and_draws"]),
     ("", "in a service manager", "`NOTIFY_SOCKET`", &["the_service_manager_is_told"]),

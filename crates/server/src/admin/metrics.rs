@@ -1,10 +1,12 @@
-//! `/metrics`: what a server knows of itself, in the text format of Prometheus.
+//! What a server knows of itself: `/metrics`, in the text format of Prometheus, and the same for a collector.
 
 use crate::{
     caches,
+    config::OtlpEndpoint,
     server::Server,
     telemetry::{
         metrics::{Sample, counter, gauge},
+        otlp::metrics::Exported,
         process::{self, Figures},
     },
 };
@@ -12,6 +14,7 @@ use guard::{CircuitSnapshot, CircuitState, Load};
 use prometheus::proto::MetricFamily;
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -20,8 +23,22 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 /// The most circuits that are named.
 const MAX_CIRCUITS: usize = 100;
 
-/// Everything that is known.
+/// Everything that is known, as text.
 pub(crate) fn render(server: &Server) -> String {
+    server.metrics.render(figures(server))
+}
+
+/// Sends all of it to a collector from now on, where it can be sent. A server whose collector cannot be used serves all the same.
+pub(crate) fn export(server: &Arc<Server>, endpoint: &OtlpEndpoint) {
+    let known = Arc::downgrade(server);
+    match Exported::begin(endpoint, move || known.upgrade().map(|server| figures(&server)).unwrap_or_default()) {
+        Ok(exported) => server.metrics.export(exported),
+        Err(why) => tracing::error!(why, "no metrics are sent"),
+    }
+}
+
+/// What is read just now.
+fn figures(server: &Server) -> Vec<MetricFamily> {
     let mut all = Families::default();
     let circuits = server.breakers.list();
     all.up(
@@ -35,7 +52,7 @@ pub(crate) fn render(server: &Server) -> String {
     state(server, &circuits, &mut all);
     this_process(server, &mut all);
     totals(server, &circuits, &mut all);
-    server.metrics.render(all.0)
+    all.0
 }
 
 #[derive(Default)]
@@ -95,10 +112,11 @@ fn this_process(server: &Server, all: &mut Families) {
     let [lag, worst] = server.watcher.lag().map(|lag| lag.as_secs_f64());
     all.up("mcp_server_git_runtime_lag_seconds", "How late the runtime woke the last time.", one(lag));
     all.up("mcp_server_git_runtime_lag_max_seconds", "How late the runtime woke at worst.", one(worst));
-    if let Some(processors) = server.watcher.processors() {
-        all.up("mcp_server_git_cpu_percent", "How busy all processors are.", one(processors.percent));
-        all.up("mcp_server_git_load1", "The load of the machine over one minute.", one(processors.load[0]));
-    }
+    let processors = server.watcher.processors();
+    let busy = processors.as_ref().map(|processors| (Vec::new(), processors.percent));
+    all.up("mcp_server_git_cpu_percent", "How busy all processors are.", busy);
+    let load = processors.as_ref().map(|processors| (Vec::new(), processors.load[0]));
+    all.up("mcp_server_git_load1", "The load of the machine over one minute.", load);
     let Some(figures) = Figures::now() else { return };
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(server.began.elapsed());
     all.up("process_resident_memory_bytes", "Memory in use.", one(count(figures.rss)));

@@ -52,6 +52,9 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
             announce(app, &place, config.serving.wants_tokens());
             notify::ready();
         }
+        if let Some(endpoint) = &config.observing.pushed_metrics {
+            admin::metrics::export(&app.server, endpoint);
+        }
         let shared = Shared::new(
             Arc::clone(&app.pipeline),
             Arc::clone(&app.server.sessions),
@@ -69,7 +72,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         let served = http::serve(listeners, move |identity| Handler::new(Arc::clone(&shared), identity), options, app.stop.clone()).await;
         app.stop.cancel();
         app.pipeline.idle(END).await;
-        app.server.end_traces().await;
+        app.server.end_telemetry().await;
         app.server.tell_store().await;
         app.server.persistence.close().await;
         admin.remove();

@@ -37,6 +37,9 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     let result = runtime.block_on(async {
         let reloaded = Arc::clone(&app.server);
         signals::watch(app.stop.clone(), move || reload::reload(&reloaded))?;
+        if let Some(endpoint) = &config.observing.pushed_metrics {
+            admin::metrics::export(&app.server, endpoint);
+        }
         let late = async {
             app.stop.cancelled().await;
             tokio::time::sleep(END).await;
@@ -52,7 +55,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         };
         app.stop.cancel();
         app.pipeline.idle(END).await;
-        app.server.end_traces().await;
+        app.server.end_telemetry().await;
         if let Ok(Some(channel)) = registered.await {
             channel.remove();
         }

@@ -24,14 +24,16 @@ pub struct Observing {
     /// `/metrics` is served.
     pub metrics: bool,
     /// Where traces are sent; nowhere when absent.
-    pub otlp: Option<OtlpEndpoint>,
+    pub traces: Option<OtlpEndpoint>,
+    /// Where metrics are sent; nowhere when absent.
+    pub pushed_metrics: Option<OtlpEndpoint>,
 }
 
 /// A collector that takes OTLP over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtlpEndpoint {
-    /// The whole URL for traces; as the variables of OpenTelemetry say when absent.
-    pub traces: Option<String>,
+    /// The whole URL; as the variables of OpenTelemetry say when absent.
+    pub url: Option<String>,
 }
 
 /// What is logged, and how. Logs go to standard error.
@@ -162,6 +164,7 @@ impl Observing {
         let given = |name: &'static str| variable(name).filter(|value| !value.is_empty());
         let seconds = |name, file, default| bounded(name, variable, file, default, 1..=86_400).map(Duration::from_secs);
         let named = file.cache.named;
+        let endpoint = file.telemetry.otlp_endpoint.unwrap_or_default();
         if let Some(unknown) = named.keys().find(|name| !CACHES.contains(&name.as_str())) {
             let why = format!("there is no cache `{unknown}`: {}", CACHES.join(", "));
             return Err(ConfigError::Key { name: "cache", why });
@@ -187,7 +190,8 @@ impl Observing {
             },
             cache_sweep: seconds("MCP_GIT_CACHE_SWEEP", file.cache.sweep_interval, 3600)?,
             caches_off: named.into_iter().filter(|(_, cache)| cache.enabled == Some(false)).map(|(name, _)| name).collect(),
-            otlp: otlp(file.telemetry.otlp_endpoint, &given)?,
+            traces: otlp(&TRACES, &endpoint, &given)?,
+            pushed_metrics: otlp(&METRICS, &endpoint, &given)?,
             metrics: match given("MCP_GIT_METRICS") {
                 Some(_) => super::switch("MCP_GIT_METRICS", variable)?,
                 None => file.metrics.enabled.unwrap_or(true),
@@ -196,20 +200,32 @@ impl Observing {
     }
 }
 
-/// Where traces are sent. The SDK does not heed the variables that switch it off.
-fn otlp(file: Option<String>, given: &dyn Fn(&'static str) -> Option<String>) -> Result<Option<OtlpEndpoint>, ConfigError> {
+/// What OpenTelemetry calls one kind of telemetry.
+struct Signal {
+    path: &'static str,
+    exporter: &'static str,
+    endpoint: &'static str,
+}
+
+const TRACES: Signal = Signal { path: "v1/traces", exporter: "OTEL_TRACES_EXPORTER", endpoint: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" };
+const METRICS: Signal = Signal { path: "v1/metrics", exporter: "OTEL_METRICS_EXPORTER", endpoint: "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" };
+
+/// Where a signal is sent. The SDK does not heed the variables that switch it off.
+fn otlp(signal: &Signal, file: &str, given: &dyn Fn(&'static str) -> Option<String>) -> Result<Option<OtlpEndpoint>, ConfigError> {
     let is = |name, value: &str| given(name).is_some_and(|given| given.eq_ignore_ascii_case(value));
-    if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
+    if is("OTEL_SDK_DISABLED", "true") || is(signal.exporter, "none") {
         return Ok(None);
     }
-    if given("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| given("OTEL_EXPORTER_OTLP_ENDPOINT")).is_some() {
-        return Ok(Some(OtlpEndpoint { traces: None }));
+    if given(signal.endpoint).or_else(|| given("OTEL_EXPORTER_OTLP_ENDPOINT")).is_some() {
+        return Ok(Some(OtlpEndpoint { url: None }));
     }
-    let Some(url) = file.filter(|url| !url.is_empty()) else { return Ok(None) };
-    if !url.starts_with("http://") && !url.starts_with("https://") {
+    if file.is_empty() {
+        return Ok(None);
+    }
+    if !file.starts_with("http://") && !file.starts_with("https://") {
         return Err(ConfigError::Key { name: "telemetry.otlp_endpoint", why: "it is an http:// or https:// URL".to_owned() });
     }
-    Ok(Some(OtlpEndpoint { traces: Some(format!("{}/v1/traces", url.trim_end_matches('/'))) }))
+    Ok(Some(OtlpEndpoint { url: Some(format!("{}/{}", file.trim_end_matches('/'), signal.path)) }))
 }
 
 /// The directives of the log, from the first place that has any.

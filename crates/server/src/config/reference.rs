@@ -220,10 +220,10 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
     ("cache.NAME.enabled", "", "true", "Switches a cache off: `repositories` or `validation`."),
     (
         "telemetry.otlp_endpoint",
-        "OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT)",
+        "OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT)",
         "",
-        "A collector of OpenTelemetry, as `http://localhost:4318`: traces of calls are sent there over HTTP. The other variables of the \
-         SDK are heeded, too.",
+        "A collector of OpenTelemetry, as `http://localhost:4318`: traces of calls and metrics are sent there over HTTP. The other \
+         variables of the SDK are heeded, too.",
     ),
     ("metrics.enabled", "MCP_GIT_METRICS", "true", "Whether `/metrics` is served, in the format of Prometheus."),
     ("limits.read_timeout", "MCP_GIT_READ_TIMEOUT", "60", "Seconds that a read may take."),

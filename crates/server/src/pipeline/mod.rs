@@ -26,7 +26,7 @@ use crate::{
     telemetry::{
         errors::Errors,
         metrics::Metrics,
-        traces::{Ended, Traces},
+        otlp::traces::{Ended, Traces},
     },
     tool::{Effect, Entry, Reporter, Scope},
     view::View,

@@ -1,21 +1,45 @@
 //! Durations of operations, sessions and the parts of calls, by the conventions of OpenTelemetry for MCP servers
 //! (`open-telemetry/semantic-conventions-genai` at 0393513c), as Prometheus reads them.
 
+use super::otlp::metrics::{Durations, Exported};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, Registry, TextEncoder,
     proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
 };
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
-/// The boundaries that the conventions give, in seconds.
-const OPERATION: [f64; 14] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
-/// Sessions last for hours: without boundaries of our own all would be in the last bucket.
-const SESSION: [f64; 10] = [1.0, 10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 21_600.0, 86_400.0];
-const STAGE: [f64; 8] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
+/// Durations of one kind: their names and labels as OpenTelemetry has them. Prometheus has them with `_` for `.`.
+struct Kind {
+    name: &'static str,
+    help: &'static str,
+    bounds: &'static [f64],
+    labels: &'static [&'static str],
+}
+
+/// With the boundaries that the conventions give.
+const OPERATIONS: Kind = Kind {
+    name: "mcp.server.operation.duration",
+    help: "Time from the receipt of a request until its result is sent.",
+    bounds: &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0],
+    labels: &["mcp.method.name", "gen_ai.tool.name", "error.type", "network.transport", "network.protocol.name"],
+};
+const SESSIONS: Kind = Kind {
+    name: "mcp.server.session.duration",
+    help: "Time that sessions have lasted.",
+    // Sessions last for hours: with the boundaries of requests all would be in the last bucket.
+    bounds: &[1.0, 10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 21_600.0, 86_400.0],
+    labels: &["mcp.protocol.version", "error.type", "network.transport", "network.protocol.name"],
+};
+const PARTS: Kind = Kind {
+    name: "mcp.server.git.call.stage",
+    help: "Parts of the time of tool calls: waiting in queues and for locks, opening, git processes, and the rest.",
+    bounds: &[0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0],
+    labels: &["stage"],
+};
 /// The parts of a call's time.
 pub(crate) const STAGES: [&str; 5] = ["queue", "lock", "open", "git", "encode"];
 /// The most combinations of labels of operations. Further ones count as `_OTHER`.
@@ -32,6 +56,8 @@ pub(crate) struct Metrics {
     stages: [Histogram; STAGES.len()],
     /// The series of operations, by their labels: to look one up by its words costs more than many a call.
     series: Mutex<HashMap<[&'static str; 5], Histogram>>,
+    /// Where they are sent: operations, sessions, stages.
+    exported: OnceLock<(Exported, [Durations; 3])>,
 }
 
 /// One operation, as its labels say it.
@@ -50,33 +76,32 @@ pub(crate) struct Operation {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let registry = Registry::new();
-        let histogram = |name: &str, help: &str, buckets: &[f64], labels: &[&str]| {
-            let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-            // Names and labels are those below; a wrong one is found by the first test that runs.
-            let made = HistogramVec::new(opts, labels).unwrap_or_else(|_| unreachable!("{name} is a valid name"));
+        let histogram = |kind: &Kind| {
+            let labels: Vec<String> = kind.labels.iter().map(|label| label.replace('.', "_")).collect();
+            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+            let name = format!("{}_seconds", kind.name.replace('.', "_"));
+            let opts = HistogramOpts::new(&name, kind.help).buckets(kind.bounds.to_vec());
+            // Names and labels are those above; a wrong one is found by the first test that runs.
+            let made = HistogramVec::new(opts, &labels).unwrap_or_else(|_| unreachable!("{name} is a valid name"));
             registry.register(Box::new(made.clone())).unwrap_or_else(|_| unreachable!("{name} is there once"));
             made
         };
-        let operations = histogram(
-            "mcp_server_operation_duration_seconds",
-            "Time from the receipt of a request until its result is sent.",
-            &OPERATION,
-            &["mcp_method_name", "gen_ai_tool_name", "error_type", "network_transport", "network_protocol_name"],
-        );
-        let sessions = histogram(
-            "mcp_server_session_duration_seconds",
-            "Time that sessions have lasted.",
-            &SESSION,
-            &["mcp_protocol_version", "error_type", "network_transport", "network_protocol_name"],
-        );
-        let stages = histogram(
-            "mcp_server_git_call_stage_seconds",
-            "Parts of the time of tool calls: waiting in queues and for locks, opening, git processes, and the rest.",
-            &STAGE,
-            &["stage"],
-        );
+        let (operations, sessions, stages) = (histogram(&OPERATIONS), histogram(&SESSIONS), histogram(&PARTS));
         let stages = STAGES.map(|stage| stages.with_label_values(&[stage]));
-        Self { registry, operations, sessions, stages, series: Mutex::default() }
+        Self { registry, operations, sessions, stages, series: Mutex::default(), exported: OnceLock::new() }
+    }
+
+    /// Has everything that is noted from now on sent to a collector, too.
+    pub(crate) fn export(&self, exported: Exported) {
+        let durations = [&OPERATIONS, &SESSIONS, &PARTS].map(|kind| exported.durations(kind.name, kind.help, kind.bounds, kind.labels));
+        self.exported.set((exported, durations)).ok();
+    }
+
+    /// Sends the last figures to the collector. Blocks for some seconds at most.
+    pub(crate) fn end(&self) {
+        if let Some((exported, _)) = self.exported.get() {
+            exported.end();
+        }
     }
 
     /// Notes an operation.
@@ -93,19 +118,29 @@ impl Metrics {
         };
         drop(series);
         histogram.observe(took.as_secs_f64());
+        if let Some((_, [operations, ..])) = self.exported.get() {
+            operations.note(&labels, took);
+        }
     }
 
     /// Notes the end of a session.
     pub(crate) fn session(&self, lasted: Duration, protocol: &str, [transport, name]: [&str; 2], error: Option<&str>) {
         // What a client says of itself is no label.
         let protocol = if KNOWN.contains(&protocol) { protocol } else { OTHER };
-        self.sessions.with_label_values(&[protocol, error.unwrap_or_default(), transport, name]).observe(lasted.as_secs_f64());
+        let labels = [protocol, error.unwrap_or_default(), transport, name];
+        self.sessions.with_label_values(&labels).observe(lasted.as_secs_f64());
+        if let Some((_, [_, sessions, _])) = self.exported.get() {
+            sessions.note(&labels, lasted);
+        }
     }
 
     /// Notes a part of a call's time, one of [`STAGES`].
     pub(crate) fn stage(&self, name: &str, took: Duration) {
         if let Some(at) = STAGES.iter().position(|stage| *stage == name) {
             self.stages[at].observe(took.as_secs_f64());
+        }
+        if let Some((_, [.., stages])) = self.exported.get() {
+            stages.note(&[name], took);
         }
     }
 

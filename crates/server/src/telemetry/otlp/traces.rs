@@ -2,6 +2,7 @@
 //!
 //! Nothing of arguments, results or errors but their kinds is in a span.
 
+use super::{Client, TIMEOUT, resource};
 use crate::config::OtlpEndpoint;
 use opentelemetry::{
     Context, KeyValue,
@@ -9,18 +10,9 @@ use opentelemetry::{
         Span, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer, TracerProvider,
     },
 };
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
-use opentelemetry_sdk::{
-    Resource,
-    trace::{SdkTracer, SdkTracerProvider},
-};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use std::time::{Duration, SystemTime};
-
-/// How long a request of the exporter may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// The largest answer of a collector that is read.
-const MAX_ANSWER: u64 = 1 << 20;
 
 /// Where traces go.
 #[derive(Debug)]
@@ -53,14 +45,11 @@ impl Traces {
     /// Where the endpoint cannot be used.
     pub(crate) fn begin(endpoint: &OtlpEndpoint) -> Result<Self, String> {
         let mut exporter = SpanExporter::builder().with_http().with_http_client(Client::new());
-        if let Some(url) = &endpoint.traces {
+        if let Some(url) = &endpoint.url {
             exporter = exporter.with_endpoint(url);
         }
         let exporter = exporter.build().map_err(|err| format!("traces cannot be sent: {err}"))?;
-        let resource = Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-        let resource =
-            if std::env::var_os("OTEL_SERVICE_NAME").is_some() { resource } else { resource.with_service_name(env!("CARGO_PKG_NAME")) };
-        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build()).build();
+        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build();
         let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
         Ok(Self { provider, tracer })
     }
@@ -121,30 +110,6 @@ fn remote(traceparent: &str) -> Option<SpanContext> {
     let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
     let context = SpanContext::new(TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?, flags, true, TraceState::NONE);
     context.is_valid().then_some(context)
-}
-
-/// Sends what the exporter has to send, on its own thread.
-#[derive(Debug)]
-struct Client(ureq::Agent);
-
-impl Client {
-    fn new() -> Self {
-        let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
-        let config =
-            ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).max_redirects(0).http_status_as_error(false).tls_config(tls);
-        Self(ureq::Agent::new_with_config(config.build()))
-    }
-}
-
-#[async_trait::async_trait]
-impl HttpClient for Client {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let (parts, body) = request.into_parts();
-        let response = self.0.run(Request::from_parts(parts, body.to_vec()))?;
-        let (parts, mut body) = response.into_parts();
-        let body = body.with_config().limit(MAX_ANSWER).read_to_vec()?;
-        Ok(Response::from_parts(parts, Bytes::from(body)))
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,118 @@
+//! Metrics for a collector: those of `/metrics`, sent each `OTEL_METRIC_EXPORT_INTERVAL`.
+//!
+//! Durations have the names and attributes of the conventions; the other figures have the names that Prometheus reads, without the
+//! `_total` that a counter ends with there.
+
+use super::{Client, TIMEOUT, resource};
+use crate::config::OtlpEndpoint;
+use opentelemetry::{
+    KeyValue,
+    metrics::{AsyncInstrument, Histogram, Meter, MeterProvider},
+};
+use opentelemetry_otlp::{MetricExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::proto::{Metric, MetricFamily, MetricType};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How long figures are used for all instruments: they are read once an interval, not once for each of them.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Where metrics go.
+#[derive(Debug)]
+pub(crate) struct Exported {
+    provider: SdkMeterProvider,
+    meter: Meter,
+}
+
+/// Durations of one kind.
+#[derive(Debug)]
+pub(crate) struct Durations {
+    histogram: Histogram<f64>,
+    labels: &'static [&'static str],
+}
+
+impl Exported {
+    /// Begins to send metrics: what `gather` reads, and what is noted.
+    ///
+    /// # Errors
+    ///
+    /// Where the endpoint cannot be used.
+    pub(crate) fn begin(endpoint: &OtlpEndpoint, gather: impl Fn() -> Vec<MetricFamily> + Send + Sync + 'static) -> Result<Self, String> {
+        let mut exporter = MetricExporter::builder().with_http().with_http_client(Client::new());
+        if let Some(url) = &endpoint.url {
+            exporter = exporter.with_endpoint(url);
+        }
+        let exporter = exporter.build().map_err(|err| format!("metrics cannot be sent: {err}"))?;
+        let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter).with_resource(resource()).build();
+        let meter = provider.meter(env!("CARGO_PKG_NAME"));
+        let figures = Arc::new(Figures { gather: Box::new(gather), last: Mutex::default() });
+        for family in (figures.gather)() {
+            observe(&meter, &family, &figures);
+        }
+        Ok(Self { provider, meter })
+    }
+
+    /// Durations in seconds under `name`, which is told apart by `labels`.
+    pub(crate) fn durations(&self, name: &'static str, help: &'static str, bounds: &[f64], labels: &'static [&'static str]) -> Durations {
+        let histogram = self.meter.f64_histogram(name).with_description(help).with_unit("s").with_boundaries(bounds.to_vec());
+        Durations { histogram: histogram.build(), labels }
+    }
+
+    /// Sends the last figures. Blocks for some seconds at most.
+    pub(crate) fn end(&self) {
+        if let Err(err) = self.provider.shutdown_with_timeout(TIMEOUT) {
+            tracing::warn!(%err, "the last metrics were not sent");
+        }
+    }
+}
+
+impl Durations {
+    /// Notes one, by the values of its labels. An empty value is none.
+    pub(crate) fn note(&self, values: &[&str], took: Duration) {
+        let pairs = self.labels.iter().zip(values).filter(|(_, value)| !value.is_empty());
+        let attributes: Vec<KeyValue> = pairs.map(|(name, value)| KeyValue::new(*name, (*value).to_owned())).collect();
+        self.histogram.record(took.as_secs_f64(), &attributes);
+    }
+}
+
+/// Figures that are read when they are sent.
+struct Figures {
+    gather: Box<dyn Fn() -> Vec<MetricFamily> + Send + Sync>,
+    last: Mutex<Option<(Instant, Vec<MetricFamily>)>>,
+}
+
+impl Figures {
+    /// The figures of one family.
+    fn of(&self, name: &str) -> Vec<Metric> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, families) = match last.take() {
+            Some((read, families)) if read.elapsed() < FRESH => last.insert((read, families)),
+            _ => last.insert((Instant::now(), (self.gather)())),
+        };
+        families.iter().filter(|family| family.name() == name).flat_map(|family| family.get_metric().to_vec()).collect()
+    }
+}
+
+/// Has a family of gauges or counters sent.
+fn observe(meter: &Meter, family: &MetricFamily, figures: &Arc<Figures>) {
+    let (name, help) = (family.name().to_owned(), family.help().to_owned());
+    let is_counter = family.get_field_type() == MetricType::COUNTER;
+    let own = if is_counter { name.trim_end_matches("_total") } else { &name }.to_owned();
+    let figures = Arc::clone(figures);
+    let read = move |instrument: &dyn AsyncInstrument<f64>| {
+        for metric in figures.of(&name) {
+            let label = |pair: &prometheus::proto::LabelPair| KeyValue::new(pair.name().to_owned(), pair.value().to_owned());
+            let attributes: Vec<KeyValue> = metric.get_label().iter().map(label).collect();
+            let value = if is_counter { metric.get_counter().get_value() } else { metric.get_gauge().get_value() };
+            instrument.observe(value, &attributes);
+        }
+    };
+    if is_counter {
+        meter.f64_observable_counter(own).with_description(help).with_callback(read).build();
+    } else {
+        meter.f64_observable_gauge(own).with_description(help).with_callback(read).build();
+    }
+}

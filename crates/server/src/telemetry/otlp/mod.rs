@@ -1,0 +1,47 @@
+//! What is sent to a collector of OpenTelemetry, by OTLP over HTTP: traces of calls, and metrics.
+//!
+//! The SDK heeds the variables of OpenTelemetry for headers, compression, intervals and the like.
+
+pub(crate) mod metrics;
+pub(crate) mod traces;
+
+use opentelemetry::KeyValue;
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_sdk::Resource;
+use std::time::Duration;
+
+/// How long a request of an exporter may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest answer of a collector that is read.
+const MAX_ANSWER: u64 = 1 << 20;
+
+/// Who sends it.
+fn resource() -> Resource {
+    let resource = Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+    let is_named = std::env::var_os("OTEL_SERVICE_NAME").is_some();
+    if is_named { resource } else { resource.with_service_name(env!("CARGO_PKG_NAME")) }.build()
+}
+
+/// Sends what an exporter has to send, on the exporter's own thread.
+#[derive(Debug)]
+struct Client(ureq::Agent);
+
+impl Client {
+    fn new() -> Self {
+        let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
+        let config =
+            ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).max_redirects(0).http_status_as_error(false).tls_config(tls);
+        Self(ureq::Agent::new_with_config(config.build()))
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (parts, body) = request.into_parts();
+        let response = self.0.run(Request::from_parts(parts, body.to_vec()))?;
+        let (parts, mut body) = response.into_parts();
+        let body = body.with_config().limit(MAX_ANSWER).read_to_vec()?;
+        Ok(Response::from_parts(parts, Bytes::from(body)))
+    }
+}

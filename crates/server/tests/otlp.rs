@@ -1,0 +1,235 @@
+//! A receiver of OTLP gets the spans of a call as one tree, in the trace of its client, and what `/metrics` has; with nothing secret in it.
+
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start the server and fail loudly")]
+
+mod support;
+
+use opentelemetry_proto::tonic::{
+    collector::{metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest},
+    common::v1::{KeyValue, any_value::Value as Any},
+    metrics::v1::{Metric, metric::Data, number_data_point::Value as Number},
+    resource::v1::Resource,
+    trace::v1::{Span, span::SpanKind},
+};
+use prost::Message;
+use serde_json::json;
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    sync::{Arc, Mutex},
+};
+use support::{
+    Fixture, Outcome,
+    admin::Administered,
+    wire::{call, post, session, wait_for},
+};
+
+/// Spans, each with the name of the service that sent it, and the newest metrics.
+#[derive(Default)]
+struct Received {
+    spans: Vec<(String, Span)>,
+    metrics: Vec<Metric>,
+}
+
+impl Received {
+    fn take(&mut self, path: &str, body: &[u8]) {
+        match path {
+            "/v1/traces" => {
+                for resource in ExportTraceServiceRequest::decode(body).expect("spans").resource_spans {
+                    let service = service(resource.resource);
+                    let all = resource.scope_spans.into_iter().flat_map(|scope| scope.spans).map(|span| (service.clone(), span));
+                    self.spans.extend(all);
+                }
+            }
+            "/v1/metrics" => {
+                for resource in ExportMetricsServiceRequest::decode(body).expect("metrics").resource_metrics {
+                    assert!(service(resource.resource).contains("mcp-server-git"));
+                    self.metrics = resource.scope_metrics.into_iter().flat_map(|scope| scope.metrics).collect();
+                }
+            }
+            other => unreachable!("{other} is not of OTLP"),
+        }
+    }
+}
+
+fn service(resource: Option<Resource>) -> String {
+    let attributes = resource.map(|resource| resource.attributes).unwrap_or_default();
+    text(&attributes, "service.name").unwrap_or_default()
+}
+
+/// Takes what is sent.
+fn receiver() -> std::io::Result<(u16, Arc<Mutex<Received>>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    let kept = Arc::new(Mutex::new(Received::default()));
+    let received = Arc::clone(&kept);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(&stream);
+            loop {
+                let (mut line, mut length) = (String::new(), 0);
+                if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                    break;
+                }
+                let path = line.strip_prefix("POST ").and_then(|rest| rest.split(' ').next()).expect("a POST").to_owned();
+                while line.trim() != "" {
+                    if let Some((name, value)) = line.split_once(':')
+                        && name.eq_ignore_ascii_case("content-length")
+                    {
+                        length = value.trim().parse().expect("a length");
+                    }
+                    line.clear();
+                    reader.read_line(&mut line).expect("a header");
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).expect("a body");
+                received.lock().expect("what was received").take(&path, &body);
+                (&stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n").ok();
+            }
+        }
+    });
+    Ok((port, kept))
+}
+
+fn attribute(span: &Span, name: &str) -> Option<String> {
+    text(&span.attributes, name)
+}
+
+fn text(attributes: &[KeyValue], name: &str) -> Option<String> {
+    let value = attributes.iter().find(|one| one.key == name)?.value.clone()?.value?;
+    if let Any::StringValue(text) = value { Some(text) } else { None }
+}
+
+#[test]
+fn the_spans_of_a_call_are_one_tree_in_the_trace_of_the_client() -> Outcome {
+    let (port, kept) = receiver()?;
+    let fixture = Fixture::new();
+    let file = fixture.home.path().join("config.toml");
+    std::fs::write(&file, format!("[telemetry]\notlp_endpoint = \"http://127.0.0.1:{port}\"\n"))?;
+    let server = Administered::start(&fixture, &["--config", &file.display().to_string()], &[("OTEL_BSP_SCHEDULE_DELAY", "100")]);
+    let id = session(&server.server, &[]);
+    let ask = |number: u32, tool: &str, args: serde_json::Value| {
+        let mut message = call(number, tool, args);
+        message["params"]["_meta"] = json!({"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"});
+        post(&server.server, &[("Mcp-Session-Id", &id)], &message).message().expect("an answer")["result"].clone()
+    };
+    fixture.write("a.txt", "s3cret content\n");
+    ask(1, "git_add", json!({"files": ["a.txt"]}));
+    assert_ne!(ask(2, "git_commit", json!({"message": "s3cret message"}))["isError"], true);
+    assert_eq!(ask(3, "git_show", json!({"revision": "s3cret"}))["isError"], true);
+    let named = |name: &str| kept.lock().expect("the spans").spans.iter().find(|(_, span)| span.name == name).cloned();
+    wait_for("the spans", || named("tools/call git_show").is_some() && named("tools/call git_commit").is_some());
+    let (service, commit) = named("tools/call git_commit").expect("a span");
+    assert!(service.contains("mcp-server-git"), "{service}");
+    let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    assert_eq!(
+        (hex(&commit.trace_id).as_str(), hex(&commit.parent_span_id).as_str()),
+        ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+    );
+    assert_eq!(commit.kind, SpanKind::Server as i32);
+    for (name, value) in [
+        ("mcp.method.name", "tools/call"),
+        ("gen_ai.tool.name", "git_commit"),
+        ("gen_ai.operation.name", "execute_tool"),
+        ("mcp.session.id", id.as_str()),
+        ("jsonrpc.request.id", "2"),
+        ("network.transport", "tcp"),
+        ("network.protocol.name", "http"),
+    ] {
+        assert_eq!(attribute(&commit, name).as_deref(), Some(value), "{name}");
+    }
+    let all = kept.lock().expect("the spans").spans.clone();
+    let parts: Vec<&Span> = all.iter().map(|(_, span)| span).filter(|span| span.parent_span_id == commit.span_id).collect();
+    let called: Vec<&str> = parts.iter().map(|span| span.name.as_str()).collect();
+    assert!(called.contains(&"git") && called.contains(&"encode"), "{called:?}");
+    for part in parts {
+        assert!(part.trace_id == commit.trace_id && part.start_time_unix_nano >= commit.start_time_unix_nano, "{part:?}");
+        assert!(part.end_time_unix_nano >= part.start_time_unix_nano, "{part:?}");
+    }
+    let (_, failed) = named("tools/call git_show").expect("a span");
+    assert_eq!(attribute(&failed, "error.type").as_deref(), Some("tool_error"));
+    assert_eq!(failed.status.map(|status| (status.code, status.message)), Some((2, "not_found".to_owned())));
+    assert!(!format!("{all:?}").contains("s3cret"), "{all:?}");
+    Ok(())
+}
+
+#[test]
+fn a_collector_gets_what_metrics_have() -> Outcome {
+    let (port, kept) = receiver()?;
+    let fixture = Fixture::new();
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_METRIC_EXPORT_INTERVAL", "100")];
+    let server = Administered::start(&fixture, &[], &settings);
+    for _ in 0..3 {
+        assert_ne!(support::admin::tool(&server, "git_status", json!({}))["isError"], true);
+    }
+    assert_eq!(support::admin::tool(&server, "git_show", json!({"revision": "s3cret"}))["isError"], true);
+    let find = |name: &str| kept.lock().expect("the metrics").metrics.iter().find(|metric| metric.name == name)?.data.clone();
+    let operations = |tool: &str| {
+        let Data::Histogram(operations) = find("mcp.server.operation.duration")? else { return None };
+        operations.data_points.into_iter().find(|point| text(&point.attributes, "gen_ai.tool.name").as_deref() == Some(tool))
+    };
+    wait_for("the metrics", || operations("git_show").is_some() && operations("git_status").is_some_and(|point| point.count == 3));
+    let statuses = operations("git_status").expect("a series");
+    assert_eq!((statuses.explicit_bounds.len(), statuses.explicit_bounds.first()), (14, Some(&0.01)));
+    assert_eq!(text(&statuses.attributes, "mcp.method.name").as_deref(), Some("tools/call"));
+    assert_eq!(text(&operations("git_show").expect("a series").attributes, "error.type").as_deref(), Some("tool_error"));
+    let stages = find("mcp.server.git.call.stage");
+    assert!(matches!(&stages, Some(Data::Histogram(stages)) if stages.data_points.len() > 1), "{stages:?}");
+    // Each family that Prometheus reads is there.
+    let scraped = server.metrics();
+    let families =
+        scraped.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).filter(|(_, kind)| *kind != "histogram");
+    let own = |name: &str, kind: &str| if kind == "counter" { name.trim_end_matches("_total") } else { name }.to_owned();
+    let families: Vec<String> = families.map(|(name, kind)| own(name, kind)).collect();
+    assert!(families.len() > 20, "{scraped}");
+    wait_for("every family", || families.iter().all(|name| find(name).is_some()));
+    let memory = find("process_resident_memory_bytes");
+    let is_there =
+        |data: &Data| matches!(data, Data::Gauge(gauge) if matches!(gauge.data_points[0].value, Some(Number::AsDouble(rss)) if rss > 1e6));
+    assert!(memory.as_ref().is_some_and(is_there), "{memory:?}");
+    let errors = find("mcp_server_git_errors");
+    assert!(matches!(&errors, Some(Data::Sum(sum)) if sum.is_monotonic), "{errors:?}");
+    assert!(!format!("{:?}", kept.lock().expect("the metrics").metrics).contains("s3cret"));
+    Ok(())
+}
+
+#[test]
+fn either_signal_is_switched_off_alone() -> Outcome {
+    let (port, kept) = receiver()?;
+    let fixture = Fixture::new();
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let settings =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_METRIC_EXPORT_INTERVAL", "100"), ("OTEL_TRACES_EXPORTER", "none")];
+    let server = Administered::start(&fixture, &[], &settings);
+    assert_ne!(support::admin::tool(&server, "git_status", json!({}))["isError"], true);
+    wait_for("the metrics", || !kept.lock().expect("the metrics").metrics.is_empty());
+    drop(server);
+    assert!(kept.lock().expect("the spans").spans.is_empty());
+    let (port, kept) = receiver()?;
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
+        ("OTEL_METRICS_EXPORTER", "none"),
+    ];
+    let server = Administered::start(&fixture, &[], &settings);
+    assert_ne!(support::admin::tool(&server, "git_status", json!({}))["isError"], true);
+    wait_for("the spans", || !kept.lock().expect("the spans").spans.is_empty());
+    drop(server);
+    assert!(kept.lock().expect("the metrics").metrics.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_collector_that_is_away_holds_up_nothing() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]);
+    for _ in 0..20 {
+        assert_ne!(support::admin::tool(&server, "git_status", json!({}))["isError"], true);
+    }
+    let pid = server.server.child.id().to_string();
+    std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+    wait_for("the end", || !server.socket.exists());
+}
