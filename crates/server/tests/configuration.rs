@@ -131,6 +131,28 @@ fn the_processors_are_profiled_while_the_server_runs() -> Outcome {
 }
 
 #[test]
+fn what_takes_long_says_so_on_a_terminal_alone() -> Outcome {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let folder = fixture.home.path().join("profiles").display().to_string();
+    let (socket, repo) = (server.socket.display().to_string(), fixture.path.display().to_string());
+    for (args, shown) in [
+        (["profile", "cpu", "--seconds", "1", "--out", &folder, "--socket", &socket].as_slice(), "samples are taken: "),
+        (&["profile", "op", "git_log", "--runs", "300", "--out", &folder, "--repo", &repo], "runs: "),
+    ] {
+        let piped = program().args(args).output()?;
+        assert!(piped.status.success() && !format!("{piped:?}").contains(shown), "{piped:?}");
+        // A terminal of its own: both outputs are what it shows.
+        let line = format!("{} '{}'", program().get_program().display(), args.join("' '"));
+        let mut terminal = std::process::Command::new("script");
+        terminal.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("TERM", "xterm").stdin(std::process::Stdio::null());
+        let seen = terminal.output()?;
+        assert!(seen.status.success() && out(&seen).contains(shown) && out(&seen).contains("Written: "), "{seen:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn one_operation_is_profiled_and_changes_are_made_in_a_copy() -> Outcome {
     let fixture = Fixture::new();
     let (repo, folder) = (fixture.path.display().to_string(), fixture.home.path().join("profiles"));

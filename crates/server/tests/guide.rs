@@ -212,6 +212,7 @@ const ROWS: &[Row] = &[
     ),
     ("", "alerts and a dashboard", "`deploy/`", &["prometheus_scrapes_alerts_and_draws"]),
     ("", "in a service manager", "`NOTIFY_SOCKET`", &["the_service_manager_is_told"]),
+    ("", "progress of what takes long", "on a terminal", &["what_takes_long_says_so_on_a_terminal_alone"]),
     ("", "a verdict first", "`status`", &["status_begins_with_a_verdict_and_the_next_command"]),
     ("", "nothing secret is shown", "logs, metrics, admin channel, profiles, database", &["nothing_secret_is_in_what_an_operator_sees"]),
     ("", "idle raw TCP", "closed after 10 s", &["headers_that_say_something_else_and_slow_ones_are_refused_52_53"]),

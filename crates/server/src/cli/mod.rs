@@ -8,6 +8,7 @@ mod listen;
 mod pages;
 mod processes;
 mod profile;
+mod progress;
 mod serve;
 mod setup;
 mod stdio;

@@ -3,7 +3,7 @@
 use super::{
     FOUND,
     admin::{Client, Failure, Question, Reach, failed},
-    cannot_run, say,
+    cannot_run, progress, say,
 };
 use crate::{
     admin::requests,
@@ -85,7 +85,7 @@ pub(super) fn run(command: &Command, config: Config) -> ExitCode {
 
 fn cpu(seconds: u64, out: &Path, reach: &Reach, config: &Config) -> Result<(), Failure> {
     use base64::{Engine, engine::general_purpose::STANDARD};
-    let question = Question::post("/profile/cpu", &requests::Profile { seconds }).taking(Duration::from_secs(seconds));
+    let question = Question::post("/profile/cpu", &requests::Profile { seconds }).taking("samples are taken", Duration::from_secs(seconds));
     let mut answer = Client::find(reach, config)?.ask(question)?;
     let pprof = STANDARD.decode(answer["pprof"].as_str().unwrap_or_default()).map_err(io::Error::other)?;
     let files = write(out, "cpu", answer["svg"].as_str().unwrap_or_default(), &pprof)?;
@@ -154,6 +154,7 @@ type Measured = (Vec<Duration>, u32, Option<String>);
 fn measure(app: &App, entry: &'static Entry, inputs: &[Map<String, Value>], runs: u32) -> Result<Measured, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|err| err.to_string())?;
     let (mut times, mut failures, mut first) = (Vec::new(), 0, None);
+    let shown = progress::counting("runs", u64::from(runs));
     runtime.block_on(async {
         for args in inputs.iter().cycle().take(runs as usize) {
             let began = Instant::now();
@@ -172,6 +173,7 @@ fn measure(app: &App, entry: &'static Entry, inputs: &[Map<String, Value>], runs
                 first.get_or_insert_with(|| error.to_string());
             }
             times.push(began.elapsed());
+            shown.inc(1);
         }
         app.server.persistence.close().await;
     });

@@ -1,6 +1,6 @@
 //! How a running server is found and asked: HTTP/1.1 over the Unix socket of its admin channel.
 
-use super::super::{CANNOT_RUN, FOUND, NOT_FOUND};
+use super::super::{CANNOT_RUN, FOUND, NOT_FOUND, progress};
 use crate::{admin::place, config::Config};
 use clap::Args;
 use http_body_util::{BodyExt, Full};
@@ -94,18 +94,20 @@ pub(in crate::cli) struct Question {
     path: String,
     body: Option<Value>,
     patience: Duration,
+    /// What takes long, if anything does.
+    waits_for: Option<&'static str>,
 }
 
 impl Question {
     /// Asks to see something.
     pub(in crate::cli) fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), body: None, patience: PATIENCE }
+        Self { method: Method::GET, path: path.into(), body: None, patience: PATIENCE, waits_for: None }
     }
 
     /// Asks to do something.
     pub(in crate::cli) fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
         let body = serde_json::to_value(body).unwrap_or_default();
-        Self { method: Method::POST, path: path.into(), body: Some(body), patience: PATIENCE }
+        Self { method: Method::POST, path: path.into(), body: Some(body), patience: PATIENCE, waits_for: None }
     }
 
     /// Adds a parameter to what is asked to be seen.
@@ -117,9 +119,10 @@ impl Question {
         self
     }
 
-    /// Waits for as long as the server may take for it.
-    pub(in crate::cli) fn taking(mut self, time: Duration) -> Self {
+    /// Waits for as long as the server may take for it, and says on a terminal what for.
+    pub(in crate::cli) fn taking(mut self, what: &'static str, time: Duration) -> Self {
         self.patience = time.saturating_add(GRACE);
+        self.waits_for = Some(what);
         self
     }
 }
@@ -161,6 +164,7 @@ impl Client {
     pub(in crate::cli) fn ask(&self, question: Question) -> Result<Value, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let patience = question.patience;
+        let _shown = question.waits_for.map(|what| progress::waiting(what, patience));
         runtime
             .block_on(async { timeout(patience, self.answer(question)).await })
             .unwrap_or_else(|_| Err(Failure::Late { socket: self.socket.clone(), patience }))
