@@ -30,6 +30,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) const KINDS: &[&str] = &["child", "lock", "temporary", "connection", "watch"];
 /// How often the store is told what it has missed.
 const TELL: Duration = Duration::from_secs(5);
+/// How long the last traces and metrics may take at the end.
+const LAST_TELEMETRY: Duration = Duration::from_secs(6);
 /// How often remotes that are down are looked after.
 const PROBES: Duration = Duration::from_secs(1);
 /// How often it is checked whether too many threads are lost, and how long until the server asks again to be replaced.
@@ -392,14 +394,14 @@ impl Server {
         left
     }
 
-    /// Sends the last traces and metrics.
+    /// Sends the last traces and metrics, if that takes no longer than some seconds. The SDK heeds no limit for metrics
+    /// (`findings/opentelemetry_meter_shutdown_limit.sh`).
     pub(crate) async fn end_telemetry(&self) {
         let (traces, metrics) = (self.pipeline.traces.clone(), Arc::clone(&self.metrics));
-        let ended = tokio::task::spawn_blocking(move || {
-            metrics.end();
-            traces.inspect(|traces| traces.end());
-        });
-        ended.await.ok();
+        let traces = tokio::task::spawn_blocking(move || traces.inspect(|traces| traces.end()));
+        let metrics = tokio::task::spawn_blocking(move || metrics.end());
+        let both = async { (traces.await, metrics.await) };
+        tokio::time::timeout(LAST_TELEMETRY, both).await.ok();
     }
 
     /// Takes new work again. False where it was not drained.

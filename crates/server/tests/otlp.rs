@@ -225,11 +225,16 @@ fn either_signal_is_switched_off_alone() -> Outcome {
 #[test]
 fn a_collector_that_is_away_holds_up_nothing() {
     let fixture = Fixture::new();
-    let server = Administered::start(&fixture, &[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]);
-    for _ in 0..20 {
-        assert_ne!(support::admin::tool(&server, "git_status", json!({}))["isError"], true);
+    // It takes connections, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent = format!("http://{}", silent.local_addr().expect("an address"));
+    for endpoint in ["http://127.0.0.1:1", &silent] {
+        let server = Administered::start(&fixture, &[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]);
+        for _ in 0..20 {
+            assert_ne!(support::admin::tool(&server, "git_status", json!({}))["isError"], true);
+        }
+        let pid = server.server.child.id().to_string();
+        std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        wait_for("the end", || !server.socket.exists());
     }
-    let pid = server.server.child.id().to_string();
-    std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
-    wait_for("the end", || !server.socket.exists());
 }
