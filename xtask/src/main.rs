@@ -25,7 +25,10 @@ fn main() -> ExitCode {
         "conformance" => tools::prepare().and_then(|()| conformance::run()),
         "bench" => bench(),
         "soak" => soak(),
-        "bless" => run::cargo(&["test", "--package", "mcp-server-git", "--test", "documents", "--test", "guide"], &[("BLESS", "1")]),
+        "bless" => run::cargo(
+            &["test", "--package", "mcp-server-git", "--test", "documents", "--test", "guide", "--test", "schemas"],
+            &[("BLESS", "1")],
+        ),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -212,6 +212,7 @@ const ROWS: &[Row] = &[
     ),
     ("", "alerts and a dashboard", "`deploy/`", &["prometheus_scrapes_alerts_and_draws"]),
     ("", "in a service manager", "`NOTIFY_SOCKET`", &["the_service_manager_is_told"]),
+    ("", "what is printed as JSON", "`docs/schemas/`", &["what_sub_commands_print_as_json_has_the_schemas_of_the_documents"]),
     ("", "progress of what takes long", "on a terminal", &["what_takes_long_says_so_on_a_terminal_alone"]),
     ("", "a verdict first", "`status`", &["status_begins_with_a_verdict_and_the_next_command"]),
     ("", "nothing secret is shown", "logs, metrics, admin channel, profiles, database", &["nothing_secret_is_in_what_an_operator_sees"]),
