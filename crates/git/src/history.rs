@@ -8,7 +8,7 @@ use crate::{
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt};
+use std::{ffi::OsStr, fs, ops::ControlFlow, os::unix::ffi::OsStrExt};
 
 const MAX_OUTPUT: usize = 16 << 20;
 
@@ -185,11 +185,12 @@ impl Repo {
         }
         // What the merge makes goes to a folder of its own, which is removed.
         let scratch = tempfile::Builder::new().prefix("mcp-server-git-").tempdir().map_err(Error::io("making a folder for objects"))?;
+        let own = fs::canonicalize(scratch.path()).map_err(Error::io("opening a folder for objects"))?;
         let process = self
             .read(&["merge-tree", "--write-tree", "-z", "--name-only", "--messages"])
             .env("GIT_OBJECT_DIRECTORY", scratch.path().display().to_string())
             .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted(&self.location.common_dir.join("objects")))
-            .inside(self.domain_with(&[scratch.path()])?)
+            .inside(self.domain_with(&own)?)
             .args([ours.to_string(), theirs.to_string()]);
         let (ended, output) = process.output(cancel, MAX_OUTPUT)?;
         if !matches!(ended.code, Some(0 | 1)) {

@@ -105,7 +105,9 @@ impl Repo {
             // A rule of a sandbox stands for a folder that is there.
             Some(_) => {
                 let made = Made::folder(&path)?;
-                process = process.inside(self.domain_with(&[&path])?);
+                // The way to a place of the operator's may have links.
+                let place = if add.anywhere { fs::canonicalize(&path).unwrap_or_else(|_| path.clone()) } else { path.clone() };
+                process = process.inside(self.domain_with(&place)?);
                 Some(made)
             }
             None => None,
@@ -156,7 +158,7 @@ impl Repo {
         // git looks for files that nobody tracks as it is configured.
         let mut process = self.change(&["worktree", "remove"]).config("status.showUntrackedFiles", "all");
         if self.is_sandboxed() {
-            process = process.inside(self.domain_with(&[&worktree.path])?);
+            process = process.inside(self.domain_with(&worktree.path)?);
         }
         let (ended, _) = process.args(option).arg("--").arg(&worktree.path).output(cancel, MAX_OUTPUT)?;
         // In a sandbox git may empty the folder, and not remove it.
@@ -198,7 +200,7 @@ impl Repo {
             return Err(Error::Untrusted { path: worktree.path.clone(), program: "configuration of its own".to_owned() });
         }
         let args = ["status", "--porcelain", "--ignored", "--untracked-files=all", "--ignore-submodules=dirty", "-z"];
-        let process = self.silenced(self.git.process(Mode::Read, &worktree.path, &args)).inside(self.domain_with(&[&worktree.path])?);
+        let process = self.silenced(self.git.process(Mode::Read, &worktree.path, &args)).inside(self.domain_with(&worktree.path)?);
         let status = process.success(cancel, MAX_OUTPUT)?;
         let entries = status.split(|&byte| byte == 0).filter_map(|entry| entry.get(3..)).filter(|path| !path.is_empty());
         let mut lost: Vec<String> = entries.map(crate::quote::listed).take(20).collect();

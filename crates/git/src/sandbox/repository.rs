@@ -87,9 +87,10 @@ impl Repo {
         self.guarded.as_ref().map(|guarded| Arc::clone(guarded.domain(mode)))
     }
 
-    /// The domain of a change that also makes, changes or removes what is at `places`.
-    pub(crate) fn domain_with(&self, places: &[&Path]) -> Result<Option<Arc<Domain>>> {
-        self.extended(|rules| rules.write.extend(places.iter().map(|place| place.to_path_buf())))
+    /// The domain of a change that also makes, changes or removes what is at `place`, which no link may lead to: a writer can
+    /// have put one there since the place was looked at.
+    pub(crate) fn domain_with(&self, place: &Path) -> Result<Option<Arc<Domain>>> {
+        self.extended(|rules| rules.own_write.push(place.to_owned()))
     }
 
     /// The domain of a change that also starts `program`.
