@@ -137,7 +137,7 @@ fn what_takes_long_says_so_on_a_terminal_alone() -> Outcome {
     let folder = fixture.home.path().join("profiles").display().to_string();
     let (socket, repo) = (server.socket.display().to_string(), fixture.path.display().to_string());
     for (args, shown) in [
-        (["profile", "cpu", "--seconds", "1", "--out", &folder, "--socket", &socket].as_slice(), "samples are taken: "),
+        (["profile", "cpu", "--seconds", "1", "--out", &folder, "--socket", &socket].as_slice(), "sampling: "),
         (&["profile", "op", "git_log", "--runs", "300", "--out", &folder, "--repo", &repo], "runs: "),
     ] {
         let piped = program().args(args).output()?;

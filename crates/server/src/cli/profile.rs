@@ -85,7 +85,7 @@ pub(super) fn run(command: &Command, config: Config) -> ExitCode {
 
 fn cpu(seconds: u64, out: &Path, reach: &Reach, config: &Config) -> Result<(), Failure> {
     use base64::{Engine, engine::general_purpose::STANDARD};
-    let question = Question::post("/profile/cpu", &requests::Profile { seconds }).taking("samples are taken", Duration::from_secs(seconds));
+    let question = Question::post("/profile/cpu", &requests::Profile { seconds }).taking("sampling", Duration::from_secs(seconds));
     let mut answer = Client::find(reach, config)?.ask(question)?;
     let pprof = STANDARD.decode(answer["pprof"].as_str().unwrap_or_default()).map_err(io::Error::other)?;
     let files = write(out, "cpu", answer["svg"].as_str().unwrap_or_default(), &pprof)?;

@@ -390,7 +390,7 @@ fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> (&'a Reach, Result<Pr
         Command::Reap { age, reach } => (reach, (Question::post("/reap", &requests::Reap { age: age.as_secs() }), report::reaped)),
         Command::Drain { timeout, reach } => {
             let question = Question::post("/drain", &requests::Drain { timeout: Some(timeout.as_secs()) });
-            (reach, (question.taking("calls in flight end", *timeout), report::drained))
+            (reach, (question.taking("draining", *timeout), report::drained))
         }
         Command::Logs { since, class, session, tool, level, reach, .. } => {
             let question = Question::get("/logs")
@@ -405,11 +405,11 @@ fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> (&'a Reach, Result<Pr
         Command::Debug { what, reach } => (reach, debug(what)),
         Command::Restart { drain, reach } => {
             let question = Question::post("/restart", &requests::Drain { timeout: drain.map(|drain| drain.as_secs()) });
-            (reach, (question.taking("the successor starts", crate::lifecycle::restart::READY), report::restarted))
+            (reach, (question.taking("starting the successor", crate::lifecycle::restart::READY), report::restarted))
         }
         Command::Recover { scope, reach } => {
             let question = Question::post("/recover", &requests::Recover { component: scope.component.clone() });
-            (reach, (question.taking("steps of recovery", RECOVERY), report::recovered))
+            (reach, (question.taking("recovering", RECOVERY), report::recovered))
         }
         Command::Operations { reach } => match repository(named) {
             Ok(repository) => (reach, (Question::get("/operations").with("repository", repository), report::operations)),
