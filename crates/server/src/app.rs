@@ -146,7 +146,7 @@ impl App {
     }
 }
 
-/// Traces, where they can be sent. A server whose collector cannot be used serves all the same.
+/// Begins to send traces. An unusable collector is logged, and does not stop the server.
 fn traces(endpoint: &OtlpEndpoint) -> Option<Arc<Traces>> {
     match Traces::begin(endpoint) {
         Ok(traces) => Some(Arc::new(traces)),

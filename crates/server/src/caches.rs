@@ -42,7 +42,7 @@ pub(crate) fn clear(server: &Server, one: Option<&str>) -> Option<Vec<(&'static 
     (!cleared.is_empty()).then_some(cleared)
 }
 
-/// Drops what nobody has used for so long, and says how much that was.
+/// Evicts entries unused for so long, and returns how many.
 pub(crate) fn sweep(server: &Server, unused: Duration) -> usize {
     server.pipeline.repositories.sweep(unused)
 }

@@ -101,7 +101,7 @@ fn the_help_of_a_sub_command_has_its_own_options() {
     for args in [&["--help"][..], &["serve", "--help"]] {
         assert!(out(&run(args, &[])).contains("--toolsets"), "{args:?}");
     }
-    // They can be given all the same.
+    // They are accepted nevertheless.
     assert!(run(&["--log-level", "warn", "config", "show", "--read-only"], &[]).status.success());
 }
 

@@ -169,7 +169,7 @@ fn a_database_that_is_gone_is_named_with_the_reason() {
     fixture.write("a.txt", "changed\n");
     assert_ne!(tool(&server, "git_add", json!({"files": ["a.txt"]}))["isError"], true);
     drop(database);
-    // A lease cannot be had, and the change says why.
+    // The lease is unavailable, and the change says why.
     let refused = tool(&server, "git_commit", json!({"message": "without a database"}));
     assert_eq!(refused["isError"], true, "{refused}");
     wait_for("the reason", || server.get("/status")["store"]["away"].as_str().is_some_and(|why| why.contains("os error")));

@@ -28,7 +28,7 @@ pub(crate) fn render(server: &Server) -> String {
     server.metrics.render(figures(server))
 }
 
-/// Sends all of it to a collector from now on, where it can be sent. A server whose collector cannot be used serves all the same.
+/// Sends all of it to a collector from now on. An unusable collector is logged, and does not stop the server.
 pub(crate) fn export(server: &Arc<Server>, endpoint: &OtlpEndpoint) {
     let known = Arc::downgrade(server);
     match Exported::begin(endpoint, move || known.upgrade().map(|server| figures(&server)).unwrap_or_default()) {

@@ -198,7 +198,7 @@ enum Command {
 
 /// Sub-commands that the general options are for. The help of others leaves them out.
 const GENERAL: [&str; 2] = ["serve", "call"];
-/// Shows them all the same.
+/// Shows them for every sub-command.
 const HELP_ALL: &str = "--help-all";
 
 /// Reads the command line, or ends the program with help or with what is wrong.

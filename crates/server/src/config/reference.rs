@@ -56,8 +56,8 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "sessions.evict_batch",
         "MCP_GIT_SESSIONS_EVICT_BATCH",
         "100",
-        "Sessions that are closed at once where there is no room for another: those idle longest, of whoever holds most; a tenth of \
-         `sessions.max` at most. One with work in flight is never closed so.",
+        "Sessions evicted at once when the session limit is reached: those idle longest, of the principal with the most; at most a \
+         tenth of `sessions.max`. A session with work in flight is never evicted.",
     ),
     ("sessions.sweep_interval", "MCP_GIT_SESSIONS_SWEEP", "300", "Seconds between two looks for sessions that are idle too long."),
     ("sessions.idle_warn", "MCP_GIT_SESSIONS_IDLE_WARN", "100", "Idle sessions above which the log and `sessions list` warn."),
@@ -216,7 +216,7 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
     ),
     ("cpu.sample_interval", "MCP_GIT_CPU_INTERVAL", "10", "Seconds between two measurements of the use of the processors."),
     ("cpu.warn_percent", "MCP_GIT_CPU_WARN", "80", "The use of all processors, in percent, above which the log warns."),
-    ("cache.sweep_interval", "MCP_GIT_CACHE_SWEEP", "3600", "Seconds after which what nobody has used since leaves the caches."),
+    ("cache.sweep_interval", "MCP_GIT_CACHE_SWEEP", "3600", "Seconds between two sweeps of the caches; entries unused since the last one are evicted."),
     ("cache.NAME.enabled", "", "true", "Switches a cache off: `repositories` or `validation`."),
     (
         "telemetry.otlp_endpoint",

@@ -111,11 +111,11 @@ impl Holds {
     pub(super) async fn pass(&self, call: &mut Call) -> Result<(), Error> {
         let Some((number, go)) = self.enter(call) else { return Ok(()) };
         let _leave = Leaving(self, number);
-        tracing::warn!(tool = call.tool.name, hold = id(number), "a call is held: `mcp-server-git debug resume` lets it go on");
+        tracing::warn!(tool = call.tool.name, hold = id(number), "call held at a breakpoint: `mcp-server-git debug resume` releases it");
         let release = tokio::select! {
             release = go => release.unwrap_or(How::Resume),
             () = tokio::time::sleep(self.limit) => {
-                tracing::warn!(tool = call.tool.name, hold = id(number), "a held call goes on: nobody resumed it");
+                tracing::warn!(tool = call.tool.name, hold = id(number), "hold expired: the call continues");
                 How::Resume
             }
             // What ends it is noticed by what comes next.

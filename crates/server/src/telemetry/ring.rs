@@ -52,6 +52,18 @@ enum Scalar {
 }
 
 impl Kept {
+    /// The text of a field.
+    fn text(&self, name: &str) -> Option<&str> {
+        match name {
+            "level" => Some(self.level.as_str()),
+            "target" => Some(self.target),
+            _ => self.fields.iter().find(|(known, _)| *known == name).and_then(|(_, value)| match value {
+                Scalar::Text(text) => Some(&**text),
+                _ => None,
+            }),
+        }
+    }
+
     fn as_json(&self) -> Value {
         let timestamp = jiff::Timestamp::from_millisecond(self.at_ms).map(|at| format!("{at:.3}")).unwrap_or_default();
         let mut record = Map::new();
@@ -107,9 +119,9 @@ impl Ring {
         let state = self.lock();
         let first_ms = wanted.since.map_or(i64::MIN, |since| now_ms.saturating_sub(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)));
         let is_new = |kept: &&Kept| kept.at_ms >= first_ms && wanted.after.is_none_or(|after| kept.number > after);
-        let has = |record: &Value| wanted.fields.iter().all(|(name, value)| record[*name].as_str() == Some(value));
-        let newest_first = state.records.iter().rev().filter(is_new).map(Kept::as_json).filter(has);
-        let mut found: Vec<Value> = newest_first.take(wanted.limit).collect();
+        let has = |kept: &&Kept| wanted.fields.iter().all(|(name, value)| kept.text(name) == Some(value));
+        let newest_first = state.records.iter().rev().filter(is_new).filter(has);
+        let mut found: Vec<Value> = newest_first.take(wanted.limit).map(Kept::as_json).collect();
         found.reverse();
         (found, state.count)
     }

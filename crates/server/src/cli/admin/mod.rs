@@ -106,7 +106,7 @@ pub(super) enum Command {
         /// Those of this level: error, warn, info, debug or trace.
         #[arg(long, value_name = "LEVEL")]
         level: Option<String>,
-        /// Goes on with what is logged from now on, until Ctrl-C.
+        /// Shows new records as they are logged, until Ctrl-C.
         #[arg(long)]
         follow: bool,
         #[command(flatten)]
