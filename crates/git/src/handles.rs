@@ -62,13 +62,17 @@ impl Handles {
             })
         };
         // Outside of the lock: it looks at files.
-        let current = found.filter(|repo| repo.is_current());
-        let counter = if current.is_some() { &self.hits } else { &self.misses };
+        let is_current = found.as_ref().is_some_and(|repo| repo.is_current());
+        let counter = if is_current { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
-        if current.is_none() {
-            self.lock().retain(|handle| handle.path != path);
+        if is_current {
+            return found;
         }
-        current
+        if let Some(stale) = &found {
+            // Another call may have put a fresh one meanwhile.
+            self.lock().retain(|handle| !Arc::ptr_eq(&handle.repo, stale));
+        }
+        None
     }
 
     /// Keeps a handle.
@@ -77,11 +81,14 @@ impl Handles {
             return;
         }
         let mut open = self.lock();
-        open.retain(|handle| handle.path != path);
+        let mut evicted: Vec<Handle> = open.extract_if(.., |handle| handle.path == path).collect();
         if open.len() >= self.limit {
-            open.remove(0);
+            evicted.push(open.remove(0));
         }
         open.push(Handle { path: path.to_owned(), repo: Arc::clone(repo), used: Instant::now() });
+        drop(open);
+        // Outside of the lock: each closes files.
+        drop(evicted);
     }
 
     /// Drops all, or those that were not used for so long, and says how many. Calls that use one go on.

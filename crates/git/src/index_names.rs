@@ -4,9 +4,12 @@
 use crate::{
     beneath::open_own,
     error::{Error, Result},
+    roots::MAX_INDEX,
 };
 use std::{
+    fs,
     io::{self, BufRead, BufReader, Read},
+    os::unix::ffi::OsStrExt,
     path::Path,
 };
 
@@ -18,20 +21,32 @@ const MAX_BYTES: u64 = 64 << 20;
 const GROWTH: u64 = 4;
 /// What an entry has before its name: times, identity, mode, owner and size, and then the id and the flags.
 const FIXED: usize = 40;
+/// The most parts of an index that are looked at. git removes old ones.
+const MAX_SHARED: usize = 256;
 const IDS: [usize; 2] = [20, 32];
 const EXTENDED: u8 = 0x40;
 
-/// Refuses an index whose names have no bound. One of another version passes, and none at all: others judge it.
+/// Refuses an index whose names have no bound, and one with such a part: a split index has most of its entries in a file beside
+/// it. One of another version passes, and none at all: others judge it. `id` is the length of the ids, where that is known.
 ///
 /// # Errors
 ///
 /// [`Error::NotReadable`].
-pub(crate) fn check(index: &Path) -> Result<()> {
-    let why = "has longer names than paths may be, or too many bytes of names";
-    if are_bounded(index) { Ok(()) } else { Err(Error::NotReadable { path: index.to_owned(), why }) }
+pub(crate) fn check(index: &Path, id: Option<usize>) -> Result<()> {
+    let beside = index.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let shared =
+        beside.filter(|entry| entry.file_name().as_bytes().starts_with(b"sharedindex.")).take(MAX_SHARED).map(|entry| entry.path());
+    for part in shared.chain([index.to_owned()]) {
+        // What is no regular file is not opened here, and not by the engine.
+        let is_large = part.symlink_metadata().is_ok_and(|found| !found.is_symlink() && found.len() > MAX_INDEX);
+        if is_large || !are_bounded(&part, id) {
+            return Err(Error::NotReadable { path: part, why: "has path names over the size limit" });
+        }
+    }
+    Ok(())
 }
 
-fn are_bounded(index: &Path) -> bool {
+fn are_bounded(index: &Path, id: Option<usize>) -> bool {
     let Ok((file, found)) = open_own(index) else { return true };
     let most = MAX_BYTES.max(found.len().saturating_mul(GROWTH));
     let mut head = [0; 12];
@@ -40,7 +55,7 @@ fn are_bounded(index: &Path) -> bool {
     }
     let count = u32::from_be_bytes([head[8], head[9], head[10], head[11]]);
     // The index does not say how long its ids are. Read with the wrong length, names soon make no sense.
-    IDS.iter().any(|id| {
+    IDS.iter().filter(|one| id.is_none_or(|id| id == **one)).any(|id| {
         let Ok((file, _)) = open_own(index) else { return false };
         let mut entries = BufReader::new(file);
         entries.read_exact(&mut [0; 12]).is_ok() && walk(&mut entries, count, *id, most).unwrap_or(false)
@@ -85,8 +100,6 @@ fn offset(entries: &mut impl Read) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-
     /// An index of version 4 in which each name keeps the one before and adds `added` bytes.
     fn index(entries: u32, added: usize) -> Vec<u8> {
         let mut bytes = [&b"DIRC\0\0\0\x04"[..], &entries.to_be_bytes()].concat();
@@ -111,7 +124,7 @@ mod tests {
     fn names_that_grow_have_a_bound() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("index");
-        assert!(are_bounded(&path));
+        assert!(are_bounded(&path, None));
         for (content, bounded) in [
             (index(100, 40), true),
             (index(103, 40), false),
@@ -121,8 +134,14 @@ mod tests {
             (b"DIRC\0\0\0\x04\0\0\0\x01".to_vec(), false),
         ] {
             fs::write(&path, &content)?;
-            assert_eq!(are_bounded(&path), bounded, "{} bytes", content.len());
+            assert_eq!(are_bounded(&path, None), bounded, "{} bytes", content.len());
+            assert_eq!(are_bounded(&path, Some(20)), bounded, "{} bytes", content.len());
         }
+        // Only the real length of the ids counts, and a part of it counts as well.
+        fs::write(&path, index(40, 40))?;
+        assert!(!are_bounded(&path, Some(32)) && check(&path, Some(20)).is_ok());
+        fs::write(dir.path().join("sharedindex.1"), index(103, 40))?;
+        assert!(check(&path, Some(20)).is_err());
         Ok(())
     }
 }

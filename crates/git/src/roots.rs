@@ -14,7 +14,7 @@ use std::{
 const MAX_LISTED: usize = 2_000;
 
 /// The largest index, and the largest list of references.
-const MAX_INDEX: u64 = 1 << 30;
+pub(crate) const MAX_INDEX: u64 = 1 << 30;
 
 /// The directories that the operator allows.
 #[derive(Clone, Debug, Default)]
@@ -139,7 +139,7 @@ impl Roots {
                 }
             }
         }
-        index_names::check(&location.git_dir.join("index"))?;
+        index_names::check(&location.git_dir.join("index"), None)?;
         let shared = SHARED.iter().map(|name| location.common_dir.join(name));
         let own = OWN.iter().map(|name| location.git_dir.join(name));
         let entries = FOLDERS.iter().filter_map(|name| fs::read_dir(location.common_dir.join(name)).ok()).flatten().flatten();

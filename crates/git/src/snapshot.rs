@@ -219,7 +219,7 @@ impl Repo {
 ///
 /// The engine keeps one until there is a younger one, and one that was put back by undoing is older.
 pub(crate) fn index_now(engine: &gix::Repository) -> Result<gix::worktree::Index> {
-    index_names::check(&engine.index_path())?;
+    index_names::check(&engine.index_path(), Some(engine.object_hash().len_in_bytes()))?;
     let kept = engine.index_or_empty().map_err(Error::engine)?;
     let known = kept.checksum().map(|id| id.as_bytes()[id.as_bytes().len() - CHECKSUM..].to_vec());
     match checksum_of(&engine.index_path()) {
@@ -251,7 +251,7 @@ fn key_of(index: &Path) -> Option<String> {
 }
 
 fn read_index(hash: gix::hash::Kind, path: &Path) -> Option<gix::index::File> {
-    index_names::check(path).ok()?;
+    index_names::check(path, Some(hash.len_in_bytes())).ok()?;
     gix::index::File::at(path, hash, false, gix::index::decode::Options::default()).ok()
 }
 

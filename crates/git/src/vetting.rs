@@ -42,7 +42,7 @@ impl Repo {
                 return Err(self.untrusted("included configuration"));
             }
             self.check_settings(cancel)?;
-            self.check_pointers()?;
+            self.check_pointers(cancel)?;
             self.check_sandbox()?;
             self.check_links(cancel)?;
             self.check_operator_filters(cancel)?;
@@ -87,18 +87,25 @@ impl Repo {
 
     /// Refuses symbolic references where git writes what it expects to be a plain one, since it would move the branch that
     /// they lead to; and remotes that are defined in files of their own, with what they update.
-    fn check_pointers(&self) -> Result<()> {
+    fn check_pointers(&self, cancel: &Cancel) -> Result<()> {
         let Location { git_dir, common_dir, .. } = &self.location;
-        for (dir, name) in [(git_dir, "ORIG_HEAD"), (common_dir, "refs/stash"), (common_dir, "refs/notes")] {
-            let mut queue = vec![dir.join(name)];
-            while let Some(path) = queue.pop() {
-                if let Ok(entries) = fs::read_dir(&path) {
-                    queue.extend(entries.flatten().map(|entry| entry.path()));
-                } else if Folder::open(path.parent().unwrap_or(&path))
-                    .is_ok_and(|folder| folder.line(path.file_name().unwrap_or_default()).is_some_and(|line| line.starts_with(b"ref:")))
-                {
-                    return Err(Error::NotReadable { path, why: "is a symbolic reference, and a change would move what it leads to" });
-                }
+        let mut queue = vec![git_dir.join("ORIG_HEAD"), common_dir.join("refs/stash"), common_dir.join("refs/notes")];
+        let mut seen = 0;
+        while let Some(path) = queue.pop() {
+            cancel.check()?;
+            seen += 1;
+            if seen > MAX_ENTRIES {
+                return Err(too_large(seen));
+            }
+            // A link is no way further: it may lead around in a circle, or out.
+            let Ok(found) = path.symlink_metadata() else { continue };
+            if found.is_dir() {
+                queue.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+                continue;
+            }
+            let line = || Folder::open(path.parent().unwrap_or(&path)).ok()?.line(path.file_name().unwrap_or_default());
+            if found.is_symlink() || line().is_some_and(|line| line.starts_with(b"ref:")) {
+                return Err(Error::NotReadable { path, why: "is a symbolic ref where git expects a direct one" });
             }
         }
         for name in ["remotes", "branches"] {
@@ -136,7 +143,7 @@ impl Repo {
                 }
             }
             if seen > MAX_ENTRIES {
-                return Err(Error::TooLarge { what: "the git directory".to_owned(), size: seen as u64, limit: MAX_ENTRIES as u64 });
+                return Err(too_large(seen));
             }
         }
         Ok(())
@@ -223,6 +230,10 @@ fn modules_below(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     }
 }
 
+fn too_large(seen: usize) -> Error {
+    Error::TooLarge { what: "the git directory".to_owned(), size: seen as u64, limit: MAX_ENTRIES as u64 }
+}
+
 /// The git directory of the repository whose working tree is at `place`.
 fn git_dir_of(place: &Path) -> Option<PathBuf> {
     let dot_git = place.join(".git");
@@ -263,7 +274,7 @@ pub(crate) fn check_shape(location: &Location) -> Result<()> {
             } else if is_refs && entry.metadata().is_ok_and(|meta| meta.len() > Kind::Line.limit()) {
                 return Err(Error::NotReadable { path: entry.path(), why: "is larger than a reference may be" });
             } else if is_logs && entry.metadata().is_ok_and(|meta| meta.len() > MAX_LOG) {
-                return Err(Error::NotReadable { path: entry.path(), why: "is larger than a reflog may be" });
+                return Err(Error::NotReadable { path: entry.path(), why: "exceeds the size limit of a reflog" });
             }
         }
     }

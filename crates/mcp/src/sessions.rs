@@ -142,14 +142,14 @@ impl Sessions {
     pub(crate) fn faulty(&self, session: &Session) {
         session.heard();
         let faults = session.faults.fetch_add(1, Ordering::Relaxed) + 1;
-        self.is_violation(session, "malformed_message", faults >= MAX_FAULTS);
+        self.is_violation(session, "malformed_message", faults == MAX_FAULTS);
     }
 
     /// Reports a request with the id of one in flight; too many close the session.
     pub(crate) fn reused(&self, session: &Session) {
         session.heard();
         let reused = session.reused.fetch_add(1, Ordering::Relaxed) + 1;
-        self.is_violation(session, "reused_id", reused > MAX_REUSED);
+        self.is_violation(session, "reused_id", reused == MAX_REUSED + 1);
     }
 
     fn is_violation(&self, session: &Session, reason: &'static str, ends: bool) {
@@ -252,14 +252,15 @@ impl Sessions {
         let why = Ending::Failed(fault);
         tracing::warn!(session_id = id, fault = fault.name(), why = why.text(), "a session is closed for a fault");
         let info = SessionInfo { failed: Some(fault), ..session.info() };
-        {
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            if failed.len() >= MAX_FAILED {
-                failed.pop_front();
-            }
-            failed.push_back((Instant::now(), info));
+        if !self.close(id, why) {
+            return false;
         }
-        self.close(id, why)
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.len() >= MAX_FAILED {
+            failed.pop_front();
+        }
+        failed.push_back((Instant::now(), info));
+        true
     }
 
     /// Forgets a session whose connection has ended by itself.

@@ -1,7 +1,7 @@
 //! Whether a message passes, strictly and leniently, and what was made of it.
 
 use crate::{
-    frame::{Frame, bare_fields, check},
+    frame::{Frame, bare_fields, check, is_crowded},
     head::id_in,
 };
 use rmcp::{
@@ -10,7 +10,7 @@ use rmcp::{
     service::RxJsonRpcMessage,
 };
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// How messages are checked.
@@ -92,11 +92,11 @@ fn keys(message: &[u8]) -> Option<Vec<String>> {
 
 /// What a message says it is.
 #[derive(Default, serde::Deserialize)]
-struct Head {
-    #[serde(default)]
-    method: Option<Value>,
+struct Head<'a> {
+    #[serde(default, borrow)]
+    method: Option<&'a RawValue>,
     #[serde(default, rename = "type")]
-    kind: Option<Value>,
+    kind: Option<&'a RawValue>,
 }
 
 /// Logs why a message is refused, with what it says it is and its keys, never its values.
@@ -104,9 +104,13 @@ pub(crate) fn log(message: &[u8], error: &ErrorData) {
     if !tracing::enabled!(target: TARGET, tracing::Level::INFO) {
         return;
     }
-    let head: Head = serde_json::from_slice(message).unwrap_or_default();
-    let message_type = head.method.or(head.kind).and_then(|name| name.as_str().map(shown));
-    let keys: Vec<String> = keys(message).unwrap_or_default().iter().take(MAX_NAMED).map(|key| shown(key)).collect();
+    // What is refused for its size is not read again.
+    let is_small = !is_crowded(message);
+    let head: Head<'_> = Some(message).filter(|_| is_small).and_then(|message| serde_json::from_slice(message).ok()).unwrap_or_default();
+    let text = |value: &RawValue| serde_json::from_str::<String>(value.get()).ok().map(|name| shown(&name));
+    let message_type = head.method.or(head.kind).and_then(text);
+    let keys = Some(message).filter(|_| is_small).and_then(keys).unwrap_or_default();
+    let keys: Vec<String> = keys.iter().take(MAX_NAMED).map(|key| shown(key)).collect();
     let error_type = match error.code {
         ErrorCode::PARSE_ERROR => "parse_error",
         ErrorCode::INVALID_REQUEST => "invalid_request",

@@ -26,7 +26,7 @@ const LIMITS: &str = "SET statement_timeout = '10s'; SET idle_in_transaction_ses
 pub(crate) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection, Error> {
     match timeout(ACQUIRE, AnyConnection::connect_with(options)).await {
         Ok(connected) => Ok(connected?),
-        Err(_) => Err(Error::Unavailable("it does not answer".into())),
+        Err(_) => Err(Error::Unavailable("connection timed out".into())),
     }
 }
 
@@ -41,6 +41,7 @@ pub(crate) async fn open(url: &str) -> Result<Opened, Error> {
         .idle_timeout(IDLE)
         .after_connect(|conn, _| Box::pin(async move { sqlx::raw_sql(LIMITS).execute(conn).await.map(drop) }))
         .connect_lazy_with(options.clone());
+    sqlx::raw_sql(LIMITS).execute(&mut first).await?;
     schema::migrate(&mut first, Kind::Postgres).await?;
     first.close().await.ok();
     // One pool: the server has every commit on its disk before it answers.

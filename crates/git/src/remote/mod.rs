@@ -271,7 +271,7 @@ fn transfer(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, ca
         }
         let pause = match outcome {
             Outcome::Down if !matches!(result, Err(Error::TimedOut)) => pauses.next(),
-            Outcome::Busy(wait) if wait <= MAX_WAIT => pauses.next().map(|_| wait),
+            Outcome::Busy(wait) if wait <= MAX_WAIT => pauses.next().map(|least| wait.max(least)),
             _ => None,
         };
         let Some(pause) = pause else {

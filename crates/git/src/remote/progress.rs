@@ -20,6 +20,9 @@ pub type OnProgress<'a> = &'a (dyn Fn(Progress) + Sync);
 /// What curl says of an answer that breaks off.
 const BROKEN: [&str; 5] = ["transfer closed", "Recv failure", "too slow", "timed out", "Empty reply"];
 
+/// The longest wait that is believed: no circuit is paused for longer.
+const MAX_WAIT: Duration = Duration::from_hours(1);
+
 /// The longest line that is put together.
 const MAX_LINE: usize = 16 << 10;
 
@@ -134,7 +137,7 @@ impl Exchange {
 fn retry_after(value: &str) -> Option<Duration> {
     let seconds = || value.parse().ok().map(Duration::from_secs);
     let until = || Some(httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).unwrap_or_default());
-    seconds().or_else(until)
+    seconds().or_else(until).map(|wait| wait.min(MAX_WAIT))
 }
 
 /// The record in a line of git's trace: `12:34:56.123456 http.c:123   <= Recv header: …`.
@@ -194,7 +197,14 @@ mod tests {
         let minute = SystemTime::now() + Duration::from_mins(1);
         let near = retry_after(&httpdate::fmt_http_date(minute)).unwrap_or_default();
         assert!((Duration::from_secs(50)..=Duration::from_mins(1)).contains(&near), "{near:?}");
-        for (value, wait) in [("120", Some(120)), ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)), ("soon", None), ("-5", None), ("", None)] {
+        for (value, wait) in [
+            ("120", Some(120)),
+            ("4000000000", Some(3600)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
+            ("soon", None),
+            ("-5", None),
+            ("", None),
+        ] {
             assert_eq!(retry_after(value), wait.map(Duration::from_secs), "{value}");
         }
         // The two forms of old that a recipient has to understand.

@@ -47,6 +47,8 @@ pub(crate) struct Domain {
     resident: OnceLock<ThreadPool>,
     /// The resident is at work.
     busy: AtomicBool,
+    /// It is for one step, for which no thread has to stay.
+    once: bool,
 }
 
 thread_local! {
@@ -63,7 +65,12 @@ impl Domain {
     pub(crate) fn new(rules: &Rules) -> io::Result<Self> {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let ruleset = kernel::Ruleset::new(rules)?;
-        Ok(Self { ruleset, id: IDS.fetch_add(1, Ordering::Relaxed), resident: OnceLock::new(), busy: AtomicBool::new(false) })
+        Ok(Self { ruleset, id: IDS.fetch_add(1, Ordering::Relaxed), resident: OnceLock::new(), busy: AtomicBool::new(false), once: false })
+    }
+
+    /// The same for one step: its thread ends with the step.
+    pub(crate) fn for_one_step(rules: &Rules) -> io::Result<Self> {
+        Ok(Self { once: true, ..Self::new(rules)? })
     }
 
     /// Does `work` inside.
@@ -85,7 +92,7 @@ impl Domain {
         };
         // Work beside the resident's, which may never end, has a thread of its own; work from another domain, too, as a
         // resident that is made there would stay in both.
-        if INSIDE.get() != 0 || self.busy.swap(true, Ordering::Acquire) {
+        if self.once || INSIDE.get() != 0 || self.busy.swap(true, Ordering::Acquire) {
             return thread::scope(|scope| {
                 let thread = thread::Builder::new().name(THREAD.to_owned()).spawn_scoped(scope, inside)?;
                 thread.join().unwrap_or_else(|panic| resume_unwind(panic))

@@ -112,7 +112,7 @@ impl Repo {
         let Some(guarded) = &self.guarded else { return Ok(None) };
         let mut rules = guarded.rules.clone();
         extend(&mut rules);
-        Domain::new(&rules).map(|domain| Some(Arc::new(domain))).map_err(Error::sandbox)
+        Domain::for_one_step(&rules).map(|domain| Some(Arc::new(domain))).map_err(Error::sandbox)
     }
 
     /// True where the kernel holds what git processes of this repository may do.

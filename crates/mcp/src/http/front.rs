@@ -343,8 +343,10 @@ pub(super) async fn metrics(State(front): State<Arc<Front>>, identity: Option<Ex
         return (StatusCode::FORBIDDEN, [(header::WWW_AUTHENTICATE, challenge)], "the token does not have the scope `admin`\n")
             .into_response();
     }
-    let text = tokio::task::spawn_blocking(move || metrics()).await.unwrap_or_default();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    match tokio::task::spawn_blocking(move || metrics()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 /// True for what can go on as it is: a request of the newest revision on which nothing has to be looked at. The service

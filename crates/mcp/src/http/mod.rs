@@ -187,13 +187,20 @@ where
         .layer(middleware::from_fn_with_state(front, front::admit));
     let intake = options.intake.clone();
     let tidying = tokio::spawn(async move {
+        let every = |period| {
+            let mut every = tokio::time::interval(period);
+            every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            every
+        };
+        let (mut tidy, mut hang_up) = (every(TIDY), every(HANG_UP));
         loop {
+            let closed = async {
+                hang_up.tick().await;
+                intake.closed().await;
+            };
             tokio::select! {
-                () = tokio::time::sleep(TIDY) => sessions.tidy(),
-                () = intake.closed() => {
-                    sessions.hang_up();
-                    tokio::time::sleep(HANG_UP).await;
-                }
+                _ = tidy.tick() => sessions.tidy(),
+                () = closed => sessions.hang_up(),
             }
         }
     });

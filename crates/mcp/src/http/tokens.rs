@@ -75,11 +75,13 @@ impl Authority {
         Self { tokens: RwLock::new(tokens), jwt, servers, resource, rate, limiters: Mutex::default() }
     }
 
-    /// Knows these tokens in place of those before, and gives the names of those that are not known any more.
+    /// Knows these tokens in place of those before, and gives the names of those that are revoked: gone, or with fewer scopes.
     pub fn set_tokens(&self, tokens: Vec<Token>) -> Vec<String> {
         let tokens = Tokens::new(tokens);
         let mut known = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
-        let is_gone = |token: &&Token| !tokens.0.iter().any(|one| one.sha256 == token.sha256 && one.name == token.name);
+        let allows = |one: &Token, token: &Token| token.scopes.iter().all(|scope| one.scopes.contains(scope));
+        let is_gone =
+            |token: &&Token| !tokens.0.iter().any(|one| one.sha256 == token.sha256 && one.name == token.name && allows(one, token));
         let gone = known.0.iter().filter(is_gone).map(|token| token.name.clone()).collect();
         *known = tokens;
         gone

@@ -216,7 +216,12 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
     ),
     ("cpu.sample_interval", "MCP_GIT_CPU_INTERVAL", "10", "Seconds between two measurements of the use of the processors."),
     ("cpu.warn_percent", "MCP_GIT_CPU_WARN", "80", "The use of all processors, in percent, above which the log warns."),
-    ("cache.sweep_interval", "MCP_GIT_CACHE_SWEEP", "3600", "Seconds between two sweeps of the caches; entries unused since the last one are evicted."),
+    (
+        "cache.sweep_interval",
+        "MCP_GIT_CACHE_SWEEP",
+        "3600",
+        "Seconds between two sweeps of the caches; entries unused since the last one are evicted.",
+    ),
     ("cache.NAME.enabled", "", "true", "Switches a cache off: `repositories` or `validation`."),
     (
         "telemetry.otlp_endpoint",

@@ -79,7 +79,7 @@ fn a_change_moves_no_branch_through_a_symbolic_reference() {
         fs::write(&path, "ref: refs/heads/side\n").expect("a reference");
         fixture.write("a.txt", "changed\n");
         let text = client.error(tool, &scene.here(args));
-        assert!(text.contains(name) && text.contains("symbolic reference"), "{name}: {text}");
+        assert!(text.contains(name) && text.contains("symbolic ref"), "{name}: {text}");
         fs::remove_file(&path).expect("the reference");
     }
     assert_eq!(shell(&fixture.path, "git rev-parse side"), side);
@@ -104,6 +104,25 @@ fn a_remote_in_a_file_of_its_own_is_not_used() {
 }
 
 #[test]
+fn links_among_references_are_not_followed_on_a_change() {
+    let scene = Scene::new();
+    let mut client = scene.serve();
+    let notes = scene.fixture.path.join(".git/refs/notes");
+    let around = || {
+        fs::create_dir(&notes).expect("a folder");
+        ["a", "b"].iter().for_each(|name| symlink(".", notes.join(name)).expect("a link"));
+    };
+    let out = || symlink("/", &notes).expect("a link");
+    let to_a_branch = || symlink("heads", &notes).expect("a link");
+    for plant in [&around as &dyn Fn(), &out, &to_a_branch] {
+        plant();
+        let refused = client.error("git_add", &scene.here(json!({"files": ["a.txt"]})));
+        assert!(refused.contains("symbolic ref") || refused.contains("outside"), "{refused}");
+        fs::remove_file(&notes).or_else(|_| fs::remove_dir_all(&notes)).expect("the links");
+    }
+}
+
+#[test]
 fn what_would_take_all_memory_is_refused() {
     let scene = Scene::new();
     let fixture = &scene.fixture;
@@ -112,7 +131,7 @@ fn what_would_take_all_memory_is_refused() {
     let kept = fs::read(&log).expect("a reflog");
     fs::File::options().append(true).open(&log).expect("the reflog").set_len(6 << 30).expect("a sparse file");
     let text = client.error("git_reflog", &scene.here(json!({})));
-    assert!(text.contains("reflog may be"), "{text}");
+    assert!(text.contains("size limit of a reflog"), "{text}");
     fs::write(&log, kept).expect("the reflog");
     // Each name keeps the one before and adds to it.
     let id = shell(&fixture.path, "git rev-parse HEAD:a.txt");
@@ -128,11 +147,17 @@ fn what_would_take_all_memory_is_refused() {
         index.push(0);
     }
     index.extend_from_slice(&[0; 20]);
+    // The part of a split index, beside one that is as it should be.
+    let part = fixture.path.join(".git/sharedindex.0000000000000000000000000000000000000000");
+    fs::write(&part, &index).expect("a part of an index");
+    let text = client.error("git_status", &scene.here(json!({})));
+    assert!(text.contains("path names over the size limit"), "{text}");
+    fs::remove_file(&part).expect("the part");
     fs::write(fixture.path.join(".git/index"), index).expect("an index");
     for tool in ["git_status", "git_diff", "git_add"] {
         let args = if tool == "git_add" { json!({"files": ["a.txt"]}) } else { json!({}) };
         let text = client.error(tool, &scene.here(args));
-        assert!(text.contains("longer names than paths may be"), "{tool}: {text}");
+        assert!(text.contains("path names over the size limit"), "{tool}: {text}");
     }
     // A message of many values.
     for part in ["{\"\":0},", "0,", "[],"] {
