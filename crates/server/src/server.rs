@@ -94,7 +94,7 @@ pub(crate) struct Server {
     /// The configuration in force.
     pub(crate) loaded: Mutex<Loaded>,
     /// Who may come in over HTTP, where not everybody may.
-    pub(crate) authority: OnceLock<Arc<Authority>>,
+    pub(crate) authority: OnceLock<Option<Arc<Authority>>>,
 }
 
 /// How many errors there were in a window.
@@ -151,12 +151,12 @@ impl Server {
                 }
                 self.left().interrupted = found;
             }
-            Err(why) => tracing::warn!(%why, "what was running before cannot be told"),
+            Err(why) => tracing::warn!(%why, "could not read operations interrupted by the last shutdown"),
         }
         let repositories = Arc::clone(&self.pipeline.repositories);
         match tokio::task::spawn_blocking(move || repositories.remove_abandoned(ABANDONED)).await {
             Ok(0) | Err(_) => {}
-            Ok(count) => tracing::warn!(count, "folders of clones were removed whose servers were killed"),
+            Ok(count) => tracing::warn!(count, "removed partial clones left by killed servers"),
         }
         let orphaned = self.pipeline.view.workspaces.reconcile().await;
         if let Some(first) = orphaned.first() {
@@ -208,8 +208,8 @@ impl Server {
     /// What looks after memory, processors, the runtime and the caches.
     fn watching(self: &Arc<Self>) -> Vec<Supervised> {
         let watch = self.settings().watch;
-        self.watcher.watch_the_runtime();
-        self.watcher.note_memory();
+        self.watcher.watch_the_runtime(self.stop.clone());
+        // The first tick has something to compare with.
         self.watcher.measure(watch.cpu_warn);
         let server = Arc::clone(self);
         let memory = self.supervise("memory", watch.memory_interval, move || {
@@ -226,10 +226,14 @@ impl Server {
             let server = Arc::clone(&server);
             async move {
                 server.watcher.nap().await;
-                server.watcher.check_memory(server.settings().watch.memory_soft_limit, || {
-                    crate::caches::clear(&server, None);
-                    guard::memory::trim();
+                // It reads files, and may have to tidy up.
+                let checked = tokio::task::spawn_blocking(move || {
+                    server.watcher.check_memory(server.settings().watch.memory_soft_limit, || {
+                        crate::caches::clear(&server, None);
+                        guard::memory::trim();
+                    });
                 });
+                checked.await.ok();
             }
         });
         let server = Arc::clone(self);

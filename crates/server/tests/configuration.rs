@@ -131,6 +131,24 @@ fn the_processors_are_profiled_while_the_server_runs() -> Outcome {
 }
 
 #[test]
+fn no_profile_reaches_a_remote_or_another_worktree() -> Outcome {
+    let fixture = Fixture::new();
+    let bare = fixture.home.path().join("bare.git");
+    fixture.git(&["clone", "--quiet", "--bare", ".", &bare.display().to_string()]);
+    fixture.git(&["remote", "add", "origin", &bare.display().to_string()]);
+    fixture.git(&["branch", "new"]);
+    let linked = fixture.home.path().join("linked").display().to_string();
+    fixture.git(&["worktree", "add", "--quiet", "--detach", &linked]);
+    let profile = |args: &[&str], repo: &str| program().args(["profile", "op"]).args(args).args(["--repo", repo, "--runs", "1"]).output();
+    let pushed = profile(&["git_push", r#"{"remote": "origin", "branch": "new"}"#], &fixture.path.display().to_string())?;
+    assert!(pushed.status.code() == Some(2) && format!("{pushed:?}").contains("changes a remote"), "{pushed:?}");
+    assert!(!String::from_utf8_lossy(&support::git_in(&bare, &["branch"]).stdout).contains("new"));
+    let added = profile(&["git_add", r#"{"files": ["a.txt"]}"#], &linked)?;
+    assert!(added.status.code() == Some(2) && format!("{added:?}").contains("linked worktree"), "{added:?}");
+    Ok(())
+}
+
+#[test]
 fn what_takes_long_says_so_on_a_terminal_alone() -> Outcome {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);

@@ -29,6 +29,8 @@ use support::{
 struct Received {
     spans: Vec<(String, Span)>,
     metrics: Vec<Metric>,
+    /// The name of who sends them.
+    services: String,
 }
 
 impl Received {
@@ -43,7 +45,7 @@ impl Received {
             }
             "/v1/metrics" => {
                 for resource in ExportMetricsServiceRequest::decode(body).expect("metrics").resource_metrics {
-                    assert!(service(resource.resource).contains("mcp-server-git"));
+                    self.services = service(resource.resource);
                     self.metrics = resource.scope_metrics.into_iter().flat_map(|scope| scope.metrics).collect();
                 }
             }
@@ -142,15 +144,25 @@ fn the_spans_of_a_call_are_one_tree_in_the_trace_of_the_client() -> Outcome {
     let parts: Vec<&Span> = all.iter().map(|(_, span)| span).filter(|span| span.parent_span_id == commit.span_id).collect();
     let called: Vec<&str> = parts.iter().map(|span| span.name.as_str()).collect();
     assert!(called.contains(&"git") && called.contains(&"encode"), "{called:?}");
-    for part in parts {
+    for part in &parts {
         assert!(part.trace_id == commit.trace_id && part.start_time_unix_nano >= commit.start_time_unix_nano, "{part:?}");
-        assert!(part.end_time_unix_nano >= part.start_time_unix_nano, "{part:?}");
+        assert!(part.end_time_unix_nano >= part.start_time_unix_nano && part.end_time_unix_nano <= commit.end_time_unix_nano, "{part:?}");
     }
+    // What is done in this process is not drawn over the time of git processes.
+    let one = |name: &str| parts.iter().find(|part| part.name == name).expect("a part");
+    assert!(one("git").end_time_unix_nano <= one("encode").start_time_unix_nano, "{parts:?}");
     let (_, failed) = named("tools/call git_show").expect("a span");
     assert_eq!(attribute(&failed, "error.type").as_deref(), Some("tool_error"));
     assert_eq!(failed.status.map(|status| (status.code, status.message)), Some((2, "not_found".to_owned())));
     assert!(!format!("{all:?}").contains("s3cret"), "{all:?}");
     Ok(())
+}
+
+/// Ends the server, which sends what is left.
+fn ended(server: &Administered) {
+    let pid = server.server.child.id().to_string();
+    std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+    wait_for("the end", || !server.socket.exists());
 }
 
 #[test]
@@ -190,7 +202,8 @@ fn a_collector_gets_what_metrics_have() -> Outcome {
     assert!(memory.as_ref().is_some_and(is_there), "{memory:?}");
     let errors = find("mcp_server_git_errors");
     assert!(matches!(&errors, Some(Data::Sum(sum)) if sum.is_monotonic), "{errors:?}");
-    assert!(!format!("{:?}", kept.lock().expect("the metrics").metrics).contains("s3cret"));
+    let all = kept.lock().expect("the metrics");
+    assert!(all.services == "mcp-server-git" && !format!("{:?}", all.metrics).contains("s3cret"));
     Ok(())
 }
 
@@ -199,12 +212,18 @@ fn either_signal_is_switched_off_alone() -> Outcome {
     let (port, kept) = receiver()?;
     let fixture = Fixture::new();
     let endpoint = format!("http://127.0.0.1:{port}");
-    let settings =
-        [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_METRIC_EXPORT_INTERVAL", "100"), ("OTEL_TRACES_EXPORTER", "none")];
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=mcp-server-git-of-this-team"),
+    ];
     let server = Administered::start(&fixture, &[], &settings);
     assert_ne!(support::admin::tool(&server, "git_status", json!({}))["isError"], true);
     wait_for("the metrics", || !kept.lock().expect("the metrics").metrics.is_empty());
-    drop(server);
+    ended(&server);
+    assert!(kept.lock().expect("the metrics").services.contains("of-this-team"));
     assert!(kept.lock().expect("the spans").spans.is_empty());
     let (port, kept) = receiver()?;
     let endpoint = format!("http://127.0.0.1:{port}");
@@ -217,7 +236,7 @@ fn either_signal_is_switched_off_alone() -> Outcome {
     let server = Administered::start(&fixture, &[], &settings);
     assert_ne!(support::admin::tool(&server, "git_status", json!({}))["isError"], true);
     wait_for("the spans", || !kept.lock().expect("the spans").spans.is_empty());
-    drop(server);
+    ended(&server);
     assert!(kept.lock().expect("the metrics").metrics.is_empty());
     Ok(())
 }
@@ -233,8 +252,6 @@ fn a_collector_that_is_away_holds_up_nothing() {
         for _ in 0..20 {
             assert_ne!(support::admin::tool(&server, "git_status", json!({}))["isError"], true);
         }
-        let pid = server.server.child.id().to_string();
-        std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
-        wait_for("the end", || !server.socket.exists());
+        ended(&server);
     }
 }

@@ -351,10 +351,12 @@ pub(crate) fn health(server: &Server, probe: Probe, is_open: bool) -> (bool, Val
         Probe::Ready { verbose } => {
             let takes_calls = phase == Phase::Ready && !server.stop.is_cancelled();
             let threads = &server.pipeline.threads;
-            let is_ready = takes_calls && !threads.is_full();
+            let is_short = server.watcher.is_short();
+            let is_ready = takes_calls && !threads.is_full() && !is_short;
             let store = server.persistence.status();
             let status = match (takes_calls, is_ready, &store.away) {
                 (false, ..) => phase.name(),
+                (_, false, _) if is_short => "memory_limit",
                 (_, false, _) => "threads_lost",
                 (_, _, None) => "ok",
                 (_, _, Some(_)) => "degraded",

@@ -3,7 +3,7 @@
 use crate::{
     caches,
     class::ErrorClass,
-    lifecycle::phase::Phase,
+    lifecycle::{phase::Phase, reload},
     pipeline::Held,
     server::{Past, Server},
     telemetry::{
@@ -16,7 +16,7 @@ use crate::{
 use guard::{CircuitState, Class};
 use mcp::sessions::{Ending, SessionInfo, SessionState};
 use serde_json::{Value, json};
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 use store::{OperationRow, SessionRow};
 
 /// The most of what was left by servers before that is named.
@@ -101,7 +101,7 @@ fn problems(server: &Server) -> Vec<(String, &'static str)> {
     let phase = server.phase.get();
     add(phase == Phase::Draining, "the server takes no new work".to_owned(), "mcp-server-git resume");
     add(server.pipeline.threads.is_full(), "calls are refused, as too many threads are lost".to_owned(), "mcp-server-git restart");
-    let is_short = server.watcher.pressure().load(Ordering::Relaxed);
+    let is_short = server.watcher.is_short();
     add(is_short, "calls are refused, as the memory limit is reached".to_owned(), "mcp-server-git status memory --trim");
     if let Some(why) = server.persistence.status().away {
         add(true, format!("the store is away: {why}"), "mcp-server-git doctor");
@@ -109,6 +109,8 @@ fn problems(server: &Server) -> Vec<(String, &'static str)> {
     if let Some(why) = &server.loaded().failed {
         add(true, format!("the configuration was not reloaded: {}", why.lines().next().unwrap_or_default()), "mcp-server-git config check");
     }
+    let awaits = reload::awaits_tokens(&server.loaded());
+    add(awaits, "tokens are configured, and requests need none before a restart".to_owned(), "mcp-server-git restart");
     let beats = server.task("heartbeat").is_none_or(|task| task.is_running());
     add(!beats, "the heartbeat task does not run".to_owned(), "mcp-server-git recover --component heartbeat");
     let open = server.breakers.list().iter().filter(|circuit| circuit.state == CircuitState::Open).count();
@@ -139,7 +141,7 @@ fn process(server: &Server) -> Value {
         "cpu_count": processors.map(|seen| seen.count),
         "cpu_warn_percent": server.settings().watch.cpu_warn,
         "load_average": processors.map(|seen| seen.load),
-        "refuses_calls": server.watcher.pressure().load(Ordering::Relaxed),
+        "refuses_calls": server.watcher.is_short(),
         "runtime_lag_ms": lag.as_secs_f64() * 1000.0,
         "runtime_lag_max_ms": worst.as_secs_f64() * 1000.0,
     })
@@ -349,7 +351,7 @@ pub(super) fn memory(server: &Server) -> Value {
         "peak_rss": figures.map(|figures| figures.peak_rss),
         "used": limit.map(|(used, _)| used),
         "soft_limit": limit.map(|(_, limit)| limit),
-        "refuses_calls": server.watcher.pressure().load(Ordering::Relaxed),
+        "refuses_calls": server.watcher.is_short(),
         "bytes_per_hour": slope(&notes),
         "notes": notes.iter().map(|(ago, rss)| json!({"ago_ms": ms(*ago), "rss": rss})).collect::<Vec<_>>(),
     })

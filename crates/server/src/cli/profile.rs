@@ -16,6 +16,7 @@ use crate::{
     tool::{Effect, Entry},
 };
 use clap::Subcommand;
+use git::Direction;
 use serde_json::{Map, Value, json};
 use std::{
     fs, io,
@@ -123,6 +124,9 @@ fn operation(wanted: &Wanted<'_>, mut config: Config) -> Result<ExitCode, String
     let mut app = App::new(&config).map_err(|err| err.to_string())?;
     let entry = app.pipeline.find(wanted.tool).ok_or_else(|| format!("unknown tool `{}`", wanted.tool))?;
     let mut scratch: Option<TempDir> = None;
+    if entry.direction == Direction::Push {
+        return Err(format!("`{}` changes a remote, and a copy has the same remotes: it cannot be profiled", wanted.tool));
+    }
     if entry.effect != Effect::Read {
         let copy = copied(&app, &repo)?;
         config.repositories = vec![copy.path().join("repository")];
@@ -229,6 +233,10 @@ fn write(folder: &Path, name: &str, svg: &str, pprof: &[u8]) -> io::Result<Vec<S
 /// A copy of the repository in a folder of its own, which is removed with it.
 fn copied(app: &App, repo: &Path) -> Result<TempDir, String> {
     let opened = app.pipeline.repositories.open(repo).map_err(|err| err.to_string())?;
+    let location = opened.location();
+    if !location.git_dir.starts_with(opened.top()) || location.git_dir != location.common_dir {
+        return Err(format!("{} is a linked worktree or a submodule, which cannot be copied alone", opened.top().display()));
+    }
     let scratch = tempfile::tempdir().map_err(|err| err.to_string())?;
     let mut left = MAX_COPY;
     copy(opened.top(), &scratch.path().join("repository"), &mut left).map_err(|err| format!("the repository cannot be copied: {err}"))?;

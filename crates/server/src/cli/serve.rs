@@ -9,7 +9,7 @@ use crate::{
     admin,
     app::{self, App},
     caller::{Caller, Right},
-    config::Config,
+    config::{Config, Serving},
     lifecycle::{notify, reload, restart, signals},
     server::Server,
     socket,
@@ -25,6 +25,8 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     if let Err(why) = prepared(app, config) {
         return cannot_run(&why);
     }
+    // Before a signal can have the tokens read again.
+    let authority = app.server.authority.get_or_init(|| authority(&config.serving)).clone();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(app::blocking_threads(config))
@@ -61,7 +63,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
             app.server.intake.clone(),
             config.resilience.validation,
         );
-        let options = options(config, &app.server);
+        let options = options(config, &app.server, authority);
         let (drained, stop, pipeline) = (options.drained.clone(), app.stop.clone(), Arc::clone(&app.pipeline));
         tokio::spawn(async move {
             stop.cancelled().await;
@@ -105,18 +107,24 @@ pub(super) fn prepared(app: &App, config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-fn options(config: &Config, server: &Arc<Server>) -> Options {
-    let serving = &config.serving;
-    let pipeline = Arc::clone(&server.pipeline);
+/// Who is let in, where anybody has to say who they are.
+fn authority(serving: &Serving) -> Option<Arc<Authority>> {
+    if !serving.wants_tokens() {
+        return None;
+    }
     let tokens = Tokens::new(reload::tokens(&serving.tokens));
     let jwt = serving.jwt.as_ref().map(|jwt| {
         let is_url = jwt.jwks.starts_with("https://") || jwt.jwks.starts_with("http://");
         let source = if is_url { KeySource::Url(jwt.jwks.clone()) } else { KeySource::File(PathBuf::from(&jwt.jwks)) };
         Jwt::new(jwt.issuer.clone(), jwt.audience.clone(), source)
     });
-    let authority =
-        || Authority::new(tokens, jwt, serving.authorization_servers.clone(), serving.resource.clone(), NonZeroU32::new(serving.rate));
-    let authority = serving.wants_tokens().then(|| Arc::clone(server.authority.get_or_init(|| Arc::new(authority()))));
+    let (servers, resource) = (serving.authorization_servers.clone(), serving.resource.clone());
+    Some(Arc::new(Authority::new(tokens, jwt, servers, resource, NonZeroU32::new(serving.rate))))
+}
+
+fn options(config: &Config, server: &Arc<Server>, authority: Option<Arc<Authority>>) -> Options {
+    let serving = &config.serving;
+    let pipeline = Arc::clone(&server.pipeline);
     // The URL that the server prints itself is one that may be asked for.
     let own = serving.host.filter(|host| !host.is_unspecified());
     let own = own.map(|host| if host.is_ipv6() { format!("[{host}]") } else { host.to_string() });

@@ -66,6 +66,9 @@ impl Reloadable {
     }
 }
 
+/// The key of the tokens.
+const TOKENS: &str = "auth.tokens";
+
 /// The tokens of the configuration, as they are compared with what a request brings.
 pub(crate) fn tokens(named: &[NamedToken]) -> Vec<Token> {
     let token = |token: &NamedToken| Token {
@@ -126,7 +129,8 @@ fn apply(server: &Server, config: &Config) {
     *server.pipeline.bounds.write().unwrap_or_else(PoisonError::into_inner) = bounds;
     server.sessions.set_limits(SessionLimits { heartbeat, ..sessions });
     *server.settings.write().unwrap_or_else(PoisonError::into_inner) = Settings { sweep_interval, ..settings };
-    if let Some(authority) = server.authority.get() {
+    let authority = server.authority.get();
+    if let Some(Some(authority)) = authority {
         let gone = authority.set_tokens(tokens(&config.serving.tokens));
         let revoked = server.sessions.list().into_iter().filter(|session| gone.contains(&session.principal));
         for session in revoked {
@@ -136,7 +140,9 @@ fn apply(server: &Server, config: &Config) {
     let level_failed = log::set_level(&config.observing.log.level).err();
     let mut loaded = server.loaded();
     let changed = changes(&loaded.origin.table, &config.origin.table);
-    let is_reloadable = |key: &String| RELOADABLE.iter().any(|one| key == one);
+    // A server that has asked for no token does not begin to.
+    let takes_tokens = !matches!(authority, Some(None));
+    let is_reloadable = |key: &String| RELOADABLE.iter().any(|one| key == one) && (takes_tokens || key != TOKENS);
     let taken: Vec<&String> = changed.iter().filter(|key| is_reloadable(key)).collect();
     let needs_restart: Vec<String> = changes(&loaded.started, &config.origin.table).into_iter().filter(|key| !is_reloadable(key)).collect();
     tracing::warn!(?taken, ?needs_restart, level = config.observing.log.level, "the configuration was reloaded");
@@ -145,6 +151,11 @@ fn apply(server: &Server, config: &Config) {
     loaded.at = Instant::now();
     loaded.failed = level_failed.map(|err| err.to_string());
     loaded.needs_restart = needs_restart;
+}
+
+/// True where tokens are configured that no request is asked for before a restart.
+pub(crate) fn awaits_tokens(loaded: &Loaded) -> bool {
+    loaded.needs_restart.iter().any(|key| key == TOKENS)
 }
 
 /// The keys whose values differ.

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 /// The most calls that are held at a time. More go on.
 const MAX_HELD: usize = 100;
@@ -108,7 +109,7 @@ impl Holds {
     /// # Errors
     ///
     /// [`Error::stopped`] where it is not to begin.
-    pub(super) async fn pass(&self, call: &mut Call) -> Result<(), Error> {
+    pub(super) async fn pass(&self, call: &mut Call, present: &CancellationToken, stop: &CancellationToken) -> Result<(), Error> {
         let Some((number, go)) = self.enter(call) else { return Ok(()) };
         let _leave = Leaving(self, number);
         tracing::warn!(tool = call.tool.name, hold = id(number), "call held at a breakpoint: `mcp-server-git debug resume` releases it");
@@ -118,6 +119,8 @@ impl Holds {
                 tracing::warn!(tool = call.tool.name, hold = id(number), "hold expired: the call continues");
                 How::Resume
             }
+            () = present.cancelled() => How::Abort,
+            () = stop.cancelled() => How::Abort,
             // What ends it is noticed by what comes next.
             () = call.cancelled.cancelled() => How::Resume,
         };

@@ -155,17 +155,18 @@ impl Pipeline {
     ///
     /// Whatever the tool ended in, and what kept it from running.
     pub async fn call(&self, mut call: Call) -> Result<Reply, Error> {
-        self.holds.pass(&mut call).await?;
-        if self.pressure.load(Ordering::Relaxed) {
-            let error = Error::out_of_memory();
-            self.errors.record(error.class(), "memory_limit");
-            return Err(error);
-        }
-        let (tool, received, principal) = (call.tool.name, call.received, Arc::clone(&call.caller.principal));
-        let (origin, timings) = (std::mem::take(&mut call.origin), Arc::new(Timings::default()));
-        // Also while it waits for its turn.
+        // Also while it is held, or waits for its turn.
         let _running = self.calls.token();
-        let mut result = self.bounded(call, &timings).await;
+        let present = self.present();
+        let passed = self.holds.pass(&mut call, &present, &self.stop).await;
+        let is_short = self.pressure.load(Ordering::Relaxed);
+        let (tool, received, principal) = (call.tool.name, call.received, Arc::clone(&call.caller.principal));
+        let (origin, timings) = (std::mem::take(&mut call.origin), Arc::new(Timings::since(received)));
+        let mut result = match passed {
+            Ok(()) if is_short => Err(Error::out_of_memory()),
+            Ok(()) => self.bounded(call, &timings, &present).await,
+            Err(aborted) => Err(aborted),
+        };
         if let Err(error) = &mut result
             && error.kind == Kind::Foreign
             && self.is_breach(&principal, "handles of others were used").await
@@ -174,10 +175,11 @@ impl Pipeline {
         }
         if let Err(error) = &result {
             let count = if error.kind.is_given_up() { Errors::note } else { Errors::record };
-            count(&self.errors, error.class(), error.code());
+            count(&self.errors, error.class(), if is_short && error.kind == Kind::Unavailable { "memory_limit" } else { error.code() });
         }
         timings.measure(&self.metrics);
-        if let Some(traces) = &self.traces {
+        // What the server itself runs is in no request.
+        if let Some(traces) = self.traces.as_ref().filter(|_| !origin.transport[0].is_empty()) {
             traces.call(&Ended {
                 tool,
                 traceparent: origin.traceparent.as_deref(),
@@ -198,7 +200,7 @@ impl Pipeline {
         let is_breach = self.suspicions.note(principal, Instant::now());
         if is_breach {
             let revoked = self.view.workspaces.revoke(principal).await;
-            tracing::warn!(principal = &**principal, what, revoked, "a breach: again and again");
+            tracing::warn!(principal = &**principal, what, revoked, "repeated security violations, handles revoked");
         }
         is_breach
     }
@@ -228,6 +230,11 @@ impl Pipeline {
         self.calls.len().max(self.running.len().saturating_sub(self.threads.total()))
     }
 
+    /// What ends everything that runs now.
+    fn present(&self) -> CancellationToken {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Ends everything that runs, and lets the server go on. Gives how many calls that were.
     pub(crate) fn stop_operations(&self) -> usize {
         let running = self.calls.len();
@@ -248,7 +255,7 @@ impl Pipeline {
     }
 
     /// Gives the call its deadline.
-    async fn bounded(&self, call: Call, timings: &Arc<Timings>) -> Result<Reply, Error> {
+    async fn bounded(&self, call: Call, timings: &Arc<Timings>, present: &CancellationToken) -> Result<Reply, Error> {
         let (reads, bounds) = ((call.tool.effect_of)(&call.args) == Effect::Read, self.bounds());
         let (class, timeout) = match call.tool.scope {
             scope if scope.is_remote() => (Class::Network, bounds.network_timeout),
@@ -259,7 +266,7 @@ impl Pipeline {
         let (cancelled, job) = (call.cancelled.clone(), self.threads.job(class));
         let worker = Worker::new(&self.running, &job, timings);
         let grace = if reads { Grace::READ } else { Grace::CHANGE };
-        self.watched(self.run(call, cancel.clone(), worker), Attended(job), &cancel, cancelled, grace).await
+        self.watched(self.run(call, cancel.clone(), worker), Attended(job), &cancel, [cancelled, present.clone()], grace).await
     }
 
     /// Carries a cancel, the deadline and the end of the server to wherever the work is.
@@ -268,11 +275,10 @@ impl Pipeline {
         work: impl Future<Output = Result<T, Error>>,
         attended: Attended,
         cancel: &Cancel,
-        cancelled: CancellationToken,
+        [cancelled, present]: [CancellationToken; 2],
         grace: Grace,
     ) -> Result<T, Error> {
         tokio::pin!(work);
-        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let stopping = async {
             self.stop.cancelled().await;
             tokio::time::sleep(grace.stop).await;
@@ -305,7 +311,7 @@ impl Pipeline {
         if lost == 0 {
             return Err(cancel.check().err().map_or_else(panicked, Error::from));
         }
-        tracing::warn!(lost, threads = self.threads.total(), "a call is answered though its thread does not end");
+        tracing::warn!(lost, threads = self.threads.total(), "call answered; its thread is stuck");
         Err(grace.unanswered(cancel))
     }
 
@@ -332,7 +338,7 @@ impl Pipeline {
             };
             worker.run(Some(permit), work).await
         };
-        self.watched(read, Attended(job), &cancel, cancelled, Grace::READ).await
+        self.watched(read, Attended(job), &cancel, [cancelled, self.present()], Grace::READ).await
     }
 }
 

@@ -107,7 +107,7 @@ impl Pipeline {
             let opening = self.opening(principal, &cancel).await?;
             worker.run(Some(opening), move |_| look()).await
         };
-        self.watched(looked, Attended(job), &cancel, CancellationToken::new(), Grace::READ).await
+        self.watched(looked, Attended(job), &cancel, [CancellationToken::new(), self.present()], Grace::READ).await
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) struct Timings {
 
 impl Default for Timings {
     fn default() -> Self {
-        Self { stages: Default::default(), begun: Default::default(), began: Instant::now(), repository: OnceLock::new() }
+        Self::since(Instant::now())
     }
 }
 
@@ -98,16 +98,24 @@ pub(super) struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.timings.add(self.stage, self.began.elapsed());
+        self.timings.add(self.stage, self.began, self.began.elapsed());
     }
 }
 
 impl Timings {
-    fn add(&self, stage: Stage, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.stages[stage as usize].fetch_add(micros, Ordering::Relaxed);
-        let after = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX).saturating_sub(micros);
-        self.begun[stage as usize].compare_exchange(0, after + 1, Ordering::Relaxed, Ordering::Relaxed).ok();
+    /// Of a call that was received then.
+    pub(super) fn since(received: Instant) -> Self {
+        Self { stages: Default::default(), begun: Default::default(), began: received, repository: OnceLock::new() }
+    }
+
+    fn add(&self, stage: Stage, from: Instant, time: Duration) {
+        if time.is_zero() {
+            return;
+        }
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.stages[stage as usize].fetch_add(micros(time), Ordering::Relaxed);
+        let after = micros(from.saturating_duration_since(self.began));
+        self.begun[stage as usize].compare_exchange(0, after.saturating_add(1), Ordering::Relaxed, Ordering::Relaxed).ok();
     }
 
     /// The stages that there were: their names, when each began, and how long it took.
@@ -133,8 +141,9 @@ impl Timings {
         let (began, before) = (Instant::now(), IN_GIT.get());
         let done = work();
         let in_git = IN_GIT.get().saturating_sub(before);
-        self.add(Stage::Git, in_git);
-        self.add(stage, began.elapsed().saturating_sub(in_git));
+        self.add(Stage::Git, began, in_git);
+        // Processes and the rest take turns; each is drawn as one part.
+        self.add(stage, began + in_git, began.elapsed().saturating_sub(in_git));
         done
     }
 
@@ -147,8 +156,11 @@ impl Timings {
 
     /// Adds the parts of the call's time to the figures of all calls.
     pub(super) fn measure(&self, metrics: &Metrics) {
-        for (name, _, took) in self.parts() {
-            metrics.stage(name, took);
+        for (at, micros) in self.stages.iter().enumerate() {
+            let took = micros.load(Ordering::Relaxed);
+            if took > 0 {
+                metrics.stage(at, Duration::from_micros(took));
+            }
         }
     }
 

@@ -37,10 +37,21 @@ pub(crate) fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
         filter = filter.add_directive(quiet.parse()?);
     }
     if !directives.contains("sqlx") {
-        let is_trace = directives.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("trace"));
+        let is_trace = general(directives).any(|level| level.eq_ignore_ascii_case("trace"));
         filter = filter.add_directive(if is_trace { "sqlx=trace" } else { STATEMENTS }.parse()?);
     }
     Ok(filter)
+}
+
+/// The levels that are for everything. The last one counts.
+fn general(directives: &str) -> impl Iterator<Item = &str> {
+    directives.split(',').map(str::trim).filter(|directive| !directive.contains('='))
+}
+
+/// The same directives, with everything from `info` on at least.
+pub(crate) fn with_info(directives: &str) -> String {
+    let is_more = general(directives).last().is_some_and(|level| ["debug", "trace"].iter().any(|more| level.eq_ignore_ascii_case(more)));
+    if is_more { directives.to_owned() } else { format!("{directives},info") }
 }
 
 /// The directives with modules in place of components.

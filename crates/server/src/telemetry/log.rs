@@ -80,7 +80,7 @@ fn file_of(path: &std::path::Path, keep: usize) -> Result<RollingFileAppender, S
 
 /// What is written, and what is kept in memory: at least what tells how calls end.
 fn filters(directives: &str) -> Result<[EnvFilter; 2], ParseError> {
-    Ok([levels::filter(directives)?, levels::filter(&format!("{directives},info"))?])
+    Ok([levels::filter(directives)?, levels::filter(&levels::with_info(directives))?])
 }
 
 /// Changes what is logged, and gives the directives that were in force before.

@@ -1,6 +1,6 @@
 //! What this process takes of the machine, as the system says it. Nothing where the system does not say it so.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 /// What this process takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -32,7 +32,7 @@ impl Figures {
             peak_rss: kib("VmHWM:"),
             threads: field(&status, "Threads:").unwrap_or_default(),
             descriptors: fs::read_dir("/proc/self/fd").map_or(0, |all| all.count() as u64),
-            cpu_seconds: cpu_seconds().unwrap_or_default(),
+            cpu_seconds: work().map_or(0.0, |(seconds, _)| seconds),
         })
     }
 }
@@ -65,34 +65,47 @@ pub(crate) fn ticks() -> Option<Ticks> {
     Some(Ticks { busy: all - idle, all })
 }
 
-/// The most memory that the control group of this process may use, and what it uses.
+/// Processor seconds so far, and threads.
+pub(crate) fn work() -> Option<(f64, u64)> {
+    let stat = read("/proc/self/stat")?;
+    // The name before may hold spaces.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let (user, system): (u32, u32) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let per_second = u32::try_from(rustix::param::clock_ticks_per_second()).ok()?;
+    // Four fields further on are the threads.
+    let threads = fields.nth(4)?.parse().ok()?;
+    Some(((f64::from(user) + f64::from(system)) / f64::from(per_second.max(1)), threads))
+}
+
+/// The most memory that the control group of this process may use, and what it uses; files that are kept in memory while there
+/// is room are not counted.
 pub(crate) fn control_group() -> Option<(u64, u64)> {
     let own = read("/proc/self/cgroup")?;
     let version_2 = own.lines().find_map(|line| line.strip_prefix("0::"));
-    let number = |folder: &str, path: &str, name: &str| {
-        let place = PathBuf::from(format!("/sys/fs/cgroup{folder}{}/{name}", path.trim_end_matches('/')));
+    let text = |folder: &str, path: &str, name: &str| {
+        let place = format!("/sys/fs/cgroup{folder}{}/{name}", path.trim_end_matches('/'));
         // In a container the group's own folder is at the top.
-        let text = read(&place.display().to_string()).or_else(|| read(&format!("/sys/fs/cgroup{folder}/{name}")))?;
-        text.trim().parse::<u64>().ok()
+        read(&place).or_else(|| read(&format!("/sys/fs/cgroup{folder}/{name}")))
+    };
+    let number = |folder: &str, path: &str, name: &str| text(folder, path, name)?.trim().parse::<u64>().ok();
+    let used = |folder: &str, path: &str, name: &str, fields: [&str; 2]| {
+        let stat = text(folder, path, "memory.stat").unwrap_or_default();
+        Some(without_files(number(folder, path, name)?, &stat, fields))
     };
     if let Some(path) = version_2
         && let Some(limit) = number("", path, "memory.max")
     {
-        return Some((limit, number("", path, "memory.current")?));
+        return Some((limit, used("", path, "memory.current", ["active_file ", "inactive_file "])?));
     }
     let path = own.lines().find_map(|line| line.split_once(":memory:").map(|(_, path)| path))?;
     // Without a limit it is a number that no machine has.
     let limit = number("/memory", path, "memory.limit_in_bytes").filter(|limit| *limit < 1 << 60)?;
-    Some((limit, number("/memory", path, "memory.usage_in_bytes")?))
+    Some((limit, used("/memory", path, "memory.usage_in_bytes", ["total_active_file ", "total_inactive_file "])?))
 }
 
-fn cpu_seconds() -> Option<f64> {
-    let text = read("/proc/self/stat")?;
-    // The name before may hold spaces.
-    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let (user, system): (u32, u32) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    let per_second = u32::try_from(rustix::param::clock_ticks_per_second()).ok()?;
-    Some((f64::from(user) + f64::from(system)) / f64::from(per_second.max(1)))
+/// What is used but for pages of files, which the kernel gives up where memory is short.
+fn without_files(used: u64, stat: &str, fields: [&str; 2]) -> u64 {
+    fields.iter().fold(used, |used, name| used.saturating_sub(field(stat, name).unwrap_or_default()))
 }
 
 fn field(status: &str, name: &str) -> Option<u64> {
@@ -115,6 +128,10 @@ mod tests {
             "{figures:?}"
         );
         assert!(rss().is_some() && load_average().is_some() && max_descriptors() > Some(3));
+        assert!(work().is_some_and(|(_, threads)| threads >= 1));
+        let stat = "anon 10\nfile 90\nactive_file 30\ninactive_file 50\n";
+        assert_eq!(without_files(100, stat, ["active_file ", "inactive_file "]), 20);
+        assert_eq!(without_files(100, "", ["active_file ", "inactive_file "]), 100);
         assert!(ticks().is_some_and(|ticks| ticks.all >= ticks.busy && ticks.busy > 0));
     }
 }

@@ -142,7 +142,9 @@ impl<S: Subscriber> Layer<S> for Recorder {
 impl Kept {
     fn new(at_ms: i64, level: Level, target: &'static str, fields: Vec<(&'static str, Scalar)>) -> Self {
         let text = |value: &Scalar| if let Scalar::Text(text) = value { text.len() } else { 0 };
-        let bytes = size_of::<Self>() + fields.iter().map(|(_, value)| size_of::<(&str, Scalar)>() + text(value)).sum::<usize>();
+        let bytes = size_of::<Self>()
+            + fields.capacity() * size_of::<(&str, Scalar)>()
+            + fields.iter().map(|(_, value)| text(value)).sum::<usize>();
         Self { number: 0, at_ms, level, target, fields, bytes }
     }
 }

@@ -10,6 +10,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use tokio_util::sync::CancellationToken;
 
 /// The notes of memory that are kept: a day, at the usual interval.
 const MAX_NOTES: usize = 288;
@@ -62,9 +63,14 @@ impl Watcher {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True while new calls are refused for want of memory.
+    /// [`Self::is_short`], for those who look often.
     pub(crate) fn pressure(&self) -> &Arc<AtomicBool> {
         &self.pressure
+    }
+
+    /// True while new calls are refused for want of memory.
+    pub(crate) fn is_short(&self) -> bool {
+        self.pressure.load(Ordering::Relaxed)
     }
 
     /// Notes the memory in use.
@@ -94,19 +100,20 @@ impl Watcher {
 
     /// Measures the processors since the last time, and warns above `warn_percent`.
     pub(crate) fn measure(&self, warn_percent: f64) {
-        let (Some(ticks), Some(figures)) = (process::ticks(), process::Figures::now()) else { return };
-        let now = Instant::now();
+        let (Some(ticks), Some((cpu_seconds, threads))) = (process::ticks(), process::work()) else { return };
+        let (now, load) = (Instant::now(), process::load_average().unwrap_or_default());
+        let count = thread::available_parallelism().map_or(1, usize::from);
         let mut seen = self.lock();
-        let before = seen.before.replace((now, ticks, figures.cpu_seconds));
+        let before = seen.before.replace((now, ticks, cpu_seconds));
         let Some((then, old, seconds)) = before else { return };
         let part =
             |of: u64, all: u64| f64::from(u32::try_from(of).unwrap_or(u32::MAX)) / f64::from(u32::try_from(all.max(1)).unwrap_or(u32::MAX));
         let processors = Processors {
             percent: 100.0 * part(ticks.busy.saturating_sub(old.busy), ticks.all.saturating_sub(old.all)),
-            process_percent: 100.0 * (figures.cpu_seconds - seconds).max(0.0) / now.duration_since(then).as_secs_f64().max(0.001),
-            count: thread::available_parallelism().map_or(1, usize::from),
-            load: process::load_average().unwrap_or_default(),
-            threads: figures.threads,
+            process_percent: 100.0 * (cpu_seconds - seconds).max(0.0) / now.duration_since(then).as_secs_f64().max(0.001),
+            count,
+            load,
+            threads,
         };
         seen.processors = Some(processors);
         let is_due = seen.warned.is_none_or(|at| at.elapsed() >= AGAIN);
@@ -119,7 +126,7 @@ impl Watcher {
                 cpu_count = processors.count,
                 load_average = ?processors.load,
                 threads = processors.threads,
-                "the processors are busy: `mcp-server-git status` shows with what"
+                "high CPU usage: see `mcp-server-git status`"
             );
         }
     }
@@ -135,24 +142,25 @@ impl Watcher {
     }
 
     /// Watches from a thread of its own whether the runtime runs, until it ends.
-    pub(crate) fn watch_the_runtime(&self) {
+    pub(crate) fn watch_the_runtime(&self, stop: CancellationToken) {
         let beat = Arc::downgrade(&self.beat);
         let watching = move || {
             let (mut last, mut since, mut told) = (0, Instant::now(), false);
-            while let Some(beat) = beat.upgrade() {
+            // Once it ends, what beats ends first.
+            while let Some(beat) = beat.upgrade().filter(|_| !stop.is_cancelled()) {
                 let now = beat.load(Ordering::Relaxed);
                 if now != last {
                     (last, since, told) = (now, Instant::now(), false);
                 } else if now > 0 && !told && since.elapsed() >= STILL {
                     told = true;
-                    tracing::error!(seconds = since.elapsed().as_secs(), "the runtime stands still: something blocks its threads");
+                    tracing::error!(seconds = since.elapsed().as_secs(), "async runtime stalled: its worker threads are blocked");
                 }
                 drop(beat);
                 thread::park_timeout(LOOK);
             }
         };
         if let Err(err) = thread::Builder::new().name("watchdog".to_owned()).stack_size(128 << 10).spawn(watching) {
-            tracing::warn!(%err, "nothing watches the runtime");
+            tracing::warn!(%err, "could not start the runtime watchdog");
         }
     }
 
@@ -170,7 +178,9 @@ impl Watcher {
         if self.pressure.load(Ordering::Relaxed) {
             if used < scaled(limit, EASED) {
                 self.pressure.store(false, Ordering::Relaxed);
-                tracing::warn!(used, limit, "new calls are taken again: enough memory is free");
+                tracing::warn!(used, limit, "accepting new calls: memory use is below the limit");
+            } else {
+                ease();
             }
             return;
         }
@@ -181,7 +191,7 @@ impl Watcher {
         let used = Self::use_and_limit(soft_limit).map_or(used, |(used, _)| used);
         if used > limit {
             self.pressure.store(true, Ordering::Relaxed);
-            tracing::error!(used, limit, "new calls are refused: the memory limit is reached");
+            tracing::error!(used, limit, "rejecting new calls: memory limit reached");
         }
     }
 }

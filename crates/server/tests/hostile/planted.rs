@@ -110,7 +110,9 @@ fn links_among_references_are_not_followed_on_a_change() {
     let notes = scene.fixture.path.join(".git/refs/notes");
     let around = || {
         fs::create_dir(&notes).expect("a folder");
-        ["a", "b"].iter().for_each(|name| symlink(".", notes.join(name)).expect("a link"));
+        for name in ["a", "b"] {
+            symlink(".", notes.join(name)).expect("a link");
+        }
     };
     let out = || symlink("/", &notes).expect("a link");
     let to_a_branch = || symlink("heads", &notes).expect("a link");

@@ -95,6 +95,23 @@ fn sighup_revokes_tokens() {
 }
 
 #[test]
+fn a_server_that_asks_for_no_token_says_that_new_ones_need_a_restart() {
+    let fixture = Fixture::new();
+    let (with_tokens, _) = tokens(&fixture);
+    let file = fixture.home.path().join("open.toml");
+    fs::write(&file, "").expect("a file");
+    let server = Administered::start(&fixture, &["--config", &file.display().to_string()], &[]);
+    fs::copy(with_tokens, &file).expect("a file");
+    signal(&json!(server.server.child.id()), "HUP");
+    let waits =
+        || server.get("/status")["configuration"]["needs_restart"].as_array().is_some_and(|keys| keys.contains(&json!("auth.tokens")));
+    wait_for("the new configuration", waits);
+    let status = operate(&server, &["status"]);
+    assert!(status.status.code() == Some(1) && out(&status).contains("requests need none before a restart"), "{}", out(&status));
+    assert_eq!(modern(&server.server, &[], call(1, "git_status", json!({}))).status, 200);
+}
+
+#[test]
 fn a_drained_server_says_so_and_resumes() -> Outcome {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);

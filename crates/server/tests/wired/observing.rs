@@ -96,6 +96,9 @@ fn levels_change_while_the_server_runs() {
     assert_eq!(level(), "warn,session=debug,git=trace");
     operate(&server, &["debug", "on"]);
     assert_eq!(level(), "debug");
+    tool(&server, "git_status", json!({}));
+    let in_detail = operate(&server, &["logs", "--level", "debug"]);
+    assert!(out(&in_detail).contains("DEBUG"), "{in_detail:?}");
     operate(&server, &["debug", "off"]);
     assert_eq!(level(), "warn");
 }
@@ -123,6 +126,17 @@ fn a_breakpoint_holds_calls_until_they_are_resumed() {
     assert_eq!(operate(&server, &["debug", "held", "show", "hold_1"]).status.code(), Some(3));
     assert_eq!(operate(&server, &["debug", "resume", "hold_9"]).status.code(), Some(3));
     assert!(out(&operate(&server, &["status"])).starts_with("Verdict: fine\n"));
+    // Who stops what runs, or waits for it, means held calls as well.
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| tool(&server, "git_log", json!({})));
+        wait_for("the hold", || server.get("/debug/held")["held"].as_array().is_some_and(|held| held.len() == 1));
+        assert_eq!(server.post("/drain", &json!({"timeout": 0})).1["left"], 1);
+        server.post("/resume", &json!({}));
+        server.post("/recover", &json!({}));
+        assert_eq!(held.join().expect("a call")["structuredContent"]["code"], "stopped");
+    });
+    let logged = operate(&server, &["logs", "--tool", "git_log"]);
+    assert!(out(&logged).contains("stopped"), "{logged:?}");
     let short = Administered::start_as("short", &fixture, &[], &[("MCP_DEBUG_BREAKPOINT", "*"), ("MCP_GIT_HOLD_LIMIT", "1")]);
     assert_ne!(tool(&short, "git_status", json!({}))["isError"], true, "nobody resumed it, and it went on");
 }
@@ -141,6 +155,7 @@ fn memory_is_watched_trimmed_and_limited() {
     drop(server);
     let full = Administered::start_as("full", &fixture, &[], &[("MCP_GIT_MEMORY_LIMIT", "1000000")]);
     wait_for("the limit", || full.get("/memory")["refuses_calls"] == true);
+    assert_eq!(full.server.send("GET", "/readyz", &[], b"").status, 503);
     let refused = tool(&full, "git_status", json!({}));
     let told = &refused["structuredContent"];
     assert!(told["code"] == "unavailable" && told["retry_after_ms"] == 5000 && text_of(&refused).contains("memory limit"), "{refused}");

@@ -71,9 +71,9 @@ impl Exported {
 
 impl Durations {
     /// Notes one, by the values of its labels. An empty value is none.
-    pub(crate) fn note(&self, values: &[&str], took: Duration) {
+    pub(crate) fn note(&self, values: &[&'static str], took: Duration) {
         let pairs = self.labels.iter().zip(values).filter(|(_, value)| !value.is_empty());
-        let attributes: Vec<KeyValue> = pairs.map(|(name, value)| KeyValue::new(*name, (*value).to_owned())).collect();
+        let attributes: Vec<KeyValue> = pairs.map(|(name, value)| KeyValue::new(*name, *value)).collect();
         self.histogram.record(took.as_secs_f64(), &attributes);
     }
 }

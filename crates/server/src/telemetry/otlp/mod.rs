@@ -18,7 +18,8 @@ const MAX_ANSWER: u64 = 1 << 20;
 /// Who sends it.
 fn resource() -> Resource {
     let resource = Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-    let is_named = std::env::var_os("OTEL_SERVICE_NAME").is_some();
+    let has_name = |all: String| all.split(',').any(|one| one.trim_start().starts_with("service.name="));
+    let is_named = std::env::var_os("OTEL_SERVICE_NAME").is_some() || std::env::var("OTEL_RESOURCE_ATTRIBUTES").is_ok_and(has_name);
     if is_named { resource } else { resource.with_service_name(env!("CARGO_PKG_NAME")) }.build()
 }
 
