@@ -101,6 +101,16 @@ fn the_help_of_a_sub_command_has_its_own_options() {
     for args in [&["--help"][..], &["serve", "--help"]] {
         assert!(out(&run(args, &[])).contains("--toolsets"), "{args:?}");
     }
+    for (args, option) in [
+        (&["operations", "--help"][..], "--repository"),
+        (&["setup", "--help"], "--repository"),
+        (&["config", "show", "--help"], "--config"),
+    ] {
+        assert!(out(&run(args, &[])).contains(option), "{args:?}");
+    }
+    // A value of an option is no sub-command, and `help` names the one that comes after it.
+    assert!(out(&run(&["-r", "config", "serve", "--help"], &[])).contains("--port"));
+    assert!(out(&run(&["help", "circuits"], &[])).contains("reset"));
     // They are accepted nevertheless.
     assert!(run(&["--log-level", "warn", "config", "show", "--read-only"], &[]).status.success());
 }
@@ -127,6 +137,33 @@ fn the_processors_are_profiled_while_the_server_runs() -> Outcome {
     let svg = fs::read_to_string(folder.join("cpu_profile.svg"))?;
     assert!(svg.starts_with("<svg") && svg.contains("samples"), "{svg}");
     assert_eq!(fs::read(folder.join("cpu_profile.pb.gz"))?[..2], [0x1f, 0x8b]);
+    Ok(())
+}
+
+#[test]
+fn a_check_finds_what_a_server_would_be_refused_for() -> Outcome {
+    for args in [["-r", "/no/such/place"], ["--git", "/no/such/git"]] {
+        let checked = program().args(["config", "check"]).args(args).output()?;
+        assert!(checked.status.code() == Some(1) && out(&checked).contains("/no/such"), "{checked:?}");
+    }
+    let misspelt = program().args(["config", "check"]).env("MCP_DEBUG_BREAKPOIN", "1").output()?;
+    assert!(misspelt.status.code() == Some(1) && out(&misspelt).contains("MCP_DEBUG_BREAKPOIN"), "{misspelt:?}");
+    let unreadable = program().args(["config", "show", "--config", "/no/such/file"]).output()?;
+    assert_eq!(unreadable.status.code(), Some(2), "{unreadable:?}");
+    Ok(())
+}
+
+#[test]
+fn what_is_shown_is_what_is_in_force() -> Outcome {
+    let fixture = Fixture::new();
+    let file = fixture.home.path().join("config.toml");
+    fs::write(&file, "read_only = true\n")?;
+    let mut show = program();
+    show.args(["config", "show", "--origin", "--config"]).arg(&file).env("MCP_GIT_READ_ONLY", "false").env("RUST_LOG", "debug");
+    let shown = out(&show.output()?);
+    let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+    assert!(line("read_only").contains("true") && line("read_only").contains("config.toml"), "{}", line("read_only"));
+    assert!(line("log.level").contains("debug") && line("log.level").contains("RUST_LOG"), "{}", line("log.level"));
     Ok(())
 }
 

@@ -236,7 +236,7 @@ async fn resume(State(server): Shared) -> Response {
         return Json(json!({"phase": server.phase.get().name()})).into_response();
     }
     let why = match server.phase.get() {
-        Phase::Leaving => "another process has taken over: there is no way back",
+        Phase::Leaving => "another process has taken over; cannot resume",
         _ => "the server is not drained",
     };
     refused(StatusCode::CONFLICT, why)
@@ -308,6 +308,13 @@ async fn resume_calls(State(server): Shared, Json(wanted): Json<Resume>) -> Resp
 
 async fn level(State(server): Shared, Json(wanted): Json<Level>) -> Response {
     let directives = wanted.level.unwrap_or_else(|| server.loaded().level.clone());
+    if let Some(name) = levels::unknown(&directives) {
+        let known = levels::components().collect::<Vec<_>>().join(", ");
+        return refused(
+            StatusCode::BAD_REQUEST,
+            format!("there is no component `{name}`: {known}, or a module such as `mcp_server_git::wire`"),
+        );
+    }
     match log::set_level(&directives) {
         Ok(before) => {
             tracing::warn!(before, now = directives, "the log levels were changed");

@@ -3,7 +3,7 @@
 use crate::{
     caches,
     class::ErrorClass,
-    lifecycle::{phase::Phase, reload},
+    lifecycle::{phase::Phase, reload, restart},
     pipeline::Held,
     server::{Past, Server},
     telemetry::{
@@ -91,26 +91,33 @@ pub(super) fn status(server: &Server) -> Value {
 }
 
 /// What is wrong just now, and the command that tells more or mends it.
-fn problems(server: &Server) -> Vec<(String, &'static str)> {
+fn problems(server: &Server) -> Vec<(String, String)> {
     let mut all = Vec::new();
-    let mut add = |is: bool, what: String, next| {
+    let again = if restart::is_supervised(server) { "mcp-server-git restart" } else { "stop the server and start it again" };
+    let mut add = |is: bool, what: String, next: &str| {
         if is {
-            all.push((what, next));
+            all.push((what, next.to_owned()));
         }
     };
     let phase = server.phase.get();
     add(phase == Phase::Draining, "the server takes no new work".to_owned(), "mcp-server-git resume");
-    add(server.pipeline.threads.is_full(), "calls are refused, as too many threads are lost".to_owned(), "mcp-server-git restart");
+    add(server.pipeline.threads.is_full(), "calls are refused, as too many threads are lost".to_owned(), again);
     let is_short = server.watcher.is_short();
     add(is_short, "calls are refused, as the memory limit is reached".to_owned(), "mcp-server-git status memory --trim");
     if let Some(why) = server.persistence.status().away {
-        add(true, format!("the store is away: {why}"), "mcp-server-git doctor");
+        add(true, format!("store unavailable: {why}"), "mcp-server-git doctor");
     }
-    if let Some(why) = &server.loaded().failed {
-        add(true, format!("the configuration was not reloaded: {}", why.lines().next().unwrap_or_default()), "mcp-server-git config check");
+    let loaded = server.loaded();
+    if let Some(why) = &loaded.failed {
+        // The last line of a report names the cause.
+        let cause = why.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim();
+        let file =
+            loaded.origin.flags.config.as_ref().map(|file| format!(" --config {}", crate::output::shell_word(file))).unwrap_or_default();
+        add(true, format!("the configuration was not reloaded: {cause}"), &format!("mcp-server-git config check{file}"));
     }
+    drop(loaded);
     let awaits = reload::awaits_tokens(&server.loaded());
-    add(awaits, "tokens are configured, and requests need none before a restart".to_owned(), "mcp-server-git restart");
+    add(awaits, "tokens are configured, and requests need none before a restart".to_owned(), again);
     let beats = server.task("heartbeat").is_none_or(|task| task.is_running());
     add(!beats, "the heartbeat task does not run".to_owned(), "mcp-server-git recover --component heartbeat");
     let open = server.breakers.list().iter().filter(|circuit| circuit.state == CircuitState::Open).count();

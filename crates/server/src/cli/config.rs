@@ -1,7 +1,7 @@
 //! `config`: what the configuration says, whether it can be used, and what it may say.
 
-use super::{FOUND, say};
-use crate::config::{Config, ConfigError, Flags, Shown, schema, unknown_variables};
+use super::{CANNOT_RUN, FOUND, say};
+use crate::config::{Config, Flags, Shown, schema, unknown_variables};
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
@@ -38,11 +38,14 @@ pub(super) fn run(command: Command, flags: Flags) -> ExitCode {
                 show(&config.shown(), origin, json);
                 ExitCode::SUCCESS
             }
-            Err(err) => failed(&err, json),
+            Err(err) => failed(&err, json, CANNOT_RUN),
         },
         Command::Check { json } => match Config::load(flags) {
-            Ok(config) => check(&config, json),
-            Err(err) => failed(&err, json),
+            Ok(config) => match usable(&config) {
+                Ok(()) => check(&config, json),
+                Err(why) => failed(&why, json, FOUND),
+            },
+            Err(err) => failed(&err, json, FOUND),
         },
     }
 }
@@ -80,11 +83,20 @@ fn check(config: &Config, json: bool) -> ExitCode {
     if is_fine { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
 }
 
-fn failed(err: &ConfigError, json: bool) -> ExitCode {
+/// What `serve` would be refused for besides: its roots, and its git.
+fn usable(config: &Config) -> Result<(), String> {
+    git::Roots::new(config.repositories.iter().cloned()).map_err(|err| err.to_string())?;
+    match git::Git::new(config.git.clone()).version() {
+        Ok(_) | Err(git::Error::GitSilent(_)) => Ok(()),
+        Err(err) => Err(err.to_string()),
+    }
+}
+
+fn failed(err: &dyn std::fmt::Display, json: bool, code: u8) -> ExitCode {
     if json {
         say(&format!("{:#}", json!({"ok": false, "error": {"code": "invalid", "message": err.to_string()}})));
     } else {
         say(&err.to_string());
     }
-    ExitCode::from(FOUND)
+    ExitCode::from(code)
 }

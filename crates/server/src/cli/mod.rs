@@ -196,8 +196,15 @@ enum Command {
     Admin(admin::Command),
 }
 
-/// Sub-commands that the general options are for. The help of others leaves them out.
+/// Sub-commands that the general options are for. The help of others leaves them out, but for those that they heed.
 const GENERAL: [&str; 2] = ["serve", "call"];
+const HEEDED: [(&str, &[&str]); 5] = [
+    ("operations", &["repository"]),
+    ("setup", &["repository"]),
+    ("doctor", &["repository", "config"]),
+    ("show", &["config"]),
+    ("check", &["config", "repository"]),
+];
 /// Shows them for every sub-command.
 const HELP_ALL: &str = "--help-all";
 
@@ -223,14 +230,26 @@ fn own_help(given: &[OsString]) -> Option<clap::Command> {
     let mut command = Cli::command();
     command.build();
     let general: Vec<clap::Id> = Cli::command().get_arguments().map(|arg| arg.get_id().clone()).collect();
+    let takes_a_value = |word: &str| {
+        let named = |arg: &&clap::Arg| {
+            arg.get_long().is_some_and(|long| word.strip_prefix("--") == Some(long))
+                || arg.get_short().is_some_and(|short| word.strip_prefix('-') == Some(&short.to_string()))
+        };
+        command.get_arguments().find(named).is_some_and(|arg| arg.get_action().takes_values())
+    };
     let mut found: Option<clap::Command> = None;
-    for word in given.iter().skip(1).filter_map(|word| word.to_str()) {
-        if let Some(below) = found.as_ref().unwrap_or(&command).find_subcommand(word) {
+    let mut words = given.iter().skip(1).filter_map(|word| word.to_str());
+    while let Some(word) = words.next() {
+        if takes_a_value(word) {
+            words.next();
+        } else if let Some(below) = found.as_ref().unwrap_or(&command).find_subcommand(word).filter(|_| word != "help") {
             found = Some(below.clone());
         }
     }
     let found = found.filter(|found| !GENERAL.contains(&found.get_name()))?;
-    let ids: Vec<clap::Id> = found.get_arguments().map(|arg| arg.get_id().clone()).filter(|id| general.contains(id)).collect();
+    let heeded = HEEDED.iter().find(|(name, _)| *name == found.get_name()).map_or(&[][..], |(_, heeded)| heeded);
+    let ids: Vec<clap::Id> =
+        found.get_arguments().map(|arg| arg.get_id().clone()).filter(|id| general.contains(id) && !heeded.contains(&id.as_str())).collect();
     let own = ids.into_iter().fold(found, |command, id| command.mut_arg(id, |arg| arg.hide(true)));
     Some(own.after_help(format!("{HELP_ALL} shows the general options, too.")))
 }
@@ -282,10 +301,14 @@ pub fn run() -> ExitCode {
         Some(Command::Doctor(options)) => return doctor::run(options, flags),
         _ => {}
     }
-    let config = match Config::load(flags) {
+    let mut config = match Config::load(flags) {
         Ok(config) => config,
         Err(err) => return cannot_run(&err),
     };
+    if matches!(cli.command, Some(Command::Admin(_) | Command::Profile { .. })) {
+        // The log file is the server's.
+        config.observing.log.file = None;
+    }
     init_log(&config);
     match &cli.command {
         Some(Command::Admin(command)) => return admin::run(command, &config, &named),

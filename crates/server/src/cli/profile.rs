@@ -1,7 +1,7 @@
 //! `profile`: where the processor's time goes, of a running server or of one operation.
 
 use super::{
-    FOUND,
+    CANNOT_RUN, FOUND,
     admin::{Client, Failure, Question, Reach, failed},
     cannot_run, progress, say,
 };
@@ -78,6 +78,10 @@ pub(super) fn run(command: &Command, config: Config) -> ExitCode {
             let wanted = Wanted { tool, arguments, repo: repo.as_deref(), runs: *runs, input: input.as_deref(), out, json: *json };
             match operation(&wanted, config) {
                 Ok(code) => code,
+                Err(why) if *json => {
+                    say(&format!("{:#}", json!({"error": {"code": "failed", "message": output::message(&why)}})));
+                    ExitCode::from(CANNOT_RUN)
+                }
                 Err(why) => cannot_run(&why),
             }
         }

@@ -133,7 +133,7 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
                 _ => {
                     let status = ended(&mut worker.child).await?;
                     pause = if worker.began.elapsed() >= SOUND { PAUSE } else { (pause * 2).min(MAX_PAUSE) };
-                    tracing::error!(%status, ?pause, "the server has ended by itself, and is started again");
+                    tracing::error!(%status, ?pause, "the server exited unexpectedly; restarting");
                     let started = async {
                         sleep(pause).await;
                         start(&listeners).await
@@ -211,6 +211,8 @@ async fn start(listeners: &[Listener]) -> io::Result<Worker> {
     let mut lines = BufReader::new(reader).lines();
     match timeout(READY, lines.next_line()).await {
         Ok(Ok(Some(line))) if line == "ready" => Ok(Worker { child, lines, writer: Some(writer), began: Instant::now() }),
-        _ => Err(io::Error::other("it did not become ready; its own words are above")),
+        _ => Err(io::Error::other(
+            "the new process did not become ready: see the server's standard error; `mcp-server-git config check` checks the configuration",
+        )),
     }
 }

@@ -183,7 +183,7 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "$XDG_STATE_HOME/mcp-server-git",
         "Where locks and the journal of changes are kept, never in a repository. Servers that share repositories share this folder.",
     ),
-    ("log.level", "MCP_GIT_LOG_LEVEL", "warn", "A level, or directives such as `warn,mcp_server_git=debug`. `RUST_LOG` is read, too."),
+    ("log.level", "MCP_GIT_LOG_LEVEL (or RUST_LOG)", "warn", "A level, or directives such as `warn,mcp_server_git=debug`."),
     ("log.format", "MCP_GIT_LOG_FORMAT", "text", "`text` or `json`."),
     (
         "log.file",

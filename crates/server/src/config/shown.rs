@@ -22,6 +22,17 @@ impl Config {
     fn one(&self, key: &'static str, names: &'static str, default: &str, variable: &dyn Fn(&str) -> Option<String>) -> Shown {
         let Source { flags, file, table } = &self.origin;
         let shown = |value: String, origin: String| Shown { key, value: self.harmless(key, value), origin };
+        if key == "read_only" && self.selection.read_only {
+            // Any of them that asks for it wins.
+            let by_variable = || {
+                variables(names).find(|name| {
+                    variable(name).is_some_and(|value| !["0", "false", "no", "off"].contains(&value.to_ascii_lowercase().as_str()))
+                })
+            };
+            let origin = if flags.read_only { Some("--read-only") } else { by_variable() };
+            let origin = origin.map(str::to_owned).or_else(|| file.as_ref().map(|file| file.display().to_string()));
+            return shown("true".to_owned(), origin.unwrap_or_default());
+        }
         if let Some((flag, value)) = flag(flags, key) {
             return shown(value, flag.to_owned());
         }
@@ -92,7 +103,7 @@ pub(crate) fn known_variables() -> impl Iterator<Item = &'static str> {
 /// The variables of the environment that look like ours.
 pub(crate) fn own_variables() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let mut own: Vec<String> = names.filter(|name| name.starts_with("MCP_GIT_")).collect();
+    let mut own: Vec<String> = names.filter(|name| name.starts_with("MCP_GIT_") || name.starts_with("MCP_DEBUG_")).collect();
     own.sort();
     own
 }

@@ -73,11 +73,16 @@ impl Supervisor {
     }
 }
 
+/// True where the server can be replaced.
+pub(crate) fn is_supervised(server: &Server) -> bool {
+    server.control.ask.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+}
+
 /// Asks for a successor, and gives its number when it is ready.
 pub(crate) async fn ask(server: &Server, drain: Duration) -> Result<u32, String> {
     let control = server.control.ask.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let Some(control) = control else {
-        return Err("nobody supervises this server: start it with `serve --supervised`, or restart it where it was started".to_owned());
+        return Err("this server is not supervised: start it with `serve --supervised`, or restart it where it was started".to_owned());
     };
     if server.control.is_asked.swap(true, Ordering::Relaxed) {
         return Err("a restart is under way".to_owned());

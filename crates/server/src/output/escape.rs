@@ -122,6 +122,17 @@ fn sequence<'a>(text: &'a str, start: &str) -> Option<(u32, &'a str)> {
     Some((u32::from_str_radix(digits, 16).ok()?, after))
 }
 
+/// A path as one word of a shell. A path of a repository may be anything.
+pub(crate) fn shell_word(path: impl AsRef<std::path::Path>) -> String {
+    let text = path.as_ref().display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
+        return text;
+    }
+    let text = if text.starts_with('-') { format!("./{text}") } else { text };
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ mod writer;
 
 pub(crate) use cursor::{Cursor, fingerprint};
 pub(crate) use echo::Echo;
+pub(crate) use escape::shell_word;
 pub use escape::{escape, unescape};
 pub(crate) use field::{Field, word};
 pub(crate) use redact::credentials;

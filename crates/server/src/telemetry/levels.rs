@@ -18,6 +18,24 @@ const LOGGER: &str = "mcp_server_git.";
 /// What logs whole messages, what is wrong with arguments, and every client that breaks off. Arguments and content do not belong
 /// in a log; what matters of the rest is logged by the server itself.
 const QUIET: [&str; 3] = ["rmcp=off", "h2=warn", "hyper=warn"];
+/// The crates that log.
+const CRATES: [&str; 15] = [
+    "mcp_server_git",
+    "mcp",
+    "git",
+    "guard",
+    "store",
+    "validation",
+    "rmcp",
+    "hyper",
+    "hyper_util",
+    "h2",
+    "sqlx",
+    "ureq",
+    "rustls",
+    "opentelemetry",
+    "opentelemetry_sdk",
+];
 /// SQL statements are logged at `trace` alone.
 const STATEMENTS: &str = "sqlx=warn";
 
@@ -26,13 +44,25 @@ pub(crate) fn components() -> impl Iterator<Item = &'static str> {
     COMPONENTS.iter().map(|(name, _)| *name)
 }
 
+/// The first name of a directive that is of no component and of no crate that is here.
+pub(crate) fn unknown(directives: &str) -> Option<&str> {
+    let names = directives.split(',').filter_map(|directive| directive.split_once('=')).map(|(name, _)| name.trim());
+    let is_known = |name: &str| {
+        let (own, root) = (name.strip_prefix(LOGGER).unwrap_or(name), name.split(['[', ':']).next().unwrap_or_default());
+        COMPONENTS.iter().any(|(component, _)| *component == own) || CRATES.contains(&root)
+    };
+    names.into_iter().find(|name| !is_known(name))
+}
+
 /// A filter of directives such as `info`, `warn,session=debug` or `mcp_server_git.session=trace`.
 ///
 /// # Errors
 ///
 /// Where a directive is none.
 pub(crate) fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
-    let mut filter = EnvFilter::builder().parse(translated(directives))?;
+    // Directives for components alone leave the rest as it is by default.
+    let base = if general(directives).next().is_some_and(|level| !level.is_empty()) { "" } else { "warn," };
+    let mut filter = EnvFilter::builder().parse(format!("{base}{}", translated(directives)))?;
     for quiet in QUIET {
         filter = filter.add_directive(quiet.parse()?);
     }
@@ -78,6 +108,8 @@ mod tests {
         assert_eq!(translated("warn,session=debug"), format!("warn,{session}"));
         assert_eq!(translated("mcp_server_git.session=debug"), session);
         assert_eq!(translated("git=trace,mcp_server_git::wire=info"), "git=trace,mcp_server_git::wire=info");
+        assert_eq!(unknown("warn,session=debug,mcp_server_git.session=debug,mcp_server_git::wire=info,sqlx=trace"), None);
+        assert_eq!(unknown("warn,sesion=debug"), Some("sesion"));
         assert!(filter("session=loud").is_err() && filter("warn,session=debug").is_ok());
         assert!(components().all(|name| filter(&format!("{LOGGER}{name}=debug")).is_ok()));
     }

@@ -49,6 +49,7 @@ pub(super) async fn call(
     let received = Instant::now();
     let Some(tool) = shared.pipeline.find(&request.name) else {
         shared.pipeline.errors.record(ErrorClass::Other, "unknown_tool");
+        tracing::info!(error_class = ErrorClass::Other.name(), code = "unknown_tool", "failed");
         let why = unknown_tool(&request.name, shared.pipeline.listed().iter().copied());
         return Err(ErrorData::invalid_params(why, None));
     };

@@ -59,6 +59,10 @@ fn sighup_reloads_the_configuration_and_a_bad_one_changes_nothing() {
         assert!(shown() > 2 * short && configuration()["log_level"] == "info");
         let status = operate(&server, &["status"]);
         assert!(status.status.code() == Some(1) && out(&status).contains("Configuration not reloaded"), "{}", out(&status));
+        // The command that it names finds the same fault.
+        let next = out(&status).lines().find_map(|line| line.split_once("Next: mcp-server-git ").map(|(_, next)| next.to_owned()));
+        let checked = program().args(next.expect("a command").split(' ')).output().expect("the program runs");
+        assert!(checked.status.code() == Some(1) && out(&checked).contains("max_output_tokens"), "{checked:?}");
         fs::write(&file, "[limits]\nmax_output_tokens = 500\n").expect("a file");
         signal(&own, "HUP");
         wait_for("the first again", || configuration()["failed"].is_null() && configuration()["log_level"] == "warn");

@@ -101,6 +101,16 @@ fn levels_change_while_the_server_runs() {
     assert!(out(&in_detail).contains("DEBUG"), "{in_detail:?}");
     operate(&server, &["debug", "off"]);
     assert_eq!(level(), "warn");
+    let misspelt = operate(&server, &["debug", "level", "sesion=debug"]);
+    assert!(misspelt.status.code() == Some(2) && format!("{misspelt:?}").contains("there is no component `sesion`"), "{misspelt:?}");
+    assert_eq!(level(), "warn");
+    // What is looked for and not there is said; what cannot be there is refused.
+    assert_eq!(out(&operate(&server, &["logs", "--level", "trace", "--tool", "git_tag"])).trim(), "No records");
+    assert_eq!(operate(&server, &["logs", "--class", "no_such_class"]).status.code(), Some(2));
+    // A command beside the server leaves its log file alone.
+    let folder = fixture.home.path().join("of_the_server");
+    let asked = program().args(["status", "--socket"]).arg(&server.socket).env("MCP_GIT_LOG_FILE", folder.join("log")).output();
+    assert!(asked.is_ok_and(|asked| asked.status.success()) && !folder.exists());
 }
 
 #[test]

@@ -9,8 +9,8 @@ mod terminal;
 mod words;
 
 use super::{FOUND, say, tell};
-use crate::{admin::requests, config::Config, output};
-use clap::{Args, Subcommand, ValueEnum};
+use crate::{admin::requests, class::ErrorClass, config::Config, output};
+use clap::{Args, Subcommand, ValueEnum, builder::PossibleValuesParser};
 use client::encode;
 pub(super) use client::{Client, Failure, Question, Reach};
 use serde_json::{Value, json};
@@ -47,14 +47,14 @@ pub(super) enum Command {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Shows how a running server is.
+    /// Shows a running server's status.
     Status {
         #[command(subcommand)]
         what: Option<Status>,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Gives up what a running server holds.
+    /// Releases resources that a running server holds.
     Resources {
         #[command(subcommand)]
         what: Resources,
@@ -95,7 +95,7 @@ pub(super) enum Command {
         #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         since: Option<Duration>,
         /// Those of this class of errors.
-        #[arg(long, value_name = "CLASS")]
+        #[arg(long, value_name = "CLASS", value_parser = PossibleValuesParser::new(ErrorClass::ALL.map(ErrorClass::name)))]
         class: Option<String>,
         /// Those of this session.
         #[arg(long, value_name = "ID")]
@@ -103,8 +103,8 @@ pub(super) enum Command {
         /// Those of this tool.
         #[arg(long, value_name = "TOOL")]
         tool: Option<String>,
-        /// Those of this level: error, warn, info, debug or trace.
-        #[arg(long, value_name = "LEVEL")]
+        /// Those of exactly this level.
+        #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug", "trace"])]
         level: Option<String>,
         /// Shows new records as they are logged, until Ctrl-C.
         #[arg(long)]
@@ -112,7 +112,7 @@ pub(super) enum Command {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Changes what a running server logs, and lets calls go on that a breakpoint holds.
+    /// Changes what a running server logs, and releases calls held at a breakpoint.
     Debug {
         #[command(subcommand)]
         what: Debug,
@@ -127,7 +127,7 @@ pub(super) enum Command {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Brings a running server back to a state that is known to be good, without touching a working tree.
+    /// Brings a running server back to a known good state, without touching a working tree.
     Recover {
         #[command(flatten)]
         scope: Scope,
@@ -167,7 +167,7 @@ pub(super) enum Sessions {
         #[arg(long, value_name = "N", group = "which")]
         oldest: Option<usize>,
     },
-    /// Counts as a sign of life of its client.
+    /// Marks the session as active.
     #[command(group = clap::ArgGroup::new("which").required(true))]
     Touch {
         /// The session's id.
@@ -232,7 +232,7 @@ pub(super) enum Debug {
         #[command(subcommand)]
         what: Option<HeldCalls>,
     },
-    /// Lets held calls go on.
+    /// Releases held calls.
     Resume {
         /// Its id; all when absent.
         id: Option<String>,
@@ -349,8 +349,8 @@ fn follow(reach: &Reach, prepared: Result<Prepared, Failure>, config: &Config) -
             }
             return;
         }
-        let text = render(answer).text;
-        if !text.is_empty() {
+        if !words::list(&answer["records"]).is_empty() {
+            let text = render(answer).text;
             say(&output::page(text.trim_end().as_bytes()));
         }
     });

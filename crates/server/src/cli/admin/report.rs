@@ -150,7 +150,8 @@ pub(super) fn logs(answer: &Value) -> Shown {
         }
         line + "\n"
     };
-    fine(list(&answer["records"]).iter().map(line).collect::<String>())
+    let all = list(&answer["records"]);
+    fine(if all.is_empty() { "No records\n".to_owned() } else { all.iter().map(line).collect() })
 }
 
 pub(super) fn held(answer: &Value) -> Shown {

@@ -88,11 +88,11 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
 /// The narrowest that a column is made.
 const NARROWEST: usize = 8;
 
-/// Takes from the widest columns until all fit into `room`.
+/// Takes from the widest columns until all fit into `room`. The first one names what other commands are asked for, and stays.
 fn shrink(widths: &mut [usize], room: usize) {
     let gaps = widths.len() * 2;
     while widths.iter().sum::<usize>() + gaps > room {
-        let Some(widest) = widths.iter_mut().max().filter(|width| **width > NARROWEST) else { return };
+        let Some(widest) = widths.iter_mut().skip(1).max().filter(|width| **width > NARROWEST) else { return };
         *widest -= 1;
     }
 }
@@ -111,12 +111,12 @@ mod tests {
 
     #[test]
     fn the_widest_columns_give_way() {
-        let mut widths = [4, 40, 20];
-        shrink(&mut widths, 50);
-        assert_eq!(widths, [4, 20, 20]);
-        let mut narrow = [8, 8];
+        let mut widths = [36, 40, 20];
+        shrink(&mut widths, 82);
+        assert_eq!(widths, [36, 20, 20]);
+        let mut narrow = [36, 8];
         shrink(&mut narrow, 10);
-        assert_eq!(narrow, [8, 8]);
+        assert_eq!(narrow, [36, 8]);
         assert_eq!((cut("abcdef", 4), cut("abc", 4)), ("abc\u{2026}".to_owned(), "abc".to_owned()));
     }
 

@@ -1,6 +1,7 @@
 //! What a check says: its findings, and commands that are safe to paste.
 
 use crate::output;
+pub(super) use crate::output::shell_word as word;
 use serde_json::{Value, json};
 use std::{
     error::Error,
@@ -129,17 +130,6 @@ pub(super) fn or_fine(findings: Vec<Finding>, fine: impl FnOnce() -> Finding) ->
 /// A number of things.
 pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// A path as one word of a shell. A path of a repository may be anything.
-pub(super) fn word(path: impl AsRef<Path>) -> String {
-    let text = path.as_ref().display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
-        return text;
-    }
-    let text = if text.starts_with('-') { format!("./{text}") } else { text };
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// True for a path that a shell and a terminal show as it is.
