@@ -70,7 +70,7 @@ pub use name::{BranchName, Range, RelPath, Rev, TagName};
 pub use patch::{FilePatch, Keep, Patch};
 pub use policy::{Policy, Signing, Trust};
 pub use process::edit_sequence;
-pub use program::{Git, Ledger, Version};
+pub use program::{Git, Ledger, Version, is_executable, on_path};
 pub use remote::{
     CloneRequest, Direction, FetchRequest, Fetched, Gate, Network, OnProgress, Outcome, Passage, Progress, PushRequest, Pushed, Ref,
     Remote, RemoteName, RemoteRef, Target, Update,

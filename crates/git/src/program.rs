@@ -135,9 +135,13 @@ fn unusable(program: &Path, why: &dyn std::fmt::Display) -> Error {
 
 /// The first program called `name` in an absolute directory: others depend on where a process runs, and it runs in a
 /// repository.
-pub(crate) fn on_path(path: &OsStr, name: &Path) -> Option<PathBuf> {
-    let executable = |file: &PathBuf| file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
-    env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(executable)
+pub fn on_path(path: &OsStr, name: &Path) -> Option<PathBuf> {
+    env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(|file| is_executable(file))
+}
+
+/// True for a regular file that somebody may execute.
+pub fn is_executable(file: &Path) -> bool {
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 fn parse(text: &str) -> Option<(u32, u32)> {

@@ -7,6 +7,7 @@ mod breaker;
 mod circuit;
 mod circuits;
 mod exclusive;
+pub mod heap;
 pub mod memory;
 mod resources;
 mod state;

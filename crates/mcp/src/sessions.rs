@@ -13,7 +13,7 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
 };
@@ -70,7 +70,6 @@ pub struct Sessions {
     pub(crate) keeper: Option<Arc<dyn Keeper>>,
     observer: Option<Arc<dyn Observer>>,
     epoch: Instant,
-    evicted: AtomicU64,
     /// Those that were closed for a fault lately, the last one last.
     failed: Mutex<VecDeque<(Instant, SessionInfo)>>,
     /// How many were closed, by why.
@@ -88,10 +87,10 @@ pub trait Observer: Send + Sync {
 impl Sessions {
     /// An empty table. `keeper` remembers what has to outlive the process; `observer` hears of what happens.
     pub fn new(limits: SessionLimits, keeper: Option<Arc<dyn Keeper>>, observer: Option<Arc<dyn Observer>>) -> Arc<Self> {
-        let (known, opening, evicted) = (Mutex::default(), AtomicUsize::new(0), AtomicU64::new(0));
+        let (known, opening) = (Mutex::default(), AtomicUsize::new(0));
         let (failed, closed) = (Mutex::default(), Mutex::default());
         let limits = RwLock::new(limits);
-        Arc::new(Self { known, opening, limits, keeper, observer, epoch: Instant::now(), evicted, failed, closed })
+        Arc::new(Self { known, opening, limits, keeper, observer, epoch: Instant::now(), failed, closed })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
@@ -110,7 +109,8 @@ impl Sessions {
 
     /// How many were closed to make room for others.
     pub fn evicted(&self) -> u64 {
-        self.evicted.load(Ordering::Relaxed)
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.get(&Ending::Evicted).copied().unwrap_or_default()
     }
 
     /// How many were closed, by why.
@@ -188,7 +188,6 @@ impl Sessions {
             return None;
         }
         tracing::info!(count = victims.len(), "idle sessions are closed to make room");
-        self.evicted.fetch_add(victims.len() as u64, Ordering::Relaxed);
         for id in victims {
             self.end(&id, Ending::Evicted, Forget::UnlessHeard);
         }

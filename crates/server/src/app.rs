@@ -13,7 +13,7 @@ use crate::{
     pipeline::{Alone, Holds, LOCK_WAITS, Pipeline},
     server::{KINDS, Ledger, Server},
     state::StateDir,
-    telemetry::{errors::Errors, metrics::Metrics, observer::Heard, otlp::traces::Traces, watch::Watcher},
+    telemetry::{errors::Errors, heap::Tracker, metrics::Metrics, observer::Heard, otlp::traces::Traces, watch::Watcher},
     tools,
     view::View,
     workspace::Workspaces,
@@ -77,12 +77,16 @@ impl App {
         let errors: Arc<Errors> = Arc::default();
         let now = Reloadable::of(config);
         let (metrics, watcher) = (Arc::new(Metrics::new()), Arc::new(Watcher::default()));
+        let heap = Arc::new(Tracker::default());
+        if config.observing.heap.enabled && !heap.begin() {
+            tracing::warn!("this program has another allocator: its heap cannot be tracked");
+        }
         let is_off = |cache: &str| config.observing.caches_off.iter().any(|off| off == cache);
         if is_off("validation") {
             crate::wire::schemas().switch_off();
         }
         let resources = Resources::new(KINDS);
-        let policy = policy(config, Arc::clone(&breakers) as _);
+        let policy = policy(config, Some(Arc::clone(&breakers) as Arc<dyn git::Gate>));
         let git = Git::new(config.git.clone()).listed_in(Arc::new(Ledger(resources.clone())));
         let repositories = Repositories::with_policy(git, roots, policy);
         let busy = Places { in_company: Some(part_of_processors), ..Places::new(config.limits.max_concurrent, WAITING) };
@@ -127,6 +131,7 @@ impl App {
             errors,
             metrics,
             watcher,
+            heap,
             resources,
             phase: phase::Present::default(),
             began: Instant::now(),
@@ -167,7 +172,7 @@ pub(crate) fn blocking_threads(config: &Config) -> usize {
 }
 
 /// What the operator allows of git.
-fn policy(config: &Config, gate: Arc<dyn git::Gate>) -> git::Policy {
+pub(crate) fn policy(config: &Config, gate: Option<Arc<dyn git::Gate>>) -> git::Policy {
     git::Policy {
         trust: match config.trust {
             Trust::Owner => git::Trust::Owner,
@@ -185,7 +190,7 @@ fn policy(config: &Config, gate: Arc<dyn git::Gate>) -> git::Policy {
             Sandbox::Off => git::Sandbox::Off,
         },
         network: config.network.clone(),
-        gate: Some(gate),
+        gate,
     }
 }
 

@@ -34,8 +34,8 @@ pub use app::{App, StartError};
 pub use caller::{Caller, Right};
 pub use class::{ErrorClass, UnknownClass};
 pub use config::{
-    Config, ConfigError, Debug, Flags, Hooks, JwtIssuer, Log, LogFormat, Mode, NamedToken, Observing, OtlpEndpoint, REFERENCE, RELOADABLE,
-    Resilience, Sandbox, Serving, Signing, Source, Trust, Watch,
+    Config, ConfigError, Debug, Flags, HeapProfile, Hooks, JwtIssuer, Log, LogFormat, Mode, NamedToken, Observing, OtlpEndpoint, REFERENCE,
+    RELOADABLE, Resilience, Sandbox, Serving, Signing, Source, Trust, Watch,
 };
 pub use error::{Error, Kind};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: guard::heap::Allocator = guard::heap::Allocator;
+
 fn main() -> ExitCode {
     // In a sandbox git starts this very program to edit the steps of a rebase, where it would otherwise need a shell.
     match git::edit_sequence() {

@@ -75,7 +75,7 @@ impl Selection {
     /// The first name that is no tool.
     pub(crate) fn unknown(&self) -> Option<&str> {
         let named = self.tools.iter().chain(&self.exclude);
-        named.map(String::as_str).find(|name| !tools::ALL.iter().any(|entry| entry.name == *name))
+        named.map(String::as_str).find(|name| !is_tool(name))
     }
 
     fn lists(&self, entry: &Entry) -> bool {
@@ -104,4 +104,9 @@ impl Selection {
         }
         Ok(())
     }
+}
+
+/// True for the name of a tool, whether it is listed or not.
+pub(crate) fn is_tool(name: &str) -> bool {
+    tools::ALL.iter().any(|entry| entry.name == name)
 }

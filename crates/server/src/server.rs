@@ -12,7 +12,7 @@ use crate::{
     persistence::{Persistence, milliseconds, now_ms},
     pipeline::{Call, InGit, Origin, Pipeline},
     state::StateDir,
-    telemetry::{errors::Errors, metrics::Metrics, watch::Watcher},
+    telemetry::{errors::Errors, heap::Tracker, metrics::Metrics, watch::Watcher},
 };
 use guard::{Resources, Supervised};
 use mcp::{Intake, http::Authority, sessions::Sessions};
@@ -74,6 +74,8 @@ pub(crate) struct Server {
     pub(crate) metrics: Arc<Metrics>,
     /// Memory, processors and the runtime.
     pub(crate) watcher: Arc<Watcher>,
+    /// Snapshots of the heap.
+    pub(crate) heap: Arc<Tracker>,
     pub(crate) resources: Resources,
     pub(crate) phase: Present,
     pub(crate) began: Instant,
@@ -243,7 +245,16 @@ impl Server {
             tracing::debug!(dropped, "the caches were swept");
             std::future::ready(())
         });
-        vec![memory, cpu, runtime, caches]
+        let server = Arc::clone(self);
+        let heap = self.supervise("heap", self.settings().heap.interval, move || {
+            let server = Arc::clone(&server);
+            async move {
+                let settings = server.settings().heap;
+                // It names functions, which takes long.
+                tokio::task::spawn_blocking(move || server.heap.tick(settings.analyze_after, settings.keep)).await.ok();
+            }
+        });
+        vec![memory, cpu, runtime, caches, heap]
     }
 
     fn supervise<T, F>(&self, name: &'static str, period: Duration, tick: T) -> Supervised

@@ -1,7 +1,17 @@
 //! Unix sockets that only their owner can use.
 
-use std::{io, path::Path};
-use tokio::net::{UnixListener, UnixStream};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::{
+    io,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::net::UnixListener;
+
+/// How long to wait before another attempt where the queue of a listener is full.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// What is at a path, as the system counts it.
 pub(crate) fn inode(path: &Path) -> Option<(u64, u64)> {
@@ -16,15 +26,44 @@ pub(crate) fn remove(path: &Path, made: Option<(u64, u64)>) {
     }
 }
 
+/// Connects at once, or not. The system itself would wait for as long as the queue of the listener is full.
+fn try_connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    socket.set_nonblocking(false)?;
+    Ok(OwnedFd::from(socket).into())
+}
+
+/// Connects within `patience`.
+pub(crate) fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let began = Instant::now();
+    loop {
+        match try_connect(path) {
+            Err(err) if err.kind() != io::ErrorKind::WouldBlock => return Err(err),
+            Err(_) if began.elapsed() >= patience => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the queue of its connections is full"));
+            }
+            Err(_) => thread::park_timeout(RETRY),
+            Ok(stream) => return Ok(stream),
+        }
+    }
+}
+
+/// True where a program listens on the socket, however busy it is.
+pub(crate) fn has_listener(path: &Path) -> bool {
+    try_connect(path).map_or_else(|err| err.kind() == io::ErrorKind::WouldBlock, |_| true)
+}
+
 /// A socket that only the owner can use, in place of one that nobody listens on any more, or of any where it takes over.
-pub(crate) async fn own_socket(path: &Path, takes_over: bool) -> io::Result<UnixListener> {
+pub(crate) fn own_socket(path: &Path, takes_over: bool) -> io::Result<UnixListener> {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};
     let told = |err: io::Error| io::Error::new(err.kind(), format!("{}: {err}", path.display()));
     if let Ok(meta) = path.symlink_metadata() {
         if !meta.file_type().is_socket() {
             return Err(told(io::Error::other("there is something that is no socket")));
         }
-        if !takes_over && UnixStream::connect(path).await.is_ok() {
+        if !takes_over && has_listener(path) {
             return Err(told(io::Error::other("another server listens on it")));
         }
     }

@@ -9,15 +9,11 @@ use std::{fs, process::Output};
 use support::{
     Fixture, Outcome,
     admin::{Administered, tool},
-    program,
+    out, program, programs,
 };
 
 fn run(args: &[&str], variables: &[(&str, &str)]) -> Output {
     program().args(args).envs(variables.iter().copied()).output().expect("the program runs")
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]
@@ -63,6 +59,11 @@ fn a_configuration_is_checked_and_mistakes_are_named() -> Outcome {
     assert!(wrong.status.code() == Some(1) && out(&wrong).contains("line 3") && out(&wrong).contains("read_timeoot"), "{wrong:?}");
     let level = run(&["--log-level", "session=loud", "config", "check"], &[]);
     assert!(level.status.code() == Some(1) && out(&level).starts_with("--log-level cannot be used"), "{level:?}");
+    let held = run(&["config", "check"], &[("MCP_DEBUG_BREAKPOINT", "git_log,git_nothing")]);
+    assert!(
+        held.status.code() == Some(1) && out(&held).contains("MCP_DEBUG_BREAKPOINT") && out(&held).contains("`git_nothing`"),
+        "{held:?}"
+    );
     fs::write(&file, "[cache.nothing]\nenabled = false\n")?;
     let cache = run(&["config", "check", "--json", "--config", &name], &[]);
     let told: Value = serde_json::from_slice(&cache.stdout)?;
@@ -191,15 +192,17 @@ fn what_takes_long_says_so_on_a_terminal_alone() -> Outcome {
     let server = Administered::start(&fixture, &[], &[]);
     let folder = fixture.home.path().join("profiles").display().to_string();
     let (socket, repo) = (server.socket.display().to_string(), fixture.path.display().to_string());
+    let script = programs::found("script");
     for (args, shown) in [
         (["profile", "cpu", "--seconds", "1", "--out", &folder, "--socket", &socket].as_slice(), "sampling: "),
         (&["profile", "op", "git_log", "--runs", "300", "--out", &folder, "--repo", &repo], "runs: "),
     ] {
         let piped = program().args(args).output()?;
         assert!(piped.status.success() && !format!("{piped:?}").contains(shown), "{piped:?}");
+        let Some(script) = &script else { continue };
         // A terminal of its own: both outputs are what it shows.
         let line = format!("{} '{}'", program().get_program().display(), args.join("' '"));
-        let mut terminal = std::process::Command::new("script");
+        let mut terminal = std::process::Command::new(script);
         terminal.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("TERM", "xterm").stdin(std::process::Stdio::null());
         let seen = terminal.output()?;
         assert!(seen.status.success() && out(&seen).contains(shown) && out(&seen).contains("Written: "), "{seen:?}");

@@ -2,11 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests read the sources and fail loudly")]
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-};
+mod support;
+
+use std::{fmt::Write as _, fs, path::Path};
+use support::root;
 
 /// The section, the symptom or the step, the command here, and the tests that take it.
 type Row = (&'static str, &'static str, &'static str, &'static [&'static str]);
@@ -96,6 +95,12 @@ const ROWS: &[Row] = &[
         &["sessions_survive_the_end_of_their_server", "a_database_that_is_gone_is_named_with_the_reason"],
     ),
     ("3", "memory monitor", "`status memory`, `/metrics`", &["memory_is_watched_trimmed_and_limited"]),
+    (
+        "3",
+        "heap profile",
+        "`profile heap`",
+        &["what_grows_in_the_heap_is_named_by_call_stack", "without_tracking_the_allocations_of_some_seconds_are_seen"],
+    ),
     ("3", "clear caches periodically", "`cache.sweep_interval`", &["caches_are_counted_cleared_and_switched_off"]),
     (
         "3",
@@ -149,6 +154,12 @@ const ROWS: &[Row] = &[
         "what is held",
         "`status resources`, `resources release`, `reap --age 1h`",
         &["resources_are_listed_while_they_are_held", "status_shows_the_server_its_heartbeats_and_what_it_holds"],
+    ),
+    (
+        "7",
+        "leak detection: snapshots, growth, top allocators",
+        "`profile heap --track on`, `--diff A B`, `profile.heap`",
+        &["what_grows_in_the_heap_is_named_by_call_stack", "snapshots_are_taken_and_compared_where_that_is_configured"],
     ),
     (
         "8",
@@ -222,15 +233,7 @@ const ROWS: &[Row] = &[
 ];
 
 /// What the guide asks for, and no running server shows yet.
-const OPEN: &[(&str, &str)] = &[
-    ("3", "heap profile of a running server, and the difference of two"),
-    ("7", "snapshots of the heap, growth, and allocations by call stack"),
-    ("8", "a page in the browser, and a view for terminals"),
-];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+const OPEN: &[(&str, &str)] = &[("8", "a page in the browser, and a view for terminals")];
 
 fn sources(folder: &Path, text: &mut String) {
     for entry in fs::read_dir(folder).expect("a folder").flatten() {

@@ -15,7 +15,7 @@ use support::{
 };
 
 fn file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/schemas/{name}.json"))
+    support::root().join(format!("docs/schemas/{name}.json"))
 }
 
 /// The schema of one value.
@@ -193,6 +193,9 @@ fn what_sub_commands_print_as_json_has_the_schemas_of_the_documents() -> Outcome
         ("debug-off", &["debug", "off"]),
         ("drain", &["drain", "--timeout", "1s"]),
         ("resume", &["resume"]),
+        ("profile-heap--track", &["profile", "heap", "--track", "on"]),
+        ("profile-heap", &["profile", "heap", "--out", &folder]),
+        ("profile-heap--diff", &["profile", "heap", "--diff", "1", "2", "--out", &folder]),
         ("profile-cpu", &["profile", "cpu", "--seconds", "1", "--out", &folder]),
         ("recover", &["recover", "--emergency"]),
     ])?;
@@ -215,7 +218,8 @@ fn each_schema_is_of_a_sub_command() -> Outcome {
     assert!(names.len() > 25, "{names:?}");
     for name in names.iter().filter(|name| *name != "failure") {
         let mut help = program();
-        help.args(name.split('-')).arg("--help");
+        // What follows two hyphens is an option of it.
+        help.args(name.split("--").next().unwrap_or_default().split('-')).arg("--help");
         let text = String::from_utf8_lossy(&help.output()?.stdout).into_owned();
         assert!(text.contains("--json"), "{name}: {text}");
     }

@@ -7,7 +7,7 @@ mod support;
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::Path,
@@ -17,6 +17,7 @@ use std::{
 use support::{
     Fixture, Outcome, descendants, program,
     remote::{Fault, OPEN, stalled},
+    signal,
     wire::{JSON, NEWEST, Peer, Reply, Served, call, initialize, meta, modern, post, session, wait_for},
 };
 use tungstenite::{
@@ -285,7 +286,7 @@ fn a_unix_socket_is_its_owners_alone() -> Outcome {
     drop(server);
     assert!(path.exists());
     let server = Served::start(&fixture, &["--socket", &name], &[]);
-    Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status()?;
+    signal(&server.child.id(), "TERM");
     wait_for("the end of the socket", || !path.exists());
     fs::write(&path, "precious")?;
     let refused = program().arg("-r").arg(&fixture.path).args(["serve", "--socket", &name]).output()?;
@@ -339,7 +340,7 @@ fn a_change_that_runs_when_the_end_comes_is_made_and_answered() -> Outcome {
                 _ => Peer::Socket(Box::new(server.websocket(&[]).expect("a socket"))).exchange(commit.to_string().as_bytes(), true),
             });
             wait_for("the hook", || began.exists());
-            support::shell(Path::new("/"), &format!("kill -TERM {}", server.child.id()));
+            signal(&server.child.id(), "TERM");
             asking.join().expect("an answer")
         });
         let text = answer.as_ref().map(|answer| answer["result"].to_string()).unwrap_or_default();
@@ -392,14 +393,11 @@ fn sockets_that_the_system_hands_over_are_used() {
     let mut command = Command::new("sh");
     command.env_clear().envs(support::clean_environment());
     command.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\""]).arg(program().get_program());
-    command.args(["serve", "-r"]).arg(&fixture.path).stdout(std::process::Stdio::piped());
+    command.args(["serve", "-r"]).arg(&fixture.path);
     command.fd_mappings(vec![FdMapping { parent_fd: listener.into(), child_fd: 3 }]).expect("a descriptor");
-    let mut child = command.spawn().expect("the server");
+    let server = Served::spawn(&mut command);
     drop(command);
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("it says where it listens");
-    assert!(line.contains(&format!(":{port}")), "{line}");
-    let server = Served::of(child, port);
+    assert_eq!(server.port, port);
     assert!(modern(&server, &[], call(1, "git_status", json!({}))).message().is_some_and(|reply| reply["result"]["isError"] == false));
 }
 
@@ -418,7 +416,7 @@ fn a_taken_port_names_its_owner_and_the_way_out() -> Outcome {
 #[test]
 fn a_signal_ends_the_server() -> Outcome {
     let mut server = Served::start(&Fixture::new(), &[], &[]);
-    support::shell(Path::new("/"), &format!("kill -TERM {}", server.child.id()));
+    signal(&server.child.id(), "TERM");
     assert!(server.child.wait()?.success());
     Ok(())
 }
@@ -455,6 +453,6 @@ fn there_are_no_more_websockets_than_sessions_may_be() -> Outcome {
             Err(err) => break err.to_string(),
         }
     };
-    assert!(closed.contains("place"), "{closed}");
+    assert!(closed.contains("session limit reached"), "{closed}");
     Ok(())
 }

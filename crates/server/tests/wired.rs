@@ -10,6 +10,8 @@ mod errors;
 mod lifecycle;
 #[path = "wired/observing.rs"]
 mod observing;
+#[path = "wired/profiling.rs"]
+mod profiling;
 #[path = "wired/recovery.rs"]
 mod recovery;
 #[path = "wired/refusals.rs"]

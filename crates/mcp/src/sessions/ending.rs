@@ -13,6 +13,8 @@ pub enum Ending {
     Unanswered,
     /// The operator closed it.
     Operator,
+    /// Its token was removed, or has fewer scopes than before.
+    Revoked,
     /// The server recovers in an emergency.
     Recovery,
     /// Its client has broken a rule that ends it.
@@ -23,14 +25,15 @@ impl Ending {
     /// What its client is told.
     pub fn text(self) -> &'static str {
         match self {
-            Self::Idle => "the session was idle for too long",
-            Self::Evicted => "another session needs the place",
+            Self::Idle => "session expired: it was idle for too long",
+            Self::Evicted => "session limit reached: closed to make room",
             Self::Unanswered => "no answer to pings",
-            Self::Operator => "the operator has closed the session",
+            Self::Operator => "the operator closed the session",
+            Self::Revoked => "the token was revoked",
             Self::Recovery => "the server recovers",
             Self::Failed(Fault::ProtocolViolation) => "too many faulty messages",
-            Self::Failed(Fault::SecurityBreach) => "forged states, or handles of others, again and again",
-            Self::Failed(Fault::CorruptedSessionState) => "the kept state of the session cannot be read",
+            Self::Failed(Fault::SecurityBreach) => "forged states or handles of others were used repeatedly",
+            Self::Failed(Fault::CorruptedSessionState) => "the saved session state is corrupted",
             Self::Failed(_) => "a critical error",
         }
     }
@@ -42,6 +45,7 @@ impl Ending {
             Self::Evicted => "evicted",
             Self::Unanswered => "unanswered_pings",
             Self::Operator => "operator",
+            Self::Revoked => "revoked",
             Self::Recovery => "recovery",
             Self::Failed(fault) => fault.name(),
         }
@@ -56,7 +60,7 @@ impl Ending {
             Self::Unanswered => 1011,
             Self::Recovery => 1012,
             Self::Failed(Fault::ProtocolViolation) => 1002,
-            Self::Failed(_) => 1008,
+            Self::Revoked | Self::Failed(_) => 1008,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
         process::{self, Figures},
     },
 };
-use guard::{CircuitSnapshot, CircuitState, Load};
+use guard::{CircuitSnapshot, CircuitState, Load, memory::Allocated};
 use prometheus::proto::MetricFamily;
 use std::{
     collections::BTreeMap,
@@ -117,6 +117,10 @@ fn this_process(server: &Server, all: &mut Families) {
     all.up("mcp_server_git_cpu_percent", "How busy all processors are.", busy);
     let load = processors.as_ref().map(|processors| (Vec::new(), processors.load[0]));
     all.up("mcp_server_git_load1", "The load of the machine over one minute.", load);
+    if let Some(Allocated { used, free }) = guard::memory::allocated() {
+        let bytes = [("used", used), ("free", free)].map(|(state, bytes)| (labels([("state", state)]), count(bytes)));
+        all.up("mcp_server_git_allocator_bytes", "Memory of the allocator: in use, or freed and kept for later.", bytes);
+    }
     let Some(figures) = Figures::now() else { return };
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(server.began.elapsed());
     all.up("process_resident_memory_bytes", "Memory in use.", one(count(figures.rss)));

@@ -2,6 +2,7 @@
 
 pub(crate) mod metrics;
 pub(crate) mod place;
+mod profile;
 mod recovery;
 pub(crate) mod requests;
 mod views;
@@ -12,7 +13,7 @@ use crate::{
     pipeline::How,
     server::Server,
     socket::{self, own_socket},
-    telemetry::{levels, log, process, profile, ring::Wanted},
+    telemetry::{levels, log, process, ring::Wanted},
 };
 use axum::{
     Json, Router,
@@ -22,14 +23,10 @@ use axum::{
     routing::{get, post},
 };
 use mcp::{http::Probe, sessions::Ending};
-use requests::{
-    ClearCaches, Drain, Level, Listed, Logs, Operations, Profile, Reap, ReapSessions, Recover, Release, Reset, Resume, Touch, Window,
-};
+use requests::{ClearCaches, Drain, Level, Listed, Logs, Operations, Reap, ReapSessions, Recover, Release, Reset, Resume, Touch, Window};
 use serde_json::{Value, json};
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-/// The longest profile, in seconds.
-const MAX_PROFILE: u64 = 600;
 /// The most records of the log in one answer.
 const MAX_LOGS: usize = 1000;
 
@@ -54,7 +51,7 @@ impl Channel {
 /// # Errors
 ///
 /// When the socket cannot be made.
-pub(crate) async fn open(server: &Arc<Server>, path: Option<&std::path::Path>, takes_over: bool) -> io::Result<Channel> {
+pub(crate) fn open(server: &Arc<Server>, path: Option<&std::path::Path>, takes_over: bool) -> io::Result<Channel> {
     let path = if let Some(path) = path {
         path.to_owned()
     } else {
@@ -62,7 +59,7 @@ pub(crate) async fn open(server: &Arc<Server>, path: Option<&std::path::Path>, t
         place::prepare(&folder)?;
         place::socket(&folder, std::process::id())
     };
-    let listener = own_socket(&path, takes_over).await?;
+    let listener = own_socket(&path, takes_over)?;
     let made = socket::inode(&path);
     let app = router(Arc::clone(server));
     tokio::spawn(async move {
@@ -101,7 +98,10 @@ fn router(server: Arc<Server>) -> Router {
         .route("/memory/trim", post(trim))
         .route("/caches", get(|State(server): Shared| async move { Json(views::caches(&server)) }))
         .route("/caches/clear", post(clear_caches))
-        .route("/profile/cpu", post(profile_cpu))
+        .route("/profile/cpu", post(profile::cpu))
+        .route("/profile/heap", get(profile::snapshots).post(profile::heap))
+        .route("/profile/heap/track", post(profile::track))
+        .route("/profile/heap/diff", get(profile::diff))
         .route("/logs", get(logs))
         .route("/debug/held", get(|State(server): Shared| async move { Json(views::held(&server)) }))
         .route("/debug/held/{id}", get(held))
@@ -258,22 +258,6 @@ async fn clear_caches(State(server): Shared, Json(wanted): Json<ClearCaches>) ->
     match caches::clear(&server, wanted.name.as_deref()) {
         Some(cleared) => Json(json!({"cleared": views::cleared(&cleared)})).into_response(),
         None => refused(StatusCode::NOT_FOUND, "there is no such cache"),
-    }
-}
-
-async fn profile_cpu(Json(wanted): Json<Profile>) -> Response {
-    let seconds = wanted.seconds.clamp(1, MAX_PROFILE);
-    let profiler = match profile::begin() {
-        Ok(profiler) => profiler,
-        Err(why) => return refused(StatusCode::CONFLICT, why),
-    };
-    tracing::warn!(seconds, "a profile of the processors is taken");
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
-    let title = format!("mcp-server-git, {seconds} s");
-    let ended = tokio::task::spawn_blocking(move || profiler.end(&title)).await;
-    match ended.unwrap_or_else(|err| Err(err.to_string())) {
-        Ok(profile) => Json(views::profile(&profile, seconds)).into_response(),
-        Err(why) => refused(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn servers(folder: &Path) -> Vec<(u32, PathBuf)> {
         let path = entry.path();
         let pid = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u32>().ok());
         let Some(pid) = pid.filter(|_| path.extension().is_some_and(|extension| extension == "sock")) else { continue };
-        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+        if crate::socket::has_listener(&path) {
             found.push((pid, path));
         } else if !Path::new("/proc").join(pid.to_string()).exists() && Path::new("/proc/self").exists() {
             fs::remove_file(&path).ok();

@@ -105,6 +105,30 @@ pub(crate) struct ClearCaches {
     pub(crate) name: Option<String>,
 }
 
+/// A snapshot of the heap.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Heap {
+    /// Its name.
+    pub(crate) label: Option<String>,
+    /// Seconds for which allocations are tracked before it, where they are not tracked.
+    pub(crate) seconds: u64,
+}
+
+/// Whether allocations are tracked.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct TrackHeap {
+    pub(crate) on: bool,
+    /// The name of the snapshot that is taken now.
+    pub(crate) label: Option<String>,
+}
+
+/// Two snapshots of the heap, by number or label.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct DiffHeap {
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
 /// How long a profile is taken.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Profile {

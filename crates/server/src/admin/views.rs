@@ -7,6 +7,7 @@ use crate::{
     pipeline::Held,
     server::{Past, Server},
     telemetry::{
+        heap::{self, Snapshot},
         levels, log,
         process::{self, Figures},
         profile::Profile,
@@ -353,9 +354,12 @@ pub(super) fn memory(server: &Server) -> Value {
     let figures = Figures::now();
     let notes = server.watcher.memory();
     let limit = Watcher::use_and_limit(server.settings().watch.memory_soft_limit);
+    let allocated = guard::memory::allocated();
     json!({
         "rss": figures.map(|figures| figures.rss),
         "peak_rss": figures.map(|figures| figures.peak_rss),
+        "allocated": allocated.map(|all| all.used),
+        "allocator_free": allocated.map(|all| all.free),
         "used": limit.map(|(used, _)| used),
         "soft_limit": limit.map(|(_, limit)| limit),
         "refuses_calls": server.watcher.is_short(),
@@ -398,6 +402,39 @@ pub(super) fn caches(server: &Server) -> Value {
 
 pub(super) fn cleared(cleared: &[(&'static str, usize)]) -> Value {
     cleared.iter().map(|(name, entries)| json!({"name": name, "entries": entries})).collect()
+}
+
+/// Whether allocations are tracked, and the snapshots of the heap.
+pub(super) fn heap(server: &Server) -> Value {
+    let settings = server.settings().heap;
+    json!({
+        "tracking": server.heap.since().is_some(),
+        "tracked_ms": server.heap.since().map(|since| ms(since.elapsed())),
+        "interval_ms": ms(settings.interval),
+        "snapshots": server.heap.snapshots().iter().map(|snapshot| self::snapshot(snapshot)).collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn snapshot(snapshot: &Snapshot) -> Value {
+    let (bytes, count) = snapshot.total();
+    json!({
+        "id": snapshot.id,
+        "label": snapshot.label,
+        "age_ms": ms(snapshot.at.elapsed().unwrap_or_default()),
+        "rss": snapshot.rss,
+        "bytes": bytes,
+        "allocations": count,
+        "stacks": snapshot.stacks.len(),
+    })
+}
+
+/// The allocators by call stack, and the files.
+pub(super) fn add_report(answer: &mut Value, report: &heap::Report) {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let allocator = |top: &heap::Allocator| json!({"bytes": top.bytes, "allocations": top.count, "stack": top.functions});
+    answer["top"] = report.top.iter().map(allocator).collect();
+    answer["svg"] = json!(report.svg);
+    answer["pprof"] = json!(STANDARD.encode(&report.pprof));
 }
 
 pub(super) fn profile(profile: &Profile, seconds: u64) -> Value {

@@ -26,7 +26,7 @@ const TRIES: usize = 16;
 /// that another program has is refused: `localhost` would lead there.
 pub(super) async fn listen(serving: &Serving) -> io::Result<(Vec<Listener>, Place)> {
     if let Some(path) = &serving.socket {
-        let listener = own_socket(path, false).await?;
+        let listener = own_socket(path, false)?;
         return Ok((vec![Listener::Unix(listener)], Place::Socket(path.clone(), inode(path))));
     }
     let host = serving.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));

@@ -47,7 +47,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         };
         let supervisor = restart::connect(&app.server)?;
         app.server.begin().await;
-        let admin = admin::open(&app.server, config.resilience.admin_socket.as_deref(), supervisor.is_some()).await?;
+        let admin = admin::open(&app.server, config.resilience.admin_socket.as_deref(), supervisor.is_some())?;
         if let Some(supervisor) = supervisor {
             supervisor.ready(&app.server).await;
         } else {

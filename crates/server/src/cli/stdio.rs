@@ -74,7 +74,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
 async fn register(server: Arc<Server>, socket: Option<PathBuf>) -> Option<Channel> {
     tokio::select! { () = server.persistence.needed() => {}, () = server.stop.cancelled() => return None }
     server.begin().await;
-    match admin::open(&server, socket.as_deref(), false).await {
+    match admin::open(&server, socket.as_deref(), false) {
         Ok(channel) => Some(channel),
         Err(err) => {
             tracing::warn!(%err, "there is no admin channel");

@@ -2,7 +2,7 @@
 
 use super::{
     ConfigError, Flags, Sandbox, Source, Trust, choices, first,
-    observing::{FileCaches, FileCpu, FileDebug, FileLog, FileMemory, FileMetrics, FilePerf, FileTelemetry},
+    observing::{FileCaches, FileCpu, FileDebug, FileLog, FileMemory, FileMetrics, FilePerf, FileProfile, FileTelemetry},
     policy::FilePolicy,
     resilience::{FileAdmin, FileCircuits, FileErrors, FileRestart, FileStore, FileValidation},
     serving::{FileAuth, FileHeartbeat, FileHttp, FileSessions},
@@ -34,6 +34,7 @@ pub(super) struct File {
     pub(super) debug: FileDebug,
     pub(super) memory: FileMemory,
     pub(super) cpu: FileCpu,
+    pub(super) profile: FileProfile,
     pub(super) cache: FileCaches,
     pub(super) metrics: FileMetrics,
     pub(super) telemetry: FileTelemetry,

@@ -9,7 +9,7 @@ mod serving;
 mod shown;
 mod trust;
 
-pub use observing::{Debug, Log, LogFormat, Observing, OtlpEndpoint, Watch};
+pub use observing::{Debug, HeapProfile, Log, LogFormat, Observing, OtlpEndpoint, Watch};
 pub use reference::{REFERENCE, RELOADABLE};
 pub use resilience::{Mode, Resilience};
 pub use serving::{JwtIssuer, NamedToken, Serving};
@@ -18,8 +18,9 @@ pub(crate) use shown::{Shown, known_variables, own_variables, schema, unknown_va
 pub use trust::{Hooks, Sandbox, Signing, Trust};
 
 use crate::{
+    pipeline::Breakpoint,
     policy::Policy,
-    selection::{Selection, Toolset},
+    selection::{Selection, Toolset, is_tool},
 };
 use file::{File, Places, Seconds, network, parsed_file, read_file, state_dir};
 use serving::Parts;
@@ -227,6 +228,7 @@ impl Config {
             debug: file.debug,
             memory: file.memory,
             cpu: file.cpu,
+            profile: file.profile,
             cache: file.cache,
             metrics: file.metrics,
             telemetry: file.telemetry,
@@ -241,6 +243,11 @@ impl Config {
         };
         if let Some(name) = selection.unknown() {
             return Err(ConfigError::UnknownTool(name.to_owned()));
+        }
+        if let Breakpoint::Tools(names) = &observing.debug.breakpoint
+            && let Some(name) = names.iter().find(|name| !is_tool(name))
+        {
+            return Err(ConfigError::Variable { name: "MCP_DEBUG_BREAKPOINT", why: format!("unknown tool `{name}`") });
         }
         Ok(Self {
             repositories: if flags.repositories.is_empty() { file.repositories } else { flags.repositories },

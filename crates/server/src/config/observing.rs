@@ -17,6 +17,8 @@ pub struct Observing {
     pub debug: Debug,
     /// How memory and processors are watched.
     pub watch: Watch,
+    /// How the heap is profiled.
+    pub heap: HeapProfile,
     /// How often caches are swept.
     pub cache_sweep: Duration,
     /// Caches that are switched off, by name.
@@ -82,6 +84,19 @@ pub struct Watch {
     pub cpu_warn: f64,
 }
 
+/// How the heap is profiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeapProfile {
+    /// Allocations are tracked from the start.
+    pub enabled: bool,
+    /// How often a snapshot is taken while they are tracked.
+    pub interval: Duration,
+    /// After how many snapshots they are compared.
+    pub analyze_after: usize,
+    /// How many are kept.
+    pub keep: usize,
+}
+
 /// The caches that can be switched off.
 pub(crate) const CACHES: [&str; 2] = ["repositories", "validation"];
 
@@ -122,6 +137,21 @@ pub(super) struct FileCpu {
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileProfile {
+    heap: FileHeap,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct FileHeap {
+    enabled: Option<bool>,
+    interval: Option<u64>,
+    analyze_after: Option<usize>,
+    keep: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct FileCaches {
     sweep_interval: Option<u64>,
@@ -154,6 +184,7 @@ pub(super) struct Parts {
     pub(super) debug: FileDebug,
     pub(super) memory: FileMemory,
     pub(super) cpu: FileCpu,
+    pub(super) profile: FileProfile,
     pub(super) cache: FileCaches,
     pub(super) metrics: FileMetrics,
     pub(super) telemetry: FileTelemetry,
@@ -187,6 +218,15 @@ impl Observing {
                     .filter(|limit| *limit > 0),
                 cpu_interval: seconds("MCP_GIT_CPU_INTERVAL", file.cpu.sample_interval, 10)?,
                 cpu_warn: bounded("MCP_GIT_CPU_WARN", variable, file.cpu.warn_percent, 80.0, 1.0..=100.0)?,
+            },
+            heap: HeapProfile {
+                enabled: match given("MCP_GIT_HEAP_PROFILE") {
+                    Some(_) => super::switch("MCP_GIT_HEAP_PROFILE", variable)?,
+                    None => file.profile.heap.enabled.unwrap_or(false),
+                },
+                interval: seconds("MCP_GIT_HEAP_INTERVAL", file.profile.heap.interval, 600)?,
+                analyze_after: bounded("MCP_GIT_HEAP_ANALYZE_AFTER", variable, file.profile.heap.analyze_after, 10, 2..=100)?,
+                keep: bounded("MCP_GIT_HEAP_KEEP", variable, file.profile.heap.keep, 5, 1..=100)?,
             },
             cache_sweep: seconds("MCP_GIT_CACHE_SWEEP", file.cache.sweep_interval, 3600)?,
             caches_off: named.into_iter().filter(|(_, cache)| cache.enabled == Some(false)).map(|(name, _)| name).collect(),

@@ -217,6 +217,20 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
     ("cpu.sample_interval", "MCP_GIT_CPU_INTERVAL", "10", "Seconds between two measurements of the use of the processors."),
     ("cpu.warn_percent", "MCP_GIT_CPU_WARN", "80", "The use of all processors, in percent, above which the log warns."),
     (
+        "profile.heap.enabled",
+        "MCP_GIT_HEAP_PROFILE",
+        "false",
+        "Tracks allocations from the start, for `profile heap`. `profile heap --track on` begins at any time.",
+    ),
+    ("profile.heap.interval", "MCP_GIT_HEAP_INTERVAL", "600", "Seconds between two snapshots of the heap while allocations are tracked."),
+    (
+        "profile.heap.analyze_after",
+        "MCP_GIT_HEAP_ANALYZE_AFTER",
+        "10",
+        "After how many snapshots the log says what grew, as a warning where it grew from each to the next.",
+    ),
+    ("profile.heap.keep", "MCP_GIT_HEAP_KEEP", "5", "How many snapshots of the heap are kept."),
+    (
         "cache.sweep_interval",
         "MCP_GIT_CACHE_SWEEP",
         "3600",
@@ -255,6 +269,8 @@ pub const RELOADABLE: &[&str] = &[
     "perf.slow_ms",
     "memory.soft_limit",
     "cpu.warn_percent",
+    "profile.heap.analyze_after",
+    "profile.heap.keep",
 ];
 
 /// The environment variables of a key.

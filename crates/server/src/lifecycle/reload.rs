@@ -2,7 +2,7 @@
 
 use super::notify;
 use crate::{
-    config::{Config, NamedToken, RELOADABLE, Source, Watch},
+    config::{Config, HeapProfile, NamedToken, RELOADABLE, Source, Watch},
     pipeline::Bounds,
     server::Server,
     telemetry::log,
@@ -33,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) spike_per_minute: f64,
     pub(crate) drain: Duration,
     pub(crate) watch: Watch,
+    pub(crate) heap: HeapProfile,
     pub(crate) cache_sweep: Duration,
 }
 
@@ -60,6 +61,7 @@ impl Reloadable {
                 spike_per_minute: own.spike_per_minute,
                 drain: own.drain,
                 watch: config.observing.watch,
+                heap: config.observing.heap,
                 cache_sweep: config.observing.cache_sweep,
             },
         }
@@ -134,7 +136,7 @@ fn apply(server: &Server, config: &Config) {
         let gone = authority.set_tokens(tokens(&config.serving.tokens));
         let revoked = server.sessions.list().into_iter().filter(|session| gone.contains(&session.principal));
         for session in revoked {
-            server.sessions.close(&session.id, Ending::Operator);
+            server.sessions.close(&session.id, Ending::Revoked);
         }
     }
     let level_failed = log::set_level(&config.observing.log.level).err();

@@ -182,7 +182,7 @@ impl Pipeline {
         if let Some(traces) = self.traces.as_ref().filter(|_| !origin.transport[0].is_empty()) {
             traces.call(&Ended {
                 tool,
-                traceparent: origin.traceparent.as_deref(),
+                parent: origin.parent.as_ref(),
                 session: origin.session.as_deref(),
                 request: origin.request.as_deref(),
                 transport: origin.transport,

@@ -37,10 +37,7 @@ impl Pipeline {
                 let url = args.get("url").and_then(Value::as_str).filter(|_| tool.scope.is_remote());
                 let target = url.and_then(Target::parse);
                 let class = if tool.scope.is_remote() { Class::Network } else { Class::Change };
-                let permit = {
-                    let _waiting = timings.begin(Stage::Queue);
-                    self.approach(class, &principal, target, tool.direction, &cancel).await?
-                };
+                let permit = timings.queued(self.approach(class, &principal, target, tool.direction, &cancel)).await?;
                 let repositories = Arc::clone(&self.repositories);
                 let work = move |_: &Running| {
                     let path = finder.locate_confined(&wanted)?;
@@ -57,21 +54,16 @@ impl Pipeline {
         if effect == Effect::Read {
             let permit = if tool.scope.is_remote() {
                 let (finder, wanted, remote) = (finder.clone(), wanted.clone(), remote_of(&args));
-                let opening = {
-                    let _waiting = timings.begin(Stage::Queue);
-                    self.opening(&principal, &cancel).await?
+                let opening = timings.queued(self.opening(&principal, &cancel)).await?;
+                let own = Arc::clone(&timings);
+                let find = move |_: &Running| {
+                    let repo = own.open(|| finder.open(&wanted))?;
+                    Ok(repo.target(remote.as_deref(), tool.direction))
                 };
-                let find = move |_: &Running| finder.open(&wanted).map(|repo| repo.target(remote.as_deref(), tool.direction));
                 let target = worker.run(Some(opening), find).await?;
-                {
-                    let _waiting = timings.begin(Stage::Queue);
-                    self.approach(Class::Network, &principal, target, tool.direction, &cancel).await?
-                }
+                timings.queued(self.approach(Class::Network, &principal, target, tool.direction, &cancel)).await?
             } else {
-                {
-                    let _waiting = timings.begin(Stage::Queue);
-                    self.place(Class::Read, &principal, None, &cancel).await?
-                }
+                timings.queued(self.place(Class::Read, &principal, None, &cancel)).await?
             };
             let work = move |_: &Running| {
                 let repo = &timings.open(|| finder.open(&wanted))?;
@@ -135,10 +127,7 @@ impl Pipeline {
         let Calling { tool, remote, owner, ends, worker } = calling;
         let (alone, admission, who, cancel) = (self.alone.clone(), self.admission.clone(), Arc::clone(&owner), ends.clone());
         let timings = Arc::clone(worker.timings());
-        let opening = {
-            let _waiting = timings.begin(Stage::Queue);
-            self.opening(&owner, &ends).await?
-        };
+        let opening = timings.queued(self.opening(&owner, &ends)).await?;
         let begun = worker.run(Some(opening), move |running| {
             let repo = open()?;
             // A thread that was held up is not to change anything once its call is answered.
@@ -163,20 +152,11 @@ impl Pipeline {
         };
         let permit = if tool.scope.is_remote() {
             let reaching = Arc::clone(&repo);
-            let opening = {
-                let _waiting = timings.begin(Stage::Queue);
-                self.opening(&owner, &ends).await?
-            };
+            let opening = timings.queued(self.opening(&owner, &ends)).await?;
             let target = worker.run(Some(opening), move |_| Ok(reaching.target(remote.as_deref(), tool.direction))).await?;
-            {
-                let _waiting = timings.begin(Stage::Queue);
-                self.approach(Class::Network, &owner, target, tool.direction, &ends).await?
-            }
+            timings.queued(self.approach(Class::Network, &owner, target, tool.direction, &ends)).await?
         } else {
-            {
-                let _waiting = timings.begin(Stage::Queue);
-                self.place(Class::Change, &owner, None, &ends).await?
-            }
+            timings.queued(self.place(Class::Change, &owner, None, &ends)).await?
         };
         let change = move |_: &Running| {
             ends.check()?;

@@ -5,6 +5,7 @@ use crate::{
     telemetry::metrics::{Metrics, STAGES},
 };
 use git::Repo;
+use opentelemetry::trace::SpanContext;
 use std::{
     cell::Cell,
     path::PathBuf,
@@ -22,18 +23,16 @@ pub struct Origin {
     pub session: Option<String>,
     /// The id of the request.
     pub request: Option<String>,
-    /// The span of the client that it belongs to, as the W3C's `traceparent`.
-    pub traceparent: Option<String>,
+    /// The span of the client that it belongs to.
+    pub parent: Option<SpanContext>,
     /// What carries it: the transport and the protocol, as OpenTelemetry calls them.
     pub transport: [&'static str; 2],
 }
 
 impl Origin {
     /// The trace that it belongs to.
-    pub(crate) fn trace(&self) -> Option<&str> {
-        // version-trace-span-flags, each of fixed length
-        let id = self.traceparent.as_deref()?.split('-').nth(1)?;
-        (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+    pub(crate) fn trace(&self) -> Option<String> {
+        self.parent.as_ref().map(|parent| parent.trace_id().to_string())
     }
 }
 
@@ -152,6 +151,12 @@ impl Timings {
         let repo = self.time(Stage::Open, open)?;
         self.repository.get_or_init(|| repo.as_ref().top().to_owned());
         Ok(repo)
+    }
+
+    /// Waits for a place.
+    pub(super) async fn queued<T>(&self, place: impl Future<Output = T>) -> T {
+        let _waiting = self.begin(Stage::Queue);
+        place.await
     }
 
     /// Adds the parts of the call's time to the figures of all calls.

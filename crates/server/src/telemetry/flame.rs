@@ -18,8 +18,8 @@ struct Frame<'a> {
     below: BTreeMap<&'a str, Frame<'a>>,
 }
 
-/// Draws stacks, each the names of its frames from the outermost in, and how often it was seen.
-pub(crate) fn draw(title: &str, stacks: &[(Vec<String>, u64)]) -> String {
+/// Draws stacks, each the names of its frames from the outermost in, and how many of `unit` it has.
+pub(crate) fn draw(title: &str, unit: &'static str, stacks: &[(Vec<String>, u64)]) -> String {
     let mut root = Frame::default();
     for (frames, count) in stacks {
         root.count += count;
@@ -29,12 +29,12 @@ pub(crate) fn draw(title: &str, stacks: &[(Vec<String>, u64)]) -> String {
             at.count += count;
         }
     }
-    let mut drawing = Drawing { rows: 0, total: root.count.max(1), body: String::new() };
+    let mut drawing = Drawing { unit, rows: 0, total: root.count.max(1), body: String::new() };
     drawing.frame("all", &root, 0.0, 0);
     let height = number(drawing.rows + 3) * ROW;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" font-family=\"monospace\" font-size=\"11\">\n<rect \
-         width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n<text x=\"4\" y=\"13\">{}: {} samples</text>\n{}</svg>\n",
+         width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n<text x=\"4\" y=\"13\">{}: {} {unit}</text>\n{}</svg>\n",
         escaped(title),
         root.count,
         drawing.body
@@ -42,6 +42,7 @@ pub(crate) fn draw(title: &str, stacks: &[(Vec<String>, u64)]) -> String {
 }
 
 struct Drawing {
+    unit: &'static str,
     rows: usize,
     total: u64,
     body: String,
@@ -63,10 +64,11 @@ impl Drawing {
         let shown = if shown.len() < 3 { String::new() } else { shown };
         let _ = writeln!(
             self.body,
-            "<g><title>{} ({} samples, {:.1} %)</title><rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{:.1}\" \
+            "<g><title>{} ({} {}, {:.1} %)</title><rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{:.1}\" \
              fill=\"hsl({hue},80%,65%)\" stroke=\"#fff\" stroke-width=\"0.5\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text></g>",
             escaped(name),
             frame.count,
+            self.unit,
             part * 100.0,
             ROW - 1.0,
             left + 2.0,
@@ -107,7 +109,8 @@ mod tests {
     #[test]
     fn frames_are_as_wide_as_they_were_often() {
         let stack = |names: &[&str], count| (names.iter().map(|name| (*name).to_owned()).collect(), count);
-        let drawn = draw("a <test>", &[stack(&["main", "read::<u8>"], 3), stack(&["main", "write"], 1), stack(&["main", "rare"], 0)]);
+        let drawn =
+            draw("a <test>", "samples", &[stack(&["main", "read::<u8>"], 3), stack(&["main", "write"], 1), stack(&["main", "rare"], 0)]);
         assert!(drawn.contains("a &lt;test&gt;: 4 samples") && drawn.contains("read::&lt;u8&gt; (3 samples, 75.0 %)"), "{drawn}");
         assert!(drawn.contains("width=\"900.0\"") && drawn.contains("x=\"900.0\"") && !drawn.contains("rare"), "{drawn}");
     }

@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(translated("mcp_server_git.session=debug"), session);
         assert_eq!(translated("git=trace,mcp_server_git::wire=info"), "git=trace,mcp_server_git::wire=info");
         assert_eq!(unknown("warn,session=debug,mcp_server_git.session=debug,mcp_server_git::wire=info,sqlx=trace"), None);
-        assert_eq!(unknown("warn,sesion=debug"), Some("sesion"));
+        assert_eq!(unknown("warn,chapter=debug"), Some("chapter"));
         assert!(filter("session=loud").is_err() && filter("warn,session=debug").is_ok());
         assert!(components().all(|name| filter(&format!("{LOGGER}{name}=debug")).is_ok()));
     }

@@ -2,6 +2,7 @@
 //! (`open-telemetry/semantic-conventions-genai` at 0393513c), as Prometheus reads them.
 
 use super::otlp::metrics::{Durations, Exported};
+use mcp::sessions::Kind as Carrier;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, Registry, TextEncoder,
     proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
@@ -46,6 +47,15 @@ pub(crate) const STAGES: [&str; 5] = ["queue", "lock", "open", "git", "encode"];
 const MAX_SERIES: usize = 400;
 /// What stands for what is not named.
 pub(crate) const OTHER: &str = "_OTHER";
+
+/// What carries a session or a request, as OpenTelemetry has it: the transport and the protocol.
+pub(crate) fn transport(carrier: Carrier) -> [&'static str; 2] {
+    match carrier {
+        Carrier::Stdio => ["pipe", ""],
+        Carrier::Http => ["tcp", "http"],
+        Carrier::WebSocket => ["tcp", "websocket"],
+    }
+}
 
 /// Durations.
 #[derive(Debug)]

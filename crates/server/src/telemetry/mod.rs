@@ -2,11 +2,13 @@
 
 pub(crate) mod errors;
 pub(crate) mod flame;
+pub(crate) mod heap;
 pub(crate) mod levels;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod observer;
 pub(crate) mod otlp;
+pub(crate) mod parent;
 pub(crate) mod process;
 pub(crate) mod profile;
 pub(crate) mod ring;

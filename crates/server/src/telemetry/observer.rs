@@ -1,8 +1,11 @@
 //! Hears of sessions, and of what is refused before a call is one: counted, measured, and logged.
 
-use super::{errors::Errors, metrics::Metrics};
+use super::{
+    errors::Errors,
+    metrics::{Metrics, transport},
+};
 use crate::class::ErrorClass;
-use mcp::sessions::{Fault, Kind, Observer, Refusal, SessionInfo};
+use mcp::sessions::{Fault, Observer, Refusal, SessionInfo};
 use std::sync::Arc;
 
 /// Hears of sessions, and of refusals.
@@ -36,14 +39,5 @@ fn class(fault: Fault) -> ErrorClass {
         Fault::RateLimitExceeded => ErrorClass::RateLimitExceeded,
         Fault::Overloaded => ErrorClass::TemporaryResourceUnavailable,
         Fault::Invalid => ErrorClass::Other,
-    }
-}
-
-/// What carries a session, as the conventions have it: transport and protocol.
-fn transport(kind: Kind) -> [&'static str; 2] {
-    match kind {
-        Kind::Stdio => ["pipe", ""],
-        Kind::Http => ["tcp", "http"],
-        Kind::WebSocket => ["tcp", "websocket"],
     }
 }

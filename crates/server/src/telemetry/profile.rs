@@ -80,7 +80,7 @@ impl Profiler {
         Ok(Profile {
             samples: stacks.iter().map(|(_, count)| count).sum(),
             top: top(&stacks),
-            svg: flame::draw(title, &stacks),
+            svg: flame::draw(title, "samples", &stacks),
             pprof: written.map_err(|err| format!("the profile cannot be written: {err}"))?,
         })
     }

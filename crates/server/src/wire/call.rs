@@ -6,7 +6,6 @@ use super::{
     confirm::{self, Question},
     declines,
     handler::{Connection, Shared, implementation, is_modern, unknown_tool},
-    observed::transport,
     progress, tasks,
 };
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
     error::{Error, Kind},
     output::{self, Budget, Reply},
     pipeline::{Call, Origin},
+    telemetry::{metrics::transport, parent},
     tool::{Effect, Entry, Reporter},
 };
 use mcp::rmcp::{
@@ -34,8 +34,6 @@ use tracing::Instrument;
 /// Tools that may take long without reaching a remote.
 const LONG: [&str; 3] = ["git_blame", "git_maintenance", "git_range_diff"];
 
-/// The longest `traceparent` that is looked at.
-const MAX_PARENT: usize = 256;
 /// How long the answer may take to be sent after which a session ends.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
@@ -57,8 +55,7 @@ pub(super) async fn call(
         let budget = Budget::of_call(shared.pipeline.bounds().max_output_tokens, request.arguments.as_ref());
         return Ok(into_result(Err(Error::draining()), budget).into());
     }
-    let parent = context.meta.get("traceparent").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let span = tracing::info_span!("tools/call", tool = tool.name, traceparent = parent);
+    let span = tracing::info_span!("tools/call", tool = tool.name);
     let mut warnings = context.meta.get(WARNINGS).and_then(Value::as_array).cloned().unwrap_or_default();
     if let (Some(types), Some(args)) = (&shared.lenient, &mut request.arguments) {
         warnings.extend(types.coerce(tool, args).into_iter().map(Value::from));
@@ -155,12 +152,11 @@ impl Calling<'_> {
 
     /// Where the call comes from, as the log says it.
     fn origin(&self) -> Origin {
-        let parent = self.context.meta.get("traceparent").and_then(Value::as_str).filter(|parent| parent.len() <= MAX_PARENT);
         Origin {
             session: mcp::carrier(&self.context.extensions).map(str::to_owned),
             request: Some(self.context.id.to_string()),
-            traceparent: parent.map(str::to_owned),
-            transport: transport(&self.context.extensions),
+            parent: self.context.meta.get("traceparent").and_then(Value::as_str).and_then(parent::parse),
+            transport: transport(mcp::carried_by(&self.context.extensions)),
         }
     }
 

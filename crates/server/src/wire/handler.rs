@@ -22,6 +22,7 @@ use crate::{
     output,
     persistence::Wishes,
     pipeline::Pipeline,
+    telemetry::metrics::OTHER,
     tool::Entry,
 };
 use mcp::rmcp::{
@@ -152,7 +153,7 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    /// For a connection of `identity`, or of whoever each request says.
+    /// For a connection of `identity`, or of the identity that each request has.
     pub(crate) fn new(shared: Arc<Shared>, identity: Option<&Identity>) -> Self {
         Self { shared, state: Arc::default(), caller: identity.map_or_else(Caller::local, caller) }
     }
@@ -238,7 +239,7 @@ impl Handler {
     }
 }
 
-/// Whoever a token stands for.
+/// The caller that a token stands for.
 fn caller(identity: &Identity) -> Caller {
     let rights = identity.scopes.iter().filter_map(|scope| Right::named(scope)).collect();
     Caller { principal: Arc::clone(&identity.principal), rights }
@@ -320,10 +321,10 @@ impl ServerHandler for Handler {
     async fn list_resource_templates(
         &self,
         request: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        no_page(request, "resource templates")?;
-        Ok(resources::templates())
+        let observed = self.observe(&context.extensions, "resources/templates/list");
+        observed.end(no_page(request, "resource templates").map(|()| resources::templates()))
     }
 
     async fn read_resource(
@@ -337,19 +338,21 @@ impl ServerHandler for Handler {
     }
 
     async fn subscribe(&self, request: SubscribeRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        let observed = self.observe(&context.extensions, "resources/subscribe");
         let connection = self.connection(&context);
         self.recall_wishes(&context.extensions, &context.peer).await;
         let client = self.client(&context.extensions, &context.peer, CancellationToken::new());
-        watch::subscribe(&self.shared.pipeline, &connection, &request.uri, client).await?;
+        observed.end(watch::subscribe(&self.shared.pipeline, &connection, &request.uri, client).await)?;
         self.keep_wishes(&context.extensions).await;
         Ok(())
     }
 
     async fn unsubscribe(&self, request: UnsubscribeRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        let observed = self.observe(&context.extensions, "resources/unsubscribe");
         self.recall_wishes(&context.extensions, &context.peer).await;
         self.state.watches.remove(&request.uri);
         self.keep_wishes(&context.extensions).await;
-        Ok(())
+        observed.end(Ok(()))
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
@@ -395,36 +398,42 @@ impl ServerHandler for Handler {
     }
 
     async fn set_level(&self, request: SetLevelRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        let observed = self.observe(&context.extensions, "logging/setLevel");
         if is_modern(&context) {
-            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "unknown method `logging/setLevel`", None));
+            return observed.end(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "unknown method `logging/setLevel`", None)));
         }
         self.recall_wishes(&context.extensions, &context.peer).await;
         *self.state.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.level);
         self.keep_wishes(&context.extensions).await;
-        Ok(())
+        observed.end(Ok(()))
     }
 
     async fn get_task(&self, request: GetTaskParams, context: RequestContext<RoleServer>) -> Result<GetTaskResult, ErrorData> {
-        self.shared.tasks.get(&request.task_id, &self.identified(&context.extensions).caller).await.map(GetTaskResult::new)
+        let observed = self.observe(&context.extensions, "tasks/get");
+        observed.end(self.shared.tasks.get(&request.task_id, &self.identified(&context.extensions).caller).await.map(GetTaskResult::new))
     }
 
     async fn update_task(&self, request: UpdateTaskParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
-        self.shared.tasks.answer(&request.task_id, request.input_responses, &self.identified(&context.extensions).caller).await
+        let observed = self.observe(&context.extensions, "tasks/update");
+        let caller = self.identified(&context.extensions).caller;
+        observed.end(self.shared.tasks.answer(&request.task_id, request.input_responses, &caller).await)
     }
 
     async fn cancel_task(&self, request: CancelTaskParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
-        self.shared.tasks.cancel(&request.task_id, &self.identified(&context.extensions).caller).await
+        let observed = self.observe(&context.extensions, "tasks/cancel");
+        observed.end(self.shared.tasks.cancel(&request.task_id, &self.identified(&context.extensions).caller).await)
     }
 
     async fn on_custom_request(&self, request: CustomRequest, context: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
+        let observed = self.observe(&context.extensions, KNOWN.iter().find(|known| **known == request.method).copied().unwrap_or(OTHER));
         let is_gone = is_modern(&context) && GONE.contains(&request.method.as_str());
-        match unreadable(&request.method) {
+        observed.end(match unreadable(&request.method) {
             Some(why) if !is_gone => Err(ErrorData::invalid_params(why, None)),
             _ => {
                 self.shared.pipeline.errors.record(ErrorClass::Other, "unknown_method");
                 Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, unknown_method(&request.method), None))
             }
-        }
+        })
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {

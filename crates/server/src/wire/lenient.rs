@@ -71,7 +71,7 @@ impl Types {
         for (name, value) in args {
             let Some(wanted) = types.get(name) else { continue };
             if let Some(meant) = meant(value, wanted) {
-                said.push(format!("/params/arguments/{name} is taken for a value of type {wanted}"));
+                said.push(format!("/params/arguments/{name} was coerced to {wanted}"));
                 *value = meant;
             }
         }

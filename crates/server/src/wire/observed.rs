@@ -1,12 +1,9 @@
 //! Measures requests, from their receipt until their results are there.
 
-use crate::telemetry::metrics::{Metrics, OTHER, Operation};
-use mcp::{
-    rmcp::{
-        ErrorData,
-        model::{ErrorCode, Extensions},
-    },
-    sessions::Kind,
+use crate::telemetry::metrics::{Metrics, OTHER, Operation, transport};
+use mcp::rmcp::{
+    ErrorData,
+    model::{ErrorCode, Extensions},
 };
 use std::{
     sync::Arc,
@@ -28,15 +25,6 @@ fn word(code: ErrorCode) -> &'static str {
     }
 }
 
-/// What carries a request, as OpenTelemetry has it: the transport and the protocol.
-pub(super) fn transport(extensions: &Extensions) -> [&'static str; 2] {
-    match mcp::carried_by(extensions) {
-        Kind::Stdio => ["pipe", ""],
-        Kind::Http => ["tcp", "http"],
-        Kind::WebSocket => ["tcp", "websocket"],
-    }
-}
-
 /// A request that is measured until it ends, in whatever way.
 pub(super) struct Observed {
     metrics: Arc<Metrics>,
@@ -51,7 +39,7 @@ pub(super) struct Observed {
 impl Observed {
     /// A request of `method`, for the tool or the prompt `name`.
     pub(super) fn begin(metrics: &Arc<Metrics>, extensions: &Extensions, method: &'static str, name: &'static str) -> Self {
-        let transport = transport(extensions);
+        let transport = transport(mcp::carried_by(extensions));
         Self { metrics: Arc::clone(metrics), method, name, transport, began: Instant::now(), error: None }
     }
 

@@ -1,7 +1,7 @@
 //! The admin channel of a server, asked directly.
 
 use super::{
-    Fixture,
+    Fixture, program, signal,
     wire::{Reply, Served, call, modern, session, wait_for},
 };
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use std::{
     io::{Read, Write},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::PathBuf,
+    process::Output,
     time::Duration,
 };
 
@@ -71,6 +72,17 @@ impl Administered {
         let mut found = all["circuits"].as_array().expect("a list").iter();
         found.find(|circuit| circuit["name"].as_str().is_some_and(|name| name.ends_with(ending))).cloned()
     }
+
+    /// Ends the server as a service manager does, so that it keeps and sends what it has.
+    pub(crate) fn end(&self) {
+        signal(&self.server.child.id(), "TERM");
+        wait_for("the end", || !self.socket.exists());
+    }
+}
+
+/// The sub-command of a server's operator.
+pub(crate) fn operate(server: &Administered, args: &[&str]) -> Output {
+    program().args(args).arg("--socket").arg(&server.socket).output().expect("the program runs")
 }
 
 /// The result of a call, of the newest revision.

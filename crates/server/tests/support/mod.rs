@@ -4,14 +4,17 @@
 #![allow(clippy::disallowed_methods, clippy::panic, clippy::expect_used, reason = "tests start git and the server, and fail loudly")]
 
 pub(crate) mod admin;
+pub(crate) mod collector;
 pub(crate) mod keys;
 pub(crate) mod parameters;
+pub(crate) mod programs;
 pub(crate) mod remote;
 pub(crate) mod tokens;
 pub(crate) mod wire;
 
 use serde_json::{Value, json};
 use std::{
+    fmt::Display,
     fs,
     io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
@@ -84,7 +87,16 @@ pub(crate) fn clean_environment() -> Vec<(String, String)> {
 
 /// False where the tests share a database: those are left out that look at the file, or at all that is in the store.
 pub(crate) fn has_store_of_its_own() -> bool {
-    std::env::var_os("TEST_STORE_URL").is_none()
+    let has_one = std::env::var_os("TEST_STORE_URL").is_none();
+    if !has_one {
+        programs::not_tried("what looks at the whole of a store, as the tests share one");
+    }
+    has_one
+}
+
+/// The top of the workspace.
+pub(crate) fn root() -> PathBuf {
+    fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the workspace")
 }
 
 /// A repository in a folder of its own, with fixed dates and identity.
@@ -136,6 +148,11 @@ impl Fixture {
         output.stdout
     }
 
+    /// The same as text, without its last line break.
+    pub(crate) fn text(&self, args: &[&str]) -> String {
+        String::from_utf8_lossy(&self.git(args)).trim_end().to_owned()
+    }
+
     pub(crate) fn try_git(&self, args: &[&str]) -> Output {
         git_in(&self.path, args)
     }
@@ -157,6 +174,35 @@ impl Fixture {
         let output = program().arg("-r").arg(&self.path).args(["call", tool]).arg(args.to_string()).output();
         output.expect("the program runs")
     }
+}
+
+/// A repository in which a hard reset would lose something.
+pub(crate) fn edited() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.write("a.txt", "edited\n");
+    fixture
+}
+
+/// False once that is lost.
+pub(crate) fn is_edited(fixture: &Fixture) -> bool {
+    fs::read_to_string(fixture.path.join("a.txt")).is_ok_and(|text| text == "edited\n")
+}
+
+/// Every file below a folder.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.flat_map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { vec![entry.path()] }).collect()
+}
+
+/// Sends a signal to one process.
+pub(crate) fn signal(pid: &dyn Display, name: &str) {
+    let done = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().expect("kill runs");
+    assert!(done.success(), "{name}");
+}
+
+/// What a program has written to its standard output.
+pub(crate) fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Runs a line of shell in `path`, which must succeed.
@@ -308,7 +354,7 @@ impl Client {
 
     /// Sends a signal to the server alone.
     pub(crate) fn signal(&self, name: &str) {
-        Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().expect("kill runs");
+        signal(&self.child.id(), name);
     }
 
     /// Waits for the end after a signal.
@@ -322,6 +368,22 @@ impl Drop for Client {
         self.child.kill().unwrap_or_default();
         self.child.wait().map(drop).unwrap_or_default();
     }
+}
+
+/// A client of an older revision with these capabilities.
+pub(crate) fn older(fixture: &Fixture, capabilities: &Value, variables: &[(&str, &str)]) -> Client {
+    let mut client = Client::start(&["-r", &fixture.path.display().to_string()], variables);
+    let params = json!({"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": {"name": "test", "version": "1"}});
+    client.request("initialize", &params);
+    client.send_json(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+    client
+}
+
+/// Looks, and then takes back the last change.
+pub(crate) fn undo(client: &mut Client) -> String {
+    let preview = client.text("git_undo", &json!({}));
+    let (tool, args) = call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
+    client.text(&tool, &args)
 }
 
 /// Small numbers that look random and are the same in every run.
@@ -352,6 +414,12 @@ fn of_status(pid: u32, field: &str) -> u64 {
 
 pub(crate) fn text_of(result: &Value) -> String {
     result["content"][0]["text"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Everything that the model gets to see of a result.
+pub(crate) fn size(result: &Value) -> usize {
+    let structured = result.get("structuredContent").map_or(0, |value| value.to_string().len());
+    text_of(result).len() + structured
 }
 
 /// The processes of which `pid` is the parent, directly or not.

@@ -1,19 +1,16 @@
 //! The same bytes over every transport.
 
-use super::{Client, Fixture, program};
+use super::{Client, Fixture, PATIENCE, program};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     os::unix::net::UnixStream,
     path::PathBuf,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 use tungstenite::{Message, WebSocket, client::IntoClientRequest, stream::MaybeTlsStream};
-
-/// How long an answer may take before the test gives up on the server.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The newest revision, which has no handshake.
 pub(crate) const NEWEST: &str = "2026-07-28";
@@ -41,16 +38,17 @@ impl Served {
         let serve = ["serve", "--port", "0"];
         let mut command = program();
         command.arg("-r").arg(&fixture.path).args(serve).args(args).envs(variables.iter().copied());
+        let mut served = Self::spawn(&mut command);
+        served.socket = args.iter().position(|arg| *arg == "--socket").and_then(|at| args.get(at + 1)).map(PathBuf::from);
+        served
+    }
+
+    /// One that is started in another way, on a port.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("it says where it listens");
         let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default();
-        let socket = args.iter().position(|arg| *arg == "--socket").and_then(|at| args.get(at + 1)).map(PathBuf::from);
-        Self { child, port, socket }
-    }
-
-    /// One that was started in another way.
-    pub(crate) fn of(child: Child, port: u16) -> Self {
         Self { child, port, socket: None }
     }
 

@@ -9,7 +9,6 @@ use crate::support::{
     wire::{call, initialize, modern, post, session, wait_for},
 };
 use serde_json::{Value, json};
-use std::process::Command;
 
 /// What is told of a class; `null` where it has not come up.
 fn counted(errors: &Value, class: &str) -> Value {
@@ -50,8 +49,7 @@ fn errors_are_remembered_after_the_end_of_a_server() {
     for _ in 0..3 {
         tool(&server, "git_show", json!({"revision": "nowhere"}));
     }
-    Command::new("kill").args(["-TERM", &server.server.child.id().to_string()]).status().expect("kill");
-    wait_for("the end", || !fixture.home.path().join("admin").exists());
+    server.end();
     drop(server);
     let server = Administered::start(&fixture, &[], &[]);
     let errors = server.get("/errors?window=3600");

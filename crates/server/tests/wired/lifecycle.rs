@@ -2,8 +2,8 @@
 
 use crate::support::{
     self, Client, Fixture, Outcome,
-    admin::{Administered, hanging_commit_for, tool},
-    program,
+    admin::{Administered, hanging_commit_for, operate, tool},
+    out, program, programs, signal,
     tokens::tokens,
     wire::{call, initialize, modern, post, session, wait_for},
 };
@@ -13,23 +13,8 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
-    process::{Command, Output},
     time::Duration,
 };
-
-fn signal(pid: &Value, name: &str) {
-    let done = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().expect("kill");
-    assert!(done.success(), "{name}");
-}
-
-/// The sub-command of a server's operator.
-fn operate(server: &Administered, args: &[&str]) -> Output {
-    program().args(args).arg("--socket").arg(&server.socket).output().expect("the program runs")
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 #[test]
 fn sighup_reloads_the_configuration_and_a_bad_one_changes_nothing() {
@@ -83,7 +68,7 @@ fn sighup_revokes_tokens() {
     let text = fs::read_to_string(&config).expect("a file");
     let kept: Vec<&str> = text.split("[[auth.tokens]]").filter(|part| !part.contains("name = \"reader\"")).collect();
     fs::write(&config, kept.join("[[auth.tokens]]")).expect("a file");
-    let reload = || signal(&json!(server.server.child.id()), "HUP");
+    let reload = || signal(&server.server.child.id(), "HUP");
     reload();
     wait_for("the end of the token", || status(&reader) == 401);
     assert_eq!(status(&all), 200);
@@ -96,6 +81,8 @@ fn sighup_revokes_tokens() {
     reload();
     wait_for("the end of its session", || !is_open(&open));
     assert_eq!(status(&all), 200, "it is let in with what is left to it");
+    let counted = server.metrics();
+    assert!(counted.contains("_sessions_closed_total{reason=\"revoked\"} 2"), "{counted}");
 }
 
 #[test]
@@ -106,7 +93,7 @@ fn a_server_that_asks_for_no_token_says_that_new_ones_need_a_restart() {
     fs::write(&file, "").expect("a file");
     let server = Administered::start(&fixture, &["--config", &file.display().to_string()], &[]);
     fs::copy(with_tokens, &file).expect("a file");
-    signal(&json!(server.server.child.id()), "HUP");
+    signal(&server.server.child.id(), "HUP");
     let waits =
         || server.get("/status")["configuration"]["needs_restart"].as_array().is_some_and(|keys| keys.contains(&json!("auth.tokens")));
     wait_for("the new configuration", waits);
@@ -257,11 +244,11 @@ fn the_service_manager_is_told() -> Outcome {
         let server = Administered::start(&fixture, args, &[("NOTIFY_SOCKET", &path.display().to_string())]);
         assert_eq!(told()?, "READY=1");
         if !supervised {
-            signal(&json!(server.server.child.id()), "HUP");
+            signal(&server.server.child.id(), "HUP");
             assert!(told()?.starts_with("RELOADING=1\nMONOTONIC_USEC="));
             assert_eq!(told()?, "READY=1");
         }
-        signal(&json!(server.server.child.id()), "TERM");
+        signal(&server.server.child.id(), "TERM");
         assert_eq!(told()?, "STOPPING=1");
     }
     Ok(())
@@ -316,7 +303,10 @@ fn what_a_server_needs_is_explained_at_its_start() -> Outcome {
 
 #[test]
 fn a_port_is_taken_on_both_loopback_addresses_or_not_at_all() -> Outcome {
-    let Ok(other) = TcpListener::bind("[::1]:0") else { return Ok(()) };
+    let Ok(other) = TcpListener::bind("[::1]:0") else {
+        programs::not_tried("[::1] is no address of this machine");
+        return Ok(());
+    };
     let port = other.local_addr()?.port().to_string();
     let fixture = Fixture::new();
     let output = program().arg("-r").arg(&fixture.path).args(["serve", "--port", &port]).output()?;

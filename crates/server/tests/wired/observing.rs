@@ -2,8 +2,8 @@
 
 use crate::support::{
     Fixture, Outcome,
-    admin::{Administered, hanging_commit_for, tool},
-    program, text_of,
+    admin::{Administered, hanging_commit_for, operate, tool},
+    out, program, text_of,
     tokens::tokens,
     wire::{call, modern, post, session, wait_for},
 };
@@ -11,17 +11,8 @@ use serde_json::{Value, json};
 use std::{
     fs,
     io::{BufRead, BufReader},
-    process::{Output, Stdio},
+    process::Stdio,
 };
-
-/// The sub-command of a server's operator.
-fn operate(server: &Administered, args: &[&str]) -> Output {
-    program().args(args).arg("--socket").arg(&server.socket).output().expect("the program runs")
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 #[test]
 fn logs_are_kept_in_memory_and_found_by_their_fields() {
@@ -101,8 +92,8 @@ fn levels_change_while_the_server_runs() {
     assert!(out(&in_detail).contains("DEBUG"), "{in_detail:?}");
     operate(&server, &["debug", "off"]);
     assert_eq!(level(), "warn");
-    let misspelt = operate(&server, &["debug", "level", "sesion=debug"]);
-    assert!(misspelt.status.code() == Some(2) && format!("{misspelt:?}").contains("there is no component `sesion`"), "{misspelt:?}");
+    let misspelt = operate(&server, &["debug", "level", "chapter=debug"]);
+    assert!(misspelt.status.code() == Some(2) && format!("{misspelt:?}").contains("there is no component `chapter`"), "{misspelt:?}");
     assert_eq!(level(), "warn");
     // What is looked for and not there is said; what cannot be there is refused.
     assert_eq!(out(&operate(&server, &["logs", "--level", "trace", "--tool", "git_tag"])).trim(), "No records");
@@ -158,6 +149,8 @@ fn memory_is_watched_trimmed_and_limited() {
     tool(&server, "git_status", json!({}));
     let memory = server.get("/memory");
     assert!(memory["rss"].as_u64() > Some(1 << 20) && memory["notes"].as_array().is_some_and(|notes| !notes.is_empty()), "{memory}");
+    assert!(memory["allocated"].as_u64() > Some(100_000), "{memory}");
+    assert!(server.metrics().contains("mcp_server_git_allocator_bytes{state=\"used\"}"));
     let trimmed = operate(&server, &["status", "memory", "--trim"]);
     for label in ["Memory before: ", "Memory after: ", "Memory recovered: ", "Cleared repositories: 1 entries"] {
         assert!(out(&trimmed).contains(label), "{label}: {trimmed:?}");

@@ -2,8 +2,8 @@
 
 use crate::support::{
     self, Fixture,
-    admin::{Administered, code, hanging_commit, tool},
-    program,
+    admin::{Administered, code, hanging_commit, operate, tool},
+    out,
     remote::{OPEN, stalled},
     text_of,
     wire::{call, meta, modern, post, session, wait_for},
@@ -12,7 +12,6 @@ use serde_json::json;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -171,7 +170,7 @@ fn restarts_under_load_lose_no_call_and_no_session() {
     let failed = failed.into_inner().expect("the failures");
     assert!(failed.is_empty(), "{} of {} calls, as {:?}", failed.len(), made.load(Ordering::SeqCst), failed.first());
     // Killed, it is started again.
-    Command::new("kill").args(["-KILL", &server.get("/status")["pid"].to_string()]).status().expect("kill");
+    support::signal(&server.get("/status")["pid"], "KILL");
     wait_for("another server", || post(&server.server, &[("Mcp-Session-Id", &ids[0])], &call(1, "git_status", json!({}))).status == 200);
 }
 
@@ -192,8 +191,8 @@ fn an_open_stream_does_not_hold_a_restart() {
     let mut first = [0; 16];
     stream.read_exact(&mut first).expect("the stream");
     let old = server.get("/status")["pid"].clone();
-    let restarted = program().args(["restart", "--drain", "1s", "--socket"]).arg(&server.socket).output().expect("the program");
-    assert!(restarted.status.success() && String::from_utf8_lossy(&restarted.stdout).contains(&old.to_string()), "{restarted:?}");
+    let restarted = operate(&server, &["restart", "--drain", "1s"]);
+    assert!(restarted.status.success() && out(&restarted).contains(&old.to_string()), "{restarted:?}");
     wait_for("the end of the old one", || !Path::new("/proc").join(old.to_string()).exists());
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("the end of the stream");
@@ -233,8 +232,8 @@ fn worktrees_that_a_server_has_left_are_taken_up_or_told_of() {
     let status = server.get("/status");
     let left = status["orphaned"].as_array().expect("a list");
     assert!(left.len() == 1 && left[0].as_str().is_some_and(|path| path.ends_with(&orphaned)), "{status}");
-    let shown = program().args(["status", "--socket"]).arg(&server.socket).output().expect("the program");
-    assert!(String::from_utf8_lossy(&shown.stdout).contains("Worktrees whose repository is gone"), "{shown:?}");
+    let shown = operate(&server, &["status"]);
+    assert!(out(&shown).contains("Worktrees whose repository is gone"), "{shown:?}");
     let folder = fixture.home.path().join("state/workspaces");
     assert!(folder.join(&orphaned).is_dir(), "nothing is removed");
     assert_eq!(tool(&server, "git_status", json!({"workspace": unknown}))["isError"], false);

@@ -47,10 +47,11 @@ fn sessions_are_listed_reaped_and_evicted() {
 #[test]
 fn heartbeats_are_seen_late_and_touched() -> Outcome {
     let fixture = Fixture::new();
-    let server = Administered::start(&fixture, &[], &[("MCP_GIT_HEARTBEAT_INTERVAL", "1"), ("MCP_GIT_HEARTBEAT_MISSED", "2")]);
+    // Late after two beats, and closed only after eight: time enough to look in between.
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_HEARTBEAT_INTERVAL", "1"), ("MCP_GIT_HEARTBEAT_MISSED", "8")]);
     let id = session(&server.server, &[]);
     let beats = server.get("/heartbeats");
-    assert!(beats["running"] == true && beats["interval_ms"] == 1000 && beats["missed_threshold"] == 2, "{beats}");
+    assert!(beats["running"] == true && beats["interval_ms"] == 1000 && beats["missed_threshold"] == 8, "{beats}");
     // A WebSocket that is not read answers no ping. Over HTTP nobody is asked, and silence is no fault.
     let mut socket = server.server.websocket(&[])?;
     socket.send(tungstenite::Message::text(initialize().to_string()))?;
@@ -60,8 +61,10 @@ fn heartbeats_are_seen_late_and_touched() -> Outcome {
     };
     wait_for("a late session", || of("websocket")["late"] == true);
     let late = of("websocket")["id"].clone();
-    assert_eq!(server.post("/sessions/touch", &json!({"id": late})).0, 200);
-    assert_eq!(of("websocket")["late"], false);
+    wait_for("the end of its lateness", || {
+        assert_eq!(server.post("/sessions/touch", &json!({"id": late})).0, 200);
+        of("websocket")["late"] == false
+    });
     wait_for("a silent session", || server.get(&format!("/sessions/{id}"))["state"] == "paused");
     assert!(of("http")["late"] == false && of("http")["owes_beats"] == false, "{}", of("http"));
     // What does not answer is closed, and told so where it reads at last.

@@ -3,7 +3,7 @@
 use crate::support::{
     Fixture, Outcome,
     admin::{Administered, tool},
-    program, text_of,
+    out, program, text_of,
     wire::{call, initialize, modern, post, session},
 };
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ fn validation_is_strict_where_that_is_wanted() -> Outcome {
     let file = fixture.home.path().join("message");
     fs::write(&file, ping.to_string())?;
     let output = program().arg("validate").arg(&file).output()?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = out(&output);
     assert!(
         output.status.success() && said.contains("Strict validation: \u{2717}") && said.contains("Lenient validation: \u{2713}"),
         "{said}"
@@ -113,11 +113,11 @@ fn the_cancel_of_the_guide_is_understood_and_its_kind_is_checked() -> Outcome {
     fs::write(&file, json!({"type": "notifications/cancelled", "id": "test_123", "request_id": "req_456"}).to_string())?;
     let run = |args: &[&str]| program().arg("validate").args(args).arg(&file).output();
     let output = run(&["--lenient", "--as", "cancelled"])?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = out(&output);
     assert!(output.status.success() && said.contains("/request_id stands for /params/requestId"), "{said}");
     assert!(!said.contains("is ignored"), "{said}");
     let other = run(&["--as", "tools/call"])?;
-    assert!(other.status.code() == Some(1) && String::from_utf8_lossy(&other.stdout).contains("not of the kind"), "{other:?}");
+    assert!(other.status.code() == Some(1) && out(&other).contains("not of the kind"), "{other:?}");
     Ok(())
 }
 

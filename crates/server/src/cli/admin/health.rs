@@ -116,6 +116,9 @@ fn configuration(answer: &Value) -> String {
     text
 }
 
+/// Growth in an hour after which it is worth a look who allocates, in bytes.
+const GROWTH: i64 = 8 << 20;
+
 pub(super) fn memory(answer: &Value) -> Shown {
     let refuses = is(&answer["refuses_calls"]);
     let limit = if answer["soft_limit"].is_null() {
@@ -130,12 +133,16 @@ pub(super) fn memory(answer: &Value) -> Shown {
     let mut text = lines(&[
         ("Memory in use", bytes(&answer["rss"])),
         ("At most", bytes(&answer["peak_rss"])),
+        ("Allocated", format!("{}, and {} freed and kept for later", bytes(&answer["allocated"]), bytes(&answer["allocator_free"]))),
         ("Limit", limit),
         ("Growth", growth),
         ("New calls", if refuses { "refused until less is in use".to_owned() } else { "taken".to_owned() }),
     ]);
     if refuses {
         text += "`mcp-server-git status memory --trim` empties the caches; `operations` shows what runs.\n";
+    }
+    if answer["bytes_per_hour"].as_i64() > Some(GROWTH) {
+        text += "`mcp-server-git profile heap --track on` begins to show which code allocates.\n";
     }
     Shown { text, is_fine: !refuses }
 }

@@ -11,11 +11,11 @@ mod words;
 use super::{FOUND, say, tell};
 use crate::{admin::requests, class::ErrorClass, config::Config, output};
 use clap::{Args, Subcommand, ValueEnum, builder::PossibleValuesParser};
-use client::encode;
-pub(super) use client::{Client, Failure, Question, Reach};
+pub(super) use client::{Client, Failure, Question, Reach, encode};
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use words::Shown;
+pub(super) use words::{bytes, time};
 
 /// How long an emergency recovery takes at most: the server waits 8 s for what runs.
 const RECOVERY: Duration = Duration::from_secs(8);

@@ -25,12 +25,12 @@ pub(super) fn plain(value: &Value) -> String {
     }
 }
 
-pub(super) fn time(value: &Value) -> String {
+pub(in crate::cli) fn time(value: &Value) -> String {
     value.as_u64().map_or_else(|| "-".to_owned(), duration::show)
 }
 
 /// A number of bytes, in the largest unit that leaves something before the point.
-pub(super) fn bytes(value: &Value) -> String {
+pub(in crate::cli) fn bytes(value: &Value) -> String {
     let Some(bytes) = value.as_i64() else { return "-".to_owned() };
     let (mut size, mut unit) = (bytes.unsigned_abs(), 0);
     let mut rest = 0;

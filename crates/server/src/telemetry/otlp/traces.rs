@@ -6,9 +6,7 @@ use super::{Client, TIMEOUT, resource};
 use crate::config::OtlpEndpoint;
 use opentelemetry::{
     Context, KeyValue,
-    trace::{
-        Span, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer, TracerProvider,
-    },
+    trace::{Span, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
 };
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
@@ -25,8 +23,8 @@ pub(crate) struct Traces {
 #[derive(Debug)]
 pub(crate) struct Ended<'a> {
     pub(crate) tool: &'a str,
-    /// By the W3C's trace context.
-    pub(crate) traceparent: Option<&'a str>,
+    /// The span of the client that it belongs to.
+    pub(crate) parent: Option<&'a SpanContext>,
     pub(crate) session: Option<&'a str>,
     pub(crate) request: Option<&'a str>,
     pub(crate) transport: [&'static str; 2],
@@ -73,7 +71,7 @@ impl Traces {
             .with_kind(SpanKind::Server)
             .with_start_time(begin)
             .with_attributes(attributes);
-        let parent = ended.traceparent.and_then(remote).map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
+        let parent = ended.parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent.clone()));
         let mut span = self.tracer.build_with_context(builder, &parent);
         if let Some(code) = ended.error {
             span.set_status(Status::error(code));
@@ -95,42 +93,5 @@ impl Traces {
             tracing::warn!(%err, "the last traces were not sent");
         }
         self.provider.shutdown_with_timeout(TIMEOUT).ok();
-    }
-}
-
-/// The span of a client, from `version-trace-span-flags`.
-fn remote(traceparent: &str) -> Option<SpanContext> {
-    let mut parts = traceparent.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let is_whole = is_hex(version, 2) && version != "ff" && is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2);
-    if !is_whole || (version == "00" && parts.next().is_some()) {
-        return None;
-    }
-    let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
-    let context = SpanContext::new(TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?, flags, true, TraceState::NONE);
-    context.is_valid().then_some(context)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_whole_trace_contexts_are_taken() {
-        let whole = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert!(remote(whole).is_some_and(|parent| parent.is_sampled() && parent.is_remote()));
-        for wrong in [
-            "",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
-        ] {
-            assert!(remote(wrong).is_none(), "{wrong}");
-        }
-        assert!(remote(&whole.replacen("00-", "01-", 1)).is_some(), "a later version has these parts, too");
     }
 }

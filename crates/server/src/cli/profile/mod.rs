@@ -1,4 +1,6 @@
-//! `profile`: where the processor's time goes, of a running server or of one operation.
+//! `profile`: where the processor's time goes and which code holds memory, of a running server or of one operation.
+
+mod heap;
 
 use super::{
     CANNOT_RUN, FOUND,
@@ -15,7 +17,7 @@ use crate::{
     telemetry::profile::{self, Profile},
     tool::{Effect, Entry},
 };
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use git::Direction;
 use serde_json::{Map, Value, json};
 use std::{
@@ -34,6 +36,30 @@ pub(super) enum Command {
     /// Takes a profile of a running server, and writes `cpu_profile.svg`, a flame graph, and `cpu_profile.pb.gz` for pprof.
     Cpu {
         /// How long.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+        seconds: u64,
+        /// Where the files go.
+        #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+        out: PathBuf,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Takes a snapshot of a running server's heap, and shows which code holds it; writes `heap_profile.svg` and `heap_profile.pb.gz`.
+    /// Memory is seen that was allocated while it was tracked: since `--track on`, or else for some seconds from now.
+    Heap {
+        /// Shows what grew from one snapshot to another, by number or label, and writes `heap_diff_profile.svg` and `.pb.gz`.
+        #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["track", "label", "list"])]
+        diff: Option<Vec<String>>,
+        /// Begins or ends to track allocations, with a snapshot.
+        #[arg(long, value_name = "STATE", conflicts_with = "list")]
+        track: Option<Switch>,
+        /// The name of the snapshot.
+        #[arg(long, conflicts_with = "list")]
+        label: Option<String>,
+        /// Lists the snapshots that are kept.
+        #[arg(long)]
+        list: bool,
+        /// How long allocations are tracked where they are not.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
         seconds: u64,
         /// Where the files go.
@@ -68,8 +94,22 @@ pub(super) enum Command {
     },
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Switch {
+    On,
+    Off,
+}
+
 pub(super) fn run(command: &Command, config: Config) -> ExitCode {
     match command {
+        Command::Heap { diff, track, label, list, seconds, out, reach } => {
+            let heap =
+                heap::Heap { diff: diff.as_deref(), track: track.map(|track| track == Switch::On), label: label.as_ref(), list: *list };
+            match heap.run(*seconds, out, reach, &config) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => failed(reach, &why),
+            }
+        }
         Command::Cpu { seconds, out, reach } => match cpu(*seconds, out, reach, &config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => failed(reach, &why),
@@ -89,15 +129,11 @@ pub(super) fn run(command: &Command, config: Config) -> ExitCode {
 }
 
 fn cpu(seconds: u64, out: &Path, reach: &Reach, config: &Config) -> Result<(), Failure> {
-    use base64::{Engine, engine::general_purpose::STANDARD};
     let question = Question::post("/profile/cpu", &requests::Profile { seconds }).taking("sampling", Duration::from_secs(seconds));
-    let mut answer = Client::find(reach, config)?.ask(question)?;
-    let pprof = STANDARD.decode(answer["pprof"].as_str().unwrap_or_default()).map_err(io::Error::other)?;
-    let files = write(out, "cpu", answer["svg"].as_str().unwrap_or_default(), &pprof)?;
+    let answer = Client::find(reach, config)?.ask(question)?;
+    let files = write_answer(out, "cpu", &answer)?;
     if reach.json {
-        answer["files"] = json!(files);
-        answer.as_object_mut().into_iter().for_each(|answer| answer.retain(|name, _| name != "svg" && name != "pprof"));
-        say(&format!("{answer:#}"));
+        say_json(answer, &files);
         return Ok(());
     }
     let samples = answer["samples"].as_u64().unwrap_or_default();
@@ -108,6 +144,20 @@ fn cpu(seconds: u64, out: &Path, reach: &Reach, config: &Config) -> Result<(), F
         say(&format!("Written: {file}"));
     }
     Ok(())
+}
+
+/// Writes what came with the answer.
+fn write_answer(folder: &Path, name: &str, answer: &Value) -> Result<Vec<String>, Failure> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let pprof = STANDARD.decode(answer["pprof"].as_str().unwrap_or_default()).map_err(io::Error::other)?;
+    Ok(write(folder, name, answer["svg"].as_str().unwrap_or_default(), &pprof)?)
+}
+
+/// Prints an answer with the names of its files in place of them.
+fn say_json(mut answer: Value, files: &[String]) {
+    answer["files"] = json!(files);
+    answer.as_object_mut().into_iter().for_each(|answer| answer.retain(|name, _| name != "svg" && name != "pprof"));
+    say(&format!("{answer:#}"));
 }
 
 struct Wanted<'a> {

@@ -1,0 +1,137 @@
+//! Profiles of a running server: its processors, and its heap.
+
+use super::{
+    refused,
+    requests::{DiffHeap, Heap, Profile, TrackHeap},
+    views,
+};
+use crate::{
+    server::Server,
+    telemetry::{
+        heap::{self, Snapshot},
+        profile,
+    },
+};
+use axum::{
+    Json,
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+
+/// The longest profile, in seconds.
+const MAX_PROFILE: u64 = 600;
+
+type Shared = State<Arc<Server>>;
+
+pub(super) async fn cpu(Json(wanted): Json<Profile>) -> Response {
+    let seconds = wanted.seconds.clamp(1, MAX_PROFILE);
+    let profiler = match profile::begin() {
+        Ok(profiler) => profiler,
+        Err(why) => return refused(StatusCode::CONFLICT, why),
+    };
+    tracing::warn!(seconds, "CPU profile started");
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let title = format!("mcp-server-git, {seconds} s");
+    let ended = tokio::task::spawn_blocking(move || profiler.end(&title)).await;
+    match ended.unwrap_or_else(|err| Err(err.to_string())) {
+        Ok(profile) => Json(views::profile(&profile, seconds)).into_response(),
+        Err(why) => refused(StatusCode::INTERNAL_SERVER_ERROR, why),
+    }
+}
+
+/// Whether allocations are tracked, and the snapshots.
+pub(super) async fn snapshots(State(server): Shared) -> Json<Value> {
+    Json(views::heap(&server))
+}
+
+/// Takes a snapshot. Where allocations are not tracked, they are for some seconds before it.
+pub(super) async fn heap(State(server): Shared, Json(wanted): Json<Heap>) -> Response {
+    let label = wanted.label.unwrap_or_else(|| "by hand".to_owned());
+    let seconds = wanted.seconds.clamp(1, MAX_PROFILE);
+    let mut tracked = None;
+    if server.heap.since().is_none() {
+        let Some(tracking) = Tracking::begin(&server) else { return no_allocator() };
+        tracing::warn!(seconds, "heap tracking started");
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        tracked = Some(tracking);
+    }
+    let snapshot = taken(&server, label).await;
+    drop(tracked);
+    match snapshot {
+        Ok((snapshot, report)) => {
+            let mut answer = views::heap(&server);
+            answer["snapshot"] = views::snapshot(&snapshot);
+            views::add_report(&mut answer, &report);
+            Json(answer).into_response()
+        }
+        Err(why) => refused(StatusCode::INTERNAL_SERVER_ERROR, why),
+    }
+}
+
+/// Tracks allocations from now on, or no longer; with a snapshot of this moment.
+pub(super) async fn track(State(server): Shared, Json(wanted): Json<TrackHeap>) -> Response {
+    let keep = server.settings().heap.keep;
+    if wanted.on && !server.heap.begin() {
+        return no_allocator();
+    }
+    if wanted.on || server.heap.since().is_some() {
+        let label = wanted.label.unwrap_or_else(|| if wanted.on { "start" } else { "end" }.to_owned());
+        let tracker = Arc::clone(&server.heap);
+        tokio::task::spawn_blocking(move || tracker.snapshot(&label, keep)).await.ok();
+    }
+    if !wanted.on {
+        server.heap.end();
+    }
+    tracing::warn!(on = wanted.on, "heap tracking");
+    Json(views::heap(&server)).into_response()
+}
+
+/// What grew from one snapshot to another.
+pub(super) async fn diff(State(server): Shared, Query(wanted): Query<DiffHeap>) -> Response {
+    let (Some(from), Some(to)) = (server.heap.find(&wanted.from), server.heap.find(&wanted.to)) else {
+        let missing = if server.heap.find(&wanted.from).is_none() { wanted.from } else { wanted.to };
+        return refused(StatusCode::NOT_FOUND, format!("there is no snapshot `{}`", crate::output::message(&missing)));
+    };
+    let title = format!("mcp-server-git, heap growth from snapshot {} to {}", from.id, to.id);
+    let (earlier, later) = (Arc::clone(&from), Arc::clone(&to));
+    match tokio::task::spawn_blocking(move || heap::report(&title, &later.growth_since(&earlier))).await {
+        Ok(report) => {
+            let mut answer = json!({"from": views::snapshot(&from), "to": views::snapshot(&to)});
+            views::add_report(&mut answer, &report);
+            Json(answer).into_response()
+        }
+        Err(err) => refused(StatusCode::INTERNAL_SERVER_ERROR, err.to_string()),
+    }
+}
+
+/// Ends the tracking that was begun for one snapshot, also where nobody waits for it any more.
+struct Tracking(Arc<Server>);
+
+impl Tracking {
+    fn begin(server: &Arc<Server>) -> Option<Self> {
+        server.heap.begin().then(|| Self(Arc::clone(server)))
+    }
+}
+
+impl Drop for Tracking {
+    fn drop(&mut self) {
+        self.0.heap.end();
+    }
+}
+
+async fn taken(server: &Arc<Server>, label: String) -> Result<(Arc<Snapshot>, heap::Report), String> {
+    let (tracker, keep) = (Arc::clone(&server.heap), server.settings().heap.keep);
+    let work = move || {
+        let snapshot = tracker.snapshot(&label, keep);
+        let report = heap::report(&format!("mcp-server-git, heap in use, snapshot {}", snapshot.id), &snapshot.stacks);
+        (snapshot, report)
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|err| err.to_string())
+}
+
+fn no_allocator() -> Response {
+    refused(StatusCode::NOT_IMPLEMENTED, "this program has another allocator: its heap cannot be tracked")
+}

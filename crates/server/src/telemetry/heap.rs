@@ -1,0 +1,380 @@
+//! Which code holds memory: snapshots of the sampled heap, what grew from one to another, and the stacks that allocated it.
+//!
+//! Sampling costs one load an allocation while it is off. See [`guard::heap`] for what it can see.
+
+use super::{flame, process};
+use flate2::{Compression, write::GzEncoder};
+use guard::heap::{self, Stack};
+use pprof::protos::{self, Message};
+use std::{
+    collections::{HashMap, VecDeque},
+    io::Write,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// The most stacks of a snapshot. The smaller ones are one.
+const MAX_STACKS: usize = 2000;
+/// How many allocators are named, and with how many of the functions that called them.
+const TOP: usize = 10;
+const CALLERS: usize = 5;
+/// The longest label of a snapshot, in characters.
+const MAX_LABEL: usize = 80;
+/// Growth that is warned of, in bytes, where it goes on from snapshot to snapshot.
+const STEADY: i64 = 1 << 20;
+/// Functions that allocate on behalf of others.
+const ALLOCATING: [&str; 12] = [
+    "guard::heap::",
+    "<guard::heap::",
+    "backtrace::",
+    "__rust",
+    "__rdl",
+    "alloc::",
+    "<alloc::",
+    "core::",
+    "<core::",
+    "std::",
+    "<std::",
+    "hashbrown::",
+];
+
+/// The snapshots of this process.
+#[derive(Debug, Default)]
+pub(crate) struct Tracker {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    snapshots: VecDeque<Arc<Snapshot>>,
+    last: u64,
+    since: Option<Instant>,
+}
+
+/// What was in use at one moment.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) id: u64,
+    pub(crate) label: String,
+    pub(crate) at: SystemTime,
+    /// Bytes of the whole process.
+    pub(crate) rss: Option<u64>,
+    /// By stack, the largest first.
+    pub(crate) stacks: Vec<Stack>,
+}
+
+/// Who allocated something.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Allocator {
+    /// The innermost function that does not allocate on behalf of others, and those that called it.
+    pub(crate) functions: Vec<String>,
+    pub(crate) bytes: i64,
+    pub(crate) count: i64,
+}
+
+/// Stacks as a person or a program reads them.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) top: Vec<Allocator>,
+    /// A flame graph, as SVG.
+    pub(crate) svg: String,
+    /// In the format of pprof, compressed.
+    pub(crate) pprof: Vec<u8>,
+}
+
+impl Snapshot {
+    /// The bytes that were tracked, and in how many allocations.
+    pub(crate) fn total(&self) -> (i64, i64) {
+        let (bytes, count) = total(&self.stacks);
+        (signed(bytes), signed(count))
+    }
+
+    /// What is in use more, or less, than in an earlier snapshot: the largest growth first.
+    pub(crate) fn growth_since(&self, earlier: &Self) -> Vec<Stack> {
+        let mut before: HashMap<&[usize], &Stack> = earlier.stacks.iter().map(|stack| (&*stack.frames, stack)).collect();
+        let mut grown: Vec<Stack> = self
+            .stacks
+            .iter()
+            .map(|now| {
+                let (bytes, count) = before.remove(&*now.frames).map_or((0.0, 0.0), |old| (old.bytes, old.count));
+                Stack { frames: now.frames.clone(), bytes: now.bytes - bytes, count: now.count - count }
+            })
+            .collect();
+        grown.extend(before.into_values().map(|gone| Stack { frames: gone.frames.clone(), bytes: -gone.bytes, count: -gone.count }));
+        grown.sort_by(|a, b| b.bytes.total_cmp(&a.bytes).then_with(|| a.frames.cmp(&b.frames)));
+        grown
+    }
+}
+
+impl Tracker {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to track allocations. False where this program cannot.
+    pub(crate) fn begin(&self) -> bool {
+        let begun = heap::track(true);
+        if begun {
+            self.lock().since.get_or_insert_with(Instant::now);
+        }
+        begun
+    }
+
+    /// Ends it. Snapshots stay.
+    pub(crate) fn end(&self) {
+        heap::track(false);
+        self.lock().since = None;
+    }
+
+    /// Since when allocations are tracked, if they are.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.lock().since
+    }
+
+    /// The snapshots, the oldest first.
+    pub(crate) fn snapshots(&self) -> Vec<Arc<Snapshot>> {
+        self.lock().snapshots.iter().cloned().collect()
+    }
+
+    /// The snapshot with this number, or the newest with this label.
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<Snapshot>> {
+        let kept = self.lock();
+        let id = name.parse::<u64>().ok();
+        let by_id = kept.snapshots.iter().find(|one| Some(one.id) == id);
+        by_id.or_else(|| kept.snapshots.iter().rev().find(|one| one.label == name)).cloned()
+    }
+
+    /// Takes a snapshot, and keeps it beside the newest `keep - 1` others.
+    pub(crate) fn snapshot(&self, label: &str, keep: usize) -> Arc<Snapshot> {
+        let mut stacks = heap::live();
+        if stacks.len() > MAX_STACKS {
+            let (bytes, count) = total(&stacks[MAX_STACKS - 1..]);
+            stacks.truncate(MAX_STACKS - 1);
+            stacks.push(Stack { frames: Vec::new(), bytes, count });
+        }
+        let mut kept = self.lock();
+        kept.last += 1;
+        let label = label.chars().take(MAX_LABEL).collect();
+        let snapshot = Arc::new(Snapshot { id: kept.last, label, at: SystemTime::now(), rss: process::rss(), stacks });
+        kept.snapshots.push_back(Arc::clone(&snapshot));
+        while kept.snapshots.len() > keep.max(1) {
+            kept.snapshots.pop_front();
+        }
+        snapshot
+    }
+
+    /// Takes the snapshot of an interval. After `analyze_after` of them it says what grew, and keeps the last `keep`.
+    pub(crate) fn tick(&self, analyze_after: usize, keep: usize) {
+        if !heap::is_tracking() {
+            return;
+        }
+        self.snapshot("periodic", analyze_after.max(keep));
+        let all = self.snapshots();
+        let (Some(first), Some(last)) = (all.first(), all.last()) else { return };
+        if all.len() < analyze_after {
+            return;
+        }
+        let sizes: Vec<i64> = all.iter().map(|snapshot| snapshot.total().0).collect();
+        let growth = sizes.last().copied().unwrap_or_default() - sizes.first().copied().unwrap_or_default();
+        let top = report("growth", &last.growth_since(first)).top;
+        let by = top.first().and_then(|top| top.functions.first()).map(String::as_str);
+        if growth >= STEADY && sizes.is_sorted() {
+            tracing::warn!(
+                growth,
+                by,
+                from = first.id,
+                to = last.id,
+                "memory in use grows steadily: see `mcp-server-git profile heap --diff {} {}`",
+                first.id,
+                last.id
+            );
+        } else {
+            tracing::info!(growth, by, from = first.id, to = last.id, "heap snapshots compared");
+        }
+        let mut kept = self.lock();
+        while kept.snapshots.len() > keep.max(1) {
+            kept.snapshots.pop_front();
+        }
+    }
+}
+
+fn total(stacks: &[Stack]) -> (f64, f64) {
+    stacks.iter().fold((0.0, 0.0), |(bytes, count), stack| (bytes + stack.bytes, count + stack.count))
+}
+
+/// Names the functions of stacks, and draws those that hold something.
+pub(crate) fn report(title: &str, stacks: &[Stack]) -> Report {
+    let mut symbols = Names::default();
+    let named: Vec<(Vec<String>, &Stack)> = stacks.iter().map(|stack| (symbols.of(&stack.frames), stack)).collect();
+    let drawn: Vec<(Vec<String>, u64)> = named
+        .iter()
+        .filter(|(_, stack)| stack.bytes > 0.0)
+        .map(|(functions, stack)| (functions.iter().rev().cloned().collect(), whole(stack.bytes / 1024.0)))
+        .collect();
+    let report = Report { top: top(&named), svg: flame::draw(title, "KiB", &drawn), pprof: encoded(stacks, &mut symbols) };
+    // It is as large as the symbols of the program.
+    backtrace::clear_symbol_cache();
+    report
+}
+
+/// The functions that allocated most, each as it was called.
+fn top(named: &[(Vec<String>, &Stack)]) -> Vec<Allocator> {
+    let mut by: HashMap<Vec<String>, (f64, f64)> = HashMap::new();
+    for (functions, stack) in named {
+        let begin = functions.iter().position(|name| !ALLOCATING.iter().any(|prefix| name.starts_with(prefix))).unwrap_or_default();
+        let (bytes, count) = by.entry(functions.iter().skip(begin).take(CALLERS).cloned().collect()).or_default();
+        *bytes += stack.bytes;
+        *count += stack.count;
+    }
+    let mut top: Vec<Allocator> =
+        by.into_iter().map(|(functions, (bytes, count))| Allocator { functions, bytes: signed(bytes), count: signed(count) }).collect();
+    top.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.functions.cmp(&b.functions)));
+    top.truncate(TOP);
+    top
+}
+
+/// The functions at addresses.
+#[derive(Default)]
+struct Names {
+    known: HashMap<usize, Vec<String>>,
+}
+
+impl Names {
+    /// The innermost first, and those that were compiled into others before them.
+    fn at(&mut self, address: usize) -> &[String] {
+        self.known.entry(address).or_insert_with(|| {
+            let mut names = Vec::new();
+            // Of a return address the library takes one itself, and so is at the call.
+            backtrace::resolve(std::ptr::without_provenance_mut(address), |symbol| {
+                names.extend(symbol.name().map(|name| format!("{name:#}")));
+            });
+            if names.is_empty() { vec![format!("{address:#x}")] } else { names }
+        })
+    }
+
+    fn of(&mut self, frames: &[usize]) -> Vec<String> {
+        if frames.is_empty() {
+            return vec!["other stacks".to_owned()];
+        }
+        frames.iter().flat_map(|frame| self.at(*frame).to_vec()).collect()
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate that is not negative")]
+fn whole(number: f64) -> u64 {
+    number.max(0.0).round() as u64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "an estimate")]
+fn signed(number: f64) -> i64 {
+    number.round() as i64
+}
+
+/// The stacks in the format of pprof.
+fn encoded(stacks: &[Stack], names: &mut Names) -> Vec<u8> {
+    let mut strings = Strings::default();
+    let [objects, count, space, bytes] = ["inuse_objects", "count", "inuse_space", "bytes"].map(|text| strings.number(text));
+    let (mut locations, mut functions) = (HashMap::new(), HashMap::new());
+    let mut profile = protos::Profile {
+        sample_type: vec![protos::ValueType { ty: objects, unit: count }, protos::ValueType { ty: space, unit: bytes }],
+        period_type: Some(protos::ValueType { ty: space, unit: bytes }),
+        period: signed(heap::PERIOD),
+        time_nanos: SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|time| i64::try_from(time.as_nanos()).ok()).unwrap_or(0),
+        ..protos::Profile::default()
+    };
+    for stack in stacks {
+        let mut location_id = Vec::new();
+        for address in &stack.frames {
+            let next = locations.len() as u64 + 1;
+            let id = *locations.entry(*address).or_insert(next);
+            location_id.push(id);
+            if id != next {
+                continue;
+            }
+            let mut line = Vec::new();
+            for name in names.at(*address) {
+                let next = functions.len() as u64 + 1;
+                let name = strings.number(name);
+                let function_id = *functions.entry(name).or_insert(next);
+                line.push(protos::Line { function_id, line: 0 });
+                if function_id == next {
+                    profile.function.push(protos::Function { id: next, name, system_name: name, ..protos::Function::default() });
+                }
+            }
+            profile.location.push(protos::Location { id, address: *address as u64, line, ..protos::Location::default() });
+        }
+        let value = vec![signed(stack.count), signed(stack.bytes)];
+        profile.sample.push(protos::Sample { location_id, value, label: Vec::new() });
+    }
+    profile.string_table = strings.table();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory does not fail.
+    gzip.write_all(&profile.encode_to_vec()).ok();
+    gzip.finish().unwrap_or_default()
+}
+
+/// The table of texts of a profile. Number 0 is the empty one.
+struct Strings {
+    numbers: HashMap<String, i64>,
+}
+
+impl Default for Strings {
+    fn default() -> Self {
+        Self { numbers: HashMap::from([(String::new(), 0)]) }
+    }
+}
+
+impl Strings {
+    fn number(&mut self, text: &str) -> i64 {
+        let next = i64::try_from(self.numbers.len()).unwrap_or(i64::MAX);
+        *self.numbers.entry(text.to_owned()).or_insert(next)
+    }
+
+    fn table(self) -> Vec<String> {
+        let mut table: Vec<(String, i64)> = self.numbers.into_iter().collect();
+        table.sort_by_key(|(_, number)| *number);
+        table.into_iter().map(|(text, _)| text).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(id: u64, stacks: &[(usize, f64)]) -> Snapshot {
+        let stacks = stacks.iter().map(|(frame, bytes)| Stack { frames: vec![*frame], bytes: *bytes, count: 1.0 }).collect();
+        Snapshot { id, label: String::new(), at: SystemTime::now(), rss: None, stacks }
+    }
+
+    #[test]
+    fn what_grew_comes_first_and_what_is_gone_last() {
+        let (old, new) = (snapshot(1, &[(1, 100.0), (2, 50.0), (3, 10.0)]), snapshot(2, &[(2, 90.0), (4, 70.0), (3, 10.0)]));
+        let grown: Vec<(usize, f64)> = new.growth_since(&old).iter().map(|stack| (stack.frames[0], stack.bytes)).collect();
+        assert_eq!(grown, [(4, 70.0), (2, 40.0), (3, 0.0), (1, -100.0)]);
+    }
+
+    #[test]
+    fn snapshots_are_found_by_number_and_label_and_the_last_ones_are_kept() {
+        let tracker = Tracker::default();
+        for label in ["start", "load", "load", "end"] {
+            tracker.snapshot(label, 3);
+        }
+        assert_eq!(tracker.snapshots().iter().map(|one| one.id).collect::<Vec<_>>(), [2, 3, 4]);
+        let id = |name: &str| tracker.find(name).map(|one| one.id);
+        assert_eq!((id("load"), id("2"), id("4"), id("start"), id("1")), (Some(3), Some(2), Some(4), None, None));
+    }
+
+    #[test]
+    fn a_report_names_functions_and_has_each_text_once() {
+        let here = Stack { frames: vec![report as *const () as usize + 1], bytes: 4096.0, count: 2.0 };
+        let told = report("test", &[here.clone(), here, Stack { frames: Vec::new(), bytes: 1.0, count: 1.0 }]);
+        assert_eq!(told.top.len(), 2);
+        assert!(told.top[0].functions[0].ends_with("heap::report") && told.svg.contains("heap::report"), "{:?}", told.top);
+        let mut text = Vec::new();
+        flate2::write::GzDecoder::new(&mut text).write_all(&told.pprof).expect("gzip");
+        let profile = protos::Profile::decode(&*text).expect("a profile");
+        assert_eq!((profile.sample.len(), profile.location.len(), profile.function.len()), (3, 1, 1));
+        assert_eq!(profile.string_table[0], "");
+        assert!(profile.string_table.iter().any(|text| text.ends_with("heap::report")));
+    }
+}

@@ -1,0 +1,45 @@
+//! Programs that not every machine has.
+
+use super::root;
+use std::{env, io::Write, path::PathBuf, process::Child};
+
+/// Where programs are that need not be on the path of users.
+const PLACES: [&str; 3] = ["/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
+
+/// Ends the program when the test does.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Where a program is. Where it is not installed, that is noted.
+#[track_caller]
+pub(crate) fn found(name: &str) -> Option<PathBuf> {
+    let found = look_for(name);
+    if found.is_none() {
+        absent(name);
+    }
+    found
+}
+
+/// Notes that a test leaves out what needs this. Where `cargo xtask test` installs it, its absence is a fault.
+#[track_caller]
+pub(crate) fn absent(name: &str) {
+    let is_prepared = rustix::process::geteuid().is_root() && look_for("apt-get").is_some() && root().join("target/tools/node").is_dir();
+    assert!(!is_prepared, "{name} is not installed, although `cargo xtask test` has prepared this machine");
+    not_tried(&format!("{name} is not installed"));
+}
+
+/// Notes what a test leaves out, past what captures the output of tests that pass.
+pub(crate) fn not_tried(why: &str) {
+    writeln!(std::io::stderr(), "not tried: {why}").ok();
+}
+
+fn look_for(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).chain(PLACES.map(PathBuf::from)).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
