@@ -6,12 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Where the system lists sockets of TCP.
+const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
+
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     /// The name of its program, of which the system keeps 15 bytes.
     pub(super) name: String,
-    /// Its number.
+    /// The process ID.
     pub(super) pid: u32,
 }
 
@@ -26,25 +29,49 @@ pub(super) fn are_listed() -> bool {
     Path::new("/proc/self/fd").exists()
 }
 
-/// The process that listens on `port`. Those of other users have no owner here, unless root asks.
+/// The process whose socket keeps others from listening on `port` of `host`. Only root sees those of other users.
 pub(super) fn owner_of(host: IpAddr, port: u16) -> Option<Owner> {
-    // A socket of IPv6 may take the port of IPv4, too; not the other way round.
-    let tables = if host.is_ipv6() { &["/proc/net/tcp6"][..] } else { &["/proc/net/tcp", "/proc/net/tcp6"] };
-    let inode = listening(tables).into_iter().find(|(found, _)| found.port() == port)?.1;
-    let wanted = format!("socket:[{inode}]");
+    let listeners = listening();
+    let wanted = format!("socket:[{}]", taker(&listeners, host, port)?);
     find(|target| target.as_os_str() == wanted.as_str())
 }
 
-/// Where the process with this number listens, as this machine reaches it.
+/// The inode of the socket that takes `port` of `host`: the one at that very address, or else one whose address overlaps it.
+fn taker(listeners: &[(SocketAddr, String)], host: IpAddr, port: u16) -> Option<&str> {
+    let at_port = || listeners.iter().filter(move |(address, _)| address.port() == port);
+    let exact = at_port().find(|(address, _)| address.ip().to_canonical() == host);
+    let found = exact.or_else(|| at_port().find(|(address, _)| overlap(address.ip().to_canonical(), host)));
+    found.map(|(_, inode)| inode.as_str())
+}
+
+/// True where two sockets at these addresses cannot share a port: one of them is at all addresses. Those of IPv6 include IPv4.
+fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    let includes = |all: IpAddr, address: IpAddr| all.is_unspecified() && (all.is_ipv6() || address.is_ipv4());
+    includes(one, other) || includes(other, one)
+}
+
+/// The addresses at which this machine reaches the process `pid`.
 pub(super) fn addresses_of(pid: u32) -> Vec<SocketAddr> {
     let open = descriptors(&PathBuf::from(format!("/proc/{pid}/fd")));
     let is_open = |inode: &str| open.iter().any(|target| target.as_os_str() == format!("socket:[{inode}]").as_str());
-    listening(&["/proc/net/tcp", "/proc/net/tcp6"]).into_iter().filter(|(_, inode)| is_open(inode)).map(|(address, _)| address).collect()
+    listening().into_iter().filter(|(_, inode)| is_open(inode)).map(|(address, _)| reached(address)).collect()
+}
+
+/// The address at which this machine reaches a listener: its loopback for a listener at all addresses.
+fn reached(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 /// The process that holds the file at `path` open.
 pub(super) fn holder_of(path: &Path) -> Option<Owner> {
-    find(|target| target == path)
+    // The system lists paths without links.
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    find(|target| target == real)
 }
 
 /// A process whose program's name begins with `name` and whose current directory is one of `folders`, or below one.
@@ -74,10 +101,10 @@ fn descriptors(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|fd| fs::read_link(fd.path()).ok()).collect()
 }
 
-/// What these tables list as listening: addresses, where all addresses of the machine become its loopback, and inodes of sockets.
-fn listening(tables: &[&str]) -> Vec<(SocketAddr, String)> {
+/// The sockets that listen: the address and the inode of each.
+fn listening() -> Vec<(SocketAddr, String)> {
     let mut found = Vec::new();
-    for table in tables.iter().filter_map(|table| fs::read_to_string(table).ok()) {
+    for table in TABLES.iter().filter_map(|table| fs::read_to_string(table).ok()) {
         for line in table.lines().skip(1) {
             let fields: Vec<&str> = line.split_whitespace().collect();
             let [_, local, _, state, ..] = fields.as_slice() else { continue };
@@ -102,12 +129,7 @@ fn address(text: &str) -> Option<SocketAddr> {
         }
         _ => return None,
     };
-    let reached = match address {
-        IpAddr::V4(address) if address.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(address) if address.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        address => address,
-    };
-    Some(SocketAddr::new(reached, u16::from_str_radix(port, 16).ok()?))
+    Some(SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?))
 }
 
 #[cfg(test)]
@@ -117,15 +139,38 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn addresses_are_read_as_the_system_writes_them() {
-        for (text, expect) in [
-            ("0100007F:1F90", "127.0.0.1:8080"),
-            ("00000000:0050", "127.0.0.1:80"),
-            ("0201A8C0:0050", "192.168.1.2:80"),
-            ("00000000000000000000000001000000:1F90", "[::1]:8080"),
-            ("00000000000000000000000000000000:1F90", "[::1]:8080"),
+        for (text, expect, at) in [
+            ("0100007F:1F90", "127.0.0.1:8080", "127.0.0.1:8080"),
+            ("00000000:0050", "0.0.0.0:80", "127.0.0.1:80"),
+            ("0201A8C0:0050", "192.168.1.2:80", "192.168.1.2:80"),
+            ("00000000000000000000000001000000:1F90", "[::1]:8080", "[::1]:8080"),
+            ("00000000000000000000000000000000:1F90", "[::]:8080", "[::1]:8080"),
         ] {
             assert_eq!(address(text), expect.parse().ok(), "{text}");
+            assert_eq!(address(text).map(reached), at.parse().ok(), "{text}");
         }
         assert_eq!(address("0100007F"), None);
+    }
+
+    #[test]
+    fn a_port_is_taken_by_the_socket_at_its_address() {
+        for (listeners, host, expect) in [
+            (&["127.0.0.2:80"][..], "127.0.0.1", None),
+            (&["127.0.0.1:81"], "127.0.0.1", None),
+            (&["[::1]:80"], "127.0.0.1", None),
+            (&["0.0.0.0:80"], "::1", None),
+            (&["[::1]:80"], "0.0.0.0", None),
+            (&["127.0.0.2:80", "0.0.0.0:80", "127.0.0.1:80"], "127.0.0.1", Some("2")),
+            (&["127.0.0.2:80", "0.0.0.0:80"], "127.0.0.1", Some("1")),
+            (&["[::1]:80", "[::]:80"], "127.0.0.1", Some("1")),
+            (&["[::ffff:127.0.0.1]:80"], "127.0.0.1", Some("0")),
+            (&["[::1]:80", "127.0.0.2:80"], "0.0.0.0", Some("1")),
+            (&["127.0.0.2:80"], "::", Some("0")),
+        ] {
+            let named: Option<Vec<(SocketAddr, String)>> =
+                listeners.iter().enumerate().map(|(at, address)| Some((address.parse().ok()?, at.to_string()))).collect();
+            let host = host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+            assert_eq!(taker(&named.unwrap_or_default(), host, 80), expect, "{listeners:?} {host}");
+        }
     }
 }

@@ -31,7 +31,7 @@ fn a_doctor_that_is_killed_leaves_no_server_running() -> Outcome {
     let mut doctor = command.arg("doctor").env("TMPDIR", &ward.home).stdout(std::process::Stdio::null()).spawn()?;
     let line = |pid: u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let mut server = None;
-    support::wire::wait_for("the throw-away server", || {
+    support::wire::wait_for("the temporary server", || {
         server = support::descendants(doctor.id()).into_iter().find(|pid| line(*pid).contains("--admin-socket"));
         server.is_some()
     });
@@ -42,17 +42,40 @@ fn a_doctor_that_is_killed_leaves_no_server_running() -> Outcome {
 }
 
 #[test]
+fn the_temporary_server_leaves_the_log_and_the_collector_alone() -> Outcome {
+    let ward = Ward::new();
+    let collector = std::net::TcpListener::bind("127.0.0.1:0")?;
+    collector.set_nonblocking(true)?;
+    let logs = ward.home.join("logs");
+    let (file, endpoint) = (logs.join("server.log").display().to_string(), format!("http://{}", collector.local_addr()?));
+    let by_variables = format!("export MCP_GIT_LOG_FILE='{file}' MCP_GIT_LOG_LEVEL=info OTEL_EXPORTER_OTLP_ENDPOINT='{endpoint}'");
+    for lines in [by_variables.as_str(), ""] {
+        if lines.is_empty() {
+            ward.config(&format!("[log]\nlevel = \"info\"\nfile = \"{file}\"\n[telemetry]\notlp_endpoint = \"{endpoint}\"\n"));
+        }
+        let told = ward.told(lines, &["--latency"]);
+        assert!(told.state("start-up") == ["ok"] && told.state("latency") == ["ok"], "{:#?}", told.checks);
+        assert!(!logs.exists(), "a log was begun: {lines}");
+        let sent = collector.accept().map(drop).map_err(|err| err.kind());
+        assert_eq!(sent, Err(std::io::ErrorKind::WouldBlock), "telemetry was sent: {lines}");
+    }
+    // A call that is held at a breakpoint would be waited for.
+    assert_eq!(ward.told("export MCP_DEBUG_BREAKPOINT=git_status", &["--latency"]).state("latency"), ["ok"]);
+    Ok(())
+}
+
+#[test]
 fn a_state_folder_that_cannot_be_used_is_told() -> Outcome {
     let ward = Ward::new();
     let state = ward.home.join("state of mine");
     let args = ["--state-dir", &state.display().to_string()].map(str::to_owned);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     fs::write(&state, "")?;
-    ward.heals("", &args, "state", "is no folder");
+    ward.heals("", &args, "state", "is not a directory");
     assert!(!state.exists());
     fs::create_dir(&state)?;
     fs::set_permissions(&state, fs::Permissions::from_mode(0o777))?;
-    ward.heals("", &args, "state", "others may write");
+    ward.heals("", &args, "state", "other users can write");
     if is_root() {
         std::os::unix::fs::chown(&state, Some(1234), None)?;
         ward.heals_by(
@@ -79,7 +102,7 @@ fn a_full_file_system_is_told() {
         eprintln!("not tried: a file system of its own cannot be mounted here");
         return;
     }
-    for (options, words) in [("size=20m", "MiB are free"), ("size=300m,nr_inodes=20", "files can be made")] {
+    for (options, words) in [("size=20m", "MiB are free"), ("size=300m,nr_inodes=20", "inodes are free")] {
         let mount = format!(
             "mkdir -p \"$HOME/full\"; mount -t tmpfs -o {options} none \"$HOME/full\"; export MCP_GIT_STATE_DIR=\"$HOME/full\"; chmod 700 \"$HOME/full\""
         );
@@ -113,9 +136,22 @@ fn a_database_that_cannot_be_used_is_told() -> Outcome {
     let told = ward.told("", &args);
     assert!(told.find("database", "is damaged").is_some(), "{:#?}", told.checks);
     assert_eq!(fs::read_to_string(&store)?, garbage, "the doctor leaves it as it is");
+    // Whoever has it open would go on with it. The system lists it without the link in its path.
+    let link = ward.home.join("link");
+    std::os::unix::fs::symlink(&state, &link)?;
+    let held = fs::File::open(&store)?;
+    let told = ward.told("", &["--state-dir", &link.display().to_string()]);
+    let finding = told.find("database", "is damaged, in use by").unwrap_or_else(|| panic!("{:#?}", told.checks));
+    assert!(finding["fix"].as_str().is_some_and(|fix| fix.contains(&format!("`kill {}`", std::process::id()))), "{finding}");
+    drop(held);
+    // Its log goes with it, and nothing else.
+    let (log, other) = (state.join("store.db-wal"), state.join("store.db.bak"));
+    fs::write(&log, "")?;
+    fs::write(&other, "")?;
     ward.heals("", &args, "database", "is damaged");
+    assert!(!log.exists() && other.exists());
     fs::create_dir(&store)?;
-    ward.heals("", &args, "database", "is no file");
+    ward.heals("", &args, "database", "is not a regular file");
     // A server makes it, and is found to use it.
     let server = support::wire::Served::start(&ward.fixture, &["--state-dir", &named], &[("MCP_GIT_STORE_URL", "")]);
     let told = ward.told("", &args);

@@ -28,14 +28,62 @@ fn a_port_that_is_taken_is_told_with_its_owner() -> Outcome {
         };
         let fix = ward.heals(&format!("export MCP_GIT_PORT={}", other.local_addr()?.port()), &[], "port", &own);
         assert!(fix.starts_with("export MCP_GIT_PORT="), "{fix}");
+        // A flag wins over the variable.
+        ward.heals_by("", &["--port", &other.local_addr()?.port().to_string()], "port", &own, |fix| {
+            let port = fix.split("--port ").nth(1).unwrap_or_default().trim_end_matches("`.").to_owned();
+            format!("set -- doctor --json --port {port}")
+        });
+        // Both addresses are one cause.
+        let _second = TcpListener::bind(("127.0.0.1", other.local_addr()?.port()));
+        assert_eq!(ward.told(&format!("export MCP_GIT_PORT={}", other.local_addr()?.port()), &[]).state("port"), ["problem"]);
     }
+    // Nobody has asked for the default: this test has it, or another program.
+    let _default = TcpListener::bind("127.0.0.1:8080");
+    let told = ward.told("", &[]);
+    assert!(told.find("port", "port 8080").is_some_and(|one| one["state"] == "note"), "{:#?}", told.checks);
     let server = served(&ward, &[]);
     let told = ward.told("", &["--port", &server.port.to_string()]);
     assert!(told.code == Some(0) && told.find("port", "a running server").is_some(), "{:#?}", told.checks);
     let socket = ward.home.join("socket");
     write(&socket, "");
-    ward.heals(&format!("export MCP_GIT_SOCKET='{}'", socket.display()), &[], "port", "is no socket");
+    ward.heals(&format!("export MCP_GIT_SOCKET='{}'", socket.display()), &[], "port", "is not a socket");
     ward.heals(&format!("export MCP_GIT_SOCKET='{}/new/socket'", ward.home.display()), &[], "port", "does not exist");
+    Ok(())
+}
+
+/// A program that listens on a Unix socket, accepts nothing, and fills its queue.
+const FILL: &str = "import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen(0)
+waiting = []
+try:
+    while True:
+        waiting.append(socket.socket(socket.AF_UNIX))
+        waiting[-1].setblocking(False)
+        waiting[-1].connect(sys.argv[1])
+except BlockingIOError:
+    print('full', flush=True)
+sys.stdin.read()";
+
+#[test]
+fn a_socket_whose_queue_is_full_does_not_hold_the_doctor_up() -> Outcome {
+    if !has("python3") {
+        eprintln!("not tried: a full queue needs python3");
+        return Ok(());
+    }
+    let ward = Ward::new();
+    let socket = ward.home.join("full");
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", FILL]).arg(&socket).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut python = command.spawn()?;
+    let mut line = [0; 4];
+    python.stdout.as_mut().ok_or("an output")?.read_exact(&mut line)?;
+    let told = ward.told(&format!("export MCP_GIT_SOCKET='{}'", socket.display()), &[]);
+    python.kill()?;
+    python.wait()?;
+    assert!(line == *b"full" && told.find("port", "accepts no connection").is_some(), "{:#?}", told.checks);
+    assert_eq!(ward.told(&format!("export MCP_GIT_SOCKET='{}'", socket.display()), &[]).state("port"), ["ok"], "it is stale");
     Ok(())
 }
 
@@ -65,7 +113,7 @@ fn remotes_that_are_not_reached_are_told_one_reason_after_the_other() -> Outcome
     drop(listener);
     ward.sh(&format!("git remote add origin http://127.0.0.1:{port}/x.git"));
     assert_eq!(ward.told("", &args[..2]).state("remotes"), ["skipped"]);
-    let protocol = ward.heals("", &args, "remotes", "is switched off");
+    let protocol = ward.heals("", &args, "remotes", "is not allowed");
     let host = ward.heals(&protocol, &args, "remotes", "not an address of the public internet");
     let both = format!("{protocol}; {host}");
     let told = ward.told(&both, &args);
@@ -114,9 +162,9 @@ fn the_way_to_a_server_is_walked_and_the_step_that_fails_is_named() -> Outcome {
         ("SSH-2.0-x\r\n", "http", "does not speak HTTP"),
         ("HTTP/1.1 301 Moved\r\nLocation: https://u:hunter2@else.example/\r\nContent-Length: 0\r\n\r\n", "http", "redirects to"),
         ("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "http", "reaches no server"),
-        ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "http", "takes no calls"),
+        ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "http", "accepts no calls"),
         ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "mcp", "no MCP"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "mcp", "no JSON-RPC"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "mcp", "not a JSON-RPC"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let url = format!("http://{}/mcp", listener.local_addr()?);
@@ -145,7 +193,7 @@ fn a_server_that_wants_a_token_is_walked_with_one() {
         let finding = told.find("mcp", words).unwrap_or_else(|| panic!("{words}: {:#?}", told.checks));
         finding["fix"].as_str().unwrap_or_default().to_owned()
     };
-    assert!(fix("", "wants a token").contains("MCP_GIT_DOCTOR_TOKEN"));
+    assert!(fix("", "requires a token").contains("MCP_GIT_DOCTOR_TOKEN"));
     assert!(fix("export MCP_GIT_DOCTOR_TOKEN=wrong", "does not know the token").contains("mcp-server-git token"));
     let told = ward.told(&format!("export MCP_GIT_DOCTOR_TOKEN='{all}'"), &["--url", &url]);
     assert!(told.code == Some(0) && !format!("{:?}", told.checks).contains(&all), "{:#?}", told.checks);

@@ -11,11 +11,11 @@ fn roots_that_cannot_be_used_are_told() -> Outcome {
     ward.heals("", &["-r", &missing.display().to_string()], "roots", "does not exist");
     let empty = ward.home.join("empty");
     fs::create_dir(&empty)?;
-    ward.heals("", &["-r", &empty.display().to_string()], "roots", "holds no repository");
+    ward.heals("", &["-r", &empty.display().to_string()], "roots", "contains no repository");
     let file = ward.home.join("file");
     fs::write(&file, "")?;
     let config = ward.config(&format!("repositories = [\"{}\"]\n", file.display()));
-    ward.heals_by("", &[], "roots", "is no folder", |_| format!("sed -i 's|file|empty|' '{}'", config.display()));
+    ward.heals_by("", &[], "roots", "is not a directory", |_| format!("sed -i 's|file|empty|' '{}'", config.display()));
     fs::remove_file(&config)?;
     ward.heals_by("cd /", &[], "roots", "no root is named", |fix| {
         assert!(fix.contains("-r PATH"), "{fix}");
@@ -71,19 +71,95 @@ fn a_hostile_repository_is_told_and_does_not_hold_the_doctor_up() -> Outcome {
     assert!(!ran.exists(), "a program that the repository names was run");
     ward.sh(&format!("cd '{}/.git'; rm HEAD; mkfifo HEAD", hostile.display()));
     let fix = ward.heals("", &["-r", &roots], "roots", "cannot be opened");
-    assert!(fix.starts_with("mv ") && !ran.exists(), "{fix}");
+    assert!(fix.contains("ref: refs/heads/") && !ran.exists(), "{fix}");
+    assert_eq!(ward.told("", &["-r", &roots]).state("roots"), ["ok"], "it is a repository again");
     Ok(())
+}
+
+/// The command in a sentence that has these words.
+fn command(fix: &str, words: &str) -> String {
+    fix.split('`').skip(1).step_by(2).find(|part| part.contains(words)).unwrap_or_else(|| panic!("no {words} in {fix}")).to_owned()
+}
+
+#[test]
+fn a_damaged_repository_is_told_and_nothing_of_it_is_lost() {
+    let ward = Ward::new();
+    let path = ward.fixture.path.display().to_string();
+    let args = ["-r", path.as_str()];
+    let head = ward.fixture.git(&["rev-parse", "HEAD"]);
+    for plant in ["echo garbage > HEAD", ": > HEAD", "rm HEAD; mkfifo HEAD", "rm HEAD", "rm HEAD; mkdir HEAD"] {
+        ward.sh(&format!("cd .git; {plant}"));
+        ward.heals("", &args, "roots", "HEAD");
+        assert_eq!(ward.fixture.git(&["rev-parse", "refs/heads/main", "HEAD"]), [head.clone(), head.clone()].concat(), "{plant}");
+        assert_eq!(ward.told("", &args).state("roots"), ["ok"], "{plant}");
+    }
+    ward.sh(": > .git/refs/heads/main");
+    ward.heals("", &args, "roots", "does not name a commit");
+    assert_eq!(ward.fixture.git(&["rev-parse", "HEAD"]), head);
+    ward.sh("git checkout -q -b topic; git checkout -q main; git checkout -q topic; rm .git/HEAD");
+    assert!(ward.heals("", &args, "roots", "HEAD is missing").contains("refs/heads/topic"), "what was checked out last");
+    // The commit is gone: an older one is there, or the remote has it.
+    let remove = "id=$(git rev-parse HEAD); rm -f .git/objects/$(echo $id | cut -c1-2)/$(echo $id | cut -c3-)";
+    ward.sh(&format!("git commit -q --allow-empty -m lost; {remove}"));
+    ward.heals_by("", &args, "roots", "is missing or damaged", |fix| command(fix, "update-ref refs/heads/topic"));
+    assert_eq!(ward.fixture.git(&["rev-parse", "HEAD"]), head);
+    ward.sh(&format!("git clone -q --bare . ../origin.git; git remote add origin ../origin.git; git fetch -q; {remove}"));
+    ward.heals_by("", &args, "roots", "is missing or damaged", |fix| command(fix, "fetch --refetch"));
+    ward.sh("rm -r .git/objects");
+    ward.heals("", &args, "roots", "objects is missing");
+    ward.heals_by("", &args, "roots", "is missing or damaged", |fix| command(fix, "fetch --refetch"));
+    ward.sh("git rev-list --objects main topic");
+    assert_eq!(ward.fixture.git(&["rev-parse", "HEAD"]), head);
+    // Of a bare repository nothing else is left to be found by.
+    ward.sh("mv ../origin.git/objects ../objects");
+    let bare = ward.fixture.path.with_file_name("origin.git").display().to_string();
+    assert!(ward.told("", &["-r", &bare]).find("roots", "contains no repository").is_none());
+    ward.heals("", &["-r", &bare], "roots", "objects is missing");
+}
+
+#[test]
+fn a_worktree_without_its_repository_is_told() {
+    let ward = Ward::new();
+    let roots = ward.home.join("roots").display().to_string();
+    let args = ["-r", roots.as_str()];
+    ward.sh(&format!("mkdir '{roots}'; cp -r . '{roots}/main'; git -C '{roots}/main' worktree add -q ../linked -b topic"));
+    let is_well = || ward.sh(&format!("git -C '{roots}/linked' rev-parse --verify -q topic"));
+    for plant in ["mv main moved", "echo garbage > linked/.git", "rm moved/.git/worktrees/linked/commondir"] {
+        ward.sh(&format!("cd '{roots}'; {plant}"));
+        ward.heals("", &args, "roots", "linked cannot be opened");
+        is_well();
+    }
+    ward.sh(&format!("mv '{roots}/moved/.git/worktrees/linked' '{roots}/pruned'"));
+    let told = ward.told("", &args);
+    let finding = told.find("roots", "which does not exist").unwrap_or_else(|| panic!("{:#?}", told.checks));
+    assert!(finding["fix"].as_str().is_some_and(|fix| fix.contains("moved worktree add PATH BRANCH")), "{finding}");
+    ward.sh(&format!("mv '{roots}/pruned' '{roots}/moved/.git/worktrees/linked'; cd '{roots}/linked'; rm .git; mkfifo .git"));
+    assert!(ward.heals("", &args, "roots", "linked cannot be opened").starts_with("mv "));
+    ward.sh(&format!("mkdir -p '{roots}/empty/.git'"));
+    assert!(ward.heals("", &args, "roots", "is an empty directory").starts_with("mv "));
 }
 
 #[test]
 fn what_every_user_can_write_is_told() {
     let ward = Ward::new();
     let path = ward.fixture.path.display().to_string();
-    for name in ["", "/.git/hooks", "/.git/config"] {
+    for name in ["", "/.git", "/.git/hooks", "/.git/config"] {
         ward.sh(&format!("chmod o+w '{path}{name}'"));
         let fix = ward.heals("", &["-r", &path], "trust", "every user can write");
         assert!(fix.ends_with(&format!("{path}{name}")), "{fix}");
     }
+    let files = ["hooks/pre-commit", "config.worktree", "info/attributes", "objects/info/alternates"];
+    for name in files {
+        ward.sh(&format!("touch '.git/{name}'; chmod 777 '.git/{name}'"));
+    }
+    // git does not run its samples, and nobody replaces what is in a sticky directory: but anybody adds a hook.
+    ward.sh("touch .git/hooks/update.sample; chmod 777 .git/hooks/update.sample; chmod 1777 . .git/hooks");
+    let told = ward.told("", &["-r", &path]);
+    let open: Vec<String> = told.checks.iter().filter(|one| one["name"] == "trust").map(|one| one["fix"].to_string()).collect();
+    for name in files.iter().chain(&["hooks"]) {
+        assert!(open.iter().any(|fix| fix.ends_with(&format!("/.git/{name}\""))), "{name}: {open:?}");
+    }
+    assert_eq!(open.len(), files.len() + 1, "{open:?}");
 }
 
 #[test]
@@ -104,6 +180,44 @@ fn locks_that_were_left_are_told() -> Outcome {
         ward.heals("", &args, "locks", "no process holds it");
         assert!(!lock.exists(), "{name}");
     }
+    Ok(())
+}
+
+#[test]
+fn locks_of_every_kind_are_told() -> Outcome {
+    let ward = Ward::new();
+    let path = ward.fixture.path.display().to_string();
+    ward.fixture.git(&["worktree", "add", "-q", "../linked"]);
+    let names = [
+        "ORIG_HEAD.lock",
+        "FETCH_HEAD.lock",
+        "MERGE_HEAD.lock",
+        "objects/maintenance.lock",
+        "refs/tags/v1.lock",
+        "refs/remotes/origin/main.lock",
+        "refs/stash.lock",
+        "logs/refs/heads/main.lock",
+        "reftable/tables.list.lock",
+        "worktrees/linked/index.lock",
+        "worktrees/linked/refs/bisect/bad.lock",
+    ];
+    for name in names {
+        let lock = ward.fixture.path.join(".git").join(name);
+        write(&lock, "");
+        let old = fs::File::options().write(true).open(&lock)?;
+        old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(1))?;
+    }
+    let told = ward.told("", &["-r", &path]);
+    let fixes: Vec<&str> = told
+        .checks
+        .iter()
+        .filter(|one| one["name"] == "locks" && one["state"] == "problem")
+        .filter_map(|one| one["fix"].as_str())
+        .collect();
+    for name in names {
+        assert!(fixes.contains(&format!("rm {path}/.git/{name}").as_str()), "{name}: {fixes:?}");
+    }
+    assert_eq!(ward.told(&fixes.join("\n"), &["-r", &path]).state("locks"), ["ok"]);
     Ok(())
 }
 
@@ -144,18 +258,26 @@ fn operations_in_progress_are_told() {
         ("git format-patch -q -1 --stdout other > ../p; git am -3 ../p", "am"),
     ] {
         ward.sh(&format!("export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b; {{ {begin}; }} >/dev/null 2>&1 || :"));
-        let fix = ward.heals("", &["-r", &path], "operations", &format!("a {operation} is in progress"));
-        assert!(fix.contains(operation), "{fix}");
+        assert!(ward.told("", &["-r", &path]).state("operations") == ["note"], "{operation} is no fault");
+        ward.heals_by("", &["-r", &path], "operations", &format!("{operation} is in progress"), |fix| {
+            assert!(operation == "bisect" || fix.contains(&format!("{operation} --continue")), "{fix}");
+            command(fix, &format!("{operation} {}", if operation == "bisect" { "reset" } else { "--abort" }))
+        });
     }
 }
 
 #[test]
 fn a_commit_from_the_future_is_told() {
     let ward = Ward::new();
-    ward.sh("git commit -q --allow-empty -m later --date='@4102444800 +0000'");
-    ward.heals_by("", &["-r", &ward.fixture.path.display().to_string()], "clock", "in the future", |fix| {
-        fix.split('`').find(|part| part.contains("--amend")).unwrap_or_default().to_owned()
-    });
+    let path = ward.fixture.path.display().to_string();
+    // Only the time of the commit is wrong; something is staged for the next one.
+    ward.sh("GIT_COMMITTER_DATE='@4102444800 +0000' git commit -q --allow-empty -m later --date='@1700000000 +0000'");
+    ward.sh("echo staged > new; git add new");
+    ward.heals_by("", &["-r", &path], "clock", "in the future", |fix| command(fix, "--amend"));
+    assert_eq!(ward.fixture.git(&["log", "-1", "--format=%at %s"]), b"1700000000 later\n");
+    assert_eq!(ward.fixture.git(&["diff", "--cached", "--name-only"]), b"new\n");
+    ward.sh("git commit -q -m written --date='@4102444800 +0000'");
+    assert_eq!(ward.told("", &["-r", &path]).state("clock"), ["ok"], "the author's date orders nothing");
 }
 
 #[test]
@@ -172,6 +294,15 @@ fn remotes_without_a_login_are_told() {
     let listener = std::os::unix::net::UnixListener::bind(&agent).expect("a socket");
     assert_eq!(ward.told(&format!("export SSH_AUTH_SOCK='{}'", agent.display()), &args).state("credentials"), ["ok"]);
     drop(listener);
+    for (names_key, undo) in [
+        ("export GIT_SSH_COMMAND='ssh -i /keys/one'", ":"),
+        ("git config core.sshCommand 'ssh -i /keys/one'", "git config --unset core.sshCommand"),
+        ("mkdir -p ~/.ssh; echo 'Include more' > ~/.ssh/config", "rm -r ~/.ssh"),
+    ] {
+        assert!(ward.told("", &args).find("credentials", "neither an agent").is_some());
+        assert_eq!(ward.told(names_key, &args).state("credentials"), ["ok"], "{names_key}");
+        ward.sh(undo);
+    }
     if super::has("ssh-keygen") {
         ward.heals("", &args, "credentials", "neither an agent");
     } else {

@@ -17,6 +17,13 @@ fn a_configuration_that_cannot_be_used_is_told() {
     let ward = Ward::new();
     ward.heals("export MCP_GIT_PORT=x", &[], "configuration", "MCP_GIT_PORT");
     ward.heals("export MCP_GIT_HOST=0.0.0.0", &[], "configuration", "can be reached from other machines");
+    // The flag wins over the variable, so that to unset it would change nothing.
+    let lines = "export MCP_GIT_HOST=0.0.0.0";
+    ward.heals_by(lines, &["--host", "0.0.0.0"], "configuration", "can be reached from other machines", |fix| {
+        assert!(fix.starts_with("Remove `--host`"), "{fix}");
+        "set -- doctor --json; unset MCP_GIT_HOST".to_owned()
+    });
+    assert_eq!(ward.heals("export MCP_GIT_RATE=5", &[], "configuration", "http.rate"), "unset MCP_GIT_RATE");
     ward.heals("export MCP_GIT_LOG_LEVEL=git=loud", &[], "configuration", "MCP_GIT_LOG_LEVEL");
     ward.heals_by("export MCP_GIT_TOOLS=git_nothing", &[], "configuration", "git_nothing", |fix| {
         assert!(fix.contains("MCP_GIT_TOOLS"), "{fix}");
@@ -44,19 +51,34 @@ fn clients_that_start_something_else_are_told() -> Outcome {
     let fix = ward.heals("", &[], "clients", "cursor");
     assert!(fix.contains("setup cursor --write") && fix.contains(&format!("-r {roots}")), "{fix}");
     assert!(fs::read_to_string(&cursor)?.contains(&roots));
+    // What `setup` would not write again stays: it replaces the whole entry.
+    let changed = |file: &std::path::Path, fix: &str| {
+        assert!(fix.starts_with("Change `command` of "), "{fix}");
+        let own = fix.trim_end_matches('.').rsplit(' ').next().unwrap_or_default().to_owned();
+        format!("sed -i 's|{}|{own}|' '{}'", gone.display(), file.display())
+    };
+    for rest in [
+        format!(r#""args": ["-r", "{roots}", "--read-only"]"#),
+        format!(r#""args": ["-r", "{roots}"], "env": {{"MCP_GIT_PORT": "1"}}"#),
+        r#""args": ["-r", "${workspaceFolder}"]"#.to_owned(),
+        r#""args": []"#.to_owned(),
+    ] {
+        write(&cursor, &format!(r#"{{"mcpServers": {{"git": {{"command": "{}", {rest}}}}}}}"#, gone.display()));
+        ward.heals_by("", &[], "clients", "cursor", |fix| changed(&cursor, fix));
+        assert!(fs::read_to_string(&cursor)?.contains(&rest), "{rest}");
+    }
     // One that is not called `git`, in a file with comments.
     let zed = ward.home.join(".config/zed/settings.json");
     write(&zed, &format!("// mine\n{{\"context_servers\": {{\"mine\": {{\"command\": \"{}\",}},}},}}\n", gone.display()));
-    ward.heals_by("", &[], "clients", "`mine`", |fix| {
-        let own = fix.trim_end_matches('.').rsplit(' ').next().unwrap_or_default().to_owned();
-        format!("sed -i 's|{}|{own}|' '{}'", gone.display(), zed.display())
-    });
+    ward.heals_by("", &[], "clients", "`mine`", |fix| changed(&zed, fix));
+    write(&zed, &format!("// mine\n{{\"context_servers\": {{\"git\": {{\"command\": \"{}\"}}}}}}\n", gone.display()));
+    ward.heals_by("", &[], "clients", "zed", |fix| changed(&zed, fix));
     // One that is there, and cannot be started; then it is another program.
     let codex = ward.home.join(".codex/config.toml");
     write(&gone, "#!/bin/sh\necho other\n");
     write(&codex, &format!("[mcp_servers.git]\ncommand = \"{}\"\n", gone.display()));
     ward.heals("", &[], "clients", "which is not executable");
-    ward.heals("", &[], "clients", "codex");
+    ward.heals_by("", &[], "clients", "codex", |fix| changed(&codex, fix));
     // The package of the same name.
     write(&ward.home.join(".gemini/settings.json"), r#"{"mcpServers": {"git": {"command": "uvx", "args": ["mcp-server-git"]}}}"#);
     ward.heals("", &[], "clients", "uvx");

@@ -1,4 +1,4 @@
-//! The processes that the doctor starts: a server to throw away, and the program of the same name that a shell would find.
+//! The processes that the doctor starts: a temporary server, and the program of the same name that a shell would find.
 
 use std::{
     io::{self, BufRead, BufReader, Read},
@@ -11,7 +11,7 @@ use std::{
 
 /// The most that is kept of what a process writes.
 const MAX_SAID: u64 = 64 << 10;
-/// How long a program may take to tell its version.
+/// How long a program may take to print its version.
 const VERSION: Duration = Duration::from_secs(5);
 
 /// A process that does not outlive the doctor.
@@ -23,7 +23,7 @@ pub(super) struct Started {
 }
 
 impl Started {
-    /// Starts `program`, without variables that are given with `without`.
+    /// Starts `program` with the variables `with`, and without those that `without` names.
     #[expect(clippy::disallowed_methods, reason = "this program itself, or its namesake on PATH, is started here, and nothing else")]
     pub(super) fn new(
         program: &Path,
@@ -67,7 +67,7 @@ impl Started {
         self.errors.recv_timeout(patience).unwrap_or_default()
     }
 
-    /// Asks it to end, and tells whether it has within `patience`, with success.
+    /// Sends SIGTERM. True where the process exits successfully within `patience`.
     pub(super) fn stop(mut self, patience: Duration) -> bool {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
@@ -91,7 +91,7 @@ impl Drop for Started {
     }
 }
 
-/// What a program of this name says of its version.
+/// The version that a program prints.
 pub(super) fn version_of(program: &Path) -> Option<String> {
     let started = Started::new(program, &["--version".as_ref()], Stdio::null(), &[], &[]).ok()?;
     started.line(VERSION).map(|line| line.chars().take(200).collect())

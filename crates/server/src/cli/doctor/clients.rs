@@ -3,10 +3,11 @@
 use super::{
     Finding,
     finding::{self, word},
-    machine::{is_executable, on_path},
+    machine::on_path,
 };
 use crate::cli::setup::{Client, NAME, file, key};
 use clap::ValueEnum;
+use git::is_executable;
 use serde_json::Value;
 use std::{
     env, fs,
@@ -14,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The largest configuration that is read. That of Claude Code also has its history.
+/// The largest configuration that is read. That of Claude Code includes its history.
 const MAX_CONFIG: u64 = 16 << 20;
 /// This program, and the package of the reference server, which `uvx` and its like run.
 const OWN: &str = "mcp-server-git";
@@ -33,6 +34,8 @@ struct Entry {
     name: String,
     command: String,
     args: Vec<String>,
+    /// Whether `setup --write` could read the file, and would write all that the entry has besides its arguments.
+    is_plain: bool,
 }
 
 pub(super) fn check() -> Vec<Finding> {
@@ -47,19 +50,18 @@ pub(super) fn check() -> Vec<Finding> {
             Ok(None) => {}
             Err(why) => findings.push(Finding::note(
                 format!("the configuration of {}, {}, cannot be read: {why}", place.client, place.file.display()),
-                "Correct it, or open it with its client, which may say more.",
+                "Correct it, or open it with its client, which may show more.",
             )),
         }
     }
     finding::or_fine(findings, || {
-        let fine = Finding::fine(format!(
-            "no client starts another program under this name ({} read)",
-            finding::count(read.len(), "configuration")
-        ));
+        let fine =
+            Finding::fine(format!("no client starts another program by this name ({} read)", finding::count(read.len(), "configuration")));
         read.iter().fold(fine, |fine, file| fine.because(file.clone()))
     })
 }
 
+/// The configurations that clients may have.
 fn places() -> Vec<Place> {
     let known = Client::value_variants().iter().filter_map(|client| {
         let name = client.to_possible_value()?.get_name().to_owned();
@@ -80,11 +82,13 @@ fn places() -> Vec<Place> {
 fn entries(place: &Place) -> Result<Option<Vec<Entry>>, String> {
     let Ok(meta) = fs::metadata(&place.file) else { return Ok(None) };
     if !meta.is_file() || meta.len() > MAX_CONFIG {
-        return Err("it is no regular file of a reasonable size".to_owned());
+        return Err("it is not a regular file of a reasonable size".to_owned());
     }
     let mut text = String::new();
     fs::File::open(&place.file).and_then(|file| file.take(MAX_CONFIG).read_to_string(&mut text)).map_err(|err| err.to_string())?;
-    let root: Value = if place.file.extension().is_some_and(|extension| extension == "toml") {
+    let is_toml = place.file.extension().is_some_and(|extension| extension == "toml");
+    let is_plain_file = is_toml || serde_json::from_str::<Value>(&text).is_ok();
+    let root: Value = if is_toml {
         let table: toml::Table = toml::from_str(&text).map_err(|err| err.message().to_owned())?;
         serde_json::to_value(table).map_err(|err| err.to_string())?
     } else if text.trim().is_empty() {
@@ -96,15 +100,29 @@ fn entries(place: &Place) -> Result<Option<Vec<Entry>>, String> {
     let projects = root["projects"].as_object().into_iter().flatten().map(|(_, project)| project);
     let servers = [&root].into_iter().chain(projects).filter_map(|table| table[place.key].as_object()).flatten();
     let found = servers.filter_map(|(name, server)| {
-        // Zed has also written the command as a table.
+        // Older versions of Zed have a table as the command.
         let (command, args) = match &server["command"] {
             Value::Object(command) => (command.get("path")?.as_str()?, command.get("args")),
             command => (command.as_str()?, server.get("args")),
         };
         let args = args.and_then(Value::as_array).into_iter().flatten().filter_map(|arg| arg.as_str().map(str::to_owned));
-        Some(Entry { name: name.clone(), command: command.to_owned(), args: args.collect() })
+        let is_plain = is_plain_file && is_written_whole(server);
+        Some(Entry { name: name.clone(), command: command.to_owned(), args: args.collect(), is_plain })
     });
     Ok(Some(found.filter(|entry| is_own(&entry.command) || entry.args.iter().any(|arg| arg == OWN)).collect()))
+}
+
+/// True where an entry has nothing but what `setup --write` writes of it again: it replaces the entry.
+fn is_written_whole(server: &Value) -> bool {
+    server.as_object().is_some_and(|server| {
+        server.iter().all(|(key, value)| match key.as_str() {
+            "command" => value.is_string(),
+            "args" => value.as_array().is_some_and(|args| args.iter().all(Value::is_string)),
+            "type" => value == "stdio",
+            "source" => value == "custom",
+            _ => false,
+        })
+    })
 }
 
 fn is_own(command: &str) -> bool {
@@ -114,36 +132,56 @@ fn is_own(command: &str) -> bool {
 fn judge(place: &Place, entry: &Entry) -> Option<Finding> {
     let own = env::current_exe().and_then(fs::canonicalize).ok()?;
     let shown = format!("the entry `{}` of {} ({})", entry.name, place.client, place.file.display());
-    let fix = |verb: &str| {
-        // `setup` writes the entry of this name, and keeps what is beside it.
-        if place.is_written && entry.name == NAME {
-            let given =
-                |(flag, path): (&String, &String)| matches!(flag.as_str(), "-r" | "--repository").then(|| format!(" -r {}", word(path)));
-            let roots: String = entry.args.iter().zip(entry.args.iter().skip(1)).filter_map(given).collect();
-            format!("{}{roots} setup {} --write", word(&own), place.client)
-        } else {
-            format!("{verb} `command` of `{}` in {} to {}.", entry.name, place.file.display(), own.display())
-        }
-    };
+    let fix = || mended(place, entry, &own);
     if !is_own(&entry.command) {
-        return Some(Finding::note(format!("{shown} runs the package {OWN} with `{}`, not this program", entry.command), fix("Change")));
+        return Some(Finding::note(format!("{shown} runs the package {OWN} with `{}`, not this program", entry.command), fix()));
     }
     let path = Path::new(&entry.command);
     let found = if path.is_absolute() { Some(path.to_owned()) } else { on_path(&entry.command) };
     let Some(found) = found else {
-        return Some(Finding::problem(format!("{shown} names `{}`, which is not on PATH", entry.command), fix("Change")));
+        return Some(Finding::problem(format!("{shown} names `{}`, which is not on PATH", entry.command), fix()));
     };
     match fs::canonicalize(&found) {
-        Err(err) => Some(
-            Finding::problem(format!("{shown} names {}, which cannot be found: {err}", found.display()), fix("Change")).caused_by(&err),
-        ),
+        Err(err) => {
+            Some(Finding::problem(format!("{shown} names {}, which cannot be found: {err}", found.display()), fix()).caused_by(&err))
+        }
         Ok(_) if !is_executable(&found) => {
             let fix = finding::command_on(&found, |path| format!("chmod +x {path}"));
             Some(Finding::problem(format!("{shown} names {}, which is not executable", found.display()), fix))
         }
-        Ok(real) if real != own => Some(Finding::note(format!("{shown} names {}, not this program", found.display()), fix("Change"))),
+        Ok(real) if real != own => Some(Finding::note(format!("{shown} names {}, not this program", found.display()), fix())),
         Ok(_) => None,
     }
+}
+
+/// What makes an entry start this program, and keeps the rest of it.
+fn mended(place: &Place, entry: &Entry, own: &Path) -> String {
+    let is_written = place.is_written && entry.is_plain && entry.name == NAME;
+    if let Some(roots) = roots(entry).filter(|_| is_written) {
+        let roots = roots.iter().fold(String::new(), |all, root| format!("{all} -r {}", word(root)));
+        return format!("{}{roots} setup {} --write", word(own), place.client);
+    }
+    let rest = if is_own(&entry.command) { String::new() } else { format!(", and remove from `args` what is for `{}`", entry.command) };
+    format!("Change `command` of `{}` in {} to {}{rest}.", entry.name, place.file.display(), own.display())
+}
+
+/// The roots that an entry names, where it has no other arguments and `setup` would write the same ones.
+fn roots(entry: &Entry) -> Option<Vec<&str>> {
+    let mut args = entry.args.iter().map(String::as_str);
+    let is_package = !is_own(&entry.command);
+    if is_package && args.next() != Some(OWN) {
+        return None;
+    }
+    let mut roots = Vec::new();
+    while let Some(arg) = args.next() {
+        let root = args.next().filter(|root| matches!(arg, "-r" | "--repository") && Path::new(root).is_absolute())?;
+        if !Path::new(root).exists() {
+            return None;
+        }
+        roots.push(root);
+    }
+    // The reference server has none, and this one needs some.
+    (is_package || !roots.is_empty()).then_some(roots)
 }
 
 /// JSON without the comments and trailing commas that some clients allow.

@@ -1,18 +1,18 @@
 //! The configuration, and the variables that it is made of.
 
-use super::{Finding, Patient, finding, shown};
+use super::{Finding, Options, Patient, finding, shown};
 use crate::config::{Config, ConfigError, known_variables, own_variables, unknown_variables};
 use std::env;
 
 pub(super) fn loaded(config: &Config) -> Finding {
     match &config.origin.file {
         Some(file) => Finding::fine(format!("{} can be used", file.display())),
-        None => Finding::fine("the defaults, flags and environment can be used; there is no file"),
+        None => Finding::fine("the flags, the environment and the defaults can be used; there is no file"),
     }
 }
 
-/// The configuration cannot be used.
-pub(super) fn refused(err: &ConfigError) -> Finding {
+/// A configuration that cannot be used.
+pub(super) fn refused(err: &ConfigError, options: &Options) -> Finding {
     let fix = match err {
         ConfigError::Unreadable { path, .. } => {
             format!("Make {} readable, or name another file with `--config FILE`.", path.display())
@@ -21,10 +21,7 @@ pub(super) fn refused(err: &ConfigError) -> Finding {
         ConfigError::UnknownTool(name) => {
             format!("Remove `{name}` from `tools` or `exclude_tools`, --tools, MCP_GIT_TOOLS or MCP_GIT_EXCLUDE_TOOLS.")
         }
-        ConfigError::Serving(_) if env::var_os("MCP_GIT_HOST").is_some() => "unset MCP_GIT_HOST".to_owned(),
-        ConfigError::Serving(_) => {
-            "Run `mcp-server-git token NAME` and add what it prints to the configuration file, or remove `http.host`.".to_owned()
-        }
+        ConfigError::Serving(why) => serving(why, options.host.is_some()),
         ConfigError::Level { from, .. } if from.starts_with("MCP_GIT_") || *from == "RUST_LOG" => format!("unset {from}"),
         ConfigError::Level { from, .. } => format!("Set `{from}` to `warn`, or to another level that the message names."),
         ConfigError::Key { name, .. } => format!("Correct `{name}` in the configuration file as the message says."),
@@ -32,6 +29,32 @@ pub(super) fn refused(err: &ConfigError) -> Finding {
         ConfigError::Variable { name, .. } => format!("Correct the key in the configuration file that stands for {name}."),
     };
     Finding::problem(shown(err), fix).caused_by(err)
+}
+
+/// What makes the configuration of `serve` acceptable.
+fn serving(why: &str, is_host_flag: bool) -> String {
+    if why.contains("from other machines") {
+        return if is_host_flag {
+            "Remove `--host`, or add to the configuration file what `mcp-server-git token NAME` prints.".to_owned()
+        } else if is_set("MCP_GIT_HOST") {
+            "unset MCP_GIT_HOST".to_owned()
+        } else {
+            "Add to the configuration file what `mcp-server-git token NAME` prints, or remove `http.host`.".to_owned()
+        };
+    }
+    if why.contains("http.rate") {
+        return if is_set("MCP_GIT_RATE") {
+            "unset MCP_GIT_RATE".to_owned()
+        } else {
+            "Remove `http.rate`, or add to the configuration file what `mcp-server-git token NAME` prints.".to_owned()
+        };
+    }
+    "Correct `auth.tokens` in the configuration file as the message says.".to_owned()
+}
+
+/// True for a variable that says something.
+fn is_set(name: &str) -> bool {
+    env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
 /// Variables that nobody reads: mostly typing errors.
@@ -49,9 +72,9 @@ pub(super) fn variables() -> Vec<Finding> {
     });
     finding::or_fine(findings.collect(), || {
         let shown = if own.is_empty() {
-            "no MCP_GIT_ variable is set".to_owned()
+            "no variable of this program is set".to_owned()
         } else {
-            format!("{} of this program", finding::count(own.len(), "variable"))
+            format!("{} of this program, all known", finding::count(own.len(), "variable"))
         };
         own.iter().fold(Finding::fine(shown), |finding, name| finding.because(name.clone()))
     })
@@ -77,14 +100,13 @@ pub(super) fn overrides(patient: &Patient<'_>) -> Vec<Finding> {
         ("MCP_GIT_LOG_FORMAT", "--log-format", flags.log_format.is_some()),
         ("MCP_GIT_MAX_OUTPUT_TOKENS", "--max-output-tokens", flags.max_output_tokens.is_some()),
     ];
-    let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-    let overridden = pairs.into_iter().filter(|(name, _, flag)| *flag && set(name));
+    let overridden = pairs.into_iter().filter(|(name, _, flag)| *flag && is_set(name));
     let findings = overridden
         .map(|(name, flag, _)| Finding::note(format!("{flag} overrides the environment variable {name}"), format!("unset {name}")));
     finding::or_fine(findings.collect(), || Finding::fine("no flag overrides a variable"))
 }
 
-/// How many letters have to be changed, added or removed to make one word of another.
+/// The edit distance (Levenshtein) of two words.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();

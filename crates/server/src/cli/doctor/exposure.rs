@@ -1,20 +1,20 @@
 //! Where `serve` listens: whether it can, and who reaches it.
 
-use super::{Finding, Patient, finding, machine::on_path};
+use super::{Finding, Patient, STEP, finding, machine::on_path};
 use crate::{
     cli::processes::{Owner, owner_of},
+    config::Config,
     socket,
 };
 use std::{
-    io,
+    env, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
-    os::unix::net::UnixStream,
     path::Path,
 };
 
 /// The name of this program, as the system shows it of a process.
 const OWN: &str = "mcp-server-git";
-/// Where programs of the administrator are that are on nobody's `PATH`.
+/// Where system programs are that the `PATH` of ordinary users may leave out.
 const ADMIN: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
 pub(super) fn port(patient: &Patient<'_>) -> Vec<Finding> {
@@ -23,36 +23,34 @@ pub(super) fn port(patient: &Patient<'_>) -> Vec<Finding> {
         return vec![socket_at(path)];
     }
     if serving.port == 0 {
-        return vec![Finding::fine("any free port is taken")];
+        return vec![Finding::fine("the system chooses a free port")];
     }
     let hosts = match serving.host {
         Some(host) => vec![host],
         None => vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
     };
-    let findings = hosts.into_iter().filter_map(|host| taken(host, serving.port, serving.host.is_some()));
-    finding::or_fine(findings.collect(), || Finding::fine(format!("port {} is free", serving.port)))
+    // One process often takes both loopback addresses.
+    let finding = hosts.into_iter().find_map(|host| taken(patient.config, host));
+    vec![finding.unwrap_or_else(|| Finding::fine(format!("port {} is free", serving.port)))]
 }
 
 /// Why `serve` could not listen there.
-fn taken(host: IpAddr, port: u16, is_named: bool) -> Option<Finding> {
+fn taken(config: &Config, host: IpAddr) -> Option<Finding> {
+    let port = config.serving.port;
     let err = TcpListener::bind((host, port)).err()?;
     let place = if host.is_ipv6() { format!("port {port} of [{host}]") } else { format!("port {port} of {host}") };
     let finding = match err.kind() {
-        io::ErrorKind::AddrInUse => {
-            let owner = owner_of(host, port);
-            if owner.as_ref().is_some_and(|owner| owner.name == OWN) {
-                return Some(running(&place, owner.as_ref()?));
-            }
-            let by = owner.map(|owner| format!(" by {owner}")).unwrap_or_default();
-            let free =
-                free_port().map_or_else(|| "Choose another port with `--port N`.".to_owned(), |free| format!("export MCP_GIT_PORT={free}"));
-            Finding::problem(format!("{place} is in use{by}"), free)
+        io::ErrorKind::AddrInUse => match owner_of(host, port) {
+            Some(owner) if owner.name == OWN => return Some(running(&place, &owner)),
+            owner => in_use(config, &place, owner.as_ref()),
+        },
+        io::ErrorKind::PermissionDenied => {
+            Finding::problem(format!("{place} requires root (ports below 1024)"), another(config, Some(8080)))
         }
-        io::ErrorKind::PermissionDenied => Finding::problem(format!("{place} needs privileges"), "export MCP_GIT_PORT=8080"),
         // Not every machine has the second loopback address, and `serve` does without it.
-        _ if !is_named => return None,
+        _ if config.serving.host.is_none() => return None,
         io::ErrorKind::AddrNotAvailable => Finding::problem(
-            format!("{host} is no address of this machine"),
+            format!("{host} is not an address of this machine"),
             "Set `--host`, MCP_GIT_HOST or `http.host` to an address that `ip address` lists.",
         ),
         _ => Finding::problem(format!("{place} cannot be bound: {err}"), "Choose another address with `--host`."),
@@ -60,12 +58,39 @@ fn taken(host: IpAddr, port: u16, is_named: bool) -> Option<Finding> {
     Some(finding.caused_by(&err))
 }
 
+/// A port that another program has. Whoever has asked for no port may never run `serve`.
+fn in_use(config: &Config, place: &str, owner: Option<&Owner>) -> Finding {
+    let by = owner.map(|owner| format!(" by {owner}")).unwrap_or_default();
+    let fix = another(config, free_port());
+    if is_asked_for(config) {
+        Finding::problem(format!("{place} is in use{by}"), fix)
+    } else {
+        Finding::note(format!("{place}, the default of `serve`, is in use{by}"), fix)
+    }
+}
+
+/// True where the operator has named the port or the address.
+fn is_asked_for(config: &Config) -> bool {
+    let by_variable = env::var("MCP_GIT_PORT").is_ok_and(|port| !port.trim().is_empty());
+    let origin = &config.origin;
+    by_variable || origin.flags.port.is_some() || origin.table.contains_key("port") || config.serving.host.is_some()
+}
+
+/// How another port is chosen. A flag wins over the variable.
+fn another(config: &Config, port: Option<u16>) -> String {
+    match port {
+        Some(port) if config.origin.flags.port.is_some() => format!("Choose another port, such as `--port {port}`."),
+        Some(port) => format!("export MCP_GIT_PORT={port}"),
+        None => "Choose another port with `--port N`.".to_owned(),
+    }
+}
+
 fn running(place: &str, owner: &Owner) -> Finding {
     let fix = format!("A second server needs a port of its own: `--port N`. `mcp-server-git status --pid {}` shows the first.", owner.pid);
     Finding::note(format!("{place} is in use by a running server, {owner}"), fix)
 }
 
-/// A port that is free now on both loopback addresses.
+/// A port that is free now at both loopback addresses.
 fn free_port() -> Option<u16> {
     (0..16).find_map(|_| {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).ok()?.port();
@@ -79,35 +104,42 @@ fn socket_at(path: &Path) -> Finding {
     let Ok(meta) = path.symlink_metadata() else {
         return match path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
             Some(parent) => Finding::problem(
-                format!("the folder of the socket {shown} does not exist"),
+                format!("the directory of the socket {shown} does not exist"),
                 finding::command_on(parent, |parent| format!("mkdir -p {parent}")),
             ),
-            None => Finding::fine(format!("the socket {shown} can be made")),
+            None => Finding::fine(format!("the socket {shown} can be created")),
         };
     };
     if !std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) {
-        return Finding::problem(format!("{shown} is no socket, and `serve` is to make one there"), finding::out_of_the_way(path));
+        return Finding::problem(format!("{shown} is not a socket, and `serve` creates one there"), finding::out_of_the_way(path));
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Finding::note(format!("a server listens on {shown}"), "A second server needs a socket of its own: `--socket PATH`."),
-        Err(_) => Finding::fine(format!("the socket {shown} is stale and will be replaced")),
+    let other = "A second server needs a socket of its own: `--socket PATH`.";
+    match socket::connect(path, STEP) {
+        Ok(_) => Finding::note(format!("a server listens on {shown}"), other),
+        Err(err) if err.kind() == io::ErrorKind::TimedOut => {
+            Finding::problem(format!("a server listens on {shown}, and accepts no connection"), other).caused_by(&err)
+        }
+        Err(err) if matches!(err.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
+            Finding::fine(format!("the socket {shown} is stale and will be replaced"))
+        }
+        Err(err) => Finding::problem(format!("the socket {shown} cannot be connected to: {err}"), other).caused_by(&err),
     }
     .because(format!("inode {:?}", socket::inode(path)))
 }
 
-/// Who reaches the server, and what lets them in or keeps them out.
+/// Who can reach the server, and what opens and closes the way to it.
 pub(super) fn scope(patient: &Patient<'_>) -> Vec<Finding> {
     let serving = &patient.config.serving;
     if let Some(path) = &serving.socket {
-        return vec![Finding::fine(format!("only the owner of {} reaches `serve`", path.display()))];
+        return vec![Finding::fine(format!("only the owner of {} can reach `serve`", path.display()))];
     }
     let Some(host) = serving.host.filter(|host| !host.is_loopback()) else {
-        return vec![Finding::fine("only programs of this machine reach `serve`")];
+        return vec![Finding::fine("only programs on this machine can reach `serve`")];
     };
     let (open, close) = firewall(serving.port);
     // Without tokens the configuration is refused.
     let detail = format!(
-        "other machines can reach `serve` at {host}, port {}, with a token, over HTTP without TLS unless a proxy adds it; to open the firewall: {open}",
+        "other machines can reach `serve` at {host}, port {}, with a token; TLS needs a proxy in front of it; to open the firewall: {open}",
         serving.port
     );
     vec![Finding::note(detail, close)]
@@ -115,8 +147,7 @@ pub(super) fn scope(patient: &Patient<'_>) -> Vec<Finding> {
 
 /// What opens and closes a port in the firewall of this machine. Nothing of it is run.
 fn firewall(port: u16) -> (String, String) {
-    let is_there =
-        |program: &str| on_path(program).is_some() || ADMIN.iter().any(|dir| super::machine::is_executable(&Path::new(dir).join(program)));
+    let is_there = |program: &str| on_path(program).is_some() || ADMIN.iter().any(|dir| git::is_executable(&Path::new(dir).join(program)));
     let known = [
         ("ufw", format!("sudo ufw allow {port}/tcp"), format!("sudo ufw deny {port}/tcp")),
         (

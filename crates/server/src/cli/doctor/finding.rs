@@ -1,4 +1,4 @@
-//! What a check says: its findings, and commands that are safe to paste.
+//! The findings of a check, and commands that are safe to paste.
 
 use crate::output;
 pub(super) use crate::output::shell_word as word;
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How a check went.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// Nothing is wrong.
@@ -44,9 +44,9 @@ pub(super) struct Finding {
     pub(super) state: State,
     /// What it is, in one sentence.
     detail: String,
-    /// One command, or one sentence, that clears it.
+    /// One command, or one sentence, that fixes it.
     fix: Option<String>,
-    /// What led to it, or what a check looked at that found nothing.
+    /// Its causes, or what was checked where nothing was found.
     causes: Vec<String>,
 }
 
@@ -91,7 +91,7 @@ impl Finding {
         self
     }
 
-    /// As lines of text. Nothing in it begins a line that could be taken for one of the doctor's.
+    /// The finding as lines of text. Nothing in it begins a line that could be taken for one of the doctor's.
     pub(super) fn lines(&self, check: &str, verbose: bool) -> String {
         let mut text = format!("{:8} {check}: {}", self.state.label(), shown(&self.detail));
         if let Some(fix) = &self.fix {
@@ -104,7 +104,7 @@ impl Finding {
         text
     }
 
-    /// For programs.
+    /// The finding for programs.
     pub(super) fn value(&self, check: &str) -> Value {
         let causes: Vec<String> = self.causes.iter().map(|cause| output::message(cause)).collect();
         json!({
@@ -122,7 +122,7 @@ fn shown(text: &str) -> String {
     output::message(text.trim_end()).replace('\n', "\n           ")
 }
 
-/// `findings`, or that all is fine where there are none.
+/// `findings`, or that all is fine if there are none.
 pub(super) fn or_fine(findings: Vec<Finding>, fine: impl FnOnce() -> Finding) -> Vec<Finding> {
     if findings.is_empty() { vec![fine()] } else { findings }
 }

@@ -1,10 +1,10 @@
-//! What is kept: the state folder and the database.
+//! What is kept: the state directory and the database.
 
 use super::{
     Finding, Patient, STEP,
     finding::{command_on, free_name, out_of_the_way, word},
 };
-use crate::cli::processes::holder_of;
+use crate::cli::processes::{Owner, holder_of};
 use rustix::fs::{Access, access, statvfs};
 use std::{
     fs, io,
@@ -15,46 +15,52 @@ use store::{Address, Error, Opened, Store};
 
 /// Bytes that should be free.
 const ROOM: u64 = 100 << 20;
-/// Files for which there should be room.
+/// Inodes that should be free.
 const INODES: u64 = 1000;
-/// The largest database that is copied to be looked at.
+/// The files that `SQLite` keeps beside a database, by what follows its name.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// The largest database that is copied to be checked.
 const MAX_COPY: u64 = 256 << 20;
 /// How often a database in use is copied, as a copy may be of two moments.
 const TRIES: usize = 3;
 
-const ELSEWHERE: &str = "export MCP_GIT_STATE_DIR=\"$HOME/.mcp-server-git\"";
-
 pub(super) fn state(patient: &Patient<'_>) -> Vec<Finding> {
     let folder = &patient.config.state_dir;
+    // A flag wins over the variable.
+    let elsewhere = if patient.config.origin.flags.state_dir.is_some() {
+        "Name another directory with `--state-dir`."
+    } else {
+        "export MCP_GIT_STATE_DIR=\"$HOME/.mcp-server-git\""
+    };
     let Some(existing) = folder.ancestors().find(|path| path.symlink_metadata().is_ok()) else {
-        return vec![Finding::problem(format!("{} cannot be made", folder.display()), ELSEWHERE)];
+        return vec![Finding::problem(format!("{} cannot be created", folder.display()), elsewhere)];
     };
     let meta = match fs::metadata(existing) {
         Ok(meta) => meta,
-        Err(err) => return vec![Finding::problem(format!("{} cannot be used: {err}", existing.display()), ELSEWHERE).caused_by(&err)],
+        Err(err) => return vec![Finding::problem(format!("{} cannot be used: {err}", existing.display()), elsewhere).caused_by(&err)],
     };
     let is_there = existing == folder;
     if !meta.is_dir() {
-        let detail = format!("{} is no folder, and the state folder is to be there", existing.display());
+        let detail = format!("{} is not a directory, and the state directory belongs there", existing.display());
         return vec![Finding::problem(detail, out_of_the_way(existing))];
     }
     let own = rustix::process::geteuid().as_raw();
     if is_there && meta.uid() != own {
         let fix = command_on(folder, |path| format!("sudo chown -R {own} {path}"));
-        return vec![Finding::problem(format!("{} belongs to another user (number {})", folder.display(), meta.uid()), fix)];
+        return vec![Finding::problem(format!("{} belongs to another user (uid {})", folder.display(), meta.uid()), fix)];
     }
     if is_there && meta.mode() & 0o022 != 0 {
         let fix = command_on(folder, |path| format!("chmod go-w {path}"));
-        return vec![Finding::problem(format!("others may write to {}", folder.display()), fix)];
+        return vec![Finding::problem(format!("other users can write to {}", folder.display()), fix)];
     }
     if let Err(err) = access(existing, Access::WRITE_OK | Access::EXEC_OK) {
-        let finding = Finding::problem(format!("{} cannot be written to: {}", existing.display(), io::Error::from(err)), ELSEWHERE);
+        let finding = Finding::problem(format!("{} cannot be written to: {}", existing.display(), io::Error::from(err)), elsewhere);
         return vec![finding.caused_by(&io::Error::from(err))];
     }
     let Ok(system) = statvfs(existing) else { return vec![Finding::fine(folder.display().to_string())] };
     let free = system.f_bavail.saturating_mul(system.f_frsize);
     let fix = format!(
-        "Free room on the file system of {} (`df -h {}` shows it), or name another folder with `--state-dir`.",
+        "Free space on the file system of {} (`df -h {}` shows it), or name another directory with `--state-dir`.",
         folder.display(),
         word(existing)
     );
@@ -62,19 +68,16 @@ pub(super) fn state(patient: &Patient<'_>) -> Vec<Finding> {
         return vec![Finding::problem(format!("only {} MiB are free for {}", free >> 20, folder.display()), fix)];
     }
     if system.f_files > 0 && system.f_favail < INODES {
-        return vec![Finding::problem(
-            format!("only {} files can be made on the file system of {}", system.f_favail, folder.display()),
-            fix,
-        )];
+        return vec![Finding::problem(format!("only {} inodes are free for {}", system.f_favail, folder.display()), fix)];
     }
-    let made = if is_there { "belongs to this user" } else { "can be made" };
+    let made = if is_there { "belongs to this user" } else { "can be created" };
     vec![Finding::fine(format!("{} {made}, {} MiB are free", folder.display(), free >> 20))]
 }
 
 pub(super) fn database(patient: &Patient<'_>) -> Vec<Finding> {
     let address = &patient.config.resilience.store;
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return vec![Finding::skipped("it needs threads, and there are none")];
+        return vec![Finding::skipped("the runtime that it needs could not be started")];
     };
     let finding = match address {
         Address::File(path) => runtime.block_on(file(path)),
@@ -96,72 +99,101 @@ pub(super) fn database(patient: &Patient<'_>) -> Vec<Finding> {
     vec![finding]
 }
 
-/// Looks at a copy: opening a damaged file puts it aside, and the doctor changes nothing.
+/// Checks a copy: opening a damaged file puts it aside, and the doctor changes nothing.
 async fn file(path: &Path) -> Finding {
+    let shown = path.display();
     let meta = match fs::metadata(path) {
         Ok(meta) => meta,
         Err(err) if err.kind() == io::ErrorKind::NotFound => {
-            return Finding::fine(format!("{} is made when it is first needed", path.display()));
+            return Finding::fine(format!("{shown} is created when it is first needed"));
         }
-        Err(err) => return Finding::problem(format!("{} cannot be used: {err}", path.display()), ELSEWHERE).caused_by(&err),
+        Err(err) => {
+            let fix = format!("Let this user reach {shown}, or name another database with MCP_GIT_STORE_URL (`store.url`).");
+            return Finding::problem(format!("{shown} cannot be used: {err}"), fix).caused_by(&err);
+        }
     };
-    // With its log, which would be taken for that of the next one.
-    let aside = || {
-        command_on(path, |shown| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let folder = word(free_name(&path.with_file_name(format!("aside-{name}"))));
-            format!("mkdir {folder} && mv {shown}* {folder}/")
-        })
-    };
+    let holder = holder_of(path);
     if !meta.is_file() {
-        return Finding::problem(format!("{} is no file", path.display()), aside());
+        return Finding::problem(format!("{shown} is not a regular file"), renewed(path, holder.as_ref()));
     }
     if meta.len() > MAX_COPY {
-        return Finding::skipped(format!("{} has {} MiB, too many to be copied and looked at", path.display(), meta.len() >> 20));
+        return Finding::skipped(format!("{shown} has {} MiB, too many to be copied and checked", meta.len() >> 20));
     }
     if let Err(err) = access(path, Access::READ_OK | Access::WRITE_OK) {
         let fix = command_on(path, |path| format!("chmod u+rw {path}"));
-        return Finding::problem(format!("{} cannot be read and written: {}", path.display(), io::Error::from(err)), fix);
+        return Finding::problem(format!("{shown} cannot be read and written: {}", io::Error::from(err)), fix);
     }
-    let holder = holder_of(path);
     let mut opened = copied(path).await;
     for _ in 1..TRIES {
         if holder.is_some() && matches!(opened, Ok(Some(())) | Err(Failure::Store(Error::Corrupt(_)))) {
             opened = copied(path).await;
         }
     }
+    judge(path, holder.as_ref(), opened)
+}
+
+/// What a copy of a database says of it.
+fn judge(path: &Path, holder: Option<&Owner>, opened: Result<Option<()>, Failure>) -> Finding {
+    let shown = path.display();
     let used = holder.map(|holder| format!(", in use by {holder}")).unwrap_or_default();
     match opened {
-        Ok(None) => Finding::fine(format!("{} is sound{used}", path.display())),
-        Ok(Some(())) | Err(Failure::Store(Error::Corrupt(_))) => Finding::problem(format!("{} is damaged{used}", path.display()), aside())
-            .because("a copy of it was opened, and did not pass the checks of SQLite"),
+        Ok(None) => Finding::fine(format!("{shown} passes SQLite's checks{used}")),
+        Ok(Some(())) | Err(Failure::Store(Error::Corrupt(_))) => {
+            Finding::problem(format!("{shown} is damaged{used}"), renewed(path, holder))
+                .because("a copy of it did not pass SQLite's checks")
+        }
         Err(Failure::Store(err @ Error::Newer { .. })) => {
-            let finding = Finding::problem(
-                format!("{}: {err}", path.display()),
-                format!("Install the release that made it, or begin anew: `{}`.", aside()),
-            );
-            finding.caused_by(&err)
+            let before = holder.map(|holder| format!("stop {holder} and ")).unwrap_or_default();
+            let fix = format!("Install the release that created it, or {before}start with a new database: `{}`.", aside(path));
+            Finding::problem(format!("{shown}: {err}"), fix).caused_by(&err)
         }
-        Err(Failure::Store(err)) => Finding::problem(format!("{} cannot be used: {err}", path.display()), aside()).caused_by(&err),
-        Err(Failure::Copy(err)) => {
-            Finding::skipped(format!("{} could not be copied to be looked at: {err}", path.display())).caused_by(&err)
+        // The copy has no room, or is too slow.
+        Err(Failure::Store(err)) if err.is_outage() => {
+            Finding::skipped(format!("a copy of {shown} could not be opened: {err}")).caused_by(&err)
         }
+        Err(Failure::Store(err)) => Finding::problem(format!("{shown} cannot be used: {err}"), renewed(path, holder)).caused_by(&err),
+        Err(Failure::Copy(err)) => Finding::skipped(format!("{shown} could not be copied to be checked: {err}")).caused_by(&err),
     }
 }
 
+/// How a server gets a new database. A process that has the old one open would go on with it.
+fn renewed(path: &Path, holder: Option<&Owner>) -> String {
+    match holder {
+        Some(holder) => format!("Stop {holder} first, as with `kill {}`; then run `{}`.", holder.pid, aside(path)),
+        None => aside(path),
+    }
+}
+
+/// Moves a database into a new directory, with the files that `SQLite` keeps beside it: a new one would take them for its own.
+fn aside(path: &Path) -> String {
+    command_on(path, |shown| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let folder = word(free_name(&path.with_file_name(format!("aside-{name}"))));
+        let others = BESIDE.iter().map(|suffix| beside(path, suffix)).filter(|file| file.symlink_metadata().is_ok());
+        let all = others.fold(shown.to_owned(), |all, file| format!("{all} {}", word(file)));
+        format!("mkdir {folder} && mv {all} {folder}/")
+    })
+}
+
+/// Why a database cannot be checked by its copy.
 enum Failure {
+    /// It cannot be copied.
     Copy(io::Error),
+    /// The copy cannot be opened.
     Store(Error),
 }
 
-/// Opens a copy of a database and throws it away. Something, where it is damaged.
+/// Opens a copy of a database, and removes it. `Some` where it is damaged.
 async fn copied(path: &Path) -> Result<Option<()>, Failure> {
     let folder = tempfile::Builder::new().prefix("mcp-git-doctor").tempdir().map_err(Failure::Copy)?;
     let copy = folder.path().join("store.db");
     fs::copy(path, &copy).map_err(Failure::Copy)?;
-    let log = beside(path, "-wal");
-    if fs::metadata(&log).is_ok_and(|meta| meta.is_file() && meta.len() <= MAX_COPY) {
-        fs::copy(&log, beside(&copy, "-wal")).map_err(Failure::Copy)?;
+    // Without its logs it would lack what was written last. SQLite makes the index of shared memory anew.
+    for suffix in ["-wal", "-journal"] {
+        let log = beside(path, suffix);
+        if fs::metadata(&log).is_ok_and(|meta| meta.is_file() && meta.len() <= MAX_COPY) {
+            fs::copy(&log, beside(&copy, suffix)).map_err(Failure::Copy)?;
+        }
     }
     let Opened { store, quarantined, .. } = Store::open(&Address::File(copy)).await.map_err(Failure::Store)?;
     let answered = store.ping().await;

@@ -1,4 +1,4 @@
-//! How long a message takes there and back.
+//! The latency of messages: how long one takes there and back.
 
 use super::{
     Finding, Patient,
@@ -24,7 +24,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
         Ok(Some((endpoint, name))) => measured(patient, &endpoint, &name),
         Ok(None) => match Trial::start(patient.config, patient.repositories.roots().named()) {
             Ok(trial) => {
-                let finding = measured(patient, trial.endpoint(), "a throw-away server, as no running one has a port,");
+                let finding = measured(patient, trial.endpoint(), "a temporary test server (no running server listens on a port)");
                 trial.stop();
                 finding
             }
@@ -35,7 +35,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
     vec![finding]
 }
 
-/// The server that runs and listens on a port, as its admin channel and the system tell.
+/// The running server that listens on a port, as its admin channel and the system report it.
 fn running(patient: &Patient<'_>) -> Result<Option<(Endpoint, String)>, Finding> {
     let folder = place::folder(&patient.config.state_dir);
     let sockets = match &patient.config.resilience.admin_socket {
@@ -47,7 +47,7 @@ fn running(patient: &Patient<'_>) -> Result<Option<(Endpoint, String)>, Finding>
     if let Some(wanted) = patient.options.pid {
         pids.retain(|pid| *pid == wanted);
         if pids.is_empty() {
-            let fix = "`mcp-server-git status` lists the servers that run.";
+            let fix = "`mcp-server-git status` shows the running servers.";
             return Err(Finding::problem(format!("no server with the process number {wanted} is running"), fix));
         }
     }
@@ -89,7 +89,7 @@ fn measured(patient: &Patient<'_>, endpoint: &Endpoint, name: &str) -> Finding {
     let detail = format!("{name} answers {what} in {} (median of {}, {} at most)", shown(median), times.len(), shown(most));
     let limit = patient.config.observing.slow;
     let finding = if median > limit {
-        let fix = "See where the time goes with `mcp-server-git debug level debug` and the server's log, or raise MCP_GIT_SLOW_MS (`perf.slow_ms`).";
+        let fix = "Look in the server's log after `mcp-server-git debug level debug`, or raise MCP_GIT_SLOW_MS (`perf.slow_ms`).";
         Finding::problem(format!("{detail}, slower than {} ms", limit.as_millis()), fix)
     } else {
         Finding::fine(detail)

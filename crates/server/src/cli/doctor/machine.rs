@@ -6,22 +6,20 @@ use super::{
     patience,
 };
 use crate::config::Sandbox;
-use git::LogQuery;
+use git::is_executable;
 use rustix::process::{Resource, getrlimit};
 use std::{
     env, fs,
-    ops::ControlFlow,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// The first release of each line of git that mends the holes published in July 2025: CVE-2025-27613, -27614, -46835, -48384,
-/// -48385 and -48386 (git's release notes 2.50.1). Later lines have it from the start; earlier ones do not get it.
-const MENDED: [(u32, u32, u32); 8] = [(2, 43, 7), (2, 44, 4), (2, 45, 4), (2, 46, 4), (2, 47, 3), (2, 48, 2), (2, 49, 1), (2, 50, 1)];
-/// What they are called.
-const HOLES: &str = "CVE-2025-48384 and others of July 2025";
-/// Programs that install git, and how they are told to.
+/// The first release of each line of git with fixes for the vulnerabilities published in July 2025: CVE-2025-27613, -27614,
+/// -46835, -48384, -48385 and -48386 (git's release notes 2.50.1). Later lines have them from the start; earlier ones never get them.
+const FIXED: [(u32, u32, u32); 8] = [(2, 43, 7), (2, 44, 4), (2, 45, 4), (2, 46, 4), (2, 47, 3), (2, 48, 2), (2, 49, 1), (2, 50, 1)];
+/// The names of these vulnerabilities.
+const VULNERABILITIES: &str = "CVE-2025-48384 and others of July 2025";
+/// Package managers, and the command of each that installs git.
 const INSTALLERS: [(&str, &str); 7] = [
     ("brew", "brew upgrade git || brew install git"),
     ("apt-get", "sudo apt-get update && sudo apt-get install git"),
@@ -35,19 +33,27 @@ const INSTALLERS: [(&str, &str); 7] = [
 const DESCRIPTORS: u64 = 1024;
 /// Seconds by which a clock may be wrong.
 const SKEW: i64 = 300;
-/// 2025-01-01: this program was made later.
-const MADE: i64 = 1_735_689_600;
+/// 2025-01-01: this program was built later.
+const BUILT: i64 = 1_735_689_600;
+/// The part of a commit that is read for its times.
+const MAX_COMMIT: usize = 64 << 10;
+
+/// The commit that is checked out in a repository.
+struct Head {
+    top: PathBuf,
+    is_bare: bool,
+    /// When it was written, in seconds since 1970.
+    author: i64,
+    /// When it was committed, likewise.
+    committer: i64,
+}
 
 /// The first program of this name in an absolute directory of `PATH`.
 pub(super) fn on_path(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(|file| is_executable(file))
+    git::on_path(&env::var_os("PATH").unwrap_or_default(), Path::new(name))
 }
 
-pub(super) fn is_executable(file: &Path) -> bool {
-    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-}
-
+/// How git is installed on this machine.
 fn install() -> String {
     let found = INSTALLERS.iter().find(|(program, _)| on_path(program).is_some());
     found.map_or_else(|| "Install git 2.50.1 or newer from https://git-scm.com/downloads.".to_owned(), |(_, command)| (*command).to_owned())
@@ -60,7 +66,7 @@ pub(super) fn git(patient: &Patient<'_>) -> Vec<Finding> {
         Err(err) => {
             let fix = match &patient.config.git {
                 Some(named) if !is_executable(named) => {
-                    format!("{} is no program: remove `--git`, or the key `git`, and the one on PATH is used.", named.display())
+                    format!("{} is not executable: remove `--git`, or the key `git`, to use the git on PATH.", named.display())
                 }
                 Some(named) => format!("Name another program than {} with `--git`, or install git 2.40 or newer.", named.display()),
                 None => install(),
@@ -70,26 +76,29 @@ pub(super) fn git(patient: &Patient<'_>) -> Vec<Finding> {
     };
     let place = git.program().map(|path| path.display().to_string()).unwrap_or_default();
     let text = format!("git {} at {place}", version.text);
-    match mended_in(&version.text) {
+    match fixed_in(&version.text) {
         Some(fixed) => vec![
             Finding::note(
-                format!("{text} is older than {fixed}, the first release without known holes ({HOLES}); a distribution may have mended it under the old number"),
+                format!(
+                    "{text} is older than {fixed}, the first release without known vulnerabilities ({VULNERABILITIES}); a distribution may \
+                     have backported the fixes"
+                ),
                 install(),
             )
-            .because(format!("its number is below {fixed}")),
+            .because(format!("its version is below {fixed}")),
         ],
         None => vec![Finding::fine(text)],
     }
 }
 
-/// The release that mends the known holes of this version, where it has them.
-fn mended_in(text: &str) -> Option<String> {
+/// The release that fixes the known vulnerabilities of this version, where it has any.
+fn fixed_in(text: &str) -> Option<String> {
     let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap_or_default());
     let (major, minor, patch) = (numbers.next()?, numbers.next()?, numbers.next().unwrap_or_default());
     let shown = |(major, minor, patch): (u32, u32, u32)| format!("{major}.{minor}.{patch}");
-    match MENDED.iter().find(|line| (line.0, line.1) == (major, minor)) {
+    match FIXED.iter().find(|line| (line.0, line.1) == (major, minor)) {
         Some(line) => (patch < line.2).then(|| shown(*line)),
-        None => ((major, minor) < (MENDED[0].0, MENDED[0].1)).then(|| shown(MENDED[0])),
+        None => ((major, minor) < (FIXED[0].0, FIXED[0].1)).then(|| shown(FIXED[0])),
     }
 }
 
@@ -114,7 +123,7 @@ pub(super) fn executable() -> Vec<Finding> {
     finding::or_fine(findings, || Finding::fine(format!("{} {} is this program", env!("CARGO_PKG_VERSION"), own.display())))
 }
 
-/// Whether the file can be started again.
+/// Why the program could not be started again.
 fn runnable(program: &Path) -> Option<Finding> {
     if program.exists() && !is_executable(program) {
         let fix = command_on(program, |path| format!("chmod +x {path}"));
@@ -122,7 +131,7 @@ fn runnable(program: &Path) -> Option<Finding> {
     }
     let dir = program.parent()?;
     is_noexec(dir).then(|| {
-        let fix = "Move this program to a folder whose file system lets programs run, such as /usr/local/bin.";
+        let fix = "Move this program to a file system that is mounted without `noexec`, such as that of /usr/local/bin.";
         Finding::problem(format!("{} is on a file system mounted with `noexec`", dir.display()), fix)
     })
 }
@@ -154,63 +163,58 @@ pub(super) fn descriptors() -> Vec<Finding> {
         Some(hard) if hard < 4096 => format!("ulimit -n {hard}"),
         _ => "ulimit -n 4096".to_owned(),
     };
-    vec![Finding::problem(format!("only {soft} files can be open at a time, fewer than {DESCRIPTORS}"), fix)]
+    vec![Finding::problem(format!("only {soft} files can be open at a time; a busy server needs {DESCRIPTORS}"), fix)]
 }
 
 pub(super) fn clock(patient: &Patient<'_>) -> Vec<Finding> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
     let heads = patient.usable().filter_map(|repo| {
-        let mut date = None;
-        let query = LogQuery { max_count: 1, ..LogQuery::default() };
-        let mut take = |commit: git::Commit| {
-            date = seconds(&commit.date);
-            ControlFlow::Break(())
-        };
-        repo.log(&query, &patience(), &mut take).ok()?;
-        Some((repo.top().to_owned(), date?))
+        let cancel = patience();
+        let id = repo.head(&cancel).ok()??;
+        let (author, committer) = times(&repo.raw_object(id, "commit", MAX_COMMIT, &cancel).ok()?)?;
+        Some(Head { top: repo.top().to_owned(), is_bare: repo.worktree().is_err(), author, committer })
     });
     judge_clock(now, heads.collect())
 }
 
-fn judge_clock(now: i64, heads: Vec<(PathBuf, i64)>) -> Vec<Finding> {
-    if now < MADE {
+fn judge_clock(now: i64, heads: Vec<Head>) -> Vec<Finding> {
+    if now < BUILT {
         return vec![Finding::problem("the clock is before 2025", "sudo timedatectl set-ntp true")];
     }
-    let ahead = heads.into_iter().filter(|(_, date)| *date > now.saturating_add(SKEW)).map(|(top, date)| {
-        let minutes = (date - now) / 60;
+    let latest = now.saturating_add(SKEW);
+    let ahead = heads.into_iter().filter(|head| head.committer > latest).map(|head| {
+        let top = word(&head.top);
+        // The author's date stays unless it is wrong, too.
+        let date = if head.author > latest { " --date=now" } else { "" };
+        let rest = if head.is_bare {
+            "if it is right, the clock of the machine that made the commit was fast.".to_owned()
+        } else {
+            let amend = format!("git -C {top} commit --amend --only --allow-empty --no-edit{date}");
+            format!("if it is right and the commit was not pushed, `{amend}` corrects it.")
+        };
+        let minutes = (head.committer - now) / 60;
+        let detail = format!("HEAD of {} was committed {minutes} minutes in the future", head.top.display());
         Finding::problem(
-            format!("HEAD of {} was written {minutes} minutes in the future: this clock is slow, or that of its author was fast", top.display()),
-            format!("Set the clock with `sudo timedatectl set-ntp true`; if it is right, `git -C {} commit --amend --allow-empty --no-edit --date=now` corrects the commit.", word(&top)),
+            format!("{detail}: this clock is slow, or the committer's was fast"),
+            format!("Set the clock with `sudo timedatectl set-ntp true`; {rest}"),
         )
     });
-    finding::or_fine(ahead.collect(), || Finding::fine("no HEAD is from the future"))
+    finding::or_fine(ahead.collect(), || Finding::fine("no HEAD was committed in the future"))
 }
 
-/// The seconds since 1970 of `2026-01-31T23:59:59+00:00`.
-fn seconds(date: &str) -> Option<i64> {
-    let number = |from: usize, to: usize| date.get(from..to)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let time = number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?;
-    let zone = date.get(19..)?;
-    let offset = match zone.strip_prefix(['+', '-']) {
-        Some(rest) => {
-            let (hours, minutes) = rest.split_once(':').unwrap_or((rest, "0"));
-            let offset = hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60;
-            if zone.starts_with('-') { -offset } else { offset }
-        }
-        None => 0,
-    };
-    // Days of the Gregorian calendar, counted from March so that a leap day is the last of its year.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5 + day - 1 - 719_468;
-    Some(days * 86_400 + time - offset)
+/// The times of a commit as it is stored, of its author and of its committer.
+fn times(commit: &[u8]) -> Option<(i64, i64)> {
+    let text = String::from_utf8_lossy(commit);
+    let header = text.split("\n\n").next()?;
+    // `committer NAME <ADDRESS> SECONDS ZONE`
+    let time_of = |who: &str| header.lines().find_map(|line| line.strip_prefix(who))?.rsplit(' ').nth(1)?.parse::<i64>().ok();
+    Some((time_of("author ")?, time_of("committer ")?))
 }
 
 pub(super) fn sandbox(patient: &Patient<'_>) -> Vec<Finding> {
     let wanted = patient.config.sandbox;
     match git::sandbox_support() {
-        _ if wanted == Sandbox::Off => vec![Finding::fine("it is switched off")],
+        _ if wanted == Sandbox::Off => vec![Finding::fine("the sandbox is switched off")],
         Ok(()) => vec![Finding::fine("the kernel enforces Landlock")],
         Err(why) if wanted == Sandbox::Always => {
             vec![Finding::problem(
@@ -230,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_with_known_holes_are_told() {
+    fn versions_with_known_vulnerabilities_are_told() {
         for (text, fixed) in [
             ("2.40.1", Some("2.43.7")),
             ("2.43.0", Some("2.43.7")),
@@ -242,20 +246,27 @@ mod tests {
             ("2.51.0.rc1", None),
             ("3.0.0", None),
         ] {
-            assert_eq!(mended_in(text).as_deref(), fixed, "{text}");
+            assert_eq!(fixed_in(text).as_deref(), fixed, "{text}");
         }
     }
 
     #[test]
-    fn dates_are_read_and_a_wrong_clock_is_seen() {
-        assert_eq!(seconds("1970-01-01T00:00:00Z"), Some(0));
-        assert_eq!(seconds("2023-11-14T22:13:20+00:00"), Some(1_700_000_000));
-        assert_eq!(seconds("2024-02-29T23:30:00-01:00"), Some(1_709_253_000));
-        assert_eq!(seconds("never"), None);
-        let state = |now, date| judge_clock(now, vec![("/x".into(), date)])[0].state;
-        assert_eq!(state(1_700_000_000, 0), finding::State::Problem);
-        assert_eq!(state(MADE, MADE + SKEW), finding::State::Fine);
-        assert_eq!(state(MADE, MADE + SKEW + 1), finding::State::Problem);
+    fn times_of_commits_are_read_and_a_wrong_clock_is_seen() {
+        let commit = b"tree 1\nparent 2\nauthor A U Thor <a@b> 5 +0100\ncommitter committer 9 <c@d> 7 -0930\n\ncommitter x <y> 8 +0000\n";
+        assert_eq!(times(commit), Some((5, 7)));
+        assert_eq!(times(b"tree 1\n\nauthor A <a> 5 +0000\ncommitter A <a> 5 +0000\n"), None);
+        let told =
+            |now, author, committer, is_bare| judge_clock(now, vec![Head { top: "/x".into(), is_bare, author, committer }]).remove(0);
+        let (right, wrong) = (BUILT + SKEW, BUILT + SKEW + 1);
+        assert_eq!(told(1_700_000_000, 0, 0, false).state, finding::State::Problem);
+        assert_eq!(told(BUILT, wrong, right, false).state, finding::State::Fine);
+        for (author, is_bare, has_amend, has_date) in [(right, false, true, false), (wrong, false, true, true), (right, true, false, false)]
+        {
+            let finding = told(BUILT, author, wrong, is_bare);
+            let fix = finding.value("clock")["fix"].to_string();
+            assert_eq!(finding.state, finding::State::Problem);
+            assert_eq!((fix.contains("--amend"), fix.contains("--date")), (has_amend, has_date), "{fix}");
+        }
     }
 
     #[test]
@@ -264,7 +275,7 @@ mod tests {
         let program = dir.path().join("program");
         fs::write(&program, "")?;
         assert!(runnable(&program).is_some_and(|finding| finding.state == finding::State::Problem));
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+        fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         assert!(runnable(&program).is_none());
         // Most systems mount it so.
         let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();

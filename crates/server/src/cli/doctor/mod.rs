@@ -1,12 +1,14 @@
-//! `doctor`: what is wrong with this machine, its repositories, or a remote server, and how each problem is cleared.
+//! `doctor`: what is wrong with this machine, its repositories, or a remote server, and how each problem is fixed.
 //!
-//! It changes nothing, and runs nothing that a repository names. The one server that it starts is a throw-away, in a folder of
-//! its own.
+//! It changes nothing, and runs nothing that a repository names. The one server that it starts is a temporary one, in a
+//! directory of its own.
 
 mod child;
 mod clients;
+mod damage;
 mod environment;
 mod exposure;
+mod files;
 mod finding;
 mod kept;
 mod latency;
@@ -20,7 +22,8 @@ mod web;
 
 use super::{CANNOT_RUN, FOUND, say, tell};
 use crate::{
-    config::{Config, ConfigError, Flags, Sandbox, Trust},
+    app,
+    config::{Config, ConfigError, Flags},
     telemetry::log::init_log,
 };
 use clap::Args;
@@ -37,16 +40,16 @@ use std::{
 
 /// How long a step over the network may take.
 const STEP: Duration = Duration::from_secs(5);
-/// The most repositories below the roots that are looked at.
+/// The most repositories below the roots that are checked.
 const MAX_REPOSITORIES: usize = 64;
 /// How long git may take for one repository.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What is looked at, and how it is shown.
+/// What is checked, and how it is shown.
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Options {
-    /// Also prints what each check looked at, and the causes of each finding.
+    /// Also prints what each check examined, and the causes of each finding.
     #[arg(long)]
     verbose: bool,
 
@@ -58,15 +61,15 @@ pub(super) struct Options {
     #[arg(long)]
     online: bool,
 
-    /// Also sends 20 messages through a running server, or through one that is started for it, and measures them.
+    /// Also measures the latency of 20 messages through a running server, or through a temporary one.
     #[arg(long)]
     latency: bool,
 
-    /// Looks at the server at this URL alone, step by step: DNS, TCP, TLS, HTTP, WebSocket, MCP.
+    /// Checks only the server at this URL, step by step: DNS, TCP, TLS, HTTP, WebSocket, MCP.
     #[arg(long, value_name = "URL", conflicts_with_all = ["online", "latency"])]
     url: Option<String>,
 
-    /// The bearer token for --url and --latency. Others can see it in the list of processes; not so that of `MCP_GIT_DOCTOR_TOKEN`.
+    /// The bearer token for --url and --latency. Other users can see it in the list of processes; `MCP_GIT_DOCTOR_TOKEN` is private.
     #[arg(long)]
     token: Option<String>,
 
@@ -89,7 +92,7 @@ impl Options {
     }
 }
 
-/// What the checks look at.
+/// What is checked.
 struct Patient<'a> {
     options: &'a Options,
     config: &'a Config,
@@ -143,10 +146,13 @@ pub(super) fn run(options: &Options, flags: Flags) -> ExitCode {
     let loaded = Config::load(flags);
     match &loaded {
         Ok(config) => {
-            init_log(config);
+            // The log file is the server's.
+            let mut own = config.clone();
+            own.observing.log.file = None;
+            init_log(&own);
             report.add("configuration", &[environment::loaded(config)]);
         }
-        Err(err) => report.add("configuration", &[environment::refused(err)]),
+        Err(err) => report.add("configuration", &[environment::refused(err, options)]),
     }
     for (name, check) in GENERAL {
         report.add(name, &check());
@@ -159,7 +165,7 @@ pub(super) fn run(options: &Options, flags: Flags) -> ExitCode {
         }
     };
     for (name, check) in CONFIGURED {
-        let skipped = || vec![Finding::skipped("it needs a configuration that can be used")];
+        let skipped = || vec![Finding::skipped("it needs a valid configuration")];
         report.add(name, &patient.as_ref().map_or_else(skipped, check));
     }
     report.end()
@@ -203,20 +209,7 @@ impl<'a> Patient<'a> {
         } else {
             Roots::new(config.repositories.iter().filter(|root| root.exists()).cloned())?
         };
-        let policy = git::Policy {
-            trust: match config.trust {
-                Trust::Owner => git::Trust::Owner,
-                Trust::Untrusted => git::Trust::Untrusted,
-            },
-            sandbox: match config.sandbox {
-                Sandbox::Untrusted => git::Sandbox::Untrusted,
-                Sandbox::Always => git::Sandbox::Always,
-                Sandbox::Off => git::Sandbox::Off,
-            },
-            network: config.network.clone(),
-            ..git::Policy::default()
-        };
-        let repositories = Repositories::with_policy(Git::new(config.git.clone()), roots, policy);
+        let repositories = Repositories::with_policy(Git::new(config.git.clone()), roots, app::policy(config, None));
         Ok(Self { options, config, repositories, opened: OnceLock::new() })
     }
 
@@ -238,12 +231,12 @@ impl<'a> Patient<'a> {
     }
 }
 
-/// Ends what git does for one repository in good time.
+/// A limit for what git does for one repository.
 fn patience() -> Cancel {
     Cancel::new(Some(Instant::now() + PATIENCE))
 }
 
-/// What is said where the configuration names the reason.
+/// The message of a refused configuration, which may have several lines.
 fn shown(err: &ConfigError) -> String {
     err.to_string().trim_end().to_owned()
 }

@@ -1,32 +1,29 @@
-//! Remotes: what lets git in there, and whether they are there.
+//! Remotes: whether git can log in to them, and whether they can be reached.
 
 use super::{
     Finding, Patient, STEP,
+    files::text_of,
     finding::{self, word},
     machine::on_path,
     patience,
 };
 use git::{Cancel, Direction, Error, Remote, Repo, Target};
-use std::{
-    collections::BTreeSet,
-    env, fs,
-    io::Read,
-    net::TcpStream,
-    os::unix::fs::FileTypeExt,
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread,
-    time::Instant,
-};
+use std::{collections::BTreeSet, env, fs, net::TcpStream, os::unix::fs::FileTypeExt, path::Path, sync::Arc, thread, time::Instant};
 
-/// The most remotes that are looked at.
+/// The most remotes that are checked.
 const MAX_REMOTES: usize = 64;
 /// The most addresses of one host that are tried.
 const MAX_ADDRESSES: usize = 3;
 /// Keys that ssh tries by itself.
 const KEYS: [&str; 6] = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_dsa"];
+/// Keywords of ssh's configuration that name a key, or a program that has some.
+const NAME_KEYS: [&str; 4] = ["identityfile", "identityagent", "pkcs11provider", "certificatefile"];
+/// Keywords that lead to more configuration.
+const NAME_MORE: [&str; 2] = ["include", "match"];
 /// The most that is read of a configuration of ssh.
 const MAX_CONFIG: u64 = 1 << 20;
+/// The most files of the system's configuration of ssh that are read.
+const MAX_FILES: usize = 100;
 
 /// A remote with the repository that has it.
 struct Found<'a> {
@@ -75,7 +72,7 @@ pub(super) fn credentials(patient: &Patient<'_>) -> Vec<Finding> {
         }
     }
     finding::or_fine(findings, || {
-        Finding::fine(format!("git has what it needs to log in ({} looked at)", finding::count(remotes.len(), "URL")))
+        Finding::fine(format!("git has what it needs to log in ({} checked)", finding::count(remotes.len(), "URL")))
     })
 }
 
@@ -92,7 +89,7 @@ fn without_helper(found: &Found<'_>) -> Option<Finding> {
     } else {
         "git config --global credential.helper 'cache --timeout=86400'"
     };
-    let detail = format!("{} is at https://{host}, and git has no credential helper: only what needs no login works", found.shown());
+    let detail = format!("{} is at https://{host}, and git has no credential helper: only public repositories work", found.shown());
     Some(Finding::note(detail, fix))
 }
 
@@ -100,10 +97,7 @@ fn without_key(found: &Found<'_>) -> Option<Finding> {
     let has_agent = env::var_os("SSH_AUTH_SOCK").is_some_and(|path| fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket()));
     let folder = env::home_dir().map(|home| home.join(".ssh"))?;
     let has_key = KEYS.iter().any(|key| folder.join(key).is_file());
-    let names_key = [folder.join("config"), PathBuf::from("/etc/ssh/ssh_config")]
-        .iter()
-        .any(|file| names(file, &["identityfile", "identityagent", "pkcs11provider"]));
-    if has_agent || has_key || names_key {
+    if has_agent || has_key || has_own_command(found.repo) || names_key(&folder) {
         return None;
     }
     let key = folder.join("id_ed25519");
@@ -112,13 +106,25 @@ fn without_key(found: &Found<'_>) -> Option<Finding> {
     Some(Finding::problem(detail, fix).because(format!("looked for {} in {}", KEYS.join(", "), folder.display())))
 }
 
-/// True where the operator's file has a line that begins with one of these words.
-fn names(file: &Path, words: &[&str]) -> bool {
-    let mut text = String::new();
-    let Ok(meta) = fs::metadata(file) else { return false };
-    if !meta.is_file() || fs::File::open(file).and_then(|file| file.take(MAX_CONFIG).read_to_string(&mut text)).is_err() {
-        return false;
-    }
+/// True where an ssh command is configured, which may name a key. Only repositories that are trusted may name one themselves.
+fn has_own_command(repo: &Repo) -> bool {
+    let by_variable = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
+    by_variable || repo.location().trusted && repo.config(Some("core.sshCommand"), &patience()).is_ok_and(|settings| !settings.is_empty())
+}
+
+/// True where the configuration of ssh may name a key.
+fn names_key(folder: &Path) -> bool {
+    let system = Path::new("/etc/ssh");
+    let parts = fs::read_dir(system.join("ssh_config.d")).into_iter().flatten().flatten().take(MAX_FILES).map(|entry| entry.path());
+    let mut files = parts.chain([system.join("ssh_config")]);
+    let own = folder.join("config");
+    // That of the system includes its own folder on most machines.
+    has_keyword(&own, &NAME_MORE) || has_keyword(&own, &NAME_KEYS) || files.any(|file| has_keyword(&file, &NAME_KEYS))
+}
+
+/// True where a file has a line that begins with one of these words.
+fn has_keyword(file: &Path, words: &[&str]) -> bool {
+    let text = text_of(file, MAX_CONFIG).unwrap_or_default();
     text.lines().any(|line| {
         line.split([' ', '\t', '=']).find(|word| !word.is_empty()).is_some_and(|first| words.contains(&first.to_ascii_lowercase().as_str()))
     })
@@ -136,7 +142,7 @@ pub(super) fn reach(patient: &Patient<'_>) -> Vec<Finding> {
         all.into_iter().filter_map(|one| one.join().ok().flatten()).collect()
     });
     finding::or_fine(findings, || {
-        let fine = Finding::fine(format!("{} answer", finding::count(places.len(), "place")));
+        let fine = Finding::fine(format!("{} can be reached", finding::count(places.len(), "remote host")));
         places.iter().fold(fine, |fine, (host, port)| fine.because(format!("{host}, port {port}")))
     })
 }
@@ -147,7 +153,7 @@ fn unreachable(patient: &Patient<'_>, found: &Found<'_>) -> Option<Finding> {
     let place = format!("{}, port {}", target.host, target.port);
     if !network.protocols.contains(&target.protocol) {
         let fix = format!("export MCP_GIT_PROTOCOLS={},{}", network.protocols.join(","), target.protocol);
-        return Some(Finding::problem(format!("{} uses the protocol `{}`, which is switched off", found.shown(), target.protocol), fix));
+        return Some(Finding::problem(format!("{} uses the protocol `{}`, which is not allowed", found.shown(), target.protocol), fix));
     }
     let addresses = match target.addresses(network, &Cancel::new(Some(Instant::now() + STEP))) {
         Ok(addresses) => addresses,
@@ -157,7 +163,7 @@ fn unreachable(patient: &Patient<'_>, found: &Found<'_>) -> Option<Finding> {
             return Some(Finding::problem(format!("{}: {err}", found.shown()), fix).caused_by(&err));
         }
         Err(err) if target.protocol == "ssh" && env::home_dir().is_some_and(|home| home.join(".ssh/config").is_file()) => {
-            let fix = "Try it with `ssh -T` and the name: ~/.ssh/config may know it by another one.";
+            let fix = "Try `ssh -T` with that name: ~/.ssh/config may give it another host name.";
             return Some(Finding::note(format!("{}: the name {} is not in DNS", found.shown(), target.host), fix).caused_by(&err));
         }
         Err(err) => {

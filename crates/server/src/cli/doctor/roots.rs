@@ -1,37 +1,46 @@
-//! The folders that the operator allows, and the repositories in them.
+//! The directories that the operator allows, and the repositories in them.
 
 use super::{
-    Finding, Patient,
-    finding::{self, command_on, out_of_the_way},
+    Finding, Patient, damage,
+    finding::{self, command_on},
 };
 use crate::error;
+use git::Location;
 use rustix::fs::{Access, access};
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-/// Folders of a repository whose content decides what git runs.
-const POWERFUL: [&str; 3] = ["", "hooks", "config"];
+/// What decides which programs git runs, below the directory that the worktrees of a repository share.
+const POWERFUL: [&str; 5] = ["hooks", "config", "config.worktree", "info/attributes", "objects/info/alternates"];
+/// The most hooks of one repository that are looked at.
+const MAX_HOOKS: usize = 200;
 
 pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
     let named = &patient.config.repositories;
     let opened = patient.opened();
-    if named.is_empty() && patient.repositories.roots().named().is_empty() {
+    let roots = patient.repositories.roots();
+    if named.is_empty() && roots.named().is_empty() {
         let fix = "Start inside a repository, or name one with `-r PATH`.";
-        return vec![Finding::note("no root is named, and the current directory is in no repository", fix)];
+        return vec![Finding::note("no root is named, and the current directory is not in a repository", fix)];
     }
     let mut findings: Vec<Finding> = named.iter().filter_map(|root| usable(root, patient.config.selection.read_only)).collect();
-    for root in patient.repositories.roots().named() {
-        if root.is_dir() && !opened.iter().any(|(path, _)| path.starts_with(root)) && patient.repositories.roots().locate(root).is_err() {
+    for root in roots.named() {
+        let damaged = damage::bare(root);
+        let has_none = damaged.is_empty() && !opened.iter().any(|(path, _)| path.starts_with(root)) && roots.locate(root).is_err();
+        if root.is_dir() && has_none {
             let fix = command_on(root, |root| format!("git init {root}"));
-            findings.push(Finding::note(format!("the root {} holds no repository", root.display()), fix));
+            findings.push(Finding::note(format!("the root {} contains no repository", root.display()), fix));
         }
+        findings.extend(damaged);
     }
     if patient.has_git() {
         let refused = opened.iter().filter_map(|(path, repo)| Some((path, repo.as_ref().err()?)));
-        findings.extend(refused.map(|(path, err)| unusable(path, err)));
+        findings.extend(refused.map(|(path, err)| unusable(patient, path, err)));
+        findings.extend(patient.usable().filter_map(|repo| damage::head(repo)));
     }
     finding::or_fine(findings, || {
         let many = match opened.len() {
@@ -54,13 +63,13 @@ fn usable(root: &Path, read_only: bool) -> Option<Finding> {
             return Some(finding.caused_by(&err));
         }
         Err(err) => {
-            let fix = format!("Let this user reach {shown}: each folder above it needs the permission `x`.");
+            let fix = format!("Let this user reach {shown}: each directory above it needs the permission `x`.");
             return Some(Finding::problem(format!("the root {shown} cannot be used: {err}"), fix).caused_by(&err));
         }
     };
     if !meta.is_dir() {
-        let fix = "Name the folder that it is in, or the folder of a repository, with `-r`.";
-        return Some(Finding::problem(format!("the root {shown} is no folder"), fix));
+        let fix = "Name the directory that it is in, or that of a repository, with `-r`.";
+        return Some(Finding::problem(format!("the root {shown} is not a directory"), fix));
     }
     let wanted = if read_only { Access::READ_OK | Access::EXEC_OK } else { Access::READ_OK | Access::EXEC_OK | Access::WRITE_OK };
     let err = io::Error::from(access(root, wanted).err()?);
@@ -76,20 +85,23 @@ fn usable(root: &Path, read_only: bool) -> Option<Finding> {
 }
 
 /// Why a repository cannot be opened.
-fn unusable(path: &Path, err: &git::Error) -> Finding {
+fn unusable(patient: &Patient<'_>, path: &Path, err: &git::Error) -> Finding {
+    let mut why = err.to_string();
     let fix = match err {
         git::Error::UnsafeOwner { .. } => command_on(path, |path| format!("git config --global --add safe.directory {path}")),
-        git::Error::NotReadable { path, .. } => {
-            command_on(path, |path| format!("Look at what {path} is, and put a regular file or nothing in its place."))
-        }
+        git::Error::NotReadable { path, .. } if damage::is_special(path) => command_on(path, |path| format!("rm {path}")),
+        git::Error::NotReadable { path, .. } => format!("Correct {}, or move it out of the git directory.", path.display()),
         git::Error::OutsideRoots { path: outside, .. } => {
             format!("Name {} with `-r` too, where the repository may use it.", outside.display())
         }
-        // git itself would wait for what is no regular file.
-        git::Error::NotARepository { .. } => out_of_the_way(&path.join(".git")),
+        git::Error::NotARepository { .. } => {
+            let (what, fix) = damage::unseen(patient, path);
+            why = what;
+            fix
+        }
         _ => hint(err).unwrap_or_else(|| command_on(path, |path| format!("git -C {path} fsck"))),
     };
-    Finding::problem(format!("the repository {} cannot be opened: {err}", path.display()), fix).caused_by(err)
+    Finding::problem(format!("the repository {} cannot be opened: {why}", path.display()), fix).caused_by(err)
 }
 
 /// What a caller would be told to do. The errors of the crate below cannot be cloned: only those are asked that have no content.
@@ -103,24 +115,34 @@ fn hint(err: &git::Error) -> Option<String> {
 
 /// Whether others can change what git runs in repositories whose hooks and filters are trusted.
 pub(super) fn trust(patient: &Patient<'_>) -> Vec<Finding> {
-    let roots = patient.repositories.roots().named().iter().cloned();
-    let mut places: Vec<PathBuf> = roots.collect();
+    let tops = patient.usable().map(|repo| repo.top().to_owned());
+    let tops = patient.repositories.roots().named().iter().cloned().chain(tops);
+    // In a sticky directory, such as /tmp, nobody replaces what belongs to others.
+    let mut open: BTreeSet<PathBuf> = tops.filter(|top| is_writable_by_all(top, 0o1000)).collect();
     for repo in patient.usable() {
-        let location = repo.location();
-        places.push(repo.top().to_owned());
-        places.extend(POWERFUL.iter().map(|name| location.common_dir.join(name)));
+        open.extend(powerful(repo.location()).into_iter().filter(|place| is_writable_by_all(place, 0)));
     }
-    // `join("")` leaves a slash behind.
-    let mut places: Vec<PathBuf> = places.iter().map(|place| place.components().collect()).collect();
-    places.sort();
-    places.dedup();
-    let open = places.iter().filter(|place| {
-        // A link has no permissions of its own.
-        fs::symlink_metadata(place).is_ok_and(|meta| !meta.is_symlink() && meta.mode() & 0o002 != 0)
-    });
-    let findings = open.map(|place| {
+    let findings = open.iter().map(|place| {
         let fix = command_on(place, |place| format!("chmod o-w {place}"));
-        Finding::problem(format!("every user can write to {}, and so change what git runs there", place.display()), fix)
+        Finding::problem(format!("every user can write to {}, and so change what git runs", place.display()), fix)
     });
     finding::or_fine(findings.collect(), || Finding::fine("no root, hook or configuration of a repository is writable by every user"))
+}
+
+/// The files and directories of a repository that decide which programs git runs.
+fn powerful(location: &Location) -> Vec<PathBuf> {
+    let mut places = vec![location.common_dir.clone(), location.git_dir.join("config.worktree")];
+    places.extend(POWERFUL.iter().map(|name| location.common_dir.join(name)));
+    let hooks = fs::read_dir(location.common_dir.join("hooks")).into_iter().flatten().flatten().take(MAX_HOOKS).map(|entry| entry.path());
+    // git runs none of its samples.
+    places.extend(hooks.filter(|hook| git::is_executable(hook) && hook.extension().is_none_or(|extension| extension != "sample")));
+    places
+}
+
+/// True where every user can write, unless a directory has one of the bits `excused`. A link has no permissions of its own.
+fn is_writable_by_all(place: &Path, excused: u32) -> bool {
+    fs::symlink_metadata(place).is_ok_and(|meta| {
+        let is_excused = meta.is_dir() && meta.mode() & excused != 0;
+        !meta.is_symlink() && meta.mode() & 0o002 != 0 && !is_excused
+    })
 }

@@ -1,4 +1,4 @@
-//! A server that is started to be spoken to once, and thrown away.
+//! A temporary server: it is started, tested and stopped.
 
 use super::{
     Finding, Patient,
@@ -23,21 +23,23 @@ const READY: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(12);
 /// The longest path that a Unix socket can have on every system.
 const MAX_SOCKET: usize = 90;
-/// What of the environment would lead the throw-away away from its folder, or make it wait for somebody.
-const WITHOUT: [&str; 10] = [
+/// Variables that would lead the temporary server out of its directory, or make it wait for somebody.
+const WITHOUT: [&str; 12] = [
     "MCP_GIT_HOST",
     "MCP_GIT_PORT",
     "MCP_GIT_SOCKET",
     "MCP_GIT_ADMIN_SOCKET",
     "MCP_GIT_STATE_DIR",
+    "MCP_GIT_LOG_FILE",
     "MCP_GIT_RATE",
+    "MCP_DEBUG_BREAKPOINT",
     "MCP_GIT_DOCTOR_TOKEN",
     "LISTEN_FDS",
     "LISTEN_PID",
     "NOTIFY_SOCKET",
 ];
 
-/// The running throw-away.
+/// The running temporary server.
 pub(super) struct Trial {
     started: Started,
     /// Closed, it ends the server, also where the doctor is killed: to the server its supervisor is gone.
@@ -47,13 +49,13 @@ pub(super) struct Trial {
     _folder: TempDir,
 }
 
-/// Why there is none.
+/// Why there is no temporary server.
 pub(super) enum Failed {
-    /// It has no place to be.
+    /// Its directory cannot be created.
     Folder(PathBuf, io::Error),
     /// It was not started.
     Program(io::Error),
-    /// It ended, or did not listen; with its own words.
+    /// It ended, or did not listen; with its standard error.
     Ended(String),
 }
 
@@ -61,22 +63,22 @@ impl Failed {
     pub(super) fn finding(&self) -> Finding {
         match self {
             Self::Folder(folder, err) => Finding::problem(
-                format!("the temporary folder {} cannot be used: {err}", folder.display()),
+                format!("the temporary directory {} cannot be used: {err}", folder.display()),
                 if folder == Path::new("/tmp") { "sudo chmod 1777 /tmp" } else { "export TMPDIR=/tmp" },
             )
             .caused_by(err),
             Self::Program(err) => Finding::problem(
                 format!("this program could not be started again: {err}"),
-                "Install mcp-server-git again: its file was removed, replaced, or made not executable.",
+                "Reinstall mcp-server-git: its file was removed or replaced, or is no longer executable.",
             )
             .caused_by(err),
             Self::Ended(said) if said.is_empty() => Finding::problem(
-                "a throw-away server did not listen in time",
-                "Run the doctor again when the machine is less busy, and report it if it stays.",
+                "the temporary test server did not listen in time",
+                "Run the doctor again when the machine is less busy; report the problem if it persists.",
             ),
             Self::Ended(said) => Finding::problem(
-                format!("a throw-away server did not start: {}", said.lines().last().unwrap_or_default()),
-                "Clear what its message names, or start it with `--log-level debug` to see more.",
+                format!("the temporary test server did not start: {}", said.lines().last().unwrap_or_default()),
+                "Fix what the message names; `mcp-server-git serve --log-level debug` shows more.",
             )
             .because(said.clone()),
         }
@@ -84,10 +86,10 @@ impl Failed {
 }
 
 impl Trial {
-    /// Starts it with the configuration, without its tokens, address and database.
+    /// Starts a server with the configuration, but with its own address, database and directories, and without telemetry.
     pub(super) fn start(config: &Config, roots: &[PathBuf]) -> Result<Self, Failed> {
         let temporary = std::env::temp_dir();
-        // A socket below a long path could not be made.
+        // The path of a socket must not be long.
         let place = if temporary.as_os_str().len() > MAX_SOCKET - 40 { PathBuf::from("/tmp") } else { temporary };
         let unusable = |err| Failed::Folder(place.clone(), err);
         let folder = tempfile::Builder::new().prefix("mcp-git-doctor").tempdir_in(&place).map_err(unusable)?;
@@ -113,7 +115,7 @@ impl Trial {
         let (mut line, theirs) = UnixStream::pair().map_err(Failed::Program)?;
         line.set_read_timeout(Some(READY)).map_err(Failed::Program)?;
         let input = Stdio::from(OwnedFd::from(theirs));
-        let with = [("MCP_GIT_STORE_URL", store.as_str()), (restart::VARIABLE, "1")];
+        let with = [("MCP_GIT_STORE_URL", store.as_str()), (restart::VARIABLE, "1"), ("OTEL_SDK_DISABLED", "true")];
         let started = Started::new(&program, &args, input, &with, &WITHOUT).map_err(Failed::Program)?;
         let mut ready = [0; 6];
         if line.read_exact(&mut ready).is_err() {
@@ -126,25 +128,28 @@ impl Trial {
         &self.endpoint
     }
 
-    /// Ends it. False where it had to be killed.
+    /// Stops the server. False where it had to be killed.
     pub(super) fn stop(self) -> bool {
         self.started.stop(END)
     }
 }
 
-/// The configuration file of the throw-away: what it shares with others is left out.
+/// The configuration file of the temporary server, without what leads out of its directory, and without breakpoints.
 fn file(config: &Config) -> String {
     let mut table = config.origin.table.clone();
-    for key in ["repositories", "auth", "http", "port", "store", "admin", "state_dir", "git"] {
+    for key in ["repositories", "auth", "http", "port", "store", "admin", "state_dir", "git", "telemetry", "metrics", "debug"] {
         table.remove(key);
+    }
+    if let Some(log) = table.get_mut("log").and_then(toml::Value::as_table_mut) {
+        log.remove("file");
     }
     table.to_string()
 }
 
-/// Starts one, speaks to it, and stops it.
+/// Starts a server, tests it, and stops it.
 pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
     if !patient.has_git() {
-        return vec![Finding::skipped("it needs a git that can be used")];
+        return vec![Finding::skipped("it needs a usable git")];
     }
     let began = Instant::now();
     let trial = match Trial::start(patient.config, patient.repositories.roots().named()) {
@@ -157,19 +162,20 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
     steps.push(format!("stop: {}", if has_ended { "ok" } else { "it was killed" }));
     let finding = match failed {
         Err((step, err)) => Finding::problem(
-            format!("a throw-away server listens, and {step} fails: {err}"),
-            "Start it with `mcp-server-git serve --log-level debug`, repeat the step, and report what it logs.",
+            format!("the temporary test server listens, but {step} fails: {err}"),
+            "Start a server with `mcp-server-git serve --log-level debug`, repeat the step, and report what it logs.",
         )
         .caused_by(&err),
         Ok(()) if !has_ended => Finding::problem(
-            "a throw-away server did not end when it was asked to",
-            "Run the doctor again when the machine is less busy, and report it if it stays.",
+            "the temporary test server did not stop when it was asked to",
+            "Run the doctor again when the machine is less busy; report the problem if it persists.",
         ),
-        Ok(()) => Finding::fine("a throw-away server starts, answers health, initialize and ping, and stops"),
+        Ok(()) => Finding::fine("a temporary test server starts, answers health, initialize and ping, and stops"),
     };
     vec![steps.into_iter().fold(finding, Finding::because)]
 }
 
+/// Takes the steps of a client.
 fn speak(endpoint: &Endpoint, steps: &mut Vec<String>) -> Result<(), (&'static str, io::Error)> {
     let began = Instant::now();
     let health = endpoint.request("GET", "/health", &[], b"").map_err(|err| ("health", err))?;

@@ -1,4 +1,4 @@
-//! `--url`: the way to a remote server, step by step, and which step fails.
+//! `--url`: each step of a connection to a remote server, up to the one that fails.
 
 use super::{
     Finding, STEP,
@@ -16,7 +16,7 @@ use std::{
 };
 use tungstenite::{client::IntoClientRequest, http::HeaderValue};
 
-/// What a URL says.
+/// The parts of a URL.
 struct Goal {
     host: String,
     port: u16,
@@ -26,7 +26,7 @@ struct Goal {
 
 type Step = (&'static str, Vec<Finding>);
 
-/// Walks the way, up to the first step without which no other can be taken.
+/// Takes the steps, up to the first one that fails and that others need.
 pub(super) fn walk(url: &str, token: Option<&str>) -> Vec<Step> {
     let goal = match parse(url) {
         Ok(goal) => goal,
@@ -86,19 +86,19 @@ pub(super) fn walk(url: &str, token: Option<&str>) -> Vec<Step> {
 }
 
 fn parse(url: &str) -> Result<Goal, String> {
-    let uri: Uri = url.parse().map_err(|err| format!("it is no URL: {err}"))?;
+    let uri: Uri = url.parse().map_err(|err| format!("it is not a URL: {err}"))?;
     let is_tls = match uri.scheme_str() {
         Some("http" | "ws") => false,
         Some("https" | "wss") => true,
-        Some(other) => return Err(format!("the scheme `{other}` is none of http, https, ws and wss")),
+        Some(other) => return Err(format!("the scheme `{other}` is not http, https, ws or wss")),
         None => return Err("the URL has no scheme".to_owned()),
     };
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("the URL has a user or a password in it: a token goes into MCP_GIT_DOCTOR_TOKEN".to_owned());
+        return Err("the URL contains a user or a password: put the token into MCP_GIT_DOCTOR_TOKEN".to_owned());
     }
     let has_port = uri.authority().is_some_and(|authority| authority.as_str().rsplit(']').next().unwrap_or_default().contains(':'));
     if has_port && uri.port_u16().is_none() {
-        return Err("the port of the URL is no number up to 65535".to_owned());
+        return Err("the port of the URL is not a number up to 65535".to_owned());
     }
     let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| "the URL has no host".to_owned())?;
     Ok(Goal { host: host.to_owned(), port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }), is_tls, path: uri.path().to_owned() })
@@ -107,13 +107,13 @@ fn parse(url: &str) -> Result<Goal, String> {
 fn warning(goal: &Goal, token: Option<&str>) -> Option<Finding> {
     let is_local = matches!(goal.host.as_str(), "localhost" | "[::1]") || goal.host.starts_with("127.");
     let is_open = token.is_some() && !goal.is_tls && !is_local;
-    is_open.then(|| Finding::note("the token goes over the network without TLS", "Use the server's https URL, or a tunnel."))
+    is_open.then(|| Finding::note("the token is sent over the network without TLS", "Use the server's https URL, or a tunnel."))
 }
 
 fn look_up(goal: &Goal) -> Result<Vec<SocketAddr>, Finding> {
     let (sender, found) = mpsc::channel();
     let place = (goal.host.trim_start_matches('[').trim_end_matches(']').to_owned(), goal.port);
-    // A lookup cannot be interrupted. One that takes too long ends by itself.
+    // A lookup cannot be interrupted. One that takes too long is left to end by itself.
     thread::spawn(move || sender.send(place.to_socket_addrs().map(Iterator::collect::<Vec<_>>)).unwrap_or_default());
     let fix = format!("Correct the name {} in the URL, or the machine's DNS (/etc/resolv.conf, /etc/hosts).", goal.host);
     match found.recv_timeout(STEP) {
@@ -174,35 +174,36 @@ fn refused_tls(goal: &Goal, err: &io::Error) -> Finding {
                 ("the certificate is not valid yet", "Correct this machine's clock: `sudo timedatectl set-ntp true`.".to_owned())
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                ("the certificate is for another name", format!("Use the name that the certificate has, or get one for {}.", goal.host))
+                ("the certificate is for another name", format!("Use a name that the certificate is for, or get one for {}.", goal.host))
             }
             CertificateError::UnknownIssuer => (
                 "the certificate is from an authority that this machine does not trust",
-                "Add the authority's certificate to those of the system, and serve the intermediate certificates, too.".to_owned(),
+                "Add the authority's certificate to the system's, and make the server send its intermediate certificates.".to_owned(),
             ),
             _ => ("the certificate is not valid", "Give the server a certificate from an authority that this machine trusts.".to_owned()),
         },
-        Some(rustls::Error::InvalidMessage(_)) => {
-            ("the server there does not speak TLS", format!("Use http:// in the URL, or put a proxy with TLS before port {}.", goal.port))
-        }
+        Some(rustls::Error::InvalidMessage(_)) => (
+            "the server there does not speak TLS",
+            format!("Use http:// in the URL, or put a proxy with TLS in front of port {}.", goal.port),
+        ),
         _ => (
             "the handshake failed",
-            format!("Use http:// in the URL where port {} has no TLS, or look at the log of the proxy there.", goal.port),
+            format!("Use http:// in the URL if port {} has no TLS, or look at the log of the proxy there.", goal.port),
         ),
     };
     Finding::problem(format!("{}, port {}: {what} ({err})", goal.host, goal.port), fix).caused_by(err)
 }
 
-/// Whether the server is well, and whether the next steps make sense.
+/// The health of the server, and whether the next steps make sense.
 fn health(goal: &Goal, endpoint: &Endpoint, base: &str) -> (Finding, bool) {
     let path = format!("{base}/health");
     let answer = match endpoint.request("GET", &path, &[], b"") {
         Ok(answer) => answer,
         Err(err) => {
             let fix = if goal.is_tls {
-                "Look at the log of the proxy: it takes connections, and does not pass them on."
+                "Look at the log of the proxy: it accepts connections, but does not forward them."
             } else {
-                "Use https:// in the URL where the port has TLS, or the port of `mcp-server-git serve`."
+                "Use https:// in the URL if the port has TLS, or use the port of `mcp-server-git serve`."
             };
             return (Finding::problem(format!("no answer over HTTP: {err}"), fix).caused_by(&err), false);
         }
@@ -214,7 +215,7 @@ fn health(goal: &Goal, endpoint: &Endpoint, base: &str) -> (Finding, bool) {
         200 => (
             Finding::note(
                 format!("{path} does not answer as mcp-server-git does ({})", answer.said()),
-                "Make sure that the URL is that of the server, and that the proxy passes on /health.",
+                "Make sure that the URL is the server's, and that the proxy forwards /health.",
             ),
             true,
         ),
@@ -222,7 +223,7 @@ fn health(goal: &Goal, endpoint: &Endpoint, base: &str) -> (Finding, bool) {
         404 | 405 => (
             Finding::note(
                 format!("there is no {path} ({})", answer.said()),
-                "Let the proxy pass on /health, too, where the server is mcp-server-git.",
+                "Make the proxy forward /health as well, if the server is mcp-server-git.",
             ),
             true,
         ),
@@ -239,7 +240,7 @@ fn health(goal: &Goal, endpoint: &Endpoint, base: &str) -> (Finding, bool) {
         ),
         503 => (
             Finding::problem(
-                format!("the server takes no calls ({})", answer.said()),
+                format!("the server accepts no calls ({})", answer.said()),
                 "Run `mcp-server-git status` on its machine; `mcp-server-git resume` ends a drain.",
             ),
             false,
@@ -248,29 +249,29 @@ fn health(goal: &Goal, endpoint: &Endpoint, base: &str) -> (Finding, bool) {
     }
 }
 
-/// A server that lets this client not in.
+/// A refusal of this client.
 fn refused(goal: &Goal, answer: &Answer) -> Finding {
     let (detail, fix) = match answer.status {
         401 if answer.header("www-authenticate").is_some_and(|challenge| challenge.contains("invalid_token")) => (
             "the server does not know the token, or it has expired",
-            "Make a new one with `mcp-server-git token NAME` on its machine, and set MCP_GIT_DOCTOR_TOKEN to it.".to_owned(),
+            "Create a new one with `mcp-server-git token NAME` on its machine, and set MCP_GIT_DOCTOR_TOKEN to it.".to_owned(),
         ),
-        401 => ("the server wants a token", "Set the environment variable MCP_GIT_DOCTOR_TOKEN to a token of the server.".to_owned()),
+        401 => ("the server requires a token", "Set the environment variable MCP_GIT_DOCTOR_TOKEN to a token of the server.".to_owned()),
         403 => (
             "the server refuses this Host, Origin or token",
             format!(
-                "Add {} to `http.allowed_hosts` (MCP_GIT_ALLOWED_HOSTS) of the server, or give the token the scope that it lacks.",
+                "Add {} to `http.allowed_hosts` (MCP_GIT_ALLOWED_HOSTS) of the server, or give the token the missing scope.",
                 goal.host
             ),
         ),
-        _ => ("a proxy on the way wants a login", "Set up this machine's proxy, or use another network.".to_owned()),
+        _ => ("a proxy on the way requires a login", "Configure this machine's proxy, or use another network.".to_owned()),
     };
     Finding::problem(format!("{detail} ({})", answer.said()), fix)
 }
 
 fn websocket(goal: &Goal, endpoint: &Endpoint, base: &str) -> Finding {
     let path = format!("{base}/ws");
-    let fix = "Let the proxy pass on `Upgrade` and `Connection` for /ws (docs/nginx.conf), or use /mcp over HTTP alone.";
+    let fix = "Make the proxy forward `Upgrade` and `Connection` for /ws (docs/nginx.conf), or use /mcp over HTTP instead.";
     let scheme = if goal.is_tls { "wss" } else { "ws" };
     let request = format!("{scheme}://{}{path}", endpoint.host).into_client_request().map(|mut request| {
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("mcp"));
@@ -281,16 +282,13 @@ fn websocket(goal: &Goal, endpoint: &Endpoint, base: &str) -> Finding {
     });
     let request = match request {
         Ok(request) => request,
-        Err(err) => return Finding::problem(format!("{path} cannot be asked for: {err}"), fix).caused_by(&err),
+        Err(err) => return Finding::problem(format!("{path} cannot be requested: {err}"), fix).caused_by(&err),
     };
     let stream = match endpoint.connect() {
         Ok(stream) => stream,
         Err(err) => {
-            return Finding::problem(
-                format!("the second connection failed: {err}"),
-                "Raise the limit of connections of the server or proxy.",
-            )
-            .caused_by(&err);
+            return Finding::problem(format!("the second connection failed: {err}"), "Raise the connection limit of the server or proxy.")
+                .caused_by(&err);
         }
     };
     match tungstenite::client(request, stream) {
@@ -320,7 +318,7 @@ fn initialize(goal: &Goal, endpoint: &Endpoint) -> Finding {
         Err(Refused::Status(answer)) if matches!(answer.status, 401 | 403 | 407) => refused(goal, &answer),
         Err(Refused::Status(answer)) if matches!(answer.status, 404 | 405) => Finding::problem(
             format!("there is no MCP at {} ({})", endpoint.path, answer.said()),
-            "Give the whole URL of MCP, which ends in `/mcp`; a proxy has to pass it on.",
+            "Give the full URL of MCP, which ends in `/mcp`; a proxy has to forward it.",
         ),
         Err(err) => {
             let fix = "Look at the server's log at that moment, or check the message with `mcp-server-git validate`.";

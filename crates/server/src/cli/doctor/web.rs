@@ -2,13 +2,13 @@
 //! time and size.
 
 use super::STEP;
+use crate::socket;
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 use serde_json::{Value, json};
 use std::{
     cell::Cell,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
-    os::unix::net::UnixStream,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -99,7 +99,7 @@ impl Endpoint {
         };
         Ok(match &self.place {
             Place::Socket(path) => {
-                let stream = UnixStream::connect(path)?;
+                let stream = socket::connect(path, STEP)?;
                 stream.set_read_timeout(Some(STEP))?;
                 stream.set_write_timeout(Some(STEP))?;
                 Box::new(stream)
@@ -146,7 +146,7 @@ fn read_answer(stream: &mut dyn Stream, method: &str) -> io::Result<Answer> {
     loop {
         let count = match stream.read(&mut buffer) {
             Ok(count) => count,
-            // Many servers close without the farewell of TLS.
+            // Many servers close without TLS's `close_notify`.
             Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => 0,
             Err(err) if err.kind() == io::ErrorKind::Interrupted => continue,
             Err(err) if err.kind() == io::ErrorKind::WouldBlock => return Err(late()),
@@ -172,7 +172,7 @@ fn late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no answer came in time")
 }
 
-/// The answer, once it is whole.
+/// The answer, once all of it is there.
 fn parse(bytes: &[u8], method: &str, is_closed: bool) -> io::Result<Option<Answer>> {
     if !b"HTTP/1.".starts_with(&bytes[..bytes.len().min(7)]) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the server there does not speak HTTP"));
@@ -231,7 +231,7 @@ pub(super) enum Refused {
     Status(Answer),
     #[error("the server refused: {0}")]
     Error(String),
-    #[error("the answer is no JSON-RPC response ({})", .0.said())]
+    #[error("the answer is not a JSON-RPC response ({})", .0.said())]
     Foreign(Answer),
 }
 
@@ -256,7 +256,7 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Says hello.
+    /// Opens a session with `initialize`.
     pub(super) fn open(endpoint: &'a Endpoint) -> Result<Self, Refused> {
         let info = json!({"name": "mcp-server-git doctor", "version": env!("CARGO_PKG_VERSION")});
         let params = json!({"protocolVersion": REVISION, "capabilities": {}, "clientInfo": info});
@@ -300,7 +300,7 @@ impl<'a> Session<'a> {
         Ok(result["isError"] != json!(true))
     }
 
-    /// Says goodbye, where the server wants that.
+    /// Closes the session, where the server has given it an id.
     pub(super) fn close(self) {
         if let Some(id) = &self.id {
             self.endpoint.request("DELETE", &self.endpoint.path, &[("Mcp-Session-Id", id)], b"").ok();
