@@ -8,13 +8,9 @@ use cargo_metadata::MetadataCommand;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
-use support::Outcome;
-
-fn root() -> PathBuf {
-    fs::canonicalize(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the workspace")
-}
+use support::{Outcome, root};
 
 /// Every source file, by its path from the top.
 fn sources() -> BTreeMap<String, String> {

@@ -187,9 +187,13 @@ fn late_sessions_are_marked() {
         let beats = running.run(&["status", "heartbeats"]);
         beats.code == Some(1) && line(&beats, "ws-").ends_with("an answer to pings  LATE")
     });
-    assert!(running.run(&["sessions", "touch", "--missing"]).out.starts_with("Touched sessions: "));
-    let beats = running.run(&["status", "heartbeats"]);
-    assert!(beats.code == Some(0) && line(&beats, &id).ends_with("nothing"), "HTTP owes nothing: {beats:?}");
+    // Where the machine is slow, what was touched may be late again before somebody looks.
+    wait_for("no late session", || {
+        assert!(running.run(&["sessions", "touch", "--missing"]).out.starts_with("Touched sessions: "));
+        let beats = running.run(&["status", "heartbeats"]);
+        assert!(line(&beats, &id).ends_with("nothing"), "HTTP owes nothing: {beats:?}");
+        beats.code == Some(0)
+    });
 }
 
 #[test]

@@ -5,9 +5,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::fs;
 use support::{
-    Client, Fixture, Outcome,
+    Client, Outcome, edited, is_edited, older,
     remote::{Fault, OPEN, published},
     text_of,
     wire::{NEWEST, Served, call, meta, post, wait_for},
@@ -15,26 +14,6 @@ use support::{
 
 /// The operator's leave for the argument.
 const MODEL_CONFIRMS: [(&str, &str); 1] = [("MCP_GIT_MODEL_CONFIRMS", "true")];
-
-/// A repository in which a hard reset would lose something.
-fn edited() -> Fixture {
-    let fixture = Fixture::new();
-    fixture.write("a.txt", "edited\n");
-    fixture
-}
-
-fn is_edited(fixture: &Fixture) -> bool {
-    fs::read_to_string(fixture.path.join("a.txt")).is_ok_and(|text| text == "edited\n")
-}
-
-/// A client of an older revision with these capabilities.
-fn older(fixture: &Fixture, capabilities: &Value, variables: &[(&str, &str)]) -> Client {
-    let mut client = Client::start(&["-r", &fixture.path.display().to_string()], variables);
-    let params = json!({"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": {"name": "test", "version": "1"}});
-    client.request("initialize", &params);
-    client.send_json(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-    client
-}
 
 fn asks() -> Value {
     json!({"elicitation": {"form": {}}})

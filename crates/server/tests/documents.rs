@@ -6,12 +6,8 @@ mod support;
 
 use mcp_server_git::{Effect, Entry, INSTRUCTIONS, REFERENCE, RELOADABLE, Selection, Toolset, tools, tools_as_listed};
 use serde_json::Value;
-use std::{fmt::Write as _, fs, path::PathBuf};
-use support::Outcome;
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use std::{fmt::Write as _, fs};
+use support::{Outcome, root};
 
 /// Compares a file with what it should be, or writes it.
 fn hold(path: &str, expect: &str) -> Outcome {

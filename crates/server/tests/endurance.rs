@@ -30,7 +30,7 @@ use std::{
 use support::{
     Dice, Fixture,
     admin::Administered,
-    descendants, rss_kib,
+    descendants, programs, rss_kib, signal,
     wire::{Served, call, initialize, modern, post, session, wait_for},
 };
 
@@ -92,7 +92,7 @@ fn nothing_acknowledged_is_lost_and_nothing_done_twice_when_it_is_killed_at_any_
                 (key, answered, unsure)
             });
             std::thread::sleep(moment);
-            support::shell(Path::new("/"), &format!("kill -KILL {}", server.child.id()));
+            signal(&server.child.id(), "KILL");
             over.store(true, Ordering::SeqCst);
             let (last, done, cut_off) = writing.join().expect("the writer");
             key = last;
@@ -133,7 +133,7 @@ impl Small {
         if mounted.is_ok_and(|done| done.status.success()) {
             return Some(Self(at.to_owned()));
         }
-        eprintln!("left out: a file system may not be mounted here");
+        programs::not_tried("a file system may not be mounted here");
         None
     }
 }
@@ -187,9 +187,10 @@ fn on_a_full_disk_changes_are_refused_and_none_is_lost() {
 
 #[test]
 fn on_a_disk_that_fails_nothing_acknowledged_is_lost() {
-    let tracer = Command::new("strace").args(["-e", "trace=none", "true"]).output();
+    let Some(strace) = programs::found("strace") else { return };
+    let tracer = Command::new(&strace).args(["-e", "trace=none", "true"]).output();
     if !tracer.is_ok_and(|done| done.status.success()) {
-        eprintln!("left out: strace, which makes system calls fail, is not there or may not trace");
+        programs::not_tried("strace, which makes system calls fail, may not trace here");
         return;
     }
     let mut dice = Dice(11);
@@ -201,7 +202,7 @@ fn on_a_disk_that_fails_nothing_acknowledged_is_lost() {
         // From some write or sync of the state on every one fails, for a while.
         let (from, call) =
             (1 + dice.roll(12), ["pwrite64", "fdatasync", "fsync", "write"][usize::try_from(dice.roll(4)).unwrap_or_default()]);
-        let mut tracer = Command::new("strace");
+        let mut tracer = Command::new(&strace);
         tracer.args(["-f", "-o", "/dev/null", "-e", &format!("inject={call}:error=EIO:when={from}+"), "-e", &format!("trace={call}")]);
         for file in ["store.db", "store.db-wal", "store.db-shm"] {
             tracer.arg("-P").arg(state.join(file));
@@ -217,7 +218,7 @@ fn on_a_disk_that_fails_nothing_acknowledged_is_lost() {
                 acknowledged.push((key, text));
             }
         }
-        support::shell(Path::new("/"), &format!("kill -INT {}", tracer.id()));
+        signal(&tracer.id(), "INT");
         tracer.wait().expect("its end");
         drop(server);
         let server = Administered::start(&fixture, &[], &[]);

@@ -7,32 +7,15 @@ mod support;
 use serde_json::{Value, json};
 use std::fs;
 use support::{
-    Client, Fixture, Outcome,
+    Client, Fixture, Outcome, edited, is_edited, older,
     remote::{Fault, OPEN, stalled},
     text_of,
+    wire::meta,
 };
-
-/// What a client of the newest revision puts into each request.
-fn meta(capabilities: &Value) -> Value {
-    json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": capabilities,
-    })
-}
 
 fn modern(client: &mut Client, capabilities: &Value, method: &str, mut params: Value) -> Value {
     params["_meta"] = meta(capabilities);
     client.request(method, &params)
-}
-
-/// A client of an older revision with these capabilities.
-fn legacy(fixture: &Fixture, capabilities: &Value) -> Client {
-    let mut client = Client::start(&["-r", &fixture.path.display().to_string()], &[]);
-    let params = json!({"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": {"name": "test", "version": "1"}});
-    client.request("initialize", &params);
-    client.send_json(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-    client
 }
 
 fn read(client: &mut Client, uri: &str) -> Value {
@@ -50,7 +33,7 @@ fn resources_are_listed_and_read() {
     fixture.git(&["branch", "feature/x"]);
     fixture.git(&["remote", "add", "origin", "https://user:secret@example.com/x.git"]);
     fixture.write("a.txt", "dirty\n");
-    let mut client = legacy(&fixture, &json!({}));
+    let mut client = older(&fixture, &json!({}), &[]);
     let listed = client.request("resources/list", &json!({}));
     let uris: Vec<&str> = listed["result"]["resources"].as_array().into_iter().flatten().filter_map(|one| one["uri"].as_str()).collect();
     assert_eq!(uris, ["git://repo/status", "git://repo/commit/HEAD", "git://repo/tree/HEAD/"]);
@@ -122,7 +105,7 @@ fn prompts_read_what_is_left_out() {
     let fixture = Fixture::new();
     fixture.write("a.txt", "for the prompt\n```\nnot the end\n");
     fixture.git(&["add", "a.txt"]);
-    let mut client = legacy(&fixture, &json!({}));
+    let mut client = older(&fixture, &json!({}), &[]);
     let listed = client.request("prompts/list", &json!({}));
     let names: Vec<&str> = listed["result"]["prompts"].as_array().into_iter().flatten().filter_map(|one| one["name"].as_str()).collect();
     assert_eq!(names.len(), 12);
@@ -152,7 +135,7 @@ fn arguments_are_completed() {
     fixture.git(&["branch", "feature/two"]);
     fixture.git(&["tag", "v1.0"]);
     fixture.git(&["remote", "add", "upstream", "https://example.com/x"]);
-    let mut client = legacy(&fixture, &json!({}));
+    let mut client = older(&fixture, &json!({}), &[]);
     let blob = json!({"type": "ref/resource", "uri": "git://{repo}/blob/{rev}/{+path}"});
     let mut complete = |reference: &Value, name: &str, value: &str, given: Value| {
         let params = json!({"ref": reference, "argument": {"name": name, "value": value}, "context": {"arguments": given}});
@@ -181,7 +164,7 @@ fn arguments_are_completed() {
 fn changes_of_a_repository_are_told_in_both_eras() {
     let fixture = Fixture::new();
     let uri = "git://repo/status";
-    let mut client = legacy(&fixture, &json!({}));
+    let mut client = older(&fixture, &json!({}), &[]);
     assert_eq!(client.request("resources/subscribe", &json!({"uri": uri}))["result"], json!({}));
     assert!(client.request("resources/subscribe", &json!({"uri": "git://none/status"}))["error"].is_object());
     fixture.git(&["branch", "new"]);
@@ -196,17 +179,6 @@ fn changes_of_a_repository_are_told_in_both_eras() {
     fixture.git(&["add", "a.txt"]);
     let told = client.receive();
     assert_eq!((told["method"].as_str(), told["params"]["uri"].as_str()), (Some("notifications/resources/updated"), Some(uri)), "{told}");
-}
-
-/// A repository in which a hard reset would lose something.
-fn edited() -> Fixture {
-    let fixture = Fixture::new();
-    fixture.write("a.txt", "edited\n");
-    fixture
-}
-
-fn is_edited(fixture: &Fixture) -> bool {
-    fs::read_to_string(fixture.path.join("a.txt")).is_ok_and(|text| text == "edited\n")
 }
 
 #[test]
@@ -259,7 +231,7 @@ fn a_client_of_an_older_revision_is_asked() {
         (json!({"action": "cancel"}), false),
     ] {
         let fixture = edited();
-        let mut client = legacy(&fixture, &json!({"elicitation": {}}));
+        let mut client = older(&fixture, &json!({"elicitation": {}}), &[]);
         let id = client.start_call("git_reset", &json!({"mode": "hard"}));
         let question = client.receive();
         assert_eq!(question["method"], "elicitation/create", "{question}");
@@ -310,7 +282,7 @@ fn a_long_call_becomes_a_task_that_can_be_stopped() {
 #[test]
 fn the_client_hears_of_calls_where_it_asks_for_it() {
     let fixture = Fixture::new();
-    let mut client = legacy(&fixture, &json!({}));
+    let mut client = older(&fixture, &json!({}), &[]);
     client.request("logging/setLevel", &json!({"level": "info"}));
     let id = client.start_call("git_status", &json!({}));
     let told = client.receive();

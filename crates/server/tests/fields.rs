@@ -15,7 +15,7 @@ use std::{
 use support::{
     Client, Fixture, Outcome, call_in, parts,
     remote::{OPEN, published},
-    shell, text_of,
+    shell, size, text_of,
 };
 
 const MIB: usize = 1 << 20;
@@ -23,12 +23,6 @@ const MIB: usize = 1 << 20;
 const AUTHOR: usize = MIB + 100_000;
 /// In tokens of four bytes.
 const BUDGETS: [usize; 3] = [500, 2000, 8000];
-
-/// Everything that the model gets to see of a result.
-fn size(result: &Value) -> usize {
-    let structured = result.get("structuredContent").map_or(0, |value| value.to_string().len());
-    text_of(result).len() + structured
-}
 
 /// Makes the call within each budget, and gives the results.
 fn within_budgets(client: &mut Client, tool: &str, args: &Value) -> Vec<Value> {

@@ -5,8 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_methods,
-    clippy::print_stderr,
-    reason = "tests start servers, say what they leave out, and fail loudly"
+    reason = "tests start servers, and fail loudly"
 )]
 
 #[path = "../../store/tests/support/postgres.rs"]
@@ -18,13 +17,14 @@ use std::os::unix::fs::PermissionsExt;
 use support::{
     Fixture,
     admin::{Administered, tool},
+    programs,
     wire::{call, post, session, wait_for},
 };
 
 fn database() -> Option<postgres::Server> {
     let found = postgres::Server::start();
     if found.is_none() {
-        eprintln!("left out: PostgreSQL is not installed");
+        programs::absent("PostgreSQL");
     }
     found
 }

@@ -1,8 +1,8 @@
 //! With the programs that operators have: an ssh server, git's extension for large files, nginx.
 //!
-//! Where one is not installed its test says so and ends; `cargo xtask test` installs them where it may.
+//! Where one is not installed its test says so and ends, unless `cargo xtask test` was to install it.
 
-#![allow(clippy::expect_used, clippy::disallowed_methods, clippy::print_stdout, reason = "tests start programs and fail loudly")]
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 
 mod support;
 
@@ -11,35 +11,19 @@ use std::{
     fs,
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
+    process::{Command, Stdio},
     time::Duration,
 };
 use support::{
-    Fixture, Outcome, git_in, program, shell,
+    Fixture, Outcome, git_in, program,
+    programs::{Running, found},
+    root, shell,
     wire::{NEWEST, Served, meta},
 };
 
-/// Ends the program when the test does.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-fn installed(path: &str) -> bool {
-    let found = Path::new(path).exists();
-    if !found {
-        println!("left out: {path} is not installed");
-    }
-    found
-}
-
 /// An ssh server for the present user and the ssh command that reaches it.
-fn ssh_server(home: &Path) -> (Running, u16, String) {
+fn ssh_server(sshd: &Path, home: &Path) -> (Running, u16, String) {
     let script = "mkdir -p keys && ssh-keygen -q -t ed25519 -N '' -f keys/host && ssh-keygen -q -t ed25519 -N '' -f keys/user && \
                   cp keys/user.pub keys/authorized && chmod 600 keys/*";
     shell(home, script);
@@ -56,7 +40,7 @@ fn ssh_server(home: &Path) -> (Running, u16, String) {
     fs::write(path("config"), settings).expect("a file");
     // Where the server separates its privileges when it is started by root.
     fs::create_dir_all("/run/sshd").ok();
-    let mut command = Command::new("/usr/sbin/sshd");
+    let mut command = Command::new(sshd);
     command.args(["-D", "-e", "-f", &path("config")]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let server = Running(command.spawn().expect("an ssh server"));
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -72,13 +56,11 @@ fn ssh_server(home: &Path) -> (Running, u16, String) {
 
 #[test]
 fn an_ssh_server_is_pushed_to_and_fetched_from() -> Outcome {
-    if !installed("/usr/sbin/sshd") {
-        return Ok(());
-    }
+    let Some(sshd) = found("sshd") else { return Ok(()) };
     let fixture = Fixture::new();
     let home = fs::canonicalize(fixture.home.path())?;
     assert!(git_in(&home, &["init", "-q", "--bare", "--initial-branch=main", "bare.git"]).status.success());
-    let (_server, _, ssh) = ssh_server(&home);
+    let (_server, _, ssh) = ssh_server(&sshd, &home);
     fixture.git(&["config", "core.sshCommand", &ssh]);
     let user = String::from_utf8(shell(&home, "id -un"))?;
     let url = format!("ssh://{}@127.0.0.1{}", user.trim(), home.join("bare.git").display());
@@ -106,14 +88,7 @@ fn an_ssh_server_is_pushed_to_and_fetched_from() -> Outcome {
 
 #[test]
 fn large_files_are_kept_apart_as_the_operator_has_set_it_up() -> Outcome {
-    let Some(lfs) = ["/usr/bin/git-lfs", "/usr/local/bin/git-lfs", "/opt/homebrew/bin/git-lfs"]
-        .map(PathBuf::from)
-        .into_iter()
-        .find(|path| path.exists())
-    else {
-        println!("left out: git-lfs is not installed");
-        return Ok(());
-    };
+    let Some(lfs) = found("git-lfs") else { return Ok(()) };
     let fixture = Fixture::new();
     let operator = fixture.path.with_file_name("operator.gitconfig");
     let settings = format!(
@@ -141,9 +116,7 @@ fn large_files_are_kept_apart_as_the_operator_has_set_it_up() -> Outcome {
 
 #[test]
 fn nginx_puts_tls_in_front_as_the_documents_say() -> Outcome {
-    if !installed("/usr/sbin/nginx") || !installed("/usr/bin/curl") || !installed("/usr/bin/openssl") {
-        return Ok(());
-    }
+    let [Some(nginx), Some(curl), Some(_)] = ["nginx", "curl", "openssl"].map(found) else { return Ok(()) };
     let fixture = Fixture::new();
     let home = fs::canonicalize(fixture.home.path())?;
     let token = String::from_utf8(program().args(["token", "all"]).output()?.stdout)?;
@@ -156,7 +129,7 @@ fn nginx_puts_tls_in_front_as_the_documents_say() -> Outcome {
          cert.pem 2>/dev/null && mkdir -p logs",
     );
     let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr())?.port();
-    let mut site = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/nginx.conf"))?;
+    let mut site = fs::read_to_string(root().join("docs/nginx.conf"))?;
     for (from, to) in [
         ("listen 443 ssl", format!("listen 127.0.0.1:{port} ssl")),
         ("/etc/ssl/git.example.pem", home.join("cert.pem").display().to_string()),
@@ -174,14 +147,14 @@ fn nginx_puts_tls_in_front_as_the_documents_say() -> Outcome {
         home.display()
     );
     fs::write(home.join("nginx.conf"), whole)?;
-    let mut command = Command::new("/usr/sbin/nginx");
+    let mut command = Command::new(nginx);
     command.args(["-p", &home.display().to_string(), "-c", &home.join("nginx.conf").display().to_string()]);
     let _nginx = Running(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let curl = |path: &str, more: &[&str]| {
-        let mut command = Command::new("/usr/bin/curl");
+        let mut command = Command::new(&curl);
         command.args(["--silent", "--include", "--http1.1", "--max-time", "5", "--cacert", &home.join("cert.pem").display().to_string()]);
         command.args(["--resolve", &format!("git.example:{port}:127.0.0.1"), &format!("https://git.example:{port}{path}")]);
         String::from_utf8_lossy(&command.args(more).output().expect("curl").stdout).into_owned()

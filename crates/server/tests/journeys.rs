@@ -12,10 +12,6 @@ use support::{
     remote::{OPEN, Remote, published},
 };
 
-fn text(fixture: &Fixture, args: &[&str]) -> String {
-    String::from_utf8_lossy(&fixture.git(args)).trim_end().to_owned()
-}
-
 #[track_caller]
 fn sound(fixture: &Fixture) {
     let output = fixture.try_git(&["fsck", "--strict"]);
@@ -60,7 +56,7 @@ fn a_feature_branch_with_staged_hunks_is_pushed_with_its_upstream() {
     let wanted: Vec<&str> = hunks.iter().filter(|(_, text)| text.contains("+wanted")).map(|(id, _)| id.as_str()).collect();
     let staged = client.text("git_add", &json!({"hunks": wanted}));
     assert!(staged.contains("2 of the hunks staged") && staged.contains("M  long.txt") || staged.contains("M long.txt"), "{staged}");
-    assert_eq!(text(&fixture, &["show", ":long.txt"]) + "\n", edit(&[(3, "wanted one"), (38, "wanted two")]));
+    assert_eq!(fixture.text(&["show", ":long.txt"]) + "\n", edit(&[(3, "wanted one"), (38, "wanted two")]));
     client.text("git_commit", &json!({"message": "wanted"}));
     // One of the staged ones is taken out again, and the rest of the edits dropped and brought back.
     fixture.write("long.txt", edit(&[(3, "wanted one"), (20, "debugging"), (38, "wanted two"), (30, "late")]));
@@ -86,7 +82,7 @@ fn a_feature_branch_with_staged_hunks_is_pushed_with_its_upstream() {
     assert_eq!(fs::read(fixture.path.join("long.txt")).expect("the file"), before);
     client.text("git_push", &json!({"set_upstream": true}));
     assert_eq!(remote.git(&["log", "--format=%s", "feature"]), "late\nwanted\nlong\nsecond\nfirst");
-    assert_eq!(text(&fixture, &["rev-parse", "--abbrev-ref", "feature@{upstream}"]), "origin/feature");
+    assert_eq!(fixture.text(&["rev-parse", "--abbrev-ref", "feature@{upstream}"]), "origin/feature");
     sound(&fixture);
 }
 
@@ -106,9 +102,9 @@ fn a_rebase_onto_what_was_fetched_stops_is_resolved_and_goes_on() {
     fixture.write("a.txt", "one\ntheirs\nours\n");
     client.text("git_add", &json!({"files": ["a.txt"]}));
     client.text("git_continue", &json!({"operation": "rebase"}));
-    assert_eq!(text(&fixture, &["log", "--format=%s"]), "ours too\nours\ntheirs\nsecond\nfirst");
-    assert_eq!(text(&fixture, &["show", "HEAD:a.txt"]), "one\ntheirs\nours");
-    assert_eq!(text(&fixture, &["status", "--porcelain"]), "");
+    assert_eq!(fixture.text(&["log", "--format=%s"]), "ours too\nours\ntheirs\nsecond\nfirst");
+    assert_eq!(fixture.text(&["show", "HEAD:a.txt"]), "one\ntheirs\nours");
+    assert_eq!(fixture.text(&["status", "--porcelain"]), "");
     sound(&fixture);
 }
 
@@ -126,8 +122,8 @@ fn a_merge_is_previewed_then_made_with_their_side() {
     client.error("git_merge", &json!({"source_branch": "side"}));
     client.text("git_conflicts", &json!({"take": "theirs", "paths": ["a.txt"]}));
     client.text("git_commit", &json!({"message": "merged"}));
-    assert_eq!(text(&fixture, &["show", "HEAD:a.txt"]), "one\nside");
-    assert_eq!(text(&fixture, &["rev-list", "--parents", "-1", "HEAD"]).split(' ').count(), 3);
+    assert_eq!(fixture.text(&["show", "HEAD:a.txt"]), "one\nside");
+    assert_eq!(fixture.text(&["rev-list", "--parents", "-1", "HEAD"]).split(' ').count(), 3);
     fixture.write("c.txt", "c\n").commit("c");
     fixture.git(&["checkout", "-q", "-b", "clean", "HEAD~1"]);
     fixture.write("d.txt", "d\n").commit("d");
@@ -145,8 +141,8 @@ fn work_in_progress_is_put_away_around_a_pull() {
     client.text("git_pull", &json!({}));
     assert!(client.text("git_stash", &json!({"action": "list"})).contains("wip"));
     client.text("git_stash", &json!({"action": "pop"}));
-    assert_eq!(text(&fixture, &["rev-parse", "HEAD"]), remote.git(&["rev-parse", "main"]));
-    assert_eq!(text(&fixture, &["status", "--porcelain"]), " M a.txt\n?? new.txt");
+    assert_eq!(fixture.text(&["rev-parse", "HEAD"]), remote.git(&["rev-parse", "main"]));
+    assert_eq!(fixture.text(&["status", "--porcelain"]), " M a.txt\n?? new.txt");
     sound(&fixture);
 }
 
@@ -155,8 +151,8 @@ fn the_bad_commit_of_sixty_is_found() {
     let fixture = Fixture::empty();
     let script = "for n in $(seq 60); do echo $n > n.txt; [ $n -lt 41 ] || echo broken > bug.txt; git add .; git commit -q -m c$n; done";
     support::shell(&fixture.path, &format!("export GIT_CONFIG_GLOBAL=/dev/null; {script}"));
-    let guilty = text(&fixture, &["log", "--format=%H", "--diff-filter=A", "--", "bug.txt"]);
-    let first = text(&fixture, &["rev-list", "--max-parents=0", "HEAD"]);
+    let guilty = fixture.text(&["log", "--format=%H", "--diff-filter=A", "--", "bug.txt"]);
+    let first = fixture.text(&["rev-list", "--max-parents=0", "HEAD"]);
     let mut client = fixture.serve();
     let mut said = client.text("git_bisect", &json!({"action": "start", "good": [first]}));
     let mut looks = 0;
@@ -169,7 +165,7 @@ fn the_bad_commit_of_sixty_is_found() {
     }
     assert!(said.contains(&format!("{guilty} is the first bad commit")), "{said}");
     client.text("git_bisect", &json!({"action": "reset"}));
-    assert_eq!(text(&fixture, &["symbolic-ref", "HEAD"]), "refs/heads/main");
+    assert_eq!(fixture.text(&["symbolic-ref", "HEAD"]), "refs/heads/main");
     assert!(client.error("git_bisect", &json!({"action": "good"})).contains("bisect"));
     sound(&fixture);
 }
@@ -200,7 +196,7 @@ fn eight_agents_have_a_worktree_each_and_twelve_more_are_made_at_once() -> Outco
         agent.join().expect("an agent");
     }
     for n in 0..8 {
-        assert_eq!(text(&fixture, &["rev-list", "--count", &format!("main..task/{n}")]), "3");
+        assert_eq!(fixture.text(&["rev-list", "--count", &format!("main..task/{n}")]), "3");
     }
     let mut servers = [Client::start(&["-r", &above], &[]), Client::start(&["-r", &above], &[])];
     let mut waiting = Vec::new();
@@ -224,7 +220,7 @@ fn eight_agents_have_a_worktree_each_and_twelve_more_are_made_at_once() -> Outco
             }
         }
     }
-    assert_eq!((answers, text(&fixture, &["worktree", "list"]).lines().count()), (12, 21));
+    assert_eq!((answers, fixture.text(&["worktree", "list"]).lines().count()), (12, 21));
     // Taken down again: not with work in it, and then by force.
     let [client, _] = &mut servers;
     let place = format!("{above}/task-0");
@@ -251,7 +247,7 @@ fn branches_and_tags_that_are_deleted_come_back() {
     fixture.write("o.txt", "o\n").commit("own");
     fixture.git(&["checkout", "-q", "main"]);
     fixture.git(&["tag", "-a", "-m", "t", "v1"]);
-    let refs = text(&fixture, &["for-each-ref", "refs/heads", "refs/tags"]);
+    let refs = fixture.text(&["for-each-ref", "refs/heads", "refs/tags"]);
     let mut client = fixture.serve();
     assert!(client.error("git_branch_delete", &json!({"branch_name": "own"})).contains("neither in its upstream nor in HEAD"));
     assert!(client.error("git_branch_delete", &json!({"branch_name": "own", "force": true})).contains("`confirm`: true"));
@@ -262,17 +258,17 @@ fn branches_and_tags_that_are_deleted_come_back() {
         ("git_tag", json!({"action": "create", "name": "v2", "message": "two"})),
     ] {
         client.text(tool, &args);
-        assert_ne!(text(&fixture, &["for-each-ref", "refs/heads", "refs/tags"]), refs);
+        assert_ne!(fixture.text(&["for-each-ref", "refs/heads", "refs/tags"]), refs);
         let preview = client.text("git_undo", &json!({}));
         let (undo, args) = support::call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
         client.text(&undo, &args);
-        assert_eq!(text(&fixture, &["for-each-ref", "refs/heads", "refs/tags"]), refs);
+        assert_eq!(fixture.text(&["for-each-ref", "refs/heads", "refs/tags"]), refs);
     }
     assert!(client.error("git_branch_delete", &json!({"branch_name": "main"})).contains("is protected"));
     client.text("git_branch_rename", &json!({"branch_name": "own", "new_name": "mine"}));
     assert!(client.error("git_branch_rename", &json!({"branch_name": "mine", "new_name": "merged"})).contains("already exists"));
     client.text("git_branch_upstream", &json!({"branch_name": "mine", "upstream": "main"}));
-    assert_eq!(text(&fixture, &["rev-parse", "--abbrev-ref", "mine@{upstream}"]), "main");
+    assert_eq!(fixture.text(&["rev-parse", "--abbrev-ref", "mine@{upstream}"]), "main");
     client.text("git_branch_upstream", &json!({"branch_name": "mine"}));
     assert!(!fixture.try_git(&["rev-parse", "mine@{upstream}"]).status.success());
     sound(&fixture);
@@ -294,8 +290,8 @@ fn workspaces_keep_agents_apart_by_handle() -> Outcome {
     fs::write(format!("{place}/a.txt"), "in the workspace\n")?;
     client.text("git_add", &json!({"workspace": one, "files": ["a.txt"]}));
     assert!(client.text("git_commit", &json!({"workspace": one, "message": "there"})).contains("on branch task/one"));
-    assert_eq!(text(&fixture, &["log", "-1", "--format=%s", "task/one"]), "there");
-    assert_eq!(text(&fixture, &["status", "--porcelain"]), "");
+    assert_eq!(fixture.text(&["log", "-1", "--format=%s", "task/one"]), "there");
+    assert_eq!(fixture.text(&["status", "--porcelain"]), "");
     assert!(client.text("git_log", &json!({"workspace": two})).lines().count() == 1);
     let listed = client.text("git_workspace", &json!({}));
     assert!(listed.contains(&format!("{one} task/one")) && listed.contains(&two), "{listed}");
@@ -310,7 +306,7 @@ fn workspaces_keep_agents_apart_by_handle() -> Outcome {
     assert!(client.error("git_workspace", &json!({"action": "close", "handle": one})).contains("left.txt"));
     client.text("git_workspace", &json!({"action": "close", "handle": one, "force": true, "confirm": true}));
     assert!(client.error("git_status", &json!({"workspace": one})).contains("no such workspace"));
-    assert_eq!(text(&fixture, &["log", "-1", "--format=%s", "task/one"]), "there");
+    assert_eq!(fixture.text(&["log", "-1", "--format=%s", "task/one"]), "there");
     sound(&fixture);
     Ok(())
 }

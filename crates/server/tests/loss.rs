@@ -8,10 +8,6 @@ use serde_json::{Value, json};
 use std::fs;
 use support::{Client, Fixture, Outcome};
 
-fn text(fixture: &Fixture, args: &[&str]) -> String {
-    String::from_utf8_lossy(&fixture.git(args)).trim_end().to_owned()
-}
-
 fn content(fixture: &Fixture, path: &str) -> String {
     fs::read_to_string(fixture.path.join(path)).unwrap_or_default()
 }
@@ -57,7 +53,7 @@ fn a_chosen_hunk_lands_where_it_was_seen_also_among_lines_that_repeat() {
         assert_eq!(ids.len(), edits.len(), "{listed}");
         let only = usize::try_from(roll(ids.len() as u64)).unwrap_or_default();
         client.text("git_add", &json!({"hunks": [ids[only]]}));
-        assert_eq!(text(&fixture, &["show", ":f"]) + "\n", edited(&|nth| nth == only), "round {round}: {edits:?}, {only} staged");
+        assert_eq!(fixture.text(&["show", ":f"]) + "\n", edited(&|nth| nth == only), "round {round}: {edits:?}, {only} staged");
         fixture.git(&["reset", "-q"]);
         client.text("git_add", &json!({"hunks": [ids[only]], "action": "discard"}));
         assert_eq!(content(&fixture, "f"), edited(&|nth| nth != only), "round {round}: {edits:?}, {only} discarded");
@@ -75,10 +71,10 @@ fn equal_hunks_are_not_confused_when_a_call_is_repeated() {
     let listed = client.text("git_add", &json!({"list": true}));
     let id = listed.split("] hunk ").nth(1).and_then(|part| part.split(' ').next()).expect("a hunk").to_owned();
     client.text("git_add", &json!({"hunks": [id]}));
-    assert_eq!(text(&fixture, &["show", ":f"]).matches('C').count(), 1);
-    assert!(text(&fixture, &["ls-files", "--stage"]).starts_with("100644"), "the mode is another change");
+    assert_eq!(fixture.text(&["show", ":f"]).matches('C').count(), 1);
+    assert!(fixture.text(&["ls-files", "--stage"]).starts_with("100644"), "the mode is another change");
     assert!(client.error("git_add", &json!({"hunks": [id]})).contains("there is no hunk"));
-    assert_eq!(text(&fixture, &["show", ":f"]).matches('C').count(), 1);
+    assert_eq!(fixture.text(&["show", ":f"]).matches('C').count(), 1);
 }
 
 #[test]
@@ -125,7 +121,7 @@ fn a_renamed_branch_is_not_undone_into_another() {
     client.text("git_branch_rename", &json!({"branch_name": "dev", "new_name": "devel"}));
     let refused = undo(&mut client);
     assert!(support::text_of(&refused).contains("renamed or deleted"), "{refused}");
-    assert_eq!(text(&fixture, &["symbolic-ref", "HEAD"]), "refs/heads/devel");
+    assert_eq!(fixture.text(&["symbolic-ref", "HEAD"]), "refs/heads/devel");
 }
 
 #[test]
@@ -150,7 +146,7 @@ fn ignored_files_are_not_overwritten() {
         let refused = client.error(tool, &args);
         assert!(refused.contains(".env"), "{tool}: {refused}");
         assert_eq!(content(&fixture, ".env"), "SECRET\n", "{tool}");
-        assert_eq!(text(&fixture, &["status", "--porcelain"]), "", "{tool}");
+        assert_eq!(fixture.text(&["status", "--porcelain"]), "", "{tool}");
     }
     fixture.write("wide/x.env", "SECRET\n").write("wide/w.txt", "w\n");
     fixture.write(".gitignore", ".env\n*.env\n").commit("wide");
@@ -185,7 +181,7 @@ fn a_worktree_with_work_in_it_is_not_removed() {
     client.text("git_commit", &two);
     assert!(client.error("git_worktree", &remove("two")).contains("which no branch has"));
     client.text("git_worktree", &remove("three"));
-    assert_eq!(text(&fixture, &["worktree", "list"]).lines().count(), 3);
+    assert_eq!(fixture.text(&["worktree", "list"]).lines().count(), 3);
 }
 
 #[test]
@@ -198,7 +194,7 @@ fn a_search_ends_where_git_says_that_it_ends() {
     fixture.write("m", "m\n").commit("B");
     let mut client = fixture.serve();
     let begun = client.text("git_bisect", &json!({"action": "start", "bad": "main", "good": ["side"]}));
-    let base = text(&fixture, &["rev-parse", "main~1"]);
+    let base = fixture.text(&["rev-parse", "main~1"]);
     assert!(begun.contains(&format!("{base} is checked out")), "a merge base is tested first: {begun}");
     let fixed = client.error("git_bisect", &json!({"action": "bad"}));
     assert!(fixed.contains("merge base") && fixed.contains("fixed between"), "{fixed}");
@@ -206,7 +202,7 @@ fn a_search_ends_where_git_says_that_it_ends() {
     client.text("git_bisect", &json!({"action": "reset"}));
     client.text("git_bisect", &json!({"action": "start", "bad": "main", "good": ["side"]}));
     let found = client.text("git_bisect", &json!({"action": "good"}));
-    assert!(found.contains(&format!("{} is the first bad commit", text(&fixture, &["rev-parse", "main"]))), "{found}");
+    assert!(found.contains(&format!("{} is the first bad commit", fixture.text(&["rev-parse", "main"]))), "{found}");
 }
 
 #[test]

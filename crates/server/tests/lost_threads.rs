@@ -13,8 +13,8 @@ use std::{
 };
 use support::{
     Fixture,
-    admin::{Administered, code, tool},
-    program, text_of,
+    admin::{Administered, code, operate, tool},
+    out, program, text_of,
     wire::wait_for,
 };
 
@@ -106,8 +106,8 @@ fn a_read_whose_thread_hangs_is_answered_and_its_place_is_free() {
     assert_eq!((&reads["running"], &reads["lost"], &reads["lost_since_start"]), (&json!(0), &json!(1), &json!(1)), "{reads}");
     let health = server.server.send("GET", "/readyz?verbose", &[], b"");
     assert!(health.status == 200 && health.message().is_some_and(|health| health["lost_threads"] == 1), "{health:?}");
-    let shown = program().args(["status", "--socket"]).arg(&server.socket).output().expect("the program");
-    assert!(shown.status.success() && String::from_utf8_lossy(&shown.stdout).contains("LOST THREADS"), "{shown:?}");
+    let shown = operate(&server, &["status"]);
+    assert!(shown.status.success() && out(&shown).contains("LOST THREADS"), "{shown:?}");
     hanging.pipe.release();
     wait_for("the end of the thread", || class(&server, "read")["lost"] == 0);
     assert_eq!(class(&server, "read")["lost_since_start"], 1);
@@ -176,8 +176,8 @@ fn beyond_the_limit_reads_are_refused_and_changes_are_not() {
     assert!(code(&refused) == "unavailable" && refused["structuredContent"]["retry_after_ms"].is_u64(), "{refused}");
     let health = server.server.send("GET", "/readyz", &[], b"");
     assert!(health.status == 503 && health.message().is_some_and(|health| health["status"] == "threads_lost"), "{health:?}");
-    let shown = program().args(["status", "--socket"]).arg(&server.socket).output().expect("the program");
-    assert!(shown.status.code() == Some(1) && String::from_utf8_lossy(&shown.stdout).contains("are refused while 32"), "{shown:?}");
+    let shown = operate(&server, &["status"]);
+    assert!(shown.status.code() == Some(1) && out(&shown).contains("are refused while 32"), "{shown:?}");
     hanging.fixture.write("a.txt", "changed\n");
     let tried = tool(&server, "git_add", json!({"files": ["a.txt"]}));
     assert_eq!(code(&tried), "timed_out", "it is begun, and needs git as well: {tried}");

@@ -14,13 +14,13 @@ use opentelemetry_proto::tonic::{
 use prost::Message;
 use serde_json::json;
 use std::{
-    io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     sync::{Arc, Mutex},
 };
 use support::{
     Fixture, Outcome,
-    admin::Administered,
+    admin::{Administered, tool},
+    collector::collector,
     wire::{call, post, session, wait_for},
 };
 
@@ -61,35 +61,9 @@ fn service(resource: Option<Resource>) -> String {
 
 /// Takes what is sent.
 fn receiver() -> std::io::Result<(u16, Arc<Mutex<Received>>)> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let port = listener.local_addr()?.port();
     let kept = Arc::new(Mutex::new(Received::default()));
     let received = Arc::clone(&kept);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let mut reader = BufReader::new(&stream);
-            loop {
-                let (mut line, mut length) = (String::new(), 0);
-                if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                    break;
-                }
-                let path = line.strip_prefix("POST ").and_then(|rest| rest.split(' ').next()).expect("a POST").to_owned();
-                while line.trim() != "" {
-                    if let Some((name, value)) = line.split_once(':')
-                        && name.eq_ignore_ascii_case("content-length")
-                    {
-                        length = value.trim().parse().expect("a length");
-                    }
-                    line.clear();
-                    reader.read_line(&mut line).expect("a header");
-                }
-                let mut body = vec![0; length];
-                reader.read_exact(&mut body).expect("a body");
-                received.lock().expect("what was received").take(&path, &body);
-                (&stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n").ok();
-            }
-        }
-    });
+    let port = collector(move |path, body| received.lock().expect("what was received").take(path, body))?;
     Ok((port, kept))
 }
 
@@ -158,13 +132,6 @@ fn the_spans_of_a_call_are_one_tree_in_the_trace_of_the_client() -> Outcome {
     Ok(())
 }
 
-/// Ends the server, which sends what is left.
-fn ended(server: &Administered) {
-    let pid = server.server.child.id().to_string();
-    std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
-    wait_for("the end", || !server.socket.exists());
-}
-
 #[test]
 fn a_collector_gets_what_metrics_have() -> Outcome {
     let (port, kept) = receiver()?;
@@ -173,9 +140,9 @@ fn a_collector_gets_what_metrics_have() -> Outcome {
     let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_METRIC_EXPORT_INTERVAL", "100")];
     let server = Administered::start(&fixture, &[], &settings);
     for _ in 0..3 {
-        assert_ne!(support::admin::tool(&server, "git_status", json!({}))["isError"], true);
+        assert_ne!(tool(&server, "git_status", json!({}))["isError"], true);
     }
-    assert_eq!(support::admin::tool(&server, "git_show", json!({"revision": "s3cret"}))["isError"], true);
+    assert_eq!(tool(&server, "git_show", json!({"revision": "s3cret"}))["isError"], true);
     let find = |name: &str| kept.lock().expect("the metrics").metrics.iter().find(|metric| metric.name == name)?.data.clone();
     let operations = |tool: &str| {
         let Data::Histogram(operations) = find("mcp.server.operation.duration")? else { return None };
@@ -220,9 +187,9 @@ fn either_signal_is_switched_off_alone() -> Outcome {
         ("OTEL_RESOURCE_ATTRIBUTES", "service.name=mcp-server-git-of-this-team"),
     ];
     let server = Administered::start(&fixture, &[], &settings);
-    assert_ne!(support::admin::tool(&server, "git_status", json!({}))["isError"], true);
+    assert_ne!(tool(&server, "git_status", json!({}))["isError"], true);
     wait_for("the metrics", || !kept.lock().expect("the metrics").metrics.is_empty());
-    ended(&server);
+    server.end();
     assert!(kept.lock().expect("the metrics").services.contains("of-this-team"));
     assert!(kept.lock().expect("the spans").spans.is_empty());
     let (port, kept) = receiver()?;
@@ -234,24 +201,42 @@ fn either_signal_is_switched_off_alone() -> Outcome {
         ("OTEL_METRICS_EXPORTER", "none"),
     ];
     let server = Administered::start(&fixture, &[], &settings);
-    assert_ne!(support::admin::tool(&server, "git_status", json!({}))["isError"], true);
+    assert_ne!(tool(&server, "git_status", json!({}))["isError"], true);
     wait_for("the spans", || !kept.lock().expect("the spans").spans.is_empty());
-    ended(&server);
+    server.end();
     assert!(kept.lock().expect("the metrics").metrics.is_empty());
     Ok(())
 }
 
 #[test]
 fn a_collector_that_is_away_holds_up_nothing() {
+    // Each has several spans: far more than there is room for.
+    const CALLS: usize = 64;
     let fixture = Fixture::new();
     // It takes connections, and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let silent = format!("http://{}", silent.local_addr().expect("an address"));
-    for endpoint in ["http://127.0.0.1:1", &silent] {
-        let server = Administered::start(&fixture, &[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]);
-        for _ in 0..20 {
-            assert_ne!(support::admin::tool(&server, "git_status", json!({}))["isError"], true);
-        }
-        ended(&server);
+    silent.set_nonblocking(true).expect("a socket");
+    let address = format!("http://{}", silent.local_addr().expect("an address"));
+    for (endpoint, is_silent) in [("http://127.0.0.1:1", false), (address.as_str(), true)] {
+        let settings = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+            ("OTEL_BSP_SCHEDULE_DELAY", "1"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "16"),
+            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "16"),
+        ];
+        let server = Administered::start(&fixture, &[], &settings);
+        assert_eq!(tool(&server, "git_status", json!({}))["isError"], false);
+        // Held open, so that whoever sends the first spans waits for an answer to them.
+        let mut held = None;
+        wait_for("the first spans", || {
+            held = silent.accept().ok();
+            held.is_some() || !is_silent
+        });
+        let answered = (0..CALLS).filter(|_| tool(&server, "git_status", json!({}))["isError"] == false).count();
+        assert_eq!(answered, CALLS, "{endpoint}");
+        let series = "mcp_server_operation_duration_seconds_count{error_type=\"\",gen_ai_tool_name=\"git_status\"";
+        let (metrics, all) = (server.metrics(), format!(" {}", CALLS + 1));
+        assert!(metrics.lines().any(|line| line.starts_with(series) && line.ends_with(&all)), "{endpoint}: {metrics}");
+        server.end();
     }
 }

@@ -6,16 +6,10 @@ mod support;
 
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _};
-use support::{Client, Fixture, Outcome, call_in, next_call, parts, text_of};
+use support::{Client, Fixture, Outcome, call_in, next_call, parts, size, text_of};
 
 /// The default limit: 8,000 tokens of four bytes.
 const LIMIT: usize = 32_000;
-
-/// Everything that the model gets to see of a result.
-fn size(result: &Value) -> usize {
-    let structured = result.get("structuredContent").map_or(0, |value| value.to_string().len());
-    text_of(result).len() + structured
-}
 
 /// Follows a call to its end and gives the repository text of all pages, unescaped. Shortened lines are completed by
 /// the calls that their notes name.

@@ -1,6 +1,6 @@
 //! A real Prometheus scrapes the server, its checker reads the alerts, and every panel of the dashboard is asked of it.
 
-#![allow(clippy::expect_used, clippy::disallowed_methods, clippy::print_stdout, reason = "tests start programs and fail loudly")]
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 
 mod support;
 
@@ -9,28 +9,20 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::PathBuf,
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
 };
 use support::{
     Fixture, Outcome,
     admin::{Administered, tool},
+    programs::{Running, found},
+    root,
     wire::{Reply, session, wait_for},
 };
 
 fn deployed(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(name)
-}
-
-/// Ends the program when the test does.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
+    root().join("deploy").join(name)
 }
 
 fn ask(port: u16, path: &str) -> Option<Value> {
@@ -48,17 +40,14 @@ fn encoded(text: &str) -> String {
 
 #[test]
 fn prometheus_scrapes_alerts_and_draws() -> Outcome {
-    if !Path::new("/usr/bin/prometheus").exists() {
-        println!("left out: Prometheus is not installed");
-        return Ok(());
-    }
-    let rules = Command::new("promtool").args(["check", "rules"]).arg(deployed("prometheus-alerts.yml")).output()?;
+    let [Some(prometheus), Some(promtool)] = ["prometheus", "promtool"].map(found) else { return Ok(()) };
+    let rules = Command::new(&promtool).args(["check", "rules"]).arg(deployed("prometheus-alerts.yml")).output()?;
     assert!(rules.status.success(), "{}", String::from_utf8_lossy(&rules.stderr));
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     session(&server.server, &[]);
     tool(&server, "git_show", json!({"revision": "nowhere"}));
-    let mut checker = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut checker = Command::new(&promtool).args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     checker.stdin.take().expect("its input").write_all(server.server.send("GET", "/metrics", &[], b"").body.as_bytes())?;
     let said = checker.wait_with_output()?;
     assert!(said.status.success() && said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
@@ -75,7 +64,7 @@ fn prometheus_scrapes_alerts_and_draws() -> Outcome {
         ),
     )?;
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let child = Command::new("/usr/bin/prometheus")
+    let child = Command::new(prometheus)
         .arg(format!("--config.file={}", config.display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .arg(format!("--storage.tsdb.path={}", home.join("data").display()))

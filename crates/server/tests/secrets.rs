@@ -1,88 +1,160 @@
-//! What is secret for a user stays out of all that an operator sees: logs, metrics, the admin channel, profiles, the database.
+//! What is secret for a user stays out of all that an operator sees: logs, metrics, traces, the admin channel, profiles, the database.
+//!
+//! Each secret is asked for first, so that it is known to have been there to be seen.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start the server and fail loudly")]
 
 mod support;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
+    cell::Cell,
     fs,
-    path::{Path, PathBuf},
-    process::Command,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::{Arc, Mutex},
 };
 use support::{
-    Outcome,
-    admin::Administered,
-    program,
-    remote::{Fault, OPEN, published},
+    Fixture, Outcome,
+    admin::{Administered, operate},
+    collector::collector,
+    files, has_store_of_its_own,
+    remote::{Fault, OPEN, Remote, published},
+    text_of,
     tokens::tokens,
-    wire::{call, modern, post, session, wait_for},
+    wire::{call, modern, post, session},
 };
 
+const URL: &str = "plantedinurl";
+const HEADER: &str = "plantedinheader";
+const ENVIRONMENT: &str = "plantedinenvironment";
+const FILE: &str = "plantedinfile";
+const MESSAGE: &str = "plantedinmessage";
+const ANSWER: &str = "plantedinanswer";
+const ARGUMENT: &str = "plantedinargument";
+const BODY: &str = "plantedinbody";
 /// What is planted: each word is found nowhere else.
-const PLANTED: [&str; 8] = [
-    "plantedinurl",
-    "plantedinheader",
-    "plantedinenvironment",
-    "plantedinfile",
-    "plantedinmessage",
-    "plantedinanswer",
-    "plantedinargument",
-    "plantedinbody",
-];
+const PLANTED: [&str; 8] = [URL, HEADER, ENVIRONMENT, FILE, MESSAGE, ANSWER, ARGUMENT, BODY];
 
-/// Every file below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.flat_map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { vec![entry.path()] }).collect()
+/// What an operator sees, by its name.
+type Seen = Vec<(String, Vec<u8>)>;
+
+/// A client with a good token.
+struct Asking<'a> {
+    server: &'a Administered,
+    token: &'a str,
+    asked: Cell<u32>,
 }
 
-#[test]
-fn nothing_secret_is_in_what_an_operator_sees() -> Outcome {
-    let (fixture, remote) = published();
-    let (config, [all, ..]) = tokens(&fixture);
-    let (log, folder) = (fixture.home.path().join("logs"), fixture.home.path().join("profiles"));
-    fs::create_dir(&log)?;
-    let file = log.join("server").display().to_string();
-    let own = [("MCP_GIT_LOG_FILE", file.as_str()), ("MCP_GIT_LOG_LEVEL", "trace"), ("PASSWORD", PLANTED[2])];
-    let server = Administered::start(&fixture, &["--config", &config, "--toolsets", "all"], &[&OPEN[..], &own[..]].concat());
-    let token = format!("Bearer {all}");
-    let mut number = 0;
-    let mut ask = |tool: &str, args: serde_json::Value| {
-        number += 1;
-        modern(&server.server, &[("Authorization", &token)], call(number, tool, args)).message().expect("an answer")["result"].clone()
-    };
-    fixture.write("secret.txt", format!("{}\n", PLANTED[3]));
-    ask("git_add", json!({"files": ["secret.txt"]}));
-    assert_ne!(ask("git_commit", json!({"message": PLANTED[4]}))["isError"], true);
-    ask("git_show", json!({"revision": "HEAD:secret.txt"}));
-    ask("git_grep", json!({"pattern": PLANTED[6]}));
-    ask("git_show", json!({"revision": PLANTED[6]}));
-    ask("git_log", json!({"surplus": PLANTED[6], "max_count": PLANTED[6]}));
-    fixture.write("secret.txt", format!("{}\n{}\n", PLANTED[3], PLANTED[3]));
-    ask("git_undo", json!({}));
-    remote.breaks(Fault::Moved(format!("http://{}:{}@127.0.0.1:1/{}", PLANTED[5], PLANTED[5], PLANTED[5])));
-    ask("git_fetch", json!({}));
-    fixture.git(&["remote", "set-url", "origin", &format!("http://{0}:{0}@127.0.0.1:1/x.git?token={0}", PLANTED[0])]);
-    ask("git_fetch", json!({}));
-    ask(
-        "git_clone",
-        json!({"url": format!("http://{0}:{0}@127.0.0.1:1/x.git", PLANTED[0]), "repo_path": fixture.home.path().join("repo/clone")}),
-    );
-    let wrong = format!("Bearer {}", PLANTED[1]);
-    post(&server.server, &[("Authorization", &wrong)], &call(1, "git_status", json!({})));
-    let body = format!("{{\"jsonrpc\": 7, \"id\": 1, \"method\": \"x\", \"params\": {{\"{0}\": \"{0}\"}}}}", PLANTED[7]);
-    let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
-    server.server.send("POST", "/mcp", &headers, body.as_bytes());
-    let id = session(&server.server, &[("Authorization", &token)]);
-    post(&server.server, &[("Authorization", &token), ("Mcp-Session-Id", &id)], &call(1, "git_grep", json!({"pattern": PLANTED[6]})));
-    let mut profile = program();
-    assert!(
-        profile.args(["profile", "cpu", "--seconds", "1", "--out"]).arg(&folder).arg("--socket").arg(&server.socket).status()?.success()
-    );
+impl Asking<'_> {
+    /// Calls a tool whose answer has these words: they stand beside what is planted, or are planted themselves.
+    #[track_caller]
+    fn reaches(&self, tool: &str, args: Value, words: &str) {
+        self.asked.set(self.asked.get() + 1);
+        let reply = modern(&self.server.server, &[("Authorization", self.token)], call(self.asked.get(), tool, args));
+        let result = reply.message().expect("an answer")["result"].clone();
+        assert!(text_of(&result).contains(words), "{tool} does not come to `{words}`: {result}");
+    }
+}
 
-    let mut seen: Vec<(String, Vec<u8>)> = Vec::new();
-    for path in [
+/// A hook that says something, and ends with this status.
+fn hook(path: &Path, words: &str, status: u8) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    fs::write(path, format!("#!/bin/sh\necho \"beside {words}\" >&2\nexit {status}\n")).expect("a hook");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a hook");
+}
+
+/// Content, messages, arguments, and the environment that hooks have.
+fn within_the_repository(ask: &Asking<'_>, fixture: &Fixture) {
+    let [file, message, argument, environment] = [FILE, MESSAGE, ARGUMENT, ENVIRONMENT].map(|word| format!("beside {word}"));
+    hook(&fixture.path.join(".git/hooks/post-commit"), "$PASSWORD", 0);
+    fixture.write("secret.txt", format!("{file}\n"));
+    ask.reaches("git_add", json!({"files": ["secret.txt"]}), "A secret.txt");
+    ask.reaches("git_commit", json!({"message": message}), &environment);
+    fixture.write("secret.txt", format!("{file}\nand {file}\n"));
+    for (tool, args, words) in [
+        ("git_show", json!({"revision": "HEAD:secret.txt"}), file.as_str()),
+        ("git_blame", json!({"path": "secret.txt"}), &file),
+        ("git_grep", json!({"pattern": "beside"}), &file),
+        ("git_diff", json!({}), "and beside plantedinfile"),
+        ("git_add", json!({"list": true}), "and beside plantedinfile"),
+        ("git_show", json!({"revision": "HEAD"}), &message),
+        ("git_log", json!({"max_count": 1}), &message),
+        ("git_cat_file", json!({"revision": "HEAD"}), &message),
+        ("git_notes", json!({"action": "add", "message": message}), "the note is written"),
+        ("git_notes", json!({}), &message),
+        ("git_tag", json!({"action": "create", "name": "v1", "message": message}), "tagged"),
+        ("git_stash", json!({"message": message}), &message),
+        ("git_undo", json!({}), "the last change is git_stash"),
+        ("git_show", json!({"revision": ARGUMENT}), "unknown revision `plantedinargument`"),
+        ("git_grep", json!({"pattern": ARGUMENT}), "no matches"),
+        ("git_log", json!({"surplus": ARGUMENT, "max_count": ARGUMENT}), ARGUMENT),
+        ("git_apply", json!({"patch": ARGUMENT}), "the patch does not apply"),
+        ("git_config", json!({"key": "user.name", "value": argument}), &argument),
+        ("git_config", json!({"key": "user.name"}), &argument),
+    ] {
+        ask.reaches(tool, args, words);
+    }
+}
+
+/// Addresses with a password, of a remote that is there and of one that is not, and what a remote says.
+fn over_the_network(ask: &Asking<'_>, fixture: &Fixture, remote: &Remote) {
+    let (requests, shown) = (remote.requests(), "http://***@127.0.0.1:");
+    let url = remote.url().replace("http://", &format!("http://{URL}:{URL}@"));
+    let away = format!("http://{URL}:{URL}@127.0.0.1:1/x.git?token={URL}");
+    for (tool, args, words) in [
+        ("git_remote_set_url", json!({"name": "origin", "url": url}), "origin is at the new URL"),
+        ("git_remote_get_url", json!({"name": "origin"}), shown),
+        ("git_config", json!({"key": "remote.origin.url"}), shown),
+        ("git_ls_remote", json!({}), "refs/heads/main"),
+        ("git_fetch", json!({}), "fetched from origin"),
+        ("git_pull", json!({}), "fetched from origin"),
+        ("git_push", json!({}), "pushed to origin"),
+        ("git_clone", json!({"url": url, "repo_path": fixture.path.join("clone")}), "cloned to"),
+        ("git_remote_add", json!({"name": "away", "url": away}), "added away"),
+        ("git_remote_list", json!({}), "away http://***@127.0.0.1:1/x.git?token=***"),
+        ("git_clone", json!({"url": away, "repo_path": fixture.path.join("none")}), "could not be reached"),
+        ("git_fetch", json!({"remote": "away"}), "could not be reached"),
+        ("git_push", json!({"remote": "away"}), "could not be reached"),
+    ] {
+        ask.reaches(tool, args, words);
+    }
+    assert!(remote.requests() > requests, "the remote is asked");
+    hook(&remote.path().join("hooks/pre-receive"), ANSWER, 1);
+    ask.reaches("git_commit", json!({"message": "more", "allow_empty": true}), "committed");
+    ask.reaches("git_push", json!({}), "remote: beside plantedinanswer");
+    remote.breaks(Fault::Moved(format!("http://{ANSWER}:{ANSWER}@127.0.0.1:1/{ANSWER}")));
+    ask.reaches("git_fetch", json!({}), "sent it to http://***@127.0.0.1:1/plantedinanswer");
+}
+
+/// Headers, the address and the body of requests.
+fn in_requests(ask: &Asking<'_>) {
+    let (server, wrong) = (&ask.server.server, format!("Bearer {HEADER}"));
+    let refused = post(server, &[("Authorization", &wrong)], &call(1, "git_status", json!({})));
+    assert!(refused.status == 401 && refused.body.contains("the token is not valid"), "{refused:?}");
+    let own = [("Authorization", ask.token), ("Content-Type", "application/json")];
+    let strange = [("Authorization", ask.token), ("Cookie", HEADER), ("X-Api-Key", HEADER)];
+    let answered = modern(server, &strange, call(1, "git_status", json!({}))).message().expect("an answer");
+    assert_eq!(answered["result"]["isError"], false, "{answered}");
+    let refused = server.send("POST", &format!("/mcp?access_token={URL}"), &own, b"{}");
+    assert!(refused.status == 400 && refused.body.contains("never into the URL"), "{refused:?}");
+    for (body, code) in [
+        (format!("{{\"jsonrpc\": 7, \"id\": 1, \"method\": \"x\", \"params\": {{\"{BODY}\": \"{BODY}\"}}}}"), -32600),
+        (format!("{{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": {BODY}"), -32700),
+    ] {
+        let refused = server.send("POST", "/mcp", &own, body.as_bytes());
+        assert!(refused.message().is_some_and(|told| told["id"] == 1 && told["error"]["code"] == code), "{refused:?}");
+    }
+    let id = session(server, &own[..1]);
+    let on_session = [("Authorization", ask.token), ("Mcp-Session-Id", id.as_str())];
+    let searched = post(server, &on_session, &call(1, "git_grep", json!({"pattern": ARGUMENT}))).message().expect("an answer");
+    assert!(text_of(&searched["result"]).contains("no matches"), "{searched}");
+}
+
+/// What a running server shows.
+fn shown(server: &Administered, fixture: &Fixture) -> Seen {
+    let of_repository = format!("/operations?repository={}", fixture.path.display());
+    let paths = [
         "/status",
         "/heartbeats",
         "/resources",
@@ -96,26 +168,68 @@ fn nothing_secret_is_in_what_an_operator_sees() -> Outcome {
         "/logs?limit=1000",
         "/debug/held",
         "/debug/level",
-    ] {
-        seen.push((path.to_owned(), server.get(path).to_string().into_bytes()));
-    }
-    let repository = format!("/operations?repository={}", fixture.path.display());
-    seen.push((repository.clone(), server.get(&repository).to_string().into_bytes()));
+        &of_repository,
+    ];
+    let mut seen: Seen = paths.into_iter().map(|path| (path.to_owned(), server.get(path).to_string().into_bytes())).collect();
     for path in ["/readyz?verbose", "/health"] {
         seen.push((path.to_owned(), server.server.send("GET", path, &[], b"").body.into_bytes()));
     }
     seen.push(("/metrics".to_owned(), server.metrics().into_bytes()));
-    let pid = server.server.child.id().to_string();
-    Command::new("kill").args(["-TERM", &pid]).status()?;
-    wait_for("the end", || !server.socket.exists());
-    for path in files(&log).into_iter().chain(files(&folder)).chain(files(&fixture.home.path().join("state"))) {
+    seen
+}
+
+#[test]
+fn nothing_secret_is_in_what_an_operator_sees() -> Outcome {
+    let (fixture, remote) = published();
+    let (config, [all, ..]) = tokens(&fixture);
+    let (log, folder) = (fixture.home.path().join("logs"), fixture.home.path().join("profiles"));
+    fs::create_dir(&log)?;
+    let file = log.join("server").display().to_string();
+    let sent = Arc::new(Mutex::new(Vec::<u8>::new()));
+    let kept = Arc::clone(&sent);
+    let port = collector(move |_, body| kept.lock().expect("what was sent").extend_from_slice(body))?;
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let own = [
+        ("MCP_GIT_LOG_FILE", file.as_str()),
+        ("MCP_GIT_LOG_LEVEL", "trace"),
+        ("PASSWORD", ENVIRONMENT),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+    ];
+    let mut server = Administered::start(&fixture, &["--config", &config, "--toolsets", "all"], &[&OPEN[..], &own[..]].concat());
+    let token = format!("Bearer {all}");
+    let ask = Asking { server: &server, token: &token, asked: Cell::new(0) };
+    within_the_repository(&ask, &fixture);
+    over_the_network(&ask, &fixture, &remote);
+    in_requests(&ask);
+    let profiled = operate(&server, &["profile", "cpu", "--seconds", "1", "--out", &folder.display().to_string()]);
+    assert!(profiled.status.success(), "{profiled:?}");
+
+    let mut seen = shown(&server, &fixture);
+    server.end();
+    server.server.child.wait()?;
+    seen.push(("traces and metrics that were sent".to_owned(), sent.lock().expect("what was sent").clone()));
+    for path in [&log, &folder, &fixture.home.path().join("state")].into_iter().flat_map(|folder| files(folder)) {
         // What was changed can be taken back: the journal keeps what a file was, for its owner alone.
         let is_journal = path.components().any(|part| part.as_os_str() == "journal");
         if !is_journal {
             seen.push((path.display().to_string(), fs::read(&path)?));
         }
     }
-    assert!(seen.len() > 20, "{}", seen.len());
+    // Each tells of the calls that have come to a secret.
+    let mut telling = vec![
+        ("/logs?", "git_clone"),
+        ("/logs/server", "git_clone"),
+        ("/operations?repository", "git_commit"),
+        ("/circuits", "127.0.0.1:1/"),
+        ("/metrics", "git_clone"),
+        ("traces", "tools/call git_clone"),
+        ("/profiles/", ""),
+    ];
+    telling.extend(has_store_of_its_own().then_some(("/store.db", "git_push")));
+    for (place, word) in telling {
+        let tells = |(name, bytes): &(String, Vec<u8>)| name.contains(place) && String::from_utf8_lossy(bytes).contains(word);
+        assert!(seen.iter().any(tells), "{place} does not tell of {word}");
+    }
     for (place, bytes) in &seen {
         let text = String::from_utf8_lossy(bytes);
         for word in PLANTED.iter().copied().chain([all.as_str()]) {

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use support::{
-    Client, Dice, Fixture, descendants,
+    Client, Dice, Fixture, descendants, files,
     remote::{OPEN, Remote},
 };
 
@@ -64,15 +64,7 @@ fn clone_of(fixture: &Fixture) -> PathBuf {
 
 /// Lock files below a folder.
 fn locks(path: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        if entry.path().is_dir() {
-            found.extend(locks(&entry.path()));
-        } else if entry.path().extension().is_some_and(|extension| extension == "lock") {
-            found.push(entry.path());
-        }
-    }
-    found
+    files(path).into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "lock")).collect()
 }
 
 fn serve(fixture: &Fixture) -> Client {

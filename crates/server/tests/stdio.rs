@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use support::{Client, Fixture, Outcome, descendants, program};
 
+/// Only what hangs takes so long.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// A repository on which a blame takes long.
 fn slow_history() -> Fixture {
     use std::fmt::Write as _;
@@ -133,7 +136,7 @@ fn a_cancelled_call_has_no_answer_and_its_process_ends() {
         let id = client.start_call("git_blame", &json!({"path": "f"}));
         let begun = Instant::now();
         while descendants(client.pid()).is_empty() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "the blame starts a process");
+            assert!(begun.elapsed() < PATIENCE, "the blame starts a process");
             client.ping();
         }
         let cancel = shape(&id);
@@ -141,7 +144,7 @@ fn a_cancelled_call_has_no_answer_and_its_process_ends() {
         client.send_json(&cancel);
         let begun = Instant::now();
         while !descendants(client.pid()).is_empty() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "the process is ended");
+            assert!(begun.elapsed() < PATIENCE, "the process is ended");
             client.ping();
         }
     }
@@ -199,14 +202,14 @@ fn a_dead_parent_ends_the_server_although_the_pipe_is_held_open() -> Outcome {
     std::io::Write::write_all(&mut held, b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n")?;
     let begun = Instant::now();
     while std::fs::read(&output).map_or(true, |written| written.is_empty()) {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the server answers");
+        assert!(begun.elapsed() < PATIENCE, "the server answers");
         std::thread::yield_now();
     }
     drop(shell.stdin.take());
     shell.wait()?;
     let begun = Instant::now();
     while std::fs::read_link(format!("/proc/{pid}/exe")).is_ok() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "gone within 10 s");
+        assert!(begun.elapsed() < PATIENCE, "the server ends");
         std::thread::yield_now();
     }
     drop(held);

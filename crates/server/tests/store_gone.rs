@@ -13,8 +13,8 @@ use std::{
 };
 use support::{
     Fixture,
-    admin::{Administered, tool},
-    program, text_of,
+    admin::{Administered, operate, tool},
+    out, text_of,
     wire::{call, post, session, wait_for},
 };
 
@@ -63,8 +63,8 @@ fn a_sweep_notices_a_deleted_database_and_the_sessions_survive() {
     remove(&path, &["", "-wal", "-shm"]);
     wait_for("the sweep", || store(&server)["replaced"] == 1);
     assert!(path.exists() && store(&server)["rescued"].as_u64().is_some_and(|rows| rows >= 2), "{}", store(&server));
-    let shown = program().args(["status", "--socket"]).arg(&server.socket).output().expect("the program");
-    assert!(String::from_utf8_lossy(&shown.stdout).contains("removed or replaced in use: 1 times"), "{shown:?}");
+    let shown = operate(&server, &["status"]);
+    assert!(out(&shown).contains("removed or replaced in use: 1 times"), "{shown:?}");
     drop(server);
     let server = Administered::start(&fixture, &[], &[]);
     let reply = post(&server.server, &[("Mcp-Session-Id", &id)], &call(2, "git_status", json!({})));
@@ -128,7 +128,7 @@ fn servers_that_share_a_database_agree_on_the_new_one() {
     drop((one, two));
     let check = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchone()[0])";
     let checked = Command::new("python3").args(["-c", check]).arg(&path).output().expect("python");
-    assert_eq!(String::from_utf8_lossy(&checked.stdout), "ok\n", "{checked:?}");
+    assert_eq!(out(&checked), "ok\n", "{checked:?}");
 }
 
 /// Another process that holds the lock of the database, until its input ends.

@@ -2,18 +2,16 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
 
+mod support;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::PathBuf,
 };
+use support::root;
 
 const KINDS: [&str; 4] = ["construction", "kernel", "check", "none"];
 const UNTESTED: &str = "none yet";
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
 
 fn document() -> String {
     fs::read_to_string(root().join("docs/THREATS.md")).expect("docs/THREATS.md")

@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs};
-use support::{Client, Fixture, Outcome};
+use support::{Fixture, Outcome, undo};
 
 /// What a user would miss: references, index, files, the stash.
 fn state(fixture: &Fixture) -> BTreeMap<String, Vec<u8>> {
@@ -24,13 +24,6 @@ fn state(fixture: &Fixture) -> BTreeMap<String, Vec<u8>> {
         state.insert(file.to_owned(), fs::read(fixture.path.join(file)).unwrap_or_default());
     }
     state
-}
-
-/// Looks, and then takes back the last change.
-fn undo(client: &mut Client) -> String {
-    let preview = client.text("git_undo", &json!({}));
-    let (tool, args) = support::call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
-    client.text(&tool, &args)
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::json;
 use std::fs;
-use support::{Client, Fixture, Outcome};
+use support::{Fixture, Outcome, undo};
 
 /// Two branches that disagree about `a.txt` and each add a file.
 fn disagreeing() -> Fixture {
@@ -38,12 +38,6 @@ fn same(ours: &Fixture, by_hand: &Fixture) {
         assert_eq!(String::from_utf8_lossy(&ours.git(args)), String::from_utf8_lossy(&by_hand.git(args)), "{args:?}");
     }
     assert!(ours.try_git(&["fsck", "--strict"]).status.success());
-}
-
-fn undo(client: &mut Client) {
-    let preview = client.text("git_undo", &json!({}));
-    let (tool, args) = support::call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
-    client.text(&tool, &args);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Addresses with secrets in them: through tools, resources, prompts, completions, errors, the log and what is kept.
 
 use crate::support::{
-    Client, Fixture, Outcome,
+    Client, Fixture, Outcome, files,
     remote::{Fault, OPEN, Remote},
     text_of,
 };
@@ -48,12 +48,8 @@ fn guarded() -> Result<(Fixture, Remote, String), Box<dyn std::error::Error>> {
 
 /// Files below `dir` that hold the secret.
 fn leaks(dir: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let within = |path: &Path| fs::read(path).unwrap_or_default().windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
-    let found = entries.flatten().map(|entry| entry.path());
-    found
-        .flat_map(|path| if path.is_dir() { leaks(&path) } else { within(&path).then(|| path.display().to_string()).into_iter().collect() })
-        .collect()
+    files(dir).into_iter().filter(|path| within(path)).map(|path| path.display().to_string()).collect()
 }
 
 #[test]
