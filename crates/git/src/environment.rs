@@ -1,9 +1,13 @@
-//! What git processes see of this process's environment.
+//! What git processes, and reads in this process, see of the environment.
 
-use std::process::Command;
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    process::Command,
+};
 
-/// Variables of git that reach it from our own environment; every other `GIT_*` is dropped.
-const INHERITED: [&str; 13] = [
+/// Variables of git that count; every other `GIT_*` is dropped.
+pub const INHERITED: [&str; 15] = [
     "GIT_CONFIG_GLOBAL",
     "GIT_CONFIG_SYSTEM",
     "GIT_CONFIG_NOSYSTEM",
@@ -17,7 +21,11 @@ const INHERITED: [&str; 13] = [
     "GIT_TEMPLATE_DIR",
     "GIT_SSL_CAINFO",
     "GIT_SSL_CAPATH",
+    "GIT_SSH_COMMAND",
+    "GIT_SSH",
 ];
+/// Those that are given to git once they are known to be harmless.
+const GIVEN_LATER: [&str; 2] = ["GIT_SSH_COMMAND", "GIT_SSH"];
 
 /// Nothing may open an editor, a pager or a prompt, and nothing may depend on the user's language.
 const FIXED: [(&str, &str); 12] = [
@@ -38,18 +46,35 @@ const FIXED: [(&str, &str); 12] = [
 /// Beginnings of variables that are this server's own business: its store's password, and what it was handed by a supervisor.
 const OWN: [&str; 3] = ["MCP_GIT_", "LISTEN_", "NOTIFY_SOCKET"];
 
+/// Removes the variables of git that do not count from this process. A server that a hook starts has some that name another
+/// repository, another index or another worktree: reads in this process would heed them, and git processes do not.
+///
+/// # Safety
+///
+/// No other thread may exist yet: it might be reading the environment.
+#[expect(unsafe_code, reason = "the environment belongs to the whole process")]
+pub unsafe fn adopt_environment() {
+    let foreign = |name: &OsStr| name.as_encoded_bytes().starts_with(b"GIT_") && !INHERITED.iter().any(|kept| *kept == name);
+    let names: Vec<OsString> = env::vars_os().map(|(name, _)| name).filter(|name| foreign(name)).collect();
+    for name in names {
+        // SAFETY: the caller promises that there is one thread.
+        unsafe { env::remove_var(name) };
+    }
+}
+
 /// Takes from a command what is not for git, and gives it what it needs.
 pub(crate) fn clean(command: &mut Command) {
-    for (name, _) in std::env::vars_os() {
+    for (name, _) in env::vars_os() {
         let is_dropped = name.to_str().is_none_or(|name| name.starts_with("GIT_") || OWN.iter().any(|own| name.starts_with(own)));
-        if is_dropped && !INHERITED.iter().any(|kept| *kept == name) {
+        let is_kept = INHERITED.iter().any(|kept| *kept == name) && !GIVEN_LATER.iter().any(|later| *later == name);
+        if is_dropped && !is_kept {
             command.env_remove(name);
         }
     }
-    if let Some(path) = std::env::var_os("PATH") {
+    if let Some(path) = env::var_os("PATH") {
         // The others would lead into the repository, where the process runs.
-        let absolute = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
-        command.env("PATH", std::env::join_paths(absolute).unwrap_or_default());
+        let absolute = env::split_paths(&path).filter(|dir| dir.is_absolute());
+        command.env("PATH", env::join_paths(absolute).unwrap_or_default());
     }
     command.envs(FIXED);
 }

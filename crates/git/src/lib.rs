@@ -60,6 +60,7 @@ pub use fields::{MAX_FIELD, MAX_SUBJECT};
 pub use gix::ObjectId;
 pub use grep::{GrepQuery, GrepSummary};
 // For the test that holds the list against git.
+pub use environment::{INHERITED, adopt_environment};
 pub use handles::CacheFigures;
 #[doc(hidden)]
 pub use harmless::is_harmless;

@@ -57,6 +57,13 @@ fn the_configuration_reference_is_true() -> Outcome {
         let reload = if RELOADABLE.contains(key) { "\u{2713}" } else { "" };
         writeln!(text, "| `{key}` | {variable} | {default} | {reload} | {meaning} |")?;
     }
+    let counted: Vec<String> = git::INHERITED.iter().map(|name| format!("`{name}`")).collect();
+    writeln!(
+        text,
+        "\n## Variables of git\n\nOf the server's environment these variables of git count, for git processes and for reads in the server \
+         alike: {}. All other `GIT_*` are removed as the server starts: one that a hook starts has some that name another repository.",
+        counted.join(", ")
+    )?;
     assert!(RELOADABLE.iter().all(|key| REFERENCE.iter().any(|(known, ..)| known == key)));
     hold("docs/CONFIGURATION.md", &text)
 }

@@ -1,8 +1,10 @@
 //! Files that the doctor looks at: regular ones alone, up to a size and a number. A pipe would make it wait.
 
+use rustix::fs::OFlags;
 use std::{
     fs,
     io::{Read, Seek, SeekFrom},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -22,10 +24,11 @@ pub(super) fn tail_of(path: &Path, limit: u64) -> Option<String> {
 }
 
 fn read(path: &Path, limit: u64, start: u64) -> Option<String> {
-    if !fs::metadata(path).ok()?.is_file() {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).ok()?;
+    let mut file = fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path).ok()?;
+    if !file.metadata().ok()?.is_file() {
         return None;
     }
-    let mut file = fs::File::open(path).ok()?;
     file.seek(SeekFrom::Start(start)).ok()?;
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes).ok()?;

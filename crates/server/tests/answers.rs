@@ -1,0 +1,7 @@
+//! Right answers in odd situations: each is compared with what git says and does there.
+
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
+
+#[path = "answers/environment.rs"]
+mod environment;
+mod support;
