@@ -227,7 +227,7 @@ impl Server {
         let runtime = self.supervise("runtime", LAG, move || {
             let server = Arc::clone(&server);
             async move {
-                server.watcher.nap().await;
+                server.watcher.nap(LAG).await;
                 // It reads files, and may have to tidy up.
                 let checked = tokio::task::spawn_blocking(move || {
                     server.watcher.check_memory(server.settings().watch.memory_soft_limit, || {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests read the sources and fail loudly")]
 
+#[path = "guide/decisions.rs"]
+mod decisions;
 mod support;
 
 use std::{fmt::Write as _, fs, path::Path};
@@ -254,7 +256,7 @@ fn each_step_of_the_guide_has_tests_that_take_it() {
         "# The guide, step by step\n\nWhat a troubleshooting guide for such servers asks for, and the tests that do it on a running server. This page is \
          generated.\n\n| Section | Symptom or step | Here | Tests |\n|---|---|---|---|\n",
     );
-    for (section, step, here, names) in ROWS {
+    for (section, step, here, names) in ROWS.iter().chain(decisions::ROWS) {
         assert!(!names.is_empty(), "{step}");
         for name in *names {
             assert!(tests.contains(&format!("#[test]\nfn {name}(")), "{step}: there is no test {name}");

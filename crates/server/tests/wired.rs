@@ -6,6 +6,8 @@
 mod circuits;
 #[path = "wired/errors.rs"]
 mod errors;
+#[path = "wired/labels.rs"]
+mod labels;
 #[path = "wired/lifecycle.rs"]
 mod lifecycle;
 #[path = "wired/observing.rs"]

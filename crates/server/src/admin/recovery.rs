@@ -1,6 +1,6 @@
 //! What helps when something is wrong: emergency recovery, single components, and what is held for too long.
 
-use crate::{lifecycle::phase::Phase, server::Server};
+use crate::{caches, lifecycle::phase::Phase, server::Server};
 use mcp::sessions::Ending;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -15,8 +15,9 @@ pub(super) async fn emergency(server: &Server) -> Value {
     let running = server.pipeline.stop_operations();
     let left = server.pipeline.drained(ENDING).await;
     let mut steps = vec![step("stop operations", left == 0, &format!("{running} running or waiting, {left} left"))];
-    let cleared = server.pipeline.repositories.clear();
-    steps.push(step("clear caches", true, &format!("{cleared} repository handles")));
+    let cleared: Vec<String> =
+        caches::clear(server, None).into_iter().flatten().map(|(name, entries)| format!("{entries} of {name}")).collect();
+    steps.push(step("clear caches", true, &cleared.join(", ")));
     let reset = server.breakers.reset_all().len();
     steps.push(step("reset circuits", true, &format!("{reset} circuits")));
     let closed = server.sessions.close_every(Ending::Recovery).len();

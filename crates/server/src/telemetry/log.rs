@@ -24,9 +24,9 @@ static FILTERS: OnceLock<[reload::Handle<EnvFilter, Registry>; 2]> = OnceLock::n
 static DIRECTIVES: Mutex<String> = Mutex::new(String::new());
 static RING: LazyLock<Ring> = LazyLock::new(Ring::default);
 
-/// Spans are made for what is written alone: each costs more than a record.
-fn is_event(meta: &Metadata<'_>) -> bool {
-    meta.is_event()
+/// Spans are made for what is written alone: each costs more than a record. `enabled!` asks about what is neither.
+fn is_no_span(meta: &Metadata<'_>) -> bool {
+    !meta.is_span()
 }
 
 /// Begins the log. Panics are logged with their place and a backtrace. A second beginning, as in tests, changes nothing.
@@ -35,7 +35,7 @@ pub fn init_log(config: &Config) {
     let ((written, written_handle), (kept, kept_handle)) = (reload::Layer::new(written), reload::Layer::new(kept));
     let layers = vec![
         outputs(&config.observing.log).with_filter(written).boxed(),
-        Recorder(&RING).with_filter(kept.and(filter_fn(is_event))).boxed(),
+        Recorder(&RING).with_filter(kept.and(filter_fn(is_no_span))).boxed(),
     ];
     if tracing_subscriber::registry().with(layers).try_init().is_ok() {
         FILTERS.set([written_handle, kept_handle]).ok();

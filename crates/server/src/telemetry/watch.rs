@@ -44,6 +44,8 @@ struct Seen {
     processors: Option<Processors>,
     before: Option<(Instant, Ticks, f64)>,
     warned: Option<Instant>,
+    /// When the runtime was asked to sleep.
+    napped: Option<Instant>,
 }
 
 /// How busy the processors are.
@@ -131,11 +133,15 @@ impl Watcher {
         }
     }
 
-    /// Sees how late the runtime wakes, and says that it runs.
-    pub(crate) async fn nap(&self) {
+    /// Sees how late the runtime wakes, and says that it runs. It is asked each `period`: where it stood still in between, it is
+    /// asked late.
+    pub(crate) async fn nap(&self, period: Duration) {
         let began = Instant::now();
+        let before = self.lock().napped.replace(began);
         tokio::time::sleep(NAP).await;
-        let late = u64::try_from(began.elapsed().saturating_sub(NAP).as_micros()).unwrap_or(u64::MAX);
+        let asked_late = before.map_or(Duration::ZERO, |before| began.duration_since(before).saturating_sub(period));
+        let late = began.elapsed().saturating_sub(NAP).max(asked_late);
+        let late = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
         self.lag_micros.store(late, Ordering::Relaxed);
         self.worst_lag_micros.fetch_max(late, Ordering::Relaxed);
         self.beat.fetch_add(1, Ordering::Relaxed);

@@ -21,7 +21,10 @@ use mcp::rmcp::{
     model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, LoggingLevel, LoggingMessageNotificationParam},
     service::RequestContext,
 };
-use mcp::{WARNINGS, sessions::Fault};
+use mcp::{
+    WARNINGS,
+    sessions::{Fault, Kind as Carrier},
+};
 use serde_json::{Map, Value, json};
 use std::{
     sync::Arc,
@@ -177,9 +180,11 @@ impl Calling<'_> {
         }
     }
 
-    /// Ends the session of the call, once the answer has been sent.
+    /// Ends the session of the call, once the answer has been sent. That of standard input is the whole server's.
     fn end_session(&self, fault: Fault) {
-        let Some(id) = mcp::session_id(&self.context.extensions).map(str::to_owned) else { return };
+        let extensions = &self.context.extensions;
+        let carrier = mcp::carrier(extensions).filter(|_| mcp::carried_by(extensions) != Carrier::Stdio);
+        let Some(id) = carrier.map(str::to_owned) else { return };
         let sessions = Arc::clone(&self.shared.sessions);
         tokio::spawn(async move {
             tokio::time::sleep(LAST_WORDS).await;

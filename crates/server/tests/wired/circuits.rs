@@ -2,7 +2,8 @@
 
 use crate::support::{
     Fixture,
-    admin::{Administered, code, tool},
+    admin::{Administered, code, operate, tool},
+    out,
     remote::{Fault, OPEN, published},
     wire::{call, modern, wait_for},
 };
@@ -166,4 +167,63 @@ fn circuit_half_open_lets_three_of_a_hundred_through() {
     let refused = results.iter().filter(|result| matches!(code(result), "circuit_open" | "overloaded")).count();
     assert_eq!((done, refused), (3, 97), "{results:?}");
     assert_eq!(server.circuit("/fetch").expect("a circuit")["state"], "closed");
+}
+
+#[test]
+fn circuit_parameters_are_overridden_by_its_name() {
+    let (fixture, remote) = published();
+    fixture.write("a.txt", "more\n").commit("more");
+    let url = remote.url();
+    let host = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
+    let file = fixture.home.path().join("config.toml");
+    let own = format!("[circuits.\"{host}/fetch\"]\nfailure_threshold = 1\nhalf_open_max_calls = 2\n");
+    fs::write(&file, format!("[circuits]\nrecovery_timeout = 60\n{own}")).expect("a file");
+    let server = Administered::start(&fixture, &["--config", &file.display().to_string()], &OPEN);
+    remote.breaks(Fault::Status(503));
+    for name in ["git_fetch", "git_push"] {
+        assert_eq!(tool(&server, name, json!({}))["isError"], true, "{name}");
+    }
+    let of = |ending: &str| {
+        let circuit = server.circuit(ending).expect("a circuit");
+        ["state", "failure_threshold", "half_open_max_calls", "recovery_timeout_ms"].map(|key| circuit[key].clone())
+    };
+    assert_eq!(of("/fetch"), [json!("open"), json!(1), json!(2), json!(60_000)]);
+    assert_eq!(of("/push"), [json!("closed"), json!(5), json!(3), json!(60_000)]);
+    let listed = operate(&server, &["circuits", "list"]);
+    assert!(listed.status.code() == Some(1) && out(&listed).contains("Failure threshold: 1\n"), "{listed:?}");
+}
+
+#[test]
+fn circuit_that_refuses_calls_recovers_all_the_same() {
+    let (fixture, remote) = published();
+    let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_CIRCUIT_RECOVERY", "3")]].concat());
+    remote.breaks(Fault::Status(503));
+    break_the_circuit(&server);
+    remote.breaks(Fault::None);
+    // Nobody waits: call upon call is refused, until one is let through.
+    let mut refused = 0;
+    wait_for("a call that is let through", || {
+        let fetched = tool(&server, "git_fetch", json!({}));
+        refused += u32::from(code(&fetched) == "circuit_open");
+        fetched["isError"] != true
+    });
+    assert!(refused > 0, "none was refused");
+    wait_for("the circuit to close", || server.circuit("/fetch").is_some_and(|circuit| circuit["state"] == "closed"));
+}
+
+#[test]
+fn circuit_that_is_stuck_is_told_and_reset_with_those_that_are() {
+    let (fixture, remote) = published();
+    let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_CIRCUIT_RECOVERY", "1")]].concat());
+    remote.breaks(Fault::Status(503));
+    break_the_circuit(&server);
+    // It is stuck each time from twice its recovery timeout on, until the server has asked whether the remote is back.
+    wait_for("word of it", || out(&operate(&server, &["circuits", "list"])).contains("`mcp-server-git circuits reset --stuck` closes it"));
+    wait_for("the reset", || {
+        let reset = operate(&server, &["circuits", "reset", "--stuck"]);
+        out(&reset).starts_with("Reset circuits: 1\n") && !out(&reset).contains("Warning")
+    });
+    assert_eq!(server.circuit("/fetch").expect("a circuit")["state"], "closed");
+    remote.breaks(Fault::None);
+    assert_ne!(tool(&server, "git_fetch", json!({}))["isError"], true);
 }

@@ -197,3 +197,73 @@ fn retries_are_for_what_may_be_done_twice() {
     };
     assert_eq!((asked("git_fetch"), asked("git_push")), (3, 1));
 }
+
+#[test]
+fn a_login_that_a_remote_refuses_is_no_failed_login_here() {
+    let (fixture, remote) = published();
+    let server = Administered::start(&fixture, &[], &OPEN);
+    let id = session(&server.server, &[]);
+    remote.breaks(Fault::Locked);
+    for at in 1..=3 {
+        let fetched = post(&server.server, &[("Mcp-Session-Id", &id)], &call(at, "git_fetch", json!({}))).message().expect("an answer");
+        assert_eq!(fetched["result"]["isError"], true, "{fetched}");
+    }
+    let errors = server.get("/errors?window=60");
+    assert!(counted(&errors, "authentication_failed")["count"] == 0 && counted(&errors, "other")["count"] == 3, "{errors}");
+    assert_eq!(post(&server.server, &[("Mcp-Session-Id", &id)], &call(4, "git_status", json!({}))).status, 200);
+}
+
+#[test]
+fn states_that_are_forged_again_and_again_end_their_session() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let (id, other) = (session(&server.server, &[]), session(&server.server, &[]));
+    for at in 1..=3 {
+        let mut message = call(at, "git_reset", json!({"mode": "hard"}));
+        message["params"]["requestState"] = json!("forged");
+        let refused = post(&server.server, &[("Mcp-Session-Id", &id)], &message).message().expect("an answer");
+        assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    }
+    let headers = [("Mcp-Session-Id", id.as_str())];
+    wait_for("the end of the session", || post(&server.server, &headers, &call(4, "git_status", json!({}))).status == 404);
+    let errors = server.get("/errors?window=60");
+    assert_critical(&errors, "security_breach");
+    assert!(errors["reasons"].to_string().contains("\"forged_state\""), "{errors}");
+    assert_eq!(server.get(&format!("/sessions/{id}"))["failed"]["class"], "security_breach");
+    assert_eq!(post(&server.server, &[("Mcp-Session-Id", &other)], &call(1, "git_status", json!({}))).status, 200);
+}
+
+#[test]
+fn a_websocket_on_which_states_are_forged_is_closed() -> Outcome {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let mut socket = server.server.websocket(&[])?;
+    socket.send(tungstenite::Message::text(initialize().to_string()))?;
+    socket.read()?;
+    for at in 1..=3 {
+        let mut message = call(at, "git_reset", json!({"mode": "hard"}));
+        message["params"]["requestState"] = json!("forged");
+        socket.send(tungstenite::Message::text(message.to_string()))?;
+    }
+    let closed = loop {
+        if let tungstenite::Message::Close(frame) = socket.read()? {
+            break frame;
+        }
+    };
+    assert!(closed.as_ref().is_some_and(|frame| u16::from(frame.code) == 1008), "{closed:?}");
+    assert_critical(&server.get("/errors?window=60"), "security_breach");
+    Ok(())
+}
+
+#[test]
+fn errors_are_of_eight_classes_or_other() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let errors = server.get("/errors?window=60");
+    let classes = errors["classes"].as_array().expect("a list").clone();
+    let of = |kind: &str| classes.iter().filter(|one| one[kind] == true).filter_map(|one| one["class"].as_str()).collect::<Vec<_>>();
+    assert_eq!(of("critical"), ["authentication_failed", "protocol_violation", "security_breach", "corrupted_session_state"]);
+    let recoverable = ["network_timeout", "temporary_resource_unavailable", "rate_limit_exceeded", "transient_validation_error"];
+    assert_eq!(of("recoverable"), recoverable);
+    assert!(classes.len() == 9 && classes[8]["class"] == "other", "{errors}");
+}

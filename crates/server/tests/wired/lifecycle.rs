@@ -5,7 +5,7 @@ use crate::support::{
     admin::{Administered, hanging_commit_for, operate, tool},
     out, program, programs, signal,
     tokens::tokens,
-    wire::{call, initialize, modern, post, session, wait_for},
+    wire::{Served, call, initialize, modern, post, session, wait_for},
 };
 use serde_json::{Value, json};
 use std::{
@@ -313,5 +313,109 @@ fn a_port_is_taken_on_both_loopback_addresses_or_not_at_all() -> Outcome {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(2) && said.contains(&format!("port {port} of [::1] is in use")), "{said}");
     assert!(said.contains(&format!("(pid {})", std::process::id())), "{said}");
+    Ok(())
+}
+
+#[test]
+fn both_loopback_addresses_are_listened_on() -> Outcome {
+    if TcpListener::bind("[::1]:0").is_err() {
+        programs::not_tried("[::1] is no address of this machine");
+        return Ok(());
+    }
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    for host in ["127.0.0.1", "[::1]"] {
+        let mut stream = TcpStream::connect(format!("{host}:{}", server.server.port))?;
+        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+        write!(stream, "GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply)?;
+        assert!(reply.starts_with("HTTP/1.1 200"), "{host}: {reply}");
+    }
+    Ok(())
+}
+
+/// What `config show` says of a key: its value, and where that comes from.
+fn of_key(shown: &str, key: &str) -> String {
+    let line = shown.lines().find(|line| line.split_whitespace().next() == Some(key)).unwrap_or_default();
+    line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn each_variable_of_the_guide_is_a_key_of_the_configuration() -> Outcome {
+    const NAMES: [(&str, &str, &str, &str); 6] = [
+        ("port", "MCP_GIT_PORT", "8080", "8443"),
+        ("debug.breakpoint", "MCP_DEBUG_BREAKPOINT", "-", "git_tag"),
+        ("log.level", "MCP_GIT_LOG_LEVEL", "warn", "info"),
+        ("sessions.idle", "MCP_GIT_SESSION_TIMEOUT", "3600", "77"),
+        ("heartbeat.interval", "MCP_GIT_HEARTBEAT_INTERVAL", "30", "7"),
+        ("sessions.max", "MCP_GIT_MAX_CONCURRENT_SESSIONS", "1000", "9"),
+    ];
+    let variables = NAMES.map(|(_, name, _, value)| (name, value));
+    let shown = |variables: &[(&str, &str)]| program().args(["config", "show", "--origin"]).envs(variables.iter().copied()).output();
+    let (usual, given) = (out(&shown(&[])?), out(&shown(&variables)?));
+    for (key, name, default, value) in NAMES {
+        assert_eq!(of_key(&usual, key), format!("{default} (default)"), "{key}");
+        assert_eq!(of_key(&given, key), format!("{value} ({name})"), "{key}");
+    }
+    // As the running server has them.
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &variables);
+    let sessions = server.get("/sessions");
+    assert!(sessions["max"] == 9 && sessions["idle_longer_than_ms"] == 77_000, "{sessions}");
+    assert_eq!(
+        (server.get("/heartbeats")["interval_ms"].clone(), server.get("/debug/level")["level"].clone()),
+        (json!(7000), json!("info"))
+    );
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| tool(&server, "git_tag", json!({})));
+        wait_for("the hold", || server.get("/debug/held")["held"][0]["tool"] == "git_tag");
+        assert!(operate(&server, &["debug", "resume"]).status.success());
+        assert_ne!(held.join().expect("a call")["isError"], true);
+    });
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let mut command = program();
+    command.arg("-r").arg(&fixture.path).arg("serve").env("MCP_GIT_PORT", port.to_string());
+    assert_eq!(Served::spawn(&mut command).port, port);
+    Ok(())
+}
+
+#[test]
+fn what_is_done_now_and_then_is_done_as_often_as_the_guide_says() -> Outcome {
+    let shown = out(&program().args(["config", "show", "--origin"]).output()?);
+    for (key, default) in [
+        ("memory.sample_interval", "300"),
+        ("cache.sweep_interval", "3600"),
+        ("sessions.sweep_interval", "300"),
+        ("sessions.idle_warn", "100"),
+        ("sessions.evict_batch", "100"),
+        ("heartbeat.missed", "3"),
+        ("cpu.warn_percent", "80"),
+        ("cpu.sample_interval", "10"),
+        ("perf.slow_ms", "1000"),
+        ("errors.spike_per_minute", "5"),
+        ("limits.max_concurrent", "10"),
+        ("circuits.failure_threshold", "5"),
+        ("circuits.recovery_timeout", "30"),
+        ("circuits.half_open_max_calls", "3"),
+        ("profile.heap.interval", "600"),
+        ("profile.heap.analyze_after", "10"),
+        ("profile.heap.keep", "5"),
+        ("restart.drain", "300"),
+    ] {
+        assert_eq!(of_key(&shown, key), format!("{default} (default)"), "{key}");
+    }
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let beats = server.get("/heartbeats");
+    assert!(beats["interval_ms"] == 30_000 && beats["missed_threshold"] == 3, "{beats}");
+    let sessions = server.get("/sessions");
+    assert!(sessions["max"] == 1000 && sessions["idle_warn"] == 100 && sessions["idle_longer_than_ms"] == 3_600_000, "{sessions}");
+    assert_eq!(server.get("/caches")["sweep_interval_ms"], 3_600_000);
+    assert_eq!(server.get("/status")["process"]["cpu_warn_percent"], 80.0);
+    assert_eq!(server.get("/errors")["threshold_per_minute"], 5.0);
+    assert_eq!(server.get("/profile/heap")["interval_ms"], 600_000);
+    let swept = operate(&server, &["recover", "--component", "sweep"]);
+    assert!(out(&swept).contains("it runs every 300s"), "{swept:?}");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::support::{
     Fixture, Outcome,
     admin::{Administered, hanging_commit_for, operate, tool},
-    out, program, text_of,
+    out, program, programs, text_of,
     tokens::tokens,
     wire::{call, modern, post, session, wait_for},
 };
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     io::{BufRead, BufReader},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 #[test]
@@ -282,4 +282,133 @@ fn status_begins_with_a_verdict_and_the_next_command() {
     let status = operate(&server, &["status"]);
     assert!(status.status.code() == Some(1), "{status:?}");
     assert!(out(&status).starts_with("Verdict: 1 problem\n  the server takes no new work. Next: mcp-server-git resume\n"), "{status:?}");
+}
+
+#[test]
+fn a_breakpoint_for_every_call_exempts_the_admin_channel_health_and_pings() {
+    let fixture = Fixture::new();
+    for (name, word) in [("one", "1"), ("true", "true"), ("all", "*")] {
+        let server = Administered::start_as(name, &fixture, &[], &[("MCP_DEBUG_BREAKPOINT", word)]);
+        let id = session(&server.server, &[]);
+        std::thread::scope(|scope| {
+            let server = &server;
+            let calls = ["git_status", "git_log"].map(|name| scope.spawn(move || tool(server, name, json!({}))));
+            wait_for("the holds", || server.get("/debug/held")["held"].as_array().is_some_and(|held| held.len() == 2));
+            assert_eq!(server.server.send("GET", "/readyz", &[], b"").status, 200, "{word}");
+            let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+            let answered = post(&server.server, &[("Mcp-Session-Id", &id)], &ping).message().expect("an answer");
+            assert_eq!(answered["result"], json!({}), "{word}");
+            assert!(operate(server, &["sessions", "list"]).status.success(), "{word}");
+            let resumed = operate(server, &["debug", "resume"]);
+            assert!(out(&resumed).starts_with("Released calls: 2\n"), "{word}: {resumed:?}");
+            for call in calls {
+                assert_ne!(call.join().expect("a call")["isError"], true, "{word}");
+            }
+        });
+    }
+}
+
+#[test]
+fn components_have_the_names_of_loggers_in_the_guide_and_short_ones() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    // The end of a session is told at debug.
+    let is_told = |directive: &str| {
+        let changed = operate(&server, &["debug", "level", directive]);
+        assert!(changed.status.success() && server.get("/debug/level")["level"] == directive, "{directive}: {changed:?}");
+        let id = session(&server.server, &[]);
+        server.post(&format!("/sessions/{id}/close"), &json!({}));
+        let logs = server.get(&format!("/logs?level=DEBUG&session={id}"));
+        logs["records"].to_string().contains("a session is closed")
+    };
+    for name in ["session", "mcp_server_git.session"] {
+        assert!(is_told(&format!("{name}=debug")), "{name}");
+    }
+    for name in ["validation", "error_handling", "mcp_server_git.validation", "mcp_server_git.error_handling"] {
+        assert!(!is_told(&format!("{name}=debug")), "{name}");
+    }
+}
+
+#[test]
+fn growth_of_memory_is_a_slope() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_MEMORY_INTERVAL", "1")]);
+    wait_for("a slope", || server.get("/memory")["bytes_per_hour"].is_i64());
+    assert!(server.get("/memory")["notes"].as_array().is_some_and(|notes| notes.len() >= 4));
+    let said = out(&operate(&server, &["status", "memory"]));
+    assert!(said.lines().any(|line| line.starts_with("Growth: ") && line.ends_with(" an hour")), "{said}");
+    // From one or two levels nothing follows.
+    let usual = Administered::start_as("usual", &fixture, &[], &[]);
+    let said = out(&operate(&usual, &["status", "memory"]));
+    assert!(said.contains("Growth: not known yet\n"), "{said}");
+}
+
+#[test]
+fn what_the_validation_cache_holds_is_made_once() {
+    let fixture = Fixture::new();
+    let validation = |server: &Administered| {
+        for _ in 0..20 {
+            for name in ["git_log", "git_diff"] {
+                assert_ne!(tool(server, name, json!({"max_tokens": "500"}))["isError"], true, "{name}");
+            }
+        }
+        let all = server.get("/caches");
+        all["caches"].as_array().into_iter().flatten().find(|one| one["name"] == "validation").cloned().unwrap_or_default()
+    };
+    let server = Administered::start(&fixture, &[], &[]);
+    // One look for each call, and something is made for the first of each tool alone: less work than without it.
+    let kept = validation(&server);
+    assert_eq!(["entries", "misses", "hits"].map(|key| kept[key].clone()), [json!(2), json!(2), json!(38)], "{kept}");
+    let file = fixture.home.path().join("config.toml");
+    fs::write(&file, "[cache.validation]\nenabled = false\n").expect("a file");
+    let off = Administered::start_as("off", &fixture, &["--config", &file.display().to_string()], &[]);
+    let kept = validation(&off);
+    assert!(kept["enabled"] == false && kept["entries"] == 0 && kept["hits"] == 0, "{kept}");
+}
+
+/// Stops the threads of an async runtime, as if they were blocked, until the input ends.
+const STOP: &str = "import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+tasks = '/proc/' + sys.argv[1] + '/task/'
+threads = [int(one) for one in os.listdir(tasks) if one == sys.argv[1] or open(tasks + one + '/comm').read().startswith('tokio')]
+for one in threads:
+    if libc.ptrace(16, one, None, None) != 0:
+        sys.exit('not allowed')
+    os.waitpid(one, 0x40000000)
+print('stopped', flush=True)
+sys.stdin.read()
+for one in threads:
+    libc.ptrace(17, one, None, None)";
+
+#[test]
+fn a_runtime_that_stands_still_is_told() -> Outcome {
+    let Some(python) = programs::found("python3") else { return Ok(()) };
+    let fixture = Fixture::new();
+    let folder = fixture.home.path().join("logs");
+    let file = folder.join("server").display().to_string();
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_LOG_FILE", &file)]);
+    wait_for("a beat", || server.get("/status")["process"]["runtime_lag_ms"].as_f64() > Some(0.0));
+    let figures = server.metrics();
+    assert!(["mcp_server_git_runtime_lag_seconds ", "mcp_server_git_runtime_lag_max_seconds "].iter().all(|name| figures.contains(name)));
+    let mut command = Command::new(python);
+    command.args(["-c", STOP, &server.server.child.id().to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut stopping = programs::Running(command.spawn()?);
+    let mut line = String::new();
+    BufReader::new(stopping.0.stdout.take().ok_or("its output")?).read_line(&mut line)?;
+    if line.trim() != "stopped" {
+        programs::not_tried("threads of another process may not be stopped here");
+        return Ok(());
+    }
+    let written = || {
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        entries.map(|entry| fs::read_to_string(entry.path()).unwrap_or_default()).collect::<String>()
+    };
+    wait_for("the watchdog", || written().contains("async runtime stalled"));
+    drop(stopping.0.stdin.take());
+    stopping.0.wait()?;
+    assert_ne!(tool(&server, "git_status", json!({}))["isError"], true, "it goes on");
+    let told = operate(&server, &["logs", "--level", "error"]);
+    assert!(out(&told).contains("async runtime stalled"), "{told:?}");
+    Ok(())
 }

@@ -4,13 +4,14 @@ use crate::support::{
     self, Fixture,
     admin::{Administered, code, hanging_commit, operate, tool},
     out,
-    remote::{OPEN, stalled},
+    remote::{Fault, OPEN, published, stalled},
     text_of,
     wire::{call, meta, modern, post, session, wait_for},
 };
 use serde_json::json;
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{
         Mutex,
@@ -239,4 +240,55 @@ fn worktrees_that_a_server_has_left_are_taken_up_or_told_of() {
     assert_eq!(tool(&server, "git_status", json!({"workspace": unknown}))["isError"], false);
     let listed = text_of(&tool(&server, "git_workspace", json!({})));
     assert!(listed.contains(&unknown), "{listed}");
+}
+
+#[test]
+fn emergency_recovery_goes_on_after_a_step_that_failed() {
+    let (fixture, remote) = published();
+    // A commit that does not heed the signal to end, and so holds the first step up while another call begins.
+    let (git, began) = (fixture.home.path().join("git.sh"), fixture.home.path().join("began"));
+    let waits = format!("trap '' TERM; touch '{}'; sleep 60", began.display());
+    fs::write(&git, format!("#!/bin/sh\ncase \" $* \" in *\" commit \"*) {waits};; esac\nexec git \"$@\"\n")).expect("a script");
+    fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).expect("a script");
+    let server = Administered::start(&fixture, &["--git", &git.display().to_string()], &OPEN);
+    std::thread::scope(|scope| {
+        let server = &server;
+        let commit = scope.spawn(move || tool(server, "git_commit", json!({"message": "waits", "allow_empty": true})));
+        wait_for("the commit", || began.exists());
+        remote.breaks(Fault::Held);
+        let before = remote.requests();
+        // Whoever is stopped asks again.
+        let fetch = scope.spawn(move || {
+            loop {
+                let fetched = tool(server, "git_fetch", json!({}));
+                if code(&fetched) != "stopped" {
+                    break fetched;
+                }
+            }
+        });
+        wait_for("the fetch", || remote.requests() > before);
+        let recovered = operate(server, &["recover", "--emergency"]);
+        let said = out(&recovered);
+        assert!(
+            recovered.status.code() == Some(1) && said.starts_with("1. stop operations: FAILED (2 running or waiting, 1 left)"),
+            "{said}"
+        );
+        for (at, step) in ["clear caches", "reset circuits", "close sessions", "restart components"].iter().enumerate() {
+            assert!(said.contains(&format!("{}. {step}: ok", at + 2)), "{step}: {said}");
+        }
+        assert_eq!(code(&commit.join().expect("a call")), "stopped");
+        remote.breaks(Fault::None);
+        let fetched = fetch.join().expect("a call");
+        assert_ne!(fetched["isError"], true, "what began afterwards goes on: {fetched}");
+    });
+    assert!(operate(&server, &["recover", "--emergency"]).status.success());
+}
+
+#[test]
+fn validation_is_a_component_that_is_recovered() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let checked = operate(&server, &["recover", "--component", "validation"]);
+    assert!(checked.status.success() && out(&checked).starts_with("restart validation: ok ("), "{checked:?}");
+    assert_ne!(tool(&server, "git_status", json!({}))["isError"], true);
 }

@@ -210,3 +210,20 @@ fn a_slow_call_is_logged_with_where_its_time_went() {
         assert!(!quick[key].is_null(), "{key}: {quick}");
     }
 }
+
+#[test]
+fn deadlines_and_cancels_are_counted_in_the_metrics() {
+    let (fixture, other) = (Fixture::new(), Fixture::new());
+    let hasty = Administered::start(&fixture, &[], &[("MCP_GIT_CHANGE_TIMEOUT", "1")]);
+    let counts = |server: &Administered, class: &str, reason: &str| {
+        server.metrics().contains(&format!("mcp_server_git_errors_total{{class=\"{class}\",reason=\"{reason}\"}} 1"))
+    };
+    let _first = hanging_commit_for(&fixture, &hasty, 60);
+    wait_for("the deadline", || counts(&hasty, "temporary_resource_unavailable", "timed_out"));
+    let server = Administered::start(&other, &[], &[]);
+    let _second = hanging_commit_for(&other, &server, 60);
+    let id = server.get("/sessions")["sessions"][0]["id"].as_str().expect("a session").to_owned();
+    let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+    post(&server.server, &[("Mcp-Session-Id", &id)], &cancelled);
+    wait_for("the cancel", || counts(&server, "other", "cancelled"));
+}

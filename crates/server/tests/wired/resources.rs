@@ -2,9 +2,11 @@
 
 use crate::support::{
     Fixture,
-    admin::{Administered, hanging_commit},
+    admin::{Administered, hanging_commit, operate},
+    out,
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use std::fs;
 
 #[test]
 fn resources_are_listed_while_they_are_held() {
@@ -19,4 +21,43 @@ fn resources_are_listed_while_they_are_held() {
     let (status, why) = server.post("/resources/release", &json!({"id": "lock_999"}));
     assert!(status == 404 && why["error"].as_str().is_some_and(|why| why.contains("not found for release")), "{why}");
     assert_eq!(server.post("/reap", &json!({"age": 0})).1["reaped"], 0, "what is in flight stays");
+}
+
+#[test]
+fn what_cannot_be_released_is_told_by_kind_and_by_number() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let _stream = hanging_commit(&fixture, &server);
+    let held = server.get("/resources")["resources"].as_array().expect("a list").clone();
+    let text = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    let is_numbered = |one: &Value| {
+        let number = text(one, "id").strip_prefix(&format!("{}_", text(one, "kind"))).map(str::to_owned);
+        number.is_some_and(|number| number.parse::<u64>().is_ok())
+    };
+    assert!(!held.is_empty() && held.iter().all(is_numbered), "{held:?}");
+    let lock = held.iter().find(|one| one["kind"] == "lock").map(|one| text(one, "id")).expect("a lock");
+    for (id, code, words) in [
+        ("socket_1", 3, "unknown kind \"socket\""),
+        ("temporary_99", 3, "\"temporary_99\" not found for release"),
+        (lock.as_str(), 1, "is owned by the running server and cannot be released by hand"),
+    ] {
+        let refused = operate(&server, &["resources", "release", id]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(code) && said.contains(words), "{id}: {refused:?}");
+    }
+    let reaped = operate(&server, &["reap", "--age", "0s"]);
+    assert_eq!(out(&reaped), "Reaped: 0\n", "what is in flight stays");
+}
+
+#[test]
+fn what_a_killed_server_has_left_is_reaped_once_it_is_old() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    // What a clone is called until it is whole; no process has this number.
+    let left = fixture.path.join(".clone-999999999-0123456789abcdef0123");
+    fs::create_dir(&left).expect("a folder");
+    assert_eq!(out(&operate(&server, &["reap"])), "Reaped: 0\n", "what is younger than an hour stays");
+    assert!(left.is_dir());
+    assert_eq!(out(&operate(&server, &["reap", "--age", "0s"])), "Reaped: 1\n");
+    assert!(!left.exists());
 }

@@ -2,7 +2,8 @@
 
 use crate::support::{
     Fixture, Outcome,
-    admin::Administered,
+    admin::{Administered, operate},
+    out,
     wire::{call, initialize, post, session, wait_for},
 };
 use serde_json::json;
@@ -80,5 +81,83 @@ fn heartbeats_are_seen_late_and_touched() -> Outcome {
     assert!(status == 200 && done["steps"][0]["ok"] == true, "{done}");
     wait_for("the clock", || server.get("/heartbeats")["running"] == true);
     assert_eq!(server.get("/heartbeats")["restarts"], 1);
+    Ok(())
+}
+
+#[test]
+fn the_id_of_a_session_is_the_servers_alone() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let chosen = post(&server.server, &[("Mcp-Session-Id", "mine")], &initialize());
+    assert!(chosen.status == 404 && chosen.header("mcp-session-id").is_none(), "{chosen:?}");
+    assert_eq!(server.get("/sessions")["total"], 0);
+    let (one, other) = (session(&server.server, &[]), session(&server.server, &[]));
+    assert!(one != other && one.len() >= 32 && one.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one} {other}");
+    assert_eq!(post(&server.server, &[("Mcp-Session-Id", "mine")], &call(1, "git_status", json!({}))).status, 404);
+}
+
+#[test]
+fn those_idle_for_longest_make_room_in_batches() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_MAX_CONCURRENT_SESSIONS", "30")]);
+    let status = |id: &str| post(&server.server, &[("Mcp-Session-Id", id)], &call(1, "git_status", json!({}))).status;
+    let ids: Vec<String> = (0..30).map(|_| session(&server.server, &[])).collect();
+    // The oldest is the one in use.
+    assert_eq!((server.get("/sessions")["max"].clone(), status(&ids[0])), (json!(30), 200));
+    session(&server.server, &[]);
+    // A tenth of them at once.
+    assert_eq!((server.get("/status")["evicted"].clone(), server.get("/sessions")["total"].clone()), (json!(3), json!(28)));
+    assert_eq!((status(&ids[0]), status(&ids[1]), status(&ids[29])), (200, 404, 200));
+    let reaped = operate(&server, &["sessions", "reap", "--oldest", "2"]);
+    assert!(reaped.status.success() && out(&reaped).starts_with("Closed sessions: 2\n"), "{reaped:?}");
+    drop(server);
+    let variables = [("MCP_GIT_SESSIONS_MAX", "30"), ("MCP_GIT_SESSIONS_EVICT_BATCH", "1")];
+    let server = Administered::start_as("one", &fixture, &[], &variables);
+    for _ in 0..31 {
+        session(&server.server, &[]);
+    }
+    assert_eq!((server.get("/status")["evicted"].clone(), server.get("/sessions")["total"].clone()), (json!(1), json!(30)));
+}
+
+#[test]
+fn a_session_that_timed_out_is_in_no_table_any_more() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_SESSION_TIMEOUT", "1")]);
+    let id = session(&server.server, &[]);
+    wait_for("the end of the session", || server.get("/sessions")["total"] == 0);
+    let listed = operate(&server, &["sessions", "list"]);
+    assert!(out(&listed).starts_with("Total sessions: 0\n") && !out(&listed).contains(&id), "{listed:?}");
+    wait_for("the store to forget it", || operate(&server, &["sessions", "show", &id]).status.code() == Some(3));
+    assert_eq!(post(&server.server, &[("Mcp-Session-Id", &id)], &call(1, "git_status", json!({}))).status, 404);
+    let figures = server.metrics();
+    assert!(figures.contains("_sessions_closed_total{reason=\"idle\"} 1"), "{figures}");
+}
+
+#[test]
+fn a_websocket_is_closed_with_a_code_that_says_why_and_counted() -> Outcome {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    for (args, code, reason) in [
+        (&["sessions", "reap", "--idle", "0s"][..], 1001, "idle"),
+        (&["sessions", "reap", "--oldest", "1"], 1013, "evicted"),
+        (&["recover", "--emergency"], 1012, "recovery"),
+        (&["sessions", "close"], 1001, "operator"),
+    ] {
+        let mut socket = server.server.websocket(&[])?;
+        socket.send(tungstenite::Message::text(initialize().to_string()))?;
+        socket.read()?;
+        let id = server.get("/sessions")["sessions"][0]["id"].as_str().ok_or("a session")?.to_owned();
+        let named = if reason == "operator" { &[id.as_str()][..] } else { &[] };
+        let done = operate(&server, &[args, named].concat());
+        assert!(done.status.success(), "{reason}: {done:?}");
+        let closed = loop {
+            if let tungstenite::Message::Close(frame) = socket.read()? {
+                break frame.ok_or("a reason")?;
+            }
+        };
+        assert_eq!(u16::from(closed.code), code, "{reason}: {closed:?}");
+        let figures = server.metrics();
+        assert!(figures.contains(&format!("_sessions_closed_total{{reason=\"{reason}\"}} 1")), "{reason}: {figures}");
+    }
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! Section 5 of the guide: what a message has to look like.
 
 use crate::support::{
-    Fixture, Outcome,
-    admin::{Administered, tool},
+    Client, Fixture, Outcome,
+    admin::{Administered, hanging_commit_for, operate, tool},
     out, program, text_of,
-    wire::{call, initialize, modern, post, session},
+    wire::{JSON, call, initialize, modern, post, session, wait_for},
 };
 use serde_json::{Value, json};
-use std::fs;
+use std::{fs, time::Duration};
 
 #[test]
 fn validation_is_strict_where_that_is_wanted() -> Outcome {
@@ -148,4 +148,87 @@ fn what_is_understood_leniently_is_said() -> Outcome {
     let strict = Administered::start_as("strict", &fixture, &[], &[("MCP_GIT_VALIDATION", "strict")]);
     assert_eq!(tool(&strict, "git_log", json!({"max_count": "1"}))["isError"], true);
     Ok(())
+}
+
+#[test]
+fn a_bare_ping_is_answered_before_any_handshake() -> Outcome {
+    let fixture = Fixture::new();
+    let (ping, expected) = (json!({"type": "ping", "id": "test_123"}), json!({"type": "pong", "id": "test_123"}));
+    let mut client = Client::start(&["-r", &fixture.path.display().to_string()], &[]);
+    client.send_json(&ping);
+    assert_eq!(client.receive(), expected);
+    client.initialize();
+    client.text("git_status", &json!({}));
+    let server = Administered::start(&fixture, &[], &[]);
+    for path in ["/", "/ws"] {
+        let (mut socket, _) = tungstenite::connect(format!("ws://127.0.0.1:{}{path}", server.server.port))?;
+        if let tungstenite::stream::MaybeTlsStream::Plain(stream) = socket.get_ref() {
+            stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+        }
+        socket.send(tungstenite::Message::text(ping.to_string()))?;
+        let answer: Value = serde_json::from_str(&socket.read()?.into_text()?)?;
+        assert_eq!(answer, expected, "{path}");
+    }
+    Ok(())
+}
+
+/// The session on which a commit hangs.
+fn its_session(server: &Administered) -> String {
+    server.get("/sessions")["sessions"][0]["id"].as_str().expect("a session").to_owned()
+}
+
+#[test]
+fn the_cancel_of_the_guide_cancels_unless_validation_is_strict() {
+    for (mode, seconds, commits) in [("lenient", 60, "2"), ("strict", 3, "3")] {
+        let fixture = Fixture::new();
+        let server = Administered::start(&fixture, &[], &[("MCP_GIT_VALIDATION", mode)]);
+        let _commit = hanging_commit_for(&fixture, &server, seconds);
+        let cancel = json!({"type": "notifications/cancelled", "request_id": 1});
+        post(&server.server, &[("Mcp-Session-Id", &its_session(&server))], &cancel);
+        wait_for("the end of the commit", || server.get("/status")["in_flight"] == 0);
+        assert_eq!(fixture.text(&["rev-list", "--count", "HEAD"]), commits, "{mode}");
+        let is_counted = server.get("/errors?window=60")["reasons"].to_string().contains("\"cancelled\"");
+        assert_eq!(is_counted, mode == "lenient");
+    }
+}
+
+#[test]
+fn a_notification_that_is_not_known_cancels_nothing() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let _commit = hanging_commit_for(&fixture, &server, 3);
+    let id = its_session(&server);
+    for odd in [
+        json!({"jsonrpc": "2.0", "method": "notifications/none", "params": {"requestId": 1}}),
+        json!({"jsonrpc": "2.0", "method": "notifications/cancel", "params": {"requestId": 1}}),
+        json!({"type": "notifications/unknown", "request_id": 1}),
+    ] {
+        post(&server.server, &[("Mcp-Session-Id", &id)], &odd);
+    }
+    wait_for("the end of the commit", || server.get("/status")["in_flight"] == 0);
+    assert_eq!(fixture.text(&["rev-list", "--count", "HEAD"]), "3", "it is made");
+    let errors = server.get("/errors?window=60");
+    assert!(!errors["reasons"].to_string().contains("\"cancelled\""), "{errors}");
+}
+
+#[test]
+fn few_keys_and_short_ones_are_logged_of_a_message_that_is_refused() {
+    let fixture = Fixture::new();
+    let mut client = fixture.serve_with(&[], &[("MCP_GIT_LOG_LEVEL", "warn,validation=info")]);
+    let mut message = json!({"jsonrpc": 7, "id": 9, "method": "x"});
+    for key in 10..30 {
+        message[format!("k{key}\u{1b}{}", "y".repeat(90))] = json!("s3cret");
+    }
+    client.send_json(&message);
+    assert_eq!(client.receive()["id"], 9);
+    let (_, _, logged) = client.end();
+    let line = logged.lines().find(|line| line.contains("a message was refused")).unwrap_or_default();
+    let keys: Vec<&str> = line.split("keys=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().split(',').collect();
+    assert!(keys.len() == 8 && keys.iter().all(|key| key.len() < 60), "{logged}");
+    assert!(line.contains("k10") && !line.contains('\u{1b}') && !logged.contains("s3cret"), "{logged}");
+    // The records in memory have it, too.
+    let server = Administered::start(&fixture, &[], &[]);
+    assert_eq!(server.server.send("POST", "/mcp", &JSON, message.to_string().as_bytes()).status, 400);
+    let logs = operate(&server, &["logs"]);
+    assert!(out(&logs).contains("a message was refused"), "{logs:?}");
 }
