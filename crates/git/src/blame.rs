@@ -2,6 +2,7 @@
 
 use crate::{
     cancel::Cancel,
+    commit_text::Stamp,
     error::{Error, Result},
     fields::{MAX_FIELD, MAX_SUBJECT, clipped},
     name::{RelPath, Rev},
@@ -33,8 +34,8 @@ pub struct Origin {
     pub id: String,
     /// The author's name, or the start of it.
     pub author: Vec<u8>,
-    /// The day it was written, in UTC seconds.
-    pub time: i64,
+    /// The day it was written, in its author's zone: `2026-01-31`.
+    pub day: String,
     /// The subject.
     pub summary: Vec<u8>,
 }
@@ -122,6 +123,8 @@ struct Porcelain {
     current: String,
     number: u64,
     lines: u64,
+    /// The seconds of the commit that is being read.
+    time: Vec<u8>,
 }
 
 impl Porcelain {
@@ -159,7 +162,11 @@ impl Porcelain {
         } else if let Some(origin) = self.origins.get_mut(&self.current) {
             match key {
                 b"author" => origin.author = clipped(value, MAX_FIELD),
-                b"author-time" => origin.time = value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or_default(),
+                b"author-time" => self.time = value.to_vec(),
+                b"author-tz" => {
+                    let stamp = Stamp::of(&[&self.time, &b" "[..], value].concat()).unwrap_or_default();
+                    origin.day = stamp.day();
+                }
                 b"summary" => origin.summary = clipped(value, MAX_SUBJECT),
                 _ => {}
             }
@@ -176,17 +183,18 @@ mod tests {
     #[test]
     fn lines_keep_their_commit_and_number() {
         let id = "b".repeat(40);
-        let text = format!("{id} 1 1 2\nauthor A B\nauthor-time 5\nsummary s\nfilename f\n\tone\n{id} 2 2\n\t\ttwo\n");
+        let text = format!("{id} 1 1 2\nauthor A B\nauthor-time 5\nauthor-tz -0100\nsummary s\nfilename f\n\tone\n{id} 2 2\n\t\ttwo\n");
         for size in 1..text.len() {
             let mut parser = Porcelain::default();
             let mut seen = Vec::new();
             for chunk in text.as_bytes().chunks(size) {
                 let _ = parser.push(chunk, &mut |line| {
-                    seen.push((line.number, line.origin.author.clone(), line.text.to_vec()));
+                    seen.push((line.number, line.origin.day.clone(), line.origin.author.clone(), line.text.to_vec()));
                     ControlFlow::Continue(())
                 });
             }
-            assert_eq!(seen, [(1, b"A B".to_vec(), b"one".to_vec()), (2, b"A B".to_vec(), b"\ttwo".to_vec())]);
+            let day = || "1969-12-31".to_owned();
+            assert_eq!(seen, [(1, day(), b"A B".to_vec(), b"one".to_vec()), (2, day(), b"A B".to_vec(), b"\ttwo".to_vec())]);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     cancel::Cancel,
+    commit_text::CommitText,
     error::{Error, Result},
     fields::{Layout, MAX_FIELD, MAX_SUBJECT, clipped},
     log,
@@ -202,8 +203,8 @@ fn list(engine: &gix::Repository, query: &BranchQuery, cancel: &Cancel) -> Resul
         cancel.check()?;
         let full: &FullNameRef = name.as_bstr().try_into().map_err(Error::engine)?;
         let commit = engine.find_commit(*id).map_err(Error::engine)?;
-        let decoded = commit.decode().map_err(Error::engine)?;
-        if decoded.encoding.is_some() {
+        let text = CommitText::of(&commit.data);
+        if text.is_encoded {
             return Err(only_git("a commit message to be re-encoded"));
         }
         let upstream = match upstream::tracking(engine, full)? {
@@ -216,7 +217,7 @@ fn list(engine: &gix::Repository, query: &BranchQuery, cancel: &Cancel) -> Resul
             id: *id,
             short: abbreviate.short(*id),
             upstream,
-            subject: clipped(&log::subject(decoded.message), MAX_SUBJECT),
+            subject: clipped(&log::subject(text.message), MAX_SUBJECT),
         });
     }
     Ok(window.of(shown))

@@ -9,6 +9,7 @@ mod blame;
 mod branch;
 mod cancel;
 mod change;
+mod commit_text;
 mod diff;
 mod environment;
 mod error;

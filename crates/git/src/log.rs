@@ -2,6 +2,7 @@
 
 use crate::{
     cancel::Cancel,
+    commit_text::{self, CommitText, Stamp},
     error::{Error, Result},
     fields::{MAX_FIELD, MAX_SUBJECT, clipped},
     name::{RelPath, Rev},
@@ -271,9 +272,11 @@ impl Repo {
         cancel: &Cancel,
         each: &mut dyn FnMut(Commit) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
-        let commit = object.decode().map_err(Error::engine)?;
-        if commit.encoding.is_some() {
-            // Only git re-encodes such messages.
+        let text = CommitText::of(&object.data);
+        let author = text.author();
+        let date = author.as_ref().map_or(Stamp::default(), |author| author.stamp).iso();
+        let Some(date) = date.filter(|_| !text.is_encoded) else {
+            // Only git re-encodes such messages, or counts such years.
             let tip = Tip { id: object.id, hidden: false };
             let one = LogQuery { max_count: 1, ..LogQuery::default() };
             let mut flow = ControlFlow::Continue(());
@@ -282,23 +285,23 @@ impl Repo {
                 flow
             })?;
             return Ok(flow);
-        }
-        let author = commit.author().map_err(Error::engine)?;
+        };
+        let (name, email) = author.map_or((&[][..], &[][..]), |author| (author.name, author.email));
         Ok(each(Commit {
             id: object.id,
             short: abbreviate.short(object.id),
-            parents: commit.parents().collect(),
-            author: clipped(author.name.trim(), MAX_FIELD),
-            email: clipped(author.email.trim(), MAX_FIELD),
-            date: iso_date(author.time().map_err(Error::engine)?),
-            subject: clipped(&subject(commit.message), MAX_SUBJECT),
+            parents: object.parent_ids().map(gix::Id::detach).collect(),
+            author: clipped(name, MAX_FIELD),
+            email: clipped(email, MAX_FIELD),
+            date,
+            subject: clipped(&subject(text.message), MAX_SUBJECT),
         }))
     }
 }
 
 pub(crate) fn seconds(engine: &gix::Repository, id: ObjectId) -> Result<i64> {
     let object = engine.find_commit(id).map_err(Error::engine)?;
-    Ok(object.time().map_err(Error::engine)?.seconds)
+    Ok(commit_text::committed(&object.data))
 }
 
 /// The first paragraph on one line, as git's `%s`.
@@ -308,15 +311,12 @@ pub(crate) fn subject(message: &[u8]) -> Vec<u8> {
     lines.collect::<Vec<_>>().join(&b' ')
 }
 
-/// `2026-01-31T23:59:59+00:00`, as git's `%aI`.
-pub(crate) fn iso_date(time: gix::date::Time) -> String {
-    numeric_zone(time.format_or_unix(gix::date::time::format::ISO8601_STRICT))
-}
-
-/// Versions of git differ in how they write the zone of UTC.
+/// Versions of git differ in how they write the zone of UTC. Where a commit has no time that can be read git leaves the
+/// placeholder as it is (2.47.3), and shows elsewhere that of [`Stamp::default`].
 fn numeric_zone(date: String) -> String {
     match date.strip_suffix('Z') {
         Some(start) => format!("{start}+00:00"),
+        None if date.starts_with('%') => Stamp::default().iso().unwrap_or(date),
         None => date,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     cancel::Cancel,
+    commit_text::CommitText,
     diff::{DiffQuery, MAX_BLOB},
     error::{Error, Result},
     patch::{Keep, MAX_PRELUDE, Parser, Patch},
@@ -159,13 +160,13 @@ fn is_clean_merge(engine: &gix::Repository, commit: &gix::Commit<'_>, parents: &
 
 /// What `git show` prints before the patch.
 fn prelude(commit: &gix::Commit<'_>) -> Result<Vec<u8>> {
-    let decoded = commit.decode().map_err(Error::engine)?;
-    let message = decoded.message;
-    if decoded.encoding.is_some() || message.contains(&b'\t') || message.trim_ascii().is_empty() {
+    let text = CommitText::of(&commit.data);
+    let message = text.message;
+    if text.is_encoded || message.contains(&b'\t') || message.trim_ascii().is_empty() {
         return Err(only_git("a message that git lays out anew"));
     }
-    let author = decoded.author().map_err(Error::engine)?;
-    let time = author.time().map_err(Error::engine)?;
+    let author = text.author().ok_or_else(|| only_git("a commit without an author that can be read"))?;
+    let date = author.stamp.shown().ok_or_else(|| only_git("a year of more than four digits"))?;
     let mut out = format!("commit {}\n", commit.id).into_bytes();
     let parents: Vec<ObjectId> = commit.parent_ids().map(gix::Id::detach).collect();
     if parents.len() > 1 {
@@ -174,10 +175,10 @@ fn prelude(commit: &gix::Commit<'_>) -> Result<Vec<u8>> {
         out.extend_from_slice(format!("Merge: {}\n", parents.join(" ")).as_bytes());
     }
     out.extend_from_slice(b"Author: ");
-    out.extend_from_slice(author.name.trim());
+    out.extend_from_slice(author.name);
     out.extend_from_slice(b" <");
-    out.extend_from_slice(author.email.trim());
-    out.extend_from_slice(format!(">\nDate:   {}\n\n", time.format_or_unix(gix::date::time::format::DEFAULT)).as_bytes());
+    out.extend_from_slice(author.email);
+    out.extend_from_slice(format!(">\nDate:   {date}\n\n").as_bytes());
     let lines = message.lines().map(<[u8]>::trim_ascii_end);
     let mut blank = 0;
     for line in lines.skip_while(|line| line.is_empty()) {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 
+#[path = "answers/commits.rs"]
+mod commits;
 #[path = "answers/environment.rs"]
 mod environment;
 mod support;

@@ -76,39 +76,12 @@ fn heading(origin: &Origin, row: &mut Row) {
         row.put("00000000 not committed yet");
         return;
     }
-    row.field(Field::Name, "id", &origin.id[..8]).put(" ").field(Field::Name, "day", day(origin.time)).put(" ");
+    row.field(Field::Name, "id", &origin.id[..8]).put(" ").field(Field::Name, "day", &origin.day).put(" ");
     row.field(Field::Name, "author", &origin.author).put(": ").field(Field::Subject, "subject", &origin.summary);
-}
-
-/// `2026-01-31`, in UTC.
-fn day(seconds: i64) -> String {
-    // Days to a civil date, counted in eras of 400 years from 1 March of year 0.
-    let days = seconds.div_euclid(86_400) + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
 }
 
 fn rest(cx: &Context<'_>, args: &Args, line: &BlamedLine<'_>) -> String {
     let rev = args.rev.as_deref().unwrap_or("");
     let args = [("revision", json!(format!("{rev}:{}", args.path))), ("start_line", json!(line.number)), ("end_line", json!(line.number))];
     cx.echo.other("git_show", &args)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::day;
-
-    #[test]
-    fn days_are_civil_dates() {
-        for (seconds, expect) in [(0, "1970-01-01"), (951_782_400, "2000-02-29"), (1_798_675_200, "2026-12-31"), (-1, "1969-12-31")] {
-            assert_eq!(day(seconds), expect);
-        }
-    }
 }

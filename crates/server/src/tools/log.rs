@@ -111,7 +111,9 @@ impl Tool for Log {
 fn show(commit: &Commit, row: &mut Row) {
     let (author, email) = (row.show(Field::Name, "author", &commit.author), row.show(Field::Name, "email", &commit.email));
     let (date, subject) = (row.show(Field::Name, "date", &commit.date), row.show(Field::Subject, "subject", &commit.subject));
-    row.field(Field::Name, "short", &commit.short).put(" ").field(Field::Name, "day", commit.date.get(..10).unwrap_or(&commit.date));
+    // A year may have more than four digits.
+    let day = commit.date.split('T').next().unwrap_or_default();
+    row.field(Field::Name, "short", &commit.short).put(" ").field(Field::Name, "day", day);
     row.put(" ").part(&author).put(": ").part(&subject);
     row.set_id("id", commit.id).set("date", &date).set("author", &author).set("email", &email).set("subject", &subject);
 }
