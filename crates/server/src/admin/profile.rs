@@ -107,18 +107,18 @@ pub(super) async fn diff(State(server): Shared, Query(wanted): Query<DiffHeap>) 
     }
 }
 
-/// Ends the tracking that was begun for one snapshot, also where nobody waits for it any more.
+/// Ends the tracking that was begun for one snapshot, also where nobody waits for the answer any more.
 struct Tracking(Arc<Server>);
 
 impl Tracking {
     fn begin(server: &Arc<Server>) -> Option<Self> {
-        server.heap.begin().then(|| Self(Arc::clone(server)))
+        server.heap.begin_briefly().then(|| Self(Arc::clone(server)))
     }
 }
 
 impl Drop for Tracking {
     fn drop(&mut self) {
-        self.0.heap.end();
+        self.0.heap.end_brief();
     }
 }
 

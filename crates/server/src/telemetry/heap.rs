@@ -49,6 +49,8 @@ struct Kept {
     snapshots: VecDeque<Arc<Snapshot>>,
     last: u64,
     since: Option<Instant>,
+    /// It ends with the snapshot for which it began.
+    is_brief: bool,
 }
 
 /// What was in use at one moment.
@@ -111,19 +113,39 @@ impl Tracker {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to track allocations. False where this program cannot.
+    /// Begins to track allocations, until that is ended. False where this program cannot.
     pub(crate) fn begin(&self) -> bool {
+        let mut kept = self.lock();
         let begun = heap::track(true);
         if begun {
-            self.lock().since.get_or_insert_with(Instant::now);
+            kept.since.get_or_insert_with(Instant::now);
+            kept.is_brief = false;
+        }
+        begun
+    }
+
+    /// Begins it for one snapshot, where it has not begun.
+    pub(crate) fn begin_briefly(&self) -> bool {
+        let mut kept = self.lock();
+        let begun = heap::track(true);
+        if begun && kept.since.is_none() {
+            (kept.since, kept.is_brief) = (Some(Instant::now()), true);
         }
         begun
     }
 
     /// Ends it. Snapshots stay.
     pub(crate) fn end(&self) {
+        let mut kept = self.lock();
         heap::track(false);
-        self.lock().since = None;
+        (kept.since, kept.is_brief) = (None, false);
+    }
+
+    /// Ends it where it began for one snapshot, and nobody has wanted it to go on.
+    pub(crate) fn end_brief(&self) {
+        if self.lock().is_brief {
+            self.end();
+        }
     }
 
     /// Since when allocations are tracked, if they are.

@@ -76,6 +76,14 @@ fn without_tracking_the_allocations_of_some_seconds_are_seen() {
     let text = out(&taken);
     assert!(taken.status.success() && text.contains("were tracked for 2 s") && text.contains("mcp::"), "{taken:?}");
     assert_eq!(server.get("/profile/heap")["tracking"], false, "it ends by itself");
+    // Who begins it meanwhile keeps it.
+    std::thread::scope(|scope| {
+        let brief = scope.spawn(|| heap(&server, &folder, &["--seconds", "1"]));
+        wait_for("the tracking", || server.get("/profile/heap")["tracking"] == true);
+        assert!(heap(&server, &folder, &["--track", "on"]).status.success());
+        assert!(brief.join().expect("a thread").status.success());
+    });
+    assert_eq!(server.get("/profile/heap")["tracking"], true);
 }
 
 #[test]
