@@ -226,7 +226,7 @@ fn a_collector_that_is_away_holds_up_nothing() {
         ];
         let server = Administered::start(&fixture, &[], &settings);
         assert_eq!(tool(&server, "git_status", json!({}))["isError"], false);
-        // Held open, so that whoever sends the first spans waits for an answer to them.
+        // Held open: the exporter of the first spans waits for an answer to them.
         let mut held = None;
         wait_for("the first spans", || {
             held = silent.accept().ok();

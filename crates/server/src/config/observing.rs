@@ -226,7 +226,7 @@ impl Observing {
                 },
                 interval: seconds("MCP_GIT_HEAP_INTERVAL", file.profile.heap.interval, 600)?,
                 analyze_after: bounded("MCP_GIT_HEAP_ANALYZE_AFTER", variable, file.profile.heap.analyze_after, 10, 2..=100)?,
-                keep: bounded("MCP_GIT_HEAP_KEEP", variable, file.profile.heap.keep, 5, 1..=100)?,
+                keep: bounded("MCP_GIT_HEAP_KEEP", variable, file.profile.heap.keep, 5, 2..=100)?,
             },
             cache_sweep: seconds("MCP_GIT_CACHE_SWEEP", file.cache.sweep_interval, 3600)?,
             caches_off: named.into_iter().filter(|(_, cache)| cache.enabled == Some(false)).map(|(name, _)| name).collect(),

@@ -200,21 +200,22 @@ impl Tracker {
         let growth = sizes.last().copied().unwrap_or_default() - sizes.first().copied().unwrap_or_default();
         let top = report("growth", &last.growth_since(first)).top;
         let by = top.first().and_then(|top| top.functions.first()).map(String::as_str);
+        // The older ones are gone when the message is read.
+        let oldest = all[all.len().saturating_sub(keep.max(2)).min(all.len() - 2)].id;
         if growth >= STEADY && sizes.is_sorted() {
             tracing::warn!(
                 growth,
                 by,
                 from = first.id,
                 to = last.id,
-                "memory in use grows steadily: see `mcp-server-git profile heap --diff {} {}`",
-                first.id,
+                "memory in use grows steadily: see `mcp-server-git profile heap --diff {oldest} {}`",
                 last.id
             );
         } else {
             tracing::info!(growth, by, from = first.id, to = last.id, "heap snapshots compared");
         }
         let mut kept = self.lock();
-        while kept.snapshots.len() > keep.max(1) {
+        while kept.snapshots.len() > keep.max(2) {
             kept.snapshots.pop_front();
         }
     }

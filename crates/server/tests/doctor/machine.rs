@@ -136,7 +136,7 @@ fn a_database_that_cannot_be_used_is_told() -> Outcome {
     let told = ward.told("", &args);
     assert!(told.find("database", "is damaged").is_some(), "{:#?}", told.checks);
     assert_eq!(fs::read_to_string(&store)?, garbage, "the doctor leaves it as it is");
-    // Whoever has it open would go on with it. The system lists it without the link in its path.
+    // A process that has it open would go on with it. The system lists it without the link in its path.
     let link = ward.home.join("link");
     std::os::unix::fs::symlink(&state, &link)?;
     let held = fs::File::open(&store)?;

@@ -3,7 +3,7 @@
 use crate::support::{
     Fixture, Outcome,
     admin::{Administered, operate},
-    out,
+    out, program,
     wire::{session, wait_for},
 };
 use serde_json::Value;
@@ -90,13 +90,20 @@ fn without_tracking_the_allocations_of_some_seconds_are_seen() {
 fn snapshots_are_taken_and_compared_where_that_is_configured() {
     let fixture = Fixture::new();
     let variables =
-        [("MCP_GIT_HEAP_PROFILE", "true"), ("MCP_GIT_HEAP_INTERVAL", "1"), ("MCP_GIT_HEAP_ANALYZE_AFTER", "3"), ("MCP_GIT_HEAP_KEEP", "2")];
+        [("MCP_GIT_HEAP_PROFILE", "true"), ("MCP_GIT_HEAP_INTERVAL", "1"), ("MCP_GIT_HEAP_ANALYZE_AFTER", "5"), ("MCP_GIT_HEAP_KEEP", "2")];
     let server = Administered::start(&fixture, &[], &variables);
     // It grows from each to the next until that is said.
     wait_for("the comparison", || {
         open_sessions(&server, 20);
         out(&operate(&server, &["logs"])).contains("memory in use grows steadily")
     });
+    // The advice works: what it names is still there.
+    let logs = out(&operate(&server, &["logs"]));
+    let advised = logs.split("`mcp-server-git ").nth(1).and_then(|rest| rest.split('`').next()).unwrap_or_default();
+    let args: Vec<&str> = advised.split(' ').chain(["--out", "profiles"]).collect();
+    let mut command = program();
+    let diff = command.args(args).arg("--socket").arg(&server.socket).current_dir(fixture.home.path()).output();
+    assert!(diff.as_ref().is_ok_and(|diff| diff.status.success() && out(diff).contains("Growth: ")), "{advised}: {diff:?}");
     let state = server.get("/profile/heap");
-    assert!(state["tracking"] == true && state["snapshots"].as_array().is_some_and(|all| all.len() <= 3), "{state}");
+    assert!(state["tracking"] == true && state["snapshots"].as_array().is_some_and(|all| all.len() <= 5), "{state}");
 }

@@ -257,7 +257,7 @@ fn emergency_recovery_goes_on_after_a_step_that_failed() {
         wait_for("the commit", || began.exists());
         remote.breaks(Fault::Held);
         let before = remote.requests();
-        // Whoever is stopped asks again.
+        // A stopped caller asks again.
         let fetch = scope.spawn(move || {
             loop {
                 let fetched = tool(server, "git_fetch", json!({}));

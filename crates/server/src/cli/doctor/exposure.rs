@@ -58,7 +58,7 @@ fn taken(config: &Config, host: IpAddr) -> Option<Finding> {
     Some(finding.caused_by(&err))
 }
 
-/// A port that another program has. Whoever has asked for no port may never run `serve`.
+/// A port that another program has. Without a configured port `serve` may never be run.
 fn in_use(config: &Config, place: &str, owner: Option<&Owner>) -> Finding {
     let by = owner.map(|owner| format!(" by {owner}")).unwrap_or_default();
     let fix = another(config, free_port());
