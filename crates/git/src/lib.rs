@@ -10,6 +10,7 @@ mod branch;
 mod cancel;
 mod change;
 mod commit_text;
+mod date;
 mod diff;
 mod environment;
 mod error;

@@ -1,6 +1,7 @@
 //! Names that cannot be built unchecked: revisions, branch names, paths inside a working tree.
 
 use crate::{
+    date,
     error::{Error, Result},
     quote,
 };
@@ -38,7 +39,7 @@ impl Rev {
         } else if is_set(&text) {
             "it names a set of commits; use a range such as REV~1..REV"
         } else {
-            return Ok(Self(text));
+            return Ok(Self(with_date(&text)?.unwrap_or(text)));
         };
         Err(Error::bad_name(text, "a revision", why))
     }
@@ -92,6 +93,19 @@ impl fmt::Display for Rev {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// `main@{DATE}` with a date that git cannot read in another way; `None` where there is no date.
+fn with_date(text: &str) -> Result<Option<String>> {
+    let Some((name, rest)) = text.split_once("@{") else { return Ok(None) };
+    let Some((selector, rest)) = rest.split_once('}') else { return Ok(None) };
+    let digits = selector.strip_prefix('-').unwrap_or(selector);
+    let is_other = digits.bytes().all(|byte| byte.is_ascii_digit())
+        || ["u", "upstream", "push"].iter().any(|word| selector.eq_ignore_ascii_case(word))
+        // Words of a message, or a path.
+        || name.contains("^{")
+        || name.contains(':');
+    if is_other { Ok(None) } else { Ok(Some(format!("{name}@{{{}}}{rest}", date::for_git(selector)?))) }
 }
 
 /// True for `^REV`, `REV^!`, `REV^@` and `REV^-N`.

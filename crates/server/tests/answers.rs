@@ -4,6 +4,8 @@
 
 #[path = "answers/commits.rs"]
 mod commits;
+#[path = "answers/dates.rs"]
+mod dates;
 #[path = "answers/environment.rs"]
 mod environment;
 mod support;
