@@ -105,6 +105,20 @@ pub enum Error {
     /// An object is missing here; the repository is a partial or a broken clone.
     #[error("object {0} is missing from this repository")]
     MissingObject(String),
+    /// Content that a change would write is missing here, so that it was not begun: paths with their objects.
+    #[error("nothing was changed: content to be written is missing from this repository: {}", .0.join(", "))]
+    Incomplete(Vec<String>),
+    /// A filter failed on what a change would write, so that it was not begun.
+    #[error("nothing was changed: a filter fails on files to be written: {0}")]
+    FilterFailed(String),
+    /// A stash was made, and what it holds could not be taken out of all files.
+    #[error("the changes are stashed whole, as stash@{{0}} ({id}), and git failed to take them out of the files: {said}")]
+    HalfStashed {
+        /// The entry.
+        id: gix::ObjectId,
+        /// What git wrote.
+        said: String,
+    },
     /// A path that is a submodule: what it names is a commit of another repository.
     #[error("`{path}` is a submodule, at commit {id} of its own repository")]
     Submodule {

@@ -102,6 +102,8 @@ pub(crate) struct Settings {
     pub(crate) local_gc_hook: bool,
     /// Keys of the repository's own configuration that have a say in how remotes are reached.
     pub(crate) local_transport: Vec<String>,
+    /// Objects may be missing here, which git fetches when it needs them.
+    pub(crate) partial: bool,
     /// The repository is configured as bare.
     pub(crate) bare: bool,
     /// Files that the configuration was read from.
@@ -239,6 +241,8 @@ impl Settings {
         {
             self.local_diff_drivers.insert(driver.to_owned());
         }
+        self.partial |= section == "remote" && keys.iter().any(|key| key == "promisor")
+            || section == "extensions" && keys.iter().any(|key| key == "partialclone");
         match (section, subsection) {
             ("filter", Some(driver)) if keys.iter().any(|key| matches!(key.as_str(), "clean" | "smudge" | "process")) => {
                 let set = if local { &mut self.local_filters } else { &mut self.operator_filters };

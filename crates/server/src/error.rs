@@ -178,6 +178,18 @@ impl From<git::Error> for Error {
             Git::MissingObject(_) => {
                 (Kind::NotFound, Some("The repository is a partial or damaged clone. `git fsck` tells more.".to_owned()))
             }
+            Git::Incomplete(_) => (
+                Kind::Refused,
+                Some("`git fsck` lists all that is missing; `git fetch --refetch` from a remote that has those commits brings it.".to_owned()),
+            ),
+            Git::FilterFailed(_) => (
+                Kind::Refused,
+                Some("The program of that filter has to work here first: install it, or mend its configuration. Then repeat the call.".to_owned()),
+            ),
+            Git::HalfStashed { .. } => (
+                Kind::Refused,
+                Some("To have all of it back: git_reset with `mode`: \"hard\", then git_stash with `action`: \"pop\".".to_owned()),
+            ),
             Git::Submodule { path, id } => (
                 Kind::Refused,
                 Some(format!("Call the tool with `repo_path`: the submodule's own folder, `{path}`, and that commit: {id}.")),

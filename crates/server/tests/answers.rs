@@ -8,4 +8,6 @@ mod commits;
 mod dates;
 #[path = "answers/environment.rs"]
 mod environment;
+#[path = "answers/lost_content.rs"]
+mod lost_content;
 mod support;

@@ -1,6 +1,6 @@
 //! Looking for the commit that brought a fault in.
 
-use super::MAX_OUTPUT;
+use super::{MAX_OUTPUT, coming::RAW};
 use crate::{
     beneath::Kind,
     cancel::Cancel,
@@ -9,6 +9,7 @@ use crate::{
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
+use std::time::SystemTime;
 
 /// What is known of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +60,13 @@ impl Repo {
             ids.push(self.resolve_commit(rev, cancel)?.to_string());
         }
         // Any commit in between may be checked out.
-        let coming = self.read(&["log", "--format=", "--name-only", "--no-renames", "-m", "-z"]).arg(&ids[0]).arg("--not").args(&ids[1..]);
-        self.check_ignored(coming.arg("--"), cancel)?;
+        let listing = self.read(&["log", "--format=", "-m"]).args(RAW).arg(&ids[0]).arg("--not").args(&ids[1..]);
+        let coming = Self::coming(listing.arg("--"), cancel)?;
+        self.check_ignored(coming.iter(), cancel)?;
+        self.check_complete(&coming, None, cancel)?;
+        let begin = SystemTime::now();
         let (ended, _) = self.locked(cancel, || self.change(&["bisect", "start"]).args(&ids).arg("--"))?;
-        ended.require("bisect start")?;
+        self.require_whole(&ended, "bisect start", begin, cancel)?;
         self.search(cancel)
     }
 
@@ -82,11 +86,15 @@ impl Repo {
             Verdict::Bad => "bad",
             Verdict::Skip => "skip",
         };
+        let begin = SystemTime::now();
         let (ended, output) = self.locked(cancel, || self.change(&["bisect", word]).arg(id.to_string()))?;
         // git ends with 2 where only skipped commits are left.
         if !matches!(ended.code, Some(0 | 2)) {
             let said = String::from_utf8_lossy(&output).into_owned() + &ended.stderr;
             return Err(Error::Failed { command: "bisect".to_owned(), exit: ended.status, stderr: said.trim().to_owned() });
+        }
+        if ended.code == Some(0) {
+            self.require_whole(&ended, "bisect", begin, cancel)?;
         }
         self.search(cancel)
     }

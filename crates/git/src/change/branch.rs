@@ -8,7 +8,7 @@ use crate::{
     repo::Repo,
 };
 use gix::ObjectId;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::SystemTime};
 
 /// What is to be checked out.
 #[derive(Clone, Debug)]
@@ -85,8 +85,27 @@ impl Repo {
                 args
             }
         };
+        if let Some(target) = self.checkout_commit(how, cancel)? {
+            self.check_move(target, false, &[], cancel)?;
+        }
+        let begin = SystemTime::now();
         let (ended, _) = self.locked(cancel, || self.change(&["checkout", "--quiet", "--no-overwrite-ignore"]).args(&args).arg("--"))?;
-        ended.require("checkout")
+        self.require_whole(&ended, "checkout", begin, cancel)
+    }
+
+    /// The commit whose files a checkout writes; none where it keeps those of `HEAD`.
+    fn checkout_commit(&self, how: &Checkout, cancel: &Cancel) -> Result<Option<ObjectId>> {
+        match how {
+            Checkout::Existing(rev) | Checkout::Detached(rev) => {
+                let local = BranchName::new(rev.as_str()).ok().and_then(|branch| self.branch_tip(&branch, cancel).ok());
+                let remote = || {
+                    let name = self.on_remotes(&BranchName::new(rev.as_str()).ok()?, cancel).ok()?.pop()?;
+                    self.resolve_commit(&Rev::new(name).ok()?, cancel).ok()
+                };
+                Ok(local.or_else(|| self.resolve_commit(rev, cancel).ok()).or_else(remote))
+            }
+            Checkout::New { start, .. } => start.as_ref().map(|start| self.resolve_commit(start, cancel)).transpose(),
+        }
     }
 
     /// What git is to be told, so that it takes `rev` for nothing but what it is.
@@ -102,7 +121,7 @@ impl Repo {
             (false, Ok(id)) => Ok(id.to_string()),
             // Not known here: git makes a local branch for a remote one of that name.
             (false, Err(err)) => match branch {
-                Some(branch) if self.is_on_one_remote(&branch, cancel)? => Ok(branch.as_str().to_owned()),
+                Some(branch) if self.on_remotes(&branch, cancel)?.len() == 1 => Ok(branch.as_str().to_owned()),
                 _ => Err(err),
             },
         }
@@ -187,9 +206,10 @@ impl Repo {
         Ok(process.output(cancel, MAX_OUTPUT)?.0.code == Some(0))
     }
 
-    fn is_on_one_remote(&self, branch: &BranchName, cancel: &Cancel) -> Result<bool> {
+    /// The full names of the remote-tracking branches of this name.
+    fn on_remotes(&self, branch: &BranchName, cancel: &Cancel) -> Result<Vec<String>> {
         let process = self.read(&["for-each-ref", "--format=%(refname)", "--"]).arg(format!("refs/remotes/*/{}", branch.as_str()));
-        let output = process.success(cancel, MAX_OUTPUT)?;
-        Ok(output.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).count() == 1)
+        let output = String::from_utf8_lossy(&process.success(cancel, MAX_OUTPUT)?).into_owned();
+        Ok(output.lines().map(str::to_owned).collect())
     }
 }

@@ -1,6 +1,6 @@
 //! Conflicts: what each side has, and taking one of them.
 
-use super::{MAX_OUTPUT, nul_separated};
+use super::{MAX_OUTPUT, coming::Coming, nul_separated};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
@@ -70,7 +70,7 @@ impl Repo {
         self.worktree()?;
         self.check_trust(cancel)?;
         let conflicts = self.conflicts(cancel)?;
-        let (mut there, mut deleted) = (Vec::new(), Vec::new());
+        let (mut there, mut deleted, mut coming) = (Vec::new(), Vec::new(), Vec::new());
         for path in paths {
             let covered: Vec<&Conflict> = conflicts.iter().filter(|conflict| path.covers(conflict.path.as_bytes())).collect();
             if covered.is_empty() {
@@ -79,8 +79,10 @@ impl Repo {
             for conflict in covered {
                 let id = if side == Side::Ours { conflict.ours } else { conflict.theirs };
                 if id.is_some() { &mut there } else { &mut deleted }.push(conflict.path.clone());
+                coming.extend(id.map(|id| Coming { path: conflict.path.as_bytes().to_vec(), id: Some(id), is_new: false }));
             }
         }
+        self.check_complete(&coming, None, cancel)?;
         let mut kept = Vec::new();
         for path in there.iter().chain(&deleted) {
             kept.extend(self.keep_file(path)?.map(|id| (path.clone(), id)));

@@ -1,5 +1,6 @@
 //! Single hunks: listed with an id each, then staged, unstaged or discarded by it.
 
+use super::coming::AS_RAW;
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
@@ -100,6 +101,9 @@ impl Repo {
     ///
     /// [`Error::PatchDoesNotApply`]; nothing is done then.
     pub fn apply_hunks(&self, action: HunkAction, hunks: &[Hunk], cancel: &Cancel) -> Result<()> {
+        if action == HunkAction::Discard {
+            self.check_filters(hunks.iter().map(|hunk| &hunk.path), cancel)?;
+        }
         let patch = chosen(hunks, action != HunkAction::Stage);
         let mut args = vec!["apply", "--whitespace=nowarn"];
         args.extend(match action {
@@ -112,6 +116,15 @@ impl Repo {
             return Err(Error::PatchDoesNotApply(ended.stderr.trim().to_owned()));
         }
         Ok(())
+    }
+
+    /// Refuses where the filter of a file that a patch will write fails on what the index has of it: git would leave the file empty.
+    fn check_filters<'a>(&self, paths: impl Iterator<Item = &'a RelPath>, cancel: &Cancel) -> Result<()> {
+        if self.settings.local_filters.is_empty() && self.settings.operator_filters.is_empty() && !self.settings.conditional {
+            return Ok(());
+        }
+        let listing = self.read(&["ls-files", "-z", AS_RAW, "--"]).args(paths.map(|path| OsStr::from_bytes(path.pathspec())));
+        self.check_complete(&Self::coming(listing, cancel)?, None, cancel)
     }
 
     /// Applies a patch to files, to the index, or to both; `check` only looks whether it fits.
@@ -140,6 +153,9 @@ impl Repo {
         }
         for path in &paths {
             self.check_no_link_above(path)?;
+        }
+        if !request.check && !request.cached {
+            self.check_filters(paths.iter(), cancel)?;
         }
         let mut args = vec!["apply", "--whitespace=nowarn"];
         args.extend(reverse);

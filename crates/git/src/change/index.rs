@@ -1,30 +1,16 @@
 //! The index: add, reset, restore.
 
-use super::{MAX_OUTPUT, nul_separated};
+use super::{MAX_OUTPUT, coming::RAW, nul_separated};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{RelPath, Rev},
-    process::{Mode, Process},
+    process::Mode,
     repo::Repo,
     route::Route,
 };
 use gix::ObjectId;
-use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt};
-
-/// The longest listing of files.
-const LISTING: usize = 256 << 20;
-
-/// A path and the folders above it.
-fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-    ends.chain([path.len()]).map(|end| &path[..end])
-}
-
-fn refuse_overwriting<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Result<()> {
-    let in_the_way: Vec<String> = paths.map(crate::quote::listed).take(20).collect();
-    if in_the_way.is_empty() { Ok(()) } else { Err(Error::WouldOverwrite(in_the_way)) }
-}
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 /// What a reset does besides moving the branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +104,9 @@ impl Repo {
         let target = target.map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
         if mode == ResetMode::Hard {
             self.check_trust(cancel)?;
-            self.check_untracked(target.or(self.head(cancel)?), paths, cancel)?;
+            let tree = target.or(self.head(cancel)?);
+            self.check_untracked(tree, paths, cancel)?;
+            tree.map_or(Ok(()), |tree| self.check_move(tree, true, &[], cancel))?;
         }
         let mut args = vec!["reset".to_owned(), "--quiet".to_owned()];
         match mode {
@@ -151,6 +139,12 @@ impl Repo {
         if restore.worktree {
             let head = if restore.staged { self.head(cancel)? } else { None };
             self.check_untracked(source.or(head), &restore.paths, cancel)?;
+            let listing = match source.or(head) {
+                Some(tree) => self.read(&["diff-index", "-R"]).args(RAW).arg(tree.to_string()),
+                None => self.read(&["diff-files", "-R"]).args(RAW),
+            };
+            let paths = restore.paths.iter().map(|path| OsStr::from_bytes(path.pathspec()));
+            self.check_complete(&Self::coming(listing.arg("--").args(paths), cancel)?, None, cancel)?;
         }
         let mut args = vec!["restore".to_owned(), "--pathspec-from-file=-".to_owned(), "--pathspec-file-nul".to_owned()];
         args.extend(restore.staged.then(|| "--staged".to_owned()));
@@ -162,45 +156,6 @@ impl Repo {
             self.check_known(&restore.paths, cancel)?;
         }
         ended.require("restore")
-    }
-
-    /// Refuses where untracked files are in the way of what `tree`, or the index, has at `paths`.
-    pub(super) fn check_untracked(&self, tree: Option<ObjectId>, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
-        let wanted = |process: Process<'_>| -> Result<Vec<u8>> {
-            process.arg("--").args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))).success(cancel, LISTING)
-        };
-        let untracked = wanted(self.read(&["ls-files", "--others", "-z"]))?;
-        if untracked.is_empty() {
-            return Ok(());
-        }
-        let listed = match tree {
-            Some(tree) => wanted(self.read(&["ls-tree", "-r", "--name-only", "-z", "--full-tree"]).arg(tree.to_string()))?,
-            None => wanted(self.read(&["ls-files", "-z"]))?,
-        };
-        let coming: HashSet<&[u8]> = listed.split(|&byte| byte == 0).filter(|path| !path.is_empty()).collect();
-        let untracked: HashSet<&[u8]> = untracked.split(|&byte| byte == 0).filter(|path| !path.is_empty()).collect();
-        // A file comes where one lies, or where a folder with untracked files does; or a folder where a file lies.
-        let over = untracked.iter().filter(|path| prefixes(path).any(|prefix| coming.contains(prefix)));
-        let under = coming.iter().flat_map(|path| prefixes(path)).filter_map(|prefix| untracked.get(prefix));
-        refuse_overwriting(over.chain(under).copied())
-    }
-
-    /// Refuses where files that nobody tracks, ignored ones included, are in the way of what an operation would bring:
-    /// git itself overwrites those that are ignored. `listing` lists what would come.
-    pub(super) fn check_ignored(&self, listing: Process<'_>, cancel: &Cancel) -> Result<()> {
-        let coming = listing.success(cancel, LISTING)?;
-        let top = self.worktree()?;
-        let there = |path: &&[u8]| top.join(OsStr::from_bytes(path)).symlink_metadata().is_ok();
-        let mut there: Vec<&[u8]> =
-            coming.split(|&byte| byte == 0).map(<[u8]>::trim_ascii_start).filter(|path| !path.is_empty()).filter(there).collect();
-        there.sort_unstable();
-        there.dedup();
-        if there.is_empty() {
-            return Ok(());
-        }
-        let tracked = self.read(&["ls-files", "-z"]).success(cancel, LISTING)?;
-        let tracked: HashSet<&[u8]> = tracked.split(|&byte| byte == 0).collect();
-        refuse_overwriting(there.into_iter().filter(|path| !tracked.contains(path) && !top.join(OsStr::from_bytes(path)).is_dir()))
     }
 
     /// Keeps what is staged and what tracked files hold as a commit of its own, which nothing names. `None` when

@@ -1,6 +1,6 @@
 //! Bringing commits together: merge, rebase, cherry-pick, revert, and how a stopped one goes on.
 
-use super::MAX_OUTPUT;
+use super::{MAX_OUTPUT, coming::RAW};
 use crate::{
     beneath::Kind,
     cancel::Cancel,
@@ -141,10 +141,12 @@ impl Repo {
         if self.head(cancel)?.is_none() {
             // Before the first commit git takes what comes over whatever is there.
             self.check_untracked(Some(id), &[], cancel)?;
+            self.check_move(id, false, &[], cancel)?;
         } else {
             // Also what was deleted here and changed there comes back, as a conflict.
-            let coming = self.read(&["diff", "--name-only", "--diff-filter=d", "--no-renames", "--no-ext-diff", "-z"]);
-            self.check_ignored(coming.arg(format!("HEAD...{id}")).arg("--"), cancel)?;
+            let coming = Self::coming(self.read(&["diff"]).args(RAW).arg(format!("HEAD...{id}")).arg("--"), cancel)?;
+            self.check_ignored(coming.iter(), cancel)?;
+            self.check_complete(&coming, Some(id), cancel)?;
         }
         self.integrate("merge", cancel, || {
             let mut process = self.change(&["merge", "--no-edit", "--no-stat", "--no-autostash", "--no-overwrite-ignore"]);
@@ -174,8 +176,10 @@ impl Repo {
     pub fn rebase(&self, request: &RebaseRequest, cancel: &Cancel) -> Result<String> {
         let upstream = self.resolve_commit(&request.upstream, cancel)?;
         let onto = request.onto.as_ref().map(|onto| self.resolve_commit(onto, cancel)).transpose()?;
-        let coming = self.read(&["diff", "--name-only", "--diff-filter=A", "--no-renames", "--no-ext-diff", "-z", "HEAD"]);
-        self.check_ignored(coming.arg(onto.unwrap_or(upstream).to_string()).arg("--"), cancel)?;
+        let base = onto.unwrap_or(upstream);
+        let coming = Self::coming(self.read(&["diff"]).args(RAW).arg("HEAD").arg(base.to_string()).arg("--"), cancel)?;
+        self.check_ignored(coming.iter().filter(|file| file.is_new), cancel)?;
+        self.check_complete(&coming, Some(base), cancel)?;
         let todo = if request.plan.is_empty() { None } else { Some(self.todo(upstream, &request.plan, cancel)?) };
         let editor = if todo.is_some() && self.is_sandboxed() { Some(self.sequence_editor()?) } else { None };
         let domain = editor.as_deref().map(|editor| self.domain_running(editor)).transpose()?.flatten();
@@ -251,9 +255,11 @@ impl Repo {
                 return Err(Error::BadPlan(format!("{merge} is a merge: say with `mainline` which parent counts, or leave it out")));
             }
         }
-        let filter = if command == "revert" { "--diff-filter=a" } else { "--diff-filter=d" };
-        let coming = self.read(&["log", "--no-walk=unsorted", "--format=", "--name-only", "--no-renames", "-m", "-z", filter]);
-        self.check_ignored(coming.args(&ids).arg("--"), cancel)?;
+        let listing = self.read(&["log", "--no-walk=unsorted", "--format=", "-m"]).args(RAW);
+        let listing = if command == "revert" { listing.arg("-R") } else { listing };
+        let coming = Self::coming(listing.args(&ids).arg("--"), cancel)?;
+        self.check_ignored(coming.iter(), cancel)?;
+        self.check_complete(&coming, None, cancel)?;
         self.integrate(command, cancel, || {
             let mut process = self.change(&[command, "--no-edit"]);
             if request.no_commit {
@@ -298,6 +304,11 @@ impl Repo {
         if operation == "bisect" {
             self.check_early_hook()?;
         }
+        if way == Way::Abort
+            && let Some(tree) = self.abort_target(operation, cancel)?
+        {
+            self.check_move(tree, true, &[], cancel)?;
+        }
         let args: &[&str] = match (operation, way) {
             ("bisect", Way::Abort) => &["bisect", "reset"],
             ("bisect", _) | ("merge", Way::Skip) => {
@@ -318,6 +329,19 @@ impl Repo {
         Ok(operation)
     }
 
+    /// Where an operation goes back to.
+    fn abort_target(&self, operation: &str, cancel: &Cancel) -> Result<Option<ObjectId>> {
+        let files: &[&str] = match operation {
+            "rebase" | "am" => &["rebase-merge/orig-head", "rebase-apply/orig-head"],
+            "cherry-pick" | "revert" => &["sequencer/head"],
+            "bisect" => &["BISECT_START"],
+            _ => &[],
+        };
+        let line = files.iter().find_map(|file| self.git_folder().line(file)).and_then(|line| String::from_utf8(line).ok());
+        let target = line.and_then(|line| Rev::new(line).ok()).and_then(|rev| self.resolve_commit(&rev, cancel).ok());
+        target.map_or_else(|| self.head(cancel), |target| Ok(Some(target)))
+    }
+
     /// Ends what has left conflicts and no operation: a squash, or a stash that was brought back.
     fn proceed_without_a_name(&self, way: Way, cancel: &Cancel) -> Result<&'static str> {
         if self.unmerged(cancel)?.is_empty() {
@@ -327,6 +351,7 @@ impl Repo {
             return Err(Error::BadPlan("there is nothing to go on with: resolve the conflicts, stage the files and commit".to_owned()));
         }
         self.check_trust(cancel)?;
+        self.head(cancel)?.map_or(Ok(()), |head| self.check_move(head, true, &[], cancel))?;
         let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--merge"]))?;
         ended.require("reset --merge").map(|()| "squash")
     }

@@ -2,6 +2,7 @@
 
 mod bisect;
 mod branch;
+mod coming;
 mod commit;
 mod conflict;
 mod files;
@@ -73,6 +74,14 @@ impl Repo {
             cancel.pause(pause)?;
             pause = (pause * 2).min(Duration::from_millis(400));
         }
+    }
+}
+
+impl Repo {
+    /// Refuses what git calls done although files have gone missing: of content that it cannot read it says no more than a line.
+    fn require_whole(&self, ended: &Ended, command: &str, begin: SystemTime, cancel: &Cancel) -> Result<()> {
+        ended.require(command)?;
+        if ended.stderr.trim().is_empty() || self.lost_since(begin, cancel)?.is_empty() { Ok(()) } else { Err(ended.failed(command)) }
     }
 }
 

@@ -1,11 +1,14 @@
 //! The stash.
 
-use super::MAX_OUTPUT;
+use super::{
+    MAX_OUTPUT,
+    coming::{AS_RAW, RAW},
+};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
     fields::{Layout, MAX_SUBJECT},
-    name::{BranchName, RelPath},
+    name::{BranchName, RelPath, Rev},
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
@@ -69,6 +72,9 @@ impl Repo {
         self.worktree()?;
         self.check_trust(cancel)?;
         let before = self.stashes(cancel)?;
+        if let Some(head) = self.head(cancel)? {
+            self.check_move(head, true, &push.paths, cancel)?;
+        }
         let (ended, _) = self.locked(cancel, || {
             // To remove what it has put away, git calls itself with a magic pathspec.
             let mut process = self.change(&["stash", "push", "--quiet"]).magic_pathspecs();
@@ -86,13 +92,16 @@ impl Repo {
             let literal = push.paths.iter().flat_map(|path| [b":(top,literal)", path.pathspec(), b"\0"].concat()).collect();
             process.args(["--pathspec-from-file=-", "--pathspec-file-nul"]).stdin(literal)
         })?;
+        let made = || Ok(self.stashes(cancel)?.into_iter().next().filter(|newest| before.first().is_none_or(|old| old.id != newest.id)));
         if ended.code != Some(0) {
             self.check_identity(cancel)?;
             self.check_known(&push.paths, cancel)?;
+            if let Some(stash) = made()? {
+                return Err(Error::HalfStashed { id: stash.id, said: ended.stderr.trim().to_owned() });
+            }
         }
         ended.require("stash push")?;
-        let after = self.stashes(cancel)?;
-        Ok(after.into_iter().next().filter(|newest| before.first().is_none_or(|old| old.id != newest.id)))
+        made()
     }
 
     /// Brings an entry back, what was staged as staged where `index` says so, and then drops it where `drop` says so.
@@ -104,6 +113,7 @@ impl Repo {
         self.worktree()?;
         self.check_trust(cancel)?;
         let stash = self.stash(number, cancel)?;
+        self.check_applies(stash.id, cancel)?;
         let (ended, _) = self.locked(cancel, || {
             let process = self.change(&["stash", if drop { "pop" } else { "apply" }, "--quiet"]);
             let process = if index { process.arg("--index") } else { process };
@@ -117,6 +127,22 @@ impl Repo {
         }
         ended.require("stash apply")?;
         Ok(stash)
+    }
+
+    /// Refuses where what an entry brings back would meet files that nobody tracks, or could not be written. git brings
+    /// tracked files back before it looks at the others.
+    pub(super) fn check_applies(&self, stash: ObjectId, cancel: &Cancel) -> Result<()> {
+        let listing = self.read(&["diff-tree", "-r"]).args(RAW).arg(format!("{stash}^1")).arg(stash.to_string()).arg("--");
+        let coming = Self::coming(listing, cancel)?;
+        self.check_ignored(coming.iter(), cancel)?;
+        self.check_complete(&coming, None, cancel)?;
+        if let Ok(untracked) = self.resolve_commit(&Rev::new(format!("{stash}^3"))?, cancel) {
+            let listing = self.read(&["ls-tree", "-r", "-z", "--full-tree", AS_RAW]).arg(untracked.to_string());
+            let coming = Self::coming(listing, cancel)?;
+            self.check_free(coming.iter())?;
+            self.check_complete(&coming, None, cancel)?;
+        }
+        Ok(())
     }
 
     /// Drops an entry and says which it was.
@@ -139,6 +165,11 @@ impl Repo {
         self.worktree()?;
         self.check_trust(cancel)?;
         let stash = self.stash(number, cancel)?;
+        if self.branch_tip(branch, cancel).is_ok() {
+            return Err(Error::BranchExists(branch.as_str().to_owned()));
+        }
+        self.check_applies(stash.id, cancel)?;
+        self.check_move(self.resolve_commit(&Rev::new(format!("{}^1", stash.id))?, cancel)?, false, &[], cancel)?;
         let (ended, _) =
             self.locked(cancel, || self.change(&["stash", "branch"]).arg(branch.as_str()).arg(format!("stash@{{{number}}}")))?;
         ended.require("stash branch")?;

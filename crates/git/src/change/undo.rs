@@ -127,6 +127,9 @@ impl Repo {
             (None, Some(commit)) => commit.to_string(),
             (_, None) => return Err(Error::NotUndone("there was no commit before it".to_owned())),
         };
+        if let Some(commit) = change.before.commit {
+            self.check_move(commit, false, &[], cancel)?;
+        }
         let (ended, _) = self.locked(cancel, || self.change(&["checkout", "--quiet", "--no-overwrite-ignore"]).arg(&target).arg("--"))?;
         ended.require("checkout")?;
         done.push(format!("{target} is checked out again"));
@@ -145,6 +148,8 @@ impl Repo {
         };
         if change.reach == Reach::Worktree {
             self.check_untracked_since(Some(before), &[], cancel)?;
+            self.check_move(before, false, &[], cancel)?;
+            change.saved.map_or(Ok(()), |saved| self.check_move(saved, true, &[], cancel))?;
             // Refuses where a file has changes of its own.
             let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--keep"]).arg(before.to_string()))?;
             ended.require("reset --keep")?;
@@ -165,13 +170,23 @@ impl Repo {
             Reach::Worktree if change.left.is_none() => {
                 Err(Error::NotUndone("what it did is in the index and in files alone: git_restore and git_reset change those".to_owned()))
             }
-            Reach::Worktree if change.paths.is_empty() => self.undo_saved(change, cancel, done),
+            Reach::Worktree if change.paths.is_empty() => {
+                change.saved.map_or(Ok(()), |saved| self.check_move(saved, true, &[], cancel))?;
+                if change.left != change.after.commit {
+                    // It broke off half-way. Files hold what `left` has, so that nothing is lost.
+                    self.check_untracked_since(change.after.commit, &[], cancel)?;
+                    let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--hard"]))?;
+                    ended.require("reset --hard")?;
+                }
+                self.undo_saved(change, cancel, done)
+            }
             Reach::Worktree => {
                 let Some(saved) = change.saved.or(change.before.commit) else {
                     return Err(Error::NotUndone("what the files held was not kept".to_owned()));
                 };
                 let paths: Vec<RelPath> = change.paths.iter().map(|path| top_or(path)).collect();
                 self.check_untracked_since(Some(saved), &paths, cancel)?;
+                self.check_move(saved, true, &paths, cancel)?;
                 // git takes the index lock itself; first it is made sure that it is free.
                 drop(self.prepare_index(change)?);
                 // What was not there before is left as it is, where nobody tracks it.

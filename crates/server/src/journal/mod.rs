@@ -36,6 +36,8 @@ const MAX_COPIES: usize = 64;
 const FAR: i64 = 1_000;
 /// The longest text that is kept for an idempotency key.
 const MAX_TEXT: usize = 64 << 10;
+/// The most lost files that an error names.
+const MAX_LOST: usize = 20;
 /// How long recording the end of a change may take, once its own time is up.
 const RECORDING: Duration = Duration::from_secs(10);
 
@@ -141,7 +143,8 @@ impl Journal {
         }
         request.looked_after.set(true);
         let record = self.begin(repo, request, cancel)?;
-        let result = work(&record);
+        let start = SystemTime::now();
+        let result = work(&record).map_err(|error| record.with_losses(error, start));
         let recorded = record.end(&result);
         let mut reply = match (result, &interrupted) {
             (Ok(reply), _) => reply,
@@ -371,6 +374,32 @@ impl Record<'_> {
         let _ = self.beginning.take().map(Writing::end);
         let text = result.as_ref().ok().filter(|_| self.begun.key.is_some()).map(|reply| cut(&reply.text).to_owned());
         self.journal.append(self.repo, &self.ending(result.is_ok(), text)?, true).map_err(unrecorded)
+    }
+
+    /// Adds to an error which files the change has lost, and the way back.
+    fn with_losses(&self, mut error: Error, start: SystemTime) -> Error {
+        use git::Error as Git;
+        // At a conflict a file that one side has deleted is missing by right.
+        let begun = !matches!(error.cause(), None | Some(Git::Stopped { .. } | Git::Unmerged(_)));
+        let reach = self.notes.borrow().reach;
+        if !begun || reach != Reach::Worktree {
+            return error;
+        }
+        let soon = Cancel::new(Some(Instant::now() + RECORDING));
+        let lost = self.repo.lost_since(start, &soon).unwrap_or_default();
+        if lost.is_empty() {
+            return error;
+        }
+        let mut names: Vec<String> = lost.iter().take(MAX_LOST).map(ToString::to_string).collect();
+        names.extend((lost.len() > MAX_LOST).then(|| format!("and {} more", lost.len() - MAX_LOST)));
+        error.message = format!("{}\nmissing or empty since: {}", error.message, names.join(", "));
+        let undoable =
+            self.notes.borrow().saved.is_some() || self.repo.snapshot(&soon).is_ok_and(|after| State::of(&after) != self.begun.before);
+        if !matches!(error.cause(), Some(Git::HalfStashed { .. })) {
+            let back = if undoable { "git_undo brings them back." } else { "git_restore with these `paths` brings them back." };
+            error.hint = Some(error.hint.into_iter().chain([back.to_owned()]).collect::<Vec<_>>().join(" "));
+        }
+        error
     }
 
     /// Keeps what only this change's record still leads to, so that the collection of garbage leaves it to an undo.
