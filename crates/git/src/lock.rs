@@ -20,6 +20,8 @@ use std::{
 const POLL: Duration = Duration::from_millis(10);
 /// How long a newcomer stands back where another process waits already. Longer than [`POLL`], so that the other one wins.
 const COURTESY: Duration = Duration::from_millis(25);
+/// What is said of a holder that has not said anything.
+const UNKNOWN: &str = "another process";
 /// The most that is read of what a lock's holder has written into it.
 const MAX_TEXT: u64 = 64 << 10;
 
@@ -91,11 +93,17 @@ impl Locks {
         Self { dir }
     }
 
+    /// Why `path` could not be changed in time: who holds its lock, in this process or another one.
+    pub fn occupied(&self, path: &Path) -> Error {
+        let file = open(&self.dir.join(key(path)).with_extension("lock"));
+        Error::Occupied { path: path.to_owned(), holder: file.map_or_else(|_| UNKNOWN.to_owned(), |mut file| describe(&mut file)) }
+    }
+
     /// Takes the lock of `path`, on behalf of `holder`.
     ///
     /// # Errors
     ///
-    /// [`Error::Occupied`] when another process has held it for `wait`; [`Error::Cancelled`].
+    /// [`Error::Occupied`] when another process has held it for `wait`, or until the deadline; [`Error::Cancelled`].
     pub fn take(&self, path: &Path, holder: &str, wait: Duration, cancel: &Cancel) -> Result<Held> {
         fs::create_dir_all(&self.dir).map_err(Error::io(format!("making {}", self.dir.display())))?;
         let name = self.dir.join(key(path));
@@ -120,7 +128,10 @@ impl Locks {
                     if !std::mem::replace(&mut waits, true) {
                         let _ = queue.try_lock_shared();
                     }
-                    cancel.pause(POLL)?;
+                    match cancel.pause(POLL) {
+                        Err(Error::TimedOut) => return Err(Error::Occupied { path: path.to_owned(), holder: describe(&mut file) }),
+                        paused => paused?,
+                    }
                 }
             }
         }
@@ -171,7 +182,7 @@ fn describe(file: &mut File) -> String {
     let text = text_of(file);
     let mut lines = text.lines();
     let (Some(pid), Some(since), Some(what)) = (lines.next(), lines.next(), lines.next()) else {
-        return "another process".to_owned();
+        return UNKNOWN.to_owned();
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let seconds = now.saturating_sub(since.parse().unwrap_or(now));

@@ -30,6 +30,9 @@ use tokio_util::sync::CancellationToken;
 /// How long the last answers may take to be written when the connection ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// The error for a request whose answer nobody waits for: nothing is written for it.
+pub const UNANSWERED: ErrorCode = ErrorCode(-32097);
+
 /// What one connection may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -237,6 +240,9 @@ impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for Connection<R> {
             JsonRpcMessage::Error(error) => error.id.as_ref().and_then(|id| self.in_flight.lock().remove(id)),
             _ => None,
         };
+        if matches!(&item, JsonRpcMessage::Error(error) if error.error.code == UNANSWERED) {
+            return std::future::ready(Ok(()));
+        }
         let queued = push(&self.outbox, &item, permit.map(|(_, permit)| permit));
         std::future::ready(if queued { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) })
     }
@@ -246,6 +252,9 @@ impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for Connection<R> {
         tokio::select! {
             message = self.next() => {
                 if message.is_none() {
+                    if let Some((_, session)) = &self.session {
+                        session.hang_up();
+                    }
                     // Tells the rest of the server that this connection's input has ended.
                     stop.cancel();
                 }

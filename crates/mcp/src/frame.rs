@@ -219,7 +219,7 @@ fn explain(line: &[u8]) -> Frame {
         _ => return refused(None, ErrorCode::INVALID_REQUEST, "a message is a JSON object"),
     };
     if fields.get("jsonrpc").is_none()
-        && let Some(frame) = bare(&fields)
+        && let Some(frame) = bare(&fields).or_else(|| completed(&fields))
     {
         return frame;
     }
@@ -254,6 +254,15 @@ fn bare(fields: &serde_json::Map<String, Value>) -> Option<Frame> {
         }
         _ => None,
     }
+}
+
+/// A message that lacks nothing but `jsonrpc`. In strict mode that is seen by its oddities.
+fn completed(fields: &serde_json::Map<String, Value>) -> Option<Frame> {
+    let mut whole = fields.clone();
+    whole.insert("jsonrpc".to_owned(), "2.0".into());
+    let message: RxJsonRpcMessage<RoleServer> = serde_json::from_value(Value::Object(whole)).ok()?;
+    let has_huge_id = matches!(&message, JsonRpcMessage::Request(request) if is_huge(&request.id));
+    (!has_huge_id).then(|| Frame::Message(Box::new(message)))
 }
 
 /// What a bare message of these fields has in place of what.
@@ -353,6 +362,10 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1,"method":7}"#, "-32600 1"),
             (r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":[]}}"#, "notification"),
             (r#"{"type":"ping","id":"test_123"}"#, "pong \"test_123\""),
+            (r#"{"id":9,"method":"ping"}"#, "request 9"),
+            (r#"{"method":"notifications/initialized"}"#, "notification"),
+            (r#"{"jsonrpc":null,"id":9,"method":"ping"}"#, "-32600 9"),
+            (r#"{"id":9}"#, "-32600 9"),
             (r#"{"type":"notifications/cancelled","request_id":"r1"}"#, "notification"),
             ("   ", "ignored"),
         ] {

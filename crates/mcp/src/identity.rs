@@ -30,6 +30,11 @@ pub fn carried_by(extensions: &Extensions) -> Kind {
     extensions.get::<Carrier>().map_or(Kind::Http, |carrier| carrier.0.kind())
 }
 
+/// True where the client has closed its end of the connection that carries a request.
+pub fn has_hung_up(extensions: &Extensions) -> bool {
+    extensions.get::<Carrier>().is_some_and(|carrier| carrier.0.has_hung_up())
+}
+
 /// The session of a connection, as each of its requests has it.
 #[derive(Clone)]
 pub(crate) struct Carrier(pub(crate) Arc<Session>);

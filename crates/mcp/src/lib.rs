@@ -15,9 +15,9 @@ pub mod sessions;
 pub mod stdio;
 mod validation;
 
-pub use connection::{Connection, Limits};
+pub use connection::{Connection, Limits, UNANSWERED};
 pub use frame::{Frame, Frames, MAX_FRAME};
-pub use identity::{Identity, carried_by, carrier, identity, is_restored, session_id};
+pub use identity::{Identity, carried_by, carrier, has_hung_up, identity, is_restored, session_id};
 pub use intake::{Intake, Stage};
 pub use rmcp;
 pub use roots::roots_announced;

@@ -138,6 +138,8 @@ mod tests {
             (r#"{"type":"notifications/cancelled","id":"test_123","request_id":"req_456"}"#, false, true, 3),
             (r#"{"jsonrpc":"2.0","id":1,"method":"ping","extra":1}"#, false, true, 1),
             (r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#, false, false, 0),
+            (r#"{"id":1,"method":"ping"}"#, false, true, 1),
+            (r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, false, false, 0),
             (r#"{"type":"notifications/unknown","request_id":"1"}"#, false, false, 3),
             ("{", false, false, 0),
         ] {

@@ -246,7 +246,22 @@ impl Entry {
 }
 
 /// Reads arguments. `null` means absent.
-pub(crate) fn parse<T: DeserializeOwned>(mut args: Map<String, Value>) -> Result<T, Error> {
+pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(mut args: Map<String, Value>) -> Result<T, Error> {
     args.retain(|_, value| !value.is_null());
-    serde_json::from_value(Value::Object(args)).map_err(|err| Error::new(Kind::BadInput, format!("invalid arguments: {err}")))
+    let names: Vec<String> = args.keys().cloned().collect();
+    serde_json::from_value(Value::Object(args)).map_err(|err| {
+        let why = err.to_string();
+        let unknown = names.iter().find(|name| why.starts_with(&format!("unknown field `{name}`")));
+        let why = unknown.map_or(why, |name| format!("`{name}` is unknown. {}", taken::<T>()));
+        Error::new(Kind::BadInput, format!("invalid arguments: {why}"))
+    })
+}
+
+/// The arguments that a tool takes.
+fn taken<T: JsonSchema>() -> String {
+    let schema = schemars::schema_for!(T).to_value();
+    let own = schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(name, _)| format!("`{name}`"));
+    let own: Vec<String> = own.collect();
+    let own = if own.is_empty() { String::new() } else { format!("This tool takes {}; ", own.join(", ")) };
+    format!("{own}every tool takes `repo_path` and `max_tokens`, each change `confirm` and `idempotency_key`")
 }

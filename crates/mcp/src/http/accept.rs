@@ -3,7 +3,7 @@
 use super::{
     List,
     connections::{Answer, Connections, Slot, Turn},
-    stream::Bounded,
+    stream::{Bounded, Received},
 };
 use crate::intake::Intake;
 use axum::Router;
@@ -83,7 +83,9 @@ where
 {
     let (evicted, meter) = (slot.evicted(), slot.meter());
     let slot = Arc::new(slot);
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+    let counted = Arc::clone(&meter);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(|body| Received::new(body, Arc::clone(&counted)));
         let turn = Arc::new(Turn::new(Arc::clone(&slot)));
         request.extensions_mut().insert(Arc::clone(&turn));
         let answer = app.clone().call(request);

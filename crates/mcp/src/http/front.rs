@@ -201,7 +201,7 @@ async fn admitted(front: &Front, mut request: Request, next: Next) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "the server is shutting down\n").into_response();
     }
     let is_probe = matches!(request.uri().path(), "/health" | "/livez" | "/readyz" | "/startupz");
-    let has_own_host = has_own_host(request.headers(), &front.options.allowed_hosts);
+    let has_own_host = has_own_host(request.uri(), request.headers(), &front.options.allowed_hosts);
     if !has_own_host {
         // Balancers and pods ask by address, or with no name at all: they learn whether, and no more.
         if is_probe {

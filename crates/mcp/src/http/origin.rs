@@ -1,9 +1,12 @@
 //! Which names a request may use for us, and which pages may send it.
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 
-/// True for requests that name this server: a loopback name or one of `allowed`.
-pub(super) fn has_own_host(headers: &HeaderMap, allowed: &[String]) -> bool {
+/// True for requests that name this server: a loopback name or one of `allowed`. An absolute target names it, too.
+pub(super) fn has_own_host(target: &Uri, headers: &HeaderMap, allowed: &[String]) -> bool {
+    if target.authority().is_some_and(|authority| !is_ours(authority.as_str(), allowed)) {
+        return false;
+    }
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
     host.to_str().is_ok_and(|host| is_ours(host, allowed))

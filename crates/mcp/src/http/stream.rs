@@ -1,10 +1,15 @@
 //! The stream of a connection. What waits to be written is memory, and so is what has arrived of a message.
 
 use super::{bodies::BODY, shares::Part};
+use axum::body::Bytes;
+use http_body::{Frame, SizeHint};
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,12 +20,19 @@ use tokio::{
 
 /// How long the other end may take nothing.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a client that is still sending when its connection closes may go on, and may be silent meanwhile.
+const LINGERING: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(5);
 /// Opcode, length and mask of a control frame from a client.
 const CONTROL_HEAD: usize = 6;
 
 /// Counts what a `WebSocket` has received of a message in progress. Counts nothing before [`Meter::start`].
 #[derive(Default)]
-pub(super) struct Meter(Mutex<Option<Count>>);
+pub(super) struct Meter {
+    count: Mutex<Option<Count>>,
+    /// A body has begun and not ended: its client may be sending still.
+    sending: AtomicBool,
+}
 
 struct Count {
     part: Part,
@@ -30,7 +42,7 @@ struct Count {
 
 impl Meter {
     fn lock(&self) -> MutexGuard<'_, Option<Count>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Charges what arrives from now on to `part`.
@@ -77,16 +89,86 @@ impl Meter {
     }
 }
 
+/// The body of a request, which says when it has been received to its end.
+pub(super) struct Received<B> {
+    body: B,
+    meter: Arc<Meter>,
+}
+
+impl<B: http_body::Body> Received<B> {
+    pub(super) fn new(body: B, meter: Arc<Meter>) -> Self {
+        meter.sending.store(!body.is_end_stream(), Ordering::Relaxed);
+        Self { body, meter }
+    }
+}
+
+impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Received<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if self.body.is_end_stream() || matches!(polled, Poll::Ready(None)) {
+            self.meter.sending.store(false, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Fails a write once the other end has taken nothing of it for a minute, and a read that goes beyond what the meter allows.
+///
+/// Closing waits for a client that is still sending: the system answers what comes after with a reset, which takes the answer
+/// from a client that has not read it yet.
 pub(super) struct Bounded<I> {
     inner: I,
     meter: Arc<Meter>,
     waiting: Option<Pin<Box<Sleep>>>,
+    lingering: Option<Lingering>,
+}
+
+/// A connection of which only the end is awaited.
+struct Lingering {
+    end: Pin<Box<Sleep>>,
+    silence: Pin<Box<Sleep>>,
 }
 
 impl<I> Bounded<I> {
     pub(super) fn new(inner: I, meter: Arc<Meter>) -> Self {
-        Self { inner, meter, waiting: None }
+        Self { inner, meter, waiting: None, lingering: None }
+    }
+
+    /// Passes over what still comes, until the client has ended or is silent.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()>
+    where
+        I: AsyncRead + Unpin,
+    {
+        let Some(lingering) = &mut self.lingering else { return Poll::Ready(()) };
+        let mut room = [0; 8 << 10];
+        loop {
+            let mut buffer = ReadBuf::new(&mut room);
+            match Pin::new(&mut self.inner).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    self.meter.sending.store(true, Ordering::Relaxed);
+                    lingering.silence.as_mut().reset(Instant::now() + SILENCE);
+                    if lingering.end.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(());
+                    }
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending if !self.meter.sending.load(Ordering::Relaxed) => return Poll::Ready(()),
+                Poll::Pending => break,
+            }
+        }
+        let is_over = lingering.end.as_mut().poll(cx).is_ready() || lingering.silence.as_mut().poll(cx).is_ready();
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn judge<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
@@ -110,7 +192,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Bounded<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Bounded<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Bounded<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.judge(polled, cx)
@@ -131,8 +213,15 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Bounded<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.inner).poll_shutdown(cx);
-        self.judge(polled, cx)
+        if self.lingering.is_none() {
+            let polled = Pin::new(&mut self.inner).poll_shutdown(cx);
+            match self.judge(polled, cx) {
+                Poll::Ready(Ok(())) => {}
+                ended => return ended,
+            }
+            self.lingering = Some(Lingering { end: Box::pin(sleep(LINGERING)), silence: Box::pin(sleep(SILENCE)) });
+        }
+        self.linger(cx).map(Ok)
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Session {
     pub(super) busy: AtomicUsize,
     /// The handshake is done.
     pub(super) opened: AtomicBool,
+    /// The client has closed its end.
+    hung_up: AtomicBool,
     about: Mutex<About>,
     pub(super) end: End,
     /// Told when the client is to be asked whether it lives.
@@ -63,6 +65,7 @@ impl Session {
             reused: AtomicU64::new(0),
             busy: AtomicUsize::new(0),
             opened: AtomicBool::new(false),
+            hung_up: AtomicBool::new(false),
             about: Mutex::new(About { client: String::new(), protocol: String::new(), state: SessionState::Created }),
             end,
             asked: Notify::new(),
@@ -131,6 +134,16 @@ impl Session {
         }
         self.opened.store(true, Ordering::Relaxed);
         self.become_state(SessionState::Active);
+    }
+
+    /// Notes that the client has closed its end.
+    pub(crate) fn hang_up(&self) {
+        self.hung_up.store(true, Ordering::Relaxed);
+    }
+
+    /// True where the client has closed its end.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        self.hung_up.load(Ordering::Relaxed)
     }
 
     pub(super) fn become_state(&self, next: SessionState) -> bool {

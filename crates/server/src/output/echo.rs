@@ -19,7 +19,8 @@ pub(crate) struct Echo {
 
 impl Echo {
     /// Of a call of `tool` with `args`, whose result has this budget.
-    pub(crate) fn new(tool: &'static str, args: Map<String, Value>, budget: Budget) -> Self {
+    pub(crate) fn new(tool: &'static str, mut args: Map<String, Value>, budget: Budget) -> Self {
+        args.retain(|_, value| says_something(value));
         Self { tool, args, most: budget.call() }
     }
 
@@ -28,22 +29,28 @@ impl Echo {
         let mut args = self.args.clone();
         for (name, value) in changes {
             match value {
-                Value::Null => args.remove(*name),
-                value => args.insert((*name).to_owned(), value.clone()),
+                value if says_something(value) => args.insert((*name).to_owned(), value.clone()),
+                _ => args.remove(*name),
             };
         }
         let call = format!("{} {}", self.tool, json(&args));
         if call.len() <= self.most.min(MAX_CALL) {
             return call;
         }
-        let changes: Map<String, Value> = changes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        let call = format!("the same call with {}", json(&changes));
-        if call.len() <= self.most { call } else { unspelled("the same call with", changes) }
+        let without: Vec<String> =
+            changes.iter().filter(|(_, value)| !says_something(value)).map(|(name, _)| format!("`{name}`")).collect();
+        let without = if without.is_empty() { String::new() } else { format!(" without {}", without.join(", ")) };
+        let changes = spelled(changes);
+        if changes.is_empty() {
+            return format!("the same call{without}");
+        }
+        let call = format!("the same call{without} with {}", json(&changes));
+        if call.len() <= self.most { call } else { unspelled(&format!("the same call{without} with"), changes) }
     }
 
     /// Another tool's call in the same repository.
     pub(crate) fn other(&self, tool: &str, args: &[(&str, Value)]) -> String {
-        let args: Map<String, Value> = args.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let args = spelled(args);
         let mut all = Map::new();
         all.extend(self.args.get("repo_path").map(|path| ("repo_path".to_owned(), path.clone())));
         all.extend(args.clone());
@@ -68,6 +75,20 @@ impl Echo {
         let changes = [changes, &[(name, Value::from(&items[..count]))]].concat();
         (self.again(&changes), count)
     }
+}
+
+/// True for a value that an argument has a use for.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
+    }
+}
+
+fn spelled(args: &[(&str, Value)]) -> Map<String, Value> {
+    args.iter().filter(|(_, value)| says_something(value)).map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
 /// A call with the arguments that are short, and the names of the others.

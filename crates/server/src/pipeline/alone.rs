@@ -2,14 +2,18 @@
 
 use super::{stopped, worker::Worker};
 use crate::{
-    error::Error,
+    error::{Error, Kind},
     persistence::{Leased, Persistence},
     state::StateDir,
     tool::Scope,
 };
 use git::{Cancel, Held, Locks, Repo};
-use guard::{Exclusive, Queued, ResourceGuard, Resources, Running, Turn};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use guard::{Exclusive, Queued, Rejected, ResourceGuard, Resources, Running, Turn};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::Semaphore;
 
 /// How long a change waits for one of another server.
@@ -92,8 +96,11 @@ impl Alone {
         let mut all = Vec::new();
         for resource in resources(scope, repo) {
             let turn = tokio::select! {
-                turn = self.exclusive.turn(&resource) => turn?,
-                why = stopped(cancel) => return Err(why),
+                turn = self.exclusive.turn(&resource) => match turn {
+                    Err(Rejected::WaitedTooLong(_)) => return Err(self.occupied(&resource)),
+                    turn => turn?,
+                },
+                why = stopped(cancel) => return Err(if why.kind == Kind::TimedOut { self.occupied(&resource) } else { why }),
             };
             let listed = self.list(tool, &resource);
             let lease = Leased::take(&self.persistence, &resource, LOCK_WAIT, cancel).await?;
@@ -112,6 +119,11 @@ impl Alone {
         Ok(all)
     }
 
+    /// Says who is in the way of a change that has waited for as long as it may.
+    fn occupied(&self, resource: &Path) -> Error {
+        self.locks().map_or_else(|why| why, |locks| locks.occupied(resource).into())
+    }
+
     /// How many changes wait for their worktree, and how many were turned away from it.
     pub(crate) fn queued(&self) -> Queued {
         self.exclusive.queued()
@@ -121,7 +133,7 @@ impl Alone {
         Ok(Locks::new(self.state.ready()?.join("locks")))
     }
 
-    fn list(&self, tool: &str, resource: &std::path::Path) -> Option<ResourceGuard> {
+    fn list(&self, tool: &str, resource: &Path) -> Option<ResourceGuard> {
         self.resources.acquire("lock", format!("{tool} in {}", resource.display()), None).ok()
     }
 }

@@ -104,34 +104,34 @@ impl Calling<'_> {
         }
         let answer = answer?;
         if self.tool.effect == Effect::Read {
-            return Ok(self.end(self.run(&request, None).await).await);
+            return self.end(self.run(&request, None).await).await;
         }
         if let Some(verdict) = answer {
-            return Ok(match self.question(&request).await.decide(verdict, confirm::dismissed()) {
+            return match self.question(&request).await.decide(verdict, confirm::dismissed()) {
                 Ok(()) => self.end(self.run(&request, Some(true)).await).await,
-                Err(error) => self.finished(Err(error)).await.into(),
-            });
+                Err(error) => Ok(self.finished(Err(error)).await?.into()),
+            };
         }
         let counts = !self.can_ask() || self.shared.pipeline.view.policy.model_confirms;
         let confirmed = counts && is_confirmed(&request) && self.question(&request).await.check().is_ok();
         let error = match self.run(&request, Some(confirmed)).await {
             Ok(Err(error)) if error.asks && !confirmed => error,
-            ran => return Ok(self.end(ran).await),
+            ran => return self.end(ran).await,
         };
         let question = self.question(&request).await;
         let error = match question.check() {
             Ok(()) if self.can_ask() => error,
-            Ok(()) => return Ok(self.finished(Err(error)).await.into()),
-            Err(declined) => return Ok(self.finished(Err(declined)).await.into()),
+            Ok(()) => return Ok(self.finished(Err(error)).await?.into()),
+            Err(declined) => return Ok(self.finished(Err(declined)).await?.into()),
         };
         if self.is_modern() {
             return Ok(self.shared.seals.question(&error, &request, &self.connection.caller)?.into());
         }
         let verdict = confirm::ask(&self.context.peer, &error, self.gone()).await?;
-        Ok(match question.decide(verdict, error) {
+        match question.decide(verdict, error) {
             Ok(()) => self.end(self.run(&request, Some(true)).await).await,
-            Err(error) => self.finished(Err(error)).await.into(),
-        })
+            Err(error) => Ok(self.finished(Err(error)).await?.into()),
+        }
     }
 
     /// True where the user can be asked whether a change is meant.
@@ -193,10 +193,10 @@ impl Calling<'_> {
     }
 
     /// The response of a call that was run, or is a task.
-    async fn end(&self, ran: Ran) -> CallToolResponse {
+    async fn end(&self, ran: Ran) -> Result<CallToolResponse, ErrorData> {
         match ran {
-            Ok(outcome) => self.finished(outcome).await.into(),
-            Err(task) => task,
+            Ok(outcome) => Ok(self.finished(outcome).await?.into()),
+            Err(task) => Ok(task),
         }
     }
 
@@ -259,8 +259,12 @@ impl Calling<'_> {
         Err(self.shared.tasks.adopt(running, &connection.caller, self.tool.name, finish).await.into())
     }
 
-    /// The result, and a line in the client's log where it wants one.
-    async fn finished(&self, outcome: Result<Reply, Error>) -> CallToolResult {
+    /// The result, and a line in the client's log where it wants one. A call that ended because its client has closed the
+    /// connection has none: a late line would be taken for what the client waits for.
+    async fn finished(&self, outcome: Result<Reply, Error>) -> Result<CallToolResult, ErrorData> {
+        if outcome.as_ref().is_err_and(|error| error.kind.is_given_up()) && mcp::has_hung_up(&self.context.extensions) {
+            return Err(ErrorData::new(mcp::UNANSWERED, "the client is gone", None));
+        }
         if outcome.as_ref().is_err_and(|error| error.class() == ErrorClass::SecurityBreach) {
             self.end_session(Fault::SecurityBreach);
         }
@@ -280,7 +284,7 @@ impl Calling<'_> {
                 () = self.context.ct.cancelled() => {}
             }
         }
-        into_result(outcome, self.budget)
+        Ok(into_result(outcome, self.budget))
     }
 }
 
