@@ -150,6 +150,9 @@ pub enum Error {
     /// Edits that would be overwritten.
     #[error("edits would be lost in {}", .0.join(", "))]
     WouldLose(Vec<String>),
+    /// Uncommitted changes of tracked files that git would overwrite.
+    #[error("uncommitted changes would be overwritten: {}", .0.join(", "))]
+    Uncommitted(Vec<String>),
     /// Untracked files that would be overwritten.
     #[error("untracked files would be overwritten: {}", .0.join(", "))]
     WouldOverwrite(Vec<String>),
@@ -281,8 +284,8 @@ pub enum Error {
         /// How long ago it was made.
         age: Duration,
     },
-    /// Another server is changing the repository.
-    #[error("{} is being changed by another server: {holder}", path.display())]
+    /// Another call or another server is changing the repository.
+    #[error("{} is being changed: {holder}", path.display())]
     Occupied {
         /// What is locked.
         path: PathBuf,

@@ -30,6 +30,8 @@ const GRACE: Duration = Duration::from_secs(3);
 /// How long git may take to say what it is.
 const PROBE: Duration = Duration::from_secs(5);
 const CHUNK: usize = 64 << 10;
+/// The most files that an error names.
+const MAX_LISTED: usize = 20;
 /// What a pipe can hold: no more than this is read once the process has ended.
 const PIPE: usize = 1 << 20;
 
@@ -340,8 +342,23 @@ impl Ended {
 
     /// The error for a process that should not have ended so.
     pub(crate) fn failed(&self, command: &str) -> Error {
+        if let Some(err) = overwritten(&self.stderr) {
+            return err;
+        }
         Error::Failed { command: command.to_owned(), exit: self.status.clone(), stderr: self.stderr.trim().to_owned() }
     }
+}
+
+/// The files that git did not overwrite, as it lists them.
+fn overwritten(stderr: &str) -> Option<Error> {
+    let is_head = |line: &str| line.ends_with(':') && (line.contains("would be overwritten by") || line.contains("would be removed by"));
+    let (at, head) = stderr.lines().enumerate().find(|(_, line)| is_head(line))?;
+    let listed = stderr.lines().skip(at + 1).map_while(|line| line.strip_prefix('\t'));
+    let paths: Vec<String> = listed.take(MAX_LISTED).map(|path| crate::quote::listed(path.as_bytes())).collect();
+    if paths.is_empty() {
+        return None;
+    }
+    Some(if head.contains("untracked") { Error::WouldOverwrite(paths) } else { Error::Uncommitted(paths) })
 }
 
 /// A running process and what is still to be exchanged with it.

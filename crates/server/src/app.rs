@@ -67,7 +67,7 @@ impl App {
     pub fn new(config: &Config) -> Result<Self, StartError> {
         let roots = match config.repositories.as_slice() {
             [] => Roots::around(&std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))),
-            named => Roots::new(named.to_vec())?,
+            _ => config.roots()?,
         };
         let stop = CancellationToken::new();
         let state = Arc::new(StateDir::new(config.state_dir.clone()));

@@ -1,6 +1,6 @@
 //! The one error that every tool call ends in.
 
-use crate::class::ErrorClass;
+use crate::{class::ErrorClass, config::configuration};
 use guard::Rejected;
 use std::{fmt, time::Duration};
 
@@ -219,12 +219,16 @@ impl From<git::Error> for Error {
                 Kind::Refused,
                 Some("Put them elsewhere first, or repeat the call with `confirm`: true if they may be lost.".to_owned()),
             ),
+            Git::Uncommitted(_) => (
+                Kind::Refused,
+                Some("Commit them, or put them away with git_stash; afterwards git_stash {\"action\":\"pop\"} brings them back.".to_owned()),
+            ),
             Git::WouldOverwrite(_) => (Kind::Refused, Some("Move them away or stage them with git_add first.".to_owned())),
             Git::NotUndone(_) => (Kind::Refused, Some("git_log, git_status and git_reset show and move what there is.".to_owned())),
             Git::Occupied { .. } => (Kind::Busy, Some("Try again when that change has ended.".to_owned())),
-            Git::Failed { command, .. } => {
+            Git::Failed { command, stderr, .. } => {
                 let reaches_a_remote = ["fetch", "push", "clone", "ls-remote", "submodule"].contains(&command.as_str());
-                (Kind::Refused, reaches_a_remote.then(|| CREDENTIALS.to_owned()))
+                (Kind::Refused, reaches_a_remote.then(|| credentials(stderr)))
             }
             Git::Locked { .. } => (
                 Kind::Busy,
@@ -253,6 +257,28 @@ impl From<git::Error> for Error {
 const CREDENTIALS: &str = "If this is about credentials: they come from git's own credential helpers and the ssh agent, since nothing can be \
     asked here. The operator stores them by running the same git command once in a terminal.";
 
+/// Where credentials come from, given what git has written. A key that works in a terminal may come from an agent that this
+/// server does not know of.
+fn credentials(said: &str) -> String {
+    if !said.contains("Permission denied (") {
+        return CREDENTIALS.to_owned();
+    }
+    let agent = match std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()) {
+        None => {
+            "The server has no ssh agent, since SSH_AUTH_SOCK is not in its environment: many clients start servers without it. The operator \
+             adds SSH_AUTH_SOCK to `env` of the server's entry in the client's configuration"
+        }
+        Some(path) if std::path::Path::new(&path).exists() => {
+            "No key of the ssh agent is accepted there. The operator adds the right one with `ssh-add`"
+        }
+        Some(_) => {
+            "SSH_AUTH_SOCK of the server names a socket that is not there: the ssh agent has ended or begun anew. The operator starts \
+             the server again from a session that has one"
+        }
+    };
+    format!("{agent}, or names a key without a passphrase as `IdentityFile` in ~/.ssh/config.")
+}
+
 /// What to do about a push or a fetch that was refused.
 const REJECTED: &str = "Where the remote is ahead, git_pull first. After a rebase, `force`: true replaces what is there if it is still what was \
     last fetched. What a hook of the remote refuses has to be changed as it says.";
@@ -267,21 +293,25 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
         Git::ProtocolOff(name) if ["http", "git", "file"].contains(&name.as_str()) => (
             Kind::Denied,
             Some(format!(
-                "The operator switches it on with `protocols = [\"https\", \"ssh\", \"{name}\"]` below [network] in the configuration, \
-                 or with MCP_GIT_PROTOCOLS=https,ssh,{name}."
+                "The operator switches it on with `protocols = [\"https\", \"ssh\", \"{name}\"]` below [network] in {}, \
+                 or with MCP_GIT_PROTOCOLS=https,ssh,{name}.",
+                configuration()
             )),
         ),
         Git::ProtocolOff(_) => (Kind::Denied, Some("Remotes are reached over https or ssh.".to_owned())),
         Git::PrivateAddress { host, .. } => (
             Kind::Denied,
             Some(format!(
-                "The operator allows it with `allow_hosts = [\"{host}\"]` below [network] in the configuration, or with \
-                 MCP_GIT_ALLOW_HOSTS={host}."
+                "The operator allows it with `allow_hosts = [\"{host}\"]` below [network] in {}, or with \
+                 MCP_GIT_ALLOW_HOSTS={host}.",
+                configuration()
             )),
         ),
         Git::UnknownHost(_) => (Kind::NotFound, Some("git_remote_list shows where remotes are.".to_owned())),
         Git::Http { status, .. } => http(*status),
-        Git::Unreachable { .. } => (Kind::Unreachable, Some(format!("The fault is the remote's, or lies on the way to it. {CREDENTIALS}"))),
+        Git::Unreachable { said, .. } => {
+            (Kind::Unreachable, Some(format!("The fault is the remote's, or lies on the way to it. {}", credentials(said))))
+        }
         Git::CircuitOpen { paused: true, .. } => (Kind::RateLimited, Some("Work on with what is here and try again later.".to_owned())),
         Git::CircuitOpen { .. } => (
             Kind::CircuitOpen,
@@ -324,8 +354,9 @@ fn of_trust(err: &git::Error) -> (Kind, Option<String>) {
             Kind::Denied,
             Some(format!(
                 "If you trust this repository, the operator names it with `-r {}`; or allows changes without a sandbox with \
-                 `sandbox = \"off\"` in the configuration, or MCP_GIT_SANDBOX=off.",
-                path.display()
+                 `sandbox = \"off\"` in {}, or MCP_GIT_SANDBOX=off.",
+                path.display(),
+                configuration()
             )),
         ),
         Git::NotReadable { .. } => (

@@ -1,7 +1,7 @@
 //! `config`: what the configuration says, whether it can be used, and what it may say.
 
 use super::{CANNOT_RUN, FOUND, say};
-use crate::config::{Config, Flags, Shown, schema, unknown_variables};
+use crate::config::{Config, Flags, Shown, configuration, schema, unknown_variables, unread};
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
@@ -73,11 +73,12 @@ fn check(config: &Config, json: bool) -> ExitCode {
     if json {
         say(&format!("{:#}", json!({"ok": is_fine, "file": file, "unknown_variables": unknown})));
     } else {
-        say(&format!("The configuration can be used: {}", file.as_deref().unwrap_or("there is no file")));
+        say(&format!(
+            "The configuration can be used: {}",
+            file.unwrap_or_else(|| format!("there is no file; it would be {}", configuration()))
+        ));
         for name in &unknown {
-            say(&format!(
-                "Nothing reads the environment variable {name}: `mcp-server-git config show --origin` shows those that are read."
-            ));
+            say(&unread(name));
         }
     }
     if is_fine { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
@@ -85,7 +86,7 @@ fn check(config: &Config, json: bool) -> ExitCode {
 
 /// What `serve` would be refused for besides: its roots, and its git.
 fn usable(config: &Config) -> Result<(), String> {
-    git::Roots::new(config.repositories.iter().cloned()).map_err(|err| err.to_string())?;
+    config.roots().map_err(|err| err.to_string())?;
     match git::Git::new(config.git.clone()).version() {
         Ok(_) | Err(git::Error::GitSilent(_)) => Ok(()),
         Err(err) => Err(err.to_string()),

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -128,17 +129,27 @@ pub(super) fn network(file: FileNetwork, variable: &dyn Fn(&'static str) -> Opti
     })
 }
 
+/// The file that was read, or would be.
+static PLACE: OnceLock<PathBuf> = OnceLock::new();
+
+pub(super) fn place() -> Option<&'static Path> {
+    PLACE.get().map(PathBuf::as_path)
+}
+
+/// The configuration with its path, for hints about what to write into it.
+pub(crate) fn configuration() -> String {
+    place().map_or_else(|| "the configuration".to_owned(), |path| format!("the configuration ({})", path.display()))
+}
+
 pub(super) fn read_file(
     named: Option<&Path>,
     variable: &dyn Fn(&'static str) -> Option<String>,
 ) -> Result<Option<(PathBuf, String)>, ConfigError> {
-    let path = match named {
-        Some(path) => path.to_owned(),
-        None => match default_file(variable) {
-            Some(path) if path.exists() => path,
-            _ => return Ok(None),
-        },
-    };
+    let Some(path) = named.map(Path::to_owned).or_else(|| default_file(variable)) else { return Ok(None) };
+    PLACE.set(std::path::absolute(&path).unwrap_or_else(|_| path.clone())).ok();
+    if named.is_none() && !path.exists() {
+        return Ok(None);
+    }
     let text = fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
     Ok(Some((path, text)))
 }

@@ -9,12 +9,13 @@ mod serving;
 mod shown;
 mod trust;
 
+pub(crate) use file::configuration;
 pub use observing::{Debug, HeapProfile, Log, LogFormat, Observing, OtlpEndpoint, Watch};
 pub use reference::{REFERENCE, RELOADABLE};
 pub use resilience::{Mode, Resilience};
 pub use serving::{JwtIssuer, NamedToken, Serving};
 pub(crate) use serving::{PRINCIPALS, is_principal};
-pub(crate) use shown::{Shown, known_variables, own_variables, schema, unknown_variables};
+pub(crate) use shown::{Shown, known_variables, own_variables, schema, unknown_variables, unread};
 pub use trust::{Hooks, Sandbox, Signing, Trust};
 
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
     selection::{Selection, Toolset, is_tool},
 };
 use file::{File, Places, Seconds, network, parsed_file, read_file, state_dir};
+use git::Roots;
 use serving::Parts;
 use std::{env, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -169,6 +171,14 @@ pub enum ConfigError {
         /// What is wrong.
         why: String,
     },
+    /// What the file leads to cannot be used.
+    #[error("{source} (the configuration is {})", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<ConfigError>,
+    },
     /// A variable holds something that cannot be used.
     #[error("the environment variable {name} cannot be used: {why}")]
     Variable {
@@ -186,7 +196,27 @@ impl Config {
     ///
     /// [`ConfigError`], which points at the line or names the variable.
     pub fn load(flags: Flags) -> Result<Self, ConfigError> {
-        Self::from_parts(flags, &|name| env::var(name).ok())
+        Self::from_parts(flags, &|name| env::var(name).ok()).map_err(|err| match (err, file::place()) {
+            (err @ (ConfigError::Key { .. } | ConfigError::UnknownTool(_) | ConfigError::Serving(_)), Some(path)) if path.exists() => {
+                ConfigError::InFile { path: path.to_owned(), source: Box::new(err) }
+            }
+            (err, _) => err,
+        })
+    }
+
+    /// The directories that may be used; none for those around the current one.
+    ///
+    /// # Errors
+    ///
+    /// [`git::Error::Io`] where one does not exist, with the file that names it.
+    pub(crate) fn roots(&self) -> git::Result<Roots> {
+        let file = self.origin.file.as_ref().filter(|_| self.origin.flags.repositories.is_empty());
+        match (Roots::new(self.repositories.iter().cloned()), file) {
+            (Err(git::Error::Io { doing, source }), Some(file)) => {
+                Err(git::Error::Io { doing: format!("{doing}, which {} names", file.display()), source })
+            }
+            (roots, _) => roots,
+        }
     }
 
     fn from_parts(flags: Flags, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {

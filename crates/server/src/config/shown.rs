@@ -113,6 +113,11 @@ pub(crate) fn unknown_variables() -> Vec<String> {
     own_variables().into_iter().filter(|name| known_variables().all(|known| known != name)).collect()
 }
 
+/// What is said of one.
+pub(crate) fn unread(name: &str) -> String {
+    format!("Nothing reads the environment variable {name}: `mcp-server-git config show --origin` shows those that are read.")
+}
+
 /// The JSON schema of the file, with the meaning of each key.
 pub(crate) fn schema() -> Value {
     let mut schema: Value = schema_of_file();

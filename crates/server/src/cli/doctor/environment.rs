@@ -13,7 +13,9 @@ pub(super) fn loaded(config: &Config) -> Finding {
 
 /// A configuration that cannot be used.
 pub(super) fn refused(err: &ConfigError, options: &Options) -> Finding {
-    let fix = match err {
+    let kind = if let ConfigError::InFile { source, .. } = err { source } else { err };
+    let fix = match kind {
+        ConfigError::InFile { .. } => "Correct the file as the message says.".to_owned(),
         ConfigError::Unreadable { path, .. } => {
             format!("Make {} readable, or name another file with `--config FILE`.", path.display())
         }
