@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 
+#[path = "answers/clients.rs"]
+mod clients;
 #[path = "answers/commits.rs"]
 mod commits;
 #[path = "answers/dates.rs"]
@@ -10,4 +12,8 @@ mod dates;
 mod environment;
 #[path = "answers/lost_content.rs"]
 mod lost_content;
+#[path = "answers/operators.rs"]
+mod operators;
+#[path = "answers/set_up.rs"]
+mod set_up;
 mod support;

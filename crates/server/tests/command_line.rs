@@ -69,7 +69,8 @@ fn setup_prints_and_merges_with_a_backup() -> Outcome {
     };
     for client in ["claude-code", "claude-desktop", "vscode", "cursor", "zed", "codex", "gemini"] {
         let printed = String::from_utf8(run(client, false)?.stdout)?;
-        assert!(printed.contains(env!("CARGO_BIN_EXE_mcp-server-git")), "{client}: {printed}");
+        let command = if ["claude-code", "vscode"].contains(&client) { "\"mcp-server-git\"" } else { env!("CARGO_BIN_EXE_mcp-server-git") };
+        assert!(printed.contains(command), "{client}: {printed}");
         assert!(run(client, true)?.status.success(), "{client}");
     }
     let cursor = home.join(".cursor/mcp.json");

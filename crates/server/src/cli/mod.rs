@@ -19,11 +19,11 @@ mod validate;
 use crate::{
     app::App,
     caller::Right,
-    config::{Config, Flags, LogFormat, Sandbox, Trust},
+    config::{Config, Flags, LogFormat, Sandbox, Trust, unknown_variables, unread},
     selection::Toolset,
     telemetry::log::init_log,
 };
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint, error::ErrorKind};
 use std::{
     ffi::OsString,
     io::{self, Write},
@@ -49,11 +49,11 @@ struct Cli {
     command: Option<Command>,
 
     /// A repository, or a directory of repositories, that may be used. Repeatable.
-    #[arg(short, long = "repository", value_name = "PATH", global = true)]
+    #[arg(short, long = "repository", value_name = "PATH", value_hint = ValueHint::DirPath, global = true)]
     repository: Vec<PathBuf>,
 
     /// The configuration file.
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, global = true)]
     config: Option<PathBuf>,
 
     /// Groups of tools.
@@ -81,11 +81,11 @@ struct Cli {
     sandbox: Option<Sandbox>,
 
     /// The git program.
-    #[arg(long, value_name = "PROGRAM", global = true)]
+    #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::CommandName, global = true)]
     git: Option<PathBuf>,
 
     /// Where locks and the journal of changes are kept.
-    #[arg(long, value_name = "DIRECTORY", global = true)]
+    #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath, global = true)]
     state_dir: Option<PathBuf>,
 
     /// What is logged to standard error: a level, or directives such as `warn,git=debug`.
@@ -141,7 +141,7 @@ enum Command {
         #[arg(default_value = "{}")]
         arguments: String,
     },
-    /// Prints how a client is pointed at this server.
+    /// Prints the entry that makes a client start this server with the general options given here.
     Setup {
         /// The client.
         #[arg(value_enum)]
@@ -197,23 +197,19 @@ enum Command {
 }
 
 /// Sub-commands that the general options are for. The help of others leaves them out, but for those that they heed.
-const GENERAL: [&str; 2] = ["serve", "call"];
-const HEEDED: [(&str, &[&str]); 5] = [
-    ("operations", &["repository"]),
-    ("setup", &["repository"]),
-    ("doctor", &["repository", "config"]),
-    ("show", &["config"]),
-    ("check", &["config", "repository"]),
-];
+const GENERAL: [&str; 3] = ["serve", "call", "setup"];
+const HEEDED: [(&str, &[&str]); 4] =
+    [("operations", &["repository"]), ("doctor", &["repository", "config"]), ("show", &["config"]), ("check", &["config", "repository"])];
 /// Shows them for every sub-command.
 const HELP_ALL: &str = "--help-all";
 
 /// Reads the command line, or ends the program with help or with what is wrong.
-fn parse() -> Cli {
+fn parse() -> (Cli, ArgMatches) {
     let given: Vec<OsString> = std::env::args_os().collect();
     let wants_all = given.iter().any(|arg| arg == HELP_ALL);
     let plain = given.iter().map(|arg| if arg == HELP_ALL { OsString::from("--help") } else { arg.clone() });
-    Cli::try_parse_from(plain).unwrap_or_else(|err| {
+    let read = Cli::command().try_get_matches_from(plain).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    read.unwrap_or_else(|err| {
         if err.kind() == ErrorKind::DisplayHelp
             && !wants_all
             && let Some(mut help) = own_help(&given)
@@ -256,7 +252,7 @@ fn own_help(given: &[OsString]) -> Option<clap::Command> {
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    let cli = parse();
+    let (cli, matches) = parse();
     if cli.version {
         return print_version(cli.git);
     }
@@ -285,7 +281,7 @@ pub fn run() -> ExitCode {
         max_output_tokens: cli.max_output_tokens,
     };
     if let Some(Command::Setup { client, write }) = cli.command {
-        return setup::run(client, write, &flags.repositories);
+        return setup::run(client, write, &matches);
     }
     if let Some(Command::Token { name, scopes }) = &cli.command {
         return token::run(name, scopes);
@@ -310,6 +306,9 @@ pub fn run() -> ExitCode {
         config.observing.log.file = None;
     }
     init_log(&config);
+    for name in unknown_variables() {
+        tracing::warn!("{}", unread(&name));
+    }
     match &cli.command {
         Some(Command::Admin(command)) => return admin::run(command, &config, &named),
         Some(Command::Profile { what }) => return profile::run(what, config),

@@ -49,23 +49,28 @@ fn clients_that_start_something_else_are_told() -> Outcome {
     let cursor = ward.home.join(".cursor/mcp.json");
     write(&cursor, &format!(r#"{{"mcpServers": {{"git": {{"command": "{}", "args": ["-r", "{roots}"]}}}}}}"#, gone.display()));
     let fix = ward.heals("", &[], "clients", "cursor");
-    assert!(fix.contains("setup cursor --write") && fix.contains(&format!("-r {roots}")), "{fix}");
+    assert!(fix.contains("setup cursor --write"), "{fix}");
     assert!(fs::read_to_string(&cursor)?.contains(&roots));
-    // What `setup` would not write again stays: it replaces the whole entry.
+    // Whatever the entry has besides stays.
+    for (rest, kept) in [
+        (format!(r#""args": ["-r", "{roots}", "--read-only"]"#), "--read-only"),
+        (format!(r#""args": ["-r", "{roots}"], "env": {{"MCP_GIT_PORT": "1"}}"#), "MCP_GIT_PORT"),
+    ] {
+        write(&cursor, &format!(r#"{{"mcpServers": {{"git": {{"command": "{}", {rest}}}}}}}"#, gone.display()));
+        ward.heals("", &[], "clients", "cursor");
+        let text = fs::read_to_string(&cursor)?;
+        assert!(text.contains(kept) && text.contains(&roots), "{text}");
+    }
+    // What `setup` would not write again is changed by hand.
     let changed = |file: &std::path::Path, fix: &str| {
         assert!(fix.starts_with("Change `command` of "), "{fix}");
         let own = fix.trim_end_matches('.').rsplit(' ').next().unwrap_or_default().to_owned();
         format!("sed -i 's|{}|{own}|' '{}'", gone.display(), file.display())
     };
-    for rest in [
-        format!(r#""args": ["-r", "{roots}", "--read-only"]"#),
-        format!(r#""args": ["-r", "{roots}"], "env": {{"MCP_GIT_PORT": "1"}}"#),
-        r#""args": ["-r", "${workspaceFolder}"]"#.to_owned(),
-        r#""args": []"#.to_owned(),
-    ] {
+    for rest in [r#""args": ["-r", "${workspaceFolder}"]"#, r#""args": ["--from-the-future"]"#, r#""args": []"#] {
         write(&cursor, &format!(r#"{{"mcpServers": {{"git": {{"command": "{}", {rest}}}}}}}"#, gone.display()));
         ward.heals_by("", &[], "clients", "cursor", |fix| changed(&cursor, fix));
-        assert!(fs::read_to_string(&cursor)?.contains(&rest), "{rest}");
+        assert!(fs::read_to_string(&cursor)?.contains(rest), "{rest}");
     }
     // One that is not called `git`, in a file with comments.
     let zed = ward.home.join(".config/zed/settings.json");

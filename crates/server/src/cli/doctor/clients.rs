@@ -5,7 +5,7 @@ use super::{
     finding::{self, word},
     machine::on_path,
 };
-use crate::cli::setup::{Client, NAME, file, key};
+use crate::cli::setup::{Client, NAME, OWN, file, is_kept, key, onto_path, words};
 use clap::ValueEnum;
 use git::is_executable;
 use serde_json::Value;
@@ -17,8 +17,6 @@ use std::{
 
 /// The largest configuration that is read. That of Claude Code includes its history.
 const MAX_CONFIG: u64 = 16 << 20;
-/// This program, and the package of the reference server, which `uvx` and its like run.
-const OWN: &str = "mcp-server-git";
 
 /// A configuration of a client.
 struct Place {
@@ -27,6 +25,8 @@ struct Place {
     key: &'static str,
     /// Whether `setup --write` writes it.
     is_written: bool,
+    /// Whether it belongs to a project, and the team shares it.
+    is_shared: bool,
 }
 
 /// One server that a client starts.
@@ -34,7 +34,7 @@ struct Entry {
     name: String,
     command: String,
     args: Vec<String>,
-    /// Whether `setup --write` could read the file, and would write all that the entry has besides its arguments.
+    /// Whether `setup --write` could read the file.
     is_plain: bool,
 }
 
@@ -65,10 +65,16 @@ pub(super) fn check() -> Vec<Finding> {
 fn places() -> Vec<Place> {
     let known = Client::value_variants().iter().filter_map(|client| {
         let name = client.to_possible_value()?.get_name().to_owned();
-        Some(Place { client: name, file: file(*client).ok()?, key: key(*client), is_written: true })
+        Some(Place { client: name, file: file(*client).ok()?, key: key(*client), is_written: true, is_shared: client.project().is_some() })
     });
     let others = env::home_dir().into_iter().flat_map(|home| {
-        let of = |client: &str, file: &str, key| Place { client: client.to_owned(), file: home.join(file), key, is_written: false };
+        let of = |client: &str, file: &str, key| Place {
+            client: client.to_owned(),
+            file: home.join(file),
+            key,
+            is_written: false,
+            is_shared: false,
+        };
         [
             of("claude-code", ".claude.json", "mcpServers"),
             of("vscode", ".config/Code/User/mcp.json", "servers"),
@@ -87,7 +93,7 @@ fn entries(place: &Place) -> Result<Option<Vec<Entry>>, String> {
     let mut text = String::new();
     fs::File::open(&place.file).and_then(|file| file.take(MAX_CONFIG).read_to_string(&mut text)).map_err(|err| err.to_string())?;
     let is_toml = place.file.extension().is_some_and(|extension| extension == "toml");
-    let is_plain_file = is_toml || serde_json::from_str::<Value>(&text).is_ok();
+    let is_plain = is_toml || serde_json::from_str::<Value>(&text).is_ok();
     let root: Value = if is_toml {
         let table: toml::Table = toml::from_str(&text).map_err(|err| err.message().to_owned())?;
         serde_json::to_value(table).map_err(|err| err.to_string())?
@@ -100,29 +106,10 @@ fn entries(place: &Place) -> Result<Option<Vec<Entry>>, String> {
     let projects = root["projects"].as_object().into_iter().flatten().map(|(_, project)| project);
     let servers = [&root].into_iter().chain(projects).filter_map(|table| table[place.key].as_object()).flatten();
     let found = servers.filter_map(|(name, server)| {
-        // Older versions of Zed have a table as the command.
-        let (command, args) = match &server["command"] {
-            Value::Object(command) => (command.get("path")?.as_str()?, command.get("args")),
-            command => (command.as_str()?, server.get("args")),
-        };
-        let args = args.and_then(Value::as_array).into_iter().flatten().filter_map(|arg| arg.as_str().map(str::to_owned));
-        let is_plain = is_plain_file && is_written_whole(server);
-        Some(Entry { name: name.clone(), command: command.to_owned(), args: args.collect(), is_plain })
+        let (command, args) = words(server)?;
+        Some(Entry { name: name.clone(), command, args, is_plain })
     });
     Ok(Some(found.filter(|entry| is_own(&entry.command) || entry.args.iter().any(|arg| arg == OWN)).collect()))
-}
-
-/// True where an entry has nothing but what `setup --write` writes of it again: it replaces the entry.
-fn is_written_whole(server: &Value) -> bool {
-    server.as_object().is_some_and(|server| {
-        server.iter().all(|(key, value)| match key.as_str() {
-            "command" => value.is_string(),
-            "args" => value.as_array().is_some_and(|args| args.iter().all(Value::is_string)),
-            "type" => value == "stdio",
-            "source" => value == "custom",
-            _ => false,
-        })
-    })
 }
 
 fn is_own(command: &str) -> bool {
@@ -156,32 +143,16 @@ fn judge(place: &Place, entry: &Entry) -> Option<Finding> {
 
 /// What makes an entry start this program, and keeps the rest of it.
 fn mended(place: &Place, entry: &Entry, own: &Path) -> String {
-    let is_written = place.is_written && entry.is_plain && entry.name == NAME;
-    if let Some(roots) = roots(entry).filter(|_| is_written) {
-        let roots = roots.iter().fold(String::new(), |all, root| format!("{all} -r {}", word(root)));
-        return format!("{}{roots} setup {} --write", word(own), place.client);
+    let link = place.is_shared.then(onto_path).flatten();
+    if place.is_shared && entry.command == OWN {
+        return link.unwrap_or_default();
+    }
+    if is_kept(&entry.command, &entry.args) && place.is_written && entry.is_plain && entry.name == NAME {
+        let set_up = format!("{} setup {} --write", word(own), place.client);
+        return link.map_or(set_up.clone(), |link| format!("{set_up}; {link}"));
     }
     let rest = if is_own(&entry.command) { String::new() } else { format!(", and remove from `args` what is for `{}`", entry.command) };
     format!("Change `command` of `{}` in {} to {}{rest}.", entry.name, place.file.display(), own.display())
-}
-
-/// The roots that an entry names, where it has no other arguments and `setup` would write the same ones.
-fn roots(entry: &Entry) -> Option<Vec<&str>> {
-    let mut args = entry.args.iter().map(String::as_str);
-    let is_package = !is_own(&entry.command);
-    if is_package && args.next() != Some(OWN) {
-        return None;
-    }
-    let mut roots = Vec::new();
-    while let Some(arg) = args.next() {
-        let root = args.next().filter(|root| matches!(arg, "-r" | "--repository") && Path::new(root).is_absolute())?;
-        if !Path::new(root).exists() {
-            return None;
-        }
-        roots.push(root);
-    }
-    // The reference server has none, and this one needs some.
-    (is_package || !roots.is_empty()).then_some(roots)
 }
 
 /// JSON without the comments and trailing commas that some clients allow.
