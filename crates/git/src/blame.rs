@@ -5,6 +5,7 @@ use crate::{
     commit_text::Stamp,
     error::{Error, Result},
     fields::{MAX_FIELD, MAX_SUBJECT, clipped},
+    filtered::{NotCompared, Unseen},
     name::{RelPath, Rev},
     repo::Repo,
 };
@@ -13,6 +14,8 @@ use std::{collections::HashMap, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsS
 
 /// The longest line kept; of a longer one the start and the size.
 const MAX_LINE: usize = 64 << 10;
+/// The largest file with a filter.
+const MAX_CONTENT: usize = 32 << 20;
 
 /// Which lines are wanted.
 #[derive(Clone, Debug)]
@@ -84,6 +87,9 @@ impl Repo {
         if query.rev.is_some() || self.location.worktree.is_none() {
             process = process.arg(commit.to_string());
         }
+        if in_worktree && let Some(content) = self.content_without_filter(&query.path, cancel)? {
+            process = process.args(["--contents", "-"]).stdin(content);
+        }
         let process = process.arg("--").arg(OsStr::from_bytes(query.path.as_bytes()));
         let mut parser = Porcelain::default();
         let ended = process.stream(cancel, |chunk| parser.push(chunk, each))?;
@@ -96,6 +102,19 @@ impl Repo {
 }
 
 impl Repo {
+    /// What the index holds of a file that is as the index has noted, where only a filter that is not run could tell that from
+    /// the file itself.
+    fn content_without_filter(&self, path: &RelPath, cancel: &Cancel) -> Result<Option<Vec<u8>>> {
+        if self.filter_of(path, cancel)?.is_none() {
+            return Ok(None);
+        }
+        if let Some(NotCompared { why: Unseen::Filter(filter), .. }) = self.not_compared(std::slice::from_ref(path), cancel)?.pop() {
+            return Err(Error::NotCompared { path: path.to_string(), filter });
+        }
+        let staged = self.resolve_staged(0, path, cancel)?;
+        self.read(&["cat-file", "blob"]).arg(staged.to_string()).success(cancel, MAX_CONTENT).map(Some)
+    }
+
     /// Refuses a list of ignored revisions that the configuration names outside the working tree: what git cannot read
     /// as one it prints.
     fn check_ignored_revs(&self, cancel: &Cancel) -> Result<()> {

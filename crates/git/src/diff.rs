@@ -92,7 +92,14 @@ impl Repo {
         let mut parser = Parser::new(query.keep);
         let ended = process.stream(cancel, |chunk| if parser.push(chunk) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })?;
         ended.require("diff")?;
-        Ok(parser.finish())
+        let mut patch = parser.finish();
+        if matches!(query.sides, Sides::Unstaged | Sides::Worktree(_)) {
+            patch.not_compared = self.not_compared(&query.paths, cancel)?;
+            patch.not_compared.retain(|left| !query.exclude.iter().any(|not| not.covers(&left.path)));
+            let left: HashSet<&[u8]> = patch.not_compared.iter().map(|left| left.path.as_slice()).collect();
+            patch.files.retain(|file| !left.contains(file.path.as_slice()));
+        }
+        Ok(patch)
     }
 
     /// Pathspecs with exclusions need git's magic, so every other special character is switched off in each.

@@ -127,6 +127,14 @@ pub enum Error {
         /// The commit.
         id: gix::ObjectId,
     },
+    /// A file whose lines only a filter could compare that reads do not run.
+    #[error("`{path}` is not compared with its revisions: reads do not run its filter {filter}")]
+    NotCompared {
+        /// The file.
+        path: String,
+        /// The filter driver.
+        filter: String,
+    },
     /// Paths that the ignore rules exclude were to be added.
     #[error("ignored by .gitignore: {}", .0.join(", "))]
     Ignored(Vec<String>),

@@ -15,6 +15,7 @@ mod diff;
 mod environment;
 mod error;
 mod fields;
+mod filtered;
 mod grep;
 mod handles;
 mod harmless;
@@ -59,6 +60,7 @@ pub use change::{
 pub use diff::{DiffQuery, Sides};
 pub use error::{Error, Result};
 pub use fields::{MAX_FIELD, MAX_SUBJECT};
+pub use filtered::{NotCompared, Unseen};
 pub use gix::ObjectId;
 pub use grep::{GrepQuery, GrepSummary};
 // For the test that holds the list against git.

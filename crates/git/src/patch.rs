@@ -1,6 +1,6 @@
 //! Patches as data: files, their hunks, and a parser for what `git diff` prints.
 
-use crate::quote;
+use crate::{filtered::NotCompared, quote};
 use std::collections::BinaryHeap;
 
 /// How much of a patch is kept in memory while it is read.
@@ -57,6 +57,8 @@ pub struct Patch {
     pub truncated: bool,
     /// True when what stands before the first file is longer than is read.
     pub prelude_cut: bool,
+    /// Files and submodules that could not be compared, and are not among the files.
+    pub not_compared: Vec<NotCompared>,
 }
 
 /// Collects file patches within the limits of a [`Keep`].

@@ -4,6 +4,7 @@ use crate::{
     beneath::{Folder, Kind},
     cancel::Cancel,
     error::{Error, Result},
+    filtered::silence,
     handles::{CacheFigures, Handles},
     name::RelPath,
     policy::{Allowed, Policy, Signing, Trust},
@@ -15,7 +16,6 @@ use crate::{
     vetting,
 };
 use std::{
-    collections::BTreeSet,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -336,7 +336,7 @@ impl Repo {
 
     /// A git process that reads this repository and runs nothing that it names.
     pub(crate) fn read(&self, args: &[&str]) -> Process<'_> {
-        Self::silence_filters(self.process(Mode::Read, args), &self.settings.local_filters)
+        silence(self.process(Mode::Read, args), &self.settings.local_filters)
     }
 
     /// A git process that changes this repository.
@@ -359,10 +359,10 @@ impl Repo {
         // What a filter of the operator's should have been through is not stored where that filter may not run.
         let filters = self.settings.operator_filters.iter();
         let process = filters.fold(process, |process, driver| process.config(format!("filter.{driver}.required"), "true"));
-        Self::silence_filters(process.offline(), &self.settings.local_filters)
+        silence(process.offline(), &self.settings.local_filters)
     }
 
-    fn process(&self, mode: Mode, args: &[&str]) -> Process<'_> {
+    pub(crate) fn process(&self, mode: Mode, args: &[&str]) -> Process<'_> {
         let process = match &self.location.worktree {
             Some(worktree) => self.git.process(mode, worktree, args),
             None => self.git.process(mode, &self.location.git_dir, args).config("safe.bareRepository", "all"),
@@ -371,50 +371,6 @@ impl Repo {
         // A mailmap that the repository's configuration names may be any file at all.
         let named = self.settings.local_mailmap || self.settings.conditional;
         if mode == Mode::Read && named { process.config("mailmap.file", "") } else { process }
-    }
-
-    /// Keeps a process from running filters that the repository names.
-    pub(crate) fn silenced<'a>(&self, process: Process<'a>) -> Process<'a> {
-        Self::silence_filters(process, &self.settings.local_filters)
-    }
-
-    fn silence_filters<'a>(mut process: Process<'a>, drivers: &BTreeSet<String>) -> Process<'a> {
-        for driver in drivers {
-            for key in ["clean", "smudge", "process"] {
-                process = process.config(format!("filter.{driver}.{key}"), "");
-            }
-            process = process.config(format!("filter.{driver}.required"), "false");
-        }
-        process
-    }
-
-    /// Filter drivers of the repository's own configuration, as git sees them at this moment.
-    pub(crate) fn local_filters(&self, cancel: &Cancel) -> Result<BTreeSet<String>> {
-        if !self.settings.conditional {
-            return Ok(self.settings.local_filters.clone());
-        }
-        let list = ["config", "list", "--show-scope", "--name-only", "-z"];
-        let list =
-            if self.git.version()?.number >= (2, 46) { &list[..] } else { &["config", "--list", "--show-scope", "--name-only", "-z"] };
-        let output = self.process(Mode::Read, list).success(cancel, 4 << 20)?;
-        let mut fields = output.split(|&byte| byte == 0);
-        let mut drivers = self.settings.local_filters.clone();
-        while let (Some(scope), Some(key)) = (fields.next(), fields.next()) {
-            let key = String::from_utf8_lossy(key);
-            let driver = key.strip_prefix("filter.").and_then(|key| key.rsplit_once('.')).map(|(driver, _)| driver);
-            if matches!(scope, b"local" | b"worktree")
-                && let Some(driver) = driver
-            {
-                drivers.insert(driver.to_owned());
-            }
-        }
-        Ok(drivers)
-    }
-
-    /// A git process that reads file content of the working tree and runs no filter that the repository names.
-    pub(crate) fn read_worktree(&self, args: &[&str], cancel: &Cancel) -> Result<Process<'_>> {
-        let drivers = self.local_filters(cancel)?;
-        Ok(Self::silence_filters(self.process(Mode::Read, args), &drivers))
     }
 
     /// Refuses a path of the working tree that leads through a symbolic link: what is there is not tracked.

@@ -1,9 +1,10 @@
 //! What differs between `HEAD`, the index and the working tree.
 
 use crate::{
-    beneath::{self, Folder, Kind, to_path},
+    beneath::{Folder, Kind},
     cancel::Cancel,
     error::{Error, Result},
+    filtered::NotCompared,
     name::RelPath,
     process::Mode,
     rename::{Lone, pair},
@@ -14,7 +15,10 @@ use crate::{
     upstream,
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::ControlFlow,
+};
 
 /// The most paths collected. Beyond it the listing says that it is incomplete.
 const MAX_ENTRIES: usize = 500_000;
@@ -30,8 +34,8 @@ pub struct Status {
     pub entries: Vec<Entry>,
     /// What is in progress: `merge`, `rebase`, ….
     pub in_progress: Option<String>,
-    /// Paths with the filter driver of the repository's configuration that was not run to compare them.
-    pub not_compared: Vec<(Vec<u8>, String)>,
+    /// Paths whose files were not compared with the index.
+    pub not_compared: Vec<NotCompared>,
     /// True when there are more entries than were collected.
     pub truncated: bool,
     /// True when there are submodules: their commits are compared, and not what is changed inside them.
@@ -211,35 +215,6 @@ impl Repo {
         cancel.check()
     }
 
-    fn has_filters(&self) -> bool {
-        !(self.settings.local_filters.is_empty() && self.settings.operator_filters.is_empty())
-    }
-
-    /// True when some attributes file assigns a filter, or cannot be read for that.
-    pub(crate) fn attributes_name_filters(&self, index: &gix::index::State) -> bool {
-        let Ok(worktree) = self.worktree_folder() else { return true };
-        let names = |text: &[u8]| text.contains_str("filter");
-        let mut dirs = std::collections::BTreeSet::from([&b""[..]]);
-        for entry in index.entries() {
-            let path = entry.path(index).as_bytes();
-            if let Some(end) = path.rfind_byte(b'/') {
-                dirs.insert(&path[..=end]);
-            }
-        }
-        let info = self.common_folder().read("info/attributes", Kind::Rules);
-        self.settings.attribute_files.iter().any(|file| beneath::read_own(file, Kind::Rules).is_ok_and(|text| names(&text)))
-            || info.map_or(true, |text| text.is_some_and(|text| names(&text)))
-            || dirs.into_iter().any(|dir| {
-                let file = [dir, b".gitattributes"].concat();
-                match worktree.read(to_path(&file), Kind::Rules) {
-                    Ok(Some(text)) => names(&text),
-                    Ok(None) => index.entry_by_path(file.as_bstr()).is_some(),
-                    // git follows no link here, and neither does it need to: what the link leads to names nothing.
-                    Err(_) => true,
-                }
-            })
-    }
-
     fn head_state(&self, engine: &gix::Repository, head: &gix::Head<'_>, cancel: &Cancel) -> Result<Head> {
         let commit = head.id().map(gix::Id::detach);
         let Some(name) = head.referent_name() else { return Ok(Head { commit, ..Head::default() }) };
@@ -273,38 +248,16 @@ impl Repo {
         let mut status = parser.status;
         status.truncated |= ended.full;
         sort_as_short(&mut status.entries);
-        self.set_aside_filtered(&mut status, cancel)?;
+        status.not_compared = self.not_compared(&[], cancel)?;
+        let set_aside: HashSet<&[u8]> = status.not_compared.iter().map(|left| left.path.as_slice()).collect();
+        for entry in status.entries.iter_mut().filter(|entry| entry.worktree == b'M' && set_aside.contains(entry.path.as_slice())) {
+            entry.worktree = b' ';
+        }
+        status.entries.retain(|entry| entry.index != b' ' || entry.worktree != b' ');
         let is_submodule = |entry: &gix::index::Entry| entry.mode == gix::index::entry::Mode::COMMIT;
         let found = self.with_engine(Mode::Read, |engine| index_now(engine).is_ok_and(|index| index.entries().iter().any(is_submodule)))?;
         status.submodules = found.unwrap_or_default();
         Ok(status)
-    }
-
-    /// Takes out the paths whose comparison would have needed a program that the repository names.
-    fn set_aside_filtered(&self, status: &mut Status, cancel: &Cancel) -> Result<()> {
-        let drivers = self.local_filters(cancel)?;
-        let modified: Vec<&Entry> = status.entries.iter().filter(|entry| entry.worktree == b'M').collect();
-        if drivers.is_empty() || modified.is_empty() {
-            return Ok(());
-        }
-        let paths: Vec<u8> = modified.iter().flat_map(|entry| entry.path.iter().copied().chain([0])).collect();
-        let output = self.read(&["check-attr", "-z", "--stdin", "filter"]).stdin(paths).success(cancel, MAX_OUTPUT)?;
-        let fields: Vec<&[u8]> = output.split(|&byte| byte == 0).collect();
-        let filtered: BTreeMap<&[u8], String> = fields
-            .chunks_exact(3)
-            .map(|triple| (triple[0], String::from_utf8_lossy(triple[2]).into_owned()))
-            .filter(|(_, driver)| drivers.contains(driver))
-            .collect();
-        for entry in &mut status.entries {
-            if let Some(driver) = filtered.get(entry.path.as_slice())
-                && entry.worktree == b'M'
-            {
-                entry.worktree = b' ';
-                status.not_compared.push((entry.path.clone(), driver.clone()));
-            }
-        }
-        status.entries.retain(|entry| entry.index != b' ' || entry.worktree != b' ');
-        Ok(())
     }
 
     /// Unmerged paths.
@@ -313,9 +266,11 @@ impl Repo {
     ///
     /// As for any read.
     pub fn unmerged(&self, cancel: &Cancel) -> Result<Vec<RelPath>> {
-        let output =
-            self.read(&["diff", "--name-only", "-z", "--diff-filter=U", "--ignore-submodules=dirty"]).success(cancel, MAX_OUTPUT)?;
-        Ok(output.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(RelPath::from_git).collect())
+        let output = self.read(&["ls-files", "--unmerged", "-z"]).success(cancel, MAX_OUTPUT)?;
+        let stages = output.split(|&byte| byte == 0).filter_map(|stage| stage.split_once_str("\t"));
+        let mut paths: Vec<RelPath> = stages.map(|(_, path)| RelPath::from_git(path)).collect();
+        paths.dedup();
+        Ok(paths)
     }
 }
 

@@ -194,6 +194,10 @@ impl From<git::Error> for Error {
                 Kind::Refused,
                 Some(format!("Call the tool with `repo_path`: the submodule's own folder, `{path}`, and that commit: {id}.")),
             ),
+            Git::NotCompared { .. } => (
+                Kind::Refused,
+                Some("Name a revision, such as HEAD; or stage the file: git_add runs filters where the operator has named the repository.".to_owned()),
+            ),
             Git::Ignored(_) => (Kind::Refused, Some("If they are meant to be tracked, repeat git_add with `force`: true.".to_owned())),
             Git::NothingStaged => (Kind::Refused, Some("Stage changes with git_add first; git_status shows what there is.".to_owned())),
             Git::Unmerged(_) => (Kind::Refused, Some("git_conflicts shows them and takes a side. Or edit the files and git_add them; then git_continue, or git_commit for a merge.".to_owned())),

@@ -10,6 +10,8 @@ mod commits;
 mod dates;
 #[path = "answers/environment.rs"]
 mod environment;
+#[path = "answers/filters.rs"]
+mod filters;
 #[path = "answers/lost_content.rs"]
 mod lost_content;
 #[path = "answers/operators.rs"]

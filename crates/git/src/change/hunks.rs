@@ -4,15 +4,12 @@ use super::coming::AS_RAW;
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    filtered::NotCompared,
     lock::digest,
     name::RelPath,
     repo::Repo,
 };
-use std::{
-    collections::{HashMap, HashSet},
-    ffi::OsStr,
-    os::unix::ffi::OsStrExt,
-};
+use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt};
 
 /// The largest patch that hunks are taken from.
 const MAX_PATCH: usize = 64 << 20;
@@ -44,12 +41,12 @@ pub struct Hunk {
 }
 
 impl Repo {
-    /// The hunks that `action` could be done with, in `paths` or everywhere.
+    /// The hunks that `action` could be done with, in `paths` or everywhere, and the files of which that is not known.
     ///
     /// # Errors
     ///
     /// As for any read.
-    pub fn hunks(&self, action: HunkAction, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<Hunk>> {
+    pub fn hunks(&self, action: HunkAction, paths: &[RelPath], cancel: &Cancel) -> Result<(Vec<Hunk>, Vec<NotCompared>)> {
         self.worktree()?;
         self.check_trust(cancel)?;
         let args = ["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--unified=1", "--inter-hunk-context=0"];
@@ -64,21 +61,10 @@ impl Repo {
         }
         let patch = process.arg("--").args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))).success(cancel, MAX_PATCH)?;
         let mut hunks = split(&patch);
-        if !self.settings.local_filters.is_empty() {
-            // A filter of the repository was not run, so that these are not the lines that would be staged.
-            let filtered = self.filtered(hunks.iter().map(|hunk| &hunk.path), cancel)?;
-            hunks.retain(|hunk| !filtered.contains(hunk.path.as_bytes()));
-        }
-        Ok(hunks)
-    }
-
-    /// Those of `paths` that a filter of the repository's own configuration applies to.
-    fn filtered<'a>(&self, paths: impl Iterator<Item = &'a RelPath>, cancel: &Cancel) -> Result<HashSet<Vec<u8>>> {
-        let list: Vec<u8> = paths.flat_map(|path| [path.as_bytes(), b"\0"].concat()).collect();
-        let output = self.read(&["check-attr", "-z", "--stdin", "filter"]).stdin(list).success(cancel, MAX_PATCH)?;
-        let fields: Vec<&[u8]> = output.split(|&byte| byte == 0).collect();
-        let is_local = |name: &[u8]| self.settings.local_filters.iter().any(|filter| filter.as_bytes() == name);
-        Ok(fields.chunks_exact(3).filter(|triple| is_local(triple[2])).map(|triple| triple[0].to_vec()).collect())
+        // What is staged has been through its filters.
+        let left = if action == HunkAction::Unstage { Vec::new() } else { self.not_compared(paths, cancel)? };
+        hunks.retain(|hunk| !left.iter().any(|left| left.path == hunk.path.as_bytes()));
+        Ok((hunks, left))
     }
 
     /// The hunks called `ids`, all of which must be there.
@@ -87,7 +73,7 @@ impl Repo {
     ///
     /// [`Error::NoSuchHunk`].
     pub fn hunks_called(&self, ids: &[String], action: HunkAction, cancel: &Cancel) -> Result<Vec<Hunk>> {
-        let mut all = self.hunks(action, &[], cancel)?;
+        let (mut all, _) = self.hunks(action, &[], cancel)?;
         if let Some(unknown) = ids.iter().find(|id| !all.iter().any(|hunk| hunk.id == **id)) {
             return Err(Error::NoSuchHunk(unknown.clone()));
         }

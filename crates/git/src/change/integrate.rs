@@ -284,7 +284,9 @@ impl Repo {
         }
         if way != Way::Continue && !confirmed && matches!(operation, "rebase" | "am") {
             // Unlike the others, it goes back by overwriting every file.
-            let edited = self.read(&["diff", "--name-only", "-z", "--diff-filter=MDT", "--no-ext-diff", "--ignore-submodules=dirty"]);
+            // With filters, as the change itself.
+            self.check_trust(cancel)?;
+            let edited = self.change(&["diff", "--name-only", "-z", "--diff-filter=MDT", "--no-ext-diff", "--ignore-submodules=dirty"]);
             let edited = edited.success(cancel, MAX_OUTPUT)?;
             let unmerged = self.unmerged(cancel)?;
             let edited = edited.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(crate::name::RelPath::from_git);

@@ -106,7 +106,9 @@ impl Repo {
             return Err(Error::NotUndone("it concluded an operation that cannot be taken up again".to_owned()));
         }
         if let Some(left) = change.left {
-            let process = self.read(&["diff", "--quiet", "--no-ext-diff", "--ignore-submodules=dirty"]).arg(left.to_string()).arg("--");
+            // With filters, as the change itself.
+            self.check_trust(cancel)?;
+            let process = self.change(&["diff", "--quiet", "--no-ext-diff", "--ignore-submodules=dirty"]).arg(left.to_string()).arg("--");
             let process = process.args(change.paths.iter().map(|path| OsStr::from_bytes(path)));
             if process.output(cancel, MAX_OUTPUT)?.0.code != Some(0) {
                 return Err(Error::NotUndone("files have been edited since".to_owned()));

@@ -200,7 +200,7 @@ impl Repo {
             return Err(Error::Untrusted { path: worktree.path.clone(), program: "configuration of its own".to_owned() });
         }
         let args = ["status", "--porcelain", "--ignored", "--untracked-files=all", "--ignore-submodules=dirty", "-z"];
-        let process = self.silenced(self.git.process(Mode::Read, &worktree.path, &args)).inside(self.domain_with(&worktree.path)?);
+        let process = self.silenced(self.git.process(Mode::Read, &worktree.path, &args), cancel)?.inside(self.domain_with(&worktree.path)?);
         let status = process.success(cancel, MAX_OUTPUT)?;
         let entries = status.split(|&byte| byte == 0).filter_map(|entry| entry.get(3..)).filter(|path| !path.is_empty());
         let mut lost: Vec<String> = entries.map(crate::quote::listed).take(20).collect();

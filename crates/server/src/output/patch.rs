@@ -275,7 +275,7 @@ fn summary(patch: &Patch, view: &View<'_>, writer: &mut Writer) {
     let files = patch.files.len();
     if files == 0 {
         if patch.prelude.is_empty() {
-            writer.say("no differences");
+            writer.say(if patch.not_compared.is_empty() { "no differences" } else { "no differences in what is compared" });
         }
         return;
     }

@@ -2,9 +2,9 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, word},
+    output::{Field, Reply, Writer, word},
     tool::{Context, Effect, Entry, Tool},
-    tools::change,
+    tools::{change, range::not_compared},
 };
 use git::{Hunk, HunkAction};
 use schemars::JsonSchema;
@@ -63,7 +63,11 @@ impl Tool for Add {
         let paths = cx.paths(&args.files)?;
         cx.repo.worktree()?;
         if args.list {
-            return Ok(list(cx, &cx.repo.hunks(action, &paths, cx.cancel)?, args.action));
+            let (hunks, left) = cx.repo.hunks(action, &paths, cx.cancel)?;
+            let mut writer = cx.writer();
+            list(cx, &hunks, args.action, &mut writer);
+            not_compared(cx, &left, &mut writer);
+            return Ok(writer.finish());
         }
         if args.hunks.is_empty() && args.action != Action::Stage {
             return Err(Error::new(Kind::BadInput, "`action` needs `hunks`")
@@ -101,8 +105,7 @@ impl Tool for Add {
     }
 }
 
-fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action) -> Reply {
-    let mut writer = cx.writer();
+fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action, writer: &mut Writer) {
     if hunks.is_empty() {
         writer.say(match action {
             Action::Unstage => "nothing is staged there",
@@ -131,7 +134,6 @@ fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action) -> Reply {
             writer.say(&format!("the hunk above has {} more bytes: {all}", hunk.text.len() - used));
         }
     }
-    writer.finish()
 }
 
 /// The `scope` of `git_diff` that shows such hunks.

@@ -7,7 +7,7 @@ use crate::{
         patch::{self, View},
     },
     tool::{Context, Effect, Entry, Tool, Toolset},
-    tools::range::{byte_range, keep, paths_of},
+    tools::range::{byte_range, keep, not_compared, paths_of},
 };
 use git::{DiffQuery, Keep, ObjectKind, RelPath, Rev, Sides};
 use schemars::JsonSchema;
@@ -173,6 +173,7 @@ fn run(cx: &Context<'_>, args: &Args) -> Result<Reply, Error> {
         let one = DiffQuery { paths: paths_of(file), exclude: Vec::new(), keep: Keep { skip, ..query.keep }, ..query.clone() };
         Ok(cx.repo.diff(&one, cx.cancel)?.0.files.into_iter().next())
     })?;
+    not_compared(cx, &changes.not_compared, &mut writer);
     Ok(writer.finish())
 }
 

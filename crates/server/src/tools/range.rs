@@ -2,10 +2,41 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, Writer, credentials},
+    output::{Field, Reply, Writer, credentials, word},
     tool::Context,
 };
-use git::{FilePatch, Keep, RelPath};
+use git::{FilePatch, Keep, NotCompared, RelPath, Unseen};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+/// The most paths that are named as not compared, and of each kind.
+const MAX_NAMED: usize = 8;
+
+/// Names what a read left out of its comparison, and says what compares it.
+pub(super) fn not_compared(cx: &Context<'_>, left: &[NotCompared], writer: &mut Writer) {
+    let path = |left: &NotCompared| word(Field::Path, &left.path, "`git ls-files -z`");
+    let mut filters = BTreeSet::new();
+    let mut filtered = Vec::new();
+    for left in left {
+        if let Unseen::Filter(filter) = &left.why {
+            filtered.push(left);
+            if filters.len() < MAX_NAMED {
+                filters.insert(word(Field::Name, filter, "`git config --list`"));
+            }
+        }
+    }
+    if filtered.is_empty() {
+        return;
+    }
+    let mut names: Vec<String> = filtered.iter().take(MAX_NAMED).map(|left| path(left)).collect();
+    if filtered.len() > MAX_NAMED {
+        names.push(format!("{} more", filtered.len() - MAX_NAMED));
+    }
+    let filters: Vec<String> = filters.into_iter().collect();
+    let (filters, staged) = (filters.join(", "), cx.echo.other("git_diff", &[("scope", json!("staged"))]));
+    let next = if cx.repo.location().trusted { format!("; git_add does, and then {staged} compares") } else { String::new() };
+    writer.note(format!("not compared: {}: reads do not run filter {filters}{next}", names.join(", ")));
+}
 
 /// How much of a patch is kept for a page: more than fits, or everything within reason.
 pub(super) fn keep(cx: &Context<'_>) -> Keep {
@@ -33,6 +64,9 @@ pub(super) fn byte_range(cx: &Context<'_>, range: &str, read: &mut dyn FnMut(Kee
     let before = usize::try_from(start).unwrap_or(usize::MAX).min(MARGIN);
     let per_file = before + wanted + MARGIN;
     let patch = read(Keep { skip: start - before as u64, per_file, total: per_file, files: 2 })?;
+    if let Some(NotCompared { path, why: Unseen::Filter(filter) }) = patch.not_compared.into_iter().next() {
+        return Err(git::Error::NotCompared { path: git::quote::listed(&path), filter }.into());
+    }
     let [file] = patch.files.as_slice() else {
         let hint = "Name one file in `paths`; for a renamed file both its names.";
         return Err(Error::new(Kind::BadInput, "`byte_range` needs a patch of exactly one file").hint(hint));

@@ -2,8 +2,9 @@
 
 use crate::{
     error::Error,
-    output::{Cursor, Field, Reply, Row, Writer, fingerprint, word},
+    output::{Cursor, Field, Reply, Row, Writer, fingerprint},
     tool::{Context, Effect, Entry, Tool},
+    tools::range::not_compared,
 };
 use git::{Entry as Changed, Status};
 use schemars::JsonSchema;
@@ -42,7 +43,7 @@ impl Tool for StatusTool {
                 break;
             }
         }
-        notes(&status, &mut writer);
+        notes(cx, &status, &mut writer);
         Ok(writer.finish())
     }
 }
@@ -76,7 +77,7 @@ fn show(entry: &Changed, row: &mut Row) {
     row.field(Field::Path, "path", &entry.path);
 }
 
-fn notes(status: &Status, writer: &mut Writer) {
+fn notes(cx: &Context<'_>, status: &Status, writer: &mut Writer) {
     if status.entries.is_empty() && status.not_compared.is_empty() {
         writer.note("nothing to commit, working tree clean");
     }
@@ -93,11 +94,5 @@ fn notes(status: &Status, writer: &mut Writer) {
     if status.submodules {
         writer.note("what is changed inside submodules is not looked for: name each as a repository of its own");
     }
-    if let Some((path, driver)) = status.not_compared.first() {
-        let (count, path) = (status.not_compared.len(), word(Field::Path, path, "`git ls-files -z`"));
-        let driver = word(Field::Name, driver, "`git config --list`");
-        writer.note(format!(
-            "{count} paths not compared, first {path}: filter {driver} of the repository's own configuration is not run by reads"
-        ));
-    }
+    not_compared(cx, &status.not_compared, writer);
 }
