@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Steps,
     /// `FETCH_HEAD`.
     Fetched,
+    /// A message that is about to be recorded.
+    Message,
 }
 
 impl Kind {
@@ -32,7 +34,7 @@ impl Kind {
             Self::Config => 9 << 18,
             Self::Rules => 1 << 20,
             Self::Steps => 4 << 20,
-            Self::Fetched => 16 << 20,
+            Self::Fetched | Self::Message => 16 << 20,
         }
     }
 }

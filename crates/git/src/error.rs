@@ -152,6 +152,27 @@ pub enum Error {
         /// The paths in conflict.
         paths: Vec<String>,
     },
+    /// Lines that git has written into files to show a conflict are staged.
+    #[error("conflict markers are staged at {}", .0.join(", "))]
+    Markers(Vec<String>),
+    /// A change that is no operation in progress has left conflicts.
+    #[error("the {change} has left conflicts in {}{}", .paths.join(", "), .stash.map(|number| format!("; the entry is still there as stash@{{{number}}}")).unwrap_or_default())]
+    Conflicts {
+        /// What has left them.
+        change: String,
+        /// The paths in conflict.
+        paths: Vec<String>,
+        /// The number of the stash that was brought back.
+        stash: Option<usize>,
+    },
+    /// A step of an operation changes nothing.
+    #[error("the {operation} {} nothing here: what it does is there already", if *.stopped { "has stopped at a commit that changes" } else { "changes" })]
+    Empty {
+        /// The operation, and which step it is at.
+        operation: String,
+        /// It is in progress.
+        stopped: bool,
+    },
     /// Another operation has to be ended first.
     #[error("a {0} is in progress")]
     InProgress(String),
@@ -244,6 +265,8 @@ pub enum Error {
         refs: Vec<(String, String)>,
         /// The remote's own words.
         said: String,
+        /// It was a push.
+        push: bool,
     },
     /// Nothing came back that could be merged.
     #[error("the remote has no such branch, or none that the current one follows")]

@@ -180,11 +180,17 @@ impl From<git::Error> for Error {
             }
             Git::Incomplete(_) => (
                 Kind::Refused,
-                Some("`git fsck` lists all that is missing; `git fetch --refetch` from a remote that has those commits brings it.".to_owned()),
+                Some(
+                    "`git fsck` lists all that is missing; `git fetch --refetch` from a remote that has those commits brings it."
+                        .to_owned(),
+                ),
             ),
             Git::FilterFailed(_) => (
                 Kind::Refused,
-                Some("The program of that filter has to work here first: install it, or mend its configuration. Then repeat the call.".to_owned()),
+                Some(
+                    "The program of that filter has to work here first: install it, or mend its configuration. Then repeat the call."
+                        .to_owned(),
+                ),
             ),
             Git::HalfStashed { .. } => (
                 Kind::Refused,
@@ -196,11 +202,13 @@ impl From<git::Error> for Error {
             ),
             Git::NotCompared { .. } => (
                 Kind::Refused,
-                Some("Name a revision, such as HEAD; or stage the file: git_add runs filters where the operator has named the repository.".to_owned()),
+                Some(
+                    "Name a revision, such as HEAD; or stage the file: git_add runs filters where the operator has named the repository."
+                        .to_owned(),
+                ),
             ),
             Git::Ignored(_) => (Kind::Refused, Some("If they are meant to be tracked, repeat git_add with `force`: true.".to_owned())),
             Git::NothingStaged => (Kind::Refused, Some("Stage changes with git_add first; git_status shows what there is.".to_owned())),
-            Git::Unmerged(_) => (Kind::Refused, Some("git_conflicts shows them and takes a side. Or edit the files and git_add them; then git_continue, or git_commit for a merge.".to_owned())),
             Git::NoIdentity => (
                 Kind::Refused,
                 Some("The operator runs: git config --global user.name NAME; git config --global user.email ADDRESS".to_owned()),
@@ -208,24 +216,14 @@ impl From<git::Error> for Error {
             Git::BranchExists(name) => {
                 (Kind::Refused, Some(format!("Use git_checkout with `branch_name`: \"{name}\", or choose another name.")))
             }
-            Git::Stopped { .. } => (
-                Kind::Refused,
-                Some(
-                    "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved. Then git_continue, \
-                     or git_abort to go back to where it began."
-                        .to_owned(),
-                ),
-            ),
-            Git::InProgress(_) => (Kind::Refused, Some("Finish it with git_continue, or go back with git_abort, first.".to_owned())),
-            Git::NothingInProgress => (Kind::Refused, Some("git_status shows what there is.".to_owned())),
-            Git::NotInConflict(_) => (Kind::NotFound, Some("git_conflicts without arguments lists what is.".to_owned())),
-            Git::WouldLose(_) => (
-                Kind::Refused,
-                Some("Put them elsewhere first, or repeat the call with `confirm`: true if they may be lost.".to_owned()),
-            ),
+            Git::WouldLose(_) => {
+                (Kind::Refused, Some("Put them elsewhere first, or repeat the call with `confirm`: true if they may be lost.".to_owned()))
+            }
             Git::Uncommitted(_) => (
                 Kind::Refused,
-                Some("Commit them, or put them away with git_stash; afterwards git_stash {\"action\":\"pop\"} brings them back.".to_owned()),
+                Some(
+                    "Commit them, or put them away with git_stash; afterwards git_stash {\"action\":\"pop\"} brings them back.".to_owned(),
+                ),
             ),
             Git::WouldOverwrite(_) => (Kind::Refused, Some("Move them away or stage them with git_add first.".to_owned())),
             Git::NotUndone(_) => (Kind::Refused, Some("git_log, git_status and git_reset show and move what there is.".to_owned())),
@@ -244,7 +242,7 @@ impl From<git::Error> for Error {
             Git::Cancelled => (Kind::Cancelled, None),
             Git::TimedOut => (Kind::TimedOut, Some("Ask for less: fewer commits, a path, a range of lines.".to_owned())),
             Git::TooLarge { .. } => (Kind::Refused, Some("Ask for less: a path, a range of lines.".to_owned())),
-            _ => of_a_remote(&err),
+            _ => of_an_operation(&err),
         };
         let retry_after = match &err {
             Git::Locked { .. } | Git::Occupied { .. } => Some(Duration::from_secs(2)),
@@ -252,7 +250,7 @@ impl From<git::Error> for Error {
             Git::Http { retry_after, .. } => *retry_after,
             _ => None,
         };
-        let asks = matches!(err, Git::WouldLose(_));
+        let asks = matches!(err, Git::WouldLose(_) | Git::Markers(_));
         Self { message: err.to_string(), hint, retry_after, asks, ..Self::new(kind, "") }.because(err)
     }
 }
@@ -283,9 +281,59 @@ fn credentials(said: &str) -> String {
     format!("{agent}, or names a key without a passphrase as `IdentityFile` in ~/.ssh/config.")
 }
 
-/// What to do about a push or a fetch that was refused.
+/// What to do about a push that was refused.
 const REJECTED: &str = "Where the remote is ahead, git_pull first. After a rebase, `force`: true replaces what is there if it is still what was \
     last fetched. What a hook of the remote refuses has to be changed as it says.";
+
+/// What to do about a fetch of which git refused a part.
+const NOT_FETCHED: &str = "A tag that is another one here stays: git_tag with `action`: \"delete\" removes it, and the next fetch brings the \
+    remote's. Branches that the remote no longer has are in the way of new ones until git_fetch with `prune`: true forgets them.";
+
+/// What to do about conflicts that are left by what is no operation in progress.
+fn of_conflicts(stash: Option<usize>) -> String {
+    let begin = "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved.";
+    let end = "git_abort takes back what has come in.";
+    match stash {
+        Some(number) => format!(
+            "{begin} Then nothing is left to go on with: git_stash {{\"action\":\"drop\",\"number\":{number}}} drops the entry once it is not \
+             needed any more. {end}"
+        ),
+        None => format!("{begin} Then git_commit. {end}"),
+    }
+}
+
+/// Errors about operations that stop, and about conflicts.
+fn of_an_operation(err: &git::Error) -> (Kind, Option<String>) {
+    use git::Error as Git;
+    match err {
+        Git::Unmerged(_) => (
+            Kind::Refused,
+            Some("git_conflicts shows them and takes a side; git_add marks an edited file as resolved. Then repeat the call.".to_owned()),
+        ),
+        Git::Markers(_) => (
+            Kind::Refused,
+            Some("Edit the files, git_add them and repeat the call; with `confirm`: true if those lines are meant.".to_owned()),
+        ),
+        Git::Stopped { .. } => (
+            Kind::Refused,
+            Some(
+                "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved. Then git_continue, \
+                 or git_abort to go back to where it began."
+                    .to_owned(),
+            ),
+        ),
+        Git::InProgress(operation) if operation == "bisect" => (Kind::Refused, Some("End it with git_abort first.".to_owned())),
+        Git::InProgress(_) => (Kind::Refused, Some("Finish it with git_continue, or go back with git_abort, first.".to_owned())),
+        Git::NothingInProgress => (Kind::Refused, Some("git_status shows what there is.".to_owned())),
+        Git::NotInConflict(_) => (Kind::NotFound, Some("git_conflicts without arguments lists what is.".to_owned())),
+        Git::Conflicts { stash, .. } => (Kind::Refused, Some(of_conflicts(*stash))),
+        Git::Empty { stopped: true, .. } => {
+            (Kind::Refused, Some("git_continue {\"skip\":true} leaves it out; git_abort goes back to where it began.".to_owned()))
+        }
+        Git::Empty { .. } => (Kind::Refused, Some("Nothing has changed, and nothing is in progress.".to_owned())),
+        _ => of_a_remote(err),
+    }
+}
 
 /// Errors about remotes, and about what only changes with a choice of targets meet.
 fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
@@ -324,7 +372,7 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
         Git::Io { source, .. } if is_of_storage(source) => {
             (Kind::Unavailable, Some("The disk is full, read-only or broken. The operator has to look after it.".to_owned()))
         }
-        Git::Rejected { .. } => (Kind::Refused, Some(REJECTED.to_owned())),
+        Git::Rejected { push, .. } => (Kind::Refused, Some(if *push { REJECTED } else { NOT_FETCHED }.to_owned())),
         Git::NothingFetched => (Kind::NotFound, Some("Name the branch with `branch`; git_ls_remote lists what the remote has.".to_owned())),
         Git::NotMerged(_) => (Kind::Refused, Some("Merge it, or repeat the call with `force`: true if they may be lost.".to_owned())),
         Git::CheckedOut { .. } => (Kind::Refused, Some("Check something else out there, or remove that worktree, first.".to_owned())),

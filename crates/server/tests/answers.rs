@@ -14,6 +14,8 @@ mod environment;
 mod filters;
 #[path = "answers/lost_content.rs"]
 mod lost_content;
+#[path = "answers/messages.rs"]
+mod messages;
 #[path = "answers/operators.rs"]
 mod operators;
 #[path = "answers/set_up.rs"]

@@ -246,7 +246,7 @@ fn stashes_are_listed_applied_dropped_and_made_a_branch() -> Outcome {
     client.text("git_restore", &json!({"paths": ["a.txt"]}));
     client.text("git_stash", &json!({"action": "drop"}));
     undo(&mut client);
-    assert!(client.text("git_stash", &json!({"action": "list"})).starts_with("stash@{0} dropped, and back"));
+    assert!(client.text("git_stash", &json!({"action": "list"})).starts_with("stash@{0} On main: work 3"));
     client.text("git_stash", &json!({"action": "branch", "branch_name": "taken-up"}));
     assert_eq!(fixture.git(&["branch", "--show-current"]), b"taken-up\n");
     assert_eq!(fs::read_to_string(fixture.path.join("a.txt"))?, "one\n3\n");

@@ -1,6 +1,9 @@
 //! Recording commits.
 
-use super::MAX_OUTPUT;
+use super::{
+    MAX_OUTPUT,
+    message::{NO_COMMENT, complete},
+};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
@@ -12,6 +15,7 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 /// What is to be committed, and how.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct CommitRequest {
     /// The message; that of the amended commit when absent.
     pub message: Option<String>,
@@ -27,6 +31,8 @@ pub struct CommitRequest {
     pub paths: Vec<RelPath>,
     /// Signs it, with this key or with the configured one where it is empty.
     pub sign: Option<String>,
+    /// Records lines that look like conflict markers.
+    pub confirmed: bool,
 }
 
 /// A commit that was made.
@@ -59,9 +65,16 @@ impl Repo {
         if request.sign.is_some() && !self.location.trusted {
             return Err(Error::Untrusted { path: self.top().to_owned(), program: "program that signs".to_owned() });
         }
+        if request.paths.is_empty() && self.may_have_had_conflicts() {
+            self.check_resolved(request.confirmed, cancel)?;
+        }
         let author = request.author.as_deref().map(author).transpose()?;
         let (ended, _) = self.locked(cancel, || {
-            let mut process = self.change(&["commit", "--quiet"]);
+            let mut process = self.recording(&["commit", "--quiet"]);
+            if request.sign_off {
+                // git puts the line above comments that end a message, and no line of this one is a comment.
+                process = process.config("core.commentChar", NO_COMMENT);
+            }
             for (option, wanted) in [("--amend", request.amend), ("--signoff", request.sign_off), ("--allow-empty", request.allow_empty)] {
                 if wanted {
                     process = process.arg(option);
@@ -74,7 +87,9 @@ impl Repo {
                 process = process.arg(format!("--gpg-sign={key}"));
             }
             process = match &request.message {
-                Some(message) => process.arg("--file=-").stdin(message.as_bytes().to_vec()),
+                // It also puts the line above blank ones.
+                Some(message) if request.sign_off => process.arg("--file=-").stdin(complete(message.trim_end()).into_bytes()),
+                Some(message) => process.arg("--file=-").stdin(complete(message).into_bytes()),
                 None => process.arg("--no-edit"),
             };
             if request.paths.is_empty() {
@@ -110,7 +125,7 @@ impl Repo {
         Ok(())
     }
 
-    fn is_index_clean(&self, head: Option<ObjectId>, cancel: &Cancel) -> Result<bool> {
+    pub(super) fn is_index_clean(&self, head: Option<ObjectId>, cancel: &Cancel) -> Result<bool> {
         if head.is_none() {
             return Ok(self.read(&["ls-files", "-z"]).output(cancel, MAX_OUTPUT).is_ok_and(|(_, files)| files.is_empty()));
         }

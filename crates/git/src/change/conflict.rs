@@ -9,10 +9,20 @@ use crate::{
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::BTreeMap, fs::File, io::Read};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::File,
+    io::Read,
+    ops::ControlFlow,
+};
 
 /// The largest file that is kept before it is overwritten.
 const MAX_KEPT: u64 = 64 << 20;
+
+/// The most conflict markers that are named.
+const MAX_MARKERS: usize = 20;
+/// How many signs make a conflict marker where no attribute says so.
+const MARKER_SIZE: usize = 7;
 
 /// A path with more than one version in the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +53,12 @@ impl Repo {
     ///
     /// As for any read.
     pub fn conflicts(&self, cancel: &Cancel) -> Result<Vec<Conflict>> {
-        let output = self.read(&["ls-files", "--unmerged", "-z"]).success(cancel, MAX_OUTPUT)?;
+        self.versions("--unmerged", cancel)
+    }
+
+    /// The versions that the index has, or remembers, of paths that are in conflict, or were.
+    fn versions(&self, which: &str, cancel: &Cancel) -> Result<Vec<Conflict>> {
+        let output = self.read(&["ls-files", which, "-z"]).success(cancel, MAX_OUTPUT)?;
         let mut found: BTreeMap<Vec<u8>, [Option<ObjectId>; 3]> = BTreeMap::new();
         for entry in output.split(|&byte| byte == 0).filter(|entry| !entry.is_empty()) {
             let Some((meta, path)) = entry.split_once_str(b"\t") else { continue };
@@ -59,6 +74,83 @@ impl Repo {
             theirs,
         };
         Ok(found.into_iter().map(conflict).collect())
+    }
+
+    /// True where there may have been conflicts that are not committed yet: a look that costs nothing.
+    pub(super) fn may_have_had_conflicts(&self) -> bool {
+        self.in_progress().is_some() || ["AUTO_MERGE", "SQUASH_MSG", "MERGE_MSG"].iter().any(|name| self.git_folder().has(name))
+    }
+
+    /// Fails where a conflict is left or, unless that is `confirmed`, where its markers are staged.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unmerged`], [`Error::Markers`].
+    pub(super) fn check_resolved(&self, confirmed: bool, cancel: &Cancel) -> Result<()> {
+        let unmerged = self.unmerged(cancel)?;
+        if !unmerged.is_empty() {
+            return Err(Error::Unmerged(unmerged.iter().map(ToString::to_string).collect()));
+        }
+        let markers = if confirmed { Vec::new() } else { self.staged_markers(&[], cancel)? };
+        if markers.is_empty() { Ok(()) } else { Err(Error::Markers(markers)) }
+    }
+
+    /// Conflict markers that are staged in files that were in conflict, at `paths` or anywhere, as `path:line`: 20 at most.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn staged_markers(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        if !self.may_have_had_conflicts() {
+            return Ok(found);
+        }
+        for Conflict { path, base, ours, theirs } in self.versions("--resolve-undo", cancel)? {
+            if !paths.is_empty() && !paths.iter().any(|given| given.covers(path.as_bytes())) {
+                continue;
+            }
+            let staged = self.read(&["ls-files", "--stage", "-z", "--"]).arg(path.as_path()).success(cancel, MAX_OUTPUT)?;
+            let Some(staged) = staged.split(|&byte| byte == b' ').nth(1).and_then(|id| ObjectId::from_hex(id).ok()) else { continue };
+            if [ours, theirs].contains(&Some(staged)) {
+                continue;
+            }
+            let size = self.marker_size(&path, cancel)?;
+            let markers = markers_in(&self.start_of(staged, cancel), size);
+            if markers.is_empty() {
+                continue;
+            }
+            let mut known = HashSet::new();
+            for version in [base, ours, theirs].into_iter().flatten() {
+                known.extend(markers_in(&self.start_of(version, cancel), size).into_iter().map(|(_, line)| line));
+            }
+            let left = markers.into_iter().filter(|(_, line)| !known.contains(line));
+            found.extend(left.map(|(number, _)| format!("{path}:{number}")).take(MAX_MARKERS - found.len()));
+            if found.len() == MAX_MARKERS {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many signs make a conflict marker in the file at `path`.
+    fn marker_size(&self, path: &RelPath, cancel: &Cancel) -> Result<usize> {
+        let list = [path.as_bytes(), b"\0"].concat();
+        let process = self.read(&["check-attr", "-z", "--stdin", "conflict-marker-size"]).stdin(list);
+        let output = process.success(cancel, MAX_OUTPUT)?;
+        let value = output.split(|&byte| byte == 0).nth(2).and_then(|value| value.to_str().ok()?.parse().ok());
+        Ok(value.filter(|size| (1..1000).contains(size)).unwrap_or(MARKER_SIZE))
+    }
+
+    /// What the blob `id` holds, up to a size; nothing where it is no blob.
+    fn start_of(&self, id: ObjectId, cancel: &Cancel) -> Vec<u8> {
+        let mut text = Vec::new();
+        let Ok(object) = self.object(id, cancel) else { return text };
+        let read = self.blob(id, object.size, cancel, &mut |chunk| {
+            text.extend_from_slice(&chunk[..chunk.len().min(MAX_OUTPUT - text.len())]);
+            if text.len() == MAX_OUTPUT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        // A submodule has conflicts, too, and no lines.
+        if read.is_ok() { text } else { Vec::new() }
     }
 
     /// Resolves `paths` as one side has them, deletions included, and keeps what the files held as blobs.
@@ -138,5 +230,32 @@ impl Repo {
         };
         let operation = if operation == "am" { "series of patches" } else { operation };
         Some(steps.map_or_else(|| operation.to_owned(), |(done, all)| format!("{operation} ({done} of {all})")))
+    }
+}
+
+/// The lines that are conflict markers of `size` signs, as git tells them, with their numbers.
+fn markers_in(text: &[u8], size: usize) -> Vec<(usize, Vec<u8>)> {
+    let is_marker = |line: &[u8]| {
+        let sign = line.first().filter(|sign| b"<=>|".contains(sign));
+        let (Some(sign), true) = (sign, line.len() >= size) else { return false };
+        line[..size].iter().all(|byte| byte == sign) && line.get(size).is_none_or(u8::is_ascii_whitespace)
+    };
+    if text.contains(&0) {
+        return Vec::new();
+    }
+    (1..).zip(text.split(|&byte| byte == b'\n')).filter(|(_, line)| is_marker(line)).map(|(number, line)| (number, line.to_vec())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_have_their_size_and_then_a_blank_or_nothing() {
+        let lines = |text: &str, size| markers_in(text.as_bytes(), size).into_iter().map(|(line, _)| line).collect::<Vec<_>>();
+        assert_eq!(lines("a\n<<<<<<< HEAD\n||||||| b\n=======\r\n>>>>>>> o", 7), [2, 3, 4, 5]);
+        assert_eq!(lines("<<<<<<<<\n <<<<<<<\n<<<<<<\n=======x\n", 7), [0; 0]);
+        assert_eq!(lines("<<<<<<<<<< a\n<<<<<<< a\n", 10), [1]);
+        assert_eq!(lines("\0\n<<<<<<< a\n", 7), [0; 0]);
     }
 }

@@ -1,19 +1,19 @@
 //! Bringing commits together: merge, rebase, cherry-pick, revert, and how a stopped one goes on.
 
-use super::{MAX_OUTPUT, coming::RAW};
+use super::{MAX_OUTPUT, coming::RAW, message::complete, plan::Step};
 use crate::{
     beneath::Kind,
     cancel::Cancel,
     error::{Error, Result},
     name::Rev,
-    process::Process,
+    process::{Ended, Process},
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::HashSet, fmt::Write as _, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 /// The most commits that one call picks, reverts or plans.
-const MAX_STEPS: usize = 500;
+pub(super) const MAX_STEPS: usize = 500;
 
 /// The longest message of a merge: git takes it as an argument alone.
 const MAX_MESSAGE: usize = 100 << 10;
@@ -63,32 +63,6 @@ pub struct RebaseRequest {
     pub onto: Option<Rev>,
     /// What happens to each of them, in the new order; all are picked when empty.
     pub plan: Vec<Step>,
-}
-
-/// What a plan does with a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Keeps it.
-    Pick,
-    /// Keeps it with another message.
-    Reword,
-    /// Melts it into the one before, with both messages or a new one.
-    Squash,
-    /// Melts it into the one before, without its message.
-    Fixup,
-    /// Leaves it out.
-    Drop,
-}
-
-/// One step of a plan.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// What to do.
-    pub action: Action,
-    /// With which commit.
-    pub commit: Rev,
-    /// The message afterwards, for `Reword` and `Squash`.
-    pub message: Option<String>,
 }
 
 /// Commits that are taken over or taken back.
@@ -149,7 +123,7 @@ impl Repo {
             self.check_complete(&coming, Some(id), cancel)?;
         }
         self.integrate("merge", cancel, || {
-            let mut process = self.change(&["merge", "--no-edit", "--no-stat", "--no-autostash", "--no-overwrite-ignore"]);
+            let mut process = self.recording(&["merge", "--no-edit", "--no-stat", "--no-autostash", "--no-overwrite-ignore"]);
             process = process.arg(match request.fast_forward {
                 FastForward::Allowed => "--ff",
                 FastForward::Only => "--ff-only",
@@ -161,9 +135,11 @@ impl Repo {
             if let Some(favour) = request.favour {
                 process = process.arg(if favour == Favour::Ours { "--strategy-option=ours" } else { "--strategy-option=theirs" });
             }
-            if let Some(message) = &request.message {
-                process = process.arg(format!("--message={message}"));
-            }
+            // git's own message comes without a line break at its end.
+            process = match &request.message {
+                Some(message) => process.arg(format!("--message={}", complete(message))),
+                None => process.arg("--cleanup=whitespace"),
+            };
             process.arg(&target)
         })
     }
@@ -187,7 +163,7 @@ impl Repo {
             // Other branches, protected ones among them, stay where they are, whatever is configured.
             let kept = ["--no-autosquash", "--no-autostash", "--no-fork-point", "--no-update-refs", "--no-stat", "--quiet"];
             // With another one steps could be taken for comments, and left out.
-            let mut process = self.change(&["rebase"]).args(kept).config("core.commentChar", "#");
+            let mut process = self.recording(&["rebase"]).args(kept).config("core.commentChar", "#");
             if let Some(todo) = &todo {
                 process = process.arg("--interactive").todo(todo, editor.clone());
             }
@@ -261,7 +237,7 @@ impl Repo {
         self.check_ignored(coming.iter(), cancel)?;
         self.check_complete(&coming, None, cancel)?;
         self.integrate(command, cancel, || {
-            let mut process = self.change(&[command, "--no-edit"]);
+            let mut process = self.recording(&[command, "--no-edit"]);
             if request.no_commit {
                 process = process.arg("--no-commit");
             }
@@ -278,7 +254,7 @@ impl Repo {
     ///
     /// [`Error::NothingInProgress`]; [`Error::Unmerged`]; [`Error::Stopped`] at the next conflict.
     pub fn proceed(&self, way: Way, confirmed: bool, cancel: &Cancel) -> Result<&'static str> {
-        let Some(operation) = self.in_progress() else { return self.proceed_without_a_name(way, cancel) };
+        let Some(operation) = self.in_progress() else { return self.proceed_without_a_name(way, confirmed, cancel) };
         if way != Way::Abort {
             self.check_steps()?;
         }
@@ -296,10 +272,7 @@ impl Repo {
             }
         }
         if way == Way::Continue {
-            let unmerged = self.unmerged(cancel)?;
-            if !unmerged.is_empty() {
-                return Err(Error::Unmerged(unmerged.iter().map(ToString::to_string).collect()));
-            }
+            self.check_resolved(confirmed, cancel)?;
         }
         self.worktree()?;
         self.check_trust(cancel)?;
@@ -311,20 +284,18 @@ impl Repo {
         {
             self.check_move(tree, true, &[], cancel)?;
         }
-        let args: &[&str] = match (operation, way) {
-            ("bisect", Way::Abort) => &["bisect", "reset"],
-            ("bisect", _) | ("merge", Way::Skip) => {
-                return Err(Error::BadPlan(format!("a {operation} has nothing of that kind: it can only be finished or aborted")));
-            }
-            _ => &[operation, way.option()],
-        };
         let before = self.head(cancel)?;
-        let (ended, _) = self.locked(cancel, || self.change(args))?;
+        let ended = match (operation, way) {
+            ("bisect", Way::Abort) => self.locked(cancel, || self.change(&["bisect", "reset"]))?.0,
+            ("bisect", _) => return Err(Error::BadPlan("a bisect goes on with git_bisect, and git_abort ends it".to_owned())),
+            ("merge", Way::Skip) => return Err(Error::BadPlan("a merge has no commit to leave out: git_abort gives it up".to_owned())),
+            _ => self.go_on(operation, way, cancel)?,
+        };
         if ended.code != Some(0) {
             let unmerged = self.unmerged(cancel)?;
             let moved = self.head(cancel)? != before;
-            if self.in_progress().is_some() && (!unmerged.is_empty() || moved) {
-                return Err(self.stopped(operation, &unmerged));
+            if self.in_progress().is_some() && (!unmerged.is_empty() || moved || self.comes_to_nothing(operation, &ended, cancel)?) {
+                return Err(self.stopped(operation, &unmerged, &ended, cancel)?);
             }
         }
         ended.require(operation)?;
@@ -344,18 +315,55 @@ impl Repo {
         target.map_or_else(|| self.head(cancel), |target| Ok(Some(target)))
     }
 
+    /// Takes the step that has stopped for done, or leaves it out, and goes on; or gives it all up.
+    fn go_on(&self, operation: &str, way: Way, cancel: &Cancel) -> Result<Ended> {
+        let args = [operation, way.option()];
+        let is_at_one = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD"].iter().any(|name| self.git_folder().has(name));
+        if way == Way::Continue {
+            self.drop_additions()?;
+            if operation != "rebase" && is_at_one {
+                // As git does it itself, which would drop lines that look like comments.
+                let (ended, _) = self.locked(cancel, || self.recording(&["commit", "--quiet", "--no-edit"]))?;
+                if ended.code != Some(0) || !self.git_folder().has("sequencer/todo") {
+                    return Ok(ended);
+                }
+            }
+        }
+        let going_on = if operation == "rebase" { self.rebasing(&args)? } else { self.recording(&args) };
+        Ok(self.locked(cancel, || going_on.clone())?.0)
+    }
+
+    /// True where the step that has stopped would record nothing.
+    fn comes_to_nothing(&self, operation: &str, ended: &Ended, cancel: &Cancel) -> Result<bool> {
+        // With 1 git ends where a commit was not made; with 128 where a step could not be tried.
+        let may_be = ended.code == Some(1) && ["cherry-pick", "revert", "rebase"].contains(&operation);
+        Ok(may_be && self.unmerged(cancel)?.is_empty() && self.is_index_clean(self.head(cancel)?, cancel)?)
+    }
+
     /// Ends what has left conflicts and no operation: a squash, or a stash that was brought back.
-    fn proceed_without_a_name(&self, way: Way, cancel: &Cancel) -> Result<&'static str> {
-        if self.unmerged(cancel)?.is_empty() {
+    fn proceed_without_a_name(&self, way: Way, confirmed: bool, cancel: &Cancel) -> Result<&'static str> {
+        let unmerged = self.unmerged(cancel)?;
+        if unmerged.is_empty() {
             return Err(Error::NothingInProgress);
         }
         if way != Way::Abort {
             return Err(Error::BadPlan("there is nothing to go on with: resolve the conflicts, stage the files and commit".to_owned()));
         }
+        if !confirmed && !self.git_folder().has("SQUASH_MSG") {
+            // Only a squash begins with nothing staged.
+            let staged =
+                self.read(&["diff", "--cached", "--name-only", "-z", "--diff-filter=u", "--no-ext-diff", "--ignore-submodules=dirty"]);
+            let staged = staged.success(cancel, MAX_OUTPUT)?;
+            let staged = staged.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(crate::name::RelPath::from_git);
+            let staged: Vec<String> = staged.filter(|path| !unmerged.contains(path)).map(|path| path.to_string()).collect();
+            if !staged.is_empty() {
+                return Err(Error::WouldLose(staged));
+            }
+        }
         self.check_trust(cancel)?;
         self.head(cancel)?.map_or(Ok(()), |head| self.check_move(head, true, &[], cancel))?;
         let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--merge"]))?;
-        ended.require("reset --merge").map(|()| "squash")
+        ended.require("reset --merge").map(|()| "change with conflicts")
     }
 
     /// Refuses steps that run programs, in a repository that nobody has named.
@@ -387,12 +395,20 @@ impl Repo {
         if ended.code != Some(0) {
             let unmerged = self.unmerged(cancel)?;
             let stopped = ["CHERRY_PICK_HEAD", "REVERT_HEAD"].iter().any(|name| self.location.git_dir.join(name).exists());
-            if matches!(command, "cherry-pick" | "revert") && !stopped && unmerged.is_empty() && self.head(cancel)? == before {
+            let is_empty = self.comes_to_nothing(command, &ended, cancel)?;
+            if matches!(command, "cherry-pick" | "revert") && !stopped && !is_empty && unmerged.is_empty() && self.head(cancel)? == before {
                 // Nothing was begun, but the list of what was to be done may be there.
                 self.change(&[command, "--quit"]).output(cancel, MAX_OUTPUT)?;
             }
-            if let Some(operation) = self.in_progress().or((!unmerged.is_empty()).then_some("squash")) {
-                return Err(self.stopped(operation, &unmerged));
+            if let Some(operation) = self.in_progress() {
+                return Err(self.stopped(operation, &unmerged, &ended, cancel)?);
+            }
+            if !unmerged.is_empty() {
+                let paths = unmerged.iter().map(ToString::to_string).collect();
+                return Err(Error::Conflicts { change: command.to_owned(), paths, stash: None });
+            }
+            if command == "revert" && is_empty {
+                return Err(Error::Empty { operation: command.to_owned(), stopped: false });
             }
             self.check_identity(cancel)?;
             if ended.stderr.trim().is_empty() {
@@ -404,75 +420,21 @@ impl Repo {
         Ok(ended.stderr)
     }
 
-    fn stopped(&self, operation: &'static str, unmerged: &[crate::name::RelPath]) -> Error {
+    fn stopped(&self, operation: &'static str, unmerged: &[crate::name::RelPath], ended: &Ended, cancel: &Cancel) -> Result<Error> {
+        let is_empty = self.comes_to_nothing(operation, ended, cancel)?;
         let operation = self.progress().unwrap_or_else(|| operation.to_owned());
-        Error::Stopped { operation, paths: unmerged.iter().map(ToString::to_string).collect() }
+        Ok(if is_empty {
+            Error::Empty { operation, stopped: true }
+        } else {
+            Error::Stopped { operation, paths: unmerged.iter().map(ToString::to_string).collect() }
+        })
     }
 
     /// The commits of `to` that `from` does not have, the oldest first.
-    fn between(&self, from: ObjectId, to: ObjectId, cancel: &Cancel) -> Result<Vec<ObjectId>> {
+    pub(super) fn between(&self, from: ObjectId, to: ObjectId, cancel: &Cancel) -> Result<Vec<ObjectId>> {
         let limit = format!("--max-count={}", MAX_STEPS + 1);
         let process = self.read(&["rev-list", "--topo-order", "--reverse", &limit]).arg(format!("{from}..{to}")).arg("--");
         let output = process.success(cancel, MAX_OUTPUT)?;
         Ok(output.lines().filter_map(|line| ObjectId::from_hex(line).ok()).collect())
-    }
-
-    /// A plan as git reads it. A new message travels in an empty commit, which is melted in for its message alone.
-    fn todo(&self, upstream: ObjectId, plan: &[Step], cancel: &Cancel) -> Result<String> {
-        let bad = |why: String| Err(Error::BadPlan(why));
-        let head = self.resolve_commit(&Rev::head(), cancel)?;
-        let commits = self.between(upstream, head, cancel)?;
-        if commits.len() > MAX_STEPS || plan.len() > MAX_STEPS {
-            return bad(format!("a plan has at most {MAX_STEPS} steps"));
-        }
-        let mut left: HashSet<ObjectId> = commits.iter().copied().collect();
-        let (mut todo, mut kept) = (String::new(), false);
-        for step in plan {
-            let id = self.resolve_commit(&step.commit, cancel)?;
-            if !left.remove(&id) {
-                return bad(format!("{} is not among the commits that are rebased, or is named twice", step.commit));
-            }
-            let parents = self.read(&["rev-list", "--parents", "--max-count=1"]).arg(id.to_string()).success(cancel, MAX_OUTPUT)?;
-            if parents.split(|&byte| byte == b' ').count() > 2 {
-                return bad(format!("{} is a merge, which a plan cannot hold", step.commit));
-            }
-            let command = match step.action {
-                Action::Pick | Action::Reword => "pick",
-                Action::Squash if step.message.is_none() => "squash",
-                Action::Squash | Action::Fixup => "fixup",
-                Action::Drop => "drop",
-            };
-            if matches!(step.action, Action::Squash | Action::Fixup) && !kept {
-                return bad(format!("there is no commit before {} that it could be melted into", step.commit));
-            }
-            kept |= step.action != Action::Drop;
-            // Writing to a string cannot fail.
-            let _ = writeln!(todo, "{command} {id}");
-            match (step.action, &step.message) {
-                (Action::Reword | Action::Squash, Some(message)) if !message.trim().is_empty() => {
-                    let carrier = self.carrier(id, message, cancel)?;
-                    let _ = writeln!(todo, "fixup -C {carrier}");
-                }
-                (Action::Reword, _) => return bad(format!("`reword` of {} needs a message", step.commit)),
-                (Action::Pick | Action::Fixup | Action::Drop, Some(_)) => {
-                    return bad(format!("a message goes with `reword` and `squash` only ({})", step.commit));
-                }
-                _ => {}
-            }
-        }
-        if let Some(id) = commits.iter().find(|id| left.contains(*id)) {
-            return bad(format!("{id} is in none of the {} steps: name every commit, with `drop` if it is to go", plan.len()));
-        }
-        if !kept {
-            return bad("every commit would be dropped: use git_reset for that".to_owned());
-        }
-        Ok(todo)
-    }
-
-    /// An empty commit on `id` whose message is `message`.
-    fn carrier(&self, id: ObjectId, message: &str, cancel: &Cancel) -> Result<String> {
-        let process = self.change(&["commit-tree", "-F", "-", "-p"]).arg(id.to_string()).arg(format!("{id}^{{tree}}"));
-        let output = process.stdin([message.trim_end().as_bytes(), b"\n"].concat()).success(cancel, MAX_OUTPUT)?;
-        Ok(String::from_utf8_lossy(output.trim_ascii_end()).into_owned())
     }
 }

@@ -1,6 +1,6 @@
 //! Notes on commits.
 
-use super::MAX_OUTPUT;
+use super::{MAX_OUTPUT, message::complete};
 use crate::{cancel::Cancel, error::Result, name::Rev, repo::Repo};
 use gix::{ObjectId, bstr::ByteSlice};
 use std::ops::ControlFlow;
@@ -53,8 +53,11 @@ impl Repo {
     pub fn set_note(&self, rev: &Rev, text: &str, append: bool, cancel: &Cancel) -> Result<()> {
         let id = self.resolve(rev, cancel)?;
         self.check_identity(cancel)?;
-        let args: &[&str] = if append { &["notes", "append", "--file=-"] } else { &["notes", "add", "--force", "--file=-"] };
-        self.change(args).arg(id.to_string()).stdin(text.as_bytes().to_vec()).success(cancel, MAX_OUTPUT).map(drop)
+        // What is read from a file loses blanks; what a blob holds is taken as it is.
+        let blob = self.change(&["hash-object", "-w", "--stdin"]).stdin(complete(text).into_bytes()).success(cancel, MAX_OUTPUT)?;
+        let blob = format!("--reuse-message={}", String::from_utf8_lossy(blob.trim_ascii_end()));
+        let args: &[&str] = if append { &["notes", "append", &blob] } else { &["notes", "add", "--force", &blob] };
+        self.change(args).arg(id.to_string()).success(cancel, MAX_OUTPUT).map(drop)
     }
 
     /// Takes the note off `rev`. True when there was one.

@@ -43,7 +43,7 @@ const MAX_SIZE: u64 = 4 << 20;
 /// What files of attributes say where content is converted; macros that do are made of the same words.
 const CONVERTING: [&[u8]; 6] = [b"text", b"eol", b"crlf", b"filter", b"ident", b"working-tree-encoding"];
 /// How the name of an index begins that is about to take the place of the old one.
-const SCRATCH: &str = "index.mcp-";
+pub(super) const SCRATCH: &str = "index.mcp-";
 
 /// What an entry of the index is to say of a file.
 type Staged = (Stat, ObjectId, Mode);

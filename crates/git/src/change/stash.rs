@@ -122,7 +122,8 @@ impl Repo {
         if ended.code != Some(0) {
             let unmerged = self.unmerged(cancel)?;
             if !unmerged.is_empty() {
-                return Err(Error::Unmerged(unmerged.iter().map(ToString::to_string).collect()));
+                let paths = unmerged.iter().map(ToString::to_string).collect();
+                return Err(Error::Conflicts { change: "stash".to_owned(), paths, stash: Some(number) });
             }
         }
         ended.require("stash apply")?;

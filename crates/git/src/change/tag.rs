@@ -1,6 +1,6 @@
 //! Tags.
 
-use super::MAX_OUTPUT;
+use super::{MAX_OUTPUT, message::complete};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
@@ -59,7 +59,7 @@ impl Repo {
             Some(message) => {
                 self.check_identity(cancel)?;
                 let kind = if sign { "--sign" } else { "--annotate" };
-                self.change(&["tag", kind, "--cleanup=whitespace", "--file=-"]).stdin(message.as_bytes().to_vec())
+                self.recording(&["tag", kind, "--cleanup=verbatim", "--file=-"]).stdin(complete(message).into_bytes())
             }
             None => self.change(&["tag", "--no-sign"]),
         };

@@ -100,7 +100,8 @@ impl Repo {
             return Err(Error::NotUndone(format!("there is no {branch} any more: it was renamed or deleted")));
         }
         if let Some(operation) = change.after.in_progress {
-            return Err(Error::NotUndone(format!("the {operation} is still in progress: git_continue or git_abort ends it")));
+            let way = if operation == "bisect" { "git_abort" } else { "git_continue or git_abort" };
+            return Err(Error::NotUndone(format!("the {operation} is still in progress: {way} ends it")));
         }
         if change.before.in_progress.is_some() {
             return Err(Error::NotUndone("it concluded an operation that cannot be taken up again".to_owned()));
@@ -252,8 +253,9 @@ impl Repo {
             return Ok(vec!["the stash is popped".to_owned()]);
         }
         if let (Some(dropped), Reach::Refs) = (stash.before, change.reach) {
-            let message = ["stash", "store", "--quiet", "--message=dropped, and back"];
-            self.change(&message).arg(dropped.to_string()).success(cancel, MAX_OUTPUT)?;
+            let message = self.message_of(dropped, cancel)?;
+            let message = format!("--message={}", String::from_utf8_lossy(message.trim_ascii_end()));
+            self.change(&["stash", "store", "--quiet", &message]).arg(dropped.to_string()).success(cancel, MAX_OUTPUT)?;
             return Ok(vec!["what was dropped is the newest entry of the stash".to_owned()]);
         }
         let kept = stash.before.map_or_else(String::new, |id| format!("; the entry is still there as {id}"));

@@ -165,7 +165,7 @@ impl Repo {
             let moved = updates.iter().filter(|update| !matches!(update.sign, '!' | '='));
             let moved: String =
                 moved.fold(String::new(), |all, update| format!("{all}\nmoved all the same: {} {}", update.name, update.summary));
-            return Err(Error::Rejected { refs: refused, said: format!("{}{moved}", ended.stderr.trim()) });
+            return Err(Error::Rejected { refs: refused, said: format!("{}{moved}", ended.stderr.trim()), push: false });
         }
         ended.require("fetch")?;
         Ok(Fetched { remote, updates })
@@ -235,7 +235,7 @@ impl Repo {
         let refused: Vec<(String, String)> =
             updates.iter().filter(|update| update.sign == '!').map(|update| (update.name.clone(), update.summary.clone())).collect();
         if !refused.is_empty() {
-            return Err(Error::Rejected { refs: refused, said: words(&ended) });
+            return Err(Error::Rejected { refs: refused, said: words(&ended), push: true });
         }
         ended.require("push")?;
         Ok(Pushed { updates, said: words(&ended) })

@@ -60,6 +60,7 @@ impl Tool for Commit {
             sign_off: args.sign_off,
             allow_empty: args.allow_empty,
             paths: cx.paths(&args.paths)?,
+            confirmed: cx.confirmed,
             sign: (args.gpg_sign || args.gpg_key_id.is_some()).then_some(args.gpg_key_id.unwrap_or_default()),
         };
         if args.amend

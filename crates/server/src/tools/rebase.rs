@@ -46,9 +46,9 @@ impl Tool for Rebase {
 
 fn step(line: &str) -> Result<Step, Error> {
     let wrong = || git::Error::BadPlan(format!("`{line}` is not a step: it must be like `pick ID` or `reword ID MESSAGE`"));
-    let (word, rest) = line.trim().split_once(char::is_whitespace).ok_or_else(wrong)?;
+    let (word, rest) = line.trim_start().split_once(char::is_whitespace).ok_or_else(wrong)?;
     let (commit, message) = match rest.trim_start().split_once(char::is_whitespace) {
-        Some((commit, message)) => (commit, Some(message.trim().to_owned()).filter(|message| !message.is_empty())),
+        Some((commit, message)) => (commit, Some(message.trim_start().to_owned()).filter(|message| !message.is_empty())),
         None => (rest.trim(), None),
     };
     let action = match word {
@@ -70,7 +70,7 @@ mod tests {
     fn steps_are_read_as_git_writes_them() {
         let read = |line| step(line).ok().map(|step| (step.action, step.commit.as_str().to_owned(), step.message));
         assert_eq!(read("pick abc"), Some((Action::Pick, "abc".to_owned(), None)));
-        assert_eq!(read(" reword  abc  a new\n\nmessage "), Some((Action::Reword, "abc".to_owned(), Some("a new\n\nmessage".to_owned()))));
+        assert_eq!(read(" reword  abc  a new\n\nmessage "), Some((Action::Reword, "abc".to_owned(), Some("a new\n\nmessage ".to_owned()))));
         for wrong in ["", "pick", "exec rm", "edit abc", "pick --exec"] {
             assert!(read(wrong).is_none(), "{wrong}");
         }
