@@ -95,6 +95,12 @@ impl Context<'_> {
         self.view.journal.last(self.repo)
     }
 
+    /// True where `git_undo` will know where what is done now has begun: what is in progress may be somebody else's.
+    pub(crate) fn has_known_beginning(&self) -> bool {
+        // Where it cannot be read nothing is promised.
+        self.repo.in_progress().is_none() || self.view.journal.knows_beginning(self.repo).unwrap_or(false)
+    }
+
     /// Lets a deed pass if the operator does and, where that is asked for, the call confirms it.
     pub(crate) fn permit(&self, deed: Deed, what: &str) -> Result<(), Error> {
         self.view.policy.permit(deed, self.confirmed, what)

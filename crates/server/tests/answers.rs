@@ -20,4 +20,6 @@ mod messages;
 mod operators;
 #[path = "answers/set_up.rs"]
 mod set_up;
+#[path = "answers/stopped.rs"]
+mod stopped;
 mod support;

@@ -104,7 +104,7 @@ impl Repo {
             return Err(Error::NotUndone(format!("the {operation} is still in progress: {way} ends it")));
         }
         if change.before.in_progress.is_some() {
-            return Err(Error::NotUndone("it concluded an operation that cannot be taken up again".to_owned()));
+            return Err(Error::NotUndone("it has ended an operation that was begun elsewhere".to_owned()));
         }
         if let Some(left) = change.left {
             // With filters, as the change itself.

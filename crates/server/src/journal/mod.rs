@@ -197,20 +197,39 @@ impl Journal {
         Ok(Record { journal: self, repo, begun, alone: request.alone, notes, beginning, settled: RefCell::default() })
     }
 
-    /// The last change in this worktree that was not taken back, or the one called `id` if that is the last.
+    /// The last change in this worktree that was not taken back. One that has ended an operation stands for all of it.
     pub(crate) fn last(&self, repo: &Repo) -> Result<Option<Past>, Error> {
-        let mut undone = HashSet::new();
+        let (ended, undone) = self.ended(repo)?;
+        let mut ended = ended.into_iter().peekable();
+        while let Some(change) = ended.next() {
+            let is_undone = undone.contains(&change.begun.id);
+            let whole = if change.ends_an_operation() { change.with_beginning(&mut ended) } else { Some(change) };
+            if let Some(change) = whole.filter(|change| !is_undone && change.is_undoable()) {
+                return Ok(change.past(&self.copies(repo)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// True where the operation that is in progress was begun by a change that is recorded.
+    pub(crate) fn knows_beginning(&self, repo: &Repo) -> Result<bool, Error> {
+        let (ended, _) = self.ended(repo)?;
+        let first = ended.into_iter().find(|change| change.begun.before.in_progress.is_none());
+        Ok(first.is_some_and(|change| change.after.in_progress.is_some()))
+    }
+
+    /// The changes of this worktree that have ended, the newest first, and the names of those that were taken back.
+    fn ended(&self, repo: &Repo) -> Result<(Vec<Ended>, HashSet<String>), Error> {
+        let (mut ended, mut undone) = (Vec::new(), HashSet::new());
         let lines = self.table.lines(&key(repo), Wanted::Last(FAR)).map_err(|why| unreadable(&why))?;
         for line in lines.into_iter().rev() {
             match line {
                 Line::Undone { id } => drop(undone.insert(id)),
-                Line::Ended(ended) if ended.is_undoable(repo) && !undone.contains(&ended.begun.id) => {
-                    return Ok(ended.past(&self.copies(repo)));
-                }
+                Line::Ended(change) if change.is_of(repo) => ended.push(*change),
                 Line::Ended(_) | Line::Begun(_) | Line::Noted { .. } => {}
             }
         }
-        Ok(None)
+        Ok((ended, undone))
     }
 
     /// Notes that a change was taken back.

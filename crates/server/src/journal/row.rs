@@ -4,6 +4,7 @@ use super::Past;
 use git::{Change, Moved, ObjectId, Reach, Repo, Snapshot};
 use serde::{Deserialize, Serialize};
 use std::{
+    iter::Peekable,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -100,14 +101,48 @@ impl State {
 }
 
 impl Ended {
-    pub(super) fn is_undoable(&self, repo: &Repo) -> bool {
-        let changed = self.begun.before != self.after
-            || !self.moved.is_empty()
-            || (self.reach == Scope::Worktree && (self.saved.is_some() || self.done && self.left.is_some()));
-        self.begun.worktree == repo.top() && self.begun.tool != "git_undo" && changed
+    /// True for a change of this worktree. One that was not alone in it has no state.
+    pub(super) fn is_of(&self, repo: &Repo) -> bool {
+        let has_state = [&self.begun.before, &self.after].iter().any(|state| **state != State::default());
+        self.begun.worktree == repo.top() && self.begun.tool != "git_undo" && (has_state || !self.moved.is_empty())
     }
 
-    pub(super) fn past(self: Box<Self>, copies: &Path) -> Option<Past> {
+    pub(super) fn is_undoable(&self) -> bool {
+        self.begun.before != self.after
+            || !self.moved.is_empty()
+            || (self.reach == Scope::Worktree && (self.saved.is_some() || self.done && self.left.is_some()))
+    }
+
+    pub(super) fn ends_an_operation(&self) -> bool {
+        self.begun.before.in_progress.is_some() && self.after.in_progress.is_none()
+    }
+
+    /// The whole operation that this has ended, as one change; `None` where that has led nowhere. `earlier` gives the changes
+    /// before it, and then what came before the operation.
+    pub(super) fn with_beginning(mut self, earlier: &mut Peekable<impl Iterator<Item = Self>>) -> Option<Self> {
+        while let Some(step) = earlier.next_if(|step| step.after.in_progress.is_some()) {
+            for moved in step.moved {
+                match self.moved.iter_mut().find(|known| known.name == moved.name) {
+                    Some(known) => known.before = moved.before,
+                    None => self.moved.push(moved),
+                }
+            }
+            if step.begun.before.in_progress.is_none() {
+                (self.begun.before, self.saved, self.reach) = (step.begun.before, step.saved, Scope::Worktree);
+                break;
+            }
+        }
+        let was = if self.ends_an_operation() {
+            // Somebody else has begun it.
+            earlier.peek().map(|change| &change.after)
+        } else {
+            Some(&self.begun.before)
+        };
+        let led_nowhere = was.is_some_and(|was| (&was.branch, &was.commit) == (&self.after.branch, &self.after.commit));
+        if led_nowhere && self.moved.is_empty() { None } else { Some(self) }
+    }
+
+    pub(super) fn past(self, copies: &Path) -> Option<Past> {
         let index = |state: &State| {
             let key = state.index.as_ref().filter(|key| key.bytes().all(|byte| byte.is_ascii_hexdigit()));
             key.map(|key| copies.join(key)).filter(|copy| copy.exists())

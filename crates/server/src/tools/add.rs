@@ -101,6 +101,9 @@ impl Tool for Add {
             }
         }
         change::staged(cx, &mut writer)?;
+        if args.action == Action::Stage {
+            change::markers(cx, &paths, &mut writer)?;
+        }
         Ok(writer.finish())
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     output::{Field, Reply, Row, Writer, word},
     tool::Context,
 };
-use git::{DiffQuery, Keep, Reach, Sides};
+use git::{DiffQuery, Keep, Reach, RelPath, Sides};
 
 /// The most paths that a summary lists.
 const MAX_PATHS: usize = 30;
@@ -37,6 +37,7 @@ pub(super) fn moving_from(
     work: impl FnOnce() -> git::Result<String>,
 ) -> Result<Reply, Error> {
     let before = cx.repo.head(cx.cancel)?;
+    let can_be_undone = cx.has_known_beginning();
     cx.reaches(Reach::Worktree);
     let output = work()?;
     let after = cx.repo.head(cx.cancel)?;
@@ -55,7 +56,9 @@ pub(super) fn moving_from(
                 let (added, removed) = patch.files.iter().fold((0, 0), |(a, r), file| (a + file.added, r + file.removed));
                 writer.say(&format!("{} files differ from before, +{added} -{removed}", patch.files.len()));
             }
-            writer.note(format!("to take it back: {}", cx.echo.other("git_undo", &[])));
+            if can_be_undone {
+                writer.note(format!("to take it back: {}", cx.echo.other("git_undo", &[])));
+            }
         }
         _ => writer.say(&format!("{done}: HEAD did not move")),
     }
@@ -87,6 +90,16 @@ pub(super) fn staged(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error>
             writer.say(&format!("and {} more: {}", staged.len() - at, cx.echo.other("git_status", &[])));
             break;
         }
+    }
+    Ok(())
+}
+
+/// Names the conflict markers that are staged in files that were in conflict.
+pub(super) fn markers(cx: &Context<'_>, paths: &[RelPath], writer: &mut Writer) -> Result<(), Error> {
+    let found = cx.repo.staged_markers(paths, cx.cancel)?;
+    if !found.is_empty() {
+        let found: Vec<String> = found.iter().map(|at| word(Field::Path, at.as_str(), "`git diff --cached --check`")).collect();
+        writer.note(format!("conflict markers are staged at {}: edit and stage again what is not meant to have them", found.join(", ")));
     }
     Ok(())
 }

@@ -72,6 +72,7 @@ impl Tool for Commit {
                 Err(err) => return Err(err.into()),
             }
         }
+        let (operation, can_be_undone) = (cx.repo.in_progress(), cx.has_known_beginning());
         let made = cx.repo.commit(&request, cx.cancel)?;
         cx.settled();
         let mut writer = cx.writer();
@@ -84,7 +85,11 @@ impl Tool for Commit {
             writer.say("hooks wrote:");
             writer.quote(&made.output);
         }
-        if let Some(before) = made.before {
+        if let Some(operation) = operation.filter(|_| cx.repo.in_progress().is_none()) {
+            if can_be_undone {
+                writer.note(format!("to take the {operation} back: {}", cx.echo.other("git_undo", &[])));
+            }
+        } else if let Some(before) = made.before {
             let undo = cx.echo.other("git_reset", &[("mode", json!("soft")), ("target", json!(before.to_string()))]);
             writer.note(format!("to take the commit back and keep its changes staged: {undo}"));
         }

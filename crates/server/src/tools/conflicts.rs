@@ -75,7 +75,7 @@ impl Tool for Conflicts {
         if conflicts.is_empty() {
             writer.say("nothing is in conflict");
             change::state(cx, &mut writer)?;
-            if cx.repo.in_progress().is_some() {
+            if cx.repo.in_progress().is_some_and(|operation| operation != "bisect") {
                 writer.note(format!("to go on: {}", cx.echo.other("git_continue", &[])));
             }
             return Ok(writer.finish());

@@ -77,6 +77,12 @@ fn show(entry: &Changed, row: &mut Row) {
     row.field(Field::Path, "path", &entry.path);
 }
 
+/// True where a commit that is taken over, or back, would record nothing.
+fn changes_nothing(status: &Status, operation: &str) -> bool {
+    let is_staged = |entry: &Changed| !matches!(entry.index, b' ' | b'?' | b'!');
+    ["cherry-pick", "revert"].contains(&operation) && !status.entries.iter().any(is_staged)
+}
+
 fn notes(cx: &Context<'_>, status: &Status, writer: &mut Writer) {
     if status.entries.is_empty() && status.not_compared.is_empty() {
         writer.note("nothing to commit, working tree clean");
@@ -84,12 +90,25 @@ fn notes(cx: &Context<'_>, status: &Status, writer: &mut Writer) {
     if status.truncated {
         writer.note("there are more paths than are listed: add the rest to .gitignore or look with git_grep");
     }
-    if let Some(operation) = &status.in_progress {
-        let conflicts = status.entries.iter().filter(|entry| entry.is_unmerged()).count();
-        let paths = if conflicts == 1 { "1 path is".to_owned() } else { format!("{conflicts} paths are") };
-        writer.note(format!(
+    let conflicts = status.entries.iter().filter(|entry| entry.is_unmerged()).count();
+    let paths = if conflicts == 1 { "1 path is".to_owned() } else { format!("{conflicts} paths are") };
+    match (status.in_progress.as_deref(), conflicts) {
+        (None, 0) => {}
+        (None, _) => writer.note(format!(
+            "{paths} in conflict: git_conflicts shows them; git_add marks each as resolved, or git_abort takes back what brought them"
+        )),
+        (Some("bisect"), _) => writer.note("a bisect is in progress: git_bisect goes on with it, and git_abort ends it"),
+        (Some(operation), 0) if changes_nothing(status, operation) => {
+            writer.note(format!(
+                "a {operation} is in progress, at a commit that changes nothing here: git_continue {{\"skip\":true}} leaves it out"
+            ));
+        }
+        (Some(operation), 0) => {
+            writer.note(format!("a {operation} is in progress, and nothing is in conflict: git_continue goes on, or git_abort goes back"));
+        }
+        (Some(operation), _) => writer.note(format!(
             "a {operation} is in progress, and {paths} in conflict: git_conflicts shows them; then git_continue, or git_abort to go back"
-        ));
+        )),
     }
     if status.submodules {
         writer.note("what is changed inside submodules is not looked for: name each as a repository of its own");
