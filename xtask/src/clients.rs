@@ -4,7 +4,6 @@ use crate::{run, tools};
 use anyhow::Result;
 
 pub(crate) fn run() -> Result<()> {
-    run::cargo(&["build", "--package", "mcp-server-git"], &[])?;
     let server = run::root().join("target/debug/mcp-server-git").display().to_string();
     let scripts = run::root().join("tests/clients");
     let script = |name: &str| scripts.join(name).display().to_string();

@@ -3,6 +3,7 @@
 
 mod clients;
 mod conformance;
+mod debian;
 mod licences;
 mod run;
 mod tools;
@@ -11,7 +12,8 @@ use anyhow::{Result, bail};
 use std::{process::ExitCode, time::Instant};
 
 const USAGE: &str =
-    "cargo xtask test    everything that CI runs: format, lints, licences, spelling, documents, tests, conformance, real clients
+    "cargo xtask test    everything that CI runs: format, lints, licences, spelling, documents, tests, conformance, real clients.
+                    What it needs is put under target/; nothing else of the machine is changed
 cargo xtask conformance   the official conformance suite alone
 cargo xtask bench   every figure with a clock in it
 cargo xtask soak    the long campaigns on a release build: ended at 200 random moments, or as many as SOAK_ROUNDS says, and 30
@@ -19,10 +21,14 @@ cargo xtask soak    the long campaigns on a release build: ended at 200 random m
 cargo xtask bless   accepts the present tool definitions and generated documents";
 
 fn main() -> ExitCode {
-    let task = std::env::args().nth(1).unwrap_or_default();
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let [task] = given.as_slice() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
     let result = match task.as_str() {
         "test" | "ci" => test(),
-        "conformance" => tools::prepare().and_then(|()| conformance::run()),
+        "conformance" => tools::prepare().and_then(|()| build()).and_then(|()| conformance::run()),
         "bench" => bench(),
         "soak" => soak(),
         "bless" => run::cargo(
@@ -48,25 +54,39 @@ type Step = (&'static str, fn() -> Result<()>);
 
 fn test() -> Result<()> {
     let start = Instant::now();
-    let steps: [Step; 9] = [
+    let steps: [Step; 10] = [
         ("format", || run::cargo(&["fmt", "--all", "--check"], &[])),
         ("lints", || run::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])),
         ("licences", licences::check),
         ("tools", tools::prepare),
         ("spelling", tools::typos),
-        ("documents", || run::cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])),
+        ("documents", documents),
+        ("build", build),
         ("tests", tests),
         ("conformance", conformance::run),
         ("clients", clients::run),
     ];
     for (name, step) in steps {
         println!("== {name}");
+        let began = Instant::now();
         if let Err(err) = step() {
             bail!("{name}: {err:#}");
         }
+        println!("== {name}: {} s", began.elapsed().as_secs());
     }
     println!("== all green in {} s", start.elapsed().as_secs());
     Ok(())
+}
+
+/// With the targets that have the features of the tests, as everything here: no dependency is compiled in two variants.
+fn documents() -> Result<()> {
+    let targets = ["--lib", "--examples", "--bin", "xtask", "--bin", "mcpgit-conformance"];
+    run::cargo(&[&["doc", "--workspace", "--no-deps", "--quiet"][..], &targets].concat(), &[("RUSTDOCFLAGS", "-D warnings")])
+}
+
+/// Builds the programs and the tests.
+fn build() -> Result<()> {
+    run::cargo(&["build", "--workspace", "--bins", "--tests", "--quiet"], &[])
 }
 
 fn tests() -> Result<()> {

@@ -1,11 +1,8 @@
-//! Programs that the checks need, installed from the registries under `target/`.
+//! Programs that the checks need, all of them under `target/tools`: from the registries, and unpacked ones of Debian.
 
-use crate::run;
+use crate::{debian, run};
 use anyhow::{Context, Result, bail};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 /// Python packages: the spelling check and the client SDK; and, in an environment of its own, the SDK before it, which is
 /// called the same.
@@ -24,18 +21,8 @@ const NODE: [&str; 5] = [
     "@modelcontextprotocol/conformance@0.2.0-alpha.12",
 ];
 
-/// Programs that a few tests need, and Debian's packages with them.
-const PROGRAMS: [(&str, &str); 8] = [
-    ("/usr/lib/postgresql", "postgresql"),
-    ("/usr/sbin/sshd", "openssh-server"),
-    ("/usr/bin/git-lfs", "git-lfs"),
-    ("/usr/sbin/nginx", "nginx"),
-    ("/usr/bin/curl", "curl"),
-    ("/usr/bin/openssl", "openssl"),
-    ("/usr/bin/strace", "strace"),
-    ("/usr/bin/promtool", "prometheus"),
-];
-const QUIET: &[(&str, &str)] = &[("DEBIAN_FRONTEND", "noninteractive")];
+/// The ssh server of a test. Its optional parts would have to be compiled.
+const SSH: [&str; 3] = ["--ignore-scripts", "--omit=optional", "ssh2@1"];
 
 pub(crate) fn folder() -> PathBuf {
     run::root().join("target/tools")
@@ -58,8 +45,7 @@ pub(crate) fn prepare() -> Result<()> {
             bail!("{program} is needed for the client tests: install Python 3.10 or newer with venv, and Node 20 or newer");
         }
     }
-    programs();
-    fs::create_dir_all(node())?;
+    debian::prepare();
     for (environment, packages) in [(PYTHON, &PACKAGES[..]), (PYTHON_1, &PACKAGES_1[..])] {
         installed(environment, packages, || {
             let place = folder().join(environment).display().to_string();
@@ -68,35 +54,28 @@ pub(crate) fn prepare() -> Result<()> {
             run::program(&python(environment, "python"), &[&args[..], packages].concat(), &[])
         })?;
     }
-    installed("node", &NODE, || {
-        let prefix = node().display().to_string();
-        fs::write(node().join("package.json"), "{\"private\": true, \"type\": \"module\"}\n")?;
-        run::program("npm", &[&["install", "--prefix", &prefix, "--no-audit", "--no-fund", "--silent"][..], &NODE].concat(), &[])
-    })
-}
-
-/// Installs the programs that a few tests need, where this may be done without a question. Elsewhere those tests say what
-/// they left out.
-fn programs() {
-    let missing: Vec<&str> = PROGRAMS.iter().filter(|(path, _)| !Path::new(path).exists()).map(|(_, package)| *package).collect();
-    let is_root = fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
-    if missing.is_empty() || !is_root || !run::exists("apt-get") {
-        return;
+    for (name, packages) in [("node", &NODE[..]), ("ssh", &SSH[..])] {
+        installed(name, packages, || {
+            let place = folder().join(name);
+            fs::create_dir_all(&place)?;
+            fs::write(place.join("package.json"), "{\"private\": true, \"type\": \"module\"}\n")?;
+            let prefix = place.display().to_string();
+            run::program("npm", &[&["install", "--prefix", &prefix, "--no-audit", "--no-fund", "--silent"][..], packages].concat(), &[])
+        })?;
     }
-    let install = |packages: &[&str]| run::program("apt-get", &[&["install", "--yes", "--quiet=2"], packages].concat(), QUIET);
-    let done = install(&missing).or_else(|_| run::program("apt-get", &["update", "--quiet=2"], QUIET).and_then(|()| install(&missing)));
-    if let Err(err) = done {
-        println!("not installed: {}: {err:#}", missing.join(", "));
-    }
+    Ok(())
 }
 
 /// Runs `install` unless a stamp says that exactly these packages are there.
 fn installed(name: &str, packages: &[&str], install: impl FnOnce() -> Result<()>) -> Result<()> {
+    fs::create_dir_all(folder())?;
     let stamp = folder().join(format!("{name}.stamp"));
     let wanted = packages.join("\n");
     if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(());
     }
+    let named: Vec<&str> = packages.iter().copied().filter(|package| !package.starts_with("--")).collect();
+    println!("installs {} under {}", named.join(", "), folder().display());
     install().with_context(|| format!("installing {}", packages.join(", ")))?;
     Ok(fs::write(stamp, wanted)?)
 }

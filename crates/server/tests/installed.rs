@@ -1,6 +1,6 @@
 //! With the programs that operators have: an ssh server, git's extension for large files, nginx.
 //!
-//! Where one is not installed its test says so and ends, unless `cargo xtask test` was to install it.
+//! Where one is not installed its test says so and ends, unless `cargo xtask test` was to unpack it.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 
@@ -9,6 +9,7 @@ mod support;
 use serde_json::{Value, json};
 use std::{
     fs,
+    io::{BufRead, BufReader},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::Path,
@@ -17,50 +18,42 @@ use std::{
 };
 use support::{
     Fixture, Outcome, git_in, program,
-    programs::{Running, found},
+    programs::{Running, found, node},
     root, shell,
     wire::{NEWEST, Served, meta},
 };
 
-/// An ssh server for the present user and the ssh command that reaches it.
-fn ssh_server(sshd: &Path, home: &Path) -> (Running, u16, String) {
+/// An ssh server for the present user and the ssh command that reaches it. It is not OpenSSH's, which as root wants a user of
+/// its own on the machine.
+fn ssh_server(node: &Path, modules: &Path, home: &Path) -> (Running, String) {
     let script = "mkdir -p keys && ssh-keygen -q -t ed25519 -N '' -f keys/host && ssh-keygen -q -t ed25519 -N '' -f keys/user && \
                   cp keys/user.pub keys/authorized && chmod 600 keys/*";
     shell(home, script);
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
     let path = |name: &str| home.join("keys").join(name).display().to_string();
+    let mut command = Command::new(node);
+    command.arg(root().join("tests/servers/ssh.mjs")).arg(modules).args([path("host"), path("authorized")]);
+    let mut server = Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("an ssh server"));
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().expect("its output")).read_line(&mut line).expect("its port");
+    let port = line.trim();
     let known = fs::read_to_string(path("host.pub")).expect("the host's key");
     fs::write(path("known"), format!("[127.0.0.1]:{port} {known}")).expect("a file");
-    let settings = format!(
-        "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPidFile none\n\
-         PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n",
-        path("host"),
-        path("authorized")
-    );
-    fs::write(path("config"), settings).expect("a file");
-    // Where the server separates its privileges when it is started by root.
-    fs::create_dir_all("/run/sshd").ok();
-    let mut command = Command::new(sshd);
-    command.args(["-D", "-e", "-f", &path("config")]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let server = Running(command.spawn().expect("an ssh server"));
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
     let client = format!(
         "ssh -F /dev/null -p {port} -i '{}' -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile='{}'",
         path("user"),
         path("known")
     );
-    (server, port, client)
+    (server, client)
 }
 
 #[test]
 fn an_ssh_server_is_pushed_to_and_fetched_from() -> Outcome {
-    let Some(sshd) = found("sshd") else { return Ok(()) };
+    let [Some(_), Some(_)] = ["ssh", "ssh-keygen"].map(found) else { return Ok(()) };
+    let Some((node, modules)) = node("ssh") else { return Ok(()) };
     let fixture = Fixture::new();
     let home = fs::canonicalize(fixture.home.path())?;
     assert!(git_in(&home, &["init", "-q", "--bare", "--initial-branch=main", "bare.git"]).status.success());
-    let (_server, _, ssh) = ssh_server(&sshd, &home);
+    let (_server, ssh) = ssh_server(&node, &modules, &home);
     fixture.git(&["config", "core.sshCommand", &ssh]);
     let user = String::from_utf8(shell(&home, "id -un"))?;
     let url = format!("ssh://{}@127.0.0.1{}", user.trim(), home.join("bare.git").display());
@@ -76,7 +69,7 @@ fn an_ssh_server_is_pushed_to_and_fetched_from() -> Outcome {
     // A key that the server does not know: no question, and what to do about it.
     fs::write(home.join("keys/authorized"), "")?;
     let refused = client.error("git_fetch", &json!({}));
-    assert!(refused.contains("Permission denied") && refused.contains("ssh agent"), "{refused}");
+    assert!(refused.contains("Permission denied") && refused.contains("SSH_AUTH_SOCK"), "{refused}");
     // A server that is not the one it was.
     let other = fs::read_to_string(home.join("keys/user.pub"))?;
     let known = fs::read_to_string(home.join("keys/known"))?;
@@ -99,7 +92,9 @@ fn large_files_are_kept_apart_as_the_operator_has_set_it_up() -> Outcome {
     fs::set_permissions(&operator, fs::Permissions::from_mode(0o600))?;
     let content = "large\n".repeat(10_000);
     fixture.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n").write("big.bin", &content);
-    let mut client = fixture.serve_with(&[], &[("GIT_CONFIG_GLOBAL", &operator.display().to_string())]);
+    // The hooks that it installs look for it on the path.
+    let path = format!("{}:{}", lfs.parent().ok_or("a folder")?.display(), std::env::var("PATH")?);
+    let mut client = fixture.serve_with(&[], &[("GIT_CONFIG_GLOBAL", &operator.display().to_string()), ("PATH", &path)]);
     client.text("git_add", &json!({"files": ["."]}));
     client.text("git_commit", &json!({"message": "large", "author": "A <a@example.com>"}));
     let stored = String::from_utf8(fixture.git(&["cat-file", "blob", "HEAD:big.bin"]))?;

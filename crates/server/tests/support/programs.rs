@@ -5,6 +5,8 @@ use std::{env, io::Write, path::PathBuf, process::Child};
 
 /// Where programs are that need not be on the path of users.
 const PLACES: [&str; 3] = ["/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
+/// Where `cargo xtask test` puts what the machine does not have.
+const TOOLS: &str = "target/tools";
 
 /// Ends the program when the test does.
 pub(crate) struct Running(pub(crate) Child);
@@ -29,7 +31,7 @@ pub(crate) fn found(name: &str) -> Option<PathBuf> {
 /// Notes that a test leaves out what needs this. Where `cargo xtask test` installs it, its absence is a fault.
 #[track_caller]
 pub(crate) fn absent(name: &str) {
-    let is_prepared = rustix::process::geteuid().is_root() && look_for("apt-get").is_some() && root().join("target/tools/node").is_dir();
+    let is_prepared = look_for("dpkg-deb").is_some() && root().join(TOOLS).join("node").is_dir();
     assert!(!is_prepared, "{name} is not installed, although `cargo xtask test` has prepared this machine");
     not_tried(&format!("{name} is not installed"));
 }
@@ -41,5 +43,17 @@ pub(crate) fn not_tried(why: &str) {
 
 fn look_for(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).chain(PLACES.map(PathBuf::from)).map(|folder| folder.join(name)).find(|path| path.is_file())
+    let own = root().join(TOOLS).join("bin");
+    env::split_paths(&path).chain(PLACES.map(PathBuf::from)).chain([own]).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+/// Node 22 and the folder with `node_modules` of a package set of `cargo xtask test`.
+pub(crate) fn node(set: &str) -> Option<(PathBuf, PathBuf)> {
+    let tools = root().join(TOOLS);
+    let (node, modules) = (tools.join("node/node_modules/node/bin/node"), tools.join(set));
+    let is_there = node.is_file() && modules.join("node_modules").is_dir();
+    if !is_there {
+        not_tried(&format!("the Node packages of `{set}` are not installed: `cargo xtask test` installs them"));
+    }
+    is_there.then_some((node, modules))
 }

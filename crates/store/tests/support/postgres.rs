@@ -70,12 +70,14 @@ impl Drop for Server {
     }
 }
 
-/// Where a program of the server is: on the path, or else in the newest of the folders that Debian has.
+/// Where a program of the server is: on the path, in the newest of the folders that Debian has, or where `cargo xtask test` has
+/// unpacked it.
 fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut debian: Vec<_> = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     debian.sort_by_key(|dir| dir.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()));
     let dirs = std::env::split_paths(&path).chain(debian.into_iter().rev().map(|dir| dir.join("bin")));
+    let dirs = dirs.chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/bin")]);
     let runs = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
     dirs.map(|dir| dir.join(name)).find(runs)
 }

@@ -1,0 +1,102 @@
+//! Programs of Debian that a few tests need: downloaded and unpacked under `target/`. Nothing is installed or configured, no
+//! service is enabled, and no right of root is needed.
+
+use crate::{run, tools};
+use anyhow::{Result, bail};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+};
+
+/// The programs, with the packages that have them.
+const PROGRAMS: [(&str, &str); 9] = [
+    ("postgres", "postgresql"),
+    ("initdb", "postgresql"),
+    ("git-lfs", "git-lfs"),
+    ("nginx", "nginx-light"),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
+    ("strace", "strace"),
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
+];
+/// Where programs are that need not be on the path of users.
+const PLACES: [&str; 3] = ["/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
+
+/// Where the tests find them.
+fn bin() -> PathBuf {
+    tools::folder().join("bin")
+}
+
+/// Unpacks what this machine does not have. Where that cannot be done the tests say what they leave out.
+pub(crate) fn prepare() {
+    let missing: Vec<_> = PROGRAMS.into_iter().filter(|(program, _)| !is_there(program)).collect();
+    if missing.is_empty() || !run::exists("apt-get") || !run::exists("dpkg-deb") {
+        return;
+    }
+    let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    packages.dedup();
+    println!("unpacks {} under {}", packages.join(", "), tools::folder().display());
+    if let Err(err) = unpack(&packages).and_then(|root| missing.iter().try_for_each(|(program, _)| link(&root, program))) {
+        println!("not unpacked: {err:#}");
+    }
+}
+
+fn is_there(program: &str) -> bool {
+    let places = PLACES.iter().map(PathBuf::from).chain([bin()]).chain(postgres(Path::new("/")));
+    run::exists(program) || places.into_iter().any(|place| place.join(program).exists())
+}
+
+/// The folders of the programs of `PostgreSQL`, which are on nobody's path.
+fn postgres(root: &Path) -> Vec<PathBuf> {
+    let versions = fs::read_dir(root.join("usr/lib/postgresql")).into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("bin")).collect()
+}
+
+/// Downloads packages, and those that they depend on and this machine lacks, and unpacks them. The lists of apt are those of
+/// its sources, kept apart from the machine's own.
+fn unpack(packages: &[&str]) -> Result<PathBuf> {
+    let (home, root) = (tools::folder().join("apt"), tools::folder().join("debian"));
+    for folder in ["lists/partial", "archives/partial"] {
+        fs::create_dir_all(home.join(folder))?;
+    }
+    fs::create_dir_all(&root)?;
+    let option = |name: &str, value: &str| ["-o".to_owned(), format!("{name}={value}")];
+    let options = [
+        option("Dir::State::lists", &home.join("lists").display().to_string()),
+        option("Dir::State::extended_states", &home.join("extended_states").display().to_string()),
+        option("Dir::Cache", &home.display().to_string()),
+        option("Debug::NoLocking", "1"),
+        option("APT::Sandbox::User", ""),
+    ];
+    let options: Vec<&str> = options.iter().flatten().map(String::as_str).collect();
+    run::program("apt-get", &[&options[..], &["update", "--quiet=2"]].concat(), &[])?;
+    let download = ["install", "--download-only", "--yes", "--no-install-recommends", "--quiet=2"];
+    run::program("apt-get", &[&options[..], &download, packages].concat(), &[])?;
+    let archives = fs::read_dir(home.join("archives"))?.flatten().map(|entry| entry.path());
+    for archive in archives.filter(|path| path.extension().is_some_and(|extension| extension == "deb")) {
+        run::program("dpkg-deb", &["-x", &archive.display().to_string(), &root.display().to_string()], &[])?;
+    }
+    Ok(root)
+}
+
+/// Puts a program where the tests look, with the libraries that came with it where it lacks some of this machine's.
+fn link(root: &Path, program: &str) -> Result<()> {
+    let places = ["usr/bin", "usr/sbin", "bin", "sbin"].into_iter().map(|place| root.join(place)).chain(postgres(root));
+    let Some(found) = places.map(|place| place.join(program)).find(|path| path.is_file()) else { bail!("no package has {program}") };
+    fs::create_dir_all(bin())?;
+    let own = bin().join(program);
+    fs::remove_file(&own).ok();
+    let lacks = run::command("ldd").arg(&found).output().is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("not found"));
+    if !lacks {
+        return Ok(symlink(&found, &own)?);
+    }
+    let libraries = fs::read_dir(root.join("usr/lib"))?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.to_string_lossy().ends_with("-linux-gnu"));
+    let libraries: Vec<String> = libraries.map(|path| path.display().to_string()).collect();
+    fs::write(&own, format!("#!/bin/sh\nexport LD_LIBRARY_PATH='{}'\nexec '{}' \"$@\"\n", libraries.join(":"), found.display()))?;
+    Ok(fs::set_permissions(&own, fs::Permissions::from_mode(0o755))?)
+}
