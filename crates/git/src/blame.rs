@@ -75,6 +75,9 @@ impl Repo {
         if !in_worktree {
             committed?;
         }
+        let mut needs = self.needs(cancel);
+        needs.history(commit, &query.path)?;
+        needs.check()?;
         let args = ["blame", "--porcelain", "--root", "--no-textconv"];
         let mut process = self.read_worktree(&args, cancel)?;
         let range = match (query.start_line, query.end_line) {

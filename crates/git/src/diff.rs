@@ -57,6 +57,14 @@ impl Repo {
     /// [`Error::Bare`] where a side is the working tree or the index.
     pub fn diff(&self, query: &DiffQuery, cancel: &Cancel) -> Result<(Patch, Route)> {
         cancel.check()?;
+        let mut needs = self.needs(cancel);
+        match query.sides {
+            Sides::Unstaged => needs.edited(None, &query.paths)?,
+            Sides::Staged => needs.staged(&query.paths)?,
+            Sides::Worktree(commit) => needs.edited(Some(commit), &query.paths)?,
+            Sides::Trees(old, new) => needs.changed(old, new, &query.paths)?,
+        }
+        needs.check()?;
         let in_process = |engine: &gix::Repository| match query.sides {
             Sides::Trees(old, new) if query.keep.skip == 0 => self.tree_patch(engine, old, new, query, cancel),
             Sides::Trees(..) => Err(only_git("a later part of a patch")),

@@ -119,6 +119,14 @@ pub enum Error {
         /// What git wrote.
         said: String,
     },
+    /// Objects that a partial clone leaves out, and that are needed now.
+    #[error("{} that this call needs {} not in this partial clone ({})", if .missing.len() == 1 { "one object".to_owned() } else { format!("{} objects", .missing.len()) }, if .missing.len() == 1 { "is" } else { "are" }, .missing.first().map(ToString::to_string).unwrap_or_default() + if .missing.len() > 1 { ", …" } else { "" })]
+    Promised {
+        /// The objects.
+        missing: Vec<gix::ObjectId>,
+        /// The remote that has them.
+        remote: String,
+    },
     /// A path that is a submodule: what it names is a commit of another repository.
     #[error("`{path}` is a submodule, at commit {id} of its own repository")]
     Submodule {

@@ -97,6 +97,11 @@ impl Repo {
             .dfa_size_limit(PATTERN_LIMIT)
             .build(&query.pattern)
             .map_err(|err| Error::BadPattern(err.to_string()))?;
+        if let Some(rev) = &query.rev {
+            let mut needs = self.needs(cancel);
+            needs.files(self.resolve(rev, cancel)?, &query.paths)?;
+            needs.check()?;
+        }
         match &query.rev {
             Some(rev) if self.engine.is_none() => self.grep_with_git(rev, query, cancel, each),
             _ => self.within(Mode::Read, || self.search_files(query, matcher, cancel, each))?,

@@ -142,6 +142,13 @@ impl Repo {
         let id = |rev: &Rev| self.resolve_commit(rev, cancel);
         let span = |range: &Range| -> Result<String> { Ok(format!("{}..{}", id(&range.from)?, id(&range.to)?)) };
         let (old, new) = (span(old)?, span(new)?);
+        if self.is_partial() {
+            let listed = self.read(&["rev-list", "--no-merges"]).args([&old, &new]).success(cancel, MAX_OUTPUT)?;
+            let ids: Vec<ObjectId> = listed.lines().filter_map(|id| ObjectId::from_hex(id).ok()).collect();
+            let mut needs = self.needs(cancel);
+            needs.commits(&ids, &[])?;
+            needs.check()?;
+        }
         let mut process = self.read(&["range-diff", "--no-color", "--no-ext-diff", "--no-textconv"]);
         if !patches {
             process = process.arg("--no-patch");
@@ -183,6 +190,9 @@ impl Repo {
             let program = "merge driver, which a preview would run".to_owned();
             return Err(Error::Untrusted { path: self.top().to_owned(), program });
         }
+        let mut needs = self.needs(cancel);
+        needs.merge(ours, theirs)?;
+        needs.check()?;
         // What the merge makes goes to a folder of its own, which is removed.
         let scratch = tempfile::Builder::new().prefix("mcp-server-git-").tempdir().map_err(Error::io("making a folder for objects"))?;
         let own = fs::canonicalize(scratch.path()).map_err(Error::io("opening a folder for objects"))?;

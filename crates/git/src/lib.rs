@@ -24,6 +24,7 @@ mod index_names;
 mod lock;
 mod log;
 mod name;
+mod needs;
 mod os;
 mod patch;
 mod policy;

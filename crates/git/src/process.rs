@@ -50,6 +50,17 @@ pub(crate) enum Mode {
     Change,
 }
 
+/// Which remotes a process may reach by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remotes {
+    /// None, and neither may its hooks.
+    Off,
+    /// None. Its hooks are the operator's.
+    OfHooks,
+    /// Those that have objects which are missing.
+    Lazy,
+}
+
 /// A git process to be run.
 #[derive(Clone, Debug)]
 pub(crate) struct Process<'a> {
@@ -60,7 +71,7 @@ pub(crate) struct Process<'a> {
     args: Vec<OsString>,
     stdin: Option<Vec<u8>>,
     magic_pathspecs: bool,
-    offline: bool,
+    remotes: Remotes,
     todo: Option<String>,
     editor: Option<PathBuf>,
     env: Vec<(&'static str, String)>,
@@ -93,7 +104,7 @@ impl Git {
             args: args.iter().map(OsString::from).collect(),
             stdin: None,
             magic_pathspecs: false,
-            offline: false,
+            remotes: Remotes::OfHooks,
             todo: None,
             editor: None,
             env: Vec::new(),
@@ -157,16 +168,22 @@ impl Process<'_> {
         self
     }
 
-    /// Keeps the process from fetching what is missing.
+    /// Keeps the process, and the hooks that it runs, from every remote.
     pub(crate) fn offline(mut self) -> Self {
-        self.offline = true;
+        self.remotes = Remotes::Off;
         self
     }
 
     /// Lets the process reach remotes over `protocols`, as `GIT_ALLOW_PROTOCOL` names them.
     pub(crate) fn online(mut self, protocols: &str) -> Self {
-        self.offline = false;
+        self.remotes = if self.remotes == Remotes::Off { Remotes::OfHooks } else { self.remotes };
         self.env("GIT_ALLOW_PROTOCOL", protocols)
+    }
+
+    /// Lets the process, which must be [`Process::online`], fetch objects that are missing.
+    pub(crate) fn lazy(mut self) -> Self {
+        self.remotes = Remotes::Lazy;
+        self
     }
 
     /// Sets a variable of the environment.
@@ -276,8 +293,12 @@ impl Process<'_> {
         let mut command = command_of(program);
         clean(&mut command);
         command.current_dir(self.directory).process_group(0);
-        if self.offline || self.mode == Mode::Read {
-            command.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
+        if self.remotes != Remotes::Lazy {
+            // Older versions than 2.45 do not know it: see `Repo::fetches_unasked`.
+            command.env("GIT_NO_LAZY_FETCH", "1");
+        }
+        if self.remotes == Remotes::Off || self.mode == Mode::Read {
+            command.env("GIT_ALLOW_PROTOCOL", "none");
         }
         if self.magic_pathspecs {
             command.env_remove("GIT_LITERAL_PATHSPECS");

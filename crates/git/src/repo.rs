@@ -368,6 +368,7 @@ impl Repo {
             None => self.git.process(mode, &self.location.git_dir, args).config("safe.bareRepository", "all"),
         };
         let process = process.inside(self.domain(mode));
+        let process = if self.fetches_unasked() { process.offline() } else { process };
         // A mailmap that the repository's configuration names may be any file at all.
         let named = self.settings.local_mailmap || self.settings.conditional;
         if mode == Mode::Read && named { process.config("mailmap.file", "") } else { process }

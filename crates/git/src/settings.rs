@@ -102,8 +102,8 @@ pub(crate) struct Settings {
     pub(crate) local_gc_hook: bool,
     /// Keys of the repository's own configuration that have a say in how remotes are reached.
     pub(crate) local_transport: Vec<String>,
-    /// Objects may be missing here, which git fetches when it needs them.
-    pub(crate) partial: bool,
+    /// Remotes that have what a partial clone leaves out.
+    pub(crate) promisors: Vec<String>,
     /// The repository is configured as bare.
     pub(crate) bare: bool,
     /// Files that the configuration was read from.
@@ -179,6 +179,12 @@ impl Settings {
                 settings.local_origins.extend(path.is_absolute().then_some(path));
             }
             let keys: Vec<String> = section.body().value_names().map(|key| key.to_ascii_lowercase()).collect();
+            let value = |key: &str| section.body().value(key).map(|value| value.to_string());
+            if let Some(remote) = promisor(&name, subsection.as_deref(), &keys, value)
+                && !settings.promisors.contains(&remote)
+            {
+                settings.promisors.push(remote);
+            }
             if local {
                 settings.note_transport(&name, subsection.as_deref(), &keys);
             }
@@ -241,8 +247,6 @@ impl Settings {
         {
             self.local_diff_drivers.insert(driver.to_owned());
         }
-        self.partial |= section == "remote" && keys.iter().any(|key| key == "promisor")
-            || section == "extensions" && keys.iter().any(|key| key == "partialclone");
         match (section, subsection) {
             ("filter", Some(driver)) if keys.iter().any(|key| matches!(key.as_str(), "clean" | "smudge" | "process")) => {
                 let set = if local { &mut self.local_filters } else { &mut self.operator_filters };
@@ -327,6 +331,21 @@ impl Settings {
                 self.files.push(path);
             }
         }
+    }
+}
+
+/// The remote that a section says has what is left out here.
+fn promisor(section: &str, subsection: Option<&str>, keys: &[String], value: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let is_off = |value: &str| ["", "false", "no", "off", "0"].iter().any(|off| value.eq_ignore_ascii_case(off));
+    match (section, subsection) {
+        ("extensions", None) => value("partialclone"),
+        ("remote", Some(remote)) => {
+            let has = |key: &str| keys.iter().any(|name| name == key);
+            // A key without a value is true.
+            let is_promisor = has("promisor") && value("promisor").is_none_or(|value| !is_off(&value));
+            (is_promisor || has("partialclonefilter")).then(|| remote.to_owned())
+        }
+        _ => None,
     }
 }
 

@@ -29,6 +29,9 @@ impl Repo {
     ///
     /// [`Error::MissingObject`].
     pub fn show(&self, id: ObjectId, query: &DiffQuery, cancel: &Cancel) -> Result<(Patch, Route)> {
+        let mut needs = self.needs(cancel);
+        needs.commits(&[id], &query.paths)?;
+        needs.check()?;
         self.answer("show", |engine| self.show_in_process(engine, id, query, cancel), || self.show_with_git(id, query, cancel))
     }
 

@@ -84,8 +84,8 @@ impl Repo {
     pub fn status(&self, cancel: &Cancel) -> Result<(Status, Route)> {
         cancel.check()?;
         self.worktree()?;
-        let (mut status, route) =
-            self.answer("status", |engine| self.status_in_process(engine, cancel), || self.status_with_git(cancel))?;
+        let with_git = || self.need_for_renames(cancel).and_then(|()| self.status_with_git(&[], cancel));
+        let (mut status, route) = self.answer("status", |engine| self.status_in_process(engine, cancel), with_git)?;
         status.in_progress = self.progress();
         Ok((status, route))
     }
@@ -112,7 +112,9 @@ impl Repo {
     }
 
     fn staged_with_git(&self, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
-        let (mut status, _) = self.status(cancel)?;
+        // A change that was made is told of, whatever is missing.
+        let without_renames = || self.status_with_git(&["--no-renames"], cancel);
+        let mut status = self.status(cancel).map(|(status, _)| status).or_else(|_| without_renames())?;
         status.entries.retain(|entry| !matches!(entry.index, b' ' | b'?' | b'!'));
         Ok((status.head, status.entries))
     }
@@ -230,11 +232,11 @@ impl Repo {
         Ok(state)
     }
 
-    fn status_with_git(&self, cancel: &Cancel) -> Result<Status> {
+    fn status_with_git(&self, options: &[&str], cancel: &Cancel) -> Result<Status> {
         // git looks into submodules with their own configuration in force, which nobody has checked.
         let args = ["status", "--porcelain=v2", "--branch", "-z", "--ignore-submodules=dirty"];
         let mut parser = Porcelain::default();
-        let mut process = self.read_worktree(&args, cancel)?;
+        let mut process = self.read_worktree(&args, cancel)?.args(options);
         if self.settings.plain_status {
             process = process.arg("--untracked-files=normal");
         }

@@ -175,9 +175,6 @@ impl From<git::Error> for Error {
                 Kind::NotFound,
                 Some("Paths are relative to the repository's top. git_show with `REV:DIRECTORY` lists a directory.".to_owned()),
             ),
-            Git::MissingObject(_) => {
-                (Kind::NotFound, Some("The repository is a partial or damaged clone. `git fsck` tells more.".to_owned()))
-            }
             Git::Incomplete(_) => (
                 Kind::Refused,
                 Some(
@@ -339,6 +336,10 @@ fn of_an_operation(err: &git::Error) -> (Kind, Option<String>) {
 fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
     use git::Error as Git;
     match err {
+        Git::Promised { .. } => {
+            (Kind::NotFound, Some("A call of a tool that reads them fetches them, such as git_show or git_diff.".to_owned()))
+        }
+        Git::MissingObject(_) => (Kind::NotFound, Some("The repository is a partial or damaged clone. `git fsck` tells more.".to_owned())),
         Git::NoRemote(_) => (Kind::NotFound, Some("git_remote_list shows the remotes; git_remote_add adds one.".to_owned())),
         Git::RemoteExists(_) => (Kind::Refused, Some("git_remote_set_url points it elsewhere.".to_owned())),
         Git::Exists(_) | Git::TagExists(_) => (Kind::Refused, Some("Choose another name, or remove what is there first.".to_owned())),
@@ -446,6 +447,14 @@ impl Error {
     /// The class that it counts in.
     pub fn class(&self) -> ErrorClass {
         self.kind.into()
+    }
+
+    /// The objects for want of which the call has failed, and the remote that has them.
+    pub(crate) fn promised(&self) -> Option<(&[git::ObjectId], &str)> {
+        match self.cause() {
+            Some(git::Error::Promised { missing, remote }) => Some((missing, remote)),
+            _ => None,
+        }
     }
 
     /// What went wrong in git.

@@ -18,6 +18,8 @@ mod lost_content;
 mod messages;
 #[path = "answers/operators.rs"]
 mod operators;
+#[path = "answers/partial.rs"]
+mod partial;
 #[path = "answers/set_up.rs"]
 mod set_up;
 #[path = "answers/stopped.rs"]

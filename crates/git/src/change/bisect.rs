@@ -63,7 +63,12 @@ impl Repo {
         let listing = self.read(&["log", "--format=", "-m"]).args(RAW).arg(&ids[0]).arg("--not").args(&ids[1..]);
         let coming = Self::coming(listing.arg("--"), cancel)?;
         self.check_ignored(coming.iter(), cancel)?;
-        self.check_complete(&coming, None, cancel)?;
+        if self.is_partial() {
+            // The contents of all of them would be much that is never looked at.
+            self.need_for_bisect(&ids[..1], &ids[1..], cancel)?;
+        } else {
+            self.check_complete(&coming, None, cancel)?;
+        }
         let begin = SystemTime::now();
         let (ended, _) = self.locked(cancel, || self.change(&["bisect", "start"]).args(&ids).arg("--"))?;
         self.require_whole(&ended, "bisect start", begin, cancel)?;
@@ -86,6 +91,18 @@ impl Repo {
             Verdict::Bad => "bad",
             Verdict::Skip => "skip",
         };
+        let known = |pattern: &str| -> Result<Vec<String>> {
+            let listed = self.read(&["for-each-ref", "--format=%(objectname)"]).arg(pattern).success(cancel, MAX_OUTPUT)?;
+            Ok(listed.lines().map(|id| id.to_str_lossy().into_owned()).collect())
+        };
+        if self.is_partial() {
+            let (mut bad, mut good) = (known("refs/bisect/bad")?, known("refs/bisect/good-*")?);
+            match verdict {
+                Verdict::Bad => bad = vec![id.to_string()],
+                Verdict::Good | Verdict::Skip => good.push(id.to_string()),
+            }
+            self.need_for_bisect(&bad, &good, cancel)?;
+        }
         let begin = SystemTime::now();
         let (ended, output) = self.locked(cancel, || self.change(&["bisect", word]).arg(id.to_string()))?;
         // git ends with 2 where only skipped commits are left.
@@ -97,6 +114,17 @@ impl Repo {
             self.require_whole(&ended, "bisect", begin, cancel)?;
         }
         self.search(cancel)
+    }
+
+    /// What checking out the next commit brings and a partial clone may leave out.
+    fn need_for_bisect(&self, bad: &[String], good: &[String], cancel: &Cancel) -> Result<()> {
+        let (true, Some(head)) = (self.is_partial() && !bad.is_empty(), self.head(cancel)?) else { return Ok(()) };
+        let process = self.read(&["rev-list", "--bisect"]).args(bad).arg("--not").args(good);
+        let (_, output) = process.output(cancel, MAX_OUTPUT)?;
+        let Some(next) = output.lines().next().and_then(|id| ObjectId::from_hex(id).ok()) else { return Ok(()) };
+        let mut needs = self.needs(cancel);
+        needs.changed(Some(head), next, &[])?;
+        needs.check_for_worktree()
     }
 
     /// Ends the search and goes back to where it began.

@@ -83,12 +83,12 @@ impl Repo {
         if coming.is_empty() {
             return Ok(());
         }
-        // git fetches by itself what a partial clone lacks.
-        if !(self.location.trusted && self.settings.partial) {
-            let missing = self.missing(coming, cancel)?;
-            if !missing.is_empty() {
-                return Err(Error::Incomplete(missing));
-            }
+        let mut needs = self.needs(cancel);
+        needs.coming(coming.iter().filter_map(|file| Some((file.id?, file.path.clone()))));
+        needs.check_for_worktree()?;
+        let missing = if self.is_partial() { Vec::new() } else { self.missing(coming, cancel)? };
+        if !missing.is_empty() {
+            return Err(Error::Incomplete(missing));
         }
         let drivers: BTreeSet<&[u8]> =
             self.settings.local_filters.iter().chain(&self.settings.operator_filters).map(String::as_bytes).collect();

@@ -109,6 +109,11 @@ impl Repo {
             return Err(Error::TooLarge { what: "the message of a merge".to_owned(), size: size as u64, limit: MAX_MESSAGE as u64 });
         }
         let id = self.resolve_commit(&request.rev, cancel)?;
+        if let Some(head) = self.head(cancel)? {
+            let mut needs = self.needs(cancel);
+            needs.merge(head, id)?;
+            needs.check()?;
+        }
         // By name where it is one: the message names the branch.
         let is_name = self.full_name(&request.rev, cancel)?.is_some();
         let target = if is_name { request.rev.as_str().to_owned() } else { id.to_string() };
@@ -153,6 +158,7 @@ impl Repo {
         let upstream = self.resolve_commit(&request.upstream, cancel)?;
         let onto = request.onto.as_ref().map(|onto| self.resolve_commit(onto, cancel)).transpose()?;
         let base = onto.unwrap_or(upstream);
+        self.need_for_rebase(upstream, base, cancel)?;
         let coming = Self::coming(self.read(&["diff"]).args(RAW).arg("HEAD").arg(base.to_string()).arg("--"), cancel)?;
         self.check_ignored(coming.iter().filter(|file| file.is_new), cancel)?;
         self.check_complete(&coming, Some(base), cancel)?;
@@ -175,6 +181,28 @@ impl Repo {
             }
             process.arg(upstream.to_string())
         })
+    }
+
+    /// What a rebase reads and a partial clone may leave out.
+    fn need_for_rebase(&self, upstream: ObjectId, onto: ObjectId, cancel: &Cancel) -> Result<()> {
+        let (true, Some(head)) = (self.is_partial(), self.head(cancel)?) else { return Ok(()) };
+        let mut needs = self.needs(cancel);
+        needs.changed(Some(head), onto, &[])?;
+        needs.merge(head, onto)?;
+        needs.commits(&self.between(upstream, head, cancel)?, &[])?;
+        needs.check()
+    }
+
+    /// The same of commits that are picked or reverted.
+    fn need_for_picks(&self, commits: &[String], cancel: &Cancel) -> Result<()> {
+        let (true, Some(head)) = (self.is_partial(), self.head(cancel)?) else { return Ok(()) };
+        let ids: Vec<ObjectId> = commits.iter().filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok()).collect();
+        let mut needs = self.needs(cancel);
+        needs.commits(&ids, &[])?;
+        for id in ids {
+            needs.renamed(id, head)?;
+        }
+        needs.check()
     }
 
     /// This very program, which writes the steps of a rebase where no shell may.
@@ -231,6 +259,7 @@ impl Repo {
                 return Err(Error::BadPlan(format!("{merge} is a merge: say with `mainline` which parent counts, or leave it out")));
             }
         }
+        self.need_for_picks(&ids, cancel)?;
         let listing = self.read(&["log", "--no-walk=unsorted", "--format=", "-m"]).args(RAW);
         let listing = if command == "revert" { listing.arg("-R") } else { listing };
         let coming = Self::coming(listing.args(&ids).arg("--"), cancel)?;

@@ -66,6 +66,11 @@ impl Repo {
                 return Err(Error::WouldLose(lost));
             }
         }
+        if what != Sparse::Reapply {
+            let mut needs = self.needs(cancel);
+            needs.indexed(&[])?;
+            needs.check_for_folders(if what == Sparse::Disable { None } else { Some(folders) })?;
+        }
         let list: Vec<u8> =
             folders.iter().flat_map(|folder| [&crate::quote::quoted(b"", folder.as_bytes(), true)[..], b"\n"].concat()).collect();
         let args: &[&str] = match what {

@@ -113,6 +113,7 @@ impl Repo {
         self.worktree()?;
         self.check_trust(cancel)?;
         let stash = self.stash(number, cancel)?;
+        self.need_for_stash(stash.id, cancel)?;
         self.check_applies(stash.id, cancel)?;
         let (ended, _) = self.locked(cancel, || {
             let process = self.change(&["stash", if drop { "pop" } else { "apply" }, "--quiet"]);
@@ -146,6 +147,17 @@ impl Repo {
         Ok(())
     }
 
+    /// What bringing an entry back reads and a partial clone may leave out.
+    fn need_for_stash(&self, stash: ObjectId, cancel: &Cancel) -> Result<()> {
+        let (true, Some(head)) = (self.is_partial(), self.head(cancel)?) else { return Ok(()) };
+        let base = self.resolve_commit(&Rev::new(format!("{stash}^1"))?, cancel)?;
+        let mut needs = self.needs(cancel);
+        needs.commits(&[stash], &[])?;
+        // With the index, or onto a new branch, what it was made on is checked out.
+        needs.changed(Some(head), base, &[])?;
+        needs.check()
+    }
+
     /// Drops an entry and says which it was.
     ///
     /// # Errors
@@ -169,6 +181,7 @@ impl Repo {
         if self.branch_tip(branch, cancel).is_ok() {
             return Err(Error::BranchExists(branch.as_str().to_owned()));
         }
+        self.need_for_stash(stash.id, cancel)?;
         self.check_applies(stash.id, cancel)?;
         self.check_move(self.resolve_commit(&Rev::new(format!("{}^1", stash.id))?, cancel)?, false, &[], cancel)?;
         let (ended, _) =

@@ -100,6 +100,10 @@ impl Repo {
         self.check_trust(cancel)?;
         let path = if add.anywhere { add.path.clone() } else { self.place_for(&add.path)? };
         let start = add.start.as_ref().map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
+        let branch = add.branch.as_ref().and_then(|branch| self.branch_tip(branch, cancel).ok());
+        let mut needs = self.needs(cancel);
+        start.or(branch).or(self.head(cancel)?).map_or(Ok(()), |commit| needs.files(commit, &[]))?;
+        needs.check_for_worktree()?;
         let mut process = self.change(&["worktree", "add", "--quiet"]);
         let _made = match &self.guarded {
             // A rule of a sandbox stands for a folder that is there.

@@ -4,6 +4,7 @@ mod address;
 mod configure;
 mod gate;
 mod listing;
+mod missing;
 mod progress;
 mod transfer;
 
@@ -111,7 +112,19 @@ impl Repo {
         for url in self.urls(remote, direction, cancel)? {
             self.allowed.policy.network.admit(&url, local, &mut route, cancel)?;
         }
+        self.admit_unasked(&mut route, cancel)?;
         Ok(route)
+    }
+
+    /// Looks at the remotes, too, that a git is going to fetch from which cannot be kept from it.
+    fn admit_unasked(&self, route: &mut Route, cancel: &Cancel) -> Result<()> {
+        let promisors = if self.fetches_unasked() { &self.settings.promisors[..] } else { &[] };
+        for promisor in promisors {
+            for url in self.urls(&RemoteName::new(promisor.as_str())?, Direction::Fetch, cancel)? {
+                self.allowed.policy.network.admit(&url, Local { anywhere: self.location.trusted, ..self.local() }, route, cancel)?;
+            }
+        }
+        Ok(())
     }
 
     /// How a URL is reached that came as an argument, once that is allowed.
@@ -125,6 +138,7 @@ impl Repo {
         if rewritten != url {
             self.allowed.policy.network.admit(&rewritten, self.local(), &mut route, cancel)?;
         }
+        self.admit_unasked(&mut route, cancel)?;
         Ok(route)
     }
 
@@ -170,8 +184,6 @@ impl Repo {
             let domain = self.domain_online(&ports, ssh)?;
             return Ok(online(process, route, self.ssh_for(route, cancel)?).inside(domain));
         }
-        // Objects that are missing would be fetched from whatever remote its configuration names for that.
-        let process = process.env("GIT_NO_LAZY_FETCH", "1");
         if !self.is_sandboxed() {
             return Ok(online(process, route, self.ssh_for(route, cancel)?));
         }

@@ -151,6 +151,10 @@ impl Repo {
         if let Some(depth) = request.depth.filter(|depth| *depth > 0 || shallow) {
             process = process.arg(if depth == 0 { "--unshallow".to_owned() } else { format!("--depth={depth}") });
         }
+        if self.location.trusted && self.settings.promisors == [remote.as_str()] {
+            // What comes may build upon objects that are left out here, and that this very remote has.
+            process = process.lazy();
+        }
         process = process.arg("--").arg(remote.as_str());
         if let Some(branch) = &request.branch {
             process = process.arg(branch.full());
@@ -278,7 +282,8 @@ impl Repositories {
             process = process.arg(format!("--depth={}", depth.max(1)));
         }
         if request.blobless {
-            process = process.arg("--filter=blob:none");
+            // What is checked out is fetched on the way, from the same place.
+            process = process.arg("--filter=blob:none").lazy();
         }
         let process = process.arg("--").arg(&request.url).arg(&partial);
         let (ended, _) = transfer(online(process, &route, route.ssh.then(|| quiet_ssh(None))), &route, on_progress, cancel)?;

@@ -10,6 +10,7 @@
 mod alone;
 mod envelope;
 mod holds;
+mod missing;
 mod repository;
 mod run;
 mod timings;
@@ -56,6 +57,7 @@ use worker::{Attended, Grace, Worker};
 const LOST_GRACE: Duration = Duration::from_millis(3500);
 
 /// A tool call, free of any wire format.
+#[derive(Clone)]
 pub struct Call {
     /// The tool.
     pub tool: &'static Entry,
@@ -164,7 +166,7 @@ impl Pipeline {
         let (origin, timings) = (std::mem::take(&mut call.origin), Arc::new(Timings::since(received)));
         let mut result = match passed {
             Ok(()) if is_short => Err(Error::out_of_memory()),
-            Ok(()) => self.bounded(call, &timings, &present).await,
+            Ok(()) => self.completed(call, &timings, &present).await,
             Err(aborted) => Err(aborted),
         };
         if let Err(error) = &mut result
@@ -255,7 +257,7 @@ impl Pipeline {
     }
 
     /// Gives the call its deadline.
-    async fn bounded(&self, call: Call, timings: &Arc<Timings>, present: &CancellationToken) -> Result<Reply, Error> {
+    async fn attempt(&self, call: Call, timings: &Arc<Timings>, present: &CancellationToken) -> Result<Reply, Error> {
         let (reads, bounds) = ((call.tool.effect_of)(&call.args) == Effect::Read, self.bounds());
         let (class, timeout) = match call.tool.scope {
             scope if scope.is_remote() => (Class::Network, bounds.network_timeout),

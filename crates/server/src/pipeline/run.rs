@@ -69,7 +69,7 @@ impl Pipeline {
                 let repo = &timings.open(|| finder.open(&wanted))?;
                 let (view, on_progress, principal) = (&*view, &report, &*principal);
                 let context = Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress };
-                let reply = timings.time(Stage::Encode, || body(&context, args))?;
+                let reply = timings.time(Stage::Encode, || body(&context, args)).map_err(|error| lacked(repo, error, &cancel))?;
                 // What was read while a part of the repository was replaced may come from elsewhere.
                 repo.check_in_place()?;
                 Ok(reply)
@@ -94,13 +94,19 @@ impl Pipeline {
                 looked_after: Cell::default(),
             };
             let storage = breakers.storage(&repo.location().common_dir)?;
+            let before = repo.is_partial().then(|| repo.snapshot(&cancel)).transpose()?;
             let result = own.time(Stage::Encode, || {
                 view.journal.record(&repo, &request, &cancel, |record| {
                     // The last moment at which nothing has been done yet.
                     held.iter().try_for_each(Locked::check)?;
                     repo.check_in_place()?;
                     let (repo, record, view, on_progress, principal) = (&repo, Some(record), &*view, &report, &*principal);
-                    body(&Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress }, args)
+                    let context = Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress };
+                    body(&context, args).map_err(|error| match &before {
+                        // Where something has been begun already, the same call would not be the same again.
+                        Some(before) if repo.snapshot(&cancel).is_ok_and(|now| now == *before) => lacked(repo, error, &cancel),
+                        _ => error,
+                    })
                 })
             });
             let looked_after = request.looked_after.get();
@@ -169,7 +175,7 @@ impl Pipeline {
     }
 
     /// A place for a call that reaches `target`, unless that is known to be down.
-    async fn approach(
+    pub(super) async fn approach(
         &self,
         class: Class,
         principal: &Arc<str>,
@@ -192,6 +198,12 @@ impl Pipeline {
     pub(super) async fn opening(&self, principal: &Arc<str>, cancel: &Cancel) -> Result<Permit, Error> {
         admitted(&self.openings, Class::Read, principal, None, cancel).await
     }
+}
+
+/// Says so where a call has failed because a partial clone leaves something out.
+fn lacked(repo: &Repo, error: Error, cancel: &Cancel) -> Error {
+    let lacked = error.cause().filter(|_| repo.is_partial()).and_then(|cause| repo.lacked(cause, cancel));
+    lacked.map_or(error, Error::from)
 }
 
 async fn admitted(

@@ -1,0 +1,89 @@
+//! A call in a partial clone that lacks what the call needs: it is fetched, all at once, and the call is made again.
+
+use super::{Call, Grace, Pipeline, Timings, envelope::Envelope, worker::Attended, worker::Worker};
+use crate::{
+    caller::Right,
+    error::{Error, Kind},
+    output::{Budget, Echo, Reply, shell_word},
+};
+use git::{Cancel, Direction, ObjectId};
+use guard::{Class, Running};
+use std::{sync::Arc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How often one call fetches. What a call needs is listed at once, but for what only shows when the rest is there: the names
+/// that a file had before, directories that are left out, too.
+const FETCHES: usize = 8;
+
+impl Pipeline {
+    /// Makes the call, and again after what it lacked was fetched.
+    pub(super) async fn completed(&self, mut call: Call, timings: &Arc<Timings>, present: &CancellationToken) -> Result<Reply, Error> {
+        for _ in 0..FETCHES {
+            let again = call.clone();
+            let error = match self.attempt(call, timings, present).await {
+                Err(error) if error.promised().is_some() => error,
+                result => return result,
+            };
+            self.fetch_missing(&again, error, timings, present).await?;
+            // What the remote has taken is not taken from the call.
+            call = Call { received: Instant::now(), ..again };
+        }
+        self.attempt(call, timings, present).await
+    }
+
+    /// Fetches what the call lacked, if the caller may reach remotes and the server may write; otherwise says who can.
+    async fn fetch_missing(&self, call: &Call, mut error: Error, timings: &Arc<Timings>, present: &CancellationToken) -> Result<(), Error> {
+        let Some((missing, remote)) = error.promised() else { return Err(error) };
+        let (missing, remote): (Vec<ObjectId>, String) = (missing.to_vec(), remote.to_owned());
+        let mut args = call.args.clone();
+        let Envelope { wanted, budget, .. } = Envelope::take(call.tool, &mut args, Budget::of(self.bounds().max_output_tokens))?;
+        let finder = self.finder(call.narrowed.clone(), &call.caller.principal);
+        if self.selection.read_only {
+            let place = finder.locate(&wanted)?;
+            let hint = format!(
+                "This server only reads, so it does not fetch them. The operator gets all that is missing with: git -C {} fetch --refetch \
+                 --no-filter {}",
+                shell_word(&place),
+                shell_word(&remote)
+            );
+            error.kind = Kind::Denied;
+            return Err(error.hint(hint));
+        }
+        if !call.caller.rights.contains(&Right::Network) {
+            let again = Echo::new(call.tool.name, call.args.clone(), budget).again(&[]);
+            let hint = format!(
+                "The token does not have the scope `network`, so they are not fetched. The same call fetches them for a caller who has: {again}"
+            );
+            error.kind = Kind::Denied;
+            return Err(error.hint(hint));
+        }
+        let cancel = Cancel::new(Some(Instant::now() + self.bounds().network_timeout));
+        let job = self.threads.job(Class::Network);
+        let worker = Worker::new(&self.running, &job, timings);
+        let (principal, ends) = (&call.caller.principal, cancel.clone());
+        let on_progress = call.on_progress.clone();
+        let fetch = async {
+            let opening = self.opening(principal, &cancel).await?;
+            let name = remote.clone();
+            let found = move |_: &Running| {
+                let repo = finder.open(&wanted)?;
+                let target = repo.target(Some(&name), Direction::Fetch);
+                Ok((repo, target))
+            };
+            let (repo, target) = worker.run(Some(opening), found).await?;
+            let permit = self.approach(Class::Network, principal, target, Direction::Fetch, &cancel).await?;
+            let work = move |_: &Running| {
+                repo.check_changeable(&ends)?;
+                let report = |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
+                repo.fetch_missing(&missing, &report, &ends)?;
+                Ok(repo.check_in_place()?)
+            };
+            worker.run(Some(permit), work).await
+        };
+        let fetched = self.watched(fetch, Attended(job), &cancel, [call.cancelled.clone(), present.clone()], Grace::READ).await;
+        fetched.map_err(|mut why| {
+            why.message = format!("{}, and fetching failed: {}", error.message, why.message);
+            why
+        })
+    }
+}
