@@ -45,6 +45,7 @@ mod staged;
 mod stamp;
 mod status;
 mod stderr;
+mod trace;
 mod trees;
 mod unified;
 mod upstream;
@@ -54,9 +55,9 @@ pub use blame::{BlameQuery, BlamedLine, Origin};
 pub use branch::{Branch, BranchKind, BranchQuery, Branches};
 pub use cancel::{Cancel, OnStop};
 pub use change::{
-    Action, ApplyRequest, Care, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FastForward, Favour, Hunk, HunkAction,
-    MergeRequest, Note, PickRequest, Reach, RebaseRequest, ResetMode, Restore, Search, Setting, Side, Sparse, Stash, StashPush, Step,
-    Submodule, Tag, Verdict, WRITABLE, Way, Worktree, WorktreeAdd,
+    Action, ApplyRequest, Care, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FailedHook, FastForward, Favour, Halt,
+    Hunk, HunkAction, Idle, IdleHooks, Left, Look, MergeRequest, Note, PickRequest, Reach, RebaseRequest, ResetMode, Restore, Search,
+    Setting, Side, Sparse, Stash, StashPush, Step, Submodule, Tag, Verdict, WRITABLE, Way, Worktree, WorktreeAdd,
 };
 pub use diff::{DiffQuery, Sides};
 pub use error::{Error, Result};
@@ -89,3 +90,4 @@ pub use sandbox::{Sandbox, support as sandbox_support};
 pub use snapshot::{Moved, Refs, Snapshot};
 pub use stamp::Stamp;
 pub use status::{Entry, Head, Status, operation};
+pub use trace::Child;

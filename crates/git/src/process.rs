@@ -12,6 +12,7 @@ use crate::{
     program::Git,
     sandbox::Domain,
     stderr::Errors,
+    trace::{Children, Trace},
 };
 use rustix::process::Signal;
 use std::{
@@ -30,8 +31,6 @@ const GRACE: Duration = Duration::from_secs(3);
 /// How long git may take to say what it is.
 const PROBE: Duration = Duration::from_secs(5);
 const CHUNK: usize = 64 << 10;
-/// The most files that an error names.
-const MAX_LISTED: usize = 20;
 /// What a pipe can hold: no more than this is read once the process has ended.
 const PIPE: usize = 1 << 20;
 
@@ -77,6 +76,7 @@ pub(crate) struct Process<'a> {
     env: Vec<(&'static str, String)>,
     domain: Option<Arc<Domain>>,
     instead: Option<&'a Path>,
+    traced: Option<&'a Path>,
     probe: bool,
 }
 
@@ -91,6 +91,8 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
     /// True when the reader had enough and the process was stopped for it.
     pub(crate) full: bool,
+    /// What a traced process started, where it did not succeed.
+    pub(crate) children: Children,
 }
 
 impl Git {
@@ -110,6 +112,7 @@ impl Git {
             env: Vec::new(),
             domain: None,
             instead: None,
+            traced: None,
             probe: false,
         }
     }
@@ -143,7 +146,7 @@ fn command_of(program: &Path) -> std::process::Command {
     std::process::Command::new(program)
 }
 
-impl Process<'_> {
+impl<'a> Process<'a> {
     /// Adds an argument.
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
@@ -189,6 +192,12 @@ impl Process<'_> {
     /// Sets a variable of the environment.
     pub(crate) fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.env.push((name, value.into()));
+        self
+    }
+
+    /// Traces what the process starts, in a folder below `git_dir` that is there meanwhile.
+    pub(crate) fn traced(mut self, git_dir: Option<&'a Path>) -> Self {
+        self.traced = git_dir;
         self
     }
 
@@ -268,13 +277,15 @@ impl Process<'_> {
         }
         cancel.check()?;
         let input = self.stdin.take();
+        let trace = self.traced.and_then(Trace::begin);
+        self.env.extend(trace.iter().flat_map(Trace::variables));
         let wake = Wake::new().map_err(Error::io("making a pipe"))?;
         let _on_stop = cancel.on_stop(wake.waker());
         let mut child = self.spawn(input.is_some())?;
         let _listed = self.git.ledger().map(|ledger| ledger.child(child.id(), &self.name()));
         let group = Group::of(&child);
-        let mut run =
-            Run { child: &mut child, group: &group, input: input.unwrap_or_default(), written: 0, errors: Errors::default(), listen };
+        let (input, errors) = (input.unwrap_or_default(), Errors::default());
+        let mut run = Run { child: &mut child, group: &group, input, written: 0, errors, listen, trace: trace.as_ref() };
         let driven = run.drive(cancel, &wake, sink);
         let errors = std::mem::take(&mut run.errors);
         group.signal(Signal::KILL);
@@ -285,7 +296,8 @@ impl Process<'_> {
         if !full && !made {
             cancel.check()?;
         }
-        Ok(Ended { code: status.code(), status: status.to_string(), stderr: errors.text(), full })
+        let children = trace.filter(|_| !status.success()).map(|trace| trace.children()).unwrap_or_default();
+        Ok(Ended { code: status.code(), status: status.to_string(), stderr: errors.text(), full, children })
     }
 
     fn spawn(&self, with_input: bool) -> Result<Child> {
@@ -352,36 +364,6 @@ impl Process<'_> {
     }
 }
 
-impl Ended {
-    /// Turns any exit code but 0 into an error.
-    pub(crate) fn require(&self, command: &str) -> Result<()> {
-        if self.code == Some(0) || self.full {
-            return Ok(());
-        }
-        Err(self.failed(command))
-    }
-
-    /// The error for a process that should not have ended so.
-    pub(crate) fn failed(&self, command: &str) -> Error {
-        if let Some(err) = overwritten(&self.stderr) {
-            return err;
-        }
-        Error::Failed { command: command.to_owned(), exit: self.status.clone(), stderr: self.stderr.trim().to_owned() }
-    }
-}
-
-/// The files that git did not overwrite, as it lists them.
-fn overwritten(stderr: &str) -> Option<Error> {
-    let is_head = |line: &str| line.ends_with(':') && (line.contains("would be overwritten by") || line.contains("would be removed by"));
-    let (at, head) = stderr.lines().enumerate().find(|(_, line)| is_head(line))?;
-    let listed = stderr.lines().skip(at + 1).map_while(|line| line.strip_prefix('\t'));
-    let paths: Vec<String> = listed.take(MAX_LISTED).map(|path| crate::quote::listed(path.as_bytes())).collect();
-    if paths.is_empty() {
-        return None;
-    }
-    Some(if head.contains("untracked") { Error::WouldOverwrite(paths) } else { Error::Uncommitted(paths) })
-}
-
 /// A running process and what is still to be exchanged with it.
 struct Run<'a> {
     child: &'a mut Child,
@@ -390,6 +372,7 @@ struct Run<'a> {
     written: usize,
     errors: Errors,
     listen: Listen<'a>,
+    trace: Option<&'a Trace>,
 }
 
 impl Run<'_> {
@@ -400,6 +383,7 @@ impl Run<'_> {
         let mut kill_at: Option<Instant> = None;
         loop {
             let until = kill_at.or(cancel.deadline());
+            let until = [until, self.trace.map(Trace::bounded)].into_iter().flatten().min();
             let pipes = [
                 self.child.stdin.as_ref().map(AsFd::as_fd),
                 self.child.stdout.as_ref().map(AsFd::as_fd),

@@ -343,6 +343,7 @@ impl Repo {
     pub(crate) fn change(&self, args: &[&str]) -> Process<'_> {
         // A submodule is a repository of its own, with filters that nobody has named.
         let mut process = self.process(Mode::Change, args).config("submodule.recurse", "false");
+        process = process.traced(self.may_be_stopped().then_some(self.location.git_dir.as_path()));
         let sign = match self.allowed.policy.signing {
             Signing::Auto => None,
             Signing::Never => Some("false"),

@@ -100,6 +100,10 @@ pub(crate) struct Settings {
     pub(crate) local_diff_drivers: BTreeSet<String>,
     /// The repository's own configuration names a program for the care of the object store.
     pub(crate) local_gc_hook: bool,
+    /// Something configured says which hooks run, or where they are.
+    pub(crate) names_hooks: bool,
+    /// Commits or tags are signed without being asked for.
+    pub(crate) signs: bool,
     /// Keys of the repository's own configuration that have a say in how remotes are reached.
     pub(crate) local_transport: Vec<String>,
     /// Remotes that have what a partial clone leaves out.
@@ -242,6 +246,7 @@ impl Settings {
 
     fn note(&mut self, section: &str, subsection: Option<&str>, keys: &[String], local: bool) {
         self.local_fsmonitor |= local && section == "core" && keys.iter().any(|key| key == "fsmonitor");
+        self.names_hooks |= section == "hook" || section == "core" && keys.iter().any(|key| key == "hookspath");
         if let ("diff", Some(driver), true) = (section, subsection, local)
             && keys.iter().any(|key| matches!(key.as_str(), "textconv" | "command"))
         {
@@ -304,6 +309,7 @@ impl Settings {
         let is_whole = |key: &str| file.string(key).is_none_or(|path| path.starts_with(b"/") || path.starts_with(b"~/"));
         self.plain_index &= is_whole("core.excludesFile") && is_whole("core.attributesFile");
         self.bare = is("core.bare");
+        self.signs = is("commit.gpgSign") || is("tag.gpgSign") || is("tag.forceSignAnnotated");
         self.worktree = file.string("core.worktree").map(|path| PathBuf::from(path.to_string()));
         if let Some(path) = file.string("core.attributesFile") {
             let path = path.to_string();

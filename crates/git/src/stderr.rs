@@ -1,5 +1,9 @@
 //! What a process writes to standard error, capped.
 
+use crate::error::Error;
+
+/// The most files that an error names.
+const MAX_LISTED: usize = 20;
 /// The most standard error kept: the head and the tail of it.
 const STDERR_HEAD: usize = 8 << 10;
 const STDERR_TAIL: usize = 8 << 10;
@@ -42,6 +46,18 @@ pub(crate) fn whole_words(text: &mut Vec<u8>) {
     if text[word..].contains(&b':') {
         text.truncate(word);
     }
+}
+
+/// The files that git did not overwrite, as it lists them.
+pub(crate) fn overwritten(stderr: &str) -> Option<Error> {
+    let is_head = |line: &str| line.ends_with(':') && (line.contains("would be overwritten by") || line.contains("would be removed by"));
+    let (at, head) = stderr.lines().enumerate().find(|(_, line)| is_head(line))?;
+    let listed = stderr.lines().skip(at + 1).map_while(|line| line.strip_prefix('\t'));
+    let paths: Vec<String> = listed.take(MAX_LISTED).map(|path| crate::quote::listed(path.as_bytes())).collect();
+    if paths.is_empty() {
+        return None;
+    }
+    Some(if head.contains("untracked") { Error::WouldOverwrite(paths) } else { Error::Uncommitted(paths) })
 }
 
 #[cfg(test)]

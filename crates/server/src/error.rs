@@ -206,10 +206,8 @@ impl From<git::Error> for Error {
             ),
             Git::Ignored(_) => (Kind::Refused, Some("If they are meant to be tracked, repeat git_add with `force`: true.".to_owned())),
             Git::NothingStaged => (Kind::Refused, Some("Stage changes with git_add first; git_status shows what there is.".to_owned())),
-            Git::NoIdentity => (
-                Kind::Refused,
-                Some("The operator runs: git config --global user.name NAME; git config --global user.email ADDRESS".to_owned()),
-            ),
+            Git::NoIdentity => (Kind::Refused, Some(format!("{IDENTITY}."))),
+            Git::Halted(halt) => (Kind::Refused, Some(of_a_halt(halt))),
             Git::BranchExists(name) => {
                 (Kind::Refused, Some(format!("Use git_checkout with `branch_name`: \"{name}\", or choose another name.")))
             }
@@ -329,6 +327,25 @@ fn of_an_operation(err: &git::Error) -> (Kind, Option<String>) {
         }
         Git::Empty { .. } => (Kind::Refused, Some("Nothing has changed, and nothing is in progress.".to_owned())),
         _ => of_a_remote(err),
+    }
+}
+
+/// How an identity is configured.
+const IDENTITY: &str = "The operator runs: git config --global user.name NAME; git config --global user.email ADDRESS";
+
+/// What leads on after a change that something else than a conflict has stopped.
+fn of_a_halt(halt: &git::Halt) -> String {
+    match &halt.by {
+        None => format!("{IDENTITY}. Then repeat the call."),
+        Some(by) if by.hook.is_some() && by.code == Some(-1) => {
+            "The hook cannot run as it is: its first line must name a program that is there, and end without a carriage return. Correct \
+             that. Then repeat the call."
+                .to_owned()
+        }
+        Some(by) if by.hook.is_some() => "Mend what it says. Then repeat the call.".to_owned(),
+        Some(_) => "The operator makes it sign: `gpg.program` and `user.signingKey` of git's configuration name program and key, and a \
+                    passphrase has to be in its agent, as nothing can be asked here. Then repeat the call."
+            .to_owned(),
     }
 }
 

@@ -12,6 +12,10 @@ mod dates;
 mod environment;
 #[path = "answers/filters.rs"]
 mod filters;
+#[path = "answers/halts.rs"]
+mod halts;
+#[path = "answers/hooks.rs"]
+mod hooks;
 #[path = "answers/lost_content.rs"]
 mod lost_content;
 #[path = "answers/messages.rs"]

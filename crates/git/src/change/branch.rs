@@ -3,6 +3,7 @@
 use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
+    change::FailedHook,
     error::{Error, Result},
     name::{BranchName, Rev},
     repo::Repo,
@@ -60,12 +61,13 @@ impl Repo {
         Ok(Some(name).filter(|name| ended.code == Some(0) && name.starts_with("refs/")))
     }
 
-    /// Checks out the branch `rev`, the remote-tracking branch of that name, or a commit.
+    /// Checks out the branch `rev`, the remote-tracking branch of that name, or a commit. Gives the hook that failed afterwards,
+    /// and what it wrote.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownRevision`]; [`Error::Failed`] when local changes would be overwritten.
-    pub fn checkout(&self, how: &Checkout, cancel: &Cancel) -> Result<()> {
+    pub fn checkout(&self, how: &Checkout, cancel: &Cancel) -> Result<Option<FailedHook>> {
         self.worktree()?;
         self.check_trust(cancel)?;
         let args: Vec<String> = match how {
@@ -90,7 +92,11 @@ impl Repo {
         }
         let begin = SystemTime::now();
         let (ended, _) = self.locked(cancel, || self.change(&["checkout", "--quiet", "--no-overwrite-ignore"]).args(&args).arg("--"))?;
-        self.require_whole(&ended, "checkout", begin, cancel)
+        let failed = ended.require_but_for_the_hook("checkout")?;
+        if failed.is_none() {
+            self.require_whole(&ended, "checkout", begin, cancel)?;
+        }
+        Ok(failed)
     }
 
     /// The commit whose files a checkout writes; none where it keeps those of `HEAD`.

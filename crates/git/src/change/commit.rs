@@ -53,8 +53,8 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::NothingStaged`], [`Error::Unmerged`], [`Error::NoIdentity`], [`Error::Untrusted`]; [`Error::Failed`]
-    /// with the output of a hook that refused.
+    /// [`Error::NothingStaged`], [`Error::Unmerged`], [`Error::Untrusted`]; [`Error::Halted`] where a hook
+    /// refused, or nothing could be signed.
     pub fn commit(&self, request: &CommitRequest, cancel: &Cancel) -> Result<Committed> {
         self.worktree()?;
         self.check_trust(cancel)?;
@@ -69,8 +69,11 @@ impl Repo {
             self.check_resolved(request.confirmed, cancel)?;
         }
         let author = request.author.as_deref().map(author).transpose()?;
-        let (ended, _) = self.locked(cancel, || {
+        let (mut ended, output) = self.locked(cancel, || {
             let mut process = self.recording(&["commit", "--quiet"]);
+            if request.sign.is_some() {
+                process = process.traced(Some(&self.location.git_dir));
+            }
             if request.sign_off {
                 // git puts the line above comments that end a message, and no line of this one is a comment.
                 process = process.config("core.commentChar", NO_COMMENT);
@@ -102,12 +105,18 @@ impl Repo {
             if !unmerged.is_empty() {
                 return Err(Error::Unmerged(unmerged.iter().map(ToString::to_string).collect()));
             }
-            let merging = self.location.git_dir.join("MERGE_HEAD").exists();
-            if !merging && request.paths.is_empty() && self.is_index_clean(before, cancel)? {
+            if let Some(halted) = self.halted("commit", &ended, cancel)? {
+                return Err(halted);
+            }
+            let makes_one_anyway = request.amend || request.allow_empty || self.location.git_dir.join("MERGE_HEAD").exists();
+            if !makes_one_anyway && request.paths.is_empty() && self.is_index_clean(before, cancel)? {
                 return Err(Error::NothingStaged);
             }
-            self.check_identity(cancel)?;
             self.check_known(&request.paths, cancel)?;
+            if ended.stderr.trim().is_empty() {
+                // That it would be empty is said there.
+                ended.stderr = String::from_utf8_lossy(&output[..output.len().min(2000)]).into_owned();
+            }
             return Err(ended.failed("commit"));
         }
         let id = self.resolve_commit(&Rev::head(), cancel)?;

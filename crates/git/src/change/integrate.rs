@@ -265,7 +265,7 @@ impl Repo {
         let coming = Self::coming(listing.args(&ids).arg("--"), cancel)?;
         self.check_ignored(coming.iter(), cancel)?;
         self.check_complete(&coming, None, cancel)?;
-        self.integrate(command, cancel, || {
+        let picked = self.integrate(command, cancel, || {
             let mut process = self.recording(&[command, "--no-edit"]);
             if request.no_commit {
                 process = process.arg("--no-commit");
@@ -274,7 +274,12 @@ impl Repo {
                 process = process.arg(format!("--mainline={mainline}"));
             }
             process.args(&ids)
-        })
+        });
+        if matches!(&picked, Err(Error::Halted(halt)) if halt.operation.is_none() && !request.no_commit) {
+            // git leaves it staged, and nothing in progress that could be aborted. Nothing else was staged before.
+            self.change(&["reset", "--quiet", "--merge"]).output(cancel, MAX_OUTPUT)?;
+        }
+        picked
     }
 
     /// Ends what is in progress, or goes on with it, and says what that was.
@@ -322,6 +327,11 @@ impl Repo {
         };
         if ended.code != Some(0) {
             let unmerged = self.unmerged(cancel)?;
+            if unmerged.is_empty()
+                && let Some(halted) = self.halted(operation, &ended, cancel)?
+            {
+                return Err(halted);
+            }
             let moved = self.head(cancel)? != before;
             if self.in_progress().is_some() && (!unmerged.is_empty() || moved || self.comes_to_nothing(operation, &ended, cancel)?) {
                 return Err(self.stopped(operation, &unmerged, &ended, cancel)?);
@@ -429,6 +439,11 @@ impl Repo {
                 // Nothing was begun, but the list of what was to be done may be there.
                 self.change(&[command, "--quit"]).output(cancel, MAX_OUTPUT)?;
             }
+            if unmerged.is_empty()
+                && let Some(halted) = self.halted(command, &ended, cancel)?
+            {
+                return Err(halted);
+            }
             if let Some(operation) = self.in_progress() {
                 return Err(self.stopped(operation, &unmerged, &ended, cancel)?);
             }
@@ -439,7 +454,6 @@ impl Repo {
             if command == "revert" && is_empty {
                 return Err(Error::Empty { operation: command.to_owned(), stopped: false });
             }
-            self.check_identity(cancel)?;
             if ended.stderr.trim().is_empty() {
                 // That there is nothing to commit is said elsewhere.
                 ended.stderr = String::from_utf8_lossy(&output[..output.len().min(2000)]).into_owned();

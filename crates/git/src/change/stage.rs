@@ -13,6 +13,7 @@ use crate::{
     route::only_git,
     snapshot::checksum_of,
     status::is_plain,
+    trace,
 };
 use gix::{
     ObjectId,
@@ -96,8 +97,14 @@ impl Repo {
         let lock = self.location.git_dir.join("index.lock");
         for entry in fs::read_dir(&self.location.git_dir)?.flatten() {
             let name = entry.file_name();
-            let Some(pid) = name.to_str().and_then(|name| name.strip_prefix(SCRATCH)?.split('-').next()) else { continue };
+            let trace = name.to_str().and_then(|name| name.strip_prefix(trace::SCRATCH));
+            let Some(rest) = trace.or_else(|| name.to_str()?.strip_prefix(SCRATCH)) else { continue };
+            let pid = rest.split('-').next().unwrap_or_default();
             if Path::new("/proc/self").exists() && Path::new("/proc").join(pid).exists() {
+                continue;
+            }
+            if trace.is_some() {
+                fs::remove_dir_all(entry.path())?;
                 continue;
             }
             let ours = entry.metadata()?;

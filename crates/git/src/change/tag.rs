@@ -63,6 +63,7 @@ impl Repo {
             }
             None => self.change(&["tag", "--no-sign"]),
         };
+        let process = if sign { process.traced(Some(&self.location.git_dir)) } else { process };
         process.arg("--").arg(name.as_str()).arg(target.to_string()).success(cancel, MAX_OUTPUT)?;
         Ok(target)
     }

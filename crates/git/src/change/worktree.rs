@@ -3,6 +3,7 @@
 use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
+    change::FailedHook,
     error::{Error, Result},
     fields::Layout,
     name::{BranchName, Rev},
@@ -91,12 +92,12 @@ impl Repo {
         Ok(found)
     }
 
-    /// Makes a worktree inside the allowed roots.
+    /// Makes a worktree inside the allowed roots. Gives the hook that failed afterwards, and what it wrote.
     ///
     /// # Errors
     ///
     /// [`Error::OutsideRoots`], [`Error::Exists`], [`Error::CheckedOut`], [`Error::UnknownRevision`].
-    pub fn add_worktree(&self, add: &WorktreeAdd, cancel: &Cancel) -> Result<Worktree> {
+    pub fn add_worktree(&self, add: &WorktreeAdd, cancel: &Cancel) -> Result<(Worktree, Option<FailedHook>)> {
         self.check_trust(cancel)?;
         let path = if add.anywhere { add.path.clone() } else { self.place_for(&add.path)? };
         let start = add.start.as_ref().map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
@@ -134,14 +135,15 @@ impl Repo {
             }
         };
         let (ended, _) = process.arg("--").arg(&path).args(what).output(cancel, MAX_OUTPUT)?;
-        if ended.code != Some(0)
+        let failed = ended.require_but_for_the_hook("worktree add");
+        if failed.is_err()
             && let Some(branch) = &add.branch
             && let Some(other) = self.worktrees(cancel)?.into_iter().find(|other| other.branch == Some(branch.full()))
         {
             return Err(Error::CheckedOut { name: branch.as_str().to_owned(), place: other.path });
         }
-        ended.require("worktree add")?;
-        self.worktree_at(&path, cancel)
+        let failed = failed?;
+        Ok((self.worktree_at(&path, cancel)?, failed))
     }
 
     /// Removes a worktree. Unless `force`, only one without edits and untracked files.

@@ -241,7 +241,11 @@ impl Repo {
         if !refused.is_empty() {
             return Err(Error::Rejected { refs: refused, said: words(&ended), push: true });
         }
-        ended.require("push")?;
+        if ended.code != Some(0) {
+            let moved = updates.iter().filter(|update| update.sign != '=');
+            let moved = moved.map(|update| format!("{} {}", update.name, update.summary)).collect();
+            return Err(ended.failed_after("push", moved));
+        }
         Ok(Pushed { updates, said: words(&ended) })
     }
 }

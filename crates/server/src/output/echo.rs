@@ -24,6 +24,11 @@ impl Echo {
         Self { tool, args, most: budget.call() }
     }
 
+    /// The tool that was called.
+    pub(crate) fn tool(&self) -> &'static str {
+        self.tool
+    }
+
     /// The same call with other arguments; `Null` takes one out.
     pub(crate) fn again(&self, changes: &[(&str, Value)]) -> String {
         let mut args = self.args.clone();

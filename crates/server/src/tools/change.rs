@@ -4,8 +4,9 @@ use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, Writer, word},
     tool::Context,
+    tools::hooks,
 };
-use git::{DiffQuery, Keep, Reach, RelPath, Sides};
+use git::{DiffQuery, Keep, Reach, RelPath, Rev, Sides};
 
 /// The most paths that a summary lists.
 const MAX_PATHS: usize = 30;
@@ -39,7 +40,8 @@ pub(super) fn moving_from(
     let before = cx.repo.head(cx.cancel)?;
     let can_be_undone = cx.has_known_beginning();
     cx.reaches(Reach::Worktree);
-    let output = work()?;
+    let (was, at) = (cx.repo.in_progress(), hooks::Before::at(cx, before)?);
+    let output = work().map_err(|err| at.stopped(cx, err))?;
     let after = cx.repo.head(cx.cancel)?;
     let mut writer = cx.writer();
     match (before, after) {
@@ -68,6 +70,12 @@ pub(super) fn moving_from(
     }
     if let Some(from) = from {
         writer.say(from);
+    }
+    if let Some(after) = after {
+        let is_merge = cx.repo.resolve_commit(&Rev::new(format!("{after}^2"))?, cx.cancel).is_ok();
+        let is_left = |before| cx.repo.ahead_behind(before, after, cx.cancel).is_ok_and(|(ahead, _)| ahead > 0);
+        let rebases = cx.echo.tool() == "git_pull" && before.is_some_and(is_left);
+        hooks::tell_idle(cx, &hooks::run_by(cx.echo.tool(), was, is_merge && before != Some(after), rebases), &mut writer);
     }
     state(cx, &mut writer)?;
     Ok(writer.finish())

@@ -4,7 +4,10 @@ use crate::{
     error::{Error, Kind},
     output::Reply,
     tool::{Context, Effect, Entry, Scope, Tool},
-    tools::change,
+    tools::{
+        change,
+        hooks::{self, Before},
+    },
 };
 use git::{BranchName, Checkout, Reach, Rev};
 use schemars::JsonSchema;
@@ -53,9 +56,12 @@ impl Tool for CheckoutTool {
         };
         cx.reaches(Reach::Worktree);
         cx.moves_refs()?;
-        cx.repo.checkout(&how, cx.cancel)?;
+        let at = Before::of(cx)?;
+        let failed = cx.repo.checkout(&how, cx.cancel).map_err(|err| at.stopped(cx, err))?;
         let mut writer = cx.writer();
         change::state(cx, &mut writer)?;
+        hooks::after(failed.as_ref(), "the checkout is made", &mut writer);
+        hooks::tell_idle(cx, &["post-checkout", "reference-transaction"], &mut writer);
         let back = before.branch.or_else(|| before.commit.map(|id| id.to_string()));
         if let Some(back) = back {
             writer.note(format!("to go back: {}", cx.echo.other("git_checkout", &[("branch_name", json!(back))])));

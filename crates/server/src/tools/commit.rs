@@ -4,7 +4,10 @@ use crate::{
     error::{Error, Kind},
     output::{self, Field, Reply, Writer, word},
     tool::{Context, Effect, Entry, Tool},
-    tools::change,
+    tools::{
+        change,
+        hooks::{self, Before},
+    },
 };
 use git::{CommitRequest, Committed, DiffQuery, Keep, LogQuery, Rev, Sides};
 use schemars::JsonSchema;
@@ -73,7 +76,8 @@ impl Tool for Commit {
             }
         }
         let (operation, can_be_undone) = (cx.repo.in_progress(), cx.has_known_beginning());
-        let made = cx.repo.commit(&request, cx.cancel)?;
+        let before = Before::of(cx)?;
+        let made = cx.repo.commit(&request, cx.cancel).map_err(|err| before.stopped(cx, err))?;
         cx.settled();
         let mut writer = cx.writer();
         writer.say(&format!("committed {}", cx.repo.abbreviate(made.id)));
@@ -85,6 +89,9 @@ impl Tool for Commit {
             writer.say("hooks wrote:");
             writer.quote(&made.output);
         }
+        let (own, on_amend) = (["pre-commit", "prepare-commit-msg", "commit-msg", "post-commit"], ["post-rewrite"]);
+        let names = [&own[..], if args.amend { &on_amend } else { &[] }, &["reference-transaction"]].concat();
+        hooks::tell_idle(cx, &names, &mut writer);
         if let Some(operation) = operation.filter(|_| cx.repo.in_progress().is_none()) {
             if can_be_undone {
                 writer.note(format!("to take the {operation} back: {}", cx.echo.other("git_undo", &[])));

@@ -19,6 +19,7 @@ mod diff;
 mod fetch;
 mod files;
 mod grep;
+mod hooks;
 mod init;
 mod log;
 mod merge;

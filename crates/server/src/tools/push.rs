@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Kind},
     output::{Field, Reply, word},
     tool::{Context, Deed, Effect, Entry, Scope, Tool},
-    tools::fetch::moved_to,
+    tools::{fetch::moved_to, hooks},
 };
 use git::{BranchName, PushRequest, Ref, RemoteName, TagName};
 use schemars::JsonSchema;
@@ -101,6 +101,7 @@ impl Tool for Push {
             writer.say("hooks and the remote wrote:");
             writer.quote(&pushed.said);
         }
+        hooks::tell_idle(cx, &["pre-push", "reference-transaction"], &mut writer);
         if let ([Ref::Branch(branch)], true) = (request.what.as_slice(), request.set_upstream && !request.delete) {
             let there = request.to.as_ref().unwrap_or(branch).as_str();
             let there = word(Field::Ref, format!("{}/{there}", request.remote.as_str()), "git_branch");

@@ -4,6 +4,7 @@ use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
+    tools::hooks,
 };
 use git::{BranchName, Rev, WorktreeAdd};
 use schemars::JsonSchema;
@@ -82,13 +83,14 @@ impl Tool for Workspace {
                 let (handle, path) = cx.view.workspaces.create(cx.principal, &cx.repo.location().common_dir)?;
                 let own = || BranchName::new(format!("workspace/{}", &handle[3..11]));
                 let add = WorktreeAdd { path: path.clone(), branch: Some(branch.map_or_else(own, Ok)?), start, anywhere: true };
-                let made = cx.repo.add_worktree(&add, cx.cancel).inspect_err(|_| cx.view.workspaces.forget(&handle))?;
+                let (made, failed) = cx.repo.add_worktree(&add, cx.cancel).inspect_err(|_| cx.view.workspaces.forget(&handle))?;
                 let branch = made.branch.unwrap_or_default();
                 let branch = branch.trim_start_matches("refs/heads/");
                 let place = word(Field::Path, path.as_os_str().as_encoded_bytes(), LISTED);
                 writer.say(&format!("opened {handle} on branch {}, with its files at {place}", word(Field::Ref, branch, LISTED)));
                 writer.note(format!("to work in it, pass \"workspace\": {}", json!(handle)));
                 let days = cx.view.workspaces.ttl().as_secs().div_ceil(86_400);
+                hooks::after(failed.as_ref(), "the workspace is made", &mut writer);
                 writer.note(format!("unused for {days} days it is closed, unless that would lose something"));
             }
             Action::Close => {

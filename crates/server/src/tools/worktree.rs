@@ -4,6 +4,7 @@ use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, Writer, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
+    tools::hooks,
 };
 use git::{BranchName, Rev, Worktree, WorktreeAdd};
 use schemars::JsonSchema;
@@ -76,9 +77,11 @@ impl Tool for WorktreeTool {
                     start: args.start_point.map(Rev::new).transpose()?,
                     anywhere: false,
                 };
-                let made = cx.repo.add_worktree(&add, cx.cancel)?;
+                let (made, failed) = cx.repo.add_worktree(&add, cx.cancel)?;
                 let place = made.path.display().to_string();
                 writer.say(&format!("made {}: {}", at(&made.path), state(cx, &made)));
+                hooks::after(failed.as_ref(), "the worktree is made", &mut writer);
+                hooks::tell_idle(cx, &["post-checkout", "reference-transaction"], &mut writer);
                 writer.note(format!("to work in it, pass \"repo_path\": {}", json!(place)));
             }
             Action::Remove => {

@@ -5,6 +5,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod collector;
+pub(crate) mod hooks;
 pub(crate) mod keys;
 pub(crate) mod parameters;
 pub(crate) mod programs;
