@@ -70,10 +70,21 @@ impl Folder {
     ///
     /// [`io::ErrorKind::InvalidInput`] for what is no regular file; what the system says of links is `ELOOP`.
     pub(crate) fn file(&self, path: impl AsRef<Path>) -> io::Result<(File, Metadata)> {
-        let file = resolve(self, path.as_ref())?;
+        let file = resolve(self, path.as_ref(), rustix::fs::OFlags::RDONLY)?;
         let found = file.metadata()?;
         // A pipe or a device could block or never end.
         if found.is_file() { Ok((file, found)) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
+
+    /// Writes `content` into the regular file at `path`, no component of which may be a link, in place of what it holds.
+    pub(crate) fn write(&self, path: impl AsRef<Path>, content: &[u8]) -> io::Result<()> {
+        use rustix::fs::OFlags;
+        let mut file = resolve(self, path.as_ref(), OFlags::WRONLY | OFlags::CREATE)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        file.set_len(0)?;
+        io::Write::write_all(&mut file, content)
     }
 
     /// What the file at `path` holds; `None` where there is nothing.
@@ -102,6 +113,11 @@ impl Folder {
     pub(crate) fn line(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let text = self.read(path, Kind::Line).ok()??;
         Some(text.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii_end().to_vec())
+    }
+
+    /// Where the link at `path` leads, as written; `None` for anything else.
+    pub(crate) fn link(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
+        rustix::fs::readlinkat(&self.dir, path.as_ref(), Vec::new()).ok().map(std::ffi::CString::into_bytes)
     }
 
     /// True where something is at `path`, whatever it is.
@@ -163,11 +179,11 @@ pub(crate) fn hold(path: &Path) -> io::Result<Option<(OwnedFd, bool)>> {
 }
 
 #[cfg(target_os = "linux")]
-fn resolve(folder: &Folder, path: &Path) -> io::Result<File> {
-    use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+fn resolve(folder: &Folder, path: &Path, access: rustix::fs::OFlags) -> io::Result<File> {
+    use rustix::fs::{OFlags, ResolveFlags, openat2};
+    let flags = access | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    Ok(File::from(openat2(&folder.dir, path, flags, Mode::empty(), beneath)?))
+    Ok(File::from(openat2(&folder.dir, path, flags, mode_of(access), beneath)?))
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -178,17 +194,23 @@ fn open_folder(path: &Path) -> io::Result<OwnedFd> {
 
 /// Opens each folder on the way by itself, so that none is a link.
 #[cfg(not(target_os = "linux"))]
-fn resolve(folder: &Folder, path: &Path) -> io::Result<File> {
-    use rustix::fs::{Mode, OFlags, openat};
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+fn resolve(folder: &Folder, path: &Path, access: rustix::fs::OFlags) -> io::Result<File> {
+    use rustix::fs::{OFlags, openat};
+    let flags = OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
     let mut dir = folder.dir.try_clone()?;
     let parts: Vec<_> = path.components().collect();
     for (at, part) in parts.iter().enumerate() {
         let std::path::Component::Normal(name) = part else { return Err(io::ErrorKind::InvalidInput.into()) };
-        let directory = if at + 1 < parts.len() { OFlags::DIRECTORY } else { OFlags::empty() };
-        dir = openat(&dir, *name, flags | directory, Mode::empty())?;
+        let own = if at + 1 < parts.len() { OFlags::RDONLY | OFlags::DIRECTORY } else { access };
+        dir = openat(&dir, *name, flags | own, mode_of(own))?;
     }
     Ok(File::from(dir))
+}
+
+/// The mode of a file that is made.
+fn mode_of(access: rustix::fs::OFlags) -> rustix::fs::Mode {
+    use rustix::fs::{Mode, OFlags};
+    if access.contains(OFlags::CREATE) { Mode::from_raw_mode(0o666) } else { Mode::empty() }
 }
 
 /// The path that git has written into a file.

@@ -56,8 +56,8 @@ pub use branch::{Branch, BranchKind, BranchQuery, Branches};
 pub use cancel::{Cancel, OnStop};
 pub use change::{
     Action, ApplyRequest, Care, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FailedHook, FastForward, Favour, Halt,
-    Hunk, HunkAction, Idle, IdleHooks, Left, Look, MergeRequest, Note, PickRequest, Reach, RebaseRequest, ResetMode, Restore, Search,
-    Setting, Side, Sparse, Stash, StashPush, Step, Submodule, Tag, Verdict, WRITABLE, Way, Worktree, WorktreeAdd,
+    Hunk, HunkAction, Idle, IdleHooks, Left, Look, MergeRequest, Note, PickRequest, Raw, RawFile, Reach, RebaseRequest, ResetMode, Restore,
+    Search, Setting, Side, Sparse, Stash, StashPush, Step, Submodule, Tag, Verdict, WRITABLE, Way, Worktree, WorktreeAdd,
 };
 pub use diff::{DiffQuery, Sides};
 pub use error::{Error, Result};

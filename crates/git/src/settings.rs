@@ -108,6 +108,12 @@ pub(crate) struct Settings {
     pub(crate) local_transport: Vec<String>,
     /// Remotes that have what a partial clone leaves out.
     pub(crate) promisors: Vec<String>,
+    /// Notes go along with commits that are rewritten.
+    pub(crate) rewrites_notes: bool,
+    /// A rebase moves other branches.
+    pub(crate) updates_refs: bool,
+    /// Where hooks are, where that is configured.
+    pub(crate) hooks_path: Option<PathBuf>,
     /// The repository is configured as bare.
     pub(crate) bare: bool,
     /// Files that the configuration was read from.
@@ -310,6 +316,9 @@ impl Settings {
         self.plain_index &= is_whole("core.excludesFile") && is_whole("core.attributesFile");
         self.bare = is("core.bare");
         self.signs = is("commit.gpgSign") || is("tag.gpgSign") || is("tag.forceSignAnnotated");
+        self.rewrites_notes = file.string("notes.rewriteRef").is_some();
+        self.updates_refs = is("rebase.updateRefs");
+        self.hooks_path = file.string("core.hooksPath").map(|path| of_home(&path).unwrap_or_else(|| PathBuf::from(path.to_string())));
         self.worktree = file.string("core.worktree").map(|path| PathBuf::from(path.to_string()));
         if let Some(path) = file.string("core.attributesFile") {
             let path = path.to_string();

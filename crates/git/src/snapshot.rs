@@ -24,8 +24,10 @@ pub(crate) const STASH: &str = "refs/stash";
 const CHECKSUM: usize = 20;
 /// The largest index without a checksum that is told from others.
 const MAX_DIGEST: u64 = 64 << 20;
+/// How many files of a folder of hooks are looked at.
+const MAX_HOOKS: usize = 64;
 /// Where the references are that changes move and that can be put back.
-const PREFIXES: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/stash"];
+const PREFIXES: [&str; 4] = ["refs/heads/", "refs/notes/", "refs/stash", "refs/tags/"];
 
 /// The state of a worktree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,7 +116,7 @@ impl<'a> Comparison<'a> {
         }
         match self.before.next_if(|(known, _)| *known == name) {
             None => self.note(name, None, Some(id)),
-            Some((_, was)) if was != id && name == STASH.as_bytes() => self.note(name, Some(was), Some(id)),
+            Some((_, was)) if was != id => self.note(name, Some(was), Some(id)),
             Some(_) => {}
         }
     }
@@ -144,7 +146,7 @@ impl Repo {
         Ok(Snapshot { branch, commit: self.head(cancel)?, ..Snapshot::default() })
     }
 
-    /// Branches, tags and the stash, by full name.
+    /// Branches, notes, tags and the stash, by full name.
     ///
     /// # Errors
     ///
@@ -155,9 +157,7 @@ impl Repo {
         Ok(refs)
     }
 
-    /// What has been made, deleted or, of the stash, moved since `before`.
-    ///
-    /// That a branch has moved is not taken for a change's doing: another worktree may have it checked out.
+    /// What has been made, deleted or moved since `before`, whoever did it.
     ///
     /// # Errors
     ///
@@ -186,6 +186,31 @@ impl Repo {
             ControlFlow::Continue(())
         })?;
         ended.require("for-each-ref")
+    }
+
+    /// True where a change may move other references than it says: by hooks, or as git is configured.
+    pub fn moves_others(&self) -> bool {
+        let own = self.location.common_dir.join("hooks");
+        let hooks = || match &self.settings.hooks_path {
+            Some(path) => self.top().join(path),
+            None => own,
+        };
+        let has_hook = || {
+            let entries = std::fs::read_dir(hooks()).into_iter().flatten().flatten().take(MAX_HOOKS);
+            entries.map(|entry| entry.path()).any(|path| path.extension().is_none_or(|extension| extension != "sample"))
+        };
+        self.settings.rewrites_notes || !self.updates().is_empty() || self.location.trusted && self.allowed.policy.hooks && has_hook()
+    }
+
+    /// True where git is configured to take notes along when it rewrites commits.
+    pub fn rewrites_notes(&self) -> bool {
+        self.settings.rewrites_notes
+    }
+
+    /// The branches that the rebase in progress will move when it ends.
+    pub fn updates(&self) -> Vec<String> {
+        let list = self.git_file("rebase-merge/update-refs", crate::beneath::Kind::Steps).ok().flatten().unwrap_or_default();
+        list.lines().step_by(3).map(|name| name.to_str_lossy().into_owned()).collect()
     }
 
     /// The file that holds the index.

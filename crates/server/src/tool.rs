@@ -7,11 +7,14 @@ use crate::{
     view::View,
 };
 pub(crate) use crate::{policy::Deed, selection::Toolset};
-use git::{Cancel, ObjectId, OnProgress, Progress, Reach, RelPath, Repo, Repositories};
+use git::{Cancel, ObjectId, OnProgress, Progress, Raw, Reach, RelPath, Repo, Repositories};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// What a tool does to the repository. Annotations, locking, queue and deadline follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub(crate) struct Context<'a> {
     /// The call says that it means what it asks for.
     pub(crate) confirmed: bool,
     pub(crate) on_progress: OnProgress<'a>,
+    /// What the client itself allows, where it says so.
+    pub(crate) narrowed: Option<&'a [PathBuf]>,
 }
 
 /// Hears how far a call has come.
@@ -81,6 +86,33 @@ impl Context<'_> {
         let Some(record) = self.record else { return Ok(()) };
         let saved = self.repo.save(self.cancel)?;
         record.overwrites(saved, paths.iter().map(|path| path.pathspec().to_vec()).collect())
+    }
+
+    /// The same for a change of any files, where git can keep them: undoing it is refused otherwise, and says so.
+    pub(crate) fn keeps_all(&self) -> Result<(), Error> {
+        self.reaches(Reach::Worktree);
+        match self.overwrites(&[]) {
+            Err(err) if matches!(err.cause(), Some(git::Error::Failed { .. })) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Keeps what the change may do to files that git alone would not bring back.
+    pub(crate) fn keeps_files(&self, which: Raw<'_>) -> Result<(), Error> {
+        let Some(record) = self.record else { return Ok(()) };
+        record.keeps_files(self.repo.raw_files(which, self.cancel)?);
+        Ok(())
+    }
+
+    /// Refuses a place that the client itself has put out of bounds.
+    pub(crate) fn confine(&self, place: &Path) -> Result<(), Error> {
+        match self.narrowed {
+            Some(roots) if !roots.iter().any(|root| place.starts_with(root)) => {
+                Err(Error::new(Kind::Denied, format!("{} is outside the client's own roots", place.display()))
+                    .hint("The client's workspace decides where it may work: name a folder inside of it."))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Says that the change is made: what follows only describes it.

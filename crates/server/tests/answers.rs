@@ -29,3 +29,5 @@ mod set_up;
 #[path = "answers/stopped.rs"]
 mod stopped;
 mod support;
+#[path = "answers/undone.rs"]
+mod undone;

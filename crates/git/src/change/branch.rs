@@ -8,8 +8,8 @@ use crate::{
     name::{BranchName, Rev},
     repo::Repo,
 };
-use gix::ObjectId;
-use std::{path::PathBuf, time::SystemTime};
+use gix::{ObjectId, bstr::ByteSlice};
+use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf, time::SystemTime};
 
 /// What is to be checked out.
 #[derive(Clone, Debug)]
@@ -150,6 +150,42 @@ impl Repo {
         }
         ended.require("branch")?;
         Ok(id)
+    }
+
+    /// Keeps the configuration of a branch as a blob, for [`Repo::undo`]. `None` where it has none.
+    ///
+    /// # Errors
+    ///
+    /// As for any change.
+    pub fn keep_branch_config(&self, name: &BranchName, cancel: &Cancel) -> Result<Option<ObjectId>> {
+        let prefix = format!("branch.{}.", name.as_str());
+        let listed = self.read(&["config", "--local", "-z", "--list"]).success(cancel, MAX_OUTPUT)?;
+        let own = listed.split_inclusive(|&byte| byte == 0).filter(|entry| {
+            let key = entry.lines().next().unwrap_or_default();
+            key.strip_prefix(prefix.as_bytes()).is_some_and(|rest| !rest.contains(&b'.'))
+        });
+        let own: Vec<u8> = own.flatten().copied().collect();
+        if own.is_empty() {
+            return Ok(None);
+        }
+        let output = self.change(&["hash-object", "-w", "--stdin"]).stdin(own).success(cancel, MAX_OUTPUT)?;
+        Ok(ObjectId::from_hex(output.trim_ascii_end()).ok())
+    }
+
+    /// Puts back what [`Repo::keep_branch_config`] has kept, but for keys that are there again.
+    pub(super) fn put_branch_config(&self, kept: ObjectId, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
+        let kept = self.read(&["cat-file", "blob"]).arg(kept.to_string()).success(cancel, MAX_OUTPUT)?;
+        let listed = self.read(&["config", "--local", "-z", "--name-only", "--list"]).success(cancel, MAX_OUTPUT)?;
+        let there: HashSet<&[u8]> = listed.split(|&byte| byte == 0).collect();
+        for entry in kept.split(|&byte| byte == 0).filter(|entry| !entry.is_empty()) {
+            let (key, value) = entry.split_once_str("\n").unwrap_or((entry, b"true"));
+            if !there.contains(key) {
+                let process = self.change(&["config", "--local", "--add"]).args([OsStr::from_bytes(key), OsStr::from_bytes(value)]);
+                process.success(cancel, MAX_OUTPUT)?;
+            }
+        }
+        done.push("its configuration is as it was".to_owned());
+        Ok(())
     }
 
     /// Renames a branch, in every worktree that has it checked out.

@@ -4,7 +4,7 @@ use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    name::RelPath,
+    name::{RelPath, Rev},
     process::{Mode, Process},
     repo::Repo,
 };
@@ -186,6 +186,18 @@ impl Repo {
             prefixes(&file.path).find(in_the_way).or(whole)
         });
         refuse_overwriting(&mut ways)
+    }
+
+    /// Paths at which `source` has a file and the working tree has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`].
+    pub fn absent_of(&self, source: &Rev, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<RelPath>> {
+        let tree = self.resolve_commit(source, cancel)?;
+        let listing = self.read(&["diff-index", "-R"]).args(RAW).arg("--diff-filter=A").arg(tree.to_string());
+        let listing = listing.arg("--").args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+        Ok(self.worktree().map(|_| Self::coming(listing, cancel))??.iter().map(|file| RelPath::from_git(&file.path)).collect())
     }
 
     /// Tracked files that have gone missing or become empty since `begin`, as a change that broke off leaves them.

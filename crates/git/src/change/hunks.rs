@@ -113,14 +113,12 @@ impl Repo {
         self.check_complete(&Self::coming(listing, cancel)?, None, cancel)
     }
 
-    /// Applies a patch to files, to the index, or to both; `check` only looks whether it fits.
+    /// The paths that a patch names.
     ///
     /// # Errors
     ///
-    /// [`Error::PatchDoesNotApply`], and nothing has changed then.
-    pub fn apply(&self, patch: &[u8], request: &ApplyRequest, cancel: &Cancel) -> Result<Vec<RelPath>> {
-        self.worktree()?;
-        self.check_trust(cancel)?;
+    /// [`Error::PatchDoesNotApply`] for what is no patch.
+    pub fn patched(&self, patch: &[u8], request: &ApplyRequest, cancel: &Cancel) -> Result<Vec<RelPath>> {
         let reverse = if request.reverse { &["--reverse"][..] } else { &[] };
         let listed = self.change(&["apply", "--numstat", "-z"]).args(reverse).arg("-").stdin(patch.to_vec());
         let (ended, listed) = listed.output(cancel, MAX_PATCH)?;
@@ -140,6 +138,19 @@ impl Repo {
         for path in &paths {
             self.check_no_link_above(path)?;
         }
+        Ok(paths)
+    }
+
+    /// Applies a patch to files, to the index, or to both; `check` only looks whether it fits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PatchDoesNotApply`], and nothing has changed then.
+    pub fn apply(&self, patch: &[u8], request: &ApplyRequest, cancel: &Cancel) -> Result<Vec<RelPath>> {
+        self.worktree()?;
+        self.check_trust(cancel)?;
+        let reverse = if request.reverse { &["--reverse"][..] } else { &[] };
+        let paths = self.patched(patch, request, cancel)?;
         if !request.check && !request.cached {
             self.check_filters(paths.iter(), cancel)?;
         }

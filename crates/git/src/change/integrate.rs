@@ -205,6 +205,21 @@ impl Repo {
         needs.check()
     }
 
+    /// Branches among the commits that a rebase replaces, which it leaves where they are although git is configured to move them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`].
+    pub fn left_behind(&self, upstream: &Rev, cancel: &Cancel) -> Result<Vec<String>> {
+        let Some(head) = self.head(cancel)?.filter(|_| self.settings.updates_refs) else { return Ok(Vec::new()) };
+        let upstream = self.resolve_commit(upstream, cancel)?;
+        let own = self.branch_name(cancel)?;
+        let format = ["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/"];
+        let process = self.read(&format).arg(format!("--no-merged={upstream}")).arg(format!("--merged={head}"));
+        let names = String::from_utf8_lossy(&process.success(cancel, MAX_OUTPUT)?).into_owned();
+        Ok(names.lines().filter(|name| Some(*name) != own.as_deref()).map(str::to_owned).collect())
+    }
+
     /// This very program, which writes the steps of a rebase where no shell may.
     fn sequence_editor(&self) -> Result<PathBuf> {
         let own = std::env::current_exe().and_then(std::fs::canonicalize).map_err(Error::io("finding this program"))?;

@@ -15,6 +15,7 @@ mod maintenance;
 mod message;
 mod notes;
 mod plan;
+mod raw;
 mod sparse;
 mod stage;
 mod stash;
@@ -35,6 +36,7 @@ pub use integrate::{FastForward, Favour, MergeRequest, PickRequest, RebaseReques
 pub use maintenance::{Care, Setting, WRITABLE};
 pub use notes::Note;
 pub use plan::{Action, Step};
+pub use raw::{Raw, RawFile};
 pub use sparse::Sparse;
 pub use stash::{Stash, StashPush};
 pub use submodule::Submodule;

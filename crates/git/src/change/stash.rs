@@ -158,6 +158,19 @@ impl Repo {
         needs.check()
     }
 
+    /// The files of an entry that nobody tracked when it was made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`].
+    pub fn stashed_untracked(&self, number: usize, cancel: &Cancel) -> Result<Vec<RelPath>> {
+        let stash = self.stash(number, cancel)?.id;
+        let Ok(untracked) = self.resolve_commit(&Rev::new(format!("{stash}^3"))?, cancel) else { return Ok(Vec::new()) };
+        let listing = self.read(&["ls-tree", "-r", "-z", "--full-tree", "--name-only"]).arg(untracked.to_string());
+        let listed = listing.success(cancel, MAX_OUTPUT)?;
+        Ok(listed.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(RelPath::from_git).collect())
+    }
+
     /// Drops an entry and says which it was.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Taking a change back, without losing what has been done since.
 
-use super::MAX_OUTPUT;
+use super::{MAX_OUTPUT, RawFile};
 use crate::{
     beneath::{self, open_own},
     cancel::Cancel,
@@ -44,6 +44,12 @@ pub struct Change {
     pub left: Option<ObjectId>,
     /// The only paths that it touched, where it was given paths.
     pub paths: Vec<Vec<u8>>,
+    /// Files that git alone would not bring back.
+    pub files: Vec<RawFile>,
+    /// What keeps the configuration of a branch that it deleted, from [`Repo::keep_branch_config`].
+    pub config: Option<ObjectId>,
+    /// The entry of the stash that it dropped.
+    pub stash: Option<ObjectId>,
 }
 
 impl Repo {
@@ -56,9 +62,14 @@ impl Repo {
         self.check_trust(cancel)?;
         self.can_undo(change, cancel)?;
         let mut done = Vec::new();
-        if change.moved.iter().any(|moved| moved.name == STASH) {
+        if let Some((old, new)) = change.renamed() {
+            self.change(&["branch", "-m", "--"]).args([new, old]).success(cancel, MAX_OUTPUT)?;
+            return Ok(vec![format!("the branch is called {old} again")]);
+        }
+        if change.stash.is_none() && change.moved.iter().any(|moved| moved.name == STASH) {
             return self.undo_stash(change, cancel);
         }
+        self.remove_made(change, &mut done)?;
         if change.before.branch != change.after.branch {
             self.undo_checkout(change, cancel, &mut done)?;
         } else if change.before.commit != change.after.commit {
@@ -68,6 +79,8 @@ impl Repo {
         if change.before.commit == change.after.commit && change.before.branch == change.after.branch {
             self.undo_files(change, cancel, &mut done)?;
         }
+        self.rewrite_raw(change, cancel, &mut done)?;
+        self.undo_drop(change, cancel, &mut done)?;
         if done.is_empty() {
             return Err(Error::NotUndone("it changed nothing that is kept track of".to_owned()));
         }
@@ -92,7 +105,8 @@ impl Repo {
         if change.reach != Reach::Refs && change.after.in_progress.is_none() && !is_index_same {
             return Err(Error::NotUndone("something else has been staged since".to_owned()));
         }
-        if change.before.branch != change.after.branch
+        if change.renamed().is_none()
+            && change.before.branch != change.after.branch
             && let Some(branch) = &change.before.branch
             && change.before.commit.is_some()
             && self.resolve_commit(&Rev::new(branch.as_str())?, cancel).is_err()
@@ -115,6 +129,7 @@ impl Repo {
                 return Err(Error::NotUndone("files have been edited since".to_owned()));
             }
         }
+        self.check_raw(change)?;
         if change.before.index != change.after.index
             && change.before.index.is_some()
             && !change.index.0.as_ref().is_some_and(|copy| self.is_intact(copy))
@@ -171,7 +186,11 @@ impl Repo {
             Reach::Refs => Ok(()),
             Reach::Index => self.prepare_index(change)?.put(done),
             Reach::Worktree if change.left.is_none() => {
-                Err(Error::NotUndone("what it did is in the index and in files alone: git_restore and git_reset change those".to_owned()))
+                let conflicts = if self.unmerged(cancel)?.is_empty() { "" } else { " and left conflicts, which git_abort takes back" };
+                let kept = change.stash.map_or_else(String::new, |id| format!("; the entry of the stash is kept as {id}"));
+                Err(Error::NotUndone(format!(
+                    "what it did is in the index and in files alone{conflicts}: git_restore and git_reset change those{kept}"
+                )))
             }
             Reach::Worktree if change.paths.is_empty() => {
                 change.saved.map_or(Ok(()), |saved| self.check_move(saved, true, &[], cancel))?;
@@ -180,6 +199,7 @@ impl Repo {
                     self.check_untracked_since(change.after.commit, &[], cancel)?;
                     let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--hard"]))?;
                     ended.require("reset --hard")?;
+                    done.push("files and index are at HEAD again".to_owned());
                 }
                 self.undo_saved(change, cancel, done)
             }
@@ -195,7 +215,7 @@ impl Repo {
                 // What was not there before is left as it is, where nobody tracks it.
                 let kept = self.kept_in(saved, &change.paths, cancel)?;
                 if kept.is_empty() {
-                    return Err(Error::NotUndone("what it made are files that were not there before: remove them yourself".to_owned()));
+                    return self.prepare_index(change)?.put(done);
                 }
                 let list = kept.iter().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect::<Vec<u8>>();
                 let source = format!("--source={saved}");
@@ -252,24 +272,31 @@ impl Repo {
             self.stash_apply(0, true, true, cancel)?;
             return Ok(vec!["the stash is popped".to_owned()]);
         }
-        if let (Some(dropped), Reach::Refs) = (stash.before, change.reach) {
-            let message = self.message_of(dropped, cancel)?;
-            let message = format!("--message={}", String::from_utf8_lossy(message.trim_ascii_end()));
-            self.change(&["stash", "store", "--quiet", &message]).arg(dropped.to_string()).success(cancel, MAX_OUTPUT)?;
-            return Ok(vec!["what was dropped is the newest entry of the stash".to_owned()]);
-        }
         let kept = stash.before.map_or_else(String::new, |id| format!("; the entry is still there as {id}"));
         Err(Error::NotUndone(format!("what it brought back is among the files now{kept}")))
+    }
+
+    /// Stores again what was dropped from the stash.
+    fn undo_drop(&self, change: &Change, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
+        let Some(dropped) = change.stash else { return Ok(()) };
+        let message = self.message_of(dropped, cancel)?;
+        let message = format!("--message={}", String::from_utf8_lossy(message.trim_ascii_end()));
+        self.change(&["stash", "store", "--quiet"]).arg(message).arg(dropped.to_string()).success(cancel, MAX_OUTPUT)?;
+        done.push("what was dropped is the newest entry of the stash".to_owned());
+        Ok(())
     }
 
     fn undo_refs(&self, change: &Change, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
         let null = ObjectId::null(gix::hash::Kind::Sha1).to_string();
         let null = change.after.commit.map_or(null, |id| ObjectId::null(id.kind()).to_string());
         let mut commands = Vec::new();
-        for moved in &change.moved {
+        for moved in change.moved.iter().filter(|moved| change.stash.is_none() || moved.name != STASH) {
             let value = |id: Option<ObjectId>| id.map_or_else(|| null.clone(), |id| id.to_string());
             commands.extend_from_slice(format!("update {}\0{}\0{}\0", moved.name, value(moved.before), value(moved.after)).as_bytes());
             done.push(match moved.before {
+                Some(id) if moved.after.is_none() && moved.name.starts_with("refs/heads/") => {
+                    format!("{} is at {} again, without its reflog", moved.name, id.to_hex_with_len(12))
+                }
                 Some(id) => format!("{} is at {} again", moved.name, id.to_hex_with_len(12)),
                 None => format!("{} is deleted again", moved.name),
             });
@@ -278,7 +305,7 @@ impl Repo {
             return Ok(());
         }
         self.change(&["update-ref", "-m", "undo", "--stdin", "-z"]).stdin(commands).success(cancel, MAX_OUTPUT)?;
-        Ok(())
+        change.config.map_or(Ok(()), |config| self.put_branch_config(config, cancel, done))
     }
 
     /// Takes the index lock and writes into it what the index is to be; git's own way to replace it.
@@ -302,6 +329,16 @@ impl Repo {
         });
         written.map_err(failed)?;
         Ok(new)
+    }
+}
+
+impl Change {
+    /// The old and the new name, where it renamed a branch: what has gone and what has come are at one commit.
+    fn renamed(&self) -> Option<(&str, &str)> {
+        let (gone, come): (Vec<&Moved>, Vec<&Moved>) = self.moved.iter().partition(|moved| moved.after.is_none());
+        let ([gone], [come]) = (&gone[..], &come[..]) else { return None };
+        let is_same = come.before.is_none() && gone.before == come.after;
+        Some((gone.name.strip_prefix("refs/heads/")?, come.name.strip_prefix("refs/heads/")?)).filter(|_| is_same)
     }
 }
 

@@ -227,14 +227,23 @@ impl Repo {
     }
 
     fn worktree_at(&self, path: &Path, cancel: &Cancel) -> Result<Worktree> {
-        let full = self.top().join(path);
-        let full = fs::canonicalize(&full).unwrap_or(full);
+        let full = self.full_path(path);
         let found = self.worktrees(cancel)?.into_iter().find(|worktree| worktree.path == full);
         found.ok_or(Error::NoWorktree(full))
     }
 
+    /// The full path of what a caller calls `path`.
+    pub fn full_path(&self, path: &Path) -> PathBuf {
+        let full = self.top().join(path);
+        fs::canonicalize(&full).unwrap_or(full)
+    }
+
     /// The full path of a folder that is to be made: beside or below the roots' repositories.
-    fn place_for(&self, path: &Path) -> Result<PathBuf> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutsideRoots`], [`Error::Exists`].
+    pub fn place_for(&self, path: &Path) -> Result<PathBuf> {
         let full = self.top().join(path);
         let outside = || Error::OutsideRoots { path: full.clone(), what: "the worktree" };
         if full.components().any(|part| matches!(part, std::path::Component::ParentDir)) || full.as_os_str().as_bytes().contains(&b'\n') {

@@ -5,6 +5,7 @@
 //! this machine's alone, is told while git works. While the store is away, lines go into a file for each repository, which
 //! is taken over when it is back.
 
+mod record;
 mod row;
 mod table;
 
@@ -15,8 +16,10 @@ use crate::{
     persistence::{Failed, Persistence},
     process::{is_running, own_start},
 };
-use git::{Cancel, Change, Held, Moved, ObjectId, Reach, Refs, Repo, Snapshot};
-use row::{Begun, Ended, Line, Move, Scope, State};
+use git::{Cancel, Change, Held, Repo, Snapshot};
+pub(crate) use record::Record;
+use record::Writing;
+use row::{Begun, Ended, Line, State};
 use std::{
     cell::{Cell, RefCell},
     collections::HashSet,
@@ -24,10 +27,10 @@ use std::{
     io,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use table::{Table, Wanted};
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::runtime::Handle;
 
 /// The largest index of which a copy is kept, and how many copies.
 const MAX_INDEX: u64 = 64 << 20;
@@ -65,34 +68,6 @@ pub(crate) struct Request<'a> {
     pub(crate) looked_after: Cell<bool>,
 }
 
-/// The record of a running change.
-pub(crate) struct Record<'a> {
-    journal: &'a Journal,
-    repo: &'a Repo,
-    begun: Begun,
-    alone: bool,
-    notes: RefCell<Notes>,
-    /// The line of the beginning is on its way into the store.
-    beginning: RefCell<Option<Writing>>,
-    /// The line of the end is written, and is on its way to the disk.
-    settled: RefCell<Option<Writing>>,
-}
-
-/// A line on its way, while the thread that writes it does something else. Somebody else drives it: the store must not
-/// wait for a change that takes long.
-struct Writing(JoinHandle<io::Result<()>>);
-
-#[derive(Default)]
-struct Notes {
-    reach: Reach,
-    saved: Option<ObjectId>,
-    /// What files hold is overwritten, and `saved` is what that was.
-    overwrites: bool,
-    paths: Vec<Vec<u8>>,
-    /// Branches and the stash before, where the change moves them.
-    refs: Option<Refs>,
-}
-
 /// A change that can be asked to be taken back.
 pub(crate) struct Past {
     pub(crate) id: String,
@@ -101,6 +76,8 @@ pub(crate) struct Past {
     pub(crate) by: Option<String>,
     pub(crate) age: Duration,
     pub(crate) change: Change,
+    /// References that moved beside it, which undoing it leaves alone.
+    pub(crate) beside: Vec<String>,
 }
 
 impl Journal {
@@ -158,7 +135,8 @@ impl Journal {
             tracing::error!(%err, "a change could not be recorded");
             reply.say(&format!("the change is made, and could not be recorded for git_undo: {err}"));
         }
-        if let Some(text) = interrupted {
+        let moved_too = record.moved_too(&reply.text);
+        for text in [interrupted, moved_too, record.moved_beside()].into_iter().flatten() {
             reply.say(&text);
         }
         Ok(reply)
@@ -193,7 +171,11 @@ impl Journal {
                 None
             }
         };
-        let (notes, beginning) = (RefCell::default(), RefCell::new(beginning));
+        let mut notes = record::Notes::default();
+        if request.alone && repo.moves_others() {
+            (notes.refs, notes.updates) = (Some(repo.movable_refs(cancel)?), repo.updates());
+        }
+        let (notes, beginning) = (RefCell::new(notes), RefCell::new(beginning));
         Ok(Record { journal: self, repo, begun, alone: request.alone, notes, beginning, settled: RefCell::default() })
     }
 
@@ -336,147 +318,6 @@ impl Journal {
         let time = fs::metadata(repo.index_file())?.modified()?;
         File::options().write(true).open(&partial)?.set_modified(time)?;
         fs::rename(partial, copy)
-    }
-}
-
-impl Record<'_> {
-    /// Says what the change touches, before it does.
-    pub(crate) fn note(&self, reach: Reach) {
-        self.notes.borrow_mut().reach = reach;
-    }
-
-    /// Says that the change overwrites files at `paths`, or anywhere, and where what they hold is kept.
-    pub(crate) fn overwrites(&self, saved: Option<ObjectId>, paths: Vec<Vec<u8>>) -> Result<(), Error> {
-        if let Some(saved) = saved {
-            let line = Line::Noted { id: self.begun.id.clone(), saved: saved.to_string() };
-            self.beginning.take().map_or(Ok(()), Writing::end).map_err(|err| unwritable(&err))?;
-            self.journal.append(self.repo, &line, true).map_err(|err| unwritable(&err))?;
-        }
-        let mut notes = self.notes.borrow_mut();
-        (notes.reach, notes.saved, notes.overwrites, notes.paths) = (Reach::Worktree, saved, true, paths);
-        Ok(())
-    }
-
-    /// Says that the change makes, deletes or moves references besides the branch that is checked out, before it does.
-    pub(crate) fn moves_refs(&self, cancel: &Cancel) -> Result<(), Error> {
-        self.notes.borrow_mut().refs = Some(self.repo.movable_refs(cancel)?);
-        Ok(())
-    }
-
-    /// Notes that a change was taken back.
-    pub(crate) fn undone(&self, id: &str) -> io::Result<()> {
-        self.journal.undone(self.repo, id)
-    }
-
-    /// Says that the change is made, so that its record reaches the disk while the result is being put together.
-    pub(crate) fn settle(&self) {
-        let is_open = self.begun.key.is_none() && self.settled.borrow().is_none();
-        if let (true, Ok(line), Ok(runtime)) = (is_open, self.ending(true, None), Handle::try_current()) {
-            let beginning = self.beginning.take();
-            let write = Arc::clone(&self.journal.table).append_aside(key(self.repo), line, true);
-            *self.settled.borrow_mut() = Some(Writing(runtime.spawn(async {
-                if let Some(Writing(beginning)) = beginning {
-                    // Should it have failed, the line of the end says what it would have said.
-                    let _ = beginning.await;
-                }
-                write.await
-            })));
-        }
-    }
-
-    fn end(&self, result: &Result<Reply, Error>) -> Result<(), Error> {
-        let unrecorded = |err: io::Error| Error::new(Kind::Internal, format!("the journal cannot be written: {err}"));
-        if let Some(settled) = self.settled.take() {
-            return settled.end().map_err(unrecorded);
-        }
-        // As above.
-        let _ = self.beginning.take().map(Writing::end);
-        let text = result.as_ref().ok().filter(|_| self.begun.key.is_some()).map(|reply| cut(&reply.text).to_owned());
-        self.journal.append(self.repo, &self.ending(result.is_ok(), text)?, true).map_err(unrecorded)
-    }
-
-    /// Adds to an error which files the change has lost, and the way back.
-    fn with_losses(&self, mut error: Error, start: SystemTime) -> Error {
-        use git::Error as Git;
-        // At a conflict a file that one side has deleted is missing by right.
-        let begun = !matches!(error.cause(), None | Some(Git::Stopped { .. } | Git::Unmerged(_)));
-        let reach = self.notes.borrow().reach;
-        if !begun || reach != Reach::Worktree {
-            return error;
-        }
-        let soon = Cancel::new(Some(Instant::now() + RECORDING));
-        let lost = self.repo.lost_since(start, &soon).unwrap_or_default();
-        if lost.is_empty() {
-            return error;
-        }
-        let mut names: Vec<String> = lost.iter().take(MAX_LOST).map(ToString::to_string).collect();
-        names.extend((lost.len() > MAX_LOST).then(|| format!("and {} more", lost.len() - MAX_LOST)));
-        error.message = format!("{}\nmissing or empty since: {}", error.message, names.join(", "));
-        let undoable =
-            self.notes.borrow().saved.is_some() || self.repo.snapshot(&soon).is_ok_and(|after| State::of(&after) != self.begun.before);
-        if !matches!(error.cause(), Some(Git::HalfStashed { .. })) {
-            let back = if undoable { "git_undo brings them back." } else { "git_restore with these `paths` brings them back." };
-            error.hint = Some(error.hint.into_iter().chain([back.to_owned()]).collect::<Vec<_>>().join(" "));
-        }
-        error
-    }
-
-    /// Keeps what only this change's record still leads to, so that the collection of garbage leaves it to an undo.
-    fn keep(&self, after: &Snapshot, left: Option<ObjectId>, moved: &[Moved], cancel: &Cancel) {
-        let before = self.begun.before.commit.as_deref().and_then(|commit| ObjectId::from_hex(commit.as_bytes()).ok());
-        // Another branch than the one that is checked out now still has its commit.
-        let before = before.filter(|_| self.begun.before.branch.is_none() || self.begun.before.branch == after.branch);
-        let is_left_behind = |before: &ObjectId| after.commit.is_none_or(|after| !self.repo.is_at_or_below(*before, after));
-        let mut objects: Vec<ObjectId> = before.filter(is_left_behind).into_iter().collect();
-        objects.extend(self.notes.borrow().saved.into_iter().chain(left.filter(|left| Some(*left) != after.commit)));
-        objects.extend(moved.iter().filter_map(|moved| moved.before));
-        if !objects.is_empty()
-            && let Err(err) = self.repo.keep(&self.begun.id, &objects, cancel)
-        {
-            tracing::warn!(%err, "objects that git_undo needs are not protected from the collection of garbage");
-        }
-    }
-
-    /// The line of the end.
-    fn ending(&self, done: bool, text: Option<String>) -> Result<Line, Error> {
-        let soon = Cancel::new(Some(Instant::now() + RECORDING));
-        let after = if self.alone { self.repo.snapshot(&soon)? } else { Snapshot::default() };
-        let kept = self.journal.copy_index(self.repo, &after);
-        kept.map_err(|err| Error::new(Kind::Internal, format!("the index cannot be kept: {err}")))?;
-        let notes = self.notes.borrow();
-        let left = if notes.overwrites { self.repo.save(&soon)?.or(after.commit) } else { None };
-        let name = |id: ObjectId| id.to_string();
-        let moved = match &notes.refs {
-            Some(before) => self.repo.moved_since(before, &soon)?,
-            None => Vec::new(),
-        };
-        self.keep(&after, left, &moved, &soon);
-        let moved = moved.into_iter();
-        let ended = Ended {
-            begun: self.begun.clone(),
-            done,
-            after: State::of(&after),
-            moved: moved
-                .map(|Moved { name: moved, before, after }| Move { name: moved, before: before.map(name), after: after.map(name) })
-                .collect(),
-            reach: match notes.reach {
-                Reach::Refs => Scope::Refs,
-                Reach::Index => Scope::Index,
-                Reach::Worktree => Scope::Worktree,
-            },
-            saved: notes.saved.map(name),
-            left: left.map(name),
-            paths: notes.paths.iter().map(|path| git::quote::listed(path)).collect(),
-            text,
-        };
-        Ok(Line::Ended(Box::new(ended)))
-    }
-}
-
-impl Writing {
-    /// Waits on a thread that may.
-    fn end(self) -> io::Result<()> {
-        Handle::try_current().map_err(io::Error::other)?.block_on(self.0).map_err(io::Error::other)?
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rows of the journal, as they are written.
 
 use super::Past;
-use git::{Change, Moved, ObjectId, Reach, Repo, Snapshot};
+use git::{Change, Moved, ObjectId, RawFile, Reach, Repo, Snapshot};
 use serde::{Deserialize, Serialize};
 use std::{
     iter::Peekable,
@@ -53,6 +53,15 @@ pub(super) struct Ended {
     pub(super) saved: Option<String>,
     pub(super) left: Option<String>,
     pub(super) paths: Vec<String>,
+    /// References that moved beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) beside: Vec<Move>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) files: Vec<FileRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) config: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stash: Option<String>,
     /// The result, where a key asks for it to be kept.
     pub(super) text: Option<String>,
 }
@@ -70,6 +79,26 @@ pub(super) struct Move {
     pub(super) name: String,
     pub(super) before: Option<String>,
     pub(super) after: Option<String>,
+}
+
+/// A file that git alone would not bring back.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct FileRow {
+    path: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl FileRow {
+    pub(super) fn of(file: &RawFile) -> Self {
+        let name = |id: ObjectId| id.to_string();
+        Self { path: git::quote::listed(&file.path), before: file.before.map(name), after: file.after.map(name) }
+    }
+
+    fn file(self) -> Result<RawFile, git::Error> {
+        let path = git::RelPath::new(&self.path, None)?.as_bytes().to_vec();
+        Ok(RawFile { path, before: id(self.before.as_deref()), after: id(self.after.as_deref()) })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +139,8 @@ impl Ended {
     pub(super) fn is_undoable(&self) -> bool {
         self.begun.before != self.after
             || !self.moved.is_empty()
+            || self.stash.is_some()
+            || self.files.iter().any(|file| file.before != file.after)
             || (self.reach == Scope::Worktree && (self.saved.is_some() || self.done && self.left.is_some()))
     }
 
@@ -155,6 +186,7 @@ impl Ended {
         let paths = self.paths.iter().map(|path| git::RelPath::new(path, None).map(|path| path.pathspec().to_vec()));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Some(Past {
+            beside: self.beside.into_iter().map(|moved| moved.name).collect(),
             by: self.begun.by,
             age: now.saturating_sub(Duration::from_millis(self.begun.at)),
             change: Change {
@@ -170,6 +202,9 @@ impl Ended {
                 saved: id(self.saved.as_deref()),
                 left: id(self.left.as_deref()),
                 paths: paths.collect::<Result<_, _>>().ok()?,
+                files: self.files.into_iter().map(FileRow::file).collect::<Result<_, _>>().ok()?,
+                config: id(self.config.as_deref()),
+                stash: id(self.stash.as_deref()),
             },
             id: self.begun.id,
             tool: self.begun.tool,

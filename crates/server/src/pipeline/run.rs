@@ -29,6 +29,7 @@ impl Pipeline {
         let principal = Arc::clone(&caller.principal);
         let Envelope { wanted, budget, key, confirmed } = Envelope::take(tool, &mut args, Budget::of(self.bounds().max_output_tokens))?;
         let echo = Echo::new(tool.name, given, budget);
+        let bounds = narrowed.clone();
         let finder = self.finder(narrowed, &principal);
         let timings = Arc::clone(worker.timings());
         let body = match tool.body {
@@ -68,7 +69,9 @@ impl Pipeline {
             let work = move |_: &Running| {
                 let repo = &timings.open(|| finder.open(&wanted))?;
                 let (view, on_progress, principal) = (&*view, &report, &*principal);
-                let context = Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress };
+                let narrowed = bounds.as_deref();
+                let context =
+                    Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress, narrowed };
                 let reply = timings.time(Stage::Encode, || body(&context, args)).map_err(|error| lacked(repo, error, &cancel))?;
                 // What was read while a part of the repository was replaced may come from elsewhere.
                 repo.check_in_place()?;
@@ -101,7 +104,9 @@ impl Pipeline {
                     held.iter().try_for_each(Locked::check)?;
                     repo.check_in_place()?;
                     let (repo, record, view, on_progress, principal) = (&repo, Some(record), &*view, &report, &*principal);
-                    let context = Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress };
+                    let narrowed = bounds.as_deref();
+                    let context =
+                        Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress, narrowed };
                     body(&context, args).map_err(|error| match &before {
                         // Where something has been begun already, the same call would not be the same again.
                         Some(before) if repo.snapshot(&cancel).is_ok_and(|now| now == *before) => lacked(repo, error, &cancel),

@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool},
     tools::{change, range::not_compared},
 };
-use git::{Hunk, HunkAction};
+use git::{Hunk, HunkAction, Raw};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -88,6 +88,7 @@ impl Tool for Add {
                 let mut touched: Vec<_> = hunks.iter().map(|hunk| hunk.path.clone()).collect();
                 touched.dedup();
                 cx.overwrites(&touched)?;
+                cx.keeps_files(Raw::Edited(&touched))?;
             }
             cx.repo.apply_hunks(action, &hunks, cx.cancel)?;
             let word = match args.action {

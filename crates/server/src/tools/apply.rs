@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool, Toolset},
     tools::change,
 };
-use git::ApplyRequest;
+use git::{ApplyRequest, Raw};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -63,7 +63,8 @@ impl Tool for Apply {
         }
         let looks = ApplyRequest { check: true, index: args.index, cached: args.cached, reverse: args.reverse, three_way: args.three_way };
         // Fits, before anything is kept for taking it back.
-        let touched = if args.three_way { Vec::new() } else { cx.repo.apply(&patch, &looks, cx.cancel)? };
+        let touched =
+            if args.three_way { cx.repo.patched(&patch, &looks, cx.cancel)? } else { cx.repo.apply(&patch, &looks, cx.cancel)? };
         let mut writer = cx.writer();
         if args.check {
             if args.three_way {
@@ -74,6 +75,7 @@ impl Tool for Apply {
         }
         if !args.cached {
             cx.overwrites(&touched)?;
+            cx.keeps_files(Raw::At(&touched))?;
         }
         let done = cx.repo.apply(&patch, &ApplyRequest { check: false, ..looks }, cx.cancel)?;
         writer.say(&format!("applied to {} files", done.len()));

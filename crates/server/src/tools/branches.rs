@@ -60,6 +60,8 @@ impl Tool for Delete {
         }
         cx.reaches(Reach::Refs);
         cx.moves_refs()?;
+        let config = cx.repo.keep_branch_config(&name, cx.cancel)?;
+        cx.record.iter().for_each(|record| record.keeps_config(config));
         let id = cx.repo.delete_branch(&name, args.force, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("deleted {}, which was at {id}", named(name.as_str())));
@@ -78,9 +80,12 @@ impl Tool for Rename {
     fn run(cx: &Context<'_>, args: RenameArgs) -> Result<Reply, Error> {
         let (old, new) = (chosen(cx, args.branch_name)?, BranchName::new(args.new_name)?);
         cx.view.policy.spare(old.as_str(), "it is not renamed")?;
+        cx.reaches(Reach::Refs);
+        cx.moves_refs()?;
         cx.repo.rename_branch(&old, &new, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("{} is now {}", named(old.as_str()), named(new.as_str())));
+        writer.note(format!("to take it back: {}", cx.echo.other("git_undo", &[])));
         Ok(writer.finish())
     }
 }

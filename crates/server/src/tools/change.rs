@@ -2,6 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
+    journal::Record,
     output::{Field, Reply, Row, Writer, word},
     tool::Context,
     tools::hooks,
@@ -62,7 +63,12 @@ pub(super) fn moving_from(
                 writer.note(format!("to take it back: {}", cx.echo.other("git_undo", &[])));
             }
         }
-        _ => writer.say(&format!("{done}: HEAD did not move")),
+        _ => {
+            writer.say(&format!("{done}: HEAD did not move"));
+            if cx.record.is_some_and(Record::has_kept) {
+                writer.note(format!("to take it back: {}", cx.echo.other("git_undo", &[])));
+            }
+        }
     }
     if !output.trim().is_empty() {
         writer.say("git and its hooks wrote:");

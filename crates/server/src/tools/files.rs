@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Deed, Effect, Entry, Tool, Toolset},
     tools::change,
 };
-use git::{CleanRequest, Reach, RelPath, quote};
+use git::{CleanRequest, Raw, Reach, RelPath, quote};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -74,6 +74,7 @@ impl Tool for Rm {
         let paths = cx.paths(&args.files)?;
         if !args.cached {
             cx.overwrites(&paths)?;
+            cx.keeps_files(Raw::Below(&paths))?;
         }
         let removed = cx.repo.rm(&paths, args.cached, args.recursive, args.force, cx.cancel)?;
         let mut writer = cx.writer();

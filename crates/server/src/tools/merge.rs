@@ -64,6 +64,9 @@ impl Tool for Merge {
                 Side::Theirs => Favour::Theirs,
             }),
         };
+        if request.squash {
+            cx.keeps_all()?;
+        }
         change::moving(cx, "merged", || cx.repo.merge(&request, cx.cancel))
     }
 }

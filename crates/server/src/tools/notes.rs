@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
     tools::change,
 };
-use git::Rev;
+use git::{Reach, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -52,6 +52,10 @@ impl Tool for Notes {
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let rev = args.revision.map_or_else(|| Ok(Rev::head()), Rev::new)?;
         let mut writer = cx.writer();
+        if !matches!(args.action, Action::List | Action::Show) {
+            cx.reaches(Reach::Refs);
+            cx.moves_refs()?;
+        }
         match args.action {
             Action::List => {
                 let noted = cx.repo.noted(cx.cancel)?;

@@ -42,6 +42,9 @@ impl Tool for CherryPick {
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let request = args.request()?;
+        if request.no_commit {
+            cx.keeps_all()?;
+        }
         change::moving(cx, "picked", || cx.repo.cherry_pick(&request, cx.cancel))
     }
 }
@@ -55,6 +58,9 @@ impl Tool for Revert {
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let request = args.request()?;
+        if request.no_commit {
+            cx.keeps_all()?;
+        }
         change::moving(cx, "reverted", || cx.repo.revert(&request, cx.cancel))
     }
 }

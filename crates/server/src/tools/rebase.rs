@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::Reply,
+    output::{Field, Reply, word},
     tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
@@ -13,6 +13,9 @@ use serde::Deserialize;
 pub(super) const TOOL: Entry = Entry::of::<Rebase>();
 
 struct Rebase;
+
+/// The most branches that a rebase names which it leaves behind.
+const MAX_LEFT: usize = 10;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +43,12 @@ impl Tool for Rebase {
             plan: args.plan.iter().map(|line| step(line)).collect::<Result<_, _>>()?,
         };
         cx.permit_rewrite(cx.repo.resolve_commit(&request.upstream, cx.cancel)?)?;
-        change::moving(cx, "rebased", || cx.repo.rebase(&request, cx.cancel))
+        let left = cx.repo.left_behind(&request.upstream, cx.cancel)?;
+        let named: Vec<String> = left.iter().take(MAX_LEFT).map(|name| word(Field::Ref, name, "git_branch")).collect();
+        let more = left.len().saturating_sub(MAX_LEFT);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let said = format!("left where they are, although rebase.updateRefs is set: {}{more}", named.join(", "));
+        change::moving_from(cx, "rebased", Some(said.as_str()).filter(|_| !left.is_empty()), || cx.repo.rebase(&request, cx.cancel))
     }
 }
 

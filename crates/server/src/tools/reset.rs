@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Deed, Effect, Entry, Tool},
     tools::change,
 };
-use git::{ResetMode, Rev};
+use git::{Raw, ResetMode, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -68,6 +68,7 @@ impl Tool for Reset {
         }
         if mode == ResetMode::Hard {
             cx.overwrites(&[])?;
+            cx.keeps_files(Raw::Edited(&[]))?;
         }
         cx.repo.reset(mode, target.as_ref(), &paths, cx.cancel)?;
         let after = cx.repo.head(cx.cancel)?;

@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
-use git::{Restore, Rev};
+use git::{Raw, Restore, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -47,6 +47,10 @@ impl Tool for RestoreTool {
         let source = args.source.map(Rev::new).transpose()?;
         if worktree {
             cx.overwrites(&paths)?;
+            cx.keeps_files(Raw::Edited(&paths))?;
+            if let Some(source) = &source {
+                cx.keeps_files(Raw::At(&cx.repo.absent_of(source, &paths, cx.cancel)?))?;
+            }
         }
         cx.repo.restore(&Restore { paths, source, staged: args.staged, worktree }, cx.cancel)?;
         let mut writer = cx.writer();

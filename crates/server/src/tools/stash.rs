@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Scope, Tool, is_one_of},
     tools::change,
 };
-use git::{BranchName, Reach, StashPush};
+use git::{BranchName, Raw, Reach, StashPush};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -68,22 +68,26 @@ impl Tool for Stash {
             Action::List => list(cx, &mut writer)?,
             Action::Push => push(cx, &args, &mut writer)?,
             Action::Apply | Action::Pop => {
-                cx.reaches(Reach::Worktree);
+                cx.keeps_all()?;
                 cx.moves_refs()?;
                 let pop = matches!(args.action, Action::Pop);
+                cx.keeps_files(Raw::At(&cx.repo.stashed_untracked(args.number, cx.cancel)?))?;
                 let stash = cx.repo.stash_apply(args.number, true, pop, cx.cancel)?;
+                if pop {
+                    drops(cx, &stash);
+                }
                 let kept = if pop { "and dropped" } else { "and kept" };
                 writer.say(&format!("applied {kept}: {}", about(&stash)));
+                writer.note(format!("to take it back: {}", cx.echo.other("git_undo", &[])));
                 change::staged(cx, &mut writer)?;
             }
             Action::Drop => {
                 cx.reaches(Reach::Refs);
                 cx.moves_refs()?;
                 let stash = cx.repo.stash_drop(args.number, cx.cancel)?;
+                drops(cx, &stash);
                 writer.say(&format!("dropped {}: {}", stash.id, about(&stash)));
-                if args.number == 0 {
-                    writer.note(format!("to bring it back: {}", cx.echo.other("git_undo", &[])));
-                }
+                writer.note(format!("to bring it back: {}", cx.echo.other("git_undo", &[])));
             }
             Action::Branch => {
                 let name = args.branch_name.ok_or_else(|| Error::new(Kind::BadInput, "`branch_name` is missing"))?;
@@ -95,6 +99,12 @@ impl Tool for Stash {
             }
         }
         Ok(writer.finish())
+    }
+}
+
+fn drops(cx: &Context<'_>, stash: &git::Stash) {
+    if let Some(record) = cx.record {
+        record.drops_stash(stash.id);
     }
 }
 

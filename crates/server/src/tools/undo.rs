@@ -69,6 +69,10 @@ impl Tool for Undo {
                 let name = word(Field::Ref, &reference.name, HISTORY);
                 writer.say(&format!("{name} moved from {} to {}", short(reference.before), short(reference.after)));
             }
+            if !past.beside.is_empty() {
+                let named: Vec<String> = past.beside.iter().take(MAX_MOVED).map(|name| word(Field::Ref, name, HISTORY)).collect();
+                writer.say(&format!("left alone, as they moved beside it: {}", named.join(", ")));
+            }
             writer.note(format!("nothing is undone yet. To take it back: {}", cx.echo.other("git_undo", &[("id", json!(past.id))])));
             return Ok(writer.finish());
         };

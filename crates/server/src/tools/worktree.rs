@@ -71,8 +71,10 @@ impl Tool for WorktreeTool {
         match args.action {
             Action::List => list(cx, &mut writer)?,
             Action::Add => {
+                let place = path(args.path)?;
+                cx.confine(&cx.repo.place_for(&place)?)?;
                 let add = WorktreeAdd {
-                    path: path(args.path)?,
+                    path: place,
                     branch: args.branch.map(BranchName::new).transpose()?,
                     start: args.start_point.map(Rev::new).transpose()?,
                     anywhere: false,
@@ -87,6 +89,7 @@ impl Tool for WorktreeTool {
             Action::Remove => {
                 let path = path(args.path)?;
                 cx.view.workspaces.spare(&path, cx.principal)?;
+                cx.confine(&cx.repo.full_path(&path))?;
                 if args.force && !cx.confirmed {
                     return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good").asks());
                 }
@@ -103,6 +106,7 @@ impl Tool for WorktreeTool {
                 let lock = args.action == Action::Lock;
                 let path = path(args.path)?;
                 cx.view.workspaces.spare(&path, cx.principal)?;
+                cx.confine(&cx.repo.full_path(&path))?;
                 cx.repo.lock_worktree(&path, args.reason.as_deref(), lock, cx.cancel)?;
                 writer.say(if lock { "locked: it is not removed or pruned" } else { "unlocked" });
             }

@@ -1,0 +1,172 @@
+//! Files that git alone would not bring back as they were: those that nobody tracks, and those with other line endings than git
+//! would check out.
+
+use super::{Change, MAX_OUTPUT};
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::RelPath,
+    process::Mode,
+    repo::Repo,
+};
+use gix::{ObjectId, bstr::ByteSlice};
+use std::{collections::HashSet, ffi::OsStr, fs, io::Read, os::unix::ffi::OsStrExt, path::Path};
+
+/// The largest file of which the bytes are kept, and how many files.
+const MAX_SIZE: u64 = 64 << 20;
+const MAX_FILES: usize = 200;
+
+/// A file that git alone would not bring back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawFile {
+    /// Its path.
+    pub path: Vec<u8>,
+    /// The blob that keeps what it held before the change; none where there was no file.
+    pub before: Option<ObjectId>,
+    /// The id of what it held afterwards; none where there was no file.
+    pub after: Option<ObjectId>,
+}
+
+/// Where a change may meet such files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raw<'a> {
+    /// Exactly at these paths, whether or not anything is there.
+    At(&'a [RelPath]),
+    /// Tracked files below these paths.
+    Below(&'a [RelPath]),
+    /// Tracked files with edits below these paths, or anywhere.
+    Edited(&'a [RelPath]),
+}
+
+impl Repo {
+    /// The files of `which` that git alone would not bring back, with what they hold.
+    ///
+    /// # Errors
+    ///
+    /// As for any change.
+    pub fn raw_files(&self, which: Raw<'_>, cancel: &Cancel) -> Result<Vec<RawFile>> {
+        let (Raw::At(paths) | Raw::Below(paths) | Raw::Edited(paths)) = which;
+        let listed = self.read_worktree(&["ls-files", "-z", "--eol"], cancel)?;
+        let listed = if matches!(which, Raw::Edited(_)) { listed.arg("--modified") } else { listed };
+        let listed = listed.arg("--").args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))).success(cancel, MAX_OUTPUT)?;
+        let (mut tracked, mut wanted) = (HashSet::new(), Vec::new());
+        for entry in listed.split(|&byte| byte == 0) {
+            let Some((about, path)) = entry.split_once_str("\t") else { continue };
+            let mut words = about.fields();
+            let (index, file) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            let (index, file) = (index.strip_prefix(b"i/").unwrap_or_default(), file.strip_prefix(b"w/").unwrap_or_default());
+            if tracked.insert(path.to_vec()) && !file.is_empty() && file != index {
+                wanted.push(RelPath::from_git(path));
+            }
+        }
+        if let Raw::At(paths) = which {
+            wanted.extend(paths.iter().filter(|path| !tracked.contains(path.as_bytes())).cloned());
+        }
+        let mut found = Vec::new();
+        for path in wanted.iter().take(MAX_FILES) {
+            let before = self.keep_raw(path)?;
+            // What is there and could not be kept is left out.
+            if before.is_some() || self.raw_id(path)?.is_none() {
+                found.push(RawFile { path: path.as_bytes().to_vec(), before, after: None });
+            }
+        }
+        Ok(found)
+    }
+
+    /// What those files hold after the change, without those that hold what they held.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn raw_after(&self, files: &[RawFile]) -> Result<Vec<RawFile>> {
+        let mut changed = Vec::new();
+        for file in files {
+            let after = self.raw_id(&RelPath::from_git(&file.path))?;
+            changed.extend((after != file.before).then(|| RawFile { after, ..file.clone() }));
+        }
+        Ok(changed)
+    }
+
+    /// Refuses where such a file has been edited since the change.
+    pub(super) fn check_raw(&self, change: &Change) -> Result<()> {
+        for file in &change.files {
+            let path = RelPath::from_git(&file.path);
+            let now = self.raw_id(&path)?;
+            let is_gone = now.is_none() && file.before.is_none();
+            if now != file.after && !is_gone {
+                return Err(Error::NotUndone(format!("{path} has been edited since")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the files that the change has made.
+    pub(super) fn remove_made(&self, change: &Change, done: &mut Vec<String>) -> Result<()> {
+        let top = self.worktree()?;
+        let mut removed = 0;
+        for file in change.files.iter().filter(|file| file.before.is_none()) {
+            let path = RelPath::from_git(&file.path);
+            self.check_no_link_above(&path)?;
+            let full = top.join(path.as_path());
+            let gone = self.within(Mode::Change, || {
+                let gone = fs::remove_file(&full);
+                // Folders that it was alone in go with it.
+                let folders = full.ancestors().skip(1).take_while(|dir| *dir != top && gone.is_ok());
+                folders.map(fs::remove_dir).take_while(std::result::Result::is_ok).for_each(drop);
+                gone
+            })?;
+            removed += usize::from(gone.is_ok());
+        }
+        done.extend((removed > 0).then(|| format!("{removed} files that it made are removed")));
+        Ok(())
+    }
+
+    /// Writes into the other files what they held.
+    pub(super) fn rewrite_raw(&self, change: &Change, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
+        let mut written = 0;
+        for file in &change.files {
+            let Some(before) = file.before else { continue };
+            let path = RelPath::from_git(&file.path);
+            if self.raw_id(&path)? == Some(before) {
+                continue;
+            }
+            let content = self
+                .read(&["cat-file", "blob"])
+                .arg(before.to_string())
+                .success(cancel, usize::try_from(MAX_SIZE).unwrap_or(usize::MAX))?;
+            self.check_no_link_above(&path)?;
+            let folder = self.worktree_folder()?;
+            let parent = self.worktree()?.join(path.as_path().parent().unwrap_or(Path::new("")));
+            let wrote = self.within(Mode::Change, || fs::create_dir_all(&parent).and_then(|()| folder.write(path.as_path(), &content)))?;
+            wrote.map_err(Error::io(format!("writing {path}")))?;
+            written += 1;
+        }
+        done.extend((written > 0).then(|| format!("{written} files hold byte for byte what they held")));
+        Ok(())
+    }
+
+    /// Keeps what a regular file holds as a blob.
+    fn keep_raw(&self, path: &RelPath) -> Result<Option<ObjectId>> {
+        let Some(content) = self.raw_content(path)? else { return Ok(None) };
+        let written = self.with_engine(Mode::Change, |engine| engine.write_blob(&content).map(gix::Id::detach).map_err(Error::engine))?;
+        written.transpose()
+    }
+
+    /// The id of what a path holds, be it a file or a link.
+    fn raw_id(&self, path: &RelPath) -> Result<Option<ObjectId>> {
+        let content = match self.worktree_folder()?.link(path.as_path()) {
+            Some(target) => Some(target),
+            None => self.raw_content(path)?,
+        };
+        let Some(content) = content else { return Ok(None) };
+        let hash = self.with_engine(Mode::Read, gix::Repository::object_hash)?;
+        gix::objs::compute_hash(hash.unwrap_or(gix::hash::Kind::Sha1), gix::objs::Kind::Blob, &content).map(Some).map_err(Error::engine)
+    }
+
+    fn raw_content(&self, path: &RelPath) -> Result<Option<Vec<u8>>> {
+        let Ok(file) = self.open_tracked(path) else { return Ok(None) };
+        let mut content = Vec::new();
+        file.take(MAX_SIZE + 1).read_to_end(&mut content).map_err(Error::io(format!("reading {path}")))?;
+        Ok(Some(content).filter(|content| content.len() as u64 <= MAX_SIZE))
+    }
+}
