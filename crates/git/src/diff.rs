@@ -4,6 +4,7 @@ use crate::{
     beneath::{self, Kind, to_path},
     cancel::Cancel,
     error::{Error, Result},
+    modules::{Ignore, Inside, Naming, Reach},
     name::RelPath,
     patch::{Collector, Keep, Parser, Patch},
     process::Process,
@@ -77,8 +78,15 @@ impl Repo {
         if !matches!(query.sides, Sides::Trees(..)) {
             self.worktree()?;
         }
-        let args = ["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=dirty", "--submodule=short"];
-        let mut process = self.read_worktree(&args, cancel)?;
+        let mut process = self.read_worktree(&["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short"], cancel)?;
+        let in_worktree = matches!(query.sides, Sides::Unstaged | Sides::Worktree(_));
+        let mut inside = Inside::default();
+        if in_worktree {
+            // What is changed inside of submodules is looked for without git.
+            process = process.arg("--ignore-submodules=dirty");
+            inside = self.inside_submodules(&query.paths, Ignore::Untracked, &Reach::new(), cancel)?;
+            inside.leave_out(&query.exclude);
+        }
         if let Some(context) = query.context {
             process = process.arg(format!("--unified={context}"));
         }
@@ -97,15 +105,17 @@ impl Repo {
         } else {
             process = Self::excluding(process, query);
         }
-        let mut parser = Parser::new(query.keep);
+        let mut parser = Parser::marking(query.keep, inside.dirty());
         let ended = process.stream(cancel, |chunk| if parser.push(chunk) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })?;
         ended.require("diff")?;
         let mut patch = parser.finish();
-        if matches!(query.sides, Sides::Unstaged | Sides::Worktree(_)) {
+        if in_worktree {
             patch.not_compared = self.not_compared(&query.paths, cancel)?;
             patch.not_compared.retain(|left| !query.exclude.iter().any(|not| not.covers(&left.path)));
             let left: HashSet<&[u8]> = patch.not_compared.iter().map(|left| left.path.as_slice()).collect();
             patch.files.retain(|file| !left.contains(file.path.as_slice()));
+            let naming = Naming { prefixes: self.settings.prefixes(query.sides), ascii: self.settings.quote_ascii };
+            inside.add_to_patch(&mut patch, query.keep, &naming);
         }
         Ok(patch)
     }
@@ -147,6 +157,10 @@ impl Repo {
         let walk = Walk { engine, paths: &query.paths, limit: query.keep.files, cancel };
         let found = walk.compare(old, Some(new))?;
         let mut files = found.changes;
+        let is_submodule = |side: Option<(u32, ObjectId)>| side.is_some_and(|(mode, _)| mode == 0o160_000);
+        if files.iter().any(|change| is_submodule(change.old) || is_submodule(change.new)) && self.may_hide_submodules() {
+            return Err(only_git("which submodules are shown"));
+        }
         files.retain(|change| !query.exclude.iter().any(|not| not.covers(&change.path)));
         if !self.attributes_are_plain(engine, files.iter().map(|change| change.path.as_slice())) {
             return Err(only_git("attributes that say how files are compared"));

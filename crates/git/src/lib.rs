@@ -23,6 +23,7 @@ mod history;
 mod index_names;
 mod lock;
 mod log;
+mod modules;
 mod name;
 mod needs;
 mod os;

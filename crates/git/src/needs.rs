@@ -152,8 +152,8 @@ impl<'a> Needs<'a> {
     /// What the working tree differs in from a commit, or from the index.
     pub(crate) fn edited(&mut self, commit: Option<ObjectId>, paths: &[RelPath]) -> Result<()> {
         self.raw(paths, |repo| match commit {
-            Some(commit) => repo.read(&["diff-index"]).args(RAW).arg(commit.to_string()),
-            None => repo.read(&["diff-files"]).args(RAW),
+            Some(commit) => repo.read(&["diff-index", "--ignore-submodules=dirty"]).args(RAW).arg(commit.to_string()),
+            None => repo.read(&["diff-files", "--ignore-submodules=dirty"]).args(RAW),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Patches as data: files, their hunks, and a parser for what `git diff` prints.
 
 use crate::{filtered::NotCompared, quote};
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 
 /// How much of a patch is kept in memory while it is read.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +114,8 @@ pub(crate) struct Parser {
     full: bool,
     /// The first bytes of a line, until there are enough of them to tell whether it starts a file.
     held: Vec<u8>,
+    /// Submodules that are changed inside, which git was not to look for.
+    dirty: BTreeSet<Vec<u8>>,
 }
 
 /// The most of a commit's header and message that is kept.
@@ -133,7 +135,12 @@ struct Reading {
 
 impl Parser {
     pub(crate) fn new(keep: Keep) -> Self {
-        Self { collector: Collector::new(keep), start: Vec::new(), seen: 0, file: None, full: false, held: Vec::new() }
+        Self::marking(keep, BTreeSet::new())
+    }
+
+    /// As [`Parser::new`], where the commits of these submodules are marked as git marks them.
+    pub(crate) fn marking(keep: Keep, dirty: BTreeSet<Vec<u8>>) -> Self {
+        Self { collector: Collector::new(keep), start: Vec::new(), seen: 0, file: None, full: false, held: Vec::new(), dirty }
     }
 
     /// Takes the next piece. False when no more is wanted.
@@ -177,7 +184,12 @@ impl Parser {
             if self.seen == 0 {
                 file.line_at = file.patch.size;
             }
-            file.take(piece, keep);
+            if complete && !self.dirty.is_empty() && file.is_commit_of(&self.dirty, &[&self.start[..], piece].concat()) {
+                file.take(&piece[..piece.len() - 1], keep);
+                file.take(b"-dirty\n", keep);
+            } else {
+                file.take(piece, keep);
+            }
         } else {
             let patch = &mut self.collector.patch;
             let room = MAX_PRELUDE.saturating_sub(patch.prelude.len());
@@ -218,6 +230,12 @@ fn starts_file(line: &[u8]) -> bool {
 const UNMERGED: &[u8] = b"* Unmerged path ";
 
 impl Reading {
+    /// True for the line of the new commit in the patch of one of these submodules.
+    fn is_commit_of(&self, submodules: &BTreeSet<Vec<u8>>, line: &[u8]) -> bool {
+        let is_commit = self.in_hunks && line.starts_with(b"+Subproject commit ");
+        is_commit && self.header_path.as_ref().is_some_and(|(_, path)| submodules.contains(path))
+    }
+
     fn take(&mut self, piece: &[u8], keep: Keep) {
         let skip = usize::try_from(keep.skip.saturating_sub(self.patch.size)).unwrap_or(usize::MAX).min(piece.len());
         let room = keep.per_file.saturating_sub(self.patch.text.len());

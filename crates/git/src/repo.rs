@@ -240,7 +240,7 @@ impl Repo {
         self.stamps.iter().all(Stamp::is_current)
     }
 
-    fn open(git: Arc<Git>, location: Location, allowed: Arc<Allowed>) -> Result<Self> {
+    pub(crate) fn open(git: Arc<Git>, location: Location, allowed: Arc<Allowed>) -> Result<Self> {
         let folders = Folders::open(&location)?;
         if !location.trusted {
             vetting::check_shape(&location)?;

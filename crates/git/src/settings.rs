@@ -2,6 +2,7 @@
 
 use crate::{
     beneath,
+    diff::Sides,
     error::{Error, Result},
     roots::{Location, Roots, read_within},
 };
@@ -16,7 +17,7 @@ use gix::config::{
     source::Kind,
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env,
     path::{Path, PathBuf},
 };
@@ -114,6 +115,14 @@ pub(crate) struct Settings {
     pub(crate) updates_refs: bool,
     /// Where hooks are, where that is configured.
     pub(crate) hooks_path: Option<PathBuf>,
+    /// `submodule.NAME.ignore`, by the names.
+    pub(crate) submodules_ignore: BTreeMap<String, String>,
+    /// `diff.ignoreSubmodules`.
+    pub(crate) ignored_submodules: Option<String>,
+    /// What stands before the names in patches, where they are not told by what they are of (`diff.mnemonicPrefix`).
+    prefixes: Option<[String; 2]>,
+    /// Untracked files are not shown (`status.showUntrackedFiles`).
+    pub(crate) hides_untracked: bool,
     /// The repository is configured as bare.
     pub(crate) bare: bool,
     /// Files that the configuration was read from.
@@ -188,6 +197,9 @@ impl Settings {
                 let path = PathBuf::from(url.strip_prefix("file://").unwrap_or(&url));
                 settings.local_origins.extend(path.is_absolute().then_some(path));
             }
+            if let ("submodule", Some(name), Some(word)) = (name.as_str(), &subsection, section.body().value("ignore")) {
+                settings.submodules_ignore.insert(name.clone(), word.to_string());
+            }
             let keys: Vec<String> = section.body().value_names().map(|key| key.to_ascii_lowercase()).collect();
             let value = |key: &str| section.body().value(key).map(|value| value.to_string());
             if let Some(remote) = promisor(&name, subsection.as_deref(), &keys, value)
@@ -206,6 +218,19 @@ impl Settings {
         }
         settings.note_values(file);
         settings
+    }
+
+    /// What stands before the names of both sides in a patch.
+    pub(crate) fn prefixes(&self, sides: Sides) -> [&str; 2] {
+        match &self.prefixes {
+            Some([old, new]) => [old, new],
+            None => match sides {
+                Sides::Unstaged => ["i/", "w/"],
+                Sides::Worktree(_) => ["c/", "w/"],
+                Sides::Staged => ["c/", "i/"],
+                Sides::Trees(..) => ["a/", "b/"],
+            },
+        }
     }
 
     /// What git reads of the operator's: its configuration, and the files that this names.
@@ -314,6 +339,15 @@ impl Settings {
         self.plain_index &= !matches!(file.boolean("core.fileMode"), Ok(Some(false)));
         let is_whole = |key: &str| file.string(key).is_none_or(|path| path.starts_with(b"/") || path.starts_with(b"~/"));
         self.plain_index &= is_whole("core.excludesFile") && is_whole("core.attributesFile");
+        let prefix = |key: &str, usual: &str| file.string(key).map_or_else(|| usual.to_owned(), |value| value.to_string());
+        self.prefixes = if is("diff.noPrefix") {
+            Some(Default::default())
+        } else {
+            (!is("diff.mnemonicPrefix")).then(|| [prefix("diff.srcPrefix", "a/"), prefix("diff.dstPrefix", "b/")])
+        };
+        self.ignored_submodules = text("diff.ignoreSubmodules");
+        self.hides_untracked =
+            text("status.showUntrackedFiles").is_some_and(|value| matches!(value.as_str(), "no" | "false" | "off" | "0"));
         self.bare = is("core.bare");
         self.signs = is("commit.gpgSign") || is("tag.gpgSign") || is("tag.forceSignAnnotated");
         self.rewrites_notes = file.string("notes.rewriteRef").is_some();

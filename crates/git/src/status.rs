@@ -5,8 +5,8 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     filtered::NotCompared,
+    modules::{Ignore, Reach},
     name::RelPath,
-    process::Mode,
     rename::{Lone, pair},
     repo::Repo,
     route::{Route, only_git},
@@ -38,8 +38,6 @@ pub struct Status {
     pub not_compared: Vec<NotCompared>,
     /// True when there are more entries than were collected.
     pub truncated: bool,
-    /// True when there are submodules: their commits are compared, and not what is changed inside them.
-    pub submodules: bool,
 }
 
 /// Where `HEAD` is.
@@ -82,10 +80,21 @@ impl Repo {
     ///
     /// [`Error::Bare`].
     pub fn status(&self, cancel: &Cancel) -> Result<(Status, Route)> {
+        self.status_reaching(&Reach::new(), cancel)
+    }
+
+    /// The state of the working tree, for an outer one where this is a submodule.
+    pub(crate) fn status_reaching(&self, reach: &Reach, cancel: &Cancel) -> Result<(Status, Route)> {
         cancel.check()?;
         self.worktree()?;
         let with_git = || self.need_for_renames(cancel).and_then(|()| self.status_with_git(&[], cancel));
         let (mut status, route) = self.answer("status", |engine| self.status_in_process(engine, cancel), with_git)?;
+        // What is answered in process has no submodules.
+        if route == Route::Cli {
+            let ignore = if self.settings.hides_untracked { Ignore::Untracked } else { Ignore::Nothing };
+            self.inside_submodules(&[], ignore, reach, cancel)?.add_to_status(&mut status);
+            sort_as_short(&mut status.entries);
+        }
         status.in_progress = self.progress();
         Ok((status, route))
     }
@@ -114,7 +123,8 @@ impl Repo {
     fn staged_with_git(&self, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
         // A change that was made is told of, whatever is missing.
         let without_renames = || self.status_with_git(&["--no-renames"], cancel);
-        let mut status = self.status(cancel).map(|(status, _)| status).or_else(|_| without_renames())?;
+        let with_renames = self.need_for_renames(cancel).and_then(|()| self.status_with_git(&[], cancel));
+        let mut status = with_renames.or_else(|_| without_renames())?;
         status.entries.retain(|entry| !matches!(entry.index, b' ' | b'?' | b'!'));
         Ok((status.head, status.entries))
     }
@@ -233,7 +243,7 @@ impl Repo {
     }
 
     fn status_with_git(&self, options: &[&str], cancel: &Cancel) -> Result<Status> {
-        // git looks into submodules with their own configuration in force, which nobody has checked.
+        // What is changed inside of submodules is looked for without git.
         let args = ["status", "--porcelain=v2", "--branch", "-z", "--ignore-submodules=dirty"];
         let mut parser = Porcelain::default();
         let mut process = self.read_worktree(&args, cancel)?.args(options);
@@ -249,16 +259,12 @@ impl Repo {
         ended.require("status")?;
         let mut status = parser.status;
         status.truncated |= ended.full;
-        sort_as_short(&mut status.entries);
         status.not_compared = self.not_compared(&[], cancel)?;
         let set_aside: HashSet<&[u8]> = status.not_compared.iter().map(|left| left.path.as_slice()).collect();
         for entry in status.entries.iter_mut().filter(|entry| entry.worktree == b'M' && set_aside.contains(entry.path.as_slice())) {
             entry.worktree = b' ';
         }
         status.entries.retain(|entry| entry.index != b' ' || entry.worktree != b' ');
-        let is_submodule = |entry: &gix::index::Entry| entry.mode == gix::index::entry::Mode::COMMIT;
-        let found = self.with_engine(Mode::Read, |engine| index_now(engine).is_ok_and(|index| index.entries().iter().any(is_submodule)))?;
-        status.submodules = found.unwrap_or_default();
         Ok(status)
     }
 

@@ -14,7 +14,7 @@ use crate::{
 use gix::bstr::ByteSlice;
 use std::{
     fs,
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -156,8 +156,8 @@ impl Repo {
         let found = if remotes { module_dirs(&self.location.common_dir.join("modules")) } else { Vec::new() };
         let mut found: Vec<(PathBuf, PathBuf)> = found.into_iter().map(|dir| (dir.clone(), dir)).collect();
         if let Some(worktree) = &self.location.worktree {
-            for path in self.gitlinks(cancel)? {
-                let place = worktree.join(std::ffi::OsStr::from_bytes(&path));
+            for link in self.gitlinks(cancel)? {
+                let place = worktree.join(to_path(&link.path));
                 let named = fs::canonicalize(&place).is_ok_and(|place| self.allowed.roots.named().contains(&place));
                 if !named {
                     found.extend(git_dir_of(&place).map(|dir| (dir, place)));
@@ -186,21 +186,6 @@ impl Repo {
             }
         }
         Ok(())
-    }
-
-    /// The paths at which the index has submodules.
-    fn gitlinks(&self, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
-        let links = self.with_engine(Mode::Read, |engine| {
-            let index = index_now(engine).ok()?;
-            let links = index.entries().iter().filter(|entry| entry.mode.is_submodule());
-            Some(links.map(|entry| entry.path(&index).to_vec()).collect())
-        })?;
-        if let Some(links) = links.flatten() {
-            return Ok(links);
-        }
-        let staged = self.read(&["ls-files", "--stage", "-z"]).success(cancel, 256 << 20)?;
-        let links = staged.split(|&byte| byte == 0).filter(|entry| entry.starts_with(b"160000 "));
-        Ok(links.filter_map(|entry| entry.splitn(2, |&byte| byte == b'\t').nth(1)).map(<[u8]>::to_vec).collect())
     }
 
     fn untrusted(&self, program: &str) -> Error {

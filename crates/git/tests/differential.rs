@@ -74,7 +74,7 @@ fn status_is_gits() -> Outcome {
                 ours.push(0);
             }
         }
-        same(&odd, "status", &ours, &odd.git(&["--no-optional-locks", "status", "--porcelain=v1", "-z", "--ignore-submodules=dirty"]));
+        same(&odd, "status", &ours, &odd.git(&["--no-optional-locks", "status", "--short", "-z"]));
         let head = odd.git(&["--no-optional-locks", "status", "--porcelain=v2", "--branch"]);
         let head = String::from_utf8_lossy(&head);
         let line = |key: &str| head.lines().find_map(|line| line.strip_prefix(&format!("# branch.{key} "))).map(str::to_owned);
@@ -99,7 +99,7 @@ fn diffs_are_gits_byte_for_byte() -> Outcome {
             let (patch, route) = repo.diff(&query, &Cancel::never())?;
             routes.count(what, route);
             let ours: Vec<u8> = patch.files.iter().flat_map(|file| file.text.clone()).collect();
-            let all = [&["diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty"], args].concat();
+            let all = [&["diff", "--no-ext-diff", "--no-textconv"], args].concat();
             same(&odd, what, &ours, &odd.git(&all));
             Ok(())
         };

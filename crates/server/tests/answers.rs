@@ -28,6 +28,8 @@ mod partial;
 mod set_up;
 #[path = "answers/stopped.rs"]
 mod stopped;
+#[path = "answers/submodules.rs"]
+mod submodules;
 mod support;
 #[path = "answers/undone.rs"]
 mod undone;

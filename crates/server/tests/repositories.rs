@@ -23,7 +23,7 @@ fn a_linked_worktree_as_root_and_of_a_root() {
 }
 
 #[test]
-fn reads_do_not_look_inside_submodules_and_an_entry_says_what_it_is() -> Outcome {
+fn reads_run_nothing_inside_submodules_and_an_entry_says_what_it_is() -> Outcome {
     let fixture = Fixture::new();
     let library = Fixture::new();
     let url = library.path.display().to_string();
@@ -41,7 +41,9 @@ fn reads_do_not_look_inside_submodules_and_an_entry_says_what_it_is() -> Outcome
     fixture.write("lib/a.txt", "one\nTWO\n").write("a.txt", "changed\n");
     let mut client = fixture.serve();
     let status = client.text("git_status", &json!({}));
-    assert!(status.contains(" M a.txt") && !status.contains(" lib"), "{status}");
+    // The new `.gitattributes` is seen; of what it says of `a.txt` nothing runs.
+    assert!(status.contains(" M a.txt") && status.contains(" ? lib"), "{status}");
+    assert!(status.contains("inside of submodule lib: reads do not run its filter x"), "{status}");
     let diff = client.text("git_diff", &json!({}));
     assert!(diff.contains("+changed") && !diff.contains("TWO"), "{diff}");
     client.text("git_diff", &json!({"target": "HEAD~1"}));

@@ -25,6 +25,14 @@ pub(super) fn not_compared(cx: &Context<'_>, left: &[NotCompared], writer: &mut 
             }
         }
     }
+    let modules = left.iter().filter_map(|left| if let Unseen::Submodule(why) = &left.why { Some((path(left), why)) } else { None });
+    let modules: Vec<(String, &String)> = modules.collect();
+    for (path, why) in modules.iter().take(MAX_NAMED) {
+        writer.note(format!("not compared: what is changed inside of submodule {path}: {}", word(Field::Value, why, "git_status there")));
+    }
+    if modules.len() > MAX_NAMED {
+        writer.note(format!("not compared: what is changed inside of {} more submodules", modules.len() - MAX_NAMED));
+    }
     if filtered.is_empty() {
         return;
     }

@@ -110,8 +110,5 @@ fn notes(cx: &Context<'_>, status: &Status, writer: &mut Writer) {
             "a {operation} is in progress, and {paths} in conflict: git_conflicts shows them; then git_continue, or git_abort to go back"
         )),
     }
-    if status.submodules {
-        writer.note("what is changed inside submodules is not looked for: name each as a repository of its own");
-    }
     not_compared(cx, &status.not_compared, writer);
 }

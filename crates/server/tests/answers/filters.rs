@@ -48,7 +48,7 @@ fn reads_leave_them_out(client: &mut Client, repo: &str, with_hunks: bool) {
         args["repo_path"] = json!(repo);
         let answer = client.text(tool, &args);
         let shown = parts(&answer);
-        let note = shown.notes.iter().find(|note| note.contains("not compared")).unwrap_or_else(|| panic!("{tool} {args}: {answer}"));
+        let note = shown.notes.iter().find(|note| note.contains("not compared")).map(String::as_str).unwrap_or_default();
         assert!(note.contains("edited.up, touched.up: reads do not run filter up"), "{tool} {args}: {note}");
         assert!(!note.contains("same.up") && !note.contains("b.txt"), "{tool} {args}: {note}");
         assert!(!shown.body.contains(".up") && !shown.body.contains("two"), "{tool} {args}: {}", shown.body);
