@@ -340,6 +340,14 @@ pub enum Error {
     /// The deadline passed.
     #[error("the call ran past its deadline")]
     TimedOut,
+    /// The deadline passed while a change was made.
+    #[error("the call ran past its deadline while git {command} was at work{}", .running.as_ref().map(|child| format!("; {child} was running")).unwrap_or_default())]
+    CutOff {
+        /// The sub-command.
+        command: String,
+        /// What it was waiting for, where that is known.
+        running: Option<crate::Child>,
+    },
     /// No usable git program.
     #[error("{0}")]
     GitUnusable(String),

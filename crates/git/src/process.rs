@@ -294,10 +294,20 @@ impl<'a> Process<'a> {
         // A change that was made is reported as made, however late.
         let made = self.mode == Mode::Change && status.success();
         if !full && !made {
-            cancel.check()?;
+            cancel.check().map_err(|err| self.cut_off(err, trace.as_ref()))?;
         }
         let children = trace.filter(|_| !status.success()).map(|trace| trace.children()).unwrap_or_default();
         Ok(Ended { code: status.code(), status: status.to_string(), stderr: errors.text(), full, children })
+    }
+
+    /// Says of a change what it was at when its time was up.
+    fn cut_off(&self, err: Error, trace: Option<&Trace>) -> Error {
+        match err {
+            Error::TimedOut if self.mode == Mode::Change => {
+                Error::CutOff { command: self.name(), running: trace.and_then(|trace| trace.children().running().cloned()) }
+            }
+            err => err,
+        }
     }
 
     fn spawn(&self, with_input: bool) -> Result<Child> {

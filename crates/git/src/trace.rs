@@ -152,6 +152,12 @@ impl Children {
         self.last(&|child| child.code.is_some_and(|code| code != 0), &|child| child.hook.as_deref() == Some(name))
     }
 
+    /// What ran when git was ended: a hook or another program, rather than the git that waited for it. It may have ended a
+    /// moment before git, by the same signal.
+    pub(crate) fn running(&self) -> Option<&Child> {
+        self.last(&|child| child.code.is_none_or(|code| matches!(code, 137 | 143)), &|child| child.hook.is_some() || !child.is_git())
+    }
+
     /// The last child of git, or of a git that git started, that is in this state and of this kind. What hooks start is
     /// their own business.
     fn last(&self, state: &dyn Fn(&Child) -> bool, kind: &dyn Fn(&Child) -> bool) -> Option<&Child> {
@@ -240,7 +246,9 @@ d0 | main                     | child_exit   |     |  0.006499 |  0.005449 |    
         let children = Children::parse(NESTED);
         let stopper = children.stopper().map(|child| (child.hook.clone(), child.code));
         assert_eq!(stopper, Some((Some("pre-commit".to_owned()), Some(1))));
-        assert_eq!(children.failed_hook("commit-msg"), None);
+        assert_eq!((children.running(), children.failed_hook("commit-msg")), (None, None));
+        let cut = Children::parse(&NESTED[..NESTED.find("d2").unwrap_or_default()]);
+        assert_eq!(cut.running().and_then(|child| child.hook.as_deref()), Some("pre-commit"));
     }
 
     #[test]

@@ -235,7 +235,8 @@ impl From<git::Error> for Error {
                 ),
             ),
             Git::Cancelled => (Kind::Cancelled, None),
-            Git::TimedOut => (Kind::TimedOut, Some("Ask for less: fewer commits, a path, a range of lines.".to_owned())),
+            Git::TimedOut => (Kind::TimedOut, Some(ASK_FOR_LESS.to_owned())),
+            Git::CutOff { .. } => (Kind::TimedOut, Some("Repeat the call.".to_owned())),
             Git::TooLarge { .. } => (Kind::Refused, Some("Ask for less: a path, a range of lines.".to_owned())),
             _ => of_an_operation(&err),
         };
@@ -329,6 +330,9 @@ fn of_an_operation(err: &git::Error) -> (Kind, Option<String>) {
         _ => of_a_remote(err),
     }
 }
+
+/// What to do about a read that takes too long.
+const ASK_FOR_LESS: &str = "Ask for less: fewer commits, a path, a range of lines.";
 
 /// How an identity is configured.
 const IDENTITY: &str = "The operator runs: git config --global user.name NAME; git config --global user.email ADDRESS";
@@ -472,6 +476,12 @@ impl Error {
             Some(git::Error::Promised { missing, remote }) => Some((missing, remote)),
             _ => None,
         }
+    }
+
+    /// The same of a change: where its time was up before it had begun, there is nothing to ask less of.
+    pub(crate) fn of_a_change(self) -> Self {
+        let is_unbegun = self.kind == Kind::TimedOut && self.hint.as_deref() == Some(ASK_FOR_LESS);
+        if is_unbegun { self.hint("Nothing was changed: it was not its turn yet. Repeat the call.") } else { self }
     }
 
     /// What went wrong in git.

@@ -16,6 +16,8 @@ mod filters;
 mod halts;
 #[path = "answers/hooks.rs"]
 mod hooks;
+#[path = "answers/late.rs"]
+mod late;
 #[path = "answers/lost_content.rs"]
 mod lost_content;
 #[path = "answers/messages.rs"]

@@ -207,7 +207,9 @@ impl Route {
         let over_http = self.targets.iter().any(|target| address::is_http(&target.protocol));
         match attempt {
             Attempt::Error(Error::Http { status: 429, retry_after, .. }) => Outcome::Busy(retry_after.unwrap_or(USUAL)),
-            Attempt::Error(Error::Http { status: 500.., .. } | Error::TimedOut) => Outcome::Down,
+            // The time went by in a hook here.
+            Attempt::Error(Error::CutOff { running: Some(child), .. }) if child.hook.is_some() => Outcome::Unknown,
+            Attempt::Error(Error::Http { status: 500.., .. } | Error::TimedOut | Error::CutOff { .. }) => Outcome::Down,
             Attempt::Error(err) if !matches!(err, Error::Http { .. }) => Outcome::Unknown,
             // Somebody has ended git, not the remote.
             Attempt::Failed { code: None, .. } => Outcome::Unknown,

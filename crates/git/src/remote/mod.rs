@@ -282,7 +282,7 @@ fn transfer(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, ca
             passage.end(outcome);
         }
         let pause = match outcome {
-            Outcome::Down if !matches!(result, Err(Error::TimedOut)) => pauses.next(),
+            Outcome::Down if !matches!(result, Err(Error::TimedOut | Error::CutOff { .. })) => pauses.next(),
             Outcome::Busy(wait) if wait <= MAX_WAIT => pauses.next().map(|least| wait.max(least)),
             _ => None,
         };

@@ -5,6 +5,7 @@
 //! this machine's alone, is told while git works. While the store is away, lines go into a file for each repository, which
 //! is taken over when it is back.
 
+mod late;
 mod record;
 mod row;
 mod table;
@@ -121,7 +122,7 @@ impl Journal {
         request.looked_after.set(true);
         let record = self.begin(repo, request, cancel)?;
         let start = SystemTime::now();
-        let result = work(&record).map_err(|error| record.with_losses(error, start));
+        let result = work(&record).map_err(|error| record.with_effects(record.with_losses(error, start)));
         let recorded = record.end(&result);
         let mut reply = match (result, &interrupted) {
             (Ok(reply), _) => reply,

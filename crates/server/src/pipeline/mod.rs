@@ -268,7 +268,8 @@ impl Pipeline {
         let (cancelled, job) = (call.cancelled.clone(), self.threads.job(class));
         let worker = Worker::new(&self.running, &job, timings);
         let grace = if reads { Grace::READ } else { Grace::CHANGE };
-        self.watched(self.run(call, cancel.clone(), worker), Attended(job), &cancel, [cancelled, present.clone()], grace).await
+        let done = self.watched(self.run(call, cancel.clone(), worker), Attended(job), &cancel, [cancelled, present.clone()], grace).await;
+        done.map_err(|error| if reads { error } else { error.of_a_change() })
     }
 
     /// Carries a cancel, the deadline and the end of the server to wherever the work is.

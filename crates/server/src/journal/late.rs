@@ -1,0 +1,71 @@
+//! What a change has done whose time was up.
+
+use super::{RECORDING, Record};
+use crate::{
+    error::{Error, Kind},
+    output::{Field, word},
+};
+use git::Cancel;
+use std::time::Instant;
+
+/// Where the time of a call comes from.
+const MORE_TIME: &str = "The operator gives changes more time with `limits.change_timeout`, and those that reach a remote with \
+    `limits.network_timeout`.";
+
+impl Record<'_> {
+    /// Adds to an error that time was up what has taken effect, and what to do.
+    pub(super) fn with_effects(&self, mut error: Error) -> Error {
+        if error.kind != Kind::TimedOut {
+            return error;
+        }
+        if !self.alone {
+            let (there, look) = match self.begun.tool.as_str() {
+                "git_push" => ("the remote may have taken what was pushed", "git_ls_remote shows what the remote has."),
+                _ => ("references that had been fetched by then have moved", "git_branch shows what has been fetched."),
+            };
+            error.message = format!("{}\n{there}", error.message);
+            return error.hint(format!("{look} Then repeat the call where that is needed. {MORE_TIME}"));
+        }
+        let soon = Cancel::new(Some(Instant::now() + RECORDING));
+        let Ok(now) = self.repo.snapshot(&soon) else {
+            return error.hint("Whether it has taken effect is not known: look with git_status and git_log.");
+        };
+        let before = self.begun.before.snapshot();
+        let mut effects = Vec::new();
+        if now.branch != before.branch {
+            effects.push(match &now.branch {
+                Some(branch) => format!("{} is checked out now", word(Field::Ref, branch.trim_start_matches("refs/heads/"), "git_branch")),
+                None => "HEAD is detached now".to_owned(),
+            });
+        }
+        if now.commit != before.commit {
+            let short = |id: Option<git::ObjectId>| id.map_or_else(|| "no commit".to_owned(), |id| self.repo.abbreviate(id));
+            effects.push(format!("HEAD moved from {} to {}", short(before.commit), short(now.commit)));
+        }
+        if now.in_progress != before.in_progress {
+            effects.push(
+                now.in_progress.map_or_else(|| "nothing is in progress any more".to_owned(), |name| format!("a {name} is in progress")),
+            );
+        }
+        let has_moved = !effects.is_empty();
+        if now.index != before.index {
+            effects.push("the index was written".to_owned());
+        }
+        if !has_moved {
+            effects.insert(0, "HEAD did not move, and nothing else is in progress than before".to_owned());
+        }
+        error.message = format!("{}\n{}", error.message, effects.join("; "));
+        let is_made = now.commit != before.commit && now.in_progress != Some("rebase");
+        error.hint(match now.in_progress.filter(|_| has_moved) {
+            Some(_) if is_made => {
+                "It has taken effect, at least in part: look with git_log, and do not repeat it. git_abort ends what is left in progress."
+                    .to_owned()
+            }
+            Some(name) => format!("git_abort goes back to before the {name}. Then repeat the call. {MORE_TIME}"),
+            None if has_moved => {
+                format!("It has taken effect, at least in part: look with git_status and git_log, and do not repeat it. {MORE_TIME}")
+            }
+            None => format!("Look with git_status, then repeat the call. {MORE_TIME}"),
+        })
+    }
+}
