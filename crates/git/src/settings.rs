@@ -75,6 +75,8 @@ pub(crate) struct Settings {
     pub(crate) plain_log: bool,
     /// Line endings may be converted in any file.
     pub(crate) converts_text: bool,
+    /// What begins a comment is configured.
+    pub(crate) comment_sign: bool,
     /// Paths are quoted as ASCII in patches (`core.quotePath`).
     pub(crate) quote_ascii: bool,
     /// Object ids are abbreviated to git's own choice of length.
@@ -305,6 +307,7 @@ impl Settings {
             ("diff", None) => self.plain_diff &= keys.iter().all(|key| HARMLESS_DIFF.contains(&key.as_str())),
             ("log" | "format" | "mailmap" | "notes" | "i18n" | "pretty", None) => self.plain_log = false,
             ("core", None) => {
+                self.comment_sign |= keys.iter().any(|key| matches!(key.as_str(), "commentchar" | "commentstring"));
                 self.plain_log &= keys.iter().all(|key| key != "notesref");
                 self.plain_index &= keys.iter().all(|key| PLAIN_CORE.contains(&key.as_str()));
                 // The engine reads the operator's alone.

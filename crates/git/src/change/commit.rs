@@ -65,8 +65,9 @@ impl Repo {
         if request.sign.is_some() && !self.location.trusted {
             return Err(Error::Untrusted { path: self.top().to_owned(), program: "program that signs".to_owned() });
         }
-        if request.paths.is_empty() && self.may_have_had_conflicts() {
-            self.check_resolved(request.confirmed, cancel)?;
+        if self.may_have_had_conflicts() {
+            // With paths git would even take files for resolved as they are.
+            self.check_resolved(&request.paths, request.confirmed, cancel)?;
         }
         let author = request.author.as_deref().map(author).transpose()?;
         let (mut ended, output) = self.locked(cancel, || {

@@ -81,17 +81,18 @@ impl Repo {
         self.in_progress().is_some() || ["AUTO_MERGE", "SQUASH_MSG", "MERGE_MSG"].iter().any(|name| self.git_folder().has(name))
     }
 
-    /// Fails where a conflict is left or, unless that is `confirmed`, where its markers are staged.
+    /// Fails where a conflict is left at `paths`, or anywhere, or, unless that is `confirmed`, where its markers are staged.
     ///
     /// # Errors
     ///
     /// [`Error::Unmerged`], [`Error::Markers`].
-    pub(super) fn check_resolved(&self, confirmed: bool, cancel: &Cancel) -> Result<()> {
-        let unmerged = self.unmerged(cancel)?;
+    pub(super) fn check_resolved(&self, paths: &[RelPath], confirmed: bool, cancel: &Cancel) -> Result<()> {
+        let mut unmerged = self.unmerged(cancel)?;
+        unmerged.retain(|path| is_at(path, paths));
         if !unmerged.is_empty() {
             return Err(Error::Unmerged(unmerged.iter().map(ToString::to_string).collect()));
         }
-        let markers = if confirmed { Vec::new() } else { self.staged_markers(&[], cancel)? };
+        let markers = if confirmed { Vec::new() } else { self.staged_markers(paths, cancel)? };
         if markers.is_empty() { Ok(()) } else { Err(Error::Markers(markers)) }
     }
 
@@ -106,7 +107,7 @@ impl Repo {
             return Ok(found);
         }
         for Conflict { path, base, ours, theirs } in self.versions("--resolve-undo", cancel)? {
-            if !paths.is_empty() && !paths.iter().any(|given| given.covers(path.as_bytes())) {
+            if !is_at(&path, paths) {
                 continue;
             }
             let staged = self.read(&["ls-files", "--stage", "-z", "--"]).arg(path.as_path()).success(cancel, MAX_OUTPUT)?;
@@ -231,6 +232,11 @@ impl Repo {
         let operation = if operation == "am" { "series of patches" } else { operation };
         Some(steps.map_or_else(|| operation.to_owned(), |(done, all)| format!("{operation} ({done} of {all})")))
     }
+}
+
+/// True where `path` is one of `paths`, or below one, or there are none.
+fn is_at(path: &RelPath, paths: &[RelPath]) -> bool {
+    paths.is_empty() || paths.iter().any(|given| given.covers(path.as_bytes()))
 }
 
 /// The lines that are conflict markers of `size` signs, as git tells them, with their numbers.

@@ -108,6 +108,14 @@ impl Repo {
         if size > MAX_MESSAGE {
             return Err(Error::TooLarge { what: "the message of a merge".to_owned(), size: size as u64, limit: MAX_MESSAGE as u64 });
         }
+        if request.message.is_some() && (request.squash || request.fast_forward == FastForward::Only) {
+            let commits = if request.squash {
+                "a squash commits nothing yet: give the message to git_commit"
+            } else {
+                "a fast-forward makes no commit"
+            };
+            return Err(Error::BadPlan(format!("the message would be recorded nowhere, since {commits}")));
+        }
         let id = self.resolve_commit(&request.rev, cancel)?;
         if let Some(head) = self.head(cancel)? {
             let mut needs = self.needs(cancel);
@@ -165,11 +173,11 @@ impl Repo {
         let todo = if request.plan.is_empty() { None } else { Some(self.todo(upstream, &request.plan, cancel)?) };
         let editor = if todo.is_some() && self.is_sandboxed() { Some(self.sequence_editor()?) } else { None };
         let domain = editor.as_deref().map(|editor| self.domain_running(editor)).transpose()?.flatten();
+        let start = self.sequencing(&["rebase"], cancel)?;
         self.integrate("rebase", cancel, || {
             // Other branches, protected ones among them, stay where they are, whatever is configured.
             let kept = ["--no-autosquash", "--no-autostash", "--no-fork-point", "--no-update-refs", "--no-stat", "--quiet"];
-            // With another one steps could be taken for comments, and left out.
-            let mut process = self.recording(&["rebase"]).args(kept).config("core.commentChar", "#");
+            let mut process = start.clone().args(kept);
             if let Some(todo) = &todo {
                 process = process.arg("--interactive").todo(todo, editor.clone());
             }
@@ -280,8 +288,9 @@ impl Repo {
         let coming = Self::coming(listing.args(&ids).arg("--"), cancel)?;
         self.check_ignored(coming.iter(), cancel)?;
         self.check_complete(&coming, None, cancel)?;
+        let start = self.sequencing(&[command, "--no-edit"], cancel)?;
         let picked = self.integrate(command, cancel, || {
-            let mut process = self.recording(&[command, "--no-edit"]);
+            let mut process = start.clone();
             if request.no_commit {
                 process = process.arg("--no-commit");
             }
@@ -321,7 +330,7 @@ impl Repo {
             }
         }
         if way == Way::Continue {
-            self.check_resolved(confirmed, cancel)?;
+            self.check_resolved(&[], confirmed, cancel)?;
         }
         self.worktree()?;
         self.check_trust(cancel)?;
@@ -383,7 +392,7 @@ impl Repo {
                 }
             }
         }
-        let going_on = if operation == "rebase" { self.rebasing(&args)? } else { self.recording(&args) };
+        let going_on = if operation == "rebase" { self.rebasing(&args, cancel)? } else { self.sequencing(&args, cancel)? };
         Ok(self.locked(cancel, || going_on.clone())?.0)
     }
 

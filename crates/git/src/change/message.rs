@@ -1,8 +1,9 @@
 //! Messages are recorded as they were written: nothing of them is taken for a comment.
 
-use super::stage::SCRATCH;
+use super::{MAX_OUTPUT, stage::SCRATCH};
 use crate::{
     beneath::{self, Kind},
+    cancel::Cancel,
     error::{Error, Result},
     process::{Mode, Process},
     repo::Repo,
@@ -37,11 +38,23 @@ impl Repo {
         settings.into_iter().fold(self.change(args), |process, (key, value)| process.config(key, value))
     }
 
-    /// As [`Repo::recording`], for a rebase that goes on.
-    pub(super) fn rebasing(&self, args: &[&str]) -> Result<Process<'_>> {
+    /// As [`Repo::recording`], for what works off a list of steps: a word of it must not begin a comment.
+    pub(super) fn sequencing(&self, args: &[&str], cancel: &Cancel) -> Result<Process<'_>> {
+        if !(self.settings.comment_sign || self.settings.conditional) {
+            return Ok(self.recording(args));
+        }
+        let signs = self.read(&["config", "--get-regexp", "^core\\.comment(char|string)$"]).output(cancel, MAX_OUTPUT)?.1;
+        let sign = signs.lines().next_back().and_then(|line| line.splitn(2, |&byte| byte == b' ').nth(1)).unwrap_or_default();
+        let process = self.recording(args);
+        let is_word = sign.first().is_some_and(u8::is_ascii_alphanumeric);
+        Ok(if is_word { process.config("core.commentChar", "#") } else { process })
+    }
+
+    /// As [`Repo::sequencing`], for a rebase that goes on.
+    pub(super) fn rebasing(&self, args: &[&str], cancel: &Cancel) -> Result<Process<'_>> {
         let steps = self.git_file(STEPS, Kind::Steps)?.unwrap_or_default();
         if !steps.lines().any(melts) {
-            return Ok(self.recording(args));
+            return self.sequencing(args, cancel);
         }
         // git puts messages together with headings of its own between them, which have to go: as comments that nobody writes.
         let settings = [("commit.cleanup", "strip"), ("core.commentChar", NO_COMMENT), ("i18n.commitEncoding", "UTF-8")];

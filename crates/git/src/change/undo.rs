@@ -102,7 +102,9 @@ impl Repo {
             }
         }
         let is_index_same = now.index == change.after.index || change.index.1.as_ref().is_some_and(|copy| self.is_index_like(copy));
-        if change.reach != Reach::Refs && change.after.in_progress.is_none() && !is_index_same {
+        // It was made while an operation was in progress, which it left as it was.
+        let is_within = change.before.in_progress == change.after.in_progress && change.before.commit == change.after.commit;
+        if change.reach != Reach::Refs && (is_within || change.after.in_progress.is_none()) && !is_index_same {
             return Err(Error::NotUndone("something else has been staged since".to_owned()));
         }
         if change.renamed().is_none()
@@ -113,11 +115,11 @@ impl Repo {
         {
             return Err(Error::NotUndone(format!("there is no {branch} any more: it was renamed or deleted")));
         }
-        if let Some(operation) = change.after.in_progress {
+        if let Some(operation) = change.after.in_progress.filter(|_| !is_within) {
             let way = if operation == "bisect" { "git_abort" } else { "git_continue or git_abort" };
             return Err(Error::NotUndone(format!("the {operation} is still in progress: {way} ends it")));
         }
-        if change.before.in_progress.is_some() {
+        if change.before.in_progress.is_some() && !is_within {
             return Err(Error::NotUndone("it has ended an operation that was begun elsewhere".to_owned()));
         }
         if let Some(left) = change.left {

@@ -186,7 +186,14 @@ impl Journal {
         let mut ended = ended.into_iter().peekable();
         while let Some(change) = ended.next() {
             let is_undone = undone.contains(&change.begun.id);
-            let whole = if change.ends_an_operation() { change.with_beginning(&mut ended) } else { Some(change) };
+            let whole = if change.ends_an_operation() {
+                change.with_beginning(&mut ended)
+            } else if change.gives_up_conflicts() {
+                row::skip_conflicts(&mut ended);
+                None
+            } else {
+                Some(change)
+            };
             if let Some(change) = whole.filter(|change| !is_undone && change.is_undoable()) {
                 return Ok(change.past(&self.copies(repo)));
             }

@@ -148,6 +148,11 @@ impl Ended {
         self.begun.before.in_progress.is_some() && self.after.in_progress.is_none()
     }
 
+    /// True where conflicts were given up that no operation had left.
+    pub(super) fn gives_up_conflicts(&self) -> bool {
+        self.done && self.begun.tool == "git_abort" && self.begun.before.in_progress.is_none()
+    }
+
     /// The whole operation that this has ended, as one change; `None` where that has led nowhere. `earlier` gives the changes
     /// before it, and then what came before the operation.
     pub(super) fn with_beginning(mut self, earlier: &mut Peekable<impl Iterator<Item = Self>>) -> Option<Self> {
@@ -209,6 +214,17 @@ impl Ended {
             id: self.begun.id,
             tool: self.begun.tool,
         })
+    }
+}
+
+/// Passes over what has left conflicts that were given up, and over what was staged among them.
+pub(super) fn skip_conflicts(earlier: &mut Peekable<impl Iterator<Item = Ended>>) {
+    let is_part =
+        |change: &Ended| (&change.begun.before.branch, &change.begun.before.commit) == (&change.after.branch, &change.after.commit);
+    while let Some(change) = earlier.next_if(is_part) {
+        if !change.done && change.begun.before.index != change.after.index {
+            break;
+        }
     }
 }
 

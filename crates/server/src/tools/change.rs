@@ -28,14 +28,14 @@ pub(super) fn message(text: Option<String>) -> Result<Option<String>, Error> {
 
 /// Runs an operation that moves the branch and changes files, and says where that has led.
 pub(super) fn moving(cx: &Context<'_>, done: &str, work: impl FnOnce() -> git::Result<String>) -> Result<Reply, Error> {
-    moving_from(cx, done, None, work)
+    moving_from(cx, done, &|| None, work)
 }
 
-/// As [`moving`], and says what was integrated.
+/// As [`moving`], with a line more in the end.
 pub(super) fn moving_from(
     cx: &Context<'_>,
     done: &str,
-    from: Option<&str>,
+    more: &dyn Fn() -> Option<String>,
     work: impl FnOnce() -> git::Result<String>,
 ) -> Result<Reply, Error> {
     let before = cx.repo.head(cx.cancel)?;
@@ -45,6 +45,8 @@ pub(super) fn moving_from(
     let output = work().map_err(|err| at.stopped(cx, err))?;
     let after = cx.repo.head(cx.cancel)?;
     let mut writer = cx.writer();
+    let is_over = cx.repo.in_progress().is_none();
+    let done = if is_over { done } else { "not finished yet" };
     match (before, after) {
         (Some(from), Some(to)) if from != to => {
             writer.say(&format!("{done}: HEAD moved from {} to {}", cx.repo.abbreviate(from), cx.repo.abbreviate(to)));
@@ -59,7 +61,7 @@ pub(super) fn moving_from(
                 let (added, removed) = patch.files.iter().fold((0, 0), |(a, r), file| (a + file.added, r + file.removed));
                 writer.say(&format!("{} files differ from before, +{added} -{removed}", patch.files.len()));
             }
-            if can_be_undone {
+            if is_over && can_be_undone {
                 writer.note(format!("to take it back: {}", cx.echo.other("git_undo", &[])));
             }
         }
@@ -74,8 +76,8 @@ pub(super) fn moving_from(
         writer.say("git and its hooks wrote:");
         writer.quote(&output);
     }
-    if let Some(from) = from {
-        writer.say(from);
+    if let Some(more) = more() {
+        writer.say(&more);
     }
     if let Some(after) = after {
         let is_merge = cx.repo.resolve_commit(&Rev::new(format!("{after}^2"))?, cx.cancel).is_ok();

@@ -113,7 +113,7 @@ impl Tool for Pull {
             word(Field::Ref, rev.as_str(), "git_branch"),
             word(Field::Name, fetched.remote.as_str(), "git_remote_list")
         );
-        change::moving_from(cx, "pulled", Some(&from), || {
+        change::moving_from(cx, "pulled", &|| Some(from.clone()), || {
             if rebase {
                 let request = RebaseRequest { upstream: rev.clone(), onto: None, plan: Vec::new() };
                 return cx.repo.rebase(&request, cx.cancel);

@@ -67,6 +67,12 @@ impl Tool for Merge {
         if request.squash {
             cx.keeps_all()?;
         }
-        change::moving(cx, "merged", || cx.repo.merge(&request, cx.cancel))
+        let is_given = request.message.is_some();
+        let unused = || {
+            let second = Rev::new("HEAD^2").and_then(|rev| cx.repo.resolve_commit(&rev, cx.cancel));
+            let is_unused = is_given && matches!(second, Err(git::Error::UnknownRevision(_)));
+            is_unused.then(|| "there is no merge commit, so the message is recorded nowhere; `strategy`: \"no-ff\" makes one".to_owned())
+        };
+        change::moving_from(cx, "merged", &unused, || cx.repo.merge(&request, cx.cancel))
     }
 }

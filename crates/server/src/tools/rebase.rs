@@ -48,7 +48,7 @@ impl Tool for Rebase {
         let more = left.len().saturating_sub(MAX_LEFT);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let said = format!("left where they are, although rebase.updateRefs is set: {}{more}", named.join(", "));
-        change::moving_from(cx, "rebased", Some(said.as_str()).filter(|_| !left.is_empty()), || cx.repo.rebase(&request, cx.cancel))
+        change::moving_from(cx, "rebased", &|| Some(said.clone()).filter(|_| !left.is_empty()), || cx.repo.rebase(&request, cx.cancel))
     }
 }
 

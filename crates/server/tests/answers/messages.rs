@@ -28,9 +28,9 @@ const SETTINGS: [&[(&str, &str)]; 8] = [
     &[("i18n.commitEncoding", "ISO-8859-1"), ("trailer.ifexists", "replace"), ("format.signOff", "true")],
 ];
 
-/// All messages for the first of the settings, and a third of them for each of the others.
+/// All messages for the first of the settings, and some of them for each of the others.
 fn some(nth: usize) -> impl Iterator<Item = &'static str> {
-    MESSAGES.into_iter().enumerate().filter(move |(at, _)| nth == 0 || (at + nth).is_multiple_of(3)).map(|(_, message)| message)
+    MESSAGES.into_iter().enumerate().filter(move |(at, _)| nth == 0 || at % 4 == nth % 4).map(|(_, message)| message)
 }
 
 /// `message` as it has to be recorded.
@@ -270,6 +270,45 @@ fn a_plan_that_stops_at_a_conflict_gives_its_messages_in_the_end() {
         assert_ne!(answer["isError"], true, "{settings:?}: {answer}");
         assert_eq!(message_of(&fixture, "HEAD"), "#1 one\n\n# body\n\n#3 three\n", "{settings:?}");
         assert_eq!(fixture.text(&["rev-parse", "HEAD~1"]), base, "{settings:?}");
+    }
+}
+
+#[test]
+fn a_message_that_no_commit_will_have_is_not_dropped_without_a_word() {
+    let fixture = disagreeing(&[]);
+    let mut client = fixture.serve();
+    for strategy in ["squash", "ff-only"] {
+        let refused = client.error("git_merge", &json!({"source_branch": "side", "strategy": strategy, "message": "#1"}));
+        assert!(refused.contains("the message would be recorded nowhere"), "{refused}");
+    }
+    fixture.git(&["reset", "-q", "--hard", "side~1"]);
+    let merged = client.text("git_merge", &json!({"source_branch": "side", "message": "#1"}));
+    assert!(merged.contains("the message is recorded nowhere") && merged.contains("`strategy`: \"no-ff\""), "{merged}");
+    undo(&mut client);
+    let merged = client.text("git_merge", &json!({"source_branch": "side", "message": "#1", "strategy": "no-ff"}));
+    assert!(!merged.contains("recorded nowhere"), "{merged}");
+    assert_eq!(message_of(&fixture, "HEAD"), "#1\n");
+}
+
+#[test]
+fn no_step_is_taken_for_a_comment() {
+    for sign in ["p", "pick", "r", "auto", ";"] {
+        let key = if sign.len() == 1 || sign == "auto" { "core.commentChar" } else { "core.commentString" };
+        let fixture = disagreeing(&[(key, sign)]);
+        fixture.git(&["checkout", "-q", "side"]);
+        for at in 0..3 {
+            fixture.write(&format!("{at}.txt"), "new\n").commit(&format!("pick {at}"));
+        }
+        let subjects = "pick 2\npick 1\npick 0\nside";
+        let mut client = fixture.serve();
+        fixture.git(&["checkout", "-q", "-b", "picked", "main"]);
+        client.error("git_cherry_pick", &json!({"commit_hash": "main~1..side"}));
+        resolve(&mut client, &fixture);
+        assert_eq!(fixture.text(&["log", "--format=%s", "main..picked"]), subjects, "{sign}");
+        fixture.git(&["checkout", "-q", "side"]);
+        client.error("git_rebase", &json!({"target_branch": "main"}));
+        resolve(&mut client, &fixture);
+        assert_eq!(fixture.text(&["log", "--format=%s", "main..side"]), subjects, "{sign}");
     }
 }
 

@@ -190,6 +190,97 @@ fn what_was_given_up_leaves_the_change_before_it_to_be_taken_back() {
 }
 
 #[test]
+fn conflicts_of_a_stash_or_a_squash_that_were_given_up_leave_the_change_before_them_to_be_taken_back() {
+    let fixture = disagreeing();
+    fixture.write("a.txt", "stashed\n");
+    fixture.git(&["stash", "-q"]);
+    let mut client = fixture.serve();
+    for (tool, args) in [
+        ("git_stash", json!({"action": "pop"})),
+        ("git_merge", json!({"source_branch": "side", "strategy": "squash"})),
+        ("git_cherry_pick", json!({"commit_hash": "side", "no_commit": true})),
+    ] {
+        let first = head(&fixture);
+        stage(&mut client, &fixture, "moved on\n");
+        client.text("git_commit", &json!({"message": "before"}));
+        client.error(tool, &args);
+        stage(&mut client, &fixture, "half\n");
+        fixture.git(&["update-index", "--unresolve", "a.txt"]);
+        client.text("git_abort", &json!({"confirm": true}));
+        let preview = client.text("git_undo", &json!({}));
+        assert!(preview.contains("the last change is git_commit"), "{tool}: {preview}");
+        undo(&mut client);
+        assert_eq!(head(&fixture), first, "{tool}");
+        fixture.git(&["reset", "-q", "--hard"]);
+    }
+}
+
+#[test]
+fn what_was_staged_or_restored_among_conflicts_is_taken_back_by_itself() -> Outcome {
+    for (branch, tool, args) in stopping() {
+        let fixture = disagreeing();
+        fixture.git(&["checkout", "-q", branch]);
+        let mut client = fixture.serve();
+        let before = head(&fixture);
+        client.error(tool, &args);
+        let conflict = fixture.text(&["status", "--porcelain"]);
+        stage(&mut client, &fixture, "resolved\n");
+        undo(&mut client);
+        assert_eq!(fixture.text(&["status", "--porcelain"]), conflict, "{tool}");
+        stage(&mut client, &fixture, "resolved\n");
+        fixture.write("a.txt", "edited\n");
+        let restored = client.text("git_restore", &json!({"paths": ["a.txt"], "confirm": true}));
+        assert!(named(&restored, "git_undo").is_some(), "{tool}: {restored}");
+        undo(&mut client);
+        assert_eq!(fs::read_to_string(fixture.path.join("a.txt"))?, "edited\n", "{tool}");
+        // Then the whole of it can still go on, and be taken back.
+        stage(&mut client, &fixture, "resolved\n");
+        client.text("git_continue", &json!({}));
+        undo(&mut client);
+        assert_eq!(head(&fixture), before, "{tool}");
+        assert_eq!(fixture.text(&["status", "--porcelain"]), "", "{tool}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_pull_that_has_stopped_and_gone_on_is_taken_back_as_one_change() {
+    for how in ["merge", "rebase"] {
+        let (fixture, remote) = published();
+        fixture.write("a.txt", "theirs\n").commit("theirs").git(&["push", "-q", "origin", "main"]);
+        fixture.git(&["reset", "-q", "--hard", "HEAD~1"]);
+        fixture.write("a.txt", "ours\n").commit("# ours");
+        let before = head(&fixture);
+        let mut client = fixture.serve_with(&[], &OPEN);
+        client.error("git_pull", &json!({"how": how}));
+        stage(&mut client, &fixture, "resolved\n");
+        client.text("git_continue", &json!({}));
+        let subject = if how == "merge" { "Merge remote-tracking branch 'origin/main'" } else { "# ours" };
+        assert_eq!(fixture.text(&["log", "-1", "--format=%s"]), subject);
+        assert_eq!(fixture.text(&["merge-base", "HEAD", "origin/main"]), remote.git(&["rev-parse", "main"]));
+        undo(&mut client);
+        assert_eq!((head(&fixture), fixture.text(&["status", "--porcelain"])), (before, String::new()), "{how}");
+    }
+}
+
+#[test]
+fn a_rebase_that_has_stopped_once_more_is_not_told_as_finished() {
+    let fixture = disagreeing();
+    fixture.git(&["checkout", "-q", "side"]);
+    fixture.write("more.txt", "more\n").commit("more");
+    shell(&fixture.path, "GIT_SEQUENCE_EDITOR='sed -i /more/ibreak' git rebase -q -i main || true");
+    let mut client = fixture.serve();
+    stage(&mut client, &fixture, "resolved\n");
+    let stopped = client.text("git_continue", &json!({}));
+    assert!(stopped.contains("not finished yet") && stopped.contains("a rebase (2 of 3) is in progress"), "{stopped}");
+    assert!(!stopped.contains("git_undo"), "{stopped}");
+    let status = client.text("git_status", &json!({}));
+    assert!(status.contains("nothing is in conflict: git_continue goes on"), "{status}");
+    client.text("git_continue", &json!({}));
+    assert_eq!(fixture.text(&["log", "--format=%s", "main..side"]), "more\nside");
+}
+
+#[test]
 fn an_undo_is_not_offered_of_what_somebody_else_has_begun() {
     for (branch, tool, args) in stopping() {
         let fixture = disagreeing();
@@ -262,6 +353,42 @@ fn a_commit_that_changes_nothing_is_left_out_as_is_advised() -> Outcome {
 }
 
 #[test]
+fn a_step_of_a_plan_that_changes_nothing_is_left_out_as_is_advised() -> Outcome {
+    let fixture = disagreeing();
+    fixture.git(&["checkout", "-q", "side"]);
+    fixture.write("more.txt", "more\n").commit("more");
+    let steps = ["side~1", "side"].map(|rev| format!("pick {}", fixture.text(&["rev-parse", rev])));
+    let mut client = fixture.serve();
+    // Once its conflict is resolved as the branch has it, nothing is left of the first.
+    client.error("git_rebase", &json!({"target_branch": "main", "plan": steps}));
+    fixture.git(&["rm", "-q", "--cached", "side.txt"]);
+    fs::remove_file(fixture.path.join("side.txt"))?;
+    client.text("git_conflicts", &json!({"take": "ours", "paths": ["a.txt"]}));
+    client.text("git_continue", &json!({}));
+    assert_eq!(fixture.text(&["log", "--format=%s", "main..side"]), "more");
+    // A step that git itself finds to be there already.
+    fixture.git(&["checkout", "-q", "-b", "again", "side~1"]);
+    fixture.write("a.txt", "other\n").commit("other");
+    fixture.git(&["checkout", "-q", "-b", "twice", "again~1"]);
+    fixture
+        .write("a.txt", "half\n")
+        .commit("half")
+        .write("a.txt", "other\n")
+        .commit("to the same")
+        .write("last.txt", "last\n")
+        .commit("last");
+    let steps = ["twice~2", "twice~1", "twice"].map(|rev| format!("pick {}", fixture.text(&["rev-parse", rev])));
+    client.error("git_rebase", &json!({"target_branch": "again", "plan": steps}));
+    client.text("git_conflicts", &json!({"take": "ours", "paths": ["a.txt"]}));
+    let stopped = client.error("git_continue", &json!({}));
+    let call = named(&stopped, "git_continue").ok_or_else(|| stopped.clone())?;
+    assert!(stopped.contains("changes nothing here"), "{stopped}");
+    client.text("git_continue", &call);
+    assert_eq!(fixture.text(&["log", "--format=%s", "again..twice"]), "last");
+    Ok(())
+}
+
+#[test]
 fn a_revert_of_what_is_taken_back_already_changes_nothing_and_says_so() {
     let fixture = Fixture::new();
     fixture.write("b.txt", "b\n").commit("b");
@@ -309,6 +436,9 @@ fn conflicts_that_no_operation_has_left_are_not_continued() -> Outcome {
     ] {
         let start = head(&fixture);
         let stopped = client.error(tool, &args);
+        // git takes a file that is named for resolved, as it is.
+        let refused = client.error("git_commit", &json!({"message": "half", "paths": ["a.txt"]}));
+        assert!(refused.contains("unresolved conflicts in a.txt"), "{refused}");
         assert!(stopped.contains("has left conflicts in a.txt") && !stopped.contains("git_continue"), "{stopped}");
         stage(&mut client, &fixture, "resolved\n");
         client.text("git_commit", &json!({"message": "resolved"}));
