@@ -68,8 +68,7 @@ impl Pipeline {
             };
             let work = move |_: &Running| {
                 let repo = &timings.open(|| finder.open(&wanted))?;
-                let (view, on_progress, principal) = (&*view, &report, &*principal);
-                let narrowed = bounds.as_deref();
+                let (view, on_progress, principal, narrowed) = (&*view, &report, &*principal, bounds.as_deref());
                 let context =
                     Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress, narrowed };
                 let reply = timings.time(Stage::Encode, || body(&context, args)).map_err(|error| lacked(repo, error, &cancel))?;
