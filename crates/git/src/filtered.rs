@@ -36,6 +36,14 @@ pub enum Unseen {
     Submodule(String),
 }
 
+/// True where some pattern has `**` that is not a whole part of a path.
+fn is_odd(patterns: &[u8]) -> bool {
+    patterns.lines().any(|line| {
+        let mut parts = line.trim_ascii_end().split(|&byte| byte == b'/');
+        parts.any(|part| part.contains_str("**") && part != b"**" && part != b"!**")
+    })
+}
+
 impl Repo {
     pub(crate) fn has_filters(&self) -> bool {
         !(self.settings.local_filters.is_empty() && self.settings.operator_filters.is_empty())
@@ -64,6 +72,21 @@ impl Repo {
                     Err(_) => true,
                 }
             })
+    }
+
+    /// True where patterns of what is ignored, in these folders or for all, have `**` beside other letters: there the engine
+    /// and git differ. A folder ends in a slash; the top is empty.
+    pub(crate) fn ignores_oddly<'a>(&self, dirs: impl Iterator<Item = &'a [u8]>) -> bool {
+        let Ok(worktree) = self.worktree_folder() else { return true };
+        let own = self.settings.ignore_file.iter().any(|file| beneath::read_own(file, Kind::Rules).is_ok_and(|text| is_odd(&text)));
+        let info = || self.common_folder().read("info/exclude", Kind::Rules).map_or(true, |text| text.is_some_and(|text| is_odd(&text)));
+        let is_odd_in = |dir: &[u8]| {
+            let text = worktree.read(to_path(&[dir, b".gitignore"].concat()), Kind::Rules);
+            // git follows no link here either.
+            text.is_ok_and(|text| text.is_some_and(|text| is_odd(&text)))
+        };
+        let mut dirs = dirs;
+        own || info() || dirs.any(is_odd_in)
     }
 
     /// Filter drivers of the repository's own configuration, as git sees them at this moment.

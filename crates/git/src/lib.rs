@@ -58,7 +58,7 @@ pub use cancel::{Cancel, OnStop};
 pub use change::{
     Action, ApplyRequest, Care, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FailedHook, FastForward, Favour, Halt,
     Hunk, HunkAction, Idle, IdleHooks, Left, Look, MergeRequest, Note, PickRequest, Raw, RawFile, Reach, RebaseRequest, ResetMode, Restore,
-    Search, Setting, Side, Sparse, Stash, StashPush, Step, Submodule, Tag, Verdict, WRITABLE, Way, Worktree, WorktreeAdd,
+    Search, Setting, Side, Sparse, Stash, StashPush, Step, Submodule, Tag, Terms, Verdict, WRITABLE, Way, Worktree, WorktreeAdd,
 };
 pub use diff::{DiffQuery, Sides};
 pub use error::{Error, Result};

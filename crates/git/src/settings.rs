@@ -129,6 +129,8 @@ pub(crate) struct Settings {
     pub(crate) bare: bool,
     /// Files that the configuration was read from.
     pub(crate) files: Vec<PathBuf>,
+    /// The operator's file with patterns of what is ignored.
+    pub(crate) ignore_file: Option<PathBuf>,
     /// Further files with attributes.
     pub(crate) attribute_files: Vec<PathBuf>,
     /// Files that the operator's configuration names.
@@ -357,6 +359,10 @@ impl Settings {
         self.updates_refs = is("rebase.updateRefs");
         self.hooks_path = file.string("core.hooksPath").map(|path| of_home(&path).unwrap_or_else(|| PathBuf::from(path.to_string())));
         self.worktree = file.string("core.worktree").map(|path| PathBuf::from(path.to_string()));
+        self.ignore_file = match file.string("core.excludesFile") {
+            Some(path) => Some(of_home(&path).unwrap_or_else(|| PathBuf::from(path.to_string()))),
+            None => user_config().map(|config| config.join("ignore")),
+        };
         if let Some(path) = file.string("core.attributesFile") {
             let path = path.to_string();
             let home = env::home_dir().unwrap_or_default();

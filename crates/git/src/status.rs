@@ -143,6 +143,11 @@ impl Repo {
         if !is_plain(&index) || (self.has_filters() && self.attributes_name_filters(&index)) {
             return Err(only_git("an index with more than plain files"));
         }
+        let ignores = index.entries().iter().filter_map(|entry| entry.path(&index).strip_suffix(b".gitignore"));
+        let ignores = ignores.filter(|dir| dir.is_empty() || dir.ends_with(b"/"));
+        if self.ignores_oddly(ignores.chain([&b""[..]])) {
+            return Err(only_git("patterns that the engine reads in another way"));
+        }
         let (head, tree) = head_and_tree(engine)?;
         let mut entries = pair_staged(engine, staged::changes(engine, &index, tree, cancel)?)?;
         let mut untracked = Vec::new();

@@ -42,6 +42,24 @@ pub enum Search {
     Skipped(Vec<ObjectId>),
 }
 
+/// What a search calls its commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Those without the change that is looked for.
+    pub good: String,
+    /// Those with it.
+    pub bad: String,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { good: "good".to_owned(), bad: "bad".to_owned() }
+    }
+}
+
+/// Commands of `git bisect`, which are no terms.
+const COMMANDS: [&str; 10] = ["help", "start", "skip", "next", "reset", "visualize", "view", "replay", "log", "run"];
+
 impl Repo {
     /// Begins a search between a bad commit and good ones.
     ///
@@ -86,9 +104,10 @@ impl Repo {
         self.check_bisecting()?;
         let head = Rev::head();
         let id = self.resolve_commit(rev.unwrap_or(&head), cancel)?;
+        let terms = self.bisect_terms()?;
         let word = match verdict {
-            Verdict::Good => "good",
-            Verdict::Bad => "bad",
+            Verdict::Good => terms.good.as_str(),
+            Verdict::Bad => terms.bad.as_str(),
             Verdict::Skip => "skip",
         };
         let known = |pattern: &str| -> Result<Vec<String>> {
@@ -148,17 +167,19 @@ impl Repo {
     pub fn search(&self, cancel: &Cancel) -> Result<Search> {
         self.check_bisecting()?;
         let listed = self.read(&["for-each-ref", "--format=%(refname) %(objectname)", "refs/bisect/"]).success(cancel, MAX_OUTPUT)?;
+        let terms = self.bisect_terms()?;
+        let good_prefix = format!("{}-", terms.good);
         let (mut bad, mut good) = (None, Vec::new());
         for line in listed.lines() {
             let Some((name, id)) = line.split_once_str(" ") else { continue };
             let Ok(id) = ObjectId::from_hex(id) else { continue };
             match name.strip_prefix(b"refs/bisect/").unwrap_or_default() {
-                b"bad" => bad = Some(id),
-                name if name.starts_with(b"good-") => good.push(id),
+                name if name == terms.bad.as_bytes() => bad = Some(id),
+                name if name.starts_with(good_prefix.as_bytes()) => good.push(id),
                 _ => {}
             }
         }
-        if let Some(end) = self.bisect_end() {
+        if let Some(end) = self.bisect_end(&terms) {
             return Ok(end);
         }
         let (Some(bad), false) = (bad, good.is_empty()) else { return Ok(Search::Waiting) };
@@ -181,7 +202,7 @@ impl Repo {
     }
 
     /// What git itself has noted at the end of the search.
-    fn bisect_end(&self) -> Option<Search> {
+    fn bisect_end(&self, terms: &Terms) -> Option<Search> {
         let log = self.git_file("BISECT_LOG", Kind::Steps).ok()??;
         // Notes after the last thing that was said of a commit.
         let (mut found, mut skipped) = (None, Vec::new());
@@ -192,14 +213,34 @@ impl Repo {
             if !line.starts_with(b"#") {
                 (found, skipped) = (None, Vec::new());
             }
-            found = noted(b"# first bad commit: [").or(found);
-            skipped.extend(noted(b"# possible first bad commit: ["));
+            found = noted(format!("# first {} commit: [", terms.bad).as_bytes()).or(found);
+            skipped.extend(noted(format!("# possible first {} commit: [", terms.bad).as_bytes()));
         }
         match found {
             Some(id) => Some(Search::Found(id)),
             None if skipped.is_empty() => None,
             None => Some(Search::Skipped(skipped)),
         }
+    }
+
+    /// What the search calls good and bad: words of its own, where it was begun with some.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadPlan`] for words that are none.
+    pub fn bisect_terms(&self) -> Result<Terms> {
+        let Some(text) = self.git_file("BISECT_TERMS", Kind::Line)? else { return Ok(Terms::default()) };
+        let mut words = text.lines().map(|word| word.to_str_lossy().into_owned());
+        let (Some(bad), Some(good)) = (words.next(), words.next()) else { return Ok(Terms::default()) };
+        // Some are commands of git's, which it lets nobody choose.
+        let is_word = |word: &str| {
+            let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            plain && !word.is_empty() && !word.starts_with(['-', '.']) && !COMMANDS.contains(&word)
+        };
+        if !is_word(&bad) || !is_word(&good) {
+            return Err(Error::BadPlan("the terms of this bisection, in BISECT_TERMS, are no words that git allows".to_owned()));
+        }
+        Ok(Terms { good, bad })
     }
 
     fn check_bisecting(&self) -> Result<()> {

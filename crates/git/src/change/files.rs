@@ -5,10 +5,14 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
-    process::Mode,
+    process::{Mode, Process},
     repo::Repo,
 };
+use gix::bstr::ByteSlice;
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+/// The longest listing of what nobody tracks.
+const LISTING: usize = 256 << 20;
 
 /// Which files nobody tracks.
 #[derive(Clone, Debug, Default)]
@@ -86,23 +90,17 @@ impl Repo {
         ended.require("mv")
     }
 
-    /// What cleaning would remove; a folder ends in a slash.
+    /// What cleaning would remove, in git's own words; a folder ends in a slash.
     ///
     /// # Errors
     ///
     /// As for any read.
     pub fn cleanable(&self, request: &CleanRequest, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
         self.worktree()?;
-        let mut process = self.change(&["ls-files", "-z", "--others", "--directory", "--no-empty-directory"]);
-        if !request.ignored {
-            process = process.arg("--exclude-standard");
-        }
-        let output = process.arg("--").args(specs(&request.paths)).success(cancel, 256 << 20)?;
-        let all = output.split(|&byte| byte == 0).filter(|path| !path.is_empty());
-        // A repository in a folder of its own is somebody's work.
-        let is_repository = |path: &[u8]| path.ends_with(b"/") && self.top().join(OsStr::from_bytes(path)).join(".git").exists();
-        let wanted = |path: &&[u8]| request.directories || !path.ends_with(b"/");
-        Ok(all.filter(wanted).filter(|path| !is_repository(path)).map(<[u8]>::to_vec).collect())
+        let process = self.cleaning(request, "--dry-run").config("core.quotePath", "true");
+        let output = process.success(cancel, LISTING)?;
+        let listed = output.lines().filter_map(|line| line.strip_prefix(b"Would remove "));
+        Ok(listed.map(|path| crate::quote::unquoted(path).unwrap_or_else(|| path.to_vec())).collect())
     }
 
     /// Removes what [`Repo::cleanable`] lists.
@@ -112,13 +110,17 @@ impl Repo {
     /// [`Error::Failed`] where something could not be removed; what came before it is gone.
     pub fn clean(&self, request: &CleanRequest, cancel: &Cancel) -> Result<()> {
         self.worktree()?;
-        let mut process = self.change(&["clean", "--quiet", "--force"]);
+        self.cleaning(request, "--quiet").success(cancel, MAX_OUTPUT).map(drop)
+    }
+
+    fn cleaning(&self, request: &CleanRequest, how: &str) -> Process<'_> {
+        let mut process = self.change(&["clean", "--force", how]);
         for (option, wanted) in [("-d", request.directories), ("-x", request.ignored)] {
             if wanted {
                 process = process.arg(option);
             }
         }
-        process.arg("--").args(specs(&request.paths)).success(cancel, MAX_OUTPUT).map(drop)
+        process.arg("--").args(specs(&request.paths))
     }
 }
 

@@ -24,7 +24,7 @@ mod tag;
 mod undo;
 mod worktree;
 
-pub use bisect::{Search, Verdict};
+pub use bisect::{Search, Terms, Verdict};
 pub use branch::Checkout;
 pub use commit::{CommitRequest, Committed};
 pub use conflict::{Conflict, Side};

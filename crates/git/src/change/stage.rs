@@ -71,7 +71,7 @@ impl Repo {
             let (content, stat, mode) = read_file(self.worktree_folder()?.file(to_path(path)).map_err(Error::engine)?)?;
             let known = index.entry_by_path_and_stage(path, Stage::Unconflicted).map(|entry| entry.id);
             if known.is_none() {
-                check_new(engine, &index, path, mode, force)?;
+                check_new(self, engine, &index, path, mode, force)?;
             }
             let id = gix::objs::compute_hash(engine.object_hash(), gix::objs::Kind::Blob, &content).map_err(Error::engine)?;
             if !engine.objects.exists_without_refresh(&id) {
@@ -224,7 +224,7 @@ fn read_file((mut file, found): (File, std::fs::Metadata)) -> Result<(Vec<u8>, S
 }
 
 /// Leaves a new file to git that takes the place of others, or that nobody wants to track.
-fn check_new(engine: &gix::Repository, index: &Index, path: &BStr, mode: Mode, force: bool) -> Result<()> {
+fn check_new(repo: &Repo, engine: &gix::Repository, index: &Index, path: &BStr, mode: Mode, force: bool) -> Result<()> {
     let is_over = path.find_iter("/").any(|end| index.entry_by_path(path[..end].as_bstr()).is_some());
     if is_over || index.path_is_directory(path) {
         return Err(only_git("a file in the place of a folder, or the other way round"));
@@ -233,6 +233,10 @@ fn check_new(engine: &gix::Repository, index: &Index, path: &BStr, mode: Mode, f
         let mut excludes = engine.excludes(index, None, Source::WorktreeThenIdMappingIfNotSkipped).map_err(Error::engine)?;
         if excludes.at_entry(path, Some(mode)).map_err(Error::engine)?.is_excluded() {
             return Err(only_git("an ignored file"));
+        }
+        let folders = path.find_iter("/").map(|end| path[..=end].as_bytes()).chain([&b""[..]]);
+        if repo.ignores_oddly(folders) {
+            return Err(only_git("patterns that the engine reads in another way"));
         }
     }
     Ok(())

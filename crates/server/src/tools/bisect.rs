@@ -2,10 +2,10 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Reply, Row},
+    output::{Field, Reply, Row, word},
     tool::{Context, Effect, Entry, Tool, Toolset, is_one_of},
 };
-use git::{Reach, Rev, Search, Verdict};
+use git::{Reach, Rev, Search, Terms, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -81,20 +81,25 @@ impl Tool for Bisect {
         };
         let mut writer = cx.writer();
         let end = cx.echo.other("git_bisect", &[("action", json!("reset"))]);
+        let terms = cx.repo.bisect_terms()?;
+        let [good_word, bad_word] = [&terms.good, &terms.bad].map(|term| word(Field::Name, term, "`git bisect terms`"));
+        if terms != Terms::default() {
+            writer.say(&format!("in this search `good` is called {good_word} and `bad` is called {bad_word}"));
+        }
         match search {
-            Search::Waiting => writer.say("a bad commit or a good one has still to be named"),
+            Search::Waiting => writer.say(&format!("a {bad_word} commit or a {good_word} one has still to be named")),
             Search::At { next, left, steps } => {
                 writer.say(&format!("{next} is checked out: {left} commits could be the one, about {steps} more tests"));
                 let [good, bad] = ["good", "bad"].map(|verdict| cx.echo.other("git_bisect", &[("action", json!(verdict))]));
                 writer.note(format!("test it, then: {good} or {bad}; `skip` where it cannot be told"));
             }
             Search::Found(id) => {
-                writer.say(&format!("{id} is the first bad commit"));
+                writer.say(&format!("{id} is the first {bad_word} commit"));
                 writer.note(format!("to see it: {}", cx.echo.other("git_show", &[("revision", json!(id.to_string()))])));
                 writer.note(format!("to go back to where the search began: {end}"));
             }
             Search::Skipped(ids) => {
-                writer.say("only skipped commits are left; the first bad one is among these:");
+                writer.say(&format!("only skipped commits are left; the first {bad_word} one is among these:"));
                 for (at, id) in ids.iter().enumerate() {
                     let build = |row: &mut Row| {
                         row.id(*id);

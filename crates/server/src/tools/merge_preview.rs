@@ -23,6 +23,11 @@ struct Args {
     into: Option<String>,
 }
 
+/// The name of a branch as `git_checkout` takes it.
+fn short(name: &str) -> &str {
+    name.strip_prefix("refs/heads/").unwrap_or(name)
+}
+
 /// The git command that says all of it.
 fn command(into: &Rev, source: &Rev) -> String {
     let name = |rev: &Rev| word(Field::Ref, rev.as_str(), "the call");
@@ -61,7 +66,15 @@ impl Tool for MergePreview {
                 writer.note(format!("{} bytes more: {}", preview.messages.len() - used, command(&into, &source)));
             }
         }
-        writer.note(format!("to merge: {}", cx.echo.other("git_merge", &[("source_branch", json!(source.as_str()))])));
+        let merge = cx.echo.other("git_merge", &[("source_branch", json!(source.as_str()))]);
+        // git merges into what is checked out, and into nothing else.
+        let is_here = into.as_str() == "HEAD" || cx.repo.branch_name(cx.cancel)?.is_some_and(|branch| branch == short(into.as_str()));
+        writer.note(if is_here {
+            format!("to merge: {merge}")
+        } else {
+            let checkout = cx.echo.other("git_checkout", &[("branch_name", json!(short(into.as_str())))]);
+            format!("to merge: {checkout}, then {merge}")
+        });
         Ok(writer.finish())
     }
 }
