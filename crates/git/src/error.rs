@@ -119,6 +119,15 @@ pub enum Error {
         /// What git wrote.
         said: String,
     },
+    /// Two commits without a common ancestor; in a shallow history, among the commits that are here.
+    #[error("the two have no commit in common{}", if *.shallow { " in what is here: history is shallow" } else { ": their histories are unrelated" })]
+    Unrelated {
+        /// Commits are missing that could be that ancestor.
+        shallow: bool,
+    },
+    /// A commit at which a shallow history ends, where what it changed is needed.
+    #[error("history is shallow and ends at {0}: its parents, which say what it changed, are not here")]
+    CutOff(gix::ObjectId),
     /// Objects that a partial clone leaves out, and that are needed now.
     #[error("{} that this call needs {} not in this partial clone ({})", if .missing.len() == 1 { "one object".to_owned() } else { format!("{} objects", .missing.len()) }, if .missing.len() == 1 { "is" } else { "are" }, .missing.first().map(ToString::to_string).unwrap_or_default() + if .missing.len() > 1 { ", …" } else { "" })]
     Promised {

@@ -190,6 +190,7 @@ impl Repo {
             let program = "merge driver, which a preview would run".to_owned();
             return Err(Error::Untrusted { path: self.top().to_owned(), program });
         }
+        self.check_related(ours, theirs, cancel)?;
         let mut needs = self.needs(cancel);
         needs.merge(ours, theirs)?;
         needs.check()?;

@@ -40,6 +40,7 @@ mod roots;
 mod route;
 mod sandbox;
 mod settings;
+mod shallow;
 mod show;
 mod snapshot;
 mod staged;

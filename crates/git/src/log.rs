@@ -115,6 +115,11 @@ impl Repo {
         Ok(tips)
     }
 
+    /// The same as arguments for git.
+    pub(crate) fn tips_as_args(&self, rev: &Rev, cancel: &Cancel) -> Result<Vec<String>> {
+        Ok(self.tips(Some(rev), cancel)?.iter().map(|tip| format!("{}{}", if tip.hidden { "^" } else { "" }, tip.id)).collect())
+    }
+
     /// The best common ancestors of two commits.
     ///
     /// # Errors

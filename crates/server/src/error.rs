@@ -361,6 +361,13 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
             (Kind::NotFound, Some("A call of a tool that reads them fetches them, such as git_show or git_diff.".to_owned()))
         }
         Git::MissingObject(_) => (Kind::NotFound, Some("The repository is a partial or damaged clone. `git fsck` tells more.".to_owned())),
+        Git::Unrelated { shallow: true } | Git::CutOff(_) => {
+            (Kind::Refused, Some("git_fetch with `depth`: 0 gets all of the history, and with a larger `depth` more of it.".to_owned()))
+        }
+        Git::Unrelated { shallow: false } => (
+            Kind::Refused,
+            Some("git_diff compares them without `merge_base`, and git_cherry_pick takes single commits over.".to_owned()),
+        ),
         Git::NoRemote(_) => (Kind::NotFound, Some("git_remote_list shows the remotes; git_remote_add adds one.".to_owned())),
         Git::RemoteExists(_) => (Kind::Refused, Some("git_remote_set_url points it elsewhere.".to_owned())),
         Git::Exists(_) | Git::TagExists(_) => (Kind::Refused, Some("Choose another name, or remove what is there first.".to_owned())),

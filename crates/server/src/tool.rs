@@ -150,6 +150,11 @@ impl Context<'_> {
         self.permit(Deed::RewritePushed, what)
     }
 
+    /// Notes that history which is not here limits the answer, and the call that gets it.
+    pub(crate) fn note_shallow(&self, writer: &mut Writer, what: &str) {
+        writer.note(format!("history is shallow: {what}. Next: {}", self.echo.other("git_fetch", &[("depth", serde_json::json!(0))])));
+    }
+
     /// Paths as the caller writes them.
     pub(crate) fn paths(&self, paths: &[String]) -> Result<Vec<RelPath>, Error> {
         let top = self.repo.location().worktree.as_deref();

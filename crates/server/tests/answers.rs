@@ -30,6 +30,8 @@ mod operators;
 mod partial;
 #[path = "answers/set_up.rs"]
 mod set_up;
+#[path = "answers/shallow.rs"]
+mod shallow;
 #[path = "answers/stopped.rs"]
 mod stopped;
 #[path = "answers/submodules.rs"]

@@ -118,6 +118,7 @@ impl Repo {
         }
         let id = self.resolve_commit(&request.rev, cancel)?;
         if let Some(head) = self.head(cancel)? {
+            self.check_related(head, id, cancel)?;
             let mut needs = self.needs(cancel);
             needs.merge(head, id)?;
             needs.check()?;
@@ -166,6 +167,10 @@ impl Repo {
         let upstream = self.resolve_commit(&request.upstream, cancel)?;
         let onto = request.onto.as_ref().map(|onto| self.resolve_commit(onto, cancel)).transpose()?;
         let base = onto.unwrap_or(upstream);
+        if let (Some(head), false) = (self.head(cancel)?, self.boundary()?.is_empty()) {
+            // git would take commits for new ones that both have, and that are not here.
+            self.check_related(head, upstream, cancel)?;
+        }
         self.need_for_rebase(upstream, base, cancel)?;
         let coming = Self::coming(self.read(&["diff"]).args(RAW).arg("HEAD").arg(base.to_string()).arg("--"), cancel)?;
         self.check_ignored(coming.iter().filter(|file| file.is_new), cancel)?;
@@ -281,6 +286,10 @@ impl Repo {
                 let merge = merge.to_str_lossy();
                 return Err(Error::BadPlan(format!("{merge} is a merge: say with `mainline` which parent counts, or leave it out")));
             }
+        }
+        let boundary = self.boundary()?;
+        if let Some(end) = boundary.iter().find(|end| ids.contains(&end.to_string())) {
+            return Err(Error::CutOff(*end));
         }
         self.need_for_picks(&ids, cancel)?;
         let listing = self.read(&["log", "--no-walk=unsorted", "--format=", "-m"]).args(RAW);

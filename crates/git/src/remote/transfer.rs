@@ -39,6 +39,8 @@ pub struct Fetched {
     pub remote: RemoteName,
     /// The references that moved.
     pub updates: Vec<Update>,
+    /// Where history ends at other commits than before: whether it is deeper now, and at how many commits it ends.
+    pub depth: Option<(bool, usize)>,
 }
 
 /// A reference here or there that was moved, or was not.
@@ -147,8 +149,8 @@ impl Repo {
                 process = process.arg(option);
             }
         }
-        let shallow = self.location.common_dir.join("shallow").exists();
-        if let Some(depth) = request.depth.filter(|depth| *depth > 0 || shallow) {
+        let boundary = self.boundary()?;
+        if let Some(depth) = request.depth.filter(|depth| *depth > 0 || !boundary.is_empty()) {
             process = process.arg(if depth == 0 { "--unshallow".to_owned() } else { format!("--depth={depth}") });
         }
         if self.location.trusted && self.settings.promisors == [remote.as_str()] {
@@ -172,7 +174,10 @@ impl Repo {
             return Err(Error::Rejected { refs: refused, said: format!("{}{moved}", ended.stderr.trim()), push: false });
         }
         ended.require("fetch")?;
-        Ok(Fetched { remote, updates })
+        let now = self.boundary()?;
+        let depth =
+            (now != boundary).then(|| Ok((!boundary.is_empty() && self.is_deeper_than(&boundary, cancel)?, now.len()))).transpose()?;
+        Ok(Fetched { remote, updates, depth })
     }
 
     /// Remote-tracking branches and tags.

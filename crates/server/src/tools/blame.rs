@@ -45,6 +45,7 @@ impl Tool for Blame {
         let mut current = String::new();
         let mut stopped = None;
         let mut any = false;
+        let (boundary, mut is_cut_off) = (cx.repo.boundary()?, false);
         cx.repo.blame(&query, cx.cancel, &mut |line| {
             any = true;
             let before = writer.checkpoint();
@@ -59,6 +60,7 @@ impl Tool for Blame {
                 stopped = Some(line.number);
                 return ControlFlow::Break(());
             }
+            is_cut_off |= boundary.iter().any(|end| end.to_string() == line.origin.id);
             current.clone_from(&line.origin.id);
             ControlFlow::Continue(())
         })?;
@@ -66,6 +68,10 @@ impl Tool for Blame {
             writer.note(format!("more lines follow. Next: {}", cx.echo.again(&[("start_line", json!(line))])));
         } else if !any {
             writer.say("the file is empty");
+        }
+        if is_cut_off {
+            let ends: Vec<String> = boundary.iter().take(3).map(|end| end.to_hex_with_len(8).to_string()).collect();
+            cx.note_shallow(&mut writer, &format!("lines of the commits at which it ends ({}) may be older", ends.join(", ")));
         }
         Ok(writer.finish())
     }

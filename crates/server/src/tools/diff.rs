@@ -210,8 +210,7 @@ fn sides(cx: &Context<'_>, args: &Args) -> Result<Sides, Error> {
         let (base_id, target_id) = (cx.repo.resolve_commit(base, cx.cancel)?, cx.repo.resolve_commit(target, cx.cancel)?);
         match cx.repo.merge_bases(base_id, target_id, cx.cancel)?.first() {
             Some(&fork) => Ok(Sides::Trees(Some(fork), target_id)),
-            None => Err(Error::new(Kind::NotFound, format!("{base} and {target} have no common ancestor"))
-                .hint("Compare them without `merge_base`.")),
+            None => Err(cx.repo.unrelated()?.into()),
         }
     };
     match (&args.base, &args.target) {

@@ -99,6 +99,9 @@ impl Tool for Pull {
                 writer.say(if ahead == 0 { "the branch is up to date" } else { "the branch has everything that the remote has, and more" });
                 return Ok(writer.finish());
             }
+            if ahead > 0 && cx.repo.merge_bases(here, there, cx.cancel)?.is_empty() {
+                return Err(cx.repo.unrelated()?.into());
+            }
             if ahead > 0 && args.how == How::Ff {
                 return Err(Error::new(
                     Kind::Refused,
@@ -132,9 +135,16 @@ fn tell(cx: &Context<'_>, fetched: &Fetched, writer: &mut Writer) {
     let moved: Vec<_> = fetched.updates.iter().filter(|update| update.sign != '=').collect();
     let remote = word(Field::Name, fetched.remote.as_str(), "git_remote_list");
     writer.say(&match moved.len() {
+        0 if fetched.depth.is_some() => format!("fetched from {remote}: no reference moved"),
         0 => format!("fetched from {remote}: nothing new"),
         n => format!("fetched from {remote}: {n} references moved"),
     });
+    match fetched.depth {
+        Some((_, 0)) => writer.say("the whole of the history is here now"),
+        Some((true, ends)) => writer.say(&format!("history is deeper now, and ends at {ends} commits")),
+        Some((false, ends)) => writer.say(&format!("history is shallow now: it ends at {ends} commits, and earlier ones are hidden")),
+        None => {}
+    }
     for (at, update) in moved.iter().enumerate() {
         if at == MAX_LISTED || !writer.row(&|row| moved_to(update, row), &|_| "`git for-each-ref`".to_owned()) {
             let call = cx.echo.other("git_branch", &[("branch_type", serde_json::json!("remote"))]);

@@ -104,6 +104,9 @@ impl Tool for Log {
         } else if shown == 0 {
             writer.say("no commits match");
         }
+        if !full && shown < query.max_count && cx.repo.is_cut_off(query.rev.as_ref().unwrap_or(&head), cx.cancel)? {
+            cx.note_shallow(&mut writer, "earlier commits are not here");
+        }
         Ok(Reply { structured: Some(listing), ..writer.finish() })
     }
 }

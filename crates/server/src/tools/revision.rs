@@ -8,6 +8,7 @@ use crate::{
 use git::{ObjectKind, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 pub(super) const REV_PARSE: Entry = Entry::of::<RevParse>().listed_in(Toolset::History);
 pub(super) const DESCRIBE: Entry = Entry::of::<Describe>().listed_in(Toolset::History);
@@ -81,7 +82,13 @@ impl Tool for Describe {
 
     fn run(cx: &Context<'_>, args: DescribeArgs) -> Result<Reply, Error> {
         let rev = args.revision.map_or_else(|| Ok(Rev::head()), Rev::new)?;
-        let name = cx.repo.describe(&rev, args.tags, args.exact, cx.cancel)?;
+        let name = match cx.repo.describe(&rev, args.tags, args.exact, cx.cancel) {
+            Err(err @ git::Error::NoTag(_)) if !args.exact && cx.repo.is_cut_off(&rev, cx.cancel)? => {
+                let call = cx.echo.other("git_fetch", &[("depth", json!(0)), ("tags", json!(true))]);
+                return Err(Error::from(err).hint(format!("History is shallow: the tag may be on a commit that is not here. Next: {call}")));
+            }
+            found => found?,
+        };
         let mut writer = cx.writer();
         let build = |row: &mut Row| {
             row.field(Field::Ref, "name", &name);
@@ -103,7 +110,7 @@ impl Tool for MergeBase {
         let mut writer = cx.writer();
         let bases = cx.repo.merge_bases(one, other, cx.cancel)?;
         if bases.is_empty() {
-            writer.say("the two have no commit in common");
+            writer.say(&cx.repo.unrelated()?.to_string());
         }
         for (at, base) in bases.iter().enumerate() {
             let build = |row: &mut Row| {
@@ -116,6 +123,9 @@ impl Tool for MergeBase {
         }
         let (ahead, behind) = cx.repo.ahead_behind(one, other, cx.cancel)?;
         writer.say(&format!("{ahead} commits are only in the one, {behind} only in the other"));
+        if cx.repo.is_cut_off(&Rev::new(format!("{one}...{other}"))?, cx.cancel)? {
+            cx.note_shallow(&mut writer, "commits are missing, so that the two may have parted elsewhere");
+        }
         Ok(writer.finish())
     }
 }

@@ -60,6 +60,9 @@ impl Tool for RangeDiff {
         if text.is_empty() {
             writer.say("both series are empty");
         }
+        if cx.repo.is_cut_off(&Rev::new(args.old.as_str())?, cx.cancel)? || cx.repo.is_cut_off(&Rev::new(args.new.as_str())?, cx.cancel)? {
+            cx.note_shallow(&mut writer, "a series reaches commits whose parents are not here, and may be shorter in truth");
+        }
         if writer.pieces(&text) < text.len() || text.len() > MAX {
             let shorter = if args.brief { String::new() } else { format!("Shorter: {}; ", cx.echo.again(&[("brief", json!(true))])) };
             let [old, new] = [&args.old, &args.new].map(|range| word(Field::Ref, range, "the call"));
@@ -86,6 +89,9 @@ impl Tool for Shortlog {
         let mut writer = cx.writer();
         if authors.is_empty() {
             writer.say("no commits");
+        }
+        if cx.repo.is_cut_off(&rev, cx.cancel)? {
+            cx.note_shallow(&mut writer, "earlier commits are not counted");
         }
         for (at, (count, name)) in authors.iter().enumerate() {
             let build = |row: &mut Row| {

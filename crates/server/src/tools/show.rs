@@ -111,6 +111,9 @@ fn commit(cx: &Context<'_>, args: &Args, id: ObjectId) -> Result<Reply, Error> {
     if shown.prelude_cut {
         writer.note(format!("what stands before the patch is longer than is read: `git cat-file -p {id}` has all of it"));
     }
+    if cx.repo.boundary()?.contains(&id) {
+        cx.note_shallow(&mut writer, "the parents of this commit are not here, so that every file in it is shown as new");
+    }
     patch::present(&shown, &view, &mut writer, &mut |file, skip| {
         let one = DiffQuery { paths: paths_of(file), keep: Keep { skip, ..query.keep }, ..query.clone() };
         Ok(cx.repo.show(id, &one, cx.cancel)?.0.files.into_iter().next())

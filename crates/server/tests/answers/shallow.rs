@@ -1,0 +1,127 @@
+//! Shallow history: where it limits an answer that is said, with the call that gets more of it.
+
+use crate::support::{
+    Client, Fixture, Outcome, call_in, next_call, parts,
+    remote::{OPEN, Remote},
+    shell,
+};
+use serde_json::{Value, json};
+use std::fs;
+
+/// A remote with a branch that parted from `main` some commits ago, and a branch that nothing leads to.
+fn remote() -> Remote {
+    let (remote, work) = (Remote::start(), Fixture::empty());
+    for round in 1..=6 {
+        work.write("a.txt", format!("one {round}\ntwo\n")).commit(&format!("round {round}"));
+        if round == 2 {
+            work.git(&["tag", "-a", "-m", "early", "early"]);
+        }
+    }
+    work.git(&["checkout", "-q", "-b", "side", "HEAD~3"]);
+    work.write("b.txt", "side\n").commit("side one").write("b.txt", "side\nmore\n").commit("side two");
+    work.git(&["checkout", "-q", "--orphan", "other"]);
+    work.git(&["rm", "-r", "-f", "-q", "."]);
+    work.write("c.txt", "other\n").commit("another history");
+    work.git(&["push", "-q", "--tags", &remote.path().display().to_string(), "main", "side", "other"]);
+    remote
+}
+
+fn clone(remote: &Remote, depth: u32) -> (Fixture, Client) {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = fs::canonicalize(home.path()).expect("its path").join("repo");
+    let option = if depth == 0 { String::new() } else { format!("--depth={depth} --no-single-branch") };
+    shell(home.path(), &format!("git clone -q {option} '{}' repo && cd repo && git checkout -q -b work", remote.url()));
+    let fixture = Fixture { home, path };
+    fixture.git(&["config", "user.name", "A U Thor"]);
+    fixture.git(&["config", "user.email", "author@example.com"]);
+    let client = fixture.serve_with(&["--toolsets", "all"], &OPEN);
+    (fixture, client)
+}
+
+#[test]
+fn shallow_history_is_told_where_it_limits_an_answer_16() -> Outcome {
+    let remote = remote();
+    for (tool, args) in [
+        ("git_log", json!({"max_count": 50})),
+        ("git_log", json!({"grep": "round 2"})),
+        ("git_log", json!({"rev": "origin/main..origin/side"})),
+        ("git_blame", json!({"path": "a.txt"})),
+        ("git_show", json!({"revision": "HEAD~1"})),
+        ("git_merge_base", json!({"one": "HEAD", "other": "origin/side"})),
+        ("git_range_diff", json!({"old": "origin/main..origin/side", "new": "origin/side~1..origin/side"})),
+        ("git_shortlog", json!({})),
+    ] {
+        let (fixture, mut client) = clone(&remote, 2);
+        let told = client.text(tool, &args);
+        assert!(told.contains("history is shallow"), "{tool} {args}: {told}");
+        let (next, its) = next_call(&parts(&told).notes).ok_or("a call")?;
+        let fetched = client.text(&next, &its);
+        assert!(fetched.contains("the whole of the history is here now"), "{fetched}");
+        assert_eq!(fixture.text(&["rev-parse", "--is-shallow-repository"]), "false");
+        let (_whole, mut of_whole) = clone(&remote, 0);
+        let (after, whole) = (client.text(tool, &args), of_whole.text(tool, &args));
+        assert_eq!(parts(&after).body, parts(&whole).body, "{tool} {args}");
+        assert!(!after.contains("shallow"), "{after}");
+    }
+    // What it does not limit says nothing of it.
+    let (_fixture, mut client) = clone(&remote, 2);
+    for (tool, args) in
+        [("git_log", json!({"max_count": 1})), ("git_show", json!({"revision": "HEAD"})), ("git_diff", json!({"target": "HEAD~1"}))]
+    {
+        assert!(!client.text(tool, &args).contains("shallow"), "{tool}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_has_no_commit_in_common_is_told_why_16() -> Outcome {
+    let remote = remote();
+    let calls: [(&str, Value); 6] = [
+        ("git_diff", json!({"target": "HEAD...origin/side"})),
+        ("git_diff", json!({"base": "HEAD", "target": "origin/side", "merge_base": true})),
+        ("git_merge_preview", json!({"source_branch": "origin/side"})),
+        ("git_merge", json!({"source_branch": "origin/side"})),
+        ("git_rebase", json!({"target_branch": "origin/side", "confirm": true})),
+        ("git_cherry_pick", json!({"commit_hash": "origin/side~1"})),
+    ];
+    for (tool, args) in calls {
+        let (fixture, mut client) = clone(&remote, 2);
+        let before = fixture.text(&["rev-parse", "HEAD"]);
+        let error = client.error(tool, &args);
+        assert!(error.contains("history is shallow") && error.contains("`depth`: 0"), "{tool} {args}: {error}");
+        assert_eq!((fixture.text(&["rev-parse", "HEAD"]), fixture.text(&["status", "--porcelain"])), (before, String::new()));
+        client.text("git_fetch", &json!({"depth": 0}));
+        client.text(tool, &args);
+        // Histories that are whole and share nothing.
+        if tool != "git_cherry_pick" && tool != "git_rebase" {
+            let (_whole, mut client) = clone(&remote, 0);
+            let args: Value = serde_json::from_str(&args.to_string().replace("origin/side", "origin/other"))?;
+            let error = client.error(tool, &args);
+            assert!(error.contains("unrelated") && !error.contains("shallow"), "{tool} {args}: {error}");
+            // Both pieces of advice help.
+            client.text("git_diff", &json!({"base": "HEAD", "target": "origin/other"}));
+            client.text("git_cherry_pick", &json!({"commit_hash": "origin/other"}));
+        }
+    }
+    let (_fixture, mut client) = clone(&remote, 2);
+    let error = client.error("git_describe", &json!({}));
+    let (tool, args) = call_in(error.split_once("Next: ").ok_or("a call")?.1.trim());
+    client.text(&tool, &args);
+    assert!(client.text("git_describe", &json!({})).starts_with("early-4-"));
+    Ok(())
+}
+
+#[test]
+fn a_fetch_that_deepens_says_so_16() {
+    let remote = remote();
+    let (fixture, mut client) = clone(&remote, 2);
+    let deeper = client.text("git_fetch", &json!({"depth": 3}));
+    assert!(deeper.contains("history is deeper now") && !deeper.contains("nothing new"), "{deeper}");
+    assert_eq!(fixture.text(&["rev-list", "--count", "HEAD"]), "3");
+    let same = client.text("git_fetch", &json!({"depth": 3}));
+    assert!(same.contains("nothing new") && !same.contains("deeper"), "{same}");
+    let shorter = client.text("git_fetch", &json!({"depth": 1}));
+    assert!(shorter.contains("shallow now") && fixture.text(&["rev-list", "--count", "HEAD"]) == "1", "{shorter}");
+    let whole = client.text("git_fetch", &json!({"depth": 0}));
+    assert!(whole.contains("the whole of the history is here now") && fixture.text(&["rev-list", "--count", "HEAD"]) == "6", "{whole}");
+}
