@@ -9,6 +9,30 @@ use serde_json::{Map, Value};
 /// The longest idempotency key.
 const MAX_KEY: usize = 200;
 
+/// Undoes percent-encoding.
+pub(crate) fn decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digits = [bytes.next()?, bytes.next()?];
+            let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
+            out.push(u8::from_str_radix(std::str::from_utf8(&digits).ok().filter(|_| is_hex)?, 16).ok()?);
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8(out).ok().filter(|text| !text.contains('\0'))
+}
+
+/// The directory that a `file://` URI names.
+pub(crate) fn directory(uri: &str) -> Option<std::path::PathBuf> {
+    let path = uri.strip_prefix("file://")?;
+    // A host other than this machine names nothing here.
+    let path = path.strip_prefix("localhost").unwrap_or(path);
+    if path.starts_with('/') { decode(path).map(Into::into) } else { None }
+}
+
 /// A text, taken out of the arguments.
 pub(crate) fn take_text(args: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
     match args.remove(name) {

@@ -364,10 +364,9 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
         Git::Unrelated { shallow: true } | Git::CutOff(_) => {
             (Kind::Refused, Some("git_fetch with `depth`: 0 gets all of the history, and with a larger `depth` more of it.".to_owned()))
         }
-        Git::Unrelated { shallow: false } => (
-            Kind::Refused,
-            Some("git_diff compares them without `merge_base`, and git_cherry_pick takes single commits over.".to_owned()),
-        ),
+        Git::Unrelated { shallow: false } => {
+            (Kind::Refused, Some("git_diff compares them without `merge_base`, and git_cherry_pick takes single commits over.".to_owned()))
+        }
         Git::NoRemote(_) => (Kind::NotFound, Some("git_remote_list shows the remotes; git_remote_add adds one.".to_owned())),
         Git::RemoteExists(_) => (Kind::Refused, Some("git_remote_set_url points it elsewhere.".to_owned())),
         Git::Exists(_) | Git::TagExists(_) => (Kind::Refused, Some("Choose another name, or remove what is there first.".to_owned())),

@@ -288,12 +288,20 @@ impl Entry {
     }
 }
 
-/// Reads arguments. `null` means absent.
+/// The argument whose empty text is a text like any other.
+const TEXT: &str = "value";
+
+/// Reads arguments. `null` means absent, and so does an empty text, which some clients send for whatever they leave out.
 pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(mut args: Map<String, Value>) -> Result<T, Error> {
-    args.retain(|_, value| !value.is_null());
+    let is_empty = |name: &String, value: &Value| name != TEXT && value.as_str().is_some_and(str::is_empty);
+    let empty: Vec<String> = args.iter().filter(|(name, value)| is_empty(name, value)).map(|(name, _)| name.clone()).collect();
+    args.retain(|name, value| !value.is_null() && !empty.contains(name));
     let names: Vec<String> = args.keys().cloned().collect();
     serde_json::from_value(Value::Object(args)).map_err(|err| {
         let why = err.to_string();
+        if let Some(name) = empty.iter().find(|name| why.starts_with(&format!("missing field `{name}`"))) {
+            return Error::new(Kind::BadInput, format!("invalid arguments: `{name}` is empty"));
+        }
         let unknown = names.iter().find(|name| why.starts_with(&format!("unknown field `{name}`")));
         let why = unknown.map_or(why, |name| format!("`{name}` is unknown. {}", taken::<T>()));
         Error::new(Kind::BadInput, format!("invalid arguments: {why}"))

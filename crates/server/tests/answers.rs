@@ -22,6 +22,8 @@ mod late;
 mod lost_content;
 #[path = "answers/messages.rs"]
 mod messages;
+#[path = "answers/names.rs"]
+mod names;
 #[path = "answers/odd_ends.rs"]
 mod odd_ends;
 #[path = "answers/operators.rs"]

@@ -248,6 +248,19 @@ impl Repo {
         Ok(process.output(cancel, MAX_OUTPUT)?.0.code == Some(0))
     }
 
+    /// The branches of remotes that a name which is unknown here may mean, as they are named here; at most so many.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn meant_on_remotes(&self, name: &str, most: usize, cancel: &Cancel) -> Result<Vec<String>> {
+        let name = name.split(['~', '^', '@', ':']).next().unwrap_or_default();
+        let name = name.strip_prefix("refs/heads/").unwrap_or(name);
+        let Ok(branch) = BranchName::new(name) else { return Ok(Vec::new()) };
+        let found = self.on_remotes(&branch, cancel)?;
+        Ok(found.iter().filter_map(|full| full.strip_prefix("refs/remotes/")).take(most).map(str::to_owned).collect())
+    }
+
     /// The full names of the remote-tracking branches of this name.
     fn on_remotes(&self, branch: &BranchName, cancel: &Cancel) -> Result<Vec<String>> {
         let process = self.read(&["for-each-ref", "--format=%(refname)", "--"]).arg(format!("refs/remotes/*/{}", branch.as_str()));

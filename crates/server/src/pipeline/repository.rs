@@ -5,7 +5,7 @@ use super::{
     worker::{Attended, Worker},
 };
 use crate::{
-    arguments::take_text,
+    arguments::{directory, take_text},
     caller::Caller,
     error::{Error, Kind},
     view::View,
@@ -41,12 +41,20 @@ impl Wanted {
     /// Takes it out of the arguments of a tool.
     pub(super) fn take(args: &mut Map<String, Value>) -> Result<Self, Error> {
         let path = take_text(args, "repo_path")?.filter(|path| !path.is_empty());
-        let workspace = take_text(args, "workspace")?;
+        let path = path.map(|path| if path.starts_with("file://") { of_url(&path) } else { Ok(path) }).transpose()?;
+        let workspace = take_text(args, "workspace")?.filter(|handle| !handle.is_empty());
         if workspace.is_some() && path.is_some() {
             return Err(Error::new(Kind::BadInput, "either `repo_path` or `workspace`"));
         }
         Ok(Self { path, workspace })
     }
+}
+
+/// The path that a `file://` URL names.
+fn of_url(url: &str) -> Result<String, Error> {
+    directory(url).map(|path| path.display().to_string()).ok_or_else(|| {
+        Error::new(Kind::BadInput, "`repo_path` is a URL that names no path of this machine").hint("Use a path, or file:///PATH.")
+    })
 }
 
 /// Finds and opens what one caller may use.

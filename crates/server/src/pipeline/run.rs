@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::Error,
     journal::Request,
-    output::{Budget, Echo, Reply},
+    output::{Budget, Echo, Field, Reply, word},
     tool::{Anywhere, Body, Context, Effect, Entry, Scope},
 };
 use git::{Cancel, Direction, Repo, Target};
@@ -108,8 +108,8 @@ impl Pipeline {
                         Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress, narrowed };
                     body(&context, args).map_err(|error| match &before {
                         // Where something has been begun already, the same call would not be the same again.
-                        Some(before) if repo.snapshot(&cancel).is_ok_and(|now| now == *before) => lacked(repo, error, &cancel),
-                        _ => error,
+                        Some(before) if repo.snapshot(&cancel).is_ok_and(|now| now != *before) => error,
+                        _ => lacked(repo, error, &cancel),
                     })
                 })
             });
@@ -204,8 +204,23 @@ impl Pipeline {
     }
 }
 
-/// Says so where a call has failed because a partial clone leaves something out.
+/// The most branches of remotes that an error names.
+const NAMED: usize = 5;
+
+/// Names what a call has failed for that only the repository can tell: branches that only remotes have, and what a partial
+/// clone leaves out.
 fn lacked(repo: &Repo, error: Error, cancel: &Cancel) -> Error {
+    if let Some(git::Error::UnknownRevision(name)) = error.cause() {
+        let found = repo.meant_on_remotes(name, NAMED, cancel).unwrap_or_default();
+        let names: Vec<String> = found.iter().map(|name| format!("`{}`", word(Field::Ref, name, "git_branch"))).collect();
+        return match names.as_slice() {
+            [] => error,
+            [one] => {
+                error.hint(format!("Only a remote has a branch of that name. Name it as {one}, or make a branch of it with git_checkout."))
+            }
+            _ => error.hint(format!("Several remotes have a branch of that name. Name one: {}.", names.join(", "))),
+        };
+    }
     let lacked = error.cause().filter(|_| repo.is_partial()).and_then(|cause| repo.lacked(cause, cancel));
     lacked.map_or(error, Error::from)
 }

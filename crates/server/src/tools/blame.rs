@@ -5,7 +5,7 @@ use crate::{
     output::{Field, Reply, Row},
     tool::{Context, Effect, Entry, Tool},
 };
-use git::{BlameQuery, BlamedLine, Origin, RelPath, Rev};
+use git::{BlameQuery, BlamedLine, ObjectId, Origin, RelPath, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -60,7 +60,7 @@ impl Tool for Blame {
                 stopped = Some(line.number);
                 return ControlFlow::Break(());
             }
-            is_cut_off |= boundary.iter().any(|end| end.to_string() == line.origin.id);
+            is_cut_off |= !boundary.is_empty() && ObjectId::from_hex(line.origin.id.as_bytes()).is_ok_and(|id| boundary.contains(&id));
             current.clone_from(&line.origin.id);
             ControlFlow::Continue(())
         })?;

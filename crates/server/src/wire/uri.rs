@@ -1,5 +1,7 @@
 //! The URIs of resources: `git://REPOSITORY/KIND/…`, with every part percent-encoded.
 
+pub(super) use crate::arguments::{decode, directory};
+
 /// What a URI names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Uri {
@@ -74,30 +76,6 @@ pub(super) fn encode(text: &str) -> String {
 
 fn hex(digit: u8) -> char {
     char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase()
-}
-
-/// Undoes percent-encoding.
-pub(super) fn decode(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let digits = [bytes.next()?, bytes.next()?];
-            let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
-            out.push(u8::from_str_radix(std::str::from_utf8(&digits).ok().filter(|_| is_hex)?, 16).ok()?);
-        } else {
-            out.push(byte);
-        }
-    }
-    String::from_utf8(out).ok().filter(|text| !text.contains('\0'))
-}
-
-/// The directory that a `file://` URI names.
-pub(super) fn directory(uri: &str) -> Option<std::path::PathBuf> {
-    let path = uri.strip_prefix("file://")?;
-    // A host other than this machine names nothing here.
-    let path = path.strip_prefix("localhost").unwrap_or(path);
-    if path.starts_with('/') { decode(path).map(Into::into) } else { None }
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ fn back(fixture: &Fixture) {
 }
 
 #[test]
-fn what_is_missing_is_fetched_past_no_gate_22() -> Outcome {
+fn what_is_missing_is_fetched_past_no_gate_38() -> Outcome {
     let remote = remote();
     let original = partial(&remote);
     // git itself does go there.
@@ -146,7 +146,7 @@ fn old_git(fixture: &Fixture) -> String {
 }
 
 #[test]
-fn a_partial_clone_answers_as_a_whole_one_23() {
+fn a_partial_clone_answers_as_a_whole_one() {
     let remote = remote();
     let whole = clone(&remote, "--no-tags");
     let place = |fixture: &Fixture, text: &str| text.replace(&fixture.home.path().display().to_string(), "HOME");
@@ -217,7 +217,7 @@ fn a_partial_clone_answers_as_a_whole_one_23() {
 }
 
 #[test]
-fn who_may_not_fetch_is_told_who_can_23() -> Outcome {
+fn who_may_not_fetch_is_told_who_can() -> Outcome {
     let remote = remote();
     let partial = partial(&remote);
     // A token without the scope: the call that is named fetches for one that has it, and then for both.

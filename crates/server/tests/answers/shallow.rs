@@ -39,7 +39,7 @@ fn clone(remote: &Remote, depth: u32) -> (Fixture, Client) {
 }
 
 #[test]
-fn shallow_history_is_told_where_it_limits_an_answer_16() -> Outcome {
+fn shallow_history_is_told_where_it_limits_an_answer() -> Outcome {
     let remote = remote();
     for (tool, args) in [
         ("git_log", json!({"max_count": 50})),
@@ -74,7 +74,7 @@ fn shallow_history_is_told_where_it_limits_an_answer_16() -> Outcome {
 }
 
 #[test]
-fn what_has_no_commit_in_common_is_told_why_16() -> Outcome {
+fn what_has_no_commit_in_common_is_told_why() -> Outcome {
     let remote = remote();
     let calls: [(&str, Value); 6] = [
         ("git_diff", json!({"target": "HEAD...origin/side"})),
@@ -112,7 +112,7 @@ fn what_has_no_commit_in_common_is_told_why_16() -> Outcome {
 }
 
 #[test]
-fn a_fetch_that_deepens_says_so_16() {
+fn a_fetch_that_deepens_says_so() {
     let remote = remote();
     let (fixture, mut client) = clone(&remote, 2);
     let deeper = client.text("git_fetch", &json!({"depth": 3}));
