@@ -95,12 +95,15 @@ impl Repo {
         }
         let process = process.arg("--").arg(OsStr::from_bytes(query.path.as_bytes()));
         let mut parser = Porcelain::default();
-        let ended = process.stream(cancel, |chunk| parser.push(chunk, each))?;
+        let ended = process.may_die().stream(cancel, |chunk| parser.push(chunk, each))?;
         if ended.code == Some(128) && !ended.full && parser.lines == 0 && query.start_line.is_some() {
             let what = format!("{}-{}", query.start_line.unwrap_or(1), query.end_line.map(|end| end.to_string()).unwrap_or_default());
-            return Err(Error::bad_name(what, "a range of lines", "the file has no such lines"));
+            // It dies of what it cannot read, too.
+            if ended.stderr.contains(" has only ") {
+                return Err(Error::bad_name(what, "a range of lines", "the file has no such lines"));
+            }
         }
-        ended.require("blame")
+        if ended.code == Some(128) && !ended.full { Err(ended.unreadable()) } else { ended.require("blame") }
     }
 }
 

@@ -22,6 +22,8 @@ use std::{
 
 /// Branches that git is asked about at once: their names are its arguments.
 const CHUNK: usize = 200;
+/// The most broken references that are named.
+const MAX_BROKEN: usize = 5;
 
 /// Which branches are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub struct Branches {
     pub total: usize,
     /// Another number once one of them has moved, come or gone.
     pub mark: u64,
+    /// What git says of references that are broken, and that it passes over.
+    pub broken: Vec<String>,
 }
 
 /// A branch.
@@ -100,7 +104,7 @@ impl<'a> Window<'a> {
     }
 
     fn of(&self, shown: Vec<Branch>) -> Branches {
-        Branches { shown, total: self.total, mark: self.hasher.finish() }
+        Branches { shown, total: self.total, mark: self.hasher.finish(), broken: Vec::new() }
     }
 }
 
@@ -145,7 +149,8 @@ impl Repo {
         for names in window.names.chunks(CHUNK) {
             shown.extend(self.look_into(names, cancel)?);
         }
-        Ok(window.of(shown))
+        let broken = ended.stderr.lines().filter(|line| line.starts_with("warning: ignoring ")).take(MAX_BROKEN).map(str::to_owned);
+        Ok(Branches { broken: broken.collect(), ..window.of(shown) })
     }
 
     fn look_into(&self, names: &[(Vec<u8>, ObjectId)], cancel: &Cancel) -> Result<Vec<Branch>> {

@@ -92,7 +92,11 @@ impl Repo {
         }
         process = match query.sides {
             Sides::Unstaged => process,
-            Sides::Staged => process.arg("--cached"),
+            Sides::Staged => {
+                // git takes a branch that is broken for one without commits.
+                self.head(cancel)?;
+                process.arg("--cached")
+            }
             Sides::Worktree(commit) => process.arg(commit.to_string()),
             Sides::Trees(old, new) => {
                 let old = old.unwrap_or_else(|| ObjectId::empty_tree(new.kind()));

@@ -1,6 +1,10 @@
 //! What can go wrong with a repository, decided from exit codes, porcelain and configuration.
 
+use crate::{LockFile, stderr};
 use std::{io, path::PathBuf, time::Duration};
+
+/// What the system says of a disk that fails.
+pub(crate) const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
 
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -127,7 +131,7 @@ pub enum Error {
     },
     /// A commit at which a shallow history ends, where what it changed is needed.
     #[error("history is shallow and ends at {0}: its parents, which say what it changed, are not here")]
-    CutOff(gix::ObjectId),
+    Boundary(gix::ObjectId),
     /// Objects that a partial clone leaves out, and that are needed now.
     #[error("{} that this call needs {} not in this partial clone ({})", if .missing.len() == 1 { "one object".to_owned() } else { format!("{} objects", .missing.len()) }, if .missing.len() == 1 { "is" } else { "are" }, .missing.first().map(ToString::to_string).unwrap_or_default() + if .missing.len() > 1 { ", …" } else { "" })]
     Promised {
@@ -327,14 +331,21 @@ pub enum Error {
         /// What git and its hooks wrote, capped.
         stderr: String,
     },
-    /// Another process holds the lock of the index or of `HEAD`.
-    #[error("another process holds {} (for {}s)", path.display(), age.as_secs())]
-    Locked {
-        /// The lock file.
-        path: PathBuf,
-        /// How long ago it was made.
-        age: Duration,
+    /// git does not open the repository: its format, its configuration or its `HEAD`.
+    #[error("git does not open this repository: {said}")]
+    Unopened {
+        /// Why, on one line of git's own words.
+        said: String,
     },
+    /// git has died of something that it could not read.
+    #[error("git cannot read this repository: {said}")]
+    Unreadable {
+        /// Why, on one line of git's own words.
+        said: String,
+    },
+    /// A lock is in the way: of the index, of `HEAD`, of a reference, of the configuration.
+    #[error("{0}")]
+    Locked(LockFile),
     /// Another call or another server is changing the repository.
     #[error("{} is being changed: {holder}", path.display())]
     Occupied {
@@ -401,6 +412,28 @@ impl Error {
     /// Wraps what kept a sandbox from being made or entered.
     pub(crate) fn sandbox(source: io::Error) -> Self {
         Self::Sandbox(source)
+    }
+
+    /// True for what comes of a disk that is full, read-only or failing, whether this process has met it or git.
+    pub fn is_of_storage(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match self {
+            // EIO has no kind of its own.
+            Self::Io { source, .. } => {
+                matches!(source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem) || source.raw_os_error() == Some(EIO)
+            }
+            Self::Unreadable { said, .. } | Self::Failed { stderr: said, .. } => stderr::is_of_storage(said),
+            _ => false,
+        }
+    }
+
+    /// True for what comes of a repository in which something is missing or damaged, as far as git says so.
+    pub fn is_of_damage(&self) -> bool {
+        match self {
+            Self::Unreadable { .. } => true,
+            Self::Failed { stderr, .. } => stderr::is_of_damage(stderr),
+            _ => false,
+        }
     }
 
     /// Says that `value` breaks a rule for `what`.

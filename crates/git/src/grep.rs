@@ -4,7 +4,7 @@ use crate::{
     beneath::{Folder, to_path},
     cancel::Cancel,
     diff::MAX_BLOB,
-    error::{Error, Result},
+    error::{EIO, Error, Result},
     name::{RelPath, Rev},
     process::Mode,
     quote,
@@ -104,7 +104,24 @@ impl Repo {
         }
         match &query.rev {
             Some(rev) if self.engine.is_none() => self.grep_with_git(rev, query, cancel, each),
-            _ => self.within(Mode::Read, || self.search_files(query, matcher, cancel, each))?,
+            _ => {
+                let found = self.within(Mode::Read, || self.search_files(query, matcher, cancel, each))?;
+                found.map_err(|err| {
+                    query.rev.as_ref().map_or(Ok(()), |rev| self.check_tree(rev, &err, cancel)).map_or_else(|why| why, |()| err)
+                })
+            }
+        }
+    }
+
+    /// Fails as git does that reads what the engine could not read.
+    fn check_tree(&self, rev: &Rev, err: &Error, cancel: &Cancel) -> Result<()> {
+        match err {
+            Error::MissingObject(id) => self.object(self.resolve(&Rev::new(id.as_str())?, cancel)?, cancel).map(drop),
+            Error::Engine(_) => {
+                let tree = self.resolve(rev, cancel)?.to_string();
+                self.read(&["ls-tree", "-r", "-z", "--name-only"]).arg(tree).success(cancel, LIST_LIMIT).map(drop)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -149,8 +166,11 @@ impl Repo {
 
     fn files_in(&self, engine: &gix::Repository, rev: &Rev, query: &GrepQuery, cancel: &Cancel) -> Result<Vec<Candidate>> {
         let id = self.resolve(rev, cancel)?;
-        let not_a_tree = |_| Error::UnknownRevision(rev.to_string());
-        let tree = engine.find_object(id).map_err(Error::engine)?.peel_to_tree().map_err(not_a_tree)?;
+        let object = engine.find_object(id).map_err(Error::engine)?;
+        if object.kind == gix::objs::Kind::Blob {
+            return Err(Error::UnknownRevision(rev.to_string()));
+        }
+        let tree = object.peel_to_tree().map_err(Error::engine)?;
         let walk = Walk { engine, paths: &query.paths, limit: MAX_FILES, cancel };
         let found = walk.compare(None, Some(tree.id))?;
         let regular = |change: crate::trees::Change| match change.new {
@@ -207,7 +227,10 @@ impl Repo {
         let paths = query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec()));
         let process = process.arg("-e").arg(&query.pattern).arg(tree).arg("--").args(paths);
         let ended = process.stream(cancel, |chunk| each(chunk))?;
-        // Exit code 1 is "no match".
+        // Exit code 1 is "no match", also where an object could not be read.
+        if ended.stderr.contains("error: ") && !ended.full {
+            return Err(ended.unreadable());
+        }
         if ended.code != Some(1) {
             ended.require("grep")?;
         }
@@ -272,11 +295,15 @@ impl Search<'_> {
     }
 
     fn file(&self, engine: Option<&gix::Repository>, searcher: &mut Searcher, file: &Candidate) -> Result<Hits> {
+        let unread = |id: ObjectId| move |_| Error::MissingObject(id.to_string());
         let content = match (file.id, engine) {
-            (Some(id), Some(engine)) if engine.find_header(id).map_err(Error::engine)?.size() > MAX_BLOB => None,
-            (Some(id), Some(engine)) => Some(engine.find_object(id).map_err(Error::engine)?.detach().data),
+            (Some(id), Some(engine)) if engine.find_header(id).map_err(unread(id))?.size() > MAX_BLOB => None,
+            (Some(id), Some(engine)) => Some(engine.find_object(id).map_err(unread(id))?.detach().data),
             _ => match self.read(&file.path) {
                 Ok(content) => content,
+                Err(err) if err.raw_os_error() == Some(EIO) => {
+                    return Err(Error::io(format!("reading {}", quote::listed(&file.path)))(err));
+                }
                 // Deleted, replaced by a directory or a link, or not readable: git passes over it, too.
                 Err(_) => return Ok(Hits::default()),
             },

@@ -73,7 +73,7 @@ impl Repo {
     /// [`Error::UnknownRevision`]; [`Error::NoTag`] where no tag leads to it.
     pub fn describe(&self, rev: &Rev, any_tag: bool, exact: bool, cancel: &Cancel) -> Result<String> {
         let id = self.resolve_commit(rev, cancel)?;
-        let mut process = self.read(&["describe", "--long", "--abbrev=12"]);
+        let mut process = self.read(&["describe", "--long", "--abbrev=12"]).may_die();
         for (option, wanted) in [("--tags", any_tag), ("--exact-match", exact)] {
             if wanted {
                 process = process.arg(option);
@@ -81,6 +81,8 @@ impl Repo {
         }
         let (ended, output) = process.arg(id.to_string()).output(cancel, MAX_OUTPUT)?;
         if ended.code != Some(0) {
+            // It dies where there is no tag, and of a history that it cannot read.
+            self.read(&["rev-list", "--count"]).arg(id.to_string()).success(cancel, MAX_OUTPUT)?;
             return Err(Error::NoTag(rev.as_str().to_owned()));
         }
         Ok(output.trim_ascii_end().to_str_lossy().into_owned())
@@ -99,13 +101,16 @@ impl Repo {
             Some(name) => self.full_name(name, cancel)?.ok_or_else(|| Error::UnknownRevision(name.as_str().to_owned()))?,
             None => "HEAD".to_owned(),
         };
-        let process = self.read(&["log", "--walk-reflogs", "-z", "--format=%gd%x01%H%x01%gs", "--date=iso-strict"]);
+        let process = self.read(&["log", "--walk-reflogs", "-z", "--format=%gd%x01%H%x01%gs", "--date=iso-strict"]).may_die();
         let process = process.args([format!("--skip={skip}"), format!("--max-count={max_count}"), name, "--".to_owned()]);
         let (ended, entries) = process.fields(Layout { limit: &|_| 2 * MAX_FIELD, ..Layout::NUL }, cancel)?;
-        if ended.code != Some(0) && self.head(cancel)?.is_none() {
-            return Ok(Vec::new());
+        if ended.code != Some(0) {
+            return if self.head(cancel)?.is_none() { Ok(Vec::new()) } else { Err(ended.unreadable()) };
         }
-        ended.require("log")?;
+        if entries.is_empty() {
+            // git passes over what it cannot read.
+            self.head(cancel)?;
+        }
         let entry = |(at, entry): (usize, &Vec<u8>)| {
             let mut fields = entry.splitn(3, |&byte| byte == 1);
             let (selector, id, reason) = (fields.next()?, fields.next()?, fields.next()?);
@@ -203,9 +208,11 @@ impl Repo {
             .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted(&self.location.common_dir.join("objects")))
             .inside(self.domain_with(&own)?)
             .args([ours.to_string(), theirs.to_string()]);
-        let (ended, output) = process.output(cancel, MAX_OUTPUT)?;
+        let (ended, output) = process.may_die().output(cancel, MAX_OUTPUT)?;
         if !matches!(ended.code, Some(0 | 1)) {
-            return Err(ended.failed("merge-tree"));
+            // It dies of histories without a common commit, and of what it cannot read.
+            let is_damaged = !self.merge_bases(ours, theirs, cancel)?.is_empty();
+            return Err(if is_damaged { ended.unreadable() } else { ended.failed("merge-tree") });
         }
         let mut fields = output.split(|&byte| byte == 0);
         let tree = fields.next().and_then(|id| ObjectId::from_hex(id).ok()).ok_or_else(|| ended.failed("merge-tree"))?;

@@ -20,6 +20,7 @@ mod grep;
 mod handles;
 mod harmless;
 mod history;
+pub mod holders;
 mod index_names;
 mod lock;
 mod log;
@@ -58,8 +59,9 @@ pub use branch::{Branch, BranchKind, BranchQuery, Branches};
 pub use cancel::{Cancel, OnStop};
 pub use change::{
     Action, ApplyRequest, Care, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FailedHook, FastForward, Favour, Halt,
-    Hunk, HunkAction, Idle, IdleHooks, Left, Look, MergeRequest, Note, PickRequest, Raw, RawFile, Reach, RebaseRequest, ResetMode, Restore,
-    Search, Setting, Side, Sparse, Stash, StashPush, Step, Submodule, Tag, Terms, Verdict, WRITABLE, Way, Worktree, WorktreeAdd,
+    Holder, Hunk, HunkAction, Idle, IdleHooks, Left, LockFile, Look, MergeRequest, Note, PickRequest, Raw, RawFile, Reach, RebaseRequest,
+    ResetMode, Restore, Search, Setting, Side, Sparse, Stash, StashPush, Step, Submodule, Tag, Terms, Verdict, WRITABLE, Way, Worktree,
+    WorktreeAdd,
 };
 pub use diff::{DiffQuery, Sides};
 pub use error::{Error, Result};
@@ -78,8 +80,7 @@ pub use log::{Commit, LogQuery};
 pub use name::{BranchName, Range, RelPath, Rev, TagName};
 pub use patch::{FilePatch, Keep, Patch};
 pub use policy::{Policy, Signing, Trust};
-pub use process::edit_sequence;
-pub use program::{Git, Ledger, Version, is_executable, on_path};
+pub use program::{Git, Ledger, Version, edit_sequence, is_executable, on_path};
 pub use remote::{
     CloneRequest, Direction, FetchRequest, Fetched, Gate, Network, OnProgress, Outcome, Passage, Progress, PushRequest, Pushed, Ref,
     Remote, RemoteName, RemoteRef, Target, Update,

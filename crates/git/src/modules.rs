@@ -196,7 +196,7 @@ impl Repo {
         let text = match self.worktree_folder()?.read(".gitmodules", Kind::Rules) {
             Ok(Some(text)) => text,
             // As git, which takes what is staged where there is no file.
-            Ok(None) => self.read(&["cat-file", "blob", ":.gitmodules"]).output(cancel, 1 << 20)?.1,
+            Ok(None) => self.read(&["cat-file", "blob", ":.gitmodules"]).may_die().output(cancel, 1 << 20)?.1,
             Err(_) => return Ok(BTreeMap::new()),
         };
         let Ok(file) = File::from_bytes_no_includes(&text, Metadata::api(), Options::default()) else { return Ok(BTreeMap::new()) };

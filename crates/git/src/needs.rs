@@ -88,7 +88,7 @@ impl Repo {
     pub fn lacked(&self, error: &Error, cancel: &Cancel) -> Option<Error> {
         let text = match error {
             Error::Failed { command, stderr, .. } if command != "submodule update" => stderr.clone(),
-            Error::Engine(text) | Error::MissingObject(text) => text.clone(),
+            Error::Engine(text) | Error::MissingObject(text) | Error::Unreadable { said: text } => text.clone(),
             _ => return None,
         };
         let words = text.split(|c: char| !c.is_ascii_hexdigit()).filter(|word| word.len() >= 40);

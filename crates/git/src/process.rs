@@ -4,15 +4,17 @@
 //! streamed output, and an end: cancel and deadline send SIGTERM to the group (git then removes its lock files) and
 //! SIGKILL three seconds later.
 
+pub(crate) use crate::stderr::Ended;
 use crate::{
+    LockFile,
     cancel::Cancel,
     environment::clean,
     error::{Error, Result},
     os::{self, Group, Wake},
-    program::Git,
+    program::{Git, STEPS},
     sandbox::Domain,
-    stderr::Errors,
-    trace::{Children, Trace},
+    stderr::{Errors, lock_in_the_way, reason},
+    trace::Trace,
 };
 use rustix::process::Signal;
 use std::{
@@ -34,8 +36,11 @@ const CHUNK: usize = 64 << 10;
 /// What a pipe can hold: no more than this is read once the process has ended.
 const PIPE: usize = 1 << 20;
 
-/// The steps of a rebase, for what git starts to edit them.
-const STEPS: &str = "GIT_STEPS";
+/// The lowest exit code of a git that has died, and that of one whose arguments make no sense to it.
+const DIED: i32 = 128;
+const USAGE: i32 = 129;
+/// What only fails where git does not open the repository.
+pub(crate) const OPENING: &[&str] = &["rev-parse", "--git-dir"];
 
 /// Hears what a process writes to standard error, and gives back what of it is kept.
 pub(crate) type Listen<'a> = &'a mut dyn FnMut(&[u8]) -> Vec<u8>;
@@ -78,21 +83,7 @@ pub(crate) struct Process<'a> {
     instead: Option<&'a Path>,
     traced: Option<&'a Path>,
     probe: bool,
-}
-
-/// How a process ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    /// The exit code; `None` after a signal.
-    pub(crate) code: Option<i32>,
-    /// Exit code or signal, in words.
-    pub(crate) status: String,
-    /// What it wrote to standard error, capped.
-    pub(crate) stderr: String,
-    /// True when the reader had enough and the process was stopped for it.
-    pub(crate) full: bool,
-    /// What a traced process started, where it did not succeed.
-    pub(crate) children: Children,
+    may_die: bool,
 }
 
 impl Git {
@@ -114,6 +105,7 @@ impl Git {
             instead: None,
             traced: None,
             probe: false,
+            may_die: false,
         }
     }
 
@@ -122,22 +114,6 @@ impl Git {
         let mut process = self.process(Mode::Read, Path::new("/"), args);
         (process.instead, process.probe) = (program, true);
         process.success(&Cancel::new(Some(Instant::now() + PROBE)), 64 << 10)
-    }
-}
-
-/// Writes the steps of a rebase where this process was started by git as its sequence editor, and says whether it was.
-///
-/// # Errors
-///
-/// Where the file cannot be written.
-pub fn edit_sequence() -> io::Result<bool> {
-    let mut args = std::env::args_os().skip(1);
-    match (std::env::var_os(STEPS), args.next(), args.next()) {
-        // A hook of that rebase may start this program, too, for something else.
-        (Some(steps), Some(file), None) if Path::new(&file).ends_with("git-rebase-todo") => {
-            std::fs::write(file, steps.as_encoded_bytes()).map(|()| true)
-        }
-        _ => Ok(false),
     }
 }
 
@@ -207,9 +183,15 @@ impl<'a> Process<'a> {
         self
     }
 
-    /// Gives an interactive rebase its list of steps. `editor` writes it, in place of a shell: see [`edit_sequence`].
+    /// Gives an interactive rebase its list of steps. `editor` writes it, in place of a shell: see [`crate::edit_sequence`].
     pub(crate) fn todo(mut self, steps: &str, editor: Option<PathBuf>) -> Self {
         (self.todo, self.editor) = (Some(steps.to_owned()), editor);
+        self
+    }
+
+    /// Takes the exit code of a git that has died for an answer, which it is to a question such as whether there is a tag.
+    pub(crate) fn may_die(mut self) -> Self {
+        self.may_die = true;
         self
     }
 
@@ -297,7 +279,25 @@ impl<'a> Process<'a> {
             cancel.check().map_err(|err| self.cut_off(err, trace.as_ref()))?;
         }
         let children = trace.filter(|_| !status.success()).map(|trace| trace.children()).unwrap_or_default();
-        Ok(Ended { code: status.code(), status: status.to_string(), stderr: errors.text(), full, children })
+        let stderr = errors.text();
+        let lock = (!status.success()).then(|| lock_in_the_way(&stderr)).flatten();
+        let lock = lock.map(|path| LockFile::at(self.directory.join(path), &[self.directory]));
+        let ended = Ended { code: status.code(), status: status.to_string(), stderr, full, children, lock };
+        let has_died = ended.code.is_some_and(|code| code >= DIED) && !full;
+        if has_died && self.mode == Mode::Read && !self.may_die && !self.probe {
+            return Err(self.unreadable(&ended, cancel));
+        }
+        Ok(ended)
+    }
+
+    /// The error for a read that has died: its arguments were looked at before, so it is about what it reads.
+    fn unreadable(&self, ended: &Ended, cancel: &Cancel) -> Error {
+        // Outside of a repository some commands only want to be used differently.
+        let opening = || self.git.process(Mode::Read, self.directory, OPENING).inside(self.domain.clone()).may_die().output(cancel, 4096);
+        match (ended.code == Some(USAGE)).then(opening) {
+            Some(Ok((opening, _))) if opening.code != Some(0) => Error::Unopened { said: reason(&opening.stderr) },
+            _ => ended.unreadable(),
+        }
     }
 
     /// Says of a change what it was at when its time was up.

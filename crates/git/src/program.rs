@@ -8,6 +8,7 @@ use std::{
     env,
     ffi::OsStr,
     fmt::Debug,
+    io,
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -15,6 +16,9 @@ use std::{
 
 /// The oldest git whose options and formats are used as they are.
 const OLDEST: (u32, u32) = (2, 40);
+
+/// The steps of a rebase, for what git starts to edit them.
+pub(crate) const STEPS: &str = "GIT_STEPS";
 
 /// The user's git.
 #[derive(Debug)]
@@ -147,6 +151,22 @@ pub fn is_executable(file: &Path) -> bool {
 fn parse(text: &str) -> Option<(u32, u32)> {
     let mut parts = text.strip_prefix("git version ")?.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Writes the steps of a rebase where this process was started by git as its sequence editor, and says whether it was.
+///
+/// # Errors
+///
+/// Where the file cannot be written.
+pub fn edit_sequence() -> io::Result<bool> {
+    let mut args = std::env::args_os().skip(1);
+    match (std::env::var_os(STEPS), args.next(), args.next()) {
+        // A hook of that rebase may start this program, too, for something else.
+        (Some(steps), Some(file), None) if Path::new(&file).ends_with("git-rebase-todo") => {
+            std::fs::write(file, steps.as_encoded_bytes()).map(|()| true)
+        }
+        _ => Ok(false),
+    }
 }
 
 #[cfg(test)]

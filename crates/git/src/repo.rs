@@ -8,25 +8,30 @@ use crate::{
     handles::{CacheFigures, Handles},
     name::RelPath,
     policy::{Allowed, Policy, Signing, Trust},
-    process::{Mode, Process},
+    process::{Mode, OPENING, Process},
     program::Git,
-    roots::{Location, Roots, is_bare},
+    roots::{Location, Roots, check_owner, is_bare},
     sandbox::{Guarded, linked},
     settings::{self, Settings},
     vetting,
 };
+use gix::ObjectId;
 use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The largest object that is held in this process.
 const MAX_OBJECT: u64 = 32 << 20;
 /// The most repositories kept open.
 const MAX_OPEN: usize = 32;
+/// How long git may take to say whether it opens a repository.
+const OPEN: Duration = Duration::from_secs(10);
+/// The most that it says.
+const MAX_LINE: usize = 64 << 10;
 
 /// What every change in an untrusted repository is told, whatever the operator's configuration and the repository's say:
 /// that it runs nothing, moves no other references, keeps what may be wanted back, and takes a small part of the machine.
@@ -157,7 +162,7 @@ impl Repositories {
     ///
     /// # Errors
     ///
-    /// As [`Roots::locate`]; [`Error::UnsafeOwner`]; [`Error::Engine`] for a repository that cannot be read.
+    /// As [`Roots::locate`]; [`Error::UnsafeOwner`]; [`Error::Unopened`].
     pub fn open(&self, path: &Path) -> Result<Arc<Repo>> {
         if let Some(repo) = self.open.get(path) {
             return Ok(repo);
@@ -245,7 +250,11 @@ impl Repo {
         if !location.trusted {
             vetting::check_shape(&location)?;
         }
-        let settings = Settings::read(&location, &allowed.roots)?;
+        // Where the engine cannot read the configuration git says why.
+        let (settings, unread) = match Settings::read(&location, &allowed.roots) {
+            Err(err @ Error::Engine(_)) => (Settings::default(), Some(err)),
+            read => (read?, None),
+        };
         let mut borrowed = allowed.roots.check_alternates(&location, &settings.local_origins)?;
         borrowed.extend(linked(&location, &allowed.roots));
         if let Some(configured) = &settings.worktree {
@@ -269,8 +278,36 @@ impl Repo {
         let stamps = paths.into_iter().map(Stamp::of).collect();
         let guarded = Guarded::new(allowed.policy.sandbox, &git, &location, &settings, &borrowed)?;
         let mut repo = Self { git, location, settings, allowed, guarded, engine: None, unknown_setting: OnceLock::new(), folders, stamps };
+        if unread.is_some() || repo.settings.is_doubtful || !repo.has_plain_head() {
+            check_owner(&repo.location)?;
+            repo.read(OPENING).success(&Cancel::new(Some(Instant::now() + OPEN)), MAX_LINE).map_err(|err| match err {
+                Error::Unreadable { said } => Error::Unopened { said },
+                err => err,
+            })?;
+        }
+        if let Some(err) = unread {
+            return Err(err);
+        }
+        repo.settings.foreign_format |= !repo.has_plain_shallow();
         repo.engine = repo.within(Mode::Read, || open_engine(&repo.location, &repo.settings))??;
         Ok(repo)
+    }
+
+    /// True where `HEAD` is what git takes it to be in a repository.
+    fn has_plain_head(&self) -> bool {
+        let Some(line) = self.folders.git_dir.line("HEAD") else { return false };
+        match line.strip_prefix(b"ref:") {
+            Some(name) => name.trim_ascii_start().starts_with(b"refs/"),
+            None => ObjectId::from_hex(&line).is_ok(),
+        }
+    }
+
+    /// True where the list of commits without parents is one: the engine panics otherwise.
+    fn has_plain_shallow(&self) -> bool {
+        let list = self.folders.common_dir.read("shallow", Kind::Fetched);
+        list.is_ok_and(|list| {
+            list.unwrap_or_default().split(|&byte| byte == b'\n').all(|id| id.is_empty() || ObjectId::from_hex(id).is_ok())
+        })
     }
 
     /// Fails where a folder of the repository is no longer what was opened; in an untrusted one, also where its configuration
@@ -421,32 +458,4 @@ fn open_engine(location: &Location, settings: &Settings) -> Result<Option<gix::T
     }
     check_owner(location)?;
     Ok(None)
-}
-
-/// Applies git's ownership rule where the engine cannot say why it refused.
-fn check_owner(location: &Location) -> Result<()> {
-    let user = rustix::process::geteuid().as_raw();
-    for path in [Some(&location.git_dir), location.worktree.as_ref()].into_iter().flatten() {
-        let owner = fs::metadata(path).map_err(Error::io(format!("looking at {}", path.display())))?.uid();
-        let sudo = (user == 0).then(|| std::env::var("SUDO_UID").ok()).flatten().and_then(|id| id.parse().ok());
-        if owner != user && Some(owner) != sudo && !is_listed_safe(location.top()) {
-            return Err(Error::UnsafeOwner { path: path.clone() });
-        }
-    }
-    Ok(())
-}
-
-fn is_listed_safe(top: &Path) -> bool {
-    let Ok(global) = gix::config::File::from_globals() else { return false };
-    let Ok(listed) = global.strings("safe.directory").ok_or(()) else { return false };
-    let mut safe = false;
-    for entry in listed {
-        let entry = entry.to_string();
-        safe = match entry.as_str() {
-            "" => false,
-            "*" => true,
-            _ => safe || entry.strip_suffix("/*").map_or(Path::new(&entry) == top, |dir| top.starts_with(dir)),
-        };
-    }
-    safe
 }

@@ -7,6 +7,7 @@ use crate::{
 };
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -316,4 +317,33 @@ pub(crate) fn read_within(dir: &Path, name: &str, kind: Kind, roots: &Roots) -> 
         return Err(Error::OutsideRoots { path: target, what: "a link inside the git directory" });
     }
     open(parent)?.read(file, kind)
+}
+
+/// Applies git's ownership rule where the engine cannot say why it refused.
+pub(crate) fn check_owner(location: &Location) -> Result<()> {
+    let user = rustix::process::geteuid().as_raw();
+    for path in [Some(&location.git_dir), location.worktree.as_ref()].into_iter().flatten() {
+        let owner = fs::metadata(path).map_err(Error::io(format!("looking at {}", path.display())))?.uid();
+        let sudo = (user == 0).then(|| std::env::var("SUDO_UID").ok()).flatten().and_then(|id| id.parse().ok());
+        if owner != user && Some(owner) != sudo && !is_listed_safe(location.top()) {
+            // git looks for this in `safe.directory`, whoever owns which part.
+            return Err(Error::UnsafeOwner { path: location.top().to_owned() });
+        }
+    }
+    Ok(())
+}
+
+fn is_listed_safe(top: &Path) -> bool {
+    let Ok(global) = gix::config::File::from_globals() else { return false };
+    let Ok(listed) = global.strings("safe.directory").ok_or(()) else { return false };
+    let mut safe = false;
+    for entry in listed {
+        let entry = entry.to_string();
+        safe = match entry.as_str() {
+            "" => false,
+            "*" => true,
+            _ => safe || entry.strip_suffix("/*").map_or(Path::new(&entry) == top, |dir| top.starts_with(dir)),
+        };
+    }
+    safe
 }

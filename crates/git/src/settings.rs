@@ -29,6 +29,45 @@ const KNOWN_EXTENSIONS: [&str; 7] =
 /// Those of them that have no say in what an index and a new object look like.
 const PLAIN_EXTENSIONS: [&str; 3] = ["objectformat", "noop", "relativeworktrees"];
 
+/// Those that every version of git knows, whatever the version of the format.
+const OLD_EXTENSIONS: [&str; 4] = ["noop", "partialclone", "preciousobjects", "worktreeconfig"];
+
+/// Settings that git reads before every command, and whose value must be one of a kind.
+const BOOLEANS: [&str; 19] = [
+    "core.bare",
+    "core.filemode",
+    "core.symlinks",
+    "core.ignorecase",
+    "core.trustctime",
+    "core.quotepath",
+    "core.precomposeunicode",
+    "core.protecthfs",
+    "core.protectntfs",
+    "core.prefersymlinkrefs",
+    "core.sparsecheckout",
+    "core.sparsecheckoutcone",
+    "core.multipackindex",
+    "core.commitgraph",
+    "core.logallrefupdates",
+    "core.autocrlf",
+    "core.safecrlf",
+    "core.fsyncobjectfiles",
+    "extensions.worktreeconfig",
+];
+/// The words that such a value may be, and those of two settings that are more than true or false.
+const WORDS: [&str; 9] = ["true", "yes", "on", "false", "no", "off", "always", "input", "warn"];
+/// Those that must be a number.
+const NUMBERS: [&str; 6] = [
+    "core.compression",
+    "core.loosecompression",
+    "core.bigfilethreshold",
+    "core.packedgitwindowsize",
+    "core.packedgitlimit",
+    "core.deltabasecachelimit",
+];
+/// Sections without a subsection in which a name without a value is an error to git as a rule.
+const CHECKED: [&str; 5] = ["core", "extensions", "user", "author", "committer"];
+
 /// Keys below `core.` that have none either, or are looked at by themselves.
 const PLAIN_CORE: [&str; 21] = [
     "repositoryformatversion",
@@ -63,6 +102,8 @@ const HARMLESS_DIFF: [&str; 6] = ["tool", "guitool", "external", "colormoved", "
 pub(crate) struct Settings {
     /// The engine cannot be trusted with this repository's format.
     pub(crate) foreign_format: bool,
+    /// There are settings for which git may not open the repository.
+    pub(crate) is_doubtful: bool,
     /// The working tree is sparse.
     pub(crate) sparse: bool,
     /// Patches are rendered with git's defaults.
@@ -171,6 +212,7 @@ impl Settings {
         }
         let mut settings = Self::from_file(&file);
         settings.conditional |= unread_includes;
+        settings.is_doubtful |= unread_includes;
         Ok(settings)
     }
 
@@ -213,6 +255,9 @@ impl Settings {
             }
             if local {
                 settings.note_transport(&name, subsection.as_deref(), &keys);
+                let is_checked = subsection.is_none() && CHECKED.contains(&name.as_str());
+                let has_doubtful = |key: &String| section.body().values(key).iter().any(|value| is_doubtful(&name, key, value));
+                settings.is_doubtful |= is_checked && keys.iter().any(has_doubtful);
             }
             if !local {
                 let values = keys.iter().flat_map(|key| section.body().values(key));
@@ -320,6 +365,7 @@ impl Settings {
             ("status", None) | ("submodule", _) => self.plain_status = false,
             ("include" | "includeif", _) => {
                 self.conditional |= local;
+                self.is_doubtful |= local;
                 // The engine knows no other conditions.
                 self.plain_index &=
                     subsection.is_none_or(|condition| condition.starts_with("gitdir:") || condition.starts_with("gitdir/i:"));
@@ -404,6 +450,22 @@ fn promisor(section: &str, subsection: Option<&str>, keys: &[String], value: imp
             (is_promisor || has("partialclonefilter")).then(|| remote.to_owned())
         }
         _ => None,
+    }
+}
+
+/// True for a setting that git may refuse: it is asked then.
+fn is_doubtful(section: &str, key: &str, value: &[u8]) -> bool {
+    let name = format!("{section}.{key}");
+    let text = String::from_utf8_lossy(value).to_ascii_lowercase();
+    let is_number = || !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match name.as_str() {
+        "core.repositoryformatversion" => !matches!(text.as_str(), "0" | "1"),
+        // A name without a value is true, and an empty value false.
+        name if BOOLEANS.contains(&name) => !(text.is_empty() || is_number() || WORDS.contains(&text.as_str())),
+        name if NUMBERS.contains(&name) => !is_number(),
+        _ if section == "extensions" => !OLD_EXTENSIONS.contains(&key),
+        "core.abbrev" => !matches!(text.as_str(), "auto" | "no") && !is_number(),
+        _ => text.is_empty(),
     }
 }
 

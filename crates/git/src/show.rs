@@ -108,9 +108,10 @@ impl Repo {
             let _ = each(&data);
             return Ok(Route::Engine);
         }
-        let ended = self.read(&["cat-file", "blob"]).arg(id.to_string()).stream(cancel, each)?;
+        let ended = self.read(&["cat-file", "blob"]).arg(id.to_string()).may_die().stream(cancel, each)?;
         if ended.code == Some(128) && !ended.full {
-            return Err(Error::MissingObject(id.to_string()));
+            self.object(id, cancel)?;
+            return Err(ended.unreadable());
         }
         ended.require("cat-file")?;
         Ok(Route::Cli)

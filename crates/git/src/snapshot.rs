@@ -8,6 +8,7 @@ use crate::{
     lock::digest,
     process::Mode,
     repo::Repo,
+    rev::head_of,
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{
@@ -281,9 +282,9 @@ fn read_index(hash: gix::hash::Kind, path: &Path) -> Option<gix::index::File> {
 }
 
 fn in_process(engine: &gix::Repository) -> Result<Snapshot> {
-    let head = engine.head().map_err(Error::engine)?;
+    let (head, commit) = head_of(engine)?;
     let branch = head.referent_name().map(|name| name.as_bstr().to_string());
-    Ok(Snapshot { branch, commit: head.id().map(gix::Id::detach), ..Snapshot::default() })
+    Ok(Snapshot { branch, commit: commit.map(|commit| commit.id), ..Snapshot::default() })
 }
 
 /// What counts of an entry.

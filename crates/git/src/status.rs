@@ -9,6 +9,7 @@ use crate::{
     name::RelPath,
     rename::{Lone, pair},
     repo::Repo,
+    rev::head_of,
     route::{Route, only_git},
     snapshot::index_now,
     staged::{self, Staged},
@@ -89,6 +90,8 @@ impl Repo {
         self.worktree()?;
         let with_git = || self.need_for_renames(cancel).and_then(|()| self.status_with_git(&[], cancel));
         let (mut status, route) = self.answer("status", |engine| self.status_in_process(engine, cancel), with_git)?;
+        // git takes a branch that is broken for one without commits here.
+        status.head.commit.map_or_else(|| self.head(cancel), |id| Ok(Some(id)))?;
         // What is answered in process has no submodules.
         if route == Route::Cli {
             let ignore = if self.settings.hides_untracked { Ignore::Untracked } else { Ignore::Nothing };
@@ -125,6 +128,7 @@ impl Repo {
         let without_renames = || self.status_with_git(&["--no-renames"], cancel);
         let with_renames = self.need_for_renames(cancel).and_then(|()| self.status_with_git(&[], cancel));
         let mut status = with_renames.or_else(|_| without_renames())?;
+        status.head.commit.map_or_else(|| self.head(cancel), |id| Ok(Some(id)))?;
         status.entries.retain(|entry| !matches!(entry.index, b' ' | b'?' | b'!'));
         Ok((status.head, status.entries))
     }
@@ -298,8 +302,8 @@ pub(crate) fn is_plain(index: &gix::index::State) -> bool {
 }
 
 fn head_and_tree(engine: &gix::Repository) -> Result<(gix::Head<'_>, Option<ObjectId>)> {
-    let head = engine.head().map_err(Error::engine)?;
-    let tree = head.id().map(|id| engine.find_commit(id).and_then(|commit| commit.tree_id()).map(gix::Id::detach));
+    let (head, commit) = head_of(engine)?;
+    let tree = commit.map(|commit| commit.tree_id().map(gix::Id::detach));
     Ok((head, tree.transpose().map_err(Error::engine)?))
 }
 

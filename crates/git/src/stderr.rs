@@ -1,9 +1,8 @@
-//! What a process writes to standard error, capped.
+//! What a process writes to standard error, capped, and what git means by it.
 
-use crate::error::Error;
+use crate::{LockFile, error::Error, trace::Children};
+use std::path::PathBuf;
 
-/// The most files that an error names.
-const MAX_LISTED: usize = 20;
 /// The most standard error kept: the head and the tail of it.
 const STDERR_HEAD: usize = 8 << 10;
 const STDERR_TAIL: usize = 8 << 10;
@@ -48,6 +47,68 @@ pub(crate) fn whole_words(text: &mut Vec<u8>) {
     }
 }
 
+/// The most files that an error names.
+const MAX_LISTED: usize = 20;
+/// The longest reason, in bytes.
+const MAX_REASON: usize = 600;
+/// What the system says of a disk that is full, read-only or failing.
+const OF_STORAGE: [&str; 4] = ["No space left on device", "Input/output error", "Read-only file system", "Disk quota exceeded"];
+
+/// Why git has died, on one line of its own words: what it says last, and the first error before that. An error of the disk
+/// comes before others.
+pub(crate) fn reason(text: &str) -> String {
+    let said = messages(text);
+    let errors = || said.iter().filter(|message| message.starts_with("error: "));
+    let last = said.iter().rfind(|message| message.starts_with("fatal: "));
+    let cause = errors().find(|message| is_of_storage(message)).or_else(|| errors().next());
+    let told: Vec<&str> = match (last, cause) {
+        (None, None) => said.first().into_iter().map(String::as_str).collect(),
+        (last, cause) => last.into_iter().chain(cause).map(String::as_str).collect(),
+    };
+    let mut told = if told.is_empty() { SILENT.to_owned() } else { told.join("; ") };
+    if told.len() > MAX_REASON {
+        let mut end = MAX_REASON;
+        while !told.is_char_boundary(end) {
+            end -= 1;
+        }
+        told.truncate(end);
+        told.push_str("...");
+    }
+    told
+}
+
+/// What is said of a git that has said nothing.
+const SILENT: &str = "it gave no reason";
+
+/// The messages of a text, each on one line: what begins with no word such as `fatal:` belongs to the one before. How a command
+/// is used is none.
+fn messages(text: &str) -> Vec<String> {
+    const STARTS: [&str; 5] = ["fatal: ", "error: ", "warning: ", "hint: ", "BUG: "];
+    let mut found: Vec<String> = Vec::new();
+    for line in without_usage(text).lines().map(str::trim).filter(|line| !line.is_empty()) {
+        match found.last_mut().filter(|_| !STARTS.iter().any(|start| line.starts_with(start))) {
+            Some(message) => {
+                message.push(' ');
+                message.push_str(line);
+            }
+            None => found.push(line.to_owned()),
+        }
+    }
+    found
+}
+
+/// What git has written, without how a command is used and without the same line again.
+pub(crate) fn without_usage(text: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for line in text.trim().lines().take_while(|line| !line.starts_with("usage: git ")) {
+        // Of a pack that is damaged git says so for each object.
+        let is_repeated = kept.last() == Some(&line) && line.starts_with("error: ");
+        kept.extend((!is_repeated).then_some(line));
+    }
+    let kept = kept.join("\n");
+    if kept.trim().is_empty() { SILENT.to_owned() } else { kept.trim_end().to_owned() }
+}
+
 /// The files that git did not overwrite, as it lists them.
 pub(crate) fn overwritten(stderr: &str) -> Option<Error> {
     let is_head = |line: &str| line.ends_with(':') && (line.contains("would be overwritten by") || line.contains("would be removed by"));
@@ -60,9 +121,105 @@ pub(crate) fn overwritten(stderr: &str) -> Option<Error> {
     Some(if head.contains("untracked") { Error::WouldOverwrite(paths) } else { Error::Uncommitted(paths) })
 }
 
+/// The lock that git says it found, as a path from where it ran.
+pub(crate) fn lock_in_the_way(text: &str) -> Option<PathBuf> {
+    own_lines(text).find_map(|line| {
+        let line = line.trim_end_matches('.').strip_suffix(": File exists")?;
+        if let Some((_, path)) = line.split_once("could not lock config file ") {
+            return Some(PathBuf::from(format!("{path}.lock")));
+        }
+        let path = line.split_once("Unable to create '")?.1.strip_suffix('\'')?;
+        Some(PathBuf::from(path)).filter(|path| path.extension().is_some_and(|extension| extension == "lock"))
+    })
+}
+
+/// True where git says of an object, a reference or the index that it is missing or damaged, so far as the words are its alone.
+pub(crate) fn is_of_damage(text: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "bad object ",
+        "bad tree object ",
+        "unable to read tree",
+        "unable to read sha1 file",
+        "unable to parse commit",
+        "Could not parse object",
+        "missing object ",
+        "is not a GIT packfile",
+        "does not match index",
+        "index file smaller than expected",
+        "index file corrupt",
+        "bad shallow line",
+        "reference broken",
+        "loose object ",
+    ];
+    let names_object = |line: &str| {
+        let id = line.strip_prefix("fatal: unable to read ").or_else(|| line.strip_prefix("error: Could not read "));
+        id.is_some_and(|id| id.len() >= 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    own_lines(text).any(|line| names_object(line) || WORDS.iter().any(|words| line.contains(words)))
+}
+
+/// The lines that git itself has written, and no hook or remote.
+fn own_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split("; ")).filter(|line| line.starts_with("fatal: ") || line.starts_with("error: "))
+}
+
+/// True where git says of the disk that it is full, read-only or failing. What hooks and remotes say does not count.
+pub(crate) fn is_of_storage(text: &str) -> bool {
+    own_lines(text).any(|line| OF_STORAGE.iter().any(|words| line.contains(words)))
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The exit code; `None` after a signal.
+    pub(crate) code: Option<i32>,
+    /// Exit code or signal, in words.
+    pub(crate) status: String,
+    /// What it wrote to standard error, capped.
+    pub(crate) stderr: String,
+    /// True when the reader had enough and the process was stopped for it.
+    pub(crate) full: bool,
+    /// What a traced process started, where it did not succeed.
+    pub(crate) children: Children,
+    /// The lock that was in its way.
+    pub(crate) lock: Option<LockFile>,
+}
+
+impl Ended {
+    /// The error for a process that has died of what it could not read.
+    pub(crate) fn unreadable(&self) -> Error {
+        Error::Unreadable { said: reason(&self.stderr) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_one_line_of_gits_own_words() {
+        for (text, expected) in [
+            ("fatal: bad object HEAD\n", "fatal: bad object HEAD"),
+            ("fatal: unknown repository extension found:\n\tx\n", "fatal: unknown repository extension found: x"),
+            ("error: file p is bad\nerror: file p is bad\nfatal: cannot read c\n", "fatal: cannot read c; error: file p is bad"),
+            ("error: a\nerror: read: Input/output error\nfatal: b", "fatal: b; error: read: Input/output error"),
+            ("warning: Not a git repository.\nusage: git diff --no-index\n\n    -p, --patch\n", "warning: Not a git repository."),
+            ("usage: git diff\n", SILENT),
+            ("", SILENT),
+        ] {
+            assert_eq!(reason(text), expected, "{text}");
+        }
+        assert!(reason(&format!("fatal: {}", "\u{e9}".repeat(1000))).len() < MAX_REASON + 4);
+        for (text, expected) in [
+            ("fatal: cannot lock ref 'HEAD': Unable to create '/r/.git/HEAD.lock': File exists.\n\nAnother", Some("/r/.git/HEAD.lock")),
+            ("error: could not lock config file .git/config: File exists", Some(".git/config.lock")),
+            ("remote: fatal: Unable to create '/r/.git/HEAD.lock': File exists.", None),
+            ("fatal: Unable to create '/r/.git/index.lock': No space left on device", None),
+        ] {
+            assert_eq!(lock_in_the_way(text), expected.map(PathBuf::from), "{text}");
+        }
+        assert!(is_of_storage("error: x\nfatal: y: No space left on device") && !is_of_storage("hook: No space left on device"));
+    }
 
     #[test]
     fn standard_error_is_capped_to_its_ends() {

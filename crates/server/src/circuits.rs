@@ -68,7 +68,7 @@ impl Breakers {
 
     /// Lets a change in a repository begin, unless its storage is known to ail.
     pub(crate) fn storage(&self, common_dir: &Path) -> Result<Storage<'_>, Error> {
-        let key = format!("storage:{}", common_dir.display());
+        let key = storage_key(common_dir);
         // Most repositories never have one.
         let known = self.circuits.has(&key);
         let trial = known.then(|| self.circuits.get(&key).try_acquire()).transpose().map_err(|open| {
@@ -78,6 +78,20 @@ impl Breakers {
             error
         })?;
         Ok(Storage { breakers: self, key, trial })
+    }
+
+    /// Counts a read that has failed for the storage of its repository. Reads go on while a circuit is open: of a disk that is
+    /// full everything can be read.
+    pub(crate) fn storage_of_read(&self, common_dir: &Path, error: &Error) {
+        if is_of_storage(error) {
+            self.fail(&storage_key(common_dir), None);
+        }
+    }
+
+    fn fail(&self, key: &str, trial: Option<Trial>) {
+        if let Some(trial) = trial.or_else(|| self.circuits.get(key).try_acquire().ok()) {
+            trial.failure();
+        }
     }
 
     /// Tries those remotes that have been left alone for twice their time, so that they recover without traffic.
@@ -94,6 +108,15 @@ impl Breakers {
     }
 }
 
+fn storage_key(common_dir: &Path) -> String {
+    format!("storage:{}", common_dir.display())
+}
+
+/// True for what this process or git has met of a disk that is full, read-only or failing.
+fn is_of_storage(error: &Error) -> bool {
+    error.cause().is_some_and(git::Error::is_of_storage)
+}
+
 /// A change whose storage is watched.
 pub(crate) struct Storage<'a> {
     breakers: &'a Breakers,
@@ -104,14 +127,8 @@ pub(crate) struct Storage<'a> {
 impl Storage<'_> {
     /// Says what became of the change.
     pub(crate) fn end<T>(self, result: &Result<T, Error>) {
-        let has_failed =
-            |error: &Error| matches!(error.cause(), Some(git::Error::Io { source, .. }) if crate::error::is_of_storage(source));
         match (result, self.trial) {
-            (Err(error), trial) if has_failed(error) => {
-                if let Some(trial) = trial.or_else(|| self.breakers.circuits.get(&self.key).try_acquire().ok()) {
-                    trial.failure();
-                }
-            }
+            (Err(error), trial) if is_of_storage(error) => self.breakers.fail(&self.key, trial),
             (Ok(_), Some(trial)) => trial.success(),
             // What git refused says nothing of the disk.
             _ => {}

@@ -96,9 +96,14 @@ impl From<Kind> for ErrorClass {
             Kind::RateLimited => Self::RateLimitExceeded,
             Kind::Stale => Self::TransientValidationError,
             Kind::Breach => Self::SecurityBreach,
-            Kind::BadInput | Kind::NotFound | Kind::Foreign | Kind::Denied | Kind::Refused | Kind::Cancelled | Kind::Internal => {
-                Self::Other
-            }
+            Kind::BadInput
+            | Kind::NotFound
+            | Kind::Foreign
+            | Kind::Denied
+            | Kind::Refused
+            | Kind::Unreadable
+            | Kind::Cancelled
+            | Kind::Internal => Self::Other,
         }
     }
 }

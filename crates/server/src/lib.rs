@@ -1,6 +1,7 @@
 //! A git server for coding agents, over the Model Context Protocol.
 
 mod admin;
+mod advice;
 mod app;
 mod arguments;
 mod caches;

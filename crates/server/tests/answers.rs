@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 
+#[path = "answers/broken.rs"]
+mod broken;
 #[path = "answers/clients.rs"]
 mod clients;
 #[path = "answers/commits.rs"]
@@ -18,6 +20,8 @@ mod halts;
 mod hooks;
 #[path = "answers/late.rs"]
 mod late;
+#[path = "answers/locks.rs"]
+mod locks;
 #[path = "answers/lost_content.rs"]
 mod lost_content;
 #[path = "answers/messages.rs"]

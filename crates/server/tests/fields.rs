@@ -59,7 +59,12 @@ fn whole(client: &mut Client, fixture: &Fixture, note: &str, known: &mut HashMap
 /// The call that a note names after one of `tool` with `args`.
 fn named(call: &str, tool: &str, args: &Value) -> (String, Value) {
     let Some(changes) = call.strip_prefix("the same call with ") else { return call_in(call) };
+    let (changes, without) = changes.split_once(", without ").unwrap_or((changes, ""));
     let (changes, mut args): (Value, _) = (serde_json::from_str(changes).expect("arguments"), args.clone());
+    let given: Vec<&str> = without.split('`').filter(|name| args.get(name).is_some()).collect();
+    for name in given {
+        args[name] = Value::Null;
+    }
     for (name, value) in changes.as_object().expect("arguments") {
         args[name] = value.clone();
     }
@@ -308,7 +313,7 @@ fn what_is_said_of_a_change_keeps_to_its_budget() -> Outcome {
     ] {
         let result = check(tool, args);
         let text = text_of(&result);
-        assert!(result["isError"] == true && text.contains("[cut: "), "{tool}: {text:.3000}");
+        assert!(result["isError"] == true && text.contains("left out"), "{tool}: {text:.3000}");
     }
     drop(above);
     Ok(())

@@ -112,16 +112,28 @@ fn undoing_spares_what_was_made_since() -> Outcome {
 }
 
 #[test]
-fn a_renamed_branch_is_not_undone_into_another() {
+fn a_renamed_branch_is_undone_into_itself_and_no_other() {
     let fixture = Fixture::new();
     fixture.git(&["checkout", "-q", "-b", "dev"]);
     fixture.git(&["update-ref", "refs/remotes/origin/dev", "HEAD~1"]);
     fixture.git(&["remote", "add", "origin", "https://example.com/x"]);
+    let at = fixture.text(&["rev-parse", "dev"]);
     let mut client = fixture.serve();
-    client.text("git_branch_rename", &json!({"branch_name": "dev", "new_name": "devel"}));
+    let rename = json!({"branch_name": "dev", "new_name": "devel"});
+    client.text("git_branch_rename", &rename);
+    assert_ne!(undo(&mut client)["isError"], true);
+    assert_eq!(
+        fixture.text(&["for-each-ref", "--format=%(refname) %(objectname) %(upstream)", "refs/heads/dev*"]),
+        format!("refs/heads/dev {at}")
+    );
+    assert_eq!(fixture.text(&["symbolic-ref", "HEAD"]), "refs/heads/dev");
+    // Not where the name is another branch's by now.
+    client.text("git_branch_rename", &rename);
+    fixture.git(&["branch", "dev", "HEAD~1"]);
     let refused = undo(&mut client);
-    assert!(support::text_of(&refused).contains("renamed or deleted"), "{refused}");
+    assert_eq!(refused["isError"], true, "{refused}");
     assert_eq!(fixture.text(&["symbolic-ref", "HEAD"]), "refs/heads/devel");
+    assert_eq!(fixture.text(&["rev-parse", "devel", "dev"]), format!("{at}\n{}", fixture.text(&["rev-parse", "HEAD~1"])));
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn faults() -> Vec<Step> {
         answered(b"{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"ping\"}"),
         answered(b"{\"jsonrpc\":\"2.0\",\"id\":1}"),
         answered(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":7}"),
-        answered(b"{\"id\":1,\"method\":\"ping\"}"),
+        answered(b"{\"id\":1,\"method\":7}"),
         answered(format!("{{\"jsonrpc\":\"2.0\",\"id\":\"{}\",\"method\":\"ping\"}}", "x".repeat(300)).as_bytes()),
         answered(format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":{{\"a\":{}}}}}", deep(126)).as_bytes()),
         answered(format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":{{\"a\":{}}}}}", deep(100_000)).as_bytes()),

@@ -53,7 +53,8 @@ impl Repo {
         if rev.as_str() == "HEAD" {
             return Ok(None);
         }
-        let process = self.read(&["rev-parse", "--verify", "--quiet", "--symbolic-full-name", "--end-of-options"]).arg(rev.as_str());
+        let process =
+            self.read(&["rev-parse", "--verify", "--quiet", "--symbolic-full-name", "--end-of-options"]).arg(rev.as_str()).may_die();
         let (ended, output) = process.output(cancel, 8192)?;
         let name = String::from_utf8_lossy(output.trim_ascii_end()).into_owned();
         // `--end-of-options` is echoed back by some versions.
@@ -232,7 +233,10 @@ impl Repo {
     /// The commit that a branch is at.
     pub(crate) fn branch_tip(&self, name: &BranchName, cancel: &Cancel) -> Result<ObjectId> {
         let tip = self.resolve_commit(&Rev::new(name.full())?, cancel);
-        tip.map_err(|_| Error::UnknownRevision(name.as_str().to_owned()))
+        tip.map_err(|err| match err {
+            Error::UnknownRevision(_) => Error::UnknownRevision(name.as_str().to_owned()),
+            err => err,
+        })
     }
 
     /// The worktree that has a branch checked out.

@@ -128,7 +128,7 @@ impl Repo {
     /// Fails where git knows no name and address for commits.
     pub(super) fn check_identity(&self, cancel: &Cancel) -> Result<()> {
         for identity in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
-            if self.read(&["var", identity]).output(cancel, 4096)?.0.code != Some(0) {
+            if self.read(&["var", identity]).may_die().output(cancel, 4096)?.0.code != Some(0) {
                 return Err(Error::NoIdentity);
             }
         }

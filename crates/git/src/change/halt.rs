@@ -9,7 +9,7 @@ use crate::{
     process::Ended,
     repo::Repo,
     status::Entry,
-    stderr::overwritten,
+    stderr::{overwritten, without_usage},
     trace::Child,
 };
 use std::{collections::BTreeMap, fmt, fs, os::unix::fs::MetadataExt, path::PathBuf};
@@ -79,10 +79,13 @@ impl Ended {
         if let Some(by) = self.children.stopper() {
             return Error::Halted(Box::new(Halt::new(command, Some(by.clone()), &self.stderr)));
         }
+        if let Some(lock) = &self.lock {
+            return Error::Locked(lock.clone());
+        }
         if let Some(err) = overwritten(&self.stderr) {
             return err;
         }
-        Error::Failed { command: command.to_owned(), exit: self.status.clone(), stderr: self.stderr.trim().to_owned() }
+        Error::Failed { command: command.to_owned(), exit: self.status.clone(), stderr: without_usage(&self.stderr) }
     }
 
     /// The error for a process that failed when a part of what it was to do, `done`, had taken effect.
@@ -293,8 +296,10 @@ fn words(stderr: &str) -> String {
     let mut in_advice = false;
     let mut kept = String::new();
     for line in stderr.lines() {
-        in_advice = ADVICE.contains(&line) || in_advice && line.starts_with("hint:");
-        if !in_advice {
+        let is_advice = ADVICE.contains(&line);
+        // A hint goes on with the next line.
+        in_advice = line.starts_with("hint:") && (is_advice || in_advice);
+        if !is_advice && !in_advice {
             kept.extend([line, "\n"]);
         }
     }
@@ -304,9 +309,9 @@ fn words(stderr: &str) -> String {
     }
     let head = kept.floor_char_boundary(MAX_SAID / 2);
     let tail = kept.ceil_char_boundary(kept.len() - MAX_SAID / 2);
-    // Whole lines, so that no address is in two.
-    let head = kept[..head].rfind('\n').unwrap_or_default();
-    let tail = kept[tail..].find('\n').map_or(kept.len(), |at| tail + at + 1);
+    // Whole words, so that no address is in two.
+    let head = kept[..head].rfind(char::is_whitespace).unwrap_or_default();
+    let tail = kept[tail..].find(char::is_whitespace).map_or(kept.len(), |at| tail + at + 1);
     format!("{}\n[{} bytes left out]\n{}", &kept[..head], tail - head, &kept[tail..])
 }
 

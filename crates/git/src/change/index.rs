@@ -73,7 +73,7 @@ impl Repo {
     fn ignored(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<String>> {
         // check-ignore does not take literal pathspecs; behind `./` nothing is magic.
         let list = paths.iter().flat_map(|path| [b"./", path.pathspec(), b"\0"].concat()).collect();
-        let process = self.read(&["check-ignore", "-z", "--stdin"]).magic_pathspecs().stdin(list);
+        let process = self.read(&["check-ignore", "-z", "--stdin"]).magic_pathspecs().stdin(list).may_die();
         let (_, output) = process.output(cancel, MAX_OUTPUT)?;
         let ignored = output.split(|&byte| byte == 0).filter(|path| !path.is_empty());
         Ok(ignored.map(|path| crate::quote::listed(path.strip_prefix(b"./").unwrap_or(path))).collect())

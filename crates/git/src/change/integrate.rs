@@ -289,7 +289,7 @@ impl Repo {
         }
         let boundary = self.boundary()?;
         if let Some(end) = boundary.iter().find(|end| ids.contains(&end.to_string())) {
-            return Err(Error::CutOff(*end));
+            return Err(Error::Boundary(*end));
         }
         self.need_for_picks(&ids, cancel)?;
         let listing = self.read(&["log", "--no-walk=unsorted", "--format=", "-m"]).args(RAW);

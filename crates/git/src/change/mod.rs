@@ -11,6 +11,7 @@ mod hunks;
 mod index;
 mod integrate;
 mod keep;
+mod locks;
 mod maintenance;
 mod message;
 mod notes;
@@ -33,6 +34,7 @@ pub use halt::{FailedHook, Halt, Idle, IdleHooks, Left, Look};
 pub use hunks::{ApplyRequest, Hunk, HunkAction};
 pub use index::{ResetMode, Restore};
 pub use integrate::{FastForward, Favour, MergeRequest, PickRequest, RebaseRequest, Way};
+pub use locks::{Holder, LockFile};
 pub use maintenance::{Care, Setting, WRITABLE};
 pub use notes::Note;
 pub use plan::{Action, Step};
@@ -76,7 +78,7 @@ impl Repo {
                 return Ok((ended, output));
             };
             if start.elapsed() >= LOCK_WAIT {
-                return Err(Error::Locked { age: age(&lock), path: lock });
+                return Err(Error::Locked(self.lock_file(lock)));
             }
             cancel.pause(pause)?;
             pause = (pause * 2).min(Duration::from_millis(400));

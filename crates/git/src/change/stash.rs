@@ -71,6 +71,8 @@ impl Repo {
     pub fn stash_push(&self, push: &StashPush, cancel: &Cancel) -> Result<Option<Stash>> {
         self.worktree()?;
         self.check_trust(cancel)?;
+        // git, which keeps them as commits on it, says nothing where there is none.
+        self.resolve_commit(&Rev::head(), cancel)?;
         let before = self.stashes(cancel)?;
         if let Some(head) = self.head(cancel)? {
             self.check_move(head, true, &push.paths, cancel)?;
@@ -94,6 +96,11 @@ impl Repo {
         })?;
         let made = || Ok(self.stashes(cancel)?.into_iter().next().filter(|newest| before.first().is_none_or(|old| old.id != newest.id)));
         if ended.code != Some(0) {
+            // Of this lock git says nothing.
+            let lock = self.location.common_dir.join("refs/stash.lock");
+            if lock.exists() {
+                return Err(Error::Locked(self.lock_file(lock)));
+            }
             self.check_identity(cancel)?;
             self.check_known(&push.paths, cancel)?;
             if let Some(stash) = made()? {

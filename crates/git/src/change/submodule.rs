@@ -58,7 +58,7 @@ impl Repo {
             return Ok(None);
         }
         let process = self.git.process(Mode::Read, &folder, &["rev-parse", "--verify", "--quiet", "HEAD"]).inside(self.domain(Mode::Read));
-        let (ended, output) = process.output(cancel, 4096)?;
+        let (ended, output) = process.may_die().output(cancel, 4096)?;
         Ok((ended.code == Some(0)).then(|| output.trim_ascii_end().to_str_lossy().into_owned()))
     }
 

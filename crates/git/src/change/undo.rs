@@ -319,7 +319,7 @@ impl Repo {
         let lock = index.with_extension("lock");
         let failed = |err| Error::io(format!("writing {}", lock.display()))(err);
         let mut file = self.within(Mode::Change, || beneath::create_new(&lock))?.map_err(|err| match err.kind() {
-            io::ErrorKind::AlreadyExists => Error::Locked { age: super::age(&lock), path: lock.clone() },
+            io::ErrorKind::AlreadyExists => Error::Locked(self.lock_file(lock.clone())),
             _ => failed(err),
         })?;
         let new = NewIndex { lock: Some(lock.clone()), index };

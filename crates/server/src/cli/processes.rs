@@ -1,39 +1,20 @@
-//! Processes of this machine, where the system lists them below `/proc`: which one listens on a port, or holds a file open.
+//! Which process of this machine listens on a port, where the system lists them below `/proc`.
 
+use git::holders::{Owner, descriptors, holder};
 use std::{
-    fmt, fs,
+    fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 /// Where the system lists sockets of TCP.
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
-/// A process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Owner {
-    /// The name of its program, of which the system keeps 15 bytes.
-    pub(super) name: String,
-    /// The process ID.
-    pub(super) pid: u32,
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (pid {})", self.name, self.pid)
-    }
-}
-
-/// True where the system lists its processes.
-pub(super) fn are_listed() -> bool {
-    Path::new("/proc/self/fd").exists()
-}
-
 /// The process whose socket keeps others from listening on `port` of `host`. Only root sees those of other users.
 pub(super) fn owner_of(host: IpAddr, port: u16) -> Option<Owner> {
     let listeners = listening();
     let wanted = format!("socket:[{}]", taker(&listeners, host, port)?);
-    find(|target| target.as_os_str() == wanted.as_str())
+    holder(|target| target.as_os_str() == wanted.as_str())
 }
 
 /// The inode of the socket that takes `port` of `host`: the one at that very address, or else one whose address overlaps it.
@@ -65,40 +46,6 @@ fn reached(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
-}
-
-/// The process that holds the file at `path` open.
-pub(super) fn holder_of(path: &Path) -> Option<Owner> {
-    // The system lists paths without links.
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    find(|target| target == real)
-}
-
-/// A process whose program's name begins with `name` and whose current directory is one of `folders`, or below one.
-pub(super) fn at_work_in(name: &str, folders: &[&Path]) -> Option<Owner> {
-    all()
-        .find(|(process, owner)| {
-            let is_inside = |cwd: PathBuf| folders.iter().any(|folder| cwd.starts_with(folder));
-            owner.name.starts_with(name) && fs::read_link(process.join("cwd")).is_ok_and(is_inside)
-        })
-        .map(|(_, owner)| owner)
-}
-
-/// The first process with an open descriptor that leads where it should.
-fn find(mut leads: impl FnMut(&Path) -> bool) -> Option<Owner> {
-    all().find(|(process, _)| descriptors(&process.join("fd")).iter().any(|target| leads(target))).map(|(_, owner)| owner)
-}
-
-fn all() -> impl Iterator<Item = (PathBuf, Owner)> {
-    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|process| {
-        let pid = process.file_name().to_str()?.parse().ok()?;
-        let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-        Some((process.path(), Owner { name: name.trim().to_owned(), pid }))
-    })
-}
-
-fn descriptors(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|fd| fs::read_link(fd.path()).ok()).collect()
 }
 
 /// The sockets that listen: the address and the inode of each.

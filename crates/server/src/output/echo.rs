@@ -44,13 +44,13 @@ impl Echo {
         }
         let without: Vec<String> =
             changes.iter().filter(|(_, value)| !says_something(value)).map(|(name, _)| format!("`{name}`")).collect();
-        let without = if without.is_empty() { String::new() } else { format!(" without {}", without.join(", ")) };
         let changes = spelled(changes);
         if changes.is_empty() {
-            return format!("the same call{without}");
+            return format!("the same call without {}", without.join(", "));
         }
-        let call = format!("the same call{without} with {}", json(&changes));
-        if call.len() <= self.most { call } else { unspelled(&format!("the same call{without} with"), changes) }
+        let call = format!("the same call with {}", json(&changes));
+        let call = if call.len() <= self.most { call } else { unspelled("the same call with", changes) };
+        if without.is_empty() { call } else { format!("{call}, without {}", without.join(", ")) }
     }
 
     /// Another tool's call in the same repository.

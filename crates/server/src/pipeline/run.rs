@@ -54,24 +54,20 @@ impl Pipeline {
         let report = move |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
         if effect == Effect::Read {
             let permit = if tool.scope.is_remote() {
-                let (finder, wanted, remote) = (finder.clone(), wanted.clone(), remote_of(&args));
-                let opening = timings.queued(self.opening(&principal, &cancel)).await?;
-                let own = Arc::clone(&timings);
-                let find = move |_: &Running| {
-                    let repo = own.open(|| finder.open(&wanted))?;
-                    Ok(repo.target(remote.as_deref(), tool.direction))
-                };
-                let target = worker.run(Some(opening), find).await?;
-                timings.queued(self.approach(Class::Network, &principal, target, tool.direction, &cancel)).await?
+                let (finder, wanted, own) = (finder.clone(), wanted.clone(), Arc::clone(&timings));
+                let open = move || own.open(|| finder.open(&wanted));
+                self.place_at_remote(tool, open, remote_of(&args), (&principal, &cancel), &worker).await?
             } else {
                 timings.queued(self.place(Class::Read, &principal, None, &cancel)).await?
             };
+            let breakers = Arc::clone(&self.breakers);
             let work = move |_: &Running| {
                 let repo = &timings.open(|| finder.open(&wanted))?;
                 let (view, on_progress, principal, narrowed) = (&*view, &report, &*principal, bounds.as_deref());
                 let context =
                     Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress, narrowed };
-                let reply = timings.time(Stage::Encode, || body(&context, args)).map_err(|error| lacked(repo, error, &cancel))?;
+                let reply = timings.time(Stage::Encode, || body(&context, args)).map_err(|error| lacked(repo, error, &cancel));
+                let reply = reply.inspect_err(|error| breakers.storage_of_read(&repo.location().common_dir, error))?;
                 // What was read while a part of the repository was replaced may come from elsewhere.
                 repo.check_in_place()?;
                 Ok(reply)
@@ -122,6 +118,21 @@ impl Pipeline {
         };
         let calling = Calling { tool, remote: reached, owner, ends, worker };
         self.change(calling, move || timings.open(|| finder.open(&wanted)), work).await
+    }
+
+    /// A place for a read of what a remote has.
+    async fn place_at_remote(
+        &self,
+        tool: &'static Entry,
+        open: impl FnOnce() -> Result<Arc<Repo>, Error> + Send + 'static,
+        remote: Option<String>,
+        (principal, cancel): (&Arc<str>, &Cancel),
+        worker: &Worker,
+    ) -> Result<Permit, Error> {
+        let timings = worker.timings();
+        let opening = timings.queued(self.opening(principal, cancel)).await?;
+        let target = worker.run(Some(opening), move |_| Ok(open()?.target(remote.as_deref(), tool.direction))).await?;
+        timings.queued(self.approach(Class::Network, principal, target, tool.direction, cancel)).await
     }
 
     /// Makes a change once nothing else is in its way.

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Cursor, Field, Reply, Row},
+    output::{Cursor, Field, Reply, Row, word},
     tool::{Context, Effect, Entry, Tool},
 };
 use git::{Branch, BranchKind, BranchQuery, Rev};
@@ -80,6 +80,9 @@ impl Tool for BranchTool {
         if let Some(cursor) = &next {
             let call = cx.echo.again(&[("cursor", json!(cursor))]);
             writer.note(format!("{rows} of {} branches shown. Next: {call}", found.total));
+        }
+        for line in &found.broken {
+            writer.note(format!("git says: {}", word(Field::Ref, line, "`git for-each-ref`")));
         }
         if found.total == 0 {
             writer.say("no branches match");

@@ -2,10 +2,10 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Row},
+    output::{Field, Reply, Row, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
 };
-use git::{Care, Setting, WRITABLE};
+use git::{Care, Holder, Setting, WRITABLE};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -34,7 +34,7 @@ struct ConfigArgs {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MaintenanceArgs {
-    /// `commit_graph` makes the history of a path fast to find; `gc` packs.
+    /// `commit_graph` makes the history of a path fast to find; `gc` packs; `remove_locks` removes those of ended processes.
     #[serde(default)]
     action: Action,
 }
@@ -46,6 +46,7 @@ enum Action {
     Status,
     CommitGraph,
     Gc,
+    RemoveLocks,
 }
 
 impl Tool for Config {
@@ -122,6 +123,26 @@ fn is_secret(key: &str) -> bool {
         .any(|word| key.ends_with(word))
 }
 
+/// Removes stale locks, and says of the others why they stay.
+fn remove_locks(cx: &Context<'_>) -> Result<Reply, Error> {
+    let locks = cx.repo.remove_locks(cx.cancel)?;
+    let mut writer = cx.writer();
+    if locks.is_empty() {
+        writer.say("there are no lock files");
+    }
+    for lock in &locks {
+        let path = word(Field::Path, lock.path.as_os_str().as_encoded_bytes(), "`find .git -name '*.lock'`");
+        let age = lock.age.as_secs();
+        writer.say(&match &lock.holder {
+            _ if lock.is_stale() => format!("removed {path}, which was {age} s old"),
+            Holder::Process(who) => format!("left {path}: {who} is at work there"),
+            Holder::None => format!("left {path}: it is only {age} s old; repeat the call when it is a minute"),
+            Holder::Unknown => format!("left {path}: its process cannot be looked up here"),
+        });
+    }
+    Ok(writer.finish())
+}
+
 impl Tool for Maintenance {
     type Args = MaintenanceArgs;
     const NAME: &'static str = "git_maintenance";
@@ -136,6 +157,7 @@ impl Tool for Maintenance {
     fn run(cx: &Context<'_>, args: MaintenanceArgs) -> Result<Reply, Error> {
         let mut writer = cx.writer();
         let care = match args.action {
+            Action::RemoveLocks => return remove_locks(cx),
             Action::Status => None,
             Action::CommitGraph => Some((Care::CommitGraph, "the commit-graph is written")),
             Action::Gc => Some((Care::Gc, "what was loose is packed")),

@@ -140,12 +140,16 @@ fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
     Ok(())
 }
 
+/// What git lists as neither on a branch nor at a commit.
+const BROKEN: &str = "its HEAD is broken";
+
 fn show(cx: &Context<'_>, worktree: &Worktree, row: &mut Row) {
     row.field(Field::Path, "path", worktree.path.as_os_str().as_encoded_bytes()).put(": ");
     let commit = worktree.commit.map_or_else(|| "no commit".to_owned(), |id| cx.repo.abbreviate(id));
     match &worktree.branch {
         _ if worktree.bare => row.put("bare"),
         Some(branch) => row.put("branch ").field(Field::Ref, "branch", short(branch)).put(" at ").field(Field::Name, "id", &commit),
+        None if worktree.commit.is_none() => row.put(BROKEN),
         None => row.put("detached at ").field(Field::Name, "id", &commit),
     };
     for (word, reason) in [("; locked", &worktree.locked), ("; prunable", &worktree.prunable)] {
@@ -161,6 +165,7 @@ fn state(cx: &Context<'_>, worktree: &Worktree) -> String {
     match &worktree.branch {
         _ if worktree.bare => "bare".to_owned(),
         Some(branch) => format!("branch {} at {at}", word(Field::Ref, short(branch), LISTED)),
+        None if worktree.commit.is_none() => BROKEN.to_owned(),
         None => format!("detached at {at}"),
     }
 }

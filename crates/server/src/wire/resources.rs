@@ -235,11 +235,17 @@ pub(super) fn refusal(error: &Error, uri: &str) -> ErrorData {
     let (text, data) = (output::message(&error.to_string()), json!({"uri": uri, "code": error.code()}));
     match error.kind {
         Kind::NotFound | Kind::Foreign | Kind::Breach => ErrorData::resource_not_found(text, Some(data)),
-        Kind::Internal | Kind::Cancelled => ErrorData::internal_error(text, Some(data)),
         Kind::BadInput | Kind::Denied | Kind::Refused | Kind::Stale => ErrorData::invalid_params(text, Some(data)),
-        Kind::Busy | Kind::RateLimited | Kind::CircuitOpen | Kind::Unreachable | Kind::Unavailable | Kind::TimedOut | Kind::Stopped => {
-            ErrorData::internal_error(text, Some(data))
-        }
+        Kind::Internal
+        | Kind::Cancelled
+        | Kind::Busy
+        | Kind::RateLimited
+        | Kind::CircuitOpen
+        | Kind::Unreachable
+        | Kind::Unreadable
+        | Kind::Unavailable
+        | Kind::TimedOut
+        | Kind::Stopped => ErrorData::internal_error(text, Some(data)),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     finding::{can_be_typed, command_on, free_name, out_of_the_way, word},
     patience,
 };
-use git::{ObjectId, Repo, Rev};
+use git::{Location, ObjectId, Repo};
 use std::{
     collections::BTreeSet,
     fs,
@@ -252,26 +252,43 @@ pub(super) fn head(repo: &Repo) -> Option<Finding> {
         return part(&location.git_dir, &location.common_dir).map(|(what, fix)| damaged(what, fix));
     };
     let cancel = patience();
-    if !matches!(repo.head(&cancel), Ok(None)) {
-        return None;
-    }
+    let err = repo.head(&cancel).err()?;
     let reference = match named {
         Named::Reference(name) => Some(name),
         Named::Commit => None,
     };
-    if let Ok(id) = repo.resolve(&Rev::head(), &cancel) {
+    if let Some(id) = id_of(location, reference.as_deref()) {
         return Some(damaged(
             format!("the commit {id}, which is checked out, is missing or damaged"),
             recovery(repo, reference.as_deref()),
         ));
     }
     let is_plain = |name: &String| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-    let reference = reference.filter(is_plain)?;
-    let file = location.common_dir.join(&reference);
-    fs::symlink_metadata(&file).ok().filter(fs::Metadata::is_file)?;
-    let line = line_of(&file).unwrap_or_default();
-    let is_broken = !is_id(&line) && !line.starts_with("ref:");
-    is_broken.then(|| damaged(format!("{} does not name a commit", file.display()), new_branch(repo, &reference, &file)))
+    let file = reference.filter(is_plain).map(|name| (location.common_dir.join(&name), name));
+    let is_broken = |file: &Path| {
+        let line = line_of(file).unwrap_or_default();
+        file.symlink_metadata().is_ok_and(|meta| meta.is_file()) && !is_id(&line) && !line.starts_with("ref:")
+    };
+    Some(match file.filter(|(file, _)| is_broken(file)) {
+        Some((file, name)) => damaged(format!("{} does not name a commit", file.display()), new_branch(repo, &name, &file)),
+        None => damaged(err.to_string(), command_on(repo.top(), |top| format!("git -C {top} fsck"))),
+    })
+}
+
+/// The damage for which git does not open a repository, where that is not its configuration.
+pub(super) fn unopened(location: &Location) -> Option<Damage> {
+    part(&location.git_dir, &location.common_dir)
+}
+
+/// The commit that a reference names, or else `HEAD`, whether it is there or not.
+fn id_of(location: &Location, reference: Option<&str>) -> Option<String> {
+    let file = reference.map_or_else(|| location.git_dir.join("HEAD"), |name| location.common_dir.join(name));
+    let packed = || {
+        let text = text_of(&location.common_dir.join("packed-refs"), MAX_PACKED)?;
+        let found = text.lines().find_map(|line| line.split_once(' ').filter(|(_, name)| Some(*name) == reference));
+        found.map(|(id, _)| id.to_owned())
+    };
+    line_of(&file).or_else(packed).filter(|line| is_id(line))
 }
 
 /// What is left to do for a commit that is missing.

@@ -1,11 +1,8 @@
 //! Where `serve` listens: whether it can, and who reaches it.
 
 use super::{Finding, Patient, STEP, finding, machine::on_path};
-use crate::{
-    cli::processes::{Owner, owner_of},
-    config::Config,
-    socket,
-};
+use crate::{cli::processes::owner_of, config::Config, socket};
+use git::holders::Owner;
 use std::{
     env, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},

@@ -4,7 +4,7 @@ use super::{
     Finding, Patient, STEP,
     finding::{command_on, free_name, out_of_the_way, word},
 };
-use crate::cli::processes::{Owner, holder_of};
+use git::holders::{Owner, holder_of};
 use rustix::fs::{Access, access, statvfs};
 use std::{
     fs, io,

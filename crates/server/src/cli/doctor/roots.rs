@@ -99,6 +99,15 @@ fn unusable(patient: &Patient<'_>, path: &Path, err: &git::Error) -> Finding {
             why = what;
             fix
         }
+        git::Error::Unopened { .. } => {
+            let damage = patient.repositories.roots().locate(path).ok().and_then(|location| damage::unopened(&location));
+            let Some((what, fix)) = damage else {
+                let fix = "Install a newer git where that names a version or an extension; correct the configuration where it names a setting or a file.";
+                return Finding::problem(format!("the repository {} cannot be opened: {why}", path.display()), fix).caused_by(err);
+            };
+            why = what;
+            fix
+        }
         _ => hint(err).unwrap_or_else(|| command_on(path, |path| format!("git -C {path} fsck"))),
     };
     Finding::problem(format!("the repository {} cannot be opened: {why}", path.display()), fix).caused_by(err)

@@ -1,0 +1,190 @@
+//! Lock files of a repository: which there are, which process holds each, and how those go that an ended process has left.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    holders::{Owner, are_listed, at_work_in, holder_of},
+    process::Mode,
+    repo::Repo,
+};
+use std::{
+    fmt, fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Locks of a worktree, in its own git directory.
+const OWN: [&str; 11] = [
+    "index.lock",
+    "HEAD.lock",
+    "ORIG_HEAD.lock",
+    "FETCH_HEAD.lock",
+    "MERGE_HEAD.lock",
+    "CHERRY_PICK_HEAD.lock",
+    "REVERT_HEAD.lock",
+    "BISECT_HEAD.lock",
+    "AUTO_MERGE.lock",
+    "config.worktree.lock",
+    "info/sparse-checkout.lock",
+];
+/// Locks of a repository, in the directory that its worktrees share.
+const SHARED: [&str; 7] = [
+    "shallow.lock",
+    "packed-refs.lock",
+    "config.lock",
+    "objects/maintenance.lock",
+    "objects/info/commit-graph.lock",
+    "objects/info/commit-graphs/commit-graph-chain.lock",
+    "objects/pack/multi-pack-index.lock",
+];
+/// Directories of references and their logs: each reference has a lock of its own there.
+const REFERENCES: [&str; 3] = ["refs", "logs", "reftable"];
+/// The most entries of such a directory that are looked at.
+const MAX_ENTRIES: usize = 10_000;
+/// The most linked worktrees that are looked at.
+const MAX_WORKTREES: usize = 200;
+/// The most locks that are told of.
+const MAX_LOCKS: usize = 20;
+/// The age from which a lock that no process holds is taken for one that an ended process has left.
+pub(crate) const OLD: Duration = Duration::from_mins(1);
+
+/// A lock file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How long ago it was made.
+    pub age: Duration,
+    /// The process that holds it, as far as that can be found out.
+    pub holder: Holder,
+}
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A process that has it open or is a git at work in the repository: git closes a lock that it keeps while an
+    /// editor is open.
+    Process(Owner),
+    /// No process of this machine.
+    None,
+    /// Processes are not listed here, or only those of this user.
+    Unknown,
+}
+
+impl fmt::Display for LockFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, age) = (self.path.display(), self.age.as_secs());
+        match &self.holder {
+            Holder::Process(who) => write!(f, "{path} is locked, for {age} s now, and {who} is at work there"),
+            Holder::None if self.is_stale() => write!(f, "{path} is a stale lock: it is {age} s old, and no process holds it"),
+            Holder::None => write!(f, "{path} is a lock that no process holds any more; it is {age} s old"),
+            Holder::Unknown => write!(f, "{path} is locked, for {age} s now, by a process that cannot be looked up here"),
+        }
+    }
+}
+
+impl LockFile {
+    /// The lock at `path`; git may be at work on it in `places`.
+    pub(crate) fn at(path: PathBuf, places: &[&Path]) -> Self {
+        let holder = match holder_of(&path).or_else(|| at_work_in("git", places)) {
+            Some(owner) => Holder::Process(owner),
+            None if !are_listed() || is_of_others(&path) => Holder::Unknown,
+            None => Holder::None,
+        };
+        Self { age: super::age(&path), path, holder }
+    }
+
+    /// True for a lock that an ended process has left: no other goes by itself.
+    pub fn is_stale(&self) -> bool {
+        self.holder == Holder::None && self.age >= OLD
+    }
+}
+
+fn is_of_others(path: &Path) -> bool {
+    let user = rustix::process::geteuid();
+    !user.is_root() && fs::symlink_metadata(path).is_ok_and(|meta| meta.uid() != user.as_raw())
+}
+
+impl Repo {
+    /// The lock files of this worktree and of what worktrees share; of all worktrees where `everywhere`.
+    pub fn lock_files(&self, everywhere: bool) -> Vec<LockFile> {
+        let location = self.location();
+        let mut dirs = vec![location.git_dir.clone(), location.common_dir.clone()];
+        let linked = || fs::read_dir(location.common_dir.join("worktrees")).into_iter().flatten().flatten().map(|entry| entry.path());
+        if everywhere {
+            dirs.extend(linked().filter(|dir| dir.is_dir() && !dir.is_symlink()).take(MAX_WORKTREES));
+        }
+        dirs.sort();
+        dirs.dedup();
+        let mut found: Vec<PathBuf> = SHARED.iter().map(|name| location.common_dir.join(name)).collect();
+        for dir in dirs {
+            found.extend(OWN.iter().map(|name| dir.join(name)));
+            found.extend(REFERENCES.iter().flat_map(|name| reference_locks(&dir.join(name))));
+        }
+        found.retain(|lock| fs::symlink_metadata(lock).is_ok_and(|meta| meta.is_file()));
+        let places = self.workplaces();
+        let places: Vec<&Path> = places.iter().map(PathBuf::as_path).collect();
+        found.into_iter().take(MAX_LOCKS).map(|lock| LockFile::at(lock, &places)).collect()
+    }
+
+    /// The lock at `path`.
+    pub(super) fn lock_file(&self, path: PathBuf) -> LockFile {
+        let places = self.workplaces();
+        LockFile::at(path, &places.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+    }
+
+    /// The directories in which a git process that holds a lock of the repository may run.
+    fn workplaces(&self) -> Vec<PathBuf> {
+        let location = self.location();
+        let mut places = vec![self.top().to_owned(), location.git_dir.clone(), location.common_dir.clone()];
+        places.extend(location.common_dir.parent().filter(|_| location.common_dir.ends_with(".git")).map(Path::to_owned));
+        let linked = fs::read_dir(location.common_dir.join("worktrees")).into_iter().flatten().flatten().take(MAX_WORKTREES);
+        let worktree = |dir: PathBuf| crate::roots::read_line(&dir.join("gitdir")).map(|line| dir.join(crate::beneath::to_path(&line)));
+        places.extend(linked.filter_map(|dir| fs::canonicalize(worktree(dir.path())?.parent()?).ok()));
+        places
+    }
+
+    /// Removes the locks that ended processes have left, and gives those that were there: removed are the stale ones.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where one cannot be removed.
+    pub fn remove_locks(&self, cancel: &Cancel) -> Result<Vec<LockFile>> {
+        let found = self.lock_files(false);
+        let location = self.location();
+        for lock in found.iter().filter(|lock| lock.is_stale()) {
+            cancel.check()?;
+            let failed = |err| Error::io(format!("removing {}", lock.path.display()))(err);
+            // Not one that has just taken its place, and none beyond a link.
+            let is_here = lock.path.parent().and_then(|dir| fs::canonicalize(dir).ok()).is_some_and(|dir| {
+                Some(dir.as_path()) == lock.path.parent() && (dir.starts_with(&location.git_dir) || dir.starts_with(&location.common_dir))
+            });
+            if is_here && super::age(&lock.path) >= lock.age {
+                self.within(Mode::Change, || fs::remove_file(&lock.path))?.map_err(failed)?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The locks below a directory of references. No reference has a name that ends so, and no link is followed.
+fn reference_locks(dir: &Path) -> Vec<PathBuf> {
+    let (mut found, mut seen) = (Vec::new(), 0);
+    let mut queue: Vec<PathBuf> = Some(dir.to_owned()).into_iter().filter(|dir| !dir.is_symlink()).collect();
+    while let Some(dir) = queue.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            seen += 1;
+            if seen > MAX_ENTRIES {
+                return found;
+            }
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => queue.push(path),
+                Ok(kind) if kind.is_file() && path.extension().is_some_and(|extension| extension == "lock") => found.push(path),
+                _ => {}
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,350 @@
+//! What a caller, or the operator, is told to do about an error of git.
+
+use crate::{
+    config::configuration,
+    error::{Error, Kind},
+};
+use std::time::Duration;
+
+impl From<git::Error> for Error {
+    fn from(err: git::Error) -> Self {
+        use git::Error as Git;
+        let (kind, hint) = match &err {
+            err if err.is_of_storage() => (Kind::Unavailable, Some(STORAGE.to_owned())),
+            err if err.is_of_damage() => (Kind::Unreadable, Some(UNREADABLE.to_owned())),
+            Git::NotARepository { .. } => (Kind::NotFound, None),
+            Git::OutsideRoots { .. } => (
+                Kind::Denied,
+                Some("Only repositories inside the allowed roots can be used. The operator adds one with `-r PATH`.".to_owned()),
+            ),
+            Git::UnsafeOwner { path } => (
+                Kind::Denied,
+                Some(format!("If you trust it, the operator runs: git config --global --add safe.directory {}", path.display())),
+            ),
+            Git::Bare => (Kind::Refused, Some("Use a tool that reads commits, such as git_log or git_show.".to_owned())),
+            Git::BadName { .. } | Git::BadPlan(_) => (Kind::BadInput, None),
+            Git::BadPattern(_) => (Kind::BadInput, Some("Escape special characters with a backslash.".to_owned())),
+            Git::UnknownRevision(_) => (
+                Kind::NotFound,
+                Some("git_branch lists branches and git_log lists commits. A branch without commits has no revision yet.".to_owned()),
+            ),
+            Git::NoSuchPath { .. } => (
+                Kind::NotFound,
+                Some("Paths are relative to the repository's top. git_show with `REV:DIRECTORY` lists a directory.".to_owned()),
+            ),
+            Git::Incomplete(_) => (
+                Kind::Refused,
+                Some(
+                    "`git fsck` lists all that is missing; `git fetch --refetch` from a remote that has those commits brings it."
+                        .to_owned(),
+                ),
+            ),
+            Git::FilterFailed(_) => (
+                Kind::Refused,
+                Some(
+                    "The program of that filter has to work here first: install it, or mend its configuration. Then repeat the call."
+                        .to_owned(),
+                ),
+            ),
+            Git::HalfStashed { .. } => (
+                Kind::Refused,
+                Some("To have all of it back: git_reset with `mode`: \"hard\", then git_stash with `action`: \"pop\".".to_owned()),
+            ),
+            Git::Submodule { path, id } => (
+                Kind::Refused,
+                Some(format!("Call the tool with `repo_path`: the submodule's own folder, `{path}`, and that commit: {id}.")),
+            ),
+            Git::NotCompared { .. } => (
+                Kind::Refused,
+                Some(
+                    "Name a revision, such as HEAD; or stage the file: git_add runs filters where the operator has named the repository."
+                        .to_owned(),
+                ),
+            ),
+            Git::Ignored(_) => (Kind::Refused, Some("If they are meant to be tracked, repeat git_add with `force`: true.".to_owned())),
+            Git::NothingStaged => (Kind::Refused, Some("Stage changes with git_add first; git_status shows what there is.".to_owned())),
+            Git::NoIdentity => (Kind::Refused, Some(format!("{IDENTITY}."))),
+            Git::Halted(halt) => (Kind::Refused, Some(of_a_halt(halt))),
+            Git::BranchExists(name) => {
+                (Kind::Refused, Some(format!("Use git_checkout with `branch_name`: \"{name}\", or choose another name.")))
+            }
+            Git::WouldLose(_) => {
+                (Kind::Refused, Some("Put them elsewhere first, or repeat the call with `confirm`: true if they may be lost.".to_owned()))
+            }
+            Git::Uncommitted(_) => (
+                Kind::Refused,
+                Some(
+                    "Commit them, or put them away with git_stash; afterwards git_stash {\"action\":\"pop\"} brings them back.".to_owned(),
+                ),
+            ),
+            Git::WouldOverwrite(_) => (Kind::Refused, Some("Move them away or stage them with git_add first.".to_owned())),
+            Git::NotUndone(_) => (Kind::Refused, Some("git_log, git_status and git_reset show and move what there is.".to_owned())),
+            Git::Occupied { .. } => (Kind::Busy, Some("Try again when that change has ended.".to_owned())),
+            Git::Failed { command, stderr, .. } => {
+                let reaches_a_remote = ["fetch", "push", "clone", "ls-remote", "submodule"].contains(&command.as_str());
+                (Kind::Refused, reaches_a_remote.then(|| credentials(stderr)))
+            }
+            Git::Locked(lock) => of_a_lock(lock),
+            Git::Cancelled => (Kind::Cancelled, None),
+            Git::TimedOut => (Kind::TimedOut, Some(ASK_FOR_LESS.to_owned())),
+            Git::CutOff { .. } => (Kind::TimedOut, Some("Repeat the call.".to_owned())),
+            Git::TooLarge { .. } => (Kind::Refused, Some("Ask for less: a path, a range of lines.".to_owned())),
+            _ => of_an_operation(&err),
+        };
+        let retry_after = match &err {
+            Git::Locked(lock) if lock.is_stale() => None,
+            Git::Locked(_) | Git::Occupied { .. } => Some(Duration::from_secs(2)),
+            Git::CircuitOpen { retry_after, .. } => Some(*retry_after),
+            Git::Http { retry_after, .. } => *retry_after,
+            _ => None,
+        };
+        let asks = matches!(err, Git::WouldLose(_) | Git::Markers(_));
+        let mut error = Self::new(kind, err.to_string());
+        (error.hint, error.retry_after, error.asks) = (hint, retry_after, asks);
+        error.because(err)
+    }
+}
+
+/// Where credentials come from.
+const CREDENTIALS: &str = "If this is about credentials: they come from git's own credential helpers and the ssh agent, since nothing can be \
+    asked here. The operator stores them by running the same git command once in a terminal.";
+
+/// What to do about a lock: another try helps where somebody holds it, or may still do so.
+fn of_a_lock(lock: &git::LockFile) -> (Kind, Option<String>) {
+    let hint = match lock.holder {
+        _ if lock.is_stale() => {
+            let hint = "Next: git_maintenance {\"action\":\"remove_locks\"}, which is in the toolset `maintenance` and removes locks that no process \
+                holds. Or the operator removes the file.";
+            return (Kind::Refused, Some(hint.to_owned()));
+        }
+        git::Holder::Process(_) => "Try again when that process has ended.",
+        git::Holder::None => "Try again. From an age of one minute on, git_maintenance with `action`: \"remove_locks\" removes it.",
+        git::Holder::Unknown => {
+            "Try again. If no git of another user or machine is at work in this repository, the operator removes the file."
+        }
+    };
+    (Kind::Busy, Some(hint.to_owned()))
+}
+
+/// What to do about a disk.
+const STORAGE: &str = "The disk is full, read-only or failing; ask the operator to fix it.";
+
+/// What to do about a repository that git does not open.
+const UNOPENED: &str = "The operator installs a newer git where that names a version or an extension, and corrects the configuration where it \
+    names a setting or a file; `mcp-server-git doctor` says what mends the rest.";
+
+/// What to do about a repository that is damaged.
+const UNREADABLE: &str = "`git fsck` lists what is missing or damaged. The operator mends it: objects with `git fetch --refetch` or from another \
+    clone, the index with `mv .git/index .git/index.old && git reset`, and HEAD as `mcp-server-git doctor` says.";
+
+/// Where credentials come from, given what git has written. A key that works in a terminal may come from an agent that this
+/// server does not know of.
+fn credentials(said: &str) -> String {
+    if !said.contains("Permission denied (") {
+        return CREDENTIALS.to_owned();
+    }
+    let agent = match std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()) {
+        None => {
+            "The server has no ssh agent, since SSH_AUTH_SOCK is not in its environment: many clients start servers without it. The operator \
+             adds SSH_AUTH_SOCK to `env` of the server's entry in the client's configuration"
+        }
+        Some(path) if std::path::Path::new(&path).exists() => {
+            "No key of the ssh agent is accepted there. The operator adds the right one with `ssh-add`"
+        }
+        Some(_) => {
+            "SSH_AUTH_SOCK of the server names a socket that is not there: the ssh agent has ended or begun anew. The operator starts \
+             the server again from a session that has one"
+        }
+    };
+    format!("{agent}, or names a key without a passphrase as `IdentityFile` in ~/.ssh/config.")
+}
+
+/// What to do about a push that was refused.
+const REJECTED: &str = "Where the remote is ahead, git_pull first. After a rebase, `force`: true replaces what is there if it is still what was \
+    last fetched. What a hook of the remote refuses has to be changed as it says.";
+
+/// What to do about a fetch of which git refused a part.
+const NOT_FETCHED: &str = "A tag that is another one here stays: git_tag with `action`: \"delete\" removes it, and the next fetch brings the \
+    remote's. Branches that the remote no longer has are in the way of new ones until git_fetch with `prune`: true forgets them.";
+
+/// What to do about conflicts that are left by what is no operation in progress.
+fn of_conflicts(stash: Option<usize>) -> String {
+    let begin = "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved.";
+    let end = "git_abort takes back what has come in.";
+    match stash {
+        Some(number) => format!(
+            "{begin} Then nothing is left to go on with: git_stash {{\"action\":\"drop\",\"number\":{number}}} drops the entry once it is not \
+             needed any more. {end}"
+        ),
+        None => format!("{begin} Then git_commit. {end}"),
+    }
+}
+
+/// Errors about operations that stop, and about conflicts.
+fn of_an_operation(err: &git::Error) -> (Kind, Option<String>) {
+    use git::Error as Git;
+    match err {
+        Git::Unmerged(_) => (
+            Kind::Refused,
+            Some("git_conflicts shows them and takes a side; git_add marks an edited file as resolved. Then repeat the call.".to_owned()),
+        ),
+        Git::Markers(_) => (
+            Kind::Refused,
+            Some("Edit the files, git_add them and repeat the call; with `confirm`: true if those lines are meant.".to_owned()),
+        ),
+        Git::Stopped { .. } => (
+            Kind::Refused,
+            Some(
+                "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved. Then git_continue, \
+                 or git_abort to go back to where it began."
+                    .to_owned(),
+            ),
+        ),
+        Git::InProgress(operation) if operation == "bisect" => (Kind::Refused, Some("End it with git_abort first.".to_owned())),
+        Git::InProgress(_) => (Kind::Refused, Some("Finish it with git_continue, or go back with git_abort, first.".to_owned())),
+        Git::NothingInProgress => (Kind::Refused, Some("git_status shows what there is.".to_owned())),
+        Git::NotInConflict(_) => (Kind::NotFound, Some("git_conflicts without arguments lists what is.".to_owned())),
+        Git::Conflicts { stash, .. } => (Kind::Refused, Some(of_conflicts(*stash))),
+        Git::Empty { stopped: true, .. } => {
+            (Kind::Refused, Some("git_continue {\"skip\":true} leaves it out; git_abort goes back to where it began.".to_owned()))
+        }
+        Git::Empty { .. } => (Kind::Refused, Some("Nothing has changed, and nothing is in progress.".to_owned())),
+        _ => of_a_remote(err),
+    }
+}
+
+/// What to do about a read that takes too long.
+pub(crate) const ASK_FOR_LESS: &str = "Ask for less: fewer commits, a path, a range of lines.";
+
+/// How an identity is configured.
+const IDENTITY: &str = "The operator runs: git config --global user.name NAME; git config --global user.email ADDRESS";
+
+/// What leads on after a change that something else than a conflict has stopped.
+fn of_a_halt(halt: &git::Halt) -> String {
+    match &halt.by {
+        None => format!("{IDENTITY}. Then repeat the call."),
+        Some(by) if by.hook.is_some() && by.code == Some(-1) => {
+            "The hook cannot run as it is: its first line must name a program that is there, and end without a carriage return. Correct \
+             that. Then repeat the call."
+                .to_owned()
+        }
+        Some(by) if by.hook.is_some() => "Mend what it says. Then repeat the call.".to_owned(),
+        Some(_) => "The operator makes it sign: `gpg.program` and `user.signingKey` of git's configuration name program and key, and a \
+                    passphrase has to be in its agent, as nothing can be asked here. Then repeat the call."
+            .to_owned(),
+    }
+}
+
+/// Errors about remotes, and about what only changes with a choice of targets meet.
+fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
+    use git::Error as Git;
+    match err {
+        Git::Promised { .. } => {
+            (Kind::NotFound, Some("A call of a tool that reads them fetches them, such as git_show or git_diff.".to_owned()))
+        }
+        Git::MissingObject(_) => (
+            Kind::NotFound,
+            Some(
+                "git_log lists commits. If one of them, or a branch, names it, this is a partial or a damaged clone: see `git fsck`."
+                    .to_owned(),
+            ),
+        ),
+        Git::Unrelated { shallow: true } | Git::Boundary(_) => {
+            (Kind::Refused, Some("git_fetch with `depth`: 0 gets all of the history, and with a larger `depth` more of it.".to_owned()))
+        }
+        Git::Unrelated { shallow: false } => {
+            (Kind::Refused, Some("git_diff compares them without `merge_base`, and git_cherry_pick takes single commits over.".to_owned()))
+        }
+        Git::NoRemote(_) => (Kind::NotFound, Some("git_remote_list shows the remotes; git_remote_add adds one.".to_owned())),
+        Git::RemoteExists(_) => (Kind::Refused, Some("git_remote_set_url points it elsewhere.".to_owned())),
+        Git::Exists(_) | Git::TagExists(_) => (Kind::Refused, Some("Choose another name, or remove what is there first.".to_owned())),
+        Git::ProtocolOff(name) if ["http", "git", "file"].contains(&name.as_str()) => (
+            Kind::Denied,
+            Some(format!(
+                "The operator switches it on with `protocols = [\"https\", \"ssh\", \"{name}\"]` below [network] in {}, \
+                 or with MCP_GIT_PROTOCOLS=https,ssh,{name}.",
+                configuration()
+            )),
+        ),
+        Git::ProtocolOff(_) => (Kind::Denied, Some("Remotes are reached over https or ssh.".to_owned())),
+        Git::PrivateAddress { host, .. } => (
+            Kind::Denied,
+            Some(format!(
+                "The operator allows it with `allow_hosts = [\"{host}\"]` below [network] in {}, or with \
+                 MCP_GIT_ALLOW_HOSTS={host}.",
+                configuration()
+            )),
+        ),
+        Git::UnknownHost(_) => (Kind::NotFound, Some("git_remote_list shows where remotes are.".to_owned())),
+        Git::Http { status, .. } => http(*status),
+        Git::Unreachable { said, .. } => {
+            (Kind::Unreachable, Some(format!("The fault is the remote's, or lies on the way to it. {}", credentials(said))))
+        }
+        Git::CircuitOpen { paused: true, .. } => (Kind::RateLimited, Some("Work on with what is here and try again later.".to_owned())),
+        Git::CircuitOpen { .. } => (
+            Kind::CircuitOpen,
+            Some("Work on with what is here and try again later. The operator sees why with `mcp-server-git circuits list`.".to_owned()),
+        ),
+        Git::Rejected { push, .. } => (Kind::Refused, Some(if *push { REJECTED } else { NOT_FETCHED }.to_owned())),
+        Git::NothingFetched => (Kind::NotFound, Some("Name the branch with `branch`; git_ls_remote lists what the remote has.".to_owned())),
+        Git::NotMerged(_) => (Kind::Refused, Some("Merge it, or repeat the call with `force`: true if they may be lost.".to_owned())),
+        Git::CheckedOut { .. } => (Kind::Refused, Some("Check something else out there, or remove that worktree, first.".to_owned())),
+        Git::NoSuchHunk(_) => {
+            (Kind::NotFound, Some("Ids change with the content. git_add with `list`: true shows the hunks as they are now.".to_owned()))
+        }
+        Git::PatchDoesNotApply(_) => (Kind::Refused, Some("Nothing has changed. Compare it with what the files hold now.".to_owned())),
+        Git::NoTag(_) => (Kind::NotFound, Some("git_tag lists the tags. `tags`: true also counts those without a message.".to_owned())),
+        Git::NoWorktree(_) => (Kind::NotFound, Some("git_worktree lists the worktrees.".to_owned())),
+        _ => of_trust(err),
+    }
+}
+
+/// Errors about repositories that are not what they should be, or not trusted.
+fn of_trust(err: &git::Error) -> (Kind, Option<String>) {
+    use git::Error as Git;
+    match err {
+        Git::EmbeddedBare { path } => (Kind::Denied, Some(format!("If you trust it, the operator names it with `-r {}`.", path.display()))),
+        Git::Untrusted { path, .. } => {
+            (Kind::Denied, Some(format!("If you trust this repository, the operator names it with `-r {}`.", path.display())))
+        }
+        // No command with the name of the setting in it: that is the repository's text, and a shell would read it.
+        Git::UntrustedSetting { path, .. } => (
+            Kind::Denied,
+            Some(format!(
+                "If you trust this repository, the operator names it with `-r {}`. Or remove the setting from its configuration.",
+                path.display()
+            )),
+        ),
+        Git::NoSandbox { path, .. } => (
+            Kind::Denied,
+            Some(format!(
+                "If you trust this repository, the operator names it with `-r {}`; or allows changes without a sandbox with \
+                 `sandbox = \"off\"` in {}, or MCP_GIT_SANDBOX=off.",
+                path.display(),
+                configuration()
+            )),
+        ),
+        Git::NotReadable { .. } => (
+            Kind::Denied,
+            Some("Only regular files of a reasonable size are read there. Look at it with `ls -l`, and replace or remove it.".to_owned()),
+        ),
+        Git::Unopened { .. } => (Kind::Unreadable, Some(UNOPENED.to_owned())),
+        Git::Replaced(_) => (Kind::Stale, Some("Nothing was answered from it. Repeat the call.".to_owned())),
+        _ => (Kind::Internal, None),
+    }
+}
+
+/// What an HTTP status means for a call.
+fn http(status: u16) -> (Kind, Option<String>) {
+    match status {
+        300..=399 => (
+            Kind::Refused,
+            Some("Redirects are not followed. If that place is right, point the remote there with git_remote_set_url.".to_owned()),
+        ),
+        401 | 403 | 407 => (Kind::Denied, Some(CREDENTIALS.to_owned())),
+        404 | 410 => (Kind::NotFound, Some(format!("There is no such repository, or it does not show itself. {CREDENTIALS}"))),
+        429 => (Kind::RateLimited, Some("The remote wants to be asked less often. Try again later.".to_owned())),
+        500.. => (Kind::Unavailable, Some("The fault is the remote's. Try again later.".to_owned())),
+        _ => (Kind::Refused, None),
+    }
+}
