@@ -104,15 +104,13 @@ impl Repo {
         let rev = rev.unwrap_or(&head);
         let shown = |rev: &Rev| self.resolve_commit(rev, cancel).map(|id| Tip { id, hidden: false });
         let Some(range) = rev.range()? else { return Ok(vec![shown(rev)?]) };
-        let from = self.resolve_commit(&range.from, cancel)?;
-        let mut tips = vec![shown(&range.to)?];
-        if range.symmetric {
-            tips.push(Tip { id: from, hidden: false });
-            tips.extend(self.merge_bases(from, tips[0].id, cancel)?.into_iter().map(|id| Tip { id, hidden: true }));
-        } else {
-            tips.push(Tip { id: from, hidden: true });
+        let (from, to) = (self.resolve_commit(&range.from, cancel)?, shown(&range.to)?);
+        // In the order in which git takes them: it is that of commits of one second.
+        if !range.symmetric {
+            return Ok(vec![Tip { id: from, hidden: true }, to]);
         }
-        Ok(tips)
+        let bases = self.merge_bases(from, to.id, cancel)?.into_iter().map(|id| Tip { id, hidden: true });
+        Ok(bases.chain([Tip { id: from, hidden: false }, to]).collect())
     }
 
     /// The same as arguments for git.

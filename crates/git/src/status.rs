@@ -156,9 +156,16 @@ impl Repo {
         let mut entries = pair_staged(engine, staged::changes(engine, &index, tree, cancel)?)?;
         let mut untracked = Vec::new();
         Self::scan_worktree(engine, cancel, &mut entries, &mut untracked)?;
+        // As git, which shows a directory without tracked files as one, also where the engine goes into it.
+        for path in &mut untracked {
+            let folders = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
+            let end = folders.into_iter().find(|end| index.prefixed_entries(path[..*end].as_bstr()).is_none());
+            path.truncate(end.unwrap_or(path.len()));
+        }
+        untracked.sort();
+        untracked.dedup();
         // A directory in the place of a tracked file: git only says that the file is gone.
         untracked.retain(|path| path.strip_suffix(b"/").is_none_or(|file| index.entry_by_path(file.as_bstr()).is_none()));
-        untracked.sort();
         let truncated = entries.len() + untracked.len() > MAX_ENTRIES;
         let listed = entries.into_values().chain(untracked.into_iter().map(|path| Entry { index: b'?', worktree: b'?', path, from: None }));
         let head = self.head_state(engine, &head, cancel)?;

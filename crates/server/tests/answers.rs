@@ -45,3 +45,5 @@ mod submodules;
 mod support;
 #[path = "answers/undone.rs"]
 mod undone;
+#[path = "answers/untracked.rs"]
+mod untracked;

@@ -296,10 +296,10 @@ fn words(stderr: &str) -> String {
     let mut in_advice = false;
     let mut kept = String::new();
     for line in stderr.lines() {
-        let is_advice = ADVICE.contains(&line);
+        let is_known = ADVICE.contains(&line);
         // A hint goes on with the next line.
-        in_advice = line.starts_with("hint:") && (is_advice || in_advice);
-        if !is_advice && !in_advice {
+        in_advice = line.starts_with("hint:") && (is_known || in_advice);
+        if !is_known && !in_advice {
             kept.extend([line, "\n"]);
         }
     }
