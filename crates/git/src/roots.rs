@@ -326,7 +326,7 @@ pub(crate) fn check_owner(location: &Location) -> Result<()> {
         let owner = fs::metadata(path).map_err(Error::io(format!("looking at {}", path.display())))?.uid();
         let sudo = (user == 0).then(|| std::env::var("SUDO_UID").ok()).flatten().and_then(|id| id.parse().ok());
         if owner != user && Some(owner) != sudo && !is_listed_safe(location.top()) {
-            // git looks for this in `safe.directory`, whoever owns which part.
+            // git looks for this in `safe.directory`, also where another part has the wrong owner.
             return Err(Error::UnsafeOwner { path: location.top().to_owned() });
         }
     }

@@ -158,7 +158,7 @@ impl Repo {
         Ok(refs)
     }
 
-    /// What has been made, deleted or moved since `before`, whoever did it.
+    /// What has been made, deleted or moved since `before`, by any process.
     ///
     /// # Errors
     ///
