@@ -322,8 +322,10 @@ pub(crate) fn read_within(dir: &Path, name: &str, kind: Kind, roots: &Roots) -> 
 /// Applies git's ownership rule where the engine cannot say why it refused.
 pub(crate) fn check_owner(location: &Location) -> Result<()> {
     let user = rustix::process::geteuid().as_raw();
-    for path in [Some(&location.git_dir), location.worktree.as_ref()].into_iter().flatten() {
-        let owner = fs::metadata(path).map_err(Error::io(format!("looking at {}", path.display())))?.uid();
+    // The file that leads from a linked worktree or a submodule to its git directory counts, too.
+    let file = location.worktree.as_ref().map(|top| top.join(".git")).filter(|file| file.is_file());
+    for path in [Some(&location.git_dir), location.worktree.as_ref(), file.as_ref()].into_iter().flatten() {
+        let owner = fs::symlink_metadata(path).map_err(Error::io(format!("looking at {}", path.display())))?.uid();
         let sudo = (user == 0).then(|| std::env::var("SUDO_UID").ok()).flatten().and_then(|id| id.parse().ok());
         if owner != user && Some(owner) != sudo && !is_listed_safe(location.top()) {
             // git looks for this in `safe.directory`, also where another part has the wrong owner.

@@ -32,6 +32,8 @@ mod names;
 mod odd_ends;
 #[path = "answers/operators.rs"]
 mod operators;
+#[path = "answers/ownership.rs"]
+mod ownership;
 #[path = "answers/partial.rs"]
 mod partial;
 #[path = "answers/set_up.rs"]

@@ -46,6 +46,9 @@ impl Repo {
     /// As for any change.
     pub fn raw_files(&self, which: Raw<'_>, cancel: &Cancel) -> Result<Vec<RawFile>> {
         let (Raw::At(paths) | Raw::Below(paths) | Raw::Edited(paths)) = which;
+        if paths.is_empty() && !matches!(which, Raw::Edited(_)) {
+            return Ok(Vec::new());
+        }
         let listed = self.read_worktree(&["ls-files", "-z", "--eol"], cancel)?;
         let listed = if matches!(which, Raw::Edited(_)) { listed.arg("--modified") } else { listed };
         let listed = listed.arg("--").args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))).success(cancel, MAX_OUTPUT)?;
