@@ -22,21 +22,10 @@ const CALLERS: usize = 5;
 const MAX_LABEL: usize = 80;
 /// Growth that is warned of, in bytes, where it goes on from snapshot to snapshot.
 const STEADY: i64 = 1 << 20;
+/// Where the allocator's own functions are.
+const OWN: &str = "guard::heap::";
 /// Functions that allocate on behalf of others.
-const ALLOCATING: [&str; 12] = [
-    "guard::heap::",
-    "<guard::heap::",
-    "backtrace::",
-    "__rust",
-    "__rdl",
-    "alloc::",
-    "<alloc::",
-    "core::",
-    "<core::",
-    "std::",
-    "<std::",
-    "hashbrown::",
-];
+const ALLOCATING: [&str; 9] = ["__rust", "__rdl", "alloc::", "<alloc::", "core::", "<core::", "std::", "<std::", "hashbrown::"];
 
 /// The snapshots of this process.
 #[derive(Debug, Default)]
@@ -244,7 +233,10 @@ pub(crate) fn report(title: &str, stacks: &[Stack]) -> Report {
 fn top(named: &[(Vec<String>, &Stack)]) -> Vec<Allocator> {
     let mut by: HashMap<Vec<String>, (f64, f64)> = HashMap::new();
     for (functions, stack) in named {
-        let begin = functions.iter().position(|name| !ALLOCATING.iter().any(|prefix| name.starts_with(prefix))).unwrap_or_default();
+        // Of what is inlined into the allocator the name may be short, so that only its last function says where it ends.
+        let own = functions.iter().rposition(|name| name.contains(OWN)).map_or(0, |at| at + 1);
+        let is_for_itself = |name: &String| !ALLOCATING.iter().any(|prefix| name.starts_with(prefix));
+        let begin = functions.iter().skip(own).position(is_for_itself).map_or(0, |at| own + at);
         let (bytes, count) = by.entry(functions.iter().skip(begin).take(CALLERS).cloned().collect()).or_default();
         *bytes += stack.bytes;
         *count += stack.count;
