@@ -195,7 +195,7 @@ pub enum Error {
         stopped: bool,
     },
     /// A hook, the program that signs or the want of an identity has stopped a change.
-    #[error("{}{}{}", .0, if .0.done.is_empty() { String::new() } else { format!("; done all the same: {}", .0.done.join("; ")) }, if .0.said.is_empty() { String::new() } else { format!("; it wrote:\n{}", .0.said) })]
+    #[error("{}{}{}", .0, if .0.done.is_empty() { String::new() } else { format!("; took effect: {}", .0.done.join("; ")) }, if .0.said.is_empty() { String::new() } else { format!("; it wrote:\n{}", .0.said) })]
     Halted(Box<crate::Halt>),
     /// Another operation has to be ended first.
     #[error("a {0} is in progress")]

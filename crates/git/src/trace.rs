@@ -71,7 +71,7 @@ struct Started {
 }
 
 impl Trace {
-    /// Begins a trace in `git_dir`. Without one a change is made all the same.
+    /// Begins a trace in `git_dir`. A change is also made without one.
     pub(crate) fn begin(git_dir: &Path) -> Option<Self> {
         let folder = tempfile::Builder::new().prefix(&format!("{SCRATCH}{}-", std::process::id())).tempdir_in(git_dir).ok()?;
         folder.path().to_str()?;

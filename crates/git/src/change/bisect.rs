@@ -115,7 +115,7 @@ impl Repo {
             Ok(listed.lines().map(|id| id.to_str_lossy().into_owned()).collect())
         };
         if self.is_partial() {
-            let (mut bad, mut good) = (known("refs/bisect/bad")?, known("refs/bisect/good-*")?);
+            let (mut bad, mut good) = (known(&format!("refs/bisect/{}", terms.bad))?, known(&format!("refs/bisect/{}-*", terms.good))?);
             match verdict {
                 Verdict::Bad => bad = vec![id.to_string()],
                 Verdict::Good | Verdict::Skip => good.push(id.to_string()),

@@ -34,7 +34,7 @@ pub struct Halt {
     pub operation: Option<String>,
     /// Going on makes the same attempt again, with the same hooks.
     pub resumes: bool,
-    /// What took effect all the same.
+    /// What took effect before that.
     pub done: Vec<String>,
 }
 
@@ -98,7 +98,7 @@ impl Ended {
                 Error::Halted(halt)
             }
             Error::Failed { command, exit, stderr } => {
-                Error::Failed { command, exit, stderr: format!("{stderr}\ndone all the same: {}", done.join("; ")) }
+                Error::Failed { command, exit, stderr: format!("{stderr}\ntook effect: {}", done.join("; ")) }
             }
             error => error,
         }
@@ -297,7 +297,7 @@ fn words(stderr: &str) -> String {
     let mut kept = String::new();
     for line in stderr.lines() {
         let is_known = ADVICE.contains(&line);
-        // A hint goes on with the next line.
+        // A hint may have several lines.
         in_advice = line.starts_with("hint:") && (is_known || in_advice);
         if !is_known && !in_advice {
             kept.extend([line, "\n"]);

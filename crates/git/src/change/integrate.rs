@@ -354,7 +354,7 @@ impl Repo {
         let before = self.head(cancel)?;
         let ended = match (operation, way) {
             ("bisect", Way::Abort) => self.locked(cancel, || self.change(&["bisect", "reset"]))?.0,
-            ("bisect", _) => return Err(Error::BadPlan("a bisect goes on with git_bisect, and git_abort ends it".to_owned())),
+            ("bisect", _) => return Err(Error::BadPlan("git_bisect continues a bisect, and git_abort ends it".to_owned())),
             ("merge", Way::Skip) => return Err(Error::BadPlan("a merge has no commit to leave out: git_abort gives it up".to_owned())),
             _ => self.go_on(operation, way, cancel)?,
         };

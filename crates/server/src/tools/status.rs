@@ -97,7 +97,7 @@ fn notes(cx: &Context<'_>, status: &Status, writer: &mut Writer) {
         (None, _) => writer.note(format!(
             "{paths} in conflict: git_conflicts shows them; git_add marks each as resolved, or git_abort takes back what brought them"
         )),
-        (Some("bisect"), _) => writer.note("a bisect is in progress: git_bisect goes on with it, and git_abort ends it"),
+        (Some("bisect"), _) => writer.note("a bisect is in progress: git_bisect continues it, and git_abort ends it"),
         (Some(operation), 0) if changes_nothing(status, operation) => {
             writer.note(format!(
                 "a {operation} is in progress, at a commit that changes nothing here: git_continue {{\"skip\":true}} leaves it out"

@@ -238,7 +238,7 @@ fn what_is_missing_or_damaged_elsewhere_is_told_with_gits_line() {
         let fixture = broken(&plant);
         is_unreadable(&serve(&fixture).result(name, &args), &said, &format!("{plant}: {name} {args}"));
     }
-    // The rest of a repository goes on being read, and what is passed over is told.
+    // The rest of a repository can still be read, and what is left out is named.
     let fixture = broken("echo garbage > .git/refs/heads/other");
     let mut client = serve(&fixture);
     assert!(client.text("git_branch", &json!({})).contains("ignoring broken ref refs/heads/other"));

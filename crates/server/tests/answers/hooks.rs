@@ -139,7 +139,7 @@ fn a_hook_that_stops_a_push_is_named_and_one_after_a_checkout_stops_nothing_12()
     refuse(&fixture, "reference-transaction");
     let error = client.error("git_push", &json!({}));
     assert!(error.contains("the hook `reference-transaction` stopped the push"), "{error}");
-    assert!(error.contains("done all the same: refs/heads/main"), "{error}");
+    assert!(error.contains("took effect: refs/heads/main"), "{error}");
     assert_eq!(remote.git(&["rev-parse", "main"]), fixture.text(&["rev-parse", "HEAD"]));
     accept(&fixture, "reference-transaction");
     assert!(client.text("git_push", &json!({})).contains("has it all already"));

@@ -1,5 +1,5 @@
 //! Changes whose content cannot be written: nothing is overwritten before what takes its place is there, and what is lost
-//! all the same is named with the way back.
+//! in spite of that is named with the way back.
 
 use crate::support::{Client, Fixture, Outcome, shell};
 use serde_json::{Value, json};

@@ -258,3 +258,19 @@ fn who_may_not_fetch_is_told_who_can() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn a_search_with_its_own_terms_gets_the_commit_that_comes_next() {
+    let remote = remote();
+    let (whole, fixture) = (clone(&remote, ""), partial(&remote));
+    for repository in [&whole, &fixture] {
+        repository.git(&["bisect", "start", "--term-old=fast", "--term-new=slow"]);
+        repository.git(&["bisect", "slow", "HEAD"]);
+        repository.git(&["bisect", "fast", "HEAD~6"]);
+    }
+    let mut client = fixture.serve_with(&["--toolsets", "all"], &OPEN);
+    client.text("git_bisect", &json!({"action": "bad"}));
+    whole.git(&["bisect", "slow"]);
+    assert_eq!(fixture.text(&["rev-parse", "HEAD"]), whole.text(&["rev-parse", "HEAD"]));
+    assert_eq!(fixture.text(&["status", "--short"]), "");
+}
