@@ -99,7 +99,8 @@ fn snapshots_are_taken_and_compared_where_that_is_configured() {
     });
     // The advice works: what it names is still there.
     let logs = out(&operate(&server, &["logs"]));
-    let advised = logs.split("`mcp-server-git ").nth(1).and_then(|rest| rest.split('`').next()).unwrap_or_default();
+    let growth = logs.lines().find(|line| line.contains("memory in use grows steadily")).unwrap_or_default();
+    let advised = growth.split("`mcp-server-git ").nth(1).and_then(|rest| rest.split('`').next()).unwrap_or_default();
     let args: Vec<&str> = advised.split(' ').chain(["--out", "profiles"]).collect();
     let mut command = program();
     let diff = command.args(args).arg("--socket").arg(&server.socket).current_dir(fixture.home.path()).output();
