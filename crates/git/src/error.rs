@@ -308,12 +308,32 @@ pub enum Error {
     #[error("there is no worktree at {}", .0.display())]
     NoWorktree(PathBuf),
     /// Something that is checked out somewhere.
-    #[error("`{name}` is checked out at {}", place.display())]
+    #[error("`{name}` is checked out at {}{}", place.display(), if *.gone { ", a worktree whose folder is gone" } else { "" })]
     CheckedOut {
         /// The branch.
         name: String,
         /// The worktree.
         place: PathBuf,
+        /// Its folder is gone.
+        gone: bool,
+        /// It is locked.
+        locked: bool,
+    },
+    /// A worktree that is registered, and has no folder.
+    #[error("a worktree is registered at {} whose folder is gone", place.display())]
+    WorktreeGone {
+        /// The worktree.
+        place: PathBuf,
+        /// It is locked.
+        locked: bool,
+    },
+    /// A worktree that is kept from being removed.
+    #[error("the worktree at {} is locked{}", place.display(), if .reason.is_empty() { String::new() } else { format!(": {}", .reason) })]
+    WorktreeLocked {
+        /// The worktree.
+        place: PathBuf,
+        /// Why; empty where no reason was given.
+        reason: String,
     },
     /// A hunk that is not there, or not any more.
     #[error("there is no hunk `{0}`")]

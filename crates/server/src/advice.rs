@@ -4,7 +4,8 @@ use crate::{
     config::configuration,
     error::{Error, Kind},
 };
-use std::time::Duration;
+use serde_json::json;
+use std::{path::Path, time::Duration};
 
 impl From<git::Error> for Error {
     fn from(err: git::Error) -> Self {
@@ -167,6 +168,15 @@ const REJECTED: &str = "Where the remote is ahead, git_pull first. After a rebas
 const NOT_FETCHED: &str = "A tag that is another one here stays: git_tag with `action`: \"delete\" removes it, and the next fetch brings the \
     remote's. Branches that the remote no longer has are in the way of new ones until git_fetch with `prune`: true forgets them.";
 
+/// What to do about a worktree whose folder was deleted or moved.
+fn of_a_vanished_worktree(place: &Path, locked: bool) -> String {
+    let unlock = if locked { format!("git_worktree {}, then ", json!({"action": "unlock", "path": place})) } else { String::new() };
+    format!(
+        "If the folder was moved, the operator runs `git worktree repair` in it. If it was deleted: {unlock}git_worktree \
+         {{\"action\":\"prune\"}}. Then repeat the call."
+    )
+}
+
 /// What to do about conflicts that are left by what is no operation in progress.
 fn of_conflicts(stash: Option<usize>) -> String {
     let begin = "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved.";
@@ -288,7 +298,16 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
         Git::Rejected { push, .. } => (Kind::Refused, Some(if *push { REJECTED } else { NOT_FETCHED }.to_owned())),
         Git::NothingFetched => (Kind::NotFound, Some("Name the branch with `branch`; git_ls_remote lists what the remote has.".to_owned())),
         Git::NotMerged(_) => (Kind::Refused, Some("Merge it, or repeat the call with `force`: true if they may be lost.".to_owned())),
-        Git::CheckedOut { .. } => (Kind::Refused, Some("Check something else out there, or remove that worktree, first.".to_owned())),
+        Git::CheckedOut { place, gone: true, locked, .. } | Git::WorktreeGone { place, locked } => {
+            (Kind::Refused, Some(of_a_vanished_worktree(place, *locked)))
+        }
+        Git::CheckedOut { place, .. } => {
+            (Kind::Refused, Some(format!("Pass \"repo_path\": {} to work there, or check something else out there.", json!(place))))
+        }
+        Git::WorktreeLocked { place, .. } => (
+            Kind::Refused,
+            Some(format!("If it may go: git_worktree {}. Then repeat the call.", json!({"action": "unlock", "path": place}))),
+        ),
         Git::NoSuchHunk(_) => {
             (Kind::NotFound, Some("Ids change with the content. git_add with `list`: true shows the hunks as they are now.".to_owned()))
         }

@@ -49,3 +49,5 @@ mod support;
 mod undone;
 #[path = "answers/untracked.rs"]
 mod untracked;
+#[path = "answers/worktrees.rs"]
+mod worktrees;

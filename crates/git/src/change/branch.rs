@@ -3,13 +3,13 @@
 use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
-    change::FailedHook,
+    change::{FailedHook, worktree::check_free},
     error::{Error, Result},
     name::{BranchName, Rev},
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf, time::SystemTime};
+use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt, time::SystemTime};
 
 /// What is to be checked out.
 #[derive(Clone, Debug)]
@@ -93,7 +93,14 @@ impl Repo {
         }
         let begin = SystemTime::now();
         let (ended, _) = self.locked(cancel, || self.change(&["checkout", "--quiet", "--no-overwrite-ignore"]).args(&args).arg("--"))?;
-        let failed = ended.require_but_for_the_hook("checkout")?;
+        let failed = ended.require_but_for_the_hook("checkout");
+        if let (Err(_), Checkout::Existing(rev)) = (&failed, how)
+            && let Ok(branch) = BranchName::new(rev.as_str())
+            && self.branch_name(cancel)?.as_deref() != Some(branch.as_str())
+        {
+            check_free(&branch, &self.worktrees(cancel)?)?;
+        }
+        let failed = failed?;
         if failed.is_none() {
             self.require_whole(&ended, "checkout", begin, cancel)?;
         }
@@ -141,9 +148,7 @@ impl Repo {
     /// [`Error::UnknownRevision`], [`Error::CheckedOut`], [`Error::NotMerged`].
     pub fn delete_branch(&self, name: &BranchName, force: bool, cancel: &Cancel) -> Result<ObjectId> {
         let id = self.branch_tip(name, cancel)?;
-        if let Some(place) = self.checked_out_at(name, cancel)? {
-            return Err(Error::CheckedOut { name: name.as_str().to_owned(), place });
-        }
+        check_free(name, &self.worktrees(cancel)?)?;
         let option = if force { "-D" } else { "-d" };
         let (ended, _) = self.change(&["branch", "--quiet", option, "--"]).arg(name.as_str()).output(cancel, MAX_OUTPUT)?;
         if ended.code != Some(0) && !force && !self.is_merged(name, id, cancel)? {
@@ -239,10 +244,15 @@ impl Repo {
         })
     }
 
-    /// The worktree that has a branch checked out.
-    fn checked_out_at(&self, name: &BranchName, cancel: &Cancel) -> Result<Option<PathBuf>> {
-        let full = name.full();
-        Ok(self.worktrees(cancel)?.into_iter().find(|worktree| worktree.branch.as_ref() == Some(&full)).map(|worktree| worktree.path))
+    /// How many commits up to `id` no reference has, counted up to `most`.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn unreferenced(&self, id: ObjectId, most: usize, cancel: &Cancel) -> Result<usize> {
+        let process = self.read(&["rev-list", "--count"]).arg(format!("--max-count={most}")).arg(id.to_string());
+        let counted = process.args(["--not", "HEAD", "--branches", "--tags", "--remotes"]).success(cancel, MAX_OUTPUT)?;
+        Ok(counted.trim_ascii_end().to_str_lossy().parse().unwrap_or_default())
     }
 
     fn is_merged(&self, name: &BranchName, id: ObjectId, cancel: &Cancel) -> Result<bool> {

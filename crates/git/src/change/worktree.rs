@@ -6,7 +6,7 @@ use crate::{
     change::FailedHook,
     error::{Error, Result},
     fields::Layout,
-    name::{BranchName, Rev},
+    name::{BranchName, RelPath, Rev},
     process::Mode,
     repo::Repo,
 };
@@ -16,7 +16,13 @@ use std::{
     fs,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
+
+/// How long the removal of a worktree that could not be made may take.
+const WITHDRAWAL: Duration = Duration::from_secs(10);
+/// The longest listing of an index.
+const MAX_INDEX: usize = 256 << 20;
 
 /// A worktree of the repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +70,20 @@ impl Drop for Made {
     }
 }
 
+/// Refuses a branch that a worktree has checked out.
+pub(super) fn check_free(name: &BranchName, worktrees: &[Worktree]) -> Result<()> {
+    let full = name.full();
+    match worktrees.iter().find(|worktree| worktree.branch.as_ref() == Some(&full)) {
+        Some(worktree) => Err(Error::CheckedOut {
+            name: name.as_str().to_owned(),
+            place: worktree.path.clone(),
+            gone: !worktree.bare && !worktree.path.exists(),
+            locked: worktree.locked.is_some(),
+        }),
+        None => Ok(()),
+    }
+}
+
 impl Repo {
     /// The worktrees, the main one first.
     ///
@@ -96,14 +116,25 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::OutsideRoots`], [`Error::Exists`], [`Error::CheckedOut`], [`Error::UnknownRevision`].
+    /// [`Error::OutsideRoots`], [`Error::Exists`], [`Error::CheckedOut`], [`Error::WorktreeGone`], [`Error::UnknownRevision`].
     pub fn add_worktree(&self, add: &WorktreeAdd, cancel: &Cancel) -> Result<(Worktree, Option<FailedHook>)> {
         self.check_trust(cancel)?;
         let path = if add.anywhere { add.path.clone() } else { self.place_for(&add.path)? };
         let start = add.start.as_ref().map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
         let branch = add.branch.as_ref().and_then(|branch| self.branch_tip(branch, cancel).ok());
+        if let (Some(name), Some(_), Some(_)) = (&add.branch, branch, start) {
+            return Err(Error::BranchExists(name.as_str().to_owned()));
+        }
+        let others = self.worktrees(cancel)?;
+        if let Some(other) = others.iter().find(|other| other.path == path) {
+            return Err(Error::WorktreeGone { place: path, locked: other.locked.is_some() });
+        }
+        if let Some(name) = &add.branch {
+            check_free(name, &others)?;
+        }
         let mut needs = self.needs(cancel);
-        start.or(branch).or(self.head(cancel)?).map_or(Ok(()), |commit| needs.files(commit, &[]))?;
+        let tip = start.or(branch).or(self.head(cancel)?);
+        tip.map_or(Ok(()), |commit| needs.files(commit, &[]))?;
         needs.check_for_worktree()?;
         let mut process = self.change(&["worktree", "add", "--quiet"]);
         let _made = match &self.guarded {
@@ -118,15 +149,10 @@ impl Repo {
             None => None,
         };
         let what = match &add.branch {
-            Some(branch) if self.branch_tip(branch, cancel).is_ok() => {
-                if start.is_some() {
-                    return Err(Error::BranchExists(branch.as_str().to_owned()));
-                }
-                Some(branch.as_str().to_owned())
-            }
-            Some(branch) => {
+            Some(name) if branch.is_some() => Some(name.as_str().to_owned()),
+            Some(name) => {
                 // Upstreams are configured in a file that all worktrees share, which many at once would fight for.
-                process = process.arg("--no-track").arg("-b").arg(branch.as_str());
+                process = process.arg("--no-track").arg("-b").arg(name.as_str());
                 start.map(|id| id.to_string())
             }
             None => {
@@ -134,19 +160,56 @@ impl Repo {
                 start.map(|id| id.to_string())
             }
         };
-        let (ended, _) = process.arg("--").arg(&path).args(what).output(cancel, MAX_OUTPUT)?;
-        let failed = ended.require_but_for_the_hook("worktree add");
-        if failed.is_err()
-            && let Some(branch) = &add.branch
-            && let Some(other) = self.worktrees(cancel)?.into_iter().find(|other| other.branch == Some(branch.full()))
-        {
-            return Err(Error::CheckedOut { name: branch.as_str().to_owned(), place: other.path });
-        }
-        let failed = failed?;
+        let added = process.arg("--").arg(&path).args(what).output(cancel, MAX_OUTPUT);
+        let added = added.and_then(|(ended, _)| ended.require_but_for_the_hook("worktree add"));
+        let made = add.branch.as_ref().filter(|_| branch.is_none()).zip(tip);
+        let failed = added.inspect_err(|_| self.withdraw_worktree(&path, made))?;
         Ok((self.worktree_at(&path, cancel)?, failed))
     }
 
-    /// Removes a worktree. Unless `force`, only one without edits and untracked files.
+    /// Removes what is left of a worktree that could not be made, and the branch that was made for it.
+    fn withdraw_worktree(&self, path: &Path, branch: Option<(&BranchName, ObjectId)>) {
+        // The call may be over.
+        let cancel = Cancel::new(Some(Instant::now() + WITHDRAWAL));
+        if self.worktree_at(path, &cancel).is_ok() {
+            // git has it locked until it is made.
+            let mut process = self.change(&["worktree", "remove", "--force", "--force", "--"]).arg(path);
+            if let (true, Ok(domain)) = (self.is_sandboxed(), self.domain_with(path)) {
+                process = process.inside(domain);
+            }
+            process.output(&cancel, MAX_OUTPUT).ok();
+        }
+        if let Some((branch, tip)) = branch {
+            self.change(&["update-ref", "-d"]).arg(branch.full()).arg(tip.to_string()).output(&cancel, MAX_OUTPUT).ok();
+        }
+    }
+
+    /// How many submodules of a worktree are recorded and not there.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn absent_submodules(&self, worktree: &Worktree, cancel: &Cancel) -> Result<usize> {
+        if worktree.path.join(".gitmodules").symlink_metadata().is_err() {
+            return Ok(0);
+        }
+        let (paths, present) = self.submodules_of(worktree, cancel)?;
+        Ok(paths - present.len())
+    }
+
+    /// How many submodules the index of a worktree has, and those of them that are there.
+    fn submodules_of(&self, worktree: &Worktree, cancel: &Cancel) -> Result<(usize, Vec<RelPath>)> {
+        let process =
+            self.git.process(Mode::Read, &worktree.path, &["ls-files", "--stage", "-z"]).inside(self.domain_with(&worktree.path)?);
+        let staged = self.silenced(process, cancel)?.success(cancel, MAX_INDEX)?;
+        let links = staged.split(|&byte| byte == 0).filter_map(|entry| entry.strip_prefix(b"160000 ")?.split_once_str("\t"));
+        let paths: Vec<RelPath> = links.map(|(_, path)| RelPath::from_git(path)).collect();
+        let count = paths.len();
+        let is_there = |path: &RelPath| worktree.path.join(path.as_path()).join(".git").symlink_metadata().is_ok();
+        Ok((count, paths.into_iter().filter(is_there).collect()))
+    }
+
+    /// Removes a worktree. Unless `force`, only one without edits, untracked files and submodules that are there.
     ///
     /// # Errors
     ///
@@ -157,8 +220,13 @@ impl Repo {
             return Err(Error::bad_name(path.display().to_string(), "a worktree to remove", "the call itself works in it"));
         }
         self.check_trust(cancel)?;
-        if worktree.locked.is_none() && worktree.prunable.is_none() && !force {
-            self.check_nothing_lost(&worktree, cancel)?;
+        if let (Some(reason), true) = (&worktree.locked, worktree.path.exists()) {
+            return Err(Error::WorktreeLocked { place: worktree.path.clone(), reason: reason.clone() });
+        }
+        let mut force = force;
+        if worktree.path.exists() && !force {
+            // git refuses all that have submodules, also where none of those is there.
+            force = self.check_nothing_lost(&worktree, cancel)? > 0;
         }
         let option: &[&str] = if force { &["--force"] } else { &[] };
         // git looks for files that nobody tracks as it is configured.
@@ -200,8 +268,9 @@ impl Repo {
         Ok(gone.map(|worktree| worktree.path).collect())
     }
 
-    /// Refuses where a worktree has what is nowhere else: edits, files that nobody tracks, commits that no branch has.
-    fn check_nothing_lost(&self, worktree: &Worktree, cancel: &Cancel) -> Result<()> {
+    /// Refuses where a worktree has what is nowhere else: edits, files that nobody tracks, commits that no branch has,
+    /// repositories of submodules. Gives how many submodules it has that are not there.
+    fn check_nothing_lost(&self, worktree: &Worktree, cancel: &Cancel) -> Result<usize> {
         if !self.location.trusted && worktree.path.join(".git").is_file() && Self::has_own_configuration(worktree) {
             return Err(Error::Untrusted { path: worktree.path.clone(), program: "configuration of its own".to_owned() });
         }
@@ -217,7 +286,9 @@ impl Repo {
                 lost.push(format!("the commit {id}, which no branch has"));
             }
         }
-        if lost.is_empty() { Ok(()) } else { Err(Error::WouldLose(lost)) }
+        let (submodules, present) = self.submodules_of(worktree, cancel)?;
+        lost.extend(present.iter().take(20).map(|path| format!("{path}, a submodule whose repository goes with it")));
+        if lost.is_empty() { Ok(submodules) } else { Err(Error::WouldLose(lost)) }
     }
 
     fn has_own_configuration(worktree: &Worktree) -> bool {

@@ -18,6 +18,9 @@ pub(super) const TOOL: Entry = Entry::of::<CheckoutTool>();
 
 struct CheckoutTool;
 
+/// The most commits that are counted.
+const MAX_COUNTED: usize = 1000;
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
@@ -62,6 +65,18 @@ impl Tool for CheckoutTool {
         change::state(cx, &mut writer)?;
         hooks::after(failed.as_ref(), "the checkout is made", &mut writer);
         hooks::tell_idle(cx, &["post-checkout", "reference-transaction"], &mut writer);
+        if let (None, Some(left)) = (&before.branch, before.commit) {
+            let behind = cx.repo.unreferenced(left, MAX_COUNTED, cx.cancel)?;
+            let keep = cx.echo.other("git_create_branch", &[("branch_name", json!("NAME")), ("base_branch", json!(left.to_string()))]);
+            let (count, are, them) = match behind {
+                1 => ("1 commit".to_owned(), "is", "it"),
+                MAX_COUNTED => (format!("{MAX_COUNTED} or more commits"), "are", "them"),
+                _ => (format!("{behind} commits"), "are", "them"),
+            };
+            if behind > 0 {
+                writer.note(format!("{count} behind the detached HEAD {are} on no branch; to keep {them}: {keep}"));
+            }
+        }
         let back = before.branch.or_else(|| before.commit.map(|id| id.to_string()));
         if let Some(back) = back {
             writer.note(format!("to go back: {}", cx.echo.other("git_checkout", &[("branch_name", json!(back))])));

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
-    tools::hooks,
+    tools::{hooks, worktree},
 };
 use git::{BranchName, Rev, WorktreeAdd};
 use schemars::JsonSchema;
@@ -84,13 +84,14 @@ impl Tool for Workspace {
                 let own = || BranchName::new(format!("workspace/{}", &handle[3..11]));
                 let add = WorktreeAdd { path: path.clone(), branch: Some(branch.map_or_else(own, Ok)?), start, anywhere: true };
                 let (made, failed) = cx.repo.add_worktree(&add, cx.cancel).inspect_err(|_| cx.view.workspaces.forget(&handle))?;
-                let branch = made.branch.unwrap_or_default();
+                let branch = made.branch.clone().unwrap_or_default();
                 let branch = branch.trim_start_matches("refs/heads/");
                 let place = word(Field::Path, path.as_os_str().as_encoded_bytes(), LISTED);
                 writer.say(&format!("opened {handle} on branch {}, with its files at {place}", word(Field::Ref, branch, LISTED)));
                 writer.note(format!("to work in it, pass \"workspace\": {}", json!(handle)));
                 let days = cx.view.workspaces.ttl().as_secs().div_ceil(86_400);
                 hooks::after(failed.as_ref(), "the workspace is made", &mut writer);
+                worktree::tell_absent_submodules(cx, &made, &mut writer)?;
                 writer.note(format!("unused for {days} days it is closed, unless that would lose something"));
             }
             Action::Close => {
@@ -99,7 +100,7 @@ impl Tool for Workspace {
                 if args.force && !cx.confirmed {
                     return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good").asks());
                 }
-                let gone = cx.repo.remove_worktree(&path, args.force, cx.cancel)?;
+                let gone = cx.repo.remove_worktree(&path, cx.confirmed, cx.cancel)?;
                 cx.view.workspaces.forget(&handle);
                 let branch = gone.branch.unwrap_or_default();
                 let branch = word(Field::Ref, branch.trim_start_matches("refs/heads/"), "git_branch");

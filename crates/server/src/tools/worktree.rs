@@ -83,6 +83,7 @@ impl Tool for WorktreeTool {
                 let place = made.path.display().to_string();
                 writer.say(&format!("made {}: {}", at(&made.path), state(cx, &made)));
                 hooks::after(failed.as_ref(), "the worktree is made", &mut writer);
+                tell_absent_submodules(cx, &made, &mut writer)?;
                 hooks::tell_idle(cx, &["post-checkout", "reference-transaction"], &mut writer);
                 writer.note(format!("to work in it, pass \"repo_path\": {}", json!(place)));
             }
@@ -93,7 +94,7 @@ impl Tool for WorktreeTool {
                 if args.force && !cx.confirmed {
                     return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good").asks());
                 }
-                let gone = cx.repo.remove_worktree(&path, args.force, cx.cancel)?;
+                let gone = cx.repo.remove_worktree(&path, cx.confirmed, cx.cancel)?;
                 writer.say(&match &gone.branch {
                     Some(_) => format!("removed {}; {} stays", at(&gone.path), state(cx, &gone)),
                     None => format!("removed {}, which was {}", at(&gone.path), state(cx, &gone)),
@@ -126,6 +127,16 @@ impl Tool for WorktreeTool {
         }
         Ok(writer.finish())
     }
+}
+
+/// Says that submodules are not checked out in a new worktree.
+pub(super) fn tell_absent_submodules(cx: &Context<'_>, made: &Worktree, writer: &mut Writer) -> Result<(), Error> {
+    let absent = cx.repo.absent_submodules(made, cx.cancel)?;
+    if absent > 0 {
+        let (are, them) = if absent == 1 { ("submodule is", "it") } else { ("submodules are", "them") };
+        writer.note(format!("{absent} {are} not checked out there: git_submodule {{\"action\":\"update\"}} there gets {them}"));
+    }
+    Ok(())
 }
 
 fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
