@@ -80,8 +80,11 @@ pub enum Error {
     #[error("{} was replaced during the call", .0.display())]
     Replaced(PathBuf),
     /// The operation needs a working tree and the repository is bare.
-    #[error("this repository is bare: it has no working tree")]
-    Bare,
+    #[error("this repository is bare: {}", match .within { Some(dir) => format!("`core.bare` is true in {}", dir.join(".git/config").display()), None => "it has no working tree".to_owned() })]
+    Bare {
+        /// The folder with it, where it is where that of a working tree is.
+        within: Option<PathBuf>,
+    },
     /// A revision, branch name or path that cannot be one.
     #[error("`{value}` cannot be used as {what}: {why}")]
     BadName {

@@ -245,8 +245,8 @@ impl Repo {
         self.stamps.iter().all(Stamp::is_current)
     }
 
-    pub(crate) fn open(git: Arc<Git>, location: Location, allowed: Arc<Allowed>) -> Result<Self> {
-        let folders = Folders::open(&location)?;
+    pub(crate) fn open(git: Arc<Git>, mut location: Location, allowed: Arc<Allowed>) -> Result<Self> {
+        let mut folders = Folders::open(&location)?;
         if !location.trusted {
             vetting::check_shape(&location)?;
         }
@@ -255,6 +255,10 @@ impl Repo {
             Err(err @ Error::Engine(_)) => (Settings::default(), Some(err)),
             read => (read?, None),
         };
+        // git takes its word for it, but in linked worktrees.
+        if settings.bare && settings.worktree.is_none() && location.git_dir == location.common_dir {
+            (location.worktree, folders.worktree) = (None, None);
+        }
         let mut borrowed = allowed.roots.check_alternates(&location, &settings.local_origins)?;
         borrowed.extend(linked(&location, &allowed.roots));
         if let Some(configured) = &settings.worktree {
@@ -334,7 +338,7 @@ impl Repo {
     ///
     /// [`Error::Bare`].
     pub(crate) fn worktree_folder(&self) -> Result<&Folder> {
-        self.folders.worktree.as_ref().ok_or(Error::Bare)
+        self.folders.worktree.as_ref().ok_or_else(|| self.no_worktree())
     }
 
     /// What a file of this worktree's git directory holds; `None` where there is none.
@@ -368,7 +372,12 @@ impl Repo {
     ///
     /// [`Error::Bare`].
     pub fn worktree(&self) -> Result<&Path> {
-        self.location.worktree.as_deref().ok_or(Error::Bare)
+        self.location.worktree.as_deref().ok_or_else(|| self.no_worktree())
+    }
+
+    fn no_worktree(&self) -> Error {
+        let git_dir = &self.location.git_dir;
+        Error::Bare { within: git_dir.parent().filter(|_| git_dir.ends_with(".git")).map(Path::to_owned) }
     }
 
     /// A git process that reads this repository and runs nothing that it names.

@@ -399,7 +399,8 @@ impl Settings {
         self.ignored_submodules = text("diff.ignoreSubmodules");
         self.hides_untracked =
             text("status.showUntrackedFiles").is_some_and(|value| matches!(value.as_str(), "no" | "false" | "off" | "0"));
-        self.bare = is("core.bare");
+        let is_of_repository = |meta: &Metadata| matches!(meta.source, Source::Local | Source::Worktree);
+        self.bare = matches!(file.boolean_filter("core.bare", is_of_repository), Ok(Some(true)));
         self.signs = is("commit.gpgSign") || is("tag.gpgSign") || is("tag.forceSignAnnotated");
         self.rewrites_notes = file.string("notes.rewriteRef").is_some();
         self.updates_refs = is("rebase.updateRefs");

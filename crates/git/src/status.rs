@@ -7,6 +7,7 @@ use crate::{
     filtered::NotCompared,
     modules::{Ignore, Reach},
     name::RelPath,
+    process::Mode,
     rename::{Lone, pair},
     repo::Repo,
     rev::head_of,
@@ -290,6 +291,16 @@ impl Repo {
     ///
     /// As for any read.
     pub fn unmerged(&self, cancel: &Cancel) -> Result<Vec<RelPath>> {
+        let here = |engine: &gix::Repository| {
+            let index = index_now(engine).ok()?;
+            let unmerged = index.entries().iter().filter(|entry| entry.stage() != gix::index::entry::Stage::Unconflicted);
+            let mut paths: Vec<RelPath> = unmerged.map(|entry| RelPath::from_git(entry.path(&index))).collect();
+            paths.dedup();
+            Some(paths)
+        };
+        if let Some(paths) = self.with_engine(Mode::Read, here)?.flatten() {
+            return Ok(paths);
+        }
         let output = self.read(&["ls-files", "--unmerged", "-z"]).success(cancel, MAX_OUTPUT)?;
         let stages = output.split(|&byte| byte == 0).filter_map(|stage| stage.split_once_str("\t"));
         let mut paths: Vec<RelPath> = stages.map(|(_, path)| RelPath::from_git(path)).collect();

@@ -121,12 +121,22 @@ pub(crate) fn overwritten(stderr: &str) -> Option<Error> {
     Some(if head.contains("untracked") { Error::WouldOverwrite(paths) } else { Error::Uncommitted(paths) })
 }
 
+/// True where a merge, pick or rebase was not begun, since something is not committed, and git does not list what.
+pub(crate) fn is_of_uncommitted(text: &str) -> bool {
+    const WORDS: [&str; 3] =
+        ["error: your local changes would be overwritten by ", "You have unstaged changes.", "our index contains uncommitted changes."];
+    own_lines(text).any(|line| WORDS.iter().any(|words| line.contains(words)))
+}
+
 /// The lock that git says it found, as a path from where it ran.
 pub(crate) fn lock_in_the_way(text: &str) -> Option<PathBuf> {
     own_lines(text).find_map(|line| {
-        let line = line.trim_end_matches('.').strip_suffix(": File exists")?;
-        if let Some((_, path)) = line.split_once("could not lock config file ") {
+        let (line, exists) = line.trim_end_matches('.').strip_suffix(": File exists").map_or((line, false), |line| (line, true));
+        if let Some(path) = line.strip_prefix("error: could not lock config file ").filter(|path| exists || !path.contains(": ")) {
             return Some(PathBuf::from(format!("{path}.lock")));
+        }
+        if !exists {
+            return None;
         }
         let path = line.split_once("Unable to create '")?.1.strip_suffix('\'')?;
         Some(PathBuf::from(path)).filter(|path| path.extension().is_some_and(|extension| extension == "lock"))

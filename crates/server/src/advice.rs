@@ -22,7 +22,7 @@ impl From<git::Error> for Error {
                 Kind::Denied,
                 Some(format!("If you trust it, the operator runs: git config --global --add safe.directory {}", path.display())),
             ),
-            Git::Bare => (Kind::Refused, Some("Use a tool that reads commits, such as git_log or git_show.".to_owned())),
+            Git::Bare { within } => (Kind::Refused, Some(of_a_bare_repository(within.as_deref()))),
             Git::BadName { .. } | Git::BadPlan(_) => (Kind::BadInput, None),
             Git::BadPattern(_) => (Kind::BadInput, Some("Escape special characters with a backslash.".to_owned())),
             Git::UnknownRevision(_) => (
@@ -168,6 +168,18 @@ const REJECTED: &str = "Where the remote is ahead, git_pull first. After a rebas
 const NOT_FETCHED: &str = "A tag that is another one here stays: git_tag with `action`: \"delete\" removes it, and the next fetch brings the \
     remote's. Branches that the remote no longer has are in the way of new ones until git_fetch with `prune`: true forgets them.";
 
+/// What to do in a repository without a working tree.
+fn of_a_bare_repository(within: Option<&Path>) -> String {
+    match within {
+        Some(dir) => format!(
+            "If {} is meant to be a working tree, the operator runs in it: git config core.bare false. Tools that read commits work, such \
+             as git_log or git_show.",
+            dir.display()
+        ),
+        None => "Use a tool that reads commits, such as git_log or git_show.".to_owned(),
+    }
+}
+
 /// What to do about a worktree whose folder was deleted or moved.
 fn of_a_vanished_worktree(place: &Path, locked: bool) -> String {
     let unlock = if locked { format!("git_worktree {}, then ", json!({"action": "unlock", "path": place})) } else { String::new() };
@@ -276,6 +288,9 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
                 configuration()
             )),
         ),
+        Git::ProtocolOff(name) if ["https", "ssh"].contains(&name.as_str()) => {
+            (Kind::Denied, Some(format!("The operator switches it on with `protocols` below [network] in {}.", configuration())))
+        }
         Git::ProtocolOff(_) => (Kind::Denied, Some("Remotes are reached over https or ssh.".to_owned())),
         Git::PrivateAddress { host, .. } => (
             Kind::Denied,

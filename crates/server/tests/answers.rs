@@ -4,6 +4,8 @@
 
 #[path = "answers/broken.rs"]
 mod broken;
+#[path = "answers/catalogue.rs"]
+mod catalogue;
 #[path = "answers/clients.rs"]
 mod clients;
 #[path = "answers/commits.rs"]

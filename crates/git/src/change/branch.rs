@@ -100,6 +100,9 @@ impl Repo {
         {
             check_free(&branch, &self.worktrees(cancel)?)?;
         }
+        if failed.is_err() {
+            self.check_merged(cancel).map_err(|err| self.progress().map_or(err, Error::InProgress))?;
+        }
         let failed = failed?;
         if failed.is_none() {
             self.require_whole(&ended, "checkout", begin, cancel)?;
@@ -200,9 +203,19 @@ impl Repo {
     ///
     /// [`Error::UnknownRevision`], [`Error::BranchExists`].
     pub fn rename_branch(&self, old: &BranchName, new: &BranchName, cancel: &Cancel) -> Result<()> {
-        self.branch_tip(old, cancel)?;
+        let is_unborn = || Ok(self.head(cancel)?.is_none() && self.branch_name(cancel)?.as_deref() == Some(old.as_str()));
+        if let Err(err) = self.branch_tip(old, cancel)
+            && !is_unborn()?
+        {
+            return Err(err);
+        }
         if self.branch_tip(new, cancel).is_ok() {
             return Err(Error::BranchExists(new.as_str().to_owned()));
+        }
+        // git would rename the branch first, and then fail to rename its configuration.
+        let lock = self.location.common_dir.join("config.lock");
+        if lock.exists() {
+            return Err(Error::Locked(self.lock_file(lock)));
         }
         self.change(&["branch", "-m", "--"]).args([old.as_str(), new.as_str()]).success(cancel, MAX_OUTPUT).map(drop)
     }
@@ -215,6 +228,7 @@ impl Repo {
     pub fn set_upstream(&self, name: &BranchName, upstream: Option<&Rev>, cancel: &Cancel) -> Result<()> {
         self.branch_tip(name, cancel)?;
         let option = match upstream {
+            None if self.config_value(&format!("branch.{}.merge", name.as_str()), cancel)?.is_none() => return Ok(()),
             None => "--unset-upstream".to_owned(),
             Some(upstream) => {
                 self.resolve_commit(upstream, cancel)?;

@@ -87,6 +87,13 @@ impl Repo {
                 .map_err(Error::io(format!("making {}", parent.display())))?;
         }
         let (ended, _) = self.locked(cancel, || self.change(&["mv", "--"]).args([from.as_path(), to.as_path()]))?;
+        if ended.code != Some(0) {
+            let unmerged = self.unmerged(cancel)?;
+            let named: Vec<String> = unmerged.iter().filter(|path| from.covers(path.as_bytes())).map(ToString::to_string).collect();
+            if !named.is_empty() {
+                return Err(Error::Unmerged(named));
+            }
+        }
         ended.require("mv")
     }
 

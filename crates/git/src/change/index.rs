@@ -9,7 +9,6 @@ use crate::{
     repo::Repo,
     route::Route,
 };
-use gix::ObjectId;
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 /// What a reset does besides moving the branch.
@@ -136,6 +135,11 @@ impl Repo {
         self.worktree()?;
         self.check_trust(cancel)?;
         let source = restore.source.as_ref().map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
+        if restore.staged && source.is_none() && self.head(cancel)?.is_none() {
+            // Before the first commit git restores nothing in the index.
+            let unstage = || self.reset(ResetMode::Mixed, None, &restore.paths, cancel);
+            return if restore.worktree { self.resolve_commit(&Rev::head(), cancel).map(drop) } else { unstage() };
+        }
         if restore.worktree {
             let head = if restore.staged { self.head(cancel)? } else { None };
             self.check_untracked(source.or(head), &restore.paths, cancel)?;
@@ -154,24 +158,16 @@ impl Repo {
         let (ended, _) = self.locked(cancel, || self.change(&args).stdin(nul_separated(&restore.paths)))?;
         if ended.code != Some(0) {
             self.check_known(&restore.paths, cancel)?;
+            let unmerged = self.unmerged(cancel)?;
+            let named = unmerged.iter().filter(|path| restore.paths.iter().any(|wanted| wanted.covers(path.as_bytes())));
+            let named: Vec<String> = named.map(ToString::to_string).collect();
+            if !named.is_empty() {
+                return Err(Error::Unmerged(named));
+            }
+            if let (true, Some(path)) = (ended.stderr.contains("did not match any file"), restore.paths.first()) {
+                return Err(Error::NoSuchPath { path: path.to_string(), place: "the index".to_owned() });
+            }
         }
         ended.require("restore")
-    }
-
-    /// Keeps what is staged and what tracked files hold as a commit of its own, which nothing names. `None` when
-    /// nothing differs from `HEAD`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Failed`] where git cannot, as before the first commit or among conflicts.
-    pub fn save(&self, cancel: &Cancel) -> Result<Option<ObjectId>> {
-        self.worktree()?;
-        let (ended, output) = self.locked(cancel, || self.change(&["stash", "create", "saved before a change"]))?;
-        // So it ends where files have other times than the index says and the same content.
-        let nothing = ended.code == Some(1) && output.is_empty() && ended.stderr.trim().is_empty();
-        if !nothing {
-            ended.require("stash create")?;
-        }
-        Ok(ObjectId::from_hex(output.trim_ascii_end()).ok())
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     name::Rev,
     process::{Ended, Process},
     repo::Repo,
+    stderr::is_of_uncommitted,
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{path::PathBuf, sync::Arc};
@@ -15,6 +16,8 @@ use std::{path::PathBuf, sync::Arc};
 /// The most commits that one call picks, reverts or plans.
 pub(super) const MAX_STEPS: usize = 500;
 
+/// The most files that an error names.
+const NAMED: usize = 20;
 /// The longest message of a merge: git takes it as an argument alone.
 const MAX_MESSAGE: usize = 100 << 10;
 
@@ -462,6 +465,7 @@ impl Repo {
         if let Some(operation) = self.progress() {
             return Err(Error::InProgress(operation));
         }
+        self.check_merged(cancel)?;
         let before = self.head(cancel)?;
         let (mut ended, output) = self.locked(cancel, process)?;
         if ended.code != Some(0) {
@@ -484,6 +488,9 @@ impl Repo {
                 let paths = unmerged.iter().map(ToString::to_string).collect();
                 return Err(Error::Conflicts { change: command.to_owned(), paths, stash: None });
             }
+            if is_of_uncommitted(&ended.stderr) {
+                return Err(Error::Uncommitted(self.uncommitted(command, cancel)?));
+            }
             if command == "revert" && is_empty {
                 return Err(Error::Empty { operation: command.to_owned(), stopped: false });
             }
@@ -494,6 +501,15 @@ impl Repo {
         }
         ended.require(command)?;
         Ok(ended.stderr)
+    }
+
+    /// Tracked files with changes that a command refuses to begin with.
+    fn uncommitted(&self, command: &str, cancel: &Cancel) -> Result<Vec<String>> {
+        // A rebase wants the files as they are committed; the others the index alone.
+        let staged = if command == "rebase" { None } else { Some("--cached") };
+        let process = self.change(&["diff", "--name-only", "-z", "--no-ext-diff", "--ignore-submodules=dirty"]).args(staged).arg("HEAD");
+        let listed = process.success(cancel, MAX_OUTPUT)?;
+        Ok(listed.split(|&byte| byte == 0).filter(|path| !path.is_empty()).take(NAMED).map(crate::quote::listed).collect())
     }
 
     fn stopped(&self, operation: &'static str, unmerged: &[crate::name::RelPath], ended: &Ended, cancel: &Cancel) -> Result<Error> {

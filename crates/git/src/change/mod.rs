@@ -17,6 +17,7 @@ mod message;
 mod notes;
 mod plan;
 mod raw;
+mod save;
 mod sparse;
 mod stage;
 mod stash;
@@ -91,6 +92,18 @@ impl Repo {
     fn require_whole(&self, ended: &Ended, command: &str, begin: SystemTime, cancel: &Cancel) -> Result<()> {
         ended.require(command)?;
         if ended.stderr.trim().is_empty() || self.lost_since(begin, cancel)?.is_empty() { Ok(()) } else { Err(ended.failed(command)) }
+    }
+}
+
+impl Repo {
+    /// Refuses while files are in conflict.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unmerged`].
+    fn check_merged(&self, cancel: &Cancel) -> Result<()> {
+        let unmerged = self.unmerged(cancel)?;
+        if unmerged.is_empty() { Ok(()) } else { Err(Error::Unmerged(unmerged.iter().map(ToString::to_string).collect())) }
     }
 }
 

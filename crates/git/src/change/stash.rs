@@ -73,6 +73,7 @@ impl Repo {
         self.check_trust(cancel)?;
         // git, which keeps them as commits on it, says nothing where there is none.
         self.resolve_commit(&Rev::head(), cancel)?;
+        self.check_merged(cancel)?;
         let before = self.stashes(cancel)?;
         if let Some(head) = self.head(cancel)? {
             self.check_move(head, true, &push.paths, cancel)?;
@@ -120,6 +121,7 @@ impl Repo {
         self.worktree()?;
         self.check_trust(cancel)?;
         let stash = self.stash(number, cancel)?;
+        self.check_merged(cancel)?;
         self.need_for_stash(stash.id, cancel)?;
         self.check_applies(stash.id, cancel)?;
         let (ended, _) = self.locked(cancel, || {

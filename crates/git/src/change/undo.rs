@@ -255,6 +255,13 @@ impl Repo {
     /// Brings back what was staged and in tracked files.
     fn undo_saved(&self, change: &Change, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
         let Some(saved) = change.saved else { return Ok(()) };
+        if self.is_of_files_alone(saved, cancel)? {
+            let source = format!("--source={saved}");
+            let (ended, _) = self.locked(cancel, || self.change(&["restore", "--worktree", &source, "--", "."]))?;
+            ended.require("restore")?;
+            done.push("the files hold what they held before".to_owned());
+            return self.prepare_index(change)?.put(done);
+        }
         let (ended, _) = self.locked(cancel, || self.change(&["stash", "apply", "--quiet", "--index"]).arg(saved.to_string()))?;
         if ended.code != Some(0) {
             return Err(Error::NotUndone(format!(

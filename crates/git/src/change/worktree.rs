@@ -133,8 +133,8 @@ impl Repo {
             check_free(name, &others)?;
         }
         let mut needs = self.needs(cancel);
-        let tip = start.or(branch).or(self.head(cancel)?);
-        tip.map_or(Ok(()), |commit| needs.files(commit, &[]))?;
+        let tip = start.or(branch).map_or_else(|| self.resolve_commit(&Rev::head(), cancel), Ok)?;
+        needs.files(tip, &[])?;
         needs.check_for_worktree()?;
         let mut process = self.change(&["worktree", "add", "--quiet"]);
         let _made = match &self.guarded {
@@ -162,7 +162,7 @@ impl Repo {
         };
         let added = process.arg("--").arg(&path).args(what).output(cancel, MAX_OUTPUT);
         let added = added.and_then(|(ended, _)| ended.require_but_for_the_hook("worktree add"));
-        let made = add.branch.as_ref().filter(|_| branch.is_none()).zip(tip);
+        let made = add.branch.as_ref().filter(|_| branch.is_none()).map(|name| (name, tip));
         let failed = added.inspect_err(|_| self.withdraw_worktree(&path, made))?;
         Ok((self.worktree_at(&path, cancel)?, failed))
     }
@@ -303,9 +303,15 @@ impl Repo {
         found.ok_or(Error::NoWorktree(full))
     }
 
+    /// What paths of worktrees are relative to.
+    fn base(&self) -> &Path {
+        let above = self.top().parent().filter(|_| self.location.worktree.is_none() && self.top().ends_with(".git"));
+        above.unwrap_or_else(|| self.top())
+    }
+
     /// The full path of what a caller calls `path`.
     pub fn full_path(&self, path: &Path) -> PathBuf {
-        let full = self.top().join(path);
+        let full = self.base().join(path);
         fs::canonicalize(&full).unwrap_or(full)
     }
 
@@ -315,7 +321,7 @@ impl Repo {
     ///
     /// [`Error::OutsideRoots`], [`Error::Exists`].
     pub fn place_for(&self, path: &Path) -> Result<PathBuf> {
-        let full = self.top().join(path);
+        let full = self.base().join(path);
         let outside = || Error::OutsideRoots { path: full.clone(), what: "the worktree" };
         if full.components().any(|part| matches!(part, std::path::Component::ParentDir)) || full.as_os_str().as_bytes().contains(&b'\n') {
             return Err(outside());
@@ -323,9 +329,11 @@ impl Repo {
         let existing = full.ancestors().find(|dir| dir.symlink_metadata().is_ok()).ok_or_else(outside)?;
         let real = fs::canonicalize(existing).map_err(|_| outside())?;
         let target = real.join(full.strip_prefix(existing).map_err(|_| outside())?);
-        let is_git_dir = target.starts_with(&self.location.common_dir) || target.components().any(|part| part.as_os_str() == ".git");
-        if !self.allowed.roots.contains(&target) || is_git_dir {
+        if !self.allowed.roots.contains(&target) {
             return Err(outside());
+        }
+        if target.starts_with(&self.location.common_dir) || target.components().any(|part| part.as_os_str() == ".git") {
+            return Err(Error::bad_name(path.display().to_string(), "the folder of a worktree", "it is inside of a git directory"));
         }
         // Only now: whether a path outside exists is nobody's business.
         if full.symlink_metadata().is_ok() {

@@ -10,7 +10,7 @@ use gix::url::Scheme;
 use std::{
     env, fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -211,6 +211,8 @@ pub(crate) struct Local<'a> {
     pub(crate) directory: &'a Path,
     /// Those outside of the roots, too: the operator has configured the path.
     pub(crate) anywhere: bool,
+    /// The repository, where git works in a sandbox in it.
+    pub(crate) sandboxed: Option<&'a Path>,
 }
 
 impl Local<'_> {
@@ -223,10 +225,18 @@ impl Local<'_> {
         let roots = &self.allowed.roots;
         let target = match target {
             Ok(target) if roots.contains(&target) => target,
-            _ if self.anywhere => return Ok(()),
+            Ok(_) if self.anywhere => return Ok(()),
             Ok(target) => return outside(target),
+            Err(_) if self.anywhere => return Err(Error::NotARepository { path: full }),
+            Err(_) if roots.contains(&full) && full.components().all(|part| part != Component::ParentDir) => {
+                return Err(Error::NotARepository { path: full });
+            }
             Err(_) => return outside(full),
         };
+        if let Some(path) = self.sandboxed {
+            let why = "git reaches a remote at a path of this machine through a shell, which the sandbox does not run";
+            return Err(Error::NoSandbox { path: path.to_owned(), why });
+        }
         if self.anywhere && direction == Direction::Fetch {
             return Ok(());
         }
@@ -252,7 +262,7 @@ mod tests {
         let network = Network { protocols: text(protocols), allow_hosts: text(allow) };
         let mut route = Route::default();
         let allowed = Allowed { roots: crate::roots::Roots::default(), policy: Policy::default() };
-        let local = Local { allowed: &allowed, directory: Path::new("/"), anywhere: false };
+        let local = Local { allowed: &allowed, directory: Path::new("/"), anywhere: false, sandboxed: None };
         network.admit(url, local, &mut route, &Cancel::never())?;
         Ok(route)
     }

@@ -172,7 +172,7 @@ impl Repo {
     }
 
     fn local(&self) -> Local<'_> {
-        Local { allowed: &self.allowed, directory: self.top(), anywhere: false }
+        Local { allowed: &self.allowed, directory: self.top(), anywhere: false, sandboxed: self.is_sandboxed().then(|| self.top()) }
     }
 
     /// A process that may reach what `route` allows and nothing else.

@@ -271,7 +271,7 @@ impl Repositories {
         let parent = target.parent().map(Path::to_owned).ok_or_else(|| Error::Exists(target.clone()))?;
         let parent = parent.as_path();
         let existing = parent.ancestors().find(|dir| dir.is_dir()).unwrap_or(parent);
-        let local = Local { allowed: self.allowed(), directory: existing, anywhere: false };
+        let local = Local { allowed: self.allowed(), directory: existing, anywhere: false, sandboxed: None };
         self.allowed().policy.network.admit(&request.url, local, &mut route, cancel)?;
         let _removed = EmptyBelow { existing, last: parent };
         fs::create_dir_all(parent).map_err(Error::io(format!("making {}", parent.display())))?;

@@ -1,6 +1,7 @@
-//! What can be attacked: every string parameter of every tool.
+//! Arguments of every tool: valid ones, and every string parameter, which can be attacked.
 
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// Every string parameter of every tool, with arguments that make the rest of the call valid.
 pub(crate) fn string_parameters() -> Vec<(&'static str, &'static str, Value)> {
@@ -100,4 +101,50 @@ pub(crate) fn string_parameters() -> Vec<(&'static str, &'static str, Value)> {
         }
     }
     all
+}
+
+/// Arguments with which the tool would do something.
+pub(crate) fn valid(tool: &str, repo: &Path) -> Value {
+    match tool {
+        "git_show" | "git_rev_parse" | "git_cat_file" => json!({"revision": "HEAD"}),
+        "git_blame" => json!({"path": "a.txt"}),
+        "git_grep" => json!({"pattern": "x"}),
+        "git_add" => json!({"files": ["."]}),
+        "git_commit" => json!({"message": "m", "allow_empty": true}),
+        "git_restore" => json!({"paths": ["."]}),
+        "git_reset" => json!({"mode": "hard", "target": "HEAD~1", "confirm": true}),
+        "git_create_branch" | "git_branch_delete" => json!({"branch_name": "x"}),
+        "git_checkout" => json!({"branch_name": "x", "create": true}),
+        "git_merge" => json!({"source_branch": "main"}),
+        "git_rebase" => json!({"target_branch": "HEAD~1"}),
+        "git_cherry_pick" | "git_revert" => json!({"commit_hash": "HEAD"}),
+        "git_clone" => json!({"url": "https://127.0.0.1/x", "repo_path": repo.join("sub").display().to_string()}),
+        "git_range_diff" => json!({"old": "HEAD~1..HEAD", "new": "HEAD~1..HEAD"}),
+        "git_merge_base" => json!({"one": "HEAD"}),
+        "git_describe" => json!({"tags": true}),
+        "git_merge_preview" => json!({"source_branch": "HEAD~1"}),
+        "git_branch_rename" => json!({"new_name": "x"}),
+        "git_tag" => json!({"action": "create", "name": "t2"}),
+        "git_stash" => json!({"action": "push"}),
+        "git_conflicts" => json!({"take": "ours", "paths": ["."]}),
+        "git_worktree" => json!({"action": "add", "path": "w", "branch": "w"}),
+        "git_undo" => json!({"id": "x"}),
+        "git_workspace" => json!({"action": "open"}),
+        "git_remote_add" | "git_remote_set_url" => json!({"name": "o", "url": "https://1.1.1.1/x"}),
+        "git_remote_remove" | "git_remote_get_url" => json!({"name": "o"}),
+        "git_remote_rename" => json!({"old_name": "o", "new_name": "p"}),
+        "git_apply" => json!({"patch": "--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-edited\n+e\n"}),
+        "git_clean" => json!({"remove": true, "confirm": true}),
+        "git_rm" => json!({"files": ["a.txt"], "force": true}),
+        "git_mv" => json!({"source": "a.txt", "destination": "z"}),
+        "git_bisect" => json!({"action": "start", "good": ["HEAD~1"]}),
+        "git_submodule" => json!({"action": "update"}),
+        "git_sparse_checkout" => json!({"action": "set", "paths": ["dir"]}),
+        "git_notes" => json!({"action": "add", "message": "n"}),
+        "git_config" => json!({"key": "user.name", "value": "x"}),
+        "git_maintenance" => json!({"action": "gc"}),
+        "git_diff_branches" => json!({"base_branch": "HEAD~1", "compare_branch": "HEAD"}),
+        "git_init" => json!({"repo_path": repo.join("sub").display().to_string()}),
+        _ => json!({}),
+    }
 }
