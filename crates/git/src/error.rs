@@ -169,13 +169,48 @@ pub enum Error {
     #[error("unresolved conflicts in {}", .0.join(", "))]
     Unmerged(Vec<String>),
     /// An operation stopped at conflicts and is in progress.
-    #[error("the {operation} has stopped at {}", if .paths.is_empty() { "a commit that needs attention".to_owned() } else { format!("conflicts in {}", .paths.join(", ")) })]
+    #[error("the {operation} has stopped{}", if .paths.is_empty() { format!(": {why}") } else { format!(" at conflicts in {}", .paths.join(", ")) })]
     Stopped {
         /// The operation, and which step it is at.
         operation: String,
         /// The paths in conflict.
         paths: Vec<String>,
+        /// Why, where nothing is in conflict.
+        why: String,
+        /// It can be continued.
+        resumes: bool,
     },
+    /// An operation stopped before a step that it could not begin with.
+    #[error("the {operation} has stopped before `{step}`: {why}")]
+    Blocked {
+        /// The operation, and which step it is at.
+        operation: String,
+        /// The step, as git's list has it.
+        step: String,
+        /// What was in the way.
+        why: String,
+        /// It can be continued with that step.
+        resumes: bool,
+    },
+    /// A hook or another process has moved `HEAD` while a commit was being made.
+    #[error("HEAD moved from {from} to {to} while the commit was being made, by a hook or another process; it was not made")]
+    HeadMoved {
+        /// Where it was.
+        from: String,
+        /// Where it is.
+        to: String,
+    },
+    /// Edits that are not staged keep an operation from going on.
+    #[error("the {operation} does not go on with edits that are not staged: {}", .paths.join(", "))]
+    Unstaged {
+        /// The operation, and which step it is at.
+        operation: String,
+        /// The files.
+        paths: Vec<String>,
+    },
+    /// A bisect cannot go back to where it began.
+    #[error("the bisect began on `{0}`, which is gone")]
+    SearchStartGone(String),
     /// Lines that git has written into files to show a conflict are staged.
     #[error("conflict markers are staged at {}", .0.join(", "))]
     Markers(Vec<String>),

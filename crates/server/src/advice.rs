@@ -214,6 +214,33 @@ fn of_an_operation(err: &git::Error) -> (Kind, Option<String>) {
             Kind::Refused,
             Some("Edit the files, git_add them and repeat the call; with `confirm`: true if those lines are meant.".to_owned()),
         ),
+        Git::Stopped { resumes: false, .. } | Git::Blocked { resumes: false, .. } => {
+            (Kind::Refused, Some("git_abort goes back to where it began. Remove the cause, then begin it again.".to_owned()))
+        }
+        Git::Blocked { .. } => (
+            Kind::Refused,
+            Some("Move those files away, or put them away with git_stash. Then git_continue, or git_abort to go back.".to_owned()),
+        ),
+        Git::Stopped { paths, .. } if paths.is_empty() => {
+            (Kind::Refused, Some("Remove the cause. Then git_continue, or git_abort to go back to where it began.".to_owned()))
+        }
+        Git::Unstaged { paths, .. } => (
+            Kind::Refused,
+            Some(format!(
+                "git_add makes them a part of this commit; git_stash {} puts them away. Then git_continue.",
+                json!({"action": "push", "paths": paths})
+            )),
+        ),
+        Git::HeadMoved { .. } => {
+            (Kind::Refused, Some("git_log shows what was committed meanwhile, and git_status what is left to commit.".to_owned()))
+        }
+        Git::SearchStartGone(branch) => (
+            Kind::Refused,
+            Some(format!(
+                "git_create_branch {} makes it again, at the commit that is checked out. Then git_abort.",
+                json!({"branch_name": branch})
+            )),
+        ),
         Git::Stopped { .. } => (
             Kind::Refused,
             Some(

@@ -38,6 +38,8 @@ mod operators;
 mod ownership;
 #[path = "answers/partial.rs"]
 mod partial;
+#[path = "answers/series.rs"]
+mod series;
 #[path = "answers/set_up.rs"]
 mod set_up;
 #[path = "answers/shallow.rs"]

@@ -109,6 +109,11 @@ impl Repo {
             if let Some(halted) = self.halted("commit", &ended, cancel)? {
                 return Err(halted);
             }
+            let now = self.head(cancel)?;
+            if now != before {
+                let id = |commit: Option<ObjectId>| commit.map_or_else(|| "no commit".to_owned(), |id| id.to_string());
+                return Err(Error::HeadMoved { from: id(before), to: id(now) });
+            }
             let makes_one_anyway = request.amend || request.allow_empty || self.location.git_dir.join("MERGE_HEAD").exists();
             if !makes_one_anyway && request.paths.is_empty() && self.is_index_clean(before, cancel)? {
                 return Err(Error::NothingStaged);

@@ -186,7 +186,8 @@ impl Repo {
                 return Ok(());
             }
             let (ended, _) = self.locked(cancel, || self.change(args).args(from_list).stdin(nul_separated(paths)))?;
-            ended.require(args[0])
+            // Whether the hook after it fails or not, the files are there.
+            ended.require_but_for_the_hook(args[0]).map(drop)
         };
         run(&["checkout", "--quiet", if side == Side::Ours { "--ours" } else { "--theirs" }], &there)?;
         run(&["add", "--force"], &there)?;

@@ -1,6 +1,6 @@
 //! The index: add, reset, restore.
 
-use super::{MAX_OUTPUT, coming::RAW, nul_separated};
+use super::{FailedHook, MAX_OUTPUT, coming::RAW, nul_separated};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
@@ -126,19 +126,19 @@ impl Repo {
         ended.require("reset")
     }
 
-    /// Puts files back as the index or a commit has them.
+    /// Puts files back as the index or a commit has them. Gives the hook that failed afterwards, and what it wrote.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownRevision`], [`Error::NoSuchPath`], [`Error::Untrusted`].
-    pub fn restore(&self, restore: &Restore, cancel: &Cancel) -> Result<()> {
+    pub fn restore(&self, restore: &Restore, cancel: &Cancel) -> Result<Option<FailedHook>> {
         self.worktree()?;
         self.check_trust(cancel)?;
         let source = restore.source.as_ref().map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
         if restore.staged && source.is_none() && self.head(cancel)?.is_none() {
             // Before the first commit git restores nothing in the index.
             let unstage = || self.reset(ResetMode::Mixed, None, &restore.paths, cancel);
-            return if restore.worktree { self.resolve_commit(&Rev::head(), cancel).map(drop) } else { unstage() };
+            return if restore.worktree { self.resolve_commit(&Rev::head(), cancel).map(drop) } else { unstage() }.map(|()| None);
         }
         if restore.worktree {
             let head = if restore.staged { self.head(cancel)? } else { None };
@@ -156,7 +156,8 @@ impl Repo {
         args.extend(source.map(|id| format!("--source={id}")));
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let (ended, _) = self.locked(cancel, || self.change(&args).stdin(nul_separated(&restore.paths)))?;
-        if ended.code != Some(0) {
+        let failed = ended.require_but_for_the_hook("restore");
+        if failed.is_err() {
             self.check_known(&restore.paths, cancel)?;
             let unmerged = self.unmerged(cancel)?;
             let named = unmerged.iter().filter(|path| restore.paths.iter().any(|wanted| wanted.covers(path.as_bytes())));
@@ -168,6 +169,6 @@ impl Repo {
                 return Err(Error::NoSuchPath { path: path.to_string(), place: "the index".to_owned() });
             }
         }
-        ended.require("restore")
+        failed
     }
 }

@@ -1,12 +1,11 @@
-//! Bringing commits together: merge, rebase, cherry-pick, revert, and how a stopped one goes on.
+//! Bringing commits together: merge, rebase, cherry-pick, revert.
 
 use super::{MAX_OUTPUT, coming::RAW, message::complete, plan::Step};
 use crate::{
-    beneath::Kind,
     cancel::Cancel,
     error::{Error, Result},
     name::Rev,
-    process::{Ended, Process},
+    process::Process,
     repo::Repo,
     stderr::is_of_uncommitted,
 };
@@ -79,27 +78,6 @@ pub struct PickRequest {
     pub mainline: Option<u32>,
 }
 
-/// How a stopped operation is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// With what is resolved now.
-    Continue,
-    /// Without the commit that it stopped at.
-    Skip,
-    /// Back to where it began.
-    Abort,
-}
-
-impl Way {
-    fn option(self) -> &'static str {
-        match self {
-            Self::Continue => "--continue",
-            Self::Skip => "--skip",
-            Self::Abort => "--abort",
-        }
-    }
-}
-
 impl Repo {
     /// Merges into the current branch.
     ///
@@ -139,7 +117,7 @@ impl Repo {
             self.check_ignored(coming.iter(), cancel)?;
             self.check_complete(&coming, Some(id), cancel)?;
         }
-        self.integrate("merge", cancel, || {
+        self.integrate("merge", false, cancel, || {
             let mut process = self.recording(&["merge", "--no-edit", "--no-stat", "--no-autostash", "--no-overwrite-ignore"]);
             process = process.arg(match request.fast_forward {
                 FastForward::Allowed => "--ff",
@@ -182,7 +160,7 @@ impl Repo {
         let editor = if todo.is_some() && self.is_sandboxed() { Some(self.sequence_editor()?) } else { None };
         let domain = editor.as_deref().map(|editor| self.domain_running(editor)).transpose()?.flatten();
         let start = self.sequencing(&["rebase"], cancel)?;
-        self.integrate("rebase", cancel, || {
+        self.integrate("rebase", false, cancel, || {
             // Other branches, protected ones among them, stay where they are, whatever is configured.
             let kept = ["--no-autosquash", "--no-autostash", "--no-fork-point", "--no-update-refs", "--no-stat", "--quiet"];
             let mut process = start.clone().args(kept);
@@ -301,7 +279,7 @@ impl Repo {
         self.check_ignored(coming.iter(), cancel)?;
         self.check_complete(&coming, None, cancel)?;
         let start = self.sequencing(&[command, "--no-edit"], cancel)?;
-        let picked = self.integrate(command, cancel, || {
+        let picked = self.integrate(command, request.no_commit, cancel, || {
             let mut process = start.clone();
             if request.no_commit {
                 process = process.arg("--no-commit");
@@ -318,151 +296,13 @@ impl Repo {
         picked
     }
 
-    /// Ends what is in progress, or goes on with it, and says what that was.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NothingInProgress`]; [`Error::Unmerged`]; [`Error::Stopped`] at the next conflict.
-    pub fn proceed(&self, way: Way, confirmed: bool, cancel: &Cancel) -> Result<&'static str> {
-        let Some(operation) = self.in_progress() else { return self.proceed_without_a_name(way, confirmed, cancel) };
-        if way != Way::Abort {
-            self.check_steps()?;
-        }
-        if way != Way::Continue && !confirmed && matches!(operation, "rebase" | "am") {
-            // Unlike the others, it goes back by overwriting every file.
-            // With filters, as the change itself.
-            self.check_trust(cancel)?;
-            let edited = self.change(&["diff", "--name-only", "-z", "--diff-filter=MDT", "--no-ext-diff", "--ignore-submodules=dirty"]);
-            let edited = edited.success(cancel, MAX_OUTPUT)?;
-            let unmerged = self.unmerged(cancel)?;
-            let edited = edited.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(crate::name::RelPath::from_git);
-            let edited: Vec<String> = edited.filter(|path| !unmerged.contains(path)).map(|path| path.to_string()).collect();
-            if !edited.is_empty() {
-                return Err(Error::WouldLose(edited));
-            }
-        }
-        if way == Way::Continue {
-            self.check_resolved(&[], confirmed, cancel)?;
-        }
-        self.worktree()?;
-        self.check_trust(cancel)?;
-        if operation == "bisect" {
-            self.check_early_hook()?;
-        }
-        if way == Way::Abort
-            && let Some(tree) = self.abort_target(operation, cancel)?
-        {
-            self.check_move(tree, true, &[], cancel)?;
-        }
-        let before = self.head(cancel)?;
-        let ended = match (operation, way) {
-            ("bisect", Way::Abort) => self.locked(cancel, || self.change(&["bisect", "reset"]))?.0,
-            ("bisect", _) => return Err(Error::BadPlan("git_bisect continues a bisect, and git_abort ends it".to_owned())),
-            ("merge", Way::Skip) => return Err(Error::BadPlan("a merge has no commit to leave out: git_abort gives it up".to_owned())),
-            _ => self.go_on(operation, way, cancel)?,
-        };
-        if ended.code != Some(0) {
-            let unmerged = self.unmerged(cancel)?;
-            if unmerged.is_empty()
-                && let Some(halted) = self.halted(operation, &ended, cancel)?
-            {
-                return Err(halted);
-            }
-            let moved = self.head(cancel)? != before;
-            if self.in_progress().is_some() && (!unmerged.is_empty() || moved || self.comes_to_nothing(operation, &ended, cancel)?) {
-                return Err(self.stopped(operation, &unmerged, &ended, cancel)?);
-            }
-        }
-        ended.require(operation)?;
-        Ok(operation)
-    }
-
-    /// Where an operation goes back to.
-    fn abort_target(&self, operation: &str, cancel: &Cancel) -> Result<Option<ObjectId>> {
-        let files: &[&str] = match operation {
-            "rebase" | "am" => &["rebase-merge/orig-head", "rebase-apply/orig-head"],
-            "cherry-pick" | "revert" => &["sequencer/head"],
-            "bisect" => &["BISECT_START"],
-            _ => &[],
-        };
-        let line = files.iter().find_map(|file| self.git_folder().line(file)).and_then(|line| String::from_utf8(line).ok());
-        let target = line.and_then(|line| Rev::new(line).ok()).and_then(|rev| self.resolve_commit(&rev, cancel).ok());
-        target.map_or_else(|| self.head(cancel), |target| Ok(Some(target)))
-    }
-
-    /// Takes the step that has stopped for done, or leaves it out, and goes on; or gives it all up.
-    fn go_on(&self, operation: &str, way: Way, cancel: &Cancel) -> Result<Ended> {
-        let args = [operation, way.option()];
-        let is_at_one = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD"].iter().any(|name| self.git_folder().has(name));
-        if way == Way::Continue {
-            self.drop_additions()?;
-            if operation != "rebase" && is_at_one {
-                // As git does it itself, which would drop lines that look like comments.
-                let (ended, _) = self.locked(cancel, || self.recording(&["commit", "--quiet", "--no-edit"]))?;
-                if ended.code != Some(0) || !self.git_folder().has("sequencer/todo") {
-                    return Ok(ended);
-                }
-            }
-        }
-        let going_on = if operation == "rebase" { self.rebasing(&args, cancel)? } else { self.sequencing(&args, cancel)? };
-        Ok(self.locked(cancel, || going_on.clone())?.0)
-    }
-
-    /// True where the step that has stopped would record nothing.
-    fn comes_to_nothing(&self, operation: &str, ended: &Ended, cancel: &Cancel) -> Result<bool> {
-        // With 1 git ends where a commit was not made; with 128 where a step could not be tried.
-        let may_be = ended.code == Some(1) && ["cherry-pick", "revert", "rebase"].contains(&operation);
-        Ok(may_be && self.unmerged(cancel)?.is_empty() && self.is_index_clean(self.head(cancel)?, cancel)?)
-    }
-
-    /// Ends what has left conflicts and no operation: a squash, or a stash that was brought back.
-    fn proceed_without_a_name(&self, way: Way, confirmed: bool, cancel: &Cancel) -> Result<&'static str> {
-        let unmerged = self.unmerged(cancel)?;
-        if unmerged.is_empty() {
-            return Err(Error::NothingInProgress);
-        }
-        if way != Way::Abort {
-            return Err(Error::BadPlan("there is nothing to go on with: resolve the conflicts, stage the files and commit".to_owned()));
-        }
-        if !confirmed && !self.git_folder().has("SQUASH_MSG") {
-            // Only a squash begins with nothing staged.
-            let staged =
-                self.read(&["diff", "--cached", "--name-only", "-z", "--diff-filter=u", "--no-ext-diff", "--ignore-submodules=dirty"]);
-            let staged = staged.success(cancel, MAX_OUTPUT)?;
-            let staged = staged.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(crate::name::RelPath::from_git);
-            let staged: Vec<String> = staged.filter(|path| !unmerged.contains(path)).map(|path| path.to_string()).collect();
-            if !staged.is_empty() {
-                return Err(Error::WouldLose(staged));
-            }
-        }
-        self.check_trust(cancel)?;
-        self.head(cancel)?.map_or(Ok(()), |head| self.check_move(head, true, &[], cancel))?;
-        let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--merge"]))?;
-        ended.require("reset --merge").map(|()| "change with conflicts")
-    }
-
-    /// Refuses steps that run programs, in a repository that nobody has named.
-    fn check_steps(&self) -> Result<()> {
-        const HARMLESS: [&str; 13] = ["pick", "p", "reword", "r", "squash", "s", "fixup", "f", "drop", "d", "noop", "break", "revert"];
-        if self.location.trusted {
-            return Ok(());
-        }
-        for list in ["rebase-merge/git-rebase-todo", "sequencer/todo"] {
-            let Some(text) = self.git_file(list, Kind::Steps)? else { continue };
-            let words = text.lines().filter_map(|line| line.to_str().ok().map(|line| line.split_whitespace().next().unwrap_or("#")));
-            let all = text.lines().count();
-            if words.filter(|word| word.starts_with('#') || HARMLESS.contains(word)).count() != all {
-                return Err(Error::Untrusted { path: self.top().to_owned(), program: "list of steps".to_owned() });
-            }
-        }
-        Ok(())
-    }
-
     /// Runs a command that may stop at conflicts.
-    fn integrate<'a>(&self, command: &str, cancel: &Cancel, process: impl Fn() -> Process<'a>) -> Result<String> {
+    fn integrate<'a>(&self, command: &str, beside_a_search: bool, cancel: &Cancel, process: impl Fn() -> Process<'a>) -> Result<String> {
         self.worktree()?;
         self.check_trust(cancel)?;
-        if let Some(operation) = self.progress() {
+        // A search goes on with what a pick changes in files alone.
+        let is_beside = beside_a_search && self.in_progress() == Some("bisect");
+        if let Some(operation) = self.progress().filter(|_| !is_beside) {
             return Err(Error::InProgress(operation));
         }
         self.check_merged(cancel)?;
@@ -470,7 +310,7 @@ impl Repo {
         let (mut ended, output) = self.locked(cancel, process)?;
         if ended.code != Some(0) {
             let unmerged = self.unmerged(cancel)?;
-            let stopped = ["CHERRY_PICK_HEAD", "REVERT_HEAD"].iter().any(|name| self.location.git_dir.join(name).exists());
+            let stopped = self.is_at_a_commit();
             let is_empty = self.comes_to_nothing(command, &ended, cancel)?;
             if matches!(command, "cherry-pick" | "revert") && !stopped && !is_empty && unmerged.is_empty() && self.head(cancel)? == before {
                 // Nothing was begun, but the list of what was to be done may be there.
@@ -481,7 +321,7 @@ impl Repo {
             {
                 return Err(halted);
             }
-            if let Some(operation) = self.in_progress() {
+            if let Some(operation) = self.in_progress().filter(|operation| *operation != "bisect") {
                 return Err(self.stopped(operation, &unmerged, &ended, cancel)?);
             }
             if !unmerged.is_empty() {
@@ -510,16 +350,6 @@ impl Repo {
         let process = self.change(&["diff", "--name-only", "-z", "--no-ext-diff", "--ignore-submodules=dirty"]).args(staged).arg("HEAD");
         let listed = process.success(cancel, MAX_OUTPUT)?;
         Ok(listed.split(|&byte| byte == 0).filter(|path| !path.is_empty()).take(NAMED).map(crate::quote::listed).collect())
-    }
-
-    fn stopped(&self, operation: &'static str, unmerged: &[crate::name::RelPath], ended: &Ended, cancel: &Cancel) -> Result<Error> {
-        let is_empty = self.comes_to_nothing(operation, ended, cancel)?;
-        let operation = self.progress().unwrap_or_else(|| operation.to_owned());
-        Ok(if is_empty {
-            Error::Empty { operation, stopped: true }
-        } else {
-            Error::Stopped { operation, paths: unmerged.iter().map(ToString::to_string).collect() }
-        })
     }
 
     /// The commits of `to` that `from` does not have, the oldest first.

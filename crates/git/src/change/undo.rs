@@ -151,8 +151,9 @@ impl Repo {
             self.check_move(commit, false, &[], cancel)?;
         }
         let (ended, _) = self.locked(cancel, || self.change(&["checkout", "--quiet", "--no-overwrite-ignore"]).arg(&target).arg("--"))?;
-        ended.require("checkout")?;
+        let failed = ended.require_but_for_the_hook("checkout")?;
         done.push(format!("{target} is checked out again"));
+        done.extend(failed.map(|failed| format!("the hook post-checkout failed after that: {}", failed.said)));
         Ok(())
     }
 

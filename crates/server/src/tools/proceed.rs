@@ -53,9 +53,12 @@ impl Tool for Abort {
     fn run(cx: &Context<'_>, args: AbortArgs) -> Result<Reply, Error> {
         check(cx, args.operation.as_deref())?;
         cx.reaches(Reach::Worktree);
-        let operation = cx.repo.proceed(Way::Abort, cx.confirmed, cx.cancel)?;
+        let git::Proceeded { operation, stays_at } = cx.repo.proceed(Way::Abort, cx.confirmed, cx.cancel)?;
         let mut writer = cx.writer();
-        writer.say(&format!("the {operation} is aborted"));
+        writer.say(&match stays_at {
+            None => format!("the {operation} is aborted"),
+            Some(id) => format!("the {operation} is ended; HEAD stays at {}, since it was moved meanwhile", cx.repo.abbreviate(id)),
+        });
         change::state(cx, &mut writer)?;
         Ok(writer.finish())
     }

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Kind},
     output::Reply,
     tool::{Context, Effect, Entry, Tool},
-    tools::change,
+    tools::{change, hooks},
 };
 use git::{Raw, Restore, Rev};
 use schemars::JsonSchema;
@@ -52,9 +52,10 @@ impl Tool for RestoreTool {
                 cx.keeps_files(Raw::At(&cx.repo.absent_of(source, &paths, cx.cancel)?))?;
             }
         }
-        cx.repo.restore(&Restore { paths, source, staged: args.staged, worktree }, cx.cancel)?;
+        let failed = cx.repo.restore(&Restore { paths, source, staged: args.staged, worktree }, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say("restored");
+        hooks::after(failed.as_ref(), "the files are restored", &mut writer);
         change::staged(cx, &mut writer)?;
         if worktree {
             writer.note(format!("to bring the edits back: {}", cx.echo.other("git_undo", &[])));

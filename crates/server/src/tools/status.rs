@@ -43,7 +43,7 @@ impl Tool for StatusTool {
                 break;
             }
         }
-        notes(cx, &status, &mut writer);
+        notes(cx, &status, &mut writer)?;
         Ok(writer.finish())
     }
 }
@@ -77,13 +77,24 @@ fn show(entry: &Changed, row: &mut Row) {
     row.field(Field::Path, "path", &entry.path);
 }
 
-/// True where a commit that is taken over, or back, would record nothing.
-fn changes_nothing(status: &Status, operation: &str) -> bool {
+/// What can be done about an operation in progress without conflicts.
+fn ways_on(cx: &Context<'_>, status: &Status) -> Result<String, Error> {
+    const SKIP: &str = "git_continue {\"skip\":true} leaves it out";
     let is_staged = |entry: &Changed| !matches!(entry.index, b' ' | b'?' | b'!');
-    ["cherry-pick", "revert"].contains(&operation) && !status.entries.iter().any(is_staged)
+    let operation = cx.repo.in_progress().unwrap_or_default();
+    let is_series = ["cherry-pick", "revert"].contains(&operation);
+    Ok(if is_series && cx.repo.is_at_a_commit() && !status.entries.iter().any(is_staged) {
+        format!("at a commit that changes nothing here: {SKIP}")
+    } else if is_series && cx.repo.is_untried(cx.cancel)? {
+        format!("before a commit that was not applied: {SKIP}, or git_abort goes back")
+    } else if operation == "am" {
+        format!("and its patch is not applied: git_add what it is to change, then git_continue; {SKIP}; git_abort goes back")
+    } else {
+        "and nothing is in conflict: git_continue goes on, or git_abort goes back".to_owned()
+    })
 }
 
-fn notes(cx: &Context<'_>, status: &Status, writer: &mut Writer) {
+fn notes(cx: &Context<'_>, status: &Status, writer: &mut Writer) -> Result<(), Error> {
     if status.entries.is_empty() && status.not_compared.is_empty() {
         writer.note("nothing to commit, working tree clean");
     }
@@ -98,17 +109,11 @@ fn notes(cx: &Context<'_>, status: &Status, writer: &mut Writer) {
             "{paths} in conflict: git_conflicts shows them; git_add marks each as resolved, or git_abort takes back what brought them"
         )),
         (Some("bisect"), _) => writer.note("a bisect is in progress: git_bisect continues it, and git_abort ends it"),
-        (Some(operation), 0) if changes_nothing(status, operation) => {
-            writer.note(format!(
-                "a {operation} is in progress, at a commit that changes nothing here: git_continue {{\"skip\":true}} leaves it out"
-            ));
-        }
-        (Some(operation), 0) => {
-            writer.note(format!("a {operation} is in progress, and nothing is in conflict: git_continue goes on, or git_abort goes back"));
-        }
+        (Some(operation), 0) => writer.note(format!("a {operation} is in progress, {}", ways_on(cx, status)?)),
         (Some(operation), _) => writer.note(format!(
             "a {operation} is in progress, and {paths} in conflict: git_conflicts shows them; then git_continue, or git_abort to go back"
         )),
     }
     not_compared(cx, &status.not_compared, writer);
+    Ok(())
 }

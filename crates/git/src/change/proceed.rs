@@ -1,0 +1,296 @@
+//! How an operation that has stopped is continued or aborted, and what keeps it from that.
+
+use super::MAX_OUTPUT;
+use crate::{
+    beneath::Kind,
+    cancel::Cancel,
+    error::{Error, Result},
+    name::{RelPath, Rev},
+    process::Ended,
+    repo::Repo,
+    stderr::{overwritten, reason},
+};
+use gix::{ObjectId, bstr::ByteSlice};
+
+/// The most files that an error names.
+const NAMED: usize = 20;
+/// The longest step that an error quotes, in characters.
+const MAX_STEP: usize = 100;
+
+/// How a stopped operation is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// With what is resolved now.
+    Continue,
+    /// Without the commit that it stopped at.
+    Skip,
+    /// Back to where it began.
+    Abort,
+}
+
+impl Way {
+    fn option(self) -> &'static str {
+        match self {
+            Self::Continue => "--continue",
+            Self::Skip => "--skip",
+            Self::Abort => "--abort",
+        }
+    }
+}
+
+/// An operation that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proceeded {
+    /// What it is called.
+    pub operation: &'static str,
+    /// Where `HEAD` stays, since it was moved meanwhile: an abort went back with the files alone.
+    pub stays_at: Option<ObjectId>,
+}
+
+impl Repo {
+    /// Ends what is in progress, or goes on with it, and says what that was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingInProgress`]; [`Error::Unmerged`]; [`Error::Stopped`] at the next conflict.
+    pub fn proceed(&self, way: Way, confirmed: bool, cancel: &Cancel) -> Result<Proceeded> {
+        let Some(operation) = self.in_progress() else { return self.proceed_without_a_name(way, confirmed, cancel) };
+        if way != Way::Abort {
+            self.check_steps()?;
+        }
+        if way != Way::Continue && !confirmed && matches!(operation, "rebase" | "am") {
+            // Unlike the others, it goes back by overwriting every file.
+            // With filters, as the change itself.
+            self.check_trust(cancel)?;
+            let edited = self.change(&["diff", "--name-only", "-z", "--diff-filter=MDT", "--no-ext-diff", "--ignore-submodules=dirty"]);
+            let edited = edited.success(cancel, MAX_OUTPUT)?;
+            let unmerged = self.unmerged(cancel)?;
+            let edited = edited.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(RelPath::from_git);
+            let edited: Vec<String> = edited.filter(|path| !unmerged.contains(path)).map(|path| path.to_string()).collect();
+            if !edited.is_empty() {
+                return Err(Error::WouldLose(edited));
+            }
+        }
+        if way == Way::Continue {
+            self.check_resolved(&[], confirmed, cancel)?;
+            self.check_tried(cancel)?;
+        }
+        self.worktree()?;
+        self.check_trust(cancel)?;
+        if operation == "bisect" {
+            self.check_early_hook()?;
+        }
+        if way == Way::Abort
+            && let Some(tree) = self.abort_target(operation, cancel)?
+        {
+            self.check_move(tree, true, &[], cancel)?;
+        }
+        let ended = match (operation, way) {
+            ("bisect", Way::Abort) => self.locked(cancel, || self.change(&["bisect", "reset"]))?.0,
+            // All that a rebase has left that broke off is what it had stashed.
+            ("rebase", Way::Abort) if self.is_remnant() => self.locked(cancel, || self.change(&["rebase", "--quit"]))?.0,
+            ("bisect", _) => return Err(Error::BadPlan("git_bisect continues a bisect, and git_abort ends it".to_owned())),
+            ("merge", Way::Skip) => return Err(Error::BadPlan("a merge has no commit to leave out: git_abort gives it up".to_owned())),
+            _ => self.go_on(operation, way, cancel)?,
+        };
+        if ended.code != Some(0) {
+            let unmerged = self.unmerged(cancel)?;
+            if unmerged.is_empty()
+                && let Some(halted) = self.halted(operation, &ended, cancel)?
+            {
+                return Err(halted);
+            }
+            if self.in_progress().is_some() && way != Way::Abort {
+                return Err(self.stopped(operation, &unmerged, &ended, cancel)?);
+            }
+            if operation == "bisect" {
+                self.check_search_start(cancel)?;
+            }
+        }
+        ended.require(operation)?;
+        let unmerged = if self.in_progress().is_none() { self.unmerged(cancel)? } else { Vec::new() };
+        if !unmerged.is_empty() {
+            let paths = unmerged.iter().map(ToString::to_string).collect();
+            return Err(Error::Conflicts { change: format!("{operation} is finished; its autostash"), paths, stash: Some(0) });
+        }
+        let stays = way == Way::Abort && ended.stderr.contains("Not rewinding");
+        Ok(Proceeded { operation, stays_at: self.head(cancel)?.filter(|_| stays) })
+    }
+
+    /// Refuses to end a search that began on a branch which is gone.
+    fn check_search_start(&self, cancel: &Cancel) -> Result<()> {
+        let line = self.git_folder().line("BISECT_START").unwrap_or_default();
+        let start = String::from_utf8_lossy(&line).into_owned();
+        let is_gone = Rev::new(start.as_str()).is_ok_and(|rev| self.resolve_commit(&rev, cancel).is_err());
+        if is_gone { Err(Error::SearchStartGone(start)) } else { Ok(()) }
+    }
+
+    /// Refuses to go on where the step that comes next was never tried: git takes it for done.
+    fn check_tried(&self, cancel: &Cancel) -> Result<()> {
+        if self.is_untried(cancel)? {
+            let operation = self.progress().unwrap_or_default();
+            let step = self.step("sequencer/todo");
+            return Err(Error::Blocked { operation, step, why: "it was not applied".to_owned(), resumes: false });
+        }
+        Ok(())
+    }
+
+    /// True where a series of picks or reverts has stopped before a commit that it could not begin with.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn is_untried(&self, cancel: &Cancel) -> Result<bool> {
+        if self.is_at_a_commit() || !self.git_folder().has("sequencer/todo") {
+            return Ok(false);
+        }
+        let last = self.git_folder().line("sequencer/abort-safety").and_then(|line| ObjectId::from_hex(&line).ok());
+        let head = self.head(cancel)?;
+        Ok(last.is_some() && last == head && self.is_index_clean(head, cancel)?)
+    }
+
+    /// True where a commit that is picked or reverted is half done.
+    pub fn is_at_a_commit(&self) -> bool {
+        ["CHERRY_PICK_HEAD", "REVERT_HEAD"].iter().any(|name| self.git_folder().has(name))
+    }
+
+    /// The first step of a list, as it is written there.
+    fn step(&self, list: &str) -> String {
+        let text = self.git_file(list, Kind::Steps).ok().flatten().unwrap_or_default();
+        let line = text.lines().find(|line| !line.is_empty() && !line.starts_with(b"#")).unwrap_or_default().to_str_lossy().into_owned();
+        let mut step: String = line.chars().filter(|char| !char.is_control()).take(MAX_STEP).collect();
+        if step.is_empty() {
+            "a step".clone_into(&mut step);
+        }
+        step
+    }
+
+    /// The error of an operation that is in progress and did not go on.
+    pub(super) fn stopped(&self, operation: &'static str, unmerged: &[RelPath], ended: &Ended, cancel: &Cancel) -> Result<Error> {
+        const UNRESUMABLE: [&str; 2] = ["you have staged changes in your working tree", "cannot lock ref "];
+        let is_empty = self.comes_to_nothing(operation, ended, cancel)?;
+        let progress = self.progress().unwrap_or_else(|| operation.to_owned());
+        if is_empty {
+            return Ok(Error::Empty { operation: progress, stopped: true });
+        }
+        let paths: Vec<String> = unmerged.iter().map(ToString::to_string).collect();
+        if !paths.is_empty() {
+            return Ok(Error::Stopped { operation: progress, paths, why: String::new(), resumes: true });
+        }
+        if let Some(in_the_way) = overwritten(&ended.stderr) {
+            // git puts the step of a rebase back into its list, and takes that of another series for done.
+            let resumes = operation == "rebase";
+            let step = self.step(if resumes { "rebase-merge/git-rebase-todo" } else { "sequencer/todo" });
+            return Ok(Error::Blocked { operation: progress, step, why: in_the_way.to_string(), resumes });
+        }
+        let said = ended.stderr.as_str();
+        if said.contains("You must edit all merge conflicts") || said.contains("You have unstaged changes") {
+            let process = self.change(&["diff", "--name-only", "-z", "--no-ext-diff", "--ignore-submodules=dirty"]);
+            let listed = process.success(cancel, MAX_OUTPUT)?;
+            let paths = listed.split(|&byte| byte == 0).filter(|path| !path.is_empty());
+            return Ok(Error::Unstaged { operation: progress, paths: paths.take(NAMED).map(crate::quote::listed).collect() });
+        }
+        let failed = said.lines().find_map(|line| line.strip_prefix("warning: execution failed: "));
+        let why = failed.map_or_else(|| reason(said), |command| format!("the command of a step failed: {command}"));
+        let resumes = !UNRESUMABLE.iter().any(|words| said.contains(words));
+        Ok(Error::Stopped { operation: progress, paths, why, resumes })
+    }
+
+    /// True where a rebase has broken off before it began.
+    fn is_remnant(&self) -> bool {
+        let git = self.git_folder();
+        git.has("rebase-merge") && !git.has("rebase-merge/head-name") && !git.has("rebase-merge/git-rebase-todo")
+    }
+
+    /// Where an operation goes back to.
+    fn abort_target(&self, operation: &str, cancel: &Cancel) -> Result<Option<ObjectId>> {
+        let files: &[&str] = match operation {
+            "rebase" | "am" => &["rebase-merge/orig-head", "rebase-apply/orig-head"],
+            "cherry-pick" | "revert" => &["sequencer/head"],
+            "bisect" => &["BISECT_START"],
+            _ => &[],
+        };
+        let line = files.iter().find_map(|file| self.git_folder().line(file)).and_then(|line| String::from_utf8(line).ok());
+        let target = line.and_then(|line| Rev::new(line).ok()).and_then(|rev| self.resolve_commit(&rev, cancel).ok());
+        target.map_or_else(|| self.head(cancel), |target| Ok(Some(target)))
+    }
+
+    /// Takes the step that has stopped for done, or leaves it out, and goes on; or gives it all up.
+    fn go_on(&self, operation: &str, way: Way, cancel: &Cancel) -> Result<Ended> {
+        let args = [operation, way.option()];
+        let is_at_one = self.git_folder().has("MERGE_HEAD") || self.is_at_a_commit();
+        if way == Way::Continue {
+            self.drop_additions()?;
+            if operation != "rebase" && is_at_one {
+                // As git does it itself, which would drop lines that look like comments.
+                let (ended, _) = self.locked(cancel, || self.recording(&["commit", "--quiet", "--no-edit"]))?;
+                if ended.code != Some(0) || !self.git_folder().has("sequencer/todo") {
+                    return Ok(ended);
+                }
+            }
+        }
+        let going_on = if operation == "rebase" { self.rebasing(&args, cancel)? } else { self.sequencing(&args, cancel)? };
+        let (mut ended, output) = self.locked(cancel, || going_on.clone())?;
+        if ended.stderr.trim().is_empty() {
+            // Some reasons are said elsewhere.
+            ended.stderr = output[..output.len().min(2000)].to_str_lossy().into_owned();
+        }
+        Ok(ended)
+    }
+
+    /// True where the step that has stopped would record nothing.
+    pub(super) fn comes_to_nothing(&self, operation: &str, ended: &Ended, cancel: &Cancel) -> Result<bool> {
+        // With 1 git ends where a commit was not made; with 128 where a step could not be tried.
+        let may_be = ended.code == Some(1)
+            && match operation {
+                "cherry-pick" | "rebase" => self.is_at_a_commit(),
+                // It may have ended without a trace.
+                "revert" => !ended.stderr.contains("error: "),
+                _ => false,
+            };
+        Ok(may_be && self.unmerged(cancel)?.is_empty() && self.is_index_clean(self.head(cancel)?, cancel)?)
+    }
+
+    /// Ends what has left conflicts and no operation: a squash, or a stash that was brought back.
+    fn proceed_without_a_name(&self, way: Way, confirmed: bool, cancel: &Cancel) -> Result<Proceeded> {
+        let unmerged = self.unmerged(cancel)?;
+        if unmerged.is_empty() {
+            return Err(Error::NothingInProgress);
+        }
+        if way != Way::Abort {
+            return Err(Error::BadPlan("there is nothing to go on with: resolve the conflicts, stage the files and commit".to_owned()));
+        }
+        if !confirmed && !self.git_folder().has("SQUASH_MSG") {
+            // Only a squash begins with nothing staged.
+            let staged =
+                self.read(&["diff", "--cached", "--name-only", "-z", "--diff-filter=u", "--no-ext-diff", "--ignore-submodules=dirty"]);
+            let staged = staged.success(cancel, MAX_OUTPUT)?;
+            let staged = staged.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(RelPath::from_git);
+            let staged: Vec<String> = staged.filter(|path| !unmerged.contains(path)).map(|path| path.to_string()).collect();
+            if !staged.is_empty() {
+                return Err(Error::WouldLose(staged));
+            }
+        }
+        self.check_trust(cancel)?;
+        self.head(cancel)?.map_or(Ok(()), |head| self.check_move(head, true, &[], cancel))?;
+        let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--merge"]))?;
+        ended.require("reset --merge").map(|()| Proceeded { operation: "change with conflicts", stays_at: None })
+    }
+
+    /// Refuses steps that run programs, in a repository that nobody has named.
+    fn check_steps(&self) -> Result<()> {
+        const HARMLESS: [&str; 13] = ["pick", "p", "reword", "r", "squash", "s", "fixup", "f", "drop", "d", "noop", "break", "revert"];
+        if self.location.trusted {
+            return Ok(());
+        }
+        for list in ["rebase-merge/git-rebase-todo", "sequencer/todo"] {
+            let Some(text) = self.git_file(list, Kind::Steps)? else { continue };
+            let words = text.lines().filter_map(|line| line.to_str().ok().map(|line| line.split_whitespace().next().unwrap_or("#")));
+            let all = text.lines().count();
+            if words.filter(|word| word.starts_with('#') || HARMLESS.contains(word)).count() != all {
+                return Err(Error::Untrusted { path: self.top().to_owned(), program: "list of steps".to_owned() });
+            }
+        }
+        Ok(())
+    }
+}
