@@ -1,7 +1,7 @@
 //! Programs of Debian that a few tests need: downloaded and unpacked under `target/`. Nothing is installed or configured, no
 //! service is enabled, and no right of root is needed.
 
-use crate::{run, tools};
+use crate::run::{self, folder};
 use anyhow::{Result, bail};
 use std::{
     fs,
@@ -26,7 +26,7 @@ const PLACES: [&str; 3] = ["/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
 
 /// Where the tests find them.
 fn bin() -> PathBuf {
-    tools::folder().join("bin")
+    folder().join("bin")
 }
 
 /// Unpacks what this machine does not have. Where that cannot be done the tests say what they leave out.
@@ -37,7 +37,7 @@ pub(crate) fn prepare() {
     }
     let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
     packages.dedup();
-    println!("unpacks {} under {}", packages.join(", "), tools::folder().display());
+    println!("unpacks {} under {}", packages.join(", "), folder().display());
     if let Err(err) = unpack(&packages).and_then(|root| missing.iter().try_for_each(|(program, _)| link(&root, program))) {
         println!("not unpacked: {err:#}");
     }
@@ -57,7 +57,7 @@ fn postgres(root: &Path) -> Vec<PathBuf> {
 /// Downloads packages, and those that they depend on and this machine lacks, and unpacks them. The lists of apt are those of
 /// its sources, kept apart from the machine's own.
 fn unpack(packages: &[&str]) -> Result<PathBuf> {
-    let (home, root) = (tools::folder().join("apt"), tools::folder().join("debian"));
+    let (home, root) = (folder().join("apt"), folder().join("debian"));
     for folder in ["lists/partial", "archives/partial"] {
         fs::create_dir_all(home.join(folder))?;
     }

@@ -12,6 +12,11 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
+/// Where what the tests need is installed.
+pub(crate) fn folder() -> PathBuf {
+    root().join("target/tools")
+}
+
 pub(crate) fn cargo(args: &[&str], variables: &[(&str, &str)]) -> Result<()> {
     program(&env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args, variables)
 }

@@ -1,6 +1,9 @@
 //! Programs that the checks need, all of them under `target/tools`: from the registries, and unpacked ones of Debian.
 
-use crate::{debian, run};
+use crate::{
+    debian,
+    run::{self, folder},
+};
 use anyhow::{Context, Result, bail};
 use std::{fs, path::PathBuf};
 
@@ -23,10 +26,6 @@ const NODE: [&str; 5] = [
 
 /// The ssh server of a test. Its optional parts would have to be compiled.
 const SSH: [&str; 3] = ["--ignore-scripts", "--omit=optional", "ssh2@1"];
-
-pub(crate) fn folder() -> PathBuf {
-    run::root().join("target/tools")
-}
 
 /// A program of a Python environment.
 pub(crate) fn python(environment: &str, program: &str) -> String {

@@ -1,6 +1,6 @@
 //! One call of a tool, and what tools ask of it.
 
-use crate::handler::Fixture;
+use crate::fixture::Fixture;
 use mcp::rmcp::{
     ErrorData, RoleServer,
     model::{CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, ProtocolVersion},

@@ -8,6 +8,7 @@ mod catalogue;
 mod changes;
 mod content;
 mod dialogue;
+mod fixture;
 mod handler;
 mod inputs;
 mod jobs;

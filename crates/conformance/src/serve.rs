@@ -1,6 +1,6 @@
 //! The listener, and what ends it; the one place that uses the transport of the product.
 
-use crate::handler::{Fixture, Shared};
+use crate::fixture::{Fixture, Shared};
 use mcp::http::{self, Listener, Options};
 use std::{
     io::{self, Write},

@@ -3,10 +3,10 @@
 use crate::{
     frame::{Frame, Frames},
     identity::Carrier,
+    oddity::Mode,
     outbox::{Outbox, Waiting},
     roots::Announcements,
     sessions::{Open, Session, Sessions},
-    validation::Mode,
 };
 use rmcp::{
     RoleServer,

@@ -1,14 +1,13 @@
 //! Lines into messages: what is wrong with a line becomes an answer, never an end of the connection.
 
 use crate::{
-    head::id_in,
-    validation::{Mode, WARNINGS, log, oddities},
+    head::{MAX_ID, id_in, is_huge, to_id},
+    oddity::{Mode, WARNINGS, log, oddities},
 };
 use rmcp::{
     RoleServer,
     model::{
-        CancelledNotification, CancelledNotificationParam, ClientNotification, ErrorCode, ErrorData, GetMeta, JsonRpcMessage,
-        NumberOrString, RequestId,
+        CancelledNotification, CancelledNotificationParam, ClientNotification, ErrorCode, ErrorData, GetMeta, JsonRpcMessage, RequestId,
     },
     service::RxJsonRpcMessage,
 };
@@ -20,8 +19,6 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 pub const MAX_FRAME: usize = 4 << 20;
 /// How much of an over-long line is searched for its id.
 const ID_WINDOW: usize = 64 << 10;
-/// The longest id that is echoed.
-pub(crate) const MAX_ID: usize = 256;
 /// The most values of a message. Each takes a hundred times its bytes once it is read.
 const MAX_VALUES: usize = 50_000;
 /// The deepest nesting; the parser's own limits lie a little above it.
@@ -166,7 +163,7 @@ pub(crate) fn parse(line: &[u8]) -> Frame {
 pub(crate) fn check(line: &[u8], mode: Mode) -> Frame {
     let frame = checked(line, mode);
     if let Frame::Refused(_, error) = &frame {
-        log(line, error);
+        log(line, !is_crowded(line), error);
     }
     frame
 }
@@ -177,7 +174,7 @@ fn checked(line: &[u8], mode: Mode) -> Frame {
         if let Frame::Message(message) = &mut frame
             && let JsonRpcMessage::Request(request) = &mut **message
         {
-            let odd = oddities(line, mode);
+            let odd = odd(line, mode);
             if !odd.is_empty() {
                 request.request.get_meta_mut().insert(WARNINGS.to_owned(), odd.into());
             }
@@ -185,7 +182,7 @@ fn checked(line: &[u8], mode: Mode) -> Frame {
         return frame;
     }
     let (Frame::Message(_) | Frame::Ping(_)) = &frame else { return frame };
-    let odd = oddities(line, mode);
+    let odd = odd(line, mode);
     if odd.is_empty() {
         return frame;
     }
@@ -265,26 +262,19 @@ fn completed(fields: &serde_json::Map<String, Value>) -> Option<Frame> {
     (!has_huge_id).then(|| Frame::Message(Box::new(message)))
 }
 
+/// What is odd about a message that may still be understood.
+pub(crate) fn odd(line: &[u8], mode: Mode) -> Vec<String> {
+    oddities(line, mode, bare_fields(line))
+}
+
 /// What a bare message of these fields has in place of what.
-pub(crate) fn bare_fields(line: &[u8]) -> &'static [(&'static str, &'static str)] {
+fn bare_fields(line: &[u8]) -> &'static [(&'static str, &'static str)] {
     let Ok(fields) = serde_json::from_slice(line) else { return &[] };
     match bare(&fields) {
         Some(Frame::Ping(_)) => &[("type", "/method")],
         Some(_) => &[("type", "/method"), ("request_id", "/params/requestId"), ("requestId", "/params/requestId")],
         None => &[],
     }
-}
-
-pub(crate) fn to_id(value: &Value) -> Option<RequestId> {
-    match value {
-        Value::String(text) => Some(NumberOrString::String(text.as_str().into())),
-        Value::Number(number) => number.as_i64().map(NumberOrString::Number),
-        _ => None,
-    }
-}
-
-pub(crate) fn is_huge(id: &RequestId) -> bool {
-    matches!(id, NumberOrString::String(text) if text.len() > MAX_ID)
 }
 
 /// How many values JSON has at most: containers, and what is separated in them.
@@ -328,6 +318,7 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rmcp::model::NumberOrString;
     use proptest::prelude::*;
 
     fn verdict(line: &str) -> String {

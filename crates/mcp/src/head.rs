@@ -1,9 +1,10 @@
 //! The top level of a message that is not valid JSON: its id, as far as it can be read.
 
-use crate::frame::{MAX_ID, is_huge, to_id};
-use rmcp::model::RequestId;
+use rmcp::model::{NumberOrString, RequestId};
 use serde_json::Value;
 
+/// The longest id that is echoed.
+pub(crate) const MAX_ID: usize = 256;
 /// The most bytes that an id can take, each of its characters escaped, with its quotes.
 const LONGEST: usize = 6 * MAX_ID + 2;
 
@@ -27,6 +28,20 @@ pub(crate) fn id_in(text: &[u8]) -> Option<RequestId> {
         }
     }
     id.filter(|id| (has_method || !is_answer) && !is_huge(id))
+}
+
+/// An id as the protocol has it.
+pub(crate) fn to_id(value: &Value) -> Option<RequestId> {
+    match value {
+        Value::String(text) => Some(NumberOrString::String(text.as_str().into())),
+        Value::Number(number) => number.as_i64().map(NumberOrString::Number),
+        _ => None,
+    }
+}
+
+/// True for an id that is longer than any that is echoed.
+pub(crate) fn is_huge(id: &RequestId) -> bool {
+    matches!(id, NumberOrString::String(text) if text.len() > MAX_ID)
 }
 
 /// The keys of the outermost object and the text of their values.

@@ -3,6 +3,7 @@
 use crate::{
     address,
     error::Error,
+    place::{FileId, Place, file_id},
     schema,
     store::{Kind, Opened, Store},
 };
@@ -40,35 +41,6 @@ const CHECKED: u64 = 64 << 20;
 const NORMAL: &str = "PRAGMA busy_timeout = 1000; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512";
 /// Each transaction is on the disk before it ends, and all those before it.
 const FULL: &str = "PRAGMA busy_timeout = 1000; PRAGMA synchronous = FULL; PRAGMA cache_size = -512";
-
-/// A file, and which one it was when it was opened.
-#[derive(Debug)]
-pub(crate) struct Place {
-    path: PathBuf,
-    file: FileId,
-}
-
-/// A number is used again once its file is gone; the time of its making tells the two apart, where the system knows it.
-type FileId = (u64, u64, Option<SystemTime>);
-
-impl Place {
-    fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), file: file_id(path)? })
-    }
-
-    pub(crate) fn is_current(&self) -> bool {
-        match file_id(&self.path) {
-            Ok(found) => found == self.file,
-            // Any other error says nothing of the file.
-            Err(err) => !matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
-        }
-    }
-}
-
-fn file_id(path: &Path) -> io::Result<FileId> {
-    let found = fs::symlink_metadata(path)?;
-    Ok((found.dev(), found.ino(), found.created().ok()))
-}
 
 /// Opens the file at `path`; `succeeds` where this process has had another file open there.
 pub(crate) async fn open(path: &Path, succeeds: bool) -> Result<Opened, Error> {

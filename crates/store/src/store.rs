@@ -1,12 +1,7 @@
-//! The store, and how it is opened and closed.
+//! The store: a database, whichever it is.
 
-use crate::{
-    address::Address,
-    error::Error,
-    postgres,
-    sqlite::{self, Place},
-};
-use sqlx::{Any, AnyPool, Connection, Transaction, any::AnyConnectOptions};
+use crate::{error::Error, place::Place};
+use sqlx::{Any, AnyPool, Transaction, any::AnyConnectOptions};
 use std::{fmt, path::PathBuf, sync::Arc};
 
 /// Which database it is.
@@ -54,61 +49,6 @@ impl Kind {
 }
 
 impl Store {
-    /// Opens the database at `address`, makes it when there is none, and brings it up to date.
-    ///
-    /// A damaged file is put aside, with its bytes as they are, and a new one made.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Newer`] when a later release has written it, which leaves it untouched; [`Error::Address`];
-    /// [`Error::Unavailable`], [`Error::Full`]; [`Error::Query`] when its tables are not those that were made.
-    pub async fn open(address: &Address) -> Result<Opened, Error> {
-        sqlx::any::install_default_drivers();
-        let checked;
-        let address = match address {
-            Address::File(_) => address,
-            Address::Url(url) => {
-                checked = Address::parse(url)?;
-                &checked
-            }
-        };
-        match address {
-            Address::File(path) => sqlite::open(path, false).await,
-            Address::Url(url) => postgres::open(url).await,
-        }
-    }
-
-    /// False once the file of an open database was removed, or another file has taken its place. Later writes are lost with
-    /// the last connection.
-    pub fn is_in_place(&self) -> bool {
-        self.place.as_ref().is_none_or(|place| place.is_current())
-    }
-
-    /// Opens the database at `address` in place of this one, whose file was removed or replaced, and copies the rows
-    /// that open connections of this one still have. Rows that are there already stay as they are.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::open`].
-    pub async fn succeed(&self, address: &Address) -> Result<Opened, Error> {
-        let Address::File(path) = address else { return Self::open(address).await };
-        let mut opened = sqlite::open(path, true).await?;
-        opened.rescued = self.copy_to(&opened.store).await?;
-        Ok(opened)
-    }
-
-    /// Whether the server at `address` takes a connection, and why not. Its tables stay as they are; a file is not looked at.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`] with the reason; [`Error::Address`].
-    pub async fn try_to_reach(address: &Address) -> Result<(), Error> {
-        let Address::Url(url) = address else { return Ok(()) };
-        sqlx::any::install_default_drivers();
-        postgres::connect(&crate::address::options(url)?).await?.close().await.ok();
-        Ok(())
-    }
-
     /// Whether the database answers.
     ///
     /// # Errors
@@ -117,17 +57,6 @@ impl Store {
     pub async fn ping(&self) -> Result<(), Error> {
         // From a table: SQLite answers `SELECT 1` without a look at the file.
         sqlx::query("SELECT value FROM mcpgit_meta WHERE name = 'schema'").fetch_one(&self.pool).await?;
-        Ok(())
-    }
-
-    /// Whether a server takes connections at all. A pool that has none waits for long, and does not say why.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`] with the reason, at once where the server is refused.
-    pub async fn reach(&self) -> Result<(), Error> {
-        let Some(server) = &self.server else { return Ok(()) };
-        postgres::connect(server).await?.close().await.ok();
         Ok(())
     }
 

@@ -10,10 +10,11 @@ use super::{
     shares::{Exceeded, Holder},
 };
 use crate::{
-    frame::{Frame, MAX_FRAME, MAX_ID, check, is_crowded},
+    frame::{Frame, MAX_FRAME, check, is_crowded},
+    head::MAX_ID,
     identity::Identity,
+    oddity::{Mode, WARNINGS},
     sessions::{Fault, Opening, Refusal},
-    validation::{Mode, WARNINGS},
 };
 use axum::{
     Extension, Json,
