@@ -318,8 +318,8 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rmcp::model::NumberOrString;
     use proptest::prelude::*;
+    use rmcp::model::NumberOrString;
 
     fn verdict(line: &str) -> String {
         match parse(line.as_bytes()) {

@@ -1,6 +1,6 @@
 //! The caches of a running server: what they hold, and how they are emptied.
 
-use crate::{server::Server, wire};
+use crate::{pipeline::Pipeline, wire};
 use std::time::Duration;
 
 /// A cache as it is now.
@@ -16,8 +16,8 @@ pub(crate) struct Cache {
 }
 
 /// Every cache.
-pub(crate) fn list(server: &Server) -> Vec<Cache> {
-    let handles = server.pipeline.repositories.cache();
+pub(crate) fn list(pipeline: &Pipeline) -> Vec<Cache> {
+    let handles = pipeline.repositories.cache();
     let schemas = wire::schemas().cache();
     vec![
         Cache { name: "repositories", what: "handles of open repositories", ..from(handles) },
@@ -31,11 +31,11 @@ fn from(figures: git::CacheFigures) -> Cache {
 }
 
 /// Empties one cache, or all, and says how many entries each had. None where there is no such cache.
-pub(crate) fn clear(server: &Server, one: Option<&str>) -> Option<Vec<(&'static str, usize)>> {
-    let all = list(server);
+pub(crate) fn clear(pipeline: &Pipeline, one: Option<&str>) -> Option<Vec<(&'static str, usize)>> {
+    let all = list(pipeline);
     let meant: Vec<&Cache> = all.iter().filter(|cache| one.is_none_or(|name| cache.name == name)).collect();
     let cleared = meant.iter().map(|cache| match cache.name {
-        "repositories" => (cache.name, server.pipeline.repositories.clear()),
+        "repositories" => (cache.name, pipeline.repositories.clear()),
         _ => (cache.name, wire::schemas().clear()),
     });
     let cleared: Vec<_> = cleared.collect();
@@ -43,6 +43,6 @@ pub(crate) fn clear(server: &Server, one: Option<&str>) -> Option<Vec<(&'static 
 }
 
 /// Evicts entries unused for so long, and returns how many.
-pub(crate) fn sweep(server: &Server, unused: Duration) -> usize {
-    server.pipeline.repositories.sweep(unused)
+pub(crate) fn sweep(pipeline: &Pipeline, unused: Duration) -> usize {
+    pipeline.repositories.sweep(unused)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    tool::{Effect, Scope},
+    tool::effect::{Effect, Scope},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -1,13 +1,11 @@
 //! A git server for coding agents, over the Model Context Protocol.
 
 mod admin;
-mod advice;
 mod app;
 mod arguments;
 mod caches;
 mod caller;
 mod circuits;
-mod class;
 pub mod cli;
 mod config;
 mod error;
@@ -25,6 +23,7 @@ mod state;
 mod suspicion;
 mod symbol;
 mod telemetry;
+mod terminal;
 mod tool;
 pub mod tools;
 mod view;
@@ -33,15 +32,14 @@ mod workspace;
 
 pub use app::{App, StartError};
 pub use caller::{Caller, Right};
-pub use class::{ErrorClass, UnknownClass};
 pub use config::{
     Config, ConfigError, Debug, Flags, HeapProfile, Hooks, JwtIssuer, Log, LogFormat, Mode, NamedToken, Observing, OtlpEndpoint, REFERENCE,
     RELOADABLE, Resilience, Sandbox, Serving, Signing, Source, Trust, Watch,
 };
-pub use error::{Error, Kind};
+pub use error::{Error, ErrorClass, Kind, UnknownClass};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};
 pub use pipeline::{Bounds, Breakpoint, Call, Origin, Pipeline};
-pub use selection::{Selection, Toolset};
+pub use selection::Selection;
 pub use telemetry::log::init_log;
-pub use tool::{Effect, Entry, Reporter, Scope};
+pub use tool::{Effect, Entry, Reporter, Scope, Toolset};
 pub use wire::{INSTRUCTIONS, tools_as_listed, validation};

@@ -3,11 +3,11 @@
 use crate::{
     caller::{Caller, Right},
     circuits::Breakers,
-    class::ErrorClass,
+    error::ErrorClass,
     lifecycle::{
+        control::Control,
         phase::{Phase, Present},
-        reload::{Loaded, Settings},
-        restart::{self, Control},
+        settings::{Loaded, Settings},
     },
     persistence::{Persistence, milliseconds, now_ms},
     pipeline::{Call, InGit, Origin, Pipeline},
@@ -231,7 +231,7 @@ impl Server {
                 // It reads files, and may have to tidy up.
                 let checked = tokio::task::spawn_blocking(move || {
                     server.watcher.check_memory(server.settings().watch.memory_soft_limit, || {
-                        crate::caches::clear(&server, None);
+                        crate::caches::clear(&server.pipeline, None);
                         guard::memory::trim();
                     });
                 });
@@ -241,7 +241,7 @@ impl Server {
         let server = Arc::clone(self);
         let unused = self.settings().cache_sweep;
         let caches = self.supervise("caches", unused, move || {
-            let dropped = crate::caches::sweep(&server, unused);
+            let dropped = crate::caches::sweep(&server.pipeline, unused);
             tracing::debug!(dropped, "the caches were swept");
             std::future::ready(())
         });
@@ -297,7 +297,7 @@ impl Server {
         if !self.pipeline.threads.is_full() || self.phase.get() != Phase::Ready {
             return;
         }
-        match restart::ask(self, self.settings().drain).await {
+        match self.control.ask(self.settings().drain).await {
             Ok(successor) => tracing::error!(successor, "too many threads are lost: another process takes over"),
             Err(why) => tracing::error!(why, "too many threads are lost, and no other process takes over"),
         }

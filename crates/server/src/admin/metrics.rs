@@ -104,7 +104,7 @@ fn state(server: &Server, circuits: &[CircuitSnapshot], all: &mut Families) {
     all.up("mcp_server_git_store_backlog", "Writes that wait for the store.", one(number(server.persistence.backlog())));
     let beats = server.task("heartbeat").is_some_and(|task| task.is_running());
     all.up("mcp_server_git_heartbeat_up", "Whether the heartbeat task runs.", is_up(beats));
-    let entries = caches::list(server).into_iter().map(|cache| (labels([("cache", cache.name)]), number(cache.entries)));
+    let entries = caches::list(&server.pipeline).into_iter().map(|cache| (labels([("cache", cache.name)]), number(cache.entries)));
     all.up("mcp_server_git_cache_entries", "What caches hold.", entries);
 }
 
@@ -151,7 +151,7 @@ fn totals(server: &Server, circuits: &[CircuitSnapshot], all: &mut Families) {
     all.total("mcp_server_git_circuit_rejected_total", "Calls that circuits did not let through.", one(count(rejected)));
     let opened = circuits.iter().map(|circuit| circuit.opened_times).sum();
     all.total("mcp_server_git_circuit_opened_total", "How often circuits opened.", one(count(opened)));
-    let caches = caches::list(server);
+    let caches = caches::list(&server.pipeline);
     let hits = caches.iter().map(|cache| (labels([("cache", cache.name)]), count(cache.hits)));
     all.total("mcp_server_git_cache_hits_total", "Uses of caches that found what they looked for.", hits);
     let misses = caches.iter().map(|cache| (labels([("cache", cache.name)]), count(cache.misses)));

@@ -9,7 +9,7 @@ mod views;
 
 use crate::{
     caches,
-    lifecycle::{phase::Phase, restart},
+    lifecycle::phase::Phase,
     pipeline::How,
     server::Server,
     socket::{self, own_socket},
@@ -245,7 +245,7 @@ async fn resume(State(server): Shared) -> Response {
 async fn trim(State(server): Shared) -> Json<Value> {
     let trimmed = tokio::task::spawn_blocking(move || {
         let before = process::rss();
-        let cleared = caches::clear(&server, None).unwrap_or_default();
+        let cleared = caches::clear(&server.pipeline, None).unwrap_or_default();
         guard::memory::trim();
         let after = process::rss();
         let recovered = before.zip(after).map(|(before, after)| before.saturating_sub(after));
@@ -255,7 +255,7 @@ async fn trim(State(server): Shared) -> Json<Value> {
 }
 
 async fn clear_caches(State(server): Shared, Json(wanted): Json<ClearCaches>) -> Response {
-    match caches::clear(&server, wanted.name.as_deref()) {
+    match caches::clear(&server.pipeline, wanted.name.as_deref()) {
         Some(cleared) => Json(json!({"cleared": views::cleared(&cleared)})).into_response(),
         None => refused(StatusCode::NOT_FOUND, "there is no such cache"),
     }
@@ -317,7 +317,7 @@ async fn level(State(server): Shared, Json(wanted): Json<Level>) -> Response {
 
 async fn restart_gracefully(State(server): Shared, Json(wanted): Json<Drain>) -> Response {
     let drain = wanted.timeout.map_or(server.settings().drain, Duration::from_secs);
-    match restart::ask(&server, drain).await {
+    match server.control.ask(drain).await {
         Ok(successor) => Json(json!({"pid": std::process::id(), "successor": successor, "drain_s": drain.as_secs()})).into_response(),
         Err(why) => refused(StatusCode::CONFLICT, why),
     }

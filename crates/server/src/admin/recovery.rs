@@ -16,7 +16,7 @@ pub(super) async fn emergency(server: &Server) -> Value {
     let left = server.pipeline.drained(ENDING).await;
     let mut steps = vec![step("stop operations", left == 0, &format!("{running} running or waiting, {left} left"))];
     let cleared: Vec<String> =
-        caches::clear(server, None).into_iter().flatten().map(|(name, entries)| format!("{entries} of {name}")).collect();
+        caches::clear(&server.pipeline, None).into_iter().flatten().map(|(name, entries)| format!("{entries} of {name}")).collect();
     steps.push(step("clear caches", true, &cleared.join(", ")));
     let reset = server.breakers.reset_all().len();
     steps.push(step("reset circuits", true, &format!("{reset} circuits")));

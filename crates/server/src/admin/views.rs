@@ -2,8 +2,8 @@
 
 use crate::{
     caches,
-    class::ErrorClass,
-    lifecycle::{phase::Phase, reload, restart},
+    error::ErrorClass,
+    lifecycle::{phase::Phase, settings},
     pipeline::Held,
     server::{Past, Server},
     telemetry::{
@@ -94,7 +94,7 @@ pub(super) fn status(server: &Server) -> Value {
 /// What is wrong just now, and the command that tells more or mends it.
 fn problems(server: &Server) -> Vec<(String, String)> {
     let mut all = Vec::new();
-    let again = if restart::is_supervised(server) { "mcp-server-git restart" } else { "stop the server and start it again" };
+    let again = if server.control.is_supervised() { "mcp-server-git restart" } else { "stop the server and start it again" };
     let mut add = |is: bool, what: String, next: &str| {
         if is {
             all.push((what, next.to_owned()));
@@ -117,7 +117,7 @@ fn problems(server: &Server) -> Vec<(String, String)> {
         add(true, format!("the configuration was not reloaded: {cause}"), &format!("mcp-server-git config check{file}"));
     }
     drop(loaded);
-    let awaits = reload::awaits_tokens(&server.loaded());
+    let awaits = settings::awaits_tokens(&server.loaded());
     add(awaits, "tokens are configured, and requests need none before a restart".to_owned(), again);
     let beats = server.task("heartbeat").is_none_or(|task| task.is_running());
     add(!beats, "the heartbeat task does not run".to_owned(), "mcp-server-git recover --component heartbeat");
@@ -385,7 +385,7 @@ fn slope(notes: &[(Duration, u64)]) -> Option<i64> {
 }
 
 pub(super) fn caches(server: &Server) -> Value {
-    let all = caches::list(server);
+    let all = caches::list(&server.pipeline);
     let shown = all.iter().map(|cache| {
         json!({
             "name": cache.name,

@@ -16,12 +16,13 @@ mod supervise;
 mod token;
 mod validate;
 
+pub(crate) use crate::terminal::tell;
 use crate::{
     app::App,
     caller::Right,
     config::{Config, Flags, LogFormat, Sandbox, Trust, unknown_variables, unread},
-    selection::Toolset,
     telemetry::log::init_log,
+    tool::toolset::Toolset,
 };
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint, error::ErrorKind};
 use std::{
@@ -338,11 +339,6 @@ fn print_version(git: Option<PathBuf>) -> ExitCode {
 /// Prints to standard output, which may be closed.
 fn say(text: &str) {
     writeln!(io::stdout(), "{text}").ok();
-}
-
-/// Prints to standard error, which may be closed.
-pub(crate) fn tell(text: &str) {
-    writeln!(io::stderr(), "{text}").ok();
 }
 
 fn cannot_run(why: &dyn std::fmt::Display) -> ExitCode {

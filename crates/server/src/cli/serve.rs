@@ -10,7 +10,7 @@ use crate::{
     app::{self, App},
     caller::{Caller, Right},
     config::{Config, Serving},
-    lifecycle::{notify, reload, restart, signals},
+    lifecycle::{notify, reload, restart, settings, signals},
     server::Server,
     socket,
     wire::{Handler, Shared},
@@ -112,7 +112,7 @@ fn authority(serving: &Serving) -> Option<Arc<Authority>> {
     if !serving.wants_tokens() {
         return None;
     }
-    let tokens = Tokens::new(reload::tokens(&serving.tokens));
+    let tokens = Tokens::new(settings::tokens(&serving.tokens));
     let jwt = serving.jwt.as_ref().map(|jwt| {
         let is_url = jwt.jwks.starts_with("https://") || jwt.jwks.starts_with("http://");
         let source = if is_url { KeySource::Url(jwt.jwks.clone()) } else { KeySource::File(PathBuf::from(&jwt.jwks)) };

@@ -9,9 +9,8 @@ use crate::{
     app::App,
     config::Config,
     lifecycle::{
-        notify,
-        restart::{READY, VARIABLE},
-        signals,
+        control::{READY, VARIABLE},
+        notify, signals,
     },
     socket,
 };

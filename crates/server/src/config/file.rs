@@ -8,7 +8,7 @@ use super::{
     serving::{FileAuth, FileHeartbeat, FileHttp, FileSessions},
     words,
 };
-use crate::selection::Toolset;
+use crate::tool::toolset::Toolset;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{

@@ -19,9 +19,10 @@ pub(crate) use shown::{Shown, known_variables, own_variables, schema, unknown_va
 pub use trust::{Hooks, Sandbox, Signing, Trust};
 
 use crate::{
-    pipeline::Breakpoint,
+    pipeline::holds::Breakpoint,
     policy::Policy,
-    selection::{Selection, Toolset, is_tool},
+    selection::{Selection, is_tool},
+    tool::toolset::Toolset,
 };
 use file::{File, Places, Seconds, network, parsed_file, read_file, state_dir};
 use git::Roots;

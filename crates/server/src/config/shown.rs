@@ -93,7 +93,7 @@ fn plain(value: &toml::Value) -> String {
 }
 
 /// Variables that the program sets for itself, and one of `doctor`.
-const INTERNAL: [&str; 2] = [crate::lifecycle::restart::VARIABLE, "MCP_GIT_DOCTOR_TOKEN"];
+const INTERNAL: [&str; 2] = [crate::lifecycle::control::VARIABLE, "MCP_GIT_DOCTOR_TOKEN"];
 
 /// The variables that something reads.
 pub(crate) fn known_variables() -> impl Iterator<Item = &'static str> {

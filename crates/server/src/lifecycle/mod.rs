@@ -1,8 +1,10 @@
 //! How a server begins, changes and ends: its phase, signals, a new configuration, a graceful restart, and what its service
 //! manager is told.
 
+pub(crate) mod control;
 pub(crate) mod notify;
 pub(crate) mod phase;
 pub(crate) mod reload;
 pub(crate) mod restart;
+pub(crate) mod settings;
 pub(crate) mod signals;

@@ -4,13 +4,11 @@
 //! The two speak in lines over what the server has for standard input. The server says `ready` and `restart SECONDS`; the
 //! supervisor says `replaced PID SECONDS`, `failed WHY` and `reload`. Its end is the end of the server.
 
+use super::control::{Request, VARIABLE};
 use crate::server::Server;
 use std::{
     io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 use tokio::{
@@ -19,26 +17,8 @@ use tokio::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{mpsc, oneshot},
+    sync::mpsc,
 };
-
-/// The variable that tells a server of its supervisor.
-pub(crate) const VARIABLE: &str = "MCP_GIT_SUPERVISED";
-/// How long a successor may take to be ready.
-pub(crate) const READY: Duration = Duration::from_secs(30);
-
-/// Where a server asks to be replaced; empty where nobody supervises it.
-#[derive(Default)]
-pub(crate) struct Control {
-    ask: Mutex<Option<mpsc::Sender<Request>>>,
-    /// It has been asked, and has not failed: one that has been replaced is not replaced again.
-    is_asked: AtomicBool,
-}
-
-struct Request {
-    drain: Duration,
-    answer: oneshot::Sender<Result<u32, String>>,
-}
 
 /// The connection to a supervisor.
 pub(crate) struct Supervisor {
@@ -70,28 +50,6 @@ impl Supervisor {
             tracing::warn!("the supervisor is gone: the server ends");
             server.stop.cancel();
         }
-    }
-}
-
-/// True where the server can be replaced.
-pub(crate) fn is_supervised(server: &Server) -> bool {
-    server.control.ask.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-}
-
-/// Asks for a successor, and gives its number when it is ready.
-pub(crate) async fn ask(server: &Server, drain: Duration) -> Result<u32, String> {
-    let control = server.control.ask.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let Some(control) = control else {
-        return Err("this server is not supervised: start it with `serve --supervised`, or restart it where it was started".to_owned());
-    };
-    if server.control.is_asked.swap(true, Ordering::Relaxed) {
-        return Err("a restart is under way".to_owned());
-    }
-    let (answer, answered) = oneshot::channel();
-    let gone = || Err("the supervisor is gone".to_owned());
-    match control.send(Request { drain, answer }).await {
-        Ok(()) => answered.await.unwrap_or_else(|_| gone()),
-        Err(_) => gone(),
     }
 }
 

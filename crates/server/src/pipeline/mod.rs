@@ -9,7 +9,7 @@
 
 mod alone;
 mod envelope;
-mod holds;
+pub(crate) mod holds;
 mod missing;
 mod repository;
 mod run;

@@ -5,7 +5,7 @@ use crate::{
     journal::Journal,
     policy::Policy,
     state::StateDir,
-    tool::{Anywhere, Body, RunAnywhere},
+    tool::{Anywhere, Body, entry::RunAnywhere},
     workspace::Workspaces,
 };
 use git::{Direction, Git, Roots};
@@ -20,7 +20,7 @@ fn entry(body: RunAnywhere) -> &'static Entry {
         scope: Scope::Worktree,
         direction: Direction::Fetch,
         effect_of: |_| Effect::Write,
-        toolset: crate::selection::Toolset::Default,
+        toolset: crate::tool::toolset::Toolset::Default,
         schema: || Value::Null,
         output: None,
         check: |_| Ok(()),

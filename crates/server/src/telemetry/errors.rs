@@ -1,6 +1,6 @@
 //! What went wrong: by class within the last hour, and by class and reason since the start.
 
-use crate::class::ErrorClass;
+use crate::error::ErrorClass;
 use guard::ErrorWindows;
 use std::{
     collections::{BTreeMap, HashMap},

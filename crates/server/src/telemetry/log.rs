@@ -64,7 +64,7 @@ where
                 .push(tracing_subscriber::fmt::layer().with_writer(Mutex::new(file)).with_ansi(false).json().flatten_event(true).boxed());
         }
         // Before there is a log to say it in.
-        Some(Err(why)) => crate::cli::tell(&format!("mcp-server-git: the log file cannot be used: {why}")),
+        Some(Err(why)) => crate::terminal::tell(&format!("mcp-server-git: the log file cannot be used: {why}")),
         None => {}
     }
     outputs

@@ -4,7 +4,7 @@ use super::{
     errors::Errors,
     metrics::{Metrics, transport},
 };
-use crate::class::ErrorClass;
+use crate::error::ErrorClass;
 use mcp::sessions::{Fault, Observer, Refusal, SessionInfo};
 use std::sync::Arc;
 

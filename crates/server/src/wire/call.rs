@@ -4,13 +4,13 @@
 
 use super::{
     confirm::{self, Question},
+    connection::{Connection, Shared, implementation, is_modern},
     declines,
-    handler::{Connection, Shared, implementation, is_modern, unknown_tool},
+    method::unknown_tool,
     progress, tasks,
 };
 use crate::{
-    class::ErrorClass,
-    error::{Error, Kind},
+    error::{Error, ErrorClass, Kind},
     output::{self, Budget, Reply},
     pipeline::{Call, Origin},
     telemetry::{metrics::transport, parent},

@@ -1,9 +1,10 @@
 //! What could complete an argument: references, paths, remotes, repositories.
 
 use super::{
-    handler::Connection,
+    connection::Connection,
     prompts,
     resources::{self, TEMPLATES},
+    source::Source,
     uri::{Uri, What},
 };
 use crate::{
@@ -28,29 +29,6 @@ const MAX_VALUE: usize = 4096;
 const MAX_BYTES: usize = 32 << 10;
 /// How much of a name an error repeats.
 const MAX_NAME: usize = 80;
-
-/// Where the values of an argument come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    /// Nowhere: it is free text.
-    Free,
-    /// These.
-    Values(&'static [&'static str]),
-    /// The repositories that are served.
-    Repositories,
-    /// Branches, tags and HEAD.
-    Revisions,
-    /// Tags alone.
-    Tags,
-    /// The folder that has been typed so far, in a revision.
-    Paths,
-    /// Paths in conflict.
-    Conflicts,
-    /// Remotes.
-    Remotes,
-    /// Groups of tools.
-    Toolsets,
-}
 
 pub(super) async fn complete(
     pipeline: &Pipeline,
@@ -96,7 +74,7 @@ pub(super) async fn complete(
     let found = match source {
         Source::Free => Vec::new(),
         Source::Values(values) => values.iter().map(ToString::to_string).collect(),
-        Source::Toolsets => crate::selection::Toolset::names(),
+        Source::Toolsets => crate::tool::toolset::Toolset::names(),
         // Who may not read hears of no repository.
         Source::Repositories if connection.caller.check(Effect::Read, Scope::Worktree).is_err() => Vec::new(),
         Source::Repositories => {

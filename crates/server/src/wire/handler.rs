@@ -3,46 +3,33 @@
 #![expect(deprecated, reason = "clients of the revisions up to 2025-11-25 have roots, and a log")]
 
 use super::{
-    call, completions,
-    confirm::{self, Seals},
-    declines::Declines,
-    lenient::{Types, schemas},
+    call, completions, confirm,
+    connection::{Connection, Shared, State, implementation, is_modern},
+    method::{KNOWN, unknown_method, unreadable},
     observed::Observed,
     prompts, resources,
-    roots::{self, Client, Roots},
-    schema,
-    tasks::Tasks,
-    watch,
+    roots::{self, Client},
+    schema, watch,
 };
 use crate::{
     caller::{Caller, Right},
-    class::ErrorClass,
-    config::Mode,
-    error::Error,
-    output,
+    error::ErrorClass,
     persistence::Wishes,
-    pipeline::Pipeline,
     telemetry::metrics::OTHER,
-    tool::Entry,
 };
+use mcp::Identity;
 use mcp::rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, ClientCapabilities, CompleteRequestParams, CompleteResult,
         CustomRequest, CustomResult, DiscoverResult, ErrorCode, Extensions, GetPromptRequestParams, GetPromptResponse, GetTaskParams,
-        GetTaskResult, Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult,
-        ListResourcesResult, ListToolsResult, LoggingLevel, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
-        ReadResourceResponse, ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
-        UnsubscribeRequestParams, UpdateTaskParams,
+        GetTaskResult, InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+        ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+        SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{NotificationContext, Peer, RequestContext, SubscriptionContext},
 };
-use mcp::{Identity, Intake, sessions::Sessions};
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
-use tokio::sync::OnceCell;
+use std::sync::{Arc, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 /// What a model is told about the server as a whole.
@@ -56,93 +43,11 @@ pub const INSTRUCTIONS: &str = "Git for coding agents. Start with git_status. gi
 /// The part of the instructions for clients that cannot ask their user.
 const CONFIRM: &str = " `confirm`: true (of a change, where an error asks for it),";
 
-/// Methods that rmcp knows. A request for one of them that arrives unparsed has wrong parameters.
-const KNOWN: [&str; 18] = [
-    "initialize",
-    "ping",
-    "server/discover",
-    "tools/list",
-    "tools/call",
-    "resources/list",
-    "resources/templates/list",
-    "resources/read",
-    "prompts/list",
-    "prompts/get",
-    "completion/complete",
-    "logging/setLevel",
-    "resources/subscribe",
-    "resources/unsubscribe",
-    "subscriptions/listen",
-    "tasks/get",
-    "tasks/update",
-    "tasks/cancel",
-];
-
 /// Those that the newest revision has taken away.
 const GONE: [&str; 5] = ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
 
 /// How long a client may keep the lists of tools and prompts, in milliseconds: they change with the server's configuration alone.
 const TTL: u64 = 300_000;
-
-/// What all connections of a server have in common.
-pub(crate) struct Shared {
-    pub(super) pipeline: Arc<Pipeline>,
-    pub(super) seals: Seals,
-    pub(super) declines: Arc<Declines>,
-    pub(super) tasks: Arc<Tasks>,
-    /// Where arguments are understood in spite of their form.
-    pub(super) lenient: Option<&'static Types>,
-    pub(super) sessions: Arc<Sessions>,
-    /// Whether new calls are taken.
-    pub(super) intake: Intake,
-}
-
-impl Shared {
-    pub(crate) fn new(pipeline: Arc<Pipeline>, sessions: Arc<Sessions>, intake: Intake, mode: Mode) -> Arc<Self> {
-        let tasks = Arc::new(Tasks::new(Arc::clone(&pipeline.persistence)));
-        let lenient = (mode == Mode::Lenient).then(schemas);
-        Arc::new(Self { pipeline, seals: Seals::default(), declines: Arc::default(), tasks, lenient, sessions, intake })
-    }
-}
-
-/// What one connection, or one session, has said of itself.
-#[derive(Default)]
-pub(super) struct State {
-    roots: Roots,
-    level: Mutex<Option<LoggingLevel>>,
-    pub(super) watches: watch::Watches,
-    /// Done once it is known what the session wanted to hear of in a process before this one.
-    recalled: OnceCell<()>,
-}
-
-/// A connection as one request sees it.
-#[derive(Clone)]
-pub(super) struct Connection {
-    pub(super) state: Arc<State>,
-    pub(super) caller: Caller,
-    /// Absent where no roots are asked for: in what only prepares a read.
-    pub(super) client: Option<Client>,
-}
-
-impl Connection {
-    /// The directories that the client confines itself to. Waits for its answer to `roots/list`.
-    pub(super) async fn narrowed(&self) -> Result<Option<Vec<PathBuf>>, Error> {
-        match &self.client {
-            Some(client) => self.state.roots.directories(client).await,
-            None => Ok(None),
-        }
-    }
-
-    /// The same directories, where the client has named them by now.
-    pub(super) fn narrowed_now(&self) -> Result<Option<Vec<PathBuf>>, Error> {
-        self.client.as_ref().map_or(Ok(None), |client| self.state.roots.settled(client))
-    }
-
-    /// What the client wants to hear of.
-    pub(super) fn level(&self) -> Option<LoggingLevel> {
-        *self.state.level.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Serves one connection.
 #[derive(Clone)]
@@ -448,36 +353,6 @@ impl ServerHandler for Handler {
     async fn on_roots_list_changed(&self, context: NotificationContext<RoleServer>) {
         self.ask_for_roots(&context).await;
     }
-}
-
-/// What is wrong with a request of a method that is known, and could not be read as one of it.
-fn unreadable(method: &str) -> Option<String> {
-    KNOWN.contains(&method).then(|| format!("invalid or missing `params` for {method}"))
-}
-
-fn unknown_method(method: &str) -> String {
-    format!("unknown method `{}`", output::message(&method.chars().take(80).collect::<String>()))
-}
-
-/// Why a request is refused that could not be read as one of any method.
-pub(super) fn misread(method: &str) -> String {
-    unreadable(method).unwrap_or_else(|| unknown_method(method))
-}
-
-/// Why a call of a tool is refused that there is not.
-pub(super) fn unknown_tool<'a>(name: &str, listed: impl Iterator<Item = &'a Entry>) -> String {
-    let known: Vec<&str> = listed.map(|entry| entry.name).collect();
-    let name: String = name.chars().take(80).collect();
-    format!("unknown tool `{}`. Tools: {}", output::message(&name), known.join(", "))
-}
-
-pub(super) fn implementation() -> Implementation {
-    Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
-}
-
-/// True for requests of the newest revision.
-pub(super) fn is_modern(context: &RequestContext<RoleServer>) -> bool {
-    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
 
 fn no_page(request: Option<PaginatedRequestParams>, what: &str) -> Result<(), ErrorData> {

@@ -3,22 +3,27 @@
 mod call;
 mod completions;
 mod confirm;
+mod connection;
 mod declines;
 mod handler;
 mod lenient;
+mod method;
 mod observed;
 mod progress;
 mod prompts;
 mod resources;
 mod roots;
 mod schema;
+mod source;
 mod tasks;
 mod uri;
 mod verdict;
 mod watch;
+mod watches;
 
+pub(crate) use connection::Shared;
+pub(crate) use handler::Handler;
 pub use handler::INSTRUCTIONS;
-pub(crate) use handler::{Handler, Shared};
 pub(crate) use lenient::schemas;
 pub use schema::tools_as_listed;
 pub(crate) use tasks::KEPT as TASK_KEPT;

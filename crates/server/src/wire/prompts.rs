@@ -1,6 +1,6 @@
 //! The twelve prompts: what a user picks from a menu. Where a text is left out that the server can read itself, it reads it.
 
-use super::{completions::Source, handler::Connection, resources};
+use super::{connection::Connection, resources, source::Source};
 use crate::{error::Error, output, pipeline::Pipeline};
 use mcp::rmcp::{
     ErrorData,

@@ -1,7 +1,7 @@
 //! Resources: what a client attaches to a conversation without a call of a tool.
 
 use super::{
-    handler::Connection,
+    connection::Connection,
     uri::{self, Uri, What},
 };
 use crate::{

@@ -1,8 +1,8 @@
 //! Whether a message would be run: the checks of a connection, and those of the calls that it carries.
 
 use super::{
-    handler::{misread, unknown_tool},
     lenient::schemas,
+    method::{misread, unknown_tool},
 };
 use crate::{pipeline, tools};
 use mcp::{

@@ -1,18 +1,17 @@
 //! Subscriptions: which resources have changed, found by looking at cheap signs from time to time.
 
-use super::{handler::Connection, resources, roots::Client, uri::Uri};
+use super::{connection::Connection, resources, roots::Client, uri::Uri, watches::Watched};
 use crate::{
     error::Error,
     pipeline::{Pipeline, Visit},
 };
 use git::Stamp;
-use guard::ResourceGuard;
 use mcp::rmcp::{ErrorData, model::ResourceUpdatedNotificationParam};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::{Duration, SystemTime},
 };
 use tokio_util::sync::CancellationToken;
@@ -23,54 +22,6 @@ const PERIOD: Duration = Duration::from_millis(500);
 const RECENT: Duration = Duration::from_secs(5);
 /// The most resources that one connection may watch.
 const MAX_WATCHED: usize = 64;
-
-/// A resource, and what its repository looked like.
-#[derive(Clone, Debug)]
-struct Watched {
-    path: PathBuf,
-    mark: Option<u64>,
-    newest: SystemTime,
-    _listed: Option<Arc<ResourceGuard>>,
-}
-
-/// What a connection of an older revision has subscribed to.
-#[derive(Default)]
-pub(super) struct Watches {
-    watched: Mutex<BTreeMap<String, Watched>>,
-    looking: Mutex<Option<CancellationToken>>,
-}
-
-impl Watches {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Watched>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is watched, by URI.
-    pub(super) fn uris(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
-    }
-
-    /// Forgets a resource.
-    pub(super) fn remove(&self, uri: &str) {
-        let mut watched = self.lock();
-        watched.remove(uri);
-        if watched.is_empty() {
-            self.end();
-        }
-    }
-
-    fn end(&self) {
-        if let Some(looking) = self.looking.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            looking.cancel();
-        }
-    }
-}
-
-impl Drop for Watches {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
 
 /// Begins to tell `client` when the resource changes.
 pub(super) async fn subscribe(pipeline: &Arc<Pipeline>, connection: &Connection, uri: &str, client: Client) -> Result<(), ErrorData> {

@@ -9,7 +9,7 @@ mod terminal;
 mod words;
 
 use super::{FOUND, say, tell};
-use crate::{admin::requests, class::ErrorClass, config::Config, output};
+use crate::{admin::requests, config::Config, error::ErrorClass, output};
 use clap::{Args, Subcommand, ValueEnum, builder::PossibleValuesParser};
 pub(super) use client::{Client, Failure, Question, Reach, encode};
 use serde_json::{Value, json};
@@ -405,7 +405,7 @@ fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> (&'a Reach, Result<Pr
         Command::Debug { what, reach } => (reach, debug(what)),
         Command::Restart { drain, reach } => {
             let question = Question::post("/restart", &requests::Drain { timeout: drain.map(|drain| drain.as_secs()) });
-            (reach, (question.taking("starting the successor", crate::lifecycle::restart::READY), report::restarted))
+            (reach, (question.taking("starting the successor", crate::lifecycle::control::READY), report::restarted))
         }
         Command::Recover { scope, reach } => {
             let question = Question::post("/recover", &requests::Recover { component: scope.component.clone() });

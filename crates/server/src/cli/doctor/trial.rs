@@ -5,7 +5,7 @@ use super::{
     child::Started,
     web::{Endpoint, Session},
 };
-use crate::{config::Config, lifecycle::restart};
+use crate::{config::Config, lifecycle::control};
 use std::{
     ffi::{OsStr, OsString},
     fs,
@@ -115,7 +115,7 @@ impl Trial {
         let (mut line, theirs) = UnixStream::pair().map_err(Failed::Program)?;
         line.set_read_timeout(Some(READY)).map_err(Failed::Program)?;
         let input = Stdio::from(OwnedFd::from(theirs));
-        let with = [("MCP_GIT_STORE_URL", store.as_str()), (restart::VARIABLE, "1"), ("OTEL_SDK_DISABLED", "true")];
+        let with = [("MCP_GIT_STORE_URL", store.as_str()), (control::VARIABLE, "1"), ("OTEL_SDK_DISABLED", "true")];
         let started = Started::new(&program, &args, input, &with, &WITHOUT).map_err(Failed::Program)?;
         let mut ready = [0; 6];
         if line.read_exact(&mut ready).is_err() {

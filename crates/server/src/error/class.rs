@@ -1,6 +1,6 @@
 //! The classes of errors: what a failure means for the session, for another try, and for the statistics.
 
-use crate::error::Kind;
+use super::kind::Kind;
 use std::str::FromStr;
 
 /// A class of errors. The first four end the session they happen on; the next four are worth another try.

@@ -2,7 +2,7 @@
 
 use crate::{
     config::configuration,
-    error::{Error, Kind},
+    error::{ASK_FOR_LESS, Error, Kind},
 };
 use serde_json::json;
 use std::{path::Path, time::Duration};
@@ -261,9 +261,6 @@ fn of_an_operation(err: &git::Error) -> (Kind, Option<String>) {
         _ => of_a_remote(err),
     }
 }
-
-/// What to do about a read that takes too long.
-pub(crate) const ASK_FOR_LESS: &str = "Ask for less: fewer commits, a path, a range of lines.";
 
 /// How an identity is configured.
 const IDENTITY: &str = "The operator runs: git config --global user.name NAME; git config --global user.email ADDRESS";

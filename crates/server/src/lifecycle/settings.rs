@@ -1,0 +1,106 @@
+//! What of the configuration is in force in a running server.
+
+use crate::{
+    config::{Config, HeapProfile, NamedToken, Source, Watch},
+    pipeline::Bounds,
+};
+use mcp::{http::Token, sessions::SessionLimits};
+use std::time::{Duration, Instant};
+
+/// The key of the tokens.
+pub(super) const TOKENS: &str = "auth.tokens";
+
+/// What of the configuration can change while the server runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Reloadable {
+    pub(crate) bounds: Bounds,
+    pub(crate) sessions: SessionLimits,
+    pub(crate) settings: Settings,
+}
+
+/// What of it matters to the server as a whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) sweep_interval: Duration,
+    pub(crate) idle_warn: usize,
+    pub(crate) spike_per_minute: f64,
+    pub(crate) drain: Duration,
+    pub(crate) watch: Watch,
+    pub(crate) heap: HeapProfile,
+    pub(crate) cache_sweep: Duration,
+}
+
+impl Reloadable {
+    pub(crate) fn of(config: &Config) -> Self {
+        let own = &config.resilience;
+        Self {
+            bounds: Bounds {
+                read_timeout: config.limits.read_timeout,
+                change_timeout: config.limits.change_timeout,
+                network_timeout: config.limits.network_timeout,
+                max_output_tokens: config.limits.max_output_tokens,
+                slow: config.observing.slow,
+            },
+            sessions: SessionLimits {
+                max: config.serving.max_sessions,
+                evict_batch: own.evict_batch,
+                idle: config.serving.idle_sessions,
+                heartbeat: config.serving.heartbeat,
+                missed: config.serving.missed,
+            },
+            settings: Settings {
+                sweep_interval: own.sweep_interval,
+                idle_warn: own.idle_warn,
+                spike_per_minute: own.spike_per_minute,
+                drain: own.drain,
+                watch: config.observing.watch,
+                heap: config.observing.heap,
+                cache_sweep: config.observing.cache_sweep,
+            },
+        }
+    }
+}
+
+/// The tokens of the configuration, as they are compared with what a request brings.
+pub(crate) fn tokens(named: &[NamedToken]) -> Vec<Token> {
+    let token = |token: &NamedToken| Token {
+        name: token.name.clone(),
+        sha256: token.sha256,
+        scopes: token.scopes.iter().map(|scope| scope.name().to_owned()).collect(),
+    };
+    named.iter().map(token).collect()
+}
+
+/// The configuration in force, and where it came from.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) origin: Source,
+    /// The directives of the log that it asks for.
+    pub(crate) level: String,
+    /// As the file was when the server started.
+    pub(super) started: toml::Table,
+    pub(crate) at: Instant,
+    /// Why the last one was not taken.
+    pub(crate) failed: Option<String>,
+    /// Keys of the file that have changed since the start, and take effect with a restart alone.
+    pub(crate) needs_restart: Vec<String>,
+}
+
+impl Loaded {
+    pub(crate) fn of(config: &Config) -> Self {
+        let origin = config.origin.clone();
+        Self {
+            started: origin.table.clone(),
+            origin,
+            level: config.observing.log.level.clone(),
+            at: Instant::now(),
+            failed: None,
+            needs_restart: Vec::new(),
+        }
+    }
+}
+
+/// True where tokens are configured that no request is asked for before a restart.
+pub(crate) fn awaits_tokens(loaded: &Loaded) -> bool {
+    loaded.needs_restart.iter().any(|key| key == TOKENS)
+}

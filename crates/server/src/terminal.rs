@@ -1,0 +1,8 @@
+//! The terminal, or whatever stands for it.
+
+use std::io::{self, Write as _};
+
+/// Prints to standard error, which may be closed.
+pub(crate) fn tell(text: &str) {
+    writeln!(io::stderr(), "{text}").ok();
+}

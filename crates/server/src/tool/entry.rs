@@ -1,0 +1,131 @@
+//! A tool as it is listed and called, and how its arguments are read.
+
+use super::{
+    Context, Tool,
+    effect::{Effect, Scope},
+    toolset::Toolset,
+};
+use crate::{
+    error::{Error, Kind},
+    output::Reply,
+};
+use git::{Cancel, OnProgress, Repositories};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// Runs a tool in a repository.
+type Run = fn(&Context<'_>, Map<String, Value>) -> Result<Reply, Error>;
+pub(crate) type RunAnywhere = fn(&Anywhere<'_>, Map<String, Value>) -> Result<Reply, Error>;
+
+/// What a call may use that needs no repository.
+pub(crate) struct Anywhere<'a> {
+    pub(crate) repositories: &'a Repositories,
+    pub(crate) path: &'a str,
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) on_progress: OnProgress<'a>,
+}
+
+/// How a tool is run.
+#[derive(Clone, Copy)]
+pub(crate) enum Body {
+    /// In a repository that has been opened and authorised.
+    Repository(Run),
+    /// On a path at which there need not be a repository yet.
+    Path(RunAnywhere),
+}
+
+/// A tool with its types erased, as listed and called.
+pub struct Entry {
+    /// The name that clients call.
+    pub name: &'static str,
+    /// What the model is told about it.
+    pub about: &'static str,
+    /// What it does to the repository.
+    pub effect: Effect,
+    /// What it works with besides the worktree.
+    pub(crate) scope: Scope,
+    pub(crate) direction: git::Direction,
+    pub(crate) effect_of: fn(&Map<String, Value>) -> Effect,
+    /// The group that lists it.
+    pub(crate) toolset: Toolset,
+    pub(crate) schema: fn() -> Value,
+    pub(crate) output: Option<fn() -> Value>,
+    /// Whether the arguments can be read, those apart that all tools have.
+    pub(crate) check: fn(Map<String, Value>) -> Result<(), Error>,
+    pub(crate) body: Body,
+}
+
+impl Entry {
+    /// Erases the types of `T`.
+    pub(crate) const fn of<T: Tool>() -> Self {
+        Self {
+            name: T::NAME,
+            about: T::ABOUT,
+            effect: T::EFFECT,
+            scope: T::SCOPE,
+            direction: T::DIRECTION,
+            effect_of: T::effect,
+            toolset: Toolset::Default,
+            schema: || schemars::schema_for!(T::Args).to_value(),
+            output: T::OUTPUT,
+            check: |args| parse::<T::Args>(args).map(drop),
+            body: Body::Repository(|cx, args| T::run(cx, parse(args)?)),
+        }
+    }
+
+    /// A tool that makes a repository at the path that it is given.
+    pub(crate) const fn anywhere<T>(name: &'static str, about: &'static str, scope: Scope, run: RunAnywhere) -> Self
+    where
+        T: DeserializeOwned + JsonSchema,
+    {
+        Self {
+            name,
+            about,
+            effect: Effect::Write,
+            scope,
+            direction: git::Direction::Fetch,
+            effect_of: |_| Effect::Write,
+            toolset: Toolset::Remotes,
+            schema: || schemars::schema_for!(T).to_value(),
+            output: None,
+            check: |args| parse::<T>(args).map(drop),
+            body: Body::Path(run),
+        }
+    }
+
+    /// Lists the tool in another group than the default one.
+    pub(crate) const fn listed_in(mut self, toolset: Toolset) -> Self {
+        self.toolset = toolset;
+        self
+    }
+}
+
+/// The argument whose empty text is a text like any other.
+const TEXT: &str = "value";
+
+/// Reads arguments. `null` means absent, and so does an empty text, which some clients send for whatever they leave out.
+pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(mut args: Map<String, Value>) -> Result<T, Error> {
+    let is_empty = |name: &String, value: &Value| name != TEXT && value.as_str().is_some_and(str::is_empty);
+    let empty: Vec<String> = args.iter().filter(|(name, value)| is_empty(name, value)).map(|(name, _)| name.clone()).collect();
+    args.retain(|name, value| !value.is_null() && !empty.contains(name));
+    let names: Vec<String> = args.keys().cloned().collect();
+    serde_json::from_value(Value::Object(args)).map_err(|err| {
+        let why = err.to_string();
+        if let Some(name) = empty.iter().find(|name| why.starts_with(&format!("missing field `{name}`"))) {
+            return Error::new(Kind::BadInput, format!("invalid arguments: `{name}` is empty"));
+        }
+        let unknown = names.iter().find(|name| why.starts_with(&format!("unknown field `{name}`")));
+        let why = unknown.map_or(why, |name| format!("`{name}` is unknown. {}", taken::<T>()));
+        Error::new(Kind::BadInput, format!("invalid arguments: {why}"))
+    })
+}
+
+/// The arguments that a tool takes.
+fn taken<T: JsonSchema>() -> String {
+    let schema = schemars::schema_for!(T).to_value();
+    let own = schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(name, _)| format!("`{name}`"));
+    let own: Vec<String> = own.collect();
+    let own = if own.is_empty() { String::new() } else { format!("This tool takes {}; ", own.join(", ")) };
+    format!("{own}every tool takes `repo_path` and `max_tokens`, each change `confirm` and `idempotency_key`")
+}

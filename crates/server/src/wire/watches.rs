@@ -1,0 +1,60 @@
+//! The resources that a connection watches.
+
+use guard::ResourceGuard;
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+use tokio_util::sync::CancellationToken;
+
+/// A resource, and what its repository looked like.
+#[derive(Clone, Debug)]
+pub(super) struct Watched {
+    pub(super) path: PathBuf,
+    pub(super) mark: Option<u64>,
+    pub(super) newest: SystemTime,
+    pub(super) _listed: Option<Arc<ResourceGuard>>,
+}
+
+/// What a connection of an older revision has subscribed to.
+#[derive(Default)]
+pub(super) struct Watches {
+    watched: Mutex<BTreeMap<String, Watched>>,
+    /// Ends the task that looks at them.
+    pub(super) looking: Mutex<Option<CancellationToken>>,
+}
+
+impl Watches {
+    /// Those that are watched, by URI.
+    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Watched>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is watched, by URI.
+    pub(super) fn uris(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// Forgets a resource.
+    pub(super) fn remove(&self, uri: &str) {
+        let mut watched = self.lock();
+        watched.remove(uri);
+        if watched.is_empty() {
+            self.end();
+        }
+    }
+
+    fn end(&self) {
+        if let Some(looking) = self.looking.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            looking.cancel();
+        }
+    }
+}
+
+impl Drop for Watches {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
