@@ -48,7 +48,7 @@ fn is_there(program: &str) -> bool {
     run::exists(program) || places.into_iter().any(|place| place.join(program).exists())
 }
 
-/// The folders of the programs of `PostgreSQL`, which are on nobody's path.
+/// The folders of the programs of `PostgreSQL`, which are on no PATH.
 fn postgres(root: &Path) -> Vec<PathBuf> {
     let versions = fs::read_dir(root.join("usr/lib/postgresql")).into_iter().flatten().flatten();
     versions.map(|version| version.path().join("bin")).collect()

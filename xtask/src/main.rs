@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         "bench" => bench(),
         "soak" => soak(),
         "bless" => run::cargo(
-            &["test", "--package", "mcp-server-git", "--test", "documents", "--test", "guide", "--test", "schemas"],
+            &["test", "--workspace", "--test", "documents", "--test", "guide", "--test", "schemas"],
             &[("BLESS", "1")],
         ),
         _ => {

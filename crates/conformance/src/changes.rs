@@ -1,4 +1,4 @@
-//! Lists that change, and those who want to know.
+//! Lists that change, and their subscribers.
 
 use mcp::rmcp::service::SubscriptionContext;
 use tokio::sync::broadcast::{self, error::RecvError};

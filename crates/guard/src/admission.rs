@@ -1,8 +1,8 @@
 //! How many calls run at a time, by class, and who is next.
 //!
-//! Within a class the principals take turns, and one of them has at most half of the places while another waits. So a flood
-//! by one is felt by that one. While others are about, one has no more running than its part of the processors, which are
-//! what calls really wait for.
+//! Within a class the principals take turns, and each has at most half of the permits while another waits, so that a flood
+//! slows only its sender. Under contention a principal runs at most its share of the processors, which are what calls really
+//! wait for.
 
 use crate::Rejected;
 use std::{
@@ -53,7 +53,7 @@ pub struct Places {
     pub waiting: usize,
     /// Calls that run at a time and name the same key, as the host that they reach.
     pub per_key: usize,
-    /// Calls of one principal that run at a time while others are about: those that there are no processors for would slow
+    /// Calls of one principal that run at a time under contention: those that there are no processors for would slow
     /// down theirs.
     pub in_company: Option<fn() -> usize>,
 }
@@ -87,7 +87,7 @@ pub struct Admission {
     lines: [Line; 3],
 }
 
-/// A place to run, given back when dropped.
+/// A permit to run, released when dropped.
 #[derive(Debug)]
 pub struct Permit {
     line: Line,
@@ -199,7 +199,7 @@ impl Line {
         Permit { line: self.clone(), principal, key }
     }
 
-    /// Whoever waits and may run has been let in already: those who are left wait for something else.
+    /// Waiters that may run were admitted already: the others wait for something else.
     fn begin_now(&self, state: &mut State, principal: &Arc<str>, key: Option<&Arc<str>>) -> Option<Permit> {
         let own = state.by_principal.get(principal).copied().unwrap_or_default();
         if state.running >= self.places.running || own >= state.limit(principal, self.places) || !state.has_room(key, self.places) {
@@ -227,7 +227,7 @@ impl Line {
         answer.await.unwrap_or(Err(overloaded))
     }
 
-    /// Tells those who may run. One that has given up meanwhile passes its place on.
+    /// Wakes waiters that may run. A waiter that has left passes its permit on.
     fn hand_out(&self, granted: Vec<Granted>) {
         for (principal, waiter) in granted {
             drop(waiter.answer.send(Ok(self.permit(principal, waiter.key))));
@@ -296,7 +296,7 @@ impl State {
         waiter
     }
 
-    /// Turns away the last who came of whoever has most in the queue, unless that is `principal`.
+    /// Rejects the newest waiter of the principal with most in the queue, unless that is `principal`.
     fn displace(&mut self, principal: &Arc<str>) -> bool {
         let own = self.queues.get(principal).map_or(0, VecDeque::len);
         let most = self.queues.iter().max_by_key(|(_, queue)| queue.len());

@@ -93,7 +93,7 @@ impl<K: Eq + Hash + Clone> Exclusive<K> {
         // A queue that nobody else holds is empty: the map does not grow with every repository ever changed.
         queues.retain(|_, queue| Arc::strong_count(queue) > 1);
         let queue = queues.entry(key.clone()).or_default();
-        // One is the map's, one is whoever has the turn.
+        // One reference is the map's, one the holder's.
         (Arc::strong_count(queue) < MAX_WAITING + 2).then(|| Arc::clone(queue))
     }
 }

@@ -35,7 +35,7 @@ pub struct ResourceInfo {
     pub id: String,
     /// Its kind.
     pub kind: &'static str,
-    /// What it is, for whoever reads the list.
+    /// What it is, for readers of the list.
     pub detail: String,
     /// Time since it was acquired.
     pub age: Duration,
@@ -53,7 +53,7 @@ pub struct Resources {
     table: Arc<Table>,
 }
 
-/// A resource that is held. Dropped, it leaves the list, and is not released: whoever drops it has ended it.
+/// A resource that is held. Dropped, it leaves the list and is not released: the dropper has ended it.
 #[derive(Debug)]
 #[must_use = "a resource without its guard is not listed"]
 pub struct ResourceGuard {

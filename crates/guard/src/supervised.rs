@@ -1,4 +1,4 @@
-//! Work that is done again and again, and goes on after a panic.
+//! Periodic work that continues after a panic.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

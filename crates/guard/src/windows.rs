@@ -20,7 +20,7 @@ const MAX_UNSAVED: usize = 60;
 /// Errors in the longer window before they burn: a single one is no spike, however low the threshold is.
 const MIN_COUNT: u64 = 10;
 
-/// The pairs of windows in which errors burn. The longer one says that it matters, the shorter that it goes on; see "Alerting
+/// The pairs of windows in which errors burn. The longer one shows that it matters, the shorter that it continues; see "Alerting
 /// on SLOs" in the SRE Workbook.
 const PAIRS: [(Duration, Duration); 2] =
     [(Duration::from_mins(1), Duration::from_mins(5)), (Duration::from_mins(5), Duration::from_hours(1))];

@@ -16,7 +16,7 @@ use tokio::{
 /// The most bytes handed to the system at once.
 const BURST: usize = 256 << 10;
 
-/// A line to be written, and the permit that is given back once it is.
+/// A line to be written, and its permit, released once it is written.
 struct Line {
     bytes: Vec<u8>,
     _permit: Option<OwnedSemaphorePermit>,

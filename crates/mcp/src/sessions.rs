@@ -25,7 +25,7 @@ const MAX_REUSED: u64 = 100;
 /// How long a session is listed that was closed for a fault, and how many of them.
 const FAILED_FOR: Duration = Duration::from_mins(1);
 const MAX_FAILED: usize = 100;
-/// How long a handshake may take before its session is nobody's.
+/// Time limit of a handshake; its session is then unclaimed.
 const HANDSHAKE: Duration = Duration::from_mins(1);
 /// How many sessions a table keeps room for, however few there are.
 pub(crate) const ROOM: usize = 64;
@@ -170,7 +170,7 @@ impl Sessions {
         self.lock().get(id).cloned()
     }
 
-    /// Makes room for one more session: those that have been idle longest are closed, first of whoever holds most, so that
+    /// Makes room for one more session: closes the longest idle ones, first of the principal with most sessions, so that
     /// nobody can take all the places. `None` where everything is busy.
     pub(crate) fn make_room(self: &Arc<Self>) -> Option<Opening> {
         let victims = {
@@ -338,7 +338,7 @@ impl Sessions {
     }
 }
 
-/// The sessions that have been idle longest, each time one of whoever holds most.
+/// The longest idle sessions, each of the principal that holds most at that time.
 fn longest_idle(known: &HashMap<String, Arc<Session>>, count: usize) -> Vec<String> {
     // How many each holds, and those of them that are idle.
     let mut by_owner: HashMap<_, (usize, Vec<&Arc<Session>>)> = HashMap::new();
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_made_among_whoever_holds_most_and_never_of_the_busy() {
+    fn room_is_made_among_the_largest_holders_and_never_of_the_busy() {
         let sessions = table(4, 1);
         let first = add(&sessions, "f1", Kind::Http, "flood");
         let busy = first.busy();

@@ -96,7 +96,7 @@ fn reopened(fd: impl AsFd, path: &str, read: bool) -> io::Result<OwnedFd> {
     let access = if read { OFlags::RDONLY } else { OFlags::WRONLY };
     match open(path, access | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
         Ok(fd) => Ok(fd),
-        // No /proc here: the flags are then shared with whoever holds the pipe.
+        // No /proc here: the flags are then shared with the other holders of the pipe.
         Err(_) => duplicate(fd),
     }
 }

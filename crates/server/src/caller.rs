@@ -1,4 +1,4 @@
-//! Who makes a call, and what that one may do.
+//! The authenticated caller and its scopes.
 
 use crate::{
     error::{Error, Kind},
@@ -52,10 +52,10 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The principal of whoever has shown no token.
+    /// The principal of callers without a token.
     pub(crate) const LOCAL: &'static str = "local";
 
-    /// Whoever has started the server, or reaches it without a token where that is allowed.
+    /// The local user, or a caller without a token where that is allowed.
     pub fn local() -> Self {
         Self { principal: Arc::from(Self::LOCAL), rights: Right::ALL.to_vec() }
     }

@@ -13,7 +13,7 @@ use std::{
 
 /// How long a probe may take.
 const PROBE: Duration = Duration::from_secs(10);
-/// The most places whose whereabouts are remembered for probes; as many as there may be circuits.
+/// The most probe addresses kept: as many as circuits.
 const MAX_TARGETS: usize = 1024;
 /// The key of the database.
 pub(crate) const DATABASE: &str = "database";

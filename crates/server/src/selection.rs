@@ -42,7 +42,7 @@ impl Selection {
             set => entry.toolset == *set,
         });
         let named = self.tools.iter().any(|name| name == entry.name);
-        (grouped || named) && self.check(entry, (entry.effect_of)(&Map::new())).is_ok()
+        (grouped || named) && self.check(entry, entry.effect_of(Map::new())).is_ok()
     }
 
     /// Refuses a call of what the operator has left out.

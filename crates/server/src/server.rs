@@ -32,7 +32,7 @@ pub(crate) const KINDS: &[&str] = &["child", "lock", "temporary", "connection", 
 const TELL: Duration = Duration::from_secs(5);
 /// How long the last traces and metrics may take at the end.
 const LAST_TELEMETRY: Duration = Duration::from_secs(6);
-/// How often remotes that are down are looked after.
+/// Interval between probes of open circuits.
 const PROBES: Duration = Duration::from_secs(1);
 /// How often it is checked whether too many threads are lost, and how long until the server asks again to be replaced.
 const THREADS: Duration = Duration::from_secs(1);
@@ -144,7 +144,7 @@ impl Server {
         self.sessions.limits().heartbeat * 2
     }
 
-    /// Begins what the server does by itself, and looks after what the one before it has left.
+    /// Starts the periodic tasks, and recovers what the previous server left.
     pub(crate) async fn begin(self: &Arc<Self>) {
         match crate::journal::Journal::interrupt_dead(&self.persistence).await {
             Ok(found) => {
@@ -207,7 +207,7 @@ impl Server {
         self.phase.advance(Phase::Ready);
     }
 
-    /// What looks after memory, processors, the runtime and the caches.
+    /// The tasks that watch memory, processors, the runtime and the caches.
     fn watching(self: &Arc<Self>) -> Vec<Supervised> {
         let watch = self.settings().watch;
         self.watcher.watch_the_runtime(self.stop.clone());

@@ -200,7 +200,7 @@ impl Workspaces {
 
     /// Leaves one alone for a while that could not be closed.
     pub(crate) async fn respite(&self, handle: &str) {
-        // Whoever uses it next renews it.
+        // The next use renews it.
         self.known().remove(handle);
         let end = now_ms().saturating_add(milliseconds(RESPITE.min(self.ttl)));
         self.persistence.run(|store| async move { store.renew_workspace(handle, end).await }).await.ok();
@@ -321,7 +321,7 @@ fn is_handle(name: &str) -> bool {
 }
 
 fn unsure(why: &dyn std::fmt::Display) -> Error {
-    let mut error = Error::new(Kind::Unavailable, format!("whose workspace this is cannot be told: {why}"));
+    let mut error = Error::new(Kind::Unavailable, format!("cannot determine the workspace's owner: {why}"));
     error.retry_after = Some(Duration::from_secs(5));
     error
 }

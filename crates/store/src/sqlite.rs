@@ -126,7 +126,7 @@ async fn prepare(path: &Path) -> Result<(), Error> {
     let deadline = Instant::now() + LOCKED;
     loop {
         match settle(path).await {
-            // SQLite does not wait for those whom the change to WAL, or the end of a journal, would have to wait for.
+            // SQLite does not wait for other connections when it changes to WAL or ends a journal.
             Err(err) if err.is_busy() && Instant::now() < deadline => sleep(POLL).await,
             settled => return settled,
         }
@@ -201,7 +201,7 @@ fn quarantine(path: &Path) -> io::Result<PathBuf> {
         n += 1;
         aside = beside(path, &format!(".corrupt-{seconds}-{n}"));
     }
-    // The file last: while it is there, whoever is stopped in between begins again here.
+    // The file last: while it is there, an interrupted run begins again here.
     for suffix in ["-wal", "-shm", ""] {
         match fs::rename(beside(path, suffix), beside(&aside, suffix)) {
             Err(err) if err.kind() != ErrorKind::NotFound || suffix.is_empty() => return Err(err),

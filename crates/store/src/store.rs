@@ -18,7 +18,7 @@ pub enum Kind {
 pub struct Store {
     pub(crate) kind: Kind,
     pub(crate) pool: AnyPool,
-    /// For what must have reached the disk before the caller goes on.
+    /// For writes that must reach the disk before the caller continues.
     pub(crate) durable: AnyPool,
     /// Which file it is; a server has none.
     pub(crate) place: Option<Arc<Place>>,

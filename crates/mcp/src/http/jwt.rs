@@ -178,7 +178,7 @@ impl Keys {
         (found, is_old)
     }
 
-    /// Reads the keys, unless that is being done. It goes on when whoever asked for it has gone.
+    /// Fetches the keys, unless a fetch is running. The fetch continues when its caller has left.
     fn refresh(self: &Arc<Self>, source: &KeySource) {
         if std::mem::replace(&mut self.lock().reading, true) {
             return;
@@ -190,8 +190,8 @@ impl Keys {
             (state.reading, state.read) = (false, Some(Instant::now()));
             match found {
                 Ok(known) => state.known = known,
-                // With the keys of before, as long as there are any.
-                Err(why) => tracing::warn!(why, "the keys of the authorization server cannot be had"),
+                // The previous keys stay in use.
+                Err(why) => tracing::warn!(why, "could not fetch the authorization server's JWKS"),
             }
             drop(state);
             keys.done.notify_waiters();

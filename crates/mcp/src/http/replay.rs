@@ -42,7 +42,7 @@ pub(super) struct Streams {
     next: AtomicU64,
 }
 
-/// The stream of one request: what has been sent on it, and where it goes on.
+/// The stream of one request: what was sent on it, and where it continues.
 struct Replay {
     number: u64,
     state: Mutex<State>,
@@ -161,7 +161,7 @@ impl Listening {
         }
         self.given = self.count;
         if after.is_some() {
-            // Whoever comes back takes the place of the connection that it has lost.
+            // A reconnect replaces the lost connection.
             self.clients.push_front(client);
         } else {
             self.clients.push_back(client);

@@ -187,7 +187,7 @@ async fn run<S: ServerHandler + Send + 'static>(
             () = intake.closed() => {
                 let is_replaced = intake.stage() == Stage::Leaving;
                 last_words.set((close_code::RESTART, if is_replaced { "the server is being replaced: connect again" } else { DRAINING })).ok();
-                // What was asked is answered; what is asked now is left to whoever follows.
+                // Earlier requests are answered; later ones are left to the successor.
                 let answered = async {
                     tokio::time::sleep(LAST_WORDS).await;
                     while carried.is_busy() {

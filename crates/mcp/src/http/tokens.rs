@@ -101,7 +101,7 @@ impl Authority {
         let rate = self.rate?;
         let limiter = {
             let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
-            // Those that an authorization server names may be many: whoever has waited long enough is forgotten.
+            // Those that an authorization server names may be many: the oldest entries are removed.
             if limiters.len() >= MAX_LIMITERS {
                 limiters.retain(|_, limiter| limiter.check().is_err());
             }

@@ -1,7 +1,7 @@
 //! A session between HTTP and the service: what the client says goes in at one end, and each message of the server goes to
 //! the stream that it belongs to.
 //!
-//! No task stands in between. Whoever sends a message puts it in its place and goes on, so that no stream waits for another.
+//! No task stands in between. A sender stores its message and returns, so that no stream waits for another.
 
 use super::replay::{Passed, Streams, Writer};
 use crate::{roots::Announcements, sessions::Open};
@@ -121,7 +121,7 @@ impl Routes {
             return Ok(None);
         };
         if let Some((_, opening)) = self.opening.take_if(|(opening, _)| *opening == id) {
-            // Where nobody waits for it the session is nobody's.
+            // Without a waiting request the session is unclaimed.
             return opening.send(message).map(|()| None).map_err(|_| Ended);
         }
         let request = self.end(&id);
@@ -261,7 +261,7 @@ impl Transport<RoleServer> for SessionTransport {
 
 impl Drop for SessionTransport {
     fn drop(&mut self) {
-        // Whoever still waits is told by the end of its stream.
+        // The end of its stream tells a request that still waits.
         let (open, streams) = {
             let mut routes = lock(&self.routes);
             routes.opening = None;

@@ -200,7 +200,7 @@ pub struct Seen {
 /// Keeps sessions for the process that comes after this one.
 #[async_trait::async_trait]
 pub trait Keeper: Send + Sync + 'static {
-    /// Keeps a session. Returns once it is kept, or cannot be: the server goes on without.
+    /// Stores a session. Returns when it is stored, or could not be: the server continues without.
     async fn keep(&self, session: Kept);
     /// What was kept under this id.
     async fn load(&self, id: &str) -> Option<Kept>;

@@ -45,8 +45,8 @@ impl Channel {
     }
 }
 
-/// Serves the admin channel until the server ends: at `path`, or where servers of this user are looked for. Where a server
-/// takes over from another it takes the place of that one's.
+/// Serves the admin channel until the server ends: at `path`, or where servers of this user are looked for. A successor
+/// replaces the channel of its predecessor.
 ///
 /// # Errors
 ///
@@ -333,7 +333,7 @@ async fn recover(State(server): Shared, Json(wanted): Json<Recover>) -> Response
     }
 }
 
-/// Answers `/health` and its kin. Details are for those who are let in anyway.
+/// Answers `/health` and its kin. Details are for authenticated requests alone.
 pub(crate) fn health(server: &Server, probe: Probe, is_open: bool) -> (bool, Value) {
     let phase = server.phase.get();
     match probe {

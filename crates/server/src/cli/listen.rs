@@ -1,4 +1,4 @@
-//! Where `serve` listens: sockets that it makes, or that whoever has started it has made.
+//! Where `serve` listens: sockets that it makes, or that it inherits from its parent process.
 
 use super::processes::owner_of;
 use crate::{
@@ -75,7 +75,7 @@ pub(super) fn inherited() -> io::Result<Option<(Vec<Listener>, Place)>> {
         if let Ok(Some(listener)) = handed.take_unix_listener(at) {
             listener.set_nonblocking(true)?;
             let path = listener.local_addr()?.as_pathname().map(std::path::Path::to_owned).unwrap_or_default();
-            // Whoever has made it removes it.
+            // Its maker removes it.
             place.get_or_insert(Place::Socket(path, None));
             listeners.push(Listener::Unix(UnixListener::from_std(listener)?));
         } else if let Some(listener) = handed.take_tcp_listener(at)? {

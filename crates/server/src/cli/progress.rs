@@ -6,7 +6,7 @@ use std::time::Duration;
 /// How often the line is drawn again.
 const TICK: Duration = Duration::from_millis(200);
 
-/// A wait for the answer of a server, which goes on for `at_most`.
+/// A wait for the answer of a server, for `at_most`.
 pub(super) fn waiting(what: &str, at_most: Duration) -> ProgressBar {
     let template = format!("{{spinner}} {what}: {{elapsed}} of {} s at most", at_most.as_secs());
     let bar = ProgressBar::new_spinner().with_style(style(ProgressStyle::default_spinner(), &template));

@@ -11,6 +11,7 @@ use crate::{
     caller::{Caller, Right},
     config::{Config, Serving},
     lifecycle::{notify, reload, restart, settings, signals},
+    pipeline::effect,
     server::Server,
     socket,
     wire::{Handler, Shared},
@@ -134,7 +135,7 @@ fn options(config: &Config, server: &Arc<Server>, authority: Option<Arc<Authorit
         authority,
         needs: Arc::new(move |tool, args| {
             let Some(entry) = pipeline.find(tool) else { return Vec::new() };
-            Caller::needed((entry.effect_of)(args), entry.scope).map(Right::name).collect()
+            Caller::needed(effect(entry, args), entry.scope).map(Right::name).collect()
         }),
         sessions: Arc::clone(&server.sessions),
         intake: server.intake.clone(),

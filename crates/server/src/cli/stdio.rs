@@ -70,7 +70,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     }
 }
 
-/// Once something durable has happened the server looks after what it holds, and can be found by the other sub-commands.
+/// Once something durable has happened the server starts its housekeeping, and other sub-commands can find it.
 async fn register(server: Arc<Server>, socket: Option<PathBuf>) -> Option<Channel> {
     tokio::select! { () = server.persistence.needed() => {}, () = server.stop.cancelled() => return None }
     server.begin().await;

@@ -62,7 +62,7 @@ impl Worker {
     }
 }
 
-/// The process of a server, which does not outlive whoever holds it.
+/// The process of a server, which does not outlive its holder.
 struct Process(Child);
 
 impl Process {

@@ -269,7 +269,7 @@ impl Config {
             toolsets: first([flags.toolsets, choices("MCP_GIT_TOOLSETS", variable)?, file.toolsets]),
             tools: first([flags.tools, words("MCP_GIT_TOOLS", variable), file.tools]),
             exclude: first([flags.exclude_tools, words("MCP_GIT_EXCLUDE_TOOLS", variable), file.exclude_tools]),
-            // Whoever asks for it wins.
+            // Either side may ask for it.
             read_only: flags.read_only || switch("MCP_GIT_READ_ONLY", variable)? || file.read_only,
         };
         if let Some(name) = selection.unknown() {

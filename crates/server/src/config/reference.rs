@@ -168,7 +168,7 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "network.protocols",
         "MCP_GIT_PROTOCOLS",
         "https, ssh",
-        "How remotes may be reached; `http`, `git` and `file` are for those who know why.",
+        "How remotes may be reached; `http`, `git` and `file` are insecure and off by default.",
     ),
     (
         "network.allow_hosts",
@@ -204,7 +204,7 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "",
         "Calls that are held before they begin: `1` or `*` for all, or tools by name. `debug held` lists them, `debug resume` lets them go on.",
     ),
-    ("debug.hold_limit", "MCP_GIT_HOLD_LIMIT", "300", "Seconds after which a held call goes on by itself."),
+    ("debug.hold_limit", "MCP_GIT_HOLD_LIMIT", "300", "Seconds after which a held call continues by itself."),
     ("perf.slow_ms", "MCP_GIT_SLOW_MS", "1000", "Milliseconds after which a call is logged as slow, at `warn`, with where its time went."),
     ("memory.sample_interval", "MCP_GIT_MEMORY_INTERVAL", "300", "Seconds between two notes of the memory in use."),
     (

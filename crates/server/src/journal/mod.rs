@@ -1,7 +1,7 @@
 //! What changes did: rows of the store's operations. They are the undo log and the memory of idempotency keys.
 //!
 //! A change is written down before it begins and when it has ended; the second is on disk before the caller hears of it.
-//! The first goes into the lock that the change holds, where whoever comes after a kill finds it; the store, where it is
+//! The first goes into the lock that the change holds, where recovery after a kill finds it; the store, where it is
 //! this machine's alone, is told while git works. While the store is away, lines go into a file for each repository, which
 //! is taken over when it is back.
 
@@ -65,7 +65,7 @@ pub(crate) struct Request<'a> {
     pub(crate) lock: Option<&'a Held>,
     /// What had the worktree before it may have been killed.
     pub(crate) follows_a_kill: bool,
-    /// Set once that has been looked after.
+    /// Set once recovery has run.
     pub(crate) looked_after: Cell<bool>,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Past {
     pub(crate) id: String,
     pub(crate) tool: String,
-    /// Who made it; whoever has started the server when absent.
+    /// The principal; the local user when absent.
     pub(crate) by: Option<String>,
     pub(crate) age: Duration,
     pub(crate) change: Change,
@@ -338,7 +338,7 @@ fn unwritable(err: &io::Error) -> Error {
         .hint("Nothing was changed. The operator frees space, or names another folder with --state-dir.")
 }
 
-/// What was done before decides, and cannot be had.
+/// An earlier operation decides, and the journal is unavailable.
 fn unreadable(why: &Failed) -> Error {
     let mut error = Error::new(Kind::Unavailable, format!("what was done here before cannot be read: {why}"))
         .hint("Nothing was changed. Changes without an idempotency key go on; this call works again when the store is back.");

@@ -36,7 +36,7 @@ pub(super) struct Begun {
     pub(super) worktree: PathBuf,
     pub(super) key: Option<String>,
     pub(super) digest: String,
-    /// Who made it, where that is not whoever has started the server.
+    /// The principal, where it is not the local user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) by: Option<String>,
     pub(super) before: State,

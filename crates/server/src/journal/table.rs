@@ -131,7 +131,7 @@ impl Table {
         Ok(())
     }
 
-    /// Takes the lines of files over into the store: those of before there was one, and those of while it was away.
+    /// Moves the lines of files into the store: those written before there was one, and those written while it was unavailable.
     fn take_over(&self, persistence: &Persistence, repository: &str) {
         if !self.taken_over.lock().unwrap_or_else(PoisonError::into_inner).insert(repository.to_owned()) {
             return;

@@ -27,7 +27,7 @@ impl Phase {
     }
 }
 
-/// The present phase. It only goes on, but from draining back to ready.
+/// The present phase. It only advances, except from draining back to ready.
 #[derive(Debug, Default)]
 pub(crate) struct Present(AtomicU8);
 

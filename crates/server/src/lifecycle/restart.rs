@@ -27,7 +27,7 @@ pub(crate) struct Supervisor {
     ready: mpsc::Sender<OwnedWriteHalf>,
 }
 
-/// The connection to whoever supervises this server, if anybody does.
+/// The connection to the supervisor, where there is one.
 pub(crate) fn connect(server: &Arc<Server>) -> io::Result<Option<Supervisor>> {
     if std::env::var_os(VARIABLE).is_none() {
         return Ok(None);

@@ -88,7 +88,7 @@ impl Drop for Leased {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 if let Err(why) = persistence.run(|store| async move { store.release_lease(&lease).await }).await {
-                    tracing::warn!(%why, "a lease could not be given back, and ends by itself");
+                    tracing::warn!(%why, "a lease could not be released, and expires by itself");
                 }
             });
         }
@@ -103,7 +103,7 @@ impl Persistence {
 }
 
 fn unsure(why: &Failed) -> Error {
-    let mut error = Error::new(Kind::Unavailable, format!("whether another server changes this repository cannot be told: {why}"))
+    let mut error = Error::new(Kind::Unavailable, format!("cannot verify that no other server is modifying this repository: {why}"))
         .hint("Nothing was changed. Reads go on; changes are possible again when the store is back.");
     error.retry_after = Some(Duration::from_secs(5));
     error

@@ -40,7 +40,7 @@ pub(super) struct Locked {
 }
 
 impl Locked {
-    /// True where whoever had it before was killed with it, or that cannot be told.
+    /// True where the previous holder crashed with it, or may have.
     pub(super) fn follows_a_kill(&self) -> bool {
         self.held.follows_a_kill() || self.lease.is_some()
     }
@@ -84,7 +84,7 @@ impl Alone {
         resources(scope, repo).into_iter().map(take).collect()
     }
 
-    /// The same, waiting for whoever is in the way.
+    /// The same, waiting for the holder.
     pub(super) async fn take(
         &self,
         tool: &'static str,

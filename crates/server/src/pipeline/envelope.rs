@@ -38,6 +38,12 @@ pub(crate) fn check(tool: &Entry, mut args: Map<String, Value>) -> Result<(), Er
     (tool.check)(args)
 }
 
+/// What a call with these arguments does; what it may do where they cannot be read.
+pub(crate) fn effect(tool: &Entry, args: &Map<String, Value>) -> Effect {
+    let mut args = args.clone();
+    Envelope::take(tool, &mut args, Budget::of(0)).map_or(tool.effect, |_| tool.effect_of(args))
+}
+
 /// The remote that a call names.
 pub(super) fn remote_of(args: &Map<String, Value>) -> Option<String> {
     args.get("remote").and_then(Value::as_str).map(str::to_owned)

@@ -81,7 +81,7 @@ pub(crate) struct Held {
     pub(crate) arguments: Vec<(String, String)>,
 }
 
-/// How a held call goes on.
+/// How a held call continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Resume,

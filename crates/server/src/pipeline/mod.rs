@@ -33,7 +33,7 @@ use crate::{
     view::View,
 };
 pub(crate) use alone::{Alone, LOCK_WAITS};
-pub(crate) use envelope::check;
+pub(crate) use envelope::{check, effect};
 use git::{Cancel, Repo, Repositories};
 use guard::{Admission, Class, Resources, Running, Threads};
 pub use holds::Breakpoint;
@@ -124,7 +124,7 @@ pub struct Pipeline {
     pub(crate) resources: Resources,
     /// Calls that are held before they begin.
     pub(crate) holds: Holds,
-    /// Cancelled, and replaced, when everything that runs is to end while the server goes on.
+    /// Cancelled, and replaced, when everything that runs is to end while the server continues.
     pub(crate) present: Mutex<CancellationToken>,
     pub(crate) alone: Alone,
     pub(crate) bounds: RwLock<Bounds>,
@@ -197,7 +197,7 @@ impl Pipeline {
         result
     }
 
-    /// Notes that a principal has tried what is another's, or forged. Whoever does so again and again loses all handles.
+    /// Records that a principal has tried another's handle, or a forged one. Repeated attempts revoke all its handles.
     pub(crate) async fn is_breach(&self, principal: &Arc<str>, what: &'static str) -> bool {
         let is_breach = self.suspicions.note(principal, Instant::now());
         if is_breach {
@@ -258,7 +258,9 @@ impl Pipeline {
 
     /// Gives the call its deadline.
     async fn attempt(&self, call: Call, timings: &Arc<Timings>, present: &CancellationToken) -> Result<Reply, Error> {
-        let (reads, bounds) = ((call.tool.effect_of)(&call.args) == Effect::Read, self.bounds());
+        let bounds = self.bounds();
+        let (asked, effect) = self.asked(&call)?;
+        let reads = effect == Effect::Read;
         let (class, timeout) = match call.tool.scope {
             scope if scope.is_remote() => (Class::Network, bounds.network_timeout),
             _ if reads => (Class::Read, bounds.read_timeout),
@@ -268,7 +270,8 @@ impl Pipeline {
         let (cancelled, job) = (call.cancelled.clone(), self.threads.job(class));
         let worker = Worker::new(&self.running, &job, timings);
         let grace = if reads { Grace::READ } else { Grace::CHANGE };
-        let done = self.watched(self.run(call, cancel.clone(), worker), Attended(job), &cancel, [cancelled, present.clone()], grace).await;
+        let done =
+            self.watched(self.run(call, asked, cancel.clone(), worker), Attended(job), &cancel, [cancelled, present.clone()], grace).await;
         done.map_err(|error| if reads { error } else { error.of_a_change() })
     }
 

@@ -12,29 +12,57 @@ use crate::{
     error::Error,
     journal::Request,
     output::{Budget, Echo, Field, Reply, word},
-    tool::{Anywhere, Body, Context, Effect, Entry, Scope},
+    tool::{Anywhere, Body, Context, Effect, Entry, Parsed, Scope, entry::RunAnywhere},
 };
 use git::{Cancel, Direction, Repo, Target};
 use guard::{Admission, Class, Permit, Running};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{cell::Cell, sync::Arc};
 
+/// What a call asks for, as it was read.
+pub(super) struct Asked {
+    envelope: Envelope,
+    work: Work,
+    /// Its own arguments, as they were written.
+    args: Map<String, Value>,
+}
+
+/// What a call runs.
+enum Work {
+    Repository(Box<dyn Parsed>),
+    Path(RunAnywhere),
+}
+
 impl Pipeline {
-    pub(super) async fn run(&self, call: Call, cancel: Cancel, worker: Worker) -> Result<Reply, Error> {
-        let Call { tool, mut args, narrowed, on_progress, caller, .. } = call;
-        let effect = (tool.effect_of)(&args);
-        caller.check(effect, tool.scope)?;
+    /// Reads the arguments of a call, and refuses it where its caller or the operator's selection does not allow what it does.
+    pub(super) fn asked(&self, call: &Call) -> Result<(Asked, Effect), Error> {
+        let (tool, mut args) = (call.tool, call.args.clone());
+        let envelope = Envelope::take(tool, &mut args, Budget::of(self.bounds().max_output_tokens));
+        let work = match tool.body {
+            Body::Repository(read) => read(args.clone()).map(Work::Repository),
+            Body::Path(run) => Ok(Work::Path(run)),
+        };
+        // What cannot be read might be any call of the tool.
+        let effect = match &work {
+            Ok(Work::Repository(parsed)) => parsed.effect(),
+            Ok(Work::Path(_)) | Err(_) => tool.effect,
+        };
+        call.caller.check(effect, tool.scope)?;
         self.selection.check(tool, effect)?;
-        let given = args.clone();
+        Ok((Asked { envelope: envelope?, work: work?, args }, effect))
+    }
+
+    pub(super) async fn run(&self, call: Call, asked: Asked, cancel: Cancel, worker: Worker) -> Result<Reply, Error> {
+        let Call { tool, args: given, narrowed, on_progress, caller, .. } = call;
+        let Asked { envelope: Envelope { wanted, budget, key, confirmed }, work, args } = asked;
         let principal = Arc::clone(&caller.principal);
-        let Envelope { wanted, budget, key, confirmed } = Envelope::take(tool, &mut args, Budget::of(self.bounds().max_output_tokens))?;
         let echo = Echo::new(tool.name, given, budget);
         let bounds = narrowed.clone();
         let finder = self.finder(narrowed, &principal);
         let timings = Arc::clone(worker.timings());
-        let body = match tool.body {
-            Body::Repository(body) => body,
-            Body::Path(body) => {
+        let parsed = match work {
+            Work::Repository(parsed) => parsed,
+            Work::Path(body) => {
                 let url = args.get("url").and_then(Value::as_str).filter(|_| tool.scope.is_remote());
                 let target = url.and_then(Target::parse);
                 let class = if tool.scope.is_remote() { Class::Network } else { Class::Change };
@@ -52,7 +80,7 @@ impl Pipeline {
         };
         let view = Arc::clone(&self.view);
         let report = move |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
-        if effect == Effect::Read {
+        if parsed.effect() == Effect::Read {
             let permit = if tool.scope.is_remote() {
                 let (finder, wanted, own) = (finder.clone(), wanted.clone(), Arc::clone(&timings));
                 let open = move || own.open(|| finder.open(&wanted));
@@ -66,7 +94,7 @@ impl Pipeline {
                 let (view, on_progress, principal, narrowed) = (&*view, &report, &*principal, bounds.as_deref());
                 let context =
                     Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress, narrowed };
-                let reply = timings.time(Stage::Encode, || body(&context, args)).map_err(|error| lacked(repo, error, &cancel));
+                let reply = timings.time(Stage::Encode, || parsed.run(&context)).map_err(|error| lacked(repo, error, &cancel));
                 let reply = reply.inspect_err(|error| breakers.storage_of_read(&repo.location().common_dir, error))?;
                 // What was read while a part of the repository was replaced may come from elsewhere.
                 repo.check_in_place()?;
@@ -102,7 +130,7 @@ impl Pipeline {
                     let narrowed = bounds.as_deref();
                     let context =
                         Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress, narrowed };
-                    body(&context, args).map_err(|error| match &before {
+                    parsed.run(&context).map_err(|error| match &before {
                         // Where something has been begun already, the same call would not be the same again.
                         Some(before) if repo.snapshot(&cancel).is_ok_and(|now| now != *before) => error,
                         _ => lacked(repo, error, &cancel),

@@ -19,7 +19,6 @@ fn entry(body: RunAnywhere) -> &'static Entry {
         effect: Effect::Write,
         scope: Scope::Worktree,
         direction: Direction::Fetch,
-        effect_of: |_| Effect::Write,
         toolset: crate::tool::toolset::Toolset::Default,
         schema: || Value::Null,
         output: None,

@@ -20,7 +20,7 @@ const TOP: usize = 10;
 const CALLERS: usize = 5;
 /// The longest label of a snapshot, in characters.
 const MAX_LABEL: usize = 80;
-/// Growth that is warned of, in bytes, where it goes on from snapshot to snapshot.
+/// Growth that is warned of, in bytes, where it continues from snapshot to snapshot.
 const STEADY: i64 = 1 << 20;
 /// Where the allocator's own functions are.
 const OWN: &str = "guard::heap::";

@@ -65,7 +65,7 @@ impl Watcher {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// [`Self::is_short`], for those who look often.
+    /// [`Self::is_short`], for frequent callers.
     pub(crate) fn pressure(&self) -> &Arc<AtomicBool> {
         &self.pressure
     }

@@ -14,8 +14,29 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// Runs a tool in a repository.
-type Run = fn(&Context<'_>, Map<String, Value>) -> Result<Reply, Error>;
+/// A call of a tool whose arguments have been read.
+pub(crate) trait Parsed: Send {
+    /// What it does to the repository.
+    fn effect(&self) -> Effect;
+    /// Does the work.
+    fn run(self: Box<Self>, cx: &Context<'_>) -> Result<Reply, Error>;
+}
+
+/// The arguments of a tool.
+struct Typed<T: Tool>(T::Args);
+
+impl<T: Tool> Parsed for Typed<T> {
+    fn effect(&self) -> Effect {
+        T::effect(&self.0)
+    }
+
+    fn run(self: Box<Self>, cx: &Context<'_>) -> Result<Reply, Error> {
+        T::run(cx, self.0)
+    }
+}
+
+/// Reads the arguments of a tool that works in a repository.
+type Read = fn(Map<String, Value>) -> Result<Box<dyn Parsed>, Error>;
 pub(crate) type RunAnywhere = fn(&Anywhere<'_>, Map<String, Value>) -> Result<Reply, Error>;
 
 /// What a call may use that needs no repository.
@@ -30,7 +51,7 @@ pub(crate) struct Anywhere<'a> {
 #[derive(Clone, Copy)]
 pub(crate) enum Body {
     /// In a repository that has been opened and authorised.
-    Repository(Run),
+    Repository(Read),
     /// On a path at which there need not be a repository yet.
     Path(RunAnywhere),
 }
@@ -46,7 +67,6 @@ pub struct Entry {
     /// What it works with besides the worktree.
     pub(crate) scope: Scope,
     pub(crate) direction: git::Direction,
-    pub(crate) effect_of: fn(&Map<String, Value>) -> Effect,
     /// The group that lists it.
     pub(crate) toolset: Toolset,
     pub(crate) schema: fn() -> Value,
@@ -65,12 +85,11 @@ impl Entry {
             effect: T::EFFECT,
             scope: T::SCOPE,
             direction: T::DIRECTION,
-            effect_of: T::effect,
             toolset: Toolset::Default,
             schema: || schemars::schema_for!(T::Args).to_value(),
             output: T::OUTPUT,
             check: |args| parse::<T::Args>(args).map(drop),
-            body: Body::Repository(|cx, args| T::run(cx, parse(args)?)),
+            body: Body::Repository(|args| Ok(Box::new(Typed::<T>(parse(args)?)))),
         }
     }
 
@@ -85,12 +104,19 @@ impl Entry {
             effect: Effect::Write,
             scope,
             direction: git::Direction::Fetch,
-            effect_of: |_| Effect::Write,
             toolset: Toolset::Remotes,
             schema: || schemars::schema_for!(T).to_value(),
             output: None,
             check: |args| parse::<T>(args).map(drop),
             body: Body::Path(run),
+        }
+    }
+
+    /// What a call with these arguments does; what it may do where they cannot be read.
+    pub(crate) fn effect_of(&self, args: Map<String, Value>) -> Effect {
+        match self.body {
+            Body::Repository(read) => read(args).map_or(self.effect, |parsed| parsed.effect()),
+            Body::Path(_) => self.effect,
         }
     }
 

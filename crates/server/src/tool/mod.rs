@@ -13,11 +13,11 @@ use crate::{
 };
 pub use effect::{Effect, Scope};
 pub use entry::Entry;
-pub(crate) use entry::{Anywhere, Body, parse};
+pub(crate) use entry::{Anywhere, Body, Parsed, parse};
 use git::{Cancel, ObjectId, OnProgress, Progress, Raw, Reach, RelPath, Repo};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -146,9 +146,9 @@ impl Context<'_> {
 }
 
 /// A tool that works in a repository. The doc comments of `Args` are what the model reads.
-pub(crate) trait Tool {
+pub(crate) trait Tool: 'static {
     /// The arguments, without `repo_path` and `max_tokens`, which every tool has.
-    type Args: DeserializeOwned + JsonSchema;
+    type Args: DeserializeOwned + JsonSchema + Send + 'static;
     /// The name that clients call.
     const NAME: &'static str;
     /// When to use it and when not, in under 60 words.
@@ -162,19 +162,9 @@ pub(crate) trait Tool {
     /// The schema of the structured result, where there is one.
     const OUTPUT: Option<fn() -> Value> = None;
     /// What a call with these arguments does, where that is less than [`Tool::EFFECT`].
-    fn effect(_args: &Map<String, Value>) -> Effect {
+    fn effect(_args: &Self::Args) -> Effect {
         Self::EFFECT
     }
     /// Does the work. Runs on a thread of its own.
     fn run(cx: &Context<'_>, args: Self::Args) -> Result<Reply, Error>;
-}
-
-/// True when the argument `name` has one of these values, or is absent where one of them is empty.
-pub(crate) fn is_one_of(args: &Map<String, Value>, name: &str, values: &[&str]) -> bool {
-    match args.get(name) {
-        None | Some(Value::Null) => values.contains(&""),
-        Some(Value::String(value)) => !value.is_empty() && values.contains(&value.as_str()),
-        // Whatever else it may be read as is not for this to guess.
-        Some(_) => false,
-    }
 }

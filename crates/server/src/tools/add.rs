@@ -9,7 +9,7 @@ use crate::{
 use git::{Hunk, HunkAction, Raw};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 pub(super) const TOOL: Entry = Entry::of::<Add>();
 
@@ -50,8 +50,8 @@ impl Tool for Add {
     const ABOUT: &'static str = "Stages files, or single hunks by id. To unstage files git_reset.";
     const EFFECT: Effect = Effect::Write;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        if args.get("list") == Some(&Value::Bool(true)) { Effect::Read } else { Self::EFFECT }
+    fn effect(args: &Args) -> Effect {
+        if args.list { Effect::Read } else { Self::EFFECT }
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

@@ -9,7 +9,6 @@ use crate::{
 use git::{ApplyRequest, Raw};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 pub(super) const TOOL: Entry = Entry::of::<Apply>().listed_in(Toolset::Rewrite);
 
@@ -49,8 +48,8 @@ impl Tool for Apply {
     const ABOUT: &'static str = "Applies a patch to files. All of it fits, or nothing is changed.";
     const EFFECT: Effect = Effect::Destroy;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        if args.get("check") == Some(&Value::Bool(true)) { Effect::Read } else { Self::EFFECT }
+    fn effect(args: &Args) -> Effect {
+        if args.check { Effect::Read } else { Self::EFFECT }
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

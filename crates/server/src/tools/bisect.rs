@@ -3,12 +3,12 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, word},
-    tool::{Context, Effect, Entry, Tool, Toolset, is_one_of},
+    tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::{Reach, Rev, Search, Terms, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 pub(super) const TOOL: Entry = Entry::of::<Bisect>().listed_in(Toolset::Bisect);
 
@@ -48,8 +48,8 @@ impl Tool for Bisect {
         "Finds the commit that brought a fault in: checks out one commit after the other, which you test and call good or bad.";
     const EFFECT: Effect = Effect::Write;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        if is_one_of(args, "action", &["", "status"]) { Effect::Read } else { Self::EFFECT }
+    fn effect(args: &Args) -> Effect {
+        if args.action == Action::Status { Effect::Read } else { Self::EFFECT }
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

@@ -3,12 +3,11 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, word},
-    tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset},
 };
 use git::{Care, Holder, Setting, WRITABLE};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 pub(super) const CONFIG: Entry = Entry::of::<Config>().listed_in(Toolset::Config);
 pub(super) const MAINTENANCE: Entry = Entry::of::<Maintenance>().listed_in(Toolset::Maintenance);
@@ -56,9 +55,8 @@ impl Tool for Config {
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        let writes = args.get("value").is_some_and(|value| !value.is_null()) || args.get("unset") == Some(&Value::Bool(true));
-        if writes { Self::EFFECT } else { Effect::Read }
+    fn effect(args: &ConfigArgs) -> Effect {
+        if args.value.is_some() || args.unset { Self::EFFECT } else { Effect::Read }
     }
 
     fn run(cx: &Context<'_>, args: ConfigArgs) -> Result<Reply, Error> {
@@ -150,8 +148,8 @@ impl Tool for Maintenance {
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        if is_one_of(args, "action", &["", "status"]) { Effect::Read } else { Self::EFFECT }
+    fn effect(args: &MaintenanceArgs) -> Effect {
+        if matches!(args.action, Action::Status) { Effect::Read } else { Self::EFFECT }
     }
 
     fn run(cx: &Context<'_>, args: MaintenanceArgs) -> Result<Reply, Error> {

@@ -3,13 +3,13 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Writer, word},
-    tool::{Context, Effect, Entry, Tool, is_one_of},
+    tool::{Context, Effect, Entry, Tool},
     tools::change,
 };
 use git::{Conflict, Reach, Side, quote};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::io::Read;
 
 pub(super) const TOOL: Entry = Entry::of::<Conflicts>();
@@ -45,8 +45,8 @@ impl Tool for Conflicts {
     const ABOUT: &'static str = "Shows conflicts, or resolves `paths` by taking a side. By hand: edit, git_add, git_continue.";
     const EFFECT: Effect = Effect::Write;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        if is_one_of(args, "take", &[""]) { Effect::Read } else { Self::EFFECT }
+    fn effect(args: &Args) -> Effect {
+        if args.take.is_none() { Effect::Read } else { Self::EFFECT }
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

@@ -9,7 +9,7 @@ use crate::{
 use git::{CleanRequest, Raw, Reach, RelPath, quote};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub(super) const RM: Entry = Entry::of::<Rm>().listed_in(Toolset::Rewrite);
 pub(super) const MV: Entry = Entry::of::<Mv>().listed_in(Toolset::Rewrite);
@@ -119,8 +119,8 @@ impl Tool for Clean {
         "Lists untracked files, and with `remove` deletes them for good. Tracked files stay: git_restore puts those back.";
     const EFFECT: Effect = Effect::Destroy;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        if args.get("remove") == Some(&Value::Bool(true)) { Self::EFFECT } else { Effect::Read }
+    fn effect(args: &CleanArgs) -> Effect {
+        if args.remove { Self::EFFECT } else { Effect::Read }
     }
 
     fn run(cx: &Context<'_>, args: CleanArgs) -> Result<Reply, Error> {

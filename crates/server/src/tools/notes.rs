@@ -3,13 +3,13 @@
 use crate::{
     error::{Error, Kind},
     output::{Reply, Row},
-    tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset},
     tools::change,
 };
 use git::{Reach, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 pub(super) const TOOL: Entry = Entry::of::<Notes>().listed_in(Toolset::Notes);
 
@@ -45,8 +45,8 @@ impl Tool for Notes {
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        if is_one_of(args, "action", &["", "show", "list"]) { Effect::Read } else { Self::EFFECT }
+    fn effect(args: &Args) -> Effect {
+        if matches!(args.action, Action::Show | Action::List) { Effect::Read } else { Self::EFFECT }
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

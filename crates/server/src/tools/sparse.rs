@@ -3,12 +3,11 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row},
-    tool::{Context, Effect, Entry, Tool, Toolset, is_one_of},
+    tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::{Reach, Sparse};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 pub(super) const TOOL: Entry = Entry::of::<SparseCheckout>().listed_in(Toolset::Sparse);
 
@@ -45,8 +44,8 @@ impl Tool for SparseCheckout {
     const ABOUT: &'static str = "Which folders of a large repository are in the working tree. Files with edits stay where they are.";
     const EFFECT: Effect = Effect::Write;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        if is_one_of(args, "action", &["", "list"]) { Effect::Read } else { Self::EFFECT }
+    fn effect(args: &Args) -> Effect {
+        if args.action == Action::List { Effect::Read } else { Self::EFFECT }
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

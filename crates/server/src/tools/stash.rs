@@ -3,13 +3,13 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, Writer, word},
-    tool::{Context, Effect, Entry, Scope, Tool, is_one_of},
+    tool::{Context, Effect, Entry, Scope, Tool},
     tools::change,
 };
 use git::{BranchName, Raw, Reach, StashPush};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 pub(super) const TOOL: Entry = Entry::of::<Stash>();
 
@@ -58,8 +58,8 @@ impl Tool for Stash {
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        if is_one_of(args, "action", &["list"]) { Effect::Read } else { Self::EFFECT }
+    fn effect(args: &Args) -> Effect {
+        if matches!(args.action, Action::List) { Effect::Read } else { Self::EFFECT }
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

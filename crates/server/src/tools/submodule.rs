@@ -3,12 +3,11 @@
 use crate::{
     error::Error,
     output::{Field, Reply, Row},
-    tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset},
 };
 use git::{Reach, Submodule};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 pub(super) const TOOL: Entry = Entry::of::<SubmoduleTool>().listed_in(Toolset::Submodules);
 
@@ -42,8 +41,8 @@ impl Tool for SubmoduleTool {
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::RemoteAndWorktree;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        if is_one_of(args, "action", &["", "status"]) { Effect::Read } else { Self::EFFECT }
+    fn effect(args: &Args) -> Effect {
+        if args.action == Action::Status { Effect::Read } else { Self::EFFECT }
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

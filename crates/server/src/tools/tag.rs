@@ -3,13 +3,13 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, Writer, word},
-    tool::{Context, Deed, Effect, Entry, Scope, Tool, Toolset, is_one_of},
+    tool::{Context, Deed, Effect, Entry, Scope, Tool, Toolset},
     tools::change,
 };
 use git::{Reach, Rev, TagName};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 pub(super) const TOOL: Entry = Entry::of::<Tag>().listed_in(Toolset::Branches);
 
@@ -50,8 +50,8 @@ impl Tool for Tag {
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        if is_one_of(args, "action", &["", "list"]) { Effect::Read } else { Self::EFFECT }
+    fn effect(args: &Args) -> Effect {
+        if args.action == Action::List { Effect::Read } else { Self::EFFECT }
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

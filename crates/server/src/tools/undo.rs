@@ -3,12 +3,12 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, word},
-    tool::{Context, Effect, Entry, Scope, Tool, is_one_of},
+    tool::{Context, Effect, Entry, Scope, Tool},
     tools::change,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 pub(super) const TOOL: Entry = Entry::of::<Undo>();
 
@@ -32,8 +32,8 @@ impl Tool for Undo {
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        if is_one_of(args, "id", &[""]) { Effect::Read } else { Self::EFFECT }
+    fn effect(args: &Args) -> Effect {
+        if args.id.is_none() { Effect::Read } else { Self::EFFECT }
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

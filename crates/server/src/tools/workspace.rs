@@ -3,13 +3,13 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, word},
-    tool::{Context, Effect, Entry, Scope, Tool, Toolset, is_one_of},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset},
     tools::{hooks, worktree},
 };
 use git::{BranchName, Rev, WorktreeAdd};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 pub(super) const TOOL: Entry = Entry::of::<Workspace>().listed_in(Toolset::Worktrees);
 
@@ -52,8 +52,8 @@ impl Tool for Workspace {
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &Map<String, Value>) -> Effect {
-        if is_one_of(args, "action", &["", "list"]) { Effect::Read } else { Self::EFFECT }
+    fn effect(args: &Args) -> Effect {
+        if args.action == Action::List { Effect::Read } else { Self::EFFECT }
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

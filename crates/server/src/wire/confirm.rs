@@ -225,7 +225,7 @@ pub(super) fn input(error: &Error) -> Result<InputRequest, ErrorData> {
 fn form(error: &Error) -> Result<ElicitRequestParams, ErrorData> {
     let schema = json!({
         "type": "object",
-        "properties": {QUESTION: {"type": "boolean", "title": "Go on", "description": "Make the change all the same."}},
+        "properties": {QUESTION: {"type": "boolean", "title": "Proceed", "description": "Apply this change anyway."}},
         "required": [QUESTION],
     });
     let requested_schema = serde_json::from_value::<ElicitationSchema>(schema).map_err(|err| internal(&err))?;

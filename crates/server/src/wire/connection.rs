@@ -53,7 +53,7 @@ pub(super) struct State {
     pub(super) roots: Roots,
     pub(super) level: Mutex<Option<LoggingLevel>>,
     pub(super) watches: Watches,
-    /// Done once it is known what the session wanted to hear of in a process before this one.
+    /// Set once the subscriptions of a previous process are restored.
     pub(super) recalled: OnceCell<()>,
 }
 
@@ -80,7 +80,7 @@ impl Connection {
         self.client.as_ref().map_or(Ok(None), |client| self.state.roots.settled(client))
     }
 
-    /// What the client wants to hear of.
+    /// The least severity of log messages that the client asked for.
     pub(super) fn level(&self) -> Option<LoggingLevel> {
         *self.state.level.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -116,7 +116,7 @@ impl Handler {
 
 /// What outlives the process of a session.
 impl Handler {
-    /// Keeps what the client wants to hear of.
+    /// Stores the client's subscriptions and log level.
     async fn keep_wishes(&self, extensions: &Extensions) {
         let Some(session) = mcp::session_id(extensions) else { return };
         let level = *self.state.level.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +125,7 @@ impl Handler {
         self.shared.pipeline.persistence.keep_wishes(session, &wishes).await;
     }
 
-    /// Takes up what the client wanted to hear of before.
+    /// Restores the client's subscriptions and log level.
     async fn recall_wishes(&self, extensions: &Extensions, peer: &Peer<RoleServer>) {
         let Some(session) = mcp::session_id(extensions) else { return };
         let recall = || async {
@@ -136,7 +136,7 @@ impl Handler {
             let client = self.client(extensions, peer, CancellationToken::new());
             for uri in wishes.subscriptions {
                 if let Err(error) = watch::subscribe(&self.shared.pipeline, &connection, &uri, client.clone()).await {
-                    tracing::warn!(code = error.code.0, "what a session has watched cannot be watched any more");
+                    tracing::warn!(code = error.code.0, "a subscription of a session could not be restored");
                 }
             }
         };

@@ -165,7 +165,7 @@ const PROMPTS: [Template; 12] = [
     Template {
         name: "changelog-generation",
         about: "Writes entries of a changelog.",
-        task: "Write the entries of a changelog for these commits, grouped as the format asks, one line each, for those who use the project. Merge \
+        task: "Write the entries of a changelog for these commits, grouped as the format asks, one line each, for users of the project. Merge \
                commits that belong together; leave out what changes nothing for them.",
         arguments: &[
             needed("commits", "The commits; the newest ones when left out.", Reads::Commits),

@@ -183,7 +183,7 @@ impl Tasks {
     /// A task of the caller that another process has begun.
     async fn elsewhere(&self, id: &str, caller: &Caller) -> Result<TaskState, ErrorData> {
         let found = self.persistence.task(id, &caller.principal, KEPT).await;
-        found.map_err(|why| ErrorData::internal_error(format!("tasks of before cannot be read: {why}"), None))?.ok_or_else(unknown)
+        found.map_err(|why| ErrorData::internal_error(format!("persisted tasks are unavailable: {why}"), None))?.ok_or_else(unknown)
     }
 
     fn owners(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<str>>> {

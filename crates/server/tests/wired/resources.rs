@@ -1,4 +1,4 @@
-//! Section 7 of the guide: what is held, and given back.
+//! Section 7 of the guide: what is held, and released.
 
 use crate::support::{
     Fixture,

@@ -50,7 +50,7 @@ pub(super) fn operations(patient: &Patient<'_>) -> Vec<Finding> {
         let operation = repo.in_progress()?;
         let fix = command_on(repo.top(), |top| match operation {
             "bisect" => format!("Go on with it, or end it with `git -C {top} bisect reset`."),
-            _ => format!("`git -C {top} {operation} --continue` goes on with it; `git -C {top} {operation} --abort` aborts it."),
+            _ => format!("`git -C {top} {operation} --continue` continues it; `git -C {top} {operation} --abort` aborts it."),
         });
         let article = if operation == "am" { "an" } else { "a" };
         let detail = format!("{article} {operation} is in progress in {}: most changes are refused until it ends", repo.top().display());
