@@ -31,10 +31,7 @@ fn main() -> ExitCode {
         "conformance" => tools::prepare().and_then(|()| build()).and_then(|()| conformance::run()),
         "bench" => bench(),
         "soak" => soak(),
-        "bless" => run::cargo(
-            &["test", "--workspace", "--test", "documents", "--test", "guide", "--test", "schemas"],
-            &[("BLESS", "1")],
-        ),
+        "bless" => run::cargo(&["test", "--workspace", "--test", "documents", "--test", "guide", "--test", "schemas"], &[("BLESS", "1")]),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

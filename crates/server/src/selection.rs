@@ -35,12 +35,7 @@ impl Selection {
     fn lists(&self, entry: &Entry) -> bool {
         let fallback = [Toolset::Default];
         let sets = if self.toolsets.is_empty() && self.tools.is_empty() { &fallback[..] } else { &self.toolsets };
-        let grouped = sets.iter().any(|set| match set {
-            Toolset::Reference => tools::REFERENCE.contains(&entry.name),
-            Toolset::Legacy => tools::LEGACY.contains(&entry.name),
-            Toolset::All => !matches!(entry.toolset, Toolset::Reference | Toolset::Legacy),
-            set => entry.toolset == *set,
-        });
+        let grouped = sets.iter().any(|set| entry.is_in(*set));
         let named = self.tools.iter().any(|name| name == entry.name);
         (grouped || named) && self.check(entry, entry.effect_of(Map::new())).is_ok()
     }

@@ -20,6 +20,8 @@ fn entry(body: RunAnywhere) -> &'static Entry {
         scope: Scope::Worktree,
         direction: Direction::Fetch,
         toolset: crate::tool::toolset::Toolset::Default,
+        also: &[],
+        long: false,
         schema: || Value::Null,
         output: None,
         check: |_| Ok(()),

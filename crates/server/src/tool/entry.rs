@@ -69,6 +69,10 @@ pub struct Entry {
     pub(crate) direction: git::Direction,
     /// The group that lists it.
     pub(crate) toolset: Toolset,
+    /// The groups of other servers that list it, too.
+    pub(crate) also: &'static [Toolset],
+    /// It may take long without reaching a remote.
+    pub(crate) long: bool,
     pub(crate) schema: fn() -> Value,
     pub(crate) output: Option<fn() -> Value>,
     /// Whether the arguments can be read, those apart that all tools have.
@@ -86,6 +90,8 @@ impl Entry {
             scope: T::SCOPE,
             direction: T::DIRECTION,
             toolset: Toolset::Default,
+            also: &[],
+            long: false,
             schema: || schemars::schema_for!(T::Args).to_value(),
             output: T::OUTPUT,
             check: |args| parse::<T::Args>(args).map(drop),
@@ -105,6 +111,8 @@ impl Entry {
             scope,
             direction: git::Direction::Fetch,
             toolset: Toolset::Remotes,
+            also: &[],
+            long: false,
             schema: || schemars::schema_for!(T).to_value(),
             output: None,
             check: |args| parse::<T>(args).map(drop),
@@ -124,6 +132,26 @@ impl Entry {
     pub(crate) const fn listed_in(mut self, toolset: Toolset) -> Self {
         self.toolset = toolset;
         self
+    }
+
+    /// Lists the tool in groups of other servers as well.
+    pub(crate) const fn also_in(mut self, toolsets: &'static [Toolset]) -> Self {
+        self.also = toolsets;
+        self
+    }
+
+    /// Says that the tool may take long without reaching a remote: progress is told, and it may be a task.
+    pub(crate) const fn takes_long(mut self) -> Self {
+        self.long = true;
+        self
+    }
+
+    /// True where `toolset` lists the tool.
+    pub fn is_in(&self, toolset: Toolset) -> bool {
+        match toolset {
+            Toolset::All => !matches!(self.toolset, Toolset::Reference | Toolset::Legacy),
+            toolset => self.toolset == toolset || self.also.contains(&toolset),
+        }
     }
 }
 

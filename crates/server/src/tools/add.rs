@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Writer, word},
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Tool, Toolset},
     tools::{change, range::not_compared},
 };
 use git::{Hunk, HunkAction, Raw};
@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-pub(super) const TOOL: Entry = Entry::of::<Add>();
+pub(super) const TOOL: Entry = Entry::of::<Add>().also_in(&[Toolset::Reference, Toolset::Legacy]);
 
 struct Add;
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::ops::ControlFlow;
 
-pub(super) const TOOL: Entry = Entry::of::<Blame>();
+pub(super) const TOOL: Entry = Entry::of::<Blame>().takes_long();
 
 struct Blame;
 

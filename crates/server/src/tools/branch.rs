@@ -3,14 +3,14 @@
 use crate::{
     error::Error,
     output::{Cursor, Field, Reply, Row, word},
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::{Branch, BranchKind, BranchQuery, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-pub(super) const TOOL: Entry = Entry::of::<BranchTool>();
+pub(super) const TOOL: Entry = Entry::of::<BranchTool>().also_in(&[Toolset::Reference]);
 
 struct BranchTool;
 

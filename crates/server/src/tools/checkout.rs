@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::Reply,
-    tool::{Context, Effect, Entry, Scope, Tool},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset},
     tools::{
         change,
         hooks::{self, Before},
@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-pub(super) const TOOL: Entry = Entry::of::<CheckoutTool>();
+pub(super) const TOOL: Entry = Entry::of::<CheckoutTool>().also_in(&[Toolset::Reference, Toolset::Legacy]);
 
 struct CheckoutTool;
 

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{self, Field, Reply, Writer, word},
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Tool, Toolset},
     tools::{
         change,
         hooks::{self, Before},
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::ops::ControlFlow;
 
-pub(super) const TOOL: Entry = Entry::of::<Commit>();
+pub(super) const TOOL: Entry = Entry::of::<Commit>().also_in(&[Toolset::Reference, Toolset::Legacy]);
 
 struct Commit;
 

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) const CONFIG: Entry = Entry::of::<Config>().listed_in(Toolset::Config);
-pub(super) const MAINTENANCE: Entry = Entry::of::<Maintenance>().listed_in(Toolset::Maintenance);
+pub(super) const MAINTENANCE: Entry = Entry::of::<Maintenance>().listed_in(Toolset::Maintenance).takes_long();
 
 struct Config;
 struct Maintenance;

@@ -3,14 +3,14 @@
 use crate::{
     error::Error,
     output::{Field, Reply, word},
-    tool::{Context, Effect, Entry, Scope, Tool},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset},
 };
 use git::{BranchName, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-pub(super) const TOOL: Entry = Entry::of::<CreateBranch>();
+pub(super) const TOOL: Entry = Entry::of::<CreateBranch>().also_in(&[Toolset::Reference, Toolset::Legacy]);
 
 struct CreateBranch;
 

@@ -3,15 +3,15 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, Writer, word},
-    tool::{Context, Effect, Entry, Scope, Tool},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset},
     tools::change,
 };
 use git::{BranchName, FastForward, FetchRequest, Fetched, MergeRequest, RebaseRequest, RemoteName, Update};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) const FETCH: Entry = Entry::of::<Fetch>();
-pub(super) const PULL: Entry = Entry::of::<Pull>();
+pub(super) const FETCH: Entry = Entry::of::<Fetch>().also_in(&[Toolset::Legacy]);
+pub(super) const PULL: Entry = Entry::of::<Pull>().also_in(&[Toolset::Legacy]);
 
 struct Fetch;
 struct Pull;

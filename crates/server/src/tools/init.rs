@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     output::{Budget, Field, Reply, Writer, word},
-    tool::{Anywhere, Entry, Scope, parse},
+    tool::{Anywhere, Entry, Scope, Toolset, parse},
 };
 use git::BranchName;
 use schemars::JsonSchema;
@@ -16,7 +16,8 @@ pub(super) const TOOL: Entry = Entry::anywhere::<Args>(
     "Creates a repository at `repo_path`, an absolute path inside the allowed roots; an existing one is kept as it is.",
     Scope::Worktree,
     run,
-);
+)
+.also_in(&[Toolset::Legacy]);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

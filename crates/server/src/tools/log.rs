@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Cursor, Field, Reply, Row, fingerprint},
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::{Commit, LogQuery, RelPath, Rev};
 use schemars::JsonSchema;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 
-pub(super) const TOOL: Entry = Entry::of::<Log>();
+pub(super) const TOOL: Entry = Entry::of::<Log>().also_in(&[Toolset::Reference, Toolset::Legacy]);
 
 struct Log;
 

@@ -3,14 +3,14 @@
 use crate::{
     error::Error,
     output::Reply,
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Tool, Toolset},
     tools::change,
 };
 use git::{FastForward, Favour, MergeRequest, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) const TOOL: Entry = Entry::of::<Merge>();
+pub(super) const TOOL: Entry = Entry::of::<Merge>().also_in(&[Toolset::Legacy]);
 
 struct Merge;
 

@@ -10,7 +10,7 @@ use git::{PickRequest, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) const CHERRY_PICK: Entry = Entry::of::<CherryPick>();
+pub(super) const CHERRY_PICK: Entry = Entry::of::<CherryPick>().also_in(&[Toolset::Legacy]);
 pub(super) const REVERT: Entry = Entry::of::<Revert>().listed_in(Toolset::Rewrite);
 
 struct CherryPick;

@@ -3,15 +3,15 @@
 use crate::{
     error::{Error, Kind},
     output::Reply,
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Tool, Toolset},
     tools::change,
 };
 use git::{Reach, Way};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) const CONTINUE: Entry = Entry::of::<Continue>();
-pub(super) const ABORT: Entry = Entry::of::<Abort>();
+pub(super) const CONTINUE: Entry = Entry::of::<Continue>().also_in(&[Toolset::Legacy]);
+pub(super) const ABORT: Entry = Entry::of::<Abort>().also_in(&[Toolset::Legacy]);
 
 struct Continue;
 struct Abort;

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, word},
-    tool::{Context, Deed, Effect, Entry, Scope, Tool},
+    tool::{Context, Deed, Effect, Entry, Scope, Tool, Toolset},
     tools::{fetch::moved_to, hooks},
 };
 use git::{BranchName, PushRequest, Ref, RemoteName, TagName};
@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-pub(super) const TOOL: Entry = Entry::of::<Push>();
+pub(super) const TOOL: Entry = Entry::of::<Push>().also_in(&[Toolset::Legacy]);
 
 struct Push;
 

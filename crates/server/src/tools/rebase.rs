@@ -3,14 +3,14 @@
 use crate::{
     error::Error,
     output::{Field, Reply, word},
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Tool, Toolset},
     tools::change,
 };
 use git::{Action, RebaseRequest, Rev, Step};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) const TOOL: Entry = Entry::of::<Rebase>();
+pub(super) const TOOL: Entry = Entry::of::<Rebase>().also_in(&[Toolset::Legacy]);
 
 struct Rebase;
 

@@ -10,12 +10,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-pub(super) const LIST: Entry = Entry::of::<List>().listed_in(Toolset::Remotes);
-pub(super) const ADD: Entry = Entry::of::<Add>().listed_in(Toolset::Remotes);
-pub(super) const REMOVE: Entry = Entry::of::<Remove>().listed_in(Toolset::Remotes);
-pub(super) const RENAME: Entry = Entry::of::<Rename>().listed_in(Toolset::Remotes);
-pub(super) const SET_URL: Entry = Entry::of::<SetUrl>().listed_in(Toolset::Remotes);
-pub(super) const GET_URL: Entry = Entry::of::<GetUrl>().listed_in(Toolset::Remotes);
+pub(super) const LIST: Entry = Entry::of::<List>().listed_in(Toolset::Remotes).also_in(&[Toolset::Legacy]);
+pub(super) const ADD: Entry = Entry::of::<Add>().listed_in(Toolset::Remotes).also_in(&[Toolset::Legacy]);
+pub(super) const REMOVE: Entry = Entry::of::<Remove>().listed_in(Toolset::Remotes).also_in(&[Toolset::Legacy]);
+pub(super) const RENAME: Entry = Entry::of::<Rename>().listed_in(Toolset::Remotes).also_in(&[Toolset::Legacy]);
+pub(super) const SET_URL: Entry = Entry::of::<SetUrl>().listed_in(Toolset::Remotes).also_in(&[Toolset::Legacy]);
+pub(super) const GET_URL: Entry = Entry::of::<GetUrl>().listed_in(Toolset::Remotes).also_in(&[Toolset::Legacy]);
 pub(super) const LS_REMOTE: Entry = Entry::of::<LsRemote>().listed_in(Toolset::Remotes);
 
 struct List;

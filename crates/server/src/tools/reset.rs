@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::Reply,
-    tool::{Context, Deed, Effect, Entry, Tool},
+    tool::{Context, Deed, Effect, Entry, Tool, Toolset},
     tools::change,
 };
 use git::{Raw, ResetMode, Rev};
@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-pub(super) const TOOL: Entry = Entry::of::<Reset>();
+pub(super) const TOOL: Entry = Entry::of::<Reset>().also_in(&[Toolset::Reference, Toolset::Legacy]);
 
 struct Reset;
 

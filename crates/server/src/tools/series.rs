@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::ops::ControlFlow;
 
-pub(super) const RANGE_DIFF: Entry = Entry::of::<RangeDiff>().listed_in(Toolset::History);
+pub(super) const RANGE_DIFF: Entry = Entry::of::<RangeDiff>().listed_in(Toolset::History).takes_long();
 pub(super) const SHORTLOG: Entry = Entry::of::<Shortlog>().listed_in(Toolset::History);
 
 struct RangeDiff;

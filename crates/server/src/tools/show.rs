@@ -7,7 +7,7 @@ use crate::{
         patch::{self, View},
     },
     symbol,
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Tool, Toolset},
     tools::range::{MARGIN, byte_range, keep, parse_range, paths_of, slice},
 };
 use git::{DiffQuery, Keep, ObjectId, ObjectKind, RelPath, Rev, Sides};
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 
-pub(super) const TOOL: Entry = Entry::of::<Show>();
+pub(super) const TOOL: Entry = Entry::of::<Show>().also_in(&[Toolset::Reference, Toolset::Legacy]);
 
 /// The largest file that is searched for a symbol.
 const MAX_SYMBOL_FILE: u64 = 8 << 20;

@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     output::{Cursor, Field, Reply, Row, Writer, fingerprint},
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Tool, Toolset},
     tools::range::not_compared,
 };
 use git::{Entry as Changed, Status};
@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-pub(super) const TOOL: Entry = Entry::of::<StatusTool>();
+pub(super) const TOOL: Entry = Entry::of::<StatusTool>().also_in(&[Toolset::Reference, Toolset::Legacy]);
 
 struct StatusTool;
 

@@ -34,9 +34,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-/// Tools that may take long without reaching a remote.
-const LONG: [&str; 3] = ["git_blame", "git_maintenance", "git_range_diff"];
-
 /// How long the answer may take to be sent after which a session ends.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
@@ -209,7 +206,7 @@ impl Calling<'_> {
             Ok(narrowed) => narrowed,
             Err(error) => return Ok(Err(error)),
         };
-        let takes_long = self.tool.scope.is_remote() || LONG.contains(&self.tool.name);
+        let takes_long = self.tool.scope.is_remote() || self.tool.long;
         // The older revisions do not know them, whatever a client declares.
         let knows_tasks = self.is_modern() && self.context.client_capabilities().is_some_and(|client| client.supports_tasks());
         let may_be_task = takes_long && knows_tasks && self.shared.tasks.has_room(&connection.caller);
