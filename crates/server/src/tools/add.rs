@@ -47,7 +47,7 @@ enum Action {
 impl Tool for Add {
     type Args = Args;
     const NAME: &'static str = "git_add";
-    const ABOUT: &'static str = "Stages files, or single hunks by id. To unstage files git_reset.";
+    const ABOUT: &'static str = "Stages files, or single hunks by id. To unstage: git_reset.";
     const EFFECT: Effect = Effect::Write;
 
     fn effect(args: &Args) -> Effect {

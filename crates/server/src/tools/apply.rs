@@ -45,7 +45,7 @@ struct Args {
 impl Tool for Apply {
     type Args = Args;
     const NAME: &'static str = "git_apply";
-    const ABOUT: &'static str = "Applies a patch to files. All of it fits, or nothing is changed.";
+    const ABOUT: &'static str = "Applies a patch to files: all of it or nothing.";
     const EFFECT: Effect = Effect::Destroy;
 
     fn effect(args: &Args) -> Effect {

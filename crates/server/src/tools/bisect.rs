@@ -45,7 +45,7 @@ impl Tool for Bisect {
     type Args = Args;
     const NAME: &'static str = "git_bisect";
     const ABOUT: &'static str =
-        "Finds the commit that brought a fault in: checks out one commit after the other, which you test and call good or bad.";
+        "Finds the commit that introduced a bug, by binary search: checks out commits, which you test and call good or bad.";
     const EFFECT: Effect = Effect::Write;
 
     fn effect(args: &Args) -> Effect {

@@ -41,7 +41,7 @@ enum Kind {
 impl Tool for BranchTool {
     type Args = Args;
     const NAME: &'static str = "git_branch";
-    const ABOUT: &'static str = "Lists branches with commit, upstream and subject; `*` is the current one. To switch git_checkout.";
+    const ABOUT: &'static str = "Lists branches with commit, upstream and subject; `*` is the current one. To switch: git_checkout.";
     const EFFECT: Effect = Effect::Read;
     const OUTPUT: Option<fn() -> Value> = Some(output);
 

@@ -48,7 +48,7 @@ struct UpstreamArgs {
 impl Tool for Delete {
     type Args = DeleteArgs;
     const NAME: &'static str = "git_branch_delete";
-    const ABOUT: &'static str = "Deletes a local branch; git_undo brings it back. On a remote use git_push with `delete`.";
+    const ABOUT: &'static str = "Deletes a local branch; git_undo restores it. On a remote: git_push with `delete`.";
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 

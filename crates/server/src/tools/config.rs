@@ -144,7 +144,7 @@ fn remove_locks(cx: &Context<'_>) -> Result<Reply, Error> {
 impl Tool for Maintenance {
     type Args = MaintenanceArgs;
     const NAME: &'static str = "git_maintenance";
-    const ABOUT: &'static str = "What the object store holds, and its care, which never happens by itself.";
+    const ABOUT: &'static str = "Shows the object store's state and maintains it; nothing runs by itself.";
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Shared;
 

@@ -25,7 +25,7 @@ struct Args {
 impl Tool for CreateBranch {
     type Args = Args;
     const NAME: &'static str = "git_create_branch";
-    const ABOUT: &'static str = "Creates a branch without switching to it. To switch git_checkout.";
+    const ABOUT: &'static str = "Creates a branch without switching to it. To switch: git_checkout.";
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Shared;
 

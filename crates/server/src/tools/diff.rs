@@ -137,7 +137,7 @@ impl Tool for Diff {
     type Args = Args;
     const NAME: &'static str = "git_diff";
     const ABOUT: &'static str = "Shows a patch: unstaged or staged changes, the working tree against `target`, or `base` against \
-        `target`. Large ones: `stat` or `outline` first. For one commit git_show.";
+        `target`. Large ones: `stat` or `outline` first. For one commit: git_show.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

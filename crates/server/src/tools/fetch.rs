@@ -54,7 +54,7 @@ enum How {
 impl Tool for Fetch {
     type Args = FetchArgs;
     const NAME: &'static str = "git_fetch";
-    const ABOUT: &'static str = "Fetches from a remote; files and branches stay as they are. To get up to date git_pull.";
+    const ABOUT: &'static str = "Fetches from a remote; files and branches stay as they are. To update a branch: git_pull.";
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Remote;
 
@@ -76,7 +76,7 @@ impl Tool for Fetch {
 impl Tool for Pull {
     type Args = PullArgs;
     const NAME: &'static str = "git_pull";
-    const ABOUT: &'static str = "Fetches and brings the current branch up to date. Stops at conflicts.";
+    const ABOUT: &'static str = "Fetches and integrates into the current branch. Stops at conflicts.";
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::RemoteAndWorktree;
 

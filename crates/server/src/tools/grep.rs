@@ -34,7 +34,7 @@ struct Args {
 impl Tool for Grep {
     type Args = Args;
     const NAME: &'static str = "git_grep";
-    const ABOUT: &'static str = "Searches tracked text files in the working tree or a revision. For when something changed git_log.";
+    const ABOUT: &'static str = "Searches tracked text files in the working tree or a revision. For when it changed: git_log.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

@@ -52,7 +52,7 @@ fn ten() -> u32 {
 impl Tool for Log {
     type Args = Args;
     const NAME: &'static str = "git_log";
-    const ABOUT: &'static str = "Lists commits, newest first: id, date, author, subject. For a patch git_show, for who wrote a line \
+    const ABOUT: &'static str = "Lists commits, newest first: id, date, author, subject. For a patch: git_show; for a line's author: \
         git_blame.";
     const EFFECT: Effect = Effect::Read;
     const OUTPUT: Option<fn() -> Value> = Some(output);

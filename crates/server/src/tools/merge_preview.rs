@@ -37,7 +37,7 @@ fn command(into: &Rev, source: &Rev) -> String {
 impl Tool for MergePreview {
     type Args = Args;
     const NAME: &'static str = "git_merge_preview";
-    const ABOUT: &'static str = "Says whether a merge would conflict, and where, without touching anything. To merge use git_merge.";
+    const ABOUT: &'static str = "Says whether a merge would conflict, and where; changes nothing. To merge: git_merge.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

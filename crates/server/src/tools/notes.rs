@@ -41,7 +41,7 @@ enum Action {
 impl Tool for Notes {
     type Args = Args;
     const NAME: &'static str = "git_notes";
-    const ABOUT: &'static str = "Notes on commits, which leave the commits as they are: shows, lists, writes and removes them.";
+    const ABOUT: &'static str = "Shows, lists, writes and removes notes on commits; the commits stay as they are.";
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 

@@ -37,7 +37,7 @@ impl Args {
 impl Tool for CherryPick {
     type Args = Args;
     const NAME: &'static str = "git_cherry_pick";
-    const ABOUT: &'static str = "Takes commits over to the current branch. Stops at conflicts.";
+    const ABOUT: &'static str = "Applies commits onto the current branch. Stops at conflicts.";
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
@@ -52,8 +52,7 @@ impl Tool for CherryPick {
 impl Tool for Revert {
     type Args = Args;
     const NAME: &'static str = "git_revert";
-    const ABOUT: &'static str =
-        "Takes commits back by new commits that undo them. A merge needs `mainline`. Stops at conflicts: see git_conflicts.";
+    const ABOUT: &'static str = "Reverts commits by creating new ones. A merge needs `mainline`. Stops at conflicts: see git_conflicts.";
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

@@ -34,7 +34,7 @@ struct AbortArgs {
 impl Tool for Continue {
     type Args = ContinueArgs;
     const NAME: &'static str = "git_continue";
-    const ABOUT: &'static str = "Goes on with what has stopped, once its conflicts are resolved.";
+    const ABOUT: &'static str = "Continues the operation in progress once its conflicts are resolved.";
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: ContinueArgs) -> Result<Reply, Error> {
@@ -47,7 +47,7 @@ impl Tool for Continue {
 impl Tool for Abort {
     type Args = AbortArgs;
     const NAME: &'static str = "git_abort";
-    const ABOUT: &'static str = "Gives up what is in progress and goes back to where it began.";
+    const ABOUT: &'static str = "Aborts the operation in progress and restores the state before it.";
     const EFFECT: Effect = Effect::Destroy;
 
     fn run(cx: &Context<'_>, args: AbortArgs) -> Result<Reply, Error> {

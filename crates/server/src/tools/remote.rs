@@ -114,7 +114,7 @@ fn named(name: &RemoteName) -> String {
 impl Tool for Add {
     type Args = UrlArgs;
     const NAME: &'static str = "git_remote_add";
-    const ABOUT: &'static str = "Adds a remote, without fetching from it. To point one elsewhere use git_remote_set_url.";
+    const ABOUT: &'static str = "Adds a remote, without fetching from it. To change a URL: git_remote_set_url.";
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Shared;
 
@@ -169,7 +169,7 @@ impl Tool for Rename {
 impl Tool for SetUrl {
     type Args = UrlArgs;
     const NAME: &'static str = "git_remote_set_url";
-    const ABOUT: &'static str = "Points a remote to another URL.";
+    const ABOUT: &'static str = "Sets a remote's URL.";
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Shared;
 

@@ -39,7 +39,7 @@ impl Tool for Reset {
     type Args = Args;
     const NAME: &'static str = "git_reset";
     const ABOUT: &'static str = "Unstages everything, or `paths`. With `target` moves the branch: `soft` keeps changes staged, `hard` \
-        drops them. For files git_restore.";
+        discards them. For files: git_restore.";
     // The index is lost, and nothing that is in a file or a commit.
     const EFFECT: Effect = Effect::Destroy;
 

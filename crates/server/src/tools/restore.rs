@@ -30,7 +30,7 @@ struct Args {
 impl Tool for RestoreTool {
     type Args = Args;
     const NAME: &'static str = "git_restore";
-    const ABOUT: &'static str = "Drops edits of files; git_undo brings them back. To unstage git_reset.";
+    const ABOUT: &'static str = "Discards changes to files; git_undo restores them. To unstage: git_reset.";
     // What is overwritten is kept for git_undo, and not for ever.
     const EFFECT: Effect = Effect::Destroy;
 

@@ -50,7 +50,7 @@ struct MergeBaseArgs {
 impl Tool for RevParse {
     type Args = RevParseArgs;
     const NAME: &'static str = "git_rev_parse";
-    const ABOUT: &'static str = "Resolves a revision to the full id of what it names, and says what kind of object that is.";
+    const ABOUT: &'static str = "Resolves a revision to the full id and kind of its object.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: RevParseArgs) -> Result<Reply, Error> {
@@ -101,7 +101,7 @@ impl Tool for Describe {
 impl Tool for MergeBase {
     type Args = MergeBaseArgs;
     const NAME: &'static str = "git_merge_base";
-    const ABOUT: &'static str = "Finds where two histories parted, and how many commits each has had since.";
+    const ABOUT: &'static str = "Finds where two histories diverged, and how many commits each has since.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: MergeBaseArgs) -> Result<Reply, Error> {

@@ -45,8 +45,8 @@ struct ShortlogArgs {
 impl Tool for RangeDiff {
     type Args = RangeDiffArgs;
     const NAME: &'static str = "git_range_diff";
-    const ABOUT: &'static str = "Compares two versions of a series of commits, as before and after a rebase: which commit became which, and what of \
-        each patch has changed.";
+    const ABOUT: &'static str = "Compares two versions of a commit series, as before and after a rebase: which commit became which, and \
+        how each patch changed.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: RangeDiffArgs) -> Result<Reply, Error> {
@@ -80,7 +80,7 @@ fn range(text: &str) -> Result<Range, Error> {
 impl Tool for Shortlog {
     type Args = ShortlogArgs;
     const NAME: &'static str = "git_shortlog";
-    const ABOUT: &'static str = "Counts commits by author, the most first.";
+    const ABOUT: &'static str = "Counts commits by author, most first.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: ShortlogArgs) -> Result<Reply, Error> {

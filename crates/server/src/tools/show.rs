@@ -48,7 +48,7 @@ impl Tool for Show {
     type Args = Args;
     const NAME: &'static str = "git_show";
     const ABOUT: &'static str = "Shows a commit with its patch, a tag, or a file or folder of a revision (`REV:PATH`). To compare \
-        revisions git_diff.";
+        revisions: git_diff.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

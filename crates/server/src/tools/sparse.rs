@@ -41,7 +41,7 @@ enum Action {
 impl Tool for SparseCheckout {
     type Args = Args;
     const NAME: &'static str = "git_sparse_checkout";
-    const ABOUT: &'static str = "Which folders of a large repository are in the working tree. Files with edits stay where they are.";
+    const ABOUT: &'static str = "Chooses which folders of a large repository are in the working tree. Files with edits stay.";
     const EFFECT: Effect = Effect::Write;
 
     fn effect(args: &Args) -> Effect {

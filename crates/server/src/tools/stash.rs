@@ -54,7 +54,7 @@ enum Action {
 impl Tool for Stash {
     type Args = Args;
     const NAME: &'static str = "git_stash";
-    const ABOUT: &'static str = "Puts uncommitted changes away (`push`), and brings them back (`pop`, `apply`).";
+    const ABOUT: &'static str = "Stashes uncommitted changes (`push`) and restores them (`pop`, `apply`).";
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Shared;
 

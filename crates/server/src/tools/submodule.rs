@@ -36,8 +36,8 @@ enum Action {
 impl Tool for SubmoduleTool {
     type Args = Args;
     const NAME: &'static str = "git_submodule";
-    const ABOUT: &'static str = "Submodules with the commits they are at (`-` not there yet, `+` another than recorded), and bringing them to what is \
-        recorded. To work in one pass its folder as `repo_path`.";
+    const ABOUT: &'static str = "Lists submodules with their commits (`-` absent, `+` other than recorded) and updates them. To work in \
+        one pass its folder as `repo_path`.";
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::RemoteAndWorktree;
 

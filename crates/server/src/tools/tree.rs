@@ -46,7 +46,7 @@ struct CatFileArgs {
 impl Tool for LsTree {
     type Args = LsTreeArgs;
     const NAME: &'static str = "git_ls_tree";
-    const ABOUT: &'static str = "Lists a tree: mode, kind, id, size, path. For a folder's names alone git_show with `REV:PATH` is shorter.";
+    const ABOUT: &'static str = "Lists a tree: mode, kind, id, size, path. For names alone: git_show with `REV:PATH`.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: LsTreeArgs) -> Result<Reply, Error> {

@@ -28,7 +28,7 @@ struct Args {
 impl Tool for Undo {
     type Args = Args;
     const NAME: &'static str = "git_undo";
-    const ABOUT: &'static str = "Takes back the last change that was made here. Without `id` says what that is; with it does it.";
+    const ABOUT: &'static str = "Undoes the last change made here. Without `id`, previews it; with `id`, undoes it.";
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 

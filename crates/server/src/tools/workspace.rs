@@ -47,8 +47,8 @@ enum Action {
 impl Tool for Workspace {
     type Args = Args;
     const NAME: &'static str = "git_workspace";
-    const ABOUT: &'static str = "A working tree of your own, on a branch of your own, so that several agents do not get in each other's way. Pass the \
-        handle as `workspace` in place of `repo_path`. Closing it keeps the branch.";
+    const ABOUT: &'static str = "A working tree and branch of your own, so that agents do not collide. Pass the handle as `workspace` in \
+        place of `repo_path`. Closing keeps the branch.";
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 

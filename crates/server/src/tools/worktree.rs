@@ -53,7 +53,7 @@ enum Action {
 impl Tool for WorktreeTool {
     type Args = Args;
     const NAME: &'static str = "git_worktree";
-    const ABOUT: &'static str = "Worktrees: more than one branch checked out at a time, each in a folder of its own. Work in one by passing its \
+    const ABOUT: &'static str = "Worktrees: several branches checked out at a time, each in its own folder. To work in one pass its \
         folder as `repo_path`.";
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
