@@ -330,9 +330,9 @@ pub enum Error {
         /// It was a push.
         push: bool,
     },
-    /// Nothing came back that could be merged.
-    #[error("the remote has no such branch, or none that the current one follows")]
-    NothingFetched,
+    /// A transfer has no place to go, or has not found there what it was to find.
+    #[error(transparent)]
+    Misdirected(crate::Misdirected),
     /// A branch with commits that are nowhere else.
     #[error("the branch `{0}` has commits that are neither in its upstream nor in HEAD")]
     NotMerged(String),

@@ -82,8 +82,8 @@ pub use patch::{FilePatch, Keep, Patch};
 pub use policy::{Policy, Signing, Trust};
 pub use program::{Git, Ledger, Version, edit_sequence, is_executable, on_path};
 pub use remote::{
-    CloneRequest, Direction, FetchRequest, Fetched, Gate, Network, OnProgress, Outcome, Passage, Progress, PushRequest, Pushed, Ref,
-    Remote, RemoteName, RemoteRef, Target, Update,
+    CloneRequest, Cloned, Destination, Direction, FetchRequest, Fetched, Gate, Misdirected, Network, OnProgress, Outcome, Passage, Place,
+    Progress, PushRequest, Pushed, Ref, Remote, RemoteName, RemoteRef, Target, Unfinished, Update, Wish,
 };
 pub use repo::{Repo, Repositories};
 pub use rev::{Object, ObjectKind};

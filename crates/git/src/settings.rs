@@ -401,7 +401,8 @@ impl Settings {
             text("status.showUntrackedFiles").is_some_and(|value| matches!(value.as_str(), "no" | "false" | "off" | "0"));
         let is_of_repository = |meta: &Metadata| matches!(meta.source, Source::Local | Source::Worktree);
         self.bare = matches!(file.boolean_filter("core.bare", is_of_repository), Ok(Some(true)));
-        self.signs = is("commit.gpgSign") || is("tag.gpgSign") || is("tag.forceSignAnnotated");
+        let signs_pushes = text("push.gpgSign").is_some_and(|value| !matches!(value.as_str(), "false" | "no" | "off" | "0" | ""));
+        self.signs = is("commit.gpgSign") || is("tag.gpgSign") || is("tag.forceSignAnnotated") || signs_pushes;
         self.rewrites_notes = file.string("notes.rewriteRef").is_some();
         self.updates_refs = is("rebase.updateRefs");
         self.hooks_path = file.string("core.hooksPath").map(|path| of_home(&path).unwrap_or_else(|| PathBuf::from(path.to_string())));

@@ -8,10 +8,14 @@ mod broken;
 mod catalogue;
 #[path = "answers/clients.rs"]
 mod clients;
+#[path = "answers/clones.rs"]
+mod clones;
 #[path = "answers/commits.rs"]
 mod commits;
 #[path = "answers/dates.rs"]
 mod dates;
+#[path = "answers/destinations.rs"]
+mod destinations;
 #[path = "answers/environment.rs"]
 mod environment;
 #[path = "answers/filters.rs"]

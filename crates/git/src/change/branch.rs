@@ -6,6 +6,7 @@ use crate::{
     change::{FailedHook, worktree::check_free},
     error::{Error, Result},
     name::{BranchName, Rev},
+    remote::Misdirected,
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
@@ -27,6 +28,11 @@ pub enum Checkout {
         /// It starts without a history, and everything is staged.
         orphan: bool,
     },
+}
+
+/// A full name as it is named here.
+fn shown(full: &str) -> String {
+    full.strip_prefix("refs/remotes/").unwrap_or(full).to_owned()
 }
 
 impl Repo {
@@ -71,6 +77,7 @@ impl Repo {
     pub fn checkout(&self, how: &Checkout, cancel: &Cancel) -> Result<Option<FailedHook>> {
         self.worktree()?;
         self.check_trust(cancel)?;
+        let how = &self.with_branch(how, cancel)?;
         let args: Vec<String> = match how {
             Checkout::Existing(rev) => vec![self.checkout_target(rev, cancel)?],
             Checkout::Detached(rev) => vec!["--detach".to_owned(), self.resolve_commit(rev, cancel)?.to_string()],
@@ -110,6 +117,14 @@ impl Repo {
         Ok(failed)
     }
 
+    /// The same with the branch that `@{-1}`, or `@{upstream}`, stands for.
+    fn with_branch(&self, how: &Checkout, cancel: &Cancel) -> Result<Checkout> {
+        let Checkout::Existing(rev) = how else { return Ok(how.clone()) };
+        let full = if rev.as_str().contains("@{") { self.full_name(rev, cancel)? } else { None };
+        let branch = full.as_deref().and_then(|full| full.strip_prefix("refs/heads/"));
+        Ok(Checkout::Existing(branch.map_or_else(|| Ok(rev.clone()), Rev::new)?))
+    }
+
     /// The commit whose files a checkout writes; none where it keeps those of `HEAD`.
     fn checkout_commit(&self, how: &Checkout, cancel: &Cancel) -> Result<Option<ObjectId>> {
         match how {
@@ -138,8 +153,15 @@ impl Repo {
             (false, Ok(id)) => Ok(id.to_string()),
             // Not known here: git makes a local branch for a remote one of that name.
             (false, Err(err)) => match branch {
-                Some(branch) if self.on_remotes(&branch, cancel)?.len() == 1 => Ok(branch.as_str().to_owned()),
-                _ => Err(err),
+                Some(branch) => match self.on_remotes(&branch, cancel)?.as_slice() {
+                    [] => Err(err),
+                    [_] => Ok(branch.as_str().to_owned()),
+                    several => {
+                        let found = several.iter().map(|full| shown(full)).collect();
+                        Err(Misdirected::SeveralRemotes { name: branch.as_str().to_owned(), found }.error())
+                    }
+                },
+                None => Err(err),
             },
         }
     }
@@ -285,14 +307,13 @@ impl Repo {
         let name = name.split(['~', '^', '@', ':']).next().unwrap_or_default();
         let name = name.strip_prefix("refs/heads/").unwrap_or(name);
         let Ok(branch) = BranchName::new(name) else { return Ok(Vec::new()) };
-        let found = self.on_remotes(&branch, cancel)?;
-        Ok(found.iter().filter_map(|full| full.strip_prefix("refs/remotes/")).take(most).map(str::to_owned).collect())
-    }
-
-    /// The full names of the remote-tracking branches of this name.
-    fn on_remotes(&self, branch: &BranchName, cancel: &Cancel) -> Result<Vec<String>> {
-        let process = self.read(&["for-each-ref", "--format=%(refname)", "--"]).arg(format!("refs/remotes/*/{}", branch.as_str()));
-        let output = String::from_utf8_lossy(&process.success(cancel, MAX_OUTPUT)?).into_owned();
-        Ok(output.lines().map(str::to_owned).collect())
+        // Also of a remote that is not configured any more.
+        let mut found = self.on_remotes(&branch, cancel)?;
+        if found.is_empty() {
+            let process = self.read(&["for-each-ref", "--format=%(refname)", "--"]).arg(format!("refs/remotes/*/{}", branch.as_str()));
+            let output = String::from_utf8_lossy(&process.success(cancel, MAX_OUTPUT)?).into_owned();
+            found = output.lines().map(str::to_owned).collect();
+        }
+        Ok(found.iter().take(most).map(|full| shown(full)).collect())
     }
 }

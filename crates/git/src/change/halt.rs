@@ -106,7 +106,7 @@ impl Ended {
 
     /// Fails unless the process succeeded, or only the hook `post-checkout` failed: its exit code is git's then, and what it
     /// is told of is done.
-    pub(super) fn require_but_for_the_hook(&self, command: &str) -> Result<Option<FailedHook>> {
+    pub(crate) fn require_but_for_the_hook(&self, command: &str) -> Result<Option<FailedHook>> {
         match self.children.failed_hook("post-checkout") {
             Some(by) if self.code != Some(0) => Ok(Some(FailedHook { by: by.clone(), said: words(&self.stderr) })),
             _ => self.require(command).map(|()| None),

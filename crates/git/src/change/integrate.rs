@@ -23,8 +23,10 @@ const MAX_MESSAGE: usize = 100 << 10;
 /// Whether a merge may be a fast-forward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FastForward {
-    /// Where that is possible.
+    /// As it is configured: by default where that is possible.
     #[default]
+    Configured,
+    /// Where that is possible.
     Allowed,
     /// Or nothing is merged.
     Only,
@@ -119,10 +121,11 @@ impl Repo {
         }
         self.integrate("merge", false, cancel, || {
             let mut process = self.recording(&["merge", "--no-edit", "--no-stat", "--no-autostash", "--no-overwrite-ignore"]);
-            process = process.arg(match request.fast_forward {
-                FastForward::Allowed => "--ff",
-                FastForward::Only => "--ff-only",
-                FastForward::Never => "--no-ff",
+            process = process.args(match request.fast_forward {
+                FastForward::Configured => None,
+                FastForward::Allowed => Some("--ff"),
+                FastForward::Only => Some("--ff-only"),
+                FastForward::Never => Some("--no-ff"),
             });
             if request.squash {
                 process = process.arg("--squash");

@@ -119,6 +119,19 @@ impl Repo {
         Ok(false)
     }
 
+    /// All values of a key of the configuration.
+    pub(crate) fn config_values(&self, key: &str, cancel: &Cancel) -> Result<Vec<String>> {
+        let (_, output) = self.read(&["config", "--null", "--get-all"]).arg(key).output(cancel, 1 << 20)?;
+        let values = output.split(|&byte| byte == 0).filter(|value| !value.is_empty());
+        Ok(values.map(|value| value.to_str_lossy().into_owned()).collect())
+    }
+
+    /// True where the configuration switches `key` on.
+    pub(crate) fn config_says(&self, key: &str, cancel: &Cancel) -> Result<bool> {
+        let (ended, output) = self.read(&["config", "--type=bool", "--get"]).arg(key).output(cancel, 1 << 20)?;
+        Ok(ended.code == Some(0) && output.trim_ascii_end() == b"true")
+    }
+
     /// A value of the configuration.
     pub(crate) fn config_value(&self, key: &str, cancel: &Cancel) -> Result<Option<String>> {
         let (ended, output) = self.read(&["config", "--null", "--get"]).arg(key).output(cancel, 1 << 20)?;

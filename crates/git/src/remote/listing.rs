@@ -1,6 +1,6 @@
 //! What a remote has, without fetching it.
 
-use super::{Direction, OnProgress, RemoteName, transfer};
+use super::{Direction, OnProgress, Place, RemoteName, Route, transfer};
 use crate::{cancel::Cancel, error::Result, repo::Repo};
 use gix::{ObjectId, bstr::ByteSlice};
 
@@ -21,10 +21,31 @@ impl Repo {
     /// As for [`Repo::fetch`].
     pub fn ls_remote(&self, remote: &str, patterns: &[String], on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Vec<RemoteRef>> {
         let name = RemoteName::new(remote).ok().filter(|name| self.remote(name, cancel).is_ok());
-        let mut route = match &name {
+        let route = match &name {
             Some(name) => self.route_to(name, Direction::Fetch, cancel)?,
             None => self.route_to_url(remote, cancel)?,
         };
+        self.listed(remote, route, patterns, on_progress, cancel)
+    }
+
+    /// The same of a place that the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Repo::fetch`].
+    pub fn refs_at(&self, place: &Place, patterns: &[String], on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Vec<RemoteRef>> {
+        let route = self.route(place, Direction::Fetch, cancel)?;
+        self.listed(place.as_str(), route, patterns, on_progress, cancel)
+    }
+
+    fn listed(
+        &self,
+        remote: &str,
+        mut route: Route,
+        patterns: &[String],
+        on_progress: OnProgress<'_>,
+        cancel: &Cancel,
+    ) -> Result<Vec<RemoteRef>> {
         route.repeatable = true;
         let process = self.change(&["ls-remote", "--"]).arg(remote).args(patterns);
         let (ended, output) = transfer(self.online(process, &route, cancel)?, &route, on_progress, cancel)?;

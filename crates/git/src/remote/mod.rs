@@ -1,20 +1,29 @@
 //! Remotes: what they are called, where they are, and what goes to and fro.
 
 mod address;
+mod clone;
 mod configure;
+mod destination;
 mod gate;
 mod listing;
+mod misdirected;
 mod missing;
 mod progress;
+mod push;
+mod refspec;
 mod transfer;
 
 pub use address::Network;
 pub(crate) use address::{Local, Route};
+pub use clone::{CloneRequest, Cloned, Unfinished};
 pub use configure::Remote;
+pub use destination::{Destination, Wish};
 pub use gate::{Direction, Gate, Outcome, Passage, Target};
 pub use listing::RemoteRef;
+pub use misdirected::Misdirected;
 pub use progress::{OnProgress, Progress};
-pub use transfer::{CloneRequest, FetchRequest, Fetched, PushRequest, Pushed, Ref, Update};
+pub use push::{PushRequest, Pushed, Ref};
+pub use transfer::{FetchRequest, Fetched, Update};
 
 use crate::{
     cancel::Cancel,
@@ -25,6 +34,7 @@ use crate::{
 };
 use backon::BackoffBuilder;
 use gate::Attempt;
+use gix::bstr::ByteSlice;
 use progress::Listener;
 use std::{
     env,
@@ -63,6 +73,25 @@ impl RemoteName {
     }
 }
 
+/// Where a transfer leads: to a remote that is configured, or, where the configuration of a branch says so, to a URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A remote.
+    Remote(RemoteName),
+    /// A URL.
+    Url(String),
+}
+
+impl Place {
+    /// As git takes it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Remote(name) => name.as_str(),
+            Self::Url(url) => url,
+        }
+    }
+}
+
 impl Repo {
     /// The URLs of `remote`, as git will use them.
     fn urls(&self, remote: &RemoteName, direction: Direction, cancel: &Cancel) -> Result<Vec<String>> {
@@ -78,16 +107,17 @@ impl Repo {
     }
 
     /// Where a remote is, or the usual one, as far as that can be told without asking git: whoever needs to be certain
-    /// finds out on the way.
-    pub fn target(&self, remote: Option<&str>, direction: Direction) -> Option<Target> {
+    /// finds out on the way. Of a push the usual one is that of the `branch`.
+    pub fn target(&self, remote: Option<&str>, branch: Option<&str>, direction: Direction) -> Option<Target> {
         let towards = match direction {
             Direction::Fetch => gix::remote::Direction::Fetch,
             Direction::Push => gix::remote::Direction::Push,
         };
         let find = |repo: &gix::Repository| {
             let usual = || {
-                let branch = repo.head_name().ok()??;
-                let configured = repo.branch_remote_name(branch.shorten(), towards)?.as_symbol().map(str::to_owned);
+                let own = || repo.head_name().ok()?.map(|head| head.shorten().to_owned());
+                let branch = branch.filter(|_| direction == Direction::Push).map_or_else(own, |name| Some(name.into()))?;
+                let configured = repo.branch_remote_name(branch.as_bstr(), towards)?.as_symbol().map(str::to_owned);
                 configured.filter(|name| name != ".")
             };
             let name = remote.map(str::to_owned).or_else(usual).unwrap_or_else(|| "origin".to_owned());
@@ -127,16 +157,44 @@ impl Repo {
         Ok(())
     }
 
+    /// How a place is reached that a call or the configuration names, once that is allowed.
+    fn route(&self, place: &Place, direction: Direction, cancel: &Cancel) -> Result<Route> {
+        let url = match place {
+            Place::Remote(remote) => return self.route_to(remote, direction, cancel),
+            Place::Url(url) => url,
+        };
+        if direction == Direction::Push && self.rewrites_pushes_to(url, cancel)? {
+            return Err(Error::bad_name(url, "the URL of a push", "`url.*.pushInsteadOf` rewrites it: a remote with that URL is needed"));
+        }
+        // A path that the operator has configured may be anywhere.
+        let local = Local { anywhere: self.location.trusted, ..self.local() };
+        self.route_by(url, local, direction, cancel)
+    }
+
+    /// True where git pushes elsewhere than to `url`.
+    fn rewrites_pushes_to(&self, url: &str, cancel: &Cancel) -> Result<bool> {
+        let process = self.read(&["config", "--null", "--get-regexp", r"^url\..*\.pushinsteadof$"]);
+        let (_, output) = process.output(cancel, MAX_OUTPUT)?;
+        let starts = output
+            .split(|&byte| byte == 0)
+            .filter_map(|entry| String::from_utf8_lossy(entry).split_once('\n').map(|(_, start)| start.to_owned()));
+        Ok(starts.filter(|start| !start.is_empty()).any(|start| url.starts_with(&start)))
+    }
+
     /// How a URL is reached that came as an argument, once that is allowed.
     fn route_to_url(&self, url: &str, cancel: &Cancel) -> Result<Route> {
+        self.route_by(url, self.local(), Direction::Fetch, cancel)
+    }
+
+    fn route_by(&self, url: &str, local: Local<'_>, direction: Direction, cancel: &Cancel) -> Result<Route> {
         self.check_transport()?;
-        let mut route = self.allowed.policy.route(Direction::Fetch);
-        self.allowed.policy.network.admit(url, self.local(), &mut route, cancel)?;
+        let mut route = self.allowed.policy.route(direction);
+        self.allowed.policy.network.admit(url, local, &mut route, cancel)?;
         // As the configuration rewrites it.
         let rewritten = self.read(&["ls-remote", "--get-url", "--"]).arg(url).success(cancel, MAX_OUTPUT)?;
         let rewritten = String::from_utf8_lossy(rewritten.trim_ascii_end()).into_owned();
         if rewritten != url {
-            self.allowed.policy.network.admit(&rewritten, self.local(), &mut route, cancel)?;
+            self.allowed.policy.network.admit(&rewritten, local, &mut route, cancel)?;
         }
         self.admit_unasked(&mut route, cancel)?;
         Ok(route)
@@ -288,8 +346,10 @@ fn transfer(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, ca
         };
         let Some(pause) = pause else {
             return match result {
-                Ok((ended, _)) if outcome == Outcome::Down => {
-                    Err(Error::Unreachable { command: process.name(), said: ended.stderr.trim().to_owned() })
+                Ok((ended, output)) if outcome == Outcome::Down => {
+                    let command = process.name();
+                    let said = ended.stderr.trim().to_owned() + &moved_by(&command, &output);
+                    Err(Error::Unreachable { command, said })
                 }
                 Err(Error::Http { command, status, location, said, retry_after }) => {
                     // For as long its circuit is paused.
@@ -304,6 +364,11 @@ fn transfer(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, ca
     }
 }
 
+/// What a command that has failed has moved on the way.
+fn moved_by(command: &str, output: &[u8]) -> String {
+    if command == "push" { push::moved(output) } else { String::new() }
+}
+
 /// Runs the process once, and says what that tells of the remote.
 fn attempt(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, cancel: &Cancel) -> (Result<(Ended, Vec<u8>)>, Outcome) {
     let name = process.name();
@@ -312,7 +377,8 @@ fn attempt(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, can
         ended.stderr.push_str(&String::from_utf8_lossy(&listener.rest()));
         match listener.exchange.status {
             Some(status) if status >= 300 && ended.code != Some(0) => {
-                let (location, said) = (listener.exchange.location.clone().unwrap_or_default(), ended.stderr.trim().to_owned());
+                let said = ended.stderr.trim().to_owned() + &moved_by(&name, &output);
+                let location = listener.exchange.location.clone().unwrap_or_default();
                 Err(Error::Http { command: name, status, location, said, retry_after: listener.exchange.retry_after })
             }
             _ => Ok((ended, output)),

@@ -83,7 +83,7 @@ impl From<git::Error> for Error {
             Git::Occupied { .. } => (Kind::Busy, Some("Try again when that change has ended.".to_owned())),
             Git::Failed { command, stderr, .. } => {
                 let reaches_a_remote = ["fetch", "push", "clone", "ls-remote", "submodule"].contains(&command.as_str());
-                (Kind::Refused, reaches_a_remote.then(|| credentials(stderr)))
+                (Kind::Refused, (reaches_a_remote && is_of_access(stderr)).then(|| credentials(stderr)))
             }
             Git::Locked(lock) => of_a_lock(lock),
             Git::Cancelled => (Kind::Cancelled, None),
@@ -137,6 +137,28 @@ const UNOPENED: &str = "The operator installs a newer git where that names a ver
 /// What to do about a repository that is damaged.
 const UNREADABLE: &str = "`git fsck` lists what is missing or damaged. The operator mends it: objects with `git fetch --refetch` or from another \
     clone, the index with `mv .git/index .git/index.old && git reset`, and HEAD as `mcp-server-git doctor` says.";
+
+/// True for what may be about who is let in: by what git, curl, ssh and the usual hosts say of it.
+fn is_of_access(said: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "uthentication",
+        "uthorization",
+        "nauthorized",
+        "access",
+        "ermission",
+        "redential",
+        "could not read Username",
+        "could not read Password",
+        "prompts disabled",
+        "not allowed",
+        "denied",
+        "orbidden",
+        "Host key verification failed",
+        // A host says so of what is private.
+        "epository not found",
+    ];
+    WORDS.iter().any(|words| said.contains(words))
+}
 
 /// Where credentials come from, given what git has written. A key that works in a terminal may come from an agent that this
 /// server does not know of.
@@ -335,7 +357,7 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
             Some("Work on with what is here and try again later. The operator sees why with `mcp-server-git circuits list`.".to_owned()),
         ),
         Git::Rejected { push, .. } => (Kind::Refused, Some(if *push { REJECTED } else { NOT_FETCHED }.to_owned())),
-        Git::NothingFetched => (Kind::NotFound, Some("Name the branch with `branch`; git_ls_remote lists what the remote has.".to_owned())),
+        Git::Misdirected(err) => of_a_direction(err),
         Git::NotMerged(_) => (Kind::Refused, Some("Merge it, or repeat the call with `force`: true if they may be lost.".to_owned())),
         Git::CheckedOut { place, gone: true, locked, .. } | Git::WorktreeGone { place, locked } => {
             (Kind::Refused, Some(of_a_vanished_worktree(place, *locked)))
@@ -354,6 +376,25 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
         Git::NoTag(_) => (Kind::NotFound, Some("git_tag lists the tags. `tags`: true also counts those without a message.".to_owned())),
         Git::NoWorktree(_) => (Kind::NotFound, Some("git_worktree lists the worktrees.".to_owned())),
         _ => of_trust(err),
+    }
+}
+
+/// Transfers without a place to go, or that have not found what they were to find. Tools name the calls that lead on.
+fn of_a_direction(err: &git::Misdirected) -> (Kind, Option<String>) {
+    use git::Misdirected::{FollowsLocal, Mirror, NeverFetched, NotThere, NothingFetched, SeveralRemotes, TagThere, Undecided};
+    match err {
+        Undecided { .. } | FollowsLocal { .. } => (Kind::Refused, Some("Name the one that is meant.".to_owned())),
+        SeveralRemotes { .. } => (Kind::NotFound, Some("Name the one that is meant.".to_owned())),
+        NeverFetched { .. } => (Kind::Refused, Some("git_fetch brings what is there.".to_owned())),
+        NotThere { .. } | TagThere { .. } => (Kind::NotFound, Some("Name a branch or a tag that is there.".to_owned())),
+        Mirror(name) => (
+            Kind::Refused,
+            Some(format!(
+                "Push to a remote that is no mirror; git_remote_add adds one, with the same URL if that is meant. Or the operator runs `git \
+                 push {name}`, which makes everything there as it is here."
+            )),
+        ),
+        NothingFetched => (Kind::NotFound, Some("Name the branch with `branch`; git_ls_remote lists what the remote has.".to_owned())),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     output::Budget,
     tool::{Effect, Entry},
 };
+use git::{Direction, Repo, Target};
 use serde_json::{Map, Value};
 
 /// What every tool takes beside its own arguments.
@@ -44,7 +45,22 @@ pub(crate) fn effect(tool: &Entry, args: &Map<String, Value>) -> Effect {
     Envelope::take(tool, &mut args, Budget::of(0)).map_or(tool.effect, |_| tool.effect_of(args))
 }
 
-/// The remote that a call names.
-pub(super) fn remote_of(args: &Map<String, Value>) -> Option<String> {
-    args.get("remote").and_then(Value::as_str).map(str::to_owned)
+/// What a call says of the remote that it reaches.
+pub(super) struct Aim {
+    /// Its name.
+    pub(super) remote: Option<String>,
+    /// The branch.
+    pub(super) branch: Option<String>,
+}
+
+impl Aim {
+    pub(super) fn of(args: &Map<String, Value>) -> Self {
+        let text = |name: &str| args.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+        Self { remote: text("remote"), branch: text("branch") }
+    }
+
+    /// Where that leads, as far as it is known before the call.
+    pub(super) fn target(&self, repo: &Repo, direction: Direction) -> Option<Target> {
+        repo.target(self.remote.as_deref(), self.branch.as_deref(), direction)
+    }
 }

@@ -67,7 +67,7 @@ impl Pipeline {
             let name = remote.clone();
             let found = move |_: &Running| {
                 let repo = finder.open(&wanted)?;
-                let target = repo.target(Some(&name), Direction::Fetch);
+                let target = repo.target(Some(&name), None, Direction::Fetch);
                 Ok((repo, target))
             };
             let (repo, target) = worker.run(Some(opening), found).await?;

@@ -3,7 +3,7 @@
 use super::{
     Call, Pipeline,
     alone::Locked,
-    envelope::{Envelope, remote_of},
+    envelope::{Aim, Envelope},
     stopped,
     timings::Stage,
     worker::Worker,
@@ -84,7 +84,7 @@ impl Pipeline {
             let permit = if tool.scope.is_remote() {
                 let (finder, wanted, own) = (finder.clone(), wanted.clone(), Arc::clone(&timings));
                 let open = move || own.open(|| finder.open(&wanted));
-                self.place_at_remote(tool, open, remote_of(&args), (&principal, &cancel), &worker).await?
+                self.place_at_remote(tool, open, Aim::of(&args), (&principal, &cancel), &worker).await?
             } else {
                 timings.queued(self.place(Class::Read, &principal, None, &cancel)).await?
             };
@@ -104,7 +104,7 @@ impl Pipeline {
         }
         let breakers = Arc::clone(&self.breakers);
         let digest = git::digest(format!("{} {}", tool.name, Value::Object(args.clone())).as_bytes());
-        let (reached, ends, owner) = (remote_of(&args), cancel.clone(), Arc::clone(&principal));
+        let (aim, ends, owner) = (Aim::of(&args), cancel.clone(), Arc::clone(&principal));
         let own = Arc::clone(&timings);
         let work = move |repo: Arc<Repo>, held: &mut [Locked]| {
             repo.check_changeable(&cancel)?;
@@ -144,7 +144,7 @@ impl Pipeline {
             storage.end(&result);
             result
         };
-        let calling = Calling { tool, remote: reached, owner, ends, worker };
+        let calling = Calling { tool, aim, owner, ends, worker };
         self.change(calling, move || timings.open(|| finder.open(&wanted)), work).await
     }
 
@@ -153,13 +153,13 @@ impl Pipeline {
         &self,
         tool: &'static Entry,
         open: impl FnOnce() -> Result<Arc<Repo>, Error> + Send + 'static,
-        remote: Option<String>,
+        aim: Aim,
         (principal, cancel): (&Arc<str>, &Cancel),
         worker: &Worker,
     ) -> Result<Permit, Error> {
         let timings = worker.timings();
         let opening = timings.queued(self.opening(principal, cancel)).await?;
-        let target = worker.run(Some(opening), move |_| Ok(open()?.target(remote.as_deref(), tool.direction))).await?;
+        let target = worker.run(Some(opening), move |_| Ok(aim.target(&*open()?, tool.direction))).await?;
         timings.queued(self.approach(Class::Network, principal, target, tool.direction, cancel)).await
     }
 
@@ -173,7 +173,7 @@ impl Pipeline {
     where
         W: FnOnce(Arc<Repo>, &mut [Locked]) -> Result<Reply, Error> + Send + 'static,
     {
-        let Calling { tool, remote, owner, ends, worker } = calling;
+        let Calling { tool, aim, owner, ends, worker } = calling;
         let (alone, admission, who, cancel) = (self.alone.clone(), self.admission.clone(), Arc::clone(&owner), ends.clone());
         let timings = Arc::clone(worker.timings());
         let opening = timings.queued(self.opening(&owner, &ends)).await?;
@@ -202,7 +202,7 @@ impl Pipeline {
         let permit = if tool.scope.is_remote() {
             let reaching = Arc::clone(&repo);
             let opening = timings.queued(self.opening(&owner, &ends)).await?;
-            let target = worker.run(Some(opening), move |_| Ok(reaching.target(remote.as_deref(), tool.direction))).await?;
+            let target = worker.run(Some(opening), move |_| Ok(aim.target(&reaching, tool.direction))).await?;
             timings.queued(self.approach(Class::Network, &owner, target, tool.direction, &ends)).await?
         } else {
             timings.queued(self.place(Class::Change, &owner, None, &ends)).await?
@@ -280,8 +280,8 @@ async fn admitted(
 /// Who makes a change, and how.
 struct Calling {
     tool: &'static Entry,
-    /// The remote that it names.
-    remote: Option<String>,
+    /// The remote that it reaches.
+    aim: Aim,
     owner: Arc<str>,
     ends: Cancel,
     worker: Worker,

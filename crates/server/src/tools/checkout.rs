@@ -9,7 +9,7 @@ use crate::{
         hooks::{self, Before},
     },
 };
-use git::{BranchName, Checkout, Reach, Rev};
+use git::{BranchName, Checkout, Misdirected, Reach, Rev};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -20,6 +20,8 @@ struct CheckoutTool;
 
 /// The most commits that are counted.
 const MAX_COUNTED: usize = 1000;
+/// The most calls that an error names.
+const MAX_CALLS: usize = 3;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -55,12 +57,14 @@ impl Tool for CheckoutTool {
         } else if args.detach {
             Checkout::Detached(Rev::new(args.branch_name)?)
         } else {
-            Checkout::Existing(Rev::new(args.branch_name)?)
+            // The branch before, in git's own short form.
+            let name = if args.branch_name == "-" { "@{-1}".to_owned() } else { args.branch_name };
+            Checkout::Existing(Rev::new(name)?)
         };
         cx.reaches(Reach::Worktree);
         cx.moves_refs()?;
         let at = Before::of(cx)?;
-        let failed = cx.repo.checkout(&how, cx.cancel).map_err(|err| at.stopped(cx, err))?;
+        let failed = cx.repo.checkout(&how, cx.cancel).map_err(|err| stopped(cx, &at, err))?;
         let mut writer = cx.writer();
         change::state(cx, &mut writer)?;
         hooks::after(failed.as_ref(), "the checkout is made", &mut writer);
@@ -82,5 +86,24 @@ impl Tool for CheckoutTool {
             writer.note(format!("to go back: {}", cx.echo.other("git_checkout", &[("branch_name", json!(back))])));
         }
         Ok(writer.finish())
+    }
+}
+
+/// The error of the checkout, with the calls that make a branch of one that several remotes have.
+fn stopped(cx: &Context<'_>, at: &Before, err: git::Error) -> Error {
+    let hint = match &err {
+        git::Error::Misdirected(Misdirected::SeveralRemotes { name, found }) => {
+            let call = |start: &String| {
+                cx.echo.other("git_checkout", &[("branch_name", json!(name)), ("create", json!(true)), ("start_point", json!(start))])
+            };
+            let calls: Vec<String> = found.iter().take(MAX_CALLS).map(call).collect();
+            Some(format!("Make a branch of one: {}.", calls.join(" or ")))
+        }
+        _ => None,
+    };
+    let error = at.stopped(cx, err);
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
     }
 }

@@ -4,12 +4,13 @@ use crate::{
     error::Error,
     output::{Budget, Field, Reply, Writer, word},
     tool::{Anywhere, Entry, Scope, parse},
+    tools::hooks,
 };
-use git::{BranchName, CloneRequest};
+use git::{BranchName, CloneRequest, Unfinished};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
-use std::path::PathBuf;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
 
 pub(super) const TOOL: Entry = Entry::anywhere::<Args>(
     "git_clone",
@@ -17,6 +18,9 @@ pub(super) const TOOL: Entry = Entry::anywhere::<Args>(
     Scope::Remote,
     run,
 );
+
+/// The most calls that are named.
+const MAX_CALLS: usize = 3;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -41,11 +45,35 @@ fn run(cx: &Anywhere<'_>, args: Map<String, Value>) -> Result<Reply, Error> {
         depth: args.depth,
         blobless: args.blobless,
     };
-    let path = cx.repositories.clone_into(&request, cx.on_progress, cx.cancel)?;
+    let cloned = cx.repositories.clone_into(&request, cx.on_progress, cx.cancel)?;
+    let path = &cloned.path;
+    let is_named = cx.repositories.roots().named().contains(path);
     let mut writer = Writer::new(Budget::of(0));
-    writer.say(&format!("cloned to {}", word(Field::Path, path.as_os_str().as_encoded_bytes(), "`repo_path`")));
-    if !cx.repositories.roots().named().contains(&path) {
+    let shown = word(Field::Path, path.as_os_str().as_encoded_bytes(), "`repo_path`");
+    match &cloned.unfinished {
+        None => writer.say(&format!("cloned to {shown}")),
+        Some(Unfinished::Hook(hook)) => hooks::after(Some(hook), &format!("cloned to {shown}, and checked out"), &mut writer),
+        Some(Unfinished::Checkout(why)) => {
+            writer.say(&format!("cloned to {shown}; the checkout failed, and files are missing:"));
+            writer.quote(why);
+            writer.note("once that is mended, the operator runs there: git restore --source=HEAD --staged --worktree :/".to_owned());
+        }
+        Some(Unfinished::NoBranch { head, has }) => {
+            let head = word(Field::Ref, head, "git_ls_remote");
+            writer.say(&format!(
+                "cloned to {shown}; nothing is checked out: the remote's HEAD names `{head}`, a branch that it does not have"
+            ));
+            let calls: Vec<String> = has.iter().take(MAX_CALLS).map(|name| checkout(path, name)).collect();
+            let more = if has.len() > calls.len() { format!("; it has {} more branches", has.len() - calls.len()) } else { String::new() };
+            writer.note(format!("next: {}{more}", calls.join(" or ")));
+        }
+    }
+    if !is_named {
         writer.note("its hooks and filters are not run unless the operator names it with -r");
     }
     Ok(writer.finish())
+}
+
+fn checkout(path: &Path, branch: &str) -> String {
+    format!("git_checkout {}", json!({"repo_path": path, "branch_name": branch}))
 }

@@ -4,9 +4,9 @@ use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, Writer, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset},
-    tools::change,
+    tools::{change, misdirected::explained},
 };
-use git::{BranchName, FastForward, FetchRequest, Fetched, MergeRequest, RebaseRequest, RemoteName, Update};
+use git::{BranchName, FetchRequest, Fetched, MergeRequest, Place, RebaseRequest, RemoteName, Update};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -66,7 +66,7 @@ impl Tool for Fetch {
             tags: args.tags,
             depth: args.depth,
         };
-        let fetched = cx.repo.fetch(&request, cx.on_progress, cx.cancel)?;
+        let fetched = cx.repo.fetch(&request, cx.on_progress, cx.cancel).map_err(|err| explained(cx, err, None))?;
         let mut writer = cx.writer();
         tell(cx, &fetched, &mut writer);
         Ok(writer.finish())
@@ -88,8 +88,11 @@ impl Tool for Pull {
         let branch = args.branch.map(BranchName::new).transpose()?;
         let request =
             FetchRequest { remote: args.remote.map(RemoteName::new).transpose()?, branch: branch.clone(), ..FetchRequest::default() };
-        let fetched = cx.repo.fetch(&request, cx.on_progress, cx.cancel)?;
-        let rev = cx.repo.fetched_head(&fetched.remote, branch.as_ref(), cx.cancel)?;
+        if branch.is_none() {
+            cx.repo.check_followed(request.remote.as_ref(), cx.cancel).map_err(|err| explained(cx, err, None))?;
+        }
+        let fetched = cx.repo.fetch(&request, cx.on_progress, cx.cancel).map_err(|err| explained(cx, err, None))?;
+        let rev = cx.repo.fetched_head(&fetched.place, branch.as_ref(), cx.cancel)?;
         let there = cx.repo.resolve_commit(&rev, cx.cancel)?;
         if let Some(here) = cx.repo.head(cx.cancel)? {
             let (ahead, behind) = cx.repo.ahead_behind(here, there, cx.cancel)?;
@@ -111,21 +114,30 @@ impl Tool for Pull {
             }
         }
         let rebase = args.how == How::Rebase && cx.repo.head(cx.cancel)?.is_some();
-        let from = format!(
-            "from {} of {}",
-            word(Field::Ref, rev.as_str(), "git_branch"),
-            word(Field::Name, fetched.remote.as_str(), "git_remote_list")
-        );
+        let from = format!("from {} of {}", word(Field::Ref, rev.as_str(), "git_branch"), spoken(&fetched.place));
         change::moving_from(cx, "pulled", &|| Some(from.clone()), || {
             if rebase {
                 let request = RebaseRequest { upstream: rev.clone(), onto: None, plan: Vec::new() };
                 return cx.repo.rebase(&request, cx.cancel);
             }
-            let fast_forward = if args.how == How::Ff { FastForward::Only } else { FastForward::Allowed };
+            // Where only one side has commits there is nothing to choose but what is configured.
+            let fast_forward = cx.repo.fast_forward_of_pulls(args.how != How::Ff, cx.cancel)?;
             let request = MergeRequest { rev: rev.clone(), fast_forward, squash: false, message: None, favour: None };
             cx.repo.merge(&request, cx.cancel)
         })
+        .map_err(|err| only_forward(cx, err, "git_pull with `how`: \"rebase\" puts the branch onto the remote's"))
     }
+}
+
+/// The error of a merge, with what leads on where the configuration allows nothing but a fast-forward.
+pub(super) fn only_forward(cx: &Context<'_>, err: Error, way_out: &str) -> Error {
+    let is_refused = matches!(err.cause(), Some(git::Error::Failed { command, .. }) if command == "merge");
+    if !is_refused || !cx.repo.merges_only_forward(cx.cancel).unwrap_or_default() {
+        return err;
+    }
+    err.hint(format!(
+        "`merge.ff` is `only`: nothing is merged that is no fast-forward. {way_out}; git_merge with `strategy`: \"no-ff\" merges."
+    ))
 }
 
 /// The most references that are listed.
@@ -133,7 +145,7 @@ const MAX_LISTED: usize = 100;
 
 fn tell(cx: &Context<'_>, fetched: &Fetched, writer: &mut Writer) {
     let moved: Vec<_> = fetched.updates.iter().filter(|update| update.sign != '=').collect();
-    let remote = word(Field::Name, fetched.remote.as_str(), "git_remote_list");
+    let remote = spoken(&fetched.place);
     writer.say(&match moved.len() {
         0 if fetched.depth.is_some() => format!("fetched from {remote}: no reference moved"),
         0 => format!("fetched from {remote}: nothing new"),
@@ -154,7 +166,18 @@ fn tell(cx: &Context<'_>, fetched: &Fetched, writer: &mut Writer) {
     }
 }
 
+/// The remote of a transfer in a sentence.
+pub(super) fn spoken(place: &Place) -> String {
+    match place {
+        Place::Remote(name) => word(Field::Name, name.as_str(), "git_remote_list"),
+        Place::Url(url) => word(Field::Url, url, "`git config --list`"),
+    }
+}
+
 /// A reference, and where it has moved.
 pub(super) fn moved_to(update: &Update, row: &mut Row) {
     row.letter(update.sign).put(" ").field(Field::Ref, "name", &update.name).put(" ").field(Field::Value, "summary", &update.summary);
+    if let Some(place) = &update.place {
+        row.put(" at ").field(Field::Url, "place", place);
+    }
 }

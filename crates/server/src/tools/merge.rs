@@ -4,7 +4,7 @@ use crate::{
     error::Error,
     output::Reply,
     tool::{Context, Effect, Entry, Tool, Toolset},
-    tools::change,
+    tools::{change, fetch::only_forward},
 };
 use git::{FastForward, Favour, MergeRequest, Rev};
 use schemars::JsonSchema;
@@ -55,7 +55,9 @@ impl Tool for Merge {
             fast_forward: match args.strategy {
                 Strategy::FfOnly => FastForward::Only,
                 Strategy::NoFf => FastForward::Never,
-                Strategy::Merge | Strategy::Squash => FastForward::Allowed,
+                Strategy::Merge => FastForward::Configured,
+                // Which git makes of nothing else.
+                Strategy::Squash => FastForward::Allowed,
             },
             squash: args.strategy == Strategy::Squash,
             message: change::message(args.message)?,
@@ -73,6 +75,10 @@ impl Tool for Merge {
             let is_unused = is_given && matches!(second, Err(git::Error::UnknownRevision(_)));
             is_unused.then(|| "there is no merge commit, so the message is recorded nowhere; `strategy`: \"no-ff\" makes one".to_owned())
         };
-        change::moving_from(cx, "merged", &unused, || cx.repo.merge(&request, cx.cancel))
+        let merged = change::moving_from(cx, "merged", &unused, || cx.repo.merge(&request, cx.cancel));
+        if request.fast_forward != FastForward::Configured {
+            return merged;
+        }
+        merged.map_err(|err| only_forward(cx, err, "git_rebase puts this branch onto the other one"))
     }
 }

@@ -24,6 +24,7 @@ mod init;
 mod log;
 mod merge;
 mod merge_preview;
+mod misdirected;
 mod notes;
 mod pick;
 mod proceed;

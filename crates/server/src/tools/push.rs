@@ -4,9 +4,13 @@ use crate::{
     error::{Error, Kind},
     output::{Field, Reply, word},
     tool::{Context, Deed, Effect, Entry, Scope, Tool, Toolset},
-    tools::{fetch::moved_to, hooks},
+    tools::{
+        fetch::{moved_to, spoken},
+        hooks,
+        misdirected::explained,
+    },
 };
-use git::{BranchName, PushRequest, Ref, RemoteName, TagName};
+use git::{BranchName, Destination, Place, PushRequest, Ref, RemoteName, TagName, Wish};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -46,7 +50,8 @@ impl Tool for Push {
     const DIRECTION: git::Direction = git::Direction::Push;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
-        let remote = args.remote.map(RemoteName::new).transpose()?.map_or_else(|| cx.repo.usual_remote(cx.cancel), Ok)?;
+        let remote = args.remote.map(RemoteName::new).transpose()?;
+        let is_named = args.branch.is_some();
         let mut what = Vec::new();
         if args.branch.is_some() || args.tags.is_empty() {
             let branch = match args.branch {
@@ -66,9 +71,12 @@ impl Tool for Push {
         if args.force && args.delete {
             return Err(Error::new(Kind::BadInput, "either `force` or `delete`"));
         }
-        for target in &what {
-            let Ref::Branch(branch) = target else { continue };
-            let there = to.as_ref().unwrap_or(branch).as_str();
+        let branch = what.iter().find_map(|target| if let Ref::Branch(branch) = target { Some(branch.clone()) } else { None });
+        let own = branch.as_ref().map(|branch| branch.as_str().to_owned());
+        let wish = Wish { remote, branch, is_named, to, delete: args.delete };
+        let Destination { place, there, set_upstream } =
+            cx.repo.destination(&wish, cx.cancel).map_err(|err| explained(cx, err, own.as_deref()))?;
+        if let Some(there) = there.as_deref().map(short) {
             if args.force {
                 cx.view.policy.spare(there, "it is not pushed with force")?;
             }
@@ -82,10 +90,11 @@ impl Tool for Push {
         if args.delete {
             cx.permit(Deed::Delete, "it would be deleted on the remote")?;
         }
-        let request = PushRequest { remote, what, to, delete: args.delete, force: args.force, set_upstream: args.set_upstream };
-        let pushed = cx.repo.push(&request, cx.on_progress, cx.cancel)?;
+        let set_upstream = args.set_upstream || set_upstream;
+        let request = PushRequest { place, what, there, delete: args.delete, force: args.force, set_upstream };
+        let pushed = cx.repo.push(&request, cx.on_progress, cx.cancel).map_err(|err| explained(cx, err, own.as_deref()))?;
         let mut writer = cx.writer();
-        let name = word(Field::Name, request.remote.as_str(), "git_remote_list");
+        let name = spoken(&request.place);
         let moved = pushed.updates.iter().filter(|update| update.sign != '=').count();
         writer.say(&match moved {
             0 => format!("{name} has it all already"),
@@ -102,18 +111,22 @@ impl Tool for Push {
             writer.quote(&pushed.said);
         }
         hooks::tell_idle(cx, &["pre-push", "reference-transaction"], &mut writer);
-        if let ([Ref::Branch(branch)], true) = (request.what.as_slice(), request.set_upstream && !request.delete) {
-            let there = request.to.as_ref().unwrap_or(branch).as_str();
-            let there = word(Field::Ref, format!("{}/{there}", request.remote.as_str()), "git_branch");
-            writer.say(&format!("{} now follows {there}", word(Field::Ref, branch.as_str(), "git_branch")));
+        if let (Some(branch), Some(there), true) = (&own, &request.there, request.set_upstream && !request.delete) {
+            let there = word(Field::Ref, format!("{}/{}", request.place.as_str(), short(there)), "git_branch");
+            writer.say(&format!("{} now follows {there}", word(Field::Ref, branch, "git_branch")));
         }
-        if let ([Ref::Branch(branch)], true) = (request.what.as_slice(), request.force) {
-            let there = request.to.as_ref().unwrap_or(branch);
-            let name = format!("refs/remotes/{}/{}", request.remote.as_str(), there.as_str());
-            writer.note(format!("what was there before: {}", cx.echo.other("git_reflog", &[("name", json!(name))])));
+        if let (Some(there), Place::Remote(remote), true) = (&request.there, &request.place, request.force)
+            && let Some(kept) = cx.repo.kept_as(remote.as_str(), there, cx.cancel)?
+        {
+            writer.note(format!("what was there before: {}", cx.echo.other("git_reflog", &[("name", json!(kept))])));
         }
         Ok(writer.finish())
     }
+}
+
+/// The name of a branch, of its full name.
+fn short(full: &str) -> &str {
+    full.strip_prefix("refs/heads/").unwrap_or(full)
 }
 
 fn detached() -> Error {

@@ -204,11 +204,10 @@ impl Tool for LsRemote {
     const SCOPE: Scope = Scope::Remote;
 
     fn run(cx: &Context<'_>, args: LsRemoteArgs) -> Result<Reply, Error> {
-        let remote = match args.remote {
-            Some(remote) => remote,
-            None => cx.repo.usual_remote(cx.cancel)?.as_str().to_owned(),
+        let refs = match &args.remote {
+            Some(remote) => cx.repo.ls_remote(remote, &args.patterns, cx.on_progress, cx.cancel)?,
+            None => cx.repo.refs_at(&cx.repo.usual_place(cx.cancel)?, &args.patterns, cx.on_progress, cx.cancel)?,
         };
-        let refs = cx.repo.ls_remote(&remote, &args.patterns, cx.on_progress, cx.cancel)?;
         let mut writer = cx.writer();
         if refs.is_empty() {
             writer.say("the remote has no such references");

@@ -1,6 +1,6 @@
 //! A git server over HTTP on the loopback, with `git http-backend` behind it and the faults that remotes have.
 
-use super::{Fixture, clean_environment, git_in};
+use super::{Client, Fixture, clean_environment, git_in};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -38,6 +38,42 @@ pub(crate) fn stalled() -> (Fixture, Remote) {
     super::shell(elsewhere.path(), &script);
     remote.breaks(Fault::Stalled);
     (fixture, remote)
+}
+
+/// Commits made after this in a shell are the same each time.
+pub(crate) const DATED: &str = "export GIT_AUTHOR_DATE='1700000000 +0000' GIT_COMMITTER_DATE='1700000000 +0000'";
+
+/// A repository whose remotes `origin` and `fork` are in folders beside it, with a commit that neither has.
+pub(crate) fn beside() -> Fixture {
+    let fixture = Fixture::new();
+    let script = "for name in origin fork; do git init -q --bare -b main ../$name.git; git remote add $name $PWD/../$name.git; done
+        git push -q -u origin main; git commit -q --allow-empty -m third";
+    super::shell(&fixture.path, &format!("set -e; {DATED}; {script}"));
+    fixture
+}
+
+/// A server that may reach them.
+pub(crate) fn serve(fixture: &Fixture) -> Client {
+    fixture.serve_with(&["--toolsets", "all"], &[("MCP_GIT_PROTOCOLS", "file")])
+}
+
+/// The references of both.
+pub(crate) fn there(fixture: &Fixture) -> String {
+    let script = "for name in origin fork; do echo $name; git -C ../$name.git for-each-ref --format='%(refname) %(objectname)'; done";
+    String::from_utf8_lossy(&super::shell(&fixture.path, script)).into_owned()
+}
+
+/// Makes the first call that an error or a note spells out, and says whether there is one.
+pub(crate) fn follow(client: &mut Client, text: &str) -> bool {
+    let call = text.match_indices("git_").find_map(|(at, _)| {
+        let end = text[at..].find('}')?;
+        let call = &text[at..=at + end];
+        call.split_once(' ').is_some_and(|(_, args)| args.starts_with('{')).then_some(call)
+    });
+    let Some(call) = call else { return false };
+    let (tool, args) = super::call_in(call);
+    client.text(&tool, &args);
+    true
 }
 
 /// What is wrong with the remote.

@@ -44,7 +44,7 @@ fn all<'a>(patient: &'a Patient<'_>) -> Vec<Found<'a>> {
     for repo in patient.usable() {
         for Remote { name, .. } in repo.remotes(&patience()).unwrap_or_default() {
             for direction in [Direction::Fetch, Direction::Push] {
-                let target = repo.target(Some(&name), direction);
+                let target = repo.target(Some(&name), None, direction);
                 if let Some(target) = target.filter(|target| {
                     found.iter().all(|one: &Found<'_>| one.name != name || one.target != *target || one.repo.top() != repo.top())
                 }) {

@@ -1,0 +1,224 @@
+//! Where a transfer leads that a call leaves open: what the configuration of branches and remotes says of it.
+
+use super::{Misdirected, Place, RemoteName};
+use crate::{
+    cancel::Cancel,
+    change::FastForward,
+    error::{Error, Result},
+    name::BranchName,
+    repo::Repo,
+};
+
+/// What a call says of a push.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Where to.
+    pub remote: Option<RemoteName>,
+    /// The branch; none where only tags are pushed.
+    pub branch: Option<BranchName>,
+    /// The call names the branch, which is otherwise the one that is checked out.
+    pub is_named: bool,
+    /// Its name there.
+    pub to: Option<BranchName>,
+    /// Deletes it there.
+    pub delete: bool,
+}
+
+/// Where a push goes.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// The remote.
+    pub place: Place,
+    /// The full name of the branch there.
+    pub there: Option<String>,
+    /// The branch is to follow what it is pushed to, by the configuration.
+    pub set_upstream: bool,
+}
+
+/// What a branch follows, as it is configured.
+struct Upstream {
+    remote: Option<String>,
+    /// Full names there.
+    names: Vec<String>,
+}
+
+impl Upstream {
+    fn listed(&self) -> String {
+        let remote = self.remote.as_deref().unwrap_or_default();
+        let names: Vec<String> = self.names.iter().map(|name| format!("{remote}/{}", short(name))).collect();
+        names.join(" and ")
+    }
+
+    fn undecided(&self, why: String) -> Error {
+        Misdirected::Undecided { why, names: self.names.iter().map(|name| short(name).to_owned()).collect() }.error()
+    }
+}
+
+fn short(full: &str) -> &str {
+    full.strip_prefix("refs/heads/").unwrap_or(full)
+}
+
+impl Repo {
+    /// The place that a call without a remote means: the upstream's, or `origin`, or the only remote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRemote`].
+    pub fn usual_place(&self, cancel: &Cancel) -> Result<Place> {
+        let branch = self.branch_name(cancel)?;
+        let configured = branch.map_or(Ok(None), |branch| self.config_value(&format!("branch.{branch}.remote"), cancel))?;
+        configured.filter(|name| name != ".").map_or_else(|| self.default_place(cancel), |name| self.place(&name, cancel))
+    }
+
+    fn default_place(&self, cancel: &Cancel) -> Result<Place> {
+        let remotes = self.remotes(cancel)?;
+        let origin = remotes.iter().find(|remote| remote.name == "origin");
+        match (origin, remotes.as_slice()) {
+            (Some(one), _) | (None, [one]) => RemoteName::new(one.name.clone()).map(Place::Remote),
+            _ => Err(Error::NoRemote("origin".to_owned())),
+        }
+    }
+
+    /// What the configuration of a branch means by a remote: its name, or a URL.
+    fn place(&self, text: &str, cancel: &Cancel) -> Result<Place> {
+        let is_address = text.contains(':') || text.starts_with(['/', '.']);
+        if is_address && self.remotes(cancel)?.iter().all(|remote| remote.name != text) {
+            return Ok(Place::Url(text.to_owned()));
+        }
+        RemoteName::new(text).map(Place::Remote)
+    }
+
+    fn upstream(&self, branch: &str, cancel: &Cancel) -> Result<Upstream> {
+        let remote = self.config_value(&format!("branch.{branch}.remote"), cancel)?;
+        let names = if remote.is_some() { self.config_values(&format!("branch.{branch}.merge"), cancel)? } else { Vec::new() };
+        Ok(Upstream { remote, names })
+    }
+
+    /// Where a push goes, as git decides it, but for two things: a branch without an upstream goes there under its own name, and of
+    /// what refspecs or `push.default` push besides it nothing is pushed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRemote`]; [`Misdirected::Undecided`], [`Misdirected::FollowsLocal`] where git would refuse it or go elsewhere.
+    pub fn destination(&self, wish: &Wish, cancel: &Cancel) -> Result<Destination> {
+        let Some(branch) = &wish.branch else {
+            let place = wish.remote.clone().map_or_else(|| self.push_place(None, cancel), |remote| Ok(Place::Remote(remote)))?;
+            return Ok(Destination { place, there: None, set_upstream: false });
+        };
+        let place = wish.remote.clone().map_or_else(|| self.push_place(Some(branch), cancel), |remote| Ok(Place::Remote(remote)))?;
+        let mut set_upstream = false;
+        let there = match &wish.to {
+            Some(to) => to.full(),
+            None if wish.delete => branch.full(),
+            None => match self.pushed_as(place.as_str(), branch, cancel)? {
+                (_, Some(there)) => there,
+                (false, None) if wish.remote.is_none() => {
+                    let (there, is_first) = self.pushed_by_default(branch, wish.is_named, &place, cancel)?;
+                    set_upstream = is_first && self.config_says("push.autoSetupRemote", cancel)?;
+                    there
+                }
+                _ => branch.full(),
+            },
+        };
+        Ok(Destination { place, there: Some(there), set_upstream })
+    }
+
+    /// Where git pushes a branch to; without a branch what is pushed from the one that is checked out.
+    fn push_place(&self, branch: Option<&BranchName>, cancel: &Cancel) -> Result<Place> {
+        let name = match branch {
+            Some(branch) => Some(branch.as_str().to_owned()),
+            None => self.branch_name(cancel)?,
+        };
+        let own = |key: &str| name.as_ref().map_or(Ok(None), |name| self.config_value(&format!("branch.{name}.{key}"), cancel));
+        let mut configured = own("pushRemote")?;
+        if configured.is_none() {
+            configured = self.config_value("remote.pushDefault", cancel)?;
+        }
+        if configured.is_none() {
+            configured = own("remote")?;
+        }
+        match (configured, branch) {
+            (Some(text), Some(branch)) if text == "." => Err(self.follows_local(branch.as_str(), cancel)?),
+            (Some(text), _) if text != "." => self.place(&text, cancel),
+            _ => self.default_place(cancel),
+        }
+    }
+
+    fn follows_local(&self, branch: &str, cancel: &Cancel) -> Result<Error> {
+        let names = self.upstream(branch, cancel)?.names;
+        let upstream = names.first().map_or_else(|| branch.to_owned(), |name| short(name).to_owned());
+        Ok(Misdirected::FollowsLocal { branch: branch.to_owned(), upstream }.error())
+    }
+
+    /// The name that `push.default` gives a branch there, and whether it follows nothing yet.
+    fn pushed_by_default(&self, branch: &BranchName, is_named: bool, place: &Place, cancel: &Cancel) -> Result<(String, bool)> {
+        let how = self.config_value("push.default", cancel)?.unwrap_or_else(|| "simple".to_owned());
+        let follows = self.upstream(branch.as_str(), cancel)?;
+        let full = branch.full();
+        let is_same = match &follows.remote {
+            Some(remote) => remote == place.as_str(),
+            None => self.default_place(cancel).is_ok_and(|usual| usual == *place),
+        };
+        let undecided = |why: String| Err(follows.undecided(why));
+        let said = || format!("`{}` follows {}", branch.as_str(), follows.listed());
+        match (how.as_str(), follows.names.as_slice()) {
+            ("nothing", _) if !is_named => {
+                let why = "`push.default` is `nothing`: git pushes no branch that is not named".to_owned();
+                Err(Misdirected::Undecided { why, names: Vec::new() }.error())
+            }
+            ("nothing" | "current" | "matching", names) => Ok((full, names.is_empty() && how == "current")),
+            (_, []) => Ok((full, true)),
+            ("upstream" | "tracking", [_]) if !is_same => {
+                undecided(format!("{}, and would be pushed to {}, while `push.default` is `{how}`", said(), place.as_str()))
+            }
+            ("upstream" | "tracking", [one]) => Ok((one.clone(), false)),
+            (_, _) if !is_same => Ok((full, false)),
+            (_, [one]) if *one == full => Ok((full, false)),
+            _ => undecided(said()),
+        }
+    }
+
+    /// True where merges are configured to be fast-forwards or nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn merges_only_forward(&self, cancel: &Cancel) -> Result<bool> {
+        Ok(self.config_value("merge.ff", cancel)?.is_some_and(|value| value == "only"))
+    }
+
+    /// Whether a pull may be a fast-forward: by `pull.ff`, or as a merge is configured. A caller who has `chosen` a merge wants it
+    /// where a fast-forward is not possible.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn fast_forward_of_pulls(&self, chosen: bool, cancel: &Cancel) -> Result<FastForward> {
+        Ok(match self.config_value("pull.ff", cancel)?.map(|value| value.to_ascii_lowercase()).as_deref() {
+            None => FastForward::Configured,
+            Some("only") if !chosen => FastForward::Only,
+            Some("false" | "no" | "off" | "0") => FastForward::Never,
+            Some(_) => FastForward::Allowed,
+        })
+    }
+
+    /// Refuses to pull where the branch that is checked out follows no single branch of a remote.
+    ///
+    /// # Errors
+    ///
+    /// [`Misdirected::Undecided`], [`Misdirected::FollowsLocal`].
+    pub fn check_followed(&self, remote: Option<&RemoteName>, cancel: &Cancel) -> Result<()> {
+        let Some(branch) = self.branch_name(cancel)? else { return Ok(()) };
+        let follows = self.upstream(&branch, cancel)?;
+        if follows.names.is_empty() || remote.is_some_and(|remote| follows.remote.as_deref() != Some(remote.as_str())) {
+            return Ok(());
+        }
+        if follows.remote.as_deref() == Some(".") {
+            return Err(self.follows_local(&branch, cancel)?);
+        }
+        if follows.names.len() > 1 {
+            return Err(follows.undecided(format!("`{branch}` follows {}", follows.listed())));
+        }
+        Ok(())
+    }
+}

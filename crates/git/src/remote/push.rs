@@ -1,0 +1,260 @@
+//! Pushes.
+
+use super::{Direction, Misdirected, OnProgress, Place, transfer, transfer::Update};
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::{BranchName, Rev, TagName},
+    process::Ended,
+    repo::Repo,
+};
+use gix::{ObjectId, bstr::ByteSlice};
+
+/// A reference of a remote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ref {
+    /// A branch.
+    Branch(BranchName),
+    /// A tag.
+    Tag(TagName),
+}
+
+impl Ref {
+    fn full(&self) -> String {
+        match self {
+            Self::Branch(name) => name.full(),
+            Self::Tag(name) => name.full(),
+        }
+    }
+}
+
+/// What is to be pushed.
+#[derive(Clone, Debug)]
+pub struct PushRequest {
+    /// Where to.
+    pub place: Place,
+    /// What, by its name here.
+    pub what: Vec<Ref>,
+    /// The full name of a branch there; the same when absent.
+    pub there: Option<String>,
+    /// Deletes it there.
+    pub delete: bool,
+    /// Replaces what is there: of a branch if that is still what was last fetched.
+    pub force: bool,
+    /// Makes it the upstream of the branch here.
+    pub set_upstream: bool,
+}
+
+impl PushRequest {
+    /// The full name of `what` there.
+    fn name_there(&self, what: &Ref) -> String {
+        match (&self.there, what) {
+            (Some(there), Ref::Branch(_)) => there.clone(),
+            _ => what.full(),
+        }
+    }
+}
+
+/// What a push did.
+#[derive(Clone, Debug)]
+pub struct Pushed {
+    /// The references there.
+    pub updates: Vec<Update>,
+    /// What the remote, and hooks here, wrote.
+    pub said: String,
+}
+
+/// What a branch there has to be at for `force` to replace it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    At(ObjectId),
+    /// It must not be there, since nothing is known of it here.
+    Nothing,
+}
+
+impl Repo {
+    /// Pushes to a remote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`] with the remote's reasons, [`Misdirected::NeverFetched`], [`Misdirected::NotThere`]; otherwise as for [`Repo::fetch`].
+    pub fn push(&self, request: &PushRequest, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Pushed> {
+        let route = self.route(&request.place, Direction::Push, cancel)?;
+        let urls = self.push_urls(&request.place, cancel)?;
+        self.check_no_mirror(&request.place, cancel)?;
+        let mut process = self.change(&["push", "--porcelain", "--progress", "--no-recurse-submodules", "--atomic"]);
+        if request.set_upstream && !request.delete {
+            process = process.arg("--set-upstream");
+        }
+        let mut refspecs = Vec::new();
+        let mut unknown = Vec::new();
+        for what in &request.what {
+            let there = request.name_there(what);
+            if request.delete {
+                // Not the full name, which git takes for a reference that is there.
+                refspecs.push(format!(":{}", there.strip_prefix("refs/").unwrap_or(&there)));
+                continue;
+            }
+            self.resolve(&Rev::new(what.full())?, cancel)?;
+            let mut force = "";
+            match what {
+                Ref::Branch(_) if request.force => {
+                    let expected = self.expected(&request.place, &there, on_progress, cancel)?;
+                    let id = if let Expected::At(id) = expected { id.to_string() } else { String::new() };
+                    process = process.arg(format!("--force-with-lease={there}:{id}"));
+                    unknown.extend((expected == Expected::Nothing).then(|| there.clone()));
+                }
+                // Of what a remote's tag was nothing is kept here.
+                Ref::Tag(_) if request.force => force = "+",
+                _ => {}
+            }
+            refspecs.push(format!("{force}{}:{there}", what.full()));
+        }
+        let process = process.arg("--").arg(request.place.as_str()).args(refspecs);
+        let (ended, output) = transfer(self.online(process, &route, cancel)?, &route, on_progress, cancel)?;
+        let mut updates = pushed(&output);
+        if urls.len() < 2 {
+            for update in &mut updates {
+                update.place = None;
+            }
+        }
+        self.check_pushed(request, &updates, &ended, &unknown, on_progress, cancel)?;
+        if ended.code != Some(0) {
+            // git goes from one to the next, and has died at the first without a listing.
+            let taken: Vec<&str> = places(&output);
+            let left = if taken.is_empty() { &[][..] } else { urls.get(taken.len()..).unwrap_or_default() };
+            let mut done: Vec<String> = updates.iter().filter(|update| !matches!(update.sign, '=' | '!')).map(told).collect();
+            if !done.is_empty() && !left.is_empty() {
+                done.push(format!("nothing at {}", left.join(", ")));
+            }
+            return Err(ended.failed_after("push", done));
+        }
+        Ok(Pushed { updates, said: words(&ended) })
+    }
+
+    /// Fails where the remote refused something, or did not have what was to be deleted.
+    fn check_pushed(
+        &self,
+        request: &PushRequest,
+        updates: &[Update],
+        ended: &Ended,
+        unknown: &[String],
+        on_progress: OnProgress<'_>,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let refused: Vec<&Update> = updates.iter().filter(|update| update.sign == '!').collect();
+        if let Some(stale) = refused.iter().find(|update| update.summary.ends_with("(stale info)") && unknown.contains(&update.name)) {
+            let branch = stale.name.strip_prefix("refs/heads/").unwrap_or(&stale.name).to_owned();
+            return Err(Misdirected::NeverFetched { branch, place: request.place.clone() }.error());
+        }
+        if !refused.is_empty() {
+            let name = |update: &Update| match &update.place {
+                Some(place) => format!("{} at {place}", update.name),
+                None => update.name.clone(),
+            };
+            let mut refs: Vec<(String, String)> = refused.iter().map(|update| (name(update), update.summary.clone())).collect();
+            let taken = updates.iter().filter(|update| update.place.is_some() && !matches!(update.sign, '!' | '='));
+            refs.extend(taken.map(|update| ("took effect".to_owned(), told(update))));
+            return Err(Error::Rejected { refs, said: words(ended), push: true });
+        }
+        if request.delete && ended.code == Some(1) && updates.is_empty() {
+            let wanted: Vec<String> = request.what.iter().map(|what| request.name_there(what)).collect();
+            let there = self.refs_at(&request.place, &wanted, on_progress, cancel)?;
+            let missing: Vec<String> = wanted.into_iter().filter(|name| there.iter().all(|one| one.name != *name)).collect();
+            if !missing.is_empty() {
+                return Err(Misdirected::NotThere { names: missing, place: request.place.clone(), has: Vec::new() }.error());
+            }
+        }
+        Ok(())
+    }
+
+    fn push_urls(&self, place: &Place, cancel: &Cancel) -> Result<Vec<String>> {
+        match place {
+            Place::Remote(name) => self.urls(name, Direction::Push, cancel),
+            Place::Url(url) => Ok(vec![url.clone()]),
+        }
+    }
+
+    /// Refuses a remote to which git pushes everything or nothing.
+    fn check_no_mirror(&self, place: &Place, cancel: &Cancel) -> Result<()> {
+        let Place::Remote(name) = place else { return Ok(()) };
+        if self.config_says(&format!("remote.{}.mirror", name.as_str()), cancel)? {
+            return Err(Misdirected::Mirror(name.as_str().to_owned()).error());
+        }
+        Ok(())
+    }
+
+    /// What `force` replaces at `there`: what was last fetched of it, or, where no refspec keeps it, what is there if that is here, too.
+    fn expected(&self, place: &Place, there: &str, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Expected> {
+        if let Some(kept) = self.kept_as(place.as_str(), there, cancel)? {
+            let known = self.resolve(&Rev::new(kept)?, cancel);
+            return Ok(known.map_or(Expected::Nothing, Expected::At));
+        }
+        let listed = self.refs_at(place, &[there.to_owned()], on_progress, cancel)?;
+        let now = listed.into_iter().find(|reference| reference.name == there).map(|reference| reference.id);
+        let known = now.filter(|id| Rev::new(id.to_string()).is_ok_and(|rev| self.resolve_commit(&rev, cancel).is_ok()));
+        Ok(known.map_or(Expected::Nothing, Expected::At))
+    }
+}
+
+/// A reference that was moved, and to what.
+fn told(update: &Update) -> String {
+    let at = update.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
+    format!("{} {}{at}", update.name, update.summary)
+}
+
+/// What a push that did not come to its end has moved.
+pub(super) fn moved(output: &[u8]) -> String {
+    let moved = pushed(output).into_iter().filter(|update| !matches!(update.sign, '=' | '!'));
+    moved.fold(String::new(), |all, update| format!("{all}\ntook effect: {}", told(&update)))
+}
+
+/// The URLs of which git has listed what became of the references there.
+fn places(output: &[u8]) -> Vec<&str> {
+    output.lines().filter_map(|line| line.strip_prefix(b"To ")?.to_str().ok()).collect()
+}
+
+/// Reads `FLAG<TAB>FROM:TO<TAB>SUMMARY` lines, and the `To URL` before them.
+fn pushed(output: &[u8]) -> Vec<Update> {
+    let mut place = None;
+    let mut found = Vec::new();
+    for line in output.lines() {
+        let text = line.to_str_lossy();
+        if let Some(url) = text.strip_prefix("To ") {
+            place = Some(url.to_owned());
+        }
+        let mut fields = text.splitn(3, '\t');
+        let (Some(sign), Some(refs), Some(summary)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let mut signs = sign.chars();
+        let (Some(sign), None, Some((_, name))) = (signs.next(), signs.next(), refs.rsplit_once(':')) else { continue };
+        found.push(Update { sign, name: name.to_owned(), summary: summary.to_owned(), place: place.clone() });
+    }
+    found
+}
+
+/// What git writes of its own work, also where nobody watches.
+const OWN: [&str; 3] = ["error: failed to push some refs", "To ", "Delta compression using up to "];
+
+/// What the other side and hooks on this one wrote.
+fn words(ended: &Ended) -> String {
+    let is_total = |line: &str| line.starts_with("Total ") && line.contains(" (delta ");
+    let is_own = |line: &&str| OWN.iter().any(|start| line.starts_with(start)) || is_total(line);
+    let lines: Vec<&str> = ended.stderr.lines().filter(|line| !is_own(line)).map(str::trim_end).collect();
+    lines.join("\n").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listings_of_a_push_are_read() {
+        let text =
+            b"To x\n!\trefs/heads/a:refs/heads/b\t[rejected] (fetch first)\nDone\nTo y\n=\trefs/heads/c:refs/heads/c\t[up to date]\nDone\n";
+        let found: Vec<(char, String, Option<String>)> =
+            pushed(text).into_iter().map(|update| (update.sign, update.name, update.place)).collect();
+        assert_eq!(found, [('!', "refs/heads/b".to_owned(), Some("x".to_owned())), ('=', "refs/heads/c".to_owned(), Some("y".to_owned()))]);
+        assert_eq!(places(text), ["x", "y"]);
+        assert_eq!(moved(b"To x\n*\trefs/heads/a:refs/heads/a\t[new branch]\nDone\n"), "\ntook effect: refs/heads/a [new branch] at x");
+    }
+}

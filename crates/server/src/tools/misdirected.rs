@@ -1,0 +1,75 @@
+//! What leads on where a transfer has no place to go, or did not find what it was to find: calls that work.
+
+use crate::{error::Error, tool::Context};
+use git::{Misdirected, Place};
+use serde_json::json;
+
+/// The most calls that are named in place of the one that failed.
+const CALLS: usize = 3;
+
+/// The error with the calls that lead on from this one. `branch` is what a push was to take.
+pub(super) fn explained(cx: &Context<'_>, err: git::Error, branch: Option<&str>) -> Error {
+    let hint = match &err {
+        git::Error::Misdirected(err) => hint(cx, err, branch),
+        _ => None,
+    };
+    let error = Error::from(err);
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+fn hint(cx: &Context<'_>, err: &Misdirected, branch: Option<&str>) -> Option<String> {
+    let pushes = cx.echo.tool() == "git_push";
+    Some(match err {
+        Misdirected::Undecided { names, .. } if pushes && names.is_empty() => {
+            format!("Name it: {}.", cx.echo.again(&[("branch", json!(branch?))]))
+        }
+        Misdirected::Undecided { names, .. } => {
+            let (argument, own) = if pushes { ("to", branch) } else { ("branch", None) };
+            let mut all: Vec<&str> = names.iter().map(String::as_str).take(CALLS).collect();
+            all.extend(own.filter(|own| !names.iter().any(|name| name == own)));
+            let calls: Vec<String> = all.iter().map(|name| cx.echo.again(&[(argument, json!(name))])).collect();
+            format!("Name the one that is meant with `{argument}`: {}.", calls.join(" or "))
+        }
+        Misdirected::FollowsLocal { upstream, .. } if !pushes => format!(
+            "{} merges it, and {} puts the branch onto it.",
+            cx.echo.other("git_merge", &[("source_branch", json!(upstream))]),
+            cx.echo.other("git_rebase", &[("target_branch", json!(upstream))]),
+        ),
+        Misdirected::FollowsLocal { .. } => {
+            let remotes = cx.repo.remotes(cx.cancel).ok()?;
+            let calls: Vec<String> = remotes.iter().take(CALLS).map(|remote| cx.echo.again(&[("remote", json!(remote.name))])).collect();
+            if calls.is_empty() {
+                return Some("There is no remote: git_remote_add adds one.".to_owned());
+            }
+            format!("Name the remote that is meant: {}.", calls.join(" or "))
+        }
+        Misdirected::NotThere { place, .. } => {
+            format!("{} lists what it has.", cx.echo.other("git_ls_remote", &[("remote", json!(place.as_str()))]))
+        }
+        Misdirected::TagThere { name, place } => {
+            let fetch = cx.echo.other("git_fetch", &[("remote", named(place)), ("tags", json!(true))]);
+            let then = if cx.echo.tool() == "git_pull" {
+                format!(" Then {} merges it.", cx.echo.other("git_merge", &[("source_branch", json!(name))]))
+            } else {
+                String::new()
+            };
+            format!("{fetch} brings its tags.{then}")
+        }
+        Misdirected::NeverFetched { branch, place } => {
+            let fetch = cx.echo.other("git_fetch", &[("remote", named(place)), ("branch", json!(branch))]);
+            format!("{fetch} brings what is there. Then look at it, and repeat the call if it may go.")
+        }
+        _ => return None,
+    })
+}
+
+/// The remote as an argument; a URL comes from the configuration, and needs none.
+fn named(place: &Place) -> serde_json::Value {
+    match place {
+        Place::Remote(name) => json!(name.as_str()),
+        Place::Url(_) => serde_json::Value::Null,
+    }
+}
