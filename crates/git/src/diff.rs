@@ -5,7 +5,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     modules::{Ignore, Inside, Naming, Reach},
-    name::RelPath,
+    name::{LITERAL, RelPath},
     patch::{Collector, Keep, Parser, Patch},
     process::Process,
     rename::{Lone, pair},
@@ -105,7 +105,7 @@ impl Repo {
         };
         process = process.arg("--");
         if query.exclude.is_empty() {
-            process = process.args(query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+            process = process.args(query.paths.iter().map(RelPath::literal));
         } else {
             process = Self::excluding(process, query);
         }
@@ -132,9 +132,9 @@ impl Repo {
         };
         let all = RelPath::default();
         let shown = if query.paths.is_empty() { std::slice::from_ref(&all) } else { &query.paths };
-        let shown: Vec<_> = shown.iter().map(|path| with(b":(top,literal)", path)).collect();
+        let shown: Vec<_> = shown.iter().map(|path| with(LITERAL, path)).collect();
         let hidden: Vec<_> = query.exclude.iter().map(|path| with(b":(top,literal,exclude)", path)).collect();
-        process.magic_pathspecs().args(shown).args(hidden)
+        process.args(shown).args(hidden)
     }
 
     /// The patch between two trees, rendered here.

@@ -6,8 +6,8 @@ use std::{
     process::Command,
 };
 
-/// Variables of git that count; every other `GIT_*` is dropped.
-pub const INHERITED: [&str; 15] = [
+/// Variables of git that count; every other `GIT_*` is dropped. A star stands for any rest.
+pub const INHERITED: [&str; 16] = [
     "GIT_CONFIG_GLOBAL",
     "GIT_CONFIG_SYSTEM",
     "GIT_CONFIG_NOSYSTEM",
@@ -23,12 +23,14 @@ pub const INHERITED: [&str; 15] = [
     "GIT_SSL_CAPATH",
     "GIT_SSH_COMMAND",
     "GIT_SSH",
+    // Of a filter that git does not look into.
+    "GIT_LFS_*",
 ];
 /// Those that are given to git once they are known to be harmless.
 const GIVEN_LATER: [&str; 2] = ["GIT_SSH_COMMAND", "GIT_SSH"];
 
 /// Nothing may open an editor, a pager or a prompt, and nothing may depend on the user's language.
-const FIXED: [(&str, &str); 12] = [
+const FIXED: [(&str, &str); 11] = [
     ("GIT_TERMINAL_PROMPT", "0"),
     ("GCM_INTERACTIVE", "never"),
     ("GIT_ASKPASS", "true"),
@@ -38,10 +40,13 @@ const FIXED: [(&str, &str); 12] = [
     ("GIT_MERGE_AUTOEDIT", "no"),
     ("GIT_PAGER", "cat"),
     ("GIT_ADVICE", "0"),
-    ("GIT_LITERAL_PATHSPECS", "1"),
     ("GIT_ALLOW_PROTOCOL", "https:ssh"),
-    ("LC_ALL", "C"),
+    ("LC_MESSAGES", "C"),
 ];
+
+/// Categories of a locale that follow `LANG` where nothing sets them.
+const OF_LANG: [&str; 9] =
+    ["LC_COLLATE", "LC_MONETARY", "LC_NUMERIC", "LC_TIME", "LC_ADDRESS", "LC_IDENTIFICATION", "LC_MEASUREMENT", "LC_NAME", "LC_TELEPHONE"];
 
 /// Beginnings of variables that are this server's own business: its store's password, and what it was handed by a supervisor.
 const OWN: [&str; 3] = ["MCP_GIT_", "LISTEN_", "NOTIFY_SOCKET"];
@@ -54,7 +59,7 @@ const OWN: [&str; 3] = ["MCP_GIT_", "LISTEN_", "NOTIFY_SOCKET"];
 /// No other thread may exist yet: it might be reading the environment.
 #[expect(unsafe_code, reason = "the environment belongs to the whole process")]
 pub unsafe fn adopt_environment() {
-    let foreign = |name: &OsStr| name.as_encoded_bytes().starts_with(b"GIT_") && !INHERITED.iter().any(|kept| *kept == name);
+    let foreign = |name: &OsStr| name.as_encoded_bytes().starts_with(b"GIT_") && !is_inherited(name);
     let names: Vec<OsString> = env::vars_os().map(|(name, _)| name).filter(|name| foreign(name)).collect();
     for name in names {
         // SAFETY: the caller promises that there is one thread.
@@ -62,11 +67,19 @@ pub unsafe fn adopt_environment() {
     }
 }
 
+fn is_inherited(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    INHERITED.iter().any(|kept| match kept.strip_suffix('*') {
+        Some(start) => name.starts_with(start.as_bytes()),
+        None => name == kept.as_bytes(),
+    })
+}
+
 /// Takes from a command what is not for git, and gives it what it needs.
 pub(crate) fn clean(command: &mut Command) {
     for (name, _) in env::vars_os() {
         let is_dropped = name.to_str().is_none_or(|name| name.starts_with("GIT_") || OWN.iter().any(|own| name.starts_with(own)));
-        let is_kept = INHERITED.iter().any(|kept| *kept == name) && !GIVEN_LATER.iter().any(|later| *later == name);
+        let is_kept = is_inherited(&name) && !GIVEN_LATER.iter().any(|later| *later == name);
         if is_dropped && !is_kept {
             command.env_remove(name);
         }
@@ -77,4 +90,19 @@ pub(crate) fn clean(command: &mut Command) {
         command.env("PATH", env::join_paths(absolute).unwrap_or_default());
     }
     command.envs(FIXED);
+    speak_english(command);
+}
+
+/// Has git write in English, as its messages are read here, and leaves characters to the operator's locale: filters and hooks
+/// would store other content without.
+fn speak_english(command: &mut Command) {
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(all) = set("LC_ALL") {
+        // It would win over the one for messages.
+        command.env("LANG", &all).env("LC_CTYPE", &all).env_remove("LC_ALL");
+        for name in OF_LANG {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("LANGUAGE");
 }

@@ -9,6 +9,15 @@ pub(crate) const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// What of a repository is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// The index.
+    Index,
+    /// Objects, references or `HEAD`.
+    Other,
+}
+
 /// A failed operation on a repository.
 ///
 /// Text that git wrote is carried along for the reader, and never decides which variant is built.
@@ -115,9 +124,41 @@ pub enum Error {
     /// Content that a change would write is missing here, so that it was not begun: paths with their objects.
     #[error("nothing was changed: content to be written is missing from this repository: {}", .0.join(", "))]
     Incomplete(Vec<String>),
-    /// A filter failed on what a change would write, so that it was not begun.
-    #[error("nothing was changed: a filter fails on files to be written: {0}")]
-    FilterFailed(String),
+    /// A filter, which has to be gone through, failed on a file.
+    #[error("{}a filter fails: {said}", if *.unchanged { "nothing was changed: " } else { "" })]
+    FilterFailed {
+        /// A change was not begun for it.
+        unchanged: bool,
+        /// What git and the filter wrote, on one line.
+        said: String,
+    },
+    /// What a change would overwrite could not be kept before, so that it was not begun.
+    #[error("nothing was changed: what files hold cannot be kept for git_undo: {0}")]
+    NotKept(String),
+    /// A setting that git takes for a mistake has ended it.
+    #[error("a setting of git's configuration is wrong: {said}")]
+    Misconfigured {
+        /// Which and where, on one line of git's own words.
+        said: String,
+    },
+    /// An entry of the stash was brought back whole, and a hook keeps it from being dropped.
+    #[error("the changes of the entry {id} are brought back, and it is not dropped: {halt}{}", if .halt.said.is_empty() { String::new() } else { format!("; it wrote:\n{}", .halt.said) })]
+    NotDropped {
+        /// The entry.
+        id: gix::ObjectId,
+        /// Its number, where it is still listed.
+        number: Option<usize>,
+        /// What stopped git.
+        halt: Box<crate::Halt>,
+    },
+    /// A merge driver would have to run for a preview.
+    #[error("a preview runs no merge driver, and `{path}` is merged by `{driver}`")]
+    NotPreviewed {
+        /// A file that it may merge.
+        path: String,
+        /// The driver.
+        driver: String,
+    },
     /// A stash was made, and what it holds could not be taken out of all files.
     #[error("the changes are stashed whole, as stash@{{0}} ({id}), and git failed to take them out of the files: {said}")]
     HalfStashed {
@@ -482,6 +523,18 @@ impl Error {
             }
             Self::Unreadable { said, .. } | Self::Failed { stderr: said, .. } => stderr::is_of_storage(said),
             _ => false,
+        }
+    }
+
+    /// What is damaged, where that can be told.
+    pub fn damage(&self) -> Option<Damage> {
+        let (Self::Unreadable { said } | Self::Failed { stderr: said, .. }) = self else { return None };
+        // What is not git's own line was found here.
+        let is_found_here = matches!(self, Self::Unreadable { .. }) && !said.contains("fatal: ") && !said.contains("error: ");
+        match (stderr::is_of_index(said), stderr::is_of_damage(said) || is_found_here) {
+            (true, _) => Some(Damage::Index),
+            (false, true) => Some(Damage::Other),
+            (false, false) => None,
         }
     }
 

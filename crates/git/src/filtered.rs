@@ -9,11 +9,7 @@ use crate::{
     repo::Repo,
 };
 use gix::bstr::ByteSlice;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ffi::OsStr,
-    os::unix::ffi::OsStrExt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The longest list of paths.
 const MAX_OUTPUT: usize = 256 << 20;
@@ -142,7 +138,7 @@ impl Repo {
         // It looks at sizes and ages alone, and at content only of files as young as the index.
         let args = ["diff-files", "--name-only", "-z", "--diff-filter=d", "--ignore-submodules=all", "--"];
         let process = silence(self.process(Mode::Read, &args), &drivers);
-        let edited = process.args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))).success(cancel, MAX_OUTPUT)?;
+        let edited = process.args(paths.iter().map(RelPath::literal)).success(cancel, MAX_OUTPUT)?;
         if edited.is_empty() {
             return Ok(Vec::new());
         }

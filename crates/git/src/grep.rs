@@ -19,10 +19,8 @@ use grep_matcher::LineTerminator;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use grep_searcher::{BinaryDetection, MmapChoice, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch};
 use std::{
-    ffi::OsStr,
     io::{self, Read},
     ops::ControlFlow,
-    os::unix::ffi::OsStrExt,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -224,7 +222,7 @@ impl Repo {
         if query.ignore_case {
             process = process.arg("--ignore-case");
         }
-        let paths = query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec()));
+        let paths = query.paths.iter().map(RelPath::literal);
         let process = process.arg("-e").arg(&query.pattern).arg(tree).arg("--").args(paths);
         let ended = process.stream(cancel, |chunk| each(chunk))?;
         // Exit code 1 is "no match", also where an object could not be read.

@@ -4,7 +4,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     fields::{Layout, MAX_FIELD, clipped},
-    name::{Range, RelPath, Rev},
+    name::{LITERAL, Range, RelPath, Rev},
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
@@ -175,13 +175,35 @@ impl Repo {
             None => self.resolve_commit(rev, cancel)?.to_string(),
         };
         let process = self.read(&["shortlog", "--summary", "--numbered", "--email"]).arg(range).arg("--");
-        let process = process.args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+        let process = process.args(paths.iter().map(RelPath::literal));
         let lines = process.fields_of_success(Layout { separator: b'\n', divider: Some(b'\t'), ..Layout::NUL }, cancel)?;
         let line = |line: &Vec<u8>| {
             let (count, name) = line.split_once_str("\t")?;
             Some((count.trim().to_str().ok()?.parse().ok()?, name.to_vec()))
         };
         Ok(lines.iter().filter_map(line).collect())
+    }
+
+    /// Refuses where a merge of the two might run a driver that the repository names.
+    fn check_drivers(&self, ours: ObjectId, theirs: ObjectId, cancel: &Cancel) -> Result<()> {
+        const USUAL: [&str; 6] = ["unspecified", "set", "unset", "text", "binary", "union"];
+        let mut paths = Vec::new();
+        for base in self.merge_bases(ours, theirs, cancel)? {
+            for side in [ours, theirs] {
+                let listing = self.read(&["diff-tree", "-r", "-z", "--name-only", "--no-renames"]);
+                paths.extend(listing.arg(base.to_string()).arg(side.to_string()).success(cancel, MAX_OUTPUT)?);
+            }
+        }
+        let listed = self.read(&["check-attr", "-z", "--stdin", "merge"]).stdin(paths).success(cancel, MAX_OUTPUT)?;
+        let fields: Vec<&[u8]> = listed.split(|&byte| byte == 0).collect();
+        for entry in fields.chunks_exact(3) {
+            let driver = entry[2].to_str_lossy();
+            let is_usual = USUAL.contains(&&*driver);
+            if self.settings.local_merge_drivers.contains(&*driver) || self.settings.conditional && !is_usual {
+                return Err(Error::NotPreviewed { path: crate::quote::listed(entry[0]), driver: driver.into_owned() });
+            }
+        }
+        Ok(())
     }
 
     /// Merges in memory: no reference, no index and no file is touched.
@@ -191,11 +213,15 @@ impl Repo {
     /// [`Error::UnknownRevision`], [`Error::Failed`] for histories without a common commit.
     pub fn merge_preview(&self, ours: &Rev, theirs: &Rev, cancel: &Cancel) -> Result<Preview> {
         let (ours, theirs) = (self.resolve_commit(ours, cancel)?, self.resolve_commit(theirs, cancel)?);
-        if self.settings.conditional || !self.settings.local_merge_drivers.is_empty() {
+        let drivers = &self.settings.local_merge_drivers;
+        if !self.location.trusted && (self.settings.conditional || !drivers.is_empty()) {
             let program = "merge driver, which a preview would run".to_owned();
             return Err(Error::Untrusted { path: self.top().to_owned(), program });
         }
         self.check_related(ours, theirs, cancel)?;
+        if self.settings.conditional || !drivers.is_empty() {
+            self.check_drivers(ours, theirs, cancel)?;
+        }
         let mut needs = self.needs(cancel);
         needs.merge(ours, theirs)?;
         needs.check()?;
@@ -206,8 +232,10 @@ impl Repo {
             .read(&["merge-tree", "--write-tree", "-z", "--name-only", "--messages"])
             .env("GIT_OBJECT_DIRECTORY", scratch.path().display().to_string())
             .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted(&self.location.common_dir.join("objects")))
-            .inside(self.domain_with(&own)?)
-            .args([ours.to_string(), theirs.to_string()]);
+            .inside(self.domain_with(&own)?);
+        // Whatever is merged on the way.
+        let process = drivers.iter().fold(process, |process, driver| process.config(format!("merge.{driver}.driver"), "false"));
+        let process = process.args([ours.to_string(), theirs.to_string()]);
         let (ended, output) = process.may_die().output(cancel, MAX_OUTPUT)?;
         if !matches!(ended.code, Some(0 | 1)) {
             // It dies of histories without a common commit, and of what it cannot read.
@@ -262,7 +290,7 @@ impl Repo {
             process = process.arg("-r");
         }
         let named = paths.iter().zip(below).filter(|(path, _)| !path.as_bytes().is_empty());
-        let named = named.map(|(path, below)| [path.as_bytes(), if *below { b"/" } else { b"" }].concat());
+        let named = named.map(|(path, below)| [LITERAL, path.as_bytes(), if *below { b"/".as_slice() } else { b"" }].concat());
         let process = process.arg(id.to_string()).arg("--").args(named.map(|path| OsStr::from_bytes(&path).to_owned()));
         let mut partial = Vec::new();
         let ended = process.stream(cancel, |chunk| {

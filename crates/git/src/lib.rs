@@ -60,11 +60,11 @@ pub use cancel::{Cancel, OnStop};
 pub use change::{
     Action, ApplyRequest, Care, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FailedHook, FastForward, Favour, Halt,
     Holder, Hunk, HunkAction, Idle, IdleHooks, Left, LockFile, Look, MergeRequest, Note, PickRequest, Proceeded, Raw, RawFile, Reach,
-    RebaseRequest, ResetMode, Restore, Search, Setting, Side, Sparse, Stash, StashPush, Step, Submodule, Tag, Terms, Verdict, WRITABLE,
-    Way, Worktree, WorktreeAdd,
+    RebaseRequest, ResetMode, Restore, Search, Setting, Side, Sparse, Stash, StashPush, Step, Submodule, Tag, Terms, Verdict, Verified,
+    WRITABLE, Way, Worktree, WorktreeAdd,
 };
 pub use diff::{DiffQuery, Sides};
-pub use error::{Error, Result};
+pub use error::{Damage, Error, Result};
 pub use fields::{MAX_FIELD, MAX_SUBJECT};
 pub use filtered::{NotCompared, Unseen};
 pub use gix::ObjectId;

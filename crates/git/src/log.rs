@@ -17,9 +17,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashSet},
-    ffi::OsStr,
     ops::ControlFlow,
-    os::unix::ffi::OsStrExt,
 };
 
 /// The most that is kept of a commit's parents, and of the text that it is filtered by.
@@ -149,7 +147,7 @@ impl Repo {
         for tip in tips {
             process = process.arg(format!("{}{}", if tip.hidden { "^" } else { "" }, tip.id));
         }
-        process = process.arg("--").args(query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+        process = process.arg("--").args(query.paths.iter().map(RelPath::literal));
         let (mut passed, end) = (0, query.skip.saturating_add(query.max_count));
         let mut wanted = |record: Record| {
             let Some(filter) = &filter else { return each(record.commit) };

@@ -6,13 +6,15 @@ use crate::{
     quote,
 };
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fmt,
-    os::unix::ffi::OsStrExt,
+    os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Component, Path},
 };
 
 const MAX_LEN: usize = 4096;
+/// What makes a pathspec mean the path behind it, and nothing else.
+pub(crate) const LITERAL: &[u8] = b":(top,literal)";
 
 /// A revision as a caller writes it: not an option, one line, no NUL.
 ///
@@ -276,6 +278,11 @@ impl RelPath {
     /// The path for a git process; `.` for the top itself.
     pub fn pathspec(&self) -> &[u8] {
         if self.0.is_empty() { b"." } else { &self.0 }
+    }
+
+    /// The path as a pathspec of git's that means nothing but itself. From the top on git takes `.` for a name.
+    pub(crate) fn literal(&self) -> OsString {
+        OsString::from_vec([LITERAL, self.as_bytes()].concat())
     }
 
     /// The path for the file system.

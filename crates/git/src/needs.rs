@@ -284,7 +284,7 @@ impl<'a> Needs<'a> {
             return Ok(None);
         }
         let process = self.repo.silenced(process(self.repo), self.cancel)?.arg("--");
-        let (ended, output) = process.args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))).output(self.cancel, LISTING)?;
+        let (ended, output) = process.args(paths.iter().map(RelPath::literal)).output(self.cancel, LISTING)?;
         if ended.code == Some(0) {
             return Ok(Some(output));
         }

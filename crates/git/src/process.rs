@@ -74,7 +74,6 @@ pub(crate) struct Process<'a> {
     config: Vec<(String, String)>,
     args: Vec<OsString>,
     stdin: Option<Vec<u8>>,
-    magic_pathspecs: bool,
     remotes: Remotes,
     todo: Option<String>,
     editor: Option<PathBuf>,
@@ -96,7 +95,6 @@ impl Git {
             config: Vec::new(),
             args: args.iter().map(OsString::from).collect(),
             stdin: None,
-            magic_pathspecs: false,
             remotes: Remotes::OfHooks,
             todo: None,
             editor: None,
@@ -138,12 +136,6 @@ impl<'a> Process<'a> {
     /// Sets a configuration value for this process alone; it wins over the repository's.
     pub(crate) fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.config.push((key.into(), value.into()));
-        self
-    }
-
-    /// Lets pathspecs use magic. Each of them must then switch off what it does not use.
-    pub(crate) fn magic_pathspecs(mut self) -> Self {
-        self.magic_pathspecs = true;
         self
     }
 
@@ -321,9 +313,9 @@ impl<'a> Process<'a> {
         }
         if self.remotes == Remotes::Off || self.mode == Mode::Read {
             command.env("GIT_ALLOW_PROTOCOL", "none");
-        }
-        if self.magic_pathspecs {
-            command.env_remove("GIT_LITERAL_PATHSPECS");
+        } else if self.remotes == Remotes::OfHooks {
+            // What hooks reach is for the operator's configuration to say. A transfer sets it again.
+            command.env_remove("GIT_ALLOW_PROTOCOL");
         }
         let mut config: Vec<(&str, &str)> = vec![("maintenance.auto", "false"), ("gc.auto", "0")];
         if self.mode == Mode::Read {

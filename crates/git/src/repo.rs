@@ -35,6 +35,9 @@ const MAX_LINE: usize = 64 << 10;
 
 /// What every change in an untrusted repository is told, whatever the operator's configuration and the repository's say:
 /// that it runs nothing, moves no other references, keeps what may be wanted back, and takes a small part of the machine.
+/// Settings that have commits and tags signed.
+const SIGNING: [&str; 3] = ["commit.gpgSign", "tag.gpgSign", "tag.forceSignAnnotated"];
+
 const UNTRUSTED: [(&str, &str); 26] = [
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
@@ -285,7 +288,7 @@ impl Repo {
         if unread.is_some() || repo.settings.is_doubtful || !repo.has_plain_head() {
             check_owner(&repo.location)?;
             repo.read(OPENING).success(&Cancel::new(Some(Instant::now() + OPEN)), MAX_LINE).map_err(|err| match err {
-                Error::Unreadable { said } => Error::Unopened { said },
+                Error::Unreadable { said } | Error::Misconfigured { said } => Error::Unopened { said },
                 err => err,
             })?;
         }
@@ -395,14 +398,14 @@ impl Repo {
             Signing::Never => Some("false"),
             Signing::Require => Some("true"),
         };
-        for key in ["commit.gpgSign", "tag.gpgSign"] {
+        for key in SIGNING {
             process = sign.into_iter().fold(process, |process, value| process.config(key, value));
         }
         if self.location.trusted {
             return if self.allowed.policy.hooks { process } else { process.config("core.hooksPath", "/dev/null") };
         }
         let process = UNTRUSTED.iter().fold(process, |process, (key, value)| process.config(*key, *value));
-        let process = process.config("commit.gpgSign", sign.unwrap_or("false")).config("tag.gpgSign", sign.unwrap_or("false"));
+        let process = SIGNING.iter().fold(process, |process, key| process.config(*key, sign.unwrap_or("false")));
         // What a filter of the operator's should have been through is not stored where that filter may not run.
         let filters = self.settings.operator_filters.iter();
         let process = filters.fold(process, |process, driver| process.config(format!("filter.{driver}.required"), "true"));

@@ -148,6 +148,10 @@ pub(crate) struct Settings {
     pub(crate) names_hooks: bool,
     /// Commits or tags are signed without being asked for.
     pub(crate) signs: bool,
+    /// Annotated tags are to be signed.
+    pub(crate) signs_tags: bool,
+    /// Pushes are signed, by configuration.
+    pub(crate) signs_pushes: bool,
     /// Keys of the repository's own configuration that have a say in how remotes are reached.
     pub(crate) local_transport: Vec<String>,
     /// Remotes that have what a partial clone leaves out.
@@ -401,8 +405,9 @@ impl Settings {
             text("status.showUntrackedFiles").is_some_and(|value| matches!(value.as_str(), "no" | "false" | "off" | "0"));
         let is_of_repository = |meta: &Metadata| matches!(meta.source, Source::Local | Source::Worktree);
         self.bare = matches!(file.boolean_filter("core.bare", is_of_repository), Ok(Some(true)));
-        let signs_pushes = text("push.gpgSign").is_some_and(|value| !matches!(value.as_str(), "false" | "no" | "off" | "0" | ""));
-        self.signs = is("commit.gpgSign") || is("tag.gpgSign") || is("tag.forceSignAnnotated") || signs_pushes;
+        self.signs = is("commit.gpgSign");
+        self.signs_tags = is("tag.gpgSign") || is("tag.forceSignAnnotated");
+        self.signs_pushes = text("push.gpgSign").is_some_and(|value| !matches!(value.as_str(), "false" | "no" | "off" | "0" | ""));
         self.rewrites_notes = file.string("notes.rewriteRef").is_some();
         self.updates_refs = is("rebase.updateRefs");
         self.hooks_path = file.string("core.hooksPath").map(|path| of_home(&path).unwrap_or_else(|| PathBuf::from(path.to_string())));

@@ -5,6 +5,7 @@ use crate::{
     commit_text::CommitText,
     diff::{DiffQuery, MAX_BLOB},
     error::{Error, Result},
+    name::RelPath,
     patch::{Keep, MAX_PRELUDE, Parser, Patch},
     process::Mode,
     repo::Repo,
@@ -13,7 +14,7 @@ use crate::{
     trees::Walk,
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::HashSet, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt};
+use std::{collections::HashSet, ops::ControlFlow};
 
 const MAX_LISTING: usize = 64 << 20;
 /// The most paths that a merge is compared by.
@@ -48,7 +49,7 @@ impl Repo {
         if let Some(context) = query.context {
             process = process.arg(format!("--unified={context}"));
         }
-        let process = process.arg(id.to_string()).arg("--").args(query.paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+        let process = process.arg(id.to_string()).arg("--").args(query.paths.iter().map(RelPath::literal));
         let mut parser = Parser::new(query.keep);
         let ended = process.stream(cancel, |chunk| if parser.push(chunk) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })?;
         ended.require("show")?;

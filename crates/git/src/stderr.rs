@@ -1,6 +1,6 @@
 //! What a process writes to standard error, capped, and what git means by it.
 
-use crate::{LockFile, error::Error, trace::Children};
+use crate::{LockFile, error::Error, name::LITERAL, trace::Children};
 use std::path::PathBuf;
 
 /// The most standard error kept: the head and the tail of it.
@@ -35,7 +35,8 @@ impl Errors {
             text.extend_from_slice(b"\n[...]\n");
         }
         text.extend_from_slice(tail);
-        String::from_utf8_lossy(&text).into_owned()
+        // Callers know paths without it.
+        String::from_utf8_lossy(&text).replace(&*String::from_utf8_lossy(LITERAL), "")
     }
 }
 
@@ -65,13 +66,17 @@ pub(crate) fn reason(text: &str) -> String {
         (None, None) => said.first().into_iter().map(String::as_str).collect(),
         (last, cause) => last.into_iter().chain(cause).map(String::as_str).collect(),
     };
-    let mut told = if told.is_empty() { SILENT.to_owned() } else { told.join("; ") };
+    bounded(if told.is_empty() { SILENT.to_owned() } else { told.join("; ") })
+}
+
+/// All that was written, on one line: what the shell says of a filter that it does not find is in no message of git's.
+pub(crate) fn told(text: &str) -> String {
+    bounded(messages(text).join("; "))
+}
+
+fn bounded(mut told: String) -> String {
     if told.len() > MAX_REASON {
-        let mut end = MAX_REASON;
-        while !told.is_char_boundary(end) {
-            end -= 1;
-        }
-        told.truncate(end);
+        told.truncate(told.floor_char_boundary(MAX_REASON));
         told.push_str("...");
     }
     told
@@ -145,7 +150,7 @@ pub(crate) fn lock_in_the_way(text: &str) -> Option<PathBuf> {
 
 /// True where git says of an object, a reference or the index that it is missing or damaged, so far as the words are its alone.
 pub(crate) fn is_of_damage(text: &str) -> bool {
-    const WORDS: [&str; 14] = [
+    const WORDS: [&str; 18] = [
         "bad object ",
         "bad tree object ",
         "unable to read tree",
@@ -158,6 +163,10 @@ pub(crate) fn is_of_damage(text: &str) -> bool {
         "index file smaller than expected",
         "index file corrupt",
         "bad shallow line",
+        "appears to be broken",
+        " is corrupt",
+        "Failed to traverse parents of commit ",
+        "unexpected line in ",
         "reference broken",
         "loose object ",
     ];
@@ -166,6 +175,45 @@ pub(crate) fn is_of_damage(text: &str) -> bool {
         id.is_some_and(|id| id.len() >= 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
     };
     own_lines(text).any(|line| names_object(line) || WORDS.iter().any(|words| line.contains(words)))
+}
+
+/// True where git says of the index that it is damaged.
+pub(crate) fn is_of_index(text: &str) -> bool {
+    const WORDS: [&str; 7] = [
+        "index file smaller than expected",
+        "index file corrupt",
+        "index file open failed",
+        "bad index version",
+        "unknown index entry format",
+        "stage entries in index",
+        "malformed name field in the index",
+    ];
+    own_lines(text).any(|line| WORDS.iter().any(|words| line.contains(words)))
+}
+
+/// True where a filter that has to be gone through has ended git. No remote is meant: a filter that stays is asked in the
+/// same way.
+pub(crate) fn is_of_filter(text: &str) -> bool {
+    let ends = |line: &str| {
+        line == "fatal: the remote end hung up unexpectedly"
+            || line.starts_with("fatal: ") && (line.contains(": clean filter '") || line.contains(": smudge filter "))
+    };
+    own_lines(text).any(ends)
+}
+
+/// True where a setting has ended git.
+fn is_of_setting(text: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "fatal: bad config ",
+        "fatal: bad numeric config value ",
+        "fatal: bad boolean config value ",
+        "fatal: bad grep.",
+        "fatal: unknown date format ",
+        "fatal: Invalid regexp to look for hunk header: ",
+        " from command-line config",
+        " (outside of refs/notes/)",
+    ];
+    own_lines(text).any(|line| line.starts_with("fatal: ") && WORDS.iter().any(|words| line.contains(words)))
 }
 
 /// The lines that git itself has written, and no hook or remote.
@@ -196,9 +244,16 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// The error for a process that has died of what it could not read.
+    /// The error for a process that has died of what it was to read, or of what it was to read that with.
     pub(crate) fn unreadable(&self) -> Error {
-        Error::Unreadable { said: reason(&self.stderr) }
+        let said = reason(&self.stderr);
+        if is_of_filter(&self.stderr) {
+            Error::FilterFailed { unchanged: false, said: told(&self.stderr) }
+        } else if is_of_setting(&self.stderr) {
+            Error::Misconfigured { said }
+        } else {
+            Error::Unreadable { said }
+        }
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Child {
     pub program: String,
     /// It was to sign a commit or a tag.
     pub signs: bool,
+    /// It was to do so with an ssh key.
+    pub by_ssh: bool,
     /// How it ended: the exit code, 128 and more for a signal, -1 where it could not be started. `None` while it runs.
     pub code: Option<i32>,
 }
@@ -202,15 +204,17 @@ impl Child {
         // A word with odd characters is quoted.
         let first = argv.strip_prefix('\'').map_or_else(|| argv.split([' ', ']']).next(), |rest| rest.split('\'').next());
         let program = first.and_then(|path| path.trim_end().rsplit('/').next()).unwrap_or_default();
-        let signs = argv.contains(" -bsau ") || argv.contains(" -Y sign ");
-        Self { hook: of("hook:").filter(|_| is_hook), program: plain(program), signs: signs && !is_hook, code: None }
+        let by_ssh = !is_hook && argv.contains(" -Y sign ");
+        let signs = by_ssh || !is_hook && argv.contains(" -bsau ");
+        Self { hook: of("hook:").filter(|_| is_hook), program: plain(program), signs, by_ssh, code: None }
     }
 
     /// How it ended, in words.
     pub fn ending(&self) -> String {
         match self.code {
             Some(-1) => "it could not be started".to_owned(),
-            Some(code) if code > 128 => format!("ended by signal {}", code - 128),
+            // A shell says 128 and the signal; there are 64 of them.
+            Some(code @ 129..=192) => format!("ended by signal {}", code - 128),
             Some(code) => format!("exit code {code}"),
             None => "still running".to_owned(),
         }

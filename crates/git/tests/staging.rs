@@ -103,7 +103,7 @@ fn what_is_staged_is_what_git_stages() -> Outcome {
         let repo = open(&ours)?;
         for name in edited {
             let path = RelPath::new(name.to_str().ok_or("not UTF-8")?, None)?;
-            let done = repo.add(&[path], false, &Cancel::never());
+            let done = repo.add(&[path], false, &Cancel::never()).map(|(_, route)| route);
             let pathspec = format!(":(literal){}", name.display());
             let expect = odd::git(&gits.path, &["add", "--", &pathspec]);
             assert_eq!(done.is_ok(), expect.status.success(), "{}: {}: {done:?} {expect:?}", ours.name, name.display());
@@ -136,7 +136,9 @@ fn a_change_in_the_second_of_the_index_is_not_lost() -> Outcome {
         fs::write(odd.path.join(name), content)?;
         age(&odd.path.join(name), 100)
     };
-    let add = |name: &str| -> Result<Route, git::Error> { repo.add(&[RelPath::new(name, None)?], false, &Cancel::never()) };
+    let add = |name: &str| -> Result<Route, git::Error> {
+        repo.add(&[RelPath::new(name, None)?], false, &Cancel::never()).map(|(_, route)| route)
+    };
     write("one", "before\n")?;
     assert_eq!(add("one")?, Route::Engine);
     // As large, and as young, as before and as the index; git looks into the file.
@@ -180,7 +182,7 @@ fn what_only_git_can_tell_is_left_to_git() -> Outcome {
             odd
         };
         let (ours, gits) = (make(), make());
-        let done = open(&ours)?.add(&[RelPath::new(name, None)?], false, &Cancel::never());
+        let done = open(&ours)?.add(&[RelPath::new(name, None)?], false, &Cancel::never()).map(|(_, route)| route);
         let expect = odd::git(&gits.path, &["add", "--", name]);
         assert_eq!(done.is_ok(), expect.status.success(), "{case}: {done:?} {expect:?}");
         assert!(case != "true:n" || matches!(done, Ok(Route::Engine)), "without more it is done here");

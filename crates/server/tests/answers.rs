@@ -18,10 +18,14 @@ mod dates;
 mod destinations;
 #[path = "answers/environment.rs"]
 mod environment;
+#[path = "answers/filtered_changes.rs"]
+mod filtered_changes;
 #[path = "answers/filters.rs"]
 mod filters;
 #[path = "answers/halts.rs"]
 mod halts;
+#[path = "answers/hook_environment.rs"]
+mod hook_environment;
 #[path = "answers/hooks.rs"]
 mod hooks;
 #[path = "answers/late.rs"]
@@ -48,6 +52,8 @@ mod series;
 mod set_up;
 #[path = "answers/shallow.rs"]
 mod shallow;
+#[path = "answers/signatures.rs"]
+mod signatures;
 #[path = "answers/stopped.rs"]
 mod stopped;
 #[path = "answers/submodules.rs"]

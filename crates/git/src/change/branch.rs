@@ -69,12 +69,12 @@ impl Repo {
     }
 
     /// Checks out the branch `rev`, the remote-tracking branch of that name, or a commit. Gives the hook that failed afterwards,
-    /// and what it wrote.
+    /// and what it wrote; and what git, hooks and filters wrote where none did.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownRevision`]; [`Error::Failed`] when local changes would be overwritten.
-    pub fn checkout(&self, how: &Checkout, cancel: &Cancel) -> Result<Option<FailedHook>> {
+    pub fn checkout(&self, how: &Checkout, cancel: &Cancel) -> Result<(Option<FailedHook>, String)> {
         self.worktree()?;
         self.check_trust(cancel)?;
         let how = &self.with_branch(how, cancel)?;
@@ -114,7 +114,8 @@ impl Repo {
         if failed.is_none() {
             self.require_whole(&ended, "checkout", begin, cancel)?;
         }
-        Ok(failed)
+        let said = if failed.is_none() { ended.stderr } else { String::new() };
+        Ok((failed, said))
     }
 
     /// The same with the branch that `@{-1}`, or `@{upstream}`, stands for.

@@ -7,6 +7,7 @@ use crate::{
     name::{RelPath, Rev},
     process::{Mode, Process},
     repo::Repo,
+    stderr::told,
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{
@@ -108,7 +109,7 @@ impl Repo {
         }
         let process = of_tree(self.change(&["cat-file", "--filters", "--batch", "-z"]), attributes).stdin(tried);
         let ended = process.stream(cancel, |_| ControlFlow::Continue(()))?;
-        if ended.code == Some(0) { Ok(()) } else { Err(Error::FilterFailed(ended.stderr.trim().to_owned())) }
+        if ended.code == Some(0) { Ok(()) } else { Err(Error::FilterFailed { unchanged: true, said: told(&ended.stderr) }) }
     }
 
     /// Those whose content is missing here.
@@ -136,14 +137,14 @@ impl Repo {
             (false, None) => self.read(&["ls-tree", "-r", "-z", "--full-tree", AS_RAW]).arg(tree.to_string()),
             (true, _) => self.read(&["diff-index", "-R"]).args(RAW).arg(tree.to_string()),
         };
-        let listing = listing.arg("--").args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+        let listing = listing.arg("--").args(paths.iter().map(RelPath::literal));
         self.check_complete(&Self::coming(listing, cancel)?, Some(tree), cancel)
     }
 
     /// Refuses where untracked files are in the way of what `tree`, or the index, has at `paths`.
     pub(super) fn check_untracked(&self, tree: Option<ObjectId>, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
         let wanted = |process: Process<'_>| -> Result<Vec<u8>> {
-            process.arg("--").args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))).success(cancel, LISTING)
+            process.arg("--").args(paths.iter().map(RelPath::literal)).success(cancel, LISTING)
         };
         let untracked = wanted(self.read(&["ls-files", "--others", "-z"]))?;
         if untracked.is_empty() {
@@ -196,7 +197,7 @@ impl Repo {
     pub fn absent_of(&self, source: &Rev, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<RelPath>> {
         let tree = self.resolve_commit(source, cancel)?;
         let listing = self.read(&["diff-index", "-R"]).args(RAW).arg("--diff-filter=A").arg(tree.to_string());
-        let listing = listing.arg("--").args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+        let listing = listing.arg("--").args(paths.iter().map(RelPath::literal));
         Ok(self.worktree().map(|_| Self::coming(listing, cancel))??.iter().map(|file| RelPath::from_git(&file.path)).collect())
     }
 

@@ -11,7 +11,6 @@ use crate::{
     repo::Repo,
 };
 use gix::ObjectId;
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 /// What is to be committed, and how.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +43,7 @@ pub struct Committed {
     pub before: Option<ObjectId>,
     /// Its first parent.
     pub parent: Option<ObjectId>,
-    /// What hooks wrote.
+    /// What git, hooks and filters wrote.
     pub output: String,
 }
 
@@ -99,7 +98,7 @@ impl Repo {
             if request.paths.is_empty() {
                 return process;
             }
-            process.arg("--only").arg("--").args(request.paths.iter().map(|path| OsStr::from_bytes(path.pathspec())))
+            process.arg("--only").arg("--").args(request.paths.iter().map(RelPath::literal))
         })?;
         if ended.code != Some(0) {
             let unmerged = self.unmerged(cancel)?;

@@ -110,7 +110,7 @@ impl Repo {
             if !is_at(&path, paths) {
                 continue;
             }
-            let staged = self.read(&["ls-files", "--stage", "-z", "--"]).arg(path.as_path()).success(cancel, MAX_OUTPUT)?;
+            let staged = self.read(&["ls-files", "--stage", "-z", "--"]).arg(path.literal()).success(cancel, MAX_OUTPUT)?;
             let Some(staged) = staged.split(|&byte| byte == b' ').nth(1).and_then(|id| ObjectId::from_hex(id).ok()) else { continue };
             if [ours, theirs].contains(&Some(staged)) {
                 continue;

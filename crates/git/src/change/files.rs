@@ -9,7 +9,6 @@ use crate::{
     repo::Repo,
 };
 use gix::bstr::ByteSlice;
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 /// The longest listing of what nobody tracks.
 const LISTING: usize = 256 << 20;
@@ -131,6 +130,6 @@ impl Repo {
     }
 }
 
-fn specs(paths: &[RelPath]) -> impl Iterator<Item = &OsStr> {
-    paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))
+fn specs(paths: &[RelPath]) -> impl Iterator<Item = std::ffi::OsString> {
+    paths.iter().map(RelPath::literal)
 }

@@ -9,7 +9,7 @@ use crate::{
     process::Ended,
     repo::Repo,
     status::Entry,
-    stderr::{overwritten, without_usage},
+    stderr::{is_of_filter, overwritten, told, without_usage},
     trace::Child,
 };
 use std::{collections::BTreeMap, fmt, fs, os::unix::fs::MetadataExt, path::PathBuf};
@@ -18,6 +18,8 @@ use std::{collections::BTreeMap, fmt, fs, os::unix::fs::MetadataExt, path::PathB
 const MAX_SAID: usize = 4000;
 /// The most paths that are compared before and after a hook.
 const MAX_LOOKED_AT: usize = 2000;
+/// What talks to remotes.
+const TRANSFERS: [&str; 6] = ["fetch", "pull", "push", "clone", "ls-remote", "submodule"];
 /// Advice of git's for a terminal: it leads past a hook, or cannot work here.
 const ADVICE: [&str; 2] = ["Not committing merge; use 'git commit' to complete the merge.", "hint: Could not execute the todo command"];
 
@@ -84,6 +86,9 @@ impl Ended {
         }
         if let Some(err) = overwritten(&self.stderr) {
             return err;
+        }
+        if is_of_filter(&self.stderr) && !TRANSFERS.iter().any(|transfer| command.starts_with(transfer)) {
+            return Error::FilterFailed { unchanged: false, said: told(&self.stderr) };
         }
         Error::Failed { command: command.to_owned(), exit: self.status.clone(), stderr: without_usage(&self.stderr) }
     }
@@ -201,11 +206,21 @@ impl Repo {
     /// True where a hook or a program that signs may stop a change.
     pub(crate) fn may_be_stopped(&self) -> bool {
         let signs = match self.allowed.policy.signing {
-            Signing::Auto => self.settings.signs || self.settings.conditional,
+            Signing::Auto => {
+                [self.settings.signs, self.settings.signs_tags, self.settings.signs_pushes, self.settings.conditional].contains(&true)
+            }
             Signing::Never => false,
             Signing::Require => true,
         };
         self.location.trusted && (signs || self.runs_hooks())
+    }
+
+    /// Why commits, or tags, are not signed here although the operator's configuration says so; none where it does not.
+    pub fn is_left_unsigned(&self, tag: bool) -> Option<Idle> {
+        let policy = &self.allowed.policy;
+        let is_wanted = policy.signing == Signing::Auto && if tag { self.settings.signs_tags } else { self.settings.signs };
+        let why = if policy.trust == Trust::Untrusted { Idle::SwitchedOff } else { Idle::NotTrusted };
+        (is_wanted && !self.location.trusted).then_some(why)
     }
 
     /// How everything is before a change whose hooks may touch it; none where no hook runs, or there is too much to compare.

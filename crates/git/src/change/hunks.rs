@@ -9,7 +9,7 @@ use crate::{
     name::RelPath,
     repo::Repo,
 };
-use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt};
+use std::collections::HashMap;
 
 /// The largest patch that hunks are taken from.
 const MAX_PATCH: usize = 64 << 20;
@@ -59,7 +59,7 @@ impl Repo {
         if action == HunkAction::Unstage {
             process = process.arg("--cached");
         }
-        let patch = process.arg("--").args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))).success(cancel, MAX_PATCH)?;
+        let patch = process.arg("--").args(paths.iter().map(RelPath::literal)).success(cancel, MAX_PATCH)?;
         let mut hunks = split(&patch);
         // What is staged has been through its filters.
         let left = if action == HunkAction::Unstage { Vec::new() } else { self.not_compared(paths, cancel)? };
@@ -109,7 +109,7 @@ impl Repo {
         if self.settings.local_filters.is_empty() && self.settings.operator_filters.is_empty() && !self.settings.conditional {
             return Ok(());
         }
-        let listing = self.read(&["ls-files", "-z", AS_RAW, "--"]).args(paths.map(|path| OsStr::from_bytes(path.pathspec())));
+        let listing = self.read(&["ls-files", "-z", AS_RAW, "--"]).args(paths.map(RelPath::literal));
         self.check_complete(&Self::coming(listing, cancel)?, None, cancel)
     }
 

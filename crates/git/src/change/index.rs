@@ -9,7 +9,6 @@ use crate::{
     repo::Repo,
     route::Route,
 };
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 /// What a reset does besides moving the branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,19 +35,19 @@ pub struct Restore {
 }
 
 impl Repo {
-    /// Adds the content of `paths` to the index.
+    /// Adds the content of `paths` to the index. Gives what git and filters wrote.
     ///
     /// # Errors
     ///
     /// [`Error::Ignored`], [`Error::NoSuchPath`], [`Error::Untrusted`].
-    pub fn add(&self, paths: &[RelPath], force: bool, cancel: &Cancel) -> Result<Route> {
+    pub fn add(&self, paths: &[RelPath], force: bool, cancel: &Cancel) -> Result<(String, Route)> {
         self.worktree()?;
         self.check_trust(cancel)?;
-        let here = |engine: &gix::Repository| self.stage(engine, paths, force, cancel);
-        self.answer_in(Mode::Change, "add", here, || self.add_with_git(paths, force, cancel)).map(|((), route)| route)
+        let here = |engine: &gix::Repository| self.stage(engine, paths, force, cancel).map(|()| String::new());
+        self.answer_in(Mode::Change, "add", here, || self.add_with_git(paths, force, cancel))
     }
 
-    fn add_with_git(&self, paths: &[RelPath], force: bool, cancel: &Cancel) -> Result<()> {
+    fn add_with_git(&self, paths: &[RelPath], force: bool, cancel: &Cancel) -> Result<String> {
         let list = nul_separated(paths);
         let mut args = vec!["add", "--pathspec-from-file=-", "--pathspec-file-nul"];
         if force {
@@ -56,7 +55,7 @@ impl Repo {
         }
         let (ended, _) = self.locked(cancel, || self.change(&args).stdin(list.clone()))?;
         if ended.code == Some(0) {
-            return Ok(());
+            return Ok(ended.stderr);
         }
         if !force {
             let ignored = self.ignored(paths, cancel)?;
@@ -70,9 +69,9 @@ impl Repo {
 
     /// Those of `paths` that the ignore rules exclude.
     fn ignored(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<String>> {
-        // check-ignore does not take literal pathspecs; behind `./` nothing is magic.
+        // check-ignore takes no literal pathspecs; behind `./` nothing is magic.
         let list = paths.iter().flat_map(|path| [b"./", path.pathspec(), b"\0"].concat()).collect();
-        let process = self.read(&["check-ignore", "-z", "--stdin"]).magic_pathspecs().stdin(list).may_die();
+        let process = self.read(&["check-ignore", "-z", "--stdin"]).stdin(list).may_die();
         let (_, output) = process.output(cancel, MAX_OUTPUT)?;
         let ignored = output.split(|&byte| byte == 0).filter(|path| !path.is_empty());
         Ok(ignored.map(|path| crate::quote::listed(path.strip_prefix(b"./").unwrap_or(path))).collect())
@@ -85,7 +84,7 @@ impl Repo {
             if worktree.join(path.as_path()).symlink_metadata().is_ok() {
                 continue;
             }
-            let known = self.read(&["ls-files", "-z", "--error-unmatch", "--"]).arg(path.as_path());
+            let known = self.read(&["ls-files", "-z", "--error-unmatch", "--"]).arg(path.literal());
             if known.output(cancel, MAX_OUTPUT)?.0.code != Some(0) {
                 return Err(Error::NoSuchPath { path: path.to_string(), place: "the working tree".to_owned() });
             }
@@ -93,12 +92,12 @@ impl Repo {
         Ok(())
     }
 
-    /// Takes `paths`, or everything, back out of the index; or moves the branch to `target`.
+    /// Takes `paths`, or everything, back out of the index; or moves the branch to `target`. Gives what git and filters wrote.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownRevision`], [`Error::NoSuchPath`].
-    pub fn reset(&self, mode: ResetMode, target: Option<&Rev>, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
+    pub fn reset(&self, mode: ResetMode, target: Option<&Rev>, paths: &[RelPath], cancel: &Cancel) -> Result<String> {
         self.worktree()?;
         let target = target.map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
         if mode == ResetMode::Hard {
@@ -123,22 +122,28 @@ impl Repo {
         if ended.code != Some(0) {
             self.check_known(paths, cancel)?;
         }
-        ended.require("reset")
+        ended.require("reset")?;
+        Ok(ended.stderr)
     }
 
-    /// Puts files back as the index or a commit has them. Gives the hook that failed afterwards, and what it wrote.
+    /// Puts files back as the index or a commit has them. Gives the hook that failed afterwards, and what git, hooks and filters
+    /// wrote where none did.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownRevision`], [`Error::NoSuchPath`], [`Error::Untrusted`].
-    pub fn restore(&self, restore: &Restore, cancel: &Cancel) -> Result<Option<FailedHook>> {
+    pub fn restore(&self, restore: &Restore, cancel: &Cancel) -> Result<(Option<FailedHook>, String)> {
         self.worktree()?;
         self.check_trust(cancel)?;
         let source = restore.source.as_ref().map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
         if restore.staged && source.is_none() && self.head(cancel)?.is_none() {
             // Before the first commit git restores nothing in the index.
             let unstage = || self.reset(ResetMode::Mixed, None, &restore.paths, cancel);
-            return if restore.worktree { self.resolve_commit(&Rev::head(), cancel).map(drop) } else { unstage() }.map(|()| None);
+            return if restore.worktree {
+                self.resolve_commit(&Rev::head(), cancel).map(|_| (None, String::new()))
+            } else {
+                unstage().map(|said| (None, said))
+            };
         }
         if restore.worktree {
             let head = if restore.staged { self.head(cancel)? } else { None };
@@ -147,7 +152,7 @@ impl Repo {
                 Some(tree) => self.read(&["diff-index", "-R"]).args(RAW).arg(tree.to_string()),
                 None => self.read(&["diff-files", "-R"]).args(RAW),
             };
-            let paths = restore.paths.iter().map(|path| OsStr::from_bytes(path.pathspec()));
+            let paths = restore.paths.iter().map(RelPath::literal);
             self.check_complete(&Self::coming(listing.arg("--").args(paths), cancel)?, None, cancel)?;
         }
         let mut args = vec!["restore".to_owned(), "--pathspec-from-file=-".to_owned(), "--pathspec-file-nul".to_owned()];
@@ -169,6 +174,8 @@ impl Repo {
                 return Err(Error::NoSuchPath { path: path.to_string(), place: "the index".to_owned() });
             }
         }
-        failed
+        let failed = failed?;
+        let said = if failed.is_none() { ended.stderr } else { String::new() };
+        Ok((failed, said))
     }
 }

@@ -162,6 +162,9 @@ impl Repo {
         let todo = if request.plan.is_empty() { None } else { Some(self.todo(upstream, &request.plan, cancel)?) };
         let editor = if todo.is_some() && self.is_sandboxed() { Some(self.sequence_editor()?) } else { None };
         let domain = editor.as_deref().map(|editor| self.domain_running(editor)).transpose()?.flatten();
+        // Hooks are told what the caller said.
+        let is_name = self.full_name(&request.upstream, cancel)?.is_some();
+        let target = if is_name { request.upstream.as_str().to_owned() } else { upstream.to_string() };
         let start = self.sequencing(&["rebase"], cancel)?;
         self.integrate("rebase", false, cancel, || {
             // Other branches, protected ones among them, stay where they are, whatever is configured.
@@ -176,7 +179,7 @@ impl Repo {
             if let Some(onto) = onto {
                 process = process.arg(format!("--onto={onto}"));
             }
-            process.arg(upstream.to_string())
+            process.arg(&target)
         })
     }
 

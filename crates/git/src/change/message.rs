@@ -33,9 +33,13 @@ impl Repo {
     /// A change that records messages, whatever the user's configuration would drop from what an editor gives.
     pub(super) fn recording(&self, args: &[&str]) -> Process<'_> {
         // Neither comments, blank lines nor what follows a line of scissors are git's here, and what JSON brings is UTF-8.
-        let settings =
-            [("commit.cleanup", "verbatim"), ("commit.status", "false"), ("commit.verbose", "false"), ("i18n.commitEncoding", "UTF-8")];
-        settings.into_iter().fold(self.change(args), |process, (key, value)| process.config(key, value))
+        let settings = [("commit.status", "false"), ("commit.verbose", "false"), ("i18n.commitEncoding", "UTF-8")];
+        let process = settings.into_iter().fold(self.change(args), |process, (key, value)| process.config(key, value));
+        // Commits that a hook makes itself are its own business: it sees settings, and no option.
+        match args {
+            ["commit", ..] | ["merge", "--no-edit", ..] => process.arg("--cleanup=verbatim"),
+            _ => process.config("commit.cleanup", "verbatim"),
+        }
     }
 
     /// As [`Repo::recording`], for what works off a list of steps: a word of it must not begin a comment.

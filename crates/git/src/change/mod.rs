@@ -45,14 +45,14 @@ pub use raw::{Raw, RawFile};
 pub use sparse::Sparse;
 pub use stash::{Stash, StashPush};
 pub use submodule::Submodule;
-pub use tag::Tag;
+pub use tag::{Tag, Verified};
 pub use undo::{Change, Reach};
 pub use worktree::{Worktree, WorktreeAdd};
 
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    name::RelPath,
+    name::{LITERAL, RelPath},
     process::{Ended, Process},
     repo::Repo,
 };
@@ -121,5 +121,5 @@ pub(super) fn age(path: &Path) -> Duration {
 }
 
 fn nul_separated(paths: &[RelPath]) -> Vec<u8> {
-    paths.iter().flat_map(|path| path.pathspec().iter().copied().chain([0])).collect()
+    paths.iter().flat_map(|path| [LITERAL, path.as_bytes(), b"\0"].concat()).collect()
 }

@@ -1,20 +1,28 @@
-//! Files that git alone would not bring back as they were: those that nobody tracks, and those with other line endings than git
-//! would check out.
+//! Files that git alone would not bring back as they were: those that nobody tracks, those with other line endings than git
+//! would check out, and edited ones of which a filter, `ident` or another encoding stores something else.
 
 use super::{Change, MAX_OUTPUT};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    filtered::silence,
     name::RelPath,
-    process::Mode,
+    process::{Mode, Process},
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::HashSet, ffi::OsStr, fs, io::Read, os::unix::ffi::OsStrExt, path::Path};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs,
+    io::Read,
+    path::Path,
+};
 
 /// The largest file of which the bytes are kept, and how many files.
 const MAX_SIZE: u64 = 64 << 20;
 const MAX_FILES: usize = 200;
+/// Attributes that have git store something else than a file holds.
+const CONVERTING: [&str; 3] = ["filter", "ident", "working-tree-encoding"];
 
 /// A file that git alone would not bring back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +59,7 @@ impl Repo {
         }
         let listed = self.read_worktree(&["ls-files", "-z", "--eol"], cancel)?;
         let listed = if matches!(which, Raw::Edited(_)) { listed.arg("--modified") } else { listed };
-        let listed = listed.arg("--").args(paths.iter().map(|path| OsStr::from_bytes(path.pathspec()))).success(cancel, MAX_OUTPUT)?;
+        let listed = listed.arg("--").args(paths.iter().map(RelPath::literal)).success(cancel, MAX_OUTPUT)?;
         let (mut tracked, mut wanted) = (HashSet::new(), Vec::new());
         for entry in listed.split(|&byte| byte == 0) {
             let Some((about, path)) = entry.split_once_str("\t") else { continue };
@@ -62,6 +70,8 @@ impl Repo {
                 wanted.push(RelPath::from_git(path));
             }
         }
+        let converted = self.converted_edits(paths, cancel)?;
+        wanted.extend(converted.into_iter().filter(|path| !wanted.contains(path)).collect::<Vec<_>>());
         if let Raw::At(paths) = which {
             wanted.extend(paths.iter().filter(|path| !tracked.contains(path.as_bytes())).cloned());
         }
@@ -74,6 +84,59 @@ impl Repo {
             }
         }
         Ok(found)
+    }
+
+    /// Edited files below `paths`, or anywhere, of which git stores something else than they hold. What hides an edit from git
+    /// is not gone through.
+    pub(super) fn converted_edits(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<RelPath>> {
+        let edited = self.unconverted_edits(paths, &["--diff-filter=d"], cancel)?;
+        if edited.is_empty() {
+            return Ok(Vec::new());
+        }
+        let attributes = self.read(&["check-attr", "-z", "--stdin"]).args(CONVERTING).stdin(edited).success(cancel, MAX_OUTPUT)?;
+        let fields: Vec<&[u8]> = attributes.split(|&byte| byte == 0).collect();
+        let drivers = self.filter_drivers();
+        let is_known = |driver: &[u8]| self.settings.conditional || drivers.contains(&*driver.to_str_lossy());
+        let converts = |attribute: &[u8], value: &[u8]| match attribute {
+            _ if matches!(value, b"unspecified" | b"unset") => false,
+            b"filter" => is_known(value),
+            _ => true,
+        };
+        let mut found: Vec<RelPath> = Vec::new();
+        for entry in fields.chunks_exact(3).filter(|entry| converts(entry[1], entry[2])) {
+            let path = RelPath::from_git(entry[0]);
+            if found.last() != Some(&path) {
+                found.push(path);
+            }
+        }
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Edited files below `paths`, or anywhere, each ending with NUL: those of another size or age than git has noted, and of
+    /// young ones those whose bytes are no blob of the index.
+    pub(super) fn unconverted_edits(&self, paths: &[RelPath], options: &[&str], cancel: &Cancel) -> Result<Vec<u8>> {
+        let listing = self.read(&["diff-files", "--name-only", "-z", "--ignore-submodules=dirty"]).args(options);
+        self.unconverting(listing)?.arg("--").args(paths.iter().map(RelPath::literal)).success(cancel, MAX_OUTPUT)
+    }
+
+    /// Has a process compare bytes.
+    pub(super) fn unconverting<'a>(&self, process: Process<'a>) -> Result<Process<'a>> {
+        let hash = self.with_engine(Mode::Read, gix::Repository::object_hash)?.unwrap_or(gix::hash::Kind::Sha1);
+        let process = silence(process, &self.filter_drivers()).config("core.autocrlf", "false");
+        Ok(process.env("GIT_ATTR_SOURCE", ObjectId::empty_tree(hash).to_string()))
+    }
+
+    fn filter_drivers(&self) -> BTreeSet<String> {
+        self.settings.local_filters.union(&self.settings.operator_filters).cloned().collect()
+    }
+
+    /// True where the bytes of all of these files can be kept.
+    pub(super) fn can_keep_raw(&self, files: &[RelPath]) -> bool {
+        let is_small = |path: &RelPath| {
+            self.open_tracked(path).and_then(|file| file.metadata().map_err(Error::io("reading"))).is_ok_and(|meta| meta.len() <= MAX_SIZE)
+        };
+        files.len() <= MAX_FILES && files.iter().all(is_small)
     }
 
     /// What those files hold after the change, without those that hold what they held.

@@ -5,7 +5,9 @@ use crate::{
     beneath::open_own,
     cancel::Cancel,
     error::{Error, Result},
+    name::RelPath,
     repo::Repo,
+    stderr::told,
 };
 use gix::ObjectId;
 use std::{io, os::unix::ffi::OsStrExt};
@@ -18,24 +20,43 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::Failed`] where git cannot.
+    /// [`Error::NotKept`] or [`Error::FilterFailed`] where git cannot.
     pub fn save(&self, cancel: &Cancel) -> Result<Option<ObjectId>> {
         self.worktree()?;
         let head = self.head(cancel)?;
         if head.is_none() || !self.unmerged(cancel)?.is_empty() {
-            return self.save_files(head, cancel);
+            return self.save_files(head, &[], &[], cancel);
         }
         let (ended, output) = self.locked(cancel, || self.change(&["stash", "create", "saved before a change"]))?;
         // So it ends where files have other times than the index says and the same content.
         let nothing = ended.code == Some(1) && output.is_empty() && ended.stderr.trim().is_empty();
         if !nothing {
-            ended.require("stash create")?;
+            ended.require("stash create").map_err(not_kept)?;
         }
         Ok(ObjectId::from_hex(output.trim_ascii_end()).ok())
     }
 
-    /// The same before the first commit and among conflicts, by way of an index of its own.
-    fn save_files(&self, head: Option<ObjectId>, cancel: &Cancel) -> Result<Option<ObjectId>> {
+    /// The same for a change that overwrites files at `paths`, or any. Where not all files can be kept so, those are that it
+    /// overwrites; and of a file that something converts, its bytes have to be kept: see [`Repo::raw_files`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Repo::save`].
+    pub fn save_at(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Option<ObjectId>> {
+        let err = match self.save(cancel) {
+            Err(err @ (Error::NotKept(_) | Error::FilterFailed { .. })) => err,
+            saved => return saved,
+        };
+        let converted = self.converted_edits(&[], cancel)?;
+        let own: Vec<RelPath> = converted.iter().filter(|file| is_among(file, paths)).cloned().collect();
+        if !self.can_keep_raw(&own) {
+            return Err(err);
+        }
+        self.save_files(self.head(cancel)?, paths, &converted, cancel)
+    }
+
+    /// The same by way of an index of its own, without those of `left_out`: also before the first commit and among conflicts.
+    fn save_files(&self, head: Option<ObjectId>, paths: &[RelPath], left_out: &[RelPath], cancel: &Cancel) -> Result<Option<ObjectId>> {
         let Ok((mut index, _)) = open_own(&self.index_file()) else { return Ok(None) };
         let prefix = format!("{SCRATCH}{}-", std::process::id());
         let copy = tempfile::Builder::new()
@@ -45,7 +66,17 @@ impl Repo {
             .map_err(Error::io("copying the index"))?;
         let place = copy.to_str().ok_or_else(|| Error::bad_name(self.top().display().to_string(), "a path", "it is not UTF-8"))?;
         let within = |args: &[&str]| self.change(args).env("GIT_INDEX_FILE", place);
-        within(&["add", "--update"]).success(cancel, MAX_OUTPUT)?;
+        if paths.is_empty() && left_out.is_empty() {
+            within(&["add", "--update"]).success(cancel, MAX_OUTPUT).map_err(not_kept)?;
+        } else {
+            // A tree is not written of an index with conflicts.
+            let is_merged = self.unmerged(cancel)?.is_empty();
+            let edited = self.unconverted_edits(if is_merged { paths } else { &[] }, &[], cancel)?;
+            let is_kept = |path: &&[u8]| !path.is_empty() && !left_out.iter().any(|file| file.as_bytes() == *path);
+            let edited: Vec<u8> = edited.split(|&byte| byte == 0).filter(is_kept).flat_map(|path| [path, b"\0"].concat()).collect();
+            let update = within(&["update-index", "--add", "--remove", "-z", "--stdin"]).stdin(edited);
+            update.success(cancel, MAX_OUTPUT).map_err(not_kept)?;
+        }
         let tree = within(&["write-tree"]).success(cancel, MAX_OUTPUT)?;
         let mut process = self.change(&["commit-tree", "-m", "saved before a change"]);
         for name in ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"] {
@@ -62,4 +93,16 @@ impl Repo {
         let process = self.read(&["rev-parse", "--verify", "--quiet"]).arg(format!("{saved}^2")).may_die();
         Ok(process.output(cancel, MAX_OUTPUT)?.0.code != Some(0))
     }
+}
+
+/// What git says where something cannot be kept, without its last words on a command that nobody has called.
+fn not_kept(err: Error) -> Error {
+    match err {
+        Error::Failed { stderr, .. } => Error::NotKept(told(&stderr.replace("Cannot save the current worktree state", ""))),
+        err => err,
+    }
+}
+
+fn is_among(path: &RelPath, paths: &[RelPath]) -> bool {
+    paths.is_empty() || paths.iter().any(|wanted| wanted.covers(path.as_bytes()))
 }

@@ -3,6 +3,7 @@
 use super::{
     MAX_OUTPUT,
     coming::{AS_RAW, RAW},
+    nul_separated,
 };
 use crate::{
     cancel::Cancel,
@@ -79,8 +80,7 @@ impl Repo {
             self.check_move(head, true, &push.paths, cancel)?;
         }
         let (ended, _) = self.locked(cancel, || {
-            // To remove what it has put away, git calls itself with a magic pathspec.
-            let mut process = self.change(&["stash", "push", "--quiet"]).magic_pathspecs();
+            let mut process = self.change(&["stash", "push", "--quiet"]);
             for (option, wanted) in [("--include-untracked", push.untracked), ("--staged", push.staged)] {
                 if wanted {
                     process = process.arg(option);
@@ -92,8 +92,7 @@ impl Repo {
             if push.paths.is_empty() {
                 return process;
             }
-            let literal = push.paths.iter().flat_map(|path| [b":(top,literal)", path.pathspec(), b"\0"].concat()).collect();
-            process.args(["--pathspec-from-file=-", "--pathspec-file-nul"]).stdin(literal)
+            process.args(["--pathspec-from-file=-", "--pathspec-file-nul"]).stdin(nul_separated(&push.paths))
         })?;
         let made = || Ok(self.stashes(cancel)?.into_iter().next().filter(|newest| before.first().is_none_or(|old| old.id != newest.id)));
         if ended.code != Some(0) {
@@ -136,8 +135,15 @@ impl Repo {
                 return Err(Error::Conflicts { change: "stash".to_owned(), paths, stash: Some(number) });
             }
         }
-        ended.require("stash apply")?;
-        Ok(stash)
+        match ended.require(if drop { "stash pop" } else { "stash apply" }) {
+            // No reference moves before everything is brought back.
+            Err(Error::Halted(halt)) if drop && halt.by.as_ref().is_some_and(|by| by.hook.as_deref() == Some("reference-transaction")) => {
+                // git has dropped it from the list before it asks, and names it as the newest still.
+                let number = self.stashes(cancel)?.iter().position(|entry| entry.id == stash.id);
+                Err(Error::NotDropped { id: stash.id, number, halt })
+            }
+            done => done.map(|()| stash),
+        }
     }
 
     /// Refuses where what an entry brings back would meet files that nobody tracks, or could not be written. git brings

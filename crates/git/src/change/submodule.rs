@@ -76,7 +76,7 @@ impl Repo {
             let path = RelPath::from_git(&module.path);
             return Err(Error::bad_name(path.to_string(), "the path of a submodule", "it has control characters"));
         }
-        let specs = || paths.iter().map(|path| OsStr::from_bytes(path.pathspec()));
+        let specs = || paths.iter().map(RelPath::literal);
         self.submodule("init").arg("--quiet").arg("--").args(specs()).success(cancel, MAX_OUTPUT)?;
         let urls = self.read(&["config", "--null", "--get-regexp", r"^submodule\..*\.url$"]).output(cancel, MAX_OUTPUT)?.1;
         let urls =
@@ -111,7 +111,7 @@ impl Repo {
     /// As for any change.
     pub fn sync_submodules(&self, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
         self.worktree()?;
-        let specs = paths.iter().map(|path| OsStr::from_bytes(path.pathspec()));
+        let specs = paths.iter().map(RelPath::literal);
         self.submodule("sync").arg("--quiet").arg("--").args(specs).success(cancel, MAX_OUTPUT).map(drop)
     }
 

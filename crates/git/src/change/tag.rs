@@ -25,6 +25,41 @@ pub struct Tag {
     pub subject: Vec<u8>,
 }
 
+/// What there is to be said of the signature of a tag, with what the operator's program and git wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// It is good.
+    Good(String),
+    /// It is bad.
+    Bad(String),
+    /// There is none.
+    Unsigned(String),
+    /// Nothing could be checked: the key is not known, or nobody says whose it is.
+    UnknownKey(String),
+    /// Nothing could be checked: no file says whose keys are whose.
+    NoSigners(String),
+    /// Nothing could be checked: the program does not run.
+    NoProgram(String),
+}
+
+impl Verified {
+    /// Of a check that has failed. git has one exit code for all of this.
+    fn of(said: String) -> Self {
+        let has = |words: &[&str]| words.iter().any(|words| said.contains(words));
+        if has(&["error: no signature found", "cannot verify a non-tag object"]) {
+            Self::Unsigned(said)
+        } else if has(&["gpg.ssh.allowedSignersFile needs to be configured", "Unable to open allowed keys file"]) {
+            Self::NoSigners(said)
+        } else if has(&["cannot run ", "cannot exec ", "cannot spawn "]) {
+            Self::NoProgram(said)
+        } else if has(&["Can't check signature: No public key", "No principal matched"]) {
+            Self::UnknownKey(said)
+        } else {
+            Self::Bad(said)
+        }
+    }
+}
+
 impl Repo {
     /// The tags, the newest first, that match `pattern` where one is given (as `v1.*`).
     ///
@@ -49,8 +84,11 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::TagExists`], [`Error::UnknownRevision`], [`Error::NoIdentity`].
+    /// [`Error::TagExists`], [`Error::UnknownRevision`], [`Error::NoIdentity`], [`Error::Untrusted`].
     pub fn create_tag(&self, name: &TagName, rev: &Rev, message: Option<&str>, sign: bool, cancel: &Cancel) -> Result<ObjectId> {
+        if sign && !self.location.trusted {
+            return Err(Error::Untrusted { path: self.top().to_owned(), program: "program that signs".to_owned() });
+        }
         let target = self.resolve(rev, cancel)?;
         if self.resolve(&Rev::new(name.full())?, cancel).is_ok() {
             return Err(Error::TagExists(name.as_str().to_owned()));
@@ -58,8 +96,9 @@ impl Repo {
         let process = match message {
             Some(message) => {
                 self.check_identity(cancel)?;
-                let kind = if sign { "--sign" } else { "--annotate" };
-                self.recording(&["tag", kind, "--cleanup=verbatim", "--file=-"]).stdin(complete(message).into_bytes())
+                // That it is annotated follows from the message: the option would have git sign less than it is configured to.
+                let process = self.recording(&["tag", "--cleanup=verbatim", "--file=-"]).stdin(complete(message).into_bytes());
+                if sign { process.arg("--sign") } else { process }
             }
             None => self.change(&["tag", "--no-sign"]),
         };
@@ -80,17 +119,18 @@ impl Repo {
         Ok(id)
     }
 
-    /// Checks the signature of a tag, and gives what the operator's program says. True when it is good.
+    /// Checks the signature of a tag.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownRevision`]; [`Error::Untrusted`], since a repository may name the program.
-    pub fn verify_tag(&self, name: &TagName, cancel: &Cancel) -> Result<(bool, String)> {
+    pub fn verify_tag(&self, name: &TagName, cancel: &Cancel) -> Result<Verified> {
         self.resolve(&Rev::new(name.full())?, cancel).map_err(|_| Error::UnknownRevision(name.as_str().to_owned()))?;
         if !self.location.trusted {
             return Err(Error::Untrusted { path: self.top().to_owned(), program: "program that checks signatures".to_owned() });
         }
         let (ended, _) = self.change(&["verify-tag", "--"]).arg(name.as_str()).output(cancel, MAX_OUTPUT)?;
-        Ok((ended.code == Some(0), ended.stderr.trim().to_owned()))
+        let said = ended.stderr.trim().to_owned();
+        Ok(if ended.code == Some(0) { Verified::Good(said) } else { Verified::of(said) })
     }
 }

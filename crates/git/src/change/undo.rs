@@ -1,17 +1,17 @@
 //! Taking a change back, without losing what has been done since.
 
-use super::{MAX_OUTPUT, RawFile};
+use super::{MAX_OUTPUT, RawFile, nul_separated};
 use crate::{
     beneath::{self, open_own},
     cancel::Cancel,
     error::{Error, Result},
     name::{BranchName, RelPath, Rev},
-    process::Mode,
+    process::{Mode, Process},
     repo::Repo,
     snapshot::{Moved, STASH, Snapshot},
 };
 use gix::ObjectId;
-use std::{ffi::OsStr, fs, io, os::unix::ffi::OsStrExt, path::PathBuf};
+use std::{fs, io, path::PathBuf};
 
 /// What a change touched besides references.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,11 +123,8 @@ impl Repo {
             return Err(Error::NotUndone("it has ended an operation that was begun elsewhere".to_owned()));
         }
         if let Some(left) = change.left {
-            // With filters, as the change itself.
-            self.check_trust(cancel)?;
-            let process = self.change(&["diff", "--quiet", "--no-ext-diff", "--ignore-submodules=dirty"]).arg(left.to_string()).arg("--");
-            let process = process.args(change.paths.iter().map(|path| OsStr::from_bytes(path)));
-            if process.output(cancel, MAX_OUTPUT)?.0.code != Some(0) {
+            let paths: Vec<RelPath> = change.paths.iter().map(|path| top_or(path)).collect();
+            if !self.holds(left, &paths, cancel)? {
                 return Err(Error::NotUndone("files have been edited since".to_owned()));
             }
         }
@@ -139,6 +136,25 @@ impl Repo {
             return Err(Error::NotUndone("the index as it was is not kept any more".to_owned()));
         }
         Ok(())
+    }
+
+    /// True where files at `paths`, or all, hold what a change has `left`. One that nobody can convert is not looked at: of such
+    /// a file the bytes are kept.
+    fn holds(&self, left: ObjectId, paths: &[RelPath], cancel: &Cancel) -> Result<bool> {
+        // With filters, as the change itself.
+        self.check_trust(cancel)?;
+        let compare = |process: Process<'_>| {
+            let process = process.args(["--no-ext-diff", "--ignore-submodules=dirty"]).arg(left.to_string()).arg("--");
+            process.args(paths.iter().map(RelPath::literal)).output(cancel, MAX_OUTPUT)
+        };
+        let (ended, _) = compare(self.change(&["diff", "--quiet"]))?;
+        if matches!(ended.code, Some(0 | 1)) {
+            return Ok(ended.code == Some(0));
+        }
+        let (ended, edited) = compare(self.unconverting(self.change(&["diff", "--name-only", "-z"]))?)?;
+        let converted = self.converted_edits(paths, cancel)?;
+        let is_edit = |path: &[u8]| !path.is_empty() && !converted.iter().any(|file| file.as_bytes() == path);
+        Ok(ended.code == Some(0) && !edited.split(|&byte| byte == 0).any(is_edit))
     }
 
     fn undo_checkout(&self, change: &Change, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
@@ -220,11 +236,7 @@ impl Repo {
                 if kept.is_empty() {
                     return self.prepare_index(change)?.put(done);
                 }
-                let list = kept.iter().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect::<Vec<u8>>();
-                let source = format!("--source={saved}");
-                let args = ["restore", "--worktree", "--pathspec-from-file=-", "--pathspec-file-nul", &source];
-                let (ended, _) = self.locked(cancel, || self.change(&args).stdin(list.clone()))?;
-                ended.require("restore")?;
+                self.put_back(saved, kept.iter().map(|path| top_or(path)).collect(), change, cancel)?;
                 done.push("the files hold what they held before".to_owned());
                 self.prepare_index(change)?.put(done)
             }
@@ -245,7 +257,7 @@ impl Repo {
         for path in paths {
             let listed = self.read(&["ls-tree", "--name-only", "-z", "--full-tree"]).arg(tree.to_string()).arg("--");
             let is_all = path.as_slice() == b".";
-            let listed = if is_all { listed } else { listed.arg(OsStr::from_bytes(path)) };
+            let listed = if is_all { listed } else { listed.arg(top_or(path).literal()) };
             if !listed.success(cancel, MAX_OUTPUT)?.is_empty() {
                 kept.push(path.clone());
             }
@@ -257,9 +269,7 @@ impl Repo {
     fn undo_saved(&self, change: &Change, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
         let Some(saved) = change.saved else { return Ok(()) };
         if self.is_of_files_alone(saved, cancel)? {
-            let source = format!("--source={saved}");
-            let (ended, _) = self.locked(cancel, || self.change(&["restore", "--worktree", &source, "--", "."]))?;
-            ended.require("restore")?;
+            self.put_back(saved, vec![RelPath::default()], change, cancel)?;
             done.push("the files hold what they held before".to_owned());
             return self.prepare_index(change)?.put(done);
         }
@@ -272,6 +282,27 @@ impl Repo {
         }
         done.push("what was staged and in files before it is back".to_owned());
         Ok(())
+    }
+
+    /// Writes what `saved` has at `paths`. Where a filter fails, those files are left out whose bytes are written afterwards.
+    fn put_back(&self, saved: ObjectId, paths: Vec<RelPath>, change: &Change, cancel: &Cancel) -> Result<()> {
+        let source = format!("--source={saved}");
+        let restore = |list: Vec<u8>| {
+            let args = ["restore", "--worktree", "--pathspec-from-file=-", "--pathspec-file-nul", &source];
+            self.locked(cancel, || self.change(&args).stdin(list.clone()))?.0.require("restore")
+        };
+        let done = restore(nul_separated(&paths));
+        if !matches!(done, Err(Error::FilterFailed { .. })) {
+            return done;
+        }
+        let raw = || change.files.iter().filter(|file| file.before.is_some()).map(|file| RelPath::from_git(&file.path));
+        let rest: Vec<RelPath> = paths.into_iter().filter(|path| !raw().any(|file| file == *path)).collect();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let mut list = nul_separated(&rest);
+        list.extend(raw().flat_map(|path| [b":(top,literal,exclude)", path.as_bytes(), b"\0"].concat()));
+        restore(list)
     }
 
     fn undo_stash(&self, change: &Change, cancel: &Cancel) -> Result<Vec<String>> {

@@ -12,7 +12,7 @@ impl From<git::Error> for Error {
         use git::Error as Git;
         let (kind, hint) = match &err {
             err if err.is_of_storage() => (Kind::Unavailable, Some(STORAGE.to_owned())),
-            err if err.is_of_damage() => (Kind::Unreadable, Some(UNREADABLE.to_owned())),
+            err if err.is_of_damage() => (Kind::Unreadable, Some(of_damage(err).to_owned())),
             Git::NotARepository { .. } => (Kind::NotFound, None),
             Git::OutsideRoots { .. } => (
                 Kind::Denied,
@@ -40,12 +40,22 @@ impl From<git::Error> for Error {
                         .to_owned(),
                 ),
             ),
-            Git::FilterFailed(_) => (
+            Git::FilterFailed { said, .. } => (Kind::Refused, Some(of_a_filter(said).to_owned())),
+            Git::Misconfigured { .. } => (Kind::Unreadable, Some(SETTING.to_owned())),
+            Git::NotKept(_) => (Kind::Refused, Some("Mend what it says. Then repeat the call.".to_owned())),
+            Git::NotDropped { number, .. } => {
+                let drop = number.map_or_else(
+                    || "`git update-ref -d refs/stash` removes what is left of it".to_owned(),
+                    |number| format!("git_stash {{\"action\":\"drop\",\"number\":{number}}} drops the entry"),
+                );
+                (
+                    Kind::Refused,
+                    Some(format!("The changes are in the files: do not bring them back again. Mend what it says, then {drop}.")),
+                )
+            }
+            Git::NotPreviewed { .. } => (
                 Kind::Refused,
-                Some(
-                    "The program of that filter has to work here first: install it, or mend its configuration. Then repeat the call."
-                        .to_owned(),
-                ),
+                Some("git_merge runs it, where the operator has named the repository; git_undo takes the merge back.".to_owned()),
             ),
             Git::HalfStashed { .. } => (
                 Kind::Refused,
@@ -134,9 +144,34 @@ const STORAGE: &str = "The disk is full, read-only or failing; ask the operator 
 const UNOPENED: &str = "The operator installs a newer git where that names a version or an extension, and corrects the configuration where it \
     names a setting or a file; `mcp-server-git doctor` says what mends the rest.";
 
-/// What to do about a repository that is damaged.
-const UNREADABLE: &str = "`git fsck` lists what is missing or damaged. The operator mends it: objects with `git fetch --refetch` or from another \
-    clone, the index with `mv .git/index .git/index.old && git reset`, and HEAD as `mcp-server-git doctor` says.";
+/// What to do about a setting that ends git.
+const SETTING: &str = "The operator corrects it; `git config --list --show-origin` shows where each setting comes from.";
+
+/// What to do about a repository that cannot be read. What would replace a part of it is named where that part is damaged.
+fn of_damage(err: &git::Error) -> &'static str {
+    match err.damage() {
+        Some(git::Damage::Index) => {
+            "The operator mends the index with `mv .git/index .git/index.old && git reset`: what was staged has to be staged again."
+        }
+        Some(git::Damage::Other) => {
+            "`git fsck` lists what is missing or damaged. The operator mends it: objects with `git fetch --refetch` or from another \
+             clone, and HEAD as `mcp-server-git doctor` says."
+        }
+        None => {
+            "The operator mends what git says there. `git fsck` tells whether objects are missing or damaged, and `mcp-server-git doctor` \
+             looks at the rest."
+        }
+    }
+}
+
+/// What to do about a filter that fails, given what was written.
+fn of_a_filter(said: &str) -> &'static str {
+    if ["not found", "cannot run", "No such file or directory"].iter().any(|words| said.contains(words)) {
+        return "The program of the filter is not on the server's PATH, which is often a shorter one than a terminal's. The operator installs it, or \
+                adds its folder to PATH in `env` of the server's entry in the client's configuration. Then repeat the call.";
+    }
+    "The program of that filter has to work here first: install it, or mend its configuration or the file. Then repeat the call."
+}
 
 /// True for what may be about who is let in: by what git, curl, ssh and the usual hosts say of it.
 fn is_of_access(said: &str) -> bool {
@@ -166,20 +201,23 @@ fn credentials(said: &str) -> String {
     if !said.contains("Permission denied (") {
         return CREDENTIALS.to_owned();
     }
-    let agent = match std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()) {
+    let agent = agent("No key of the ssh agent is accepted there. The operator adds the right one with `ssh-add`");
+    format!("{agent}, or names a key without a passphrase as `IdentityFile` in ~/.ssh/config.")
+}
+
+/// What to do about the ssh agent. `there` is that where it is there.
+fn agent(there: &str) -> &str {
+    match std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()) {
         None => {
             "The server has no ssh agent, since SSH_AUTH_SOCK is not in its environment: many clients start servers without it. The operator \
              adds SSH_AUTH_SOCK to `env` of the server's entry in the client's configuration"
         }
-        Some(path) if std::path::Path::new(&path).exists() => {
-            "No key of the ssh agent is accepted there. The operator adds the right one with `ssh-add`"
-        }
+        Some(path) if std::path::Path::new(&path).exists() => there,
         Some(_) => {
             "SSH_AUTH_SOCK of the server names a socket that is not there: the ssh agent has ended or begun anew. The operator starts \
              the server again from a session that has one"
         }
-    };
-    format!("{agent}, or names a key without a passphrase as `IdentityFile` in ~/.ssh/config.")
+    }
 }
 
 /// What to do about a push that was refused.
@@ -297,7 +335,14 @@ fn of_a_halt(halt: &git::Halt) -> String {
                 .to_owned()
         }
         Some(by) if by.hook.is_some() => "Mend what it says. Then repeat the call.".to_owned(),
-        Some(_) => "The operator makes it sign: `gpg.program` and `user.signingKey` of git's configuration name program and key, and a \
+        Some(by) if by.by_ssh => {
+            let agent = agent("A passphrase has to be in the ssh agent: the operator adds the key with `ssh-add`");
+            format!(
+                "The operator makes it sign: `gpg.ssh.program` and `user.signingKey` of git's configuration name program and key. {agent}, \
+                 or names a key without a passphrase as `user.signingKey`. Then repeat the call."
+            )
+        }
+        Some(_) => "The operator makes it sign: `gpg.program` and `user.signingKey` of git's configuration name program and key (`gpg.x509.program` where `gpg.format` is x509), and a \
                     passphrase has to be in its agent, as nothing can be asked here. Then repeat the call."
             .to_owned(),
     }

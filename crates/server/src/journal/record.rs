@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Kind},
     output::{Field, Reply, word},
 };
-use git::{Cancel, Moved, ObjectId, RawFile, Reach, Refs, Repo, Snapshot};
+use git::{Cancel, Moved, ObjectId, RawFile, Reach, Refs, RelPath, Repo, Snapshot};
 use std::{
     cell::RefCell,
     io,
@@ -41,7 +41,7 @@ pub(super) struct Notes {
     saved: Option<ObjectId>,
     /// What files hold is overwritten, and `saved` is what that was.
     overwrites: bool,
-    paths: Vec<Vec<u8>>,
+    paths: Vec<RelPath>,
     /// References before, where the change moves them or may.
     pub(super) refs: Option<Refs>,
     /// It says itself that it moves references.
@@ -80,14 +80,14 @@ impl Record<'_> {
     }
 
     /// Says that the change overwrites files at `paths`, or anywhere, and where what they hold is kept.
-    pub(crate) fn overwrites(&self, saved: Option<ObjectId>, paths: Vec<Vec<u8>>) -> Result<(), Error> {
+    pub(crate) fn overwrites(&self, saved: Option<ObjectId>, paths: &[RelPath]) -> Result<(), Error> {
         if let Some(saved) = saved {
             let line = Line::Noted { id: self.begun.id.clone(), saved: saved.to_string() };
             self.beginning.take().map_or(Ok(()), Writing::end).map_err(|err| unwritable(&err))?;
             self.journal.append(self.repo, &line, true).map_err(|err| unwritable(&err))?;
         }
         let mut notes = self.notes.borrow_mut();
-        (notes.reach, notes.saved, notes.overwrites, notes.paths) = (Reach::Worktree, saved, true, paths);
+        (notes.reach, notes.saved, notes.overwrites, notes.paths) = (Reach::Worktree, saved, true, paths.to_vec());
         Ok(())
     }
 
@@ -256,7 +256,9 @@ impl Record<'_> {
         self.notes.borrow_mut().files.clone_from(&files);
         let notes = self.notes.borrow();
         // Among conflicts it cannot be kept.
-        let left = if notes.overwrites { self.repo.save(&soon).map_or(None, |left| left.or(after.commit)) } else { None };
+        // Of a change of any files all of them matter.
+        let save = || if notes.paths.is_empty() { self.repo.save(&soon) } else { self.repo.save_at(&notes.paths, &soon) };
+        let left = if notes.overwrites { save().map_or(None, |left| left.or(after.commit)) } else { None };
         let name = |id: ObjectId| id.to_string();
         self.keep(&after, left, &moved, &soon);
         let row = |moved: Moved| Move { name: moved.name, before: moved.before.map(name), after: moved.after.map(name) };
@@ -276,7 +278,7 @@ impl Record<'_> {
             },
             saved: notes.saved.map(name),
             left: left.map(name),
-            paths: notes.paths.iter().map(|path| git::quote::listed(path)).collect(),
+            paths: notes.paths.iter().map(|path| path.to_string()).collect(),
             text,
         };
         Ok(Line::Ended(Box::new(ended)))

@@ -61,16 +61,17 @@ impl Context<'_> {
     /// Keeps what tracked files hold before the change overwrites those at `paths`, or any.
     pub(crate) fn overwrites(&self, paths: &[RelPath]) -> Result<(), Error> {
         let Some(record) = self.record else { return Ok(()) };
-        let saved = self.repo.save(self.cancel)?;
-        record.overwrites(saved, paths.iter().map(|path| path.pathspec().to_vec()).collect())
+        let saved = self.repo.save_at(paths, self.cancel)?;
+        record.overwrites(saved, paths)
     }
 
     /// The same for a change of any files, where git can keep them: undoing it is refused otherwise, and says so.
     pub(crate) fn keeps_all(&self) -> Result<(), Error> {
         self.reaches(Reach::Worktree);
-        match self.overwrites(&[]) {
-            Err(err) if matches!(err.cause(), Some(git::Error::Failed { .. })) => Ok(()),
-            done => done,
+        let Some(record) = self.record else { return Ok(()) };
+        match self.repo.save(self.cancel) {
+            Err(git::Error::Failed { .. } | git::Error::NotKept(_) | git::Error::FilterFailed { .. }) => Ok(()),
+            saved => record.overwrites(saved?, &[]),
         }
     }
 

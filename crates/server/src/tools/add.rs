@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Writer, word},
     tool::{Context, Effect, Entry, Tool, Toolset},
-    tools::{change, range::not_compared},
+    tools::{change, hooks, range::not_compared},
 };
 use git::{Hunk, HunkAction, Raw};
 use schemars::JsonSchema;
@@ -79,9 +79,9 @@ impl Tool for Add {
         if !args.hunks.is_empty() && !paths.is_empty() {
             return Err(Error::new(Kind::BadInput, "either `files` or `hunks`").hint("An id says which file it is of."));
         }
-        let mut writer = cx.writer();
+        let (mut writer, mut said) = (cx.writer(), String::new());
         if args.hunks.is_empty() {
-            cx.repo.add(&paths, args.force, cx.cancel)?;
+            (said, _) = cx.repo.add(&paths, args.force, cx.cancel)?;
         } else {
             let hunks = cx.repo.hunks_called(&args.hunks, action, cx.cancel)?;
             if action == HunkAction::Discard {
@@ -102,6 +102,7 @@ impl Tool for Add {
             }
         }
         change::staged(cx, &mut writer)?;
+        hooks::heard(&said, &mut writer);
         if args.action == Action::Stage {
             change::markers(cx, &paths, &mut writer)?;
         }

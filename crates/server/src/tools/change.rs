@@ -72,10 +72,7 @@ pub(super) fn moving_from(
             }
         }
     }
-    if !output.trim().is_empty() {
-        writer.say("git and its hooks wrote:");
-        writer.quote(&output);
-    }
+    hooks::heard(&output, &mut writer);
     if let Some(more) = more() {
         writer.say(&more);
     }
@@ -84,6 +81,10 @@ pub(super) fn moving_from(
         let is_left = |before| cx.repo.ahead_behind(before, after, cx.cancel).is_ok_and(|(ahead, _)| ahead > 0);
         let rebases = cx.echo.tool() == "git_pull" && before.is_some_and(is_left);
         hooks::tell_idle(cx, &hooks::run_by(cx.echo.tool(), was, is_merge && before != Some(after), rebases), &mut writer);
+        let is_made = is_merge || !matches!(cx.echo.tool(), "git_merge" | "git_pull") || rebases;
+        if is_made && before != Some(after) {
+            hooks::tell_unsigned(cx, "commit", &mut writer);
+        }
     }
     state(cx, &mut writer)?;
     Ok(writer.finish())

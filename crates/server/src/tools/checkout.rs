@@ -64,10 +64,11 @@ impl Tool for CheckoutTool {
         cx.reaches(Reach::Worktree);
         cx.moves_refs()?;
         let at = Before::of(cx)?;
-        let failed = cx.repo.checkout(&how, cx.cancel).map_err(|err| stopped(cx, &at, err))?;
+        let (failed, said) = cx.repo.checkout(&how, cx.cancel).map_err(|err| stopped(cx, &at, err))?;
         let mut writer = cx.writer();
         change::state(cx, &mut writer)?;
         hooks::after(failed.as_ref(), "the checkout is made", &mut writer);
+        hooks::heard(&said, &mut writer);
         hooks::tell_idle(cx, &["post-checkout", "reference-transaction"], &mut writer);
         if let (None, Some(left)) = (&before.branch, before.commit) {
             let behind = cx.repo.unreferenced(left, MAX_COUNTED, cx.cancel)?;

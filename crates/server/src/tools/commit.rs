@@ -85,13 +85,11 @@ impl Tool for Commit {
             // The commit is made, whatever keeps it from being described.
             writer.note(format!("the commit could not be described: {}", output::message(&err.to_string())));
         }
-        if !made.output.trim().is_empty() {
-            writer.say("hooks wrote:");
-            writer.quote(&made.output);
-        }
+        hooks::heard(&made.output, &mut writer);
         let (own, on_amend) = (["pre-commit", "prepare-commit-msg", "commit-msg", "post-commit"], ["post-rewrite"]);
         let names = [&own[..], if args.amend { &on_amend } else { &[] }, &["reference-transaction"]].concat();
         hooks::tell_idle(cx, &names, &mut writer);
+        hooks::tell_unsigned(cx, "commit", &mut writer);
         if let Some(operation) = operation.filter(|_| cx.repo.in_progress().is_none()) {
             if can_be_undone {
                 writer.note(format!("to take the {operation} back: {}", cx.echo.other("git_undo", &[])));

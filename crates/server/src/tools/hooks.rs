@@ -145,6 +145,33 @@ pub(super) fn after(failed: Option<&FailedHook>, done: &str, writer: &mut Writer
     }
 }
 
+/// Quotes what was written during a change.
+pub(super) fn heard(said: &str, writer: &mut Writer) {
+    if !said.trim().is_empty() {
+        writer.say("git, its hooks and filters wrote:");
+        writer.quote(said);
+    }
+}
+
+/// Notes that commits, or tags, are not signed although the operator's configuration says so.
+pub(super) fn tell_unsigned(cx: &Context<'_>, made: &str, writer: &mut Writer) {
+    let (setting, why) = match (made, cx.repo.is_left_unsigned(made == "tag")) {
+        (_, None) => return,
+        ("tag", Some(why)) => ("`tag.gpgSign` or `tag.forceSignAnnotated`", why),
+        (_, Some(why)) => ("`commit.gpgSign`", why),
+    };
+    writer.note(match why {
+        Idle::NotTrusted => {
+            let top = word(Field::Path, cx.repo.top().as_os_str().as_encoded_bytes(), "`git rev-parse --show-toplevel`");
+            format!(
+                "the {made} is not signed, although {setting} says so: the operator has not named this repository. To have it signed, \
+                 start the server with `-r {top}`"
+            )
+        }
+        _ => format!("the {made} is not signed, although {setting} says so: the operator lets no program of this repository run"),
+    });
+}
+
 /// The hooks that git runs on behalf of `tool`. `was` was in progress before; it may have made a merge, or new commits
 /// in the place of those before.
 pub(super) fn run_by(tool: &str, was: Option<&str>, is_merge: bool, rebases: bool) -> Vec<&'static str> {

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Kind},
     output::Reply,
     tool::{Context, Deed, Effect, Entry, Tool, Toolset},
-    tools::change,
+    tools::{change, hooks},
 };
 use git::{Raw, ResetMode, Rev};
 use schemars::JsonSchema;
@@ -70,7 +70,7 @@ impl Tool for Reset {
             cx.overwrites(&[])?;
             cx.keeps_files(Raw::Edited(&[]))?;
         }
-        cx.repo.reset(mode, target.as_ref(), &paths, cx.cancel)?;
+        let said = cx.repo.reset(mode, target.as_ref(), &paths, cx.cancel)?;
         let after = cx.repo.head(cx.cancel)?;
         let mut writer = cx.writer();
         if let (Some(from), Some(to)) = (before, after)
@@ -84,6 +84,7 @@ impl Tool for Reset {
             writer.note(format!("to move back: {back}"));
         }
         change::staged(cx, &mut writer)?;
+        hooks::heard(&said, &mut writer);
         Ok(writer.finish())
     }
 }

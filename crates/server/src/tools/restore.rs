@@ -52,11 +52,12 @@ impl Tool for RestoreTool {
                 cx.keeps_files(Raw::At(&cx.repo.absent_of(source, &paths, cx.cancel)?))?;
             }
         }
-        let failed = cx.repo.restore(&Restore { paths, source, staged: args.staged, worktree }, cx.cancel)?;
+        let (failed, said) = cx.repo.restore(&Restore { paths, source, staged: args.staged, worktree }, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say("restored");
         hooks::after(failed.as_ref(), "the files are restored", &mut writer);
         change::staged(cx, &mut writer)?;
+        hooks::heard(&said, &mut writer);
         if worktree {
             writer.note(format!("to bring the edits back: {}", cx.echo.other("git_undo", &[])));
         }

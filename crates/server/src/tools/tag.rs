@@ -4,9 +4,9 @@ use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, Writer, word},
     tool::{Context, Deed, Effect, Entry, Scope, Tool, Toolset},
-    tools::change,
+    tools::{change, hooks},
 };
-use git::{Reach, Rev, TagName};
+use git::{Reach, Rev, TagName, Verified};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -74,20 +74,20 @@ impl Tool for Tag {
                 let target = cx.repo.create_tag(&name, &rev, message.as_deref(), args.sign, cx.cancel)?;
                 writer.say(&format!("tagged {} as {}", cx.repo.abbreviate(target), named(&name)));
                 writer.note(format!("to push it: {}", cx.echo.other("git_push", &[("tags", json!([name.as_str()]))])));
+                if message.is_some() {
+                    hooks::tell_unsigned(cx, "tag", &mut writer);
+                }
             }
             Action::Delete => {
                 cx.permit(Deed::Delete, "the tag would be deleted here; git_undo can bring it back")?;
                 cx.reaches(Reach::Refs);
                 cx.moves_refs()?;
-                let id = cx.repo.delete_tag(&name, cx.cancel)?;
+                let id = cx.repo.delete_tag(&name, cx.cancel).map_err(|err| unknown(err, &name))?;
                 writer.say(&format!("deleted {}, which was {id}", named(&name)));
                 writer.note(format!("to have it again: {}", cx.echo.other("git_undo", &[])));
             }
             Action::Verify => {
-                let (good, said) = cx.repo.verify_tag(&name, cx.cancel)?;
-                if !good {
-                    return Err(Error::new(Kind::Refused, format!("{} has no good signature: {said}", name.as_str())));
-                }
+                let said = verified(&name, cx.repo.verify_tag(&name, cx.cancel).map_err(|err| unknown(err, &name))?)?;
                 writer.say(&format!("the signature of {} is good", named(&name)));
                 writer.quote(&said);
             }
@@ -98,6 +98,41 @@ impl Tool for Tag {
 
 fn named(name: &TagName) -> String {
     word(Field::Ref, name.as_str(), "git_tag")
+}
+
+/// The error of a tag that is not there.
+fn unknown(err: git::Error, name: &TagName) -> Error {
+    match err {
+        git::Error::UnknownRevision(_) => {
+            Error::new(Kind::NotFound, format!("there is no tag `{}`", name.as_str())).hint("git_tag lists the tags.")
+        }
+        err => err.into(),
+    }
+}
+
+/// What was written of a good signature; an error of any other.
+fn verified(name: &TagName, found: Verified) -> Result<String, Error> {
+    let name = name.as_str();
+    let unchecked = |said| format!("the signature of {name} could not be checked: {said}");
+    let (message, hint) = match found {
+        Verified::Good(said) => return Ok(said),
+        Verified::Bad(said) => (format!("{name} has no good signature: {said}"), ""),
+        Verified::Unsigned(said) => (format!("{name} has no signature: {said}"), ""),
+        Verified::UnknownKey(said) => (
+            unchecked(said),
+            "The operator makes the key known: with `gpg --import`, or for ssh as a line of the file that `gpg.ssh.allowedSignersFile` names.",
+        ),
+        Verified::NoSigners(said) => {
+            (unchecked(said), "The operator names a file of signers and their keys: git config --global gpg.ssh.allowedSignersFile FILE")
+        }
+        Verified::NoProgram(said) => (
+            unchecked(said),
+            "The operator installs the program, or names it as `gpg.program`, `gpg.ssh.program` or `gpg.x509.program`; the server's PATH may \
+             be shorter than a terminal's.",
+        ),
+    };
+    let error = Error::new(Kind::Refused, message);
+    Err(if hint.is_empty() { error } else { error.hint(hint) })
 }
 
 fn list(cx: &Context<'_>, pattern: Option<&str>, writer: &mut Writer) -> Result<(), Error> {

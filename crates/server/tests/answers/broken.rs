@@ -250,6 +250,35 @@ fn what_is_missing_or_damaged_elsewhere_is_told_with_gits_line() {
     assert!(told["isError"] == true && text_of(&told).contains("git_log lists commits"), "{told}");
 }
 
+#[test]
+fn a_setting_that_ends_git_is_no_damage() {
+    for (setting, name, args, of_git) in [
+        ("diff.algorithm foo", "git_diff", json!({}), &["diff"][..]),
+        ("diff.rust.xfuncname (", "git_diff", json!({"paths": ["x.rs"]}), &["diff"]),
+        ("diff.context abc", "git_diff", json!({}), &["diff"]),
+        ("core.notesRef refs/heads/notes", "git_notes", json!({}), &["notes", "list"]),
+    ] {
+        let fixture = broken("echo '*.rs diff=rust' > .git/info/attributes; echo 'fn f() {}' > x.rs; git add x.rs; echo more >> x.rs");
+        let (key, value) = setting.split_once(' ').expect("a setting");
+        fixture.git(&["config", key, value]);
+        let said = line_of_git(&fixture, of_git);
+        let told = serve(&fixture).result(name, &args);
+        is_unreadable(&told, said.trim_end(), setting);
+        let text = text_of(&told);
+        assert!(text.starts_with("a setting of git's configuration is wrong: "), "{setting}: {text}");
+        assert!(!text.contains("fsck") && !text.contains("git reset") && text.contains("--show-origin"), "{setting}: {text}");
+    }
+    // What is not known to be damage is not called so, and the index is named only where git names it.
+    let fixture = broken("true");
+    let git = failing_git(fixture.home.path(), "blame) echo 'fatal: something that nobody has met yet' >&2; exit 128;;");
+    let mut client = fixture.serve_with(&["--git", &git], &[]);
+    let told = client.error("git_blame", &json!({"path": "a.txt"}));
+    assert!(told.contains("nobody has met yet") && told.contains("The operator") && !told.contains("git reset"), "{told}");
+    let fixture = broken("echo garbage > .git/refs/heads/main");
+    let told = serve(&fixture).error("git_log", &json!({}));
+    assert!(told.contains("--refetch") && !told.contains("mv .git/index"), "{told}");
+}
+
 /// Runs what the doctor says.
 fn doctor(fixture: &Fixture) -> String {
     let output = program().arg("-r").arg(&fixture.path).arg("doctor").output().expect("the program runs");

@@ -291,3 +291,42 @@ fn the_hook_that_stops_a_pull_or_a_smaller_change_is_named_12() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn a_pop_whose_entry_cannot_be_dropped_is_not_to_be_repeated_12() {
+    for (older, edit) in [(0, "a.txt"), (0, "new.txt"), (1, "a.txt"), (2, "new.txt")] {
+        let fixture = Fixture::new();
+        for at in 0..older {
+            fixture.write("dir/b.rs", format!("{at}\n")).git(&["stash", "-q"]);
+        }
+        fixture.write(edit, "stashed\n").git(&["stash", "-q", "-u"]);
+        let entry = fixture.text(&["rev-parse", "refs/stash"]);
+        hook(&fixture, "reference-transaction", "grep -q refs/stash && [ \"$1\" = prepared ] && { echo KEPT >&2; exit 3; }; exit 0");
+        let mut client = fixture.serve();
+        let error = client.error("git_stash", &json!({"action": "pop"}));
+        assert!(error.contains(&format!("the changes of the entry {entry} are brought back, and it is not dropped: ")), "{error}");
+        assert!(error.contains("KEPT") && error.contains("do not bring them back again") && !error.contains("repeat the call"), "{error}");
+        assert_eq!(std::fs::read_to_string(fixture.path.join(edit)).expect("a file"), "stashed\n");
+        std::fs::remove_file(fixture.path.join(".git/hooks/reference-transaction")).expect("the hook");
+        if error.contains("`git update-ref -d refs/stash`") {
+            assert_eq!((fixture.text(&["stash", "list"]), older), (String::new(), 0));
+            fixture.git(&["update-ref", "-d", "refs/stash"]);
+        } else {
+            client.text("git_stash", &json!({"action": "drop", "number": 0}));
+        }
+        assert_eq!(fixture.text(&["stash", "list"]).lines().count(), older);
+    }
+}
+
+#[test]
+fn exit_codes_that_are_no_signals_are_told_as_they_are_12() {
+    for (code, told) in
+        [(3, "exit code 3"), (137, "ended by signal 9"), (192, "ended by signal 64"), (193, "exit code 193"), (255, "exit code 255")]
+    {
+        let fixture = Fixture::new();
+        stage(&fixture, "x\n");
+        hook(&fixture, "pre-commit", &format!("exit {code}"));
+        let error = fixture.serve().error("git_commit", &json!({"message": "m"}));
+        assert!(error.contains(&format!("({told})")), "{code}: {error}");
+    }
+}
