@@ -43,24 +43,6 @@ impl From<git::Error> for Error {
             Git::FilterFailed { said, .. } => (Kind::Refused, Some(of_a_filter(said).to_owned())),
             Git::Misconfigured { .. } => (Kind::Unreadable, Some(SETTING.to_owned())),
             Git::NotKept(_) => (Kind::Refused, Some("Mend what it says. Then repeat the call.".to_owned())),
-            Git::NotDropped { number, .. } => {
-                let drop = number.map_or_else(
-                    || "`git update-ref -d refs/stash` removes what is left of it".to_owned(),
-                    |number| format!("git_stash {{\"action\":\"drop\",\"number\":{number}}} drops the entry"),
-                );
-                (
-                    Kind::Refused,
-                    Some(format!("The changes are in the files: do not bring them back again. Mend what it says, then {drop}.")),
-                )
-            }
-            Git::NotPreviewed { .. } => (
-                Kind::Refused,
-                Some("git_merge runs it, where the operator has named the repository; git_undo takes the merge back.".to_owned()),
-            ),
-            Git::HalfStashed { .. } => (
-                Kind::Refused,
-                Some("To have all of it back: git_reset with `mode`: \"hard\", then git_stash with `action`: \"pop\".".to_owned()),
-            ),
             Git::Submodule { path, id } => (
                 Kind::Refused,
                 Some(format!("Call the tool with `repo_path`: the submodule's own folder, `{path}`, and that commit: {id}.")),
@@ -266,6 +248,21 @@ fn of_conflicts(stash: Option<usize>) -> String {
 fn of_an_operation(err: &git::Error) -> (Kind, Option<String>) {
     use git::Error as Git;
     match err {
+        Git::NotDropped { number, .. } => {
+            let drop = number.map_or_else(
+                || "`git update-ref -d refs/stash` removes what is left of it".to_owned(),
+                |number| format!("git_stash {{\"action\":\"drop\",\"number\":{number}}} drops the entry"),
+            );
+            (Kind::Refused, Some(format!("The changes are in the files: do not bring them back again. Mend what it says, then {drop}.")))
+        }
+        Git::NotPreviewed { .. } => (
+            Kind::Refused,
+            Some("git_merge runs it, where the operator has named the repository; git_undo takes the merge back.".to_owned()),
+        ),
+        Git::HalfStashed { .. } => (
+            Kind::Refused,
+            Some("To have all of it back: git_reset with `mode`: \"hard\", then git_stash with `action`: \"pop\".".to_owned()),
+        ),
         Git::Unmerged(_) => (
             Kind::Refused,
             Some("git_conflicts shows them and takes a side; git_add marks an edited file as resolved. Then repeat the call.".to_owned()),

@@ -278,7 +278,7 @@ impl Record<'_> {
             },
             saved: notes.saved.map(name),
             left: left.map(name),
-            paths: notes.paths.iter().map(|path| path.to_string()).collect(),
+            paths: notes.paths.iter().map(ToString::to_string).collect(),
             text,
         };
         Ok(Line::Ended(Box::new(ended)))

@@ -1,7 +1,7 @@
 //! What hooks and filters see of the environment: what git gives them in a terminal, but for what keeps a prompt away.
 
 use crate::support::{
-    Fixture, Outcome,
+    Fixture,
     hooks::{hook, stage},
     text_of,
 };
@@ -68,7 +68,7 @@ fn checks_of_hooks_find_what_git_would_have_them_find() {
 
 /// Paths of calls mean themselves alone, in every tool that takes some.
 #[test]
-fn paths_of_calls_are_no_patterns() -> Outcome {
+fn paths_of_calls_are_no_patterns() {
     let fixture = Fixture::new();
     fixture.write(ODD, "odd\n").write("b.txt", "b\n").write(":(top)b.txt", "b\n").commit("odd");
     let mut client = fixture.serve_with(&["--toolsets", "all"], &[]);
@@ -113,7 +113,6 @@ fn paths_of_calls_are_no_patterns() -> Outcome {
     assert_eq!(status(), "");
     let told = client.error("git_restore", &json!({"paths": ["nothing"]}));
     assert!(told.contains("no `nothing` in"), "{told}");
-    Ok(())
 }
 
 /// A filter works on the characters of the operator's locale, as in a terminal, and git's own messages stay English.
