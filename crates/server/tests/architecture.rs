@@ -140,8 +140,8 @@ fn plain(text: &str) -> String {
         kept.push_str(before);
         rest = if from.starts_with("//") {
             from.find('\n').map_or("", |end| &from[end..])
-        } else if from.starts_with("'\"'") {
-            &from[3..]
+        } else if let Some(after) = from.strip_prefix("'\"'") {
+            after
         } else if let Some(inside) = from.strip_prefix('"') {
             let mut escaped = false;
             let end = inside.find(|char| {

@@ -211,7 +211,7 @@ pub(crate) struct Local<'a> {
     pub(crate) directory: &'a Path,
     /// Those outside of the roots, too: the operator has configured the path.
     pub(crate) anywhere: bool,
-    /// The repository, where git works in a sandbox in it.
+    /// The repository, where git works in a sandbox in it and is to reach that path.
     pub(crate) sandboxed: Option<&'a Path>,
 }
 
@@ -233,12 +233,8 @@ impl Local<'_> {
             }
             Err(_) => return outside(full),
         };
-        if let Some(path) = self.sandboxed {
-            let why = "git reaches a remote at a path of this machine through a shell, which the sandbox does not run";
-            return Err(Error::NoSandbox { path: path.to_owned(), why });
-        }
         if self.anywhere && direction == Direction::Fetch {
-            return Ok(());
+            return self.check_shell();
         }
         // What it says of where its parts are has to be inside as well.
         let location = roots.locate(&target)?;
@@ -249,7 +245,14 @@ impl Local<'_> {
             // git would receive it in that repository, where its hooks and its configuration are in force.
             return Err(Error::Untrusted { path: target, program: "hooks".to_owned() });
         }
-        roots.check_alternates(&location, &[]).map(drop)
+        roots.check_alternates(&location, &[])?;
+        self.check_shell()
+    }
+
+    /// Refuses a transfer that the sandbox would keep from its other end.
+    fn check_shell(self) -> Result<()> {
+        let why = "git reaches a remote at a path of this machine through a shell, which the sandbox does not run";
+        self.sandboxed.map_or(Ok(()), |path| Err(Error::NoSandbox { path: path.to_owned(), why }))
     }
 }
 

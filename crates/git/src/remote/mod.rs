@@ -138,7 +138,7 @@ impl Repo {
         }
         let mut route = self.allowed.policy.route(direction);
         // A path that the operator has configured may be anywhere.
-        let local = Local { anywhere: self.location.trusted, ..self.local() };
+        let local = self.configured();
         for url in self.urls(remote, direction, cancel)? {
             self.allowed.policy.network.admit(&url, local, &mut route, cancel)?;
         }
@@ -151,7 +151,7 @@ impl Repo {
         let promisors = if self.fetches_unasked() { &self.settings.promisors[..] } else { &[] };
         for promisor in promisors {
             for url in self.urls(&RemoteName::new(promisor.as_str())?, Direction::Fetch, cancel)? {
-                self.allowed.policy.network.admit(&url, Local { anywhere: self.location.trusted, ..self.local() }, route, cancel)?;
+                self.allowed.policy.network.admit(&url, self.configured(), route, cancel)?;
             }
         }
         Ok(())
@@ -167,7 +167,7 @@ impl Repo {
             return Err(Error::bad_name(url, "the URL of a push", "`url.*.pushInsteadOf` rewrites it: a remote with that URL is needed"));
         }
         // A path that the operator has configured may be anywhere.
-        let local = Local { anywhere: self.location.trusted, ..self.local() };
+        let local = self.configured();
         self.route_by(url, local, direction, cancel)
     }
 
@@ -230,7 +230,13 @@ impl Repo {
     }
 
     fn local(&self) -> Local<'_> {
-        Local { allowed: &self.allowed, directory: self.top(), anywhere: false, sandboxed: self.is_sandboxed().then(|| self.top()) }
+        Local { allowed: &self.allowed, directory: self.top(), anywhere: false, sandboxed: None }
+    }
+
+    /// The same for a transfer with a remote that is configured, whose path may be anywhere where the operator has named the
+    /// repository.
+    fn configured(&self) -> Local<'_> {
+        Local { anywhere: self.location.trusted, sandboxed: self.is_sandboxed().then(|| self.top()), ..self.local() }
     }
 
     /// A process that may reach what `route` allows and nothing else.
