@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 const MAX_CALL: usize = 700;
 /// The longest value in a call that is too long to be spelled out.
 const MAX_VALUE: usize = 150;
+/// The arguments that say where a call works; no call has both.
+const PLACES: [&str; 2] = ["repo_path", "workspace"];
 
 /// The call that a result answers, so that notes can name the next one exactly.
 #[derive(Clone, Debug)]
@@ -53,17 +55,19 @@ impl Echo {
         if without.is_empty() { call } else { format!("{call}, without {}", without.join(", ")) }
     }
 
-    /// Another tool's call in the same repository.
+    /// Another tool's call in the same repository, and in the same working tree of it.
     pub(crate) fn other(&self, tool: &str, args: &[(&str, Value)]) -> String {
         let args = spelled(args);
         let mut all = Map::new();
-        all.extend(self.args.get("repo_path").map(|path| ("repo_path".to_owned(), path.clone())));
+        let place = PLACES.iter().find_map(|name| Some(((*name).to_owned(), self.args.get(*name)?.clone())));
+        let same = place.as_ref().map_or("repo_path", |(name, _)| name).to_owned();
+        all.extend(place);
         all.extend(args.clone());
         let call = format!("{tool} {}", json(&all));
         if call.len() <= self.most {
             return call;
         }
-        let call = format!("{tool} {} with the same `repo_path`", json(&args));
+        let call = format!("{tool} {} with the same `{same}`", json(&args));
         if call.len() <= self.most { call } else { unspelled(tool, args) }
     }
 
@@ -133,6 +137,10 @@ mod tests {
             }
         }
         let echo = echo(&json!({"repo_path": "/r"}), 500);
+        let in_a_workspace = super::tests::echo(&json!({"workspace": "ws_1", "paths": ["x"]}), 500);
+        assert_eq!(in_a_workspace.other("git_y", &[("n", json!(1))]), "git_y {\"workspace\":\"ws_1\",\"n\":1}");
+        let cut = in_a_workspace.other("git_y", &[("n", json!("x".repeat(in_a_workspace.most - 45)))]);
+        assert!(cut.ends_with(" with the same `workspace`"), "{cut}");
         assert_eq!(echo.other("git_y", &[("revision", json!("a\u{202e}"))]), "git_y {\"repo_path\":\"/r\",\"revision\":\"a\\u202e\"}");
         assert!(
             echo.other("git_y", &[("rev", json!(long)), ("n", json!(1))]).ends_with("{\"n\":1} and `rev`, too long to be spelled out here")
