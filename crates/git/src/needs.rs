@@ -118,17 +118,72 @@ impl<'a> Needs<'a> {
     /// The files in which two commits or trees differ; an absent one is empty.
     pub(crate) fn changed(&mut self, old: Option<ObjectId>, new: ObjectId, paths: &[RelPath]) -> Result<()> {
         let old = old.unwrap_or_else(|| ObjectId::empty_tree(new.kind()));
+        self.trees(&[old, new])?;
         self.raw(paths, |repo| repo.read(&["diff-tree", "-r"]).args(RAW).args([old.to_string(), new.to_string()]))
     }
 
     /// The files that `new` has and `old` has not, and the other way round: what renames are looked for in.
     pub(crate) fn renamed(&mut self, old: ObjectId, new: ObjectId) -> Result<()> {
         let args = ["diff-tree", "-r", "--diff-filter=AD"];
+        self.trees(&[old, new])?;
         self.raw(&[], |repo| repo.read(&args).args(RAW).args([old.to_string(), new.to_string()]))
+    }
+
+    /// The directories of a commit or tree, without any file.
+    pub(crate) fn folders(&self, tree: ObjectId) -> Result<()> {
+        self.trees(&[tree])?;
+        self.listing(&[], |repo| repo.read(&["ls-tree", "-r", "-z", "--full-tree"]).arg(tree.to_string())).map(drop)
+    }
+
+    /// Fails where the top directory of one of these commits or trees is missing: it comes with all below it, while a listing
+    /// would find them one by one.
+    fn trees(&self, ids: &[ObjectId]) -> Result<()> {
+        if !self.repo.is_partial() {
+            return Ok(());
+        }
+        let tree = |engine: &gix::Repository, id| engine.find_commit(id).ok().and_then(|commit| Some(commit.tree_id().ok()?.detach()));
+        let trees = |engine: &gix::Repository| ids.iter().map(|id| tree(engine, *id).unwrap_or(*id)).collect::<Vec<_>>();
+        let trees = self.repo.with_engine(Mode::Read, trees)?.unwrap_or_default();
+        let empty = |id: &ObjectId| *id == ObjectId::empty_tree(id.kind());
+        let missing = self.repo.lacking(trees.into_iter().filter(|id| !empty(id)).collect::<HashSet<_>>(), self.cancel)?;
+        self.repo.promised(missing).map_or(Ok(()), Err)
+    }
+
+    /// The same of commits and their parents.
+    fn trees_of_commits(&self, ids: &[ObjectId]) -> Result<()> {
+        if !self.repo.is_partial() {
+            return Ok(());
+        }
+        let parents = |engine: &gix::Repository, id| match engine.find_commit(id) {
+            Ok(commit) => commit.parent_ids().map(gix::Id::detach).filter(|parent| engine.has_object(*parent)).collect(),
+            Err(_) => Vec::new(),
+        };
+        let all = |engine: &gix::Repository| ids.iter().flat_map(|id| parents(engine, *id)).chain(ids.iter().copied()).collect::<Vec<_>>();
+        self.trees(&self.repo.with_engine(Mode::Read, all)?.unwrap_or_default())
+    }
+
+    /// What telling which commits of one are in the other already looks at: what each has changed that the other has not, of those
+    /// of `theirs` the files at the same paths.
+    pub(crate) fn alike(&mut self, ours: ObjectId, theirs: ObjectId) -> Result<()> {
+        let alone = |from: ObjectId, to: ObjectId| -> Result<Vec<ObjectId>> {
+            let listed = self.repo.read(&["rev-list"]).arg(format!("{from}..{to}")).arg("--").success(self.cancel, LISTING)?;
+            Ok(listed.lines().filter_map(|line| ObjectId::from_hex(line).ok()).collect())
+        };
+        let (mut own, mut other) = (self.repo.needs(self.cancel), self.repo.needs(self.cancel));
+        let (here, there) = (alone(theirs, ours)?, alone(ours, theirs)?);
+        own.trees_of_commits(&[here.as_slice(), &there].concat())?;
+        own.commits(&here, &[])?;
+        other.commits(&there, &[])?;
+        let paths: HashSet<&[u8]> = own.ids.values().map(Vec::as_slice).collect();
+        other.ids.retain(|_, path| paths.contains(path.as_slice()));
+        self.ids.extend(other.ids);
+        self.ids.extend(own.ids);
+        Ok(())
     }
 
     /// What each of these commits changed, in comparison with every parent.
     pub(crate) fn commits(&mut self, ids: &[ObjectId], paths: &[RelPath]) -> Result<()> {
+        self.trees_of_commits(ids)?;
         let list: Vec<u8> = ids.iter().flat_map(|id| format!("{id}\n").into_bytes()).collect();
         self.raw(paths, |repo| repo.read(&["diff-tree", "--stdin", "-r", "-m", "--root", "--no-commit-id"]).args(RAW).stdin(list))
     }
@@ -159,6 +214,7 @@ impl<'a> Needs<'a> {
 
     /// The files of a commit or tree.
     pub(crate) fn files(&mut self, tree: ObjectId, paths: &[RelPath]) -> Result<()> {
+        self.trees(&[tree])?;
         self.listed(paths, |repo| repo.read(&["ls-tree", "-r", "-z", "--full-tree"]).arg(tree.to_string()))
     }
 

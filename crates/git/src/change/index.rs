@@ -105,6 +105,9 @@ impl Repo {
             let tree = target.or(self.head(cancel)?);
             self.check_untracked(tree, paths, cancel)?;
             tree.map_or(Ok(()), |tree| self.check_move(tree, true, &[], cancel))?;
+        } else if let Some(target) = target {
+            // What is staged afterwards is told by comparison with it.
+            self.needs(cancel).folders(target)?;
         }
         let mut args = vec!["reset".to_owned(), "--quiet".to_owned()];
         match mode {
