@@ -141,6 +141,31 @@ impl Repo {
         Ok(Snapshot { in_progress: self.in_progress(), index: self.index_key(), ..snapshot })
     }
 
+    /// The same, in which the index counts by what it holds: the times of files in it, which many a git command brings up to
+    /// date, do not.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn content_snapshot(&self, cancel: &Cancel) -> Result<Snapshot> {
+        let snapshot = self.snapshot(cancel)?;
+        Ok(Snapshot { index: self.index_content().or_else(|| snapshot.index.clone()), ..snapshot })
+    }
+
+    /// A digest of the entries of the index.
+    fn index_content(&self) -> Option<String> {
+        let hash = self.engine.as_ref()?.objects.object_hash();
+        let index = self.within(Mode::Read, || read_index(hash, &self.index_file())).ok().flatten()?;
+        let mut text = Vec::new();
+        for one in index.entries() {
+            let (path, id, mode, stage, intended) = entry(&index, one);
+            text.extend_from_slice(format!("{id} {mode} {stage} {intended} ").as_bytes());
+            text.extend_from_slice(path);
+            text.push(0);
+        }
+        Some(digest(&text))
+    }
+
     fn snapshot_with_git(&self, cancel: &Cancel) -> Result<Snapshot> {
         let (ended, branch) = self.read(&["symbolic-ref", "--quiet", "HEAD"]).output(cancel, 8192)?;
         let branch = Some(String::from_utf8_lossy(branch.trim_ascii_end()).into_owned()).filter(|_| ended.code == Some(0));

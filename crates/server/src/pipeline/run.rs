@@ -120,7 +120,7 @@ impl Pipeline {
                 looked_after: Cell::default(),
             };
             let storage = breakers.storage(&repo.location().common_dir)?;
-            let before = repo.is_partial().then(|| repo.snapshot(&cancel)).transpose()?;
+            let before = repo.is_partial().then(|| repo.content_snapshot(&cancel)).transpose()?;
             let result = own.time(Stage::Encode, || {
                 view.journal.record(&repo, &request, &cancel, |record| {
                     // The last moment at which nothing has been done yet.
@@ -132,7 +132,7 @@ impl Pipeline {
                         Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress, narrowed };
                     parsed.run(&context).map_err(|error| match &before {
                         // Where something has been begun already, the same call would not be the same again.
-                        Some(before) if repo.snapshot(&cancel).is_ok_and(|now| now != *before) => error,
+                        Some(before) if repo.content_snapshot(&cancel).is_ok_and(|now| now != *before) => error,
                         _ => lacked(repo, error, &cancel),
                     })
                 })
