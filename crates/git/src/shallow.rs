@@ -44,6 +44,29 @@ impl Repo {
         Ok(found)
     }
 
+    /// True for a commit at which history ends here although it has parents.
+    pub(crate) fn is_cut_at(&self, commit: ObjectId, cancel: &Cancel) -> Result<bool> {
+        if !self.boundary()?.contains(&commit) {
+            return Ok(false);
+        }
+        // Remotes also name commits as ends that have none.
+        let text = self.read(&["cat-file", "commit"]).arg(commit.to_string()).success(cancel, 16 << 20)?;
+        Ok(text.lines().take_while(|line| !line.is_empty()).any(|line| line.starts_with(b"parent ")))
+    }
+
+    /// True for a revision such as `HEAD~3` that goes beyond the commits at which history ends here.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn is_beyond(&self, name: &str, cancel: &Cancel) -> Result<bool> {
+        let Some((start, _)) = name.split_once(['~', '^']) else { return Ok(false) };
+        match Rev::new(start) {
+            Ok(start) if self.resolve_commit(&start, cancel).is_ok() => self.is_cut_off(&start, cancel),
+            _ => Ok(false),
+        }
+    }
+
     /// True where history reaches further back than to `before`, where it ended.
     pub(crate) fn is_deeper_than(&self, before: &HashSet<ObjectId>, cancel: &Cancel) -> Result<bool> {
         let now = self.boundary()?;

@@ -64,6 +64,12 @@ impl Repo {
         if request.sign.is_some() && !self.location.trusted {
             return Err(Error::Untrusted { path: self.top().to_owned(), program: "program that signs".to_owned() });
         }
+        if let Some(end) = before.filter(|_| request.amend)
+            && self.is_cut_at(end, cancel)?
+        {
+            // git would make a commit without parents in its place.
+            return Err(Error::Boundary(end));
+        }
         if self.may_have_had_conflicts() {
             // With paths git would even take files for resolved as they are.
             self.check_resolved(&request.paths, request.confirmed, cancel)?;

@@ -246,13 +246,15 @@ impl Pipeline {
 /// The most branches of remotes that an error names.
 const NAMED: usize = 5;
 
-/// Names what a call has failed for that only the repository can tell: branches that only remotes have, and what a partial
-/// clone leaves out.
+/// Names what a call has failed for that only the repository can tell: branches that only remotes have, where a shallow history
+/// ends, and what a partial clone leaves out.
 fn lacked(repo: &Repo, error: Error, cancel: &Cancel) -> Error {
     if let Some(git::Error::UnknownRevision(name)) = error.cause() {
         let found = repo.meant_on_remotes(name, NAMED, cancel).unwrap_or_default();
         let names: Vec<String> = found.iter().map(|name| format!("`{}`", word(Field::Ref, name, "git_branch"))).collect();
         return match names.as_slice() {
+            [] if repo.is_beyond(name, cancel).unwrap_or_default() => error
+                .hint("History is shallow and ends before that: git_fetch with `depth`: 0 gets all of it, and with a larger `depth` more."),
             [] => error,
             [one] => {
                 error.hint(format!("Only a remote has a branch of that name. Name it as {one}, or make a branch of it with git_checkout."))

@@ -29,7 +29,7 @@ struct Args {
     url: String,
     /// The branch or tag to check out.
     branch: Option<String>,
-    /// Only so many commits of history.
+    /// Only so many commits of history; 0 for all.
     depth: Option<u32>,
     /// Leave contents out until they are needed.
     #[serde(default)]
@@ -42,7 +42,7 @@ fn run(cx: &Anywhere<'_>, args: Map<String, Value>) -> Result<Reply, Error> {
         url: args.url,
         path: PathBuf::from(cx.path),
         branch: args.branch.map(BranchName::new).transpose()?,
-        depth: args.depth,
+        depth: args.depth.filter(|depth| *depth > 0),
         blobless: args.blobless,
     };
     let cloned = cx.repositories.clone_into(&request, cx.on_progress, cx.cancel)?;

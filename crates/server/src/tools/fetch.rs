@@ -69,6 +69,12 @@ impl Tool for Fetch {
         let fetched = cx.repo.fetch(&request, cx.on_progress, cx.cancel).map_err(|err| explained(cx, err, None))?;
         let mut writer = cx.writer();
         tell(cx, &fetched, &mut writer);
+        let ends = if args.depth == Some(0) { cx.repo.boundary()?.len() } else { 0 };
+        if ends > 0 {
+            let remote = word(Field::Name, fetched.remote.as_str(), "git_remote_list");
+            writer
+                .say(&format!("history still ends at {ends} commits: so it does at {remote} itself, and a fetch from there gets no more"));
+        }
         Ok(writer.finish())
     }
 }
