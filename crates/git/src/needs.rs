@@ -101,7 +101,7 @@ impl Repo {
         self.promised(self.lacking(named, cancel).ok()?)
     }
 
-    fn promised(&self, missing: Vec<ObjectId>) -> Option<Error> {
+    pub(crate) fn promised(&self, missing: Vec<ObjectId>) -> Option<Error> {
         let remote = self.settings.promisors.first()?.clone();
         (!missing.is_empty()).then_some(Error::Promised { missing, remote })
     }

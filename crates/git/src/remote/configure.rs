@@ -66,6 +66,19 @@ impl Repo {
         Ok(remote)
     }
 
+    /// What this partial clone leaves out, where that is promised by the remote `name`.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn filter_of_promisor(&self, name: &RemoteName, cancel: &Cancel) -> Result<Option<String>> {
+        if !self.settings.promisors.iter().any(|promisor| promisor == name.as_str()) {
+            return Ok(None);
+        }
+        let filter = self.config_value(&format!("remote.{}.partialclonefilter", name.as_str()), cancel)?;
+        Ok(Some(filter.unwrap_or_else(|| "blob:none".to_owned())))
+    }
+
     /// Renames a remote and its remote-tracking branches.
     ///
     /// # Errors

@@ -1,12 +1,15 @@
 //! Fetching what a partial clone leaves out.
 
-use super::{Direction, OnProgress, RemoteName, transfer};
+use super::{Direction, OnProgress, PushRequest, Ref, RemoteName, transfer};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
     repo::Repo,
 };
-use gix::ObjectId;
+use gix::{ObjectId, bstr::ByteSlice};
+
+/// The longest list of objects.
+const LISTING: usize = 256 << 20;
 
 impl Repo {
     /// Fetches objects that are missing here, all at once, from the remotes that have what this partial clone leaves out.
@@ -26,6 +29,20 @@ impl Repo {
         }
         result?;
         Err(Error::MissingObject(missing.first().map(ToString::to_string).unwrap_or_default()))
+    }
+
+    /// The error of a push, which lacked the first of possibly many objects where that is why it failed: with all that it sends.
+    pub(super) fn needed_by_push(&self, error: Error, request: &PushRequest, cancel: &Cancel) -> Error {
+        let Some(first) = self.lacked(&error, cancel) else { return error };
+        let known = format!("--remotes={}", request.remote.as_str());
+        let process = self.read(&["rev-list", "--objects", "--missing=print"]).args(request.what.iter().map(Ref::full));
+        match process.arg("--not").arg(known).arg("--").output(cancel, LISTING) {
+            Ok((ended, listed)) if ended.code == Some(0) => {
+                let missing = listed.lines().filter_map(|line| ObjectId::from_hex(line.strip_prefix(b"?")?).ok());
+                self.promised(missing.collect()).unwrap_or(first)
+            }
+            _ => first,
+        }
     }
 
     fn fetch_objects(&self, remote: &RemoteName, missing: &[ObjectId], on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<()> {

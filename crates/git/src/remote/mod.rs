@@ -148,8 +148,12 @@ impl Repo {
 
     /// Looks at the remotes, too, that a git is going to fetch from which cannot be kept from it.
     fn admit_unasked(&self, route: &mut Route, cancel: &Cancel) -> Result<()> {
-        let promisors = if self.fetches_unasked() { &self.settings.promisors[..] } else { &[] };
-        for promisor in promisors {
+        if self.fetches_unasked() { self.admit_promisors(route, cancel) } else { Ok(()) }
+    }
+
+    /// Looks at the remotes that have what this partial clone leaves out.
+    fn admit_promisors(&self, route: &mut Route, cancel: &Cancel) -> Result<()> {
+        for promisor in &self.settings.promisors {
             for url in self.urls(&RemoteName::new(promisor.as_str())?, Direction::Fetch, cancel)? {
                 self.allowed.policy.network.admit(&url, self.configured(), route, cancel)?;
             }

@@ -127,7 +127,7 @@ impl Repo {
             if !done.is_empty() && !left.is_empty() {
                 done.push(format!("nothing at {}", left.join(", ")));
             }
-            return Err(ended.failed_after("push", done));
+            return Err(self.needed_by_push(ended.failed_after("push", done), request, cancel));
         }
         Ok(Pushed { updates, said: words(&ended) })
     }

@@ -71,8 +71,10 @@ impl Repo {
         if let Some(depth) = request.depth.filter(|depth| *depth > 0 || !boundary.is_empty()) {
             process = process.arg(if depth == 0 { "--unshallow".to_owned() } else { format!("--depth={depth}") });
         }
-        if self.location.trusted && self.settings.promisors == [place.as_str()] {
-            // What comes may build upon objects that are left out here, and that this very remote has.
+        // What comes may build upon objects that are left out here.
+        let mut wider = route.clone();
+        if self.location.trusted && self.is_partial() && self.admit_promisors(&mut wider, cancel).is_ok() {
+            route = wider;
             process = process.lazy();
         }
         process = process.arg("--").arg(place.as_str());

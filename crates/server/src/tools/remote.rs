@@ -138,6 +138,7 @@ impl Tool for Remove {
 
     fn run(cx: &Context<'_>, args: NameArgs) -> Result<Reply, Error> {
         let name = RemoteName::new(args.name)?;
+        let filter = cx.repo.filter_of_promisor(&name, cx.cancel)?;
         let removed = cx.repo.remove_remote(&name, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("removed {}", named(&name)));
@@ -145,6 +146,14 @@ impl Tool for Remove {
         if let Some(url) = removed.urls.first().filter(|url| word(Field::Url, url, "") == **url) {
             let back = cx.echo.other("git_remote_add", &[("name", json!(name.as_str())), ("url", json!(url))]);
             writer.note(format!("to have it again: {back}"));
+        }
+        if let Some(filter) = filter {
+            let (name, top) = (named(&name), cx.repo.top().display());
+            let filter = word(Field::Value, filter, "not kept");
+            writer.note(format!(
+                "this is a partial clone, and what it leaves out came from {name}: once that is added again, and before it is fetched from, the operator runs \
+                 `git -C {top} config remote.{name}.promisor true` and `git -C {top} config remote.{name}.partialclonefilter {filter}`"
+            ));
         }
         Ok(writer.finish())
     }
