@@ -1,6 +1,6 @@
 //! What stands between a transfer and its remote: whoever keeps count of remotes that are down.
 
-use super::{Network, Route, address};
+use super::{Network, Route, address, progress::Exchange};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
@@ -181,11 +181,10 @@ pub trait Passage: Send {
 /// What became of one attempt.
 pub(super) enum Attempt<'a> {
     Done,
-    /// git failed; the last status and whether the exchange broke off.
+    /// git failed, and so ended its exchange over HTTP.
     Failed {
         code: Option<i32>,
-        status: Option<u16>,
-        broken: bool,
+        exchange: &'a Exchange,
     },
     Error(&'a Error),
 }
@@ -213,8 +212,10 @@ impl Route {
             Attempt::Error(err) if !matches!(err, Error::Http { .. }) => Outcome::Unknown,
             // Somebody has ended git, not the remote.
             Attempt::Failed { code: None, .. } => Outcome::Unknown,
-            Attempt::Failed { status, broken, .. } if over_http => {
-                if status.is_none() || *broken {
+            // It failed before it asked anybody, or beside it.
+            Attempt::Failed { exchange, .. } if over_http && !exchange.began => Outcome::Unknown,
+            Attempt::Failed { exchange, .. } if over_http => {
+                if exchange.status.is_none() || exchange.broken {
                     Outcome::Down
                 } else {
                     Outcome::Alive

@@ -397,7 +397,7 @@ fn attempt(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, can
     let exchange = &listener.exchange;
     let attempt = match &result {
         Ok((ended, _)) if ended.code == Some(0) => Attempt::Done,
-        Ok((ended, _)) => Attempt::Failed { code: ended.code, status: exchange.status, broken: exchange.broken },
+        Ok((ended, _)) => Attempt::Failed { code: ended.code, exchange },
         Err(err) => Attempt::Error(err),
     };
     let outcome = route.judge(&attempt, cancel);

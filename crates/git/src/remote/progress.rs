@@ -37,6 +37,8 @@ pub(crate) struct Exchange {
     pub(crate) retry_after: Option<Duration>,
     /// The last answer was not all.
     pub(crate) broken: bool,
+    /// Somebody was asked, or was about to be.
+    pub(crate) began: bool,
 }
 
 /// Takes standard error apart: progress, the record of the HTTP exchange, and what is for the reader.
@@ -101,6 +103,7 @@ impl<'a> Listener<'a> {
     fn is_ours(&mut self) -> bool {
         let text = String::from_utf8_lossy(&self.line);
         if let Some(record) = traced(&text) {
+            self.exchange.began = true;
             if let Some(header) = record.strip_prefix("<= Recv header: ") {
                 self.exchange.note(header);
             } else if let Some(said) = record.strip_prefix("== Info: ") {
@@ -121,7 +124,7 @@ impl Exchange {
     fn note(&mut self, header: &str) {
         if let Some(rest) = header.strip_prefix("HTTP/") {
             let status = rest.split_ascii_whitespace().nth(1).and_then(|code| code.parse().ok());
-            *self = Self { status, ..Self::default() };
+            *self = Self { status, began: true, ..Self::default() };
         } else if let Some((name, value)) = header.split_once(':') {
             if name.eq_ignore_ascii_case("location") {
                 // It stands in a text, in which a space would end it.
@@ -187,7 +190,10 @@ mod tests {
         kept.extend(listener.hear(b"12:34:56.123456 http.c:800              <= Recv header: Location: http://x/y\nfatal: x"));
         kept.extend(listener.rest());
         assert_eq!(String::from_utf8_lossy(&kept), "remote: no: 5 problems\nfatal: x");
-        assert_eq!(listener.exchange, Exchange { status: Some(302), location: Some("http://x/y".to_owned()), ..Exchange::default() });
+        assert_eq!(
+            listener.exchange,
+            Exchange { status: Some(302), location: Some("http://x/y".to_owned()), began: true, ..Exchange::default() }
+        );
         let last = Progress { phase: "Receiving objects".to_owned(), done: 7, total: Some(7) };
         assert_eq!(seen.lock().map(|seen| (seen.len(), seen.last().cloned())).unwrap_or_default(), (3, Some(last)));
     }
