@@ -72,8 +72,10 @@ impl Repo {
         let in_worktree =
             query.rev.is_none() && self.location.worktree.as_ref().is_some_and(|top| top.join(query.path.as_path()).is_file());
         let committed = self.resolve_path(&Rev::new(commit.to_string())?, &query.path, cancel);
-        if !in_worktree {
-            committed?;
+        match committed {
+            Err(error @ Error::NoSuchPath { .. }) => self.check_tracked(&query.path, error, in_worktree, cancel)?,
+            committed if !in_worktree => drop(committed?),
+            _ => {}
         }
         let mut needs = self.needs(cancel);
         needs.history(commit, &query.path)?;
@@ -108,6 +110,22 @@ impl Repo {
 }
 
 impl Repo {
+    /// Why there is nothing to blame of a path that `HEAD` has not; nothing for a file that is staged.
+    fn check_tracked(&self, path: &RelPath, error: Error, in_worktree: bool, cancel: &Cancel) -> Result<()> {
+        let staged = self.read(&["ls-files", "--stage", "-z"]).success(cancel, MAX_CONTENT)?;
+        for entry in staged.split(|&byte| byte == 0) {
+            let Some((meta, name)) = entry.split_once_str("\t") else { continue };
+            if in_worktree && name == path.as_bytes() {
+                return Ok(());
+            }
+            let id = meta.strip_prefix(b"160000 ").and_then(|rest| ObjectId::from_hex(rest.split(|&byte| byte == b' ').next()?).ok());
+            if let Some(id) = id.filter(|_| RelPath::from_git(name).covers(path.as_bytes())) {
+                return Err(Error::Submodule { path: crate::quote::listed(name), id });
+            }
+        }
+        if in_worktree { Err(Error::NoSuchPath { path: path.to_string(), place: "what git tracks here".to_owned() }) } else { Err(error) }
+    }
+
     /// What the index holds of a file that is as the index has noted, where only a filter that is not run could tell that from
     /// the file itself.
     fn content_without_filter(&self, path: &RelPath, cancel: &Cancel) -> Result<Option<Vec<u8>>> {

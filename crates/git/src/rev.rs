@@ -31,6 +31,11 @@ pub enum ObjectKind {
     Tag,
 }
 
+/// The path in what follows the first colon of `:PATH` or `:STAGE:PATH`.
+fn staged_path(text: &str) -> &str {
+    text.strip_prefix(['0', '1', '2', '3']).and_then(|rest| rest.strip_prefix(':')).unwrap_or(text)
+}
+
 /// An object, found.
 #[derive(Clone, Copy, Debug)]
 pub struct Object {
@@ -195,6 +200,31 @@ impl Repo {
         };
         let size = fields.next().and_then(|size| size.parse().ok()).unwrap_or_default();
         Ok(Object { id, kind, size })
+    }
+
+    /// The object `id`, which `rev` names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Submodule`] where that is a commit of another repository; otherwise as for [`Repo::object`].
+    pub fn object_of(&self, rev: &Rev, id: ObjectId, cancel: &Cancel) -> Result<Object> {
+        match (self.object(id, cancel), rev.as_str().split_once(':')) {
+            (Err(Error::MissingObject(_)), Some(("", path))) if self.is_submodule(path, cancel)? => {
+                Err(Error::Submodule { path: staged_path(path).to_owned(), id })
+            }
+            (Err(error @ Error::MissingObject(_)), Some((rev, path))) if !rev.is_empty() => {
+                match self.resolve_path(&Rev::new(rev)?, &RelPath::new(path, None)?, cancel) {
+                    Err(submodule @ Error::Submodule { .. }) => Err(submodule),
+                    _ => Err(error),
+                }
+            }
+            (found, _) => found,
+        }
+    }
+
+    /// True for a path, which may have a stage before it, that is a submodule in the index.
+    fn is_submodule(&self, path: &str, cancel: &Cancel) -> Result<bool> {
+        Ok(self.gitlinks(cancel)?.iter().any(|link| link.path == staged_path(path).as_bytes()))
     }
 
     /// The object at `path` in the revision `rev`.

@@ -59,11 +59,14 @@ impl Tool for RevParse {
             return Err(Error::new(Kind::BadInput, "a range is not one revision").hint("git_log lists a range."));
         }
         let id = cx.repo.resolve(&rev, cx.cancel)?;
-        let kind = match cx.repo.object(id, cx.cancel)?.kind {
-            ObjectKind::Blob => "blob",
-            ObjectKind::Tree => "tree",
-            ObjectKind::Commit => "commit",
-            ObjectKind::Tag => "tag",
+        let kind = match cx.repo.object_of(&rev, id, cx.cancel) {
+            Err(git::Error::Submodule { .. }) => "commit of a submodule",
+            found => match found?.kind {
+                ObjectKind::Blob => "blob",
+                ObjectKind::Tree => "tree",
+                ObjectKind::Commit => "commit",
+                ObjectKind::Tag => "tag",
+            },
         };
         let mut writer = cx.writer();
         let build = |row: &mut Row| {

@@ -61,7 +61,7 @@ impl Tool for Show {
             }
             _ => cx.repo.resolve(&rev, cx.cancel)?,
         };
-        let object = cx.repo.object(id, cx.cancel)?;
+        let object = cx.repo.object_of(&rev, id, cx.cancel)?;
         match object.kind {
             ObjectKind::Blob => file(cx, &args, id, object.size),
             ObjectKind::Tree => directory(cx, &args, id),

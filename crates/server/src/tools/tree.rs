@@ -95,7 +95,7 @@ impl Tool for CatFile {
             return Err(Error::new(Kind::BadInput, "a range is not one object"));
         }
         let id = cx.repo.resolve(&rev, cx.cancel)?;
-        let object = cx.repo.object(id, cx.cancel)?;
+        let object = cx.repo.object_of(&rev, id, cx.cancel)?;
         let mut writer = cx.writer();
         match object.kind {
             ObjectKind::Blob => {
