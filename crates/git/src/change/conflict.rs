@@ -35,6 +35,18 @@ pub struct Conflict {
     pub ours: Option<ObjectId>,
     /// The version that is brought in.
     pub theirs: Option<ObjectId>,
+    /// Which of the three are commits of a submodule.
+    pub links: [bool; 3],
+}
+
+impl Conflict {
+    /// What one side has, and whether that is a submodule.
+    pub fn side(&self, side: Side) -> (Option<ObjectId>, bool) {
+        match side {
+            Side::Ours => (self.ours, self.links[1]),
+            Side::Theirs => (self.theirs, self.links[2]),
+        }
+    }
 }
 
 /// A version of a conflicted path.
@@ -59,19 +71,20 @@ impl Repo {
     /// The versions that the index has, or remembers, of paths that are in conflict, or were.
     fn versions(&self, which: &str, cancel: &Cancel) -> Result<Vec<Conflict>> {
         let output = self.read(&["ls-files", which, "-z"]).success(cancel, MAX_OUTPUT)?;
-        let mut found: BTreeMap<Vec<u8>, [Option<ObjectId>; 3]> = BTreeMap::new();
+        let mut found: BTreeMap<Vec<u8>, [(Option<ObjectId>, bool); 3]> = BTreeMap::new();
         for entry in output.split(|&byte| byte == 0).filter(|entry| !entry.is_empty()) {
             let Some((meta, path)) = entry.split_once_str(b"\t") else { continue };
             let mut fields = meta.split(|&byte| byte == b' ').skip(1);
             let id = fields.next().and_then(|id| ObjectId::from_hex(id).ok());
             let stage = fields.next().and_then(|stage| stage.first()).map_or(0, |digit| usize::from(digit.saturating_sub(b'1')));
-            found.entry(path.to_vec()).or_default()[stage.min(2)] = id;
+            found.entry(path.to_vec()).or_default()[stage.min(2)] = (id, meta.starts_with(b"160000 "));
         }
-        let conflict = |(path, [base, ours, theirs]): (Vec<u8>, [Option<ObjectId>; 3])| Conflict {
+        let conflict = |(path, [base, ours, theirs]): (Vec<u8>, [(Option<ObjectId>, bool); 3])| Conflict {
             path: RelPath::from_git(&path),
-            base,
-            ours,
-            theirs,
+            base: base.0,
+            ours: ours.0,
+            theirs: theirs.0,
+            links: [base.1, ours.1, theirs.1],
         };
         Ok(found.into_iter().map(conflict).collect())
     }
@@ -106,7 +119,7 @@ impl Repo {
         if !self.may_have_had_conflicts() {
             return Ok(found);
         }
-        for Conflict { path, base, ours, theirs } in self.versions("--resolve-undo", cancel)? {
+        for Conflict { path, base, ours, theirs, .. } in self.versions("--resolve-undo", cancel)? {
             if !is_at(&path, paths) {
                 continue;
             }
@@ -163,14 +176,22 @@ impl Repo {
         self.worktree()?;
         self.check_trust(cancel)?;
         let conflicts = self.conflicts(cancel)?;
-        let (mut there, mut deleted, mut coming) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut there, mut deleted, mut coming, mut links) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for path in paths {
             let covered: Vec<&Conflict> = conflicts.iter().filter(|conflict| path.covers(conflict.path.as_bytes())).collect();
             if covered.is_empty() {
                 return Err(Error::NotInConflict(path.to_string()));
             }
             for conflict in covered {
-                let id = if side == Side::Ours { conflict.ours } else { conflict.theirs };
+                let (id, is_link) = conflict.side(side);
+                if let (Some(id), true) = (id, is_link) {
+                    // What is recorded of a submodule, in the place of all versions. Its folder is its own affair.
+                    let null = ObjectId::null(id.kind());
+                    let path = conflict.path.as_bytes();
+                    links
+                        .extend([format!("0 {null}\t").as_bytes(), path, b"\0", format!("160000 {id}\t").as_bytes(), path, b"\0"].concat());
+                    continue;
+                }
                 if id.is_some() { &mut there } else { &mut deleted }.push(conflict.path.clone());
                 coming.extend(id.map(|id| Coming { path: conflict.path.as_bytes().to_vec(), id: Some(id), is_new: false }));
             }
@@ -189,6 +210,10 @@ impl Repo {
             // Whether the hook after it fails or not, the files are there.
             ended.require_but_for_the_hook(args[0]).map(drop)
         };
+        if !links.is_empty() {
+            let (ended, _) = self.locked(cancel, || self.change(&["update-index", "-z", "--index-info"]).stdin(links.clone()))?;
+            ended.require("update-index")?;
+        }
         run(&["checkout", "--quiet", if side == Side::Ours { "--ours" } else { "--theirs" }], &there)?;
         run(&["add", "--force"], &there)?;
         run(&["rm", "--quiet", "--force"], &deleted)?;

@@ -62,7 +62,14 @@ impl Tool for Conflicts {
                 Taken::Ours => Side::Ours,
                 Taken::Theirs => Side::Theirs,
             };
+            let is_taken = |conflict: &Conflict| conflict.side(side).1 && paths.iter().any(|path| path.covers(conflict.path.as_bytes()));
+            let modules: Vec<String> =
+                cx.repo.conflicts(cx.cancel)?.iter().filter(|one| is_taken(one)).map(|one| one.path.to_string()).collect();
             let kept = cx.repo.take_side(&paths, side, cx.cancel)?;
+            if !modules.is_empty() {
+                let update = cx.echo.other("git_submodule", &[("action", json!("update")), ("paths", json!(modules))]);
+                writer.note(format!("of a submodule only the commit is recorded, and its files are not moved: {update}"));
+            }
             if kept.len() > MAX_KEPT {
                 writer.note(format!("what {} more files held before is found by `git fsck --lost-found`", kept.len() - MAX_KEPT));
             }
@@ -101,6 +108,9 @@ impl Tool for Conflicts {
 
 /// One path: which versions there are, and the lines between the markers. False when it does not fit.
 fn show(cx: &Context<'_>, conflict: &Conflict, writer: &mut Writer) -> bool {
+    if conflict.links.contains(&true) {
+        return show_submodule(cx, conflict, writer);
+    }
     let (listed, path) = (quote::listed(conflict.path.as_bytes()), word(Field::Path, conflict.path.as_bytes(), LISTED));
     let versions = [("1", "base", conflict.base), ("2", "ours", conflict.ours), ("3", "theirs", conflict.theirs)];
     // A path that is cut is not repeated.
@@ -125,6 +135,18 @@ fn show(cx: &Context<'_>, conflict: &Conflict, writer: &mut Writer) -> bool {
         let all = cx.echo.other("git_diff", &[("paths", json!([listed]))]);
         writer.note(format!("the conflicts of {path} go on: {all}"));
     }
+    true
+}
+
+/// A submodule: the commits of its own repository that there are.
+fn show_submodule(cx: &Context<'_>, conflict: &Conflict, writer: &mut Writer) -> bool {
+    let sides = [("base", conflict.base), ("ours", conflict.ours), ("theirs", conflict.theirs)];
+    let sides: Vec<String> =
+        sides.iter().map(|(name, id)| id.map_or_else(|| format!("not in {name}"), |id| format!("{name} is {id}"))).collect();
+    let path = word(Field::Path, conflict.path.as_bytes(), LISTED);
+    let place = json!({"repo_path": cx.repo.top().join(conflict.path.to_string())});
+    writer.say(&format!("{path} is a submodule, in conflict about its commit: {}", sides.join(", ")));
+    writer.note(format!("take a side; or merge them there, with {place}, and stage {path} with git_add"));
     true
 }
 
