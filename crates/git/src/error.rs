@@ -192,6 +192,16 @@ pub enum Error {
         /// The commit.
         id: gix::ObjectId,
     },
+    /// A submodule that cannot be brought to what is recorded, for what is in its folder or in its git directory.
+    #[error("the submodule `{path}` stays as it is: {cause}")]
+    InSubmodule {
+        /// The submodule.
+        path: String,
+        /// Its folder.
+        place: PathBuf,
+        /// What is in the way.
+        cause: Box<Error>,
+    },
     /// A file whose lines only a filter could compare that reads do not run.
     #[error("`{path}` is not compared with its revisions: reads do not run its filter {filter}")]
     NotCompared {
@@ -413,6 +423,16 @@ pub enum Error {
         place: PathBuf,
         /// Why; empty where no reason was given.
         reason: String,
+    },
+    /// A worktree whose folder does not lead to this repository.
+    #[error("{} {}", place.join(".git").display(), if *.gone { "is missing" } else { "does not lead to this repository" })]
+    WorktreeBroken {
+        /// The worktree.
+        place: PathBuf,
+        /// The git directory of the repository.
+        main: PathBuf,
+        /// There is no such file.
+        gone: bool,
     },
     /// A hunk that is not there, or not any more.
     #[error("there is no hunk `{0}`")]

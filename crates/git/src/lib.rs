@@ -58,10 +58,10 @@ pub use blame::{BlameQuery, BlamedLine, Origin};
 pub use branch::{Branch, BranchKind, BranchQuery, Branches};
 pub use cancel::{Cancel, OnStop};
 pub use change::{
-    Action, ApplyRequest, Care, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FailedHook, FastForward, Favour, Halt,
-    Holder, Hunk, HunkAction, Idle, IdleHooks, Left, LockFile, Look, MergeRequest, Note, PickRequest, Proceeded, Raw, RawFile, Reach,
-    RebaseRequest, ResetMode, Restore, Search, Setting, Side, Sparse, Stash, StashPush, Step, Submodule, Tag, Terms, Verdict, Verified,
-    WRITABLE, Way, Worktree, WorktreeAdd,
+    Action, AddedWorktree, ApplyRequest, Care, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FailedHook, FastForward,
+    Favour, Halt, Holder, Hunk, HunkAction, Idle, IdleHooks, Left, LockFile, Look, MergeRequest, Note, PickRequest, Proceeded, Raw,
+    RawFile, Reach, RebaseRequest, ResetMode, Restore, Search, Setting, Side, Sparse, Stash, StashPush, Step, Submodule, Tag, Terms,
+    Updated, Verdict, Verified, WRITABLE, Way, Worktree, WorktreeAdd,
 };
 pub use diff::{DiffQuery, Sides};
 pub use error::{Damage, Error, Result};

@@ -8,7 +8,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     filtered::{NotCompared, Unseen},
-    name::RelPath,
+    name::{RelPath, Rev},
     patch::{FilePatch, Keep, Parser, Patch},
     policy::Trust,
     process::Mode,
@@ -159,6 +159,30 @@ impl Repo {
         Ok(inside)
     }
 
+    /// The submodules of the index below `paths`, each with what its folder holds that is committed nowhere: edits, and files that
+    /// nobody tracks.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn submodules_below(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<(RelPath, Vec<String>)>> {
+        let reach = Reach::new();
+        let links = self.gitlinks(cancel)?.into_iter().filter(|link| paths.iter().any(|path| path.covers(&link.path)));
+        let held = |link: Gitlink| {
+            let path = RelPath::from_git(&link.path);
+            let named = |entry: &Entry| quote::listed(&[link.path.as_slice(), b"/", &entry.path].concat());
+            let held = match self.inside_submodule(&link.path, &reach, cancel) {
+                Ok(Look::Absent) => Vec::new(),
+                Ok(Look::Seen(status)) => status.entries.iter().map(named).collect(),
+                Ok(Look::Not(why)) => vec![format!("{path} (not looked into: {why})")],
+                Err(err @ (Error::Cancelled | Error::TimedOut)) => return Err(err),
+                Err(err) => vec![format!("{path} (not looked into: {err})")],
+            };
+            Ok((path, held))
+        };
+        links.map(held).collect()
+    }
+
     /// The state of the submodule at `path`.
     fn inside_submodule(&self, path: &[u8], reach: &Reach, cancel: &Cancel) -> Result<Look> {
         let path = RelPath::from_git(path);
@@ -193,28 +217,51 @@ impl Repo {
 
     /// What is to be left out of each submodule of which that is said, by its path.
     fn ignored_submodules(&self, cancel: &Cancel) -> Result<BTreeMap<Vec<u8>, Ignore>> {
+        let said = |name: &String, word: Option<String>| Ignore::of(self.settings.submodules_ignore.get(name).cloned().or(word)?.as_str());
+        Ok(self.said_of_modules("ignore", cancel)?.into_iter().filter_map(|(name, path, word)| Some((path, said(&name, word)?))).collect())
+    }
+
+    /// The submodules that `.gitmodules` names, by name and path, and what it says of each under `key`.
+    pub(crate) fn said_of_modules(&self, key: &str, cancel: &Cancel) -> Result<Vec<(String, Vec<u8>, Option<String>)>> {
         let text = match self.worktree_folder()?.read(".gitmodules", Kind::Rules) {
             Ok(Some(text)) => text,
             // As git, which takes what is staged where there is no file.
             Ok(None) => self.read(&["cat-file", "blob", ":.gitmodules"]).may_die().output(cancel, 1 << 20)?.1,
-            Err(_) => return Ok(BTreeMap::new()),
+            Err(_) => return Ok(Vec::new()),
         };
-        let Ok(file) = File::from_bytes_no_includes(&text, Metadata::api(), Options::default()) else { return Ok(BTreeMap::new()) };
+        let Ok(file) = File::from_bytes_no_includes(&text, Metadata::api(), Options::default()) else { return Ok(Vec::new()) };
         let (mut paths, mut words) = (BTreeMap::new(), BTreeMap::new());
         for section in file.sections_by_name("submodule").into_iter().flatten() {
             let Some(name) = section.header().subsection_name().map(ToString::to_string) else { continue };
             if let Some(path) = section.body().value("path") {
                 paths.insert(name.clone(), path.to_vec());
             }
-            if let Some(word) = section.body().value("ignore") {
+            if let Some(word) = section.body().value(key) {
                 words.insert(name, word.to_string());
             }
         }
-        let said = |name: &String| {
-            let word = self.settings.submodules_ignore.get(name).or_else(|| words.get(name))?;
-            Ignore::of(word)
+        Ok(paths.into_iter().map(|(name, path)| (name.clone(), path, words.remove(&name))).collect())
+    }
+
+    /// Repositories of their own below `paths` that are staged and no submodules.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn embedded(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<RelPath>> {
+        let links: Vec<Gitlink> =
+            self.gitlinks(cancel)?.into_iter().filter(|link| paths.iter().any(|path| path.covers(&link.path))).collect();
+        if links.is_empty() {
+            return Ok(Vec::new());
+        }
+        let named: BTreeSet<Vec<u8>> = self.said_of_modules("url", cancel)?.into_iter().map(|(_, path, _)| path).collect();
+        let links = links.into_iter().filter(|link| !named.contains(&link.path)).map(|link| RelPath::from_git(&link.path));
+        let is_new = |path: &RelPath| match self.resolve_path(&Rev::head(), path, cancel) {
+            Err(Error::Submodule { .. }) => Ok(false),
+            Ok(_) | Err(Error::NoSuchPath { .. } | Error::UnknownRevision(_)) => Ok(true),
+            Err(err) => Err(err),
         };
-        Ok(paths.into_iter().filter_map(|(name, path)| Some((path, said(&name)?))).collect())
+        links.filter_map(|path| is_new(&path).map(|new| new.then_some(path)).transpose()).collect()
     }
 
     /// True where it may be said of a submodule that changes of its commit are not shown.

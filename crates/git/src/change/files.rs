@@ -60,6 +60,11 @@ impl Repo {
         if !force && !edited.is_empty() {
             return Err(Error::WouldLose(edited));
         }
+        // The entry of a submodule is taken out of it.
+        let modules = self.change(&["diff-files", "--quiet", "--", ".gitmodules"]).output(cancel, MAX_OUTPUT)?.0;
+        if modules.code == Some(1) && !self.submodules_below(paths, cancel)?.is_empty() {
+            return Err(Error::Uncommitted(vec![".gitmodules".to_owned()]));
+        }
         Err(ended.failed("rm"))
     }
 

@@ -145,13 +145,13 @@ impl Repo {
         places
     }
 
-    /// Removes the locks that ended processes have left, and gives those that were there: removed are the stale ones.
+    /// Removes the locks that ended processes have left in any of the worktrees, and gives those that were there: removed are the stale ones.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] where one cannot be removed.
     pub fn remove_locks(&self, cancel: &Cancel) -> Result<Vec<LockFile>> {
-        let found = self.lock_files(false);
+        let found = self.lock_files(true);
         let location = self.location();
         for lock in found.iter().filter(|lock| lock.is_stale()) {
             cancel.check()?;

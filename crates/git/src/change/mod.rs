@@ -44,10 +44,10 @@ pub use proceed::{Proceeded, Way};
 pub use raw::{Raw, RawFile};
 pub use sparse::Sparse;
 pub use stash::{Stash, StashPush};
-pub use submodule::Submodule;
+pub use submodule::{Submodule, Updated};
 pub use tag::{Tag, Verified};
 pub use undo::{Change, Reach};
-pub use worktree::{Worktree, WorktreeAdd};
+pub use worktree::{AddedWorktree, Worktree, WorktreeAdd};
 
 use crate::{
     cancel::Cancel,

@@ -5,7 +5,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
-    process::{Mode, Process},
+    process::{Ended, Mode, Process},
     remote::OnProgress,
     repo::Repo,
 };
@@ -22,6 +22,20 @@ pub struct Submodule {
     /// Where it is.
     pub path: Vec<u8>,
 }
+
+/// What an update of submodules came to.
+#[derive(Clone, Debug)]
+pub struct Updated {
+    /// All submodules.
+    pub modules: Vec<Submodule>,
+    /// Those that `update = none` leaves as they are.
+    pub skipped: Vec<RelPath>,
+    /// Those that were checked out although another way is configured, with that.
+    pub others: Vec<(RelPath, String)>,
+}
+
+/// The most files that an error names.
+const MAX_NAMED: usize = 20;
 
 impl Repo {
     /// The submodules.
@@ -62,19 +76,38 @@ impl Repo {
         Ok((ended.code == Some(0)).then(|| output.trim_ascii_end().to_str_lossy().into_owned()))
     }
 
+    /// Those submodules at `paths` of a change that are not there, where `.` is everything.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn absent_submodules_at(&self, paths: &[Vec<u8>], cancel: &Cancel) -> Result<Vec<RelPath>> {
+        if paths.is_empty() || self.worktree()?.join(".gitmodules").symlink_metadata().is_err() {
+            return Ok(Vec::new());
+        }
+        let covers = |module: &Submodule| paths.iter().any(|path| path == b"." || RelPath::from_git(path).covers(&module.path));
+        let absent = self.submodules(cancel)?.into_iter().filter(|module| module.sign == '-' && covers(module));
+        Ok(absent.map(|module| RelPath::from_git(&module.path)).collect())
+    }
+
     /// Fetches submodules and checks out what is recorded, never deeper than one level.
     ///
     /// # Errors
     ///
-    /// As for [`Repo::fetch`].
-    pub fn update_submodules(&self, paths: &[RelPath], on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Vec<Submodule>> {
+    /// [`Error::InSubmodule`]; otherwise as for [`Repo::fetch`].
+    pub fn update_submodules(&self, paths: &[RelPath], on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Updated> {
         self.worktree()?;
         self.check_trust(cancel)?;
         self.check_modules(true, cancel)?;
-        if let Some(module) = self.submodules(cancel)?.iter().find(|module| module.path.iter().any(u8::is_ascii_control)) {
+        let modules = self.submodules(cancel)?;
+        if let Some(module) = modules.iter().find(|module| module.path.iter().any(u8::is_ascii_control)) {
             // git has written such names in a form that reads as another one, and checked out through a link there.
             let path = RelPath::from_git(&module.path);
             return Err(Error::bad_name(path.to_string(), "the path of a submodule", "it has control characters"));
+        }
+        let wanted = |path: &[u8]| paths.is_empty() || paths.iter().any(|one| one.covers(path));
+        for module in modules.iter().filter(|module| wanted(&module.path)) {
+            self.check_folder(&module.path)?;
         }
         let specs = || paths.iter().map(RelPath::literal);
         self.submodule("init").arg("--quiet").arg("--").args(specs()).success(cancel, MAX_OUTPUT)?;
@@ -84,12 +117,93 @@ impl Repo {
         // What is there already is fetched from where its own configuration says.
         let urls: Vec<String> = urls.chain(self.module_urls(cancel)?).collect();
         let route = self.route_to_urls(urls.into_iter(), cancel)?;
-        // The way to update, which the repository may name as a command, is given here.
-        let process = self.submodule("update").args(["--checkout", "--progress", "--"]).args(specs());
-        let process = process.config("core.hooksPath", "/dev/null").config("submodule.recurse", "false");
-        let ended = self.transferred(process, &route, on_progress, cancel)?;
-        ended.require("submodule update")?;
-        self.submodules(cancel)
+        let ways = self.ways_to_update(cancel)?;
+        let (skipped, others): (Vec<_>, Vec<_>) = ways.into_iter().filter(|(path, _)| wanted(path)).partition(|(_, way)| way == "none");
+        let skipped: Vec<RelPath> = skipped.iter().map(|(path, _)| RelPath::from_git(path)).collect();
+        let others = others.into_iter().map(|(path, way)| (RelPath::from_git(&path), way)).collect();
+        let left: Vec<RelPath> = modules.iter().map(|module| RelPath::from_git(&module.path)).collect();
+        let left: Vec<RelPath> = left.into_iter().filter(|path| wanted(path.as_bytes()) && !skipped.contains(path)).collect();
+        if !left.is_empty() {
+            // The way to update, which the repository may name as a command, is given here.
+            let process = self.submodule("update").args(["--checkout", "--progress", "--"]);
+            // Those that are left out are not among them.
+            let named = if skipped.is_empty() { paths } else { &left };
+            let process = process.args(named.iter().map(|path| OsStr::from_bytes(path.pathspec())));
+            let process = process.config("core.hooksPath", "/dev/null").config("submodule.recurse", "false");
+            let ended = self.transferred(process, &route, on_progress, cancel)?;
+            ended.require("submodule update").map_err(|error| self.in_submodule(error, &ended, cancel))?;
+        }
+        Ok(Updated { modules: self.submodules(cancel)?, skipped, others })
+    }
+
+    /// Refuses a submodule whose folder is a link, or leads to a git directory that is not there.
+    fn check_folder(&self, path: &[u8]) -> Result<()> {
+        let place = self.worktree()?.join(OsStr::from_bytes(path));
+        let refused = |cause| Err(Error::InSubmodule { path: crate::quote::listed(path), place: place.clone(), cause: Box::new(cause) });
+        if place.is_symlink() {
+            return refused(Error::NotReadable { path: place.clone(), why: "is a link" });
+        }
+        let line = crate::roots::read_line(&place.join(".git")).unwrap_or_default();
+        let dir = line.strip_prefix(b"gitdir: ").map(|dir| place.join(OsStr::from_bytes(dir)));
+        match dir.filter(|dir| !dir.exists()) {
+            Some(dir) => refused(Error::NotARepository { path: dir }),
+            None => Ok(()),
+        }
+    }
+
+    /// Says in which submodule something of this machine is in the way, where that is what has failed.
+    fn in_submodule(&self, error: Error, ended: &Ended, cancel: &Cancel) -> Error {
+        let Ok(top) = self.worktree() else { return error };
+        let within = |path: &[u8], cause| Error::InSubmodule {
+            path: crate::quote::listed(path),
+            place: top.join(OsStr::from_bytes(path)),
+            cause: Box::new(cause),
+        };
+        let modules = self.submodules(cancel).unwrap_or_default();
+        match error {
+            Error::Locked(_) | Error::Uncommitted(_) | Error::WouldOverwrite(_) => {
+                let named = |module: &&Submodule| {
+                    let path = String::from_utf8_lossy(&module.path);
+                    ended.stderr.lines().any(|line| line.starts_with("fatal: ") && line.ends_with(&format!("in submodule path '{path}'")))
+                };
+                match modules.iter().find(named) {
+                    Some(module) => within(&module.path, error),
+                    None => error,
+                }
+            }
+            Error::Failed { .. } => {
+                // git clones into no folder that has something in it.
+                let held = |module: &&Submodule| module.sign == '-' && !self.held_in(&module.path).is_empty();
+                match modules.iter().find(held) {
+                    Some(module) => within(&module.path, Error::WouldOverwrite(self.held_in(&module.path))),
+                    None => error,
+                }
+            }
+            error => error,
+        }
+    }
+
+    /// Some of what is in the folder of a submodule that is not there.
+    fn held_in(&self, path: &[u8]) -> Vec<String> {
+        let place = self.top().join(OsStr::from_bytes(path));
+        let entries = std::fs::read_dir(place).into_iter().flatten().flatten().take(MAX_NAMED);
+        entries.map(|entry| crate::quote::listed(entry.file_name().as_bytes())).collect()
+    }
+
+    /// How submodules are to be updated of which something else is said than by checking out what is recorded.
+    fn ways_to_update(&self, cancel: &Cancel) -> Result<Vec<(Vec<u8>, String)>> {
+        let listed = self.read(&["config", "--null", "--get-regexp", r"^submodule\..*\.update$"]).output(cancel, MAX_OUTPUT)?.1;
+        let own: Vec<(String, String)> = listed
+            .split(|&byte| byte == 0)
+            .filter_map(|entry| entry.split_once_str("\n"))
+            .map(|(key, way)| (key.to_str_lossy().into_owned(), way.to_str_lossy().into_owned()))
+            .collect();
+        let way = |name: &str, said: Option<String>| {
+            let key = format!("submodule.{name}.update");
+            own.iter().rev().find(|(known, _)| *known == key).map(|(_, way)| way.clone()).or(said)
+        };
+        let ways = self.said_of_modules("update", cancel)?.into_iter().filter_map(|(name, path, said)| Some((path, way(&name, said)?)));
+        Ok(ways.filter(|(_, way)| way != "checkout").collect())
     }
 
     /// Where submodules that are there would be fetched from.

@@ -15,7 +15,7 @@ use std::{
     ffi::OsStr,
     fs,
     os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -52,6 +52,17 @@ pub struct WorktreeAdd {
     pub start: Option<Rev>,
     /// The place is this program's own, and need not lie inside the roots.
     pub anywhere: bool,
+}
+
+/// A worktree that was made.
+#[derive(Clone, Debug)]
+pub struct AddedWorktree {
+    /// It.
+    pub worktree: Worktree,
+    /// The hook that failed afterwards, and what it wrote.
+    pub hook: Option<FailedHook>,
+    /// The full name of the branch of a remote that its new branch follows.
+    pub follows: Option<String>,
 }
 
 /// A folder that was made for a worktree, and is removed where it stays empty.
@@ -112,12 +123,12 @@ impl Repo {
         Ok(found)
     }
 
-    /// Makes a worktree inside the allowed roots. Gives the hook that failed afterwards, and what it wrote.
+    /// Makes a worktree inside the allowed roots.
     ///
     /// # Errors
     ///
     /// [`Error::OutsideRoots`], [`Error::Exists`], [`Error::CheckedOut`], [`Error::WorktreeGone`], [`Error::UnknownRevision`].
-    pub fn add_worktree(&self, add: &WorktreeAdd, cancel: &Cancel) -> Result<(Worktree, Option<FailedHook>)> {
+    pub fn add_worktree(&self, add: &WorktreeAdd, cancel: &Cancel) -> Result<AddedWorktree> {
         self.check_trust(cancel)?;
         let path = if add.anywhere { add.path.clone() } else { self.place_for(&add.path)? };
         let start = add.start.as_ref().map(|rev| self.resolve_commit(rev, cancel)).transpose()?;
@@ -132,10 +143,16 @@ impl Repo {
         if let Some(name) = &add.branch {
             check_free(name, &others)?;
         }
+        let follows = match &add.branch {
+            Some(name) if branch.is_none() && start.is_none() => self.followed_by(name, cancel)?,
+            _ => None,
+        };
+        let remote = follows.as_ref().map(|full| self.resolve_commit(&Rev::new(full.as_str())?, cancel)).transpose()?;
         let mut needs = self.needs(cancel);
-        let tip = start.or(branch).map_or_else(|| self.resolve_commit(&Rev::head(), cancel), Ok)?;
+        let tip = start.or(branch).or(remote).map_or_else(|| self.resolve_commit(&Rev::head(), cancel), Ok)?;
         needs.files(tip, &[])?;
         needs.check_for_worktree()?;
+        let was_there = path.is_dir();
         let mut process = self.change(&["worktree", "add", "--quiet"]);
         let _made = match &self.guarded {
             // A rule of a sandbox stands for a folder that is there.
@@ -152,8 +169,8 @@ impl Repo {
             Some(name) if branch.is_some() => Some(name.as_str().to_owned()),
             Some(name) => {
                 // Upstreams are configured in a file that all worktrees share, which many at once would fight for.
-                process = process.arg("--no-track").arg("-b").arg(name.as_str());
-                start.map(|id| id.to_string())
+                process = process.arg(if follows.is_some() { "--track" } else { "--no-track" }).arg("-b").arg(name.as_str());
+                follows.clone().or_else(|| start.map(|id| id.to_string()))
             }
             None => {
                 process = process.arg("--detach");
@@ -163,12 +180,40 @@ impl Repo {
         let added = process.arg("--").arg(&path).args(what).output(cancel, MAX_OUTPUT);
         let added = added.and_then(|(ended, _)| ended.require_but_for_the_hook("worktree add"));
         let made = add.branch.as_ref().filter(|_| branch.is_none()).map(|name| (name, tip));
-        let failed = added.inspect_err(|_| self.withdraw_worktree(&path, made))?;
-        Ok((self.worktree_at(&path, cancel)?, failed))
+        let hook = added.inspect_err(|_| {
+            self.withdraw_worktree(&path, made, follows.is_some());
+            // git removes the folder also where it was there before.
+            drop(was_there.then(|| fs::create_dir_all(&path)));
+        })?;
+        Ok(AddedWorktree { worktree: self.worktree_at(&path, cancel)?, hook, follows })
+    }
+
+    /// The full name of the one branch of a remote that a new branch `name` follows. Refuses what names something else already,
+    /// and what several remotes have.
+    fn followed_by(&self, name: &BranchName, cancel: &Cancel) -> Result<Option<String>> {
+        let known = self.full_name(&Rev::new(name.as_str())?, cancel)?;
+        let why = match known.as_deref().unwrap_or_default() {
+            full if full.starts_with("refs/tags/") => "it is a tag: pass it as `start_point`",
+            full if full.starts_with("refs/remotes/") => "it is a branch of a remote: pass it as `start_point`",
+            _ => "",
+        };
+        if !why.is_empty() {
+            return Err(Error::bad_name(name.as_str(), "the branch of a worktree", why));
+        }
+        let mut found = self.on_remotes(name, cancel)?;
+        if found.len() > 1 {
+            let names: Vec<&str> = found.iter().map(|full| full.trim_start_matches("refs/remotes/")).collect();
+            return Err(Error::BadPlan(format!(
+                "several remotes have a branch `{}`: pass one of them as `start_point`: {}",
+                name.as_str(),
+                names.join(", ")
+            )));
+        }
+        Ok(found.pop())
     }
 
     /// Removes what is left of a worktree that could not be made, and the branch that was made for it.
-    fn withdraw_worktree(&self, path: &Path, branch: Option<(&BranchName, ObjectId)>) {
+    fn withdraw_worktree(&self, path: &Path, branch: Option<(&BranchName, ObjectId)>, follows: bool) {
         // The call may be over.
         let cancel = Cancel::new(Some(Instant::now() + WITHDRAWAL));
         if self.worktree_at(path, &cancel).is_ok() {
@@ -181,6 +226,10 @@ impl Repo {
         }
         if let Some((branch, tip)) = branch {
             self.change(&["update-ref", "-d"]).arg(branch.full()).arg(tip.to_string()).output(&cancel, MAX_OUTPUT).ok();
+            if follows {
+                let section = format!("branch.{}", branch.as_str());
+                self.change(&["config", "--local", "--remove-section"]).arg(section).output(&cancel, MAX_OUTPUT).ok();
+            }
         }
     }
 
@@ -213,15 +262,23 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::NoWorktree`], [`Error::WouldLose`], [`Error::Failed`] where it is locked.
+    /// [`Error::NoWorktree`], [`Error::WouldLose`], [`Error::WorktreeLocked`], [`Error::WorktreeBroken`].
     pub fn remove_worktree(&self, path: &Path, force: bool, cancel: &Cancel) -> Result<Worktree> {
         let worktree = self.worktree_at(path, cancel)?;
+        let refused = |why| Err(Error::bad_name(path.display().to_string(), "a worktree to remove", why));
+        if self.worktrees(cancel)?.first().is_some_and(|main| main.path == worktree.path) {
+            return refused("it is the main one, which has the repository in it");
+        }
         if worktree.path == self.top() {
-            return Err(Error::bad_name(path.display().to_string(), "a worktree to remove", "the call itself works in it"));
+            return refused("the call itself works in it");
         }
         self.check_trust(cancel)?;
         if let (Some(reason), true) = (&worktree.locked, worktree.path.exists()) {
             return Err(Error::WorktreeLocked { place: worktree.path.clone(), reason: reason.clone() });
+        }
+        if worktree.path.exists() && !self.is_linked(&worktree) {
+            let gone = worktree.path.join(".git").symlink_metadata().is_err();
+            return Err(Error::WorktreeBroken { place: worktree.path, main: self.location.common_dir.clone(), gone });
         }
         let mut force = force;
         if worktree.path.exists() && !force {
@@ -291,6 +348,14 @@ impl Repo {
         if lost.is_empty() { Ok(submodules) } else { Err(Error::WouldLose(lost)) }
     }
 
+    /// True where the folder of a worktree leads to a git directory of this repository.
+    fn is_linked(&self, worktree: &Worktree) -> bool {
+        let line = crate::roots::read_line(&worktree.path.join(".git")).unwrap_or_default();
+        let dir = line.strip_prefix(b"gitdir: ").map(|dir| worktree.path.join(OsStr::from_bytes(dir)));
+        let dir = dir.and_then(|dir| fs::canonicalize(dir).ok());
+        dir.is_some_and(|dir| fs::canonicalize(self.location.common_dir.join("worktrees")).is_ok_and(|own| dir.starts_with(own)))
+    }
+
     fn has_own_configuration(worktree: &Worktree) -> bool {
         let line = crate::roots::read_line(&worktree.path.join(".git")).unwrap_or_default();
         let dir = line.strip_prefix(b"gitdir: ").map(|dir| worktree.path.join(OsStr::from_bytes(dir)));
@@ -311,19 +376,19 @@ impl Repo {
 
     /// The full path of what a caller calls `path`.
     pub fn full_path(&self, path: &Path) -> PathBuf {
-        let full = self.base().join(path);
+        let full = without_dots(&self.base().join(path));
         fs::canonicalize(&full).unwrap_or(full)
     }
 
-    /// The full path of a folder that is to be made: beside or below the roots' repositories.
+    /// The full path of a folder that is to be made, or is there and empty: beside or below the roots' repositories.
     ///
     /// # Errors
     ///
     /// [`Error::OutsideRoots`], [`Error::Exists`].
     pub fn place_for(&self, path: &Path) -> Result<PathBuf> {
-        let full = self.base().join(path);
+        let full = without_dots(&self.base().join(path));
         let outside = || Error::OutsideRoots { path: full.clone(), what: "the worktree" };
-        if full.components().any(|part| matches!(part, std::path::Component::ParentDir)) || full.as_os_str().as_bytes().contains(&b'\n') {
+        if full.as_os_str().as_bytes().contains(&b'\n') {
             return Err(outside());
         }
         let existing = full.ancestors().find(|dir| dir.symlink_metadata().is_ok()).ok_or_else(outside)?;
@@ -336,9 +401,34 @@ impl Repo {
             return Err(Error::bad_name(path.display().to_string(), "the folder of a worktree", "it is inside of a git directory"));
         }
         // Only now: whether a path outside exists is nobody's business.
-        if full.symlink_metadata().is_ok() {
+        let is_empty = |dir: &Path| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+        if full.symlink_metadata().is_ok_and(|found| !found.is_dir() || !is_empty(&full)) {
             return Err(Error::Exists(full));
         }
         Ok(target)
+    }
+}
+
+/// A path with each `..` resolved against what is written before it.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dots_are_resolved_as_they_are_written() {
+        for (path, plain) in [("/a/b/../c", "/a/c"), ("/a/../../c", "/c"), ("/a/./b/", "/a/b"), ("/a/b/..", "/a")] {
+            assert_eq!(without_dots(Path::new(path)), Path::new(plain), "{path}");
+        }
     }
 }

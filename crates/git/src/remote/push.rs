@@ -20,7 +20,7 @@ pub enum Ref {
 }
 
 impl Ref {
-    fn full(&self) -> String {
+    pub(super) fn full(&self) -> String {
         match self {
             Self::Branch(name) => name.full(),
             Self::Tag(name) => name.full(),

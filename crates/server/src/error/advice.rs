@@ -47,6 +47,7 @@ impl From<git::Error> for Error {
                 Kind::Refused,
                 Some(format!("Call the tool with `repo_path`: the submodule's own folder, `{path}`, and that commit: {id}.")),
             ),
+            Git::InSubmodule { place, cause, .. } => (Kind::Refused, Some(of_a_submodule(place, cause))),
             Git::NotCompared { .. } => (
                 Kind::Refused,
                 Some(
@@ -231,6 +232,35 @@ fn of_a_vanished_worktree(place: &Path, locked: bool) -> String {
     )
 }
 
+/// What to do about a worktree whose folder does not lead to its repository.
+fn of_a_broken_worktree(main: &Path, gone: bool) -> String {
+    let repair = format!("The operator mends that with `git -C {} worktree repair`. Then repeat the call.", main.display());
+    let prune = " Or git_worktree {\"action\":\"prune\"} forgets the worktree, and leaves the folder.";
+    if gone { repair + prune } else { repair }
+}
+
+/// What to do about what is in the way of updating a submodule.
+fn of_a_submodule(place: &Path, cause: &git::Error) -> String {
+    let there = json!({"repo_path": place});
+    match cause {
+        git::Error::Locked(lock) if lock.is_stale() => {
+            format!("Next: git_maintenance {}. Then repeat the call.", json!({"action": "remove_locks", "repo_path": place}))
+        }
+        git::Error::Locked(_) => "Try again when no git is at work there.".to_owned(),
+        git::Error::Uncommitted(_) => {
+            format!(
+                "Commit them there, or put them away: git_stash {}. Then repeat the call.",
+                json!({"action": "push", "repo_path": place})
+            )
+        }
+        git::Error::WouldOverwrite(_) => {
+            format!("Move them away, or remove them if they may be lost: git_status {there} lists them. Then repeat the call.")
+        }
+        git::Error::NotReadable { .. } => "Remove the link, and repeat the call.".to_owned(),
+        _ => "Move the folder away: it may have edits that are nowhere else. Then repeat the call, which clones it anew.".to_owned(),
+    }
+}
+
 /// What to do about conflicts that are left by what is no operation in progress.
 fn of_conflicts(stash: Option<usize>) -> String {
     let begin = "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved.";
@@ -411,6 +441,7 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
             Kind::Refused,
             Some(format!("If it may go: git_worktree {}. Then repeat the call.", json!({"action": "unlock", "path": place}))),
         ),
+        Git::WorktreeBroken { main, gone, .. } => (Kind::Refused, Some(of_a_broken_worktree(main, *gone))),
         Git::NoSuchHunk(_) => {
             (Kind::NotFound, Some("Ids change with the content. git_add with `list`: true shows the hunks as they are now.".to_owned()))
         }

@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool, Toolset},
     tools::{change, hooks, range::not_compared},
 };
-use git::{Hunk, HunkAction, Raw};
+use git::{Hunk, HunkAction, Raw, RelPath};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -105,9 +105,23 @@ impl Tool for Add {
         hooks::heard(&said, &mut writer);
         if args.action == Action::Stage {
             change::markers(cx, &paths, &mut writer)?;
+            tell_embedded(cx, &paths, &mut writer)?;
         }
         Ok(writer.finish())
     }
+}
+
+/// The most repositories that are named.
+const MAX_EMBEDDED: usize = 10;
+
+/// Names what is staged as a commit of another repository, and is no submodule.
+fn tell_embedded(cx: &Context<'_>, paths: &[RelPath], writer: &mut Writer) -> Result<(), Error> {
+    for path in cx.repo.embedded(paths, cx.cancel)?.iter().take(MAX_EMBEDDED) {
+        let out = cx.echo.other("git_rm", &[("files", json!([path.to_string()])), ("cached", json!(true))]);
+        let name = word(Field::Path, path.as_bytes(), "`git ls-files --stage -z`");
+        writer.note(format!("{name} is a repository of its own: only its commit is recorded. To take it out: {out}"));
+    }
+    Ok(())
 }
 
 fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action, writer: &mut Writer) {

@@ -30,7 +30,7 @@ struct RmArgs {
     /// Needed for folders.
     #[serde(default)]
     recursive: bool,
-    /// Also files with edits.
+    /// Also files and submodules with edits.
     #[serde(default)]
     force: bool,
 }
@@ -72,17 +72,55 @@ impl Tool for Rm {
             return Err(Error::new(Kind::BadInput, "`files` is empty").hint("Name the files."));
         }
         let paths = cx.paths(&args.files)?;
+        let modules = if args.cached { Vec::new() } else { cx.repo.submodules_below(&paths, cx.cancel)? };
         if !args.cached {
-            cx.overwrites(&paths)?;
-            cx.keeps_files(Raw::Below(&paths))?;
+            spare_submodules(cx, &modules, args.force)?;
+            let mut touched = paths.clone();
+            if !modules.is_empty() {
+                // Its section goes, too.
+                touched.push(RelPath::new(MODULES, None)?);
+            }
+            cx.overwrites(&touched)?;
+            cx.keeps_files(Raw::Below(&touched))?;
         }
-        let removed = cx.repo.rm(&paths, args.cached, args.recursive, args.force, cx.cancel)?;
+        let removed = cx.repo.rm(&paths, args.cached, args.recursive, args.force || cx.confirmed, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("{} files removed{}", removed.len(), if args.cached { " from the index alone" } else { "" }));
         change::staged(cx, &mut writer)?;
-        writer.note(format!("to bring them back: {}", cx.echo.other("git_undo", &[])));
+        let undo = cx.echo.other("git_undo", &[]);
+        writer.note(match modules.as_slice() {
+            [] => format!("to bring them back: {undo}"),
+            modules => {
+                let names: Vec<String> = modules.iter().map(|(path, _)| path.to_string()).collect();
+                let update = cx.echo.other("git_submodule", &[("action", json!("update")), ("paths", json!(names))]);
+                format!("to bring them back: {undo}; then, for what a submodule has recorded: {update}")
+            }
+        });
         Ok(writer.finish())
     }
+}
+
+/// Where submodules are configured.
+const MODULES: &str = ".gitmodules";
+/// The most files of submodules that are named.
+const MAX_HELD: usize = 20;
+
+/// Refuses to remove submodules with what nothing brings back, unless that is meant.
+fn spare_submodules(cx: &Context<'_>, modules: &[(RelPath, Vec<String>)], force: bool) -> Result<(), Error> {
+    let held: Vec<&str> = modules.iter().flat_map(|(_, held)| held).map(String::as_str).collect();
+    if held.is_empty() || force && cx.confirmed {
+        return Ok(());
+    }
+    let more = if held.len() > MAX_HELD { format!(" and {} more", held.len() - MAX_HELD) } else { String::new() };
+    let named = held[..held.len().min(MAX_HELD)].join(", ");
+    let error =
+        Error::new(Kind::Refused, format!("these would be lost for good, as git_undo brings no files of a submodule back: {named}{more}"));
+    if force {
+        return Err(error.asks());
+    }
+    Err(error.hint(
+        "Commit or stash them there first, with `repo_path`: the submodule's folder; or repeat the call with `force` and `confirm`: true.",
+    ))
 }
 
 impl Tool for Mv {

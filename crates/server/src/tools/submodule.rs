@@ -2,16 +2,19 @@
 
 use crate::{
     error::Error,
-    output::{Field, Reply, Row},
+    output::{Field, Reply, Row, Writer, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset},
 };
-use git::{Reach, Submodule};
+use git::{Reach, RelPath, Submodule, Updated};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) const TOOL: Entry = Entry::of::<SubmoduleTool>().listed_in(Toolset::Submodules);
 
 struct SubmoduleTool;
+
+/// The most submodules of which something is told beside the list.
+const MAX_TOLD: usize = 10;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -48,18 +51,20 @@ impl Tool for SubmoduleTool {
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let paths = cx.paths(&args.paths)?;
         cx.repo.check_submodules(&paths, cx.cancel)?;
+        let mut writer = cx.writer();
         let modules = match args.action {
             Action::Status => cx.repo.submodules(cx.cancel)?,
             Action::Update => {
                 cx.reaches(Reach::Refs);
-                cx.repo.update_submodules(&paths, cx.on_progress, cx.cancel)?
+                let updated = cx.repo.update_submodules(&paths, cx.on_progress, cx.cancel)?;
+                tell_ways(&updated, &mut writer);
+                updated.modules
             }
             Action::Sync => {
                 cx.repo.sync_submodules(&paths, cx.cancel)?;
                 cx.repo.submodules(cx.cancel)?
             }
         };
-        let mut writer = cx.writer();
         if modules.is_empty() {
             writer.say("there are no submodules");
         }
@@ -74,5 +79,17 @@ impl Tool for SubmoduleTool {
             }
         }
         Ok(writer.finish())
+    }
+}
+
+/// Names the submodules that are left as they are, and those that were not updated in the way that is configured.
+fn tell_ways(updated: &Updated, writer: &mut Writer) {
+    let named = |path: &RelPath| word(Field::Path, path.as_bytes(), "`git ls-files --stage -z`");
+    for path in updated.skipped.iter().take(MAX_TOLD) {
+        writer.note(format!("{} is left as it is: its setting `update` is none", named(path)));
+    }
+    for (path, way) in updated.others.iter().take(MAX_TOLD) {
+        let way = word(Field::Value, way, "`git config --get-regexp submodule`");
+        writer.note(format!("{} is checked out as it is recorded, although its setting `update` is {way}", named(path)));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, word},
+    output::{Field, Reply, Writer, word},
     tool::{Context, Effect, Entry, Scope, Tool},
     tools::change,
 };
@@ -92,6 +92,17 @@ impl Tool for Undo {
         record.undone(&past.id).map_err(|err| Error::new(Kind::Internal, format!("undone, and not recorded as undone: {err}")))?;
         writer.say(&format!("{} is undone: {}", word(Field::Name, &past.tool, HISTORY), word(Field::Value, done.join("; "), HISTORY)));
         change::state(cx, &mut writer)?;
+        tell_absent_submodules(cx, &past.change.paths, &mut writer)?;
         Ok(writer.finish())
     }
+}
+
+/// Says how the folders of submodules are filled of which only the entries are back.
+fn tell_absent_submodules(cx: &Context<'_>, paths: &[Vec<u8>], writer: &mut Writer) -> Result<(), Error> {
+    let names: Vec<String> = cx.repo.absent_submodules_at(paths, cx.cancel)?.iter().map(ToString::to_string).collect();
+    if !names.is_empty() {
+        let update = cx.echo.other("git_submodule", &[("action", json!("update")), ("paths", json!(names))]);
+        writer.note(format!("of submodules only the entries are back. For their files: {update}"));
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Scope, Tool, Toolset},
     tools::{hooks, worktree},
 };
-use git::{BranchName, Rev, WorktreeAdd};
+use git::{AddedWorktree, BranchName, Rev, WorktreeAdd};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -24,7 +24,7 @@ struct Args {
     /// What to do.
     #[serde(default)]
     action: Action,
-    /// For `open`: the branch, which is made where there is none. Default: a new one.
+    /// For `open`: the branch, which is made where there is none: from the remote that has it. Default: a new one.
     branch: Option<String>,
     /// For `open`: where a new branch starts. Default HEAD.
     start_point: Option<String>,
@@ -83,14 +83,16 @@ impl Tool for Workspace {
                 let (handle, path) = cx.view.workspaces.create(cx.principal, &cx.repo.location().common_dir)?;
                 let own = || BranchName::new(format!("workspace/{}", &handle[3..11]));
                 let add = WorktreeAdd { path: path.clone(), branch: Some(branch.map_or_else(own, Ok)?), start, anywhere: true };
-                let (made, failed) = cx.repo.add_worktree(&add, cx.cancel).inspect_err(|_| cx.view.workspaces.forget(&handle))?;
+                let AddedWorktree { worktree: made, hook, follows } =
+                    cx.repo.add_worktree(&add, cx.cancel).inspect_err(|_| cx.view.workspaces.forget(&handle))?;
                 let branch = made.branch.clone().unwrap_or_default();
                 let branch = branch.trim_start_matches("refs/heads/");
                 let place = word(Field::Path, path.as_os_str().as_encoded_bytes(), LISTED);
-                writer.say(&format!("opened {handle} on branch {}, with its files at {place}", word(Field::Ref, branch, LISTED)));
+                let branch = format!("{}{}", word(Field::Ref, branch, LISTED), worktree::following(follows.as_deref()));
+                writer.say(&format!("opened {handle} on branch {branch}, with its files at {place}"));
                 writer.note(format!("to work in it, pass \"workspace\": {}", json!(handle)));
                 let days = cx.view.workspaces.ttl().as_secs().div_ceil(86_400);
-                hooks::after(failed.as_ref(), "the workspace is made", &mut writer);
+                hooks::after(hook.as_ref(), "the workspace is made", &mut writer);
                 worktree::tell_absent_submodules(cx, &made, &mut writer)?;
                 writer.note(format!("unused for {days} days it is closed, unless that would lose something"));
             }
@@ -102,9 +104,14 @@ impl Tool for Workspace {
                 }
                 let gone = cx.repo.remove_worktree(&path, cx.confirmed, cx.cancel)?;
                 cx.view.workspaces.forget(&handle);
-                let branch = gone.branch.unwrap_or_default();
-                let branch = word(Field::Ref, branch.trim_start_matches("refs/heads/"), "git_branch");
-                writer.say(&format!("closed {}; the branch {branch} stays", word(Field::Name, &handle, "`handle`")));
+                let left = match (&gone.branch, gone.commit) {
+                    (Some(branch), _) => {
+                        format!("the branch {} stays", word(Field::Ref, branch.trim_start_matches("refs/heads/"), "git_branch"))
+                    }
+                    (None, Some(commit)) => format!("it was detached at {}", cx.repo.abbreviate(commit)),
+                    (None, None) => "it had no commit".to_owned(),
+                };
+                writer.say(&format!("closed {}; {left}", word(Field::Name, &handle, "`handle`")));
             }
         }
         Ok(writer.finish())

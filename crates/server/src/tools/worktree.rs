@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Scope, Tool, Toolset},
     tools::hooks,
 };
-use git::{BranchName, Rev, Worktree, WorktreeAdd};
+use git::{AddedWorktree, BranchName, Rev, Worktree, WorktreeAdd};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -27,7 +27,7 @@ struct Args {
     action: Action,
     /// Its folder: absolute, or relative to the repository's top, and inside the allowed roots.
     path: Option<String>,
-    /// For `add`: the branch to check out there, which is made where there is none. Detached when absent.
+    /// For `add`: the branch to check out there, which is made where there is none: from the remote that has it. Detached when absent.
     branch: Option<String>,
     /// For `add`: where a new branch starts. Default HEAD.
     start_point: Option<String>,
@@ -79,10 +79,10 @@ impl Tool for WorktreeTool {
                     start: args.start_point.map(Rev::new).transpose()?,
                     anywhere: false,
                 };
-                let (made, failed) = cx.repo.add_worktree(&add, cx.cancel)?;
+                let AddedWorktree { worktree: made, hook, follows } = cx.repo.add_worktree(&add, cx.cancel)?;
                 let place = made.path.display().to_string();
-                writer.say(&format!("made {}: {}", at(&made.path), state(cx, &made)));
-                hooks::after(failed.as_ref(), "the worktree is made", &mut writer);
+                writer.say(&format!("made {}: {}{}", at(&made.path), state(cx, &made), following(follows.as_deref())));
+                hooks::after(hook.as_ref(), "the worktree is made", &mut writer);
                 tell_absent_submodules(cx, &made, &mut writer)?;
                 hooks::tell_idle(cx, &["post-checkout", "reference-transaction"], &mut writer);
                 writer.note(format!("to work in it, pass \"repo_path\": {}", json!(place)));
@@ -127,6 +127,12 @@ impl Tool for WorktreeTool {
         }
         Ok(writer.finish())
     }
+}
+
+/// Which branch of a remote a new branch follows.
+pub(super) fn following(follows: Option<&str>) -> String {
+    let name = |full: &str| word(Field::Ref, full.trim_start_matches("refs/remotes/"), LISTED);
+    follows.map_or_else(String::new, |full| format!(", which follows {}", name(full)))
 }
 
 /// Says that submodules are not checked out in a new worktree.
