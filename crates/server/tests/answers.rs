@@ -36,6 +36,8 @@ mod locks;
 mod lost_content;
 #[path = "answers/messages.rs"]
 mod messages;
+#[path = "answers/modules.rs"]
+mod modules;
 #[path = "answers/names.rs"]
 mod names;
 #[path = "answers/odd_ends.rs"]
@@ -46,6 +48,10 @@ mod operators;
 mod ownership;
 #[path = "answers/partial.rs"]
 mod partial;
+#[path = "answers/places.rs"]
+mod places;
+#[path = "answers/promised.rs"]
+mod promised;
 #[path = "answers/series.rs"]
 mod series;
 #[path = "answers/set_up.rs"]
@@ -63,5 +69,7 @@ mod support;
 mod undone;
 #[path = "answers/untracked.rs"]
 mod untracked;
+#[path = "answers/workspaces.rs"]
+mod workspaces;
 #[path = "answers/worktrees.rs"]
 mod worktrees;

@@ -34,7 +34,7 @@ impl Repo {
     /// The error of a push, which lacked the first of possibly many objects where that is why it failed: with all that it sends.
     pub(super) fn needed_by_push(&self, error: Error, request: &PushRequest, cancel: &Cancel) -> Error {
         let Some(first) = self.lacked(&error, cancel) else { return error };
-        let known = format!("--remotes={}", request.remote.as_str());
+        let known = format!("--remotes={}", request.place.as_str());
         let process = self.read(&["rev-list", "--objects", "--missing=print"]).args(request.what.iter().map(Ref::full));
         match process.arg("--not").arg(known).arg("--").output(cancel, LISTING) {
             Ok((ended, listed)) if ended.code == Some(0) => {

@@ -117,7 +117,8 @@ const MAX_EMBEDDED: usize = 10;
 /// Names what is staged as a commit of another repository, and is no submodule.
 fn tell_embedded(cx: &Context<'_>, paths: &[RelPath], writer: &mut Writer) -> Result<(), Error> {
     for path in cx.repo.embedded(paths, cx.cancel)?.iter().take(MAX_EMBEDDED) {
-        let out = cx.echo.other("git_rm", &[("files", json!([path.to_string()])), ("cached", json!(true))]);
+        // git itself advises `git rm --cached`, and refuses that where the folder has its git directory in it.
+        let out = cx.echo.other("git_reset", &[("paths", json!([path.to_string()]))]);
         let name = word(Field::Path, path.as_bytes(), "`git ls-files --stage -z`");
         writer.note(format!("{name} is a repository of its own: only its commit is recorded. To take it out: {out}"));
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt};
 
 /// A remote with some history: files that change in every commit, one that is renamed, and a branch.
-fn remote() -> Remote {
+pub(crate) fn remote() -> Remote {
     let remote = Remote::start();
     for key in ["uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"] {
         remote.git(&["config", key, "true"]);
@@ -40,7 +40,7 @@ fn partial(remote: &Remote) -> Fixture {
     clone(remote, "--filter=blob:none")
 }
 
-fn clone(remote: &Remote, option: &str) -> Fixture {
+pub(crate) fn clone(remote: &Remote, option: &str) -> Fixture {
     let home = tempfile::tempdir().expect("a folder");
     let path = fs::canonicalize(home.path()).expect("its path").join("repo");
     let script = format!("git clone -q {option} '{}' repo", remote.url());
@@ -54,7 +54,7 @@ fn clone(remote: &Remote, option: &str) -> Fixture {
 }
 
 /// How often something was fetched because it was missing.
-fn fetched(fixture: &Fixture) -> usize {
+pub(crate) fn fetched(fixture: &Fixture) -> usize {
     let packs = files(&fixture.path.join(".git/objects/pack"));
     packs.iter().filter(|path| path.extension().is_some_and(|extension| extension == "promisor")).count()
 }

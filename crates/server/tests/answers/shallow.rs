@@ -125,3 +125,78 @@ fn a_fetch_that_deepens_says_so() {
     let whole = client.text("git_fetch", &json!({"depth": 0}));
     assert!(whole.contains("the whole of the history is here now") && fixture.text(&["rev-list", "--count", "HEAD"]) == "6", "{whole}");
 }
+
+#[test]
+fn the_commit_at_which_history_ends_is_not_amended_away() {
+    let remote = remote();
+    for (depth, refused) in [(1, true), (2, false), (0, false)] {
+        for args in [
+            json!({"amend": true, "message": "other"}),
+            json!({"amend": true, "message": "other", "allow_empty": true, "confirm": true}),
+            json!({"amend": true, "message": "other", "sign_off": true}),
+        ] {
+            let (fixture, mut client) = clone(&remote, depth);
+            // A commit that no remote has, so that nothing else keeps it from being amended.
+            let before = fixture.text(&["rev-parse", "HEAD"]);
+            let mut args = args;
+            args["confirm"] = json!(true);
+            if refused {
+                let error = client.error("git_commit", &args);
+                assert!(error.contains("history is shallow and ends at ") && error.contains("`depth`: 0"), "{error}");
+                assert_eq!(fixture.text(&["rev-parse", "HEAD"]), before);
+                client.text("git_fetch", &json!({"depth": 0}));
+            }
+            client.text("git_commit", &args);
+            assert_eq!(fixture.text(&["log", "-1", "--format=%p"]).split(' ').filter(|id| !id.is_empty()).count(), 1);
+        }
+    }
+    // A commit that has no parents is no end, whatever a remote says.
+    let (small, one) = (Remote::start(), Fixture::empty());
+    one.write("a", "1\n").commit("one");
+    one.git(&["push", "-q", &small.path().display().to_string(), "main"]);
+    let (fixture, mut client) = clone(&small, 1);
+    client.text("git_commit", &json!({"amend": true, "message": "other", "confirm": true}));
+    assert_eq!(fixture.text(&["log", "-1", "--format=%s"]), "other");
+}
+
+#[test]
+fn a_revision_beyond_the_end_is_told_with_the_call_that_gets_it() {
+    let remote = remote();
+    for (tool, args) in [
+        ("git_show", json!({"revision": "HEAD~3"})),
+        ("git_diff", json!({"base": "HEAD~4", "target": "HEAD"})),
+        ("git_log", json!({"rev": "HEAD^^^..HEAD"})),
+        ("git_create_branch", json!({"branch_name": "old", "base_branch": "HEAD~3"})),
+    ] {
+        let (_fixture, mut client) = clone(&remote, 2);
+        let error = client.error(tool, &args);
+        assert!(error.contains("History is shallow and ends before that: git_fetch with `depth`: 0"), "{tool}: {error}");
+        client.text("git_fetch", &json!({"depth": 0}));
+        client.text(tool, &args);
+        // What is not there at all is said as before.
+        for rev in ["nothing~3", "HEAD~30"] {
+            let error = client.error("git_show", &json!({"revision": rev}));
+            assert!(!error.contains("shallow"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_depth_of_0_is_all_of_the_history_that_there_is() {
+    let remote = remote();
+    let home = tempfile::tempdir().expect("a folder");
+    let root = fs::canonicalize(home.path()).expect("its path");
+    let mut client = Client::start(&["-r", &root.display().to_string(), "--toolsets", "all"], &OPEN);
+    client.initialize();
+    for (depth, commits) in [(0, "6"), (2, "2")] {
+        let place = root.join(format!("clone-{depth}"));
+        client.text("git_clone", &json!({"url": remote.url(), "repo_path": place, "depth": depth}));
+        assert_eq!(String::from_utf8_lossy(&shell(&place, "git rev-list --count HEAD")).trim(), commits);
+    }
+    // Where the remote itself has no more, that is said.
+    shell(&remote.path(), "git clone -q --bare --depth=2 file://$PWD ../short.git");
+    shell(&root, &format!("git clone -q '{}' short", remote.url().replace("repo.git", "short.git")));
+    let text = client.text("git_fetch", &json!({"repo_path": root.join("short"), "depth": 0}));
+    assert!(text.contains("history still ends at 1 commits: so it does at origin itself"), "{text}");
+    assert!(!client.text("git_fetch", &json!({"repo_path": root.join("clone-2"), "depth": 0})).contains("still ends"));
+}
