@@ -71,7 +71,7 @@ impl Tool for Fetch {
         tell(cx, &fetched, &mut writer);
         let ends = if args.depth == Some(0) { cx.repo.boundary()?.len() } else { 0 };
         if ends > 0 {
-            let remote = word(Field::Name, fetched.remote.as_str(), "git_remote_list");
+            let remote = word(Field::Name, fetched.place.as_str(), "git_remote_list");
             writer
                 .say(&format!("history still ends at {ends} commits: so it does at {remote} itself, and a fetch from there gets no more"));
         }
