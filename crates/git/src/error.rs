@@ -1,6 +1,6 @@
 //! What can go wrong with a repository, decided from exit codes, porcelain and configuration.
 
-use crate::{LockFile, stderr};
+use crate::LockFile;
 use std::{io, path::PathBuf, time::Duration};
 
 /// What the system says of a disk that fails.
@@ -8,15 +8,6 @@ pub(crate) const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
 
 /// The result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// What of a repository is damaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Damage {
-    /// The index.
-    Index,
-    /// Objects, references or `HEAD`.
-    Other,
-}
 
 /// A failed operation on a repository.
 ///
@@ -531,40 +522,6 @@ impl Error {
     /// Wraps what kept a sandbox from being made or entered.
     pub(crate) fn sandbox(source: io::Error) -> Self {
         Self::Sandbox(source)
-    }
-
-    /// True for what comes of a disk that is full, read-only or failing, whether this process has met it or git.
-    pub fn is_of_storage(&self) -> bool {
-        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-        match self {
-            // EIO has no kind of its own.
-            Self::Io { source, .. } => {
-                matches!(source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem) || source.raw_os_error() == Some(EIO)
-            }
-            Self::Unreadable { said, .. } | Self::Failed { stderr: said, .. } => stderr::is_of_storage(said),
-            _ => false,
-        }
-    }
-
-    /// What is damaged, where that can be told.
-    pub fn damage(&self) -> Option<Damage> {
-        let (Self::Unreadable { said } | Self::Failed { stderr: said, .. }) = self else { return None };
-        // What is not git's own line was found here.
-        let is_found_here = matches!(self, Self::Unreadable { .. }) && !said.contains("fatal: ") && !said.contains("error: ");
-        match (stderr::is_of_index(said), stderr::is_of_damage(said) || is_found_here) {
-            (true, _) => Some(Damage::Index),
-            (false, true) => Some(Damage::Other),
-            (false, false) => None,
-        }
-    }
-
-    /// True for what comes of a repository in which something is missing or damaged, as far as git says so.
-    pub fn is_of_damage(&self) -> bool {
-        match self {
-            Self::Unreadable { .. } => true,
-            Self::Failed { stderr, .. } => stderr::is_of_damage(stderr),
-            _ => false,
-        }
     }
 
     /// Says that `value` breaks a rule for `what`.

@@ -64,7 +64,7 @@ pub use change::{
     Updated, Verdict, Verified, WRITABLE, Way, Worktree, WorktreeAdd,
 };
 pub use diff::{DiffQuery, Sides};
-pub use error::{Damage, Error, Result};
+pub use error::{Error, Result};
 pub use fields::{MAX_FIELD, MAX_SUBJECT};
 pub use filtered::{NotCompared, Unseen};
 pub use gix::ObjectId;
@@ -93,4 +93,5 @@ pub use sandbox::{Sandbox, support as sandbox_support};
 pub use snapshot::{Moved, Refs, Snapshot};
 pub use stamp::Stamp;
 pub use status::{Entry, Head, Status, operation};
+pub use stderr::Damage;
 pub use trace::Child;

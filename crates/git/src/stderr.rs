@@ -1,7 +1,12 @@
 //! What a process writes to standard error, capped, and what git means by it.
 
-use crate::{LockFile, error::Error, name::LITERAL, trace::Children};
-use std::path::PathBuf;
+use crate::{
+    LockFile,
+    error::{EIO, Error},
+    name::LITERAL,
+    trace::Children,
+};
+use std::{io, path::PathBuf};
 
 /// The most standard error kept: the head and the tail of it.
 const STDERR_HEAD: usize = 8 << 10;
@@ -224,6 +229,51 @@ fn own_lines(text: &str) -> impl Iterator<Item = &str> {
 /// True where git says of the disk that it is full, read-only or failing. What hooks and remotes say does not count.
 pub(crate) fn is_of_storage(text: &str) -> bool {
     own_lines(text).any(|line| OF_STORAGE.iter().any(|words| line.contains(words)))
+}
+
+/// What of a repository is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// The index.
+    Index,
+    /// Objects, references or `HEAD`.
+    Other,
+}
+
+impl Error {
+    /// True for what comes of a disk that is full, read-only or failing, whether this process has met it or git.
+    pub fn is_of_storage(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match self {
+            // EIO has no kind of its own.
+            Self::Io { source, .. } => {
+                matches!(source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem) || source.raw_os_error() == Some(EIO)
+            }
+            Self::Unreadable { said, .. } | Self::Failed { stderr: said, .. } => is_of_storage(said),
+            _ => false,
+        }
+    }
+
+    /// What is damaged, where that can be told.
+    pub fn damage(&self) -> Option<Damage> {
+        let (Self::Unreadable { said } | Self::Failed { stderr: said, .. }) = self else { return None };
+        // What is not git's own line was found here.
+        let is_found_here = matches!(self, Self::Unreadable { .. }) && !said.contains("fatal: ") && !said.contains("error: ");
+        match (is_of_index(said), is_of_damage(said) || is_found_here) {
+            (true, _) => Some(Damage::Index),
+            (false, true) => Some(Damage::Other),
+            (false, false) => None,
+        }
+    }
+
+    /// True for what comes of a repository in which something is missing or damaged, as far as git says so.
+    pub fn is_of_damage(&self) -> bool {
+        match self {
+            Self::Unreadable { .. } => true,
+            Self::Failed { stderr, .. } => is_of_damage(stderr),
+            _ => false,
+        }
+    }
 }
 
 /// How a process ended.

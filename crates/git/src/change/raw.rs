@@ -127,7 +127,7 @@ impl Repo {
         Ok(process.env("GIT_ATTR_SOURCE", ObjectId::empty_tree(hash).to_string()))
     }
 
-    fn filter_drivers(&self) -> BTreeSet<String> {
+    pub(super) fn filter_drivers(&self) -> BTreeSet<String> {
         self.settings.local_filters.union(&self.settings.operator_filters).cloned().collect()
     }
 

@@ -5,7 +5,8 @@ use crate::{
     beneath::open_own,
     cancel::Cancel,
     error::{Error, Result},
-    name::RelPath,
+    filtered::silence,
+    name::{RelPath, Rev},
     repo::Repo,
     stderr::told,
 };
@@ -25,7 +26,7 @@ impl Repo {
         self.worktree()?;
         let head = self.head(cancel)?;
         if head.is_none() || !self.unmerged(cancel)?.is_empty() {
-            return self.save_files(head, &[], &[], cancel);
+            return self.save_files(head, None, cancel);
         }
         let (ended, output) = self.locked(cancel, || self.change(&["stash", "create", "saved before a change"]))?;
         // So it ends where files have other times than the index says and the same content.
@@ -52,11 +53,19 @@ impl Repo {
         if !self.can_keep_raw(&own) {
             return Err(err);
         }
-        self.save_files(self.head(cancel)?, paths, &converted, cancel)
+        let head = self.head(cancel)?;
+        let made = self.save_files(head, Some((paths, &converted)), cancel)?;
+        // As of a stash: none where nothing differs.
+        let tree = |commit: ObjectId| self.resolve(&Rev::new(format!("{commit}^{{tree}}"))?, cancel);
+        match (head, made) {
+            (Some(head), Some(made)) if tree(head)? == tree(made)? && self.is_index_clean(Some(head), cancel)? => Ok(None),
+            _ => Ok(made),
+        }
     }
 
-    /// The same by way of an index of its own, without those of `left_out`: also before the first commit and among conflicts.
-    fn save_files(&self, head: Option<ObjectId>, paths: &[RelPath], left_out: &[RelPath], cancel: &Cancel) -> Result<Option<ObjectId>> {
+    /// The same by way of an index of its own, also before the first commit and among conflicts: of all files, or of those at
+    /// some paths without some others, for which no filter runs.
+    fn save_files(&self, head: Option<ObjectId>, which: Option<(&[RelPath], &[RelPath])>, cancel: &Cancel) -> Result<Option<ObjectId>> {
         let Ok((mut index, _)) = open_own(&self.index_file()) else { return Ok(None) };
         let prefix = format!("{SCRATCH}{}-", std::process::id());
         let copy = tempfile::Builder::new()
@@ -65,10 +74,11 @@ impl Repo {
             .and_then(|mut copy| io::copy(&mut index, &mut copy).map(|_| copy.into_temp_path()))
             .map_err(Error::io("copying the index"))?;
         let place = copy.to_str().ok_or_else(|| Error::bad_name(self.top().display().to_string(), "a path", "it is not UTF-8"))?;
-        let within = |args: &[&str]| self.change(args).env("GIT_INDEX_FILE", place);
-        if paths.is_empty() && left_out.is_empty() {
-            within(&["add", "--update"]).success(cancel, MAX_OUTPUT).map_err(not_kept)?;
-        } else {
+        let within = |args: &[&str]| {
+            let process = self.change(args).env("GIT_INDEX_FILE", place);
+            if which.is_some() { silence(process, &self.filter_drivers()) } else { process }
+        };
+        if let Some((paths, left_out)) = which {
             // A tree is not written of an index with conflicts.
             let is_merged = self.unmerged(cancel)?.is_empty();
             let edited = self.unconverted_edits(if is_merged { paths } else { &[] }, &[], cancel)?;
@@ -76,6 +86,8 @@ impl Repo {
             let edited: Vec<u8> = edited.split(|&byte| byte == 0).filter(is_kept).flat_map(|path| [path, b"\0"].concat()).collect();
             let update = within(&["update-index", "--add", "--remove", "-z", "--stdin"]).stdin(edited);
             update.success(cancel, MAX_OUTPUT).map_err(not_kept)?;
+        } else {
+            within(&["add", "--update"]).success(cancel, MAX_OUTPUT).map_err(not_kept)?;
         }
         let tree = within(&["write-tree"]).success(cancel, MAX_OUTPUT)?;
         let mut process = self.change(&["commit-tree", "-m", "saved before a change"]);

@@ -256,8 +256,7 @@ impl Record<'_> {
         self.notes.borrow_mut().files.clone_from(&files);
         let notes = self.notes.borrow();
         // Among conflicts it cannot be kept.
-        // Of a change of any files all of them matter.
-        let save = || if notes.paths.is_empty() { self.repo.save(&soon) } else { self.repo.save_at(&notes.paths, &soon) };
+        let save = || self.repo.save_at(&notes.paths, &soon);
         let left = if notes.overwrites { save().map_or(None, |left| left.or(after.commit)) } else { None };
         let name = |id: ObjectId| id.to_string();
         self.keep(&after, left, &moved, &soon);
