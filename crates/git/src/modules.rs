@@ -90,6 +90,9 @@ pub(crate) struct Gitlink {
     odd: bool,
 }
 
+/// A submodule that `.gitmodules` names: its name, its path, and what is said of it there.
+pub(crate) type Said = (String, Vec<u8>, Option<String>);
+
 /// What the submodules of a repository add to a comparison of its working tree with the index.
 #[derive(Default)]
 pub(crate) struct Inside {
@@ -222,7 +225,7 @@ impl Repo {
     }
 
     /// The submodules that `.gitmodules` names, by name and path, and what it says of each under `key`.
-    pub(crate) fn said_of_modules(&self, key: &str, cancel: &Cancel) -> Result<Vec<(String, Vec<u8>, Option<String>)>> {
+    pub(crate) fn said_of_modules(&self, key: &str, cancel: &Cancel) -> Result<Vec<Said>> {
         let text = match self.worktree_folder()?.read(".gitmodules", Kind::Rules) {
             Ok(Some(text)) => text,
             // As git, which takes what is staged where there is no file.

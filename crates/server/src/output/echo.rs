@@ -138,8 +138,9 @@ mod tests {
         }
         let echo = echo(&json!({"repo_path": "/r"}), 500);
         let in_a_workspace = super::tests::echo(&json!({"workspace": "ws_1", "paths": ["x"]}), 500);
-        assert_eq!(in_a_workspace.other("git_y", &[("n", json!(1))]), "git_y {\"workspace\":\"ws_1\",\"n\":1}");
-        let cut = in_a_workspace.other("git_y", &[("n", json!("x".repeat(in_a_workspace.most - 45)))]);
+        assert_eq!(in_a_workspace.other("git_y", &[("n", json!(1))]), "git_y {\"n\":1,\"workspace\":\"ws_1\"}");
+        let of_a_long_handle = super::tests::echo(&json!({"workspace": "w".repeat(35)}), 500);
+        let cut = of_a_long_handle.other("git_y", &[("n", json!("x".repeat(of_a_long_handle.most - 50)))]);
         assert!(cut.ends_with(" with the same `workspace`"), "{cut}");
         assert_eq!(echo.other("git_y", &[("revision", json!("a\u{202e}"))]), "git_y {\"repo_path\":\"/r\",\"revision\":\"a\\u202e\"}");
         assert!(

@@ -172,7 +172,7 @@ fn stale_locks_of_every_worktree_are_removed() {
         shell(&fixture.path, &format!("touch -d 2020-01-01 .git/worktrees/{name}"));
         let mut client = fixture.serve_with(&["--toolsets", "all"], &[]);
         let (folder, _) = name.split_once('/').expect("a folder");
-        let change = json!({"repo_path": fixture.path.join(folder), "branch_name": "new", "create": true});
+        let change = json!({"repo_path": fixture.path.join(folder), "branch_name": "HEAD~1"});
         let error = client.error("git_checkout", &change);
         let call =
             next_call(&[error.replace("}, which", "}\n, which").lines().find(|line| line.contains("Next: ")).expect("a call").to_owned()]);

@@ -36,11 +36,13 @@ fn calls(text: &str) -> Vec<(String, Value)> {
     notes.iter().filter_map(call).collect()
 }
 
+/// What is done in a workspace before a call.
+type Before = fn(&PathBuf);
+
 #[test]
 fn calls_that_follow_one_in_a_workspace_stay_in_it() {
     let edit = |place: &PathBuf| std::fs::write(place.join("a.txt"), "edited\n").expect("a file");
     let nothing = |_: &PathBuf| ();
-    type Before = fn(&PathBuf);
     let all: [(&str, Value, Before); 8] = [
         ("git_commit", json!({"message": "one", "allow_empty": true}), nothing),
         ("git_stash", json!({"action": "push"}), edit),
