@@ -114,7 +114,12 @@ impl Repo {
             return Err(Error::Conflicts { change: format!("{operation} is finished; its autostash"), paths, stash: Some(0) });
         }
         let stays = way == Way::Abort && ended.stderr.contains("Not rewinding");
-        Ok(Proceeded { operation, stays_at: self.head(cancel)?.filter(|_| stays) })
+        let stays_at = self.head(cancel)?.filter(|_| stays);
+        if stays && self.is_at_a_commit() {
+            // git has forgotten the series, and not the commit that it was at.
+            return Ok(Proceeded { stays_at, ..self.proceed(way, confirmed, cancel)? });
+        }
+        Ok(Proceeded { operation, stays_at })
     }
 
     /// Refuses to end a search that began on a branch which is gone.
