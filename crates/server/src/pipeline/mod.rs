@@ -338,7 +338,7 @@ impl Pipeline {
             let permit = self.place(Class::Read, &caller.principal, None, &cancel).await?;
             let work = move |_: &Running| {
                 let repo = finder.open(&wanted)?;
-                let found = work(&repo, &stop)?;
+                let found = work(&repo, &stop).map_err(|error| run::lacked(&repo, error, &stop))?;
                 repo.check_in_place()?;
                 Ok(found)
             };

@@ -248,7 +248,7 @@ const NAMED: usize = 5;
 
 /// Names what a call has failed for that only the repository can tell: branches that only remotes have, where a shallow history
 /// ends, and what a partial clone leaves out.
-fn lacked(repo: &Repo, error: Error, cancel: &Cancel) -> Error {
+pub(super) fn lacked(repo: &Repo, error: Error, cancel: &Cancel) -> Error {
     if let Some(git::Error::UnknownRevision(name)) = error.cause() {
         let found = repo.meant_on_remotes(name, NAMED, cancel).unwrap_or_default();
         let names: Vec<String> = found.iter().map(|name| format!("`{}`", word(Field::Ref, name, "git_branch"))).collect();

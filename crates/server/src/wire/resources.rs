@@ -152,14 +152,15 @@ async fn blob(
     uri: &str,
     cancelled: CancellationToken,
 ) -> Result<ResourceContents, Error> {
-    let (rev, file, again) = (Rev::new(rev)?, RelPath::new(file, None)?, format!("{rev}:{file}"));
+    let again = json!({"repo_path": path, "revision": format!("{rev}:{file}")});
+    let (rev, file) = (Rev::new(rev)?, RelPath::new(file, None)?);
     let visit = Visit {
         path: Some(path.to_string_lossy().into_owned()),
         caller: connection.caller.clone(),
         cancelled,
         narrowed: connection.narrowed().await?,
     };
-    let (uri, name) = (uri.to_owned(), again.clone());
+    let uri = uri.to_owned();
     pipeline
         .visit(visit, move |repo, cancel| {
             let id = repo.resolve_path(&rev, &file, cancel)?;
@@ -176,13 +177,13 @@ async fn blob(
                 bytes.extend_from_slice(chunk);
                 ControlFlow::Continue(())
             })?;
-            contents(&bytes, &uri, &name)
+            contents(&bytes, &uri, &again)
         })
         .await
 }
 
 /// A file as text, or in base 64.
-fn contents(bytes: &[u8], uri: &str, name: &str) -> Result<ResourceContents, Error> {
+fn contents(bytes: &[u8], uri: &str, again: &Value) -> Result<ResourceContents, Error> {
     if bytes.contains(&0) || std::str::from_utf8(bytes).is_err() {
         return Ok(ResourceContents::blob(base64(bytes), uri).with_mime_type("application/octet-stream"));
     }
@@ -191,14 +192,15 @@ fn contents(bytes: &[u8], uri: &str, name: &str) -> Result<ResourceContents, Err
     if text.len() > MAX_TEXT {
         return Err(in_pieces(
             format!("the file has too many characters that have to be shown in another form: {} bytes", text.len()),
-            name,
+            again,
         ));
     }
     Ok(ResourceContents::text(text, uri))
 }
 
-fn in_pieces(why: String, name: &str) -> Error {
-    Error::new(Kind::Refused, why).hint(format!("Call git_show in pieces: {}", json!({"revision": name})))
+/// `again` are the arguments with which `git_show` shows it.
+fn in_pieces(why: String, again: &Value) -> Error {
+    Error::new(Kind::Refused, why).hint(format!("In pieces: git_show {again}"))
 }
 
 async fn remote(
