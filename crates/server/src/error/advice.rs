@@ -51,7 +51,8 @@ impl From<git::Error> for Error {
             Git::NotCompared { .. } => (
                 Kind::Refused,
                 Some(
-                    "Name a revision, such as HEAD; or stage the file: git_add runs filters where the operator has named the repository."
+                    "Name a revision, such as HEAD. git_diff {\"scope\":\"staged\"} compares it once git_add has staged it, which runs filters where \
+                     the operator has named the repository."
                         .to_owned(),
                 ),
             ),
@@ -101,7 +102,8 @@ impl From<git::Error> for Error {
 
 /// Where credentials come from.
 const CREDENTIALS: &str = "If this is about credentials: they come from git's own credential helpers and the ssh agent, since nothing can be \
-    asked here. The operator stores them by running the same git command once in a terminal.";
+    asked here. Where `credential.helper` of git's configuration names one, the operator stores them by running the same git command \
+    once in a terminal.";
 
 /// What to do about a lock: another try helps where somebody holds it, or may still do so.
 fn of_a_lock(lock: &git::LockFile) -> (Kind, Option<String>) {
@@ -406,9 +408,13 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
                 configuration()
             )),
         ),
-        Git::ProtocolOff(name) if ["https", "ssh"].contains(&name.as_str()) => {
-            (Kind::Denied, Some(format!("The operator switches it on with `protocols` below [network] in {}.", configuration())))
-        }
+        Git::ProtocolOff(name) if ["https", "ssh"].contains(&name.as_str()) => (
+            Kind::Denied,
+            Some(format!(
+                "The operator adds it to `protocols` below [network] in {}, or to MCP_GIT_PROTOCOLS where that is set.",
+                configuration()
+            )),
+        ),
         Git::ProtocolOff(_) => (Kind::Denied, Some("Remotes are reached over https or ssh.".to_owned())),
         Git::PrivateAddress { host, .. } => (
             Kind::Denied,

@@ -305,8 +305,9 @@ fn bytes(cx: &Context<'_>, range: &str, id: ObjectId, size: u64) -> Result<Reply
 
 fn find_symbol(cx: &Context<'_>, symbol: &str, id: ObjectId, size: u64) -> Result<(u64, u64), Error> {
     if size > MAX_SYMBOL_FILE {
-        return Err(Error::new(Kind::Refused, format!("the file is {size} bytes, too large to be searched for a symbol"))
-            .hint("Use `start_line` and `end_line`; git_grep with the same revision finds the line."));
+        return Err(Error::new(Kind::Refused, format!("the file is {size} bytes, too large to be searched for a symbol")).hint(
+            "Use `start_line` and `end_line`. git_grep leaves out files over 8 MiB: `git grep -n WORD REVISION -- PATH` finds the line.",
+        ));
     }
     let mut content = Vec::new();
     cx.repo.blob(id, size, cx.cancel, &mut |chunk| {
