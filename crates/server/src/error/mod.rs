@@ -1,5 +1,6 @@
 //! The one error that every tool call ends in. What to do about git's own is in `advice.rs`.
 
+mod access;
 mod advice;
 mod class;
 mod kind;

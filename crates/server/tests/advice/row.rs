@@ -108,18 +108,19 @@ pub(crate) fn faults(rows: &[&[Row]]) -> Vec<String> {
 
 /// Looks whether a test has words of the advice in it, or in what it uses of its file.
 fn is_followed(advice: &Advice, path: &str, test: &str) {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)).expect("the file of the test");
-    let body = item(&text, &format!("fn {test}(")).unwrap_or_else(|| panic!("no test {test} in {path}"));
+    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)).expect("the file of the test");
+    let body = item(&source, &format!("fn {test}(")).unwrap_or_else(|| panic!("no test {test} in {path}"));
     let used = |name: &&str| body.contains(*name);
-    let declared =
-        text.lines().filter_map(|line| line.trim_start_matches("pub(crate) ").strip_prefix("const ").or_else(|| line.strip_prefix("fn ")));
+    let declared = source
+        .lines()
+        .filter_map(|line| line.trim_start_matches("pub(crate) ").strip_prefix("const ").or_else(|| line.strip_prefix("fn ")));
     let names = declared.filter_map(|rest| rest.split([':', '(']).next()).filter(used);
     let mut read = body.to_owned();
-    names.for_each(|name| {
+    for name in names {
         for start in [format!("fn {name}("), format!("const {name}:")] {
-            read.push_str(item(&text, &start).unwrap_or_default());
+            read.push_str(item(&source, &start).unwrap_or_default());
         }
-    });
+    }
     // Literals that go on in the next line, and quotes in them.
     let lines: Vec<&str> = read.lines().map(|line| line.trim().trim_end_matches('\\')).collect();
     let read = lines.join(" ").replace("\\\"", "\"").split_whitespace().collect::<Vec<_>>().join(" ");
@@ -142,6 +143,7 @@ fn item<'a>(text: &'a str, start: &str) -> Option<&'a str> {
 /// A tool and its arguments.
 pub(crate) type Call<'a> = (&'a str, Value);
 
+#[allow(clippy::needless_pass_by_value, reason = "a call is written where it is made")]
 impl Advice {
     /// The call prints the advice; after the other calls it succeeds.
     pub(crate) fn helps(&self, client: &mut Client, call: Call<'_>, steps: &[Call<'_>]) {

@@ -1,5 +1,7 @@
 //! What can go wrong with a repository, decided from exit codes, porcelain and configuration.
 
+mod new;
+
 use crate::LockFile;
 use std::{io, path::PathBuf, time::Duration};
 
@@ -505,27 +507,4 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
-}
-
-impl Error {
-    /// Wraps an error of the in-process engine.
-    pub(crate) fn engine(source: impl std::fmt::Display) -> Self {
-        Self::Engine(source.to_string())
-    }
-
-    /// Wraps an I/O error with what was being done.
-    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
-        let doing = doing.into();
-        move |source| Self::Io { doing, source }
-    }
-
-    /// Wraps what kept a sandbox from being made or entered.
-    pub(crate) fn sandbox(source: io::Error) -> Self {
-        Self::Sandbox(source)
-    }
-
-    /// Says that `value` breaks a rule for `what`.
-    pub(crate) fn bad_name(value: impl Into<String>, what: &'static str, why: &'static str) -> Self {
-        Self::BadName { value: value.into(), what, why }
-    }
 }

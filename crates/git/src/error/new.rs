@@ -1,0 +1,27 @@
+//! How errors are made.
+
+use super::Error;
+use std::io;
+
+impl Error {
+    /// Wraps an error of the in-process engine.
+    pub(crate) fn engine(source: impl std::fmt::Display) -> Self {
+        Self::Engine(source.to_string())
+    }
+
+    /// Wraps an I/O error with what was being done.
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+
+    /// Wraps what kept a sandbox from being made or entered.
+    pub(crate) fn sandbox(source: io::Error) -> Self {
+        Self::Sandbox(source)
+    }
+
+    /// Says that `value` breaks a rule for `what`.
+    pub(crate) fn bad_name(value: impl Into<String>, what: &'static str, why: &'static str) -> Self {
+        Self::BadName { value: value.into(), what, why }
+    }
+}
