@@ -16,6 +16,8 @@ mod refs;
 mod remotes;
 #[path = "advice/row.rs"]
 mod row;
+#[path = "advice/settings.rs"]
+mod settings;
 #[path = "advice/storage.rs"]
 mod storage;
 mod support;
@@ -25,7 +27,8 @@ mod trust;
 use row::Row;
 
 /// All rows, by what they are about.
-const THEMES: [&[Row]; 7] = [arguments::ROWS, conflicts::ROWS, places::ROWS, refs::ROWS, remotes::ROWS, storage::ROWS, trust::ROWS];
+const THEMES: [&[Row]; 8] =
+    [arguments::ROWS, conflicts::ROWS, places::ROWS, refs::ROWS, remotes::ROWS, settings::ROWS, storage::ROWS, trust::ROWS];
 
 #[test]
 fn each_advice_has_a_row() {
@@ -68,4 +71,9 @@ fn remotes_are_reached_as_is_advised() {
 #[test]
 fn repositories_are_trusted_and_mended_as_is_advised() {
     row::follow(trust::ROWS);
+}
+
+#[test]
+fn settings_programs_and_linked_places_are_mended_as_is_advised() {
+    row::follow(settings::ROWS);
 }

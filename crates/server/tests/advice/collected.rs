@@ -199,6 +199,11 @@ fn meant(tokens: &[Token], name: &str, is_called: bool) -> Vec<Span> {
 /// True for a literal that something is compared with.
 fn is_compared(tokens: &[Token], at: usize) -> bool {
     let by = ["contains", "trim_end_matches", "strip_suffix", "strip_prefix", "starts_with", "split"];
+    // Words that are looked for.
+    let listed = tokens[..at].iter().rev().find(|token| !matches!(token, Token::Text(..) | Token::Sign(',')));
+    if listed == Some(&Token::Sign('[')) {
+        return true;
+    }
     at > 1 && tokens[at - 1] == Token::Sign('(') && matches!(&tokens[at - 2], Token::Name(name) if by.contains(&name.as_str()))
 }
 

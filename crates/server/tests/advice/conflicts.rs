@@ -297,7 +297,7 @@ pub(crate) const ROWS: &[Row] = &[
     followed("error/advice.rs", "{IDENTITY}. Then repeat", introduce),
     elsewhere("error/advice.rs", "The hook cannot run as it is", (HOOKS, "hooks_that_cannot_start_or_are_killed_are_told_12")),
     elsewhere("error/advice.rs", "Mend what it says.", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
-    elsewhere("error/advice.rs", "The operator makes it sign", (HALTS, "the_program_that_does_not_sign_is_named_12")),
+    elsewhere("error/advice.rs", "The operator makes it sign: `gpg.program`", (HALTS, "the_program_that_does_not_sign_is_named_12")),
     elsewhere(
         "tools/hooks.rs",
         "Stage what is right of its edits",

@@ -210,7 +210,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_log", &json!({}));
         client.text("git_show", &json!({"revision": "HEAD"}));
     }),
-    followed("error/advice.rs", "Next: git_maintenance", |it| {
+    followed("error/advice.rs", "Next: git_maintenance {\"action\"", |it| {
         let (fixture, path) = locked(700);
         let mut client = fixture.serve_with(&["--toolsets", "default,maintenance"], &[]);
         let (error, _) = it.printed(&mut client, add());

@@ -25,6 +25,8 @@ enum How {
     Along(&'static str),
     /// This test of this file does.
     Elsewhere(&'static str, &'static str),
+    /// The same; what it does is this, which the advice names, too.
+    Shown((&'static str, &'static str), &'static str),
     /// No test can: why, and what was looked at instead.
     Operator(&'static str),
 }
@@ -42,6 +44,11 @@ pub(crate) const fn along(file: &'static str, begins: &'static str, of: &'static
 /// The row of an advice that another test follows.
 pub(crate) const fn elsewhere(file: &'static str, begins: &'static str, (path, test): (&'static str, &'static str)) -> Row {
     Row { file, begins, how: How::Elsewhere(path, test) }
+}
+
+/// The row of an advice that another test follows without its words: it does `what`, of which the advice speaks.
+pub(crate) const fn shown(file: &'static str, begins: &'static str, by: (&'static str, &'static str), what: &'static str) -> Row {
+    Row { file, begins, how: How::Shown(by, what) }
 }
 
 /// The row of an advice that no test can follow.
@@ -77,6 +84,9 @@ impl Row {
                 advice.read(&whole.printed.borrow());
             }
             How::Elsewhere(path, test) => is_followed(advice, path, test),
+            How::Shown((path, test), what) => {
+                assert!(text_of_test(path, test).contains(what) && advice.text.contains(what), "{path}: {test}: {what}");
+            }
             How::Operator(why) => assert!(why.len() > 40, "{}: why?", self.name()),
         }
     }
@@ -106,8 +116,8 @@ pub(crate) fn faults(rows: &[&[Row]]) -> Vec<String> {
     faults.map(|advice| format!("{} rows: {}: {}", count(advice), advice.file, advice.text)).collect()
 }
 
-/// Looks whether a test has words of the advice in it, or in what it uses of its file.
-fn is_followed(advice: &Advice, path: &str, test: &str) {
+/// A test with what it uses of its file, in one line.
+fn text_of_test(path: &str, test: &str) -> String {
     let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)).expect("the file of the test");
     let body = item(&source, &format!("fn {test}(")).unwrap_or_else(|| panic!("no test {test} in {path}"));
     let used = |name: &&str| body.contains(*name);
@@ -123,7 +133,12 @@ fn is_followed(advice: &Advice, path: &str, test: &str) {
     }
     // Literals that go on in the next line, and quotes in them.
     let lines: Vec<&str> = read.lines().map(|line| line.trim().trim_end_matches('\\')).collect();
-    let read = lines.join(" ").replace("\\\"", "\"").split_whitespace().collect::<Vec<_>>().join(" ");
+    lines.join(" ").replace("\\\"", "\"").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Looks whether a test has words of the advice in it.
+fn is_followed(advice: &Advice, path: &str, test: &str) {
+    let read = text_of_test(path, test);
     let has_words = advice.parts().iter().any(|part| {
         let words: Vec<&str> = part.split_whitespace().collect();
         let in_a_row = words.windows(words.len().clamp(1, 3)).any(|three| three.concat().len() > 7 && read.contains(&three.join(" ")));

@@ -1,0 +1,210 @@
+//! What git's configuration, its programs and linked places lack: settings, filters, signatures, worktrees, submodules.
+
+use super::row::{Row, elsewhere, followed, named, operator, shown};
+use crate::support::{
+    Fixture, git_in,
+    hooks::{SIGNS, script},
+    programs, shell,
+};
+use serde_json::json;
+use std::fs;
+
+const DESTINATIONS: &str =
+    "answers/destinations.rs is about these errors: there each tool puts the calls that lead on in the place of this";
+const MODULES: (&str, &str) = ("answers/modules.rs", "what_is_in_the_way_of_an_update_is_named_and_is_no_fault_of_the_remote");
+const SIGNATURES: (&str, &str) = ("answers/signatures.rs", "a_signature_that_could_not_be_checked_is_not_called_bad");
+const SSH: (&str, &str) = ("answers/signatures.rs", "a_key_of_ssh_is_led_to_its_own_settings");
+const POP: (&str, &str) = ("answers/halts.rs", "a_pop_whose_entry_cannot_be_dropped_is_not_to_be_repeated_12");
+
+/// A repository with a submodule at `lib`, which stands at another commit than the one that is wanted.
+fn with_submodule() -> Fixture {
+    let fixture = Fixture::new();
+    shell(
+        &fixture.path,
+        "set -e; git init -q -b main ../library; cd ../library; git config user.name A; git config user.email a@b; echo 1 > f; git add .
+         git commit -q -m one; echo 2 > f; git commit -qam two; L=$PWD; cd ../repo
+         git -c protocol.file.allow=always submodule --quiet add $L lib; git commit -q -m lib; git -C lib checkout -q HEAD~1",
+    );
+    fixture
+}
+
+pub(crate) const ROWS: &[Row] = &[
+    followed("error/advice.rs", "The operator corrects it; `git config", |it| {
+        let fixture = Fixture::new();
+        fixture.write("a.txt", "edited\n").git(&["config", "diff.context", "abc"]);
+        let mut client = fixture.serve();
+        let (error, _) = it.printed(&mut client, ("git_diff", json!({})));
+        let command = error.split('`').find(|part| part.ends_with("--show-origin")).expect("a command");
+        assert!(String::from_utf8_lossy(&shell(&fixture.path, command)).contains("diff.context=abc"));
+        fixture.git(&["config", "--unset", "diff.context"]);
+        client.text("git_diff", &json!({}));
+    }),
+    elsewhere("error/advice.rs", "The operator mends the index", ("answers/broken.rs", "what_is_advised_for_a_broken_repository_mends_it")),
+    followed("error/advice.rs", "The operator mends what git says there.", |it| {
+        let fixture = Fixture::new();
+        let [git, broken] = ["git", "broken"].map(|name| fixture.home.path().join(name));
+        script(
+            &git,
+            &format!(
+                "[ \"$1\" = blame ] && [ -e '{}' ] && {{ echo 'fatal: it is odd' >&2; exit 128; }}; exec git \"$@\"",
+                broken.display()
+            ),
+        );
+        fs::write(&broken, "").expect("a file");
+        let mut client = fixture.serve_with(&["--git", &git.display().to_string()], &[]);
+        let blame = json!({"path": "a.txt"});
+        it.printed(&mut client, ("git_blame", blame.clone()));
+        assert!(fixture.try_git(&["fsck"]).status.success(), "no objects are missing");
+        fs::remove_file(broken).expect("a file");
+        client.text("git_blame", &blame);
+    }),
+    followed("error/advice.rs", "The program of the filter is not on the server's PATH", |it| {
+        let fixture = Fixture::new();
+        fixture.write(".gitattributes", "*.bin filter=odd\n").commit("odd");
+        let folder = fixture.home.path().join("bin");
+        script(&folder.join("odd-filter"), "cat");
+        fixture.git(&["config", "filter.odd.clean", "odd-filter"]);
+        fixture.git(&["config", "filter.odd.required", "true"]);
+        fixture.write("a.bin", "x\n");
+        let add = json!({"files": ["a.bin"]});
+        it.printed(&mut fixture.serve(), ("git_add", add.clone()));
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+        fixture.serve_with(&[], &[("PATH", &path)]).text("git_add", &add);
+    }),
+    followed("error/advice.rs", "The operator mends that with `git -C {} worktree repair`.", |it| {
+        let fixture = Fixture::new();
+        fixture.git(&["worktree", "add", "-q", "-b", "side", "wt"]);
+        fs::remove_file(fixture.path.join("wt/.git")).expect("a file");
+        let mut client = fixture.serve();
+        let remove = json!({"action": "remove", "path": "wt"});
+        let (error, _) = it.printed(&mut client, ("git_worktree", remove.clone()));
+        shell(&fixture.path, error.split('`').nth(1).expect("a command"));
+        client.text("git_worktree", &remove);
+    }),
+    followed("error/advice.rs", " Or git_worktree {\"action\":\"prune\"}", |it| {
+        let fixture = Fixture::new();
+        fixture.git(&["worktree", "add", "-q", "-b", "side", "wt"]);
+        fs::remove_file(fixture.path.join("wt/.git")).expect("a file");
+        let mut client = fixture.serve();
+        let (error, _) = it.printed(&mut client, ("git_worktree", json!({"action": "remove", "path": "wt"})));
+        let (tool, prune) = named(&error, "git_worktree");
+        client.text(tool, &prune);
+        assert!(fixture.path.join("wt/a.txt").exists() && fixture.text(&["worktree", "list"]).lines().count() == 1);
+    }),
+    shown("error/advice.rs", "Commit them there, or put them away", MODULES, "git_stash"),
+    shown("error/advice.rs", "Move them away, or remove them", MODULES, "remove"),
+    shown("error/advice.rs", "Next: git_maintenance {}. Then repeat", MODULES, "git_maintenance"),
+    shown("error/advice.rs", "Remove the link", MODULES, "link"),
+    followed("error/advice.rs", "Move the folder away", |it| {
+        let fixture = with_submodule();
+        fs::remove_dir_all(fixture.path.join(".git/modules/lib")).expect("a folder");
+        let above = fixture.home.path().display().to_string();
+        let mut client = fixture.serve_with(&["-r", &above], &[("MCP_GIT_PROTOCOLS", "file")]);
+        let update = json!({"repo_path": fixture.path, "action": "update"});
+        it.printed(&mut client, ("git_submodule", update.clone()));
+        fs::rename(fixture.path.join("lib"), fixture.home.path().join("away")).expect("a folder");
+        client.text("git_submodule", &update);
+        assert_eq!(fs::read_to_string(fixture.path.join("lib/f")).expect("a file"), "2\n");
+    }),
+    followed("error/advice.rs", "Try again when no git is at work there.", |it| {
+        let fixture = with_submodule();
+        fixture.write(".git/modules/lib/index.lock", "");
+        let above = fixture.home.path().display().to_string();
+        let mut client = fixture.serve_with(&["-r", &above], &[("MCP_GIT_PROTOCOLS", "file")]);
+        let update = json!({"repo_path": fixture.path, "action": "update"});
+        it.printed(&mut client, ("git_submodule", update.clone()));
+        fs::remove_file(fixture.path.join(".git/modules/lib/index.lock")).expect("a lock");
+        client.text("git_submodule", &update);
+        assert_eq!(fs::read_to_string(fixture.path.join("lib/f")).expect("a file"), "2\n");
+    }),
+    shown(
+        "tools/files.rs",
+        "Commit or stash them there first",
+        ("answers/modules.rs", "what_is_only_in_a_submodule_is_named_before_it_is_lost"),
+        "confirm",
+    ),
+    elsewhere("error/advice.rs", "The changes are in the files", POP),
+    shown("error/advice.rs", "git_stash {{\"action\":\"drop\"", POP, "\"drop\""),
+    elsewhere("error/advice.rs", "`git update-ref -d refs/stash`", POP),
+    elsewhere("error/advice.rs", "git_merge runs it", ("answers/filtered_changes.rs", "a_preview_is_refused_only_where_a_driver_may_run")),
+    operator("error/advice.rs", "Name the one that is meant.", DESTINATIONS),
+    operator("error/advice.rs", "git_fetch brings what is there.", DESTINATIONS),
+    operator("error/advice.rs", "Name a branch or a tag that is there.", DESTINATIONS),
+    followed("error/advice.rs", "Push to a remote that is no mirror", |it| {
+        let fixture = Fixture::new();
+        shell(&fixture.path, "git init -q --bare ../fork.git; git remote add --mirror=push mir $PWD/../fork.git");
+        let above = fixture.home.path().display().to_string();
+        let mut client = fixture.serve_with(&["-r", &above], &[("MCP_GIT_PROTOCOLS", "file")]);
+        let push = |remote: &str| json!({"repo_path": fixture.path, "remote": remote, "branch": "main"});
+        let (error, _) = it.printed(&mut client, ("git_push", push("mir")));
+        let place = fixture.path.with_file_name("fork.git");
+        client.text("git_remote_add", &json!({"repo_path": fixture.path, "name": "plain", "url": place}));
+        client.text("git_push", &push("plain"));
+        fixture.git(&["tag", "v1"]);
+        shell(&fixture.path, error.split('`').find(|part| part.starts_with("git push")).expect("a command"));
+        assert!(String::from_utf8_lossy(&git_in(&place, &["for-each-ref"]).stdout).contains("refs/tags/v1"));
+    }),
+    followed("error/advice.rs", "A passphrase has to be in the ssh agent", |it| {
+        if programs::found("ssh-keygen").is_none() {
+            it.was_read.set(true);
+            return;
+        }
+        let fixture = Fixture::new();
+        shell(&fixture.path, "ssh-keygen -q -t ed25519 -N '' -f ../id; ssh-keygen -q -t ed25519 -N secret -f ../locked; touch ../agent");
+        let place = |name: &str| fixture.path.with_file_name(name).display().to_string();
+        fixture.git(&["config", "gpg.format", "ssh"]);
+        fixture.git(&["config", "user.signingKey", &place("locked")]);
+        let mut client = fixture.serve_with(&[], &[("SSH_AUTH_SOCK", &place("agent"))]);
+        let sign = json!({"action": "create", "name": "v1", "message": "x", "sign": true});
+        it.printed(&mut client, ("git_tag", sign.clone()));
+        // A key without a passphrase.
+        fixture.git(&["config", "user.signingKey", &place("id")]);
+        client.text("git_tag", &sign);
+    }),
+    elsewhere("error/advice.rs", "The operator makes it sign: `gpg.ssh.program`", SSH),
+    elsewhere("tools/tag.rs", "The operator makes the key known", SSH),
+    elsewhere("tools/tag.rs", "The operator names a file of signers", SSH),
+    elsewhere("tools/tag.rs", "{name} has no good signature", SIGNATURES),
+    elsewhere("tools/tag.rs", "{name} has no signature", SIGNATURES),
+    followed("tools/tag.rs", "The operator installs the program", |it| {
+        let fixture = Fixture::new();
+        let program = fixture.home.path().join("signs");
+        script(&program, SIGNS);
+        fixture.git(&["config", "gpg.program", &program.display().to_string()]);
+        fixture.git(&["tag", "-s", "-m", "x", "v1"]);
+        fixture.git(&["config", "gpg.program", "/nowhere/gpg"]);
+        let mut client = fixture.serve();
+        let verify = json!({"action": "verify", "name": "v1"});
+        let (error, _) = it.printed(&mut client, ("git_tag", verify.clone()));
+        let key = error.split('`').find(|part| *part == "gpg.program").expect("a key");
+        script(&program, "cat > /dev/null; echo; echo '[GNUPG:] GOODSIG 1 A'; echo '[GNUPG:] TRUST_ULTIMATE 0 pgp'");
+        fixture.git(&["config", key, &program.display().to_string()]);
+        client.text("git_tag", &verify);
+    }),
+    followed("tools/tag.rs", "git_tag lists the tags.", |it| {
+        let fixture = Fixture::new();
+        fixture.git(&["tag", "v1"]);
+        let mut client = fixture.serve();
+        it.printed(&mut client, ("git_tag", json!({"action": "delete", "name": "nothing", "confirm": true})));
+        assert!(client.text("git_tag", &json!({})).contains("v1"));
+        client.text("git_tag", &json!({"action": "delete", "name": "v1", "confirm": true}));
+    }),
+    followed("tools/checkout.rs", "Make a branch of one:", |it| {
+        let fixture = Fixture::new();
+        for remote in ["fork", "origin"] {
+            fixture.git(&["remote", "add", remote, "https://example.com/r"]);
+            fixture.git(&["update-ref", &format!("refs/remotes/{remote}/topic"), "HEAD~1"]);
+        }
+        let mut client = fixture.serve();
+        let (error, _) = it.printed(&mut client, ("git_checkout", json!({"branch_name": "topic"})));
+        let (tool, args) = named(&error, "git_checkout");
+        client.text(tool, &args);
+        assert_eq!(fixture.text(&["branch", "--show-current"]), "topic");
+    }),
+    elsewhere("tools/fetch.rs", "`merge.ff` is `only`", ("answers/destinations.rs", "merges_are_fast_forwards_as_git_is_configured")),
+    elsewhere(
+        "pipeline/run.rs",
+        "History is shallow and ends",
+        ("answers/shallow.rs", "a_revision_beyond_the_end_is_told_with_the_call_that_gets_it"),
+    ),
+];
