@@ -78,7 +78,7 @@ fn shallow() -> (Fixture, Remote) {
 }
 
 pub(crate) const ROWS: &[Row] = &[
-    followed("error/advice.rs", "If this is about credentials", |it| {
+    followed("error/access.rs", "If this is about credentials", |it| {
         let (fixture, remote) = published();
         remote.breaks(Fault::Locked);
         let home = fixture.home.path();
@@ -92,9 +92,9 @@ pub(crate) const ROWS: &[Row] = &[
         shell(&fixture.path, &format!("GIT_CONFIG_GLOBAL='{global}' GIT_ASKPASS='{}' git fetch -q", asked.display()));
         client.text("git_fetch", &json!({}));
     }),
-    followed("error/advice.rs", "There is no such repository", |it| until_it_is_gone(it, Fault::Status(404))),
-    followed("error/advice.rs", "The fault is the remote's. Try again later.", |it| until_it_is_gone(it, Fault::Status(503))),
-    followed("error/advice.rs", "The remote wants to be asked less often", |it| until_it_is_gone(it, Fault::Later("1".to_owned()))),
+    followed("error/access.rs", "There is no such repository", |it| until_it_is_gone(it, Fault::Status(404))),
+    followed("error/access.rs", "The fault is the remote's. Try again later.", |it| until_it_is_gone(it, Fault::Status(503))),
+    followed("error/access.rs", "The remote wants to be asked less often", |it| until_it_is_gone(it, Fault::Later("1".to_owned()))),
     followed("error/advice.rs", "The fault is the remote's, or lies", |it| {
         let (fixture, remote) = published();
         let url = remote.url();
@@ -105,7 +105,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_remote_set_url", &json!({"name": "origin", "url": url}));
         client.text("git_fetch", &json!({}));
     }),
-    followed("error/advice.rs", "Redirects are not followed", |it| {
+    followed("error/access.rs", "Redirects are not followed", |it| {
         let (fixture, remote) = published();
         let (_, new) = published();
         let place = new.url().trim_end_matches("/repo.git").to_owned();
@@ -147,14 +147,14 @@ pub(crate) const ROWS: &[Row] = &[
         remote.breaks(Fault::None);
         wait_for("the remote", || tool(&server, "git_fetch", json!({}))["isError"] != true);
     }),
-    followed("error/advice.rs", "The server has no ssh agent", |it| {
+    followed("error/access.rs", "The server has no ssh agent", |it| {
         let (fixture, _) = over_ssh();
         let agent = fixture.home.path().join("agent");
         fs::write(&agent, "with the key").expect("a file");
         it.printed(&mut with_agent(&fixture, ""), ("git_fetch", json!({})));
         with_agent(&fixture, &agent.display().to_string()).text("git_fetch", &json!({}));
     }),
-    followed("error/advice.rs", "No key of the ssh agent", |it| {
+    followed("error/access.rs", "No key of the ssh agent", |it| {
         let (fixture, _) = over_ssh();
         let agent = fixture.home.path().join("agent");
         fs::write(&agent, "").expect("a file");
@@ -164,14 +164,14 @@ pub(crate) const ROWS: &[Row] = &[
         fs::write(&agent, "with the key").expect("a file");
         client.text("git_fetch", &json!({}));
     }),
-    followed("error/advice.rs", "SSH_AUTH_SOCK of the server names a socket", |it| {
+    followed("error/access.rs", "SSH_AUTH_SOCK of the server names a socket", |it| {
         let (fixture, _) = over_ssh();
         let (gone, agent) = (fixture.home.path().join("gone").display().to_string(), fixture.home.path().join("agent"));
         fs::write(&agent, "with the key").expect("a file");
         it.printed(&mut with_agent(&fixture, &gone), ("git_fetch", json!({})));
         with_agent(&fixture, &agent.display().to_string()).text("git_fetch", &json!({}));
     }),
-    followed("error/advice.rs", "{agent}, or names a key", |it| {
+    followed("error/access.rs", "{agent}, or names a key", |it| {
         let (fixture, known) = over_ssh();
         let mut client = with_agent(&fixture, "");
         let (_, filled) = it.printed(&mut client, ("git_fetch", json!({})));

@@ -133,11 +133,10 @@ pub(crate) const ROWS: &[Row] = &[
     followed("error/advice.rs", "Push to a remote that is no mirror", |it| {
         let fixture = Fixture::new();
         shell(&fixture.path, "git init -q --bare ../fork.git; git remote add --mirror=push mir $PWD/../fork.git");
-        let above = fixture.home.path().display().to_string();
-        let mut client = fixture.serve_with(&["-r", &above], &[("MCP_GIT_PROTOCOLS", "file")]);
+        let place = fixture.path.with_file_name("fork.git");
+        let mut client = fixture.serve_with(&["-r", &place.display().to_string()], &[("MCP_GIT_PROTOCOLS", "file")]);
         let push = |remote: &str| json!({"repo_path": fixture.path, "remote": remote, "branch": "main"});
         let (error, _) = it.printed(&mut client, ("git_push", push("mir")));
-        let place = fixture.path.with_file_name("fork.git");
         client.text("git_remote_add", &json!({"repo_path": fixture.path, "name": "plain", "url": place}));
         client.text("git_push", &push("plain"));
         fixture.git(&["tag", "v1"]);
