@@ -88,7 +88,9 @@ fn build() -> Result<()> {
 
 fn tests() -> Result<()> {
     if run::exists("cargo-nextest") {
-        run::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"], &[])?;
+        // Most tests wait for programs: one more than there are processors keeps those busy.
+        let threads = (std::thread::available_parallelism().map_or(1, std::num::NonZero::get) + 1).to_string();
+        run::cargo(&["nextest", "run", "--workspace", "--no-fail-fast", "--test-threads", &threads], &[])?;
         return run::cargo(&["test", "--workspace", "--doc", "--quiet"], &[]);
     }
     run::cargo(&["test", "--workspace", "--no-fail-fast"], &[])
