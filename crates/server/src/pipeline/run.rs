@@ -23,14 +23,16 @@ use std::{cell::Cell, sync::Arc};
 pub(super) struct Asked {
     envelope: Envelope,
     work: Work,
-    /// Its own arguments, as they were written.
-    args: Map<String, Value>,
+    /// What it says of a remote.
+    aim: Aim,
+    /// The digest of its own arguments; empty for a tool that only reads.
+    digest: String,
 }
 
 /// What a call runs.
 enum Work {
     Repository(Box<dyn Parsed>),
-    Path(RunAnywhere),
+    Path(RunAnywhere, Map<String, Value>),
 }
 
 impl Pipeline {
@@ -38,23 +40,26 @@ impl Pipeline {
     pub(super) fn asked(&self, call: &Call) -> Result<(Asked, Effect), Error> {
         let (tool, mut args) = (call.tool, call.args.clone());
         let envelope = Envelope::take(tool, &mut args, Budget::of(self.bounds().max_output_tokens));
+        let aim = Aim::of(&args);
+        let digest = |args: &Map<String, Value>| git::digest(format!("{} {}", tool.name, Value::Object(args.clone())).as_bytes());
+        let digest = if tool.effect == Effect::Read { String::new() } else { digest(&args) };
         let work = match tool.body {
-            Body::Repository(read) => read(args.clone()).map(Work::Repository),
-            Body::Path(run) => Ok(Work::Path(run)),
+            Body::Repository(read) => read(args).map(Work::Repository),
+            Body::Path(run) => Ok(Work::Path(run, args)),
         };
         // What cannot be read might be any call of the tool.
         let effect = match &work {
             Ok(Work::Repository(parsed)) => parsed.effect(),
-            Ok(Work::Path(_)) | Err(_) => tool.effect,
+            Ok(Work::Path(..)) | Err(_) => tool.effect,
         };
         call.caller.check(effect, tool.scope)?;
         self.selection.check(tool, effect)?;
-        Ok((Asked { envelope: envelope?, work: work?, args }, effect))
+        Ok((Asked { envelope: envelope?, work: work?, aim, digest }, effect))
     }
 
     pub(super) async fn run(&self, call: Call, asked: Asked, cancel: Cancel, worker: Worker) -> Result<Reply, Error> {
         let Call { tool, args: given, narrowed, on_progress, caller, .. } = call;
-        let Asked { envelope: Envelope { wanted, budget, key, confirmed }, work, args } = asked;
+        let Asked { envelope: Envelope { wanted, budget, key, confirmed }, work, aim, digest } = asked;
         let principal = Arc::clone(&caller.principal);
         let echo = Echo::new(tool.name, given, budget);
         let bounds = narrowed.clone();
@@ -62,7 +67,7 @@ impl Pipeline {
         let timings = Arc::clone(worker.timings());
         let parsed = match work {
             Work::Repository(parsed) => parsed,
-            Work::Path(body) => {
+            Work::Path(body, args) => {
                 let url = args.get("url").and_then(Value::as_str).filter(|_| tool.scope.is_remote());
                 let target = url.and_then(Target::parse);
                 let class = if tool.scope.is_remote() { Class::Network } else { Class::Change };
@@ -84,7 +89,7 @@ impl Pipeline {
             let permit = if tool.scope.is_remote() {
                 let (finder, wanted, own) = (finder.clone(), wanted.clone(), Arc::clone(&timings));
                 let open = move || own.open(|| finder.open(&wanted));
-                self.place_at_remote(tool, open, Aim::of(&args), (&principal, &cancel), &worker).await?
+                self.place_at_remote(tool, open, aim, (&principal, &cancel), &worker).await?
             } else {
                 timings.queued(self.place(Class::Read, &principal, None, &cancel)).await?
             };
@@ -103,8 +108,7 @@ impl Pipeline {
             return worker.run(Some(permit), work).await;
         }
         let breakers = Arc::clone(&self.breakers);
-        let digest = git::digest(format!("{} {}", tool.name, Value::Object(args.clone())).as_bytes());
-        let (aim, ends, owner) = (Aim::of(&args), cancel.clone(), Arc::clone(&principal));
+        let (ends, owner) = (cancel.clone(), Arc::clone(&principal));
         let own = Arc::clone(&timings);
         let work = move |repo: Arc<Repo>, held: &mut [Locked]| {
             repo.check_changeable(&cancel)?;
