@@ -1,6 +1,6 @@
 //! The files that a change will write, looked at before it begins: git removes a file before it reads what takes its place.
 
-use super::MAX_OUTPUT;
+use super::{MAX_OUTPUT, NAMED};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
@@ -20,8 +20,6 @@ use std::{
 
 /// The longest listing of files.
 const LISTING: usize = 256 << 20;
-/// The most names that a refusal lists.
-const NAMED: usize = 20;
 /// The most files that go through a filter before a change begins.
 const TRIED: usize = 256;
 /// How far the times that a file system keeps are behind the clock.

@@ -1,6 +1,6 @@
 //! Bringing commits together: merge, rebase, cherry-pick, revert.
 
-use super::{MAX_OUTPUT, coming::RAW, message::complete, plan::Step};
+use super::{MAX_OUTPUT, NAMED, coming::RAW, message::complete, plan::Step};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
@@ -15,8 +15,6 @@ use std::{path::PathBuf, sync::Arc};
 /// The most commits that one call picks, reverts or plans.
 pub(super) const MAX_STEPS: usize = 500;
 
-/// The most files that an error names.
-const NAMED: usize = 20;
 /// The longest message of a merge: git takes it as an argument alone.
 const MAX_MESSAGE: usize = 100 << 10;
 
@@ -307,7 +305,7 @@ impl Repo {
     fn integrate<'a>(&self, command: &str, beside_a_search: bool, cancel: &Cancel, process: impl Fn() -> Process<'a>) -> Result<String> {
         self.worktree()?;
         self.check_trust(cancel)?;
-        // A search goes on with what a pick changes in files alone.
+        // A pick without a commit changes files alone, which a bisect allows.
         let is_beside = beside_a_search && self.in_progress() == Some("bisect");
         if let Some(operation) = self.progress().filter(|_| !is_beside) {
             return Err(Error::InProgress(operation));

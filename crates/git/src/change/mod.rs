@@ -62,6 +62,8 @@ use std::{
 };
 
 const MAX_OUTPUT: usize = 16 << 20;
+/// The most files that an error names.
+const NAMED: usize = 20;
 /// The locks that any change may find held.
 const LOCKS: [&str; 2] = ["index.lock", "HEAD.lock"];
 /// How long another process's lock is waited for.

@@ -1,6 +1,6 @@
 //! How an operation that has stopped is continued or aborted, and what keeps it from that.
 
-use super::MAX_OUTPUT;
+use super::{MAX_OUTPUT, NAMED};
 use crate::{
     beneath::Kind,
     cancel::Cancel,
@@ -12,8 +12,6 @@ use crate::{
 };
 use gix::{ObjectId, bstr::ByteSlice};
 
-/// The most files that an error names.
-const NAMED: usize = 20;
 /// The longest step that an error quotes, in characters.
 const MAX_STEP: usize = 100;
 
@@ -48,7 +46,7 @@ pub struct Proceeded {
 }
 
 impl Repo {
-    /// Ends what is in progress, or goes on with it, and says what that was.
+    /// Continues or aborts the operation in progress, and names it.
     ///
     /// # Errors
     ///
@@ -220,7 +218,7 @@ impl Repo {
         target.map_or_else(|| self.head(cancel), |target| Ok(Some(target)))
     }
 
-    /// Takes the step that has stopped for done, or leaves it out, and goes on; or gives it all up.
+    /// Continues the operation after the stopped step, skips that step, or aborts.
     fn go_on(&self, operation: &str, way: Way, cancel: &Cancel) -> Result<Ended> {
         let args = [operation, way.option()];
         let is_at_one = self.git_folder().has("MERGE_HEAD") || self.is_at_a_commit();

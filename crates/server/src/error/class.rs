@@ -20,7 +20,7 @@ pub enum ErrorClass {
     TemporaryResourceUnavailable,
     /// Asked more often than allowed, here or by a remote.
     RateLimitExceeded,
-    /// A cursor or a handle that is not good any more.
+    /// An expired cursor or handle.
     TransientValidationError,
     /// Everything else: mostly calls that were wrong.
     Other,

@@ -23,7 +23,7 @@ pub enum Kind {
     Unreadable,
     /// Something that the call needs does not work just now: a remote with an error of its own, a full disk.
     Unavailable,
-    /// A cursor or a handle that is not good any more.
+    /// An expired cursor or handle.
     Stale,
     /// A handle of somebody else. The caller is told that there is none.
     Foreign,

@@ -90,7 +90,7 @@ fn ways_on(cx: &Context<'_>, status: &Status) -> Result<String, Error> {
     } else if operation == "am" {
         format!("and its patch is not applied: git_add what it is to change, then git_continue; {SKIP}; git_abort goes back")
     } else {
-        "and nothing is in conflict: git_continue goes on, or git_abort goes back".to_owned()
+        "and nothing is in conflict: git_continue continues it, or git_abort goes back".to_owned()
     })
 }
 

@@ -1,6 +1,6 @@
 //! What keeps an operation of several steps from going on, and what it says then.
 
-use crate::support::{Fixture, call_in, hooks::hook, shell, undo};
+use crate::support::{Client, Fixture, call_in, hooks::hook, shell, undo};
 use serde_json::json;
 use std::fs;
 
@@ -108,8 +108,8 @@ fn edits_that_are_not_staged_are_named_where_they_stop_a_rebase() {
     assert_eq!(fixture.text(&["stash", "list"]).lines().count(), 1);
 }
 
-#[test]
-fn a_step_that_was_committed_by_hand_goes_on() {
+/// A series of picks that has stopped at a conflict, which was resolved and committed by hand.
+fn committed_by_hand() -> (Fixture, Client) {
     let fixture = three_steps();
     fixture.write("e", "other\n").commit("m2");
     let mut client = fixture.serve();
@@ -117,21 +117,21 @@ fn a_step_that_was_committed_by_hand_goes_on() {
     fixture.write("e", "resolved\n");
     client.text("git_add", &json!({"files": ["e"]}));
     client.text("git_commit", &json!({"message": "by hand"}));
+    (fixture, client)
+}
+
+#[test]
+fn a_step_that_was_committed_by_hand_goes_on() {
+    let (fixture, mut client) = committed_by_hand();
     let status = client.text("git_status", &json!({}));
-    assert!(status.contains("git_continue goes on") && !status.contains("changes nothing"), "{status}");
+    assert!(status.contains("git_continue continues it") && !status.contains("changes nothing"), "{status}");
     client.text("git_continue", &json!({}));
     assert_eq!(subjects(&fixture), ["s3", "by hand", "s1", "m2", "m1", "base"]);
 }
 
 #[test]
 fn an_abort_that_leaves_head_where_it_is_says_so() {
-    let fixture = three_steps();
-    fixture.write("e", "other\n").commit("m2");
-    let mut client = fixture.serve();
-    client.error("git_cherry_pick", &json!({"commit_hash": "main..side"}));
-    fixture.write("e", "resolved\n");
-    client.text("git_add", &json!({"files": ["e"]}));
-    client.text("git_commit", &json!({"message": "by hand"}));
+    let (fixture, mut client) = committed_by_hand();
     let text = client.text("git_abort", &json!({}));
     assert!(text.contains("the cherry-pick is ended; HEAD stays at ") && !text.contains("is aborted"), "{text}");
     assert_eq!(subjects(&fixture)[0], "by hand");

@@ -275,7 +275,7 @@ fn a_rebase_that_has_stopped_once_more_is_not_told_as_finished() {
     assert!(stopped.contains("not finished yet") && stopped.contains("a rebase (2 of 3) is in progress"), "{stopped}");
     assert!(!stopped.contains("git_undo"), "{stopped}");
     let status = client.text("git_status", &json!({}));
-    assert!(status.contains("nothing is in conflict: git_continue goes on"), "{status}");
+    assert!(status.contains("nothing is in conflict: git_continue continues it"), "{status}");
     client.text("git_continue", &json!({}));
     assert_eq!(fixture.text(&["log", "--format=%s", "main..side"]), "more\nside");
 }
