@@ -58,10 +58,10 @@ pub use blame::{BlameQuery, BlamedLine, Origin};
 pub use branch::{Branch, BranchKind, BranchQuery, Branches};
 pub use cancel::{Cancel, OnStop};
 pub use change::{
-    Action, AddedWorktree, ApplyRequest, Care, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FailedHook, FastForward,
-    Favour, Halt, Holder, Hunk, HunkAction, Idle, IdleHooks, Left, LockFile, Look, MergeRequest, Note, PickRequest, Proceeded, Raw,
-    RawFile, Reach, RebaseRequest, ResetMode, Restore, Search, Setting, Side, Sparse, Stash, StashPush, Step, Submodule, Tag, Terms,
-    Updated, Verdict, Verified, WRITABLE, Way, Worktree, WorktreeAdd,
+    Action, AddedWorktree, ApplyRequest, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FailedHook, FastForward, Halt,
+    Holder, Hunk, HunkAction, Idle, IdleHooks, Leftovers, LockFile, Look, MaintenanceTask, MergeRequest, Note, PickRequest, Proceeded, Raw,
+    RawFile, Reach, RebaseRequest, ResetMode, Restore, Search, SequencerAction, Setting, Side, Sparse, Stash, StashPush, Step,
+    StrategyOption, Submodule, Tag, Terms, Updated, Verdict, Verified, WRITABLE, Worktree, WorktreeAdd,
 };
 pub use diff::{DiffQuery, Sides};
 pub use error::{Error, Result};
@@ -82,8 +82,8 @@ pub use patch::{FilePatch, Keep, Patch};
 pub use policy::{Policy, Signing, Trust};
 pub use program::{Git, Ledger, Version, edit_sequence, is_executable, on_path};
 pub use remote::{
-    CloneRequest, Cloned, Destination, Direction, FetchRequest, Fetched, Gate, Misdirected, Network, OnProgress, Outcome, Passage, Place,
-    Progress, PushRequest, Pushed, Ref, Remote, RemoteName, RemoteRef, Target, Unfinished, Update, Wish,
+    CloneRequest, Cloned, Destination, Direction, FetchRequest, Fetched, Misdirected, Network, OnProgress, Outcome, Place, Progress,
+    PushRequest, Pushed, Ref, Remote, RemoteName, RemoteRef, Target, TransferGate, TransferPermit, Unfinished, Update, Wish,
 };
 pub use repo::{Repo, Repositories};
 pub use rev::{Object, ObjectKind};

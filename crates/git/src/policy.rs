@@ -1,7 +1,7 @@
 //! What the operator allows, beyond where repositories may lie.
 
 use crate::{
-    remote::{Gate, Network},
+    remote::{Network, TransferGate},
     roots::Roots,
     sandbox::Sandbox,
 };
@@ -43,7 +43,7 @@ pub struct Policy {
     /// What may be reached.
     pub network: Network,
     /// What transfers have to pass.
-    pub gate: Option<Arc<dyn Gate>>,
+    pub gate: Option<Arc<dyn TransferGate>>,
 }
 
 impl Default for Policy {

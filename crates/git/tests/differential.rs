@@ -1,12 +1,12 @@
 //! Every read against git itself, on many odd repositories.
 
-mod odd;
+mod odd_repositories;
 
 use git::{
     BlameQuery, BranchKind, BranchQuery, Cancel, DiffQuery, Git, GrepQuery, Keep, LogQuery, ObjectKind, RelPath, Repo, Repositories, Rev,
     Roots, Route, Sides,
 };
-use odd::{Odd, Outcome};
+use odd_repositories::{Odd, Outcome};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
@@ -50,20 +50,20 @@ fn is_bare(odd: &Odd) -> bool {
 }
 
 fn commits(odd: &Odd) -> Vec<String> {
-    let output = odd::git(&odd.path, &["rev-list", "--all"]);
+    let output = odd_repositories::git(&odd.path, &["rev-list", "--all"]);
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
 #[test]
 fn status_is_gits() -> Outcome {
     let mut routes = Routes::default();
-    for odd in odd::all() {
+    for odd in odd_repositories::all() {
         if is_bare(&odd) {
             continue;
         }
         let (status, route) = open(&odd)?.status(&Cancel::never())?;
         routes.count("status", route);
-        assert!(route == Route::Engine || odd.name != odd::CLONE, "an ordinary clone is not left to git");
+        assert!(route == Route::Engine || odd.name != odd_repositories::CLONE, "an ordinary clone is not left to git");
         let mut ours = Vec::new();
         for entry in &status.entries {
             ours.extend([entry.index, entry.worktree, b' ']);
@@ -92,7 +92,7 @@ fn status_is_gits() -> Outcome {
 fn diffs_are_gits_byte_for_byte() -> Outcome {
     let mut routes = Routes::default();
     let keep = Keep::up_to(1 << 20);
-    for odd in odd::all() {
+    for odd in odd_repositories::all() {
         let repo = open(&odd)?;
         let mut compare = |what: &'static str, sides: Sides, context: Option<u32>, args: &[&str]| -> Outcome {
             let query = DiffQuery { sides, paths: Vec::new(), exclude: Vec::new(), context, keep };
@@ -125,7 +125,7 @@ fn diffs_are_gits_byte_for_byte() -> Outcome {
 #[test]
 fn log_is_gits_in_order_and_fields() -> Outcome {
     let mut routes = Routes::default();
-    for odd in odd::all() {
+    for odd in odd_repositories::all() {
         if commits(&odd).is_empty() {
             continue;
         }
@@ -142,7 +142,7 @@ fn log_is_gits_in_order_and_fields() -> Outcome {
             (LogQuery { since: Some("2023-11-14T22:15:00Z".into()), ..LogQuery::default() }, &["--since=2023-11-14T22:15:00Z"]),
         ];
         for (mut query, args) in queries {
-            if query.rev.is_some() && !odd::git(&odd.path, &["rev-parse", "--verify", "HEAD~1"]).status.success() {
+            if query.rev.is_some() && !odd_repositories::git(&odd.path, &["rev-parse", "--verify", "HEAD~1"]).status.success() {
                 continue;
             }
             query.max_count = 1000;
@@ -178,7 +178,7 @@ fn log_is_gits_in_order_and_fields() -> Outcome {
 #[test]
 fn show_is_gits_byte_for_byte() -> Outcome {
     let mut routes = Routes::default();
-    for odd in odd::all() {
+    for odd in odd_repositories::all() {
         let repo = open(&odd)?;
         let mut revs = commits(&odd);
         if odd.name.starts_with("tag,") {
@@ -201,7 +201,7 @@ fn show_is_gits_byte_for_byte() -> Outcome {
 
 #[test]
 fn files_trees_blame_branches_and_grep_are_gits() -> Outcome {
-    for odd in odd::all() {
+    for odd in odd_repositories::all() {
         let repo = open(&odd)?;
         let cancel = Cancel::never();
         branches(&odd, &repo)?;
@@ -250,7 +250,7 @@ fn files_trees_blame_branches_and_grep_are_gits() -> Outcome {
 
 #[test]
 fn the_distance_of_two_commits_is_the_difference_of_their_histories() -> Outcome {
-    for odd in odd::all() {
+    for odd in odd_repositories::all() {
         let repo = open(&odd)?;
         let commits = commits(&odd);
         let histories: Vec<BTreeSet<String>> =
@@ -275,7 +275,7 @@ fn branches(odd: &Odd, repo: &Repo) -> Outcome {
     for (kind, prefixes) in kinds {
         let (branches, route) =
             repo.branches(&BranchQuery { kind, contains: None, not_contains: None, skip: 0, take: usize::MAX }, &Cancel::never())?;
-        assert!(route == Route::Engine || odd.name != odd::CLONE, "an ordinary clone is not left to git");
+        assert!(route == Route::Engine || odd.name != odd_repositories::CLONE, "an ordinary clone is not left to git");
         let mut ours = String::new();
         for branch in branches.shown {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -347,7 +347,7 @@ fn grep(odd: &Odd, repo: &Repo, rev: Option<&str>) -> Outcome {
             args.push("-i");
         }
         args.extend(rev);
-        let gits = odd::git(&odd.path, &args).stdout;
+        let gits = odd_repositories::git(&odd.path, &args).stdout;
         let gits = String::from_utf8_lossy(&gits).replace(&rev.map_or(String::from("\0"), |rev| format!("{rev}:")), "");
         let ours = String::from_utf8_lossy(&ours).into_owned();
         let id = repo.resolve(&Rev::head(), &Cancel::never())?.to_string();

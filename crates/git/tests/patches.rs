@@ -2,10 +2,10 @@
 
 #![allow(clippy::disallowed_methods, dead_code, reason = "git makes the repository")]
 
-mod odd;
+mod odd_repositories;
 
 use git::{Cancel, DiffQuery, Git, Keep, Repositories, Rev, Roots, Route, Sides};
-use odd::Outcome;
+use odd_repositories::Outcome;
 use std::fmt::Write as _;
 
 /// A small generator: the same repository on every run.
@@ -60,7 +60,7 @@ fn edit(random: &mut Random, lines: &mut Vec<String>) {
 fn patches_of_600_commits_are_gits() -> Outcome {
     let home = tempfile::tempdir()?;
     let path = std::fs::canonicalize(home.path())?;
-    odd::git(&path, &["init", "--quiet", "--initial-branch=main"]);
+    odd_repositories::git(&path, &["init", "--quiet", "--initial-branch=main"]);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut files: Vec<Vec<String>> = (0..6).map(|_| (0..120).map(|_| LINES[random.below(LINES.len())].to_owned()).collect()).collect();
     let mut stream = String::new();
@@ -81,7 +81,7 @@ fn patches_of_600_commits_are_gits() -> Outcome {
     let import = import.args(["fast-import", "--quiet"]).current_dir(&path).stdin(std::fs::File::open(path.join("stream"))?);
     assert!(import.status()?.success());
     let repo = Repositories::new(Git::new(None), Roots::new([path.clone()])?).open(&path)?;
-    let expect = odd::git(&path, &["log", "--reverse", "--no-ext-diff", "--no-textconv", "-p", "--format=%x00%H%x00"]).stdout;
+    let expect = odd_repositories::git(&path, &["log", "--reverse", "--no-ext-diff", "--no-textconv", "-p", "--format=%x00%H%x00"]).stdout;
     let mut fields = expect.split(|&byte| byte == 0).skip(1);
     let (mut compared, mut in_process) = (0, 0);
     while let (Some(id), Some(patch)) = (fields.next(), fields.next()) {

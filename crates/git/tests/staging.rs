@@ -2,10 +2,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "the files are the test's own")]
 
-mod odd;
+mod odd_repositories;
 
 use git::{Cancel, Git, RelPath, Repo, Repositories, Roots, Route};
-use odd::{Odd, Outcome};
+use odd_repositories::{Odd, Outcome};
 use std::{
     fs::{self, File, Permissions},
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
@@ -29,7 +29,7 @@ fn age(path: &Path, seconds: u64) -> Outcome {
 }
 
 fn tracked(odd: &Odd) -> Vec<PathBuf> {
-    let output = odd::git(&odd.path, &["ls-files", "-z"]).stdout;
+    let output = odd_repositories::git(&odd.path, &["ls-files", "-z"]).stdout;
     let names = output.split(|&byte| byte == 0).filter(|name| !name.is_empty());
     let mut names: Vec<PathBuf> = names.map(|name| PathBuf::from(std::ffi::OsStr::from_bytes(name))).collect();
     names.dedup();
@@ -44,7 +44,7 @@ fn edit(odd: &Odd) -> Result<Vec<PathBuf>, Box<dyn std::error::Error>> {
     for (name, seconds) in tracked.iter().zip(0..) {
         age(&odd.path.join(name), seconds)?;
     }
-    odd::git(&odd.path, &["update-index", "-q", "--refresh"]);
+    odd_repositories::git(&odd.path, &["update-index", "-q", "--refresh"]);
     let mut edited = Vec::new();
     for name in tracked.iter().take(4).cloned().chain(NEW.map(PathBuf::from)) {
         let path = odd.path.join(&name);
@@ -85,7 +85,7 @@ fn top(name: &Path) -> PathBuf {
 
 #[track_caller]
 fn same(ours: &Odd, gits: &Odd, name: &Path, args: &[&str]) {
-    let (one, other) = (odd::git(&ours.path, args), odd::git(&gits.path, args));
+    let (one, other) = (odd_repositories::git(&ours.path, args), odd_repositories::git(&gits.path, args));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert_eq!(text(&one.stdout), text(&other.stdout), "{}: git {args:?} after {}", ours.name, name.display());
     assert_eq!(one.status.code(), other.status.code(), "{}: git {args:?} after {}", ours.name, name.display());
@@ -94,8 +94,8 @@ fn same(ours: &Odd, gits: &Odd, name: &Path, args: &[&str]) {
 #[test]
 fn what_is_staged_is_what_git_stages() -> Outcome {
     let (mut engine, mut cli) = (0, 0);
-    for (ours, gits) in odd::all().into_iter().zip(odd::all()) {
-        if odd::git(&ours.path, &["rev-parse", "--is-bare-repository"]).stdout == b"true\n" {
+    for (ours, gits) in odd_repositories::all().into_iter().zip(odd_repositories::all()) {
+        if odd_repositories::git(&ours.path, &["rev-parse", "--is-bare-repository"]).stdout == b"true\n" {
             continue;
         }
         let edited = edit(&ours)?;
@@ -105,7 +105,7 @@ fn what_is_staged_is_what_git_stages() -> Outcome {
             let path = RelPath::new(name.to_str().ok_or("not UTF-8")?, None)?;
             let done = repo.add(&[path], false, &Cancel::never()).map(|(_, route)| route);
             let pathspec = format!(":(literal){}", name.display());
-            let expect = odd::git(&gits.path, &["add", "--", &pathspec]);
+            let expect = odd_repositories::git(&gits.path, &["add", "--", &pathspec]);
             assert_eq!(done.is_ok(), expect.status.success(), "{}: {}: {done:?} {expect:?}", ours.name, name.display());
             match done {
                 Ok(Route::Engine) => engine += 1,
@@ -126,11 +126,11 @@ fn what_is_staged_is_what_git_stages() -> Outcome {
 
 #[test]
 fn a_change_in_the_second_of_the_index_is_not_lost() -> Outcome {
-    let odd = odd::all().into_iter().find(|odd| odd.name == odd::CLONE).ok_or("a clone")?;
+    let odd = odd_repositories::all().into_iter().find(|odd| odd.name == odd_repositories::CLONE).ok_or("a clone")?;
     for name in tracked(&odd) {
         age(&odd.path.join(name), 0)?;
     }
-    odd::git(&odd.path, &["update-index", "-q", "--refresh"]);
+    odd_repositories::git(&odd.path, &["update-index", "-q", "--refresh"]);
     let repo = open(&odd)?;
     let write = |name: &str, content: &str| -> Outcome {
         fs::write(odd.path.join(name), content)?;
@@ -175,7 +175,7 @@ fn what_only_git_can_tell_is_left_to_git() -> Outcome {
     for case in LEFT_TO_GIT {
         let (script, name) = case.rsplit_once(':').ok_or("a file")?;
         let make = || {
-            let odd = odd::plain();
+            let odd = odd_repositories::plain();
             let age = "find . -name .git -prune -o -type f -exec touch -d 2001-01-01 {} +; git update-index -q --refresh";
             let script = format!("{age}; echo n > n; {script}; find . -name .git -prune -o -type f -exec touch -d 2002-01-01 {{}} +");
             odd.shell(&script);
@@ -183,7 +183,7 @@ fn what_only_git_can_tell_is_left_to_git() -> Outcome {
         };
         let (ours, gits) = (make(), make());
         let done = open(&ours)?.add(&[RelPath::new(name, None)?], false, &Cancel::never()).map(|(_, route)| route);
-        let expect = odd::git(&gits.path, &["add", "--", name]);
+        let expect = odd_repositories::git(&gits.path, &["add", "--", name]);
         assert_eq!(done.is_ok(), expect.status.success(), "{case}: {done:?} {expect:?}");
         assert!(case != "true:n" || matches!(done, Ok(Route::Engine)), "without more it is done here");
         for args in [&["ls-files", "--stage"][..], &["write-tree"], &["fsck", "--no-dangling"]] {

@@ -46,7 +46,7 @@ impl Class {
 
 /// The places of one class.
 #[derive(Clone, Copy, Debug)]
-pub struct Places {
+pub struct ConcurrencyLimits {
     /// Calls that run at a time.
     pub running: usize,
     /// Calls that may wait for a place.
@@ -58,7 +58,7 @@ pub struct Places {
     pub in_company: Option<fn() -> usize>,
 }
 
-impl Places {
+impl ConcurrencyLimits {
     /// Places without a bound for each key.
     pub fn new(running: usize, waiting: usize) -> Self {
         Self { running, waiting, per_key: running, in_company: None }
@@ -109,7 +109,7 @@ impl Drop for Permit {
 #[derive(Clone, Debug)]
 struct Line {
     state: Arc<Mutex<State>>,
-    places: Places,
+    places: ConcurrencyLimits,
 }
 
 #[derive(Debug, Default)]
@@ -152,7 +152,7 @@ impl Drop for Waiting<'_> {
 
 impl Admission {
     /// Makes places for reads, for changes and for what waits for remotes.
-    pub fn new(reads: Places, changes: Places, network: Places) -> Self {
+    pub fn new(reads: ConcurrencyLimits, changes: ConcurrencyLimits, network: ConcurrencyLimits) -> Self {
         Self { lines: [reads, changes, network].map(|places| Line { state: Arc::default(), places }) }
     }
 
@@ -265,12 +265,12 @@ impl State {
     }
 
     /// How many calls of a principal may run at a time.
-    fn limit(&self, principal: &Arc<str>, places: Places) -> usize {
+    fn limit(&self, principal: &Arc<str>, places: ConcurrencyLimits) -> usize {
         let in_company = self.seen.iter().any(|(other, at)| other != principal && at.elapsed() < ABOUT);
         places.in_company.filter(|_| in_company).map_or(places.running, |part| part().min(places.running))
     }
 
-    fn has_room(&self, key: Option<&Arc<str>>, places: Places) -> bool {
+    fn has_room(&self, key: Option<&Arc<str>>, places: ConcurrencyLimits) -> bool {
         key.and_then(|key| self.by_key.get(key)).is_none_or(|count| *count < places.per_key)
     }
 
@@ -312,7 +312,7 @@ impl State {
     }
 
     /// Those who may run now, counted as running.
-    fn grant(&mut self, places: Places) -> Vec<Granted> {
+    fn grant(&mut self, places: ConcurrencyLimits) -> Vec<Granted> {
         let mut granted = Vec::new();
         while self.running < places.running {
             let share = if self.turns.len() > 1 { (places.running / 2).max(1) } else { places.running };
@@ -323,7 +323,7 @@ impl State {
         granted
     }
 
-    fn next(&mut self, places: Places, share: usize) -> Option<Granted> {
+    fn next(&mut self, places: ConcurrencyLimits, share: usize) -> Option<Granted> {
         let found = self.turns.iter().enumerate().find_map(|(turn, principal)| {
             if self.by_principal.get(principal).is_some_and(|running| *running >= share.min(self.limit(principal, places))) {
                 return None;
@@ -345,7 +345,7 @@ mod tests {
     use super::*;
     use tokio::task::{JoinHandle, yield_now};
 
-    fn admission(places: Places) -> Arc<Admission> {
+    fn admission(places: ConcurrencyLimits) -> Arc<Admission> {
         Arc::new(Admission::new(places, places, places))
     }
 
@@ -362,7 +362,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_rejects_at_once_and_classes_do_not_meet() {
-        let admission = admission(Places::new(1, 1));
+        let admission = admission(ConcurrencyLimits::new(1, 1));
         let own = Arc::from("a");
         let running = admission.admit(Class::Read, &own, None).await;
         let waiting = ask(&admission, "a", None);
@@ -376,7 +376,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_that_is_given_up_frees_its_place_in_the_queue() {
-        let admission = admission(Places::new(1, 1));
+        let admission = admission(ConcurrencyLimits::new(1, 1));
         let own = Arc::from("a");
         let _running = admission.admit(Class::Read, &own, None).await;
         for _ in 0..3 {
@@ -387,7 +387,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn in_company_one_has_no_more_than_its_part() {
-        let admission = admission(Places { in_company: Some(|| 2), ..Places::new(10, 100) });
+        let admission = admission(ConcurrencyLimits { in_company: Some(|| 2), ..ConcurrencyLimits::new(10, 100) });
         let [flood, quiet] = ["flood", "quiet"].map(Arc::<str>::from);
         let alone: Vec<_> = (0..5).filter_map(|_| admission.try_admit(Class::Read, &flood)).collect();
         assert_eq!(alone.len(), 5);
@@ -404,7 +404,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn principals_take_turns_and_nobody_has_more_than_half_while_another_waits() {
-        let admission = admission(Places::new(4, 100));
+        let admission = admission(ConcurrencyLimits::new(4, 100));
         let mut running: Vec<Permit> = Vec::new();
         let flood: Vec<_> = (0..20).map(|_| ask(&admission, "flood", None)).collect();
         settle().await;
@@ -424,7 +424,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_turns_the_flooder_away_for_the_quiet() {
-        let admission = admission(Places::new(1, 4));
+        let admission = admission(ConcurrencyLimits::new(1, 4));
         let own = Arc::from("flood");
         let running = admission.admit(Class::Read, &own, None).await;
         let mut flood: Vec<_> = (0..4).map(|_| ask(&admission, "flood", None)).collect();
@@ -443,7 +443,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_key_is_bounded_and_stops_no_other() {
-        let admission = admission(Places { per_key: 1, ..Places::new(3, 10) });
+        let admission = admission(ConcurrencyLimits { per_key: 1, ..ConcurrencyLimits::new(3, 10) });
         let own = Arc::from("a");
         let first = admission.admit(Class::Read, &own, Some(Arc::from("slow.example"))).await;
         let second = ask(&admission, "a", Some("slow.example"));

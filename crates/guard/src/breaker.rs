@@ -22,14 +22,14 @@ pub struct CircuitBreaker {
 /// Leave for one call. Dropped without a verdict it counts as [`Verdict::Ignored`], and its place is free again.
 #[derive(Debug)]
 #[must_use = "a trial that is dropped says nothing"]
-pub struct Trial {
+pub struct Permission {
     core: Arc<Core>,
     generation: u64,
     verdict: Verdict,
     trips: bool,
 }
 
-impl Trial {
+impl Permission {
     /// Ends it: the other side is alive.
     pub fn success(mut self) {
         self.verdict = Verdict::Success;
@@ -49,7 +49,7 @@ impl Trial {
     pub fn ignore(self) {}
 }
 
-impl Drop for Trial {
+impl Drop for Permission {
     fn drop(&mut self) {
         self.core.end(self.generation, self.verdict, self.trips);
     }
@@ -79,7 +79,7 @@ impl CircuitBreaker {
     /// # Errors
     ///
     /// [`Open`] while the circuit is open or paused, or half-open with all its trials running.
-    pub fn try_acquire(&self) -> Result<Trial, Open> {
+    pub fn try_acquire(&self) -> Result<Permission, Open> {
         let now = Instant::now();
         let mut state = self.core.lock();
         state.last_used = Some(now);
@@ -160,7 +160,7 @@ impl CircuitBreaker {
     }
 
     /// Takes a trial where one is needed, for a call that nobody asked for.
-    pub fn probe(&self) -> Option<Trial> {
+    pub fn probe(&self) -> Option<Permission> {
         let (now, config) = (Instant::now(), &self.core.config);
         let mut state = self.core.lock();
         // Asked again under the lock: of two that saw the need, one probes.
@@ -180,8 +180,8 @@ impl CircuitBreaker {
         state.last_used.filter(|_| is_free).map(|then| now.saturating_duration_since(then))
     }
 
-    fn trial(&self, generation: u64) -> Trial {
-        Trial { core: Arc::clone(&self.core), generation, verdict: Verdict::Ignored, trips: false }
+    fn trial(&self, generation: u64) -> Permission {
+        Permission { core: Arc::clone(&self.core), generation, verdict: Verdict::Ignored, trips: false }
     }
 }
 
@@ -266,7 +266,7 @@ mod tests {
             })
         };
         let burst: Vec<_> = (0..100).map(|_| ask(Arc::clone(&breaker), Handle::current())).collect();
-        let mut trials: Vec<Trial> = burst.into_iter().filter_map(|one| one.join().unwrap()).collect();
+        let mut trials: Vec<Permission> = burst.into_iter().filter_map(|one| one.join().unwrap()).collect();
         assert_eq!((trials.len(), breaker.snapshot().rejected), (3, 97));
         trials.pop();
         trials.extend(breaker.try_acquire());

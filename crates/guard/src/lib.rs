@@ -15,8 +15,8 @@ mod supervised;
 mod threads;
 mod windows;
 
-pub use admission::{Admission, Class, Load, Permit, Places};
-pub use breaker::{CircuitBreaker, Trial};
+pub use admission::{Admission, Class, ConcurrencyLimits, Load, Permit};
+pub use breaker::{CircuitBreaker, Permission};
 pub use circuit::{CallError, CircuitConfig, CircuitSnapshot, CircuitState, Open, RateRule, ResetOutcome, Verdict};
 pub use circuits::Circuits;
 pub use exclusive::{Exclusive, Queued, Turn};

@@ -188,10 +188,10 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Admission, Places};
+    use crate::{Admission, ConcurrencyLimits};
 
     fn admission() -> Admission {
-        let places = Places::new(1, 1);
+        let places = ConcurrencyLimits::new(1, 1);
         Admission::new(places, places, places)
     }
 

@@ -5,7 +5,7 @@ mod row;
 mod session;
 
 pub use ending::Ending;
-pub use row::{Fault, Keeper, Kept, Kind, Refusal, Seen, SessionInfo, SessionState};
+pub use row::{Fault, Keeper, Kind, Refusal, SessionActivity, SessionInfo, SessionRecord, SessionState};
 use session::End;
 pub(crate) use session::{Open, Session};
 
@@ -306,7 +306,7 @@ impl Sessions {
     /// One beat of the clock: who was not heard since the last one is asked; who did not answer too often is closed where it
     /// can be asked at all.
     #[doc(alias = "record_heartbeat")]
-    pub fn beat(&self) {
+    pub fn heartbeat_tick(&self) {
         let (sessions, allowed): (Vec<Arc<Session>>, _) = (self.lock().values().cloned().collect(), self.limits().missed);
         for session in sessions {
             let missed = session.missed.load(Ordering::Relaxed);
@@ -325,9 +325,9 @@ impl Sessions {
     }
 
     /// What the keeper has not been told of: when each session that it keeps was last heard.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<SessionActivity> {
         let kept = |session: &&Arc<Session>| session.kind == Kind::Http && session.opened.load(Ordering::Relaxed);
-        let seen = |session: &Arc<Session>| Seen {
+        let seen = |session: &Arc<Session>| SessionActivity {
             id: session.id.clone(),
             state: session.about().state,
             // What is open on it keeps it.
@@ -428,14 +428,14 @@ mod tests {
         let sessions = table(10, 1);
         let (socket, http) = (add(&sessions, "w", Kind::WebSocket, "x"), add(&sessions, "h", Kind::Http, "x"));
         for _ in 0..3 {
-            sessions.beat();
+            sessions.heartbeat_tick();
         }
         socket.heard();
         for _ in 0..3 {
-            sessions.beat();
+            sessions.heartbeat_tick();
         }
         assert_eq!(sessions.get("w").map(|session| session.missed), Some(3));
-        sessions.beat();
+        sessions.heartbeat_tick();
         assert_eq!(sessions.get("w"), None);
         assert_eq!(sessions.get("h").map(|session| session.state), Some(SessionState::Paused));
         http.heard();

@@ -10,16 +10,16 @@ use crate::{
         settings::{Loaded, Reloadable},
     },
     persistence::{Persistence, SessionKeeper},
-    pipeline::{Alone, Holds, LOCK_WAITS, Pipeline},
+    pipeline::{ChangeLock, Holds, LOCK_WAITS, Pipeline},
     server::{KINDS, Ledger, Server},
     state::StateDir,
-    telemetry::{errors::Errors, heap::Tracker, metrics::Metrics, observer::Heard, otlp::traces::Traces, watch::Watcher},
+    telemetry::{errors::Errors, heap::Tracker, metrics::Metrics, observer::SessionObserver, otlp::traces::Traces, watch::Watcher},
+    tool::ToolServices,
     tools,
-    view::View,
     workspace::Workspaces,
 };
 use git::{Git, Repositories, Roots};
-use guard::{Admission, Places, Resources, Threads};
+use guard::{Admission, ConcurrencyLimits, Resources, Threads};
 use mcp::{Intake, sessions::Sessions};
 use std::{
     num::NonZeroUsize,
@@ -86,17 +86,18 @@ impl App {
             crate::wire::schemas().switch_off();
         }
         let resources = Resources::new(KINDS);
-        let policy = policy(config, Some(Arc::clone(&breakers) as Arc<dyn git::Gate>));
+        let policy = policy(config, Some(Arc::clone(&breakers) as Arc<dyn git::TransferGate>));
         let git = Git::new(config.git.clone()).listed_in(Arc::new(Ledger(resources.clone())));
         let repositories = Repositories::with_policy(git, roots, policy);
-        let busy = Places { in_company: Some(part_of_processors), ..Places::new(config.limits.max_concurrent, WAITING) };
-        let openings = Places::new(OPENINGS, WAITING);
+        let busy =
+            ConcurrencyLimits { in_company: Some(part_of_processors), ..ConcurrencyLimits::new(config.limits.max_concurrent, WAITING) };
+        let openings = ConcurrencyLimits::new(OPENINGS, WAITING);
         let pipeline = Pipeline {
             tools: tools::ALL.iter().collect(),
             listed: config.selection.listed(),
             selection: config.selection.clone(),
             repositories: Arc::new(if is_off("repositories") { repositories.without_cache() } else { repositories }),
-            admission: Admission::new(busy, busy, Places { per_key: own.per_host, ..Places::new(NETWORK, WAITING) }),
+            admission: Admission::new(busy, busy, ConcurrencyLimits { per_key: own.per_host, ..ConcurrencyLimits::new(NETWORK, WAITING) }),
             openings: Admission::new(openings, openings, openings),
             threads: Threads::new(LOST),
             breakers: Arc::clone(&breakers),
@@ -109,8 +110,8 @@ impl App {
             resources: resources.clone(),
             holds: Holds::new(config.observing.debug.breakpoint.clone(), config.observing.debug.hold_limit),
             present: Mutex::default(),
-            alone: Alone::new(Arc::clone(&state), resources.clone(), Arc::clone(&persistence), TURN_WAIT),
-            view: Arc::new(View {
+            change_lock: ChangeLock::new(Arc::clone(&state), resources.clone(), Arc::clone(&persistence), TURN_WAIT),
+            services: Arc::new(ToolServices {
                 policy: config.policy.clone(),
                 workspaces: Workspaces::new(Arc::clone(&state), Arc::clone(&persistence), own.workspace_ttl),
                 journal: Journal::new(config.state_dir.join("journal"), Some(Arc::clone(&persistence))),
@@ -122,7 +123,7 @@ impl App {
         };
         let pipeline = Arc::new(pipeline);
         let keeper = SessionKeeper(Arc::clone(&persistence));
-        let heard = Heard { errors: Arc::clone(&errors), metrics: Arc::clone(&metrics) };
+        let heard = SessionObserver { errors: Arc::clone(&errors), metrics: Arc::clone(&metrics) };
         let server = Server {
             pipeline: Arc::clone(&pipeline),
             sessions: Sessions::new(now.sessions, Some(Arc::new(keeper)), Some(Arc::new(heard))),
@@ -133,7 +134,7 @@ impl App {
             watcher,
             heap,
             resources,
-            phase: phase::Present::default(),
+            phase: phase::PhaseCell::default(),
             began: Instant::now(),
             state_dir: config.state_dir.clone(),
             state,
@@ -172,7 +173,7 @@ pub(crate) fn blocking_threads(config: &Config) -> usize {
 }
 
 /// What the operator allows of git.
-pub(crate) fn policy(config: &Config, gate: Option<Arc<dyn git::Gate>>) -> git::Policy {
+pub(crate) fn policy(config: &Config, gate: Option<Arc<dyn git::TransferGate>>) -> git::Policy {
     git::Policy {
         trust: match config.trust {
             Trust::Owner => git::Trust::Owner,

@@ -2,8 +2,8 @@
 //! the database.
 
 use crate::error::{Error, Kind};
-use git::{Cancel, Direction, Gate, Network, Outcome, Passage, Target};
-use guard::{CircuitConfig, CircuitSnapshot, Circuits, Open, ResetOutcome, Trial};
+use git::{Cancel, Direction, Network, Outcome, Target, TransferGate, TransferPermit};
+use guard::{CircuitConfig, CircuitSnapshot, Circuits, Open, Permission, ResetOutcome};
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
@@ -88,7 +88,7 @@ impl Breakers {
         }
     }
 
-    fn fail(&self, key: &str, trial: Option<Trial>) {
+    fn fail(&self, key: &str, trial: Option<Permission>) {
         if let Some(trial) = trial.or_else(|| self.circuits.get(key).try_acquire().ok()) {
             trial.failure();
         }
@@ -121,7 +121,7 @@ fn is_of_storage(error: &Error) -> bool {
 pub(crate) struct Storage<'a> {
     breakers: &'a Breakers,
     key: String,
-    trial: Option<Trial>,
+    trial: Option<Permission>,
 }
 
 impl Storage<'_> {
@@ -136,8 +136,8 @@ impl Storage<'_> {
     }
 }
 
-impl Gate for Breakers {
-    fn enter(&self, target: &Target, direction: Direction) -> git::Result<Box<dyn Passage>> {
+impl TransferGate for Breakers {
+    fn enter(&self, target: &Target, direction: Direction) -> git::Result<Box<dyn TransferPermit>> {
         let key = target.key(direction);
         let circuit = self.circuits.get(&key);
         let trial = circuit.try_acquire().map_err(of_a_remote)?;
@@ -147,7 +147,7 @@ impl Gate for Breakers {
             targets.retain(|key, _| known.contains(key));
         }
         targets.insert(key, (target.clone(), direction));
-        let heard = (!matches!(target.protocol.as_str(), "http" | "https")).then(|| Heard {
+        let heard = (!matches!(target.protocol.as_str(), "http" | "https")).then(|| ReachabilityProbe {
             target: target.clone(),
             network: self.network.clone(),
             all: Arc::clone(&self.heard),
@@ -162,19 +162,19 @@ fn of_a_remote(Open { name, paused, retry_after }: Open) -> git::Error {
 
 struct Passing {
     circuit: Arc<guard::CircuitBreaker>,
-    trial: Trial,
-    heard: Option<Heard>,
+    trial: Permission,
+    heard: Option<ReachabilityProbe>,
 }
 
 /// Whether a host listens where its URL says. ssh may be set up to reach it elsewhere, and git does not tell a login that was
 /// refused from a host that is down.
-struct Heard {
+struct ReachabilityProbe {
     target: Target,
     network: Network,
     all: Arc<Mutex<HashSet<Target>>>,
 }
 
-impl Heard {
+impl ReachabilityProbe {
     fn is_known(&self) -> bool {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).contains(&self.target)
     }
@@ -195,12 +195,12 @@ impl Heard {
     }
 }
 
-impl Passage for Passing {
+impl TransferPermit for Passing {
     fn end(self: Box<Self>, outcome: Outcome) {
         match outcome {
             Outcome::Alive => {
                 self.trial.success();
-                self.heard.into_iter().for_each(Heard::find_out);
+                self.heard.into_iter().for_each(ReachabilityProbe::find_out);
             }
             Outcome::Down => self.trial.failure(),
             Outcome::Silent if self.heard.is_some_and(|heard| heard.is_known()) => self.trial.failure(),

@@ -26,7 +26,6 @@ mod telemetry;
 mod terminal;
 mod tool;
 pub mod tools;
-mod view;
 mod wire;
 mod workspace;
 

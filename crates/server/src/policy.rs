@@ -18,7 +18,7 @@ pub enum Rule {
 
 /// A kind of change that can lose work or surprise others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
+pub(crate) enum PolicyAction {
     /// Replaces what a remote branch holds.
     ForcePush,
     /// Overwrites the index and tracked files.
@@ -66,13 +66,13 @@ impl Default for Policy {
 
 impl Policy {
     /// Lets a deed pass, or says why not. `what` says what would happen, for the one who has to decide.
-    pub(crate) fn permit(&self, deed: Deed, confirmed: bool, what: &str) -> Result<(), Error> {
-        let (rule, name) = match deed {
-            Deed::ForcePush => (self.force_push, "force_push"),
-            Deed::HardReset => (self.hard_reset, "hard_reset"),
-            Deed::Clean => (self.clean, "clean"),
-            Deed::Delete => (self.delete, "delete"),
-            Deed::RewritePushed => (self.rewrite_pushed, "rewrite_pushed"),
+    pub(crate) fn permit(&self, action: PolicyAction, confirmed: bool, what: &str) -> Result<(), Error> {
+        let (rule, name) = match action {
+            PolicyAction::ForcePush => (self.force_push, "force_push"),
+            PolicyAction::HardReset => (self.hard_reset, "hard_reset"),
+            PolicyAction::Clean => (self.clean, "clean"),
+            PolicyAction::Delete => (self.delete, "delete"),
+            PolicyAction::RewritePushed => (self.rewrite_pushed, "rewrite_pushed"),
         };
         match rule {
             Rule::Allow => Ok(()),
@@ -105,10 +105,10 @@ mod tests {
     #[test]
     fn a_denial_stands_whatever_the_call_says() {
         let policy = Policy { clean: Rule::Deny, hard_reset: Rule::Allow, protected: vec!["release/*".to_owned()], ..Policy::default() };
-        assert!(policy.permit(Deed::Clean, true, "x").is_err_and(|err| err.kind == Kind::Denied));
-        assert!(policy.permit(Deed::HardReset, false, "x").is_ok());
-        assert!(policy.permit(Deed::Delete, false, "x").is_err_and(|err| err.kind == Kind::Refused));
-        assert!(policy.permit(Deed::Delete, true, "x").is_ok());
+        assert!(policy.permit(PolicyAction::Clean, true, "x").is_err_and(|err| err.kind == Kind::Denied));
+        assert!(policy.permit(PolicyAction::HardReset, false, "x").is_ok());
+        assert!(policy.permit(PolicyAction::Delete, false, "x").is_err_and(|err| err.kind == Kind::Refused));
+        assert!(policy.permit(PolicyAction::Delete, true, "x").is_ok());
         assert!(policy.spare("release/1", "x").is_err() && policy.spare("releases", "x").is_ok() && policy.spare("main", "x").is_ok());
     }
 }

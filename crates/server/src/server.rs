@@ -6,7 +6,7 @@ use crate::{
     error::ErrorClass,
     lifecycle::{
         control::Control,
-        phase::{Phase, Present},
+        phase::{Phase, PhaseCell},
         settings::{Loaded, Settings},
     },
     persistence::{Persistence, milliseconds, now_ms},
@@ -77,12 +77,12 @@ pub(crate) struct Server {
     /// Snapshots of the heap.
     pub(crate) heap: Arc<Tracker>,
     pub(crate) resources: Resources,
-    pub(crate) phase: Present,
+    pub(crate) phase: PhaseCell,
     pub(crate) began: Instant,
     pub(crate) state_dir: PathBuf,
     pub(crate) state: Arc<StateDir>,
     /// What a server before this one has left.
-    pub(crate) left: Mutex<Left>,
+    pub(crate) left: Mutex<CrashLeftovers>,
     /// Whether it takes new work.
     pub(crate) intake: Intake,
     /// The connections of clients over HTTP.
@@ -116,7 +116,7 @@ impl Past {
 
 /// What a server before this one has left that nobody can mend but its user.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Left {
+pub(crate) struct CrashLeftovers {
     /// Changes that were cut off by its end.
     pub(crate) interrupted: Vec<String>,
     /// Worktrees whose repository is gone.
@@ -125,7 +125,7 @@ pub(crate) struct Left {
 
 impl Server {
     /// What a server before this one has left.
-    pub(crate) fn left(&self) -> MutexGuard<'_, Left> {
+    pub(crate) fn left(&self) -> MutexGuard<'_, CrashLeftovers> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -160,7 +160,7 @@ impl Server {
             Ok(0) | Err(_) => {}
             Ok(count) => tracing::warn!(count, "removed partial clones left by killed servers"),
         }
-        let orphaned = self.pipeline.view.workspaces.reconcile().await;
+        let orphaned = self.pipeline.services.workspaces.reconcile().await;
         if let Some(first) = orphaned.first() {
             tracing::warn!(count = orphaned.len(), first = %first.display(), "worktrees are left whose repositories are gone");
         }
@@ -171,7 +171,7 @@ impl Server {
         let mut tasks = Vec::new();
         let server = Arc::clone(self);
         tasks.push(self.supervise("heartbeat", limits.heartbeat, move || {
-            server.sessions.beat();
+            server.sessions.heartbeat_tick();
             std::future::ready(())
         }));
         let server = Arc::clone(self);
@@ -307,7 +307,7 @@ impl Server {
     /// Closes workspaces that nobody has used for long, in the name of their owners. What would be lost with one keeps it.
     async fn close_expired(&self) {
         let Some(tool) = self.pipeline.find("git_workspace").filter(|_| self.persistence.status().opened) else { return };
-        let workspaces = &self.pipeline.view.workspaces;
+        let workspaces = &self.pipeline.services.workspaces;
         for expired in workspaces.expired().await {
             let args = json!({"action": "close", "handle": expired.handle, "repo_path": expired.repository});
             let call = Call {
@@ -316,7 +316,7 @@ impl Server {
                 caller: Caller { principal: Arc::from(expired.principal), rights: Right::ALL.to_vec() },
                 cancelled: CancellationToken::new(),
                 received: Instant::now(),
-                narrowed: None,
+                client_roots: None,
                 on_progress: None,
                 origin: Origin::default(),
             };

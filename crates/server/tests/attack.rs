@@ -87,7 +87,7 @@ fn the_table_names_every_string_parameter() {
 }
 
 #[test]
-fn hostile_arguments_1_2_9_12_15_to_25() {
+fn every_string_argument_survives_every_attack() {
     let scene = Scene::new();
     let mut client = scene.fixture.serve();
     let marker = &scene.marker;

@@ -73,7 +73,7 @@ fn a_merge_with_a_conflict_is_resolved_by_a_side_and_undone() {
     // A merge is one change, and undone as one, whether or not it has stopped.
     undo(&mut client);
     assert_eq!(fixture.git(&["rev-parse", "HEAD"]), before);
-    client.text("git_merge", &json!({"source_branch": "side", "favour": "ours", "message": "a merge"}));
+    client.text("git_merge", &json!({"source_branch": "side", "strategy_option": "ours", "message": "a merge"}));
     assert_eq!(subjects(&fixture)[0], "a merge");
     undo(&mut client);
     assert_eq!(fixture.git(&["rev-parse", "HEAD"]), before);

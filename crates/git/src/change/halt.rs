@@ -131,7 +131,7 @@ type Looks = Option<(u64, u64, i64, i64, i64, i64)>;
 
 /// What a stopped change has left.
 #[derive(Clone, Debug, Default)]
-pub struct Left {
+pub struct Leftovers {
     /// What is staged now.
     pub staged: Vec<Entry>,
     /// How many paths were staged before, where those were others.
@@ -246,9 +246,9 @@ impl Repo {
     /// # Errors
     ///
     /// As for any read.
-    pub fn left_since(&self, before: Option<&Look>, cancel: &Cancel) -> Result<Left> {
+    pub fn left_since(&self, before: Option<&Look>, cancel: &Cancel) -> Result<Leftovers> {
         let (status, _) = self.status(cancel)?;
-        let mut left = Left::default();
+        let mut left = Leftovers::default();
         if let Some(before) = before {
             let is_new = |entry: &&Entry| before.differing.get(&entry.path).is_none_or(|looks| *looks != self.looks(&entry.path));
             let changed = status.entries.iter().filter(|entry| entry.worktree != b' ').filter(is_new).take(MAX_LOOKED_AT);

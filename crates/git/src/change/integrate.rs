@@ -34,7 +34,7 @@ pub enum FastForward {
 
 /// Which side wins where both changed the same lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Favour {
+pub enum StrategyOption {
     /// The branch that is checked out.
     Ours,
     /// The other one.
@@ -53,7 +53,7 @@ pub struct MergeRequest {
     /// The message of the merge commit.
     pub message: Option<String>,
     /// Which side wins conflicts.
-    pub favour: Option<Favour>,
+    pub strategy_option: Option<StrategyOption>,
 }
 
 /// What is to be rebased, and how.
@@ -128,8 +128,12 @@ impl Repo {
             if request.squash {
                 process = process.arg("--squash");
             }
-            if let Some(favour) = request.favour {
-                process = process.arg(if favour == Favour::Ours { "--strategy-option=ours" } else { "--strategy-option=theirs" });
+            if let Some(strategy_option) = request.strategy_option {
+                process = process.arg(if strategy_option == StrategyOption::Ours {
+                    "--strategy-option=ours"
+                } else {
+                    "--strategy-option=theirs"
+                });
             }
             // git's own message comes without a line break at its end.
             process = match &request.message {

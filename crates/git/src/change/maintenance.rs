@@ -42,7 +42,7 @@ pub struct Setting {
 
 /// What is done for the object store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Care {
+pub enum MaintenanceTask {
     /// Writes a commit-graph with changed paths, which makes the history of a path fast to find.
     CommitGraph,
     /// Packs objects and removes what nothing leads to for two weeks.
@@ -113,15 +113,15 @@ impl Repo {
     /// # Errors
     ///
     /// As for any change.
-    pub fn maintain(&self, care: Care, cancel: &Cancel) -> Result<()> {
-        if care == Care::Gc && !self.location.trusted && self.settings.local_gc_hook {
+    pub fn maintain(&self, care: MaintenanceTask, cancel: &Cancel) -> Result<()> {
+        if care == MaintenanceTask::Gc && !self.location.trusted && self.settings.local_gc_hook {
             return Err(Error::Untrusted { path: self.top().to_owned(), program: "hook `gc.recentObjectsHook`".to_owned() });
         }
         let args: &[&str] = match care {
-            Care::CommitGraph => &["commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"],
-            Care::Gc => &["gc", "--quiet", "--no-detach"],
+            MaintenanceTask::CommitGraph => &["commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"],
+            MaintenanceTask::Gc => &["gc", "--quiet", "--no-detach"],
         };
-        if care == Care::Gc {
+        if care == MaintenanceTask::Gc {
             self.release_kept(KEPT, cancel)?;
         }
         self.change(args).success(cancel, MAX_OUTPUT).map(drop)

@@ -17,7 +17,7 @@ const MAX_STEP: usize = 100;
 
 /// How a stopped operation is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum SequencerAction {
     /// With what is resolved now.
     Continue,
     /// Without the commit that it stopped at.
@@ -26,7 +26,7 @@ pub enum Way {
     Abort,
 }
 
-impl Way {
+impl SequencerAction {
     fn option(self) -> &'static str {
         match self {
             Self::Continue => "--continue",
@@ -51,12 +51,12 @@ impl Repo {
     /// # Errors
     ///
     /// [`Error::NothingInProgress`]; [`Error::Unmerged`]; [`Error::Stopped`] at the next conflict.
-    pub fn proceed(&self, way: Way, confirmed: bool, cancel: &Cancel) -> Result<Proceeded> {
+    pub fn proceed(&self, way: SequencerAction, confirmed: bool, cancel: &Cancel) -> Result<Proceeded> {
         let Some(operation) = self.in_progress() else { return self.proceed_without_a_name(way, confirmed, cancel) };
-        if way != Way::Abort {
+        if way != SequencerAction::Abort {
             self.check_steps()?;
         }
-        if way != Way::Continue && !confirmed && matches!(operation, "rebase" | "am") {
+        if way != SequencerAction::Continue && !confirmed && matches!(operation, "rebase" | "am") {
             // Unlike the others, it goes back by overwriting every file.
             // With filters, as the change itself.
             self.check_trust(cancel)?;
@@ -69,7 +69,7 @@ impl Repo {
                 return Err(Error::WouldLose(edited));
             }
         }
-        if way == Way::Continue {
+        if way == SequencerAction::Continue {
             self.check_resolved(&[], confirmed, cancel)?;
             self.check_tried(cancel)?;
         }
@@ -78,17 +78,19 @@ impl Repo {
         if operation == "bisect" {
             self.check_early_hook()?;
         }
-        if way == Way::Abort
+        if way == SequencerAction::Abort
             && let Some(tree) = self.abort_target(operation, cancel)?
         {
             self.check_move(tree, true, &[], cancel)?;
         }
         let ended = match (operation, way) {
-            ("bisect", Way::Abort) => self.locked(cancel, || self.change(&["bisect", "reset"]))?.0,
+            ("bisect", SequencerAction::Abort) => self.locked(cancel, || self.change(&["bisect", "reset"]))?.0,
             // All that a rebase has left that broke off is what it had stashed.
-            ("rebase", Way::Abort) if self.is_remnant() => self.locked(cancel, || self.change(&["rebase", "--quit"]))?.0,
+            ("rebase", SequencerAction::Abort) if self.is_remnant() => self.locked(cancel, || self.change(&["rebase", "--quit"]))?.0,
             ("bisect", _) => return Err(Error::BadPlan("git_bisect continues a bisect, and git_abort ends it".to_owned())),
-            ("merge", Way::Skip) => return Err(Error::BadPlan("a merge has no commit to leave out: git_abort gives it up".to_owned())),
+            ("merge", SequencerAction::Skip) => {
+                return Err(Error::BadPlan("a merge has no commit to leave out: git_abort gives it up".to_owned()));
+            }
             _ => self.go_on(operation, way, cancel)?,
         };
         if ended.code != Some(0) {
@@ -98,7 +100,7 @@ impl Repo {
             {
                 return Err(halted);
             }
-            if self.in_progress().is_some() && way != Way::Abort {
+            if self.in_progress().is_some() && way != SequencerAction::Abort {
                 return Err(self.stopped(operation, &unmerged, &ended, cancel)?);
             }
             if operation == "bisect" {
@@ -111,7 +113,7 @@ impl Repo {
             let paths = unmerged.iter().map(ToString::to_string).collect();
             return Err(Error::Conflicts { change: format!("{operation} is finished; its autostash"), paths, stash: Some(0) });
         }
-        let stays = way == Way::Abort && ended.stderr.contains("Not rewinding");
+        let stays = way == SequencerAction::Abort && ended.stderr.contains("Not rewinding");
         let stays_at = self.head(cancel)?.filter(|_| stays);
         if stays && self.is_at_a_commit() {
             // git has forgotten the series, and not the commit that it was at.
@@ -219,10 +221,10 @@ impl Repo {
     }
 
     /// Continues the operation after the stopped step, skips that step, or aborts.
-    fn go_on(&self, operation: &str, way: Way, cancel: &Cancel) -> Result<Ended> {
+    fn go_on(&self, operation: &str, way: SequencerAction, cancel: &Cancel) -> Result<Ended> {
         let args = [operation, way.option()];
         let is_at_one = self.git_folder().has("MERGE_HEAD") || self.is_at_a_commit();
-        if way == Way::Continue {
+        if way == SequencerAction::Continue {
             self.drop_additions()?;
             if operation != "rebase" && is_at_one {
                 // As git does it itself, which would drop lines that look like comments.
@@ -255,12 +257,12 @@ impl Repo {
     }
 
     /// Ends what has left conflicts and no operation: a squash, or a stash that was brought back.
-    fn proceed_without_a_name(&self, way: Way, confirmed: bool, cancel: &Cancel) -> Result<Proceeded> {
+    fn proceed_without_a_name(&self, way: SequencerAction, confirmed: bool, cancel: &Cancel) -> Result<Proceeded> {
         let unmerged = self.unmerged(cancel)?;
         if unmerged.is_empty() {
             return Err(Error::NothingInProgress);
         }
-        if way != Way::Abort {
+        if way != SequencerAction::Abort {
             return Err(Error::BadPlan("there is nothing to go on with: resolve the conflicts, stage the files and commit".to_owned()));
         }
         if !confirmed && !self.git_folder().has("SQUASH_MSG") {

@@ -17,7 +17,7 @@ impl Repo {
     /// Keeps what is staged and what tracked files hold as a commit of its own, which nothing names. `None` when
     /// nothing differs from `HEAD`.
     ///
-    /// It is a stash, or, where git makes none, a commit of the files alone: see [`Repo::is_of_files_alone`].
+    /// It is a stash, or, where git makes none, a commit of the files alone: see `Repo::is_of_files_alone`.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! Which remotes may be reached: protocols, addresses, and names that stay what they were when they were looked at.
 
-use super::{Direction, Gate, Target};
+use super::{Direction, Target, TransferGate};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
@@ -48,7 +48,7 @@ pub(crate) struct Route {
     pub(super) targets: Vec<Target>,
     pub(super) direction: Direction,
     /// What each transfer has to pass.
-    pub(super) gate: Option<Arc<dyn Gate>>,
+    pub(super) gate: Option<Arc<dyn TransferGate>>,
     pub(super) network: Network,
     /// Asking twice does no harm.
     pub(super) repeatable: bool,

@@ -163,17 +163,17 @@ pub enum Outcome {
 }
 
 /// Lets transfers begin.
-pub trait Gate: Debug + Send + Sync {
+pub trait TransferGate: Debug + Send + Sync {
     /// Lets a transfer begin.
     ///
     /// # Errors
     ///
     /// [`Error::CircuitOpen`] while the remote is known to be down.
-    fn enter(&self, target: &Target, direction: Direction) -> Result<Box<dyn Passage>>;
+    fn enter(&self, target: &Target, direction: Direction) -> Result<Box<dyn TransferPermit>>;
 }
 
 /// A transfer that was let through. Dropped without a word it says nothing of the remote.
-pub trait Passage: Send {
+pub trait TransferPermit: Send {
     /// Says what came of it.
     fn end(self: Box<Self>, outcome: Outcome);
 }
@@ -191,7 +191,7 @@ pub(super) enum Attempt<'a> {
 
 impl Route {
     /// Passes every gate on the way.
-    pub(super) fn enter(&self) -> Result<Vec<Box<dyn Passage>>> {
+    pub(super) fn enter(&self) -> Result<Vec<Box<dyn TransferPermit>>> {
         let Some(gate) = &self.gate else { return Ok(Vec::new()) };
         // Several URLs of one host, or several names for it, are one place.
         let mut entered = HashSet::new();

@@ -56,7 +56,7 @@ impl<'a> Listener<'a> {
     }
 
     /// Takes what was written, and gives back what is for the reader.
-    pub(crate) fn hear(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut kept = Vec::new();
         for &byte in bytes {
             match byte {
@@ -184,10 +184,10 @@ mod tests {
         let on_progress = |progress: Progress| seen.lock().map(|mut seen| seen.push(progress)).unwrap_or_default();
         let mut listener = Listener::new(&on_progress);
         let text = b"remote: Enumerating objects: 5, done.\nReceiving objects:  42% (3/7)\rReceiving obj";
-        let mut kept = listener.hear(text);
-        kept.extend(listener.hear(b"ects: 100% (7/7), 1.20 KiB | 1.2 MiB/s, done.\nremote: no: 5 problems\n"));
-        kept.extend(listener.hear(b"12:34:56.123456 http.c:800              <= Recv header: HTTP/1.1 302 Found\n"));
-        kept.extend(listener.hear(b"12:34:56.123456 http.c:800              <= Recv header: Location: http://x/y\nfatal: x"));
+        let mut kept = listener.feed(text);
+        kept.extend(listener.feed(b"ects: 100% (7/7), 1.20 KiB | 1.2 MiB/s, done.\nremote: no: 5 problems\n"));
+        kept.extend(listener.feed(b"12:34:56.123456 http.c:800              <= Recv header: HTTP/1.1 302 Found\n"));
+        kept.extend(listener.feed(b"12:34:56.123456 http.c:800              <= Recv header: Location: http://x/y\nfatal: x"));
         kept.extend(listener.rest());
         assert_eq!(String::from_utf8_lossy(&kept), "remote: no: 5 problems\nfatal: x");
         assert_eq!(
@@ -223,14 +223,14 @@ mod tests {
     fn a_line_that_is_too_long_ends_with_a_word() {
         let mut listener = Listener::new(&|_| ());
         let line = format!("unable to access 'https://{}:secret@host'\n", "u".repeat(MAX_LINE));
-        assert_eq!(listener.hear(line.as_bytes()), b"unable to access \n");
+        assert_eq!(listener.feed(line.as_bytes()), b"unable to access \n");
     }
 
     #[test]
     fn a_line_may_end_as_ssh_ends_it() {
         let mut listener = Listener::new(&|_| ());
-        assert_eq!(listener.hear(b"Permission denied.\r\nover\rwritten\n"), b"Permission denied.\nwritten\n");
-        assert_eq!(listener.hear(b"split\r"), b"");
-        assert_eq!(listener.hear(b"\nnext\n"), b"split\nnext\n");
+        assert_eq!(listener.feed(b"Permission denied.\r\nover\rwritten\n"), b"Permission denied.\nwritten\n");
+        assert_eq!(listener.feed(b"split\r"), b"");
+        assert_eq!(listener.feed(b"\nnext\n"), b"split\nnext\n");
     }
 }

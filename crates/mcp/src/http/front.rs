@@ -6,7 +6,7 @@ use super::{
     connections::Turn,
     cors,
     origin::{has_own_host, has_own_origin},
-    sessions::{Carried, OWNER, Refused},
+    sessions::{HttpSessions, OWNER, Refused},
     shares::{Exceeded, Holder},
 };
 use crate::{
@@ -43,13 +43,13 @@ const IN_QUERY: [&str; 4] = ["access_token", "token", "api_key", "authorization"
 
 pub(super) struct Front {
     options: Options,
-    sessions: Arc<Carried>,
+    sessions: Arc<HttpSessions>,
     bodies: Bodies,
     stop: CancellationToken,
 }
 
 impl Front {
-    pub(super) fn new(options: Options, sessions: Arc<Carried>, bodies: Bodies, stop: CancellationToken) -> Self {
+    pub(super) fn new(options: Options, sessions: Arc<HttpSessions>, bodies: Bodies, stop: CancellationToken) -> Self {
         Self { options, sessions, bodies, stop }
     }
 

@@ -44,7 +44,7 @@ use rmcp::{
     transport::{StreamableHttpServerConfig, StreamableHttpService},
 };
 use serde_json::{Map, Value, json};
-use sessions::Carried;
+use sessions::HttpSessions;
 use std::{io, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -149,7 +149,7 @@ where
     S: ServerHandler + Send + 'static,
 {
     let ended = CancellationToken::new();
-    let sessions = Arc::new(Carried::new(Arc::clone(&options.sessions), options.limits));
+    let sessions = Arc::new(HttpSessions::new(Arc::clone(&options.sessions), options.limits));
     let mut config = StreamableHttpServerConfig::default()
         // Both are checked in front, for every route.
         .disable_allowed_hosts()

@@ -4,7 +4,7 @@
 use super::transport::{Ended, Handle, SessionTransport, pair};
 use crate::{
     connection::Limits,
-    sessions::{Ending, Fault, Keeper, Kept, Kind, Open, Opening, ROOM, Refusal, Session, Sessions, random_id},
+    sessions::{Ending, Fault, Keeper, Kind, Open, Opening, ROOM, Refusal, Session, SessionRecord, Sessions, random_id},
 };
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
@@ -57,13 +57,13 @@ struct Held {
 }
 
 /// The sessions that HTTP carries.
-pub(super) struct Carried {
+pub(super) struct HttpSessions {
     held: Arc<Mutex<HashMap<String, Held>>>,
     all: Arc<Sessions>,
     per_session: Limits,
 }
 
-impl Carried {
+impl HttpSessions {
     pub(super) fn new(all: Arc<Sessions>, per_session: Limits) -> Self {
         Self { held: Arc::default(), all, per_session }
     }
@@ -94,7 +94,7 @@ impl Carried {
             return session.owner.as_ref() == owner;
         }
         let Some(keeper) = &self.all.keeper else { return false };
-        let is_own = |kept: Kept| kept.principal == owner.map_or("", |owner| owner);
+        let is_own = |kept: SessionRecord| kept.principal == owner.map_or("", |owner| owner);
         if !keeper.load(id).await.is_some_and(is_own) {
             return false;
         }
@@ -213,7 +213,7 @@ impl SessionStore for Shelf {
 
     async fn store(&self, id: &str, state: &SessionState) -> Result<(), SessionStoreError> {
         let Some(session) = self.all.get(id) else { return Ok(()) };
-        let kept = Kept {
+        let kept = SessionRecord {
             id: id.to_owned(),
             principal: session.principal,
             client: session.client,
@@ -234,7 +234,7 @@ impl SessionStore for Shelf {
 /// A request or a stream that is open on a session.
 pub(super) struct Busy {
     _open: Open,
-    carried: Arc<Carried>,
+    carried: Arc<HttpSessions>,
     id: String,
     request: Option<RequestId>,
 }
@@ -283,7 +283,7 @@ impl http_body::Body for Holding {
     }
 }
 
-impl SessionManager for Carried {
+impl SessionManager for HttpSessions {
     type Error = Ended;
     type Transport = SessionTransport;
 

@@ -169,7 +169,7 @@ impl Refusal<'_> {
 
 /// What is kept of a session, so that it outlives the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct SessionRecord {
     /// The id.
     pub id: String,
     /// Whose it is; empty where nobody has to say.
@@ -186,7 +186,7 @@ pub struct Kept {
 
 /// When a session was last heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct SessionActivity {
     /// The session.
     pub id: String,
     /// Where it is in its life.
@@ -201,9 +201,9 @@ pub struct Seen {
 #[async_trait::async_trait]
 pub trait Keeper: Send + Sync + 'static {
     /// Stores a session. Returns when it is stored, or could not be: the server continues without.
-    async fn keep(&self, session: Kept);
+    async fn keep(&self, session: SessionRecord);
     /// What was kept under this id.
-    async fn load(&self, id: &str) -> Option<Kept>;
+    async fn load(&self, id: &str) -> Option<SessionRecord>;
     /// Forgets a session. From the return on it is not given out any more, whenever what keeps it hears of that. Other servers
     /// may have heard its client meanwhile: `unless_since` spares one that was heard after this time.
     ///

@@ -78,7 +78,7 @@ fn calls(server: &Server, all: &mut Families) {
     all.up("mcp_server_git_calls", "Tool calls by class, running or waiting for a place.", running);
     let places = loads.iter().map(|load| (labels([("class", load.class.name())]), number(load.places)));
     all.up("mcp_server_git_call_places", "Tool calls of a class that may run at a time.", places);
-    all.up("mcp_server_git_worktree_waits", "Changes that wait for their worktree.", one(number(pipeline.alone.queued().waiting)));
+    all.up("mcp_server_git_worktree_waits", "Changes that wait for their worktree.", one(number(pipeline.change_lock.queued().waiting)));
     all.up("mcp_server_git_held_calls", "Calls that a breakpoint holds.", one(number(pipeline.holds.list().len())));
     all.up("mcp_server_git_lost_threads", "Threads of calls that were answered without them.", one(number(pipeline.threads.total())));
 }
@@ -138,7 +138,7 @@ fn totals(server: &Server, circuits: &[CircuitSnapshot], all: &mut Families) {
     let of_class = |load: &Load, many| (labels([("class", load.class.name())]), count(many));
     let rejected = loads.iter().map(|load| of_class(load, load.rejected));
     all.total("mcp_server_git_calls_rejected_total", "Tool calls that were turned away from a full queue.", rejected);
-    let rejected = one(count(pipeline.alone.queued().rejected));
+    let rejected = one(count(pipeline.change_lock.queued().rejected));
     all.total("mcp_server_git_worktree_rejected_total", "Changes that were turned away from their worktree.", rejected);
     let lost = loads.iter().map(|load| of_class(load, pipeline.threads.lost(load.class).ever));
     all.total("mcp_server_git_lost_threads_total", "Threads that were lost since the start.", lost);

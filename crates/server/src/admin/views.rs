@@ -30,7 +30,7 @@ fn ms(time: Duration) -> u64 {
 pub(super) fn status(server: &Server) -> Value {
     let threads = &server.pipeline.threads;
     // A change waits for its worktree before it takes a place.
-    let queued = server.pipeline.alone.queued();
+    let queued = server.pipeline.change_lock.queued();
     let loads = server.pipeline.admission.loads().map(|load| {
         let lost = threads.lost(load.class);
         let (waiting, rejected) = if load.class == Class::Change { (queued.waiting, queued.rejected) } else { (0, 0) };

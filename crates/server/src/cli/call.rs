@@ -37,7 +37,7 @@ pub(super) fn run(app: &App, tool: &str, arguments: &str) -> ExitCode {
             args,
             cancelled: app.stop.clone(),
             received: Instant::now(),
-            narrowed: None,
+            client_roots: None,
             on_progress: None,
             origin: Origin::default(),
             caller: Caller::local(),

@@ -91,7 +91,7 @@ pub(super) struct FileLimits {
     pub(super) read_timeout: Option<Seconds>,
     pub(super) change_timeout: Option<Seconds>,
     pub(super) network_timeout: Option<Seconds>,
-    pub(super) max_concurrent: Option<Places>,
+    pub(super) max_concurrent: Option<MaxConcurrent>,
     pub(super) per_host: Option<usize>,
 }
 
@@ -111,9 +111,9 @@ impl TryFrom<u64> for Seconds {
 /// A number of places between 1 and 1,000.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "usize")]
-pub(super) struct Places(pub(super) usize);
+pub(super) struct MaxConcurrent(pub(super) usize);
 
-impl TryFrom<usize> for Places {
+impl TryFrom<usize> for MaxConcurrent {
     type Error = String;
 
     fn try_from(value: usize) -> Result<Self, String> {

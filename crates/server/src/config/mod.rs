@@ -24,7 +24,7 @@ use crate::{
     selection::{Selection, is_tool},
     tool::toolset::Toolset,
 };
-use file::{File, Places, Seconds, network, parsed_file, read_file, state_dir};
+use file::{File, MaxConcurrent, Seconds, network, parsed_file, read_file, state_dir};
 use git::Roots;
 use serving::Parts;
 use std::{env, net::IpAddr, path::PathBuf, time::Duration};
@@ -251,7 +251,7 @@ impl Config {
         let resilience = Resilience::from_parts(&flags, parts, &state_dir, variable)?;
         let parts = Parts { port: file.port, http: file.http, auth: file.auth, sessions: file.sessions, heartbeat: file.heartbeat };
         let serving = Serving::from_parts(&flags, parts, variable)?;
-        let places = number("MCP_GIT_MAX_CONCURRENT")?.map(Places::try_from).transpose();
+        let places = number("MCP_GIT_MAX_CONCURRENT")?.map(MaxConcurrent::try_from).transpose();
         let places = places.map_err(|why| ConfigError::Variable { name: "MCP_GIT_MAX_CONCURRENT", why })?;
         let parts = observing::Parts {
             log: file.log,

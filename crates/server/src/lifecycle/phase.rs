@@ -29,9 +29,9 @@ impl Phase {
 
 /// The present phase. It only advances, except from draining back to ready.
 #[derive(Debug, Default)]
-pub(crate) struct Present(AtomicU8);
+pub(crate) struct PhaseCell(AtomicU8);
 
-impl Present {
+impl PhaseCell {
     pub(crate) fn get(&self) -> Phase {
         match self.0.load(Ordering::Relaxed) {
             0 => Phase::Starting,

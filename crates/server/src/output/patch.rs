@@ -30,7 +30,7 @@ const MAX_LIST: usize = 300;
 const WHOLE: &str = "`stat`: true";
 
 /// How a patch is shown.
-pub(crate) struct View<'a> {
+pub(crate) struct PatchView<'a> {
     pub(crate) echo: &'a Echo,
     pub(crate) cursor: Option<&'a str>,
     /// Only which files changed, and by how much.
@@ -58,7 +58,7 @@ struct Item<'a> {
 /// # Errors
 ///
 /// For a cursor that does not belong to this patch.
-pub(crate) fn present(patch: &Patch, view: &View<'_>, writer: &mut Writer, fetch: Fetch<'_>) -> Result<(), Error> {
+pub(crate) fn present(patch: &Patch, view: &PatchView<'_>, writer: &mut Writer, fetch: Fetch<'_>) -> Result<(), Error> {
     let shape: Vec<_> = patch.files.iter().map(|file| (&file.path, file.size, file.added, file.removed)).collect();
     let mark = fingerprint(&(shape, &patch.prelude));
     let start = Cursor::decode(view.cursor, mark)?;
@@ -126,7 +126,7 @@ fn page(
     items: &[Item<'_>],
     order: &[usize],
     start: Cursor,
-    view: &View<'_>,
+    view: &PatchView<'_>,
     writer: &mut Writer,
     fetch: Fetch<'_>,
 ) -> Result<Cursor, Error> {
@@ -159,7 +159,7 @@ fn page(
 }
 
 /// Shows one item from `offset` on, up to the end of a hunk where one fits, and gives the offset after it.
-fn partial(item: &Item<'_>, offset: u64, view: &View<'_>, writer: &mut Writer, fetch: Fetch<'_>) -> Result<u64, Error> {
+fn partial(item: &Item<'_>, offset: u64, view: &PatchView<'_>, writer: &mut Writer, fetch: Fetch<'_>) -> Result<u64, Error> {
     let kept = item.text.len() as u64;
     let fetched;
     let (text, hunks): (&[u8], &[usize]) = match item.file {
@@ -206,7 +206,7 @@ fn partial(item: &Item<'_>, offset: u64, view: &View<'_>, writer: &mut Writer, f
 }
 
 /// Shows lines of an item, which start at `offset` in it. Only a file's patch has calls for the rest of a long line.
-fn lines(item: &Item<'_>, text: &[u8], offset: u64, view: &View<'_>, writer: &mut Writer) -> usize {
+fn lines(item: &Item<'_>, text: &[u8], offset: u64, view: &PatchView<'_>, writer: &mut Writer) -> usize {
     match item.file {
         Some(_) => writer.lines(text, &mut |at, len| goes_on(item, offset + at as u64, len as u64, view)),
         None => writer.pieces(text),
@@ -218,7 +218,7 @@ fn name(item: &Item<'_>) -> String {
 }
 
 /// The call for `len` bytes of an item from `at` on.
-fn goes_on(item: &Item<'_>, at: u64, len: u64, view: &View<'_>) -> String {
+fn goes_on(item: &Item<'_>, at: u64, len: u64, view: &PatchView<'_>) -> String {
     let mut changes = vec![
         ("byte_range", json!(format!("{at}-{}", at + len))),
         ("cursor", Value::Null),
@@ -258,7 +258,7 @@ fn names<'a>(files: impl Iterator<Item = &'a FilePatch>) -> String {
     text
 }
 
-fn name_elided(elided: &[&FilePatch], view: &View<'_>, writer: &mut Writer) {
+fn name_elided(elided: &[&FilePatch], view: &PatchView<'_>, writer: &mut Writer) {
     if !elided.is_empty() {
         let paths: Vec<String> = elided.iter().map(|file| quote::listed(&file.path)).collect();
         let (call, count) = view.echo.some(&[("cursor", Value::Null)], "paths", &paths);
@@ -271,7 +271,7 @@ fn counts(file: &FilePatch) -> String {
     if file.binary { "binary".to_owned() } else { format!("+{} -{}", file.added, file.removed) }
 }
 
-fn summary(patch: &Patch, view: &View<'_>, writer: &mut Writer) {
+fn summary(patch: &Patch, view: &PatchView<'_>, writer: &mut Writer) {
     let files = patch.files.len();
     if files == 0 {
         if patch.prelude.is_empty() {
@@ -315,7 +315,7 @@ fn stat_row(file: &FilePatch, row: &mut Row) {
     }
 }
 
-fn stat(patch: &Patch, view: &View<'_>, start: Cursor, mark: u64, writer: &mut Writer) {
+fn stat(patch: &Patch, view: &PatchView<'_>, start: Cursor, mark: u64, writer: &mut Writer) {
     for (at, file) in patch.files.iter().enumerate().skip(usize::try_from(start.item).unwrap_or(usize::MAX)) {
         if !writer.row(&|row| stat_row(file, row), &|_| view.command.clone()) {
             let next = Cursor { item: at as u64, offset: 0 }.encode(mark);

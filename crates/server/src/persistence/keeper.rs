@@ -1,7 +1,7 @@
 //! Sessions in the store; and what waits for it while it is away.
 
 use super::{Failed, Persistence, milliseconds, now_ms};
-use mcp::sessions::{Keeper, Kept, Seen};
+use mcp::sessions::{Keeper, SessionActivity, SessionRecord};
 use std::{
     collections::HashMap,
     pin::Pin,
@@ -16,14 +16,14 @@ const MAX_WAITING: usize = 100_000;
 /// What the store has to be told when it is back.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    kept: HashMap<String, Kept>,
+    kept: HashMap<String, SessionRecord>,
     /// With the time after which one must not have been heard elsewhere.
     forgotten: HashMap<String, Option<i64>>,
 }
 
 /// What the client of a session wants to hear of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wishes {
+pub(crate) struct SessionPreferences {
     /// From which level on; empty where it has not said.
     pub(crate) log_level: String,
     /// The resources, by their URIs.
@@ -45,8 +45,8 @@ impl Persistence {
     }
 
     /// Tells the store what it has missed, and when sessions were last heard.
-    pub(crate) async fn catch_up(&self, seen: Vec<Seen>) {
-        let (kept, forgotten): (Vec<Kept>, Vec<(String, Option<i64>)>) = {
+    pub(crate) async fn catch_up(&self, seen: Vec<SessionActivity>) {
+        let (kept, forgotten): (Vec<SessionRecord>, Vec<(String, Option<i64>)>) = {
             let waiting = self.waiting();
             (waiting.kept.values().cloned().collect(), waiting.forgotten.clone().into_iter().collect())
         };
@@ -90,7 +90,7 @@ impl Persistence {
     }
 
     /// Keeps what the client of a session wants to hear of.
-    pub(crate) async fn keep_wishes(&self, id: &str, wishes: &Wishes) {
+    pub(crate) async fn keep_wishes(&self, id: &str, wishes: &SessionPreferences) {
         let subscriptions = serde_json::to_string(&wishes.subscriptions).unwrap_or_default();
         let told = self.run(|store| async move { store.set_session_wishes(id, &wishes.log_level, &subscriptions).await });
         if let Err(why) = told.await {
@@ -99,9 +99,9 @@ impl Persistence {
     }
 
     /// What the client of a session wanted to hear of.
-    pub(crate) async fn wishes(&self, id: &str) -> Wishes {
+    pub(crate) async fn wishes(&self, id: &str) -> SessionPreferences {
         let found = self.run(|store| async move { store.session(id).await }).await.ok().flatten();
-        let wishes = |row: SessionRow| Wishes {
+        let wishes = |row: SessionRow| SessionPreferences {
             log_level: row.log_level,
             subscriptions: serde_json::from_str(&row.subscriptions).unwrap_or_default(),
         };
@@ -122,7 +122,7 @@ impl Persistence {
 
 #[async_trait::async_trait]
 impl Keeper for SessionKeeper {
-    async fn keep(&self, session: Kept) {
+    async fn keep(&self, session: SessionRecord) {
         let row = row(&session, &self.0.node);
         let Err(why) = self.0.run(|store| async move { store.put_session(&row).await }).await else { return };
         tracing::warn!(%why, "a session is kept in memory alone");
@@ -132,7 +132,7 @@ impl Keeper for SessionKeeper {
         }
     }
 
-    async fn load(&self, id: &str) -> Option<Kept> {
+    async fn load(&self, id: &str) -> Option<SessionRecord> {
         {
             let waiting = self.0.waiting();
             if waiting.forgotten.contains_key(id) {
@@ -144,7 +144,7 @@ impl Keeper for SessionKeeper {
         }
         let wanted = id.to_owned();
         let row = self.0.run(|store| async move { store.session(&wanted).await }).await.ok()??;
-        Some(Kept {
+        Some(SessionRecord {
             id: row.id,
             principal: row.principal,
             client: row.client,
@@ -171,7 +171,7 @@ impl Keeper for SessionKeeper {
     }
 }
 
-fn row(kept: &Kept, node: &str) -> SessionRow {
+fn row(kept: &SessionRecord, node: &str) -> SessionRow {
     let created = kept.created.duration_since(UNIX_EPOCH).unwrap_or_default();
     SessionRow {
         id: kept.id.clone(),
@@ -189,7 +189,7 @@ fn row(kept: &Kept, node: &str) -> SessionRow {
     }
 }
 
-fn touch(seen: Seen) -> Touch {
+fn touch(seen: SessionActivity) -> Touch {
     let heard = now_ms().saturating_sub(milliseconds(seen.idle));
     Touch {
         id: seen.id,

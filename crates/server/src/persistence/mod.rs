@@ -4,7 +4,7 @@ mod keeper;
 mod lease;
 mod tasks;
 
-pub(crate) use keeper::{SessionKeeper, Wishes};
+pub(crate) use keeper::{SessionKeeper, SessionPreferences};
 pub(crate) use lease::Leased;
 pub(crate) use tasks::TaskState;
 

@@ -37,7 +37,7 @@ impl Pipeline {
         let (missing, remote): (Vec<ObjectId>, String) = (missing.to_vec(), remote.to_owned());
         let mut args = call.args.clone();
         let Envelope { wanted, budget, .. } = Envelope::take(call.tool, &mut args, Budget::of(self.bounds().max_output_tokens))?;
-        let finder = self.finder(call.narrowed.clone(), &call.caller.principal);
+        let finder = self.finder(call.client_roots.clone(), &call.caller.principal);
         if self.selection.read_only {
             let place = finder.locate(&wanted)?;
             let hint = format!(

@@ -7,7 +7,7 @@
 //!
 //! A call is answered whatever its thread does: one that does not end in time is lost, and its place is free again.
 
-mod alone;
+mod change_lock;
 mod envelope;
 pub(crate) mod holds;
 mod missing;
@@ -29,10 +29,10 @@ use crate::{
         metrics::Metrics,
         otlp::traces::{Ended, Traces},
     },
+    tool::ToolServices,
     tool::{Effect, Entry, Reporter, Scope},
-    view::View,
 };
-pub(crate) use alone::{Alone, LOCK_WAITS};
+pub(crate) use change_lock::{ChangeLock, LOCK_WAITS};
 pub(crate) use envelope::{check, effect};
 use git::{Cancel, Repo, Repositories};
 use guard::{Admission, Class, Resources, Running, Threads};
@@ -70,7 +70,7 @@ pub struct Call {
     /// When the call arrived. The deadline counts from here.
     pub received: Instant,
     /// Directories that the client confines itself to.
-    pub narrowed: Option<Vec<PathBuf>>,
+    pub client_roots: Option<Vec<PathBuf>>,
     /// Hears how far the call has come.
     pub on_progress: Option<Reporter>,
     /// Where it comes from, for the log.
@@ -78,12 +78,12 @@ pub struct Call {
 }
 
 /// A read that is not a call of a tool: of a resource, or of what could complete an argument.
-pub(crate) struct Visit {
+pub(crate) struct RepositoryRead {
     /// As in the arguments of a tool.
     pub(crate) path: Option<String>,
     pub(crate) caller: Caller,
     pub(crate) cancelled: CancellationToken,
-    pub(crate) narrowed: Option<Vec<PathBuf>>,
+    pub(crate) client_roots: Option<Vec<PathBuf>>,
 }
 
 /// How long calls may take and how large results may be.
@@ -106,7 +106,7 @@ pub struct Pipeline {
     pub(crate) tools: Vec<&'static Entry>,
     pub(crate) listed: Vec<&'static Entry>,
     pub(crate) selection: Selection,
-    pub(crate) view: Arc<View>,
+    pub(crate) services: Arc<ToolServices>,
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) admission: Admission,
     /// Places to open a repository in, for calls that do so before they take a place of their class.
@@ -126,7 +126,7 @@ pub struct Pipeline {
     pub(crate) holds: Holds,
     /// Cancelled, and replaced, when everything that runs is to end while the server continues.
     pub(crate) present: Mutex<CancellationToken>,
-    pub(crate) alone: Alone,
+    pub(crate) change_lock: ChangeLock,
     pub(crate) bounds: RwLock<Bounds>,
     pub(crate) stop: CancellationToken,
     /// Calls that somebody waits for, whether they run or wait for their turn.
@@ -201,7 +201,7 @@ impl Pipeline {
     pub(crate) async fn is_breach(&self, principal: &Arc<str>, what: &'static str) -> bool {
         let is_breach = self.suspicions.note(principal, Instant::now());
         if is_breach {
-            let revoked = self.view.workspaces.revoke(principal).await;
+            let revoked = self.services.workspaces.revoke(principal).await;
             tracing::warn!(principal = &**principal, what, revoked, "repeated security violations, handles revoked");
         }
         is_breach
@@ -324,13 +324,13 @@ impl Pipeline {
     /// Reads from a repository outside of any tool.
     pub(crate) async fn visit<T: Send + 'static>(
         &self,
-        visit: Visit,
+        visit: RepositoryRead,
         work: impl FnOnce(&Arc<Repo>, &Cancel) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let Visit { path, caller, cancelled, narrowed } = visit;
+        let RepositoryRead { path, caller, cancelled, client_roots } = visit;
         let _running = self.calls.token();
         caller.check(Effect::Read, Scope::Worktree)?;
-        let (finder, wanted) = (self.finder(narrowed, &caller.principal), Wanted::path(path));
+        let (finder, wanted) = (self.finder(client_roots, &caller.principal), Wanted::path(path));
         let cancel = Cancel::new(Some(Instant::now() + self.bounds().read_timeout));
         let (stop, job) = (cancel.clone(), self.threads.job(Class::Read));
         let worker = Worker::new(&self.running, &job, &Arc::default());

@@ -8,7 +8,7 @@ use crate::{
     arguments::{directory, take_text},
     caller::Caller,
     error::{Error, Kind},
-    view::View,
+    tool::ToolServices,
 };
 use git::{Cancel, Repo, Repositories};
 use guard::Class;
@@ -61,23 +61,23 @@ fn of_url(url: &str) -> Result<String, Error> {
 #[derive(Clone)]
 pub(super) struct Finder {
     repositories: Arc<Repositories>,
-    view: Arc<View>,
-    narrowed: Option<Vec<PathBuf>>,
+    services: Arc<ToolServices>,
+    client_roots: Option<Vec<PathBuf>>,
     principal: Arc<str>,
 }
 
 impl Pipeline {
-    pub(super) fn finder(&self, narrowed: Option<Vec<PathBuf>>, principal: &Arc<str>) -> Finder {
-        let (repositories, view) = (Arc::clone(&self.repositories), Arc::clone(&self.view));
-        Finder { repositories, view, narrowed, principal: Arc::clone(principal) }
+    pub(super) fn finder(&self, client_roots: Option<Vec<PathBuf>>, principal: &Arc<str>) -> Finder {
+        let (repositories, services) = (Arc::clone(&self.repositories), Arc::clone(&self.services));
+        Finder { repositories, services, client_roots, principal: Arc::clone(principal) }
     }
 
     /// The repositories that are served, by name: that of the folder, or the whole path where it is not the only one.
-    pub(crate) async fn served(&self, narrowed: Option<Vec<PathBuf>>) -> Vec<(String, PathBuf)> {
+    pub(crate) async fn served(&self, client_roots: Option<Vec<PathBuf>>) -> Vec<(String, PathBuf)> {
         let repositories = Arc::clone(&self.repositories);
         let look = move || {
             let mut found = repositories.roots().repositories(MAX_SERVED);
-            found.retain(|path| confine(path, narrowed.as_deref()).is_ok());
+            found.retain(|path| confine(path, client_roots.as_deref()).is_ok());
             found.sort();
             let short = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let all: Vec<String> = found.iter().map(|path| short(path)).collect();
@@ -96,9 +96,9 @@ impl Pipeline {
         &self,
         args: &mut Map<String, Value>,
         principal: &Arc<str>,
-        narrowed: Option<Vec<PathBuf>>,
+        client_roots: Option<Vec<PathBuf>>,
     ) -> Option<PathBuf> {
-        let (wanted, finder) = (Wanted::take(args).ok()?, self.finder(narrowed, principal));
+        let (wanted, finder) = (Wanted::take(args).ok()?, self.finder(client_roots, principal));
         self.looked_up(principal, move || finder.locate(&wanted)).await.ok()
     }
 
@@ -122,7 +122,8 @@ impl Pipeline {
 impl Finder {
     /// The path that a call means.
     pub(super) fn locate(&self, wanted: &Wanted) -> Result<PathBuf, Error> {
-        let workspace = wanted.workspace.as_deref().map(|handle| self.view.workspaces.path_here(handle, &self.principal)).transpose()?;
+        let workspace =
+            wanted.workspace.as_deref().map(|handle| self.services.workspaces.path_here(handle, &self.principal)).transpose()?;
         let roots = self.repositories.roots();
         if roots.named().is_empty() {
             return Err(Error::new(Kind::Denied, "no repository is allowed: the server was started outside of one and without `-r`")
@@ -131,11 +132,11 @@ impl Finder {
         if let Some(path) = workspace {
             return Ok(path);
         }
-        if self.narrowed.as_ref().is_some_and(Vec::is_empty) {
+        if self.client_roots.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::new(Kind::Denied, "the client's own roots allow no repository")
                 .hint("It answered roots/list without a directory that exists here."));
         }
-        let sole = match (self.narrowed.as_deref(), roots.named()) {
+        let sole = match (self.client_roots.as_deref(), roots.named()) {
             (Some([one]), _) | (None, [one]) => Some(one.clone()),
             _ => None,
         };
@@ -154,15 +155,15 @@ impl Finder {
     /// The same, inside what the client allows.
     pub(super) fn locate_confined(&self, wanted: &Wanted) -> Result<PathBuf, Error> {
         let path = self.locate(wanted)?;
-        confine(&path, self.narrowed.as_deref())?;
+        confine(&path, self.client_roots.as_deref())?;
         Ok(path)
     }
 
     /// Opens a repository inside what operator and client allow.
     pub(super) fn open(&self, wanted: &Wanted) -> Result<Arc<Repo>, Error> {
         let repo = self.repositories.open(&self.locate(wanted)?).map_err(|err| self.explain(err))?;
-        self.view.workspaces.check(repo.top(), &self.principal)?;
-        confine(repo.top(), self.narrowed.as_deref())?;
+        self.services.workspaces.check(repo.top(), &self.principal)?;
+        confine(repo.top(), self.client_roots.as_deref())?;
         Ok(repo)
     }
 
@@ -185,9 +186,9 @@ impl Finder {
 }
 
 /// Refuses what the client itself has put out of bounds.
-fn confine(top: &Path, narrowed: Option<&[PathBuf]>) -> Result<(), Error> {
-    let Some(narrowed) = narrowed else { return Ok(()) };
-    if narrowed.iter().any(|root| top.starts_with(root) || root.starts_with(top)) {
+fn confine(top: &Path, client_roots: Option<&[PathBuf]>) -> Result<(), Error> {
+    let Some(client_roots) = client_roots else { return Ok(()) };
+    if client_roots.iter().any(|root| top.starts_with(root) || root.starts_with(top)) {
         return Ok(());
     }
     Err(Error::new(Kind::Denied, format!("{} is outside the client's own roots", top.display()))

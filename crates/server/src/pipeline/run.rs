@@ -2,7 +2,7 @@
 
 use super::{
     Call, Pipeline,
-    alone::Locked,
+    change_lock::Locked,
     envelope::{Aim, Envelope},
     stopped,
     timings::Stage,
@@ -58,12 +58,12 @@ impl Pipeline {
     }
 
     pub(super) async fn run(&self, call: Call, asked: Asked, cancel: Cancel, worker: Worker) -> Result<Reply, Error> {
-        let Call { tool, args: given, narrowed, on_progress, caller, .. } = call;
+        let Call { tool, args: given, client_roots, on_progress, caller, .. } = call;
         let Asked { envelope: Envelope { wanted, budget, key, confirmed }, work, aim, digest } = asked;
         let principal = Arc::clone(&caller.principal);
         let echo = Echo::new(tool.name, given, budget);
-        let bounds = narrowed.clone();
-        let finder = self.finder(narrowed, &principal);
+        let bounds = client_roots.clone();
+        let finder = self.finder(client_roots, &principal);
         let timings = Arc::clone(worker.timings());
         let parsed = match work {
             Work::Repository(parsed) => parsed,
@@ -83,7 +83,7 @@ impl Pipeline {
                 return worker.run(Some(permit), work).await;
             }
         };
-        let view = Arc::clone(&self.view);
+        let services = Arc::clone(&self.services);
         let report = move |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
         if parsed.effect() == Effect::Read {
             let permit = if tool.scope.is_remote() {
@@ -96,9 +96,19 @@ impl Pipeline {
             let breakers = Arc::clone(&self.breakers);
             let work = move |_: &Running| {
                 let repo = &timings.open(|| finder.open(&wanted))?;
-                let (view, on_progress, principal, narrowed) = (&*view, &report, &*principal, bounds.as_deref());
-                let context =
-                    Context { repo, cancel: &cancel, budget, echo, record: None, view, principal, confirmed, on_progress, narrowed };
+                let (services, on_progress, principal, client_roots) = (&*services, &report, &*principal, bounds.as_deref());
+                let context = Context {
+                    repo,
+                    cancel: &cancel,
+                    budget,
+                    echo,
+                    record: None,
+                    services,
+                    principal,
+                    confirmed,
+                    on_progress,
+                    client_roots,
+                };
                 let reply = timings.time(Stage::Encode, || parsed.run(&context)).map_err(|error| lacked(repo, error, &cancel));
                 let reply = reply.inspect_err(|error| breakers.storage_of_read(&repo.location().common_dir, error))?;
                 // What was read while a part of the repository was replaced may come from elsewhere.
@@ -126,14 +136,14 @@ impl Pipeline {
             let storage = breakers.storage(&repo.location().common_dir)?;
             let before = repo.is_partial().then(|| repo.content_snapshot(&cancel)).transpose()?;
             let result = own.time(Stage::Encode, || {
-                view.journal.record(&repo, &request, &cancel, |record| {
+                services.journal.record(&repo, &request, &cancel, |record| {
                     // The last moment at which nothing has been done yet.
                     held.iter().try_for_each(Locked::check)?;
                     repo.check_in_place()?;
-                    let (repo, record, view, on_progress, principal) = (&repo, Some(record), &*view, &report, &*principal);
-                    let narrowed = bounds.as_deref();
+                    let (repo, record, services, on_progress, principal) = (&repo, Some(record), &*services, &report, &*principal);
+                    let client_roots = bounds.as_deref();
                     let context =
-                        Context { repo, cancel: &cancel, budget, echo, record, view, principal, confirmed, on_progress, narrowed };
+                        Context { repo, cancel: &cancel, budget, echo, record, services, principal, confirmed, on_progress, client_roots };
                     parsed.run(&context).map_err(|error| match &before {
                         // Where something has been begun already, the same call would not be the same again.
                         Some(before) if repo.content_snapshot(&cancel).is_ok_and(|now| now != *before) => error,
@@ -178,7 +188,7 @@ impl Pipeline {
         W: FnOnce(Arc<Repo>, &mut [Locked]) -> Result<Reply, Error> + Send + 'static,
     {
         let Calling { tool, aim, owner, ends, worker } = calling;
-        let (alone, admission, who, cancel) = (self.alone.clone(), self.admission.clone(), Arc::clone(&owner), ends.clone());
+        let (alone, admission, who, cancel) = (self.change_lock.clone(), self.admission.clone(), Arc::clone(&owner), ends.clone());
         let timings = Arc::clone(worker.timings());
         let opening = timings.queued(self.opening(&owner, &ends)).await?;
         let begun = worker.run(Some(opening), move |running| {
@@ -201,7 +211,7 @@ impl Pipeline {
         };
         let mut held = {
             let _waiting = timings.begin(Stage::Lock);
-            self.alone.take(tool.name, tool.scope, &repo, &ends, &worker).await?
+            self.change_lock.take(tool.name, tool.scope, &repo, &ends, &worker).await?
         };
         let permit = if tool.scope.is_remote() {
             let reaching = Arc::clone(&repo);

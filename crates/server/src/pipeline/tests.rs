@@ -9,7 +9,7 @@ use crate::{
     workspace::Workspaces,
 };
 use git::{Direction, Git, Roots};
-use guard::Places;
+use guard::ConcurrencyLimits;
 use std::path::Path;
 
 fn entry(body: RunAnywhere) -> &'static Entry {
@@ -30,7 +30,7 @@ fn entry(body: RunAnywhere) -> &'static Entry {
 }
 
 fn pipeline() -> Pipeline {
-    let places = Places::new(2, 2);
+    let places = ConcurrencyLimits::new(2, 2);
     let breakers = Breakers::new(guard::CircuitConfig::default(), Vec::new(), git::Network::default());
     let state = Arc::new(StateDir::new(PathBuf::from("/nonexistent")));
     let address = store::Address::File(PathBuf::from("/nonexistent/store.db"));
@@ -49,7 +49,7 @@ fn pipeline() -> Pipeline {
         tools: Vec::new(),
         listed: Vec::new(),
         selection: Selection::default(),
-        view: Arc::new(View {
+        services: Arc::new(ToolServices {
             policy: Policy::default(),
             workspaces: Workspaces::new(Arc::clone(&state), Arc::clone(&persistence), Duration::from_secs(1)),
             journal: Journal::new(PathBuf::from("/nonexistent"), None),
@@ -58,7 +58,7 @@ fn pipeline() -> Pipeline {
         admission: Admission::new(places, places, places),
         openings: Admission::new(places, places, places),
         threads: Threads::new(2),
-        alone: Alone::new(state, Resources::new(&["lock"]), persistence, Duration::from_secs(1)),
+        change_lock: ChangeLock::new(state, Resources::new(&["lock"]), persistence, Duration::from_secs(1)),
         bounds: RwLock::new(Bounds {
             read_timeout: Duration::from_mins(1),
             change_timeout: Duration::from_millis(100),
@@ -78,7 +78,7 @@ async fn run(body: RunAnywhere, cancelled: CancellationToken) -> Option<Kind> {
         args: Map::new(),
         cancelled,
         received: Instant::now(),
-        narrowed: None,
+        client_roots: None,
         on_progress: None,
         origin: Origin::default(),
         caller: Caller::local(),

@@ -9,12 +9,12 @@ use mcp::sessions::{Fault, Observer, Refusal, SessionInfo};
 use std::sync::Arc;
 
 /// Hears of sessions, and of refusals.
-pub(crate) struct Heard {
+pub(crate) struct SessionObserver {
     pub(crate) errors: Arc<Errors>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
-impl Observer for Heard {
+impl Observer for SessionObserver {
     fn refused(&self, refusal: &Refusal<'_>) {
         let Refusal { fault, reason, peer, session } = *refusal;
         let class = class(fault);

@@ -28,11 +28,11 @@ struct State {
     /// How many there have been.
     count: u64,
     bytes: usize,
-    records: VecDeque<Kept>,
+    records: VecDeque<Record>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct Record {
     number: u64,
     at_ms: i64,
     level: Level,
@@ -51,7 +51,7 @@ enum Scalar {
     Text(Box<str>),
 }
 
-impl Kept {
+impl Record {
     /// The text of a field.
     fn text(&self, name: &str) -> Option<&str> {
         match name {
@@ -102,7 +102,7 @@ impl Ring {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, mut record: Kept) {
+    fn push(&self, mut record: Record) {
         let mut state = self.lock();
         state.count += 1;
         record.number = state.count;
@@ -118,10 +118,10 @@ impl Ring {
     pub(crate) fn find(&self, wanted: &Wanted, now_ms: i64) -> (Vec<Value>, u64) {
         let state = self.lock();
         let first_ms = wanted.since.map_or(i64::MIN, |since| now_ms.saturating_sub(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)));
-        let is_new = |kept: &&Kept| kept.at_ms >= first_ms && wanted.after.is_none_or(|after| kept.number > after);
-        let has = |kept: &&Kept| wanted.fields.iter().all(|(name, value)| kept.text(name) == Some(value));
+        let is_new = |kept: &&Record| kept.at_ms >= first_ms && wanted.after.is_none_or(|after| kept.number > after);
+        let has = |kept: &&Record| wanted.fields.iter().all(|(name, value)| kept.text(name) == Some(value));
         let newest_first = state.records.iter().rev().filter(is_new).filter(has);
-        let mut found: Vec<Value> = newest_first.take(wanted.limit).map(Kept::as_json).collect();
+        let mut found: Vec<Value> = newest_first.take(wanted.limit).map(Record::as_json).collect();
         found.reverse();
         (found, state.count)
     }
@@ -135,11 +135,11 @@ impl<S: Subscriber> Layer<S> for Recorder {
         let mut fields = Fields(Vec::with_capacity(16));
         event.record(&mut fields);
         let meta = event.metadata();
-        self.0.push(Kept::new(crate::persistence::now_ms(), *meta.level(), meta.target(), fields.0));
+        self.0.push(Record::new(crate::persistence::now_ms(), *meta.level(), meta.target(), fields.0));
     }
 }
 
-impl Kept {
+impl Record {
     fn new(at_ms: i64, level: Level, target: &'static str, fields: Vec<(&'static str, Scalar)>) -> Self {
         let text = |value: &Scalar| if let Scalar::Text(text) = value { text.len() } else { 0 };
         let bytes = size_of::<Self>()
@@ -191,8 +191,8 @@ impl Visit for Fields {
 mod tests {
     use super::*;
 
-    fn record(at_ms: i64, tool: &str, text: &str) -> Kept {
-        Kept::new(at_ms, Level::INFO, "test", vec![("tool", Scalar::Text(tool.into())), ("text", Scalar::Text(text.into()))])
+    fn record(at_ms: i64, tool: &str, text: &str) -> Record {
+        Record::new(at_ms, Level::INFO, "test", vec![("tool", Scalar::Text(tool.into())), ("text", Scalar::Text(text.into()))])
     }
 
     #[test]

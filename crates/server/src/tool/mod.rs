@@ -2,14 +2,14 @@
 
 pub(crate) mod effect;
 pub(crate) mod entry;
+mod services;
 pub(crate) mod toolset;
 
-pub(crate) use crate::policy::Deed;
+pub(crate) use crate::policy::PolicyAction;
 use crate::{
     error::{Error, Kind},
     journal::{Past, Record},
     output::{Budget, Echo, Reply, Writer},
-    view::View,
 };
 pub use effect::{Effect, Scope};
 pub use entry::Entry;
@@ -18,6 +18,7 @@ use git::{Cancel, ObjectId, OnProgress, Progress, Raw, Reach, RelPath, Repo};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+pub(crate) use services::ToolServices;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -32,14 +33,14 @@ pub(crate) struct Context<'a> {
     pub(crate) echo: Echo,
     /// Of a change: what is kept of it. Reads have none.
     pub(crate) record: Option<&'a Record<'a>>,
-    pub(crate) view: &'a View,
+    pub(crate) services: &'a ToolServices,
     /// Who makes the call.
     pub(crate) principal: &'a str,
     /// The call says that it means what it asks for.
     pub(crate) confirmed: bool,
     pub(crate) on_progress: OnProgress<'a>,
     /// What the client itself allows, where it says so.
-    pub(crate) narrowed: Option<&'a [PathBuf]>,
+    pub(crate) client_roots: Option<&'a [PathBuf]>,
 }
 
 /// Hears how far a call has come.
@@ -84,7 +85,7 @@ impl Context<'_> {
 
     /// Refuses a place that the client itself has put out of bounds.
     pub(crate) fn confine(&self, place: &Path) -> Result<(), Error> {
-        match self.narrowed {
+        match self.client_roots {
             Some(roots) if !roots.iter().any(|root| place.starts_with(root)) => {
                 Err(Error::new(Kind::Denied, format!("{} is outside the client's own roots", place.display()))
                     .hint("The client's workspace decides where it may work: name a folder inside of it."))
@@ -102,18 +103,18 @@ impl Context<'_> {
 
     /// The last change of the worktree that was not taken back.
     pub(crate) fn last_change(&self) -> Result<Option<Past>, Error> {
-        self.view.journal.last(self.repo)
+        self.services.journal.last(self.repo)
     }
 
     /// True where `git_undo` will know where what is done now has begun: what is in progress may be somebody else's.
     pub(crate) fn has_known_beginning(&self) -> bool {
         // Where it cannot be read nothing is promised.
-        self.repo.in_progress().is_none() || self.view.journal.knows_beginning(self.repo).unwrap_or(false)
+        self.repo.in_progress().is_none() || self.services.journal.knows_beginning(self.repo).unwrap_or(false)
     }
 
     /// Lets a deed pass if the operator does and, where that is asked for, the call confirms it.
-    pub(crate) fn permit(&self, deed: Deed, what: &str) -> Result<(), Error> {
-        self.view.policy.permit(deed, self.confirmed, what)
+    pub(crate) fn permit(&self, action: PolicyAction, what: &str) -> Result<(), Error> {
+        self.services.policy.permit(action, self.confirmed, what)
     }
 
     /// Lets the branch be moved to `target`, and what a remote has of it be rewritten, if the operator does.
@@ -123,9 +124,9 @@ impl Context<'_> {
         }
         let what = "commits that a remote has would be rewritten, and a later push would have to be forced";
         if let Some(branch) = self.repo.branch_name(self.cancel)? {
-            self.view.policy.spare(&branch, what)?;
+            self.services.policy.spare(&branch, what)?;
         }
-        self.permit(Deed::RewritePushed, what)
+        self.permit(PolicyAction::RewritePushed, what)
     }
 
     /// Notes that history which is not here limits the answer, and the call that gets it.

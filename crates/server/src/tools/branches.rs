@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, word},
-    tool::{Context, Deed, Effect, Entry, Scope, Tool, Toolset},
+    tool::{Context, Effect, Entry, PolicyAction, Scope, Tool, Toolset},
 };
 use git::{BranchName, Reach, Rev};
 use schemars::JsonSchema;
@@ -54,9 +54,12 @@ impl Tool for Delete {
 
     fn run(cx: &Context<'_>, args: DeleteArgs) -> Result<Reply, Error> {
         let name = BranchName::new(args.branch_name)?;
-        cx.view.policy.spare(name.as_str(), "it is not deleted")?;
+        cx.services.policy.spare(name.as_str(), "it is not deleted")?;
         if args.force {
-            cx.permit(Deed::Delete, "`force` deletes the branch even where its commits are nowhere else; git_undo can bring it back")?;
+            cx.permit(
+                PolicyAction::Delete,
+                "`force` deletes the branch even where its commits are nowhere else; git_undo can bring it back",
+            )?;
         }
         cx.reaches(Reach::Refs);
         cx.moves_refs()?;
@@ -79,7 +82,7 @@ impl Tool for Rename {
 
     fn run(cx: &Context<'_>, args: RenameArgs) -> Result<Reply, Error> {
         let (old, new) = (chosen(cx, args.branch_name)?, BranchName::new(args.new_name)?);
-        cx.view.policy.spare(old.as_str(), "it is not renamed")?;
+        cx.services.policy.spare(old.as_str(), "it is not renamed")?;
         cx.reaches(Reach::Refs);
         cx.moves_refs()?;
         cx.repo.rename_branch(&old, &new, cx.cancel)?;

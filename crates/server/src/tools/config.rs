@@ -5,7 +5,7 @@ use crate::{
     output::{Field, Reply, Row, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset},
 };
-use git::{Care, Holder, Setting, WRITABLE};
+use git::{Holder, MaintenanceTask, Setting, WRITABLE};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -157,8 +157,8 @@ impl Tool for Maintenance {
         let care = match args.action {
             Action::RemoveLocks => return remove_locks(cx),
             Action::Status => None,
-            Action::CommitGraph => Some((Care::CommitGraph, "the commit-graph is written")),
-            Action::Gc => Some((Care::Gc, "what was loose is packed")),
+            Action::CommitGraph => Some((MaintenanceTask::CommitGraph, "the commit-graph is written")),
+            Action::Gc => Some((MaintenanceTask::Gc, "what was loose is packed")),
         };
         if let Some((care, done)) = care {
             cx.repo.maintain(care, cx.cancel)?;

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Kind},
     output::{
         Reply,
-        patch::{self, View},
+        patch::{self, PatchView},
     },
     tool::{Context, Effect, Entry, Tool, Toolset},
     tools::range::{byte_range, keep, not_compared, paths_of},
@@ -160,7 +160,7 @@ fn run(cx: &Context<'_>, args: &Args) -> Result<Reply, Error> {
         return byte_range(cx, range, &mut |keep| Ok(cx.repo.diff(&DiffQuery { keep, ..query.clone() }, cx.cancel)?.0));
     }
     let (changes, _) = cx.repo.diff(&query, cx.cancel)?;
-    let view = View {
+    let view = PatchView {
         echo: &cx.echo,
         cursor: args.cursor.as_deref(),
         stat: args.stat,

@@ -128,7 +128,7 @@ impl Tool for Pull {
             }
             // Where only one side has commits there is nothing to choose but what is configured.
             let fast_forward = cx.repo.fast_forward_of_pulls(args.how != How::Ff, cx.cancel)?;
-            let request = MergeRequest { rev: rev.clone(), fast_forward, squash: false, message: None, favour: None };
+            let request = MergeRequest { rev: rev.clone(), fast_forward, squash: false, message: None, strategy_option: None };
             cx.repo.merge(&request, cx.cancel)
         })
         .map_err(|err| only_forward(cx, err, "git_pull with `how`: \"rebase\" puts the branch onto the remote's"))

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, Writer, word},
-    tool::{Context, Deed, Effect, Entry, Tool, Toolset},
+    tool::{Context, Effect, Entry, PolicyAction, Tool, Toolset},
     tools::change,
 };
 use git::{CleanRequest, Raw, Reach, RelPath, quote};
@@ -176,7 +176,7 @@ impl Tool for Clean {
             writer.note(format!("nothing is removed yet. To remove them: {remove}"));
             return Ok(writer.finish());
         }
-        cx.permit(Deed::Clean, &format!("{} untracked files and folders would be removed for good", found.len()))?;
+        cx.permit(PolicyAction::Clean, &format!("{} untracked files and folders would be removed for good", found.len()))?;
         cx.repo.clean(&request, cx.cancel)?;
         let left = cx.repo.cleanable(&request, cx.cancel)?;
         let (stayed, gone): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| left.contains(path));

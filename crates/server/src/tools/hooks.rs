@@ -5,7 +5,7 @@ use crate::{
     output::{Field, Writer, word},
     tool::Context,
 };
-use git::{FailedHook, Halt, Idle, Left, Look, ObjectId, quote};
+use git::{FailedHook, Halt, Idle, Leftovers, Look, ObjectId, quote};
 use serde_json::json;
 
 /// The most paths that a message names.
@@ -43,7 +43,7 @@ impl Before {
         error.hint(hint)
     }
 
-    fn message(&self, cx: &Context<'_>, halt: &Halt, left: &Left) -> String {
+    fn message(&self, cx: &Context<'_>, halt: &Halt, left: &Leftovers) -> String {
         let mut lines = vec![halt.to_string()];
         let now = cx.repo.head(cx.cancel).unwrap_or(self.head);
         match (self.head, now) {
@@ -91,7 +91,7 @@ fn with(cx: &Context<'_>, tool: &str, name: &str, paths: &[Vec<u8>]) -> String {
 }
 
 /// What leads on. `mend` is what there is to do about what stopped the change.
-fn steps(cx: &Context<'_>, halt: &Halt, left: &Left, mend: String) -> String {
+fn steps(cx: &Context<'_>, halt: &Halt, left: &Leftovers, mend: String) -> String {
     let operation = halt.operation.as_deref().map(|operation| operation.split(' ').next().unwrap_or_default());
     let is_message = halt.by.as_ref().is_some_and(|by| by.hook.as_deref() == Some("commit-msg") && by.code != Some(-1));
     let edits = if left.edited.is_empty() {

@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool, Toolset},
     tools::{change, fetch::only_forward},
 };
-use git::{FastForward, Favour, MergeRequest, Rev};
+use git::{FastForward, MergeRequest, Rev, StrategyOption};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -22,7 +22,7 @@ struct Args {
     #[serde(default)]
     strategy: Strategy,
     /// Side that wins conflicts.
-    favour: Option<Side>,
+    strategy_option: Option<Side>,
     message: Option<String>,
 }
 
@@ -61,9 +61,9 @@ impl Tool for Merge {
             },
             squash: args.strategy == Strategy::Squash,
             message: change::message(args.message)?,
-            favour: args.favour.map(|side| match side {
-                Side::Ours => Favour::Ours,
-                Side::Theirs => Favour::Theirs,
+            strategy_option: args.strategy_option.map(|side| match side {
+                Side::Ours => StrategyOption::Ours,
+                Side::Theirs => StrategyOption::Theirs,
             }),
         };
         if request.squash {

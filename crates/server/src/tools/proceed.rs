@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Tool, Toolset},
     tools::change,
 };
-use git::{Reach, Way};
+use git::{Reach, SequencerAction};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -39,7 +39,7 @@ impl Tool for Continue {
 
     fn run(cx: &Context<'_>, args: ContinueArgs) -> Result<Reply, Error> {
         check(cx, args.operation.as_deref())?;
-        let way = if args.skip { Way::Skip } else { Way::Continue };
+        let way = if args.skip { SequencerAction::Skip } else { SequencerAction::Continue };
         change::moving(cx, "finished", || cx.repo.proceed(way, cx.confirmed, cx.cancel).map(|_| String::new()))
     }
 }
@@ -53,7 +53,7 @@ impl Tool for Abort {
     fn run(cx: &Context<'_>, args: AbortArgs) -> Result<Reply, Error> {
         check(cx, args.operation.as_deref())?;
         cx.reaches(Reach::Worktree);
-        let git::Proceeded { operation, stays_at } = cx.repo.proceed(Way::Abort, cx.confirmed, cx.cancel)?;
+        let git::Proceeded { operation, stays_at } = cx.repo.proceed(SequencerAction::Abort, cx.confirmed, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&match stays_at {
             None => format!("the {operation} is aborted"),

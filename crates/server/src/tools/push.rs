@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, word},
-    tool::{Context, Deed, Effect, Entry, Scope, Tool, Toolset},
+    tool::{Context, Effect, Entry, PolicyAction, Scope, Tool, Toolset},
     tools::{
         fetch::{moved_to, spoken},
         hooks,
@@ -78,17 +78,17 @@ impl Tool for Push {
             cx.repo.destination(&wish, cx.cancel).map_err(|err| explained(cx, err, own.as_deref()))?;
         if let Some(there) = there.as_deref().map(short) {
             if args.force {
-                cx.view.policy.spare(there, "it is not pushed with force")?;
+                cx.services.policy.spare(there, "it is not pushed with force")?;
             }
             if args.delete {
-                cx.view.policy.spare(there, "it is not deleted")?;
+                cx.services.policy.spare(there, "it is not deleted")?;
             }
         }
         if args.force {
-            cx.permit(Deed::ForcePush, "`force` replaces what the remote has by what is here")?;
+            cx.permit(PolicyAction::ForcePush, "`force` replaces what the remote has by what is here")?;
         }
         if args.delete {
-            cx.permit(Deed::Delete, "it would be deleted on the remote")?;
+            cx.permit(PolicyAction::Delete, "it would be deleted on the remote")?;
         }
         let set_upstream = args.set_upstream || set_upstream;
         let request = PushRequest { place, what, there, delete: args.delete, force: args.force, set_upstream };

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::Reply,
-    tool::{Context, Deed, Effect, Entry, Tool, Toolset},
+    tool::{Context, Effect, Entry, PolicyAction, Tool, Toolset},
     tools::{change, hooks},
 };
 use git::{Raw, ResetMode, Rev};
@@ -59,7 +59,7 @@ impl Tool for Reset {
                 .hint("Unstage single files with `paths`, or finish or abort it first."));
         }
         if mode == ResetMode::Hard {
-            cx.permit(Deed::HardReset, "`hard` overwrites what is staged and what tracked files hold; git_undo can bring it back")?;
+            cx.permit(PolicyAction::HardReset, "`hard` overwrites what is staged and what tracked files hold; git_undo can bring it back")?;
         }
         let before = cx.repo.head(cx.cancel)?;
         let target = args.target.as_deref().map(Rev::new).transpose()?;

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Kind},
     output::{
         Field, MAX_LINE, Reply, Row, Writer, head_len,
-        patch::{self, View},
+        patch::{self, PatchView},
     },
     symbol,
     tool::{Context, Effect, Entry, Tool, Toolset},
@@ -99,7 +99,7 @@ fn commit(cx: &Context<'_>, args: &Args, id: ObjectId) -> Result<Reply, Error> {
         return byte_range(cx, range, &mut |keep| Ok(cx.repo.show(id, &DiffQuery { keep, ..query.clone() }, cx.cancel)?.0));
     }
     let (shown, _) = cx.repo.show(id, &query, cx.cancel)?;
-    let view = View {
+    let view = PatchView {
         echo: &cx.echo,
         cursor: args.cursor.as_deref(),
         stat: args.stat,

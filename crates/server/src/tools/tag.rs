@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, Writer, word},
-    tool::{Context, Deed, Effect, Entry, Scope, Tool, Toolset},
+    tool::{Context, Effect, Entry, PolicyAction, Scope, Tool, Toolset},
     tools::{change, hooks},
 };
 use git::{Reach, Rev, TagName, Verified};
@@ -79,7 +79,7 @@ impl Tool for Tag {
                 }
             }
             Action::Delete => {
-                cx.permit(Deed::Delete, "the tag would be deleted here; git_undo can bring it back")?;
+                cx.permit(PolicyAction::Delete, "the tag would be deleted here; git_undo can bring it back")?;
                 cx.reaches(Reach::Refs);
                 cx.moves_refs()?;
                 let id = cx.repo.delete_tag(&name, cx.cancel).map_err(|err| unknown(err, &name))?;

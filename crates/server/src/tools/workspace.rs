@@ -62,7 +62,7 @@ impl Tool for Workspace {
             Action::List => {
                 let mut found = 0;
                 for worktree in cx.repo.worktrees(cx.cancel)? {
-                    let Some(handle) = cx.view.workspaces.handle(&worktree.path, cx.principal)? else { continue };
+                    let Some(handle) = cx.services.workspaces.handle(&worktree.path, cx.principal)? else { continue };
                     let branch = worktree.branch.as_deref().map_or("detached", |branch| branch.trim_start_matches("refs/heads/"));
                     let build = |row: &mut Row| {
                         row.field(Field::Name, "handle", &handle).put(" ").field(Field::Ref, "branch", branch);
@@ -80,30 +80,30 @@ impl Tool for Workspace {
             Action::Open => {
                 let branch = args.branch.map(BranchName::new).transpose()?;
                 let start = args.start_point.map(Rev::new).transpose()?;
-                let (handle, path) = cx.view.workspaces.create(cx.principal, &cx.repo.location().common_dir)?;
+                let (handle, path) = cx.services.workspaces.create(cx.principal, &cx.repo.location().common_dir)?;
                 let own = || BranchName::new(format!("workspace/{}", &handle[3..11]));
                 let add = WorktreeAdd { path: path.clone(), branch: Some(branch.map_or_else(own, Ok)?), start, anywhere: true };
                 let AddedWorktree { worktree: made, hook, follows } =
-                    cx.repo.add_worktree(&add, cx.cancel).inspect_err(|_| cx.view.workspaces.forget(&handle))?;
+                    cx.repo.add_worktree(&add, cx.cancel).inspect_err(|_| cx.services.workspaces.forget(&handle))?;
                 let branch = made.branch.clone().unwrap_or_default();
                 let branch = branch.trim_start_matches("refs/heads/");
                 let place = word(Field::Path, path.as_os_str().as_encoded_bytes(), LISTED);
                 let branch = format!("{}{}", word(Field::Ref, branch, LISTED), worktree::following(follows.as_deref()));
                 writer.say(&format!("opened {handle} on branch {branch}, with its files at {place}"));
                 writer.note(format!("to work in it, pass \"workspace\": {}", json!(handle)));
-                let days = cx.view.workspaces.ttl().as_secs().div_ceil(86_400);
+                let days = cx.services.workspaces.ttl().as_secs().div_ceil(86_400);
                 hooks::after(hook.as_ref(), "the workspace is made", &mut writer);
                 worktree::tell_absent_submodules(cx, &made, &mut writer)?;
                 writer.note(format!("unused for {days} days it is closed, unless that would lose something"));
             }
             Action::Close => {
                 let handle = args.handle.ok_or_else(|| Error::new(Kind::BadInput, "`handle` is missing"))?;
-                let path = cx.view.workspaces.path_here(&handle, cx.principal)?;
+                let path = cx.services.workspaces.path_here(&handle, cx.principal)?;
                 if args.force && !cx.confirmed {
                     return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good").asks());
                 }
                 let gone = cx.repo.remove_worktree(&path, cx.confirmed, cx.cancel)?;
-                cx.view.workspaces.forget(&handle);
+                cx.services.workspaces.forget(&handle);
                 let left = match (&gone.branch, gone.commit) {
                     (Some(branch), _) => {
                         format!("the branch {} stays", word(Field::Ref, branch.trim_start_matches("refs/heads/"), "git_branch"))

@@ -89,7 +89,7 @@ impl Tool for WorktreeTool {
             }
             Action::Remove => {
                 let path = path(args.path)?;
-                cx.view.workspaces.spare(&path, cx.principal)?;
+                cx.services.workspaces.spare(&path, cx.principal)?;
                 cx.confine(&cx.repo.full_path(&path))?;
                 if args.force && !cx.confirmed {
                     return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good").asks());
@@ -106,7 +106,7 @@ impl Tool for WorktreeTool {
                 }
                 let lock = args.action == Action::Lock;
                 let path = path(args.path)?;
-                cx.view.workspaces.spare(&path, cx.principal)?;
+                cx.services.workspaces.spare(&path, cx.principal)?;
                 cx.confine(&cx.repo.full_path(&path))?;
                 cx.repo.lock_worktree(&path, args.reason.as_deref(), lock, cx.cancel)?;
                 writer.say(if lock { "locked: it is not removed or pruned" } else { "unlocked" });
@@ -147,7 +147,7 @@ pub(super) fn tell_absent_submodules(cx: &Context<'_>, made: &Worktree, writer: 
 
 fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
     let mut worktrees = cx.repo.worktrees(cx.cancel)?;
-    worktrees.retain(|worktree| cx.view.workspaces.spare(&worktree.path, cx.principal).is_ok());
+    worktrees.retain(|worktree| cx.services.workspaces.spare(&worktree.path, cx.principal).is_ok());
     for (at, worktree) in worktrees.iter().enumerate() {
         if !writer.row(&|row| show(cx, worktree, row), &|_| LISTED.to_owned()) {
             writer.note(format!("{} more, which {LISTED} has", worktrees.len() - at));

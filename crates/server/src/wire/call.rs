@@ -109,7 +109,7 @@ impl Calling<'_> {
                 Err(error) => Ok(self.finished(Err(error)).await?.into()),
             };
         }
-        let counts = !self.can_ask() || self.shared.pipeline.view.policy.model_confirms;
+        let counts = !self.can_ask() || self.shared.pipeline.services.policy.model_confirms;
         let confirmed = counts && is_confirmed(&request) && self.question(&request).await.check().is_ok();
         let error = match self.run(&request, Some(confirmed)).await {
             Ok(Err(error)) if error.asks && !confirmed => error,
@@ -140,8 +140,8 @@ impl Calling<'_> {
     async fn question(&self, request: &CallToolRequestParams) -> Question {
         let (pipeline, principal) = (&self.shared.pipeline, &self.connection.caller.principal);
         let mut args = request.arguments.clone().unwrap_or_default();
-        let narrowed = self.connection.narrowed().await.unwrap_or_default();
-        let place = pipeline.named(&mut args, principal, narrowed).await;
+        let client_roots = self.connection.client_roots().await.unwrap_or_default();
+        let place = pipeline.named(&mut args, principal, client_roots).await;
         Question {
             declines: Arc::clone(&self.shared.declines),
             principal: Arc::clone(principal),
@@ -202,8 +202,8 @@ impl Calling<'_> {
         // A user's time to think is no part of the call's.
         let received = if confirmed == Some(true) { Instant::now() } else { self.received };
         let (pipeline, connection) = (Arc::clone(&self.shared.pipeline), self.connection);
-        let narrowed = match connection.narrowed().await {
-            Ok(narrowed) => narrowed,
+        let client_roots = match connection.client_roots().await {
+            Ok(client_roots) => client_roots,
             Err(error) => return Ok(Err(error)),
         };
         let takes_long = self.tool.scope.is_remote() || self.tool.long;
@@ -225,7 +225,7 @@ impl Calling<'_> {
         let cancel = if may_be_task { CancellationToken::new() } else { self.context.ct.clone() };
         let (tool, caller, cancelled) = (self.tool, connection.caller.clone(), cancel.clone());
         let origin = self.origin();
-        let call = move |args, received| Call { tool, args, caller, cancelled, received, narrowed, on_progress: reporter, origin };
+        let call = move |args, received| Call { tool, args, caller, cancelled, received, client_roots, on_progress: reporter, origin };
         let args = arguments(request, confirmed);
         if !may_be_task {
             return Ok(pipeline.call(call(args, received)).await);

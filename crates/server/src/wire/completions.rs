@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::Error,
     output,
-    pipeline::{Pipeline, Visit},
+    pipeline::{Pipeline, RepositoryRead},
     tool::{Effect, Scope},
 };
 use git::{Cancel, RelPath, RemoteName, Repo, Rev};
@@ -78,13 +78,13 @@ pub(super) async fn complete(
         // Who may not read hears of no repository.
         Source::Repositories if connection.caller.check(Effect::Read, Scope::Worktree).is_err() => Vec::new(),
         Source::Repositories => {
-            let served = pipeline.served(connection.narrowed().await.map_err(refused)?).await;
+            let served = pipeline.served(connection.client_roots().await.map_err(refused)?).await;
             let by_path = matches!(request.r#ref, Reference::Prompt(_));
             served.into_iter().map(|(name, path)| if by_path { path.display().to_string() } else { name }).collect()
         }
         _ => {
-            let narrowed = connection.narrowed().await.map_err(refused)?;
-            let visit = Visit { path: repo, caller: connection.caller.clone(), cancelled, narrowed };
+            let client_roots = connection.client_roots().await.map_err(refused)?;
+            let visit = RepositoryRead { path: repo, caller: connection.caller.clone(), cancelled, client_roots };
             let typed = typed.to_owned();
             // Without a repository there is nothing to complete with, which is no fault.
             pipeline.visit(visit, move |repo, cancel| candidates(source, repo, &typed, &given, cancel)).await.unwrap_or_default()

@@ -68,7 +68,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// The directories that the client confines itself to. Waits for its answer to `roots/list`.
-    pub(super) async fn narrowed(&self) -> Result<Option<Vec<PathBuf>>, Error> {
+    pub(super) async fn client_roots(&self) -> Result<Option<Vec<PathBuf>>, Error> {
         match &self.client {
             Some(client) => self.state.roots.directories(client).await,
             None => Ok(None),
@@ -76,7 +76,7 @@ impl Connection {
     }
 
     /// The same directories, where the client has named them by now.
-    pub(super) fn narrowed_now(&self) -> Result<Option<Vec<PathBuf>>, Error> {
+    pub(super) fn client_roots_now(&self) -> Result<Option<Vec<PathBuf>>, Error> {
         self.client.as_ref().map_or(Ok(None), |client| self.state.roots.settled(client))
     }
 

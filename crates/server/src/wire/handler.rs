@@ -14,7 +14,7 @@ use super::{
 use crate::{
     caller::{Caller, Right},
     error::ErrorClass,
-    persistence::Wishes,
+    persistence::SessionPreferences,
     telemetry::metrics::OTHER,
 };
 use mcp::Identity;
@@ -107,7 +107,7 @@ impl Handler {
 
     /// The instructions for a client: they name `confirm` where it counts.
     fn instructions(&self, client: Option<&ClientCapabilities>) -> String {
-        if confirm::can_ask(client) && !self.shared.pipeline.view.policy.model_confirms {
+        if confirm::can_ask(client) && !self.shared.pipeline.services.policy.model_confirms {
             return INSTRUCTIONS.replace(CONFIRM, "");
         }
         INSTRUCTIONS.to_owned()
@@ -121,7 +121,7 @@ impl Handler {
         let Some(session) = mcp::session_id(extensions) else { return };
         let level = *self.state.level.lock().unwrap_or_else(PoisonError::into_inner);
         let level = level.and_then(|level| serde_json::to_value(level).ok()).and_then(|level| level.as_str().map(str::to_owned));
-        let wishes = Wishes { log_level: level.unwrap_or_default(), subscriptions: self.state.watches.uris() };
+        let wishes = SessionPreferences { log_level: level.unwrap_or_default(), subscriptions: self.state.watches.uris() };
         self.shared.pipeline.persistence.keep_wishes(session, &wishes).await;
     }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     error::{Error, Kind},
     output::{self, Budget, Field, Row, Writer},
-    pipeline::{Call, Origin, Pipeline, Visit},
+    pipeline::{Call, Origin, Pipeline, RepositoryRead},
     tool::{Effect, Scope},
 };
 use git::{RelPath, Rev};
@@ -58,8 +58,8 @@ pub(super) async fn list(pipeline: &Pipeline, connection: &Connection, cursor: O
         Some(cursor) => cursor.parse().map_err(|_| ErrorData::invalid_params("`cursor` is not one of ours: begin without", None))?,
     };
     connection.caller.check(Effect::Read, Scope::Worktree).map_err(|error| refusal(&error, ""))?;
-    let narrowed = connection.narrowed().await.map_err(|error| refusal(&error, ""))?;
-    let served = pipeline.served(narrowed).await;
+    let client_roots = connection.client_roots().await.map_err(|error| refusal(&error, ""))?;
+    let served = pipeline.served(client_roots).await;
     let all = served.iter().flat_map(|(name, _)| {
         let repo = uri::encode(name);
         [
@@ -85,7 +85,7 @@ pub(super) async fn locate(pipeline: &Pipeline, connection: &Connection, uri: &U
     if uri.repository.starts_with('/') {
         return Ok(Some(PathBuf::from(&uri.repository)));
     }
-    let served = pipeline.served(connection.narrowed().await?).await;
+    let served = pipeline.served(connection.client_roots().await?).await;
     Ok(served.into_iter().find(|(name, _)| *name == uri.repository).map(|(_, path)| path))
 }
 
@@ -139,8 +139,8 @@ pub(super) async fn shown(
     let Value::Object(mut args) = args else { return Err(Error::new(Kind::Internal, "arguments are an object")) };
     args.insert("repo_path".to_owned(), Value::from(path.to_string_lossy()));
     let caller = connection.caller.clone();
-    let (received, narrowed) = (Instant::now(), connection.narrowed().await?);
-    let call = Call { tool, args, caller, cancelled, received, narrowed, on_progress: None, origin: Origin::default() };
+    let (received, client_roots) = (Instant::now(), connection.client_roots().await?);
+    let call = Call { tool, args, caller, cancelled, received, client_roots, on_progress: None, origin: Origin::default() };
     Ok(pipeline.call(call).await?.text)
 }
 
@@ -154,11 +154,11 @@ async fn blob(
 ) -> Result<ResourceContents, Error> {
     let again = json!({"repo_path": path, "revision": format!("{rev}:{file}")});
     let (rev, file) = (Rev::new(rev)?, RelPath::new(file, None)?);
-    let visit = Visit {
+    let visit = RepositoryRead {
         path: Some(path.to_string_lossy().into_owned()),
         caller: connection.caller.clone(),
         cancelled,
-        narrowed: connection.narrowed().await?,
+        client_roots: connection.client_roots().await?,
     };
     let uri = uri.to_owned();
     pipeline
@@ -212,11 +212,11 @@ async fn remote(
     cancelled: CancellationToken,
 ) -> Result<ResourceContents, Error> {
     let name = git::RemoteName::new(name)?;
-    let visit = Visit {
+    let visit = RepositoryRead {
         path: Some(path.to_string_lossy().into_owned()),
         caller: connection.caller.clone(),
         cancelled,
-        narrowed: connection.narrowed().await?,
+        client_roots: connection.client_roots().await?,
     };
     let remote = pipeline.visit(visit, move |repo, cancel| Ok(repo.remote(&name, cancel)?)).await?;
     let mut writer = Writer::new(Budget::of(pipeline.bounds().max_output_tokens));

@@ -3,7 +3,7 @@
 use super::{connection::Connection, resources, roots::Client, uri::Uri, watches::Watched};
 use crate::{
     error::Error,
-    pipeline::{Pipeline, Visit},
+    pipeline::{Pipeline, RepositoryRead},
 };
 use git::Stamp;
 use mcp::rmcp::{ErrorData, model::ResourceUpdatedNotificationParam};
@@ -97,8 +97,8 @@ async fn begin(pipeline: &Pipeline, connection: &Connection, text: &str) -> Resu
     let uri = Uri::parse(text).ok_or_else(unknown)?;
     let refused = |error: Error| resources::refusal(&error, text);
     let path = resources::locate(pipeline, connection, &uri).await.map_err(refused)?.ok_or_else(unknown)?;
-    let narrowed = connection.narrowed().await.map_err(refused)?;
-    let stamp = stamp(pipeline, connection, &path, narrowed).await.ok_or_else(unknown)?;
+    let client_roots = connection.client_roots().await.map_err(refused)?;
+    let stamp = stamp(pipeline, connection, &path, client_roots).await.ok_or_else(unknown)?;
     let listed = pipeline.resources.acquire("watch", text, None).ok().map(Arc::new);
     Ok(Watched { path, mark: Some(stamp.mark), newest: stamp.newest, _listed: listed })
 }
@@ -106,10 +106,10 @@ async fn begin(pipeline: &Pipeline, connection: &Connection, text: &str) -> Resu
 /// Looks at each repository once, and gives the resources of those that have changed. Looks at none while the client has
 /// not named its roots.
 async fn look(pipeline: &Pipeline, connection: &Connection, watched: &mut BTreeMap<String, Watched>) -> Vec<String> {
-    let Ok(narrowed) = connection.narrowed_now() else { return Vec::new() };
+    let Ok(client_roots) = connection.client_roots_now() else { return Vec::new() };
     let mut stamps: BTreeMap<PathBuf, Option<u64>> = watched.values().map(|entry| (entry.path.clone(), None)).collect();
     for (path, found) in &mut stamps {
-        *found = stamp(pipeline, connection, path, narrowed.clone()).await.map(|stamp| stamp.mark);
+        *found = stamp(pipeline, connection, path, client_roots.clone()).await.map(|stamp| stamp.mark);
     }
     let mut changed = Vec::new();
     for (uri, entry) in watched {
@@ -125,12 +125,12 @@ async fn look(pipeline: &Pipeline, connection: &Connection, watched: &mut BTreeM
     changed
 }
 
-async fn stamp(pipeline: &Pipeline, connection: &Connection, path: &Path, narrowed: Option<Vec<PathBuf>>) -> Option<Stamp> {
-    let visit = Visit {
+async fn stamp(pipeline: &Pipeline, connection: &Connection, path: &Path, client_roots: Option<Vec<PathBuf>>) -> Option<Stamp> {
+    let visit = RepositoryRead {
         path: Some(path.to_string_lossy().into_owned()),
         caller: connection.caller.clone(),
         cancelled: CancellationToken::new(),
-        narrowed,
+        client_roots,
     };
     pipeline.visit(visit, |repo, _| Ok(repo.stamp())).await.ok()
 }

@@ -213,12 +213,12 @@ pub(crate) const ROWS: &[Row] = &[
     operator(
         "persistence/lease.rs",
         "Nothing was changed. Reads go on",
-        "a database that servers of several machines share is needed: `fleet.rs` runs with one, and the same store that is away is followed by the row of the idempotency key",
+        "a database that servers of several machines share is needed: `multi_server.rs` runs with one, and the same store that is away is followed by the row of the idempotency key",
     ),
     operator(
         "persistence/lease.rs",
         "Nothing was changed by this call. Try again.",
-        "a database that servers of several machines share is needed: `fleet.rs`, a_server_that_was_frozen_past_its_lease_changes_nothing, runs with one",
+        "a database that servers of several machines share is needed: `multi_server.rs`, a_server_that_was_frozen_past_its_lease_changes_nothing, runs with one",
     ),
     operator(
         "pipeline/mod.rs",

@@ -288,7 +288,7 @@ pub(crate) const ROWS: &[Row] = &[
         "",
         "once: a revision that began with a dash wrote a file",
         "no file",
-        &["hostile_arguments_1_2_9_12_15_to_25", "names_that_look_like_options_22_23_26_27"],
+        &["every_string_argument_survives_every_attack", "names_that_look_like_options_22_23_26_27"],
     ),
     ("", "once: adding `.` staged what is in `.git`", "never", &["names_that_look_like_options_22_23_26_27"]),
     ("", "once: a commit that failed left a lock", "none", &["a_commit_that_fails_leaves_no_lock", "failed_commits_leave_nothing_behind"]),

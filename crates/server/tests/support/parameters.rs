@@ -28,7 +28,7 @@ pub(crate) fn string_parameters() -> Vec<(&'static str, &'static str, Value)> {
         ("git_stash", json!({}), &["repo_path", "action", "paths[]"]),
         ("git_stash", json!({"action": "branch"}), &["branch_name"]),
         ("git_undo", json!({}), &["repo_path", "id"]),
-        ("git_merge", json!({"source_branch": "main"}), &["repo_path", "source_branch", "strategy", "favour"]),
+        ("git_merge", json!({"source_branch": "main"}), &["repo_path", "source_branch", "strategy", "strategy_option"]),
         ("git_rebase", json!({"target_branch": "main"}), &["repo_path", "target_branch", "onto", "plan[]"]),
         ("git_cherry_pick", json!({"commit_hash": "HEAD"}), &["repo_path", "commit_hash"]),
         ("git_revert", json!({"commit_hash": "HEAD"}), &["repo_path", "commit_hash"]),

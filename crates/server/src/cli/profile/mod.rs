@@ -222,7 +222,7 @@ fn measure(app: &App, entry: &'static Entry, inputs: &[Map<String, Value>], runs
                 caller: Caller::local(),
                 cancelled: app.stop.clone(),
                 received: began,
-                narrowed: None,
+                client_roots: None,
                 on_progress: None,
                 origin: Origin::default(),
             };

@@ -3,7 +3,7 @@
 use crate::{journal::Journal, policy::Policy, workspace::Workspaces};
 
 /// What the calls of a server have in common.
-pub(crate) struct View {
+pub(crate) struct ToolServices {
     /// What the operator lets changes do.
     pub(crate) policy: Policy,
     /// The worktrees that are known by a handle.

@@ -23,7 +23,7 @@ pub(crate) const LOCK_WAITS: usize = 32;
 
 /// Keeps changes from each other.
 #[derive(Clone)]
-pub(crate) struct Alone {
+pub(crate) struct ChangeLock {
     exclusive: Exclusive<PathBuf>,
     waits: Arc<Semaphore>,
     state: Arc<StateDir>,
@@ -64,7 +64,7 @@ impl Locked {
     }
 }
 
-impl Alone {
+impl ChangeLock {
     /// Nobody waits longer than `wait` for a turn in this process.
     pub(crate) fn new(state: Arc<StateDir>, resources: Resources, persistence: Arc<Persistence>, wait: Duration) -> Self {
         Self { exclusive: Exclusive::new(wait), waits: Arc::new(Semaphore::new(LOCK_WAITS)), state, resources, persistence }
