@@ -313,6 +313,53 @@ fn is_git_dir(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b".git") || name.eq_ignore_ascii_case(b"git~1")
 }
 
+/// The name of a remote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteName(String);
+
+impl RemoteName {
+    /// Checks `text` with git's rules.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadName`].
+    pub fn new(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        let bad = |why| Err(Error::bad_name(text.clone(), "the name of a remote", why));
+        if text.starts_with(['-', '.', '/']) || text.contains(':') {
+            return bad("it begins with `-`, `.` or `/` or has a colon");
+        }
+        if check_ref(&format!("refs/remotes/{text}/x")).is_err() {
+            return bad("git does not allow such a name");
+        }
+        Ok(Self(text))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Where a transfer leads: to a remote that is configured, or, where the configuration of a branch says so, to a URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A remote.
+    Remote(RemoteName),
+    /// A URL.
+    Url(String),
+}
+
+impl Place {
+    /// As git takes it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Remote(name) => name.as_str(),
+            Self::Url(url) => url,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

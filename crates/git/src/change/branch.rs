@@ -3,10 +3,9 @@
 use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
-    change::{FailedHook, worktree::check_free},
-    error::{Error, Result},
+    change::worktree::check_free,
+    error::{Error, FailedHook, Misdirected, Result},
     name::{BranchName, Rev},
-    remote::Misdirected,
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};

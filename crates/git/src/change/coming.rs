@@ -5,9 +5,8 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{RelPath, Rev},
-    process::{Mode, Process},
+    process::{Mode, Process, stderr::told},
     repo::Repo,
-    stderr::told,
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{

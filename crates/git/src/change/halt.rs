@@ -3,121 +3,19 @@
 
 use crate::{
     cancel::Cancel,
-    error::{Error, Result},
+    error::{Error, Halt, Result},
     name::RelPath,
-    policy::{Signing, Trust},
-    process::Ended,
-    repo::Repo,
-    status::Entry,
-    stderr::{is_of_filter, overwritten, told, without_usage},
-    trace::Child,
+    process::stderr::Ended,
+    read::status::Entry,
+    repo::{
+        Repo,
+        policy::{Signing, Trust},
+    },
 };
-use std::{collections::BTreeMap, fmt, fs, os::unix::fs::MetadataExt, path::PathBuf};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::PathBuf};
 
-/// The most that is kept of what a hook writes.
-const MAX_SAID: usize = 4000;
 /// The most paths that are compared before and after a hook.
 const MAX_LOOKED_AT: usize = 2000;
-/// What talks to remotes.
-const TRANSFERS: [&str; 6] = ["fetch", "pull", "push", "clone", "ls-remote", "submodule"];
-/// Advice of git's for a terminal: it leads past a hook, or cannot work here.
-const ADVICE: [&str; 2] = ["Not committing merge; use 'git commit' to complete the merge.", "hint: Could not execute the todo command"];
-
-/// Why a change has stopped.
-#[derive(Clone, Debug)]
-pub struct Halt {
-    /// The sub-command of git.
-    pub command: String,
-    /// What stopped it; none where git knows no identity for commits.
-    pub by: Option<Child>,
-    /// What it, and git, wrote; the head and the tail of it.
-    pub said: String,
-    /// What is in progress now.
-    pub operation: Option<String>,
-    /// Going on makes the same attempt again, with the same hooks.
-    pub resumes: bool,
-    /// What took effect before that.
-    pub done: Vec<String>,
-}
-
-impl Halt {
-    /// `stderr` is all that was written.
-    pub(crate) fn new(command: &str, by: Option<Child>, stderr: &str) -> Self {
-        Self { command: command.to_owned(), by, said: words(stderr), operation: None, resumes: false, done: Vec::new() }
-    }
-}
-
-impl fmt::Display for Halt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(by) = &self.by else { return f.write_str("no identity is configured for commits") };
-        let what = match self.command.as_str() {
-            command @ ("commit" | "merge" | "rebase" | "cherry-pick" | "revert" | "push" | "tag") => format!("the {command}"),
-            command => format!("git {command}"),
-        };
-        write!(f, "{by} stopped {what} ({})", by.ending())
-    }
-}
-
-/// A hook that failed once what it was told of was done.
-#[derive(Clone, Debug)]
-pub struct FailedHook {
-    /// The hook.
-    pub by: Child,
-    /// What it wrote; the head and the tail of it.
-    pub said: String,
-}
-
-impl Ended {
-    /// Turns any exit code but 0 into an error.
-    pub(crate) fn require(&self, command: &str) -> Result<()> {
-        if self.code == Some(0) || self.full {
-            return Ok(());
-        }
-        Err(self.failed(command))
-    }
-
-    /// The error for a process that should not have ended so.
-    pub(crate) fn failed(&self, command: &str) -> Error {
-        if let Some(by) = self.children.stopper() {
-            return Error::Halted(Box::new(Halt::new(command, Some(by.clone()), &self.stderr)));
-        }
-        if let Some(lock) = &self.lock {
-            return Error::Locked(lock.clone());
-        }
-        if let Some(err) = overwritten(&self.stderr) {
-            return err;
-        }
-        if is_of_filter(&self.stderr) && !TRANSFERS.iter().any(|transfer| command.starts_with(transfer)) {
-            return Error::FilterFailed { unchanged: false, said: told(&self.stderr) };
-        }
-        Error::Failed { command: command.to_owned(), exit: self.status.clone(), stderr: without_usage(&self.stderr) }
-    }
-
-    /// The error for a process that failed when a part of what it was to do, `done`, had taken effect.
-    pub(crate) fn failed_after(&self, command: &str, done: Vec<String>) -> Error {
-        let error = self.failed(command);
-        match error {
-            _ if done.is_empty() => error,
-            Error::Halted(mut halt) => {
-                halt.done = done;
-                Error::Halted(halt)
-            }
-            Error::Failed { command, exit, stderr } => {
-                Error::Failed { command, exit, stderr: format!("{stderr}\ntook effect: {}", done.join("; ")) }
-            }
-            error => error,
-        }
-    }
-
-    /// Fails unless the process succeeded, or only the hook `post-checkout` failed: its exit code is git's then, and what it
-    /// is told of is done.
-    pub(crate) fn require_but_for_the_hook(&self, command: &str) -> Result<Option<FailedHook>> {
-        match self.children.failed_hook("post-checkout") {
-            Some(by) if self.code != Some(0) => Ok(Some(FailedHook { by: by.clone(), said: words(&self.stderr) })),
-            _ => self.require(command).map(|()| None),
-        }
-    }
-}
 
 /// How the working tree and the index were before hooks ran.
 #[derive(Clone, Debug)]
@@ -196,7 +94,7 @@ impl Repo {
     pub(crate) fn runs_hooks(&self) -> bool {
         let is_hook = |entry: fs::DirEntry| {
             let path = entry.path();
-            path.extension().is_none_or(|extension| extension != "sample") && crate::is_executable(&path)
+            path.extension().is_none_or(|extension| extension != "sample") && crate::process::program::is_executable(&path)
         };
         let any = || fs::read_dir(self.location.common_dir.join("hooks")).is_ok_and(|mut all| all.any(|entry| entry.is_ok_and(is_hook)));
         let settings = &self.settings;
@@ -286,7 +184,11 @@ impl Repo {
         }
         let is_idle = |name: &&&str| {
             let hook = folder.join(name);
-            if why == Idle::NotExecutable { hook.is_file() && !crate::is_executable(&hook) } else { crate::is_executable(&hook) }
+            if why == Idle::NotExecutable {
+                hook.is_file() && !crate::process::program::is_executable(&hook)
+            } else {
+                crate::process::program::is_executable(&hook)
+            }
         };
         let names: Vec<String> = names.iter().filter(is_idle).map(ToString::to_string).collect();
         Ok((!names.is_empty()).then_some(IdleHooks { names, folder, why }))
@@ -304,44 +206,4 @@ impl Repo {
 
 fn staged(entries: &[Entry]) -> Vec<(u8, Vec<u8>)> {
     entries.iter().filter(|entry| !matches!(entry.index, b' ' | b'?' | b'!')).map(|entry| (entry.index, entry.path.clone())).collect()
-}
-
-/// What a hook and git wrote, without git's advice, bounded.
-fn words(stderr: &str) -> String {
-    let mut in_advice = false;
-    let mut kept = String::new();
-    for line in stderr.lines() {
-        let is_known = ADVICE.contains(&line);
-        // A hint may have several lines.
-        in_advice = line.starts_with("hint:") && (is_known || in_advice);
-        if !is_known && !in_advice {
-            kept.extend([line, "\n"]);
-        }
-    }
-    let kept = kept.trim();
-    if kept.len() <= MAX_SAID {
-        return kept.to_owned();
-    }
-    let head = kept.floor_char_boundary(MAX_SAID / 2);
-    let tail = kept.ceil_char_boundary(kept.len() - MAX_SAID / 2);
-    // Whole words, so that no address is in two.
-    let head = kept[..head].rfind(char::is_whitespace).unwrap_or_default();
-    let tail = kept[tail..].find(char::is_whitespace).map_or(kept.len(), |at| tail + at + 1);
-    format!("{}\n[{} bytes left out]\n{}", &kept[..head], tail - head, &kept[tail..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_bounded_and_without_advice() {
-        let said = "NO\nNot committing merge; use 'git commit' to complete the merge.\nhint: of the hook\n\
-                    hint: Could not execute the todo command\nhint:\nhint:     git rebase --continue\nend\n";
-        assert_eq!(words(said), "NO\nhint: of the hook\nend");
-        let long = format!("first\n{}last\n", "line of a hook\n".repeat(10_000));
-        let kept = words(&long);
-        assert!(kept.len() < MAX_SAID + 100 && kept.starts_with("first\n") && kept.ends_with("\nlast"), "{kept}");
-        assert!(words(&"x".repeat(100_000)).len() < 100);
-    }
 }

@@ -4,10 +4,9 @@ use super::coming::AS_RAW;
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    filtered::NotCompared,
-    lock::digest,
     name::RelPath,
-    repo::Repo,
+    read::filtered::NotCompared,
+    repo::{Repo, lock::digest},
 };
 use std::collections::HashMap;
 

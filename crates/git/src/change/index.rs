@@ -1,13 +1,12 @@
 //! The index: add, reset, restore.
 
-use super::{FailedHook, MAX_OUTPUT, coming::RAW, nul_separated};
+use super::{MAX_OUTPUT, coming::RAW, nul_separated};
 use crate::{
     cancel::Cancel,
-    error::{Error, Result},
+    error::{Error, FailedHook, Result},
     name::{RelPath, Rev},
     process::Mode,
-    repo::Repo,
-    route::Route,
+    repo::{Repo, route::Route},
 };
 
 /// What a reset does besides moving the branch.

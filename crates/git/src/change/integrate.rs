@@ -3,17 +3,14 @@
 use super::{MAX_OUTPUT, NAMED, coming::RAW, message::complete, plan::Step};
 use crate::{
     cancel::Cancel,
+    change::plan::MAX_STEPS,
     error::{Error, Result},
     name::Rev,
-    process::Process,
+    process::{Process, stderr::is_of_uncommitted},
     repo::Repo,
-    stderr::is_of_uncommitted,
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{path::PathBuf, sync::Arc};
-
-/// The most commits that one call picks, reverts or plans.
-pub(super) const MAX_STEPS: usize = 500;
 
 /// The longest message of a merge: git takes it as an argument alone.
 const MAX_MESSAGE: usize = 100 << 10;

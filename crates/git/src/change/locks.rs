@@ -2,16 +2,13 @@
 
 use crate::{
     cancel::Cancel,
-    error::{Error, Result},
-    holders::{Owner, are_listed, at_work_in, holder_of},
-    process::Mode,
+    error::{Error, LockFile, Result},
+    process::{Mode, holders::age},
     repo::Repo,
 };
 use std::{
-    fmt, fs,
-    os::unix::fs::MetadataExt,
+    fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 /// Locks of a worktree, in its own git directory.
@@ -46,65 +43,6 @@ const MAX_ENTRIES: usize = 10_000;
 const MAX_WORKTREES: usize = 200;
 /// The most locks that are told of.
 const MAX_LOCKS: usize = 20;
-/// The age from which a lock that no process holds is taken for one that an ended process has left.
-pub(crate) const OLD: Duration = Duration::from_mins(1);
-
-/// A lock file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LockFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// How long ago it was made.
-    pub age: Duration,
-    /// The process that holds it, as far as that can be found out.
-    pub holder: Holder,
-}
-
-/// Who holds a lock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Holder {
-    /// A process that has it open or is a git at work in the repository: git closes a lock that it keeps while an
-    /// editor is open.
-    Process(Owner),
-    /// No process of this machine.
-    None,
-    /// Processes are not listed here, or only those of this user.
-    Unknown,
-}
-
-impl fmt::Display for LockFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (path, age) = (self.path.display(), self.age.as_secs());
-        match &self.holder {
-            Holder::Process(who) => write!(f, "{path} is locked, for {age} s now, and {who} is at work there"),
-            Holder::None if self.is_stale() => write!(f, "{path} is a stale lock: it is {age} s old, and no process holds it"),
-            Holder::None => write!(f, "{path} is a lock that no process holds any more; it is {age} s old"),
-            Holder::Unknown => write!(f, "{path} is locked, for {age} s now, by a process that cannot be looked up here"),
-        }
-    }
-}
-
-impl LockFile {
-    /// The lock at `path`; git may be at work on it in `places`.
-    pub(crate) fn at(path: PathBuf, places: &[&Path]) -> Self {
-        let holder = match holder_of(&path).or_else(|| at_work_in("git", places)) {
-            Some(owner) => Holder::Process(owner),
-            None if !are_listed() || is_of_others(&path) => Holder::Unknown,
-            None => Holder::None,
-        };
-        Self { age: super::age(&path), path, holder }
-    }
-
-    /// True for a lock that an ended process has left: no other goes by itself.
-    pub fn is_stale(&self) -> bool {
-        self.holder == Holder::None && self.age >= OLD
-    }
-}
-
-fn is_of_others(path: &Path) -> bool {
-    let user = rustix::process::geteuid();
-    !user.is_root() && fs::symlink_metadata(path).is_ok_and(|meta| meta.uid() != user.as_raw())
-}
 
 impl Repo {
     /// The lock files of this worktree and of what worktrees share; of all worktrees where `everywhere`.
@@ -140,7 +78,8 @@ impl Repo {
         let mut places = vec![self.top().to_owned(), location.git_dir.clone(), location.common_dir.clone()];
         places.extend(location.common_dir.parent().filter(|_| location.common_dir.ends_with(".git")).map(Path::to_owned));
         let linked = fs::read_dir(location.common_dir.join("worktrees")).into_iter().flatten().flatten().take(MAX_WORKTREES);
-        let worktree = |dir: PathBuf| crate::roots::read_line(&dir.join("gitdir")).map(|line| dir.join(crate::beneath::to_path(&line)));
+        let worktree =
+            |dir: PathBuf| crate::repo::roots::read_line(&dir.join("gitdir")).map(|line| dir.join(crate::beneath::to_path(&line)));
         places.extend(linked.filter_map(|dir| fs::canonicalize(worktree(dir.path())?.parent()?).ok()));
         places
     }
@@ -160,7 +99,7 @@ impl Repo {
             let is_here = lock.path.parent().and_then(|dir| fs::canonicalize(dir).ok()).is_some_and(|dir| {
                 Some(dir.as_path()) == lock.path.parent() && (dir.starts_with(&location.git_dir) || dir.starts_with(&location.common_dir))
             });
-            if is_here && super::age(&lock.path) >= lock.age {
+            if is_here && age(&lock.path) >= lock.age {
                 self.within(Mode::Change, || fs::remove_file(&lock.path))?.map_err(failed)?;
             }
         }

@@ -4,7 +4,7 @@ use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    fields::Layout,
+    read::fields::Layout,
     repo::Repo,
 };
 use gix::bstr::ByteSlice;

@@ -32,28 +32,27 @@ pub use branch::Checkout;
 pub use commit::{CommitRequest, Committed};
 pub use conflict::{Conflict, Side};
 pub use files::CleanRequest;
-pub use halt::{FailedHook, Halt, Idle, IdleHooks, Leftovers, Look};
+pub use halt::{Idle, IdleHooks, Leftovers, Look};
 pub use hunks::{ApplyRequest, Hunk, HunkAction};
 pub use index::{ResetMode, Restore};
 pub use integrate::{FastForward, MergeRequest, PickRequest, RebaseRequest, StrategyOption};
-pub use locks::{Holder, LockFile};
 pub use maintenance::{MaintenanceTask, Setting, WRITABLE};
 pub use notes::Note;
 pub use plan::{Action, Step};
 pub use proceed::{Proceeded, SequencerAction};
-pub use raw::{Raw, RawFile};
+pub use raw::Raw;
 pub use sparse::Sparse;
 pub use stash::{Stash, StashPush};
 pub use submodule::{Submodule, Updated};
 pub use tag::{Tag, Verified};
-pub use undo::{Change, Reach};
+pub use undo::{Change, RawFile, Reach};
 pub use worktree::{AddedWorktree, Worktree, WorktreeAdd};
 
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{LITERAL, RelPath},
-    process::{Ended, Process},
+    process::{Process, stderr::Ended},
     repo::Repo,
 };
 use std::{
@@ -115,11 +114,6 @@ impl Repo {
 fn is_in_the_way(lock: &Path, ended: &Ended) -> bool {
     let name = lock.file_name().unwrap_or_default().to_string_lossy();
     lock.exists() || ended.stderr.contains(&format!("/{name}': File exists"))
-}
-
-pub(super) fn age(path: &Path) -> Duration {
-    let modified = std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    modified.and_then(|time| SystemTime::now().duration_since(time).ok()).unwrap_or_default()
 }
 
 fn nul_separated(paths: &[RelPath]) -> Vec<u8> {

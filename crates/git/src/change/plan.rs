@@ -1,6 +1,6 @@
 //! A plan for a rebase, as git reads it.
 
-use super::{MAX_OUTPUT, integrate::MAX_STEPS, message::complete};
+use super::{MAX_OUTPUT, message::complete};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
@@ -9,6 +9,9 @@ use crate::{
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{collections::HashSet, fmt::Write as _};
+
+/// The most commits that one call picks, reverts or plans.
+pub(super) const MAX_STEPS: usize = 500;
 
 /// How the subjects of commits begin that are made to be melted into others: git leaves those subjects out.
 const FOR_MELTING: [&[u8]; 3] = [b"squash!", b"fixup!", b"amend!"];

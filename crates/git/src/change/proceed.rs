@@ -6,9 +6,8 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{RelPath, Rev},
-    process::Ended,
+    process::stderr::{Ended, overwritten, reason},
     repo::Repo,
-    stderr::{overwritten, reason},
 };
 use gix::{ObjectId, bstr::ByteSlice};
 

@@ -1,14 +1,13 @@
 //! Files that git alone would not bring back as they were: those that nobody tracks, those with other line endings than git
 //! would check out, and edited ones of which a filter, `ident` or another encoding stores something else.
 
-use super::{Change, MAX_OUTPUT};
+use super::{Change, MAX_OUTPUT, RawFile};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    filtered::silence,
     name::RelPath,
     process::{Mode, Process},
-    repo::Repo,
+    repo::{Repo, silence},
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{
@@ -23,17 +22,6 @@ const MAX_SIZE: u64 = 64 << 20;
 const MAX_FILES: usize = 200;
 /// Attributes that have git store something else than a file holds.
 const CONVERTING: [&str; 3] = ["filter", "ident", "working-tree-encoding"];
-
-/// A file that git alone would not bring back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawFile {
-    /// Its path.
-    pub path: Vec<u8>,
-    /// The blob that keeps what it held before the change; none where there was no file.
-    pub before: Option<ObjectId>,
-    /// The id of what it held afterwards; none where there was no file.
-    pub after: Option<ObjectId>,
-}
 
 /// Where a change may meet such files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

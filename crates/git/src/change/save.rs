@@ -5,10 +5,9 @@ use crate::{
     beneath::open_own,
     cancel::Cancel,
     error::{Error, Result},
-    filtered::silence,
     name::{RelPath, Rev},
-    repo::Repo,
-    stderr::told,
+    process::stderr::told,
+    repo::{Repo, silence},
 };
 use gix::ObjectId;
 use std::{io, os::unix::ffi::OsStrExt};

@@ -8,12 +8,9 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
-    process,
-    repo::Repo,
-    route::only_git,
-    snapshot::checksum_of,
-    status::is_plain,
-    trace,
+    process::{self, trace},
+    read::status::is_plain,
+    repo::{Repo, index_file::checksum_of, route::only_git},
 };
 use gix::{
     ObjectId,

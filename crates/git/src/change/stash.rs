@@ -8,8 +8,8 @@ use super::{
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    fields::{Layout, MAX_SUBJECT},
     name::{BranchName, RelPath, Rev},
+    read::fields::{Layout, MAX_SUBJECT},
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};

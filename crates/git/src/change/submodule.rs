@@ -5,8 +5,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
-    process::{Ended, Mode, Process},
-    remote::OnProgress,
+    process::{Mode, Process, progress::OnProgress, stderr::Ended},
     repo::Repo,
 };
 use gix::bstr::ByteSlice;
@@ -143,7 +142,7 @@ impl Repo {
         if place.is_symlink() {
             return refused(Error::NotReadable { path: place.clone(), why: "is a link" });
         }
-        let line = crate::roots::read_line(&place.join(".git")).unwrap_or_default();
+        let line = crate::repo::roots::read_line(&place.join(".git")).unwrap_or_default();
         let dir = line.strip_prefix(b"gitdir: ").map(|dir| place.join(OsStr::from_bytes(dir)));
         match dir.filter(|dir| !dir.exists()) {
             Some(dir) => refused(Error::NotARepository { path: dir }),
@@ -209,7 +208,7 @@ impl Repo {
     /// Where submodules that are there would be fetched from.
     fn module_urls(&self, cancel: &Cancel) -> Result<Vec<String>> {
         let mut urls = Vec::new();
-        for dir in crate::vetting::module_dirs(&self.location.common_dir.join("modules")) {
+        for dir in crate::repo::vetting::module_dirs(&self.location.common_dir.join("modules")) {
             let process = self.read(&["config", "--null", "--no-includes", "--file"]).arg(dir.join("config"));
             let listed = process.args(["--get-regexp", r"^remote\..*\.url$"]).output(cancel, MAX_OUTPUT)?.1;
             let entries = listed.split(|&byte| byte == 0).filter_map(|entry| entry.split_once_str("\n"));

@@ -4,8 +4,8 @@ use super::{MAX_OUTPUT, message::complete};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    fields::{Layout, MAX_FIELD, MAX_SUBJECT},
     name::{Rev, TagName},
+    read::fields::{Layout, MAX_FIELD, MAX_SUBJECT},
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};

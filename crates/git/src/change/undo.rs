@@ -1,14 +1,16 @@
 //! Taking a change back, without losing what has been done since.
 
-use super::{MAX_OUTPUT, RawFile, nul_separated};
+use super::{MAX_OUTPUT, nul_separated};
 use crate::{
     beneath::{self, open_own},
     cancel::Cancel,
     error::{Error, Result},
     name::{BranchName, RelPath, Rev},
     process::{Mode, Process},
-    repo::Repo,
-    snapshot::{Moved, STASH, Snapshot},
+    repo::{
+        Repo,
+        snapshot::{Moved, STASH, Snapshot},
+    },
 };
 use gix::ObjectId;
 use std::{fs, io, path::PathBuf};
@@ -23,6 +25,17 @@ pub enum Reach {
     Index,
     /// The index and files.
     Worktree,
+}
+
+/// A file that git alone would not bring back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawFile {
+    /// Its path.
+    pub path: Vec<u8>,
+    /// The blob that keeps what it held before the change; none where there was no file.
+    pub before: Option<ObjectId>,
+    /// The id of what it held afterwards; none where there was no file.
+    pub after: Option<ObjectId>,
 }
 
 /// A change that was made, as far as it matters for taking it back.

@@ -3,11 +3,10 @@
 use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
-    change::FailedHook,
-    error::{Error, Result},
-    fields::Layout,
+    error::{Error, FailedHook, Result},
     name::{BranchName, RelPath, Rev},
     process::Mode,
+    read::fields::Layout,
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
@@ -350,14 +349,14 @@ impl Repo {
 
     /// True where the folder of a worktree leads to a git directory of this repository.
     fn is_linked(&self, worktree: &Worktree) -> bool {
-        let line = crate::roots::read_line(&worktree.path.join(".git")).unwrap_or_default();
+        let line = crate::repo::roots::read_line(&worktree.path.join(".git")).unwrap_or_default();
         let dir = line.strip_prefix(b"gitdir: ").map(|dir| worktree.path.join(OsStr::from_bytes(dir)));
         let dir = dir.and_then(|dir| fs::canonicalize(dir).ok());
         dir.is_some_and(|dir| fs::canonicalize(self.location.common_dir.join("worktrees")).is_ok_and(|own| dir.starts_with(own)))
     }
 
     fn has_own_configuration(worktree: &Worktree) -> bool {
-        let line = crate::roots::read_line(&worktree.path.join(".git")).unwrap_or_default();
+        let line = crate::repo::roots::read_line(&worktree.path.join(".git")).unwrap_or_default();
         let dir = line.strip_prefix(b"gitdir: ").map(|dir| worktree.path.join(OsStr::from_bytes(dir)));
         dir.is_none_or(|dir| dir.join("config.worktree").exists())
     }

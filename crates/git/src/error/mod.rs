@@ -1,8 +1,16 @@
 //! What can go wrong with a repository, decided from exit codes, porcelain and configuration.
 
+mod child;
+mod halt;
+mod lock_file;
+mod misdirected;
 mod new;
 
-use crate::LockFile;
+pub use child::Child;
+pub(crate) use halt::words;
+pub use halt::{FailedHook, Halt};
+pub use lock_file::{Holder, LockFile, Owner};
+pub use misdirected::Misdirected;
 use std::{io, path::PathBuf, time::Duration};
 
 /// What the system says of a disk that fails.
@@ -142,7 +150,7 @@ pub enum Error {
         /// Its number, where it is still listed.
         number: Option<usize>,
         /// What stopped git.
-        halt: Box<crate::Halt>,
+        halt: Box<Halt>,
     },
     /// A merge driver would have to run for a preview.
     #[error("a preview runs no merge driver, and `{path}` is merged by `{driver}`")]
@@ -278,7 +286,7 @@ pub enum Error {
     },
     /// A hook, the program that signs or the want of an identity has stopped a change.
     #[error("{}{}{}", .0, if .0.done.is_empty() { String::new() } else { format!("; took effect: {}", .0.done.join("; ")) }, if .0.said.is_empty() { String::new() } else { format!("; it wrote:\n{}", .0.said) })]
-    Halted(Box<crate::Halt>),
+    Halted(Box<Halt>),
     /// Another operation has to be ended first.
     #[error("a {0} is in progress")]
     InProgress(String),
@@ -376,7 +384,7 @@ pub enum Error {
     },
     /// A transfer has no place to go, or has not found there what it was to find.
     #[error(transparent)]
-    Misdirected(crate::Misdirected),
+    Misdirected(Misdirected),
     /// A branch with commits that are nowhere else.
     #[error("the branch `{0}` has commits that are neither in its upstream nor in HEAD")]
     NotMerged(String),
@@ -478,7 +486,7 @@ pub enum Error {
         /// The sub-command.
         command: String,
         /// What it was waiting for, where that is known.
-        running: Option<crate::Child>,
+        running: Option<Child>,
     },
     /// No usable git program.
     #[error("{0}")]

@@ -1,10 +1,12 @@
 //! Which remotes may be reached: protocols, addresses, and names that stay what they were when they were looked at.
 
-use super::{Direction, Target, TransferGate};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    policy::{Allowed, Policy, Trust},
+    repo::{
+        policy::{Allowed, Policy, Trust},
+        reachable::{Direction, Network, Target, TransferGate},
+    },
 };
 use gix::url::Scheme;
 use std::{
@@ -19,21 +21,6 @@ use std::{
 const MAX_URL: usize = 4096;
 /// How often a lookup of a name looks for a cancel.
 const POLL: Duration = Duration::from_millis(20);
-
-/// What the operator allows of the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// Protocols, by git's names: `https`, `ssh`, `http`, `git`, `file`.
-    pub protocols: Vec<String>,
-    /// Hosts that may be at private addresses.
-    pub allow_hosts: Vec<String>,
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self { protocols: vec!["https".to_owned(), "ssh".to_owned()], allow_hosts: Vec::new() }
-    }
-}
 
 /// How remotes that were looked at are to be reached.
 #[derive(Clone, Debug, Default)]
@@ -264,7 +251,7 @@ mod tests {
         let text = |list: &[&str]| list.iter().map(ToString::to_string).collect();
         let network = Network { protocols: text(protocols), allow_hosts: text(allow) };
         let mut route = Route::default();
-        let allowed = Allowed { roots: crate::roots::Roots::default(), policy: Policy::default() };
+        let allowed = Allowed { roots: crate::repo::roots::Roots::default(), policy: Policy::default() };
         let local = Local { allowed: &allowed, directory: Path::new("/"), anywhere: false, sandboxed: None };
         network.admit(url, local, &mut route, &Cancel::never())?;
         Ok(route)

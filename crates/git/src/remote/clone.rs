@@ -1,14 +1,17 @@
 //! Clones.
 
-use super::{Direction, Local, MAX_OUTPUT, Misdirected, OnProgress, Place, Route, online, quiet_ssh, transfer, transfer::absent};
+use super::{Local, MAX_OUTPUT, Route, online, quiet_ssh, transfer::absent};
 use crate::{
     cancel::Cancel,
-    change::FailedHook,
-    error::{Error, Result},
-    name::BranchName,
-    process::{Ended, Mode, Process},
-    repo::Repositories,
-    stderr::reason,
+    error::{Error, FailedHook, Misdirected, Result},
+    name::{BranchName, Place},
+    process::{
+        Mode, Process,
+        progress::OnProgress,
+        stderr::{Ended, reason},
+    },
+    remote::transfer,
+    repo::{reachable::Direction, repositories::Repositories},
 };
 use gix::bstr::ByteSlice;
 use std::{
@@ -79,7 +82,7 @@ impl Repositories {
         fs::create_dir_all(parent).map_err(Error::io(format!("making {}", parent.display())))?;
         remove_abandoned(parent, &|_| true);
         // What tells of hooks is written beside the clone.
-        let scratch = parent.join(format!("{PARTIAL}{}-{}", std::process::id(), crate::lock::key(&target)));
+        let scratch = parent.join(format!("{PARTIAL}{}-{}", std::process::id(), crate::repo::lock::key(&target)));
         let _cleared = Cleared(&scratch);
         let _listed = self.git().ledger().map(|ledger| ledger.temporary(&scratch));
         fs::create_dir_all(&scratch).map_err(Error::io(format!("making {}", scratch.display())))?;
@@ -238,7 +241,7 @@ fn remove_abandoned(parent: &Path, is_meant: &dyn Fn(&Path) -> bool) -> usize {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let parts = name.to_str().and_then(|name| name.strip_prefix(PARTIAL)).and_then(|rest| rest.split_once('-'));
-        let is_key = |key: &str| key.len() == crate::lock::key(parent).len() && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_key = |key: &str| key.len() == crate::repo::lock::key(parent).len() && key.bytes().all(|byte| byte.is_ascii_hexdigit());
         let pid = parts.filter(|(_, key)| is_key(key)).map(|(pid, _)| pid);
         let is_dead =
             pid.is_some_and(|pid| pid.parse::<u32>().is_ok() && Path::new("/proc/self").exists() && !Path::new("/proc").join(pid).exists());

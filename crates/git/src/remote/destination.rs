@@ -1,11 +1,10 @@
 //! Where a transfer leads that a call leaves open: what the configuration of branches and remotes says of it.
 
-use super::{Misdirected, Place, RemoteName};
 use crate::{
     cancel::Cancel,
     change::FastForward,
-    error::{Error, Result},
-    name::BranchName,
+    error::{Error, Misdirected, Result},
+    name::{BranchName, Place, RemoteName},
     repo::Repo,
 };
 

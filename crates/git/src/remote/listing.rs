@@ -1,7 +1,13 @@
 //! What a remote has, without fetching it.
 
-use super::{Direction, OnProgress, Place, RemoteName, Route, transfer};
-use crate::{cancel::Cancel, error::Result, repo::Repo};
+use super::{Route, transfer};
+use crate::{
+    cancel::Cancel,
+    error::Result,
+    name::{Place, RemoteName},
+    process::progress::OnProgress,
+    repo::{Repo, reachable::Direction},
+};
 use gix::{ObjectId, bstr::ByteSlice};
 
 /// A reference of a remote.

@@ -1,10 +1,12 @@
 //! Fetching what a partial clone leaves out.
 
-use super::{Direction, OnProgress, PushRequest, Ref, RemoteName, transfer};
+use super::{PushRequest, Ref, transfer};
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    repo::Repo,
+    name::RemoteName,
+    process::progress::OnProgress,
+    repo::{Repo, reachable::Direction},
 };
 use gix::{ObjectId, bstr::ByteSlice};
 

@@ -6,36 +6,36 @@ mod configure;
 mod destination;
 mod gate;
 mod listing;
-mod misdirected;
 mod missing;
-mod progress;
 mod push;
 mod refspec;
 mod transfer;
 
-pub use address::Network;
 pub(crate) use address::{Local, Route};
 pub use clone::{CloneRequest, Cloned, Unfinished};
 pub use configure::Remote;
 pub use destination::{Destination, Wish};
-pub use gate::{Direction, Outcome, Target, TransferGate, TransferPermit};
 pub use listing::RemoteRef;
-pub use misdirected::Misdirected;
-pub use progress::{OnProgress, Progress};
 pub use push::{PushRequest, Pushed, Ref};
 pub use transfer::{FetchRequest, Fetched, Update};
 
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    name::check_ref,
-    process::{Ended, Mode, Process},
-    repo::Repo,
+    name::{Place, RemoteName},
+    process::{
+        Mode, Process,
+        progress::{Listener, OnProgress},
+        stderr::Ended,
+    },
+    repo::{
+        Repo,
+        reachable::{Direction, Outcome, Target},
+    },
 };
 use backon::BackoffBuilder;
 use gate::Attempt;
 use gix::bstr::ByteSlice;
-use progress::Listener;
 use std::{
     env,
     path::{Path, PathBuf},
@@ -44,53 +44,6 @@ use std::{
 
 /// The most that git may list of a remote.
 const MAX_OUTPUT: usize = 64 << 20;
-
-/// The name of a remote.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemoteName(String);
-
-impl RemoteName {
-    /// Checks `text` with git's rules.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::BadName`].
-    pub fn new(text: impl Into<String>) -> Result<Self> {
-        let text = text.into();
-        let bad = |why| Err(Error::bad_name(text.clone(), "the name of a remote", why));
-        if text.starts_with(['-', '.', '/']) || text.contains(':') {
-            return bad("it begins with `-`, `.` or `/` or has a colon");
-        }
-        if check_ref(&format!("refs/remotes/{text}/x")).is_err() {
-            return bad("git does not allow such a name");
-        }
-        Ok(Self(text))
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Where a transfer leads: to a remote that is configured, or, where the configuration of a branch says so, to a URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A remote.
-    Remote(RemoteName),
-    /// A URL.
-    Url(String),
-}
-
-impl Place {
-    /// As git takes it.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Remote(name) => name.as_str(),
-            Self::Url(url) => url,
-        }
-    }
-}
 
 impl Repo {
     /// The URLs of `remote`, as git will use them.
@@ -270,7 +223,7 @@ impl Repo {
         if !named.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte)) {
             return Err(refused("the operator's ssh command has arguments, which only a shell would split"));
         }
-        crate::program::on_path(&env::var_os("PATH").unwrap_or_default(), Path::new(&named))
+        crate::process::program::on_path(&env::var_os("PATH").unwrap_or_default(), Path::new(&named))
             .and_then(|program| std::fs::canonicalize(program).ok())
             .ok_or_else(|| refused("there is no ssh program on PATH"))
     }
@@ -407,7 +360,7 @@ fn attempt(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, can
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{process::Mode, program::Git};
+    use crate::process::{Mode, program::Git};
     use std::{
         io::{BufRead, BufReader},
         net::TcpListener,

@@ -1,12 +1,13 @@
 //! Pushes.
 
-use super::{Direction, Misdirected, OnProgress, Place, transfer, transfer::Update};
+use super::transfer::Update;
 use crate::{
     cancel::Cancel,
-    error::{Error, Result},
-    name::{BranchName, Rev, TagName},
-    process::Ended,
-    repo::Repo,
+    error::{Error, Misdirected, Result},
+    name::{BranchName, Place, Rev, TagName},
+    process::{progress::OnProgress, stderr::Ended},
+    remote::transfer,
+    repo::{Repo, reachable::Direction},
 };
 use gix::{ObjectId, bstr::ByteSlice};
 

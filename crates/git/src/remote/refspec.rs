@@ -1,7 +1,7 @@
 //! Refspecs of the configuration: under which names the references of a remote are kept here, and where branches are pushed to.
 
 use super::MAX_OUTPUT;
-use crate::{cancel::Cancel, error::Result, fields::Layout, name::BranchName, repo::Repo};
+use crate::{cancel::Cancel, error::Result, name::BranchName, read::fields::Layout, repo::Repo};
 use gix::bstr::ByteSlice;
 
 /// A refspec of a remote.

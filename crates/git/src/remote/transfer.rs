@@ -1,12 +1,13 @@
 //! Fetches.
 
-use super::{Direction, Misdirected, OnProgress, Place, RemoteName, transfer};
+use super::transfer;
 use crate::{
     beneath::Kind,
     cancel::Cancel,
-    error::{Error, Result},
-    name::{BranchName, Rev},
-    repo::Repo,
+    error::{Error, Misdirected, Result},
+    name::{BranchName, Place, RemoteName, Rev},
+    process::progress::OnProgress,
+    repo::{Repo, reachable::Direction},
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::collections::{BTreeMap, BTreeSet};

@@ -18,7 +18,7 @@ impl Record<'_> {
         if error.kind != Kind::TimedOut {
             return error;
         }
-        if !self.change_lock {
+        if !self.alone {
             let (there, look) = match self.begun.tool.as_str() {
                 "git_push" => ("the remote may have taken what was pushed", "git_ls_remote shows what the remote has."),
                 _ => ("references that had been fetched by then have moved", "git_branch shows what has been fetched."),

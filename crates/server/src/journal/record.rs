@@ -248,7 +248,7 @@ impl Record<'_> {
     /// The line of the end.
     fn ending(&self, done: bool, text: Option<String>) -> Result<Line, Error> {
         let soon = Cancel::new(Some(Instant::now() + RECORDING));
-        let after = if self.change_lock { self.repo.snapshot(&soon)? } else { Snapshot::default() };
+        let after = if self.alone { self.repo.snapshot(&soon)? } else { Snapshot::default() };
         let kept = self.journal.copy_index(self.repo, &after);
         kept.map_err(|err| Error::new(Kind::Internal, format!("the index cannot be kept: {err}")))?;
         let moved = self.sort_moved(&after, &soon)?;

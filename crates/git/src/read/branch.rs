@@ -1,0 +1,232 @@
+//! Branches: local, remote-tracking, and what contains what.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::Rev,
+    read::{
+        commit_text::CommitText,
+        fields::{Layout, MAX_FIELD, MAX_SUBJECT, clipped},
+        log, upstream,
+    },
+    repo::{
+        Repo,
+        rev::Abbreviator,
+        route::{Route, only_git},
+    },
+};
+use gix::{ObjectId, bstr::ByteSlice, refs::FullNameRef};
+use std::{
+    ffi::OsStr,
+    hash::{DefaultHasher, Hash, Hasher},
+    ops::ControlFlow,
+    os::unix::ffi::OsStrExt,
+};
+
+/// Branches that git is asked about at once: their names are its arguments.
+const CHUNK: usize = 200;
+/// The most broken references that are named.
+const MAX_BROKEN: usize = 5;
+
+/// Which branches are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BranchKind {
+    /// `refs/heads`.
+    Local,
+    /// `refs/remotes`.
+    Remote,
+    /// Both.
+    All,
+}
+
+/// Which branches to list.
+#[derive(Clone, Debug)]
+pub struct BranchQuery {
+    /// Local, remote or both.
+    pub kind: BranchKind,
+    /// Only branches that contain this commit.
+    pub contains: Option<Rev>,
+    /// Only branches that do not contain this commit.
+    pub not_contains: Option<Rev>,
+    /// How many to pass over.
+    pub skip: usize,
+    /// How many to look into after that.
+    pub take: usize,
+}
+
+/// Some of the branches that a query is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Branches {
+    /// Those that are looked into.
+    pub shown: Vec<Branch>,
+    /// How many there are in all.
+    pub total: usize,
+    /// Another number once one of them has moved, come or gone.
+    pub mark: u64,
+    /// What git says of references that are broken, and that it passes over.
+    pub broken: Vec<String>,
+}
+
+/// A branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch {
+    /// The short name.
+    pub name: Vec<u8>,
+    /// True for the checked-out branch.
+    pub current: bool,
+    /// The commit.
+    pub id: ObjectId,
+    /// The abbreviated commit.
+    pub short: String,
+    /// The branch that it follows.
+    pub upstream: Option<Vec<u8>>,
+    /// The first paragraph of the commit's message.
+    pub subject: Vec<u8>,
+}
+
+/// Names and commits as they come, of which only those in the window are held: a repository can have a million.
+struct Window<'a> {
+    query: &'a BranchQuery,
+    hasher: DefaultHasher,
+    total: usize,
+    names: Vec<(Vec<u8>, ObjectId)>,
+}
+
+impl<'a> Window<'a> {
+    fn new(query: &'a BranchQuery) -> Self {
+        Self { query, hasher: DefaultHasher::new(), total: 0, names: Vec::new() }
+    }
+
+    fn push(&mut self, name: &[u8], id: ObjectId) {
+        (name, id.as_bytes()).hash(&mut self.hasher);
+        let end = self.query.skip.saturating_add(self.query.take);
+        if (self.query.skip..end).contains(&self.total) {
+            self.names.push((name.to_vec(), id));
+        }
+        self.total += 1;
+    }
+
+    fn of(&self, shown: Vec<Branch>) -> Branches {
+        Branches { shown, total: self.total, mark: self.hasher.finish(), broken: Vec::new() }
+    }
+}
+
+impl Repo {
+    /// The branches of the query's window, sorted by full name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`] for `contains` and `not_contains`.
+    pub fn branches(&self, query: &BranchQuery, cancel: &Cancel) -> Result<(Branches, Route)> {
+        self.answer("branches", |engine| list(engine, query, cancel), || self.branches_with_git(query, cancel))
+    }
+
+    fn branches_with_git(&self, query: &BranchQuery, cancel: &Cancel) -> Result<Branches> {
+        let mut window = Window::new(query);
+        let mut process = self.read(&["for-each-ref", "--format=%(objectname)%00%(symref)%00%(refname)"]);
+        for (option, rev) in [("--contains", &query.contains), ("--no-contains", &query.not_contains)] {
+            if let Some(rev) = rev {
+                process = process.arg(format!("{option}={}", self.resolve_commit(rev, cancel)?));
+            }
+        }
+        let mut partial = Vec::new();
+        let ended = process.args(prefixes(query.kind)).stream(cancel, |chunk| {
+            for piece in chunk.split_inclusive(|&byte| byte == b'\n') {
+                partial.extend_from_slice(piece);
+                if let Some(line) = partial.strip_suffix(b"\n") {
+                    let mut fields = line.splitn(3, |&byte| byte == 0);
+                    if let (Some(id), Some(symref), Some(name)) = (fields.next(), fields.next(), fields.next())
+                        && let Ok(id) = ObjectId::from_hex(id)
+                        // A remote's HEAD only repeats another branch.
+                        && (symref.is_empty() || !name.starts_with(b"refs/remotes/"))
+                    {
+                        window.push(name, id);
+                    }
+                    partial.clear();
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        ended.require("for-each-ref")?;
+        let mut shown = Vec::with_capacity(window.names.len());
+        for names in window.names.chunks(CHUNK) {
+            shown.extend(self.look_into(names, cancel)?);
+        }
+        let broken = ended.stderr.lines().filter(|line| line.starts_with("warning: ignoring ")).take(MAX_BROKEN).map(str::to_owned);
+        Ok(Branches { broken: broken.collect(), ..window.of(shown) })
+    }
+
+    fn look_into(&self, names: &[(Vec<u8>, ObjectId)], cancel: &Cancel) -> Result<Vec<Branch>> {
+        let format = "--format=%(refname)%00%(HEAD)%00%(objectname)%00%(objectname:short)%00%(upstream:short)%00%(contents:subject)%00";
+        let process = self.read(&["for-each-ref", format]).args(names.iter().map(|(name, _)| OsStr::from_bytes(name)));
+        let layout = Layout { limit: &|at| if at % 6 == 5 { MAX_SUBJECT } else { MAX_FIELD }, ..Layout::NUL };
+        let fields = process.fields_of_success(layout, cancel)?;
+        let branches = fields.chunks_exact(6).filter_map(|fields| {
+            Some(Branch {
+                name: shorten(fields[0].trim_start()).to_vec(),
+                current: fields[1] == b"*",
+                id: ObjectId::from_hex(&fields[2]).ok()?,
+                short: fields[3].to_str_lossy().into_owned(),
+                upstream: Some(fields[4].clone()).filter(|name| !name.is_empty()),
+                subject: fields[5].clone(),
+            })
+        });
+        Ok(branches.collect())
+    }
+}
+
+fn prefixes(kind: BranchKind) -> &'static [&'static str] {
+    match kind {
+        BranchKind::Local => &["refs/heads/"],
+        BranchKind::Remote => &["refs/remotes/"],
+        BranchKind::All => &["refs/heads/", "refs/remotes/"],
+    }
+}
+
+fn shorten(full: &[u8]) -> &[u8] {
+    full.strip_prefix(b"refs/heads/").or_else(|| full.strip_prefix(b"refs/remotes/")).unwrap_or(full)
+}
+
+fn list(engine: &gix::Repository, query: &BranchQuery, cancel: &Cancel) -> Result<Branches> {
+    if query.contains.is_some() || query.not_contains.is_some() {
+        return Err(only_git("a question of reachability"));
+    }
+    let head = engine.head_name().map_err(Error::engine)?;
+    let platform = engine.references().map_err(Error::engine)?;
+    let mut window = Window::new(query);
+    for prefix in prefixes(query.kind) {
+        for reference in platform.prefixed(*prefix).map_err(Error::engine)? {
+            cancel.check()?;
+            let reference = reference.map_err(Error::engine)?;
+            match reference.try_id() {
+                Some(id) => window.push(reference.name().as_bstr(), id.detach()),
+                None if prefix.starts_with("refs/remotes") => {}
+                None => return Err(only_git("a symbolic branch")),
+            }
+        }
+    }
+    let abbreviate = Abbreviator::of(engine);
+    let mut shown = Vec::with_capacity(window.names.len());
+    for (name, id) in &window.names {
+        cancel.check()?;
+        let full: &FullNameRef = name.as_bstr().try_into().map_err(Error::engine)?;
+        let commit = engine.find_commit(*id).map_err(Error::engine)?;
+        let text = CommitText::of(&commit.data);
+        if text.is_encoded {
+            return Err(only_git("a commit message to be re-encoded"));
+        }
+        let upstream = match upstream::tracking(engine, full)? {
+            Some(upstream) => Some(upstream::short(engine, upstream.as_ref())?.into()),
+            None => None,
+        };
+        shown.push(Branch {
+            name: clipped(shorten(name), MAX_FIELD),
+            current: head.as_ref().is_some_and(|head| head.as_ref() == full),
+            id: *id,
+            short: abbreviate.short(*id),
+            upstream,
+            subject: clipped(&log::subject(text.message), MAX_SUBJECT),
+        });
+    }
+    Ok(window.of(shown))
+}

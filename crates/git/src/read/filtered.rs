@@ -1,0 +1,166 @@
+//! Filters that reads do not run, and what is not compared without them.
+
+use crate::{
+    beneath::{self, Kind, to_path},
+    cancel::Cancel,
+    error::Result,
+    name::RelPath,
+    process::{Mode, Process},
+    repo::{Repo, silence},
+};
+use gix::bstr::ByteSlice;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The longest list of paths.
+const MAX_OUTPUT: usize = 256 << 20;
+
+/// A path that a read leaves out of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotCompared {
+    /// The path.
+    pub path: Vec<u8>,
+    /// Why.
+    pub why: Unseen,
+}
+
+/// Why a path is not compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unseen {
+    /// It takes this filter, which is not run.
+    Filter(String),
+    /// It is a submodule that is not looked into, for this reason.
+    Submodule(String),
+}
+
+/// True where some pattern has `**` that is not a whole part of a path.
+fn is_odd(patterns: &[u8]) -> bool {
+    patterns.lines().any(|line| {
+        let mut parts = line.trim_ascii_end().split(|&byte| byte == b'/');
+        parts.any(|part| part.contains_str("**") && part != b"**" && part != b"!**")
+    })
+}
+
+impl Repo {
+    pub(crate) fn has_filters(&self) -> bool {
+        !(self.settings.local_filters.is_empty() && self.settings.operator_filters.is_empty())
+    }
+
+    /// True when some attributes file assigns a filter, or cannot be read for that.
+    pub(crate) fn attributes_name_filters(&self, index: &gix::index::State) -> bool {
+        let Ok(worktree) = self.worktree_folder() else { return true };
+        let names = |text: &[u8]| text.contains_str("filter");
+        let mut dirs = BTreeSet::from([&b""[..]]);
+        for entry in index.entries() {
+            let path = entry.path(index).as_bytes();
+            if let Some(end) = path.rfind_byte(b'/') {
+                dirs.insert(&path[..=end]);
+            }
+        }
+        let info = self.common_folder().read("info/attributes", Kind::Rules);
+        self.settings.attribute_files.iter().any(|file| beneath::read_own(file, Kind::Rules).is_ok_and(|text| names(&text)))
+            || info.map_or(true, |text| text.is_some_and(|text| names(&text)))
+            || dirs.into_iter().any(|dir| {
+                let file = [dir, b".gitattributes"].concat();
+                match worktree.read(to_path(&file), Kind::Rules) {
+                    Ok(Some(text)) => names(&text),
+                    Ok(None) => index.entry_by_path(file.as_bstr()).is_some(),
+                    // git follows no link here, and neither does it need to: what the link leads to names nothing.
+                    Err(_) => true,
+                }
+            })
+    }
+
+    /// True where patterns of what is ignored, in these folders or for all, have `**` beside other letters: there the engine
+    /// and git differ. A folder ends in a slash; the top is empty.
+    pub(crate) fn ignores_oddly<'a>(&self, dirs: impl Iterator<Item = &'a [u8]>) -> bool {
+        let Ok(worktree) = self.worktree_folder() else { return true };
+        let own = self.settings.ignore_file.iter().any(|file| beneath::read_own(file, Kind::Rules).is_ok_and(|text| is_odd(&text)));
+        let info = || self.common_folder().read("info/exclude", Kind::Rules).map_or(true, |text| text.is_some_and(|text| is_odd(&text)));
+        let is_odd_in = |dir: &[u8]| {
+            let text = worktree.read(to_path(&[dir, b".gitignore"].concat()), Kind::Rules);
+            // git follows no link here either.
+            text.is_ok_and(|text| text.is_some_and(|text| is_odd(&text)))
+        };
+        let mut dirs = dirs;
+        own || info() || dirs.any(is_odd_in)
+    }
+
+    /// Filter drivers of the repository's own configuration, as git sees them at this moment.
+    pub(crate) fn local_filters(&self, cancel: &Cancel) -> Result<BTreeSet<String>> {
+        if !self.settings.conditional {
+            return Ok(self.settings.local_filters.clone());
+        }
+        let list = ["config", "list", "--show-scope", "--name-only", "-z"];
+        let list =
+            if self.git.version()?.number >= (2, 46) { &list[..] } else { &["config", "--list", "--show-scope", "--name-only", "-z"] };
+        let output = self.read(list).success(cancel, 4 << 20)?;
+        let mut fields = output.split(|&byte| byte == 0);
+        let mut drivers = self.settings.local_filters.clone();
+        while let (Some(scope), Some(key)) = (fields.next(), fields.next()) {
+            let key = String::from_utf8_lossy(key);
+            let driver = key.strip_prefix("filter.").and_then(|key| key.rsplit_once('.')).map(|(driver, _)| driver);
+            if matches!(scope, b"local" | b"worktree")
+                && let Some(driver) = driver
+            {
+                drivers.insert(driver.to_owned());
+            }
+        }
+        Ok(drivers)
+    }
+
+    /// Filter drivers that reads do not run: those that the repository names and, in a repository that nobody has named, all.
+    /// Its sandbox would not let the operator's start.
+    fn unrun_filters(&self, cancel: &Cancel) -> Result<BTreeSet<String>> {
+        let mut drivers = self.local_filters(cancel)?;
+        if !self.location.trusted {
+            drivers.extend(self.settings.operator_filters.iter().cloned());
+        }
+        Ok(drivers)
+    }
+
+    /// A git process that reads file content of the working tree and runs no filter that is not to be run.
+    pub(crate) fn read_worktree(&self, args: &[&str], cancel: &Cancel) -> Result<Process<'_>> {
+        Ok(silence(self.read(args), &self.unrun_filters(cancel)?))
+    }
+
+    /// Keeps a process from running filters that reads of this repository do not run.
+    pub(crate) fn silenced<'a>(&self, process: Process<'a>, cancel: &Cancel) -> Result<Process<'a>> {
+        Ok(silence(process, &self.unrun_filters(cancel)?))
+    }
+
+    /// What only a filter could compare that is not run: files below `paths`, or anywhere, whose size or age is not what the
+    /// index has noted.
+    pub(crate) fn not_compared(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<NotCompared>> {
+        let drivers = self.unrun_filters(cancel)?;
+        if drivers.is_empty() {
+            return Ok(Vec::new());
+        }
+        // It looks at sizes and ages alone, and at content only of files as young as the index.
+        let args = ["diff-files", "--name-only", "-z", "--diff-filter=d", "--ignore-submodules=all", "--"];
+        let process = silence(self.process(Mode::Read, &args), &drivers);
+        let edited = process.args(paths.iter().map(RelPath::literal)).success(cancel, MAX_OUTPUT)?;
+        if edited.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self
+            .filtered(edited, &drivers, cancel)?
+            .into_iter()
+            .map(|(path, driver)| NotCompared { path, why: Unseen::Filter(driver) })
+            .collect())
+    }
+
+    /// The filter of a file, where it is one that reads do not run.
+    pub(crate) fn filter_of(&self, path: &RelPath, cancel: &Cancel) -> Result<Option<String>> {
+        let drivers = self.unrun_filters(cancel)?;
+        let list = || [path.as_bytes(), b"\0"].concat();
+        if drivers.is_empty() { Ok(None) } else { Ok(self.filtered(list(), &drivers, cancel)?.into_values().next()) }
+    }
+
+    /// Those of `paths`, each of which ends with NUL, that one of these filters applies to.
+    fn filtered(&self, paths: Vec<u8>, drivers: &BTreeSet<String>, cancel: &Cancel) -> Result<BTreeMap<Vec<u8>, String>> {
+        let output = self.read(&["check-attr", "-z", "--stdin", "filter"]).stdin(paths).success(cancel, MAX_OUTPUT)?;
+        let fields: Vec<&[u8]> = output.split(|&byte| byte == 0).collect();
+        let filtered = fields.chunks_exact(3).map(|triple| (triple[0].to_vec(), triple[2].to_str_lossy().into_owned()));
+        Ok(filtered.filter(|(_, driver)| drivers.contains(driver)).collect())
+    }
+}

@@ -1,0 +1,326 @@
+//! Questions about history that git answers in a few lines: describe, reflog, range-diff, shortlog, merge preview.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::{LITERAL, Range, RelPath, Rev},
+    read::fields::{Layout, MAX_FIELD, clipped},
+    repo::Repo,
+};
+use gix::{ObjectId, bstr::ByteSlice};
+use std::{ffi::OsStr, fs, ops::ControlFlow, os::unix::ffi::OsStrExt};
+
+const MAX_OUTPUT: usize = 16 << 20;
+
+/// An entry of the reflog.
+#[derive(Clone, Debug)]
+pub struct Reflog {
+    /// `NAME@{N}`
+    pub selector: Vec<u8>,
+    /// Where the reference was moved to.
+    pub id: ObjectId,
+    /// When, in ISO format.
+    pub date: String,
+    /// What moved it.
+    pub reason: Vec<u8>,
+}
+
+/// Whether two commits could be merged.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// The tree that the merge would make, conflict markers included.
+    pub tree: ObjectId,
+    /// The paths in conflict.
+    pub conflicts: Vec<Vec<u8>>,
+    /// What git says of it.
+    pub messages: Vec<u8>,
+}
+
+/// An entry of a tree.
+#[derive(Clone, Debug)]
+pub struct TreeEntry {
+    /// The mode, in octal.
+    pub mode: String,
+    /// `blob`, `tree` or `commit`.
+    pub kind: String,
+    /// What it names.
+    pub id: ObjectId,
+    /// The size of a blob.
+    pub size: Option<u64>,
+    /// The path.
+    pub path: Vec<u8>,
+}
+
+impl Repo {
+    /// True when a commit that HEAD has and `target` does not have is in a remote-tracking branch, too: moving the
+    /// branch to `target` would rewrite what others may have.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn is_pushed_since(&self, target: ObjectId, cancel: &Cancel) -> Result<bool> {
+        let count = |more: &[&str]| -> Result<u64> {
+            let process = self.read(&["rev-list", "--count", "HEAD", "--not"]).arg(target.to_string()).args(more);
+            Ok(process.success(cancel, MAX_OUTPUT)?.trim_ascii_end().to_str().ok().and_then(|text| text.parse().ok()).unwrap_or_default())
+        };
+        Ok(count(&[])? > count(&["--remotes"])?)
+    }
+
+    /// Names `rev` by the nearest tag.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`]; [`Error::NoTag`] where no tag leads to it.
+    pub fn describe(&self, rev: &Rev, any_tag: bool, exact: bool, cancel: &Cancel) -> Result<String> {
+        let id = self.resolve_commit(rev, cancel)?;
+        let mut process = self.read(&["describe", "--long", "--abbrev=12"]).may_die();
+        for (option, wanted) in [("--tags", any_tag), ("--exact-match", exact)] {
+            if wanted {
+                process = process.arg(option);
+            }
+        }
+        let (ended, output) = process.arg(id.to_string()).output(cancel, MAX_OUTPUT)?;
+        if ended.code != Some(0) {
+            // It dies where there is no tag, and of a history that it cannot read.
+            self.read(&["rev-list", "--count"]).arg(id.to_string()).success(cancel, MAX_OUTPUT)?;
+            return Err(Error::NoTag(rev.as_str().to_owned()));
+        }
+        Ok(output.trim_ascii_end().to_str_lossy().into_owned())
+    }
+
+    /// Where a reference, or HEAD, has been, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`].
+    pub fn reflog(&self, name: Option<&Rev>, skip: usize, max_count: usize, cancel: &Cancel) -> Result<Vec<Reflog>> {
+        if !self.location.trusted {
+            self.check_links(cancel)?;
+        }
+        let name = match name.filter(|name| name.as_str() != "HEAD") {
+            Some(name) => self.full_name(name, cancel)?.ok_or_else(|| Error::UnknownRevision(name.as_str().to_owned()))?,
+            None => "HEAD".to_owned(),
+        };
+        let process = self.read(&["log", "--walk-reflogs", "-z", "--format=%gd%x01%H%x01%gs", "--date=iso-strict"]).may_die();
+        let process = process.args([format!("--skip={skip}"), format!("--max-count={max_count}"), name, "--".to_owned()]);
+        let (ended, entries) = process.fields(Layout { limit: &|_| 2 * MAX_FIELD, ..Layout::NUL }, cancel)?;
+        if ended.code != Some(0) {
+            return if self.head(cancel)?.is_none() { Ok(Vec::new()) } else { Err(ended.unreadable()) };
+        }
+        if entries.is_empty() {
+            // git passes over what it cannot read.
+            self.head(cancel)?;
+        }
+        let entry = |(at, entry): (usize, &Vec<u8>)| {
+            let mut fields = entry.splitn(3, |&byte| byte == 1);
+            let (selector, id, reason) = (fields.next()?, fields.next()?, fields.next()?);
+            // With a date asked for, the selector holds it in place of the number.
+            let (name, date) = selector.strip_suffix(b"}")?.rsplit_once_str(b"@{")?;
+            Some(Reflog {
+                selector: [name, format!("@{{{}}}", skip + at).as_bytes()].concat(),
+                id: ObjectId::from_hex(id).ok()?,
+                date: date.to_str_lossy().into_owned(),
+                reason: clipped(reason, MAX_FIELD),
+            })
+        };
+        Ok(entries.iter().filter(|entry| !entry.is_empty()).enumerate().filter_map(entry).collect())
+    }
+
+    /// Compares two versions of a series of commits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`], [`Error::Failed`].
+    pub fn range_diff(
+        &self,
+        old: &Range,
+        new: &Range,
+        patches: bool,
+        cancel: &Cancel,
+        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<()> {
+        // git starts itself again for this, and lets its drivers run.
+        if self.settings.conditional || !self.settings.local_diff_drivers.is_empty() {
+            let program = "diff driver, which comparing series would run".to_owned();
+            return Err(Error::Untrusted { path: self.top().to_owned(), program });
+        }
+        let id = |rev: &Rev| self.resolve_commit(rev, cancel);
+        let span = |range: &Range| -> Result<String> { Ok(format!("{}..{}", id(&range.from)?, id(&range.to)?)) };
+        let (old, new) = (span(old)?, span(new)?);
+        if self.is_partial() {
+            let listed = self.read(&["rev-list", "--no-merges"]).args([&old, &new]).success(cancel, MAX_OUTPUT)?;
+            let ids: Vec<ObjectId> = listed.lines().filter_map(|id| ObjectId::from_hex(id).ok()).collect();
+            let mut needs = self.needs(cancel);
+            needs.commits(&ids, &[])?;
+            needs.check()?;
+        }
+        let mut process = self.read(&["range-diff", "--no-color", "--no-ext-diff", "--no-textconv"]);
+        if !patches {
+            process = process.arg("--no-patch");
+        }
+        process.args([old, new]).stream(cancel, each)?.require("range-diff")
+    }
+
+    /// Commits by author, the most first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`].
+    pub fn shortlog(&self, rev: &Rev, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<(u64, Vec<u8>)>> {
+        let range = match rev.range()? {
+            Some(range) => {
+                let dots = if range.symmetric { "..." } else { ".." };
+                format!("{}{dots}{}", self.resolve_commit(&range.from, cancel)?, self.resolve_commit(&range.to, cancel)?)
+            }
+            None => self.resolve_commit(rev, cancel)?.to_string(),
+        };
+        let process = self.read(&["shortlog", "--summary", "--numbered", "--email"]).arg(range).arg("--");
+        let process = process.args(paths.iter().map(RelPath::literal));
+        let lines = process.fields_of_success(Layout { separator: b'\n', divider: Some(b'\t'), ..Layout::NUL }, cancel)?;
+        let line = |line: &Vec<u8>| {
+            let (count, name) = line.split_once_str("\t")?;
+            Some((count.trim().to_str().ok()?.parse().ok()?, name.to_vec()))
+        };
+        Ok(lines.iter().filter_map(line).collect())
+    }
+
+    /// Refuses where a merge of the two might run a driver that the repository names.
+    fn check_drivers(&self, ours: ObjectId, theirs: ObjectId, cancel: &Cancel) -> Result<()> {
+        const USUAL: [&str; 6] = ["unspecified", "set", "unset", "text", "binary", "union"];
+        let mut paths = Vec::new();
+        for base in self.merge_bases(ours, theirs, cancel)? {
+            for side in [ours, theirs] {
+                let listing = self.read(&["diff-tree", "-r", "-z", "--name-only", "--no-renames"]);
+                paths.extend(listing.arg(base.to_string()).arg(side.to_string()).success(cancel, MAX_OUTPUT)?);
+            }
+        }
+        let listed = self.read(&["check-attr", "-z", "--stdin", "merge"]).stdin(paths).success(cancel, MAX_OUTPUT)?;
+        let fields: Vec<&[u8]> = listed.split(|&byte| byte == 0).collect();
+        for entry in fields.chunks_exact(3) {
+            let driver = entry[2].to_str_lossy();
+            let is_usual = USUAL.contains(&&*driver);
+            if self.settings.local_merge_drivers.contains(&*driver) || self.settings.conditional && !is_usual {
+                return Err(Error::NotPreviewed { path: crate::quote::listed(entry[0]), driver: driver.into_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges in memory: no reference, no index and no file is touched.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`], [`Error::Failed`] for histories without a common commit.
+    pub fn merge_preview(&self, ours: &Rev, theirs: &Rev, cancel: &Cancel) -> Result<Preview> {
+        let (ours, theirs) = (self.resolve_commit(ours, cancel)?, self.resolve_commit(theirs, cancel)?);
+        let drivers = &self.settings.local_merge_drivers;
+        if !self.location.trusted && (self.settings.conditional || !drivers.is_empty()) {
+            let program = "merge driver, which a preview would run".to_owned();
+            return Err(Error::Untrusted { path: self.top().to_owned(), program });
+        }
+        self.check_related(ours, theirs, cancel)?;
+        if self.settings.conditional || !drivers.is_empty() {
+            self.check_drivers(ours, theirs, cancel)?;
+        }
+        let mut needs = self.needs(cancel);
+        needs.merge(ours, theirs)?;
+        needs.check()?;
+        // What the merge makes goes to a folder of its own, which is removed.
+        let scratch = tempfile::Builder::new().prefix("mcp-server-git-").tempdir().map_err(Error::io("making a folder for objects"))?;
+        let own = fs::canonicalize(scratch.path()).map_err(Error::io("opening a folder for objects"))?;
+        let process = self
+            .read(&["merge-tree", "--write-tree", "-z", "--name-only", "--messages"])
+            .env("GIT_OBJECT_DIRECTORY", scratch.path().display().to_string())
+            .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted(&self.location.common_dir.join("objects")))
+            .inside(self.domain_with(&own)?);
+        // Whatever is merged on the way.
+        let process = drivers.iter().fold(process, |process, driver| process.config(format!("merge.{driver}.driver"), "false"));
+        let process = process.args([ours.to_string(), theirs.to_string()]);
+        let (ended, output) = process.may_die().output(cancel, MAX_OUTPUT)?;
+        if !matches!(ended.code, Some(0 | 1)) {
+            // It dies of histories without a common commit, and of what it cannot read.
+            let is_damaged = !self.merge_bases(ours, theirs, cancel)?.is_empty();
+            return Err(if is_damaged { ended.unreadable() } else { ended.failed("merge-tree") });
+        }
+        let mut fields = output.split(|&byte| byte == 0);
+        let tree = fields.next().and_then(|id| ObjectId::from_hex(id).ok()).ok_or_else(|| ended.failed("merge-tree"))?;
+        let conflicts = fields.by_ref().take_while(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
+        // Each message: how many paths, the paths, its kind, its text.
+        let mut messages = Vec::new();
+        while let Some(count) = fields.next().and_then(|count| count.to_str().ok()).and_then(|count| count.parse::<usize>().ok()) {
+            let text = fields.by_ref().nth(count + 1).unwrap_or_default();
+            messages.extend_from_slice(text);
+        }
+        Ok(Preview { tree, conflicts, messages })
+    }
+
+    /// A commit or a tag as it is stored, or at least `limit` bytes of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingObject`].
+    pub fn raw_object(&self, id: ObjectId, kind: &str, limit: usize, cancel: &Cancel) -> Result<Vec<u8>> {
+        let mut text = Vec::new();
+        let ended = self.read(&["cat-file", kind]).arg(id.to_string()).stream(cancel, |chunk| {
+            text.extend_from_slice(chunk);
+            if text.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        ended.require("cat-file")?;
+        Ok(text)
+    }
+
+    /// Lists a tree, or `paths` in it, all the way down where `recursive`; of a folder in `paths` what is in it where
+    /// `below` says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`].
+    pub fn ls_tree(
+        &self,
+        rev: &Rev,
+        paths: &[RelPath],
+        below: &[bool],
+        recursive: bool,
+        cancel: &Cancel,
+        each: &mut dyn FnMut(TreeEntry) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let id = self.resolve(rev, cancel)?;
+        let mut process = self.read(&["ls-tree", "-z", "--long", "--full-tree"]);
+        if recursive {
+            process = process.arg("-r");
+        }
+        let named = paths.iter().zip(below).filter(|(path, _)| !path.as_bytes().is_empty());
+        let named = named.map(|(path, below)| [LITERAL, path.as_bytes(), if *below { b"/".as_slice() } else { b"" }].concat());
+        let process = process.arg(id.to_string()).arg("--").args(named.map(|path| OsStr::from_bytes(&path).to_owned()));
+        let mut partial = Vec::new();
+        let ended = process.stream(cancel, |chunk| {
+            partial.extend_from_slice(chunk);
+            let mut start = 0;
+            while let Some(end) = partial[start..].iter().position(|&byte| byte == 0) {
+                if let Some(entry) = tree_entry(&partial[start..start + end])
+                    && each(entry).is_break()
+                {
+                    return ControlFlow::Break(());
+                }
+                start += end + 1;
+            }
+            partial.drain(..start);
+            ControlFlow::Continue(())
+        })?;
+        ended.require("ls-tree")
+    }
+}
+
+fn tree_entry(line: &[u8]) -> Option<TreeEntry> {
+    let (meta, path) = line.split_once_str("\t")?;
+    let text = meta.to_str().ok()?;
+    let mut fields = text.split_ascii_whitespace();
+    let (mode, kind, id, size) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let id = ObjectId::from_hex(id.as_bytes()).ok()?;
+    Some(TreeEntry { mode: mode.to_owned(), kind: kind.to_owned(), id, size: size.parse().ok(), path: path.to_vec() })
+}
+
+/// A path as git reads it in a list of paths.
+fn quoted(path: &std::path::Path) -> String {
+    format!("\"{}\"", path.display().to_string().replace('\\', "\\\\").replace('"', "\\\""))
+}

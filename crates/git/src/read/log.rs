@@ -1,0 +1,433 @@
+//! History: which commits a revision reaches, in git's order.
+
+use crate::{
+    cancel::Cancel,
+    date,
+    error::{Error, Result},
+    name::{RelPath, Rev},
+    process::Mode,
+    read::{
+        commit_text::{self, CommitText, Stamp},
+        fields::{MAX_FIELD, MAX_SUBJECT, clipped},
+    },
+    repo::{Repo, rev::Abbreviator, route::Route},
+};
+use gix::{ObjectId, bstr::ByteSlice};
+use regex::bytes::{Regex, RegexBuilder};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashSet},
+    ops::ControlFlow,
+};
+
+/// The most that is kept of a commit's parents, and of the text that it is filtered by.
+const MAX_TEXT: usize = 1 << 20;
+
+/// Which commits are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct LogQuery {
+    /// Where to start; `HEAD` when absent. May be a range.
+    pub rev: Option<Rev>,
+    /// Only commits that change one of these paths.
+    pub paths: Vec<RelPath>,
+    /// Only commits whose author matches this regular expression.
+    pub author: Option<String>,
+    /// Only commits whose message matches this regular expression.
+    pub grep: Option<String>,
+    /// Only commits after this date.
+    pub since: Option<String>,
+    /// Only commits up to this date.
+    pub until: Option<String>,
+    /// How many commits to pass over first.
+    pub skip: usize,
+    /// The most commits to list.
+    pub max_count: usize,
+}
+
+/// One commit of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The full id.
+    pub id: ObjectId,
+    /// The abbreviated id.
+    pub short: String,
+    /// The ids of the parents.
+    pub parents: Vec<ObjectId>,
+    /// The author's name, as recorded: all of it, or [`MAX_FIELD`] bytes.
+    pub author: Vec<u8>,
+    /// The author's address, likewise.
+    pub email: Vec<u8>,
+    /// When it was written, as `2026-01-31T23:59:59+00:00` in the author's zone.
+    pub date: String,
+    /// The first paragraph of the message on one line: all of it, or [`MAX_SUBJECT`] bytes.
+    pub subject: Vec<u8>,
+}
+
+impl Repo {
+    /// Hands the commits of `query` to `each`, newest first, until it breaks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`]; [`Error::BadName`] for a date that is none.
+    pub fn log(&self, query: &LogQuery, cancel: &Cancel, each: &mut (dyn FnMut(Commit) -> ControlFlow<()> + Send)) -> Result<Route> {
+        let date = |text: &Option<String>| text.as_deref().map(date::for_git).transpose();
+        let query = &LogQuery { since: date(&query.since)?, until: date(&query.until)?, ..query.clone() };
+        let tips = self.tips(query.rev.as_ref(), cancel)?;
+        let plain =
+            query.paths.is_empty() && [&query.author, &query.grep, &query.since, &query.until].iter().all(|filter| filter.is_none());
+        if plain && let [Tip { id, hidden: false }] = tips.as_slice() {
+            let mut given = 0;
+            let mut count = |commit| {
+                given += 1;
+                each(commit)
+            };
+            let walk = |engine: &gix::Repository| is_whole(engine).then(|| self.walk(engine, *id, query, cancel, &mut count));
+            match self.with_engine(Mode::Read, walk)?.flatten() {
+                Some(Err(Error::Engine(why))) => {
+                    tracing::debug!(read = "log", why, "left to git");
+                    let rest = LogQuery { skip: query.skip + given, max_count: query.max_count.saturating_sub(given), ..query.clone() };
+                    return self.log_with_git(&tips, &rest, cancel, each).map(|()| Route::Cli);
+                }
+                Some(walked) => return walked.map(|()| Route::Engine),
+                None => {}
+            }
+        }
+        self.log_with_git(&tips, query, cancel, each)?;
+        Ok(Route::Cli)
+    }
+
+    /// The commits that a revision or range starts from, resolved.
+    fn tips(&self, rev: Option<&Rev>, cancel: &Cancel) -> Result<Vec<Tip>> {
+        let head = Rev::head();
+        let rev = rev.unwrap_or(&head);
+        let shown = |rev: &Rev| self.resolve_commit(rev, cancel).map(|id| Tip { id, hidden: false });
+        let Some(range) = rev.range()? else { return Ok(vec![shown(rev)?]) };
+        let (from, to) = (self.resolve_commit(&range.from, cancel)?, shown(&range.to)?);
+        // In the order in which git takes them: it is that of commits of one second.
+        if !range.symmetric {
+            return Ok(vec![Tip { id: from, hidden: true }, to]);
+        }
+        let bases = self.merge_bases(from, to.id, cancel)?.into_iter().map(|id| Tip { id, hidden: true });
+        Ok(bases.chain([Tip { id: from, hidden: false }, to]).collect())
+    }
+
+    /// The same as arguments for git.
+    pub(crate) fn tips_as_args(&self, rev: &Rev, cancel: &Cancel) -> Result<Vec<String>> {
+        Ok(self.tips(Some(rev), cancel)?.iter().map(|tip| format!("{}{}", if tip.hidden { "^" } else { "" }, tip.id)).collect())
+    }
+
+    /// The best common ancestors of two commits.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn merge_bases(&self, one: ObjectId, other: ObjectId, cancel: &Cancel) -> Result<Vec<ObjectId>> {
+        let process = self.read(&["merge-base", "--all"]).arg(one.to_string()).arg(other.to_string());
+        let (ended, output) = process.output(cancel, 1 << 20)?;
+        // Exit code 1 without output: histories that share nothing.
+        if ended.code != Some(0) && ended.code != Some(1) {
+            return Err(ended.failed("merge-base"));
+        }
+        Ok(output.lines().filter_map(|line| ObjectId::from_hex(line).ok()).collect())
+    }
+
+    fn log_with_git(&self, tips: &[Tip], query: &LogQuery, cancel: &Cancel, each: &mut dyn FnMut(Commit) -> ControlFlow<()>) -> Result<()> {
+        let filter = Filter::new(query)?;
+        let mut process = self
+            .read(&["log", "-z", "--no-color", "--no-show-signature", "--no-decorate", "--encoding=UTF-8"])
+            .arg(format!("--format={FORMAT}{}", if filter.is_some() { FILTERED } else { "" }));
+        if filter.is_none() {
+            process = process.arg(format!("--max-count={}", query.max_count)).arg(format!("--skip={}", query.skip));
+        }
+        for (option, value) in [("--since", &query.since), ("--until", &query.until)] {
+            if let Some(value) = value {
+                process = process.arg(format!("{option}={value}"));
+            }
+        }
+        for tip in tips {
+            process = process.arg(format!("{}{}", if tip.hidden { "^" } else { "" }, tip.id));
+        }
+        process = process.arg("--").args(query.paths.iter().map(RelPath::literal));
+        let (mut passed, end) = (0, query.skip.saturating_add(query.max_count));
+        let mut wanted = |record: Record| {
+            let Some(filter) = &filter else { return each(record.commit) };
+            if !filter.matches(&record) {
+                return ControlFlow::Continue(());
+            }
+            passed += 1;
+            if passed > query.skip {
+                each(record.commit)?;
+            }
+            if passed >= end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let mut records = Records::default();
+        let ended = process.stream(cancel, |chunk| records.push(chunk, &mut wanted))?;
+        ended.require("log")?;
+        if !ended.full
+            // `-z` separates records; the last one has no separator.
+            && let Some(record) = parse_record(&records.partial)
+        {
+            let _ = wanted(record);
+        }
+        Ok(())
+    }
+}
+
+/// What a record holds: see [`parse_record`].
+const FORMAT: &str = "%H%n%h%n%P%n%an%n%ae%n%aI%n%s";
+/// Lines of it, and of what it holds where commits are filtered.
+const PARENTS: usize = 2;
+const SUBJECT: usize = 6;
+const AUTHOR: usize = 7;
+const MESSAGE: usize = 8;
+/// What it holds besides where commits are filtered.
+const FILTERED: &str = "%n%aN <%aE>%n%B";
+/// The memory that a compiled pattern may take.
+const PATTERN_LIMIT: usize = 10 << 20;
+
+/// Patterns for author and message. They are matched here, in linear time: the C library's matcher, which git uses,
+/// takes gigabytes for some patterns.
+struct Filter {
+    author: Option<Regex>,
+    message: Option<Regex>,
+}
+
+impl Filter {
+    fn new(query: &LogQuery) -> Result<Option<Self>> {
+        let compile = |pattern: &Option<String>| {
+            let build = |pattern: &String| {
+                RegexBuilder::new(pattern).multi_line(true).size_limit(PATTERN_LIMIT).dfa_size_limit(PATTERN_LIMIT).build()
+            };
+            pattern.as_ref().map(build).transpose().map_err(|err| Error::BadPattern(err.to_string()))
+        };
+        let filter = Self { author: compile(&query.author)?, message: compile(&query.grep)? };
+        Ok((filter.author.is_some() || filter.message.is_some()).then_some(filter))
+    }
+
+    fn matches(&self, record: &Record) -> bool {
+        let found = |pattern: &Option<Regex>, text: &[u8]| pattern.as_ref().is_none_or(|pattern| pattern.is_match(text));
+        found(&self.author, &record.author) && found(&self.message, &record.message)
+    }
+}
+
+/// A commit and what it is filtered by.
+struct Record {
+    commit: Commit,
+    author: Vec<u8>,
+    message: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tip {
+    id: ObjectId,
+    hidden: bool,
+}
+
+/// True when no graft, no shallow boundary and no replacement changes what a commit's parents are.
+pub(crate) fn is_whole(engine: &gix::Repository) -> bool {
+    let dir = engine.common_dir();
+    !dir.join("shallow").exists() && !dir.join("info/grafts").exists() && !dir.join("refs/replace").exists()
+}
+
+impl Repo {
+    /// Walks as `git log` does: by commit date, and in order of discovery between equal dates.
+    fn walk(
+        &self,
+        engine: &gix::Repository,
+        tip: ObjectId,
+        query: &LogQuery,
+        cancel: &Cancel,
+        each: &mut dyn FnMut(Commit) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let abbreviate = Abbreviator::of(engine);
+        let mut seen = HashSet::from([tip]);
+        let mut queue = BinaryHeap::from([(seconds(engine, tip)?, Reverse(0_u64), tip)]);
+        let end = query.skip.saturating_add(query.max_count);
+        let (mut discovered, mut passed) = (0, 0);
+        while let Some((_, _, id)) = queue.pop() {
+            if passed % 64 == 0 {
+                cancel.check()?;
+            }
+            if passed >= end {
+                break;
+            }
+            let object = engine.find_commit(id).map_err(Error::engine)?;
+            for parent in object.parent_ids() {
+                if seen.insert(parent.detach()) {
+                    discovered += 1;
+                    queue.push((seconds(engine, parent.detach())?, Reverse(discovered), parent.detach()));
+                }
+            }
+            passed += 1;
+            if passed > query.skip && self.hand_out(&object, &abbreviate, cancel, each)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_out(
+        &self,
+        object: &gix::Commit<'_>,
+        abbreviate: &Abbreviator,
+        cancel: &Cancel,
+        each: &mut dyn FnMut(Commit) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let text = CommitText::of(&object.data);
+        let author = text.author();
+        let date = author.as_ref().map_or(Stamp::default(), |author| author.stamp).iso();
+        let Some(date) = date.filter(|_| !text.is_encoded) else {
+            // Only git re-encodes such messages, or counts such years.
+            let tip = Tip { id: object.id, hidden: false };
+            let one = LogQuery { max_count: 1, ..LogQuery::default() };
+            let mut flow = ControlFlow::Continue(());
+            self.log_with_git(&[tip], &one, cancel, &mut |commit| {
+                flow = each(commit);
+                flow
+            })?;
+            return Ok(flow);
+        };
+        let (name, email) = author.map_or((&[][..], &[][..]), |author| (author.name, author.email));
+        Ok(each(Commit {
+            id: object.id,
+            short: abbreviate.short(object.id),
+            parents: object.parent_ids().map(gix::Id::detach).collect(),
+            author: clipped(name, MAX_FIELD),
+            email: clipped(email, MAX_FIELD),
+            date,
+            subject: clipped(&subject(text.message), MAX_SUBJECT),
+        }))
+    }
+}
+
+pub(crate) fn seconds(engine: &gix::Repository, id: ObjectId) -> Result<i64> {
+    let object = engine.find_commit(id).map_err(Error::engine)?;
+    Ok(commit_text::committed(&object.data))
+}
+
+/// The first paragraph on one line, as git's `%s`.
+pub(crate) fn subject(message: &[u8]) -> Vec<u8> {
+    let lines = message.lines().map(<[u8]>::trim_ascii_end);
+    let lines = lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(&b' ')
+}
+
+/// Versions of git differ in how they write the zone of UTC. Where a commit has no time that can be read git leaves the
+/// placeholder as it is (2.47.3), and shows elsewhere that of [`Stamp::default`].
+fn numeric_zone(date: String) -> String {
+    match date.strip_suffix('Z') {
+        Some(start) => format!("{start}+00:00"),
+        None if date.starts_with('%') => Stamp::default().iso().unwrap_or(date),
+        None => date,
+    }
+}
+
+/// Splits `-z` output into commits.
+#[derive(Default)]
+struct Records {
+    partial: Vec<u8>,
+    /// Which line of the record is being read, and how much of it has been.
+    line: usize,
+    seen: usize,
+}
+
+impl Records {
+    fn push(&mut self, chunk: &[u8], each: &mut dyn FnMut(Record) -> ControlFlow<()>) -> ControlFlow<()> {
+        let mut rest = chunk;
+        while let Some(end) = rest.find_byte(0) {
+            self.keep(&rest[..end]);
+            rest = &rest[end + 1..];
+            let record = std::mem::take(&mut self.partial);
+            (self.line, self.seen) = (0, 0);
+            if let Some(record) = parse_record(&record) {
+                each(record)?;
+            }
+        }
+        self.keep(rest);
+        ControlFlow::Continue(())
+    }
+
+    /// Keeps the start of each line: a long one must not hide those after it.
+    fn keep(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        loop {
+            let end = if self.line < MESSAGE { rest.find_byte(b'\n') } else { None };
+            let piece = &rest[..end.unwrap_or(rest.len())];
+            let limit = match self.line {
+                PARENTS | AUTHOR | MESSAGE => MAX_TEXT,
+                SUBJECT => MAX_SUBJECT,
+                _ => MAX_FIELD,
+            };
+            self.partial.extend_from_slice(&piece[..piece.len().min(limit.saturating_sub(self.seen))]);
+            self.seen += piece.len();
+            let Some(end) = end else { return };
+            self.partial.push(b'\n');
+            (self.line, self.seen) = (self.line + 1, 0);
+            rest = &rest[end + 1..];
+        }
+    }
+}
+
+fn parse_record(record: &[u8]) -> Option<Record> {
+    let mut fields = record.splitn(9, |&byte| byte == b'\n');
+    let mut next = || fields.next();
+    let commit = Commit {
+        id: ObjectId::from_hex(next()?).ok()?,
+        short: next()?.to_str().ok()?.to_owned(),
+        parents: next()?.split(|&byte| byte == b' ').filter_map(|id| ObjectId::from_hex(id).ok()).collect(),
+        author: next()?.to_vec(),
+        email: next()?.to_vec(),
+        date: numeric_zone(next()?.to_str_lossy().into_owned()),
+        subject: next()?.to_vec(),
+    };
+    Some(Record { commit, author: next().unwrap_or_default().to_vec(), message: next().unwrap_or_default().to_vec() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_the_first_paragraph_on_one_line() {
+        assert_eq!(subject(b"\n\none  \ntwo\n\nbody\n"), b"one two");
+        assert_eq!(subject(b""), b"");
+    }
+
+    #[test]
+    fn a_long_author_hides_neither_the_commit_nor_what_follows() {
+        let (id, long) = ("a".repeat(40), "A".repeat(3 << 20));
+        let text = format!("{id}\naaaaaaa\n\n{long}\n{long}\n2026-01-01T00:00:00+00:00\n{long}\n{long}\nwords\nof a message\0");
+        let mut records = Records::default();
+        let mut seen = Vec::new();
+        for chunk in text.as_bytes().chunks(1 << 16) {
+            let _ = records.push(chunk, &mut |record| {
+                seen.push(record);
+                ControlFlow::Continue(())
+            });
+        }
+        let [Record { commit, author, message }] = seen.as_slice() else { panic!("one commit") };
+        assert_eq!((commit.author.len(), commit.email.len(), commit.subject.len()), (MAX_FIELD, MAX_FIELD, MAX_SUBJECT));
+        assert_eq!((author.len(), message.as_slice()), (MAX_TEXT, &b"words\nof a message"[..]));
+    }
+
+    #[test]
+    fn records_may_come_in_any_pieces() {
+        let id = "a".repeat(40);
+        let text = format!("{id}\naaaaaaa\n\nA\na@b\n2026-01-01T00:00:00+00:00\nx\0{id}\naaaaaaa\n{id} {id}\nB\nb@b\nd\ny\0");
+        for size in 1..text.len() {
+            let mut records = Records::default();
+            let mut seen = Vec::new();
+            for chunk in text.as_bytes().chunks(size) {
+                assert!(
+                    records
+                        .push(chunk, &mut |record| {
+                            seen.push(record.commit);
+                            ControlFlow::Continue(())
+                        })
+                        .is_continue()
+                );
+            }
+            assert_eq!(seen.iter().map(|c| (c.author.as_slice(), c.parents.len())).collect::<Vec<_>>(), [(&b"A"[..], 0), (b"B", 2)]);
+        }
+    }
+}

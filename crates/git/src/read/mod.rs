@@ -1,0 +1,22 @@
+//! Reads: answered in this process if that gives git's own answer, and by a git process otherwise.
+
+pub(crate) mod blame;
+pub(crate) mod branch;
+pub(crate) mod commit_text;
+pub(crate) mod diff;
+pub(crate) mod fields;
+pub(crate) mod filtered;
+pub(crate) mod grep;
+pub(crate) mod history;
+pub(crate) mod log;
+pub(crate) mod modules;
+pub(crate) mod needs;
+pub(crate) mod patch;
+pub(crate) mod rename;
+pub(crate) mod shallow;
+pub(crate) mod show;
+pub(crate) mod staged;
+pub(crate) mod status;
+pub(crate) mod trees;
+pub(crate) mod unified;
+pub(crate) mod upstream;

@@ -1,0 +1,337 @@
+//! What is changed inside of submodules.
+//!
+//! git looks into them with their own configuration in force, which can name programs. So it is told not to, and each one is
+//! opened here as any repository below the roots is: nothing that it names runs.
+
+pub(crate) mod ignore;
+
+use crate::{
+    beneath::Kind,
+    cancel::Cancel,
+    error::{Error, Result},
+    name::{RelPath, Rev},
+    process::Mode,
+    quote,
+    read::{
+        filtered::{NotCompared, Unseen},
+        patch::{FilePatch, Keep, Parser, Patch},
+        status::{Entry, Status},
+    },
+    repo::{Repo, index_file::index_now, policy::Trust},
+};
+use gix::{
+    ObjectId,
+    bstr::ByteSlice,
+    config::{
+        File,
+        file::{Metadata, init::Options},
+    },
+    index::entry::{Flags, Stage},
+};
+use ignore::{Ignore, Reach};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::Arc,
+};
+
+/// The longest listing of an index.
+const MAX_LISTING: usize = 256 << 20;
+
+/// What was found in a submodule.
+enum Look {
+    /// It is not checked out.
+    Absent,
+    Seen(Box<Status>),
+    /// It was not looked into, for this reason.
+    Not(&'static str),
+}
+
+/// An entry of the index that is a submodule.
+pub(crate) struct Gitlink {
+    pub(crate) path: Vec<u8>,
+    id: ObjectId,
+    /// In conflict, or not to be looked at.
+    odd: bool,
+}
+
+/// A submodule that `.gitmodules` names: its name, its path, and what is said of it there.
+pub(crate) type Said = (String, Vec<u8>, Option<String>);
+
+/// What the submodules of a repository add to a comparison of its working tree with the index.
+#[derive(Default)]
+pub(crate) struct Inside {
+    /// Those that are changed inside, as `git status --short` shows it: `m` or `?`, and the commit that the index has.
+    dirty: BTreeMap<Vec<u8>, (u8, ObjectId)>,
+    /// Those of which nothing is shown.
+    ignored: BTreeSet<Vec<u8>>,
+    not_compared: Vec<NotCompared>,
+}
+
+impl Repo {
+    /// The submodules of the index.
+    pub(crate) fn gitlinks(&self, cancel: &Cancel) -> Result<Vec<Gitlink>> {
+        let links = self.with_engine(Mode::Read, |engine| {
+            let index = index_now(engine).ok()?;
+            let links = index.entries().iter().filter(|entry| entry.mode.is_submodule()).map(|entry| Gitlink {
+                path: entry.path(&index).to_vec(),
+                id: entry.id,
+                odd: entry.stage() != Stage::Unconflicted || entry.flags.intersects(Flags::SKIP_WORKTREE | Flags::ASSUME_VALID),
+            });
+            Some(links.collect())
+        })?;
+        if let Some(links) = links.flatten() {
+            return Ok(links);
+        }
+        let staged = self.read(&["ls-files", "--stage", "-z"]).success(cancel, MAX_LISTING)?;
+        let links = staged.split(|&byte| byte == 0).filter_map(|entry| entry.strip_prefix(b"160000 ")?.split_once_str("\t"));
+        let links = links.filter_map(|(side, path)| {
+            let (id, stage) = side.split_once_str(" ")?;
+            Some(Gitlink { path: path.to_vec(), id: ObjectId::from_hex(id).ok()?, odd: stage != b"0" })
+        });
+        Ok(links.collect())
+    }
+
+    /// What is changed inside of the submodules below `paths`, where `ignore` holds for those of which nothing else is said.
+    pub(crate) fn inside_submodules(&self, paths: &[RelPath], ignore: Ignore, reach: &Reach, cancel: &Cancel) -> Result<Inside> {
+        let mut inside = Inside::default();
+        let is_wanted = |link: &Gitlink| !link.odd && (paths.is_empty() || paths.iter().any(|path| path.covers(&link.path)));
+        let links: Vec<Gitlink> = self.gitlinks(cancel)?.into_iter().filter(is_wanted).collect();
+        if links.is_empty() {
+            return Ok(inside);
+        }
+        let said = self.ignored_submodules(cancel)?;
+        let by_default = self.settings.ignored_submodules.as_deref().and_then(Ignore::of).unwrap_or(ignore);
+        for link in links {
+            cancel.check()?;
+            let ignore = said.get(&link.path).copied().unwrap_or(by_default);
+            if ignore == Ignore::All {
+                inside.ignored.insert(link.path);
+                continue;
+            }
+            if ignore == Ignore::Dirty {
+                continue;
+            }
+            let (letter, why) = match self.inside_submodule(&link.path, reach, cancel) {
+                Ok(Look::Seen(status)) => letter(&status, ignore),
+                Ok(Look::Absent) => (None, None),
+                Ok(Look::Not(why)) => (None, Some(why.to_owned())),
+                Err(err @ (Error::Cancelled | Error::TimedOut)) => return Err(err),
+                Err(err) => (None, Some(err.to_string())),
+            };
+            if let Some(letter) = letter {
+                inside.dirty.insert(link.path.clone(), (letter, link.id));
+            }
+            inside.not_compared.extend(why.map(|why| NotCompared { path: link.path, why: Unseen::Submodule(why) }));
+        }
+        Ok(inside)
+    }
+
+    /// The submodules of the index below `paths`, each with what its folder holds that is committed nowhere: edits, and files that
+    /// nobody tracks.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn submodules_below(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<(RelPath, Vec<String>)>> {
+        let reach = Reach::new();
+        let links = self.gitlinks(cancel)?.into_iter().filter(|link| paths.iter().any(|path| path.covers(&link.path)));
+        let held = |link: Gitlink| {
+            let path = RelPath::from_git(&link.path);
+            let named = |entry: &Entry| quote::listed(&[link.path.as_slice(), b"/", &entry.path].concat());
+            let held = match self.inside_submodule(&link.path, &reach, cancel) {
+                Ok(Look::Absent) => Vec::new(),
+                Ok(Look::Seen(status)) => status.entries.iter().map(named).collect(),
+                Ok(Look::Not(why)) => vec![format!("{path} (not looked into: {why})")],
+                Err(err @ (Error::Cancelled | Error::TimedOut)) => return Err(err),
+                Err(err) => vec![format!("{path} (not looked into: {err})")],
+            };
+            Ok((path, held))
+        };
+        links.map(held).collect()
+    }
+
+    /// The state of the submodule at `path`.
+    fn inside_submodule(&self, path: &[u8], reach: &Reach, cancel: &Cancel) -> Result<Look> {
+        let path = RelPath::from_git(path);
+        let place = self.worktree()?.join(path.as_path());
+        let is_folder = place.symlink_metadata().is_ok_and(|found| found.is_dir());
+        if self.check_no_link_above(&path).is_err() || !is_folder || place.join(".git").symlink_metadata().is_err() {
+            return Ok(Look::Absent);
+        }
+        if reach.depth == 0 || reach.left.get() == 0 {
+            return Ok(Look::Not("pass its folder as `repo_path` to look into it, after so many others"));
+        }
+        reach.left.set(reach.left.get() - 1);
+        let mut location = self.allowed.roots.locate(&place)?;
+        let place = fs::canonicalize(&place).map_err(Error::io("looking at a submodule"))?;
+        if location.worktree.as_ref() != Some(&place) {
+            return Ok(Look::Not("its folder is no working tree"));
+        }
+        // A git directory elsewhere is not what this repository put there.
+        let is_own = location.git_dir.starts_with(&place) || location.git_dir.starts_with(&self.location.common_dir);
+        if !is_own && !location.trusted {
+            return Ok(Look::Not("its git directory is neither in it nor in that of the repository around it"));
+        }
+        location.trusted &= self.allowed.policy.trust == Trust::Owner;
+        let inside = Self::open(Arc::clone(&self.git), location, Arc::clone(&self.allowed))?;
+        let deeper = reach.deeper();
+        let status = inside.status_reaching(&deeper, cancel);
+        reach.left.set(deeper.left.get());
+        let (status, _) = status?;
+        inside.check_in_place()?;
+        Ok(Look::Seen(Box::new(status)))
+    }
+
+    /// What is to be left out of each submodule of which that is said, by its path.
+    fn ignored_submodules(&self, cancel: &Cancel) -> Result<BTreeMap<Vec<u8>, Ignore>> {
+        let said = |name: &String, word: Option<String>| Ignore::of(self.settings.submodules_ignore.get(name).cloned().or(word)?.as_str());
+        Ok(self.said_of_modules("ignore", cancel)?.into_iter().filter_map(|(name, path, word)| Some((path, said(&name, word)?))).collect())
+    }
+
+    /// The submodules that `.gitmodules` names, by name and path, and what it says of each under `key`.
+    pub(crate) fn said_of_modules(&self, key: &str, cancel: &Cancel) -> Result<Vec<Said>> {
+        let text = match self.worktree_folder()?.read(".gitmodules", Kind::Rules) {
+            Ok(Some(text)) => text,
+            // As git, which takes what is staged where there is no file.
+            Ok(None) => self.read(&["cat-file", "blob", ":.gitmodules"]).may_die().output(cancel, 1 << 20)?.1,
+            Err(_) => return Ok(Vec::new()),
+        };
+        let Ok(file) = File::from_bytes_no_includes(&text, Metadata::api(), Options::default()) else { return Ok(Vec::new()) };
+        let (mut paths, mut words) = (BTreeMap::new(), BTreeMap::new());
+        for section in file.sections_by_name("submodule").into_iter().flatten() {
+            let Some(name) = section.header().subsection_name().map(ToString::to_string) else { continue };
+            if let Some(path) = section.body().value("path") {
+                paths.insert(name.clone(), path.to_vec());
+            }
+            if let Some(word) = section.body().value(key) {
+                words.insert(name, word.to_string());
+            }
+        }
+        Ok(paths.into_iter().map(|(name, path)| (name.clone(), path, words.remove(&name))).collect())
+    }
+
+    /// Repositories of their own below `paths` that are staged and no submodules.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn embedded(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<RelPath>> {
+        let links: Vec<Gitlink> =
+            self.gitlinks(cancel)?.into_iter().filter(|link| paths.iter().any(|path| path.covers(&link.path))).collect();
+        if links.is_empty() {
+            return Ok(Vec::new());
+        }
+        let named: BTreeSet<Vec<u8>> = self.said_of_modules("url", cancel)?.into_iter().map(|(_, path, _)| path).collect();
+        let links = links.into_iter().filter(|link| !named.contains(&link.path)).map(|link| RelPath::from_git(&link.path));
+        let is_new = |path: &RelPath| match self.resolve_path(&Rev::head(), path, cancel) {
+            Err(Error::Submodule { .. }) => Ok(false),
+            Ok(_) | Err(Error::NoSuchPath { .. } | Error::UnknownRevision(_)) => Ok(true),
+            Err(err) => Err(err),
+        };
+        links.filter_map(|path| is_new(&path).map(|new| new.then_some(path)).transpose()).collect()
+    }
+
+    /// True where it may be said of a submodule that changes of its commit are not shown.
+    pub(crate) fn may_hide_submodules(&self) -> bool {
+        let text = self.worktree_folder().and_then(|top| top.read(".gitmodules", Kind::Rules));
+        !self.settings.submodules_ignore.is_empty() || !text.is_ok_and(|text| text.is_none_or(|text| !text.contains_str("ignore")))
+    }
+}
+
+/// What an outer repository shows of a submodule in this state, and why that may not be all.
+fn letter(status: &Status, ignore: Ignore) -> (Option<u8>, Option<String>) {
+    let is_untracked = |entry: &Entry| entry.worktree == b'?' && matches!(entry.index, b'?' | b' ');
+    if status.entries.iter().any(|entry| !is_untracked(entry)) {
+        return (Some(b'm'), None);
+    }
+    let why = status.not_compared.first().map(|left| match &left.why {
+        Unseen::Filter(filter) => format!("reads do not run its filter {filter}"),
+        Unseen::Submodule(why) => format!("{} in it: {why}", quote::listed(&left.path)),
+    });
+    ((ignore == Ignore::Nothing && !status.entries.is_empty()).then_some(b'?'), why)
+}
+
+impl Inside {
+    /// Adds what is changed inside to a status of the outer repository.
+    pub(crate) fn add_to_status(self, status: &mut Status) {
+        for entry in &mut status.entries {
+            if matches!(entry.worktree, b'M' | b'D') && entry.index != b'U' && self.ignored.contains(&entry.path) {
+                entry.worktree = b' ';
+            }
+        }
+        status.entries.retain(|entry| entry.index != b' ' || entry.worktree != b' ');
+        for (path, (letter, _)) in self.dirty {
+            match status.entries.iter_mut().find(|entry| entry.path == path && entry.index != b'?') {
+                Some(entry) if entry.worktree == b' ' => entry.worktree = letter,
+                Some(_) => {}
+                None => status.entries.push(Entry { index: b' ', worktree: letter, path, from: None }),
+            }
+        }
+        status.not_compared.extend(self.not_compared);
+    }
+
+    /// Leaves out what is below `paths`.
+    pub(crate) fn leave_out(&mut self, paths: &[RelPath]) {
+        let is_kept = |path: &[u8]| !paths.iter().any(|not| not.covers(path));
+        self.dirty.retain(|path, _| is_kept(path));
+        self.not_compared.retain(|left| is_kept(&left.path));
+    }
+
+    /// Those whose new side is marked as `-dirty` in a patch.
+    pub(crate) fn dirty(&self) -> BTreeSet<Vec<u8>> {
+        self.dirty.keys().cloned().collect()
+    }
+
+    /// Adds to a patch those of which only the inside has changed, and takes out those of which nothing is shown.
+    pub(crate) fn add_to_patch(self, patch: &mut Patch, keep: Keep, naming: &Naming<'_>) {
+        patch.files.retain(|file| !self.ignored.contains(&file.path));
+        for (path, (_, id)) in self.dirty {
+            let at = patch.files.partition_point(|file| file.path < path);
+            let is_beyond = patch.truncated && at == patch.files.len();
+            let known = patch.files.iter().position(|file| file.path == path);
+            match known.map(|at| &mut patch.files[at]) {
+                // Renamed, at the commit that was recorded.
+                Some(file) if file.hunks.is_empty() && file.kind == 'R' && file.is_whole() => {
+                    let name = &naming.header(&file.old_path, &path);
+                    let text = [&file.text, &name[name.find_byte(b'\n').map_or(0, |end| end + 1)..], &hunk(id)].concat();
+                    *file = FilePatch { text, ..file.clone() };
+                    (file.size, file.added, file.removed) = (file.text.len() as u64, 1, 1);
+                    file.hunks.push(file.text.len() - hunk(id).len());
+                }
+                Some(_) => {}
+                None if is_beyond => {}
+                None => {
+                    let mut parser = Parser::new(keep);
+                    parser.push(&[naming.header(&path, &path), hunk(id)].concat());
+                    drop(patch.files.splice(at..at, parser.finish().files));
+                }
+            }
+        }
+        patch.not_compared.extend(self.not_compared);
+    }
+}
+
+/// How names are written in a patch.
+pub(crate) struct Naming<'a> {
+    /// Before the names of the old and the new side.
+    pub(crate) prefixes: [&'a str; 2],
+    /// As `core.quotePath` says.
+    pub(crate) ascii: bool,
+}
+
+impl Naming<'_> {
+    /// The lines before the first hunk, where a submodule stays at its commit.
+    fn header(&self, old: &[u8], new: &[u8]) -> Vec<u8> {
+        let name = |side: usize, path: &[u8]| quote::quoted(self.prefixes[side].as_bytes(), path, self.ascii);
+        let end = |path: &[u8]| if path.contains(&b' ') { &b"\t\n"[..] } else { b"\n" };
+        let (one, two) = (name(0, old), name(1, new));
+        let parts: [&[u8]; 10] = [b"diff --git ", &one, b" ", &two, b"\n--- ", &one, end(old), b"+++ ", &two, end(new)];
+        parts.concat()
+    }
+}
+
+/// The change of a submodule at this commit that is changed inside.
+fn hunk(id: ObjectId) -> Vec<u8> {
+    format!("@@ -1 +1 @@\n-Subproject commit {id}\n+Subproject commit {id}-dirty\n").into_bytes()
+}

@@ -1,0 +1,377 @@
+//! What a call is going to need of the objects that a partial clone leaves out. git would fetch them on the way, one by one
+//! and past every check of remotes; here they are listed first, so that they are fetched in one batch, through the gate, and
+//! nothing has been begun until they are here.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::RelPath,
+    process::{Mode, Process},
+    repo::Repo,
+};
+use gix::{ObjectId, bstr::ByteSlice};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+};
+
+/// The longest listing.
+const LISTING: usize = 256 << 20;
+/// The most ids that are looked for in what git says.
+const MAX_NAMED: usize = 64;
+
+/// The mode of a submodule.
+const SUBMODULE: &[u8] = b"160000";
+
+/// How changed files are listed.
+const RAW: [&str; 4] = ["-z", "--raw", "--no-abbrev", "--no-renames"];
+
+/// Collects what is needed. It does nothing in a repository that leaves nothing out.
+pub(crate) struct Needs<'a> {
+    repo: &'a Repo,
+    cancel: &'a Cancel,
+    /// With a path of each.
+    ids: BTreeMap<ObjectId, Vec<u8>>,
+}
+
+impl Repo {
+    /// True for a repository that leaves objects out which a remote has.
+    pub fn is_partial(&self) -> bool {
+        !self.settings.promisors.is_empty()
+    }
+
+    /// True where git fetches what is missing whatever it is told, unless it may speak no protocol: before 2.45, in a partial clone.
+    pub(crate) fn fetches_unasked(&self) -> bool {
+        (self.is_partial() || self.settings.conditional) && self.git.version().is_ok_and(|version| version.number < (2, 45))
+    }
+
+    /// What renames among what is staged are looked for in.
+    pub(crate) fn need_for_renames(&self, cancel: &Cancel) -> Result<()> {
+        let mut needs = self.needs(cancel);
+        needs.raw(&[], |repo| repo.read(&["diff-index", "--cached", "--diff-filter=AD"]).args(RAW).arg("HEAD"))?;
+        needs.check()
+    }
+
+    /// A list of what is needed, empty as yet.
+    pub(crate) fn needs<'a>(&'a self, cancel: &'a Cancel) -> Needs<'a> {
+        Needs { repo: self, cancel, ids: BTreeMap::new() }
+    }
+
+    /// Those of `ids` that are not here.
+    pub(crate) fn lacking(&self, ids: impl IntoIterator<Item = ObjectId>, cancel: &Cancel) -> Result<Vec<ObjectId>> {
+        let ids: Vec<ObjectId> = ids.into_iter().collect();
+        let look = |engine: &gix::Repository| {
+            let mut engine = engine.clone();
+            let mut missing = Vec::new();
+            for id in &ids {
+                if !engine.has_object(*id) {
+                    missing.push(*id);
+                    // To be certain, it has read the object directories anew. Once is enough.
+                    engine.objects.refresh_never();
+                }
+            }
+            missing
+        };
+        if let Some(missing) = self.with_engine(Mode::Read, look)? {
+            return Ok(missing);
+        }
+        let list = ids.iter().flat_map(|id| format!("{id}\n").into_bytes()).collect();
+        let output = self.read(&["cat-file", "--batch-check=%(objecttype)", "--buffer"]).stdin(list).success(cancel, LISTING)?;
+        let missing = output.lines().filter_map(|line| line.strip_suffix(b" missing"));
+        Ok(missing.filter_map(|id| ObjectId::from_hex(id).ok()).collect())
+    }
+
+    /// The error for what a partial clone lacked when a call failed with `error`; none where it failed for something else.
+    ///
+    /// git names objects in its message. Whether they are missing is looked up.
+    pub fn lacked(&self, error: &Error, cancel: &Cancel) -> Option<Error> {
+        let text = match error {
+            Error::Failed { command, stderr, .. } if command != "submodule update" => stderr.clone(),
+            Error::Engine(text) | Error::MissingObject(text) | Error::Unreadable { said: text } => text.clone(),
+            _ => return None,
+        };
+        let words = text.split(|c: char| !c.is_ascii_hexdigit()).filter(|word| word.len() >= 40);
+        let mut named: HashSet<ObjectId> = words.take(MAX_NAMED).filter_map(|word| ObjectId::from_hex(word.as_bytes()).ok()).collect();
+        // Where a directory is missing git names the commit.
+        let tree = |engine: &gix::Repository, id| Some(engine.find_commit(id).ok()?.tree_id().ok()?.detach());
+        let trees = |engine: &gix::Repository| named.iter().filter_map(|id| tree(engine, *id)).collect::<Vec<_>>();
+        let trees = self.with_engine(Mode::Read, trees).ok()?.unwrap_or_default();
+        named.extend(trees);
+        self.promised(self.lacking(named, cancel).ok()?)
+    }
+
+    pub(crate) fn promised(&self, missing: Vec<ObjectId>) -> Option<Error> {
+        let remote = self.settings.promisors.first()?.clone();
+        (!missing.is_empty()).then_some(Error::Promised { missing, remote })
+    }
+}
+
+impl<'a> Needs<'a> {
+    /// These objects, which will be files at these paths.
+    pub(crate) fn coming(&mut self, files: impl Iterator<Item = (ObjectId, Vec<u8>)>) {
+        if self.repo.is_partial() {
+            self.ids.extend(files);
+        }
+    }
+
+    /// The files in which two commits or trees differ; an absent one is empty.
+    pub(crate) fn changed(&mut self, old: Option<ObjectId>, new: ObjectId, paths: &[RelPath]) -> Result<()> {
+        let old = old.unwrap_or_else(|| ObjectId::empty_tree(new.kind()));
+        self.trees(&[old, new])?;
+        self.raw(paths, |repo| repo.read(&["diff-tree", "-r"]).args(RAW).args([old.to_string(), new.to_string()]))
+    }
+
+    /// The files that `new` has and `old` has not, and the other way round: what renames are looked for in.
+    pub(crate) fn renamed(&mut self, old: ObjectId, new: ObjectId) -> Result<()> {
+        let args = ["diff-tree", "-r", "--diff-filter=AD"];
+        self.trees(&[old, new])?;
+        self.raw(&[], |repo| repo.read(&args).args(RAW).args([old.to_string(), new.to_string()]))
+    }
+
+    /// The directories of a commit or tree, without any file.
+    pub(crate) fn folders(&self, tree: ObjectId) -> Result<()> {
+        self.trees(&[tree])?;
+        self.listing(&[], |repo| repo.read(&["ls-tree", "-r", "-z", "--full-tree"]).arg(tree.to_string())).map(drop)
+    }
+
+    /// Fails where the top directory of one of these commits or trees is missing: it comes with all below it, while a listing
+    /// would find them one by one.
+    fn trees(&self, ids: &[ObjectId]) -> Result<()> {
+        if !self.repo.is_partial() {
+            return Ok(());
+        }
+        let tree = |engine: &gix::Repository, id| engine.find_commit(id).ok().and_then(|commit| Some(commit.tree_id().ok()?.detach()));
+        let trees = |engine: &gix::Repository| ids.iter().map(|id| tree(engine, *id).unwrap_or(*id)).collect::<Vec<_>>();
+        let trees = self.repo.with_engine(Mode::Read, trees)?.unwrap_or_default();
+        let empty = |id: &ObjectId| *id == ObjectId::empty_tree(id.kind());
+        let missing = self.repo.lacking(trees.into_iter().filter(|id| !empty(id)).collect::<HashSet<_>>(), self.cancel)?;
+        self.repo.promised(missing).map_or(Ok(()), Err)
+    }
+
+    /// The same of commits and their parents.
+    fn trees_of_commits(&self, ids: &[ObjectId]) -> Result<()> {
+        if !self.repo.is_partial() {
+            return Ok(());
+        }
+        let parents = |engine: &gix::Repository, id| match engine.find_commit(id) {
+            Ok(commit) => commit.parent_ids().map(gix::Id::detach).filter(|parent| engine.has_object(*parent)).collect(),
+            Err(_) => Vec::new(),
+        };
+        let all = |engine: &gix::Repository| ids.iter().flat_map(|id| parents(engine, *id)).chain(ids.iter().copied()).collect::<Vec<_>>();
+        self.trees(&self.repo.with_engine(Mode::Read, all)?.unwrap_or_default())
+    }
+
+    /// What telling which commits of one are in the other already looks at: what each has changed that the other has not, of those
+    /// of `theirs` the files at the same paths.
+    pub(crate) fn alike(&mut self, ours: ObjectId, theirs: ObjectId) -> Result<()> {
+        let alone = |from: ObjectId, to: ObjectId| -> Result<Vec<ObjectId>> {
+            let listed = self.repo.read(&["rev-list"]).arg(format!("{from}..{to}")).arg("--").success(self.cancel, LISTING)?;
+            Ok(listed.lines().filter_map(|line| ObjectId::from_hex(line).ok()).collect())
+        };
+        let (mut own, mut other) = (self.repo.needs(self.cancel), self.repo.needs(self.cancel));
+        let (here, there) = (alone(theirs, ours)?, alone(ours, theirs)?);
+        own.trees_of_commits(&[here.as_slice(), &there].concat())?;
+        own.commits(&here, &[])?;
+        other.commits(&there, &[])?;
+        let paths: HashSet<&[u8]> = own.ids.values().map(Vec::as_slice).collect();
+        other.ids.retain(|_, path| paths.contains(path.as_slice()));
+        self.ids.extend(other.ids);
+        self.ids.extend(own.ids);
+        Ok(())
+    }
+
+    /// What each of these commits changed, in comparison with every parent.
+    pub(crate) fn commits(&mut self, ids: &[ObjectId], paths: &[RelPath]) -> Result<()> {
+        self.trees_of_commits(ids)?;
+        let list: Vec<u8> = ids.iter().flat_map(|id| format!("{id}\n").into_bytes()).collect();
+        self.raw(paths, |repo| repo.read(&["diff-tree", "--stdin", "-r", "-m", "--root", "--no-commit-id"]).args(RAW).stdin(list))
+    }
+
+    /// What merging `theirs` into `ours` looks at.
+    pub(crate) fn merge(&mut self, ours: ObjectId, theirs: ObjectId) -> Result<()> {
+        if self.repo.is_partial() {
+            for base in self.repo.merge_bases(ours, theirs, self.cancel)? {
+                self.changed(Some(base), ours, &[])?;
+                self.changed(Some(base), theirs, &[])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is staged, in comparison with `HEAD`.
+    pub(crate) fn staged(&mut self, paths: &[RelPath]) -> Result<()> {
+        self.raw(paths, |repo| repo.read(&["diff-index", "--cached"]).args(RAW).arg("HEAD"))
+    }
+
+    /// What the working tree differs in from a commit, or from the index.
+    pub(crate) fn edited(&mut self, commit: Option<ObjectId>, paths: &[RelPath]) -> Result<()> {
+        self.raw(paths, |repo| match commit {
+            Some(commit) => repo.read(&["diff-index", "--ignore-submodules=dirty"]).args(RAW).arg(commit.to_string()),
+            None => repo.read(&["diff-files", "--ignore-submodules=dirty"]).args(RAW),
+        })
+    }
+
+    /// The files of a commit or tree.
+    pub(crate) fn files(&mut self, tree: ObjectId, paths: &[RelPath]) -> Result<()> {
+        self.trees(&[tree])?;
+        self.listed(paths, |repo| repo.read(&["ls-tree", "-r", "-z", "--full-tree"]).arg(tree.to_string()))
+    }
+
+    /// The files of the index.
+    pub(crate) fn indexed(&mut self, paths: &[RelPath]) -> Result<()> {
+        self.listed(paths, |repo| repo.read(&["ls-files", "--stage", "-z"]))
+    }
+
+    /// Every version of a file, also those before it was renamed as far as that can be found with what is here.
+    pub(crate) fn history(&mut self, commit: ObjectId, path: &RelPath) -> Result<()> {
+        if !self.repo.is_partial() {
+            return Ok(());
+        }
+        let name = OsStr::from_bytes(path.as_bytes());
+        let log = |options: &[&str]| {
+            let process = self.repo.read(&["log", "--format=", "--root", "-m"]).args(RAW).args(options);
+            process.arg(commit.to_string()).arg("--").arg(name).output(self.cancel, LISTING)
+        };
+        let plain = log(&[])?.1;
+        // What renames are looked for in: the files that went when this one came.
+        let gone = log(&["--full-diff", "--diff-filter=D"])?.1;
+        // Ends where something is missing. It is here when this is asked again.
+        let process = self.repo.read(&["log", "--follow", "--format=", "-z", "--raw", "--no-abbrev"]).arg(commit.to_string());
+        let followed = process.arg("--").arg(name).output(self.cancel, LISTING)?.1;
+        for listing in [plain, gone, followed] {
+            self.note_raw(&listing);
+        }
+        Ok(())
+    }
+
+    /// Leaves out what a sparse working tree does not have.
+    fn only_in_worktree(&mut self) -> Result<()> {
+        let paths: Vec<u8> = self.ids.values().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect();
+        if !self.repo.settings.sparse || paths.is_empty() || self.repo.git.version()?.number < (2, 41) {
+            return Ok(());
+        }
+        let (ended, output) = self.repo.read(&["sparse-checkout", "check-rules", "-z"]).stdin(paths).output(self.cancel, LISTING)?;
+        if ended.code == Some(0) {
+            let inside: HashSet<&[u8]> = output.split(|&byte| byte == 0).collect();
+            self.ids.retain(|_, path| path.is_empty() || inside.contains(path.as_slice()));
+        }
+        Ok(())
+    }
+
+    /// As [`Needs::check`] for what only checks files out: a sparse working tree needs no others than it has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Promised`].
+    pub(crate) fn check_for_worktree(mut self) -> Result<()> {
+        self.only_in_worktree()?;
+        self.check()
+    }
+
+    /// As [`Needs::check`] for the files that a working tree of these folders has: those below them, and those in each folder
+    /// on the way there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Promised`].
+    pub(crate) fn check_for_folders(mut self, folders: Option<&[RelPath]>) -> Result<()> {
+        if let Some(folders) = folders {
+            self.ids.retain(|_, path| {
+                let above = path.iter().rposition(|&byte| byte == b'/').map_or(&[][..], |end| &path[..end]);
+                folders.iter().any(|folder| folder.covers(path) || RelPath::from_git(above).covers(folder.as_bytes()))
+            });
+        }
+        self.check()
+    }
+
+    /// Fails where something of it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Promised`].
+    pub(crate) fn check(self) -> Result<()> {
+        if !self.repo.is_partial() {
+            return Ok(());
+        }
+        let missing = self.repo.lacking(self.ids.into_keys(), self.cancel)?;
+        self.repo.promised(missing).map_or(Ok(()), Err)
+    }
+
+    /// Notes what a listing in raw format names: two ids for each path.
+    fn raw(&mut self, paths: &[RelPath], process: impl FnOnce(&'a Repo) -> Process<'a>) -> Result<()> {
+        if let Some(listing) = self.listing(paths, process)? {
+            self.note_raw(&listing);
+        }
+        Ok(())
+    }
+
+    /// Notes what a listing of files names: an id before each path.
+    fn listed(&mut self, paths: &[RelPath], process: impl FnOnce(&'a Repo) -> Process<'a>) -> Result<()> {
+        let Some(listing) = self.listing(paths, process)? else { return Ok(()) };
+        for entry in listing.split(|&byte| byte == 0) {
+            let Some((meta, path)) = entry.split_once_str("\t") else { continue };
+            if !meta.starts_with(SUBMODULE) {
+                let id = meta.split(|&byte| byte == b' ').find_map(|word| ObjectId::from_hex(word).ok());
+                self.ids.extend(id.map(|id| (id, path.to_vec())));
+            }
+        }
+        Ok(())
+    }
+
+    fn note_raw(&mut self, listing: &[u8]) {
+        let mut fields = listing.split(|&byte| byte == 0).map(<[u8]>::trim_ascii_start);
+        while let Some(meta) = fields.by_ref().find(|field| field.starts_with(b":")) {
+            let words: Vec<&[u8]> = meta[1..].split(|&byte| byte == b' ').collect();
+            let ([old, new, from, to, status], Some(path)) = (words.as_slice(), fields.next()) else { return };
+            if status.starts_with(b"R") || status.starts_with(b"C") {
+                fields.next();
+            }
+            for (mode, id) in [(old, from), (new, to)] {
+                let id = ObjectId::from_hex(id).ok().filter(|id| *mode != SUBMODULE && !id.is_null());
+                self.ids.extend(id.map(|id| (id, path.to_vec())));
+            }
+        }
+    }
+
+    /// What a process lists; none where nothing is left out, or where there is nothing to be listed.
+    fn listing(&self, paths: &[RelPath], process: impl FnOnce(&'a Repo) -> Process<'a>) -> Result<Option<Vec<u8>>> {
+        if !self.repo.is_partial() {
+            return Ok(None);
+        }
+        let process = self.repo.silenced(process(self.repo), self.cancel)?.arg("--");
+        let (ended, output) = process.args(paths.iter().map(RelPath::literal)).output(self.cancel, LISTING)?;
+        if ended.code == Some(0) {
+            return Ok(Some(output));
+        }
+        // Directories may be left out, too. What else is wrong the call itself finds and says.
+        self.repo.lacked(&ended.failed("ls-tree"), self.cancel).map_or(Ok(None), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        process::program::Git,
+        repo::{repositories::Repositories, roots::Roots},
+    };
+
+    #[test]
+    fn listings_name_files_and_neither_submodules_nor_what_a_path_says() -> Result<()> {
+        let top = std::fs::canonicalize(env!("CARGO_MANIFEST_DIR")).map_err(Error::io("the workspace"))?;
+        let roots = Roots::new(top.ancestors().nth(2).map(std::path::Path::to_owned))?;
+        let repo = Repositories::new(Git::new(None), roots).open(&top)?;
+        let cancel = Cancel::never();
+        let [a, b, c] = ["a", "b", "c"].map(|digit| digit.repeat(40));
+        let raw = format!(
+            ":100644 100644 {a} {b} M\0:100644 100644 {c} {c} M\0\n:160000 160000 {c} {c} M\0sub\0:000000 100644 {zero} {a} A\0x\0",
+            zero = "0".repeat(40)
+        );
+        let mut needs = repo.needs(&cancel);
+        needs.note_raw(raw.as_bytes());
+        let found: Vec<String> = needs.ids.keys().map(ToString::to_string).collect();
+        assert_eq!(found, [a, b]);
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! One object: a commit with its patch, a tag, a directory, a file of a revision.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::RelPath,
+    process::Mode,
+    read::{
+        commit_text::CommitText,
+        diff::{DiffQuery, MAX_BLOB},
+        patch::{Keep, MAX_PRELUDE, Parser, Patch},
+        trees::Walk,
+    },
+    repo::{
+        Repo,
+        rev::Abbreviator,
+        route::{Route, only_git},
+    },
+};
+use gix::{ObjectId, bstr::ByteSlice};
+use std::{collections::HashSet, ops::ControlFlow};
+
+const MAX_LISTING: usize = 64 << 20;
+/// The most paths that a merge is compared by.
+const MAX_MERGED: usize = 100_000;
+
+/// The largest commit that is laid out in this process; its message is held more than once.
+const MAX_COMMIT: u64 = 1 << 20;
+
+impl Repo {
+    /// The commit or tag `id` as `git show` prints it: what stands before the patch, and the patch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingObject`].
+    pub fn show(&self, id: ObjectId, query: &DiffQuery, cancel: &Cancel) -> Result<(Patch, Route)> {
+        let mut needs = self.needs(cancel);
+        needs.commits(&[id], &query.paths)?;
+        needs.check()?;
+        self.answer("show", |engine| self.show_in_process(engine, id, query, cancel), || self.show_with_git(id, query, cancel))
+    }
+
+    fn show_with_git(&self, id: ObjectId, query: &DiffQuery, cancel: &Cancel) -> Result<Patch> {
+        let mut process = self.read(&[
+            "show",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-color",
+            "--no-show-signature",
+            "--no-decorate",
+            "--submodule=short",
+        ]);
+        if let Some(context) = query.context {
+            process = process.arg(format!("--unified={context}"));
+        }
+        let process = process.arg(id.to_string()).arg("--").args(query.paths.iter().map(RelPath::literal));
+        let mut parser = Parser::new(query.keep);
+        let ended = process.stream(cancel, |chunk| if parser.push(chunk) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })?;
+        ended.require("show")?;
+        Ok(parser.finish())
+    }
+
+    fn show_in_process(&self, engine: &gix::Repository, id: ObjectId, query: &DiffQuery, cancel: &Cancel) -> Result<Patch> {
+        if query.keep.skip != 0 {
+            return Err(only_git("a later part of a patch"));
+        }
+        if !self.settings.plain_log || self.has_notes_or_mailmap(engine) {
+            return Err(only_git("how commits are shown"));
+        }
+        if engine.find_header(id).map_err(Error::engine)?.size() > MAX_COMMIT {
+            return Err(only_git("a commit too large to be held here"));
+        }
+        let commit = engine.find_commit(id).map_err(Error::engine)?;
+        let mut prelude = prelude(&commit)?;
+        let parents: Vec<ObjectId> = commit.parent_ids().map(gix::Id::detach).collect();
+        if parents.len() > 1 {
+            if !query.paths.is_empty() || !is_clean_merge(engine, &commit, &parents, cancel)? {
+                return Err(only_git("a combined diff"));
+            }
+            // Where the combined diff would stand git leaves an empty line.
+            prelude.push(b'\n');
+            let prelude_cut = prelude.len() > MAX_PRELUDE;
+            prelude.truncate(MAX_PRELUDE);
+            return Ok(Patch { prelude, prelude_cut, ..Patch::default() });
+        }
+        let parent = parents.first().copied();
+        let patch = self.tree_patch(engine, parent, id, query, cancel)?;
+        if !patch.files.is_empty() {
+            prelude.push(b'\n');
+        }
+        let prelude_cut = prelude.len() > MAX_PRELUDE;
+        prelude.truncate(MAX_PRELUDE);
+        Ok(Patch { prelude, prelude_cut, ..patch })
+    }
+
+    fn has_notes_or_mailmap(&self, engine: &gix::Repository) -> bool {
+        let notes = engine.try_find_reference("refs/notes/commits").is_ok_and(|found| found.is_none());
+        let mailmap = self.location.worktree.as_ref().is_none_or(|top| top.join(".mailmap").symlink_metadata().is_ok());
+        let shallow = self.location.common_dir.join("shallow").exists();
+        !notes || mailmap || shallow
+    }
+
+    /// Hands the bytes of the blob `id` to `each` until it breaks. Large ones come from a process that can be killed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingObject`].
+    pub fn blob(&self, id: ObjectId, size: u64, cancel: &Cancel, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<Route> {
+        if size <= MAX_BLOB
+            && let Some(data) =
+                self.with_engine(Mode::Read, |engine| engine.find_object(id).ok().map(|object| object.detach().data))?.flatten()
+        {
+            let _ = each(&data);
+            return Ok(Route::Engine);
+        }
+        let ended = self.read(&["cat-file", "blob"]).arg(id.to_string()).may_die().stream(cancel, each)?;
+        if ended.code == Some(128) && !ended.full {
+            self.object(id, cancel)?;
+            return Err(ended.unreadable());
+        }
+        ended.require("cat-file")?;
+        Ok(Route::Cli)
+    }
+
+    /// The names in the tree `id`, directories with a `/`, as `git show` lists them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingObject`].
+    pub fn tree(&self, id: ObjectId, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
+        let output = self.read(&["ls-tree", "-z"]).arg(id.to_string()).success(cancel, MAX_LISTING)?;
+        let entries = output.split(|&byte| byte == 0).filter_map(|entry| {
+            let (meta, name) = entry.split_once_str(b"\t")?;
+            let is_tree = meta.split(|&byte| byte == b' ').nth(1) == Some(b"tree");
+            Some(if is_tree { [name, b"/"].concat() } else { name.to_vec() })
+        });
+        Ok(entries.collect())
+    }
+}
+
+/// Limits that keep everything, for the header alone.
+impl Keep {
+    /// Keeps up to `bytes` of each file and in all.
+    pub fn up_to(bytes: usize) -> Self {
+        Self { per_file: bytes, total: bytes, skip: 0, files: 100_000 }
+    }
+}
+
+/// True when every path is as in one of the parents, so that a combined diff is empty.
+fn is_clean_merge(engine: &gix::Repository, commit: &gix::Commit<'_>, parents: &[ObjectId], cancel: &Cancel) -> Result<bool> {
+    let tree = commit.tree_id().map_err(Error::engine)?.detach();
+    let walk = Walk { engine, paths: &[], limit: MAX_MERGED, cancel };
+    let mut common: Option<HashSet<Vec<u8>>> = None;
+    for &parent in parents {
+        let parent = engine.find_commit(parent).and_then(|parent| parent.tree_id()).map_err(Error::engine)?;
+        let found = walk.compare(Some(parent.detach()), Some(tree))?;
+        if found.truncated {
+            return Ok(false);
+        }
+        let paths = found.changes.into_iter().map(|change| change.path);
+        let still: HashSet<Vec<u8>> = paths.filter(|path| common.as_ref().is_none_or(|before| before.contains(path))).collect();
+        if still.is_empty() {
+            return Ok(true);
+        }
+        common = Some(still);
+    }
+    Ok(false)
+}
+
+/// What `git show` prints before the patch.
+fn prelude(commit: &gix::Commit<'_>) -> Result<Vec<u8>> {
+    let text = CommitText::of(&commit.data);
+    let message = text.message;
+    if text.is_encoded || message.contains(&b'\t') || message.trim_ascii().is_empty() {
+        return Err(only_git("a message that git lays out anew"));
+    }
+    let author = text.author().ok_or_else(|| only_git("a commit without an author that can be read"))?;
+    let date = author.stamp.shown().ok_or_else(|| only_git("a year of more than four digits"))?;
+    let mut out = format!("commit {}\n", commit.id).into_bytes();
+    let parents: Vec<ObjectId> = commit.parent_ids().map(gix::Id::detach).collect();
+    if parents.len() > 1 {
+        let abbreviate = Abbreviator::of(commit.repo);
+        let parents: Vec<String> = parents.into_iter().map(|id| abbreviate.short(id)).collect();
+        out.extend_from_slice(format!("Merge: {}\n", parents.join(" ")).as_bytes());
+    }
+    out.extend_from_slice(b"Author: ");
+    out.extend_from_slice(author.name);
+    out.extend_from_slice(b" <");
+    out.extend_from_slice(author.email);
+    out.extend_from_slice(format!(">\nDate:   {date}\n\n").as_bytes());
+    let lines = message.lines().map(<[u8]>::trim_ascii_end);
+    let mut blank = 0;
+    for line in lines.skip_while(|line| line.is_empty()) {
+        if line.is_empty() {
+            blank += 1;
+            continue;
+        }
+        for _ in 0..std::mem::take(&mut blank) {
+            out.extend_from_slice(b"    \n");
+        }
+        out.extend_from_slice(b"    ");
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    Ok(out)
+}

@@ -1,0 +1,511 @@
+//! What differs between `HEAD`, the index and the working tree.
+
+use crate::{
+    beneath::{Folder, Kind},
+    cancel::Cancel,
+    error::{Error, Result},
+    name::RelPath,
+    process::Mode,
+    read::{
+        filtered::NotCompared,
+        modules::ignore::{Ignore, Reach},
+        rename::{Lone, pair},
+        staged::{self, Staged},
+        upstream,
+    },
+    repo::{
+        Repo,
+        index_file::index_now,
+        rev::head_of,
+        route::{Route, only_git},
+    },
+};
+use gix::{ObjectId, bstr::ByteSlice};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::ControlFlow,
+};
+
+/// The most paths collected. Beyond it the listing says that it is incomplete.
+const MAX_ENTRIES: usize = 500_000;
+/// The most working tree processes' output read for a listing.
+const MAX_OUTPUT: usize = 256 << 20;
+
+/// A working tree's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Where `HEAD` is.
+    pub head: Head,
+    /// Changed paths in git's order, then untracked ones.
+    pub entries: Vec<Entry>,
+    /// What is in progress: `merge`, `rebase`, ….
+    pub in_progress: Option<String>,
+    /// Paths whose files were not compared with the index.
+    pub not_compared: Vec<NotCompared>,
+    /// True when there are more entries than were collected.
+    pub truncated: bool,
+}
+
+/// Where `HEAD` is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The branch; `None` when detached.
+    pub branch: Option<String>,
+    /// The commit; `None` before the first one.
+    pub commit: Option<ObjectId>,
+    /// The branch that it follows, for example `origin/main`.
+    pub upstream: Option<String>,
+    /// Commits that only the branch has, and that only the upstream has. `None` when the upstream is gone.
+    pub ahead_behind: Option<(u64, u64)>,
+}
+
+/// A path and how it differs, with the letters of `git status --short`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Index against `HEAD`.
+    pub index: u8,
+    /// Working tree against index.
+    pub worktree: u8,
+    /// The path.
+    pub path: Vec<u8>,
+    /// Where it was renamed or copied from.
+    pub from: Option<Vec<u8>>,
+}
+
+impl Entry {
+    /// True for a path in conflict.
+    pub fn is_unmerged(&self) -> bool {
+        matches!((self.index, self.worktree), (b'U', _) | (_, b'U') | (b'A', b'A') | (b'D', b'D'))
+    }
+}
+
+impl Repo {
+    /// The state of the working tree.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bare`].
+    pub fn status(&self, cancel: &Cancel) -> Result<(Status, Route)> {
+        self.status_reaching(&Reach::new(), cancel)
+    }
+
+    /// The state of the working tree, for an outer one where this is a submodule.
+    pub(crate) fn status_reaching(&self, reach: &Reach, cancel: &Cancel) -> Result<(Status, Route)> {
+        cancel.check()?;
+        self.worktree()?;
+        let with_git = || self.need_for_renames(cancel).and_then(|()| self.status_with_git(&[], cancel));
+        let (mut status, route) = self.answer("status", |engine| self.status_in_process(engine, cancel), with_git)?;
+        // git takes a branch that is broken for one without commits here.
+        status.head.commit.map_or_else(|| self.head(cancel), |id| Ok(Some(id)))?;
+        // What is answered in process has no submodules.
+        if route == Route::Cli {
+            let ignore = if self.settings.hides_untracked { Ignore::Untracked } else { Ignore::Nothing };
+            self.inside_submodules(&[], ignore, reach, cancel)?.add_to_status(&mut status);
+            sort_as_short(&mut status.entries);
+        }
+        status.in_progress = self.progress();
+        Ok((status, route))
+    }
+
+    /// What is staged, and the branch: the state without a look at the working tree.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn staged(&self, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
+        self.answer("staged", |engine| self.staged_in_process(engine, cancel), || self.staged_with_git(cancel)).map(|(staged, _)| staged)
+    }
+
+    fn staged_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
+        let index = index_now(engine)?;
+        if self.settings.sparse || !is_plain(&index) {
+            return Err(only_git("an index with more than plain files"));
+        }
+        let (head, tree) = head_and_tree(engine)?;
+        let entries = pair_staged(engine, staged::changes(engine, &index, tree, cancel)?)?;
+        let branch = head.referent_name().map(|name| name.shorten().to_str_lossy().into_owned());
+        let commit = head.id().map(gix::Id::detach);
+        Ok((Head { branch, commit, ..Head::default() }, entries.into_values().collect()))
+    }
+
+    fn staged_with_git(&self, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
+        // A change that was made is told of, whatever is missing.
+        let without_renames = || self.status_with_git(&["--no-renames"], cancel);
+        let with_renames = self.need_for_renames(cancel).and_then(|()| self.status_with_git(&[], cancel));
+        let mut status = with_renames.or_else(|_| without_renames())?;
+        status.head.commit.map_or_else(|| self.head(cancel), |id| Ok(Some(id)))?;
+        status.entries.retain(|entry| !matches!(entry.index, b' ' | b'?' | b'!'));
+        Ok((status.head, status.entries))
+    }
+
+    /// The operation that is in progress: `merge`, `rebase`, ….
+    pub fn in_progress(&self) -> Option<&'static str> {
+        in_progress(self.git_folder())
+    }
+
+    fn status_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<Status> {
+        if !self.settings.plain_status || self.settings.sparse || self.settings.conditional {
+            return Err(only_git("how status is configured"));
+        }
+        self.check_read_by_engine()?;
+        let index = index_now(engine)?;
+        if !is_plain(&index) || (self.has_filters() && self.attributes_name_filters(&index)) {
+            return Err(only_git("an index with more than plain files"));
+        }
+        let ignores = index.entries().iter().filter_map(|entry| entry.path(&index).strip_suffix(b".gitignore"));
+        let ignores = ignores.filter(|dir| dir.is_empty() || dir.ends_with(b"/"));
+        if self.ignores_oddly(ignores.chain([&b""[..]])) {
+            return Err(only_git("patterns that the engine reads in another way"));
+        }
+        let (head, tree) = head_and_tree(engine)?;
+        let mut entries = pair_staged(engine, staged::changes(engine, &index, tree, cancel)?)?;
+        let mut untracked = Vec::new();
+        Self::scan_worktree(engine, cancel, &mut entries, &mut untracked)?;
+        // As git, which shows a directory without tracked files as one, also where the engine goes into it.
+        for path in &mut untracked {
+            let folders = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
+            let end = folders.into_iter().find(|end| index.prefixed_entries(path[..*end].as_bstr()).is_none());
+            path.truncate(end.unwrap_or(path.len()));
+        }
+        untracked.sort();
+        untracked.dedup();
+        // A directory in the place of a tracked file: git only says that the file is gone.
+        untracked.retain(|path| path.strip_suffix(b"/").is_none_or(|file| index.entry_by_path(file.as_bstr()).is_none()));
+        let truncated = entries.len() + untracked.len() > MAX_ENTRIES;
+        let listed = entries.into_values().chain(untracked.into_iter().map(|path| Entry { index: b'?', worktree: b'?', path, from: None }));
+        let head = self.head_state(engine, &head, cancel)?;
+        Ok(Status { head, entries: listed.take(MAX_ENTRIES).collect(), truncated, ..Status::default() })
+    }
+
+    /// Leaves a working tree to git with a `.gitmodules` or patterns at its top that the engine would wait for, or hold
+    /// whole however large they are.
+    fn check_read_by_engine(&self) -> Result<()> {
+        let worktree = self.worktree_folder()?;
+        let is_fine = |name: &&str| match worktree.file(name) {
+            Ok((_, found)) => found.len() <= Kind::Rules.limit(),
+            Err(err) => err.kind() == std::io::ErrorKind::NotFound,
+        };
+        match [".gitmodules", ".gitignore", ".gitattributes"].iter().find(|name| !is_fine(name)) {
+            None => Ok(()),
+            Some(_) => Err(only_git("a file at the top that is no small regular one")),
+        }
+    }
+
+    /// Adds what differs in the working tree.
+    fn scan_worktree(
+        engine: &gix::Repository,
+        cancel: &Cancel,
+        entries: &mut BTreeMap<Vec<u8>, Entry>,
+        untracked: &mut Vec<Vec<u8>>,
+    ) -> Result<()> {
+        use gix::status::{
+            index_worktree::Item,
+            plumbing::index_as_worktree::{Change, EntryStatus},
+        };
+        let platform = engine.status(gix::progress::Discard).map_err(Error::engine)?;
+        let platform = platform.index(gix::worktree::IndexPersistedOrInMemory::Persisted(index_now(engine)?));
+        let platform = platform
+            .untracked_files(gix::status::UntrackedFiles::Collapsed)
+            .index_worktree_rewrites(None)
+            .should_interrupt_owned(cancel.flag());
+        let items = platform.into_index_worktree_iter(Vec::<gix::bstr::BString>::new()).map_err(Error::engine)?;
+        for item in items {
+            cancel.check()?;
+            match item {
+                Ok(Item::Modification { rela_path, status, .. }) => {
+                    let letter = match status {
+                        EntryStatus::NeedsUpdate(_) => continue,
+                        EntryStatus::Change(Change::Removed) => b'D',
+                        EntryStatus::Change(Change::Type { .. }) => b'T',
+                        EntryStatus::Change(Change::Modification { .. }) => b'M',
+                        EntryStatus::Change(Change::SubmoduleModification(_)) | EntryStatus::Conflict { .. } | EntryStatus::IntentToAdd => {
+                            return Err(only_git("an entry that is not a plain file"));
+                        }
+                    };
+                    let path: Vec<u8> = rela_path.into();
+                    let clean = || Entry { index: b' ', worktree: b' ', path: path.clone(), from: None };
+                    entries.entry(path.clone()).or_insert_with(clean).worktree = letter;
+                }
+                Ok(Item::DirectoryContents { entry, .. }) => {
+                    if entry.status != gix::dir::entry::Status::Untracked {
+                        continue;
+                    }
+                    let is_dir = entry.disk_kind.is_some_and(|kind| kind.is_dir());
+                    let mut path: Vec<u8> = entry.rela_path.into();
+                    if is_dir {
+                        path.push(b'/');
+                    }
+                    if untracked.len() <= MAX_ENTRIES {
+                        untracked.push(path);
+                    }
+                }
+                Ok(Item::Rewrite { .. }) | Err(_) => {
+                    cancel.check()?;
+                    return Err(only_git("an item that the engine does not read"));
+                }
+            }
+        }
+        cancel.check()
+    }
+
+    fn head_state(&self, engine: &gix::Repository, head: &gix::Head<'_>, cancel: &Cancel) -> Result<Head> {
+        let commit = head.id().map(gix::Id::detach);
+        let Some(name) = head.referent_name() else { return Ok(Head { commit, ..Head::default() }) };
+        let mut state = Head { branch: Some(name.shorten().to_str_lossy().into_owned()), commit, ..Head::default() };
+        if let Some(upstream) = upstream::tracking(engine, name)? {
+            state.upstream = Some(upstream::short(engine, upstream.as_ref())?.to_str_lossy().into_owned());
+            let there = engine.find_reference(upstream.as_ref()).ok().and_then(|mut found| found.peel_to_id().ok());
+            state.ahead_behind = match (commit, there) {
+                (Some(here), Some(there)) => Some(self.ahead_behind(here, there.detach(), cancel)?),
+                _ => None,
+            };
+        }
+        Ok(state)
+    }
+
+    fn status_with_git(&self, options: &[&str], cancel: &Cancel) -> Result<Status> {
+        // What is changed inside of submodules is looked for without git.
+        let args = ["status", "--porcelain=v2", "--branch", "-z", "--ignore-submodules=dirty"];
+        let mut parser = Porcelain::default();
+        let mut process = self.read_worktree(&args, cancel)?.args(options);
+        if self.settings.plain_status {
+            process = process.arg("--untracked-files=normal");
+        }
+        let mut seen = 0;
+        let ended = process.stream(cancel, |chunk| {
+            seen += chunk.len();
+            parser.push(chunk);
+            if parser.status.truncated || seen > MAX_OUTPUT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        ended.require("status")?;
+        let mut status = parser.status;
+        status.truncated |= ended.full;
+        status.not_compared = self.not_compared(&[], cancel)?;
+        let set_aside: HashSet<&[u8]> = status.not_compared.iter().map(|left| left.path.as_slice()).collect();
+        for entry in status.entries.iter_mut().filter(|entry| entry.worktree == b'M' && set_aside.contains(entry.path.as_slice())) {
+            entry.worktree = b' ';
+        }
+        status.entries.retain(|entry| entry.index != b' ' || entry.worktree != b' ');
+        Ok(status)
+    }
+
+    /// Unmerged paths.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn unmerged(&self, cancel: &Cancel) -> Result<Vec<RelPath>> {
+        let here = |engine: &gix::Repository| {
+            let index = index_now(engine).ok()?;
+            let unmerged = index.entries().iter().filter(|entry| entry.stage() != gix::index::entry::Stage::Unconflicted);
+            let mut paths: Vec<RelPath> = unmerged.map(|entry| RelPath::from_git(entry.path(&index))).collect();
+            paths.dedup();
+            Some(paths)
+        };
+        if let Some(paths) = self.with_engine(Mode::Read, here)?.flatten() {
+            return Ok(paths);
+        }
+        let output = self.read(&["ls-files", "--unmerged", "-z"]).success(cancel, MAX_OUTPUT)?;
+        let stages = output.split(|&byte| byte == 0).filter_map(|stage| stage.split_once_str("\t"));
+        let mut paths: Vec<RelPath> = stages.map(|(_, path)| RelPath::from_git(path)).collect();
+        paths.dedup();
+        Ok(paths)
+    }
+}
+
+/// True when the index has only ordinary entries: merged, no submodule, nothing that is only intended.
+pub(crate) fn is_plain(index: &gix::index::State) -> bool {
+    use gix::index::entry::{Flags, Mode, Stage};
+    !index.is_sparse()
+        && index.entries().iter().all(|entry| {
+            let odd = Flags::INTENT_TO_ADD | Flags::SKIP_WORKTREE | Flags::ASSUME_VALID;
+            entry.stage() == Stage::Unconflicted && entry.mode != Mode::COMMIT && !entry.flags.intersects(odd)
+        })
+}
+
+fn head_and_tree(engine: &gix::Repository) -> Result<(gix::Head<'_>, Option<ObjectId>)> {
+    let (head, commit) = head_of(engine)?;
+    let tree = commit.map(|commit| commit.tree_id().map(gix::Id::detach));
+    Ok((head, tree.transpose().map_err(Error::engine)?))
+}
+
+/// Turns staged changes into entries, with renames paired.
+fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>) -> Result<BTreeMap<Vec<u8>, Entry>> {
+    let lone = |side: (u32, ObjectId)| -> Result<Lone> {
+        let size = engine.find_header(side.1).map_err(Error::engine)?.size();
+        Ok(Lone { id: side.1, mode: side.0, size })
+    };
+    let deleted: Vec<&Staged> = changes.iter().filter(|change| change.new.is_none()).collect();
+    let added: Vec<&Staged> = changes.iter().filter(|change| change.old.is_none()).collect();
+    let mut moved = BTreeMap::new();
+    if !deleted.is_empty() && !added.is_empty() {
+        let from: Vec<Lone> = deleted.iter().filter_map(|change| change.old).map(lone).collect::<Result<_>>()?;
+        let to: Vec<Lone> = added.iter().filter_map(|change| change.new).map(lone).collect::<Result<_>>()?;
+        moved.extend(pair(&from, &to)?.into_iter().map(|(from, to)| (added[to].path.clone(), deleted[from].path.clone())));
+    }
+    let sources: Vec<Vec<u8>> = moved.values().cloned().collect();
+    let entries = changes.into_iter().filter(|change| !(change.new.is_none() && sources.contains(&change.path))).map(|change| {
+        let from = moved.get(&change.path).cloned();
+        let index = match (change.old, change.new) {
+            _ if from.is_some() => b'R',
+            (None, _) => b'A',
+            (_, None) => b'D',
+            (Some((old, _)), Some((new, _))) if old & 0o170_000 != new & 0o170_000 => b'T',
+            _ => b'M',
+        };
+        (change.path.clone(), Entry { index, worktree: b' ', path: change.path, from })
+    });
+    Ok(entries.collect())
+}
+
+/// The order of `git status --short`: tracked paths, merged or not, then untracked ones, then ignored ones.
+fn sort_as_short(entries: &mut [Entry]) {
+    let group = |entry: &Entry| match entry.index {
+        b'?' => 1,
+        b'!' => 2,
+        _ => 0,
+    };
+    entries.sort_by(|a, b| group(a).cmp(&group(b)).then_with(|| a.path.cmp(&b.path)));
+}
+
+/// What an operation in progress leaves in the git directory, and what it is called.
+const SIGNS: [(&str, &str); 6] = [
+    ("rebase-merge", "rebase"),
+    ("rebase-apply", "rebase"),
+    ("MERGE_HEAD", "merge"),
+    ("CHERRY_PICK_HEAD", "cherry-pick"),
+    ("REVERT_HEAD", "revert"),
+    ("BISECT_LOG", "bisect"),
+];
+
+/// The operation called `name`, as [`Repo::in_progress`] names it.
+pub fn operation(name: &str) -> Option<&'static str> {
+    SIGNS.iter().map(|(_, operation)| *operation).chain(["am"]).find(|operation| *operation == name)
+}
+
+fn in_progress(git_dir: &Folder) -> Option<&'static str> {
+    if git_dir.has("rebase-apply/applying") {
+        return Some("am");
+    }
+    let named = SIGNS.iter().find(|(sign, _)| git_dir.has(sign)).map(|(_, name)| *name);
+    named.or_else(|| {
+        // Between two commits of a series there is only the list of what is left.
+        let left = git_dir.read("sequencer/todo", Kind::Steps).ok()??;
+        Some(if left.starts_with(b"revert") { "revert" } else { "cherry-pick" })
+    })
+}
+
+/// Reads `git status --porcelain=v2 --branch -z`.
+#[derive(Default)]
+pub(crate) struct Porcelain {
+    partial: Vec<u8>,
+    renamed: Option<Entry>,
+    pub(crate) status: Status,
+}
+
+impl Porcelain {
+    pub(crate) fn push(&mut self, chunk: &[u8]) {
+        let mut rest = chunk;
+        while let Some(end) = rest.find_byte(0) {
+            self.partial.extend_from_slice(&rest[..end]);
+            rest = &rest[end + 1..];
+            let field = std::mem::take(&mut self.partial);
+            self.field(&field);
+        }
+        self.partial.extend_from_slice(rest);
+    }
+
+    fn field(&mut self, field: &[u8]) {
+        if let Some(entry) = self.renamed.take() {
+            return self.add(Entry { from: Some(field.to_vec()), ..entry });
+        }
+        match field {
+            [b'#', b' ', rest @ ..] => self.header(&rest.to_str_lossy()),
+            [b'1', b' ', rest @ ..] => self.changed(rest, 7),
+            [b'u', b' ', rest @ ..] => self.changed(rest, 9),
+            [b'2', b' ', rest @ ..] => {
+                let last = self.status.entries.len();
+                self.changed(rest, 8);
+                if self.status.entries.len() > last {
+                    self.renamed = self.status.entries.pop();
+                }
+            }
+            [sign @ (b'?' | b'!'), b' ', path @ ..] => self.add(Entry { index: *sign, worktree: *sign, path: path.to_vec(), from: None }),
+            _ => {}
+        }
+    }
+
+    /// `XY` and, after `fields` fields in all, the path.
+    fn changed(&mut self, rest: &[u8], fields: usize) {
+        let letter = |byte: u8| if byte == b'.' { b' ' } else { byte };
+        if let Some(path) = rest.splitn(fields + 1, |&byte| byte == b' ').nth(fields)
+            && let [index, worktree, ..] = *rest
+        {
+            self.add(Entry { index: letter(index), worktree: letter(worktree), path: path.to_vec(), from: None });
+        }
+    }
+
+    fn add(&mut self, entry: Entry) {
+        if self.status.entries.len() < MAX_ENTRIES {
+            self.status.entries.push(entry);
+        } else {
+            self.status.truncated = true;
+        }
+    }
+
+    fn header(&mut self, text: &str) {
+        let head = &mut self.status.head;
+        match text.split_once(' ') {
+            Some(("branch.oid", id)) => head.commit = ObjectId::from_hex(id.as_bytes()).ok(),
+            Some(("branch.head", "(detached)")) => head.branch = None,
+            Some(("branch.head", name)) => head.branch = Some(name.to_owned()),
+            Some(("branch.upstream", name)) => head.upstream = Some(name.to_owned()),
+            Some(("branch.ab", counts)) => {
+                let mut counts = counts.split(' ').map(|count| count.trim_start_matches(['+', '-']).parse().ok());
+                head.ahead_behind = counts.next().flatten().zip(counts.next().flatten());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn porcelain_may_come_in_any_pieces() {
+        let text = b"# branch.oid (initial)\0# branch.head main\0# branch.upstream o/m\0# branch.ab +1 -2\0\
+            1 .M N... 100644 100644 100644 aa bb a b\0\
+            2 R. N... 100644 100644 100644 aa bb R100 new\0old\0\
+            u UU N... 1 2 3 4 a b c both\0? dir/\0";
+        for size in 1..text.len() {
+            let mut parser = Porcelain::default();
+            text.chunks(size).for_each(|chunk| parser.push(chunk));
+            let seen: Vec<_> = parser.status.entries.iter().map(|e| (e.index, e.worktree, e.path.as_slice(), e.from.as_deref())).collect();
+            assert_eq!(
+                seen,
+                [
+                    (b' ', b'M', &b"a b"[..], None),
+                    (b'R', b' ', b"new", Some(&b"old"[..])),
+                    (b'U', b'U', b"both", None),
+                    (b'?', b'?', b"dir/", None)
+                ]
+            );
+            assert_eq!(parser.status.head.ahead_behind, Some((1, 2)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            Porcelain::default().push(&text);
+        }
+
+        #[test]
+        fn any_header_is_survived(text in "# branch\\.(ab|oid|head) ?.{0,20}\0") {
+            Porcelain::default().push(text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Upstreams: which branch another one follows, and how far apart the two are.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    read::log,
+    repo::{Repo, route::only_git},
+};
+use gix::{
+    ObjectId,
+    bstr::{BStr, BString, ByteSlice},
+    refs::{FullName, FullNameRef},
+    refspec::{MatchGroup, match_group::Item, parse::Operation},
+};
+use std::collections::{BinaryHeap, HashMap};
+
+/// How many commits are looked at beyond the point where, with true dates, no answer could change.
+const SLOP: u32 = 16;
+
+/// The branch that `branch` follows, whether it exists or not.
+///
+/// # Errors
+///
+/// [`Error::Engine`] where only git knows.
+pub(crate) fn tracking(engine: &gix::Repository, branch: &FullNameRef) -> Result<Option<FullName>> {
+    let unclear = || only_git("an upstream that only git understands");
+    let config = engine.config_snapshot();
+    let values = |section: &str, name: &BStr, key: &str| -> Vec<BString> {
+        config
+            .plumbing()
+            .strings(&format!("{section}.{name}.{key}"))
+            .unwrap_or_default()
+            .into_iter()
+            .map(|value| value.to_vec().into())
+            .collect()
+    };
+    if !branch.as_bstr().starts_with(b"refs/heads/") {
+        return Ok(None);
+    }
+    let merge = values("branch", branch.shorten(), "merge");
+    let [merge] = merge.as_slice() else { return if merge.is_empty() { Ok(None) } else { Err(unclear()) } };
+    let merge: &FullNameRef = merge.as_bstr().try_into().map_err(|_| unclear())?;
+    let Some(remote) = values("branch", branch.shorten(), "remote").pop() else { return Err(unclear()) };
+    if remote == "." {
+        return Ok(Some(merge.to_owned()));
+    }
+    let specs = values("remote", remote.as_bstr(), "fetch");
+    if specs.is_empty() || specs.iter().any(|spec| spec.starts_with(b"^")) {
+        return Err(unclear());
+    }
+    let specs: Vec<_> = specs
+        .iter()
+        .map(|spec| gix::refspec::parse(spec.as_bstr(), Operation::Fetch))
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|_| unclear())?;
+    let specs = specs.into_iter().filter(|spec| spec.source().is_some() && spec.destination().is_some()).collect();
+    let nothing = engine.object_hash().null();
+    let item = Item { full_ref_name: merge.as_bstr(), target: &nothing, object: None };
+    let matched = MatchGroup { specs }.match_lhs(std::iter::once(item)).mappings.into_iter().next();
+    let name = matched.and_then(|mapping| mapping.rhs).ok_or_else(unclear)?;
+    FullName::try_from(name.into_owned()).map(Some).map_err(|_| unclear())
+}
+
+/// The name as git shortens it.
+///
+/// # Errors
+///
+/// [`Error::Engine`] where the short name means another reference, so that git writes a longer one.
+pub(crate) fn short(engine: &gix::Repository, name: &FullNameRef) -> Result<BString> {
+    let short = name.shorten().to_owned();
+    let meant = engine.try_find_reference(short.as_bstr()).map_err(Error::engine)?;
+    let other = meant.is_some_and(|meant| meant.name() != name);
+    if other || short.ends_with(b"/HEAD") { Err(only_git("an ambiguous name of an upstream")) } else { Ok(short) }
+}
+
+impl Repo {
+    /// How many commits only `here` has, and how many only `there`.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn ahead_behind(&self, here: ObjectId, there: ObjectId, cancel: &Cancel) -> Result<(u64, u64)> {
+        if here == there {
+            return Ok((0, 0));
+        }
+        let in_process = |engine: &gix::Repository| {
+            if !log::is_whole(engine) {
+                return Err(only_git("parents that are not the commits' own"));
+            }
+            count(engine, here, there, cancel)
+        };
+        self.answer("ahead-behind", in_process, || self.count_with_git(here, there, cancel)).map(|(counts, _)| counts)
+    }
+
+    fn count_with_git(&self, here: ObjectId, there: ObjectId, cancel: &Cancel) -> Result<(u64, u64)> {
+        let process = self.read(&["rev-list", "--left-right", "--count"]).arg(format!("{here}...{there}")).arg("--");
+        let output = process.success(cancel, 4096)?;
+        let text = String::from_utf8_lossy(&output);
+        let mut counts = text.split_ascii_whitespace().map(str::parse);
+        match (counts.next(), counts.next()) {
+            (Some(Ok(ahead)), Some(Ok(behind))) => Ok((ahead, behind)),
+            _ => Err(Error::Engine("git rev-list counted nothing".to_owned())),
+        }
+    }
+}
+
+const HERE: u8 = 1;
+const THERE: u8 = 2;
+const BOTH: u8 = HERE | THERE;
+
+/// What is known of a commit.
+#[derive(Clone, Copy)]
+struct Seen {
+    sides: u8,
+    seconds: i64,
+    queued: bool,
+}
+
+/// Walks down from both commits, the newest first, until every path has met the other side.
+fn count(engine: &gix::Repository, here: ObjectId, there: ObjectId, cancel: &Cancel) -> Result<(u64, u64)> {
+    let mut seen: HashMap<ObjectId, Seen> = HashMap::new();
+    let mut queue = BinaryHeap::new();
+    for (id, sides) in [(here, HERE), (there, THERE)] {
+        let seconds = log::seconds(engine, id)?;
+        seen.insert(id, Seen { sides, seconds, queued: true });
+        queue.push((seconds, id));
+    }
+    let (mut one_sided, mut oldest, mut slop, mut steps) = (2_u64, i64::MAX, SLOP, 0_u64);
+    while let Some((seconds, id)) = queue.pop() {
+        steps += 1;
+        if steps % 64 == 0 {
+            cancel.check()?;
+        }
+        if one_sided == 0 && seconds < oldest {
+            // Dates that run backwards could still lead to commits that were taken for one side's.
+            slop -= 1;
+            if slop == 0 {
+                break;
+            }
+        }
+        let Some(commit) = seen.get_mut(&id) else { continue };
+        commit.queued = false;
+        let sides = commit.sides;
+        if sides != BOTH {
+            one_sided -= 1;
+            oldest = oldest.min(seconds);
+        }
+        for parent in engine.find_commit(id).map_err(Error::engine)?.parent_ids() {
+            let parent = parent.detach();
+            let known = seen.get(&parent).copied();
+            let mut next = match known {
+                Some(known) => known,
+                None => Seen { sides: 0, seconds: log::seconds(engine, parent)?, queued: false },
+            };
+            let merged = next.sides | sides;
+            if merged == next.sides {
+                continue;
+            }
+            if next.queued {
+                one_sided -= u64::from(merged == BOTH);
+            } else {
+                one_sided += u64::from(merged != BOTH);
+                queue.push((next.seconds, parent));
+            }
+            next.sides = merged;
+            next.queued = true;
+            seen.insert(parent, next);
+        }
+    }
+    let only = |side: u8| seen.values().filter(|commit| commit.sides == side).count() as u64;
+    Ok((only(HERE), only(THERE)))
+}

@@ -1,0 +1,240 @@
+//! An opened, authorised repository, and the cache of them.
+
+pub(crate) mod domains;
+pub(crate) mod guarded;
+pub(crate) mod handles;
+pub(crate) mod harmless;
+pub(crate) mod index_file;
+pub(crate) mod index_names;
+pub(crate) mod lock;
+pub(crate) mod opening;
+pub(crate) mod policy;
+pub(crate) mod reachable;
+pub(crate) mod repositories;
+pub(crate) mod rev;
+pub(crate) mod roots;
+pub(crate) mod route;
+pub(crate) mod settings;
+pub(crate) mod shape;
+pub(crate) mod snapshot;
+pub(crate) mod stamp;
+pub(crate) mod vetting;
+
+use crate::{
+    beneath::{Folder, Kind},
+    cancel::Cancel,
+    error::{Error, Result},
+    name::RelPath,
+    process::{Mode, Process, program::Git},
+    repo::{
+        guarded::Guarded,
+        policy::{Allowed, Signing},
+        roots::Location,
+        settings::Settings,
+        shape::{FileState, Folders},
+    },
+};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+/// Settings that sign commits and tags.
+const SIGNING: [&str; 3] = ["commit.gpgSign", "tag.gpgSign", "tag.forceSignAnnotated"];
+/// Settings of every change in an untrusted repository. They override all configuration: git runs no program, moves no other
+/// references, keeps what an undo needs, and uses few threads.
+const UNTRUSTED: [(&str, &str); 26] = [
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("core.sshCommand", "ssh"),
+    ("core.editor", ":"),
+    ("core.pager", "cat"),
+    ("credential.helper", ""),
+    ("commit.template", ""),
+    ("merge.verifySignatures", "false"),
+    ("gpg.program", "false"),
+    ("gpg.openpgp.program", "false"),
+    ("gpg.ssh.program", "false"),
+    ("gpg.ssh.defaultKeyCommand", ""),
+    ("gpg.x509.program", "false"),
+    ("rebase.instructionFormat", "%s"),
+    ("rebase.missingCommitsCheck", "ignore"),
+    ("rebase.updateRefs", "false"),
+    ("gc.pruneExpire", "2.weeks.ago"),
+    ("gc.reflogExpire", "90.days"),
+    ("gc.reflogExpireUnreachable", "30.days"),
+    ("checkout.workers", "1"),
+    ("fetch.parallel", "1"),
+    ("submodule.fetchJobs", "1"),
+    ("index.threads", "1"),
+    ("grep.threads", "1"),
+    ("pack.threads", "1"),
+    ("pack.windowMemory", "64m"),
+];
+
+/// A repository whose every part lies inside the allowed roots.
+#[derive(Debug)]
+pub struct Repo {
+    pub(crate) git: Arc<Git>,
+    pub(crate) location: Location,
+    pub(crate) settings: Settings,
+    pub(crate) allowed: Arc<Allowed>,
+    pub(crate) guarded: Option<Guarded>,
+    /// Not to be used but by way of [`Repo::with_engine`].
+    pub(crate) engine: Option<gix::ThreadSafeRepository>,
+    /// The first setting that is not known to be harmless, once it was looked for.
+    pub(crate) unknown_setting: OnceLock<Option<String>>,
+    folders: Folders,
+    stamps: Vec<FileState>,
+}
+
+impl Repo {
+    /// True while the repository has the shape that it was opened with.
+    pub(crate) fn is_current(&self) -> bool {
+        self.stamps.iter().all(FileState::is_current)
+    }
+
+    /// Fails where a folder of the repository is no longer what was opened; in an untrusted one, also where its configuration
+    /// or another file is not that decides how it is read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Replaced`].
+    pub fn check_in_place(&self) -> Result<()> {
+        let Folders { worktree, git_dir, common_dir } = &self.folders;
+        let folders = [worktree.as_ref(), Some(git_dir), Some(common_dir)];
+        if let Some(folder) = folders.into_iter().flatten().find(|folder| !folder.is_in_place()) {
+            return Err(Error::Replaced(folder.path().to_owned()));
+        }
+        match self.stamps.iter().find(|stamp| !self.location.trusted && !stamp.is_current()) {
+            Some(stamp) => Err(Error::Replaced(stamp.path.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The working tree, held open.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bare`].
+    pub(crate) fn worktree_folder(&self) -> Result<&Folder> {
+        self.folders.worktree.as_ref().ok_or_else(|| self.no_worktree())
+    }
+
+    /// What a file of this worktree's git directory holds; `None` where there is none.
+    pub(crate) fn git_file(&self, name: &str, kind: Kind) -> Result<Option<Vec<u8>>> {
+        self.folders.git_dir.read(name, kind)
+    }
+
+    /// The git directory of this worktree, held open.
+    pub(crate) fn git_folder(&self) -> &Folder {
+        &self.folders.git_dir
+    }
+
+    /// The git directory that worktrees share, held open.
+    pub(crate) fn common_folder(&self) -> &Folder {
+        &self.folders.common_dir
+    }
+
+    /// The directory by which a caller knows the repository.
+    pub fn top(&self) -> &Path {
+        self.location.top()
+    }
+
+    /// Where everything is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The working tree.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bare`].
+    pub fn worktree(&self) -> Result<&Path> {
+        self.location.worktree.as_deref().ok_or_else(|| self.no_worktree())
+    }
+
+    fn no_worktree(&self) -> Error {
+        let git_dir = &self.location.git_dir;
+        Error::Bare { within: git_dir.parent().filter(|_| git_dir.ends_with(".git")).map(Path::to_owned) }
+    }
+
+    /// A git process that reads this repository and runs nothing that it names.
+    pub(crate) fn read(&self, args: &[&str]) -> Process<'_> {
+        silence(self.process(Mode::Read, args), &self.settings.local_filters)
+    }
+
+    /// A git process that changes this repository.
+    pub(crate) fn change(&self, args: &[&str]) -> Process<'_> {
+        // A submodule is a repository of its own, with filters that nobody has named.
+        let mut process = self.process(Mode::Change, args).config("submodule.recurse", "false");
+        process = process.traced(self.may_be_stopped().then_some(self.location.git_dir.as_path()));
+        let sign = match self.allowed.policy.signing {
+            Signing::Auto => None,
+            Signing::Never => Some("false"),
+            Signing::Require => Some("true"),
+        };
+        for key in SIGNING {
+            process = sign.into_iter().fold(process, |process, value| process.config(key, value));
+        }
+        if self.location.trusted {
+            return if self.allowed.policy.hooks { process } else { process.config("core.hooksPath", "/dev/null") };
+        }
+        let process = UNTRUSTED.iter().fold(process, |process, (key, value)| process.config(*key, *value));
+        let process = SIGNING.iter().fold(process, |process, key| process.config(*key, sign.unwrap_or("false")));
+        // What a filter of the operator's should have been through is not stored where that filter may not run.
+        let filters = self.settings.operator_filters.iter();
+        let process = filters.fold(process, |process, driver| process.config(format!("filter.{driver}.required"), "true"));
+        silence(process.offline(), &self.settings.local_filters)
+    }
+
+    pub(crate) fn process(&self, mode: Mode, args: &[&str]) -> Process<'_> {
+        let process = match &self.location.worktree {
+            Some(worktree) => self.git.process(mode, worktree, args),
+            None => self.git.process(mode, &self.location.git_dir, args).config("safe.bareRepository", "all"),
+        };
+        let process = process.inside(self.domain(mode));
+        let process = if self.fetches_unasked() { process.offline() } else { process };
+        // A mailmap that the repository's configuration names may be any file at all.
+        let named = self.settings.local_mailmap || self.settings.conditional;
+        if mode == Mode::Read && named { process.config("mailmap.file", "") } else { process }
+    }
+
+    /// Refuses a path of the working tree that leads through a symbolic link: what is there is not tracked.
+    pub(crate) fn check_no_link_above(&self, path: &RelPath) -> Result<()> {
+        let Some(worktree) = &self.location.worktree else { return Ok(()) };
+        let above = path.as_path().ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty());
+        for dir in above {
+            if worktree.join(dir).is_symlink() {
+                return Err(Error::NoSuchPath {
+                    path: path.to_string(),
+                    place: "the working tree: it is beyond a symbolic link".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a change that would need a program which an untrusted repository names.
+    pub(crate) fn check_trust(&self, cancel: &Cancel) -> Result<()> {
+        if self.location.trusted {
+            return Ok(());
+        }
+        let driver = self.local_filters(cancel)?.into_iter().next();
+        let program = driver.map(|name| format!("filter `{name}`"));
+        match program.or_else(|| self.settings.local_merge_drivers.first().map(|name| format!("merge driver `{name}`"))) {
+            Some(program) => Err(Error::Untrusted { path: self.top().to_owned(), program }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Switches filter drivers off.
+pub(crate) fn silence<'a>(process: Process<'a>, drivers: &BTreeSet<String>) -> Process<'a> {
+    drivers.iter().fold(process, |process, driver| {
+        let off = ["clean", "smudge", "process"].iter().fold(process, |process, key| process.config(format!("filter.{driver}.{key}"), ""));
+        off.config(format!("filter.{driver}.required"), "false")
+    })
+}

@@ -1,0 +1,120 @@
+//! How a repository is opened: its shape is checked, and what it was is kept.
+
+use crate::{
+    beneath::Kind,
+    cancel::Cancel,
+    error::{Error, Result},
+    process::{Mode, OPENING, program::Git},
+    repo::{
+        Repo,
+        guarded::{Guarded, linked},
+        policy::Allowed,
+        roots::{Location, check_owner},
+        settings::{self, Settings},
+        shape::{FileState, Folders},
+        vetting,
+    },
+};
+use gix::ObjectId;
+use std::{
+    fs,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+/// The largest object that is held in this process.
+const MAX_OBJECT: u64 = 32 << 20;
+/// How long git may take to say whether it opens a repository.
+const OPEN: Duration = Duration::from_secs(10);
+/// The most that it says.
+const MAX_LINE: usize = 64 << 10;
+
+impl Repo {
+    pub(crate) fn open(git: Arc<Git>, mut location: Location, allowed: Arc<Allowed>) -> Result<Self> {
+        let mut folders = Folders::open(&location)?;
+        if !location.trusted {
+            vetting::check_shape(&location)?;
+        }
+        // Where the engine cannot read the configuration git says why.
+        let (settings, unread) = match Settings::read(&location, &allowed.roots) {
+            Err(err @ Error::Engine(_)) => (Settings::default(), Some(err)),
+            read => (read?, None),
+        };
+        // git takes its word for it, but in linked worktrees.
+        if settings.bare && settings.worktree.is_none() && location.git_dir == location.common_dir {
+            (location.worktree, folders.worktree) = (None, None);
+        }
+        let mut borrowed = allowed.roots.check_alternates(&location, &settings.local_origins)?;
+        borrowed.extend(linked(&location, &allowed.roots));
+        if let Some(configured) = &settings.worktree {
+            // git goes where core.worktree says. Only the place where the repository was found is authorised.
+            let target = fs::canonicalize(location.git_dir.join(configured)).unwrap_or_else(|_| configured.clone());
+            if Some(&target) != location.worktree.as_ref() {
+                return Err(Error::OutsideRoots { path: target, what: "core.worktree" });
+            }
+        }
+        let mut paths = vec![
+            location.top().join(".git"),
+            location.top().to_owned(),
+            location.git_dir.join("config.worktree"),
+            location.git_dir.join("commondir"),
+            location.common_dir.join("config"),
+            location.common_dir.join("objects/info/alternates"),
+            location.common_dir.join("shallow"),
+            location.common_dir.join("refs/replace"),
+        ];
+        paths.extend(settings.files.iter().cloned());
+        let stamps = paths.into_iter().map(FileState::of).collect();
+        let guarded = Guarded::new(allowed.policy.sandbox, &git, &location, &settings, &borrowed)?;
+        let mut repo = Self { git, location, settings, allowed, guarded, engine: None, unknown_setting: OnceLock::new(), folders, stamps };
+        if unread.is_some() || repo.settings.is_doubtful || !repo.has_plain_head() {
+            check_owner(&repo.location)?;
+            repo.read(OPENING).success(&Cancel::new(Some(Instant::now() + OPEN)), MAX_LINE).map_err(|err| match err {
+                Error::Unreadable { said } | Error::Misconfigured { said } => Error::Unopened { said },
+                err => err,
+            })?;
+        }
+        if let Some(err) = unread {
+            return Err(err);
+        }
+        repo.settings.foreign_format |= !repo.has_plain_shallow();
+        repo.engine = repo.within(Mode::Read, || open_engine(&repo.location, &repo.settings))??;
+        Ok(repo)
+    }
+
+    /// True where `HEAD` is what git takes it to be in a repository.
+    fn has_plain_head(&self) -> bool {
+        let Some(line) = self.folders.git_dir.line("HEAD") else { return false };
+        match line.strip_prefix(b"ref:") {
+            Some(name) => name.trim_ascii_start().starts_with(b"refs/"),
+            None => ObjectId::from_hex(&line).is_ok(),
+        }
+    }
+
+    /// True where the list of commits without parents is one: the engine panics otherwise.
+    fn has_plain_shallow(&self) -> bool {
+        let list = self.folders.common_dir.read("shallow", Kind::Fetched);
+        list.is_ok_and(|list| {
+            list.unwrap_or_default().split(|&byte| byte == b'\n').all(|id| id.is_empty() || ObjectId::from_hex(id).is_ok())
+        })
+    }
+}
+
+/// Opens the repository in this process. `None` where only git itself understands its format.
+fn open_engine(location: &Location, settings: &Settings) -> Result<Option<gix::ThreadSafeRepository>> {
+    if settings.foreign_format {
+        check_owner(location)?;
+        return Ok(None);
+    }
+    // The default of 32 slots fails with "too few index slots" once other processes have added enough packs.
+    let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: 256 };
+    let options =
+        gix::open::Options::default().object_store_slots(slots).bail_if_untrusted(true).filter_config_section(settings::operator_only);
+    // A larger object is an error here, and so for git.
+    let options = options.config_overrides([format!("gitoxide.objects.allocLimit={MAX_OBJECT}")]);
+    if let Ok(engine) = options.open(location.top()) {
+        return Ok(Some(engine));
+    }
+    check_owner(location)?;
+    Ok(None)
+}

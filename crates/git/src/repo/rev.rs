@@ -1,0 +1,318 @@
+//! Resolving revisions to object ids, before anything reaches a git process.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    name::{RelPath, Rev},
+    process::{Mode, stderr::Ended},
+    repo::{Repo, route::only_git},
+};
+use gix::{ObjectId, prelude::ObjectIdExt};
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::{Component, Path},
+};
+
+/// The longest list of a folder.
+const MAX_LISTING: usize = 64 << 20;
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// A commit.
+    Commit,
+    /// A directory listing.
+    Tree,
+    /// File content.
+    Blob,
+    /// An annotated tag.
+    Tag,
+}
+
+/// The path in what follows the first colon of `:PATH` or `:STAGE:PATH`.
+fn staged_path(text: &str) -> &str {
+    text.strip_prefix(['0', '1', '2', '3']).and_then(|rest| rest.strip_prefix(':')).unwrap_or(text)
+}
+
+/// An object, found.
+#[derive(Clone, Copy, Debug)]
+pub struct Object {
+    /// Its id.
+    pub id: ObjectId,
+    /// What it is.
+    pub kind: ObjectKind,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl Repo {
+    /// The object that `rev` names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`].
+    pub fn resolve(&self, rev: &Rev, cancel: &Cancel) -> Result<ObjectId> {
+        cancel.check()?;
+        // What an id or a path names may be missing here without anything being wrong.
+        let may_miss = rev.as_str().contains(':') || ObjectId::from_hex(rev.as_str().as_bytes()).is_ok();
+        let found = self.with_engine(Mode::Read, |engine| {
+            let id = engine.rev_parse_single(rev.as_str()).ok()?;
+            (may_miss || id.header().is_ok()).then_some(id.detach())
+        })?;
+        if let Some(id) = found.flatten() {
+            return Ok(id);
+        }
+        let verified = if may_miss { rev.to_string() } else { format!("{rev}^{{object}}") };
+        self.resolve_with_git(rev, &verified, cancel)
+    }
+
+    /// The commit that `rev` names or leads to.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownRevision`], also for a blob or a tree.
+    pub fn resolve_commit(&self, rev: &Rev, cancel: &Cancel) -> Result<ObjectId> {
+        cancel.check()?;
+        let found = self.with_engine(Mode::Read, |engine| {
+            let id = engine.rev_parse_single(rev.as_str()).ok()?;
+            Some(id.object().ok()?.peel_to_commit().ok()?.id)
+        })?;
+        if let Some(id) = found.flatten() {
+            return Ok(id);
+        }
+        self.resolve_with_git(rev, &format!("{rev}^{{commit}}"), cancel)
+    }
+
+    /// The commit that `HEAD` names; `None` before the first commit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreadable`] where it names something that is broken or missing.
+    pub fn head(&self, cancel: &Cancel) -> Result<Option<ObjectId>> {
+        let found = self.with_engine(Mode::Read, |engine| head_of(engine).ok().map(|(_, commit)| commit.map(|commit| commit.id)))?;
+        if let Some(commit) = found.flatten() {
+            return Ok(commit);
+        }
+        if let Some(commit) = self.rev_parse("HEAD^{commit}", cancel)?.0 {
+            return Ok(Some(commit));
+        }
+        // A branch without commits is one that `HEAD` names, and that names nothing.
+        let named = self.read(&["symbolic-ref", "--quiet", "HEAD"]).may_die().output(cancel, 8192)?.0;
+        let (id, ended) = self.rev_parse("HEAD", cancel)?;
+        if named.code == Some(0) && id.is_none() && ended.code == Some(1) {
+            return Ok(None);
+        }
+        // It dies of what is wrong.
+        self.read(&["log", "--max-count=1", "--format=%s"]).success(cancel, 4096)?;
+        Err(Error::Unreadable { said: "HEAD names no commit".to_owned() })
+    }
+
+    /// The object that git finds for `expression`, and how it has ended. Exit code 1 says that there is none; 128 comes with
+    /// a reason, such as an ambiguous abbreviation.
+    fn rev_parse(&self, expression: impl AsRef<OsStr>, cancel: &Cancel) -> Result<(Option<ObjectId>, Ended)> {
+        let process = self.read(&["rev-parse", "--verify", "--quiet", "--end-of-options"]).arg(expression).may_die();
+        let (ended, output) = process.output(cancel, 4096)?;
+        Ok((ObjectId::from_hex(output.trim_ascii_end()).ok().filter(|_| ended.code == Some(0)), ended))
+    }
+
+    fn resolve_with_git(&self, rev: &Rev, expression: &str, cancel: &Cancel) -> Result<ObjectId> {
+        match self.rev_parse(expression, cancel)? {
+            (Some(id), _) => Ok(id),
+            (None, ended) => Err(self.unresolved(rev, &ended, cancel)?),
+        }
+    }
+
+    /// Why git finds nothing for `rev`: git says no more of a reference that is broken than of one that is not there.
+    fn unresolved(&self, rev: &Rev, ended: &Ended, cancel: &Cancel) -> Result<Error> {
+        let text = rev.as_str();
+        let name = &text[..text.find(['^', '~', ':']).or_else(|| text.find("@{")).unwrap_or(text.len())];
+        // A git that has died may have met what it dies of at HEAD, too.
+        if matches!(name, "" | "@" | "HEAD") || ended.code != Some(1) {
+            self.head(cancel)?;
+        }
+        for name in [
+            name.to_owned(),
+            format!("refs/{name}"),
+            format!("refs/tags/{name}"),
+            format!("refs/heads/{name}"),
+            format!("refs/remotes/{name}"),
+        ] {
+            let plain = Path::new(&name).components().all(|part| matches!(part, Component::Normal(_)));
+            let Some(line) = Some(&name).filter(|name| plain && name.starts_with("refs/")).and_then(|name| self.common_folder().line(name))
+            else {
+                continue;
+            };
+            if !line.starts_with(b"ref:") && !ObjectId::from_hex(&line).is_ok_and(|id| !id.is_null()) {
+                return Ok(Error::Unreadable { said: format!("the reference {name} is broken: its file names no object") });
+            }
+        }
+        // What is there, and leads to no commit, is missing, damaged or something else.
+        for expression in [text, name] {
+            let Some(id) = Some(expression)
+                .filter(|text| !text.is_empty())
+                .map(|text| self.rev_parse(text, cancel))
+                .transpose()?
+                .and_then(|found| found.0)
+            else {
+                continue;
+            };
+            let is_named = !text.contains(':') && ObjectId::from_hex(expression.as_bytes()).is_err();
+            match self.object(id, cancel) {
+                Err(Error::MissingObject(_)) if is_named => {
+                    return Ok(Error::Unreadable { said: format!("fatal: bad object {expression}") });
+                }
+                found => drop(found?),
+            }
+        }
+        Ok(Error::UnknownRevision(rev.to_string()))
+    }
+
+    /// The kind and size of the object `id`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingObject`].
+    pub fn object(&self, id: ObjectId, cancel: &Cancel) -> Result<Object> {
+        if let Some(header) = self.with_engine(Mode::Read, |engine| engine.find_header(id).ok())?.flatten() {
+            let kind = match header.kind() {
+                gix::objs::Kind::Commit => ObjectKind::Commit,
+                gix::objs::Kind::Tree => ObjectKind::Tree,
+                gix::objs::Kind::Blob => ObjectKind::Blob,
+                gix::objs::Kind::Tag => ObjectKind::Tag,
+            };
+            return Ok(Object { id, kind, size: header.size() });
+        }
+        let process = self.read(&["cat-file", "--batch-check"]).stdin(format!("{id}\n").into_bytes());
+        let (ended, output) = process.output(cancel, 4096)?;
+        ended.require("cat-file")?;
+        let text = String::from_utf8_lossy(&output);
+        let mut fields = text.split_ascii_whitespace().skip(1);
+        let kind = match fields.next() {
+            Some("commit") => ObjectKind::Commit,
+            Some("tree") => ObjectKind::Tree,
+            Some("blob") => ObjectKind::Blob,
+            Some("tag") => ObjectKind::Tag,
+            // One that is there and damaged is missing to it, too.
+            _ if ended.stderr.contains("error: ") => return Err(ended.unreadable()),
+            _ => return Err(Error::MissingObject(id.to_string())),
+        };
+        let size = fields.next().and_then(|size| size.parse().ok()).unwrap_or_default();
+        Ok(Object { id, kind, size })
+    }
+
+    /// The object `id`, which `rev` names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Submodule`] where that is a commit of another repository; otherwise as for [`Repo::object`].
+    pub fn object_of(&self, rev: &Rev, id: ObjectId, cancel: &Cancel) -> Result<Object> {
+        match (self.object(id, cancel), rev.as_str().split_once(':')) {
+            (Err(Error::MissingObject(_)), Some(("", path))) if self.is_submodule(path, cancel)? => {
+                Err(Error::Submodule { path: staged_path(path).to_owned(), id })
+            }
+            (Err(error @ Error::MissingObject(_)), Some((rev, path))) if !rev.is_empty() => {
+                match self.resolve_path(&Rev::new(rev)?, &RelPath::new(path, None)?, cancel) {
+                    Err(submodule @ Error::Submodule { .. }) => Err(submodule),
+                    _ => Err(error),
+                }
+            }
+            (found, _) => found,
+        }
+    }
+
+    /// True for a path, which may have a stage before it, that is a submodule in the index.
+    fn is_submodule(&self, path: &str, cancel: &Cancel) -> Result<bool> {
+        Ok(self.gitlinks(cancel)?.iter().any(|link| link.path == staged_path(path).as_bytes()))
+    }
+
+    /// The object at `path` in the revision `rev`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchPath`] when the revision has no such path, [`Error::Submodule`] when that is no object of this repository.
+    pub fn resolve_path(&self, rev: &Rev, path: &RelPath, cancel: &Cancel) -> Result<ObjectId> {
+        let tree = self.resolve(rev, cancel)?;
+        let missing = || Error::NoSuchPath { path: path.to_string(), place: format!("revision {rev}") };
+        let found = self.with_engine(Mode::Read, |engine| -> Option<Result<ObjectId>> {
+            let tree = engine.find_object(tree).ok()?.peel_to_tree().ok()?;
+            if path.as_bytes().is_empty() {
+                return Some(Ok(tree.id));
+            }
+            let found = tree.lookup_entry_by_path(path.as_path()).ok()?;
+            Some(found.ok_or_else(missing).and_then(|entry| {
+                if entry.mode().is_commit() {
+                    return Err(Error::Submodule { path: path.to_string(), id: entry.object_id() });
+                }
+                Ok(entry.object_id())
+            }))
+        })?;
+        if let Some(found) = found.flatten() {
+            return found;
+        }
+        let expression = [tree.to_string().as_bytes(), b":", path.as_bytes()].concat();
+        if let (Some(id), _) = self.rev_parse(OsStr::from_bytes(&expression), cancel)? {
+            return Ok(id);
+        }
+        // A tree that cannot be read has no paths, either.
+        self.read(&["ls-tree", "-z"]).arg(tree.to_string()).success(cancel, MAX_LISTING)?;
+        Err(missing())
+    }
+
+    /// The object that the index holds at `path`: stage 0, or 1 to 3 of a conflict.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchPath`].
+    pub fn resolve_staged(&self, stage: u8, path: &RelPath, cancel: &Cancel) -> Result<ObjectId> {
+        let expression = [format!(":{stage}:").as_bytes(), path.as_bytes()].concat();
+        let missing = || Error::NoSuchPath { path: path.to_string(), place: "the index".to_owned() };
+        self.rev_parse(OsStr::from_bytes(&expression), cancel)?.0.ok_or_else(missing)
+    }
+
+    /// The abbreviation that git would print for `id`.
+    pub fn abbreviate(&self, id: ObjectId) -> String {
+        let short = self.with_engine(Mode::Read, |engine| Abbreviator::of(engine).short(id));
+        short.ok().flatten().unwrap_or_else(|| id.to_hex_with_len(12).to_string())
+    }
+}
+
+/// What `HEAD` is, and the commit that it names; none before the first one.
+///
+/// # Errors
+///
+/// [`Error::Engine`] where only git is certain: a name that is nowhere may be in a list of references that is damaged.
+pub(crate) fn head_of(engine: &gix::Repository) -> Result<(gix::Head<'_>, Option<gix::Commit<'_>>)> {
+    let head = engine.head().map_err(Error::engine)?;
+    let commit = match head.id() {
+        Some(id) => Some(id.object().map_err(Error::engine)?.peel_to_commit().map_err(Error::engine)?),
+        None if !head.is_unborn() || engine.common_dir().join("packed-refs").exists() => {
+            return Err(only_git("a branch that may be unborn"));
+        }
+        None => None,
+    };
+    Ok((head, commit))
+}
+
+/// Abbreviates ids.
+///
+/// On a handle of its own: to be sure that an abbreviation is unique, gix reads the object directories anew for each one,
+/// unless it is told not to.
+pub(crate) struct Abbreviator(gix::Repository);
+
+impl Abbreviator {
+    pub(crate) fn of(engine: &gix::Repository) -> Self {
+        let mut engine = engine.clone();
+        engine.objects.refresh_never();
+        Self(engine)
+    }
+
+    pub(crate) fn short(&self, id: ObjectId) -> String {
+        id.attach(&self.0).shorten_or_id().to_string()
+    }
+
+    /// The usual length of an abbreviation here, as that of `HEAD`.
+    pub(crate) fn usual_len(&self) -> usize {
+        self.0.head_id().map_or(7, |id| id.shorten_or_id().to_string().len())
+    }
+}

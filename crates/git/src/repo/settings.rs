@@ -1,0 +1,482 @@
+//! What a repository's configuration means for how it is read, decided once when it is opened.
+
+use crate::{
+    beneath,
+    error::{Error, Result},
+    repo::roots::{Location, Roots, read_within},
+};
+use gix::config::{
+    File, Source,
+    file::{
+        Metadata,
+        includes::{self, conditional::Context},
+        init::Options,
+    },
+    path::interpolate,
+    source::Kind,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    path::{Path, PathBuf},
+};
+
+/// Extensions that the in-process engine understands. A repository with another one is read by git.
+const KNOWN_EXTENSIONS: [&str; 7] =
+    ["objectformat", "worktreeconfig", "partialclone", "noop", "preciousobjects", "relativeworktrees", "compatobjectformat"];
+
+/// Those of them that have no say in what an index and a new object look like.
+const PLAIN_EXTENSIONS: [&str; 3] = ["objectformat", "noop", "relativeworktrees"];
+
+/// Those that every version of git knows, whatever the version of the format.
+const OLD_EXTENSIONS: [&str; 4] = ["noop", "partialclone", "preciousobjects", "worktreeconfig"];
+
+/// Settings that git reads before every command, and whose value must be one of a kind.
+const BOOLEANS: [&str; 19] = [
+    "core.bare",
+    "core.filemode",
+    "core.symlinks",
+    "core.ignorecase",
+    "core.trustctime",
+    "core.quotepath",
+    "core.precomposeunicode",
+    "core.protecthfs",
+    "core.protectntfs",
+    "core.prefersymlinkrefs",
+    "core.sparsecheckout",
+    "core.sparsecheckoutcone",
+    "core.multipackindex",
+    "core.commitgraph",
+    "core.logallrefupdates",
+    "core.autocrlf",
+    "core.safecrlf",
+    "core.fsyncobjectfiles",
+    "extensions.worktreeconfig",
+];
+/// The words that such a value may be, and those of two settings that are more than true or false.
+const WORDS: [&str; 9] = ["true", "yes", "on", "false", "no", "off", "always", "input", "warn"];
+/// Those that must be a number.
+const NUMBERS: [&str; 6] = [
+    "core.compression",
+    "core.loosecompression",
+    "core.bigfilethreshold",
+    "core.packedgitwindowsize",
+    "core.packedgitlimit",
+    "core.deltabasecachelimit",
+];
+/// Sections without a subsection in which a name without a value is an error to git as a rule.
+const CHECKED: [&str; 5] = ["core", "extensions", "user", "author", "committer"];
+
+/// Keys below `core.` that have none either, or are looked at by themselves.
+const PLAIN_CORE: [&str; 21] = [
+    "repositoryformatversion",
+    "filemode",
+    "bare",
+    "logallrefupdates",
+    "worktree",
+    "autocrlf",
+    "eol",
+    "safecrlf",
+    "attributesfile",
+    "excludesfile",
+    "quotepath",
+    "abbrev",
+    "editor",
+    "pager",
+    "askpass",
+    "sshcommand",
+    "gitproxy",
+    "notesref",
+    "commentchar",
+    "whitespace",
+    "preloadindex",
+];
+
+/// Keys below `diff.` that change no patch that we render.
+const HARMLESS_DIFF: [&str; 6] = ["tool", "guitool", "external", "colormoved", "colormovedws", "wordregex"];
+
+/// The configuration, as far as it matters here.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact of the configuration")]
+pub(crate) struct Settings {
+    /// The engine cannot be trusted with this repository's format.
+    pub(crate) foreign_format: bool,
+    /// There are settings for which git may not open the repository.
+    pub(crate) is_doubtful: bool,
+    /// The working tree is sparse.
+    pub(crate) sparse: bool,
+    /// Patches are rendered with git's defaults.
+    pub(crate) plain_diff: bool,
+    /// The index is kept, and objects are written, with git's defaults.
+    pub(crate) plain_index: bool,
+    /// Status is computed with git's defaults.
+    pub(crate) plain_status: bool,
+    /// Commits are shown with git's defaults.
+    pub(crate) plain_log: bool,
+    /// Line endings may be converted in any file.
+    pub(crate) converts_text: bool,
+    /// What begins a comment is configured.
+    pub(crate) comment_sign: bool,
+    /// Paths are quoted as ASCII in patches (`core.quotePath`).
+    pub(crate) quote_ascii: bool,
+    /// Object ids are abbreviated to git's own choice of length.
+    pub(crate) default_abbrev: bool,
+    /// Filter drivers that the repository's own configuration names. Reads never run them.
+    pub(crate) local_filters: BTreeSet<String>,
+    /// Filter drivers of the operator's configuration.
+    pub(crate) operator_filters: BTreeSet<String>,
+    /// Merge drivers that the repository's own configuration names.
+    pub(crate) local_merge_drivers: BTreeSet<String>,
+    /// The repository's own configuration includes files, so only git knows what is in force.
+    pub(crate) conditional: bool,
+    /// Where the repository was cloned from, where that is a local path.
+    pub(crate) local_origins: Vec<PathBuf>,
+    /// The repository's own configuration names a file of revisions that blame ignores.
+    pub(crate) local_ignore_revs: bool,
+    /// The repository's own configuration names a mailmap.
+    pub(crate) local_mailmap: bool,
+    /// `core.worktree`, as written.
+    pub(crate) worktree: Option<PathBuf>,
+    /// The repository's own configuration names a program that is asked which files have changed.
+    pub(crate) local_fsmonitor: bool,
+    /// Diff drivers of the repository's own configuration that run programs.
+    pub(crate) local_diff_drivers: BTreeSet<String>,
+    /// The repository's own configuration names a program for the care of the object store.
+    pub(crate) local_gc_hook: bool,
+    /// Something configured says which hooks run, or where they are.
+    pub(crate) names_hooks: bool,
+    /// Commits or tags are signed without being asked for.
+    pub(crate) signs: bool,
+    /// Annotated tags are to be signed.
+    pub(crate) signs_tags: bool,
+    /// Pushes are signed, by configuration.
+    pub(crate) signs_pushes: bool,
+    /// Keys of the repository's own configuration that have a say in how remotes are reached.
+    pub(crate) local_transport: Vec<String>,
+    /// Remotes that have what a partial clone leaves out.
+    pub(crate) promisors: Vec<String>,
+    /// Notes go along with commits that are rewritten.
+    pub(crate) rewrites_notes: bool,
+    /// A rebase moves other branches.
+    pub(crate) updates_refs: bool,
+    /// Where hooks are, where that is configured.
+    pub(crate) hooks_path: Option<PathBuf>,
+    /// `submodule.NAME.ignore`, by the names.
+    pub(crate) submodules_ignore: BTreeMap<String, String>,
+    /// `diff.ignoreSubmodules`.
+    pub(crate) ignored_submodules: Option<String>,
+    /// What stands before the names in patches, where they are not told by what they are of (`diff.mnemonicPrefix`).
+    pub(crate) prefixes: Option<[String; 2]>,
+    /// Untracked files are not shown (`status.showUntrackedFiles`).
+    pub(crate) hides_untracked: bool,
+    /// The repository is configured as bare.
+    pub(crate) bare: bool,
+    /// Files that the configuration was read from.
+    pub(crate) files: Vec<PathBuf>,
+    /// The operator's file with patterns of what is ignored.
+    pub(crate) ignore_file: Option<PathBuf>,
+    /// Further files with attributes.
+    pub(crate) attribute_files: Vec<PathBuf>,
+    /// Files that the operator's configuration names.
+    named_files: Vec<PathBuf>,
+    /// Files of the operator's configuration.
+    own_files: Vec<PathBuf>,
+}
+
+impl Settings {
+    /// Reads the configuration of the repository at `location`, without opening it. Files that an untrusted repository
+    /// includes are not read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotReadable`], [`Error::OutsideRoots`], [`Error::Engine`].
+    pub(crate) fn read(location: &Location, roots: &Roots) -> Result<Self> {
+        let bad = |err: &dyn std::fmt::Display| Error::Engine(format!("its configuration: {err}"));
+        let home = env::home_dir();
+        let interpolated = interpolate::Context { home_dir: home.as_deref(), ..Default::default() };
+        let context = Context { git_dir: Some(&location.git_dir), branch_name: None };
+        let options = Options { includes: includes::Options::follow(interpolated, context), ..Default::default() };
+        let mut file = File::from_globals().map_err(|err| bad(&err))?;
+        let mut unread_includes = file.resolve_includes(options).is_err();
+        let mut append = |dir: &Path, name: &str, source: Source| -> Result<bool> {
+            let Some(text) = read_within(dir, name, beneath::Kind::Config, roots)? else { return Ok(false) };
+            let meta = Metadata::from(source).at(dir.join(name));
+            let mut own = File::from_bytes_no_includes(&text, meta, options).map_err(|err| bad(&err))?;
+            unread_includes |= location.trusted && own.resolve_includes(options).is_err();
+            let per_worktree = matches!(own.boolean("extensions.worktreeConfig"), Ok(Some(true)));
+            file.append(own).map_err(|err| bad(&err))?;
+            Ok(per_worktree)
+        };
+        if append(&location.common_dir, "config", Source::Local)? {
+            append(&location.common_dir, "config.worktree", Source::Worktree)?;
+            if location.git_dir != location.common_dir {
+                append(&location.git_dir, "config.worktree", Source::Worktree)?;
+            }
+        }
+        let mut settings = Self::from_file(&file);
+        settings.conditional |= unread_includes;
+        settings.is_doubtful |= unread_includes;
+        Ok(settings)
+    }
+
+    fn from_file(file: &File) -> Self {
+        let mut settings = Self {
+            plain_diff: true,
+            plain_index: true,
+            plain_status: true,
+            plain_log: true,
+            quote_ascii: true,
+            default_abbrev: true,
+            ..Self::default()
+        };
+        for section in file.sections() {
+            let meta = section.meta();
+            if let Some(path) = &meta.path
+                && !settings.files.contains(path)
+            {
+                settings.files.push(path.clone());
+            }
+            let local = meta.source.kind() == Kind::Repository;
+            settings.own_files.extend(meta.path.clone().filter(|_| !local));
+            let name = section.header().name().to_string().to_ascii_lowercase();
+            let subsection = section.header().subsection_name().map(ToString::to_string);
+            if name == "remote"
+                && let Some(url) = section.body().value("url").map(|url| url.to_string())
+            {
+                let path = PathBuf::from(url.strip_prefix("file://").unwrap_or(&url));
+                settings.local_origins.extend(path.is_absolute().then_some(path));
+            }
+            if let ("submodule", Some(name), Some(word)) = (name.as_str(), &subsection, section.body().value("ignore")) {
+                settings.submodules_ignore.insert(name.clone(), word.to_string());
+            }
+            let keys: Vec<String> = section.body().value_names().map(|key| key.to_ascii_lowercase()).collect();
+            let value = |key: &str| section.body().value(key).map(|value| value.to_string());
+            if let Some(remote) = promisor(&name, subsection.as_deref(), &keys, value)
+                && !settings.promisors.contains(&remote)
+            {
+                settings.promisors.push(remote);
+            }
+            if local {
+                settings.note_transport(&name, subsection.as_deref(), &keys);
+                let is_checked = subsection.is_none() && CHECKED.contains(&name.as_str());
+                let has_doubtful = |key: &String| section.body().values(key).iter().any(|value| is_doubtful(&name, key, value));
+                settings.is_doubtful |= is_checked && keys.iter().any(has_doubtful);
+            }
+            if !local {
+                let values = keys.iter().flat_map(|key| section.body().values(key));
+                settings.named_files.extend(values.filter_map(|value| of_home(&value)));
+            }
+            settings.note(&name, subsection.as_deref(), &keys, local);
+        }
+        settings.note_values(file);
+        settings
+    }
+
+    /// What git reads of the operator's: its configuration, and the files that this names.
+    pub(crate) fn operator_files(&self) -> Vec<PathBuf> {
+        let beside = user_config().into_iter().flat_map(|dir| ["config", "ignore", "attributes"].map(|name| dir.join(name)));
+        let system = [env::var_os("GIT_CONFIG_SYSTEM").map(PathBuf::from), Some(PathBuf::from("/usr/local/etc/gitconfig"))];
+        let own = self.own_files.iter().chain(&self.named_files).cloned();
+        let all = own.chain(beside).chain(system.into_iter().flatten()).chain(["/etc/gitconfig", "/etc/gitattributes"].map(PathBuf::from));
+        // A folder would let in what is below it.
+        all.filter(|path| path.is_file()).collect()
+    }
+
+    /// Notes what could run a program or lead elsewhere when a remote is reached: all that is not known to be harmless.
+    fn note_transport(&mut self, section: &str, subsection: Option<&str>, keys: &[String]) {
+        let dangerous = |key: &str| match section {
+            "bundle" | "remotes" | "http" | "url" | "credential" | "protocol" | "ssh" | "remote-curl" | "uploadpack" | "receive"
+            | "gitproxy" | "lfs" => true,
+            "fetch" | "transfer" => matches!(key, "bundleuri" | "uriprotocols" | "advertisebundleuri"),
+            "core" => matches!(key, "sshcommand" | "gitproxy" | "askpass" | "alternaterefscommand"),
+            "remote" => !matches!(
+                key,
+                "url"
+                    | "pushurl"
+                    | "fetch"
+                    | "push"
+                    | "tagopt"
+                    | "prune"
+                    | "prunetags"
+                    | "promisor"
+                    | "partialclonefilter"
+                    | "mirror"
+                    | "skipdefaultupdate"
+                    | "skipfetchall"
+                    | "followremotehead"
+            ),
+            _ => false,
+        };
+        let found = keys.iter().filter(|key| dangerous(key)).map(|key| match subsection {
+            Some(name) => format!("{section}.{name}.{key}"),
+            None => format!("{section}.{key}"),
+        });
+        self.local_transport.extend(found);
+    }
+
+    fn note(&mut self, section: &str, subsection: Option<&str>, keys: &[String], local: bool) {
+        self.local_fsmonitor |= local && section == "core" && keys.iter().any(|key| key == "fsmonitor");
+        self.names_hooks |= section == "hook" || section == "core" && keys.iter().any(|key| key == "hookspath");
+        if let ("diff", Some(driver), true) = (section, subsection, local)
+            && keys.iter().any(|key| matches!(key.as_str(), "textconv" | "command"))
+        {
+            self.local_diff_drivers.insert(driver.to_owned());
+        }
+        match (section, subsection) {
+            ("filter", Some(driver)) if keys.iter().any(|key| matches!(key.as_str(), "clean" | "smudge" | "process")) => {
+                let set = if local { &mut self.local_filters } else { &mut self.operator_filters };
+                set.insert(driver.to_owned());
+            }
+            ("merge", Some(driver)) if local && keys.iter().any(|key| key == "driver") => {
+                self.local_merge_drivers.insert(driver.to_owned());
+            }
+            ("gc", None) if local && keys.iter().any(|key| key == "recentobjectshook") => self.local_gc_hook = true,
+            ("blame", None) if local && keys.iter().any(|key| key == "ignorerevsfile") => self.local_ignore_revs = true,
+            ("mailmap", None) if local => {
+                self.plain_log = false;
+                self.local_mailmap = true;
+            }
+            ("extensions", None) => {
+                self.foreign_format |= keys.iter().any(|key| !KNOWN_EXTENSIONS.contains(&key.as_str()));
+                self.plain_index &= keys.iter().all(|key| PLAIN_EXTENSIONS.contains(&key.as_str()));
+            }
+            ("index" | "feature" | "add" | "attr" | "hook" | "fsmonitor", _) => self.plain_index = false,
+            ("diff", None) => self.plain_diff &= keys.iter().all(|key| HARMLESS_DIFF.contains(&key.as_str())),
+            ("log" | "format" | "mailmap" | "notes" | "i18n" | "pretty", None) => self.plain_log = false,
+            ("core", None) => {
+                self.comment_sign |= keys.iter().any(|key| matches!(key.as_str(), "commentchar" | "commentstring"));
+                self.plain_log &= keys.iter().all(|key| key != "notesref");
+                self.plain_index &= keys.iter().all(|key| PLAIN_CORE.contains(&key.as_str()));
+                // The engine reads the operator's alone.
+                let is_read = !local || keys.iter().all(|key| key != "excludesfile");
+                self.plain_index &= is_read;
+                self.plain_status &= is_read;
+            }
+            ("status", None) | ("submodule", _) => self.plain_status = false,
+            ("include" | "includeif", _) => {
+                self.conditional |= local;
+                self.is_doubtful |= local;
+                // The engine knows no other conditions.
+                self.plain_index &=
+                    subsection.is_none_or(|condition| condition.starts_with("gitdir:") || condition.starts_with("gitdir/i:"));
+            }
+            _ => {}
+        }
+    }
+
+    fn note_values(&mut self, file: &File) {
+        let is = |key: &str| matches!(file.boolean(key), Ok(Some(true)));
+        let text = |key: &str| file.string(key).map(|value| value.to_string().to_ascii_lowercase());
+        self.sparse = is("core.sparseCheckout") || is("index.sparse");
+        self.quote_ascii = !matches!(file.boolean("core.quotePath"), Ok(Some(false)));
+        self.default_abbrev = text("core.abbrev").is_none_or(|value| value == "auto");
+        // A key without a value is true.
+        self.converts_text = is("core.autocrlf")
+            || text("core.autocrlf").is_some_and(|value| !matches!(value.as_str(), "false" | "no" | "off" | "0" | ""))
+            || text("core.eol").is_some_and(|value| value == "crlf");
+        if is("core.ignoreCase") || matches!(file.boolean("core.symlinks"), Ok(Some(false))) || is("core.precomposeUnicode") {
+            self.plain_status = false;
+        }
+        self.plain_index &= !matches!(file.boolean("core.fileMode"), Ok(Some(false)));
+        let is_whole = |key: &str| file.string(key).is_none_or(|path| path.starts_with(b"/") || path.starts_with(b"~/"));
+        self.plain_index &= is_whole("core.excludesFile") && is_whole("core.attributesFile");
+        let prefix = |key: &str, usual: &str| file.string(key).map_or_else(|| usual.to_owned(), |value| value.to_string());
+        self.prefixes = if is("diff.noPrefix") {
+            Some(Default::default())
+        } else {
+            (!is("diff.mnemonicPrefix")).then(|| [prefix("diff.srcPrefix", "a/"), prefix("diff.dstPrefix", "b/")])
+        };
+        self.ignored_submodules = text("diff.ignoreSubmodules");
+        self.hides_untracked =
+            text("status.showUntrackedFiles").is_some_and(|value| matches!(value.as_str(), "no" | "false" | "off" | "0"));
+        let is_of_repository = |meta: &Metadata| matches!(meta.source, Source::Local | Source::Worktree);
+        self.bare = matches!(file.boolean_filter("core.bare", is_of_repository), Ok(Some(true)));
+        self.signs = is("commit.gpgSign");
+        self.signs_tags = is("tag.gpgSign") || is("tag.forceSignAnnotated");
+        self.signs_pushes = text("push.gpgSign").is_some_and(|value| !matches!(value.as_str(), "false" | "no" | "off" | "0" | ""));
+        self.rewrites_notes = file.string("notes.rewriteRef").is_some();
+        self.updates_refs = is("rebase.updateRefs");
+        self.hooks_path = file.string("core.hooksPath").map(|path| of_home(&path).unwrap_or_else(|| PathBuf::from(path.to_string())));
+        self.worktree = file.string("core.worktree").map(|path| PathBuf::from(path.to_string()));
+        self.ignore_file = match file.string("core.excludesFile") {
+            Some(path) => Some(of_home(&path).unwrap_or_else(|| PathBuf::from(path.to_string()))),
+            None => user_config().map(|config| config.join("ignore")),
+        };
+        if let Some(path) = file.string("core.attributesFile") {
+            let path = path.to_string();
+            let home = env::home_dir().unwrap_or_default();
+            self.attribute_files.push(match path.strip_prefix("~/") {
+                Some(rest) => home.join(rest),
+                None => PathBuf::from(path),
+            });
+        } else if let Some(config) = user_config() {
+            self.attribute_files.push(config.join("attributes"));
+        }
+        self.attribute_files.push(PathBuf::from("/etc/gitattributes"));
+        // An empty variable is none to git, and the place to be to the engine.
+        self.plain_index &= env::var_os("XDG_CONFIG_HOME").is_none_or(|config| !config.is_empty());
+        // Those that are not there may come.
+        let global = match env::var_os("GIT_CONFIG_GLOBAL") {
+            Some(global) => vec![PathBuf::from(global)],
+            None => {
+                env::home_dir().map(|home| home.join(".gitconfig")).into_iter().chain(user_config().map(|dir| dir.join("config"))).collect()
+            }
+        };
+        self.own_files.extend(global.iter().cloned());
+        for path in global.into_iter().chain([PathBuf::from("/etc/gitconfig")]) {
+            if !self.files.contains(&path) {
+                self.files.push(path);
+            }
+        }
+    }
+}
+
+/// The remote that a section says has what is left out here.
+fn promisor(section: &str, subsection: Option<&str>, keys: &[String], value: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let is_off = |value: &str| ["", "false", "no", "off", "0"].iter().any(|off| value.eq_ignore_ascii_case(off));
+    match (section, subsection) {
+        ("extensions", None) => value("partialclone"),
+        ("remote", Some(remote)) => {
+            let has = |key: &str| keys.iter().any(|name| name == key);
+            // A key without a value is true.
+            let is_promisor = has("promisor") && value("promisor").is_none_or(|value| !is_off(&value));
+            (is_promisor || has("partialclonefilter")).then(|| remote.to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// True for a setting that git may refuse: it is asked then.
+fn is_doubtful(section: &str, key: &str, value: &[u8]) -> bool {
+    let name = format!("{section}.{key}");
+    let text = String::from_utf8_lossy(value).to_ascii_lowercase();
+    let is_number = || !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match name.as_str() {
+        "core.repositoryformatversion" => !matches!(text.as_str(), "0" | "1"),
+        // A name without a value is true, and an empty value false.
+        name if BOOLEANS.contains(&name) => !(text.is_empty() || is_number() || WORDS.contains(&text.as_str())),
+        name if NUMBERS.contains(&name) => !is_number(),
+        _ if section == "extensions" => !OLD_EXTENSIONS.contains(&key),
+        "core.abbrev" => !matches!(text.as_str(), "auto" | "no") && !is_number(),
+        _ => text.is_empty(),
+    }
+}
+
+/// A value that is an absolute path, or one below the home folder.
+fn of_home(value: &[u8]) -> Option<PathBuf> {
+    match value.strip_prefix(b"~/") {
+        Some(rest) => env::home_dir().map(|home| home.join(beneath::to_path(rest))),
+        None => value.starts_with(b"/").then(|| beneath::to_path(value).to_owned()),
+    }
+}
+
+/// Where git looks for what is the user's besides `~/.gitconfig`.
+fn user_config() -> Option<PathBuf> {
+    let config = env::var_os("XDG_CONFIG_HOME").filter(|config| !config.is_empty()).map(PathBuf::from);
+    config.or_else(|| env::home_dir().map(|home| home.join(".config"))).map(|config| config.join("git"))
+}
+
+/// Sources whose sections may name programs that a read runs.
+pub(crate) fn operator_only(meta: &gix::config::file::Metadata) -> bool {
+    !matches!(meta.source, Source::Local | Source::Worktree)
+}

@@ -1,0 +1,52 @@
+//! What a repository was when it was opened: its folders, and the files that decide how it is read.
+
+use crate::{
+    beneath::Folder,
+    error::{Error, Result},
+    repo::roots::Location,
+};
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
+
+/// The folders of a repository, held open since they were authorised.
+#[derive(Debug)]
+pub(crate) struct Folders {
+    pub(crate) worktree: Option<Folder>,
+    pub(crate) git_dir: Folder,
+    pub(crate) common_dir: Folder,
+}
+
+impl Folders {
+    pub(crate) fn open(location: &Location) -> Result<Self> {
+        let open = |path: &PathBuf| Folder::open(path).map_err(Error::io(format!("opening {}", path.display())));
+        Ok(Self {
+            worktree: location.worktree.as_ref().map(open).transpose()?,
+            git_dir: open(&location.git_dir)?,
+            common_dir: open(&location.common_dir)?,
+        })
+    }
+}
+
+/// What identifies one state of a file: enough to notice a replacement, a rewrite and a removal.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FileState {
+    pub(crate) path: PathBuf,
+    state: Option<(u64, u64, u64, [i64; 4])>,
+}
+
+impl FileState {
+    pub(crate) fn of(path: PathBuf) -> Self {
+        let state = fs::symlink_metadata(&path).ok().map(|m| {
+            // A directory's times move with every entry; only its identity is of interest.
+            if m.is_dir() {
+                return (m.dev(), m.ino(), 0, [0; 4]);
+            }
+            // Anybody can set the time of a change of content back, but not that of the file's own record.
+            (m.dev(), m.ino(), m.size(), [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()])
+        });
+        Self { path, state }
+    }
+
+    pub(crate) fn is_current(&self) -> bool {
+        Self::of(self.path.clone()) == *self
+    }
+}

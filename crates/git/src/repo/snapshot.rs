@@ -1,0 +1,274 @@
+//! What a change can move: `HEAD`, the index, the operation in progress, and other branches and the stash.
+
+use crate::{
+    cancel::Cancel,
+    error::Result,
+    process::Mode,
+    repo::{
+        Repo,
+        index_file::{key_of, read_index},
+        lock::digest,
+        rev::head_of,
+    },
+};
+use gix::{ObjectId, bstr::ByteSlice};
+use std::{
+    iter::Peekable,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+/// Where the stash is.
+pub(crate) const STASH: &str = "refs/stash";
+/// How many files of a folder of hooks are looked at.
+const MAX_HOOKS: usize = 64;
+/// Where the references are that changes move and that can be put back.
+const PREFIXES: [&str; 4] = ["refs/heads/", "refs/notes/", "refs/stash", "refs/tags/"];
+
+/// The state of a worktree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The full name of the branch that is checked out; none where `HEAD` is detached.
+    pub branch: Option<String>,
+    /// The commit that is checked out; none before the first.
+    pub commit: Option<ObjectId>,
+    /// Which index this is, byte for byte.
+    pub index: Option<String>,
+    /// The operation in progress.
+    pub in_progress: Option<&'static str>,
+}
+
+/// References by full name, in that order: small, as a repository can have a million.
+#[derive(Clone, Debug, Default)]
+pub struct Refs {
+    /// For each the length of its name in two bytes, the name, the length of its id in one, and the id.
+    packed: Vec<u8>,
+}
+
+impl Refs {
+    fn push(&mut self, name: &[u8], id: ObjectId) {
+        let Ok(length) = u16::try_from(name.len()) else { return };
+        self.packed.extend_from_slice(&length.to_le_bytes());
+        self.packed.extend_from_slice(name);
+        self.packed.push(u8::try_from(id.as_bytes().len()).unwrap_or_default());
+        self.packed.extend_from_slice(id.as_bytes());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&[u8], ObjectId)> {
+        let mut rest = self.packed.as_slice();
+        std::iter::from_fn(move || {
+            let (length, after) = rest.split_first_chunk::<2>()?;
+            let (name, after) = after.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+            let (length, after) = after.split_first()?;
+            let (id, after) = after.split_at_checked(usize::from(*length))?;
+            rest = after;
+            Some((name, ObjectId::try_from(id).ok()?))
+        })
+    }
+
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.iter().map(|(name, _)| name.to_str_lossy().into_owned())
+    }
+
+    /// What the reference called `name` is at.
+    pub fn get(&self, name: &str) -> Option<ObjectId> {
+        self.iter().find(|(known, _)| *known == name.as_bytes()).map(|(_, id)| id)
+    }
+}
+
+/// A reference that a change moved, made or deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Its full name.
+    pub name: String,
+    /// What it was at; none where there was no such reference.
+    pub before: Option<ObjectId>,
+    /// What it was at afterwards.
+    pub after: Option<ObjectId>,
+}
+
+type Listing<'a> = Box<dyn Iterator<Item = (&'a [u8], ObjectId)> + 'a>;
+
+/// References as they were beside references as they are, which come in the same order.
+struct Comparison<'a> {
+    before: Peekable<Listing<'a>>,
+    moved: Vec<Moved>,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(before: &'a Refs) -> Self {
+        let before: Listing<'a> = Box::new(before.iter());
+        Self { before: before.peekable(), moved: Vec::new() }
+    }
+
+    fn note(&mut self, name: &[u8], before: Option<ObjectId>, after: Option<ObjectId>) {
+        self.moved.push(Moved { name: name.to_str_lossy().into_owned(), before, after });
+    }
+
+    fn now(&mut self, name: &[u8], id: ObjectId) {
+        while let Some((gone, was)) = self.before.next_if(|(known, _)| *known < name) {
+            self.note(gone, Some(was), None);
+        }
+        match self.before.next_if(|(known, _)| *known == name) {
+            None => self.note(name, None, Some(id)),
+            Some((_, was)) if was != id => self.note(name, Some(was), Some(id)),
+            Some(_) => {}
+        }
+    }
+
+    fn end(mut self) -> Vec<Moved> {
+        while let Some((gone, was)) = self.before.next() {
+            self.note(gone, Some(was), None);
+        }
+        self.moved
+    }
+}
+
+impl Repo {
+    /// The state at this moment.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn snapshot(&self, cancel: &Cancel) -> Result<Snapshot> {
+        let (snapshot, _) = self.answer("snapshot", in_process, || self.snapshot_with_git(cancel))?;
+        Ok(Snapshot { in_progress: self.in_progress(), index: self.index_key(), ..snapshot })
+    }
+
+    /// The same, in which the index counts by what it holds: the times of files in it, which many a git command brings up to
+    /// date, do not.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn content_snapshot(&self, cancel: &Cancel) -> Result<Snapshot> {
+        let snapshot = self.snapshot(cancel)?;
+        Ok(Snapshot { index: self.index_content().or_else(|| snapshot.index.clone()), ..snapshot })
+    }
+
+    /// A digest of the entries of the index.
+    fn index_content(&self) -> Option<String> {
+        let hash = self.engine.as_ref()?.objects.object_hash();
+        let index = self.within(Mode::Read, || read_index(hash, &self.index_file())).ok().flatten()?;
+        let mut text = Vec::new();
+        for one in index.entries() {
+            let (path, id, mode, stage, intended) = entry(&index, one);
+            text.extend_from_slice(format!("{id} {mode} {stage} {intended} ").as_bytes());
+            text.extend_from_slice(path);
+            text.push(0);
+        }
+        Some(digest(&text))
+    }
+
+    fn snapshot_with_git(&self, cancel: &Cancel) -> Result<Snapshot> {
+        let (ended, branch) = self.read(&["symbolic-ref", "--quiet", "HEAD"]).output(cancel, 8192)?;
+        let branch = Some(String::from_utf8_lossy(branch.trim_ascii_end()).into_owned()).filter(|_| ended.code == Some(0));
+        Ok(Snapshot { branch, commit: self.head(cancel)?, ..Snapshot::default() })
+    }
+
+    /// Branches, notes, tags and the stash, by full name.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn movable_refs(&self, cancel: &Cancel) -> Result<Refs> {
+        let mut refs = Refs::default();
+        self.each_movable(cancel, &mut |name, id| refs.push(name, id))?;
+        Ok(refs)
+    }
+
+    /// What has been made, deleted or moved since `before`, by any process.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn moved_since(&self, before: &Refs, cancel: &Cancel) -> Result<Vec<Moved>> {
+        let mut comparison = Comparison::new(before);
+        self.each_movable(cancel, &mut |name, id| comparison.now(name, id))?;
+        Ok(comparison.end())
+    }
+
+    /// Hands out references in the order of their names.
+    fn each_movable(&self, cancel: &Cancel, each: &mut dyn FnMut(&[u8], ObjectId)) -> Result<()> {
+        let mut partial = Vec::new();
+        let process = self.read(&["for-each-ref", "--format=%(objectname) %(refname)"]).args(PREFIXES);
+        let ended = process.stream(cancel, |chunk| {
+            for piece in chunk.split_inclusive(|&byte| byte == b'\n') {
+                partial.extend_from_slice(piece);
+                if let Some(line) = partial.strip_suffix(b"\n") {
+                    let entry = line.split_once_str(" ").and_then(|(id, name)| Some((name, ObjectId::from_hex(id).ok()?)));
+                    if let Some((name, id)) = entry {
+                        each(name, id);
+                    }
+                    partial.clear();
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        ended.require("for-each-ref")
+    }
+
+    /// True where a change may move other references than it says: by hooks, or as git is configured.
+    pub fn moves_others(&self) -> bool {
+        let own = self.location.common_dir.join("hooks");
+        let hooks = || match &self.settings.hooks_path {
+            Some(path) => self.top().join(path),
+            None => own,
+        };
+        let has_hook = || {
+            let entries = std::fs::read_dir(hooks()).into_iter().flatten().flatten().take(MAX_HOOKS);
+            entries.map(|entry| entry.path()).any(|path| path.extension().is_none_or(|extension| extension != "sample"))
+        };
+        self.settings.rewrites_notes || !self.updates().is_empty() || self.location.trusted && self.allowed.policy.hooks && has_hook()
+    }
+
+    /// True where git is configured to take notes along when it rewrites commits.
+    pub fn rewrites_notes(&self) -> bool {
+        self.settings.rewrites_notes
+    }
+
+    /// The branches that the rebase in progress will move when it ends.
+    pub fn updates(&self) -> Vec<String> {
+        let list = self.git_file("rebase-merge/update-refs", crate::beneath::Kind::Steps).ok().flatten().unwrap_or_default();
+        list.lines().step_by(3).map(|name| name.to_str_lossy().into_owned()).collect()
+    }
+
+    /// The file that holds the index.
+    pub fn index_file(&self) -> PathBuf {
+        self.location.git_dir.join("index")
+    }
+
+    /// The checksum that ends the index file; a digest of the whole where it has none (`index.skipHash`).
+    fn index_key(&self) -> Option<String> {
+        self.within(Mode::Read, || key_of(&self.index_file())).ok().flatten()
+    }
+
+    /// True when `copy` still is the index that it is named after, byte for byte.
+    pub(crate) fn is_intact(&self, copy: &Path) -> bool {
+        let named = copy.file_name().is_some_and(|name| key_of(copy).is_some_and(|key| name == key.as_str()));
+        // Reading it checks it against its checksum.
+        // The copy lies in the server's own folder, not in the repository.
+        named && self.engine.as_ref().is_none_or(|engine| read_index(engine.objects.object_hash(), copy).is_some())
+    }
+
+    /// True when the index holds the entries that the copy holds, whatever it says of the files' times.
+    pub(crate) fn is_index_like(&self, copy: &Path) -> bool {
+        let Some(hash) = self.engine.as_ref().map(|engine| engine.objects.object_hash()) else { return false };
+        let ours = self.within(Mode::Read, || read_index(hash, &self.index_file())).ok().flatten();
+        let (Some(ours), Some(copy)) = (ours, read_index(hash, copy)) else { return false };
+        ours.entries().iter().map(|one| entry(&ours, one)).eq(copy.entries().iter().map(|one| entry(&copy, one)))
+    }
+}
+
+fn in_process(engine: &gix::Repository) -> Result<Snapshot> {
+    let (head, commit) = head_of(engine)?;
+    let branch = head.referent_name().map(|name| name.as_bstr().to_string());
+    Ok(Snapshot { branch, commit: commit.map(|commit| commit.id), ..Snapshot::default() })
+}
+
+/// What counts of an entry.
+fn entry<'a>(index: &'a gix::index::File, entry: &gix::index::Entry) -> (&'a [u8], ObjectId, u32, u32, bool) {
+    let intended = entry.flags.contains(gix::index::entry::Flags::INTENT_TO_ADD);
+    (entry.path(index).as_bytes(), entry.id, entry.mode.bits(), entry.flags.stage_raw(), intended)
+}
