@@ -8,6 +8,7 @@ mod caller;
 mod circuits;
 pub mod cli;
 mod config;
+mod config_path;
 mod error;
 mod journal;
 mod lifecycle;
@@ -32,12 +33,12 @@ mod workspace;
 pub use app::{App, StartError};
 pub use caller::{Caller, Right};
 pub use config::{
-    Config, ConfigError, Debug, Flags, HeapProfile, Hooks, JwtIssuer, Log, LogFormat, Mode, NamedToken, Observing, OtlpEndpoint, REFERENCE,
-    RELOADABLE, Resilience, Sandbox, Serving, Signing, Source, Trust, Watch,
+    Breakpoint, Config, ConfigError, Debug, Flags, HeapProfile, Hooks, JwtIssuer, Log, LogFormat, Mode, NamedToken, Observing,
+    OtlpEndpoint, REFERENCE, RELOADABLE, Resilience, Sandbox, Serving, Signing, Source, Trust, Watch,
 };
 pub use error::{Error, ErrorClass, Kind, UnknownClass};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};
-pub use pipeline::{Bounds, Breakpoint, Call, Origin, Pipeline};
+pub use pipeline::{Bounds, Call, Origin, Pipeline};
 pub use selection::Selection;
 pub use telemetry::log::init_log;
 pub use tool::{Effect, Entry, Reporter, Scope, Toolset};

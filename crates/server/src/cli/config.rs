@@ -1,7 +1,10 @@
 //! `config`: what the configuration says, whether it can be used, and what it may say.
 
 use super::{CANNOT_RUN, FOUND, say};
-use crate::config::{Config, Flags, Shown, configuration, schema, unknown_variables, unread};
+use crate::{
+    config::{Config, Flags, Shown, schema, unknown_variables, unread},
+    config_path,
+};
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
@@ -75,7 +78,7 @@ fn check(config: &Config, json: bool) -> ExitCode {
     } else {
         say(&format!(
             "The configuration can be used: {}",
-            file.unwrap_or_else(|| format!("there is no file; it would be {}", configuration()))
+            file.unwrap_or_else(|| format!("there is no file; it would be {}", config_path::named()))
         ));
         for name in &unknown {
             say(&unread(name));

@@ -10,9 +10,9 @@ use crate::{
     app::{self, App},
     caller::{Caller, Right},
     config::{Config, Serving},
-    lifecycle::{notify, reload, restart, settings, signals},
+    lifecycle::{notify, settings, signals},
     pipeline::effect,
-    server::Server,
+    server::{Server, reload, restart},
     socket,
     wire::{Handler, Shared},
 };

@@ -5,8 +5,8 @@ use crate::{
     admin::{self, Channel},
     app::{self, App},
     config::Config,
-    lifecycle::{reload, signals},
-    server::Server,
+    lifecycle::signals,
+    server::{Server, reload},
     wire::{Handler, Shared},
 };
 use mcp::stdio;

@@ -8,13 +8,12 @@ use super::{
     serving::{FileAuth, FileHeartbeat, FileHttp, FileSessions},
     words,
 };
-use crate::tool::toolset::Toolset;
+use crate::{config_path, tool::toolset::Toolset};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    sync::OnceLock,
 };
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -129,24 +128,12 @@ pub(super) fn network(file: FileNetwork, variable: &dyn Fn(&'static str) -> Opti
     })
 }
 
-/// The file that was read, or would be.
-static PLACE: OnceLock<PathBuf> = OnceLock::new();
-
-pub(super) fn place() -> Option<&'static Path> {
-    PLACE.get().map(PathBuf::as_path)
-}
-
-/// The configuration with its path, for hints about what to write into it.
-pub(crate) fn configuration() -> String {
-    place().map_or_else(|| "the configuration".to_owned(), |path| format!("the configuration ({})", path.display()))
-}
-
 pub(super) fn read_file(
     named: Option<&Path>,
     variable: &dyn Fn(&'static str) -> Option<String>,
 ) -> Result<Option<(PathBuf, String)>, ConfigError> {
     let Some(path) = named.map(Path::to_owned).or_else(|| default_file(variable)) else { return Ok(None) };
-    PLACE.set(std::path::absolute(&path).unwrap_or_else(|_| path.clone())).ok();
+    config_path::set(&path);
     if named.is_none() && !path.exists() {
         return Ok(None);
     }

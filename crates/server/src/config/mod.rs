@@ -1,5 +1,6 @@
 //! Flags over environment over file, into one validated configuration.
 
+mod breakpoint;
 mod file;
 mod observing;
 mod policy;
@@ -9,7 +10,7 @@ mod serving;
 mod shown;
 mod trust;
 
-pub(crate) use file::configuration;
+pub use breakpoint::Breakpoint;
 pub use observing::{Debug, HeapProfile, Log, LogFormat, Observing, OtlpEndpoint, Watch};
 pub use reference::{REFERENCE, RELOADABLE};
 pub use resilience::{Mode, Resilience};
@@ -19,7 +20,7 @@ pub(crate) use shown::{Shown, known_variables, own_variables, schema, unknown_va
 pub use trust::{Hooks, Sandbox, Signing, Trust};
 
 use crate::{
-    pipeline::holds::Breakpoint,
+    config_path,
     policy::Policy,
     selection::{Selection, is_tool},
     tool::toolset::Toolset,
@@ -197,7 +198,7 @@ impl Config {
     ///
     /// [`ConfigError`], which points at the line or names the variable.
     pub fn load(flags: Flags) -> Result<Self, ConfigError> {
-        Self::from_parts(flags, &|name| env::var(name).ok()).map_err(|err| match (err, file::place()) {
+        Self::from_parts(flags, &|name| env::var(name).ok()).map_err(|err| match (err, config_path::read()) {
             (err @ (ConfigError::Key { .. } | ConfigError::UnknownTool(_) | ConfigError::Serving(_)), Some(path)) if path.exists() => {
                 ConfigError::InFile { path: path.to_owned(), source: Box::new(err) }
             }

@@ -1,7 +1,8 @@
 //! What the server says of itself, and what it watches: its log, slow calls, memory, processors, caches, held calls.
 
+use super::Breakpoint;
 use super::{ConfigError, Flags, choice, resilience::bounded};
-use crate::{pipeline::holds::Breakpoint, telemetry::levels};
+use crate::telemetry::levels;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};

@@ -2,7 +2,7 @@
 
 use super::access::{agent, credentials, http};
 use crate::{
-    config::configuration,
+    config_path,
     error::{ASK_FOR_LESS, Error, Kind},
 };
 use serde_json::json;
@@ -376,14 +376,14 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
             Some(format!(
                 "The operator switches it on with `protocols = [\"https\", \"ssh\", \"{name}\"]` below [network] in {}, \
                  or with MCP_GIT_PROTOCOLS=https,ssh,{name}.",
-                configuration()
+                config_path::named()
             )),
         ),
         Git::ProtocolOff(name) if ["https", "ssh"].contains(&name.as_str()) => (
             Kind::Denied,
             Some(format!(
                 "The operator adds it to `protocols` below [network] in {}, or to MCP_GIT_PROTOCOLS where that is set.",
-                configuration()
+                config_path::named()
             )),
         ),
         Git::ProtocolOff(_) => (Kind::Denied, Some("Remotes are reached over https or ssh.".to_owned())),
@@ -392,7 +392,7 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
             Some(format!(
                 "The operator allows it with `allow_hosts = [\"{host}\"]` below [network] in {}, or with \
                  MCP_GIT_ALLOW_HOSTS={host}.",
-                configuration()
+                config_path::named()
             )),
         ),
         Git::UnknownHost(_) => (Kind::NotFound, Some("git_remote_list shows where remotes are.".to_owned())),
@@ -470,7 +470,7 @@ fn of_trust(err: &git::Error) -> (Kind, Option<String>) {
                 "If you trust this repository, the operator names it with `-r {}`; or allows changes without a sandbox with \
                  `sandbox = \"off\"` in {}, or MCP_GIT_SANDBOX=off.",
                 path.display(),
-                configuration()
+                config_path::named()
             )),
         ),
         Git::NotReadable { .. } => (

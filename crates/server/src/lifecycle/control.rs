@@ -17,15 +17,15 @@ pub(crate) const READY: Duration = Duration::from_secs(30);
 /// Where a server asks to be replaced; empty where nobody supervises it.
 #[derive(Default)]
 pub(crate) struct Control {
-    pub(super) ask: Mutex<Option<mpsc::Sender<Request>>>,
+    pub(crate) ask: Mutex<Option<mpsc::Sender<Request>>>,
     /// It has been asked, and has not failed: one that has been replaced is not replaced again.
-    pub(super) is_asked: AtomicBool,
+    pub(crate) is_asked: AtomicBool,
 }
 
 /// A successor is wanted.
-pub(super) struct Request {
-    pub(super) drain: Duration,
-    pub(super) answer: oneshot::Sender<Result<u32, String>>,
+pub(crate) struct Request {
+    pub(crate) drain: Duration,
+    pub(crate) answer: oneshot::Sender<Result<u32, String>>,
 }
 
 impl Control {

@@ -4,7 +4,5 @@
 pub(crate) mod control;
 pub(crate) mod notify;
 pub(crate) mod phase;
-pub(crate) mod reload;
-pub(crate) mod restart;
 pub(crate) mod settings;
 pub(crate) mod signals;

@@ -8,7 +8,7 @@ use mcp::{http::Token, sessions::SessionLimits};
 use std::time::{Duration, Instant};
 
 /// The key of the tokens.
-pub(super) const TOKENS: &str = "auth.tokens";
+pub(crate) const TOKENS: &str = "auth.tokens";
 
 /// What of the configuration can change while the server runs.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ pub(crate) struct Loaded {
     /// The directives of the log that it asks for.
     pub(crate) level: String,
     /// As the file was when the server started.
-    pub(super) started: toml::Table,
+    pub(crate) started: toml::Table,
     pub(crate) at: Instant,
     /// Why the last one was not taken.
     pub(crate) failed: Option<String>,

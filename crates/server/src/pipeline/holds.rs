@@ -1,7 +1,7 @@
 //! Calls that are held before they begin, so that somebody can look at the server meanwhile: a breakpoint for a whole server.
 
 use super::{Call, Origin};
-use crate::error::Error;
+use crate::{config::Breakpoint, error::Error};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -13,41 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 /// The most calls that are held at a time. More go on.
 const MAX_HELD: usize = 100;
-
-/// Which calls are held.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Breakpoint {
-    /// None.
-    #[default]
-    Off,
-    /// All.
-    All,
-    /// Those of these tools.
-    Tools(Vec<String>),
-}
-
-impl std::str::FromStr for Breakpoint {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
-        Ok(match text.trim().to_ascii_lowercase().as_str() {
-            "" | "0" | "false" | "no" | "off" => Self::Off,
-            "1" | "true" | "yes" | "on" | "*" => Self::All,
-            _ => Self::Tools(words()),
-        })
-    }
-}
-
-impl Breakpoint {
-    fn holds(&self, tool: &str) -> bool {
-        match self {
-            Self::Off => false,
-            Self::All => true,
-            Self::Tools(tools) => tools.iter().any(|one| one == tool),
-        }
-    }
-}
 
 /// The calls that are held.
 #[derive(Debug)]
@@ -188,26 +153,5 @@ fn shape(value: &Value) -> String {
         Value::String(text) => format!("text of {} bytes", text.len()),
         Value::Array(items) => format!("list of {}", items.len()),
         Value::Object(fields) => format!("object of {}", fields.len()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_breakpoint_is_for_all_calls_or_for_tools_by_name() {
-        let holds = |text: &str| text.parse::<Breakpoint>().map(|point| ["git_log", "git_commit"].map(|tool| point.holds(tool)));
-        for (text, expect) in [
-            ("", [false, false]),
-            ("0", [false, false]),
-            ("1", [true, true]),
-            ("TRUE", [true, true]),
-            ("*", [true, true]),
-            ("git_commit", [false, true]),
-            ("git_push, git_log", [true, false]),
-        ] {
-            assert_eq!(holds(text), Ok(expect), "{text}");
-        }
     }
 }

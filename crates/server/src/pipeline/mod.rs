@@ -36,7 +36,6 @@ pub(crate) use change_lock::{ChangeLock, LOCK_WAITS};
 pub(crate) use envelope::{check, effect};
 use git::{Cancel, Repo, Repositories};
 use guard::{Admission, Class, Resources, Running, Threads};
-pub use holds::Breakpoint;
 pub(crate) use holds::{Held, Holds, How};
 use repository::Wanted;
 use serde_json::{Map, Value};

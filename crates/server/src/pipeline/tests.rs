@@ -1,6 +1,7 @@
 //! A panic, a deadline and a cancel end one call, and nothing else.
 
 use super::*;
+use crate::config::Breakpoint;
 use crate::{
     journal::Journal,
     policy::Policy,

@@ -11,7 +11,10 @@ const COMPONENTS: &[(&str, &[&str])] = &[
     ("calls", &["mcp_server_git::pipeline", "mcp_server_git::wire"]),
     ("circuits", &["guard::breaker", "mcp_server_git::circuits"]),
     ("database", &["store", "mcp_server_git::persistence"]),
-    ("lifecycle", &["mcp_server_git::lifecycle", "mcp_server_git::cli"]),
+    (
+        "lifecycle",
+        &["mcp_server_git::lifecycle", "mcp_server_git::server::reload", "mcp_server_git::server::restart", "mcp_server_git::cli"],
+    ),
 ];
 /// What a guide to such servers calls their loggers: this, and the component.
 const LOGGER: &str = "mcp_server_git.";

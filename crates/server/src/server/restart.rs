@@ -4,8 +4,8 @@
 //! The two speak in lines over what the server has for standard input. The server says `ready` and `restart SECONDS`; the
 //! supervisor says `replaced PID SECONDS`, `failed WHY` and `reload`. Its end is the end of the server.
 
-use super::control::{Request, VARIABLE};
-use crate::server::Server;
+use super::Server;
+use crate::lifecycle::control::{Request, VARIABLE};
 use std::{
     io,
     sync::{Arc, PoisonError, atomic::Ordering},

@@ -1,5 +1,8 @@
 //! What a running server consists of, and what it does by itself: beats, sweeps, probes, and what it tells the store.
 
+pub(crate) mod reload;
+pub(crate) mod restart;
+
 use crate::{
     caller::{Caller, Right},
     circuits::Breakers,

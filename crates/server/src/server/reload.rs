@@ -1,12 +1,12 @@
 //! A new configuration while the server runs: what can change does, what cannot is named.
 
-use super::{
-    notify,
-    settings::{Reloadable, Settings, TOKENS, tokens},
-};
+use super::Server;
 use crate::{
     config::{Config, RELOADABLE},
-    server::Server,
+    lifecycle::{
+        notify,
+        settings::{Reloadable, Settings, TOKENS, tokens},
+    },
     telemetry::log,
 };
 use mcp::sessions::{Ending, SessionLimits};
