@@ -1,10 +1,10 @@
 #!/bin/sh
-# dulwich reads refs of the format reftable (`git init --ref-format=reftable`), but only the first block of each table
-# (a block is 4096 bytes). Refs that sort after it do not exist for it, and nothing says so: of many branches the last
-# ones are missing, and all tags, since they come after the branches. With few refs all are there, so a small test
-# repository shows nothing. `porcelain.branch_list` lacks the first letter of each name, however many there are.
+# dulwich reads refs in the reftable format (`git init --ref-format=reftable`), but only from the first block of each
+# table (a block is 4096 bytes). Refs that sort later are silently missing: with many branches, the last ones and all
+# tags, which sort after the branches. With few refs nothing is missing, so a small test repository does not show the
+# bug. `porcelain.branch_list` also drops the first letter of each name, regardless of the number of refs.
 #
-# Seen with dulwich 1.2.21 and git 2.47.3; dulwich's numbers are of its `get_refs()` and `porcelain.tag_list`:
+# Seen with dulwich 1.2.21 and git 2.47.3; dulwich's numbers come from `get_refs()` and `porcelain.tag_list`:
 #   dulwich 1.2.21
 #   git: 21 branches, 1 tag
 #   dulwich: 21 branches, 1 tags; first names: ain, opic-001
@@ -31,7 +31,7 @@ with Repo(sys.argv[1]) as repository:
     print(len(branches), len(porcelain.tag_list(repository)), b", ".join(names[:2]).decode())
 REFS
 
-# $1: the number of branches beside main
+# $1: the number of branches besides main
 show() {
     git init -q -b main --ref-format=reftable "$1"
     git -C "$1" commit -q --allow-empty -m one

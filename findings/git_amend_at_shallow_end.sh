@@ -1,7 +1,7 @@
 #!/bin/sh
-# In a shallow clone `git commit --amend` of the commit at which history ends writes a commit without parents, and says
-# nothing: the parents are in the object that is amended, and the list of shallow commits hides them. A push that
-# replaces the branch is taken, and the history of the remote is one commit. `git fsck` finds nothing wrong.
+# In a shallow clone, `git commit --amend` of the boundary commit silently writes a commit without parents: the amended
+# object has parents, but the list of shallow commits hides them. A forced push of the branch is accepted, which cuts
+# the remote's history to one commit. `git fsck` reports no error.
 #
 # Seen with git 2.39.5 (Debian 1:2.39.5-0+deb12u3), and with git 2.47.3:
 #   git version 2.39.5

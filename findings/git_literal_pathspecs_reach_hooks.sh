@@ -1,8 +1,8 @@
 #!/bin/sh
-# A program that calls `git --literal-pathspecs commit`, so that names with `*` are no patterns, also switches patterns
-# off in every hook: the option becomes GIT_LITERAL_PATHSPECS=1 for all children. A pre-commit hook that lists the
-# staged files of a language finds none and lets the commit pass; one that puts unstaged edits away with
-# `git stash push --keep-index` takes the staged ones out of the commit, which is made empty.
+# A program that calls `git --literal-pathspecs commit`, so that names with `*` are not patterns, also disables patterns
+# in every hook: the option becomes GIT_LITERAL_PATHSPECS=1 for all children. A pre-commit hook that lists the staged
+# files of a language finds none and lets the commit pass; one that stashes unstaged changes with
+# `git stash push --keep-index` drops the staged ones from the commit, which becomes empty.
 #
 # Seen with git 2.39.5 (Debian 1:2.39.5-0+deb12u3), and with git 2.47.3:
 #   git version 2.39.5

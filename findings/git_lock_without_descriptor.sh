@@ -1,7 +1,7 @@
 #!/bin/sh
-# While `git commit -a` waits for its editor it holds `index.lock`, and no process has that file open: a check that
-# looks for the holder of a lock among open files (lsof, fuser, /proc/*/fd) takes the lock for one that was left, and
-# such a check removes a lock in use. `git commit` closes the lock before the editor starts, and renames it afterwards.
+# While `git commit -a` waits for its editor it holds `index.lock`, but no process has that file open: a check that
+# looks for a lock's holder among open files (lsof, fuser, /proc/*/fd) takes the lock for a stale one and removes a lock
+# in use. `git commit` closes the lock file before the editor starts, and renames it afterwards.
 #
 # Seen with git 2.39.5 (Debian 1:2.39.5-0+deb12u3), and with git 2.47.3:
 #   git version 2.39.5

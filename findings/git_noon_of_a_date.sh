@@ -1,7 +1,7 @@
 #!/bin/sh
-# Until it is noon `git log --since='2024-03-01 noon'` begins at noon of 29 February, and until five in the afternoon
-# `2024-03-01 tea` is that of the day before, too: a name of a time of day goes back a day where that time of today is still
-# to come, also behind a date. The same command gives other commits in the morning than in the evening.
+# Before noon, `git log --since='2024-03-01 noon'` starts at noon of 29 February, and before 5 pm `2024-03-01 tea` also
+# means the previous day: a named time of day goes back one day if it is still to come today, even after an explicit
+# date. The same command returns different commits in the morning and in the evening.
 #
 # Seen with git 2.39.5 (Debian 1:2.39.5-0+deb12u3), and with git 2.47.3:
 #   git version 2.39.5

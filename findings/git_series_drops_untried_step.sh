@@ -1,8 +1,8 @@
 #!/bin/sh
 # A series of picks stops before a commit that would overwrite an edited file. Once that file is out of the way,
-# `git cherry-pick --continue` ends with success and leaves out the commit that was never tried: it takes the first
-# step of its list for done wherever CHERRY_PICK_HEAD is not there. `git revert` does the same. Only --abort and the
-# whole series again apply all of it; a rebase puts such a step back into its list.
+# `git cherry-pick --continue` succeeds but skips the commit that was never tried: without CHERRY_PICK_HEAD it takes the
+# first step of its list as done. `git revert` does the same. Only --abort and repeating the whole series apply all of
+# it; a rebase puts such a step back on its list.
 #
 # Seen with git 2.39.5 (Debian 1:2.39.5-0+deb12u3), and with git 2.47.3:
 #   git version 2.39.5

@@ -1,10 +1,10 @@
 #!/bin/sh
-# A walk of gix from `side` that hides `main` (`git log main..side`) also lists a commit of `main` when commits share
-# their second, as those of a script, a rebase or an import do. There is no error. The same walk is right when it is
-# sorted topologically, and in any order once there is a commit-graph file: so the answer for one commit changes when
-# `git gc` has run, and a test on a repository that was packed finds nothing. A count of commits ahead is wrong too.
+# A gix walk from `side` that hides `main` (`git log main..side`) also lists a commit of `main` if commits share a
+# timestamp, as after a script, a rebase or an import. There is no error. The same walk is correct in topological order,
+# and in any order with a commit-graph file: so the result for one commit changes after `git gc`, and a test on a packed
+# repository does not show the bug. The count of commits ahead is wrong too.
 #
-# Seen with gitoxide-py 0.87.0, which has gix 0.87.1, and git 2.47.3, on a branch that merged three commits of main:
+# Seen with gitoxide-py 0.87.0, which uses gix 0.87.1, and git 2.47.3, on a branch that merged three commits of main:
 #   gix 0.87.1
 #   git: merge side
 #   gix, breadth-first: merge side base

@@ -1,12 +1,12 @@
 #!/bin/sh
-# `status` of isomorphic-git, which only asks for the state of one file, destroys the index of a repository with a
-# split index (`core.splitIndex`, `git update-index --split-index`). The index then has an extension `link`, in lower
-# case so that a program that does not know it stops. isomorphic-git goes on: it takes the few entries of `.git/index`
-# for all of them, and writes them back, without the extension, where it has something to refresh (here the times of a
-# file that was touched). git then has every file of the shared index as deleted, and the next commit drops them.
-# Before that, a file that nobody changed is given as `*undeleted`. Nothing reports an error.
+# isomorphic-git's `status`, which only reads the state of one file, destroys the index of a repository with a split
+# index (`core.splitIndex`, `git update-index --split-index`). Such an index has an extension `link`, in lower case so
+# that a program that does not support it must stop. isomorphic-git continues: it takes the few entries of `.git/index`
+# for all of them, and writes them back without the extension when it refreshes a stat entry (here after a touch). git
+# then shows every file of the shared index as deleted, and the next commit drops them. Before that, an unchanged file
+# is reported as `*undeleted`. No error is reported.
 #
-# Seen with isomorphic-git 1.44.19 and git 2.47.3, on four files in a commit, and a fifth one added to the index:
+# Seen with isomorphic-git 1.44.19 and git 2.47.3, on four committed files and a fifth added to the index:
 #   git before: 0 staged deletions
 #   isomorphic-git 1.44.19
 #   status of an unchanged file: *undeleted

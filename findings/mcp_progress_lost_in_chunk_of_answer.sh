@@ -1,9 +1,9 @@
 #!/bin/sh
-# The official TypeScript clients of MCP drop a progress notification that arrives in one read with the answer that
-# follows it. They take up each notification a step later than they have read it, but an answer at once, which ends the
-# callback of its call. So "3 of 3" of a server that reports it and then answers is never seen, and a quick call has no
-# progress at all, though the order on the wire is right; a pause of the server brings it back. The call succeeds, and
-# only a handler `onerror`, if there is one, hears of an "unknown token". The Python client has every one.
+# The official TypeScript MCP clients drop a progress notification that arrives in the same read as the response after
+# it. They dispatch each notification one step after reading it, but a response at once, which removes the call's
+# progress callback. So the last "3 of 3" of a server is never delivered, and a quick call has no progress at all, even
+# though the order on the wire is correct; a pause before the response avoids it. The call succeeds, and only an
+# `onerror` handler, if set, receives an "unknown token". The Python client delivers every notification.
 #
 # Seen with @modelcontextprotocol/sdk 1.32.2, @modelcontextprotocol/client 2.4.0 and mcp 2.3.0 (Python):
 #   @modelcontextprotocol/sdk 1.32.2, answer in a write of its own: done, progress 1 2 3
@@ -24,7 +24,7 @@ npm install --silent --no-save --no-audit --no-fund --prefix "$work" \
 python3 -m pip install -qq --disable-pip-version-check --no-warn-conflicts --root-user-action=ignore \
     --target packages mcp==2.3.0
 
-# Argument `together` of a call: how many of its three progress notifications are written with the answer.
+# Argument `together` of a call: how many of its three progress notifications are written with the response.
 cat > server.py <<'SERVER'
 import json
 import sys

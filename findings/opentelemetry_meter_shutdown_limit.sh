@@ -1,7 +1,7 @@
 #!/bin/sh
-# `SdkMeterProvider::shutdown_with_timeout` of the crate opentelemetry_sdk does not heed its argument: it waits for the
-# exporter, for a fixed 5 s at most, and reports success. `SdkTracerProvider::shutdown_with_timeout` gives up at the
-# limit and says so. A program that ends both within a limit of its own has to keep that limit itself.
+# opentelemetry_sdk's `SdkMeterProvider::shutdown_with_timeout` ignores its argument: it waits for the exporter up to a
+# fixed 5 s and reports success. `SdkTracerProvider::shutdown_with_timeout` times out at the limit and returns an error.
+# A program that shuts down both within a limit must enforce that limit itself.
 #
 # Seen with opentelemetry_sdk 0.33.1, an exporter that takes 3 s, and a limit of 200 ms:
 #   traces: 0 s, Err(InternalFailure("Shutdown errors: [Timeout(200ms)]"))

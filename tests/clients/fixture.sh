@@ -1,8 +1,8 @@
 #!/bin/sh
-# What the clients work on.
-#   fixture.sh make FOLDER URL  makes FOLDER/repo with the remote `silent` at URL, and with `origin` inside it: remotes
-#                               given by path lie inside the roots
-#   fixture.sh publish FOLDER   puts a commit on `origin` that is large enough for a fetch of it to have progress
+# Test repositories for the clients.
+#   fixture.sh make FOLDER URL  creates FOLDER/repo with the remotes `silent` at URL and `origin` inside it: remotes given
+#                               by path lie inside the roots
+#   fixture.sh publish FOLDER   adds a commit to `origin` large enough that fetching it reports progress
 set -eu
 unset $(git rev-parse --local-env-vars)
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1

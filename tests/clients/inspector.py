@@ -1,7 +1,7 @@
 """mcp-inspector --cli against the server: stdio and HTTP, both eras. Arguments: server, folder of node_modules.
 
-Every schema is portable (--strict), and many calls at once are answered (--load). This client has no completions and
-shows no progress, and it cannot be asked: what it means, it says with `confirm`. It cancels by going away.
+Checks that schemas are portable (--strict) and concurrent calls are answered (--load). This client supports neither
+completions, progress nor elicitation, so it passes `confirm`. It cancels by disconnecting.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Inspector:
 
 
 async def journey(name, scene, target, era, stops=True):
-    """`stops` says whether a client that goes away cancels its calls."""
+    """`stops`: whether disconnecting cancels the client's calls."""
     client = Inspector(name, scene, target, era)
     tools = {tool["name"] for tool in (await client.run("tools/list", "--strict"))["tools"]}
     assert {"git_status", "git_commit", "git_reset", "git_fetch"} <= tools, (name, tools)
@@ -72,7 +72,7 @@ async def journey(name, scene, target, era, stops=True):
     fixture("publish", scene.folder)
     assert "origin/main" in await client.text("git_fetch", {"remote": "origin"}), name
 
-    # A call that takes longer than the server lets a client wait that knows tasks: its result comes all the same.
+    # A call slow enough to become a task for a client that supports tasks: the result arrives regardless.
     scene.reached.clear()
     slow = asyncio.create_task(client.text("git_fetch", {"remote": "silent"}, expect=TOOL_FAILED))
     await asyncio.wait_for(scene.reached.wait(), PATIENCE)
@@ -100,7 +100,7 @@ async def main():
             await journey(f"inspector-stdio-{era}", scene, [SERVER, *scene.args, *variables], era)
         with scene.serve(SERVER) as address:
             for era in ("legacy", "modern"):
-                # In the older revisions a lost connection is no cancellation.
+                # In the older revisions a lost connection does not cancel calls.
                 target = [f"{address}/mcp", "--transport", "http"]
                 await journey(f"inspector-http-{era}", scene, target, era, stops=era == "modern")
 

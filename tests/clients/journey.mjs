@@ -1,4 +1,4 @@
-// What every Node client does with the server.
+// The steps that every Node client runs against the server.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -9,14 +9,14 @@ const PATIENCE = 180_000;
 const BLOB = "git://{repo}/blob/{rev}/{+path}";
 
 /**
- * `connect(ask)` gives a connected client that puts questions to `ask`; `call(client, params, options)` calls a tool.
- * Whatever fails, fails with the name of the client and of the step.
+ * `connect(ask)` returns a connected client that passes elicitations to `ask`; `call(client, params, options)` calls a tool.
+ * Errors name the client and the step.
  */
 export async function journey(name, scene, connect, call) {
   const state = { step: "connect", answer: undefined, asked: [] };
   let timer;
   const patience = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error("it does not end")), PATIENCE);
+    timer = setTimeout(() => reject(new Error("timed out")), PATIENCE);
   });
   try {
     await Promise.race([travel(name, scene, state, connect, call), patience]);
@@ -78,7 +78,7 @@ async function travel(name, { folder, repo, silent }, state, connect, call) {
   assert.equal(readFileSync(file, "utf8"), "edited\n");
   state.answer = { action: "accept", content: { confirm: true } };
   assert.equal((await result("git_reset", { mode: "hard", target: newest, confirm: true })).isError, true);
-  assert.equal(readFileSync(file, "utf8"), "edited\n", "what was declined is refused without another question");
+  assert.equal(readFileSync(file, "utf8"), "edited\n", "a declined change is refused without asking again");
   await text("git_reset", { mode: "hard", target: "HEAD" });
   assert.equal(readFileSync(file, "utf8"), "one\n");
   assert.equal(state.asked.length, 2, "asked once for each change");
@@ -89,7 +89,7 @@ async function travel(name, { folder, repo, silent }, state, connect, call) {
   const heard = [];
   const onprogress = ({ progress }) => heard.push(progress);
   assert.match(await text("git_fetch", { remote: "origin" }, { onprogress }), /origin\/main/);
-  assert(heard.length > 0, "nothing was heard");
+  assert(heard.length > 0, "no progress was received");
   assert(heard.every((value, at) => at === 0 || value > heard[at - 1]), heard.join());
 
   state.step = "a cancelled call";

@@ -1,4 +1,4 @@
-"""What every Python client does with the server."""
+"""The steps that every Python client runs against the server."""
 
 import asyncio
 
@@ -7,9 +7,9 @@ from stage import BLOB, PATIENCE, fixture
 
 
 async def journey(name, scene, connect, cancel):
-    """`connect(ask)` is a context with a client whose questions go to `ask`; `cancel(client, task)` cancels a call.
+    """`connect(ask)` is a context with a client that passes elicitations to `ask`; `cancel(client, task)` cancels a call.
 
-    Whatever fails, fails with the name of the client and of the step.
+    Errors name the client and the step.
     """
     steps = ["connect"]
     try:
@@ -73,7 +73,7 @@ async def travel(name, scene, connect, cancel, step):
         newest = log["structuredContent"]["commits"][0]["id"]
         assert (await result("git_reset", {"mode": "hard", "target": newest}))["isError"]
         assert scene.read("a.txt") == "edited\n"
-        # What was declined is refused without another question.
+        # A declined change is refused without asking again.
         assert (await result("git_reset", {"mode": "hard", "target": newest, "confirm": True}))["isError"]
         assert scene.read("a.txt") == "edited\n"
         await text("git_reset", {"mode": "hard", "target": "HEAD"})
@@ -83,7 +83,7 @@ async def travel(name, scene, connect, cancel, step):
         step("progress")
         fixture("publish", scene.folder)
         assert "origin/main" in await text("git_fetch", {"remote": "origin"}, progress_callback=progress)
-        assert heard, "nothing was heard"
+        assert heard, "no progress was received"
         assert all(before < after for before, after in zip(heard, heard[1:])), heard
 
         step("a cancelled call")

@@ -16,7 +16,7 @@ async def cancel(_client, task):
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    assert task.cancelled(), "it was cancelled before it was done"
+    assert task.cancelled(), "the call must be cancelled before it finishes"
 
 
 async def main():

@@ -17,7 +17,7 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 
 async def cancel(client, task):
-    # This SDK leaves it to its user to tell the server.
+    # With this SDK the caller must notify the server.
     params = CancelledNotificationParams(requestId=client._request_id - 1)
     await client.send_notification(ClientNotification(CancelledNotification(params=params)))
     task.cancel()

@@ -1,4 +1,4 @@
-// What the Node clients work on: a repository, its remote, and a server over HTTP.
+// The setup for the Node clients: a repository, its remote, and a server over HTTP.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,10 +11,10 @@ import { fileURLToPath } from "node:url";
 
 const SCRIPT = fileURLToPath(new URL("fixture.sh", import.meta.url));
 
-/** `make` or `publish`: see the script. */
+/** Runs `make` or `publish`: see the script. */
 export const fixture = (...args) => execFileSync("sh", [SCRIPT, ...args]);
 
-/** Makes a repository and a remote that never answers, and passes both to `work`. */
+/** Creates a repository and a remote that never answers, and passes both to `work`. */
 export async function stage(work) {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "mcp-server-git-")));
   const silent = createServer((socket) => socket.resume().on("error", () => {}));
@@ -48,5 +48,5 @@ export async function serve(server, { args, env }, work) {
   } finally {
     child.kill("SIGTERM");
   }
-  assert.deepEqual(await ended, [0, null], "the server ends well");
+  assert.deepEqual(await ended, [0, null], "the server must exit cleanly");
 }

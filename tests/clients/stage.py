@@ -1,4 +1,4 @@
-"""What the Python clients work on: a repository, its remote, and a server over HTTP."""
+"""The setup for the Python clients: a repository, its remote, and a server over HTTP."""
 
 import asyncio
 import contextlib
@@ -12,12 +12,12 @@ SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixture.sh")
 
 
 def fixture(*args):
-    """`make` or `publish`: see the script."""
+    """Runs `make` or `publish`: see the script."""
     subprocess.run(["sh", SCRIPT, *args], check=True)
 
 
 class Stage:
-    """A repository, and a remote that never answers: `reached` and `left` follow its last connection."""
+    """A repository, and a remote that never answers: `reached` and `left` track its last connection."""
 
     def __init__(self, folder):
         self.folder, self.repo = folder, os.path.join(folder, "repo")
@@ -34,7 +34,7 @@ class Stage:
         self.writer = None
 
     def refuse(self):
-        """Ends the silence with an answer after which nobody asks again."""
+        """Sends an answer after which git does not retry."""
         self.writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         self.writer.close()
 
@@ -58,7 +58,7 @@ class Stage:
 
     @contextlib.contextmanager
     def serve(self, server):
-        """Serves the repository over HTTP, and gives the address."""
+        """Serves the repository over HTTP and yields the address."""
         child = subprocess.Popen(
             [server, *self.args, "serve", "--port", "0"], stdout=subprocess.PIPE, text=True, env=self.env
         )

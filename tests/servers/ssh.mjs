@@ -1,5 +1,5 @@
-// An ssh server on the loopback for the present user: ssh.mjs MODULES HOST_KEY AUTHORIZED_KEYS. Prints its port, and runs what
-// clients ask for with the shell.
+// An ssh server on loopback for the current user: ssh.mjs MODULES HOST_KEY AUTHORIZED_KEYS. Prints its port, and runs the
+// clients' commands with the shell.
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 const [modules, hostKey, authorized] = process.argv.slice(2);
 const { Server, utils } = createRequire(`${modules}/`)('ssh2');
 
-/** True for a key that the file has now, and a signature that is the key's. */
+/** Whether the file currently lists the key and the signature is valid. */
 function isAuthorized(context) {
   if (context.method !== 'publickey') return false;
   const lines = readFileSync(authorized, 'utf8').split('\n').filter(Boolean);

@@ -9,7 +9,7 @@ pub(crate) fn run() -> Result<()> {
     let script = |name: &str| scripts.join(name).display().to_string();
     let modules = tools::node().display().to_string();
     let node = tools::node().join("node_modules/node/bin/node").display().to_string();
-    // They share modules, whose compiled form does not belong beside them.
+    // -B: the scripts share modules, whose compiled files must not end up beside them.
     for (python, name) in [(tools::PYTHON, "python.py"), (tools::PYTHON_1, "python1.py")] {
         run::program(&tools::python(python, "python"), &["-B", &script(name), &server], &[])?;
     }

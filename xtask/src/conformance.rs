@@ -1,5 +1,5 @@
-//! The official conformance suite: on the fixtures over the product's transport, where everything has to pass, and on the
-//! server that ships, where only what asks for fixtures may fail.
+//! The official conformance suite: against the fixtures over the product's transport, where everything must pass, and against
+//! the shipped server, where only scenarios that need fixtures may fail.
 
 use crate::{run, tools};
 use anyhow::{Context, Result, bail};
@@ -10,7 +10,7 @@ use std::{
     process::{Child, Stdio},
 };
 
-/// The requirement sets, each run in its own revision of the protocol.
+/// The requirement sets, one per protocol revision.
 const SETS: [&str; 2] = ["2025-11-25", "2026-07-28"];
 
 pub(crate) fn run() -> Result<()> {
@@ -54,7 +54,7 @@ fn suite(server: &Server, set: &str, results: &Path, more: &[&str]) -> Result<()
     Ok(())
 }
 
-/// The suite's total, for a run in which nothing failed but what asks for fixtures.
+/// Summarises the suite's total, for a run in which only scenarios that need fixtures failed.
 fn as_expected(total: &str) -> String {
     let count = |what: &str| {
         let words: Vec<&str> = total.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
@@ -62,11 +62,11 @@ fn as_expected(total: &str) -> String {
     };
     match (count("passed"), count("failed")) {
         (passed, failed) if failed == "0" => format!("all {passed} passed"),
-        (passed, failed) => format!("as expected: {passed} passed, {failed} ask for fixtures that only a server for tests has"),
+        (passed, failed) => format!("as expected: {passed} passed, {failed} need fixtures that only a test server has"),
     }
 }
 
-/// A server that is stopped when it is dropped.
+/// A server, stopped on drop.
 struct Server {
     child: Child,
     name: String,
@@ -74,17 +74,17 @@ struct Server {
 }
 
 impl Server {
-    /// Starts a program whose first line ends with its address.
+    /// Starts a program whose first output line ends with its address.
     fn start(program: &Path, args: &[&str], path: &str) -> Result<Self> {
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut command = run::command(&program.display().to_string());
-        // The fixtures end with their input.
+        // The fixtures exit at the end of their input.
         let child = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = child.with_context(|| format!("{name} could not be started"))?;
         let mut line = String::new();
         let stdout = child.stdout.take().context("no output")?;
         BufReader::new(stdout).read_line(&mut line)?;
-        let address = line.split_whitespace().last().with_context(|| format!("{name} does not say where it is"))?;
+        let address = line.split_whitespace().last().with_context(|| format!("{name} printed no address"))?;
         let url = format!("{address}{path}");
         Ok(Self { child, name, url })
     }

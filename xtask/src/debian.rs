@@ -1,5 +1,5 @@
-//! Programs of Debian that a few tests need: downloaded and unpacked under `target/`. Nothing is installed or configured, no
-//! service is enabled, and no right of root is needed.
+//! Debian programs that a few tests need, downloaded and unpacked under `target/`. Nothing is installed or configured, no
+//! service is enabled, and root is not needed.
 
 use crate::run::{self, folder};
 use anyhow::{Result, bail};
@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The programs, with the packages that have them.
+/// The programs and the packages that contain them.
 const PROGRAMS: [(&str, &str); 9] = [
     ("postgres", "postgresql"),
     ("initdb", "postgresql"),
@@ -21,15 +21,15 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
 ];
-/// Where programs are that need not be on the path of users.
+/// Program folders that may not be on a user's `PATH`.
 const PLACES: [&str; 3] = ["/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
 
-/// Where the tests find them.
+/// The folder where the tests find them.
 fn bin() -> PathBuf {
     folder().join("bin")
 }
 
-/// Unpacks what this machine does not have. Where that cannot be done the tests say what they leave out.
+/// Unpacks the missing programs. If that fails, the tests report what they skip.
 pub(crate) fn prepare() {
     let missing: Vec<_> = PROGRAMS.into_iter().filter(|(program, _)| !is_there(program)).collect();
     if missing.is_empty() || !run::exists("apt-get") || !run::exists("dpkg-deb") {
@@ -37,7 +37,7 @@ pub(crate) fn prepare() {
     }
     let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
     packages.dedup();
-    println!("unpacks {} under {}", packages.join(", "), folder().display());
+    println!("unpacking {} under {}", packages.join(", "), folder().display());
     if let Err(err) = unpack(&packages).and_then(|root| missing.iter().try_for_each(|(program, _)| link(&root, program))) {
         println!("not unpacked: {err:#}");
     }
@@ -48,14 +48,14 @@ fn is_there(program: &str) -> bool {
     run::exists(program) || places.into_iter().any(|place| place.join(program).exists())
 }
 
-/// The folders of the programs of `PostgreSQL`, which are on no PATH.
+/// The program folders of `PostgreSQL`, which are not on `PATH`.
 fn postgres(root: &Path) -> Vec<PathBuf> {
     let versions = fs::read_dir(root.join("usr/lib/postgresql")).into_iter().flatten().flatten();
     versions.map(|version| version.path().join("bin")).collect()
 }
 
-/// Downloads packages, and those that they depend on and this machine lacks, and unpacks them. The lists of apt are those of
-/// its sources, kept apart from the machine's own.
+/// Downloads and unpacks packages and their missing dependencies. The package lists come from the machine's apt sources, but
+/// are kept apart from its own.
 fn unpack(packages: &[&str]) -> Result<PathBuf> {
     let (home, root) = (folder().join("apt"), folder().join("debian"));
     for folder in ["lists/partial", "archives/partial"] {
@@ -81,10 +81,10 @@ fn unpack(packages: &[&str]) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// Puts a program where the tests look, with the libraries that came with it where it lacks some of this machine's.
+/// Puts a program where the tests look, with its bundled libraries if the machine lacks some.
 fn link(root: &Path, program: &str) -> Result<()> {
     let places = ["usr/bin", "usr/sbin", "bin", "sbin"].into_iter().map(|place| root.join(place)).chain(postgres(root));
-    let Some(found) = places.map(|place| place.join(program)).find(|path| path.is_file()) else { bail!("no package has {program}") };
+    let Some(found) = places.map(|place| place.join(program)).find(|path| path.is_file()) else { bail!("no package contains {program}") };
     fs::create_dir_all(bin())?;
     let own = bin().join(program);
     fs::remove_file(&own).ok();

@@ -1,10 +1,10 @@
-//! The licences of everything that is linked.
+//! The licences of all linked packages.
 
 use crate::run;
 use anyhow::{Result, bail};
 use cargo_metadata::MetadataCommand;
 
-/// What it is built for.
+/// The supported platforms.
 const PLATFORMS: [&str; 3] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-apple-darwin"];
 /// Permissive licences, as in deny.toml.
 const ALLOWED: [&str; 10] = [
@@ -30,7 +30,7 @@ pub(crate) fn check() -> Result<()> {
         .map(|package| format!("{} {}: {}", package.name, package.version, package.license.as_deref().unwrap_or("none")))
         .collect();
     if !refused.is_empty() {
-        bail!("not on the list:\n  {}", refused.join("\n  "));
+        bail!("licence not allowed:\n  {}", refused.join("\n  "));
     }
     println!("{} packages", metadata.packages.len());
     if run::exists("cargo-deny") {
@@ -57,7 +57,7 @@ fn is_allowed(expression: &str) -> bool {
     ALLOWED.contains(&expression)
 }
 
-/// Splits at `operator` outside parentheses; `None` where it does not occur there.
+/// Splits at `operator` outside parentheses; `None` if it does not occur there.
 fn split<'a>(text: &'a str, operator: &str) -> Option<Vec<&'a str>> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0, 0);
     for (at, c) in text.char_indices() {

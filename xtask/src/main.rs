@@ -1,5 +1,5 @@
-//! `cargo xtask …`: what a developer and CI run.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+//! `cargo xtask …`: tasks for developers and CI.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a terminal program")]
 
 mod clients;
 mod conformance;
@@ -13,12 +13,12 @@ use std::{process::ExitCode, time::Instant};
 
 const USAGE: &str =
     "cargo xtask test    everything that CI runs: format, lints, licences, spelling, documents, tests, conformance, real clients.
-                    What it needs is put under target/; nothing else of the machine is changed
-cargo xtask conformance   the official conformance suite alone
-cargo xtask bench   every figure with a clock in it
-cargo xtask soak    the long campaigns on a release build: ended at 200 random moments, or as many as SOAK_ROUNDS says, and 30
-                    minutes of mixed load, or SOAK_MINUTES
-cargo xtask bless   accepts the present tool definitions and generated documents";
+                    Installs its tools under target/ and changes nothing else on the machine
+cargo xtask conformance   only the official conformance suite
+cargo xtask bench   all benchmarks
+cargo xtask soak    long tests of a release build: killed at 200 random moments (SOAK_ROUNDS), and under mixed load for 30
+                    minutes (SOAK_MINUTES)
+cargo xtask bless   accepts the current tool definitions and generated documents";
 
 fn main() -> ExitCode {
     let given: Vec<String> = std::env::args().skip(1).collect();
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A step's name and what it does.
+/// The name and the function of a step.
 type Step = (&'static str, fn() -> Result<()>);
 
 fn test() -> Result<()> {
@@ -75,7 +75,7 @@ fn test() -> Result<()> {
     Ok(())
 }
 
-/// With the targets that have the features of the tests, as everything here: no dependency is compiled in two variants.
+/// Includes targets that enable the test features, so that no dependency is compiled in two variants.
 fn documents() -> Result<()> {
     let targets = ["--lib", "--examples", "--bin", "xtask", "--bin", "mcpgit-conformance"];
     run::cargo(&[&["doc", "--workspace", "--no-deps", "--quiet"][..], &targets].concat(), &[("RUSTDOCFLAGS", "-D warnings")])
@@ -88,7 +88,7 @@ fn build() -> Result<()> {
 
 fn tests() -> Result<()> {
     if run::exists("cargo-nextest") {
-        // Most tests wait for programs: one more than there are processors keeps those busy.
+        // Most tests wait for child processes: one more thread than CPUs keeps the CPUs busy.
         let threads = (std::thread::available_parallelism().map_or(1, std::num::NonZero::get) + 1).to_string();
         run::cargo(&["nextest", "run", "--workspace", "--no-fail-fast", "--test-threads", &threads], &[])?;
         return run::cargo(&["test", "--workspace", "--doc", "--quiet"], &[]);
@@ -99,7 +99,7 @@ fn tests() -> Result<()> {
 fn soak() -> Result<()> {
     let usual = |name: &str, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
     let (rounds, minutes) = (usual("SOAK_ROUNDS", "200"), usual("SOAK_MINUTES", "30"));
-    // One after the other, so that none stands in the way of what another measures.
+    // Sequential, so that the tests do not disturb each other's measurements.
     let tests = ["test", "--package", "mcp-server-git", "--test", "soak", "--test", "endurance", "--", "--nocapture", "--test-threads=1"];
     let server = release()?;
     run::cargo(&tests, &[("SOAK_ROUNDS", &rounds), ("SOAK_MINUTES", &minutes), ("MCP_SERVER_GIT", &server)])
@@ -110,14 +110,14 @@ fn bench() -> Result<()> {
     run::cargo(&["bench", "--package", "mcpgit-mcp", "--bench", "transports"], &[])?;
     run::cargo(&["bench", "--package", "mcp-server-git", "--bench", "fairness"], &[])?;
     let Ok(harness) = std::env::var("MCP_BENCH") else {
-        println!("the comparison with the git command line is left out: MCP_BENCH does not name a harness");
+        println!("skipped the comparison with the git command line: MCP_BENCH is not set");
         return Ok(());
     };
     let server = release()?;
     run::program(&harness, &["run", "--servers", "cli,ours"], &[("MCP_SERVER_GIT", &server)])
 }
 
-/// Builds the server as users run it, and gives its path.
+/// Builds a release server and returns its path.
 fn release() -> Result<String> {
     run::cargo(&["build", "--release"], &[])?;
     Ok(run::root().join("target/release/mcp-server-git").display().to_string())

@@ -7,12 +7,12 @@ use std::{
     process::Command,
 };
 
-/// The top of the workspace.
+/// The workspace root.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
-/// Where what the tests need is installed.
+/// The folder of the installed test tools.
 pub(crate) fn folder() -> PathBuf {
     root().join("target/tools")
 }
@@ -30,7 +30,7 @@ pub(crate) fn program(program: &str, args: &[&str], variables: &[(&str, &str)]) 
     Ok(())
 }
 
-/// True when `program` is on `PATH`.
+/// Whether `program` is on `PATH`.
 pub(crate) fn exists(program: &str) -> bool {
     env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }

@@ -1,4 +1,4 @@
-//! Programs that the checks need, all of them under `target/tools`: from the registries, and unpacked ones of Debian.
+//! Programs that the checks need, all under `target/tools`: from the registries, or unpacked from Debian.
 
 use crate::{
     debian,
@@ -7,15 +7,14 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use std::{fs, path::PathBuf};
 
-/// Python packages: the spelling check and the client SDK; and, in an environment of its own, the SDK before it, which is
-/// called the same.
+/// Python packages: the spelling check and the client SDK. The previous SDK has the same name, so it gets its own environment.
 const PACKAGES: [&str; 2] = ["typos==1.48.0", "mcp>=2,<3"];
 const PACKAGES_1: [&str; 1] = ["mcp[ws]>=1.30,<2"];
-/// The two environments.
+/// The Python environments.
 pub(crate) const PYTHON: &str = "python";
 pub(crate) const PYTHON_1: &str = "python1";
-/// Node packages: Node 22 itself, the client SDK and the one before it, the inspector, and the conformance suite, which is pinned: `latest` is an
-/// old line of it.
+/// Node packages: Node 22 itself, the current and previous client SDKs, the inspector, and the conformance suite, which is
+/// pinned because `latest` is an old line of it.
 const NODE: [&str; 5] = [
     "node@22",
     "@modelcontextprotocol/client@2",
@@ -24,10 +23,10 @@ const NODE: [&str; 5] = [
     "@modelcontextprotocol/conformance@0.2.0-alpha.12",
 ];
 
-/// The ssh server of a test. Its optional parts would have to be compiled.
+/// An ssh server for a test. Its optional parts would have to be compiled.
 const SSH: [&str; 3] = ["--ignore-scripts", "--omit=optional", "ssh2@1"];
 
-/// A program of a Python environment.
+/// The path of a program in a Python environment.
 pub(crate) fn python(environment: &str, program: &str) -> String {
     folder().join(environment).join("bin").join(program).display().to_string()
 }
@@ -37,7 +36,7 @@ pub(crate) fn node() -> PathBuf {
     folder().join("node")
 }
 
-/// Installs what is not there yet. What is, is not asked for again.
+/// Installs what is missing, without checking for updates.
 pub(crate) fn prepare() -> Result<()> {
     for program in ["python3", "npm"] {
         if !run::exists(program) {
@@ -65,7 +64,7 @@ pub(crate) fn prepare() -> Result<()> {
     Ok(())
 }
 
-/// Runs `install` unless a stamp says that exactly these packages are there.
+/// Runs `install` unless a stamp records exactly these packages.
 fn installed(name: &str, packages: &[&str], install: impl FnOnce() -> Result<()>) -> Result<()> {
     fs::create_dir_all(folder())?;
     let stamp = folder().join(format!("{name}.stamp"));
@@ -74,7 +73,7 @@ fn installed(name: &str, packages: &[&str], install: impl FnOnce() -> Result<()>
         return Ok(());
     }
     let named: Vec<&str> = packages.iter().copied().filter(|package| !package.starts_with("--")).collect();
-    println!("installs {} under {}", named.join(", "), folder().display());
+    println!("installing {} under {}", named.join(", "), folder().display());
     install().with_context(|| format!("installing {}", packages.join(", ")))?;
     Ok(fs::write(stamp, wanted)?)
 }

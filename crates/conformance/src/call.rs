@@ -1,4 +1,4 @@
-//! One call of a tool, and what tools ask of it.
+//! One tool call, and helpers for tools.
 
 use crate::fixture::Fixture;
 use mcp::rmcp::{
@@ -8,7 +8,7 @@ use mcp::rmcp::{
 };
 use serde_json::{Value, json};
 
-/// What a tool gives back.
+/// The result of a tool.
 pub(crate) type Answer = Result<CallToolResponse, ErrorData>;
 
 /// A running call.
@@ -17,12 +17,12 @@ pub(crate) struct Call<'a> {
     pub(crate) fixture: &'a Fixture,
     /// The name, the arguments and, in a later round, the client's answers.
     pub(crate) request: CallToolRequestParams,
-    /// Who calls, and the way back.
+    /// The session and the client's peer.
     pub(crate) context: RequestContext<RoleServer>,
 }
 
 impl Call<'_> {
-    /// The argument `name`, when there is one.
+    /// The argument `name`, if given.
     pub(crate) fn argument(&self, name: &str) -> Option<&Value> {
         self.request.arguments.as_ref()?.get(name)
     }
@@ -33,28 +33,28 @@ impl Call<'_> {
         text.ok_or_else(|| ErrorData::invalid_params(format!("`{name}` must be a string"), None))
     }
 
-    /// The client's answer to the input request `key`, when it has the form of one.
+    /// The client's answer to the input request `key`, if it is well-formed.
     pub(crate) fn input(&self, key: &str) -> Option<&Value> {
         self.request.input_responses.as_ref()?.get(key).filter(|answer| answer.is_object())
     }
 }
 
-/// Text, as a tool's result.
+/// A text result.
 pub(crate) fn say(text: impl Into<String>) -> CallToolResult {
     CallToolResult::success(vec![ContentBlock::text(text)])
 }
 
-/// Text, as a tool's failure.
+/// A text error result.
 pub(crate) fn complain(text: impl Into<String>) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(text)])
 }
 
-/// True from the revision on that knows no sessions and no requests from server to client.
+/// Whether the revision has neither sessions nor server-to-client requests.
 pub(crate) fn is_stateless(context: &RequestContext<RoleServer>) -> bool {
     context.protocol_version().is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
 }
 
-/// Refuses a client that has not declared `capability`.
+/// Rejects a client that has not declared `capability`.
 pub(crate) fn require(context: &RequestContext<RoleServer>, capability: &str) -> Result<(), ErrorData> {
     if declares(context, capability) {
         return Ok(());
@@ -65,19 +65,19 @@ pub(crate) fn require(context: &RequestContext<RoleServer>, capability: &str) ->
     Err(ErrorData::missing_required_client_capability(wanted))
 }
 
-/// True when the client has declared `capability`, under the name that it has on the wire.
+/// Whether the client has declared `capability`, by its wire name.
 pub(crate) fn declares(context: &RequestContext<RoleServer>, capability: &str) -> bool {
-    // By way of JSON: half of the typed fields are deprecated.
+    // Through JSON: half of the typed fields are deprecated.
     let declared = context.client_capabilities().and_then(|declared| serde_json::to_value(declared).ok());
     declared.is_some_and(|declared| declared.get(capability).is_some())
 }
 
-/// A message that is written here as it looks on the wire.
+/// Parses a message written in its wire format.
 pub(crate) fn typed<T: serde::de::DeserializeOwned>(message: Value) -> Result<T, ErrorData> {
     serde_json::from_value(message).map_err(internal)
 }
 
-/// A fault of this program.
+/// An internal error.
 pub(crate) fn internal(err: impl std::fmt::Display) -> ErrorData {
     ErrorData::internal_error(err.to_string(), None)
 }

@@ -1,4 +1,4 @@
-//! Every tool: how it is listed, and what runs it.
+//! All tools: their listing and dispatch.
 
 use crate::{
     call::{Answer, Call, complain, require, say},
@@ -12,33 +12,33 @@ use mcp::rmcp::{
 };
 use std::sync::Arc;
 
-/// Tools without arguments. The suite calls the first of the list with none, as an example of any tool.
+/// Tools without arguments. The suite calls the first in the list, without arguments, as a sample tool.
 const PLAIN: [(&str, &str); 28] = [
     ("test_simple_text", "Returns text"),
     ("test_image_content", "Returns an image"),
-    ("test_audio_content", "Returns a sound"),
+    ("test_audio_content", "Returns audio"),
     ("test_embedded_resource", "Returns a resource"),
     ("test_multiple_content_types", "Returns text, an image and a resource"),
     ("test_error_handling", "Fails"),
     ("test_tool_with_logging", "Logs while it runs"),
-    ("test_logging_tool", "Logs while it runs, if the request asks for it"),
+    ("test_logging_tool", "Logs while it runs, if the request sets a level"),
     ("test_tool_with_progress", "Reports progress"),
-    ("test_reconnection", "Takes a while"),
+    ("test_reconnection", "Runs for a while"),
     ("test_elicitation_sep1034_defaults", "Asks the user, with defaults"),
-    ("test_elicitation_sep1330_enums", "Asks the user, with choices of each kind"),
+    ("test_elicitation_sep1330_enums", "Asks the user, with every kind of choice"),
     ("test_trigger_tool_change", "Announces that the tools have changed"),
     ("test_trigger_prompt_change", "Announces that the prompts have changed"),
-    ("test_missing_capability", "Needs a client that samples"),
+    ("test_missing_capability", "Requires the sampling capability"),
     ("test_streaming_elicitation", "Asks the user"),
     ("test_input_required_result_elicitation", "Returns a question to the user"),
     ("test_input_required_result_sampling", "Returns a question to the model"),
-    ("test_input_required_result_list_roots", "Returns a question for the roots"),
+    ("test_input_required_result_list_roots", "Returns a request for the roots"),
     ("test_input_required_result_request_state", "Returns a question with state"),
-    ("test_input_required_result_tampered_state", "Returns a question with state, and refuses altered state"),
+    ("test_input_required_result_tampered_state", "Returns a question with state, and rejects altered state"),
     ("test_input_required_result_multiple_inputs", "Returns three questions at once"),
     ("test_input_required_result_multi_round", "Returns two questions, one after the other"),
     ("test_input_required_result_capabilities", "Returns a question that the client can answer"),
-    ("failing_job", "A task with an error for its result"),
+    ("failing_job", "A task whose result is an error"),
     ("protocol_error_job", "A task that fails"),
     ("multi_input", "A task that asks two questions at once"),
     ("test_tool_with_task", "Returns a question, then becomes a task"),
@@ -59,15 +59,15 @@ fn with_arguments() -> [Tool; 7] {
     [
         Tool::new("test_sampling", "Asks the client's model", one("prompt")),
         Tool::new("test_elicitation", "Asks the user", one("message")),
-        Tool::new("test_parameter_header", "Has an argument that is repeated in a header", header),
+        Tool::new("test_parameter_header", "Has an argument mirrored in a header", header),
         Tool::new("json_schema_2020_12_tool", "Has a schema with uncommon keywords", uncommon()),
         Tool::new("greet", "Greets, without a task", one("name")),
-        Tool::new("slow_compute", "A task that takes its time", compute),
+        Tool::new("slow_compute", "A slow task", compute),
         Tool::new("confirm_delete", "A task that asks for confirmation", one("filename")),
     ]
 }
 
-/// A schema whose keywords must all arrive at the client.
+/// A schema whose keywords must all reach the client.
 fn uncommon() -> JsonObject {
     object!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -94,7 +94,7 @@ fn uncommon() -> JsonObject {
     })
 }
 
-/// Runs the tool that is called.
+/// Runs the called tool.
 pub(crate) async fn run(call: &Call<'_>) -> Answer {
     match call.request.name.as_ref() {
         "test_simple_text" => Ok(say("This is a simple text response for testing.").into()),
@@ -113,7 +113,7 @@ pub(crate) async fn run(call: &Call<'_>) -> Answer {
         "test_trigger_prompt_change" => Ok(announce(call, Change::Prompts).into()),
         "test_missing_capability" => {
             require(&call.context, "sampling")?;
-            Ok(say("The client samples.").into())
+            Ok(say("The client supports sampling.").into())
         }
         "test_streaming_elicitation" => {
             Ok(rounds::need(&call.context, [("confirm", inputs::confirmation("Please confirm"))], None)?.into())
@@ -134,7 +134,7 @@ pub(crate) async fn run(call: &Call<'_>) -> Answer {
         "confirm_delete" => jobs::delete(call),
         "multi_input" => jobs::questions(call),
         "test_tool_with_task" => jobs::asked(call),
-        unknown => Err(ErrorData::invalid_params(format!("there is no tool `{unknown}`"), None)),
+        unknown => Err(ErrorData::invalid_params(format!("unknown tool `{unknown}`"), None)),
     }
 }
 

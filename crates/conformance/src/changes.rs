@@ -1,21 +1,21 @@
-//! Lists that change, and their subscribers.
+//! List-changed notifications and their subscribers.
 
 use mcp::rmcp::service::SubscriptionContext;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-/// Changes that a slow listener may fall behind.
+/// Number of changes a slow subscriber may lag behind.
 const BACKLOG: usize = 16;
 
-/// A list that is said to have changed.
+/// A list that has changed.
 #[derive(Clone, Copy)]
 pub(crate) enum Change {
-    /// That of the tools.
+    /// The tools.
     Tools,
-    /// That of the prompts.
+    /// The prompts.
     Prompts,
 }
 
-/// Carries changes to every open `subscriptions/listen` stream.
+/// Broadcasts changes to every open `subscriptions/listen` stream.
 pub(crate) struct Changes(broadcast::Sender<Change>);
 
 impl Default for Changes {
@@ -25,9 +25,9 @@ impl Default for Changes {
 }
 
 impl Changes {
-    /// Tells all streams. The lists stay as they are: the suite asks for the news alone.
+    /// Notifies all streams. The lists themselves stay the same: the suite checks only the notification.
     pub(crate) fn announce(&self, change: Change) {
-        // Fails when nobody listens.
+        // Fails if there are no subscribers.
         self.0.send(change).ok();
     }
 
@@ -39,7 +39,7 @@ impl Changes {
                 change = changes.recv() => change,
                 () = context.cancelled() => return,
             };
-            // The sink refuses what the stream has not asked for.
+            // The sink drops notifications that the stream has not requested.
             match change {
                 Ok(Change::Tools) => drop(context.sink().notify_tool_list_changed().await),
                 Ok(Change::Prompts) => drop(context.sink().notify_prompt_list_changed().await),

@@ -1,4 +1,4 @@
-//! Tools that answer at once, with each kind of content.
+//! Tools that return each kind of content immediately.
 
 use mcp::rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 

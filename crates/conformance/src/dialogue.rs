@@ -1,4 +1,4 @@
-//! Tools that talk to the client while they run.
+//! Tools that send messages to the client while they run.
 
 use crate::{
     call::{Answer, Call, internal, is_stateless, say, typed},
@@ -13,24 +13,24 @@ use mcp::rmcp::{
 use serde_json::{Value, json};
 use std::{sync::atomic::Ordering, time::Duration};
 
-/// The levels of log messages, the least severe first.
+/// Log levels, the least severe first.
 pub(crate) const SEVERITIES: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
-/// The level of every message here.
+/// The level of every message sent here.
 const LEVEL: &str = "info";
-/// The time between two messages. The suite wants them apart, so that each travels alone.
+/// Delay between two messages, so that each is sent separately, as the suite expects.
 const STEP: Duration = Duration::from_millis(50);
 
-/// The place of `level` in [`SEVERITIES`].
+/// The index of `level` in [`SEVERITIES`].
 #[expect(deprecated, reason = "logging belongs to the revision 2025-11-25, which is under test")]
 pub(crate) fn severity(level: LoggingLevel) -> usize {
     let name = serde_json::to_value(level).unwrap_or_default();
     SEVERITIES.iter().position(|severity| name == *severity).unwrap_or_default()
 }
 
-/// Sends a log message, if the client wants messages of its level.
+/// Sends a log message if the client's level admits it.
 async fn log(call: &Call<'_>, text: &str) -> Result<(), ErrorData> {
     let wanted = if is_stateless(&call.context) {
-        // Without sessions, silence is the rule and each request says what it wants to hear.
+        // Without sessions, logging is off unless the request sets a level.
         call.context.meta.log_level().map(severity)
     } else {
         Some(call.fixture.severity.load(Ordering::Relaxed))
@@ -43,7 +43,7 @@ async fn log(call: &Call<'_>, text: &str) -> Result<(), ErrorData> {
     call.context.peer.send_notification(message).await.map_err(internal)
 }
 
-/// Sends a request to the client, in the revisions that allow it, and waits for the result.
+/// Sends a request to the client, in revisions that allow it, and awaits the result.
 async fn ask(call: &Call<'_>, request: Value) -> Result<Value, ErrorData> {
     let request: ServerRequest = typed(request)?;
     let result = call.context.peer.send_request(request).await.map_err(internal)?;
@@ -67,7 +67,7 @@ pub(crate) async fn progress(call: &Call<'_>) -> Answer {
         }
         tokio::time::sleep(pause).await;
     }
-    Ok(say("The tool has run to its end.").into())
+    Ok(say("The tool has finished.").into())
 }
 
 pub(crate) async fn sampling(call: &Call<'_>) -> Answer {

@@ -1,4 +1,4 @@
-//! What a handler holds.
+//! The state of a handler.
 
 use crate::changes::Changes;
 use mcp::rmcp::{model::RequestStateCodec, task_manager::TaskManager};
@@ -8,22 +8,22 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
 };
 
-/// What requests have in common.
+/// State shared by all requests.
 pub(crate) struct Shared {
-    /// Jobs, running and done.
+    /// Tasks, running and finished.
     pub(crate) tasks: TaskManager,
-    /// Protects state that a client keeps for us.
+    /// Seals state that the client keeps for the server.
     pub(crate) codec: RequestStateCodec,
-    /// Who listens for changed lists.
+    /// Subscribers to list changes.
     pub(crate) changes: Changes,
 }
 
 impl Shared {
-    /// Nothing so far. The key is new, so that state of another process is worth nothing here.
+    /// Creates empty state. The key is new, so that state sealed by another process is invalid.
     ///
     /// # Errors
     ///
-    /// When the system has no random bytes.
+    /// If random bytes are unavailable.
     pub(crate) fn new() -> io::Result<Self> {
         let mut key = [0; 32];
         File::open("/dev/urandom")?.read_exact(&mut key)?;
@@ -32,16 +32,16 @@ impl Shared {
     }
 }
 
-/// Answers what the suite asks.
+/// The handler of the suite's requests.
 pub(crate) struct Fixture {
-    /// What requests have in common.
+    /// State shared by all requests.
     pub(crate) shared: Arc<Shared>,
-    /// The least severity that this session wants to see, as an index of [`crate::dialogue::SEVERITIES`].
+    /// The minimum severity for this session, as an index of [`crate::dialogue::SEVERITIES`].
     pub(crate) severity: AtomicUsize,
 }
 
 impl Fixture {
-    /// A handler that sees `shared`.
+    /// A handler that uses `shared`.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, severity: AtomicUsize::new(0) }
     }

@@ -1,4 +1,4 @@
-//! The handler: one per session or, without sessions, one per request.
+//! The handler: one per session, or one per request without sessions.
 
 use crate::{call::Call, catalogue, fixture::Fixture, prompts, resources};
 #[expect(deprecated, reason = "logging belongs to the revision 2025-11-25, which is under test")]
@@ -38,7 +38,7 @@ impl ServerHandler for Fixture {
         Ok(ListToolsResult::with_all_items(catalogue::tools()))
     }
 
-    // The transport compares headers with the annotations in the schema that it finds here.
+    // The transport checks headers against the annotations in this schema.
     fn get_tool(&self, name: &str) -> Option<Tool> {
         catalogue::tools().into_iter().find(|tool| tool.name == name)
     }
@@ -75,7 +75,7 @@ impl ServerHandler for Fixture {
         Ok(resources::read(&request.uri)?.into())
     }
 
-    // No resource here ever changes, so there is nothing to remember: the suite looks only at the reply.
+    // Resources here never change, so subscriptions are not stored: the suite checks only the reply.
     async fn subscribe(&self, request: SubscribeRequestParams, _: Context) -> Result<(), ErrorData> {
         resources::read(&request.uri).map(drop)
     }

@@ -1,4 +1,4 @@
-//! Requests for input, as they look on the wire: sent while a call runs, or returned in its stead.
+//! Input requests in their wire format: sent during a call, or returned instead of a result.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Tools that become tasks, where the client knows tasks.
+//! Tools that become tasks if the client supports tasks.
 
 use crate::{
     call::{Answer, Call, complain, internal, say, typed},
@@ -12,16 +12,16 @@ use mcp::rmcp::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long a job takes that fails.
+/// Duration of a failing job.
 const EFFORT: Duration = Duration::from_secs(1);
 
-fn knows_tasks(call: &Call<'_>) -> bool {
+fn supports_tasks(call: &Call<'_>) -> bool {
     call.context.client_capabilities().is_some_and(|declared| declared.supports_tasks())
 }
 
-/// Starts a task. For tools that cannot do without one.
+/// Starts a task, for tools that require one.
 fn start(call: &Call<'_>, job: impl FnOnce(TaskContext) -> TaskFuture) -> Answer {
-    if !knows_tasks(call) {
+    if !supports_tasks(call) {
         return Err(ErrorData::missing_required_client_capability(ClientCapabilities::builder().enable_tasks().build()));
     }
     let task = call.fixture.shared.tasks.spawn(TaskOptions::default(), job);
@@ -37,7 +37,7 @@ pub(crate) async fn compute(call: &Call<'_>) -> Answer {
     let wait = Duration::try_from_secs_f64(seconds).map_err(|err| ErrorData::invalid_params(err.to_string(), None))?;
     let label = call.argument("label").and_then(Value::as_str).unwrap_or("nothing").to_owned();
     let result = say(format!("Computed {label}"));
-    if !knows_tasks(call) {
+    if !supports_tasks(call) {
         tokio::time::sleep(wait).await;
         return Ok(result.into());
     }
@@ -51,19 +51,19 @@ pub(crate) async fn compute(call: &Call<'_>) -> Answer {
     })
 }
 
-/// Fails as a tool does: the task completes, its result is an error.
+/// Fails as a tool does: the task completes with an error result.
 pub(crate) fn fail(call: &Call<'_>) -> Answer {
     start(call, |_| {
         Box::pin(async {
             tokio::time::sleep(EFFORT).await;
-            Ok(complain("The job has failed"))
+            Ok(complain("The job failed"))
         })
     })
 }
 
 /// Fails as a server does: the task itself fails.
 pub(crate) fn crash(call: &Call<'_>) -> Answer {
-    start(call, |_| Box::pin(async { Err(internal("the job could not be run").into()) }))
+    start(call, |_| Box::pin(async { Err(internal("the job could not run").into()) }))
 }
 
 pub(crate) fn delete(call: &Call<'_>) -> Answer {
@@ -84,12 +84,12 @@ pub(crate) fn questions(call: &Call<'_>) -> Answer {
             let name = task.request_input("name", typed(inputs::question("What is your name?", "name"))?);
             let confirmation = task.request_input("confirmation", typed(inputs::confirmation("Is it really?"))?);
             let (name, _) = tokio::try_join!(name, confirmation)?;
-            Ok(say(format!("Both answers are here, {name} among them")))
+            Ok(say(format!("Received both answers, including {name}")))
         })
     })
 }
 
-/// Asks first and becomes a task then.
+/// Asks first, then becomes a task.
 pub(crate) fn asked(call: &Call<'_>) -> Answer {
     let Some(name) = call.input("user_name").and_then(|answer| answer.pointer("/content/name")?.as_str()) else {
         let question = inputs::question("What is your name?", "name");

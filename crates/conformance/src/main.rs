@@ -1,7 +1,7 @@
-//! The fixtures of the official MCP conformance suite, served over the transport of the product.
+//! The fixtures of the official MCP conformance suite, served over the product's transport.
 //!
 //! `mcpgit-conformance PORT` serves on loopback (0: any free port). The first line of its standard output is the URL;
-//! it ends on SIGTERM, or when its standard input does.
+//! it exits on SIGTERM or at the end of its standard input.
 
 mod call;
 mod catalogue;

@@ -1,4 +1,4 @@
-//! Prompts, and the completion of their arguments.
+//! Prompts and argument completion.
 
 use crate::{content::PNG, inputs, rounds};
 use mcp::rmcp::{
@@ -11,7 +11,7 @@ use mcp::rmcp::{
 };
 use serde_json::Value;
 
-/// Values that are proposed for every argument.
+/// Values proposed for every argument.
 const PROPOSALS: [&str; 4] = ["paris", "park", "party", "test"];
 
 /// All prompts.
@@ -27,13 +27,13 @@ pub(crate) fn list() -> Vec<Prompt> {
             "A prompt that repeats its arguments",
             &[("arg1", "First test argument"), ("arg2", "Second test argument")],
         ),
-        prompt("test_prompt_with_embedded_resource", "A prompt with a resource in it", &[("resourceUri", "URI of the resource to embed")]),
-        prompt("test_prompt_with_image", "A prompt with an image in it", &[]),
+        prompt("test_prompt_with_embedded_resource", "A prompt that embeds a resource", &[("resourceUri", "URI of the resource to embed")]),
+        prompt("test_prompt_with_image", "A prompt that embeds an image", &[]),
         prompt("test_input_required_result_prompt", "A prompt that asks back first", &[]),
     ]
 }
 
-/// The messages of the prompt that is asked for.
+/// The messages of the requested prompt.
 pub(crate) fn get(request: &GetPromptRequestParams, context: &RequestContext<RoleServer>) -> Result<GetPromptResponse, ErrorData> {
     let blocks = match request.name.as_str() {
         "test_simple_prompt" => vec![ContentBlock::text("This is a simple prompt for testing.")],
@@ -56,7 +56,7 @@ pub(crate) fn get(request: &GetPromptRequestParams, context: &RequestContext<Rol
             };
             vec![ContentBlock::text(format!("Work in this context: {answer}"))]
         }
-        unknown => return Err(ErrorData::invalid_params(format!("there is no prompt `{unknown}`"), None)),
+        unknown => return Err(ErrorData::invalid_params(format!("unknown prompt `{unknown}`"), None)),
     };
     let messages = blocks.into_iter().map(|block| PromptMessage::new(Role::User, block));
     Ok(GetPromptResult::new(messages.collect()).into())
@@ -67,7 +67,7 @@ fn argument<'a>(request: &'a GetPromptRequestParams, name: &str) -> Result<&'a s
     value.ok_or_else(|| ErrorData::invalid_params(format!("`{name}` must be a string"), None))
 }
 
-/// The proposals that start with what is there.
+/// The proposals that start with the current value.
 pub(crate) fn complete(request: &CompleteRequestParams) -> Result<CompleteResult, ErrorData> {
     let values = PROPOSALS.iter().filter(|value| value.starts_with(&request.argument.value)).map(ToString::to_string);
     let proposals = CompletionInfo::with_all_values(values.collect()).map_err(crate::call::internal)?;

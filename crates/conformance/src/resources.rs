@@ -7,13 +7,13 @@ use mcp::rmcp::{
 };
 use serde_json::json;
 
-/// All resources but those of the template.
+/// All resources except those of the template.
 pub(crate) fn list() -> Vec<Resource> {
     let resource =
         |uri: &str, name: &str, description: &str, mime: &str| Resource::new(uri, name).with_description(description).with_mime_type(mime);
     vec![
-        resource("test://static-text", "Static text", "A text that stays the same", "text/plain"),
-        resource("test://static-binary", "Static image", "An image that stays the same", "image/png"),
+        resource("test://static-text", "Static text", "A constant text", "text/plain"),
+        resource("test://static-binary", "Static image", "A constant image", "image/png"),
         resource("test://watched-resource", "Watched text", "A text to subscribe to", "text/plain"),
     ]
 }
@@ -21,7 +21,7 @@ pub(crate) fn list() -> Vec<Resource> {
 /// The template.
 pub(crate) fn templates() -> Vec<ResourceTemplate> {
     let template = ResourceTemplate::new("test://template/{id}/data", "Data by id");
-    vec![template.with_description("Says which id it was asked for").with_mime_type("application/json")]
+    vec![template.with_description("Returns the requested id").with_mime_type("application/json")]
 }
 
 /// The content at `uri`.

@@ -1,4 +1,4 @@
-//! Tools that return a request for input in the stead of a result, and are called again with the answer.
+//! Tools that return an input request instead of a result, and are called again with the answer.
 
 use crate::{
     call::{Answer, Call, declares, internal, require, say, typed},
@@ -11,11 +11,11 @@ use mcp::rmcp::{
 };
 use serde_json::Value;
 
-/// Asks for `wanted`, and for `state` back unaltered.
+/// Requests `wanted`, along with opaque `state` to be returned unaltered.
 ///
 /// # Errors
 ///
-/// When the client has not declared that it can answer.
+/// If the client has not declared the capability to answer.
 pub(crate) fn need<const N: usize>(
     context: &RequestContext<RoleServer>,
     wanted: [(&str, Value); N],
@@ -23,7 +23,7 @@ pub(crate) fn need<const N: usize>(
 ) -> Result<InputRequiredResult, ErrorData> {
     let mut requests = InputRequests::new();
     for (key, request) in wanted {
-        // The first part of a method has the name of its capability.
+        // The first part of a method name is its capability.
         let capability = request["method"].as_str().and_then(|method| method.split('/').next()).unwrap_or_default();
         require(context, capability)?;
         requests.insert(key.to_owned(), typed::<InputRequest>(request)?);
@@ -31,16 +31,16 @@ pub(crate) fn need<const N: usize>(
     Ok(InputRequiredResult::new(Some(requests), state))
 }
 
-// States are bound to the name of their tool: one tool's state is worth nothing to another.
+// State is bound to its tool's name: it is invalid for any other tool.
 
-/// The step that was sealed as this call's state.
+/// The step sealed in this call's state.
 fn state(call: &Call<'_>) -> Result<Option<String>, ErrorData> {
     let Some(sealed) = &call.request.request_state else { return Ok(None) };
     let step = call.fixture.shared.codec.open_json_with(sealed, call.request.name.as_bytes());
-    step.map(Some).map_err(|_| ErrorData::invalid_params("`requestState` is not what this tool returned", None))
+    step.map(Some).map_err(|_| ErrorData::invalid_params("`requestState` was not issued by this tool", None))
 }
 
-/// `step`, as a state that the client can keep but not alter.
+/// `step`, sealed so that the client can store it but not alter it.
 fn sealed(call: &Call<'_>, step: &str) -> Result<Option<String>, ErrorData> {
     let binding = SealOptions::new().associated_data(call.request.name.as_bytes());
     call.fixture.shared.codec.seal_json_with(&step, &binding).map(Some).map_err(internal)
@@ -67,7 +67,7 @@ pub(crate) fn roots(call: &Call<'_>) -> Answer {
     Ok(need(&call.context, [("client_roots", inputs::roots())], None)?.into())
 }
 
-/// Serves two scenarios: the state comes back as it was, or altered.
+/// Serves two scenarios: the state comes back unchanged, or altered.
 pub(crate) fn confirmed(call: &Call<'_>) -> Answer {
     if state(call)?.as_deref() == Some("asked") && call.input("confirm").is_some() {
         return Ok(say("state-ok").into());
@@ -79,7 +79,7 @@ pub(crate) fn confirmed(call: &Call<'_>) -> Answer {
 pub(crate) fn several(call: &Call<'_>) -> Answer {
     let keys = ["user_name", "greeting", "client_roots"];
     if state(call)?.as_deref() == Some("asked") && keys.iter().all(|key| call.input(key).is_some()) {
-        return Ok(say("All three answers are here.").into());
+        return Ok(say("Received all three answers.").into());
     }
     let [name, greeting, roots] = keys;
     let wanted = [
@@ -96,7 +96,7 @@ pub(crate) fn steps(call: &Call<'_>) -> Answer {
             let question = inputs::question("Step 2: What is your favorite color?", "color");
             Ok(need(&call.context, [("step2", question)], sealed(call, "color")?)?.into())
         }
-        Some("color") if call.input("step2").is_some() => Ok(say("Both steps are done.").into()),
+        Some("color") if call.input("step2").is_some() => Ok(say("Both steps are complete.").into()),
         _ => {
             let question = inputs::question("Step 1: What is your name?", "name");
             Ok(need(&call.context, [("step1", question)], sealed(call, "name")?)?.into())
@@ -104,10 +104,10 @@ pub(crate) fn steps(call: &Call<'_>) -> Answer {
     }
 }
 
-/// Asks by the first means that the client has.
+/// Asks with the first capability the client has.
 pub(crate) fn declared(call: &Call<'_>) -> Answer {
     if call.input("greeting").is_some() {
-        return Ok(say("The answer is here.").into());
+        return Ok(say("Received the answer.").into());
     }
     let greeting = if declares(&call.context, "sampling") {
         inputs::sampling("Generate a greeting")

@@ -1,4 +1,4 @@
-//! The listener, and what ends it; the one place that uses the transport of the product.
+//! The listener and its shutdown; the only place that uses the product's transport.
 
 use crate::fixture::{Fixture, Shared};
 use mcp::http::{self, Listener, Options};
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 ///
-/// When the port is taken or serving fails.
+/// If the port is in use or serving fails.
 pub(crate) async fn run(port: u16) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let address = listener.local_addr()?;
@@ -30,14 +30,14 @@ pub(crate) async fn run(port: u16) -> io::Result<()> {
         terminated.cancel();
     });
     let ended = stop.clone();
-    // A thread of its own: a blocked read on one of the runtime's threads would hold the exit after a SIGTERM.
+    // A separate thread: a blocked read on a runtime thread would delay the exit after a SIGTERM.
     thread::spawn(move || {
         io::copy(&mut io::stdin(), &mut io::sink()).ok();
         ended.cancel();
     });
     writeln!(io::stdout(), "http://{address}/mcp")?;
     io::stdout().flush()?;
-    // Requests without a session each get a handler of their own; what must outlast them is shared.
+    // Without a session, each request gets its own handler, so state that must outlive it is shared.
     let shared = Arc::new(Shared::new()?);
     http::serve(vec![Listener::Tcp(listener)], move |_| Fixture::new(Arc::clone(&shared)), Options::default(), stop).await
 }

@@ -1,6 +1,6 @@
-//! The parts of a read, on a generated repository: `cargo bench -p mcpgit-git`.
+//! Benchmarks of reads on a generated repository: `cargo bench -p mcpgit-git`.
 
-#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a benchmark makes its repository with git itself")]
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a benchmark creates its repository with git itself")]
 
 use divan::Bencher;
 use git::{BranchKind, BranchQuery, Cancel, DiffQuery, Git, GrepQuery, Keep, LogQuery, Repo, Repositories, Rev, Roots, Sides};

@@ -1,4 +1,4 @@
-//! Every read against git itself, on many odd repositories.
+//! Differential tests: every read against git itself, on many unusual repositories.
 
 mod odd_repositories;
 
@@ -15,12 +15,12 @@ use std::{
 };
 
 fn open(odd: &Odd) -> Result<Arc<Repo>, git::Error> {
-    // The whole folder is allowed: alternates and common directories lie beside the repository.
+    // The root is the whole folder: alternates and common directories lie beside the repository.
     let roots = Roots::new([odd.home.path().to_owned(), odd.path.clone()])?;
     Repositories::new(Git::new(None), roots).open(&odd.path)
 }
 
-/// What was compared by which route, so that a test can say so.
+/// Number of comparisons per read and route.
 #[derive(Default)]
 struct Routes(BTreeMap<&'static str, (usize, usize)>);
 
@@ -55,7 +55,7 @@ fn commits(odd: &Odd) -> Vec<String> {
 }
 
 #[test]
-fn status_is_gits() -> Outcome {
+fn status_matches_git() -> Outcome {
     let mut routes = Routes::default();
     for odd in odd_repositories::all() {
         if is_bare(&odd) {
@@ -63,7 +63,7 @@ fn status_is_gits() -> Outcome {
         }
         let (status, route) = open(&odd)?.status(&Cancel::never())?;
         routes.count("status", route);
-        assert!(route == Route::Engine || odd.name != odd_repositories::CLONE, "an ordinary clone is not left to git");
+        assert!(route == Route::Engine || odd.name != odd_repositories::CLONE, "an ordinary clone is read in process");
         let mut ours = Vec::new();
         for entry in &status.entries {
             ours.extend([entry.index, entry.worktree, b' ']);
@@ -84,12 +84,12 @@ fn status_is_gits() -> Outcome {
         assert_eq!(status.head.commit.map(|id| id.to_string()), line("oid").filter(|id| id != "(initial)"), "{}", odd.name);
     }
     let (engine, cli) = routes.0["status"];
-    assert!(engine >= 20 && cli >= 10, "both routes are compared: {engine} in process, {cli} by git");
+    assert!(engine >= 20 && cli >= 10, "both routes must be covered: {engine} in process, {cli} by git");
     Ok(())
 }
 
 #[test]
-fn diffs_are_gits_byte_for_byte() -> Outcome {
+fn diffs_match_git_byte_for_byte() -> Outcome {
     let mut routes = Routes::default();
     let keep = Keep::up_to(1 << 20);
     for odd in odd_repositories::all() {
@@ -118,12 +118,12 @@ fn diffs_are_gits_byte_for_byte() -> Outcome {
         }
     }
     let (engine, cli) = routes.0["trees"];
-    assert!(engine >= 40 && cli >= 10, "both routes are compared: {engine} in process, {cli} by git");
+    assert!(engine >= 40 && cli >= 10, "both routes must be covered: {engine} in process, {cli} by git");
     Ok(())
 }
 
 #[test]
-fn log_is_gits_in_order_and_fields() -> Outcome {
+fn log_matches_git_in_order_and_fields() -> Outcome {
     let mut routes = Routes::default();
     for odd in odd_repositories::all() {
         if commits(&odd).is_empty() {
@@ -165,18 +165,18 @@ fn log_is_gits_in_order_and_fields() -> Outcome {
             })?;
             routes.count("log", route);
             let all = [&["log", "--format=%H|%h|%P|%an|%ae|%aI|%s"], args].concat();
-            // Versions of git differ in how they write the zone of UTC.
+            // git versions differ in how they print the UTC offset.
             let gits = String::from_utf8_lossy(&odd.git(&all)).replace("Z|", "+00:00|");
             same(&odd, "log", ours.as_bytes(), gits.as_bytes());
         }
     }
     let (engine, cli) = routes.0["log"];
-    assert!(engine >= 40 && cli >= 40, "both routes are compared: {engine} in process, {cli} by git");
+    assert!(engine >= 40 && cli >= 40, "both routes must be covered: {engine} in process, {cli} by git");
     Ok(())
 }
 
 #[test]
-fn show_is_gits_byte_for_byte() -> Outcome {
+fn show_matches_git_byte_for_byte() -> Outcome {
     let mut routes = Routes::default();
     for odd in odd_repositories::all() {
         let repo = open(&odd)?;
@@ -195,12 +195,12 @@ fn show_is_gits_byte_for_byte() -> Outcome {
         }
     }
     let (engine, cli) = routes.0["show"];
-    assert!(engine >= 40 && cli >= 10, "both routes are compared: {engine} in process, {cli} by git");
+    assert!(engine >= 40 && cli >= 10, "both routes must be covered: {engine} in process, {cli} by git");
     Ok(())
 }
 
 #[test]
-fn files_trees_blame_branches_and_grep_are_gits() -> Outcome {
+fn files_trees_blame_branches_and_grep_match_git() -> Outcome {
     for odd in odd_repositories::all() {
         let repo = open(&odd)?;
         let cancel = Cancel::never();
@@ -249,7 +249,7 @@ fn files_trees_blame_branches_and_grep_are_gits() -> Outcome {
 }
 
 #[test]
-fn the_distance_of_two_commits_is_the_difference_of_their_histories() -> Outcome {
+fn ahead_behind_is_the_difference_of_two_histories() -> Outcome {
     for odd in odd_repositories::all() {
         let repo = open(&odd)?;
         let commits = commits(&odd);
@@ -275,7 +275,7 @@ fn branches(odd: &Odd, repo: &Repo) -> Outcome {
     for (kind, prefixes) in kinds {
         let (branches, route) =
             repo.branches(&BranchQuery { kind, contains: None, not_contains: None, skip: 0, take: usize::MAX }, &Cancel::never())?;
-        assert!(route == Route::Engine || odd.name != odd_repositories::CLONE, "an ordinary clone is not left to git");
+        assert!(route == Route::Engine || odd.name != odd_repositories::CLONE, "an ordinary clone is read in process");
         let mut ours = String::new();
         for branch in branches.shown {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -292,7 +292,7 @@ fn branches(odd: &Odd, repo: &Repo) -> Outcome {
         let format =
             "--format=%(if)%(symref)%(then)%(else)%(HEAD) %(refname:lstrip=2) %(objectname) %(upstream:short) %(contents:subject)%(end)";
         let gits = odd.git(&[&["for-each-ref", format], prefixes.as_slice()].concat());
-        // A symbolic reference leaves an empty line.
+        // A symbolic reference prints an empty line.
         let gits = String::from_utf8_lossy(&gits).replace("\n\n", "\n").trim_start_matches('\n').to_owned();
         same(odd, "branches", ours.as_bytes(), gits.as_bytes());
     }
@@ -331,7 +331,7 @@ fn blame(odd: &Odd, repo: &Repo, path: &RelPath) -> Outcome {
 
 fn grep(odd: &Odd, repo: &Repo, rev: Option<&str>) -> Outcome {
     if odd.name == "diff attributes" || odd.name.contains("attributes file") {
-        // `-diff` hides a file from `git grep -I`, and from ours it does not.
+        // `-diff` hides a file from `git grep -I`, but not from the server's.
         return Ok(());
     }
     for (pattern, ignore_case, context) in [("o", false, 0), ("^[A-F]N .*3", true, 0), ("three|f3\\(", false, 2)] {

@@ -1,4 +1,4 @@
-//! Which keys an untrusted repository may have in its configuration, held against git itself.
+//! Configuration keys allowed in an untrusted repository, checked against git itself.
 
 #![allow(
     clippy::disallowed_methods,
@@ -22,16 +22,16 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 const HARMLESS: &str = include_str!("keys/harmless.txt");
 const REFUSED: &str = include_str!("keys/refused.txt");
-/// What a refused key can do, the worst first.
-const EFFECTS: [&str; 8] = ["program", "file", "network", "moves refs", "destroys", "resources", "output", "unknown to us"];
-/// The gits that the lists must hold for, where they are installed.
+/// Effects of refused keys, the worst first.
+const EFFECTS: [&str; 8] = ["program", "file", "network", "moves refs", "destroys", "resources", "output", "unassessed"];
+/// git programs to check the lists against, if installed.
 const GITS: [&str; 3] = ["git", "/usr/bin/git", "/usr/local/bin/git"];
 
 fn rows(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.lines().filter(|line| !line.starts_with('#')).map(|line| line.split_once('\t').unwrap_or_else(|| panic!("no tab: {line}")))
 }
 
-/// A key as git writes it, in its three parts; section and key in lower case.
+/// Splits a key into section, subsection and name; section and name in lower case.
 fn parts(name: &str) -> (String, Option<&str>, String) {
     let (section, rest) = name.split_once('.').unwrap_or((name, ""));
     let (subsection, key) = rest.rsplit_once('.').map_or((None, rest), |(middle, last)| (Some(middle), last));
@@ -64,7 +64,7 @@ fn ok(mut command: Command) -> Output {
     output
 }
 
-/// The installed gits, each once.
+/// The installed git programs, one per version.
 fn gits() -> Vec<&'static str> {
     let mut seen = BTreeSet::new();
     let version = |program: &str| Command::new(program).arg("--version").output().ok().map(|output| output.stdout);
@@ -72,7 +72,7 @@ fn gits() -> Vec<&'static str> {
 }
 
 #[test]
-fn every_key_that_git_lists_is_decided() {
+fn every_key_that_git_lists_is_classified() {
     let home = tempfile::tempdir().expect("a folder");
     let refused: BTreeSet<String> = rows(REFUSED).map(|(name, _)| name.to_ascii_lowercase()).collect();
     assert!(gits().contains(&"git"));
@@ -80,7 +80,7 @@ fn every_key_that_git_lists_is_decided() {
         let mut list = command(program, home.path());
         list.args(["help", "--config"]);
         let listed = String::from_utf8(ok(list).stdout).expect("text");
-        // The hint at the end has spaces; so has one name, in angle brackets.
+        // The hint at the end contains spaces, and so does one name, in angle brackets.
         let names: Vec<&str> = listed.lines().filter(|line| line.contains('.') && !line.starts_with('\'')).collect();
         assert!(names.len() > 500, "{program}: {} keys", names.len());
         for name in names {
@@ -91,7 +91,7 @@ fn every_key_that_git_lists_is_decided() {
                 git::is_harmless(&section, subsection, &key, value.as_bytes())
             });
             let is_refused = refused.contains(&name.to_ascii_lowercase());
-            assert!(harmless || is_refused, "{program} knows {name}: put it into src/harmless.rs or tests/keys/refused.txt");
+            assert!(harmless || is_refused, "{program} has a new key {name}: add it to src/harmless.rs or tests/keys/refused.txt");
             assert!(!(harmless && is_refused), "{name} is in both lists");
         }
     }
@@ -101,7 +101,7 @@ fn every_key_that_git_lists_is_decided() {
 fn refused_keys_have_an_effect_and_a_reason() {
     let mut seen = BTreeSet::new();
     for (name, text) in rows(REFUSED) {
-        assert!(seen.insert(name.to_ascii_lowercase()), "{name} twice");
+        assert!(seen.insert(name.to_ascii_lowercase()), "{name} is listed twice");
         let (effect, reason) = text.split_once(": ").unwrap_or_else(|| panic!("{name}: {text}"));
         assert!(EFFECTS.contains(&effect) && !reason.is_empty(), "{name}: {text}");
         for value in ["true", "false", "1", "x", "/x"] {
@@ -110,7 +110,7 @@ fn refused_keys_have_an_effect_and_a_reason() {
     }
 }
 
-/// Configuration files of every repository below `dir`.
+/// Collects the configuration files of every repository below `dir`.
 fn configurations(dir: &Path, found: &mut Vec<PathBuf>) {
     let is_git_dir = dir.join("HEAD").is_file() && dir.join("objects").is_dir() || dir.join("commondir").is_file();
     if is_git_dir {
@@ -124,7 +124,7 @@ fn configurations(dir: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn everything_that_git_writes_is_harmless() -> Outcome {
+fn keys_written_by_git_are_harmless() -> Outcome {
     const SCRIPT: &str = r#"
         git() { command "$GIT" -c protocol.file.allow=always "$@" || echo "failed: $*" >&2; }
         git config --global user.name A; git config --global user.email a@a
@@ -178,7 +178,7 @@ fn everything_that_git_writes_is_harmless() -> Outcome {
 }
 
 #[test]
-fn everything_that_the_server_writes_is_harmless() {
+fn keys_written_by_the_server_are_harmless() {
     for name in git::WRITABLE {
         let (section, _, key) = parts(name);
         let example = rows(HARMLESS).find(|(example, _)| parts(example) == (section.clone(), None, key.clone()));
@@ -187,20 +187,20 @@ fn everything_that_the_server_writes_is_harmless() {
     }
 }
 
-/// A repository beside its remote, and a program that nobody should start.
+/// A repository, its remote, and a marker program that must not be started.
 struct Scene {
     home: tempfile::TempDir,
     marker: String,
 }
 
-/// What a list of git commands did: the programs that were started, and how the commands ended.
+/// The programs that a list of git commands started, and their exit codes.
 #[derive(Debug, PartialEq, Eq)]
 struct Ran {
     programs: BTreeSet<String>,
     codes: String,
 }
 
-/// One command of each kind that the server runs; all of them succeed in a plain repository.
+/// One command of each kind that the server runs; all succeed in a plain repository.
 const COMMANDS: &str = r#"
     s() { git "$@" >>../out 2>&1; echo "$1 $?" >>../codes; }
     s status; echo x >>a; s add a; s commit -m one; s merge -m m side; s diff HEAD~1
@@ -230,7 +230,7 @@ impl Scene {
         Self { home, marker: marker.display().to_string() }
     }
 
-    /// Adds keys to the configuration of the repository.
+    /// Adds keys to the repository's configuration.
     fn configure(&self, keys: &[(String, String)]) {
         let path = self.home.path().join("repo/.git/config");
         let mut text = fs::read_to_string(&path).expect("a configuration");
@@ -263,7 +263,7 @@ impl Scene {
     }
 }
 
-/// The programs that a trace shows as started.
+/// The programs started in a trace.
 fn started(trace: &str) -> BTreeSet<String> {
     let mut begun = HashMap::new();
     let mut found = BTreeSet::new();
@@ -286,12 +286,12 @@ fn can_trace() -> bool {
         .status()
         .is_ok_and(|status| status.success());
     if !works {
-        println!("left out: /usr/bin/strace is not installed, or may not trace");
+        println!("skipped: /usr/bin/strace is not installed, or may not trace");
     }
     works
 }
 
-/// Runs the commands with `keys`. Where that starts other programs than without, names the keys which do.
+/// Runs the commands with `keys`. Panics with the responsible keys if the result differs from `plain`.
 #[track_caller]
 fn assert_same(plain: &Ran, keys: &[(String, String)], what: &str) {
     let ran = |keys: &[(String, String)]| {
@@ -301,7 +301,7 @@ fn assert_same(plain: &Ran, keys: &[(String, String)], what: &str) {
     };
     let with = ran(keys);
     if with != *plain {
-        // The first is the format that extensions need.
+        // The first key is the repository format that extensions require.
         let differs = |key: &&(String, String)| ran(&[keys[0].clone(), (*key).clone()]) != *plain;
         let guilty: Vec<_> = keys.iter().filter(differs).collect();
         panic!("{what}: {guilty:?} make a difference: {with:?}, {plain:?}");
@@ -316,7 +316,7 @@ fn harmless_keys_start_no_program() {
     let plain = Scene::new().run();
     assert!(plain.codes.lines().count() > 25 && plain.codes.lines().all(|line| line.ends_with(" 0")), "{}", plain.codes);
     assert!(plain.programs.iter().any(|program| program.ends_with("/git")), "{:?}", plain.programs);
-    // These have effects of their own: other remotes and places. They are looked at below.
+    // These change the remote or the working tree. They are tested below.
     let elsewhere = |name: &str| name.ends_with("url") || name == "core.worktree";
     let mut plausible: Vec<(String, String)> = vec![("core.repositoryformatversion".to_owned(), "1".to_owned())];
     let scene = Scene::new();
@@ -353,7 +353,7 @@ fn harmless_keys_start_no_program() {
 }
 
 #[test]
-fn keys_that_start_programs_are_noticed() {
+fn keys_that_start_programs_are_detected() {
     if !can_trace() {
         return;
     }

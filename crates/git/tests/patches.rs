@@ -1,6 +1,6 @@
-//! Patch text over 600 commits of edits that diff algorithms find hard: repeated lines, moved blocks, changed indents.
+//! Patches of 600 commits with edits that are hard for diff algorithms: repeated lines, moved blocks, changed indentation.
 
-#![allow(clippy::disallowed_methods, dead_code, reason = "git makes the repository")]
+#![allow(clippy::disallowed_methods, dead_code, reason = "git creates the repository")]
 
 mod odd_repositories;
 
@@ -8,7 +8,7 @@ use git::{Cancel, DiffQuery, Git, Keep, Repositories, Rev, Roots, Route, Sides};
 use odd_repositories::Outcome;
 use std::fmt::Write as _;
 
-/// A small generator: the same repository on every run.
+/// A small deterministic generator: the same repository on every run.
 struct Random(u64);
 
 impl Random {
@@ -57,7 +57,7 @@ fn edit(random: &mut Random, lines: &mut Vec<String>) {
 }
 
 #[test]
-fn patches_of_600_commits_are_gits() -> Outcome {
+fn patches_of_600_commits_match_git() -> Outcome {
     let home = tempfile::tempdir()?;
     let path = std::fs::canonicalize(home.path())?;
     odd_repositories::git(&path, &["init", "--quiet", "--initial-branch=main"]);

@@ -1,6 +1,6 @@
-//! Staging against `git add`, on many odd repositories: each is made twice, and both must be the same afterwards.
+//! Staging against `git add`, on many unusual repositories: each is created twice, and both must be equal afterwards.
 
-#![allow(clippy::disallowed_methods, reason = "the files are the test's own")]
+#![allow(clippy::disallowed_methods, reason = "the test owns the files")]
 
 mod odd_repositories;
 
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Files that are new, or take the place of others.
+/// Files that are new or replace others.
 const NEW: [&str; 5] = ["new.txt", "fresh/deep/new.txt", "kept.log", "a b,(c)+.txt", "run.sh"];
 
 fn open(odd: &Odd) -> Result<Arc<Repo>, git::Error> {
@@ -22,7 +22,7 @@ fn open(odd: &Odd) -> Result<Arc<Repo>, git::Error> {
     Repositories::new(Git::new(None), roots).open(&odd.path)
 }
 
-/// Makes a file so old that the index is surely younger.
+/// Sets a file's time to well before the index's.
 fn age(path: &Path, seconds: u64) -> Outcome {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + seconds);
     Ok(File::options().append(true).open(path)?.set_modified(time)?)
@@ -38,7 +38,7 @@ fn tracked(odd: &Odd) -> Vec<PathBuf> {
     names
 }
 
-/// Changes files and makes some, and says which.
+/// Changes and creates files. Returns their names.
 fn edit(odd: &Odd) -> Result<Vec<PathBuf>, Box<dyn std::error::Error>> {
     let tracked = tracked(odd);
     for (name, seconds) in tracked.iter().zip(0..) {
@@ -60,7 +60,7 @@ fn edit(odd: &Odd) -> Result<Vec<PathBuf>, Box<dyn std::error::Error>> {
         }
         edited.push(name);
     }
-    // A folder in the place of a file, and a file in the place of a folder.
+    // Replace a file with a folder, and a folder with a file.
     let replaced = tracked.iter().find(|name| !edited.contains(name) && name.parent() == Some(Path::new("")));
     if let Some(name) = replaced {
         fs::remove_file(odd.path.join(name))?;
@@ -92,7 +92,7 @@ fn same(ours: &Odd, gits: &Odd, name: &Path, args: &[&str]) {
 }
 
 #[test]
-fn what_is_staged_is_what_git_stages() -> Outcome {
+fn staging_matches_git() -> Outcome {
     let (mut engine, mut cli) = (0, 0);
     for (ours, gits) in odd_repositories::all().into_iter().zip(odd_repositories::all()) {
         if odd_repositories::git(&ours.path, &["rev-parse", "--is-bare-repository"]).stdout == b"true\n" {
@@ -120,12 +120,12 @@ fn what_is_staged_is_what_git_stages() -> Outcome {
         same(&ours, &gits, Path::new("all"), &["fsck", "--no-dangling"]);
         assert!(fs::read_dir(&repo.location().git_dir)?.flatten().all(|entry| !entry.file_name().to_string_lossy().starts_with("index.")));
     }
-    assert!(engine >= 100 && cli >= 30, "both routes are compared: {engine} in process, {cli} by git");
+    assert!(engine >= 100 && cli >= 30, "both routes must be covered: {engine} in process, {cli} by git");
     Ok(())
 }
 
 #[test]
-fn a_change_in_the_second_of_the_index_is_not_lost() -> Outcome {
+fn a_change_in_the_same_second_as_the_index_is_not_lost() -> Outcome {
     let odd = odd_repositories::all().into_iter().find(|odd| odd.name == odd_repositories::CLONE).ok_or("a clone")?;
     for name in tracked(&odd) {
         age(&odd.path.join(name), 0)?;
@@ -141,7 +141,7 @@ fn a_change_in_the_second_of_the_index_is_not_lost() -> Outcome {
     };
     write("one", "before\n")?;
     assert_eq!(add("one")?, Route::Engine);
-    // As large, and as young, as before and as the index; git looks into the file.
+    // Same size as before and same time as the index: git must compare the content.
     write("one", "after!\n")?;
     age(&odd.path.join(".git/index"), 100)?;
     write("other", "seen nowhere else\n")?;
@@ -151,7 +151,7 @@ fn a_change_in_the_second_of_the_index_is_not_lost() -> Outcome {
     Ok(())
 }
 
-/// What a shell does in a repository before `n` is staged, or the file that comes after a colon.
+/// Shell scripts run before the file after the colon is staged.
 const LEFT_TO_GIT: [&str; 15] = [
     "true:n",
     "mkdir ../out; echo secret > ../out/f; ln -s ../out link:link/f",
@@ -171,7 +171,7 @@ const LEFT_TO_GIT: [&str; 15] = [
 ];
 
 #[test]
-fn what_only_git_can_tell_is_left_to_git() -> Outcome {
+fn cases_only_git_can_decide_are_left_to_git() -> Outcome {
     for case in LEFT_TO_GIT {
         let (script, name) = case.rsplit_once(':').ok_or("a file")?;
         let make = || {
@@ -185,7 +185,7 @@ fn what_only_git_can_tell_is_left_to_git() -> Outcome {
         let done = open(&ours)?.add(&[RelPath::new(name, None)?], false, &Cancel::never()).map(|(_, route)| route);
         let expect = odd_repositories::git(&gits.path, &["add", "--", name]);
         assert_eq!(done.is_ok(), expect.status.success(), "{case}: {done:?} {expect:?}");
-        assert!(case != "true:n" || matches!(done, Ok(Route::Engine)), "without more it is done here");
+        assert!(case != "true:n" || matches!(done, Ok(Route::Engine)), "the plain case is staged in process");
         for args in [&["ls-files", "--stage"][..], &["write-tree"], &["fsck", "--no-dangling"]] {
             same(&ours, &gits, Path::new(case), args);
         }

@@ -1,8 +1,8 @@
-//! How many calls run at a time, by class, and who is next.
+//! Admission control: how many calls run at a time in each class, and in which order waiting calls start.
 //!
-//! Within a class the principals take turns, and each has at most half of the permits while another waits, so that a flood
-//! slows only its sender. Under contention a principal runs at most its share of the processors, which are what calls really
-//! wait for.
+//! Within a class, principals are served round-robin, and each gets at most half of the permits while another waits, so
+//! that a flood slows only its sender. Under contention a principal runs at most its share of the CPUs, which are the
+//! actual bottleneck.
 
 use crate::Rejected;
 use std::{
@@ -12,11 +12,11 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// How long a principal is taken to be about after its last call.
+/// How long a principal counts as active after its last call.
 const ABOUT: Duration = Duration::from_secs(10);
-/// The principals that are remembered to have been about, before those are forgotten who are not any more.
+/// Number of principals tracked before inactive ones are dropped.
 const MAX_SEEN: usize = 256;
-/// When to try again where too many wait.
+/// Suggested retry delay when the queue is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a call needs while it runs. Reads never wait behind changes.
@@ -34,7 +34,7 @@ impl Class {
     /// Every class.
     pub const ALL: [Self; 3] = [Self::Read, Self::Change, Self::Network];
 
-    /// The word for it.
+    /// The name used in metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -44,43 +44,43 @@ impl Class {
     }
 }
 
-/// The places of one class.
+/// The limits of one class.
 #[derive(Clone, Copy, Debug)]
 pub struct ConcurrencyLimits {
-    /// Calls that run at a time.
+    /// Maximum number of calls running at a time.
     pub running: usize,
-    /// Calls that may wait for a place.
+    /// Maximum number of calls waiting for a permit.
     pub waiting: usize,
-    /// Calls that run at a time and name the same key, as the host that they reach.
+    /// Maximum number of running calls with the same key, such as the remote host.
     pub per_key: usize,
-    /// Calls of one principal that run at a time under contention: those that there are no processors for would slow
-    /// down theirs.
-    pub in_company: Option<fn() -> usize>,
+    /// Maximum number of running calls of one principal under contention. More calls than CPUs would slow down the other
+    /// principals' calls.
+    pub contended_limit: Option<fn() -> usize>,
 }
 
 impl ConcurrencyLimits {
-    /// Places without a bound for each key.
+    /// Limits without a separate bound per key.
     pub fn new(running: usize, waiting: usize) -> Self {
-        Self { running, waiting, per_key: running, in_company: None }
+        Self { running, waiting, per_key: running, contended_limit: None }
     }
 }
 
-/// How full a class is.
+/// Current load of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
     /// The class.
     pub class: Class,
-    /// Calls that run.
+    /// Running calls.
     pub running: usize,
-    /// Calls that wait.
+    /// Waiting calls.
     pub waiting: usize,
-    /// Calls that may run at a time.
+    /// Maximum number of running calls.
     pub places: usize,
-    /// Calls that were turned away since the start.
+    /// Calls rejected since the start.
     pub rejected: u64,
 }
 
-/// Hands out places to run.
+/// Grants permits to run.
 #[doc(alias = "BackpressureAwareServer")]
 #[derive(Clone, Debug)]
 pub struct Admission {
@@ -117,9 +117,9 @@ struct State {
     running: usize,
     by_principal: HashMap<Arc<str>, usize>,
     by_key: HashMap<Arc<str>, usize>,
-    /// When each principal last began a call.
+    /// When each principal last started a call.
     seen: HashMap<Arc<str>, Instant>,
-    /// Those who wait, the one whose turn is next first.
+    /// Principals with waiting calls, the next one to be served first.
     turns: VecDeque<Arc<str>>,
     queues: HashMap<Arc<str>, VecDeque<Waiter>>,
     waiting: usize,
@@ -134,10 +134,10 @@ struct Waiter {
     answer: oneshot::Sender<Result<Permit, Rejected>>,
 }
 
-/// A waiter that is to run, and for whom.
+/// A waiter that may start, with its principal.
 type Granted = (Arc<str>, Waiter);
 
-/// A place in the queue, given up when the wait ends in whatever way.
+/// A position in the queue, released on drop, however the wait ends.
 struct Waiting<'a> {
     line: &'a Line,
     principal: &'a Arc<str>,
@@ -151,28 +151,28 @@ impl Drop for Waiting<'_> {
 }
 
 impl Admission {
-    /// Makes places for reads, for changes and for what waits for remotes.
+    /// Sets the limits for reads, changes and calls to remotes.
     pub fn new(reads: ConcurrencyLimits, changes: ConcurrencyLimits, network: ConcurrencyLimits) -> Self {
         Self { lines: [reads, changes, network].map(|places| Line { state: Arc::default(), places }) }
     }
 
-    /// Waits for a place, on behalf of `principal`; `key` names what only few may use at a time.
+    /// Waits for a permit on behalf of `principal`; `key` names a resource with its own limit, such as a remote host.
     ///
     /// # Errors
     ///
-    /// [`Rejected::Overloaded`], at once when the queue is full and nobody has more in it than `principal`; later when
-    /// somebody with less to wait for took the place in the queue.
+    /// [`Rejected::Overloaded`]: at once if the queue is full and no principal has more waiting calls than `principal`; later if
+    /// a principal with fewer waiting calls took the position in the queue.
     pub async fn admit(&self, class: Class, principal: &Arc<str>, key: Option<Arc<str>>) -> Result<Permit, Rejected> {
         self.line(class).admit(principal, key).await
     }
 
-    /// A place where there is one now.
+    /// Returns a permit if one is free now.
     pub fn try_admit(&self, class: Class, principal: &Arc<str>) -> Option<Permit> {
         let line = self.line(class);
         line.begin_now(&mut line.lock(), principal, None)
     }
 
-    /// How full each class is.
+    /// Current load of each class.
     pub fn loads(&self) -> [Load; 3] {
         Class::ALL.map(|class| {
             let line = self.line(class);
@@ -199,7 +199,7 @@ impl Line {
         Permit { line: self.clone(), principal, key }
     }
 
-    /// Waiters that may run were admitted already: the others wait for something else.
+    /// Need not check for waiters: those that could run already do, the others wait for another limit.
     fn begin_now(&self, state: &mut State, principal: &Arc<str>, key: Option<&Arc<str>>) -> Option<Permit> {
         let own = state.by_principal.get(principal).copied().unwrap_or_default();
         if state.running >= self.places.running || own >= state.limit(principal, self.places) || !state.has_room(key, self.places) {
@@ -227,7 +227,7 @@ impl Line {
         answer.await.unwrap_or(Err(overloaded))
     }
 
-    /// Wakes waiters that may run. A waiter that has left passes its permit on.
+    /// Wakes the waiters that may run. A cancelled waiter passes its permit on.
     fn hand_out(&self, granted: Vec<Granted>) {
         for (principal, waiter) in granted {
             drop(waiter.answer.send(Ok(self.permit(principal, waiter.key))));
@@ -264,10 +264,10 @@ impl State {
         }
     }
 
-    /// How many calls of a principal may run at a time.
+    /// Maximum number of running calls of a principal.
     fn limit(&self, principal: &Arc<str>, places: ConcurrencyLimits) -> usize {
-        let in_company = self.seen.iter().any(|(other, at)| other != principal && at.elapsed() < ABOUT);
-        places.in_company.filter(|_| in_company).map_or(places.running, |part| part().min(places.running))
+        let contended = self.seen.iter().any(|(other, at)| other != principal && at.elapsed() < ABOUT);
+        places.contended_limit.filter(|_| contended).map_or(places.running, |limit| limit().min(places.running))
     }
 
     fn has_room(&self, key: Option<&Arc<str>>, places: ConcurrencyLimits) -> bool {
@@ -296,7 +296,7 @@ impl State {
         waiter
     }
 
-    /// Rejects the newest waiter of the principal with most in the queue, unless that is `principal`.
+    /// Rejects the newest waiter of the principal with the longest queue, unless that is `principal`.
     fn displace(&mut self, principal: &Arc<str>) -> bool {
         let own = self.queues.get(principal).map_or(0, VecDeque::len);
         let most = self.queues.iter().max_by_key(|(_, queue)| queue.len());
@@ -311,12 +311,12 @@ impl State {
         true
     }
 
-    /// Those who may run now, counted as running.
+    /// Returns the waiters that may start now, counted as running.
     fn grant(&mut self, places: ConcurrencyLimits) -> Vec<Granted> {
         let mut granted = Vec::new();
         while self.running < places.running {
             let share = if self.turns.len() > 1 { (places.running / 2).max(1) } else { places.running };
-            // Places are not left empty: where nobody else can run, one may have more than a share.
+            // No permit stays unused: if no other principal can run, one may exceed its share.
             let Some(next) = self.next(places, share).or_else(|| self.next(places, places.running)) else { break };
             granted.push(next);
         }
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_full_queue_rejects_at_once_and_classes_do_not_meet() {
+    async fn a_full_queue_rejects_at_once_and_classes_are_independent() {
         let admission = admission(ConcurrencyLimits::new(1, 1));
         let own = Arc::from("a");
         let running = admission.admit(Class::Read, &own, None).await;
@@ -375,26 +375,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_that_is_given_up_frees_its_place_in_the_queue() {
+    async fn a_cancelled_wait_frees_its_position_in_the_queue() {
         let admission = admission(ConcurrencyLimits::new(1, 1));
         let own = Arc::from("a");
         let _running = admission.admit(Class::Read, &own, None).await;
         for _ in 0..3 {
-            let gave_up = tokio::time::timeout(Duration::from_secs(1), admission.admit(Class::Read, &own, None)).await;
-            assert!(gave_up.is_err(), "it waits, and is not rejected");
+            let outcome = tokio::time::timeout(Duration::from_secs(1), admission.admit(Class::Read, &own, None)).await;
+            assert!(outcome.is_err(), "the call waits instead of being rejected");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn in_company_one_has_no_more_than_its_part() {
-        let admission = admission(ConcurrencyLimits { in_company: Some(|| 2), ..ConcurrencyLimits::new(10, 100) });
+    async fn under_contention_a_principal_runs_at_most_its_share() {
+        let admission = admission(ConcurrencyLimits { contended_limit: Some(|| 2), ..ConcurrencyLimits::new(10, 100) });
         let [flood, quiet] = ["flood", "quiet"].map(Arc::<str>::from);
         let alone: Vec<_> = (0..5).filter_map(|_| admission.try_admit(Class::Read, &flood)).collect();
         assert_eq!(alone.len(), 5);
         drop(alone);
         drop(admission.admit(Class::Read, &quiet, None).await);
         let mut running: Vec<_> = (0..5).filter_map(|_| admission.try_admit(Class::Read, &flood)).collect();
-        assert_eq!(running.len(), 2, "the other may come back at any moment");
+        assert_eq!(running.len(), 2, "the other principal may return at any moment");
         let next = ask(&admission, "flood", None);
         settle().await;
         assert!(admission.try_admit(Class::Read, &quiet).is_some() && !next.is_finished());
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn principals_take_turns_and_nobody_has_more_than_half_while_another_waits() {
+    async fn principals_take_turns_and_none_exceeds_half_while_another_waits() {
         let admission = admission(ConcurrencyLimits::new(4, 100));
         let mut running: Vec<Permit> = Vec::new();
         let flood: Vec<_> = (0..20).map(|_| ask(&admission, "flood", None)).collect();
@@ -415,7 +415,7 @@ mod tests {
             running.extend(granted.await.ok().and_then(Result::ok));
         }
         assert_eq!(running.len(), 4);
-        // Two end: both places are the quiet one's, since the other has its half already.
+        // Two calls end: the quiet principal gets both permits, since the other already has its half.
         running.truncate(2);
         settle().await;
         assert_eq!(quiet.iter().filter(|one| one.is_finished()).count(), 2);
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_full_queue_turns_the_flooder_away_for_the_quiet() {
+    async fn a_full_queue_displaces_the_flooder_for_a_quiet_principal() {
         let admission = admission(ConcurrencyLimits::new(1, 4));
         let own = Arc::from("flood");
         let running = admission.admit(Class::Read, &own, None).await;
@@ -434,7 +434,7 @@ mod tests {
         assert_eq!(flood.iter().map(tokio::task::JoinHandle::is_finished).collect::<Vec<_>>(), [false, false, false, true]);
         drop(running);
         settle().await;
-        // The flooder, who came first, has its turn; then it is the other's.
+        // The flooder came first and has its turn, then the quiet principal.
         assert!(flood[0].is_finished() && !quiet.is_finished());
         drop(flood.remove(0).await);
         settle().await;
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_is_bounded_and_stops_no_other() {
+    async fn a_key_is_bounded_and_does_not_block_other_keys() {
         let admission = admission(ConcurrencyLimits { per_key: 1, ..ConcurrencyLimits::new(3, 10) });
         let own = Arc::from("a");
         let first = admission.admit(Class::Read, &own, Some(Arc::from("slow.example"))).await;

@@ -1,4 +1,4 @@
-//! Stops calls to what keeps failing, and lets a few try whether it has recovered.
+//! A circuit breaker: stops calls to a failing remote and lets a few through to check whether it has recovered.
 
 use crate::{
     circuit::{CallError, CircuitConfig, CircuitSnapshot, CircuitState, Open, ResetOutcome, Verdict},
@@ -13,15 +13,15 @@ use tokio::time::Instant;
 /// The longest pause: a remote that asks for a year does not get it.
 const MAX_PAUSE: Duration = Duration::from_hours(1);
 
-/// Watches the calls to one thing that can fail.
+/// Tracks the calls to one remote that may fail.
 #[derive(Debug)]
 pub struct CircuitBreaker {
     core: Arc<Core>,
 }
 
-/// Leave for one call. Dropped without a verdict it counts as [`Verdict::Ignored`], and its place is free again.
+/// Permission for one call. Dropped without a verdict, it counts as [`Verdict::Ignored`] and frees its slot.
 #[derive(Debug)]
-#[must_use = "a trial that is dropped says nothing"]
+#[must_use = "a permission dropped without a verdict records nothing"]
 pub struct Permission {
     core: Arc<Core>,
     generation: u64,
@@ -30,22 +30,22 @@ pub struct Permission {
 }
 
 impl Permission {
-    /// Ends it: the other side is alive.
+    /// Records that the remote is alive.
     pub fn success(mut self) {
         self.verdict = Verdict::Success;
     }
 
-    /// Ends it: the other side failed.
+    /// Records that the call failed.
     pub fn failure(mut self) {
         self.verdict = Verdict::Failure;
     }
 
-    /// Ends it: the other side failed, and so slowly that the circuit opens at once. Each further failure would be waited for.
+    /// Records a failure so slow that the circuit opens at once: each further one would take as long.
     pub fn trip(mut self) {
         (self.verdict, self.trips) = (Verdict::Failure, true);
     }
 
-    /// Ends it: nothing was learned.
+    /// Records no outcome.
     pub fn ignore(self) {}
 }
 
@@ -63,18 +63,18 @@ struct Core {
 }
 
 impl CircuitBreaker {
-    /// Makes a closed one.
+    /// Creates a closed circuit.
     pub fn new(name: impl Into<Arc<str>>, config: CircuitConfig) -> Self {
         let state = State::new(Instant::now());
         Self { core: Arc::new(Core { name: name.into(), config, state: Mutex::new(state) }) }
     }
 
-    /// Its name.
+    /// The circuit's name.
     pub fn name(&self) -> &Arc<str> {
         &self.core.name
     }
 
-    /// Asks for leave to make one call.
+    /// Requests permission for one call.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl CircuitBreaker {
         Ok(self.trial(state.generation))
     }
 
-    /// Refuses where no call is let through now, before anything is begun for one. Takes no trial.
+    /// Rejects early, before any work for the call has started. Takes no trial.
     ///
     /// # Errors
     ///
@@ -111,11 +111,11 @@ impl CircuitBreaker {
         Open { name: Arc::clone(&self.core.name), paused: !state.pause_left(now).is_zero(), retry_after }
     }
 
-    /// Runs `work` where the circuit lets it. `verdict` says what an error means: a refusal comes from a remote that is alive.
+    /// Runs `work` if the circuit permits it. `verdict` classifies an error: a refusal comes from a remote that is alive.
     ///
     /// # Errors
     ///
-    /// [`CallError::Open`] without having polled `work`; [`CallError::Failed`] with the error of `work`.
+    /// [`CallError::Open`] without polling `work`; [`CallError::Failed`] with the error of `work`.
     pub async fn call<F, T, E>(&self, verdict: impl Fn(&E) -> Verdict, work: F) -> Result<T, CallError<E>>
     where
         F: Future<Output = Result<T, E>>,
@@ -127,7 +127,7 @@ impl CircuitBreaker {
         result.map_err(CallError::Failed)
     }
 
-    /// Lets no call through for the time that the remote asked for, an hour at most. That is no failure, and the state stays.
+    /// Blocks calls for as long as the remote asked, at most an hour. This is not a failure, and the state stays.
     pub fn pause(&self, length: Duration) {
         let (now, length) = (Instant::now(), length.min(MAX_PAUSE));
         let mut state = self.core.lock();
@@ -136,12 +136,12 @@ impl CircuitBreaker {
         }
     }
 
-    /// How it is now.
+    /// The current state and counters.
     pub fn snapshot(&self) -> CircuitSnapshot {
         self.core.lock().snapshot(&self.core.name, &self.core.config, Instant::now())
     }
 
-    /// Closes it by hand, and ends a pause.
+    /// Closes the circuit manually and ends a pause.
     pub fn reset(&self) -> ResetOutcome {
         let (now, config) = (Instant::now(), &self.core.config);
         let mut state = self.core.lock();
@@ -152,18 +152,18 @@ impl CircuitBreaker {
         ResetOutcome { was, early: was != CircuitState::Closed && is_recent }
     }
 
-    /// Nothing has tried for twice the timeout, so that somebody has to.
+    /// Whether the circuit has seen no trial for twice the timeout, so that it must be probed.
     pub fn needs_probe(&self) -> bool {
         let now = Instant::now();
         let state = self.core.lock();
         state.is_stuck(&self.core.config, now) && state.pause_left(now).is_zero()
     }
 
-    /// Takes a trial where one is needed, for a call that nobody asked for.
+    /// Takes a trial for a probe if one is needed.
     pub fn probe(&self) -> Option<Permission> {
         let (now, config) = (Instant::now(), &self.core.config);
         let mut state = self.core.lock();
-        // Asked again under the lock: of two that saw the need, one probes.
+        // Checked again under the lock, so that only one of two concurrent callers probes.
         if !state.is_stuck(config, now) {
             return None;
         }
@@ -172,7 +172,7 @@ impl CircuitBreaker {
         Some(self.trial(state.generation))
     }
 
-    /// How long it has not been used, where it is closed, nobody runs a call, and so nothing is lost with it.
+    /// Time since the last use, if the circuit is closed and has no calls running, so that dropping it loses nothing.
     pub(crate) fn idle(&self) -> Option<Duration> {
         let now = Instant::now();
         let state = self.core.lock();
@@ -191,7 +191,7 @@ impl Core {
     }
 
     fn end(&self, generation: u64, verdict: Verdict, trips: bool) {
-        // In its own statement, so that the lock is free again when something is written.
+        // A separate statement, so that the lock is released before logging.
         let changed = self.lock().end(&self.config, Instant::now(), generation, (verdict, trips));
         match changed {
             Some(CircuitState::Open) => tracing::warn!(circuit = %self.name, "circuit opened"),
@@ -250,17 +250,17 @@ mod tests {
         assert_eq!((state(&breaker), breaker.snapshot().failure_count), (CircuitState::Open, 1));
         breaker.reset();
         late.trip();
-        assert_eq!(state(&breaker), CircuitState::Closed, "it says nothing of what was reset since");
+        assert_eq!(state(&breaker), CircuitState::Closed, "a verdict from before the reset does not count");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn three_of_a_hundred_try_and_a_lost_trial_frees_its_place() {
+    async fn three_of_a_hundred_get_a_trial_and_a_dropped_trial_frees_its_slot() {
         let breaker = Arc::new(breaker());
         fail(&breaker, 5);
         advance(TIMEOUT).await;
         let ask = |one: Arc<CircuitBreaker>, runtime: Handle| {
             std::thread::spawn(move || {
-                // Threads of their own see the paused clock only so.
+                // Other threads see the paused clock only inside the runtime.
                 let _entered = runtime.enter();
                 one.try_acquire().ok()
             })
@@ -306,12 +306,12 @@ mod tests {
         let trials = [(); 3].map(|()| breaker.try_acquire().unwrap());
         second.success();
         assert_eq!(state(&breaker), CircuitState::HalfOpen);
-        assert!(breaker.try_acquire().is_err(), "and it frees no place of a trial");
+        assert!(breaker.try_acquire().is_err(), "a late success must not free a trial slot");
         drop(trials);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn frequent_failures_open_it_where_they_are_not_in_a_row() {
+    async fn frequent_failures_open_it_even_if_not_consecutive() {
         let mixed = |config, rounds: u32| {
             let breaker = CircuitBreaker::new("a", config);
             for _ in 0..rounds {
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(state(&mixed(CircuitConfig::default(), 2)), CircuitState::Closed);
         assert_eq!(state(&mixed(CircuitConfig::default(), 3)), CircuitState::Open);
         assert_eq!(state(&mixed(CircuitConfig { rate: None, ..CircuitConfig::default() }, 50)), CircuitState::Closed);
-        // A threshold of ten means ten.
+        // The rate rule does not undercut a threshold of ten.
         let tolerant = CircuitBreaker::new("a", CircuitConfig { failure_threshold: 10, ..CircuitConfig::default() });
         fail(&tolerant, 9);
         assert_eq!(state(&tolerant), CircuitState::Closed);
@@ -331,11 +331,11 @@ mod tests {
         advance(RateRule::default().window).await;
         old.try_acquire().unwrap().success();
         fail(&old, 1);
-        assert_eq!(state(&old), CircuitState::Closed, "what is long ago does not count");
+        assert_eq!(state(&old), CircuitState::Closed, "calls outside the window do not count");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_is_no_failure_and_has_an_end() {
+    async fn a_pause_is_not_a_failure_and_expires() {
         let breaker = breaker();
         breaker.pause(Duration::from_secs(20));
         breaker.pause(Duration::from_secs(5));
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_traffic_it_is_probed_once_and_a_reset_says_whether_it_was_early() {
+    async fn without_traffic_it_is_probed_once_and_a_reset_reports_whether_it_was_early() {
         let breaker = breaker();
         assert_eq!(breaker.reset(), ResetOutcome { was: CircuitState::Closed, early: false });
         fail(&breaker, 5);
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_error_counts_as_it_is_judged() {
+    async fn an_error_counts_as_its_verdict() {
         let breaker = breaker();
         let judge = |error: &std::io::Error| if error.raw_os_error().is_some() { Verdict::Failure } else { Verdict::Ignored };
         for _ in 0..9 {

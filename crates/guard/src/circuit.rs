@@ -1,17 +1,17 @@
-//! The words for a circuit: how it is configured, how it is, and what a call says of it.
+//! The types of a circuit: its configuration, its state, and the verdicts of calls.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 /// When a circuit opens and how it recovers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CircuitConfig {
-    /// Failures in a row that open it.
+    /// Consecutive failures that open the circuit.
     pub failure_threshold: u32,
-    /// How long it stays open before it lets a trial through.
+    /// How long it stays open before it permits a trial.
     pub recovery_timeout: Duration,
-    /// Trials that run at a time while it is half-open.
+    /// Maximum number of concurrent trials while half-open.
     pub half_open_max_calls: u32,
-    /// Opens it also where failures are frequent but not in a row.
+    /// Also opens it when failures are frequent but not consecutive.
     pub rate: Option<RateRule>,
 }
 
@@ -27,15 +27,15 @@ impl CircuitConfig {
     }
 }
 
-/// Opens a circuit by the share of calls that failed.
+/// Opens a circuit by its failure rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateRule {
-    /// The share of calls that opens it.
+    /// Failure rate in percent that opens the circuit.
     pub percent: u32,
-    /// Calls before the share says anything; the circuit's `failure_threshold` where that is more, so that a circuit made
-    /// more tolerant is.
+    /// Minimum number of calls before the rate counts; at least `failure_threshold`, so that raising the threshold makes the
+    /// circuit more tolerant.
     pub min_calls: u32,
-    /// How far back calls count, to a twelfth of it.
+    /// Length of the sliding window, in twelve slots.
     pub window: Duration,
 }
 
@@ -45,20 +45,20 @@ impl Default for RateRule {
     }
 }
 
-/// Whether calls pass.
+/// The state of a circuit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CircuitState {
     /// All calls pass.
     #[default]
     Closed,
-    /// None passes.
+    /// No call passes.
     Open,
-    /// A few pass, as trials.
+    /// A few calls pass, as trials.
     HalfOpen,
 }
 
 impl CircuitState {
-    /// The word for it.
+    /// The name used in metrics and reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -74,81 +74,81 @@ impl fmt::Display for CircuitState {
     }
 }
 
-/// What a call says of the other side.
+/// What the outcome of a call says about the remote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It answered, be it with a refusal.
+    /// It answered, possibly with a refusal.
     Success,
-    /// It did not, or it failed.
+    /// It did not answer, or it failed.
     Failure,
     /// Nothing, as after a cancellation.
     Ignored,
 }
 
-/// A call was not made, since those before it failed or the remote asked for a pause.
+/// The call was not made: earlier calls failed, or the remote asked for a pause.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("circuit {}: {name}, next {} in {} s", if *.paused { "paused" } else { "open" }, if *.paused { "call" } else { "trial" }, retry_after.as_millis().div_ceil(1000))]
 pub struct Open {
     /// The circuit's name.
     pub name: Arc<str>,
-    /// The remote asked for a pause; otherwise calls have failed.
+    /// Whether the remote asked for a pause; otherwise calls have failed.
     pub paused: bool,
-    /// When to try again.
+    /// When to retry.
     pub retry_after: Duration,
 }
 
-/// Why [`CircuitBreaker::call`](crate::CircuitBreaker::call) has no result.
+/// Why [`CircuitBreaker::call`](crate::CircuitBreaker::call) returned no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError<E> {
     /// The call was not made.
     #[error(transparent)]
     Open(#[from] Open),
-    /// It was made, and failed.
+    /// The call was made and failed.
     #[error(transparent)]
     Failed(E),
 }
 
-/// A circuit as it is now.
+/// A snapshot of a circuit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CircuitSnapshot {
-    /// Its name.
+    /// The circuit's name.
     pub name: Arc<str>,
-    /// The effective state: one whose time is up is half-open, though no call has come since, and a paused one is open.
+    /// The effective state: half-open once the timeout has passed, even without a call since; open while paused.
     pub state: CircuitState,
     /// Failures since the last success.
     pub failure_count: u32,
-    /// As configured.
+    /// Configured value.
     pub failure_threshold: u32,
-    /// As configured.
+    /// Configured value.
     pub recovery_timeout: Duration,
-    /// As configured.
+    /// Configured value.
     pub half_open_max_calls: u32,
     /// Time since the last failure.
     #[doc(alias = "last_failure_time")]
     pub last_failure: Option<Duration>,
-    /// Time since it opened last, while it is not closed.
+    /// Time since it last opened, unless closed.
     pub opened: Option<Duration>,
-    /// Time until a call may pass, while it is not closed.
+    /// Time until a call may pass, unless closed.
     pub next_trial: Option<Duration>,
-    /// Time left of the pause that the remote asked for.
+    /// Remaining time of the pause that the remote asked for.
     pub paused: Option<Duration>,
-    /// Calls that were not let through.
+    /// Calls rejected.
     pub rejected: u64,
-    /// Calls that were.
+    /// Calls permitted.
     pub calls: u64,
-    /// How often it opened.
+    /// Number of times it opened.
     pub opened_times: u64,
-    /// Trials that no caller asked for.
+    /// Trials made by probes.
     pub probes: u64,
-    /// Twice the timeout has passed and nothing tried.
+    /// Whether twice the timeout has passed without a trial.
     pub is_stuck: bool,
 }
 
-/// What was reset.
+/// The outcome of a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResetOutcome {
-    /// The effective state before.
+    /// The effective state before the reset.
     pub was: CircuitState,
-    /// It was not closed, and twice the timeout had not passed since the last failure.
+    /// Whether the circuit was not closed, with a failure within twice the timeout.
     pub early: bool,
 }

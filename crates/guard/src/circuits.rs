@@ -1,4 +1,4 @@
-//! The circuits by name.
+//! The circuits, by name.
 
 use crate::{
     breaker::CircuitBreaker,
@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-/// How many circuits there are at most: names come from callers.
+/// Maximum number of circuits: names come from callers.
 const MAX_CIRCUITS: usize = 1024;
 
-/// How long a circuit is kept that nobody uses.
+/// How long an idle circuit is kept.
 const KEPT_IDLE: Duration = Duration::from_hours(1);
 
-/// Makes circuits when they are first asked for.
+/// Creates circuits on first use.
 #[derive(Debug)]
 pub struct Circuits {
     default: CircuitConfig,
@@ -25,14 +25,14 @@ pub struct Circuits {
 }
 
 impl Circuits {
-    /// Makes none yet. Those that `overrides` names get that configuration, the others get `default`.
+    /// Creates an empty set. Circuits named in `overrides` use that configuration, the others use `default`.
     pub fn new(default: CircuitConfig, overrides: Vec<(String, CircuitConfig)>) -> Self {
         Self { default, overrides: overrides.into_iter().collect(), breakers: Mutex::default() }
     }
 
     /// The circuit of that name.
     ///
-    /// Where 1,024 are all open or in use, it is one that nobody else gets: the call works, and is not watched.
+    /// If 1,024 circuits are all open or in use, returns a new one that is not kept: the call works, but is not tracked.
     pub fn get(&self, key: &str) -> Arc<CircuitBreaker> {
         let mut breakers = self.lock();
         if let Some(breaker) = breakers.get(key) {
@@ -49,7 +49,7 @@ impl Circuits {
         breaker
     }
 
-    /// Refuses a call that the circuit of that name would not let through, where there is one. Counts it as rejected.
+    /// Rejects a call that the circuit of that name, if it exists, would not permit. Counts it as rejected.
     ///
     /// # Errors
     ///
@@ -59,42 +59,42 @@ impl Circuits {
         known.map_or(Ok(()), |breaker| breaker.check())
     }
 
-    /// True where there is a circuit of that name.
+    /// Whether a circuit of that name exists.
     pub fn has(&self, key: &str) -> bool {
         self.lock().contains_key(key)
     }
 
-    /// Drops those that nobody has used for an hour, unless they are open.
+    /// Drops circuits idle for an hour, unless they are open.
     pub fn tidy(&self) {
         self.lock().retain(|_, breaker| idle(breaker).is_none_or(|since| since < KEPT_IDLE));
     }
 
-    /// How each is now, by name.
+    /// Snapshots of all circuits, sorted by name.
     pub fn list(&self) -> Vec<CircuitSnapshot> {
         let mut list: Vec<_> = self.lock().values().map(|breaker| breaker.snapshot()).collect();
         list.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         list
     }
 
-    /// Closes the one of that name, where there is one.
+    /// Closes the circuit of that name, if it exists.
     pub fn reset(&self, name: &str) -> Option<ResetOutcome> {
         self.lock().get(name).map(|breaker| breaker.reset())
     }
 
-    /// Closes all, and says how each was, by name.
+    /// Closes all circuits and returns their previous states, sorted by name.
     pub fn reset_all(&self) -> Vec<(String, ResetOutcome)> {
         let mut outcomes: Vec<_> = self.lock().iter().map(|(name, breaker)| (name.to_string(), breaker.reset())).collect();
         outcomes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         outcomes
     }
 
-    /// Closes those that nothing has tried for twice their timeout, and names them.
+    /// Closes the stuck circuits and returns their names.
     pub fn reset_stuck(&self) -> Vec<String> {
         let stuck = self.list().into_iter().filter(|shown| shown.is_stuck);
         stuck.filter(|shown| self.reset(&shown.name).is_some()).map(|shown| shown.name.to_string()).collect()
     }
 
-    /// Those that somebody has to probe; see [`CircuitBreaker::probe`].
+    /// The circuits that need a probe; see [`CircuitBreaker::probe`].
     pub fn due_for_probe(&self) -> Vec<Arc<CircuitBreaker>> {
         self.lock().values().filter(|breaker| breaker.needs_probe()).cloned().collect()
     }
@@ -104,7 +104,7 @@ impl Circuits {
     }
 }
 
-/// How long nobody has used it, where nobody holds it. Dropping one that is held would make two of the same name.
+/// Idle time of a circuit without a holder. Dropping one that is held would allow a second one of the same name.
 fn idle(breaker: &Arc<CircuitBreaker>) -> Option<Duration> {
     breaker.idle().filter(|_| Arc::strong_count(breaker) == 1)
 }
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_longest_idle_makes_room_and_what_is_open_or_held_stays() {
+    async fn the_longest_idle_is_evicted_and_open_or_held_ones_stay() {
         let circuits = circuits();
         fail(&circuits, "open");
         let held = circuits.get("held");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_none_can_go_calls_still_work() {
+    async fn calls_still_work_when_no_circuit_can_be_evicted() {
         let circuits = circuits();
         (0..MAX_CIRCUITS).for_each(|n| fail(&circuits, &format!("{n}")));
         circuits.get("more").try_acquire().unwrap().success();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_hour_without_use_drops_it_unless_it_is_open_or_runs() {
+    async fn an_hour_without_use_drops_it_unless_it_is_open_or_in_use() {
         let circuits = circuits();
         fail(&circuits, "open");
         let trial = circuits.get("runs").try_acquire().unwrap();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_stuck_are_due_for_a_probe_and_can_be_reset() {
+    async fn stuck_circuits_are_due_for_a_probe_and_can_be_reset() {
         let circuits = circuits();
         fail(&circuits, "stuck");
         advance(Duration::from_mins(1)).await;

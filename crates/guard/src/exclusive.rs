@@ -1,4 +1,4 @@
-//! One at a time by key, first come first served.
+//! Mutual exclusion by key, first come, first served.
 
 use crate::Rejected;
 use std::{
@@ -12,10 +12,10 @@ use std::{
 };
 use tokio::sync::OwnedMutexGuard;
 
-/// How many may wait for the turn of one key.
+/// Maximum number of waiters for one key.
 const MAX_WAITING: usize = 128;
 
-/// Hands out turns, one at a time for each key.
+/// Grants exclusive turns, one at a time for each key.
 #[derive(Clone, Debug)]
 pub struct Exclusive<K> {
     queues: Arc<Mutex<Queues<K>>>,
@@ -29,16 +29,16 @@ struct Counts {
     rejected: AtomicU64,
 }
 
-/// How many wait for a turn, whatever for.
+/// Waiters over all keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queued {
-    /// Those who wait.
+    /// Current waiters.
     pub waiting: usize,
-    /// Those who were turned away since the start, at once or after a wait.
+    /// Waiters rejected since the start, at once or after a timeout.
     pub rejected: u64,
 }
 
-/// A wait for a turn, in whatever way it ends.
+/// A wait for a turn, however it ends.
 struct Waiting<'a>(&'a Counts);
 
 impl Drop for Waiting<'_> {
@@ -49,13 +49,13 @@ impl Drop for Waiting<'_> {
 
 type Queues<K> = HashMap<K, Arc<tokio::sync::Mutex<()>>>;
 
-/// A turn, passed on when dropped.
+/// An exclusive turn, released on drop.
 #[derive(Debug)]
 #[expect(dead_code, reason = "held for its drop")]
 pub struct Turn(OwnedMutexGuard<()>);
 
 impl<K: Eq + Hash + Clone> Exclusive<K> {
-    /// Makes queues in which nobody waits longer than `wait`.
+    /// Creates queues with a maximum wait of `wait`.
     pub fn new(wait: Duration) -> Self {
         Self { queues: Arc::new(Mutex::new(HashMap::new())), wait, counts: Arc::default() }
     }
@@ -64,7 +64,7 @@ impl<K: Eq + Hash + Clone> Exclusive<K> {
     ///
     /// # Errors
     ///
-    /// [`Rejected::WaitedTooLong`]; [`Rejected::Overloaded`] at once where 128 wait already.
+    /// [`Rejected::WaitedTooLong`]; [`Rejected::Overloaded`] at once if 128 already wait.
     pub async fn turn(&self, key: &K) -> Result<Turn, Rejected> {
         let rejected = |why| {
             self.counts.rejected.fetch_add(1, Ordering::Relaxed);
@@ -77,12 +77,12 @@ impl<K: Eq + Hash + Clone> Exclusive<K> {
         turn.map(Turn).map_err(|_| rejected(Rejected::WaitedTooLong(self.wait)))
     }
 
-    /// How many wait for turns, and how many were turned away.
+    /// Number of waiters, and of rejected ones.
     pub fn queued(&self) -> Queued {
         Queued { waiting: self.counts.waiting.load(Ordering::Relaxed), rejected: self.counts.rejected.load(Ordering::Relaxed) }
     }
 
-    /// The turn of `key`, where nobody has it or waits for it.
+    /// Takes the turn of `key` if it is free.
     pub fn try_turn(&self, key: &K) -> Option<Turn> {
         self.queue(key)?.try_lock_owned().ok().map(Turn)
     }
@@ -90,10 +90,10 @@ impl<K: Eq + Hash + Clone> Exclusive<K> {
     /// The queue of `key`, unless it is full.
     fn queue(&self, key: &K) -> Option<Arc<tokio::sync::Mutex<()>>> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        // A queue that nobody else holds is empty: the map does not grow with every repository ever changed.
+        // An unreferenced queue is empty; dropped here, so that the map does not grow with every repository ever changed.
         queues.retain(|_, queue| Arc::strong_count(queue) > 1);
         let queue = queues.entry(key.clone()).or_default();
-        // One reference is the map's, one the holder's.
+        // One reference belongs to the map, one to the holder.
         (Arc::strong_count(queue) < MAX_WAITING + 2).then(|| Arc::clone(queue))
     }
 }
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn one_turn_a_key_and_no_endless_wait() {
+    async fn one_turn_per_key_and_a_bounded_wait() {
         let exclusive = Exclusive::new(Duration::from_secs(30));
         let first = exclusive.turn(&"a").await;
         assert!(first.is_ok() && exclusive.turn(&"b").await.is_ok());
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_long_queue_is_refused_at_once() {
+    async fn a_full_queue_rejects_at_once() {
         let exclusive = Arc::new(Exclusive::new(Duration::from_secs(30)));
         let first = exclusive.turn(&"a").await;
         let waiting: Vec<_> = (0..MAX_WAITING)

@@ -1,8 +1,8 @@
-//! Which code holds memory: samples of allocations with the stacks that made them, taken while that is wanted.
+//! A sampling heap profiler: which code holds memory, by the stacks that allocated it. Off by default.
 //!
-//! [`Allocator`] is that of the system. While nothing is tracked, an allocation costs the load of one flag. While something is,
-//! about one byte in [`PERIOD`] is sampled, and a sample stands for as many bytes as its chance says: the figures are estimates
-//! without bias, good for what holds some MiB. Only memory that is allocated while tracking is on is seen.
+//! [`Allocator`] wraps the system allocator. While tracking is off, an allocation costs one load of a flag. While it is on, one
+//! byte in [`PERIOD`] is sampled on average, and each sample is weighted by its inverse probability: the figures are unbiased
+//! estimates, useful from some MiB up. Only memory allocated while tracking is on is seen.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -16,24 +16,24 @@ use std::{
     thread,
 };
 
-/// One sample for so many bytes, on average.
+/// Average number of bytes per sample.
 pub const PERIOD: f64 = 65_536.0;
-/// The most frames of a stack that are kept.
+/// Maximum number of frames kept per stack.
 const MAX_DEPTH: usize = 64;
-/// The most stacks that are told apart. Further ones have no frames.
+/// Maximum number of distinct stacks. Further ones have no frames.
 const MAX_STACKS: usize = 1 << 14;
-/// The most samples in each part of the table: those of some ten GiB.
+/// Maximum number of samples per shard: enough for some ten GiB in total.
 const MAX_SAMPLES: usize = 1 << 14;
-/// Parts of the table of samples, so that threads do not wait for each other.
+/// Number of shards of the sample table, against lock contention.
 const PARTS: usize = 16;
 /// How often a lock is tried. In a forked process, the thread that holds it may not exist.
 const TRIES: usize = 1000;
 
-/// The allocator of the system, with samples.
+/// The system allocator, with sampling.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allocator;
 
-/// Memory that one stack has allocated and that is still in use, as the samples say it.
+/// Estimated memory in use that was allocated by one stack.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stack {
     /// Return addresses, the innermost first.
@@ -45,7 +45,7 @@ pub struct Stack {
 }
 
 static ON: AtomicBool = AtomicBool::new(false);
-/// How many samples have addresses of each kind. Most addresses have none, and no lock is taken for them.
+/// Number of samples per address hash. Most addresses have none, which avoids taking a lock for them.
 static KINDS: [AtomicU16; 1 << 16] = [const { AtomicU16::new(0) }; 1 << 16];
 static SAMPLES: [Mutex<Samples>; PARTS] = [const { Mutex::new(Samples::with_hasher(BuildHasherDefault::new())) }; PARTS];
 static STACKS: Mutex<Stacks> = Mutex::new(Stacks { known: HashMap::with_hasher(BuildHasherDefault::new()) });
@@ -58,22 +58,22 @@ struct Sample {
     stack: usize,
 }
 
-/// The stacks that are known, with their numbers. Number 0 has no frames.
+/// Known stacks and their numbers. Number 0 has no frames.
 struct Stacks {
     known: HashMap<Box<[usize]>, usize, BuildHasherDefault<DefaultHasher>>,
 }
 
 thread_local! {
-    /// Bytes until the next sample; none have been counted where it is negative.
+    /// Bytes until the next sample; negative if not drawn yet.
     static LEFT: Cell<f64> = const { Cell::new(-1.0) };
     static RANDOM: Cell<u64> = const { Cell::new(0) };
-    /// What happens now is the sampler's own.
+    /// Set while the sampler itself runs.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Begins or ends to track allocations. What was known before is forgotten.
+/// Starts or stops tracking allocations, and clears earlier samples.
 ///
-/// False where the program has another allocator than [`Allocator`], and nothing can be tracked.
+/// Returns false if the program uses another allocator than [`Allocator`], so that tracking is impossible.
 pub fn track(on: bool) -> bool {
     if on == is_tracking() {
         return true;
@@ -84,7 +84,7 @@ pub fn track(on: bool) -> bool {
         return true;
     }
     ON.store(true, Ordering::SeqCst);
-    // A sample of this is due.
+    // The next allocation is sampled.
     LEFT.set(0.0);
     let probe = std::hint::black_box(Box::new([0_u64; 64]));
     let is_seen = LEFT.get() > 0.0;
@@ -95,12 +95,12 @@ pub fn track(on: bool) -> bool {
     is_seen
 }
 
-/// True while allocations are tracked.
+/// Whether allocations are tracked.
 pub fn is_tracking() -> bool {
     ON.load(Ordering::Relaxed)
 }
 
-/// What was allocated since tracking began, and is still in use: an entry for each stack, the largest first.
+/// Memory allocated since tracking began and still in use: one entry per stack, the largest first.
 pub fn live() -> Vec<Stack> {
     let mut stacks = inside(|| {
         let mut stacks = vec![Stack::default(); 1];
@@ -111,7 +111,7 @@ pub fn live() -> Vec<Stack> {
         for part in &SAMPLES {
             for sample in lock(part)?.values() {
                 let chance = chance(sample.size);
-                // One that came between the two is counted with those that have no frames.
+                // A stack added since the first loop: count its sample under number 0.
                 let at = if sample.stack < stacks.len() { sample.stack } else { 0 };
                 stacks[at].bytes += size(sample.size) / chance;
                 stacks[at].count += chance.recip();
@@ -141,7 +141,7 @@ fn clear() {
     });
 }
 
-/// Runs `work` without taking samples of it; not within itself.
+/// Runs `work` without sampling it. Returns `None` when nested.
 fn inside<T>(work: impl FnOnce() -> T) -> Option<T> {
     if INSIDE.replace(true) {
         return None;
@@ -181,17 +181,17 @@ fn size(bytes: usize) -> f64 {
     bytes as f64
 }
 
-/// The chance that an allocation of so many bytes is sampled.
+/// Probability that an allocation of this size is sampled.
 fn chance(bytes: usize) -> f64 {
     -(-size(bytes.max(1)) / PERIOD).exp_m1()
 }
 
-/// Bytes until the next sample: as between random points of the given density.
+/// Bytes until the next sample, exponentially distributed.
 fn interval() -> f64 {
     RANDOM.with(|random| {
         let mut state = random.get();
         if state == 0 {
-            // Another start in each thread.
+            // A different seed in each thread.
             state = hash(std::ptr::from_ref(random).addr()) as u64 | 1;
         }
         state ^= state << 13;
@@ -203,7 +203,7 @@ fn interval() -> f64 {
     })
 }
 
-/// Notes an allocation, where a sample is due.
+/// Records an allocation if a sample is due.
 #[cold]
 #[inline(never)]
 fn allocated(address: usize, bytes: usize) {
@@ -228,8 +228,8 @@ fn sample(address: usize, bytes: usize) {
         depth += 1;
         depth < MAX_DEPTH
     };
-    #[expect(unsafe_code, reason = "a lock that is taken around it could be held for ever in a forked process")]
-    // SAFETY: only on Windows two threads may not do this at a time.
+    #[expect(unsafe_code, reason = "the synchronized variant could deadlock in a forked process")]
+    // SAFETY: only on Windows must two threads not run this at the same time.
     unsafe {
         backtrace::trace_unsynchronized(take);
     }
@@ -254,7 +254,7 @@ impl Stacks {
     }
 }
 
-/// Forgets the sample of an address that is about to be freed.
+/// Removes the sample of an address about to be freed.
 #[cold]
 #[inline(never)]
 fn freed(address: usize) {
@@ -269,13 +269,13 @@ fn freed(address: usize) {
 }
 
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement")]
-// SAFETY: each function is that of the system's allocator, with the same arguments and results. What is added allocates under
-// `INSIDE`, unwinds nothing, and never reads or writes the memory that it hands through. None is inlined: the program would have
-// the check at each of its many allocations, and be 2 MB larger.
+// SAFETY: each function delegates to the system allocator with the same arguments and results. The sampler allocates under
+// `INSIDE`, does not unwind, and never reads or writes the memory it returns. None is inlined: the check at each of the many
+// allocations would make the program 2 MB larger.
 unsafe impl GlobalAlloc for Allocator {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: what the caller promises is what the system's allocator asks for.
+        // SAFETY: the caller upholds the contract of the system allocator, which is the same.
         let memory = unsafe { System.alloc(layout) };
         if is_tracking() && !memory.is_null() {
             allocated(memory.addr(), layout.size());
@@ -295,7 +295,7 @@ unsafe impl GlobalAlloc for Allocator {
 
     #[inline(never)]
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // Before another thread can get the same address.
+        // Before another thread can be given the same address.
         if is_tracking() {
             freed(memory.addr());
         }

@@ -1,6 +1,6 @@
-//! Keeps calls within bounds: places to run, fair queues, one change at a time, and threads that do not end.
+//! Load protection: concurrency limits, fair queues, exclusive turns, circuit breakers and threads that hang.
 //!
-//! Knows neither git nor MCP.
+//! Depends on neither git nor MCP.
 
 mod admission;
 mod breaker;
@@ -27,22 +27,22 @@ pub use windows::{Burn, ErrorWindows};
 
 use std::time::Duration;
 
-/// Why a call was not let through.
+/// Why a call was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// Too many calls are waiting already.
+    /// The queue is full.
     #[error("too many calls are waiting")]
     Overloaded {
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
-    /// No place became free in time.
-    #[error("waited {0:?} for a free place")]
+    /// No permit became free in time.
+    #[error("waited {0:?} for a free slot")]
     WaitedTooLong(Duration),
-    /// Too many threads run for calls that were answered without them.
-    #[error("too many threads of earlier calls do not end")]
+    /// Too many threads still run calls that were already answered.
+    #[error("too many threads of earlier calls are stuck")]
     LostThreads {
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
 }

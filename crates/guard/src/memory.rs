@@ -1,33 +1,33 @@
-//! What the allocator of the system holds, and memory that nobody uses any more.
+//! Memory that the system allocator uses, and memory that it caches.
 
-/// Gives back to the system what the allocator keeps for later: all of it after a rush, not only what lies at the end of
-/// its heaps. Takes milliseconds where there is much; other threads wait for their memory meanwhile.
+/// Returns cached free memory to the system, from anywhere in the heaps and not only from their end. Takes milliseconds if
+/// there is much; meanwhile other threads wait in the allocator.
 pub fn trim() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "a function of the C library that no crate offers")]
-    // SAFETY: it may be called at any time and from any thread, and moves nothing that is in use.
+    // SAFETY: may be called at any time from any thread, and does not touch memory in use.
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// Bytes of the allocator of the system.
+/// Bytes held by the system allocator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allocated {
-    /// Those in use.
+    /// In use.
     pub used: u64,
-    /// Those that were freed and kept for later.
+    /// Freed by the program, but not returned to the system.
     pub free: u64,
 }
 
-/// What the allocator holds; `None` where the system does not tell.
+/// Bytes held by the allocator; `None` if the system does not report them.
 pub fn allocated() -> Option<Allocated> {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         #[expect(unsafe_code, reason = "a function of the C library that no crate offers")]
-        // SAFETY: it has no arguments, takes the locks that it needs, and returns numbers.
+        // SAFETY: takes no arguments, does its own locking, and returns numbers.
         let info = unsafe { libc::mallinfo2() };
-        // Large blocks are mapped apart from the heaps.
+        // Large blocks are mapped outside the heaps.
         Some(Allocated { used: (info.uordblks + info.hblkhd) as u64, free: info.fordblks as u64 })
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]

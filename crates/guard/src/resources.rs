@@ -1,4 +1,4 @@
-//! What the server holds: each thing with its age, until its guard is dropped or it is released by hand.
+//! The resources the server holds, with their ages, until their guard is dropped or they are released manually.
 
 use std::{
     collections::BTreeMap,
@@ -8,44 +8,44 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How a thing is given up by hand.
+/// Releases a resource manually.
 type Release = Box<dyn FnOnce() + Send>;
 
 /// Why a resource was not acquired or released.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResourceError {
-    /// There is no such kind.
+    /// The kind does not exist.
     #[error("unknown kind {0:?}")]
     UnknownKind(String),
-    /// There is no such resource, or no longer.
+    /// The resource does not exist, or no longer.
     #[error("{0:?} not found for release")]
     NotFound(String),
-    /// Work needs it.
+    /// The resource is in use.
     #[error("{0} is in use")]
     InFlight(String),
-    /// It has no way to be released by hand.
+    /// The resource cannot be released manually.
     #[error("{0} is owned by the running server and cannot be released by hand")]
     Fixed(String),
 }
 
-/// A resource as it is now.
+/// A snapshot of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceInfo {
-    /// `{kind}_{n}`, where `n` counts all that were ever acquired.
+    /// `{kind}_{n}`, where `n` counts all resources ever acquired.
     pub id: String,
-    /// Its kind.
+    /// The kind.
     pub kind: &'static str,
-    /// What it is, for readers of the list.
+    /// A description for people.
     pub detail: String,
-    /// Time since it was acquired.
+    /// Time since acquisition.
     pub age: Duration,
-    /// Work needs it now.
+    /// Whether it is in use now.
     pub in_flight: bool,
-    /// It has a way to be released by hand.
+    /// Whether it can be released manually.
     pub can_be_released: bool,
 }
 
-/// Keeps a list of what is held.
+/// Lists the resources held.
 #[doc(alias = "ResourceManager")]
 #[derive(Clone, Debug)]
 pub struct Resources {
@@ -53,7 +53,7 @@ pub struct Resources {
     table: Arc<Table>,
 }
 
-/// A resource that is held. Dropped, it leaves the list and is not released: the dropper has ended it.
+/// A held resource. Dropping it removes it from the list without releasing it: its owner has already done so.
 #[derive(Debug)]
 #[must_use = "a resource without its guard is not listed"]
 pub struct ResourceGuard {
@@ -86,12 +86,12 @@ impl fmt::Debug for Entry {
 }
 
 impl Resources {
-    /// Makes an empty list of these kinds.
+    /// Creates an empty list for these kinds.
     pub fn new(kinds: &'static [&'static str]) -> Self {
         Self { kinds, table: Arc::default() }
     }
 
-    /// Puts a resource in the list, with work in flight. `release` gives it up by hand, on whichever thread asks.
+    /// Adds a resource to the list, in use. `release` releases it manually, on the calling thread.
     ///
     /// # Errors
     ///
@@ -108,7 +108,7 @@ impl Resources {
         Ok(ResourceGuard { table: Arc::clone(&self.table), number, kind })
     }
 
-    /// All that is held, the oldest first.
+    /// All held resources, the oldest first.
     #[doc(alias = "active_resources")]
     pub fn list(&self) -> Vec<ResourceInfo> {
         let now = Instant::now();
@@ -124,7 +124,7 @@ impl Resources {
         held.entries.iter().map(info).collect()
     }
 
-    /// Gives one up by hand.
+    /// Releases a resource manually.
     ///
     /// # Errors
     ///
@@ -138,28 +138,28 @@ impl Resources {
         self.table.release(number, id)
     }
 
-    /// Gives up those that are older than `age` and can be, except where work is in flight. Returns how many.
+    /// Releases the releasable resources older than `age` that are not in use. Returns their number.
     #[doc(alias = "cleanup_old_resources")]
     pub fn reap(&self, age: Duration) -> usize {
         let old = self.list().into_iter().filter(|info| info.age > age && info.can_be_released && !info.in_flight);
-        // Each is looked at again: work may have begun, or somebody else may have released it.
+        // Each is checked again: it may be in use or released by now.
         old.filter(|info| self.release(&info.id).is_ok()).count()
     }
 }
 
 impl ResourceGuard {
-    /// Its id.
+    /// The resource's id.
     pub fn id(&self) -> String {
         id(self.kind, self.number)
     }
 
-    /// Says that no work needs it, so that it may be released.
+    /// Marks the resource as not in use, so that it may be released.
     pub fn idle(&self) {
         self.set_in_flight(false);
     }
 
-    /// Says that work needs it, so that it may not be released. False where it has been already.
-    #[must_use = "what was released cannot be used"]
+    /// Marks the resource as in use, so that it may not be released. Returns false if it has been already.
+    #[must_use = "a released resource cannot be used"]
     pub fn busy(&self) -> bool {
         self.set_in_flight(true)
     }
@@ -171,7 +171,7 @@ impl ResourceGuard {
 
 impl Drop for ResourceGuard {
     fn drop(&mut self) {
-        // What the closure owns may run code of its own when dropped, so it is dropped without the lock.
+        // Dropping the closure may run arbitrary code, so it happens outside the lock.
         let entry = self.table.lock().entries.remove(&self.number);
         drop(entry);
     }
@@ -219,7 +219,7 @@ mod tests {
         Resources::new(&["temporary_file", "connection"])
     }
 
-    /// A release that counts how often it ran.
+    /// A release that counts its runs.
     fn counted(count: &Arc<AtomicUsize>) -> Release {
         let count = Arc::clone(count);
         Box::new(move || {
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_held_is_listed_until_its_guard_is_dropped() {
+    async fn a_resource_is_listed_until_its_guard_is_dropped() {
         let (resources, released) = (resources(), Arc::default());
         let file = resources.acquire("temporary_file", "pack", Some(counted(&released))).unwrap();
         advance(Duration::from_secs(3)).await;
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_release_by_hand_runs_once_and_each_refusal_says_why() {
+    async fn a_manual_release_runs_once_and_each_refusal_gives_a_reason() {
         let (resources, released) = (resources(), Arc::default());
         assert_eq!(resources.acquire("socket", "", None).err(), Some(ResourceError::UnknownKind("socket".to_owned())));
         let file = resources.acquire("temporary_file", "", Some(counted(&released))).unwrap();
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_old_are_reaped_unless_they_are_in_flight_or_fixed() {
+    async fn old_resources_are_reaped_unless_in_flight_or_fixed() {
         let (resources, released) = (resources(), Arc::default());
         let held: Vec<_> = (0..3).map(|_| resources.acquire("temporary_file", "", Some(counted(&released))).unwrap()).collect();
         let fixed = resources.acquire("connection", "", None).unwrap();

@@ -1,17 +1,17 @@
-//! When a circuit opens, lets trials through, and closes.
+//! The state machine of a circuit.
 
 use crate::circuit::{CircuitConfig, CircuitSnapshot, CircuitState, Verdict};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// When to ask again while the trials of a half-open circuit run.
+/// Retry delay while all trials of a half-open circuit run.
 const TRIAL_WAIT: Duration = Duration::from_secs(1);
 
-/// What is known of one circuit. It asks no clock: each question brings the present time.
+/// The state of one circuit. It reads no clock: callers pass the current time.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) phase: CircuitState,
-    /// Counts the changes of state: a verdict on a call from before the last one says nothing of the present.
+    /// Counts state changes: a verdict from an earlier generation is ignored.
     pub(crate) generation: u64,
     failures: u32,
     recent: Recent,
@@ -32,7 +32,7 @@ impl State {
         Self { last_used: Some(now), ..Self::default() }
     }
 
-    /// Takes a verdict, with whether a failure opens the circuit at once, and names the state where it changed.
+    /// Records a verdict; `trips` opens the circuit at the first failure. Returns the new state if it changed.
     pub(crate) fn end(
         &mut self,
         config: &CircuitConfig,
@@ -115,7 +115,7 @@ impl State {
             self.enter(CircuitState::HalfOpen);
         }
         if self.phase == CircuitState::HalfOpen {
-            // With none it would never close again.
+            // Zero trials would never close it again.
             if self.trials >= config.half_open_max_calls.max(1) {
                 return Err(TRIAL_WAIT);
             }
@@ -153,7 +153,7 @@ impl State {
     }
 }
 
-/// The calls that ended lately, in slots: however many there are, they take the same room.
+/// Recent calls, in a bounded number of slots.
 #[derive(Debug, Default)]
 struct Recent(VecDeque<Slot>);
 
@@ -180,7 +180,7 @@ impl Recent {
         }
     }
 
-    /// As many failed as the rule allows; asked right after a failure was added.
+    /// Whether the failure rate exceeds the rule; called right after a failure was added.
     fn is_over(&self, config: &CircuitConfig) -> bool {
         let Some(rule) = config.rate else { return false };
         let calls: u64 = self.0.iter().map(|slot| slot.calls).sum();

@@ -10,10 +10,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// How long it rests after a panic, and waits for the end of what it restarts.
+/// Delay after a panic, and how long a restart waits for the old run to end.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The shortest period: none at all would take a core.
+/// The shortest period: zero would keep a core busy.
 const MIN_PERIOD: Duration = Duration::from_millis(10);
 
 /// A periodic task, until its `stop`.
@@ -32,13 +32,13 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The run that is alive. A number, since the end of an old one may be seen after the start of the next.
+    /// The live run. A number, since an old run may end after the next has started.
     run: Option<u64>,
     restarts: u64,
     last_tick: Option<Instant>,
 }
 
-/// Says that a run is alive, until it ends in whatever way.
+/// Marks a run as alive until dropped, however it ends.
 struct Alive<'a> {
     shared: &'a Shared,
     run: u64,
@@ -54,8 +54,8 @@ impl Drop for Alive<'_> {
 }
 
 impl Supervised {
-    /// Starts it on the present runtime: `tick` is called at once, and then once a period. When `stop` ends, so does a `tick`
-    /// that runs, at its next await.
+    /// Starts the task on the current runtime: calls `tick` at once and then once per period. When `stop` resolves, a running
+    /// `tick` is cancelled at its next await.
     pub fn spawn<T, Fut>(name: &'static str, period: Duration, tick: T, stop: impl Future<Output = ()> + Send + 'static) -> Self
     where
         T: Fn() -> Fut + Send + Sync + 'static,
@@ -63,43 +63,43 @@ impl Supervised {
     {
         let period = watch::Sender::new(period.max(MIN_PERIOD));
         let shared = Arc::new(Shared { name, period, by_hand: Notify::new(), state: Mutex::default() });
-        // Set here and not by the task, so that it is not taken for dead before it has had its turn.
+        // Set here and not by the task, so that it counts as alive before it is first scheduled.
         shared.lock().run = Some(0);
         tokio::spawn(supervise(Arc::clone(&shared), Arc::new(tick), stop));
         Self { shared }
     }
 
-    /// Its name.
+    /// The task's name.
     pub fn name(&self) -> &'static str {
         self.shared.name
     }
 
-    /// It ticks; not so in the second after a panic, and after its stop.
+    /// Whether it ticks; false in the second after a panic, and after its stop.
     pub fn is_running(&self) -> bool {
         self.shared.lock().run.is_some()
     }
 
-    /// How often it was started again, after a panic or by hand.
+    /// Number of restarts, after a panic or manual.
     pub fn restarts(&self) -> u64 {
         self.shared.lock().restarts
     }
 
-    /// Time since a tick ended without a panic.
+    /// Time since the last tick that ended without a panic.
     pub fn last_tick(&self) -> Option<Duration> {
         self.shared.lock().last_tick.map(|then| then.elapsed())
     }
 
-    /// From the start of one tick to the start of the next.
+    /// Interval between the starts of two ticks.
     pub fn period(&self) -> Duration {
         *self.shared.period.borrow()
     }
 
-    /// Changes the period, also of the wait that has begun.
+    /// Changes the period, including the wait in progress.
     pub fn set_period(&self, period: Duration) {
         self.shared.period.send_replace(period.max(MIN_PERIOD));
     }
 
-    /// Ends the present run and starts it again, as a tick that hangs needs. After the stop it does nothing.
+    /// Cancels the current run and starts it again, for a tick that hangs. No effect after the stop.
     pub fn restart(&self) {
         self.shared.by_hand.notify_one();
     }
@@ -124,13 +124,13 @@ where
             tokio::select! {
                 ended = work.join_next() => {
                     if let Some(Err(error)) = ended {
-                        tracing::error!(task = shared.name, %error, "restarts after a panic");
+                        tracing::error!(task = shared.name, %error, "restarting after a panic");
                     }
-                    // Asked for by hand meanwhile, it need not wait.
+                    // A manual restart skips the delay.
                     timeout(PAUSE, shared.by_hand.notified()).await.ok();
                 }
                 () = shared.by_hand.notified() => {
-                    // One that never awaits cannot be ended. It is left behind, or the restart would hang with it.
+                    // A tick that never awaits cannot be cancelled. It is abandoned, or the restart would hang too.
                     timeout(PAUSE, work.shutdown()).await.ok();
                 }
             }
@@ -159,7 +159,7 @@ where
             let left = period.borrow_and_update().saturating_sub(began.elapsed());
             tokio::select! {
                 () = sleep(left) => break,
-                // The sender is in `shared`, so there is no end of it to see.
+                // `shared` owns the sender, so the channel never closes.
                 _ = period.changed() => {}
             }
         }
@@ -177,7 +177,7 @@ mod tests {
 
     const PERIOD: Duration = Duration::from_secs(30);
 
-    /// A task that counts its ticks, and does in the n-th what `then` says.
+    /// A task that counts its ticks and calls `then` with the number of each.
     fn counting(then: impl Fn(u64) + Send + Sync + 'static) -> (Supervised, Arc<AtomicU64>, oneshot::Sender<()>) {
         let (count, (stop, stopped)) = (Arc::<AtomicU64>::default(), oneshot::channel());
         let (counted, then) = (Arc::clone(&count), Arc::new(then));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_hangs_is_restarted_by_hand() {
+    async fn a_hanging_task_can_be_restarted_manually() {
         let count = Arc::<AtomicU64>::default();
         let counted = Arc::clone(&count);
         let tick = move || {
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_period_holds_for_the_wait_that_has_begun() {
+    async fn a_new_period_applies_to_the_wait_in_progress() {
         let (task, count, _stop) = counting(|_| {});
         after(10).await;
         task.set_period(Duration::from_secs(12));

@@ -1,7 +1,7 @@
-//! Lost threads: those that still run a call which was answered without them.
+//! Lost threads: threads that still run a call that was already answered.
 //!
-//! A thread that waits in the kernel, as for a file system that does not answer, cannot be stopped. Its call is answered and
-//! releases its place; the thread counts as lost until it ends.
+//! A thread blocked in the kernel, as on a hanging file system, cannot be stopped. Its call is answered and its permit
+//! released; the thread counts as lost until it ends.
 
 use crate::{Class, Permit, Rejected};
 use std::{
@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// When to retry where too many threads are lost.
+/// Retry delay while too many threads are lost.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Counts the lost threads of each class, and refuses new ones beyond a limit. Clones share the counts.
+/// Counts the lost threads of each class, and rejects new threads beyond a limit. Clones share the counts.
 #[derive(Clone, Debug)]
 pub struct Threads {
     counts: Arc<Mutex<Counts>>,
@@ -29,13 +29,13 @@ struct Counts {
 /// The lost threads of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// Those that still run.
+    /// Still running.
     pub now: usize,
-    /// All since the start.
+    /// Total since the start.
     pub ever: u64,
 }
 
-/// One call, shared by the task that waits for its answer and the thread that works on it.
+/// One call, shared by the task awaiting its answer and the thread that works on it.
 #[derive(Clone, Debug)]
 pub struct Job {
     shared: Arc<Shared>,
@@ -63,12 +63,12 @@ pub struct Running {
 }
 
 impl Threads {
-    /// Refuses new threads of a class that has lost `limit`.
+    /// Rejects new threads of a class with `limit` lost threads.
     pub fn new(limit: usize) -> Self {
         Self { counts: Arc::default(), limit }
     }
 
-    /// Makes the job of a call.
+    /// Creates the job of a call.
     pub fn job(&self, class: Class) -> Job {
         Job { shared: Arc::new(Shared { threads: self.clone(), class, state: Mutex::default() }) }
     }
@@ -79,22 +79,22 @@ impl Threads {
         Lost { now: counts.now[class as usize], ever: counts.ever[class as usize] }
     }
 
-    /// How many threads are lost now, of all classes.
+    /// Number of lost threads over all classes.
     pub fn total(&self) -> usize {
         self.lock().now.iter().sum()
     }
 
-    /// How many threads of a class may be lost.
+    /// Maximum number of lost threads per class.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// True while a class has lost so many threads that its calls are refused.
+    /// Whether a class has reached its limit of lost threads, so that its calls are rejected.
     pub fn is_full(&self) -> bool {
         self.lock().now.iter().any(|now| *now >= self.limit)
     }
 
-    /// Time since a thread was lost.
+    /// Time since the last thread was lost.
     pub fn since_last(&self) -> Option<Duration> {
         self.lock().last.map(|last| last.elapsed())
     }
@@ -105,7 +105,7 @@ impl Threads {
 }
 
 impl Job {
-    /// Counts a thread that is about to start, and keeps `permit` until it ends or the job is abandoned.
+    /// Registers a thread about to start, and holds `permit` until it ends or the job is abandoned.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl Job {
         Ok(Running { shared: Arc::clone(&self.shared) })
     }
 
-    /// Releases the permit, and counts the threads that still run as lost. Returns how many those are.
+    /// Releases the permit and marks running threads as lost. Returns their number.
     pub fn abandon(&self) -> usize {
         let Shared { threads, class, .. } = &*self.shared;
         let mut state = self.shared.lock();
@@ -133,7 +133,7 @@ impl Job {
         let (lost, permit) = (state.running, state.permit.take());
         let mut is_over = false;
         if lost > 0 {
-            // Under the lock of the job: a thread that ends now must not be uncounted before it is counted.
+            // Under the job's lock: a thread ending now must not be uncounted before it is counted.
             let mut counts = threads.lock();
             let now = &mut counts.now[*class as usize];
             is_over = *now < threads.limit && *now + lost >= threads.limit;
@@ -144,19 +144,19 @@ impl Job {
         drop(state);
         drop(permit);
         if is_over {
-            tracing::error!(class = class.name(), limit = threads.limit, "too many threads are lost: calls of this class are refused");
+            tracing::error!(class = class.name(), limit = threads.limit, "too many lost threads, rejecting calls of this class");
         }
         lost
     }
 }
 
 impl Running {
-    /// True once the call was answered without this thread.
+    /// Whether the call was answered without this thread.
     pub fn is_lost(&self) -> bool {
         self.shared.lock().is_abandoned
     }
 
-    /// Keeps `permit` in place of the one before.
+    /// Holds `permit` in place of the previous one.
     pub fn hold(&self, permit: Option<Permit>) {
         let mut state = self.shared.lock();
         let released = if state.is_abandoned { permit } else { std::mem::replace(&mut state.permit, permit) };
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_job_releases_its_place_and_its_thread_is_lost_until_it_ends() {
+    fn an_abandoned_job_releases_its_permit_and_its_thread_is_lost_until_it_ends() {
         let (threads, admission, own) = (Threads::new(2), admission(), Arc::from("a"));
         let job = threads.job(Class::Read);
         let running = job.begin(admission.try_admit(Class::Read, &own)).unwrap();
@@ -209,13 +209,13 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_ends_releases_its_place_and_is_not_lost() {
+    fn a_thread_that_ends_releases_its_permit_and_is_not_lost() {
         let (threads, admission, own) = (Threads::new(2), admission(), Arc::from("a"));
         let job = threads.job(Class::Change);
         drop(job.begin(admission.try_admit(Class::Change, &own)).unwrap());
         assert!(admission.try_admit(Class::Change, &own).is_some());
         assert_eq!((job.abandon(), threads.lost(Class::Change)), (0, Lost { now: 0, ever: 0 }));
-        assert!(job.begin(None).is_err(), "nothing begins for a call that was answered");
+        assert!(job.begin(None).is_err(), "no thread starts for an answered call");
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_limit_a_class_is_refused_and_the_others_are_not() {
+    fn beyond_the_limit_only_that_class_is_rejected() {
         let threads = Threads::new(2);
         let jobs = [(); 2].map(|()| threads.job(Class::Read));
         let mut running: Vec<Running> = jobs.iter().map(|job| job.begin(None).unwrap()).collect();

@@ -1,4 +1,4 @@
-//! How often each class of error comes.
+//! Error rates by class, over sliding windows.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -8,24 +8,24 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Errors are counted together that come within this time, in seconds.
+/// Length of a counting slot, in seconds.
 const SLOT_SECONDS: u64 = 5;
 
-/// How far back counts go, in slots: an hour.
+/// Number of slots kept: an hour.
 const SLOTS: u64 = 3600 / SLOT_SECONDS;
 
-/// Minutes that wait to be saved: where nobody saves them, the oldest are lost.
+/// Maximum number of unsaved minutes: beyond it the oldest are dropped.
 const MAX_UNSAVED: usize = 60;
 
-/// Errors in the longer window before they burn: a single one is no spike, however low the threshold is.
+/// Minimum number of errors in the longer window: a single error is not a spike, however low the threshold.
 const MIN_COUNT: u64 = 10;
 
-/// The pairs of windows in which errors burn. The longer one shows that it matters, the shorter that it continues; see "Alerting
-/// on SLOs" in the SRE Workbook.
+/// The window pairs of the burn-rate alert. The longer one shows that the rate is significant, the shorter one that it continues;
+/// see "Alerting on SLOs" in the SRE Workbook.
 const PAIRS: [(Duration, Duration); 2] =
     [(Duration::from_mins(1), Duration::from_mins(5)), (Duration::from_mins(5), Duration::from_hours(1))];
 
-/// A class of errors that comes too often, and still does.
+/// A class whose error rate is above the threshold in both windows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Burn<K> {
     /// The class.
@@ -34,15 +34,15 @@ pub struct Burn<K> {
     pub short: Duration,
     /// The longer window.
     pub long: Duration,
-    /// Errors a minute in the shorter one.
+    /// Errors per minute in the shorter window.
     pub short_rate: f64,
-    /// Errors a minute in the longer one.
+    /// Errors per minute in the longer window.
     pub long_rate: f64,
-    /// Errors in the longer one.
+    /// Errors in the longer window.
     pub count: u64,
 }
 
-/// Counts errors by class, for an hour, to five seconds.
+/// Counts errors by class over the last hour, in slots of five seconds.
 #[doc(alias = "ErrorAnalyzer")]
 #[derive(Debug)]
 pub struct ErrorWindows<K> {
@@ -52,10 +52,10 @@ pub struct ErrorWindows<K> {
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// By the number of the slot, in order; those without an error are left out.
+    /// Counts by slot number, in order, without empty slots.
     slots: VecDeque<(u64, u64)>,
     total: u64,
-    /// By the minute since the Unix epoch.
+    /// Counts by minute since the Unix epoch.
     unsaved: BTreeMap<i64, u64>,
 }
 
@@ -66,7 +66,7 @@ impl<K: Copy + Eq + Hash> Default for ErrorWindows<K> {
 }
 
 impl<K: Copy + Eq + Hash> ErrorWindows<K> {
-    /// Makes empty ones.
+    /// Creates empty windows.
     pub fn new() -> Self {
         Self { start: Instant::now(), classes: Mutex::default() }
     }
@@ -85,20 +85,20 @@ impl<K: Copy + Eq + Hash> ErrorWindows<K> {
         }
     }
 
-    /// Errors of the class within `window`, an hour at most.
+    /// Number of errors of the class within `window`, at most an hour.
     pub fn count(&self, class: K, window: Duration) -> u64 {
         let slot = self.slot();
         self.lock().get(&class).map_or(0, |counts| counts.within(slot, window))
     }
 
-    /// Errors of the class a minute, over `window`, an hour at most.
+    /// Errors of the class per minute over `window`, at most an hour.
     #[doc(alias = "get_error_rate")]
     pub fn rate_per_minute(&self, class: K, window: Duration) -> f64 {
         rate(self.count(class, window), window)
     }
 
-    /// The classes whose rate over `window` is above the threshold, the worst first. The rule is the guide's: in a short window
-    /// it takes a single error for a spike, which [`burning`](Self::burning) does not.
+    /// The classes whose rate over `window` is above the threshold, the highest first. In a short window a single error is
+    /// a spike; [`burning`](Self::burning) avoids this.
     #[doc(alias = "detect_error_spikes")]
     pub fn spikes(&self, threshold_per_minute: f64, window: Duration) -> Vec<(K, f64)> {
         let slot = self.slot();
@@ -108,8 +108,8 @@ impl<K: Copy + Eq + Hash> ErrorWindows<K> {
         spikes
     }
 
-    /// The classes whose rate is above the threshold in both windows of a pair, the worst first, each with the shortest pair:
-    /// one minute and five, five and sixty. Fewer than ten errors in the longer one are no spike.
+    /// The classes whose rate is above the threshold in both windows of a pair, the highest first, each with its shortest
+    /// pair: one and five minutes, or five and sixty. Fewer than ten errors in the longer window do not count.
     pub fn burning(&self, threshold_per_minute: f64) -> Vec<Burn<K>> {
         let slot = self.slot();
         let classes = self.lock();
@@ -126,7 +126,7 @@ impl<K: Copy + Eq + Hash> ErrorWindows<K> {
         burning
     }
 
-    /// Errors of each class since the start, the most frequent first.
+    /// Total errors of each class since the start, the most frequent first.
     #[doc(alias = "error_counts")]
     pub fn totals(&self) -> Vec<(K, u64)> {
         let classes = self.lock();
@@ -136,22 +136,22 @@ impl<K: Copy + Eq + Hash> ErrorWindows<K> {
         totals
     }
 
-    /// What was recorded since it was last asked, by class and minute since the Unix epoch. Of what nobody asks for, the last 60
-    /// minutes with errors are kept.
+    /// Errors recorded since the last call, by class and minute since the Unix epoch. At most 60 minutes with errors are kept per
+    /// class.
     pub fn drain_minutes(&self) -> Vec<(K, i64, u64)> {
         let mut classes = self.lock();
         let drained = classes.iter_mut().map(|(class, counts)| (*class, std::mem::take(&mut counts.unsaved)));
         drained.flat_map(|(class, minutes)| minutes.into_iter().map(move |(minute, count)| (class, minute, count))).collect()
     }
 
-    /// Puts back what was counted before a restart. It is in the windows, but neither in the totals nor drained again.
+    /// Restores counts from before a restart. They count in the windows, but neither in the totals nor in `drain_minutes`.
     pub fn seed(&self, class: K, minutes_ago: u32, count: u64) {
         let now = self.slot();
         let past = now.saturating_sub(u64::from(minutes_ago) * 60 / SLOT_SECONDS);
         self.lock().entry(class).or_default().add(now, past, count);
     }
 
-    /// The number of the present slot. The first is not 0, so that there is a past to seed.
+    /// The number of the current slot. It starts above 0, so that earlier slots can be seeded.
     fn slot(&self) -> u64 {
         SLOTS + self.start.elapsed().as_secs() / SLOT_SECONDS
     }
@@ -187,7 +187,7 @@ fn rate(count: u64, window: Duration) -> f64 {
 }
 
 fn unix_minute() -> i64 {
-    // A clock before 1970 is wrong; what it counted is then as old as can be.
+    // A clock before 1970 is wrong; its counts go to minute 0.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs() / 60).unwrap_or(i64::MAX)
 }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_window_forgets_and_a_class_takes_no_more_than_an_hour_of_room() {
+    async fn a_window_expires_and_a_class_keeps_at_most_an_hour_of_slots() {
         let windows = ErrorWindows::new();
         for _ in 0..1000 {
             record(&windows, "timeout", 2);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_spike_burns_within_a_minute_and_goes_out_when_it_ends() {
+    async fn a_spike_burns_within_a_minute_and_stops_burning_when_it_ends() {
         let windows = ErrorWindows::new();
         for _ in 0..30 {
             windows.record("timeout");
@@ -239,7 +239,7 @@ mod tests {
         }
         let burning = windows.burning(5.0);
         assert_eq!(burning.iter().map(|burn| (burn.class, burn.short, burn.count)).collect::<Vec<_>>(), [("timeout", MINUTE, 30)]);
-        assert_eq!(windows.spikes(5.0, HOUR), [], "over an hour it does not show");
+        assert_eq!(windows.spikes(5.0, HOUR), [], "the rate over an hour stays below the threshold");
         advance(MINUTE * 2).await;
         assert_eq!(windows.burning(5.0), []);
     }
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_error_is_no_spike_however_low_the_threshold() {
+    async fn one_error_is_not_a_spike_however_low_the_threshold() {
         let windows = ErrorWindows::new();
         windows.record("timeout");
         assert_eq!(windows.burning(0.001), []);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_drained_can_be_put_back() {
+    async fn drained_counts_can_be_restored() {
         let windows = ErrorWindows::new();
         let before = unix_minute();
         record(&windows, "timeout", 3);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn minutes_that_nobody_saves_are_bounded() {
+    fn unsaved_minutes_are_bounded() {
         let windows = ErrorWindows::new();
         windows.record("timeout");
         if let Some(counts) = windows.lock().get_mut("timeout") {

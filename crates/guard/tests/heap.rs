@@ -1,4 +1,4 @@
-//! The sampler of the heap, as the allocator of a program.
+//! The heap profiler, installed as the allocator of a program.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -10,7 +10,7 @@ static ALLOCATOR: Allocator = Allocator;
 
 const MIB: usize = 1 << 20;
 
-/// Allocates what a caller can find again by the name of this function.
+/// Allocates blocks that are found by this function's name.
 #[inline(never)]
 fn blocks_of(size: usize, count: usize) -> Vec<Vec<u8>> {
     (0..count).map(|_| black_box(vec![1; size])).collect()
@@ -28,7 +28,7 @@ fn is_of(stack: &Stack, name: &str) -> bool {
 
 fn bytes_of(name: &str) -> f64 {
     let bytes = heap::live().iter().filter(|stack| is_of(stack, name)).map(|stack| stack.bytes).sum();
-    // It is as large as the symbols of the program.
+    // The cache is as large as the program's symbols.
     backtrace::clear_symbol_cache();
     bytes
 }
@@ -38,26 +38,26 @@ fn is_about(bytes: f64, expected: usize) -> bool {
     (bytes - expected).abs() < expected / 4.0
 }
 
-// One test: the sampler is one for the whole process.
+// A single test: the profiler is global to the process.
 #[test]
-fn what_is_in_use_is_found_by_the_stack_that_allocated_it() {
+fn live_memory_is_attributed_to_the_allocating_stack() {
     assert!(!heap::is_tracking() && heap::live().is_empty());
     let before = blocks_of(1000, 10_000);
     assert!(heap::track(true) && heap::track(true) && heap::is_tracking());
     drop(before);
-    assert!(bytes_of("blocks_of") < 100_000.0, "what was there before is not seen, and freeing it does no harm");
+    assert!(bytes_of("blocks_of") < 100_000.0, "earlier allocations are not counted, and freeing them is harmless");
 
-    // Small ones are sampled, large ones are all seen.
+    // Small allocations are sampled, large ones are always recorded.
     for (size, count) in [(100, 400_000), (5000, 8000), (4 * MIB, 10)] {
         let held = blocks_of(size, count);
         let bytes = bytes_of("blocks_of");
-        // With the vector that holds them.
+        // Including the vector that holds the blocks.
         assert!(is_about(bytes, (size + size_of::<Vec<u8>>()) * count), "{size} × {count}: {bytes}");
         drop(held);
-        assert!(bytes_of("blocks_of") < 200_000.0, "what was freed is gone");
+        assert!(bytes_of("blocks_of") < 200_000.0, "freed memory is not counted");
     }
 
-    // What grows is counted once; what another thread frees is gone.
+    // A growing vector is counted once; memory freed by another thread is not counted.
     let mut grown: Vec<u8> = Vec::new();
     for number in 0..20 * MIB {
         grown.push(number.to_le_bytes()[0]);
@@ -68,7 +68,7 @@ fn what_is_in_use_is_found_by_the_stack_that_allocated_it() {
     thread::spawn(move || drop((grown, elsewhere))).join().expect("a thread");
     assert!(heap::live().iter().map(|stack| stack.bytes).sum::<f64>() < 1_000_000.0);
 
-    // Many threads at a time.
+    // Concurrent threads.
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| (0..50).for_each(|_| drop(blocks_of(3000, 200))));
@@ -83,6 +83,6 @@ fn what_is_in_use_is_found_by_the_stack_that_allocated_it() {
     assert!(heap::track(false) && heap::live().is_empty());
     drop(held);
     let held = blocks_of(MIB, 4);
-    assert!(heap::track(true) && bytes_of("blocks_of") < 100_000.0, "a new beginning");
+    assert!(heap::track(true) && bytes_of("blocks_of") < 100_000.0, "a restart clears earlier samples");
     drop(held);
 }

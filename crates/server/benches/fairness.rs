@@ -1,13 +1,13 @@
-//! What the calls of two quiet principals take while a third floods the server, over what they take without it.
+//! Latency of two quiet principals' calls while a third floods the server, relative to their latency without the flood.
 //!
-//! 1,000 sessions are open, all but two of them the flooder's. Ratios of one run count, and no absolute time.
+//! 1,000 sessions are open, all but two of them the flooder's. Only ratios within one run are meaningful.
 
 #![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a bench prints its figures, and fails loudly"
+    reason = "a benchmark prints its figures and fails loudly"
 )]
 
 #[path = "../tests/support/mod.rs"]
@@ -32,7 +32,7 @@ const SESSIONS: usize = 1000;
 const FLOODERS: usize = 16;
 const CALLS: usize = 400;
 
-/// A connection that is kept, of one session.
+/// A keep-alive connection of one session.
 struct Client {
     reader: BufReader<TcpStream>,
     head: String,
@@ -50,7 +50,7 @@ impl Client {
         Self { reader: BufReader::new(stream), head, id: 10 }
     }
 
-    /// Makes a call, and says whether it was answered with a result.
+    /// Makes a call and returns whether it succeeded.
     fn call(&mut self, tool: &str, args: Value) -> bool {
         self.id += 1;
         let body = call(self.id, tool, args).to_string();
@@ -71,7 +71,7 @@ impl Client {
             body.resize(length, 0);
             self.reader.read_exact(&mut body).expect("a body");
         } else {
-            // In chunks, each with its length before it.
+            // Chunked transfer encoding.
             loop {
                 line.clear();
                 self.reader.read_line(&mut line).expect("a chunk");
@@ -88,7 +88,7 @@ impl Client {
     }
 }
 
-/// The median and the 99th of a hundred, in milliseconds.
+/// The median and the 99th percentile, in milliseconds.
 fn percentiles(mut times: Vec<Duration>) -> (f64, f64) {
     times.sort();
     let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1e3;
@@ -101,7 +101,7 @@ fn quiet(clients: &mut [Client]) -> Vec<Duration> {
         let count = clients.len();
         let client = &mut clients[at % count];
         let began = Instant::now();
-        assert!(client.call("git_status", json!({})), "a quiet principal was turned away");
+        assert!(client.call("git_status", json!({})), "a quiet principal was rejected");
         times.push(began.elapsed());
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -113,9 +113,9 @@ fn main() {
     let mut config = String::new();
     let tokens = ["flooder", "quiet-1", "quiet-2"].map(|name| {
         let output = program().args(["token", name]).output().expect("a token");
-        let told = String::from_utf8(output.stdout).expect("text");
-        config += &told;
-        told.lines().next().and_then(|line| line.rsplit(' ').next()).expect("the token").to_owned()
+        let stdout = String::from_utf8(output.stdout).expect("text");
+        config += &stdout;
+        stdout.lines().next().and_then(|line| line.rsplit(' ').next()).expect("the token").to_owned()
     });
     let path = fixture.home.path().join("config.toml");
     fs::write(&path, config).expect("a file");
@@ -126,9 +126,9 @@ fn main() {
     let own = [open(1), open(2)];
     let mut clients: Vec<Client> = (0..2).map(|at| Client::connect(server.server.port, &tokens[at + 1], &own[at])).collect();
     quiet(&mut clients);
-    let alone = percentiles(quiet(&mut clients));
+    let baseline = percentiles(quiet(&mut clients));
     let (over, flooded) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let besieged = std::thread::scope(|scope| {
+    let under_load = std::thread::scope(|scope| {
         for session in theirs.iter().rev().take(FLOODERS) {
             scope.spawn(|| {
                 let mut client = Client::connect(server.server.port, &tokens[0], session);
@@ -142,15 +142,15 @@ fn main() {
         over.store(true, Ordering::Relaxed);
         percentiles(times)
     });
-    println!("quiet calls alone:        p50 {:.2} ms, p99 {:.2} ms", alone.0, alone.1);
-    println!("quiet calls in the flood: p50 {:.2} ms, p99 {:.2} ms, while the flooder made {flooded:?} calls", besieged.0, besieged.1);
-    println!("ratio of the p99: {:.2}", besieged.1 / alone.1);
-    // One more session than there may be.
+    println!("quiet calls, no flood: p50 {:.2} ms, p99 {:.2} ms", baseline.0, baseline.1);
+    println!("quiet calls, flooded:  p50 {:.2} ms, p99 {:.2} ms, while the flooder made {flooded:?} calls", under_load.0, under_load.1);
+    println!("p99 ratio: {:.2}", under_load.1 / baseline.1);
+    // One session above the limit.
     let held = |name: &str| {
         let all = server.get("/sessions")["sessions"].as_array().expect("a list").clone();
         all.iter().filter(|session| session["principal"] == name).count()
     };
     let before = ["flooder", "quiet-1", "quiet-2"].map(held);
     assert_eq!(post(&server.server, &[("Authorization", &bearer[1])], &initialize()).status, 200);
-    println!("sessions of the three: {before:?}, and after one more of the second: {:?}", ["flooder", "quiet-1", "quiet-2"].map(held));
+    println!("sessions per principal: {before:?}, after one more for quiet-1: {:?}", ["flooder", "quiet-1", "quiet-2"].map(held));
 }

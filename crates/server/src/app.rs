@@ -89,8 +89,7 @@ impl App {
         let policy = policy(config, Some(Arc::clone(&breakers) as Arc<dyn git::TransferGate>));
         let git = Git::new(config.git.clone()).listed_in(Arc::new(Ledger(resources.clone())));
         let repositories = Repositories::with_policy(git, roots, policy);
-        let busy =
-            ConcurrencyLimits { in_company: Some(part_of_processors), ..ConcurrencyLimits::new(config.limits.max_concurrent, WAITING) };
+        let busy = ConcurrencyLimits { contended_limit: Some(cpu_share), ..ConcurrencyLimits::new(config.limits.max_concurrent, WAITING) };
         let openings = ConcurrencyLimits::new(OPENINGS, WAITING);
         let pipeline = Pipeline {
             tools: tools::ALL.iter().collect(),
@@ -195,8 +194,8 @@ pub(crate) fn policy(config: &Config, gate: Option<Arc<dyn git::TransferGate>>) 
     }
 }
 
-/// Half of the processors. What that takes to find out is not spent at the start, nor twice.
-fn part_of_processors() -> usize {
-    static PART: LazyLock<usize> = LazyLock::new(|| (std::thread::available_parallelism().map_or(1, NonZeroUsize::get) / 2).max(1));
-    *PART
+/// Half of the CPUs, determined once on first use.
+fn cpu_share() -> usize {
+    static SHARE: LazyLock<usize> = LazyLock::new(|| (std::thread::available_parallelism().map_or(1, NonZeroUsize::get) / 2).max(1));
+    *SHARE
 }

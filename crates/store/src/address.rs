@@ -1,11 +1,11 @@
-//! Where the database is.
+//! The address of the database.
 
 use crate::error::Error;
 use sqlx::any::AnyConnectOptions;
 use std::{fmt, path::PathBuf};
 
-/// What may stand behind the `?` of a `PostgreSQL` address. The driver logs the value of what it does not know, and a
-/// misspelt `password` must not get there.
+/// Parameters allowed after the `?` of a `PostgreSQL` address. The driver logs the values of unknown ones, and a misspelt
+/// `password` must not be logged.
 const PARAMETERS: &[&str] = &[
     "application_name",
     "dbname",
@@ -22,43 +22,43 @@ const PARAMETERS: &[&str] = &[
     "user",
 ];
 
-/// Where the database is. Shown without user, password or parameters.
+/// The address of a database. Displayed without user, password or parameters.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Address {
-    /// A file of `SQLite`.
+    /// An `SQLite` file.
     File(PathBuf),
     /// A `PostgreSQL` server, `postgres://user:password@host/database`.
     Url(String),
 }
 
 impl Address {
-    /// Reads `sqlite:<path>`, whose path is taken as it stands, or `postgres:` and `postgresql:` addresses.
+    /// Parses `sqlite:<path>`, whose path is taken literally, and `postgres:` and `postgresql:` addresses.
     ///
     /// # Errors
     ///
-    /// [`Error::Address`] for any other scheme, for a parameter that is not known, and for what is no address at all.
+    /// [`Error::Address`] for any other scheme, an unknown parameter, or a malformed address.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             if path.is_empty() || path == ":memory:" || path.contains(['?', '\0']) {
-                return Err(Error::Address("`sqlite:` wants the path of a file, without parameters"));
+                return Err(Error::Address("`sqlite:` takes the path of a file, without parameters"));
             }
             return Ok(Self::File(path.into()));
         }
         if !(text.starts_with("postgres:") || text.starts_with("postgresql:")) {
-            return Err(Error::Address("the address of a database begins with `sqlite:`, `postgres:` or `postgresql:`"));
+            return Err(Error::Address("the address of a database starts with `sqlite:`, `postgres:` or `postgresql:`"));
         }
-        // The message names neither the parameter nor its value: where a password holds a `?`, its end is read as one.
+        // The message quotes no parameter: a password containing a `?` would be parsed as one.
         let known = |key: &str| PARAMETERS.contains(&key) || key.starts_with("options[");
         if options(text)?.database_url.query_pairs().all(|(key, _)| known(&key)) {
             Ok(Self::Url(text.to_owned()))
         } else {
-            Err(Error::Address("the address of the database has a parameter that is not known"))
+            Err(Error::Address("the address of the database has an unknown parameter"))
         }
     }
 }
 
-/// What the driver makes of `url`.
+/// Parses `url` with the driver.
 pub(crate) fn options(url: &str) -> Result<AnyConnectOptions, Error> {
     url.parse().map_err(|_| Error::Address("the address of the database is malformed"))
 }
@@ -67,7 +67,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "sqlite:{}", path.display()),
-            // Only the host: in an address with an unescaped password, its parts may be found in any other place.
+            // Only the host: parts of an unescaped password may end up in any other component.
             Self::Url(url) => {
                 let options = options(url).ok();
                 let host = options.as_ref().and_then(|options| options.database_url.host_str());
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_and_servers_are_told_apart() {
+    fn files_and_servers_are_distinguished() {
         for (text, path) in
             [("sqlite:a b%20.db", "a b%20.db"), ("sqlite://a.db", "a.db"), ("sqlite:///a/b", "/a/b"), ("sqlite:/a/b", "/a/b")]
         {

@@ -1,4 +1,4 @@
-//! Errors, counted by class and minute.
+//! Error counts by class and minute.
 
 use crate::{error::Error, rows::ErrorBucket, store::Store};
 use sqlx::Row;
@@ -9,14 +9,14 @@ const SINCE: &str = "SELECT class, minute, count FROM mcpgit_error_buckets WHERE
 const PRUNE: &str = "DELETE FROM mcpgit_error_buckets WHERE minute < $1";
 
 impl Store {
-    /// Adds to the counts, all of it or nothing.
+    /// Adds to the counts, in one transaction.
     ///
     /// # Errors
     ///
     /// As [`Store::session`], and [`Error::Full`].
     pub async fn add_errors(&self, buckets: &[ErrorBucket]) -> Result<(), Error> {
         let mut buckets: Vec<_> = buckets.iter().collect();
-        // Two nodes that lock the same rows in different orders would wait for each other.
+        // Sorted, so that two nodes lock rows in the same order and cannot deadlock.
         buckets.sort_by(|a, b| (&a.class, a.minute).cmp(&(&b.class, b.minute)));
         let mut tx = self.begin().await?;
         for bucket in buckets {
@@ -39,7 +39,7 @@ impl Store {
         Ok(buckets)
     }
 
-    /// Removes the counts before `before_minute`, and says how many.
+    /// Removes the counts before `before_minute`. Returns the number removed.
     ///
     /// # Errors
     ///

@@ -1,43 +1,43 @@
-//! What can go wrong, by what the caller can do about it.
+//! Store errors, grouped by what the caller can do about them.
 
 use sqlx::sqlite::SqliteError;
 use std::io;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why the database did not do as asked. No message holds an address or a password.
+/// A failed database operation. No message contains an address or a password.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be reached, is busy or too slow: it may be back later.
-    #[error("the database cannot be reached")]
+    /// Unreachable, busy or too slow: it may recover.
+    #[error("the database is unavailable")]
     Unavailable(#[source] Source),
-    /// No room is left where it is kept.
-    #[error("no room is left for the database")]
+    /// The disk or quota of the database is full.
+    #[error("no space left for the database")]
     Full(#[source] Source),
-    /// What is stored cannot be read.
+    /// The stored data cannot be read.
     #[error("the database is damaged")]
     Corrupt(#[source] Source),
-    /// A later release has written it.
-    #[error("the database has version {found}, and this release knows versions up to {known}")]
+    /// Written by a later release.
+    #[error("the database has version {found}; this release supports versions up to {known}")]
     Newer {
         /// Its version.
         found: i64,
-        /// The last version that this release knows.
+        /// The latest version this release supports.
         known: i64,
     },
-    /// A row of this id is there already.
-    #[error("{0} exists already")]
+    /// A row with this id already exists.
+    #[error("{0} already exists")]
     Exists(String),
-    /// The address is refused.
+    /// The address is invalid.
     #[error("{0}")]
     Address(&'static str),
-    /// The database was reached, and refused what was asked.
-    #[error("the database refused a statement")]
+    /// The database rejected a statement.
+    #[error("the database rejected a statement")]
     Query(#[source] Source),
 }
 
 impl Error {
-    /// Whether the same call may succeed later, and the caller can do without until then.
+    /// Whether the same call may succeed later, so that the caller can do without the store until then.
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::Full(_) => true,
@@ -45,7 +45,7 @@ impl Error {
         }
     }
 
-    /// Whether a server was not reached at all: nothing listens, or no way leads there. One that is full was reached.
+    /// Whether no connection to a server could be made: connection refused or no route. A full server was reached.
     pub fn is_refusal(&self) -> bool {
         let Self::Unavailable(source) = self else { return false };
         matches!(source.downcast_ref::<sqlx::Error>(), Some(sqlx::Error::Io(_)))
@@ -58,7 +58,7 @@ impl Error {
         }
     }
 
-    /// Whether another connection was in the way.
+    /// Whether another connection held the lock.
     pub(crate) fn is_busy(&self) -> bool {
         let Self::Unavailable(source) = self else { return false };
         let err = source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
@@ -81,13 +81,13 @@ impl From<sqlx::Error> for Error {
                 Self::Unavailable(err.into())
             }
             // Without its source, which quotes the address.
-            E::Configuration(_) => Self::Address("the address of the database has a value that cannot be used"),
+            E::Configuration(_) => Self::Address("the address of the database has an invalid value"),
             _ => Self::Query(err.into()),
         }
     }
 }
 
-/// The primary code, which is the low byte of the extended one.
+/// The primary code: the low byte of the extended code.
 fn sqlite_code(err: &SqliteError) -> u32 {
     let code = sqlx::error::DatabaseError::code(err).and_then(|code| code.parse::<u32>().ok());
     code.unwrap_or_default() & 0xff
@@ -111,11 +111,11 @@ fn of_postgres(state: &str) -> fn(Source) -> Error {
     match state {
         "53100" => Error::Full,
         "XX001" | "XX002" => Error::Corrupt,
-        // No such database; in a read-only transaction, as on a standby that is not promoted yet; a lock not had.
+        // No such database; read-only transaction, as on a standby not promoted yet; lock not available.
         "3D000" | "25006" | "55P03" => Error::Unavailable,
         _ => match state.get(..2) {
-            // Connections, authorisation, rolled back for another's sake, resources, intervention (which is where
-            // timeouts and shutdowns are), the system's own faults.
+            // Connection, authorisation, transaction rollback, resources, operator intervention (including timeouts and
+            // shutdowns), system errors.
             Some("08" | "28" | "40" | "53" | "57" | "58") => Error::Unavailable,
             _ => Error::Query,
         },
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_decide() {
+    fn codes_map_to_errors() {
         let of = |class: fn(Source) -> Error| class("x".into());
         assert!(matches!(of(of_sqlite(13)), Error::Full(_)));
         assert!(matches!(of(of_sqlite(26)), Error::Corrupt(_)));

@@ -1,5 +1,5 @@
-//! Leases. The token fences a holder that was stopped past the end of its lease: what it does then can be told from what the
-//! next one does.
+//! Leases. The token fences a holder that was paused past the expiry of its lease: its late writes are distinguished from
+//! those of the next holder.
 
 use crate::{
     error::Error,
@@ -8,8 +8,8 @@ use crate::{
 };
 use sqlx::Row;
 
-/// A statement with the time wherever the parts meet, `$1` being the caller's. On `PostgreSQL` it is the server's own: nodes
-/// whose clocks differ must agree on when a lease ends.
+/// A statement with the current time between its parts, `$1` being the caller's. `PostgreSQL` uses the server's own: nodes
+/// whose clocks differ must agree on when a lease expires.
 macro_rules! timed {
     ($kind:expr, $first:literal $(, $rest:literal)+) => {
         match $kind {
@@ -22,7 +22,7 @@ macro_rules! timed {
 const RELEASE: &str = "UPDATE mcpgit_leases SET holder = '', expires_ms = 0 WHERE key = $1 AND holder = $2 AND token = $3";
 
 impl Store {
-    /// Claims `key` for `ttl_ms`, with a new token. None when another holds it.
+    /// Claims `key` for `ttl_ms`, with a new token. `None` if another holder has it.
     ///
     /// # Errors
     ///
@@ -38,15 +38,15 @@ impl Store {
              WHERE mcpgit_leases.expires_ms <= excluded.taken_ms OR mcpgit_leases.holder = excluded.holder
              RETURNING token, expires_ms"
         );
-        // All rows, though there is one at most: SQLite says whether the commit worked only after the last.
+        // All rows, though there is at most one: SQLite reports whether the commit worked only after the last.
         let rows = sqlx::query(acquire).bind(now_ms).bind(key).bind(holder).bind(ttl_ms).fetch_all(&self.pool).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let (token, expires_ms) = (row.try_get("token")?, row.try_get("expires_ms")?);
         Ok(Some(Lease { key: key.to_owned(), holder: holder.to_owned(), token, expires_ms }))
     }
 
-    /// Lets a lease end `ttl_ms` from now, and says whether it is held still. One that has ended is not renewed: another may
-    /// have acted on its end.
+    /// Extends a lease to `ttl_ms` from now. Returns whether it is still held. An expired lease is not renewed: another node may
+    /// have acted on its expiry.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Store {
         Ok(query.execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// Gives a lease back, and says whether it was the last of its key. Its row stays, so that tokens go on growing.
+    /// Releases a lease. Returns whether it was the current one of its key. Its row stays, so that tokens keep growing.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Store {
         Ok(query.execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// Whether a lease is held still.
+    /// Whether a lease is still held.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
-//! Keeps what must outlive the process: sessions, workspaces, the journal of operations, leases and error counts.
+//! Persists what must outlive the process: sessions, workspaces, the journal of operations, leases and error counts.
 //!
-//! `SQLite` by default, `PostgreSQL` where several nodes share it; one text of each statement for both. Knows neither git nor
-//! MCP nor JSON: text columns are opaque. Times are milliseconds since 1970 unless a name says otherwise.
+//! `SQLite` by default, `PostgreSQL` if several nodes share it, with the same SQL for both. Depends on neither git nor MCP
+//! nor JSON: text columns are opaque. Times are milliseconds since 1970 unless a name says otherwise.
 
 mod address;
 mod buckets;

@@ -1,4 +1,4 @@
-//! How a store is opened, and whether that can be done.
+//! Opening a store, and checking whether it can be opened.
 
 use crate::{
     address::{self, Address},
@@ -9,14 +9,14 @@ use crate::{
 use sqlx::Connection;
 
 impl Store {
-    /// Opens the database at `address`, makes it when there is none, and brings it up to date.
+    /// Opens the database at `address`, creates it if absent, and migrates it to the current version.
     ///
-    /// A damaged file is put aside, with its bytes as they are, and a new one made.
+    /// A damaged file is quarantined unchanged, and a new one created.
     ///
     /// # Errors
     ///
-    /// [`Error::Newer`] when a later release has written it, which leaves it untouched; [`Error::Address`];
-    /// [`Error::Unavailable`], [`Error::Full`]; [`Error::Query`] when its tables are not those that were made.
+    /// [`Error::Newer`] if written by a later release, which leaves it untouched; [`Error::Address`]; [`Error::Unavailable`],
+    /// [`Error::Full`]; [`Error::Query`] if its tables differ from the schema.
     pub async fn open(address: &Address) -> Result<Opened, Error> {
         sqlx::any::install_default_drivers();
         let checked;
@@ -33,26 +33,26 @@ impl Store {
         }
     }
 
-    /// False once the file of an open database was removed, or another file has taken its place. Later writes are lost with
-    /// the last connection.
+    /// Whether the open file is still at its path. Once it is removed or replaced, later writes are lost with the last
+    /// connection.
     pub fn is_in_place(&self) -> bool {
         self.place.as_ref().is_none_or(|place| place.is_current())
     }
 
-    /// Opens the database at `address` in place of this one, whose file was removed or replaced, and copies the rows
-    /// that open connections of this one still have. Rows that are there already stay as they are.
+    /// Opens the database at `address` in place of this one, whose file was removed or replaced, and copies the rows that its
+    /// open connections can still read. Existing rows are kept.
     ///
     /// # Errors
     ///
     /// As [`Store::open`].
-    pub async fn succeed(&self, address: &Address) -> Result<Opened, Error> {
+    pub async fn reopen(&self, address: &Address) -> Result<Opened, Error> {
         let Address::File(path) = address else { return Self::open(address).await };
         let mut opened = sqlite::open(path, true).await?;
         opened.rescued = self.copy_to(&opened.store).await?;
         Ok(opened)
     }
 
-    /// Whether the server at `address` takes a connection, and why not. Its tables stay as they are; a file is not looked at.
+    /// Checks whether the server at `address` accepts a connection. Touches no table; a file is not checked.
     ///
     /// # Errors
     ///
@@ -64,11 +64,11 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a server takes connections at all. A pool that has none waits for long, and does not say why.
+    /// Checks whether the server accepts connections. An empty pool waits long, and does not report why.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] with the reason, at once where the server is refused.
+    /// [`Error::Unavailable`] with the reason, at once if the connection is refused.
     pub async fn reach(&self) -> Result<(), Error> {
         let Some(server) = &self.server else { return Ok(()) };
         postgres::connect(server).await?.close().await.ok();

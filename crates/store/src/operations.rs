@@ -1,4 +1,4 @@
-//! Operations: the journal, and the tasks and idempotency keys in it.
+//! Operations: the journal, including tasks and idempotency keys.
 
 use crate::{
     error::Error,
@@ -19,8 +19,8 @@ macro_rules! select {
     };
 }
 
-// `seq` orders what began in the same millisecond. Two that are begun at the same time by two nodes may get the same one:
-// neither was first.
+// `seq` orders operations begun in the same millisecond. Two begun concurrently by two nodes may share a number: neither
+// was first.
 const BEGIN: &str = concat!(
     "INSERT INTO mcpgit_operations (",
     columns!(),
@@ -54,11 +54,11 @@ const PRUNE: &str = "DELETE FROM mcpgit_operations WHERE id IN (SELECT id FROM (
 const PRUNE_TASKS: &str = "DELETE FROM mcpgit_operations WHERE is_task = 1 AND COALESCE(ended_ms, started_ms) < $1";
 
 impl Store {
-    /// Enters an operation into the journal.
+    /// Adds an operation to the journal.
     ///
     /// # Errors
     ///
-    /// [`Error::Exists`] when its id is there already. As [`Store::session`], and [`Error::Full`].
+    /// [`Error::Exists`] if its id already exists. As [`Store::session`], and [`Error::Full`].
     pub async fn begin_operation(&self, row: &OperationRow) -> Result<(), Error> {
         let query = sqlx::query(BEGIN).bind(&row.id).bind(&row.repository).bind(&row.worktree).bind(&row.principal).bind(&row.tool);
         let query = query.bind(row.key.as_deref()).bind(&row.digest).bind(&row.state).bind(i64::from(row.is_task)).bind(&row.node);
@@ -70,7 +70,7 @@ impl Store {
         }
     }
 
-    /// Notes what an operation has put aside, on disk before it returns. Says whether the operation is there.
+    /// Records what an operation has saved, durably. Returns whether the operation exists.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Store {
         Ok(sqlx::query(NOTE).bind(id).bind(saved).execute(&self.durable).await?.rows_affected() > 0)
     }
 
-    /// Ends an operation, on disk before it returns. Says whether it was running, or interrupted, until now.
+    /// Ends an operation, durably. Returns whether it was running or interrupted.
     ///
     /// # Errors
     ///
@@ -89,8 +89,7 @@ impl Store {
         Ok(query.bind(end.result.as_deref()).execute(&self.durable).await?.rows_affected() > 0)
     }
 
-    /// Marks an operation that has ended as undone, on disk before it returns. Says whether it had ended, and was not
-    /// undone until now.
+    /// Marks an operation that has ended as undone, durably. Returns whether it had ended and was not yet undone.
     ///
     /// # Errors
     ///
@@ -99,7 +98,7 @@ impl Store {
         Ok(sqlx::query(UNDO).bind(id).execute(&self.durable).await?.rows_affected() > 0)
     }
 
-    /// Marks an operation as interrupted, with `why` as its result. Says whether it was running until now.
+    /// Marks an operation as interrupted, with `why` as its result. Returns whether it was running.
     ///
     /// # Errors
     ///
@@ -127,7 +126,7 @@ impl Store {
         read_all(&sqlx::query(OF).bind(repository).bind(limit.max(0)).fetch_all(&self.pool).await?)
     }
 
-    /// Reads the newest operation in a worktree, where it is among the last of the repository.
+    /// Reads the newest operation in a worktree, if it is among the last 64 of the repository.
     ///
     /// # Errors
     ///
@@ -137,7 +136,7 @@ impl Store {
         Ok(row.as_ref().map(read).transpose()?)
     }
 
-    /// Reads what `principal` has asked for under `key`, the oldest first.
+    /// Reads the operations that `principal` requested under `key`, the oldest first.
     ///
     /// # Errors
     ///
@@ -146,7 +145,7 @@ impl Store {
         read_all(&sqlx::query(WITH_KEY).bind(repository).bind(key).bind(principal).fetch_all(&self.pool).await?)
     }
 
-    /// Reads all that run, on whatever node, the oldest first.
+    /// Reads all running operations of all nodes, the oldest first.
     ///
     /// # Errors
     ///
@@ -155,8 +154,8 @@ impl Store {
         read_all(&sqlx::query(RUNNING).fetch_all(&self.pool).await?)
     }
 
-    /// Removes operations that ended before `before_ms`, and says how many. The newest `keep_per_repository` of each
-    /// repository stay, and those that run.
+    /// Removes operations that ended before `before_ms`. Keeps running ones and the newest `keep_per_repository` of each
+    /// repository. Returns the number removed.
     ///
     /// # Errors
     ///
@@ -165,7 +164,7 @@ impl Store {
         Ok(sqlx::query(PRUNE).bind(before_ms).bind(keep_per_repository).execute(&self.pool).await?.rows_affected())
     }
 
-    /// Removes tasks that ended before `before_ms`, or began before then and never ended, and says how many.
+    /// Removes tasks that ended before `before_ms`, or began before it and never ended. Returns the number removed.
     ///
     /// # Errors
     ///

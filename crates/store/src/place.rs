@@ -1,4 +1,4 @@
-//! Which file a database is in.
+//! The identity of a database file.
 
 use std::{
     fs,
@@ -8,33 +8,33 @@ use std::{
     time::SystemTime,
 };
 
-/// A file, and which one it was when it was opened.
+/// A path, and the identity of the file opened there.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) path: PathBuf,
     file: FileId,
 }
 
-/// A number is used again once its file is gone; the time of its making tells the two apart, where the system knows it.
+/// Device, inode and creation time, if the system records it: inode numbers are reused.
 pub(crate) type FileId = (u64, u64, Option<SystemTime>);
 
 impl Place {
-    /// The file that is at `path` now.
+    /// The file currently at `path`.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         Ok(Self { path: path.to_owned(), file: file_id(path)? })
     }
 
-    /// False once the file was removed, or another one has taken its place.
+    /// Whether that file is still at its path.
     pub(crate) fn is_current(&self) -> bool {
         match file_id(&self.path) {
             Ok(found) => found == self.file,
-            // Any other error says nothing of the file.
+            // Any other error says nothing about the file.
             Err(err) => !matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
         }
     }
 }
 
-/// Which file is at `path`.
+/// The identity of the file at `path`.
 pub(crate) fn file_id(path: &Path) -> io::Result<FileId> {
     let found = fs::symlink_metadata(path)?;
     Ok((found.dev(), found.ino(), found.created().ok()))

@@ -13,16 +13,16 @@ use sqlx::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// Enough for the calls that run at a time; each costs the server a process.
+/// Enough for the concurrent calls; each costs the server a process.
 const CONNECTIONS: u32 = 8;
 /// How long a call waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
-/// How long a connection is kept that nobody needs.
+/// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_mins(1);
-/// The server gives up a statement, and a transaction whose client has stopped, before the client's callers would.
+/// The server aborts a statement, and a transaction whose client has stopped, before callers time out.
 const LIMITS: &str = "SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'";
 
-/// Connects once, or says why that cannot be done, at once where the server refuses.
+/// Connects once, or returns why not; fails at once if the server refuses.
 pub(crate) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection, Error> {
     match timeout(ACQUIRE, AnyConnection::connect_with(options)).await {
         Ok(connected) => Ok(connected?),
@@ -30,10 +30,10 @@ pub(crate) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection
     }
 }
 
-/// Connects to `url`, and brings its tables up to date.
+/// Connects to `url` and migrates its tables.
 pub(crate) async fn open(url: &str) -> Result<Opened, Error> {
     let options = address::options(url)?;
-    // A pool waits as long for a server that refuses as for a free connection, and then tells of neither.
+    // A pool waits as long for a server that refuses as for a free connection, and reports neither.
     let mut first = connect(&options).await?;
     let pool = AnyPoolOptions::new()
         .max_connections(CONNECTIONS)
@@ -44,7 +44,7 @@ pub(crate) async fn open(url: &str) -> Result<Opened, Error> {
     sqlx::raw_sql(LIMITS).execute(&mut first).await?;
     schema::migrate(&mut first, Kind::Postgres).await?;
     first.close().await.ok();
-    // One pool: the server has every commit on its disk before it answers.
+    // One pool: the server makes every commit durable before it answers.
     let store = Store { kind: Kind::Postgres, durable: pool.clone(), pool, place: None, server: Some(Arc::new(options)) };
     Ok(Opened { store, quarantined: None, rescued: None })
 }

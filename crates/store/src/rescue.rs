@@ -1,16 +1,16 @@
-//! Copies a database whose file is gone, through the connections that still have it open.
+//! Copies the rows of a database whose file was removed, through connections that still have it open.
 
 use crate::{error::Error, sqlite::POLL, store::Store};
 use sqlx::{Any, AssertSqlSafe, Row, pool::PoolConnection};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// How long to wait for a connection that is in use.
+/// How long to wait for a busy connection.
 const WAIT: Duration = Duration::from_secs(1);
-/// Rows that are copied at a time.
+/// Rows copied per transaction.
 const BATCH: usize = 256;
 
-/// A table: its name, its columns of text and of numbers, and what is done about a row that is there already.
+/// A table: its name, its text and number columns, and what to do about a row that already exists.
 struct Table {
     name: &'static str,
     text: &'static [&'static str],
@@ -18,7 +18,7 @@ struct Table {
     conflict: &'static str,
 }
 
-/// Without leases: no other machine uses a file.
+/// Without leases: a file is not shared between machines.
 const TABLES: [Table; 4] = [
     Table {
         name: "mcpgit_sessions",
@@ -50,7 +50,7 @@ const TABLES: [Table; 4] = [
             "result",
         ],
         numbers: &["seq", "is_task", "pid", "pid_start", "started_ms", "ended_ms"],
-        // A copy of older days may have it running still.
+        // An older copy may have the operation as running.
         conflict: "UPDATE SET state = excluded.state, ended_ms = excluded.ended_ms, saved = excluded.saved, after = excluded.after,
              result = excluded.result WHERE mcpgit_operations.state = 'running' AND excluded.state <> 'running'",
     },
@@ -58,7 +58,7 @@ const TABLES: [Table; 4] = [
 ];
 
 impl Store {
-    /// Copies rows to `other`, as far as they can be read, and says how many. None where no connection has the file open any more.
+    /// Copies all readable rows to `other`. Returns their number; `None` if no connection has the file open.
     pub(crate) async fn copy_to(&self, other: &Self) -> Result<Option<u64>, Error> {
         let Some(mut from) = self.open_connection().await else { return Ok(None) };
         let mut count = 0;
@@ -68,7 +68,7 @@ impl Store {
         Ok(Some(count))
     }
 
-    /// A connection that is open already: a new one would be to another file.
+    /// An existing connection: a new one would open another file.
     async fn open_connection(&self) -> Option<PoolConnection<Any>> {
         let deadline = Instant::now() + WAIT;
         loop {
@@ -88,14 +88,14 @@ impl Table {
         let columns = [self.text, self.numbers].concat();
         let places: Vec<String> = (1..=columns.len()).map(|at| format!("${at}")).collect();
         let (name, columns, places) = (self.name, columns.join(", "), places.join(", "));
-        // Of names in this file alone.
+        // Contains only names from this file.
         let select: Arc<str> =
             Arc::from(format!("SELECT {columns}, rowid AS place FROM {name} WHERE rowid > $1 ORDER BY rowid LIMIT {BATCH}"));
         let insert: Arc<str> = Arc::from(format!("INSERT INTO {name} ({columns}) VALUES ({places}) ON CONFLICT DO {}", self.conflict));
         let mut after = 0_i64;
         loop {
             let rows = sqlx::query(AssertSqlSafe(Arc::clone(&select))).bind(after).fetch_all(&mut **from).await;
-            // A file that is gone for good must not keep the new one from being used.
+            // An unreadable old file must not block the new one.
             let Ok(rows) = rows else { return Ok(()) };
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.try_get("place")?;

@@ -1,41 +1,41 @@
-//! The rows, as the database has them. Times are milliseconds since 1970.
+//! The rows as stored. Times are milliseconds since 1970.
 
 /// A session of a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionRow {
-    /// Its name.
+    /// Its id.
     pub id: String,
-    /// How the client is connected.
+    /// The transport.
     pub kind: String,
-    /// Who the client is.
+    /// The authenticated principal.
     pub principal: String,
-    /// The program that the client says it is.
+    /// The client's name and version, as it states them.
     pub client: String,
-    /// The version of the protocol.
+    /// The protocol version.
     pub protocol: String,
-    /// Where it is in its life.
+    /// The lifecycle state.
     pub state: String,
-    /// When it was made.
+    /// When it was created.
     pub created_ms: i64,
-    /// When the client was last heard.
+    /// When the client was last active.
     pub last_seen_ms: i64,
-    /// When the client was last asked for a sign of life.
+    /// When the last heartbeat was sent.
     pub last_heartbeat_ms: i64,
-    /// How many such questions in a row were left without an answer.
+    /// Consecutive heartbeats without an answer.
     pub missed: i64,
-    /// How often the row was written. The store counts it; what a caller gives is not looked at.
+    /// Number of writes. Counted by the store; the caller's value is ignored.
     pub revision: i64,
-    /// The level from which the client wants messages.
+    /// The minimum level of log messages sent to the client.
     pub log_level: String,
-    /// The resources that the client wants to hear of.
+    /// The resources that the client subscribed to.
     pub subscriptions: String,
     /// The node that serves it.
     pub node: String,
-    /// Anything else.
+    /// Additional data, opaque to the store.
     pub data: String,
 }
 
-/// What changes in a session's row while it lives.
+/// The columns of a session's row that are updated on activity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touch {
     /// The session.
@@ -50,63 +50,63 @@ pub struct Touch {
     pub missed: i64,
 }
 
-/// A workspace: what a client without a session holds.
+/// A workspace: a worktree leased to a client without a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkspaceRow {
-    /// Its name.
+    /// Its handle.
     pub handle: String,
     /// Its owner.
     pub principal: String,
-    /// The repository it is in.
+    /// The repository it belongs to.
     pub repository: String,
-    /// The folder it works in.
+    /// The folder of its worktree.
     pub worktree: String,
-    /// The branch it is on.
+    /// The checked-out branch.
     pub branch: String,
-    /// When it was made.
+    /// When it was created.
     pub created_ms: i64,
-    /// When it may be removed.
+    /// When it expires.
     pub expires_ms: i64,
 }
 
-/// A change of a repository: an entry of the journal, and a task or an idempotency key with it.
+/// A change to a repository: a journal entry, possibly with a task or an idempotency key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OperationRow {
-    /// Its name.
+    /// Its id.
     pub id: String,
-    /// The repository it changes.
+    /// The repository.
     pub repository: String,
-    /// The folder it works in.
+    /// The folder of the worktree.
     pub worktree: String,
-    /// Who asked for it.
+    /// The principal that requested it.
     pub principal: String,
-    /// The tool that does it.
+    /// The tool.
     pub tool: String,
-    /// The key under which the client may ask for it again.
+    /// The idempotency key.
     pub key: Option<String>,
-    /// The digest of what was asked.
+    /// The digest of the request.
     pub digest: String,
     /// `running`, `done`, `failed`, `cancelled`, `interrupted` or `undone`.
     pub state: String,
-    /// Whether the client can ask how it goes.
+    /// Whether the client can poll it as a task.
     pub is_task: bool,
     /// The node that runs it.
     pub node: String,
     /// The process that runs it.
     pub pid: i64,
-    /// When that process began: numbers of processes are used again.
+    /// When that process started: process ids are reused.
     pub pid_start: i64,
     /// When it began.
     pub started_ms: i64,
     /// When it ended.
     pub ended_ms: Option<i64>,
-    /// What was put aside before the change.
+    /// What was saved before the change.
     pub saved: Option<String>,
-    /// How the repository was.
+    /// The state of the repository before.
     pub before: String,
-    /// How the repository is.
+    /// The state of the repository after.
     pub after: Option<String>,
-    /// What the caller was told, or why it was interrupted.
+    /// The result returned to the caller, or why it was interrupted.
     pub result: Option<String>,
 }
 
@@ -123,26 +123,26 @@ pub struct OperationEnd {
     pub result: Option<String>,
 }
 
-/// A claim on a key, for a while.
+/// A claim on a key for a limited time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lease {
-    /// What is claimed.
+    /// The claimed key.
     pub key: String,
-    /// Who claims it.
+    /// Its holder.
     pub holder: String,
-    /// Larger than that of every earlier lease of the key.
+    /// Larger than the tokens of all earlier leases of the key.
     pub token: i64,
-    /// When it ended unless renewed, as of when it was acquired. By the database's clock on `PostgreSQL`.
+    /// When it expires unless renewed, as of its acquisition. By the database's clock on `PostgreSQL`.
     pub expires_ms: i64,
 }
 
-/// How many errors of a class there were in a minute.
+/// Number of errors of a class in one minute.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorBucket {
     /// The class.
     pub class: String,
     /// Minutes since 1970.
     pub minute: i64,
-    /// How many.
+    /// Number of errors.
     pub count: i64,
 }

@@ -1,11 +1,11 @@
-//! The tables, and how an older database is brought up to date.
+//! The schema and its migrations.
 
 use crate::{error::Error, store::Kind};
 use sqlx::{AnyConnection, Connection, Row};
 
-/// What each version adds to the one before. One that was released is never changed: it was applied already.
+/// The migrations. A released one never changes: it has been applied already.
 ///
-/// Only TEXT and BIGINT, which both databases have and which come back as they went in.
+/// Only TEXT and BIGINT, which both databases store unchanged.
 const VERSIONS: &[&[&str]] = &[&[
     "CREATE TABLE mcpgit_sessions (
         id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, principal TEXT NOT NULL, client TEXT NOT NULL, protocol TEXT NOT NULL,
@@ -35,21 +35,21 @@ const VERSIONS: &[&[&str]] = &[&[
     "CREATE INDEX mcpgit_error_buckets_by_minute ON mcpgit_error_buckets (minute)",
 ]];
 
-/// What the nodes that open a new server at the same time take turns by: the bytes of `mcpgit`.
-const TURN: i64 = 0x6d63_7067_6974;
+/// The advisory lock for nodes that migrate at the same time: the bytes of `mcpgit`.
+const MIGRATION_LOCK: i64 = 0x6d63_7067_6974;
 
-/// The last version that this release knows.
+/// The latest version this release supports.
 fn known() -> i64 {
     VERSIONS.len().cast_signed() as i64
 }
 
-/// Refuses a database that a later release has written. Writes nothing.
+/// Rejects a database written by a later release. Writes nothing.
 ///
-/// Returns its version, which is 0 when it is new.
+/// Returns its version, 0 if new.
 pub(crate) async fn version(conn: &mut AnyConnection, kind: Kind) -> Result<i64, Error> {
     let exists = match kind {
         Kind::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'mcpgit_meta'",
-        // From the catalogue itself: by name, the server may answer from what it knew before the lock.
+        // From the catalogue: a lookup by name may be answered from a cache older than the lock.
         Kind::Postgres => "SELECT COUNT(*) FROM pg_catalog.pg_class WHERE relname = 'mcpgit_meta' AND pg_table_is_visible(oid)",
     };
     if sqlx::query(exists).persistent(false).fetch_one(&mut *conn).await?.try_get::<i64, _>(0)? == 0 {
@@ -63,16 +63,16 @@ pub(crate) async fn version(conn: &mut AnyConnection, kind: Kind) -> Result<i64,
     Ok(found)
 }
 
-/// Brings the database up to date, in one transaction: all of it or nothing.
+/// Applies the missing migrations in one transaction.
 pub(crate) async fn migrate(conn: &mut AnyConnection, kind: Kind) -> Result<(), Error> {
     if version(conn, kind).await? == known() {
         return Ok(());
     }
     let mut tx = conn.begin_with(kind.begin()).await?;
     if kind == Kind::Postgres {
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(TURN).persistent(false).execute(&mut *tx).await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).persistent(false).execute(&mut *tx).await?;
     }
-    // Once more: another may have done it meanwhile.
+    // Checked again: another node may have migrated meanwhile.
     let found = version(&mut tx, kind).await?;
     if found == 0 {
         sqlx::query("CREATE TABLE mcpgit_meta (name TEXT NOT NULL PRIMARY KEY, value BIGINT NOT NULL)").execute(&mut *tx).await?;

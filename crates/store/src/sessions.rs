@@ -26,13 +26,13 @@ const GET: &str = concat!("SELECT ", columns!(), " FROM mcpgit_sessions WHERE id
 const ALL: &str = concat!("SELECT ", columns!(), " FROM mcpgit_sessions ORDER BY id");
 const TOUCH: &str = "UPDATE mcpgit_sessions SET state = $2, last_seen_ms = $3, last_heartbeat_ms = $4, missed = $5,
      revision = revision + 1 WHERE id = $1 AND last_seen_ms <= $3";
-const WISHES: &str = "UPDATE mcpgit_sessions SET log_level = $2, subscriptions = $3, revision = revision + 1 WHERE id = $1";
+const SET_PREFERENCES: &str = "UPDATE mcpgit_sessions SET log_level = $2, subscriptions = $3, revision = revision + 1 WHERE id = $1";
 const DELETE: &str = "DELETE FROM mcpgit_sessions WHERE id = $1";
 const DELETE_UNLESS_SEEN: &str = "DELETE FROM mcpgit_sessions WHERE id = $1 AND last_seen_ms <= $2";
 const DELETE_IDLE: &str = "DELETE FROM mcpgit_sessions WHERE last_seen_ms < $1 RETURNING id";
 
 impl Store {
-    /// Writes a session, whether it is new or not.
+    /// Inserts or updates a session.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`]; [`Error::Corrupt`]; [`Error::Query`] when the tables are not those that were made.
+    /// [`Error::Unavailable`]; [`Error::Corrupt`]; [`Error::Query`] if the tables differ from the schema.
     pub async fn session(&self, id: &str) -> Result<Option<SessionRow>, Error> {
         let row = sqlx::query(GET).bind(id).fetch_optional(&self.pool).await?;
         Ok(row.as_ref().map(read).transpose()?)
@@ -64,15 +64,15 @@ impl Store {
         Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Notes when sessions were last seen, all of it or nothing. One that is not there was closed, and stays so; of one that
-    /// another node has seen later, nothing is changed.
+    /// Records activity of sessions, in one transaction. A deleted session stays deleted, and later activity recorded by another
+    /// node is kept.
     ///
     /// # Errors
     ///
     /// As [`Store::session`], and [`Error::Full`].
     pub async fn touch_sessions(&self, seen: &[Touch]) -> Result<(), Error> {
         let mut seen: Vec<_> = seen.iter().collect();
-        // Two nodes that lock the same rows in different orders would wait for each other.
+        // Sorted, so that two nodes lock rows in the same order and cannot deadlock.
         seen.sort_by(|a, b| a.id.cmp(&b.id));
         let mut tx = self.begin().await?;
         for touch in seen {
@@ -82,17 +82,17 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Notes what the client of a session wants to hear of, and says whether the session is there.
+    /// Stores the log level and subscriptions of a session. Returns whether the session exists.
     ///
     /// # Errors
     ///
     /// As [`Store::session`], and [`Error::Full`].
-    pub async fn set_session_wishes(&self, id: &str, log_level: &str, subscriptions: &str) -> Result<bool, Error> {
-        let query = sqlx::query(WISHES).bind(id).bind(log_level).bind(subscriptions);
+    pub async fn set_session_preferences(&self, id: &str, log_level: &str, subscriptions: &str) -> Result<bool, Error> {
+        let query = sqlx::query(SET_PREFERENCES).bind(id).bind(log_level).bind(subscriptions);
         Ok(query.execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// Removes a session, and says whether it was there.
+    /// Removes a session. Returns whether it existed.
     ///
     /// # Errors
     ///
@@ -101,7 +101,7 @@ impl Store {
         Ok(sqlx::query(DELETE).bind(id).execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// Removes a session unless it was seen after `after_ms`, and says whether it did.
+    /// Removes a session unless it was active after `after_ms`. Returns whether it was removed.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Store {
         Ok(sqlx::query(DELETE_UNLESS_SEEN).bind(id).bind(after_ms).execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// Removes the sessions last seen before `before_ms`, and says which, by id.
+    /// Removes the sessions last active before `before_ms`. Returns their ids, sorted.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A file of `SQLite`: made private, checked before use, put aside when damaged.
+//! An `SQLite` file: private, checked on open, quarantined if damaged.
 
 use crate::{
     address,
@@ -23,38 +23,38 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// How long to wait for other servers that open a file of the same folder, and for a connection of the pool.
+/// Timeout for the folder's lock, held while another server opens a file there, and for a pooled connection.
 const BUSY: Duration = Duration::from_secs(5);
-/// How long to wait for the lock of another process. A call waits for it once, and then does without the store.
+/// Timeout for another process's lock. A call waits once, then continues without the store.
 const LOCKED: Duration = Duration::from_secs(1);
-/// The same, for `SQLite`.
-const PATIENCE: &str = "PRAGMA busy_timeout = 1000";
-/// How often a lock that is held is tried again.
+/// The same timeout, for `SQLite`.
+const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 1000";
+/// Retry interval for a held lock.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
-/// How long a connection is kept that nobody needs. Each is a thread and a cache.
+/// How long an idle connection is kept. Each costs a thread and a cache.
 const IDLE: Duration = Duration::from_secs(30);
-/// `SQLite` has one writer at a time; more connections than these would only wait for each other.
+/// `SQLite` has one writer at a time; further connections would only wait for each other.
 const CONNECTIONS: u32 = 4;
-/// Bytes up to which a file is read through when it is opened.
+/// Files up to this size are checked completely when opened.
 const CHECKED: u64 = 64 << 20;
-/// A crash of the machine may cost the last transactions, never the file.
+/// A crash of the machine may lose the last transactions, but does not corrupt the file.
 const NORMAL: &str = "PRAGMA busy_timeout = 1000; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512";
-/// Each transaction is on the disk before it ends, and all those before it.
+/// Each commit is on disk before it returns, with all earlier ones.
 const FULL: &str = "PRAGMA busy_timeout = 1000; PRAGMA synchronous = FULL; PRAGMA cache_size = -512";
 
-/// Opens the file at `path`; `succeeds` where this process has had another file open there.
-pub(crate) async fn open(path: &Path, succeeds: bool) -> Result<Opened, Error> {
+/// Opens the file at `path`; `replaces` if this process had another file open there.
+pub(crate) async fn open(path: &Path, replaces: bool) -> Result<Opened, Error> {
     let (Some(name), Some(dir)) = (path.file_name(), path.parent()) else {
-        return Err(Error::Address("the path of the database names no file"));
+        return Err(Error::Address("the path of the database does not name a file"));
     };
     let dir = std::path::absolute(dir.join(".")).map_err(Error::io)?;
     DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(Error::io)?;
-    // Without links and dots, which the driver would read as parts of a URL.
+    // Without links and dots, which the driver would resolve as parts of a URL.
     let dir = fs::canonicalize(dir).map_err(Error::io)?;
     let path = dir.join(name);
-    // Held until the file is in order: two that find it damaged must not put aside each other's new one.
-    let _alone = alone(&dir).await?;
-    if succeeds {
+    // Held until the file is ready: two processes that find it damaged must not quarantine each other's new file.
+    let _lock = lock_folder(&dir).await?;
+    if replaces {
         remove_own_logs(&path);
     }
     let quarantined = match prepare(&path).await {
@@ -74,8 +74,8 @@ pub(crate) async fn open(path: &Path, succeeds: bool) -> Result<Opened, Error> {
     Ok(Opened { store, quarantined, rescued: None })
 }
 
-/// Removes the log and the index beside `path` where this process has them open and the file itself not, and so they belong to
-/// the one that was there before. `SQLite` would take them for those of the new one.
+/// Removes the log and index beside `path` if this process has them open but not the file itself: they belong to the previous
+/// file, and `SQLite` would apply them to the new one.
 fn remove_own_logs(path: &Path) {
     let own: Vec<FileId> = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten().filter_map(|fd| open_file(&fd.path())).collect();
     let is_own = |path: &Path| file_id(path).is_ok_and(|id| own.contains(&id));
@@ -89,14 +89,14 @@ fn remove_own_logs(path: &Path) {
     }
 }
 
-/// The file that a descriptor leads to.
+/// The file behind a descriptor.
 fn open_file(fd: &Path) -> Option<FileId> {
     let found = fs::metadata(fd).ok().filter(fs::Metadata::is_file)?;
     Some((found.dev(), found.ino(), found.created().ok()))
 }
 
-/// Takes the lock of the folder, which all who open a file in it take.
-async fn alone(dir: &Path) -> Result<File, Error> {
+/// Locks the folder, as every process does that opens a database in it.
+async fn lock_folder(dir: &Path) -> Result<File, Error> {
     let file = File::open(dir).map_err(Error::io)?;
     let deadline = Instant::now() + BUSY;
     loop {
@@ -108,35 +108,35 @@ async fn alone(dir: &Path) -> Result<File, Error> {
     }
 }
 
-/// Makes the file when there is none, and makes sure that it is sound and up to date.
+/// Creates the file if absent, and ensures that it is sound and migrated.
 async fn prepare(path: &Path) -> Result<(), Error> {
     let new = create(path).map_err(Error::io)?;
     if new {
-        // What a file that was removed has left there is none of this one's.
+        // Leftovers of a removed file do not belong to the new one.
         for suffix in ["-wal", "-shm"] {
             let _ = fs::remove_file(beside(path, suffix));
         }
     } else {
-        // SQLite, for which one byte is none, would remove the log, and go on as if nothing had been there.
+        // SQLite treats a file of one byte as empty: it would remove the log and silently start over.
         if length(path) <= 1 && length(&beside(path, "-wal")) > 0 {
-            return Err(Error::Corrupt("an empty file, with a log beside it".into()));
+            return Err(Error::Corrupt("an empty file with a log beside it".into()));
         }
         refuse_newer(path).await?;
     }
     let deadline = Instant::now() + LOCKED;
     loop {
         match settle(path).await {
-            // SQLite does not wait for other connections when it changes to WAL or ends a journal.
+            // SQLite does not wait for other connections when it switches to WAL or ends a journal.
             Err(err) if err.is_busy() && Instant::now() < deadline => sleep(POLL).await,
             settled => return settled,
         }
     }
 }
 
-/// Makes an empty file that only its owner can read, and says whether it did. The log and the index beside it get its mode.
+/// Creates an empty file readable by its owner only; the log and index inherit its mode. Returns whether it was created.
 fn create(path: &Path) -> io::Result<bool> {
-    // Only ever made here, never opened: to close it would take away the locks which this process holds through SQLite.
-    // `create_new` follows no link.
+    // Only created here, never opened: closing it would release the locks that this process holds through SQLite.
+    // `create_new` does not follow links.
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => return Ok(true),
         Err(err) if err.kind() == ErrorKind::AlreadyExists => {}
@@ -152,12 +152,12 @@ fn create(path: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Refuses a file of a later release, through a connection that cannot write: one that can would merge the log into the file
-/// when it closes.
+/// Rejects a file of a later release, over a read-only connection: a writable one would merge the log into the file when it
+/// closes.
 async fn refuse_newer(path: &Path) -> Result<(), Error> {
-    // All else is left to the connection that can write, and so recover.
+    // Other errors are left to the writable connection, which can recover.
     let Ok(mut conn) = options(path, "ro")?.connect().await else { return Ok(()) };
-    sqlx::raw_sql(PATIENCE).execute(&mut conn).await?;
+    sqlx::raw_sql(BUSY_TIMEOUT).execute(&mut conn).await?;
     let found = schema::version(&mut conn, Kind::Sqlite).await;
     let _ = conn.close().await;
     match found {
@@ -168,15 +168,15 @@ async fn refuse_newer(path: &Path) -> Result<(), Error> {
 
 async fn settle(path: &Path) -> Result<(), Error> {
     let mut conn = options(path, "rw")?.connect().await?;
-    sqlx::raw_sql(PATIENCE).execute(&mut conn).await?;
+    sqlx::raw_sql(BUSY_TIMEOUT).execute(&mut conn).await?;
     let settled = check(&mut conn, length(path) < CHECKED).await;
-    // Whatever came of it: the file may be put aside next.
+    // In any case: the file may be quarantined next.
     let _ = conn.close().await;
     settled
 }
 
 async fn check(conn: &mut AnyConnection, whole: bool) -> Result<(), Error> {
-    // Before anything is written.
+    // Before any write.
     schema::version(conn, Kind::Sqlite).await?;
     if whole {
         let found: String = sqlx::query("PRAGMA quick_check(1)").persistent(false).fetch_one(&mut *conn).await?.try_get(0)?;
@@ -192,7 +192,7 @@ fn length(path: &Path) -> u64 {
     fs::symlink_metadata(path).map_or(0, |found| found.len())
 }
 
-/// Puts the file aside with what belongs to it, and says where it is now.
+/// Moves the file and its log and index aside. Returns the new path.
 fn quarantine(path: &Path) -> io::Result<PathBuf> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut aside = beside(path, &format!(".corrupt-{seconds}"));
@@ -201,7 +201,7 @@ fn quarantine(path: &Path) -> io::Result<PathBuf> {
         n += 1;
         aside = beside(path, &format!(".corrupt-{seconds}-{n}"));
     }
-    // The file last: while it is there, an interrupted run begins again here.
+    // The file last: as long as it is there, an interrupted run is repeated.
     for suffix in ["-wal", "-shm", ""] {
         match fs::rename(beside(path, suffix), beside(&aside, suffix)) {
             Err(err) if err.kind() != ErrorKind::NotFound || suffix.is_empty() => return Err(err),
@@ -224,12 +224,12 @@ fn pool(place: &Arc<Place>, settings: &'static str, connections: u32) -> Result<
         .acquire_timeout(BUSY)
         .idle_timeout(IDLE)
         .max_lifetime(None)
-        // A thread of this process does not go away unseen.
+        // Connections are threads of this process and cannot drop silently.
         .test_before_acquire(false)
         .after_connect(move |conn, _| {
             let own = Arc::clone(&own);
             Box::pin(async move {
-                // All connections are to one file: what they know can then be copied when it is gone.
+                // All connections must be to the same file, so that its rows can be copied when it is removed.
                 if !own.is_current() {
                     return Err(sqlx::Error::Io(io::Error::new(ErrorKind::NotFound, "the file of the database was removed or replaced")));
                 }
@@ -239,7 +239,7 @@ fn pool(place: &Arc<Place>, settings: &'static str, connections: u32) -> Result<
     Ok(pool.connect_lazy_with(options(&place.path, "rw")?))
 }
 
-/// How to connect to the file in `mode`, never making it.
+/// Connection options for the file in `mode`; never creates it.
 fn options(path: &Path, mode: &str) -> Result<AnyConnectOptions, Error> {
     let Some(path) = path.to_str() else {
         return Err(Error::Address("the path of the database is not UTF-8"));
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_are_set_up() -> Result<(), Error> {
+    async fn connections_are_configured() -> Result<(), Error> {
         sqlx::any::install_default_drivers();
         let dir = tempfile::tempdir().map_err(Error::io)?;
         let store = open(&dir.path().join("store.db"), false).await?.store;

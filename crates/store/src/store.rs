@@ -1,15 +1,15 @@
-//! The store: a database, whichever it is.
+//! The store: a database of either kind.
 
 use crate::{error::Error, place::Place};
 use sqlx::{Any, AnyPool, Transaction, any::AnyConnectOptions};
 use std::{fmt, path::PathBuf, sync::Arc};
 
-/// Which database it is.
+/// The kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A file of this machine.
+    /// A local file.
     Sqlite,
-    /// A server, which several nodes may share.
+    /// A server that several nodes may share.
     Postgres,
 }
 
@@ -18,28 +18,28 @@ pub enum Kind {
 pub struct Store {
     pub(crate) kind: Kind,
     pub(crate) pool: AnyPool,
-    /// For writes that must reach the disk before the caller continues.
+    /// The pool for writes that must be durable before the caller continues.
     pub(crate) durable: AnyPool,
-    /// Which file it is; a server has none.
+    /// The open file; `None` for a server.
     pub(crate) place: Option<Arc<Place>>,
-    /// Where the server is; a file has none.
+    /// The server's address; `None` for a file.
     pub(crate) server: Option<Arc<AnyConnectOptions>>,
 }
 
-/// A store that was opened.
+/// The result of opening a store.
 #[derive(Debug)]
 pub struct Opened {
     /// The store.
     pub store: Store,
-    /// Where a damaged file was put aside. The store is empty then.
+    /// Path of the quarantined file, if the old one was damaged. The store is then empty.
     pub quarantined: Option<PathBuf>,
-    /// How many rows were copied from the store that it succeeds.
+    /// Number of rows copied from the removed file.
     pub rescued: Option<u64>,
 }
 
 impl Kind {
-    /// What begins a transaction that writes. `SQLite` takes the lock at once: a transaction that reads first and writes
-    /// later fails, and does not wait, when another has written between.
+    /// The statement that begins a write transaction. `SQLite` takes the lock at once: a transaction that reads first and then
+    /// writes fails without waiting if another has written in between.
     pub(crate) fn begin(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",
@@ -55,12 +55,12 @@ impl Store {
     ///
     /// As [`Store::session`].
     pub async fn ping(&self) -> Result<(), Error> {
-        // From a table: SQLite answers `SELECT 1` without a look at the file.
+        // From a table: SQLite answers `SELECT 1` without reading the file.
         sqlx::query("SELECT value FROM mcpgit_meta WHERE name = 'schema'").fetch_one(&self.pool).await?;
         Ok(())
     }
 
-    /// Whether the database can be written to: another process may hold its lock.
+    /// Whether the database accepts writes: another process may hold its lock.
     ///
     /// # Errors
     ///
@@ -73,18 +73,18 @@ impl Store {
         Ok(())
     }
 
-    /// Which database it is.
+    /// The kind of database.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Closes all connections, once what runs on them has ended. Calls from then on fail with [`Error::Unavailable`].
+    /// Closes all connections once their statements have ended. Later calls fail with [`Error::Unavailable`].
     pub async fn close(&self) {
         self.durable.close().await;
         self.pool.close().await;
     }
 
-    /// Begins a transaction that writes.
+    /// Begins a write transaction.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, Error> {
         Ok(self.pool.begin_with(self.kind.begin()).await?)
     }
@@ -92,7 +92,7 @@ impl Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The pools know the address.
+        // The pools contain the address.
         f.debug_struct("Store").field("kind", &self.kind).finish_non_exhaustive()
     }
 }

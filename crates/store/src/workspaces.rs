@@ -23,7 +23,7 @@ const RENEW: &str = "UPDATE mcpgit_workspaces SET expires_ms = $2 WHERE handle =
 const EXPIRED: &str = concat!("SELECT ", columns!(), " FROM mcpgit_workspaces WHERE expires_ms <= $1 ORDER BY expires_ms, handle");
 
 impl Store {
-    /// Writes a workspace, whether it is new or not.
+    /// Inserts or updates a workspace.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl Store {
         Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Removes a workspace, and says whether it was there.
+    /// Removes a workspace. Returns whether it existed.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl Store {
         Ok(sqlx::query(DELETE).bind(handle).execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// Sets when a workspace ends, and says whether it is there.
+    /// Sets the expiry of a workspace. Returns whether it exists.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Store {
         Ok(sqlx::query(RENEW).bind(handle).bind(expires_ms).execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// Reads the workspaces that have ended by `now_ms`, the earliest first.
+    /// Reads the workspaces expired by `now_ms`, the earliest first.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
-//! What holds for both databases: each case runs on a file of its own, and in a schema of its own on a server.
+//! Both backends: each case runs on its own `SQLite` file, and in its own schema of a `PostgreSQL` server.
 
-#![allow(clippy::disallowed_methods, reason = "a server is started, where there is one")]
-#![allow(clippy::print_stderr, reason = "a half that is left out must be seen")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::disallowed_methods, reason = "starts a server if one is installed")]
+#![allow(clippy::print_stderr, reason = "a skipped backend must be reported")]
+#![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
 mod support;
 
@@ -24,7 +24,7 @@ macro_rules! cases {
         #[tokio::test(flavor = "multi_thread")]
         async fn postgres() {
             let Some(server) = support::Server::start() else {
-                eprintln!("left out: PostgreSQL is not installed");
+                eprintln!("skipped: PostgreSQL is not installed");
                 return;
             };
             $(
@@ -40,11 +40,11 @@ macro_rules! cases {
 }
 
 cases! {
-    sessions_come_back,
-    a_touch_does_not_bring_back_a_closed_session,
-    idle_sessions_go,
-    workspaces_come_back,
-    operations_come_back,
+    sessions_round_trip,
+    a_touch_does_not_recreate_a_deleted_session,
+    idle_sessions_are_deleted,
+    workspaces_round_trip,
+    operations_round_trip,
     an_operation_ends_once,
     an_interrupted_operation_can_still_end,
     an_operation_is_undone_once_and_only_after_its_end,
@@ -52,13 +52,13 @@ cases! {
     the_journal_stays_bounded,
     a_lease_has_one_holder,
     a_stopped_holder_is_fenced,
-    leases_go_by_the_clock_that_all_share,
+    leases_use_the_shared_clock,
     errors_add_up,
-    all_of_it_survives_a_restart,
-    a_newer_database_is_refused,
-    many_open_a_new_database_at_once,
-    many_writers_lose_nothing,
-    odd_text_comes_back,
+    everything_survives_a_restart,
+    a_newer_database_is_rejected,
+    concurrent_opens_create_one_database,
+    concurrent_writers_lose_nothing,
+    unusual_text_round_trips,
 }
 
 async fn open(address: &Address) -> Store {
@@ -117,7 +117,7 @@ fn ids(rows: &[OperationRow]) -> Vec<&str> {
     rows.iter().map(|row| row.id.as_str()).collect()
 }
 
-async fn sessions_come_back(address: &Address) {
+async fn sessions_round_trip(address: &Address) {
     let store = open(address).await;
     store.ping().await.unwrap();
     assert_eq!(store.session("s").await.unwrap(), None);
@@ -129,21 +129,21 @@ async fn sessions_come_back(address: &Address) {
     store.put_session(&session("a", 2)).await.unwrap();
     row.revision = 2;
     assert_eq!(store.sessions().await.unwrap(), [session("a", 2), row]);
-    assert!(store.set_session_wishes("s", "error", "[\"x\"]").await.unwrap());
-    assert!(!store.set_session_wishes("none", "error", "").await.unwrap());
+    assert!(store.set_session_preferences("s", "error", "[\"x\"]").await.unwrap());
+    assert!(!store.set_session_preferences("none", "error", "").await.unwrap());
     let wished = store.session("s").await.unwrap().unwrap();
     assert_eq!((&*wished.log_level, &*wished.subscriptions), ("error", "[\"x\"]"));
     assert!(store.delete_session("s").await.unwrap());
     assert!(!store.delete_session("s").await.unwrap());
 }
 
-async fn a_touch_does_not_bring_back_a_closed_session(address: &Address) {
+async fn a_touch_does_not_recreate_a_deleted_session(address: &Address) {
     let store = open(address).await;
     let touch = |id: &str| Touch { id: text(id), state: text("closing"), last_seen_ms: 50, last_heartbeat_ms: 60, missed: 1 };
     store.put_session(&session("s", 2)).await.unwrap();
     store.touch_sessions(&[touch("z"), touch("s"), touch("gone")]).await.unwrap();
     store.touch_sessions(&[]).await.unwrap();
-    // One that was seen later is left as it is, and stays where it would be removed for having been seen last before.
+    // Later activity wins, so the row survives a deletion of sessions idle since before it.
     store.touch_sessions(&[Touch { last_seen_ms: 40, state: text("paused"), ..touch("s") }]).await.unwrap();
     assert!(!store.delete_session_unless_seen("s", 49).await.unwrap());
     let expect = SessionRow { state: text("closing"), last_heartbeat_ms: 60, missed: 1, revision: 2, ..session("s", 50) };
@@ -151,7 +151,7 @@ async fn a_touch_does_not_bring_back_a_closed_session(address: &Address) {
     assert!(store.delete_session_unless_seen("s", 50).await.unwrap());
 }
 
-async fn idle_sessions_go(address: &Address) {
+async fn idle_sessions_are_deleted(address: &Address) {
     let store = open(address).await;
     for (id, seen) in [("c", 1), ("a", 2), ("b", 3)] {
         store.put_session(&session(id, seen)).await.unwrap();
@@ -161,7 +161,7 @@ async fn idle_sessions_go(address: &Address) {
     assert_eq!(store.sessions().await.unwrap(), [session("b", 3)]);
 }
 
-async fn workspaces_come_back(address: &Address) {
+async fn workspaces_round_trip(address: &Address) {
     let store = open(address).await;
     let row = |handle: &str, expires_ms| WorkspaceRow {
         handle: text(handle),
@@ -187,7 +187,7 @@ async fn workspaces_come_back(address: &Address) {
     assert!(!store.delete_workspace("ws_a").await.unwrap());
 }
 
-async fn operations_come_back(address: &Address) {
+async fn operations_round_trip(address: &Address) {
     let store = open(address).await;
     let full = OperationRow {
         key: Some(text("k")),
@@ -216,7 +216,7 @@ async fn operations_come_back(address: &Address) {
     assert!(store.interrupt_operation("runs", 9, "why").await.unwrap());
     store.begin_operation(&operation("old", 0)).await.unwrap();
     store.begin_operation(&OperationRow { repository: text("/other"), ..operation("other", 5) }).await.unwrap();
-    // The later one of the same millisecond comes first.
+    // Of two in the same millisecond, the later one comes first.
     assert_eq!(ids(&store.operations_of("/r", 10).await.unwrap()), ["bare", "full", "old"]);
     assert_eq!(ids(&store.operations_of("/r", 2).await.unwrap()), ["bare", "full"]);
     assert_eq!(store.operations_of("/r", -1).await.unwrap(), []);
@@ -300,7 +300,7 @@ async fn the_journal_stays_bounded(address: &Address) {
     ] {
         store.begin_operation(&row).await.unwrap();
     }
-    // Of `/r` the newest two stay, and what runs, and what ended late.
+    // In `/r`, the newest two, the running and the recently ended ones stay.
     assert_eq!(store.prune_operations(50, 2).await.unwrap(), 2);
     assert_eq!(ids(&store.operations_of("/r", 10).await.unwrap()), ["newest", "c", "long", "running"]);
     assert_eq!(ids(&store.operations_of("/q", 10).await.unwrap()), ["alone"]);
@@ -316,7 +316,7 @@ async fn a_lease_has_one_holder(address: &Address) {
     assert_eq!(store.acquire_lease("l", "b", 1, 60_000).await.unwrap().unwrap().token, 1);
     assert!(store.holds_lease(&lease, 1).await.unwrap());
     assert!(store.renew_lease(&lease, 1, 60_000).await.unwrap());
-    // Its own holder gets another one, which makes the first a stale one.
+    // The same holder gets a new token, which makes its first lease stale.
     let again = store.acquire_lease("k", "a", 2, 60_000).await.unwrap().unwrap();
     assert_eq!(again.token, 2);
     assert!(!store.holds_lease(&lease, 3).await.unwrap());
@@ -327,13 +327,13 @@ async fn a_lease_has_one_holder(address: &Address) {
     assert!(!store.release_lease(&again).await.unwrap());
     assert!(!store.holds_lease(&again, 3).await.unwrap());
     assert!(!store.renew_lease(&again, 3, 60_000).await.unwrap());
-    // Tokens grow on past a release.
+    // Tokens keep growing after a release.
     assert_eq!(store.acquire_lease("k", "b", 4, 60_000).await.unwrap().unwrap().token, 3);
 }
 
 async fn a_stopped_holder_is_fenced(address: &Address) {
     let store = open(address).await;
-    // It ends as it begins.
+    // It expires immediately.
     let stopped = store.acquire_lease("k", "a", 10, 0).await.unwrap().unwrap();
     assert!(!store.holds_lease(&stopped, 10).await.unwrap());
     assert!(!store.renew_lease(&stopped, 10, 60_000).await.unwrap());
@@ -345,12 +345,12 @@ async fn a_stopped_holder_is_fenced(address: &Address) {
     assert!(store.holds_lease(&next, 10).await.unwrap());
 }
 
-async fn leases_go_by_the_clock_that_all_share(address: &Address) {
+async fn leases_use_the_shared_clock(address: &Address) {
     let store = open(address).await;
     let lease = store.acquire_lease("k", "a", 0, 60_000).await.unwrap().unwrap();
     let (ahead, server) = (i64::MAX / 2, store.kind() == Kind::Postgres);
     assert_eq!(lease.expires_ms > 60_000, server);
-    // A server does not believe the node whose clock is ahead; a file has one machine, and so one clock.
+    // A server ignores the clock of a node that is ahead; a file belongs to one machine with one clock.
     assert_eq!(store.holds_lease(&lease, ahead).await.unwrap(), server);
     assert_eq!(store.renew_lease(&lease, ahead, 60_000).await.unwrap(), server);
     assert_eq!(store.acquire_lease("k", "b", ahead, 60_000).await.unwrap().is_none(), server);
@@ -366,7 +366,7 @@ async fn errors_add_up(address: &Address) {
     assert_eq!(store.errors_since(0).await.unwrap(), [bucket("a", 2, 1)]);
 }
 
-async fn all_of_it_survives_a_restart(address: &Address) {
+async fn everything_survives_a_restart(address: &Address) {
     let store = open(address).await;
     store.put_session(&session("s", 2)).await.unwrap();
     store.begin_operation(&operation("o", 1)).await.unwrap();
@@ -379,7 +379,7 @@ async fn all_of_it_survives_a_restart(address: &Address) {
     assert!(store.holds_lease(&lease, 1).await.unwrap());
 }
 
-async fn a_newer_database_is_refused(address: &Address) {
+async fn a_newer_database_is_rejected(address: &Address) {
     open(address).await.close().await;
     let url = match address {
         Address::File(path) => format!("sqlite://{}", path.display()),
@@ -391,7 +391,7 @@ async fn a_newer_database_is_refused(address: &Address) {
     assert!(matches!(Store::open(address).await, Err(Error::Newer { found: 1000, known: 1 })));
 }
 
-async fn many_open_a_new_database_at_once(address: &Address) {
+async fn concurrent_opens_create_one_database(address: &Address) {
     let opening: Vec<_> = (0..6)
         .map(|n| {
             let address = address.clone();
@@ -407,7 +407,7 @@ async fn many_open_a_new_database_at_once(address: &Address) {
     assert_eq!(ids(&open(address).await.running_operations().await.unwrap()), ["0", "1", "2", "3", "4", "5"]);
 }
 
-async fn many_writers_lose_nothing(address: &Address) {
+async fn concurrent_writers_lose_nothing(address: &Address) {
     let stores = [open(address).await, open(address).await];
     stores[0].put_session(&session("s", 0)).await.unwrap();
     let writing: Vec<_> = (0..16_i64)
@@ -437,7 +437,7 @@ async fn many_writers_lose_nothing(address: &Address) {
     assert_eq!(stores[0].session("s").await.unwrap().unwrap().revision, 321);
 }
 
-async fn odd_text_comes_back(address: &Address) {
+async fn unusual_text_round_trips(address: &Address) {
     let store = open(address).await;
     let data = format!("' \" ; -- $1 ? % \u{1F980} \r\n\t {}", "x".repeat(1 << 20));
     store.put_session(&SessionRow { data: data.clone(), ..session("'; DROP TABLE mcpgit_sessions", 0) }).await.unwrap();

@@ -1,7 +1,7 @@
-//! What holds for a file of `SQLite`: its mode, its place, and what is done with one that is damaged.
+//! `SQLite` files: their mode and identity, and how damaged ones are handled.
 
-#![allow(clippy::disallowed_methods, reason = "the file is opened by several processes")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::disallowed_methods, reason = "several processes open the file")]
+#![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
 use sqlx::Connection;
 use std::{
@@ -27,14 +27,14 @@ async fn running(store: &Store) -> usize {
     store.running_operations().await.unwrap().len()
 }
 
-/// A file of some pages, closed.
+/// Creates and closes a file of some pages.
 async fn filled(path: &Path) -> Vec<u8> {
     let store = open(path).await.unwrap().store;
     for n in 0..100 {
         begin(&store, &n.to_string()).await;
     }
     store.close().await;
-    assert_eq!(names(path.parent().unwrap()), ["store.db"], "the log is merged when the last one closes");
+    assert_eq!(names(path.parent().unwrap()), ["store.db"], "the last connection to close merges the log");
     fs::read(path).unwrap()
 }
 
@@ -80,7 +80,7 @@ async fn a_link_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_put_aside() {
+async fn a_damaged_file_is_quarantined() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
     let sound = filled(&path).await;
@@ -92,17 +92,17 @@ async fn a_damaged_file_is_put_aside() {
     };
     let mut damaged = vec![b"not a database".to_vec(), vec![0; 5000], b"garbage ".repeat(2000)];
     damaged.extend([2, 50, 99, 100, 512, 4095, 4096, sound.len() / 2, sound.len() - 4096].map(|length| sound[..length].to_vec()));
-    // The name of the format; the size of a page; the kind of the first and of a later page; a count of cells.
+    // Magic string, page size, type of the first and of a later page, cell count.
     damaged.extend([0, 16, 100, 4096, 5 * 4096, 2 * 4096 + 3].map(flipped));
     for (n, bytes) in damaged.iter().enumerate() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store.db");
         fs::write(&path, bytes).unwrap();
         let opened = open(&path).await.unwrap();
-        let aside = opened.quarantined.unwrap_or_else(|| panic!("{n} is not seen as damaged"));
+        let aside = opened.quarantined.unwrap_or_else(|| panic!("damage {n} is not detected"));
         assert_eq!(aside.parent().unwrap(), fs::canonicalize(dir.path()).unwrap());
         assert!(aside.file_name().unwrap().to_str().unwrap().starts_with("store.db.corrupt-"), "{aside:?}");
-        assert!(fs::read(&aside).unwrap() == *bytes, "{n} is kept as it was");
+        assert!(fs::read(&aside).unwrap() == *bytes, "damaged file {n} must be kept unchanged");
         begin(&opened.store, "o").await;
         assert_eq!(running(&opened.store).await, 1);
         assert_eq!(mode(&path), 0o600);
@@ -112,7 +112,7 @@ async fn a_damaged_file_is_put_aside() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_a_damaged_file_goes_with_it() {
+async fn a_damaged_file_is_quarantined_with_its_log() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
     fs::write(&path, "").unwrap();
@@ -121,7 +121,7 @@ async fn what_belongs_to_a_damaged_file_goes_with_it() {
     let aside = opened.quarantined.unwrap();
     assert_eq!(fs::read(with(&aside, "-wal")).unwrap(), b"log");
     opened.store.close().await;
-    // Within the same second, too, each gets a name of its own.
+    // Quarantined files get distinct names even within the same second.
     for _ in 0..3 {
         fs::write(&path, "garbage").unwrap();
         let opened = open(&path).await.unwrap();
@@ -132,7 +132,7 @@ async fn what_belongs_to_a_damaged_file_goes_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_that_find_it_damaged_put_it_aside_once() {
+async fn concurrent_opens_quarantine_a_damaged_file_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
     fs::write(&path, "garbage").unwrap();
@@ -155,7 +155,7 @@ async fn many_that_find_it_damaged_put_it_aside_once() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_is_succeeded_with_what_is_known_of_it() {
+async fn rows_of_a_removed_file_are_copied_to_its_replacement() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
     let address = Address::File(path.clone());
@@ -166,20 +166,20 @@ async fn a_file_that_is_gone_is_succeeded_with_what_is_known_of_it() {
     let session = SessionRow { id: "s".to_owned(), log_level: "info".to_owned(), ..SessionRow::default() };
     old.put_session(&session).await.unwrap();
     assert!(old.is_in_place());
-    // Its log and its index stay behind.
+    // Its log and index stay behind.
     fs::remove_file(&path).unwrap();
     assert!(!old.is_in_place());
-    let new = old.succeed(&address).await.unwrap();
+    let new = old.reopen(&address).await.unwrap();
     assert_eq!((new.rescued, new.quarantined), (Some(601), None));
     let new = new.store;
     assert!(new.is_in_place() && running(&new).await == 600);
     assert_eq!(new.session("s").await.unwrap().unwrap().log_level, "info");
-    // A second process comes later, and what the first one has done since stays.
+    // A second process reopens later, and changes made since by the first one are kept.
     let end = OperationEnd { state: "done".to_owned(), ..OperationEnd::default() };
     assert!(new.end_operation("7", &end).await.unwrap());
-    assert_eq!(old.succeed(&address).await.unwrap().rescued, Some(0));
+    assert_eq!(old.reopen(&address).await.unwrap().rescued, Some(0));
     old.close().await;
-    assert!(with(&path, "-wal").exists(), "the end of the old one leaves the log of the new one");
+    assert!(with(&path, "-wal").exists(), "closing the old store must keep the log of the new one");
     begin(&new, "more").await;
     new.close().await;
     assert_eq!(names(dir.path()), ["store.db"]);
@@ -187,7 +187,7 @@ async fn a_file_that_is_gone_is_succeeded_with_what_is_known_of_it() {
 }
 
 #[tokio::test]
-async fn a_file_in_place_of_another_does_not_get_its_log() {
+async fn a_replacement_file_does_not_inherit_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let (path, copy) = (dir.path().join("store.db"), dir.path().join("copy"));
     filled(&path).await;
@@ -196,16 +196,16 @@ async fn a_file_in_place_of_another_does_not_get_its_log() {
     begin(&old, "only in the log").await;
     fs::rename(&copy, &path).unwrap();
     assert!(!old.is_in_place());
-    let new = old.succeed(&Address::File(path.clone())).await.unwrap();
+    let new = old.reopen(&Address::File(path.clone())).await.unwrap();
     assert_eq!((new.rescued, new.quarantined), (Some(1), None));
     assert_eq!(running(&new.store).await, 101);
-    // Without a connection nothing is known any more.
+    // Without an open connection nothing can be copied.
     old.close().await;
-    assert_eq!(old.succeed(&Address::File(path)).await.unwrap().rescued, None);
+    assert_eq!(old.reopen(&Address::File(path)).await.unwrap().rescued, None);
 }
 
 #[tokio::test]
-async fn a_file_that_another_has_locked_is_an_outage_and_can_be_read() {
+async fn a_locked_file_can_be_read_but_not_written() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
     let store = open(&path).await.unwrap().store;
@@ -222,7 +222,7 @@ async fn a_killed_process_loses_nothing() {
     let (path, copy) = (dir.path().join("store.db"), dir.path().join("copy.db"));
     let store = open(&path).await.unwrap().store;
     begin(&store, "o").await;
-    // As a process leaves it that does not come to close it.
+    // The files as a killed process leaves them.
     for suffix in ["", "-wal"] {
         fs::copy(with(&path, suffix), with(&copy, suffix)).unwrap();
     }
@@ -231,7 +231,7 @@ async fn a_killed_process_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_newer_file_is_left_as_it_is() {
+async fn a_newer_file_is_left_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let (path, copy) = (dir.path().join("store.db"), dir.path().join("copy.db"));
     filled(&path).await;
@@ -241,7 +241,7 @@ async fn a_newer_file_is_left_as_it_is() {
         fs::copy(with(&path, suffix), with(&copy, suffix)).unwrap();
     }
     conn.close().await.unwrap();
-    // Closed, and as a process leaves it that was killed.
+    // Once closed, and once as left by a killed process.
     for path in [path, copy] {
         let before = (fs::read(&path).unwrap(), fs::read(with(&path, "-wal")).unwrap_or_default());
         assert!(matches!(open(&path).await, Err(Error::Newer { found: 2, known: 1 })));
@@ -273,7 +273,7 @@ async fn processes_share_a_file() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_had_is_an_outage() {
+async fn an_inaccessible_file_is_an_outage() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
     assert!(open(&dir.path().join("file/store.db")).await.unwrap_err().is_outage());

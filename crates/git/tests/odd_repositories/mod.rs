@@ -1,4 +1,4 @@
-//! Odd repositories, each made by a few git commands.
+//! Unusual repositories, each created by a few git commands.
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(
@@ -6,7 +6,7 @@
     clippy::panic,
     clippy::too_many_lines,
     clippy::format_collect,
-    reason = "tests make their repositories with git itself"
+    reason = "tests create their repositories with git itself"
 )]
 
 use std::{
@@ -17,20 +17,19 @@ use std::{
     process::{Command, Output},
 };
 
-/// The result of a test.
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-/// A repository in a folder of its own.
+/// A repository in its own folder.
 pub(crate) struct Odd {
-    /// What is odd about it.
+    /// What is unusual about it.
     pub(crate) name: &'static str,
     /// The working tree, or the bare repository.
     pub(crate) path: PathBuf,
-    /// The folder that everything is in.
+    /// The folder that contains it and its companions.
     pub(crate) home: tempfile::TempDir,
 }
 
-/// Runs git with nothing of the user's configuration and with fixed dates.
+/// Runs git without the user's configuration and with a fixed identity.
 pub(crate) fn git(directory: &Path, args: &[&str]) -> Output {
     let output = Command::new("git")
         .args(args)
@@ -59,14 +58,14 @@ impl Odd {
         Self { name, path, home }
     }
 
-    /// Runs a script in it, which must be a success.
+    /// Runs a script in the repository; it must succeed.
     pub(crate) fn shell(&self, script: &str) {
         let output = Command::new("sh").args(["-ec", script]).current_dir(&self.path).env("GIT_CONFIG_GLOBAL", "/dev/null").output();
         let output = output.unwrap_or_else(|err| panic!("{script}: {err}"));
         assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// git's answer, which must be a success.
+    /// git's standard output; it must succeed.
     pub(crate) fn git(&self, args: &[&str]) -> Vec<u8> {
         let output = git(&self.path, args);
         assert!(output.status.success(), "{}: git {args:?}: {}", self.name, String::from_utf8_lossy(&output.stderr));
@@ -74,7 +73,6 @@ impl Odd {
     }
 }
 
-/// Makes a repository step by step.
 pub(crate) struct Maker {
     path: PathBuf,
     clock: std::cell::Cell<i64>,
@@ -109,7 +107,7 @@ impl Maker {
                 ("GIT_EDITOR", ":"),
             ])
             .output();
-        // A merge that conflicts is what some of these want.
+        // Ignored: some repositories need a merge that conflicts.
         drop(status);
         self
     }
@@ -149,7 +147,7 @@ impl Maker {
         self.run(&["add", "--all"]).run(&["commit", "--quiet", "--allow-empty", "-m", message])
     }
 
-    /// A few commits that most of these start from.
+    /// The commits that most repositories start from.
     fn history(&self) -> &Self {
         let many: String = (0..60).map(|n| format!("fn f{n}() {{\n    body({n});\n}}\n\n")).collect();
         self.init(&[])
@@ -165,14 +163,12 @@ impl Maker {
     }
 }
 
-/// One that has nothing odd.
 pub(crate) fn plain() -> Odd {
     Odd::new("plain", |maker| {
         maker.init(&[]).write("a", "a\n").write("dir/b", "b\n").commit("first");
     })
 }
 
-/// All of them.
 pub(crate) fn all() -> Vec<Odd> {
     let mut all = vec![
         Odd::new("plain history, clean", |m| {
@@ -194,7 +190,7 @@ pub(crate) fn all() -> Vec<Odd> {
                 .commit("moved with changes");
             m.run(&["mv", "dir/c.txt", "d.txt"]).write("d.txt", "one\n2\nthree\nfour\nfive\nsix\n").run(&["add", "d.txt"]);
         }),
-        Odd::new("two files with equal content move", |m| {
+        Odd::new("two renamed files with equal content", |m| {
             m.history().write("p", "same\n").write("q", "same\n").commit("twins").run(&["mv", "p", "p2"]).run(&["mv", "q", "q2"]).run(&[
                 "commit",
                 "-qm",
@@ -253,10 +249,10 @@ pub(crate) fn all() -> Vec<Odd> {
         Odd::new("symbolic links", |m| {
             m.history().link("a.rs", "link").link("nowhere", "dangling").commit("links").link("dir", "link").remove("dangling");
         }),
-        Odd::new("a link in the place of a directory", |m| {
+        Odd::new("a link in place of a directory", |m| {
             m.history().remove("dir").link("/etc", "dir");
         }),
-        Odd::new("file and directory change places", |m| {
+        Odd::new("a file and a directory swapped", |m| {
             m.history().remove("dir").write("dir", "now a file\n").remove("a.rs").write("a.rs/inner", "now a directory\n").commit("swap");
             m.remove("dir").write("dir/back", "x\n");
         }),
@@ -390,7 +386,7 @@ pub(crate) fn all() -> Vec<Odd> {
                 .write("a", "x\nz")
                 .write("b", "");
         }),
-        Odd::new("tag, tree and odd commits", |m| {
+        Odd::new("tag, tree and unusual commits", |m| {
             m.history()
                 .run(&["tag", "-a", "v1", "-m", "version 1"])
                 .run(&["tag", "light", "HEAD~1"])
@@ -490,13 +486,13 @@ fn submodule() -> Odd {
     odd
 }
 
-/// What a clone's branch may follow.
+/// Clones whose branch has various upstreams.
 fn upstreams() -> Vec<Odd> {
     let settings: [(&str, &[&[&str]]); 8] = [
         (CLONE, &[]),
         ("an upstream among the local branches", &[&["branch", "--quiet", "side", "HEAD~1"], &["branch", "--set-upstream-to=side"]]),
         ("an upstream that is gone", &[&["update-ref", "-d", "refs/remotes/origin/main"]]),
-        ("an upstream whose short name means another branch", &[&["branch", "--quiet", "origin/main", "HEAD~1"]]),
+        ("an upstream whose short name is also a local branch", &[&["branch", "--quiet", "origin/main", "HEAD~1"]]),
         ("two upstreams", &[&["config", "--add", "branch.main.merge", "refs/heads/other"]]),
         ("an upstream under another name", &[&["config", "remote.origin.fetch", "+refs/heads/main:refs/remotes/elsewhere/trunk"]]),
         ("an upstream that is not fetched", &[&["config", "--add", "remote.origin.fetch", "^refs/heads/main"]]),
@@ -505,7 +501,7 @@ fn upstreams() -> Vec<Odd> {
     settings.into_iter().map(|(name, settings)| clone(name, settings)).collect()
 }
 
-/// A clone as most are.
+/// The name of an ordinary clone.
 pub(crate) const CLONE: &str = "behind and ahead of an upstream";
 
 fn clone(name: &'static str, settings: &[&[&str]]) -> Odd {

@@ -92,7 +92,7 @@ impl Persistence {
     /// Keeps what the client of a session wants to hear of.
     pub(crate) async fn keep_wishes(&self, id: &str, wishes: &SessionPreferences) {
         let subscriptions = serde_json::to_string(&wishes.subscriptions).unwrap_or_default();
-        let told = self.run(|store| async move { store.set_session_wishes(id, &wishes.log_level, &subscriptions).await });
+        let told = self.run(|store| async move { store.set_session_preferences(id, &wishes.log_level, &subscriptions).await });
         if let Err(why) = told.await {
             tracing::warn!(%why, "what a session wants to hear of is kept in memory alone");
         }

@@ -272,7 +272,7 @@ impl Persistence {
         let opened = match &before {
             None => Store::open(&self.address).await?,
             // Any error is an outage here: the stand-ins serve until the file at that place can be used.
-            Some(before) => before.succeed(&self.address).await.map_err(|err| store::Error::Unavailable(err.into()))?,
+            Some(before) => before.reopen(&self.address).await.map_err(|err| store::Error::Unavailable(err.into()))?,
         };
         *open = Some(opened.store.clone());
         drop(open);

@@ -1,4 +1,4 @@
-//! The admin channel of a server, asked directly.
+//! A client of a server's admin channel.
 
 use super::{
     Fixture, program, signal,
@@ -14,19 +14,19 @@ use std::{
     time::Duration,
 };
 
-/// A server with an admin channel of its own, and a state folder that outlives it.
+/// A server with its own admin channel, and a state folder that outlives it.
 pub(crate) struct Administered {
     pub(crate) server: Served,
     pub(crate) socket: PathBuf,
 }
 
 impl Administered {
-    /// Starts `serve` on the fixture's repository. Its state is kept in the fixture's folder.
+    /// Starts `serve` on the fixture's repository, with its state in the fixture's folder.
     pub(crate) fn start(fixture: &Fixture, args: &[&str], variables: &[(&str, &str)]) -> Self {
         Self::start_as("", fixture, args, variables)
     }
 
-    /// The same, one of several that are told apart by `name`.
+    /// Starts one of several servers, distinguished by `name`.
     pub(crate) fn start_as(name: &str, fixture: &Fixture, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let socket = fixture.home.path().join(format!("admin{name}"));
         let state = fixture.home.path().join(format!("state{name}"));
@@ -48,59 +48,59 @@ impl Administered {
         Reply::parse(&text)
     }
 
-    /// What is at `path`.
+    /// The resource at `path`.
     pub(crate) fn get(&self, path: &str) -> Value {
         let reply = self.ask("GET", path, "");
         assert_eq!(reply.status, 200, "{path}: {reply:?}");
         reply.message().expect("JSON")
     }
 
-    /// The status and the answer of a request.
+    /// The status and the body of the response.
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let reply = self.ask("POST", path, &body.to_string());
         (reply.status, reply.message().unwrap_or_default())
     }
 
-    /// The figures of the server.
+    /// The server's metrics.
     pub(crate) fn metrics(&self) -> String {
         self.ask("GET", "/metrics", "").body
     }
 
-    /// The circuit of which the name ends so.
+    /// The circuit whose name ends with `ending`.
     pub(crate) fn circuit(&self, ending: &str) -> Option<Value> {
         let all = self.get("/circuits");
         let mut found = all["circuits"].as_array().expect("a list").iter();
         found.find(|circuit| circuit["name"].as_str().is_some_and(|name| name.ends_with(ending))).cloned()
     }
 
-    /// Ends the server as a service manager does, so that it keeps and sends what it has.
+    /// Stops the server as a service manager does, so that it saves and exports its data.
     pub(crate) fn end(&self) {
         signal(&self.server.child.id(), "TERM");
         wait_for("the end", || !self.socket.exists());
     }
 }
 
-/// The sub-command of a server's operator.
+/// Runs an operator sub-command against a server.
 pub(crate) fn operate(server: &Administered, args: &[&str]) -> Output {
     program().args(args).arg("--socket").arg(&server.socket).output().expect("the program runs")
 }
 
-/// The result of a call, of the newest revision.
+/// The result of a call in the newest revision.
 pub(crate) fn tool(server: &Administered, name: &str, args: Value) -> Value {
     modern(&server.server, &[], call(1, name, args)).message().expect("an answer")["result"].clone()
 }
 
-/// What kind of failure a result is.
+/// The error code of a result.
 pub(crate) fn code(result: &Value) -> &str {
     result["structuredContent"]["code"].as_str().unwrap_or_default()
 }
 
-/// Begins a commit whose hook does not end, and waits for the hook.
+/// Starts a commit whose hook hangs, and waits for the hook.
 pub(crate) fn hanging_commit(fixture: &Fixture, server: &Administered) -> std::net::TcpStream {
     hanging_commit_for(fixture, server, 60)
 }
 
-/// The same, of a commit that goes through after so many seconds.
+/// Starts a commit whose hook ends after `seconds`, and waits for the hook.
 pub(crate) fn hanging_commit_for(fixture: &Fixture, server: &Administered, seconds: u32) -> std::net::TcpStream {
     let began = fixture.home.path().join("began");
     fixture.write(".git/hooks/pre-commit", format!("#!/bin/sh\ntouch '{}'\nsleep {seconds}\n", began.display()));

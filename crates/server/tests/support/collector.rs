@@ -1,4 +1,4 @@
-//! A collector of OTLP on the loopback.
+//! An OTLP collector on loopback.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-/// Hands the path and the body of each request to `take`, and gives the port. It ends with the test program.
+/// Passes the path and body of each request to `take`. Returns the port. Runs until the test program ends.
 pub(crate) fn collector(take: impl Fn(&str, &[u8]) + Send + Sync + 'static) -> io::Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
@@ -20,7 +20,7 @@ pub(crate) fn collector(take: impl Fn(&str, &[u8]) + Send + Sync + 'static) -> i
     Ok(port)
 }
 
-/// Takes the requests of a connection, one after the other.
+/// Reads the requests of a connection.
 fn requests(stream: &TcpStream, take: &dyn Fn(&str, &[u8])) {
     let (mut reader, mut writer) = (BufReader::new(stream), stream);
     loop {

@@ -1,10 +1,10 @@
-//! Hooks of a repository, and what follows when one stops a change.
+//! Repository hooks, and recovery after one stops a change.
 
 use super::{Client, Fixture, call_in};
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-/// Makes an executable file that is a script.
+/// Writes an executable script.
 pub(crate) fn script(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     fs::write(path, format!("#!/bin/sh\n{text}\n")).expect("a script");
@@ -15,7 +15,7 @@ pub(crate) fn hook(fixture: &Fixture, name: &str, text: &str) {
     script(&fixture.path.join(".git/hooks").join(name), text);
 }
 
-/// A hook that refuses, and one that accepts and says so in a file.
+/// A hook that refuses; [`accept`] adds one that records its run in a file.
 pub(crate) fn refuse(fixture: &Fixture, name: &str) {
     hook(fixture, name, &format!("echo NO-{name} >&2; exit 3"));
 }
@@ -24,7 +24,7 @@ pub(crate) fn accept(fixture: &Fixture, name: &str) {
     hook(fixture, name, &format!("echo {name} >> '{}'", fixture.path.join("../ran").display()));
 }
 
-/// How often hooks that accept have run since somebody asked.
+/// Number of runs of an accepting hook since the last call.
 pub(crate) fn ran(fixture: &Fixture, name: &str) -> usize {
     let log = fixture.path.join("../ran");
     let text = fs::read_to_string(&log).unwrap_or_default();
@@ -32,7 +32,7 @@ pub(crate) fn ran(fixture: &Fixture, name: &str) -> usize {
     text.lines().filter(|line| *line == name).count()
 }
 
-/// `main` and `side` have each gone on by themselves.
+/// A repository whose branches `main` and `side` have diverged.
 pub(crate) fn forked() -> Fixture {
     let fixture = Fixture::new();
     fixture.git(&["checkout", "-q", "-b", "side"]);
@@ -42,7 +42,7 @@ pub(crate) fn forked() -> Fixture {
     fixture
 }
 
-/// Everything that a change could move.
+/// All state that a change could affect.
 pub(crate) fn state(fixture: &Fixture) -> [String; 4] {
     [&["rev-parse", "HEAD"][..], &["branch", "--show-current"], &["status", "--porcelain"], &["stash", "list"]]
         .map(|args| fixture.text(args))
@@ -54,7 +54,7 @@ pub(crate) fn no_trace(fixture: &Fixture) {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// The calls that a hook can stop, each in the repository of [`forked`].
+/// Calls that a hook can stop, each with its branch in the repository of [`forked`].
 pub(crate) fn calls() -> [(&'static str, &'static str, Value); 4] {
     [
         ("main", "git_merge", json!({"source_branch": "side"})),
@@ -64,7 +64,7 @@ pub(crate) fn calls() -> [(&'static str, &'static str, Value); 4] {
     ]
 }
 
-/// Calls what the error names to take files back that git had written.
+/// Makes the calls named in the error to undo files that git had written.
 pub(crate) fn put_files_back(client: &mut Client, error: &str) {
     if let Some((call, _)) = error.split_once(" takes the edits back") {
         let (tool, args) = call_in(call.rsplit_once('\n').expect("a hint").1);
@@ -80,7 +80,7 @@ pub(crate) fn put_files_back(client: &mut Client, error: &str) {
     }
 }
 
-/// Does what the error names, once what it asks for is met: goes on, or goes back and calls again.
+/// Follows the error's advice once its cause is fixed: continues, or aborts and repeats the call.
 pub(crate) fn follow(client: &mut Client, error: &str, tool: &str, args: &Value, fixture: &Fixture, before: &[String; 4]) {
     if error.contains("git_abort goes back") {
         if error.contains("Then go on with git_continue") {
@@ -103,6 +103,6 @@ pub(crate) fn stage(fixture: &Fixture, content: &str) {
     fixture.write("a.txt", content).git(&["add", "a.txt"]);
 }
 
-/// Signs, as far as git looks: it wants to read that a signature was made.
+/// A fake signing program: git only checks for the status line of a created signature.
 pub(crate) const SIGNS: &str =
     "cat > /dev/null; echo '[GNUPG:] SIG_CREATED D 1 2 00 1 X' >&2; echo '-----BEGIN PGP SIGNATURE-----'; echo x";

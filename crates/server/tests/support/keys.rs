@@ -1,6 +1,6 @@
-//! Settings of git that name a program or a file outside of a repository: `trap` stands for a driver, a tool or a name.
+//! git configuration keys that name a program or an outside file: `trap` stands for a driver, a tool or a name.
 
-/// Each with whether that is a program.
+/// The keys, each with whether it names a program.
 pub(crate) const NAMING: &[(&str, bool)] = &[
     ("alias.status", true),
     ("alias.trap", true),

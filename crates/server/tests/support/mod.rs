@@ -1,4 +1,4 @@
-//! What the tests share: repositories, and a client that sends raw bytes.
+//! Shared test support: repositories, and a client that sends raw bytes.
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(clippy::disallowed_methods, clippy::panic, clippy::expect_used, reason = "tests start git and the server, and fail loudly")]
@@ -27,7 +27,7 @@ use std::{
 /// The result of a test.
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-/// How long an answer may take before the test gives up on the server.
+/// Timeout for a response from the server.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The server's program; `MCP_SERVER_GIT` names another build of it.
@@ -38,7 +38,7 @@ pub(crate) fn program() -> Command {
     command
 }
 
-/// The same, with its system calls of these names written to `trace`.
+/// The server under strace, which writes the named system calls to `trace`.
 pub(crate) fn traced(trace: &Path, calls: &[&str]) -> Command {
     wrapped(
         &program(),
@@ -47,9 +47,9 @@ pub(crate) fn traced(trace: &Path, calls: &[&str]) -> Command {
     )
 }
 
-/// Runs the command as on a kernel without Landlock.
+/// Makes the command run as on a kernel without Landlock.
 pub(crate) fn without_landlock(command: &mut Command) {
-    // A filter that answers `landlock_create_ruleset`, number 444 everywhere, with ENOSYS.
+    // A seccomp filter that fails `landlock_create_ruleset` (444 on all architectures) with ENOSYS.
     const MASK: &str = "import ctypes,os,struct,sys
 code=struct.pack('HBBI',0x20,0,0,0)+struct.pack('HBBI',0x15,0,1,444)+struct.pack('HBBI',6,0,0,0x50026)+struct.pack('HBBI',6,0,0,0x7fff0000)
 code=ctypes.create_string_buffer(code)
@@ -60,7 +60,7 @@ os.execv(sys.argv[1],sys.argv[1:])";
     *command = wrapped(command, "python3", &["-c", MASK]);
 }
 
-/// `command`, started by another program that is given its name and arguments last.
+/// `command`, run by a wrapper program that takes it as its last arguments.
 fn wrapped(command: &Command, by: &str, args: &[&str]) -> Command {
     let mut outer = Command::new(by);
     outer.args(args).arg(command.get_program()).args(command.get_args()).env_clear();
@@ -71,7 +71,7 @@ fn wrapped(command: &Command, by: &str, args: &[&str]) -> Command {
     outer
 }
 
-/// An environment without anything of the user's.
+/// An environment without the user's settings.
 pub(crate) fn clean_environment() -> Vec<(String, String)> {
     let mut environment = vec![
         ("HOME".to_owned(), "/nonexistent".to_owned()),
@@ -81,26 +81,26 @@ pub(crate) fn clean_environment() -> Vec<(String, String)> {
         ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
     ];
     environment.extend(std::env::var("PATH").map(|path| ("PATH".to_owned(), path)));
-    // The same tests on another store: a database that this names.
+    // Runs the same tests on another store.
     environment.extend(std::env::var("TEST_STORE_URL").map(|url| ("MCP_GIT_STORE_URL".to_owned(), url)));
     environment
 }
 
-/// False where the tests share a database: those are left out that look at the file, or at all that is in the store.
+/// Whether the tests have their own store. With a shared one, tests that inspect the file or the whole store are skipped.
 pub(crate) fn has_store_of_its_own() -> bool {
     let has_one = std::env::var_os("TEST_STORE_URL").is_none();
     if !has_one {
-        programs::not_tried("what looks at the whole of a store, as the tests share one");
+        programs::not_tried("checks of the whole store, as the tests share one");
     }
     has_one
 }
 
-/// The top of the workspace.
+/// The workspace root.
 pub(crate) fn root() -> PathBuf {
     fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the workspace")
 }
 
-/// A repository in a folder of its own, with fixed dates and identity.
+/// A repository in its own folder, with fixed dates and identity.
 pub(crate) struct Fixture {
     /// The folder.
     pub(crate) home: tempfile::TempDir,
@@ -142,14 +142,14 @@ impl Fixture {
         self
     }
 
-    /// git's standard output. git must succeed.
+    /// git's standard output; it must succeed.
     pub(crate) fn git(&self, args: &[&str]) -> Vec<u8> {
         let output = self.try_git(args);
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     }
 
-    /// The same as text, without its last line break.
+    /// git's standard output as text, without trailing whitespace.
     pub(crate) fn text(&self, args: &[&str]) -> String {
         String::from_utf8_lossy(&self.git(args)).trim_end().to_owned()
     }
@@ -170,26 +170,26 @@ impl Fixture {
         client
     }
 
-    /// Calls a tool by the sub-command.
+    /// Calls a tool through the `call` sub-command.
     pub(crate) fn call(&self, tool: &str, args: &Value) -> Output {
         let output = program().arg("-r").arg(&self.path).args(["call", tool]).arg(args.to_string()).output();
         output.expect("the program runs")
     }
 }
 
-/// A repository in which a hard reset would lose something.
+/// A repository with an uncommitted change.
 pub(crate) fn edited() -> Fixture {
     let fixture = Fixture::new();
     fixture.write("a.txt", "edited\n");
     fixture
 }
 
-/// False once that is lost.
+/// Whether that change is still there.
 pub(crate) fn is_edited(fixture: &Fixture) -> bool {
     fs::read_to_string(fixture.path.join("a.txt")).is_ok_and(|text| text == "edited\n")
 }
 
-/// Every file below a folder.
+/// All files below a folder.
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.flat_map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { vec![entry.path()] }).collect()
@@ -201,12 +201,12 @@ pub(crate) fn signal(pid: &dyn Display, name: &str) {
     assert!(done.success(), "{name}");
 }
 
-/// What a program has written to its standard output.
+/// The standard output of a program.
 pub(crate) fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Runs a line of shell in `path`, which must succeed.
+/// Runs a shell script in `path`; it must succeed.
 pub(crate) fn shell(path: &Path, script: &str) -> Vec<u8> {
     let output = Command::new("sh").args(["-c", script]).current_dir(path).output().expect("a shell");
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
@@ -261,7 +261,7 @@ impl Client {
         self.child.id()
     }
 
-    /// Writes bytes as they are.
+    /// Writes raw bytes.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("the input is open");
         stdin.write_all(bytes).expect("the server reads");
@@ -290,7 +290,7 @@ impl Client {
         }
     }
 
-    /// True when nothing more has arrived after a ping went there and back.
+    /// Sends a ping and waits for its answer, dropping earlier messages.
     pub(crate) fn ping(&mut self) {
         let id = json!(self.id());
         self.send_json(&json!({"jsonrpc": "2.0", "id": id, "method": "ping"}));
@@ -345,7 +345,7 @@ impl Client {
         text_of(&result)
     }
 
-    /// Closes the input and gives the exit code, what was still written, and standard error.
+    /// Closes the input. Returns the exit code, the remaining output and standard error.
     pub(crate) fn end(mut self) -> (Option<i32>, Vec<Vec<u8>>, String) {
         drop(self.stdin.take());
         let lines: Vec<Vec<u8>> = self.lines.iter().collect();
@@ -353,12 +353,12 @@ impl Client {
         (self.child.wait().expect("it ends").code(), lines, errors)
     }
 
-    /// Sends a signal to the server alone.
+    /// Sends a signal to the server process only.
     pub(crate) fn signal(&self, name: &str) {
         signal(&self.child.id(), name);
     }
 
-    /// Waits for the end after a signal.
+    /// Waits for the server to exit. Returns its exit code.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         self.child.wait().expect("it ends").code()
     }
@@ -380,14 +380,14 @@ pub(crate) fn older(fixture: &Fixture, capabilities: &Value, variables: &[(&str,
     client
 }
 
-/// Looks, and then takes back the last change.
+/// Previews and then undoes the last change.
 pub(crate) fn undo(client: &mut Client) -> String {
     let preview = client.text("git_undo", &json!({}));
     let (tool, args) = call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
     client.text(&tool, &args)
 }
 
-/// Small numbers that look random and are the same in every run.
+/// A deterministic pseudo-random number generator.
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
@@ -397,12 +397,12 @@ impl Dice {
     }
 }
 
-/// The most memory that a process has ever used, in KiB.
+/// Peak resident memory of a process, in KiB.
 pub(crate) fn peak_kib(pid: u32) -> u64 {
     of_status(pid, "VmHWM:")
 }
 
-/// The memory that a process uses, in KiB.
+/// Resident memory of a process, in KiB.
 pub(crate) fn rss_kib(pid: u32) -> u64 {
     of_status(pid, "VmRSS:")
 }
@@ -417,13 +417,13 @@ pub(crate) fn text_of(result: &Value) -> String {
     result["content"][0]["text"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Everything that the model gets to see of a result.
+/// Size of everything the model sees of a result.
 pub(crate) fn size(result: &Value) -> usize {
     let structured = result.get("structuredContent").map_or(0, |value| value.to_string().len());
     text_of(result).len() + structured
 }
 
-/// The processes of which `pid` is the parent, directly or not.
+/// The direct and indirect child processes of `pid`.
 pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("/proc").flatten() {
@@ -443,11 +443,11 @@ pub(crate) fn descendants(pid: u32) -> Vec<u32> {
 pub(crate) struct Parts {
     /// Repository text, as escaped.
     pub(crate) body: String,
-    /// The server's own lines, without their mark.
+    /// The server's own lines, without their marker.
     pub(crate) notes: Vec<String>,
 }
 
-/// Splits a result at the mark of its own lines. A shortened line has no line break of its own.
+/// Splits a result at the markers of the server's lines. A truncated line has no line break of its own.
 pub(crate) fn parts(text: &str) -> Parts {
     let mut parts = Parts { body: String::new(), notes: Vec::new() };
     for line in text.split_inclusive('\n') {
@@ -465,12 +465,12 @@ pub(crate) fn parts(text: &str) -> Parts {
     parts
 }
 
-/// The call that a note names.
+/// The call named in a note.
 pub(crate) fn next_call(notes: &[String]) -> Option<(String, Value)> {
     notes.iter().find_map(|note| note.split_once("Next: ").map(|(_, call)| call_in(call)))
 }
 
-/// Reads `tool {json}`.
+/// Parses `tool {json}`.
 pub(crate) fn call_in(call: &str) -> (String, Value) {
     let (tool, args) = call.split_once(' ').expect("a call");
     (tool.to_owned(), serde_json::from_str(args).unwrap_or_else(|err| panic!("{err}: {call}")))

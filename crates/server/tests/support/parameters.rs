@@ -1,4 +1,4 @@
-//! Arguments of every tool: valid ones, and every string parameter, which can be attacked.
+//! Arguments of every tool: valid ones, and every string parameter as an attack surface.
 
 use serde_json::{Value, json};
 use std::path::Path;
@@ -103,7 +103,7 @@ pub(crate) fn string_parameters() -> Vec<(&'static str, &'static str, Value)> {
     all
 }
 
-/// Arguments with which the tool would do something.
+/// Valid arguments with which the tool has an effect.
 pub(crate) fn valid(tool: &str, repo: &Path) -> Value {
     match tool {
         "git_show" | "git_rev_parse" | "git_cat_file" => json!({"revision": "HEAD"}),

@@ -1,14 +1,14 @@
-//! Programs that not every machine has.
+//! Programs that may not be installed.
 
 use super::root;
 use std::{env, io::Write, path::PathBuf, process::Child};
 
-/// Where programs are that need not be on the path of users.
+/// Program folders that may not be on a user's `PATH`.
 const PLACES: [&str; 3] = ["/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
-/// Where `cargo xtask test` puts what the machine does not have.
+/// Where `cargo xtask test` installs missing programs.
 const TOOLS: &str = "target/tools";
 
-/// Ends the program when the test does.
+/// A child process, killed when the test ends.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
@@ -18,7 +18,7 @@ impl Drop for Running {
     }
 }
 
-/// Where a program is. Where it is not installed, that is noted.
+/// The path of a program. Reports it if it is not installed.
 #[track_caller]
 pub(crate) fn found(name: &str) -> Option<PathBuf> {
     let found = look_for(name);
@@ -28,7 +28,7 @@ pub(crate) fn found(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// Notes that a test leaves out what needs this. Where `cargo xtask test` installs it, its absence is a fault.
+/// Reports that a test skips what needs this program. Panics if `cargo xtask test` should have installed it.
 #[track_caller]
 pub(crate) fn absent(name: &str) {
     let is_prepared = look_for("dpkg-deb").is_some() && root().join(TOOLS).join("node").is_dir();
@@ -36,7 +36,7 @@ pub(crate) fn absent(name: &str) {
     not_tried(&format!("{name} is not installed"));
 }
 
-/// Notes what a test leaves out, past what captures the output of tests that pass.
+/// Reports what a test skips, bypassing the output capture of passing tests.
 pub(crate) fn not_tried(why: &str) {
     writeln!(std::io::stderr(), "not tried: {why}").ok();
 }
@@ -47,7 +47,7 @@ fn look_for(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).chain(PLACES.map(PathBuf::from)).chain([own]).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
-/// Node 22 and the folder with `node_modules` of a package set of `cargo xtask test`.
+/// Node 22, and the folder containing `node_modules`, of a package set of `cargo xtask test`.
 pub(crate) fn node(set: &str) -> Option<(PathBuf, PathBuf)> {
     let tools = root().join(TOOLS);
     let (node, modules) = (tools.join("node/node_modules/node/bin/node"), tools.join(set));

@@ -1,4 +1,4 @@
-//! A git server over HTTP on the loopback, with `git http-backend` behind it and the faults that remotes have.
+//! A git server over HTTP on loopback, backed by `git http-backend`, with typical faults of remotes.
 
 use super::{Client, Fixture, clean_environment, git_in};
 use std::{
@@ -13,10 +13,10 @@ use std::{
     time::Duration,
 };
 
-/// What lets a server reach the loopback.
+/// Settings that allow a server to reach loopback.
 pub(crate) const OPEN: [(&str, &str); 2] = [("MCP_GIT_PROTOCOLS", "https,ssh,http"), ("MCP_GIT_ALLOW_HOSTS", "127.0.0.1")];
 
-/// A repository with two commits whose `origin` has them.
+/// A repository with two commits, pushed to `origin`.
 pub(crate) fn published() -> (Fixture, Remote) {
     let (fixture, remote) = (Fixture::new(), Remote::start());
     fixture.git(&["remote", "add", "origin", &remote.url()]);
@@ -24,7 +24,7 @@ pub(crate) fn published() -> (Fixture, Remote) {
     (fixture, remote)
 }
 
-/// A repository whose remote stops in the middle of a fetch.
+/// A repository whose remote stalls in the middle of a fetch.
 pub(crate) fn stalled() -> (Fixture, Remote) {
     let (fixture, remote) = published();
     let elsewhere = tempfile::tempdir().expect("a folder");
@@ -40,10 +40,10 @@ pub(crate) fn stalled() -> (Fixture, Remote) {
     (fixture, remote)
 }
 
-/// Commits made after this in a shell are the same each time.
+/// Shell line that gives later commits a fixed date.
 pub(crate) const DATED: &str = "export GIT_AUTHOR_DATE='1700000000 +0000' GIT_COMMITTER_DATE='1700000000 +0000'";
 
-/// A repository whose remotes `origin` and `fork` are in folders beside it, with a commit that neither has.
+/// A repository with remotes `origin` and `fork` in adjacent folders, and one unpushed commit.
 pub(crate) fn beside() -> Fixture {
     let fixture = Fixture::new();
     let script = "for name in origin fork; do git init -q --bare -b main ../$name.git; git remote add $name $PWD/../$name.git; done
@@ -52,18 +52,18 @@ pub(crate) fn beside() -> Fixture {
     fixture
 }
 
-/// A server that may reach them.
+/// A server that may reach these remotes.
 pub(crate) fn serve(fixture: &Fixture) -> Client {
     fixture.serve_with(&["--toolsets", "all"], &[("MCP_GIT_PROTOCOLS", "file")])
 }
 
-/// The references of both.
+/// The references of both remotes.
 pub(crate) fn there(fixture: &Fixture) -> String {
     let script = "for name in origin fork; do echo $name; git -C ../$name.git for-each-ref --format='%(refname) %(objectname)'; done";
     String::from_utf8_lossy(&super::shell(&fixture.path, script)).into_owned()
 }
 
-/// Makes the first call that an error or a note spells out, and says whether there is one.
+/// Makes the first call spelled out in an error or a note. Returns whether there is one.
 pub(crate) fn follow(client: &mut Client, text: &str) -> bool {
     let call = text.match_indices("git_").find_map(|(at, _)| {
         let end = text[at..].find('}')?;
@@ -76,30 +76,30 @@ pub(crate) fn follow(client: &mut Client, text: &str) -> bool {
     true
 }
 
-/// What is wrong with the remote.
+/// A fault of the remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Nothing.
     None,
-    /// It wants a name and a password.
+    /// It requires a user name and a password.
     Locked,
     /// It answers every request with this status.
     Status(u16),
-    /// It wants to be asked again after so many seconds, or at this date.
+    /// It answers 429 with this `Retry-After`: seconds or a date.
     Later(String),
-    /// It answers only what concerns pushes with this status.
+    /// It answers only push requests with this status.
     NoPush(u16),
-    /// It sends every request elsewhere.
+    /// It redirects every request.
     Moved(String),
-    /// It ends the connection in the middle of a pack.
+    /// It closes the connection in the middle of a pack.
     CutOff,
-    /// It begins to send a pack, and then does not go on.
+    /// It stalls in the middle of a pack.
     Stalled,
-    /// It answers nothing until something else is wrong, or nothing.
+    /// It answers nothing until the fault changes.
     Held,
 }
 
-/// A remote with bare repositories in a folder. It ends with the test program.
+/// A remote with bare repositories in a folder. Runs until the test program ends.
 pub(crate) struct Remote {
     /// The folder.
     pub(crate) home: tempfile::TempDir,
@@ -109,7 +109,7 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// Serves the repository `repo.git`, which is empty.
+    /// Serves the empty repository `repo.git`.
     pub(crate) fn start() -> Self {
         let home = tempfile::tempdir().expect("a folder");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -156,13 +156,13 @@ impl Remote {
         *self.fault.lock().expect("the fault") = fault;
     }
 
-    /// How many connections there have been.
+    /// Number of connections so far.
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
 }
 
-/// One request on a connection, which is then closed.
+/// Answers one request and closes the connection.
 fn answer(stream: TcpStream, root: &Path, fault: &Fault) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut line = String::new();

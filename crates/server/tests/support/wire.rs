@@ -1,4 +1,4 @@
-//! The same bytes over every transport.
+//! Clients that send the same bytes over every transport.
 
 use super::{Client, Fixture, PATIENCE, program};
 use serde_json::{Value, json};
@@ -12,12 +12,12 @@ use std::{
 };
 use tungstenite::{Message, WebSocket, client::IntoClientRequest, stream::MaybeTlsStream};
 
-/// The newest revision, which has no handshake.
+/// The newest revision, without a handshake.
 pub(crate) const NEWEST: &str = "2026-07-28";
-/// Those that have one.
+/// The older revisions, with a handshake.
 pub(crate) const LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 
-/// What goes into each request of the newest revision.
+/// The `_meta` of every request of the newest revision.
 pub(crate) fn meta(capabilities: &Value) -> Value {
     json!({
         "io.modelcontextprotocol/protocolVersion": NEWEST,
@@ -26,7 +26,7 @@ pub(crate) fn meta(capabilities: &Value) -> Value {
     })
 }
 
-/// A server that is reached over HTTP and WebSocket.
+/// A server listening on HTTP and WebSocket.
 pub(crate) struct Served {
     pub(crate) child: Child,
     pub(crate) port: u16,
@@ -43,11 +43,11 @@ impl Served {
         served
     }
 
-    /// One that is started in another way, on a port.
+    /// Runs `command`, which must print the port it listens on.
     pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("it says where it listens");
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("the listening address");
         let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default();
         Self { child, port, socket: None }
     }
@@ -63,7 +63,7 @@ impl Served {
         Box::new(stream)
     }
 
-    /// Sends a request as it is, and gives the whole reply up to where `until` is found, or the end.
+    /// Sends raw bytes. Returns the reply up to `until`, or to the end.
     pub(crate) fn raw(&self, request: &[u8], until: Option<&str>) -> String {
         let mut stream = self.connect();
         stream.write_all(request).expect("the server reads");
@@ -135,7 +135,7 @@ impl Reply {
             .map(|(_, value)| value.trim())
     }
 
-    /// The JSON-RPC reply: the body, or the last event of a stream, in chunks or not.
+    /// The JSON-RPC reply: the body, or the last event of a stream, chunked or not.
     pub(crate) fn message(&self) -> Option<Value> {
         let mut found = None;
         let mut rest = self.body.as_str();
@@ -161,7 +161,7 @@ pub(crate) enum Peer<'a> {
 }
 
 impl Peer<'_> {
-    /// Sends bytes, and gives the reply where there is one.
+    /// Sends bytes and returns the reply, if one is expected.
     pub(crate) fn exchange(&mut self, bytes: &[u8], is_answered: bool) -> Option<Value> {
         match self {
             Self::Stdio(client) => {
@@ -213,7 +213,7 @@ impl Peer<'_> {
 
 pub(crate) const JSON: [(&str, &str); 2] = [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")];
 
-#[expect(clippy::needless_pass_by_value, reason = "it is written where it is used")]
+#[expect(clippy::needless_pass_by_value, reason = "callers pass literals")]
 pub(crate) fn call(id: u32, tool: &str, args: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": tool, "arguments": args}})
 }
@@ -236,7 +236,7 @@ pub(crate) fn session(server: &Served, headers: &[(&str, &str)]) -> String {
     id
 }
 
-/// A request of the newest revision, with what its headers have to say.
+/// Sends a request of the newest revision, with its required headers.
 pub(crate) fn modern(server: &Served, headers: &[(&str, &str)], mut message: Value) -> Reply {
     message["params"]["_meta"] = meta(&json!({}));
     let method = message["method"].as_str().unwrap_or_default().to_owned();
@@ -246,7 +246,7 @@ pub(crate) fn modern(server: &Served, headers: &[(&str, &str)], mut message: Val
     post(server, &[own, headers].concat(), &message)
 }
 
-/// Waits for something that happens soon.
+/// Polls until `happens` returns true, for at most 30 seconds.
 pub(crate) fn wait_for(what: &str, mut happens: impl FnMut() -> bool) {
     for _ in 0..1200 {
         if happens() {
@@ -254,5 +254,5 @@ pub(crate) fn wait_for(what: &str, mut happens: impl FnMut() -> bool) {
         }
         std::thread::sleep(Duration::from_millis(25));
     }
-    panic!("it never happened: {what}");
+    panic!("timed out waiting for {what}");
 }

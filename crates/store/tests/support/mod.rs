@@ -1,4 +1,4 @@
-//! The server that tests share, and an empty schema for each.
+//! A shared server, and an empty schema for each test.
 
 pub(crate) mod postgres;
 
@@ -6,7 +6,7 @@ pub(crate) use postgres::Server;
 use store::Address;
 
 impl Server {
-    /// An address with an empty schema of the name.
+    /// The address of a new empty schema of that name.
     pub(crate) async fn fresh(&self, schema: &str) -> Address {
         self.execute(format!("CREATE SCHEMA {schema}")).await;
         Address::parse(&format!("{}&options[search_path]={schema}", self.url())).unwrap()

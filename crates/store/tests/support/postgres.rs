@@ -1,4 +1,4 @@
-//! A `PostgreSQL` server of its own, in a temporary folder, reached by a socket in that folder only.
+//! A `PostgreSQL` server in a temporary folder, reachable only over a socket in that folder.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one. None where its programs are not installed.
+    /// Starts a server. `None` if its programs are not installed.
     pub(crate) fn start() -> Option<Self> {
         let (initdb, postgres) = (program("initdb")?, program("postgres")?);
         let dir = tempfile::tempdir().unwrap();
@@ -50,12 +50,12 @@ impl Server {
         while !said.contains("ready to accept connections") {
             assert!(log.read_line(&mut said).unwrap() > 0, "{said}");
         }
-        // Read on, or the server would wait for a reader.
+        // Keep draining the pipe, or the server would block.
         std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
         Some(Self { dir, process })
     }
 
-    /// Where it is.
+    /// Its address.
     pub(crate) fn url(&self) -> String {
         format!("postgres:///postgres?user=store&host={}", self.dir.path().display())
     }
@@ -63,15 +63,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The signal for a fast shutdown: it does not wait for clients to go.
+        // SIGINT is a fast shutdown: it does not wait for clients.
         let pid = rustix::process::Pid::from_child(&self.process);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
         let _ = self.process.wait();
     }
 }
 
-/// Where a program of the server is: on the path, in the newest of the folders that Debian has, or where `cargo xtask test` has
-/// unpacked it.
+/// The path of a server program: from `PATH`, the newest Debian folder, or where `cargo xtask test` has unpacked it.
 fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut debian: Vec<_> = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
