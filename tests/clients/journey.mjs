@@ -82,7 +82,7 @@ async function travel(name, { folder, repo, silent }, state, connect, call) {
   await text("git_reset", { mode: "hard", target: "HEAD" });
   assert.equal(readFileSync(file, "utf8"), "one\n");
   assert.equal(state.asked.length, 2, "asked once for each change");
-  assert(state.asked.every((message) => message.endsWith("Go on?")), state.asked.join());
+  assert(state.asked.every((message) => message.endsWith("Proceed?")), state.asked.join());
 
   state.step = "progress";
   fixture("publish", folder);

@@ -78,7 +78,7 @@ async def travel(name, scene, connect, cancel, step):
         assert scene.read("a.txt") == "edited\n"
         await text("git_reset", {"mode": "hard", "target": "HEAD"})
         assert scene.read("a.txt") == "one\n"
-        assert len(asked) == 2 and all(question.endswith("Go on?") for question in asked), asked
+        assert len(asked) == 2 and all(question.endswith("Proceed?") for question in asked), asked
 
         step("progress")
         fixture("publish", scene.folder)

@@ -1,5 +1,5 @@
-//! Calls a second through the transports, against the SDK's own with the same service, and what many requests and sessions
-//! cost. `cargo bench --package mcpgit-mcp`; each figure is the median of five rounds, the two sides in turn.
+//! Calls per second over each transport, compared with the SDK's own, and the cost of many requests and sessions.
+//! `cargo bench --package mcpgit-mcp`; each figure is the median of five rounds, alternating the two sides.
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs, reason = "a program for the terminal")]
 
@@ -33,7 +33,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Calls a second at 32 in flight.
+/// Calls per second with 32 in flight.
 fn throughput() {
     let mut found: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
     for _ in 0..ROUNDS {
@@ -72,7 +72,7 @@ fn many_sessions() {
     println!("{opened} sessions open: RSS {before} MB before, {} MB after", http.resident());
 }
 
-/// The slowest of a hundred for everybody else, while one client sends and does not read.
+/// 99th percentile latency of other clients while one client sends without reading.
 fn a_client_that_does_not_read() {
     let http = Http::start("ours");
     let quiet = http.slowest_of_a_hundred(4_000);

@@ -1,4 +1,4 @@
-//! One connection under rmcp: what may be in flight, who is answered what, and when it ends.
+//! One connection under rmcp: limits requests in flight, answers faulty messages, and detects the end of input.
 
 use crate::{
     frame::{Frame, Frames},
@@ -27,20 +27,20 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long the last answers may take to be written when the connection ends.
+/// Time limit for writing the last answers when the connection ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The error for a request whose answer nobody waits for: nothing is written for it.
+/// The error for a request that must not be answered: nothing is written for it.
 pub const UNANSWERED: ErrorCode = ErrorCode(-32097);
 
-/// What one connection may hold.
+/// Limits of one connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Requests whose answer is not yet written.
+    /// Maximum number of requests whose answer is not yet written.
     pub in_flight: usize,
-    /// Bytes of answers that wait for a slow reader, beyond which requests are refused.
+    /// Maximum size of unread answers, in bytes; beyond it requests are rejected.
     pub unread: usize,
-    /// How messages are checked.
+    /// Validation mode.
     pub mode: Mode,
 }
 
@@ -63,7 +63,7 @@ pub struct Connection<R> {
     session: Option<(Arc<Sessions>, Arc<Session>)>,
 }
 
-/// What a request holds until its answer is handed on, and until it is written.
+/// Guards held by a request: until it is answered, and until the answer is written.
 type Holds = (Option<Open>, OwnedSemaphorePermit);
 
 #[derive(Default)]
@@ -91,20 +91,20 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         }
     }
 
-    /// Counts what comes and what runs on a session.
+    /// Attaches a session, which records messages and requests in flight.
     pub(crate) fn of(mut self, sessions: &Arc<Sessions>, session: &Arc<Session>) -> Self {
         self.session = Some((Arc::clone(sessions), Arc::clone(session)));
         self
     }
 
-    /// Bytes that the other end has not read yet.
+    /// Bytes not yet read by the peer.
     pub(crate) fn waiting(&self) -> &Arc<Waiting> {
         self.outbox.waiting()
     }
 
     async fn next(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
-            // Refusals need room, too: an end that sends for ever and never reads is, at last, not read either.
+            // Rejections take space, too: stop reading from a peer that sends without ever reading.
             let waiting = Arc::clone(self.waiting());
             waiting.at_most(self.limits.unread.saturating_mul(2)).await;
             match self.frames.next().await {
@@ -127,14 +127,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 Ok(Some(Frame::Ignored)) => {}
                 Ok(None) => return None,
                 Err(err) => {
-                    tracing::debug!(%err, "the input failed");
+                    tracing::debug!(%err, "could not read the input");
                     return None;
                 }
             }
         }
     }
 
-    /// Lets a message through to the service, or answers it here.
+    /// Passes a message to the service, or answers it here.
     fn admit(&mut self, message: RxJsonRpcMessage<RoleServer>) -> Option<RxJsonRpcMessage<RoleServer>> {
         match &message {
             JsonRpcMessage::Request(request) => match self.permit(&request.id) {
@@ -154,17 +154,17 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                     None
                 }
             },
-            // Before the first request a service would take anything else for a fatal mistake.
+            // Before the first request, the service would treat any other message as a fatal error.
             _ if !self.started => None,
             JsonRpcMessage::Notification(notification) => {
                 if let ClientNotification::CancelledNotification(cancelled) = &notification.notification
                     && let Some(id) = &cancelled.params.request_id
                 {
-                    // A cancelled request gets no answer, so nothing else would give its permit back.
+                    // A cancelled request gets no answer, so nothing else would release its permit.
                     self.in_flight.lock().remove(id);
                 }
                 if let Some((_, session)) = &self.session {
-                    session.heard();
+                    session.record_activity();
                 }
                 Some(message)
             }
@@ -187,14 +187,14 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
         let permit = Arc::clone(&self.permits).try_acquire_owned();
         let permit = permit.map_err(|_| overloaded(format!("{} requests are in flight on this connection", self.limits.in_flight)))?;
         let open = self.session.as_ref().map(|(_, session)| {
-            session.asked_for();
+            session.record_request();
             session.busy()
         });
         in_flight.insert(id.clone(), (open, permit));
         Ok(())
     }
 
-    /// Notes what the first request says of the client.
+    /// Records the client's name and protocol version from the first request.
     fn introduce(&self, first: &ClientRequest) {
         let Some((_, session)) = &self.session else { return };
         let (client, protocol) = match first {
@@ -217,7 +217,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 }
 
-/// Serializes a message onto the queue. False when it could not be queued.
+/// Queues a serialized message. Returns false on failure.
 fn push(outbox: &Outbox, message: &impl serde::Serialize, permit: Option<OwnedSemaphorePermit>) -> bool {
     match serde_json::to_vec(message) {
         Ok(mut bytes) => {
@@ -225,7 +225,7 @@ fn push(outbox: &Outbox, message: &impl serde::Serialize, permit: Option<OwnedSe
             outbox.push(bytes, permit)
         }
         Err(err) => {
-            tracing::error!(%err, "an answer could not be serialized");
+            tracing::error!(%err, "could not serialize an answer");
             false
         }
     }
@@ -255,7 +255,7 @@ impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for Connection<R> {
                     if let Some((_, session)) = &self.session {
                         session.hang_up();
                     }
-                    // Tells the rest of the server that this connection's input has ended.
+                    // Notifies the rest of the server that this connection's input has ended.
                     stop.cancel();
                 }
                 message

@@ -1,4 +1,4 @@
-//! Lines into messages: what is wrong with a line becomes an answer, never an end of the connection.
+//! Parses lines into messages. A faulty line is answered with an error and never ends the connection.
 
 use crate::{
     head::{MAX_ID, id_in, is_huge, to_id},
@@ -17,11 +17,11 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The longest line, in bytes.
 pub const MAX_FRAME: usize = 4 << 20;
-/// How much of an over-long line is searched for its id.
+/// Prefix of an over-long line that is searched for its id.
 const ID_WINDOW: usize = 64 << 10;
-/// The most values of a message. Each takes a hundred times its bytes once it is read.
+/// Maximum number of values in a message. Each takes a hundred times its size once parsed.
 const MAX_VALUES: usize = 50_000;
-/// The deepest nesting; the parser's own limits lie a little above it.
+/// Maximum nesting depth; the parser's own limits are slightly higher.
 const MAX_NESTING: usize = 100;
 const CHUNK: usize = 64 << 10;
 
@@ -30,11 +30,11 @@ const CHUNK: usize = 64 << 10;
 pub enum Frame {
     /// A message for the service.
     Message(Box<RxJsonRpcMessage<RoleServer>>),
-    /// A line that gets an error for an answer.
+    /// A line to be answered with an error.
     Refused(Option<RequestId>, ErrorData),
     /// A bare `ping` as some clients send it; answered with a bare `pong` with the same id.
     Ping(Value),
-    /// A line that has no effect and may have no answer.
+    /// A line that has no effect and must not be answered.
     Ignored,
 }
 
@@ -43,10 +43,10 @@ pub enum Frame {
 pub struct Frames<R> {
     reader: R,
     buffer: Vec<u8>,
-    /// Where the next line starts, and up to where no line break was found.
+    /// Start of the next line, and end of the part already searched for a line break.
     start: usize,
     searched: usize,
-    /// The start of an over-long line that is being passed over.
+    /// The start of an over-long line that is being skipped.
     overlong: Option<Vec<u8>>,
     mode: Mode,
 }
@@ -57,7 +57,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         Self { reader, buffer: Vec::new(), start: 0, searched: 0, overlong: None, mode: Mode::Lenient }
     }
 
-    /// Checks messages so.
+    /// Sets the validation mode.
     #[must_use]
     pub fn checked(mut self, mode: Mode) -> Self {
         self.mode = mode;
@@ -132,12 +132,12 @@ fn too_deep(id: Option<RequestId>) -> Frame {
     refused(id, ErrorCode::PARSE_ERROR, format!("the message is nested more than {MAX_NESTING} levels deep"))
 }
 
-/// True for a message with more values than one may have.
+/// Whether a message exceeds the maximum number of values.
 pub(crate) fn is_crowded(line: &[u8]) -> bool {
     line.len() > MAX_VALUES && values(line) > MAX_VALUES
 }
 
-/// Reads one line.
+/// Parses one line.
 pub(crate) fn parse(line: &[u8]) -> Frame {
     let line = line.trim_ascii();
     if line.is_empty() {
@@ -159,7 +159,7 @@ pub(crate) fn parse(line: &[u8]) -> Frame {
     }
 }
 
-/// Reads one line. What is odd about it is refused in strict mode, and noted otherwise.
+/// Parses one line. Deviations from the protocol are rejected in strict mode and reported otherwise.
 pub(crate) fn check(line: &[u8], mode: Mode) -> Frame {
     let frame = checked(line, mode);
     if let Frame::Refused(_, error) = &frame {
@@ -189,7 +189,7 @@ fn checked(line: &[u8], mode: Mode) -> Frame {
     let id = match &frame {
         Frame::Message(message) => match &**message {
             JsonRpcMessage::Request(request) => Some(request.id.clone()),
-            // Neither a notification nor an answer may be answered.
+            // Notifications and answers must not be answered.
             _ => return Frame::Ignored,
         },
         Frame::Ping(id) => to_id(id),
@@ -198,7 +198,7 @@ fn checked(line: &[u8], mode: Mode) -> Frame {
     refused(id, ErrorCode::INVALID_REQUEST, format!("refused in strict mode: {}", odd.join("; ")))
 }
 
-/// Says what is wrong with a line that is not a message.
+/// Builds the error for a line that is not a valid message.
 fn explain(line: &[u8]) -> Frame {
     if std::str::from_utf8(line).is_err() {
         return refused(id_in(line), ErrorCode::PARSE_ERROR, "the message is not valid UTF-8");
@@ -213,7 +213,7 @@ fn explain(line: &[u8]) -> Frame {
     let fields = match value {
         Value::Array(_) => return refused(None, ErrorCode::INVALID_REQUEST, "batches are not supported: send one message a line"),
         Value::Object(fields) => fields,
-        _ => return refused(None, ErrorCode::INVALID_REQUEST, "a message is a JSON object"),
+        _ => return refused(None, ErrorCode::INVALID_REQUEST, "a message must be a JSON object"),
     };
     if fields.get("jsonrpc").is_none()
         && let Some(frame) = bare(&fields).or_else(|| completed(&fields))
@@ -224,7 +224,7 @@ fn explain(line: &[u8]) -> Frame {
     let id = given_id.and_then(to_id).filter(|id| !is_huge(id));
     let is_answer = fields.contains_key("result") || fields.contains_key("error");
     if given_id.is_none() && fields.get("method").is_some_and(Value::is_string) || is_answer && !fields.contains_key("method") {
-        // A notification or an answer, malformed: neither may be answered.
+        // A malformed notification or answer must not be answered.
         return Frame::Ignored;
     }
     if given_id.is_some() && id.is_none() {
@@ -239,7 +239,7 @@ fn explain(line: &[u8]) -> Frame {
     }
 }
 
-/// Shapes without `jsonrpc` that a much-read guide tells clients to send.
+/// Non-standard shapes without `jsonrpc` that some clients send.
 fn bare(fields: &serde_json::Map<String, Value>) -> Option<Frame> {
     match fields.get("type")?.as_str()? {
         "ping" => fields.get("id").cloned().filter(|id| to_id(id).is_some_and(|id| !is_huge(&id))).map(Frame::Ping),
@@ -253,7 +253,7 @@ fn bare(fields: &serde_json::Map<String, Value>) -> Option<Frame> {
     }
 }
 
-/// A message that lacks nothing but `jsonrpc`. In strict mode that is seen by its oddities.
+/// A message that lacks only `jsonrpc`. Strict mode rejects it through its oddities.
 fn completed(fields: &serde_json::Map<String, Value>) -> Option<Frame> {
     let mut whole = fields.clone();
     whole.insert("jsonrpc".to_owned(), "2.0".into());
@@ -262,12 +262,12 @@ fn completed(fields: &serde_json::Map<String, Value>) -> Option<Frame> {
     (!has_huge_id).then(|| Frame::Message(Box::new(message)))
 }
 
-/// What is odd about a message that may still be understood.
+/// Deviations of a message that can still be understood.
 pub(crate) fn odd(line: &[u8], mode: Mode) -> Vec<String> {
     oddities(line, mode, bare_fields(line))
 }
 
-/// What a bare message of these fields has in place of what.
+/// The fields of a bare message, and the standard fields they replace.
 fn bare_fields(line: &[u8]) -> &'static [(&'static str, &'static str)] {
     let Ok(fields) = serde_json::from_slice(line) else { return &[] };
     match bare(&fields) {
@@ -277,7 +277,7 @@ fn bare_fields(line: &[u8]) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// How many values JSON has at most: containers, and what is separated in them.
+/// Upper bound of the number of values in JSON: containers and separators.
 fn values(json: &[u8]) -> usize {
     let (mut count, mut in_string, mut escaped) = (0, false, false);
     for &byte in json {
@@ -292,7 +292,7 @@ fn values(json: &[u8]) -> usize {
     count
 }
 
-/// How deep the arrays and objects of valid JSON are nested.
+/// Nesting depth of valid JSON.
 fn nesting(json: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for &byte in json {
@@ -378,7 +378,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_line_is_survived(line in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_line_causes_a_panic(line in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse(&line);
         }
     }

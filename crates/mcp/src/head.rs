@@ -1,18 +1,18 @@
-//! The top level of a message that is not valid JSON: its id, as far as it can be read.
+//! The id of a message that is not valid JSON, as far as it can be read.
 
 use rmcp::model::{NumberOrString, RequestId};
 use serde_json::Value;
 
-/// The longest id that is echoed.
+/// Maximum length of an id that is echoed.
 pub(crate) const MAX_ID: usize = 256;
-/// The most bytes that an id can take, each of its characters escaped, with its quotes.
+/// Maximum size of an id in JSON: quoted, with every character escaped.
 const LONGEST: usize = 6 * MAX_ID + 2;
 
 /// The id of a faulty request, for its error.
 ///
-/// Nested values are skipped by their brackets and quotes alone, so it does not matter what is wrong inside of them, or
-/// where the text breaks off after the id. An answer has no id here: it names a request of the server, and an error with
-/// the same id would be taken for the answer to a request of the client.
+/// Nested values are skipped by brackets and quotes alone, so errors inside them or after the id do not matter. The id
+/// of an answer is not returned: it names a request of the server, and an error with that id would be mistaken for the
+/// answer to a request of the client.
 pub(crate) fn id_in(text: &[u8]) -> Option<RequestId> {
     let (mut id, mut has_method, mut is_answer) = (None, false, false);
     let mut fields = Fields { text, at: 0, is_begun: false };
@@ -30,7 +30,7 @@ pub(crate) fn id_in(text: &[u8]) -> Option<RequestId> {
     id.filter(|id| (has_method || !is_answer) && !is_huge(id))
 }
 
-/// An id as the protocol has it.
+/// Converts an id; `None` unless it is a string or an integer.
 pub(crate) fn to_id(value: &Value) -> Option<RequestId> {
     match value {
         Value::String(text) => Some(NumberOrString::String(text.as_str().into())),
@@ -39,12 +39,12 @@ pub(crate) fn to_id(value: &Value) -> Option<RequestId> {
     }
 }
 
-/// True for an id that is longer than any that is echoed.
+/// Whether an id is too long to be echoed.
 pub(crate) fn is_huge(id: &RequestId) -> bool {
     matches!(id, NumberOrString::String(text) if text.len() > MAX_ID)
 }
 
-/// The keys of the outermost object and the text of their values.
+/// Iterates over the keys and raw values of the outermost object.
 struct Fields<'a> {
     text: &'a [u8],
     at: usize,
@@ -52,7 +52,7 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The next key, `None` in its place where it is no Unicode, and its value, `None` where the text ends inside of it.
+    /// The next key, `None` if it is invalid Unicode, and its value, `None` if the text ends inside it.
     fn next(&mut self) -> Option<(Option<String>, Option<&'a [u8]>)> {
         self.token(if self.is_begun { b',' } else { b'{' })?;
         self.is_begun = true;
@@ -74,7 +74,7 @@ impl<'a> Fields<'a> {
         (self.text.get(self.at) == Some(&byte)).then(|| self.at += 1)
     }
 
-    /// The string that begins here, with its quotes.
+    /// The string at the current position, with its quotes.
     fn string(&mut self) -> Option<&'a [u8]> {
         let from = self.at;
         let mut at = from;
@@ -91,7 +91,7 @@ impl<'a> Fields<'a> {
         Some(&self.text[from..self.at])
     }
 
-    /// The value that begins here. One that the end of the text might have cut is not taken, and ends the search.
+    /// The value at the current position. A value that the end of the text may have truncated ends the search.
     fn value(&mut self) -> Option<&'a [u8]> {
         let (from, mut depth) = (self.at, 0_usize);
         loop {
@@ -127,7 +127,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_id_of_a_request_is_found_whatever_is_wrong_after_it_or_inside_of_other_values() {
+    fn the_id_of_a_request_is_found_despite_errors_elsewhere() {
         for (text, expect) in [
             (r#"{"id":1,"method":"\ud800"}"#, Some("1")),
             (r#"{"method":"x","params":{"a":[{"b":"\ud800"},"}]"]},"id":"a"}"#, Some("a")),
@@ -136,7 +136,7 @@ mod tests {
             (r#"{"\u0069d":4,"method":"x","params":["#, Some("4")),
             (r#"{"method":"id","params":"\"id\":8","id":5}"#, Some("5")),
             (r#"{"id":6,"method":"x","result":"\ud800"}"#, Some("6")),
-            // What the end of the text may have cut, and what no answer may carry.
+            // The id may be truncated, or belongs to an answer.
             (r#"{"method":"x","id":12"#, None),
             (r#"{"method":"x","id":"12"#, None),
             (r#"{"id":1,"result":"\ud800"}"#, None),
@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_survived(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_text_causes_a_panic(text in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = id_in(&text);
         }
 

@@ -1,50 +1,50 @@
-//! Whether a server takes new work: the same for every transport.
+//! Whether a server accepts new work, shared by all transports.
 
 use tokio::sync::watch;
 
-/// Whether new work is taken.
+/// Whether new work is accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stage {
-    /// It is.
+    /// Accepted.
     #[default]
     Open,
-    /// It is refused, until the operator resumes. Connections are still accepted, so that everybody can be told.
+    /// Rejected until the operator resumes. Connections are still accepted, so that clients get an error.
     Draining,
-    /// It is for the process that has taken over: no connection is accepted any more. There is no way back.
+    /// Left to a successor process: no new connections are accepted. This is final.
     Leaving,
 }
 
-/// Where the server says whether it takes new work.
+/// The current stage, shared and observable.
 #[derive(Clone, Debug, Default)]
 pub struct Intake(watch::Sender<Stage>);
 
 impl Intake {
-    /// How it is now.
+    /// The current stage.
     pub fn stage(&self) -> Stage {
         *self.0.borrow()
     }
 
-    /// True while new work is taken.
+    /// Whether new work is accepted.
     pub fn is_open(&self) -> bool {
         self.stage() == Stage::Open
     }
 
-    /// True while new work is refused.
+    /// Whether new work is rejected.
     pub fn is_draining(&self) -> bool {
         self.stage() == Stage::Draining
     }
 
-    /// Takes nothing new until it is resumed.
+    /// Rejects new work until resumed.
     pub fn drain(&self) {
         self.change(Stage::Open, Stage::Draining);
     }
 
-    /// Takes new work again. False where it is not drained.
+    /// Accepts new work again. Returns false unless the server was draining.
     pub fn resume(&self) -> bool {
         self.change(Stage::Draining, Stage::Open)
     }
 
-    /// Leaves new work to another process, for good.
+    /// Leaves new work to another process, permanently.
     pub fn leave(&self) {
         self.0.send_replace(Stage::Leaving);
     }
@@ -59,7 +59,7 @@ impl Intake {
         })
     }
 
-    /// Returns once no new work is taken.
+    /// Returns once no new work is accepted.
     pub async fn closed(&self) {
         self.wait_for(|stage| stage != Stage::Open).await;
     }
@@ -70,7 +70,7 @@ impl Intake {
     }
 
     async fn wait_for(&self, is: impl Fn(Stage) -> bool) {
-        // The sender is held here: there is no end but the stage.
+        // `self` holds the sender, so the wait ends only with a stage.
         self.0.subscribe().wait_for(|stage| is(*stage)).await.ok();
     }
 }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_drained_server_can_resume_and_one_that_has_been_replaced_cannot() {
+    async fn a_drained_server_can_resume_and_a_replaced_one_cannot() {
         let intake = Intake::default();
         assert!(!intake.resume() && intake.is_open());
         intake.drain();

@@ -1,7 +1,7 @@
-//! Speaks MCP around `rmcp`: hardened framing, a guard for each connection, stdio and HTTP.
+//! MCP transports around `rmcp`: hardened framing, limits per connection, stdio and HTTP.
 //!
-//! Knows no git. A [`Connection`] is an `rmcp` transport that answers every faulty frame, refuses what is over its
-//! limits and never leaves the input unread, so that pings and cancels always get through.
+//! Independent of git. A [`Connection`] is an `rmcp` transport that answers every faulty frame, rejects requests over
+//! its limits and never stops reading, so that pings and cancellations always get through.
 
 mod connection;
 mod frame;

@@ -1,4 +1,4 @@
-//! What is odd about a message that may still be understood, and the log of those that are refused.
+//! Deviations of messages that can still be understood, and the log of rejected messages.
 
 use crate::head::id_in;
 use rmcp::model::{ErrorCode, ErrorData};
@@ -6,33 +6,33 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// How messages are checked.
+/// Validation mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// What can be understood is.
+    /// Accepts messages that can be understood.
     #[default]
     Lenient,
-    /// What is not exactly as it should be is refused.
+    /// Rejects every deviation from the protocol.
     Strict,
 }
 
-/// Where the result of a request says what was passed over, in its `_meta`.
+/// `_meta` key of a result that lists ignored or coerced input.
 pub const WARNINGS: &str = "mcp-server-git/warnings";
 
-/// What a message has at its top.
+/// The fields of a JSON-RPC message.
 const FIELDS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
-/// What the log of refused messages is called in a filter.
+/// Log target of rejected messages.
 const TARGET: &str = "validation";
-/// The most keys that are named.
+/// Maximum number of keys reported.
 const MAX_NAMED: usize = 8;
 
-/// What is odd about a message that may still be understood. `heeded` are the fields that stand for others where it is a bare one.
+/// Deviations of a message that can still be understood. `heeded` maps the fields of a bare message to standard ones.
 pub(crate) fn oddities(message: &[u8], mode: Mode, heeded: &[(&str, &str)]) -> Vec<String> {
     let Some(fields) = keys(message) else { return Vec::new() };
     let mut odd = Vec::new();
     let is_complete = fields.iter().any(|key| key == "jsonrpc");
     if !is_complete {
-        odd.push("/jsonrpc is missing: a message says \"jsonrpc\": \"2.0\"".to_owned());
+        odd.push("/jsonrpc is missing: expected \"jsonrpc\": \"2.0\"".to_owned());
     }
     let heeded = if is_complete { &[][..] } else { heeded };
     let unknown = fields.iter().filter(|key| !FIELDS.contains(&key.as_str()));
@@ -40,20 +40,20 @@ pub(crate) fn oddities(message: &[u8], mode: Mode, heeded: &[(&str, &str)]) -> V
         let stands_for = heeded.iter().find(|(name, _)| name == key).map(|(_, proper)| proper);
         match (stands_for, mode) {
             (Some(proper), _) => format!("/{key} stands for {proper}"),
-            (None, Mode::Lenient) => format!("/{} is not known and is ignored", shown(key)),
-            (None, Mode::Strict) => format!("/{} is not known", shown(key)),
+            (None, Mode::Lenient) => format!("/{} is unknown and is ignored", shown(key)),
+            (None, Mode::Strict) => format!("/{} is unknown", shown(key)),
         }
     }));
     odd
 }
 
-/// The keys at the top of a message, in order.
-#[expect(clippy::zero_sized_map_values, reason = "it is what a message is read as whose values do not matter")]
+/// The top-level keys of a message, in order.
+#[expect(clippy::zero_sized_map_values, reason = "only the keys matter")]
 fn keys(message: &[u8]) -> Option<Vec<String>> {
     Some(serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(message).ok()?.into_keys().collect())
 }
 
-/// What a message says it is.
+/// The type of a message.
 #[derive(Default, serde::Deserialize)]
 struct Head<'a> {
     #[serde(default, borrow)]
@@ -62,8 +62,8 @@ struct Head<'a> {
     kind: Option<&'a RawValue>,
 }
 
-/// Logs why a message is refused, with what it says it is and its keys, never its values. One that is not small is not read
-/// again.
+/// Logs why a message is rejected, with its type and keys but never its values. A message over the size limits is not
+/// parsed again.
 pub(crate) fn log(message: &[u8], is_small: bool, error: &ErrorData) {
     if !tracing::enabled!(target: TARGET, tracing::Level::INFO) {
         return;
@@ -83,7 +83,7 @@ pub(crate) fn log(message: &[u8], is_small: bool, error: &ErrorData) {
     tracing::info!(target: TARGET, error_type, message_type, message_id, keys = keys.join(","), bytes = message.len(), "a message was refused");
 }
 
-/// A key as it can be shown: short, and without anything that acts.
+/// A key for display: truncated and escaped.
 fn shown(key: &str) -> String {
     key.chars().take(40).flat_map(char::escape_default).collect()
 }

@@ -1,4 +1,4 @@
-//! What waits to be written, counted.
+//! The queue of output, with its size.
 
 use std::{
     io,
@@ -13,10 +13,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// The most bytes handed to the system at once.
+/// Maximum size of one write, in bytes.
 const BURST: usize = 256 << 10;
 
-/// A line to be written, and its permit, released once it is written.
+/// A line to be written, with a permit that is released once it is written.
 struct Line {
     bytes: Vec<u8>,
     _permit: Option<OwnedSemaphorePermit>,
@@ -29,7 +29,7 @@ pub(crate) struct Outbox {
     writer: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
-/// Bytes that are queued and not yet taken by the reader at the other end.
+/// Bytes that are queued and not yet read by the peer.
 #[derive(Default)]
 pub(crate) struct Waiting {
     bytes: AtomicUsize,
@@ -41,7 +41,7 @@ impl Waiting {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Returns once no more than `limit` bytes wait.
+    /// Returns once at most `limit` bytes are queued.
     pub(crate) async fn at_most(&self, limit: usize) {
         loop {
             let less = self.less.notified();
@@ -65,7 +65,7 @@ impl Outbox {
         &self.waiting
     }
 
-    /// Queues one line; `bytes` ends with a line break. False when the writer is gone.
+    /// Queues one line; `bytes` ends with a line break. Returns false if the writer is gone.
     pub(crate) fn push(&self, bytes: Vec<u8>, permit: Option<OwnedSemaphorePermit>) -> bool {
         let len = bytes.len();
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +74,7 @@ impl Outbox {
         queue.send(Line { bytes, _permit: permit }).is_ok()
     }
 
-    /// Takes no more lines and waits until all are written.
+    /// Closes the queue and waits until all lines are written.
     pub(crate) async fn close(&self) -> io::Result<()> {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();

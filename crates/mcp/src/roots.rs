@@ -1,6 +1,6 @@
-//! The order of a client's messages and its `notifications/roots/list_changed`.
+//! The order of a client's messages relative to its `notifications/roots/list_changed`.
 //!
-//! The service handles messages concurrently, so only the transport knows which came first.
+//! The service handles messages concurrently, so only the transport knows their order.
 
 use rmcp::{
     RoleServer,
@@ -8,31 +8,31 @@ use rmcp::{
     service::RxJsonRpcMessage,
 };
 
-/// The number of announcements before a message, itself included.
+/// Number of announcements up to and including a message.
 #[derive(Clone, Copy, Debug)]
 struct Announced(u64);
 
-/// Counts the announcements of new roots on one connection.
+/// Counts announcements of new roots on one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Announcements(u64);
 
 impl Announcements {
-    /// Attaches to a request or a notification how many announcements have come so far.
+    /// Attaches the number of announcements so far to a request or notification.
     pub(crate) fn attach(&mut self, message: &mut RxJsonRpcMessage<RoleServer>) {
         match message {
             JsonRpcMessage::Request(request) if self.0 > 0 => drop(request.request.extensions_mut().insert(Announced(self.0))),
-            JsonRpcMessage::Notification(told) => {
-                if matches!(told.notification, ClientNotification::RootsListChangedNotification(_)) {
+            JsonRpcMessage::Notification(notification) => {
+                if matches!(notification.notification, ClientNotification::RootsListChangedNotification(_)) {
                     self.0 += 1;
                 }
-                told.notification.extensions_mut().insert(Announced(self.0));
+                notification.notification.extensions_mut().insert(Announced(self.0));
             }
             _ => {}
         }
     }
 }
 
-/// How many times the client had announced new roots when it sent a message, itself included.
+/// Number of root announcements by the client up to and including a message.
 pub fn roots_announced(extensions: &Extensions) -> u64 {
     extensions.get::<Announced>().map_or(0, |announced| announced.0)
 }
@@ -50,7 +50,7 @@ mod tests {
             announcements.attach(&mut message);
             match &message {
                 JsonRpcMessage::Request(request) => roots_announced(request.request.extensions()),
-                JsonRpcMessage::Notification(told) => roots_announced(told.notification.extensions()),
+                JsonRpcMessage::Notification(notification) => roots_announced(notification.notification.extensions()),
                 _ => unreachable!("neither"),
             }
         };

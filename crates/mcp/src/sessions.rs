@@ -1,4 +1,4 @@
-//! All sessions of a server, whatever carries them: whose they are, how many, whether they live, and when they end.
+//! All sessions of a server, over every transport: owners, limits, heartbeats and their end.
 
 mod ending;
 mod row;
@@ -18,31 +18,31 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Faulty messages in a row that one session may send before it is closed.
+/// Consecutive faulty messages after which a session is closed.
 const MAX_FAULTS: u64 = 1_000;
-/// Requests in a row with the id of one in flight that one session may send. Each is told so.
+/// Consecutive requests that reuse an id in flight after which a session is closed. Each is answered with an error.
 const MAX_REUSED: u64 = 100;
-/// How long a session is listed that was closed for a fault, and how many of them.
+/// How long sessions closed for a fault stay listed, and how many of them.
 const FAILED_FOR: Duration = Duration::from_mins(1);
 const MAX_FAILED: usize = 100;
 /// Time limit of a handshake; its session is then unclaimed.
 const HANDSHAKE: Duration = Duration::from_mins(1);
-/// How many sessions a table keeps room for, however few there are.
+/// Minimum capacity of a session table.
 pub(crate) const ROOM: usize = 64;
 
-/// Bounds of the sessions.
+/// Limits of the sessions.
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "MemoryAwareSessionManager")]
 pub struct SessionLimits {
-    /// How many there may be.
+    /// Maximum number of sessions.
     pub max: usize,
-    /// How many are closed at once where there is no room for another.
+    /// Number of sessions closed at once to make room.
     pub evict_batch: usize,
-    /// How long one may be silent.
+    /// Idle timeout.
     pub idle: Duration,
-    /// How often a silent client is asked whether it lives.
+    /// Heartbeat interval.
     pub heartbeat: Duration,
-    /// How many of these questions may stay unanswered.
+    /// Maximum number of missed heartbeats.
     pub missed: u32,
 }
 
@@ -52,12 +52,12 @@ impl Default for SessionLimits {
     }
 }
 
-/// What the keeper is to do with a session that ends here.
+/// Whether the keeper forgets a session that ends here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Forget {
     Always,
-    /// Another server may carry it, too.
-    UnlessHeard,
+    /// Not if another server has recorded client activity on it.
+    UnlessActive,
 }
 
 /// All sessions.
@@ -70,22 +70,22 @@ pub struct Sessions {
     pub(crate) keeper: Option<Arc<dyn Keeper>>,
     observer: Option<Arc<dyn Observer>>,
     epoch: Instant,
-    /// Those that were closed for a fault lately, the last one last.
+    /// Sessions recently closed for a fault, newest last.
     failed: Mutex<VecDeque<(Instant, SessionInfo)>>,
-    /// How many were closed, by why.
+    /// Number of closed sessions, by reason.
     closed: Mutex<BTreeMap<Ending, u64>>,
 }
 
-/// Hears of what happens.
+/// Observes sessions and refusals.
 pub trait Observer: Send + Sync {
-    /// Something was refused before a call was one.
+    /// A request was refused before dispatch.
     fn refused(&self, refusal: &Refusal<'_>);
     /// A session has ended.
     fn ended(&self, session: &SessionInfo);
 }
 
 impl Sessions {
-    /// An empty table. `keeper` remembers what has to outlive the process; `observer` hears of what happens.
+    /// An empty table. `keeper` persists sessions; `observer` is notified of refusals and ended sessions.
     pub fn new(limits: SessionLimits, keeper: Option<Arc<dyn Keeper>>, observer: Option<Arc<dyn Observer>>) -> Arc<Self> {
         let (known, opening) = (Mutex::default(), AtomicUsize::new(0));
         let (failed, closed) = (Mutex::default(), Mutex::default());
@@ -97,35 +97,35 @@ impl Sessions {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bounds.
+    /// The limits.
     pub fn limits(&self) -> SessionLimits {
         *self.limits.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the bounds. Those who are over them now are closed with the next sweep, or the next newcomer.
+    /// Changes the limits. Sessions over the new ones are closed on the next sweep or the next new session.
     pub fn set_limits(&self, limits: SessionLimits) {
         *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
-    /// How many were closed to make room for others.
+    /// Number of sessions closed to make room.
     pub fn evicted(&self) -> u64 {
         let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         closed.get(&Ending::Evicted).copied().unwrap_or_default()
     }
 
-    /// How many were closed, by why.
+    /// Number of closed sessions, by reason.
     pub fn closed(&self) -> Vec<(Ending, u64)> {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(why, count)| (*why, *count)).collect()
     }
 
-    /// Those that were closed for a fault within the last minute.
+    /// Sessions closed for a fault within the last minute.
     pub fn failed(&self) -> Vec<SessionInfo> {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.retain(|(at, _)| at.elapsed() < FAILED_FOR);
         failed.iter().map(|(at, session)| SessionInfo { idle: session.idle + at.elapsed(), ..session.clone() }).collect()
     }
 
-    /// Reports what was refused.
+    /// Reports a refusal.
     pub(crate) fn refuse(&self, refusal: &Refusal<'_>) {
         if let Some(observer) = &self.observer {
             observer.refused(refusal);
@@ -140,19 +140,19 @@ impl Sessions {
 
     /// Reports a faulty message; too many in a row close the session.
     pub(crate) fn faulty(&self, session: &Session) {
-        session.heard();
+        session.record_activity();
         let faults = session.faults.fetch_add(1, Ordering::Relaxed) + 1;
-        self.is_violation(session, "malformed_message", faults == MAX_FAULTS);
+        self.record_violation(session, "malformed_message", faults == MAX_FAULTS);
     }
 
-    /// Reports a request with the id of one in flight; too many close the session.
+    /// Reports a request that reuses an id in flight; too many in a row close the session.
     pub(crate) fn reused(&self, session: &Session) {
-        session.heard();
+        session.record_activity();
         let reused = session.reused.fetch_add(1, Ordering::Relaxed) + 1;
-        self.is_violation(session, "reused_id", reused == MAX_REUSED + 1);
+        self.record_violation(session, "reused_id", reused == MAX_REUSED + 1);
     }
 
-    fn is_violation(&self, session: &Session, reason: &'static str, ends: bool) {
+    fn record_violation(&self, session: &Session, reason: &'static str, ends: bool) {
         if ends {
             self.fail(&session.id, Fault::ProtocolViolation, reason);
         } else {
@@ -160,7 +160,7 @@ impl Sessions {
         }
     }
 
-    /// Adds a session, or gives the one that is there.
+    /// Adds a session, or returns the existing one.
     pub(crate) fn add(&self, id: String, kind: Kind, owner: Option<Arc<str>>, end: End) -> Arc<Session> {
         let session = Arc::new(Session::new(id.clone(), kind, owner, end, self.epoch));
         Arc::clone(self.lock().entry(id).or_insert(session))
@@ -170,8 +170,8 @@ impl Sessions {
         self.lock().get(id).cloned()
     }
 
-    /// Makes room for one more session: closes the longest idle ones, first of the principal with most sessions, so that
-    /// nobody can take all the places. `None` where everything is busy.
+    /// Reserves room for one more session: closes the longest idle ones, first of the principal with most sessions, so
+    /// that no client can take all the room. `None` if no session is idle.
     pub(crate) fn make_room(self: &Arc<Self>) -> Option<Opening> {
         let victims = {
             let known = self.lock();
@@ -187,32 +187,32 @@ impl Sessions {
         if victims.is_empty() {
             return None;
         }
-        tracing::info!(count = victims.len(), "idle sessions are closed to make room");
+        tracing::info!(count = victims.len(), "closing idle sessions to make room");
         for id in victims {
-            self.end(&id, Ending::Evicted, Forget::UnlessHeard);
+            self.end(&id, Ending::Evicted, Forget::UnlessActive);
         }
         self.opening.fetch_add(1, Ordering::Relaxed);
         Some(Opening(Arc::clone(self)))
     }
 
-    /// Every session, by its id.
+    /// All sessions, by id.
     pub fn list(&self) -> Vec<SessionInfo> {
         let mut list: Vec<SessionInfo> = self.lock().values().map(|session| session.info()).collect();
         list.sort_by(|a, b| a.id.cmp(&b.id));
         list
     }
 
-    /// One session, also one that was closed for a fault a moment ago.
+    /// One session, including those recently closed for a fault.
     pub fn get(&self, id: &str) -> Option<SessionInfo> {
         self.find(id).map(|session| session.info()).or_else(|| self.failed().into_iter().find(|session| session.id == id))
     }
 
-    /// How many sessions there are.
+    /// Number of sessions.
     pub fn count(&self) -> usize {
         self.lock().len()
     }
 
-    /// Closes a session. False where there is none.
+    /// Closes a session. Returns false if there is none.
     pub fn close(&self, id: &str, why: Ending) -> bool {
         self.end(id, why, Forget::Always)
     }
@@ -221,11 +221,11 @@ impl Sessions {
         let Some(session) = self.lock().remove(id) else { return false };
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner).entry(why).or_default() += 1;
         session.become_state(SessionState::Closing);
-        // One that was not taken up here is somebody else's to forget.
+        // A session that was never opened here is left to its own server.
         let is_own = session.opened.load(Ordering::Relaxed) || forget == Forget::Always;
         if let Some(keeper) = self.keeper.as_ref().filter(|_| session.kind == Kind::Http && is_own) {
             let last = SystemTime::now().checked_sub(session.idle());
-            let forgotten = keeper.forget(id, last.filter(|_| forget == Forget::UnlessHeard));
+            let forgotten = keeper.forget(id, last.filter(|_| forget == Forget::UnlessActive));
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 runtime.spawn(forgotten);
             }
@@ -238,14 +238,14 @@ impl Sessions {
         true
     }
 
-    /// Closes a session for a fault of its client, and reports it.
+    /// Reports a fault of a client and closes its session.
     pub fn fail(&self, id: &str, fault: Fault, reason: &'static str) -> bool {
         self.refuse(&Refusal { session: Some(id), ..Refusal::new(fault, reason) });
-        self.condemn(id, fault)
+        self.close_failed(id, fault)
     }
 
-    /// Closes a session for a fault that was reported before. It stays listed for a minute.
-    pub fn condemn(&self, id: &str, fault: Fault) -> bool {
+    /// Closes a session for a fault already reported. It stays listed for a minute.
+    pub fn close_failed(&self, id: &str, fault: Fault) -> bool {
         let Some(session) = self.find(id) else { return false };
         session.become_state(SessionState::Error);
         let why = Ending::Failed(fault);
@@ -262,49 +262,49 @@ impl Sessions {
         true
     }
 
-    /// Forgets a session whose connection has ended by itself.
+    /// Removes a session whose connection has ended.
     pub(crate) fn gone(&self, id: &str) {
-        // In its own statement, so that the lock is free again.
+        // A separate statement, so that the lock is released first.
         let gone = self.lock().remove(id);
         if let Some(session) = gone {
             self.ended(&session.info());
         }
     }
 
-    /// Closes those that have been idle for so long and on which nothing runs.
+    /// Closes sessions idle for at least this long with nothing in flight.
     pub fn reap_idle(&self, idle: Duration) -> Vec<String> {
         let limit = |session: &Session| if session.opened.load(Ordering::Relaxed) { idle } else { idle.min(HANDSHAKE) };
-        let closed = self.end_all(|session| session.is_silent(limit(session)), Ending::Idle, Forget::UnlessHeard);
+        let closed = self.end_all(|session| session.is_silent(limit(session)), Ending::Idle, Forget::UnlessActive);
         self.lock().shrink_to(ROOM);
         closed
     }
 
-    /// Closes the `count` that have been idle longest and on which nothing runs.
+    /// Closes the `count` longest idle sessions with nothing in flight.
     pub fn evict_longest_idle(&self, count: usize) -> Vec<String> {
         let victims = longest_idle(&self.lock(), count);
-        self.end_all(|session| victims.contains(&session.id), Ending::Evicted, Forget::UnlessHeard)
+        self.end_all(|session| victims.contains(&session.id), Ending::Evicted, Forget::UnlessActive)
     }
 
-    /// Closes every session of this server but those that carry a whole process.
+    /// Closes all sessions except stdio.
     pub fn close_every(&self, why: Ending) -> Vec<String> {
         self.end_all(|session| session.kind != Kind::Stdio, why, Forget::Always)
     }
 
-    fn end_all(&self, is_meant: impl Fn(&Session) -> bool, why: Ending, forget: Forget) -> Vec<String> {
-        let ids: Vec<String> = self.lock().values().filter(|session| is_meant(session)).map(|session| session.id.clone()).collect();
+    fn end_all(&self, applies: impl Fn(&Session) -> bool, why: Ending, forget: Forget) -> Vec<String> {
+        let ids: Vec<String> = self.lock().values().filter(|session| applies(session)).map(|session| session.id.clone()).collect();
         ids.into_iter().filter(|id| self.end(id, why, forget)).collect()
     }
 
-    /// Takes a session for heard of.
+    /// Records client activity on a session.
     pub fn touch(&self, id: &str) -> bool {
         self.find(id).is_some_and(|session| {
-            session.heard();
+            session.record_activity();
             true
         })
     }
 
-    /// One beat of the clock: who was not heard since the last one is asked; who did not answer too often is closed where it
-    /// can be asked at all.
+    /// Runs one heartbeat: pings clients that were silent since the last one, and closes `WebSocket`s that missed too
+    /// many pings.
     #[doc(alias = "record_heartbeat")]
     pub fn heartbeat_tick(&self) {
         let (sessions, allowed): (Vec<Arc<Session>>, _) = (self.lock().values().cloned().collect(), self.limits().missed);
@@ -312,7 +312,7 @@ impl Sessions {
             let missed = session.missed.load(Ordering::Relaxed);
             if missed >= allowed {
                 if session.kind.owes_beats() {
-                    tracing::info!(session_id = session.id, missed, "a client does not answer pings");
+                    tracing::info!(session_id = session.id, missed, "the client does not answer pings");
                     self.close(&session.id, Ending::Unanswered);
                 } else if session.opened.load(Ordering::Relaxed) && session.busy.load(Ordering::Relaxed) == 0 {
                     session.become_state(SessionState::Paused);
@@ -324,13 +324,13 @@ impl Sessions {
         }
     }
 
-    /// What the keeper has not been told of: when each session that it keeps was last heard.
+    /// Activity of each persisted session, for the keeper.
     pub fn seen(&self) -> Vec<SessionActivity> {
         let kept = |session: &&Arc<Session>| session.kind == Kind::Http && session.opened.load(Ordering::Relaxed);
         let seen = |session: &Arc<Session>| SessionActivity {
             id: session.id.clone(),
             state: session.about().state,
-            // What is open on it keeps it.
+            // Anything in flight counts as activity.
             idle: if session.is_silent(Duration::ZERO) { session.idle() } else { Duration::ZERO },
             missed: session.missed.load(Ordering::Relaxed),
         };
@@ -338,9 +338,9 @@ impl Sessions {
     }
 }
 
-/// The longest idle sessions, each of the principal that holds most at that time.
+/// The longest idle sessions, each taken from the principal with most sessions at that point.
 fn longest_idle(known: &HashMap<String, Arc<Session>>, count: usize) -> Vec<String> {
-    // How many each holds, and those of them that are idle.
+    // Number of sessions per owner, and the idle ones.
     let mut by_owner: HashMap<_, (usize, Vec<&Arc<Session>>)> = HashMap::new();
     for session in known.values() {
         let (held, idle) = by_owner.entry(session.owner.as_ref()).or_default();
@@ -350,7 +350,7 @@ fn longest_idle(known: &HashMap<String, Arc<Session>>, count: usize) -> Vec<Stri
         }
     }
     for (_, idle) in by_owner.values_mut() {
-        // The last is the one that has been idle longest.
+        // Longest idle last.
         idle.sort_by_key(|session| std::cmp::Reverse(session.seen.load(Ordering::Relaxed)));
     }
     let mut victims = Vec::new();
@@ -363,7 +363,7 @@ fn longest_idle(known: &HashMap<String, Arc<Session>>, count: usize) -> Vec<Stri
     victims
 }
 
-/// A session that is being opened.
+/// Reserved room for a session that is being opened.
 pub(crate) struct Opening(Arc<Sessions>);
 
 impl Drop for Opening {
@@ -372,7 +372,7 @@ impl Drop for Opening {
     }
 }
 
-/// An id that nobody can guess.
+/// An unguessable id.
 pub fn random_id(prefix: &str) -> String {
     let mut bytes = [0_u8; 16];
     let mut filled = 0;
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_made_among_the_largest_holders_and_never_of_the_busy() {
+    fn room_is_made_by_closing_idle_sessions_of_the_largest_holder() {
         let sessions = table(4, 1);
         let first = add(&sessions, "f1", Kind::Http, "flood");
         let busy = first.busy();
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_are_busy_there_is_no_room() {
+    fn there_is_no_room_if_all_sessions_are_busy() {
         let sessions = table(1, 1);
         let session = add(&sessions, "a", Kind::Http, "x");
         let busy = session.busy();
@@ -430,7 +430,7 @@ mod tests {
         for _ in 0..3 {
             sessions.heartbeat_tick();
         }
-        socket.heard();
+        socket.record_activity();
         for _ in 0..3 {
             sessions.heartbeat_tick();
         }
@@ -438,12 +438,12 @@ mod tests {
         sessions.heartbeat_tick();
         assert_eq!(sessions.get("w"), None);
         assert_eq!(sessions.get("h").map(|session| session.state), Some(SessionState::Paused));
-        http.heard();
+        http.record_activity();
         assert_eq!(sessions.get("h").map(|session| (session.state, session.missed)), Some((SessionState::Active, 0)));
     }
 
     #[test]
-    fn states_change_in_their_order_alone() {
+    fn states_change_only_in_their_order() {
         let sessions = table(1, 1);
         let session = add(&sessions, "a", Kind::Http, "x");
         assert!(!session.become_state(SessionState::Created));
@@ -460,7 +460,7 @@ mod tests {
         for _ in 0..MAX_FAULTS - 1 {
             sessions.faulty(&session);
         }
-        session.asked_for();
+        session.record_request();
         sessions.faulty(&session);
         assert_eq!(sessions.count(), 1);
         for _ in 0..MAX_FAULTS {
@@ -473,13 +473,13 @@ mod tests {
     }
 
     #[test]
-    fn ids_in_flight_that_are_used_again_and_again_close_a_session() {
+    fn reusing_ids_in_flight_repeatedly_closes_a_session() {
         let sessions = table(2, 1);
         let session = add(&sessions, "a", Kind::WebSocket, "x");
         for _ in 0..MAX_REUSED {
             sessions.reused(&session);
         }
-        session.asked_for();
+        session.record_request();
         for _ in 0..MAX_REUSED {
             sessions.reused(&session);
         }

@@ -1,4 +1,4 @@
-//! Standard input and output without blocking, on whatever they are: pipes, FIFOs, socket pairs, files, terminals.
+//! Non-blocking standard input and output of any kind: pipes, FIFOs, socket pairs, files, terminals.
 
 use crate::{
     connection::{Connection, Limits},
@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How often the parent is looked for. Its death closes the pipe, unless another process holds it open.
+/// Interval of checks for the parent. Its death closes the pipe, unless another process holds it open.
 const PARENT_CHECK: Duration = Duration::from_secs(2);
 
 type Reader = Box<dyn AsyncRead + Send + Unpin>;
@@ -25,11 +25,11 @@ type Writer = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// Serves `service` on standard input and output until the input ends, the parent dies or `stop` is cancelled.
 ///
-/// `stop` is cancelled when the input has ended, so that running calls can be told.
+/// `stop` is cancelled when the input ends, so that running calls are notified.
 ///
 /// # Errors
 ///
-/// When the streams cannot be used.
+/// If the streams cannot be used.
 pub async fn serve<S>(service: S, sessions: &Arc<Sessions>, limits: Limits, stop: CancellationToken) -> io::Result<()>
 where
     S: Service<RoleServer>,
@@ -45,7 +45,7 @@ where
         while parent.is_some() && rustix::process::getppid() == parent {
             clock.tick().await;
         }
-        tracing::info!("the parent process is gone");
+        tracing::info!("the parent process exited");
         watched.cancel();
     });
     match service.serve(connection).await {
@@ -90,13 +90,13 @@ fn writer() -> io::Result<Writer> {
     })
 }
 
-/// The pipe once more, with flags of its own: other processes that share it are not made non-blocking.
+/// Reopens the pipe with its own flags: processes that share it do not become non-blocking.
 fn reopened(fd: impl AsFd, path: &str, read: bool) -> io::Result<OwnedFd> {
     use rustix::fs::{Mode, OFlags, open};
     let access = if read { OFlags::RDONLY } else { OFlags::WRONLY };
     match open(path, access | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
         Ok(fd) => Ok(fd),
-        // No /proc here: the flags are then shared with the other holders of the pipe.
+        // Without /proc, the flags are shared with the other holders of the pipe.
         Err(_) => duplicate(fd),
     }
 }

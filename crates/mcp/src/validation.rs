@@ -1,4 +1,4 @@
-//! Whether a message passes, strictly and leniently, and what was made of it.
+//! Validates a single message, in strict or lenient mode.
 
 use crate::{
     frame::{Frame, check, odd},
@@ -6,13 +6,13 @@ use crate::{
 };
 use rmcp::{RoleServer, service::RxJsonRpcMessage};
 
-/// What is said of a message. It names types and keys, never values.
+/// The result of validating a message. It names types and keys, never values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Why it is refused; `None` where it passes.
+    /// Why the message is rejected; `None` if it passes.
     #[doc(alias = "is_valid")]
     pub error: Option<String>,
-    /// What was passed over or understood in spite of its form.
+    /// Ignored or coerced input.
     pub warnings: Vec<String>,
 }
 
@@ -23,7 +23,7 @@ pub fn validate(message: &[u8], mode: Mode) -> Verdict {
     inspect(message, mode).0
 }
 
-/// Checks one message as a connection does that is in this mode, and gives it where it passes and is no bare ping.
+/// Checks one message as a connection in this mode does, and returns it if it passes and is not a bare ping.
 pub fn inspect(message: &[u8], mode: Mode) -> (Verdict, Option<Box<RxJsonRpcMessage<RoleServer>>>) {
     let odd = odd(message, mode);
     let refused = |error: String, warnings| (Verdict { error: Some(error), warnings }, None);
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_message_passes_leniently_and_not_strictly() {
+    fn odd_messages_pass_in_lenient_mode_only() {
         for (message, strict, lenient, warnings) in [
             (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#, true, true, 0),
             (r#"{"type":"ping","id":"test_123"}"#, false, true, 2),
@@ -53,9 +53,9 @@ mod tests {
             (r#"{"type":"notifications/unknown","request_id":"1"}"#, false, false, 3),
             ("{", false, false, 0),
         ] {
-            let (by_rule, as_meant) = (validate(message.as_bytes(), Mode::Strict), validate(message.as_bytes(), Mode::Lenient));
-            assert_eq!((by_rule.error.is_none(), as_meant.error.is_none()), (strict, lenient), "{message}: {by_rule:?} {as_meant:?}");
-            assert_eq!(as_meant.warnings.len(), warnings, "{message}: {as_meant:?}");
+            let (strictly, leniently) = (validate(message.as_bytes(), Mode::Strict), validate(message.as_bytes(), Mode::Lenient));
+            assert_eq!((strictly.error.is_none(), leniently.error.is_none()), (strict, lenient), "{message}: {strictly:?} {leniently:?}");
+            assert_eq!(leniently.warnings.len(), warnings, "{message}: {leniently:?}");
         }
     }
 }

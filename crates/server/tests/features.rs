@@ -191,7 +191,7 @@ fn a_client_of_the_newest_revision_confirms_over_two_rounds_76() {
     let asked = modern(&mut client, &asks, "tools/call", call(hard.clone()));
     assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
     let question = &asked["result"]["inputRequests"]["confirm"];
-    assert!(question["method"] == "elicitation/create" && question.to_string().contains("Go on?"), "{question}");
+    assert!(question["method"] == "elicitation/create" && question.to_string().contains("Proceed?"), "{question}");
     let answered = |state: &Value, args: &Value, action: &str, yes: bool| {
         let mut params = call(args.clone());
         params["requestState"] = state.clone();

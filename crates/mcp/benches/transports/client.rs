@@ -1,4 +1,4 @@
-//! Clients that only count.
+//! Benchmark clients.
 
 use std::{
     env, fs,
@@ -28,7 +28,7 @@ fn start(side: &str, transport: &str) -> Command {
     command
 }
 
-/// Megabytes of memory, now or at most.
+/// Resident memory in megabytes, current or peak.
 fn memory(pid: u32, what: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with(what)).unwrap_or_default();
@@ -79,7 +79,7 @@ impl Stdio {
         count(calls) / start.elapsed().as_secs_f64()
     }
 
-    /// Sends everything before it reads anything.
+    /// Sends all calls before reading any answer.
     pub(crate) fn flood(&mut self, calls: usize) -> (usize, usize) {
         let mut writer = self.writer.try_clone().expect("a socket");
         let all: String = (1..=calls).map(|id| call(id, false, "x") + "\n").collect();
@@ -148,7 +148,7 @@ impl Http {
         count(each * in_flight) / start.elapsed().as_secs_f64()
     }
 
-    /// The time, in milliseconds, that all but one in a hundred stay below.
+    /// 99th percentile latency, in milliseconds.
     pub(crate) fn slowest_of_a_hundred(&self, calls: usize) -> f64 {
         let mut connection = self.connect();
         let mut times: Vec<f64> = (0..calls)
@@ -163,7 +163,7 @@ impl Http {
         times.get(calls * 99 / 100).copied().unwrap_or_default()
     }
 
-    /// Opens sessions of an older revision, and leaves them open.
+    /// Opens sessions of an older revision and keeps them open.
     pub(crate) fn sessions(&self, many: usize) -> usize {
         let mut connection = self.connect();
         let mut opened = 0;
@@ -174,7 +174,7 @@ impl Http {
         opened
     }
 
-    /// Sends calls with large answers on one connection, none of which is read.
+    /// Sends calls with large answers on one connection without reading any.
     pub(crate) fn unread(&self, calls: usize) -> TcpStream {
         let connection = self.connect();
         let mut writer = connection.writer.try_clone().expect("a socket");
@@ -238,7 +238,7 @@ impl Connection {
             self.reader.read_exact(&mut body).expect("a body");
             return head;
         }
-        // In chunks.
+        // Chunked encoding.
         loop {
             let mut line = String::new();
             self.reader.read_line(&mut line).expect("a chunk");

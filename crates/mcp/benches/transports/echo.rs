@@ -1,4 +1,4 @@
-//! The service that both sides serve: it gives back what it gets.
+//! The echo service of both sides.
 
 use mcp::{
     Limits, http,
@@ -36,7 +36,7 @@ impl ServerHandler for Echo {
     }
 }
 
-/// Serves until it is killed, or its input ends.
+/// Serves until killed, or until the input ends.
 pub(crate) fn serve(ours: bool, transport: &str) {
     let runtime = match transport {
         "stdio" => tokio::runtime::Builder::new_current_thread().enable_all().build(),

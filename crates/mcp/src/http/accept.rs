@@ -1,4 +1,4 @@
-//! Connections: accepted, bounded in number, and given little time to say what they want.
+//! Accepts connections: limits their number and the time they may stay silent.
 
 use super::{
     List,
@@ -17,16 +17,16 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
 
-/// How long the headers of a request may take.
+/// Time limit for receiving a request's headers.
 const HEADERS: Duration = Duration::from_secs(10);
-/// How long connections may take to end when the server does.
+/// Time limit for connections to close on shutdown.
 const ENDING: Duration = Duration::from_secs(8);
-/// How long a connection may be quiet once no new ones are wanted.
+/// How long an idle connection stays open once no new connections are accepted.
 pub const QUIET: Duration = Duration::from_secs(3);
-/// How long to wait when the system has no descriptor to give.
+/// Delay before accepting again when descriptors run out.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// Where connections come from.
+/// Source of connections.
 pub enum Listener {
     /// A TCP port.
     Tcp(TcpListener),
@@ -34,7 +34,7 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
-/// Accepts connections until `stop`, and then waits for those that are still busy.
+/// Accepts connections until `stop`, then waits for busy ones.
 pub(super) async fn run(
     listener: Listener,
     app: Router,
@@ -62,8 +62,8 @@ pub(super) async fn run(
                 }
             } => {
                 if let Err(err) = accepted {
-                    // Of this connection, or for want of descriptors: others may still come.
-                    tracing::warn!(%err, "a connection could not be accepted");
+                    // This connection failed, or descriptors ran out: others may still be accepted.
+                    tracing::warn!(%err, "could not accept a connection");
                     tokio::time::sleep(EXHAUSTED).await;
                 }
             }
@@ -71,7 +71,7 @@ pub(super) async fn run(
     }
     drop(listener);
     tracker.close();
-    // A server that was replaced serves the connections that it has until it is ended; the end gives them little time.
+    // A replaced server serves its open connections until it is stopped; the shutdown gives them little time.
     stop.cancelled().await;
     tokio::time::timeout(ENDING, tracker.wait()).await.ok();
     Ok(())
@@ -105,7 +105,7 @@ where
                 () = stop.cancelled() => return,
                 () = intake.closed() => {}
             }
-            // A client that is about to send would find the connection closed: it is told with the next answer.
+            // A client about to send would find the connection closed; it is notified with the next answer instead.
             tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(QUIET) => {} }
         } => {
             served.as_mut().graceful_shutdown();

@@ -1,4 +1,4 @@
-//! Request bodies as they arrive. Only received bytes count towards a budget, not the length that a client announces.
+//! Receives request bodies. Received bytes count towards a budget, not the length that a client announces.
 
 use super::shares::{Exceeded, Holder, Part, Shares};
 use crate::{frame::MAX_FRAME, head::id_in};
@@ -7,48 +7,48 @@ use http_body_util::BodyExt;
 use rmcp::model::RequestId;
 use std::{sync::Arc, time::Duration};
 
-/// How long a body may take, and a message of a `WebSocket`.
+/// Time limit for receiving a body, or a `WebSocket` message.
 pub(super) const BODY: Duration = Duration::from_secs(30);
-/// The most bytes of bodies and of messages in progress.
+/// Maximum total size of bodies and messages being received.
 const MAX_BYTES: usize = 128 << 20;
 
-/// Why a body was not received.
+/// Why a body could not be received.
 #[derive(Debug)]
 pub(super) enum Why {
-    /// It is longer than a message may be.
+    /// It exceeds the maximum message length.
     TooLong,
-    /// It took longer than it may.
+    /// It took too long.
     TooSlow,
-    /// The connection failed, or the chunks are malformed.
+    /// The connection failed, or the chunked encoding is malformed.
     CutOff,
-    /// A limit, and what it counts.
+    /// A limit was exceeded; names what it counts.
     Over(Exceeded, &'static str),
 }
 
-/// A body that was not received to its end, with the id of its message where that has arrived.
+/// An incomplete body, with the id of its message if that has arrived.
 pub(super) struct Unreceived {
     pub(super) why: Why,
     pub(super) id: Option<RequestId>,
 }
 
-/// The bodies in progress.
+/// The bodies being received.
 pub(super) struct Bodies {
     places: Arc<Shares>,
     bytes: Arc<Shares>,
 }
 
 impl Bodies {
-    /// At most `places` at a time.
+    /// Receives at most `places` bodies at a time.
     pub(super) fn new(places: usize) -> Self {
         Self { places: Shares::new(places.max(1)), bytes: Shares::new(MAX_BYTES) }
     }
 
-    /// The bytes in progress.
+    /// The byte budget.
     pub(super) fn bytes(&self) -> Arc<Shares> {
         Arc::clone(&self.bytes)
     }
 
-    /// Receives a body to its end.
+    /// Receives a complete body.
     pub(super) async fn receive(&self, holder: Holder, body: Body) -> Result<Bytes, Unreceived> {
         let over = |exceeded| Unreceived { why: Why::Over(exceeded, "request bodies in progress"), id: None };
         let _place = self.places.take(holder.clone(), 1).map_err(over)?;
@@ -63,12 +63,12 @@ impl Bodies {
     }
 }
 
-/// What has arrived of a body.
+/// The received part of a body.
 struct Arrived {
     part: Part,
-    /// The body, where it comes in one piece: most do, and need no copy.
+    /// The body, if it comes in one piece: most do, and need no copy.
     first: Bytes,
-    /// The body, where it does not. Pieces are copied, as each keeps the whole buffer that it was read into.
+    /// The body, otherwise. Pieces are copied, since each would keep the whole buffer it was read into.
     all: Vec<u8>,
 }
 
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_what_its_pieces_are_together() {
+    async fn a_body_is_the_concatenation_of_its_pieces() {
         let bodies = Bodies::new(4);
         for pieces in [vec![], vec![""], vec!["ab"], vec!["", "ab", "c", "", "def"]] {
             let received = bodies.receive(Holder::Local, body(pieces.iter().map(|piece| piece.as_bytes().to_vec()).collect())).await;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_stalls_ends_and_keeps_nothing() {
+    async fn a_stalled_body_times_out_and_releases_its_share() {
         let bodies = Bodies::new(4);
         let stalled = || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
         let (first, second) = tokio::join!(

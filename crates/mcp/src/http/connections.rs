@@ -1,4 +1,4 @@
-//! Open connections: each principal has a share of them, and those without a request make room for newcomers.
+//! Open connections: each principal has a share of them, and idle ones are closed to make room for new ones.
 
 use super::{
     shares::{Exceeded, Holder, Part, Shares},
@@ -16,9 +16,9 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// The most connections of a server.
+/// Maximum number of connections.
 const MAX_CONNECTIONS: usize = 8192;
-/// Half of the descriptors of the process are for repositories, git and the store.
+/// Divisor of the descriptor limit: the other half is for repositories, git and the store.
 const PART_OF_DESCRIPTORS: usize = 2;
 
 /// The connections of a server.
@@ -26,20 +26,20 @@ pub(super) struct Connections {
     limit: usize,
     in_use: Arc<Shares>,
     table: Mutex<Table>,
-    /// Told when a connection becomes idle, and so can make room. One that ends has become idle before.
+    /// Notified when a connection becomes idle and so can be evicted. A connection becomes idle before it ends.
     room: Notify,
 }
 
 #[derive(Default)]
 struct Table {
-    /// The last number that was given to a connection, or to one that became idle.
+    /// The last number assigned to a connection, or to an idle period.
     last: u64,
     open: HashMap<u64, Entry>,
-    /// Connections on which no request was admitted yet, in the order in which they came.
+    /// Connections without an admitted request so far, oldest first.
     unproven: BTreeSet<u64>,
-    /// The same, by where they come from.
+    /// The same, by address.
     unproven_from: HashMap<Option<IpAddr>, BTreeSet<u64>>,
-    /// Connections between two requests, those that are idle longest first.
+    /// Connections between two requests, longest idle first.
     idle: BTreeMap<u64, u64>,
 }
 
@@ -52,9 +52,9 @@ struct Entry {
 #[derive(Clone, Copy)]
 enum State {
     Unproven,
-    /// Requests in progress, whose answers are being sent, or a WebSocket.
+    /// Number of requests in progress, including answers being sent, or a WebSocket.
     Busy(usize),
-    /// Since when, as a number.
+    /// Number of the idle period.
     Idle(u64),
 }
 
@@ -68,7 +68,7 @@ impl Table {
         id
     }
 
-    /// Removes a connection from those that can make room.
+    /// Removes a connection from the lists of those that can be evicted.
     fn unlist(&mut self, id: u64, address: Option<IpAddr>, state: State) {
         match state {
             State::Unproven => {
@@ -91,7 +91,7 @@ impl Table {
         Some(entry)
     }
 
-    /// False for a connection that has made room for another.
+    /// Returns false if the connection has been evicted.
     fn begin(&mut self, id: u64) -> bool {
         let Some(entry) = self.open.get_mut(&id) else { return false };
         let requests = if let State::Busy(requests) = entry.state { requests + 1 } else { 1 };
@@ -114,8 +114,8 @@ impl Table {
         }
     }
 
-    /// The connection that makes room for another. `reserved` unproven ones keep their places, so that newcomers have time
-    /// for their first request, however many connections others keep idle.
+    /// The connection to evict. `reserved` unproven ones are spared, so that new connections have time for their first
+    /// request, however many idle connections other clients keep.
     fn victim(&self, reserved: usize) -> Option<u64> {
         let (unproven, idle) = (self.unproven.first(), self.idle.values().next());
         if self.unproven.len() < reserved { idle.or(unproven) } else { unproven.or(idle) }.copied()
@@ -129,7 +129,7 @@ impl Table {
 }
 
 impl Connections {
-    /// As many as the descriptors of the process allow.
+    /// As many as the process's descriptor limit allows.
     pub(super) fn new() -> Arc<Self> {
         let descriptors = getrlimit(Resource::Nofile).current.and_then(|most| usize::try_from(most).ok());
         Self::at_most(descriptors.map_or(MAX_CONNECTIONS, |most| (most / PART_OF_DESCRIPTORS).clamp(1, MAX_CONNECTIONS)))
@@ -147,27 +147,27 @@ impl Connections {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns once another connection has a place.
+    /// Returns once there is room for another connection.
     pub(super) async fn room(&self) {
         loop {
-            let told = self.room.notified();
+            let notified = self.room.notified();
             {
                 let table = self.lock();
                 if table.open.len() < self.limit || table.victim(0).is_some() {
                     return;
                 }
             }
-            told.await;
+            notified.await;
         }
     }
 
-    /// Takes a connection up; `None` as its address is a Unix socket. Where all places are taken, or those of its address,
-    /// the oldest one without a request makes room. `listed` is dropped when the connection ends.
+    /// Adds a connection; `address` is `None` on a Unix socket. If all places, or all of its address, are taken, the
+    /// oldest connection without a request is evicted. `listed` is dropped when the connection ends.
     pub(super) fn enter(self: &Arc<Self>, address: Option<IpAddr>, listed: Box<dyn Send + Sync>) -> Slot {
         let address = address.map(network);
         let evicted = Arc::new(Notify::new());
         let mut table = self.lock();
-        // Nobody is refused here: behind a proxy, and on the loopback, strangers and good clients have one address.
+        // Never refused here: behind a proxy or on the loopback, strangers and valid clients share an address.
         let share = self.in_use.share();
         let of_address = table.unproven_from.get(&address).filter(|from| from.len() >= share);
         let victim = match of_address.and_then(|from| from.first().copied()) {
@@ -183,7 +183,7 @@ impl Connections {
     }
 }
 
-/// The address that a client is known by: of IPv6 its network, as one machine has all addresses of it.
+/// The address that identifies a client: for IPv6 its network, since one machine owns all addresses of it.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
@@ -191,7 +191,7 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The place of a connection, until it is dropped.
+/// The place of a connection, released on drop.
 pub(super) struct Slot {
     id: u64,
     address: Option<IpAddr>,
@@ -202,12 +202,12 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Told when the connection has to make room for another.
+    /// Notified when the connection is evicted.
     pub(super) fn evicted(&self) -> Arc<Notify> {
         Arc::clone(&self.evicted)
     }
 
-    /// Counts what the connection reads.
+    /// The connection's read meter.
     pub(super) fn meter(&self) -> Arc<Meter> {
         Arc::clone(&self.meter)
     }
@@ -219,7 +219,7 @@ impl Drop for Slot {
     }
 }
 
-/// A request on a connection, until its answer has been passed on or its WebSocket has ended.
+/// A request on a connection, until its answer is sent or its WebSocket has ended.
 pub(super) struct Turn {
     admitted: OnceLock<Part>,
     slot: Arc<Slot>,
@@ -230,7 +230,7 @@ impl Turn {
         Self { admitted: OnceLock::new(), slot }
     }
 
-    /// Charges the connection to the client that may send the request. It makes room for no other until the end of the turn.
+    /// Charges the connection to the authorized client. It cannot be evicted until the end of the turn.
     pub(super) fn admit(&self, principal: Option<&Arc<str>>) -> Result<(), Exceeded> {
         let holder = match (principal, self.slot.address) {
             (Some(principal), _) => Holder::Principal(Arc::clone(principal)),
@@ -248,17 +248,17 @@ impl Turn {
         Ok(())
     }
 
-    /// Counts what the connection reads.
+    /// The connection's read meter.
     pub(super) fn meter(&self) -> Arc<Meter> {
         self.slot.meter()
     }
 
-    /// Where the connection comes from; of IPv6 the network.
+    /// The peer's address; for IPv6 its network.
     pub(super) fn peer(&self) -> String {
         self.slot.address.map_or_else(|| "the Unix socket".to_owned(), |address| address.to_string())
     }
 
-    /// The client that the connection is charged to.
+    /// The client charged for the connection.
     pub(super) fn holder(&self) -> Holder {
         self.admitted.get().map_or(Holder::Local, |part| part.holder().clone())
     }
@@ -273,7 +273,7 @@ impl Drop for Turn {
     }
 }
 
-/// The body of an answer, which ends the turn when it has been passed on.
+/// The body of an answer; the turn ends once it is sent.
 pub(super) struct Answer {
     body: Body,
     _turn: Arc<Turn>,
@@ -334,7 +334,7 @@ mod tests {
             assert_eq!(is_evicted(slot).await, n > 2, "{n}");
         }
         let turns: Result<Vec<_>, _> = more.iter().enumerate().map(|(n, slot)| busy(slot, &n.to_string())).collect();
-        // Idle ones go before newcomers, as long as these are less than a quarter.
+        // Idle connections are evicted before new ones, while those are less than a quarter.
         let new: Vec<_> = (1..=3).map(|n| enter(&connections, &format!("203.0.113.{n}"))).collect();
         for (slot, expect) in slots[..3].iter().chain(&new).zip([false, true, true, true, false, false]) {
             assert_eq!(is_evicted(slot).await, expect, "{:?}", slot.address);
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_is_waited_for_where_every_connection_is_busy() {
+    async fn accepting_waits_while_every_connection_is_busy() {
         let connections = Connections::at_most(4);
         let slots: Vec<_> = (1..=4).map(|n| enter(&connections, &format!("192.0.2.{n}"))).collect();
         let mut turns: Vec<_> = slots.iter().zip(["a", "b", "c", "d"]).map(|(slot, name)| busy(slot, name)).collect();
@@ -368,9 +368,9 @@ mod tests {
         assert_eq!(busy(&slot, "a").err(), Some(Exceeded::Share(2)));
         drop(turns);
         drop(busy(&slot, "a")?);
-        let nobody = Turn::new(Arc::clone(&slot));
-        nobody.admit(None)?;
-        assert_eq!(nobody.holder(), Holder::Local);
+        let anonymous = Turn::new(Arc::clone(&slot));
+        anonymous.admit(None)?;
+        assert_eq!(anonymous.holder(), Holder::Local);
         Ok(())
     }
 

@@ -14,14 +14,14 @@ const EXPOSED: &str = "mcp-session-id, mcp-protocol-version, retry-after, www-au
 /// How long a browser may cache the response to a preflight, in seconds.
 const MAX_AGE: &str = "7200";
 
-/// The origin of the page that sends a request, where that origin is allowed.
+/// The request's origin, if it is allowed.
 pub(super) fn origin(headers: &HeaderMap, allowed: &[String]) -> Option<HeaderValue> {
     let mut given = headers.get_all(header::ORIGIN).iter();
     let (Some(origin), None) = (given.next(), given.next()) else { return None };
     has_own_origin(headers, allowed).then(|| origin.clone())
 }
 
-/// True for a preflight, which a browser sends without a token.
+/// Whether a request is a preflight, which a browser sends without a token.
 pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS && headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
@@ -36,7 +36,7 @@ pub(super) fn preflight() -> Response {
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
-/// Lets pages of this origin read a response. Errors are no exception: a client has to read its challenge.
+/// Lets pages of this origin read a response, including errors: a client has to read its challenge.
 pub(super) fn share(response: &mut Response, origin: HeaderValue) {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

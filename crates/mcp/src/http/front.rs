@@ -1,4 +1,4 @@
-//! What stands before the service: strangers, tokens, bodies that are no message, sessions of somebody else.
+//! Checks before the service: host and origin, tokens, bodies, message format and session ownership.
 
 use super::{
     DRAINING, Options,
@@ -34,11 +34,11 @@ use serde_json::{Map, json};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// The longest token.
+/// Maximum length of a token.
 const MAX_TOKEN: usize = 16 << 10;
 /// The header that names the session of an older revision.
 pub(super) const SESSION: &str = "mcp-session-id";
-/// Names under which tokens turn up in queries, where they would end in logs.
+/// Query parameters in which clients send tokens, where they would end up in logs.
 const IN_QUERY: [&str; 4] = ["access_token", "token", "api_key", "authorization"];
 
 pub(super) struct Front {
@@ -57,7 +57,7 @@ impl Front {
         (self.options.health)(probe)
     }
 
-    /// Whom the request comes from, or why it is turned away.
+    /// The identity of the request, or the response that rejects it.
     async fn identify(&self, parts: &Parts) -> Result<Option<Identity>, Box<Response>> {
         let Some(authority) = &self.options.authority else { return Ok(None) };
         let query = parts.uri.query().unwrap_or_default();
@@ -68,7 +68,7 @@ impl Front {
         if has_token {
             self.refuse(&parts.extensions, Fault::AuthenticationFailed, "token_in_url");
             return Err(Box::new(
-                (StatusCode::BAD_REQUEST, "a token belongs into the Authorization header, never into the URL\n").into_response(),
+                (StatusCode::BAD_REQUEST, "send the token in the Authorization header, never in the URL\n").into_response(),
             ));
         }
         let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
@@ -98,13 +98,13 @@ impl Front {
         Ok(Some(identity))
     }
 
-    /// Reports a refusal, with where it came from.
+    /// Reports a refusal, with the peer's address.
     fn refuse(&self, extensions: &Extensions, fault: Fault, reason: &'static str) {
         let peer = extensions.get::<Arc<Turn>>().map(|turn| turn.peer());
         self.options.sessions.refuse(&Refusal { peer: peer.as_deref(), ..Refusal::new(fault, reason) });
     }
 
-    /// 429 where the client has used up its share, 503 where the server has nothing left.
+    /// 429 if the client has used up its share, 503 if the server is at capacity.
     fn exceeded(&self, why: Exceeded, what: &str) -> Response {
         let (status, text) = match why {
             Exceeded::Share(most) => {
@@ -119,27 +119,27 @@ impl Front {
         overloaded(status, text, None)
     }
 
-    /// Says why a body was not received.
+    /// The response for a body that could not be received.
     fn unreceived(&self, unreceived: Unreceived) -> Response {
         let (status, text) = match unreceived.why {
             Why::Over(exceeded, what) => return self.exceeded(exceeded, what),
             Why::TooLong => return too_large(unreceived.id),
             Why::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body took too long"),
-            Why::CutOff => (StatusCode::BAD_REQUEST, "the body was cut off"),
+            Why::CutOff => (StatusCode::BAD_REQUEST, "the body is incomplete"),
         };
         refused(status, unreceived.id, &ErrorData::invalid_request(text, None))
     }
 }
 
-/// 401, with the place where tokens are had.
+/// 401, with the location of the authorization metadata.
 fn challenge(headers: &HeaderMap, error: Option<&str>) -> Response {
     let error = error.map(|error| format!(", error=\"{error}\"")).unwrap_or_default();
     let error = error.as_str();
     let challenge = format!("Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource\"{error}", base(headers));
     let value = HeaderValue::from_str(&challenge).unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
     let text = match error {
-        "" => "a token is needed: Authorization: Bearer TOKEN\n",
-        _ => "the token is not valid: it is unknown, expired, or not for this server\n",
+        "" => "a token is required: Authorization: Bearer TOKEN\n",
+        _ => "invalid token: it is unknown, expired, or not for this server\n",
     };
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, value)], text).into_response()
 }
@@ -153,7 +153,7 @@ fn insufficient(headers: &HeaderMap, missing: &str) -> HeaderValue {
     HeaderValue::from_str(&challenge).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
 }
 
-/// 403, with the scope that is missing.
+/// 403, with the missing scope.
 fn step_up(headers: &HeaderMap, id: &RequestId, missing: &[&str]) -> Response {
     let value = insufficient(headers, &missing.join(" "));
     let error = ErrorData::new(ErrorCode(-32001), format!("the token does not have the scope `{}`", missing.join("`, `")), None);
@@ -162,7 +162,7 @@ fn step_up(headers: &HeaderMap, id: &RequestId, missing: &[&str]) -> Response {
 
 type RxError = rmcp::model::ServerJsonRpcMessage;
 
-/// Where the client has reached us, as far as it says so itself.
+/// The base URL of this server, as the client addresses it.
 fn base(headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let scheme =
@@ -170,7 +170,7 @@ fn base(headers: &HeaderMap) -> String {
     format!("{scheme}://{host}")
 }
 
-/// What clients and authorization servers are told of this resource: RFC 9728.
+/// The protected resource metadata: RFC 9728.
 pub(super) async fn metadata(State(front): State<Arc<Front>>, headers: HeaderMap) -> Response {
     let Some(authority) = &front.options.authority else { return StatusCode::NOT_FOUND.into_response() };
     let resource = authority.resource.clone().unwrap_or_else(|| format!("{}/mcp", base(&headers)));
@@ -183,7 +183,7 @@ pub(super) async fn metadata(State(front): State<Arc<Front>>, headers: HeaderMap
     .into_response()
 }
 
-/// For every route: refuses foreign hosts and origins, and requests without a valid token; answers preflights.
+/// For all routes: rejects foreign hosts and origins and requests without a valid token; answers preflights.
 pub(super) async fn admit(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
     let origin = cors::origin(request.headers(), &front.options.allowed_origins);
     let mut response = admitted(&front, request, next).await;
@@ -191,7 +191,7 @@ pub(super) async fn admit(State(front): State<Arc<Front>>, request: Request, nex
         cors::share(&mut response, origin);
     }
     if !front.options.intake.is_open() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        // The next request of this client is for the process that follows.
+        // The client's next request is for the successor process.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -204,7 +204,7 @@ async fn admitted(front: &Front, mut request: Request, next: Next) -> Response {
     let is_probe = matches!(request.uri().path(), "/health" | "/livez" | "/readyz" | "/startupz");
     let has_own_host = has_own_host(request.uri(), request.headers(), &front.options.allowed_hosts);
     if !has_own_host {
-        // Balancers and pods ask by address, or with no name at all: they learn whether, and no more.
+        // Load balancers and pods probe by address, or without a name: they get the status without details.
         if is_probe {
             *request.uri_mut() = Uri::try_from(request.uri().path()).unwrap_or_default();
             return next.run(request).await;
@@ -239,10 +239,10 @@ async fn admitted(front: &Front, mut request: Request, next: Next) -> Response {
     next.run(Request::from_parts(parts, body)).await
 }
 
-/// For messages: reads the body, answers what is none, and keeps sessions apart.
+/// For messages: reads the body, rejects invalid messages, and checks session ownership.
 pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    // Removed, because the service may keep the parts for longer than the request lasts.
+    // Removed, since the service may keep the parts for longer than the request lasts.
     let holder = parts.extensions.remove::<Arc<Turn>>().map_or(Holder::Local, |turn| turn.holder());
     let owner = parts.extensions.get::<Identity>().map(|identity| Arc::clone(&identity.principal));
     let session = match session_of(&parts.headers) {
@@ -250,7 +250,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         Err(refused) => return *refused,
     };
     if let Some(session) = &session
-        && !front.sessions.is_of(session, owner.as_ref()).await
+        && !front.sessions.is_owned_by(session, owner.as_ref()).await
     {
         front.options.sessions.refuse(&Refusal::new(Fault::Invalid, "unknown_session"));
         return not_found();
@@ -260,13 +260,13 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
             return draining(None);
         }
         if parts.method == Method::GET && session.as_deref().is_some_and(|session| !front.sessions.has_room_for_stream(session)) {
-            return turned_away(&Refused::Full("too many streams are open on this session"), None);
+            return rejected(&Refused::Full("too many streams are open on this session"), None);
         }
-        let guard = session.as_deref().and_then(|session| front.sessions.visit(session));
+        let guard = session.as_deref().and_then(|session| front.sessions.hold(session));
         let is_end = parts.method == Method::DELETE;
         let mut response = OWNER.scope(owner, next.run(Request::from_parts(parts, body))).await;
         if is_end && response.status() == StatusCode::ACCEPTED {
-            // It is done, and clients warn of any other answer.
+            // The session is already closed, and clients warn about any other status.
             *response.status_mut() = StatusCode::NO_CONTENT;
         }
         return held(response, guard);
@@ -274,7 +274,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
     let length =
         parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<usize>().ok());
     if length.is_some_and(|length| length > 4 * MAX_FRAME) {
-        // Of what is only a little too large some is read, or the client would miss the answer.
+        // A slightly oversized body is still read, or the client would miss the answer.
         return too_large(None);
     }
     let bytes = match front.bodies.receive(holder, body).await {
@@ -287,7 +287,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         .and_then(|kind| kind.to_str().ok())
         .is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")));
     if !is_json {
-        // Not answered as a message: a page can send any other type without asking first.
+        // Not answered as a message: pages can send any other type without a preflight.
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json\n").into_response();
     }
     let is_draining = front.options.intake.is_draining();
@@ -328,14 +328,14 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
     }
     let holds = match guard(&front, session.as_deref(), &message) {
         Ok(holds) => holds,
-        Err((why, id)) => return turned_away(&why, id),
+        Err((why, id)) => return rejected(&why, id),
     };
     let body = rewritten(&mut parts.headers, &bytes, &message).unwrap_or(bytes);
     let response = OWNER.scope(owner, next.run(Request::from_parts(parts, Body::from(body)))).await;
     held(response, holds.busy)
 }
 
-/// The figures of the server. Where tokens are asked for, one with the scope `admin` is needed.
+/// The server's metrics. If tokens are required, the scope `admin` is needed.
 pub(super) async fn metrics(State(front): State<Arc<Front>>, identity: Option<Extension<Identity>>, headers: HeaderMap) -> Response {
     let Some(metrics) = front.options.metrics.clone() else { return StatusCode::NOT_FOUND.into_response() };
     if identity.is_some_and(|identity| !identity.scopes.iter().any(|scope| scope == "admin")) {
@@ -350,8 +350,8 @@ pub(super) async fn metrics(State(front): State<Arc<Front>>, identity: Option<Ex
     }
 }
 
-/// True for what can go on as it is: a request of the newest revision on which nothing has to be looked at. The service
-/// parses it once more, and parsing twice costs measurable latency.
+/// Whether a request can be passed on unparsed: one of the newest revision that needs no further check. The service
+/// parses it again, and parsing twice costs measurable latency.
 fn is_plain(parts: &Parts, bytes: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -367,18 +367,18 @@ fn is_plain(parts: &Parts, bytes: &[u8]) -> bool {
     is_newest
         && parts.extensions.get::<Identity>().is_none()
         && serde_json::from_slice::<Head>(bytes).is_ok_and(|head| {
-            // A handshake opens a session, for which there has to be room.
+            // A handshake opens a session, which needs room.
             head.method != "initialize" && (head.id.is_number() || head.id.as_str().is_some_and(|id| id.len() <= MAX_ID))
         })
 }
 
-/// True for what the service says of bodies that it cannot read: no message.
+/// Whether the service rejected the body as unreadable.
 fn is_misread(response: &Response) -> bool {
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     matches!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::BAD_REQUEST) && !is_json
 }
 
-/// The one session that a request names.
+/// The session id of a request.
 fn session_of(headers: &HeaderMap) -> Result<Option<String>, Box<Response>> {
     let mut given = headers.get_all(SESSION).iter();
     match (given.next(), given.next()) {
@@ -387,11 +387,11 @@ fn session_of(headers: &HeaderMap) -> Result<Option<String>, Box<Response>> {
             Ok(id) if id.len() <= 128 => Ok(Some(id.to_owned())),
             _ => Err(Box::new(not_found())),
         },
-        _ => Err(Box::new((StatusCode::BAD_REQUEST, "one Mcp-Session-Id, not several\n").into_response())),
+        _ => Err(Box::new((StatusCode::BAD_REQUEST, "only one Mcp-Session-Id is allowed\n").into_response())),
     }
 }
 
-/// What a request holds of its session until it is answered, or of the one that it opens.
+/// Guards of a request on its session, or on the one being opened.
 #[derive(Default)]
 struct Holds {
     busy: Option<super::sessions::Busy>,
@@ -400,7 +400,7 @@ struct Holds {
 
 fn guard(front: &Front, session: Option<&str>, message: &RxJsonRpcMessage<RoleServer>) -> Result<Holds, (Refused, Option<RequestId>)> {
     let JsonRpcMessage::Request(request) = message else {
-        return Ok(Holds { busy: session.and_then(|session| front.sessions.visit(session)), _opening: None });
+        return Ok(Holds { busy: session.and_then(|session| front.sessions.hold(session)), _opening: None });
     };
     let refused = |why| (why, Some(request.id.clone()));
     if let Some(session) = session {
@@ -419,7 +419,7 @@ fn missing_scopes(options: &Options, identity: &Identity, request: &ClientReques
     (options.needs)(&call.params.name, &args).into_iter().filter(|scope| !has(scope)).collect()
 }
 
-/// The message in its own form, where it came in another.
+/// The message in standard form, if it came in another.
 fn rewritten(headers: &mut HeaderMap, bytes: &Bytes, message: &RxJsonRpcMessage<RoleServer>) -> Option<Bytes> {
     #[derive(serde::Deserialize)]
     struct Mark {
@@ -433,13 +433,13 @@ fn rewritten(headers: &mut HeaderMap, bytes: &Bytes, message: &RxJsonRpcMessage<
     let rewritten = serde_json::to_vec(message).ok()?;
     headers.remove(header::CONTENT_LENGTH);
     if !is_noted {
-        // What came in another form cannot have said so in its headers.
+        // A bare message cannot have named its method in the headers.
         headers.insert("mcp-method", HeaderValue::from_static("notifications/cancelled"));
     }
     Some(rewritten.into())
 }
 
-fn turned_away(why: &Refused, id: Option<RequestId>) -> Response {
+fn rejected(why: &Refused, id: Option<RequestId>) -> Response {
     match why {
         Refused::Duplicate => {
             let text = "a request with this id is already in flight".to_owned();
@@ -458,14 +458,14 @@ fn draining(id: Option<RequestId>) -> Response {
     later(StatusCode::SERVICE_UNAVAILABLE, "draining", DRAINING.to_owned(), id)
 }
 
-/// An error after which the same request may be sent again in a second.
+/// An error that permits a retry in one second.
 fn later(status: StatusCode, code: &'static str, what: String, id: Option<RequestId>) -> Response {
     let data = json!({"code": code, "recoverable": true, "retry_after_ms": 1000});
     let error = ErrorData::new(ErrorCode(-32000), what, Some(data));
     (status, [(header::RETRY_AFTER, "1")], Json(RxError::error(error, id))).into_response()
 }
 
-/// Keeps a guard for as long as the answer is being sent.
+/// Keeps a guard until the answer is sent.
 fn held(response: Response, guard: Option<super::sessions::Busy>) -> Response {
     let Some(guard) = guard else { return response };
     response.map(|body| Body::new(super::sessions::Holding::new(body, guard)))

@@ -1,4 +1,4 @@
-//! Tokens of an authorization server: JWTs whose signature, issuer, audience and time are right, by the keys that it publishes.
+//! JWTs of an authorization server: validates signature, issuer, audience and time with the server's published keys.
 
 use crate::identity::Identity;
 use jsonwebtoken::{
@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Algorithms with a public key. Those with a shared secret would let everybody sign who can check.
+/// Asymmetric algorithms only. With a shared secret, every verifier could also sign.
 const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::RS256,
     Algorithm::RS384,
@@ -27,27 +27,27 @@ const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::ES384,
     Algorithm::EdDSA,
 ];
-/// How long keys are used before they are asked for again.
+/// How long keys are used before they are fetched again.
 const FRESH: Duration = Duration::from_mins(10);
-/// How often an unknown key may be looked for.
+/// Minimum time between fetches for an unknown key.
 const PAUSE: Duration = Duration::from_secs(30);
-/// The most that a set of keys may have.
+/// Maximum size of a JWKS, in bytes.
 const MAX_KEYS: usize = 1 << 20;
-/// How long they may take to come.
+/// Timeout of a fetch.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How far clocks may be apart, in seconds.
+/// Allowed clock skew, in seconds.
 const LEEWAY: u64 = 60;
 
-/// Where the keys are.
+/// Location of the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
-    /// At an `https` address, or an `http` one.
+    /// An `https` or `http` URL.
     Url(String),
-    /// In a file.
+    /// A file.
     File(PathBuf),
 }
 
-/// Which tokens are good.
+/// Validates tokens.
 pub struct Jwt {
     issuer: String,
     audience: String,
@@ -65,7 +65,7 @@ struct Claims {
     scp: Scopes,
 }
 
-/// Words with spaces between them, or a list of them.
+/// Scopes separated by spaces, or as a list.
 #[derive(Default, Deserialize)]
 #[serde(untagged)]
 enum Scopes {
@@ -86,12 +86,12 @@ impl Scopes {
 }
 
 impl Jwt {
-    /// Takes tokens of `issuer` that are meant for `audience`.
+    /// Accepts tokens of `issuer` for `audience`.
     pub fn new(issuer: String, audience: String, source: KeySource) -> Self {
         Self { issuer, audience, source, keys: Arc::default() }
     }
 
-    /// Whom a token stands for, where it is good.
+    /// The identity in a token; `None` if the token is invalid.
     pub(super) async fn identify(&self, token: &str) -> Option<Identity> {
         let header = decode_header(token).ok().filter(|header| ALGORITHMS.contains(&header.alg))?;
         let key = self.key(header.kid.as_deref()).await?;
@@ -108,29 +108,29 @@ impl Jwt {
         match decode::<Claims>(token, &DecodingKey::from_jwk(&key).ok()?, &validation) {
             Ok(found) => {
                 let claims = found.claims;
-                // `git:read` where an authorization server has scopes of several resources.
+                // Scopes have the prefix `git:` if the authorization server serves several resources.
                 let own = |scope: String| scope.strip_prefix("git:").map_or_else(|| scope.clone(), str::to_owned);
                 let scopes = [claims.scope.words(), claims.scp.words()].concat().into_iter().map(own).collect();
                 if claims.sub.is_empty() {
                     return None;
                 }
-                // Apart from those that the operator has named.
+                // The prefix separates them from the principals of configured tokens.
                 let until = UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp.saturating_add(LEEWAY)));
                 Some(Identity { principal: Arc::from(format!("jwt:{}", claims.sub)), scopes, until })
             }
             Err(err) => {
-                tracing::info!(%err, "a token is refused");
+                tracing::info!(%err, "token rejected");
                 None
             }
         }
     }
 
-    /// The key called `id`, or the only one.
+    /// The key with this id, or the only key.
     async fn key(&self, id: Option<&str>) -> Option<Jwk> {
         let (found, is_old) = self.keys.find(id);
         if let Some(key) = found {
             if is_old {
-                // Those who come next have the new ones.
+                // Later requests use the new keys.
                 self.keys.refresh(&self.source);
             }
             return Some(key);
@@ -145,7 +145,7 @@ impl Jwt {
     }
 }
 
-/// The keys, as they were last read.
+/// The last fetched keys.
 #[derive(Default)]
 struct Keys {
     state: Mutex<State>,
@@ -155,7 +155,7 @@ struct Keys {
 #[derive(Default)]
 struct State {
     known: Vec<Jwk>,
-    /// When they were last read, or could not be.
+    /// Time of the last fetch, successful or not.
     read: Option<Instant>,
     reading: bool,
 }
@@ -165,7 +165,7 @@ impl Keys {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A key, and whether it is time to read them again.
+    /// A key, and whether a fetch is due.
     fn find(&self, id: Option<&str>) -> (Option<Jwk>, bool) {
         let state = self.lock();
         let found = match (id, state.known.as_slice()) {
@@ -178,7 +178,7 @@ impl Keys {
         (found, is_old)
     }
 
-    /// Fetches the keys, unless a fetch is running. The fetch continues when its caller has left.
+    /// Fetches the keys, unless a fetch is running. The fetch continues if its caller is cancelled.
     fn refresh(self: &Arc<Self>, source: &KeySource) {
         if std::mem::replace(&mut self.lock().reading, true) {
             return;
@@ -212,13 +212,13 @@ fn read(source: &KeySource) -> Result<Vec<Jwk>, String> {
     keys_in(&text)
 }
 
-/// The keys for signatures in a set; those of a kind that is not known are passed over.
+/// The signature keys in a JWKS; keys of unknown types are skipped.
 fn keys_in(text: &str) -> Result<Vec<Jwk>, String> {
     #[derive(Deserialize)]
     struct Set {
         keys: Vec<Value>,
     }
-    let set: Set = serde_json::from_str(text).map_err(|err| format!("no set of keys: {err}"))?;
+    let set: Set = serde_json::from_str(text).map_err(|err| format!("invalid JWKS: {err}"))?;
     let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
     Ok(keys.filter(|key| key.common.public_key_use != Some(PublicKeyUse::Encryption)).collect())
 }

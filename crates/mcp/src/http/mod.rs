@@ -1,6 +1,6 @@
-//! MCP over HTTP and WebSocket: who may come in, what may come in, and for how long.
+//! MCP over HTTP and WebSocket: access control, message checks and limits.
 //!
-//! From the outside in: accepting connections, strangers, tokens, the body, the session, and then `rmcp`.
+//! Layers, outermost first: connections, host and origin, tokens, the body, the session, and then `rmcp`.
 
 mod accept;
 mod bodies;
@@ -48,69 +48,69 @@ use sessions::HttpSessions;
 use std::{io, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long calls may go on once the server is to end.
+/// How long calls may continue during shutdown.
 const DRAIN: Duration = Duration::from_secs(7);
-/// How often what was kept for clients that did not come back is forgotten.
+/// Interval for removing data kept for clients that did not reconnect.
 const TIDY: Duration = Duration::from_secs(15);
-/// How often streams to listen on are looked for while no new work is taken.
+/// Interval for closing idle listening streams while no new work is accepted.
 const HANG_UP: Duration = Duration::from_millis(100);
-/// What clients are told while no new work is taken.
-const DRAINING: &str = "the server is draining and takes no new work";
-/// How long their answers may take to leave after that.
+/// Error returned while draining.
+const DRAINING: &str = "the server is draining and accepts no new work";
+/// Grace period for sending the last answers.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-/// The scopes that a call of a tool needs, so that a token without them can be told which.
+/// Returns the scopes that a tool call needs, so that a client can be asked for missing ones.
 pub type Needs = Arc<dyn Fn(&str, &Map<String, Value>) -> Vec<&'static str> + Send + Sync>;
 
-/// How MCP is served.
+/// Options of the HTTP server.
 #[derive(Clone)]
 pub struct Options {
-    /// Names, besides those of the loopback, under which the server may be asked for.
+    /// Allowed host names besides loopback.
     pub allowed_hosts: Vec<String>,
-    /// Origins of pages, besides those from the loopback, that may ask.
+    /// Allowed origins besides loopback.
     pub allowed_origins: Vec<String>,
-    /// Who may come in; everybody when absent.
+    /// Validates tokens. Access is open if `None`.
     pub authority: Option<Arc<Authority>>,
-    /// The scopes that a call needs.
+    /// Returns the scopes that a call needs.
     pub needs: Needs,
-    /// The sessions of older revisions, and those of `WebSocket`s.
+    /// Sessions of older revisions and of `WebSocket`s.
     pub sessions: Arc<Sessions>,
-    /// What one connection may hold, or one session.
+    /// Limits of one connection or session.
     pub limits: Limits,
-    /// Cancelled once no call runs any more, after the end has begun: streams are closed then.
+    /// Cancelled once all calls have ended during shutdown: streams are closed then.
     pub drained: CancellationToken,
-    /// Whether new work is taken.
+    /// Whether new work is accepted.
     pub intake: Intake,
-    /// The connections that are open. Once no new ones are wanted each of them ends with its next answer, or soon.
+    /// The open connections. Once no new ones are accepted, each closes with its next answer or shortly after.
     pub connections: TaskTracker,
-    /// Lists a connection, by where it comes from, until what it gives is dropped.
+    /// Lists a connection until the returned guard is dropped.
     pub list: List,
-    /// Says whether the server is ready, and why not; for `/health` and its kin.
+    /// Reports readiness, with reasons; for `/health` and similar routes.
     pub health: Health,
-    /// What `/metrics` answers; nothing is served there where it is absent.
+    /// Renders `/metrics`; the route is not served if `None`.
     pub metrics: Option<Metrics>,
 }
 
-/// The figures of a server in the text format of Prometheus, made on a thread that may block.
+/// Renders the metrics in the Prometheus text format, on a thread that may block.
 pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// Says how the server is, for one of the questions that a balancer asks.
+/// Answers a health probe.
 pub type Health = Arc<dyn Fn(Probe) -> (bool, Value) + Send + Sync>;
 
-/// Lists a connection.
+/// Lists a connection by its origin, until the returned guard is dropped.
 pub type List = Arc<dyn Fn(String) -> Box<dyn Send + Sync> + Send + Sync>;
 
-/// What is asked of a server's health.
+/// A health probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// Whether it can be sent calls; with everything that is looked at when asked to be verbose.
+    /// Whether the server accepts calls.
     Ready {
-        /// Asks for each part.
+        /// Includes every check.
         verbose: bool,
     },
-    /// Whether it lives.
+    /// Whether the process is alive.
     Live,
-    /// Whether it has started.
+    /// Whether startup is complete.
     Started,
 }
 
@@ -133,12 +133,12 @@ impl Default for Options {
     }
 }
 
-/// Serves what `service` makes on `listeners`: Streamable HTTP at `/mcp`, WebSocket at `/` and `/ws`, and `/health`,
-/// until `stop` is cancelled.
+/// Serves the handlers made by `service` on `listeners`: Streamable HTTP at `/mcp`, WebSocket at `/` and `/ws`, and
+/// `/health`, until `stop` is cancelled.
 ///
 /// # Errors
 ///
-/// When accepting connections fails for good.
+/// If accepting connections fails permanently.
 pub async fn serve<S>(
     listeners: Vec<Listener>,
     service: impl Fn(Option<&Identity>) -> S + Clone + Send + Sync + 'static,
@@ -151,20 +151,20 @@ where
     let ended = CancellationToken::new();
     let sessions = Arc::new(HttpSessions::new(Arc::clone(&options.sessions), options.limits));
     let mut config = StreamableHttpServerConfig::default()
-        // Both are checked in front, for every route.
+        // Both are checked by the front, for every route.
         .disable_allowed_hosts()
         .disable_allowed_origins()
         .with_json_response(true)
         .with_cancellation_token(ended.clone())
         .with_max_request_body_bytes(MAX_FRAME);
     config.legacy_session_mode = true;
-    // The streams say themselves when to ask again.
+    // The streams send their own retry interval.
     config.sse_retry = None;
     config.session_store = sessions.store();
     let made = service.clone();
     let mcp = StreamableHttpService::new(move || Ok(made(None)), Arc::clone(&sessions), config);
     let connections = Connections::new();
-    // Half: stalled bodies leave their client connections for streams and WebSockets.
+    // Half of the connections: stalled bodies leave their client the rest for streams and WebSockets.
     let bodies = Bodies::new(connections.limit() / 2);
     let bytes = bodies.bytes();
     let front = Arc::new(Front::new(options.clone(), Arc::clone(&sessions), bodies, stop.clone()));
@@ -219,7 +219,7 @@ where
     let drained = options.drained.clone();
     tokio::spawn(async move {
         stop.cancelled().await;
-        // What runs is answered first. Streams that stay open would then hold the exit.
+        // Running calls are answered first. Streams left open would then delay the exit.
         tokio::time::timeout(DRAIN, drained.cancelled()).await.ok();
         tokio::time::sleep(LAST_WORDS).await;
         streams.cancel();

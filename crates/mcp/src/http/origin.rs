@@ -1,8 +1,8 @@
-//! Which names a request may use for us, and which pages may send it.
+//! Checks of the Host and Origin headers.
 
 use axum::http::{HeaderMap, Uri, header};
 
-/// True for requests that name this server: a loopback name or one of `allowed`. An absolute target names it, too.
+/// Whether a request names this server: a loopback name or one of `allowed`. An absolute target is checked, too.
 pub(super) fn has_own_host(target: &Uri, headers: &HeaderMap, allowed: &[String]) -> bool {
     if target.authority().is_some_and(|authority| !is_ours(authority.as_str(), allowed)) {
         return false;
@@ -12,7 +12,7 @@ pub(super) fn has_own_host(target: &Uri, headers: &HeaderMap, allowed: &[String]
     host.to_str().is_ok_and(|host| is_ours(host, allowed))
 }
 
-/// True for requests of no page, or of a page from the loopback or from one of `allowed`, which are whole origins.
+/// Whether a request has no origin, a loopback origin or one of `allowed`.
 pub(super) fn has_own_origin(headers: &HeaderMap, allowed: &[String]) -> bool {
     headers.get_all(header::ORIGIN).iter().all(|origin| {
         let Ok(origin) = origin.to_str() else { return false };
@@ -21,7 +21,7 @@ pub(super) fn has_own_origin(headers: &HeaderMap, allowed: &[String]) -> bool {
     })
 }
 
-/// True for a loopback name, or an allowed one, with or without a port.
+/// Whether a name is a loopback name or allowed, with or without a port.
 fn is_ours(authority: &str, allowed: &[String]) -> bool {
     let name = match authority.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,

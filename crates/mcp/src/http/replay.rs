@@ -1,7 +1,7 @@
-//! The streams of a session: written whether or not the client reads, and kept where the client breaks off.
+//! The streams of a session: written whether or not the client reads, and kept for a client that disconnects.
 //!
-//! Without the first a stream that nobody reads would stop every other call of its session; without the second a result
-//! that comes while a client is away would be lost.
+//! Otherwise an unread stream would block the other calls of its session, and a result sent while the client is
+//! disconnected would be lost.
 
 use futures_util::future::Either;
 use rmcp::{
@@ -21,28 +21,28 @@ use std::{
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 
-/// Messages of a stream that are kept; notifications beyond them are dropped.
+/// Maximum number of messages kept per stream; further notifications are dropped.
 const MAX_KEPT: usize = 64;
-/// What a session may keep of streams that have ended, in bytes.
+/// Maximum size of ended streams kept per session, in bytes.
 const MAX_BYTES: usize = 4 << 20;
-/// How long the rest of a stream is kept once it has ended.
+/// How long an ended stream is kept.
 const KEPT: Duration = Duration::from_mins(1);
-/// What a stream weighs besides its messages, in bytes.
+/// Overhead of a stream besides its messages, in bytes.
 const WEIGHT: usize = 1 << 10;
-/// Streams that a session keeps room for, however few there are.
+/// Minimum capacity of a session's stream table.
 const ROOM: usize = 16;
-/// When a client that was cut off is to ask again.
+/// Reconnection delay sent to clients.
 const RETRY: Duration = Duration::from_secs(3);
 
 /// The streams of one session.
 pub(super) struct Streams {
-    /// Those of requests, by the number that their events carry.
+    /// Streams of requests, by the number in their event ids.
     requests: Mutex<HashMap<u64, Arc<Replay>>>,
     listening: Mutex<Listening>,
     next: AtomicU64,
 }
 
-/// The stream of one request: what was sent on it, and where it continues.
+/// The stream of one request: the events sent, and the client to send further ones to.
 struct Replay {
     number: u64,
     state: Mutex<State>,
@@ -50,15 +50,15 @@ struct Replay {
 
 struct State {
     kept: VecDeque<ServerSseMessage>,
-    /// How many events there have been.
+    /// Number of events so far.
     count: u64,
     client: Option<UnboundedSender<ServerSseMessage>>,
-    /// Which of the clients that it was given to in turn has it.
+    /// Number of the client that has the stream; clients are counted on each connect.
     turn: u64,
-    /// Messages that the client's side has not taken yet.
+    /// Messages not yet read by the client.
     waiting: usize,
     ended: Option<Instant>,
-    /// The bytes that are kept of a stream that has ended.
+    /// Size of an ended stream, in bytes.
     size: usize,
 }
 
@@ -70,7 +70,7 @@ impl State {
 }
 
 impl Replay {
-    /// One that begins with word of when to ask again.
+    /// A new stream, which begins with the reconnection delay.
     fn new(number: u64) -> Self {
         let kept = VecDeque::from([ServerSseMessage::priming(format!("0/{number}"), RETRY)]);
         let state = State { kept, count: 1, client: None, turn: 0, waiting: 0, ended: None, size: 0 };
@@ -94,25 +94,25 @@ impl Replay {
         }
     }
 
-    /// Notes the end, and how much is kept of it for a client that is not there.
+    /// Marks the stream as ended, and measures it if no client reads it.
     fn end(&self) {
         let mut state = self.lock();
         state.ended = Some(Instant::now());
         let is_read = state.client.take().is_some_and(|client| !client.is_closed());
-        // What is being read is weighed when its reader goes before the end.
+        // A stream being read is measured when its reader leaves early.
         if !is_read {
             state.weigh();
         }
     }
 
-    /// True when nobody will ask for it any more.
+    /// Whether the stream has expired.
     fn is_over(&self) -> bool {
         let state = self.lock();
         state.ended.is_some_and(|ended| ended.elapsed() >= KEPT)
     }
 }
 
-/// Keeps a message. Where there is no room, news goes before what has to be answered.
+/// Stores a message. If there is no room, notifications are dropped before messages that need an answer.
 fn keep(kept: &mut VecDeque<ServerSseMessage>, message: &ServerSseMessage) {
     if kept.len() >= MAX_KEPT {
         kept.remove(kept.iter().position(is_news).unwrap_or_default());
@@ -120,10 +120,10 @@ fn keep(kept: &mut VecDeque<ServerSseMessage>, message: &ServerSseMessage) {
     kept.push_back(message.clone());
 }
 
-/// What belongs to no request, and who listens for it: the first of the streams that are open, the others take its place.
+/// Messages that belong to no request, and the streams listening for them. The first stream gets the messages.
 struct Listening {
     kept: VecDeque<ServerSseMessage>,
-    /// The number of the last event, and of the last that a client was given.
+    /// Number of the last event, and of the last one sent to a client.
     count: u64,
     given: u64,
     clients: VecDeque<Sender<ServerSseMessage>>,
@@ -134,7 +134,7 @@ impl Listening {
         self.count += 1;
         let message = ServerSseMessage::new(self.count.to_string(), message);
         keep(&mut self.kept, &message);
-        // One that does not read is cut off, and may come back for the rest.
+        // A client that does not read is disconnected, and may reconnect for the rest.
         while let Some(first) = self.clients.front() {
             if first.try_send(message.clone()).is_ok() {
                 self.given = self.count;
@@ -144,10 +144,10 @@ impl Listening {
         }
     }
 
-    /// A stream of what came after an event, or of what nobody was given, and of what still comes.
+    /// A stream of the events after `after`, or of those not yet sent, and of later ones.
     fn connect(&mut self, after: Option<u64>) -> ReceiverStream<ServerSseMessage> {
         self.clients.retain(|client| !client.is_closed());
-        // What has not happened yet is of another process.
+        // A number in the future comes from another process.
         let from = after.filter(|after| *after <= self.count).unwrap_or(self.given);
         let (client, messages) = channel(MAX_KEPT + 1);
         if after.is_none() {
@@ -172,7 +172,7 @@ impl Listening {
 
 impl Streams {
     pub(super) fn new() -> Arc<Self> {
-        // Not from zero: what a client has kept of a process before this one must not be taken for an event of this.
+        // Starts from the time, so that an event id of an earlier process is not mistaken for one of this process.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let since = u64::try_from(since).unwrap_or_default();
         let listening = Listening { kept: VecDeque::new(), count: since, given: since, clients: VecDeque::new() };
@@ -187,7 +187,7 @@ impl Streams {
         self.listening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the oldest where too much is kept.
+    /// Removes the oldest streams if too much is kept.
     fn bound(&self) {
         let mut replays = self.requests();
         loop {
@@ -204,7 +204,7 @@ impl Streams {
         }
     }
 
-    /// Forgets what was kept for clients that did not come back.
+    /// Removes streams kept for clients that did not reconnect.
     pub(super) fn tidy(&self) {
         {
             let mut requests = self.requests();
@@ -214,7 +214,7 @@ impl Streams {
         self.listening().clients.retain(|client| !client.is_closed());
     }
 
-    /// Begins the stream of a request.
+    /// Starts the stream of a request.
     pub(super) fn begin(self: &Arc<Self>) -> (Writer, Passed) {
         let replay = Arc::new(Replay::new(self.next.fetch_add(1, Ordering::Relaxed)));
         self.requests().insert(replay.number, Arc::clone(&replay));
@@ -222,22 +222,22 @@ impl Streams {
         (Writer { replay, streams: Arc::clone(self) }, passed)
     }
 
-    /// A stream for what belongs to no request.
+    /// A stream for messages that belong to no request.
     pub(super) fn listen(&self) -> ReceiverStream<ServerSseMessage> {
         self.listening().connect(None)
     }
 
-    /// Says what belongs to no request.
+    /// Sends a message that belongs to no request.
     pub(super) fn tell(&self, message: ServerJsonRpcMessage) {
         self.listening().push(message);
     }
 
-    /// Ends the streams for what belongs to no request.
+    /// Closes the streams for messages that belong to no request.
     pub(super) fn close(&self) {
         self.listening().clients.clear();
     }
 
-    /// What came after an event, and what still comes. `None` where that is not known here.
+    /// The events after `last_event`, and later ones. `None` if the stream is unknown.
     pub(super) fn resume(self: &Arc<Self>, last_event: &str) -> Option<Either<Passed, ReceiverStream<ServerSseMessage>>> {
         let Some((index, number)) = last_event.split_once('/') else {
             let last = last_event.parse().ok()?;
@@ -247,7 +247,7 @@ impl Streams {
         Some(Either::Left(self.connect(&replay, Some(index.parse().ok()?))))
     }
 
-    /// Gives a stream to a client: what comes after an event, or all of it.
+    /// Connects a client to a stream, from an event on or from its start.
     fn connect(self: &Arc<Self>, replay: &Arc<Replay>, after: Option<u64>) -> Passed {
         let (client, messages) = unbounded_channel();
         let mut state = replay.lock();
@@ -268,7 +268,7 @@ impl Streams {
     }
 }
 
-/// Writes the stream of a request, which ends when this is dropped.
+/// Writes the stream of a request, which ends on drop.
 pub(super) struct Writer {
     replay: Arc<Replay>,
     streams: Arc<Streams>,
@@ -292,7 +292,7 @@ fn is_news(message: &ServerSseMessage) -> bool {
     !matches!(notification.notification, ServerNotification::CancelledNotification(_))
 }
 
-/// The stream of a request as its client reads it.
+/// The client's end of a request's stream.
 pub(super) struct Passed {
     messages: UnboundedReceiver<ServerSseMessage>,
     turn: u64,
@@ -317,7 +317,7 @@ impl Stream for Passed {
 
 impl Drop for Passed {
     fn drop(&mut self) {
-        // Before the look at the end: who ends it later sees that nobody reads.
+        // Closed before the check below: a writer that ends later sees that there is no reader.
         self.messages.close();
         let is_read = {
             let mut state = self.replay.lock();
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_while_the_client_is_away_is_there_when_it_returns() {
+    async fn messages_sent_while_the_client_is_away_are_replayed() {
         let streams = Streams::new();
         let (writer, mut passed) = streams.begin();
         let first = passed.next().await.and_then(|message| message.event_id).unwrap_or_default();
@@ -362,11 +362,11 @@ mod tests {
         assert!(streams.resume("0/8").is_none());
         let again = streams.resume(&first).map(ids);
         assert_eq!(again.unwrap_or_else(|| unreachable!()).await, [format!("1/{number}")]);
-        assert!(streams.requests().is_empty(), "what has been read is not kept");
+        assert!(streams.requests().is_empty(), "events that have been read are not kept");
     }
 
     #[tokio::test]
-    async fn what_belongs_to_no_request_goes_to_one_listener_and_waits_where_there_is_none() {
+    async fn messages_of_no_request_go_to_one_listener_or_wait_for_one() {
         let streams = Streams::new();
         let since = streams.listening().count;
         let event = |number: u64| (since + number).to_string();
@@ -384,17 +384,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_of_a_process_before_hides_nothing() {
+    async fn an_event_id_of_an_earlier_process_hides_nothing() {
         let before = Streams::new();
         before.tell(message());
         let last = before.listening().count;
-        // It starts within the same millisecond at the earliest.
+        // It starts in the same millisecond at the earliest.
         let streams = Streams::new();
         streams.listening().count += 5;
         streams.tell(message());
         let again = streams.resume(&last.to_string()).unwrap_or_else(|| unreachable!());
         streams.tell(message());
-        // Nor does one of a clock that was ahead.
+        // Nor does an event id from a clock that was ahead.
         let ahead = streams.resume(&u64::MAX.to_string()).unwrap_or_else(|| unreachable!());
         streams.tell(message());
         streams.close();
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_listener_that_does_not_read_is_cut_off_and_finds_the_rest() {
+    async fn a_listener_that_does_not_read_is_disconnected_and_can_resume() {
         let streams = Streams::new();
         let stalled = streams.listen();
         for _ in 0..=MAX_KEPT {
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_lost_a_stream_takes_nothing_from_its_next_reader() {
+    async fn a_lost_reader_takes_nothing_from_the_next_one() {
         let streams = Streams::new();
         let (writer, lost) = streams.begin();
         let event = format!("0/{}", writer.replay.number);

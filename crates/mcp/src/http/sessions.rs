@@ -1,5 +1,5 @@
-//! Sessions of the revisions before 2026-07-28 over HTTP: what is in flight on them, their streams, and how they come back
-//! after the process that opened them is gone.
+//! Sessions of revisions before 2026-07-28 over HTTP: requests in flight, streams, and restoring sessions after a
+//! restart.
 
 use super::transport::{Ended, Handle, SessionTransport, pair};
 use crate::{
@@ -23,11 +23,11 @@ use std::{
 };
 use tokio_stream::Stream;
 
-/// How many streams to listen on one session may have open.
+/// Maximum number of open listening streams per session.
 const MAX_STREAMS: usize = 8;
 
 tokio::task_local! {
-    /// Whose request is being handled. The service makes and restores sessions on the task of the request.
+    /// The principal of the current request. The service creates and restores sessions on the request's task.
     pub(super) static OWNER: Option<Arc<str>>;
 }
 
@@ -35,28 +35,28 @@ fn owner() -> Option<Arc<str>> {
     OWNER.try_with(Clone::clone).ok().flatten()
 }
 
-/// Why a request does not get to its session.
+/// Why a request is rejected by its session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// A request with its id is in flight.
+    /// A request with this id is in flight.
     Duplicate,
-    /// There is no room.
+    /// At capacity.
     Full(&'static str),
-    /// There is no such session.
+    /// Unknown session.
     Unknown,
 }
 
-/// What HTTP adds to a session.
+/// State of a session that is specific to HTTP.
 struct Held {
     session: Arc<Session>,
     in_flight: HashSet<RequestId>,
-    /// Requests and streams that are open.
+    /// Open requests and streams.
     open: usize,
-    /// Absent as long as one that a process before this one kept is not taken up.
+    /// `None` for a session of an earlier process that is not yet restored.
     handle: Option<Handle>,
 }
 
-/// The sessions that HTTP carries.
+/// The sessions over HTTP.
 pub(super) struct HttpSessions {
     held: Arc<Mutex<HashMap<String, Held>>>,
     all: Arc<Sessions>,
@@ -72,7 +72,7 @@ impl HttpSessions {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a session to the table, and to what is held here: at once, so that none is in one of them alone.
+    /// Adds a session to both tables atomically.
     fn add(&self, id: &str, handle: Option<Handle>) {
         let all = Arc::clone(&self.held);
         let end = Arc::new(move |id: &str, _: Ending| {
@@ -81,15 +81,15 @@ impl HttpSessions {
         });
         let mut known = self.lock();
         let session = self.all.add(id.to_owned(), Kind::Http, owner(), end);
-        // Two requests may bring it back at once.
+        // Two requests may restore it concurrently.
         let held = known.entry(id.to_owned()).or_insert_with(|| Held { session, in_flight: HashSet::new(), open: 0, handle: None });
         let before = handle.and_then(|handle| held.handle.replace(handle));
         drop(known);
         drop(before);
     }
 
-    /// True when there is such a session, here or kept by a process before this one, and it is of this principal.
-    pub(super) async fn is_of(&self, id: &str, owner: Option<&Arc<str>>) -> bool {
+    /// Whether there is such a session, here or persisted, and this principal owns it.
+    pub(super) async fn is_owned_by(&self, id: &str, owner: Option<&Arc<str>>) -> bool {
         if let Some(session) = self.all.find(id) {
             return session.owner.as_ref() == owner;
         }
@@ -105,7 +105,7 @@ impl HttpSessions {
         true
     }
 
-    /// Makes room for one more session.
+    /// Reserves room for one more session.
     pub(super) fn make_room(&self) -> Result<Opening, Refused> {
         self.all.make_room().ok_or_else(|| {
             self.all.refuse(&Refusal::new(Fault::Overloaded, "session_limit"));
@@ -117,12 +117,12 @@ impl HttpSessions {
     pub(super) fn begin(self: &Arc<Self>, id: &str, request: &RequestId) -> Result<Busy, Refused> {
         let mut known = self.lock();
         let held = known.get_mut(id).ok_or(Refused::Unknown)?;
-        held.session.asked_for();
+        held.session.record_request();
         let (is_running, running) = held.handle.as_ref().map_or((false, 0), |handle| handle.running(request));
         if is_running || held.in_flight.contains(request) {
             let session = Arc::clone(&held.session);
             drop(known);
-            // It may close the session, which is in this table, too.
+            // This may close the session, which needs the same lock.
             self.all.reused(&session);
             return Err(Refused::Duplicate);
         }
@@ -134,15 +134,15 @@ impl HttpSessions {
         Ok(Busy { _open: held.session.busy(), carried: Arc::clone(self), id: id.to_owned(), request: Some(request.clone()) })
     }
 
-    /// Keeps a session from being taken for silent.
-    pub(super) fn visit(self: &Arc<Self>, id: &str) -> Option<Busy> {
+    /// Marks a session as busy.
+    pub(super) fn hold(self: &Arc<Self>, id: &str) -> Option<Busy> {
         let mut known = self.lock();
         let held = known.get_mut(id)?;
         held.open += 1;
         Some(Busy { _open: held.session.busy(), carried: Arc::clone(self), id: id.to_owned(), request: None })
     }
 
-    /// Lets the service take a session up.
+    /// Creates the transport on which the service serves a session.
     fn open(&self, id: &str) -> SessionTransport {
         let (handle, transport) = pair();
         self.add(id, Some(handle));
@@ -153,17 +153,17 @@ impl HttpSessions {
         self.lock().get(id).and_then(|held| held.handle.clone()).ok_or(Ended)
     }
 
-    /// The handle of a session on which the handshake has begun, so that nothing goes before it.
+    /// The handle of a session whose handshake has begun, so that nothing is sent before it.
     fn begun(&self, id: &str) -> Result<Handle, Ended> {
         self.handle(id).ok().filter(Handle::has_begun).ok_or(Ended)
     }
 
-    /// True when the session may have another stream open.
+    /// Whether the session may open another stream.
     pub(super) fn has_room_for_stream(&self, id: &str) -> bool {
         self.lock().get(id).is_none_or(|held| held.open.saturating_sub(held.in_flight.len()) < MAX_STREAMS)
     }
 
-    /// Forgets what was kept of streams whose clients did not come back, and room that a rush of sessions took.
+    /// Removes streams whose clients did not reconnect, and shrinks the table after a burst of sessions.
     pub(super) fn tidy(&self) {
         let handles: Vec<Handle> = {
             let mut known = self.lock();
@@ -175,7 +175,7 @@ impl HttpSessions {
         }
     }
 
-    /// Ends the streams to listen on of sessions on which no request is in flight.
+    /// Closes the listening streams of sessions without requests in flight.
     pub(super) fn hang_up(&self) {
         let known = self.lock();
         let handles = known.values().filter(|held| held.in_flight.is_empty()).filter_map(|held| held.handle.clone());
@@ -184,21 +184,21 @@ impl HttpSessions {
         handles.iter().filter(|handle| !handle.is_busy()).for_each(|handle| handle.streams().close());
     }
 
-    /// What the service keeps sessions in, where anything does.
+    /// The session store of the service, if sessions are persisted.
     pub(super) fn store(&self) -> Option<Arc<dyn SessionStore>> {
         let keeper = Arc::clone(self.all.keeper.as_ref()?);
-        Some(Arc::new(Shelf { keeper, all: Arc::clone(&self.all) }))
+        Some(Arc::new(KeeperStore { keeper, all: Arc::clone(&self.all) }))
     }
 }
 
-/// The keeper as the service sees it.
-struct Shelf {
+/// Adapts the keeper to the service's session store.
+struct KeeperStore {
     keeper: Arc<dyn Keeper>,
     all: Arc<Sessions>,
 }
 
 #[async_trait::async_trait]
-impl SessionStore for Shelf {
+impl SessionStore for KeeperStore {
     async fn load(&self, id: &str) -> Result<Option<SessionState>, SessionStoreError> {
         let owner = owner();
         let kept = self.keeper.load(id).await.filter(|kept| kept.principal == owner.as_deref().unwrap_or_default());
@@ -231,7 +231,7 @@ impl SessionStore for Shelf {
     }
 }
 
-/// A request or a stream that is open on a session.
+/// Keeps a session busy while a request or stream is open.
 pub(super) struct Busy {
     _open: Open,
     carried: Arc<HttpSessions>,
@@ -250,7 +250,7 @@ impl Drop for Busy {
     }
 }
 
-/// A body that holds a guard until its last part is passed on: once a client has that it may use the id of its request again.
+/// A body that holds a guard until its last part is sent: then the client may reuse the request's id.
 pub(super) struct Holding {
     body: Body,
     guard: Option<Busy>,
@@ -324,7 +324,7 @@ impl SessionManager for HttpSessions {
 
     async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
         let mut known = self.lock();
-        // Outside of a request it is the service that ends: what it served may have been taken up again meanwhile.
+        // Outside of a request, the service itself is ending; its session may have been restored meanwhile.
         let is_request = OWNER.try_with(|_| ()).is_ok();
         if !is_request && known.get(&**id).and_then(|held| held.handle.as_ref()).is_some_and(|handle| !handle.is_over()) {
             return Ok(());

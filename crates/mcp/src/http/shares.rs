@@ -1,4 +1,4 @@
-//! Amounts with a bound that many clients draw on, each at most a share.
+//! Bounded amounts shared by many clients, each limited to a share.
 
 use std::{
     collections::HashMap,
@@ -6,26 +6,26 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Shares that a whole has: one client leaves the others three quarters.
+/// Number of shares: one client leaves three quarters to the others.
 const SHARES: usize = 4;
 
-/// The client that an amount is charged to.
+/// The client charged for an amount.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Holder {
     /// The principal of a token.
     Principal(Arc<str>),
-    /// Clients without a token, by their address.
+    /// Clients without a token, by address.
     Address(IpAddr),
-    /// The clients of this machine where no token is needed. Nothing tells them apart, so the whole is theirs.
+    /// Local clients if no token is required. They are indistinguishable, so they share the whole.
     Local,
 }
 
-/// Why an amount is refused, with the bound that it would exceed.
+/// The limit that was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exceeded {
-    /// The client has its share.
+    /// The client's share.
     Share(usize),
-    /// Nothing is left.
+    /// The whole.
     Whole(usize),
 }
 
@@ -63,7 +63,7 @@ impl Shares {
     }
 }
 
-/// An amount that a client has taken.
+/// An amount held by a client.
 pub(super) struct Part {
     shares: Arc<Shares>,
     holder: Holder,
@@ -79,7 +79,7 @@ impl Part {
         self.amount
     }
 
-    /// Gives back at most so much.
+    /// Releases up to `less`.
     pub(super) fn shrink(&mut self, less: usize) {
         let less = less.min(self.amount);
         self.amount -= less;

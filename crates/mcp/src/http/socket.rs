@@ -1,4 +1,4 @@
-//! WebSocket: one message a frame, on the same guarded connection that standard input has.
+//! WebSocket: one message per frame, over the same limited connection as stdio.
 
 use super::{
     Authority, DRAIN, DRAINING, LAST_WORDS, Options,
@@ -42,23 +42,23 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-/// What is buffered between the socket and the connection.
+/// Buffer size between the socket and the connection, in bytes.
 const PIPE: usize = 64 << 10;
-/// The longest frame that is read at all; between this and the longest message an error is answered.
+/// Maximum length of a frame that is read; between this and the longest message, an error is returned.
 const MAX_READ: usize = MAX_FRAME + (2 << 20);
-/// What is read at a time. Each socket holds as much.
+/// Read buffer of each socket, in bytes.
 const READ: usize = 16 << 10;
 /// Longer than any connection lasts.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
-/// How often it is looked whether calls still run.
+/// Polling interval for running calls.
 const POLL: Duration = Duration::from_millis(20);
-/// How long the end of a connection may take to be told.
+/// Time limit for closing a connection.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How a connection is closed: the code, and why.
+/// The close code and reason of a connection.
 type Farewell = (u16, &'static str);
 
-/// What makes the service of a connection.
+/// Creates the service of a connection.
 type Service<S> = Arc<dyn Fn(Option<&Identity>) -> S + Send + Sync>;
 
 /// Serves sockets.
@@ -67,12 +67,12 @@ pub(super) struct Sockets<S> {
     limits: Limits,
     sessions: Arc<Sessions>,
     authority: Option<Arc<Authority>>,
-    /// The bytes of messages in progress.
+    /// The byte budget of messages being received.
     bytes: Arc<Shares>,
-    /// Those that are open, which the end waits for.
+    /// The open sockets; shutdown waits for them.
     open: TaskTracker,
     stop: CancellationToken,
-    /// Cancelled when no call runs any more, once the end has begun.
+    /// Cancelled once all calls have ended during shutdown.
     drained: CancellationToken,
     intake: Intake,
 }
@@ -115,7 +115,7 @@ impl<S> Sockets<S> {
     }
 }
 
-/// Turns a request into a socket.
+/// Upgrades a request to a WebSocket.
 pub(super) async fn upgrade<S: ServerHandler + Send + 'static>(
     State(sockets): State<Sockets<S>>,
     identity: Option<Extension<Identity>>,
@@ -123,10 +123,10 @@ pub(super) async fn upgrade<S: ServerHandler + Send + 'static>(
     request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(request) = request else {
-        let text = "MCP is at /mcp over HTTP, and here over WebSocket (sub-protocol: mcp)\n";
+        let text = "MCP is served at /mcp over HTTP and here over WebSocket (subprotocol: mcp)\n";
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], text).into_response();
     };
-    // Before the upgrade: clients that are told so afterwards connect again at once, and again.
+    // Rejected before the upgrade: clients rejected after it would reconnect immediately, again and again.
     if sockets.intake.is_draining() {
         return unavailable(DRAINING);
     }
@@ -162,7 +162,7 @@ async fn run<S: ServerHandler + Send + 'static>(
     opening: Opening,
 ) {
     let stop = CancellationToken::new();
-    let (reason, told) = watch::channel(None);
+    let (reason, closing) = watch::channel(None);
     let end = {
         let stop = stop.clone();
         Arc::new(move |_: &str, why: Ending| {
@@ -182,7 +182,7 @@ async fn run<S: ServerHandler + Send + 'static>(
     let ending = tokio::spawn(async move {
         tokio::select! {
             () = ends.cancelled() => {}
-            // What the token allowed is over.
+            // The token has expired.
             () = tokio::time::sleep(left) => return ended.cancel(),
             () = intake.closed() => {
                 let is_replaced = intake.stage() == Stage::Leaving;
@@ -197,7 +197,7 @@ async fn run<S: ServerHandler + Send + 'static>(
                 tokio::select! { () = answered => return ended.cancel(), () = ends.cancelled() => {} }
             }
         }
-        // What runs is answered first.
+        // Running calls are answered first.
         tokio::time::timeout(DRAIN, drained.cancelled()).await.ok();
         tokio::time::sleep(LAST_WORDS).await;
         ended.cancel();
@@ -210,7 +210,7 @@ async fn run<S: ServerHandler + Send + 'static>(
     let pace = sockets.authority.clone().zip(identity.as_ref().map(|identity| Arc::clone(&identity.principal)));
     let messages = Messages { stream, meter, parting: Arc::clone(&parting) };
     let reading = tokio::spawn(read(messages, to_server, Arc::clone(&session), pace, sockets.intake.clone()));
-    let writing = tokio::spawn(write(sink, from_server, (Arc::clone(&session), told, parting), sockets.sessions.limits(), stop.clone()));
+    let writing = tokio::spawn(write(sink, from_server, (Arc::clone(&session), closing, parting), sockets.sessions.limits(), stop.clone()));
     match (sockets.service)(identity.as_ref()).serve(connection).await {
         Ok(running) => drop(running.waiting().await),
         Err(err) => tracing::debug!(%err, "the connection ended before it was initialized"),
@@ -222,7 +222,7 @@ async fn run<S: ServerHandler + Send + 'static>(
     sockets.sessions.gone(&session.id);
 }
 
-/// The messages of a client.
+/// Messages from a client.
 struct Messages {
     stream: SplitStream<WebSocket>,
     meter: Arc<Meter>,
@@ -230,7 +230,7 @@ struct Messages {
 }
 
 impl Messages {
-    /// The next message, until the client or the connection ends.
+    /// The next message; `None` once the client or the connection has ended.
     async fn next(&mut self, session: &Session) -> Option<Vec<u8>> {
         loop {
             let frame = match self.stream.next().await? {
@@ -243,7 +243,7 @@ impl Messages {
                     return None;
                 }
             };
-            session.heard();
+            session.record_activity();
             let bytes = match frame {
                 Message::Text(text) => text.as_bytes().to_vec(),
                 Message::Binary(bytes) => bytes.to_vec(),
@@ -259,7 +259,7 @@ impl Messages {
     }
 }
 
-/// Frames into lines.
+/// Converts frames to lines.
 async fn read(
     mut messages: Messages,
     mut server: impl AsyncWrite + Unpin,
@@ -272,12 +272,12 @@ async fn read(
             continue;
         }
         if let Some((authority, principal)) = &pace {
-            // Who sends faster than it may is read more slowly.
+            // A client over its rate limit is read more slowly.
             while let Some(wait) = authority.wait(principal) {
                 tokio::time::sleep(wait).await;
             }
         }
-        // A frame is one message. In JSON a raw line break can only be space between two tokens.
+        // A frame is one message. In JSON, a raw line break can only be whitespace between two tokens.
         bytes.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
         bytes.push(b'\n');
         if server.write_all(&bytes).await.is_err() {
@@ -287,7 +287,7 @@ async fn read(
     server.shutdown().await.ok();
 }
 
-/// True for what would have to be answered.
+/// Whether a message requires an answer.
 fn is_request(bytes: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     struct Head {
@@ -299,11 +299,11 @@ fn is_request(bytes: &[u8]) -> bool {
     serde_json::from_slice::<Head>(bytes).is_ok()
 }
 
-/// Lines into frames, and a ping where it is quiet.
+/// Converts lines to frames, and sends pings.
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     server: ReadHalf<DuplexStream>,
-    (session, mut told, parting): (Arc<Session>, watch::Receiver<Option<Farewell>>, Arc<OnceLock<Farewell>>),
+    (session, mut closing, parting): (Arc<Session>, watch::Receiver<Option<Farewell>>, Arc<OnceLock<Farewell>>),
     limits: SessionLimits,
     stop: CancellationToken,
 ) {
@@ -312,19 +312,19 @@ async fn write(
         let message = tokio::select! {
             line = lines.next() => {
                 let Some(Ok(line)) = line else {
-                    // All that was to be said has been. Why a session is closed is known before its connection ends.
-                    let why = told.borrow_and_update().or_else(|| parting.get().copied());
-                    break why.unwrap_or((close_code::NORMAL, "the server has ended the connection"));
+                    // All output is sent. The reason for closing a session is set before its connection ends.
+                    let why = closing.borrow_and_update().or_else(|| parting.get().copied());
+                    break why.unwrap_or((close_code::NORMAL, "the server closed the connection"));
                 };
                 Message::Text(Utf8Bytes::from(line))
             }
             () = session.asked.notified() => Message::Ping(axum::body::Bytes::new()),
-            Ok(()) = told.changed() => {
-                let why = *told.borrow_and_update();
-                break why.unwrap_or((close_code::AWAY, "the server has ended the session"));
+            Ok(()) = closing.changed() => {
+                let why = *closing.borrow_and_update();
+                break why.unwrap_or((close_code::AWAY, "the server closed the session"));
             }
         };
-        // A client that does not take what it asked for is as good as gone.
+        // A client that does not read is treated as disconnected.
         let patience = limits.heartbeat.saturating_mul(limits.missed.saturating_add(1));
         if !matches!(tokio::time::timeout(patience, sink.send(message)).await, Ok(Ok(()))) {
             stop.cancel();
@@ -332,7 +332,7 @@ async fn write(
         }
     };
     let farewell = Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
-    // Where the client closes, its own frame is answered, and nothing follows.
+    // If the client closes, its frame is answered and nothing follows.
     let ending = async {
         sink.send(farewell).await.ok();
         sink.close().await.ok();

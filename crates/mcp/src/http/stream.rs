@@ -1,4 +1,4 @@
-//! The stream of a connection. What waits to be written is memory, and so is what has arrived of a message.
+//! The stream of a connection. Limits output waiting to be written and messages being received, which both use memory.
 
 use super::{bodies::BODY, shares::Part};
 use axum::body::Bytes;
@@ -18,19 +18,19 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// How long the other end may take nothing.
+/// How long the peer may read nothing.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How long a client that is still sending when its connection closes may go on, and may be silent meanwhile.
+/// How long to wait for a client that is still sending when its connection closes, in total and while it is silent.
 const LINGERING: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(5);
 /// Opcode, length and mask of a control frame from a client.
 const CONTROL_HEAD: usize = 6;
 
-/// Counts what a `WebSocket` has received of a message in progress. Counts nothing before [`Meter::start`].
+/// Counts the received bytes of an incomplete `WebSocket` message, from [`Meter::start`] on.
 #[derive(Default)]
 pub(super) struct Meter {
     count: Mutex<Option<Count>>,
-    /// A body has begun and not ended: its client may be sending still.
+    /// A body is incomplete: its client may still be sending.
     sending: AtomicBool,
 }
 
@@ -45,12 +45,12 @@ impl Meter {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Charges what arrives from now on to `part`.
+    /// Charges received bytes to `part` from now on.
     pub(super) fn start(&self, part: Part) {
         *self.lock() = Some(Count { part, since: None, failed: None });
     }
 
-    /// A message has arrived to its end. What the same read brought of the next one is not counted.
+    /// Resets the count at the end of a message. Bytes of the next one from the same read are not counted.
     pub(super) fn message(&self) {
         if let Some(count) = self.lock().as_mut() {
             count.part.shrink(usize::MAX);
@@ -58,7 +58,7 @@ impl Meter {
         }
     }
 
-    /// A ping or pong with a payload of so many bytes has arrived, perhaps between two frames of a message.
+    /// Deducts a ping or pong with this payload length, perhaps between two frames of a message.
     pub(super) fn control(&self, payload: usize) {
         if let Some(count) = self.lock().as_mut() {
             count.part.shrink(payload + CONTROL_HEAD);
@@ -68,7 +68,7 @@ impl Meter {
         }
     }
 
-    /// Why reading ended, where the count is the cause.
+    /// Why reading failed, if the meter is the cause.
     pub(super) fn failed(&self) -> Option<&'static str> {
         self.lock().as_ref().and_then(|count| count.failed)
     }
@@ -89,7 +89,7 @@ impl Meter {
     }
 }
 
-/// The body of a request, which says when it has been received to its end.
+/// The body of a request; marks on the meter when it is complete.
 pub(super) struct Received<B> {
     body: B,
     meter: Arc<Meter>,
@@ -123,10 +123,10 @@ impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Received<B> {
     }
 }
 
-/// Fails a write once the other end has taken nothing of it for a minute, and a read that goes beyond what the meter allows.
+/// Fails a write if the peer reads nothing for a minute, and a read that exceeds the meter's limit.
 ///
-/// Closing waits for a client that is still sending: the system answers what comes after with a reset, which takes the answer
-/// from a client that has not read it yet.
+/// Closing waits for a client that is still sending: the system would answer further data with a reset, which would
+/// discard the answer before the client reads it.
 pub(super) struct Bounded<I> {
     inner: I,
     meter: Arc<Meter>,
@@ -134,7 +134,7 @@ pub(super) struct Bounded<I> {
     lingering: Option<Lingering>,
 }
 
-/// A connection of which only the end is awaited.
+/// A closing connection that waits for the client to end.
 struct Lingering {
     end: Pin<Box<Sleep>>,
     silence: Pin<Box<Sleep>>,
@@ -145,7 +145,7 @@ impl<I> Bounded<I> {
         Self { inner, meter, waiting: None, lingering: None }
     }
 
-    /// Passes over what still comes, until the client has ended or is silent.
+    /// Discards input until the client has ended or is silent.
     fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()>
     where
         I: AsyncRead + Unpin,
@@ -177,7 +177,7 @@ impl<I> Bounded<I> {
             return polled;
         }
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-        waiting.as_mut().poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the other end does not read")))
+        waiting.as_mut().poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")))
     }
 }
 
@@ -246,7 +246,7 @@ mod tests {
         };
         let (mut near, mut far, meter) = metered();
         let mut taken = [0; 16];
-        // Of a request over HTTP, nothing is counted here.
+        // Nothing is counted for requests over HTTP.
         for _ in 0..8 {
             far.write_all(&[0; 16]).await?;
             near.read_exact(&mut taken).await?;
@@ -257,7 +257,7 @@ mod tests {
             near.read_exact(&mut taken).await?;
             meter.message();
         }
-        // Pings that come between the frames of a message neither count nor set the count back.
+        // Pings between the frames of a message neither count nor reset the count.
         far.write_all(&[0; 4]).await?;
         near.read_exact(&mut taken[..4]).await?;
         for _ in 0..4 {
@@ -274,7 +274,7 @@ mod tests {
 
         let (mut near, mut far, meter) = metered();
         start(&meter);
-        // A quiet connection lives on pongs.
+        // Pongs keep a quiet connection alive.
         for _ in 0..8 {
             sleep(BODY).await;
             far.write_all(&[0; CONTROL_HEAD]).await?;

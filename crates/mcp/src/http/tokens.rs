@@ -1,4 +1,4 @@
-//! Who may come in: tokens that are kept as hashes, and how often each principal may call.
+//! Token authentication with stored hashes, and the request rate of each principal.
 
 use super::jwt::Jwt;
 use crate::identity::Identity;
@@ -14,26 +14,26 @@ use std::{
     time::Duration,
 };
 
-/// Principals whose requests are counted at a time, before those that are quiet are forgotten.
+/// Maximum number of rate limiters before idle ones are removed.
 const MAX_LIMITERS: usize = 10_000;
 
-/// A token that the operator has made.
+/// A token created by the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Whom it stands for.
+    /// The principal.
     pub name: String,
-    /// The SHA-256 of it.
+    /// SHA-256 of the token.
     pub sha256: [u8; 32],
-    /// What it allows.
+    /// The granted scopes.
     pub scopes: Vec<String>,
 }
 
-/// The tokens that are known.
+/// The configured tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Tokens(Vec<Token>);
 
 impl Tokens {
-    /// Knows these.
+    /// Creates a set of tokens.
     pub fn new(tokens: Vec<Token>) -> Self {
         Self(tokens)
     }
@@ -43,7 +43,7 @@ impl Tokens {
         Sha256::digest(token.as_bytes()).into()
     }
 
-    /// Whom `token` stands for. Takes as long for a wrong one as for a right one.
+    /// The identity of `token`. Runs in constant time.
     fn identify(&self, token: &str) -> Option<Identity> {
         let hash = Self::hash(token);
         let mut found = None;
@@ -57,25 +57,25 @@ impl Tokens {
     }
 }
 
-/// Decides who comes in.
+/// Authenticates requests.
 pub struct Authority {
     tokens: RwLock<Tokens>,
     jwt: Option<Jwt>,
-    /// Where clients get tokens, by RFC 9728.
+    /// The authorization servers for clients, per RFC 9728.
     pub(super) servers: Vec<String>,
-    /// The name of this resource for clients and authorization servers.
+    /// The resource identifier for clients and authorization servers.
     pub(super) resource: Option<String>,
     rate: Option<NonZeroU32>,
     limiters: Mutex<HashMap<Arc<str>, Arc<DefaultDirectRateLimiter>>>,
 }
 
 impl Authority {
-    /// Lets the owners of `tokens` in, and those of tokens that `jwt` takes, each with at most `rate` requests a second.
+    /// Accepts `tokens`, and tokens that `jwt` validates, each principal with at most `rate` requests per second.
     pub fn new(tokens: Tokens, jwt: Option<Jwt>, servers: Vec<String>, resource: Option<String>, rate: Option<NonZeroU32>) -> Self {
         Self { tokens: RwLock::new(tokens), jwt, servers, resource, rate, limiters: Mutex::default() }
     }
 
-    /// Knows these tokens in place of those before, and gives the names of those that are revoked: gone, or with fewer scopes.
+    /// Replaces the tokens, and returns the names of revoked ones: removed, or with fewer scopes.
     pub fn set_tokens(&self, tokens: Vec<Token>) -> Vec<String> {
         let tokens = Tokens::new(tokens);
         let mut known = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +87,7 @@ impl Authority {
         gone
     }
 
-    /// Whom the bearer token of a request stands for.
+    /// The identity of a bearer token.
     pub(super) async fn identify(&self, token: &str) -> Option<Identity> {
         let own = self.tokens.read().unwrap_or_else(PoisonError::into_inner).identify(token);
         match (own, &self.jwt) {
@@ -96,12 +96,12 @@ impl Authority {
         }
     }
 
-    /// How long the principal has to wait before the next request.
+    /// How long the principal has to wait before its next request.
     pub(super) fn wait(&self, principal: &Arc<str>) -> Option<Duration> {
         let rate = self.rate?;
         let limiter = {
             let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
-            // Those that an authorization server names may be many: the oldest entries are removed.
+            // An authorization server may name many principals.
             if limiters.len() >= MAX_LIMITERS {
                 limiters.retain(|_, limiter| limiter.check().is_err());
             }

@@ -1,7 +1,7 @@
-//! A session between HTTP and the service: what the client says goes in at one end, and each message of the server goes to
-//! the stream that it belongs to.
+//! A session between HTTP and the service: passes client messages to the service, and each server message to its
+//! stream.
 //!
-//! No task stands in between. A sender stores its message and returns, so that no stream waits for another.
+//! No task runs in between. A sender stores its message and returns, so that no stream waits for another.
 
 use super::replay::{Passed, Streams, Writer};
 use crate::{roots::Announcements, sessions::Open};
@@ -37,7 +37,7 @@ impl std::error::Error for Ended {}
 
 /// Both ends of a session.
 pub(super) fn pair() -> (Handle, SessionTransport) {
-    // In boxes: a channel has room for 32 messages from its beginning, each of half a kilobyte.
+    // Boxed: a channel allocates space for 32 messages initially, each of half a kilobyte.
     let (sender, inbox) = mpsc::channel(INBOX);
     let routes = Routes {
         streams: Streams::new(),
@@ -51,22 +51,22 @@ pub(super) fn pair() -> (Handle, SessionTransport) {
     (Handle { inbox: sender, routes: Arc::clone(&routes) }, SessionTransport { inbox, routes, announcements: Announcements::default() })
 }
 
-/// Where the messages of the server go.
+/// Routes messages of the server to streams.
 struct Routes {
     streams: Arc<Streams>,
     /// Waits for the answer to the handshake.
     opening: Option<(RequestId, oneshot::Sender<ServerJsonRpcMessage>)>,
-    /// The handshake is on its way: nothing may go before it.
+    /// The handshake has been sent; nothing may precede it.
     begun: bool,
-    /// The requests that are not answered.
+    /// Unanswered requests.
     open: HashMap<RequestId, Request>,
-    /// Those whose progress is told.
+    /// Requests with progress notifications, by token.
     tokens: HashMap<ProgressToken, RequestId>,
-    /// What the server asks in the course of a request, and of which.
+    /// The server's requests to the client, and the client requests they belong to.
     asked: HashMap<RequestId, RequestId>,
 }
 
-/// A request that is not answered, whether or not anybody waits for it any more.
+/// An unanswered request, whether or not its client still waits.
 struct Request {
     stream: Writer,
     token: Option<ProgressToken>,
@@ -86,7 +86,7 @@ impl Routes {
         Some(request)
     }
 
-    /// The request that a message is part of.
+    /// The request that a message belongs to.
     fn of(&mut self, message: &ServerJsonRpcMessage) -> Option<RequestId> {
         match message {
             JsonRpcMessage::Request(asked) => {
@@ -96,7 +96,7 @@ impl Routes {
                 }
                 Some(of)
             }
-            JsonRpcMessage::Notification(told) => match &told.notification {
+            JsonRpcMessage::Notification(sent) => match &sent.notification {
                 ServerNotification::ProgressNotification(progress) => self.tokens.get(&progress.params.progress_token).cloned(),
                 ServerNotification::CancelledNotification(cancelled) => self.asked.remove(cancelled.params.request_id.as_ref()?),
                 _ => None,
@@ -105,8 +105,8 @@ impl Routes {
         }
     }
 
-    /// Puts a message in its place, and gives the request that it answers, which the caller drops once nobody waits for the
-    /// lock: what is kept of it is looked at then.
+    /// Routes a message, and returns the request that it answers. The caller drops that after releasing the lock,
+    /// because its stream then checks what to keep.
     fn send(&mut self, message: ServerJsonRpcMessage) -> Result<Option<Request>, Ended> {
         let answered = match &message {
             JsonRpcMessage::Response(response) => Some(response.id.clone()),
@@ -121,14 +121,14 @@ impl Routes {
             return Ok(None);
         };
         if let Some((_, opening)) = self.opening.take_if(|(opening, _)| *opening == id) {
-            // Without a waiting request the session is unclaimed.
+            // Without a waiting request, the session is unclaimed.
             return opening.send(message).map(|()| None).map_err(|_| Ended);
         }
         let request = self.end(&id);
         if let Some(request) = &request {
             request.stream.push(message);
         } else {
-            tracing::debug!(%id, "nobody waits for an answer");
+            tracing::debug!(%id, "no request is waiting for this answer");
         }
         Ok(request)
     }
@@ -138,7 +138,7 @@ fn lock(routes: &Mutex<Routes>) -> MutexGuard<'_, Routes> {
     routes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// HTTP's end of a session, which ends when this is dropped.
+/// HTTP's end of a session, which ends on drop.
 #[derive(Clone)]
 pub(super) struct Handle {
     inbox: mpsc::Sender<Box<ClientJsonRpcMessage>>,
@@ -151,28 +151,28 @@ impl Handle {
         Arc::clone(&lock(&self.routes).streams)
     }
 
-    /// True while a call of this id runs; and how many do.
+    /// Whether a call with this id is running, and the number of running calls.
     pub(super) fn running(&self, id: &RequestId) -> (bool, usize) {
         let routes = lock(&self.routes);
         (routes.open.contains_key(id), routes.open.len())
     }
 
-    /// True while requests are not answered.
+    /// Whether requests are unanswered.
     pub(super) fn is_busy(&self) -> bool {
         !lock(&self.routes).open.is_empty()
     }
 
-    /// True once the handshake is on its way.
+    /// Whether the handshake has been sent.
     pub(super) fn has_begun(&self) -> bool {
         lock(&self.routes).begun
     }
 
-    /// True once the service serves it no more.
+    /// Whether the service has stopped serving the session.
     pub(super) fn is_over(&self) -> bool {
         self.inbox.is_closed()
     }
 
-    /// Passes the handshake on, and gives its answer.
+    /// Sends the handshake and returns its answer.
     pub(super) async fn initialize(&self, message: ClientJsonRpcMessage) -> Result<ServerJsonRpcMessage, Ended> {
         let (opening, answer) = oneshot::channel();
         let place = self.inbox.reserve().await.map_err(|_| Ended)?;
@@ -187,9 +187,9 @@ impl Handle {
         answer.await.map_err(|_| Ended)
     }
 
-    /// Passes a request on, and gives its stream. `open` is held until it is answered.
+    /// Sends a request and returns its stream. `open` is held until it is answered.
     pub(super) async fn request(&self, message: ClientJsonRpcMessage, open: Open) -> Result<Passed, Ended> {
-        // From here on nothing waits: a client that goes at any moment leaves no part of a request.
+        // No await after this one: a client that disconnects at any moment leaves no partial request.
         let place = self.inbox.reserve().await.map_err(|_| Ended)?;
         let mut routes = lock(&self.routes);
         let (stream, passed) = routes.streams.begin();
@@ -200,17 +200,17 @@ impl Handle {
             }
             routes.open.insert(request.id.clone(), Request { stream, token, _open: open });
         }
-        // Before anybody else may: a cancel must not get there first.
+        // Sent under the lock: a cancellation must not arrive first.
         place.send(Box::new(message));
         Ok(passed)
     }
 
-    /// Passes on what is not answered.
+    /// Sends a message that needs no answer.
     pub(super) async fn accept(&self, message: ClientJsonRpcMessage) -> Result<(), Ended> {
         let place = self.inbox.reserve().await.map_err(|_| Ended)?;
         let mut routes = lock(&self.routes);
         let ended = match &message {
-            JsonRpcMessage::Notification(told) => match &told.notification {
+            JsonRpcMessage::Notification(sent) => match &sent.notification {
                 ClientNotification::CancelledNotification(cancelled) => cancelled.params.request_id.as_ref().and_then(|id| routes.end(id)),
                 _ => None,
             },
@@ -242,7 +242,7 @@ impl Transport<RoleServer> for SessionTransport {
     type Error = Ended;
 
     fn send(&mut self, message: ServerJsonRpcMessage) -> impl Future<Output = Result<(), Ended>> + Send + 'static {
-        // At once, so that messages keep the order in which they were sent.
+        // Sent immediately, so that messages keep their order.
         let sent = lock(&self.routes).send(message);
         std::future::ready(sent.map(drop))
     }
@@ -261,7 +261,7 @@ impl Transport<RoleServer> for SessionTransport {
 
 impl Drop for SessionTransport {
     fn drop(&mut self) {
-        // The end of its stream tells a request that still waits.
+        // Ending the stream notifies a waiting request.
         let (open, streams) = {
             let mut routes = lock(&self.routes);
             routes.opening = None;
@@ -307,7 +307,7 @@ mod tests {
         server(json!({"jsonrpc": "2.0", "id": id, "result": {}}))
     }
 
-    /// What a stream says besides when to ask again: methods, and `answer`.
+    /// Methods of a stream's messages, and `answer`, without the reconnection delay.
     async fn said(stream: impl Stream<Item = ServerSseMessage>) -> Vec<String> {
         let texts = stream.filter_map(|event| {
             let message = serde_json::to_value(event.message?).ok()?;
@@ -325,20 +325,20 @@ mod tests {
         if let JsonRpcMessage::Request(request) = &mut question {
             request.request.extensions_mut().insert(OriginatingRequestId(RequestId::Number(2)));
         }
-        let given_up = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
-        for message in [progress(1), progress(2), question, server(given_up), answer(2), progress(2), answer(1), answer(1)] {
+        let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+        for message in [progress(1), progress(2), question, server(cancelled), answer(2), progress(2), answer(1), answer(1)] {
             transport.send(message).await?;
         }
         assert_eq!(said(first).await, ["notifications/progress", "answer"]);
         assert_eq!(said(second).await, ["notifications/progress", "roots/list", "notifications/cancelled", "answer"]);
         let listening = handle.streams().listen();
         drop(transport);
-        assert_eq!(said(listening).await, ["notifications/progress"], "what came after the answer");
+        assert_eq!(said(listening).await, ["notifications/progress"], "progress after the answer");
         Ok(())
     }
 
     #[tokio::test]
-    async fn a_handshake_comes_first_and_is_not_taken_for_another_request() -> Result<(), Ended> {
+    async fn the_handshake_comes_first_and_is_not_confused_with_other_requests() -> Result<(), Ended> {
         let hello = || client(json!({"jsonrpc": "2.0", "id": 0, "method": "ping"}));
         let (handle, mut transport) = pair();
         assert!(!handle.has_begun());
@@ -349,7 +349,7 @@ mod tests {
         opening.await?;
         transport.send(answer(0)).await?;
         assert_eq!(said(same).await, ["answer"]);
-        // Of one that is given up the service hears, and ends.
+        // The service notices an abandoned handshake and ends.
         let (handle, mut transport) = pair();
         let mut opening = Box::pin(handle.initialize(hello()));
         assert!(futures_util::poll!(&mut opening).is_pending());
@@ -361,13 +361,13 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_cancel_beside_its_request_leaves_no_stream_open() -> Result<(), Ended> {
         let (handle, mut transport) = pair();
-        // As the service does: what is cancelled while it runs is not answered.
+        // Like the service: a request cancelled while it runs is not answered.
         let service = tokio::spawn(async move {
             let mut runs = None;
             while let Some(message) = transport.receive().await {
                 match message {
                     JsonRpcMessage::Request(request) => runs = Some(request.id),
-                    JsonRpcMessage::Notification(told) => match told.notification {
+                    JsonRpcMessage::Notification(sent) => match sent.notification {
                         ClientNotification::CancelledNotification(_) => runs = None,
                         _ => {
                             if let Some(id) = runs.take() {
@@ -394,9 +394,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_answered_cancelled_or_given_up_leaves_nothing() -> Result<(), Ended> {
+    async fn answered_cancelled_and_abandoned_requests_leave_nothing() -> Result<(), Ended> {
         let (handle, mut transport) = pair();
-        let open_then = |handle: &Handle| {
+        let counts = |handle: &Handle| {
             let routes = lock(&handle.routes);
             (routes.open.len(), routes.tokens.len(), routes.asked.len())
         };
@@ -404,16 +404,16 @@ mod tests {
         handle.accept(client(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}))).await?;
         assert_eq!(said(cancelled).await, Vec::<String>::new());
         drop(handle.request(ping(2), open()).await?);
-        assert_eq!((handle.running(&RequestId::Number(2)), open_then(&handle)), ((true, 1), (1, 1, 0)), "its call runs");
+        assert_eq!((handle.running(&RequestId::Number(2)), counts(&handle)), ((true, 1), (1, 1, 0)), "its call is still running");
         transport.send(answer(2)).await?;
-        // With a full inbox a request waits, and is given up while it does.
+        // With a full inbox, a request waits and is abandoned meanwhile.
         while handle.inbox.capacity() > 0 {
             handle.accept(client(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))).await?;
         }
         let mut waiting = Box::pin(handle.request(ping(3), open()));
         assert!(futures_util::poll!(&mut waiting).is_pending());
         drop(waiting);
-        assert_eq!(open_then(&handle), (0, 0, 0));
+        assert_eq!(counts(&handle), (0, 0, 0));
         drop(transport);
         assert!(handle.request(ping(4), open()).await.is_err());
         Ok(())

@@ -5,24 +5,24 @@ use super::Fault;
 /// Why a session is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Ending {
-    /// Its client was silent for longer than `sessions.idle`.
+    /// The client was idle for longer than `sessions.idle`.
     Idle,
-    /// Another session needed the place, or the operator asked for room.
+    /// Closed to make room for another session, or by the operator to free capacity.
     Evicted,
-    /// Its client did not answer pings.
+    /// The client did not answer pings.
     Unanswered,
     /// The operator closed it.
     Operator,
-    /// Its token was removed, or has fewer scopes than before.
+    /// The token was removed or lost scopes.
     Revoked,
-    /// The server recovers in an emergency.
+    /// Emergency recovery of the server.
     Recovery,
-    /// Its client has broken a rule that ends it.
+    /// The client committed a fault that ends its session.
     Failed(Fault),
 }
 
 impl Ending {
-    /// What its client is told.
+    /// The reason given to the client.
     pub fn text(self) -> &'static str {
         match self {
             Self::Idle => "session expired: it was idle for too long",
@@ -30,15 +30,15 @@ impl Ending {
             Self::Unanswered => "no answer to pings",
             Self::Operator => "the operator closed the session",
             Self::Revoked => "the token was revoked",
-            Self::Recovery => "the server recovers",
+            Self::Recovery => "the server is recovering",
             Self::Failed(Fault::ProtocolViolation) => "too many faulty messages",
-            Self::Failed(Fault::SecurityBreach) => "forged states or handles of others were used repeatedly",
+            Self::Failed(Fault::SecurityBreach) => "repeated use of forged states or other principals' handles",
             Self::Failed(Fault::CorruptedSessionState) => "the saved session state is corrupted",
             Self::Failed(_) => "a critical error",
         }
     }
 
-    /// The word for it, by which it is counted.
+    /// Name in metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -51,12 +51,12 @@ impl Ending {
         }
     }
 
-    /// The code that closes a WebSocket: RFC 6455, section 7.4.1, and the registry of IANA.
+    /// WebSocket close code: RFC 6455, section 7.4.1, and the IANA registry.
     pub(crate) fn close_code(self) -> u16 {
         match self {
             Self::Idle | Self::Operator => 1001,
             Self::Evicted => 1013,
-            // As other servers close where a ping times out.
+            // The usual code for a ping timeout.
             Self::Unanswered => 1011,
             Self::Recovery => 1012,
             Self::Failed(Fault::ProtocolViolation) => 1002,

@@ -1,11 +1,11 @@
-//! What is said of a session to those outside.
+//! Public views of sessions.
 
 use std::{
     pin::Pin,
     time::{Duration, SystemTime},
 };
 
-/// What carries a session.
+/// The transport of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Standard input and output.
@@ -17,7 +17,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word for it.
+    /// Name of the transport.
     pub fn name(self) -> &'static str {
         match self {
             Self::Stdio => "stdio",
@@ -26,23 +26,23 @@ impl Kind {
         }
     }
 
-    /// True where a client has to answer a ping of each beat. The others owe nothing: over HTTP they cannot be asked, and the
-    /// end of standard input is heard.
+    /// Whether a client must answer a ping on each heartbeat. Not over HTTP, where it cannot be pinged, nor over stdio,
+    /// where the end of input is detected.
     pub fn owes_beats(self) -> bool {
         self == Self::WebSocket
     }
 }
 
-/// Where a session is in its life: created → active ⇄ paused → closing → closed, and error on the way.
+/// Lifecycle state of a session: created → active ⇄ paused → closing → closed, and error in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionState {
     /// The handshake is not done.
     Created,
-    /// Its client is heard.
+    /// The client is active.
     Active,
-    /// Its client has not been heard for too many beats, and cannot be asked.
+    /// The client has missed too many heartbeats and cannot be pinged.
     Paused,
-    /// It has broken a rule that ends it.
+    /// The client committed a fault that ends the session.
     Error,
     /// It is being closed.
     Closing,
@@ -51,7 +51,7 @@ pub enum SessionState {
 }
 
 impl SessionState {
-    /// The word for it.
+    /// Name of the state.
     pub fn name(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -63,7 +63,7 @@ impl SessionState {
         }
     }
 
-    /// True where one state may follow the other.
+    /// Whether one state may follow the other.
     pub(crate) fn may_become(self, next: Self) -> bool {
         match (self, next) {
             (Self::Created | Self::Paused, Self::Active) | (Self::Active, Self::Paused) | (Self::Closing, Self::Closed) => true,
@@ -74,66 +74,66 @@ impl SessionState {
     }
 }
 
-/// A session, as it is shown.
+/// Information about a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionInfo {
-    /// The id that the server has given it.
+    /// Session id, assigned by the server.
     pub id: String,
-    /// What carries it.
+    /// The transport.
     pub kind: Kind,
-    /// Whose it is; empty where nobody has to say.
+    /// The principal; empty without authentication.
     pub principal: String,
-    /// What the client calls itself.
+    /// The client's name and version.
     pub client: String,
-    /// The revision that was agreed on.
+    /// The negotiated protocol revision.
     pub protocol: String,
-    /// Where it is in its life.
+    /// Lifecycle state.
     pub state: SessionState,
-    /// Since it was opened, or taken over by this process.
+    /// Time since it was opened, or taken over by this process.
     pub age: Duration,
-    /// Since its client was last heard.
+    /// Time since the last client activity.
     #[doc(alias = "idle_time")]
     pub idle: Duration,
-    /// Beats since then.
+    /// Heartbeats missed since then.
     pub missed: u32,
-    /// Requests, calls and streams that are open.
+    /// Open requests, calls and streams.
     pub in_flight: usize,
-    /// Requests so far.
+    /// Number of requests so far.
     pub requests: u64,
-    /// Faulty messages since the last good one.
+    /// Faulty messages since the last valid one.
     pub faults: u64,
-    /// What it was closed for.
+    /// The fault it was closed for.
     pub failed: Option<Fault>,
 }
 
 impl SessionInfo {
-    /// True while its client is heard.
+    /// Whether its client is active.
     pub fn is_active(&self) -> bool {
         self.state == SessionState::Active
     }
 }
 
-/// What goes wrong before a call is one.
+/// A protocol fault detected before dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
-    /// Somebody without a good token.
+    /// A request without a valid token.
     AuthenticationFailed,
-    /// Somebody who breaks the rules of the protocol, again and again.
+    /// Repeated protocol violations.
     ProtocolViolation,
-    /// Somebody who forges, or takes what is another's.
+    /// Forged states, or use of another principal's handles.
     SecurityBreach,
-    /// A session that was kept and cannot be understood any more.
+    /// A persisted session that can no longer be read.
     CorruptedSessionState,
-    /// Somebody who asks more often than allowed.
+    /// Too many requests per second.
     RateLimitExceeded,
-    /// More than there is room for.
+    /// The server is at capacity.
     Overloaded,
-    /// A message that does not pass.
+    /// An invalid message.
     Invalid,
 }
 
 impl Fault {
-    /// The word for it.
+    /// Name in metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::AuthenticationFailed => "authentication_failed",
@@ -147,66 +147,66 @@ impl Fault {
     }
 }
 
-/// Something that was refused before a call was one.
+/// A request that was refused before dispatch.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal<'a> {
-    /// What kind of thing.
+    /// Kind of fault.
     pub fault: Fault,
-    /// What exactly, in one word of a closed set.
+    /// Reason, as one word of a closed set.
     pub reason: &'static str,
-    /// The address that it came from, where it is known.
+    /// The client's address, if known.
     pub peer: Option<&'a str>,
     /// The session on which it happened.
     pub session: Option<&'a str>,
 }
 
 impl Refusal<'_> {
-    /// A refusal of nobody in particular.
+    /// A refusal without peer or session.
     pub fn new(fault: Fault, reason: &'static str) -> Self {
         Self { fault, reason, peer: None, session: None }
     }
 }
 
-/// What is kept of a session, so that it outlives the process.
+/// The persisted part of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRecord {
-    /// The id.
+    /// Session id.
     pub id: String,
-    /// Whose it is; empty where nobody has to say.
+    /// The principal; empty without authentication.
     pub principal: String,
-    /// What the client calls itself.
+    /// The client's name and version.
     pub client: String,
-    /// The revision that was agreed on.
+    /// The negotiated protocol revision.
     pub protocol: String,
-    /// What the client said when it opened the session, as JSON.
+    /// The client's `initialize` parameters, as JSON.
     pub params: String,
-    /// When that was.
+    /// Time of creation.
     pub created: SystemTime,
 }
 
-/// When a session was last heard.
+/// Last activity of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionActivity {
-    /// The session.
+    /// Session id.
     pub id: String,
-    /// Where it is in its life.
+    /// Lifecycle state.
     pub state: SessionState,
-    /// Since its client was last heard.
+    /// Time since the last client activity.
     pub idle: Duration,
-    /// Beats since then.
+    /// Heartbeats missed since then.
     pub missed: u32,
 }
 
-/// Keeps sessions for the process that comes after this one.
+/// Persists sessions across processes.
 #[async_trait::async_trait]
 pub trait Keeper: Send + Sync + 'static {
-    /// Stores a session. Returns when it is stored, or could not be: the server continues without.
+    /// Stores a session. Returns once it is stored or has failed: the server continues without.
     async fn keep(&self, session: SessionRecord);
-    /// What was kept under this id.
+    /// Loads the session with this id.
     async fn load(&self, id: &str) -> Option<SessionRecord>;
-    /// Forgets a session. From the return on it is not given out any more, whenever what keeps it hears of that. Other servers
-    /// may have heard its client meanwhile: `unless_since` spares one that was heard after this time.
+    /// Forgets a session. Once this returns the session is no longer loaded, whenever the store executes it. Other
+    /// servers may have recorded client activity meanwhile: `unless_since` spares a session active after this time.
     ///
-    /// The future ends when that has happened, or cannot happen now.
+    /// The future ends when the session is deleted, or cannot be.
     fn forget(&self, id: &str, unless_since: Option<SystemTime>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }

@@ -10,10 +10,10 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// The characters that are remembered of what a client calls itself.
+/// Maximum length of the client's name and version, in characters.
 const MAX_WORDS: usize = 120;
 
-/// Ends what carries a session; told the session's id and why.
+/// Ends the transport of a session, given its id and the reason.
 pub(crate) type End = Arc<dyn Fn(&str, Ending) + Send + Sync>;
 
 /// One session.
@@ -22,15 +22,15 @@ pub(crate) struct Session {
     pub(super) kind: Kind,
     pub(crate) owner: Option<Arc<str>>,
     created: SystemTime,
-    /// Milliseconds since the table was made.
+    /// Last activity, in milliseconds since `epoch`.
     pub(super) seen: AtomicU64,
     pub(super) missed: AtomicU32,
     pub(super) requests: AtomicU64,
-    /// Faulty messages since the last good one.
+    /// Faulty messages since the last valid one.
     pub(super) faults: AtomicU64,
-    /// Requests with the id of one in flight since the last good one.
+    /// Requests that reuse an id in flight since the last valid one.
     pub(super) reused: AtomicU64,
-    /// Requests, calls and streams that are open.
+    /// Open requests, calls and streams.
     pub(super) busy: AtomicUsize,
     /// The handshake is done.
     pub(super) opened: AtomicBool,
@@ -38,7 +38,7 @@ pub(crate) struct Session {
     hung_up: AtomicBool,
     about: Mutex<About>,
     pub(super) end: End,
-    /// Told when the client is to be asked whether it lives.
+    /// Notified when the client is to be pinged.
     pub(crate) asked: Notify,
     epoch: Instant,
 }
@@ -51,7 +51,7 @@ pub(super) struct About {
 }
 
 impl Session {
-    /// One that begins now; `epoch` is when its table was made.
+    /// A new session; `epoch` is the creation time of its table.
     pub(super) fn new(id: String, kind: Kind, owner: Option<Arc<str>>, end: End, epoch: Instant) -> Self {
         let session = Self {
             id,
@@ -71,11 +71,11 @@ impl Session {
             asked: Notify::new(),
             epoch,
         };
-        session.heard();
+        session.record_activity();
         session
     }
 
-    /// What carries it.
+    /// The transport.
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
@@ -92,40 +92,40 @@ impl Session {
         Duration::from_millis(self.now().saturating_sub(self.seen.load(Ordering::Relaxed)))
     }
 
-    /// True while something is open or runs on it.
+    /// Whether anything is in flight.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed) > 0
     }
 
-    /// True when nothing runs on it, nothing is open, and nothing has come for so long.
-    pub(super) fn is_silent(&self, for_so_long: Duration) -> bool {
-        !self.is_busy() && self.idle() >= for_so_long
+    /// Whether nothing is in flight and the client has been idle for this long.
+    pub(super) fn is_silent(&self, limit: Duration) -> bool {
+        !self.is_busy() && self.idle() >= limit
     }
 
-    /// Notes that the client has been heard: whatever it sends is life.
-    pub(crate) fn heard(&self) {
+    /// Records client activity: any message counts.
+    pub(crate) fn record_activity(&self) {
         self.seen.store(self.now(), Ordering::Relaxed);
         if self.missed.swap(0, Ordering::Relaxed) > 0 {
             self.become_state(SessionState::Active);
         }
     }
 
-    /// Notes a request.
-    pub(crate) fn asked_for(&self) {
+    /// Records a request.
+    pub(crate) fn record_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.faults.store(0, Ordering::Relaxed);
         self.reused.store(0, Ordering::Relaxed);
-        self.heard();
+        self.record_activity();
     }
 
-    /// Notes that something is open or runs on it, until the guard is dropped.
+    /// Marks the session busy until the guard is dropped.
     pub(crate) fn busy(self: &Arc<Self>) -> Open {
         self.busy.fetch_add(1, Ordering::Relaxed);
-        self.heard();
+        self.record_activity();
         Open(Arc::clone(self))
     }
 
-    /// Says what the client has said of itself once the handshake is done.
+    /// Records the client's name and protocol revision once the handshake is done.
     pub(crate) fn opened(&self, client: &str, protocol: &str) {
         let plain = |text: &str| text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect();
         {
@@ -136,12 +136,12 @@ impl Session {
         self.become_state(SessionState::Active);
     }
 
-    /// Notes that the client has closed its end.
+    /// Records that the client has closed its end.
     pub(crate) fn hang_up(&self) {
         self.hung_up.store(true, Ordering::Relaxed);
     }
 
-    /// True where the client has closed its end.
+    /// Whether the client has closed its end.
     pub(crate) fn has_hung_up(&self) -> bool {
         self.hung_up.load(Ordering::Relaxed)
     }
@@ -152,7 +152,7 @@ impl Session {
             return true;
         }
         if !about.state.may_become(next) {
-            tracing::warn!(session_id = self.id, from = about.state.name(), to = next.name(), "a session cannot change so");
+            tracing::warn!(session_id = self.id, from = about.state.name(), to = next.name(), "invalid session state transition");
             return false;
         }
         about.state = next;
@@ -179,7 +179,7 @@ impl Session {
     }
 }
 
-/// Something that is open on a session.
+/// Keeps a session busy.
 pub(crate) struct Open(Arc<Session>);
 
 impl Drop for Open {

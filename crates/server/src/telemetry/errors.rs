@@ -1,4 +1,4 @@
-//! What went wrong: by class within the last hour, and by class and reason since the start.
+//! Error counts: by class over the last hour, and by class and reason since the start.
 
 use crate::error::ErrorClass;
 use guard::ErrorWindows;
@@ -8,15 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a minute a refusal of the same reason is logged.
+/// Log lines per minute for refusals of the same reason.
 const LOGGED: u32 = 5;
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// What went wrong.
+/// Error counters.
 #[derive(Debug, Default)]
 pub(crate) struct Errors {
     windows: ErrorWindows<ErrorClass>,
-    /// Reasons are words of the program, so that there are few of them.
+    /// Reasons are constants of the program, so their number is bounded.
     reasons: Mutex<BTreeMap<(ErrorClass, &'static str), u64>>,
     logged: Mutex<HashMap<&'static str, Logged>>,
 }
@@ -34,22 +34,22 @@ impl Errors {
         self.note(class, reason);
     }
 
-    /// Counts what is no error of anybody, as a call that its client has cancelled: it is in no rate, and so in no spike.
+    /// Counts an event that is not an error, such as a cancelled call. It affects no error rate and no spike detection.
     pub(crate) fn note(&self, class: ErrorClass, reason: &'static str) {
         *lock(&self.reasons).entry((class, reason)).or_default() += 1;
     }
 
-    /// By class, within the last hour.
+    /// Counts by class, over the last hour.
     pub(crate) fn windows(&self) -> &ErrorWindows<ErrorClass> {
         &self.windows
     }
 
-    /// Since the start, by class and reason.
+    /// Counts since the start, by class and reason.
     pub(crate) fn reasons(&self) -> Vec<(ErrorClass, &'static str, u64)> {
         lock(&self.reasons).iter().map(|((class, reason), count)| (*class, *reason, *count)).collect()
     }
 
-    /// Whether a refusal is to be logged, and how many of its reason were not since the last one that was.
+    /// `Some` if a refusal is to be logged, with the number of unlogged refusals of its reason since the last one.
     pub(crate) fn is_logged(&self, reason: &'static str) -> Option<u32> {
         let mut all = lock(&self.logged);
         let logged = all.entry(reason).or_insert_with(|| Logged { since: Instant::now(), count: 0 });
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_noted_is_in_no_rate_and_a_flood_is_logged_a_few_times() {
+    fn noted_events_affect_no_rate_and_a_flood_is_logged_sparsely() {
         let errors = Errors::default();
         errors.record(ErrorClass::Other, "malformed_message");
         errors.note(ErrorClass::Other, "cancelled");

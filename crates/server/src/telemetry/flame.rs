@@ -1,15 +1,15 @@
-//! Flame graphs: a drawing of where the time went, as an SVG that needs nothing else.
+//! Flame graphs as self-contained SVG.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-/// The width of the drawing, and the height of a row.
+/// Width of the image, and height of a row.
 const WIDTH: f64 = 1200.0;
 const ROW: f64 = 17.0;
-/// Frames that are narrower are left out.
+/// Narrower frames are omitted.
 const NARROWEST: f64 = 0.4;
-/// The width of a character.
+/// Width of a character.
 const CHARACTER: f64 = 6.6;
-/// The deepest stack that is drawn.
+/// Maximum stack depth drawn.
 const MAX_DEPTH: usize = 200;
 
 #[derive(Default)]
@@ -18,7 +18,7 @@ struct Frame<'a> {
     below: BTreeMap<&'a str, Frame<'a>>,
 }
 
-/// Draws stacks, each the names of its frames from the outermost in, and how many of `unit` it has.
+/// Draws stacks: the function names of each, outermost first, and its weight in `unit`.
 pub(crate) fn draw(title: &str, unit: &'static str, stacks: &[(Vec<String>, u64)]) -> String {
     let mut root = Frame::default();
     for (frames, count) in stacks {
@@ -57,7 +57,7 @@ impl Drawing {
         }
         self.rows = self.rows.max(row);
         let top = (number(row) + 1.2) * ROW;
-        // The same function has the same colour wherever it is.
+        // A function has the same colour everywhere.
         let hue = name.bytes().fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte))) % 50;
         let fits = WIDTH.min(width) / CHARACTER - 1.0;
         let shown: String = name.chars().enumerate().take_while(|(at, _)| number(*at) < fits).map(|(_, c)| c).collect();
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_as_wide_as_they_were_often() {
+    fn frame_width_is_proportional_to_samples() {
         let stack = |names: &[&str], count| (names.iter().map(|name| (*name).to_owned()).collect(), count);
         let drawn =
             draw("a <test>", "samples", &[stack(&["main", "read::<u8>"], 3), stack(&["main", "write"], 1), stack(&["main", "rare"], 0)]);

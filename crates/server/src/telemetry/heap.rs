@@ -1,6 +1,6 @@
-//! Which code holds memory: snapshots of the sampled heap, what grew from one to another, and the stacks that allocated it.
+//! Heap profiling: snapshots of the sampled heap, growth between snapshots, and the allocating stacks.
 //!
-//! Sampling costs one load an allocation while it is off. See [`guard::heap`] for what it can see.
+//! While sampling is off it costs one load per allocation. See [`guard::heap`] for its limits.
 
 use super::{flame, process};
 use flate2::{Compression, write::GzEncoder};
@@ -13,16 +13,16 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// The most stacks of a snapshot. The smaller ones are one.
+/// Maximum number of stacks in a snapshot. The smaller ones are merged into one.
 const MAX_STACKS: usize = 2000;
-/// How many allocators are named, and with how many of the functions that called them.
+/// Number of allocators reported, and of callers shown for each.
 const TOP: usize = 10;
 const CALLERS: usize = 5;
 /// The longest label of a snapshot, in characters.
 const MAX_LABEL: usize = 80;
-/// Growth that is warned of, in bytes, where it continues from snapshot to snapshot.
+/// Minimum growth for a warning, in bytes, if memory grows from snapshot to snapshot.
 const STEADY: i64 = 1 << 20;
-/// Where the allocator's own functions are.
+/// Module of the allocator's own functions.
 const OWN: &str = "guard::heap::";
 /// Functions that allocate on behalf of others.
 const ALLOCATING: [&str; 9] = ["__rust", "__rdl", "alloc::", "<alloc::", "core::", "<core::", "std::", "<std::", "hashbrown::"];
@@ -38,49 +38,49 @@ struct Kept {
     snapshots: VecDeque<Arc<Snapshot>>,
     last: u64,
     since: Option<Instant>,
-    /// It ends with the snapshot for which it began.
+    /// Tracking ends with the snapshot for which it began.
     is_brief: bool,
 }
 
-/// What was in use at one moment.
+/// The heap at one moment.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) id: u64,
     pub(crate) label: String,
     pub(crate) at: SystemTime,
-    /// Bytes of the whole process.
+    /// Resident memory of the process, in bytes.
     pub(crate) rss: Option<u64>,
-    /// By stack, the largest first.
+    /// Live allocations by stack, largest first.
     pub(crate) stacks: Vec<Stack>,
 }
 
-/// Who allocated something.
+/// Memory allocated by one function.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Allocator {
-    /// The innermost function that does not allocate on behalf of others, and those that called it.
+    /// The innermost function that does not allocate on behalf of others, followed by its callers.
     pub(crate) functions: Vec<String>,
     pub(crate) bytes: i64,
     pub(crate) count: i64,
 }
 
-/// Stacks as a person or a program reads them.
+/// A report on stacks, in several formats.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) top: Vec<Allocator>,
     /// A flame graph, as SVG.
     pub(crate) svg: String,
-    /// In the format of pprof, compressed.
+    /// A gzipped pprof profile.
     pub(crate) pprof: Vec<u8>,
 }
 
 impl Snapshot {
-    /// The bytes that were tracked, and in how many allocations.
+    /// Tracked bytes, and number of allocations.
     pub(crate) fn total(&self) -> (i64, i64) {
         let (bytes, count) = total(&self.stacks);
         (signed(bytes), signed(count))
     }
 
-    /// What is in use more, or less, than in an earlier snapshot: the largest growth first.
+    /// Differences from an earlier snapshot, largest growth first.
     pub(crate) fn growth_since(&self, earlier: &Self) -> Vec<Stack> {
         let mut before: HashMap<&[usize], &Stack> = earlier.stacks.iter().map(|stack| (&*stack.frames, stack)).collect();
         let mut grown: Vec<Stack> = self
@@ -102,7 +102,7 @@ impl Tracker {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to track allocations, until that is ended. False where this program cannot.
+    /// Starts tracking allocations until [`Self::end`]. Returns false if this program cannot.
     pub(crate) fn begin(&self) -> bool {
         let mut kept = self.lock();
         let begun = heap::track(true);
@@ -113,7 +113,7 @@ impl Tracker {
         begun
     }
 
-    /// Begins it for one snapshot, where it has not begun.
+    /// Starts tracking for one snapshot, unless tracking is on.
     pub(crate) fn begin_briefly(&self) -> bool {
         let mut kept = self.lock();
         let begun = heap::track(true);
@@ -123,31 +123,31 @@ impl Tracker {
         begun
     }
 
-    /// Ends it. Snapshots stay.
+    /// Stops tracking. Snapshots are kept.
     pub(crate) fn end(&self) {
         let mut kept = self.lock();
         heap::track(false);
         (kept.since, kept.is_brief) = (None, false);
     }
 
-    /// Ends it where it began for one snapshot, and nobody has wanted it to go on.
+    /// Stops tracking if it was started for one snapshot and not requested since.
     pub(crate) fn end_brief(&self) {
         if self.lock().is_brief {
             self.end();
         }
     }
 
-    /// Since when allocations are tracked, if they are.
+    /// Start of tracking; `None` if it is off.
     pub(crate) fn since(&self) -> Option<Instant> {
         self.lock().since
     }
 
-    /// The snapshots, the oldest first.
+    /// The snapshots, oldest first.
     pub(crate) fn snapshots(&self) -> Vec<Arc<Snapshot>> {
         self.lock().snapshots.iter().cloned().collect()
     }
 
-    /// The snapshot with this number, or the newest with this label.
+    /// The snapshot with this number, or the newest one with this label.
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Snapshot>> {
         let kept = self.lock();
         let id = name.parse::<u64>().ok();
@@ -155,7 +155,7 @@ impl Tracker {
         by_id.or_else(|| kept.snapshots.iter().rev().find(|one| one.label == name)).cloned()
     }
 
-    /// Takes a snapshot, and keeps it beside the newest `keep - 1` others.
+    /// Takes a snapshot and keeps it with the newest `keep - 1` others.
     pub(crate) fn snapshot(&self, label: &str, keep: usize) -> Arc<Snapshot> {
         let mut stacks = heap::live();
         if stacks.len() > MAX_STACKS {
@@ -174,7 +174,7 @@ impl Tracker {
         snapshot
     }
 
-    /// Takes the snapshot of an interval. After `analyze_after` of them it says what grew, and keeps the last `keep`.
+    /// Takes the periodic snapshot. After `analyze_after` of them, logs the growth and keeps the last `keep`.
     pub(crate) fn tick(&self, analyze_after: usize, keep: usize) {
         if !heap::is_tracking() {
             return;
@@ -189,7 +189,7 @@ impl Tracker {
         let growth = sizes.last().copied().unwrap_or_default() - sizes.first().copied().unwrap_or_default();
         let top = report("growth", &last.growth_since(first)).top;
         let by = top.first().and_then(|top| top.functions.first()).map(String::as_str);
-        // The older ones are gone when the message is read.
+        // Older snapshots are gone when the message is read.
         let oldest = all[all.len().saturating_sub(keep.max(2)).min(all.len() - 2)].id;
         if growth >= STEADY && sizes.is_sorted() {
             tracing::warn!(
@@ -214,7 +214,7 @@ fn total(stacks: &[Stack]) -> (f64, f64) {
     stacks.iter().fold((0.0, 0.0), |(bytes, count), stack| (bytes + stack.bytes, count + stack.count))
 }
 
-/// Names the functions of stacks, and draws those that hold something.
+/// Symbolizes stacks and draws those with live memory.
 pub(crate) fn report(title: &str, stacks: &[Stack]) -> Report {
     let mut symbols = Names::default();
     let named: Vec<(Vec<String>, &Stack)> = stacks.iter().map(|stack| (symbols.of(&stack.frames), stack)).collect();
@@ -224,16 +224,16 @@ pub(crate) fn report(title: &str, stacks: &[Stack]) -> Report {
         .map(|(functions, stack)| (functions.iter().rev().cloned().collect(), whole(stack.bytes / 1024.0)))
         .collect();
     let report = Report { top: top(&named), svg: flame::draw(title, "KiB", &drawn), pprof: encoded(stacks, &mut symbols) };
-    // It is as large as the symbols of the program.
+    // The cache is as large as the program's symbols.
     backtrace::clear_symbol_cache();
     report
 }
 
-/// The functions that allocated most, each as it was called.
+/// The functions that allocated most, by call path.
 fn top(named: &[(Vec<String>, &Stack)]) -> Vec<Allocator> {
     let mut by: HashMap<Vec<String>, (f64, f64)> = HashMap::new();
     for (functions, stack) in named {
-        // Of what is inlined into the allocator the name may be short, so that only its last function says where it ends.
+        // Names of functions inlined into the allocator may be short, so only its last function marks its end.
         let own = functions.iter().rposition(|name| name.contains(OWN)).map_or(0, |at| at + 1);
         let is_for_itself = |name: &String| !ALLOCATING.iter().any(|prefix| name.starts_with(prefix));
         let begin = functions.iter().skip(own).position(is_for_itself).map_or(0, |at| own + at);
@@ -248,18 +248,18 @@ fn top(named: &[(Vec<String>, &Stack)]) -> Vec<Allocator> {
     top
 }
 
-/// The functions at addresses.
+/// Function names by address.
 #[derive(Default)]
 struct Names {
     known: HashMap<usize, Vec<String>>,
 }
 
 impl Names {
-    /// The innermost first, and those that were compiled into others before them.
+    /// Innermost first; inlined functions come before the ones they are inlined into.
     fn at(&mut self, address: usize) -> &[String] {
         self.known.entry(address).or_insert_with(|| {
             let mut names = Vec::new();
-            // Of a return address the library takes one itself, and so is at the call.
+            // The library subtracts one from a return address to get the call.
             backtrace::resolve(std::ptr::without_provenance_mut(address), |symbol| {
                 names.extend(symbol.name().map(|name| format!("{name:#}")));
             });
@@ -285,7 +285,7 @@ fn signed(number: f64) -> i64 {
     number.round() as i64
 }
 
-/// The stacks in the format of pprof.
+/// Encodes the stacks as a pprof profile.
 fn encoded(stacks: &[Stack], names: &mut Names) -> Vec<u8> {
     let mut strings = Strings::default();
     let [objects, count, space, bytes] = ["inuse_objects", "count", "inuse_space", "bytes"].map(|text| strings.number(text));
@@ -323,12 +323,12 @@ fn encoded(stacks: &[Stack], names: &mut Names) -> Vec<u8> {
     }
     profile.string_table = strings.table();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    // Writing to memory does not fail.
+    // Writing to memory cannot fail.
     gzip.write_all(&profile.encode_to_vec()).ok();
     gzip.finish().unwrap_or_default()
 }
 
-/// The table of texts of a profile. Number 0 is the empty one.
+/// String table of a profile. Index 0 is the empty string.
 struct Strings {
     numbers: HashMap<String, i64>,
 }
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grew_comes_first_and_what_is_gone_last() {
+    fn growth_is_sorted_from_largest_to_most_negative() {
         let (old, new) = (snapshot(1, &[(1, 100.0), (2, 50.0), (3, 10.0)]), snapshot(2, &[(2, 90.0), (4, 70.0), (3, 10.0)]));
         let grown: Vec<(usize, f64)> = new.growth_since(&old).iter().map(|stack| (stack.frames[0], stack.bytes)).collect();
         assert_eq!(grown, [(4, 70.0), (2, 40.0), (3, 0.0), (1, -100.0)]);
@@ -382,11 +382,11 @@ mod tests {
     #[test]
     fn a_report_names_functions_and_has_each_text_once() {
         let here = Stack { frames: vec![report as *const () as usize + 1], bytes: 4096.0, count: 2.0 };
-        let told = report("test", &[here.clone(), here, Stack { frames: Vec::new(), bytes: 1.0, count: 1.0 }]);
-        assert_eq!(told.top.len(), 2);
-        assert!(told.top[0].functions[0].ends_with("heap::report") && told.svg.contains("heap::report"), "{:?}", told.top);
+        let result = report("test", &[here.clone(), here, Stack { frames: Vec::new(), bytes: 1.0, count: 1.0 }]);
+        assert_eq!(result.top.len(), 2);
+        assert!(result.top[0].functions[0].ends_with("heap::report") && result.svg.contains("heap::report"), "{:?}", result.top);
         let mut text = Vec::new();
-        flate2::write::GzDecoder::new(&mut text).write_all(&told.pprof).expect("gzip");
+        flate2::write::GzDecoder::new(&mut text).write_all(&result.pprof).expect("gzip");
         let profile = protos::Profile::decode(&*text).expect("a profile");
         assert_eq!((profile.sample.len(), profile.location.len(), profile.function.len()), (3, 1, 1));
         assert_eq!(profile.string_table[0], "");

@@ -1,8 +1,8 @@
-//! What of the server logs how much: the names of its components in the directives of a filter.
+//! Log filters: component names in filter directives.
 
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
-/// What a component is called, and the modules that it consists of.
+/// Component names and their modules.
 const COMPONENTS: &[(&str, &[&str])] = &[
     ("session", &["mcp::sessions", "mcp::http::sessions", "mcp_server_git::persistence::keeper"]),
     ("validation", &["mcp::frame", "mcp::validation", "mcp::connection", "validation"]),
@@ -16,10 +16,10 @@ const COMPONENTS: &[(&str, &[&str])] = &[
         &["mcp_server_git::lifecycle", "mcp_server_git::server::reload", "mcp_server_git::server::restart", "mcp_server_git::cli"],
     ),
 ];
-/// What a guide to such servers calls their loggers: this, and the component.
+/// Alternative prefix of a component name.
 const LOGGER: &str = "mcp_server_git.";
-/// What logs whole messages, what is wrong with arguments, and every client that breaks off. Arguments and content do not belong
-/// in a log; what matters of the rest is logged by the server itself.
+/// Crates that log whole messages, invalid arguments or every disconnect. Arguments and content do not belong in a log;
+/// the server logs the relevant rest itself.
 const QUIET: [&str; 3] = ["rmcp=off", "h2=warn", "hyper=warn"];
 /// The crates that log.
 const CRATES: [&str; 15] = [
@@ -42,12 +42,12 @@ const CRATES: [&str; 15] = [
 /// SQL statements are logged at `trace` alone.
 const STATEMENTS: &str = "sqlx=warn";
 
-/// The names that directives may have in place of modules.
+/// Names accepted in directives in place of modules.
 pub(crate) fn components() -> impl Iterator<Item = &'static str> {
     COMPONENTS.iter().map(|(name, _)| *name)
 }
 
-/// The first name of a directive that is of no component and of no crate that is here.
+/// The first name in the directives that is neither a component nor a known crate.
 pub(crate) fn unknown(directives: &str) -> Option<&str> {
     let names = directives.split(',').filter_map(|directive| directive.split_once('=')).map(|(name, _)| name.trim());
     let is_known = |name: &str| {
@@ -57,13 +57,13 @@ pub(crate) fn unknown(directives: &str) -> Option<&str> {
     names.into_iter().find(|name| !is_known(name))
 }
 
-/// A filter of directives such as `info`, `warn,session=debug` or `mcp_server_git.session=trace`.
+/// Builds a filter from directives such as `info`, `warn,session=debug` or `mcp_server_git.session=trace`.
 ///
 /// # Errors
 ///
-/// Where a directive is none.
+/// If a directive is invalid.
 pub(crate) fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
-    // Directives for components alone leave the rest as it is by default.
+    // Without a general level, the default applies to everything else.
     let base = if general(directives).next().is_some_and(|level| !level.is_empty()) { "" } else { "warn," };
     let mut filter = EnvFilter::builder().parse(format!("{base}{}", translated(directives)))?;
     for quiet in QUIET {
@@ -76,18 +76,18 @@ pub(crate) fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
     Ok(filter)
 }
 
-/// The levels that are for everything. The last one counts.
+/// The general levels. The last one counts.
 fn general(directives: &str) -> impl Iterator<Item = &str> {
     directives.split(',').map(str::trim).filter(|directive| !directive.contains('='))
 }
 
-/// The same directives, with everything from `info` on at least.
+/// The same directives, raised to at least `info`.
 pub(crate) fn with_info(directives: &str) -> String {
     let is_more = general(directives).last().is_some_and(|level| ["debug", "trace"].iter().any(|more| level.eq_ignore_ascii_case(more)));
     if is_more { directives.to_owned() } else { format!("{directives},info") }
 }
 
-/// The directives with modules in place of components.
+/// Replaces components by their modules.
 fn translated(directives: &str) -> String {
     let all = directives.split(',').flat_map(|directive| {
         let (name, level) = directive.split_once('=').map_or((directive, None), |(name, level)| (name, Some(level)));
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn components_have_the_names_of_the_guide_and_short_ones() {
+    fn components_have_long_and_short_names() {
         let session = "mcp::sessions=debug,mcp::http::sessions=debug,mcp_server_git::persistence::keeper=debug";
         assert_eq!(translated("warn,session=debug"), format!("warn,{session}"));
         assert_eq!(translated("mcp_server_git.session=debug"), session);

@@ -1,5 +1,5 @@
-//! The log: on standard error, in files where that is asked for, and its last records in memory. Its form is fixed at the start;
-//! what it holds can be changed while the server runs.
+//! The log: to standard error, optionally to files, and the last records in memory. Its format is fixed at startup; its
+//! filter can be changed at runtime.
 
 use super::{
     levels,
@@ -18,18 +18,18 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// The filters of what is written, and of what is kept in memory.
+/// Filters of the outputs, and of the records in memory.
 static FILTERS: OnceLock<[reload::Handle<EnvFilter, Registry>; 2]> = OnceLock::new();
 /// The directives in force.
 static DIRECTIVES: Mutex<String> = Mutex::new(String::new());
 static RING: LazyLock<Ring> = LazyLock::new(Ring::default);
 
-/// Spans are made for what is written alone: each costs more than a record. `enabled!` asks about what is neither.
+/// Spans are created only for the outputs: each costs more than a record. `enabled!` passes metadata of neither kind.
 fn is_no_span(meta: &Metadata<'_>) -> bool {
     !meta.is_span()
 }
 
-/// Begins the log. Panics are logged with their place and a backtrace. A second beginning, as in tests, changes nothing.
+/// Initializes the log. Panics are logged with location and backtrace. Repeated calls, as in tests, have no effect.
 pub fn init_log(config: &Config) {
     let [written, kept] = filters(&config.observing.log.level).unwrap_or_else(|_| [EnvFilter::new("warn"), EnvFilter::new("info")]);
     let ((written, written_handle), (kept, kept_handle)) = (reload::Layer::new(written), reload::Layer::new(kept));
@@ -48,7 +48,7 @@ pub fn init_log(config: &Config) {
     }));
 }
 
-/// Where records are written to.
+/// The outputs of the log.
 fn outputs<S>(log: &Log) -> Vec<Box<dyn Layer<S> + Send + Sync>>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
@@ -63,14 +63,14 @@ where
             outputs
                 .push(tracing_subscriber::fmt::layer().with_writer(Mutex::new(file)).with_ansi(false).json().flatten_event(true).boxed());
         }
-        // Before there is a log to say it in.
-        Some(Err(why)) => crate::terminal::tell(&format!("mcp-server-git: the log file cannot be used: {why}")),
+        // There is no log yet to report this in.
+        Some(Err(why)) => crate::terminal::tell(&format!("mcp-server-git: cannot open the log file: {why}")),
         None => {}
     }
     outputs
 }
 
-/// A file for each day, of which the last ones are kept.
+/// A daily log file, of which the last `keep` are retained.
 fn file_of(path: &std::path::Path, keep: usize) -> Result<RollingFileAppender, String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
     let name = path.file_name().and_then(|name| name.to_str()).ok_or("it has no name")?;
@@ -79,16 +79,16 @@ fn file_of(path: &std::path::Path, keep: usize) -> Result<RollingFileAppender, S
     appender.build(folder).map_err(|err| std::error::Error::source(&err).map_or_else(|| err.to_string(), |cause| format!("{err}: {cause}")))
 }
 
-/// What is written, and what is kept in memory: at least what tells how calls end.
+/// Filters of the outputs and of the records in memory, which include at least call results.
 fn filters(directives: &str) -> Result<[EnvFilter; 2], ParseError> {
     Ok([levels::filter(directives)?, levels::filter(&levels::with_info(directives))?])
 }
 
-/// Changes what is logged, and gives the directives that were in force before.
+/// Changes the filter and returns the previous directives.
 ///
 /// # Errors
 ///
-/// Where a directive is none; nothing changes then.
+/// If a directive is invalid; nothing changes then.
 pub(crate) fn set_level(directives: &str) -> Result<String, ParseError> {
     let filters = filters(directives)?;
     for (handle, filter) in FILTERS.get().into_iter().flatten().zip(filters) {

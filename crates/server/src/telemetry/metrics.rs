@@ -1,5 +1,5 @@
-//! Durations of operations, sessions and the parts of calls, by the conventions of OpenTelemetry for MCP servers
-//! (`open-telemetry/semantic-conventions-genai` at 0393513c), as Prometheus reads them.
+//! Durations of operations, sessions and call stages, by the OpenTelemetry conventions for MCP servers
+//! (`open-telemetry/semantic-conventions-genai` at 0393513c), in the Prometheus format.
 
 use super::otlp::metrics::{Durations, Exported};
 use mcp::sessions::Kind as Carrier;
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// Durations of one kind: their names and labels as OpenTelemetry has them. Prometheus has them with `_` for `.`.
+/// A kind of duration: its OpenTelemetry name and labels. Prometheus names have `_` instead of `.`.
 struct Kind {
     name: &'static str,
     help: &'static str,
@@ -21,34 +21,34 @@ struct Kind {
     labels: &'static [&'static str],
 }
 
-/// With the boundaries that the conventions give.
+/// With the bucket boundaries of the conventions.
 const OPERATIONS: Kind = Kind {
     name: "mcp.server.operation.duration",
-    help: "Time from the receipt of a request until its result is sent.",
+    help: "Time from receipt of a request until its result is sent.",
     bounds: &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0],
     labels: &["mcp.method.name", "gen_ai.tool.name", "error.type", "network.transport", "network.protocol.name"],
 };
 const SESSIONS: Kind = Kind {
     name: "mcp.server.session.duration",
-    help: "Time that sessions have lasted.",
-    // Sessions last for hours: with the boundaries of requests all would be in the last bucket.
+    help: "Duration of sessions.",
+    // Sessions last for hours: with the boundaries of requests, all would be in the last bucket.
     bounds: &[1.0, 10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 21_600.0, 86_400.0],
     labels: &["mcp.protocol.version", "error.type", "network.transport", "network.protocol.name"],
 };
 const PARTS: Kind = Kind {
     name: "mcp.server.git.call.stage",
-    help: "Parts of the time of tool calls: waiting in queues and for locks, opening, git processes, and the rest.",
+    help: "Time of tool calls by stage: waiting in queues and for locks, opening, git processes, and the rest.",
     bounds: &[0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0],
     labels: &["stage"],
 };
-/// The parts of a call's time.
+/// The stages of a call.
 pub(crate) const STAGES: [&str; 5] = ["queue", "lock", "open", "git", "encode"];
-/// The most combinations of labels of operations. Further ones count as `_OTHER`.
+/// Maximum number of label combinations of operations. Further ones count as `_OTHER`.
 const MAX_SERIES: usize = 400;
-/// What stands for what is not named.
+/// Label value for everything not listed.
 pub(crate) const OTHER: &str = "_OTHER";
 
-/// What carries a session or a request, as OpenTelemetry has it: the transport and the protocol.
+/// OpenTelemetry's transport and protocol of a session or request.
 pub(crate) fn transport(carrier: Carrier) -> [&'static str; 2] {
     match carrier {
         Carrier::Stdio => ["pipe", ""],
@@ -57,29 +57,29 @@ pub(crate) fn transport(carrier: Carrier) -> [&'static str; 2] {
     }
 }
 
-/// Durations.
+/// The durations of this server.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
     operations: HistogramVec,
     sessions: HistogramVec,
     stages: [Histogram; STAGES.len()],
-    /// The series of operations, by their labels: to look one up by its words costs more than many a call.
+    /// Histograms of operations by labels: looking one up by label values costs more than many calls.
     series: Mutex<HashMap<[&'static str; 5], Histogram>>,
-    /// Where they are sent: operations, sessions, stages.
+    /// Exporter and its instruments: operations, sessions, stages.
     exported: OnceLock<(Exported, [Durations; 3])>,
 }
 
-/// One operation, as its labels say it.
+/// Labels of an operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
-    /// The method, one of those that are known.
+    /// A known method.
     pub(crate) method: &'static str,
-    /// The tool; empty where there is none.
+    /// Name of the tool, or empty.
     pub(crate) name: &'static str,
-    /// What it failed with; empty where it did not.
+    /// Error type, or empty.
     pub(crate) error: &'static str,
-    /// `pipe` or `tcp`, and `http`, `websocket` or nothing.
+    /// `pipe` or `tcp`, and `http`, `websocket` or empty.
     pub(crate) transport: [&'static str; 2],
 }
 
@@ -91,7 +91,7 @@ impl Metrics {
             let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
             let name = format!("{}_seconds", kind.name.replace('.', "_"));
             let opts = HistogramOpts::new(&name, kind.help).buckets(kind.bounds.to_vec());
-            // Names and labels are those above; a wrong one is found by the first test that runs.
+            // The names and labels are constants; an invalid one fails the first test.
             let made = HistogramVec::new(opts, &labels).unwrap_or_else(|_| unreachable!("{name} is a valid name"));
             registry.register(Box::new(made.clone())).unwrap_or_else(|_| unreachable!("{name} is there once"));
             made
@@ -101,20 +101,20 @@ impl Metrics {
         Self { registry, operations, sessions, stages, series: Mutex::default(), exported: OnceLock::new() }
     }
 
-    /// Has everything that is noted from now on sent to a collector, too.
+    /// Also exports everything recorded from now on.
     pub(crate) fn export(&self, exported: Exported) {
         let durations = [&OPERATIONS, &SESSIONS, &PARTS].map(|kind| exported.durations(kind.name, kind.help, kind.bounds, kind.labels));
         self.exported.set((exported, durations)).ok();
     }
 
-    /// Sends the last figures to the collector. Blocks for some seconds at most.
+    /// Exports the last values. Blocks for a few seconds at most.
     pub(crate) fn end(&self) {
         if let Some((exported, _)) = self.exported.get() {
             exported.end();
         }
     }
 
-    /// Notes an operation.
+    /// Records an operation.
     pub(crate) fn operation(&self, operation: &Operation, took: Duration) {
         let Operation { method, name, error, transport: [transport, protocol] } = *operation;
         let labels = [method, name, error, transport, protocol];
@@ -133,9 +133,9 @@ impl Metrics {
         }
     }
 
-    /// Notes the end of a session.
+    /// Records the end of a session.
     pub(crate) fn session(&self, lasted: Duration, protocol: &str, [transport, name]: [&'static str; 2], error: Option<&'static str>) {
-        // What a client says of itself is no label.
+        // Client input must not become a label value.
         let protocol = KNOWN.into_iter().find(|known| *known == protocol).unwrap_or(OTHER);
         let labels = [protocol, error.unwrap_or_default(), transport, name];
         self.sessions.with_label_values(&labels).observe(lasted.as_secs_f64());
@@ -144,7 +144,7 @@ impl Metrics {
         }
     }
 
-    /// Notes a part of a call's time: that of [`STAGES`] with this index.
+    /// Records the duration of the stage with this index in [`STAGES`].
     pub(crate) fn stage(&self, at: usize, took: Duration) {
         self.stages[at].observe(took.as_secs_f64());
         if let Some((_, [.., stages])) = self.exported.get() {
@@ -152,25 +152,25 @@ impl Metrics {
         }
     }
 
-    /// Everything as text, with `more` that is read just now.
+    /// Renders all metrics as text, including `more`.
     pub(crate) fn render(&self, more: Vec<MetricFamily>) -> String {
         let families: Vec<MetricFamily> =
             self.registry.gather().into_iter().chain(more).filter(|family| !family.get_metric().is_empty()).collect();
         let mut text = Vec::new();
         if let Err(err) = TextEncoder::new().encode(&families, &mut text) {
-            tracing::error!(%err, "the metrics cannot be written");
+            tracing::error!(%err, "could not encode the metrics");
         }
         String::from_utf8(text).unwrap_or_default()
     }
 }
 
-/// The revisions of the protocol.
+/// The protocol revisions.
 const KNOWN: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
 
-/// A figure that is read just now: its labels, and its value.
+/// A sample: labels and value.
 pub(crate) type Sample<'a> = (Vec<(&'a str, String)>, f64);
 
-/// A family of figures that go up and down.
+/// A family of gauges.
 pub(crate) fn gauge<'a>(name: &str, help: &str, samples: impl IntoIterator<Item = Sample<'a>>) -> MetricFamily {
     family(name, help, MetricType::GAUGE, samples, |metric, value| {
         let mut gauge = Gauge::default();
@@ -179,7 +179,7 @@ pub(crate) fn gauge<'a>(name: &str, help: &str, samples: impl IntoIterator<Item 
     })
 }
 
-/// A family of figures that only go up.
+/// A family of counters.
 pub(crate) fn counter<'a>(name: &str, help: &str, samples: impl IntoIterator<Item = Sample<'a>>) -> MetricFamily {
     family(name, help, MetricType::COUNTER, samples, |metric, value| {
         let mut counter = Counter::default();
@@ -219,11 +219,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_clients_say_makes_no_series_without_end() {
+    fn client_input_cannot_create_unbounded_series() {
         let metrics = Metrics::new();
         for at in 0..10_000 {
             let version = format!("v{at}");
-            // Names are the program's own; in a test they have to be made.
+            // Names are normally constants; a test has to create them.
             let method: &'static str = Box::leak(format!("no/such{at}").into_boxed_str());
             metrics.operation(&Operation { method, name: "", error: "", transport: ["pipe", ""] }, Duration::from_millis(15));
             metrics.session(Duration::from_secs(5), &version, ["tcp", "http"], None);

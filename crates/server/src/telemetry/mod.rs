@@ -1,4 +1,4 @@
-//! What a server says of itself: its log, what went wrong in it, its figures, and what it needs of the machine.
+//! Telemetry: log, error counts, metrics, profiles and resource use.
 
 pub(crate) mod errors;
 pub(crate) mod flame;

@@ -1,4 +1,4 @@
-//! Hears of sessions, and of what is refused before a call is one: counted, measured, and logged.
+//! Counts, measures and logs sessions and requests refused before dispatch.
 
 use super::{
     errors::Errors,
@@ -8,7 +8,7 @@ use crate::error::ErrorClass;
 use mcp::sessions::{Fault, Observer, Refusal, SessionInfo};
 use std::sync::Arc;
 
-/// Hears of sessions, and of refusals.
+/// Observes sessions and refusals.
 pub(crate) struct SessionObserver {
     pub(crate) errors: Arc<Errors>,
     pub(crate) metrics: Arc<Metrics>,

@@ -1,21 +1,21 @@
-//! What this process takes of the machine, as the system says it. Nothing where the system does not say it so.
+//! Resource use of this process, as the system reports it. `None` on systems that do not.
 
 use std::fs;
 
-/// What this process takes.
+/// Resource use of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Figures {
-    /// Bytes of memory in use.
+    /// Resident memory, in bytes.
     pub(crate) rss: u64,
-    /// The most that there were.
+    /// Peak resident memory, in bytes.
     pub(crate) peak_rss: u64,
     pub(crate) threads: u64,
     pub(crate) descriptors: u64,
-    /// Seconds of processor time so far.
+    /// CPU time used so far, in seconds.
     pub(crate) cpu_seconds: f64,
 }
 
-/// How busy all processors have been since the machine started, in ticks.
+/// CPU ticks of the machine since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ticks {
     pub(crate) busy: u64,
@@ -23,7 +23,7 @@ pub(crate) struct Ticks {
 }
 
 impl Figures {
-    /// As they are now.
+    /// Current values.
     pub(crate) fn now() -> Option<Self> {
         let status = read("/proc/self/status")?;
         let kib = |name: &str| field(&status, name).unwrap_or_default() * 1024;
@@ -37,54 +37,53 @@ impl Figures {
     }
 }
 
-/// Bytes of memory in use.
+/// Resident memory, in bytes.
 pub(crate) fn rss() -> Option<u64> {
     let pages: u64 = read("/proc/self/statm")?.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
 }
 
-/// The most descriptors that may be open.
+/// Maximum number of open descriptors.
 pub(crate) fn max_descriptors() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
-/// The load of the machine over one, five and fifteen minutes.
+/// Load average of the machine over one, five and fifteen minutes.
 pub(crate) fn load_average() -> Option<[f64; 3]> {
     let text = read("/proc/loadavg")?;
     let mut numbers = text.split(' ').map_while(|number| number.parse().ok());
     Some([numbers.next()?, numbers.next()?, numbers.next()?])
 }
 
-/// How busy all processors have been.
+/// CPU ticks of the machine.
 pub(crate) fn ticks() -> Option<Ticks> {
     let text = read("/proc/stat")?;
     let numbers: Vec<u64> = text.lines().next()?.split_whitespace().skip(1).map_while(|number| number.parse().ok()).take(8).collect();
-    // The fourth is idle, the fifth waits for disks.
+    // The fourth field is idle time, the fifth is I/O wait.
     let idle = numbers.get(3)? + numbers.get(4)?;
     let all = numbers.iter().sum::<u64>();
     Some(Ticks { busy: all - idle, all })
 }
 
-/// Processor seconds so far, and threads.
+/// CPU seconds used so far, and number of threads.
 pub(crate) fn work() -> Option<(f64, u64)> {
     let stat = read("/proc/self/stat")?;
-    // The name before may hold spaces.
+    // The process name before it may contain spaces.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let (user, system): (u32, u32) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     let per_second = u32::try_from(rustix::param::clock_ticks_per_second()).ok()?;
-    // Four fields further on are the threads.
+    // The number of threads is four fields further on.
     let threads = fields.nth(4)?.parse().ok()?;
     Some(((f64::from(user) + f64::from(system)) / f64::from(per_second.max(1)), threads))
 }
 
-/// The most memory that the control group of this process may use, and what it uses; files that are kept in memory while there
-/// is room are not counted.
+/// Memory limit of this process's control group, and its use without the page cache.
 pub(crate) fn control_group() -> Option<(u64, u64)> {
     let own = read("/proc/self/cgroup")?;
     let version_2 = own.lines().find_map(|line| line.strip_prefix("0::"));
     let text = |folder: &str, path: &str, name: &str| {
         let place = format!("/sys/fs/cgroup{folder}{}/{name}", path.trim_end_matches('/'));
-        // In a container the group's own folder is at the top.
+        // In a container, the group's own directory is at the root.
         read(&place).or_else(|| read(&format!("/sys/fs/cgroup{folder}/{name}")))
     };
     let number = |folder: &str, path: &str, name: &str| text(folder, path, name)?.trim().parse::<u64>().ok();
@@ -98,12 +97,12 @@ pub(crate) fn control_group() -> Option<(u64, u64)> {
         return Some((limit, used("", path, "memory.current", ["active_file ", "inactive_file "])?));
     }
     let path = own.lines().find_map(|line| line.split_once(":memory:").map(|(_, path)| path))?;
-    // Without a limit it is a number that no machine has.
+    // Without a limit, the value is larger than any machine's memory.
     let limit = number("/memory", path, "memory.limit_in_bytes").filter(|limit| *limit < 1 << 60)?;
     Some((limit, used("/memory", path, "memory.usage_in_bytes", ["total_active_file ", "total_inactive_file "])?))
 }
 
-/// What is used but for pages of files, which the kernel gives up where memory is short.
+/// Use without file pages, which the kernel reclaims under memory pressure.
 fn without_files(used: u64, stat: &str, fields: [&str; 2]) -> u64 {
     fields.iter().fold(used, |used, name| used.saturating_sub(field(stat, name).unwrap_or_default()))
 }
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_says_what_this_process_takes() {
+    fn process_figures_are_read_from_the_system() {
         let figures = Figures::now().unwrap_or_default();
         assert!(
             figures.rss > 1 << 20 && figures.peak_rss >= figures.rss && figures.threads >= 1 && figures.descriptors >= 3,

@@ -1,6 +1,6 @@
-//! Where the processor's time goes: samples of the stacks of all threads, taken while the server runs.
+//! CPU profiles: samples of the stacks of all threads, taken while the server runs.
 //!
-//! Nothing is paid while no profile is taken. One takes 99 samples a second of each busy thread.
+//! Free while no profile is running. A running profile takes 99 samples per second of each busy thread.
 
 use super::flame;
 use flate2::{Compression, write::GzEncoder};
@@ -11,20 +11,20 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// Samples a second. The kernel's tick allows no more than 250, and each sample counts as this part of a second.
+/// Samples per second. The kernel's tick limits it to 250, and each sample counts as this fraction of a second.
 const FREQUENCY: i32 = 99;
-/// How many functions are named.
+/// Number of functions reported.
 const TOP: usize = 10;
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// A profile that is being taken.
+/// A running profile.
 pub(crate) struct Profiler {
     guard: ProfilerGuard<'static>,
     _taken: Taken,
 }
 
-/// There is one profile at a time in a process.
+/// Ensures that one profile runs at a time.
 struct Taken;
 
 impl Drop for Taken {
@@ -33,55 +33,55 @@ impl Drop for Taken {
     }
 }
 
-/// Where the time went.
+/// A finished profile.
 #[derive(Debug)]
 pub(crate) struct Profile {
     pub(crate) samples: u64,
-    /// The functions with the most samples of their own, and how many those are.
+    /// The functions with the most samples of their own, with their number of samples.
     pub(crate) top: Vec<(String, u64)>,
     /// A flame graph, as SVG.
     pub(crate) svg: String,
-    /// In the format of pprof, compressed.
+    /// A gzipped pprof profile.
     pub(crate) pprof: Vec<u8>,
 }
 
-/// Begins a profile.
+/// Starts a profile.
 ///
 /// # Errors
 ///
-/// Where another one is being taken, or the system does not allow it.
+/// If another one is running, or the system does not permit it.
 pub(crate) fn begin() -> Result<Profiler, String> {
     if TAKEN.swap(true, Ordering::Acquire) {
-        return Err("another profile is being taken".to_owned());
+        return Err("another profile is running".to_owned());
     }
     let taken = Taken;
-    // Inside of the allocator and the loader a stack cannot be walked.
+    // Stacks inside the allocator and the loader cannot be walked.
     let builder = ProfilerGuardBuilder::default().frequency(FREQUENCY).blocklist(&["libc", "libgcc", "pthread", "vdso"]);
-    let guard = builder.build().map_err(|err| format!("the profiler cannot be started: {err}"))?;
+    let guard = builder.build().map_err(|err| format!("could not start the profiler: {err}"))?;
     Ok(Profiler { guard, _taken: taken })
 }
 
 impl Profiler {
-    /// Ends it.
+    /// Ends the profile.
     ///
     /// # Errors
     ///
-    /// Where the samples cannot be read.
+    /// If the samples cannot be read.
     pub(crate) fn end(self, title: &str) -> Result<Profile, String> {
-        let report = self.guard.report().build().map_err(|err| format!("the profile cannot be read: {err}"))?;
+        let report = self.guard.report().build().map_err(|err| format!("could not read the profile: {err}"))?;
         let stack = |(frames, count): (&pprof::Frames, &isize)| {
             let outermost_first = frames.frames.iter().rev().flat_map(|inlined| inlined.iter().rev()).map(pprof::Symbol::name);
             (outermost_first.collect::<Vec<String>>(), u64::try_from(*count).unwrap_or_default())
         };
         let stacks: Vec<(Vec<String>, u64)> = report.data.iter().map(stack).collect();
-        let encoded = report.pprof().map_err(|err| format!("the profile cannot be written: {err}"))?;
+        let encoded = report.pprof().map_err(|err| format!("could not encode the profile: {err}"))?;
         let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
         let written = gzip.write_all(&encoded.encode_to_vec()).and_then(|()| gzip.finish());
         Ok(Profile {
             samples: stacks.iter().map(|(_, count)| count).sum(),
             top: top(&stacks),
             svg: flame::draw(title, "samples", &stacks),
-            pprof: written.map_err(|err| format!("the profile cannot be written: {err}"))?,
+            pprof: written.map_err(|err| format!("could not encode the profile: {err}"))?,
         })
     }
 }

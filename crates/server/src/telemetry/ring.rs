@@ -1,4 +1,4 @@
-//! The last records of the log, in memory: what `logs` shows of a running server, whatever goes to standard error.
+//! The last log records, in memory: the output of `logs` for a running server, whatever goes to standard error.
 
 use serde_json::{Map, Value};
 use std::{
@@ -13,10 +13,10 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-/// The most records, and the most bytes of them.
+/// Maximum number of records, and their maximum total size.
 const MAX_RECORDS: usize = 4096;
 const MAX_BYTES: usize = 4 << 20;
-/// The longest text of a field, in characters.
+/// Maximum length of a field's text, in characters.
 const MAX_TEXT: usize = 512;
 
 /// The last records.
@@ -25,7 +25,7 @@ pub(crate) struct Ring(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many there have been.
+    /// Number of records so far.
     count: u64,
     bytes: usize,
     records: VecDeque<Record>,
@@ -41,7 +41,7 @@ struct Record {
     bytes: usize,
 }
 
-/// The value of a field. It becomes JSON when it is asked for, which few records ever are.
+/// A field's value. It is converted to JSON on request, which is rare.
 #[derive(Debug)]
 enum Scalar {
     Unsigned(u64),
@@ -84,16 +84,16 @@ impl Record {
     }
 }
 
-/// Which records are wanted.
+/// A query for records.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
-    /// Those of so long ago at most.
+    /// Maximum age.
     pub(crate) since: Option<Duration>,
-    /// Those after this one.
+    /// Records after this number.
     pub(crate) after: Option<u64>,
-    /// Fields, and the values that they have.
+    /// Field values that must match.
     pub(crate) fields: Vec<(&'static str, String)>,
-    /// The last so many.
+    /// Maximum number of records, newest first.
     pub(crate) limit: usize,
 }
 
@@ -114,7 +114,7 @@ impl Ring {
         }
     }
 
-    /// The records that are wanted, the oldest first, and the number of the last record that there is.
+    /// The matching records, oldest first, and the number of the newest record.
     pub(crate) fn find(&self, wanted: &Wanted, now_ms: i64) -> (Vec<Value>, u64) {
         let state = self.lock();
         let first_ms = wanted.since.map_or(i64::MIN, |since| now_ms.saturating_sub(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)));
@@ -127,7 +127,7 @@ impl Ring {
     }
 }
 
-/// Hands records to a ring.
+/// Writes records to a ring.
 pub(super) struct Recorder(pub(super) &'static Ring);
 
 impl<S: Subscriber> Layer<S> for Recorder {

@@ -1,4 +1,4 @@
-//! Memory, processors and the runtime, watched while the server runs: what was seen last, and warnings where it is too much.
+//! Watches memory, CPU and the async runtime, keeps the latest values, and warns above the limits.
 
 use super::process::{self, Ticks};
 use std::{
@@ -12,27 +12,27 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The notes of memory that are kept: a day, at the usual interval.
+/// Number of memory samples kept: a day at the default interval.
 const MAX_NOTES: usize = 288;
-/// How often the same warning is logged.
+/// Minimum time between two warnings of the same kind.
 const AGAIN: Duration = Duration::from_mins(1);
-/// How long the runtime may stand still before that is logged, and how often that is looked at.
+/// How long the runtime may stall before it is logged, and how often that is checked.
 const STILL: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(5);
-/// How long the runtime is asked to sleep to see how late it wakes.
+/// Length of the sleep that measures the runtime's wake-up delay.
 const NAP: Duration = Duration::from_millis(100);
-/// The part of the limit below which memory is no problem any more.
+/// Fraction of the limit below which memory pressure ends.
 const EASED: f64 = 0.95;
-/// The part of a control group's limit that may be used.
+/// Usable fraction of a control group's limit.
 const PART: f64 = 0.9;
 
-/// What was seen last.
+/// Latest values and state.
 #[derive(Debug, Default)]
 pub(crate) struct Watcher {
     seen: Mutex<Seen>,
-    /// New calls are refused until less memory is in use.
+    /// New calls are rejected while set.
     pressure: Arc<AtomicBool>,
-    /// Counts the ticks of the runtime.
+    /// Counts the runtime's ticks.
     beat: Arc<AtomicU64>,
     lag_micros: AtomicU64,
     worst_lag_micros: AtomicU64,
@@ -44,16 +44,16 @@ struct Seen {
     processors: Option<Processors>,
     before: Option<(Instant, Ticks, f64)>,
     warned: Option<Instant>,
-    /// When the runtime was asked to sleep.
+    /// Start of the last sleep.
     napped: Option<Instant>,
 }
 
-/// How busy the processors are.
+/// CPU use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Processors {
-    /// All of them, in percent.
+    /// Of the machine, in percent.
     pub(crate) percent: f64,
-    /// This process, in percent of one.
+    /// Of this process, in percent of one CPU.
     pub(crate) process_percent: f64,
     pub(crate) count: usize,
     pub(crate) load: [f64; 3],
@@ -70,12 +70,12 @@ impl Watcher {
         &self.pressure
     }
 
-    /// True while new calls are refused for want of memory.
+    /// Whether new calls are rejected because of memory pressure.
     pub(crate) fn is_short(&self) -> bool {
         self.pressure.load(Ordering::Relaxed)
     }
 
-    /// Notes the memory in use.
+    /// Records a memory sample.
     pub(crate) fn note_memory(&self) {
         let Some(rss) = process::rss() else { return };
         let mut seen = self.lock();
@@ -85,22 +85,22 @@ impl Watcher {
         seen.memory.push_back((Instant::now(), rss));
     }
 
-    /// The notes of the memory in use: how long ago, and how many bytes.
+    /// Memory samples: age and bytes.
     pub(crate) fn memory(&self) -> Vec<(Duration, u64)> {
         self.lock().memory.iter().map(|(at, rss)| (at.elapsed(), *rss)).collect()
     }
 
-    /// How the processors are.
+    /// The latest CPU use.
     pub(crate) fn processors(&self) -> Option<Processors> {
         self.lock().processors
     }
 
-    /// How late the runtime woke the last time, and at worst.
+    /// Wake-up delay of the runtime: the latest, and the maximum.
     pub(crate) fn lag(&self) -> [Duration; 2] {
         [&self.lag_micros, &self.worst_lag_micros].map(|micros| Duration::from_micros(micros.load(Ordering::Relaxed)))
     }
 
-    /// Measures the processors since the last time, and warns above `warn_percent`.
+    /// Measures CPU use since the last call, and warns above `warn_percent`.
     pub(crate) fn measure(&self, warn_percent: f64) {
         let (Some(ticks), Some((cpu_seconds, threads))) = (process::ticks(), process::work()) else { return };
         let (now, load) = (Instant::now(), process::load_average().unwrap_or_default());
@@ -133,8 +133,8 @@ impl Watcher {
         }
     }
 
-    /// Sees how late the runtime wakes, and says that it runs. It is asked each `period`: where it stood still in between, it is
-    /// asked late.
+    /// Measures the runtime's wake-up delay and counts a tick. It is called every `period`: if the runtime stalls in
+    /// between, the call itself is late.
     pub(crate) async fn nap(&self, period: Duration) {
         let began = Instant::now();
         let before = self.lock().napped.replace(began);
@@ -147,18 +147,18 @@ impl Watcher {
         self.beat.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Watches from a thread of its own whether the runtime runs, until it ends.
+    /// Checks from its own thread whether the runtime makes progress, until the runtime stops.
     pub(crate) fn watch_the_runtime(&self, stop: CancellationToken) {
         let beat = Arc::downgrade(&self.beat);
         let watching = move || {
-            let (mut last, mut since, mut told) = (0, Instant::now(), false);
-            // Once it ends, what beats ends first.
+            let (mut last, mut since, mut logged) = (0, Instant::now(), false);
+            // Dropping the counter ends the loop before the runtime stops.
             while let Some(beat) = beat.upgrade().filter(|_| !stop.is_cancelled()) {
                 let now = beat.load(Ordering::Relaxed);
                 if now != last {
-                    (last, since, told) = (now, Instant::now(), false);
-                } else if now > 0 && !told && since.elapsed() >= STILL {
-                    told = true;
+                    (last, since, logged) = (now, Instant::now(), false);
+                } else if now > 0 && !logged && since.elapsed() >= STILL {
+                    logged = true;
                     tracing::error!(seconds = since.elapsed().as_secs(), "async runtime stalled: its worker threads are blocked");
                 }
                 drop(beat);
@@ -170,7 +170,7 @@ impl Watcher {
         }
     }
 
-    /// The bytes in use, and the most that may be.
+    /// Bytes in use, and the limit.
     pub(crate) fn use_and_limit(soft_limit: Option<u64>) -> Option<(u64, u64)> {
         match soft_limit {
             Some(limit) => Some((process::rss()?, limit)),
@@ -178,7 +178,7 @@ impl Watcher {
         }
     }
 
-    /// Refuses new calls where too much memory is in use, once `ease` has not helped, and takes them again where there is less.
+    /// Rejects new calls if memory use exceeds the limit even after `ease`, and accepts them again once it has dropped.
     pub(crate) fn check_memory(&self, soft_limit: Option<u64>, ease: impl FnOnce()) {
         let Some((used, limit)) = Self::use_and_limit(soft_limit) else { return };
         if self.pressure.load(Ordering::Relaxed) {
@@ -203,7 +203,7 @@ impl Watcher {
 }
 
 fn scaled(bytes: u64, part: f64) -> u64 {
-    // Whole percent are exact enough, and lose nothing of large numbers.
+    // Integer percent is precise enough and does not overflow.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part between 0 and 1, in percent")]
     let percent = (part * 100.0) as u64;
     bytes / 100 * percent
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn new_calls_are_refused_above_the_limit_and_taken_below_it() {
+    fn new_calls_are_refused_above_the_limit_and_accepted_below_it() {
         let watcher = Watcher::default();
         let pressure = || watcher.pressure.load(Ordering::Relaxed);
         let mut eased = false;
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn processors_are_measured_between_two_looks() {
+    fn cpu_use_is_measured_between_two_samples() {
         let watcher = Watcher::default();
         watcher.measure(100.0);
         assert!(watcher.processors().is_none());

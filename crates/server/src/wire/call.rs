@@ -1,4 +1,4 @@
-//! A call of a tool: confirmed where it has to be, logged where that is asked for, a task where it takes long.
+//! Handles `tools/call`: asks for confirmation, writes to the client's log, and turns long calls into tasks.
 
 #![expect(deprecated, reason = "clients of the revisions up to 2025-11-25 have roots, and a log")]
 
@@ -34,10 +34,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-/// How long the answer may take to be sent after which a session ends.
+/// Grace period for sending the response before the session closes.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// Answers `tools/call`.
+/// Handles `tools/call`.
 pub(super) async fn call(
     shared: &Arc<Shared>,
     connection: &Connection,
@@ -76,7 +76,7 @@ pub(super) async fn call(
     Ok(response)
 }
 
-/// What a call ends in, unless it becomes a task.
+/// The outcome of a call, or the response that creates its task.
 type Ran = Result<Result<Reply, Error>, CallToolResponse>;
 
 struct Calling<'a> {
@@ -85,7 +85,7 @@ struct Calling<'a> {
     tool: &'static Entry,
     context: RequestContext<RoleServer>,
     received: Instant,
-    /// How large the result may be, also that of a call that fails.
+    /// Token budget of the result, including error results.
     budget: Budget,
 }
 
@@ -131,12 +131,12 @@ impl Calling<'_> {
         }
     }
 
-    /// True where the user can be asked whether a change is meant.
+    /// Whether the user can be asked to confirm a change.
     fn can_ask(&self) -> bool {
         confirm::can_ask(self.context.client_capabilities().as_ref())
     }
 
-    /// The question whether the call is meant.
+    /// The confirmation question for this call.
     async fn question(&self, request: &CallToolRequestParams) -> Question {
         let (pipeline, principal) = (&self.shared.pipeline, &self.connection.caller.principal);
         let mut args = request.arguments.clone().unwrap_or_default();
@@ -150,7 +150,7 @@ impl Calling<'_> {
         }
     }
 
-    /// Where the call comes from, as the log says it.
+    /// Origin of the call, for the log.
     fn origin(&self) -> Origin {
         Origin {
             session: mcp::carrier(&self.context.extensions).map(str::to_owned),
@@ -160,7 +160,7 @@ impl Calling<'_> {
         }
     }
 
-    /// Returns when nobody waits for the call any more.
+    /// Returns when the call is cancelled or the server stops.
     async fn gone(&self) {
         tokio::select! {
             () = self.context.ct.cancelled() => {}
@@ -168,7 +168,7 @@ impl Calling<'_> {
         }
     }
 
-    /// A state that is not what was given out: once may be a mistake.
+    /// Records a forged or replayed state. The first may be a mistake, a repeat is a breach.
     async fn suspect(&self) {
         let pipeline = &self.shared.pipeline;
         if pipeline.is_breach(&self.connection.caller.principal, "states were forged or replayed").await {
@@ -177,7 +177,7 @@ impl Calling<'_> {
         }
     }
 
-    /// Ends the session of the call, once the answer has been sent. That of standard input is the whole server's.
+    /// Ends the call's session once the response is sent. A stdio session is never ended: it is the whole server.
     fn end_session(&self, fault: Fault) {
         let extensions = &self.context.extensions;
         let carrier = mcp::carrier(extensions).filter(|_| mcp::carried_by(extensions) != Carrier::Stdio);
@@ -185,11 +185,11 @@ impl Calling<'_> {
         let sessions = Arc::clone(&self.shared.sessions);
         tokio::spawn(async move {
             tokio::time::sleep(LAST_WORDS).await;
-            sessions.condemn(&id, fault);
+            sessions.close_failed(&id, fault);
         });
     }
 
-    /// The response of a call that was run, or is a task.
+    /// The response of a completed call or of a new task.
     async fn end(&self, ran: Ran) -> Result<CallToolResponse, ErrorData> {
         match ran {
             Ok(outcome) => Ok(self.finished(outcome).await?.into()),
@@ -197,9 +197,9 @@ impl Calling<'_> {
         }
     }
 
-    /// Runs the call to its end, or until it is better a task. `confirmed` takes the place of the argument `confirm`.
+    /// Runs the call to completion, or turns it into a task. `confirmed` overrides the argument `confirm`.
     async fn run(&self, request: &CallToolRequestParams, confirmed: Option<bool>) -> Ran {
-        // A user's time to think is no part of the call's.
+        // The user's thinking time does not count against the call.
         let received = if confirmed == Some(true) { Instant::now() } else { self.received };
         let (pipeline, connection) = (Arc::clone(&self.shared.pipeline), self.connection);
         let client_roots = match connection.client_roots().await {
@@ -207,17 +207,17 @@ impl Calling<'_> {
             Err(error) => return Ok(Err(error)),
         };
         let takes_long = self.tool.scope.is_remote() || self.tool.long;
-        // The older revisions do not know them, whatever a client declares.
+        // Clients of older revisions do not support tasks, even if they declare them.
         let knows_tasks = self.is_modern() && self.context.client_capabilities().is_some_and(|client| client.supports_tasks());
         let may_be_task = takes_long && knows_tasks && self.shared.tasks.has_room(&connection.caller);
         let token = self.context.meta.get_progress_token().filter(|_| takes_long);
-        let told = token.map(|token| progress::reporter(self.context.peer.clone(), token));
+        let notify = token.map(|token| progress::reporter(self.context.peer.clone(), token));
         let (newest, progress) = watch::channel(None);
-        let reporter: Option<Reporter> = match (told, may_be_task) {
-            (told, false) => told,
-            (told, true) => Some(Arc::new(move |progress: git::Progress| {
-                if let Some(told) = &told {
-                    told(progress.clone());
+        let reporter: Option<Reporter> = match (notify, may_be_task) {
+            (notify, false) => notify,
+            (notify, true) => Some(Arc::new(move |progress: git::Progress| {
+                if let Some(notify) = &notify {
+                    notify(progress.clone());
                 }
                 newest.send(Some(progress)).ok();
             })),
@@ -249,18 +249,18 @@ impl Calling<'_> {
             }
             _ => None,
         };
-        // Until its end is kept, too.
+        // The task counts as a running call until its result is stored.
         let budget = self.budget;
         let finish = move |outcome| into_result(outcome, budget);
         let running = tasks::Running { work, cancel, progress, unconfirmed, counted: pipeline.calls.token() };
         Err(self.shared.tasks.adopt(running, &connection.caller, self.tool.name, finish).await.into())
     }
 
-    /// The result, and a line in the client's log where it wants one. A call that ended because its client has closed the
-    /// connection has none: a late line would be taken for what the client waits for.
+    /// Builds the result, and logs it to the client if wanted. A call that ended because its client disconnected gets
+    /// no response: a late line would be mistaken for the response that the client waits for.
     async fn finished(&self, outcome: Result<Reply, Error>) -> Result<CallToolResult, ErrorData> {
         if outcome.as_ref().is_err_and(|error| error.kind.is_given_up()) && mcp::has_hung_up(&self.context.extensions) {
-            return Err(ErrorData::new(mcp::UNANSWERED, "the client is gone", None));
+            return Err(ErrorData::new(mcp::UNANSWERED, "the client disconnected", None));
         }
         if outcome.as_ref().is_err_and(|error| error.class() == ErrorClass::SecurityBreach) {
             self.end_session(Fault::SecurityBreach);
@@ -275,7 +275,7 @@ impl Calling<'_> {
             }
             let mut message = LoggingMessageNotificationParam::new(level, data);
             message.logger = Some(env!("CARGO_PKG_NAME").to_owned());
-            // Nobody hears it where the call was given up.
+            // A cancelled call has no reader for its log message.
             tokio::select! {
                 _ = self.context.peer.notify_logging_message(message) => {}
                 () = self.context.ct.cancelled() => {}
@@ -289,7 +289,7 @@ fn is_confirmed(request: &CallToolRequestParams) -> bool {
     request.arguments.as_ref().and_then(|args| args.get("confirm")) == Some(&Value::Bool(true))
 }
 
-/// The arguments of the call, with `confirm` as it counts. What is no boolean is left for the tool to refuse.
+/// The arguments of the call, with the effective `confirm`. A non-boolean `confirm` is left for the tool to reject.
 fn arguments(request: &CallToolRequestParams, confirmed: Option<bool>) -> Map<String, Value> {
     let mut args = request.arguments.clone().unwrap_or_default();
     match confirmed {

@@ -1,4 +1,4 @@
-//! What could complete an argument: references, paths, remotes, repositories.
+//! Argument completions: references, paths, remotes, repositories.
 
 use super::{
     connection::Connection,
@@ -21,13 +21,13 @@ use mcp::rmcp::{
 use std::{collections::HashMap, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
-/// The most values that a result may have; the revision says so.
+/// Maximum number of values in a result, as the specification requires.
 const MAX_VALUES: usize = 100;
-/// The longest value, as of a revision or a path: a longer one could not be sent back.
+/// The longest value, such as a revision or a path; a longer one would not be accepted as an argument.
 const MAX_VALUE: usize = 4096;
-/// The most bytes that the values of a result have together.
+/// Maximum total size of the values in a result, in bytes.
 const MAX_BYTES: usize = 32 << 10;
-/// How much of a name an error repeats.
+/// Maximum length of a client's name echoed in an error, in characters.
 const MAX_NAME: usize = 80;
 
 pub(super) async fn complete(
@@ -49,7 +49,7 @@ pub(super) async fn complete(
         }
         Reference::Resource(template) => {
             if !TEMPLATES.iter().any(|(uri, ..)| *uri == template.uri) {
-                return Err(ErrorData::invalid_params("there is no such resource template", None));
+                return Err(ErrorData::invalid_params("unknown resource template", None));
             }
             let source = match name {
                 "repo" => Source::Repositories,
@@ -75,7 +75,7 @@ pub(super) async fn complete(
         Source::Free => Vec::new(),
         Source::Values(values) => values.iter().map(ToString::to_string).collect(),
         Source::Toolsets => crate::tool::toolset::Toolset::names(),
-        // Who may not read hears of no repository.
+        // Callers without read access see no repositories.
         Source::Repositories if connection.caller.check(Effect::Read, Scope::Worktree).is_err() => Vec::new(),
         Source::Repositories => {
             let served = pipeline.served(connection.client_roots().await.map_err(refused)?).await;
@@ -86,16 +86,16 @@ pub(super) async fn complete(
             let client_roots = connection.client_roots().await.map_err(refused)?;
             let visit = RepositoryRead { path: repo, caller: connection.caller.clone(), cancelled, client_roots };
             let typed = typed.to_owned();
-            // Without a repository there is nothing to complete with, which is no fault.
+            // Without a repository there are no candidates, which is not an error.
             pipeline.visit(visit, move |repo, cancel| candidates(source, repo, &typed, &given, cancel)).await.unwrap_or_default()
         }
     };
     Ok(CompleteResult::new(fitting(found, name == "range", typed).map_err(|err| ErrorData::internal_error(err, None))?))
 }
 
-/// Those that go on from what has been typed, first those that begin with it.
+/// Filters and ranks candidates by the typed text: prefix matches first.
 fn fitting(found: Vec<String>, is_range: bool, typed: &str) -> Result<CompletionInfo, String> {
-    // In a range the second revision is completed, too.
+    // In a range, the second revision is completed.
     let (before, typed) = match typed.rfind("..").filter(|_| is_range) {
         Some(at) => typed.split_at(at + 2),
         None => ("", typed),
@@ -120,7 +120,7 @@ fn fitting(found: Vec<String>, is_range: bool, typed: &str) -> Result<Completion
     CompletionInfo::with_pagination(values, Some(total), has_more)
 }
 
-/// The start of a name that a client has made up.
+/// A client's name, truncated for an error.
 fn named(name: &str) -> String {
     output::message(&name.chars().take(MAX_NAME).collect::<String>())
 }
@@ -153,7 +153,7 @@ fn candidates(
             repo.tree(id, cancel)?.iter().map(|name| format!("{prefix}{}", text(name))).collect()
         }
         Source::Conflicts => repo.unmerged(cancel)?.iter().map(ToString::to_string).collect(),
-        // What is no name could not be sent back, and may be an address with something secret in it.
+        // An invalid remote name would be rejected as an argument, and may be a URL with credentials in it.
         Source::Remotes => {
             let names = repo.remotes(cancel)?.into_iter().map(|remote| remote.name);
             names.filter(|name| RemoteName::new(name.as_str()).is_ok()).collect()
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_begins_so_comes_first_and_a_range_has_two_ends() -> Result<(), String> {
+    fn prefix_matches_come_first_and_both_ends_of_a_range_complete() -> Result<(), String> {
         let found = || ["main", "domain", "v1"].map(str::to_owned).to_vec();
         assert_eq!(fitting(found(), false, "main")?.values, ["main", "domain"]);
         assert_eq!(fitting(found(), true, "v1...ma")?.values, ["v1...main", "v1...domain"]);

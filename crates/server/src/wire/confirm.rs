@@ -1,7 +1,7 @@
-//! Asking whether a change is meant: over several rounds in the newest revision, with a question to the client before it,
-//! and by an argument where a client can do neither. An answer never says more than what the operator allows.
+//! Confirmation of changes: a multi-round call in the newest revision, an elicitation in older ones, or the argument
+//! `confirm` for clients that support neither. A confirmation never exceeds what the operator allows.
 //!
-//! Where the user can be asked, the argument has no say: the model writes it.
+//! If the user can be asked, the argument is ignored: the model writes it.
 
 use super::declines::{self, Declines};
 use crate::{
@@ -25,17 +25,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a question may stay unanswered.
+/// Time limit for answering a question.
 pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 /// The name of the question.
 pub(super) const QUESTION: &str = "confirm";
-/// Answers of one caller that are remembered, so that none counts twice.
+/// Maximum number of used answers remembered per caller, to detect replays.
 const MAX_USED: usize = 1_000;
-/// Callers whose answers are remembered, before those are forgotten whose answers are worth nothing any more.
+/// Maximum number of callers remembered before those with only expired answers are removed.
 const MAX_CALLERS: usize = 1_000;
 const NONCE: usize = 16;
 
-/// What came of a question.
+/// Outcome of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The user wants the change.
@@ -44,14 +44,14 @@ pub(super) enum Verdict {
     Declined,
     /// The question was closed without a decision, or not answered in time.
     Dismissed,
-    /// The client failed to put the question.
+    /// The client failed to ask the user.
     Failed,
-    /// The caller is gone, or the server ends.
+    /// The call was cancelled, or the server is stopping.
     Gone,
 }
 
 impl Verdict {
-    /// Reads an answer to the question.
+    /// Parses an answer to the question.
     pub(super) fn of(action: Option<&str>, content: Option<&Value>) -> Self {
         let confirms = content.and_then(|content| content.get(QUESTION)).and_then(Value::as_bool);
         match (action, confirms) {
@@ -61,24 +61,24 @@ impl Verdict {
         }
     }
 
-    /// Reads an answer as the newest revision carries it.
+    /// Parses an answer in the format of the newest revision.
     pub(super) fn of_input(answer: Option<&Value>) -> Self {
         answer.map_or(Self::Dismissed, |answer| Self::of(answer.get("action").and_then(Value::as_str), answer.get("content")))
     }
 }
 
-/// A call that may have to be confirmed.
+/// A call that may need confirmation.
 pub(super) struct Question {
     pub(super) declines: Arc<Declines>,
     pub(super) principal: Arc<str>,
-    /// What it would change.
+    /// Digest of the change.
     pub(super) content: String,
     /// The argument `confirm` of the call.
     pub(super) argument: bool,
 }
 
 impl Question {
-    /// Refuses what the user declined before.
+    /// Refuses a change that the user declined recently.
     pub(super) fn check(&self) -> Result<(), Error> {
         match self.declines.left(&self.principal, &self.content, Instant::now()) {
             Some(left) => Err(declines::before(left)),
@@ -86,7 +86,7 @@ impl Question {
         }
     }
 
-    /// Lets the change be made, or says what the call ends in. `asked` is the error that asked for it to be confirmed.
+    /// Permits the change, or returns the error of the call. `asked` is the error that requested confirmation.
     pub(super) fn decide(&self, verdict: Verdict, asked: Error) -> Result<(), Error> {
         match verdict {
             Verdict::Confirmed => {
@@ -107,16 +107,16 @@ impl Question {
     }
 }
 
-/// The error of a change whose question brought no decision.
+/// The error for a question that was dismissed or not answered.
 pub(super) fn dismissed() -> Error {
     Error::new(Kind::Refused, "the change was not confirmed: the question was dismissed or not answered, and nothing has been done")
         .hint("Do not repeat it unless the user asks for it.")
 }
 
-/// The answers of one caller, with when they came.
+/// Used answers of one caller, with the time of use.
 type Answers = HashMap<Vec<u8>, Instant>;
 
-/// Seals what a client carries from one round to the next.
+/// Seals the state that a client carries from one round to the next.
 #[derive(Default)]
 pub(crate) struct Seals {
     codec: OnceLock<RequestStateCodec>,
@@ -124,7 +124,7 @@ pub(crate) struct Seals {
 }
 
 impl Seals {
-    /// The question whether the call is meant, bound to the caller, the tool and its arguments.
+    /// The confirmation question, bound to the caller, the tool and its arguments.
     pub(crate) fn question(
         &self,
         error: &Error,
@@ -141,11 +141,10 @@ impl Seals {
         Ok(result)
     }
 
-    /// What was answered, where the call carries an answer to a question of ours about exactly this call.
+    /// The verdict, if the call carries a valid answer to a question about exactly this call.
     pub(crate) fn answer(&self, request: &CallToolRequestParams, caller: &Caller) -> Result<Option<Verdict>, ErrorData> {
         let Some(sealed) = &request.request_state else { return Ok(None) };
-        let refused =
-            |why: &str| ErrorData::invalid_params(format!("`requestState` is refused: {why}. Make the call again without it."), None);
+        let refused = |why: &str| ErrorData::invalid_params(format!("`requestState` rejected: {why}. Repeat the call without it."), None);
         let nonce = self.codec()?.open_with(sealed, &binding(request, caller)).map_err(|err| refused(&err.to_string()))?;
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -157,10 +156,10 @@ impl Seals {
             used.retain(|_, since| now.duration_since(*since) < PATIENCE);
         }
         if used.len() >= MAX_USED {
-            return Err(refused("too many questions are open"));
+            return Err(refused("too many open questions"));
         }
         if used.insert(nonce, now).is_some() {
-            return Err(refused("it was used before"));
+            return Err(refused("already used"));
         }
         let answer = request.input_responses.as_ref().and_then(|answers| answers.get(QUESTION));
         Ok(Some(Verdict::of_input(answer)))
@@ -176,12 +175,12 @@ impl Seals {
     }
 }
 
-/// True where a client can put a question to its user.
+/// Whether the client supports elicitation.
 pub(crate) fn can_ask(client: Option<&ClientCapabilities>) -> bool {
     client.and_then(|client| client.elicitation.as_ref()).is_some_and(|asks| asks.form.is_some() || asks.url.is_none())
 }
 
-/// Asks the client of an older revision. Withdraws the question when `gone` comes first.
+/// Sends an elicitation to a client of an older revision. Withdraws it if `gone` completes first.
 pub(super) async fn ask(peer: &Peer<RoleServer>, error: &Error, gone: impl Future<Output = ()>) -> Result<Verdict, ErrorData> {
     let request = ServerRequest::ElicitRequest(ElicitRequest::new(form(error)?));
     let mut question = match peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await {
@@ -197,7 +196,7 @@ pub(super) async fn ask(peer: &Peer<RoleServer>, error: &Error, gone: impl Futur
     Ok(verdict)
 }
 
-/// What the answer of an older client means.
+/// The verdict in an older client's response.
 fn verdict_of(answer: Result<ClientResult, ServiceError>) -> Verdict {
     match answer {
         Ok(ClientResult::ElicitResult(ElicitResult { action, content, .. })) => {
@@ -211,13 +210,13 @@ fn verdict_of(answer: Result<ClientResult, ServiceError>) -> Verdict {
         Err(ServiceError::TransportClosed | ServiceError::TransportSend(_) | ServiceError::Cancelled { .. }) => Verdict::Gone,
         Ok(_) => Verdict::Failed,
         Err(err) => {
-            tracing::debug!(%err, "the client failed to put the question");
+            tracing::debug!(%err, "the client failed to ask the user");
             Verdict::Failed
         }
     }
 }
 
-/// The question as the newest revision carries it.
+/// The question in the format of the newest revision.
 pub(super) fn input(error: &Error) -> Result<InputRequest, ErrorData> {
     Ok(InputRequest::Elicitation(ElicitRequest::new(form(error)?)))
 }
@@ -229,11 +228,11 @@ fn form(error: &Error) -> Result<ElicitRequestParams, ErrorData> {
         "required": [QUESTION],
     });
     let requested_schema = serde_json::from_value::<ElicitationSchema>(schema).map_err(|err| internal(&err))?;
-    let message = format!("{}. Go on?", crate::output::message(&error.message));
+    let message = format!("{}. Proceed?", crate::output::message(&error.message));
     Ok(ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema })
 }
 
-/// What an answer is good for: this caller, this tool, these arguments.
+/// Binds an answer to this caller, tool and arguments.
 fn binding(request: &CallToolRequestParams, caller: &Caller) -> Vec<u8> {
     let args = request.arguments.clone().unwrap_or_default();
     json!([&*caller.principal, request.name, args]).to_string().into_bytes()
@@ -246,7 +245,7 @@ fn random<const N: usize>() -> std::io::Result<Vec<u8>> {
 }
 
 fn internal(err: &dyn std::fmt::Display) -> ErrorData {
-    ErrorData::internal_error(format!("a question could not be made: {err}"), None)
+    ErrorData::internal_error(format!("could not create the question: {err}"), None)
 }
 
 #[cfg(test)]
@@ -286,7 +285,7 @@ mod tests {
         Ok(())
     }
 
-    /// Puts a question as soon as its client is ready.
+    /// Sends a question as soon as its client is initialized.
     struct Asker(tokio::sync::mpsc::UnboundedSender<Verdict>);
 
     impl ServerHandler for Asker {
@@ -300,8 +299,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_question_without_an_answer_is_no_consent() {
         let (client, server) = tokio::io::duplex(1 << 16);
-        let (heard, mut verdict) = tokio::sync::mpsc::unbounded_channel();
-        tokio::spawn(async move { Asker(heard).serve(server).await.expect("a handshake").waiting().await });
+        let (verdicts, mut verdict) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move { Asker(verdicts).serve(server).await.expect("a handshake").waiting().await });
         let (reads, mut writes) = tokio::io::split(client);
         let mut lines = BufReader::new(reads).lines();
         let params =

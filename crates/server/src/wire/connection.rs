@@ -1,4 +1,4 @@
-//! What requests see of their server and of the connection that they come by.
+//! State shared by the requests of a server and of a connection.
 
 #![expect(deprecated, reason = "clients of the revisions up to 2025-11-25 have a log")]
 
@@ -26,16 +26,16 @@ use std::{
 };
 use tokio::sync::OnceCell;
 
-/// What all connections of a server have in common.
+/// State shared by all connections of a server.
 pub(crate) struct Shared {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) seals: Seals,
     pub(super) declines: Arc<Declines>,
     pub(super) tasks: Arc<Tasks>,
-    /// Where arguments are understood in spite of their form.
+    /// Argument coercion, if lenient mode is on.
     pub(super) lenient: Option<&'static Types>,
     pub(super) sessions: Arc<Sessions>,
-    /// Whether new calls are taken.
+    /// Whether new calls are accepted.
     pub(super) intake: Intake,
 }
 
@@ -47,7 +47,7 @@ impl Shared {
     }
 }
 
-/// What one connection, or one session, has said of itself.
+/// State of one connection or session.
 #[derive(Default)]
 pub(super) struct State {
     pub(super) roots: Roots,
@@ -57,17 +57,17 @@ pub(super) struct State {
     pub(super) recalled: OnceCell<()>,
 }
 
-/// A connection as one request sees it.
+/// A connection, as seen by one request.
 #[derive(Clone)]
 pub(super) struct Connection {
     pub(super) state: Arc<State>,
     pub(super) caller: Caller,
-    /// Absent where no roots are asked for: in what only prepares a read.
+    /// `None` if no roots are needed, as when preparing a read.
     pub(super) client: Option<Client>,
 }
 
 impl Connection {
-    /// The directories that the client confines itself to. Waits for its answer to `roots/list`.
+    /// The client's roots. Waits for its answer to `roots/list`.
     pub(super) async fn client_roots(&self) -> Result<Option<Vec<PathBuf>>, Error> {
         match &self.client {
             Some(client) => self.state.roots.directories(client).await,
@@ -75,23 +75,23 @@ impl Connection {
         }
     }
 
-    /// The same directories, where the client has named them by now.
+    /// The client's roots, without waiting for its answer.
     pub(super) fn client_roots_now(&self) -> Result<Option<Vec<PathBuf>>, Error> {
         self.client.as_ref().map_or(Ok(None), |client| self.state.roots.settled(client))
     }
 
-    /// The least severity of log messages that the client asked for.
+    /// The client's minimum log level.
     pub(super) fn level(&self) -> Option<LoggingLevel> {
         *self.state.level.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What the server calls itself.
+/// Name and version of the server.
 pub(super) fn implementation() -> Implementation {
     Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
 }
 
-/// True for requests of the newest revision.
+/// Whether a request uses the newest revision.
 pub(super) fn is_modern(context: &RequestContext<RoleServer>) -> bool {
     context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }

@@ -1,5 +1,5 @@
-//! What users have declined. It stays declined for a while, however a model spells the call, so that nobody is asked until
-//! the answer is another one.
+//! Changes that users declined. A declined change is refused for a while, however the model words the call, so that the
+//! user is not asked until they give in.
 
 use crate::{
     error::{Error, Kind},
@@ -13,26 +13,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a declined change is refused without another question.
+/// How long a declined change is refused without a new question.
 const DECLINED: Duration = Duration::from_mins(10);
-/// The most declined changes that are remembered of one caller.
+/// Maximum number of declined changes remembered per caller.
 const MAX_DECLINED: usize = 200;
-/// The most callers whose declined changes are remembered.
+/// Maximum number of callers remembered.
 const MAX_CALLERS: usize = 1_000;
-/// Arguments that make no difference to what a call changes.
+/// Arguments that do not affect what a call changes.
 const IMMATERIAL: [&str; 3] = ["confirm", "idempotency_key", "max_tokens"];
-/// How a user gets a declined change after all.
-const BY_HAND: &str = "Do not repeat it. A user who wants it after all asks for it after that time, or runs the git command in a terminal.";
+/// How to apply a declined change anyway.
+const BY_HAND: &str = "Do not repeat it. The user can ask for it again after that time, or run the git command in a terminal.";
 
-/// The declined changes of one caller, the oldest first.
+/// The declined changes of one caller, oldest first.
 type Declined = VecDeque<(String, Instant)>;
 
-/// What users have declined, by caller.
+/// Declined changes, by caller.
 #[derive(Debug, Default)]
 pub(crate) struct Declines(Mutex<HashMap<Arc<str>, Declined>>);
 
 impl Declines {
-    /// Remembers that the user of `principal` has declined `content`.
+    /// Records that the user of `principal` declined `content`.
     pub(super) fn note(&self, principal: &Arc<str>, content: &str, now: Instant) {
         let mut known = self.lock();
         if known.len() >= MAX_CALLERS && !known.contains_key(principal) {
@@ -50,14 +50,14 @@ impl Declines {
         own.push_back((content.to_owned(), now));
     }
 
-    /// Forgets a decline: the user has confirmed the same change.
+    /// Removes a decline once the user has confirmed the same change.
     pub(super) fn forget(&self, principal: &Arc<str>, content: &str) {
         if let Some(own) = self.lock().get_mut(principal) {
             own.retain(|(declined, _)| declined != content);
         }
     }
 
-    /// How much longer `content` is refused, where it was declined.
+    /// How much longer `content` is refused; `None` if it was not declined.
     pub(super) fn left(&self, principal: &Arc<str>, content: &str, now: Instant) -> Option<Duration> {
         let known = self.lock();
         let (_, since) = known.get(principal)?.iter().find(|(declined, _)| declined == content)?;
@@ -69,28 +69,28 @@ impl Declines {
     }
 }
 
-/// What a call would change: its tool, the repository, and the arguments that make a difference.
+/// Digest of a change: the tool, the repository and the arguments that matter.
 pub(super) fn content(tool: &Entry, mut args: Map<String, Value>, place: Option<&Path>) -> String {
     let schema = (tool.schema)();
     args.retain(|name, value| {
         !IMMATERIAL.contains(&name.as_str()) && !value.is_null() && *value != schema["properties"][name.as_str()]["default"]
     });
-    // One spelling of each path.
+    // Normalizes the path.
     let place: Option<PathBuf> = place.map(|place| place.components().collect());
     let place = place.map(|place| place.to_string_lossy().into_owned());
     git::digest(json!([tool.name, place, args]).to_string().as_bytes())
 }
 
-/// The error of a change that the user has just declined.
+/// The error for a change that the user has just declined.
 pub(super) fn now() -> Error {
     Error::new(Kind::Refused, "the change was not confirmed: the user declined it, and nothing has been done")
-        .hint(format!("The same call is refused without asking for {}. {BY_HAND}", spelled(DECLINED)))
+        .hint(format!("The same call is refused without a prompt for {}. {BY_HAND}", spelled(DECLINED)))
 }
 
-/// The error of a change that the user declined before.
+/// The error for a change that the user declined earlier.
 pub(super) fn before(left: Duration) -> Error {
     Error::new(Kind::Refused, "the change was not confirmed: the user declined it before, and nothing has been done")
-        .hint(format!("The same call is refused without asking for {} more. {BY_HAND}", spelled(left)))
+        .hint(format!("The same call is refused without a prompt for {} more. {BY_HAND}", spelled(left)))
 }
 
 fn spelled(time: Duration) -> String {

@@ -1,4 +1,4 @@
-//! Arguments of the wrong type that can only be meant in one way: what models and older clients send.
+//! Coercion of arguments whose type is wrong but whose meaning is unambiguous, as models and older clients send.
 
 use super::schema::types;
 use crate::{tool::Entry, tools};
@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-/// The types of the arguments of each tool, as its schema has them: made once for all connections of the process.
+/// Argument types of each tool, from its schema: built once per process.
 #[derive(Default)]
 pub(crate) struct Types {
     known: Mutex<HashMap<&'static str, Named>>,
@@ -22,7 +22,7 @@ pub(crate) struct Types {
 
 type Named = Arc<HashMap<String, String>>;
 
-/// Those of this process.
+/// The cache of this process.
 pub(crate) fn schemas() -> &'static Types {
     static TYPES: LazyLock<Types> = LazyLock::new(Types::default);
     &TYPES
@@ -46,40 +46,40 @@ impl Types {
         Arc::clone(self.lock().entry(tool.name).or_insert(made))
     }
 
-    /// What is kept.
+    /// Figures of the cache.
     pub(crate) fn cache(&self) -> git::CacheFigures {
         let limit = if self.is_off.load(Ordering::Relaxed) { 0 } else { tools::ALL.len() };
         let [hits, misses] = [&self.hits, &self.misses].map(|count| count.load(Ordering::Relaxed));
         git::CacheFigures { entries: self.lock().len(), limit, hits, misses }
     }
 
-    /// Drops what is kept, and says how much that was.
+    /// Clears the cache and returns the number of entries removed.
     pub(crate) fn clear(&self) -> usize {
         std::mem::take(&mut *self.lock()).len()
     }
 
-    /// Keeps nothing from now on.
+    /// Disables the cache.
     pub(crate) fn switch_off(&self) {
         self.is_off.store(true, Ordering::Relaxed);
         self.clear();
     }
 
-    /// Turns arguments into the types that they are meant to have, and says which.
+    /// Coerces arguments to their types and returns a warning for each.
     pub(super) fn coerce(&self, tool: &'static Entry, args: &mut Map<String, Value>) -> Vec<String> {
         let types = self.of(tool);
-        let mut said = Vec::new();
+        let mut warnings = Vec::new();
         for (name, value) in args {
             let Some(wanted) = types.get(name) else { continue };
             if let Some(meant) = meant(value, wanted) {
-                said.push(format!("/params/arguments/{name} was coerced to {wanted}"));
+                warnings.push(format!("/params/arguments/{name} was coerced to {wanted}"));
                 *value = meant;
             }
         }
-        said
+        warnings
     }
 }
 
-/// What a value of another type can only mean.
+/// The only possible meaning of a value of another type.
 fn meant(value: &Value, wanted: &str) -> Option<Value> {
     match (wanted, value) {
         ("integer", Value::String(text)) => text.trim().parse::<i64>().ok().map(Value::from),
@@ -89,7 +89,7 @@ fn meant(value: &Value, wanted: &str) -> Option<Value> {
             "false" => Some(json!(false)),
             _ => None,
         },
-        // An abbreviated commit may consist of digits alone.
+        // An abbreviated commit id may consist of digits only.
         ("string", Value::Number(number)) => Some(json!(number.to_string())),
         ("array", Value::String(text)) => match serde_json::from_str(text) {
             Ok(Value::Array(items)) => Some(Value::Array(items)),
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_clear_is_turned_into_something_else() {
+    fn only_unambiguous_values_are_coerced() {
         for (wanted, given, expect) in [
             ("integer", json!("5"), Some(json!(5))),
             ("integer", json!(5.0), Some(json!(5))),

@@ -1,4 +1,4 @@
-//! Tools, resources and prompts to MCP and back. The only folder that sees both.
+//! Maps tools, resources and prompts to MCP and back. The only module that depends on both.
 
 mod call;
 mod completions;
@@ -28,7 +28,7 @@ pub(crate) use lenient::schemas;
 pub use schema::tools_as_listed;
 pub(crate) use tasks::KEPT as TASK_KEPT;
 
-/// Whether messages pass, as the server itself checks them.
+/// Validates messages with the checks of a running server.
 ///
 /// ```
 /// use mcp_server_git::validation::{Mode, validate};

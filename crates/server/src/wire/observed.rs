@@ -1,4 +1,4 @@
-//! Measures requests, from their receipt until their results are there.
+//! Measures requests from receipt to result.
 
 use crate::telemetry::metrics::{Metrics, OTHER, Operation, transport};
 use mcp::rmcp::{
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A code of JSON-RPC as text: one of those that this server sends.
+/// A JSON-RPC error code as text, limited to the codes that this server sends.
 fn word(code: ErrorCode) -> &'static str {
     match code.0 {
         -32700 => "-32700",
@@ -25,31 +25,31 @@ fn word(code: ErrorCode) -> &'static str {
     }
 }
 
-/// A request that is measured until it ends, in whatever way.
+/// A request that is measured until it ends.
 pub(super) struct Observed {
     metrics: Arc<Metrics>,
     method: &'static str,
     name: &'static str,
     transport: [&'static str; 2],
     began: Instant,
-    /// What it has failed with. It was given up where nothing is said.
+    /// Error code; `None` until a result is set, and so for a cancelled request.
     error: Option<&'static str>,
 }
 
 impl Observed {
-    /// A request of `method`, for the tool or the prompt `name`.
+    /// Begins measuring a request of `method`, for the tool or prompt `name`.
     pub(super) fn begin(metrics: &Arc<Metrics>, extensions: &Extensions, method: &'static str, name: &'static str) -> Self {
         let transport = transport(mcp::carried_by(extensions));
         Self { metrics: Arc::clone(metrics), method, name, transport, began: Instant::now(), error: None }
     }
 
-    /// It has a result.
+    /// Records the result.
     pub(super) fn end<T>(mut self, result: Result<T, ErrorData>) -> Result<T, ErrorData> {
         self.error = Some(result.as_ref().err().map_or("", |error| word(error.code)));
         result
     }
 
-    /// It has a result of a tool, which may be that it failed.
+    /// Records the result of a tool call, which may be a tool error.
     pub(super) fn end_tool<T>(mut self, result: Result<T, ErrorData>, has_failed: impl Fn(&T) -> bool) -> Result<T, ErrorData> {
         self.error = Some(match &result {
             Ok(done) if has_failed(done) => "tool_error",

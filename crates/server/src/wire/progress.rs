@@ -1,4 +1,4 @@
-//! Progress of a call, as notifications: few, and none that anybody waits for.
+//! Progress notifications of a call: rate-limited, and sent without delaying the call.
 
 use crate::tool::Reporter;
 use git::Progress;
@@ -10,10 +10,10 @@ use mcp::rmcp::{
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
-/// The least time between two notifications.
+/// Minimum time between two notifications.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Passes the newest state on to `peer`. Ends with the reporter.
+/// Sends the latest progress to `peer`. Ends with the reporter.
 pub(crate) fn reporter(peer: Peer<RoleServer>, token: ProgressToken) -> Reporter {
     let (newest, mut changed) = watch::channel(None::<Progress>);
     tokio::spawn(async move {
@@ -25,7 +25,7 @@ pub(crate) fn reporter(peer: Peer<RoleServer>, token: ProgressToken) -> Reporter
                 phase.clone_from(&progress.phase);
             }
             let value = f64::from(phases - 1) * 100.0 + percent(&progress);
-            // The value has to grow from one notification to the next.
+            // The value must increase from one notification to the next.
             if value <= last {
                 continue;
             }
@@ -44,9 +44,9 @@ pub(crate) fn reporter(peer: Peer<RoleServer>, token: ProgressToken) -> Reporter
     Arc::new(move |progress| drop(newest.send(Some(progress))))
 }
 
-/// How much of the phase is done; of one whose end is not known, ever more and never all.
+/// Completed part of the phase in percent; approaches 100 if the total is unknown.
 fn percent(progress: &Progress) -> f64 {
-    // In hundredths, so that no precision is lost on the way.
+    // In hundredths, to keep precision.
     let (done, total) = match progress.total {
         Some(total) => (progress.done, total),
         None => (progress.done, progress.done.saturating_add(1000)),

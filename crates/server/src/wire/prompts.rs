@@ -1,4 +1,4 @@
-//! The twelve prompts: what a user picks from a menu. Where a text is left out that the server can read itself, it reads it.
+//! The prompts that a user picks from a menu. The server reads omitted arguments from the repository if it can.
 
 use super::{connection::Connection, resources, source::Source};
 use crate::{error::Error, output, pipeline::Pipeline};
@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 /// The longest argument.
 const MAX_ARGUMENT: usize = 256 << 10;
 
-/// What the server can read in place of an argument.
+/// What the server reads in place of an omitted argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reads {
-    /// Nothing: the argument is the user's own.
+    /// Nothing: only the user can provide it.
     Nothing,
-    /// What is staged, or else what is changed.
+    /// Staged changes, or else unstaged ones.
     Changes,
     /// The newest commits.
     Commits,
@@ -51,7 +51,7 @@ const fn extra(name: &'static str, about: &'static str, source: Source) -> Argum
     Argument { name, about, required: false, reads: Reads::Nothing, source }
 }
 
-const REPOSITORY: Argument = extra("repo_path", "Where to read what is left out.", Source::Repositories);
+const REPOSITORY: Argument = extra("repo_path", "Repository to read omitted arguments from.", Source::Repositories);
 
 const PROMPTS: [Template; 12] = [
     Template {
@@ -61,7 +61,7 @@ const PROMPTS: [Template; 12] = [
                empty line and only where it helps, why: what the reader of the patch cannot see in it. If the changes are several unrelated ones, \
                say how to split them. Give the message alone, ready for git_commit.",
         arguments: &[
-            needed("changes", "The patch or a description; what is staged when left out.", Reads::Changes),
+            needed("changes", "The patch or a description; default: staged changes.", Reads::Changes),
             extra(
                 "type",
                 "The type of a conventional commit.",
@@ -78,7 +78,7 @@ const PROMPTS: [Template; 12] = [
                it breaks. Claim only what the changes show; mark what has to be filled in.",
         arguments: &[
             needed("title", "Its title.", Reads::Nothing),
-            needed("changes", "The patch or a description; what is changed when left out.", Reads::Changes),
+            needed("changes", "The patch or a description; default: current changes.", Reads::Changes),
             extra("breaking", "What it breaks.", Source::Free),
             REPOSITORY,
         ],
@@ -90,7 +90,7 @@ const PROMPTS: [Template; 12] = [
                upgrade at the top. Leave out what they cannot notice.",
         arguments: &[
             Argument { source: Source::Tags, ..needed("version", "The version.", Reads::Nothing) },
-            needed("commits", "The commits; the newest ones when left out.", Reads::Commits),
+            needed("commits", "The commits; default: the newest ones.", Reads::Commits),
             extra("previous_version", "The version before.", Source::Tags),
             REPOSITORY,
         ],
@@ -98,11 +98,11 @@ const PROMPTS: [Template; 12] = [
     Template {
         name: "code-review",
         about: "Reviews a patch.",
-        task: "Review this patch. For each finding: file and line, what goes wrong and with which input, how bad it is, and the smallest mend. Faults \
+        task: "Review this patch. For each finding: file and line, what goes wrong and with which input, how severe it is, and the smallest fix. Bugs \
                first, style last, nothing that a formatter does. Where the patch alone is not enough, read the file with git_show before judging. If \
                nothing is wrong, say so.",
         arguments: &[
-            needed("diff", "The patch; what is changed when left out.", Reads::Changes),
+            needed("diff", "The patch; default: current changes.", Reads::Changes),
             extra("context", "What it is for.", Source::Free),
             REPOSITORY,
         ],
@@ -111,33 +111,33 @@ const PROMPTS: [Template; 12] = [
         name: "merge-conflict-resolution",
         about: "Resolves conflicts.",
         task: "Resolve these conflicts. For each: what both sides wanted, the text that serves both, and whether a side can be taken as it is \
-               (git_conflicts with `take`). Where the intents contradict each other, ask. Afterwards: git_add, then git_continue; git_abort goes back.",
+               (git_conflicts with `take`). Where the intents contradict each other, ask. Afterwards: git_add, then git_continue; git_abort aborts.",
         arguments: &[
-            needed("conflicts", "The conflicts; those of the repository when left out.", Reads::Conflicts),
+            needed("conflicts", "The conflicts; default: those of the repository.", Reads::Conflicts),
             extra("branch_info", "What the branches are for.", Source::Revisions),
             REPOSITORY,
         ],
     },
     Template {
         name: "git-workflow-guide",
-        about: "Explains a way of working with git.",
-        task: "Explain how to work with git in this team, step by step for one change from the start to the release, with the tools of this server for \
+        about: "Explains a git workflow.",
+        task: "Explain how to work with git in this team, step by step for one change from start to release, with the tools of this server for \
                each step, what goes wrong most often, and how to get out of it.",
         arguments: &[
             extra(
                 "workflow_type",
-                "The way of working.",
+                "The workflow.",
                 Source::Values(&["feature-branch", "forking", "git-flow", "github-flow", "trunk-based"]),
             ),
             extra("team_size", "How many people.", Source::Values(&["1", "2-5", "6-20", "20+"])),
-            extra("toolset", "A group of tools to use.", Source::Toolsets),
+            extra("toolset", "The toolset to use.", Source::Toolsets),
         ],
     },
     Template {
         name: "branch-strategy",
-        about: "Proposes how to use branches.",
+        about: "Proposes a branching strategy.",
         task: "Propose how this project should use branches: which ones live long, what they are called, who merges what into what and when, how a \
-               release and an urgent mend go, and which branches are protected. Prefer the simplest that works; name what would have to change for \
+               release and an urgent fix go, and which branches are protected. Prefer the simplest that works; name what would have to change for \
                another to be better.",
         arguments: &[
             Argument {
@@ -153,12 +153,12 @@ const PROMPTS: [Template; 12] = [
     },
     Template {
         name: "git-troubleshooting",
-        about: "Finds the way out of a problem with git.",
-        task: "Find the way out of this problem with git. First what has happened and what is at risk, then the steps, each with the tool call, the \
-               safe ones first; nothing that loses work without saying so. git_reflog and git_undo show and take back what was done.",
+        about: "Solves a problem with git.",
+        task: "Solve this problem with git. First what has happened and what is at risk, then the steps, each with the tool call, the \
+               safe ones first; nothing that loses work without saying so. git_reflog shows what was done and git_undo undoes it.",
         arguments: &[
             needed("issue", "What is wrong.", Reads::Nothing),
-            needed("git_status", "The status; that of the repository when left out.", Reads::Status),
+            needed("git_status", "The status; default: that of the repository.", Reads::Status),
             REPOSITORY,
         ],
     },
@@ -168,7 +168,7 @@ const PROMPTS: [Template; 12] = [
         task: "Write the entries of a changelog for these commits, grouped as the format asks, one line each, for users of the project. Merge \
                commits that belong together; leave out what changes nothing for them.",
         arguments: &[
-            needed("commits", "The commits; the newest ones when left out.", Reads::Commits),
+            needed("commits", "The commits; default: the newest ones.", Reads::Commits),
             extra("format", "The format.", Source::Values(&["conventional", "keep-a-changelog", "plain"])),
             REPOSITORY,
         ],
@@ -177,7 +177,7 @@ const PROMPTS: [Template; 12] = [
         name: "github-actions-failure-analysis",
         about: "Finds out why a run of GitHub Actions failed.",
         task: "Find out why this run failed. Quote the first line of the log that is a cause and not a consequence; say whether code, test, workflow or \
-               the machine is at fault, and give the smallest mend. If the log does not say, name what to print next time.",
+               the machine is at fault, and give the smallest fix. If the log does not say, name what to print next time.",
         arguments: &[
             needed("failure_logs", "The log.", Reads::Nothing),
             extra("workflow_file", "The workflow.", Source::Free),
@@ -188,7 +188,7 @@ const PROMPTS: [Template; 12] = [
         name: "ci-failure-root-cause",
         about: "Finds the cause of a failed build.",
         task: "Find the root cause of this failure: the chain from cause to message, the evidence for each link, and what would prove it wrong. Then \
-               the mend, and the check that would have caught it. git_bisect finds the commit where it is not clear which one it was.",
+               the fix, and the check that would have caught it. git_bisect finds the commit where it is not clear which one it was.",
         arguments: &[
             needed("error_message", "The message.", Reads::Nothing),
             extra("stack_trace", "The stack trace.", Source::Free),
@@ -198,10 +198,10 @@ const PROMPTS: [Template; 12] = [
     Template {
         name: "pr-readiness-assessment",
         about: "Judges whether a pull request is ready.",
-        task: "Judge whether this pull request is ready to be merged: yes, or what is missing, the most important first. Look at tests, documents, \
+        task: "Judge whether this pull request is ready to be merged: yes, or what is missing, the most important first. Check tests, documents, \
                what breaks, open comments and the state of the checks. Say what you could not see.",
         arguments: &[
-            needed("pr_details", "What it changes; what is changed in the repository when left out.", Reads::Changes),
+            needed("pr_details", "What it changes; default: current changes in the repository.", Reads::Changes),
             extra("ci_status", "How the checks ended.", Source::Values(&["failed", "passed", "pending"])),
             extra("review_comments", "What reviewers said.", Source::Free),
             REPOSITORY,
@@ -209,7 +209,7 @@ const PROMPTS: [Template; 12] = [
     },
 ];
 
-/// The prompts as they are listed.
+/// The prompt list.
 pub(super) fn list() -> Vec<Prompt> {
     let argument =
         |argument: &Argument| PromptArgument::new(argument.name).with_description(argument.about).with_required(argument.required);
@@ -219,7 +219,7 @@ pub(super) fn list() -> Vec<Prompt> {
         .collect()
 }
 
-/// Where the values of a prompt's argument come from.
+/// Completion source of a prompt argument.
 pub(super) fn source(prompt: &str, argument: &str) -> Option<Source> {
     let prompt = PROMPTS.iter().find(|known| known.name == prompt)?;
     prompt.arguments.iter().find(|known| known.name == argument).map(|argument| argument.source)
@@ -270,7 +270,7 @@ pub(super) async fn get(
     Ok(GetPromptResult::new(vec![PromptMessage::new_text(Role::User, message)]).with_description(prompt.about))
 }
 
-/// Data, in a fence that it cannot end.
+/// Wraps data in a fence that the data cannot close.
 fn section(name: &str, text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_twelve_and_each_argument_once() {
+    fn there_are_twelve_prompts_and_no_duplicate_arguments() {
         let listed = list();
         assert_eq!(listed.len(), 12);
         for prompt in &PROMPTS {

@@ -1,4 +1,4 @@
-//! Resources: what a client attaches to a conversation without a call of a tool.
+//! Resources: repository content that a client attaches to a conversation without a tool call.
 
 use super::{
     connection::Connection,
@@ -23,25 +23,25 @@ use tokio_util::sync::CancellationToken;
 
 /// Resources on a page of the list.
 const PAGE: usize = 60;
-/// The largest file that is given as a resource.
+/// The largest file readable as a resource, in bytes.
 const MAX_BLOB: u64 = 256 << 10;
-/// The longest that it may become when what acts or hides in it is shown.
+/// Maximum size of its text after escaping, in bytes.
 const MAX_TEXT: usize = 1 << 20;
-/// How long a client may keep what can change, and what cannot, in milliseconds.
+/// Cache lifetimes of mutable and of immutable content, in milliseconds.
 const TTL: u64 = 1_000;
 const TTL_FIXED: u64 = 86_400_000;
-/// How long the lists may be kept.
+/// Cache lifetime of the lists.
 const TTL_LIST: u64 = 10_000;
 
-/// Kinds of resources: template, name, description, type.
+/// Resource templates: URI template, name, description, MIME type.
 pub(super) const TEMPLATES: [(&str, &str, &str, &str); 7] = [
     ("git://{repo}/status", "status", "Branch, staged, changed and untracked paths.", "text/plain"),
     ("git://{repo}/commit/{rev}", "commit", "A commit with its patch.", "text/plain"),
-    ("git://{repo}/diff/{range}", "diff", "What differs between two revisions: `a..b`, or `a...b` for since they parted.", "text/x-diff"),
-    ("git://{repo}/tree/{rev}/{+path}", "tree", "The names in a folder of a revision.", "text/plain"),
-    ("git://{repo}/blob/{rev}/{+path}", "blob", "A file of a revision.", "text/plain"),
+    ("git://{repo}/diff/{range}", "diff", "Changes between two revisions: `a..b`, or `a...b` since their merge base.", "text/x-diff"),
+    ("git://{repo}/tree/{rev}/{+path}", "tree", "A directory listing at a revision.", "text/plain"),
+    ("git://{repo}/blob/{rev}/{+path}", "blob", "A file at a revision.", "text/plain"),
     ("git://{repo}/conflict/{+path}", "conflict", "An unmerged path: base, ours and theirs.", "text/plain"),
-    ("git://{repo}/remote/{remote}", "remote", "Where a remote is.", "text/plain"),
+    ("git://{repo}/remote/{remote}", "remote", "A remote's URLs.", "text/plain"),
 ];
 
 pub(super) fn templates() -> ListResourceTemplatesResult {
@@ -51,11 +51,11 @@ pub(super) fn templates() -> ListResourceTemplatesResult {
     ListResourceTemplatesResult { resource_templates, ..Default::default() }.with_ttl_ms(TTL_FIXED).with_cache_scope(CacheScope::Public)
 }
 
-/// One page: of each repository its status, the commit that is checked out, and its top folder.
+/// One page of resources: each repository's status, its HEAD commit and its root directory.
 pub(super) async fn list(pipeline: &Pipeline, connection: &Connection, cursor: Option<&str>) -> Result<ListResourcesResult, ErrorData> {
     let start: usize = match cursor {
         None => 0,
-        Some(cursor) => cursor.parse().map_err(|_| ErrorData::invalid_params("`cursor` is not one of ours: begin without", None))?,
+        Some(cursor) => cursor.parse().map_err(|_| ErrorData::invalid_params("invalid `cursor`: begin without it", None))?,
     };
     connection.caller.check(Effect::Read, Scope::Worktree).map_err(|error| refusal(&error, ""))?;
     let client_roots = connection.client_roots().await.map_err(|error| refusal(&error, ""))?;
@@ -64,8 +64,8 @@ pub(super) async fn list(pipeline: &Pipeline, connection: &Connection, cursor: O
         let repo = uri::encode(name);
         [
             (format!("git://{repo}/status"), format!("{name}: status"), "Branch, staged, changed and untracked paths."),
-            (format!("git://{repo}/commit/HEAD"), format!("{name}: HEAD"), "The commit that is checked out."),
-            (format!("git://{repo}/tree/HEAD/"), format!("{name}: files"), "The top folder."),
+            (format!("git://{repo}/commit/HEAD"), format!("{name}: HEAD"), "The checked-out commit."),
+            (format!("git://{repo}/tree/HEAD/"), format!("{name}: files"), "The root directory."),
         ]
     });
     let page: Vec<Resource> = all
@@ -80,7 +80,7 @@ pub(super) async fn list(pipeline: &Pipeline, connection: &Connection, cursor: O
         .with_cache_scope(CacheScope::Private))
 }
 
-/// The path of the repository that a URI names.
+/// The path of the repository in a URI.
 pub(super) async fn locate(pipeline: &Pipeline, connection: &Connection, uri: &Uri) -> Result<Option<PathBuf>, Error> {
     if uri.repository.starts_with('/') {
         return Ok(Some(PathBuf::from(&uri.repository)));
@@ -116,7 +116,7 @@ pub(super) async fn read(
     Ok(ReadResourceResult::new(vec![contents]).with_ttl_ms(ttl).with_cache_scope(CacheScope::Private))
 }
 
-/// The tool that shows what a URI names.
+/// The tool that reads a URI's content.
 fn tool(what: &What) -> (&'static str, Value) {
     match what {
         What::Commit { rev } => ("git_show", json!({"revision": rev})),
@@ -135,7 +135,7 @@ pub(super) async fn shown(
     (name, args): (&str, Value),
     cancelled: CancellationToken,
 ) -> Result<String, Error> {
-    let tool = pipeline.find(name).ok_or_else(|| Error::new(Kind::Denied, format!("the operator has taken {name} away")))?;
+    let tool = pipeline.find(name).ok_or_else(|| Error::new(Kind::Denied, format!("tool `{name}` is disabled by the operator")))?;
     let Value::Object(mut args) = args else { return Err(Error::new(Kind::Internal, "arguments are an object")) };
     args.insert("repo_path".to_owned(), Value::from(path.to_string_lossy()));
     let caller = connection.caller.clone();
@@ -166,10 +166,10 @@ async fn blob(
             let id = repo.resolve_path(&rev, &file, cancel)?;
             let object = repo.object(id, cancel)?;
             if object.kind != git::ObjectKind::Blob {
-                return Err(Error::new(Kind::Refused, "it is a folder: read `tree` in place of `blob`"));
+                return Err(Error::new(Kind::Refused, "it is a directory: read `tree` instead of `blob`"));
             }
             if object.size > MAX_BLOB {
-                let why = format!("the file has {} bytes, and a resource at most {MAX_BLOB}", object.size);
+                let why = format!("the file has {} bytes, over the resource limit of {MAX_BLOB}", object.size);
                 return Err(in_pieces(why, &again));
             }
             let mut bytes = Vec::new();
@@ -182,25 +182,22 @@ async fn blob(
         .await
 }
 
-/// A file as text, or in base 64.
+/// A file as text, or as base64 if it is binary.
 fn contents(bytes: &[u8], uri: &str, again: &Value) -> Result<ResourceContents, Error> {
     if bytes.contains(&0) || std::str::from_utf8(bytes).is_err() {
         return Ok(ResourceContents::blob(base64(bytes), uri).with_mime_type("application/octet-stream"));
     }
-    // As every tool shows it: nothing that is invisible or acts, and no credentials.
+    // Escaped and redacted like the output of every tool.
     let text = output::page(bytes);
     if text.len() > MAX_TEXT {
-        return Err(in_pieces(
-            format!("the file has too many characters that have to be shown in another form: {} bytes", text.len()),
-            again,
-        ));
+        return Err(in_pieces(format!("the file is too large after escaping: {} bytes", text.len()), again));
     }
     Ok(ResourceContents::text(text, uri))
 }
 
-/// `again` are the arguments with which `git_show` shows it.
+/// `again` holds the `git_show` arguments that read the file.
 fn in_pieces(why: String, again: &Value) -> Error {
-    Error::new(Kind::Refused, why).hint(format!("In pieces: git_show {again}"))
+    Error::new(Kind::Refused, why).hint(format!("Read it in parts: git_show {again}"))
 }
 
 async fn remote(

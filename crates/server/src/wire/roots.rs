@@ -1,9 +1,9 @@
-//! The client's own roots. A client that declares them confines itself to them, so nothing reads or changes a repository
-//! before it has answered `roots/list`. An empty list names no boundary, and the operator's roots hold alone: Inspector 2.12
-//! and editors without an open folder send one.
+//! The client's own roots. A client that declares roots confines itself to them, so no repository is read or changed
+//! before it has answered `roots/list`. An empty list sets no boundary, and only the operator's roots apply: Inspector
+//! 2.12 and editors without an open folder send one.
 //!
-//! Calls wait beside the connection, which receives the answer meanwhile. An answer counts for every request that came
-//! before the next `notifications/roots/list_changed`; those after it wait for the next answer.
+//! Calls wait outside of the receive loop, which reads the answer meanwhile. An answer applies to every request before
+//! the next `notifications/roots/list_changed`; later requests wait for the next answer.
 
 #![expect(deprecated, reason = "clients of the revisions up to 2025-11-25 have roots")]
 
@@ -26,42 +26,42 @@ use tokio_util::sync::CancellationToken;
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a late answer is accepted, for later calls.
 const LATE: Duration = Duration::from_mins(1);
-/// The most characters of a client's error that are repeated.
+/// Maximum length of a client's error in a message, in characters.
 const MAX_WHY: usize = 200;
 
-/// The client of a request, as its roots are concerned.
+/// The client of a request, for its roots.
 #[derive(Clone)]
 pub(super) struct Client {
     pub(super) peer: Peer<RoleServer>,
-    /// How many times it had announced new roots.
+    /// Number of root changes it had announced before the request.
     pub(super) announced: u64,
-    /// True where a question certainly arrives: during a request, and on a connection with one stream.
+    /// Whether a request to the client is sure to arrive: during a call, and on a connection with one stream.
     pub(super) is_reachable: bool,
     /// The longest wait for an answer.
     pub(super) limit: Duration,
-    /// Each ends the wait.
+    /// Each of them ends the wait.
     pub(super) ends: [CancellationToken; 2],
 }
 
 impl Client {
-    /// True where the client declares roots, in a revision in which the server can ask for them.
+    /// Whether the client declares roots, in a revision that supports them.
     pub(super) fn declares_roots(&self) -> bool {
         let declares = |version: &ProtocolVersion| *version < ProtocolVersion::V_2026_07_28;
         self.peer.peer_info().is_some_and(|client| client.capabilities.roots.is_some() && declares(&client.protocol_version))
     }
 }
 
-/// What one client has answered to `roots/list`.
+/// A client's answers to `roots/list`.
 #[derive(Clone, Default)]
 pub(super) struct Roots(Arc<watch::Sender<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// The number of the newest question.
+    /// Number of the newest question.
     asked: u64,
     open: Option<Open>,
     answer: Option<Answer>,
-    /// The announcements of new roots so far.
+    /// Root changes announced so far.
     announced: u64,
 }
 
@@ -80,17 +80,17 @@ struct Answer {
     directories: Directories,
 }
 
-/// What the client confines itself to, if to anything, or why its answer is not usable.
+/// The client's roots, `None` if unrestricted, or why its answer is unusable.
 type Directories = Result<Option<Vec<PathBuf>>, String>;
 
 impl Known {
-    /// The answer for a request after so many announcements. A failure counts only for questions from `number` on.
+    /// The answer for a request after `announced` root changes. A failure counts only for questions from `number` on.
     fn answer(&self, announced: u64, number: u64) -> Option<&Directories> {
         let answer = self.answer.as_ref().filter(|answer| answer.announced >= announced)?;
         (answer.directories.is_ok() || answer.number >= number).then_some(&answer.directories)
     }
 
-    /// The number of the question to wait for, and whether it has yet to be asked.
+    /// Number of the question to wait for, and whether it still has to be asked.
     fn question(&mut self, client: &Client) -> (u64, bool) {
         if matches!(self.answer(client.announced, u64::MAX), Some(Ok(_))) {
             return (self.asked, false);
@@ -106,7 +106,7 @@ impl Known {
         (self.asked, true)
     }
 
-    /// Takes the answer to a question. A list is never replaced by a failure or by an older list.
+    /// Stores the answer to a question. A list is never replaced by a failure or by an older list.
     fn take(&mut self, number: u64, announced: u64, directories: Directories) {
         if number == self.asked {
             self.open = None;
@@ -123,7 +123,7 @@ impl Known {
 }
 
 impl Roots {
-    /// The directories that the client confines itself to; `None` where it has no roots. Waits for its answer.
+    /// The client's roots; `None` if it has none. Waits for the answer.
     pub(super) async fn directories(&self, client: &Client) -> Result<Option<Vec<PathBuf>>, Error> {
         if !client.declares_roots() {
             return Ok(None);
@@ -162,7 +162,7 @@ impl Roots {
         }
     }
 
-    /// Asks the client, unless an open question serves as well. Gives the number of the question to wait for.
+    /// Asks the client, unless an open question suffices. Returns the number of the question to wait for.
     pub(super) async fn ask(&self, client: &Client) -> u64 {
         let (mut number, mut begins, mut announced) = (0, false, 0);
         self.0.send_if_modified(|known| {
@@ -175,7 +175,7 @@ impl Roots {
         }
         let request = ListRootsRequest { method: ListRootsRequestMethod, extensions: Extensions::default() };
         let request = ServerRequest::ListRootsRequest(request);
-        // Sent from here, so that it goes to the stream of the request that waits.
+        // Sent from here, so that it uses the stream of the waiting request.
         let sent = client.peer.send_cancellable_request(request, PeerRequestOptions::with_timeout(LATE)).await;
         let known = Arc::clone(&self.0);
         tokio::spawn(async move {
@@ -191,7 +191,7 @@ impl Roots {
     }
 }
 
-/// The directories in an answer that exist here; `None` for an empty list.
+/// The directories of an answer that exist on this machine; `None` for an empty list.
 async fn usable(answer: Result<ClientResult, ServiceError>) -> Directories {
     let listed = match answer {
         Ok(ClientResult::ListRootsResult(listed)) => listed,
@@ -202,17 +202,17 @@ async fn usable(answer: Result<ClientResult, ServiceError>) -> Directories {
     if listed.roots.is_empty() {
         return Ok(None);
     }
-    let look = move || {
+    let resolve = move || {
         let directories = listed.roots.iter().filter_map(|root| uri::directory(&root.uri));
         Some(directories.filter_map(|path| std::fs::canonicalize(path).ok()).collect())
     };
-    tokio::task::spawn_blocking(look).await.map_err(|err| err.to_string())
+    tokio::task::spawn_blocking(resolve).await.map_err(|err| err.to_string())
 }
 
 fn unanswered(why: Option<&str>) -> Error {
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     Error::new(Kind::Unavailable, format!("the client declares roots but did not answer roots/list{why}"))
-        .hint("The client answers roots/list with the directories of its workspace, or does not declare `roots`.")
+        .hint("The client must answer roots/list with its workspace directories, or not declare `roots`.")
 }
 
 fn given_up() -> Error {

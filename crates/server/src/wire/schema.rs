@@ -1,11 +1,11 @@
-//! Tools as clients see them: flat schemas without null unions, references or exotic formats, every annotation explicit.
+//! Tool definitions for clients: flat schemas (no null unions, references or exotic formats) and explicit annotations.
 
 use crate::tool::{Body, Effect, Entry};
 use mcp::rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 use std::{collections::HashMap, sync::Arc};
 
-/// The definition of `entry` as it is listed.
+/// The definition of `entry` in the tool list.
 pub(crate) fn definition(entry: &Entry) -> Tool {
     let mut tool = Tool::new(entry.name, entry.about, Arc::new(input(entry)));
     tool.output_schema = entry.output.and_then(|schema| schema().as_object().cloned()).map(Arc::new);
@@ -28,7 +28,7 @@ fn annotations(entry: &Entry) -> ToolAnnotations {
     ToolAnnotations::new().read_only(read_only).destructive(destructive).idempotent(idempotent).open_world(entry.scope.is_remote())
 }
 
-/// The types of the arguments, by their names.
+/// Argument types, by argument name.
 pub(super) fn types(entry: &Entry) -> HashMap<String, String> {
     let schema = input(entry);
     let properties = schema.get("properties").and_then(Value::as_object);
@@ -38,9 +38,9 @@ pub(super) fn types(entry: &Entry) -> HashMap<String, String> {
     common.chain(own).collect()
 }
 
-/// The schema of the arguments. Unknown ones are refused with an explanation. What many tools have in common is told once,
-/// in the instructions: `repo_path`, `paths`, `cursor` and their like, and that every read takes `max_tokens` and every
-/// change `confirm` and `idempotency_key`. A model pays for every word of each definition.
+/// The schema of the arguments. Unknown ones are rejected. Arguments common to many tools are described once, in the
+/// instructions: `repo_path`, `paths`, `cursor` and so on, `max_tokens` of every read, `confirm` and `idempotency_key`
+/// of every change. Every word of a definition costs tokens.
 fn input(entry: &Entry) -> Map<String, Value> {
     let mut schema = (entry.schema)();
     let definitions = schema.get("$defs").cloned().unwrap_or_default();
@@ -66,7 +66,7 @@ fn input(entry: &Entry) -> Map<String, Value> {
     flat
 }
 
-/// Resolves references and drops what clients stumble over or a model does not need.
+/// Resolves references and drops keywords that clients do not support or models do not need.
 fn flatten(property: &mut Value, definitions: &Value) {
     let Some(object) = property.as_object_mut() else { return };
     for union in ["anyOf", "oneOf", "allOf"] {

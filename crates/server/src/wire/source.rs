@@ -1,24 +1,24 @@
-//! Where the values of an argument come from, for its completion.
+//! Sources of argument completions.
 
-/// Where the values of an argument come from.
+/// The source of an argument's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// Nowhere: it is free text.
+    /// None: free text.
     Free,
-    /// These.
+    /// A fixed list.
     Values(&'static [&'static str]),
-    /// The repositories that are served.
+    /// The served repositories.
     Repositories,
     /// Branches, tags and HEAD.
     Revisions,
-    /// Tags alone.
+    /// Tags only.
     Tags,
-    /// The folder that has been typed so far, in a revision.
+    /// Entries of the typed directory, in a revision.
     Paths,
     /// Paths in conflict.
     Conflicts,
     /// Remotes.
     Remotes,
-    /// Groups of tools.
+    /// Toolsets.
     Toolsets,
 }

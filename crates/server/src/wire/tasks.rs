@@ -1,5 +1,4 @@
-//! Tasks: calls that take long go on after their request has been answered, and are asked for later, also of a server that
-//! has begun after the one that ran them.
+//! Tasks: long calls continue after their request is answered, and clients poll for the result, also after a restart.
 
 use super::confirm::{self, Question, Verdict};
 use crate::{
@@ -26,27 +25,27 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
 
-/// How long a call may take before a client that knows tasks gets one.
+/// How long a call may take before it becomes a task, if the client supports tasks.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a task is kept, from its beginning; longer than any call may take.
+/// Lifetime of a task from its creation; longer than any call may take.
 pub(crate) const KEPT: Duration = Duration::from_hours(2);
-/// How often a client should ask.
+/// Polling interval suggested to clients.
 const POLL: Duration = Duration::from_secs(1);
-/// The most tasks of one principal that run at a time.
+/// Maximum number of running tasks per principal.
 const MAX_RUNNING: usize = 32;
 
-/// A call that runs.
+/// A running call.
 pub(super) struct Running {
     pub(super) work: JoinHandle<Result<Reply, Error>>,
     pub(super) cancel: CancellationToken,
     pub(super) progress: watch::Receiver<Option<Progress>>,
-    /// Present where the user is asked, should the call have to be confirmed.
+    /// Present if the user is asked when the call needs confirmation.
     pub(super) unconfirmed: Option<Unconfirmed>,
-    /// The server does not end before this is dropped, as long as it can wait.
+    /// Delays shutdown until dropped, within the drain timeout.
     pub(super) counted: TaskTrackerToken,
 }
 
-/// A call that is not confirmed, and how it is made when it is.
+/// An unconfirmed call, and how to repeat it once confirmed.
 pub(super) struct Unconfirmed {
     pub(super) question: Question,
     pub(super) stop: CancellationToken,
@@ -54,7 +53,7 @@ pub(super) struct Unconfirmed {
 }
 
 impl Unconfirmed {
-    /// Asks the user in the course of the task, and makes the call again where the answer is yes.
+    /// Asks the user during the task, and repeats the call if confirmed.
     async fn ask(self, context: &TaskContext, error: Error) -> Result<JoinHandle<Result<Reply, Error>>, Error> {
         self.question.check()?;
         let input = confirm::input(&error).map_err(|err| Error::new(Kind::Internal, err.message))?;
@@ -82,16 +81,16 @@ impl Tasks {
         Self { manager: TaskManager::default(), owners: Mutex::default(), persistence }
     }
 
-    /// True when another task of the caller may be begun.
+    /// Whether the caller may start another task.
     pub(super) fn has_room(&self, caller: &Caller) -> bool {
         let mut owners = self.owners();
-        // What the manager has dropped is dropped here.
+        // Forgets tasks that the manager has dropped.
         owners.retain(|id, _| self.manager.get_task(id).is_ok());
         let running = |id: &String| self.manager.get_task(id).is_ok_and(|task| !task.status().is_terminal());
         owners.iter().filter(|(id, owner)| **owner == caller.principal && running(id)).count() < MAX_RUNNING
     }
 
-    /// Lets a call go on as a task. It is written down when this returns, unless the store is away.
+    /// Continues a call as a task. It is persisted on return, unless the store is unavailable.
     pub(super) async fn adopt(
         &self,
         running: Running,
@@ -118,7 +117,7 @@ impl Tasks {
                     Ok(result) => Ok(finish(result)),
                     Err(err) => Err(TaskExit::Error(ErrorData::internal_error(format!("the call failed inside the server: {err}"), None))),
                 };
-                // Nobody hears of the end before it is kept.
+                // The result is persisted before it is visible.
                 if let Ok(task) = has_begun.await {
                     end(&persistence, task, &exit).await;
                 }
@@ -127,60 +126,60 @@ impl Tasks {
             })
         });
         self.owners().insert(task.task_id.clone(), Arc::clone(&caller.principal));
-        let told = serde_json::to_string(&task).unwrap_or_default();
-        match self.persistence.begin_task(&task.task_id, tool, &caller.principal, told).await {
-            // The receiver is gone where the task was stopped.
+        let stored = serde_json::to_string(&task).unwrap_or_default();
+        match self.persistence.begin_task(&task.task_id, tool, &caller.principal, stored).await {
+            // The receiver is gone if the task was cancelled.
             Ok(()) => drop(began.send(task.clone())),
-            Err(why) => tracing::warn!(%why, "a task is kept in memory alone"),
+            Err(why) => tracing::warn!(%why, "could not persist a task, keeping it in memory"),
         }
         CreateTaskResult::new(task)
     }
 
-    /// A task of the caller; another's is not there.
+    /// A task of the caller; another caller's task is not found.
     pub(super) async fn get(&self, id: &str, caller: &Caller) -> Result<DetailedTask, ErrorData> {
         if self.is_here(id, caller) {
             return self.manager.get_task(id);
         }
-        let begun = |told: &str| serde_json::from_str::<Task>(told).map_err(|_| unknown());
+        let begun = |stored: &str| serde_json::from_str::<Task>(stored).map_err(|_| unknown());
         match self.elsewhere(id, caller).await? {
-            TaskState::Running(told) => Ok(DetailedTask::new(begun(&told)?, TaskPayload::Working)),
+            TaskState::Running(stored) => Ok(DetailedTask::new(begun(&stored)?, TaskPayload::Working)),
             TaskState::Ended(result) => serde_json::from_str(&result).map_err(|_| unknown()),
-            TaskState::Interrupted(told) => {
-                let message = "interrupted: the server ended before the task did, and what it has done is not known. \
-                    git_status and git_log show what is there";
-                Ok(DetailedTask::new(begun(&told)?, failed(&ErrorData::internal_error(message, Some(json!({"code": "interrupted"}))))))
+            TaskState::Interrupted(stored) => {
+                let message = "interrupted: the server exited before the task finished, and its effect is unknown. \
+                    Check git_status and git_log";
+                Ok(DetailedTask::new(begun(&stored)?, failed(&ErrorData::internal_error(message, Some(json!({"code": "interrupted"}))))))
             }
         }
     }
 
-    /// Stops a task of the caller.
+    /// Cancels a task of the caller.
     pub(super) async fn cancel(&self, id: &str, caller: &Caller) -> Result<(), ErrorData> {
         if self.is_here(id, caller) {
             return self.manager.cancel_task(id);
         }
         match self.elsewhere(id, caller).await? {
             TaskState::Running(_) => {
-                Err(ErrorData::invalid_params("the task runs in a server that is being replaced, and ends there by itself", None))
+                Err(ErrorData::invalid_params("the task runs in a server process that is being replaced, and ends there", None))
             }
             TaskState::Ended(_) | TaskState::Interrupted(_) => Ok(()),
         }
     }
 
-    /// Takes the answers to what a task of the caller asks.
+    /// Passes answers to a task's input request.
     pub(super) async fn answer(&self, id: &str, answers: InputResponses, caller: &Caller) -> Result<(), ErrorData> {
         if self.is_here(id, caller) {
             return self.manager.update_task(id, answers);
         }
-        // One that another process runs asks there.
+        // A task of another process asks there.
         self.elsewhere(id, caller).await.map(|_| ())
     }
 
-    /// True when this process runs, or has run, it for the caller.
+    /// Whether this process started the task for the caller.
     fn is_here(&self, id: &str, caller: &Caller) -> bool {
         self.owners().get(id).is_some_and(|owner| *owner == caller.principal)
     }
 
-    /// A task of the caller that another process has begun.
+    /// A task of the caller that another process started.
     async fn elsewhere(&self, id: &str, caller: &Caller) -> Result<TaskState, ErrorData> {
         let found = self.persistence.task(id, &caller.principal, KEPT).await;
         found.map_err(|why| ErrorData::internal_error(format!("persisted tasks are unavailable: {why}"), None))?.ok_or_else(unknown)
@@ -191,7 +190,7 @@ impl Tasks {
     }
 }
 
-/// Waits for the end of the work, passes its progress on and a cancel down.
+/// Waits for the work to end, forwarding its progress and any cancellation.
 async fn ended(
     work: &mut JoinHandle<Result<Reply, Error>>,
     context: &TaskContext,
@@ -219,7 +218,7 @@ async fn ended(
     }
 }
 
-/// Keeps how a task has ended.
+/// Persists the result of a task.
 async fn end(persistence: &Persistence, task: Task, exit: &Result<CallToolResult, TaskExit>) {
     let (state, payload) = match exit {
         Ok(result) => ("done", TaskPayload::Completed { result: object(serde_json::to_value(result)) }),
@@ -229,7 +228,7 @@ async fn end(persistence: &Persistence, task: Task, exit: &Result<CallToolResult
     let id = task.task_id.clone();
     let result = serde_json::to_string(&DetailedTask::new(task, payload)).unwrap_or_default();
     if let Err(why) = persistence.end_task(&id, state, result).await {
-        tracing::warn!(%why, "the end of a task is kept in memory alone");
+        tracing::warn!(%why, "could not persist a task's result, keeping it in memory");
     }
 }
 

@@ -1,8 +1,8 @@
-//! The URIs of resources: `git://REPOSITORY/KIND/…`, with every part percent-encoded.
+//! Resource URIs: `git://REPOSITORY/KIND/…`, with every part percent-encoded.
 
 pub(super) use crate::arguments::{decode, directory};
 
-/// What a URI names.
+/// A parsed resource URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Uri {
     /// A repository's name, or its absolute path.
@@ -10,7 +10,7 @@ pub(super) struct Uri {
     pub(super) what: What,
 }
 
-/// What of a repository.
+/// The kind of resource, with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Status,
@@ -26,7 +26,7 @@ pub(super) enum What {
 pub(super) const MAX_URI: usize = 8192;
 
 impl Uri {
-    /// Reads a URI. `None` for any that is not one of ours.
+    /// Parses a URI. `None` if it is not a resource of this server.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("git://").filter(|_| text.len() <= MAX_URI)?;
         let mut parts = rest.splitn(3, '/');
@@ -50,7 +50,7 @@ impl Uri {
         Some(Self { repository, what })
     }
 
-    /// True when it names the same content for ever.
+    /// Whether the content at this URI never changes.
     pub(super) fn is_fixed(&self) -> bool {
         let is_id = |rev: &str| matches!(rev.len(), 40 | 64) && rev.bytes().all(|byte| byte.is_ascii_hexdigit());
         match &self.what {
@@ -61,7 +61,7 @@ impl Uri {
     }
 }
 
-/// Percent-encodes what has a meaning in a URI.
+/// Percent-encodes reserved characters.
 pub(super) fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,4 +1,4 @@
-//! Whether a message would be run: the checks of a connection, and those of the calls that it carries.
+//! Validates a message as a server would: the connection's checks and those of the call it carries.
 
 use super::{
     lenient::schemas,
@@ -10,8 +10,8 @@ use mcp::{
     rmcp::model::{ClientRequest, JsonRpcMessage},
 };
 
-/// Checks a message as a server does that is in this mode: its form, the tool that it names, and the arguments of the call.
-/// What depends on a repository is not looked at.
+/// Checks a message as a server in this mode does: its form, the tool name and the call's arguments. Checks that need a
+/// repository are skipped.
 #[doc(alias = "validate_message")]
 #[doc(alias = "enhanced_validate_message")]
 pub fn validate(message: &[u8], mode: Mode) -> Verdict {

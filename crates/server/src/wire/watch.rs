@@ -1,4 +1,4 @@
-//! Subscriptions: which resources have changed, found by looking at cheap signs from time to time.
+//! Subscriptions: detects changed resources by polling cheap signs of change.
 
 use super::{connection::Connection, resources, roots::Client, uri::Uri, watches::Watched};
 use crate::{
@@ -16,20 +16,20 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How often repositories are looked at.
+/// Polling interval.
 const PERIOD: Duration = Duration::from_millis(500);
-/// How long the first look may come after the acknowledgement.
+/// Maximum delay of the first check after the acknowledgement.
 const RECENT: Duration = Duration::from_secs(5);
-/// The most resources that one connection may watch.
+/// Maximum number of resources watched per connection.
 const MAX_WATCHED: usize = 64;
 
-/// Begins to tell `client` when the resource changes.
+/// Notifies `client` of changes of the resource from now on.
 pub(super) async fn subscribe(pipeline: &Arc<Pipeline>, connection: &Connection, uri: &str, client: Client) -> Result<(), ErrorData> {
     let found = begin(pipeline, connection, uri).await?;
     {
         let mut watched = connection.state.watches.lock();
         if watched.len() >= MAX_WATCHED && !watched.contains_key(uri) {
-            return Err(ErrorData::invalid_params(format!("at most {MAX_WATCHED} resources can be watched on a connection"), None));
+            return Err(ErrorData::invalid_params(format!("at most {MAX_WATCHED} resources can be watched per connection"), None));
         }
         watched.insert(uri.to_owned(), found);
     }
@@ -39,7 +39,7 @@ pub(super) async fn subscribe(pipeline: &Arc<Pipeline>, connection: &Connection,
     }
     let ended = pipeline.stop.child_token();
     *looking = Some(ended.clone());
-    // Not kept alive by its own watch: the end of the connection ends it.
+    // Holds a weak reference, so that the end of the connection ends the task.
     let (pipeline, state, caller) = (Arc::clone(pipeline), Arc::downgrade(&connection.state), connection.caller.clone());
     tokio::spawn(async move {
         loop {
@@ -47,7 +47,7 @@ pub(super) async fn subscribe(pipeline: &Arc<Pipeline>, connection: &Connection,
             let Some(state) = state.upgrade() else { return };
             let connection = Connection { state, caller: caller.clone(), client: Some(client.clone()) };
             let mut watched = connection.state.watches.lock().clone();
-            let changed = look(&pipeline, &connection, &mut watched).await;
+            let changed = poll(&pipeline, &connection, &mut watched).await;
             for (uri, seen) in &watched {
                 if let Some(entry) = connection.state.watches.lock().get_mut(uri) {
                     entry.mark = seen.mark;
@@ -63,7 +63,7 @@ pub(super) async fn subscribe(pipeline: &Arc<Pipeline>, connection: &Connection,
     Ok(())
 }
 
-/// Tells `notify` of changes of `uris`, until `ended` is cancelled or it says stop.
+/// Calls `notify` for each change of `uris`, until the server stops or `notify` returns false.
 pub(super) async fn follow<F: Future<Output = bool>>(
     pipeline: &Pipeline,
     connection: &Connection,
@@ -71,12 +71,12 @@ pub(super) async fn follow<F: Future<Output = bool>>(
     notify: impl Fn(String) -> F,
 ) -> Result<(), ErrorData> {
     if uris.len() > MAX_WATCHED {
-        return Err(ErrorData::invalid_params(format!("at most {MAX_WATCHED} resources can be watched at a time"), None));
+        return Err(ErrorData::invalid_params(format!("at most {MAX_WATCHED} resources can be watched at once"), None));
     }
     let mut watched = BTreeMap::new();
     for uri in uris {
         let mut found = begin(pipeline, connection, uri).await?;
-        // The subscription was acknowledged before this first look: what changed in between is told.
+        // The subscription was acknowledged before this first check: report a change in between.
         if found.newest >= SystemTime::now() - RECENT {
             found.mark = None;
         }
@@ -84,7 +84,7 @@ pub(super) async fn follow<F: Future<Output = bool>>(
     }
     loop {
         tokio::select! { () = pipeline.stop.cancelled() => return Ok(()), () = tokio::time::sleep(PERIOD) => {} }
-        for uri in look(pipeline, connection, &mut watched).await {
+        for uri in poll(pipeline, connection, &mut watched).await {
             if !notify(uri).await {
                 return Ok(());
             }
@@ -103,9 +103,9 @@ async fn begin(pipeline: &Pipeline, connection: &Connection, text: &str) -> Resu
     Ok(Watched { path, mark: Some(stamp.mark), newest: stamp.newest, _listed: listed })
 }
 
-/// Looks at each repository once, and gives the resources of those that have changed. Looks at none while the client has
-/// not named its roots.
-async fn look(pipeline: &Pipeline, connection: &Connection, watched: &mut BTreeMap<String, Watched>) -> Vec<String> {
+/// Checks each repository once and returns the resources that changed. Does nothing until the client has listed its
+/// roots.
+async fn poll(pipeline: &Pipeline, connection: &Connection, watched: &mut BTreeMap<String, Watched>) -> Vec<String> {
     let Ok(client_roots) = connection.client_roots_now() else { return Vec::new() };
     let mut stamps: BTreeMap<PathBuf, Option<u64>> = watched.values().map(|entry| (entry.path.clone(), None)).collect();
     for (path, found) in &mut stamps {
@@ -116,7 +116,7 @@ async fn look(pipeline: &Pipeline, connection: &Connection, watched: &mut BTreeM
         let now = stamps.get(&entry.path).copied().flatten();
         if now != entry.mark {
             entry.mark = now;
-            // What is named by its id stays what it is.
+            // Content addressed by an object id never changes.
             if Uri::parse(uri).is_some_and(|uri| !uri.is_fixed()) {
                 changed.push(uri.clone());
             }

@@ -9,7 +9,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A resource, and what its repository looked like.
+/// A watched resource and the last state of its repository.
 #[derive(Clone, Debug)]
 pub(super) struct Watched {
     pub(super) path: PathBuf,
@@ -18,26 +18,26 @@ pub(super) struct Watched {
     pub(super) _listed: Option<Arc<ResourceGuard>>,
 }
 
-/// What a connection of an older revision has subscribed to.
+/// Subscriptions of a connection of an older revision.
 #[derive(Default)]
 pub(super) struct Watches {
     watched: Mutex<BTreeMap<String, Watched>>,
-    /// Ends the task that looks at them.
+    /// Ends the polling task.
     pub(super) looking: Mutex<Option<CancellationToken>>,
 }
 
 impl Watches {
-    /// Those that are watched, by URI.
+    /// The watched resources, by URI.
     pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is watched, by URI.
+    /// URIs of the watched resources.
     pub(super) fn uris(&self) -> Vec<String> {
         self.lock().keys().cloned().collect()
     }
 
-    /// Forgets a resource.
+    /// Stops watching a resource.
     pub(super) fn remove(&self, uri: &str) {
         let mut watched = self.lock();
         watched.remove(uri);

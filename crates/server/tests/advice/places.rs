@@ -127,7 +127,7 @@ pub(crate) const ROWS: &[Row] = &[
         let (tool, inside) = add("inside");
         client.text(tool, &inside);
     }),
-    followed("wire/roots.rs", "The client answers roots/list", |it| {
+    followed("wire/roots.rs", "The client must answer roots/list", |it| {
         let fixture = Fixture::new();
         let path = fixture.path.display().to_string();
         let mut client = declaring(&[&fixture.path], &[("MCP_GIT_READ_TIMEOUT", "1")]);
@@ -222,7 +222,7 @@ pub(crate) const ROWS: &[Row] = &[
         let done = answered(&mut client, &hard, &json!({"action": "accept", "content": {"confirm": true}}));
         assert!(done["isError"] != true && !is_edited(&fixture), "{done}");
     }),
-    followed("wire/declines.rs", "Do not repeat it. A user who wants it", |it| {
+    followed("wire/declines.rs", "Do not repeat it. The user can ask for it", |it| {
         let fixture = edited();
         let hard = json!({"mode": "hard"});
         let mut client = older(&fixture, &asks(), &[]);
@@ -232,7 +232,7 @@ pub(crate) const ROWS: &[Row] = &[
         shell(&fixture.path, "git reset -q --hard");
         assert!(!is_edited(&fixture));
     }),
-    followed("wire/declines.rs", "The same call is refused without asking for {}. ", |it| {
+    followed("wire/declines.rs", "The same call is refused without a prompt for {}. ", |it| {
         let fixture = edited();
         let hard = json!({"mode": "hard"});
         let mut client = older(&fixture, &asks(), &[]);
@@ -244,7 +244,7 @@ pub(crate) const ROWS: &[Row] = &[
         let done = answered(&mut older(&fixture, &asks(), &[]), &hard, &json!({"action": "accept", "content": {"confirm": true}}));
         assert!(done["isError"] != true && !is_edited(&fixture), "{done}");
     }),
-    followed("wire/declines.rs", "The same call is refused without asking for {} more", |it| {
+    followed("wire/declines.rs", "The same call is refused without a prompt for {} more", |it| {
         let fixture = edited();
         let hard = json!({"mode": "hard"});
         let mut client = older(&fixture, &asks(), &[]);
@@ -262,7 +262,7 @@ pub(crate) const ROWS: &[Row] = &[
         let declined = answered(&mut client, &json!({"mode": "hard"}), &json!({"action": "decline"}));
         assert!(it.read(&text_of(&declined))[0].ends_with("10"), "{declined}");
     }),
-    followed("wire/resources.rs", "In pieces: git_show", |it| {
+    followed("wire/resources.rs", "Read it in parts: git_show", |it| {
         let (fixture, other) = (Fixture::new(), Fixture::new());
         fixture.write("long", "0123456789abcdef\n".repeat(100_000)).commit("long");
         let mut client = serving(&[&fixture.path, &other.path], &[]);

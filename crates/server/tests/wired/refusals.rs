@@ -109,7 +109,7 @@ fn a_wrong_token_is_told_from_none_and_where_it_came_from_is_logged() {
     let server = Served::spawn(&mut command);
     let ask = |headers: &[(&str, &str)]| post(&server, headers, &initialize());
     let none = ask(&[]);
-    assert!(none.status == 401 && none.body.contains("a token is needed"), "{none:?}");
+    assert!(none.status == 401 && none.body.contains("a token is required"), "{none:?}");
     for _ in 0..50 {
         let wrong = ask(&[("Authorization", "Bearer wrong")]);
         assert!(wrong.status == 401 && wrong.body.contains("the token is not valid"), "{wrong:?}");

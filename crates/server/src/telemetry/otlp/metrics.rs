@@ -1,7 +1,7 @@
-//! Metrics for a collector: those of `/metrics`, sent each `OTEL_METRIC_EXPORT_INTERVAL`.
+//! Metrics for a collector: those of `/metrics`, exported every `OTEL_METRIC_EXPORT_INTERVAL`.
 //!
-//! Durations have the names and attributes of the conventions; the other figures have the names that Prometheus reads, without the
-//! `_total` that a counter ends with there.
+//! Durations have the names and attributes of the conventions. Other metrics have their Prometheus names, counters
+//! without the `_total` suffix.
 
 use super::{Client, TIMEOUT, resource};
 use crate::config::OtlpEndpoint;
@@ -17,10 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long figures are used for all instruments: they are read once an interval, not once for each of them.
+/// How long gathered values are reused: all instruments share one gathering per interval.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Where metrics go.
+/// The metrics exporter.
 #[derive(Debug)]
 pub(crate) struct Exported {
     provider: SdkMeterProvider,
@@ -35,17 +35,17 @@ pub(crate) struct Durations {
 }
 
 impl Exported {
-    /// Begins to send metrics: what `gather` reads, and what is noted.
+    /// Starts exporting metrics: gathered and recorded ones.
     ///
     /// # Errors
     ///
-    /// Where the endpoint cannot be used.
+    /// If the endpoint cannot be used.
     pub(crate) fn begin(endpoint: &OtlpEndpoint, gather: impl Fn() -> Vec<MetricFamily> + Send + Sync + 'static) -> Result<Self, String> {
         let mut exporter = MetricExporter::builder().with_http().with_http_client(Client::new());
         if let Some(url) = &endpoint.url {
             exporter = exporter.with_endpoint(url);
         }
-        let exporter = exporter.build().map_err(|err| format!("metrics cannot be sent: {err}"))?;
+        let exporter = exporter.build().map_err(|err| format!("cannot export metrics: {err}"))?;
         let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter).with_resource(resource()).build();
         let meter = provider.meter(env!("CARGO_PKG_NAME"));
         let figures = Arc::new(Figures { gather: Box::new(gather), last: Mutex::default() });
@@ -55,22 +55,22 @@ impl Exported {
         Ok(Self { provider, meter })
     }
 
-    /// Durations in seconds under `name`, which is told apart by `labels`.
+    /// A histogram of durations in seconds, with these labels.
     pub(crate) fn durations(&self, name: &'static str, help: &'static str, bounds: &[f64], labels: &'static [&'static str]) -> Durations {
         let histogram = self.meter.f64_histogram(name).with_description(help).with_unit("s").with_boundaries(bounds.to_vec());
         Durations { histogram: histogram.build(), labels }
     }
 
-    /// Sends the last figures. Blocks for some seconds at most.
+    /// Exports the last values. Blocks for a few seconds at most.
     pub(crate) fn end(&self) {
         if let Err(err) = self.provider.shutdown_with_timeout(TIMEOUT) {
-            tracing::warn!(%err, "the last metrics were not sent");
+            tracing::warn!(%err, "could not export the last metrics");
         }
     }
 }
 
 impl Durations {
-    /// Notes one, by the values of its labels. An empty value is none.
+    /// Records a duration with these label values. An empty value omits the label.
     pub(crate) fn note(&self, values: &[&'static str], took: Duration) {
         let pairs = self.labels.iter().zip(values).filter(|(_, value)| !value.is_empty());
         let attributes: Vec<KeyValue> = pairs.map(|(name, value)| KeyValue::new(*name, *value)).collect();
@@ -78,14 +78,14 @@ impl Durations {
     }
 }
 
-/// Figures that are read when they are sent.
+/// Values gathered at export time.
 struct Figures {
     gather: Box<dyn Fn() -> Vec<MetricFamily> + Send + Sync>,
     last: Mutex<Option<(Instant, Vec<MetricFamily>)>>,
 }
 
 impl Figures {
-    /// The figures of one family.
+    /// The values of one family.
     fn of(&self, name: &str) -> Vec<Metric> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, families) = match last.take() {
@@ -96,7 +96,7 @@ impl Figures {
     }
 }
 
-/// Has a family of gauges or counters sent.
+/// Registers a family of gauges or counters.
 fn observe(meter: &Meter, family: &MetricFamily, figures: &Arc<Figures>) {
     let (name, help) = (family.name().to_owned(), family.help().to_owned());
     let is_counter = family.get_field_type() == MetricType::COUNTER;

@@ -1,6 +1,6 @@
-//! What is sent to a collector of OpenTelemetry, by OTLP over HTTP: traces of calls, and metrics.
+//! Export to an OpenTelemetry collector, by OTLP over HTTP: traces of calls, and metrics.
 //!
-//! The SDK heeds the variables of OpenTelemetry for headers, compression, intervals and the like.
+//! The SDK reads OpenTelemetry's environment variables for headers, compression, intervals and so on.
 
 pub(crate) mod metrics;
 pub(crate) mod traces;
@@ -10,12 +10,12 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_sdk::Resource;
 use std::time::Duration;
 
-/// How long a request of an exporter may take.
+/// Timeout of an export request.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The largest answer of a collector that is read.
+/// Maximum size of a collector's response.
 const MAX_ANSWER: u64 = 1 << 20;
 
-/// Who sends it.
+/// The exporting service.
 fn resource() -> Resource {
     let resource = Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
     let has_name = |all: String| all.split(',').any(|one| one.trim_start().starts_with("service.name="));
@@ -23,7 +23,7 @@ fn resource() -> Resource {
     if is_named { resource } else { resource.with_service_name(env!("CARGO_PKG_NAME")) }.build()
 }
 
-/// Sends what an exporter has to send, on the exporter's own thread.
+/// Sends export requests on the exporter's own thread.
 #[derive(Debug)]
 struct Client(ureq::Agent);
 

@@ -1,6 +1,6 @@
-//! Traces of calls, for a collector: each call is a span with its parts below it, in the trace that its client names.
+//! Traces of calls: each call is a span with a child span per stage, in the trace named by the client.
 //!
-//! Nothing of arguments, results or errors but their kinds is in a span.
+//! Spans contain no arguments or results, and of errors only the kind.
 
 use super::{Client, TIMEOUT, resource};
 use crate::config::OtlpEndpoint;
@@ -12,47 +12,47 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use std::time::{Duration, SystemTime};
 
-/// Where traces go.
+/// The trace exporter.
 #[derive(Debug)]
 pub(crate) struct Traces {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
 }
 
-/// A call that has ended, as its span says it.
+/// A finished call.
 #[derive(Debug)]
 pub(crate) struct Ended<'a> {
     pub(crate) tool: &'a str,
-    /// The span of the client that it belongs to.
+    /// The client's parent span.
     pub(crate) parent: Option<&'a SpanContext>,
     pub(crate) session: Option<&'a str>,
     pub(crate) request: Option<&'a str>,
     pub(crate) transport: [&'static str; 2],
     pub(crate) took: Duration,
-    /// What it failed with, as a word.
+    /// Error code.
     pub(crate) error: Option<&'static str>,
-    /// Parts of it: their names, when each began after the call, and how long it took.
+    /// Stages: name, start relative to the call, and duration.
     pub(crate) parts: Vec<(&'static str, Duration, Duration)>,
 }
 
 impl Traces {
-    /// Begins to send traces.
+    /// Starts exporting traces.
     ///
     /// # Errors
     ///
-    /// Where the endpoint cannot be used.
+    /// If the endpoint cannot be used.
     pub(crate) fn begin(endpoint: &OtlpEndpoint) -> Result<Self, String> {
         let mut exporter = SpanExporter::builder().with_http().with_http_client(Client::new());
         if let Some(url) = &endpoint.url {
             exporter = exporter.with_endpoint(url);
         }
-        let exporter = exporter.build().map_err(|err| format!("traces cannot be sent: {err}"))?;
+        let exporter = exporter.build().map_err(|err| format!("cannot export traces: {err}"))?;
         let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build();
         let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
         Ok(Self { provider, tracer })
     }
 
-    /// Sends the span of a call that has just ended.
+    /// Exports the span of a call that has just ended.
     pub(crate) fn call(&self, ended: &Ended<'_>) {
         let end = SystemTime::now();
         let begin = end.checked_sub(ended.took).unwrap_or(end);
@@ -86,11 +86,11 @@ impl Traces {
         span.end_with_timestamp(end);
     }
 
-    /// Sends what is left. Blocks for some seconds at most.
+    /// Exports the remaining spans. Blocks for a few seconds at most.
     pub(crate) fn end(&self) {
-        // The end itself reports success where everything is lost.
+        // The shutdown itself reports success even if everything is lost.
         if let Err(err) = self.provider.force_flush() {
-            tracing::warn!(%err, "the last traces were not sent");
+            tracing::warn!(%err, "could not export the last traces");
         }
         self.provider.shutdown_with_timeout(TIMEOUT).ok();
     }
