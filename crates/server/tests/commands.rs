@@ -294,7 +294,7 @@ fn without_a_choice_there_must_be_one_server() {
         assert!(by_socket.code == Some(0) && by_socket.out.contains(&format!("pid {pid}")), "{by_socket:?}");
     }
     let unknown = run(&["status", "--pid", "1"], &variables);
-    assert!(unknown.code == Some(2) && unknown.err.contains("no server with the process number 1"), "{unknown:?}");
+    assert!(unknown.code == Some(2) && unknown.err.contains("no server with process ID 1"), "{unknown:?}");
 }
 
 #[test]

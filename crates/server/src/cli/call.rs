@@ -1,4 +1,4 @@
-//! `call`: one tool, from the shell.
+//! `call`: runs one tool from the shell.
 
 use super::{cannot_run, say, tell};
 use crate::{
@@ -30,7 +30,7 @@ pub(super) fn run(app: &App, tool: &str, arguments: &str) -> ExitCode {
     let result = runtime.block_on(async {
         let hung_up = app.stop.clone();
         if let Err(err) = signals::watch(app.stop.clone(), move || hung_up.cancel()) {
-            tracing::warn!(%err, "signals are not watched");
+            tracing::warn!(%err, "cannot watch signals");
         }
         let call = Call {
             tool: entry,
@@ -46,7 +46,7 @@ pub(super) fn run(app: &App, tool: &str, arguments: &str) -> ExitCode {
         app.pipeline.idle(Duration::from_secs(9)).await;
         result
     });
-    // A lost thread would hold the exit.
+    // A hung thread would delay the exit.
     runtime.shutdown_background();
     match result {
         Ok(reply) => {

@@ -1,4 +1,4 @@
-//! `config`: what the configuration says, whether it can be used, and what it may say.
+//! `config`: shows and checks the configuration, and prints its schema.
 
 use super::{CANNOT_RUN, FOUND, say};
 use crate::{
@@ -13,14 +13,14 @@ use std::process::ExitCode;
 pub(super) enum Command {
     /// Shows each key with its value. Tokens are shown by name, databases by host.
     Show {
-        /// Adds where each value comes from: a flag, a variable, the file, or the default.
+        /// Adds the source of each value: a flag, a variable, the file, or the default.
         #[arg(long)]
         origin: bool,
         /// Prints JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Checks whether the configuration can be used, and looks for variables that nothing reads; exits with 1 where not.
+    /// Checks the configuration, and reports unknown environment variables; exits with 1 if it finds a problem.
     Check {
         /// Prints JSON.
         #[arg(long)]
@@ -77,7 +77,7 @@ fn check(config: &Config, json: bool) -> ExitCode {
         say(&format!("{:#}", json!({"ok": is_fine, "file": file, "unknown_variables": unknown})));
     } else {
         say(&format!(
-            "The configuration can be used: {}",
+            "The configuration is valid: {}",
             file.unwrap_or_else(|| format!("there is no file; it would be {}", config_path::named()))
         ));
         for name in &unknown {
@@ -87,7 +87,7 @@ fn check(config: &Config, json: bool) -> ExitCode {
     if is_fine { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
 }
 
-/// What `serve` would be refused for besides: its roots, and its git.
+/// The other startup checks of `serve`: its roots and its git.
 fn usable(config: &Config) -> Result<(), String> {
     config.roots().map_err(|err| err.to_string())?;
     match git::Git::new(config.git.clone()).version() {

@@ -1,4 +1,4 @@
-//! Where `serve` listens: sockets that it makes, or that it inherits from its parent process.
+//! The listening sockets of `serve`: created, or inherited from the parent process.
 
 use super::processes::owner_of;
 use crate::{
@@ -13,17 +13,17 @@ use std::{
 };
 use tokio::net::{TcpListener, UnixListener};
 
-/// Where the server is.
+/// Where the server listens.
 pub(super) enum Place {
     Address(SocketAddr),
     Socket(PathBuf, Option<(u64, u64)>),
 }
 
-/// How often another free port is looked for where one is free on the first loopback address alone.
+/// Attempts to find a port that is free on both loopback addresses.
 const TRIES: usize = 16;
 
-/// Listens where the operator wants it; by default on both loopback addresses, of which not every machine has the second. One
-/// that another program has is refused: `localhost` would lead there.
+/// Listens as configured; by default on both loopback addresses, or on 127.0.0.1 if the machine has no IPv6. Fails if
+/// another program uses the port on one of them: `localhost` could lead there.
 pub(super) async fn listen(serving: &Serving) -> io::Result<(Vec<Listener>, Place)> {
     if let Some(path) = &serving.socket {
         let listener = own_socket(path, false)?;
@@ -44,7 +44,7 @@ pub(super) async fn listen(serving: &Serving) -> io::Result<(Vec<Listener>, Plac
             Err(err) if err.kind() == io::ErrorKind::AddrInUse && tries == 0 => return Err(explain(err, second, address.port())),
             Err(err) if err.kind() == io::ErrorKind::AddrInUse => {}
             Err(err) => {
-                tracing::info!(%err, "the server listens on 127.0.0.1 alone");
+                tracing::info!(%err, "listening on 127.0.0.1 only");
                 return Ok((vec![Listener::Tcp(first)], Place::Address(address)));
             }
         }
@@ -66,19 +66,19 @@ fn explain(err: io::Error, host: IpAddr, port: u16) -> io::Error {
     }
 }
 
-/// The sockets that were handed over, by the system or by a supervisor, as the variables `LISTEN_FDS` and `LISTEN_PID` say.
+/// The sockets passed by the service manager or a supervisor in `LISTEN_FDS` and `LISTEN_PID`.
 pub(super) fn inherited() -> io::Result<Option<(Vec<Listener>, Place)>> {
-    let mut handed = listenfd::ListenFd::from_env();
+    let mut passed = listenfd::ListenFd::from_env();
     let mut listeners = Vec::new();
     let mut place = None;
-    for at in 0..handed.len() {
-        if let Ok(Some(listener)) = handed.take_unix_listener(at) {
+    for at in 0..passed.len() {
+        if let Ok(Some(listener)) = passed.take_unix_listener(at) {
             listener.set_nonblocking(true)?;
             let path = listener.local_addr()?.as_pathname().map(std::path::Path::to_owned).unwrap_or_default();
-            // Its maker removes it.
+            // Its creator removes it.
             place.get_or_insert(Place::Socket(path, None));
             listeners.push(Listener::Unix(UnixListener::from_std(listener)?));
-        } else if let Some(listener) = handed.take_tcp_listener(at)? {
+        } else if let Some(listener) = passed.take_tcp_listener(at)? {
             listener.set_nonblocking(true)?;
             place.get_or_insert(Place::Address(listener.local_addr()?));
             listeners.push(Listener::Tcp(TcpListener::from_std(listener)?));

@@ -37,7 +37,7 @@ use std::{
 const FOUND: u8 = 1;
 /// Exit code for "could not run".
 const CANNOT_RUN: u8 = 2;
-/// Exit code for "there is no such thing".
+/// Exit code for "not found".
 const NOT_FOUND: u8 = 3;
 
 /// Git for coding agents, over the Model Context Protocol.
@@ -49,7 +49,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// A repository, or a directory of repositories, that may be used. Repeatable.
+    /// An allowed repository, or directory of repositories. Repeatable.
     #[arg(short, long = "repository", value_name = "PATH", value_hint = ValueHint::DirPath, global = true)]
     repository: Vec<PathBuf>,
 
@@ -61,23 +61,23 @@ struct Cli {
     #[arg(long, value_enum, value_delimiter = ',', global = true)]
     toolsets: Vec<Toolset>,
 
-    /// Further tools by name; without --toolsets the only ones.
+    /// Extra tools by name; without --toolsets, the only ones.
     #[arg(long, value_delimiter = ',', value_name = "TOOLS", global = true)]
     tools: Vec<String>,
 
-    /// Tools that are switched off.
+    /// Tools to disable.
     #[arg(long, value_delimiter = ',', value_name = "TOOLS", global = true)]
     exclude_tools: Vec<String>,
 
-    /// Switches off every tool that changes something.
+    /// Disables every tool that makes changes.
     #[arg(long, global = true)]
     read_only: bool,
 
-    /// Whose hooks and filters changes may run.
+    /// Whose hooks and filters may run.
     #[arg(long, value_enum, global = true)]
     trust: Option<Trust>,
 
-    /// Which repositories' git processes run inside the kernel's sandbox.
+    /// Which repositories' git processes are sandboxed.
     #[arg(long, value_enum, global = true)]
     sandbox: Option<Sandbox>,
 
@@ -85,19 +85,19 @@ struct Cli {
     #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::CommandName, global = true)]
     git: Option<PathBuf>,
 
-    /// Where locks and the journal of changes are kept.
+    /// Directory for locks and the change journal.
     #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath, global = true)]
     state_dir: Option<PathBuf>,
 
-    /// What is logged to standard error: a level, or directives such as `warn,git=debug`.
+    /// Log level on standard error, or directives such as `warn,git=debug`.
     #[arg(long, value_name = "LEVEL", global = true)]
     log_level: Option<String>,
 
-    /// The form of the log.
+    /// The log format.
     #[arg(long, value_enum, global = true)]
     log_format: Option<LogFormat>,
 
-    /// The most tokens in a result; 0 is no limit.
+    /// Maximum tokens per result; 0 is no limit.
     #[arg(long, value_name = "TOKENS", global = true)]
     max_output_tokens: Option<usize>,
 
@@ -113,24 +113,24 @@ enum Command {
         /// The port.
         #[arg(short, long)]
         port: Option<u16>,
-        /// The address; one that other machines can reach needs tokens.
+        /// The address; one other than loopback needs tokens.
         #[arg(long, value_name = "ADDRESS")]
         host: Option<IpAddr>,
-        /// A Unix socket in place of a port.
+        /// A Unix socket instead of a port.
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
-        /// The Unix socket of the admin channel; below the folder of runtime files when absent.
+        /// The Unix socket of the admin channel; by default in the runtime directory.
         #[arg(long, value_name = "PATH")]
         admin_socket: Option<PathBuf>,
-        /// Keeps a server running: one that fails is started again, and `restart` replaces it without a refused connection.
+        /// Restarts the server when it fails, and lets `restart` replace it without refusing connections.
         #[arg(long)]
         supervised: bool,
     },
-    /// Makes a token for `serve`, and prints what the configuration has to say of it.
+    /// Creates a token for `serve`, and prints its entry for the configuration.
     Token {
-        /// Whom it stands for.
+        /// The principal.
         name: String,
-        /// What it allows.
+        /// Its scopes.
         #[arg(long, value_enum, value_delimiter = ',', default_value = "read,write,network")]
         scopes: Vec<Right>,
     },
@@ -142,7 +142,7 @@ enum Command {
         #[arg(default_value = "{}")]
         arguments: String,
     },
-    /// Prints the entry that makes a client start this server with the general options given here.
+    /// Prints the client's entry for this server, with the general options given here.
     Setup {
         /// The client.
         #[arg(value_enum)]
@@ -151,20 +151,20 @@ enum Command {
         #[arg(long)]
         write: bool,
     },
-    /// Checks messages as the server does, strictly and leniently. Exits with 1 where one does not pass.
+    /// Validates messages as the server does, in strict and lenient mode. Exits with 1 if one is invalid.
     Validate {
-        /// One message, or one a line; standard input when absent or `-`.
+        /// One message, or one per line; standard input if absent or `-`.
         file: Option<PathBuf>,
-        /// Only strictly.
+        /// Strict only.
         #[arg(long)]
         strict: bool,
-        /// Only leniently.
+        /// Lenient only.
         #[arg(long)]
         lenient: bool,
-        /// The kind that the messages are to be of: a method, or the last part of one, as `cancelled`.
+        /// The expected kind of message: a method, or its last part, such as `cancelled`.
         #[arg(long = "as", value_name = "KIND")]
         kind: Option<String>,
-        /// Prints JSON, a line for each message.
+        /// Prints JSON, one line per message.
         #[arg(long)]
         json: bool,
     },
@@ -173,7 +173,7 @@ enum Command {
         #[command(subcommand)]
         what: config::Command,
     },
-    /// Shows where the processor's time goes.
+    /// Profiles CPU time and memory.
     Profile {
         #[command(subcommand)]
         what: profile::Command,
@@ -184,27 +184,27 @@ enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// Prints the manual page, or writes those of all sub-commands into a folder.
+    /// Prints the manual page, or writes those of all sub-commands to a folder.
     Man {
         /// The folder.
         #[arg(long, value_name = "DIRECTORY")]
         out: Option<PathBuf>,
     },
-    /// Checks this machine, its repositories and a remote server, and prints how each problem is cleared. Exits with 1 where it
+    /// Checks this machine, its repositories and a remote server, and prints a fix for each problem. Exits with 1 if it
     /// finds one.
     Doctor(doctor::Options),
     #[command(flatten)]
     Admin(admin::Command),
 }
 
-/// Sub-commands that the general options are for. The help of others leaves them out, but for those that they heed.
+/// Sub-commands that use the general options. The help of the others shows only those that they use.
 const GENERAL: [&str; 3] = ["serve", "call", "setup"];
-const HEEDED: [(&str, &[&str]); 4] =
+const USED: [(&str, &[&str]); 4] =
     [("operations", &["repository"]), ("doctor", &["repository", "config"]), ("show", &["config"]), ("check", &["config", "repository"])];
-/// Shows them for every sub-command.
+/// Shows the general options for every sub-command.
 const HELP_ALL: &str = "--help-all";
 
-/// Reads the command line, or ends the program with help or with what is wrong.
+/// Parses the command line; exits after printing help or a usage error.
 fn parse() -> (Cli, ArgMatches) {
     let given: Vec<OsString> = std::env::args_os().collect();
     let wants_all = given.iter().any(|arg| arg == HELP_ALL);
@@ -222,7 +222,7 @@ fn parse() -> (Cli, ArgMatches) {
     })
 }
 
-/// The sub-command that is meant, with its own options alone. None where it has the general ones.
+/// The given sub-command with only its own options. `None` if it uses the general ones.
 fn own_help(given: &[OsString]) -> Option<clap::Command> {
     let mut command = Cli::command();
     command.build();
@@ -244,9 +244,9 @@ fn own_help(given: &[OsString]) -> Option<clap::Command> {
         }
     }
     let found = found.filter(|found| !GENERAL.contains(&found.get_name()))?;
-    let heeded = HEEDED.iter().find(|(name, _)| *name == found.get_name()).map_or(&[][..], |(_, heeded)| heeded);
+    let used = USED.iter().find(|(name, _)| *name == found.get_name()).map_or(&[][..], |(_, used)| used);
     let ids: Vec<clap::Id> =
-        found.get_arguments().map(|arg| arg.get_id().clone()).filter(|id| general.contains(id) && !heeded.contains(&id.as_str())).collect();
+        found.get_arguments().map(|arg| arg.get_id().clone()).filter(|id| general.contains(id) && !used.contains(&id.as_str())).collect();
     let own = ids.into_iter().fold(found, |command, id| command.mut_arg(id, |arg| arg.hide(true)));
     Some(own.after_help(format!("{HELP_ALL} shows the general options, too.")))
 }
@@ -303,7 +303,7 @@ pub fn run() -> ExitCode {
         Err(err) => return cannot_run(&err),
     };
     if matches!(cli.command, Some(Command::Admin(_) | Command::Profile { .. })) {
-        // The log file is the server's.
+        // Only servers write the log file.
         config.observing.log.file = None;
     }
     init_log(&config);
@@ -324,7 +324,7 @@ pub fn run() -> ExitCode {
         Some(Command::Serve { supervised: true, .. }) => supervise::run(&app, &config),
         Some(Command::Serve { .. }) => serve::run(&app, &config),
         Some(Command::Call { tool, arguments }) => call::run(&app, &tool, &arguments),
-        // These have been dealt with above.
+        // Handled above.
         Some(_) => ExitCode::SUCCESS,
     }
 }

@@ -1,11 +1,11 @@
-//! What packages bring beside the program: completions for shells, and manual pages.
+//! Shell completions and manual pages.
 
 use super::{cannot_run, say};
 use clap::Command;
 use clap_complete::Shell;
 use std::{fs, io, path::Path, process::ExitCode};
 
-/// Prints what makes a shell complete sub-commands and options.
+/// Prints a shell's completion script.
 pub(super) fn completions(shell: Shell, mut command: Command) -> ExitCode {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut command, env!("CARGO_PKG_NAME"), &mut text);

@@ -1,4 +1,4 @@
-//! Which process of this machine listens on a port, where the system lists them below `/proc`.
+//! Finds the process that listens on a port, on systems with `/proc`.
 
 use git::holders::{Owner, descriptors, holder};
 use std::{
@@ -7,17 +7,17 @@ use std::{
     path::PathBuf,
 };
 
-/// Where the system lists sockets of TCP.
+/// The kernel's tables of TCP sockets.
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
-/// The process whose socket keeps others from listening on `port` of `host`. Only root sees those of other users.
+/// The process whose socket occupies `port` on `host`. Only root sees other users' processes.
 pub(super) fn owner_of(host: IpAddr, port: u16) -> Option<Owner> {
     let listeners = listening();
     let wanted = format!("socket:[{}]", taker(&listeners, host, port)?);
     holder(|target| target.as_os_str() == wanted.as_str())
 }
 
-/// The inode of the socket that takes `port` of `host`: the one at that very address, or else one whose address overlaps it.
+/// The inode of the socket that occupies `port` on `host`: at exactly that address, or else at an overlapping one.
 fn taker(listeners: &[(SocketAddr, String)], host: IpAddr, port: u16) -> Option<&str> {
     let at_port = || listeners.iter().filter(move |(address, _)| address.port() == port);
     let exact = at_port().find(|(address, _)| address.ip().to_canonical() == host);
@@ -25,20 +25,20 @@ fn taker(listeners: &[(SocketAddr, String)], host: IpAddr, port: u16) -> Option<
     found.map(|(_, inode)| inode.as_str())
 }
 
-/// True where two sockets at these addresses cannot share a port: one of them is at all addresses. Those of IPv6 include IPv4.
+/// Whether sockets at these addresses cannot share a port because one is a wildcard. The IPv6 wildcard includes IPv4.
 fn overlap(one: IpAddr, other: IpAddr) -> bool {
     let includes = |all: IpAddr, address: IpAddr| all.is_unspecified() && (all.is_ipv6() || address.is_ipv4());
     includes(one, other) || includes(other, one)
 }
 
-/// The addresses at which this machine reaches the process `pid`.
+/// The addresses at which this machine can reach the process `pid`.
 pub(super) fn addresses_of(pid: u32) -> Vec<SocketAddr> {
     let open = descriptors(&PathBuf::from(format!("/proc/{pid}/fd")));
     let is_open = |inode: &str| open.iter().any(|target| target.as_os_str() == format!("socket:[{inode}]").as_str());
     listening().into_iter().filter(|(_, inode)| is_open(inode)).map(|(address, _)| reached(address)).collect()
 }
 
-/// The address at which this machine reaches a listener: its loopback for a listener at all addresses.
+/// The address at which this machine can reach a listener: loopback for a wildcard.
 fn reached(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -48,7 +48,7 @@ fn reached(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// The sockets that listen: the address and the inode of each.
+/// The address and inode of each listening socket.
 fn listening() -> Vec<(SocketAddr, String)> {
     let mut found = Vec::new();
     for table in TABLES.iter().filter_map(|table| fs::read_to_string(table).ok()) {
@@ -64,7 +64,7 @@ fn listening() -> Vec<(SocketAddr, String)> {
     found
 }
 
-/// The address `0100007F:1F90`: words of four bytes in the order of this machine, and a port.
+/// Parses an address such as `0100007F:1F90`: 4-byte words in native byte order, and a port.
 fn address(text: &str) -> Option<SocketAddr> {
     let (words, port) = text.split_once(':')?;
     let word = |at: usize| u32::from_str_radix(words.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn addresses_are_read_as_the_system_writes_them() {
+    fn kernel_addresses_are_parsed() {
         for (text, expect, at) in [
             ("0100007F:1F90", "127.0.0.1:8080", "127.0.0.1:8080"),
             ("00000000:0050", "0.0.0.0:80", "127.0.0.1:80"),

@@ -19,14 +19,14 @@ use crate::{
 use mcp::http::{self, Authority, Jwt, KeySource, Options, Tokens};
 use std::{io, num::NonZeroU32, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-/// How long running calls may take to end.
+/// Time limit for running calls at shutdown.
 const END: Duration = Duration::from_secs(9);
 
 pub(super) fn run(app: &App, config: &Config) -> ExitCode {
-    if let Err(why) = prepared(app, config) {
+    if let Err(why) = preflight(app, config) {
         return cannot_run(&why);
     }
-    // Before a signal can have the tokens read again.
+    // Set before a signal can reload the tokens.
     let authority = app.server.authority.get_or_init(|| authority(&config.serving)).clone();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -38,12 +38,12 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         Err(err) => return cannot_run(&err),
     };
     let result = runtime.block_on(async {
-        // Before anybody can know of the server: a signal that ends it then is heard.
+        // Installed before the server is reachable, so that no signal is missed.
         let reloaded = Arc::clone(&app.server);
         signals::watch(app.stop.clone(), move || reload::reload(&reloaded))?;
         app.server.persistence.start().await.map_err(|why| io::Error::other(format!("the store cannot be used: {why}")))?;
         let (listeners, place) = match inherited()? {
-            Some(handed) => handed,
+            Some(passed) => passed,
             None => listen(&config.serving).await?,
         };
         let supervisor = restart::connect(&app.server)?;
@@ -91,24 +91,24 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     }
 }
 
-/// What no call could do without is looked for at the start, where somebody sees what is missing.
-pub(super) fn prepared(app: &App, config: &Config) -> Result<(), String> {
+/// Checks the requirements of every call at startup, where the operator sees what is missing.
+pub(super) fn preflight(app: &App, config: &Config) -> Result<(), String> {
     match app.pipeline.repositories.git().version() {
         Ok(_) => {}
-        // It may answer yet, as when its file system is slow.
-        Err(git::Error::GitSilent(why)) => tracing::warn!(why, "git does not answer"),
+        // It may still respond, for example if its file system is slow.
+        Err(git::Error::GitSilent(why)) => tracing::warn!(why, "git does not respond"),
         Err(err) => return Err(format!("{err}. `--git PROGRAM` names another")),
     }
     match app.server.state.ready() {
-        // Without changes there is nothing to keep there.
-        Err(err) if config.selection.read_only => tracing::warn!(%err, "nothing is kept"),
+        // A read-only server needs no state directory.
+        Err(err) if config.selection.read_only => tracing::warn!(%err, "state directory unavailable"),
         Err(err) => return Err(err.message),
         Ok(_) => {}
     }
     Ok(())
 }
 
-/// Who is let in, where anybody has to say who they are.
+/// Authenticates callers; `None` if no tokens are required.
 fn authority(serving: &Serving) -> Option<Arc<Authority>> {
     if !serving.wants_tokens() {
         return None;
@@ -126,7 +126,7 @@ fn authority(serving: &Serving) -> Option<Arc<Authority>> {
 fn options(config: &Config, server: &Arc<Server>, authority: Option<Arc<Authority>>) -> Options {
     let serving = &config.serving;
     let pipeline = Arc::clone(&server.pipeline);
-    // The URL that the server prints itself is one that may be asked for.
+    // The URL that the server prints must be an allowed host.
     let own = serving.host.filter(|host| !host.is_unspecified());
     let own = own.map(|host| if host.is_ipv6() { format!("[{host}]") } else { host.to_string() });
     Options {
@@ -172,7 +172,7 @@ pub(super) fn announce(app: &App, place: &Place, wants_token: bool) {
         }
     };
     let (header, token) = if wants_token {
-        (" --header 'Authorization: Bearer TOKEN'", "\n  tokens   as `[[auth.tokens]]` in the configuration says")
+        (" --header 'Authorization: Bearer TOKEN'", "\n  tokens   see `[[auth.tokens]]` in the configuration")
     } else {
         ("", "")
     };

@@ -12,13 +12,13 @@ use crate::{
 use mcp::stdio;
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-/// How long running calls may take to end once the input has: a change's grace and the time to clean up after it.
+/// Time limit for running calls after the end of input: a change's grace period plus cleanup.
 const END: Duration = Duration::from_secs(9);
 
 pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     if std::io::stdin().is_terminal() {
         tell(
-            "mcp-server-git speaks MCP on standard input and output: it waits for JSON-RPC messages, one a line, from a client.\n\
+            "mcp-server-git speaks MCP on standard input and output: it waits for JSON-RPC messages from a client, one per line.\n\
              To point a client at it:  mcp-server-git setup claude-code (or vscode, cursor, zed, codex, gemini, claude-desktop)\n\
              To try a tool here:       mcp-server-git call git_status\n\
              To serve HTTP instead:    mcp-server-git serve\n\
@@ -28,7 +28,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     if std::env::var_os("MCP_GIT_PORT").is_some() {
         tell("mcp-server-git: MCP_GIT_PORT has no effect here; `mcp-server-git serve` listens on a port");
     }
-    // All work is done on threads of its own, so that one thread for messages answers a ping at once.
+    // Calls run on blocking threads, so one message thread is enough to answer pings at once.
     let runtime =
         match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(app::blocking_threads(config)).build() {
             Ok(runtime) => runtime,
@@ -44,7 +44,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
             app.stop.cancelled().await;
             tokio::time::sleep(END).await;
         };
-        // What does not end by itself, as a read of a file system that is gone, is not waited for.
+        // Bounds the wait for calls that hang, such as a read from a lost file system.
         let mode = config.resilience.validation;
         let handler =
             Handler::new(Shared::new(Arc::clone(&app.pipeline), Arc::clone(&app.server.sessions), app.server.intake.clone(), mode), None);
@@ -62,7 +62,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         app.server.persistence.close().await;
         served
     });
-    // A blocked read of a terminal would hold the exit.
+    // A blocked read from a terminal would delay the exit.
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,14 +70,14 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     }
 }
 
-/// Once something durable has happened the server starts its housekeeping, and other sub-commands can find it.
+/// Starts maintenance and the admin channel once the server first needs its store.
 async fn register(server: Arc<Server>, socket: Option<PathBuf>) -> Option<Channel> {
     tokio::select! { () = server.persistence.needed() => {}, () = server.stop.cancelled() => return None }
     server.begin().await;
     match admin::open(&server, socket.as_deref(), false) {
         Ok(channel) => Some(channel),
         Err(err) => {
-            tracing::warn!(%err, "there is no admin channel");
+            tracing::warn!(%err, "admin channel unavailable");
             None
         }
     }

@@ -1,9 +1,9 @@
-//! `serve --supervised`: holds the sockets, and keeps one server on them, whatever becomes of it.
+//! `serve --supervised`: owns the listening sockets, and restarts the server when it exits.
 
 use super::{
     cannot_run,
     listen::{Place, listen},
-    serve::{announce, prepared},
+    serve::{announce, preflight},
 };
 use crate::{
     app::App,
@@ -33,36 +33,36 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// The first descriptor that is handed over, by the convention of `LISTEN_FDS`.
+/// First passed descriptor, by the `LISTEN_FDS` convention.
 const FIRST: i32 = 3;
-/// How long to wait before a server is started again that ended by itself, and at most after it has done so again and again.
+/// Initial and maximum delay before restarting a server that exited unexpectedly.
 const PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
-/// A server that has lived for so long has not failed at its start.
-const SOUND: Duration = Duration::from_secs(30);
-/// How long servers may take to end.
+/// Uptime that resets the restart delay.
+const STABLE: Duration = Duration::from_secs(30);
+/// Time limit for servers to exit.
 const END: Duration = Duration::from_secs(12);
-/// How often it is looked whether they have.
+/// Interval between checks whether they have exited.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A server, and the line to it.
+/// A server process and its control connection.
 struct Worker {
     child: Process,
     lines: Lines<BufReader<OwnedReadHalf>>,
-    /// Closed, it asks the server to end. A signal would be its second where one has gone to the whole group.
+    /// Closing it asks the server to exit. A signal might be its second, if the process group received one.
     writer: Option<OwnedWriteHalf>,
     began: Instant,
 }
 
 impl Worker {
-    async fn say(&mut self, line: &str) {
+    async fn send(&mut self, line: &str) {
         if let Some(writer) = &mut self.writer {
             writer.write_all(line.as_bytes()).await.ok();
         }
     }
 }
 
-/// The process of a server, which does not outlive its holder.
+/// A server process, killed on drop.
 struct Process(Child);
 
 impl Process {
@@ -81,8 +81,8 @@ impl Drop for Process {
 }
 
 pub(super) fn run(app: &App, config: &Config) -> ExitCode {
-    // A server that cannot run would be started again and again.
-    if let Err(why) = prepared(app, config) {
+    // Fail early: a server that cannot run would be restarted forever.
+    if let Err(why) = preflight(app, config) {
         return cannot_run(&why);
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -109,9 +109,9 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
         retiring.retain_mut(|worker| !worker.child.has_ended());
         tokio::select! {
             () = app.stop.cancelled() => break,
-            // Those that have handed over are waited for when they end.
+            // Reaps replaced servers that have exited.
             () = sleep(POLL * 10), if !retiring.is_empty() => {}
-            () = reload.notified() => worker.say("reload\n").await,
+            () = reload.notified() => worker.send("reload\n").await,
             line = worker.lines.next_line() => match line {
                 Ok(Some(line)) if line.starts_with("restart ") => {
                     let drain = line.trim_start_matches("restart ").to_owned();
@@ -119,19 +119,19 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
                     match started {
                         Ok(next) => {
                             let mut old = std::mem::replace(&mut worker, next);
-                            old.say(&format!("replaced {} {drain}\n", worker.child.0.id())).await;
+                            old.send(&format!("replaced {} {drain}\n", worker.child.0.id())).await;
                             retiring.push(old);
                         }
                         Err(err) => {
-                            tracing::error!(%err, "the successor did not become ready: the server stays");
-                            worker.say(&format!("failed {err}\n")).await;
+                            tracing::error!(%err, "the successor did not become ready; keeping the current server");
+                            worker.send(&format!("failed {err}\n")).await;
                         }
                     }
                 }
-                Ok(Some(_)) => tracing::warn!("the server says something that is not understood"),
+                Ok(Some(_)) => tracing::warn!("unknown message from the server"),
                 _ => {
                     let status = ended(&mut worker.child).await?;
-                    pause = if worker.began.elapsed() >= SOUND { PAUSE } else { (pause * 2).min(MAX_PAUSE) };
+                    pause = if worker.began.elapsed() >= STABLE { PAUSE } else { (pause * 2).min(MAX_PAUSE) };
                     tracing::error!(%status, ?pause, "the server exited unexpectedly; restarting");
                     let started = async {
                         sleep(pause).await;
@@ -140,8 +140,8 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
                     match tokio::select! { () = app.stop.cancelled() => break, started = started => started } {
                         Ok(next) => worker = next,
                         Err(err) => {
-                            tracing::error!(%err, "the server cannot be started");
-                            // The next round finds its line closed, and tries again.
+                            tracing::error!(%err, "could not start the server");
+                            // The next iteration finds its connection closed and retries.
                             worker.began = Instant::now();
                         }
                     }
@@ -160,7 +160,7 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
         }
     };
     if timeout(END, all_ended).await.is_err() {
-        tracing::error!("the server does not end, and is killed");
+        tracing::error!("the server did not exit in time and was killed");
     }
     drop(retiring);
     if let Place::Socket(path, made) = &place {
@@ -169,7 +169,7 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
     Ok(())
 }
 
-/// How a process has ended that has closed its line, or is to end for having done so.
+/// The exit status of a process that closed its connection; killed after [`END`].
 async fn ended(child: &mut Process) -> io::Result<ExitStatus> {
     let began = Instant::now();
     while !child.has_ended() && began.elapsed() < END {
@@ -186,8 +186,8 @@ fn descriptor(listener: &Listener) -> BorrowedFd<'_> {
     }
 }
 
-/// Starts a server on the sockets, and waits until it is ready.
-#[expect(clippy::disallowed_methods, reason = "the server itself is started here, and nothing else")]
+/// Starts a server on the sockets and waits until it is ready.
+#[expect(clippy::disallowed_methods, reason = "starts only this program")]
 async fn start(listeners: &[Listener]) -> io::Result<Worker> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
@@ -198,13 +198,13 @@ async fn start(listeners: &[Listener]) -> io::Result<Worker> {
     let handed: io::Result<Vec<FdMapping>> = listeners.iter().zip(FIRST..).map(duplicate).collect();
     let mut command = Command::new(std::env::current_exe()?);
     command.args(std::env::args_os().skip(1).filter(|arg| arg != "--supervised"));
-    // The service manager hears of the supervisor: the server that it has now is not the one that it will have.
+    // Only the supervisor notifies the service manager: servers are replaced.
     command.env_remove(notify::VARIABLE);
     command.env(VARIABLE, "1").env("LISTEN_FDS", listeners.len().to_string()).env_remove("LISTEN_PID");
     command.stdin(Stdio::from(OwnedFd::from(theirs)));
     command.fd_mappings(handed?).map_err(io::Error::other)?;
     let child = Process(command.spawn()?);
-    // The command holds the other end; without it the end of the server is seen.
+    // The command holds a copy of the other end, which would hide the server's exit.
     drop(command);
     let (reader, writer) = UnixStream::from_std(ours)?.into_split();
     let mut lines = BufReader::new(reader).lines();

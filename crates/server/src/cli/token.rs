@@ -1,4 +1,4 @@
-//! `token`: a token for `serve`. It is printed once and kept nowhere; the configuration has its hash.
+//! `token`: creates a token for `serve`. It is printed once and never stored; the configuration holds its hash.
 
 use super::{cannot_run, say};
 use crate::{
@@ -21,7 +21,7 @@ pub(super) fn run(name: &str, scopes: &[Right]) -> ExitCode {
     let hash = Tokens::hash(&token).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let scopes: Vec<String> = scopes.iter().map(|scope| format!("\"{}\"", scope.name())).collect();
     say(&format!(
-        "# The token, which is shown only now: {token}\n[[auth.tokens]]\nname = \"{name}\"\nsha256 = \"{hash}\"\nscopes = [{}]",
+        "# The token, shown only once: {token}\n[[auth.tokens]]\nname = \"{name}\"\nsha256 = \"{hash}\"\nscopes = [{}]",
         scopes.join(", ")
     ));
     ExitCode::SUCCESS

@@ -1,4 +1,4 @@
-//! `validate`: whether messages pass, strictly and leniently. No server is asked: the checks are the same.
+//! `validate`: checks messages in strict and lenient mode, with the server's own code.
 
 use super::{FOUND, cannot_run, say};
 use crate::wire::validation::{Mode, Verdict, validate};
@@ -10,10 +10,10 @@ use std::{
     process::ExitCode,
 };
 
-/// The longest input.
+/// Maximum input size, in bytes.
 const MAX_INPUT: u64 = 64 << 20;
 
-/// Checks the messages in `file`, or in standard input: one, or one a line.
+/// Checks the messages in `file` or standard input: a single one, or one per line.
 pub(super) fn run(file: Option<&Path>, (strict, lenient): (bool, bool), kind: Option<&str>, as_json: bool) -> ExitCode {
     let named = file.filter(|path| *path != Path::new("-")).map(PathBuf::from);
     let mut input = Vec::new();
@@ -24,7 +24,7 @@ pub(super) fn run(file: Option<&Path>, (strict, lenient): (bool, bool), kind: Op
     if let Err(err) = read {
         return cannot_run(&format!("{}: {err}", named.unwrap_or_else(|| "standard input".into()).display()));
     }
-    // A file that is one message may be written over several lines.
+    // A single message may span several lines.
     let is_one = serde_json::from_slice::<serde_json::Value>(&input).is_ok();
     let messages: Vec<&[u8]> = if is_one { vec![&input] } else { input.split(|byte| *byte == b'\n').collect() };
     let messages: Vec<&[u8]> = messages.into_iter().filter(|message| !message.trim_ascii().is_empty()).collect();
@@ -37,7 +37,7 @@ pub(super) fn run(file: Option<&Path>, (strict, lenient): (bool, bool), kind: Op
         let verdicts = [(Mode::Strict, strict || both), (Mode::Lenient, lenient || both)];
         let verdicts: Vec<(Mode, Verdict)> =
             verdicts.into_iter().filter(|(_, wanted)| *wanted).map(|(mode, _)| (mode, verdict(message, mode, kind))).collect();
-        // With both, what the server does by default counts.
+        // With both modes, lenient, the server's default, decides.
         is_fine &= verdicts.last().is_some_and(|(_, verdict)| verdict.error.is_none());
         if as_json {
             say(&as_value(at + 1, &verdicts).to_string());
@@ -55,7 +55,7 @@ pub(super) fn run(file: Option<&Path>, (strict, lenient): (bool, bool), kind: Op
     if is_fine { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
 }
 
-/// The verdict on a message that is to be of this kind.
+/// Validates a message and checks its kind.
 fn verdict(message: &[u8], mode: Mode, kind: Option<&str>) -> Verdict {
     let mut verdict = validate(message, mode);
     if let Some(kind) = kind.filter(|_| verdict.error.is_none()) {

@@ -1,4 +1,4 @@
-//! The configuration file: where it is, and what it may say.
+//! The configuration file: its location and its schema.
 
 use super::{
     ConfigError, Flags, Sandbox, Source, Trust, choices, first,
@@ -60,7 +60,7 @@ pub(super) struct FileNetwork {
     pub(super) allow_hosts: Vec<String>,
 }
 
-/// A way to reach a remote.
+/// A protocol of remotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Protocol {
@@ -107,7 +107,7 @@ impl TryFrom<u64> for Seconds {
     }
 }
 
-/// A number of places between 1 and 1,000.
+/// A concurrency limit between 1 and 1,000.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "usize")]
 pub(super) struct MaxConcurrent(pub(super) usize);
@@ -147,7 +147,7 @@ pub(super) fn parsed_file(flags: &Flags, path: PathBuf, text: &str) -> Result<(F
     Ok((file, Source { flags: flags.clone(), file: Some(path), table }))
 }
 
-/// The named folder, or `$XDG_STATE_HOME/mcp-server-git`; where there is no home, one below the temporary folder.
+/// The named folder, or `$XDG_STATE_HOME/mcp-server-git`; without a home directory, one below the temporary folder.
 pub(super) fn state_dir(named: Option<PathBuf>, variable: &dyn Fn(&'static str) -> Option<String>) -> PathBuf {
     let named = named.filter(|path| !path.as_os_str().is_empty());
     if let Some(named) = named {

@@ -1,4 +1,4 @@
-//! Flags over environment over file, into one validated configuration.
+//! Merges flags over environment over file, into one validated configuration.
 
 mod breakpoint;
 mod file;
@@ -30,64 +30,64 @@ use git::Roots;
 use serving::Parts;
 use std::{env, net::IpAddr, path::PathBuf, time::Duration};
 
-/// What the server runs with.
+/// The server's configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Directories that may be used; empty for the repository of the current directory.
+    /// Allowed directories; empty for the repository of the current directory.
     pub repositories: Vec<PathBuf>,
-    /// How `serve` is reached.
+    /// Settings of `serve`.
     pub serving: Serving,
-    /// How the server stays up.
+    /// Resilience settings.
     pub resilience: Resilience,
-    /// Which tools there are.
+    /// The enabled tools.
     pub selection: Selection,
-    /// Whose hooks and filters changes may run.
+    /// Whose hooks and filters may run.
     pub trust: Trust,
-    /// Which repositories' git processes run inside the kernel's sandbox.
+    /// Which repositories' git processes are sandboxed.
     pub sandbox: Sandbox,
     /// Whether hooks run at all.
     pub hooks: Hooks,
     /// Whether commits are signed.
     pub signing: Signing,
-    /// What changes may do.
+    /// The policy for changes.
     pub policy: Policy,
     /// Which remotes may be reached.
     pub network: git::Network,
-    /// The git program; the one on `PATH` when absent.
+    /// The git program; the one on `PATH` if absent.
     pub git: Option<PathBuf>,
-    /// Where locks and the journal of changes are kept.
+    /// Directory for locks and the change journal.
     pub state_dir: PathBuf,
-    /// What the server says of itself, and what it watches.
+    /// Observability settings.
     pub observing: Observing,
-    /// Bounds of calls and results.
+    /// Limits of calls and results.
     pub limits: Limits,
-    /// What it was made of.
+    /// Its sources.
     pub origin: Source,
 }
 
-/// What a configuration was made of, beside the environment.
+/// The sources of a configuration, besides the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
     /// The command line.
     pub flags: Flags,
-    /// The file, where there is one.
+    /// The file, if there is one.
     pub file: Option<PathBuf>,
-    /// What the file says.
+    /// The content of the file.
     pub table: toml::Table,
 }
 
-/// Bounds of calls and results.
+/// Limits of calls and results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most tokens in a result, counted as four bytes each; 0 is no limit.
+    /// Maximum tokens per result, counted as four bytes each; 0 is no limit.
     pub max_output_tokens: usize,
-    /// How long a read may take.
+    /// Time limit of a read.
     pub read_timeout: Duration,
-    /// How long a change may take.
+    /// Time limit of a change.
     pub change_timeout: Duration,
-    /// How long a call may take that reaches a remote.
+    /// Time limit of a call to a remote.
     pub network_timeout: Duration,
-    /// Calls of a class that run at a time.
+    /// Maximum number of concurrent calls per class.
     pub max_concurrent: usize,
 }
 
@@ -141,7 +141,7 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file says something that cannot be used; the message points at the line.
+    /// The file is invalid; the message points at the line.
     #[error("the configuration {} cannot be used:\n{message}", path.display())]
     Invalid {
         /// The file.
@@ -149,23 +149,23 @@ pub enum ConfigError {
         /// What is wrong, with the line.
         message: String,
     },
-    /// A tool is named that there is not.
+    /// An unknown tool is named.
     #[error("there is no tool called `{0}` to be selected or excluded")]
     UnknownTool(String),
-    /// `serve` must not be reached so.
+    /// The settings of `serve` are invalid.
     #[error("{0}")]
     Serving(String),
-    /// A level of the log that is none.
-    #[error("{from} cannot be used: `{level}`: {why}. It is a level, or a list such as `warn,session=debug,git=trace`")]
+    /// A log level is invalid.
+    #[error("{from} cannot be used: `{level}`: {why}. Use a level, or a list such as `warn,session=debug,git=trace`")]
     Level {
         /// The flag, the variable or the key.
         from: &'static str,
-        /// What it says.
+        /// Its value.
         level: String,
         /// What is wrong.
         why: String,
     },
-    /// A key of the file says something that cannot be used.
+    /// A key of the file has an invalid value.
     #[error("the key `{name}` of the configuration cannot be used: {why}")]
     Key {
         /// The key.
@@ -173,7 +173,7 @@ pub enum ConfigError {
         /// What is wrong.
         why: String,
     },
-    /// What the file leads to cannot be used.
+    /// An error with the path of the file.
     #[error("{source} (the configuration is {})", path.display())]
     InFile {
         /// The file.
@@ -181,7 +181,7 @@ pub enum ConfigError {
         /// What is wrong.
         source: Box<ConfigError>,
     },
-    /// A variable holds something that cannot be used.
+    /// A variable has an invalid value.
     #[error("the environment variable {name} cannot be used: {why}")]
     Variable {
         /// The variable.
@@ -192,7 +192,7 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Puts the configuration together.
+    /// Loads and validates the configuration.
     ///
     /// # Errors
     ///
@@ -206,11 +206,11 @@ impl Config {
         })
     }
 
-    /// The directories that may be used; none for those around the current one.
+    /// The allowed directories; empty for those around the current one.
     ///
     /// # Errors
     ///
-    /// [`git::Error::Io`] where one does not exist, with the file that names it.
+    /// [`git::Error::Io`] if one does not exist, with the file that names it.
     pub(crate) fn roots(&self) -> git::Result<Roots> {
         let file = self.origin.file.as_ref().filter(|_| self.origin.flags.repositories.is_empty());
         match (Roots::new(self.repositories.iter().cloned()), file) {
@@ -270,7 +270,7 @@ impl Config {
             toolsets: first([flags.toolsets, choices("MCP_GIT_TOOLSETS", variable)?, file.toolsets]),
             tools: first([flags.tools, words("MCP_GIT_TOOLS", variable), file.tools]),
             exclude: first([flags.exclude_tools, words("MCP_GIT_EXCLUDE_TOOLS", variable), file.exclude_tools]),
-            // Either side may ask for it.
+            // Any source can enable it.
             read_only: flags.read_only || switch("MCP_GIT_READ_ONLY", variable)? || file.read_only,
         };
         if let Some(name) = selection.unknown() {
@@ -311,7 +311,7 @@ impl Config {
     }
 }
 
-/// The first list that says anything.
+/// The first list that is not empty.
 fn first<T>(lists: [Vec<T>; 3]) -> Vec<T> {
     lists.into_iter().find(|list| !list.is_empty()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What the server says of itself, and what it watches: its log, slow calls, memory, processors, caches, held calls.
+//! Observability settings: log, slow calls, memory, CPU, caches, held calls, metrics and traces.
 
 use super::Breakpoint;
 use super::{ConfigError, Flags, choice, resilience::bounded};
@@ -7,98 +7,98 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-/// What the server says of itself, and what it watches.
+/// Observability settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observing {
-    /// What is logged.
+    /// The log.
     pub log: Log,
-    /// The time after which a call is slow.
+    /// Duration above which a call is slow.
     pub slow: Duration,
-    /// What helps to look into a running server.
+    /// Breakpoints.
     pub debug: Debug,
-    /// How memory and processors are watched.
+    /// Memory and CPU monitoring.
     pub watch: Watch,
-    /// How the heap is profiled.
+    /// Heap profiling.
     pub heap: HeapProfile,
-    /// How often caches are swept.
+    /// Interval between cache sweeps.
     pub cache_sweep: Duration,
-    /// Caches that are switched off, by name.
+    /// Names of disabled caches.
     pub caches_off: Vec<String>,
-    /// `/metrics` is served.
+    /// Whether `/metrics` is served.
     pub metrics: bool,
-    /// Where traces are sent; nowhere when absent.
+    /// Collector of traces, if any.
     pub traces: Option<OtlpEndpoint>,
-    /// Where metrics are sent; nowhere when absent.
+    /// Collector of metrics, if any.
     pub pushed_metrics: Option<OtlpEndpoint>,
 }
 
-/// A collector that takes OTLP over HTTP.
+/// An OTLP collector over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtlpEndpoint {
-    /// The whole URL; as the variables of OpenTelemetry say when absent.
+    /// The whole URL; if absent, OpenTelemetry's variables apply.
     pub url: Option<String>,
 }
 
-/// What is logged, and how. Logs go to standard error.
+/// Log settings. Logs go to standard error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// A level, or directives such as `warn,git=debug`.
     pub level: String,
-    /// As lines of text or of JSON.
+    /// Text or JSON.
     pub format: LogFormat,
-    /// A file that records are written to, too: a new one each day, with the date after its name.
+    /// An additional log file, rotated daily, with the date appended to its name.
     pub file: Option<PathBuf>,
-    /// How many of these files are kept.
+    /// Number of log files kept.
     pub keep: usize,
 }
 
-/// The form of the log.
+/// The log format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// One line of text a record.
+    /// A line of text per record.
     #[default]
     Text,
-    /// One JSON object a record.
+    /// A JSON object per record.
     Json,
 }
 
-/// What helps to look into a running server.
+/// Breakpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Debug {
-    /// Calls that are held before they begin.
+    /// Calls held before they start.
     pub breakpoint: Breakpoint,
-    /// How long one is held at most.
+    /// Maximum time a call is held.
     pub hold_limit: Duration,
 }
 
-/// How memory and processors are watched.
+/// Memory and CPU monitoring.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Watch {
-    /// How often the memory in use is noted.
+    /// Interval between memory samples.
     pub memory_interval: Duration,
-    /// The bytes in use above which new calls are refused; nine tenths of the control group's limit when absent.
+    /// Bytes in use above which new calls are refused; if absent, nine tenths of the cgroup's limit.
     pub memory_soft_limit: Option<u64>,
-    /// How often the use of the processors is measured.
+    /// Interval between CPU samples.
     pub cpu_interval: Duration,
-    /// The use of all processors, in percent, above which there is a warning.
+    /// Total CPU usage in percent above which the log warns.
     pub cpu_warn: f64,
 }
 
-/// How the heap is profiled.
+/// Heap profiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeapProfile {
-    /// Allocations are tracked from the start.
+    /// Whether allocations are tracked from startup.
     pub enabled: bool,
-    /// How often a snapshot is taken while they are tracked.
+    /// Interval between snapshots while tracking.
     pub interval: Duration,
-    /// After how many snapshots they are compared.
+    /// Number of snapshots after which they are compared.
     pub analyze_after: usize,
-    /// How many are kept.
+    /// Number of snapshots kept.
     pub keep: usize,
 }
 
-/// The caches that can be switched off.
+/// The caches that can be disabled.
 pub(crate) const CACHES: [&str; 2] = ["repositories", "validation"];
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -178,7 +178,7 @@ pub(super) struct FileTelemetry {
     otlp_endpoint: Option<String>,
 }
 
-/// What the file says of it.
+/// The file's sections for these settings.
 pub(super) struct Parts {
     pub(super) log: FileLog,
     pub(super) perf: FilePerf,
@@ -198,7 +198,7 @@ impl Observing {
         let named = file.cache.named;
         let endpoint = file.telemetry.otlp_endpoint.unwrap_or_default();
         if let Some(unknown) = named.keys().find(|name| !CACHES.contains(&name.as_str())) {
-            let why = format!("there is no cache `{unknown}`: {}", CACHES.join(", "));
+            let why = format!("unknown cache `{unknown}`; there are: {}", CACHES.join(", "));
             return Err(ConfigError::Key { name: "cache", why });
         }
         Ok(Self {
@@ -241,7 +241,7 @@ impl Observing {
     }
 }
 
-/// What OpenTelemetry calls one kind of telemetry.
+/// OpenTelemetry's names for a signal.
 struct Signal {
     path: &'static str,
     exporter: &'static str,
@@ -251,7 +251,7 @@ struct Signal {
 const TRACES: Signal = Signal { path: "v1/traces", exporter: "OTEL_TRACES_EXPORTER", endpoint: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" };
 const METRICS: Signal = Signal { path: "v1/metrics", exporter: "OTEL_METRICS_EXPORTER", endpoint: "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" };
 
-/// Where a signal is sent. The SDK does not heed the variables that switch it off.
+/// The collector of a signal. The SDK ignores the variables that disable it, so they are checked here.
 fn otlp(signal: &Signal, file: &str, given: &dyn Fn(&'static str) -> Option<String>) -> Result<Option<OtlpEndpoint>, ConfigError> {
     let is = |name, value: &str| given(name).is_some_and(|given| given.eq_ignore_ascii_case(value));
     if is("OTEL_SDK_DISABLED", "true") || is(signal.exporter, "none") {
@@ -264,12 +264,12 @@ fn otlp(signal: &Signal, file: &str, given: &dyn Fn(&'static str) -> Option<Stri
         return Ok(None);
     }
     if !file.starts_with("http://") && !file.starts_with("https://") {
-        return Err(ConfigError::Key { name: "telemetry.otlp_endpoint", why: "it is an http:// or https:// URL".to_owned() });
+        return Err(ConfigError::Key { name: "telemetry.otlp_endpoint", why: "not an http:// or https:// URL".to_owned() });
     }
     Ok(Some(OtlpEndpoint { url: Some(format!("{}/{}", file.trim_end_matches('/'), signal.path)) }))
 }
 
-/// The directives of the log, from the first place that has any.
+/// The log directives, from the first source that has any.
 fn level(flags: &Flags, file: Option<String>, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<String, ConfigError> {
     let places = [
         ("--log-level", flags.log_level.clone()),

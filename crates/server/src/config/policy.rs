@@ -1,4 +1,4 @@
-//! What changes may do.
+//! The policy for changes.
 
 use super::{ConfigError, Hooks, Signing, choice, switch, words};
 use crate::policy::{Policy, Rule};
@@ -19,7 +19,7 @@ pub(super) struct FilePolicy {
     protected_branches: Option<Vec<String>>,
 }
 
-/// The policy of the environment over that of the file.
+/// Merges the environment's policy over that of the file.
 pub(super) fn from_parts(file: FilePolicy, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Policy, ConfigError> {
     let usual = Policy::default();
     let rule = |name, file: Option<Rule>, usual| -> Result<Rule, ConfigError> { Ok(choice(name, variable)?.or(file).unwrap_or(usual)) };

@@ -1,4 +1,4 @@
-//! How the server stays up: the store, circuits, sessions that nobody uses, statistics of errors, and how strict it is.
+//! Resilience settings: the store, circuits, idle sessions, error statistics, validation and restarts.
 
 use super::{
     ConfigError, Flags,
@@ -14,50 +14,50 @@ use std::{
 };
 use store::Address;
 
-/// How the server stays up.
+/// Resilience settings.
 #[derive(Clone, Debug)]
 pub struct Resilience {
-    /// Where sessions, operations and statistics are kept.
+    /// Database of sessions, operations and statistics.
     pub store: Address,
-    /// The parameters of circuits.
+    /// Default parameters of circuits.
     pub circuits: CircuitConfig,
-    /// Those of single circuits, by name.
+    /// Parameters of single circuits, by name.
     pub circuit_overrides: Vec<(String, CircuitConfig)>,
-    /// Errors of a class a minute, above which there is a spike.
+    /// Errors per minute and class above which there is a spike.
     pub spike_per_minute: f64,
-    /// How messages are checked.
+    /// The validation mode of messages.
     pub validation: Mode,
-    /// How many sessions are closed at once to make room.
+    /// Number of sessions evicted at once at the session limit.
     pub evict_batch: usize,
-    /// How often sessions that are idle too long are looked for.
+    /// Interval between sweeps for expired sessions.
     pub sweep_interval: Duration,
-    /// How many idle sessions there may be before that is worth a warning.
+    /// Number of idle sessions above which the log warns.
     pub idle_warn: usize,
-    /// How long a workspace is kept that nobody uses.
+    /// Time after which an unused workspace is closed.
     pub workspace_ttl: Duration,
-    /// How long a server that shares a store may be silent before others take over what it changes.
+    /// Time until the lease of a silent server expires, and another may take over its changes.
     pub lease_ttl: Duration,
-    /// Calls that reach one host at a time.
+    /// Concurrent calls per remote host.
     pub per_host: usize,
-    /// Where the admin channel is; below the folder of runtime files when absent.
+    /// Socket of the admin channel; in the runtime directory if absent.
     pub admin_socket: Option<PathBuf>,
-    /// How long calls may go on when the server is to restart.
+    /// Time limit for calls when the server restarts.
     pub drain: Duration,
 }
 
-/// How messages are checked.
+/// The validation mode of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// What can be understood is.
+    /// Tolerates deviations where it can.
     #[default]
     Lenient,
-    /// What is not exactly as it should be is refused.
+    /// Rejects any deviation from the schema.
     Strict,
 }
 
 impl Mode {
-    /// The bounds of a connection that checks so.
+    /// Connection limits with this mode.
     pub(crate) fn limits(self) -> mcp::Limits {
         let mode = match self {
             Self::Lenient => mcp::Mode::Lenient,
@@ -116,7 +116,7 @@ pub(super) struct FileRestart {
     drain: Option<u64>,
 }
 
-/// What the file says of it.
+/// The file's sections for these settings.
 pub(super) struct Parts {
     pub(super) store: FileStore,
     pub(super) circuits: FileCircuits,
@@ -235,7 +235,7 @@ mod tests {
     fn circuits_are_overridden_by_name() -> Result<(), toml::de::Error> {
         let file: FileCircuits = toml::from_str("failure_threshold = 2\n[\"host:443/fetch\"]\nrecovery_timeout = 60")?;
         assert_eq!(file.named["host:443/fetch"].recovery_timeout, Some(60));
-        assert!(toml::from_str::<FileCircuits>("failure_limit = 2").is_err(), "a key that is not known is no circuit");
+        assert!(toml::from_str::<FileCircuits>("failure_limit = 2").is_err(), "an unknown key is not a circuit");
         Ok(())
     }
 }

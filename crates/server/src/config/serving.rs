@@ -1,4 +1,4 @@
-//! How `serve` is reached, and by whom.
+//! Settings of `serve`: its address, authentication and sessions.
 
 use super::{ConfigError, Flags, first, words};
 use crate::caller::{Caller, Right};
@@ -10,65 +10,65 @@ use std::{
     time::Duration,
 };
 
-/// The port of `serve`, unless told otherwise.
+/// The default port of `serve`.
 pub(crate) const DEFAULT_PORT: u16 = 8080;
 
-/// How `serve` is reached, and by whom.
+/// Settings of `serve`.
 #[derive(Clone, Debug)]
 pub struct Serving {
     /// The port.
     pub port: u16,
-    /// The address; both loopback addresses when absent.
+    /// The address; both loopback addresses if absent.
     pub host: Option<IpAddr>,
-    /// A Unix socket in place of a port.
+    /// A Unix socket instead of a port.
     pub socket: Option<PathBuf>,
-    /// Names, besides those of the loopback, under which the server is asked for.
+    /// Names accepted in the Host header, besides loopback names.
     pub allowed_hosts: Vec<String>,
-    /// Origins, besides those of the loopback, whose pages may ask.
+    /// Origins whose pages may send requests, besides loopback origins.
     pub allowed_origins: Vec<String>,
-    /// Requests a second for each principal; no limit when 0.
+    /// Requests per second and principal; 0 is no limit.
     pub rate: u32,
-    /// Those who may come in; everybody when empty.
+    /// Accepted tokens. With none, and no `jwt`, every client is accepted.
     pub tokens: Vec<NamedToken>,
-    /// Tokens of an authorization server that are taken, too.
+    /// Authorization server whose tokens are accepted, too.
     pub jwt: Option<JwtIssuer>,
     /// Where clients get tokens.
     pub authorization_servers: Vec<String>,
     /// The name of this server for clients and authorization servers.
     pub resource: Option<String>,
-    /// Sessions of the older revisions, and those of `WebSocket`s, at a time.
+    /// Maximum number of sessions of older revisions and of `WebSocket`s.
     pub max_sessions: usize,
-    /// How long a session may be silent.
+    /// Idle timeout of a session.
     pub idle_sessions: Duration,
-    /// How often a silent WebSocket is asked whether it lives.
+    /// Interval between pings of a silent WebSocket.
     pub heartbeat: Duration,
-    /// How many of these questions may stay unanswered.
+    /// Number of unanswered pings allowed.
     pub missed: u32,
 }
 
-/// A token by its hash.
+/// A token, by its hash.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamedToken {
-    /// Whom it stands for.
+    /// The principal.
     pub name: String,
-    /// The SHA-256 of it, in hexadecimal.
+    /// Its SHA-256, in hexadecimal.
     #[serde(deserialize_with = "hash")]
     #[schemars(with = "String")]
     pub sha256: [u8; 32],
-    /// What it allows.
+    /// Its scopes.
     pub scopes: Vec<Right>,
 }
 
-/// An authorization server whose tokens are taken.
+/// An authorization server whose tokens are accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JwtIssuer {
-    /// Who has to have made them.
+    /// Required issuer (`iss`).
     pub issuer: String,
-    /// Whom they have to be meant for.
+    /// Required audience (`aud`).
     pub audience: String,
-    /// Where its keys are: a URL, or a file.
+    /// Its JWKS: a URL or a file.
     pub jwks: String,
 }
 
@@ -109,7 +109,7 @@ pub(super) struct FileHeartbeat {
     missed: Option<u32>,
 }
 
-/// What the file says of it.
+/// The file's sections for these settings.
 pub(super) struct Parts {
     pub(super) port: Option<u16>,
     pub(super) http: FileHttp,
@@ -127,7 +127,7 @@ impl Serving {
             }
             Err(ConfigError::Variable { name, why: format!("{value} is not between {} and {}", range.start(), range.end()) })
         };
-        // Names that the companions of the guide use win where both are given.
+        // The first name overrides the second.
         let either = |named: &'static str, own: &'static str| if variable(named).is_some() { named } else { own };
         let serving = Self {
             port: flags.port.or(parsed("MCP_GIT_PORT", variable)?).or(file.port).unwrap_or(DEFAULT_PORT),
@@ -164,25 +164,25 @@ impl Serving {
         Ok(serving)
     }
 
-    /// True where nobody comes in without a token.
+    /// Whether a token is required.
     pub(crate) fn wants_tokens(&self) -> bool {
         !self.tokens.is_empty() || self.jwt.is_some()
     }
 
-    /// Refuses to let strangers in.
+    /// Rejects settings that would admit other machines without authentication.
     fn check(&self) -> Result<(), ConfigError> {
         let is_local = self.host.is_none_or(|host| host.is_loopback());
         if let Some(token) = self.tokens.iter().find(|token| !is_principal(&token.name)) {
-            return Err(ConfigError::Serving(format!("a token cannot be called `{}`: {PRINCIPALS}", token.name)));
+            return Err(ConfigError::Serving(format!("invalid token name `{}`: {PRINCIPALS}", token.name)));
         }
         let mut names: Vec<&str> = self.tokens.iter().map(|token| token.name.as_str()).collect();
         names.sort_unstable();
         if let Some(name) = names.iter().zip(names.iter().skip(1)).find_map(|(one, next)| (one == next).then_some(one)) {
-            return Err(ConfigError::Serving(format!("two tokens are called `{name}`")));
+            return Err(ConfigError::Serving(format!("two tokens have the name `{name}`")));
         }
         if self.rate > 0 && !self.wants_tokens() {
             return Err(ConfigError::Serving(
-                "`http.rate` is for each token, and there is none: add `[[auth.tokens]]` or `[auth.jwt]`".to_owned(),
+                "`http.rate` limits each token, but there is none: add `[[auth.tokens]]` or `[auth.jwt]`".to_owned(),
             ));
         }
         if is_local || self.wants_tokens() {
@@ -190,22 +190,22 @@ impl Serving {
         }
         let host = self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         Err(ConfigError::Serving(format!(
-            "{host} can be reached from other machines, and everybody would be let in. Add `[[auth.tokens]]` to the configuration \
-             (`mcp-server-git token NAME` makes one), or leave the host out and use a tunnel."
+            "{host} can be reached from other machines, and has no authentication. Add `[[auth.tokens]]` to the configuration \
+             (`mcp-server-git token NAME` creates one), or omit the host and use a tunnel."
         )))
     }
 }
 
-/// What a principal may be called.
+/// The rule for names of principals.
 pub(crate) const PRINCIPALS: &str = "a name has 1 to 64 letters, digits, and `-`, `.`, `_`, `@`, and is not `local`";
 
-/// True for names that no other kind of principal has.
+/// Whether a token may have this name.
 pub(crate) fn is_principal(name: &str) -> bool {
     let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._@".contains(&byte));
     is_plain && (1..=64).contains(&name.len()) && name != Caller::LOCAL
 }
 
-/// A variable that is a value of its own.
+/// Parses a variable that holds a single value.
 pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
     name: &'static str,
     variable: &dyn Fn(&'static str) -> Option<String>,
@@ -219,7 +219,7 @@ fn hash<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D
     let digit = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
     let bytes: Option<Vec<u8>> = (0..32).map(|n| digit(n * 2)).collect();
     let whole = bytes.filter(|_| text.len() == 64).and_then(|bytes| bytes.try_into().ok());
-    whole.ok_or_else(|| serde::de::Error::custom("`sha256` is 64 hexadecimal digits: `mcp-server-git token NAME` prints them"))
+    whole.ok_or_else(|| serde::de::Error::custom("`sha256` must be 64 hexadecimal digits: `mcp-server-git token NAME` prints them"))
 }
 
 #[cfg(test)]
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_let_in_from_this_machine_alone() -> Result<(), ConfigError> {
+    fn only_local_clients_are_admitted_without_tokens() -> Result<(), ConfigError> {
         let token = NamedToken { name: "a".to_owned(), sha256: [0; 32], scopes: vec![Right::Read] };
         assert_eq!(serving(&[], Vec::new())?.port, 1);
         assert!(serving(&[("MCP_GIT_HOST", "::1")], Vec::new()).is_ok());

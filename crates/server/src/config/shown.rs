@@ -1,4 +1,4 @@
-//! The configuration as it is shown: each key with its value and where that comes from, and the schema of the file.
+//! Display of the configuration: each key with its value and origin, and the schema of the file.
 
 use super::{Config, Flags, REFERENCE, Source, file::schema_of_file, reference::variables};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ pub(crate) struct Shown {
 }
 
 impl Config {
-    /// Each key with its value, and where that comes from. Tokens are shown by their names, databases by their hosts.
+    /// Each key with its value and origin. Tokens are shown by name, databases by host.
     pub(crate) fn shown(&self) -> Vec<Shown> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         REFERENCE.iter().map(|(key, names, default, _)| self.one(key, names, default, &variable)).collect()
@@ -23,7 +23,7 @@ impl Config {
         let Source { flags, file, table } = &self.origin;
         let shown = |value: String, origin: String| Shown { key, value: self.harmless(key, value), origin };
         if key == "read_only" && self.selection.read_only {
-            // Any of them that asks for it wins.
+            // Any source can enable it.
             let by_variable = || {
                 variables(names).find(|name| {
                     variable(name).is_some_and(|value| !["0", "false", "no", "off"].contains(&value.to_ascii_lowercase().as_str()))
@@ -46,7 +46,7 @@ impl Config {
         }
     }
 
-    /// The value without what is secret.
+    /// The value without secrets.
     fn harmless(&self, key: &str, value: String) -> String {
         match key {
             "store.url" => self.resilience.store.to_string(),
@@ -57,7 +57,7 @@ impl Config {
     }
 }
 
-/// What the command line says of a key.
+/// The flag that sets a key, and its value.
 fn flag(flags: &Flags, key: &str) -> Option<(&'static str, String)> {
     let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
     let value_of = |value: Option<&dyn std::fmt::Debug>| value.map(|value| format!("{value:?}").to_lowercase());
@@ -95,12 +95,12 @@ fn plain(value: &toml::Value) -> String {
 /// Variables that the program sets for itself, and one of `doctor`.
 const INTERNAL: [&str; 2] = [crate::lifecycle::control::VARIABLE, "MCP_GIT_DOCTOR_TOKEN"];
 
-/// The variables that something reads.
+/// The known variables.
 pub(crate) fn known_variables() -> impl Iterator<Item = &'static str> {
     REFERENCE.iter().flat_map(|(_, names, ..)| variables(names)).chain(INTERNAL)
 }
 
-/// The variables of the environment that look like ours.
+/// The environment variables with this program's prefixes.
 pub(crate) fn own_variables() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut own: Vec<String> = names.filter(|name| name.starts_with("MCP_GIT_") || name.starts_with("MCP_DEBUG_")).collect();
@@ -108,14 +108,14 @@ pub(crate) fn own_variables() -> Vec<String> {
     own
 }
 
-/// Those of them that nothing reads: mostly typing errors.
+/// Unknown variables with these prefixes: mostly typing errors.
 pub(crate) fn unknown_variables() -> Vec<String> {
     own_variables().into_iter().filter(|name| known_variables().all(|known| known != name)).collect()
 }
 
-/// What is said of one.
+/// The warning about an unknown variable.
 pub(crate) fn unread(name: &str) -> String {
-    format!("Nothing reads the environment variable {name}: `mcp-server-git config show --origin` shows those that are read.")
+    format!("Unknown environment variable {name}: `mcp-server-git config show --origin` shows the known ones.")
 }
 
 /// The JSON schema of the file, with the meaning of each key.
@@ -129,7 +129,7 @@ pub(crate) fn schema() -> Value {
     schema
 }
 
-/// Writes what a key means where the schema has it.
+/// Sets the description of a key in the schema.
 fn describe(schema: &mut Value, key: &str, meaning: &str, default: &str) {
     let mut path = "/properties".to_owned();
     for part in key.split('.') {
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schema_tells_what_each_key_means() {
+    fn the_schema_describes_each_key() {
         let schema = schema();
         let text = schema.to_string();
         // Tables that are named by the operator have no key of their own.

@@ -1,16 +1,16 @@
-//! Whose programs run, and what holds them.
+//! Trust in repositories: hooks, filters, signing and the sandbox.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Whose hooks and filters changes may run.
+/// Whose hooks and filters may run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
-    /// Those of repositories that are named with `-r`, and of the one that the server is started in.
+    /// Those of repositories named with `-r`, and of the one that the server is started in.
     #[default]
     Owner,
-    /// Nobody's.
+    /// None.
     Untrusted,
 }
 
@@ -18,10 +18,10 @@ pub enum Trust {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Hooks {
-    /// They do.
+    /// They run.
     #[default]
     Allow,
-    /// None does.
+    /// None runs.
     Deny,
 }
 
@@ -34,11 +34,11 @@ pub enum Signing {
     Auto,
     /// Never.
     Never,
-    /// Always, or not made.
+    /// Always, or fails.
     Require,
 }
 
-/// Which repositories' git processes run inside the kernel's sandbox.
+/// Which repositories' git processes are sandboxed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Sandbox {

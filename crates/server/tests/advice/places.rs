@@ -275,7 +275,7 @@ pub(crate) const ROWS: &[Row] = &[
         let (tool, args) = named(&first, "git_show");
         assert!(client.text(tool, &args).contains("0123456789abcdef"));
     }),
-    followed("cli/admin/health.rs", ": no new work is taken", |it| {
+    followed("cli/admin/health.rs", ": new work is rejected", |it| {
         let fixture = Fixture::new();
         let server = crate::support::admin::Administered::start(&fixture, &[], &[]);
         server.post("/drain", &json!({"timeout": 0}));

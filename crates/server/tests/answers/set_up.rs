@@ -130,7 +130,7 @@ fn a_further_run_of_setup_adds_and_never_takes_away() -> Outcome {
         // The same once more: nothing is written, and no further backup kept.
         let before = fs::read_to_string(&path)?;
         let told = String::from_utf8(home.set_up(&["-r", &second, "setup", client, "--write"]).stdout)?;
-        assert!(told.contains("has this entry already") && fs::read_to_string(&path)? == before, "{told}");
+        assert!(told.contains("already has this entry") && fs::read_to_string(&path)? == before, "{told}");
         let backups =
             fs::read_dir(path.parent().ok_or("a folder")?)?.flatten().filter(|entry| entry.file_name().to_string_lossy().contains(".bak"));
         assert_eq!(backups.count(), 1, "{client}");
@@ -194,7 +194,7 @@ fn a_file_that_a_team_shares_names_no_path_of_one_machine() -> Outcome {
         let other = Fixture::new();
         let far = other.path.display().to_string();
         let told = String::from_utf8(home.set_up(&["-r", &far, "setup", client, "--write"]).stderr)?;
-        assert!(told.contains("of this machine alone") && told.contains(&far), "{told}");
+        assert!(told.contains("exists only on this machine") && told.contains(&far), "{told}");
     }
     Ok(())
 }

@@ -209,13 +209,13 @@ fn latency_is_measured_through_the_running_server_and_judged() {
     let told = ward.told("", &args);
     let measured = told.checks.iter().find(|one| one["name"] == "latency").cloned().unwrap_or_default();
     let detail = measured["detail"].as_str().unwrap_or_default();
-    assert!(detail.contains(&format!("process number {}", server.child.id())) && detail.contains("median of 20"), "{measured}");
+    assert!(detail.contains(&format!("process ID {}", server.child.id())) && detail.contains("median of 20"), "{measured}");
     assert_eq!(measured["causes"].as_array().map(Vec::len), Some(20));
     ward.heals_by("export MCP_GIT_SLOW_MS=0", &args, "latency", "slower than 0 ms", |fix| {
         assert!(fix.contains("MCP_GIT_SLOW_MS"), "{fix}");
         "export MCP_GIT_SLOW_MS=60000".to_owned()
     });
-    assert!(ward.told("", &[&args[..], &["--pid", "1"]].concat()).find("latency", "no server with the process number 1").is_some());
+    assert!(ward.told("", &[&args[..], &["--pid", "1"]].concat()).find("latency", "no server with process ID 1").is_some());
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn locks_that_were_left_are_told() -> Outcome {
         let old = fs::File::options().write(true).open(&lock)?;
         old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(1))?;
         let told = ward.told("", &args);
-        assert!(told.find("locks", "is at work there").is_some_and(|one| one["state"] == "note"), "{name}: {:#?}", told.checks);
+        assert!(told.find("locks", "is working there").is_some_and(|one| one["state"] == "note"), "{name}: {:#?}", told.checks);
         drop(old);
         ward.heals("", &args, "locks", "no process holds it");
         assert!(!lock.exists(), "{name}");

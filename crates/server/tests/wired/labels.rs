@@ -45,7 +45,7 @@ fn each_diagnosis_has_its_labels() {
         (&["errors"], &["Window", "Source", "Spike threshold", "Errors"]),
         (&["cache", "stats"], &["Swept every"]),
         (&["debug", "level"], &["Log levels", "Components"]),
-        (&["debug", "held"], &["Held calls", "Released by themselves after"]),
+        (&["debug", "held"], &["Held calls", "Released automatically after"]),
         (&["operations"], &["Operations"]),
         (&["reap"], &["Reaped"]),
         (&["drain", "--timeout", "1s"], &["Calls left"]),

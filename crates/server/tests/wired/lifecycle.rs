@@ -223,7 +223,7 @@ fn a_flood_of_changes_is_seen_in_status() {
         }
         wait_for("the flood", || change().is_some_and(|change| change["waiting"] == 128 && change["rejected"].as_u64() >= Some(22)));
         let said = out(&operate(&server, &["status"]));
-        assert!(said.contains("128 of the change that wait have another change in their worktree before them."), "{said}");
+        assert!(said.contains("128 of the waiting change calls queue behind another change in their worktree."), "{said}");
         server.post("/recover", &json!({}));
     });
 }

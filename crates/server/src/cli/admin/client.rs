@@ -1,4 +1,4 @@
-//! How a running server is found and asked: HTTP/1.1 over the Unix socket of its admin channel.
+//! Client of a running server's admin channel: HTTP/1.1 over its Unix socket.
 
 use super::super::{CANNOT_RUN, FOUND, NOT_FOUND, progress};
 use crate::{admin::place, config::Config};
@@ -15,27 +15,27 @@ use std::{
 };
 use tokio::{net::UnixStream, time::timeout};
 
-/// How long an answer may take.
+/// Timeout for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a look at another server may take.
+/// Timeout for a status request to another server.
 const GLANCE: Duration = Duration::from_secs(1);
-/// How often new records of the log are asked for.
+/// Interval between requests for new log records.
 const FOLLOW: Duration = Duration::from_millis(500);
-/// How often it is looked whether a server that was replaced has ended.
+/// Interval between checks whether a replaced server has exited.
 const POLL: Duration = Duration::from_millis(50);
-/// How long that may take once its calls should have ended.
+/// Time limit for its exit after the drain.
 const ENDING: Duration = Duration::from_secs(30);
-/// What is granted beyond the time that the server takes by itself.
+/// Margin on top of the server's own time limit.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Which server is meant, and how its answer is shown.
+/// Selects the server and the output format.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Reach {
-    /// The Unix socket of the server's admin channel; that of the only running server when absent.
+    /// The Unix socket of the server's admin channel; by default that of the only running server.
     #[arg(long, value_name = "PATH", global = true, conflicts_with = "pid")]
     socket: Option<PathBuf>,
 
-    /// The process number of the server.
+    /// The process ID of the server.
     #[arg(long, value_name = "N", global = true)]
     pid: Option<u32>,
 
@@ -44,20 +44,20 @@ pub(in crate::cli) struct Reach {
     pub(in crate::cli) json: bool,
 }
 
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::cli) enum Failure {
     #[error("no server is running (looked in {})", .0.display())]
     NoServer(PathBuf),
-    #[error("no server with the process number {pid} is running (looked in {})", folder.display())]
+    #[error("no server with process ID {pid} is running (looked in {})", folder.display())]
     NoSuchServer { pid: u32, folder: PathBuf },
     #[error("several servers are running; choose one with --pid or --socket:{}", choices(.0))]
     Several(Vec<(u32, PathBuf)>),
     #[error("the server at {} cannot be reached: {why}", socket.display())]
     Unreachable { socket: PathBuf, why: String },
-    #[error("the server at {} has not answered within {} s", socket.display(), patience.as_secs())]
+    #[error("the server at {} did not answer within {} s", socket.display(), patience.as_secs())]
     Late { socket: PathBuf, patience: Duration },
-    #[error("the answer of the server at {} cannot be read: {why}", socket.display())]
+    #[error("invalid answer from the server at {}: {why}", socket.display())]
     Unreadable { socket: PathBuf, why: String },
     #[error("{message}")]
     Refused { status: StatusCode, message: String },
@@ -68,7 +68,7 @@ pub(in crate::cli) enum Failure {
 }
 
 impl Failure {
-    /// The word for it, and the exit code.
+    /// The error code for JSON, and the exit code.
     pub(in crate::cli) fn code(&self) -> (&'static str, u8) {
         match self {
             Self::Refused { status: StatusCode::NOT_FOUND, .. } => ("not_found", NOT_FOUND),
@@ -87,30 +87,30 @@ fn choices(servers: &[(u32, PathBuf)]) -> String {
     servers.iter().fold(String::new(), |text, (pid, socket)| format!("{text}\n  --pid {pid}  --socket {}", socket.display()))
 }
 
-/// What is asked of a server.
+/// A request to a server.
 #[derive(Clone)]
 pub(in crate::cli) struct Question {
     method: Method,
     path: String,
     body: Option<Value>,
     patience: Duration,
-    /// What takes long, if anything does.
+    /// The label of the progress line, if any.
     waits_for: Option<&'static str>,
 }
 
 impl Question {
-    /// Asks to see something.
+    /// A read request.
     pub(in crate::cli) fn get(path: impl Into<String>) -> Self {
         Self { method: Method::GET, path: path.into(), body: None, patience: PATIENCE, waits_for: None }
     }
 
-    /// Asks to do something.
+    /// A request for an action.
     pub(in crate::cli) fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
         let body = serde_json::to_value(body).unwrap_or_default();
         Self { method: Method::POST, path: path.into(), body: Some(body), patience: PATIENCE, waits_for: None }
     }
 
-    /// Adds a parameter to what is asked to be seen.
+    /// Adds a query parameter.
     pub(in crate::cli) fn with(mut self, name: &str, value: Option<impl ToString>) -> Self {
         if let Some(value) = value {
             let mark = if self.path.contains('?') { '&' } else { '?' };
@@ -119,7 +119,7 @@ impl Question {
         self
     }
 
-    /// Waits for as long as the server may take for it, and says on a terminal what for.
+    /// Extends the timeout to the server's own limit, and shows `what` on a terminal.
     pub(in crate::cli) fn taking(mut self, what: &'static str, time: Duration) -> Self {
         self.patience = time.saturating_add(GRACE);
         self.waits_for = Some(what);
@@ -127,7 +127,7 @@ impl Question {
     }
 }
 
-/// Makes any text a part of a path or a query: RFC 3986, section 2.
+/// Percent-encodes text for a path or a query (RFC 3986, section 2).
 pub(in crate::cli) fn encode(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().fold(String::new(), |text, byte| {
@@ -141,7 +141,7 @@ pub(in crate::cli) struct Client {
 }
 
 impl Client {
-    /// Finds the server that is meant.
+    /// Finds the selected server.
     pub(in crate::cli) fn find(reach: &Reach, config: &Config) -> Result<Self, Failure> {
         let folder = place::folder(&config.state_dir);
         let socket = match (&reach.socket, reach.pid) {
@@ -151,7 +151,7 @@ impl Client {
                 let found = servers.into_iter().find(|(server, _)| *server == pid);
                 found.ok_or(Failure::NoSuchServer { pid, folder })?.1
             }
-            // A server with the same configuration does not have its socket in the folder.
+            // With a configured socket, the server has none in the folder.
             (None, None) => match &config.resilience.admin_socket {
                 Some(socket) => socket.clone(),
                 None => only(&folder)?,
@@ -160,7 +160,7 @@ impl Client {
         Ok(Self { socket })
     }
 
-    /// Asks, and gives the server's answer.
+    /// Sends the request and returns the answer.
     pub(in crate::cli) fn ask(&self, question: Question) -> Result<Value, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let patience = question.patience;
@@ -170,8 +170,7 @@ impl Client {
             .unwrap_or_else(|_| Err(Failure::Late { socket: self.socket.clone(), patience }))
     }
 
-    /// Asks for records of the log again and again, each time for those after the last one, and shows each answer. Ends with
-    /// the server.
+    /// Polls for log records after the last one received, and shows each answer. Returns when the server exits.
     pub(in crate::cli) fn follow_logs(&self, question: &Question, show: impl Fn(&Value)) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -190,7 +189,7 @@ impl Client {
         })
     }
 
-    /// Follows a restart until the old process has ended, and adds each step to the answer.
+    /// Follows a restart until the old process has exited, and adds each step to the answer.
     pub(in crate::cli) fn follow(&self, answer: &mut Value) -> Result<(), Failure> {
         let (old, new) = (answer["pid"].clone(), answer["successor"].clone());
         let drain = Duration::from_secs(answer["drain_s"].as_u64().unwrap_or_default());
@@ -201,7 +200,7 @@ impl Client {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             while !has_ended() && began.elapsed() < drain + ENDING {
-                // The same socket is the successor's where it has a fixed place.
+                // At a fixed path the successor answers instead.
                 let asked = timeout(GLANCE, self.answer(Question::get("/status"))).await;
                 if let Ok(Ok(status)) = asked
                     && status["pid"] == old
@@ -214,13 +213,13 @@ impl Client {
         let took = began.elapsed().as_millis();
         let ended = has_ended();
         let successor = Client { socket: self.sibling(&old, &new) }.ask(Question::get("/status")).ok();
-        let restored = successor.as_ref().map(|status| format!("{} sessions taken up by process {new} so far", status["sessions"]));
+        let restored = successor.as_ref().map(|status| format!("{} sessions restored by process {new} so far", status["sessions"]));
         let calls = left.filter(|left| !ended && *left > 0).map_or_else(|| "no call left".to_owned(), |left| format!("{left} calls left"));
         let drained = ended || left == Some(0);
         let step = |name: &str, ok: bool, detail: String| json!({"step": name, "ok": ok, "detail": detail});
         answer["steps"] = json!([
             step("start the successor", true, format!("process {new} is ready")),
-            step("stop accepting", true, format!("process {old} takes no connection")),
+            step("stop accepting", true, format!("process {old} accepts no connections")),
             step("drain", drained, format!("{calls}, {took} ms")),
             step("save", drained, "sessions, handles and tasks are in the store".to_owned()),
             step("shut down", ended, format!("process {old} {}", if ended { "has ended" } else { "has not ended" })),
@@ -229,7 +228,7 @@ impl Client {
         Ok(())
     }
 
-    /// The socket of the process that has taken over from that of this one.
+    /// The successor's socket.
     fn sibling(&self, old: &Value, new: &Value) -> PathBuf {
         match (self.socket.parent(), new.as_u64().and_then(|pid| u32::try_from(pid).ok())) {
             (Some(folder), Some(pid)) if self.socket.ends_with(format!("{old}.sock")) => place::socket(folder, pid),
@@ -257,12 +256,12 @@ impl Client {
         if status.is_success() {
             return value.map_err(|err| unreadable(&err));
         }
-        let told = value.ok().and_then(|value| value["error"].as_str().map(str::to_owned));
-        Err(Failure::Refused { status, message: told.unwrap_or_else(|| format!("{status}: {}", String::from_utf8_lossy(&body).trim())) })
+        let error = value.ok().and_then(|value| value["error"].as_str().map(str::to_owned));
+        Err(Failure::Refused { status, message: error.unwrap_or_else(|| format!("{status}: {}", String::from_utf8_lossy(&body).trim())) })
     }
 }
 
-/// The socket of the only server that runs. One that another has taken over from does not count.
+/// The socket of the only running server. Replaced servers that are still draining do not count.
 fn only(folder: &Path) -> Result<PathBuf, Failure> {
     let mut servers = place::servers(folder);
     if servers.len() > 1 {
@@ -284,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn anything_is_a_part_of_a_path() {
+    fn any_text_is_encoded() {
         assert_eq!(encode("session-1_a.b~"), "session-1_a.b~");
         assert_eq!(encode("../a b?c=ü"), "..%2Fa%20b%3Fc%3D%C3%BC");
         let question = Question::get("/sessions").with("idle", Some(60)).with("absent", None::<u8>).with("state", Some("a&b"));

@@ -1,8 +1,8 @@
-//! Spans of time, as a user writes and reads them.
+//! Parsing and formatting of durations.
 
 use std::time::Duration;
 
-/// Reads `30s`, `5m`, `1h` or `2d`; a plain number is seconds.
+/// Parses `30s`, `5m`, `1h` or `2d`; a plain number is seconds.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration such as 30s, 5m, 1h or 2d");
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
@@ -17,7 +17,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(wrong)
 }
 
-/// Writes milliseconds in the largest unit that loses nothing of note: `30s`, `5m`, `1h 30m`.
+/// Formats milliseconds in their one or two largest units: `30s`, `5m`, `1h 30m`.
 pub(super) fn show(ms: u64) -> String {
     let seconds = ms / 1000;
     match seconds {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read() {
+    fn durations_are_parsed() {
         for (text, seconds) in [("30s", 30), ("5m", 300), ("1h", 3_600), ("2d", 172_800), ("45", 45), ("0", 0)] {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
         }

@@ -1,4 +1,4 @@
-//! Reports on how the server is: its verdict, its calls, its memory and its caches.
+//! Health reports: verdict, calls, memory and caches.
 
 use super::words::{Shown, bytes, fine, is, lines, list, number, plain, table, tenth, time};
 use serde_json::Value;
@@ -9,7 +9,7 @@ pub(super) fn status(answer: &Value) -> Shown {
     let kept = match &store["away"] {
         Value::Null if is(&store["opened"]) => format!("ok, {}", plain(&store["place"])),
         Value::Null => format!("not opened yet, {}", plain(&store["place"])),
-        why => format!("away: {}", plain(why)),
+        why => format!("unavailable: {}", plain(why)),
     };
     let problems = list(&answer["problems"]);
     let mut text = match problems.len() {
@@ -26,7 +26,7 @@ pub(super) fn status(answer: &Value) -> Shown {
         ),
         ("Phase", phase(answer)),
         ("Uptime", time(&answer["uptime_ms"])),
-        ("Sessions", format!("{}, {} were evicted", plain(&answer["sessions"]), plain(&answer["evicted"]))),
+        ("Sessions", format!("{}, {} evicted", plain(&answer["sessions"]), plain(&answer["evicted"]))),
         ("Circuits not closed", plain(&answer["open_circuits"])),
         ("Store", kept),
         ("Sandbox", plain(&answer["sandbox"])),
@@ -38,14 +38,14 @@ pub(super) fn status(answer: &Value) -> Shown {
             "Runtime lag",
             format!("{} ms, at worst {} ms", tenth(&answer["process"]["runtime_lag_ms"]), tenth(&answer["process"]["runtime_lag_max_ms"])),
         ),
-        ("Writes that wait for the store", plain(&store["backlog"])),
+        ("Writes waiting for the store", plain(&store["backlog"])),
     ]);
     text += &configuration(answer);
     let replaced = number(&store["replaced"]);
     if replaced > 0 {
         let rows = match &store["rescued"] {
             Value::Null => "its rows were lost".to_owned(),
-            rows => format!("{} rows of it are in the new one", plain(rows)),
+            rows => format!("{} of its rows are in the new one", plain(rows)),
         };
         text += &lines(&[("Database removed or replaced in use", format!("{replaced} times, the last time {rows}"))]);
     }
@@ -63,7 +63,7 @@ pub(super) fn status(answer: &Value) -> Shown {
         let waiting = number(&one["waiting_for_worktree"]);
         if waiting > 0 {
             let _ =
-                writeln!(text, "{waiting} of the {} that wait have another change in their worktree before them.", plain(&one["class"]));
+                writeln!(text, "{waiting} of the waiting {} calls queue behind another change in their worktree.", plain(&one["class"]));
         }
     }
     let limit = number(&answer["lost_limit"]);
@@ -76,7 +76,7 @@ pub(super) fn status(answer: &Value) -> Shown {
         );
     }
     for (left, title) in
-        [("interrupted", "Cut off by the end of a server before this one"), ("orphaned", "Worktrees whose repository is gone")]
+        [("interrupted", "Interrupted when a previous server exited"), ("orphaned", "Worktrees whose repository is gone")]
     {
         let (count, left) = (number(&answer[&format!("{left}_count")]), list(&answer[left]));
         if !left.is_empty() {
@@ -98,16 +98,16 @@ fn processors(process: &Value) -> String {
 }
 
 fn phase(answer: &Value) -> String {
-    let hint = if answer["phase"] == "draining" { ": no new work is taken; `mcp-server-git resume` is the way back" } else { "" };
+    let hint = if answer["phase"] == "draining" { ": new work is rejected; `mcp-server-git resume` ends the drain" } else { "" };
     plain(&answer["phase"]) + hint
 }
 
-/// What of the configuration is not in force.
+/// Configuration changes that are not in effect.
 fn configuration(answer: &Value) -> String {
     let own = &answer["configuration"];
     let mut text = String::new();
     if own["failed"].is_string() {
-        text += &lines(&[("Configuration not reloaded, the one before is in force", plain(&own["failed"]))]);
+        text += &lines(&[("Configuration not reloaded, the previous one is in effect", plain(&own["failed"]))]);
     }
     let pending: Vec<String> = list(&own["needs_restart"]).iter().map(plain).collect();
     if !pending.is_empty() {
@@ -116,7 +116,7 @@ fn configuration(answer: &Value) -> String {
     text
 }
 
-/// Growth in an hour after which it is worth a look who allocates, in bytes.
+/// Growth per hour above which heap tracking is suggested, in bytes.
 const GROWTH: i64 = 8 << 20;
 
 pub(super) fn memory(answer: &Value) -> Shown {
@@ -133,16 +133,16 @@ pub(super) fn memory(answer: &Value) -> Shown {
     let mut text = lines(&[
         ("Memory in use", bytes(&answer["rss"])),
         ("At most", bytes(&answer["peak_rss"])),
-        ("Allocated", format!("{}, and {} freed and kept for later", bytes(&answer["allocated"]), bytes(&answer["allocator_free"]))),
+        ("Allocated", format!("{}, and {} free in the allocator", bytes(&answer["allocated"]), bytes(&answer["allocator_free"]))),
         ("Limit", limit),
         ("Growth", growth),
-        ("New calls", if refuses { "refused until less is in use".to_owned() } else { "taken".to_owned() }),
+        ("New calls", if refuses { "refused until less is in use".to_owned() } else { "accepted".to_owned() }),
     ]);
     if refuses {
-        text += "`mcp-server-git status memory --trim` empties the caches; `operations` shows what runs.\n";
+        text += "`mcp-server-git status memory --trim` clears the caches; `operations` shows what runs.\n";
     }
     if answer["bytes_per_hour"].as_i64() > Some(GROWTH) {
-        text += "`mcp-server-git profile heap --track on` begins to show which code allocates.\n";
+        text += "`mcp-server-git profile heap --track on` shows which code allocates.\n";
     }
     Shown { text, is_fine: !refuses }
 }

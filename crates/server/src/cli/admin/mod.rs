@@ -1,4 +1,4 @@
-//! The sub-commands that look at a running server and act on it, over its admin channel.
+//! Sub-commands that inspect and control a running server over its admin channel.
 
 mod client;
 mod duration;
@@ -17,7 +17,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use words::Shown;
 pub(super) use words::{bytes, time};
 
-/// How long an emergency recovery takes at most: the server waits 8 s for what runs.
+/// Maximum time of an emergency recovery: the server waits 8 s for running calls.
 const RECOVERY: Duration = Duration::from_secs(8);
 
 #[derive(Subcommand)]
@@ -29,19 +29,19 @@ pub(super) enum Command {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Lists and resets the circuits that stand before ailing remotes, storage and the database.
+    /// Lists and resets the circuit breakers for remotes, storage and the database.
     Circuits {
         #[command(subcommand)]
         what: Circuits,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Shows which classes of errors a running server has seen; exits with 1 when one spikes.
+    /// Shows a running server's errors by class; exits with 1 if one spikes.
     Errors {
         /// How far back.
         #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "60m")]
         window: Duration,
-        /// Errors of a class per minute that are a spike; as the server is configured when absent.
+        /// Errors of a class per minute that are a spike; by default as the server is configured.
         #[arg(long, value_name = "N")]
         threshold: Option<f64>,
         #[command(flatten)]
@@ -61,49 +61,49 @@ pub(super) enum Command {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Releases what has been held for long and is not in use.
+    /// Releases old resources that are not in use.
     Reap {
-        /// What has been held for less stays.
+        /// The minimum age.
         #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1h")]
         age: Duration,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Makes a running server take no new work, and waits for its calls; exits with 1 when some are left. `resume` is the way back.
+    /// Makes a server reject new work, and waits for its calls; exits with 1 if some are left. `resume` ends the drain.
     Drain {
-        /// How long calls may go on.
+        /// Time limit for calls.
         #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "300s")]
         timeout: Duration,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Makes a drained server take work again.
+    /// Ends the drain of a server.
     Resume {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Shows and empties the caches of a running server.
+    /// Shows and clears the caches of a running server.
     Cache {
         #[command(subcommand)]
         what: Cache,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Shows the last records of a running server's log, whatever its level; calls and refusals are among them.
+    /// Shows the last log records of a running server, at all levels, including calls and refusals.
     Logs {
         /// How far back.
         #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         since: Option<Duration>,
-        /// Those of this class of errors.
+        /// Only this error class.
         #[arg(long, value_name = "CLASS", value_parser = PossibleValuesParser::new(ErrorClass::ALL.map(ErrorClass::name)))]
         class: Option<String>,
-        /// Those of this session.
+        /// Only this session.
         #[arg(long, value_name = "ID")]
         session: Option<String>,
-        /// Those of this tool.
+        /// Only this tool.
         #[arg(long, value_name = "TOOL")]
         tool: Option<String>,
-        /// Those of exactly this level.
+        /// Only exactly this level.
         #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug", "trace"])]
         level: Option<String>,
         /// Shows new records as they are logged, until Ctrl-C.
@@ -119,22 +119,22 @@ pub(super) enum Command {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Replaces a server that was started with `serve --supervised`: its successor takes over the sockets, and no connection is refused.
+    /// Replaces a server run by `serve --supervised`: the successor takes over its sockets; no connection is refused.
     Restart {
-        /// How long the calls of the old one may go on; `restart.drain` when absent.
+        /// Time limit for the old server's calls; by default `restart.drain`.
         #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         drain: Option<Duration>,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Brings a running server back to a known good state, without touching a working tree.
+    /// Restores a running server to a known good state, without touching a working tree.
     Recover {
         #[command(flatten)]
         scope: Scope,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Lists the changes that are running, or the last ones of the repository that --repository names.
+    /// Lists running changes, or the last ones of the repository that --repository names.
     Operations {
         #[command(flatten)]
         reach: Reach,
@@ -143,9 +143,9 @@ pub(super) enum Command {
 
 #[derive(Subcommand)]
 pub(super) enum Sessions {
-    /// Lists them; exits with 1 when too many are idle.
+    /// Lists them; exits with 1 if too many are idle.
     List {
-        /// Only those that have been idle for so long.
+        /// Only those idle for at least this long.
         #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         idle: Option<Duration>,
         /// Only those in this state.
@@ -157,17 +157,17 @@ pub(super) enum Sessions {
         /// Its id.
         id: String,
     },
-    /// Closes those that nobody uses. One with work in flight stays.
+    /// Closes idle sessions, except those with work in flight.
     #[command(group = clap::ArgGroup::new("which").required(true))]
     Reap {
-        /// Those that have been idle for so long.
+        /// Those idle for at least this long.
         #[arg(long, value_name = "DURATION", value_parser = duration::parse, group = "which")]
         idle: Option<Duration>,
-        /// So many of those that have been idle for longest.
+        /// The N sessions idle for longest.
         #[arg(long, value_name = "N", group = "which")]
         oldest: Option<usize>,
     },
-    /// Marks the session as active.
+    /// Marks a session as active.
     #[command(group = clap::ArgGroup::new("which").required(true))]
     Touch {
         /// The session's id.
@@ -184,26 +184,26 @@ pub(super) enum Sessions {
     },
 }
 
-/// Where a session is in its life.
+/// The state of a session.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum State {
-    /// The handshake is not done.
+    /// Handshake in progress.
     Created,
-    /// Its client is heard.
+    /// Client active.
     Active,
-    /// Its client is silent.
+    /// Client silent.
     Paused,
-    /// Something has gone wrong that ends it.
+    /// Failed, about to close.
     Error,
-    /// It is about to end.
+    /// About to close.
     Closing,
-    /// It has ended.
+    /// Closed.
     Closed,
 }
 
 #[derive(Subcommand)]
 pub(super) enum Circuits {
-    /// Lists them; exits with 1 when one is open.
+    /// Lists them; exits with 1 if one is open.
     List,
     /// Closes circuits by hand.
     #[command(group = clap::ArgGroup::new("which").required(true))]
@@ -211,7 +211,7 @@ pub(super) enum Circuits {
         /// The circuit's name.
         #[arg(group = "which")]
         name: Option<String>,
-        /// Those that have been open for twice their recovery timeout.
+        /// Those open for twice their recovery timeout.
         #[arg(long, group = "which")]
         stuck: bool,
         /// All.
@@ -222,44 +222,44 @@ pub(super) enum Circuits {
 
 #[derive(Subcommand)]
 pub(super) enum Debug {
-    /// Shows the log levels, or changes them: `info`, or `warn,session=debug,git=trace`. A restart forgets the change.
+    /// Shows or changes the log levels: `info`, or `warn,session=debug,git=trace`. A restart resets them.
     Level {
-        /// The new ones.
+        /// New levels.
         levels: Option<String>,
     },
-    /// Lists the calls that a breakpoint holds (`MCP_DEBUG_BREAKPOINT`), or shows one.
+    /// Lists calls held at a breakpoint (`MCP_DEBUG_BREAKPOINT`), or shows one.
     Held {
         #[command(subcommand)]
         what: Option<HeldCalls>,
     },
     /// Releases held calls.
     Resume {
-        /// Its id; all when absent.
+        /// Its id; all if absent.
         id: Option<String>,
-        /// Ends them without having begun.
+        /// Aborts them before they start.
         #[arg(long)]
         abort: bool,
     },
-    /// Logs everything of the server in detail.
+    /// Sets the server's log level to `debug`.
     On,
-    /// Logs as the server is configured.
+    /// Restores the configured levels.
     Off,
 }
 
 #[derive(Subcommand)]
 pub(super) enum Cache {
-    /// Shows what each holds, and how often it helps.
+    /// Shows each cache's entries and hit counts.
     Stats,
-    /// Empties one, or all. Calls that use what is in it go on.
+    /// Clears one, or all. Running calls are not affected.
     Clear {
-        /// The cache; all when absent.
+        /// The cache; all if absent.
         name: Option<String>,
     },
 }
 
 #[derive(Subcommand)]
 pub(super) enum HeldCalls {
-    /// Shows one: whose it is, and its arguments by name and size.
+    /// Shows one: principal, and arguments by name and size.
     Show {
         /// Its id.
         id: String,
@@ -268,13 +268,13 @@ pub(super) enum HeldCalls {
 
 #[derive(Clone, Copy, Subcommand)]
 pub(super) enum Status {
-    /// Shows whether heartbeats are watched, and when each session was last heard; exits with 1 when one is late.
+    /// Shows the heartbeat manager and each session's last message; exits with 1 if one is late.
     Heartbeats,
-    /// Lists what the server holds: child processes, locks, temporary files.
+    /// Lists held resources: child processes, locks, temporary files.
     Resources,
-    /// Shows the memory in use, its limit, and how fast it grows; exits with 1 where calls are refused for want of it.
+    /// Shows memory usage, limit and growth; exits with 1 if calls are refused for lack of memory.
     Memory {
-        /// Empties the caches and hands free memory back to the system, and shows what that has recovered.
+        /// Clears the caches, returns free memory to the system, and shows how much was recovered.
         #[arg(long)]
         trim: bool,
     },
@@ -289,11 +289,11 @@ pub(super) enum Resources {
     },
 }
 
-/// What is recovered.
+/// What to recover.
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Scope {
-    /// Stops operations, clears caches, resets circuits, closes sessions and restarts components, each reported.
+    /// Stops operations, clears caches, resets circuits, closes sessions and restarts components.
     #[arg(long)]
     emergency: bool,
     /// Restarts one component: heartbeat, sweep, probes, store or validation.
@@ -301,7 +301,7 @@ pub(super) struct Scope {
     component: Option<String>,
 }
 
-/// Asks the server for `command`, and shows the answer. `named` are the repositories of the command line.
+/// Sends `command` to the server and prints the answer. `named` are the repositories given by `--repository`.
 pub(super) fn run(command: &Command, config: &Config, named: &[PathBuf]) -> ExitCode {
     let (reach, prepared) = prepare(command, named);
     if let Command::Logs { follow: true, .. } = command {
@@ -335,7 +335,7 @@ pub(super) fn failed(reach: &Reach, why: &Failure) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Shows what there is, and then what comes, until the server is gone.
+/// Prints the log so far, then new records until the server exits.
 fn follow(reach: &Reach, prepared: Result<Prepared, Failure>, config: &Config) -> ExitCode {
     let found = prepared.and_then(|(question, render)| Ok((Client::find(reach, config)?, question, render)));
     let (client, question, render) = match found {
@@ -359,7 +359,7 @@ fn follow(reach: &Reach, prepared: Result<Prepared, Failure>, config: &Config) -
 
 type Prepared = (Question, fn(&Value) -> Shown);
 
-/// What each sub-command asks, of whom, and how the answer is shown.
+/// The server that each sub-command asks, its question, and the renderer of the answer.
 fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> (&'a Reach, Result<Prepared, Failure>) {
     let (reach, prepared): (_, Prepared) = match command {
         Command::Sessions { what, reach } => (reach, sessions(what)),
@@ -454,7 +454,7 @@ fn sessions(what: &Sessions) -> Prepared {
     }
 }
 
-/// Under which name the changes of a repository are kept: its common directory.
+/// The key of a repository's recorded changes: its common directory.
 fn repository(named: &[PathBuf]) -> Result<Option<String>, Failure> {
     let [path] = named else {
         return if named.is_empty() { Ok(None) } else { Err(Failure::Usage("one --repository at a time".to_owned())) };

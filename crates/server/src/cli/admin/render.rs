@@ -1,4 +1,4 @@
-//! The server's answers as text, with the labels of the troubleshooting guide.
+//! Text reports on sessions and circuits.
 
 use super::{
     duration,
@@ -62,7 +62,7 @@ pub(super) fn session(answer: &Value) -> Shown {
         ("Calls in flight", plain(&answer["in_flight"])),
         ("Requests", plain(&answer["requests"])),
         ("Faults", plain(&answer["faults"])),
-        ("Closed for", plain(&answer["failed"]["why"])),
+        ("Close reason", plain(&answer["failed"]["why"])),
     ];
     let known: Vec<(&str, String)> = given.into_iter().filter(|(_, value)| value != "-").collect();
     fine(lines(&known))
@@ -84,7 +84,7 @@ pub(super) fn touched(answer: &Value) -> Shown {
 
 pub(super) fn circuits(answer: &Value) -> Shown {
     let all = list(&answer["circuits"]);
-    let mut text = "A circuit is named HOST:PORT/fetch or HOST:PORT/push for a remote, after the repository for ailing storage, or \
+    let mut text = "Circuit names: HOST:PORT/fetch or HOST:PORT/push for a remote, storage:PATH for a repository's storage, and \
                     `database`.\nCircuits: "
         .to_owned();
     let _ = writeln!(text, "{}", all.len());

@@ -1,4 +1,4 @@
-//! Reports on the whole server as text: its errors, its state, what it holds, and what was done about it.
+//! Text reports on errors, heartbeats, resources, logs, held calls, recovery and operations.
 
 use super::{
     duration,
@@ -13,10 +13,10 @@ use std::{
 pub(super) fn errors(answer: &Value) -> Shown {
     let (spikes, burning) = (list(&answer["spikes"]), list(&answer["burning"]));
     let asked = answer["asked_ms"].as_u64().filter(|asked| Some(*asked) != answer["window_ms"].as_u64());
-    let asked = asked.map_or_else(String::new, |asked| format!(" ({} were asked for)", duration::show(asked)));
+    let asked = asked.map_or_else(String::new, |asked| format!(" ({} requested)", duration::show(asked)));
     let mut text = lines(&[
         ("Window", time(&answer["window_ms"]) + &asked),
-        ("Source", if answer["source"] == "store" { "the store, with servers before this one" } else { "memory" }.to_owned()),
+        ("Source", if answer["source"] == "store" { "the store, including previous servers" } else { "memory" }.to_owned()),
         ("Spike threshold", format!("{} per minute", rate(&answer["threshold_per_minute"]))),
     ]);
     let seen: Vec<&Value> = list(&answer["classes"]).iter().filter(|one| number(&one["count"]) + number(&one["since_start"]) > 0).collect();
@@ -30,8 +30,8 @@ pub(super) fn errors(answer: &Value) -> Shown {
             seen.into_iter().map(|one| {
                 let meaning = match (is(&one["critical"]), is(&one["recoverable"])) {
                     (true, _) => "critical: the session is closed",
-                    (false, true) => "recoverable: another try may succeed",
-                    (false, false) => "mostly calls that were wrong",
+                    (false, true) => "recoverable: a retry may succeed",
+                    (false, false) => "mostly invalid calls",
                 };
                 [plain(&one["class"]), plain(&one["count"]), rate(&one["per_minute"]), plain(&one["since_start"]), meaning.to_owned()]
             }),
@@ -85,7 +85,7 @@ pub(super) fn heartbeats(answer: &Value) -> Shown {
     if !sessions.is_empty() {
         text.push('\n');
         text += &table(
-            ["SESSION", "LAST HEARD", "MISSED", "OWES", ""],
+            ["SESSION", "LAST MESSAGE", "MISSED", "OWES", ""],
             sessions.iter().map(|one| {
                 let late = if is(&one["late"]) { "LATE" } else { "" };
                 let owes = if is(&one["owes_beats"]) { "an answer to pings" } else { "nothing" };
@@ -131,7 +131,7 @@ pub(super) fn reaped(answer: &Value) -> Shown {
 pub(super) fn drained(answer: &Value) -> Shown {
     let left = number(&answer["left"]);
     let text =
-        format!("The server takes no new work.\nCalls left: {left}\n`mcp-server-git resume` makes it take work again; SIGTERM ends it.");
+        format!("The server accepts no new work.\nCalls left: {left}\n`mcp-server-git resume` ends the drain; SIGTERM stops the server.");
     Shown { text, is_fine: left == 0 }
 }
 
@@ -139,7 +139,7 @@ pub(super) fn resumed(answer: &Value) -> Shown {
     fine(lines(&[("Phase", plain(&answer["phase"]))]))
 }
 
-/// A line for each record: when, how grave, what, and then its fields.
+/// One line per record: time, level, message and fields.
 pub(super) fn logs(answer: &Value) -> Shown {
     let line = |record: &Value| {
         let mut line = format!("{} {:5} {}", plain(&record["timestamp"]), plain(&record["level"]), plain(&record["message"]));
@@ -156,7 +156,7 @@ pub(super) fn logs(answer: &Value) -> Shown {
 
 pub(super) fn held(answer: &Value) -> Shown {
     let all = list(&answer["held"]);
-    let mut text = lines(&[("Held calls", all.len().to_string()), ("Released by themselves after", time(&answer["limit_ms"]))]);
+    let mut text = lines(&[("Held calls", all.len().to_string()), ("Released automatically after", time(&answer["limit_ms"]))]);
     if !all.is_empty() {
         text.push('\n');
         text += &table(
@@ -167,7 +167,7 @@ pub(super) fn held(answer: &Value) -> Shown {
                 [id, tool, time(&one["held_ms"]), principal, session, request]
             }),
         );
-        text += "`mcp-server-git debug resume ID` lets one go on, without an ID all; --abort ends them.\n";
+        text += "`mcp-server-git debug resume ID` releases one, without an ID all; --abort aborts them.\n";
     }
     fine(text)
 }
@@ -212,7 +212,7 @@ fn numbered<'a>(steps: impl Iterator<Item = &'a Value>) -> String {
     (1..).zip(steps).fold(String::new(), |text, (place, one)| format!("{text}{place}. {}", step(one)))
 }
 
-/// The five steps of the guide. The server reports each component by itself; together they are the last step.
+/// The five steps of a recovery. The server reports each component; together they are the last step.
 pub(super) fn recovered(answer: &Value) -> Shown {
     let word = |ok: bool| if ok { "ok" } else { "FAILED" };
     let ok = |step: &&Value| is(&step["ok"]);

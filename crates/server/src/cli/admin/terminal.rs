@@ -1,8 +1,8 @@
-//! What standard output is: a terminal gets colours, and tables that fit.
+//! Terminal output: colours and width.
 
 use std::io::{self, IsTerminal};
 
-/// What is wrong, as reports say it.
+/// Markers of problems in reports.
 const BAD: [&str; 6] = ["LATE", "FAILED", "PROBLEM", "State: open", "Spike:", "Burning:"];
 const RED: &str = "\u{1b}[31m";
 const GREEN: &str = "\u{1b}[32m";
@@ -10,7 +10,7 @@ const YELLOW: &str = "\u{1b}[33m";
 const BOLD: &str = "\u{1b}[1m";
 const PLAIN: &str = "\u{1b}[0m";
 
-/// The columns of the terminal; none where there is no terminal.
+/// The columns of the terminal; `None` without a terminal.
 pub(super) fn width() -> Option<usize> {
     if !io::stdout().is_terminal() {
         return None;
@@ -18,7 +18,7 @@ pub(super) fn width() -> Option<usize> {
     rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns >= 40)
 }
 
-/// The text in colours, where a terminal shows it and nobody asks for none (<https://no-color.org>).
+/// The text, in colours on a terminal unless `NO_COLOR` is set (<https://no-color.org>).
 pub(super) fn painted(text: &str) -> String {
     let wanted = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if wanted { paint(text) } else { text.to_owned() }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_red_and_the_rest_as_it_is() {
+    fn problems_are_red_and_other_lines_are_unchanged() {
         let painted = paint("Verdict: 1 problem\nID  KIND\nws-1  LATE\nUptime: 3s");
         assert_eq!(painted, format!("{RED}Verdict: 1 problem{PLAIN}\n{BOLD}ID  KIND{PLAIN}\n{RED}ws-1  LATE{PLAIN}\nUptime: 3s"));
     }

@@ -1,13 +1,13 @@
-//! The pieces of which answers are put together: fields, labelled lines, tables.
+//! Building blocks of reports: fields, labelled lines, tables.
 
 use super::{duration, terminal};
 use serde_json::Value;
 
-/// An answer, as it is shown.
+/// A rendered answer.
 pub(super) struct Shown {
     /// Lines of text.
     pub(super) text: String,
-    /// False where it tells of a problem.
+    /// False if it reports a problem.
     pub(super) is_fine: bool,
 }
 
@@ -19,7 +19,7 @@ pub(super) fn fine(text: impl Into<String>) -> Shown {
 pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        // An end of line would make a row look like two.
+        // A line break would make one row look like two.
         Value::String(text) => text.replace('\n', "\\u{a}"),
         other => other.to_string(),
     }
@@ -29,7 +29,7 @@ pub(in crate::cli) fn time(value: &Value) -> String {
     value.as_u64().map_or_else(|| "-".to_owned(), duration::show)
 }
 
-/// A number of bytes, in the largest unit that leaves something before the point.
+/// Formats bytes in the largest unit with a non-zero integer part.
 pub(in crate::cli) fn bytes(value: &Value) -> String {
     let Some(bytes) = value.as_i64() else { return "-".to_owned() };
     let (mut size, mut unit) = (bytes.unsigned_abs(), 0);
@@ -68,7 +68,7 @@ pub(super) fn lines(pairs: &[(&str, String)]) -> String {
     pairs.iter().fold(String::new(), |text, (label, value)| text + label + ": " + value + "\n")
 }
 
-/// Columns as wide as their widest cell, or as the terminal lets them be.
+/// Columns as wide as their widest cell, narrowed to fit a terminal.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
@@ -85,10 +85,10 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     text
 }
 
-/// The narrowest that a column is made.
+/// Minimum column width.
 const NARROWEST: usize = 8;
 
-/// Takes from the widest columns until all fit into `room`. The first one names what other commands are asked for, and stays.
+/// Narrows the widest columns until all fit into `room`. The first one is kept: it holds ids that other commands need.
 fn shrink(widths: &mut [usize], room: usize) {
     let gaps = widths.len() * 2;
     while widths.iter().sum::<usize>() + gaps > room {
@@ -97,7 +97,7 @@ fn shrink(widths: &mut [usize], room: usize) {
     }
 }
 
-/// The text, with a mark where something of it is left out.
+/// The text, truncated with an ellipsis if it is too wide.
 fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_widest_columns_give_way() {
+    fn the_widest_columns_are_narrowed() {
         let mut widths = [36, 40, 20];
         shrink(&mut widths, 82);
         assert_eq!(widths, [36, 20, 20]);

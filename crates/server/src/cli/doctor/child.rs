@@ -1,4 +1,4 @@
-//! The processes that the doctor starts: a temporary server, and the program of the same name that a shell would find.
+//! Processes that the doctor starts: a temporary server, and this program's namesake on `PATH`.
 
 use std::{
     io::{self, BufRead, BufReader, Read},
@@ -9,22 +9,22 @@ use std::{
     time::Duration,
 };
 
-/// The most that is kept of what a process writes.
-const MAX_SAID: u64 = 64 << 10;
-/// How long a program may take to print its version.
+/// Maximum output kept per stream, in bytes.
+const MAX_OUTPUT: u64 = 64 << 10;
+/// Time limit for a program to print its version.
 const VERSION: Duration = Duration::from_secs(5);
 
-/// A process that does not outlive the doctor.
+/// A child process, killed on drop.
 pub(super) struct Started {
     child: Child,
-    /// Lines of its output; disconnected once it has closed that.
+    /// Lines of its output; disconnected once the output is closed.
     lines: Receiver<String>,
     errors: Receiver<String>,
 }
 
 impl Started {
-    /// Starts `program` with the variables `with`, and without those that `without` names.
-    #[expect(clippy::disallowed_methods, reason = "this program itself, or its namesake on PATH, is started here, and nothing else")]
+    /// Starts `program` with the variables `with`, and without the variables `without`.
+    #[expect(clippy::disallowed_methods, reason = "starts only this program or its namesake on PATH")]
     pub(super) fn new(
         program: &Path,
         args: &[&std::ffi::OsStr],
@@ -42,32 +42,32 @@ impl Started {
         let (sender, lines) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || {
-                let lines = BufReader::new(stdout.take(MAX_SAID)).lines().map_while(Result::ok);
+                let lines = BufReader::new(stdout.take(MAX_OUTPUT)).lines().map_while(Result::ok);
                 lines.for_each(|line| sender.send(line).unwrap_or_default());
             });
         }
         let (sender, errors) = mpsc::channel();
         if let Some(stderr) = child.stderr.take() {
             thread::spawn(move || {
-                let mut said = Vec::new();
-                stderr.take(MAX_SAID).read_to_end(&mut said).unwrap_or_default();
-                sender.send(String::from_utf8_lossy(&said).trim().to_owned()).unwrap_or_default();
+                let mut text = Vec::new();
+                stderr.take(MAX_OUTPUT).read_to_end(&mut text).unwrap_or_default();
+                sender.send(String::from_utf8_lossy(&text).trim().to_owned()).unwrap_or_default();
             });
         }
         Ok(Self { child, lines, errors })
     }
 
-    /// The next line of its output; `None` when it ended before it wrote one, or took longer than `patience`.
+    /// The next line of its output; `None` if it exits first or takes longer than `patience`.
     pub(super) fn line(&self, patience: Duration) -> Option<String> {
         self.lines.recv_timeout(patience).ok()
     }
 
-    /// What it has written to standard error, once it has ended.
+    /// Its standard error output, once it has exited.
     pub(super) fn errors(&self, patience: Duration) -> String {
         self.errors.recv_timeout(patience).unwrap_or_default()
     }
 
-    /// Sends SIGTERM. True where the process exits successfully within `patience`.
+    /// Sends SIGTERM. Returns whether the process exits successfully within `patience`.
     pub(super) fn stop(mut self, patience: Duration) -> bool {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();

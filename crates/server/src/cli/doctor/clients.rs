@@ -1,4 +1,4 @@
-//! What the configurations of clients start under the name of this program.
+//! Which programs clients start under this program's name.
 
 use super::{
     Finding,
@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The largest configuration that is read. That of Claude Code includes its history.
+/// Maximum size of a configuration, in bytes. Claude Code's includes its history.
 const MAX_CONFIG: u64 = 16 << 20;
 
 /// A configuration of a client.
@@ -25,11 +25,11 @@ struct Place {
     key: &'static str,
     /// Whether `setup --write` writes it.
     is_written: bool,
-    /// Whether it belongs to a project, and the team shares it.
+    /// Whether it belongs to a project and its team shares it.
     is_shared: bool,
 }
 
-/// One server that a client starts.
+/// A server that a client starts.
 struct Entry {
     name: String,
     command: String,
@@ -84,7 +84,7 @@ fn places() -> Vec<Place> {
     known.chain(others).collect()
 }
 
-/// The servers of a configuration that are meant to be this program; `None` where there is no configuration.
+/// The servers of a configuration that are meant to be this program; `None` if there is no configuration.
 fn entries(place: &Place) -> Result<Option<Vec<Entry>>, String> {
     let Ok(meta) = fs::metadata(&place.file) else { return Ok(None) };
     if !meta.is_file() || meta.len() > MAX_CONFIG {
@@ -102,7 +102,7 @@ fn entries(place: &Place) -> Result<Option<Vec<Entry>>, String> {
     } else {
         serde_json::from_str(&plain_json(&text)).map_err(|err| err.to_string())?
     };
-    // Claude Code also keeps some for each project.
+    // Claude Code also has servers per project.
     let projects = root["projects"].as_object().into_iter().flatten().map(|(_, project)| project);
     let servers = [&root].into_iter().chain(projects).filter_map(|table| table[place.key].as_object()).flatten();
     let found = servers.filter_map(|(name, server)| {
@@ -119,7 +119,7 @@ fn is_own(command: &str) -> bool {
 fn judge(place: &Place, entry: &Entry) -> Option<Finding> {
     let own = env::current_exe().and_then(fs::canonicalize).ok()?;
     let shown = format!("the entry `{}` of {} ({})", entry.name, place.client, place.file.display());
-    let fix = || mended(place, entry, &own);
+    let fix = || correction(place, entry, &own);
     if !is_own(&entry.command) {
         return Some(Finding::note(format!("{shown} runs the package {OWN} with `{}`, not this program", entry.command), fix()));
     }
@@ -141,8 +141,8 @@ fn judge(place: &Place, entry: &Entry) -> Option<Finding> {
     }
 }
 
-/// What makes an entry start this program, and keeps the rest of it.
-fn mended(place: &Place, entry: &Entry, own: &Path) -> String {
+/// The fix that makes an entry start this program and keeps the rest of it.
+fn correction(place: &Place, entry: &Entry, own: &Path) -> String {
     let link = place.is_shared.then(onto_path).flatten();
     if place.is_shared && entry.command == OWN {
         return link.unwrap_or_default();

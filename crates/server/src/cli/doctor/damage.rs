@@ -1,4 +1,4 @@
-//! Repositories that git cannot use: which part of each is damaged, and what mends it.
+//! Repositories that git cannot use: the damaged part of each, and the fix.
 
 use super::{
     Finding, Patient,
@@ -13,18 +13,18 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// The most references that are looked at for a branch.
+/// Maximum number of references searched for a branch.
 const MAX_BRANCHES: usize = 10_000;
-/// The most that is read of the packed references.
+/// Maximum bytes read of the packed references.
 const MAX_PACKED: u64 = 16 << 20;
-/// The part of a reflog that is read, from its end.
+/// Bytes read from the end of a reflog.
 const MAX_LOG: u64 = 64 << 10;
-/// The most commits of a reflog that are looked for.
+/// Maximum number of commits of a reflog looked up.
 const MAX_COMMITS: usize = 10;
-/// The most folders below a root that are looked at for bare repositories.
+/// Maximum number of folders below a root checked for bare repositories.
 const MAX_FOLDERS: usize = 1000;
 
-/// What is damaged, and what mends it.
+/// The damage and its fix.
 type Damage = (String, String);
 
 /// What a `HEAD` names.
@@ -36,7 +36,7 @@ enum Named {
 }
 
 /// The damage of the directory `top`, which git does not recognise as a repository.
-pub(super) fn unseen(patient: &Patient<'_>, top: &Path) -> Damage {
+pub(super) fn unrecognised(patient: &Patient<'_>, top: &Path) -> Damage {
     let dot_git = top.join(".git");
     let is_empty = || fs::read_dir(&dot_git).is_ok_and(|mut entries| entries.next().is_none());
     match fs::metadata(&dot_git) {
@@ -63,7 +63,7 @@ fn pointer(patient: &Patient<'_>, top: &Path, file: &Path) -> Damage {
         Some(target) => format!("its `.git` file names {}, which does not exist", target.display()),
         None => "its `.git` file does not name a git directory".to_owned(),
     };
-    if let Some(main) = registering(patient, file) {
+    if let Some(main) = registered_in(patient, file) {
         return (detail, command_on(&main, |main| format!("git -C {main} worktree repair")));
     }
     let common = target.as_deref().and_then(Path::parent).filter(|folder| folder.ends_with("worktrees")).and_then(Path::parent);
@@ -98,7 +98,7 @@ fn inside(top: &Path, git_dir: &Path) -> Damage {
 }
 
 /// The main working tree, or else the bare repository, whose list of linked worktrees has this `.git` file.
-fn registering(patient: &Patient<'_>, file: &Path) -> Option<PathBuf> {
+fn registered_in(patient: &Patient<'_>, file: &Path) -> Option<PathBuf> {
     let file = fs::canonicalize(file).ok()?;
     patient.usable().find_map(|repo| {
         let common = &repo.location().common_dir;
@@ -107,12 +107,12 @@ fn registering(patient: &Patient<'_>, file: &Path) -> Option<PathBuf> {
     })
 }
 
-/// Where git is to be run for the repository with this directory.
+/// The directory to run git in, for the repository with this common directory.
 fn main_of(common_dir: &Path) -> &Path {
     common_dir.parent().filter(|_| common_dir.ends_with(".git")).unwrap_or(common_dir)
 }
 
-/// The first part without which git does not recognise a repository.
+/// The first missing or invalid part that git needs to recognise a repository.
 fn part(git_dir: &Path, common_dir: &Path) -> Option<Damage> {
     for name in ["objects", "refs"] {
         let path = common_dir.join(name);
@@ -122,8 +122,8 @@ fn part(git_dir: &Path, common_dir: &Path) -> Option<Damage> {
         return Some(match path.symlink_metadata() {
             Err(_) => (format!("{} is missing", path.display()), command_on(&path, |path| format!("mkdir {path}"))),
             Ok(meta) if meta.is_symlink() => (
-                format!("{} is a link to nothing", path.display()),
-                format!("Make available what {} links to, such as a file system that is not mounted.", path.display()),
+                format!("{} is a dangling link", path.display()),
+                format!("Restore the target of the link {}, for example by mounting its file system.", path.display()),
             ),
             Ok(_) => (
                 format!("{} is not a directory", path.display()),
@@ -145,17 +145,17 @@ fn part(git_dir: &Path, common_dir: &Path) -> Option<Damage> {
     Some((format!("{} {what}", head.display()), new_head(git_dir, common_dir)))
 }
 
-/// True for a pipe, a socket or a device: there is nothing in it that could be lost.
+/// Whether it is a pipe, a socket or a device, which holds no data that could be lost.
 pub(super) fn is_special(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir() && !meta.is_symlink())
 }
 
-/// What clears the place `path`. Anything that may hold something is kept beside it; the rest would make the directory unusable.
+/// The command that clears `path`: renames what may hold data, and removes special files, which would still block git.
 fn removal(path: &Path, shown: &str) -> String {
     if is_special(path) { format!("rm {shown}") } else { format!("mv {shown} {}", word(free_name(path))) }
 }
 
-/// What gives `HEAD` a branch again.
+/// The fix that points `HEAD` at a branch again.
 fn new_head(git_dir: &Path, common_dir: &Path) -> String {
     let head = git_dir.join("HEAD");
     let Some(branch) = likely_branch(git_dir, common_dir).filter(|branch| can_be_typed(Path::new(branch))) else {
@@ -168,10 +168,10 @@ fn new_head(git_dir: &Path, common_dir: &Path) -> String {
     })
 }
 
-/// The full name of the branch that `HEAD` has named: the one of the last checkout, the only one, or the usual one.
+/// The full name of the branch that `HEAD` probably named: the last one checked out, the only one, or the usual one.
 fn likely_branch(git_dir: &Path, common_dir: &Path) -> Option<String> {
     if common_dir.join("reftable").is_dir() {
-        // git keeps `HEAD` there, and this in the file.
+        // git keeps `HEAD` in the reftable, and this placeholder in the file.
         return Some("refs/heads/.invalid".to_owned());
     }
     let link = fs::read_link(git_dir.join("HEAD")).ok().and_then(|link| link.to_str().map(str::to_owned));
@@ -181,7 +181,7 @@ fn likely_branch(git_dir: &Path, common_dir: &Path) -> Option<String> {
     let branches = branches(common_dir);
     let last = last_checkout(git_dir).filter(|name| branches.contains(name));
     if last.is_some() || git_dir != common_dir {
-        // The usual branch is that of the main working tree.
+        // The usual branch belongs to the main working tree.
         return last;
     }
     let usual = ["refs/heads/main", "refs/heads/master"].into_iter().find(|name| branches.contains(*name));
@@ -203,14 +203,14 @@ fn branches(common_dir: &Path) -> BTreeSet<String> {
     loose.chain(packed.map(str::to_owned)).collect()
 }
 
-/// The full name of what was checked out last, if that was a branch.
+/// The full name of the branch checked out last.
 fn last_checkout(git_dir: &Path) -> Option<String> {
     let log = tail_of(&git_dir.join("logs/HEAD"), MAX_LOG)?;
     let line = log.lines().rev().find(|line| line.contains("\tcheckout: moving from "))?;
     Some(format!("refs/heads/{}", line.rsplit_once(" to ")?.1))
 }
 
-/// What `HEAD` names, as git reads it; `None` where that is nothing.
+/// What `HEAD` names, as git reads it; `None` if it is invalid.
 fn named(head: &Path) -> Option<Named> {
     let text = match fs::read_link(head) {
         Ok(link) => format!("ref: {}", link.display()),
@@ -226,7 +226,7 @@ fn is_id(text: &str) -> bool {
     text.get(..40).is_some_and(|start| start.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The damage of bare repositories at a root and directly below it. Nothing else lists them.
+/// The damage of bare repositories at a root and directly below it. No other check lists them.
 pub(super) fn bare(root: &Path) -> Vec<Finding> {
     if root.join(".git").exists() {
         return Vec::new();
@@ -234,7 +234,7 @@ pub(super) fn bare(root: &Path) -> Vec<Finding> {
     let below = fs::read_dir(root).into_iter().flatten().flatten().take(MAX_FOLDERS).map(|entry| entry.path());
     let looks_bare = |folder: &PathBuf| {
         let parts = [folder.join("HEAD").is_file(), folder.join("objects").is_dir(), folder.join("refs").is_dir()];
-        // With all three it is listed among the repositories.
+        // With all three it is listed as a repository.
         parts.iter().filter(|is_there| **is_there).count() == 2 && folder.join("config").is_file() && !folder.join(".git").exists()
     };
     let damaged = std::iter::once(root.to_owned()).chain(below).filter(looks_bare).filter_map(|folder| {
@@ -244,7 +244,7 @@ pub(super) fn bare(root: &Path) -> Vec<Finding> {
     damaged.collect()
 }
 
-/// Why the commit that is checked out cannot be read. A branch without commits is no damage.
+/// Why the commit that is checked out cannot be read. A branch without commits is not damaged.
 pub(super) fn head(repo: &Repo) -> Option<Finding> {
     let location = repo.location();
     let damaged = |what: String, fix: String| Finding::problem(format!("the repository {} is damaged: {what}", repo.top().display()), fix);
@@ -275,12 +275,12 @@ pub(super) fn head(repo: &Repo) -> Option<Finding> {
     })
 }
 
-/// The damage for which git does not open a repository, where that is not its configuration.
+/// The damage that keeps git from opening a repository, other than its configuration.
 pub(super) fn unopened(location: &Location) -> Option<Damage> {
     part(&location.git_dir, &location.common_dir)
 }
 
-/// The commit that a reference names, or else `HEAD`, whether it is there or not.
+/// The commit that a reference, or else `HEAD`, names. It may be missing.
 fn id_of(location: &Location, reference: Option<&str>) -> Option<String> {
     let file = reference.map_or_else(|| location.git_dir.join("HEAD"), |name| location.common_dir.join(name));
     let packed = || {
@@ -291,7 +291,7 @@ fn id_of(location: &Location, reference: Option<&str>) -> Option<String> {
     line_of(&file).or_else(packed).filter(|line| is_id(line))
 }
 
-/// What is left to do for a commit that is missing.
+/// The recovery steps for a missing commit.
 fn recovery(repo: &Repo, reference: Option<&str>) -> String {
     let top = word(repo.top());
     let mut steps = vec![format!("`git -C {top} fsck` lists what is missing.")];
@@ -301,13 +301,13 @@ fn recovery(repo: &Repo, reference: Option<&str>) -> String {
     }
     let older = reference.and_then(|name| Some((word(name), last_commit(repo, name)?)));
     if let Some((name, id)) = older {
-        steps.push(format!("`git -C {top} update-ref {name} {id}` goes back to the last commit that is intact."));
+        steps.push(format!("`git -C {top} update-ref {name} {id}` resets it to the last intact commit."));
     }
     steps.push("The rest is only in a backup or another clone.".to_owned());
     steps.join(" ")
 }
 
-/// What gives a branch its last commit again. Its file is kept in the git directory.
+/// The fix that gives a branch its last commit again. Its old file is kept in the git directory.
 fn new_branch(repo: &Repo, reference: &str, file: &Path) -> String {
     let common = &repo.location().common_dir;
     let name = file.file_name().unwrap_or_default();
@@ -325,7 +325,7 @@ fn new_branch(repo: &Repo, reference: &str, file: &Path) -> String {
     }
 }
 
-/// The last commit of a reference's log that is there.
+/// The last commit of a reference's log that exists.
 fn last_commit(repo: &Repo, reference: &str) -> Option<ObjectId> {
     let log = tail_of(&repo.location().common_dir.join("logs").join(reference), MAX_LOG)?;
     let cancel = patience();

@@ -1,4 +1,4 @@
-//! The configuration, and the variables that it is made of.
+//! The configuration and the environment variables.
 
 use super::{Finding, Options, Patient, finding, shown};
 use crate::config::{Config, ConfigError, known_variables, own_variables, unknown_variables};
@@ -6,12 +6,12 @@ use std::env;
 
 pub(super) fn loaded(config: &Config) -> Finding {
     match &config.origin.file {
-        Some(file) => Finding::fine(format!("{} can be used", file.display())),
-        None => Finding::fine("the flags, the environment and the defaults can be used; there is no file"),
+        Some(file) => Finding::fine(format!("{} is valid", file.display())),
+        None => Finding::fine("the flags, the environment and the defaults are valid; there is no file"),
     }
 }
 
-/// A configuration that cannot be used.
+/// The problem of an invalid configuration.
 pub(super) fn refused(err: &ConfigError, options: &Options) -> Finding {
     let kind = if let ConfigError::InFile { source, .. } = err { source } else { err };
     let fix = match kind {
@@ -28,12 +28,12 @@ pub(super) fn refused(err: &ConfigError, options: &Options) -> Finding {
         ConfigError::Level { from, .. } => format!("Set `{from}` to `warn`, or to another level that the message names."),
         ConfigError::Key { name, .. } => format!("Correct `{name}` in the configuration file as the message says."),
         ConfigError::Variable { name, .. } if env::var_os(name).is_some() => format!("unset {name}"),
-        ConfigError::Variable { name, .. } => format!("Correct the key in the configuration file that stands for {name}."),
+        ConfigError::Variable { name, .. } => format!("Correct the key in the configuration file that corresponds to {name}."),
     };
     Finding::problem(shown(err), fix).caused_by(err)
 }
 
-/// What makes the configuration of `serve` acceptable.
+/// The fix for an invalid configuration of `serve`.
 fn serving(why: &str, is_host_flag: bool) -> String {
     if why.contains("from other machines") {
         return if is_host_flag {
@@ -54,12 +54,12 @@ fn serving(why: &str, is_host_flag: bool) -> String {
     "Correct `auth.tokens` in the configuration file as the message says.".to_owned()
 }
 
-/// True for a variable that says something.
+/// Whether a variable is set and not empty.
 fn is_set(name: &str) -> bool {
     env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
-/// Variables that nobody reads: mostly typing errors.
+/// Unknown variables: mostly typing errors.
 pub(super) fn variables() -> Vec<Finding> {
     let own = own_variables();
     let findings = unknown_variables().into_iter().map(|name| {
@@ -108,7 +108,7 @@ pub(super) fn overrides(patient: &Patient<'_>) -> Vec<Finding> {
     finding::or_fine(findings.collect(), || Finding::fine("no flag overrides a variable"))
 }
 
-/// The edit distance (Levenshtein) of two words.
+/// The Levenshtein distance of two words.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();

@@ -1,4 +1,4 @@
-//! Where `serve` listens: whether it can, and who reaches it.
+//! Where `serve` listens: whether it can, and who can reach it.
 
 use super::{Finding, Patient, STEP, finding, machine::on_path};
 use crate::{cli::processes::owner_of, config::Config, socket};
@@ -9,9 +9,9 @@ use std::{
     path::Path,
 };
 
-/// The name of this program, as the system shows it of a process.
+/// This program's process name.
 const OWN: &str = "mcp-server-git";
-/// Where system programs are that the `PATH` of ordinary users may leave out.
+/// Directories of system programs that an ordinary user's `PATH` may lack.
 const ADMIN: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
 pub(super) fn port(patient: &Patient<'_>) -> Vec<Finding> {
@@ -31,7 +31,7 @@ pub(super) fn port(patient: &Patient<'_>) -> Vec<Finding> {
     vec![finding.unwrap_or_else(|| Finding::fine(format!("port {} is free", serving.port)))]
 }
 
-/// Why `serve` could not listen there.
+/// Why `serve` cannot listen there.
 fn taken(config: &Config, host: IpAddr) -> Option<Finding> {
     let port = config.serving.port;
     let err = TcpListener::bind((host, port)).err()?;
@@ -44,7 +44,7 @@ fn taken(config: &Config, host: IpAddr) -> Option<Finding> {
         io::ErrorKind::PermissionDenied => {
             Finding::problem(format!("{place} requires root (ports below 1024)"), another(config, Some(8080)))
         }
-        // Not every machine has the second loopback address, and `serve` does without it.
+        // Not every machine has the second loopback address; `serve` does not need it.
         _ if config.serving.host.is_none() => return None,
         io::ErrorKind::AddrNotAvailable => Finding::problem(
             format!("{host} is not an address of this machine"),
@@ -55,25 +55,25 @@ fn taken(config: &Config, host: IpAddr) -> Option<Finding> {
     Some(finding.caused_by(&err))
 }
 
-/// A port that another program has. Without a configured port `serve` may never be run.
+/// A port used by another program. Only a note without a configured port: `serve` may never be run.
 fn in_use(config: &Config, place: &str, owner: Option<&Owner>) -> Finding {
     let by = owner.map(|owner| format!(" by {owner}")).unwrap_or_default();
     let fix = another(config, free_port());
-    if is_asked_for(config) {
+    if is_configured(config) {
         Finding::problem(format!("{place} is in use{by}"), fix)
     } else {
         Finding::note(format!("{place}, the default of `serve`, is in use{by}"), fix)
     }
 }
 
-/// True where the operator has named the port or the address.
-fn is_asked_for(config: &Config) -> bool {
+/// Whether the operator configured the port or the address.
+fn is_configured(config: &Config) -> bool {
     let by_variable = env::var("MCP_GIT_PORT").is_ok_and(|port| !port.trim().is_empty());
     let origin = &config.origin;
     by_variable || origin.flags.port.is_some() || origin.table.contains_key("port") || config.serving.host.is_some()
 }
 
-/// How another port is chosen. A flag wins over the variable.
+/// The fix that chooses another port. A flag overrides the variable.
 fn another(config: &Config, port: Option<u16>) -> String {
     match port {
         Some(port) if config.origin.flags.port.is_some() => format!("Choose another port, such as `--port {port}`."),
@@ -119,12 +119,12 @@ fn socket_at(path: &Path) -> Finding {
         Err(err) if matches!(err.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
             Finding::fine(format!("the socket {shown} is stale and will be replaced"))
         }
-        Err(err) => Finding::problem(format!("the socket {shown} cannot be connected to: {err}"), other).caused_by(&err),
+        Err(err) => Finding::problem(format!("cannot connect to the socket {shown}: {err}"), other).caused_by(&err),
     }
     .because(format!("inode {:?}", socket::inode(path)))
 }
 
-/// Who can reach the server, and what opens and closes the way to it.
+/// Who can reach the server, and how to open and close its port in the firewall.
 pub(super) fn scope(patient: &Patient<'_>) -> Vec<Finding> {
     let serving = &patient.config.serving;
     if let Some(path) = &serving.socket {
@@ -134,7 +134,7 @@ pub(super) fn scope(patient: &Patient<'_>) -> Vec<Finding> {
         return vec![Finding::fine("only programs on this machine can reach `serve`")];
     };
     let (open, close) = firewall(serving.port);
-    // Without tokens the configuration is refused.
+    // Without tokens the configuration is invalid.
     let detail = format!(
         "other machines can reach `serve` at {host}, port {}, with a token; TLS needs a proxy in front of it; to open the firewall: {open}",
         serving.port
@@ -142,7 +142,7 @@ pub(super) fn scope(patient: &Patient<'_>) -> Vec<Finding> {
     vec![Finding::note(detail, close)]
 }
 
-/// What opens and closes a port in the firewall of this machine. Nothing of it is run.
+/// The commands that open and close a port in this machine's firewall. They are only shown.
 fn firewall(port: u16) -> (String, String) {
     let is_there = |program: &str| on_path(program).is_some() || ADMIN.iter().any(|dir| git::is_executable(&Path::new(dir).join(program)));
     let known = [

@@ -1,4 +1,4 @@
-//! Files that the doctor looks at: regular ones alone, up to a size and a number. A pipe would make it wait.
+//! Bounded reads of regular files. Other files are skipped: a pipe would block the doctor.
 
 use rustix::fs::OFlags;
 use std::{
@@ -8,9 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The most linked worktrees of one repository that are looked at.
+/// Maximum number of linked worktrees checked per repository.
 const MAX_WORKTREES: usize = 200;
-/// The longest file of one line.
+/// Maximum size of a one-line file, in bytes.
 const MAX_LINE: u64 = 64 << 10;
 
 /// The text of the regular file at `path`, or its first `limit` bytes.

@@ -22,7 +22,7 @@ pub(super) enum State {
 }
 
 impl State {
-    /// In front of a line.
+    /// The label of a line.
     fn label(self) -> &'static str {
         match self {
             Self::Fine => "ok",
@@ -32,7 +32,7 @@ impl State {
         }
     }
 
-    /// For programs.
+    /// The name in JSON.
     fn name(self) -> &'static str {
         if self == Self::Problem { "problem" } else { self.label() }
     }
@@ -42,11 +42,11 @@ impl State {
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
     pub(super) state: State,
-    /// What it is, in one sentence.
+    /// Its description, in one sentence.
     detail: String,
     /// One command, or one sentence, that fixes it.
     fix: Option<String>,
-    /// Its causes, or what was checked where nothing was found.
+    /// Its causes, or what was checked if nothing is wrong.
     causes: Vec<String>,
 }
 
@@ -77,12 +77,12 @@ impl Finding {
         self
     }
 
-    /// Adds an error and what is below it.
+    /// Adds an error and its sources.
     pub(super) fn caused_by(mut self, err: &(dyn Error + 'static)) -> Self {
         let mut next = Some(err);
         while let Some(err) = next {
             let text = err.to_string();
-            // Transparent errors repeat the one below.
+            // Transparent errors repeat their source.
             if self.causes.last() != Some(&text) {
                 self.causes.push(text);
             }
@@ -91,7 +91,7 @@ impl Finding {
         self
     }
 
-    /// The finding as lines of text. Nothing in it begins a line that could be taken for one of the doctor's.
+    /// The finding as lines of text. Its content cannot forge a line of the doctor.
     pub(super) fn lines(&self, check: &str, verbose: bool) -> String {
         let mut text = format!("{:8} {check}: {}", self.state.label(), shown(&self.detail));
         if let Some(fix) = &self.fix {
@@ -104,7 +104,7 @@ impl Finding {
         text
     }
 
-    /// The finding for programs.
+    /// The finding as JSON.
     pub(super) fn value(&self, check: &str) -> Value {
         let causes: Vec<String> = self.causes.iter().map(|cause| output::message(cause)).collect();
         json!({
@@ -117,41 +117,41 @@ impl Finding {
     }
 }
 
-/// Without secrets, and indented from the second line on.
+/// Hides secrets, and indents all lines but the first.
 fn shown(text: &str) -> String {
     output::message(text.trim_end()).replace('\n', "\n           ")
 }
 
-/// `findings`, or that all is fine if there are none.
+/// `findings`, or `fine` if there are none.
 pub(super) fn or_fine(findings: Vec<Finding>, fine: impl FnOnce() -> Finding) -> Vec<Finding> {
     if findings.is_empty() { vec![fine()] } else { findings }
 }
 
-/// A number of things.
+/// A number with its noun.
 pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// True for a path that a shell and a terminal show as it is.
+/// Whether a shell and a terminal show the path as it is.
 pub(super) fn can_be_typed(path: &Path) -> bool {
     path.to_str().is_some_and(|text| output::page(text.as_bytes()) == text && !text.contains(['\n', '\t']))
 }
 
-/// A command about `path`, or a sentence where the path cannot be typed.
+/// A command about `path`, or a sentence if the path cannot be typed.
 pub(super) fn command_on(path: &Path, command: impl FnOnce(&str) -> String) -> String {
     if can_be_typed(path) {
         command(&word(path))
     } else {
-        "The path has characters that a shell does not show: rename what it names by hand, then run the doctor again.".to_owned()
+        "The path has characters that a shell does not show: rename it by hand, then run the doctor again.".to_owned()
     }
 }
 
-/// A command that moves what is at `path` out of the way, to a name that nothing has.
+/// A command that moves `path` out of the way, to an unused name.
 pub(super) fn out_of_the_way(path: &Path) -> String {
     command_on(path, |from| format!("mv {from} {}", word(free_name(path))))
 }
 
-/// `path` with an ending that nothing has yet.
+/// `path` with an unused ending.
 pub(super) fn free_name(path: &Path) -> PathBuf {
     let named = |number: usize| {
         let mut name = path.as_os_str().to_owned();

@@ -1,4 +1,4 @@
-//! What is kept: the state directory and the database.
+//! Persistent state: the state directory and the database.
 
 use super::{
     Finding, Patient, STEP,
@@ -13,20 +13,20 @@ use std::{
 };
 use store::{Address, Error, Opened, Store};
 
-/// Bytes that should be free.
+/// Minimum free bytes.
 const ROOM: u64 = 100 << 20;
-/// Inodes that should be free.
+/// Minimum free inodes.
 const INODES: u64 = 1000;
-/// The files that `SQLite` keeps beside a database, by what follows its name.
+/// Suffixes of the files that `SQLite` keeps beside a database.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
-/// The largest database that is copied to be checked.
+/// Maximum size of a database to copy and check, in bytes.
 const MAX_COPY: u64 = 256 << 20;
-/// How often a database in use is copied, as a copy may be of two moments.
+/// Attempts to copy a database in use, since a copy may be inconsistent.
 const TRIES: usize = 3;
 
 pub(super) fn state(patient: &Patient<'_>) -> Vec<Finding> {
     let folder = &patient.config.state_dir;
-    // A flag wins over the variable.
+    // A flag overrides the variable.
     let elsewhere = if patient.config.origin.flags.state_dir.is_some() {
         "Name another directory with `--state-dir`."
     } else {
@@ -99,7 +99,7 @@ pub(super) fn database(patient: &Patient<'_>) -> Vec<Finding> {
     vec![finding]
 }
 
-/// Checks a copy: opening a damaged file puts it aside, and the doctor changes nothing.
+/// Checks a copy: opening a damaged file would quarantine it, but the doctor changes nothing.
 async fn file(path: &Path) -> Finding {
     let shown = path.display();
     let meta = match fs::metadata(path) {
@@ -114,10 +114,10 @@ async fn file(path: &Path) -> Finding {
     };
     let holder = holder_of(path);
     if !meta.is_file() {
-        return Finding::problem(format!("{shown} is not a regular file"), renewed(path, holder.as_ref()));
+        return Finding::problem(format!("{shown} is not a regular file"), renewal(path, holder.as_ref()));
     }
     if meta.len() > MAX_COPY {
-        return Finding::skipped(format!("{shown} has {} MiB, too many to be copied and checked", meta.len() >> 20));
+        return Finding::skipped(format!("{shown} has {} MiB, too much to copy and check", meta.len() >> 20));
     }
     if let Err(err) = access(path, Access::READ_OK | Access::WRITE_OK) {
         let fix = command_on(path, |path| format!("chmod u+rw {path}"));
@@ -132,40 +132,40 @@ async fn file(path: &Path) -> Finding {
     judge(path, holder.as_ref(), opened)
 }
 
-/// What a copy of a database says of it.
+/// The finding from the copy of a database.
 fn judge(path: &Path, holder: Option<&Owner>, opened: Result<Option<()>, Failure>) -> Finding {
     let shown = path.display();
     let used = holder.map(|holder| format!(", in use by {holder}")).unwrap_or_default();
     match opened {
         Ok(None) => Finding::fine(format!("{shown} passes SQLite's checks{used}")),
         Ok(Some(())) | Err(Failure::Store(Error::Corrupt(_))) => {
-            Finding::problem(format!("{shown} is damaged{used}"), renewed(path, holder))
+            Finding::problem(format!("{shown} is damaged{used}"), renewal(path, holder))
                 .because("a copy of it did not pass SQLite's checks")
         }
         Err(Failure::Store(err @ Error::Newer { .. })) => {
             let before = holder.map(|holder| format!("stop {holder} and ")).unwrap_or_default();
-            let fix = format!("Install the release that created it, or {before}start with a new database: `{}`.", aside(path));
+            let fix = format!("Install the release that created it, or {before}start with a new database: `{}`.", move_aside(path));
             Finding::problem(format!("{shown}: {err}"), fix).caused_by(&err)
         }
-        // The copy has no room, or is too slow.
+        // The disk is full or too slow for the copy.
         Err(Failure::Store(err)) if err.is_outage() => {
             Finding::skipped(format!("a copy of {shown} could not be opened: {err}")).caused_by(&err)
         }
-        Err(Failure::Store(err)) => Finding::problem(format!("{shown} cannot be used: {err}"), renewed(path, holder)).caused_by(&err),
-        Err(Failure::Copy(err)) => Finding::skipped(format!("{shown} could not be copied to be checked: {err}")).caused_by(&err),
+        Err(Failure::Store(err)) => Finding::problem(format!("{shown} cannot be used: {err}"), renewal(path, holder)).caused_by(&err),
+        Err(Failure::Copy(err)) => Finding::skipped(format!("{shown} could not be copied for the check: {err}")).caused_by(&err),
     }
 }
 
-/// How a server gets a new database. A process that has the old one open would go on with it.
-fn renewed(path: &Path, holder: Option<&Owner>) -> String {
+/// The fix that gives a server a new database. A process that has the old one open would keep using it.
+fn renewal(path: &Path, holder: Option<&Owner>) -> String {
     match holder {
-        Some(holder) => format!("Stop {holder} first, as with `kill {}`; then run `{}`.", holder.pid, aside(path)),
-        None => aside(path),
+        Some(holder) => format!("Stop {holder} first, as with `kill {}`; then run `{}`.", holder.pid, move_aside(path)),
+        None => move_aside(path),
     }
 }
 
-/// Moves a database into a new directory, with the files that `SQLite` keeps beside it: a new one would take them for its own.
-fn aside(path: &Path) -> String {
+/// The command that moves a database to a new directory, with the files beside it, which a new database would read.
+fn move_aside(path: &Path) -> String {
     command_on(path, |shown| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let folder = word(free_name(&path.with_file_name(format!("aside-{name}"))));
@@ -183,12 +183,12 @@ enum Failure {
     Store(Error),
 }
 
-/// Opens a copy of a database, and removes it. `Some` where it is damaged.
+/// Opens a copy of a database, and removes it. `Some` if it is damaged.
 async fn copied(path: &Path) -> Result<Option<()>, Failure> {
     let folder = tempfile::Builder::new().prefix("mcp-git-doctor").tempdir().map_err(Failure::Copy)?;
     let copy = folder.path().join("store.db");
     fs::copy(path, &copy).map_err(Failure::Copy)?;
-    // Without its logs it would lack what was written last. SQLite makes the index of shared memory anew.
+    // The logs hold the latest writes. SQLite rebuilds the shared-memory index.
     for suffix in ["-wal", "-journal"] {
         let log = beside(path, suffix);
         if fs::metadata(&log).is_ok_and(|meta| meta.is_file() && meta.len() <= MAX_COPY) {

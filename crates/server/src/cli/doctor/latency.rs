@@ -1,4 +1,4 @@
-//! The latency of messages: how long one takes there and back.
+//! The round-trip latency of messages.
 
 use super::{
     Finding, Patient,
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many messages are sent.
+/// Number of messages sent.
 const MESSAGES: usize = 20;
 
 pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
@@ -42,13 +42,13 @@ fn running(patient: &Patient<'_>) -> Result<Option<(Endpoint, String)>, Finding>
         Some(socket) => vec![socket.clone()],
         None => place::servers(&folder).into_iter().map(|(_, socket)| socket).collect(),
     };
-    let told = sockets.iter().filter_map(|socket| status(socket)).filter(|status| status["phase"] != "leaving");
-    let mut pids: Vec<u32> = told.filter_map(|status| status["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())).collect();
+    let statuses = sockets.iter().filter_map(|socket| status(socket)).filter(|status| status["phase"] != "leaving");
+    let mut pids: Vec<u32> = statuses.filter_map(|status| status["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())).collect();
     if let Some(wanted) = patient.options.pid {
         pids.retain(|pid| *pid == wanted);
         if pids.is_empty() {
             let fix = "`mcp-server-git status` shows the running servers.";
-            return Err(Finding::problem(format!("no server with the process number {wanted} is running"), fix));
+            return Err(Finding::problem(format!("no server with process ID {wanted} is running"), fix));
         }
     }
     let mut found: Vec<(u32, SocketAddr)> = pids.iter().filter_map(|pid| Some((*pid, *addresses_of(*pid).first()?))).collect();
@@ -56,7 +56,7 @@ fn running(patient: &Patient<'_>) -> Result<Option<(Endpoint, String)>, Finding>
         0 => Ok(None),
         1 => {
             let (pid, address) = found.remove(0);
-            Ok(Some((Endpoint::at(address, patient.options.token()), format!("the server with the process number {pid}, at {address},"))))
+            Ok(Some((Endpoint::at(address, patient.options.token()), format!("the server with process ID {pid}, at {address},"))))
         }
         _ => {
             let all: Vec<String> = found.iter().map(|(pid, _)| pid.to_string()).collect();
@@ -76,11 +76,11 @@ fn measured(patient: &Patient<'_>, endpoint: &Endpoint, name: &str) -> Finding {
         Ok(sample) => sample,
         Err(Refused::Status(answer)) if matches!(answer.status, 401 | 403) => {
             let fix = "Put a token of the server into the environment variable MCP_GIT_DOCTOR_TOKEN.";
-            return Finding::problem(format!("{name} requires a token that it accepts ({})", answer.said()), fix);
+            return Finding::problem(format!("{name} requires a valid token ({})", answer.summary()), fix);
         }
         Err(err) => {
-            let fix = "`mcp-server-git status` shows whether it takes calls; `mcp-server-git resume` ends a drain.";
-            return Finding::problem(format!("{name} does not answer as it should: {err}"), fix).caused_by(&err);
+            let fix = "`mcp-server-git status` shows whether it accepts calls; `mcp-server-git resume` ends a drain.";
+            return Finding::problem(format!("{name} does not answer correctly: {err}"), fix).caused_by(&err);
         }
     };
     times.sort();
@@ -97,7 +97,7 @@ fn measured(patient: &Patient<'_>, endpoint: &Endpoint, name: &str) -> Finding {
     times.into_iter().map(shown).fold(finding, Finding::because)
 }
 
-/// The times of the messages, and what they were.
+/// The times of the messages, and the kind of message.
 fn sample(patient: &Patient<'_>, endpoint: &Endpoint) -> Result<(Vec<Duration>, &'static str), Refused> {
     let session = Session::open(endpoint)?;
     let repository = patient.usable().find(|repo| repo.worktree().is_ok()).map(|repo| json!({"repo_path": repo.top()}));

@@ -1,4 +1,4 @@
-//! What ended processes leave in repositories: stale locks, and operations in progress.
+//! What exited processes leave in repositories: stale locks, and operations in progress.
 
 use super::{
     Finding, Patient,
@@ -7,9 +7,9 @@ use super::{
 use git::{Holder, LockFile};
 use std::time::Duration;
 
-/// The age below which a lock may be one of a process at work.
+/// Age below which a lock is assumed to be in use.
 const OLD: Duration = Duration::from_mins(10);
-/// The most findings of one kind for one repository.
+/// Maximum number of findings per kind and repository.
 const MAX_FINDINGS: usize = 20;
 
 pub(super) fn locks(patient: &Patient<'_>) -> Vec<Finding> {
@@ -19,7 +19,7 @@ pub(super) fn locks(patient: &Patient<'_>) -> Vec<Finding> {
         for lock in repo.lock_files(true).into_iter().filter(|lock| lock.age >= OLD).take(MAX_FINDINGS) {
             // Worktrees share most of them.
             if !seen.contains(&lock.path) {
-                findings.push(left(&lock));
+                findings.push(judge(&lock));
                 seen.push(lock.path);
             }
         }
@@ -27,12 +27,12 @@ pub(super) fn locks(patient: &Patient<'_>) -> Vec<Finding> {
     finding::or_fine(findings, || Finding::fine("no lock is older than ten minutes"))
 }
 
-fn left(lock: &LockFile) -> Finding {
+fn judge(lock: &LockFile) -> Finding {
     let (path, shown, minutes) = (&lock.path, lock.path.display(), lock.age.as_secs() / 60);
     match &lock.holder {
         Holder::Process(owner) => {
             let fix = format!("Wait for it, or end it: `kill {}`.", owner.pid);
-            Finding::note(format!("the lock {shown} is {minutes} minutes old, and {owner} is at work there"), fix)
+            Finding::note(format!("the lock {shown} is {minutes} minutes old, and {owner} is working there"), fix)
         }
         Holder::Unknown => {
             let fix = command_on(path, |lock| format!("Make sure that no git process of its owner is running, then `rm {lock}`."));
@@ -49,7 +49,7 @@ pub(super) fn operations(patient: &Patient<'_>) -> Vec<Finding> {
     let findings = patient.usable().filter_map(|repo| {
         let operation = repo.in_progress()?;
         let fix = command_on(repo.top(), |top| match operation {
-            "bisect" => format!("Go on with it, or end it with `git -C {top} bisect reset`."),
+            "bisect" => format!("Continue it, or end it with `git -C {top} bisect reset`."),
             _ => format!("`git -C {top} {operation} --continue` continues it; `git -C {top} {operation} --abort` aborts it."),
         });
         let article = if operation == "am" { "an" } else { "a" };

@@ -29,22 +29,22 @@ const INSTALLERS: [(&str, &str); 7] = [
     ("zypper", "sudo zypper install git"),
     ("pkg", "sudo pkg install git"),
 ];
-/// Open files that a server with some hundred sessions needs.
+/// Open files needed by a server with a few hundred sessions.
 const DESCRIPTORS: u64 = 1024;
-/// Seconds by which a clock may be wrong.
+/// Tolerated clock skew, in seconds.
 const SKEW: i64 = 300;
 /// 2025-01-01: this program was built later.
 const BUILT: i64 = 1_735_689_600;
-/// The part of a commit that is read for its times.
+/// Bytes of a commit read for its times.
 const MAX_COMMIT: usize = 64 << 10;
 
 /// The commit that is checked out in a repository.
 struct Head {
     top: PathBuf,
     is_bare: bool,
-    /// When it was written, in seconds since 1970.
+    /// The author time, in seconds since 1970.
     author: i64,
-    /// When it was committed, likewise.
+    /// The committer time, likewise.
     committer: i64,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     git::on_path(&env::var_os("PATH").unwrap_or_default(), Path::new(name))
 }
 
-/// How git is installed on this machine.
+/// The command that installs git on this machine.
 fn install() -> String {
     let found = INSTALLERS.iter().find(|(program, _)| on_path(program).is_some());
     found.map_or_else(|| "Install git 2.50.1 or newer from https://git-scm.com/downloads.".to_owned(), |(_, command)| (*command).to_owned())
@@ -91,7 +91,7 @@ pub(super) fn git(patient: &Patient<'_>) -> Vec<Finding> {
     }
 }
 
-/// The release that fixes the known vulnerabilities of this version, where it has any.
+/// The release that fixes the known vulnerabilities of this version, if it has any.
 fn fixed_in(text: &str) -> Option<String> {
     let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap_or_default());
     let (major, minor, patch) = (numbers.next()?, numbers.next()?, numbers.next().unwrap_or_default());
@@ -123,7 +123,7 @@ pub(super) fn executable() -> Vec<Finding> {
     finding::or_fine(findings, || Finding::fine(format!("{} {} is this program", env!("CARGO_PKG_VERSION"), own.display())))
 }
 
-/// Why the program could not be started again.
+/// Why the program could not be restarted.
 fn runnable(program: &Path) -> Option<Finding> {
     if program.exists() && !is_executable(program) {
         let fix = command_on(program, |path| format!("chmod +x {path}"));
@@ -141,7 +141,7 @@ fn is_noexec(dir: &Path) -> bool {
     rustix::fs::statvfs(dir).is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
 }
 
-/// Elsewhere this program could not have been started.
+/// On other systems, this program could not have started from there.
 #[cfg(not(target_os = "linux"))]
 fn is_noexec(_: &Path) -> bool {
     false
@@ -184,7 +184,7 @@ fn judge_clock(now: i64, heads: Vec<Head>) -> Vec<Finding> {
     let latest = now.saturating_add(SKEW);
     let ahead = heads.into_iter().filter(|head| head.committer > latest).map(|head| {
         let top = word(&head.top);
-        // The author's date stays unless it is wrong, too.
+        // Keeps the author date unless it is wrong, too.
         let date = if head.author > latest { " --date=now" } else { "" };
         let rest = if head.is_bare {
             "if it is right, the clock of the machine that made the commit was fast.".to_owned()
@@ -202,7 +202,7 @@ fn judge_clock(now: i64, heads: Vec<Head>) -> Vec<Finding> {
     finding::or_fine(ahead.collect(), || Finding::fine("no HEAD was committed in the future"))
 }
 
-/// The times of a commit as it is stored, of its author and of its committer.
+/// The author and committer times of a raw commit.
 fn times(commit: &[u8]) -> Option<(i64, i64)> {
     let text = String::from_utf8_lossy(commit);
     let header = text.split("\n\n").next()?;
@@ -223,7 +223,7 @@ pub(super) fn sandbox(patient: &Patient<'_>) -> Vec<Finding> {
             )]
         }
         Err(why) => vec![Finding::note(
-            format!("changes in repositories that are not named themselves are refused: {why}"),
+            format!("changes in repositories not named with `-r` are refused: {why}"),
             "Name each repository with `-r PATH`, run on Linux 6.12 or newer with Landlock, or start with `--sandbox off`.",
         )],
     }
@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_with_known_vulnerabilities_are_told() {
+    fn versions_with_known_vulnerabilities_are_reported() {
         for (text, fixed) in [
             ("2.40.1", Some("2.43.7")),
             ("2.43.0", Some("2.43.7")),
@@ -251,18 +251,18 @@ mod tests {
     }
 
     #[test]
-    fn times_of_commits_are_read_and_a_wrong_clock_is_seen() {
+    fn commit_times_are_parsed_and_a_wrong_clock_is_detected() {
         let commit = b"tree 1\nparent 2\nauthor A U Thor <a@b> 5 +0100\ncommitter committer 9 <c@d> 7 -0930\n\ncommitter x <y> 8 +0000\n";
         assert_eq!(times(commit), Some((5, 7)));
         assert_eq!(times(b"tree 1\n\nauthor A <a> 5 +0000\ncommitter A <a> 5 +0000\n"), None);
-        let told =
+        let judged =
             |now, author, committer, is_bare| judge_clock(now, vec![Head { top: "/x".into(), is_bare, author, committer }]).remove(0);
         let (right, wrong) = (BUILT + SKEW, BUILT + SKEW + 1);
-        assert_eq!(told(1_700_000_000, 0, 0, false).state, finding::State::Problem);
-        assert_eq!(told(BUILT, wrong, right, false).state, finding::State::Fine);
+        assert_eq!(judged(1_700_000_000, 0, 0, false).state, finding::State::Problem);
+        assert_eq!(judged(BUILT, wrong, right, false).state, finding::State::Fine);
         for (author, is_bare, has_amend, has_date) in [(right, false, true, false), (wrong, false, true, true), (right, true, false, false)]
         {
-            let finding = told(BUILT, author, wrong, is_bare);
+            let finding = judged(BUILT, author, wrong, is_bare);
             let fix = finding.value("clock")["fix"].to_string();
             assert_eq!(finding.state, finding::State::Problem);
             assert_eq!((fix.contains("--amend"), fix.contains("--date")), (has_amend, has_date), "{fix}");
@@ -277,7 +277,7 @@ mod tests {
         assert!(runnable(&program).is_some_and(|finding| finding.state == finding::State::Problem));
         fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         assert!(runnable(&program).is_none());
-        // Most systems mount it so.
+        // Most systems mount /proc with noexec.
         let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
         if mounts.lines().any(|line| line.split(' ').nth(1) == Some("/proc") && line.contains("noexec")) {
             assert!(runnable(Path::new("/proc/program")).is_some_and(|finding| finding.state == finding::State::Problem));

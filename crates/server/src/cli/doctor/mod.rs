@@ -1,7 +1,7 @@
-//! `doctor`: what is wrong with this machine, its repositories, or a remote server, and how each problem is fixed.
+//! `doctor`: finds problems of this machine, its repositories or a remote server, and names a fix for each.
 //!
-//! It changes nothing, and runs nothing that a repository names. The one server that it starts is a temporary one, in a
-//! directory of its own.
+//! It changes nothing, and runs nothing that a repository names. The only server it starts is temporary, in its own
+//! directory.
 
 mod child;
 mod clients;
@@ -38,14 +38,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a step over the network may take.
+/// Timeout for a network step.
 const STEP: Duration = Duration::from_secs(5);
-/// The most repositories below the roots that are checked.
+/// Maximum number of repositories below the roots checked.
 const MAX_REPOSITORIES: usize = 64;
-/// How long git may take for one repository.
+/// Time limit for git per repository.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What is checked, and how it is shown.
+/// Options of `doctor`.
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Options {
@@ -73,15 +73,15 @@ pub(super) struct Options {
     #[arg(long)]
     token: Option<String>,
 
-    /// The running server for --latency, where there are several.
+    /// The running server for --latency, if there are several.
     #[arg(long, value_name = "N")]
     pid: Option<u32>,
 
-    /// The port that `serve` is to use.
+    /// The port for `serve`.
     #[arg(short, long)]
     pub(super) port: Option<u16>,
 
-    /// The address that `serve` is to use.
+    /// The address for `serve`.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) host: Option<IpAddr>,
 }
@@ -92,18 +92,18 @@ impl Options {
     }
 }
 
-/// What is checked.
+/// The subject of the checks.
 struct Patient<'a> {
     options: &'a Options,
     config: &'a Config,
-    /// Those roots that exist.
+    /// The existing roots.
     repositories: Repositories,
     opened: OnceLock<Vec<(PathBuf, git::Result<Arc<Repo>>)>>,
 }
 
 /// A check with its name.
 type General = (&'static str, fn() -> Vec<Finding>);
-/// The same, of a patient.
+/// A check of a patient, with its name.
 type Configured = (&'static str, fn(&Patient<'_>) -> Vec<Finding>);
 
 /// Checks that need no configuration.
@@ -114,7 +114,7 @@ const GENERAL: [General; 4] = [
     ("clients", clients::check),
 ];
 
-/// Checks of what the configuration says.
+/// Checks that need a configuration.
 const CONFIGURED: [Configured; 16] = [
     ("overrides", environment::overrides),
     ("git", machine::git),
@@ -146,7 +146,7 @@ pub(super) fn run(options: &Options, flags: Flags) -> ExitCode {
     let loaded = Config::load(flags);
     match &loaded {
         Ok(config) => {
-            // The log file is the server's.
+            // Only servers write the log file.
             let mut own = config.clone();
             own.observing.log.file = None;
             init_log(&own);
@@ -171,7 +171,7 @@ pub(super) fn run(options: &Options, flags: Flags) -> ExitCode {
     report.end()
 }
 
-/// What was found so far.
+/// The findings so far.
 struct Report<'a> {
     options: &'a Options,
     problems: usize,
@@ -213,7 +213,7 @@ impl<'a> Patient<'a> {
         Ok(Self { options, config, repositories, opened: OnceLock::new() })
     }
 
-    /// The repositories below the roots, each opened or with the reason why it is not.
+    /// The repositories below the roots, each opened or with the error.
     fn opened(&self) -> &[(PathBuf, git::Result<Arc<Repo>>)] {
         self.opened.get_or_init(|| {
             let found = self.repositories.roots().repositories(MAX_REPOSITORIES);
@@ -221,7 +221,7 @@ impl<'a> Patient<'a> {
         })
     }
 
-    /// Those that could be opened.
+    /// The repositories that could be opened.
     fn usable(&self) -> impl Iterator<Item = &Arc<Repo>> {
         self.opened().iter().filter_map(|(_, repo)| repo.as_ref().ok())
     }
@@ -231,12 +231,12 @@ impl<'a> Patient<'a> {
     }
 }
 
-/// A limit for what git does for one repository.
+/// The deadline for git on one repository.
 fn patience() -> Cancel {
     Cancel::new(Some(Instant::now() + PATIENCE))
 }
 
-/// The message of a refused configuration, which may have several lines.
+/// The message of a configuration error, which may have several lines.
 fn shown(err: &ConfigError) -> String {
     err.to_string().trim_end().to_owned()
 }

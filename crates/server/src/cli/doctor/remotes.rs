@@ -10,22 +10,22 @@ use super::{
 use git::{Cancel, Direction, Error, Remote, Repo, Target};
 use std::{collections::BTreeSet, env, fs, net::TcpStream, os::unix::fs::FileTypeExt, path::Path, sync::Arc, thread, time::Instant};
 
-/// The most remotes that are checked.
+/// Maximum number of remotes checked.
 const MAX_REMOTES: usize = 64;
-/// The most addresses of one host that are tried.
+/// Maximum number of addresses tried per host.
 const MAX_ADDRESSES: usize = 3;
-/// Keys that ssh tries by itself.
+/// Keys that ssh tries by default.
 const KEYS: [&str; 6] = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_dsa"];
-/// Keywords of ssh's configuration that name a key, or a program that has some.
+/// Keywords of ssh's configuration that name a key or a program that provides keys.
 const NAME_KEYS: [&str; 4] = ["identityfile", "identityagent", "pkcs11provider", "certificatefile"];
-/// Keywords that lead to more configuration.
+/// Keywords that include more configuration.
 const NAME_MORE: [&str; 2] = ["include", "match"];
-/// The most that is read of a configuration of ssh.
+/// Maximum size read of an ssh configuration, in bytes.
 const MAX_CONFIG: u64 = 1 << 20;
-/// The most files of the system's configuration of ssh that are read.
+/// Maximum number of the system's ssh configuration files read.
 const MAX_FILES: usize = 100;
 
-/// A remote with the repository that has it.
+/// A remote and its repository.
 struct Found<'a> {
     repo: &'a Arc<Repo>,
     name: String,
@@ -38,7 +38,7 @@ impl Found<'_> {
     }
 }
 
-/// The remotes that are reached over a network.
+/// The remotes reached over a network.
 fn all<'a>(patient: &'a Patient<'_>) -> Vec<Found<'a>> {
     let mut found = Vec::new();
     for repo in patient.usable() {
@@ -106,23 +106,23 @@ fn without_key(found: &Found<'_>) -> Option<Finding> {
     Some(Finding::problem(detail, fix).because(format!("looked for {} in {}", KEYS.join(", "), folder.display())))
 }
 
-/// True where an ssh command is configured, which may name a key. Only repositories that are trusted may name one themselves.
+/// Whether an ssh command is configured, which may name a key. Only trusted repositories may configure one.
 fn has_own_command(repo: &Repo) -> bool {
     let by_variable = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
     by_variable || repo.location().trusted && repo.config(Some("core.sshCommand"), &patience()).is_ok_and(|settings| !settings.is_empty())
 }
 
-/// True where the configuration of ssh may name a key.
+/// Whether ssh's configuration may name a key.
 fn names_key(folder: &Path) -> bool {
     let system = Path::new("/etc/ssh");
     let parts = fs::read_dir(system.join("ssh_config.d")).into_iter().flatten().flatten().take(MAX_FILES).map(|entry| entry.path());
     let mut files = parts.chain([system.join("ssh_config")]);
     let own = folder.join("config");
-    // That of the system includes its own folder on most machines.
+    // The system's configuration includes its own folder on most machines.
     has_keyword(&own, &NAME_MORE) || has_keyword(&own, &NAME_KEYS) || files.any(|file| has_keyword(&file, &NAME_KEYS))
 }
 
-/// True where a file has a line that begins with one of these words.
+/// Whether a line of the file begins with one of these words.
 fn has_keyword(file: &Path, words: &[&str]) -> bool {
     let text = text_of(file, MAX_CONFIG).unwrap_or_default();
     text.lines().any(|line| {
@@ -147,7 +147,7 @@ pub(super) fn reach(patient: &Patient<'_>) -> Vec<Finding> {
     })
 }
 
-/// Why a remote is not reached. What the server itself may not reach is not connected to.
+/// Why a remote cannot be reached. Connects only where the server itself may.
 fn unreachable(patient: &Patient<'_>, found: &Found<'_>) -> Option<Finding> {
     let (target, network) = (&found.target, &patient.config.network);
     let place = format!("{}, port {}", target.host, target.port);

@@ -1,4 +1,4 @@
-//! The directories that the operator allows, and the repositories in them.
+//! The allowed directories and the repositories in them.
 
 use super::{
     Finding, Patient, damage,
@@ -14,9 +14,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What decides which programs git runs, below the directory that the worktrees of a repository share.
+/// Paths that decide which programs git runs, below the common git directory.
 const POWERFUL: [&str; 5] = ["hooks", "config", "config.worktree", "info/attributes", "objects/info/alternates"];
-/// The most hooks of one repository that are looked at.
+/// Maximum number of hooks checked per repository.
 const MAX_HOOKS: usize = 200;
 
 pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
@@ -68,7 +68,7 @@ fn usable(root: &Path, read_only: bool) -> Option<Finding> {
         }
     };
     if !meta.is_dir() {
-        let fix = "Name the directory that it is in, or that of a repository, with `-r`.";
+        let fix = "Name its directory, or that of a repository, with `-r`.";
         return Some(Finding::problem(format!("the root {shown} is not a directory"), fix));
     }
     let wanted = if read_only { Access::READ_OK | Access::EXEC_OK } else { Access::READ_OK | Access::EXEC_OK | Access::WRITE_OK };
@@ -92,17 +92,17 @@ fn unusable(patient: &Patient<'_>, path: &Path, err: &git::Error) -> Finding {
         git::Error::NotReadable { path, .. } if damage::is_special(path) => command_on(path, |path| format!("rm {path}")),
         git::Error::NotReadable { path, .. } => format!("Correct {}, or move it out of the git directory.", path.display()),
         git::Error::OutsideRoots { path: outside, .. } => {
-            format!("Name {} with `-r` too, where the repository may use it.", outside.display())
+            format!("Name {} with `-r` too, if the repository may use it.", outside.display())
         }
         git::Error::NotARepository { .. } => {
-            let (what, fix) = damage::unseen(patient, path);
+            let (what, fix) = damage::unrecognised(patient, path);
             why = what;
             fix
         }
         git::Error::Unopened { .. } => {
             let damage = patient.repositories.roots().locate(path).ok().and_then(|location| damage::unopened(&location));
             let Some((what, fix)) = damage else {
-                let fix = "Install a newer git where that names a version or an extension; correct the configuration where it names a setting or a file.";
+                let fix = "Install a newer git if it names a version or an extension; correct the configuration if it names a setting or file.";
                 return Finding::problem(format!("the repository {} cannot be opened: {why}", path.display()), fix).caused_by(err);
             };
             why = what;
@@ -113,7 +113,7 @@ fn unusable(patient: &Patient<'_>, path: &Path, err: &git::Error) -> Finding {
     Finding::problem(format!("the repository {} cannot be opened: {why}", path.display()), fix).caused_by(err)
 }
 
-/// What a caller would be told to do. The errors of the crate below cannot be cloned: only those are asked that have no content.
+/// The hint that a caller would get. `git::Error` cannot be cloned, so only errors that can be rebuilt have one.
 fn hint(err: &git::Error) -> Option<String> {
     match err {
         git::Error::NoSandbox { path, why } => error::Error::from(git::Error::NoSandbox { path: path.clone(), why }).hint,
@@ -122,11 +122,11 @@ fn hint(err: &git::Error) -> Option<String> {
     }
 }
 
-/// Whether others can change what git runs in repositories whose hooks and filters are trusted.
+/// Whether other users can change what git runs in trusted repositories.
 pub(super) fn trust(patient: &Patient<'_>) -> Vec<Finding> {
     let tops = patient.usable().map(|repo| repo.top().to_owned());
     let tops = patient.repositories.roots().named().iter().cloned().chain(tops);
-    // In a sticky directory, such as /tmp, nobody replaces what belongs to others.
+    // In a sticky directory, such as /tmp, users cannot replace each other's files.
     let mut open: BTreeSet<PathBuf> = tops.filter(|top| is_writable_by_all(top, 0o1000)).collect();
     for repo in patient.usable() {
         open.extend(powerful(repo.location()).into_iter().filter(|place| is_writable_by_all(place, 0)));
@@ -143,12 +143,12 @@ fn powerful(location: &Location) -> Vec<PathBuf> {
     let mut places = vec![location.common_dir.clone(), location.git_dir.join("config.worktree")];
     places.extend(POWERFUL.iter().map(|name| location.common_dir.join(name)));
     let hooks = fs::read_dir(location.common_dir.join("hooks")).into_iter().flatten().flatten().take(MAX_HOOKS).map(|entry| entry.path());
-    // git runs none of its samples.
+    // git does not run its samples.
     places.extend(hooks.filter(|hook| git::is_executable(hook) && hook.extension().is_none_or(|extension| extension != "sample")));
     places
 }
 
-/// True where every user can write, unless a directory has one of the bits `excused`. A link has no permissions of its own.
+/// Whether every user can write to it. Directories with one of the mode bits `excused` do not count, nor do links.
 fn is_writable_by_all(place: &Path, excused: u32) -> bool {
     fs::symlink_metadata(place).is_ok_and(|meta| {
         let is_excused = meta.is_dir() && meta.mode() & excused != 0;

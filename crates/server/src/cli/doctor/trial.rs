@@ -1,4 +1,4 @@
-//! A temporary server: it is started, tested and stopped.
+//! A temporary server that is started, tested and stopped.
 
 use super::{
     Finding, Patient,
@@ -17,13 +17,13 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How long it may take to listen.
+/// Time limit for the server to listen.
 const READY: Duration = Duration::from_secs(20);
-/// How long it may take to end.
+/// Time limit for the server to exit.
 const END: Duration = Duration::from_secs(12);
-/// The longest path that a Unix socket can have on every system.
+/// Maximum length of a Unix socket's path on all systems.
 const MAX_SOCKET: usize = 90;
-/// Variables that would lead the temporary server out of its directory, or make it wait for somebody.
+/// Variables that would take the temporary server out of its directory, or block its calls.
 const WITHOUT: [&str; 12] = [
     "MCP_GIT_HOST",
     "MCP_GIT_PORT",
@@ -42,10 +42,10 @@ const WITHOUT: [&str; 12] = [
 /// The running temporary server.
 pub(super) struct Trial {
     started: Started,
-    /// Closed, it ends the server, also where the doctor is killed: to the server its supervisor is gone.
+    /// Closing it stops the server, also if the doctor is killed: the server loses its supervisor.
     _line: UnixStream,
     endpoint: Endpoint,
-    // Removed when it is dropped.
+    // Removed on drop.
     _folder: TempDir,
 }
 
@@ -53,9 +53,9 @@ pub(super) struct Trial {
 pub(super) enum Failed {
     /// Its directory cannot be created.
     Folder(PathBuf, io::Error),
-    /// It was not started.
+    /// It could not be started.
     Program(io::Error),
-    /// It ended, or did not listen; with its standard error.
+    /// It exited or did not listen; with its standard error.
     Ended(String),
 }
 
@@ -72,15 +72,15 @@ impl Failed {
                 "Reinstall mcp-server-git: its file was removed or replaced, or is no longer executable.",
             )
             .caused_by(err),
-            Self::Ended(said) if said.is_empty() => Finding::problem(
+            Self::Ended(stderr) if stderr.is_empty() => Finding::problem(
                 "the temporary test server did not listen in time",
                 "Run the doctor again when the machine is less busy; report the problem if it persists.",
             ),
-            Self::Ended(said) => Finding::problem(
-                format!("the temporary test server did not start: {}", said.lines().last().unwrap_or_default()),
+            Self::Ended(stderr) => Finding::problem(
+                format!("the temporary test server did not start: {}", stderr.lines().last().unwrap_or_default()),
                 "Fix what the message names; `mcp-server-git serve --log-level debug` shows more.",
             )
-            .because(said.clone()),
+            .because(stderr.clone()),
         }
     }
 }
@@ -128,13 +128,13 @@ impl Trial {
         &self.endpoint
     }
 
-    /// Stops the server. False where it had to be killed.
+    /// Stops the server. Returns false if it had to be killed.
     pub(super) fn stop(self) -> bool {
         self.started.stop(END)
     }
 }
 
-/// The configuration file of the temporary server, without what leads out of its directory, and without breakpoints.
+/// The temporary server's configuration file, without keys that lead out of its directory, and without breakpoints.
 fn file(config: &Config) -> String {
     let mut table = config.origin.table.clone();
     for key in ["repositories", "auth", "http", "port", "store", "admin", "state_dir", "git", "telemetry", "metrics", "debug"] {
@@ -167,7 +167,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
         )
         .caused_by(&err),
         Ok(()) if !has_ended => Finding::problem(
-            "the temporary test server did not stop when it was asked to",
+            "the temporary test server did not stop when asked to",
             "Run the doctor again when the machine is less busy; report the problem if it persists.",
         ),
         Ok(()) => Finding::fine("a temporary test server starts, answers health, initialize and ping, and stops"),
@@ -175,7 +175,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
     vec![steps.into_iter().fold(finding, Finding::because)]
 }
 
-/// Takes the steps of a client.
+/// Performs the steps of a client.
 fn speak(endpoint: &Endpoint, steps: &mut Vec<String>) -> Result<(), (&'static str, io::Error)> {
     let began = Instant::now();
     let health = endpoint.request("GET", "/health", &[], b"").map_err(|err| ("health", err))?;

@@ -26,7 +26,7 @@ struct Goal {
 
 type Step = (&'static str, Vec<Finding>);
 
-/// Takes the steps, up to the first one that fails and that others need.
+/// Takes the steps, up to the first failure that prevents the next ones.
 pub(super) fn walk(url: &str, token: Option<&str>) -> Vec<Step> {
     let goal = match parse(url) {
         Ok(goal) => goal,
@@ -76,9 +76,9 @@ pub(super) fn walk(url: &str, token: Option<&str>) -> Vec<Step> {
     let base = base.strip_suffix("/mcp").or_else(|| base.strip_suffix("/ws")).unwrap_or(base).to_owned();
     let path = if matches!(goal.path.as_str(), "" | "/") || goal.path.ends_with("/ws") { format!("{base}/mcp") } else { goal.path.clone() };
     let endpoint = Endpoint { place, host, path, token: token.map(str::to_owned) };
-    let (finding, goes_on) = health(&goal, &endpoint, &base);
+    let (finding, proceed) = health(&goal, &endpoint, &base);
     steps.push(("http", vec![finding]));
-    if goes_on {
+    if proceed {
         steps.push(("websocket", vec![websocket(&goal, &endpoint, &base)]));
         steps.push(("mcp", vec![initialize(&goal, &endpoint)]));
     }
@@ -113,7 +113,7 @@ fn warning(goal: &Goal, token: Option<&str>) -> Option<Finding> {
 fn look_up(goal: &Goal) -> Result<Vec<SocketAddr>, Finding> {
     let (sender, found) = mpsc::channel();
     let place = (goal.host.trim_start_matches('[').trim_end_matches(']').to_owned(), goal.port);
-    // A lookup cannot be interrupted. One that takes too long is left to end by itself.
+    // A lookup cannot be interrupted. One that takes too long is left running.
     thread::spawn(move || sender.send(place.to_socket_addrs().map(Iterator::collect::<Vec<_>>)).unwrap_or_default());
     let fix = format!("Correct the name {} in the URL, or the machine's DNS (/etc/resolv.conf, /etc/hosts).", goal.host);
     match found.recv_timeout(STEP) {
@@ -210,11 +210,11 @@ fn health(goal: &Goal, endpoint: &Endpoint, base: &str) -> (Finding, bool) {
     };
     match answer.status {
         200 if serde_json::from_slice::<serde_json::Value>(&answer.body).is_ok_and(|body| body["status"].is_string()) => {
-            (Finding::fine(format!("{path} answers {}", answer.said())), true)
+            (Finding::fine(format!("{path} answers {}", answer.summary())), true)
         }
         200 => (
             Finding::note(
-                format!("{path} does not answer as mcp-server-git does ({})", answer.said()),
+                format!("{path} does not answer as mcp-server-git does ({})", answer.summary()),
                 "Make sure that the URL is the server's, and that the proxy forwards /health.",
             ),
             true,
@@ -222,7 +222,7 @@ fn health(goal: &Goal, endpoint: &Endpoint, base: &str) -> (Finding, bool) {
         401 | 403 | 407 => (refused(goal, &answer), answer.status != 407),
         404 | 405 => (
             Finding::note(
-                format!("there is no {path} ({})", answer.said()),
+                format!("there is no {path} ({})", answer.summary()),
                 "Make the proxy forward /health as well, if the server is mcp-server-git.",
             ),
             true,
@@ -233,19 +233,19 @@ fn health(goal: &Goal, endpoint: &Endpoint, base: &str) -> (Finding, bool) {
         }
         502 | 504 => (
             Finding::problem(
-                format!("the proxy reaches no server behind it ({})", answer.said()),
+                format!("the proxy reaches no server behind it ({})", answer.summary()),
                 "Start `mcp-server-git serve` behind the proxy, or correct its address there.",
             ),
             false,
         ),
         503 => (
             Finding::problem(
-                format!("the server accepts no calls ({})", answer.said()),
+                format!("the server accepts no calls ({})", answer.summary()),
                 "Run `mcp-server-git status` on its machine; `mcp-server-git resume` ends a drain.",
             ),
             false,
         ),
-        _ => (Finding::problem(format!("{path} answers {}", answer.said()), "Look at the server's log at that moment."), true),
+        _ => (Finding::problem(format!("{path} answers {}", answer.summary()), "Look at the server's log at that moment."), true),
     }
 }
 
@@ -266,7 +266,7 @@ fn refused(goal: &Goal, answer: &Answer) -> Finding {
         ),
         _ => ("a proxy on the way requires a login", "Configure this machine's proxy, or use another network.".to_owned()),
     };
-    Finding::problem(format!("{detail} ({})", answer.said()), fix)
+    Finding::problem(format!("{detail} ({})", answer.summary()), fix)
 }
 
 fn websocket(goal: &Goal, endpoint: &Endpoint, base: &str) -> Finding {
@@ -317,7 +317,7 @@ fn initialize(goal: &Goal, endpoint: &Endpoint) -> Finding {
         }
         Err(Refused::Status(answer)) if matches!(answer.status, 401 | 403 | 407) => refused(goal, &answer),
         Err(Refused::Status(answer)) if matches!(answer.status, 404 | 405) => Finding::problem(
-            format!("there is no MCP at {} ({})", endpoint.path, answer.said()),
+            format!("there is no MCP at {} ({})", endpoint.path, answer.summary()),
             "Give the full URL of MCP, which ends in `/mcp`; a proxy has to forward it.",
         ),
         Err(err) => {

@@ -1,5 +1,5 @@
-//! The little of HTTP/1.1 and MCP that the doctor speaks, over TCP, TLS and Unix sockets: one request a connection, bounded in
-//! time and size.
+//! A minimal HTTP/1.1 and MCP client over TCP, TLS and Unix sockets: one request per connection, bounded in time and
+//! size.
 
 use super::STEP;
 use crate::socket;
@@ -14,40 +14,40 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The most bytes of an answer.
+/// Maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 4 << 20;
-/// How long a whole answer may take.
+/// Timeout for a whole answer.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// The revision that is spoken: the last one with sessions.
+/// The requested revision: the last one with sessions.
 const REVISION: &str = "2025-11-25";
 
 /// A connection.
 pub(super) trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
-/// Where a server is.
+/// The address of a server.
 #[derive(Clone)]
 pub(super) enum Place {
     /// A Unix socket.
     Socket(PathBuf),
     /// An address.
     Plain(SocketAddr),
-    /// An address, and how its server proves its name.
+    /// An address, the expected name of its server, and the TLS configuration.
     Tls(SocketAddr, ServerName<'static>, Arc<ClientConfig>),
 }
 
-/// A server that can be asked.
+/// The endpoint of a server.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     pub(super) place: Place,
-    /// For the header `Host`.
+    /// The `Host` header.
     pub(super) host: String,
-    /// Where MCP is.
+    /// The path of MCP.
     pub(super) path: String,
     pub(super) token: Option<String>,
 }
 
-/// What a server answered.
+/// A server's answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -71,8 +71,8 @@ impl Answer {
         events.find_map(|data| serde_json::from_str(data.trim()).ok().filter(is_response))
     }
 
-    /// What the server says, on one line.
-    pub(super) fn said(&self) -> String {
+    /// The status and the body, on one line.
+    pub(super) fn summary(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
         let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
         if line.is_empty() { format!("status {}", self.status) } else { format!("status {}: {line}", self.status) }
@@ -88,7 +88,7 @@ impl Endpoint {
         Self { place: Place::Plain(address), host: address.to_string(), path: "/mcp".to_owned(), token }
     }
 
-    /// Connects. A read or a write on the connection takes [`STEP`] at most.
+    /// Connects, with a timeout of [`STEP`] for each read and write.
     pub(super) fn connect(&self) -> io::Result<Box<dyn Stream>> {
         let tcp = |address: &SocketAddr| {
             let stream = TcpStream::connect_timeout(address, STEP)?;
@@ -131,14 +131,14 @@ impl Endpoint {
         }
         let sent = stream.write_all(&[head.as_bytes(), b"\r\n", body].concat()).and_then(|()| stream.flush());
         match (read_answer(&mut *stream, method), sent) {
-            // A server may have answered without reading all of it.
+            // A server may answer without reading the whole request.
             (Ok(answer), _) => Ok(answer),
             (Err(_), Err(err)) | (Err(err), Ok(())) => Err(err),
         }
     }
 }
 
-/// Reads until the answer is whole. A stream of events is, once it has the response.
+/// Reads until the answer is complete. An event stream is, once it has the response.
 fn read_answer(stream: &mut dyn Stream, method: &str) -> io::Result<Answer> {
     let began = Instant::now();
     let mut bytes = Vec::new();
@@ -169,10 +169,10 @@ fn read_answer(stream: &mut dyn Stream, method: &str) -> io::Result<Answer> {
 }
 
 fn late() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "no answer came in time")
+    io::Error::new(io::ErrorKind::TimedOut, "timed out waiting for an answer")
 }
 
-/// The answer, once all of it is there.
+/// The answer, once it is complete.
 fn parse(bytes: &[u8], method: &str, is_closed: bool) -> io::Result<Option<Answer>> {
     if !b"HTTP/1.".starts_with(&bytes[..bytes.len().min(7)]) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the server there does not speak HTTP"));
@@ -203,7 +203,7 @@ fn parse(bytes: &[u8], method: &str, is_closed: bool) -> io::Result<Option<Answe
     Ok(is_done.then_some(answer))
 }
 
-/// The body that came in chunks, and whether the last one is there.
+/// Decodes a chunked body, and returns whether the last chunk is there.
 fn dechunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {
@@ -227,11 +227,11 @@ fn dechunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
 pub(super) enum Refused {
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("{}", .0.said())]
+    #[error("{}", .0.summary())]
     Status(Answer),
     #[error("the server refused: {0}")]
     Error(String),
-    #[error("the answer is not a JSON-RPC response ({})", .0.said())]
+    #[error("the answer is not a JSON-RPC response ({})", .0.summary())]
     Foreign(Answer),
 }
 
@@ -244,14 +244,14 @@ impl From<Refused> for io::Error {
     }
 }
 
-/// A session of MCP.
+/// An MCP session.
 pub(super) struct Session<'a> {
     endpoint: &'a Endpoint,
     id: Option<String>,
     pub(super) revision: String,
     /// Name and version of the server.
     pub(super) server: String,
-    /// The id of the last request. A server may take one for in flight for a moment after its answer.
+    /// The id of the last request. No id is reused: a server may consider it in flight shortly after its answer.
     last: Cell<u32>,
 }
 
@@ -294,13 +294,13 @@ impl<'a> Session<'a> {
         self.send("ping", &json!({})).map(drop)
     }
 
-    /// Calls a tool; false where that fails.
+    /// Calls a tool. Returns whether it succeeded.
     pub(super) fn call(&self, tool: &str, arguments: &Value) -> Result<bool, Refused> {
         let (_, result) = self.send("tools/call", &json!({"name": tool, "arguments": arguments}))?;
         Ok(result["isError"] != json!(true))
     }
 
-    /// Closes the session, where the server has given it an id.
+    /// Closes the session if the server gave it an id.
     pub(super) fn close(self) {
         if let Some(id) = &self.id {
             self.endpoint.request("DELETE", &self.endpoint.path, &[("Mcp-Session-Id", id)], b"").ok();
@@ -313,7 +313,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_read_whole_in_every_form() -> io::Result<()> {
+    fn answers_are_parsed_in_every_form() -> io::Result<()> {
         let whole = |text: &str| parse(text.as_bytes(), "GET", false).map(|answer| answer.map(|answer| answer.body));
         assert_eq!(whole("HTT")?, None);
         assert_eq!(whole("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab")?, None);

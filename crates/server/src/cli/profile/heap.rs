@@ -1,4 +1,4 @@
-//! `profile heap`: which code holds the memory of a running server.
+//! `profile heap`: shows which code holds a running server's memory.
 
 use super::{say_json, write_answer};
 use crate::{
@@ -13,15 +13,15 @@ use crate::{
 use serde_json::Value;
 use std::{path::Path, time::Duration};
 
-/// What is asked of the heap.
+/// Options of `profile heap`.
 pub(super) struct Heap<'a> {
-    /// What grew from one snapshot to another.
+    /// The two snapshots to compare.
     pub(super) diff: Option<&'a [String]>,
-    /// Whether allocations are tracked from now on.
+    /// Turns allocation tracking on or off.
     pub(super) track: Option<bool>,
     /// The name of the snapshot.
     pub(super) label: Option<&'a String>,
-    /// The snapshots alone.
+    /// Only lists the snapshots.
     pub(super) list: bool,
 }
 
@@ -50,7 +50,7 @@ impl Heap<'_> {
     }
 }
 
-/// Writes the files of an answer, and shows it.
+/// Writes the files of an answer and prints it.
 fn shown(answer: Value, name: &str, out: &Path, reach: &Reach, text: impl Fn(&Value) -> String) -> Result<(), Failure> {
     let files = write_answer(out, name, &answer)?;
     if reach.json {
@@ -93,7 +93,7 @@ fn line(snapshot: &Value) -> String {
 
 fn snapshot(answer: &Value, seconds: u64) -> String {
     let tracked = if answer["tracking"] == true { format!("for {}", time(&answer["tracked_ms"])) } else { format!("for {seconds} s") };
-    format!("Snapshot {}\nAllocations were tracked {tracked}: what is older is not seen.\n{}", line(&answer["snapshot"]), top(answer))
+    format!("Snapshot {}\nAllocations were tracked {tracked}; older ones are not included.\n{}", line(&answer["snapshot"]), top(answer))
 }
 
 fn diff(answer: &Value) -> String {
@@ -108,7 +108,7 @@ fn diff(answer: &Value) -> String {
     )
 }
 
-/// The allocators, each with the functions that called it.
+/// The top allocators with their call stacks.
 fn top(answer: &Value) -> String {
     let mut rows = vec!["Top allocators by call stack:".to_owned()];
     for one in answer["top"].as_array().into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! `profile`: where the processor's time goes and which code holds memory, of a running server or of one operation.
+//! `profile`: CPU and heap profiles of a running server, and CPU profiles of one operation.
 
 mod heap;
 
@@ -28,64 +28,64 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The most bytes of a repository that is copied.
+/// Maximum size of a repository to copy, in bytes.
 const MAX_COPY: u64 = 4 << 30;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Takes a profile of a running server, and writes `cpu_profile.svg`, a flame graph, and `cpu_profile.pb.gz` for pprof.
+    /// Profiles the CPU of a running server; writes `cpu_profile.svg`, a flame graph, and `cpu_profile.pb.gz` for pprof.
     Cpu {
         /// How long.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
         seconds: u64,
-        /// Where the files go.
+        /// Output directory.
         #[arg(long, value_name = "DIRECTORY", default_value = ".")]
         out: PathBuf,
         #[command(flatten)]
         reach: Reach,
     },
     /// Takes a snapshot of a running server's heap, and shows which code holds it; writes `heap_profile.svg` and `heap_profile.pb.gz`.
-    /// Memory is seen that was allocated while it was tracked: since `--track on`, or else for some seconds from now.
+    /// Only allocations made while tracking are included: since `--track on`, or else for `--seconds` from now.
     Heap {
-        /// Shows what grew from one snapshot to another, by number or label, and writes `heap_diff_profile.svg` and `.pb.gz`.
+        /// Compares two snapshots, by number or label, and writes `heap_diff_profile.svg` and `.pb.gz`.
         #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["track", "label", "list"])]
         diff: Option<Vec<String>>,
-        /// Begins or ends to track allocations, with a snapshot.
+        /// Starts or stops allocation tracking, with a snapshot.
         #[arg(long, value_name = "STATE", conflicts_with = "list")]
         track: Option<Switch>,
         /// The name of the snapshot.
         #[arg(long, conflicts_with = "list")]
         label: Option<String>,
-        /// Lists the snapshots that are kept.
+        /// Lists the snapshots.
         #[arg(long)]
         list: bool,
-        /// How long allocations are tracked where they are not.
+        /// Tracking time, unless tracking is on already.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
         seconds: u64,
-        /// Where the files go.
+        /// Output directory.
         #[arg(long, value_name = "DIRECTORY", default_value = ".")]
         out: PathBuf,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Runs one tool again and again in this process, and shows how long it takes and where its time goes. What changes a
-    /// repository runs in a copy of it.
+    /// Runs one tool repeatedly in this process, and shows its latency and CPU profile. Tools that change a repository
+    /// run in a copy of it.
     Op {
         /// The tool, for example `git_status`.
         tool: String,
         /// Its arguments as a JSON object.
         #[arg(default_value = "{}")]
         arguments: String,
-        /// The repository; the current directory's when absent.
+        /// The repository; by default the current one.
         #[arg(long, value_name = "PATH")]
         repo: Option<PathBuf>,
-        /// How often.
+        /// Run count.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         runs: u32,
-        /// Arguments for each run in turn: a file with one JSON object a line.
+        /// A file with the arguments of each run, one JSON object per line.
         #[arg(long, value_name = "FILE")]
         input: Option<PathBuf>,
-        /// Where the files go.
+        /// Output directory.
         #[arg(long, value_name = "DIRECTORY", default_value = ".")]
         out: PathBuf,
         /// Prints JSON.
@@ -137,7 +137,7 @@ fn cpu(seconds: u64, out: &Path, reach: &Reach, config: &Config) -> Result<(), F
         return Ok(());
     }
     let samples = answer["samples"].as_u64().unwrap_or_default();
-    say(&format!("Samples: {samples} in {seconds} s, 99 a second of each busy thread"));
+    say(&format!("Samples: {samples} in {seconds} s, 99 per second and busy thread"));
     let top = answer["top"].as_array().into_iter().flatten();
     top_lines(samples, top.map(|one| (one["function"].as_str().unwrap_or_default(), one["samples"].as_u64().unwrap_or_default())));
     for file in files {
@@ -146,14 +146,14 @@ fn cpu(seconds: u64, out: &Path, reach: &Reach, config: &Config) -> Result<(), F
     Ok(())
 }
 
-/// Writes what came with the answer.
+/// Writes the files of an answer.
 fn write_answer(folder: &Path, name: &str, answer: &Value) -> Result<Vec<String>, Failure> {
     use base64::{Engine, engine::general_purpose::STANDARD};
     let pprof = STANDARD.decode(answer["pprof"].as_str().unwrap_or_default()).map_err(io::Error::other)?;
     Ok(write(folder, name, answer["svg"].as_str().unwrap_or_default(), &pprof)?)
 }
 
-/// Prints an answer with the names of its files in place of them.
+/// Prints an answer with its files replaced by their names.
 fn say_json(mut answer: Value, files: &[String]) {
     answer["files"] = json!(files);
     answer.as_object_mut().into_iter().for_each(|answer| answer.retain(|name, _| name != "svg" && name != "pprof"));
@@ -199,16 +199,16 @@ fn operation(wanted: &Wanted<'_>, mut config: Config) -> Result<ExitCode, String
 }
 
 fn inputs(wanted: &Wanted<'_>) -> Result<Vec<Map<String, Value>>, String> {
-    let parse = |text: &str| serde_json::from_str::<Map<String, Value>>(text).map_err(|err| format!("no JSON object: {err}: {text}"));
+    let parse = |text: &str| serde_json::from_str::<Map<String, Value>>(text).map_err(|err| format!("not a JSON object: {err}: {text}"));
     let Some(file) = wanted.input else { return Ok(vec![parse(wanted.arguments)?]) };
     let text = fs::read_to_string(file).map_err(|err| format!("{}: {err}", file.display()))?;
     let lines: Result<Vec<_>, _> = text.lines().filter(|line| !line.trim().is_empty()).map(parse).collect();
-    lines.and_then(|lines| if lines.is_empty() { Err(format!("{}: no line", file.display())) } else { Ok(lines) })
+    lines.and_then(|lines| if lines.is_empty() { Err(format!("{}: empty file", file.display())) } else { Ok(lines) })
 }
 
 type Measured = (Vec<Duration>, u32, Option<String>);
 
-/// How long each run took, in order, how many failed, and why the first did.
+/// The sorted run times, the number of failures, and the first error.
 fn measure(app: &App, entry: &'static Entry, inputs: &[Map<String, Value>], runs: u32) -> Result<Measured, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|err| err.to_string())?;
     let (mut times, mut failures, mut first) = (Vec::new(), 0, None);
@@ -262,7 +262,7 @@ fn report(wanted: &Wanted<'_>, times: &[Duration], failures: u32, first: Option<
     for (name, time) in figures {
         say(&format!("{name}: {:.2} ms", time.as_secs_f64() * 1000.0));
     }
-    say(&format!("Samples: {}, 99 a second of each busy thread; those of git processes are not among them", profile.samples));
+    say(&format!("Samples: {}, 99 per second and busy thread; git processes are not included", profile.samples));
     top_lines(profile.samples, profile.top.iter().map(|(name, samples)| (name.as_str(), *samples)));
     for file in files {
         say(&format!("Written: {file}"));
@@ -276,7 +276,7 @@ fn top_lines<'a>(all: u64, top: impl Iterator<Item = (&'a str, u64)>) {
     }
 }
 
-/// Writes the two files, and says where they are.
+/// Writes the two files and returns their paths.
 fn write(folder: &Path, name: &str, svg: &str, pprof: &[u8]) -> io::Result<Vec<String>> {
     fs::create_dir_all(folder)?;
     let files = [(folder.join(format!("{name}_profile.svg")), svg.as_bytes()), (folder.join(format!("{name}_profile.pb.gz")), pprof)];
@@ -284,7 +284,7 @@ fn write(folder: &Path, name: &str, svg: &str, pprof: &[u8]) -> io::Result<Vec<S
     written.collect()
 }
 
-/// A copy of the repository in a folder of its own, which is removed with it.
+/// A copy of the repository in a temporary folder, removed on drop.
 fn copied(app: &App, repo: &Path) -> Result<TempDir, String> {
     let opened = app.pipeline.repositories.open(repo).map_err(|err| err.to_string())?;
     let location = opened.location();
@@ -308,7 +308,7 @@ fn copy(from: &Path, to: &Path, left: &mut u64) -> io::Result<()> {
             std::os::unix::fs::symlink(fs::read_link(entry.path())?, target)?;
         } else if kind.is_file() {
             let size = entry.metadata()?.len();
-            *left = left.checked_sub(size).ok_or_else(|| io::Error::other(format!("it has more than {} GiB", MAX_COPY >> 30)))?;
+            *left = left.checked_sub(size).ok_or_else(|| io::Error::other(format!("it is larger than {} GiB", MAX_COPY >> 30)))?;
             fs::copy(entry.path(), target)?;
         }
     }

@@ -1,11 +1,11 @@
-//! The clients whose configuration is known: where it is and what it looks like.
+//! Supported clients: the location and layout of their configuration.
 
 use std::{
     env, io,
     path::{Path, PathBuf},
 };
 
-/// The clients whose configuration is known.
+/// Supported clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Client {
     ClaudeCode,
@@ -18,7 +18,7 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    /// How the project's own folder is written, where the configuration belongs to a project and its team shares it.
+    /// The placeholder for the project's folder, if the configuration is shared in the project.
     pub(crate) fn project(self) -> Option<&'static str> {
         match self {
             Client::ClaudeCode => Some("."),
@@ -32,7 +32,7 @@ fn invalid(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// Below which key of its configuration the client lists servers.
+/// The configuration key under which the client lists servers.
 pub(crate) fn key(client: Client) -> &'static str {
     match client {
         Client::Vscode => "servers",
@@ -42,7 +42,7 @@ pub(crate) fn key(client: Client) -> &'static str {
     }
 }
 
-/// Where the client keeps its configuration.
+/// The path of the client's configuration.
 pub(crate) fn file(client: Client) -> io::Result<PathBuf> {
     let home = || env::home_dir().ok_or_else(|| invalid("there is no home directory"));
     let config = || -> io::Result<PathBuf> {

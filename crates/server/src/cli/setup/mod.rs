@@ -14,9 +14,9 @@ use std::{
     process::ExitCode,
 };
 
-/// The name under which the server is entered.
+/// The server's name in client configurations.
 pub(super) const NAME: &str = "git";
-/// This program, and the package of the reference server, which `uvx` and its like run.
+/// The name of this program, and of the reference server's package, which `uvx` and similar tools run.
 pub(super) const OWN: &str = "mcp-server-git";
 
 pub(super) fn run(client: Client, write: bool, given: &ArgMatches) -> ExitCode {
@@ -31,11 +31,11 @@ pub(super) fn run(client: Client, write: bool, given: &ArgMatches) -> ExitCode {
 struct Entry {
     client: Client,
     file: PathBuf,
-    /// The options of this run, which win over those that the entry has.
+    /// The options of this run. They override those in the entry.
     given: Options,
 }
 
-/// Options of the server, as its arguments: repositories, and the others with their values.
+/// Server options: repositories, and all others with their values.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Options {
     repositories: Vec<String>,
@@ -43,7 +43,7 @@ struct Options {
 }
 
 impl Options {
-    /// The general options that a command line has.
+    /// The general options given on a command line.
     fn of(matches: &ArgMatches) -> Self {
         let mut options = Self::default();
         for arg in Cli::command().get_arguments().filter(|arg| arg.is_global_set()) {
@@ -53,9 +53,9 @@ impl Options {
             }
             let is_path = !matches!(arg.get_value_hint(), ValueHint::Unknown | ValueHint::Other);
             let values = matches.get_raw(id).into_iter().flatten().map(|value| {
-                let is_of_this_machine =
+                let is_local_path =
                     is_path && (arg.get_value_hint() != ValueHint::CommandName || Path::new(value).components().count() > 1);
-                let absolute = is_of_this_machine && !value.to_string_lossy().starts_with("${");
+                let absolute = is_local_path && !value.to_string_lossy().starts_with("${");
                 let path = absolute.then(|| std::path::absolute(value).ok()).flatten();
                 path.map_or_else(|| value.to_string_lossy().into_owned(), |path| path.display().to_string())
             });
@@ -69,14 +69,14 @@ impl Options {
         options
     }
 
-    /// The options of an entry. None where they are not this version's, or a sub-command is among them.
+    /// The options of an entry. `None` if this version cannot parse them, or if they include a sub-command.
     fn parsed(args: &[String]) -> Option<Self> {
         let words = [OWN.to_owned()].into_iter().chain(args.iter().cloned());
         let matches = Cli::command().try_get_matches_from(words).ok()?;
         matches.subcommand().is_none().then(|| Self::of(&matches))
     }
 
-    /// These, and of `kept` what they leave open.
+    /// Merges these options over `kept`.
     fn over(&self, kept: &Self) -> Self {
         let further = self.repositories.iter().filter(|path| !kept.repositories.contains(path));
         let is_open = |name: &String| self.others.iter().all(|(given, _)| given != name);
@@ -102,7 +102,7 @@ impl Entry {
             canonical(&env::current_dir()?)?;
         }
         let file = file(client)?;
-        // A link stays a link.
+        // Preserves symbolic links.
         let file = fs::canonicalize(&file).unwrap_or(file);
         Ok(Self { client, file, given })
     }
@@ -111,7 +111,7 @@ impl Entry {
         self.client == Client::Codex
     }
 
-    /// A path as it is written: from the project, in a file that its team shares.
+    /// A path as written to the file: relative to the project in a shared file.
     fn path(&self, path: &str) -> String {
         let here = env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
         match (self.client.project(), Path::new(path).strip_prefix(here)) {
@@ -126,7 +126,7 @@ impl Entry {
         let mut shown = options.clone();
         let Some(project) = self.client.project() else {
             if shown.repositories.is_empty() {
-                // A client that serves all projects starts its servers anywhere.
+                // A global client may start its servers in any directory.
                 shown.repositories.push(canonical(&env::current_dir()?)?);
             }
             return Ok((env::current_exe()?.display().to_string(), shown.args()));
@@ -144,21 +144,21 @@ impl Entry {
         Ok((OWN.to_owned(), shown.args()))
     }
 
-    /// Says what will not work on every machine.
+    /// Warns about what does not work on every machine.
     fn warn(&self, args: &[String]) {
         if self.client.project().is_none() {
             return;
         }
         let far: Vec<&str> = args.iter().map(String::as_str).filter(|arg| arg.starts_with('/')).collect();
         if !far.is_empty() {
-            tell(&format!("{} is a file that a team shares, and {} is a path of this machine alone.", self.file.display(), far.join(", ")));
+            tell(&format!("{} is shared by a team, but {} exists only on this machine.", self.file.display(), far.join(", ")));
         }
         if let Some(fix) = onto_path() {
-            tell(&format!("The entry names `{OWN}`, as a team shares its file, and on PATH that is not this program yet: {fix}"));
+            tell(&format!("The shared entry names `{OWN}`, which is not this program on PATH yet: {fix}"));
         }
     }
 
-    /// The entry, upon what the one before has beside its command.
+    /// The entry, keeping the other fields of the previous one.
     fn value(&self, before: Option<&Value>, (command, args): (String, Vec<String>)) -> Value {
         let mut value = before.cloned().unwrap_or_else(|| json!({}));
         value["command"] = json!(command);
@@ -171,7 +171,7 @@ impl Entry {
         value
     }
 
-    /// Prints the entry alone.
+    /// Prints only the entry.
     fn print(&self) -> io::Result<()> {
         let command = self.command(&self.given)?;
         self.warn(&command.1);
@@ -181,12 +181,12 @@ impl Entry {
         Ok(())
     }
 
-    /// A configuration with this entry alone.
+    /// A configuration with only this entry.
     fn fresh(&self, command: (String, Vec<String>)) -> String {
         pretty(&json!({key(self.client): {NAME: self.value(None, command)}}))
     }
 
-    /// Puts the entry into the file. What the file and the entry have besides stays.
+    /// Writes the entry to the file, preserving everything else in both.
     fn write(&self) -> io::Result<()> {
         let shown = self.file.display();
         let named = |err: io::Error| io::Error::new(err.kind(), format!("{shown}: {err}"));
@@ -197,19 +197,19 @@ impl Entry {
         };
         let merged = self.merged(before.as_deref().unwrap_or_default()).map_err(named)?;
         let Some(merged) = merged else {
-            say(&format!("{shown} has this entry already"));
+            say(&format!("{shown} already has this entry"));
             return Ok(());
         };
         let backup = before.map(|_| self.back_up()).transpose().map_err(named)?;
         self.replace(&merged).map_err(named)?;
         match backup {
-            Some(backup) => say(&format!("{shown} is updated; the file as it was is kept as {}", backup.display())),
+            Some(backup) => say(&format!("{shown} is updated; the previous version is {}", backup.display())),
             None => say(&format!("{shown} is written")),
         }
         Ok(())
     }
 
-    /// The file's new text; None where nothing changes.
+    /// The file's new text; `None` if nothing changes.
     fn merged(&self, text: &str) -> io::Result<Option<String>> {
         if self.is_toml() {
             let before: toml_edit::DocumentMut = text.parse().map_err(invalid)?;
@@ -243,7 +243,7 @@ impl Entry {
         Ok(Some(pretty(&Value::Object(root))))
     }
 
-    /// The options to write, given the words of the entry that there is, and whether that was this server's.
+    /// The options to write, given the existing entry's command line, and whether it was this server's.
     fn options(&self, before: Option<&(String, Vec<String>)>) -> io::Result<(Options, bool)> {
         let Some((command, args)) = before else { return Ok((self.given.clone(), false)) };
         let Some(args) = own_args(command, args) else {
@@ -259,12 +259,12 @@ impl Entry {
         let all = self.given.over(&kept);
         let stays: Vec<String> = all.others.iter().filter(|one| !self.given.others.contains(one)).map(|(name, _)| name.clone()).collect();
         if !stays.is_empty() {
-            tell(&format!("Kept from the entry as it was: {}", stays.join(", ")));
+            tell(&format!("Kept from the previous entry: {}", stays.join(", ")));
         }
         Ok((all, true))
     }
 
-    /// Written beside and renamed, so that a full disk leaves the old file.
+    /// Writes a temporary file and renames it, so that a full disk leaves the old file intact.
     fn replace(&self, text: &str) -> io::Result<()> {
         if let Some(parent) = self.file.parent() {
             fs::create_dir_all(parent)?;
@@ -282,7 +282,7 @@ impl Entry {
             let number = if n == 0 { String::new() } else { n.to_string() };
             PathBuf::from(format!("{}.bak{number}", self.file.display()))
         };
-        let backup = (0..1000).map(name).find(|path| !path.exists()).ok_or_else(|| invalid("there are too many backups already"))?;
+        let backup = (0..1000).map(name).find(|path| !path.exists()).ok_or_else(|| invalid("there are too many backups"))?;
         fs::copy(&self.file, &backup)?;
         Ok(backup)
     }
@@ -298,7 +298,7 @@ pub(super) fn words(entry: &Value) -> Option<(String, Vec<String>)> {
     Some((command.to_owned(), args.collect()))
 }
 
-/// The arguments for this server, where an entry starts it, or the package of its name.
+/// The server's arguments, if the entry starts this program or the package of the same name.
 pub(super) fn own_args<'a>(command: &str, args: &'a [String]) -> Option<&'a [String]> {
     if Path::new(command).file_name().is_some_and(|name| name == OWN) {
         return Some(args);
@@ -306,15 +306,15 @@ pub(super) fn own_args<'a>(command: &str, args: &'a [String]) -> Option<&'a [Str
     args.split_first().filter(|(first, _)| *first == OWN).map(|(_, rest)| rest)
 }
 
-/// True where `setup --write` keeps all that an entry's arguments say.
+/// Whether `setup --write` keeps all arguments of an entry.
 pub(super) fn is_kept(command: &str, args: &[String]) -> bool {
     let Some(options) = own_args(command, args).and_then(Options::parsed) else { return false };
-    // The package without roots serves any repository, which this server does not.
+    // Without roots the package serves any repository, but this server does not.
     let names_roots = !options.repositories.is_empty() || Path::new(command).file_name().is_some_and(|name| name != OWN);
     names_roots && options.repositories.iter().all(|path| canonical(Path::new(path)).is_ok())
 }
 
-/// What puts this program on `PATH`, or before another of its name. None where it is there.
+/// A fix that puts this program on `PATH`, before any other of its name. `None` if it is there.
 pub(super) fn onto_path() -> Option<String> {
     let own = env::current_exe().and_then(fs::canonicalize).ok()?;
     let path = env::var_os("PATH").unwrap_or_default();
@@ -323,7 +323,7 @@ pub(super) fn onto_path() -> Option<String> {
         return None;
     }
     let is_open = |folder: &PathBuf| rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
-    // A link in a folder before that of the other one.
+    // The link must precede the other program.
     let before = first.as_deref().and_then(Path::parent);
     let mut folders = env::split_paths(&path).take_while(|folder| Some(folder.as_path()) != before);
     Some(match folders.find(|folder| folder.is_absolute() && folder.is_dir() && is_open(folder)) {
@@ -332,15 +332,15 @@ pub(super) fn onto_path() -> Option<String> {
     })
 }
 
-/// The path of a repository, or of a folder with repositories.
+/// The canonical path of a repository, or of a folder with repositories.
 fn canonical(path: &Path) -> io::Result<String> {
     let named = |err: &dyn std::fmt::Display| invalid(format!("{}: {err}", path.display()));
     let real = fs::canonicalize(path).map_err(|err| named(&err))?;
     let roots = Roots::new([real.clone()]).map_err(|err| named(&err))?;
     if roots.locate(&real).is_err() && Roots::around(&real).named().is_empty() && roots.repositories(1).is_empty() {
-        return Err(named(&"it is no git repository, and there is none below it"));
+        return Err(named(&"not a git repository, and no repository below it"));
     }
-    real.into_os_string().into_string().map_err(|_| named(&"a path that is not UTF-8 does not fit into a configuration"))
+    real.into_os_string().into_string().map_err(|_| named(&"a path that is not UTF-8 cannot be written to a configuration"))
 }
 
 fn toml_into(mut document: toml_edit::DocumentMut, (command, args): (String, Vec<String>)) -> toml_edit::DocumentMut {
