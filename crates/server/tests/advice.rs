@@ -1,4 +1,4 @@
-//! Every advice that the server can give is printed where it belongs, followed once, and helps.
+//! Every hint of the server is printed in its situation, followed once, and helps.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 
@@ -26,54 +26,54 @@ mod trust;
 
 use row::Row;
 
-/// All rows, by what they are about.
+/// All rows, by subject.
 const THEMES: [&[Row]; 8] =
     [arguments::ROWS, conflicts::ROWS, places::ROWS, refs::ROWS, remotes::ROWS, settings::ROWS, storage::ROWS, trust::ROWS];
 
 #[test]
-fn each_advice_has_a_row() {
+fn each_hint_has_a_row() {
     let faults = row::faults(&THEMES);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     let left = THEMES.iter().flat_map(|rows| rows.iter()).filter(|row| row.is_left_to_operators()).count();
-    assert!(left <= 12, "{left} are followed nowhere");
+    assert!(left <= 12, "{left} hints are not followed");
 }
 
 #[test]
-fn arguments_are_corrected_as_is_advised() {
+fn hints_about_arguments_help() {
     row::follow(arguments::ROWS);
 }
 
 #[test]
-fn what_has_stopped_goes_on_or_back_as_is_advised() {
+fn hints_about_stopped_operations_help() {
     row::follow(conflicts::ROWS);
 }
 
 #[test]
-fn what_is_allowed_is_found_and_changed_as_is_advised() {
+fn hints_about_permissions_help() {
     row::follow(places::ROWS);
 }
 
 #[test]
-fn revisions_worktrees_and_locks_are_dealt_with_as_is_advised() {
+fn hints_about_revisions_worktrees_and_locks_help() {
     row::follow(refs::ROWS);
 }
 
 #[test]
-fn what_runs_out_is_followed_as_is_advised() {
+fn hints_about_exhausted_resources_help() {
     row::follow(storage::ROWS);
 }
 
 #[test]
-fn remotes_are_reached_as_is_advised() {
+fn hints_about_remotes_help() {
     row::follow(remotes::ROWS);
 }
 
 #[test]
-fn repositories_are_trusted_and_mended_as_is_advised() {
+fn hints_about_trust_and_damage_help() {
     row::follow(trust::ROWS);
 }
 
 #[test]
-fn settings_programs_and_linked_places_are_mended_as_is_advised() {
+fn hints_about_settings_programs_and_links_help() {
     row::follow(settings::ROWS);
 }

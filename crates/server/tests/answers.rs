@@ -1,4 +1,4 @@
-//! Right answers in odd situations: each is compared with what git says and does there.
+//! Correct answers in unusual situations, each compared with git's own.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 

@@ -1,7 +1,7 @@
-//! Hostile arguments and hostile repositories. The numbers are those of the threat list in ARCHITECTURE.md.
+//! Hostile arguments and hostile repositories. The numbers are rows of docs/THREATS.md.
 //!
-//! A case passes when no marker file appears, no other repository is read, the reply is a clear error and the server
-//! goes on answering.
+//! A case passes if no marker file appears, no other repository is read, the error is clear and the server
+//! keeps answering.
 
 #![allow(
     clippy::format_push_string,
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use std::{fs, os::unix::fs::symlink, path::Path};
 use support::{Client, Fixture, Outcome, git_in, parameters::string_parameters, text_of};
 
-/// A repository, another one beside it with a secret, and a file that must not appear.
+/// A repository, another one beside it with a secret, and a marker file that must not appear.
 struct Scene {
     fixture: Fixture,
     marker: String,
@@ -42,7 +42,7 @@ impl Scene {
         self.fixture.path.with_file_name("repo-evil")
     }
 
-    /// A program that leaves the marker behind.
+    /// A program that creates the marker.
     fn trap(&self) -> String {
         let path = self.fixture.path.with_file_name("trap");
         if !path.exists() {
@@ -256,7 +256,7 @@ fn a_foreign_owner_13_and_no_roots_14() -> Outcome {
     Ok(())
 }
 
-/// Calls every read, and the changes, on a repository whose configuration is a trap.
+/// Calls every read and the changes on a repository whose configuration names programs.
 fn read_everything(client: &mut Client) {
     for (tool, args) in [
         ("git_status", json!({})),
@@ -283,7 +283,7 @@ fn read_everything(client: &mut Client) {
 }
 
 #[test]
-fn programs_that_a_repository_names_are_not_run_by_reads_29_to_32_34_36_to_39() {
+fn reads_run_no_program_of_a_repository_29_to_32_34_36_to_39() {
     let keys = [
         ("core.fsmonitor", true),
         ("core.hooksPath", false),
@@ -384,7 +384,7 @@ fn an_untrusted_repository_runs_nothing_on_changes_37() {
     let refused = client.error("git_add", &json!({"repo_path": path, "files": ["a.txt"]}));
     assert!(refused.contains("not trusted") && refused.contains("filter.trap.clean") && refused.contains("-r "), "{refused}");
     scene.unharmed("a refused change");
-    // Named, it runs its hooks.
+    // A named repository runs its hooks.
     fixture.git(&["config", "--unset", "filter.trap.clean"]);
     fixture.write("a.txt", "changed again\n");
     let mut never = fixture.serve_with(&["--trust", "untrusted"], &[]);
@@ -399,7 +399,7 @@ fn an_untrusted_repository_runs_nothing_on_changes_37() {
 }
 
 #[test]
-fn repository_text_can_neither_act_nor_speak_for_the_server_69_to_74() -> Outcome {
+fn repository_text_can_neither_act_nor_imitate_the_server_69_to_74() -> Outcome {
     let fixture = Fixture::new();
     let nasty = "\u{1b}[31mred\u{1b}]8;;http://x\u{7} \u{202e}bidi \u{200b}zero \u{e0041}tag \u{9b}c1";
     fixture.write(
@@ -440,7 +440,7 @@ fn repository_text_can_neither_act_nor_speak_for_the_server_69_to_74() -> Outcom
     assert!(shown.notes.iter().any(|note| note.contains("credential")), "{:?}", shown.notes);
     let expect = String::from_utf8_lossy(&raw).replace("user:hunter2@", "***@").into_bytes();
     let back = String::from_utf8_lossy(&mcp_server_git::unescape(&shown.body)).into_owned();
-    assert_eq!(back.into_bytes(), expect, "what is escaped comes back, but for the credential");
+    assert_eq!(back.into_bytes(), expect, "escaped text is restored, except the credential");
     Ok(())
 }
 
@@ -464,7 +464,7 @@ fn files_that_the_configuration_names_and_deeper_links_are_not_followed() -> Out
         let text = text_of(&client.result(tool, &args));
         assert!(!text.contains("SECRET"), "{tool}: {text}");
     }
-    // The names of a filter driver may contain what separates keys from values elsewhere.
+    // Names of filter drivers may contain the separators of keys and values.
     let tricky = Fixture::new();
     tricky.write(".gitattributes", "* filter=a=b\n").commit("attributes");
     fs::write(tricky.path.join(".git/evil"), format!("[filter \"a=b\"]\n\tclean = {}\n", scene.trap()))?;
@@ -480,7 +480,7 @@ fn files_that_the_configuration_names_and_deeper_links_are_not_followed() -> Out
     symlink(first.path(), there)?;
     let text = fan_out.serve().error("git_log", &json!({}));
     assert!(text.contains("a link inside the git directory"), "{text}");
-    // A folder that git does not take for a repository must not make it look further up.
+    // In a folder that is no valid repository, the search must not go up.
     let outer = Fixture::new();
     let inner = outer.path.join("inner");
     fs::create_dir_all(inner.join(".git/objects"))?;

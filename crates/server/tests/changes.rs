@@ -1,4 +1,4 @@
-//! Changes through the server: what they report, and what they leave behind when they fail.
+//! Changes through the server: their reports, and the state after a failure.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -9,7 +9,7 @@ use std::fs;
 use support::{Fixture, Outcome};
 
 #[test]
-fn a_change_from_add_to_commit_and_back() -> Outcome {
+fn a_change_is_added_committed_and_reset() -> Outcome {
     let fixture = Fixture::new();
     let mut client = fixture.serve();
     fixture.write("new.txt", "n\n").write("a.txt", "changed\n");
@@ -98,7 +98,7 @@ fn a_commit_during_a_merge_keeps_both_parents_and_conflicts_are_named() -> Outco
 }
 
 #[test]
-fn concurrent_commits_take_turns() -> Outcome {
+fn concurrent_commits_are_serialized() -> Outcome {
     let fixture = Fixture::new();
     let mut client = fixture.serve();
     for n in 0..20 {

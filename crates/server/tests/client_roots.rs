@@ -1,4 +1,4 @@
-//! A client that declares roots is confined to them from its first call on, and to new ones from their announcement on.
+//! A client with roots is confined to them from its first call, and to new ones from their announcement.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests start the server, wait for it, and fail loudly")]
 
@@ -34,12 +34,12 @@ fn initialized() -> Value {
     json!({"jsonrpc": "2.0", "method": "notifications/initialized"})
 }
 
-/// The roots have changed.
+/// `notifications/roots/list_changed`.
 fn changed() -> Value {
     json!({"jsonrpc": "2.0", "method": "notifications/roots/list_changed"})
 }
 
-/// The answer to a question for the roots.
+/// The answer to `roots/list`.
 fn roots(question: &Value, paths: &[&str]) -> Value {
     assert_eq!(question["method"], "roots/list", "{question}");
     let roots: Vec<Value> = paths.iter().map(|path| json!({"uri": format!("file://{path}")})).collect();
@@ -55,7 +55,7 @@ fn status(id: u32, path: &str) -> Value {
     call(id, "git_status", json!({"repo_path": path}))
 }
 
-/// A client with roots, which is about to be asked for them.
+/// A client with roots that is about to receive `roots/list`.
 fn rooted(repositories: &[&Fixture], variables: &[(&str, &str)]) -> Client {
     let named: Vec<String> = repositories.iter().flat_map(|fixture| ["-r".to_owned(), path(fixture)]).collect();
     let mut client = Client::start(&named.iter().map(String::as_str).collect::<Vec<_>>(), variables);
@@ -73,7 +73,7 @@ fn is_done(answer: &Value) -> bool {
     answer["result"].is_object() && answer["result"]["isError"] != true
 }
 
-/// The answers to these requests, in their order.
+/// The answers to these requests, in request order.
 fn answers<const N: usize>(client: &mut Client, ids: [u32; N]) -> [Value; N] {
     let mut found = vec![Value::Null; N];
     while found.contains(&Value::Null) {
@@ -93,7 +93,7 @@ fn calls_wait_for_the_roots() {
         client.send_json(&status(id, &path(if id % 2 == 0 { &a } else { &b })));
     }
     let question = client.receive();
-    // The connection is served meanwhile.
+    // The connection stays responsive meanwhile.
     client.ping();
     client.send_json(&roots(&question, &[&path(&a)]));
     for (at, answer) in
@@ -104,7 +104,7 @@ fn calls_wait_for_the_roots() {
 }
 
 #[test]
-fn a_call_before_the_end_of_the_handshake_waits_too() {
+fn a_call_during_the_handshake_waits_too() {
     let (a, b) = (Fixture::new(), Fixture::new());
     let mut client = Client::start(&["-r", &path(&a), "-r", &path(&b)], &[]);
     client.send_json(&opening());
@@ -117,7 +117,7 @@ fn a_call_before_the_end_of_the_handshake_waits_too() {
 }
 
 #[test]
-fn whatever_reads_a_repository_waits_for_the_roots() {
+fn every_read_waits_for_the_roots() {
     let (a, b) = (Fixture::new(), Fixture::new());
     let mut client = rooted(&[&a, &b], &[]);
     let question = client.receive();
@@ -131,7 +131,7 @@ fn whatever_reads_a_repository_waits_for_the_roots() {
         request(3, "resources/subscribe", json!({"uri": there})),
         request(4, "prompts/get", json!({"name": "commit-message", "arguments": {"repo_path": path(&b)}})),
         request(5, "completion/complete", completed),
-        // These read none.
+        // These read no repository.
         request(6, "prompts/get", json!({"name": "code-review", "arguments": {"diff": "+x"}})),
         request(7, "tools/list", json!({})),
     ] {
@@ -141,7 +141,7 @@ fn whatever_reads_a_repository_waits_for_the_roots() {
     assert!(is_done(&prompt) && is_done(&tools), "{prompt} {tools}");
     client.send_json(&roots(&question, &[&path(&a)]));
     let [listed, read, subscribed, prompt, completed] = answers(&mut client, [1, 2, 3, 4, 5]);
-    // Of two that are called `repo`, the one that is left is known by that name.
+    // Of two repositories named `repo`, the remaining one keeps that name.
     let uris: Vec<&str> = listed["result"]["resources"].as_array().into_iter().flatten().filter_map(|one| one["uri"].as_str()).collect();
     assert_eq!(uris, ["git://repo/status", "git://repo/commit/HEAD", "git://repo/tree/HEAD/"]);
     assert!(read["error"]["message"].as_str().is_some_and(|why| why.contains(OUTSIDE)), "{read}");
@@ -150,7 +150,7 @@ fn whatever_reads_a_repository_waits_for_the_roots() {
 }
 
 #[test]
-fn a_client_that_does_not_answer_is_told_so() {
+fn an_unanswered_roots_list_refuses_the_call() {
     let a = Fixture::new();
     let mut client = rooted(&[&a], &[("MCP_GIT_READ_TIMEOUT", "1")]);
     let late = client.receive();
@@ -159,7 +159,7 @@ fn a_client_that_does_not_answer_is_told_so() {
     assert!(is_refused(&answer, UNANSWERED), "{answer}");
     let read = client.request("resources/read", &json!({"uri": "git://repo/status"}));
     assert!(read["error"]["message"].as_str().is_some_and(|why| why.contains(UNANSWERED)), "{read}");
-    // An answer that comes late counts for later calls.
+    // A late answer applies to later calls.
     client.send_json(&roots(&late, &[&path(&a)]));
     client.send_json(&status(2, &path(&a)));
     let [answer] = answers(&mut client, [2]);
@@ -167,7 +167,7 @@ fn a_client_that_does_not_answer_is_told_so() {
 }
 
 #[test]
-fn an_error_for_an_answer_refuses_the_call_and_the_next_one_asks_again() {
+fn an_error_refuses_the_call_and_the_next_call_asks_again() {
     let a = Fixture::new();
     let mut client = rooted(&[&a], &[]);
     client.send_json(&status(1, &path(&a)));
@@ -175,7 +175,7 @@ fn an_error_for_an_answer_refuses_the_call_and_the_next_one_asks_again() {
     client.send_json(&refused(&question));
     let [answer] = answers(&mut client, [1]);
     assert!(is_refused(&answer, UNANSWERED) && text_of(&answer["result"]).contains("Method not found"), "{answer}");
-    // A result without roots is no better.
+    // A result without roots counts as a failure, too.
     client.send_json(&status(2, &path(&a)));
     let question = client.receive();
     client.send_json(&json!({"jsonrpc": "2.0", "id": question["id"], "result": {}}));
@@ -188,7 +188,7 @@ fn an_error_for_an_answer_refuses_the_call_and_the_next_one_asks_again() {
     assert!(is_done(&answer), "{answer}");
 }
 
-/// What the client answers to `roots/list`.
+/// The client's answer to `roots/list`.
 fn listed(client: &mut Client, given: &Value) {
     let question = client.receive();
     assert_eq!(question["method"], "roots/list", "{question}");
@@ -212,7 +212,7 @@ fn roots_without_a_directory_allow_no_repository() {
 }
 
 #[test]
-fn an_empty_list_of_roots_leaves_those_of_the_operator() {
+fn an_empty_list_of_roots_keeps_the_operators_roots() {
     let (a, outside) = (Fixture::new(), Fixture::new());
     let mut client = rooted(&[&a], &[]);
     listed(&mut client, &json!([]));
@@ -229,7 +229,7 @@ fn an_empty_list_of_roots_leaves_those_of_the_operator() {
     }
 }
 
-/// A connection of one of two transports.
+/// A connection over one of two transports.
 enum Line {
     Stdio(Box<Client>),
     Socket(Box<WebSocket<MaybeTlsStream<TcpStream>>>),
@@ -256,7 +256,7 @@ impl Line {
 }
 
 #[test]
-fn new_roots_hold_for_each_call_after_their_announcement() {
+fn new_roots_apply_to_each_call_after_their_announcement() {
     let (a, b) = (Fixture::new(), Fixture::new());
     let server = Served::start(&a, &["-r", &path(&a), "-r", &path(&b)], &[]);
     let stdio = Client::start(&["-r", &path(&a), "-r", &path(&b)], &[]);
@@ -267,7 +267,7 @@ fn new_roots_hold_for_each_call_after_their_announcement() {
         let question = line.receive();
         line.send(&roots(&question, &[&path(&a)]));
         for round in 1..=30 {
-            // Each time the repository that was inside is outside, and a call of it follows at once.
+            // Each time the repository leaves the roots, and a call to it follows at once.
             let (now, before) = if round % 2 == 0 { (&a, &b) } else { (&b, &a) };
             line.send(&changed());
             line.send(&status(round, &path(before)));
@@ -281,7 +281,7 @@ fn new_roots_hold_for_each_call_after_their_announcement() {
 }
 
 #[test]
-fn a_call_that_runs_is_not_disturbed_by_new_roots() -> Outcome {
+fn a_running_call_is_not_disturbed_by_new_roots() -> Outcome {
     let (a, b) = (Fixture::new(), Fixture::new());
     let (began, go) = (a.path.join(".git/began"), a.path.join(".git/go"));
     a.write(
@@ -307,7 +307,7 @@ fn a_call_that_runs_is_not_disturbed_by_new_roots() -> Outcome {
     Ok(())
 }
 
-/// The messages in what has come of a stream of events.
+/// The messages received on an event stream.
 fn events(text: &str) -> Vec<Value> {
     let texts = text.lines().filter_map(|line| line.strip_prefix("data: "));
     texts.filter_map(|data| serde_json::from_str(data).ok()).collect()

@@ -1,4 +1,4 @@
-//! The sub-commands, as a user meets them in the first five minutes.
+//! The sub-commands in a user's first five minutes.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -23,7 +23,7 @@ fn call_prints_text_and_fails_with_the_tool() -> Outcome {
 }
 
 #[test]
-fn versions_are_told_and_a_missing_or_old_git_is_explained() -> Outcome {
+fn versions_are_printed_and_a_missing_or_old_git_is_explained() -> Outcome {
     let text = String::from_utf8(program().arg("--version").output()?.stdout)?;
     assert!(text.contains("commit ") && text.contains("git 2."), "{text}");
     let fixture = Fixture::new();

@@ -1,4 +1,4 @@
-//! The sub-commands that look at a running server and act on it.
+//! Sub-commands that inspect and control a running server.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests start the server, wait for it, and fail loudly")]
 
@@ -16,7 +16,7 @@ use support::{
     wire::{Reply, Served, call, modern, post, session, wait_for},
 };
 
-/// What a sub-command has done.
+/// The outcome of a sub-command.
 #[derive(Debug)]
 struct Done {
     code: Option<i32>,
@@ -25,7 +25,7 @@ struct Done {
 }
 
 impl Done {
-    /// True when each is a line of the output.
+    /// Whether each is a line of the output.
     fn says(&self, lines: &[&str]) -> bool {
         lines.iter().all(|line| self.out.lines().any(|own| own == *line))
     }
@@ -179,7 +179,7 @@ fn late_sessions_are_marked() {
     let fixture = Fixture::new();
     let running = Running::start(&fixture, &[("MCP_GIT_HEARTBEAT_INTERVAL", "1"), ("MCP_GIT_HEARTBEAT_MISSED", "60")]);
     let id = session(&running.server, &[]);
-    // Not read, so that no ping is answered.
+    // Never read, so pings go unanswered.
     let mut socket = running.server.websocket(&[]).expect("a WebSocket");
     socket.send(tungstenite::Message::text(support::wire::initialize().to_string())).expect("the server reads");
     let line = |done: &Done, start: &str| done.out.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
@@ -187,7 +187,7 @@ fn late_sessions_are_marked() {
         let beats = running.run(&["status", "heartbeats"]);
         beats.code == Some(1) && line(&beats, "ws-").ends_with("an answer to pings  LATE")
     });
-    // Where the machine is slow, what was touched may be late again before somebody looks.
+    // On a slow machine a touched session may be late again before the check.
     wait_for("no late session", || {
         assert!(running.run(&["sessions", "touch", "--missing"]).out.starts_with("Touched sessions: "));
         let beats = running.run(&["status", "heartbeats"]);
@@ -197,7 +197,7 @@ fn late_sessions_are_marked() {
 }
 
 #[test]
-fn recovery_reports_five_steps_and_the_server_goes_on() {
+fn recovery_reports_five_steps_and_the_server_continues() {
     let fixture = Fixture::new();
     let running = Running::start(&fixture, &[]);
     let id = session(&running.server, &[]);
@@ -215,7 +215,7 @@ fn recovery_reports_five_steps_and_the_server_goes_on() {
     assert!(unknown.code == Some(2) && unknown.err.contains("there is no such component"), "{unknown:?}");
 }
 
-/// Asks for `/health` on a connection that stays open.
+/// Requests `/health` on a kept-alive connection.
 fn health(connection: &mut TcpStream) -> u16 {
     connection.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("the server reads");
     let mut reply = [0; 4096];
@@ -224,7 +224,7 @@ fn health(connection: &mut TcpStream) -> u16 {
 }
 
 #[test]
-fn drain_ends_readiness_and_counts_what_is_left() {
+fn drain_ends_readiness_and_counts_remaining_calls() {
     let (fixture, _remote) = stalled();
     let running = Running::start(&fixture, &OPEN);
     let mut kept = TcpStream::connect(("127.0.0.1", running.server.port)).expect("a connection");
@@ -270,7 +270,7 @@ fn operations_are_those_of_the_repository() {
 fn without_a_choice_there_must_be_one_server() {
     let fixture = Fixture::new();
     let runtime = tempfile::tempdir().expect("a folder");
-    // Of its own: what other servers have seen is remembered.
+    // A separate server: counts of other servers are remembered.
     let state = fixture.home.path().join("state").display().to_string();
     let variables = [("XDG_RUNTIME_DIR", runtime.path().to_str().expect("text")), ("MCP_GIT_STATE_DIR", &state)];
     let folder = runtime.path().join("mcp-server-git");
@@ -298,7 +298,7 @@ fn without_a_choice_there_must_be_one_server() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused() {
+fn nonsensical_arguments_are_refused() {
     let absent = Path::new("/nonexistent/admin").display().to_string();
     let unreachable = run(&["status", "--socket", &absent], &[]);
     assert!(unreachable.code == Some(2) && unreachable.err.contains("cannot be reached"), "{unreachable:?}");

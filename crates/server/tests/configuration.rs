@@ -17,7 +17,7 @@ fn run(args: &[&str], variables: &[(&str, &str)]) -> Output {
 }
 
 #[test]
-fn each_value_is_shown_with_where_it_comes_from_and_nothing_secret() -> Outcome {
+fn each_value_is_shown_with_its_origin_and_without_secrets() -> Outcome {
     let home = tempfile::tempdir()?;
     let file = home.path().join("config.toml");
     let token = run(&["token", "me"], &[]);
@@ -66,13 +66,13 @@ fn a_configuration_is_checked_and_mistakes_are_named() -> Outcome {
     );
     fs::write(&file, "[cache.nothing]\nenabled = false\n")?;
     let cache = run(&["config", "check", "--json", "--config", &name], &[]);
-    let told: Value = serde_json::from_slice(&cache.stdout)?;
-    assert!(told["ok"] == false && told["error"]["message"].as_str().is_some_and(|why| why.contains("no cache `nothing`")), "{told}");
+    let reply: Value = serde_json::from_slice(&cache.stdout)?;
+    assert!(reply["ok"] == false && reply["error"]["message"].as_str().is_some_and(|why| why.contains("no cache `nothing`")), "{reply}");
     Ok(())
 }
 
 #[test]
-fn the_schema_of_the_file_tells_what_each_key_means() -> Outcome {
+fn the_schema_of_the_file_documents_each_key() -> Outcome {
     let schema: Value = serde_json::from_slice(&run(&["config", "schema"], &[]).stdout)?;
     assert_eq!(schema["properties"]["port"]["description"].as_str().map(|text| text.starts_with("The port of `serve`")), Some(true));
     assert!(schema["additionalProperties"] == json!(false), "{schema}");
@@ -80,7 +80,7 @@ fn the_schema_of_the_file_tells_what_each_key_means() -> Outcome {
 }
 
 #[test]
-fn completions_and_manual_pages_are_made_of_the_command_line() -> Outcome {
+fn completions_and_manual_pages_match_the_command_line() -> Outcome {
     for (shell, words) in [("bash", "_mcp__server__git()"), ("zsh", "#compdef mcp-server-git"), ("fish", "complete -c mcp-server-git")] {
         let made = run(&["completions", shell], &[]);
         assert!(made.status.success() && out(&made).contains(words) && out(&made).contains("circuits"), "{shell}");
@@ -109,7 +109,7 @@ fn the_help_of_a_sub_command_has_its_own_options() {
     ] {
         assert!(out(&run(args, &[])).contains(option), "{args:?}");
     }
-    // A value of an option is no sub-command, and `help` names the one that comes after it.
+    // An option's value is no sub-command, and `help` describes the sub-command after it.
     assert!(out(&run(&["-r", "config", "serve", "--help"], &[])).contains("--port"));
     assert!(out(&run(&["help", "circuits"], &[])).contains("reset"));
     // They are accepted nevertheless.
@@ -142,7 +142,7 @@ fn the_processors_are_profiled_while_the_server_runs() -> Outcome {
 }
 
 #[test]
-fn a_check_finds_what_a_server_would_be_refused_for() -> Outcome {
+fn a_check_finds_what_stops_a_server() -> Outcome {
     for args in [["-r", "/no/such/place"], ["--git", "/no/such/git"]] {
         let checked = program().args(["config", "check"]).args(args).output()?;
         assert!(checked.status.code() == Some(1) && out(&checked).contains("/no/such"), "{checked:?}");
@@ -155,7 +155,7 @@ fn a_check_finds_what_a_server_would_be_refused_for() -> Outcome {
 }
 
 #[test]
-fn what_is_shown_is_what_is_in_force() -> Outcome {
+fn the_shown_configuration_is_in_force() -> Outcome {
     let fixture = Fixture::new();
     let file = fixture.home.path().join("config.toml");
     fs::write(&file, "read_only = true\n")?;
@@ -187,7 +187,7 @@ fn no_profile_reaches_a_remote_or_another_worktree() -> Outcome {
 }
 
 #[test]
-fn what_takes_long_says_so_on_a_terminal_alone() -> Outcome {
+fn long_commands_show_progress_only_on_a_terminal() -> Outcome {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let folder = fixture.home.path().join("profiles").display().to_string();
@@ -200,7 +200,7 @@ fn what_takes_long_says_so_on_a_terminal_alone() -> Outcome {
         let piped = program().args(args).output()?;
         assert!(piped.status.success() && !format!("{piped:?}").contains(shown), "{piped:?}");
         let Some(script) = &script else { continue };
-        // A terminal of its own: both outputs are what it shows.
+        // A terminal of its own shows both outputs.
         let line = format!("{} '{}'", program().get_program().display(), args.join("' '"));
         let mut terminal = std::process::Command::new(script);
         terminal.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("TERM", "xterm").stdin(std::process::Stdio::null());
@@ -219,19 +219,19 @@ fn one_operation_is_profiled_and_changes_are_made_in_a_copy() -> Outcome {
         command.args(["profile", "op"]).args(args).args(["--repo", &repo, "--json", "--out"]).arg(&folder).output()
     };
     let read = profile(&["git_log", "{\"max_count\": 2}", "--runs", "20"])?;
-    let told: Value = serde_json::from_slice(&read.stdout)?;
-    assert!(told["runs"] == 20 && told["failures"] == 0 && told["ms"]["p50"].as_f64() > Some(0.0), "{told}");
-    assert!(told["ms"]["max"].as_f64() >= told["ms"]["p50"].as_f64() && folder.join("git_log_profile.svg").is_file(), "{told}");
+    let reply: Value = serde_json::from_slice(&read.stdout)?;
+    assert!(reply["runs"] == 20 && reply["failures"] == 0 && reply["ms"]["p50"].as_f64() > Some(0.0), "{reply}");
+    assert!(reply["ms"]["max"].as_f64() >= reply["ms"]["p50"].as_f64() && folder.join("git_log_profile.svg").is_file(), "{reply}");
     let input = fixture.home.path().join("batch.jsonl");
     fs::write(&input, "{\"message\": \"one\", \"allow_empty\": true}\n{\"message\": \"two\", \"allow_empty\": true}\n")?;
     let before = fixture.git(&["rev-parse", "HEAD"]);
     let change = profile(&["git_commit", "--runs", "4", "--input", &input.display().to_string()])?;
-    let told: Value = serde_json::from_slice(&change.stdout)?;
-    assert!(told["failures"] == 0, "{told}");
-    assert_eq!(fixture.git(&["rev-parse", "HEAD"]), before, "the repository itself is as it was");
-    // Where it fails there is a profile, too.
+    let reply: Value = serde_json::from_slice(&change.stdout)?;
+    assert!(reply["failures"] == 0, "{reply}");
+    assert_eq!(fixture.git(&["rev-parse", "HEAD"]), before, "the repository itself is unchanged");
+    // A failing operation is profiled, too.
     let failed = profile(&["git_show", "{\"revision\": \"nowhere\"}", "--runs", "3"])?;
-    let told: Value = serde_json::from_slice(&failed.stdout)?;
-    assert!(failed.status.code() == Some(1) && told["failures"] == 3 && folder.join("git_show_profile.pb.gz").is_file(), "{told}");
+    let reply: Value = serde_json::from_slice(&failed.stdout)?;
+    assert!(failed.status.code() == Some(1) && reply["failures"] == 3 && folder.join("git_show_profile.pb.gz").is_file(), "{reply}");
     Ok(())
 }

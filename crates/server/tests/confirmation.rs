@@ -1,4 +1,4 @@
-//! Who confirms a change: the user where the client can ask, and the argument `confirm` only where it cannot.
+//! Who confirms a change: the user if the client can ask, otherwise the argument `confirm`.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests start the server, wait for it, and fail loudly")]
 
@@ -12,7 +12,7 @@ use support::{
     wire::{NEWEST, Served, call, meta, post, wait_for},
 };
 
-/// The operator's leave for the argument.
+/// The operator's permission for the argument.
 const MODEL_CONFIRMS: [(&str, &str); 1] = [("MCP_GIT_MODEL_CONFIRMS", "true")];
 
 fn asks() -> Value {
@@ -23,7 +23,7 @@ fn accepts(yes: bool) -> Value {
     json!({"action": "accept", "content": {"confirm": yes}})
 }
 
-/// What answers a call first: the question, or its result.
+/// The first message after a call: the question, or the result.
 fn first(client: &mut Client, args: &Value) -> (Value, Value) {
     let id = client.start_call("git_reset", args);
     let message = client.receive();
@@ -31,7 +31,7 @@ fn first(client: &mut Client, args: &Value) -> (Value, Value) {
     (id, message)
 }
 
-/// Makes a call, answers its question, and gives the result.
+/// Makes a call, answers its question, and returns the result.
 fn answered(client: &mut Client, args: &Value, answer: &Value) -> Value {
     let (id, question) = first(client, args);
     assert_eq!(question["method"], "elicitation/create", "{args}: {question}");
@@ -41,14 +41,14 @@ fn answered(client: &mut Client, args: &Value, answer: &Value) -> Value {
     client.answer_to(&id)["result"].clone()
 }
 
-/// The result of a call that is not asked about.
+/// The result of a call that must not ask.
 fn unasked(client: &mut Client, args: &Value) -> Value {
     let (_, message) = first(client, args);
     assert!(message["result"].is_object(), "{args}: {message}");
     message["result"].clone()
 }
 
-/// A call of the newest revision, with an answer where there is one.
+/// A call in the newest revision, optionally with an answer.
 fn newest(client: &mut Client, capabilities: &Value, args: &Value, answer: Option<(&Value, &Value)>) -> Value {
     let mut params = json!({"name": "git_reset", "arguments": args, "_meta": meta(capabilities)});
     if let Some((state, answer)) = answer {
@@ -63,7 +63,7 @@ fn is_refused(result: &Value, why: &str) -> bool {
 }
 
 #[test]
-fn a_model_does_not_confirm_where_the_user_can_be_asked() {
+fn a_model_cannot_confirm_if_the_user_can_be_asked() {
     let sure = json!({"mode": "hard", "confirm": true});
     for (answer, is_made) in [(json!({"action": "decline"}), false), (accepts(false), false), (accepts(true), true)] {
         let fixture = edited();
@@ -97,7 +97,7 @@ fn a_declined_change_is_refused_without_another_question() {
         let result = unasked(&mut client, args);
         assert!(is_refused(&result, "declined it before") && text_of(&result).contains("git command in a terminal"), "{args}: {result}");
     }
-    // Another change is asked about.
+    // A different change is asked about.
     let result = answered(&mut client, &json!({"mode": "hard", "target": "HEAD"}), &accepts(true));
     assert!(result["isError"] != true && !is_edited(&fixture), "{result}");
 
@@ -110,7 +110,7 @@ fn a_declined_change_is_refused_without_another_question() {
         let result = newest(&mut client, &asks(), args, None);
         assert!(is_refused(&result, "declined it before"), "{args}: {result}");
     }
-    // A request that says that its client cannot ask changes nothing.
+    // A request from a client that cannot ask changes nothing.
     let result = newest(&mut client, &json!({}), &spellings[1], None);
     assert!(is_refused(&result, "declined it before") && is_edited(&fixture), "{result}");
     let asked = newest(&mut client, &asks(), &json!({"mode": "hard", "target": "HEAD"}), None);
@@ -160,7 +160,7 @@ fn a_dismissed_question_refuses_one_call() {
 }
 
 #[test]
-fn a_question_that_fails_leaves_it_to_the_argument() {
+fn after_a_failed_question_the_argument_counts() {
     let fixture = edited();
     let mut client = older(&fixture, &asks(), &[]);
     for failure in [json!({"code": -32601, "message": "Method not found"}), json!({"code": -32603, "message": "no dialog"})] {
@@ -186,7 +186,7 @@ fn a_call_that_is_cancelled_changes_nothing_and_withdraws_its_question() {
         (&json!("notifications/cancelled"), &question["id"]),
         "{withdrawn}"
     );
-    // It was no decline. A client that goes has not confirmed either.
+    // Cancelling is no decline. A disconnect does not confirm either.
     let (_, question) = first(&mut client, &sure);
     assert_eq!(question["method"], "elicitation/create", "{question}");
     let (code, ..) = client.end();
@@ -194,12 +194,12 @@ fn a_call_that_is_cancelled_changes_nothing_and_withdraws_its_question() {
 }
 
 #[test]
-fn the_operator_lets_the_argument_count() {
+fn the_operator_can_accept_the_argument() {
     let (plain, sure) = (json!({"mode": "hard"}), json!({"mode": "hard", "confirm": true}));
     let fixture = edited();
     let mut client = older(&fixture, &asks(), &MODEL_CONFIRMS);
     assert!(unasked(&mut client, &sure)["isError"] != true && !is_edited(&fixture));
-    // What the user has declined is declined here, too.
+    // A user's decline applies here, too.
     fixture.write("a.txt", "edited\n");
     let result = answered(&mut client, &plain, &json!({"action": "decline"}));
     assert!(is_refused(&result, "not confirmed"), "{result}");
@@ -209,7 +209,7 @@ fn the_operator_lets_the_argument_count() {
 }
 
 #[test]
-fn what_names_the_argument_is_shown_where_it_counts() -> Outcome {
+fn the_argument_is_mentioned_only_where_it_counts() -> Outcome {
     let fixture = edited();
     let path = fixture.path.display().to_string();
     let none: [(&str, &str); 0] = [];
@@ -231,7 +231,7 @@ fn what_names_the_argument_is_shown_where_it_counts() -> Outcome {
     let mut client = older(&fixture, &asks(), &[]);
     let preview = client.text("git_clean", &json!({}));
     assert!(preview.contains("To remove them: git_clean {\"remove\":true}"), "{preview}");
-    // Where nobody can be asked, the error still asks for it.
+    // Without elicitation, the error still names the argument.
     let mut client = older(&fixture, &json!({}), &[]);
     assert!(client.error("git_reset", &json!({"mode": "hard"})).contains("`confirm`: true") && is_edited(&fixture));
     client.text("git_reset", &json!({"mode": "hard", "confirm": true}));
@@ -240,14 +240,14 @@ fn what_names_the_argument_is_shown_where_it_counts() -> Outcome {
 }
 
 #[test]
-fn a_task_asks_in_its_course() {
+fn a_task_asks_while_it_runs() {
     let (fixture, remote) = published();
     fixture.write("a.txt", "rewritten\n");
     fixture.git(&["checkout", "-q", "-b", "feature"]);
     fixture.git(&["push", "-q", "origin", "feature"]);
     fixture.git(&["commit", "-q", "--amend", "--all", "-m", "rewritten"]);
     let before = remote.git(&["rev-parse", "feature"]);
-    // The only place of the host is taken, so that the push becomes a task before it asks.
+    // The host's only permit is taken, so the push becomes a task before it asks.
     let mut client = Client::start(&["-r", &fixture.path.display().to_string()], &[OPEN[0], OPEN[1], ("MCP_GIT_PER_HOST", "1")]);
     let knows = json!({"elicitation": {"form": {}}, "extensions": {"io.modelcontextprotocol/tasks": {}}});
     let modern = |client: &mut Client, method: &str, mut params: Value| {
@@ -263,7 +263,7 @@ fn a_task_asks_in_its_course() {
         assert_eq!(holding["resultType"], "task", "{holding}");
         let mut push = push.clone();
         if answer["action"] == "accept" {
-            // Another change than the one that was declined.
+            // A different change than the declined one.
             push["arguments"]["to"] = json!("feature");
         }
         let begun = modern(&mut client, "tools/call", push);

@@ -1,4 +1,4 @@
-//! What a change must not cost: files that nobody tracks, commits that nothing names, lines that were not chosen.
+//! What a change must preserve: untracked files, unreferenced commits, unselected lines.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -12,7 +12,7 @@ fn content(fixture: &Fixture, path: &str) -> String {
     fs::read_to_string(fixture.path.join(path)).unwrap_or_default()
 }
 
-/// Asks for the last change to be taken back, and gives what was answered.
+/// Undoes the last change and returns the answer.
 fn undo(client: &mut Client) -> Value {
     let preview = client.result("git_undo", &json!({}));
     let said = support::text_of(&preview);
@@ -22,7 +22,7 @@ fn undo(client: &mut Client) -> Value {
 }
 
 #[test]
-fn a_chosen_hunk_lands_where_it_was_seen_also_among_lines_that_repeat() {
+fn a_selected_hunk_is_applied_in_place_among_repeated_lines() {
     let fixture = Fixture::empty();
     let mut state = 7_u64;
     let mut roll = |sides: u64| {
@@ -31,7 +31,7 @@ fn a_chosen_hunk_lands_where_it_was_seen_also_among_lines_that_repeat() {
     };
     let mut client = fixture.serve();
     for round in 0..12 {
-        // Blocks that all look alike, edited in some places.
+        // Identical blocks, edited in some places.
         let base: Vec<String> = (0..10).flat_map(|_| ["head", "a", "b", "c", "end"]).map(|line| format!("{line}\n")).collect();
         fixture.write("f", base.concat()).commit("base");
         let mut edits: Vec<(usize, u64)> = (0..4).map(|block| (block * 12 + 2, roll(3))).collect();
@@ -78,7 +78,7 @@ fn equal_hunks_are_not_confused_when_a_call_is_repeated() {
 }
 
 #[test]
-fn undoing_spares_what_was_made_since() -> Outcome {
+fn undo_keeps_later_work() -> Outcome {
     let fixture = Fixture::new();
     let mut client = fixture.serve();
     client.text("git_rm", &json!({"files": ["a.txt"]}));
@@ -89,7 +89,7 @@ fn undoing_spares_what_was_made_since() -> Outcome {
     fs::remove_file(fixture.path.join("a.txt"))?;
     assert_ne!(undo(&mut client)["isError"], true);
     assert_eq!(content(&fixture, "a.txt"), "one\ntwo\n");
-    // The index that is back is older than the one before it.
+    // The restored index is older than the one it replaces.
     assert_eq!(client.text("git_status", &json!({})).lines().count(), 2);
     client.text("git_rm", &json!({"files": ["dir"], "recursive": true}));
     fixture.write("dir", "a file in place of the folder\n");
@@ -97,7 +97,7 @@ fn undoing_spares_what_was_made_since() -> Outcome {
     assert_eq!(content(&fixture, "dir"), "a file in place of the folder\n");
     fs::remove_file(fixture.path.join("dir"))?;
     undo(&mut client);
-    // A merge that stops tracking a file, which is then ignored and holds a secret.
+    // A merge that untracks a file, which is then ignored and holds a secret.
     fixture.git(&["checkout", "-q", "-b", "side"]);
     fixture.git(&["rm", "-q", "--cached", "a.txt"]);
     fixture.write(".gitignore", "a.txt\n");
@@ -112,7 +112,7 @@ fn undoing_spares_what_was_made_since() -> Outcome {
 }
 
 #[test]
-fn a_renamed_branch_is_undone_into_itself_and_no_other() {
+fn undo_of_a_rename_affects_no_other_branch() {
     let fixture = Fixture::new();
     fixture.git(&["checkout", "-q", "-b", "dev"]);
     fixture.git(&["update-ref", "refs/remotes/origin/dev", "HEAD~1"]);
@@ -127,7 +127,7 @@ fn a_renamed_branch_is_undone_into_itself_and_no_other() {
         format!("refs/heads/dev {at}")
     );
     assert_eq!(fixture.text(&["symbolic-ref", "HEAD"]), "refs/heads/dev");
-    // Not where the name is another branch's by now.
+    // Refused if another branch has the name by now.
     client.text("git_branch_rename", &rename);
     fixture.git(&["branch", "dev", "HEAD~1"]);
     let refused = undo(&mut client);
@@ -182,7 +182,7 @@ fn a_worktree_with_work_in_it_is_not_removed() {
         args.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
         args
     };
-    // On a branch that is there, on none, and where something starts.
+    // On an existing branch, on none, and from a start point.
     client.text("git_worktree", &call(json!({"action": "add", "path": format!("{above}/one"), "branch": "there"})));
     client.text("git_worktree", &call(json!({"action": "add", "path": format!("{above}/two")})));
     client.text("git_worktree", &call(json!({"action": "add", "path": format!("{above}/three"), "start_point": "HEAD~1"})));
@@ -197,7 +197,7 @@ fn a_worktree_with_work_in_it_is_not_removed() {
 }
 
 #[test]
-fn a_search_ends_where_git_says_that_it_ends() {
+fn a_bisect_ends_where_git_ends_it() {
     let fixture = Fixture::empty();
     fixture.write("f", "a\n").commit("A");
     fixture.git(&["checkout", "-q", "-b", "side"]);
@@ -218,7 +218,7 @@ fn a_search_ends_where_git_says_that_it_ends() {
 }
 
 #[test]
-fn what_would_be_cleaned_is_what_is_cleaned() {
+fn clean_removes_what_its_preview_lists() {
     let fixture = Fixture::new();
     fixture.write("loose.txt", "x\n").write("out/inner.txt", "x\n").write(".gitignore", "*.log\n").write("kept.log", "x\n");
     let mut client = fixture.serve();
@@ -233,14 +233,14 @@ fn what_would_be_cleaned_is_what_is_cleaned() {
 }
 
 #[test]
-fn what_a_killed_server_was_about_to_put_in_place_is_removed() -> Outcome {
+fn unfinished_writes_of_a_killed_server_are_removed() -> Outcome {
     let fixture = Fixture::new();
     let state = tempfile::tempdir()?;
     let folder = state.path().display().to_string();
     let mut client = fixture.serve_with(&["--state-dir", &folder], &[]);
     fixture.write("a.txt", "staged\n").write("b.txt", "by another\n");
     client.text("git_add", &json!({"files": ["a.txt"]}));
-    // A server that was killed while it held the lock of the worktree and the one of the index.
+    // A server killed while it held the worktree's lock and the index lock.
     let gone = client.pid();
     drop(client);
     let lock = fs::read_dir(state.path().join("locks"))?.flatten().find(|entry| entry.path().extension().is_some_and(|end| end == "lock"));

@@ -1,11 +1,11 @@
-//! `doctor`: each fault is planted, seen, cleared by what is printed as its fix, and gone.
+//! `doctor`: each fault is planted, found, fixed by the printed fix, and gone.
 
 #![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
     clippy::print_stderr,
-    reason = "tests start programs, fail loudly, and say what they leave out"
+    reason = "tests start programs, fail loudly, and report what they skip"
 )]
 
 #[path = "doctor/machine.rs"]
@@ -26,20 +26,20 @@ use std::{
 };
 use support::{Fixture, Outcome, program};
 
-/// A user with a home, and a repository.
+/// A user with a home folder and a repository.
 pub(crate) struct Ward {
     pub(crate) fixture: Fixture,
     pub(crate) home: PathBuf,
 }
 
-/// What a run of the doctor printed.
-pub(crate) struct Told {
+/// The output of a doctor run.
+pub(crate) struct Report {
     pub(crate) code: Option<i32>,
     pub(crate) checks: Vec<Value>,
 }
 
-impl Told {
-    /// The finding of this check that says these words.
+impl Report {
+    /// The finding of this check that contains these words.
     pub(crate) fn find(&self, check: &str, words: &str) -> Option<&Value> {
         let bad = self.checks.iter().filter(|one| one["state"] == "problem" || one["state"] == "note");
         bad.into_iter().find(|one| one["name"] == check && one["detail"].as_str().is_some_and(|detail| detail.contains(words)))
@@ -55,11 +55,11 @@ impl Ward {
         let fixture = Fixture::new();
         let home = fixture.path.with_file_name("home");
         fs::create_dir_all(&home).expect("a home");
-        // Not the port that another test, or the machine, may be using.
+        // A free port, not one that another test or the machine may use.
         Self { fixture, home }
     }
 
-    /// The environment in which everything runs.
+    /// The environment of every command.
     pub(crate) fn within(&self, command: &mut Command) {
         command.env("HOME", &self.home).env("XDG_CONFIG_HOME", self.home.join(".config")).env("XDG_STATE_HOME", self.home.join(".state"));
         command.env("GIT_CONFIG_GLOBAL", self.home.join("gitconfig")).env_remove("MCP_GIT_STORE_URL").current_dir(&self.fixture.path);
@@ -79,7 +79,7 @@ impl Ward {
     }
 
     /// The same, as JSON.
-    pub(crate) fn told_in(&self, lines: &str, args: &[&str], wrap: impl FnOnce(&mut Command)) -> Told {
+    pub(crate) fn report_in(&self, lines: &str, args: &[&str], wrap: impl FnOnce(&mut Command)) -> Report {
         let output = self.output_in(lines, &[&["--json"], args].concat(), wrap);
         let value: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|err| {
             panic!("{err}: {lines}: {} {}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
@@ -88,25 +88,25 @@ impl Ward {
         let has_problem = checks.iter().any(|one| one["state"] == "problem");
         assert_eq!(value["ok"], !has_problem, "{value:#}");
         assert_eq!(output.status.code(), Some(i32::from(has_problem)), "{value:#}");
-        Told { code: output.status.code(), checks }
+        Report { code: output.status.code(), checks }
     }
 
-    pub(crate) fn told(&self, lines: &str, args: &[&str]) -> Told {
-        self.told_in(lines, args, |_| {})
+    pub(crate) fn report(&self, lines: &str, args: &[&str]) -> Report {
+        self.report_in(lines, args, |_| {})
     }
 
-    /// The fault that `lines` plant is seen by `check`, and what is printed as its fix clears it. Gives the fix.
+    /// Checks that `check` finds the fault planted by `lines` and that the printed fix clears it. Returns the fix.
     pub(crate) fn heals(&self, lines: &str, args: &[&str], check: &str, words: &str) -> String {
         self.heals_by(lines, args, check, words, str::to_owned)
     }
 
-    /// The same of a fix that is a sentence: `cure` does what it says.
+    /// The same for a fix in prose: `cure` returns its command.
     pub(crate) fn heals_by(&self, lines: &str, args: &[&str], check: &str, words: &str, cure: impl FnOnce(&str) -> String) -> String {
-        let sick = self.told(lines, args);
-        let finding = sick.find(check, words).unwrap_or_else(|| panic!("{check} does not say {words}: {:#?}", sick.checks));
+        let sick = self.report(lines, args);
+        let finding = sick.find(check, words).unwrap_or_else(|| panic!("{check} does not report {words}: {:#?}", sick.checks));
         let fix = finding["fix"].as_str().expect("a fix").to_owned();
         let both = [lines, &cure(&fix)].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("\n");
-        let well = self.told(&both, args);
+        let well = self.report(&both, args);
         assert!(well.find(check, words).is_none(), "{check}: still {words} after {fix}: {:#?}", well.checks);
         fix
     }
@@ -127,7 +127,7 @@ impl Ward {
     }
 }
 
-/// Writes a file and the folders above it.
+/// Writes a file and its parent folders.
 pub(crate) fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     fs::write(path, text).expect("a file");
@@ -151,15 +151,15 @@ pub(crate) fn is_root() -> bool {
 fn a_healthy_machine_has_no_problem_and_nothing_is_left_behind() -> Outcome {
     let ward = Ward::new();
     let before = listing(&ward.home);
-    let told = ward.told("export MCP_GIT_PORT=0", &["--verbose", "--latency"]);
-    assert_eq!(told.code, Some(0), "{:#?}", told.checks);
+    let report = ward.report("export MCP_GIT_PORT=0", &["--verbose", "--latency"]);
+    assert_eq!(report.code, Some(0), "{:#?}", report.checks);
     let names = ["configuration", "environment", "executable", "git", "start-up", "state", "database", "roots", "locks", "port", "latency"];
     for name in names {
-        assert!(told.state(name) == ["ok"], "{name}: {:#?}", told.checks);
+        assert!(report.state(name) == ["ok"], "{name}: {:#?}", report.checks);
     }
-    let steps = told.checks.iter().find(|one| one["name"] == "start-up").map(|one| one["causes"].to_string()).unwrap_or_default();
+    let steps = report.checks.iter().find(|one| one["name"] == "start-up").map(|one| one["causes"].to_string()).unwrap_or_default();
     assert!(["start:", "health:", "initialize:", "ping:", "stop: ok"].iter().all(|step| steps.contains(step)), "{steps}");
-    assert_eq!(listing(&ward.home), before, "the doctor makes nothing");
+    assert_eq!(listing(&ward.home), before, "the doctor creates nothing");
     let text = String::from_utf8(ward.output_in("export MCP_GIT_PORT=0", &[], |_| {}).stdout)?;
     assert!(text.contains("\nok       start-up: ") && text.trim_end().ends_with("notes") && !text.contains("PROBLEM"), "{text}");
     Ok(())

@@ -1,4 +1,4 @@
-//! Documents that are generated: `cargo xtask bless` writes them, and this fails when they are not what it would write.
+//! Generated documents: `cargo xtask bless` writes them, and these tests fail if they are outdated.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::{fmt::Write as _, fs};
 use support::{Outcome, root};
 
-/// Compares a file with what it should be, or writes it.
+/// Compares a file with the expected text, or writes it.
 fn hold(path: &str, expect: &str) -> Outcome {
     let full = root().join(path);
     if std::env::var_os("BLESS").is_some() {
@@ -30,7 +30,7 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<(&'a str, &'a st
 }
 
 #[test]
-fn the_tool_table_of_the_readme_is_true() -> Outcome {
+fn the_tool_table_of_the_readme_is_current() -> Outcome {
     let mut table = String::from("\n| Tool | Effect | What it does |\n|---|---|---|\n");
     for entry in Selection::default().listed() {
         let effect = match entry.effect {
@@ -46,7 +46,7 @@ fn the_tool_table_of_the_readme_is_true() -> Outcome {
 }
 
 #[test]
-fn the_configuration_reference_is_true() -> Outcome {
+fn the_configuration_reference_is_current() -> Outcome {
     let mut text = String::from(
         "# Configuration\n\nFlags win over environment variables, and those over the file `$XDG_CONFIG_HOME/mcp-server-git/config.toml` \
          (or `--config FILE`).\nA key with a check mark changes when the file is read again, on SIGHUP; the others need a restart. This page is \
@@ -86,7 +86,7 @@ fn seen_by_a_model(tool: &Value) -> usize {
 fn definitions_are_flat_small_and_explicit() {
     let entries: Vec<&Entry> = Selection::default().listed();
     let definitions = tools_as_listed(&entries);
-    // The whole default set of 24 may cost 3,000 as a model sees it, and 4,000 on the wire.
+    // The default set of 24 tools may cost a model 3,000 tokens, and 4,000 on the wire.
     assert_eq!(entries.len(), 24);
     let seen: usize = definitions.as_array().expect("a list").iter().map(seen_by_a_model).sum();
     let seen = seen + INSTRUCTIONS.len();
@@ -131,7 +131,7 @@ fn the_reference_toolset_is_exactly_its_twelve() {
 }
 
 #[test]
-fn null_arguments_are_absent_ones() {
+fn null_arguments_count_as_absent() {
     let fixture = support::Fixture::new();
     let mut client = fixture.serve();
     let args = serde_json::json!({"repo_path": null, "max_count": 1, "start_timestamp": null, "end_timestamp": null});

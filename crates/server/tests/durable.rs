@@ -1,4 +1,4 @@
-//! What outlives a server, observed through the one that comes after it.
+//! State that survives a server, observed through the next one.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests start the server, wait for it, and fail loudly")]
 
@@ -15,7 +15,7 @@ use support::{
 };
 
 #[test]
-fn a_key_is_not_used_twice_while_the_store_is_away() {
+fn a_key_is_not_used_twice_while_the_store_is_unavailable() {
     let fixture = Fixture::new();
     fixture.write("../blocked", "a file, and no folder");
     let commit = || json!({"message": "once", "allow_empty": true, "idempotency_key": "k"});
@@ -34,7 +34,7 @@ fn a_key_is_not_used_twice_while_the_store_is_away() {
 }
 
 #[test]
-fn tasks_are_there_after_their_server() {
+fn tasks_survive_their_server() {
     let (fixture, _remote) = published();
     let hook = fixture.path.join(".git/hooks/pre-push");
     fs::write(&hook, "#!/bin/sh\nsleep \"$(cat .git/wait)\"\n").expect("a hook");
@@ -64,7 +64,7 @@ fn tasks_are_there_after_their_server() {
     assert!(state(&server, "none")["error"].is_object());
 }
 
-/// A request of a client that knows tasks.
+/// A request from a client that supports tasks.
 fn as_task(server: &Administered, method: &str, mut params: Value) -> Value {
     params["_meta"] = meta(&json!({"extensions": {"io.modelcontextprotocol/tasks": {}}}));
     let name = ["name", "taskId"].iter().find_map(|key| params[*key].as_str()).unwrap_or_default().to_owned();
@@ -74,7 +74,7 @@ fn as_task(server: &Administered, method: &str, mut params: Value) -> Value {
 }
 
 #[test]
-fn workspaces_outlive_their_server_and_end_when_nobody_uses_them() {
+fn workspaces_survive_their_server_and_expire_when_unused() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let open = |server: &Administered| {
@@ -87,7 +87,7 @@ fn workspaces_outlive_their_server_and_end_when_nobody_uses_them() {
     let place = |handle: &str| fixture.home.path().join("state/workspaces").join(handle);
     fs::write(place(&edited).join("new.txt"), "not to be lost").expect("a file");
     drop(server);
-    // A file says whose it is where the store did not.
+    // A file records the owner if the store did not.
     let server = Administered::start(&fixture, &[], &[("MCP_GIT_WORKSPACE_TTL", "2"), ("MCP_GIT_SESSIONS_SWEEP", "1")]);
     assert_ne!(tool(&server, "git_status", json!({"workspace": unused}))["isError"], true);
     assert_ne!(tool(&server, "git_status", json!({"workspace": edited}))["isError"], true);
@@ -100,7 +100,7 @@ fn workspaces_outlive_their_server_and_end_when_nobody_uses_them() {
 }
 
 #[test]
-fn what_a_session_listens_to_outlives_its_server() {
+fn subscriptions_survive_their_server() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let id = session(&server.server, &[]);
@@ -124,7 +124,7 @@ fn what_a_session_listens_to_outlives_its_server() {
 }
 
 #[test]
-fn a_server_on_standard_input_is_found_once_something_durable_has_happened() {
+fn a_stdio_server_is_found_after_its_first_change() {
     let fixture = Fixture::new();
     let state = fixture.home.path().join("state").display().to_string();
     let mut client = fixture.serve_with(&["--state-dir", &state], &[]);
@@ -146,7 +146,7 @@ fn a_server_on_standard_input_is_found_once_something_durable_has_happened() {
 }
 
 #[test]
-fn a_signal_to_the_whole_group_does_not_cut_a_change_off() {
+fn a_signal_to_the_process_group_does_not_interrupt_a_change() {
     let fixture = Fixture::new();
     let mut server = Administered::start(&fixture, &["--supervised"], &[]);
     let stream = hanging_commit_for(&fixture, &server, 2);
@@ -161,7 +161,7 @@ fn a_signal_to_the_whole_group_does_not_cut_a_change_off() {
 }
 
 #[test]
-fn standard_input_opens_nothing_before_it_has_to() {
+fn a_stdio_server_opens_nothing_before_the_first_change() {
     if !support::has_store_of_its_own() {
         return;
     }

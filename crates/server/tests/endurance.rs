@@ -1,7 +1,7 @@
-//! What a server has acknowledged it never loses, and what it holds it gives back: killed at any moment, on a disk that is
-//! full or fails, under a load of which a tenth is malformed, and with clients that come and never come back.
+//! A server never loses what it acknowledged, and releases what it holds: killed at any moment, on a full or
+//! failing disk, under a load with a tenth of malformed input, and with clients that disappear.
 //!
-//! A few rounds run with the other tests; `cargo xtask soak` runs as many as `SOAK_ROUNDS` says.
+//! A few rounds run with the other tests; `cargo xtask soak` runs `SOAK_ROUNDS`.
 
 #![allow(
     clippy::expect_used,
@@ -34,7 +34,7 @@ use support::{
     wire::{Served, call, initialize, modern, post, session, wait_for},
 };
 
-/// How many rounds a campaign has.
+/// Number of rounds of a campaign.
 fn rounds(usual: u64) -> u64 {
     std::env::var("SOAK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(usual)
 }
@@ -44,26 +44,26 @@ fn commit(key: u64) -> Value {
     call(1, "git_commit", json!({"message": key, "allow_empty": true, "idempotency_key": key}))
 }
 
-/// What a call says, where it has been answered.
+/// The first line of a call's answer, if it was answered.
 fn said(reply: Option<Value>) -> Option<Result<String, String>> {
     let result = reply?["result"].clone();
     let text = support::text_of(&result);
-    // What the server notes besides, as of a change that was cut off, is no part of what was done.
+    // Further notes, as about an interrupted change, are no part of the outcome.
     let first = text.lines().next().unwrap_or_default().to_owned();
     result.is_object().then(|| if result["isError"] == true { Err(first) } else { Ok(first) })
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_and_nothing_done_twice_when_it_is_killed_at_any_moment() {
+fn kills_lose_nothing_acknowledged_and_repeat_nothing() {
     let fixture = Fixture::new();
     let mut dice = Dice(7);
     let (mut key, mut answered, mut unsure) = (0_u64, Vec::new(), Vec::new());
-    // A campaign of the usual 200 rounds has a thousand ends.
+    // A campaign of the usual 200 rounds has a thousand kills.
     let ends = if rounds(0) == 0 { 6 } else { rounds(0) * 5 };
     for round in 0..ends {
         let mut server = Administered::start(&fixture, &[], &[]);
         let id = session(&server.server, &[]);
-        // What was acknowledged before is there, and is not done again.
+        // Acknowledged changes are present, and not repeated.
         for (key, text) in answered.drain(..) {
             assert_eq!(said(modern(&server.server, &[], commit(key)).message()), Some(Ok(text)), "round {round}, key {key}");
         }
@@ -100,7 +100,7 @@ fn nothing_acknowledged_is_lost_and_nothing_done_twice_when_it_is_killed_at_any_
             unsure.extend(cut_off);
         });
         server.server.child.wait().expect("its end");
-        // A git that was running when its server was killed ends by itself.
+        // A git that outlives its killed server ends by itself.
         wait_for("the lock", || !fixture.path.join(".git/index.lock").exists() && !fixture.path.join(".git/HEAD.lock").exists());
         let server = Administered::start(&fixture, &[], &[]);
         let reply = post(&server.server, &[("Mcp-Session-Id", &id)], &call(9, "git_status", json!({})));
@@ -116,14 +116,14 @@ fn nothing_acknowledged_is_lost_and_nothing_done_twice_when_it_is_killed_at_any_
     fixture.git(&["fsck", "--strict"]);
 }
 
-/// Makes a call of a server that may be killed meanwhile.
+/// Makes a call to a server that may be killed meanwhile.
 fn try_call(server: &Served, message: &Value) -> Option<Result<String, String>> {
     TcpStream::connect(("127.0.0.1", server.port)).ok()?;
     let reply = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| modern(server, &[], message.clone()).message()));
     said(reply.ok()?)
 }
 
-/// A small file system of its own, where one may be mounted.
+/// A small file system, where one can be mounted.
 struct Small(std::path::PathBuf);
 
 impl Small {
@@ -145,14 +145,14 @@ impl Drop for Small {
 }
 
 #[test]
-fn on_a_full_disk_changes_are_refused_and_none_is_lost() {
+fn a_full_disk_refuses_changes_and_loses_none() {
     let fixture = Fixture::new();
     let state = fixture.home.path().join("state");
     let Some(_mounted) = Small::mount(&state, "2m") else { return };
     let server = Administered::start(&fixture, &[], &[]);
     let say = |key| said(modern(&server.server, &[], commit(key)).message()).expect("an answer");
     let first = say(1).expect("there is room");
-    // Filled to the last byte, more and more finely.
+    // Filled to the last byte, in ever smaller writes.
     let mut filler = fs::File::create(state.join("filler")).expect("a file");
     for size in [65_536, 4096, 512, 1] {
         while filler.write_all(&vec![0; size]).is_ok() {}
@@ -161,7 +161,7 @@ fn on_a_full_disk_changes_are_refused_and_none_is_lost() {
     let mut refused = 0;
     for key in 2..8 {
         let before = count();
-        // What is said to be made is, whatever could be recorded of it; and what is refused is not.
+        // A reported success is real, even if it could not be recorded; a refused change is not made.
         let made = u64::from(say(key).is_ok());
         assert_eq!(count(), before + made, "key {key}");
         refused += 1 - made;
@@ -174,7 +174,7 @@ fn on_a_full_disk_changes_are_refused_and_none_is_lost() {
         server.post("/circuits/reset", &json!({"all": true}));
         say(100).is_ok()
     });
-    assert_eq!(say(1), Ok(first.clone()), "what was acknowledged before is remembered");
+    assert_eq!(say(1), Ok(first.clone()), "acknowledged changes are remembered");
     drop(server);
     let server = Administered::start(&fixture, &[], &[]);
     assert_eq!(said(modern(&server.server, &[], commit(1)).message()), Some(Ok(first)));
@@ -186,7 +186,7 @@ fn on_a_full_disk_changes_are_refused_and_none_is_lost() {
 }
 
 #[test]
-fn on_a_disk_that_fails_nothing_acknowledged_is_lost() {
+fn a_failing_disk_loses_nothing_acknowledged() {
     let Some(strace) = programs::found("strace") else { return };
     let tracer = Command::new(&strace).args(["-e", "trace=none", "true"]).output();
     if !tracer.is_ok_and(|done| done.status.success()) {
@@ -199,7 +199,7 @@ fn on_a_disk_that_fails_nothing_acknowledged_is_lost() {
         let state = fixture.home.path().join("state");
         let server = Administered::start(&fixture, &[], &[]);
         let first = said(modern(&server.server, &[], commit(1)).message()).expect("an answer").expect("a commit");
-        // From some write or sync of the state on every one fails, for a while.
+        // From a random write or sync of the state on, all of them fail for a while.
         let (from, call) =
             (1 + dice.roll(12), ["pwrite64", "fdatasync", "fsync", "write"][usize::try_from(dice.roll(4)).unwrap_or_default()]);
         let mut tracer = Command::new(&strace);
@@ -233,7 +233,7 @@ fn on_a_disk_that_fails_nothing_acknowledged_is_lost() {
     }
 }
 
-/// Counts of what came of calls.
+/// Counts of outcomes.
 #[derive(Default)]
 struct Tally {
     asked: AtomicU64,
@@ -242,7 +242,7 @@ struct Tally {
 }
 
 #[test]
-fn a_mixed_load_gets_its_answers_and_leaves_nothing() {
+fn a_mixed_load_is_answered_and_leaks_nothing() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[("MCP_GIT_MAX_CONCURRENT", "16")]);
     let (tally, over) = (Tally::default(), AtomicBool::new(false));
@@ -285,7 +285,7 @@ fn a_mixed_load_gets_its_answers_and_leaves_nothing() {
     }
 }
 
-/// One thing that a client does: well-formed and waited for, malformed, cancelled or broken off.
+/// One client action: well-formed and awaited, malformed, cancelled or disconnected.
 fn turn(server: &Served, fixture: &Fixture, session: &str, id: u64, dice: &mut Dice, tally: &Tally) {
     let own = [("Mcp-Session-Id", session)];
     let args = [
@@ -303,7 +303,7 @@ fn turn(server: &Served, fixture: &Fixture, session: &str, id: u64, dice: &mut D
         0 => drop(post(server, &own, &json!({"jsonrpc": "2.0", "id": id, "method": 7}))),
         1 => drop(server.send("POST", "/mcp", &[("Content-Type", "application/json"), own[0]], &text.as_bytes()[..text.len() / 2])),
         2 => {
-            // Broken off before it is answered, or before it is even sent.
+            // Disconnected before the answer, or even before the whole request.
             if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", server.port)) {
                 let head = format!(
                     "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nMcp-Session-Id: {session}\r\n\
@@ -340,12 +340,12 @@ fn turn(server: &Served, fixture: &Fixture, session: &str, id: u64, dice: &mut D
 }
 
 #[test]
-fn sessions_that_are_abandoned_leave_nothing() {
+fn abandoned_sessions_leak_nothing() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[("MCP_GIT_SESSION_TIMEOUT", "2"), ("MCP_GIT_SESSIONS_SWEEP", "1")]);
     let pid = server.server.child.id();
     let descriptors = || fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").count();
-    // Opens sessions, waits until all are closed for their age, and sees what is left once sweeps have given memory back.
+    // Opens sessions, waits until all have expired, and measures what is left after sweeps freed memory.
     let rush = |count: u64| {
         for _ in 0..count {
             assert_eq!(post(&server.server, &[], &initialize()).status, 200);
@@ -362,7 +362,7 @@ fn sessions_that_are_abandoned_leave_nothing() {
         lowest
     };
     let count = rounds(4) * 500;
-    // The caches of the store's connections fill slowly, and have an end.
+    // The caches of the store's connections fill slowly, and are bounded.
     let (before, held) = (rush(2_500.max(count / 10)), descriptors());
     let after = rush(count);
     eprintln!("{count} sessions: RSS {before} KiB before, {after} KiB after; {held} and {} descriptors", descriptors());

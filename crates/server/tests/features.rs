@@ -50,7 +50,7 @@ fn resources_are_listed_and_read() {
     assert_eq!(binary["result"]["contents"][0]["blob"], "AAE=", "{binary}");
     let path = format!("git://{}/status", fixture.path.display().to_string().replace('/', "%2F"));
     assert!(text_at(&read(&mut client, &path)).contains(" M a.txt"));
-    // What is not there, and what may not be seen, is an error and nothing else.
+    // Missing and forbidden resources are errors.
     for (uri, code) in [
         ("git://repo/blob/HEAD/none.txt", -32002),
         ("git://repo/blob/nowhere/a.txt", -32002),
@@ -101,7 +101,7 @@ fn resources_come_in_pages_and_say_how_long_they_last() -> Outcome {
 }
 
 #[test]
-fn prompts_read_what_is_left_out() {
+fn prompts_fill_in_omitted_arguments() {
     let fixture = Fixture::new();
     fixture.write("a.txt", "for the prompt\n```\nnot the end\n");
     fixture.git(&["add", "a.txt"]);
@@ -161,15 +161,15 @@ fn arguments_are_completed() {
 }
 
 #[test]
-fn changes_of_a_repository_are_told_in_both_eras() {
+fn changes_of_a_repository_are_notified_in_every_revision() {
     let fixture = Fixture::new();
     let uri = "git://repo/status";
     let mut client = older(&fixture, &json!({}), &[]);
     assert_eq!(client.request("resources/subscribe", &json!({"uri": uri}))["result"], json!({}));
     assert!(client.request("resources/subscribe", &json!({"uri": "git://none/status"}))["error"].is_object());
     fixture.git(&["branch", "new"]);
-    let told = client.receive();
-    assert_eq!((told["method"].as_str(), told["params"]["uri"].as_str()), (Some("notifications/resources/updated"), Some(uri)));
+    let sent = client.receive();
+    assert_eq!((sent["method"].as_str(), sent["params"]["uri"].as_str()), (Some("notifications/resources/updated"), Some(uri)));
     client.request("resources/unsubscribe", &json!({"uri": uri}));
     let mut client = Client::start(&["-r", &fixture.path.display().to_string()], &[]);
     let params = json!({"notifications": {"resourceSubscriptions": [uri]}, "_meta": meta(&json!({}))});
@@ -177,8 +177,8 @@ fn changes_of_a_repository_are_told_in_both_eras() {
     assert_eq!(client.receive()["method"], "notifications/subscriptions/acknowledged");
     fixture.write("a.txt", "staged\n");
     fixture.git(&["add", "a.txt"]);
-    let told = client.receive();
-    assert_eq!((told["method"].as_str(), told["params"]["uri"].as_str()), (Some("notifications/resources/updated"), Some(uri)), "{told}");
+    let sent = client.receive();
+    assert_eq!((sent["method"].as_str(), sent["params"]["uri"].as_str()), (Some("notifications/resources/updated"), Some(uri)), "{sent}");
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_client_of_the_newest_revision_confirms_over_two_rounds_76() {
         params
     };
     let state = &asked["result"]["requestState"];
-    // Other arguments, an edited state, no state of ours.
+    // Other arguments, an edited state, a forged state.
     let other = json!({"mode": "hard", "target": "HEAD~1"});
     let edited = json!(format!("{}x", state.as_str().unwrap_or_default()));
     for (state, args) in [(state, &other), (&edited, &hard), (&json!("forged"), &hard)] {
@@ -207,15 +207,15 @@ fn a_client_of_the_newest_revision_confirms_over_two_rounds_76() {
         assert_eq!(refused["error"]["code"], -32602, "{refused}");
         assert!(is_edited(&fixture));
     }
-    // No is no.
+    // The decline counts, whatever the argument says.
     let declined = modern(&mut client, &asks, "tools/call", answered(state, &hard, "decline", true));
     assert!(text_of(&declined["result"]).contains("not confirmed") && declined["result"]["isError"] == true, "{declined}");
     assert!(is_edited(&fixture));
-    // Used once, it is worth nothing any more.
+    // A used state is rejected.
     let replayed = modern(&mut client, &asks, "tools/call", answered(state, &hard, "accept", true));
     assert!(replayed["error"]["message"].as_str().is_some_and(|why| why.contains("used before")), "{replayed}");
     assert!(is_edited(&fixture));
-    // What was declined is not asked again; the same change in other words is another question.
+    // A declined change is not asked about again; the same change with other arguments is.
     let named = json!({"mode": "hard", "target": "HEAD"});
     let asked = modern(&mut client, &asks, "tools/call", call(named.clone()));
     let done = modern(&mut client, &asks, "tools/call", answered(&asked["result"]["requestState"], &named, "accept", true));
@@ -235,7 +235,7 @@ fn a_client_of_an_older_revision_is_asked() {
         let id = client.start_call("git_reset", &json!({"mode": "hard"}));
         let question = client.receive();
         assert_eq!(question["method"], "elicitation/create", "{question}");
-        // Others are served while the user thinks.
+        // Other calls are served while the user decides.
         client.text("git_status", &json!({}));
         client.send_json(&json!({"jsonrpc": "2.0", "id": question["id"], "result": answer}));
         let result = client.answer_to(&id);
@@ -245,7 +245,7 @@ fn a_client_of_an_older_revision_is_asked() {
 }
 
 #[test]
-fn what_the_operator_denies_is_not_even_asked() {
+fn a_change_that_the_operator_denies_is_not_asked_about() {
     let fixture = edited();
     let mut client = Client::start(&["-r", &fixture.path.display().to_string()], &[("MCP_GIT_HARD_RESET", "deny")]);
     let asks = json!({"elicitation": {"form": {}}});
@@ -273,20 +273,20 @@ fn a_long_call_becomes_a_task_that_can_be_stopped() {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     assert_eq!(state(&mut client)["result"]["status"], "cancelled");
-    // One that goes through has its result there.
+    // A call that finishes in time returns its result directly.
     remote.breaks(Fault::None);
     let quick = modern(&mut client, &knows, "tools/call", fetch);
     assert!(text_of(&quick["result"]).contains("refs/remotes/origin/main"), "{quick}");
 }
 
 #[test]
-fn the_client_hears_of_calls_where_it_asks_for_it() {
+fn the_client_receives_the_log_it_requests() {
     let fixture = Fixture::new();
     let mut client = older(&fixture, &json!({}), &[]);
     client.request("logging/setLevel", &json!({"level": "info"}));
     let id = client.start_call("git_status", &json!({}));
-    let told = client.receive();
-    assert_eq!((told["method"].as_str(), &told["params"]["data"]["tool"]), (Some("notifications/message"), &json!("git_status")), "{told}");
+    let sent = client.receive();
+    assert_eq!((sent["method"].as_str(), &sent["params"]["data"]["tool"]), (Some("notifications/message"), &json!("git_status")), "{sent}");
     client.answer_to(&id);
     client.request("logging/setLevel", &json!({"level": "error"}));
     let id = client.start_call("git_status", &json!({}));

@@ -1,4 +1,4 @@
-//! Fields that are longer than any budget, and those that hold addresses with secrets in them.
+//! Fields longer than any budget, and fields with secrets in addresses.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start git and fail loudly")]
 
@@ -19,12 +19,12 @@ use support::{
 };
 
 const MIB: usize = 1 << 20;
-/// More than a record of git's was once read of.
+/// More than the former size limit of a record from git.
 const AUTHOR: usize = MIB + 100_000;
 /// In tokens of four bytes.
 const BUDGETS: [usize; 3] = [500, 2000, 8000];
 
-/// Makes the call within each budget, and gives the results.
+/// Makes the call within each budget, and returns the results.
 fn within_budgets(client: &mut Client, tool: &str, args: &Value) -> Vec<Value> {
     let mut results = Vec::new();
     for tokens in BUDGETS {
@@ -38,7 +38,7 @@ fn within_budgets(client: &mut Client, tool: &str, args: &Value) -> Vec<Value> {
     results
 }
 
-/// How often each letter is where the ways lead to that a note names.
+/// Count of each letter in the results of the calls that a note names.
 fn whole(client: &mut Client, fixture: &Fixture, note: &str, known: &mut HashMap<String, String>) -> HashMap<char, usize> {
     let ways = note.split_once("Whole: ").expect("a way").1;
     let ways = ways.strip_prefix("the same call with a larger `max_tokens`, or ").unwrap_or(ways);
@@ -71,7 +71,7 @@ fn named(call: &str, tool: &str, args: &Value) -> (String, Value) {
     (tool.to_owned(), args)
 }
 
-/// All that a call shows of a repository, through its pages, with shortened lines made whole.
+/// The repository content of all pages, with shortened lines completed.
 fn follow(client: &mut Client, tool: &str, args: &Value) -> String {
     String::from_utf8_lossy(&bytes(client, tool, args)).into_owned()
 }
@@ -79,7 +79,7 @@ fn follow(client: &mut Client, tool: &str, args: &Value) -> String {
 fn bytes(client: &mut Client, tool: &str, args: &Value) -> Vec<u8> {
     let (mut tool, mut args, mut all) = (tool.to_owned(), args.clone(), Vec::new());
     for page in 0.. {
-        assert!(page < 500, "{tool} {args} comes to an end");
+        assert!(page < 500, "{tool} {args} ends");
         let mut next = None;
         let text = client.text(&tool, &args);
         for line in text.split_inclusive('\n') {
@@ -106,7 +106,7 @@ fn bytes(client: &mut Client, tool: &str, args: &Value) -> Vec<u8> {
     all
 }
 
-/// A commit whose author and subject are longer than any page, on a branch with a name that is as long as names can be.
+/// A commit whose author and subject exceed any page, on a branch with the longest possible name.
 struct Scene {
     fixture: Fixture,
     branch: String,
@@ -119,7 +119,7 @@ fn long(letter: &str) -> String {
     vec![letter.repeat(250); 14].join("/")
 }
 
-/// The longest name, nearly, that an argument may have.
+/// Nearly the longest name that an argument accepts.
 fn name(letter: &str) -> String {
     vec![letter.repeat(250); 4].join("/")
 }
@@ -180,7 +180,7 @@ impl Scene {
 }
 
 #[test]
-fn a_long_field_fills_no_result_and_its_note_names_a_way_to_all_of_it() -> Outcome {
+fn a_long_field_is_cut_with_a_call_for_all_of_it() -> Outcome {
     let scene = Scene::new().decorated();
     let fixture = &scene.fixture;
     let mut client = fixture.serve();
@@ -245,7 +245,7 @@ fn a_long_field_fills_no_result_and_its_note_names_a_way_to_all_of_it() -> Outco
             assert!(seen.contains(&(tool, letter)), "{tool} {args}: {letter}\n{notes:#?}");
         }
     }
-    // One long field hides no other row, and the rows for programs say what of them is cut.
+    // A long field hides no other row, and structured rows report what was cut.
     let log = follow(&mut client, "git_log", &json!({"max_count": 5, "max_tokens": 500}));
     assert!(log.contains("second") && log.contains("first"), "{log:.2000}");
     for args in [json!({}), json!({"author": "."})] {
@@ -254,18 +254,18 @@ fn a_long_field_fills_no_result_and_its_note_names_a_way_to_all_of_it() -> Outco
         assert!(commit["cut"]["author"].as_u64() >= Some(8192) && commit["cut"]["subject"].as_u64() >= Some(2048), "{args}");
         assert!(commit["author"].as_str().map_or(0, str::len) <= 200 && commit["subject"].as_str().map_or(0, str::len) <= 400);
     }
-    // What is read in pages is read to its end.
+    // Paged content is read to its end.
     assert_eq!(follow(&mut client, "git_notes", &json!({"revision": "main"})).matches('N').count(), MIB);
     let way = format!("git_show {}", json!({"revision": scene.commit}));
     let shown = known.get(&way).ok_or("notes name it")?;
     assert_eq!(['A', 'E', 'S'].map(|letter| shown.matches(letter).count()), [AUTHOR + 1, 20_000, MIB]);
     let branches = client.result("git_branch", &json!({}));
-    assert!(branches["structuredContent"].to_string().contains(&scene.branch), "a name that can be sent back is whole");
+    assert!(branches["structuredContent"].to_string().contains(&scene.branch), "a usable name is not cut");
     Ok(())
 }
 
 #[test]
-fn what_is_said_of_a_change_keeps_to_its_budget() -> Outcome {
+fn a_changes_report_stays_within_its_budget() -> Outcome {
     let scene = Scene::new();
     let fixture = &scene.fixture;
     let above = fs::canonicalize(fixture.home.path())?;
@@ -298,7 +298,7 @@ fn what_is_said_of_a_change_keeps_to_its_budget() -> Outcome {
         let result = check(tool, args.clone());
         assert!(result["isError"] != true, "{tool}: {}", text_of(&result));
     }
-    // Errors quote names, paths and what hooks write.
+    // Errors quote names, paths and hook output.
     fixture.write("../refuse", "").write("a.txt", "again\n");
     let long_name = "x".repeat(4000);
     for (tool, args) in [
@@ -320,7 +320,7 @@ fn what_is_said_of_a_change_keeps_to_its_budget() -> Outcome {
 }
 
 #[test]
-fn conflicts_with_long_paths_are_all_reached() {
+fn all_conflicts_with_long_paths_are_reachable() {
     let fixture = Fixture::new();
     let path = |n: usize| format!("{}/{n:02}.txt", long("p"));
     let write = |text: &str| (0..12).fold(&fixture, |fixture, n| fixture.write(&path(n), format!("{text} {n}\n")));
@@ -370,7 +370,7 @@ fn references_longer_than_any_argument_are_cut_and_not_offered() {
 }
 
 #[test]
-fn what_remotes_and_submodules_name_keeps_to_its_budget() {
+fn remotes_and_submodules_stay_within_their_budget() {
     let (fixture, remote) = published();
     let id = remote.git(&["rev-parse", "main"]);
     for n in 0..40 {
@@ -403,7 +403,7 @@ fn what_remotes_and_submodules_name_keeps_to_its_budget() {
 }
 
 #[test]
-fn at_a_small_budget_long_lines_and_odd_bytes_come_whole() {
+fn a_small_budget_keeps_long_lines_and_odd_bytes_complete() {
     let fixture = Fixture::empty();
     let odd: Vec<u8> = (0..3000_u32).map(|n| [0x1b, 0xff, b'a', 0x07][n as usize % 4]).collect();
     let path = format!("{}/odd.txt", vec!["q".repeat(30); 3].join("/"));

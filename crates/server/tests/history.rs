@@ -1,4 +1,4 @@
-//! The tools that are not listed by default answer as git does.
+//! Tools outside the default set answer as git does.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -71,7 +71,7 @@ fn files_are_moved_and_patched_and_noted() {
 }
 
 #[test]
-fn settings_are_shown_and_only_harmless_ones_written() {
+fn settings_are_shown_and_only_harmless_ones_are_written() {
     let fixture = scene();
     fixture.git(&["config", "http.extraHeader", "Authorization: secret"]);
     let mut client = fixture.serve();
@@ -88,7 +88,7 @@ fn settings_are_shown_and_only_harmless_ones_written() {
 }
 
 #[test]
-fn commits_are_signed_as_the_operator_says() {
+fn commits_are_signed_as_configured() {
     let fixture = scene();
     let log = fixture.path.with_file_name("signed");
     let program = fixture.path.with_file_name("signer");

@@ -1,7 +1,7 @@
-//! What a hostile repository can bring along, one test for each kind: programs, files outside, files that never end or
-//! are waited for, and what outgrows memory.
+//! Attacks of a hostile repository, one test per kind: programs, files outside, files that block or never
+//! end, and excessive memory.
 //!
-//! The server runs on the folder above the repository, which is therefore not trusted, unless a test says otherwise.
+//! The server's root is the folder above the repository, which is therefore untrusted, unless a test says otherwise.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
 

@@ -1,6 +1,6 @@
-//! With the programs that operators have: an ssh server, git's extension for large files, nginx.
+//! With operators' programs: an ssh server, git-lfs, nginx.
 //!
-//! Where one is not installed its test says so and ends, unless `cargo xtask test` was to unpack it.
+//! Without the program a test reports that and ends, unless `cargo xtask test` should have unpacked it.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 
@@ -23,8 +23,8 @@ use support::{
     wire::{NEWEST, Served, meta},
 };
 
-/// An ssh server for the present user and the ssh command that reaches it. It is not OpenSSH's, which as root wants a user of
-/// its own on the machine.
+/// An ssh server for the current user and the ssh command that reaches it. Not OpenSSH, which as root needs a dedicated
+/// user on the machine.
 fn ssh_server(node: &Path, modules: &Path, home: &Path) -> (Running, String) {
     let script = "mkdir -p keys && ssh-keygen -q -t ed25519 -N '' -f keys/host && ssh-keygen -q -t ed25519 -N '' -f keys/user && \
                   cp keys/user.pub keys/authorized && chmod 600 keys/*";
@@ -47,7 +47,7 @@ fn ssh_server(node: &Path, modules: &Path, home: &Path) -> (Running, String) {
 }
 
 #[test]
-fn an_ssh_server_is_pushed_to_and_fetched_from() -> Outcome {
+fn pushes_and_fetches_work_over_ssh() -> Outcome {
     let [Some(_), Some(_)] = ["ssh", "ssh-keygen"].map(found) else { return Ok(()) };
     let Some((node, modules)) = node("ssh") else { return Ok(()) };
     let fixture = Fixture::new();
@@ -66,11 +66,11 @@ fn an_ssh_server_is_pushed_to_and_fetched_from() -> Outcome {
     git_in(&bare, &["branch", "other", "main"]);
     assert!(client.text("git_fetch", &json!({})).contains("refs/remotes/origin/other"));
     assert!(client.text("git_ls_remote", &json!({})).contains("refs/heads/other"));
-    // A key that the server does not know: no question, and what to do about it.
+    // A key unknown to the server: no prompt, and a hint.
     fs::write(home.join("keys/authorized"), "")?;
     let refused = client.error("git_fetch", &json!({}));
     assert!(refused.contains("Permission denied") && refused.contains("SSH_AUTH_SOCK"), "{refused}");
-    // A server that is not the one it was.
+    // A server whose host key changed.
     let other = fs::read_to_string(home.join("keys/user.pub"))?;
     let known = fs::read_to_string(home.join("keys/known"))?;
     fs::write(home.join("keys/known"), format!("{} {other}", known.split(' ').next().unwrap_or_default()))?;
@@ -80,7 +80,7 @@ fn an_ssh_server_is_pushed_to_and_fetched_from() -> Outcome {
 }
 
 #[test]
-fn large_files_are_kept_apart_as_the_operator_has_set_it_up() -> Outcome {
+fn large_files_go_through_the_operators_git_lfs() -> Outcome {
     let Some(lfs) = found("git-lfs") else { return Ok(()) };
     let fixture = Fixture::new();
     let operator = fixture.path.with_file_name("operator.gitconfig");
@@ -92,7 +92,7 @@ fn large_files_are_kept_apart_as_the_operator_has_set_it_up() -> Outcome {
     fs::set_permissions(&operator, fs::Permissions::from_mode(0o600))?;
     let content = "large\n".repeat(10_000);
     fixture.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n").write("big.bin", &content);
-    // The hooks that it installs look for it on the path.
+    // The hooks that it installs search for it on the path.
     let path = format!("{}:{}", lfs.parent().ok_or("a folder")?.display(), std::env::var("PATH")?);
     let mut client = fixture.serve_with(&[], &[("GIT_CONFIG_GLOBAL", &operator.display().to_string()), ("PATH", &path)]);
     client.text("git_add", &json!({"files": ["."]}));
@@ -100,7 +100,7 @@ fn large_files_are_kept_apart_as_the_operator_has_set_it_up() -> Outcome {
     let stored = String::from_utf8(fixture.git(&["cat-file", "blob", "HEAD:big.bin"]))?;
     assert!(stored.starts_with("version https://git-lfs") && stored.ends_with("size 60000\n"), "{stored}");
     assert!(client.text("git_status", &json!({})).contains("working tree clean"));
-    // Away and back again: the file has its content, not the pointer.
+    // Switched away and back: the file has its content, not the pointer.
     client.text("git_checkout", &json!({"branch_name": "without", "create": true, "start_point": "HEAD~1"}));
     assert!(!fixture.path.join("big.bin").exists());
     client.text("git_checkout", &json!({"branch_name": "main"}));
@@ -110,7 +110,7 @@ fn large_files_are_kept_apart_as_the_operator_has_set_it_up() -> Outcome {
 }
 
 #[test]
-fn nginx_puts_tls_in_front_as_the_documents_say() -> Outcome {
+fn the_documented_nginx_configuration_terminates_tls() -> Outcome {
     let [Some(nginx), Some(curl), Some(_)] = ["nginx", "curl", "openssl"].map(found) else { return Ok(()) };
     let fixture = Fixture::new();
     let home = fs::canonicalize(fixture.home.path())?;

@@ -1,5 +1,5 @@
-//! What an agent does in a day, through the server alone: the pieces that need a remote, many worktrees or a long
-//! history. Each ends as the same work does with git by hand, and with a clean fsck.
+//! An agent's day through the server alone: work with a remote, many worktrees or a long
+//! history. Each ends as the same work with git by hand, and with a clean fsck.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -18,7 +18,7 @@ fn sound(fixture: &Fixture) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Commits by somebody else, on the remote's `main`.
+/// Commits on the remote's `main` from another clone.
 fn others_work(remote: &Remote, script: &str) {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let script = format!(
@@ -28,7 +28,7 @@ fn others_work(remote: &Remote, script: &str) {
     support::shell(elsewhere.path(), &script);
 }
 
-/// The ids of the hunks that are listed, with their text.
+/// The ids of the listed hunks, with their text.
 fn listed(client: &mut Client, args: &Value) -> Vec<(String, String)> {
     let text = client.text("git_add", args);
     let parts = text.split("] hunk ").skip(1);
@@ -58,7 +58,7 @@ fn a_feature_branch_with_staged_hunks_is_pushed_with_its_upstream() {
     assert!(staged.contains("2 of the hunks staged") && staged.contains("M  long.txt") || staged.contains("M long.txt"), "{staged}");
     assert_eq!(fixture.text(&["show", ":long.txt"]) + "\n", edit(&[(3, "wanted one"), (38, "wanted two")]));
     client.text("git_commit", &json!({"message": "wanted"}));
-    // One of the staged ones is taken out again, and the rest of the edits dropped and brought back.
+    // One staged hunk is unstaged again, and the rest of the edits discarded and restored.
     fixture.write("long.txt", edit(&[(3, "wanted one"), (20, "debugging"), (38, "wanted two"), (30, "late")]));
     let late: Vec<(String, String)> = listed(&mut client, &json!({"list": true, "files": ["long.txt"]}));
     client.text("git_add", &json!({"hunks": late.iter().map(|(id, _)| id).collect::<Vec<_>>()}));
@@ -87,7 +87,7 @@ fn a_feature_branch_with_staged_hunks_is_pushed_with_its_upstream() {
 }
 
 #[test]
-fn a_rebase_onto_what_was_fetched_stops_is_resolved_and_goes_on() {
+fn a_rebase_onto_fetched_commits_stops_and_continues() {
     let (fixture, remote) = published();
     fixture.git(&["checkout", "-q", "-b", "feature"]);
     fixture.write("a.txt", "one\nours\n").commit("ours");
@@ -109,7 +109,7 @@ fn a_rebase_onto_what_was_fetched_stops_is_resolved_and_goes_on() {
 }
 
 #[test]
-fn a_merge_is_previewed_then_made_with_their_side() {
+fn a_merge_is_previewed_then_resolved_with_theirs() {
     let fixture = Fixture::new();
     fixture.git(&["checkout", "-q", "-b", "side", "HEAD~1"]);
     fixture.write("a.txt", "one\nside\n").commit("side");
@@ -132,7 +132,7 @@ fn a_merge_is_previewed_then_made_with_their_side() {
 }
 
 #[test]
-fn work_in_progress_is_put_away_around_a_pull() {
+fn work_in_progress_is_stashed_around_a_pull() {
     let (fixture, remote) = published();
     others_work(&remote, "echo theirs > t.txt && git add . && git commit -qm theirs");
     fixture.write("a.txt", "one\ntwo\nin progress\n").write("new.txt", "n\n");
@@ -171,7 +171,7 @@ fn the_bad_commit_of_sixty_is_found() {
 }
 
 #[test]
-fn eight_agents_have_a_worktree_each_and_twelve_more_are_made_at_once() -> Outcome {
+fn eight_agents_have_worktrees_and_twelve_more_are_added_at_once() -> Outcome {
     let fixture = Fixture::new();
     let above = fs::canonicalize(fixture.home.path())?.display().to_string();
     let repo = fixture.path.display().to_string();
@@ -221,7 +221,7 @@ fn eight_agents_have_a_worktree_each_and_twelve_more_are_made_at_once() -> Outco
         }
     }
     assert_eq!((answers, fixture.text(&["worktree", "list"]).lines().count()), (12, 21));
-    // Taken down again: not with work in it, and then by force.
+    // Removed: refused with work in it, then forced.
     let [client, _] = &mut servers;
     let place = format!("{above}/task-0");
     fs::write(format!("{place}/left.txt"), "x\n")?;
@@ -240,7 +240,7 @@ fn eight_agents_have_a_worktree_each_and_twelve_more_are_made_at_once() -> Outco
 }
 
 #[test]
-fn branches_and_tags_that_are_deleted_come_back() {
+fn deleted_branches_and_tags_are_restored() {
     let fixture = Fixture::new();
     fixture.git(&["branch", "merged"]);
     fixture.git(&["checkout", "-q", "-b", "own"]);
@@ -275,7 +275,7 @@ fn branches_and_tags_that_are_deleted_come_back() {
 }
 
 #[test]
-fn workspaces_keep_agents_apart_by_handle() -> Outcome {
+fn workspaces_isolate_agents_by_handle() -> Outcome {
     let fixture = Fixture::new();
     let mut client = fixture.serve();
     let open = |client: &mut Client, args: Value| -> (String, String) {
@@ -295,7 +295,7 @@ fn workspaces_keep_agents_apart_by_handle() -> Outcome {
     assert!(client.text("git_log", &json!({"workspace": two})).lines().count() == 1);
     let listed = client.text("git_workspace", &json!({}));
     assert!(listed.contains(&format!("{one} task/one")) && listed.contains(&two), "{listed}");
-    // A handle works in another server, too, and one that is not there is nobody's.
+    // A handle works in another server, too, and a made-up one is rejected.
     let mut other = fixture.serve();
     assert!(other.text("git_status", &json!({"workspace": one})).contains("task/one"));
     for wrong in ["ws_00000000000000000000000000000000", "ws_", "../..", "/etc"] {

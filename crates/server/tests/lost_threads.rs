@@ -1,5 +1,5 @@
-//! Threads that block in the kernel, on the git program, the operator's configuration or a file of the state folder: each call
-//! is answered, its place is free again, and the server ends when it is told to.
+//! Threads that block in the kernel, on the git program, the operator's configuration or a state file: each call
+//! is answered, its permit is free again, and the server ends when signalled.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests start the server, and fail loudly")]
 
@@ -18,7 +18,7 @@ use support::{
     wire::wait_for,
 };
 
-/// Calls that hang at a time: more than a class may lose.
+/// Number of concurrent hanging calls: more than a class may lose.
 const CALLS: usize = 40;
 
 /// A named pipe: a thread that opens it blocks until it is released.
@@ -31,7 +31,7 @@ impl Pipe {
         Self(path.to_owned())
     }
 
-    /// Unblocks all threads, and puts an empty file in its place.
+    /// Unblocks all threads and replaces the pipe by an empty file.
     fn release(&self) {
         let Ok(both_ends) = OpenOptions::new().read(true).write(true).open(&self.0) else { return };
         fs::remove_file(&self.0).expect("the pipe");
@@ -50,7 +50,7 @@ impl Drop for Pipe {
 
 /// A git program that prints its version only once the pipe is released: a thread that starts the first git process blocks.
 struct Hanging {
-    // Released before its folder is removed.
+    // Dropped first: the pipe must be released before its folder is removed.
     pipe: Pipe,
     fixture: Fixture,
     git: String,
@@ -77,7 +77,7 @@ fn blame(server: &Administered) -> Value {
     tool(server, "git_blame", json!({"path": "a.txt"}))
 }
 
-/// The counts of a class, as `status` has them.
+/// The counts of a class in `status`.
 fn class(server: &Administered, name: &str) -> Value {
     let status = server.get("/status");
     let calls = status["calls"].as_array().expect("a list");
@@ -86,7 +86,7 @@ fn class(server: &Administered, name: &str) -> Value {
 
 /// Loses more threads than reads may.
 fn lose_too_many(server: &Administered) {
-    // From then on the repository is open, and calls hang at once.
+    // After this the repository is open, and calls hang at once.
     assert_ne!(tool(server, "git_status", json!({}))["isError"], true);
     std::thread::scope(|scope| {
         for _ in 0..CALLS {
@@ -96,12 +96,12 @@ fn lose_too_many(server: &Administered) {
 }
 
 #[test]
-fn a_read_whose_thread_hangs_is_answered_and_its_place_is_free() {
+fn a_read_with_a_hung_thread_is_answered_and_frees_its_permit() {
     let hanging = Hanging::new();
     let server = hanging.serve(&[], 1, "1");
     let hung = blame(&server);
     assert!(code(&hung) == "timed_out" && text_of(&hung).contains("its thread does not end"), "{hung}");
-    assert_ne!(tool(&server, "git_status", json!({}))["isError"], true, "the only place is free");
+    assert_ne!(tool(&server, "git_status", json!({}))["isError"], true, "the only permit is free");
     let reads = class(&server, "read");
     assert_eq!((&reads["running"], &reads["lost"], &reads["lost_since_start"]), (&json!(0), &json!(1), &json!(1)), "{reads}");
     let health = server.server.send("GET", "/readyz?verbose", &[], b"");
@@ -115,7 +115,7 @@ fn a_read_whose_thread_hangs_is_answered_and_its_place_is_free() {
 }
 
 #[test]
-fn a_configuration_that_does_not_answer_holds_up_nobody() {
+fn an_unresponsive_configuration_file_blocks_no_call() {
     let fixture = Fixture::new();
     let pipe = Pipe::at(&fixture.home.path().join("gitconfig"));
     let variables = [
@@ -125,7 +125,7 @@ fn a_configuration_that_does_not_answer_holds_up_nobody() {
         ("MCP_GIT_MAX_CONCURRENT", "1"),
     ];
     let server = Administered::start(&fixture, &[], &variables);
-    // An answer of either kind: a reader that does not block at all is as good.
+    // Either answer is fine: a reader need not block at all.
     for _ in 0..2 {
         let read = tool(&server, "git_status", json!({}));
         assert!(["", "timed_out"].contains(&code(&read)), "{read}");
@@ -142,7 +142,7 @@ fn a_configuration_that_does_not_answer_holds_up_nobody() {
 }
 
 #[test]
-fn a_change_whose_record_hangs_keeps_its_worktree_and_not_its_place() {
+fn a_change_with_a_hung_journal_keeps_its_worktree_not_its_permit() {
     let (fixture, other) = (Fixture::new(), Fixture::new());
     fixture.write("../blocked", "a file, and no folder");
     let journal = fixture.home.path().join("state/journal").join(git::key(&fixture.path.join(".git")));
@@ -156,7 +156,7 @@ fn a_change_whose_record_hangs_keeps_its_worktree_and_not_its_place() {
     assert!(code(&hung) == "timed_out" && text_of(&hung).contains("not known whether the change was made"), "{hung}");
     other.write("a.txt", "changed\n");
     let added = tool(&server, "git_add", json!({"repo_path": roots[1], "files": ["a.txt"]}));
-    assert_ne!(added["isError"], true, "the only place is free: {added}");
+    assert_ne!(added["isError"], true, "the only permit is free: {added}");
     assert_eq!(class(&server, "change")["lost"], 1);
     let is_locked = || server.get("/resources")["resources"].to_string().contains(&format!("git_add in {}", roots[0]));
     assert!(is_locked(), "the thread may still write");
@@ -180,7 +180,7 @@ fn beyond_the_limit_reads_are_refused_and_changes_are_not() {
     assert!(shown.status.code() == Some(1) && out(&shown).contains("are refused while 32"), "{shown:?}");
     hanging.fixture.write("a.txt", "changed\n");
     let tried = tool(&server, "git_add", json!({"files": ["a.txt"]}));
-    // It is begun. Whether it needs git as well, which does not answer, depends on how old the index is.
+    // It starts. Whether it also needs the hanging git depends on the age of the index.
     assert!(["", "timed_out"].contains(&code(&tried)), "{tried}");
     hanging.pipe.release();
     wait_for("the end of the threads", || server.server.send("GET", "/readyz", &[], b"").status == 200);
@@ -200,7 +200,7 @@ fn beyond_the_limit_a_supervised_server_is_replaced() {
 }
 
 #[test]
-fn lost_threads_do_not_hold_the_end_of_a_process() {
+fn lost_threads_do_not_delay_the_exit() {
     let hanging = Hanging::new();
     let variables = [("MCP_GIT_READ_TIMEOUT", "1")];
     let mut client = hanging.fixture.serve_with(&["--git", &hanging.git], &variables);

@@ -1,4 +1,4 @@
-//! Several servers on one `PostgreSQL`, each with a state folder of its own, as on several machines.
+//! Several servers on one `PostgreSQL`, each with its own state folder, as on several machines.
 
 #![allow(
     clippy::expect_used,
@@ -36,7 +36,7 @@ fn two(fixture: &Fixture, database: &postgres::Server) -> [Administered; 2] {
 }
 
 #[test]
-fn sessions_and_keys_are_good_on_any_server() {
+fn sessions_and_keys_are_valid_on_any_server() {
     let Some(database) = database() else { return };
     let fixture = Fixture::new();
     let [one, two] = two(&fixture, &database);
@@ -53,7 +53,7 @@ fn sessions_and_keys_are_good_on_any_server() {
 }
 
 #[test]
-fn changes_from_two_servers_take_turns() {
+fn changes_from_two_servers_are_serialized() {
     let Some(database) = database() else { return };
     let fixture = Fixture::new();
     let servers = two(&fixture, &database);
@@ -86,7 +86,7 @@ fn a_server_that_was_frozen_past_its_lease_changes_nothing() {
     let variables = [("MCP_GIT_STORE_URL", url.as_str()), ("MCP_GIT_STORE_LEASE", "2"), ("MCP_GIT_MAX_CONCURRENT", "1")];
     let also = ["-r", fixture.path.to_str().expect("a path"), "-r", other.path.to_str().expect("a path")];
     let [frozen, second, third] = ["one", "two", "three"].map(|name| Administered::start_as(name, &fixture, &also, &variables));
-    // The only place for changes is taken, so that the next change has its lease and waits.
+    // The only permit for changes is taken, so that the next change holds its lease while queued.
     let (gate, began) = (fixture.home.path().join("gate"), fixture.home.path().join("began"));
     let hook = format!("#!/bin/sh\ntouch '{}'\nwhile [ ! -e '{}' ]; do sleep 0.05; done\n", began.display(), gate.display());
     other.write(".git/hooks/pre-commit", hook);
@@ -101,7 +101,7 @@ fn a_server_that_was_frozen_past_its_lease_changes_nothing() {
         wait_for("its lease", || frozen.get("/resources").to_string().contains(&format!("git_commit in {}", fixture.path.display())));
         wait_until_leased(&url, &fixture.path);
         support::shell(std::path::Path::new("/"), &format!("kill -STOP {}", frozen.server.child.id()));
-        // Another waits until the lease has run out.
+        // Another server waits until the lease expires.
         for (server, message) in [(&second, "from the second"), (&third, "from the third")] {
             let done = commit(server, &fixture, message);
             assert_ne!(done["isError"], true, "{done}");
@@ -120,14 +120,14 @@ fn a_server_that_was_frozen_past_its_lease_changes_nothing() {
     fixture.git(&["fsck", "--strict"]);
 }
 
-/// Waits until a server has the lease of a worktree.
+/// Waits until a server holds the lease of a worktree.
 fn wait_until_leased(url: &str, worktree: &std::path::Path) {
     let address = store::Address::parse(url).expect("an address");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let store = store::Store::open(&address).await.expect("the store").store;
         let key = worktree.display().to_string();
-        // What can be had is not taken.
+        // A lease that can be acquired is free.
         while let Some(lease) = store.acquire_lease(&key, "test", 0, 1000).await.expect("an answer") {
             store.release_lease(&lease).await.expect("an answer");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -137,7 +137,7 @@ fn wait_until_leased(url: &str, worktree: &std::path::Path) {
 }
 
 #[test]
-fn workspaces_are_good_on_any_server_that_sees_their_files() {
+fn workspaces_are_valid_on_any_server_that_sees_their_files() {
     let Some(database) = database() else { return };
     let fixture = Fixture::new();
     let [one, two] = two(&fixture, &database);
@@ -148,7 +148,7 @@ fn workspaces_are_good_on_any_server_that_sees_their_files() {
 }
 
 #[test]
-fn without_the_database_nothing_is_changed_and_reads_go_on() {
+fn without_the_database_changes_are_refused_and_reads_work() {
     let Some(database) = database() else { return };
     let fixture = Fixture::new();
     let [one, _two] = two(&fixture, &database);
@@ -161,7 +161,7 @@ fn without_the_database_nothing_is_changed_and_reads_go_on() {
 }
 
 #[test]
-fn a_database_that_is_gone_is_named_with_the_reason() {
+fn an_unavailable_database_is_named_with_the_reason() {
     let Some(database) = database() else { return };
     let fixture = Fixture::new();
     let url = database.url();
@@ -169,7 +169,7 @@ fn a_database_that_is_gone_is_named_with_the_reason() {
     fixture.write("a.txt", "changed\n");
     assert_ne!(tool(&server, "git_add", json!({"files": ["a.txt"]}))["isError"], true);
     drop(database);
-    // The lease is unavailable, and the change says why.
+    // The lease is unavailable, and the error says why.
     let refused = tool(&server, "git_commit", json!({"message": "without a database"}));
     assert_eq!(refused["isError"], true, "{refused}");
     wait_for("the reason", || server.get("/status")["store"]["away"].as_str().is_some_and(|why| why.contains("os error")));

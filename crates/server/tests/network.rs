@@ -1,4 +1,4 @@
-//! Fetch, pull, push and clone, from and to a real remote on the loopback, and what is refused.
+//! Fetch, pull, push and clone with a real remote on the loopback, and refused operations.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start git and fail loudly")]
 
@@ -11,7 +11,7 @@ use support::{
     remote::{Fault, OPEN, Remote, published},
 };
 
-/// Somebody else's commit on a branch of the remote.
+/// A commit from another clone on a branch of the remote.
 fn others_work(remote: &Remote, branch: &str, file: &str) {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let script = format!(
@@ -36,7 +36,7 @@ fn a_branch_is_pushed_with_its_upstream_and_never_by_force() {
     assert!(pushed.contains("* refs/heads/feature") && pushed.contains("feature now follows origin/feature"), "{pushed}");
     assert_eq!(remote.git(&["rev-parse", "feature"]), rev(&fixture, "HEAD"));
     assert_eq!(rev(&fixture, "feature@{upstream}"), rev(&fixture, "HEAD"));
-    // The remote moves on: nothing is replaced, and what is known of it stays true.
+    // The remote moves on: nothing is overwritten, and the remote-tracking branch stays correct.
     others_work(&remote, "feature", "g.txt");
     let theirs = remote.git(&["rev-parse", "feature"]);
     fixture.write("f.txt", "f2\n").commit("more");
@@ -44,7 +44,7 @@ fn a_branch_is_pushed_with_its_upstream_and_never_by_force() {
     let refused = client.error("git_push", &json!({"set_upstream": true}));
     assert!(refused.contains("refs/heads/feature: [rejected] (fetch first)") && refused.contains("git_pull"), "{refused}");
     assert_eq!((remote.git(&["rev-parse", "feature"]), rev(&fixture, "origin/feature")), (theirs.clone(), known));
-    // By force only when it is confirmed, and only over what has been seen.
+    // Force needs confirmation, and replaces only what was fetched.
     let unconfirmed = client.error("git_push", &json!({"force": true}));
     assert!(unconfirmed.contains("`confirm`: true"), "{unconfirmed}");
     let stale = client.error("git_push", &json!({"force": true, "confirm": true}));
@@ -53,7 +53,7 @@ fn a_branch_is_pushed_with_its_upstream_and_never_by_force() {
     client.text("git_fetch", &json!({}));
     client.text("git_push", &json!({"force": true, "confirm": true}));
     assert_eq!(remote.git(&["rev-parse", "feature"]), rev(&fixture, "HEAD"));
-    // A protected branch is neither replaced nor deleted, whatever is confirmed.
+    // A protected branch is neither force-pushed nor deleted, even with confirmation.
     for args in [json!({"branch": "main", "force": true, "confirm": true}), json!({"branch": "main", "delete": true, "confirm": true})] {
         assert!(client.error("git_push", &args).contains("`main` is protected"));
     }
@@ -77,7 +77,7 @@ fn policy_denies_what_a_call_confirms_75() {
     }
     assert!(fixture.path.join("new.txt").exists());
     assert_eq!(fs::read_to_string(fixture.path.join("a.txt")).unwrap_or_default(), "edited\n");
-    // What a remote has is rewritten only when that is meant; on a protected branch not even then.
+    // Published commits are rewritten only on purpose; on a protected branch never.
     fixture.git(&["checkout", "-q", "--", "."]);
     assert!(client.error("git_commit", &json!({"amend": true, "confirm": true})).contains("`main` is protected"));
     client.text("git_checkout", &json!({"branch_name": "other", "create": true}));
@@ -108,7 +108,7 @@ fn a_pull_goes_forward_or_asks_how() {
 }
 
 #[test]
-fn a_hook_of_the_remote_is_heard() -> Outcome {
+fn a_remote_hooks_output_is_shown() -> Outcome {
     let (fixture, remote) = published();
     let hook = remote.path().join("hooks/pre-receive");
     fs::write(&hook, "#!/bin/sh\necho 'no work on Sundays'; exit 1\n")?;
@@ -124,7 +124,7 @@ fn a_hook_of_the_remote_is_heard() -> Outcome {
     assert_eq!(rev(&fixture, "origin/main"), known);
     fs::remove_file(&hook)?;
     assert!(fixture.serve_with(&[], &OPEN).text("git_push", &json!({})).contains("checked here"));
-    // Where hooks are switched off, none runs.
+    // With hooks disabled, none runs.
     fs::write(&own, "#!/bin/sh\nexit 1\n")?;
     fixture.write("a.txt", "y\n").commit("fourth");
     fixture.serve_with(&[], &[&OPEN[..], &[("MCP_GIT_HOOKS", "deny")]].concat()).text("git_push", &json!({}));
@@ -132,7 +132,7 @@ fn a_hook_of_the_remote_is_heard() -> Outcome {
 }
 
 #[test]
-fn the_plain_protocol_of_git_is_spoken_when_it_is_switched_on() {
+fn the_git_protocol_works_when_enabled() {
     let (fixture, remote) = published();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("its number").port();
@@ -179,7 +179,7 @@ fn tags_and_prunes_and_listings() {
 }
 
 #[test]
-fn what_is_wrong_with_a_remote_is_told() {
+fn faults_of_a_remote_are_reported() {
     let (fixture, remote) = published();
     let mut client = fixture.serve_with(&[], &OPEN);
     for (fault, expect) in [
@@ -189,11 +189,11 @@ fn what_is_wrong_with_a_remote_is_told() {
         (Fault::Locked, &["HTTP status 401", "credential helpers and the ssh agent"]),
     ] {
         remote.breaks(fault.clone());
-        // Nothing waits for an answer that nobody can give: the client gives up on a call long before the server's deadline.
-        let told = client.error("git_fetch", &json!({}));
-        assert!(expect.iter().all(|text| told.contains(text)), "{fault:?}: {told}");
+        // Nothing prompts: the client times out long before the server's deadline.
+        let reply = client.error("git_fetch", &json!({}));
+        assert!(expect.iter().all(|text| reply.contains(text)), "{fault:?}: {reply}");
     }
-    // Credentials come from the operator's helper, and are shown to nobody.
+    // Credentials come from the operator's helper, and are never shown.
     let helper = "!f() { echo username=u; echo password=p; }; f";
     fixture.git(&["config", "credential.helper", helper]);
     others_work(&remote, "main", "a.txt");
@@ -207,7 +207,7 @@ fn what_is_wrong_with_a_remote_is_told() {
     client.text("git_fetch", &json!({}));
 }
 
-/// A remote with enough in it to be cut off in the middle.
+/// A remote large enough to be interrupted.
 fn heavy() -> (Fixture, Remote) {
     let (fixture, remote) = published();
     let noise: Vec<u8> = (0..600_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
@@ -217,7 +217,7 @@ fn heavy() -> (Fixture, Remote) {
 }
 
 #[test]
-fn a_clone_is_whole_or_not_there() -> Outcome {
+fn a_clone_is_complete_or_absent() -> Outcome {
     let (fixture, remote) = heavy();
     let above = fs::canonicalize(fixture.home.path())?;
     let mut client = Client::start(&["-r", &above.display().to_string()], &OPEN);
@@ -230,7 +230,7 @@ fn a_clone_is_whole_or_not_there() -> Outcome {
         let left: Vec<_> = fs::read_dir(above.join("made")).map(|entries| entries.flatten().collect()).unwrap_or_default();
         assert!(left.is_empty(), "{fault:?}: {left:?}");
     }
-    // What a server that was killed has left is cleared away.
+    // Leftovers of a killed server are removed.
     let abandoned = above.join("made/.clone-999999999-0123456789abcdef0123");
     fs::create_dir_all(&abandoned)?;
     remote.breaks(Fault::None);
@@ -272,7 +272,7 @@ fn a_cancel_stops_the_transfer() -> Outcome {
     while remote.requests() < before + 2 || descendants(client.pid()).is_empty() {
         std::thread::yield_now();
     }
-    // Reads and changes of other repositories go on meanwhile.
+    // Reads and changes of other repositories continue meanwhile.
     let args = json!({"repo_path": fixture.path.display().to_string()});
     client.text("git_status", &args);
     client.send_json(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id, "reason": "enough"}}));
@@ -287,7 +287,7 @@ fn a_cancel_stops_the_transfer() -> Outcome {
 }
 
 #[test]
-fn a_fetch_leaves_the_worktree_to_others() {
+fn a_fetch_does_not_lock_the_worktree() {
     let (fixture, remote) = published();
     let noise: Vec<u8> = (0..100_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     let elsewhere = tempfile::tempdir().expect("a folder");
@@ -315,7 +315,7 @@ fn a_fetch_leaves_the_worktree_to_others() {
 }
 
 #[test]
-fn remotes_are_public_and_spoken_to_as_allowed_19_43() {
+fn remotes_must_be_public_and_allowed_19_43() {
     let (fixture, remote) = published();
     let before = remote.requests();
     let mut client = fixture.serve();
@@ -335,7 +335,7 @@ fn remotes_are_public_and_spoken_to_as_allowed_19_43() {
             "{tool}: {private}"
         );
     }
-    // As the configuration rewrites it, too.
+    // Also after the configuration rewrites the URL.
     fixture.git(&["config", &format!("url.{}.insteadOf", remote.url()), "https://1.1.1.1/x"]);
     let rewritten = client.error("git_ls_remote", &json!({"remote": "https://1.1.1.1/x"}));
     assert!(rewritten.contains("127.0.0.1"), "{rewritten}");
@@ -347,7 +347,7 @@ fn remotes_are_public_and_spoken_to_as_allowed_19_43() {
 }
 
 #[test]
-fn an_untrusted_repository_has_no_say_in_how_remotes_are_reached_35_42() -> Outcome {
+fn an_untrusted_repository_cannot_redirect_transfers_35_42() -> Outcome {
     let (fixture, remote) = published();
     let above = fs::canonicalize(fixture.home.path())?;
     let marker = above.join("marker");
@@ -376,7 +376,7 @@ fn an_untrusted_repository_has_no_say_in_how_remotes_are_reached_35_42() -> Outc
         assert!(!marker.exists(), "{key}");
         fixture.git(&["config", "--unset-all", key]);
     }
-    // Without any of it, and with its hooks left alone, it is fetched.
+    // Without these settings, and with its hooks ignored, it is fetched.
     remote.breaks(Fault::None);
     fixture.write(".git/hooks/reference-transaction", format!("#!/bin/sh\n{trap}\n"));
     fs::set_permissions(fixture.path.join(".git/hooks/reference-transaction"), fs::Permissions::from_mode(0o755))?;
@@ -389,24 +389,24 @@ fn an_untrusted_repository_has_no_say_in_how_remotes_are_reached_35_42() -> Outc
 }
 
 #[test]
-fn ssh_asks_nothing_68() -> Outcome {
+fn ssh_never_prompts_68() -> Outcome {
     let fixture = Fixture::new();
-    let told = fixture.path.with_file_name("told");
+    let args = fixture.path.with_file_name("args");
     let fake = fixture.path.with_file_name("ssh-for-the-test");
-    fs::write(&fake, format!("#!/bin/sh\necho \"$@\" > '{}'\nexit 255\n", told.display()))?;
+    fs::write(&fake, format!("#!/bin/sh\necho \"$@\" > '{}'\nexit 255\n", args.display()))?;
     fs::set_permissions(&fake, fs::Permissions::from_mode(0o755))?;
     fixture.git(&["config", "core.sshCommand", &fake.display().to_string()]);
     fixture.git(&["remote", "add", "origin", "git@127.0.0.1:x.git"]);
     let mut client = fixture.serve_with(&[], &OPEN);
     let failed = client.error("git_fetch", &json!({}));
     assert!(failed.contains("ssh agent"), "{failed}");
-    let options = fs::read_to_string(&told)?;
+    let options = fs::read_to_string(&args)?;
     assert!(options.contains("BatchMode=yes") && options.contains("git@127.0.0.1"), "{options}");
     Ok(())
 }
 
 #[test]
-fn submodules_are_fetched_as_any_remote_is_and_run_nothing_40() {
+fn submodules_are_checked_like_remotes_and_run_nothing_40() {
     let (fixture, remote) = published();
     let inner = Remote::start();
     let seed = Fixture::new();
@@ -431,7 +431,7 @@ fn submodules_are_fetched_as_any_remote_is_and_run_nothing_40() {
 }
 
 #[test]
-fn paths_that_are_remotes_lie_inside_the_roots() -> Outcome {
+fn remote_paths_must_be_inside_the_roots() -> Outcome {
     let fixture = Fixture::new();
     let above = fs::canonicalize(fixture.home.path())?;
     assert!(git_in(&above, &["init", "-q", "--bare", "bare.git"]).status.success());
@@ -446,7 +446,7 @@ fn paths_that_are_remotes_lie_inside_the_roots() -> Outcome {
     let add = |name: &str, path: &Path| with(json!({"name": name, "url": path.display().to_string()}));
     assert!(client.error("git_remote_add", &add("out", outside.path())).contains("outside the allowed roots"));
     client.text("git_remote_add", &add("in", &above.join("bare.git")));
-    // Its hooks would run: so it has to be named, too.
+    // A push would run its hooks, so it must be named, too.
     let refused = client.error("git_push", &with(json!({"remote": "in"})));
     assert!(refused.contains("bare.git is not trusted"), "{refused}");
     let named = [above.join("bare.git").display().to_string(), fixture.path.display().to_string()];
@@ -467,7 +467,7 @@ fn a_submodule_whose_path_ends_in_a_return_is_refused_41() -> Outcome {
     fs::set_permissions(seed.path.join("post-checkout"), fs::Permissions::from_mode(0o755))?;
     seed.commit("a hook");
     seed.git(&["push", "-q", &inner.url(), "main"]);
-    // git once wrote the path without its last character, found the link, and checked the hook out into the hooks.
+    // git once dropped the path's last character, found the link, and checked the hook out into the hooks.
     fixture.write(".gitmodules", format!("[submodule \"sub\"]\n\tpath = \"sub\r\"\n\turl = {}\n", inner.url()));
     std::os::unix::fs::symlink(".git/modules/sub/hooks", fixture.path.join("sub"))?;
     fixture.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},sub\r", inner.git(&["rev-parse", "main"]))]);
@@ -487,7 +487,7 @@ fn a_submodule_whose_path_ends_in_a_return_is_refused_41() -> Outcome {
 }
 
 #[test]
-fn what_moved_is_told_when_something_else_was_refused() {
+fn accepted_updates_are_reported_beside_rejected_ones() {
     let (fixture, remote) = published();
     fixture.git(&["tag", "v1", "HEAD"]);
     remote.git(&["tag", "v1", "main~1"]);

@@ -1,4 +1,4 @@
-//! Faults of the package of this name that was there before: none of them comes back.
+//! Faults of the previous package of this name: none returns.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start git and the server, and fail loudly")]
 
@@ -12,14 +12,14 @@ use support::{
     remote::{OPEN, published},
 };
 
-/// A program that says that it was run, and does not end soon.
+/// A program that records its run, and does not end soon.
 fn trap(path: &Path, ran: &Path) -> String {
     fs::write(path, format!("#!/bin/sh\ntouch '{}'\nsleep 600\n", ran.display())).expect("a program");
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a program");
     path.display().to_string()
 }
 
-/// A repository whose two branches disagree.
+/// A repository whose two branches conflict.
 fn torn() -> Fixture {
     let fixture = Fixture::new();
     fixture.git(&["checkout", "-q", "-b", "side"]);
@@ -30,7 +30,7 @@ fn torn() -> Fixture {
 }
 
 #[test]
-fn to_continue_opens_no_editor() {
+fn continue_opens_no_editor() {
     for (tool, args) in [
         ("git_merge", json!({"source_branch": "side"})),
         ("git_rebase", json!({"target_branch": "side"})),
@@ -58,17 +58,17 @@ fn to_continue_opens_no_editor() {
 }
 
 #[test]
-fn a_failure_is_an_error_and_no_text_of_a_success() {
+fn a_failure_is_never_reported_as_success() {
     let fixture = Fixture::new();
     let mut client = fixture.serve();
-    // Every tool, where there is no repository.
+    // Every tool without a repository.
     let tools: BTreeMap<&str, Value> = string_parameters().into_iter().map(|(tool, _, valid)| (tool, valid)).collect();
     assert!(tools.len() > 50, "{}", tools.len());
     for (tool, mut args) in tools {
         args["repo_path"] = json!("/nonexistent/repository");
         client.error(tool, &args);
     }
-    // Where there is one, and git refuses.
+    // With a repository, and git refuses.
     let before = fixture.text(&["for-each-ref"]) + &fixture.text(&["status", "--porcelain"]);
     for (tool, args) in [
         ("git_add", json!({"files": ["none"]})),
@@ -94,8 +94,8 @@ fn a_failure_is_an_error_and_no_text_of_a_success() {
         ("git_continue", json!({})),
         ("git_abort", json!({})),
     ] {
-        let told = client.error(tool, &args);
-        assert!(!told.is_empty(), "{tool} {args} says nothing");
+        let reply = client.error(tool, &args);
+        assert!(!reply.is_empty(), "{tool} {args} says nothing");
         assert_eq!(fixture.call(tool, &args).status.code(), Some(1), "{tool} {args}");
     }
     assert_eq!(fixture.text(&["for-each-ref"]) + &fixture.text(&["status", "--porcelain"]), before);
@@ -130,7 +130,7 @@ fn nothing_is_signed_unasked_and_no_configuration_is_rewritten() -> Outcome {
     }
     assert!(!signed.exists(), "something was signed");
     assert!(fixture.text(&["log", "--all", "--format=%G?"]).lines().all(|mark| mark == "N"));
-    assert_eq!(config()?, before, "the configuration is as it was");
+    assert_eq!(config()?, before, "the configuration is unchanged");
     Ok(())
 }
 

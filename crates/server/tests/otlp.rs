@@ -1,4 +1,4 @@
-//! A receiver of OTLP gets the spans of a call as one tree, in the trace of its client, and what `/metrics` has; with nothing secret in it.
+//! An OTLP receiver gets the spans of a call as one tree in the client's trace, and the data of `/metrics`, without secrets.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start the server and fail loudly")]
 
@@ -24,12 +24,12 @@ use support::{
     wire::{call, post, session, wait_for},
 };
 
-/// Spans, each with the name of the service that sent it, and the newest metrics.
+/// Spans, each with the name of its service, and the newest metrics.
 #[derive(Default)]
 struct Received {
     spans: Vec<(String, Span)>,
     metrics: Vec<Metric>,
-    /// The name of who sends them.
+    /// The sender's service name.
     services: String,
 }
 
@@ -59,7 +59,7 @@ fn service(resource: Option<Resource>) -> String {
     text(&attributes, "service.name").unwrap_or_default()
 }
 
-/// Takes what is sent.
+/// Receives exports.
 fn receiver() -> std::io::Result<(u16, Arc<Mutex<Received>>)> {
     let kept = Arc::new(Mutex::new(Received::default()));
     let received = Arc::clone(&kept);
@@ -122,7 +122,7 @@ fn the_spans_of_a_call_are_one_tree_in_the_trace_of_the_client() -> Outcome {
         assert!(part.trace_id == commit.trace_id && part.start_time_unix_nano >= commit.start_time_unix_nano, "{part:?}");
         assert!(part.end_time_unix_nano >= part.start_time_unix_nano && part.end_time_unix_nano <= commit.end_time_unix_nano, "{part:?}");
     }
-    // What is done in this process is not drawn over the time of git processes.
+    // Spans of in-process work do not overlap those of git processes.
     let one = |name: &str| parts.iter().find(|part| part.name == name).expect("a part");
     assert!(one("git").end_time_unix_nano <= one("encode").start_time_unix_nano, "{parts:?}");
     let (_, failed) = named("tools/call git_show").expect("a span");
@@ -133,7 +133,7 @@ fn the_spans_of_a_call_are_one_tree_in_the_trace_of_the_client() -> Outcome {
 }
 
 #[test]
-fn a_collector_gets_what_metrics_have() -> Outcome {
+fn a_collector_receives_all_metrics() -> Outcome {
     let (port, kept) = receiver()?;
     let fixture = Fixture::new();
     let endpoint = format!("http://127.0.0.1:{port}");
@@ -155,7 +155,7 @@ fn a_collector_gets_what_metrics_have() -> Outcome {
     assert_eq!(text(&operations("git_show").expect("a series").attributes, "error.type").as_deref(), Some("tool_error"));
     let stages = find("mcp.server.git.call.stage");
     assert!(matches!(&stages, Some(Data::Histogram(stages)) if stages.data_points.len() > 1), "{stages:?}");
-    // Each family that Prometheus reads is there.
+    // Each Prometheus family is exported.
     let scraped = server.metrics();
     let families =
         scraped.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).filter(|(_, kind)| *kind != "histogram");
@@ -175,7 +175,7 @@ fn a_collector_gets_what_metrics_have() -> Outcome {
 }
 
 #[test]
-fn either_signal_is_switched_off_alone() -> Outcome {
+fn each_signal_can_be_disabled_separately() -> Outcome {
     let (port, kept) = receiver()?;
     let fixture = Fixture::new();
     let endpoint = format!("http://127.0.0.1:{port}");
@@ -209,11 +209,11 @@ fn either_signal_is_switched_off_alone() -> Outcome {
 }
 
 #[test]
-fn a_collector_that_is_away_holds_up_nothing() {
-    // Each has several spans: far more than there is room for.
+fn an_unreachable_collector_blocks_nothing() {
+    // Each has several spans: far more than the buffer holds.
     const CALLS: usize = 64;
     let fixture = Fixture::new();
-    // It takes connections, and never answers.
+    // It accepts connections, and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     silent.set_nonblocking(true).expect("a socket");
     let address = format!("http://{}", silent.local_addr().expect("an address"));
@@ -226,7 +226,7 @@ fn a_collector_that_is_away_holds_up_nothing() {
         ];
         let server = Administered::start(&fixture, &[], &settings);
         assert_eq!(tool(&server, "git_status", json!({}))["isError"], false);
-        // Held open: the exporter of the first spans waits for an answer to them.
+        // Held open: the exporter waits for an answer to the first spans.
         let mut held = None;
         wait_for("the first spans", || {
             held = silent.accept().ok();

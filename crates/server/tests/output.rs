@@ -1,4 +1,4 @@
-//! The output contract: bounded results that, followed to their end, give git's bytes.
+//! The output contract: bounded results whose pages, followed to the end, give git's bytes.
 
 #![allow(clippy::format_push_string, clippy::expect_used, reason = "tests put small texts together")]
 
@@ -11,13 +11,13 @@ use support::{Client, Fixture, Outcome, call_in, next_call, parts, size, text_of
 /// The default limit: 8,000 tokens of four bytes.
 const LIMIT: usize = 32_000;
 
-/// Follows a call to its end and gives the repository text of all pages, unescaped. Shortened lines are completed by
+/// Follows a call to its end and returns the repository text of all pages, unescaped. Shortened lines are completed by
 /// the calls that their notes name.
 fn follow(client: &mut Client, tool: &str, args: &Value) -> Vec<u8> {
     let (mut tool, mut args) = (tool.to_owned(), args.clone());
     let mut all = Vec::new();
     for page in 0.. {
-        assert!(page < 2000, "{tool} {args} comes to an end");
+        assert!(page < 2000, "{tool} {args} ends");
         let result = client.result(&tool, &args);
         assert_ne!(result["isError"], true, "{tool} {args}: {result}");
         assert!(size(&result) <= LIMIT, "{tool} {args}: {} bytes", size(&result));
@@ -51,7 +51,7 @@ fn page_bytes(client: &mut Client, text: &str) -> Vec<u8> {
     bytes
 }
 
-/// A patch split into files, as text by first line.
+/// A patch split into files: text by first line.
 fn files(patch: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut all: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     let mut current = Vec::new();
@@ -86,7 +86,7 @@ fn large() -> Fixture {
 }
 
 #[test]
-fn patches_come_whole_through_their_pages() {
+fn patches_are_complete_across_pages() {
     let fixture = large();
     let mut client = fixture.serve();
     let everything = ["Cargo.lock", "big.txt", "bin", "d0", "d1", "d2", "d3", "d4", "long.txt"];
@@ -118,7 +118,7 @@ fn a_generated_file_is_named_with_the_call_that_shows_it() {
 }
 
 #[test]
-fn files_come_whole_through_their_pages() {
+fn files_are_complete_across_pages() {
     let fixture = large();
     let mut client = fixture.serve();
     for path in ["big.txt", "long.txt", "Cargo.lock"] {
@@ -134,7 +134,7 @@ fn files_come_whole_through_their_pages() {
 }
 
 #[test]
-fn long_lines_of_messages_and_binary_files_come_whole() {
+fn long_lines_of_messages_and_binary_files_are_complete() {
     let fixture = Fixture::new();
     let line = "wörds, a \\u{1b} and a \u{1b}[31m ".repeat(900);
     let bytes: Vec<u8> = (0..90_000_u32).map(|n| (n * 7 % 251) as u8).collect();
@@ -160,7 +160,7 @@ fn subjects_are_escaped_once() -> Outcome {
 }
 
 #[test]
-fn a_cursor_does_not_survive_what_it_pointed_into() {
+fn a_cursor_expires_with_its_content() {
     let fixture = Fixture::new();
     for n in 0..600 {
         fixture.git(&["commit", "--quiet", "--allow-empty", "-m", &format!("commit {n} with a subject that fills its line to the end")]);
@@ -182,7 +182,7 @@ fn a_cursor_does_not_survive_what_it_pointed_into() {
 }
 
 #[test]
-fn lists_come_whole_through_their_cursors() -> Outcome {
+fn lists_are_complete_across_cursors() -> Outcome {
     let fixture = Fixture::new();
     for n in 0..700 {
         fixture.write(&format!("untracked/../u{n:04} with a longer name than needed.txt"), "u");
@@ -246,13 +246,13 @@ fn hostile_sizes_stay_bounded_a5() -> Outcome {
 }
 
 #[test]
-fn a_range_of_bytes_shows_no_half_of_a_credential() {
+fn a_byte_range_shows_no_part_of_a_credential() {
     let fixture = Fixture::new();
     fixture.write("u.txt", "see https://user:s3cret@host/x\n").commit("url");
     let mut client = fixture.serve();
     for (start, end) in (0..31).flat_map(|start| (start + 1..32).map(move |end| (start, end))) {
         let text = client.text("git_show", &json!({"revision": "HEAD:u.txt", "byte_range": format!("{start}-{end}")}));
-        // The first and the last letter of what is secret stand for any part of it.
+        // The first and the last letter of the secret stand for any part of it.
         assert!(!support::parts(&text).body.contains(['3', 'c', 'u']), "{start}-{end}: {text}");
     }
 }

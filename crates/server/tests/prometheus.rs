@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes the server, its checker reads the alerts, and every panel of the dashboard is asked of it.
+//! A real Prometheus scrapes the server, promtool reads the alerts, and every dashboard panel is queried.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 
@@ -33,13 +33,13 @@ fn ask(port: u16, path: &str) -> Option<Value> {
     Reply::parse(&text).message()
 }
 
-/// A part of a URL.
+/// A percent-encoded part of a URL.
 fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
 }
 
 #[test]
-fn prometheus_scrapes_alerts_and_draws() -> Outcome {
+fn prometheus_reads_metrics_alerts_and_panels() -> Outcome {
     let [Some(prometheus), Some(promtool)] = ["prometheus", "promtool"].map(found) else { return Ok(()) };
     let rules = Command::new(&promtool).args(["check", "rules"]).arg(deployed("prometheus-alerts.yml")).output()?;
     assert!(rules.status.success(), "{}", String::from_utf8_lossy(&rules.stderr));
@@ -100,7 +100,7 @@ fn prometheus_scrapes_alerts_and_draws() -> Outcome {
                 empty.push(expr);
             }
         }
-        // Nothing is open, and so there is nothing to draw of it.
+        // Nothing is open, so there is nothing to draw.
         assert!(empty.len() == 1 && empty[0].starts_with("mcp_server_git_open_circuits"), "{empty:?}");
         let loaded = ask(port, "/api/v1/rules").expect("an answer");
         let rules = loaded["data"]["groups"][0]["rules"].as_array().cloned().unwrap_or_default();

@@ -111,7 +111,7 @@ fn features() -> Vec<Step> {
     steps
 }
 
-/// Bytes that are no message, or an odd one.
+/// Malformed or unusual messages.
 fn faults() -> Vec<Step> {
     let answered = |bytes: &[u8]| Step::Raw(bytes.to_vec(), true);
     let silent = |bytes: &[u8]| Step::Raw(bytes.to_vec(), false);
@@ -135,7 +135,7 @@ fn faults() -> Vec<Step> {
         answered(format!("{{\"jsonrpc\":\"2.0\",\"id\":\"{}\",\"method\":\"ping\"}}", "x".repeat(300)).as_bytes()),
         answered(format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":{{\"a\":{}}}}}", deep(126)).as_bytes()),
         answered(format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":{{\"a\":{}}}}}", deep(100_000)).as_bytes()),
-        // The shapes of the guide.
+        // The guide's forms.
         answered(b"{\"type\":\"ping\",\"id\":\"test_123\"}"),
         silent(b"{\"type\":\"notifications/cancelled\",\"request_id\":\"none\"}"),
         silent(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":\"none\"}}"),
@@ -145,7 +145,7 @@ fn faults() -> Vec<Step> {
     ]
 }
 
-/// Replies are the same but for the marks that are new in each result.
+/// A reply without the marks that differ in each result.
 fn without_marks(reply: &Value) -> String {
     let mut text = reply.to_string();
     let mut from = 0;
@@ -156,7 +156,7 @@ fn without_marks(reply: &Value) -> String {
     text
 }
 
-/// Plays the script in one revision, and gives what was sent and what came back.
+/// Plays the script in one revision, and returns the requests and replies.
 fn play(peer: &mut Peer<'_>, revision: &'static str) -> Vec<(String, String)> {
     let newest = revision == NEWEST;
     let mut script = Vec::new();
@@ -166,7 +166,7 @@ fn play(peer: &mut Peer<'_>, revision: &'static str) -> Vec<(String, String)> {
         let info = json!({"name": "test", "version": "1"});
         script.push(Step::Ask("initialize", json!({"protocolVersion": revision, "capabilities": {}, "clientInfo": info})));
         script.push(Step::Raw(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}".to_vec(), false));
-        // The newest revision has no requests of a server, and so no answers to them.
+        // The newest revision has no requests from the server, and so no answers to them.
         script.push(Step::Raw(b"{\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{}}".to_vec(), false));
     }
     script.extend(calls().into_iter().chain(features()).chain(faults()));

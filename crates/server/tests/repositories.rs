@@ -1,4 +1,4 @@
-//! Repositories that are more than one folder with a `.git`, or that are laid out to hurt.
+//! Repositories that are more than one folder with a `.git`, or have a hostile layout.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -9,7 +9,7 @@ use std::{fmt::Write as _, fs, os::unix::fs::PermissionsExt};
 use support::{Client, Fixture, Outcome};
 
 #[test]
-fn a_linked_worktree_as_root_and_of_a_root() {
+fn linked_worktrees_work_as_roots_and_below_them() {
     let fixture = Fixture::new();
     fixture.git(&["worktree", "add", "--quiet", "-b", "linked", "../linked"]);
     let linked = fixture.path.with_file_name("linked").display().to_string();
@@ -23,7 +23,7 @@ fn a_linked_worktree_as_root_and_of_a_root() {
 }
 
 #[test]
-fn reads_run_nothing_inside_submodules_and_an_entry_says_what_it_is() -> Outcome {
+fn reads_run_nothing_in_submodules_and_label_their_entries() -> Outcome {
     let fixture = Fixture::new();
     let library = Fixture::new();
     let url = library.path.display().to_string();
@@ -41,7 +41,7 @@ fn reads_run_nothing_inside_submodules_and_an_entry_says_what_it_is() -> Outcome
     fixture.write("lib/a.txt", "one\nTWO\n").write("a.txt", "changed\n");
     let mut client = fixture.serve();
     let status = client.text("git_status", &json!({}));
-    // The new `.gitattributes` is seen; of what it says of `a.txt` nothing runs.
+    // The new `.gitattributes` is applied; no program that it names for `a.txt` runs.
     assert!(status.contains(" M a.txt") && status.contains(" ? lib"), "{status}");
     assert!(status.contains("inside of submodule lib: reads do not run its filter x"), "{status}");
     let diff = client.text("git_diff", &json!({}));
@@ -55,7 +55,7 @@ fn reads_run_nothing_inside_submodules_and_an_entry_says_what_it_is() -> Outcome
 }
 
 #[test]
-fn worktree_configuration_may_be_announced_and_absent() {
+fn worktree_configuration_may_be_enabled_but_missing() {
     let fixture = Fixture::new();
     fixture.git(&["config", "extensions.worktreeConfig", "true"]);
     let mut client = fixture.serve();
@@ -103,6 +103,6 @@ fn a_tree_of_any_depth_has_a_defined_answer() -> Outcome {
         let text = support::text_of(&client.result(tool, &args));
         assert!(!text.is_empty() && text.len() <= 32_000, "{tool}: {text}");
     }
-    assert!(client.text("git_log", &json!({"max_count": 3})).contains("deep"), "it goes on answering");
+    assert!(client.text("git_log", &json!({"max_count": 3})).contains("deep"), "it keeps answering");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Repositories and hooks that ask for too much. The numbers are those of the threat list in ARCHITECTURE.md.
+//! Repositories and hooks that exhaust resources. The numbers are rows of docs/THREATS.md.
 
 #![allow(clippy::format_collect, clippy::expect_used, reason = "tests put small texts together")]
 
@@ -41,7 +41,7 @@ fn a_tree_bomb_61_a_long_line_62_and_a_stale_lock_66() -> Outcome {
     let result = client.result("git_add", &json!({"files": ["a.txt"]}));
     assert_eq!(result["structuredContent"]["code"], "overloaded", "{result}");
     assert!(text_of(&result).contains("index.lock"), "{result}");
-    assert!(locked.path.join(".git/index.lock").exists(), "a lock that is not ours stays");
+    assert!(locked.path.join(".git/index.lock").exists(), "another process's lock stays");
     Ok(())
 }
 
@@ -52,10 +52,10 @@ fn hook(fixture: &Fixture, text: &str) -> Outcome {
 }
 
 #[test]
-fn a_lock_that_is_given_back_is_waited_for() -> Outcome {
+fn a_lock_released_soon_is_awaited() -> Outcome {
     let fixture = Fixture::new();
     fixture.write("a.txt", "x\n").write(".git/HEAD.lock", "");
-    // The first commit gets as far as the lock; before the second one it is given back.
+    // The first commit runs into the lock; before the second attempt it is released.
     hook(&fixture, "if [ -e .git/tried ]; then rm -f .git/HEAD.lock; else touch .git/tried; fi")?;
     let mut client = fixture.serve();
     client.text("git_add", &json!({"files": ["a.txt"]}));

@@ -1,4 +1,4 @@
-//! What sub-commands print with `--json` has the schemas in `docs/schemas/`: `cargo xtask bless` adds what is new to them.
+//! The `--json` output of sub-commands matches `docs/schemas/`: `cargo xtask bless` adds new fields to the schemas.
 
 #![allow(clippy::expect_used, reason = "tests start the server and fail loudly")]
 
@@ -42,7 +42,7 @@ fn types(schema: &Value) -> BTreeSet<String> {
     named.into_iter().chain(schema["type"].as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned))).collect()
 }
 
-/// What fits one of two schemas.
+/// The union of two schemas.
 fn merged(one: &Value, other: &Value) -> Value {
     let mut types: BTreeSet<String> = types(one).union(&types(other)).cloned().collect();
     if types.contains("number") {
@@ -76,8 +76,8 @@ fn merged(one: &Value, other: &Value) -> Value {
     all.into()
 }
 
-/// Where a value is not what its schema says: nothing may be missing, and nothing be there that it does not know, but where it
-/// says that there may be more.
+/// Violations of a schema: every required field must be present, and unknown ones are allowed only if the schema
+/// says so.
 fn faults(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
     let kind = match value {
         Value::Object(_) => "object",
@@ -109,7 +109,7 @@ fn faults(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Compares a value with the schema of its name, or adds it there.
+/// Compares a value with the named schema, or adds it there.
 fn hold(name: &str, value: &Value) -> Outcome {
     let known: Option<Value> = fs::read_to_string(file(name)).ok().map(|text| serde_json::from_str(&text)).transpose()?;
     if std::env::var_os("BLESS").is_some() {
@@ -119,7 +119,7 @@ fn hold(name: &str, value: &Value) -> Outcome {
         return Ok(fs::write(file(name), format!("{all:#}\n"))?);
     }
     let mut found = Vec::new();
-    faults(&known.ok_or(format!("docs/schemas/{name}.json is not there: run `cargo xtask bless`"))?, value, name, &mut found);
+    faults(&known.ok_or(format!("docs/schemas/{name}.json is missing: run `cargo xtask bless`"))?, value, name, &mut found);
     assert!(found.is_empty(), "run `cargo xtask bless` and read the difference: {found:#?}\n{value:#}");
     Ok(())
 }
@@ -128,7 +128,7 @@ fn answer(output: &Output) -> Result<Value, Box<dyn std::error::Error>> {
     serde_json::from_slice(&output.stdout).map_err(|err| format!("{err}: {output:?}").into())
 }
 
-/// Those that can be run at any time.
+/// Commands that can run at any time.
 const LOOKS: [(&str, &[&str]); 15] = [
     ("status", &["status"]),
     ("status-memory", &["status", "memory"]),
@@ -148,7 +148,7 @@ const LOOKS: [(&str, &[&str]); 15] = [
 ];
 
 #[test]
-fn what_sub_commands_print_as_json_has_the_schemas_of_the_documents() -> Outcome {
+fn the_json_of_sub_commands_matches_the_schemas() -> Outcome {
     let (fixture, remote) = published();
     let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_DEBUG_BREAKPOINT", "git_tag")]].concat());
     let folder = fixture.home.path().join("profiles").display().to_string();
@@ -211,14 +211,14 @@ fn what_sub_commands_print_as_json_has_the_schemas_of_the_documents() -> Outcome
 }
 
 #[test]
-fn each_schema_is_of_a_sub_command() -> Outcome {
+fn each_schema_belongs_to_a_sub_command() -> Outcome {
     let names: Vec<String> = fs::read_dir(file("x").parent().ok_or("a folder")?)?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().trim_end_matches(".json").to_owned()))
         .collect::<Result<_, std::io::Error>>()?;
     assert!(names.len() > 25, "{names:?}");
     for name in names.iter().filter(|name| *name != "failure") {
         let mut help = program();
-        // What follows two hyphens is an option of it.
+        // Text after two hyphens is an option of the sub-command.
         help.args(name.split("--").next().unwrap_or_default().split('-')).arg("--help");
         let text = String::from_utf8_lossy(&help.output()?.stdout).into_owned();
         assert!(text.contains("--json"), "{name}: {text}");

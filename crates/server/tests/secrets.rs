@@ -1,6 +1,6 @@
-//! What is secret for a user stays out of all that an operator sees: logs, metrics, traces, the admin channel, profiles, the database.
+//! Users' secrets stay out of everything an operator sees: logs, metrics, traces, the admin channel, profiles, the database.
 //!
-//! Each secret is asked for first, so that it is known to have been there to be seen.
+//! Each secret is requested first, to prove that it was there to be seen.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start the server and fail loudly")]
 
@@ -33,13 +33,13 @@ const MESSAGE: &str = "plantedinmessage";
 const ANSWER: &str = "plantedinanswer";
 const ARGUMENT: &str = "plantedinargument";
 const BODY: &str = "plantedinbody";
-/// What is planted: each word is found nowhere else.
+/// The planted secrets: each word occurs nowhere else.
 const PLANTED: [&str; 8] = [URL, HEADER, ENVIRONMENT, FILE, MESSAGE, ANSWER, ARGUMENT, BODY];
 
-/// What an operator sees, by its name.
+/// Everything an operator sees, by name.
 type Seen = Vec<(String, Vec<u8>)>;
 
-/// A client with a good token.
+/// A client with a valid token.
 struct Asking<'a> {
     server: &'a Administered,
     token: &'a str,
@@ -47,24 +47,24 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// Calls a tool whose answer has these words: they stand beside what is planted, or are planted themselves.
+    /// Calls a tool whose answer contains these words: a planted secret, or its neighbour.
     #[track_caller]
     fn reaches(&self, tool: &str, args: Value, words: &str) {
         self.asked.set(self.asked.get() + 1);
         let reply = modern(&self.server.server, &[("Authorization", self.token)], call(self.asked.get(), tool, args));
         let result = reply.message().expect("an answer")["result"].clone();
-        assert!(text_of(&result).contains(words), "{tool} does not come to `{words}`: {result}");
+        assert!(text_of(&result).contains(words), "{tool} does not reach `{words}`: {result}");
     }
 }
 
-/// A hook that says something, and ends with this status.
+/// A hook that prints something, and exits with this status.
 fn hook(path: &Path, words: &str, status: u8) {
     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     fs::write(path, format!("#!/bin/sh\necho \"beside {words}\" >&2\nexit {status}\n")).expect("a hook");
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a hook");
 }
 
-/// Content, messages, arguments, and the environment that hooks have.
+/// Content, messages, arguments, and the environment of hooks.
 fn within_the_repository(ask: &Asking<'_>, fixture: &Fixture) {
     let [file, message, argument, environment] = [FILE, MESSAGE, ARGUMENT, ENVIRONMENT].map(|word| format!("beside {word}"));
     hook(&fixture.path.join(".git/hooks/post-commit"), "$PASSWORD", 0);
@@ -97,7 +97,7 @@ fn within_the_repository(ask: &Asking<'_>, fixture: &Fixture) {
     }
 }
 
-/// Addresses with a password, of a remote that is there and of one that is not, and what a remote says.
+/// Addresses with a password, of a reachable remote and an unreachable one, and the remote's output.
 fn over_the_network(ask: &Asking<'_>, fixture: &Fixture, remote: &Remote) {
     let (requests, shown) = (remote.requests(), "http://***@127.0.0.1:");
     let url = remote.url().replace("http://", &format!("http://{URL}:{URL}@"));
@@ -143,7 +143,7 @@ fn in_requests(ask: &Asking<'_>) {
         (format!("{{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": {BODY}"), -32700),
     ] {
         let refused = server.send("POST", "/mcp", &own, body.as_bytes());
-        assert!(refused.message().is_some_and(|told| told["id"] == 1 && told["error"]["code"] == code), "{refused:?}");
+        assert!(refused.message().is_some_and(|report| report["id"] == 1 && report["error"]["code"] == code), "{refused:?}");
     }
     let id = session(server, &own[..1]);
     let on_session = [("Authorization", ask.token), ("Mcp-Session-Id", id.as_str())];
@@ -151,7 +151,7 @@ fn in_requests(ask: &Asking<'_>) {
     assert!(text_of(&searched["result"]).contains("no matches"), "{searched}");
 }
 
-/// What a running server shows.
+/// The output of a running server.
 fn shown(server: &Administered, fixture: &Fixture) -> Seen {
     let of_repository = format!("/operations?repository={}", fixture.path.display());
     let paths = [
@@ -179,7 +179,7 @@ fn shown(server: &Administered, fixture: &Fixture) -> Seen {
 }
 
 #[test]
-fn nothing_secret_is_in_what_an_operator_sees() -> Outcome {
+fn operators_see_no_secrets() -> Outcome {
     let (fixture, remote) = published();
     let (config, [all, ..]) = tokens(&fixture);
     let (log, folder) = (fixture.home.path().join("logs"), fixture.home.path().join("profiles"));
@@ -209,13 +209,13 @@ fn nothing_secret_is_in_what_an_operator_sees() -> Outcome {
     server.server.child.wait()?;
     seen.push(("traces and metrics that were sent".to_owned(), sent.lock().expect("what was sent").clone()));
     for path in [&log, &folder, &fixture.home.path().join("state")].into_iter().flat_map(|folder| files(folder)) {
-        // What was changed can be taken back: the journal keeps what a file was, for its owner alone.
+        // Undo needs the old content: the journal keeps it, readable by its owner alone.
         let is_journal = path.components().any(|part| part.as_os_str() == "journal");
         if !is_journal {
             seen.push((path.display().to_string(), fs::read(&path)?));
         }
     }
-    // Each tells of the calls that have come to a secret.
+    // Each output mentions the calls that touched a secret.
     let mut telling = vec![
         ("/logs?", "git_clone"),
         ("/logs/server", "git_clone"),
@@ -228,7 +228,7 @@ fn nothing_secret_is_in_what_an_operator_sees() -> Outcome {
     telling.extend(has_store_of_its_own().then_some(("/store.db", "git_push")));
     for (place, word) in telling {
         let tells = |(name, bytes): &(String, Vec<u8>)| name.contains(place) && String::from_utf8_lossy(bytes).contains(word);
-        assert!(seen.iter().any(tells), "{place} does not tell of {word}");
+        assert!(seen.iter().any(tells), "{place} does not mention {word}");
     }
     for (place, bytes) in &seen {
         let text = String::from_utf8_lossy(bytes);

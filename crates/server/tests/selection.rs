@@ -1,4 +1,4 @@
-//! Which tools there are: groups, names, and a server that only reads.
+//! Tool selection: groups, names, and a read-only server.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -14,7 +14,7 @@ fn listed(client: &mut Client) -> Vec<String> {
     tools.iter().map(|tool| tool["name"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// Every file below `path` with its content, but for the times.
+/// Every file below `path` with its content, ignoring times.
 fn everything(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(path).expect("a folder").flatten() {
@@ -29,7 +29,7 @@ fn everything(path: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn a_server_that_only_reads_changes_nothing_77() {
+fn a_read_only_server_changes_nothing_77() {
     let fixture = Fixture::new();
     fixture.git(&["tag", "t"]);
     fixture.write("a.txt", "edited\n").write("new.txt", "n\n");
@@ -42,7 +42,7 @@ fn a_server_that_only_reads_changes_nothing_77() {
             let result = client.result(entry.name, &valid(entry.name, &fixture.path));
             let text = support::text_of(&result);
             if entry.effect == mcp_server_git::Effect::Read {
-                // There is no remote that could be asked.
+                // No remote is reachable.
                 let asked = text.contains("there is no remote called");
                 assert!(result["isError"] != true || asked, "{}: {text}", entry.name);
             } else {

@@ -1,7 +1,7 @@
-//! The server is ended at random moments of its work: by SIGTERM, by SIGINT and by `kill -9`. Nothing is left behind
-//! that the next server cannot explain and put right.
+//! The server is stopped at random moments: by SIGTERM, SIGINT and `kill -9`. The next server
+//! can explain and repair whatever is left.
 //!
-//! A few rounds run with the other tests; `cargo xtask soak` runs as many as `SOAK_ROUNDS` says.
+//! A few rounds run with the other tests; `cargo xtask soak` runs `SOAK_ROUNDS`.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests fail loudly; the moment of the end is a time")]
 
@@ -42,7 +42,7 @@ fn call(operation: &str, fixture: &Fixture, remote: &Remote) -> Value {
             json!({"message": "soak", "paths": ["a.txt"]})
         }
         "git_add" => {
-            // Older than the index, so that the server stages in its own process.
+            // Older than the index, so that the server stages in-process.
             let age = "find . -name .git -prune -o -type f -exec touch -d 2001-01-01 {} +; git update-index -q --refresh";
             support::shell(&fixture.path, age);
             let files: Vec<String> = (0..40).map(|n| format!("new{n}.txt")).collect();
@@ -101,14 +101,14 @@ fn round(dice: &mut Dice, what: &str) {
         let left: Vec<_> = left.map(|entry| entry.file_name()).filter(|name| name.to_string_lossy().starts_with(".clone-")).collect();
         assert!(left.is_empty(), "{what}: {left:?}");
     }
-    // The next server says what there is, and works on.
+    // The next server reports what is in progress, and works.
     let mut client = serve(&fixture);
     let path = fixture.path.display().to_string();
     let status = client.text("git_status", &json!({"repo_path": path}));
     let in_progress = status.contains("is in progress");
     if in_progress {
         let aborted = client.result("git_abort", &json!({"repo_path": path, "confirm": true}));
-        // What was still running when the server was killed may have ended it meanwhile.
+        // A process that outlived the killed server may have finished it meanwhile.
         let text = support::text_of(&aborted);
         assert!(aborted["isError"] != true || text.contains("no merge, rebase"), "{what}: {status} {text}");
     }
@@ -131,7 +131,7 @@ fn round(dice: &mut Dice, what: &str) {
 }
 
 #[test]
-fn it_may_be_ended_at_any_moment_79() {
+fn it_can_be_killed_at_any_moment_79() {
     let rounds: u64 = std::env::var("SOAK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(12);
     let mut dice = Dice(rounds);
     for at in 0..rounds {

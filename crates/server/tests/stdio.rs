@@ -1,4 +1,4 @@
-//! The stdio transport through a raw byte client: every faulty frame is answered, and the connection lives.
+//! The stdio transport with a raw byte client: every faulty frame is answered, and the connection survives.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use support::{Client, Fixture, Outcome, descendants, program};
 
-/// Only what hangs takes so long.
+/// Only a hang takes this long.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// A repository on which a blame takes long.
+/// A repository in which a blame takes long.
 fn slow_history() -> Fixture {
     use std::fmt::Write as _;
     let fixture = Fixture::empty();
     let mut stream = String::from("feature done\n");
     for commit in 0..3000 {
         let mut lines = String::new();
-        // None of these ever changes: to find where they came from, all of the history is walked.
+        // None of these lines ever changes: a blame walks all of the history.
         for line in 0..300 {
             writeln!(lines, "line {line}").unwrap_or_default();
         }
@@ -33,7 +33,7 @@ fn slow_history() -> Fixture {
 }
 
 #[test]
-fn every_faulty_frame_is_answered_and_the_connection_lives() {
+fn every_faulty_frame_is_answered_and_the_connection_survives() {
     let fixture = Fixture::new();
     let mut client = fixture.serve();
     let deep = |levels: usize| {
@@ -79,7 +79,7 @@ fn every_faulty_frame_is_answered_and_the_connection_lives() {
 }
 
 #[test]
-fn both_lifecycles_may_open_the_connection() {
+fn both_lifecycles_can_open_the_connection() {
     let fixture = Fixture::new();
     let path = fixture.path.display().to_string();
     let meta = json!({"_meta": {
@@ -180,11 +180,11 @@ fn end_of_input_and_signals_end_everything() {
 }
 
 #[test]
-fn a_dead_parent_ends_the_server_although_the_pipe_is_held_open() -> Outcome {
+fn a_dead_parent_ends_the_server_despite_an_open_pipe() -> Outcome {
     let fixture = Fixture::new();
     let server = env!("CARGO_BIN_EXE_mcp-server-git");
     let (input, output) = (fixture.path.join("../input"), fixture.path.join("../output"));
-    // The shell starts the server on a pipe that this test holds open, says its pid, and ends when it is told to.
+    // The shell starts the server on a pipe that this test holds open, prints its pid, and ends on request.
     let script = format!(
         "mkfifo '{0}'; '{server}' -r '{1}' <'{0}' >'{2}' & echo $!; read end",
         input.display(),
@@ -217,7 +217,7 @@ fn a_dead_parent_ends_the_server_although_the_pipe_is_held_open() -> Outcome {
 }
 
 #[test]
-fn a_flood_is_refused_and_not_left_unread() {
+fn a_flood_is_read_and_refused() {
     let fixture = slow_history();
     let mut client = fixture.serve();
     for id in 0..400 {
@@ -230,7 +230,7 @@ fn a_flood_is_refused_and_not_left_unread() {
     loop {
         let message = client.receive();
         if message["id"] == "p" {
-            // The ping, too, needs a place. Refused or answered, it is read and has a reply.
+            // The ping needs a permit, too. Refused or answered, it gets a reply.
             break;
         }
         if message["error"]["code"] == -32000 {
@@ -242,7 +242,7 @@ fn a_flood_is_refused_and_not_left_unread() {
 }
 
 #[test]
-fn a_reader_that_stops_costs_little_and_loses_nothing() -> Outcome {
+fn a_stalled_reader_costs_little_and_loses_nothing() -> Outcome {
     use std::io::{BufRead, BufReader, Write};
     const REQUESTS: i64 = 20_000;
     let fixture = Fixture::new();
@@ -251,7 +251,7 @@ fn a_reader_that_stops_costs_little_and_loses_nothing() -> Outcome {
     let (mut stdin, stdout) = (child.stdin.take().ok_or("no input")?, child.stdout.take().ok_or("no output")?);
     let open = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
     writeln!(stdin, "{}", json!({"jsonrpc": "2.0", "id": -1, "method": "initialize", "params": open}))?;
-    // Nothing is read until everything is sent: the server goes on reading, and refuses what it has no room for.
+    // All requests are sent before any reply is read: the server keeps reading, and refuses the excess.
     for id in 0..REQUESTS {
         writeln!(stdin, "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/list\"}}")?;
     }
@@ -329,7 +329,7 @@ fn nothing_but_json_rpc_is_written_at_any_log_level() {
 }
 
 #[test]
-fn socket_pairs_work_as_node_uses_them() -> Outcome {
+fn socket_pairs_work_as_in_node() -> Outcome {
     use std::{
         io::{BufRead, BufReader, Write},
         os::{fd::OwnedFd, unix::net::UnixStream},
@@ -357,7 +357,7 @@ fn outside_a_repository_each_call_explains_what_is_missing() {
 }
 
 #[test]
-fn a_clients_roots_narrow_and_never_widen() {
+fn a_clients_roots_only_narrow() {
     let (one, other) = (Fixture::new(), Fixture::new());
     let (a, b) = (one.path.display().to_string(), other.path.display().to_string());
     let mut client = Client::start(&["-r", &a, "-r", &b], &[]);

@@ -1,4 +1,4 @@
-//! A store that is taken away from a running server: its file or folder removed or replaced, or locked by another process.
+//! A store lost by a running server: its file or folder removed or replaced, or locked by another process.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests start the server, and fail loudly")]
 
@@ -30,9 +30,9 @@ fn commit(server: &Administered, message: &str) -> Value {
     tool(server, "git_commit", json!({"message": message, "allow_empty": true}))
 }
 
-/// How many commits the journal has, and how the last change is offered to be undone.
+/// Number of commits in the journal, and the offered undo of the last change.
 fn recorded(fixture: &Fixture, server: &Administered) -> (usize, String) {
-    // Also takes what was written into files over into the store.
+    // Also imports entries that were written to files into the store.
     let offered = text_of(&tool(server, "git_undo", json!({})));
     let listed = server.get(&format!("/operations?repository={}", fixture.path.display()));
     let list = listed["operations"].as_array().expect("a list").clone();
@@ -46,7 +46,7 @@ fn remove(path: &Path, endings: &[&str]) {
     }
 }
 
-/// What is done to the database, and where something else may be put.
+/// What happens to the database, and a path for a replacement.
 type Harm = fn(&Path, &Path);
 
 #[test]
@@ -73,7 +73,7 @@ fn a_sweep_notices_a_deleted_database_and_the_sessions_survive() {
 }
 
 #[test]
-fn the_next_change_notices_that_the_database_is_gone_or_another() {
+fn the_next_change_notices_a_deleted_or_replaced_database() {
     if !support::has_store_of_its_own() {
         return;
     }
@@ -131,7 +131,7 @@ fn servers_that_share_a_database_agree_on_the_new_one() {
     assert_eq!(out(&checked), "ok\n", "{checked:?}");
 }
 
-/// Another process that holds the lock of the database, until its input ends.
+/// Another process that holds the database lock until its input ends.
 struct Locked(Child);
 
 impl Locked {
@@ -158,7 +158,7 @@ impl Locked {
 }
 
 #[test]
-fn a_locked_database_is_waited_for_once_and_the_journal_has_what_was_done_meanwhile() {
+fn a_locked_database_delays_one_call_and_the_journal_misses_nothing() {
     if !support::has_store_of_its_own() {
         return;
     }

@@ -30,7 +30,7 @@ fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-/// A server with tokens that may have 256 descriptors: 128 connections, 32 for one principal, and half as many bodies.
+/// A server with tokens, limited to 256 descriptors: 128 connections, 32 per principal, and half as many bodies.
 fn small(fixture: &Fixture, config: &str) -> Served {
     let mut command = Command::new("sh");
     command.env_clear().envs(clean_environment()).args(["-c", "ulimit -n 256; exec \"$0\" \"$@\""]).arg(program().get_program());
@@ -43,7 +43,7 @@ fn log_of(fixture: &Fixture) -> PathBuf {
     fixture.home.path().join("log")
 }
 
-/// How many connections without a request have made room for others.
+/// Number of connections without a request that were closed for others.
 fn made_room(fixture: &Fixture) -> usize {
     let log = fs::read_to_string(log_of(fixture)).expect("the log");
     log.lines().filter(|line| line.contains("made room for another")).count()
@@ -66,24 +66,24 @@ fn begin(server: &Served, request: &[u8]) -> (TcpStream, String) {
     (stream, String::from_utf8(head).expect("text"))
 }
 
-/// Begins a request whose body stalls. The server says `100 Continue` when it waits for the body.
+/// Starts a request whose body stalls. The server sends `100 Continue` while it waits for the body.
 fn stall(server: &Served, token: Option<&str>, framing: &str, sent: &str) -> (TcpStream, String) {
     let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     let head = "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n";
     begin(server, format!("{head}{token}{framing}\r\n\r\n{sent}").as_bytes())
 }
 
-/// What an attempt gives that is repeated until it succeeds.
+/// Repeats an attempt until it succeeds, and returns its result.
 fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let mut given = None;
     wait_for(what, || {
         given = attempt();
         given.is_some()
     });
-    given.expect("what was waited for")
+    given.expect("a result")
 }
 
-/// Asks for the status with a token, or without.
+/// Calls `git_status` with a token, or without.
 fn ask(server: &Served, token: Option<&str>) -> Reply {
     let token = token.map(bearer);
     let headers: Vec<(&str, &str)> = token.iter().map(|token| ("Authorization", token.as_str())).collect();
@@ -91,7 +91,7 @@ fn ask(server: &Served, token: Option<&str>) -> Reply {
 }
 
 #[test]
-fn stalled_bodies_keep_nobody_out_and_have_an_end() -> Outcome {
+fn stalled_bodies_block_no_client_and_time_out() -> Outcome {
     let fixture = Fixture::new();
     let (config, [_, reader, other]) = tokens(&fixture);
     let (with, without) = (Served::start(&fixture, &["--config", &config], &[]), Served::start(&fixture, &[], &[]));
@@ -156,7 +156,7 @@ fn a_principal_has_a_share_of_the_connections_and_of_the_bodies() {
     drop(bytes);
     is_served_again();
 
-    // Places of connections that were closed before come back one after the other.
+    // Permits of earlier connections are released one after the other.
     let sockets: Vec<_> = (0..32).map(|_| eventually("a socket", || server.websocket(&own).ok())).collect();
     let refused = server.websocket(&own).err().map(|err| err.to_string()).unwrap_or_default();
     assert!(refused.contains("429") && is_refused("connections in use"), "{refused}");
@@ -181,21 +181,21 @@ fn a_principal_has_a_share_of_the_connections_and_of_the_bodies() {
 }
 
 #[test]
-fn parts_of_websocket_messages_count_as_bodies_do() -> Outcome {
+fn fragments_of_websocket_messages_count_as_bodies() -> Outcome {
     let fixture = Fixture::new();
     let (config, [_, reader, other]) = tokens(&fixture);
     let server = small(&fixture, &config);
     let authorization = bearer(&reader);
     let part = "x".repeat(5 << 20);
     let mut sockets = Vec::new();
-    // Of the 128 MiB that all clients have, one has a quarter.
+    // One principal has a quarter of the 128 MiB of all clients.
     for _ in 0..6 {
         let mut socket = server.websocket(&[("Authorization", &authorization)])?;
         socket.send(Message::Frame(Frame::message(part.clone(), OpCode::Data(Data::Text), false)))?;
         sockets.push(socket);
     }
     let mut last = server.websocket(&[("Authorization", &authorization)])?;
-    // It may be closed while it still sends.
+    // The server may close it while it still sends.
     last.send(Message::Frame(Frame::message(part, OpCode::Data(Data::Text), false))).ok();
     let end = loop {
         match last.read() {
@@ -207,7 +207,7 @@ fn parts_of_websocket_messages_count_as_bodies_do() -> Outcome {
     assert!(end.contains("too many bytes") || end.contains("reset") || end.contains("Broken pipe"), "{end}");
     assert_eq!(ask(&server, Some(&other)).status, 200);
     assert_eq!(ask(&server, Some(&reader)).status, 200, "a small body still has room");
-    // The others go on: the rest of their message is answered.
+    // The others continue: the rest of their message is answered.
     let mut first = sockets.remove(0);
     first.send(Message::Frame(Frame::message("", OpCode::Data(Data::Continue), true)))?;
     let answer: Value = serde_json::from_str(first.read()?.to_text()?)?;
@@ -219,7 +219,7 @@ fn parts_of_websocket_messages_count_as_bodies_do() -> Outcome {
     Ok(())
 }
 
-/// True when the server has closed a connection.
+/// Whether the server has closed a connection.
 fn is_closed(mut stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).expect("a socket");
     let mut buffer = [0; 1024];
@@ -251,22 +251,22 @@ fn connections_without_a_request_make_room_for_a_newcomer_53() {
                     return begin(&server, request.as_bytes()).0;
                 }
                 let mut stream = connect(&server);
-                // One that had to make room already may refuse the bytes.
+                // A connection that is already closed may refuse the bytes.
                 stream.write_all(request.as_bytes()).unwrap_or_default();
                 stream
             })
             .collect();
         let reply = ask(&server, Some(&other));
         assert_eq!(reply.status, 200, "{kind}: {reply:?}");
-        assert!(made_room(&fixture) > before, "{kind}: the newcomer had to wait until the others timed out");
+        assert!(made_room(&fixture) > before, "{kind}: the newcomer waited for the timeout of the others");
         let (Some(first), Some(last)) = (streams.first(), streams.last()) else { panic!("no connections") };
-        assert!(!is_closed(last), "{kind}: the oldest goes first");
+        assert!(!is_closed(last), "{kind}: the oldest is closed first");
         wait_for("the end of the oldest connection", || is_closed(first));
     }
 }
 
 #[test]
-fn a_faulty_request_gets_its_id_back_on_every_transport_56() {
+fn a_faulty_requests_id_is_returned_on_every_transport_56() {
     let fixture = Fixture::new();
     let server = Served::start(&fixture, &[], &[]);
     let request = |id: &str, rest: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#).into_bytes();
@@ -283,7 +283,7 @@ fn a_faulty_request_gets_its_id_back_on_every_transport_56() {
         ([&b"{\"jsonrpc\":\"2.0\",\"id\":19,\"method\":\"x\",\"params\":{\"a\":\"\xff\"}}"[..]].concat(), json!(19)),
         (request("20", "\"method\":\"x\",\"params\":{\"a\":\"\t\"}"), json!(20)),
         (br#"{"jsonrpc":"2.0","id":21,"method":"tools/call","params":{"name":"#.to_vec(), json!(21)),
-        // The id of an answer is one of the server's: an error with it would end a request of the client.
+        // An answer's id belongs to a request of the server: an error with it would end a request of the client.
         (request("22", r#""result":{"a":"\ud800"}"#), Value::Null),
         (request(r#""\ud800""#, r#""method":"ping""#), Value::Null),
     ];
@@ -302,7 +302,7 @@ fn a_faulty_request_gets_its_id_back_on_every_transport_56() {
             assert!(reply["error"]["code"] == -32700 && reply["id"] == *id, "{name}: {}: {reply}", String::from_utf8_lossy(message));
         }
     }
-    // With the headers that belong to it, and one that is too long.
+    // With the matching headers, and one body that is too long.
     let headers = [&JSON[..], &[("MCP-Protocol-Version", NEWEST), ("Mcp-Method", "tools/call"), ("Mcp-Name", "git_status")]].concat();
     let reply = server.send("POST", "/mcp", &headers, &cases[0].0);
     assert!(reply.status == 400 && reply.message().is_some_and(|message| message["id"] == 11), "{reply:?}");
@@ -312,7 +312,7 @@ fn a_faulty_request_gets_its_id_back_on_every_transport_56() {
 }
 
 #[test]
-fn pages_of_allowed_origins_may_call_from_a_browser_and_no_others_47() -> Outcome {
+fn only_pages_of_allowed_origins_may_call_47() -> Outcome {
     let fixture = Fixture::new();
     let (config, [all, reader, _]) = tokens(&fixture);
     let variables = [("MCP_GIT_ALLOWED_ORIGINS", "https://app.example, https://b.example:8443"), ("MCP_GIT_RATE", "1")];

@@ -1,4 +1,4 @@
-//! The table of docs/THREATS.md: each row is there once, says what holds it, and names tests that exist.
+//! The table of docs/THREATS.md: each row appears once, has a kind, and names existing tests.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
 
@@ -17,7 +17,7 @@ fn document() -> String {
     fs::read_to_string(root().join("docs/THREATS.md")).expect("docs/THREATS.md")
 }
 
-/// The rows by their numbers, each with its cells.
+/// The rows by number, each with its cells.
 fn rows(text: &str) -> Vec<(usize, Vec<&str>)> {
     text.lines()
         .filter_map(|line| {
@@ -27,7 +27,7 @@ fn rows(text: &str) -> Vec<(usize, Vec<&str>)> {
         .collect()
 }
 
-/// What stands as `FILE::NAME` in `text`.
+/// Each `FILE::NAME` in `text`.
 fn tests_in(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split('`')
         .skip(1)
@@ -36,7 +36,7 @@ fn tests_in(text: &str) -> impl Iterator<Item = (&str, &str)> {
         .filter(|(_, name)| name.len() > 3 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'))
 }
 
-/// The functions of a file that are tests.
+/// The test functions of a file.
 fn tests_of(file: &str) -> BTreeSet<String> {
     let path = if file.contains('/') { format!("crates/{file}") } else { format!("crates/server/tests/{file}.rs") };
     let text = fs::read_to_string(root().join(&path)).unwrap_or_else(|err| panic!("{path}: {err}"));
@@ -46,7 +46,7 @@ fn tests_of(file: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn each_row_has_a_number_a_kind_and_a_test_or_says_that_it_has_none() {
+fn each_row_has_a_number_a_kind_and_a_test_or_none_yet() {
     let text = document();
     let rows = rows(&text);
     for (at, (number, cells)) in rows.iter().enumerate() {
@@ -54,10 +54,10 @@ fn each_row_has_a_number_a_kind_and_a_test_or_says_that_it_has_none() {
         let [_, threat, guard, kind, held_by] = cells[..] else { panic!("{number} has {} cells", cells.len()) };
         assert!(!threat.is_empty() && !guard.is_empty(), "{number}");
         assert!(kind.split(", ").all(|kind| KINDS.contains(&kind)), "{number}: {kind}");
-        assert!(held_by.contains(UNTESTED) || tests_in(held_by).next().is_some(), "{number} names no test, and does not say so");
-        assert!(kind != "none" || held_by.contains(UNTESTED), "{number} has no guard, so no test can hold it");
+        assert!(held_by.contains(UNTESTED) || tests_in(held_by).next().is_some(), "{number} names neither a test nor `none yet`");
+        assert!(kind != "none" || held_by.contains(UNTESTED), "{number} has no guard, so it cannot have a test");
     }
-    assert!(rows.len() >= 116, "{} rows: none is dropped", rows.len());
+    assert!(rows.len() >= 116, "{} rows: no row may be dropped", rows.len());
 }
 
 #[test]
@@ -67,13 +67,13 @@ fn each_test_that_the_table_names_exists() {
     let mut count = 0;
     for (file, name) in tests_in(&text) {
         let tests = known.entry(file).or_insert_with(|| tests_of(file));
-        assert!(tests.contains(name), "docs/THREATS.md names {file}::{name}, which is no test");
+        assert!(tests.contains(name), "docs/THREATS.md names {file}::{name}, which does not exist");
         count += 1;
     }
     assert!(count > 100, "{count} tests are named");
 }
 
-/// Numbers in the name of a test: `a_1_to_3_and_7` holds 1, 2, 3 and 7.
+/// Numbers in a test's name: `a_1_to_3_and_7` has 1, 2, 3 and 7.
 fn numbers(name: &str) -> BTreeSet<usize> {
     let words: Vec<&str> = name.split('_').collect();
     let at = |place: usize| words.get(place).and_then(|word| word.parse::<usize>().ok());
@@ -83,7 +83,7 @@ fn numbers(name: &str) -> BTreeSet<usize> {
 }
 
 #[test]
-fn a_test_that_carries_numbers_stands_in_their_rows() {
+fn a_test_with_numbers_is_named_in_their_rows() {
     assert_eq!(numbers("a_1_to_3_and_7"), BTreeSet::from([1, 2, 3, 7]));
     let text = document();
     let named: BTreeSet<(usize, &str)> =

@@ -1,4 +1,4 @@
-//! Tokens: who gets in, what they allow, and what belongs to whom.
+//! Tokens: authentication, scopes, and ownership.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "tests start the server, and fail loudly")]
 
@@ -17,7 +17,7 @@ use support::{
 use tungstenite::Message;
 
 #[test]
-fn tokens_open_what_their_scopes_say_50_51() -> Outcome {
+fn tokens_allow_what_their_scopes_name_50_51() -> Outcome {
     let fixture = Fixture::new();
     let (config, [all, reader, other]) = tokens(&fixture);
     let server = Served::start(&fixture, &["--config", &config, "--host", "0.0.0.0"], &[]);
@@ -46,20 +46,20 @@ fn tokens_open_what_their_scopes_say_50_51() -> Outcome {
     socket.send(Message::text(discover.to_string()))?;
     assert!(socket.read()?.to_text()?.contains("supportedVersions"));
     discover["id"] = json!(2);
-    // A reader reads; what it may not do it is told, with the scope that it would take.
+    // A reader may read; for the rest it is refused, with the scope that it needs.
     assert!(modern(&server, &[("Authorization", &reader)], status()).message().is_some_and(|reply| reply["result"]["isError"] != true));
     for (tool, args, scope) in [("git_add", json!({"files": ["."]}), "write"), ("git_fetch", json!({}), "network")] {
         let refused = modern(&server, &[("Authorization", &reader)], call(1, tool, args.clone()));
         let challenge = refused.header("www-authenticate").unwrap_or_default().to_owned();
         assert!(refused.status == 403 && challenge.contains("insufficient_scope") && challenge.contains(scope), "{refused:?}");
-        // On a socket, where there are no headers any more, the call itself is refused.
+        // A socket has no headers by now, so the call itself is refused.
         let mut message = call(3, tool, args);
         message["params"]["_meta"] = meta(&json!({}));
         socket.send(Message::text(message.to_string()))?;
         let text = socket.read()?.to_text()?.to_owned();
         assert!(text.contains("does not have the scope"), "{text}");
     }
-    // Sessions and workspaces are their owner's.
+    // Sessions and workspaces belong to their owner.
     let id = session(&server, &[("Authorization", &all)]);
     for (token, expect) in [(&all, 200), (&other, 404)] {
         let reply = post(&server, &[("Authorization", token), ("Mcp-Session-Id", &id)], &status());
@@ -91,7 +91,7 @@ fn tokens_open_what_their_scopes_say_50_51() -> Outcome {
 }
 
 #[test]
-fn a_key_and_a_change_are_their_makers() -> Outcome {
+fn keys_and_changes_belong_to_their_principal() -> Outcome {
     let fixture = Fixture::new();
     let (config, [all, _, other]) = tokens(&fixture);
     let server = Served::start(&fixture, &["--config", &config], &[]);
@@ -104,9 +104,9 @@ fn a_key_and_a_change_are_their_makers() -> Outcome {
     let foreign = ask(&other, "git_commit", commit);
     assert!(first.0 && again.1 == first.1 && foreign.0 && foreign.1 != first.1, "{first:?} {again:?} {foreign:?}");
     assert_eq!(String::from_utf8(fixture.git(&["rev-list", "--count", "HEAD"]))?.trim(), "4");
-    let (_, told) = ask(&all, "git_undo", json!({}));
-    assert!(told.contains("made by other"), "{told}");
-    let (_, call) = told.split_once("git_undo ").ok_or("no call")?;
+    let (_, answer) = ask(&all, "git_undo", json!({}));
+    assert!(answer.contains("made by other"), "{answer}");
+    let (_, call) = answer.split_once("git_undo ").ok_or("no call")?;
     let args: Value = serde_json::Deserializer::from_str(call).into_iter().next().ok_or("no arguments")??;
     let (done, refused) = ask(&all, "git_undo", args.clone());
     assert!(!done && refused.contains("made by other") && refused.contains("`confirm`"), "{refused}");
@@ -115,7 +115,7 @@ fn a_key_and_a_change_are_their_makers() -> Outcome {
 }
 
 #[test]
-fn a_principal_that_asks_too_often_has_to_wait() {
+fn a_principal_over_its_rate_limit_must_wait() {
     let fixture = Fixture::new();
     let (config, [all, _, other]) = tokens(&fixture);
     let server = Served::start(&fixture, &["--config", &config], &[("MCP_GIT_RATE", "1")]);
@@ -127,21 +127,21 @@ fn a_principal_that_asks_too_often_has_to_wait() {
 }
 
 #[test]
-fn other_machines_are_let_in_only_with_tokens() -> Outcome {
+fn other_machines_need_tokens() -> Outcome {
     let fixture = Fixture::new();
     let output = program().arg("-r").arg(&fixture.path).args(["serve", "--port", "0", "--host", "0.0.0.0"]).output()?;
-    let told = String::from_utf8(output.stderr)?;
-    assert!(output.status.code() == Some(2) && told.contains("auth.tokens") && told.contains("mcp-server-git token"), "{told}");
+    let answer = String::from_utf8(output.stderr)?;
+    assert!(output.status.code() == Some(2) && answer.contains("auth.tokens") && answer.contains("mcp-server-git token"), "{answer}");
     Ok(())
 }
 
-/// A private key of these bytes, and the key that checks it.
+/// A private key of these bytes, and its public key.
 fn signing_key(seed: u8) -> jsonwebtoken::EncodingKey {
     let head = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
     jsonwebtoken::EncodingKey::from_ed_der(&[&head[..], &[seed; 32]].concat())
 }
 
-/// An authorization server on the loopback, which publishes these keys.
+/// An authorization server on the loopback that publishes these keys.
 fn keys_at(body: &str) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/jwks.json", listener.local_addr().expect("an address"));
@@ -187,14 +187,14 @@ fn tokens_of_an_authorization_server_are_checked_49() -> Outcome {
         assert_eq!(ask(&token("good", 7, json!({})), "git_status").status, 200, "{source}");
         assert_eq!(ask(&token("good", 7, json!({"scope": null, "scp": ["read", "write"]})), "git_stash").status, 200, "{source}");
         assert_eq!(ask(&token("good", 7, json!({})), "git_commit").status, 403, "{source}");
-        // Nothing signed, and a secret where a public key belongs.
+        // An unsigned token, and a shared secret in place of a public key.
         let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.";
         let shared = jsonwebtoken::encode(
             &jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256),
             &json!({"iss": "https://login.example", "aud": "https://git.example/mcp", "sub": "x", "exp": now + 600}),
             &jsonwebtoken::EncodingKey::from_secret(b"6kpsY-KcUgq-9VB7Ey7F-ZVHdq6-vnuSQh7qaRRG0iw"),
         )?;
-        // One that breaks off while the keys are fetched for it keeps nobody else out.
+        // A request that disconnects while keys are fetched for it blocks no other.
         let mut junk = std::net::TcpStream::connect(("127.0.0.1", server.port))?;
         let unknown = token("junk", 9, json!({}));
         write!(junk, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {unknown}\r\nContent-Length: 9\r\n\r\n")?;

@@ -1,4 +1,4 @@
-//! HTTP, WebSocket and the Unix socket: sessions, strangers, and clients that break off or do not read.
+//! HTTP, WebSocket and the Unix socket: sessions, unauthenticated clients, and clients that disconnect or do not read.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests start the server, wait for it, and fail loudly")]
 
@@ -41,7 +41,7 @@ fn fetches(server: &Served) -> bool {
 }
 
 #[test]
-fn a_session_has_an_end_and_an_id_is_in_flight_once() {
+fn a_session_can_be_ended_and_an_id_is_in_flight_once() {
     let (fixture, _remote) = stalled();
     let server = Served::start(&fixture, &[], &OPEN);
     let id = session(&server, &[]);
@@ -50,11 +50,11 @@ fn a_session_has_an_end_and_an_id_is_in_flight_once() {
     wait_for("the fetch", || fetches(&server));
     let again = post(&server, &own, &call(1, "git_status", json!({})));
     assert!(again.status == 400 && again.message().is_some_and(|reply| reply["error"]["code"] == -32600), "{again:?}");
-    // Others on the session are served, and a client that breaks off may come back.
+    // Other requests of the session are served, and a client that disconnects may return.
     assert!(post(&server, &own, &call(2, "git_status", json!({}))).message().is_some_and(|reply| reply["result"].is_object()));
     drop(held);
     assert!(post(&server, &own, &call(3, "git_status", json!({}))).message().is_some());
-    assert!(fetches(&server), "breaking off is no cancel in the older revisions");
+    assert!(fetches(&server), "a disconnect is no cancel in the older revisions");
     let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
     assert_eq!(post(&server, &own, &cancel).status, 202);
     wait_for("the end of the fetch", || !fetches(&server));
@@ -65,7 +65,7 @@ fn a_session_has_an_end_and_an_id_is_in_flight_once() {
 }
 
 #[test]
-fn a_client_of_the_newest_revision_that_breaks_off_has_cancelled() {
+fn a_disconnect_cancels_in_the_newest_revision() {
     let (fixture, _remote) = stalled();
     let server = Served::start(&fixture, &[], &OPEN);
     let mut fetch = call(1, "git_fetch", json!({}));
@@ -79,7 +79,7 @@ fn a_client_of_the_newest_revision_that_breaks_off_has_cancelled() {
 }
 
 #[test]
-fn sessions_are_bounded_and_the_silent_ones_end() {
+fn sessions_are_bounded_and_silent_ones_are_evicted() {
     let (fixture, _remote) = stalled();
     let server = Served::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_SESSIONS_MAX", "2"), ("MCP_GIT_SESSIONS_IDLE", "1")]].concat());
     let busy = session(&server, &[]);
@@ -88,7 +88,7 @@ fn sessions_are_bounded_and_the_silent_ones_end() {
     wait_for("the fetch", || fetches(&server));
     let other = session(&server, &[]);
     let mut second = begin(&server, &[("Mcp-Session-Id", other.as_str())], &call(1, "git_fetch", json!({})));
-    // Once it is answered it is busy, and nobody takes its place.
+    // With its answer started the session is busy, and is not evicted.
     second.read_exact(&mut [0; 12]).expect("the head of the answer");
     let refused = post(&server, &[], &initialize());
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
@@ -106,12 +106,12 @@ fn sessions_are_bounded_and_the_silent_ones_end() {
 }
 
 #[test]
-fn a_result_that_was_missed_can_be_had_later() {
+fn a_missed_result_can_be_fetched_later() {
     let (fixture, remote) = stalled();
     let server = Served::start(&fixture, &[], &OPEN);
     let id = session(&server, &[]);
     let mut stream = begin(&server, &[("Mcp-Session-Id", &id)], &call(1, "git_fetch", json!({})));
-    // The stream begins with the place to come back to.
+    // The stream starts with an event id to resume from.
     let mut text = String::new();
     let mut buffer = [0; 1024];
     while !text.contains("id: ") || !text.ends_with('\n') {
@@ -123,7 +123,7 @@ fn a_result_that_was_missed_can_be_had_later() {
     drop(stream);
     wait_for("the fetch", || fetches(&server));
     remote.breaks(Fault::None);
-    // The stalled transfer ends with the server's part of it.
+    // The transfer stalls until the server's git process is ended.
     for pid in descendants(server.child.id()) {
         support::shell(Path::new("/"), &format!("kill -TERM {pid} 2>/dev/null || true"));
     }
@@ -136,7 +136,7 @@ fn a_result_that_was_missed_can_be_had_later() {
 }
 
 #[test]
-fn strangers_are_turned_away_on_every_route_46_47_48() {
+fn unauthenticated_requests_are_rejected_on_every_route_46_47_48() {
     let server = Served::start(
         &Fixture::new(),
         &[],
@@ -166,7 +166,7 @@ fn strangers_are_turned_away_on_every_route_46_47_48() {
             ("GET", "/.well-known/oauth-protected-resource"),
         ] {
             let reply = server.send(method, path, &[&[(name, value)], &upgrade[1..]].concat(), b"");
-            // Balancers ask for health by any name, pages do not.
+            // Load balancers request health by any name, pages do not.
             let expect = if path == "/health" && name == "Host" { 200 } else { 403 };
             assert_eq!(reply.status, expect, "{method} {path} {name}: {value}: {reply:?}");
         }
@@ -183,7 +183,7 @@ fn strangers_are_turned_away_on_every_route_46_47_48() {
 }
 
 #[test]
-fn headers_that_say_something_else_and_slow_ones_are_refused_52_53() {
+fn mismatched_and_slow_headers_are_refused_52_53() {
     let server = Served::start(&Fixture::new(), &[], &[]);
     let mut message = call(1, "git_status", json!({}));
     message["params"]["_meta"] = meta(&json!({}));
@@ -203,21 +203,21 @@ fn headers_that_say_something_else_and_slow_ones_are_refused_52_53() {
     );
     let reply = Reply::parse(&server.raw(chunked.as_bytes(), Some("\r\n\r\n")));
     assert_eq!(reply.status, 413, "{reply:?}");
-    // Whoever does not say what it wants is not waited for.
+    // An incomplete request times out.
     let ended = server.raw(b"POST /mcp HTTP/1.1\r\nHost: loc", None);
     assert!(!ended.contains("200"), "{ended}");
     assert_eq!(server.send("GET", "/health", &[], b"").status, 200);
 }
 
 #[test]
-fn a_websocket_is_bounded_and_outlives_what_is_too_large_54_55() -> Outcome {
+fn a_websocket_is_bounded_and_survives_oversized_messages_54_55() -> Outcome {
     let server = Served::start(&Fixture::new(), &[], &[]);
     let mut socket = server.websocket(&[])?;
     let large = format!("{{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"{}\"}}", "x".repeat(5 << 20));
     socket.send(Message::text(large))?;
     let refused: Value = serde_json::from_str(socket.read()?.to_text()?)?;
     assert!(refused["id"] == 5 && refused["error"]["code"] == -32600, "{refused}");
-    // Written over several lines, in a binary frame: it is one message all the same.
+    // Split over several lines, in a binary frame: still one message.
     let mut peer = Peer::Socket(Box::new(socket));
     let discover = json!({"jsonrpc": "2.0", "id": 6, "method": "server/discover", "params": {"_meta": meta(&json!({}))}});
     assert_eq!(peer.exchange(format!("{discover:#}").as_bytes(), true).ok_or("no reply")?["id"], 6);
@@ -252,7 +252,7 @@ fn a_close_frame_is_answered() -> Outcome {
 }
 
 #[test]
-fn a_websocket_that_does_not_answer_pings_is_ended() -> Outcome {
+fn a_websocket_that_misses_pings_is_closed() -> Outcome {
     let server = Served::start(&Fixture::new(), &[], &[("MCP_GIT_HEARTBEAT_INTERVAL", "1"), ("MCP_GIT_HEARTBEAT_MISSED", "1")]);
     let mut stream = TcpStream::connect(("127.0.0.1", server.port))?;
     stream.set_read_timeout(Some(Duration::from_mins(1)))?;
@@ -269,7 +269,7 @@ fn a_websocket_that_does_not_answer_pings_is_ended() -> Outcome {
 }
 
 #[test]
-fn a_unix_socket_is_its_owners_alone() -> Outcome {
+fn a_unix_socket_is_private_to_its_owner() -> Outcome {
     let fixture = Fixture::new();
     let path = fixture.home.path().join("socket");
     let name = path.display().to_string();
@@ -282,7 +282,7 @@ fn a_unix_socket_is_its_owners_alone() -> Outcome {
     );
     let second = program().arg("-r").arg(&fixture.path).args(["serve", "--socket", &name]).output()?;
     assert!(second.status.code() == Some(2) && String::from_utf8_lossy(&second.stderr).contains("another server listens"), "{second:?}");
-    // One that was left by a server that is gone is replaced; anything else is not touched.
+    // A socket left by a crashed server is replaced; any other file stays.
     drop(server);
     assert!(path.exists());
     let server = Served::start(&fixture, &["--socket", &name], &[]);
@@ -319,7 +319,7 @@ fn a_confirmation_over_http_counts_once_76() -> Outcome {
 }
 
 #[test]
-fn a_change_that_runs_when_the_end_comes_is_made_and_answered() -> Outcome {
+fn a_change_running_at_shutdown_finishes_and_is_answered() -> Outcome {
     for transport in ["newest", "session", "websocket"] {
         let fixture = Fixture::new();
         let began = fixture.path.join(".git/began");
@@ -352,7 +352,7 @@ fn a_change_that_runs_when_the_end_comes_is_made_and_answered() -> Outcome {
 }
 
 #[test]
-fn a_client_that_listens_again_hears_again() {
+fn a_client_that_reconnects_its_stream_gets_events_again() {
     let fixture = Fixture::new();
     let server = Served::start(&fixture, &[], &[]);
     let id = session(&server, &[]);
@@ -369,14 +369,14 @@ fn a_client_that_listens_again_hears_again() {
                 branch += 1;
                 fixture.git(&["branch", &format!("new-{round}-{branch}")]);
                 std::thread::sleep(Duration::from_millis(300));
-                assert!(branch < 100, "round {round}: nothing is heard");
+                assert!(branch < 100, "round {round}: no event");
             }
             hearing.join().expect("a stream")
         });
         assert!(heard.contains("git://repo/status"), "round {round}: {heard}");
         last = heard.lines().filter_map(|line| Some(line.split_once("id: ")?.1.to_owned())).collect();
     }
-    // What came after an event is told again to whoever lost it: the first event of a stream is the place to come back to.
+    // Events after the last received one are replayed: a stream's first event is an id to resume from.
     let [place, event, ..] = &last[..] else { panic!("two events: {last:?}") };
     let back = listen.replace("\r\n\r\n", &format!("\r\nLast-Event-ID: {place}\r\n\r\n"));
     let again = server.raw(back.as_bytes(), Some("resources/updated"));
@@ -384,12 +384,12 @@ fn a_client_that_listens_again_hears_again() {
 }
 
 #[test]
-fn sockets_that_the_system_hands_over_are_used() {
+fn inherited_sockets_are_used() {
     use command_fds::{CommandFdExt, FdMapping};
     let fixture = Fixture::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    // As systemd does it: the first is descriptor 3, and the variables say for whom they are.
+    // As systemd does: the first socket is descriptor 3, and the variables name the receiver.
     let mut command = Command::new("sh");
     command.env_clear().envs(support::clean_environment());
     command.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\""]).arg(program().get_program());
@@ -402,7 +402,7 @@ fn sockets_that_the_system_hands_over_are_used() {
 }
 
 #[test]
-fn a_taken_port_names_its_owner_and_the_way_out() -> Outcome {
+fn a_taken_port_names_its_owner_and_a_fix() -> Outcome {
     let fixture = Fixture::new();
     let server = Served::start(&fixture, &[], &[]);
     let output = program().arg("-r").arg(&fixture.path).args(["serve", "--port", &server.port.to_string()]).output()?;
@@ -422,7 +422,7 @@ fn a_signal_ends_the_server() -> Outcome {
 }
 
 #[test]
-fn there_are_no_more_websockets_than_sessions_may_be() -> Outcome {
+fn websockets_are_limited_like_sessions() -> Outcome {
     let (fixture, _remote) = stalled();
     let server = Served::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_SESSIONS_MAX", "1")]].concat());
     let mut first = server.websocket(&[])?;
@@ -430,7 +430,7 @@ fn there_are_no_more_websockets_than_sessions_may_be() -> Outcome {
     first.read()?;
     first.send(Message::text(call(1, "git_fetch", json!({})).to_string()))?;
     wait_for("the fetch", || fetches(&server));
-    // One that is busy keeps its place; one that is idle gives it up.
+    // A busy one keeps its permit; an idle one is evicted.
     let refused = server.websocket(&[]).err().map(|err| err.to_string()).unwrap_or_default();
     assert!(refused.contains("503"), "{refused}");
     drop(first);
@@ -439,9 +439,9 @@ fn there_are_no_more_websockets_than_sessions_may_be() -> Outcome {
         second = server.websocket(&[]).ok();
         second.is_some()
     });
-    // One that is still being opened keeps its place, too.
+    // One that is still connecting keeps its permit, too.
     let mut third = None;
-    wait_for("the place of the second", || {
+    wait_for("the permit of the second", || {
         third = server.websocket(&[]).ok();
         third.is_some()
     });

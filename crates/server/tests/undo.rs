@@ -1,4 +1,4 @@
-//! The journal through the server: changes are taken back exactly, once, and never at the cost of later work.
+//! The journal through the server: changes are undone exactly, once, and never at the cost of later work.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs};
 use support::{Fixture, Outcome, undo};
 
-/// What a user would miss: references, index, files, the stash.
+/// All that a user would miss: references, index, files, the stash.
 fn state(fixture: &Fixture) -> BTreeMap<String, Vec<u8>> {
     let mut state = BTreeMap::new();
     for args in [
@@ -27,7 +27,7 @@ fn state(fixture: &Fixture) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn each_change_is_taken_back_to_where_it_was() {
+fn each_change_is_undone_exactly() {
     let cases: &[(&str, Value)] = &[
         ("git_commit", json!({"message": "a commit"})),
         ("git_commit", json!({"message": "amended", "amend": true})),
@@ -50,7 +50,7 @@ fn each_change_is_taken_back_to_where_it_was() {
     ];
     for (tool, args) in cases {
         let fixture = Fixture::new();
-        // Something staged, something edited and something new.
+        // A staged change, an edit and a new file.
         fixture.write("a.txt", "staged\n").git(&["add", "a.txt"]);
         fixture.write("a.txt", "staged\nand edited\n").write("dir/b.rs", "edited\n").write("new.txt", "n\n");
         let mut client = fixture.serve();
@@ -67,7 +67,7 @@ fn each_change_is_taken_back_to_where_it_was() {
 }
 
 #[test]
-fn a_series_is_taken_back_step_by_step() {
+fn a_series_is_undone_step_by_step() {
     let fixture = Fixture::new();
     let mut client = fixture.serve();
     let mut states = Vec::new();
@@ -105,7 +105,7 @@ fn later_work_is_not_lost() {
     client.text("git_undo", &json!({}));
     let wrong = client.error("git_undo", &json!({"id": "1-1"}));
     assert!(wrong.contains("not the last change"), "{wrong}");
-    // A file that was edited after a hard reset stays as it is.
+    // A file edited after a hard reset stays.
     fixture.write("a.txt", "lost?\n");
     client.text("git_reset", &json!({"mode": "hard", "confirm": true}));
     fixture.write("a.txt", "later\n");
@@ -115,7 +115,7 @@ fn later_work_is_not_lost() {
 }
 
 #[test]
-fn a_hard_reset_asks_first_and_a_branch_without_commits_is_reached_again() {
+fn a_hard_reset_asks_first_and_undo_reaches_the_unborn_branch() {
     let fixture = Fixture::new();
     let mut client = fixture.serve();
     let asked = client.error("git_reset", &json!({"mode": "hard"}));
@@ -144,7 +144,7 @@ fn a_key_commits_once_also_across_servers_78() {
     client.error("git_commit", &json!({"message": "m", "idempotency_key": ""}));
 }
 
-/// Kills a server in the middle of a commit, which goes on without it.
+/// Kills a server in the middle of a commit, which continues without it.
 fn cut_off(fixture: &Fixture, arguments: &[&str], args: &Value) -> Outcome {
     let hook = fixture.path.join(".git/hooks/pre-commit");
     fixture.write(".git/hooks/pre-commit", "#!/bin/sh\ntouch .git/reached\nsleep 2\n");
@@ -161,7 +161,7 @@ fn cut_off(fixture: &Fixture, arguments: &[&str], args: &Value) -> Outcome {
 }
 
 #[test]
-fn a_change_that_was_cut_off_is_told_of() -> Outcome {
+fn an_interrupted_change_is_reported() -> Outcome {
     let fixture = Fixture::new();
     let again = json!({"message": "m", "paths": ["a.txt"], "idempotency_key": "k"});
     cut_off(&fixture, &[], &again)?;
@@ -178,7 +178,7 @@ fn a_change_that_was_cut_off_is_told_of() -> Outcome {
 }
 
 #[test]
-fn a_change_that_was_cut_off_before_the_store_knew_is_told_of() -> Outcome {
+fn a_change_interrupted_before_it_was_stored_is_reported() -> Outcome {
     let (fixture, state) = (Fixture::new(), tempfile::tempdir()?);
     let folder = state.path().display().to_string();
     let arguments = ["--state-dir", folder.as_str()];
@@ -192,7 +192,7 @@ fn a_change_that_was_cut_off_before_the_store_knew_is_told_of() -> Outcome {
     let text = client.text("git_add", &json!({"files": ["dir/b.rs"]}));
     assert!(text.contains("the server was killed during an earlier git_commit") && text.contains(&before[..12]), "{text}");
     let text = client.text("git_commit", &json!({"message": "next"}));
-    assert!(!text.contains("killed"), "it is told once: {text}");
+    assert!(!text.contains("killed"), "it is reported once: {text}");
     Ok(())
 }
 
@@ -227,7 +227,7 @@ fn two_servers_and_eight_writers_lose_no_commit() -> Outcome {
 }
 
 #[test]
-fn a_state_folder_that_cannot_be_used_changes_nothing() {
+fn an_unusable_state_folder_refuses_changes() {
     let fixture = Fixture::new();
     fixture.write("a.txt", "x\n").write("../file", "");
     let file = fixture.path.with_file_name("file").display().to_string();
@@ -238,7 +238,7 @@ fn a_state_folder_that_cannot_be_used_changes_nothing() {
 }
 
 #[test]
-fn what_came_after_a_restore_stays() {
+fn work_after_a_restore_stays() {
     let fixture = Fixture::new();
     fixture.write("a.txt", "staged\n").git(&["add", "a.txt"]);
     fixture.write("a.txt", "edited\n");
@@ -250,7 +250,7 @@ fn what_came_after_a_restore_stays() {
 }
 
 #[test]
-fn an_index_that_is_put_back_hides_no_edit() {
+fn a_restored_index_hides_no_edit() {
     let fixture = Fixture::new();
     fixture.write("a.txt", "aaaa\n").write("o.txt", "o\n").commit("same size");
     fixture.write("a.txt", "bbbb\n").write("o.txt", "p\n");
@@ -275,7 +275,7 @@ fn untracked_files_are_not_overwritten() {
         let refused = client.error(tool, &args);
         assert!(refused.contains("untracked files would be overwritten: u.txt"), "{refused}");
     }
-    // A folder where a file was.
+    // A folder in place of a file.
     fixture.git(&["rm", "-q", "--cached", "-f", "--ignore-unmatch", "u.txt"]);
     fs::remove_file(fixture.path.join("a.txt")).expect("a file");
     fixture.write("a.txt/inside", "precious\n");
@@ -285,7 +285,7 @@ fn untracked_files_are_not_overwritten() {
 }
 
 #[test]
-fn linked_worktrees_keep_their_own_changes() -> Outcome {
+fn linked_worktrees_have_separate_journals() -> Outcome {
     let fixture = Fixture::new();
     fixture.git(&["worktree", "add", "--quiet", "-b", "other", "../linked"]);
     let linked = fixture.path.with_file_name("linked");
@@ -300,10 +300,10 @@ fn linked_worktrees_keep_their_own_changes() -> Outcome {
     assert_eq!(fixture.git(&["log", "-1", "--format=%s", "other"]), b"meanwhile\n");
     undo(&mut client);
     assert_eq!(fixture.git(&["rev-parse", "other"]), meanwhile, "the other worktree's commit stays");
-    assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"2\n", "and this one's is taken back");
+    assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"2\n", "and this one's is undone");
     assert_eq!(String::from_utf8(fixture.git(&["stash", "list"]))?.lines().count(), 1);
     fixture.git(&["rev-parse", "--verify", "made-there"]);
-    // The key was for a commit that is no more, and for one worktree.
+    // The key was for an undone commit, and for one worktree.
     client.text("git_commit", &json!({"message": "here", "paths": ["a.txt"], "idempotency_key": "k"}));
     fs::write(linked.join("a.txt"), "y\n")?;
     let there = json!({"repo_path": linked.display().to_string(), "message": "here", "paths": ["a.txt"], "idempotency_key": "k"});

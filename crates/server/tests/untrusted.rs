@@ -1,4 +1,4 @@
-//! Changes in a repository that nobody has named run none of its programs.
+//! Changes in an untrusted repository run none of its programs.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -8,12 +8,12 @@ use serde_json::json;
 use std::{fs, os::unix::fs::PermissionsExt};
 use support::{Client, Fixture, Outcome};
 
-/// A server on the folder above the repository, and a program that leaves a marker.
+/// A server on the folder above the repository, and a program that creates a marker.
 fn scene(fixture: &Fixture) -> (Client, String, std::path::PathBuf) {
     configured(fixture, "")
 }
 
-/// The same, where the operator's own configuration says `config`; `$T` in it is the program.
+/// The same, with `config` in the operator's own configuration; `$T` in it is the program.
 fn configured(fixture: &Fixture, config: &str) -> (Client, String, std::path::PathBuf) {
     let above = fixture.path.parent().expect("a folder").to_owned();
     let (marker, trap) = (above.join("marker"), above.join("trap"));
@@ -85,10 +85,10 @@ fn a_submodule_is_not_recursed_into() {
 }
 
 #[test]
-fn programs_behind_a_back_door_are_not_run() {
+fn programs_named_indirectly_are_not_run() {
     for (name, script, calls) in [
         (
-            "a text conversion, by way of a process that git starts itself",
+            "a text conversion in a process that git starts itself",
             "git config diff.evil.textconv '$T'; echo '* diff=evil' > .gitattributes",
             &[("git_range_diff", json!({"old": "HEAD~1..HEAD", "new": "HEAD~1..HEAD"}))][..],
         ),
@@ -104,7 +104,7 @@ fn programs_behind_a_back_door_are_not_run() {
             ],
         ),
         (
-            "what the collection of garbage asks",
+            "a hook of garbage collection",
             "git config gc.recentObjectsHook '$T'; echo x | git hash-object -w --stdin | sed 's,^..,&/,' | xargs -I{} touch -d '60 days ago' .git/objects/{}",
             &[("git_maintenance", json!({"action": "gc"}))],
         ),
@@ -119,7 +119,7 @@ fn programs_behind_a_back_door_are_not_run() {
             ],
         ),
         (
-            "the filters of a repository inside",
+            "filters of a nested repository",
             "git init -q sub; cd sub; git config user.name S; git config user.email s@s; echo s > s.txt; git add .; git commit -qm s; cd ..; git add sub 2>/dev/null; \
              git commit -qm sub; cd sub; git config filter.evil.clean '$T'; echo '* filter=evil' > .git/info/attributes; touch s.txt; echo t >> s.txt",
             &[
@@ -143,7 +143,7 @@ fn programs_behind_a_back_door_are_not_run() {
             assert!(!marker.exists(), "{name}: {tool}");
         }
         if name.contains("inside") {
-            // Not even in a repository that is named: what is inside of it is not.
+            // Not even in a named repository: a nested one is untrusted.
             let mut client = fixture.serve();
             client.error("git_add", &json!({"files": ["."]}));
             assert!(!marker.exists(), "{name}");
@@ -177,7 +177,7 @@ fn nothing_is_written_or_read_through_links_in_the_git_directory() -> Outcome {
 }
 
 #[test]
-fn what_never_ends_being_read_is_not_read() {
+fn endless_files_are_not_read() {
     for name in ["objects/info/alternates", "config", "HEAD", "index", "packed-refs", "shallow"] {
         let fixture = Fixture::new();
         let (mut client, _, _) = scene(&fixture);
@@ -188,7 +188,7 @@ fn what_never_ends_being_read_is_not_read() {
 }
 
 #[test]
-fn arguments_of_an_odd_shape_are_no_way_around_reading_only() {
+fn odd_arguments_do_not_bypass_read_only() {
     let fixture = Fixture::new();
     fixture.git(&["tag", "v1"]);
     let mut client = fixture.serve_with(&["--read-only"], &[]);

@@ -1,4 +1,4 @@
-//! Each part that keeps the server up, observed through the running server: a file for each section of the guide.
+//! Each part that keeps the server running, observed on a running server: one file per section of docs/GUIDE.md.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests start the server, wait for it, and fail loudly")]
 

@@ -1,4 +1,4 @@
-//! Whole pieces of work through the server alone. Each ends as the same work does with git by hand, and with a clean fsck.
+//! Complete workflows through the server alone. Each ends as the same work with git by hand, and with a clean fsck.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use std::fs;
 use support::{Fixture, Outcome, undo};
 
-/// Two branches that disagree about `a.txt` and each add a file.
+/// Two branches that conflict in `a.txt` and each add a file.
 fn disagreeing() -> Fixture {
     let fixture = Fixture::new();
     fixture.git(&["checkout", "-q", "-b", "side", "HEAD~1"]);
@@ -18,7 +18,7 @@ fn disagreeing() -> Fixture {
     fixture
 }
 
-/// The same repository once more, for git by hand.
+/// A copy of the repository, for git by hand.
 fn twin(fixture: &Fixture) -> Fixture {
     let twin = Fixture::empty();
     support::shell(&twin.path, &format!("rm -rf .git && cp -a '{0}/.' .", fixture.path.display()));
@@ -29,7 +29,7 @@ fn subjects(fixture: &Fixture) -> Vec<String> {
     String::from_utf8_lossy(&fixture.git(&["log", "--format=%s"])).lines().map(str::to_owned).collect()
 }
 
-/// Files, messages and the shape of the history are equal.
+/// Checks that files, messages and the shape of the history are equal.
 #[track_caller]
 fn same(ours: &Fixture, by_hand: &Fixture) {
     for args in
@@ -70,7 +70,7 @@ fn a_merge_with_a_conflict_is_resolved_by_a_side_and_undone() {
     hand.git(&["add", "a.txt"]);
     hand.git(&["-c", "core.editor=true", "merge", "--continue"]);
     same(&fixture, &hand);
-    // A merge is one change, and undone as one, whether or not it has stopped.
+    // A merge is one change, and undone as one, with or without a conflict.
     undo(&mut client);
     assert_eq!(fixture.git(&["rev-parse", "HEAD"]), before);
     client.text("git_merge", &json!({"source_branch": "side", "strategy_option": "ours", "message": "a merge"}));
@@ -112,7 +112,7 @@ fn a_rebase_with_a_conflict_is_continued_skipped_and_aborted() {
     hand.write("a.txt", "one\ntwo\nside\n").git(&["add", "a.txt"]);
     hand.git(&["-c", "core.editor=true", "rebase", "--continue"]);
     same(&fixture, &hand);
-    // An interrupted one: its server is gone, and the next one tells and goes on.
+    // An interrupted one: its server is gone, and the next one reports it and continues.
     fixture.git(&["reset", "-q", "--hard", "ORIG_HEAD"]);
     fixture.serve().error("git_rebase", &json!({"target_branch": "main"}));
     let mut client = fixture.serve();
@@ -226,7 +226,7 @@ fn a_deletion_against_an_edit_is_resolved_both_ways() {
 }
 
 #[test]
-fn stashes_are_listed_applied_dropped_and_made_a_branch() -> Outcome {
+fn stashes_are_listed_applied_dropped_and_turned_into_a_branch() -> Outcome {
     let fixture = Fixture::new();
     let mut client = fixture.serve();
     for n in 1..=3 {
@@ -254,7 +254,7 @@ fn stashes_are_listed_applied_dropped_and_made_a_branch() -> Outcome {
 }
 
 #[test]
-fn a_squash_that_conflicts_can_be_given_up() {
+fn a_conflicting_squash_can_be_aborted() {
     let fixture = disagreeing();
     let mut client = fixture.serve();
     client.error("git_merge", &json!({"source_branch": "side", "strategy": "squash"}));

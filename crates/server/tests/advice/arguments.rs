@@ -1,4 +1,4 @@
-//! Arguments that a tool cannot take as they are.
+//! Hints about invalid arguments.
 
 use super::{
     collected::Advice,
@@ -310,7 +310,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
 ];
 
-/// What an advice quotes in backticks: what to give.
+/// The value that a hint quotes in backticks.
 fn quoted(advice: &Advice) -> String {
     let quoted = advice.text.split('`').nth(1).expect("a quotation");
     quoted.to_owned()

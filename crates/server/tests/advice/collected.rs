@@ -1,4 +1,4 @@
-//! Every advice that the source can print: what is given to `.hint(...)`, with what it is put together from, and all of `advice.rs`.
+//! Every hint in the source: the argument of each `.hint(...)`, the constants and functions it is built from, and all of `advice.rs`.
 
 use std::{
     cell::{Cell, RefCell},
@@ -7,23 +7,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// One literal of an advice.
+/// One literal of a hint.
 #[derive(Debug)]
 pub(crate) struct Advice {
-    /// The file, below `src`.
+    /// Source file, below `src`.
     pub(crate) file: String,
-    /// Its text, as a caller reads it but for the places that are filled in.
+    /// Text as a caller reads it, with its placeholders.
     pub(crate) text: String,
-    /// True where `{...}` is filled in.
+    /// Whether `{...}` is a placeholder.
     is_format: bool,
-    /// Set once it was found in what the server has printed, or cannot be printed on this machine.
+    /// Set once the hint was found in the server's output, or if this machine cannot print it.
     pub(crate) was_read: Cell<bool>,
-    /// What it was found in.
+    /// The output in which the hint was found.
     pub(crate) printed: RefCell<String>,
 }
 
 impl Advice {
-    /// The parts of its text between the places that are filled in.
+    /// The parts of the text between placeholders.
     pub(crate) fn parts(&self) -> Vec<String> {
         if !self.is_format {
             return vec![self.text.clone()];
@@ -45,8 +45,8 @@ impl Advice {
         parts
     }
 
-    /// Finds the advice in what was printed, and gives what stands in the places that are filled in. The last of them goes as far
-    /// in its line as it can.
+    /// Finds the hint in the output and returns the placeholders' values. The last value extends as far
+    /// along its line as possible.
     pub(crate) fn read(&self, printed: &str) -> Vec<String> {
         let parts = self.parts();
         let missing = |part: &str| panic!("{}: `{part}` of `{}` is not in: {printed}", self.file, self.text);
@@ -67,15 +67,15 @@ impl Advice {
     }
 }
 
-/// How many names are between an advice and what it is put together from.
+/// Maximum number of names between a hint and its parts.
 const DEPTH: usize = 2;
 
-/// Where the sources of the server are.
+/// Source folder of the server.
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// All that the source can print, each once for its file.
+/// Every hint in the source, once per file.
 pub(crate) fn all() -> Vec<Advice> {
     let mut found = Vec::new();
     let mut paths = super::support::files(&source());
@@ -86,7 +86,7 @@ pub(crate) fn all() -> Vec<Advice> {
         let mut known = BTreeSet::new();
         let given = match file.as_str() {
             "error/access.rs" | "error/advice.rs" => std::iter::once(0..tokens.len()).collect(),
-            // Some of it lies beside.
+            // Some modules are files beside the folder.
             "error/mod.rs" => [given(&tokens), constants(&tokens)].concat(),
             _ => given(&tokens),
         };
@@ -129,18 +129,18 @@ pub(crate) fn all() -> Vec<Advice> {
     found
 }
 
-/// A part of a source.
+/// A token of a source file.
 #[derive(Debug, PartialEq, Eq)]
 enum Token {
     Name(String),
-    /// A literal, and whether it is a format.
+    /// A literal, and whether it is a format string.
     Text(String, bool),
     Sign(char),
 }
 
 type Span = std::ops::Range<usize>;
 
-/// What is given to `.hint(...)`, or assigned to something with that name.
+/// The argument of each `.hint(...)`, and values assigned to something named `hint`.
 fn given(tokens: &[Token]) -> Vec<Span> {
     let is_hint = |at: &usize| tokens[*at] == Token::Name("hint".to_owned());
     let found = (1..tokens.len()).filter(is_hint).filter_map(|at| match (&tokens[at - 1], tokens.get(at + 1)) {
@@ -159,9 +159,9 @@ fn constants(tokens: &[Token]) -> Vec<Span> {
     found.map(|at| at..statement(tokens, at)).collect()
 }
 
-/// What a name stands for in the same file: a variable, a constant, a field, or the text that a function gives.
+/// Definition of a name in the same file: a variable, a constant, a field, or a function's body.
 fn meant(tokens: &[Token], name: &str, is_called: bool) -> Vec<Span> {
-    // These hold more than advice.
+    // These hold more than hints.
     let others =
         ["self", "error", "err", "kind", "message", "name", "names", "path", "roots", "lost", "text", "of", "with", "after", "cut_middle"];
     let is_type = name.starts_with(char::is_uppercase) && name.contains(char::is_lowercase);
@@ -196,10 +196,10 @@ fn meant(tokens: &[Token], name: &str, is_called: bool) -> Vec<Span> {
     found
 }
 
-/// True for a literal that something is compared with.
+/// Whether something is compared with the literal.
 fn is_compared(tokens: &[Token], at: usize) -> bool {
     let by = ["contains", "trim_end_matches", "strip_suffix", "strip_prefix", "starts_with", "split"];
-    // Words that are looked for.
+    // A list of words to search for.
     let listed = tokens[..at].iter().rev().find(|token| !matches!(token, Token::Text(..) | Token::Sign(',')));
     if listed == Some(&Token::Sign('[')) {
         return true;
@@ -207,7 +207,7 @@ fn is_compared(tokens: &[Token], at: usize) -> bool {
     at > 1 && tokens[at - 1] == Token::Sign('(') && matches!(&tokens[at - 2], Token::Name(name) if by.contains(&name.as_str()))
 }
 
-/// True for a method of something else than the item itself.
+/// Whether the name is a method of another object than `self`.
 fn is_method(tokens: &[Token], at: usize) -> bool {
     at > 1
         && tokens[at - 1] == Token::Sign('.')
@@ -215,7 +215,7 @@ fn is_method(tokens: &[Token], at: usize) -> bool {
         && tokens.get(at + 1) == Some(&Token::Sign('('))
 }
 
-/// The end of what a bracket opens.
+/// The end of the bracket's content.
 fn end_of(tokens: &[Token], open: usize) -> usize {
     let mut depth = 0;
     for (at, token) in tokens.iter().enumerate().skip(open) {
@@ -240,7 +240,7 @@ fn statement(tokens: &[Token], start: usize) -> usize {
     at.min(tokens.len())
 }
 
-/// The names in the places that are filled in.
+/// The names of the placeholders.
 fn placeholders(text: &str) -> Vec<String> {
     let names = text.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name);
     names
@@ -249,7 +249,7 @@ fn placeholders(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Reads a source, up to its tests and without comments.
+/// Tokenizes a source file, up to its tests and without comments.
 fn tokens(source: &str) -> Vec<Token> {
     let source = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     let mut tokens = Vec::new();
@@ -278,7 +278,7 @@ fn tokens(source: &str) -> Vec<Token> {
     tokens
 }
 
-/// What comes after a character literal, or after the mark of a lifetime.
+/// The rest after a character literal or a lifetime's quote.
 fn past_quote(text: &str) -> &str {
     let after = &text[1..];
     let character = after.chars().next().map_or(0, char::len_utf8);
@@ -288,7 +288,7 @@ fn past_quote(text: &str) -> &str {
     }
 }
 
-/// Where a literal ends.
+/// The end of a literal.
 fn closing(text: &str) -> usize {
     let mut is_escaped = false;
     let end = text.char_indices().skip(1).find(|(_, each)| {
@@ -299,7 +299,7 @@ fn closing(text: &str) -> usize {
     end.map_or(text.len() - 1, |(at, _)| at)
 }
 
-/// A literal as it is printed: its lines are joined.
+/// A literal as printed, with its lines joined.
 fn unescaped(text: &str) -> String {
     let (mut plain, mut rest) = (String::new(), text);
     while let Some((before, escape)) = rest.split_once('\\') {

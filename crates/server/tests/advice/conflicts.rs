@@ -1,4 +1,4 @@
-//! Operations that stop or cannot begin: conflicts, hooks, signatures, what is in the way.
+//! Operations that stop or cannot start: conflicts, hooks, signatures, files in the way.
 
 use super::{
     collected::Advice,
@@ -16,7 +16,7 @@ const HALTS: &str = "answers/halts.rs";
 const HOOKS: &str = "answers/hooks.rs";
 const SERIES: &str = "answers/series.rs";
 
-/// `main` and `side` have changed the same line.
+/// `main` and `side` change the same line.
 fn disagreeing() -> Fixture {
     let fixture = Fixture::new();
     shell(
@@ -33,14 +33,14 @@ pub(crate) fn conflict() -> Fixture {
     fixture
 }
 
-/// Resolves by hand, and stages that.
+/// Resolves the conflict by hand and stages the file.
 fn resolve(fixture: &Fixture, client: &mut Client) {
     assert!(client.text("git_conflicts", &json!({})).contains("a.txt"));
     fixture.write("a.txt", "both\n");
     client.text("git_add", &json!({"files": ["a.txt"]}));
 }
 
-/// Both ways on that are named at conflicts: a side, and an edit.
+/// The two resolutions that conflicts name: taking a side, and editing.
 const WAYS: [fn(&Fixture, &mut Client); 2] =
     [resolve, |_, client| drop(client.text("git_conflicts", &json!({"take": "theirs", "paths": ["a.txt"]})))];
 
@@ -128,7 +128,7 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.write("a.txt", "both\n");
         client.text("git_add", &json!({"files": ["a.txt"]}));
         client.text(commit.0, &commit.1);
-        // Meant as they are.
+        // The markers are intended.
         let fixture = conflict();
         let mut client = fixture.serve();
         fixture.write("a.txt", marked);
@@ -140,7 +140,7 @@ pub(crate) const ROWS: &[Row] = &[
     elsewhere(
         "error/advice.rs",
         "git_abort goes back to where it began. Remove the cause",
-        (SERIES, "a_step_of_a_series_that_could_not_begin_is_not_taken_for_done"),
+        (SERIES, "a_step_that_could_not_start_is_not_reported_as_done"),
     ),
     followed("error/advice.rs", "Move those files away", |it| {
         let stopped = || {
@@ -233,7 +233,7 @@ pub(crate) const ROWS: &[Row] = &[
     elsewhere(
         "error/advice.rs",
         "git_create_branch {} makes it again",
-        (SERIES, "a_search_that_began_on_a_branch_that_is_gone_is_ended_by_the_calls_named"),
+        (SERIES, "a_bisect_from_a_deleted_branch_is_ended_by_the_named_calls"),
     ),
     followed("error/advice.rs", "End it with git_abort first.", |it| {
         let fixture = forked();
@@ -295,15 +295,15 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     followed("error/advice.rs", "The operator runs: git config --global user.name", introduce),
     followed("error/advice.rs", "{IDENTITY}. Then repeat", introduce),
-    elsewhere("error/advice.rs", "The hook cannot run as it is", (HOOKS, "hooks_that_cannot_start_or_are_killed_are_told_12")),
+    elsewhere("error/advice.rs", "The hook cannot run as it is", (HOOKS, "hooks_that_cannot_start_or_are_killed_are_reported_12")),
     elsewhere("error/advice.rs", "Mend what it says.", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
-    elsewhere("error/advice.rs", "The operator makes it sign: `gpg.program`", (HALTS, "the_program_that_does_not_sign_is_named_12")),
+    elsewhere("error/advice.rs", "The operator makes it sign: `gpg.program`", (HALTS, "the_failing_signing_program_is_named_12")),
     elsewhere(
         "tools/hooks.rs",
         "Stage what is right of its edits",
-        (HOOKS, "a_hook_that_edits_files_and_refuses_is_told_with_the_files_12"),
+        (HOOKS, "a_hook_that_edits_files_and_refuses_is_reported_with_the_files_12"),
     ),
-    elsewhere("tools/hooks.rs", "{} takes the edits back", (HALTS, "edits_of_a_hook_are_taken_back_before_a_merge_is_aborted_12")),
+    elsewhere("tools/hooks.rs", "{} takes the edits back", (HALTS, "a_hooks_edits_are_reverted_before_a_merge_is_aborted_12")),
     followed("tools/hooks.rs", "{} names the call that removes", |it| {
         let refused =
             calls().into_iter().flat_map(|call| (1..=6).map(move |nth| (nth, call.clone()))).find_map(|(nth, (branch, tool, args))| {
@@ -347,15 +347,15 @@ pub(crate) const ROWS: &[Row] = &[
     elsewhere(
         "tools/hooks.rs",
         "git_commit with a `message` that it accepts",
-        (HALTS, "a_hook_that_stops_what_goes_on_after_a_conflict_is_named_12"),
+        (HALTS, "a_hook_that_stops_a_continued_operation_is_named_12"),
     ),
     elsewhere(
         "tools/hooks.rs",
         "{on} {edits}Then go on with git_continue",
-        (HALTS, "a_hook_that_stops_what_goes_on_after_a_conflict_is_named_12"),
+        (HALTS, "a_hook_that_stops_a_continued_operation_is_named_12"),
     ),
     elsewhere("tools/hooks.rs", "Repeat the call with a `message`", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
-    elsewhere("tools/hooks.rs", "Stage with git_add what is missing.", (HOOKS, "a_hook_that_undoes_what_is_staged_and_refuses_is_told_12")),
+    elsewhere("tools/hooks.rs", "Stage with git_add what is missing.", (HOOKS, "a_hook_that_unstages_and_refuses_is_reported_12")),
     followed("tools/hooks.rs", "{mend}{edits}{restaged}Then repeat", |it| {
         let fixture = Fixture::new();
         stage(&fixture, "bad\n");
@@ -410,7 +410,7 @@ pub(crate) const ROWS: &[Row] = &[
         it.printed(&mut client, call.clone());
         fs::rename(fixture.path.join("s1.txt"), fixture.home.path().join("s1.txt")).expect("a file");
         client.text(call.0, &call.1);
-        // The same content as it comes, staged.
+        // The same content, staged.
         let fixture = made();
         it.helps(&mut fixture.serve(), ("git_checkout", json!({"branch_name": "side"})), &[("git_add", json!({"files": ["s1.txt"]}))]);
     }),
@@ -470,7 +470,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
 ];
 
-/// Nobody is known by name here.
+/// Removes the identity from the configuration.
 fn anonymous(fixture: &Fixture) {
     for key in ["user.name", "user.email"] {
         fixture.git(&["config", "--unset", key]);
@@ -478,7 +478,7 @@ fn anonymous(fixture: &Fixture) {
     fixture.git(&["config", "user.useConfigOnly", "true"]);
 }
 
-/// The operator says who commits here.
+/// The operator configures an identity.
 fn introduce(it: &Advice) {
     let fixture = forked();
     stage(&fixture, "mine\n");
@@ -494,7 +494,7 @@ fn introduce(it: &Advice) {
     assert_eq!(fixture.text(&["log", "-1", "--format=%an %ae"]), "O P Erator o@example.com");
 }
 
-/// A merge that a hook has stopped goes back, and is made once the hook accepts.
+/// Aborts a merge that a hook stopped, and repeats it once the hook accepts.
 fn back(it: &Advice) {
     let fixture = forked();
     let before = fixture.text(&["rev-parse", "HEAD"]);

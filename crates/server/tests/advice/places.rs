@@ -1,4 +1,4 @@
-//! Which repository, which tool and which change: what the operator, the client and the user decide.
+//! Which repository, tool and change is allowed: decided by the operator, the client and the user.
 
 use super::row::{Row, argument, elsewhere, followed, named, with};
 use crate::support::{
@@ -9,7 +9,7 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
-/// A client of the repositories at these places.
+/// A client whose roots are these repositories.
 fn serving(places: &[&Path], variables: &[(&str, &str)]) -> Client {
     let places: Vec<String> = places.iter().flat_map(|place| ["-r".to_owned(), place.display().to_string()]).collect();
     let mut client = Client::start(&places.iter().map(String::as_str).collect::<Vec<_>>(), variables);
@@ -17,14 +17,14 @@ fn serving(places: &[&Path], variables: &[(&str, &str)]) -> Client {
     client
 }
 
-/// A client of the repositories below a place that has one root of its own.
+/// A client with one root of its own, on a server that serves the folder above.
 fn rooted(served: &Path, root: &str) -> Client {
     let mut client = declaring(&[served], &[("MCP_GIT_SANDBOX", "off")]);
     answer_roots(&mut client, root);
     client
 }
 
-/// A client that declares roots, and is about to be asked for them.
+/// A client that declares roots and receives `roots/list`.
 fn declaring(places: &[&Path], variables: &[(&str, &str)]) -> Client {
     let places: Vec<String> = places.iter().flat_map(|place| ["-r".to_owned(), place.display().to_string()]).collect();
     let mut client = Client::start(&places.iter().map(String::as_str).collect::<Vec<_>>(), variables);
@@ -34,25 +34,25 @@ fn declaring(places: &[&Path], variables: &[(&str, &str)]) -> Client {
     client
 }
 
-/// Answers the question for the roots.
+/// Answers `roots/list`.
 fn answer_roots(client: &mut Client, root: &str) {
     let asked = client.receive();
     assert_eq!(asked["method"], "roots/list", "{asked}");
     client.send_json(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"roots": [{"uri": format!("file://{root}")}]}}));
 }
 
-/// Says that the roots are other ones.
+/// Announces changed roots.
 fn announce_roots(client: &mut Client, root: &str) {
     client.send_json(&json!({"jsonrpc": "2.0", "method": "notifications/roots/list_changed"}));
     answer_roots(client, root);
 }
 
-/// A user who can be asked.
+/// Capabilities of a client that can ask its user.
 fn asks() -> Value {
     json!({"elicitation": {"form": {}}})
 }
 
-/// Makes a call of which the user is asked, and answers.
+/// Makes a call that asks the user, and answers the question.
 fn answered(client: &mut Client, args: &Value, answer: &Value) -> Value {
     let id = client.start_call("git_reset", args);
     let question = client.receive();
@@ -76,7 +76,7 @@ pub(crate) const ROWS: &[Row] = &[
         let mut client = Client::start(&option.split(' ').collect::<Vec<_>>(), &[]);
         client.initialize();
         client.text(status.0, &status.1);
-        // A directory of them.
+        // A folder of repositories.
         serving(&[fixture.path.parent().expect("a parent")], &[]).text("git_status", &json!({"repo_path": fixture.path}));
     }),
     followed("pipeline/repository.rs", "Repositories under the allowed roots", |it| {
@@ -136,12 +136,12 @@ pub(crate) const ROWS: &[Row] = &[
         it.read(&text_of(&client.answer_to(&id)["result"]));
         client.send_json(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"roots": [{"uri": format!("file://{path}")}]}}));
         client.text("git_status", &json!({}));
-        // Or it does not declare them.
+        // Or a client that declares no roots.
         older(&fixture, &json!({}), &[]).text("git_status", &json!({}));
     }),
     followed("error/advice.rs", "Only repositories inside the allowed roots", |it| {
         let (one, other) = (Fixture::new(), Fixture::new());
-        // As a folder that is no repository is made one.
+        // `git_init` in a folder without a repository.
         let made = other.path.with_file_name("made").display().to_string();
         let init = ("git_init", json!({"repo_path": made}));
         let (error, _) = it.printed(&mut serving(&[&one.path], &[]), init.clone());
@@ -151,7 +151,7 @@ pub(crate) const ROWS: &[Row] = &[
     elsewhere(
         "error/advice.rs",
         "If you trust it, the operator runs: git config",
-        ("answers/ownership.rs", "the_directory_that_is_advised_as_safe_is_the_one_that_git_wants"),
+        ("answers/ownership.rs", "the_advised_safe_directory_is_the_one_that_git_checks"),
     ),
     followed("selection.rs", "The operator decides which tools", |it| {
         let fixture = Fixture::new();
@@ -179,7 +179,7 @@ pub(crate) const ROWS: &[Row] = &[
             let variable = format!("MCP_GIT_{}", name.to_uppercase());
             let (_, filled) = it.printed(&mut fixture.serve_with(&[], &[(&variable, "deny")]), call.clone());
             assert_eq!(filled[0], name);
-            // The operator changes that setting.
+            // The operator changes the setting that the hint names.
             let file = fixture.home.path().join("policy.toml");
             fs::write(&file, format!("[policy]\n{} = \"confirm\"\n", filled[0])).expect("a file");
             fixture.serve_with(&["--config", &file.display().to_string()], &[]).text(call.0, &call.1);
@@ -218,7 +218,7 @@ pub(crate) const ROWS: &[Row] = &[
         let mut client = older(&fixture, &asks(), &[]);
         it.read(&text_of(&answered(&mut client, &hard, &json!({"action": "cancel"}))));
         assert!(is_edited(&fixture));
-        // The user asks for it.
+        // The user accepts.
         let done = answered(&mut client, &hard, &json!({"action": "accept", "content": {"confirm": true}}));
         assert!(done["isError"] != true && !is_edited(&fixture), "{done}");
     }),
@@ -228,7 +228,7 @@ pub(crate) const ROWS: &[Row] = &[
         let mut client = older(&fixture, &asks(), &[]);
         it.read(&text_of(&answered(&mut client, &hard, &json!({"action": "decline"}))));
         assert!(client.error("git_reset", &hard).contains("declined it before") && is_edited(&fixture));
-        // In a terminal.
+        // The user runs git in a terminal.
         shell(&fixture.path, "git reset -q --hard");
         assert!(!is_edited(&fixture));
     }),
@@ -240,7 +240,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert_eq!(filled[0], "10 minutes");
         // Refused at once, without a question.
         assert!(client.error("git_reset", &hard).contains("declined it before"));
-        // Another server is another start.
+        // A restarted server does not remember the decline.
         let done = answered(&mut older(&fixture, &asks(), &[]), &hard, &json!({"action": "accept", "content": {"confirm": true}}));
         assert!(done["isError"] != true && !is_edited(&fixture), "{done}");
     }),
@@ -251,7 +251,7 @@ pub(crate) const ROWS: &[Row] = &[
         answered(&mut client, &hard, &json!({"action": "decline"}));
         let (_, filled) = it.printed(&mut client, ("git_reset", hard));
         assert!(filled[0].ends_with("minutes"), "{filled:?}");
-        // Another change is asked about at once.
+        // A different change is asked about at once.
         let done =
             answered(&mut client, &json!({"mode": "hard", "target": "HEAD"}), &json!({"action": "accept", "content": {"confirm": true}}));
         assert!(done["isError"] != true && !is_edited(&fixture), "{done}");

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// A lock of the index that is so many seconds old, with an edit that waits to be staged.
+/// An index lock of this age in seconds, and an unstaged edit.
 fn locked(seconds: u64) -> (Fixture, PathBuf) {
     let fixture = Fixture::new();
     fixture.write("a.txt", "edited\n");
@@ -33,7 +33,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_show", &json!({"revision": branch.expect("a branch")}));
         let listed = client.result("git_log", &json!({}));
         client.text("git_show", &json!({"revision": listed["structuredContent"]["commits"][0]["id"]}));
-        // A branch without commits has one once a commit is made.
+        // A branch without commits gets one with the first commit.
         let fixture = Fixture::empty();
         fixture.write("a.txt", "1\n").git(&["add", "."]);
         it.helps(&mut fixture.serve(), ("git_show", json!({"revision": "HEAD"})), &[("git_commit", json!({"message": "first"}))]);
@@ -45,7 +45,7 @@ pub(crate) const ROWS: &[Row] = &[
         let directory = it.text.split('`').nth(1).expect("a form").replace("REV", "HEAD").replace("DIRECTORY", "dir");
         assert!(client.text("git_show", &json!({"revision": directory})).contains("b.rs"));
         client.text("git_show", &json!({"revision": "HEAD:dir/b.rs"}));
-        // The same of changes.
+        // The same for changes.
         it.printed(&mut client, ("git_rm", json!({"files": ["b.rs"]})));
         client.text("git_rm", &json!({"files": ["dir/b.rs"]}));
     }),
@@ -239,7 +239,7 @@ pub(crate) const ROWS: &[Row] = &[
         let mut client = fixture.serve_with(&["--toolsets", "default,maintenance"], &[]);
         let (error, _) = it.printed(&mut client, add());
         let remove = json!({"action": argument(&error, "action")});
-        // Before that age it stays.
+        // A younger lock stays.
         client.text("git_maintenance", &remove);
         assert!(path.exists());
         let file = fs::File::options().write(true).open(&path).expect("a lock");
@@ -266,6 +266,6 @@ pub(crate) const ROWS: &[Row] = &[
         second.text(make.0, &make.1);
         second.text("git_commit", &commit);
     }),
-    elsewhere("pipeline/run.rs", "Only a remote has a branch", ("answers/names.rs", "branches_that_only_remotes_have_are_named")),
-    elsewhere("pipeline/run.rs", "Several remotes have a branch", ("answers/names.rs", "branches_that_only_remotes_have_are_named")),
+    elsewhere("pipeline/run.rs", "Only a remote has a branch", ("answers/names.rs", "branches_that_exist_only_on_remotes_are_named")),
+    elsewhere("pipeline/run.rs", "Several remotes have a branch", ("answers/names.rs", "branches_that_exist_only_on_remotes_are_named")),
 ];

@@ -1,4 +1,4 @@
-//! Remotes: which are reached, what is wrong with them, and what they refuse.
+//! Remotes: which are allowed, why they fail, and what they reject.
 
 use super::{
     collected::Advice,
@@ -16,9 +16,9 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::fs;
 
-const PARTIAL: (&str, &str) = ("answers/partial.rs", "who_may_not_fetch_is_told_who_can");
+const PARTIAL: (&str, &str) = ("answers/partial.rs", "without_the_permission_to_fetch_the_error_names_who_has_it");
 
-/// Commits that somebody else pushes.
+/// Pushes a commit from another clone.
 fn others_work(remote: &Remote, branch: &str) {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let script = format!(
@@ -29,7 +29,7 @@ fn others_work(remote: &Remote, branch: &str) {
     shell(elsewhere.path(), &script);
 }
 
-/// A call that a fault of the remote keeps from being made, until that is gone.
+/// A fetch that fails until the remote's fault is removed.
 fn until_it_is_gone(it: &Advice, fault: Fault) {
     let (fixture, remote) = published();
     remote.breaks(fault);
@@ -39,13 +39,13 @@ fn until_it_is_gone(it: &Advice, fault: Fault) {
     wait_for("the remote", || client.result("git_fetch", &json!({}))["isError"] != true);
 }
 
-/// A repository that ssh does not get to, which says that no key is accepted until a file is there.
+/// A repository whose ssh remote rejects every key until a file exists.
 fn over_ssh() -> (Fixture, std::path::PathBuf) {
     let fixture = Fixture::new();
     let (ssh, known) = (fixture.home.path().join("ssh"), fixture.home.path().join("known"));
     fixture.git(&["clone", "-q", "--bare", ".", "../there.git"]);
     let there = fixture.path.with_file_name("there.git");
-    // The agent that it is given has the key, or it is told of one.
+    // Accepted if the agent holds a key, or if the file exists.
     let accepts = format!("[ -s \"$SSH_AUTH_SOCK\" ] || [ -e '{}' ]", known.display());
     let refuses = "echo 'git@127.0.0.1: Permission denied (publickey).' >&2; exit 255";
     script(&ssh, &format!("if {accepts}; then exec git upload-pack '{}'; fi; {refuses}", there.display()));
@@ -55,12 +55,12 @@ fn over_ssh() -> (Fixture, std::path::PathBuf) {
     (fixture, known)
 }
 
-/// A client of it, with an agent or without.
+/// A client with this agent, or without one.
 fn with_agent(fixture: &Fixture, agent: &str) -> Client {
     fixture.serve_with(&[], &[("MCP_GIT_ALLOW_HOSTS", "127.0.0.1"), ("SSH_AUTH_SOCK", agent)])
 }
 
-/// A shallow clone of a remote in which `side` parted from `main` some commits ago.
+/// A shallow clone of a remote in which `side` diverged from `main` some commits ago.
 fn shallow() -> (Fixture, Remote) {
     let (remote, work) = (Remote::start(), Fixture::new());
     work.git(&["tag", "-a", "-m", "early", "early"]);
@@ -87,7 +87,7 @@ pub(crate) const ROWS: &[Row] = &[
         let global = global.display().to_string();
         let mut client = fixture.serve_with(&[], &[&OPEN[..], &[("GIT_CONFIG_GLOBAL", &global)]].concat());
         it.printed(&mut client, ("git_fetch", json!({})));
-        // In a terminal git asks.
+        // In a terminal git prompts.
         script(&asked, "case \"$1\" in Username*) echo u;; *) echo p;; esac");
         shell(&fixture.path, &format!("GIT_CONFIG_GLOBAL='{global}' GIT_ASKPASS='{}' git fetch -q", asked.display()));
         client.text("git_fetch", &json!({}));
@@ -98,7 +98,7 @@ pub(crate) const ROWS: &[Row] = &[
     followed("error/advice.rs", "The fault is the remote's, or lies", |it| {
         let (fixture, remote) = published();
         let url = remote.url();
-        // Nobody is there.
+        // Nothing listens there.
         fixture.git(&["remote", "set-url", "origin", "http://127.0.0.1:9/repo.git"]);
         let mut client = fixture.serve_with(&[], &OPEN);
         it.printed(&mut client, ("git_fetch", json!({})));
@@ -124,7 +124,7 @@ pub(crate) const ROWS: &[Row] = &[
         it.read(&text_of(&tool(&server, "git_fetch", json!({}))));
         remote.breaks(Fault::None);
         assert_ne!(tool(&server, "git_log", json!({"rev": "origin/main"}))["isError"], true);
-        // Its time is over.
+        // The recovery timeout is over.
         server.post("/circuits/reset", &json!({"all": true}));
         assert_ne!(tool(&server, "git_fetch", json!({}))["isError"], true);
     }),
@@ -176,7 +176,7 @@ pub(crate) const ROWS: &[Row] = &[
         let mut client = with_agent(&fixture, "");
         let (_, filled) = it.printed(&mut client, ("git_fetch", json!({})));
         assert!(filled[0].contains("SSH_AUTH_SOCK"), "{filled:?}");
-        // ssh knows of a key by itself.
+        // ssh finds a key without an agent.
         fs::write(known, "").expect("a file");
         client.text("git_fetch", &json!({}));
     }),
@@ -193,7 +193,7 @@ pub(crate) const ROWS: &[Row] = &[
         let (error, _) = it.printed(&mut client, ("git_push", json!({})));
         client.text("git_push", &with(&error, "force", &json!({"branch": "feature", "confirm": true})));
         assert_eq!(remote.git(&["rev-parse", "feature"]), fixture.text(&["rev-parse", "HEAD"]));
-        // A hook of the remote.
+        // A hook of the remote rejects the push.
         script(&remote.path().join("hooks/update"), "git show $3:allowed > /dev/null 2>&1 || { echo a file is missing >&2; exit 1; }");
         fixture.commit("without");
         let (error, _) = it.printed(&mut client, ("git_push", json!({})));
@@ -204,7 +204,7 @@ pub(crate) const ROWS: &[Row] = &[
     elsewhere(
         "error/advice.rs",
         "A tag that is another one here",
-        ("answers/stopped.rs", "a_tag_that_a_fetch_refuses_is_replaced_as_is_advised"),
+        ("answers/stopped.rs", "a_tag_rejected_by_a_fetch_is_replaced_as_advised"),
     ),
     followed("error/advice.rs", "A call of a tool that reads them", |it| {
         let (work, remote) = published();
@@ -231,7 +231,7 @@ pub(crate) const ROWS: &[Row] = &[
             let (error, _) = it.printed(&mut client, call.clone());
             client.text("git_fetch", &json!({"depth": argument(&error, "depth")}));
             let done = client.result(call.0, &call.1);
-            // One that builds on the commit before it conflicts, as it should.
+            // A commit that builds on the one before it conflicts, as expected.
             assert!(done["isError"] != true || text_of(&done).contains("conflicts in b.txt"), "{done}");
         }
         let (fixture, _remote) = shallow();
@@ -300,7 +300,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert!(filled[0].contains(&place), "{filled:?}");
         fs::write(&config, "[network]\nprotocols = [\"http\", \"https\"]\n").expect("a file");
         assert!(serve(&[]).error("git_fetch", &json!({})).contains("could not be reached"));
-        // Where it is set, the variable counts.
+        // The variable overrides the file.
         it.printed(&mut serve(&[("MCP_GIT_PROTOCOLS", "http")]), ("git_fetch", json!({})));
         assert!(serve(&[("MCP_GIT_PROTOCOLS", "http,https")]).error("git_fetch", &json!({})).contains("could not be reached"));
     }),

@@ -1,4 +1,4 @@
-//! What git's configuration, its programs and linked places lack: settings, filters, signatures, worktrees, submodules.
+//! Faults of git's configuration, programs and linked folders: settings, filters, signatures, worktrees, submodules.
 
 use super::row::{Row, elsewhere, followed, named, operator, shown};
 use crate::support::{
@@ -10,13 +10,13 @@ use serde_json::json;
 use std::fs;
 
 const DESTINATIONS: &str =
-    "answers/destinations.rs is about these errors: there each tool puts the calls that lead on in the place of this";
-const MODULES: (&str, &str) = ("answers/modules.rs", "what_is_in_the_way_of_an_update_is_named_and_is_no_fault_of_the_remote");
+    "answers/destinations.rs covers these errors: there each tool replaces the hint by the exact calls";
+const MODULES: (&str, &str) = ("answers/modules.rs", "obstacles_of_an_update_are_named_and_do_not_blame_the_remote");
 const SIGNATURES: (&str, &str) = ("answers/signatures.rs", "a_signature_that_could_not_be_checked_is_not_called_bad");
-const SSH: (&str, &str) = ("answers/signatures.rs", "a_key_of_ssh_is_led_to_its_own_settings");
-const POP: (&str, &str) = ("answers/halts.rs", "a_pop_whose_entry_cannot_be_dropped_is_not_to_be_repeated_12");
+const SSH: (&str, &str) = ("answers/signatures.rs", "an_ssh_key_leads_to_the_ssh_settings");
+const POP: (&str, &str) = ("answers/halts.rs", "a_pop_whose_entry_cannot_be_dropped_must_not_be_repeated_12");
 
-/// A repository with a submodule at `lib`, which stands at another commit than the one that is wanted.
+/// A repository with a submodule at `lib` that is not at the recorded commit.
 fn with_submodule() -> Fixture {
     let fixture = Fixture::new();
     shell(
@@ -39,7 +39,7 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.git(&["config", "--unset", "diff.context"]);
         client.text("git_diff", &json!({}));
     }),
-    elsewhere("error/advice.rs", "The operator mends the index", ("answers/broken.rs", "what_is_advised_for_a_broken_repository_mends_it")),
+    elsewhere("error/advice.rs", "The operator mends the index", ("answers/broken.rs", "advice_for_a_broken_repository_repairs_it")),
     followed("error/advice.rs", "The operator mends what git says there.", |it| {
         let fixture = Fixture::new();
         let [git, broken] = ["git", "broken"].map(|name| fixture.home.path().join(name));
@@ -120,13 +120,13 @@ pub(crate) const ROWS: &[Row] = &[
     shown(
         "tools/files.rs",
         "Commit or stash them there first",
-        ("answers/modules.rs", "what_is_only_in_a_submodule_is_named_before_it_is_lost"),
+        ("answers/modules.rs", "work_only_in_a_submodule_is_named_before_it_is_lost"),
         "confirm",
     ),
     elsewhere("error/advice.rs", "The changes are in the files", POP),
     shown("error/advice.rs", "git_stash {{\"action\":\"drop\"", POP, "\"drop\""),
     elsewhere("error/advice.rs", "`git update-ref -d refs/stash`", POP),
-    elsewhere("error/advice.rs", "git_merge runs it", ("answers/filtered_changes.rs", "a_preview_is_refused_only_where_a_driver_may_run")),
+    elsewhere("error/advice.rs", "git_merge runs it", ("answers/filtered_changes.rs", "a_preview_is_refused_only_if_a_driver_may_run")),
     operator("error/advice.rs", "Name the one that is meant.", DESTINATIONS),
     operator("error/advice.rs", "git_fetch brings what is there.", DESTINATIONS),
     operator("error/advice.rs", "Name a branch or a tag that is there.", DESTINATIONS),
@@ -200,10 +200,10 @@ pub(crate) const ROWS: &[Row] = &[
         client.text(tool, &args);
         assert_eq!(fixture.text(&["branch", "--show-current"]), "topic");
     }),
-    elsewhere("tools/fetch.rs", "`merge.ff` is `only`", ("answers/destinations.rs", "merges_are_fast_forwards_as_git_is_configured")),
+    elsewhere("tools/fetch.rs", "`merge.ff` is `only`", ("answers/destinations.rs", "fast_forwards_follow_gits_configuration")),
     elsewhere(
         "pipeline/run.rs",
         "History is shallow and ends",
-        ("answers/shallow.rs", "a_revision_beyond_the_end_is_told_with_the_call_that_gets_it"),
+        ("answers/shallow.rs", "a_revision_beyond_the_boundary_names_the_call_that_fetches_it"),
     ),
 ];

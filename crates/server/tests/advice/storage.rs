@@ -1,4 +1,4 @@
-//! What the server keeps, and time and room that run out.
+//! The server's state, timeouts, and exhausted space.
 
 use super::{
     collected::Advice,
@@ -22,13 +22,13 @@ use std::{
     process::Command,
 };
 
-/// Time that is over at once, where a hook does not end.
+/// A timeout that expires at once, for hooks that never end.
 const SOON: [(&str, &str); 1] = [("MCP_GIT_CHANGE_TIMEOUT", "1")];
 
-/// What is said of a push whose time is up.
+/// The error of a push that timed out.
 const LOOK: &str = "{look} Then repeat the call where";
 
-/// A named pipe: who opens it waits until it is released.
+/// A named pipe: opening it blocks until it is released.
 struct Pipe(PathBuf);
 
 impl Pipe {
@@ -38,7 +38,7 @@ impl Pipe {
         Self(path)
     }
 
-    /// Lets all go on, and puts an empty file in its place.
+    /// Unblocks all openers and replaces the pipe by an empty file.
     fn release(&self) {
         let Ok(both_ends) = OpenOptions::new().read(true).write(true).open(&self.0) else { return };
         fs::remove_file(&self.0).expect("the pipe");
@@ -57,7 +57,7 @@ fn hanging() -> (Fixture, Pipe, String) {
     (fixture, pipe, git.display().to_string())
 }
 
-/// A small file system of its own, where one may be mounted.
+/// A small file system, where one can be mounted.
 struct Small(PathBuf);
 
 impl Small {
@@ -78,7 +78,7 @@ impl Drop for Small {
     }
 }
 
-/// A client of a repository with a change whose hook does not end: what is said of it, once its time is up.
+/// The timeout error of a change whose hook never ends.
 fn late(fixture: &Fixture, variables: &[(&str, &str)], name: &str, (tool, args): (&str, &Value)) -> String {
     hook(fixture, name, "sleep 1000");
     let error = fixture.serve_with(&[], variables).error(tool, args);
@@ -104,7 +104,7 @@ pub(crate) const ROWS: &[Row] = &[
             it.was_read.set(true);
             return;
         };
-        // An index that does not fit, where the little that is noted before still does.
+        // An index that does not fit, while the small journal entry before it does.
         for number in 0..3000 {
             fixture.write(&format!("many/{number}"), "x");
         }
@@ -213,28 +213,28 @@ pub(crate) const ROWS: &[Row] = &[
     operator(
         "persistence/lease.rs",
         "Nothing was changed. Reads go on",
-        "a database that servers of several machines share is needed: `multi_server.rs` runs with one, and the same store that is away is followed by the row of the idempotency key",
+        "it needs a database that several machines share: `multi_server.rs` has one, and the row of the idempotency key covers an unavailable store",
     ),
     operator(
         "persistence/lease.rs",
         "Nothing was changed by this call. Try again.",
-        "a database that servers of several machines share is needed: `multi_server.rs`, a_server_that_was_frozen_past_its_lease_changes_nothing, runs with one",
+        "it needs a database that several machines share: `multi_server.rs`, a_server_that_was_frozen_past_its_lease_changes_nothing, has one",
     ),
     operator(
         "pipeline/mod.rs",
         "Other calls are not affected.",
-        "it is said of a panic, of which none is known; `pipeline/tests.rs` lets a tool panic and calls another one",
+        "it follows a panic, and none is known; `pipeline/tests.rs` lets a tool panic and calls another one",
     ),
     followed("error/mod.rs", "Try again later, with fewer calls at a time.", |it| {
         let fixture = Fixture::new();
-        // Nothing more fits into the memory that it may have.
+        // The memory limit is reached.
         let full = Administered::start(&fixture, &[], &[("MCP_GIT_MEMORY_LIMIT", "1000000")]);
         wait_for("the limit", || full.get("/memory")["refuses_calls"] == true);
         it.read(&text_of(&tool(&full, "git_status", json!({}))));
         let enough = Administered::start_as("enough", &fixture, &[], &[("MCP_GIT_MEMORY_LIMIT", "10000000000")]);
         assert_ne!(tool(&enough, "git_status", json!({}))["isError"], true);
         drop((full, enough));
-        // More calls than may wait.
+        // More calls than the queue admits.
         let gate = fixture.home.path().join("gate");
         hook(&fixture, "pre-commit", &format!("while [ ! -e '{}' ]; do sleep 0.05; done", gate.display()));
         let mut client = fixture.serve_with(&[], &[("MCP_GIT_MAX_CONCURRENT", "1")]);
@@ -310,7 +310,7 @@ pub(crate) const ROWS: &[Row] = &[
     followed("error/mod.rs", "Nothing was changed: it was not its turn yet.", |it| {
         let (fixture, other) = (Fixture::new(), Fixture::new());
         let [git, gate, began] = ["git", "gate", "began"].map(|name| fixture.home.path().join(name).display().to_string());
-        // It does not end when it is told to, and has the only place.
+        // It ignores the signal to end, and holds the only permit.
         let waits = format!("trap '' TERM; touch '{began}'; while [ ! -e '{gate}' ]; do sleep 0.05; done");
         script(Path::new(&git), &format!("[ \"$1\" = commit ] && {{ {waits}; }}; exec git \"$@\""));
         let commit = |fixture: &Fixture| json!({"repo_path": fixture.path, "message": "m", "allow_empty": true});
@@ -384,7 +384,7 @@ pub(crate) const ROWS: &[Row] = &[
     operator(
         "journal/late.rs",
         "Whether it has taken effect is not known",
-        "it takes a repository that cannot be read once the time of its change is up; that both calls answer then is what the rows around it see",
+        "it needs a repository that becomes unreadable once its change timed out; the rows around it check that both calls answer then",
     ),
     followed("journal/late.rs", LOOK, late_push),
     along("journal/late.rs", "git_ls_remote shows what the remote has.", LOOK),
@@ -417,7 +417,7 @@ fn failing_filter(times: usize) -> (Fixture, Client) {
     (fixture, client)
 }
 
-/// A push whose time is up is looked at, and made.
+/// A push that timed out is checked and repeated.
 fn late_push(it: &Advice) {
     let (fixture, remote) = published();
     fixture.write("n.txt", "n\n").commit("new");
@@ -429,7 +429,7 @@ fn late_push(it: &Advice) {
     assert_eq!(remote.git(&["rev-parse", "main"]), fixture.text(&["rev-parse", "HEAD"]));
 }
 
-/// The same of a fetch.
+/// The same for a fetch.
 fn late_fetch(it: &Advice) {
     let (fixture, remote) = published();
     remote.git(&["branch", "more", "main"]);

@@ -1,4 +1,4 @@
-//! Repositories that are not trusted, damaged, or that a filter, a size or a writer keeps from being read.
+//! Repositories that are untrusted, damaged, or unreadable because of a filter, a size or a concurrent writer.
 
 use super::row::{Row, elsewhere, followed};
 use crate::support::{
@@ -11,9 +11,9 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::{fs, path::Path, process::Command};
 
-const BROKEN: (&str, &str) = ("answers/broken.rs", "what_is_advised_for_a_broken_repository_mends_it");
+const BROKEN: (&str, &str) = ("answers/broken.rs", "advice_for_a_broken_repository_repairs_it");
 
-/// A client of all that is below the folder with the repository, which nobody has named.
+/// A client whose root is the folder above the repository, which is therefore untrusted.
 fn unnamed(fixture: &Fixture, args: &[&str]) -> Client {
     let above = fixture.path.parent().expect("a parent").display().to_string();
     let mut client = Client::start(&[&["-r", &above], args].concat(), &[]);
@@ -27,7 +27,7 @@ fn here(fixture: &Fixture, mut args: Value) -> Value {
     args
 }
 
-/// A client that was started with the option that an error names in addition.
+/// A client started with the additional option that an error names.
 fn named(error: &str) -> Client {
     let option = error.split('`').find(|part| part.starts_with("-r ")).expect("an option");
     let mut client = Client::start(&option.split(' ').collect::<Vec<_>>(), &[]);
@@ -110,7 +110,7 @@ pub(crate) const ROWS: &[Row] = &[
         let fixture = Fixture::new();
         let git = fixture.home.path().join("git");
         let (seen, config) = (fixture.home.path().join("seen"), fixture.path.join(".git/config"));
-        // Somebody changes its configuration in the middle of a call.
+        // Another process changes the configuration during a call.
         script(
             &git,
             &format!(
@@ -129,12 +129,12 @@ pub(crate) const ROWS: &[Row] = &[
     elsewhere(
         "error/advice.rs",
         "`git fsck` lists all that is missing",
-        ("answers/lost_content.rs", "content_that_is_missing_stops_a_change_before_it_begins"),
+        ("answers/lost_content.rs", "missing_content_stops_a_change_before_it_starts"),
     ),
     elsewhere(
         "error/advice.rs",
         "The program of that filter has to work",
-        ("answers/lost_content.rs", "a_filter_that_fails_stops_a_change_before_it_begins"),
+        ("answers/lost_content.rs", "a_failing_filter_stops_a_change_before_it_starts"),
     ),
     followed("error/advice.rs", "git_log lists commits. If one of them", |it| {
         let fixture = Fixture::new();
@@ -142,7 +142,7 @@ pub(crate) const ROWS: &[Row] = &[
         it.printed(&mut client, ("git_show", json!({"revision": "0123456789012345678901234567890123456789"})));
         let listed = client.result("git_log", &json!({}));
         client.text("git_show", &json!({"revision": listed["structuredContent"]["commits"][0]["id"]}));
-        // A commit that a branch names and that is not there.
+        // A branch names a commit that is missing.
         let id = fixture.text(&["rev-parse", "HEAD~1"]);
         fs::remove_file(fixture.path.join(format!(".git/objects/{}/{}", &id[..2], &id[2..]))).expect("an object");
         assert!(String::from_utf8_lossy(&fixture.try_git(&["fsck"]).stdout).contains(&format!("missing commit {id}")));
@@ -179,7 +179,7 @@ pub(crate) const ROWS: &[Row] = &[
     followed("error/advice.rs", "Try again. If no git of another user", |it| {
         let fixture = Fixture::new();
         fixture.write("a.txt", "edited\n");
-        // A server of the user `nobody`, where only root can start one.
+        // A server run as the user `nobody`; only root can start one.
         let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
         let server = program();
         let runs = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());

@@ -1,4 +1,4 @@
-//! Repositories that are damaged, or that git does not open: an error in every tool, with git's own line and what mends it.
+//! Repositories that are damaged or that git rejects: every tool fails with git's own line and a fix.
 
 use crate::support::{
     Client, Fixture, Outcome,
@@ -15,7 +15,7 @@ const ZERO_PACK: &str = "git gc -q; for p in .git/objects/pack/*.pack; do chmod 
 const REMOVE: &str = "remove() { id=$(git rev-parse \"$1\"); rm -f \".git/objects/$(echo $id | cut -c1-2)/$(echo $id | cut -c3-)\"; }; ";
 const NOWHERE: &str = "0123456789012345678901234567890123456789";
 
-/// A repository with two commits, a second branch and an edit, in which `plant` was run.
+/// A repository with two commits, a second branch and an edit, after running `plant`.
 fn broken(plant: &str) -> Fixture {
     let fixture = Fixture::new();
     fixture.git(&["branch", "other"]);
@@ -28,7 +28,7 @@ fn serve(fixture: &Fixture) -> Client {
     fixture.serve_with(&["--toolsets", "all"], &[])
 }
 
-/// The last line of git's that begins with `fatal: `, or else with `error: `.
+/// git's last line that starts with `fatal: `, or else with `error: `.
 fn line_of_git(fixture: &Fixture, args: &[&str]) -> String {
     let output = fixture.try_git(args);
     assert!(!output.status.success(), "git {args:?} succeeds");
@@ -37,17 +37,17 @@ fn line_of_git(fixture: &Fixture, args: &[&str]) -> String {
     found("fatal: ").or_else(|| found("error: ")).unwrap_or(said)
 }
 
-/// Checks that an answer is the error of a repository that cannot be read, and says what git says.
+/// Checks that an answer is the error of an unreadable repository and quotes git.
 fn is_unreadable(result: &Value, said: &str, about: &str) {
     let text = text_of(result);
-    // Of the class that another try does not help.
+    // Of the class for which a retry is useless.
     assert!(result["isError"] == true && result["structuredContent"].is_null(), "{about}: {result}");
     assert!(text.contains(said) && text.contains("The operator"), "{about}: no `{said}` in {text}");
     assert!(!text.contains("usage:") && text.len() < 1500, "{about}: {text}");
 }
 
 #[test]
-fn what_git_does_not_open_no_tool_opens() {
+fn no_tool_opens_a_repository_that_git_rejects() {
     let cycle = "printf '[include]\\npath = two\\n' > .git/one; printf '[include]\\npath = one\\n' > .git/two; git config include.path one";
     let format = "git config core.repositoryFormatVersion";
     for plant in [
@@ -80,7 +80,7 @@ fn what_git_does_not_open_no_tool_opens() {
 }
 
 #[test]
-fn extensions_are_known_that_the_installed_git_knows() {
+fn extensions_of_the_installed_git_are_known() {
     for (version, extension) in
         [("0", "relativeWorktrees"), ("1", "relativeWorktrees"), ("0", "unknownThing"), ("1", "noop"), ("1", "preciousObjects")]
     {
@@ -102,7 +102,7 @@ fn extensions_are_known_that_the_installed_git_knows() {
     }
 }
 
-/// Tools that read what is checked out, with arguments.
+/// Tools that read the checked-out commit, with arguments.
 fn readers_of_head() -> Vec<(&'static str, Value)> {
     vec![
         ("git_status", json!({})),
@@ -126,7 +126,7 @@ fn readers_of_head() -> Vec<(&'static str, Value)> {
         ("git_merge_preview", json!({"source_branch": "HEAD"})),
         ("git_conflicts", json!({})),
         ("git_notes", json!({})),
-        // Changes, which are refused before anything is done.
+        // Changes, which are refused before they start.
         ("git_add", json!({"files": ["a.txt"]})),
         ("git_commit", json!({"message": "m"})),
         ("git_reset", json!({})),
@@ -140,7 +140,7 @@ fn readers_of_head() -> Vec<(&'static str, Value)> {
 }
 
 #[test]
-fn a_head_that_cannot_be_read_is_no_branch_without_commits() -> Outcome {
+fn an_unreadable_head_is_no_unborn_branch() -> Outcome {
     for plant in [
         "echo garbage > .git/refs/heads/main".to_owned(),
         ": > .git/refs/heads/main".to_owned(),
@@ -163,12 +163,12 @@ fn a_head_that_cannot_be_read_is_no_branch_without_commits() -> Outcome {
         for (name, args) in readers_of_head() {
             is_unreadable(&client.result(name, &args), "git cannot read this repository: ", &format!("{plant}: {name} {args}"));
         }
-        let told = client.error("git_log", &json!({}));
+        let reply = client.error("git_log", &json!({}));
         let said = line_of_git(&fixture, &["log", "--max-count=1"]);
-        assert!(told.contains(&said), "{plant}: no `{said}` in {told}");
+        assert!(reply.contains(&said), "{plant}: no `{said}` in {reply}");
         assert_eq!(fs::read(fixture.path.join(".git/index"))?, index, "{plant}");
     }
-    // Of a branch that names a file git lists nothing, and says nothing.
+    // For a branch that names a blob git lists nothing and reports nothing.
     let fixture = broken("id=$(git rev-parse HEAD:a.txt); echo $id > .git/refs/heads/main");
     let mut client = serve(&fixture);
     for (name, args) in [
@@ -179,7 +179,7 @@ fn a_head_that_cannot_be_read_is_no_branch_without_commits() -> Outcome {
     ] {
         is_unreadable(&client.result(name, &args), "git cannot read this repository: ", name);
     }
-    // A branch without commits is another thing, with a list of references or without.
+    // A branch without commits is no damage, with or without a list of references.
     for plant in [
         "git checkout -q --orphan fresh",
         "git pack-refs --all; git checkout -q --orphan fresh",
@@ -196,7 +196,7 @@ fn a_head_that_cannot_be_read_is_no_branch_without_commits() -> Outcome {
 }
 
 #[test]
-fn what_is_missing_or_damaged_elsewhere_is_told_with_gits_line() {
+fn damage_is_reported_with_gits_line() {
     let remove = |what: &str| format!("{REMOVE} remove {what}");
     let history = ["log", "--oneline"];
     for (plant, name, args, of_git) in [
@@ -233,25 +233,25 @@ fn what_is_missing_or_damaged_elsewhere_is_told_with_gits_line() {
     ] {
         let fixture = broken(&plant);
         let said = line_of_git(&fixture, of_git);
-        // git's line in one word less: what names the object or the file.
+        // git's line without its prefix: the part that names the object or the file.
         let said = said.split_once(": ").map_or(said.as_str(), |(_, rest)| rest).split(" (").next().unwrap_or_default().to_owned();
         let fixture = broken(&plant);
         is_unreadable(&serve(&fixture).result(name, &args), &said, &format!("{plant}: {name} {args}"));
     }
-    // The rest of a repository can still be read, and what is left out is named.
+    // The rest of a repository stays readable, and the skipped part is named.
     let fixture = broken("echo garbage > .git/refs/heads/other");
     let mut client = serve(&fixture);
     assert!(client.text("git_branch", &json!({})).contains("ignoring broken ref refs/heads/other"));
-    let told = client.error("git_log", &json!({"rev": "other"}));
-    assert!(told.contains("the reference refs/heads/other is broken"), "{told}");
+    let reply = client.error("git_log", &json!({"rev": "other"}));
+    assert!(reply.contains("the reference refs/heads/other is broken"), "{reply}");
     assert!(client.error("git_branch_delete", &json!({"branch_name": "other", "confirm": true})).contains("is broken"));
-    // An id that nothing here names says nothing of the repository.
-    let told = client.result("git_show", &json!({"revision": NOWHERE}));
-    assert!(told["isError"] == true && text_of(&told).contains("git_log lists commits"), "{told}");
+    // An id that no reference names is no damage.
+    let reply = client.result("git_show", &json!({"revision": NOWHERE}));
+    assert!(reply["isError"] == true && text_of(&reply).contains("git_log lists commits"), "{reply}");
 }
 
 #[test]
-fn a_setting_that_ends_git_is_no_damage() {
+fn a_setting_that_fails_git_is_no_damage() {
     for (setting, name, args, of_git) in [
         ("diff.algorithm foo", "git_diff", json!({}), &["diff"][..]),
         ("diff.rust.xfuncname (", "git_diff", json!({"paths": ["x.rs"]}), &["diff"]),
@@ -262,24 +262,24 @@ fn a_setting_that_ends_git_is_no_damage() {
         let (key, value) = setting.split_once(' ').expect("a setting");
         fixture.git(&["config", key, value]);
         let said = line_of_git(&fixture, of_git);
-        let told = serve(&fixture).result(name, &args);
-        is_unreadable(&told, said.trim_end(), setting);
-        let text = text_of(&told);
+        let reply = serve(&fixture).result(name, &args);
+        is_unreadable(&reply, said.trim_end(), setting);
+        let text = text_of(&reply);
         assert!(text.starts_with("a setting of git's configuration is wrong: "), "{setting}: {text}");
         assert!(!text.contains("fsck") && !text.contains("git reset") && text.contains("--show-origin"), "{setting}: {text}");
     }
-    // What is not known to be damage is not called so, and the index is named only where git names it.
+    // An unknown error is not called damage, and the index is named only if git names it.
     let fixture = broken("true");
     let git = failing_git(fixture.home.path(), "blame) echo 'fatal: something that nobody has met yet' >&2; exit 128;;");
     let mut client = fixture.serve_with(&["--git", &git], &[]);
-    let told = client.error("git_blame", &json!({"path": "a.txt"}));
-    assert!(told.contains("nobody has met yet") && told.contains("The operator") && !told.contains("git reset"), "{told}");
+    let reply = client.error("git_blame", &json!({"path": "a.txt"}));
+    assert!(reply.contains("nobody has met yet") && reply.contains("The operator") && !reply.contains("git reset"), "{reply}");
     let fixture = broken("echo garbage > .git/refs/heads/main");
-    let told = serve(&fixture).error("git_log", &json!({}));
-    assert!(told.contains("--refetch") && !told.contains("mv .git/index"), "{told}");
+    let reply = serve(&fixture).error("git_log", &json!({}));
+    assert!(reply.contains("--refetch") && !reply.contains("mv .git/index"), "{reply}");
 }
 
-/// Runs what the doctor says.
+/// Runs the doctor's fix.
 fn doctor(fixture: &Fixture) -> String {
     let output = program().arg("-r").arg(&fixture.path).arg("doctor").output().expect("the program runs");
     let said = out(&output);
@@ -288,7 +288,7 @@ fn doctor(fixture: &Fixture) -> String {
 }
 
 #[test]
-fn what_is_advised_for_a_broken_repository_mends_it() {
+fn advice_for_a_broken_repository_repairs_it() {
     let advice = |fixture: &Fixture, name: &str, args: Value| serve(fixture).error(name, &args);
     let works = |fixture: &Fixture| {
         let mut client = serve(fixture);
@@ -304,8 +304,8 @@ fn what_is_advised_for_a_broken_repository_mends_it() {
     }
     let fixture = broken("git clone -q --bare . ../origin.git; git remote add origin ../origin.git; git fetch -q");
     shell(&fixture.path, &format!("{REMOVE} remove HEAD~1; remove HEAD:a.txt"));
-    let told = advice(&fixture, "git_log", json!({}));
-    assert!(told.contains("`git fetch --refetch`") && told.contains("`git fsck`"), "{told}");
+    let reply = advice(&fixture, "git_log", json!({}));
+    assert!(reply.contains("`git fetch --refetch`") && reply.contains("`git fsck`"), "{reply}");
     assert!(!fixture.try_git(&["fsck"]).status.success(), "it lists what is missing");
     fixture.git(&["fetch", "-q", "--refetch"]);
     works(&fixture);
@@ -320,7 +320,7 @@ fn what_is_advised_for_a_broken_repository_mends_it() {
     works(&fixture);
 }
 
-/// A git that answers some commands with these words, and dies.
+/// A git that fails some commands with these words.
 fn failing_git(home: &Path, cases: &str) -> String {
     let script = home.join("git.sh");
     fs::write(&script, format!("#!/bin/sh\ncase \"$1\" in\n{cases}\nesac\nexec git \"$@\"\n")).expect("a script");
@@ -329,7 +329,7 @@ fn failing_git(home: &Path, cases: &str) -> String {
 }
 
 #[test]
-fn errors_of_the_disk_count_also_in_reads_and_where_git_tells_them() {
+fn disk_errors_count_in_reads_and_from_git() {
     let fixture = broken("true");
     let git = failing_git(
         fixture.home.path(),
@@ -346,7 +346,7 @@ fn errors_of_the_disk_count_also_in_reads_and_where_git_tells_them() {
     assert_eq!(storage(&server).expect("a circuit")["state"], "open");
     assert_eq!(code(&tool(&server, "git_create_branch", json!({"branch_name": "fresh"}))), "circuit_open");
     assert_ne!(tool(&server, "git_log", json!({}))["isError"], true, "reads go on");
-    // A change, in which git meets a full disk.
+    // A change during which git meets a full disk.
     let other = broken("true");
     let server = Administered::start(&other, &["--git", &git, "--toolsets", "all"], &[]);
     for _ in 0..5 {
@@ -354,7 +354,7 @@ fn errors_of_the_disk_count_also_in_reads_and_where_git_tells_them() {
         assert!(code(&failed) == "unavailable" && text_of(&failed).contains("No space left on device"), "{failed}");
     }
     assert_eq!(storage(&server).expect("a circuit")["state"], "open");
-    // What a hook says is no fault of the disk's, and neither is what is damaged.
+    // Neither a hook's words nor damage count as a fault of the disk.
     let hooked = broken(
         "printf '#!/bin/sh\\necho No space left on device >&2; exit 1\\n' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; git add .",
     );

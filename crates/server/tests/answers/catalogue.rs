@@ -1,5 +1,5 @@
-//! Every tool meets every state that a change can fail in: what it says is its own, names a reason, and advises only tools and
-//! arguments that there are.
+//! Every tool in every state that can fail a change: errors use the server's own words, name a reason, and advise only existing tools
+//! and arguments.
 
 use crate::support::{Client, Fixture, parameters::valid, shell, text_of};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use std::{
     fs,
 };
 
-/// States of a repository with two commits on `main`, a branch `other` that conflicts, and a remote that is not there.
+/// States of a repository with two commits on `main`, a conflicting branch `other`, and an unreachable remote.
 const STATES: [(&str, &str); 20] = [
     ("plain", ""),
     ("no commit", "rm -rf .git; git init -q -b main"),
@@ -51,7 +51,7 @@ fn template() -> Fixture {
     fixture
 }
 
-/// What follows from names that a text has in a certain place.
+/// What follows the names that a text has after a certain phrase.
 struct Known {
     /// The arguments of each tool.
     arguments: BTreeMap<String, BTreeSet<String>>,
@@ -68,7 +68,7 @@ impl Known {
         Self { arguments: arguments.collect() }
     }
 
-    /// What is wrong with an error of `tool`: it is in its own words, has a reason, and names only what there is.
+    /// The faults of an error of `tool`: it must be in our own words, have a reason, and name only existing things.
     fn fault(&self, tool: &str, error: &str) -> Option<String> {
         let head = error.lines().next().unwrap_or_default();
         if head.trim().is_empty() || error.contains("it gave no reason") {
@@ -95,13 +95,13 @@ impl Known {
         wrong.map(|wrong| format!("{tool} has no {wrong}"))
     }
 
-    /// Where git's own line says it best.
+    /// Errors for which git's own line is best.
     fn is_known(head: &str) -> bool {
         ["unable to read "].iter().any(|words| head.contains(words))
     }
 }
 
-/// The arguments that follow a name: `{"a":1}`, or with `a` and `b`.
+/// The arguments that follow a name: `{"a":1}`, or `a` and `b`.
 fn named_behind(rest: &str) -> Vec<String> {
     if let Some(object) = rest.strip_prefix(" {").and_then(|rest| rest.split_once('}')) {
         let object: Value = serde_json::from_str(&format!("{{{}}}", object.0)).expect("JSON");
@@ -109,13 +109,13 @@ fn named_behind(rest: &str) -> Vec<String> {
     }
     let Some(rest) = rest.strip_prefix(" with ").or_else(|| rest.strip_prefix(" with these ")) else { return Vec::new() };
     let quoted: Vec<&str> = rest.split('.').next().unwrap_or_default().split('`').collect();
-    // Of three pieces the middle one is quoted.
+    // The middle one of three pieces is quoted.
     let first = quoted.get(1).filter(|_| quoted.first().is_some_and(|before| before.is_empty()));
     let is_name = |name: &&&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     first.filter(is_name).into_iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// Has every tool called in each of these states, in a repository that is named and made anew each time.
+/// Calls every tool in each of these states, each time in a fresh repository that is named.
 fn every_tool_in(states: &[(&str, &str)]) {
     let fixture = template();
     let [made, copy] = ["made", "repo-copy"].map(|name| fixture.home.path().join(name));
@@ -145,21 +145,21 @@ fn every_tool_in(states: &[(&str, &str)]) {
 }
 
 #[test]
-fn errors_of_every_tool_are_true_of_it_before_the_first_commit_and_without_a_working_tree_21() {
+fn errors_of_every_tool_are_valid_before_the_first_commit_and_without_a_working_tree_21() {
     every_tool_in(&STATES[..5]);
 }
 
 #[test]
-fn errors_of_every_tool_are_true_of_it_with_changes_and_operations_in_progress_21() {
+fn errors_of_every_tool_are_valid_with_changes_and_operations_in_progress_21() {
     every_tool_in(&STATES[5..10]);
 }
 
 #[test]
-fn errors_of_every_tool_are_true_of_it_in_a_search_and_after_a_stash_21() {
+fn errors_of_every_tool_are_valid_in_a_bisect_and_after_a_stash_21() {
     every_tool_in(&STATES[10..15]);
 }
 
 #[test]
-fn errors_of_every_tool_are_true_of_it_where_something_is_missing_or_refuses_21() {
+fn errors_of_every_tool_are_valid_with_missing_objects_and_refusing_hooks_21() {
     every_tool_in(&STATES[15..]);
 }

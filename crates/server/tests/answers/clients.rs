@@ -1,4 +1,4 @@
-//! What clients are written, and what they are told of their own mistakes.
+//! What clients receive, and how their own mistakes are reported.
 
 use crate::support::{
     Client, Fixture, Outcome, next_call, parts, text_of,
@@ -7,20 +7,20 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path};
 
-/// A program that runs where git would.
+/// A program that runs in place of git.
 fn script(path: &Path, text: &str) -> std::io::Result<()> {
     fs::write(path, text)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
 }
 
-/// Returns once `path` is there.
+/// Returns once `path` exists.
 fn await_file(path: &Path) {
     while !path.exists() {
         std::thread::yield_now();
     }
 }
 
-/// A commit whose hook has begun and does not end.
+/// A commit whose hook has started and does not end.
 fn held_commit(fixture: &Fixture, client: &mut Client) -> std::io::Result<Value> {
     let begun = fixture.path.with_file_name("begun");
     let hook = fixture.path.join(".git/hooks/pre-commit");
@@ -33,8 +33,8 @@ fn held_commit(fixture: &Fixture, client: &mut Client) -> std::io::Result<Value>
 }
 
 #[test]
-fn nothing_is_written_for_calls_that_end_with_the_input() -> Outcome {
-    // A change in its hook, another one that waits for it, and a read.
+fn calls_stopped_by_the_end_of_input_get_no_answer() -> Outcome {
+    // A change in its hook, another one waiting for it, and a read.
     let fixture = Fixture::new();
     let (slow, begun) = (fixture.path.with_file_name("slow-git"), fixture.path.with_file_name("reading"));
     let text =
@@ -52,7 +52,7 @@ fn nothing_is_written_for_calls_that_end_with_the_input() -> Outcome {
         lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).map(|line: Value| line["id"].clone()).collect();
     assert_eq!(code, Some(0));
     assert!([commit, waiting, reading].iter().all(|id| !answered.contains(id)), "{answered:?}");
-    // What has been done is told, also where the input has ended meanwhile.
+    // Finished work is reported even if the input has ended meanwhile.
     let mut client = fixture.serve();
     let id = client.start_call("git_log", &json!({}));
     let (_, lines, _) = client.end();
@@ -65,7 +65,7 @@ fn nothing_is_written_for_calls_that_end_with_the_input() -> Outcome {
 }
 
 #[test]
-fn named_calls_leave_out_arguments_that_say_nothing() {
+fn suggested_calls_omit_empty_arguments() {
     let fixture = Fixture::new();
     for at in 0..40 {
         fixture.git(&["commit", "--quiet", "--allow-empty", "-m", &format!("commit {at} {}", "word ".repeat(20))]);
@@ -87,7 +87,7 @@ fn named_calls_leave_out_arguments_that_say_nothing() {
 }
 
 #[test]
-fn a_refused_key_names_what_the_ssh_agent_lacks() -> Outcome {
+fn a_rejected_key_names_the_ssh_agents_fault() -> Outcome {
     let fixture = Fixture::new();
     let ssh = fixture.path.with_file_name("ssh");
     script(&ssh, "#!/bin/sh\necho 'git@127.0.0.1: Permission denied (publickey).' >&2\nexit 255\n")?;
@@ -110,7 +110,7 @@ fn a_refused_key_names_what_the_ssh_agent_lacks() -> Outcome {
 }
 
 #[test]
-fn an_absolute_target_of_a_foreign_host_is_refused() {
+fn an_absolute_target_with_a_foreign_host_is_refused() {
     let server = Served::start(&Fixture::new(), &[], &[]);
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": meta(&json!({}))}}).to_string();
     let post = |target: &str| {
@@ -133,8 +133,8 @@ fn an_absolute_target_of_a_foreign_host_is_refused() {
 }
 
 #[test]
-fn a_change_that_waits_for_its_lock_until_the_deadline_names_the_holder() -> Outcome {
-    // Of another server.
+fn a_change_that_times_out_on_a_lock_names_the_holder() -> Outcome {
+    // Held by another server.
     let fixture = Fixture::new();
     let mut first = fixture.serve();
     held_commit(&fixture, &mut first)?;
@@ -146,7 +146,7 @@ fn a_change_that_waits_for_its_lock_until_the_deadline_names_the_holder() -> Out
         let refused = second.error(tool, &args);
         assert!(refused.contains(&holder), "{tool}: {refused}");
     }
-    // Of the same server: a pull whose remote says nothing.
+    // Held by the same server: a pull whose remote is silent.
     let fixture = Fixture::new();
     let remote = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}/x.git", remote.local_addr()?);
@@ -161,7 +161,7 @@ fn a_change_that_waits_for_its_lock_until_the_deadline_names_the_holder() -> Out
 }
 
 #[test]
-fn an_unknown_argument_is_answered_with_those_that_work() {
+fn an_unknown_argument_is_answered_with_the_valid_ones() {
     let fixture = Fixture::new();
     let mut client = fixture.serve();
     for (tool, args) in [
@@ -185,7 +185,7 @@ fn an_unknown_argument_is_answered_with_those_that_work() {
 }
 
 #[test]
-fn a_reply_to_a_request_that_is_refused_early_is_read_by_clients_that_write_on() {
+fn clients_that_keep_writing_can_read_an_early_refusal() {
     let server = Served::start(&Fixture::new(), &[], &[]);
     let body = " ".repeat(24 << 20);
     let with_length = |target: &str, host: &str| {
@@ -204,7 +204,7 @@ fn a_reply_to_a_request_that_is_refused_early_is_read_by_clients_that_write_on()
         (with_length("/mcp", "evil.example"), 403),
         (with_length("http://evil.example/mcp", "localhost"), 403),
     ] {
-        // All of it is written before the first byte of the reply is read.
+        // The whole request is written before the first byte of the reply is read.
         let reply = Reply::parse(&server.raw(request.as_bytes(), None));
         assert_eq!(reply.status, status, "{reply:?}");
     }

@@ -1,4 +1,4 @@
-//! Clones that lack something, and checkouts that have to find the branch that is meant.
+//! Incomplete clones, and checkouts that have to find the intended branch.
 
 use crate::support::{
     Client, Fixture,
@@ -9,7 +9,7 @@ use crate::support::{
 use serde_json::json;
 use std::{fs, path::PathBuf};
 
-/// A repository at whose side clones are made.
+/// A repository beside which clones are made.
 fn cloning(fixture: &Fixture, config: &str) -> (Client, PathBuf) {
     let above = fs::canonicalize(fixture.home.path()).expect("a folder");
     let global = above.join("gitconfig");
@@ -22,13 +22,13 @@ fn cloning(fixture: &Fixture, config: &str) -> (Client, PathBuf) {
 }
 
 #[test]
-fn a_clone_without_its_files_is_kept_and_told() {
+fn a_clone_whose_checkout_fails_is_kept_and_reported() {
     let cases = [
         ("[filter \"x\"]\nsmudge = false\nrequired = true\n", "smudge filter x failed", false),
         ("[filter \"x\"]\nprocess = no-such-program\nrequired = true\n", "filter", false),
         ("[init]\ntemplateDir = TEMPLATE\n", "`post-checkout` failed (exit code 3); it wrote:", true),
     ];
-    for (config, told, is_whole) in cases {
+    for (config, expect, is_whole) in cases {
         let fixture = beside();
         shell(&fixture.path, "echo 'z filter=x' > .gitattributes; echo z > z; git add .; git commit -q -m z; git push -q origin main");
         let template = fixture.path.join("../template");
@@ -36,7 +36,7 @@ fn a_clone_without_its_files_is_kept_and_told() {
         let (mut client, above) = cloning(&fixture, &config.replace("TEMPLATE", &template.display().to_string()));
         let path = above.join("clone");
         let cloned = client.text("git_clone", &json!({"url": above.join("origin.git"), "repo_path": path}));
-        assert!(cloned.contains("cloned to") && cloned.contains(told), "{cloned}");
+        assert!(cloned.contains("cloned to") && cloned.contains(expect), "{cloned}");
         assert!(!cloned.contains("credential") && !cloned.contains(".clone-") && !cloned.contains("inspect"), "{cloned}");
         assert_eq!(cloned.contains("the checkout failed"), !is_whole, "{cloned}");
         assert_eq!(path.join("z").exists(), is_whole, "{cloned}");
@@ -71,8 +71,8 @@ fn a_clone_with_nothing_to_check_out_says_so() {
 }
 
 #[test]
-fn a_checkout_finds_the_branch_that_is_meant() {
-    // The branch before, by either of its names; and the upstream, where it is a branch.
+fn a_checkout_finds_the_intended_branch() {
+    // The previous branch, by either of its names; and the upstream, if it is a branch.
     for name in ["@{-1}", "-", "side@{upstream}"] {
         let fixture = Fixture::new();
         shell(&fixture.path, "git branch other; git branch side --track other; git checkout -q other; git checkout -q main");
@@ -90,7 +90,7 @@ fn a_checkout_finds_the_branch_that_is_meant() {
     shell(&fixture.path, "git checkout -q --detach HEAD~1; git checkout -q main");
     fixture.serve().text("git_checkout", &json!({"branch_name": "@{-1}"}));
     assert!(!fixture.try_git(&["symbolic-ref", "-q", "HEAD"]).status.success());
-    // A branch of remotes: of one, of the one that is configured, and of several.
+    // A remote's branch: of the only remote, of the configured default, and of several.
     let remotes = |names: &[&str], sets: &str| {
         let fixture = Fixture::new();
         for name in names {

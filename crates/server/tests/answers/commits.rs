@@ -1,4 +1,4 @@
-//! Commits whose headers are odd: other programs make them, and git shows them.
+//! Commits with unusual headers, written by other programs, are shown as git shows them.
 
 use crate::support::{Fixture, Outcome, text_of};
 use serde_json::json;
@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What stands between the parent and the message of each commit.
+/// The headers between the parent and the message of each commit.
 const HEADERS: [&[u8]; 15] = [
     b"author A <a@b>\ncommitter C <c@d> 1700000000 +0000\n",
     b"author A <a@b> 1700000000 EST\ncommitter C <c@d> 1700000000 +0000\n",
@@ -26,7 +26,7 @@ const HEADERS: [&[u8]; 15] = [
     b"author L\xe4 <a@b> 1700000000 +0100\ncommitter C <c@d> 1700000000 +0000\nencoding ISO-8859-1\n",
 ];
 
-/// A repository with a commit of each, one upon the other. Each changes a line of a file.
+/// A repository with one commit of each kind, in a row. Each changes a line of a file.
 fn repository() -> Result<Fixture, Box<dyn std::error::Error>> {
     let fixture = Fixture::new();
     for (at, header) in HEADERS.iter().enumerate() {
@@ -54,7 +54,7 @@ fn rows_of_git(fixture: &Fixture, args: &[&str]) -> Vec<String> {
         let lines: Vec<&str> = commit.lines().collect();
         let of = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
         let author = of("Author:").split('<').next().unwrap_or_default().trim();
-        // Where git finds nobody it shows no time, and 1970 to those who ask for one.
+        // Without an author git shows no time, or 1970 if a format asks for one.
         let day = Some(of("Date:")).filter(|day| !day.is_empty()).unwrap_or("1970-01-01");
         let subject = lines.iter().find_map(|line| line.strip_prefix("    ")).unwrap_or_default();
         rows.push(format!("{} {day} {author}: {subject}", lines[0]));

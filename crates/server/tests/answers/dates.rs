@@ -1,4 +1,4 @@
-//! Dates: git takes every text for one, so what it would misread is refused, and what it reads stays as it is.
+//! Dates: git accepts any text, so misread texts are refused, and the others pass unchanged.
 
 use crate::support::{Client, Fixture, Outcome, shell};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use std::{
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Dates that git reads as they are meant.
+/// Dates that git reads as intended.
 const DATES: [&str; 43] = [
     "2024-03-01",
     "2024-3-1",
@@ -56,7 +56,7 @@ const DATES: [&str; 43] = [
     "never",
 ];
 
-/// Texts that git takes for another time than they say, mostly for this moment.
+/// Texts that git misreads, mostly as the current time.
 const NO_DATES: [&str; 38] = [
     "2024-13-01",
     "2024-02-30",
@@ -98,7 +98,7 @@ const NO_DATES: [&str; 38] = [
     "25:00",
 ];
 
-/// Commits of every age: before and after each of the dates, and in each second that a slow machine could be late.
+/// Commits of every age: before and after each date, and in each second of delay on a slow machine.
 fn repository() -> Fixture {
     let fixture = Fixture::empty();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
@@ -129,7 +129,7 @@ fn compare(fixture: &Fixture, client: &mut Client, date: &str) {
 
 #[test]
 fn the_noon_of_a_day_is_on_that_day() {
-    // git 2.47.3 reads it as that of the day before until it is noon, and so with tea: findings/git_noon_of_a_date.sh.
+    // Before noon git 2.47.3 reads it as the day before, likewise with tea: findings/git_noon_of_a_date.sh.
     let fixture = repository();
     let mut client = fixture.serve_with(&[], &[("MCP_GIT_MAX_OUTPUT_TOKENS", "0")]);
     for (named, time) in [("noon", "12:00:00"), ("tea", "17:00:00"), ("midnight", "00:00:00")] {
@@ -139,7 +139,7 @@ fn the_noon_of_a_day_is_on_that_day() {
 }
 
 #[test]
-fn dates_that_git_reads_are_read_as_by_git() {
+fn dates_that_git_reads_are_read_alike() {
     let fixture = repository();
     let mut client = fixture.serve_with(&[], &[("MCP_GIT_MAX_OUTPUT_TOKENS", "0")]);
     for date in DATES {
@@ -148,12 +148,12 @@ fn dates_that_git_reads_are_read_as_by_git() {
 }
 
 #[test]
-fn what_git_would_take_for_another_time_is_refused_with_forms_that_work() -> Outcome {
+fn dates_that_git_would_misread_are_refused_with_valid_forms() -> Outcome {
     let fixture = repository();
     let mut client = fixture.serve_with(&[], &[("MCP_GIT_MAX_OUTPUT_TOKENS", "0")]);
     let mut forms = BTreeSet::new();
     for date in NO_DATES {
-        // git has no objection.
+        // git accepts it.
         fixture.git(&["log", "-1", "--format=%h", &format!("--since={date}")]);
         for argument in ["start_timestamp", "end_timestamp"] {
             let refused = client.error("git_log", &json!({argument: date}));
@@ -170,7 +170,7 @@ fn what_git_would_take_for_another_time_is_refused_with_forms_that_work() -> Out
 }
 
 #[test]
-fn a_date_in_a_revision_is_held_to_the_same() {
+fn a_date_in_a_revision_is_checked_alike() {
     let fixture = Fixture::new();
     let at = |date: &str, message: &str| {
         shell(&fixture.path, &format!("GIT_COMMITTER_DATE='{date}' git commit -q --allow-empty -m {message}"));
@@ -201,7 +201,7 @@ fn a_date_in_a_revision_is_held_to_the_same() {
         let expected = fixture.text(&["rev-parse", &revision]);
         assert!(shown.contains(&expected), "{revision}: {shown}");
     }
-    // Words of a message are no date.
+    // Words in a message are no date.
     client.text("git_show", &json!({"revision": "HEAD^{/fif}"}));
     let unknown = client.error("git_show", &json!({"revision": "HEAD^{/x@{tomorrow}}"}));
     assert!(!unknown.contains("use a form"), "{unknown}");

@@ -1,4 +1,4 @@
-//! Where pushes and pulls go that a call leaves open: as git's configuration of remotes and branches says, or nowhere.
+//! Destinations of pushes and pulls that a call leaves open: as git's configuration says, or none.
 
 use crate::support::{
     call_in,
@@ -24,7 +24,7 @@ fn a_push_goes_where_git_pushes() {
         (&format!("{work}; git config push.default upstream"), json!({}), "git push"),
         (&format!("{work}; git config push.default current"), json!({}), "git push"),
         (&format!("{work}; git config remote.pushDefault fork"), json!({}), "git push"),
-        // What a call says counts.
+        // Arguments override the configuration.
         (&format!("{work}; git config remote.pushDefault fork"), json!({"remote": "origin", "to": "x"}), "git push origin work:x"),
     ];
     for (sets, args, by_git) in cases {
@@ -39,7 +39,7 @@ fn a_push_goes_where_git_pushes() {
 }
 
 #[test]
-fn a_push_that_git_refuses_for_its_configuration_is_refused_with_the_call_that_works() {
+fn a_push_refused_by_configuration_names_a_working_call() {
     let work = "git checkout -q -b work --track origin/main; git commit -q --allow-empty -m w";
     let cases = [
         (work, "`work` follows origin/main"),
@@ -48,19 +48,19 @@ fn a_push_that_git_refuses_for_its_configuration_is_refused_with_the_call_that_w
         ("git config push.default upstream; git config remote.pushDefault fork", "`push.default` is `upstream`"),
         ("git config push.default nothing", "`push.default` is `nothing`"),
     ];
-    for (sets, told) in cases {
+    for (sets, expect) in cases {
         let fixture = beside();
         shell(&fixture.path, &format!("set -e; {sets}"));
         assert!(!fixture.try_git(&["push"]).status.success(), "{sets}");
         let before = there(&fixture);
         let mut client = serve(&fixture);
         let error = client.error("git_push", &json!({}));
-        assert!(error.contains(told), "{sets}: {error}");
+        assert!(error.contains(expect), "{sets}: {error}");
         assert_eq!(there(&fixture), before, "{sets}");
         assert!(follow(&mut client, &error), "{error}");
         assert_ne!(there(&fixture), before, "{error}");
     }
-    // A branch without an upstream goes there under its own name, and follows it where git is configured so.
+    // A branch without an upstream is pushed under its own name, and tracks it if git is configured so.
     for (set, follows) in [("false", false), ("true", true)] {
         let fixture = beside();
         shell(&fixture.path, &format!("git checkout -q -b new; git config push.autoSetupRemote {set}"));
@@ -72,11 +72,11 @@ fn a_push_that_git_refuses_for_its_configuration_is_refused_with_the_call_that_w
 }
 
 #[test]
-fn what_a_remote_lacks_is_not_told_as_deleted() {
+fn a_branch_missing_on_the_remote_is_not_reported_as_deleted() {
     let fixture = beside();
     shell(&fixture.path, "git push -q origin main:topic main:both main:refs/tags/both main:refs/tags/v1");
     let mut client = serve(&fixture);
-    for (args, told) in [
+    for (args, expect) in [
         (json!({"branch": "nope"}), "origin has no branch `nope`"),
         (json!({"tags": ["nope"]}), "origin has no tag `nope`"),
         (json!({"branch": "v1"}), "origin has no branch `v1`"),
@@ -86,7 +86,7 @@ fn what_a_remote_lacks_is_not_told_as_deleted() {
         (args["delete"], args["confirm"]) = (json!(true), json!(true));
         let before = there(&fixture);
         let error = client.error("git_push", &args);
-        assert!(error.contains(told) && error.contains("git_ls_remote {\"remote\":\"origin\"}"), "{error}");
+        assert!(error.contains(expect) && error.contains("git_ls_remote {\"remote\":\"origin\"}"), "{error}");
         assert_eq!(there(&fixture), before, "{args}");
     }
     client.text("git_push", &json!({"branch": "both", "delete": true, "confirm": true}));
@@ -97,7 +97,7 @@ fn what_a_remote_lacks_is_not_told_as_deleted() {
 }
 
 #[test]
-fn each_url_of_a_remote_is_told_of() {
+fn each_url_of_a_remote_is_reported() {
     let fixture = beside();
     shell(&fixture.path, "git remote set-url --add origin $PWD/../fork.git");
     let mut client = serve(&fixture);
@@ -109,24 +109,24 @@ fn each_url_of_a_remote_is_told_of() {
     fs::remove_file(&refusing).expect("a hook");
     let pushed = client.text("git_push", &json!({}));
     assert!(pushed.contains("refs/heads/main [new branch] at ") && pushed.contains("fork.git"), "{pushed}");
-    // One that is gone, after one that took it.
+    // One URL accepts the push, the next is gone.
     shell(&fixture.path, "git commit -q --allow-empty -m more; printf 'broken' > ../fork.git/HEAD; rm -r ../fork.git/refs");
     let error = client.error("git_push", &json!({}));
     assert!(
         error.contains("took effect: refs/heads/main") && error.contains("nothing at ") || error.contains("not a git repository"),
         "{error}"
     );
-    // Of one URL nothing is said but what moved.
+    // For a single URL only the moved references are reported.
     let alone = beside();
     let pushed = serve(&alone).text("git_push", &json!({}));
     assert!(!pushed.contains(" at ") && pushed.contains("refs/heads/main"), "{pushed}");
 }
 
 #[test]
-fn force_replaces_what_is_known_and_only_that() {
+fn force_replaces_only_what_was_fetched() {
     let rewritten = "git commit -q --amend --allow-empty -m rewritten";
     let cases = [
-        // A tag that is another one there.
+        // A tag that differs on the remote.
         ("git tag v1; git push -q origin v1; git tag -f v1 HEAD~1".to_owned(), json!({"tags": ["v1"]}), None),
         // Remote-tracking branches of other names.
         (
@@ -136,7 +136,7 @@ fn force_replaces_what_is_known_and_only_that() {
             json!({}),
             None,
         ),
-        // Of a clone of one branch: what is there is here, or is not.
+        // A single-branch clone: the remote's branch is here, or is not.
         (
             format!(
                 "git config remote.origin.fetch '+refs/heads/main:refs/remotes/origin/main'; git checkout -q -b t; git push -q origin t; {rewritten}"
@@ -151,7 +151,7 @@ fn force_replaces_what_is_known_and_only_that() {
             json!({}),
             Some("never fetched"),
         ),
-        // It was pushed past this repository.
+        // Pushed from elsewhere, unknown to this repository.
         (format!("git checkout -q -b t; git push -q ../origin.git t; {rewritten}"), json!({}), Some("never fetched")),
     ];
     for (sets, args, refused) in cases {
@@ -164,9 +164,9 @@ fn force_replaces_what_is_known_and_only_that() {
         client.error("git_push", &args);
         let mut forced = args.clone();
         (forced["force"], forced["confirm"]) = (json!(true), json!(true));
-        if let Some(told) = refused {
+        if let Some(reply) = refused {
             let error = client.error("git_push", &forced);
-            assert!(error.contains(told) && error.contains("git_fetch {"), "{sets}: {error}");
+            assert!(error.contains(reply) && error.contains("git_fetch {"), "{sets}: {error}");
             assert!(follow(&mut client, &error), "{error}");
         }
         let pushed = client.text("git_push", &forced);
@@ -179,7 +179,7 @@ fn force_replaces_what_is_known_and_only_that() {
 }
 
 #[test]
-fn a_branch_that_follows_a_url_is_pulled_and_pushed() {
+fn a_branch_that_tracks_a_url_is_pulled_and_pushed() {
     for (remote, push_remote) in [(true, false), (false, true), (true, true)] {
         let fixture = beside();
         shell(&fixture.path, "git push -q fork main:pr; git checkout -q -b pr; git config branch.pr.merge refs/heads/pr");
@@ -197,17 +197,17 @@ fn a_branch_that_follows_a_url_is_pulled_and_pushed() {
         let pushed = client.text("git_push", &json!({}));
         assert!(pushed.contains("refs/heads/pr") && there(&fixture).contains(&fixture.text(&["rev-parse", "HEAD"])), "{pushed}");
     }
-    // Through the same gate as any other.
+    // The same checks apply to it.
     let (fixture, _remote) = published();
-    for (url, told) in [("http://127.0.0.1:1/x", "127.0.0.1"), ("git://example.com/x", "`git` is switched off"), ("ext::sh -c x", "`ext`")]
+    for (url, text) in [("http://127.0.0.1:1/x", "127.0.0.1"), ("git://example.com/x", "`git` is switched off"), ("ext::sh -c x", "`ext`")]
     {
         fixture.git(&["config", "branch.main.remote", url]);
         for tool in ["git_fetch", "git_pull", "git_push"] {
             let error = fixture.serve_with(&[], &[]).error(tool, &json!({}));
-            assert!(error.contains(told) || error.contains("switched off"), "{tool} {url}: {error}");
+            assert!(error.contains(text) || error.contains("switched off"), "{tool} {url}: {error}");
         }
     }
-    // What would be rewritten for pushes alone is not guessed at.
+    // `pushInsteadOf` cannot be predicted, so the push is refused.
     fixture.git(&["config", "branch.main.remote", "http://127.0.0.1:2/x"]);
     fixture.git(&["config", "url.http://127.0.0.1:3/.pushInsteadOf", "http://127.0.0.1:2/"]);
     let error = fixture.serve_with(&[], &OPEN).error("git_push", &json!({}));
@@ -215,7 +215,7 @@ fn a_branch_that_follows_a_url_is_pulled_and_pushed() {
 }
 
 #[test]
-fn a_pull_with_no_single_branch_to_come_from_names_the_calls() {
+fn a_pull_without_a_single_upstream_names_the_calls() {
     let cases = [
         (
             "git checkout -q -b topic --track main; git checkout -q main; git commit -q --allow-empty -m m; git checkout -q topic",
@@ -223,27 +223,27 @@ fn a_pull_with_no_single_branch_to_come_from_names_the_calls() {
         ),
         ("git push -q origin main:b2; git config --add branch.main.merge refs/heads/b2", "`main` follows origin/main and origin/b2"),
     ];
-    for (sets, told) in cases {
+    for (sets, expect) in cases {
         let fixture = beside();
         shell(&fixture.path, &format!("set -e; {sets} 2>&1"));
         let before = fixture.text(&["for-each-ref"]);
         let mut client = serve(&fixture);
         for args in [json!({}), json!({"how": "merge"}), json!({"how": "rebase"})] {
             let error = client.error("git_pull", &args);
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(expect), "{error}");
             assert_eq!(fixture.text(&["for-each-ref"]), before);
         }
         let error = client.error("git_pull", &json!({}));
         assert!(follow(&mut client, &error), "{error}");
     }
-    // A call that names the branch is made.
+    // A call that names the branch succeeds.
     let fixture = beside();
     shell(&fixture.path, "git config --add branch.main.merge refs/heads/b2");
     serve(&fixture).text("git_pull", &json!({"branch": "main"}));
 }
 
 #[test]
-fn a_branch_that_is_not_there_is_told_with_what_is() {
+fn a_missing_branch_is_reported_with_the_existing_ones() {
     let fixture = beside();
     shell(&fixture.path, "git push -q origin main:refs/tags/rel; git checkout -q -b other; git reset -q --hard HEAD~1");
     let mut client = serve(&fixture);
@@ -260,16 +260,16 @@ fn a_branch_that_is_not_there_is_told_with_what_is() {
 }
 
 #[test]
-fn advice_on_credentials_comes_only_where_it_can_be_right() {
+fn advice_on_credentials_appears_only_where_it_applies() {
     let fixture = beside();
     let mut client = serve(&fixture);
-    // A mirror takes everything or nothing.
+    // A mirror pushes everything or nothing.
     shell(&fixture.path, "git remote add --mirror=push mir $PWD/../fork.git");
     for args in [json!({"remote": "mir"}), json!({"remote": "mir", "branch": "main"}), json!({"remote": "mir", "to": "x"})] {
         let error = client.error("git_push", &args);
         assert!(error.contains("`mir` is a mirror") && !error.contains("credential"), "{error}");
     }
-    // A program that signs and fails is named.
+    // A failing signing program is named.
     let gpg = fixture.path.join("../gpg");
     script(&gpg, "exit 2");
     shell(&fixture.path, &format!("git -C ../origin.git config receive.certNonceSeed x; git config gpg.program '{}'", gpg.display()));
@@ -282,7 +282,7 @@ fn advice_on_credentials_comes_only_where_it_can_be_right() {
     let error = client.error("git_push", &json!({"remote": "fork"}));
     assert!(error.contains("--signed push") && !error.contains("credential"), "{error}");
     fixture.git(&["config", "--unset", "push.gpgSign"]);
-    // What git writes of its own work is not what hooks wrote.
+    // A hook's output is kept apart from git's own progress.
     hook(&fixture, "pre-push", "echo Total checks are done >&2");
     for number in 0..40 {
         fixture.write(&format!("many/{number}"), format!("{number}\n"));
@@ -290,7 +290,7 @@ fn advice_on_credentials_comes_only_where_it_can_be_right() {
     fixture.commit("many");
     let pushed = client.text("git_push", &json!({}));
     assert!(pushed.contains("Total checks are done") && !pushed.contains("Delta compression") && !pushed.contains("(delta "), "{pushed}");
-    // Where somebody has to be let in it stays.
+    // If authentication is required, the advice stays.
     let remote = Remote::start();
     remote.breaks(Fault::Locked);
     fixture.git(&["remote", "add", "locked", &remote.url()]);
@@ -299,7 +299,7 @@ fn advice_on_credentials_comes_only_where_it_can_be_right() {
 }
 
 #[test]
-fn merges_are_fast_forwards_as_git_is_configured() {
+fn fast_forwards_follow_gits_configuration() {
     let forward = "git checkout -q -b f; git commit -q --allow-empty -m f; git checkout -q main";
     let apart = "git checkout -q -b f; git commit -q --allow-empty -m f; git checkout -q main; git commit -q --allow-empty -m m";
     for (sets, config, parents) in [
@@ -333,7 +333,7 @@ fn merges_are_fast_forwards_as_git_is_configured() {
         serve(&fixture).text("git_pull", &json!({}));
         assert_eq!(fixture.text(&["show", "-s", "--format=%p", "HEAD"]).split(' ').count(), parents, "{config}");
     }
-    // A merge that a call asks for is no fast-forward where none is possible.
+    // An explicit merge overrides `pull.ff = only`.
     let fixture = beside();
     shell(&fixture.path, "git push -q; git reset -q --hard HEAD~1; git commit -q --allow-empty -m own; git config pull.ff only");
     serve(&fixture).text("git_pull", &json!({"how": "merge"}));

@@ -1,10 +1,10 @@
-//! Variables of git in the server's environment, as a hook that starts a server has them.
+//! git's variables in the server's environment, such as a hook passes on.
 
 use crate::support::{Fixture, Outcome};
 use serde_json::json;
 use std::{collections::BTreeSet, fs};
 
-/// Those that git's manual names beside what `git rev-parse --local-env-vars` lists, and that a server does not take over.
+/// Variables in git's manual beyond `git rev-parse --local-env-vars` that the server ignores.
 const OF_THE_MANUAL: [&str; 24] = [
     "GIT_ATTR_SOURCE",
     "GIT_CEILING_DIRECTORIES",
@@ -39,7 +39,7 @@ fn without_marks(text: &str) -> String {
     parts.fold(first, |text, part| text + "[git:" + part.get(6..).unwrap_or_default())
 }
 
-/// What the tools say of the repository, and of a change in it.
+/// The tools' view of the repository and of a change in it.
 fn answers(fixture: &Fixture, variables: &[(&str, &str)]) -> Vec<String> {
     let mut client = fixture.serve_with(&[], variables);
     let mut answers: Vec<String> = [
@@ -66,7 +66,7 @@ fn answers(fixture: &Fixture, variables: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn variables_of_another_repository_change_no_answer() -> Outcome {
+fn inherited_git_variables_change_no_answer() -> Outcome {
     let fixture = Fixture::new();
     fixture.write("a.txt", "edited\n").write("new.txt", "new\n");
     let other = Fixture::new();
@@ -85,7 +85,7 @@ fn variables_of_another_repository_change_no_answer() -> Outcome {
             assert_eq!(answers(&fixture, &[(name, value)]), expected, "{name}={value}");
         }
     }
-    // All of a hook's at once, and settings from the environment.
+    // All variables of a hook at once, and settings from the environment.
     let (git_dir, top, index) = (of_other(".git"), of_other(""), of_other(".git/index"));
     for variables in [
         &[("GIT_DIR", git_dir.as_str()), ("GIT_WORK_TREE", &top), ("GIT_INDEX_FILE", &index), ("GIT_PREFIX", "sub/")][..],

@@ -1,11 +1,11 @@
-//! Changes of files that a filter, `ident` or another encoding converts: what such a file held comes back, one that cannot be
-//! converted is in nobody's way but its own, and what filters say is passed on.
+//! Changes to files that a filter, `ident` or an encoding converts: undo restores the file's content, a file that cannot be
+//! converted blocks only itself, and a filter's output is passed on.
 
 use crate::support::{Client, Fixture, Outcome, hooks::script, shell, undo};
 use serde_json::{Value, json};
 use std::fs;
 
-/// Conversions that keep less than a file holds: how they are set up, the file, what is committed, an edit, and one that git
+/// Lossy conversions: the setup, the file, the committed content, an edit, and an edit that git
 /// does not see.
 const LOSSY: [(&str, &str, &str, &str, &str); 4] = [
     (
@@ -40,7 +40,7 @@ fn held(fixture: &Fixture, file: &str) -> String {
 }
 
 #[test]
-fn what_a_conversion_drops_comes_back_with_an_undo() {
+fn undo_restores_what_a_conversion_drops() {
     for (set_up, file, committed, edit, hidden) in LOSSY {
         for content in [edit, hidden] {
             for (tool, args) in [
@@ -61,7 +61,7 @@ fn what_a_conversion_drops_comes_back_with_an_undo() {
     }
 }
 
-/// How a file cannot be converted: how a conversion is set up, how it breaks, and what the file holds then.
+/// A failing conversion: its setup, how it breaks, and the file's content at that time.
 const BROKEN: [(&str, &str, &str); 3] = [
     (
         "git config filter.j.clean 'grep -v broken'; git config filter.j.smudge cat; git config filter.j.required true; \
@@ -79,7 +79,7 @@ const BROKEN: [(&str, &str, &str); 3] = [
 /// The file.
 const FILE: &str = "x.json";
 
-/// A repository in which that file is committed, and edited so that it cannot be converted; and another file is edited.
+/// A repository with that file committed, then edited so that it cannot be converted, and another edited file.
 fn broken(set_up: &str, breaks: &str, content: &str) -> Fixture {
     let fixture = Fixture::new();
     fixture.write("b.txt", "b\n");
@@ -91,7 +91,7 @@ fn broken(set_up: &str, breaks: &str, content: &str) -> Fixture {
 }
 
 #[test]
-fn a_file_that_cannot_be_converted_is_in_nobodys_way() {
+fn an_unconvertible_file_blocks_only_itself() {
     for (set_up, breaks, content) in BROKEN {
         let calls: [(&str, Value); 5] = [
             ("git_restore", json!({"paths": ["a.txt"]})),
@@ -127,7 +127,7 @@ fn a_file_that_cannot_be_converted_is_in_nobodys_way() {
 }
 
 #[test]
-fn a_filter_that_fails_is_told_with_its_own_words() {
+fn a_failing_filter_is_quoted() {
     for (set_up, said, hint) in [
         ("git config filter.lfs.process 'no-such-lfs filter-process'", "not found", "PATH"),
         ("git config filter.lfs.clean 'no-such-lfs clean'", "not found", "PATH"),
@@ -164,13 +164,13 @@ fn a_filter_that_fails_is_told_with_its_own_words() {
     }
 }
 
-/// The note of an answer on what was written.
+/// The note of an answer about the filter's output.
 fn heard(text: &str) -> bool {
     text.contains("git, its hooks and filters wrote:") && text.contains("error: external filter 'false' failed")
 }
 
 #[test]
-fn what_filters_say_is_passed_on_where_git_goes_on() {
+fn filter_output_is_passed_on_if_git_continues() {
     let fixture = Fixture::new();
     fixture.git(&["config", "filter.k.clean", "false"]);
     fixture.write(".gitattributes", "*.k filter=k\n").write("x.k", "secret\n");
@@ -186,7 +186,7 @@ fn what_filters_say_is_passed_on_where_git_goes_on() {
     fixture.write("x.k", "edited\n");
     assert!(heard(&client.text("git_reset", &json!({"mode": "hard", "confirm": true}))), "reset");
     assert!(heard(&client.text("git_checkout", &json!({"branch_name": "HEAD~1", "detach": true}))), "checkout");
-    // Where nothing is said nothing is noted.
+    // Without output there is no note.
     let fixture = Fixture::new();
     let mut client = fixture.serve();
     fixture.write("plain.txt", "x\n");
@@ -194,7 +194,7 @@ fn what_filters_say_is_passed_on_where_git_goes_on() {
 }
 
 #[test]
-fn a_preview_is_refused_only_where_a_driver_may_run() -> Outcome {
+fn a_preview_is_refused_only_if_a_driver_may_run() -> Outcome {
     let marker = |fixture: &Fixture| fixture.path.with_file_name("ran");
     let forked = |attributes: &str| {
         let fixture = Fixture::new();
@@ -211,27 +211,27 @@ fn a_preview_is_refused_only_where_a_driver_may_run() -> Outcome {
     let preview = |fixture: &Fixture| fixture.serve().result("git_merge_preview", &args).to_string();
     for attributes in ["*.lock merge=mine\n", "p.lock merge=mine\n*.txt merge=mine\n"] {
         let fixture = forked(attributes);
-        let told = preview(&fixture);
-        assert!(told.contains("a preview runs no merge driver, and `p.lock` is merged by `mine`"), "{told}");
-        assert!(!told.contains("not trusted") && told.contains("git_merge runs it") && !marker(&fixture).exists(), "{told}");
+        let reply = preview(&fixture);
+        assert!(reply.contains("a preview runs no merge driver, and `p.lock` is merged by `mine`"), "{reply}");
+        assert!(!reply.contains("not trusted") && reply.contains("git_merge runs it") && !marker(&fixture).exists(), "{reply}");
         fixture.serve().text("git_merge", &args);
         assert!(marker(&fixture).exists(), "{attributes}");
     }
     for attributes in ["", "*.txt merge=mine\n", "*.lock merge=union\n"] {
         let fixture = forked(attributes);
-        let told = preview(&fixture);
+        let reply = preview(&fixture);
         assert!(
-            !told.contains("driver") && told.contains(if attributes.contains("union") { "without conflicts" } else { "p.lock" }),
-            "{told}"
+            !reply.contains("driver") && reply.contains(if attributes.contains("union") { "without conflicts" } else { "p.lock" }),
+            "{reply}"
         );
         assert!(!marker(&fixture).exists(), "{attributes}");
     }
-    // In a repository that nobody has named a driver is one reason more to name it.
+    // In an untrusted repository the driver is one more reason to name it.
     let fixture = forked("*.lock merge=mine\n");
     let above = fixture.path.parent().ok_or("a folder")?.display().to_string();
     let mut client = Client::start(&["-r", &above], &[]);
     client.initialize();
-    let told = client.error("git_merge_preview", &json!({"source_branch": "side", "repo_path": fixture.path}));
-    assert!(told.contains("is not trusted") && !marker(&fixture).exists(), "{told}");
+    let reply = client.error("git_merge_preview", &json!({"source_branch": "side", "repo_path": fixture.path}));
+    assert!(reply.contains("is not trusted") && !marker(&fixture).exists(), "{reply}");
     Ok(())
 }

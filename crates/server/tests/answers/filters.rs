@@ -1,14 +1,14 @@
-//! Filters that reads do not run: what only they could compare is named by every read, and never shown unfiltered.
+//! Reads run no filters: every read names the files that only a filter could compare, and never shows them unfiltered.
 
 use crate::support::{Client, Fixture, Outcome, call_in, parts, shell, undo};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf};
 
-/// Files that are older than the index, so that their sizes and ages say whether they were edited.
+/// Older than the index, so that size and time reveal an edit.
 const AGE: &str = "touch -d 2020-01-01 *.up b.txt";
 
-/// A repository with a filter for `*.up` that notes each of its runs, how it is configured, and three such files: one as it
-/// was committed, one that was only touched, and one that was edited.
+/// A repository with a filter for `*.up` that records each run, its configuration, and three such files: unchanged,
+/// touched, and edited.
 fn repository(configure: &str) -> (Fixture, PathBuf) {
     let fixture = Fixture::empty();
     let marker = fixture.home.path().join("ran");
@@ -27,7 +27,7 @@ fn repository(configure: &str) -> (Fixture, PathBuf) {
     (fixture, marker)
 }
 
-/// A call, and whether its answer shows the change of `b.txt`, which takes no filter.
+/// A call, and whether its answer shows the change of `b.txt`, which has no filter.
 fn reads() -> [(&'static str, Value, bool); 9] {
     [
         ("git_status", json!({}), true),
@@ -42,7 +42,7 @@ fn reads() -> [(&'static str, Value, bool); 9] {
     ]
 }
 
-/// Every read names the two files that it cannot compare, and shows neither's content nor says that it has changed.
+/// Every read names the two files that it cannot compare, without showing their content or calling them changed.
 fn reads_leave_them_out(client: &mut Client, repo: &str, with_hunks: bool) {
     for (tool, mut args, shows_b) in reads().into_iter().filter(|(tool, ..)| with_hunks || *tool != "git_add") {
         args["repo_path"] = json!(repo);
@@ -55,7 +55,7 @@ fn reads_leave_them_out(client: &mut Client, repo: &str, with_hunks: bool) {
         assert_eq!(answer.contains("b.txt"), shows_b, "{tool} {args}: {answer}");
         assert!(!answer.contains("working tree clean"), "{answer}");
     }
-    // Lines of a file that is as it was committed are known.
+    // Lines of an unchanged file are known.
     let blamed = client.text("git_blame", &json!({"repo_path": repo, "path": "same.up"}));
     assert!(blamed.contains("first") && blamed.contains("ONE") && !blamed.contains("not committed"), "{blamed}");
     let refused = client.error("git_blame", &json!({"repo_path": repo, "path": "edited.up"}));
@@ -66,7 +66,7 @@ fn reads_leave_them_out(client: &mut Client, repo: &str, with_hunks: bool) {
 }
 
 #[test]
-fn what_a_filter_would_have_to_compare_is_named_by_every_read() -> Outcome {
+fn every_read_names_files_that_only_a_filter_could_compare() -> Outcome {
     for configure in [
         "git config filter.up.clean \"$F a-z A-Z\"; git config filter.up.smudge \"$F A-Z a-z\"",
         "git config filter.up.clean \"$F a-z A-Z\"; git config filter.up.required true",
@@ -78,7 +78,7 @@ fn what_a_filter_would_have_to_compare_is_named_by_every_read() -> Outcome {
         let repo = fixture.path.display().to_string();
         reads_leave_them_out(&mut client, &repo, true);
         assert!(!marker.exists(), "{configure}: a read has run the filter");
-        // What the note advises compares them as git does.
+        // The note's advice compares them as git does.
         let status = parts(&client.text("git_status", &json!({})));
         let note = status.notes.iter().find(|note| note.contains("not compared")).ok_or("a note")?;
         let (tool, args) = call_in(note.split_once("and then ").ok_or("a call")?.1.trim_end_matches(" compares"));
@@ -88,7 +88,7 @@ fn what_a_filter_would_have_to_compare_is_named_by_every_read() -> Outcome {
         let expected = fixture.text(&["diff", "--cached"]);
         assert!(expected.contains("+THREE") && !expected.contains("touched.up"), "{expected}");
         assert!(compared.contains(&expected), "{configure}: {compared}");
-        // What is staged needs no filter.
+        // Staged content needs no filter.
         let hunks = client.text("git_add", &json!({"list": true, "action": "unstage"}));
         assert!(hunks.contains("+THREE") && !hunks.contains("not compared"), "{hunks}");
     }
@@ -96,7 +96,7 @@ fn what_a_filter_would_have_to_compare_is_named_by_every_read() -> Outcome {
 }
 
 #[test]
-fn filters_of_the_operator_are_not_run_where_nobody_has_named_the_repository() -> Outcome {
+fn operator_filters_do_not_run_in_untrusted_repositories() -> Outcome {
     for program in ["filter", "vanished"] {
         let (fixture, marker) = repository("true");
         let configuration = fixture.home.path().join("operator");

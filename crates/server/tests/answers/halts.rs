@@ -1,4 +1,4 @@
-//! Merges, picks, reverts and rebases that stop without a conflict: at a hook, the program that signs, the want of an
+//! Merges, picks, reverts and rebases that stop without a conflict: at a hook, the signing program, or a missing
 //! identity.
 
 use crate::support::{
@@ -83,7 +83,7 @@ fn a_stopped_merge_pick_or_rebase_can_be_aborted_12() {
 }
 
 #[test]
-fn a_hook_that_stops_what_goes_on_after_a_conflict_is_named_12() {
+fn a_hook_that_stops_a_continued_operation_is_named_12() {
     for (tool, name) in [
         ("git_merge", "pre-commit"),
         ("git_merge", "commit-msg"),
@@ -120,7 +120,7 @@ fn a_hook_that_stops_what_goes_on_after_a_conflict_is_named_12() {
 }
 
 #[test]
-fn the_program_that_does_not_sign_is_named_12() {
+fn the_failing_signing_program_is_named_12() {
     let commit = ("main", "git_commit", json!({"message": "x"}));
     let tag = ("main", "git_tag", json!({"action": "create", "name": "v1", "message": "x", "sign": true}));
     for broken in ["echo 'gpg: no secret key' >&2; exit 2", ""] {
@@ -144,7 +144,7 @@ fn the_program_that_does_not_sign_is_named_12() {
             assert!(error.contains(&format!("the program that signs, `mygpg`, stopped the {command} ({expect})")), "{error}");
             assert!(broken.is_empty() || error.contains("gpg: no secret key"), "{error}");
             assert!(error.contains("`gpg.program` and `user.signingKey`") && !error.contains("git_conflicts"), "{error}");
-            assert!(!error.contains("gpgSign=false") && !error.contains("no-gpg-sign"), "nothing goes past it: {error}");
+            assert!(!error.contains("gpgSign=false") && !error.contains("no-gpg-sign"), "no bypass is advised: {error}");
             script(&program, SIGNS);
             follow(&mut client, &error, tool, &args, &fixture, &before);
             let signed =
@@ -156,7 +156,7 @@ fn the_program_that_does_not_sign_is_named_12() {
 }
 
 #[test]
-fn the_want_of_an_identity_is_told_and_led_out_of_12() {
+fn a_missing_identity_is_reported_with_a_fix_12() {
     for (branch, tool, args) in calls().into_iter().chain([("main", "git_commit", json!({"message": "x"}))]) {
         let fixture = forked();
         fixture.git(&["checkout", "-q", branch]);
@@ -180,7 +180,7 @@ fn the_want_of_an_identity_is_told_and_led_out_of_12() {
 }
 
 #[test]
-fn a_hook_that_refuses_references_half_way_is_told_with_what_is_left_12() -> Outcome {
+fn a_hook_that_rejects_references_midway_is_reported_with_the_state_12() -> Outcome {
     for (branch, tool, args) in calls().into_iter().chain([("main", "git_checkout", json!({"branch_name": "side"}))]) {
         for nth in 1..=6 {
             let fixture = forked();
@@ -218,7 +218,7 @@ fn a_hook_that_refuses_references_half_way_is_told_with_what_is_left_12() -> Out
             }
             let again = client.result(tool, &args);
             let text = text_of(&again);
-            // A part may be done already.
+            // Some steps may be done already.
             assert!(again["isError"] != true || before[0] != after[0], "{tool} {nth}: {text} after {error}");
         }
     }
@@ -226,7 +226,7 @@ fn a_hook_that_refuses_references_half_way_is_told_with_what_is_left_12() -> Out
 }
 
 #[test]
-fn edits_of_a_hook_are_taken_back_before_a_merge_is_aborted_12() {
+fn a_hooks_edits_are_reverted_before_a_merge_is_aborted_12() {
     let fixture = forked();
     let before = state(&fixture);
     hook(&fixture, "pre-merge-commit", "echo formatted >> s1.txt; echo NO >&2; exit 1");
@@ -293,8 +293,8 @@ fn the_hook_that_stops_a_pull_or_a_smaller_change_is_named_12() -> Outcome {
 }
 
 #[test]
-fn a_pop_whose_entry_cannot_be_dropped_is_not_to_be_repeated_12() {
-    // Where there are older entries git asks no hook.
+fn a_pop_whose_entry_cannot_be_dropped_must_not_be_repeated_12() {
+    // For older entries git runs no hook.
     for (older, edit) in [(0, "a.txt"), (0, "new.txt"), (0, "dir/b.rs")] {
         let fixture = Fixture::new();
         for at in 0..older {
@@ -320,14 +320,14 @@ fn a_pop_whose_entry_cannot_be_dropped_is_not_to_be_repeated_12() {
 }
 
 #[test]
-fn exit_codes_that_are_no_signals_are_told_as_they_are_12() {
-    for (code, told) in
+fn exit_codes_that_are_no_signals_are_reported_unchanged_12() {
+    for (code, expect) in
         [(3, "exit code 3"), (137, "ended by signal 9"), (192, "ended by signal 64"), (193, "exit code 193"), (255, "exit code 255")]
     {
         let fixture = Fixture::new();
         stage(&fixture, "x\n");
         hook(&fixture, "pre-commit", &format!("exit {code}"));
         let error = fixture.serve().error("git_commit", &json!({"message": "m"}));
-        assert!(error.contains(&format!("({told})")), "{code}: {error}");
+        assert!(error.contains(&format!("({expect})")), "{code}: {error}");
     }
 }

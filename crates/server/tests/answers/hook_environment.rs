@@ -1,4 +1,4 @@
-//! What hooks and filters see of the environment: what git gives them in a terminal, but for what keeps a prompt away.
+//! The environment of hooks and filters: the same as in a terminal, except that nothing may prompt.
 
 use crate::support::{
     Fixture,
@@ -8,10 +8,10 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::fs;
 
-/// A file whose name is a pattern that fits the other one, too.
+/// A file name that is also a pattern matching the other file.
 const ODD: &str = "*.txt";
 
-/// Pathspecs of a hook are patterns, in each change that runs hooks: with paths, without, and where git calls itself.
+/// Pathspecs in a hook are patterns, in every change that runs hooks: with paths, without, and in nested git calls.
 #[test]
 fn pathspecs_of_hooks_are_patterns() {
     let calls: [(&str, &str, Value); 6] = [
@@ -44,9 +44,9 @@ fn pathspecs_of_hooks_are_patterns() {
     }
 }
 
-/// The check of a hook finds what is staged, and a hook that puts away what is not brings it back.
+/// A hook's check sees the staged content, and a hook that stashes unstaged changes restores them.
 #[test]
-fn checks_of_hooks_find_what_git_would_have_them_find() {
+fn hook_checks_see_what_git_shows_them() {
     let fixture = Fixture::new();
     fixture.write("x.py", "bad\n").git(&["add", "x.py"]);
     hook(&fixture, "pre-commit", "! git diff --cached -G bad --name-only -- '*.py' | grep .");
@@ -66,9 +66,9 @@ fn checks_of_hooks_find_what_git_would_have_them_find() {
     assert_eq!(fixture.text(&["show", "HEAD:made.gen"]), "made");
 }
 
-/// Paths of calls mean themselves alone, in every tool that takes some.
+/// Path arguments are literal in every tool.
 #[test]
-fn paths_of_calls_are_no_patterns() {
+fn path_arguments_are_no_patterns() {
     let fixture = Fixture::new();
     fixture.write(ODD, "odd\n").write("b.txt", "b\n").write(":(top)b.txt", "b\n").commit("odd");
     let mut client = fixture.serve_with(&["--toolsets", "all"], &[]);
@@ -99,7 +99,7 @@ fn paths_of_calls_are_no_patterns() {
     }
     client.text("git_rm", &json!({"files": [ODD], "confirm": true}));
     assert!(fixture.path.join("a.txt").exists() && !fixture.path.join(ODD).exists());
-    // Everything is `.`, for each of them.
+    // `.` stands for everything in each of them.
     client.text("git_add", &json!({"files": ["."]}));
     assert_eq!(fixture.text(&["diff", "--name-only"]), "");
     client.text("git_reset", &json!({"paths": ["."]}));
@@ -111,11 +111,11 @@ fn paths_of_calls_are_no_patterns() {
     fixture.write("a.txt", "once more\n");
     client.text("git_stash", &json!({"action": "push", "paths": ["."]}));
     assert_eq!(status(), "");
-    let told = client.error("git_restore", &json!({"paths": ["nothing"]}));
-    assert!(told.contains("no `nothing` in"), "{told}");
+    let reply = client.error("git_restore", &json!({"paths": ["nothing"]}));
+    assert!(reply.contains("no `nothing` in"), "{reply}");
 }
 
-/// A filter works on the characters of the operator's locale, as in a terminal, and git's own messages stay English.
+/// A filter works in the operator's locale, as in a terminal, and git's own messages stay English.
 #[test]
 fn filters_have_the_locale_of_the_operator() {
     for variables in [
@@ -141,7 +141,7 @@ fn filters_have_the_locale_of_the_operator() {
     }
 }
 
-/// A hook's own git reaches what the operator's configuration lets it, and one of a repository that nobody has named nothing.
+/// git in a hook reaches the remotes that the operator allows; in an untrusted repository it reaches none.
 #[test]
 fn a_hook_of_a_named_repository_fetches_as_in_a_terminal() {
     let fixture = Fixture::new();
@@ -152,7 +152,7 @@ fn a_hook_of_a_named_repository_fetches_as_in_a_terminal() {
     assert_eq!(fixture.text(&["tag", "--list"]), "of-other");
 }
 
-/// What the operator says to git-lfs reaches it.
+/// The operator's git-lfs settings reach it.
 #[test]
 fn variables_of_git_lfs_reach_filters() {
     let fixture = Fixture::new();
@@ -167,9 +167,9 @@ fn variables_of_git_lfs_reach_filters() {
     }
 }
 
-/// The hook of a rebase is told the name, as git tells it; a commit that has none by its id.
+/// The rebase hook receives the branch's name, as from git, or the id of a commit without one.
 #[test]
-fn pre_rebase_is_told_what_the_caller_said() {
+fn pre_rebase_receives_the_callers_argument() {
     for (target, is_name) in [("side", true), ("refs/heads/side", true), ("side~1", false)] {
         let fixture = crate::support::hooks::forked();
         let seen = fixture.path.with_file_name("seen");

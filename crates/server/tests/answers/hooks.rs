@@ -1,4 +1,4 @@
-//! Hooks that stop a commit, a push or a checkout. What is told is what git did there, and each step that is named leads on.
+//! Hooks that stop a commit, a push or a checkout. The report matches what git did, and its next steps work.
 
 use crate::support::{
     Client, Fixture, Outcome, call_in, git_in,
@@ -29,7 +29,7 @@ fn the_hook_that_stops_a_commit_is_named_12() {
             let staged = if is_empty { "Nothing is staged." } else { "Staged: 1: M a.txt." };
             assert!(error.contains(staged) && !error.contains("git_conflicts") && !error.contains("verify"), "{error}");
             assert_eq!(state(&fixture), before, "{name}");
-            // What it wants is met, and it runs again.
+            // Its requirement is met, and it runs again.
             accept(&fixture, name);
             let step = if name == "commit-msg" {
                 "Repeat the call with a `message` that it accepts."
@@ -45,7 +45,7 @@ fn the_hook_that_stops_a_commit_is_named_12() {
 }
 
 #[test]
-fn a_hook_that_edits_files_and_refuses_is_told_with_the_files_12() {
+fn a_hook_that_edits_files_and_refuses_is_reported_with_the_files_12() {
     let fixture = Fixture::new();
     fixture.write("own.txt", "1\n").commit("own");
     fixture.write("own.txt", "of the user, not staged\n");
@@ -53,7 +53,7 @@ fn a_hook_that_edits_files_and_refuses_is_told_with_the_files_12() {
     stage(&fixture, "bad\n");
     let format = "git diff --cached --name-only -z | xargs -0 grep -lZ bad | xargs -0 -r sed -i s/bad/good/ && exit 0";
     hook(&fixture, "pre-commit", &format!("if git grep -q --cached bad; then {format}; fi"));
-    // It refuses where it had something to do, and makes a file.
+    // It refuses after changing files, and creates one.
     hook(
         &fixture,
         "pre-commit",
@@ -70,12 +70,12 @@ fn a_hook_that_edits_files_and_refuses_is_told_with_the_files_12() {
     client.text(&tool, &args);
     client.text("git_commit", &json!({"message": "formatted"}));
     assert_eq!(fixture.text(&["show", "HEAD:a.txt", "HEAD:b c.txt"]), "good\ngood");
-    assert!(fixture.text(&["status", "--porcelain"]).contains("M own.txt"), "what was the user's is not committed");
+    assert!(fixture.text(&["status", "--porcelain"]).contains("M own.txt"), "the user's own edits are not committed");
     no_trace(&fixture);
 }
 
 #[test]
-fn a_hook_that_undoes_what_is_staged_and_refuses_is_told_12() {
+fn a_hook_that_unstages_and_refuses_is_reported_12() {
     for (undo, expect) in [
         ("git checkout -q HEAD -- a.txt", "Nothing is staged (1 before)."),
         ("git reset -q", "Nothing is staged (1 before)."),
@@ -94,7 +94,7 @@ fn a_hook_that_undoes_what_is_staged_and_refuses_is_told_12() {
         client.text("git_commit", &json!({"message": "x"}));
         assert_eq!(fixture.text(&["log", "-1", "--format=%s"]), "x");
     }
-    // Where no hook is to blame it is still told.
+    // Reported even if no hook is to blame.
     let fixture = Fixture::new();
     accept(&fixture, "pre-commit");
     let mut client = fixture.serve();
@@ -102,7 +102,7 @@ fn a_hook_that_undoes_what_is_staged_and_refuses_is_told_12() {
 }
 
 #[test]
-fn hooks_that_cannot_start_or_are_killed_are_told_12() {
+fn hooks_that_cannot_start_or_are_killed_are_reported_12() {
     for (text, expect) in [
         ("#!/nonexistent/sh\n", "it could not be started"),
         ("#!/bin/sh\r\nexit 0\r\n", "it could not be started"),
@@ -135,7 +135,7 @@ fn a_hook_that_stops_a_push_is_named_and_one_after_a_checkout_stops_nothing_12()
     assert!(!error.contains("credential") && error.contains("Mend what it says. Then repeat the call."), "{error}");
     assert_eq!(remote.git(&["rev-parse", "main"]), there);
     accept(&fixture, "pre-push");
-    // The push is made, though what is noted of it here is refused.
+    // The push succeeds although the local record of it is refused.
     refuse(&fixture, "reference-transaction");
     let error = client.error("git_push", &json!({}));
     assert!(error.contains("the hook `reference-transaction` stopped the push"), "{error}");
@@ -165,10 +165,10 @@ fn a_hook_that_stops_a_push_is_named_and_one_after_a_checkout_stops_nothing_12()
 }
 
 #[test]
-fn what_a_hook_writes_is_bounded_and_leaves_nothing_behind_12() {
+fn hook_output_is_bounded_and_leaves_nothing_behind_12() {
     let fixture = Fixture::new();
     stage(&fixture, "three\n");
-    // Many git processes write into the trace, too.
+    // Many git processes write to the trace.
     hook(
         &fixture,
         "pre-commit",
@@ -184,7 +184,7 @@ fn what_a_hook_writes_is_bounded_and_leaves_nothing_behind_12() {
     no_trace(&fixture);
 }
 
-/// Every hook that a change of this server can meet, but `post-index-change`, which git asks about now and then.
+/// Every hook that a change of this server can run, except `post-index-change`, which git runs only sometimes.
 const ALL: [&str; 12] = [
     "pre-commit",
     "prepare-commit-msg",
@@ -200,13 +200,13 @@ const ALL: [&str; 12] = [
     "pre-auto-gc",
 ];
 
-/// The hooks that a text names between such marks.
+/// The hooks that a text names between these marks.
 fn named(text: &str, marks: [char; 2]) -> BTreeSet<String> {
     text.split(marks).filter(|word| ALL.contains(word)).map(str::to_owned).collect()
 }
 
 #[test]
-fn hooks_that_are_not_executable_are_told_as_git_tells_them_18() -> Outcome {
+fn hooks_that_are_not_executable_are_reported_as_in_git_18() -> Outcome {
     let calls: [(&str, &str, Value, &str); 9] = [
         ("main", "git_commit", json!({"message": "x", "allow_empty": true}), "commit --allow-empty -m x"),
         ("main", "git_commit", json!({"message": "x", "amend": true}), "commit --amend -m x"),
@@ -247,7 +247,7 @@ fn hooks_that_are_not_executable_are_told_as_git_tells_them_18() -> Outcome {
     let mut client = fixture.serve_with(&[], &crate::support::remote::OPEN);
     let text = client.text("git_push", &json!({}));
     assert!(text.contains("the hook `pre-push` did not run: is not executable"), "{text}");
-    // What is named helps.
+    // The named fix works.
     let folder = text.split_once("`chmod +x` in ").and_then(|(_, rest)| rest.lines().next()).ok_or("a folder")?;
     crate::support::shell(&fixture.path, &format!("chmod +x '{folder}/pre-push'"));
     fixture.commit("newer");
@@ -256,7 +256,7 @@ fn hooks_that_are_not_executable_are_told_as_git_tells_them_18() -> Outcome {
 }
 
 #[test]
-fn hooks_whose_folder_is_not_there_are_told_18() {
+fn a_missing_hooks_folder_is_reported_18() {
     for (value, is_there) in [(".husky/_", true), ("hooks-of-us", false), ("/nonexistent/hooks", false)] {
         let fixture = Fixture::new();
         fixture.git(&["config", "core.hooksPath", value]);
@@ -273,7 +273,7 @@ fn hooks_whose_folder_is_not_there_are_told_18() {
             let text = client.text("git_commit", &json!({"message": "x"}));
             assert!(text.contains("no hook ran: `core.hooksPath` leads to ") && text.contains(value), "{text}");
         }
-        // A relative one leads elsewhere in each worktree.
+        // A relative path differs in each worktree.
         let made = client.text("git_worktree", &json!({"action": "add", "path": "wt", "branch": "third"}));
         assert_eq!(made.contains("no hook ran"), !is_there, "{made}");
         fixture.write("wt/a.txt", "third\n");
@@ -282,7 +282,7 @@ fn hooks_whose_folder_is_not_there_are_told_18() {
         let text = client.text("git_commit", &json!({"repo_path": there, "message": "x"}));
         let expected = if value.starts_with('/') { value.to_owned() } else { format!("{there}/{value}") };
         assert!(text.contains(&format!("no hook ran: `core.hooksPath` leads to {expected}, which is not there")), "{text}");
-        // What is named helps.
+        // The named fix works.
         let folder = if value.starts_with('/') { continue } else { fixture.path.join("wt").join(value) };
         script(&folder.join("pre-commit"), "echo NO >&2; exit 1");
         fixture.write("wt/a.txt", "fourth\n");
@@ -293,7 +293,7 @@ fn hooks_whose_folder_is_not_there_are_told_18() {
 }
 
 #[test]
-fn hooks_that_the_operator_keeps_from_running_are_told_18() -> Outcome {
+fn hooks_disabled_by_the_operator_are_reported_18() -> Outcome {
     let fixture = Fixture::new();
     refuse(&fixture, "pre-commit");
     let path = fixture.path.display().to_string();
@@ -312,7 +312,7 @@ fn hooks_that_the_operator_keeps_from_running_are_told_18() -> Outcome {
             assert_eq!(named.split('`').next(), Some(path.as_str()));
         }
     }
-    // Where all run, or none is there, nothing is said.
+    // If all hooks run, or none exists, nothing is reported.
     accept(&fixture, "pre-commit");
     stage(&fixture, "more\n");
     assert!(!fixture.serve().text("git_commit", &json!({"message": "x"})).contains("did not run"));

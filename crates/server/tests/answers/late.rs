@@ -1,4 +1,4 @@
-//! Changes whose time is up: what ran, what has taken effect, and what to do.
+//! Changes that time out: what ran, what took effect, and what to do.
 
 use crate::support::{
     Fixture, descendants,
@@ -24,7 +24,7 @@ fn times_out(fixture: &Fixture, (tool, args): (&str, &Value), variables: &[(&str
 const SOON: [(&str, &str); 1] = [("MCP_GIT_CHANGE_TIMEOUT", "2")];
 
 #[test]
-fn a_change_that_has_not_taken_effect_in_time_is_told_and_can_be_repeated_13() {
+fn a_timed_out_change_without_effect_is_reported_and_can_be_repeated_13() {
     for (name, branch, tool, args) in [
         ("pre-commit", "main", "git_commit", json!({"message": "x"})),
         ("pre-rebase", "side", "git_rebase", json!({"target_branch": "main"})),
@@ -48,7 +48,7 @@ fn a_change_that_has_not_taken_effect_in_time_is_told_and_can_be_repeated_13() {
 }
 
 #[test]
-fn a_change_that_has_taken_effect_is_told_although_its_time_was_up_13() {
+fn a_timed_out_change_that_took_effect_is_reported_13() {
     for (name, tool, args, effect) in [
         ("post-commit", "git_commit", json!({"message": "x"}), "HEAD moved from "),
         ("post-checkout", "git_checkout", json!({"branch_name": "side"}), "side is checked out now; HEAD moved from "),
@@ -68,12 +68,12 @@ fn a_change_that_has_taken_effect_is_told_although_its_time_was_up_13() {
         assert_ne!(after[0], before[0], "{tool} took effect");
         if error.contains("git_abort ends what is left in progress") {
             fixture.serve().text("git_abort", &json!({}));
-            assert_eq!(state(&fixture), after, "what is made stays");
+            assert_eq!(state(&fixture), after, "completed work stays");
         }
         assert!(!fixture.serve().text("git_status", &json!({})).contains("in progress"));
         assert!(fixture.text(&["status", "--porcelain"]).is_empty());
     }
-    // Half way it can be given up.
+    // A half-finished one can be aborted.
     let fixture = forked();
     fixture.git(&["checkout", "-q", "side"]);
     let before = state(&fixture);
@@ -90,7 +90,7 @@ fn a_change_that_has_taken_effect_is_told_although_its_time_was_up_13() {
 }
 
 #[test]
-fn a_push_whose_time_is_up_in_a_hook_here_is_not_the_remotes_fault_13() {
+fn a_push_that_times_out_in_a_local_hook_does_not_blame_the_remote_13() {
     let (fixture, remote) = published();
     fixture.write("n.txt", "n\n").commit("new");
     let there = remote.git(&["rev-parse", "main"]);

@@ -1,4 +1,4 @@
-//! Lock files: told as what they are, and removed where no process holds them.
+//! Lock files: reported as such, and removed if no process holds them.
 
 use crate::support::{Client, Fixture, Outcome, call_in, shell, text_of};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn repository() -> Fixture {
     fixture
 }
 
-/// Makes a lock file that is so many seconds old.
+/// Creates a lock file of this age in seconds.
 fn lock(fixture: &Fixture, name: &str, seconds: u64) -> Result<std::path::PathBuf, Box<dyn std::error::Error>> {
     let path = fixture.path.join(".git").join(name);
     fs::create_dir_all(path.parent().ok_or("a folder")?)?;
@@ -29,7 +29,7 @@ fn lock(fixture: &Fixture, name: &str, seconds: u64) -> Result<std::path::PathBu
     Ok(path)
 }
 
-/// Each lock with a change that meets it.
+/// Each lock with a change that runs into it.
 fn met() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("index.lock", "git_add", json!({"files": ["a.txt"]})),
@@ -48,21 +48,21 @@ fn met() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 #[test]
-fn a_stale_lock_is_told_with_its_age_and_the_call_that_removes_it() -> Outcome {
+fn a_stale_lock_is_reported_with_its_age_and_the_call_that_removes_it() -> Outcome {
     for (name, tool, args) in met() {
         let fixture = repository();
         let path = lock(&fixture, name, 700)?;
         let mut client = serve(&fixture);
-        let told = text_of(&client.result(tool, &args));
+        let reply = text_of(&client.result(tool, &args));
         let said = format!("{} is a stale lock: it is 70", path.display());
-        assert!(told.contains(&said) && !told.contains("Another git process"), "{name} {tool}: {told}");
-        let call = told.split_once("Next: ").ok_or("a call")?.1.split(", which").next().unwrap_or_default();
+        assert!(reply.contains(&said) && !reply.contains("Another git process"), "{name} {tool}: {reply}");
+        let call = reply.split_once("Next: ").ok_or("a call")?.1.split(", which").next().unwrap_or_default();
         let (next, arguments) = call_in(call);
         let done = client.text(&next, &arguments);
         assert!(done.contains("removed ") && !path.exists(), "{name}: {done}");
         client.text(tool, &args);
     }
-    // Also one that no change of here names.
+    // Including one that no change names.
     let fixture = repository();
     let paths =
         ["shallow.lock", "logs/HEAD.lock", "objects/info/commit-graph.lock", "refs/remotes/o/b.lock"].map(|name| lock(&fixture, name, 700));
@@ -75,19 +75,19 @@ fn a_stale_lock_is_told_with_its_age_and_the_call_that_removes_it() -> Outcome {
 }
 
 #[test]
-fn a_lock_that_a_process_holds_or_that_is_young_stays() -> Outcome {
+fn a_held_or_recent_lock_stays() -> Outcome {
     let fixture = repository();
     let mut client = serve(&fixture);
     let young = lock(&fixture, "index.lock", 2)?;
-    let told = client.result("git_add", &json!({"files": ["a.txt"]}));
-    assert!(text_of(&told).contains("that no process holds any more") && told["structuredContent"]["recoverable"] == true, "{told}");
+    let reply = client.result("git_add", &json!({"files": ["a.txt"]}));
+    assert!(text_of(&reply).contains("that no process holds any more") && reply["structuredContent"]["recoverable"] == true, "{reply}");
     assert!(client.text("git_maintenance", &json!({"action": "remove_locks"})).contains("left ") && young.exists());
-    // One that a process has open, and one of a git that waits for its editor and has closed it.
+    // One open in a process, and one closed by a git that waits for its editor.
     let held = lock(&fixture, "index.lock", 700)?;
     let mut holder = Command::new("sleep").arg("600").stdin(Stdio::from(fs::File::open(&held)?)).spawn()?;
-    let told = text_of(&client.result("git_add", &json!({"files": ["a.txt"]})));
+    let reply = text_of(&client.result("git_add", &json!({"files": ["a.txt"]})));
     let who = format!("sleep (pid {})", holder.id());
-    assert!(told.contains(&who) && told.contains("Try again when that process has ended"), "{told}");
+    assert!(reply.contains(&who) && reply.contains("Try again when that process has ended"), "{reply}");
     let left = client.text("git_maintenance", &json!({"action": "remove_locks"}));
     assert!(left.contains(&who) && held.exists(), "{left}");
     holder.kill()?;
@@ -98,7 +98,7 @@ fn a_lock_that_a_process_holds_or_that_is_young_stays() -> Outcome {
     git.kill()?;
     git.wait()?;
     assert!(client.text("git_maintenance", &json!({"action": "remove_locks"})).contains("removed ") && !held.exists());
-    // What is there beyond a link is another's.
+    // A file behind a link belongs to others.
     let other = repository();
     let theirs = lock(&other, "refs/remotes/theirs.lock", 700)?;
     std::os::unix::fs::symlink(other.path.join(".git/refs/remotes"), fixture.path.join(".git/refs/remotes"))?;
@@ -107,7 +107,7 @@ fn a_lock_that_a_process_holds_or_that_is_young_stays() -> Outcome {
     Ok(())
 }
 
-/// A git that works in a repository until its input ends.
+/// A git that holds the lock until its input ends.
 fn at_work(path: &Path) -> std::io::Result<std::process::Child> {
     let mut command = Command::new("git");
     command.args(["cat-file", "--batch"]).current_dir(path).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()

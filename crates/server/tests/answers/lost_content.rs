@@ -1,11 +1,11 @@
-//! Changes whose content cannot be written: nothing is overwritten before what takes its place is there, and what is lost
-//! in spite of that is named with the way back.
+//! Changes whose content cannot be written: nothing is overwritten before its replacement exists, and files lost
+//! nevertheless are named with the way to restore them.
 
 use crate::support::{Client, Fixture, Outcome, shell};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs};
 
-/// What lies in the working tree, what is staged, where HEAD is, and the stash.
+/// The working tree, the index, HEAD, and the stash.
 fn state(fixture: &Fixture) -> BTreeMap<String, Vec<u8>> {
     let mut state = BTreeMap::new();
     for entry in fs::read_dir(&fixture.path).expect("a folder").flatten().filter(|entry| entry.path().is_file()) {
@@ -17,7 +17,7 @@ fn state(fixture: &Fixture) -> BTreeMap<String, Vec<u8>> {
     state
 }
 
-/// A repository with a branch `other` that changes a.txt and b.txt, a branch `base` before that, and an own change on main.
+/// A repository with a branch `other` that changes a.txt and b.txt, a branch `base` before that, and a change on main.
 fn repository() -> Fixture {
     let fixture = Fixture::empty();
     fixture.write("a.txt", "a one\n").write("b.txt", "b one\n").write("c.txt", "c one\n").commit("base").git(&["branch", "base"]);
@@ -83,11 +83,11 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn content_that_is_missing_stops_a_change_before_it_begins() -> Outcome {
+fn missing_content_stops_a_change_before_it_starts() -> Outcome {
     for Case { tool, args, prepare, writes } in cases() {
         let fixture = repository();
         prepare(&fixture);
-        // A clone that has all of it, the stash included.
+        // A complete clone, including the stash.
         fixture.git(&["clone", "-q", "--mirror", ".", "../whole.git"]);
         fixture.git(&["remote", "add", "whole", "../whole.git"]);
         fixture.git(&["config", "remote.whole.fetch", "+refs/*:refs/whole/*"]);
@@ -98,7 +98,7 @@ fn content_that_is_missing_stops_a_change_before_it_begins() -> Outcome {
         let refused = client.error(tool, &args);
         assert!(refused.contains("nothing was changed") && refused.contains("b.txt") && refused.contains(&id), "{tool} {args}: {refused}");
         assert_eq!(state(&fixture), before, "{tool} {args}");
-        // What it advises helps.
+        // The advice works.
         assert!(refused.contains("`git fsck`") && refused.contains("`git fetch --refetch`"), "{refused}");
         assert!(String::from_utf8_lossy(&fixture.try_git(&["fsck"]).stdout).contains(&format!("missing blob {id}")), "{tool} {args}");
         fixture.git(&["fetch", "-q", "--refetch", "whole"]);
@@ -108,7 +108,7 @@ fn content_that_is_missing_stops_a_change_before_it_begins() -> Outcome {
     Ok(())
 }
 
-/// Names a filter for all files, which fails.
+/// Configures a filter that fails for all files.
 fn break_filter(fixture: &Fixture, smudge: &str) {
     fixture.write(".git/info/attributes", "*.txt filter=odd\n");
     fixture.git(&["config", "filter.odd.clean", "cat"]);
@@ -117,7 +117,7 @@ fn break_filter(fixture: &Fixture, smudge: &str) {
 }
 
 #[test]
-fn a_filter_that_fails_stops_a_change_before_it_begins() {
+fn a_failing_filter_stops_a_change_before_it_starts() {
     let patch = "--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-a one\n+a patched\n--- a/b.txt\n+++ b/b.txt\n@@ -1 +1 @@\n-b one\n+b patched\n";
     let mut all = cases();
     all.push(Case { tool: "git_apply", args: json!({"patch": patch}), prepare: |_| {}, writes: "" });
@@ -148,7 +148,7 @@ fn a_filter_that_fails_stops_a_change_before_it_begins() {
 }
 
 #[test]
-fn a_long_running_filter_that_fails_stops_a_change_before_it_begins() {
+fn a_failing_process_filter_stops_a_change_before_it_starts() {
     let fixture = repository();
     break_filter(&fixture, "cat");
     fixture.git(&["config", "filter.odd.process", "no-such-lfs filter-process"]);
@@ -156,7 +156,7 @@ fn a_long_running_filter_that_fails_stops_a_change_before_it_begins() {
     let refused = fixture.serve().error("git_checkout", &json!({"branch_name": "other"}));
     assert!(refused.contains("nothing was changed") && refused.contains("no-such-lfs"), "{refused}");
     assert_eq!(state(&fixture), before);
-    // Attributes count as they will be in the branch that is checked out.
+    // The attributes of the target branch apply.
     fs::remove_file(fixture.path.join(".git/info/attributes")).expect("a file");
     fixture.git(&["checkout", "-q", "other"]);
     fixture.write(".gitattributes", "b.txt filter=odd\n");
@@ -176,7 +176,7 @@ fn exhaust_filter(fixture: &Fixture, times: usize) {
 }
 
 #[test]
-fn files_that_a_change_lost_under_way_are_named_with_the_way_back() -> Outcome {
+fn files_lost_by_a_failed_change_are_named_with_the_recovery() -> Outcome {
     let patch = "--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-a edited\n+a patched\n";
     for (tool, args, times, lost, back) in [
         ("git_restore", json!({"paths": ["a.txt", "b.txt"]}), 3, "b.txt", "git_undo"),
@@ -222,8 +222,8 @@ fn way_back(client: &mut Client, back: &str, lost: &str) {
 }
 
 #[test]
-fn content_that_turns_out_unreadable_is_told_with_the_way_back() -> Outcome {
-    // What a partial clone lacks is looked for before anything is touched.
+fn unreadable_content_is_reported_with_the_recovery() -> Outcome {
+    // Objects that a partial clone lacks are looked up before any file is touched.
     for partial in [false, true] {
         let fixture = repository();
         let before = state(&fixture);
@@ -251,7 +251,7 @@ fn content_that_turns_out_unreadable_is_told_with_the_way_back() -> Outcome {
 }
 
 #[test]
-fn a_stash_that_would_meet_untracked_files_is_refused_before_anything_is_touched() -> Outcome {
+fn a_stash_that_would_overwrite_untracked_files_is_refused_first() -> Outcome {
     let untracked = |fixture: &Fixture| {
         edit(fixture);
         fixture.write("new/u.txt", "of the stash\n");
@@ -283,7 +283,7 @@ fn a_stash_that_would_meet_untracked_files_is_refused_before_anything_is_touched
         assert_eq!(state(&fixture), before, "{at}");
         assert_eq!(fs::read(fixture.path.join(in_the_way))?, b"mine\n", "{at}");
         assert!(!fixture.try_git(&["rev-parse", "--verify", "-q", "made"]).status.success());
-        // What it advises helps.
+        // The advice works.
         assert!(refused.contains("Move them away"), "{refused}");
         fs::rename(fixture.path.join(in_the_way), fixture.path.join("away"))?;
         client.text("git_stash", &args);

@@ -1,9 +1,9 @@
-//! Messages that a user wrote are recorded byte for byte, whatever looks like a comment in them and whatever is configured.
+//! Users' messages are recorded byte for byte, whatever looks like a comment in them and whatever is configured.
 
 use crate::support::{Client, Fixture, shell, undo};
 use serde_json::{Value, json};
 
-/// Messages of which git would drop a part where it had opened an editor.
+/// Messages of which git would drop a part after an editor.
 const MESSAGES: [&str; 9] = [
     "#99 fix",
     "# a\n\n#b\n# c\n",
@@ -16,7 +16,7 @@ const MESSAGES: [&str; 9] = [
     "#1 Ärger mit „Zeichen“",
 ];
 
-/// Settings that say what is a comment, what is dropped, and in which encoding commits are.
+/// Settings for comment characters, cleanup, and the encoding of commits.
 const SETTINGS: [&[(&str, &str)]; 8] = [
     &[],
     &[("core.commentChar", ";")],
@@ -28,12 +28,12 @@ const SETTINGS: [&[(&str, &str)]; 8] = [
     &[("i18n.commitEncoding", "ISO-8859-1"), ("trailer.ifexists", "replace"), ("format.signOff", "true")],
 ];
 
-/// All messages for the first of the settings, and some of them for each of the others.
+/// All messages for the first setting, and some for each other one.
 fn some(nth: usize) -> impl Iterator<Item = &'static str> {
     MESSAGES.into_iter().enumerate().filter(move |(at, _)| nth == 0 || at % 4 == nth % 4).map(|(_, message)| message)
 }
 
-/// `message` as it has to be recorded.
+/// `message` as it must be recorded.
 fn recorded(message: &str) -> String {
     if message.ends_with('\n') { message.to_owned() } else { format!("{message}\n") }
 }
@@ -61,7 +61,7 @@ fn disagreeing(settings: &[(&str, &str)]) -> Fixture {
     fixture
 }
 
-/// A commit at the tip of `side`, with this message and no other change to what is in conflict.
+/// A commit at the tip of `side`, with this message, that changes nothing else in the conflict.
 fn with_message_on_side(fixture: &Fixture, message: &str) {
     fixture.write(".git/message", recorded(message));
     shell(
@@ -70,7 +70,7 @@ fn with_message_on_side(fixture: &Fixture, message: &str) {
     );
 }
 
-/// Resolves the conflict and goes on.
+/// Resolves the conflict and continues.
 fn resolve(client: &mut Client, fixture: &Fixture) -> String {
     fixture.write("a.txt", "resolved\n");
     client.text("git_add", &json!({"files": ["a.txt"]}));
@@ -123,7 +123,7 @@ fn messages_of_merges_are_recorded_byte_for_byte_with_and_without_conflicts() {
             resolve(&mut client, &fixture);
             assert_eq!(message_of(&fixture, "HEAD"), recorded(message), "{case}, continued");
             assert_eq!(fixture.text(&["rev-list", "--parents", "-1", "HEAD"]).split(' ').count(), 3, "{case}");
-            // Of what git itself has begun, only what git has added goes.
+            // In operations that git started, only git's own additions are dropped.
             fixture.git(&["reset", "-q", "--hard", "HEAD~1"]);
             assert!(!fixture.try_git(&["merge", "-q", "-m", message, "side"]).status.success());
             resolve(&mut client, &fixture);
@@ -137,7 +137,7 @@ fn messages_of_merges_are_recorded_byte_for_byte_with_and_without_conflicts() {
 }
 
 #[test]
-fn messages_of_commits_that_are_taken_over_or_rebased_stay_as_they_are() {
+fn messages_of_picked_and_rebased_commits_are_kept() {
     for (nth, settings) in SETTINGS.into_iter().enumerate() {
         let fixture = disagreeing(settings);
         let mut client = fixture.serve();
@@ -179,7 +179,7 @@ fn messages_of_commits_that_are_taken_over_or_rebased_stay_as_they_are() {
 }
 
 #[test]
-fn messages_of_a_series_stay_as_they_are_before_and_after_a_conflict() {
+fn messages_of_a_series_are_kept_before_and_after_a_conflict() {
     for settings in SETTINGS {
         let fixture = disagreeing(settings);
         let mut client = fixture.serve();
@@ -205,7 +205,7 @@ fn messages_of_a_series_stay_as_they_are_before_and_after_a_conflict() {
 }
 
 #[test]
-fn plans_put_messages_together_without_losing_a_line() {
+fn plans_combine_messages_without_losing_a_line() {
     for settings in SETTINGS {
         let fixture = disagreeing(settings);
         let mut client = fixture.serve();
@@ -247,7 +247,7 @@ fn plans_put_messages_together_without_losing_a_line() {
 }
 
 #[test]
-fn a_plan_that_stops_at_a_conflict_gives_its_messages_in_the_end() {
+fn a_plan_that_stops_at_a_conflict_keeps_its_messages() {
     for settings in SETTINGS {
         let fixture = disagreeing(settings);
         let mut client = fixture.serve();
@@ -274,7 +274,7 @@ fn a_plan_that_stops_at_a_conflict_gives_its_messages_in_the_end() {
 }
 
 #[test]
-fn a_message_that_no_commit_will_have_is_not_dropped_without_a_word() {
+fn an_unused_message_is_not_dropped_silently() {
     let fixture = disagreeing(&[]);
     let mut client = fixture.serve();
     for strategy in ["squash", "ff-only"] {
@@ -291,7 +291,7 @@ fn a_message_that_no_commit_will_have_is_not_dropped_without_a_word() {
 }
 
 #[test]
-fn no_step_is_taken_for_a_comment() {
+fn no_step_is_misread_as_a_comment() {
     for sign in ["p", "pick", "r", "auto", ";"] {
         let key = if sign.len() == 1 || sign == "auto" { "core.commentChar" } else { "core.commentString" };
         let fixture = disagreeing(&[(key, sign)]);
@@ -313,7 +313,7 @@ fn no_step_is_taken_for_a_comment() {
 }
 
 #[test]
-fn a_stash_keeps_what_it_is_about() {
+fn a_stash_keeps_its_message() {
     for settings in SETTINGS {
         let fixture = disagreeing(settings);
         let mut client = fixture.serve();
@@ -331,7 +331,7 @@ fn a_stash_keeps_what_it_is_about() {
 }
 
 #[test]
-fn a_rebase_that_git_has_begun_goes_on_to_melt_commits_without_losing_a_line() {
+fn a_rebase_started_by_git_squashes_messages_without_losing_a_line() {
     for settings in SETTINGS {
         let fixture = disagreeing(settings);
         let mut client = fixture.serve();

@@ -1,4 +1,4 @@
-//! Submodules: taken out and back, updated past what is in the way, in conflict, and named where they are met.
+//! Submodules: removed and restored, updated past obstacles, in conflict, and named where they matter.
 
 use crate::support::{
     Client, Fixture, call_in, parts,
@@ -8,7 +8,7 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf};
 
-/// A repository with a submodule at `lib`, whose remote has two commits more, of which the first is recorded by `next`.
+/// A repository with a submodule at `lib`, whose remote is two commits ahead; `next` records the first of them.
 fn repository() -> (Fixture, Remote) {
     let (fixture, remote) = (Fixture::new(), Remote::start());
     let script = format!(
@@ -38,7 +38,7 @@ fn update() -> Value {
 }
 
 #[test]
-fn a_submodule_that_was_removed_comes_back_as_it_is_told() {
+fn a_removed_submodule_is_restored_as_reported() {
     for (name, args) in [
         ("lib", json!({"files": ["lib"]})),
         ("lib", json!({"files": ["lib/", "a.txt"]})),
@@ -63,7 +63,7 @@ fn a_submodule_that_was_removed_comes_back_as_it_is_told() {
 }
 
 #[test]
-fn what_is_only_in_a_submodule_is_named_before_it_is_lost() {
+fn work_only_in_a_submodule_is_named_before_it_is_lost() {
     for (edit, named) in [("echo x >> lib/f", "lib/f"), ("echo x > lib/new", "lib/new"), ("git -C lib rm -q g1", "lib/g1")] {
         let (fixture, _remote) = repository();
         shell(&fixture.path, edit);
@@ -76,7 +76,7 @@ fn what_is_only_in_a_submodule_is_named_before_it_is_lost() {
         client.text("git_rm", &json!({"files": ["lib"], "force": true, "confirm": true}));
         assert!(!fixture.path.join("lib").exists());
     }
-    // Its section goes with it, and no edit of that file.
+    // Its section is removed with it, but no edit of that file.
     let (fixture, _remote) = repository();
     shell(&fixture.path, "echo '# mine' >> .gitmodules");
     let error = serve(&fixture).error("git_rm", &json!({"files": ["lib"]}));
@@ -84,7 +84,7 @@ fn what_is_only_in_a_submodule_is_named_before_it_is_lost() {
 }
 
 #[test]
-fn edited_files_are_removed_once_that_is_confirmed() {
+fn edited_files_are_removed_after_confirmation() {
     for edit in ["echo x >> a.txt", "echo x >> a.txt; git add a.txt", "echo x >> a.txt; git add a.txt; echo y >> a.txt"] {
         let fixture = Fixture::new();
         shell(&fixture.path, edit);
@@ -99,7 +99,7 @@ fn edited_files_are_removed_once_that_is_confirmed() {
 }
 
 #[test]
-fn what_is_in_the_way_of_an_update_is_named_and_is_no_fault_of_the_remote() {
+fn obstacles_of_an_update_are_named_and_do_not_blame_the_remote() {
     type Mend = fn(&mut Client, PathBuf);
     let all: [(&str, &str, Mend); 6] = [
         ("echo x >> lib/f", "uncommitted changes would be overwritten: f", |client, lib| {
@@ -113,13 +113,13 @@ fn what_is_in_the_way_of_an_update_is_named_and_is_no_fault_of_the_remote() {
         ("rm -rf .git/modules/lib", "not a git repository", |_, lib| remove(lib)),
         ("git submodule --quiet deinit -f lib; rm -rf .git/modules/lib; echo x > lib/stray", "stray", |_, lib| remove(lib.join("stray"))),
     ];
-    for (breaks, told, mend) in all {
+    for (breaks, expect, mend) in all {
         let (fixture, _remote) = repository();
         shell(&fixture.path, &format!("set -e; git checkout -q next; {breaks}"));
         let mut client = serve(&fixture);
         for _ in 0..6 {
             let error = client.error("git_submodule", &update());
-            assert!(error.starts_with("the submodule `lib` stays as it is: ") && error.contains(told), "{breaks}: {error}");
+            assert!(error.starts_with("the submodule `lib` stays as it is: ") && error.contains(expect), "{breaks}: {error}");
             assert!(!error.contains("remote") && !error.contains("credentials"), "{error}");
         }
         mend(&mut client, fixture.path.join("lib"));
@@ -130,7 +130,7 @@ fn what_is_in_the_way_of_an_update_is_named_and_is_no_fault_of_the_remote() {
 }
 
 #[test]
-fn how_a_submodule_is_to_be_updated_counts_where_it_is_not_at_all() {
+fn the_update_setting_none_is_honoured() {
     for (way, note) in [
         ("none", Some("lib is left as it is: its setting `update` is none")),
         ("rebase", Some("its setting `update` is rebase")),
@@ -172,7 +172,7 @@ fn a_side_of_a_submodule_is_taken_in_every_kind_of_conflict() {
                 let (tool, args) = call_in(note.split_once("moved: ").expect("a call").1);
                 assert_eq!(fixture.text(&["rev-parse", "HEAD:lib"]), id);
                 if other.starts_with("git rm") {
-                    // Its section is gone from .gitmodules, and git knows no more where it is.
+                    // Without its section in .gitmodules git no longer knows its path.
                     continue;
                 }
                 client.text(&tool, &args);
@@ -183,7 +183,7 @@ fn a_side_of_a_submodule_is_taken_in_every_kind_of_conflict() {
 }
 
 #[test]
-fn a_submodule_and_what_nobody_tracks_are_no_damage() {
+fn a_submodule_and_untracked_files_are_no_damage() {
     let (fixture, _remote) = repository();
     fixture.write("untracked", "x\n").write("staged", "x\n");
     fixture.git(&["add", "staged"]);
@@ -200,14 +200,14 @@ fn a_submodule_and_what_nobody_tracks_are_no_damage() {
             );
         }
     }
-    for (path, told) in [
+    for (path, expect) in [
         ("untracked", "no `untracked` in what git tracks here"),
         ("lib/f", "`lib` is a submodule"),
         ("lib", "`lib` is a submodule"),
         ("none", "no `none` in"),
     ] {
         let error = client.error("git_blame", &json!({"path": path}));
-        assert!(error.contains(told) && !error.contains("fsck"), "{path}: {error}");
+        assert!(error.contains(expect) && !error.contains("fsck"), "{path}: {error}");
     }
     assert!(client.text("git_blame", &json!({"path": "staged"})).contains("not committed yet"));
 }

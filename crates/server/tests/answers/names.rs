@@ -1,9 +1,9 @@
-//! Names: branches that only remotes have, arguments that are empty, repositories that are named by a URL.
+//! Names: branches that exist only on remotes, empty arguments, repositories given by URL.
 
 use crate::support::{Fixture, parts, text_of};
 use serde_json::{Value, json};
 
-/// A repository that follows one remote, or two, with a branch that is not here.
+/// A repository that tracks one remote or two, with a branch that exists only there.
 fn following(remotes: &[&str]) -> Fixture {
     let fixture = Fixture::new();
     for remote in remotes {
@@ -14,7 +14,7 @@ fn following(remotes: &[&str]) -> Fixture {
 }
 
 #[test]
-fn branches_that_only_remotes_have_are_named() {
+fn branches_that_exist_only_on_remotes_are_named() {
     let calls: [(&str, Value); 12] = [
         ("git_log", json!({"rev": "topic"})),
         ("git_log", json!({"rev": "main..topic"})),
@@ -38,7 +38,7 @@ fn branches_that_only_remotes_have_are_named() {
         let error = of_two.error(tool, &args);
         assert!(error.contains("Several remotes") && error.contains("`fork/topic`, `origin/topic`"), "{tool} {args}: {error}");
     }
-    // The names work, and so does a branch of one.
+    // The names work, and so does a branch of a single remote.
     of_two.text("git_log", &json!({"rev": "fork/topic"}));
     let error = of_two.error("git_checkout", &json!({"branch_name": "topic"}));
     assert!(error.contains("`fork/topic`, `origin/topic`"), "{error}");

@@ -1,17 +1,17 @@
-//! Answers about what is cleaned, previewed, searched for and ignored, each as git has it.
+//! Answers about cleaned, previewed, searched and ignored files, each compared with git.
 
 use crate::support::{Fixture, Outcome, call_in, parts};
 use serde_json::json;
 use std::{collections::BTreeSet, fs};
 
-/// What git says that it would remove.
+/// The files that git would remove.
 fn cleaned_by_git(fixture: &Fixture, options: &[&str]) -> BTreeSet<String> {
     let said = fixture.text(&[&["clean", "-n"], options].concat());
     said.lines().filter_map(|line| line.strip_prefix("Would remove ")).map(str::to_owned).collect()
 }
 
 #[test]
-fn all_that_clean_removes_is_listed_before() -> Outcome {
+fn everything_that_clean_removes_is_listed_first() -> Outcome {
     for (args, options) in [
         (json!({}), &[][..]),
         (json!({"directories": true}), &["-d"]),
@@ -39,7 +39,7 @@ fn all_that_clean_removes_is_listed_before() -> Outcome {
 }
 
 #[test]
-fn a_preview_leads_to_the_merge_that_it_is_about() -> Outcome {
+fn a_preview_names_the_call_of_its_merge() -> Outcome {
     for into in [None, Some("main"), Some("release"), Some("refs/heads/release")] {
         let fixture = Fixture::new();
         fixture.git(&["branch", "release"]);
@@ -48,7 +48,7 @@ fn a_preview_leads_to_the_merge_that_it_is_about() -> Outcome {
         let topic = fixture.text(&["rev-parse", "topic"]);
         let mut client = fixture.serve();
         let shown = parts(&client.text("git_merge_preview", &json!({"source_branch": "topic", "into": into})));
-        let note = shown.notes.iter().find_map(|note| note.strip_prefix("to merge: ")).ok_or("a way to merge")?;
+        let note = shown.notes.iter().find_map(|note| note.strip_prefix("to merge: ")).ok_or("a call to merge")?;
         for call in note.split(", then ") {
             let (tool, args) = call_in(call);
             client.text(&tool, &args);
@@ -62,7 +62,7 @@ fn a_preview_leads_to_the_merge_that_it_is_about() -> Outcome {
 }
 
 #[test]
-fn a_bisection_with_words_of_its_own_is_read_with_them() {
+fn a_bisect_with_custom_terms_is_understood() {
     let fixture = Fixture::new();
     for n in 0..6 {
         fixture.write("n.txt", format!("{n}\n")).commit("another");
@@ -86,7 +86,7 @@ fn a_bisection_with_words_of_its_own_is_read_with_them() {
 }
 
 #[test]
-fn what_odd_patterns_ignore_is_neither_staged_nor_listed() {
+fn files_ignored_by_odd_patterns_are_neither_staged_nor_listed() {
     for pattern in ["a**/**", "a**", "a**b", "**b", "x/a**", "/a**/**", "**/ab", "!a**\nab", "a**/\n", "a***/**"] {
         for file in ["ab", "x/ab", "ac/d"] {
             let fixture = Fixture::new();

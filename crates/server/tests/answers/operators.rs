@@ -1,4 +1,4 @@
-//! Hints for operators and callers that lead to the end: which file, which variable, which call.
+//! Hints for operators and callers lead to a working setup: which file, which variable, which call.
 
 use crate::support::{Client, Fixture, Outcome, program, wire::Served};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn hints_about_the_configuration_name_its_file_and_help() -> Outcome {
     fs::write(&config, "")?;
     let place = config.display().to_string();
     let fetch = || -> String { fixture.serve_with(&["--config", &place], &[]).error("git_fetch", &json!({})) };
-    // Each hint, followed, leads to the next thing that is wrong; at last nothing is refused any more.
+    // Each hint, followed, leads to the next fault, until nothing is refused.
     let mut settings = String::from("[network]\n");
     for expect in ["protocols", "allow_hosts"] {
         let refused = fetch();
@@ -23,7 +23,7 @@ fn hints_about_the_configuration_name_its_file_and_help() -> Outcome {
     }
     let refused = fetch();
     assert!(!refused.contains(&place) && refused.contains("could not be reached"), "{refused}");
-    // Without a file, the one that would be read.
+    // Without a file, the hint names the default one.
     let home = fixture.path.with_file_name("config");
     let mut client = Client::start(&["-r", &fixture.path.display().to_string()], &[("XDG_CONFIG_HOME", &home.display().to_string())]);
     client.initialize();
@@ -33,7 +33,7 @@ fn hints_about_the_configuration_name_its_file_and_help() -> Outcome {
 }
 
 #[test]
-fn what_a_configuration_leads_to_is_told_with_its_file() -> Outcome {
+fn a_configurations_effects_are_reported_with_its_file() -> Outcome {
     let fixture = Fixture::new();
     let config = fixture.path.with_file_name("settings.toml");
     let place = config.display().to_string();
@@ -49,7 +49,7 @@ fn what_a_configuration_leads_to_is_told_with_its_file() -> Outcome {
             assert!(!output.status.success() && said.contains(&place) && said.contains(expect), "{args:?}: {said}");
         }
     }
-    // A root of the command line is not the file's.
+    // A root from the command line does not come from the file.
     fs::write(&config, "repositories = [\"/nonexistent/root\"]\n")?;
     let output = program().args(["--config", &place, "-r", "/nonexistent/other", "call", "git_status"]).output()?;
     let said = String::from_utf8(output.stderr)?;
@@ -58,7 +58,7 @@ fn what_a_configuration_leads_to_is_told_with_its_file() -> Outcome {
 }
 
 #[test]
-fn variables_that_nothing_reads_are_told_at_the_start() -> Outcome {
+fn unread_variables_are_reported_at_the_start() -> Outcome {
     let fixture = Fixture::new();
     let variable = ("MCP_GIT_MAX_TOKENS", "5");
     let mut client = fixture.serve_with(&[], &[variable]);
@@ -76,7 +76,7 @@ fn variables_that_nothing_reads_are_told_at_the_start() -> Outcome {
 }
 
 #[test]
-fn a_message_without_jsonrpc_is_understood_leniently_and_refused_strictly() {
+fn a_message_without_jsonrpc_is_accepted_leniently_and_refused_strictly() {
     let fixture = Fixture::new();
     let call = json!({"id": 5, "method": "tools/call", "params": {"name": "git_status", "arguments": {}}});
     for (mode, is_answered) in [("lenient", true), ("strict", false)] {
@@ -84,8 +84,8 @@ fn a_message_without_jsonrpc_is_understood_leniently_and_refused_strictly() {
         client.send_json(&call);
         let answer: Value = client.answer_to(&json!(5));
         assert_eq!(answer.get("error").is_none(), is_answered, "{mode}: {answer}");
-        let told = if is_answered { &answer["result"]["_meta"] } else { &answer["error"] };
-        assert!(told.to_string().contains("/jsonrpc is missing"), "{mode}: {answer}");
+        let reply = if is_answered { &answer["result"]["_meta"] } else { &answer["error"] };
+        assert!(reply.to_string().contains("/jsonrpc is missing"), "{mode}: {answer}");
         client.send_json(&json!({"id": 6, "method": "ping"}));
         assert_eq!(client.answer_to(&json!(6)).get("error").is_none(), is_answered, "{mode}");
         // Another version is another protocol.
@@ -95,7 +95,7 @@ fn a_message_without_jsonrpc_is_understood_leniently_and_refused_strictly() {
 }
 
 #[test]
-fn a_checkout_that_would_overwrite_names_the_files_and_what_helps() -> Outcome {
+fn a_checkout_that_would_overwrite_names_the_files_and_a_fix() -> Outcome {
     let fixture = Fixture::new();
     fixture.git(&["checkout", "-q", "-b", "other"]);
     fixture.write("a.txt", "theirs\n").write("new.txt", "theirs\n").commit("other");
@@ -110,7 +110,7 @@ fn a_checkout_that_would_overwrite_names_the_files_and_what_helps() -> Outcome {
         let refused = client.error("git_checkout", &checkout);
         assert!(refused.contains("uncommitted changes would be overwritten: a.txt") && !refused.contains("exit status"), "{refused}");
         assert_eq!(fs::read_to_string(fixture.path.join(path))?, "mine\n");
-        // As it says.
+        // Following the hint.
         client.text("git_stash", &json!({}));
         client.text("git_checkout", &checkout);
         client.text("git_checkout", &json!({"branch_name": "main"}));

@@ -1,4 +1,4 @@
-//! A repository that belongs to somebody else: what is advised lets every tool open it.
+//! A repository that belongs to another user: the advice makes every tool open it.
 
 use crate::support::{Client, Fixture, Outcome, programs::not_tried, shell};
 use serde_json::json;
@@ -14,12 +14,12 @@ fn client(path: &Path, global: &str) -> Client {
 }
 
 #[test]
-fn the_directory_that_is_advised_as_safe_is_the_one_that_git_wants() -> Outcome {
+fn the_advised_safe_directory_is_the_one_that_git_checks() -> Outcome {
     if !rustix::process::geteuid().is_root() {
         not_tried("a repository of another user, which only root can make");
         return Ok(());
     }
-    // What has the wrong owner, below the folder of the repository, and which repository is called.
+    // Which path below the repository has the wrong owner, and which repository is called.
     for (owned, called) in [("repo", "repo"), ("repo/.git", "repo"), ("linked/.git", "linked"), ("bare.git", "bare.git")] {
         let fixture = Fixture::new();
         fixture.git(&["worktree", "add", "-q", "../linked"]);
@@ -40,7 +40,7 @@ fn the_directory_that_is_advised_as_safe_is_the_one_that_git_wants() -> Outcome 
         assert!(advised[0].starts_with("git config --global --add safe.directory /"), "{owned}: {advised:?}");
         assert!(advised.iter().all(|command| *command == advised[0]), "{owned}: {advised:?}");
         shell(&home, &format!("GIT_CONFIG_GLOBAL='{global}' {}", advised[0]));
-        // git itself is content with it, and so is each tool.
+        // git itself accepts it, and so does each tool.
         shell(&path, &format!("GIT_CONFIG_GLOBAL='{global}' git log -1"));
         for (tool, args) in &calls {
             client.text(tool, args);

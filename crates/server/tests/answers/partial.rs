@@ -1,4 +1,4 @@
-//! Partial clones: what they leave out is fetched through the gate, all at once, or not at all.
+//! Partial clones: missing objects are fetched through the checks, in one batch, or not at all.
 
 use crate::support::{
     Client, Fixture, Outcome, call_in, files,
@@ -10,7 +10,7 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt};
 
-/// A remote with some history: files that change in every commit, one that is renamed, and a branch.
+/// A remote with some history: files that change in every commit, a renamed one, and a branch.
 pub(crate) fn remote() -> Remote {
     let remote = Remote::start();
     for key in ["uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"] {
@@ -35,7 +35,7 @@ pub(crate) fn remote() -> Remote {
     remote
 }
 
-/// A clone of it without the content of old files.
+/// A partial clone of it, without the content of old files.
 fn partial(remote: &Remote) -> Fixture {
     clone(remote, "--filter=blob:none")
 }
@@ -48,18 +48,18 @@ pub(crate) fn clone(remote: &Remote, option: &str) -> Fixture {
     let fixture = Fixture { home, path };
     fixture.git(&["config", "user.name", "A U Thor"]);
     fixture.git(&["config", "user.email", "author@example.com"]);
-    // The other one is protected.
+    // The other branch is protected.
     fixture.git(&["checkout", "-q", "-b", "work"]);
     fixture
 }
 
-/// How often something was fetched because it was missing.
+/// Number of fetches of missing objects.
 pub(crate) fn fetched(fixture: &Fixture) -> usize {
     let packs = files(&fixture.path.join(".git/objects/pack"));
     packs.iter().filter(|path| path.extension().is_some_and(|extension| extension == "promisor")).count()
 }
 
-/// Calls of which each needs content that is not here, from the state after a clone.
+/// Calls that each need missing content right after a clone.
 fn calls() -> Vec<(&'static str, Value)> {
     vec![
         ("git_show", json!({"revision": "HEAD~3"})),
@@ -93,10 +93,10 @@ fn back(fixture: &Fixture) {
 }
 
 #[test]
-fn what_is_missing_is_fetched_past_no_gate_38() -> Outcome {
+fn missing_objects_are_fetched_only_through_the_checks_38() -> Outcome {
     let remote = remote();
     let original = partial(&remote);
-    // git itself does go there.
+    // git itself does contact it.
     let copy = partial(&remote);
     let before = remote.requests();
     copy.git(&["checkout", "-q", "topic"]);
@@ -120,10 +120,10 @@ fn what_is_missing_is_fetched_past_no_gate_38() -> Outcome {
             assert_eq!(original.text(&["status", "--porcelain=v1", "--branch"]), status, "{tool} {args} has begun");
             assert!(original.path.join("b.txt").exists() && !original.path.join("wt").exists(), "{tool} {args}");
         }
-        assert_eq!(remote.requests(), before, "nothing has reached the remote");
+        assert_eq!(remote.requests(), before, "no request reached the remote");
         assert_eq!(fetched(&original), fetched(&copy) - 1);
     }
-    // Nor in one that nobody has named.
+    // Nor in an untrusted one.
     let root = original.path.parent().ok_or("a parent")?.display().to_string();
     let mut client = Client::start(&["-r", &root], &[]);
     client.initialize();
@@ -136,7 +136,7 @@ fn what_is_missing_is_fetched_past_no_gate_38() -> Outcome {
     Ok(())
 }
 
-/// A git that says it is older, and knows no more than that one of what keeps it from fetching.
+/// A git that reports an older version and knows only that version's ways to prevent a fetch.
 fn old_git(fixture: &Fixture) -> String {
     let program = fixture.home.path().join("git-2.40");
     let script = "#!/bin/sh\nif [ \"$1\" = version ]; then echo git version 2.40.1; exit; fi\nunset GIT_NO_LAZY_FETCH\nexec git \"$@\"\n";
@@ -146,7 +146,7 @@ fn old_git(fixture: &Fixture) -> String {
 }
 
 #[test]
-fn a_partial_clone_answers_as_a_whole_one() {
+fn a_partial_clone_answers_like_a_full_one() {
     let remote = remote();
     let whole = clone(&remote, "--no-tags");
     let place = |fixture: &Fixture, text: &str| text.replace(&fixture.home.path().display().to_string(), "HOME");
@@ -157,7 +157,7 @@ fn a_partial_clone_answers_as_a_whole_one() {
         let of_partial = partial.serve_with(&[], &OPEN).result(tool, &args);
         let shown = |fixture: &Fixture, result: &Value| {
             let text = place(fixture, &text_of(result));
-            // Each answer has a mark of its own, and changes make commits at another time.
+            // Each answer has its own mark, and changes create commits at another time.
             let lines: Vec<String> = text.lines().map(|line| line.split_once("] ").map_or(line, |(_, rest)| rest).to_owned()).collect();
             lines.join("\n")
         };
@@ -171,21 +171,21 @@ fn a_partial_clone_answers_as_a_whole_one() {
         assert_eq!(fetched(&partial), before + 1, "{tool} {args}: one batch");
         back(&whole);
     }
-    // A file that was renamed: what it was called before shows only when the content is there.
+    // A renamed file: its old name is found only if the content is here.
     let partial = partial(&remote);
     let mut client = partial.serve_with(&[], &OPEN);
     let before = fetched(&partial);
     let blamed = client.text("git_blame", &json!({"path": "moved.txt"}));
     assert_eq!(blamed, whole.serve_with(&[], &OPEN).text("git_blame", &json!({"path": "moved.txt"})));
     assert!(fetched(&partial) <= before + 2, "a batch for each name");
-    // A change that needs no content is made without any, and told of.
+    // A change that needs no content is made without fetching, and reported.
     let before = fetched(&partial);
     client.text("git_reset", &json!({"mode": "soft", "target": "HEAD~3", "confirm": true}));
     assert_eq!(fetched(&partial), before);
     whole.git(&["reset", "-q", "--soft", "HEAD~3"]);
     assert_eq!(client.text("git_status", &json!({})), whole.serve_with(&[], &OPEN).text("git_status", &json!({})));
     back(&whole);
-    // Directories can be left out, too, and a sparse working tree needs no others than it has.
+    // Trees can be missing, too, and a sparse working tree needs only its own.
     let treeless = clone(&remote, "--filter=tree:0");
     for (tool, args) in &calls()[..6] {
         let of_whole = whole.serve_with(&[], &OPEN).result(tool, args);
@@ -200,7 +200,7 @@ fn a_partial_clone_answers_as_a_whole_one() {
     sparse.git(&["config", "remote.origin.url", &remote.url()]);
     client.text("git_sparse_checkout", &json!({"action": "set", "paths": ["dir"]}));
     assert!(sparse.path.join("dir/c.txt").exists() && sparse.text(&["status", "--porcelain=v1"]).is_empty());
-    // The whole of the way: a clone by the server, and work in it.
+    // End to end: the server clones, and works in the clone.
     let place = partial.home.path().join("cloned").display().to_string();
     let root = partial.home.path().display().to_string();
     let mut client = Client::start(&["-r", &root], &OPEN);
@@ -217,10 +217,10 @@ fn a_partial_clone_answers_as_a_whole_one() {
 }
 
 #[test]
-fn who_may_not_fetch_is_told_who_can() -> Outcome {
+fn without_the_permission_to_fetch_the_error_names_who_has_it() -> Outcome {
     let remote = remote();
     let partial = partial(&remote);
-    // A token without the scope: the call that is named fetches for one that has it, and then for both.
+    // A token without the scope: the named call fetches for one that has it, and then for both.
     let (config, [all, reader, _]) = tokens(&partial);
     let served = Served::start(&partial, &["--config", &config], &OPEN);
     let (all, reader) = (format!("Bearer {all}"), format!("Bearer {reader}"));
@@ -240,7 +240,7 @@ fn who_may_not_fetch_is_told_who_can() -> Outcome {
         assert_ne!(ask(&all, &named, its)["isError"], true);
         assert_ne!(ask(&reader, tool, args)["isError"], true);
     }
-    // A server that only reads names the operator's command, which works.
+    // A read-only server names the operator's command, which works.
     let mut client = partial.serve_with(&["--read-only"], &OPEN);
     let before = fetched(&partial);
     for (tool, args) in [
@@ -260,7 +260,7 @@ fn who_may_not_fetch_is_told_who_can() -> Outcome {
 }
 
 #[test]
-fn a_search_with_its_own_terms_gets_the_commit_that_comes_next() {
+fn a_bisect_with_custom_terms_fetches_its_next_commit() {
     let remote = remote();
     let (whole, fixture) = (clone(&remote, ""), partial(&remote));
     for repository in [&whole, &fixture] {

@@ -1,10 +1,10 @@
-//! Worktrees and workspaces on branches that only remotes have, in folders as git takes them, and ones that are out of order.
+//! Worktrees and workspaces on branches of remotes, in folders as git accepts them, and damaged ones.
 
 use crate::support::{Client, Fixture, call_in, next_call, parts, remote::published, shell};
 use serde_json::{Value, json};
 use std::fs;
 
-/// A repository whose remotes have branches that it has not: `rem` one of them, `both` two.
+/// A repository whose remotes have branches that it lacks: `rem` on one remote, `both` on two.
 fn with_remotes() -> Fixture {
     let (fixture, remote) = published();
     let script = format!(
@@ -17,7 +17,7 @@ fn with_remotes() -> Fixture {
     fixture
 }
 
-/// The two ways to a worktree of a branch.
+/// The two ways to create a worktree of a branch.
 fn ways(branch: &str) -> [(&'static str, Value); 2] {
     [
         ("git_worktree", json!({"action": "add", "path": "wt", "branch": branch})),
@@ -26,7 +26,7 @@ fn ways(branch: &str) -> [(&'static str, Value); 2] {
 }
 
 #[test]
-fn a_branch_that_one_remote_has_is_followed() {
+fn a_branch_of_a_single_remote_is_tracked() {
     for at in 0..2 {
         let fixture = with_remotes();
         let (tool, args) = &ways("rem")[at];
@@ -34,7 +34,7 @@ fn a_branch_that_one_remote_has_is_followed() {
         assert!(text.contains("branch rem") && text.contains(", which follows origin/rem"), "{text}");
         assert_eq!(fixture.text(&["rev-parse", "rem"]), fixture.text(&["rev-parse", "origin/rem"]));
         assert_eq!(fixture.text(&["rev-parse", "--abbrev-ref", "rem@{upstream}"]), "origin/rem");
-        // One that is here, or begins somewhere, follows nothing.
+        // A local branch, or one with a start point, tracks nothing.
         fixture.git(&["branch", "here", "main"]);
         for (branch, start) in [("here", None), ("fresh", None), ("from", Some("origin/rem"))] {
             let mut args = ways(branch)[1].1.clone();
@@ -46,10 +46,10 @@ fn a_branch_that_one_remote_has_is_followed() {
 }
 
 #[test]
-fn a_name_that_is_something_else_makes_no_branch() {
+fn a_name_of_another_kind_creates_no_branch() {
     for at in 0..2 {
         let fixture = with_remotes();
-        for (name, told) in [
+        for (name, expect) in [
             ("v1", "it is a tag: pass it as `start_point`"),
             ("origin/rem", "it is a branch of a remote: pass it as `start_point`"),
             ("both", "several remotes have a branch `both`: pass one of them as `start_point`: origin/both, up/both"),
@@ -57,22 +57,22 @@ fn a_name_that_is_something_else_makes_no_branch() {
             let before = fixture.text(&["for-each-ref"]) + &fixture.text(&["worktree", "list"]);
             let (tool, args) = &ways(name)[at];
             let error = fixture.serve().error(tool, args);
-            assert!(error.contains(told), "{name}: {error}");
+            assert!(error.contains(expect), "{name}: {error}");
             assert_eq!(fixture.text(&["for-each-ref"]) + &fixture.text(&["worktree", "list"]), before);
-            // As it is told.
+            // Following the hint.
             let start = if name == "both" { "up/both" } else { name };
             let named = if name == "both" { json!("both") } else { Value::Null };
             let mut client = fixture.serve();
-            client.text("git_worktree", &json!({"action": "add", "path": "as-told", "branch": named, "start_point": start}));
-            let head = shell(&fixture.path.join("as-told"), "git rev-parse HEAD");
+            client.text("git_worktree", &json!({"action": "add", "path": "advised", "branch": named, "start_point": start}));
+            let head = shell(&fixture.path.join("advised"), "git rev-parse HEAD");
             assert_eq!(String::from_utf8_lossy(&head).trim(), fixture.text(&["rev-parse", &format!("{start}^{{commit}}")]));
-            client.text("git_worktree", &json!({"action": "remove", "path": "as-told"}));
+            client.text("git_worktree", &json!({"action": "remove", "path": "advised"}));
         }
     }
 }
 
 #[test]
-fn a_branch_that_cannot_be_followed_leaves_nothing_behind() {
+fn a_branch_that_cannot_be_tracked_leaves_nothing_behind() {
     let fixture = with_remotes();
     fixture.git(&["config", "filter.x.smudge", "false"]);
     fixture.git(&["config", "filter.x.required", "true"]);
@@ -88,7 +88,7 @@ fn a_branch_that_cannot_be_followed_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_folder_is_taken_as_git_takes_it() {
+fn a_folder_is_interpreted_as_by_git() {
     let fixture = Fixture::new();
     let above = fixture.path.parent().expect("a parent").to_owned();
     let mut client = Client::start(&["-r", &fixture.path.display().to_string(), "-r", &above.display().to_string()], &[]);
@@ -110,30 +110,30 @@ fn a_folder_is_taken_as_git_takes_it() {
     fs::create_dir(fixture.path.join("full")).expect("a folder");
     fixture.write("full/file", "x");
     std::os::unix::fs::symlink("dir", fixture.path.join("link")).expect("a link");
-    for (path, told) in
+    for (path, expect) in
         [("full", "exists already"), ("link", "exists already"), ("../../outside", "is outside the allowed roots"), ("/etc", "is outside")]
     {
         let error = client.error("git_worktree", &add(path, "none"));
-        assert!(error.contains(told), "{path}: {error}");
+        assert!(error.contains(expect), "{path}: {error}");
     }
 }
 
 #[test]
-fn a_worktree_that_does_not_lead_here_is_mended_as_it_is_told() {
+fn a_worktree_with_a_broken_link_is_repaired_as_advised() {
     type Break = fn(&Fixture);
     let breaks: [(Break, &str); 3] = [
         (|it| fs::remove_file(it.path.join("wt/.git")).expect("a file"), "/wt/.git is missing"),
         (|it| fs::write(it.path.join("wt/.git"), "junk\n").expect("a file"), "/wt/.git does not lead to this repository"),
         (|it| fs::write(it.path.join("wt/.git"), "gitdir: /nowhere/.git/worktrees/wt\n").expect("a file"), "/wt/.git does not lead"),
     ];
-    for (breaks, told) in breaks {
+    for (breaks, expect) in breaks {
         let fixture = Fixture::new();
         fixture.git(&["worktree", "add", "-q", "-b", "side", "wt"]);
         breaks(&fixture);
         let mut client = fixture.serve();
         for force in [false, true] {
             let error = client.error("git_worktree", &json!({"action": "remove", "path": "wt", "force": force, "confirm": force}));
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(expect), "{error}");
             let command = error.split('`').nth(1).expect("a command");
             if force {
                 shell(&fixture.path, command);
@@ -142,7 +142,7 @@ fn a_worktree_that_does_not_lead_here_is_mended_as_it_is_told() {
         client.text("git_worktree", &json!({"action": "remove", "path": "wt"}));
         assert!(!fixture.path.join("wt").exists());
     }
-    // Or it is forgotten.
+    // Or its record is removed.
     let fixture = Fixture::new();
     fixture.git(&["worktree", "add", "-q", "-b", "side", "wt"]);
     fs::remove_file(fixture.path.join("wt/.git")).expect("a file");
@@ -152,7 +152,7 @@ fn a_worktree_that_does_not_lead_here_is_mended_as_it_is_told() {
 }
 
 #[test]
-fn the_main_worktree_is_removed_by_nobody() {
+fn the_main_worktree_is_never_removed() {
     let fixture = Fixture::new();
     fixture.git(&["worktree", "add", "-q", "-b", "side", "wt"]);
     let mut client = fixture.serve();
@@ -184,7 +184,7 @@ fn stale_locks_of_every_worktree_are_removed() {
 }
 
 #[test]
-fn a_repository_within_is_named_when_it_is_staged() {
+fn a_nested_repository_is_named_when_staged() {
     let fixture = Fixture::new();
     shell(
         &fixture.path,
@@ -201,7 +201,7 @@ fn a_repository_within_is_named_when_it_is_staged() {
         client.text(&tool, &args);
     }
     assert_eq!(fixture.text(&["status", "--porcelain=v1"]), before);
-    // What is committed so is known already, and a submodule is meant.
+    // A repository committed this way is known already, and a submodule is intended.
     fixture.git(&["add", "inner"]);
     fixture.git(&["commit", "-q", "-m", "inner"]);
     shell(

@@ -1,4 +1,4 @@
-//! Partial clones: what a change looks at on its way is here before it begins, directories too, and from other remotes.
+//! Partial clones: all objects that a change reads are fetched before it starts, including trees and from other remotes.
 
 use crate::{
     partial::{clone, fetched, remote},
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const KINDS: [&str; 2] = ["--filter=blob:none", "--filter=tree:0"];
 
-/// What a change has led to: references by what they hold, status, files.
+/// The result of a change: references by content, status, files.
 fn state(fixture: &Fixture) -> String {
     let script = "export GIT_NO_LAZY_FETCH=1; git status --porcelain=v1 --branch --no-renames; git symbolic-ref -q HEAD; \
         git log -8 --format='%T %s'; git for-each-ref --format='%(refname) %(tree) %(upstream)' refs/heads refs/tags; \
@@ -20,7 +20,7 @@ fn state(fixture: &Fixture) -> String {
     String::from_utf8_lossy(&shell(&fixture.path, script)).into_owned()
 }
 
-/// Makes the same call in a partial clone and in a whole one, each made ready by a script, and wants the same to come of it.
+/// Makes the same call in a partial and in a full clone, both prepared by a script, and expects equal results.
 fn compare(remote: &Remote, kind: &str, script: &str, tool: &str, args: &Value) {
     let [partial, whole] = [kind, "--no-tags"].map(|option| {
         let fixture = clone(remote, option);
@@ -33,12 +33,12 @@ fn compare(remote: &Remote, kind: &str, script: &str, tool: &str, args: &Value) 
     assert_eq!(state(&partial), state(&whole), "{kind} {tool} {args}: {}", text_of(&of_partial));
 }
 
-/// Commits that both sides have made to the same files, and others.
+/// Both sides change the same files, and others.
 const OWN: &str =
     "git checkout -q -b own HEAD~3; for n in 1 2; do sed -i \"${n}s/.*/own $n/\" b.txt dir/c.txt; git commit -q -a -m \"own $n\"; done";
 
 #[test]
-fn a_rebase_begins_when_all_that_it_compares_is_here() {
+fn a_rebase_starts_with_all_objects_present() {
     let remote = remote();
     for kind in KINDS {
         for (tool, args) in [
@@ -53,9 +53,9 @@ fn a_rebase_begins_when_all_that_it_compares_is_here() {
 }
 
 #[test]
-fn directories_that_are_left_out_come_before_a_change_begins() {
+fn missing_trees_are_fetched_before_a_change_starts() {
     let remote = remote();
-    // Files whose times say nothing.
+    // Files whose times tell nothing.
     let touched = "touch -d 2030-01-01 b.txt moved.txt dir/c.txt dir/d.txt";
     for (script, tool, args) in [
         ("true", "git_worktree", json!({"action": "add", "path": "wt", "start_point": "HEAD~3"})),
@@ -78,7 +78,7 @@ fn directories_that_are_left_out_come_before_a_change_begins() {
 }
 
 #[test]
-fn an_index_whose_times_alone_are_new_is_no_beginning() {
+fn an_index_with_new_times_alone_starts_nothing() {
     let remote = remote();
     let staged = "git restore --source=HEAD~3 --staged b.txt dir/c.txt; rm b.txt; touch -d 2030-01-01 dir/d.txt";
     for (script, tool, args) in [
@@ -91,14 +91,14 @@ fn an_index_whose_times_alone_are_new_is_no_beginning() {
     }
 }
 
-/// A second repository of the remote, empty or with a branch of its own.
+/// A second repository of the remote, empty or with its own branch.
 fn fork(remote: &Remote, script: &str) -> String {
     shell(remote.home.path(), &format!("set -e; {script}; git -C fork.git config http.receivepack true"));
     remote.url().replace("repo.git", "fork.git")
 }
 
 #[test]
-fn a_push_elsewhere_gets_what_it_sends_in_one_batch() {
+fn a_push_elsewhere_fetches_missing_objects_in_one_batch() {
     let remote = remote();
     let url = fork(&remote, "git init -q --bare fork.git");
     for (number, kind) in KINDS.into_iter().enumerate() {
@@ -109,13 +109,13 @@ fn a_push_elsewhere_gets_what_it_sends_in_one_batch() {
         let before = fetched(&partial);
         let text = partial.serve_with(&["--toolsets", "all"], &OPEN).text("git_push", &json!({"remote": "fork"}));
         assert_eq!(partial.text(&["rev-parse", "HEAD"]), remote.git(&["--git-dir=../fork.git", "rev-parse", &name]), "{kind}: {text}");
-        // Directories first, and then what is in them.
+        // Trees first, then their blobs.
         assert!(fetched(&partial) <= before + 1 + number, "{kind}: {} batches", fetched(&partial) - before);
     }
 }
 
 #[test]
-fn what_another_remote_sends_may_build_upon_what_is_left_out() {
+fn data_of_another_remote_may_depend_on_missing_objects() {
     let remote = remote();
     let script = "git clone -q --bare repo.git fork.git; git clone -q repo.git w; cd w; git config user.name F; git config user.email f@example.com
         git checkout -q -b feat HEAD~3; for n in 1 2 3; do sed -i \"$((n + 30))s/.*/feat $n/\" a.txt b.txt dir/c.txt; git commit -q -a -m \"feat $n\"; done
@@ -130,7 +130,7 @@ fn what_another_remote_sends_may_build_upon_what_is_left_out() {
             compare(&remote, kind, &format!("git remote add fork {url}"), tool, &args);
         }
     }
-    // Its remote is out of reach: nothing is asked of it, and what comes whole is taken.
+    // Its remote is unreachable: it is not contacted, and complete data is accepted.
     let partial = clone(&remote, KINDS[0]);
     shell(&partial.path, &format!("git config remote.origin.url http://localhost:1/repo.git; git remote add fork {url}"));
     shell(remote.home.path(), "git -C fork.git branch again main");
@@ -139,7 +139,7 @@ fn what_another_remote_sends_may_build_upon_what_is_left_out() {
 }
 
 #[test]
-fn the_remote_that_has_what_is_left_out_comes_back_as_it_was() {
+fn undo_restores_the_promisor_remote() {
     let remote = remote();
     let partial = clone(&remote, KINDS[0]);
     let mut client = partial.serve_with(&["--toolsets", "all"], &OPEN);
@@ -156,7 +156,7 @@ fn the_remote_that_has_what_is_left_out_comes_back_as_it_was() {
     assert_eq!(after, before);
     client.text("git_fetch", &json!({}));
     client.text("git_show", &json!({"revision": "HEAD~3"}));
-    // One that nothing is promised by is added again, and that is all.
+    // A remote that is no promisor is added again, and nothing else happens.
     partial.git(&["remote", "add", "other", &remote.url()]);
     assert!(!client.text("git_remote_remove", &json!({"name": "other", "confirm": true})).contains("promisor"));
 }

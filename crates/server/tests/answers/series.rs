@@ -1,10 +1,10 @@
-//! What keeps an operation of several steps from going on, and what it says then.
+//! Why a multi-step operation cannot continue, and how that is reported.
 
 use crate::support::{Client, Fixture, call_in, hooks::hook, shell, undo};
 use serde_json::json;
 use std::fs;
 
-/// `main`, and a branch `side` with three commits of which the second changes `e`.
+/// `main`, and a branch `side` with three commits; the second changes `e`.
 fn three_steps() -> Fixture {
     let fixture = Fixture::empty();
     fixture.write("f", "1\n").write("e", "1\n").commit("base");
@@ -20,7 +20,7 @@ fn subjects(fixture: &Fixture) -> Vec<String> {
 }
 
 #[test]
-fn a_step_of_a_series_that_could_not_begin_is_not_taken_for_done() {
+fn a_step_that_could_not_start_is_not_reported_as_done() {
     for (tool, range) in [("git_cherry_pick", "main..side"), ("git_revert", "side~3..side")] {
         let fixture = three_steps();
         if tool == "git_revert" {
@@ -34,7 +34,7 @@ fn a_step_of_a_series_that_could_not_begin_is_not_taken_for_done() {
         assert!(error.contains("git_abort goes back"), "{error}");
         let status = client.text("git_status", &json!({}));
         assert!(status.contains("before a commit that was not applied") && !status.contains("changes nothing"), "{status}");
-        // git itself would leave the step out here.
+        // git itself would skip the step here.
         let refused = client.error("git_continue", &json!({}));
         assert!(refused.contains("s2`: it was not applied"), "{refused}");
         client.text("git_abort", &json!({}));
@@ -46,7 +46,7 @@ fn a_step_of_a_series_that_could_not_begin_is_not_taken_for_done() {
 }
 
 #[test]
-fn a_step_that_could_not_begin_can_be_left_out_on_purpose() {
+fn a_step_that_could_not_start_can_be_skipped() {
     let fixture = three_steps();
     fixture.write("e", "mine\n");
     let mut client = fixture.serve();
@@ -56,7 +56,7 @@ fn a_step_that_could_not_begin_can_be_left_out_on_purpose() {
 }
 
 #[test]
-fn a_rebase_that_meets_an_untracked_file_goes_on_once_that_is_away() {
+fn a_rebase_blocked_by_an_untracked_file_continues_without_it() {
     let fixture = Fixture::empty();
     fixture.write("f", "1\n").commit("base").git(&["checkout", "-q", "-b", "side"]);
     fixture.write("g", "1\n").commit("s1").write("o", "theirs\n").commit("s2").git(&["rm", "-q", "o"]);
@@ -89,7 +89,7 @@ fn a_command_of_a_rebase_that_fails_is_named() {
 }
 
 #[test]
-fn edits_that_are_not_staged_are_named_where_they_stop_a_rebase() {
+fn unstaged_edits_that_stop_a_rebase_are_named() {
     let fixture = Fixture::empty();
     fixture.write("f", "1\n").write("o", "o\n").commit("base").git(&["checkout", "-q", "-b", "side"]);
     fixture.write("f", "side\n").commit("side").git(&["checkout", "-q", "main"]);
@@ -108,7 +108,7 @@ fn edits_that_are_not_staged_are_named_where_they_stop_a_rebase() {
     assert_eq!(fixture.text(&["stash", "list"]).lines().count(), 1);
 }
 
-/// A series of picks that has stopped at a conflict, which was resolved and committed by hand.
+/// A series of picks stopped at a conflict that was resolved and committed by hand.
 fn committed_by_hand() -> (Fixture, Client) {
     let fixture = three_steps();
     fixture.write("e", "other\n").commit("m2");
@@ -121,7 +121,7 @@ fn committed_by_hand() -> (Fixture, Client) {
 }
 
 #[test]
-fn a_step_that_was_committed_by_hand_goes_on() {
+fn a_step_committed_by_hand_continues() {
     let (fixture, mut client) = committed_by_hand();
     let status = client.text("git_status", &json!({}));
     assert!(status.contains("git_continue continues it") && !status.contains("changes nothing"), "{status}");
@@ -130,7 +130,7 @@ fn a_step_that_was_committed_by_hand_goes_on() {
 }
 
 #[test]
-fn an_abort_that_leaves_head_where_it_is_says_so() {
+fn an_abort_that_keeps_head_says_so() {
     let (fixture, mut client) = committed_by_hand();
     let text = client.text("git_abort", &json!({}));
     assert!(text.contains("the cherry-pick is ended; HEAD stays at ") && !text.contains("is aborted"), "{text}");
@@ -138,7 +138,7 @@ fn an_abort_that_leaves_head_where_it_is_says_so() {
 }
 
 #[test]
-fn a_patch_that_does_not_apply_is_told() {
+fn a_patch_that_does_not_apply_is_reported() {
     let fixture = three_steps();
     fixture.write("e", "other\n").commit("m2");
     shell(&fixture.path, "git format-patch -q -o ../patches side~2..side~1; git am -q ../patches/* 2> /dev/null || true");
@@ -157,7 +157,7 @@ fn a_patch_that_does_not_apply_is_told() {
 }
 
 #[test]
-fn a_search_that_began_on_a_branch_that_is_gone_is_ended_by_the_calls_named() {
+fn a_bisect_from_a_deleted_branch_is_ended_by_the_named_calls() {
     let fixture = three_steps();
     fixture.git(&["checkout", "-q", "side"]);
     let mut client = fixture.serve();
@@ -174,7 +174,7 @@ fn a_search_that_began_on_a_branch_that_is_gone_is_ended_by_the_calls_named() {
 }
 
 #[test]
-fn a_pick_without_a_commit_is_made_during_a_search() {
+fn a_pick_without_a_commit_works_during_a_bisect() {
     let fixture = three_steps();
     fixture.git(&["checkout", "-q", "side"]);
     let mut client = fixture.serve();
@@ -187,7 +187,7 @@ fn a_pick_without_a_commit_is_made_during_a_search() {
 }
 
 #[test]
-fn what_a_rebase_had_stashed_and_does_not_fit_is_told_when_it_ends() {
+fn an_autostash_that_conflicts_is_reported_when_a_rebase_ends() {
     let fixture = Fixture::empty();
     fixture.write("f", "1\n").write("e", "1\n").commit("base").git(&["checkout", "-q", "-b", "side"]);
     fixture.write("e", "side\n").write("f", "side\n").commit("side").git(&["checkout", "-q", "main"]);
@@ -202,7 +202,7 @@ fn what_a_rebase_had_stashed_and_does_not_fit_is_told_when_it_ends() {
 }
 
 #[test]
-fn what_a_rebase_has_left_that_broke_off_is_cleared_away() {
+fn leftovers_of_an_interrupted_rebase_are_removed() {
     let fixture = three_steps();
     fixture.write("e", "edit\n");
     let stash = fixture.text(&["stash", "create"]);
@@ -213,13 +213,13 @@ fn what_a_rebase_has_left_that_broke_off_is_cleared_away() {
     assert!(client.text("git_status", &json!({})).contains("a rebase is in progress"));
     client.text("git_abort", &json!({}));
     assert!(!client.text("git_status", &json!({})).contains("in progress"));
-    // git keeps it, or brings it back.
+    // git keeps or restores it.
     let kept = fixture.text(&["stash", "list"]).lines().count() == 1;
     assert!(kept || fs::read_to_string(fixture.path.join("e")).is_ok_and(|text| text == "edit\n"));
 }
 
 #[test]
-fn a_hook_that_commits_by_itself_is_told() {
+fn a_hook_that_commits_is_reported() {
     let fixture = Fixture::new();
     hook(&fixture, "pre-commit", "test -n \"$INNER\" && exit 0; echo v > VERSION; git add VERSION; INNER=1 git commit -q -m bump");
     fixture.write("a.txt", "mine\n");
@@ -231,30 +231,30 @@ fn a_hook_that_commits_by_itself_is_told() {
 }
 
 #[test]
-fn a_failing_hook_after_a_checkout_leaves_nothing_half_done() {
+fn a_failing_post_checkout_hook_leaves_nothing_half_done() {
     let fixture = Fixture::empty();
     fixture.write("a.txt", "1\n").commit("base").git(&["checkout", "-q", "-b", "side"]);
     fixture.write("a.txt", "side\n").commit("side").git(&["checkout", "-q", "main"]);
     fixture.write("a.txt", "main\n").commit("main");
     hook(&fixture, "post-checkout", "echo PC-FAILED >&2; exit 1");
     let mut client = fixture.serve();
-    // Files that are restored.
+    // Restoring files.
     fixture.write("a.txt", "edited\n");
     let text = client.text("git_restore", &json!({"paths": ["a.txt"]}));
     assert!(text.contains("restored") && text.contains("post-checkout"), "{text}");
-    // A side that is taken.
+    // Taking a side.
     client.error("git_merge", &json!({"source_branch": "side"}));
     client.text("git_conflicts", &json!({"paths": ["a.txt"], "take": "theirs"}));
     assert!(fixture.text(&["ls-files", "--unmerged"]).is_empty());
     client.text("git_continue", &json!({}));
-    // A checkout that is undone.
+    // Undoing a checkout.
     client.text("git_checkout", &json!({"branch_name": "side"}));
     let undone = undo(&mut client);
     assert!(undone.contains("main is checked out again") && undone.contains("PC-FAILED"), "{undone}");
     assert_eq!(fixture.text(&["branch", "--show-current"]), "main");
 }
 
-/// A stash in conflict in `a.txt`, an edit of `b.txt` beside it.
+/// A stash in conflict in `a.txt`, and an edit of `b.txt`.
 fn stash_in_conflict() -> Fixture {
     let fixture = Fixture::empty();
     fixture.write("a.txt", "1\n").write("b.txt", "1\n").commit("base").write("a.txt", "stashed\n").git(&["stash", "-q"]);
@@ -265,7 +265,7 @@ fn stash_in_conflict() -> Fixture {
 }
 
 #[test]
-fn among_conflicts_files_are_restored_reset_and_brought_back() {
+fn files_are_restored_reset_and_undone_during_conflicts() {
     let state = |fixture: &Fixture| {
         let files = ["a.txt", "b.txt"].map(|name| fs::read_to_string(fixture.path.join(name)).unwrap_or_default());
         (files, fixture.text(&["ls-files", "--stage"]))
@@ -284,7 +284,7 @@ fn among_conflicts_files_are_restored_reset_and_brought_back() {
         undo(&mut client);
         assert_eq!(state(&fixture), before, "{tool} {args}");
     }
-    // What cannot be begun among conflicts says so, and nothing of its own conflicts.
+    // Operations that cannot start during conflicts say so, and cause no conflict themselves.
     for (tool, args) in [
         ("git_restore", json!({"paths": ["."]})),
         ("git_stash", json!({})),

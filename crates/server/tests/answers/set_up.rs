@@ -1,4 +1,4 @@
-//! `setup` writes an entry that is never weaker than what was asked for, or than what was there.
+//! `setup` writes an entry no weaker than what was requested or present.
 
 use crate::support::{Fixture, Outcome, program};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ impl Home {
     }
 }
 
-/// The general options, with values, that change what a server may do or where it works.
+/// General options, with values, that change what a server may do or where it works.
 fn options(home: &Home) -> Vec<(&'static str, Option<String>)> {
     let config = home.fixture.path.with_file_name("settings.toml");
     fs::write(&config, "[limits]\nread_timeout = 5\n").expect("a file");
@@ -68,7 +68,7 @@ fn options(home: &Home) -> Vec<(&'static str, Option<String>)> {
 }
 
 #[test]
-fn every_general_option_is_carried_over_by_setup() -> Outcome {
+fn setup_preserves_every_general_option() -> Outcome {
     let home = Home::new();
     let help = String::from_utf8(home.set_up(&["--help"]).stdout)?;
     let options = options(&home);
@@ -95,7 +95,7 @@ fn every_general_option_is_carried_over_by_setup() -> Outcome {
         let written: Vec<String> = serde_json::from_value(entry["args"].clone())?;
         assert_eq!(written, [vec!["-r".to_owned(), home.fixture.path.display().to_string()], wanted].concat(), "{client}");
     }
-    // The entry as it is written starts a server that heeds it.
+    // The written entry starts a server that obeys it.
     let entry = home.entry(".cursor/mcp.json", "mcpServers");
     let args: Vec<String> = serde_json::from_value(entry["args"].clone())?;
     let call: Vec<&str> = args.iter().map(String::as_str).chain(["call", "git_commit", r#"{"message": "x"}"#]).collect();
@@ -105,7 +105,7 @@ fn every_general_option_is_carried_over_by_setup() -> Outcome {
 }
 
 #[test]
-fn a_further_run_of_setup_adds_and_never_takes_away() -> Outcome {
+fn repeated_setup_adds_and_never_removes() -> Outcome {
     let home = Home::new();
     let second = home.fixture.path.with_file_name("second");
     fs::create_dir_all(&second)?;
@@ -113,7 +113,7 @@ fn a_further_run_of_setup_adds_and_never_takes_away() -> Outcome {
     let (first, second) = (home.fixture.path.display().to_string(), second.display().to_string());
     for (client, file, key) in [("cursor", ".cursor/mcp.json", "mcpServers"), ("codex", ".codex/config.toml", "mcp_servers")] {
         home.set_up(&["-r", &first, "--read-only", "setup", client, "--write"]);
-        // What somebody added to the entry stays, too.
+        // The user's additions to the entry stay, too.
         let path = home.path.join(file);
         let text = fs::read_to_string(&path)?;
         let more = if client == "codex" {
@@ -122,12 +122,12 @@ fn a_further_run_of_setup_adds_and_never_takes_away() -> Outcome {
             text.replacen("\"command\"", "\"env\": {\"SSH_AUTH_SOCK\": \"/run/agent\"},\n      \"command\"", 1)
         };
         fs::write(&path, more)?;
-        let told = String::from_utf8(home.set_up(&["-r", &second, "setup", client, "--write"]).stderr)?;
-        assert!(told.contains("--read-only"), "{told}");
+        let reply = String::from_utf8(home.set_up(&["-r", &second, "setup", client, "--write"]).stderr)?;
+        assert!(reply.contains("--read-only"), "{reply}");
         let entry = home.entry(file, key);
         assert_eq!(entry["args"], json!(["-r", first, "-r", second, "--read-only"]), "{client}");
         assert_eq!(entry["env"]["SSH_AUTH_SOCK"], "/run/agent", "{client}: {entry}");
-        // The same once more: nothing is written, and no further backup kept.
+        // Repeated: nothing is written, and no further backup is kept.
         let before = fs::read_to_string(&path)?;
         let told = String::from_utf8(home.set_up(&["-r", &second, "setup", client, "--write"]).stdout)?;
         assert!(told.contains("already has this entry") && fs::read_to_string(&path)? == before, "{told}");
@@ -135,7 +135,7 @@ fn a_further_run_of_setup_adds_and_never_takes_away() -> Outcome {
             fs::read_dir(path.parent().ok_or("a folder")?)?.flatten().filter(|entry| entry.file_name().to_string_lossy().contains(".bak"));
         assert_eq!(backups.count(), 1, "{client}");
     }
-    // Another program of that name is replaced, which is said; arguments that are not known stop it.
+    // Another program of that name is replaced, and reported; unknown arguments stop it.
     let gemini = home.path.join(".gemini/settings.json");
     fs::create_dir_all(gemini.parent().ok_or("a folder")?)?;
     fs::write(&gemini, r#"{"mcpServers": {"git": {"command": "npx", "args": ["other"], "env": {"A": "b"}}}}"#)?;
@@ -163,7 +163,7 @@ fn setup_refuses_a_folder_without_a_repository() -> Outcome {
     }
     assert_eq!(home.run_in(&empty, &["setup", "cursor", "--write"]).status.code(), Some(2));
     assert!(!home.path.join(".cursor").exists());
-    // A folder of repositories, and a folder within one.
+    // A folder of repositories, and a folder inside one.
     let below = home.fixture.path.join("below");
     fs::create_dir_all(&below)?;
     for path in [home.fixture.path.parent().ok_or("a folder")?, &below] {
@@ -173,7 +173,7 @@ fn setup_refuses_a_folder_without_a_repository() -> Outcome {
 }
 
 #[test]
-fn a_file_that_a_team_shares_names_no_path_of_one_machine() -> Outcome {
+fn a_shared_file_contains_no_local_path() -> Outcome {
     let home = Home::new();
     let project = &home.fixture.path;
     let part = project.join("part");
@@ -183,11 +183,11 @@ fn a_file_that_a_team_shares_names_no_path_of_one_machine() -> Outcome {
     for (client, file, key, top) in
         [("claude-code", ".mcp.json", "mcpServers", "."), ("vscode", ".vscode/mcp.json", "servers", "${workspaceFolder}")]
     {
-        let told = String::from_utf8(home.set_up(&["setup", client, "--write"]).stderr)?;
+        let reply = String::from_utf8(home.set_up(&["setup", client, "--write"]).stderr)?;
         let entry = |home: &Home| home.entry(&project.join(file).display().to_string(), key);
         assert_eq!((&entry(&home)["command"], &entry(&home)["args"]), (&json!("mcp-server-git"), &json!([])), "{client}");
-        // This program is not on the path here; the command that is named puts it there.
-        assert!(told.contains("on PATH"), "{told}");
+        // This program is not on the path; the named command puts it there.
+        assert!(reply.contains("on PATH"), "{reply}");
         home.set_up(&["-r", ".", "-r", "part", "--config", "agents.toml", "setup", client, "--write"]);
         let args = json!(["-r", top, "-r", format!("{top}/part"), "--config", format!("{top}/agents.toml")]);
         assert_eq!(entry(&home)["args"], args, "{client}");

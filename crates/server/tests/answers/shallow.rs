@@ -1,4 +1,4 @@
-//! Shallow history: where it limits an answer that is said, with the call that gets more of it.
+//! Shallow history: answers report where it limits them, with the call that fetches more.
 
 use crate::support::{
     Client, Fixture, Outcome, call_in, next_call, parts,
@@ -8,7 +8,7 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::fs;
 
-/// A remote with a branch that parted from `main` some commits ago, and a branch that nothing leads to.
+/// A remote with a branch that diverged from `main` some commits ago, and an unrelated branch.
 fn remote() -> Remote {
     let (remote, work) = (Remote::start(), Fixture::empty());
     for round in 1..=6 {
@@ -39,7 +39,7 @@ fn clone(remote: &Remote, depth: u32) -> (Fixture, Client) {
 }
 
 #[test]
-fn shallow_history_is_told_where_it_limits_an_answer() -> Outcome {
+fn shallow_history_is_reported_where_it_limits_an_answer() -> Outcome {
     let remote = remote();
     for (tool, args) in [
         ("git_log", json!({"max_count": 50})),
@@ -52,9 +52,9 @@ fn shallow_history_is_told_where_it_limits_an_answer() -> Outcome {
         ("git_shortlog", json!({})),
     ] {
         let (fixture, mut client) = clone(&remote, 2);
-        let told = client.text(tool, &args);
-        assert!(told.contains("history is shallow"), "{tool} {args}: {told}");
-        let (next, its) = next_call(&parts(&told).notes).ok_or("a call")?;
+        let reply = client.text(tool, &args);
+        assert!(reply.contains("history is shallow"), "{tool} {args}: {reply}");
+        let (next, its) = next_call(&parts(&reply).notes).ok_or("a call")?;
         let fetched = client.text(&next, &its);
         assert!(fetched.contains("the whole of the history is here now"), "{fetched}");
         assert_eq!(fixture.text(&["rev-parse", "--is-shallow-repository"]), "false");
@@ -63,7 +63,7 @@ fn shallow_history_is_told_where_it_limits_an_answer() -> Outcome {
         assert_eq!(parts(&after).body, parts(&whole).body, "{tool} {args}");
         assert!(!after.contains("shallow"), "{after}");
     }
-    // What it does not limit says nothing of it.
+    // Unlimited answers do not mention it.
     let (_fixture, mut client) = clone(&remote, 2);
     for (tool, args) in
         [("git_log", json!({"max_count": 1})), ("git_show", json!({"revision": "HEAD"})), ("git_diff", json!({"target": "HEAD~1"}))]
@@ -74,7 +74,7 @@ fn shallow_history_is_told_where_it_limits_an_answer() -> Outcome {
 }
 
 #[test]
-fn what_has_no_commit_in_common_is_told_why() -> Outcome {
+fn unrelated_histories_are_explained() -> Outcome {
     let remote = remote();
     let calls: [(&str, Value); 6] = [
         ("git_diff", json!({"target": "HEAD...origin/side"})),
@@ -92,13 +92,13 @@ fn what_has_no_commit_in_common_is_told_why() -> Outcome {
         assert_eq!((fixture.text(&["rev-parse", "HEAD"]), fixture.text(&["status", "--porcelain"])), (before, String::new()));
         client.text("git_fetch", &json!({"depth": 0}));
         client.text(tool, &args);
-        // Histories that are whole and share nothing.
+        // Complete histories with nothing in common.
         if tool != "git_cherry_pick" && tool != "git_rebase" {
             let (_whole, mut client) = clone(&remote, 0);
             let args: Value = serde_json::from_str(&args.to_string().replace("origin/side", "origin/other"))?;
             let error = client.error(tool, &args);
             assert!(error.contains("unrelated") && !error.contains("shallow"), "{tool} {args}: {error}");
-            // Both pieces of advice help.
+            // Both hints work.
             client.text("git_diff", &json!({"base": "HEAD", "target": "origin/other"}));
             client.text("git_cherry_pick", &json!({"commit_hash": "origin/other"}));
         }
@@ -127,7 +127,7 @@ fn a_fetch_that_deepens_says_so() {
 }
 
 #[test]
-fn the_commit_at_which_history_ends_is_not_amended_away() {
+fn the_shallow_boundary_commit_is_not_amended() {
     let remote = remote();
     for (depth, refused) in [(1, true), (2, false), (0, false)] {
         for args in [
@@ -136,7 +136,7 @@ fn the_commit_at_which_history_ends_is_not_amended_away() {
             json!({"amend": true, "message": "other", "sign_off": true}),
         ] {
             let (fixture, mut client) = clone(&remote, depth);
-            // A commit that no remote has, so that nothing else keeps it from being amended.
+            // A commit on no remote, so that only its missing parents forbid amending it.
             let before = fixture.text(&["rev-parse", "HEAD"]);
             let mut args = args;
             args["confirm"] = json!(true);
@@ -150,7 +150,7 @@ fn the_commit_at_which_history_ends_is_not_amended_away() {
             assert_eq!(fixture.text(&["log", "-1", "--format=%p"]).split(' ').filter(|id| !id.is_empty()).count(), 1);
         }
     }
-    // A commit that has no parents is no end, whatever a remote says.
+    // A root commit is no shallow boundary, whatever a remote says.
     let (small, one) = (Remote::start(), Fixture::empty());
     one.write("a", "1\n").commit("one");
     one.git(&["push", "-q", &small.path().display().to_string(), "main"]);
@@ -160,7 +160,7 @@ fn the_commit_at_which_history_ends_is_not_amended_away() {
 }
 
 #[test]
-fn a_revision_beyond_the_end_is_told_with_the_call_that_gets_it() {
+fn a_revision_beyond_the_boundary_names_the_call_that_fetches_it() {
     let remote = remote();
     for (tool, args) in [
         ("git_show", json!({"revision": "HEAD~3"})),
@@ -173,7 +173,7 @@ fn a_revision_beyond_the_end_is_told_with_the_call_that_gets_it() {
         assert!(error.contains("History is shallow and ends before that: git_fetch with `depth`: 0"), "{tool}: {error}");
         client.text("git_fetch", &json!({"depth": 0}));
         client.text(tool, &args);
-        // What is not there at all is said as before.
+        // Missing revisions are reported as before.
         for rev in ["nothing~3", "HEAD~30"] {
             let error = client.error("git_show", &json!({"revision": rev}));
             assert!(!error.contains("shallow"), "{error}");
@@ -182,7 +182,7 @@ fn a_revision_beyond_the_end_is_told_with_the_call_that_gets_it() {
 }
 
 #[test]
-fn a_depth_of_0_is_all_of_the_history_that_there_is() {
+fn a_depth_of_0_fetches_all_history() {
     let remote = remote();
     let home = tempfile::tempdir().expect("a folder");
     let root = fs::canonicalize(home.path()).expect("its path");
@@ -193,7 +193,7 @@ fn a_depth_of_0_is_all_of_the_history_that_there_is() {
         client.text("git_clone", &json!({"url": remote.url(), "repo_path": place, "depth": depth}));
         assert_eq!(String::from_utf8_lossy(&shell(&place, "git rev-list --count HEAD")).trim(), commits);
     }
-    // Where the remote itself has no more, that is said.
+    // If the remote itself has no more, that is reported.
     shell(&remote.path(), "git clone -q --bare --depth=2 file://$PWD ../short.git");
     shell(&root, &format!("git clone -q '{}' short", remote.url().replace("repo.git", "short.git")));
     let text = client.text("git_fetch", &json!({"repo_path": root.join("short"), "depth": 0}));

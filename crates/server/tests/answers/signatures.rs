@@ -1,9 +1,9 @@
-//! Signatures: none is left out without a word, and what could not be checked is not called bad.
+//! Signatures: no missing one goes unreported, and an unverified one is not called bad.
 
 use crate::support::{Client, Fixture, hooks::script, shell};
 use serde_json::{Value, json};
 
-/// A program that signs, and one that checks what it has signed, with the word that its argument says.
+/// A program that signs, and one that verifies with the result in its argument.
 const SIGNER: &str = "case \"$*\" in *--verify*) cat > /dev/null; echo \"$SAID\" >&2; exit ${CODE:-1};; esac
 cat > /dev/null; echo '[GNUPG:] SIG_CREATED ' >&2; printf -- '-----BEGIN PGP SIGNATURE-----\\n\\nx\\n-----END PGP SIGNATURE-----\\n'";
 
@@ -24,7 +24,7 @@ fn is_signed(fixture: &Fixture, name: &str) -> bool {
 }
 
 #[test]
-fn annotated_tags_are_signed_where_git_would_sign_them() {
+fn annotated_tags_are_signed_as_by_git() {
     for (settings, variables, expect) in [
         (&[("tag.forceSignAnnotated", "true")][..], &[][..], true),
         (&[("tag.gpgSign", "true")], &[], true),
@@ -47,7 +47,7 @@ fn annotated_tags_are_signed_where_git_would_sign_them() {
     }
 }
 
-/// A client of a server that has found the repository below a root, with the operator's own settings.
+/// A client of a server that found the repository below a root, with the operator's settings.
 fn found(fixture: &Fixture, settings: &str) -> Client {
     let global = fixture.path.with_file_name("global");
     std::fs::write(&global, settings).expect("a file");
@@ -58,7 +58,7 @@ fn found(fixture: &Fixture, settings: &str) -> Client {
 }
 
 #[test]
-fn a_repository_that_nobody_has_named_tells_what_it_leaves_unsigned() {
+fn an_untrusted_repository_reports_what_it_leaves_unsigned() {
     let calls: [(&str, Value, &str); 4] = [
         ("git_commit", json!({"message": "m", "allow_empty": true}), "the commit is not signed, although `commit.gpgSign` says so"),
         ("git_merge", json!({"source_branch": "side", "no_ff": true}), "the commit is not signed, although `commit.gpgSign` says so"),
@@ -97,14 +97,14 @@ fn a_repository_that_nobody_has_named_tells_what_it_leaves_unsigned() {
 
 #[test]
 fn a_signature_that_could_not_be_checked_is_not_called_bad() {
-    for (said, told, hint) in [
+    for (said, expect, hint) in [
         ("gpg: Can't check signature: No public key", "the signature of v1 could not be checked: ", "`gpg --import`"),
         ("gpg: BAD signature from A", "v1 has no good signature: ", ""),
     ] {
         let fixture = signing(&[("tag.gpgSign", "true")]);
         fixture.git(&["tag", "-m", "x", "v1"]);
         let error = fixture.serve_with(&[], &[("SAID", said)]).error("git_tag", &json!({"action": "verify", "name": "v1"}));
-        assert!(error.contains(told) && error.contains(said) && error.contains(hint), "{error}");
+        assert!(error.contains(expect) && error.contains(said) && error.contains(hint), "{error}");
     }
     let fixture = signing(&[("tag.gpgSign", "true")]);
     fixture.git(&["tag", "-m", "x", "v1"]);
@@ -124,7 +124,7 @@ fn a_signature_that_could_not_be_checked_is_not_called_bad() {
 }
 
 #[test]
-fn a_key_of_ssh_is_led_to_its_own_settings() {
+fn an_ssh_key_leads_to_the_ssh_settings() {
     let fixture = Fixture::new();
     if crate::support::programs::found("ssh-keygen").is_none() {
         return;

@@ -1,4 +1,4 @@
-//! What has stopped: what goes on, what is left out, and what is taken back in the end.
+//! Stopped operations: continue, skip, and undo at the end.
 
 use crate::support::{
     Client, Fixture, Outcome,
@@ -8,7 +8,7 @@ use crate::support::{
 use serde_json::{Deserializer, Value, json};
 use std::fs;
 
-/// Branches `main` and `side` that change the same line, each with a file of its own beside it.
+/// Branches `main` and `side` that change the same line, each with one more file.
 fn disagreeing() -> Fixture {
     let fixture = Fixture::new();
     fixture.git(&["checkout", "-q", "-b", "side"]);
@@ -18,7 +18,7 @@ fn disagreeing() -> Fixture {
     fixture
 }
 
-/// Calls that stop at a conflict in `a.txt`, on the branch that is checked out for each.
+/// Calls that stop at a conflict in `a.txt`, with the branch to check out for each.
 fn stopping() -> [(&'static str, &'static str, Value); 4] {
     [
         ("main", "git_merge", json!({"source_branch": "side"})),
@@ -43,7 +43,7 @@ fn stage(client: &mut Client, fixture: &Fixture, content: &str) -> String {
     client.text("git_add", &json!({"files": ["a.txt"]}))
 }
 
-/// The places at which git finds conflict markers, as `path:line`.
+/// The conflict markers that git finds, as `path:line`.
 fn found_by_git(fixture: &Fixture) -> Vec<String> {
     let output = fixture.try_git(&["diff", "--cached", "--check", "HEAD"]).stdout;
     let lines = String::from_utf8_lossy(&output).into_owned();
@@ -59,7 +59,7 @@ fn staged_conflict_markers_are_named_and_not_committed() {
         let mut client = fixture.serve();
         client.error(tool, &args);
         let before = head(&fixture);
-        // As git has left it.
+        // As git left it.
         let warned = client.text("git_add", &json!({"files": ["a.txt"]}));
         let found = found_by_git(&fixture).join(", ");
         assert!(found.starts_with("a.txt:1, a.txt:"), "{tool}: {found}");
@@ -73,7 +73,7 @@ fn staged_conflict_markers_are_named_and_not_committed() {
         let refused = client.error("git_commit", &json!({"message": "resolved"}));
         assert!(refused.contains(&found), "{tool}: {refused}");
         assert!(client.text("git_status", &json!({})).contains("is in progress"), "{tool}");
-        // One that was overlooked.
+        // One overlooked marker.
         let warned = stage(&mut client, &fixture, "one\n=======\ntwo\n");
         assert!(warned.contains("staged at a.txt:2:"), "{tool}: {warned}");
         assert!(client.error("git_continue", &json!({})).contains("a.txt:2"), "{tool}");
@@ -86,8 +86,8 @@ fn staged_conflict_markers_are_named_and_not_committed() {
 }
 
 #[test]
-fn lines_that_look_like_markers_are_committed_where_they_are_meant() {
-    // They are in a version, have another size, are confirmed, or are in a file that was not in conflict.
+fn intended_conflict_markers_are_committed() {
+    // They are in a version, have another size, are confirmed, or are in a file without conflicts.
     let heading = "Title\n=======\n>>>>>>> quoted\n";
     for (ours, resolved, attributes, confirmed) in [
         (heading, format!("{heading}resolved\n"), "", false),
@@ -118,7 +118,7 @@ fn lines_that_look_like_markers_are_committed_where_they_are_meant() {
 }
 
 #[test]
-fn what_has_stopped_and_gone_on_is_taken_back_as_one_change() {
+fn a_continued_operation_is_undone_as_one_change() {
     for (branch, tool, args) in stopping() {
         for concluded_by in ["git_continue", "git_commit"] {
             if concluded_by == "git_commit" && tool == "git_rebase" {
@@ -144,7 +144,7 @@ fn what_has_stopped_and_gone_on_is_taken_back_as_one_change() {
             assert!(undone.contains("is undone"), "{undone}");
             assert_eq!((head(&fixture), fixture.text(&["symbolic-ref", "HEAD"])), before, "{tool} {concluded_by}");
             assert_eq!(fixture.text(&["status", "--porcelain"]), "", "{tool} {concluded_by}");
-            // Then what came before it is the last change.
+            // Then the change before it is the last one.
             undo(&mut client);
             assert_eq!(head(&fixture), first, "{tool} {concluded_by}");
         }
@@ -152,7 +152,7 @@ fn what_has_stopped_and_gone_on_is_taken_back_as_one_change() {
 }
 
 #[test]
-fn what_was_given_up_leaves_the_change_before_it_to_be_taken_back() {
+fn after_an_abort_the_change_before_it_can_be_undone() {
     for (branch, tool, args) in stopping() {
         for begun_by_git in [false, true] {
             let fixture = disagreeing();
@@ -190,7 +190,7 @@ fn what_was_given_up_leaves_the_change_before_it_to_be_taken_back() {
 }
 
 #[test]
-fn conflicts_of_a_stash_or_a_squash_that_were_given_up_leave_the_change_before_them_to_be_taken_back() {
+fn after_an_aborted_stash_or_squash_the_change_before_it_can_be_undone() {
     let fixture = disagreeing();
     fixture.write("a.txt", "stashed\n");
     fixture.git(&["stash", "-q"]);
@@ -216,7 +216,7 @@ fn conflicts_of_a_stash_or_a_squash_that_were_given_up_leave_the_change_before_t
 }
 
 #[test]
-fn what_was_staged_or_restored_among_conflicts_is_taken_back_by_itself() -> Outcome {
+fn changes_during_conflicts_are_undone_separately() -> Outcome {
     for (branch, tool, args) in stopping() {
         let fixture = disagreeing();
         fixture.git(&["checkout", "-q", branch]);
@@ -233,7 +233,7 @@ fn what_was_staged_or_restored_among_conflicts_is_taken_back_by_itself() -> Outc
         assert!(named(&restored, "git_undo").is_some(), "{tool}: {restored}");
         undo(&mut client);
         assert_eq!(fs::read_to_string(fixture.path.join("a.txt"))?, "edited\n", "{tool}");
-        // Then the whole of it can still go on, and be taken back.
+        // Then all of it can still continue, and be undone.
         stage(&mut client, &fixture, "resolved\n");
         client.text("git_continue", &json!({}));
         undo(&mut client);
@@ -244,7 +244,7 @@ fn what_was_staged_or_restored_among_conflicts_is_taken_back_by_itself() -> Outc
 }
 
 #[test]
-fn a_pull_that_has_stopped_and_gone_on_is_taken_back_as_one_change() {
+fn a_continued_pull_is_undone_as_one_change() {
     for how in ["merge", "rebase"] {
         let (fixture, remote) = published();
         fixture.write("a.txt", "theirs\n").commit("theirs").git(&["push", "-q", "origin", "main"]);
@@ -264,7 +264,7 @@ fn a_pull_that_has_stopped_and_gone_on_is_taken_back_as_one_change() {
 }
 
 #[test]
-fn a_rebase_that_has_stopped_once_more_is_not_told_as_finished() {
+fn a_rebase_that_stops_again_is_not_reported_as_finished() {
     let fixture = disagreeing();
     fixture.git(&["checkout", "-q", "side"]);
     fixture.write("more.txt", "more\n").commit("more");
@@ -281,7 +281,7 @@ fn a_rebase_that_has_stopped_once_more_is_not_told_as_finished() {
 }
 
 #[test]
-fn an_undo_is_not_offered_of_what_somebody_else_has_begun() {
+fn no_undo_is_offered_for_operations_started_elsewhere() {
     for (branch, tool, args) in stopping() {
         let fixture = disagreeing();
         fixture.git(&["checkout", "-q", branch]);
@@ -298,8 +298,8 @@ fn an_undo_is_not_offered_of_what_somebody_else_has_begun() {
 }
 
 #[test]
-fn a_commit_that_changes_nothing_is_left_out_as_is_advised() -> Outcome {
-    // Taken over already, alone and in a series; a conflict that is resolved to nothing; taken back already, in a series.
+fn an_empty_commit_is_skipped_as_advised() -> Outcome {
+    // Picked already, alone and in a series; a conflict resolved to nothing; reverted already, in a series.
     let pick = |what: &str| ("git_cherry_pick", "cherry-pick", what.to_owned());
     for (case, (tool, command, what), resolves) in [
         ("one", pick("side"), false),
@@ -353,20 +353,20 @@ fn a_commit_that_changes_nothing_is_left_out_as_is_advised() -> Outcome {
 }
 
 #[test]
-fn a_step_of_a_plan_that_changes_nothing_is_left_out_as_is_advised() -> Outcome {
+fn an_empty_step_of_a_plan_is_skipped_as_advised() -> Outcome {
     let fixture = disagreeing();
     fixture.git(&["checkout", "-q", "side"]);
     fixture.write("more.txt", "more\n").commit("more");
     let steps = ["side~1", "side"].map(|rev| format!("pick {}", fixture.text(&["rev-parse", rev])));
     let mut client = fixture.serve();
-    // Once its conflict is resolved as the branch has it, nothing is left of the first.
+    // With its conflict resolved as on the branch, the first commit becomes empty.
     client.error("git_rebase", &json!({"target_branch": "main", "plan": steps}));
     fixture.git(&["rm", "-q", "--cached", "side.txt"]);
     fs::remove_file(fixture.path.join("side.txt"))?;
     client.text("git_conflicts", &json!({"take": "ours", "paths": ["a.txt"]}));
     client.text("git_continue", &json!({}));
     assert_eq!(fixture.text(&["log", "--format=%s", "main..side"]), "more");
-    // A step that git itself finds to be there already.
+    // A step that git itself finds to be applied already.
     fixture.git(&["checkout", "-q", "-b", "again", "side~1"]);
     fixture.write("a.txt", "other\n").commit("other");
     fixture.git(&["checkout", "-q", "-b", "twice", "again~1"]);
@@ -389,7 +389,7 @@ fn a_step_of_a_plan_that_changes_nothing_is_left_out_as_is_advised() -> Outcome 
 }
 
 #[test]
-fn a_revert_of_what_is_taken_back_already_changes_nothing_and_says_so() {
+fn a_repeated_revert_changes_nothing_and_says_so() {
     let fixture = Fixture::new();
     fixture.write("b.txt", "b\n").commit("b");
     fixture.git(&["revert", "--no-edit", "HEAD"]);
@@ -403,7 +403,7 @@ fn a_revert_of_what_is_taken_back_already_changes_nothing_and_says_so() {
 }
 
 #[test]
-fn conflicts_that_no_operation_has_left_are_not_continued() -> Outcome {
+fn conflicts_without_an_operation_are_not_continued() -> Outcome {
     let fixture = disagreeing();
     fixture.write("a.txt", "stashed\n");
     fixture.git(&["stash", "-q"]);
@@ -415,7 +415,7 @@ fn conflicts_that_no_operation_has_left_are_not_continued() -> Outcome {
         assert!(!stopped.contains("git_continue"), "{stopped}");
         let status = client.text("git_status", &json!({}));
         assert!(status.contains("1 path is in conflict") && !status.contains("git_continue"), "{status}");
-        // Back, and then once more to the end.
+        // Undone, and then run once more to the end.
         client.text("git_abort", &json!({}));
         assert_eq!(fs::read_to_string(fixture.path.join("a.txt"))?, "moved on\n");
         assert_eq!(fixture.text(&["status", "--porcelain"]), "");
@@ -436,7 +436,7 @@ fn conflicts_that_no_operation_has_left_are_not_continued() -> Outcome {
     ] {
         let start = head(&fixture);
         let stopped = client.error(tool, &args);
-        // git takes a file that is named for resolved, as it is.
+        // git takes a file named as a path as resolved, as it is.
         let refused = client.error("git_commit", &json!({"message": "half", "paths": ["a.txt"]}));
         assert!(refused.contains("unresolved conflicts in a.txt"), "{refused}");
         assert!(stopped.contains("has left conflicts in a.txt") && !stopped.contains("git_continue"), "{stopped}");
@@ -449,7 +449,7 @@ fn conflicts_that_no_operation_has_left_are_not_continued() -> Outcome {
 }
 
 #[test]
-fn a_bisect_is_not_told_as_a_conflict() {
+fn a_bisect_is_not_reported_as_a_conflict() {
     let fixture = disagreeing();
     let mut client = fixture.serve();
     client.text("git_bisect", &json!({"action": "start", "good": ["main~2"]}));
@@ -472,7 +472,7 @@ fn a_bisect_is_not_told_as_a_conflict() {
 }
 
 #[test]
-fn a_tag_that_a_fetch_refuses_is_replaced_as_is_advised() {
+fn a_tag_rejected_by_a_fetch_is_replaced_as_advised() {
     let (fixture, remote) = published();
     remote.git(&["tag", "v1", "main"]);
     fixture.write("b.txt", "b\n").commit("another").git(&["tag", "v1"]);
@@ -484,7 +484,7 @@ fn a_tag_that_a_fetch_refuses_is_replaced_as_is_advised() {
     client.text("git_tag", &json!({"action": "delete", "name": "v1", "confirm": true}));
     client.text("git_fetch", &json!({"tags": true}));
     assert_eq!(fixture.text(&["rev-parse", "v1"]), remote.git(&["rev-parse", "v1"]));
-    // A branch that is gone, in the way of one below its name.
+    // A deleted branch that blocks one below its name.
     remote.git(&["branch", "topic", "main"]);
     client.text("git_fetch", &json!({}));
     remote.git(&["branch", "-D", "topic"]);

@@ -1,10 +1,10 @@
-//! What is changed inside of submodules: compared as git compares it, and nothing of theirs runs.
+//! Changes inside submodules: compared as git compares them, without running their programs.
 
 use crate::support::{Client, Fixture, Outcome, parts, shell};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
-/// Adds a submodule at each of these paths, and one with a submodule of its own, and commits them.
+/// Adds a submodule at each path, and one with a nested submodule, and commits them.
 const SUBMODULES: &str = "
     git init -q -b main ../library; cd ../library; git config user.name A; git config user.email a@b
     echo 1 > f; echo 1 > g; echo '*.log' > .gitignore; git add .; git commit -q -m one; echo 2 > f; git commit -q -a -m two
@@ -20,7 +20,7 @@ const SUBMODULES: &str = "
     git clone -q ../library embedded; git add embedded 2> /dev/null
     git commit -q -m submodules";
 
-/// Brings each into the state that it is called after.
+/// Puts each into the state it is named after.
 const STATES: &str = "
     git -C commit checkout -q HEAD~1; echo x >> edited/f; echo x > new/x; git -C both checkout -q HEAD~1; echo x >> both/g; echo x > both/x
     echo x >> staged/f; git -C staged add f; rm gone-file/f; echo x >> 'a space/f'; echo x > dir/ünder/x; echo x >> dir/ünder/f
@@ -36,7 +36,7 @@ fn repository() -> Fixture {
     fixture
 }
 
-/// What an answer shows, without the server's own lines.
+/// An answer without the server's own lines.
 fn body(client: &mut Client, tool: &str, args: &Value) -> String {
     parts(&client.text(tool, args)).body
 }
@@ -45,7 +45,7 @@ fn status_of_git(fixture: &Fixture) -> String {
     fixture.text(&["status", "--short", "--branch", "-z"]).replace('\0', "\n")
 }
 
-/// Compares reads with git's: those that a setting can have a say in.
+/// Compares with git the reads that a setting can affect.
 fn compare(fixture: &Fixture, client: &mut Client, what: &str) {
     let status = body(client, "git_status", &json!({}));
     assert_eq!(status, status_of_git(fixture), "{what}");
@@ -75,7 +75,7 @@ fn compare_more(fixture: &Fixture, client: &mut Client) {
 }
 
 #[test]
-fn submodules_in_every_state_are_compared_as_by_git() {
+fn submodules_in_every_state_are_compared_as_in_git() {
     let fixture = repository();
     let mut client = fixture.serve_with(&[], &[("MCP_GIT_MAX_OUTPUT_TOKENS", "0")]);
     let status = client.text("git_status", &json!({}));
@@ -110,21 +110,21 @@ fn submodules_in_every_state_are_compared_as_by_git() {
         fixture.git(&["config", "-f", ".gitmodules", &format!("submodule.{name}.ignore"), value]);
         compare(&fixture, &mut client, &format!("{name}: {value}"));
     }
-    // The repository's own word counts for more.
+    // The repository's own setting wins.
     fixture.git(&["config", "submodule.commit.ignore", "none"]);
     compare(&fixture, &mut client, "both say something");
     fixture.git(&["commit", "-q", "-m", "hidden", "commit", "both"]);
     fixture.git(&["config", "--unset", "submodule.commit.ignore"]);
     compare(&fixture, &mut client, "a commit of what is hidden");
     compare_more(&fixture, &mut client);
-    // The submodule's own configuration counts inside.
+    // The submodule's own configuration applies inside.
     fixture.git(&["-C", "dir/ünder", "config", "status.showUntrackedFiles", "no"]);
     fixture.git(&["-C", "dir/ünder", "checkout", "-q", "f"]);
     compare(&fixture, &mut client, "a submodule that shows no untracked files");
 }
 
 #[test]
-fn a_patch_of_a_submodule_comes_whole_in_ranges() {
+fn a_submodules_patch_is_complete_in_ranges() {
     let fixture = repository();
     let mut client = fixture.serve();
     for path in ["both", "edited", "a space", "commit"] {
@@ -144,7 +144,7 @@ fn a_patch_of_a_submodule_comes_whole_in_ranges() {
 }
 
 #[test]
-fn an_unnamed_repository_with_submodules_is_compared_as_well() {
+fn an_untrusted_repository_with_submodules_is_compared_as_well() {
     let fixture = repository();
     let above = fixture.path.parent().expect("a parent").display().to_string();
     let mut client = Client::start(&["-r", &above], &[("MCP_GIT_MAX_OUTPUT_TOKENS", "0")]);
@@ -156,8 +156,8 @@ fn an_unnamed_repository_with_submodules_is_compared_as_well() {
     assert_eq!(diff.trim_end(), fixture.text(&["diff"]));
 }
 
-/// Runs `script` in a fresh repository with submodules and expects that reads name this one as not compared, for this
-/// reason, and compare the others.
+/// Runs `script` in a fresh repository with submodules and expects reads to name this one as not compared, for this
+/// reason, and to compare the others.
 fn is_named(script: &str, path: &str, why: &str) {
     let fixture = Fixture::new();
     shell(&fixture.path, &format!("set -e; {SUBMODULES}; {script}; echo x >> edited/f"));
@@ -175,8 +175,8 @@ fn is_named(script: &str, path: &str, why: &str) {
 }
 
 #[test]
-fn submodules_that_are_not_looked_into_are_named_with_the_reason() {
-    // Its git directory is outside of the roots.
+fn skipped_submodules_are_named_with_the_reason() {
+    // Its git directory is outside the roots.
     is_named(
         "mv commit/.git ../elsewhere-file; mv .git/modules/commit ../elsewhere; git config -f ../elsewhere/config core.worktree \"$PWD/commit\"; \
          echo \"gitdir: $PWD/../elsewhere\" > commit/.git",
@@ -198,12 +198,12 @@ fn submodules_that_are_not_looked_into_are_named_with_the_reason() {
         "commit",
         "reads do not run its filter x",
     );
-    // Its index cannot be read.
+    // Its index is unreadable.
     is_named("echo broken > .git/modules/commit/index", "commit", "");
 }
 
 #[test]
-fn the_number_and_the_depth_of_submodules_that_are_looked_into_are_bounded() -> Outcome {
+fn the_number_and_depth_of_compared_submodules_are_bounded() -> Outcome {
     let fixture = Fixture::new();
     shell(
         &fixture.path,
@@ -217,7 +217,7 @@ fn the_number_and_the_depth_of_submodules_that_are_looked_into_are_bounded() -> 
     let named: Vec<&String> = notes.iter().filter(|note| note.contains("pass its folder as `repo_path`")).collect();
     assert_eq!((compared, named.len()), (100, 8), "{notes:?}");
     assert!(notes.iter().any(|note| note.contains("inside of 4 more submodules")), "{notes:?}");
-    // That works.
+    // The fix works.
     let name = named[0].split("submodule ").nth(1).and_then(|rest| rest.split(':').next()).ok_or("a name")?;
     let inside = client.text("git_status", &json!({"repo_path": fixture.path.join(name).display().to_string()}));
     assert!(inside.contains("?? x"), "{inside}");
@@ -235,7 +235,7 @@ fn the_number_and_the_depth_of_submodules_that_are_looked_into_are_bounded() -> 
     Ok(())
 }
 
-/// Everything that a submodule's configuration can name, as a program that leaves a mark.
+/// Every configuration key of a submodule that can name a program, with a program that leaves a mark.
 fn arm(folder: &Path, trap: &str) {
     for key in [
         "core.fsmonitor",
@@ -272,7 +272,7 @@ fn no_program_of_a_submodule_runs_in_any_read_96() -> Outcome {
     for (named, is_partial) in [(true, false), (false, false), (true, true)] {
         let fixture = repository();
         if is_partial {
-            // What such a clone lacks is looked for before each read.
+            // Missing objects of such a clone are looked up before each read.
             shell(&fixture.path, "git config remote.origin.url ../library; git config remote.origin.promisor true");
         }
         let marker = fixture.home.path().join("ran");

@@ -1,11 +1,11 @@
-//! What a change moves beside what it is asked for: results name every reference that moved, and `git_undo` restores each piece
-//! or says what it leaves alone.
+//! Side effects of changes: results name every reference that moved, and `git_undo` restores each one
+//! or reports what it leaves alone.
 
 use crate::support::{Client, Fixture, Outcome, shell, undo};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
-/// Every file of the working tree, by path, and what git says of references, index, stash and configuration.
+/// Every file of the working tree, by path, and git's references, index, stash and configuration.
 fn state(fixture: &Fixture) -> BTreeMap<String, Vec<u8>> {
     let mut state = BTreeMap::new();
     for file in crate::support::files(&fixture.path).iter().filter(|file| !file.starts_with(fixture.path.join(".git"))) {
@@ -33,7 +33,7 @@ struct Case {
     prepare: fn(&Fixture),
 }
 
-/// Makes each change, and wants everything as it was once it is undone.
+/// Makes each change, and expects the original state after undo.
 fn each_is_undone(cases: Vec<Case>) {
     for Case { tool, args, prepare } in cases {
         let fixture = Fixture::new();
@@ -73,7 +73,7 @@ fn a_deleted_or_renamed_branch_is_undone_with_its_configuration() {
     stacked(&fixture);
     let mut client = fixture.serve();
     client.text("git_branch_delete", &json!({"branch_name": "feat/a.b"}));
-    // What has been configured since stays.
+    // Later configuration stays.
     fixture.git(&["config", "branch.feat/a.b.remote", "elsewhere"]);
     let said = undo(&mut client);
     assert!(said.contains("without its reflog") && said.contains("its configuration is as it was"), "{said}");
@@ -104,7 +104,7 @@ fn stash_below_edits(fixture: &Fixture) {
 }
 
 #[test]
-fn what_the_stash_brings_back_is_undone_with_its_new_files() -> Outcome {
+fn a_stash_pop_is_undone_with_its_new_files() -> Outcome {
     each_is_undone(vec![
         Case { tool: "git_stash", args: json!({"action": "pop"}), prepare: stash },
         Case { tool: "git_stash", args: json!({"action": "apply"}), prepare: stash },
@@ -112,7 +112,7 @@ fn what_the_stash_brings_back_is_undone_with_its_new_files() -> Outcome {
         Case { tool: "git_stash", args: json!({"action": "pop"}), prepare: stash_below_edits },
         Case { tool: "git_stash", args: json!({"action": "drop"}), prepare: stash_below_edits },
     ]);
-    // An entry that was not the newest is the newest afterwards, which is told.
+    // A restored entry becomes the newest, which is reported.
     for action in ["pop", "drop"] {
         let fixture = Fixture::new();
         stash_below_edits(&fixture);
@@ -123,7 +123,7 @@ fn what_the_stash_brings_back_is_undone_with_its_new_files() -> Outcome {
         assert_eq!(fixture.text(&["rev-parse", "stash@{0}"]), id);
         assert!(!fixture.path.join("new/deep/u.txt").exists());
     }
-    // An edit of what it brought back stays.
+    // An edit to a restored file stays.
     let fixture = Fixture::new();
     stash(&fixture);
     let mut client = fixture.serve();
@@ -183,14 +183,14 @@ fn other_branch_beside_edits(fixture: &Fixture) {
 }
 
 #[test]
-fn what_is_merged_or_picked_without_a_commit_is_undone() {
+fn merges_and_picks_without_a_commit_are_undone() {
     each_is_undone(vec![
         Case { tool: "git_merge", args: json!({"source_branch": "other", "strategy": "squash"}), prepare: other_branch },
         Case { tool: "git_merge", args: json!({"source_branch": "other", "strategy": "squash"}), prepare: other_branch_beside_edits },
         Case { tool: "git_cherry_pick", args: json!({"commit_hash": "other", "no_commit": true}), prepare: other_branch },
         Case { tool: "git_cherry_pick", args: json!({"commit_hash": "other", "no_commit": true}), prepare: other_branch_beside_edits },
     ]);
-    // git takes a revert for one in progress: that has a way out of its own, which is named.
+    // git sees a revert in progress, whose own abort is named.
     let fixture = Fixture::new();
     let before = state(&fixture);
     let mut client = fixture.serve();
@@ -264,7 +264,7 @@ fn references_that_a_hook_moves_are_named_and_left_alone() -> Outcome {
 }
 
 #[test]
-fn references_that_a_hook_makes_during_a_checkout_are_named_and_undone() -> Outcome {
+fn references_that_a_hook_creates_during_a_checkout_are_named_and_undone() -> Outcome {
     let fixture = Fixture::new();
     fixture.git(&["branch", "goes", "HEAD~1"]);
     hook(&fixture, "post-checkout", "git tag of-hook; git branch -qD goes; exit 0")?;
@@ -280,7 +280,7 @@ fn references_that_a_hook_makes_during_a_checkout_are_named_and_undone() -> Outc
 }
 
 #[test]
-fn notes_that_go_along_with_rewritten_commits_are_named_and_undone() {
+fn notes_copied_to_rewritten_commits_are_named_and_undone() {
     let fixture = Fixture::new();
     fixture.git(&["notes", "add", "-m", "on second", "HEAD"]);
     fixture.git(&["config", "notes.rewriteRef", "refs/notes/*"]);
@@ -293,7 +293,7 @@ fn notes_that_go_along_with_rewritten_commits_are_named_and_undone() {
     assert_eq!(state(&fixture), before);
 }
 
-/// A stack of two branches on a commit, and a main that has gone on.
+/// Two stacked branches on a commit, and a `main` that moved on.
 fn stack(fixture: &Fixture) {
     fixture.git(&["checkout", "-q", "-b", "low"]);
     fixture.write("low.txt", "low\n").commit("low").git(&["checkout", "-q", "-b", "high"]);
@@ -313,7 +313,7 @@ fn branches_that_a_rebase_updates_are_named() {
     let moved = fixture.text(&["rev-parse", "low"]);
     assert_ne!(moved, low);
     assert!(said.contains(&format!("also moved: refs/heads/low from {} to {}", &low[..12], &moved[..12])), "{said}");
-    // git_rebase leaves them where they are, whatever is configured, and says so.
+    // git_rebase leaves them in place, whatever is configured, and says so.
     let fixture = Fixture::new();
     stack(&fixture);
     fixture.git(&["config", "rebase.updateRefs", "true"]);
@@ -324,7 +324,7 @@ fn branches_that_a_rebase_updates_are_named() {
     assert!(said.contains("left where they are, although rebase.updateRefs is set: low"), "{said}");
 }
 
-/// A client that answers with one root.
+/// A client with one root.
 fn narrowed(fixture: &Fixture, root: &Path) -> Client {
     let served = fixture.path.parent().unwrap_or(&fixture.path).display().to_string();
     let mut client = Client::start(&["-r", &served, "--sandbox", "off"], &[]);
@@ -340,7 +340,7 @@ fn narrowed(fixture: &Fixture, root: &Path) -> Client {
 }
 
 #[test]
-fn worktrees_lie_inside_what_the_client_allows() {
+fn worktrees_stay_inside_the_clients_roots() {
     let fixture = Fixture::new();
     let mut client = narrowed(&fixture, &fixture.path);
     let top = fixture.path.display().to_string();

@@ -1,15 +1,15 @@
-//! Untracked files are shown as git shows them: a folder without tracked files is one row.
+//! Untracked files are shown as in git: a folder without tracked files is one row.
 
 use crate::support::{Fixture, parts, shell, text_of};
 use serde_json::json;
 
-/// The rows of untracked paths, here and as git has them.
+/// The rows of untracked paths, ours and git's.
 fn rows(text: &str) -> Vec<String> {
     text.lines().filter(|line| line.starts_with("?? ")).map(str::to_owned).collect()
 }
 
 #[test]
-fn folders_without_tracked_files_are_one_row_whatever_is_ignored_in_them() {
+fn folders_without_tracked_files_are_one_row() {
     let layout = "mkdir -p a/b a/c t/v/w n && echo 1 | tee a/b/f a/g a/c/f t/v/w/x t/v/y n/z t/k > /dev/null && git add t/k";
     for ignored in
         ["f", "b/", "b/**", "a/b/*", "a/b/**", "*/b/*", "**/b/f", "a/*/f", "a/*\n!a/g", "x", "w", "*", "/a\n!/a/b", "t/v/*\n!t/v/w", ""]
@@ -24,7 +24,7 @@ fn folders_without_tracked_files_are_one_row_whatever_is_ignored_in_them() {
 }
 
 #[test]
-fn repositories_within_untracked_folders_are_part_of_them() {
+fn nested_repositories_are_part_of_untracked_folders() {
     let fixture = Fixture::new();
     shell(
         &fixture.path,
@@ -37,7 +37,7 @@ fn repositories_within_untracked_folders_are_part_of_them() {
 }
 
 #[test]
-fn commits_of_one_second_have_the_order_that_git_gives_them() {
+fn commits_of_one_second_are_ordered_as_in_git() {
     let fixture = Fixture::new();
     for (branch, base) in [("one", "main"), ("two", "main"), ("three", "one")] {
         fixture.git(&["checkout", "-q", "-b", branch, base]);

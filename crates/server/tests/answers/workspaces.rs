@@ -1,10 +1,10 @@
-//! Workspaces: the calls that answers and errors name go on in the same one.
+//! Workspaces: calls that answers and errors name stay in the same workspace.
 
 use crate::support::{Client, Fixture, call_in, parts, shell};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// A repository on a branch of its own, with one entry in its stash, and a workspace of it.
+/// A repository on its own branch, with one stash entry, and a workspace of it.
 fn opened() -> (Fixture, Client, String, PathBuf) {
     let fixture = Fixture::new();
     fixture.git(&["checkout", "-q", "-b", "own"]);
@@ -21,7 +21,7 @@ fn opened() -> (Fixture, Client, String, PathBuf) {
     (fixture, client, handle, place.expect("a folder"))
 }
 
-/// What is checked out in the repository itself.
+/// The state of the repository itself.
 fn state(fixture: &Fixture) -> String {
     fixture.text(&["status", "--porcelain=v1", "--branch"]) + &fixture.text(&["rev-parse", "HEAD"])
 }
@@ -36,11 +36,11 @@ fn calls(text: &str) -> Vec<(String, Value)> {
     notes.iter().filter_map(call).collect()
 }
 
-/// What is done in a workspace before a call.
+/// Preparation in a workspace before a call.
 type Before = fn(&PathBuf);
 
 #[test]
-fn calls_that_follow_one_in_a_workspace_stay_in_it() {
+fn suggested_calls_stay_in_the_workspace() {
     let edit = |place: &PathBuf| std::fs::write(place.join("a.txt"), "edited\n").expect("a file");
     let nothing = |_: &PathBuf| ();
     let all: [(&str, Value, Before); 8] = [
@@ -65,14 +65,14 @@ fn calls_that_follow_one_in_a_workspace_stay_in_it() {
         for (next, mut args) in named {
             assert_eq!(args["workspace"], json!(handle), "{tool}: {text}");
             args["confirm"] = json!(true);
-            let mut told = client.text(&next, &args);
+            let mut reply = client.text(&next, &args);
             if next == "git_undo" {
-                let (again, args) = calls(&told).pop().expect("a call");
-                told = client.text(&again, &args);
+                let (again, args) = calls(&reply).pop().expect("a call");
+                reply = client.text(&again, &args);
             }
-            assert_eq!(state(&fixture), own, "{tool}, {next}: {told}");
+            assert_eq!(state(&fixture), own, "{tool}, {next}: {reply}");
         }
-        // What takes something back has done so there.
+        // Calls that undo or restore did so there.
         if !["git_create_branch", "git_commit"].contains(&tool) {
             assert_eq!(shell(&place, "git status --porcelain=v1 --branch; git rev-parse HEAD; cat a.txt"), was, "{tool}: {text}");
         }
@@ -81,7 +81,7 @@ fn calls_that_follow_one_in_a_workspace_stay_in_it() {
 }
 
 #[test]
-fn a_commit_in_a_workspace_is_taken_back_there_and_nowhere_else() {
+fn a_commit_in_a_workspace_is_undone_only_there() {
     let (fixture, mut client, handle, place) = opened();
     let own = state(&fixture);
     let before = shell(&place, "git rev-parse HEAD");
@@ -94,8 +94,8 @@ fn a_commit_in_a_workspace_is_taken_back_there_and_nowhere_else() {
 }
 
 #[test]
-fn a_workspace_that_is_closed_says_what_it_was_at() {
-    for (does, told) in [
+fn a_closed_workspace_reports_its_state() {
+    for (does, expect) in [
         ("true", "; the branch job stays"),
         ("git checkout -q --detach", "; it was detached at "),
         ("git checkout -q -b other", "; the branch other stays"),
@@ -103,6 +103,6 @@ fn a_workspace_that_is_closed_says_what_it_was_at() {
         let (_fixture, mut client, handle, place) = opened();
         shell(&place, does);
         let text = client.text("git_workspace", &json!({"action": "close", "handle": handle}));
-        assert!(text.contains(told), "{does}: {text}");
+        assert!(text.contains(expect), "{does}: {text}");
     }
 }

@@ -1,4 +1,4 @@
-//! Worktrees and workspaces that cannot be made, that have submodules, or whose folder is gone; and leaving a detached HEAD.
+//! Worktrees and workspaces that cannot be created, contain submodules, or lost their folder; and leaving a detached HEAD.
 
 use crate::support::{
     Client, Fixture, call_in,
@@ -29,22 +29,22 @@ fn follow(client: &mut Client, error: &str) {
 }
 
 #[test]
-fn worktrees_that_cannot_be_made_leave_nothing_behind_20() {
+fn worktrees_that_cannot_be_created_leave_nothing_behind_20() {
     let broken: [fn(&Fixture); 4] = [
-        // A filter that fails.
+        // A failing filter.
         |it| {
             it.git(&["config", "filter.x.smudge", "false"]);
             it.git(&["config", "filter.x.required", "true"]);
             fs::write(it.path.join(".git/info/attributes"), "a.txt filter=x\n").expect("attributes");
         },
-        // Content that is gone.
+        // Missing content.
         |it| {
             let id = it.text(&["rev-parse", "HEAD:a.txt"]);
             fs::remove_file(it.path.join(format!(".git/objects/{}/{}", &id[..2], &id[2..]))).expect("an object");
         },
-        // A hook that refuses the new worktree's HEAD.
+        // A hook that rejects the new worktree's HEAD.
         |it| hook(it, "reference-transaction", "if test \"$1\" = prepared && grep -q ' HEAD$'; then exit 1; fi"),
-        // A folder that cannot be made: git's list of worktrees is a file.
+        // A folder that cannot be created: git's list of worktrees is a file.
         |it| fs::write(it.path.join(".git/worktrees"), "").expect("a file"),
     ];
     for (number, breaks) in broken.into_iter().enumerate() {
@@ -54,7 +54,7 @@ fn worktrees_that_cannot_be_made_leave_nothing_behind_20() {
             let before = state(&fixture);
             let error = fixture.serve().error(tool, &args);
             assert_eq!(state(&fixture), before, "{number} {tool}: {error}");
-            // A branch that was there stays.
+            // An existing branch stays.
             let kept = if tool == "git_worktree" { add("side") } else { json!({"action": "open", "branch": "side"}) };
             fixture.serve().error(tool, &kept);
             assert_eq!(state(&fixture), before, "{number} {tool}");
@@ -77,7 +77,7 @@ fn a_cancelled_worktree_leaves_nothing_behind_20() {
     client.ping();
 }
 
-/// A repository with a submodule at `lib`, and a second worktree's worth of calls.
+/// A repository with a submodule at `lib`, and the calls that create a second worktree.
 fn with_submodule() -> Fixture {
     let fixture = Fixture::new();
     shell(
@@ -89,7 +89,7 @@ fn with_submodule() -> Fixture {
 }
 
 #[test]
-fn submodules_of_a_worktree_are_told_and_keep_it_from_nothing_20() {
+fn submodules_of_a_worktree_are_reported_and_block_nothing_20() {
     let fixture = with_submodule();
     let mut client = fixture.serve();
     let path = fixture.path.join("wt");
@@ -103,7 +103,7 @@ fn submodules_of_a_worktree_are_told_and_keep_it_from_nothing_20() {
     assert!(opened.contains("1 submodule is not checked out there"), "{opened}");
     let handle = next_workspace(&opened);
     client.text("git_workspace", &json!({"action": "close", "handle": handle}));
-    // Checked out there, it is named before it goes.
+    // Checked out there, it is named before removal.
     client.text("git_worktree", &add("two"));
     shell(&path, "git -c protocol.file.allow=always submodule --quiet update --init");
     let error = client.error("git_worktree", &remove(false));
@@ -138,8 +138,8 @@ fn the_advice_to_update_submodules_works_in_a_worktree_20() {
 }
 
 #[test]
-fn a_worktree_whose_folder_is_gone_is_told_with_the_call_that_works_20() {
-    // What meets it, and what it says.
+fn a_worktree_without_its_folder_names_a_working_call_20() {
+    // Each failing call, and its error.
     let calls = [
         ("git_worktree", add("again"), "a worktree is registered at "),
         ("git_worktree", json!({"action": "add", "path": "other", "branch": "taken"}), "`taken` is checked out at "),
@@ -163,7 +163,7 @@ fn a_worktree_whose_folder_is_gone_is_told_with_the_call_that_works_20() {
             client.text(tool, args);
         }
     }
-    // It can be removed as any other.
+    // It can be removed like any other.
     let fixture = Fixture::new();
     let mut client = fixture.serve();
     client.text("git_worktree", &add("taken"));
@@ -175,7 +175,7 @@ fn a_worktree_whose_folder_is_gone_is_told_with_the_call_that_works_20() {
 }
 
 #[test]
-fn a_worktree_that_is_locked_is_removed_by_the_calls_that_are_named_20() {
+fn a_locked_worktree_is_removed_by_the_named_calls_20() {
     let fixture = Fixture::new();
     let mut client = fixture.serve();
     client.text("git_worktree", &add("one"));
@@ -190,7 +190,7 @@ fn a_worktree_that_is_locked_is_removed_by_the_calls_that_are_named_20() {
     let error = client.error("git_worktree", &json!({"action": "remove", "path": "wt"}));
     follow(&mut client, &error);
     client.text("git_worktree", &json!({"action": "remove", "path": "wt"}));
-    // Checked out in a folder that is there: the call goes on there.
+    // Checked out in an existing folder: the call continues there.
     client.text("git_worktree", &add("one"));
     let error = client.error("git_checkout", &json!({"branch_name": "one"}));
     let place = error.split("\"repo_path\": ").nth(1).and_then(|rest| rest.split(" to work").next()).expect("a place");
@@ -199,10 +199,10 @@ fn a_worktree_that_is_locked_is_removed_by_the_calls_that_are_named_20() {
 }
 
 #[test]
-fn commits_that_only_a_detached_head_had_are_counted_and_can_be_kept_20() {
+fn commits_only_on_a_detached_head_are_counted_and_can_be_kept_20() {
     let fixture = forked();
     let mut client = fixture.serve();
-    for (commits, told) in [(0, None), (1, Some("1 commit ")), (3, Some("3 commits "))] {
+    for (commits, expect) in [(0, None), (1, Some("1 commit ")), (3, Some("3 commits "))] {
         fixture.git(&["checkout", "-q", "--detach", "main"]);
         for number in 0..commits {
             fixture.git(&["commit", "-q", "--allow-empty", "-m", &format!("{commits} {number}")]);
@@ -210,16 +210,16 @@ fn commits_that_only_a_detached_head_had_are_counted_and_can_be_kept_20() {
         let left = fixture.text(&["rev-parse", "HEAD"]);
         let text = client.text("git_checkout", &json!({"branch_name": "side"}));
         let note = parts(&text).notes.into_iter().find(|note| note.contains("detached HEAD"));
-        assert_eq!(note.is_some(), told.is_some(), "{text}");
-        let (Some(note), Some(told)) = (note, told) else { continue };
-        assert!(note.starts_with(told), "{note}");
+        assert_eq!(note.is_some(), expect.is_some(), "{text}");
+        let (Some(note), Some(expect)) = (note, expect) else { continue };
+        assert!(note.starts_with(expect), "{note}");
         let (_, call) = note.split_once("to keep ").and_then(|(_, rest)| rest.split_once(": ")).expect("a call");
         let (tool, mut args) = call_in(call);
         args["branch_name"] = json!(format!("kept-{commits}"));
         client.text(&tool, &args);
         assert_eq!(fixture.text(&["rev-parse", &format!("kept-{commits}")]), left);
     }
-    // Those that a tag or another branch has are not counted, and a new branch from there keeps all.
+    // Commits on a tag or another branch are not counted, and a new branch keeps all of them.
     for keep in [&["tag", "kept"][..], &["branch", "kept"]] {
         fixture.git(&["checkout", "-q", "--detach", "main"]);
         fixture.git(&["commit", "-q", "--allow-empty", "-m", keep[0]]);

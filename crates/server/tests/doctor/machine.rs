@@ -5,17 +5,17 @@ use crate::support;
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 #[test]
-fn too_few_descriptors_are_told() {
+fn too_few_descriptors_are_reported() {
     let ward = Ward::new();
     let fix = ward.heals("ulimit -Sn 256", &[], "descriptors", "only 256 files");
     assert_eq!(fix, "ulimit -n 4096");
-    let told = ward.told("ulimit -n 300", &[]);
-    let finding = told.find("descriptors", "only 300 files").unwrap_or_else(|| panic!("{:#?}", told.checks));
+    let report = ward.report("ulimit -n 300", &[]);
+    let finding = report.find("descriptors", "only 300 files").unwrap_or_else(|| panic!("{:#?}", report.checks));
     assert!(finding["fix"].as_str().is_some_and(|fix| fix.contains("LimitNOFILE=4096")), "{finding}");
 }
 
 #[test]
-fn a_temporary_folder_that_is_not_there_is_told() {
+fn a_missing_temporary_folder_is_reported() {
     let ward = Ward::new();
     assert_eq!(ward.heals("export TMPDIR=/nonexistent/tmp", &[], "start-up", "/nonexistent/tmp"), "export TMPDIR=/tmp");
 }
@@ -42,7 +42,7 @@ fn a_doctor_that_is_killed_leaves_no_server_running() -> Outcome {
 }
 
 #[test]
-fn the_temporary_server_leaves_the_log_and_the_collector_alone() -> Outcome {
+fn the_temporary_server_writes_no_log_and_no_telemetry() -> Outcome {
     let ward = Ward::new();
     let collector = std::net::TcpListener::bind("127.0.0.1:0")?;
     collector.set_nonblocking(true)?;
@@ -53,19 +53,19 @@ fn the_temporary_server_leaves_the_log_and_the_collector_alone() -> Outcome {
         if lines.is_empty() {
             ward.config(&format!("[log]\nlevel = \"info\"\nfile = \"{file}\"\n[telemetry]\notlp_endpoint = \"{endpoint}\"\n"));
         }
-        let told = ward.told(lines, &["--latency"]);
-        assert!(told.state("start-up") == ["ok"] && told.state("latency") == ["ok"], "{:#?}", told.checks);
-        assert!(!logs.exists(), "a log was begun: {lines}");
+        let report = ward.report(lines, &["--latency"]);
+        assert!(report.state("start-up") == ["ok"] && report.state("latency") == ["ok"], "{:#?}", report.checks);
+        assert!(!logs.exists(), "a log was started: {lines}");
         let sent = collector.accept().map(drop).map_err(|err| err.kind());
         assert_eq!(sent, Err(std::io::ErrorKind::WouldBlock), "telemetry was sent: {lines}");
     }
-    // A call that is held at a breakpoint would be waited for.
-    assert_eq!(ward.told("export MCP_DEBUG_BREAKPOINT=git_status", &["--latency"]).state("latency"), ["ok"]);
+    // A call held at a breakpoint must not block the measurement.
+    assert_eq!(ward.report("export MCP_DEBUG_BREAKPOINT=git_status", &["--latency"]).state("latency"), ["ok"]);
     Ok(())
 }
 
 #[test]
-fn a_state_folder_that_cannot_be_used_is_told() -> Outcome {
+fn an_unusable_state_folder_is_reported() -> Outcome {
     let ward = Ward::new();
     let state = ward.home.join("state of mine");
     let args = ["--state-dir", &state.display().to_string()].map(str::to_owned);
@@ -94,7 +94,7 @@ fn a_state_folder_that_cannot_be_used_is_told() -> Outcome {
 }
 
 #[test]
-fn a_full_file_system_is_told() {
+fn a_full_file_system_is_reported() {
     let ward = Ward::new();
     let can_mount =
         Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"]).status().is_ok_and(|status| status.success());
@@ -107,7 +107,7 @@ fn a_full_file_system_is_told() {
             "mkdir -p \"$HOME/full\"; mount -t tmpfs -o {options} none \"$HOME/full\"; export MCP_GIT_STATE_DIR=\"$HOME/full\"; chmod 700 \"$HOME/full\""
         );
         let run = |lines: &str| {
-            ward.told_in(lines, &[], |command| {
+            ward.report_in(lines, &[], |command| {
                 let mut outer = Command::new("unshare");
                 outer.arg("-m").arg(command.get_program()).args(command.get_args()).env_clear();
                 outer.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -115,15 +115,15 @@ fn a_full_file_system_is_told() {
                 *command = outer;
             })
         };
-        let told = run(&mount);
-        let finding = told.find("state", words).unwrap_or_else(|| panic!("{words}: {:#?}", told.checks));
+        let report = run(&mount);
+        let finding = report.find("state", words).unwrap_or_else(|| panic!("{words}: {:#?}", report.checks));
         assert!(finding["fix"].as_str().is_some_and(|fix| fix.contains("--state-dir")), "{finding}");
         assert!(run(&format!("{mount}; export MCP_GIT_STATE_DIR=\"$HOME/roomy\"")).find("state", words).is_none());
     }
 }
 
 #[test]
-fn a_database_that_cannot_be_used_is_told() -> Outcome {
+fn an_unusable_database_is_reported() -> Outcome {
     let ward = Ward::new();
     let state = ward.home.join("state");
     let named = state.display().to_string();
@@ -133,18 +133,18 @@ fn a_database_that_cannot_be_used_is_told() -> Outcome {
     fs::set_permissions(&state, fs::Permissions::from_mode(0o700))?;
     let garbage = "no database at all ".repeat(500);
     fs::write(&store, &garbage)?;
-    let told = ward.told("", &args);
-    assert!(told.find("database", "is damaged").is_some(), "{:#?}", told.checks);
-    assert_eq!(fs::read_to_string(&store)?, garbage, "the doctor leaves it as it is");
-    // A process that has it open would go on with it. The system lists it without the link in its path.
+    let report = ward.report("", &args);
+    assert!(report.find("database", "is damaged").is_some(), "{:#?}", report.checks);
+    assert_eq!(fs::read_to_string(&store)?, garbage, "the doctor does not touch it");
+    // A process with the file open would keep using it. The system lists its path with links resolved.
     let link = ward.home.join("link");
     std::os::unix::fs::symlink(&state, &link)?;
     let held = fs::File::open(&store)?;
-    let told = ward.told("", &["--state-dir", &link.display().to_string()]);
-    let finding = told.find("database", "is damaged, in use by").unwrap_or_else(|| panic!("{:#?}", told.checks));
+    let report = ward.report("", &["--state-dir", &link.display().to_string()]);
+    let finding = report.find("database", "is damaged, in use by").unwrap_or_else(|| panic!("{:#?}", report.checks));
     assert!(finding["fix"].as_str().is_some_and(|fix| fix.contains(&format!("`kill {}`", std::process::id()))), "{finding}");
     drop(held);
-    // Its log goes with it, and nothing else.
+    // The fix removes its log as well, and nothing else.
     let (log, other) = (state.join("store.db-wal"), state.join("store.db.bak"));
     fs::write(&log, "")?;
     fs::write(&other, "")?;
@@ -152,11 +152,11 @@ fn a_database_that_cannot_be_used_is_told() -> Outcome {
     assert!(!log.exists() && other.exists());
     fs::create_dir(&store)?;
     ward.heals("", &args, "database", "is not a regular file");
-    // A server makes it, and is found to use it.
+    // A server creates the database, and the doctor finds the server.
     let server = support::wire::Served::start(&ward.fixture, &["--state-dir", &named], &[("MCP_GIT_STORE_URL", "")]);
-    let told = ward.told("", &args);
-    let used = told.checks.iter().find(|one| one["name"] == "database").map(|one| one["detail"].to_string()).unwrap_or_default();
-    assert!(told.state("database") == ["ok"] && used.contains(&format!("(pid {})", server.child.id())), "{used}");
+    let report = ward.report("", &args);
+    let used = report.checks.iter().find(|one| one["name"] == "database").map(|one| one["detail"].to_string()).unwrap_or_default();
+    assert!(report.state("database") == ["ok"] && used.contains(&format!("(pid {})", server.child.id())), "{used}");
     drop(server);
     if has("python3") {
         ward.sh(&format!("python3 -c \"import sqlite3; c = sqlite3.connect('{named}/store.db'); c.execute(\\\"UPDATE mcpgit_meta SET value = '999' WHERE name = 'schema'\\\"); c.commit()\""));
@@ -168,7 +168,7 @@ fn a_database_that_cannot_be_used_is_told() -> Outcome {
 }
 
 #[test]
-fn a_database_server_that_cannot_be_reached_is_told_without_its_password() {
+fn an_unreachable_database_is_reported_without_its_password() {
     let ward = Ward::new();
     let lines = "export MCP_GIT_STORE_URL=postgres://user:hunter2@127.0.0.1:1/database";
     let output = ward.output_in(lines, &["--verbose"], |_| {});
@@ -178,11 +178,11 @@ fn a_database_server_that_cannot_be_reached_is_told_without_its_password() {
 }
 
 #[test]
-fn a_kernel_without_landlock_is_told() {
+fn a_kernel_without_landlock_is_reported() {
     let ward = Ward::new();
-    let run = |lines: &str| ward.told_in(lines, &[], support::without_landlock);
-    let told = run("");
-    let finding = told.find("sandbox", "Landlock").unwrap_or_else(|| panic!("{:#?}", told.checks));
+    let run = |lines: &str| ward.report_in(lines, &[], support::without_landlock);
+    let report = run("");
+    let finding = report.find("sandbox", "Landlock").unwrap_or_else(|| panic!("{:#?}", report.checks));
     assert!(finding["state"] == "note" && finding["fix"].as_str().is_some_and(|fix| fix.contains("--sandbox off")), "{finding}");
     assert!(run("export MCP_GIT_SANDBOX=always").find("sandbox", "no change can be made").is_some_and(|one| one["state"] == "problem"));
     assert_eq!(run("export MCP_GIT_SANDBOX=off").state("sandbox"), ["ok"]);

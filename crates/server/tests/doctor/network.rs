@@ -1,6 +1,6 @@
 //! Faults of the network: ports, remotes, and the way to a remote server.
 
-use super::{Outcome, Told, Ward, has, write, write_program};
+use super::{Outcome, Report, Ward, has, write, write_program};
 use crate::support::{
     Fixture,
     tokens::tokens,
@@ -11,14 +11,14 @@ use std::{
     net::TcpListener,
 };
 
-/// A server whose state is the ward's.
+/// A server with its own state folder in the ward's home.
 fn served(ward: &Ward, args: &[&str]) -> Served {
     let state = ward.home.join("served").display().to_string();
     Served::start(&ward.fixture, &[&["--state-dir", state.as_str()], args].concat(), &[])
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_with_its_owner() -> Outcome {
+fn a_taken_port_is_reported_with_its_owner() -> Outcome {
     let ward = Ward::new();
     let own = format!("(pid {})", std::process::id());
     for address in ["127.0.0.1:0", "[::1]:0"] {
@@ -28,22 +28,22 @@ fn a_port_that_is_taken_is_told_with_its_owner() -> Outcome {
         };
         let fix = ward.heals(&format!("export MCP_GIT_PORT={}", other.local_addr()?.port()), &[], "port", &own);
         assert!(fix.starts_with("export MCP_GIT_PORT="), "{fix}");
-        // A flag wins over the variable.
+        // A flag overrides the variable.
         ward.heals_by("", &["--port", &other.local_addr()?.port().to_string()], "port", &own, |fix| {
             let port = fix.split("--port ").nth(1).unwrap_or_default().trim_end_matches("`.").to_owned();
             format!("set -- doctor --json --port {port}")
         });
-        // Both addresses are one cause.
+        // Both addresses have one cause.
         let _second = TcpListener::bind(("127.0.0.1", other.local_addr()?.port()));
-        assert_eq!(ward.told(&format!("export MCP_GIT_PORT={}", other.local_addr()?.port()), &[]).state("port"), ["problem"]);
+        assert_eq!(ward.report(&format!("export MCP_GIT_PORT={}", other.local_addr()?.port()), &[]).state("port"), ["problem"]);
     }
-    // Nobody has asked for the default: this test has it, or another program.
+    // The default port was not requested: this test or another program holds it.
     let _default = TcpListener::bind("127.0.0.1:8080");
-    let told = ward.told("", &[]);
-    assert!(told.find("port", "port 8080").is_some_and(|one| one["state"] == "note"), "{:#?}", told.checks);
+    let report = ward.report("", &[]);
+    assert!(report.find("port", "port 8080").is_some_and(|one| one["state"] == "note"), "{:#?}", report.checks);
     let server = served(&ward, &[]);
-    let told = ward.told("", &["--port", &server.port.to_string()]);
-    assert!(told.code == Some(0) && told.find("port", "a running server").is_some(), "{:#?}", told.checks);
+    let report = ward.report("", &["--port", &server.port.to_string()]);
+    assert!(report.code == Some(0) && report.find("port", "a running server").is_some(), "{:#?}", report.checks);
     let socket = ward.home.join("socket");
     write(&socket, "");
     ward.heals(&format!("export MCP_GIT_SOCKET='{}'", socket.display()), &[], "port", "is not a socket");
@@ -67,7 +67,7 @@ except BlockingIOError:
 sys.stdin.read()";
 
 #[test]
-fn a_socket_whose_queue_is_full_does_not_hold_the_doctor_up() -> Outcome {
+fn a_socket_with_a_full_queue_does_not_block_the_doctor() -> Outcome {
     if !has("python3") {
         eprintln!("not tried: a full queue needs python3");
         return Ok(());
@@ -79,16 +79,16 @@ fn a_socket_whose_queue_is_full_does_not_hold_the_doctor_up() -> Outcome {
     let mut python = command.spawn()?;
     let mut line = [0; 4];
     python.stdout.as_mut().ok_or("an output")?.read_exact(&mut line)?;
-    let told = ward.told(&format!("export MCP_GIT_SOCKET='{}'", socket.display()), &[]);
+    let report = ward.report(&format!("export MCP_GIT_SOCKET='{}'", socket.display()), &[]);
     python.kill()?;
     python.wait()?;
-    assert!(line == *b"full" && told.find("port", "accepts no connection").is_some(), "{:#?}", told.checks);
-    assert_eq!(ward.told(&format!("export MCP_GIT_SOCKET='{}'", socket.display()), &[]).state("port"), ["ok"], "it is stale");
+    assert!(line == *b"full" && report.find("port", "accepts no connection").is_some(), "{:#?}", report.checks);
+    assert_eq!(ward.report(&format!("export MCP_GIT_SOCKET='{}'", socket.display()), &[]).state("port"), ["ok"], "it is stale");
     Ok(())
 }
 
 #[test]
-fn a_server_for_other_machines_is_told_with_what_opens_and_closes_the_firewall() {
+fn a_non_loopback_server_is_reported_with_the_firewall_commands() {
     let ward = Ward::new();
     let (config, _) = tokens(&ward.fixture);
     let ran = ward.home.join("ran");
@@ -96,15 +96,15 @@ fn a_server_for_other_machines_is_told_with_what_opens_and_closes_the_firewall()
         write_program(&ward.home.join("bin").join(program), &format!("#!/bin/sh\ntouch '{}'\n", ran.display()));
     }
     let lines = format!("export PATH='{}/bin':\"$PATH\" MCP_GIT_HOST=0.0.0.0 MCP_GIT_PORT=8443", ward.home.display());
-    let told = ward.told(&lines, &["--config", &config]);
-    let finding = told.find("scope", "sudo ufw allow 8443/tcp").unwrap_or_else(|| panic!("{:#?}", told.checks));
+    let report = ward.report(&lines, &["--config", &config]);
+    let finding = report.find("scope", "sudo ufw allow 8443/tcp").unwrap_or_else(|| panic!("{:#?}", report.checks));
     assert_eq!(finding["fix"], "sudo ufw deny 8443/tcp");
     assert!(!ran.exists(), "the doctor runs neither");
-    assert_eq!(ward.told(&format!("{lines}; unset MCP_GIT_HOST"), &["--config", &config]).state("scope"), ["ok"]);
+    assert_eq!(ward.report(&format!("{lines}; unset MCP_GIT_HOST"), &["--config", &config]).state("scope"), ["ok"]);
 }
 
 #[test]
-fn remotes_that_are_not_reached_are_told_one_reason_after_the_other() -> Outcome {
+fn unreachable_remotes_are_reported_reason_by_reason() -> Outcome {
     let ward = Ward::new();
     let path = ward.fixture.path.display().to_string();
     let args = ["-r", path.as_str(), "--online"];
@@ -112,14 +112,14 @@ fn remotes_that_are_not_reached_are_told_one_reason_after_the_other() -> Outcome
     let port = listener.local_addr()?.port();
     drop(listener);
     ward.sh(&format!("git remote add origin http://127.0.0.1:{port}/x.git"));
-    assert_eq!(ward.told("", &args[..2]).state("remotes"), ["skipped"]);
+    assert_eq!(ward.report("", &args[..2]).state("remotes"), ["skipped"]);
     let protocol = ward.heals("", &args, "remotes", "is not allowed");
     let host = ward.heals(&protocol, &args, "remotes", "not an address of the public internet");
     let both = format!("{protocol}; {host}");
-    let told = ward.told(&both, &args);
-    assert!(told.find("remotes", "accepts no connection (TCP)").is_some(), "{:#?}", told.checks);
+    let report = ward.report(&both, &args);
+    assert!(report.find("remotes", "accepts no connection (TCP)").is_some(), "{:#?}", report.checks);
     let _listener = TcpListener::bind(("127.0.0.1", port))?;
-    assert_eq!(ward.told(&both, &args).state("remotes"), ["ok"]);
+    assert_eq!(ward.report(&both, &args).state("remotes"), ["ok"]);
     ward.sh("git remote set-url origin https://nobody.invalid/x.git");
     ward.heals_by("", &args, "remotes", "(DNS)", |fix| {
         let command = fix.split('`').nth(1).unwrap_or_default();
@@ -128,26 +128,26 @@ fn remotes_that_are_not_reached_are_told_one_reason_after_the_other() -> Outcome
     Ok(())
 }
 
-/// The states of the steps, in their order.
-fn steps(told: &Told) -> Vec<String> {
-    told.checks
+/// The states of the steps, in order.
+fn steps(report: &Report) -> Vec<String> {
+    report.checks
         .iter()
         .map(|one| format!("{}: {}", one["name"].as_str().unwrap_or_default(), one["state"].as_str().unwrap_or_default()))
         .collect()
 }
 
 #[test]
-fn the_way_to_a_server_is_walked_and_the_step_that_fails_is_named() -> Outcome {
+fn the_failing_step_on_the_way_to_a_server_is_named() -> Outcome {
     let ward = Ward::new();
     let server = served(&ward, &[]);
     let url = format!("http://127.0.0.1:{}/mcp", server.port);
-    let told = ward.told("", &["--url", &url]);
-    assert_eq!(steps(&told), ["dns: ok", "tcp: ok", "http: ok", "websocket: ok", "mcp: ok"], "{:#?}", told.checks);
-    // Nothing listens, nobody has the name, the port has no TLS, it is no URL.
+    let report = ward.report("", &["--url", &url]);
+    assert_eq!(steps(&report), ["dns: ok", "tcp: ok", "http: ok", "websocket: ok", "mcp: ok"], "{:#?}", report.checks);
+    // Nothing listens, the name does not resolve, the port has no TLS, the URL is invalid.
     let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let fails = |url: &str, step: &str, words: &str| {
-        let told = ward.told("", &["--url", url]);
-        let finding = told.find(step, words).unwrap_or_else(|| panic!("{url}: {:#?}", told.checks));
+        let report = ward.report("", &["--url", url]);
+        let finding = report.find(step, words).unwrap_or_else(|| panic!("{url}: {:#?}", report.checks));
         finding["fix"].as_str().unwrap_or_default().to_owned()
     };
     assert!(fails(&format!("http://127.0.0.1:{closed}/mcp"), "tcp", "accepts no connection").contains(&format!("--port {closed}")));
@@ -155,8 +155,8 @@ fn the_way_to_a_server_is_walked_and_the_step_that_fails_is_named() -> Outcome {
     assert!(fails(&format!("https://127.0.0.1:{}/mcp", server.port), "tls", "does not speak TLS").contains("http://"));
     fails("ftp://x/", "url", "ftp");
     fails("http://x:99999/", "url", "65535");
-    let told = ward.told("", &["--url", "http://user:hunter2@127.0.0.1/mcp"]);
-    assert!(told.find("url", "password").is_some() && !format!("{:?}", told.checks).contains("hunter2"));
+    let report = ward.report("", &["--url", "http://user:hunter2@127.0.0.1/mcp"]);
+    assert!(report.find("url", "password").is_some() && !format!("{:?}", report.checks).contains("hunter2"));
     // Another program answers.
     for (answer, step, words) in [
         ("SSH-2.0-x\r\n", "http", "does not speak HTTP"),
@@ -183,21 +183,21 @@ fn the_way_to_a_server_is_walked_and_the_step_that_fails_is_named() -> Outcome {
 }
 
 #[test]
-fn a_server_that_wants_a_token_is_walked_with_one() {
+fn a_server_that_requires_a_token_is_checked_with_one() {
     let ward = Ward::new();
     let (config, [all, ..]) = tokens(&ward.fixture);
     let server = served(&ward, &["--config", &config]);
     let url = format!("http://127.0.0.1:{}/mcp", server.port);
     let fix = |lines: &str, words: &str| {
-        let told = ward.told(lines, &["--url", &url]);
-        let finding = told.find("mcp", words).unwrap_or_else(|| panic!("{words}: {:#?}", told.checks));
+        let report = ward.report(lines, &["--url", &url]);
+        let finding = report.find("mcp", words).unwrap_or_else(|| panic!("{words}: {:#?}", report.checks));
         finding["fix"].as_str().unwrap_or_default().to_owned()
     };
     assert!(fix("", "requires a token").contains("MCP_GIT_DOCTOR_TOKEN"));
     assert!(fix("export MCP_GIT_DOCTOR_TOKEN=wrong", "does not know the token").contains("mcp-server-git token"));
-    let told = ward.told(&format!("export MCP_GIT_DOCTOR_TOKEN='{all}'"), &["--url", &url]);
-    assert!(told.code == Some(0) && !format!("{:?}", told.checks).contains(&all), "{:#?}", told.checks);
-    assert_eq!(ward.told("", &["--url", &url, "--token", &all]).code, Some(0));
+    let report = ward.report(&format!("export MCP_GIT_DOCTOR_TOKEN='{all}'"), &["--url", &url]);
+    assert!(report.code == Some(0) && !format!("{:?}", report.checks).contains(&all), "{:#?}", report.checks);
+    assert_eq!(ward.report("", &["--url", &url, "--token", &all]).code, Some(0));
 }
 
 #[test]
@@ -206,8 +206,8 @@ fn latency_is_measured_through_the_running_server_and_judged() {
     let state = ward.home.join("state").display().to_string();
     let server = Served::start(&Fixture::new(), &["--state-dir", &state], &[]);
     let args = ["--state-dir", state.as_str(), "--latency"];
-    let told = ward.told("", &args);
-    let measured = told.checks.iter().find(|one| one["name"] == "latency").cloned().unwrap_or_default();
+    let report = ward.report("", &args);
+    let measured = report.checks.iter().find(|one| one["name"] == "latency").cloned().unwrap_or_default();
     let detail = measured["detail"].as_str().unwrap_or_default();
     assert!(detail.contains(&format!("process ID {}", server.child.id())) && detail.contains("median of 20"), "{measured}");
     assert_eq!(measured["causes"].as_array().map(Vec::len), Some(20));
@@ -219,7 +219,7 @@ fn latency_is_measured_through_the_running_server_and_judged() {
 }
 
 #[test]
-fn a_certificate_that_is_not_trusted_is_told() -> Outcome {
+fn an_untrusted_certificate_is_reported() -> Outcome {
     if !has("openssl") {
         eprintln!("not tried: openssl is absent");
         return Ok(());
@@ -251,10 +251,10 @@ fn a_certificate_that_is_not_trusted_is_told() -> Outcome {
         let mut server = command.args(["-www", "-quiet"]).stdin(std::process::Stdio::null()).spawn()?;
         wait_for("openssl listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
         let lines = if trusts { format!("export SSL_CERT_FILE='{tls}/ca.pem'") } else { String::new() };
-        let told = ward.told(&lines, &["--url", &format!("https://127.0.0.1:{port}/mcp")]);
+        let report = ward.report(&lines, &["--url", &format!("https://127.0.0.1:{port}/mcp")]);
         server.kill()?;
         server.wait()?;
-        assert!(told.find(step, words).is_some(), "{name} {trusts}: {:#?}", told.checks);
+        assert!(report.find(step, words).is_some(), "{name} {trusts}: {:#?}", report.checks);
     }
     Ok(())
 }

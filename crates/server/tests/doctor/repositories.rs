@@ -5,7 +5,7 @@ use crate::support::wire::wait_for;
 use std::fs;
 
 #[test]
-fn roots_that_cannot_be_used_are_told() -> Outcome {
+fn unusable_roots_are_reported() -> Outcome {
     let ward = Ward::new();
     let missing = ward.home.join("not there");
     ward.heals("", &["-r", &missing.display().to_string()], "roots", "does not exist");
@@ -25,7 +25,7 @@ fn roots_that_cannot_be_used_are_told() -> Outcome {
 }
 
 #[test]
-fn roots_that_may_not_be_written_are_told() -> Outcome {
+fn read_only_roots_are_reported() -> Outcome {
     let ward = Ward::new();
     if is_root() {
         eprintln!("not tried: root may write anywhere");
@@ -33,13 +33,13 @@ fn roots_that_may_not_be_written_are_told() -> Outcome {
     }
     fs::set_permissions(&ward.fixture.path, std::os::unix::fs::PermissionsExt::from_mode(0o555))?;
     let path = ward.fixture.path.display().to_string();
-    assert!(ward.told("", &["-r", &path, "--read-only"]).find("roots", "cannot be").is_none());
+    assert!(ward.report("", &["-r", &path, "--read-only"]).find("roots", "cannot be").is_none());
     ward.heals("", &["-r", &path], "roots", "cannot be read and written");
     Ok(())
 }
 
 #[test]
-fn a_repository_of_another_user_is_told() -> Outcome {
+fn a_repository_of_another_user_is_reported() -> Outcome {
     let ward = Ward::new();
     if !is_root() {
         eprintln!("not tried: a repository of another user needs root");
@@ -54,7 +54,7 @@ fn a_repository_of_another_user_is_told() -> Outcome {
 }
 
 #[test]
-fn a_hostile_repository_is_told_and_does_not_hold_the_doctor_up() -> Outcome {
+fn a_hostile_repository_is_reported_and_does_not_block_the_doctor() -> Outcome {
     let ward = Ward::new();
     let hostile = ward.home.join("roots/hostile");
     fs::create_dir_all(&hostile)?;
@@ -67,22 +67,22 @@ fn a_hostile_repository_is_told_and_does_not_hold_the_doctor_up() -> Outcome {
         hostile.display()
     ));
     let roots = ward.home.join("roots").display().to_string();
-    ward.told("", &["-r", &roots]);
+    ward.report("", &["-r", &roots]);
     assert!(!ran.exists(), "a program that the repository names was run");
     ward.sh(&format!("cd '{}/.git'; rm HEAD; mkfifo HEAD", hostile.display()));
     let fix = ward.heals("", &["-r", &roots], "roots", "cannot be opened");
     assert!(fix.contains("ref: refs/heads/") && !ran.exists(), "{fix}");
-    assert_eq!(ward.told("", &["-r", &roots]).state("roots"), ["ok"], "it is a repository again");
+    assert_eq!(ward.report("", &["-r", &roots]).state("roots"), ["ok"], "the repository is restored");
     Ok(())
 }
 
-/// The command in a sentence that has these words.
+/// The command with these words in a fix.
 fn command(fix: &str, words: &str) -> String {
     fix.split('`').skip(1).step_by(2).find(|part| part.contains(words)).unwrap_or_else(|| panic!("no {words} in {fix}")).to_owned()
 }
 
 #[test]
-fn a_damaged_repository_is_told_and_nothing_of_it_is_lost() {
+fn a_damaged_repository_is_reported_and_nothing_is_lost() {
     let ward = Ward::new();
     let path = ward.fixture.path.display().to_string();
     let args = ["-r", path.as_str()];
@@ -91,14 +91,14 @@ fn a_damaged_repository_is_told_and_nothing_of_it_is_lost() {
         ward.sh(&format!("cd .git; {plant}"));
         ward.heals("", &args, "roots", "HEAD");
         assert_eq!(ward.fixture.git(&["rev-parse", "refs/heads/main", "HEAD"]), [head.clone(), head.clone()].concat(), "{plant}");
-        assert_eq!(ward.told("", &args).state("roots"), ["ok"], "{plant}");
+        assert_eq!(ward.report("", &args).state("roots"), ["ok"], "{plant}");
     }
     ward.sh(": > .git/refs/heads/main");
     ward.heals("", &args, "roots", "does not name a commit");
     assert_eq!(ward.fixture.git(&["rev-parse", "HEAD"]), head);
     ward.sh("git checkout -q -b topic; git checkout -q main; git checkout -q topic; rm .git/HEAD");
     assert!(ward.heals("", &args, "roots", "HEAD is missing").contains("refs/heads/topic"), "what was checked out last");
-    // The commit is gone: an older one is there, or the remote has it.
+    // The commit is missing: restored from an older one, or from the remote.
     let remove = "id=$(git rev-parse HEAD); rm -f .git/objects/$(echo $id | cut -c1-2)/$(echo $id | cut -c3-)";
     ward.sh(&format!("git commit -q --allow-empty -m lost; {remove}"));
     ward.heals_by("", &args, "roots", "is missing or damaged", |fix| command(fix, "update-ref refs/heads/topic"));
@@ -110,15 +110,15 @@ fn a_damaged_repository_is_told_and_nothing_of_it_is_lost() {
     ward.heals_by("", &args, "roots", "is missing or damaged", |fix| command(fix, "fetch --refetch"));
     ward.sh("git rev-list --objects main topic");
     assert_eq!(ward.fixture.git(&["rev-parse", "HEAD"]), head);
-    // Of a bare repository nothing else is left to be found by.
+    // A bare repository has no other sign to be found by.
     ward.sh("mv ../origin.git/objects ../objects");
     let bare = ward.fixture.path.with_file_name("origin.git").display().to_string();
-    assert!(ward.told("", &["-r", &bare]).find("roots", "contains no repository").is_none());
+    assert!(ward.report("", &["-r", &bare]).find("roots", "contains no repository").is_none());
     ward.heals("", &["-r", &bare], "roots", "objects is missing");
 }
 
 #[test]
-fn a_worktree_without_its_repository_is_told() {
+fn a_worktree_without_its_repository_is_reported() {
     let ward = Ward::new();
     let roots = ward.home.join("roots").display().to_string();
     let args = ["-r", roots.as_str()];
@@ -130,8 +130,8 @@ fn a_worktree_without_its_repository_is_told() {
         is_well();
     }
     ward.sh(&format!("mv '{roots}/moved/.git/worktrees/linked' '{roots}/pruned'"));
-    let told = ward.told("", &args);
-    let finding = told.find("roots", "which does not exist").unwrap_or_else(|| panic!("{:#?}", told.checks));
+    let report = ward.report("", &args);
+    let finding = report.find("roots", "which does not exist").unwrap_or_else(|| panic!("{:#?}", report.checks));
     assert!(finding["fix"].as_str().is_some_and(|fix| fix.contains("moved worktree add PATH BRANCH")), "{finding}");
     ward.sh(&format!("mv '{roots}/pruned' '{roots}/moved/.git/worktrees/linked'; cd '{roots}/linked'; rm .git; mkfifo .git"));
     assert!(ward.heals("", &args, "roots", "linked cannot be opened").starts_with("mv "));
@@ -140,7 +140,7 @@ fn a_worktree_without_its_repository_is_told() {
 }
 
 #[test]
-fn what_every_user_can_write_is_told() {
+fn world_writable_files_are_reported() {
     let ward = Ward::new();
     let path = ward.fixture.path.display().to_string();
     for name in ["", "/.git", "/.git/hooks", "/.git/config"] {
@@ -152,10 +152,10 @@ fn what_every_user_can_write_is_told() {
     for name in files {
         ward.sh(&format!("touch '.git/{name}'; chmod 777 '.git/{name}'"));
     }
-    // git does not run its samples, and nobody replaces what is in a sticky directory: but anybody adds a hook.
+    // git ignores samples, and a sticky directory protects its files: but any user can add a hook.
     ward.sh("touch .git/hooks/update.sample; chmod 777 .git/hooks/update.sample; chmod 1777 . .git/hooks");
-    let told = ward.told("", &["-r", &path]);
-    let open: Vec<String> = told.checks.iter().filter(|one| one["name"] == "trust").map(|one| one["fix"].to_string()).collect();
+    let report = ward.report("", &["-r", &path]);
+    let open: Vec<String> = report.checks.iter().filter(|one| one["name"] == "trust").map(|one| one["fix"].to_string()).collect();
     for name in files.iter().chain(&["hooks"]) {
         assert!(open.iter().any(|fix| fix.ends_with(&format!("/.git/{name}\""))), "{name}: {open:?}");
     }
@@ -163,7 +163,7 @@ fn what_every_user_can_write_is_told() {
 }
 
 #[test]
-fn locks_that_were_left_are_told() -> Outcome {
+fn orphaned_locks_are_reported() -> Outcome {
     let ward = Ward::new();
     let path = ward.fixture.path.display().to_string();
     let args = ["-r", path.as_str()];
@@ -171,7 +171,7 @@ fn locks_that_were_left_are_told() -> Outcome {
     for name in ["index.lock", "HEAD.lock", "shallow.lock", "packed-refs.lock", "config.lock", "refs/heads/topic/it's $(touch x).lock"] {
         let lock = ward.fixture.path.join(".git").join(name);
         fs::write(&lock, "")?;
-        assert_eq!(ward.told("", &args).state("locks"), ["ok"], "a young one is one in use");
+        assert_eq!(ward.report("", &args).state("locks"), ["ok"], "a recent lock is in use");
         let old = fs::File::options().write(true).open(&lock)?;
         old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(1))?;
         let told = ward.told("", &args);
@@ -184,7 +184,7 @@ fn locks_that_were_left_are_told() -> Outcome {
 }
 
 #[test]
-fn locks_of_every_kind_are_told() -> Outcome {
+fn locks_of_every_kind_are_reported() -> Outcome {
     let ward = Ward::new();
     let path = ward.fixture.path.display().to_string();
     ward.fixture.git(&["worktree", "add", "-q", "../linked"]);
@@ -207,8 +207,8 @@ fn locks_of_every_kind_are_told() -> Outcome {
         let old = fs::File::options().write(true).open(&lock)?;
         old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(1))?;
     }
-    let told = ward.told("", &["-r", &path]);
-    let fixes: Vec<&str> = told
+    let report = ward.report("", &["-r", &path]);
+    let fixes: Vec<&str> = report
         .checks
         .iter()
         .filter(|one| one["name"] == "locks" && one["state"] == "problem")
@@ -217,12 +217,12 @@ fn locks_of_every_kind_are_told() -> Outcome {
     for name in names {
         assert!(fixes.contains(&format!("rm {path}/.git/{name}").as_str()), "{name}: {fixes:?}");
     }
-    assert_eq!(ward.told(&fixes.join("\n"), &["-r", &path]).state("locks"), ["ok"]);
+    assert_eq!(ward.report(&fixes.join("\n"), &["-r", &path]).state("locks"), ["ok"]);
     Ok(())
 }
 
 #[test]
-fn a_lock_that_git_has_closed_while_an_editor_is_open_is_no_left_one() -> Outcome {
+fn a_lock_held_while_an_editor_is_open_is_not_orphaned() -> Outcome {
     let ward = Ward::new();
     let path = ward.fixture.path.display().to_string();
     ward.fixture.write("a.txt", "changed\n");
@@ -235,16 +235,16 @@ fn a_lock_that_git_has_closed_while_an_editor_is_open_is_no_left_one() -> Outcom
     let lock = fs::File::options().write(true).open(ward.fixture.path.join(".git/index.lock"))?;
     lock.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(1))?;
     drop(lock);
-    let told = ward.told("", &["-r", &path]);
-    let finding = told.find("locks", &format!("(pid {}) is at work there", git.id())).cloned();
+    let report = ward.report("", &["-r", &path]);
+    let finding = report.find("locks", &format!("(pid {}) is at work there", git.id())).cloned();
     git.kill()?;
     git.wait()?;
-    assert!(finding.is_some_and(|one| one["state"] == "note"), "{:#?}", told.checks);
+    assert!(finding.is_some_and(|one| one["state"] == "note"), "{:#?}", report.checks);
     Ok(())
 }
 
 #[test]
-fn operations_in_progress_are_told() {
+fn operations_in_progress_are_reported() {
     let ward = Ward::new();
     let path = ward.fixture.path.display().to_string();
     let other = "git checkout -q -b other HEAD~1; echo other > a.txt; git commit -q -am other; git checkout -q main";
@@ -258,7 +258,7 @@ fn operations_in_progress_are_told() {
         ("git format-patch -q -1 --stdout other > ../p; git am -3 ../p", "am"),
     ] {
         ward.sh(&format!("export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b; {{ {begin}; }} >/dev/null 2>&1 || :"));
-        assert!(ward.told("", &["-r", &path]).state("operations") == ["note"], "{operation} is no fault");
+        assert!(ward.report("", &["-r", &path]).state("operations") == ["note"], "{operation} is no fault");
         ward.heals_by("", &["-r", &path], "operations", &format!("{operation} is in progress"), |fix| {
             assert!(operation == "bisect" || fix.contains(&format!("{operation} --continue")), "{fix}");
             command(fix, &format!("{operation} {}", if operation == "bisect" { "reset" } else { "--abort" }))
@@ -267,40 +267,40 @@ fn operations_in_progress_are_told() {
 }
 
 #[test]
-fn a_commit_from_the_future_is_told() {
+fn a_commit_from_the_future_is_reported() {
     let ward = Ward::new();
     let path = ward.fixture.path.display().to_string();
-    // Only the time of the commit is wrong; something is staged for the next one.
+    // Only the commit time is wrong; a change is staged for the next commit.
     ward.sh("GIT_COMMITTER_DATE='@4102444800 +0000' git commit -q --allow-empty -m later --date='@1700000000 +0000'");
     ward.sh("echo staged > new; git add new");
     ward.heals_by("", &["-r", &path], "clock", "in the future", |fix| command(fix, "--amend"));
     assert_eq!(ward.fixture.git(&["log", "-1", "--format=%at %s"]), b"1700000000 later\n");
     assert_eq!(ward.fixture.git(&["diff", "--cached", "--name-only"]), b"new\n");
     ward.sh("git commit -q -m written --date='@4102444800 +0000'");
-    assert_eq!(ward.told("", &["-r", &path]).state("clock"), ["ok"], "the author's date orders nothing");
+    assert_eq!(ward.report("", &["-r", &path]).state("clock"), ["ok"], "the author date is harmless");
 }
 
 #[test]
-fn remotes_without_a_login_are_told() {
+fn remotes_without_a_login_are_reported() {
     let ward = Ward::new();
     let path = ward.fixture.path.display().to_string();
     let args = ["-r", path.as_str()];
     ward.sh("git remote add origin https://user:hunter2@example.com/x.git");
-    let told = ward.told("", &args);
-    assert!(!format!("{:?}", told.checks).contains("hunter2"));
+    let report = ward.report("", &args);
+    assert!(!format!("{:?}", report.checks).contains("hunter2"));
     ward.heals("", &args, "credentials", "no credential helper");
     ward.sh("git remote set-url origin git@example.com:x.git");
     let agent = ward.home.join("agent");
     let listener = std::os::unix::net::UnixListener::bind(&agent).expect("a socket");
-    assert_eq!(ward.told(&format!("export SSH_AUTH_SOCK='{}'", agent.display()), &args).state("credentials"), ["ok"]);
+    assert_eq!(ward.report(&format!("export SSH_AUTH_SOCK='{}'", agent.display()), &args).state("credentials"), ["ok"]);
     drop(listener);
     for (names_key, undo) in [
         ("export GIT_SSH_COMMAND='ssh -i /keys/one'", ":"),
         ("git config core.sshCommand 'ssh -i /keys/one'", "git config --unset core.sshCommand"),
         ("mkdir -p ~/.ssh; echo 'Include more' > ~/.ssh/config", "rm -r ~/.ssh"),
     ] {
-        assert!(ward.told("", &args).find("credentials", "neither an agent").is_some());
-        assert_eq!(ward.told(names_key, &args).state("credentials"), ["ok"], "{names_key}");
+        assert!(ward.report("", &args).find("credentials", "neither an agent").is_some());
+        assert_eq!(ward.report(names_key, &args).state("credentials"), ["ok"], "{names_key}");
         ward.sh(undo);
     }
     if super::has("ssh-keygen") {
@@ -308,6 +308,6 @@ fn remotes_without_a_login_are_told() {
     } else {
         eprintln!("not tried: ssh-keygen is absent");
         write(&ward.home.join(".ssh/id_ed25519"), "");
-        assert_eq!(ward.told("", &args).state("credentials"), ["ok"]);
+        assert_eq!(ward.report("", &args).state("credentials"), ["ok"]);
     }
 }

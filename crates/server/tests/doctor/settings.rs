@@ -4,7 +4,7 @@ use super::{Outcome, Ward, write, write_program};
 use std::fs;
 
 #[test]
-fn variables_that_nobody_reads_are_told() {
+fn unread_variables_are_reported() {
     let ward = Ward::new();
     let fix = ward.heals("export MCP_GIT_PROT=0", &[], "environment", "MCP_GIT_PORT is");
     assert_eq!(fix, "export MCP_GIT_PORT=\"$MCP_GIT_PROT\"; unset MCP_GIT_PROT");
@@ -13,11 +13,11 @@ fn variables_that_nobody_reads_are_told() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_used_is_told() {
+fn an_unusable_configuration_is_reported() {
     let ward = Ward::new();
     ward.heals("export MCP_GIT_PORT=x", &[], "configuration", "MCP_GIT_PORT");
     ward.heals("export MCP_GIT_HOST=0.0.0.0", &[], "configuration", "can be reached from other machines");
-    // The flag wins over the variable, so that to unset it would change nothing.
+    // The flag overrides the variable, so unsetting the variable would change nothing.
     let lines = "export MCP_GIT_HOST=0.0.0.0";
     ward.heals_by(lines, &["--host", "0.0.0.0"], "configuration", "can be reached from other machines", |fix| {
         assert!(fix.starts_with("Remove `--host`"), "{fix}");
@@ -30,8 +30,8 @@ fn a_configuration_that_cannot_be_used_is_told() {
         "unset MCP_GIT_TOOLS".to_owned()
     });
     let file = ward.config("port = 0\n[limits]\nmax_tokens = 3\n");
-    let told = ward.told("", &[]);
-    assert!(told.state("git") == ["skipped"] && told.state("environment") == ["ok"], "{:#?}", told.checks);
+    let report = ward.report("", &[]);
+    assert!(report.state("git") == ["skipped"] && report.state("environment") == ["ok"], "{:#?}", report.checks);
     ward.heals_by("", &[], "configuration", "line 3", |fix| {
         assert!(fix.contains(&file.display().to_string()), "{fix}");
         format!("sed -i 3d '{}'", file.display())
@@ -42,7 +42,7 @@ fn a_configuration_that_cannot_be_used_is_told() {
 }
 
 #[test]
-fn clients_that_start_something_else_are_told() -> Outcome {
+fn clients_that_start_another_program_are_reported() -> Outcome {
     let ward = Ward::new();
     let gone = ward.home.join("gone/mcp-server-git");
     let roots = ward.fixture.path.display().to_string();
@@ -51,7 +51,7 @@ fn clients_that_start_something_else_are_told() -> Outcome {
     let fix = ward.heals("", &[], "clients", "cursor");
     assert!(fix.contains("setup cursor --write"), "{fix}");
     assert!(fs::read_to_string(&cursor)?.contains(&roots));
-    // Whatever the entry has besides stays.
+    // The rest of the entry stays.
     for (rest, kept) in [
         (format!(r#""args": ["-r", "{roots}", "--read-only"]"#), "--read-only"),
         (format!(r#""args": ["-r", "{roots}"], "env": {{"MCP_GIT_PORT": "1"}}"#), "MCP_GIT_PORT"),
@@ -61,7 +61,7 @@ fn clients_that_start_something_else_are_told() -> Outcome {
         let text = fs::read_to_string(&cursor)?;
         assert!(text.contains(kept) && text.contains(&roots), "{text}");
     }
-    // What `setup` would not write again is changed by hand.
+    // Entries that `setup` would not write are edited by hand.
     let changed = |file: &std::path::Path, fix: &str| {
         assert!(fix.starts_with("Change `command` of "), "{fix}");
         let own = fix.trim_end_matches('.').rsplit(' ').next().unwrap_or_default().to_owned();
@@ -72,13 +72,13 @@ fn clients_that_start_something_else_are_told() -> Outcome {
         ward.heals_by("", &[], "clients", "cursor", |fix| changed(&cursor, fix));
         assert!(fs::read_to_string(&cursor)?.contains(rest), "{rest}");
     }
-    // One that is not called `git`, in a file with comments.
+    // An entry not named `git`, in a file with comments.
     let zed = ward.home.join(".config/zed/settings.json");
     write(&zed, &format!("// mine\n{{\"context_servers\": {{\"mine\": {{\"command\": \"{}\",}},}},}}\n", gone.display()));
     ward.heals_by("", &[], "clients", "`mine`", |fix| changed(&zed, fix));
     write(&zed, &format!("// mine\n{{\"context_servers\": {{\"git\": {{\"command\": \"{}\"}}}}}}\n", gone.display()));
     ward.heals_by("", &[], "clients", "zed", |fix| changed(&zed, fix));
-    // One that is there, and cannot be started; then it is another program.
+    // A program that exists but cannot be started; then another program.
     let codex = ward.home.join(".codex/config.toml");
     write(&gone, "#!/bin/sh\necho other\n");
     write(&codex, &format!("[mcp_servers.git]\ncommand = \"{}\"\n", gone.display()));
@@ -89,15 +89,15 @@ fn clients_that_start_something_else_are_told() -> Outcome {
     ward.heals("", &[], "clients", "uvx");
     let unreadable = ward.home.join(".claude.json");
     write(&unreadable, &format!(r#"{{"projects": {{"/x": {{"mcpServers": {{"mine": {{"command": "{}"}}}}}}}}}}"#, gone.display()));
-    assert!(ward.told("", &[]).find("clients", "`mine` of claude-code").is_some());
+    assert!(ward.report("", &[]).find("clients", "`mine` of claude-code").is_some());
     write(&unreadable, "{");
     ward.heals_by("", &[], "clients", "cannot be read", |_| format!("echo '{{}}' > '{}'", unreadable.display()));
-    assert_eq!(ward.told("", &[]).state("clients"), ["ok"]);
+    assert_eq!(ward.report("", &[]).state("clients"), ["ok"]);
     Ok(())
 }
 
 #[test]
-fn another_program_of_the_name_on_the_path_is_told() {
+fn another_program_of_the_same_name_on_the_path_is_reported() {
     let ward = Ward::new();
     let bin = ward.home.join("bin");
     write_program(&bin.join("mcp-server-git"), "#!/bin/sh\necho mcp-server-git 0.0.1\n");
@@ -105,7 +105,7 @@ fn another_program_of_the_name_on_the_path_is_told() {
 }
 
 #[test]
-fn a_git_that_cannot_be_used_is_told() {
+fn an_unusable_git_is_reported() {
     let ward = Ward::new();
     ward.heals_by("old=$PATH; export PATH=/nonexistent", &[], "git", "could not be started", |fix| {
         assert!(fix.contains("git"), "{fix}");
@@ -118,15 +118,15 @@ fn a_git_that_cannot_be_used_is_told() {
     let config = ward.config(&format!("git = \"{}\"\n", program.display()));
     let cure = |_: &str| format!("rm '{}'", config.display());
     write(&program, "not executable");
-    assert!(ward.told("", &[]).find("git", "could not be started").is_some());
+    assert!(ward.report("", &[]).find("git", "could not be started").is_some());
     of_version("2.30.0");
-    let told = ward.told("", &[]);
-    assert!(told.find("git", "2.30.0 is too old").is_some() && told.state("start-up") == ["skipped"], "{:#?}", told.checks);
+    let report = ward.report("", &[]);
+    assert!(report.find("git", "2.30.0 is too old").is_some() && report.state("start-up") == ["skipped"], "{:#?}", report.checks);
     of_version("2.43.0");
-    let told = ward.told("", &[]);
-    assert!(told.find("git", "older than 2.43.7").is_some_and(|one| one["state"] == "note"), "{:#?}", told.checks);
+    let report = ward.report("", &[]);
+    assert!(report.find("git", "older than 2.43.7").is_some_and(|one| one["state"] == "note"), "{:#?}", report.checks);
     of_version("2.50.1");
-    assert!(ward.told("", &[]).state("git") == ["ok"]);
+    assert!(ward.report("", &[]).state("git") == ["ok"]);
     of_version("2.30.0");
     ward.heals_by("", &[], "git", "too old", cure);
 }

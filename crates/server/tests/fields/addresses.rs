@@ -1,4 +1,4 @@
-//! Addresses with secrets in them: through tools, resources, prompts, completions, errors, the log and what is kept.
+//! Addresses with secrets: in tools, resources, prompts, completions, errors, the log and stored state.
 
 use crate::support::{
     Client, Fixture, Outcome, files,
@@ -8,10 +8,10 @@ use crate::support::{
 use serde_json::{Value, json};
 use std::{collections::HashSet, fs, os::unix::fs::PermissionsExt, path::Path};
 
-/// What must not be seen.
+/// The secret that must not appear.
 const SECRET: &str = "S3CR3TW0RD";
 
-/// A repository whose remotes, configuration, logs and hooks have addresses with secrets in them.
+/// A repository whose remotes, configuration, logs and hooks have addresses with secrets.
 fn guarded() -> Result<(Fixture, Remote, String), Box<dyn std::error::Error>> {
     let (fixture, remote) = (Fixture::new(), Remote::start());
     let seed = Fixture::new();
@@ -46,14 +46,14 @@ fn guarded() -> Result<(Fixture, Remote, String), Box<dyn std::error::Error>> {
     Ok((fixture, remote, origin))
 }
 
-/// Files below `dir` that hold the secret.
+/// Files below `dir` that contain the secret.
 fn leaks(dir: &Path) -> Vec<String> {
     let within = |path: &Path| fs::read(path).unwrap_or_default().windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
     files(dir).into_iter().filter(|path| within(path)).map(|path| path.display().to_string()).collect()
 }
 
 #[test]
-fn no_secret_of_an_address_is_shown_logged_or_kept_71() -> Outcome {
+fn no_secret_of_an_address_is_shown_logged_or_stored_71() -> Outcome {
     let (fixture, remote, origin) = guarded()?;
     let above = fs::canonicalize(fixture.home.path())?;
     let state = tempfile::tempdir()?;
@@ -74,7 +74,7 @@ fn no_secret_of_an_address_is_shown_logged_or_kept_71() -> Outcome {
         }
         text_of(&result)
     };
-    // Every tool as it is called without thought, and those that have to do with addresses.
+    // Every tool with its plain arguments, and the tools that handle addresses.
     for entry in mcp_server_git::tools::ALL {
         check(&mut client, entry.name, json!({}));
     }
@@ -169,7 +169,7 @@ fn check_besides_tools(fixture: &Fixture, client: &mut Client) {
     assert!(!completed.to_string().contains(SECRET) && completed.to_string().contains("origin"), "{completed}");
 }
 
-/// Content is git's: there an address stays as it is.
+/// Content is git's: addresses in it stay unchanged.
 fn check_content() {
     let fixture = Fixture::new();
     let text = "GET https://host/x?private_token=W0RD;sig=W0RD#W0RD and user:W0RD@host:path\n";

@@ -1,4 +1,4 @@
-//! Files that lead out, are waited for, or never end.
+//! Files that lead outside, block, or never end.
 
 use super::scene::*;
 use crate::support::{Fixture, peak_kib, shell};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::{fs, os::unix::fs::symlink};
 
 #[test]
-fn no_call_shows_what_a_link_leads_to() {
+fn no_call_follows_a_link_outside() {
     for link in [
         ".gitattributes",
         ".gitignore",
@@ -54,7 +54,7 @@ fn no_call_shows_what_a_link_leads_to() {
 }
 
 #[test]
-fn files_that_are_waited_for_hold_no_place() {
+fn blocking_files_hold_no_permit() {
     for pipe in [".gitmodules", ".git/refs/heads/pipe", ".git/objects/info/commit-graph", ".git/worktrees/w/gitdir"] {
         let scene = Scene::new();
         let place = scene.fixture.path.join(pipe);
@@ -66,10 +66,10 @@ fn files_that_are_waited_for_hold_no_place() {
         answers.retain(|answer| calls.contains(&answer["id"]));
         assert_eq!(answers.len(), calls.len(), "{pipe}");
         if pipe == ".gitmodules" {
-            // git passes it.
+            // git skips it.
             assert!(answers.iter().all(|answer| answer["result"]["isError"] != true), "{pipe}: {}", answers[0]);
         }
-        // More than there are places.
+        // More calls than permits.
         let other = Fixture::new();
         fs::rename(&other.path, scene.fixture.path.with_file_name("other")).expect("a move");
         for _ in 0..12 {
@@ -79,7 +79,7 @@ fn files_that_are_waited_for_hold_no_place() {
 }
 
 #[test]
-fn files_that_never_end_are_not_held() {
+fn endless_files_are_not_read_into_memory() {
     for (name, size) in [
         (".gitattributes", 1_u64 << 40),
         (".gitignore", 1 << 40),
@@ -93,7 +93,7 @@ fn files_that_never_end_are_not_held() {
         let place = scene.fixture.path.join(name);
         let file = fs::File::options().create(true).append(true).open(&place).expect("a file");
         let mut client = scene.serve();
-        // Sparse: nothing of it is on the disk.
+        // Sparse: it takes no disk space.
         file.set_len(size).expect("its size");
         let tools: &[&str] =
             if size > 1 << 30 && name.starts_with(".gita") { &["git_log"] } else { &["git_status", "git_log", "git_show"] };

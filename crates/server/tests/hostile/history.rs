@@ -1,4 +1,4 @@
-//! What garbage collection, a rebase and a push leave alone; a git that is none.
+//! What garbage collection, a rebase and a push leave alone; a git that hangs.
 
 use super::scene::*;
 use crate::support::{self, Client, Fixture, peak_kib, shell};
@@ -6,7 +6,7 @@ use serde_json::json;
 use std::{fs, path::Path};
 
 #[test]
-fn garbage_is_collected_and_undo_works_on() {
+fn undo_still_works_after_garbage_collection() {
     for (what, call) in [
         ("a reset", ("git_reset", json!({"mode": "hard", "target": "HEAD~1", "confirm": true}))),
         ("edits", ("git_restore", json!({"paths": ["a.txt"]}))),
@@ -19,7 +19,7 @@ fn garbage_is_collected_and_undo_works_on() {
         fixture.git(&["checkout", "-q", "main"]);
         fixture.write("a.txt", "edited\n");
         client.text(call.0, &call.1);
-        // The operator's own way to lose it all.
+        // The operator's own commands would drop all of it.
         fixture.git(&["config", "gc.pruneExpire", "now"]);
         fixture.git(&["reflog", "expire", "--expire=now", "--expire-unreachable=now", "--all"]);
         client.text("git_maintenance", &json!({"action": "gc"}));
@@ -33,13 +33,13 @@ fn garbage_is_collected_and_undo_works_on() {
             _ => assert!(fixture.path.join("dir/b.rs").exists(), "{what}"),
         }
         fixture.git(&["fsck", "--strict"]);
-        // Nobody sees what is kept.
+        // The kept references are hidden.
         assert!(!client.text("git_branch", &json!({"branch_type": "all"})).contains("undo"));
     }
 }
 
 #[test]
-fn a_rebase_moves_the_branch_that_is_checked_out_and_no_other() {
+fn a_rebase_moves_only_the_checked_out_branch() {
     for place in ["--local", "global"] {
         let fixture = Fixture::new();
         fixture.git(&["checkout", "-q", "-b", "work", "HEAD~1"]);
@@ -61,7 +61,7 @@ fn a_rebase_moves_the_branch_that_is_checked_out_and_no_other() {
 }
 
 #[test]
-fn a_push_runs_nothing_of_a_repository_on_this_machine() {
+fn a_push_runs_no_program_of_a_local_receiver() {
     for hook in ["pre-receive", "update", "post-receive"] {
         let scene = Scene::new();
         let bare = Path::new(&scene.above()).join("bare.git");
@@ -78,7 +78,7 @@ fn a_push_runs_nothing_of_a_repository_on_this_machine() {
 }
 
 #[test]
-fn a_git_that_does_not_say_what_it_is_does_not_hold_a_call() {
+fn a_git_that_hangs_on_its_version_does_not_block_a_call() {
     for (what, script) in [("hangs", "exec sleep 600"), ("floods", "exec yes"), ("ends badly", "exit 3"), ("says nothing", "exit 0")] {
         let fixture = Fixture::new();
         let fake = fixture.path.with_file_name("fake");
@@ -91,7 +91,7 @@ fn a_git_that_does_not_say_what_it_is_does_not_hold_a_call() {
 }
 
 #[test]
-fn hooks_see_nothing_of_the_servers_own() {
+fn hooks_see_none_of_the_servers_variables() {
     let fixture = Fixture::new();
     let seen = fixture.path.with_file_name("seen");
     program(&fixture.path.join(".git/hooks/pre-commit"), &format!("env > '{}'", seen.display()));
@@ -106,7 +106,7 @@ fn hooks_see_nothing_of_the_servers_own() {
 }
 
 #[test]
-fn a_worktree_with_files_that_settings_hide_is_not_removed() {
+fn a_worktree_with_hidden_untracked_files_is_not_removed() {
     for value in ["no", "normal", "all"] {
         let fixture = Fixture::new();
         fixture.git(&["config", "status.showUntrackedFiles", value]);
@@ -121,7 +121,7 @@ fn a_worktree_with_files_that_settings_hide_is_not_removed() {
 }
 
 #[test]
-fn sparse_patterns_of_somebody_else_remove_nothing_that_is_ignored() {
+fn planted_sparse_patterns_remove_no_ignored_files() {
     for (action, paths) in [("set", json!(["dir"])), ("add", json!(["dir"])), ("reapply", json!([]))] {
         let fixture = Fixture::new();
         fixture.write("other/c.txt", "c\n").write(".gitignore", "*.key\n").commit("more");
@@ -136,7 +136,7 @@ fn sparse_patterns_of_somebody_else_remove_nothing_that_is_ignored() {
 }
 
 #[test]
-fn sizes_beyond_reason_are_not_held() {
+fn excessive_sizes_are_not_kept_in_memory() {
     let long = Fixture::new();
     let message = "a line of a message that has no end\n".repeat(1_200_000);
     fs::write(long.path.with_file_name("message"), format!("subject\n\n{message}")).expect("a file");

@@ -1,4 +1,4 @@
-//! What is planted in a git directory, or where one is to be made.
+//! Files planted in a git directory, or where one is to be created.
 
 use super::scene::*;
 use crate::support::{peak_kib, shell};
@@ -18,7 +18,7 @@ fn clear(place: &std::path::Path) {
 }
 
 #[test]
-fn git_init_obeys_and_completes_nothing_that_is_there() {
+fn git_init_completes_no_planted_repository() {
     let scene = Scene::new();
     let (place, outside) = (empty(&scene), scene.outside.path().join("git"));
     fs::create_dir(&outside).expect("a folder");
@@ -86,7 +86,7 @@ fn a_change_moves_no_branch_through_a_symbolic_reference() {
 }
 
 #[test]
-fn a_remote_in_a_file_of_its_own_is_not_used() {
+fn a_remote_in_a_separate_file_is_not_used() {
     let scene = Scene::new();
     let fixture = &scene.fixture;
     let mut client = scene.serve();
@@ -125,7 +125,7 @@ fn links_among_references_are_not_followed_on_a_change() {
 }
 
 #[test]
-fn what_would_take_all_memory_is_refused() {
+fn input_that_would_exhaust_memory_is_refused() {
     let scene = Scene::new();
     let fixture = &scene.fixture;
     let mut client = scene.serve();
@@ -135,7 +135,7 @@ fn what_would_take_all_memory_is_refused() {
     let text = client.error("git_reflog", &scene.here(json!({})));
     assert!(text.contains("size limit of a reflog"), "{text}");
     fs::write(&log, kept).expect("the reflog");
-    // Each name keeps the one before and adds to it.
+    // Each name repeats the previous one and extends it.
     let id = shell(&fixture.path, "git rev-parse HEAD:a.txt");
     assert_eq!(id.len(), 41);
     let mut index = [&b"DIRC\0\0\0\x04"[..], &200_u32.to_be_bytes()].concat();
@@ -149,7 +149,7 @@ fn what_would_take_all_memory_is_refused() {
         index.push(0);
     }
     index.extend_from_slice(&[0; 20]);
-    // The part of a split index, beside one that is as it should be.
+    // The shared part of a split index, beside a valid index.
     let part = fixture.path.join(".git/sharedindex.0000000000000000000000000000000000000000");
     fs::write(&part, &index).expect("a part of an index");
     let text = client.error("git_status", &scene.here(json!({})));
@@ -174,7 +174,7 @@ fn what_would_take_all_memory_is_refused() {
 }
 
 #[test]
-fn a_setting_that_is_written_with_the_old_time_is_seen() {
+fn a_setting_written_with_the_old_mtime_is_noticed() {
     let scene = Scene::new();
     let config = scene.fixture.path.join(".git/config");
     let mut text = fs::read_to_string(&config).expect("the configuration");
@@ -206,7 +206,7 @@ fn a_merge_is_previewed_inside_the_sandbox() {
 }
 
 #[test]
-fn whether_something_is_outside_does_not_show() {
+fn errors_do_not_reveal_files_outside() {
     let scene = Scene::new();
     let mut client = scene.serve();
     for path in ["/etc/shadow", "/etc/no-such-file"] {

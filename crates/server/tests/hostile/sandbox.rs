@@ -51,7 +51,7 @@ fn changes_work_inside_the_sandbox() {
 }
 
 #[test]
-fn where_the_kernel_holds_nothing_changes_are_refused_until_the_operator_says_otherwise() {
+fn without_landlock_changes_are_refused_unless_configured() {
     let scene = Scene::new();
     let masked = |args: &[&str]| {
         let mut command = support::program();
@@ -69,7 +69,7 @@ fn where_the_kernel_holds_nothing_changes_are_refused_until_the_operator_says_ot
     client.text("git_log", &scene.here(json!({})));
     let mut client = masked(&["--sandbox", "off"]);
     client.text("git_add", &scene.here(json!({"files": ["a.txt"]})));
-    // A repository that is named needs none.
+    // A named repository needs no sandbox.
     let mut command = support::program();
     command.arg("-r").arg(&scene.fixture.path).current_dir("/");
     support::without_landlock(&mut command);
@@ -79,7 +79,7 @@ fn where_the_kernel_holds_nothing_changes_are_refused_until_the_operator_says_ot
 }
 
 #[test]
-fn hooks_of_a_named_repository_see_it_alone_where_the_operator_wants_that() {
+fn hooks_of_a_named_repository_are_confined_if_configured() {
     let fixture = Fixture::new();
     let outside = tempfile::tempdir().expect("a folder");
     fs::write(outside.path().join("secret"), SECRET).expect("a file");
@@ -97,7 +97,7 @@ fn hooks_of_a_named_repository_see_it_alone_where_the_operator_wants_that() {
     let seen = fs::read_to_string(fixture.path.join("seen")).expect("the hook ran");
     assert!(seen.contains("On branch main") && !seen.contains(SECRET) && !seen.contains("CONNECTED"), "{seen}");
     assert!(!outside.path().join("made").exists());
-    // Without that, as ever.
+    // Without the setting, as before.
     let mut client = fixture.serve();
     client.text("git_commit", &json!({"message": "m", "allow_empty": true}));
     let seen = fs::read_to_string(fixture.path.join("seen")).expect("the hook ran");

@@ -1,4 +1,4 @@
-//! A repository that nobody has named, and what it should not reach.
+//! An untrusted repository, and what it must not reach.
 
 use crate::support::{Client, Fixture, parameters::string_parameters};
 use serde_json::{Value, json};
@@ -8,11 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The most memory that one call may take the server to, in KiB.
+/// Maximum memory of the server during one call, in KiB.
 pub(crate) const MEMORY: u64 = 150 << 10;
 pub(crate) const SECRET: &str = "TOP-SECRET";
 
-/// A repository that nobody has named, a secret outside of the roots, and a program that leaves a marker.
+/// An untrusted repository, a secret outside the roots, and a program that creates a marker.
 pub(crate) struct Scene {
     pub(crate) fixture: Fixture,
     pub(crate) outside: tempfile::TempDir,
@@ -25,7 +25,7 @@ impl Scene {
         let (fixture, outside) = (Fixture::new(), tempfile::tempdir().expect("a folder"));
         let (marker, trap) = (outside.path().join("marker"), outside.path().join("trap"));
         program(&trap, &format!("touch '{}'\ncat", marker.display()));
-        // As a reference and as a path, it would show.
+        // It would show both as a reference and as a path.
         let id = "0123456789abcdef0123456789abcdef01234567";
         fs::write(outside.path().join("secret"), format!("{id} {SECRET}\n{SECRET}\n")).expect("a file");
         fixture.git(&["branch", "side", "HEAD~1"]);

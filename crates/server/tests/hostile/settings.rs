@@ -1,4 +1,4 @@
-//! What the configuration of a repository, and the operator's, have a say in.
+//! The effect of the configuration of a repository, and of the operator's.
 
 use super::scene::*;
 use crate::support::shell;
@@ -6,7 +6,7 @@ use serde_json::json;
 use std::{fs, path::Path};
 
 #[test]
-fn a_setting_that_is_not_known_to_be_harmless_is_named_and_refused() {
+fn an_unlisted_setting_is_named_and_refused() {
     for (key, value, tool, args) in [
         ("rebase.instructionformat", "%(trailers)", "git_rebase", json!({"target_branch": "side"})),
         ("gpg.ssh.defaultkeycommand", "$T", "git_commit", json!({"message": "m", "allow_empty": true})),
@@ -27,7 +27,7 @@ fn a_setting_that_is_not_known_to_be_harmless_is_named_and_refused() {
 }
 
 #[test]
-fn what_git_itself_writes_into_a_configuration_keeps_nobody_from_changing() {
+fn settings_written_by_git_itself_block_no_change() {
     let scene = Scene::new();
     let source = scene.fixture.path.display().to_string();
     for (name, how) in [
@@ -51,7 +51,7 @@ fn what_git_itself_writes_into_a_configuration_keeps_nobody_from_changing() {
 }
 
 #[test]
-fn what_the_operator_configures_does_not_run_there_either() {
+fn operator_programs_do_not_run_in_untrusted_repositories() {
     let scene = Scene::new();
     let fixture = &scene.fixture;
     fixture.git(&["checkout", "-q", "side"]);

@@ -1,4 +1,4 @@
-//! Somebody who changes the repository beside the server; which programs run.
+//! A concurrent writer in the repository; the programs that run.
 
 use super::scene::*;
 use crate::support::{self, Client, shell};
@@ -6,7 +6,7 @@ use rustix::fs::{CWD, RenameFlags};
 use serde_json::json;
 use std::{fs, os::unix::fs::symlink};
 
-/// Swaps parts of a repository until it is dropped.
+/// Swaps parts of a repository until dropped.
 struct Swapper {
     stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
     thread: Option<std::thread::JoinHandle<u64>>,
@@ -30,7 +30,7 @@ impl Swapper {
         let work = move || {
             let mut swaps = 0;
             let scratch = repo.with_file_name("scratch");
-            // At once, and so back again: a gap could be filled by git, which makes folders that it misses.
+            // An atomic exchange, there and back: git could fill a gap, because it creates missing folders.
             let mut exchange = |name: &str| {
                 rustix::fs::renameat_with(CWD, &scratch, CWD, repo.join(name), RenameFlags::EXCHANGE).expect("an exchange");
                 swaps += 1;
@@ -65,7 +65,7 @@ impl Swapper {
 }
 
 #[test]
-fn a_writer_beside_the_server_gets_nothing_run_and_nothing_shown() {
+fn a_concurrent_writer_gets_nothing_run_and_nothing_shown() {
     let rounds = std::env::var("SWAP_CALLS").ok().and_then(|text| text.parse().ok()).unwrap_or(600);
     let scene = Scene::new();
     let mut client = scene.serve();
@@ -89,7 +89,7 @@ fn a_writer_beside_the_server_gets_nothing_run_and_nothing_shown() {
         let (tool, args) = &tools[round % tools.len()];
         let result = client.result(tool, &scene.here(args.clone()));
         assert!(!result.to_string().contains(SECRET), "{tool}, call {round}: {result}");
-        // git leaves its lock where the folder is exchanged before it removes it: its operator takes it away.
+        // A lock stays if the folder is exchanged before git removes it: the operator removes it.
         fs::remove_file(scene.fixture.path.join(".git/index.lock")).ok();
         if result["isError"] == true { refused += 1 } else { answered += 1 }
     }
@@ -106,7 +106,7 @@ fn is_gits(path: &str) -> bool {
 }
 
 #[test]
-fn the_programs_that_are_executed_are_gits_own() {
+fn only_gits_own_programs_are_executed() {
     let scene = Scene::new();
     let fixture = &scene.fixture;
     fixture.write(".gitattributes", "* filter=trap diff=trap merge=trap\n").commit("attributes");
@@ -121,7 +121,7 @@ fn the_programs_that_are_executed_are_gits_own() {
     command.args(["-r", &scene.above(), "--toolsets", "all"]).current_dir("/");
     let mut client = Client::spawn(&mut command);
     client.initialize();
-    // Each key meets a quarter of the tools, and each tool a quarter of the keys, unless all are asked for.
+    // Each key is tried with a quarter of the tools, and each tool with a quarter of the keys, unless all are requested.
     let share = if std::env::var_os("ATTACK_ALL").is_some() { 1 } else { 4 };
     for (at, (key, is_program)) in support::keys::NAMING.iter().enumerate() {
         let (section, name) = key.rsplit_once('.').expect("a key");

@@ -1,4 +1,4 @@
-//! Section 6 of the guide: a circuit that is stuck open.
+//! docs/GUIDE.md, section 6: a circuit that is stuck open.
 
 use crate::support::{
     Fixture,
@@ -16,7 +16,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// A git that writes down what it is asked to do.
+/// A git that records its commands.
 fn recorded_git(fixture: &Fixture) -> (PathBuf, PathBuf) {
     let (script, record) = (fixture.home.path().join("git.sh"), fixture.home.path().join("calls"));
     fs::write(&script, format!("#!/bin/sh\necho \"$1\" >> '{}'\nexec git \"$@\"\n", record.display())).expect("a script");
@@ -75,7 +75,7 @@ fn circuit_is_paused_until_the_date_that_the_remote_names() {
 }
 
 #[test]
-fn circuit_of_pushes_is_not_that_of_fetches() {
+fn circuit_of_pushes_is_separate_from_fetches() {
     let (fixture, remote) = published();
     fixture.write("a.txt", "more\n").commit("more");
     let server = Administered::start(&fixture, &[], &OPEN);
@@ -159,7 +159,7 @@ fn circuit_half_open_lets_three_of_a_hundred_through() {
             })
             .collect();
         wait_for("all others to be refused", || burst.iter().filter(|one| one.is_finished()).count() >= 97);
-        assert_eq!(remote.requests(), before + 3, "three are let through");
+        assert_eq!(remote.requests(), before + 3, "three are permitted");
         remote.breaks(Fault::None);
         burst.into_iter().map(|one| one.join().expect("a call")).collect::<Vec<_>>()
     });
@@ -194,15 +194,15 @@ fn circuit_parameters_are_overridden_by_its_name() {
 }
 
 #[test]
-fn circuit_that_refuses_calls_recovers_all_the_same() {
+fn circuit_recovers_while_it_refuses_calls() {
     let (fixture, remote) = published();
     let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_CIRCUIT_RECOVERY", "3")]].concat());
     remote.breaks(Fault::Status(503));
     break_the_circuit(&server);
     remote.breaks(Fault::None);
-    // Nobody waits: call upon call is refused, until one is let through.
+    // Without waiting: call after call is refused, until one is permitted.
     let mut refused = 0;
-    wait_for("a call that is let through", || {
+    wait_for("a permitted call", || {
         let fetched = tool(&server, "git_fetch", json!({}));
         refused += u32::from(code(&fetched) == "circuit_open");
         fetched["isError"] != true
@@ -212,13 +212,13 @@ fn circuit_that_refuses_calls_recovers_all_the_same() {
 }
 
 #[test]
-fn circuit_that_is_stuck_is_told_and_reset_with_those_that_are() {
+fn circuit_that_is_stuck_is_reported_and_reset() {
     let (fixture, remote) = published();
     let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_CIRCUIT_RECOVERY", "1")]].concat());
     remote.breaks(Fault::Status(503));
     break_the_circuit(&server);
-    // It is stuck each time from twice its recovery timeout on, until the server has asked whether the remote is back.
-    wait_for("word of it", || out(&operate(&server, &["circuits", "list"])).contains("`mcp-server-git circuits reset --stuck` closes it"));
+    // A circuit counts as stuck after twice its recovery timeout, until the server's probe succeeds.
+    wait_for("the advice", || out(&operate(&server, &["circuits", "list"])).contains("`mcp-server-git circuits reset --stuck` closes it"));
     wait_for("the reset", || {
         let reset = operate(&server, &["circuits", "reset", "--stuck"]);
         out(&reset).starts_with("Reset circuits: 1\n") && !out(&reset).contains("Warning")

@@ -1,4 +1,4 @@
-//! Section 2 of the guide: classes of errors, their rates and spikes.
+//! docs/GUIDE.md, section 2: error classes, rates and spikes.
 
 use crate::support::{
     self, Fixture, Outcome,
@@ -10,12 +10,12 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 
-/// What is told of a class; `null` where it has not come up.
+/// The counts of a class; `null` if it has not occurred.
 fn counted(errors: &Value, class: &str) -> Value {
     errors["classes"].as_array().expect("a list").iter().find(|one| one["class"] == class).cloned().unwrap_or_default()
 }
 
-/// Checks that a critical error has happened once.
+/// Checks that a critical error has occurred once.
 #[track_caller]
 fn assert_critical(errors: &Value, class: &str) {
     let one = counted(errors, class);
@@ -40,7 +40,7 @@ fn errors_are_counted_by_class_and_spike() {
 }
 
 #[test]
-fn errors_are_remembered_after_the_end_of_a_server() {
+fn error_counts_survive_a_restart() {
     if !support::has_store_of_its_own() {
         return;
     }
@@ -57,7 +57,7 @@ fn errors_are_remembered_after_the_end_of_a_server() {
 }
 
 #[test]
-fn protocol_violation_closes_its_session_alone() -> Outcome {
+fn protocol_violation_closes_only_its_session() -> Outcome {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let other = session(&server.server, &[]);
@@ -107,7 +107,7 @@ fn security_breach_closes_the_session_and_revokes_handles() {
     let headers = [("Authorization", other.as_str()), ("Mcp-Session-Id", &theirs)];
     wait_for("the end of the session", || post(&server.server, &headers, &call(4, "git_status", json!({}))).status == 404);
     assert_critical(&server.get("/errors?window=60"), "security_breach");
-    assert!(ask(&own, &all, 1).message().is_some_and(|reply| reply["result"]["isError"] == false), "the owner goes on");
+    assert!(ask(&own, &all, 1).message().is_some_and(|reply| reply["result"]["isError"] == false), "the owner's session continues");
     let asked = modern(&server.server, &[("Authorization", &other)], call(5, "git_status", json!({"workspace": their_own})));
     let text = text_of(&asked.message().expect("an answer")["result"]);
     assert!(text.starts_with("there is no such workspace"), "{text}");
@@ -115,7 +115,7 @@ fn security_breach_closes_the_session_and_revokes_handles() {
 }
 
 #[test]
-fn corrupted_session_state_ends_the_session_alone() {
+fn corrupted_session_state_closes_only_its_session() {
     if !support::has_store_of_its_own() {
         return;
     }
@@ -141,7 +141,7 @@ fn corrupted_session_state_ends_the_session_alone() {
 }
 
 #[test]
-fn authentication_failed_closes_nobody_elses_session() {
+fn authentication_failed_closes_no_other_session() {
     let fixture = Fixture::new();
     let (config, [all, ..]) = tokens(&fixture);
     let server = Administered::start(&fixture, &["--config", &config], &[]);
@@ -157,7 +157,7 @@ fn authentication_failed_closes_nobody_elses_session() {
 }
 
 #[test]
-fn recoverable_errors_say_when_to_try_again() {
+fn recoverable_errors_say_when_to_retry() {
     let (fixture, remote) = published();
     let server = Administered::start(&fixture, &[], &OPEN);
     let fetch = || tool(&server, "git_fetch", json!({}));
@@ -165,7 +165,7 @@ fn recoverable_errors_say_when_to_try_again() {
     let unavailable = fetch();
     remote.breaks(Fault::Status(429));
     let limited = fetch();
-    // Nobody listens there.
+    // Nothing listens there.
     fixture.git(&["remote", "set-url", "origin", "http://127.0.0.1:1/repo.git"]);
     let unreachable = fetch();
     fixture.write(".git/index.lock", "");
@@ -178,14 +178,14 @@ fn recoverable_errors_say_when_to_try_again() {
         (locked, "temporary_resource_unavailable"),
         (tool(&server, "git_grep", json!({"pattern": "o", "cursor": "5.0.00000000"})), "transient_validation_error"),
     ] {
-        let told = &result["structuredContent"];
-        assert!(told["class"] == class && told["recoverable"] == true && told["retry_after_ms"].is_u64(), "{class}: {result}");
+        let answer = &result["structuredContent"];
+        assert!(answer["class"] == class && answer["recoverable"] == true && answer["retry_after_ms"].is_u64(), "{class}: {result}");
         assert!(counted(&server.get("/errors?window=60"), class)["count"].as_u64() >= Some(1), "{class}");
     }
 }
 
 #[test]
-fn retries_are_for_what_may_be_done_twice() {
+fn only_idempotent_operations_are_retried() {
     let (fixture, remote) = published();
     fixture.write("a.txt", "more\n").commit("more");
     let server = Administered::start(&fixture, &[], &OPEN);
@@ -199,7 +199,7 @@ fn retries_are_for_what_may_be_done_twice() {
 }
 
 #[test]
-fn a_login_that_a_remote_refuses_is_no_failed_login_here() {
+fn a_login_refused_by_a_remote_is_no_failed_login_here() {
     let (fixture, remote) = published();
     let server = Administered::start(&fixture, &[], &OPEN);
     let id = session(&server.server, &[]);
@@ -214,7 +214,7 @@ fn a_login_that_a_remote_refuses_is_no_failed_login_here() {
 }
 
 #[test]
-fn states_that_are_forged_again_and_again_end_their_session() {
+fn repeatedly_forged_states_close_their_session() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let (id, other) = (session(&server.server, &[]), session(&server.server, &[]));
@@ -234,7 +234,7 @@ fn states_that_are_forged_again_and_again_end_their_session() {
 }
 
 #[test]
-fn a_websocket_on_which_states_are_forged_is_closed() -> Outcome {
+fn a_websocket_with_forged_states_is_closed() -> Outcome {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let mut socket = server.server.websocket(&[])?;

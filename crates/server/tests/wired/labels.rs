@@ -1,4 +1,4 @@
-//! What each diagnosis is made of: the labels of the guide, in their order.
+//! The parts of each diagnosis: the guide's labels, in order.
 
 use crate::support::{
     self, Fixture, Outcome,

@@ -1,4 +1,4 @@
-//! Sections 1 and 10 of the guide: how a server starts, takes a new configuration, stops taking work and goes on, and ends.
+//! docs/GUIDE.md, sections 1 and 10: how a server starts, reloads its configuration, drains, resumes and ends.
 
 use crate::support::{
     self, Client, Fixture, Outcome,
@@ -17,7 +17,7 @@ use std::{
 };
 
 #[test]
-fn sighup_reloads_the_configuration_and_a_bad_one_changes_nothing() {
+fn sighup_reloads_the_configuration_and_an_invalid_one_changes_nothing() {
     for supervised in [false, true] {
         let fixture = Fixture::new();
         let file = fixture.home.path().join("config.toml");
@@ -37,14 +37,14 @@ fn sighup_reloads_the_configuration_and_a_bad_one_changes_nothing() {
         wait_for("the new level", || configuration()["log_level"] == "info");
         assert_eq!(configuration()["needs_restart"], json!(["port"]));
         assert!(shown() > 2 * short, "{} and {short}", shown());
-        // One that cannot be used is named, and changes nothing.
+        // An invalid file is reported, and changes nothing.
         fs::write(&file, "[limits]\nmax_output_tokens = \"many\"\n").expect("a file");
         signal(&own, "HUP");
         wait_for("the refusal", || configuration()["failed"].as_str().is_some_and(|why| why.contains("max_output_tokens")));
         assert!(shown() > 2 * short && configuration()["log_level"] == "info");
         let status = operate(&server, &["status"]);
         assert!(status.status.code() == Some(1) && out(&status).contains("Configuration not reloaded"), "{}", out(&status));
-        // The command that it names finds the same fault.
+        // The named command finds the same fault.
         let next = out(&status).lines().find_map(|line| line.split_once("Next: mcp-server-git ").map(|(_, next)| next.to_owned()));
         let checked = program().args(next.expect("a command").split(' ')).output().expect("the program runs");
         assert!(checked.status.code() == Some(1) && out(&checked).contains("max_output_tokens"), "{checked:?}");
@@ -74,19 +74,19 @@ fn sighup_revokes_tokens() {
     assert_eq!(status(&all), 200);
     let is_open = |id: &str| server.get("/sessions")["sessions"].as_array().is_some_and(|all| all.iter().any(|one| one["id"] == *id));
     wait_for("the end of its session", || !is_open(&open));
-    // One that may do less is another token to those who are in already.
+    // For existing sessions, a token with fewer scopes is another token.
     let open = session(&server.server, &[("Authorization", &all)]);
     assert!(is_open(&open));
     fs::write(&config, kept.join("[[auth.tokens]]").replace("\"read\", \"write\", \"network\"", "\"read\"")).expect("a file");
     reload();
     wait_for("the end of its session", || !is_open(&open));
-    assert_eq!(status(&all), 200, "it is let in with what is left to it");
+    assert_eq!(status(&all), 200, "it is accepted with its remaining scopes");
     let counted = server.metrics();
     assert!(counted.contains("_sessions_closed_total{reason=\"revoked\"} 2"), "{counted}");
 }
 
 #[test]
-fn a_server_that_asks_for_no_token_says_that_new_ones_need_a_restart() {
+fn a_server_without_tokens_says_that_new_ones_need_a_restart() {
     let fixture = Fixture::new();
     let (with_tokens, _) = tokens(&fixture);
     let file = fixture.home.path().join("open.toml");
@@ -118,7 +118,7 @@ fn a_drained_server_says_so_and_resumes() -> Outcome {
     std::thread::scope(|scope| -> Outcome {
         let draining = scope.spawn(|| server.post("/drain", &json!({"timeout": 30})));
         wait_for("the drain", || server.get("/status")["phase"] == "draining");
-        // New requests are told so, by code and before any upgrade.
+        // New requests are refused with the code, and before any upgrade.
         let refused = ask();
         assert!(refused.status == 503 && refused.header("retry-after") == Some("1"), "{refused:?}");
         assert_eq!(refused.message().expect("an error")["error"]["data"]["code"], "draining");
@@ -128,7 +128,7 @@ fn a_drained_server_says_so_and_resumes() -> Outcome {
         assert_eq!(server.server.send("GET", "/mcp", &own, b"").status, 503);
         let health = server.server.send("GET", "/health", &[], b"");
         assert!(health.status == 503 && health.body.contains("draining"), "{health:?}");
-        // What runs ends, and is answered; what only listens is closed.
+        // Running calls finish and are answered; listening streams are closed.
         let (_, done) = draining.join().expect("the drain");
         assert_eq!(done["left"], 0);
         Ok(())
@@ -144,7 +144,7 @@ fn a_drained_server_says_so_and_resumes() -> Outcome {
         }
     };
     assert!(u16::from(closed.code) == 1012 && closed.reason.contains("draining"), "{closed:?}");
-    // There is a way back, and recovery takes it.
+    // `resume` ends the drain, and so does the recovery.
     let resumed = operate(&server, &["resume"]);
     assert!(resumed.status.success() && out(&resumed).contains("Phase: ready"), "{resumed:?}");
     assert_eq!(operate(&server, &["resume"]).status.code(), Some(1));
@@ -199,8 +199,8 @@ fn emergency_recovery_counts_what_it_stops_and_raises_no_alarm() {
         assert!(recovered.status.success() && said.contains(&format!("{} running or waiting, 0 left", waiting + 1)), "{said}");
         for call in calls {
             let result = call.join().expect("a call").message().expect("an answer")["result"].clone();
-            let told = &result["structuredContent"];
-            assert!(told["code"] == "stopped" && told["recoverable"] == true, "{result}");
+            let report = &result["structuredContent"];
+            assert!(report["code"] == "stopped" && report["recoverable"] == true, "{result}");
         }
     });
     drop(first);
@@ -229,27 +229,27 @@ fn a_flood_of_changes_is_seen_in_status() {
 }
 
 #[test]
-fn the_service_manager_is_told() -> Outcome {
+fn the_service_manager_is_notified() -> Outcome {
     for supervised in [false, true] {
         let fixture = Fixture::new();
         let path = fixture.home.path().join("notify");
         let manager = UnixDatagram::bind(&path)?;
         manager.set_read_timeout(Some(Duration::from_mins(1)))?;
-        let told = || -> std::io::Result<String> {
+        let report = || -> std::io::Result<String> {
             let mut buffer = [0; 256];
             let count = manager.recv(&mut buffer)?;
             Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
         };
         let args = if supervised { &["--supervised"][..] } else { &[] };
         let server = Administered::start(&fixture, args, &[("NOTIFY_SOCKET", &path.display().to_string())]);
-        assert_eq!(told()?, "READY=1");
+        assert_eq!(report()?, "READY=1");
         if !supervised {
             signal(&server.server.child.id(), "HUP");
-            assert!(told()?.starts_with("RELOADING=1\nMONOTONIC_USEC="));
-            assert_eq!(told()?, "READY=1");
+            assert!(report()?.starts_with("RELOADING=1\nMONOTONIC_USEC="));
+            assert_eq!(report()?, "READY=1");
         }
         signal(&server.server.child.id(), "TERM");
-        assert_eq!(told()?, "STOPPING=1");
+        assert_eq!(report()?, "STOPPING=1");
     }
     Ok(())
 }
@@ -269,12 +269,12 @@ fn a_restart_reports_its_steps() {
     assert_eq!(post(&server.server, &[("Mcp-Session-Id", &id)], &call(2, "git_status", json!({}))).status, 200);
     let alone = Administered::start_as("alone", &fixture, &[], &[]);
     let refused = operate(&alone, &["restart", "--json"]);
-    let told: Value = serde_json::from_slice(&refused.stdout).expect("JSON");
-    assert!(refused.status.code() == Some(1) && told["error"]["code"] == "refused", "{told}");
+    let report: Value = serde_json::from_slice(&refused.stdout).expect("JSON");
+    assert!(refused.status.code() == Some(1) && report["error"]["code"] == "refused", "{report}");
 }
 
 #[test]
-fn what_a_server_needs_is_explained_at_its_start() -> Outcome {
+fn missing_requirements_are_explained_at_the_start() -> Outcome {
     let fixture = Fixture::new();
     let started = |args: &[&str], variables: &[(&str, &str)]| {
         let mut command = program();
@@ -302,7 +302,7 @@ fn what_a_server_needs_is_explained_at_its_start() -> Outcome {
 }
 
 #[test]
-fn a_port_is_taken_on_both_loopback_addresses_or_not_at_all() -> Outcome {
+fn a_port_is_bound_on_both_loopback_addresses_or_on_neither() -> Outcome {
     let Ok(other) = TcpListener::bind("[::1]:0") else {
         programs::not_tried("[::1] is no address of this machine");
         return Ok(());
@@ -335,7 +335,7 @@ fn both_loopback_addresses_are_listened_on() -> Outcome {
     Ok(())
 }
 
-/// What `config show` says of a key: its value, and where that comes from.
+/// The value and the origin of a key in `config show`.
 fn of_key(shown: &str, key: &str) -> String {
     let line = shown.lines().find(|line| line.split_whitespace().next() == Some(key)).unwrap_or_default();
     line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
@@ -358,7 +358,7 @@ fn each_variable_of_the_guide_is_a_key_of_the_configuration() -> Outcome {
         assert_eq!(of_key(&usual, key), format!("{default} (default)"), "{key}");
         assert_eq!(of_key(&given, key), format!("{value} ({name})"), "{key}");
     }
-    // As the running server has them.
+    // As in the running server.
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &variables);
     let sessions = server.get("/sessions");
@@ -381,7 +381,7 @@ fn each_variable_of_the_guide_is_a_key_of_the_configuration() -> Outcome {
 }
 
 #[test]
-fn what_is_done_now_and_then_is_done_as_often_as_the_guide_says() -> Outcome {
+fn intervals_and_thresholds_are_those_of_the_guide() -> Outcome {
     let shown = out(&program().args(["config", "show", "--origin"]).output()?);
     for (key, default) in [
         ("memory.sample_interval", "300"),

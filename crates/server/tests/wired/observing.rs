@@ -1,4 +1,4 @@
-//! Sections 3, 8 and 9 of the guide: what a running server shows of itself, and how it is looked into.
+//! docs/GUIDE.md, sections 3, 8 and 9: what a running server reports about itself, and how it is inspected.
 
 use crate::support::{
     Fixture, Outcome,
@@ -15,7 +15,7 @@ use std::{
 };
 
 #[test]
-fn logs_are_kept_in_memory_and_found_by_their_fields() {
+fn logs_are_kept_in_memory_and_filtered_by_field() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let id = session(&server.server, &[]);
@@ -51,7 +51,7 @@ fn logs_are_followed() -> Outcome {
 }
 
 #[test]
-fn logs_are_written_to_files_where_that_is_asked_for() {
+fn logs_are_written_to_files_if_configured() {
     let fixture = Fixture::new();
     let folder = fixture.home.path().join("logs");
     fs::create_dir(&folder).expect("a folder");
@@ -74,7 +74,7 @@ fn levels_change_while_the_server_runs() {
     assert_eq!(level(), "warn");
     let changed = operate(&server, &["debug", "level", "warn,session=debug,git=trace"]);
     assert!(changed.status.success() && out(&changed).contains("Before: warn"), "{changed:?}");
-    // A session's end is told at debug.
+    // A session's end is logged at debug.
     let id = session(&server.server, &[]);
     server.post(&format!("/sessions/{id}/close"), &json!({}));
     let logs = server.get("/logs?level=DEBUG");
@@ -95,10 +95,10 @@ fn levels_change_while_the_server_runs() {
     let misspelt = operate(&server, &["debug", "level", "chapter=debug"]);
     assert!(misspelt.status.code() == Some(2) && format!("{misspelt:?}").contains("there is no component `chapter`"), "{misspelt:?}");
     assert_eq!(level(), "warn");
-    // What is looked for and not there is said; what cannot be there is refused.
+    // A search without matches succeeds; an invalid one is refused.
     assert_eq!(out(&operate(&server, &["logs", "--level", "trace", "--tool", "git_tag"])).trim(), "No records");
     assert_eq!(operate(&server, &["logs", "--class", "no_such_class"]).status.code(), Some(2));
-    // A command beside the server leaves its log file alone.
+    // A command does not open the server's log file.
     let folder = fixture.home.path().join("of_the_server");
     let asked = program().args(["status", "--socket"]).arg(&server.socket).env("MCP_GIT_LOG_FILE", folder.join("log")).output();
     assert!(asked.is_ok_and(|asked| asked.status.success()) && !folder.exists());
@@ -108,7 +108,7 @@ fn levels_change_while_the_server_runs() {
 fn a_breakpoint_holds_calls_until_they_are_resumed() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[("MCP_DEBUG_BREAKPOINT", "git_log")]);
-    assert_ne!(tool(&server, "git_status", json!({}))["isError"], true, "other tools go on");
+    assert_ne!(tool(&server, "git_status", json!({}))["isError"], true, "other tools are not held");
     std::thread::scope(|scope| {
         let calls: Vec<_> = (0..2).map(|_| scope.spawn(|| tool(&server, "git_log", json!({"grep": "s3cret"})))).collect();
         wait_for("the holds", || server.get("/debug/held")["held"].as_array().is_some_and(|held| held.len() == 2));
@@ -127,7 +127,7 @@ fn a_breakpoint_holds_calls_until_they_are_resumed() {
     assert_eq!(operate(&server, &["debug", "held", "show", "hold_1"]).status.code(), Some(3));
     assert_eq!(operate(&server, &["debug", "resume", "hold_9"]).status.code(), Some(3));
     assert!(out(&operate(&server, &["status"])).starts_with("Verdict: fine\n"));
-    // Who stops what runs, or waits for it, means held calls as well.
+    // Draining counts held calls, and a forced end stops them.
     std::thread::scope(|scope| {
         let held = scope.spawn(|| tool(&server, "git_log", json!({})));
         wait_for("the hold", || server.get("/debug/held")["held"].as_array().is_some_and(|held| held.len() == 1));
@@ -139,7 +139,7 @@ fn a_breakpoint_holds_calls_until_they_are_resumed() {
     let logged = operate(&server, &["logs", "--tool", "git_log"]);
     assert!(out(&logged).contains("stopped"), "{logged:?}");
     let short = Administered::start_as("short", &fixture, &[], &[("MCP_DEBUG_BREAKPOINT", "*"), ("MCP_GIT_HOLD_LIMIT", "1")]);
-    assert_ne!(tool(&short, "git_status", json!({}))["isError"], true, "nobody resumed it, and it went on");
+    assert_ne!(tool(&short, "git_status", json!({}))["isError"], true, "it continued without a resume");
 }
 
 #[test]
@@ -160,8 +160,8 @@ fn memory_is_watched_trimmed_and_limited() {
     wait_for("the limit", || full.get("/memory")["refuses_calls"] == true);
     assert_eq!(full.server.send("GET", "/readyz", &[], b"").status, 503);
     let refused = tool(&full, "git_status", json!({}));
-    let told = &refused["structuredContent"];
-    assert!(told["code"] == "unavailable" && told["retry_after_ms"] == 5000 && text_of(&refused).contains("memory limit"), "{refused}");
+    let answer = &refused["structuredContent"];
+    assert!(answer["code"] == "unavailable" && answer["retry_after_ms"] == 5000 && text_of(&refused).contains("memory limit"), "{refused}");
     let status = operate(&full, &["status"]);
     assert!(out(&status).contains("Next: mcp-server-git status memory --trim"), "{status:?}");
     assert_eq!(operate(&full, &["status", "memory"]).status.code(), Some(1));
@@ -173,7 +173,7 @@ fn processors_and_the_runtime_are_watched() {
     let server = Administered::start(&fixture, &[], &[("MCP_GIT_CPU_INTERVAL", "1"), ("MCP_GIT_CPU_WARN", "1")]);
     let process = || server.get("/status")["process"].clone();
     wait_for("a measurement", || {
-        // Somebody has to be busy.
+        // A process must be busy.
         tool(&server, "git_status", json!({}));
         process()["cpu_percent"].is_number()
     });
@@ -220,7 +220,7 @@ fn caches_are_counted_cleared_and_switched_off() {
 }
 
 #[test]
-fn metrics_count_what_happens() {
+fn metrics_count_events() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let id = session(&server.server, &[]);
@@ -256,13 +256,13 @@ fn metrics_count_what_happens() {
 }
 
 #[test]
-fn metrics_need_the_scope_admin_where_tokens_are_asked_for() {
+fn metrics_need_the_scope_admin_if_tokens_are_required() {
     let fixture = Fixture::new();
     let (config, [all, ..]) = tokens(&fixture);
     let made = program().args(["token", "scraper", "--scopes", "admin"]).output().expect("a token");
-    let told = out(&made);
-    let scraper = told.lines().next().and_then(|line| line.rsplit(' ').next()).expect("the token").to_owned();
-    fs::write(&config, fs::read_to_string(&config).expect("a file") + &told).expect("a file");
+    let answer = out(&made);
+    let scraper = answer.lines().next().and_then(|line| line.rsplit(' ').next()).expect("the token").to_owned();
+    fs::write(&config, fs::read_to_string(&config).expect("a file") + &answer).expect("a file");
     let server = Administered::start(&fixture, &["--config", &config], &[]);
     let status = |token: &str| server.server.send("GET", "/metrics", &[("Authorization", &format!("Bearer {token}"))], b"").status;
     assert_eq!(server.server.send("GET", "/metrics", &[], b"").status, 401);
@@ -309,10 +309,10 @@ fn a_breakpoint_for_every_call_exempts_the_admin_channel_health_and_pings() {
 }
 
 #[test]
-fn components_have_the_names_of_loggers_in_the_guide_and_short_ones() {
+fn components_have_the_guides_logger_names_and_short_ones() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
-    // The end of a session is told at debug.
+    // A session's end is logged at debug.
     let is_told = |directive: &str| {
         let changed = operate(&server, &["debug", "level", directive]);
         assert!(changed.status.success() && server.get("/debug/level")["level"] == directive, "{directive}: {changed:?}");
@@ -330,21 +330,21 @@ fn components_have_the_names_of_loggers_in_the_guide_and_short_ones() {
 }
 
 #[test]
-fn growth_of_memory_is_a_slope() {
+fn memory_growth_is_a_slope() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[("MCP_GIT_MEMORY_INTERVAL", "1")]);
     wait_for("a slope", || server.get("/memory")["bytes_per_hour"].is_i64());
     assert!(server.get("/memory")["notes"].as_array().is_some_and(|notes| notes.len() >= 4));
     let said = out(&operate(&server, &["status", "memory"]));
     assert!(said.lines().any(|line| line.starts_with("Growth: ") && line.ends_with(" an hour")), "{said}");
-    // From one or two levels nothing follows.
+    // One or two samples are not enough.
     let usual = Administered::start_as("usual", &fixture, &[], &[]);
     let said = out(&operate(&usual, &["status", "memory"]));
     assert!(said.contains("Growth: not known yet\n"), "{said}");
 }
 
 #[test]
-fn what_the_validation_cache_holds_is_made_once() {
+fn entries_of_the_validation_cache_are_built_once() {
     let fixture = Fixture::new();
     let validation = |server: &Administered| {
         for _ in 0..20 {
@@ -356,7 +356,7 @@ fn what_the_validation_cache_holds_is_made_once() {
         all["caches"].as_array().into_iter().flatten().find(|one| one["name"] == "validation").cloned().unwrap_or_default()
     };
     let server = Administered::start(&fixture, &[], &[]);
-    // One look for each call, and something is made for the first of each tool alone: less work than without it.
+    // One lookup per call, and only the first of each tool compiles: less work than without the cache.
     let kept = validation(&server);
     assert_eq!(["entries", "misses", "hits"].map(|key| kept[key].clone()), [json!(2), json!(2), json!(38)], "{kept}");
     let file = fixture.home.path().join("config.toml");
@@ -382,7 +382,7 @@ for one in threads:
     libc.ptrace(17, one, None, None)";
 
 #[test]
-fn a_runtime_that_stands_still_is_told() -> Outcome {
+fn a_stalled_runtime_is_reported() -> Outcome {
     let Some(python) = programs::found("python3") else { return Ok(()) };
     let fixture = Fixture::new();
     let folder = fixture.home.path().join("logs");
@@ -407,8 +407,8 @@ fn a_runtime_that_stands_still_is_told() -> Outcome {
     wait_for("the watchdog", || written().contains("async runtime stalled"));
     drop(stopping.0.stdin.take());
     stopping.0.wait()?;
-    assert_ne!(tool(&server, "git_status", json!({}))["isError"], true, "it goes on");
-    let told = operate(&server, &["logs", "--level", "error"]);
-    assert!(out(&told).contains("async runtime stalled"), "{told:?}");
+    assert_ne!(tool(&server, "git_status", json!({}))["isError"], true, "it recovers");
+    let answer = operate(&server, &["logs", "--level", "error"]);
+    assert!(out(&answer).contains("async runtime stalled"), "{answer:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Sections 3 and 7 of the guide: which code holds the memory of a running server, and what grows.
+//! docs/GUIDE.md, sections 3 and 7: which code holds the memory of a running server, and what grows.
 
 use crate::support::{
     Fixture, Outcome,
@@ -9,7 +9,7 @@ use crate::support::{
 use serde_json::Value;
 use std::{fs, path::Path};
 
-/// What is in use after so many sessions.
+/// Opens this many sessions.
 fn open_sessions(server: &Administered, count: usize) {
     for _ in 0..count {
         session(&server.server, &[]);
@@ -21,7 +21,7 @@ fn heap(server: &Administered, folder: &Path, args: &[&str]) -> std::process::Ou
 }
 
 #[test]
-fn what_grows_in_the_heap_is_named_by_call_stack() -> Outcome {
+fn heap_growth_is_named_by_call_stack() -> Outcome {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let folder = fixture.home.path().join("profiles");
@@ -36,22 +36,22 @@ fn what_grows_in_the_heap_is_named_by_call_stack() -> Outcome {
     assert!(after.status.success() && out(&after).contains("Snapshot 2 (after)") && out(&after).contains("Top allocators"), "{after:?}");
     let grown = run(&["--diff", "before", "2"]);
     let text = out(&grown);
-    // Sessions are made by the crates of the server, which are among the callers.
+    // Sessions are created by the server's crates, which are among the callers.
     assert!(grown.status.success() && text.contains("Growth: ") && text.contains("mcp::"), "{text}");
     let svg = fs::read_to_string(folder.join("heap_diff_profile.svg"))?;
     assert!(svg.contains("heap growth from snapshot 1 to 2") && svg.contains("mcp::"), "{}", svg.len());
     for name in ["heap_profile.pb.gz", "heap_diff_profile.pb.gz"] {
         assert_eq!(fs::read(folder.join(name))?[..2], [0x1f, 0x8b], "{name}");
     }
-    let told: Value = serde_json::from_slice(&run(&["--diff", "before", "after", "--json"]).stdout)?;
-    let growth = told["to"]["bytes"].as_i64().unwrap_or_default() - told["from"]["bytes"].as_i64().unwrap_or_default();
-    assert!(growth > 500_000 && told["top"][0]["bytes"].as_i64() > Some(100_000) && told["svg"].is_null(), "{told}");
+    let reply: Value = serde_json::from_slice(&run(&["--diff", "before", "after", "--json"]).stdout)?;
+    let growth = reply["to"]["bytes"].as_i64().unwrap_or_default() - reply["from"]["bytes"].as_i64().unwrap_or_default();
+    assert!(growth > 500_000 && reply["top"][0]["bytes"].as_i64() > Some(100_000) && reply["svg"].is_null(), "{reply}");
 
-    // The remedy, and what came of it.
+    // The fix, and its effect.
     assert!(operate(&server, &["sessions", "reap", "--oldest", "150"]).status.success());
     let healed = || {
-        let told: Value = serde_json::from_slice(&run(&["--label", "healed", "--json"]).stdout).unwrap_or_default();
-        told["snapshot"]["bytes"].as_i64().is_some_and(|bytes| bytes < growth / 2)
+        let reply: Value = serde_json::from_slice(&run(&["--label", "healed", "--json"]).stdout).unwrap_or_default();
+        reply["snapshot"]["bytes"].as_i64().is_some_and(|bytes| bytes < growth / 2)
     };
     wait_for("the memory of the sessions", healed);
 
@@ -63,7 +63,7 @@ fn what_grows_in_the_heap_is_named_by_call_stack() -> Outcome {
 }
 
 #[test]
-fn without_tracking_the_allocations_of_some_seconds_are_seen() {
+fn without_tracking_the_allocations_of_a_few_seconds_are_sampled() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let folder = fixture.home.path().join("profiles");
@@ -76,7 +76,7 @@ fn without_tracking_the_allocations_of_some_seconds_are_seen() {
     let text = out(&taken);
     assert!(taken.status.success() && text.contains("were tracked for 2 s") && text.contains("mcp::"), "{taken:?}");
     assert_eq!(server.get("/profile/heap")["tracking"], false, "it ends by itself");
-    // Who begins it meanwhile keeps it.
+    // Tracking that is switched on meanwhile stays on.
     std::thread::scope(|scope| {
         let brief = scope.spawn(|| heap(&server, &folder, &["--seconds", "1"]));
         wait_for("the tracking", || server.get("/profile/heap")["tracking"] == true);
@@ -87,17 +87,17 @@ fn without_tracking_the_allocations_of_some_seconds_are_seen() {
 }
 
 #[test]
-fn snapshots_are_taken_and_compared_where_that_is_configured() {
+fn snapshots_are_taken_and_compared_if_configured() {
     let fixture = Fixture::new();
     let variables =
         [("MCP_GIT_HEAP_PROFILE", "true"), ("MCP_GIT_HEAP_INTERVAL", "1"), ("MCP_GIT_HEAP_ANALYZE_AFTER", "5"), ("MCP_GIT_HEAP_KEEP", "2")];
     let server = Administered::start(&fixture, &[], &variables);
-    // It grows from each to the next until that is said.
+    // Memory grows from each snapshot to the next until that is logged.
     wait_for("the comparison", || {
         open_sessions(&server, 20);
         out(&operate(&server, &["logs"])).contains("memory in use grows steadily")
     });
-    // The advice works: what it names is still there.
+    // The advice works: the snapshots that it names still exist.
     let logs = out(&operate(&server, &["logs"]));
     let growth = logs.lines().find(|line| line.contains("memory in use grows steadily")).unwrap_or_default();
     let advised = growth.split("`mcp-server-git ").nth(1).and_then(|rest| rest.split('`').next()).unwrap_or_default();

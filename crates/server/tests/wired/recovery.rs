@@ -1,4 +1,4 @@
-//! Section 10 of the guide: emergencies, restarts, and what is left by a server that was killed.
+//! docs/GUIDE.md, section 10: emergencies, restarts, and leftovers of a killed server.
 
 use crate::support::{
     self, Fixture,
@@ -20,7 +20,7 @@ use std::{
 };
 
 #[test]
-fn operations_that_were_cut_off_are_reported() {
+fn interrupted_operations_are_reported() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let stream = hanging_commit(&fixture, &server);
@@ -38,7 +38,7 @@ fn operations_that_were_cut_off_are_reported() {
 }
 
 #[test]
-fn emergency_recovery_does_its_five_steps_and_the_server_goes_on() {
+fn emergency_recovery_runs_five_steps_and_the_server_continues() {
     let (fixture, _remote) = stalled();
     let server = Administered::start(&fixture, &[], &OPEN);
     let _commit = hanging_commit(&fixture, &server);
@@ -53,7 +53,7 @@ fn emergency_recovery_does_its_five_steps_and_the_server_goes_on() {
 }
 
 #[test]
-fn a_damaged_store_is_put_aside_and_a_newer_one_refused() {
+fn a_damaged_store_is_set_aside_and_a_newer_one_refused() {
     if !support::has_store_of_its_own() {
         return;
     }
@@ -73,7 +73,7 @@ fn a_damaged_store_is_put_aside_and_a_newer_one_refused() {
 }
 
 #[test]
-fn without_its_store_the_server_goes_on() {
+fn without_its_store_the_server_continues() {
     let fixture = Fixture::new();
     fixture.write("../blocked", "a file, and no folder");
     let store = format!("sqlite:{}", fixture.home.path().join("blocked/store.db").display());
@@ -86,9 +86,9 @@ fn without_its_store_the_server_goes_on() {
     assert!(added.message().is_some_and(|reply| reply["result"]["isError"] != true), "{added:?}");
     assert_ne!(tool(&server, "git_commit", json!({"message": "without a store"}))["isError"], true);
     let undone = tool(&server, "git_undo", json!({}));
-    assert_eq!(code(&undone), "unavailable", "what was last cannot be told: {undone}");
+    assert_eq!(code(&undone), "unavailable", "the last change is unknown: {undone}");
     drop(server);
-    // When it is back it learns what it has missed.
+    // The restored store receives the missed changes.
     let server = Administered::start(&fixture, &[], &[]);
     let offered = text_of(&tool(&server, "git_undo", json!({})));
     let (name, args) = support::call_in(offered.split("take it back: ").nth(1).expect("a call"));
@@ -100,14 +100,14 @@ fn without_its_store_the_server_goes_on() {
 }
 
 #[test]
-fn a_drained_server_finishes_what_it_has() {
+fn a_drained_server_finishes_running_calls() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     assert_eq!(server.server.send("GET", "/health", &[], b"").status, 200);
     let (status, done) = server.post("/drain", &json!({"timeout": 5}));
     assert!(status == 200 && done["left"] == 0, "{done}");
     assert_eq!(server.get("/status")["phase"], "draining");
-    assert_eq!(server.server.send("GET", "/health", &[], b"").status, 503, "it is still asked, and says so");
+    assert_eq!(server.server.send("GET", "/health", &[], b"").status, 503, "it still answers, with 503");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn restarts_under_load_lose_no_call_and_no_session() {
                     }
                 }
             });
-            // A WebSocket cannot be handed over: its client connects again, and then every call is answered.
+            // A WebSocket cannot be handed over: its client reconnects, and then every call is answered.
             let reconnected = &reconnected;
             scope.spawn(move || {
                 while !over.load(Ordering::SeqCst) {
@@ -170,7 +170,7 @@ fn restarts_under_load_lose_no_call_and_no_session() {
     });
     let failed = failed.into_inner().expect("the failures");
     assert!(failed.is_empty(), "{} of {} calls, as {:?}", failed.len(), made.load(Ordering::SeqCst), failed.first());
-    // Killed, it is started again.
+    // The supervisor restarts a killed server.
     support::signal(&server.get("/status")["pid"], "KILL");
     wait_for("another server", || post(&server.server, &[("Mcp-Session-Id", &ids[0])], &call(1, "git_status", json!({}))).status == 200);
 }
@@ -181,7 +181,7 @@ fn fresh(made: &AtomicUsize) -> u32 {
 }
 
 #[test]
-fn an_open_stream_does_not_hold_a_restart() {
+fn an_open_stream_does_not_delay_a_restart() {
     use std::io::{Read, Write};
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &["--supervised"], &[]);
@@ -209,7 +209,7 @@ fn without_a_supervisor_there_is_no_restart() {
 }
 
 #[test]
-fn worktrees_that_a_server_has_left_are_taken_up_or_told_of() {
+fn orphaned_worktrees_are_adopted_or_reported() {
     if !support::has_store_of_its_own() {
         return;
     }
@@ -222,7 +222,7 @@ fn worktrees_that_a_server_has_left_are_taken_up_or_told_of() {
     };
     let (unknown, orphaned) = (open(&fixture), open(&other));
     drop(server);
-    // The store knows neither any more, and the repository of one is gone.
+    // The store no longer knows either, and the repository of one is gone.
     for entry in fs::read_dir(fixture.home.path().join("state")).expect("the state").flatten() {
         if entry.file_name().to_string_lossy().contains(".db") {
             fs::remove_file(entry.path()).expect("a file");
@@ -243,9 +243,9 @@ fn worktrees_that_a_server_has_left_are_taken_up_or_told_of() {
 }
 
 #[test]
-fn emergency_recovery_goes_on_after_a_step_that_failed() {
+fn emergency_recovery_continues_after_a_failed_step() {
     let (fixture, remote) = published();
-    // A commit that does not heed the signal to end, and so holds the first step up while another call begins.
+    // A commit that ignores the signal to end delays the first step while another call starts.
     let (git, began) = (fixture.home.path().join("git.sh"), fixture.home.path().join("began"));
     let waits = format!("trap '' TERM; touch '{}'; sleep 60", began.display());
     fs::write(&git, format!("#!/bin/sh\ncase \" $* \" in *\" commit \"*) {waits};; esac\nexec git \"$@\"\n")).expect("a script");
@@ -257,7 +257,7 @@ fn emergency_recovery_goes_on_after_a_step_that_failed() {
         wait_for("the commit", || began.exists());
         remote.breaks(Fault::Held);
         let before = remote.requests();
-        // A stopped caller asks again.
+        // A stopped caller retries.
         let fetch = scope.spawn(move || {
             loop {
                 let fetched = tool(server, "git_fetch", json!({}));
@@ -279,13 +279,13 @@ fn emergency_recovery_goes_on_after_a_step_that_failed() {
         assert_eq!(code(&commit.join().expect("a call")), "stopped");
         remote.breaks(Fault::None);
         let fetched = fetch.join().expect("a call");
-        assert_ne!(fetched["isError"], true, "what began afterwards goes on: {fetched}");
+        assert_ne!(fetched["isError"], true, "a call started afterwards continues: {fetched}");
     });
     assert!(operate(&server, &["recover", "--emergency"]).status.success());
 }
 
 #[test]
-fn validation_is_a_component_that_is_recovered() {
+fn validation_is_a_recoverable_component() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let checked = operate(&server, &["recover", "--component", "validation"]);

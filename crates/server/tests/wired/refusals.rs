@@ -1,4 +1,4 @@
-//! What is refused before a call is one: told to its sender, counted by class and reason, and logged without a flood.
+//! Refusals before dispatch: reported to the sender, counted by class and reason, and logged without a flood.
 
 use crate::support::{
     Client, Fixture, Outcome,
@@ -14,7 +14,7 @@ use std::{
     os::unix::fs::PermissionsExt,
 };
 
-/// How often something was counted under a reason.
+/// The count of a reason.
 fn reason(server: &Administered, name: &str) -> u64 {
     let errors = server.get("/errors?window=60");
     let all = errors["reasons"].as_array().expect("a list").clone();
@@ -22,7 +22,7 @@ fn reason(server: &Administered, name: &str) -> u64 {
 }
 
 #[test]
-fn each_refusal_is_counted_by_its_reason_from_the_first_one_on() {
+fn each_refusal_is_counted_by_its_reason() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let post_raw = |body: &[u8], headers: &[(&str, &str)]| {
@@ -49,14 +49,14 @@ fn each_refusal_is_counted_by_its_reason_from_the_first_one_on() {
     ] {
         assert_eq!(reason(&server, name), count, "{name}: {}", server.get("/errors?window=60"));
     }
-    // A client's cancel and a deadline are no errors of the server: counted, and in no rate.
+    // A client's cancel and a deadline are no errors of the server: counted, but in no rate.
     let slow = Administered::start_as("slow", &fixture, &[], &[("MCP_GIT_CHANGE_TIMEOUT", "1")]);
     let _commit = hanging_commit_for(&fixture, &slow, 60);
     wait_for("the deadline", || reason(&slow, "timed_out") == 1);
 }
 
 #[test]
-fn what_clients_cancel_is_counted_and_raises_no_alarm() {
+fn cancelled_calls_are_counted_and_raise_no_alarm() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let before = server.get("/errors?window=60")["classes"].clone();
@@ -71,7 +71,7 @@ fn what_clients_cancel_is_counted_and_raises_no_alarm() {
 }
 
 #[test]
-fn an_id_in_flight_that_is_used_again_and_again_is_a_violation() -> Outcome {
+fn repeated_reuse_of_an_id_in_flight_is_a_violation() -> Outcome {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let other = hanging_commit_for(&fixture, &server, 60);
@@ -89,7 +89,7 @@ fn an_id_in_flight_that_is_used_again_and_again_is_a_violation() -> Outcome {
     };
     assert_eq!(u16::from(closed.code), 1002, "{closed:?}");
     assert!(reason(&server, "reused_id") == 101, "{}", server.get("/errors?window=60"));
-    // It stays listed for a while, with what it was closed for.
+    // It stays listed for a while, with the reason for its end.
     let failed = server.get("/sessions?state=error");
     assert!(failed["error"] == 1 && failed["sessions"][0]["failed"]["class"] == "protocol_violation", "{failed}");
     let id = failed["sessions"][0]["id"].as_str().expect("an id").to_owned();
@@ -99,7 +99,7 @@ fn an_id_in_flight_that_is_used_again_and_again_is_a_violation() -> Outcome {
 }
 
 #[test]
-fn a_wrong_token_is_told_from_none_and_where_it_came_from_is_logged() {
+fn a_wrong_token_differs_from_none_and_its_peer_is_logged() {
     let fixture = Fixture::new();
     let (config, _) = tokens(&fixture);
     let log = fixture.home.path().join("log");
@@ -113,7 +113,7 @@ fn a_wrong_token_is_told_from_none_and_where_it_came_from_is_logged() {
     for _ in 0..50 {
         let wrong = ask(&[("Authorization", "Bearer wrong")]);
         assert!(wrong.status == 401 && wrong.body.contains("the token is not valid"), "{wrong:?}");
-        assert!(wrong.header("www-authenticate").is_some_and(|told| told.contains("invalid_token")), "{wrong:?}");
+        assert!(wrong.header("www-authenticate").is_some_and(|answer| answer.contains("invalid_token")), "{wrong:?}");
     }
     let logged = std::fs::read_to_string(&log).expect("the log");
     let lines: Vec<&str> = logged.lines().filter(|line| line.contains("invalid_token")).collect();
@@ -123,13 +123,13 @@ fn a_wrong_token_is_told_from_none_and_where_it_came_from_is_logged() {
 }
 
 #[test]
-fn balancers_ask_for_health_by_any_name_and_learn_no_more() {
+fn load_balancers_get_health_by_any_name_and_no_details() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     for path in ["/health", "/readyz", "/livez", "/startupz"] {
         let by_pod = server.server.send("GET", path, &[("Host", "10.1.2.3:8080")], b"");
         assert_eq!(by_pod.status, 200, "{path}: {by_pod:?}");
-        // As HAProxy asks without being told a name.
+        // HAProxy's default request has no Host header.
         let nameless = server.server.raw(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes(), None);
         assert!(nameless.starts_with("HTTP/1.0 200") || nameless.starts_with("HTTP/1.1 200"), "{path}: {nameless}");
     }
@@ -139,7 +139,7 @@ fn balancers_ask_for_health_by_any_name_and_learn_no_more() {
 }
 
 #[test]
-fn the_address_that_the_server_prints_may_be_asked_for() -> Outcome {
+fn the_printed_address_is_an_allowed_host() -> Outcome {
     let fixture = Fixture::new();
     let mut command = program();
     command.arg("-r").arg(&fixture.path).args(["serve", "--port", "0", "--host", "127.0.0.2"]);
@@ -160,7 +160,7 @@ fn the_address_that_the_server_prints_may_be_asked_for() -> Outcome {
 }
 
 #[test]
-fn messages_that_do_not_pass_are_logged_by_type_and_keys_and_never_by_value() {
+fn invalid_messages_are_logged_by_type_and_keys_never_by_value() {
     let fixture = Fixture::new();
     let mut client = fixture.serve_with(&[], &[("MCP_GIT_LOG_LEVEL", "warn,validation=info")]);
     client.send(b"{\"jsonrpc\": 7, \"id\": 9, \"method\": \"tools/call\", \"params\": {\"secret\": \"s3cret\"}, \"odd\\nkey\": 1}\n");
@@ -175,7 +175,7 @@ fn messages_that_do_not_pass_are_logged_by_type_and_keys_and_never_by_value() {
 }
 
 #[test]
-fn a_slow_call_is_logged_with_where_its_time_went() {
+fn a_slow_call_is_logged_with_its_timings() {
     let fixture = Fixture::new();
     let hook = "#!/bin/sh\nsleep 2\n";
     fixture.write(".git/hooks/pre-commit", hook);
@@ -196,12 +196,12 @@ fn a_slow_call_is_logged_with_where_its_time_went() {
     assert!(slow["level"] == "WARN" && slow["message"] == "slow call", "{slow}");
     let ms = |key: &str| slow[key].as_u64().unwrap_or_else(|| panic!("{key}: {slow}"));
     assert!(ms("git_ms") >= 2000 && ms("duration_ms") >= ms("git_ms"), "{slow}");
-    // Each part is counted once.
+    // The parts do not overlap.
     assert!(ms("git_ms") + ms("queue_ms") + ms("lock_ms") + ms("open_ms") + ms("encode_ms") <= ms("duration_ms"), "{slow}");
     assert_eq!(slow["trace_id"], "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(slow["repo"], json!(fixture.path.display().to_string()));
     assert!(slow["request_id"] == "77" && slow["session_id"].as_str().is_some_and(|id| id.starts_with("stdio-")), "{slow}");
-    // However slow the machine is, this is no slow call.
+    // However slow the machine is, this call is below the threshold.
     let mut client = serve(&[("MCP_GIT_LOG_LEVEL", "info"), ("MCP_GIT_SLOW_MS", "3600000")]);
     client.text("git_status", &json!({}));
     let quick = logged(client, "git_status");

@@ -1,4 +1,4 @@
-//! Section 7 of the guide: what is held, and released.
+//! docs/GUIDE.md, section 7: held resources and their release.
 
 use crate::support::{
     Fixture,
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 #[test]
-fn resources_are_listed_while_they_are_held() {
+fn held_resources_are_listed() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let _stream = hanging_commit(&fixture, &server);
@@ -20,11 +20,11 @@ fn resources_are_listed_while_they_are_held() {
     assert_eq!(server.post("/resources/release", &json!({"id": lock["id"]})).0, 409, "it is in use");
     let (status, why) = server.post("/resources/release", &json!({"id": "lock_999"}));
     assert!(status == 404 && why["error"].as_str().is_some_and(|why| why.contains("not found for release")), "{why}");
-    assert_eq!(server.post("/reap", &json!({"age": 0})).1["reaped"], 0, "what is in flight stays");
+    assert_eq!(server.post("/reap", &json!({"age": 0})).1["reaped"], 0, "resources in use stay");
 }
 
 #[test]
-fn what_cannot_be_released_is_told_by_kind_and_by_number() {
+fn resources_that_cannot_be_released_are_reported_by_kind_and_number() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let _stream = hanging_commit(&fixture, &server);
@@ -46,17 +46,17 @@ fn what_cannot_be_released_is_told_by_kind_and_by_number() {
         assert!(refused.status.code() == Some(code) && said.contains(words), "{id}: {refused:?}");
     }
     let reaped = operate(&server, &["reap", "--age", "0s"]);
-    assert_eq!(out(&reaped), "Reaped: 0\n", "what is in flight stays");
+    assert_eq!(out(&reaped), "Reaped: 0\n", "resources in use stay");
 }
 
 #[test]
-fn what_a_killed_server_has_left_is_reaped_once_it_is_old() {
+fn old_leftovers_of_a_killed_server_are_reaped() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
-    // What a clone is called until it is whole; no process has this number.
+    // The temporary name of an unfinished clone; no process has this number.
     let left = fixture.path.join(".clone-999999999-0123456789abcdef0123");
     fs::create_dir(&left).expect("a folder");
-    assert_eq!(out(&operate(&server, &["reap"])), "Reaped: 0\n", "what is younger than an hour stays");
+    assert_eq!(out(&operate(&server, &["reap"])), "Reaped: 0\n", "leftovers under an hour stay");
     assert!(left.is_dir());
     assert_eq!(out(&operate(&server, &["reap", "--age", "0s"])), "Reaped: 1\n");
     assert!(!left.exists());

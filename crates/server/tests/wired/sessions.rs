@@ -1,4 +1,4 @@
-//! Section 4 of the guide: sessions and heartbeats.
+//! docs/GUIDE.md, section 4: sessions and heartbeats.
 
 use crate::support::{
     Fixture, Outcome,
@@ -16,7 +16,7 @@ fn sessions_survive_the_end_of_their_server() {
     let id = session(&server.server, &[]);
     let own = [("Mcp-Session-Id", id.as_str())];
     assert!(post(&server.server, &own, &call(1, "git_status", json!({}))).message().is_some());
-    // Killed, not asked.
+    // Killed without a shutdown.
     drop(server);
     let server = Administered::start(&fixture, &[], &[]);
     assert_eq!(server.get(&format!("/sessions/{id}"))["state"], "kept");
@@ -26,7 +26,7 @@ fn sessions_survive_the_end_of_their_server() {
     assert_eq!(server.server.send("DELETE", "/mcp", &own, b"").status / 100, 2);
     drop(server);
     let server = Administered::start(&fixture, &[], &[]);
-    assert_eq!(post(&server.server, &own, &call(3, "git_status", json!({}))).status, 404, "an end is for good");
+    assert_eq!(post(&server.server, &own, &call(3, "git_status", json!({}))).status, 404, "a closed session stays closed");
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn sessions_are_listed_reaped_and_evicted() {
     let ids: Vec<String> = (0..3).map(|_| session(&server.server, &[])).collect();
     let listed = server.get("/sessions");
     assert!(listed["total"] == 3 && listed["active"] == 3 && listed["error"] == 0, "{listed}");
-    // One more: whoever has been idle longest goes.
+    // One more: the session idle for longest is evicted.
     assert_eq!(post(&server.server, &[], &initialize()).status, 200);
     assert_eq!(post(&server.server, &[("Mcp-Session-Id", &ids[0])], &call(1, "git_status", json!({}))).status, 404);
     assert_eq!(server.get("/status")["evicted"], 1);
@@ -46,14 +46,14 @@ fn sessions_are_listed_reaped_and_evicted() {
 }
 
 #[test]
-fn heartbeats_are_seen_late_and_touched() -> Outcome {
+fn late_heartbeats_are_reported_and_touched() -> Outcome {
     let fixture = Fixture::new();
-    // Late after two beats, and closed only after eight: time enough to look in between.
+    // Late after two beats, and closed only after eight: time enough to check in between.
     let server = Administered::start(&fixture, &[], &[("MCP_GIT_HEARTBEAT_INTERVAL", "1"), ("MCP_GIT_HEARTBEAT_MISSED", "8")]);
     let id = session(&server.server, &[]);
     let beats = server.get("/heartbeats");
     assert!(beats["running"] == true && beats["interval_ms"] == 1000 && beats["missed_threshold"] == 8, "{beats}");
-    // A WebSocket that is not read answers no ping. Over HTTP nobody is asked, and silence is no fault.
+    // An unread WebSocket answers no ping. Over HTTP there are no pings, and silence is no fault.
     let mut socket = server.server.websocket(&[])?;
     socket.send(tungstenite::Message::text(initialize().to_string()))?;
     let of = |kind: &str| {
@@ -68,7 +68,7 @@ fn heartbeats_are_seen_late_and_touched() -> Outcome {
     });
     wait_for("a silent session", || server.get(&format!("/sessions/{id}"))["state"] == "paused");
     assert!(of("http")["late"] == false && of("http")["owes_beats"] == false, "{}", of("http"));
-    // What does not answer is closed, and told so where it reads at last.
+    // An unresponsive one is closed, with the reason in the close frame.
     wait_for("the end of the socket", || of("websocket").is_null());
     let mut rest = Vec::new();
     if let tungstenite::stream::MaybeTlsStream::Plain(stream) = socket.get_mut() {
@@ -76,7 +76,7 @@ fn heartbeats_are_seen_late_and_touched() -> Outcome {
     }
     let close = [&1011_u16.to_be_bytes()[..], b"no answer to pings"].concat();
     assert!(rest.ends_with(&close), "{:?}", String::from_utf8_lossy(&rest));
-    // A clock that stands still is started again, and that is counted.
+    // A stopped heartbeat clock is restarted, and that is counted.
     let (status, done) = server.post("/recover", &json!({"component": "heartbeat"}));
     assert!(status == 200 && done["steps"][0]["ok"] == true, "{done}");
     wait_for("the clock", || server.get("/heartbeats")["running"] == true);
@@ -85,7 +85,7 @@ fn heartbeats_are_seen_late_and_touched() -> Outcome {
 }
 
 #[test]
-fn the_id_of_a_session_is_the_servers_alone() {
+fn session_ids_are_generated_by_the_server() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let chosen = post(&server.server, &[("Mcp-Session-Id", "mine")], &initialize());
@@ -97,12 +97,12 @@ fn the_id_of_a_session_is_the_servers_alone() {
 }
 
 #[test]
-fn those_idle_for_longest_make_room_in_batches() {
+fn the_longest_idle_sessions_are_evicted_in_batches() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[("MCP_GIT_MAX_CONCURRENT_SESSIONS", "30")]);
     let status = |id: &str| post(&server.server, &[("Mcp-Session-Id", id)], &call(1, "git_status", json!({}))).status;
     let ids: Vec<String> = (0..30).map(|_| session(&server.server, &[])).collect();
-    // The oldest is the one in use.
+    // The oldest is in use.
     assert_eq!((server.get("/sessions")["max"].clone(), status(&ids[0])), (json!(30), 200));
     session(&server.server, &[]);
     // A tenth of them at once.
@@ -120,7 +120,7 @@ fn those_idle_for_longest_make_room_in_batches() {
 }
 
 #[test]
-fn a_session_that_timed_out_is_in_no_table_any_more() {
+fn an_expired_session_is_removed_from_every_table() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[("MCP_GIT_SESSION_TIMEOUT", "1")]);
     let id = session(&server.server, &[]);
@@ -134,7 +134,7 @@ fn a_session_that_timed_out_is_in_no_table_any_more() {
 }
 
 #[test]
-fn a_websocket_is_closed_with_a_code_that_says_why_and_counted() -> Outcome {
+fn a_websocket_close_has_a_code_and_a_reason_and_is_counted() -> Outcome {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     for (args, code, reason) in [

@@ -1,4 +1,4 @@
-//! Section 5 of the guide: what a message has to look like.
+//! docs/GUIDE.md, section 5: valid and invalid messages.
 
 use crate::support::{
     Client, Fixture, Outcome,
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::{fs, time::Duration};
 
 #[test]
-fn validation_is_strict_where_that_is_wanted() -> Outcome {
+fn validation_is_strict_if_configured() -> Outcome {
     let fixture = Fixture::new();
     let ping = json!({"type": "ping", "id": "test_123"});
     let lenient = Administered::start(&fixture, &[], &[]);
@@ -43,7 +43,7 @@ fn validation_is_strict_where_that_is_wanted() -> Outcome {
     Ok(())
 }
 
-/// Requests of each kind that a server refuses, or does not.
+/// Requests of each kind, refused or accepted.
 fn corpus() -> Vec<Value> {
     let request = |method: &str, params: Value| json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
     vec![
@@ -107,7 +107,7 @@ fn the_command_line_and_the_server_have_the_same_verdict() -> Outcome {
 }
 
 #[test]
-fn the_cancel_of_the_guide_is_understood_and_its_kind_is_checked() -> Outcome {
+fn the_guides_cancel_is_accepted_and_its_kind_is_checked() -> Outcome {
     let fixture = Fixture::new();
     let file = fixture.home.path().join("message");
     fs::write(&file, json!({"type": "notifications/cancelled", "id": "test_123", "request_id": "req_456"}).to_string())?;
@@ -122,7 +122,7 @@ fn the_cancel_of_the_guide_is_understood_and_its_kind_is_checked() -> Outcome {
 }
 
 #[test]
-fn what_is_understood_leniently_is_said() -> Outcome {
+fn lenient_coercions_are_reported() -> Outcome {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let mut odd = call(1, "git_log", json!({"max_count": "1"}));
@@ -178,7 +178,7 @@ fn its_session(server: &Administered) -> String {
 }
 
 #[test]
-fn the_cancel_of_the_guide_cancels_unless_validation_is_strict() {
+fn the_guides_cancel_works_unless_validation_is_strict() {
     for (mode, seconds, commits) in [("lenient", 60, "2"), ("strict", 3, "3")] {
         let fixture = Fixture::new();
         let server = Administered::start(&fixture, &[], &[("MCP_GIT_VALIDATION", mode)]);
@@ -193,7 +193,7 @@ fn the_cancel_of_the_guide_cancels_unless_validation_is_strict() {
 }
 
 #[test]
-fn a_notification_that_is_not_known_cancels_nothing() {
+fn an_unknown_notification_cancels_nothing() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let _commit = hanging_commit_for(&fixture, &server, 3);
@@ -206,13 +206,13 @@ fn a_notification_that_is_not_known_cancels_nothing() {
         post(&server.server, &[("Mcp-Session-Id", &id)], &odd);
     }
     wait_for("the end of the commit", || server.get("/status")["in_flight"] == 0);
-    assert_eq!(fixture.text(&["rev-list", "--count", "HEAD"]), "3", "it is made");
+    assert_eq!(fixture.text(&["rev-list", "--count", "HEAD"]), "3", "the commit is made");
     let errors = server.get("/errors?window=60");
     assert!(!errors["reasons"].to_string().contains("\"cancelled\""), "{errors}");
 }
 
 #[test]
-fn few_keys_and_short_ones_are_logged_of_a_message_that_is_refused() {
+fn a_refused_message_logs_few_and_short_keys() {
     let fixture = Fixture::new();
     let mut client = fixture.serve_with(&[], &[("MCP_GIT_LOG_LEVEL", "warn,validation=info")]);
     let mut message = json!({"jsonrpc": 7, "id": 9, "method": "x"});
@@ -226,7 +226,7 @@ fn few_keys_and_short_ones_are_logged_of_a_message_that_is_refused() {
     let keys: Vec<&str> = line.split("keys=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().split(',').collect();
     assert!(keys.len() == 8 && keys.iter().all(|key| key.len() < 60), "{logged}");
     assert!(line.contains("k10") && !line.contains('\u{1b}') && !logged.contains("s3cret"), "{logged}");
-    // The records in memory have it, too.
+    // The log records in memory include it.
     let server = Administered::start(&fixture, &[], &[]);
     assert_eq!(server.server.send("POST", "/mcp", &JSON, message.to_string().as_bytes()).status, 400);
     let logs = operate(&server, &["logs"]);
