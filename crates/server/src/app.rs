@@ -1,4 +1,4 @@
-//! Builds everything from the configuration; the only place of composition.
+//! The composition root: builds the server from the configuration.
 
 use crate::{
     circuits::Breakers,
@@ -29,27 +29,27 @@ use std::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Calls of a class that may wait for a place.
+/// Maximum number of calls of a class that wait for a slot.
 const WAITING: usize = 512;
-/// Calls that may wait for remotes at a time.
+/// Maximum number of concurrent calls to remotes.
 const NETWORK: usize = 8;
-/// Calls that open a repository at a time before they take a place.
+/// Maximum number of calls that open a repository at a time, before they take a slot.
 const OPENINGS: usize = 10;
-/// Threads of a class that may be lost before its calls are refused. Three times the default places of a class: an outage that
-/// fills every place once or twice refuses nothing.
+/// Threads of a class that may be lost before its calls are rejected. Three times the default slots of a class: an outage
+/// that fills every slot once or twice rejects nothing.
 const LOST: usize = 32;
-/// Threads for other work than calls: probes, the allocator, the admin channel.
+/// Threads for work other than calls: probes, the allocator, the admin channel.
 const SPARE_THREADS: usize = 16;
 /// How long a change waits for its worktree.
 const TURN_WAIT: Duration = Duration::from_secs(30);
 
 /// The server, ready to be connected to a transport.
 pub struct App {
-    /// What calls pass through.
+    /// The pipeline of calls.
     pub pipeline: Arc<Pipeline>,
-    /// Fires when the server is to end.
+    /// Fires at shutdown.
     pub stop: CancellationToken,
-    /// All of it.
+    /// The whole server.
     pub(crate) server: Arc<Server>,
 }
 
@@ -63,7 +63,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// When a named root does not exist.
+    /// If a named root does not exist.
     pub fn new(config: &Config) -> Result<Self, StartError> {
         let roots = match config.repositories.as_slice() {
             [] => Roots::around(&std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))),
@@ -122,10 +122,10 @@ impl App {
         };
         let pipeline = Arc::new(pipeline);
         let keeper = SessionKeeper(Arc::clone(&persistence));
-        let heard = SessionObserver { errors: Arc::clone(&errors), metrics: Arc::clone(&metrics) };
+        let observer = SessionObserver { errors: Arc::clone(&errors), metrics: Arc::clone(&metrics) };
         let server = Server {
             pipeline: Arc::clone(&pipeline),
-            sessions: Sessions::new(now.sessions, Some(Arc::new(keeper)), Some(Arc::new(heard))),
+            sessions: Sessions::new(now.sessions, Some(Arc::new(keeper)), Some(Arc::new(observer))),
             breakers,
             persistence,
             errors,
@@ -151,27 +151,27 @@ impl App {
     }
 }
 
-/// Begins to send traces. An unusable collector is logged, and does not stop the server.
+/// Starts to export traces. An unusable collector is logged, and does not stop the server.
 fn traces(endpoint: &OtlpEndpoint) -> Option<Arc<Traces>> {
     match Traces::begin(endpoint) {
         Ok(traces) => Some(Arc::new(traces)),
         Err(why) => {
-            tracing::error!(why, "no traces are sent");
+            tracing::error!(why, "traces are not exported");
             None
         }
     }
 }
 
-/// How many threads may block at a time: all that calls can start, beside the most that can be lost. So lost threads never take
-/// the last ones of running calls. The runtime starts threads as they are needed.
+/// Maximum number of blocking threads: all that calls can start, plus all that can be lost, so that lost threads never
+/// starve running calls. The runtime starts threads on demand.
 pub(crate) fn blocking_threads(config: &Config) -> usize {
     let places = config.limits.max_concurrent;
-    // The record of a change is written on a thread beside it while the store is away.
+    // While the store is unavailable, the record of a change is written on a second thread.
     let records = places + LOST;
     2 * places + NETWORK + OPENINGS + LOCK_WAITS + guard::Class::ALL.len() * LOST + records + SPARE_THREADS
 }
 
-/// What the operator allows of git.
+/// The operator's policy for git.
 pub(crate) fn policy(config: &Config, gate: Option<Arc<dyn git::TransferGate>>) -> git::Policy {
     git::Policy {
         trust: match config.trust {
@@ -194,7 +194,7 @@ pub(crate) fn policy(config: &Config, gate: Option<Arc<dyn git::TransferGate>>) 
     }
 }
 
-/// Half of the CPUs, determined once on first use.
+/// Half of the CPUs, determined once, on first use.
 fn cpu_share() -> usize {
     static SHARE: LazyLock<usize> = LazyLock::new(|| (std::thread::available_parallelism().map_or(1, NonZeroUsize::get) / 2).max(1));
     *SHARE

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// A kind of call that somebody may be allowed to make.
+/// A right of a caller: a scope of its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Right {
@@ -18,7 +18,7 @@ pub enum Right {
     Write,
     /// Reaches remotes.
     Network,
-    /// Looks after the server itself.
+    /// Administers the server itself.
     Admin,
 }
 
@@ -26,7 +26,7 @@ impl Right {
     /// Every right.
     pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Network, Self::Admin];
 
-    /// The word for it in tokens and documents.
+    /// Its name in tokens and documents.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -42,10 +42,10 @@ impl Right {
     }
 }
 
-/// Who makes a call.
+/// The principal that makes a call, and its rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The name under which sessions, handles and tasks are kept apart.
+    /// The owner of its sessions, handles and tasks.
     pub principal: Arc<str>,
     /// What the principal may do.
     pub rights: Vec<Right>,
@@ -55,18 +55,18 @@ impl Caller {
     /// The principal of callers without a token.
     pub(crate) const LOCAL: &'static str = "local";
 
-    /// The local user, or a caller without a token where that is allowed.
+    /// The local user, or a caller without a token if that is allowed.
     pub fn local() -> Self {
         Self { principal: Arc::from(Self::LOCAL), rights: Right::ALL.to_vec() }
     }
 
-    /// The rights that a call asks for.
+    /// The rights that a call needs.
     pub(crate) fn needed(effect: Effect, scope: Scope) -> impl Iterator<Item = Right> {
         let main = if effect == Effect::Read { Right::Read } else { Right::Write };
         std::iter::once(main).chain(scope.is_remote().then_some(Right::Network))
     }
 
-    /// Refuses a call that the principal has no right to make.
+    /// Rejects a call that the principal has no right to make.
     pub(crate) fn check(&self, effect: Effect, scope: Scope) -> Result<(), Error> {
         match Self::needed(effect, scope).find(|right| !self.rights.contains(right)) {
             None => Ok(()),

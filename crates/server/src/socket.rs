@@ -10,23 +10,23 @@ use std::{
 };
 use tokio::net::UnixListener;
 
-/// How long to wait before another attempt where the queue of a listener is full.
+/// Delay between attempts while the queue of a listener is full.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// What is at a path, as the system counts it.
+/// Device and inode number of the file at a path.
 pub(crate) fn inode(path: &Path) -> Option<(u64, u64)> {
     let meta = path.symlink_metadata().ok()?;
     Some((std::os::unix::fs::MetadataExt::dev(&meta), std::os::unix::fs::MetadataExt::ino(&meta)))
 }
 
-/// Removes a socket, unless another server has put its own there.
+/// Removes a socket, unless another server has replaced it.
 pub(crate) fn remove(path: &Path, made: Option<(u64, u64)>) {
     if made.is_some() && inode(path) == made {
         std::fs::remove_file(path).ok();
     }
 }
 
-/// Connects at once, or not. The system itself would wait for as long as the queue of the listener is full.
+/// Connects without waiting. A blocking socket would wait while the queue of the listener is full.
 fn try_connect(path: &Path) -> io::Result<UnixStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -42,7 +42,7 @@ pub(crate) fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream>
         match try_connect(path) {
             Err(err) if err.kind() != io::ErrorKind::WouldBlock => return Err(err),
             Err(_) if began.elapsed() >= patience => {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the queue of its connections is full"));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "its connection queue is full"));
             }
             Err(_) => thread::park_timeout(RETRY),
             Ok(stream) => return Ok(stream),
@@ -50,30 +50,30 @@ pub(crate) fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream>
     }
 }
 
-/// True where a program listens on the socket, however busy it is.
+/// Whether a program listens on the socket, even if it is busy.
 pub(crate) fn has_listener(path: &Path) -> bool {
     try_connect(path).map_or_else(|err| err.kind() == io::ErrorKind::WouldBlock, |_| true)
 }
 
-/// A socket that only the owner can use, in place of one that nobody listens on any more, or of any where it takes over.
+/// Creates a socket that only the owner can use. Replaces a stale socket, or any socket if it takes over.
 pub(crate) fn own_socket(path: &Path, takes_over: bool) -> io::Result<UnixListener> {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-    let told = |err: io::Error| io::Error::new(err.kind(), format!("{}: {err}", path.display()));
+    let context = |err: io::Error| io::Error::new(err.kind(), format!("{}: {err}", path.display()));
     if let Ok(meta) = path.symlink_metadata() {
         if !meta.file_type().is_socket() {
-            return Err(told(io::Error::other("there is something that is no socket")));
+            return Err(context(io::Error::other("the file there is not a socket")));
         }
         if !takes_over && has_listener(path) {
-            return Err(told(io::Error::other("another server listens on it")));
+            return Err(context(io::Error::other("another server listens on it")));
         }
     }
-    // It appears under its name once nobody else can use it.
+    // It gets its name once only the owner can use it.
     let partial = path.with_extension(format!("{}.new", std::process::id()));
-    let listener = UnixListener::bind(&partial).map_err(told)?;
+    let listener = UnixListener::bind(&partial).map_err(context)?;
     let ready = std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o600)).and_then(|()| std::fs::rename(&partial, path));
     if let Err(err) = ready {
         std::fs::remove_file(&partial).ok();
-        return Err(told(err));
+        return Err(context(err));
     }
     Ok(listener)
 }

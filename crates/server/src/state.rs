@@ -1,4 +1,4 @@
-//! The folder in which the server keeps what must outlive it.
+//! The folder for data that outlives the server.
 
 use crate::error::{Error, Kind};
 use std::{
@@ -9,7 +9,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// A folder that is made, and found to be the user's own, when it is first needed.
+/// A folder that is created, and checked to be the user's own, on first use.
 #[derive(Debug)]
 pub(crate) struct StateDir {
     path: PathBuf,
@@ -17,7 +17,7 @@ pub(crate) struct StateDir {
 }
 
 impl StateDir {
-    /// Will use `path`.
+    /// Uses `path`, and creates nothing yet.
     pub(crate) fn new(path: PathBuf) -> Self {
         Self { path, ready: OnceLock::new() }
     }
@@ -26,7 +26,7 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// When it cannot be made, or belongs to somebody else.
+    /// If it cannot be created, or belongs to another user.
     pub(crate) fn ready(&self) -> Result<&Path, Error> {
         if self.ready.get().is_none() {
             prepare(&self.path).map_err(|err| {
@@ -42,7 +42,7 @@ impl StateDir {
 fn prepare(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let meta = fs::metadata(path)?;
-    // In a folder that all may write to, somebody else can have been there first.
+    // In a world-writable folder, another user may have created it first.
     if meta.uid() != rustix::process::geteuid().as_raw() || meta.mode() & 0o022 != 0 {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user, or others may write to it"));
     }

@@ -1,4 +1,4 @@
-//! Who tries what is another's, or forged: once may be a mistake, again and again is not.
+//! Detects repeated use of forged handles or of other principals' handles; a single use may be a mistake.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -6,18 +6,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often, within how long, is no mistake any more.
+/// Number of attempts within the window that count as a breach.
 const OFTEN: usize = 3;
 const WINDOW: Duration = Duration::from_mins(10);
-/// The most principals that are remembered.
+/// Maximum number of principals tracked.
 const MAX_KNOWN: usize = 10_000;
 
-/// What each principal has tried of late.
+/// The recent attempts of each principal.
 #[derive(Debug, Default)]
 pub(crate) struct Suspicions(Mutex<HashMap<Arc<str>, VecDeque<Instant>>>);
 
 impl Suspicions {
-    /// Notes a try. True when it is one too many.
+    /// Records an attempt. True if it is a breach.
     pub(crate) fn note(&self, principal: &Arc<str>, now: Instant) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_KNOWN {
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_third_try_within_a_while_is_one_too_many() {
+    fn the_third_attempt_within_the_window_is_a_breach() {
         let (suspicions, now) = (Suspicions::default(), Instant::now());
         let (one, other): (Arc<str>, Arc<str>) = (Arc::from("one"), Arc::from("other"));
         let tries = [(&one, 0), (&one, 1), (&other, 1), (&one, 700), (&one, 701), (&one, 702), (&one, 703)];

@@ -1,4 +1,4 @@
-//! The terminal, or whatever stands for it.
+//! Output to the terminal.
 
 use std::io::{self, Write as _};
 

@@ -76,11 +76,7 @@ const ROWS: &[Row] = &[
         "2",
         "rates and spikes",
         "`errors --window 60m --threshold N`",
-        &[
-            "errors_are_counted_by_class_and_spike",
-            "error_counts_survive_a_restart",
-            "cancelled_calls_are_counted_and_raise_no_alarm",
-        ],
+        &["errors_are_counted_by_class_and_spike", "error_counts_survive_a_restart", "cancelled_calls_are_counted_and_raise_no_alarm"],
     ),
     (
         "3",
@@ -104,12 +100,7 @@ const ROWS: &[Row] = &[
         &["heap_growth_is_named_by_call_stack", "without_tracking_the_allocations_of_a_few_seconds_are_sampled"],
     ),
     ("3", "clear caches periodically", "`cache.sweep_interval`", &["caches_are_counted_cleared_and_switched_off"]),
-    (
-        "3",
-        "limit the sessions",
-        "`sessions.max`",
-        &["sessions_are_listed_reaped_and_evicted", "websockets_are_limited_like_sessions"],
-    ),
+    ("3", "limit the sessions", "`sessions.max`", &["sessions_are_listed_reaped_and_evicted", "websockets_are_limited_like_sessions"]),
     ("3", "processors over 80 %", "a warning, and `status`", &["processors_and_the_runtime_are_watched"]),
     ("3", "backpressure", "`status`", &["a_flood_of_changes_is_seen_in_status"]),
     (

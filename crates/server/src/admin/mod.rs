@@ -27,7 +27,7 @@ use requests::{ClearCaches, Drain, Level, Listed, Logs, Operations, Reap, ReapSe
 use serde_json::{Value, json};
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-/// The most records of the log in one answer.
+/// Maximum number of log records in one answer.
 const MAX_LOGS: usize = 1000;
 
 type Shared = State<Arc<Server>>;
@@ -39,18 +39,18 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// Removes it as the server ends, unless another has taken its place.
+    /// Removes it at shutdown, unless another server has replaced it.
     pub(crate) fn remove(self) {
         socket::remove(&self.path, self.made);
     }
 }
 
-/// Serves the admin channel until the server ends: at `path`, or where servers of this user are looked for. A successor
-/// replaces the channel of its predecessor.
+/// Serves the admin channel until shutdown, at `path` or in the folder of this user's servers. A successor replaces the
+/// channel of its predecessor.
 ///
 /// # Errors
 ///
-/// When the socket cannot be made.
+/// If the socket cannot be created.
 pub(crate) fn open(server: &Arc<Server>, path: Option<&std::path::Path>, takes_over: bool) -> io::Result<Channel> {
     let path = if let Some(path) = path {
         path.to_owned()
@@ -64,7 +64,7 @@ pub(crate) fn open(server: &Arc<Server>, path: Option<&std::path::Path>, takes_o
     let app = router(Arc::clone(server));
     tokio::spawn(async move {
         if let Err(err) = axum::serve(listener, app).await {
-            tracing::error!(%err, "the admin channel has ended");
+            tracing::error!(%err, "the admin channel failed");
         }
     });
     Ok(Channel { path, made })
@@ -110,7 +110,7 @@ fn router(server: Arc<Server>) -> Router {
     Router::new().nest("/admin/v1", api).with_state(server)
 }
 
-/// A refusal, as the sub-commands show it.
+/// An error, as the sub-commands show it.
 fn refused(status: StatusCode, why: impl Into<String>) -> Response {
     (status, Json(json!({"error": why.into()}))).into_response()
 }
@@ -122,7 +122,7 @@ async fn sessions(State(server): Shared, Query(wanted): Query<Listed>) -> Json<V
 async fn session(State(server): Shared, Path(id): Path<String>) -> Response {
     match server.sessions.get(&id) {
         Some(session) => Json(views::session(&session)).into_response(),
-        // One that was opened before this process began comes back with its next request.
+        // A session opened before a restart is restored with its next request.
         None => match server.persistence.run(|store| async move { store.session(&id).await }).await {
             Ok(Some(row)) => Json(views::kept(&row)).into_response(),
             Ok(None) => refused(StatusCode::NOT_FOUND, "there is no such session"),
@@ -146,7 +146,7 @@ async fn reap_sessions(State(server): Shared, Json(wanted): Json<ReapSessions>) 
     let closed = match (wanted.idle, wanted.oldest) {
         (Some(idle), None) => server.sessions.reap_idle(Duration::from_secs(idle)),
         (None, Some(count)) => server.sessions.evict_longest_idle(count),
-        _ => return refused(StatusCode::BAD_REQUEST, "either `idle` or `oldest`"),
+        _ => return refused(StatusCode::BAD_REQUEST, "pass either `idle` or `oldest`"),
     };
     Json(json!({"closed": closed})).into_response()
 }
@@ -155,7 +155,7 @@ async fn touch_sessions(State(server): Shared, Json(wanted): Json<Touch>) -> Res
     let ids: Vec<String> = match (wanted.id, wanted.missing) {
         (Some(id), false) => vec![id],
         (None, true) => server.sessions.list().into_iter().filter(|session| session.missed > 0).map(|session| session.id).collect(),
-        _ => return refused(StatusCode::BAD_REQUEST, "either `id` or `missing`"),
+        _ => return refused(StatusCode::BAD_REQUEST, "pass either `id` or `missing`"),
     };
     let one = ids.len() == 1 && !wanted.missing;
     let touched: Vec<String> = ids.into_iter().filter(|id| server.sessions.touch(id)).collect();
@@ -181,7 +181,7 @@ async fn reset_circuits(State(server): Shared, Json(wanted): Json<Reset>) -> Res
             Json(json!({"reset": server.breakers.reset_all().into_iter().map(|(name, outcome)| done(name, outcome)).collect::<Vec<_>>()}))
                 .into_response()
         }
-        _ => refused(StatusCode::BAD_REQUEST, "one of `name`, `stuck` and `all`"),
+        _ => refused(StatusCode::BAD_REQUEST, "pass one of `name`, `stuck` and `all`"),
     }
 }
 
@@ -333,7 +333,7 @@ async fn recover(State(server): Shared, Json(wanted): Json<Recover>) -> Response
     }
 }
 
-/// Answers `/health` and its kin. Details are for authenticated requests alone.
+/// Answers `/health` and the other probes. Only authenticated requests get details.
 pub(crate) fn health(server: &Server, probe: Probe, is_open: bool) -> (bool, Value) {
     let phase = server.phase.get();
     match probe {

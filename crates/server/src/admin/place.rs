@@ -1,4 +1,4 @@
-//! Where servers of this user can be reached, and which of them is meant.
+//! The admin sockets of this user's servers.
 
 use std::{
     fs::{self, DirBuilder},
@@ -15,17 +15,17 @@ pub(crate) fn folder(state_dir: &Path) -> PathBuf {
     }
 }
 
-/// The socket of the server with this number.
+/// The socket of the server with this pid.
 pub(crate) fn socket(folder: &Path, pid: u32) -> PathBuf {
     folder.join(format!("{pid}.sock"))
 }
 
-/// Makes the folder, for the owner alone.
+/// Creates the folder, accessible only to its owner.
 pub(crate) fn prepare(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// The servers that have a socket in the folder and run. What others have left is removed.
+/// The running servers that have a socket in the folder. Stale sockets are removed.
 pub(crate) fn servers(folder: &Path) -> Vec<(u32, PathBuf)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -1,4 +1,4 @@
-//! Profiles of a running server: its processors, and its heap.
+//! CPU and heap profiles of a running server.
 
 use super::{
     refused,
@@ -47,7 +47,7 @@ pub(super) async fn snapshots(State(server): Shared) -> Json<Value> {
     Json(views::heap(&server))
 }
 
-/// Takes a snapshot. Where allocations are not tracked, they are for some seconds before it.
+/// Takes a snapshot. If allocations are not tracked, tracks them for some seconds first.
 pub(super) async fn heap(State(server): Shared, Json(wanted): Json<Heap>) -> Response {
     let label = wanted.label.unwrap_or_else(|| "by hand".to_owned());
     let seconds = wanted.seconds.clamp(1, MAX_PROFILE);
@@ -71,7 +71,7 @@ pub(super) async fn heap(State(server): Shared, Json(wanted): Json<Heap>) -> Res
     }
 }
 
-/// Tracks allocations from now on, or no longer; with a snapshot of this moment.
+/// Starts or stops tracking allocations, with a snapshot of this moment.
 pub(super) async fn track(State(server): Shared, Json(wanted): Json<TrackHeap>) -> Response {
     let keep = server.settings().heap.keep;
     if wanted.on && !server.heap.begin() {
@@ -89,7 +89,7 @@ pub(super) async fn track(State(server): Shared, Json(wanted): Json<TrackHeap>) 
     Json(views::heap(&server)).into_response()
 }
 
-/// What grew from one snapshot to another.
+/// The growth from one snapshot to another.
 pub(super) async fn diff(State(server): Shared, Query(wanted): Query<DiffHeap>) -> Response {
     let (Some(from), Some(to)) = (server.heap.find(&wanted.from), server.heap.find(&wanted.to)) else {
         let missing = if server.heap.find(&wanted.from).is_none() { wanted.from } else { wanted.to };
@@ -107,7 +107,7 @@ pub(super) async fn diff(State(server): Shared, Query(wanted): Query<DiffHeap>) 
     }
 }
 
-/// Ends the tracking that was begun for one snapshot, also where nobody waits for the answer any more.
+/// Stops tracking that began for one snapshot, even if the request was abandoned.
 struct Tracking(Arc<Server>);
 
 impl Tracking {

@@ -1,14 +1,14 @@
-//! What helps when something is wrong: emergency recovery, single components, and what is held for too long.
+//! Recovery: in an emergency, of single components, and of resources held for too long.
 
 use crate::{caches, lifecycle::phase::Phase, server::Server};
 use mcp::sessions::Ending;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long what runs may take to end: the time that git has to clean up, and a little more.
+/// How long running calls may take to end: git's time to clean up, and a little more.
 const ENDING: Duration = Duration::from_secs(8);
 
-/// The five steps, each reported, also after one that failed. No working tree is touched, and no lock that is not ours.
+/// Runs all steps and reports each, even after a failed one. Touches no working tree and no other process's lock.
 #[doc(alias = "emergency_server_recovery")]
 pub(super) async fn emergency(server: &Server) -> Value {
     tracing::warn!("emergency recovery begins");
@@ -27,7 +27,7 @@ pub(super) async fn emergency(server: &Server) -> Value {
     }
     let phase = server.phase.get();
     if phase != Phase::Ready {
-        // Recovered, and of no use, is not recovered.
+        // A server that accepts no calls has not recovered.
         let resumed = server.resume();
         steps.push(step("resume", resumed, &format!("was {}, is {}", phase.name(), server.phase.get().name())));
     }
@@ -40,22 +40,22 @@ fn step(name: &str, ok: bool, detail: &str) -> Value {
     json!({"step": name, "ok": ok, "detail": detail})
 }
 
-/// Restarts one component; `None` where there is no such one.
+/// Restarts one component; `None` if it does not exist.
 pub(super) fn restart(server: &Server, component: &str) -> Option<Value> {
     let name = format!("restart {component}");
     if component == "validation" {
-        // It keeps nothing that could be wrong; whether it judges as it should is what can be seen.
+        // It has no state to restart; a check shows whether it works.
         let passes = |message: &[u8]| mcp::validate(message, mcp::Mode::Strict).error.is_none();
         let good = passes(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
         let bad = passes(br#"{"jsonrpc":"2.0","id":{},"method":7}"#);
-        return Some(step(&name, good && !bad, "checked with a good and a bad message"));
+        return Some(step(&name, good && !bad, "checked with a valid and an invalid message"));
     }
     let task = server.task(component)?;
     task.restart();
     Some(step(&name, task.is_running(), &format!("it runs every {:?}", task.period())))
 }
 
-/// Releases what has been held for so long and is not in use: folders of clones that died, sessions of others that are gone.
+/// Releases unused resources held for `age`, folders of interrupted clones, and idle sessions of other servers.
 pub(super) async fn reap(server: &Server, age: Duration) -> usize {
     let released = server.resources.reap(age);
     let forgotten = server.persistence.forget_idle(age.max(server.sessions.limits().idle)).await;

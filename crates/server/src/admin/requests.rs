@@ -1,36 +1,36 @@
-//! What can be asked of a running server: the bodies and parameters of the admin channel, as the command line sends them.
+//! Requests to a running server: bodies and parameters of the admin channel, as the command line sends them.
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Which sessions are listed.
+/// Which sessions to list.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Listed {
-    /// Those that have been idle for so many seconds.
+    /// Those idle for this many seconds.
     pub(crate) idle: Option<u64>,
     /// Those in this state.
     pub(crate) state: Option<String>,
 }
 
-/// Which sessions are closed: either.
+/// Which sessions to close; one of the two.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct ReapSessions {
-    /// Those that have been idle for so many seconds.
+    /// Those idle for this many seconds.
     pub(crate) idle: Option<u64>,
-    /// So many of those that have been idle for longest.
+    /// This many of those idle longest.
     pub(crate) oldest: Option<usize>,
 }
 
-/// Which sessions count as heard: either.
+/// Which sessions to mark as active; one of the two.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Touch {
     pub(crate) id: Option<String>,
-    /// All that have missed a beat.
+    /// All that have missed a heartbeat.
     #[serde(default)]
     pub(crate) missing: bool,
 }
 
-/// Which circuits are closed: one of these.
+/// Which circuits to close; one of the three.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Reset {
     pub(crate) name: Option<String>,
@@ -45,52 +45,52 @@ pub(crate) struct Reset {
 pub(crate) struct Window {
     /// In seconds.
     pub(crate) window: Option<u64>,
-    /// Errors of a class a minute that are a spike.
+    /// Errors of a class per minute that count as a spike.
     pub(crate) threshold: Option<f64>,
 }
 
-/// Whose changes are listed.
+/// Which changes to list.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Operations {
-    /// A folder of the repository, or the one that git keeps it in, which may be gone. Running ones of all where absent.
+    /// A worktree or git directory of the repository, which may be gone. If absent, the running changes of all repositories.
     pub(crate) repository: Option<PathBuf>,
 }
 
-/// What is released.
+/// What to reap.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Reap {
-    /// What has been held for so many seconds.
+    /// Minimum time held, in seconds.
     pub(crate) age: u64,
 }
 
-/// What is released by hand.
+/// A resource to release by hand.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Release {
     pub(crate) id: String,
 }
 
-/// How long calls may go on, for a drain and a restart.
+/// How long running calls may continue, for a drain and a restart.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Drain {
-    /// In seconds; `restart.drain` where absent.
+    /// In seconds; `restart.drain` if absent.
     pub(crate) timeout: Option<u64>,
 }
 
-/// What is recovered.
+/// What to recover.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Recover {
-    /// Only this part, in place of all steps.
+    /// Only this component, instead of all steps.
     pub(crate) component: Option<String>,
 }
 
-/// Which records of the log are shown.
+/// Which log records to show.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Logs {
-    /// Of the last so many seconds.
+    /// Maximum age, in seconds.
     pub(crate) since: Option<u64>,
-    /// After this one.
+    /// Only those after this number.
     pub(crate) after: Option<u64>,
-    /// The last so many.
+    /// Maximum number of records.
     pub(crate) limit: Option<usize>,
     pub(crate) class: Option<String>,
     pub(crate) session: Option<String>,
@@ -98,27 +98,27 @@ pub(crate) struct Logs {
     pub(crate) level: Option<String>,
 }
 
-/// Which cache is emptied.
+/// Which cache to clear.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct ClearCaches {
-    /// All where absent.
+    /// All if absent.
     pub(crate) name: Option<String>,
 }
 
 /// A snapshot of the heap.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Heap {
-    /// Its name.
+    /// Its label.
     pub(crate) label: Option<String>,
-    /// Seconds for which allocations are tracked before it, where they are not tracked.
+    /// Seconds to track allocations first, if they are not tracked.
     pub(crate) seconds: u64,
 }
 
-/// Whether allocations are tracked.
+/// Whether to track allocations.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct TrackHeap {
     pub(crate) on: bool,
-    /// The name of the snapshot that is taken now.
+    /// The label of the snapshot taken now.
     pub(crate) label: Option<String>,
 }
 
@@ -129,26 +129,26 @@ pub(crate) struct DiffHeap {
     pub(crate) to: String,
 }
 
-/// How long a profile is taken.
+/// Duration of a CPU profile.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Profile {
     /// In seconds.
     pub(crate) seconds: u64,
 }
 
-/// Which held calls go on.
+/// Which held calls to release.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Resume {
-    /// All where absent.
+    /// All if absent.
     pub(crate) id: Option<String>,
-    /// They end without having begun.
+    /// Abort them instead of running them.
     #[serde(default)]
     pub(crate) abort: bool,
 }
 
-/// What is logged from now on.
+/// The new log levels.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Level {
-    /// Directives such as `warn,session=debug`; as configured where absent.
+    /// Directives such as `warn,session=debug`; as configured if absent.
     pub(crate) level: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What the admin channel shows, as JSON. Times are in milliseconds unless a name says otherwise.
+//! The answers of the admin channel, as JSON. Times are in milliseconds unless a name says otherwise.
 
 use crate::{
     caches,
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use store::{OperationRow, SessionRow};
 
-/// The most of what was left by servers before that is named.
+/// Maximum number of crash leftovers listed.
 const MAX_LEFT: usize = 20;
 
 fn ms(time: Duration) -> u64 {
@@ -29,7 +29,7 @@ fn ms(time: Duration) -> u64 {
 
 pub(super) fn status(server: &Server) -> Value {
     let threads = &server.pipeline.threads;
-    // A change waits for its worktree before it takes a place.
+    // A change waits for its worktree before it takes a slot.
     let queued = server.pipeline.change_lock.queued();
     let loads = server.pipeline.admission.loads().map(|load| {
         let lost = threads.lost(load.class);
@@ -91,7 +91,7 @@ pub(super) fn status(server: &Server) -> Value {
     })
 }
 
-/// What is wrong just now, and the command that tells more or mends it.
+/// The current problems, each with a command that explains or fixes it.
 fn problems(server: &Server) -> Vec<(String, String)> {
     let mut all = Vec::new();
     let again = if server.control.is_supervised() { "mcp-server-git restart" } else { "stop the server and start it again" };
@@ -101,10 +101,10 @@ fn problems(server: &Server) -> Vec<(String, String)> {
         }
     };
     let phase = server.phase.get();
-    add(phase == Phase::Draining, "the server takes no new work".to_owned(), "mcp-server-git resume");
-    add(server.pipeline.threads.is_full(), "calls are refused, as too many threads are lost".to_owned(), again);
+    add(phase == Phase::Draining, "the server accepts no new calls".to_owned(), "mcp-server-git resume");
+    add(server.pipeline.threads.is_full(), "calls are rejected: too many threads are lost".to_owned(), again);
     let is_short = server.watcher.is_short();
-    add(is_short, "calls are refused, as the memory limit is reached".to_owned(), "mcp-server-git status memory --trim");
+    add(is_short, "calls are rejected: the memory limit is reached".to_owned(), "mcp-server-git status memory --trim");
     if let Some(why) = server.persistence.status().away {
         add(true, format!("store unavailable: {why}"), "mcp-server-git doctor");
     }
@@ -118,7 +118,7 @@ fn problems(server: &Server) -> Vec<(String, String)> {
     }
     drop(loaded);
     let awaits = settings::awaits_tokens(&server.loaded());
-    add(awaits, "tokens are configured, and requests need none before a restart".to_owned(), again);
+    add(awaits, "tokens are configured, but not required until a restart".to_owned(), again);
     let beats = server.task("heartbeat").is_none_or(|task| task.is_running());
     add(!beats, "the heartbeat task does not run".to_owned(), "mcp-server-git recover --component heartbeat");
     let open = server.breakers.list().iter().filter(|circuit| circuit.state == CircuitState::Open).count();
@@ -174,7 +174,7 @@ pub(super) fn session(session: &SessionInfo) -> Value {
     })
 }
 
-/// A session that the store has, and nobody has used since this process began.
+/// A session in the store that was not used since this process started.
 pub(super) fn kept(row: &SessionRow) -> Value {
     json!({
         "id": row.id,
@@ -192,12 +192,12 @@ pub(super) fn kept(row: &SessionRow) -> Value {
 pub(super) fn sessions(server: &Server, idle: Option<Duration>, state: Option<&str>) -> Value {
     let mut all = server.sessions.list();
     all.extend(server.sessions.failed());
-    // The one that has been idle longest first.
+    // Longest idle first.
     all.sort_by_key(|session| std::cmp::Reverse(session.idle));
     let limits = server.sessions.limits();
     let idle_after = idle.unwrap_or(limits.idle);
     let is_idle_for = |session: &SessionInfo, time: Duration| session.failed.is_none() && session.in_flight == 0 && session.idle >= time;
-    // What the server itself warns of: those that are older the sweep closes.
+    // Those that the server warns of; the sweep closes older ones.
     let warned_after = idle.unwrap_or_else(|| server.idle_after());
     let is_idle = |session: &SessionInfo| is_idle_for(session, idle_after);
     let count = |is: &dyn Fn(&SessionInfo) -> bool| all.iter().filter(|session| is(session)).count();
@@ -349,7 +349,7 @@ pub(super) fn held_call(held: &Held) -> Value {
     })
 }
 
-/// What the process takes of the machine, and how that has changed.
+/// Memory use of the process, and its history.
 pub(super) fn memory(server: &Server) -> Value {
     let figures = Figures::now();
     let notes = server.watcher.memory();
@@ -368,19 +368,19 @@ pub(super) fn memory(server: &Server) -> Value {
     })
 }
 
-/// How fast memory grows, by least squares; nothing where there are too few notes. A leak is a slope, not a level.
+/// Memory growth per hour, by least squares; `None` with too few samples. A leak is a slope, not a level.
 fn slope(notes: &[(Duration, u64)]) -> Option<i64> {
     if notes.len() < 4 {
         return None;
     }
-    #[expect(clippy::cast_precision_loss, reason = "memory is no matter of single bytes")]
+    #[expect(clippy::cast_precision_loss, reason = "single bytes do not matter")]
     let points: Vec<(f64, f64)> = notes.iter().map(|(ago, rss)| (-ago.as_secs_f64() / 3600.0, *rss as f64)).collect();
-    #[expect(clippy::cast_precision_loss, reason = "a few hundred notes")]
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred samples")]
     let count = points.len() as f64;
     let [mean_x, mean_y] = [points.iter().map(|(x, _)| x).sum::<f64>() / count, points.iter().map(|(_, y)| y).sum::<f64>() / count];
     let spread = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum::<f64>();
     let together = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>();
-    #[expect(clippy::cast_possible_truncation, reason = "bytes an hour, of memory that there is")]
+    #[expect(clippy::cast_possible_truncation, reason = "the growth of memory per hour fits")]
     (spread > 0.0).then(|| (together / spread) as i64)
 }
 
@@ -428,7 +428,7 @@ pub(super) fn snapshot(snapshot: &Snapshot) -> Value {
     })
 }
 
-/// The allocators by call stack, and the files.
+/// Adds the allocations by call stack, and the files.
 pub(super) fn add_report(answer: &mut Value, report: &heap::Report) {
     use base64::{Engine, engine::general_purpose::STANDARD};
     let allocator = |top: &heap::Allocator| json!({"bytes": top.bytes, "allocations": top.count, "stack": top.functions});
@@ -448,7 +448,7 @@ pub(super) fn profile(profile: &Profile, seconds: u64) -> Value {
     })
 }
 
-/// What is logged now.
+/// The current log levels.
 pub(super) fn level() -> Value {
     json!({"level": log::level(), "components": levels::components().collect::<Vec<_>>()})
 }

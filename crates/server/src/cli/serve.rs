@@ -76,7 +76,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         app.stop.cancel();
         app.pipeline.idle(END).await;
         app.server.end_telemetry().await;
-        app.server.tell_store().await;
+        app.server.flush_to_store().await;
         app.server.persistence.close().await;
         admin.remove();
         if let Place::Socket(path, made) = &place {

@@ -1,6 +1,6 @@
 //! Which calls the server holds before they begin.
 
-/// Which calls are held.
+/// Which calls to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Breakpoint {
     /// None.
@@ -8,7 +8,7 @@ pub enum Breakpoint {
     Off,
     /// All.
     All,
-    /// Those of these tools.
+    /// Calls of these tools.
     Tools(Vec<String>),
 }
 

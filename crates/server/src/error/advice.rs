@@ -1,4 +1,4 @@
-//! What a caller, or the operator, is told to do about an error of git.
+//! Hints for git's errors, for the caller or the operator.
 
 use super::access::{agent, credentials, http};
 use crate::{
@@ -37,13 +37,13 @@ impl From<git::Error> for Error {
             Git::Incomplete(_) => (
                 Kind::Refused,
                 Some(
-                    "`git fsck` lists all that is missing; `git fetch --refetch` from a remote that has those commits brings it."
+                    "`git fsck` lists missing objects; `git fetch --refetch` from a remote that has those commits restores them."
                         .to_owned(),
                 ),
             ),
             Git::FilterFailed { said, .. } => (Kind::Refused, Some(of_a_filter(said).to_owned())),
             Git::Misconfigured { .. } => (Kind::Unreadable, Some(SETTING.to_owned())),
-            Git::NotKept(_) => (Kind::Refused, Some("Mend what it says. Then repeat the call.".to_owned())),
+            Git::NotKept(_) => (Kind::Refused, Some("Fix what it reports. Then repeat the call.".to_owned())),
             Git::Submodule { path, id } => (
                 Kind::Refused,
                 Some(format!("Call the tool with `repo_path`: the submodule's own folder, `{path}`, and that commit: {id}.")),
@@ -52,29 +52,27 @@ impl From<git::Error> for Error {
             Git::NotCompared { .. } => (
                 Kind::Refused,
                 Some(
-                    "Name a revision, such as HEAD. git_diff {\"scope\":\"staged\"} compares it once git_add has staged it, which runs filters where \
-                     the operator has named the repository."
+                    "Name a revision, such as HEAD. git_diff {\"scope\":\"staged\"} compares it once git_add has staged it, which \
+                     runs filters if the operator has named the repository."
                         .to_owned(),
                 ),
             ),
             Git::Ignored(_) => (Kind::Refused, Some("If they are meant to be tracked, repeat git_add with `force`: true.".to_owned())),
-            Git::NothingStaged => (Kind::Refused, Some("Stage changes with git_add first; git_status shows what there is.".to_owned())),
+            Git::NothingStaged => (Kind::Refused, Some("Stage changes with git_add first; git_status lists them.".to_owned())),
             Git::NoIdentity => (Kind::Refused, Some(format!("{IDENTITY}."))),
             Git::Halted(halt) => (Kind::Refused, Some(of_a_halt(halt))),
             Git::BranchExists(name) => {
                 (Kind::Refused, Some(format!("Use git_checkout with `branch_name`: \"{name}\", or choose another name.")))
             }
             Git::WouldLose(_) => {
-                (Kind::Refused, Some("Put them elsewhere first, or repeat the call with `confirm`: true if they may be lost.".to_owned()))
+                (Kind::Refused, Some("Move them elsewhere first, or repeat the call with `confirm`: true if they may be lost.".to_owned()))
             }
             Git::Uncommitted(_) => (
                 Kind::Refused,
-                Some(
-                    "Commit them, or put them away with git_stash; afterwards git_stash {\"action\":\"pop\"} brings them back.".to_owned(),
-                ),
+                Some("Commit them, or stash them with git_stash; afterwards git_stash {\"action\":\"pop\"} restores them.".to_owned()),
             ),
             Git::WouldOverwrite(_) => (Kind::Refused, Some("Move them away or stage them with git_add first.".to_owned())),
-            Git::NotUndone(_) => (Kind::Refused, Some("git_log, git_status and git_reset show and move what there is.".to_owned())),
+            Git::NotUndone(_) => (Kind::Refused, Some("git_log and git_status show the current state; git_reset moves HEAD.".to_owned())),
             Git::Occupied { .. } => (Kind::Busy, Some("Try again when that change has ended.".to_owned())),
             Git::Failed { command, stderr, .. } => {
                 let reaches_a_remote = ["fetch", "push", "clone", "ls-remote", "submodule"].contains(&command.as_str());
@@ -101,7 +99,7 @@ impl From<git::Error> for Error {
     }
 }
 
-/// What to do about a lock: another try helps where somebody holds it, or may still do so.
+/// Hint for a lock file. A retry helps if a process holds it, or may hold it.
 fn of_a_lock(lock: &git::LockFile) -> (Kind, Option<String>) {
     let hint = match lock.holder {
         _ if lock.is_stale() => {
@@ -110,51 +108,49 @@ fn of_a_lock(lock: &git::LockFile) -> (Kind, Option<String>) {
             return (Kind::Refused, Some(hint.to_owned()));
         }
         git::Holder::Process(_) => "Try again when that process has ended.",
-        git::Holder::None => "Try again. From an age of one minute on, git_maintenance with `action`: \"remove_locks\" removes it.",
-        git::Holder::Unknown => {
-            "Try again. If no git of another user or machine is at work in this repository, the operator removes the file."
-        }
+        git::Holder::None => "Try again. Once it is one minute old, git_maintenance with `action`: \"remove_locks\" removes it.",
+        git::Holder::Unknown => "Try again. If no git of another user or machine is using this repository, the operator removes the file.",
     };
     (Kind::Busy, Some(hint.to_owned()))
 }
 
-/// What to do about a disk.
+/// Hint for a disk error.
 const STORAGE: &str = "The disk is full, read-only or failing; ask the operator to fix it.";
 
-/// What to do about a repository that git does not open.
-const UNOPENED: &str = "The operator installs a newer git where that names a version or an extension, and corrects the configuration where it \
-    names a setting or a file; `mcp-server-git doctor` says what mends the rest.";
+/// Hint for a repository that git does not open.
+const UNOPENED: &str = "If git names a version or an extension, the operator installs a newer git; if it names a setting or a file, the \
+    operator corrects the configuration. `mcp-server-git doctor` shows how to fix the rest.";
 
-/// What to do about a setting that ends git.
+/// Hint for a setting that makes git fail.
 const SETTING: &str = "The operator corrects it; `git config --list --show-origin` shows where each setting comes from.";
 
-/// What to do about a repository that cannot be read. What would replace a part of it is named where that part is damaged.
+/// Hint for an unreadable repository: how to replace the damaged part.
 fn of_damage(err: &git::Error) -> &'static str {
     match err.damage() {
         Some(git::Damage::Index) => {
-            "The operator mends the index with `mv .git/index .git/index.old && git reset`: what was staged has to be staged again."
+            "The operator rebuilds the index with `mv .git/index .git/index.old && git reset`: staged changes have to be staged again."
         }
         Some(git::Damage::Other) => {
-            "`git fsck` lists what is missing or damaged. The operator mends it: objects with `git fetch --refetch` or from another \
-             clone, and HEAD as `mcp-server-git doctor` says."
+            "`git fsck` lists what is missing or damaged. The operator restores objects with `git fetch --refetch` or from another \
+             clone, and HEAD as `mcp-server-git doctor` shows."
         }
         None => {
-            "The operator mends what git says there. `git fsck` tells whether objects are missing or damaged, and `mcp-server-git doctor` \
-             looks at the rest."
+            "The operator fixes what git reports. `git fsck` checks for missing or damaged objects, and `mcp-server-git doctor` \
+             checks the rest."
         }
     }
 }
 
-/// What to do about a filter that fails, given what was written.
+/// Hint for a failing filter, given its output.
 fn of_a_filter(said: &str) -> &'static str {
     if ["not found", "cannot run", "No such file or directory"].iter().any(|words| said.contains(words)) {
-        return "The program of the filter is not on the server's PATH, which is often a shorter one than a terminal's. The operator installs it, or \
-                adds its folder to PATH in `env` of the server's entry in the client's configuration. Then repeat the call.";
+        return "The program of the filter is not on the server's PATH, which is often shorter than a terminal's. The operator installs it, \
+                or adds its folder to PATH in `env` of the server's entry in the client's configuration. Then repeat the call.";
     }
-    "The program of that filter has to work here first: install it, or mend its configuration or the file. Then repeat the call."
+    "The program of that filter has to work here first: install it, or fix its configuration or the file. Then repeat the call."
 }
 
-/// True for what may be about who is let in: by what git, curl, ssh and the usual hosts say of it.
+/// Whether an error may be about access, by the words of git, curl, ssh and common hosts.
 fn is_of_access(said: &str) -> bool {
     const WORDS: [&str; 14] = [
         "uthentication",
@@ -170,21 +166,21 @@ fn is_of_access(said: &str) -> bool {
         "denied",
         "orbidden",
         "Host key verification failed",
-        // A host says so of what is private.
+        // A host reports private repositories like this.
         "epository not found",
     ];
     WORDS.iter().any(|words| said.contains(words))
 }
 
-/// What to do about a push that was refused.
-const REJECTED: &str = "Where the remote is ahead, git_pull first. After a rebase, `force`: true replaces what is there if it is still what was \
-    last fetched. What a hook of the remote refuses has to be changed as it says.";
+/// Hint for a rejected push.
+const REJECTED: &str = "If the remote is ahead, git_pull first. After a rebase, `force`: true replaces the remote branch if it has not \
+    changed since the last fetch. If a hook of the remote rejected the push, follow its message.";
 
-/// What to do about a fetch of which git refused a part.
-const NOT_FETCHED: &str = "A tag that is another one here stays: git_tag with `action`: \"delete\" removes it, and the next fetch brings the \
-    remote's. Branches that the remote no longer has are in the way of new ones until git_fetch with `prune`: true forgets them.";
+/// Hint for a fetch that git partly rejected.
+const NOT_FETCHED: &str = "A tag that differs here is kept: git_tag with `action`: \"delete\" removes it, and the next fetch gets the \
+    remote's. Branches deleted on the remote block new ones until git_fetch with `prune`: true removes them here.";
 
-/// What to do in a repository without a working tree.
+/// Hint for a repository without a working tree.
 fn of_a_bare_repository(within: Option<&Path>) -> String {
     match within {
         Some(dir) => format!(
@@ -196,7 +192,7 @@ fn of_a_bare_repository(within: Option<&Path>) -> String {
     }
 }
 
-/// What to do about a worktree whose folder was deleted or moved.
+/// Hint for a worktree whose folder was deleted or moved.
 fn of_a_vanished_worktree(place: &Path, locked: bool) -> String {
     let unlock = if locked { format!("git_worktree {}, then ", json!({"action": "unlock", "path": place})) } else { String::new() };
     format!(
@@ -205,43 +201,40 @@ fn of_a_vanished_worktree(place: &Path, locked: bool) -> String {
     )
 }
 
-/// What to do about a worktree whose folder does not lead to its repository.
+/// Hint for a worktree whose folder does not lead to its repository.
 fn of_a_broken_worktree(main: &Path, gone: bool) -> String {
-    let repair = format!("The operator mends that with `git -C {} worktree repair`. Then repeat the call.", main.display());
-    let prune = " Or git_worktree {\"action\":\"prune\"} forgets the worktree, and leaves the folder.";
+    let repair = format!("The operator repairs it with `git -C {} worktree repair`. Then repeat the call.", main.display());
+    let prune = " Or git_worktree {\"action\":\"prune\"} removes the worktree, but not the folder.";
     if gone { repair + prune } else { repair }
 }
 
-/// What to do about what is in the way of updating a submodule.
+/// Hint for a submodule that cannot be updated.
 fn of_a_submodule(place: &Path, cause: &git::Error) -> String {
     let there = json!({"repo_path": place});
     match cause {
         git::Error::Locked(lock) if lock.is_stale() => {
             format!("Next: git_maintenance {}. Then repeat the call.", json!({"action": "remove_locks", "repo_path": place}))
         }
-        git::Error::Locked(_) => "Try again when no git is at work there.".to_owned(),
+        git::Error::Locked(_) => "Try again when no git is running there.".to_owned(),
         git::Error::Uncommitted(_) => {
-            format!(
-                "Commit them there, or put them away: git_stash {}. Then repeat the call.",
-                json!({"action": "push", "repo_path": place})
-            )
+            format!("Commit them there, or stash them: git_stash {}. Then repeat the call.", json!({"action": "push", "repo_path": place}))
         }
         git::Error::WouldOverwrite(_) => {
             format!("Move them away, or remove them if they may be lost: git_status {there} lists them. Then repeat the call.")
         }
         git::Error::NotReadable { .. } => "Remove the link, and repeat the call.".to_owned(),
-        _ => "Move the folder away: it may have edits that are nowhere else. Then repeat the call, which clones it anew.".to_owned(),
+        _ => "Move the folder away: it may have edits that exist nowhere else. Then repeat the call, which clones it again.".to_owned(),
     }
 }
 
-/// What to do about conflicts that are left by what is no operation in progress.
+/// Hint for conflicts without an operation in progress.
 fn of_conflicts(stash: Option<usize>) -> String {
     let begin = "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved.";
-    let end = "git_abort takes back what has come in.";
+    let end = "git_abort discards the incoming changes.";
     match stash {
         Some(number) => format!(
-            "{begin} Then nothing is left to go on with: git_stash {{\"action\":\"drop\",\"number\":{number}}} drops the entry once it is not \
-             needed any more. {end}"
+            "{begin} There is nothing to continue then: git_stash {{\"action\":\"drop\",\"number\":{number}}} drops the entry once it is \
+             no longer needed. {end}"
         ),
         None => format!("{begin} Then git_commit. {end}"),
     }
@@ -256,15 +249,14 @@ fn of_an_operation(err: &git::Error) -> (Kind, Option<String>) {
                 || "`git update-ref -d refs/stash` removes what is left of it".to_owned(),
                 |number| format!("git_stash {{\"action\":\"drop\",\"number\":{number}}} drops the entry"),
             );
-            (Kind::Refused, Some(format!("The changes are in the files: do not bring them back again. Mend what it says, then {drop}.")))
+            (Kind::Refused, Some(format!("The changes are in the files: do not apply them again. Fix what it reports, then {drop}.")))
         }
-        Git::NotPreviewed { .. } => (
-            Kind::Refused,
-            Some("git_merge runs it, where the operator has named the repository; git_undo takes the merge back.".to_owned()),
-        ),
+        Git::NotPreviewed { .. } => {
+            (Kind::Refused, Some("git_merge runs it if the operator has named the repository; git_undo undoes the merge.".to_owned()))
+        }
         Git::HalfStashed { .. } => (
             Kind::Refused,
-            Some("To have all of it back: git_reset with `mode`: \"hard\", then git_stash with `action`: \"pop\".".to_owned()),
+            Some("To restore all of it: git_reset with `mode`: \"hard\", then git_stash with `action`: \"pop\".".to_owned()),
         ),
         Git::Unmerged(_) => (
             Kind::Refused,
@@ -275,29 +267,29 @@ fn of_an_operation(err: &git::Error) -> (Kind, Option<String>) {
             Some("Edit the files, git_add them and repeat the call; with `confirm`: true if those lines are meant.".to_owned()),
         ),
         Git::Stopped { resumes: false, .. } | Git::Blocked { resumes: false, .. } => {
-            (Kind::Refused, Some("git_abort goes back to where it began. Remove the cause, then begin it again.".to_owned()))
+            (Kind::Refused, Some("git_abort restores the state before it. Remove the cause, then start it again.".to_owned()))
         }
         Git::Blocked { .. } => (
             Kind::Refused,
-            Some("Move those files away, or put them away with git_stash. Then git_continue, or git_abort to go back.".to_owned()),
+            Some("Move those files away, or stash them with git_stash. Then git_continue, or git_abort to abort it.".to_owned()),
         ),
         Git::Stopped { paths, .. } if paths.is_empty() => {
-            (Kind::Refused, Some("Remove the cause. Then git_continue, or git_abort to go back to where it began.".to_owned()))
+            (Kind::Refused, Some("Remove the cause. Then git_continue, or git_abort to restore the state before it.".to_owned()))
         }
         Git::Unstaged { paths, .. } => (
             Kind::Refused,
             Some(format!(
-                "git_add makes them a part of this commit; git_stash {} puts them away. Then git_continue.",
+                "git_add adds them to this commit; git_stash {} stashes them. Then git_continue.",
                 json!({"action": "push", "paths": paths})
             )),
         ),
         Git::HeadMoved { .. } => {
-            (Kind::Refused, Some("git_log shows what was committed meanwhile, and git_status what is left to commit.".to_owned()))
+            (Kind::Refused, Some("git_log shows the commits made meanwhile, and git_status what is left to commit.".to_owned()))
         }
         Git::SearchStartGone(branch) => (
             Kind::Refused,
             Some(format!(
-                "git_create_branch {} makes it again, at the commit that is checked out. Then git_abort.",
+                "git_create_branch {} creates it again, at the checked-out commit. Then git_abort.",
                 json!({"branch_name": branch})
             )),
         ),
@@ -305,76 +297,71 @@ fn of_an_operation(err: &git::Error) -> (Kind, Option<String>) {
             Kind::Refused,
             Some(
                 "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved. Then git_continue, \
-                 or git_abort to go back to where it began."
+                 or git_abort to restore the state before it."
                     .to_owned(),
             ),
         ),
         Git::InProgress(operation) if operation == "bisect" => (Kind::Refused, Some("End it with git_abort first.".to_owned())),
-        Git::InProgress(_) => (Kind::Refused, Some("Finish it with git_continue, or go back with git_abort, first.".to_owned())),
-        Git::NothingInProgress => (Kind::Refused, Some("git_status shows what there is.".to_owned())),
+        Git::InProgress(_) => (Kind::Refused, Some("Finish it with git_continue, or abort it with git_abort, first.".to_owned())),
+        Git::NothingInProgress => (Kind::Refused, Some("git_status shows the current state.".to_owned())),
         Git::NotInConflict(_) => (Kind::NotFound, Some("git_conflicts without arguments lists what is.".to_owned())),
         Git::Conflicts { stash, .. } => (Kind::Refused, Some(of_conflicts(*stash))),
         Git::Empty { stopped: true, .. } => {
-            (Kind::Refused, Some("git_continue {\"skip\":true} leaves it out; git_abort goes back to where it began.".to_owned()))
+            (Kind::Refused, Some("git_continue {\"skip\":true} skips it; git_abort restores the state before it.".to_owned()))
         }
         Git::Empty { .. } => (Kind::Refused, Some("Nothing has changed, and nothing is in progress.".to_owned())),
         _ => of_a_remote(err),
     }
 }
 
-/// How an identity is configured.
+/// Hint for a missing identity.
 const IDENTITY: &str = "The operator runs: git config --global user.name NAME; git config --global user.email ADDRESS";
 
-/// What leads on after a change that something else than a conflict has stopped.
+/// Hint for a change stopped by something other than a conflict.
 fn of_a_halt(halt: &git::Halt) -> String {
     match &halt.by {
         None => format!("{IDENTITY}. Then repeat the call."),
         Some(by) if by.hook.is_some() && by.code == Some(-1) => {
-            "The hook cannot run as it is: its first line must name a program that is there, and end without a carriage return. Correct \
+            "The hook cannot run: its first line must name a program that exists, and end without a carriage return. Fix \
              that. Then repeat the call."
                 .to_owned()
         }
-        Some(by) if by.hook.is_some() => "Mend what it says. Then repeat the call.".to_owned(),
+        Some(by) if by.hook.is_some() => "Fix what it reports. Then repeat the call.".to_owned(),
         Some(by) if by.by_ssh => {
-            let agent = agent("A passphrase has to be in the ssh agent: the operator adds the key with `ssh-add`");
+            let agent = agent("A key with a passphrase must be in the ssh agent: the operator adds the key with `ssh-add`");
             format!(
-                "The operator makes it sign: `gpg.ssh.program` and `user.signingKey` of git's configuration name program and key. {agent}, \
-                 or names a key without a passphrase as `user.signingKey`. Then repeat the call."
+                "The operator sets up signing: `gpg.ssh.program` and `user.signingKey` of git's configuration name program and key. \
+                 {agent}, or names a key without a passphrase as `user.signingKey`. Then repeat the call."
             )
         }
-        Some(_) => "The operator makes it sign: `gpg.program` and `user.signingKey` of git's configuration name program and key (`gpg.x509.program` where `gpg.format` is x509), and a \
-                    passphrase has to be in its agent, as nothing can be asked here. Then repeat the call."
+        Some(_) => "The operator sets up signing: `gpg.program` and `user.signingKey` of git's configuration name program and key (`gpg.x509.program` if `gpg.format` is x509), and a \
+                    passphrase must be in its agent, since the server cannot prompt. Then repeat the call."
             .to_owned(),
     }
 }
 
-/// Errors about remotes, and about what only changes with a choice of targets meet.
+/// Errors about remotes, branches, tags and worktrees.
 fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
     use git::Error as Git;
     match err {
-        Git::Promised { .. } => {
-            (Kind::NotFound, Some("A call of a tool that reads them fetches them, such as git_show or git_diff.".to_owned()))
-        }
+        Git::Promised { .. } => (Kind::NotFound, Some("A tool that reads them, such as git_show or git_diff, fetches them.".to_owned())),
         Git::MissingObject(_) => (
             Kind::NotFound,
-            Some(
-                "git_log lists commits. If one of them, or a branch, names it, this is a partial or a damaged clone: see `git fsck`."
-                    .to_owned(),
-            ),
+            Some("git_log lists commits. If a commit or a branch names it, this clone is partial or damaged: see `git fsck`.".to_owned()),
         ),
         Git::Unrelated { shallow: true } | Git::Boundary(_) => {
-            (Kind::Refused, Some("git_fetch with `depth`: 0 gets all of the history, and with a larger `depth` more of it.".to_owned()))
+            (Kind::Refused, Some("git_fetch with `depth`: 0 gets all of the history, a larger `depth` more of it.".to_owned()))
         }
         Git::Unrelated { shallow: false } => {
-            (Kind::Refused, Some("git_diff compares them without `merge_base`, and git_cherry_pick takes single commits over.".to_owned()))
+            (Kind::Refused, Some("git_diff compares them without `merge_base`, and git_cherry_pick applies single commits.".to_owned()))
         }
         Git::NoRemote(_) => (Kind::NotFound, Some("git_remote_list shows the remotes; git_remote_add adds one.".to_owned())),
         Git::RemoteExists(_) => (Kind::Refused, Some("git_remote_set_url points it elsewhere.".to_owned())),
-        Git::Exists(_) | Git::TagExists(_) => (Kind::Refused, Some("Choose another name, or remove what is there first.".to_owned())),
+        Git::Exists(_) | Git::TagExists(_) => (Kind::Refused, Some("Choose another name, or remove the existing one first.".to_owned())),
         Git::ProtocolOff(name) if ["http", "git", "file"].contains(&name.as_str()) => (
             Kind::Denied,
             Some(format!(
-                "The operator switches it on with `protocols = [\"https\", \"ssh\", \"{name}\"]` below [network] in {}, \
+                "The operator enables it with `protocols = [\"https\", \"ssh\", \"{name}\"]` below [network] in {}, \
                  or with MCP_GIT_PROTOCOLS=https,ssh,{name}.",
                 config_path::named()
             )),
@@ -382,7 +369,7 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
         Git::ProtocolOff(name) if ["https", "ssh"].contains(&name.as_str()) => (
             Kind::Denied,
             Some(format!(
-                "The operator adds it to `protocols` below [network] in {}, or to MCP_GIT_PROTOCOLS where that is set.",
+                "The operator adds it to `protocols` below [network] in {}, or to MCP_GIT_PROTOCOLS if that is set.",
                 config_path::named()
             )),
         ),
@@ -395,16 +382,15 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
                 config_path::named()
             )),
         ),
-        Git::UnknownHost(_) => (Kind::NotFound, Some("git_remote_list shows where remotes are.".to_owned())),
+        Git::UnknownHost(_) => (Kind::NotFound, Some("git_remote_list shows the URLs of the remotes.".to_owned())),
         Git::Http { status, .. } => http(*status),
         Git::Unreachable { said, .. } => {
-            (Kind::Unreachable, Some(format!("The fault is the remote's, or lies on the way to it. {}", credentials(said))))
+            (Kind::Unreachable, Some(format!("The remote, or the network path to it, failed. {}", credentials(said))))
         }
-        Git::CircuitOpen { paused: true, .. } => (Kind::RateLimited, Some("Work on with what is here and try again later.".to_owned())),
-        Git::CircuitOpen { .. } => (
-            Kind::CircuitOpen,
-            Some("Work on with what is here and try again later. The operator sees why with `mcp-server-git circuits list`.".to_owned()),
-        ),
+        Git::CircuitOpen { paused: true, .. } => (Kind::RateLimited, Some("Continue with local data and try again later.".to_owned())),
+        Git::CircuitOpen { .. } => {
+            (Kind::CircuitOpen, Some("Continue with local data and try again later. `mcp-server-git circuits list` shows why.".to_owned()))
+        }
         Git::Rejected { push, .. } => (Kind::Refused, Some(if *push { REJECTED } else { NOT_FETCHED }.to_owned())),
         Git::Misdirected(err) => of_a_direction(err),
         Git::NotMerged(_) => (Kind::Refused, Some("Merge it, or repeat the call with `force`: true if they may be lost.".to_owned())),
@@ -416,39 +402,39 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
         }
         Git::WorktreeLocked { place, .. } => (
             Kind::Refused,
-            Some(format!("If it may go: git_worktree {}. Then repeat the call.", json!({"action": "unlock", "path": place}))),
+            Some(format!("If it may be removed: git_worktree {}. Then repeat the call.", json!({"action": "unlock", "path": place}))),
         ),
         Git::WorktreeBroken { main, gone, .. } => (Kind::Refused, Some(of_a_broken_worktree(main, *gone))),
         Git::NoSuchHunk(_) => {
-            (Kind::NotFound, Some("Ids change with the content. git_add with `list`: true shows the hunks as they are now.".to_owned()))
+            (Kind::NotFound, Some("Ids change with the content. git_add with `list`: true shows the current hunks.".to_owned()))
         }
-        Git::PatchDoesNotApply(_) => (Kind::Refused, Some("Nothing has changed. Compare it with what the files hold now.".to_owned())),
-        Git::NoTag(_) => (Kind::NotFound, Some("git_tag lists the tags. `tags`: true also counts those without a message.".to_owned())),
+        Git::PatchDoesNotApply(_) => (Kind::Refused, Some("Nothing has changed. Compare it with the files' current content.".to_owned())),
+        Git::NoTag(_) => (Kind::NotFound, Some("git_tag lists the tags. `tags`: true includes those without a message.".to_owned())),
         Git::NoWorktree(_) => (Kind::NotFound, Some("git_worktree lists the worktrees.".to_owned())),
         _ => of_trust(err),
     }
 }
 
-/// Transfers without a place to go, or that have not found what they were to find. Tools name the calls that lead on.
+/// Errors about the target of a transfer. Tools name the next calls.
 fn of_a_direction(err: &git::Misdirected) -> (Kind, Option<String>) {
     use git::Misdirected::{FollowsLocal, Mirror, NeverFetched, NotThere, NothingFetched, SeveralRemotes, TagThere, Undecided};
     match err {
-        Undecided { .. } | FollowsLocal { .. } => (Kind::Refused, Some("Name the one that is meant.".to_owned())),
-        SeveralRemotes { .. } => (Kind::NotFound, Some("Name the one that is meant.".to_owned())),
-        NeverFetched { .. } => (Kind::Refused, Some("git_fetch brings what is there.".to_owned())),
-        NotThere { .. } | TagThere { .. } => (Kind::NotFound, Some("Name a branch or a tag that is there.".to_owned())),
+        Undecided { .. } | FollowsLocal { .. } => (Kind::Refused, Some("Name the intended one.".to_owned())),
+        SeveralRemotes { .. } => (Kind::NotFound, Some("Name the intended one.".to_owned())),
+        NeverFetched { .. } => (Kind::Refused, Some("git_fetch fetches it.".to_owned())),
+        NotThere { .. } | TagThere { .. } => (Kind::NotFound, Some("Name an existing branch or tag.".to_owned())),
         Mirror(name) => (
             Kind::Refused,
             Some(format!(
-                "Push to a remote that is no mirror; git_remote_add adds one, with the same URL if that is meant. Or the operator runs `git \
-                 push {name}`, which makes everything there as it is here."
+                "Push to a remote that is not a mirror; git_remote_add adds one, with the same URL if intended. Or the operator runs `git \
+                 push {name}`, which makes the remote identical to this repository."
             )),
         ),
         NothingFetched => (Kind::NotFound, Some("Name the branch with `branch`; git_ls_remote lists what the remote has.".to_owned())),
     }
 }
 
-/// Errors about repositories that are not what they should be, or not trusted.
+/// Errors about invalid or untrusted repositories.
 fn of_trust(err: &git::Error) -> (Kind, Option<String>) {
     use git::Error as Git;
     match err {
@@ -456,7 +442,7 @@ fn of_trust(err: &git::Error) -> (Kind, Option<String>) {
         Git::Untrusted { path, .. } => {
             (Kind::Denied, Some(format!("If you trust this repository, the operator names it with `-r {}`.", path.display())))
         }
-        // No command with the name of the setting in it: that is the repository's text, and a shell would read it.
+        // No command contains the name of the setting: it comes from the repository, and a shell would interpret it.
         Git::UntrustedSetting { path, .. } => (
             Kind::Denied,
             Some(format!(
@@ -475,10 +461,10 @@ fn of_trust(err: &git::Error) -> (Kind, Option<String>) {
         ),
         Git::NotReadable { .. } => (
             Kind::Denied,
-            Some("Only regular files of a reasonable size are read there. Look at it with `ls -l`, and replace or remove it.".to_owned()),
+            Some("Only regular files of a reasonable size are read there. Inspect it with `ls -l`, and replace or remove it.".to_owned()),
         ),
         Git::Unopened { .. } => (Kind::Unreadable, Some(UNOPENED.to_owned())),
-        Git::Replaced(_) => (Kind::Stale, Some("Nothing was answered from it. Repeat the call.".to_owned())),
+        Git::Replaced(_) => (Kind::Stale, Some("No data was returned from it. Repeat the call.".to_owned())),
         _ => (Kind::Internal, None),
     }
 }

@@ -1,34 +1,34 @@
-//! The classes of errors: what a failure means for the session, for another try, and for the statistics.
+//! Error classes: what a failure means for the session, for retries and for statistics.
 
 use super::kind::Kind;
 use std::str::FromStr;
 
-/// A class of errors. The first four end the session they happen on; the next four are worth another try.
+/// An error class. The first four end their session; the next four can be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorClass {
-    /// Somebody without a good token.
+    /// A missing or invalid token.
     AuthenticationFailed,
-    /// A client that breaks the rules of the protocol again and again.
+    /// Repeated protocol violations by a client.
     ProtocolViolation,
-    /// A forged or replayed state, or another's handle, again and again.
+    /// Repeated use of forged or replayed state, or of another principal's handles.
     SecurityBreach,
-    /// A session that was kept and cannot be understood any more.
+    /// A persisted session that cannot be restored.
     CorruptedSessionState,
     /// A remote that did not answer in time, or not at all.
     NetworkTimeout,
-    /// Too much at once, a lock, an open circuit, a full disk.
+    /// No capacity, a held lock, an open circuit, a full disk.
     TemporaryResourceUnavailable,
-    /// Asked more often than allowed, here or by a remote.
+    /// Too many requests, to this server or to a remote.
     RateLimitExceeded,
     /// An expired cursor or handle.
     TransientValidationError,
-    /// Everything else: mostly calls that were wrong.
+    /// Everything else: mostly invalid calls.
     Other,
 }
 
-/// A word that names no class.
+/// An unknown class name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no such class of errors")]
+#[error("unknown error class")]
 pub struct UnknownClass;
 
 impl ErrorClass {
@@ -45,7 +45,7 @@ impl ErrorClass {
         Self::Other,
     ];
 
-    /// The word for it.
+    /// The class's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::AuthenticationFailed => "authentication_failed",
@@ -60,7 +60,7 @@ impl ErrorClass {
         }
     }
 
-    /// True for what ends the session it happens on.
+    /// Whether it ends its session.
     #[doc(alias = "is_critical_error")]
     pub fn is_critical(self) -> bool {
         match self {
@@ -73,7 +73,7 @@ impl ErrorClass {
         }
     }
 
-    /// True where the same call may succeed later.
+    /// Whether the same call may succeed later.
     #[doc(alias = "should_retry")]
     pub fn is_recoverable(self) -> bool {
         !self.is_critical() && self != Self::Other

@@ -1,47 +1,47 @@
-//! What went wrong, as the caller should understand it.
+//! The kinds of errors, as callers see them.
 
-/// What went wrong, as the caller should understand it.
+/// What went wrong, from the caller's view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The arguments cannot be used.
+    /// The arguments are invalid.
     BadInput,
     /// The thing named does not exist.
     NotFound,
     /// The caller may not do this.
     Denied,
-    /// git refused, and nothing was broken: a conflict, a dirty tree, a hook.
+    /// git refused, and nothing is damaged: a conflict, a dirty tree, a hook.
     Refused,
-    /// Too much at once, or locked by another. Worth another try.
+    /// No capacity, or a held lock. Can be retried.
     Busy,
-    /// The server is asked more often than allowed, or a remote says that it is.
+    /// Too many requests, to this server or to a remote.
     RateLimited,
-    /// A remote is known to be down, or a repository's storage.
+    /// The circuit of a remote or of a repository's storage is open.
     CircuitOpen,
-    /// A remote did not answer, or broke off.
+    /// A remote did not answer, or closed the connection.
     Unreachable,
-    /// git does not open the repository, or cannot read something of it.
+    /// git cannot open the repository, or cannot read part of it.
     Unreadable,
-    /// Something that the call needs does not work just now: a remote with an error of its own, a full disk.
+    /// A dependency of the call fails for now: a remote with an internal error, a full disk.
     Unavailable,
     /// An expired cursor or handle.
     Stale,
-    /// A handle of somebody else. The caller is told that there is none.
+    /// Another principal's handle. The caller gets "not found".
     Foreign,
-    /// The same again and again.
+    /// Repeated use of another principal's handles.
     Breach,
     /// The call ran out of time.
     TimedOut,
-    /// The caller gave up.
+    /// The caller cancelled the call.
     Cancelled,
     /// The operator has stopped all operations.
     Stopped,
-    /// Our fault, or the machine's.
+    /// A bug in the server, or a failure of the machine.
     Internal,
 }
 
 impl Kind {
-    /// True for what says nothing of the server: somebody did not want the call any more.
-    pub(crate) fn is_given_up(self) -> bool {
+    /// Whether the call was cancelled or stopped, which says nothing about the server.
+    pub(crate) fn is_cancellation(self) -> bool {
         matches!(self, Self::Cancelled | Self::Stopped)
     }
 }

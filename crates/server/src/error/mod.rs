@@ -1,4 +1,4 @@
-//! The one error that every tool call ends in. What to do about git's own is in `advice.rs`.
+//! The error type of tool calls. Hints for git's errors are in `advice.rs`.
 
 mod access;
 mod advice;
@@ -10,21 +10,21 @@ use guard::Rejected;
 pub use kind::Kind;
 use std::{fmt, time::Duration};
 
-/// What to do about a read that takes too long.
+/// Hint for a read that takes too long.
 const ASK_FOR_LESS: &str = "Ask for less: fewer commits, a path, a range of lines.";
 
 /// A failed tool call.
 #[derive(Debug, thiserror::Error)]
 pub struct Error {
-    /// What the caller should understand.
+    /// The kind of error.
     pub kind: Kind,
     /// For the caller. No secrets, no paths that the caller did not name.
     pub message: String,
     /// What to try next.
     pub hint: Option<String>,
-    /// When another try is worthwhile.
+    /// When to retry.
     pub retry_after: Option<Duration>,
-    /// True when the call is made if somebody confirms it.
+    /// Whether the call succeeds once confirmed.
     pub asks: bool,
     #[source]
     source: Option<Box<git::Error>>,
@@ -46,39 +46,39 @@ impl Error {
         Self { kind, message: message.into(), hint: None, retry_after: None, asks: false, source: None }
     }
 
-    /// So much memory is in use that new calls are refused.
+    /// New calls are rejected because memory is short.
     pub(crate) fn out_of_memory() -> Self {
         let error =
-            Self::new(Kind::Unavailable, "the memory limit of the server is reached").hint("Try again later, with fewer calls at a time.");
+            Self::new(Kind::Unavailable, "the server has reached its memory limit").hint("Try again later, with fewer calls at a time.");
         Self { retry_after: Some(Duration::from_secs(5)), ..error }
     }
 
     /// The operator drains the server.
     pub(crate) fn draining() -> Self {
-        Self::new(Kind::Unavailable, "the server is draining and takes no new calls").hint("Try again later.")
+        Self::new(Kind::Unavailable, "the server is draining and accepts no new calls").hint("Try again later.")
     }
 
     /// The operator has stopped all operations, as in an emergency.
     pub(crate) fn stopped() -> Self {
-        let hint = "Repeat the call. For a change look at git_status first.";
+        let hint = "Repeat the call. For a change, check git_status first.";
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Kind::Stopped, "the operator has stopped all operations") }.hint(hint)
     }
 
-    /// Says what the caller can try next.
+    /// Sets the hint.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Asks for the call to be confirmed.
+    /// Requires confirmation of the call.
     #[must_use]
     pub(crate) fn asks(mut self) -> Self {
         self.asks = true;
-        self.hint("Repeat the call with `confirm`: true if that is meant.")
+        self.hint("Repeat the call with `confirm`: true if that is intended.")
     }
 
-    /// A word for the kind, stable for programs.
+    /// A stable name of the kind, for programs.
     pub(crate) fn code(&self) -> &'static str {
         match self.kind {
             Kind::BadInput => "bad_input",
@@ -99,7 +99,7 @@ impl Error {
         }
     }
 
-    /// When another try is worthwhile: as a rule of thumb where nobody has said, and never for what is not recoverable.
+    /// When to retry. A recoverable error has a default; any other only what was set.
     pub(crate) fn wait(&self) -> Option<Duration> {
         let rule = match ErrorClass::from(self.kind) {
             ErrorClass::NetworkTimeout | ErrorClass::RateLimitExceeded => Duration::from_secs(5),
@@ -111,19 +111,19 @@ impl Error {
         Some(self.retry_after.unwrap_or(rule))
     }
 
-    /// True when the same call may succeed later.
+    /// Whether the same call may succeed later.
     pub(crate) fn is_recoverable(&self) -> bool {
         ErrorClass::from(self.kind).is_recoverable()
     }
 }
 
 impl Error {
-    /// The class that it counts in.
+    /// The class it counts in.
     pub fn class(&self) -> ErrorClass {
         self.kind.into()
     }
 
-    /// The objects for want of which the call has failed, and the remote that has them.
+    /// The missing objects that made the call fail, and the remote that has them.
     pub(crate) fn promised(&self) -> Option<(&[git::ObjectId], &str)> {
         match self.cause() {
             Some(git::Error::Promised { missing, remote }) => Some((missing, remote)),
@@ -131,13 +131,13 @@ impl Error {
         }
     }
 
-    /// The same of a change: where its time was up before it had begun, there is nothing to ask less of.
+    /// Adapts the error to a change: if it timed out before it began, asking for less does not help.
     pub(crate) fn of_a_change(self) -> Self {
         let is_unbegun = self.kind == Kind::TimedOut && self.hint.as_deref() == Some(ASK_FOR_LESS);
-        if is_unbegun { self.hint("Nothing was changed: it was not its turn yet. Repeat the call.") } else { self }
+        if is_unbegun { self.hint("Nothing was changed: the call was still queued. Repeat the call.") } else { self }
     }
 
-    /// What went wrong in git.
+    /// The underlying git error.
     pub(crate) fn cause(&self) -> Option<&git::Error> {
         self.source.as_deref()
     }
@@ -155,8 +155,8 @@ impl From<Rejected> for Error {
             Rejected::WaitedTooLong(_) => (Kind::Busy, "Try again later, with fewer calls at a time.", Duration::from_secs(5)),
             Rejected::LostThreads { retry_after } => (
                 Kind::Unavailable,
-                "Try again later. The operator checks the file systems that the repositories are on, and sees with \
-                 `mcp-server-git status` how many threads are lost.",
+                "Try again later. The operator checks the file systems of the repositories; `mcp-server-git status` shows \
+                 how many threads are lost.",
                 retry_after,
             ),
         };

@@ -1,4 +1,4 @@
-//! What a change has done whose time was up.
+//! The effects of a change that timed out.
 
 use super::{RECORDING, Record};
 use crate::{
@@ -8,27 +8,27 @@ use crate::{
 use git::Cancel;
 use std::time::Instant;
 
-/// Where the time of a call comes from.
-const MORE_TIME: &str = "The operator gives changes more time with `limits.change_timeout`, and those that reach a remote with \
-    `limits.network_timeout`.";
+/// Hint on raising the time limits.
+const MORE_TIME: &str = "The operator raises `limits.change_timeout`, or `limits.network_timeout` for changes that reach a \
+    remote.";
 
 impl Record<'_> {
-    /// Adds to an error that time was up what has taken effect, and what to do.
+    /// Adds what has taken effect, and the next step, to a timeout error.
     pub(super) fn with_effects(&self, mut error: Error) -> Error {
         if error.kind != Kind::TimedOut {
             return error;
         }
-        if !self.alone {
+        if !self.worktree_locked {
             let (there, look) = match self.begun.tool.as_str() {
-                "git_push" => ("the remote may have taken what was pushed", "git_ls_remote shows what the remote has."),
-                _ => ("references that had been fetched by then have moved", "git_branch shows what has been fetched."),
+                "git_push" => ("the remote may have accepted the push", "git_ls_remote shows the remote's references."),
+                _ => ("references fetched by then have moved", "git_branch shows the fetched branches."),
             };
             error.message = format!("{}\n{there}", error.message);
-            return error.hint(format!("{look} Then repeat the call where that is needed. {MORE_TIME}"));
+            return error.hint(format!("{look} Then repeat the call if needed. {MORE_TIME}"));
         }
         let soon = Cancel::new(Some(Instant::now() + RECORDING));
         let Ok(now) = self.repo.snapshot(&soon) else {
-            return error.hint("Whether it has taken effect is not known: look with git_status and git_log.");
+            return error.hint("It may or may not have taken effect: check git_status and git_log.");
         };
         let before = self.begun.before.snapshot();
         let mut effects = Vec::new();
@@ -52,20 +52,19 @@ impl Record<'_> {
             effects.push("the index was written".to_owned());
         }
         if !has_moved {
-            effects.insert(0, "HEAD did not move, and nothing else is in progress than before".to_owned());
+            effects.insert(0, "HEAD did not move, and no operation started or ended".to_owned());
         }
         error.message = format!("{}\n{}", error.message, effects.join("; "));
         let is_made = now.commit != before.commit && now.in_progress != Some("rebase");
         error.hint(match now.in_progress.filter(|_| has_moved) {
             Some(_) if is_made => {
-                "It has taken effect, at least in part: look with git_log, and do not repeat it. git_abort ends what is left in progress."
-                    .to_owned()
+                "It has taken effect, at least in part: check git_log, and do not repeat it. git_abort aborts the rest.".to_owned()
             }
-            Some(name) => format!("git_abort goes back to before the {name}. Then repeat the call. {MORE_TIME}"),
+            Some(name) => format!("git_abort restores the state before the {name}. Then repeat the call. {MORE_TIME}"),
             None if has_moved => {
-                format!("It has taken effect, at least in part: look with git_status and git_log, and do not repeat it. {MORE_TIME}")
+                format!("It has taken effect, at least in part: check git_status and git_log, and do not repeat it. {MORE_TIME}")
             }
-            None => format!("Look with git_status, then repeat the call. {MORE_TIME}"),
+            None => format!("Check git_status, then repeat the call. {MORE_TIME}"),
         })
     }
 }

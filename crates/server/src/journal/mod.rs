@@ -1,9 +1,9 @@
-//! What changes did: rows of the store's operations. They are the undo log and the memory of idempotency keys.
+//! The operation journal: rows in the store, used for undo and for idempotency keys.
 //!
-//! A change is written down before it begins and when it has ended; the second is on disk before the caller hears of it.
-//! The first goes into the lock that the change holds, where recovery after a kill finds it; the store, where it is
-//! this machine's alone, is told while git works. While the store is away, lines go into a file for each repository, which
-//! is taken over when it is back.
+//! A change is recorded when it begins and when it ends; its end is on disk before the caller gets the result. The
+//! beginning goes into the lock file of the change, where crash recovery finds it, and, in a store that no other machine
+//! shares, is written to the store while git works. While the store is unavailable, lines go into one file per repository,
+//! which is imported later.
 
 mod late;
 mod record;
@@ -33,16 +33,16 @@ use std::{
 use table::{Table, Wanted};
 use tokio::runtime::Handle;
 
-/// The largest index of which a copy is kept, and how many copies.
+/// Maximum size of an index to copy, and number of copies kept.
 const MAX_INDEX: u64 = 64 << 20;
 const MAX_COPIES: usize = 64;
-/// How many changes back one is looked for that can be taken back.
+/// How many changes back undo searches.
 const FAR: i64 = 1_000;
-/// The longest text that is kept for an idempotency key.
+/// Maximum length of a result kept for an idempotency key.
 const MAX_TEXT: usize = 64 << 10;
-/// The most lost files that an error names.
+/// Maximum number of lost files named in an error.
 const MAX_LOST: usize = 20;
-/// How long recording the end of a change may take, once its own time is up.
+/// Time limit for recording the end of a change, independent of the change's own.
 const RECORDING: Duration = Duration::from_secs(10);
 
 /// The journals of all repositories.
@@ -51,25 +51,25 @@ pub(crate) struct Journal {
     table: Arc<Table>,
 }
 
-/// A call that changes something, as it is recorded.
+/// A change to be recorded.
 pub(crate) struct Request<'a> {
     pub(crate) tool: &'static str,
     pub(crate) key: Option<&'a str>,
-    /// Who makes it. A key is good for its owner alone.
+    /// The caller. A key is valid only for its owner.
     pub(crate) principal: &'a str,
-    /// Stands for the arguments.
+    /// Digest of the arguments.
     pub(crate) digest: String,
-    /// The worktree is locked for it, so that what differs afterwards is its doing.
-    pub(crate) alone: bool,
-    /// The first of the locks that it holds.
+    /// Whether it holds the worktree's lock, so that all differences afterwards are its own.
+    pub(crate) worktree_locked: bool,
+    /// The first lock it holds.
     pub(crate) lock: Option<&'a Held>,
-    /// What had the worktree before it may have been killed.
-    pub(crate) follows_a_kill: bool,
+    /// Whether the worktree's previous holder may have crashed.
+    pub(crate) previous_holder_crashed: bool,
     /// Set once recovery has run.
-    pub(crate) looked_after: Cell<bool>,
+    pub(crate) recovered: Cell<bool>,
 }
 
-/// A change that can be asked to be taken back.
+/// A past change that may be undone.
 pub(crate) struct Past {
     pub(crate) id: String,
     pub(crate) tool: String,
@@ -77,26 +77,25 @@ pub(crate) struct Past {
     pub(crate) by: Option<String>,
     pub(crate) age: Duration,
     pub(crate) change: Change,
-    /// References that moved beside it, which undoing it leaves alone.
+    /// References that others moved meanwhile; undo leaves them unchanged.
     pub(crate) beside: Vec<String>,
 }
 
 impl Journal {
-    /// Keeps copies of indexes in `dir`, which is made when it is first needed, and the rest in the store; in files in `dir`
-    /// without one.
+    /// Keeps index copies in `dir`, created on first use, and records in the store; without a store, in files in `dir`.
     pub(crate) fn new(dir: PathBuf, persistence: Option<Arc<Persistence>>) -> Self {
         Self { table: Arc::new(Table::new(dir, persistence)) }
     }
 
-    /// Marks what was running when its server ended, and says what that was.
+    /// Marks the running operations of dead servers as interrupted, and describes them.
     pub(crate) async fn interrupt_dead(persistence: &Persistence) -> Result<Vec<String>, Failed> {
         let found = table::interrupt_dead(persistence).await?;
-        let mut said: Vec<String> = found.into_values().map(|row| format!("{} {} in {}", row.id, row.tool, row.worktree)).collect();
-        said.sort();
-        Ok(said)
+        let mut described: Vec<String> = found.into_values().map(|row| format!("{} {} in {}", row.id, row.tool, row.worktree)).collect();
+        described.sort();
+        Ok(described)
     }
 
-    /// Does `work` between two lines of the journal. A key that was seen gets the first result again.
+    /// Runs `work` between two journal lines. A repeated key returns the first result.
     pub(crate) fn record(
         &self,
         repo: &Repo,
@@ -110,16 +109,16 @@ impl Journal {
             return Ok(reply);
         }
         if let Some(line) = request.lock.and_then(|lock| serde_json::from_str(lock.left()).ok()) {
-            // What was killed may not have come so far as to tell the store.
+            // A killed change may not have written its beginning to the store.
             self.append(repo, &line, false).map_err(|err| unwritable(&err))?;
         }
-        let interrupted = if request.follows_a_kill { self.interrupted(repo) } else { None };
-        if request.follows_a_kill
+        let interrupted = if request.previous_holder_crashed { self.interrupted(repo) } else { None };
+        if request.previous_holder_crashed
             && let Err(err) = repo.remove_leftovers()
         {
-            tracing::warn!(%err, "what a killed server has left cannot be removed");
+            tracing::warn!(%err, "could not remove leftovers of a killed server");
         }
-        request.looked_after.set(true);
+        request.recovered.set(true);
         let record = self.begin(repo, request, cancel)?;
         let start = SystemTime::now();
         let result = work(&record).map_err(|error| record.with_effects(record.with_losses(error, start)));
@@ -134,7 +133,7 @@ impl Journal {
         };
         if let Err(err) = recorded {
             tracing::error!(%err, "a change could not be recorded");
-            reply.say(&format!("the change is made, and could not be recorded for git_undo: {err}"));
+            reply.say(&format!("the change was made, but could not be recorded for git_undo: {err}"));
         }
         let moved_too = record.moved_too(&reply.text);
         for text in [interrupted, moved_too, record.moved_beside()].into_iter().flatten() {
@@ -144,7 +143,7 @@ impl Journal {
     }
 
     fn begin<'a>(&'a self, repo: &'a Repo, request: &Request<'_>, cancel: &Cancel) -> Result<Record<'a>, Error> {
-        let before = if request.alone { repo.snapshot(cancel)? } else { Snapshot::default() };
+        let before = if request.worktree_locked { repo.snapshot(cancel)? } else { Snapshot::default() };
         self.copy_index(repo, &before).map_err(|err| unwritable(&err))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let id = format!("{:x}-{:x}", now.as_nanos() / 1000, std::process::id());
@@ -162,7 +161,7 @@ impl Journal {
         };
         let line = Line::Begun(Box::new(begun.clone()));
         let beginning = match (request.lock, Handle::try_current()) {
-            // A key is looked up by others.
+            // Other processes look up keys in the store.
             (Some(lock), Ok(runtime)) if request.key.is_none() && self.table.is_ours() => {
                 lock.note(&serde_json::to_string(&line).map_err(|err| unwritable(&err.into()))?)?;
                 Some(Writing(runtime.spawn(Arc::clone(&self.table).append_aside(key(repo), line, false))))
@@ -173,14 +172,14 @@ impl Journal {
             }
         };
         let mut notes = record::Notes::default();
-        if request.alone && repo.moves_others() {
+        if request.worktree_locked && repo.moves_others() {
             (notes.refs, notes.updates) = (Some(repo.movable_refs(cancel)?), repo.updates());
         }
         let (notes, beginning) = (RefCell::new(notes), RefCell::new(beginning));
-        Ok(Record { journal: self, repo, begun, alone: request.alone, notes, beginning, settled: RefCell::default() })
+        Ok(Record { journal: self, repo, begun, worktree_locked: request.worktree_locked, notes, beginning, settled: RefCell::default() })
     }
 
-    /// The last change in this worktree that was not taken back. One that has ended an operation stands for all of it.
+    /// The last change in this worktree that was not undone. One that ended an operation stands for the whole operation.
     pub(crate) fn last(&self, repo: &Repo) -> Result<Option<Past>, Error> {
         let (ended, undone) = self.ended(repo)?;
         let mut ended = ended.into_iter().peekable();
@@ -188,7 +187,7 @@ impl Journal {
             let is_undone = undone.contains(&change.begun.id);
             let whole = if change.ends_an_operation() {
                 change.with_beginning(&mut ended)
-            } else if change.gives_up_conflicts() {
+            } else if change.aborts_conflicts() {
                 row::skip_conflicts(&mut ended);
                 None
             } else {
@@ -201,14 +200,14 @@ impl Journal {
         Ok(None)
     }
 
-    /// True where the operation that is in progress was begun by a change that is recorded.
+    /// Whether a recorded change began the operation in progress.
     pub(crate) fn knows_beginning(&self, repo: &Repo) -> Result<bool, Error> {
         let (ended, _) = self.ended(repo)?;
         let first = ended.into_iter().find(|change| change.begun.before.in_progress.is_none());
         Ok(first.is_some_and(|change| change.after.in_progress.is_some()))
     }
 
-    /// The changes of this worktree that have ended, the newest first, and the names of those that were taken back.
+    /// The finished changes of this worktree, newest first, and the ids of undone ones.
     fn ended(&self, repo: &Repo) -> Result<(Vec<Ended>, HashSet<String>), Error> {
         let (mut ended, mut undone) = (Vec::new(), HashSet::new());
         let lines = self.table.lines(&key(repo), Wanted::Last(FAR)).map_err(|why| unreadable(&why))?;
@@ -222,12 +221,12 @@ impl Journal {
         Ok((ended, undone))
     }
 
-    /// Notes that a change was taken back.
+    /// Records that a change was undone.
     pub(crate) fn undone(&self, repo: &Repo, id: &str) -> io::Result<()> {
         self.append(repo, &Line::Undone { id: id.to_owned() }, true)
     }
 
-    /// What was answered to this key.
+    /// The reply recorded for this key.
     fn answered(&self, repo: &Repo, (key, principal): (&str, &str), digest: &str) -> Result<Option<Reply>, Error> {
         let (mut begun, mut found) = (None, None);
         let is_it = |line: &Begun| {
@@ -241,7 +240,7 @@ impl Journal {
                 Line::Ended(ended) if is_it(&ended.begun) => {
                     begun = None;
                     if ended.begun.digest != digest {
-                        return Err(Error::new(Kind::BadInput, "this idempotency key was used for a call with other arguments"));
+                        return Err(Error::new(Kind::BadInput, "this idempotency key was used with other arguments"));
                     }
                     if ended.done
                         && let Some(text) = ended.text
@@ -257,26 +256,26 @@ impl Journal {
             Some(begun) if !is_running(begun.pid, begun.pid_start) => Err(Error::new(
                 Kind::Refused,
                 format!(
-                    "the server was killed while it ran {} with this idempotency key, and whether the change was made is not known",
+                    "the server was killed while it ran {} with this idempotency key; the change may or may not have been made",
                     begun.tool
                 ),
             )
-            .hint("Look with git_status and git_log, and repeat the call with another key if it was not.")),
+            .hint("Check git_status and git_log, and repeat the call with another key if it was not made.")),
             _ => Ok(found.map(|(_, reply)| reply)),
         }
     }
 
-    /// Says which change was cut off by the end of its server, and where that has left the repository.
+    /// Describes the change its server's crash interrupted, and the state before it.
     fn interrupted(&self, repo: &Repo) -> Option<String> {
         let mut open: Option<Box<Begun>> = None;
         let mut kept = String::new();
-        // Where it cannot be read nothing is said of it.
+        // An unreadable journal is not reported here.
         for line in self.table.lines(&key(repo), Wanted::Newest(repo.top())).unwrap_or_default() {
             match line {
                 Line::Begun(begun) if begun.worktree == repo.top() => open = Some(begun),
                 Line::Ended(ended) if open.as_ref().is_some_and(|open| open.id == ended.begun.id) => open = None,
                 Line::Noted { id, saved } if open.as_ref().is_some_and(|open| open.id == id) => {
-                    kept = format!("; what files held before it is kept as commit {saved}");
+                    kept = format!("; the files' content before it is saved as commit {saved}");
                 }
                 _ => {}
             }
@@ -284,8 +283,8 @@ impl Journal {
         let open = open.filter(|open| !is_running(open.pid, open.pid_start))?;
         let at = open.before.commit.as_deref().map_or("no commit", |commit| &commit[..commit.len().min(12)]);
         Some(format!(
-            "the server was killed during an earlier {}, which may or may not have been finished; HEAD was at {at} before it{kept}. \
-             git_status and git_log show what it left",
+            "the server was killed during an earlier {}, which may or may not have finished; HEAD was at {at} before it{kept}. \
+             git_status and git_log show the current state",
             open.tool
         ))
     }
@@ -294,12 +293,12 @@ impl Journal {
         self.table.append(&key(repo), line, durable)
     }
 
-    /// Where copies of the index of this worktree are, by [`Snapshot::index`].
+    /// The folder of this worktree's index copies, named by [`Snapshot::index`].
     fn copies(&self, repo: &Repo) -> PathBuf {
         self.table.dir().join("index").join(git::key(repo.top()))
     }
 
-    /// Keeps the index, and few enough of them. Without it, undoing refuses to touch the index.
+    /// Copies the index, and removes old copies. Without a copy, undo refuses to touch the index.
     fn copy_index(&self, repo: &Repo, state: &Snapshot) -> io::Result<()> {
         let Some(key) = &state.index else { return Ok(()) };
         let dir = self.copies(repo);
@@ -310,17 +309,17 @@ impl Journal {
         fs::create_dir_all(&dir)?;
         let mut copies: Vec<PathBuf> = fs::read_dir(&dir)?.flatten().map(|entry| entry.path()).collect();
         if copies.len() >= MAX_COPIES {
-            // Half of them at once, so that their times are not looked at for each change.
+            // Half of them at once, so that not every change has to read their times.
             copies.sort_by_key(|copy| fs::metadata(copy).and_then(|meta| meta.modified()).ok());
             for old in &copies[..MAX_COPIES / 2] {
                 fs::remove_file(old)?;
             }
         }
-        // git never writes into an index, but puts another in its place: so the old one need not be copied, only named.
+        // git replaces the index and never writes into it, so a hard link is enough.
         if fs::hard_link(repo.index_file(), &copy).is_ok() {
             return Ok(());
         }
-        // Under another name first: what has the name is whole.
+        // Under another name first, so that a file with the final name is complete.
         let partial = dir.join(format!("{}.partial", std::process::id()));
         fs::copy(repo.index_file(), &partial)?;
         let time = fs::metadata(repo.index_file())?.modified()?;
@@ -334,19 +333,19 @@ fn cut(text: &str) -> &str {
 }
 
 fn unwritable(err: &io::Error) -> Error {
-    Error::new(Kind::Refused, format!("the journal of changes cannot be written: {err}"))
+    Error::new(Kind::Refused, format!("the operation journal cannot be written: {err}"))
         .hint("Nothing was changed. The operator frees space, or names another folder with --state-dir.")
 }
 
-/// An earlier operation decides, and the journal is unavailable.
+/// The error for a call that depends on earlier operations while the journal is unavailable.
 fn unreadable(why: &Failed) -> Error {
-    let mut error = Error::new(Kind::Unavailable, format!("what was done here before cannot be read: {why}"))
-        .hint("Nothing was changed. Changes without an idempotency key go on; this call works again when the store is back.");
+    let mut error = Error::new(Kind::Unavailable, format!("the operation journal is unavailable: {why}"))
+        .hint("Nothing was changed. Changes without an idempotency key still work; retry this call once the store is back.");
     error.retry_after = Some(Duration::from_secs(5));
     error
 }
 
-/// What a repository is called in the journal.
+/// A repository's key in the journal.
 pub(crate) fn key(repo: &Repo) -> String {
     git::key(&repo.location().common_dir)
 }

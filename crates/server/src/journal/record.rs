@@ -1,4 +1,4 @@
-//! The record of a running change: what it says of itself, and what is found to have moved when it has ended.
+//! The record of a running change: what it declares, and the references found moved when it ends.
 
 use super::{
     Journal, MAX_LOST, RECORDING, cut, key,
@@ -23,63 +23,63 @@ pub(crate) struct Record<'a> {
     pub(super) journal: &'a Journal,
     pub(super) repo: &'a Repo,
     pub(super) begun: Begun,
-    pub(super) alone: bool,
+    pub(super) worktree_locked: bool,
     pub(super) notes: RefCell<Notes>,
-    /// The line of the beginning is on its way into the store.
+    /// The pending write of the first line, into the store.
     pub(super) beginning: RefCell<Option<Writing>>,
-    /// The line of the end is written, and is on its way to the disk.
+    /// The pending write of the last line, to disk.
     pub(super) settled: RefCell<Option<Writing>>,
 }
 
-/// A line on its way, while the thread that writes it does something else. Somebody else drives it: the store must not
-/// wait for a change that takes long.
+/// A pending write of a line, while the change's thread continues. It runs as a task of its own: the store must not wait
+/// for a long change.
 pub(super) struct Writing(pub(super) JoinHandle<io::Result<()>>);
 
 #[derive(Default)]
 pub(super) struct Notes {
     reach: Reach,
     saved: Option<ObjectId>,
-    /// What files hold is overwritten, and `saved` is what that was.
+    /// Whether files are overwritten; `saved` has their previous content.
     overwrites: bool,
     paths: Vec<RelPath>,
-    /// References before, where the change moves them or may.
+    /// References before the change, if it may move any.
     pub(super) refs: Option<Refs>,
-    /// It says itself that it moves references.
+    /// Whether the change declares that it moves references.
     moves: bool,
     /// Branches that the rebase in progress moves when it ends.
     pub(super) updates: Vec<String>,
-    /// Files that git alone would not bring back.
+    /// Files that git alone could not restore.
     files: Vec<RawFile>,
-    /// What keeps the configuration of a branch that is deleted.
+    /// The object with the configuration of a deleted branch.
     config: Option<ObjectId>,
-    /// The entry of the stash that is dropped.
+    /// The dropped stash entry.
     stash: Option<ObjectId>,
-    /// References that have moved beside it, as the line of the end has them.
+    /// References that others moved meanwhile, for the last line.
     beside: Vec<Moved>,
-    /// Others that it has moved itself: branches of a stack, notes of rewritten commits.
+    /// Other references the change moved: branches of a stack, notes of rewritten commits.
     moved_too: Vec<Moved>,
 }
 
-/// The most references that one line names.
+/// Maximum number of references named in one line.
 const MAX_BESIDE: usize = 6;
 
-fn told(moved: &Moved) -> String {
+fn describe(moved: &Moved) -> String {
     let name = word(Field::Ref, &moved.name, "`git for-each-ref`");
     let short = |id: ObjectId| id.to_hex_with_len(12).to_string();
     match (moved.before, moved.after) {
         (Some(from), Some(to)) => format!("{name} from {} to {}", short(from), short(to)),
-        (Some(from), None) => format!("{name} deleted, which was at {}", short(from)),
-        (None, to) => format!("{name} made at {}", to.map(short).unwrap_or_default()),
+        (Some(from), None) => format!("{name} deleted, was at {}", short(from)),
+        (None, to) => format!("{name} created at {}", to.map(short).unwrap_or_default()),
     }
 }
 
 impl Record<'_> {
-    /// Says what the change touches, before it does.
+    /// Declares what the change will touch.
     pub(crate) fn note(&self, reach: Reach) {
         self.notes.borrow_mut().reach = reach;
     }
 
-    /// Says that the change overwrites files at `paths`, or anywhere, and where what they hold is kept.
+    /// Declares that the change overwrites files at `paths`, or anywhere; `saved` has their content.
     pub(crate) fn overwrites(&self, saved: Option<ObjectId>, paths: &[RelPath]) -> Result<(), Error> {
         if let Some(saved) = saved {
             let line = Line::Noted { id: self.begun.id.clone(), saved: saved.to_string() };
@@ -91,58 +91,58 @@ impl Record<'_> {
         Ok(())
     }
 
-    /// Says that the change makes, deletes or moves references besides the branch that is checked out, before it does.
+    /// Declares that the change will create, delete or move references besides the checked-out branch.
     pub(crate) fn moves_refs(&self, cancel: &Cancel) -> Result<(), Error> {
         let mut notes = self.notes.borrow_mut();
         (notes.refs, notes.moves) = (Some(self.repo.movable_refs(cancel)?), true);
         Ok(())
     }
 
-    /// True where what files held is kept, so that the change can be undone although HEAD has not moved.
+    /// Whether overwritten content is saved, so that the change can be undone although HEAD did not move.
     pub(crate) fn has_kept(&self) -> bool {
         self.notes.borrow().overwrites
     }
 
-    /// Names files that git alone would not bring back, with what they hold before the change.
+    /// Declares files that git alone could not restore, with their previous content.
     pub(crate) fn keeps_files(&self, files: Vec<RawFile>) {
         self.notes.borrow_mut().files.extend(files);
     }
 
-    /// Names what keeps the configuration of a branch that is deleted.
+    /// Declares the object with the configuration of a deleted branch.
     pub(crate) fn keeps_config(&self, config: Option<ObjectId>) {
         self.notes.borrow_mut().config = config;
     }
 
-    /// Names the entry of the stash that is dropped.
+    /// Declares the dropped stash entry.
     pub(crate) fn drops_stash(&self, id: ObjectId) {
         self.notes.borrow_mut().stash = Some(id);
     }
 
-    /// A line for the caller on references that have moved beside the change.
+    /// A line for the caller on references that others moved meanwhile.
     pub(super) fn moved_beside(&self) -> Option<String> {
         let notes = self.notes.borrow();
-        let mut named: Vec<String> = notes.beside.iter().take(MAX_BESIDE).map(told).collect();
+        let mut named: Vec<String> = notes.beside.iter().take(MAX_BESIDE).map(describe).collect();
         named.extend((notes.beside.len() > MAX_BESIDE).then(|| format!("{} more", notes.beside.len() - MAX_BESIDE)));
         let text = named.join("; ");
-        (!named.is_empty()).then(|| format!("moved meanwhile, by a hook or another process, and left alone by git_undo: {text}"))
+        (!named.is_empty()).then(|| format!("moved meanwhile by a hook or another process, and not undone by git_undo: {text}"))
     }
 
-    /// A line for the caller on other references that the change has moved and its result does not name.
+    /// A line for the caller on references the change moved but its result does not name.
     pub(super) fn moved_too(&self, result: &str) -> Option<String> {
         let notes = self.notes.borrow();
         let is_named = |moved: &&Moved| result.contains(moved.name.splitn(3, '/').last().unwrap_or(&moved.name));
-        let untold: Vec<&Moved> = notes.moved_too.iter().filter(|moved| !is_named(moved)).collect();
-        let mut named: Vec<String> = untold.iter().copied().take(MAX_BESIDE).map(told).collect();
-        named.extend((untold.len() > MAX_BESIDE).then(|| format!("{} more", untold.len() - MAX_BESIDE)));
+        let unnamed: Vec<&Moved> = notes.moved_too.iter().filter(|moved| !is_named(moved)).collect();
+        let mut named: Vec<String> = unnamed.iter().copied().take(MAX_BESIDE).map(describe).collect();
+        named.extend((unnamed.len() > MAX_BESIDE).then(|| format!("{} more", unnamed.len() - MAX_BESIDE)));
         (!named.is_empty()).then(|| format!("also moved: {}", named.join("; ")))
     }
 
-    /// Notes that a change was taken back.
+    /// Records that a change was undone.
     pub(crate) fn undone(&self, id: &str) -> io::Result<()> {
         self.journal.undone(self.repo, id)
     }
 
-    /// Says that the change is made, so that its record reaches the disk while the result is being put together.
+    /// Marks the change as made, so that its record reaches the disk while the result is built.
     pub(crate) fn settle(&self) {
         let is_open = self.begun.key.is_none() && self.settled.borrow().is_none();
         if let (true, Ok(line), Ok(runtime)) = (is_open, self.ending(true, None), Handle::try_current()) {
@@ -150,7 +150,7 @@ impl Record<'_> {
             let write = Arc::clone(&self.journal.table).append_aside(key(self.repo), line, true);
             *self.settled.borrow_mut() = Some(Writing(runtime.spawn(async {
                 if let Some(Writing(beginning)) = beginning {
-                    // Should it have failed, the line of the end says what it would have said.
+                    // If it failed, the last line repeats its content.
                     let _ = beginning.await;
                 }
                 write.await
@@ -159,7 +159,7 @@ impl Record<'_> {
     }
 
     pub(super) fn end(&self, result: &Result<Reply, Error>) -> Result<(), Error> {
-        let unrecorded = |err: io::Error| Error::new(Kind::Internal, format!("the journal cannot be written: {err}"));
+        let unrecorded = |err: io::Error| Error::new(Kind::Internal, format!("the operation journal cannot be written: {err}"));
         if let Some(settled) = self.settled.take() {
             return settled.end().map_err(unrecorded);
         }
@@ -169,10 +169,10 @@ impl Record<'_> {
         self.journal.append(self.repo, &self.ending(result.is_ok(), text)?, true).map_err(unrecorded)
     }
 
-    /// Adds to an error which files the change has lost, and the way back.
+    /// Adds to an error the files the change has lost, and how to restore them.
     pub(super) fn with_losses(&self, mut error: Error, start: SystemTime) -> Error {
         use git::Error as Git;
-        // At a conflict a file that one side has deleted is missing by right.
+        // In a conflict, a file that one side deleted is rightly missing.
         let begun = !matches!(error.cause(), None | Some(Git::Stopped { .. } | Git::Unmerged(_)));
         let reach = self.notes.borrow().reach;
         if !begun || reach != Reach::Worktree {
@@ -185,20 +185,20 @@ impl Record<'_> {
         }
         let mut names: Vec<String> = lost.iter().take(MAX_LOST).map(ToString::to_string).collect();
         names.extend((lost.len() > MAX_LOST).then(|| format!("and {} more", lost.len() - MAX_LOST)));
-        error.message = format!("{}\nmissing or empty since: {}", error.message, names.join(", "));
+        error.message = format!("{}\nmissing or empty now: {}", error.message, names.join(", "));
         let undoable =
             self.notes.borrow().saved.is_some() || self.repo.snapshot(&soon).is_ok_and(|after| State::of(&after) != self.begun.before);
         if !matches!(error.cause(), Some(Git::HalfStashed { .. })) {
-            let back = if undoable { "git_undo brings them back." } else { "git_restore with these `paths` brings them back." };
+            let back = if undoable { "git_undo restores them." } else { "git_restore with these `paths` restores them." };
             error.hint = Some(error.hint.into_iter().chain([back.to_owned()]).collect::<Vec<_>>().join(" "));
         }
         error
     }
 
-    /// Keeps what only this change's record still leads to, so that the collection of garbage leaves it to an undo.
+    /// Protects objects that only this record refers to from garbage collection, for undo.
     fn keep(&self, after: &Snapshot, left: Option<ObjectId>, moved: &[Moved], cancel: &Cancel) {
         let before = self.begun.before.commit.as_deref().and_then(|commit| ObjectId::from_hex(commit.as_bytes()).ok());
-        // Another branch than the one that is checked out now still has its commit.
+        // If another branch was checked out, it still has its commit.
         let before = before.filter(|_| self.begun.before.branch.is_none() || self.begun.before.branch == after.branch);
         let is_left_behind = |before: &ObjectId| after.commit.is_none_or(|after| !self.repo.is_at_or_below(*before, after));
         let mut objects: Vec<ObjectId> = before.filter(is_left_behind).into_iter().collect();
@@ -211,25 +211,25 @@ impl Record<'_> {
         if !objects.is_empty()
             && let Err(err) = self.repo.keep(&self.begun.id, &objects, cancel)
         {
-            tracing::warn!(%err, "objects that git_undo needs are not protected from the collection of garbage");
+            tracing::warn!(%err, "could not protect objects that git_undo needs from garbage collection");
         }
     }
 
-    /// What the change has moved besides its own branch. What has moved beside it is noted.
+    /// References the change moved besides its own branch. Notes those that others moved.
     fn sort_moved(&self, after: &Snapshot, soon: &Cancel) -> Result<Vec<Moved>, Error> {
         let mut notes = self.notes.borrow_mut();
         let Some(before) = &notes.refs else { return Ok(Vec::new()) };
         let own = [self.begun.before.branch.as_ref(), after.branch.as_ref()];
         let all = self.repo.moved_since(before, soon)?;
-        // That a branch has moved is not a change's doing where it says that it makes or deletes some: another worktree may
-        // have it checked out.
-        let is_said = |moved: &Moved| {
+        // A change that declares creating or deleting references did not move an existing branch: another worktree may have
+        // it checked out.
+        let is_declared = |moved: &Moved| {
             let is_single = moved.before.is_none() || moved.after.is_none() || !moved.name.starts_with("refs/heads/");
             notes.moves && is_single
         };
         let is_update =
             |moved: &Moved| notes.updates.contains(&moved.name) || self.repo.rewrites_notes() && moved.name.starts_with("refs/notes/");
-        let (mut moved, rest): (Vec<Moved>, Vec<Moved>) = all.into_iter().partition(|one| is_said(one));
+        let (mut moved, rest): (Vec<Moved>, Vec<Moved>) = all.into_iter().partition(|one| is_declared(one));
         let (updated, mut beside): (Vec<Moved>, Vec<Moved>) = rest.into_iter().partition(|one| is_update(one));
         beside.retain(|moved| !own.contains(&Some(&moved.name)));
         if !self.repo.moves_others() && notes.updates.is_empty() {
@@ -245,17 +245,17 @@ impl Record<'_> {
         Ok(moved)
     }
 
-    /// The line of the end.
+    /// The last line.
     fn ending(&self, done: bool, text: Option<String>) -> Result<Line, Error> {
         let soon = Cancel::new(Some(Instant::now() + RECORDING));
-        let after = if self.alone { self.repo.snapshot(&soon)? } else { Snapshot::default() };
+        let after = if self.worktree_locked { self.repo.snapshot(&soon)? } else { Snapshot::default() };
         let kept = self.journal.copy_index(self.repo, &after);
-        kept.map_err(|err| Error::new(Kind::Internal, format!("the index cannot be kept: {err}")))?;
+        kept.map_err(|err| Error::new(Kind::Internal, format!("the index cannot be copied: {err}")))?;
         let moved = self.sort_moved(&after, &soon)?;
         let files = self.repo.raw_after(&self.notes.borrow().files)?;
         self.notes.borrow_mut().files.clone_from(&files);
         let notes = self.notes.borrow();
-        // Among conflicts it cannot be kept.
+        // With conflicts, it cannot be saved.
         let save = || self.repo.save_at(&notes.paths, &soon);
         let left = if notes.overwrites { save().map_or(None, |left| left.or(after.commit)) } else { None };
         let name = |id: ObjectId| id.to_string();
@@ -285,7 +285,7 @@ impl Record<'_> {
 }
 
 impl Writing {
-    /// Waits on a thread that may.
+    /// Waits, on a blocking thread.
     pub(super) fn end(self) -> io::Result<()> {
         Handle::try_current().map_err(io::Error::other)?.block_on(self.0).map_err(io::Error::other)?
     }

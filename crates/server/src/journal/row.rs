@@ -1,4 +1,4 @@
-//! The rows of the journal, as they are written.
+//! The serialized rows of the journal.
 
 use super::Past;
 use git::{Change, Moved, ObjectId, RawFile, Reach, Repo, Snapshot};
@@ -9,13 +9,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// A line of the file.
+/// A line of the journal.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum Line {
     Begun(Box<Begun>),
     Ended(Box<Ended>),
-    /// What a change is about to overwrite is kept, on disk before it does.
+    /// The content a change is about to overwrite, on disk before it does.
     Noted {
         id: String,
         saved: String,
@@ -36,7 +36,7 @@ pub(super) struct Begun {
     pub(super) worktree: PathBuf,
     pub(super) key: Option<String>,
     pub(super) digest: String,
-    /// The principal, where it is not the local user.
+    /// The principal, unless it is the local user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) by: Option<String>,
     pub(super) before: State,
@@ -53,7 +53,7 @@ pub(super) struct Ended {
     pub(super) saved: Option<String>,
     pub(super) left: Option<String>,
     pub(super) paths: Vec<String>,
-    /// References that moved beside it.
+    /// References that others moved meanwhile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) beside: Vec<Move>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -62,7 +62,7 @@ pub(super) struct Ended {
     pub(super) config: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stash: Option<String>,
-    /// The result, where a key asks for it to be kept.
+    /// The result, for a call with a key.
     pub(super) text: Option<String>,
 }
 
@@ -81,7 +81,7 @@ pub(super) struct Move {
     pub(super) after: Option<String>,
 }
 
-/// A file that git alone would not bring back.
+/// A file that git alone could not restore.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct FileRow {
     path: String,
@@ -130,7 +130,7 @@ impl State {
 }
 
 impl Ended {
-    /// True for a change of this worktree. One that was not alone in it has no state.
+    /// Whether the change is of this worktree. One that did not lock the worktree has no state.
     pub(super) fn is_of(&self, repo: &Repo) -> bool {
         let has_state = [&self.begun.before, &self.after].iter().any(|state| **state != State::default());
         self.begun.worktree == repo.top() && self.begun.tool != "git_undo" && (has_state || !self.moved.is_empty())
@@ -148,13 +148,13 @@ impl Ended {
         self.begun.before.in_progress.is_some() && self.after.in_progress.is_none()
     }
 
-    /// True where conflicts were given up that no operation had left.
-    pub(super) fn gives_up_conflicts(&self) -> bool {
+    /// Whether it aborted conflicts outside any operation.
+    pub(super) fn aborts_conflicts(&self) -> bool {
         self.done && self.begun.tool == "git_abort" && self.begun.before.in_progress.is_none()
     }
 
-    /// The whole operation that this has ended, as one change; `None` where that has led nowhere. `earlier` gives the changes
-    /// before it, and then what came before the operation.
+    /// The whole operation that this change ended, as one change; `None` if it had no effect. Advances `earlier` to the
+    /// changes before the operation.
     pub(super) fn with_beginning(mut self, earlier: &mut Peekable<impl Iterator<Item = Self>>) -> Option<Self> {
         while let Some(step) = earlier.next_if(|step| step.after.in_progress.is_some()) {
             for moved in step.moved {
@@ -169,13 +169,13 @@ impl Ended {
             }
         }
         let was = if self.ends_an_operation() {
-            // Somebody else has begun it.
+            // Another program began it.
             earlier.peek().map(|change| &change.after)
         } else {
             Some(&self.begun.before)
         };
-        let led_nowhere = was.is_some_and(|was| (&was.branch, &was.commit) == (&self.after.branch, &self.after.commit));
-        if led_nowhere && self.moved.is_empty() { None } else { Some(self) }
+        let had_no_effect = was.is_some_and(|was| (&was.branch, &was.commit) == (&self.after.branch, &self.after.commit));
+        if had_no_effect && self.moved.is_empty() { None } else { Some(self) }
     }
 
     pub(super) fn past(self, copies: &Path) -> Option<Past> {
@@ -217,7 +217,7 @@ impl Ended {
     }
 }
 
-/// Passes over what has left conflicts that were given up, and over what was staged among them.
+/// Skips the change that left the aborted conflicts, and changes that only staged files among them.
 pub(super) fn skip_conflicts(earlier: &mut Peekable<impl Iterator<Item = Ended>>) {
     let is_part =
         |change: &Ended| (&change.begun.before.branch, &change.begun.before.commit) == (&change.after.branch, &change.after.commit);

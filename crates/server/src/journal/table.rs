@@ -1,4 +1,4 @@
-//! The journal's lines as rows of the store, and back; and files of lines, which stand in while the store is away.
+//! Journal lines as rows of the store, and files of lines as a fallback while the store is unavailable.
 
 use super::row::{Begun, Ended, Line};
 use crate::{
@@ -16,60 +16,60 @@ use std::{
 };
 use store::{OperationEnd, OperationRow, Store};
 
-/// The size at which a file is put aside. One older file is kept.
+/// Size at which a file is rotated. One older file is kept.
 const ROTATE: u64 = 4 << 20;
-/// The most rows that are looked at.
+/// Maximum number of rows read.
 const MAX_ROWS: i64 = 1_000;
 
-/// Which lines are wanted.
+/// Which lines to read.
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'a> {
-    /// The last so many changes.
+    /// The last changes, up to this number.
     Last(i64),
     /// The newest change of this worktree.
     Newest(&'a Path),
-    /// Those with this key, of this principal.
+    /// The changes with this key of this principal.
     Key(&'a str, &'a str),
 }
 
-/// Where lines are kept.
+/// The journal's storage.
 pub(super) struct Table {
     dir: PathBuf,
     persistence: Option<Arc<Persistence>>,
-    /// Repositories whose files have been taken over into the store.
-    taken_over: Mutex<HashSet<String>>,
+    /// Repositories whose files were imported into the store.
+    imported: Mutex<HashSet<String>>,
 }
 
 impl Table {
     pub(super) fn new(dir: PathBuf, persistence: Option<Arc<Persistence>>) -> Self {
-        Self { dir, persistence, taken_over: Mutex::default() }
+        Self { dir, persistence, imported: Mutex::default() }
     }
 
     pub(super) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Adds a line. It is on disk when this returns where it is to be durable.
+    /// Adds a line. If `durable`, it is on disk on return.
     pub(super) fn append(&self, repository: &str, line: &Line, durable: bool) -> io::Result<()> {
         if let Some(persistence) = &self.persistence {
-            self.take_over(persistence, repository);
+            self.import(persistence, repository);
             match persistence.run_here(|store| write(store, repository, persistence.node(), line)) {
                 Ok(true) => return Ok(()),
-                // The line before it went into the file.
+                // Its first line went into the file.
                 Ok(false) | Err(Failed::Away(_)) => {}
                 Err(Failed::Refused(why)) => return Err(io::Error::other(why)),
             }
-            self.taken_over.lock().unwrap_or_else(PoisonError::into_inner).remove(repository);
+            self.imported.lock().unwrap_or_else(PoisonError::into_inner).remove(repository);
         }
         self.append_to_file(repository, line, durable)
     }
 
-    /// True where there is a store, and no other machine looks into it.
+    /// Whether there is a store that no other machine shares.
     pub(super) fn is_ours(&self) -> bool {
         self.persistence.as_ref().is_some_and(|persistence| !persistence.is_shared())
     }
 
-    /// Adds a line on the threads that carry messages: so it takes none of its own where all goes well.
+    /// Adds a line on the runtime's threads; it needs a blocking thread only if the store fails.
     pub(super) async fn append_aside(self: Arc<Self>, repository: String, line: Line, durable: bool) -> io::Result<()> {
         if let Some(persistence) = &self.persistence
             && let Ok(true) = persistence.run(|store| write(store, &repository, persistence.node(), &line)).await
@@ -80,11 +80,11 @@ impl Table {
         written.unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
     }
 
-    /// Lines of a repository, the oldest first.
+    /// Lines of a repository, oldest first.
     pub(super) fn lines(&self, repository: &str, wanted: Wanted<'_>) -> Result<Vec<Line>, Failed> {
         let mut lines = Vec::new();
         if let Some(persistence) = &self.persistence {
-            self.take_over(persistence, repository);
+            self.import(persistence, repository);
             let rows = persistence.run_here(|store| async move {
                 match wanted {
                     Wanted::Last(count) => {
@@ -109,7 +109,7 @@ impl Table {
         Ok(lines)
     }
 
-    /// The files of a repository, the older one first.
+    /// The files of a repository, older one first.
     fn files(&self, repository: &str) -> [PathBuf; 2] {
         ["jsonl.1", "jsonl"].map(|extension| self.dir.join(repository).with_extension(extension))
     }
@@ -121,7 +121,7 @@ impl Table {
             fs::rename(&newer, older)?;
         }
         let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&newer)?;
-        // In one piece, so that lines of several processes do not mix.
+        // In one write, so that lines of several processes do not interleave.
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         file.write_all(&text)?;
@@ -131,17 +131,17 @@ impl Table {
         Ok(())
     }
 
-    /// Moves the lines of files into the store: those written before there was one, and those written while it was unavailable.
-    fn take_over(&self, persistence: &Persistence, repository: &str) {
-        if !self.taken_over.lock().unwrap_or_else(PoisonError::into_inner).insert(repository.to_owned()) {
+    /// Imports files into the store: lines written before it existed, or while it was unavailable.
+    fn import(&self, persistence: &Persistence, repository: &str) {
+        if !self.imported.lock().unwrap_or_else(PoisonError::into_inner).insert(repository.to_owned()) {
             return;
         }
         if !self.files(repository).iter().any(|file| file.exists()) && self.claimed(repository).is_empty() {
             return;
         }
-        // Files are not given new names as long as they are in use.
+        // Files are not renamed while they are in use.
         if persistence.run_here(|store| async move { store.ping().await }).is_err() {
-            self.taken_over.lock().unwrap_or_else(PoisonError::into_inner).remove(repository);
+            self.imported.lock().unwrap_or_else(PoisonError::into_inner).remove(repository);
             return;
         }
         self.claim(repository);
@@ -157,28 +157,28 @@ impl Table {
             });
             match taken {
                 Ok(()) => {
-                    tracing::info!(count, "lines of the journal's file are taken over into the store");
+                    tracing::info!(count, "journal file imported into the store");
                     fs::remove_file(&file).ok();
                 }
                 Err(why) => {
-                    tracing::warn!(%why, "the journal's file cannot be taken over yet");
-                    self.taken_over.lock().unwrap_or_else(PoisonError::into_inner).remove(repository);
+                    tracing::warn!(%why, "the journal file cannot be imported yet");
+                    self.imported.lock().unwrap_or_else(PoisonError::into_inner).remove(repository);
                 }
             }
         }
     }
 
-    /// Gives the files of a repository names that this process alone uses.
+    /// Renames a repository's files so that no other process imports them.
     fn claim(&self, repository: &str) {
         let (pid, start) = (std::process::id(), own_start().unwrap_or_default());
         for path in self.files(repository) {
             let claimed = self.dir.join(format!("{repository}.taken-{pid}-{start}-{:019}", now_ns()));
-            // Where there is none there is nothing to claim.
+            // A missing file needs no claim.
             fs::rename(&path, &claimed).ok();
         }
     }
 
-    /// Files that this process has claimed, or one that did not live to take them over; the oldest first.
+    /// Files claimed by this process, or by one that died before importing them; oldest first.
     fn claimed(&self, repository: &str) -> Vec<PathBuf> {
         let prefix = format!("{repository}.taken-");
         let mut found = Vec::new();
@@ -196,7 +196,7 @@ impl Table {
     }
 }
 
-/// Writes a line into the store. False where what it belongs to is not there.
+/// Writes a line into the store. False if its operation is missing.
 async fn write(store: Store, repository: &str, node: &str, line: &Line) -> Result<bool, store::Error> {
     match line {
         Line::Begun(begun) => begin(&store, repository, node, begun).await.map(|()| true),
@@ -213,7 +213,7 @@ async fn write(store: Store, repository: &str, node: &str, line: &Line) -> Resul
                 return Ok(true);
             }
             if store.operation(&ended.begun.id).await?.is_some() {
-                // It has been told before.
+                // Already recorded.
                 return Ok(true);
             }
             begin(&store, repository, node, &ended.begun).await?;
@@ -240,13 +240,13 @@ async fn begin(store: &Store, repository: &str, node: &str, begun: &Begun) -> Re
         ..OperationRow::default()
     };
     match store.begin_operation(&row).await {
-        // Taken over before.
+        // Already imported.
         Err(store::Error::Exists(_)) => Ok(()),
         done => done,
     }
 }
 
-/// The lines that a row stands for.
+/// The lines of a row.
 fn lines_of(row: OperationRow) -> Vec<Line> {
     let mut lines = Vec::new();
     lines.extend(serde_json::from_str::<Begun>(&row.before).ok().map(|begun| Line::Begun(Box::new(begun))));
@@ -272,7 +272,7 @@ fn read_tail(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Operations that were running when their server ended, by their ids: what recovery looks at.
+/// Marks running operations of dead servers as interrupted, and returns them by id.
 pub(super) async fn interrupt_dead(persistence: &Persistence) -> Result<HashMap<String, OperationRow>, Failed> {
     let node = persistence.node().to_owned();
     persistence

@@ -1,4 +1,4 @@
-//! How a server asks its supervisor for a successor.
+//! Requests to the supervisor for a successor.
 
 use std::{
     sync::{
@@ -9,39 +9,39 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-/// The variable that tells a server of its supervisor.
+/// Environment variable that is set under a supervisor.
 pub(crate) const VARIABLE: &str = "MCP_GIT_SUPERVISED";
 /// How long a successor may take to be ready.
 pub(crate) const READY: Duration = Duration::from_secs(30);
 
-/// Where a server asks to be replaced; empty where nobody supervises it.
+/// The channel to the supervisor; empty without one.
 #[derive(Default)]
 pub(crate) struct Control {
     pub(crate) ask: Mutex<Option<mpsc::Sender<Request>>>,
-    /// It has been asked, and has not failed: one that has been replaced is not replaced again.
+    /// Whether a restart was requested and has not failed: a replaced server is not replaced again.
     pub(crate) is_asked: AtomicBool,
 }
 
-/// A successor is wanted.
+/// A request for a successor.
 pub(crate) struct Request {
     pub(crate) drain: Duration,
     pub(crate) answer: oneshot::Sender<Result<u32, String>>,
 }
 
 impl Control {
-    /// True where the server can be replaced.
+    /// Whether a supervisor can replace the server.
     pub(crate) fn is_supervised(&self) -> bool {
         self.ask.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Asks for a successor, and gives its number when it is ready.
+    /// Requests a successor, and returns its pid once it is ready.
     pub(crate) async fn ask(&self, drain: Duration) -> Result<u32, String> {
         let control = self.ask.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(control) = control else {
             return Err("this server is not supervised: start it with `serve --supervised`, or restart it where it was started".to_owned());
         };
         if self.is_asked.swap(true, Ordering::Relaxed) {
-            return Err("a restart is under way".to_owned());
+            return Err("a restart is already in progress".to_owned());
         }
         let (answer, answered) = oneshot::channel();
         let gone = || Err("the supervisor is gone".to_owned());

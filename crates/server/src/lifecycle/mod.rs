@@ -1,5 +1,5 @@
-//! How a server begins, changes and ends: its phase, signals, a new configuration, a graceful restart, and what its service
-//! manager is told.
+//! The life cycle of a server: phases, signals, configuration reload, graceful restart, and notifications to the service
+//! manager.
 
 pub(crate) mod control;
 pub(crate) mod notify;

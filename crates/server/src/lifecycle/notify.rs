@@ -1,4 +1,4 @@
-//! What the service manager is told, where one has asked for it: the protocol of `sd_notify(3)`.
+//! Notifications to the service manager, if it asks for them: the `sd_notify(3)` protocol.
 
 use std::{
     io,
@@ -14,25 +14,25 @@ use std::{
 /// The variable that names the socket.
 pub(crate) const VARIABLE: &str = "NOTIFY_SOCKET";
 
-/// Says that the server takes calls.
+/// Reports that the server accepts calls.
 pub(crate) fn ready() {
-    tell("READY=1");
+    send("READY=1");
 }
 
-/// Says that the server begins to end.
+/// Reports that shutdown has begun.
 pub(crate) fn stopping() {
-    tell("STOPPING=1");
+    send("STOPPING=1");
 }
 
-/// Says that the server reads its configuration again; [`ready`] says that it has.
+/// Reports the start of a configuration reload; [`ready`] reports its end.
 pub(crate) fn reloading() {
-    // `Type=notify-reload` wants to know when, by the clock that the manager has, too.
+    // `Type=notify-reload` also requires the time, on the monotonic clock.
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let micros = u64::try_from(now.tv_sec).unwrap_or_default() * 1_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000;
-    tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+    send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
 }
 
-fn tell(state: &str) {
+fn send(state: &str) {
     let Some(name) = std::env::var_os(VARIABLE).filter(|name| !name.is_empty()) else { return };
     let sent = || -> io::Result<()> {
         let address = match name.as_bytes().strip_prefix(b"@") {
@@ -40,12 +40,12 @@ fn tell(state: &str) {
             None => SocketAddr::from_pathname(&name)?,
         };
         let socket = UnixDatagram::unbound()?;
-        // A manager that does not read does not hold the server up.
+        // A manager that does not read must not block the server.
         socket.set_nonblocking(true)?;
         socket.send_to_addr(state.as_bytes(), &address)?;
         Ok(())
     };
     if let Err(err) = sent() {
-        tracing::warn!(%err, "the service manager was not told: {VARIABLE} cannot be used");
+        tracing::warn!(%err, "could not notify the service manager: {VARIABLE} is unusable");
     }
 }

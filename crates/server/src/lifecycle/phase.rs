@@ -1,22 +1,22 @@
-//! Where the server is in its life.
+//! The life-cycle phase of the server.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Where the server is in its life.
+/// A life-cycle phase of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// It is not ready yet.
+    /// Not ready yet.
     Starting,
-    /// It takes calls.
+    /// Accepts calls.
     Ready,
-    /// It takes no new work, and ends what runs.
+    /// Accepts no new calls, and finishes running ones.
     Draining,
-    /// Another process has taken over, and it ends what runs.
+    /// Another process has taken over; finishes running calls.
     Leaving,
 }
 
 impl Phase {
-    /// The word for it.
+    /// The phase's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -27,7 +27,7 @@ impl Phase {
     }
 }
 
-/// The present phase. It only advances, except from draining back to ready.
+/// The current phase. It only advances, except from draining back to ready.
 #[derive(Debug, Default)]
 pub(crate) struct PhaseCell(AtomicU8);
 
@@ -45,7 +45,7 @@ impl PhaseCell {
         self.0.fetch_max(number(phase), Ordering::Relaxed);
     }
 
-    /// Back to ready. False where it is not draining.
+    /// Goes back to ready. False if it is not draining.
     pub(crate) fn resume(&self) -> bool {
         let (from, to) = (number(Phase::Draining), number(Phase::Ready));
         self.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()

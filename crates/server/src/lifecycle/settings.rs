@@ -1,4 +1,4 @@
-//! What of the configuration is in force in a running server.
+//! The configuration in force in a running server.
 
 use crate::{
     config::{Config, HeapProfile, NamedToken, Source, Watch},
@@ -7,10 +7,10 @@ use crate::{
 use mcp::{http::Token, sessions::SessionLimits};
 use std::time::{Duration, Instant};
 
-/// The key of the tokens.
+/// The configuration key of the tokens.
 pub(crate) const TOKENS: &str = "auth.tokens";
 
-/// What of the configuration can change while the server runs.
+/// The reloadable part of the configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Reloadable {
     pub(crate) bounds: Bounds,
@@ -18,7 +18,7 @@ pub(crate) struct Reloadable {
     pub(crate) settings: Settings,
 }
 
-/// What of it matters to the server as a whole.
+/// Server-wide settings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) sweep_interval: Duration,
@@ -61,7 +61,7 @@ impl Reloadable {
     }
 }
 
-/// The tokens of the configuration, as they are compared with what a request brings.
+/// The configured tokens, in the form that requests are checked against.
 pub(crate) fn tokens(named: &[NamedToken]) -> Vec<Token> {
     let token = |token: &NamedToken| Token {
         name: token.name.clone(),
@@ -75,14 +75,14 @@ pub(crate) fn tokens(named: &[NamedToken]) -> Vec<Token> {
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) origin: Source,
-    /// The directives of the log that it asks for.
+    /// Its log directives.
     pub(crate) level: String,
-    /// As the file was when the server started.
+    /// The content of the file when the server started.
     pub(crate) started: toml::Table,
     pub(crate) at: Instant,
-    /// Why the last one was not taken.
+    /// Why the last reload failed.
     pub(crate) failed: Option<String>,
-    /// Keys of the file that have changed since the start, and take effect with a restart alone.
+    /// Keys of the file that have changed since the start and need a restart.
     pub(crate) needs_restart: Vec<String>,
 }
 
@@ -100,7 +100,7 @@ impl Loaded {
     }
 }
 
-/// True where tokens are configured that no request is asked for before a restart.
+/// Whether tokens were configured after the start, so that they are not required until a restart.
 pub(crate) fn awaits_tokens(loaded: &Loaded) -> bool {
     loaded.needs_restart.iter().any(|key| key == TOKENS)
 }

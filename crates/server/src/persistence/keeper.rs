@@ -1,4 +1,4 @@
-//! Sessions in the store; and what waits for it while it is away.
+//! Sessions in the store, and the writes queued while it is unavailable.
 
 use super::{Failed, Persistence, milliseconds, now_ms};
 use mcp::sessions::{Keeper, SessionActivity, SessionRecord};
@@ -10,27 +10,27 @@ use std::{
 };
 use store::{ErrorBucket, SessionRow, Touch};
 
-/// The most sessions that wait for the store.
+/// Maximum number of sessions queued for the store.
 const MAX_WAITING: usize = 100_000;
 
-/// What the store has to be told when it is back.
+/// Writes queued until the store is back.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     kept: HashMap<String, SessionRecord>,
-    /// With the time after which one must not have been heard elsewhere.
+    /// Deletions; with a time, only if no server has heard the session since.
     forgotten: HashMap<String, Option<i64>>,
 }
 
-/// What the client of a session wants to hear of.
+/// The log level and subscriptions of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SessionPreferences {
-    /// From which level on; empty where it has not said.
+    /// The minimum level; empty if unset.
     pub(crate) log_level: String,
-    /// The resources, by their URIs.
+    /// URIs of the resources.
     pub(crate) subscriptions: Vec<String>,
 }
 
-/// Keeps the sessions of a server.
+/// Persists the sessions of a server.
 pub(crate) struct SessionKeeper(pub(crate) Arc<Persistence>);
 
 impl Persistence {
@@ -38,30 +38,30 @@ impl Persistence {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many sessions wait to be kept or forgotten.
+    /// Number of queued session writes and deletions.
     pub(crate) fn backlog(&self) -> usize {
         let waiting = self.waiting();
         waiting.kept.len() + waiting.forgotten.len()
     }
 
-    /// Tells the store what it has missed, and when sessions were last heard.
+    /// Writes queued changes and the sessions' activity to the store.
     pub(crate) async fn catch_up(&self, seen: Vec<SessionActivity>) {
         let (kept, forgotten): (Vec<SessionRecord>, Vec<(String, Option<i64>)>) = {
             let waiting = self.waiting();
             (waiting.kept.values().cloned().collect(), waiting.forgotten.clone().into_iter().collect())
         };
-        // One after the other: what is refused must not keep the rest waiting.
+        // One by one: a rejected write must not block the rest.
         for kept in kept {
             let row = row(&kept, &self.node);
             match self.run(|store| async move { store.put_session(&row).await }).await {
                 Err(Failed::Away(_)) => return,
-                Err(Failed::Refused(why)) => tracing::warn!(why, session_id = kept.id, "a session cannot be kept"),
+                Err(Failed::Refused(why)) => tracing::warn!(why, session_id = kept.id, "a session cannot be persisted"),
                 Ok(()) => {}
             }
             self.waiting().kept.remove(&kept.id);
         }
         for (id, unless_seen) in forgotten {
-            if !self.tell_forgotten(id, unless_seen).await {
+            if !self.delete_session(id, unless_seen).await {
                 return;
             }
         }
@@ -69,36 +69,36 @@ impl Persistence {
         if !touches.is_empty()
             && let Err(why) = self.run(|store| async move { store.touch_sessions(&touches).await }).await
         {
-            tracing::debug!(%why, "when sessions were heard is not kept");
+            tracing::debug!(%why, "session activity was not persisted");
         }
     }
 
-    /// Tells the store to forget a session. False while the store is away.
-    async fn tell_forgotten(&self, id: String, unless_seen: Option<i64>) -> bool {
+    /// Deletes a session from the store. False while the store is unavailable.
+    async fn delete_session(&self, id: String, unless_seen: Option<i64>) -> bool {
         let gone = id.clone();
-        let told = self.run(|store| async move {
+        let deleted = self.run(|store| async move {
             match unless_seen {
                 Some(after) => store.delete_session_unless_seen(&gone, after).await,
                 None => store.delete_session(&gone).await,
             }
         });
-        if let Err(Failed::Away(_)) = told.await {
+        if let Err(Failed::Away(_)) = deleted.await {
             return false;
         }
         self.waiting().forgotten.remove(&id);
         true
     }
 
-    /// Keeps what the client of a session wants to hear of.
+    /// Persists the preferences of a session.
     pub(crate) async fn keep_wishes(&self, id: &str, wishes: &SessionPreferences) {
         let subscriptions = serde_json::to_string(&wishes.subscriptions).unwrap_or_default();
-        let told = self.run(|store| async move { store.set_session_preferences(id, &wishes.log_level, &subscriptions).await });
-        if let Err(why) = told.await {
-            tracing::warn!(%why, "what a session wants to hear of is kept in memory alone");
+        let kept = self.run(|store| async move { store.set_session_preferences(id, &wishes.log_level, &subscriptions).await });
+        if let Err(why) = kept.await {
+            tracing::warn!(%why, "session preferences are kept in memory only");
         }
     }
 
-    /// What the client of a session wanted to hear of.
+    /// The persisted preferences of a session.
     pub(crate) async fn wishes(&self, id: &str) -> SessionPreferences {
         let found = self.run(|store| async move { store.session(id).await }).await.ok().flatten();
         let wishes = |row: SessionRow| SessionPreferences {
@@ -108,12 +108,12 @@ impl Persistence {
         found.map(wishes).unwrap_or_default()
     }
 
-    /// Adds counts of errors to those of the store.
+    /// Adds error counts to the store.
     pub(crate) async fn add_errors(&self, buckets: Vec<ErrorBucket>) -> bool {
         buckets.is_empty() || self.run(|store| async move { store.add_errors(&buckets).await }).await.is_ok()
     }
 
-    /// Forgets sessions that nobody has used for so long.
+    /// Deletes sessions that have been idle for `idle`.
     pub(crate) async fn forget_idle(&self, idle: Duration) -> usize {
         let before = now_ms().saturating_sub(milliseconds(idle));
         self.run(|store| async move { store.delete_sessions_idle_since(before).await }).await.map_or(0, |gone| gone.len())
@@ -125,7 +125,7 @@ impl Keeper for SessionKeeper {
     async fn keep(&self, session: SessionRecord) {
         let row = row(&session, &self.0.node);
         let Err(why) = self.0.run(|store| async move { store.put_session(&row).await }).await else { return };
-        tracing::warn!(%why, "a session is kept in memory alone");
+        tracing::warn!(%why, "a session is kept in memory only");
         let mut waiting = self.0.waiting();
         if matches!(why, Failed::Away(_)) && waiting.kept.len() < MAX_WAITING && !waiting.forgotten.contains_key(&session.id) {
             waiting.kept.insert(session.id.clone(), session);
@@ -165,8 +165,8 @@ impl Keeper for SessionKeeper {
         }
         let (persistence, id) = (Arc::clone(&self.0), id.to_owned());
         Box::pin(async move {
-            // While the store is away it is told later.
-            persistence.tell_forgotten(id, unless_seen).await;
+            // While the store is unavailable, the deletion stays queued.
+            persistence.delete_session(id, unless_seen).await;
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Leases: who may change a worktree, where several machines share the store.
+//! Leases: exclusive access to a worktree when several machines share the store.
 
 use super::{Failed, Persistence, milliseconds, now_ms};
 use crate::error::{Error, Kind};
@@ -11,10 +11,10 @@ use std::{
 use store::Lease;
 use tokio::task::JoinHandle;
 
-/// How often one is tried that another has.
+/// Interval between attempts to acquire a held lease.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A lease that is renewed as long as it is held.
+/// A lease, renewed while held.
 pub(crate) struct Leased {
     lease: Lease,
     persistence: Arc<Persistence>,
@@ -22,7 +22,7 @@ pub(crate) struct Leased {
 }
 
 impl Leased {
-    /// Takes the lease of `path`, where several machines share the store; `None` where none do.
+    /// Acquires the lease of `path` if several machines share the store; otherwise `None`.
     pub(crate) async fn take(persistence: &Arc<Persistence>, path: &Path, wait: Duration, cancel: &Cancel) -> Result<Option<Self>, Error> {
         if !persistence.is_shared() {
             return Ok(None);
@@ -65,13 +65,13 @@ impl Leased {
         Self { lease, persistence: Arc::clone(persistence), renewing }
     }
 
-    /// Refuses to go on where the lease has been taken over.
+    /// Fails if another server has taken over the lease.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let lease = self.lease.clone();
         match self.persistence.run_here(|store| async move { store.holds_lease(&lease, now_ms()).await }) {
             Ok(true) => Ok(()),
             Ok(false) => {
-                let mut error = Error::new(Kind::Busy, "this server was away for so long that another one may be changing the repository")
+                let mut error = Error::new(Kind::Busy, "this server's lease has expired; another server may be changing the repository")
                     .hint("Nothing was changed by this call. Try again.");
                 error.retry_after = Some(Duration::from_secs(1));
                 Err(error)
@@ -88,7 +88,7 @@ impl Drop for Leased {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 if let Err(why) = persistence.run(|store| async move { store.release_lease(&lease).await }).await {
-                    tracing::warn!(%why, "a lease could not be released, and expires by itself");
+                    tracing::warn!(%why, "a lease could not be released, and will expire");
                 }
             });
         }
@@ -96,7 +96,7 @@ impl Drop for Leased {
 }
 
 impl Persistence {
-    /// True where other machines may use the same store.
+    /// Whether other machines may share the store.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self.address, store::Address::Url(_))
     }
@@ -104,7 +104,7 @@ impl Persistence {
 
 fn unsure(why: &Failed) -> Error {
     let mut error = Error::new(Kind::Unavailable, format!("cannot verify that no other server is modifying this repository: {why}"))
-        .hint("Nothing was changed. Reads go on; changes are possible again when the store is back.");
+        .hint("Nothing was changed. Reads still work; changes work again once the store is back.");
     error.retry_after = Some(Duration::from_secs(5));
     error
 }

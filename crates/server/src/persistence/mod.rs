@@ -1,4 +1,4 @@
-//! The store of a running server: opened at the first need, watched by a circuit, and done without while it is away.
+//! The store of a running server: opened on first use, guarded by a circuit breaker, and optional while unavailable.
 
 mod keeper;
 mod lease;
@@ -23,58 +23,58 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The limit for any use of the store: beyond it the store hangs, as on a file system that does not answer.
+/// Time limit for any use of the store; beyond it the store hangs, as on an unresponsive file system.
 const HANGS: Duration = Duration::from_secs(10);
-/// A failure that took longer opens the circuit at once, so that no other call waits for the same.
+/// A slower failure opens the circuit at once, so that no other call waits as long.
 const SLOW: Duration = Duration::from_millis(500);
-/// How long the store may take before it is asked whether it can be reached at all, and how often.
+/// How long the store may take before its reachability is checked, and the interval of those checks.
 const REACH: Duration = Duration::from_millis(250);
-/// How long connections may take to end.
+/// How long connections may take to close.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// The store, or what stands in for it.
+/// The store, or its stand-in.
 pub(crate) struct Persistence {
     address: Address,
     state: Arc<StateDir>,
     circuit: Arc<CircuitBreaker>,
     open: tokio::sync::Mutex<Option<Store>>,
     status: Mutex<Status>,
-    /// Wakes the calls that still wait for the store once one of them has waited in vain.
-    in_vain: Notify,
-    /// Cancelled once it has been opened.
+    /// Wakes all calls waiting for the store once one of them has opened the circuit.
+    tripped: Notify,
+    /// Cancelled once the store has been opened.
     opened: CancellationToken,
     waiting: Mutex<keeper::Waiting>,
-    /// What this machine is called in rows.
+    /// This machine's name in rows.
     node: LazyLock<String>,
-    /// What this process is called where it holds something: numbers of processes are used again, also at the same time in
-    /// containers of one name.
+    /// This process's name as a holder. A pid is not enough: pids are reused, even at the same time in containers with the
+    /// same host name.
     holder: LazyLock<String>,
-    /// How long a lease lasts that is not renewed.
+    /// Lifetime of a lease that is not renewed.
     lease_ttl: Duration,
 }
 
-/// How the store is.
+/// The state of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Status {
-    /// It has been needed.
+    /// Whether it has been opened.
     pub(crate) opened: bool,
-    /// Why it is away.
+    /// Why it is unavailable.
     pub(crate) away: Option<String>,
-    /// Where a damaged file was put aside.
+    /// Where a damaged file was quarantined.
     pub(crate) quarantined: Option<PathBuf>,
-    /// How often its file was removed or replaced while it was open.
+    /// Number of times its file was removed or replaced while open.
     pub(crate) replaced: u64,
-    /// How many rows were copied the last time. None where no connection had the file open any more.
+    /// Number of rows copied the last time; `None` if no connection still had the file open.
     pub(crate) rescued: Option<u64>,
 }
 
-/// Why the store did not do as asked.
+/// Why a use of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failed {
-    /// It is away, and what was to be kept is kept elsewhere.
-    #[error("the store is away: {0}")]
+    /// It is unavailable; the data is kept elsewhere.
+    #[error("the store is unavailable: {0}")]
     Away(String),
-    /// It refuses.
+    /// It rejected the request.
     #[error("{0}")]
     Refused(String),
 }
@@ -87,7 +87,7 @@ impl Persistence {
             circuit: breakers.database(),
             open: tokio::sync::Mutex::default(),
             status: Mutex::default(),
-            in_vain: Notify::new(),
+            tripped: Notify::new(),
             opened: CancellationToken::new(),
             waiting: Mutex::default(),
             node: LazyLock::new(host),
@@ -100,31 +100,31 @@ impl Persistence {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How the store is.
+    /// The state of the store.
     pub(crate) fn status(&self) -> Status {
         self.status_mut().clone()
     }
 
-    /// Returns once something durable has happened.
+    /// Returns once the store has been opened.
     pub(crate) async fn needed(&self) {
         self.opened.cancelled().await;
     }
 
-    /// Where the store is, without anything secret.
+    /// The store's location, without secrets.
     pub(crate) fn place(&self) -> String {
         self.address.to_string()
     }
 
-    /// What this machine is called in rows.
+    /// This machine's name in rows.
     pub(crate) fn node(&self) -> &str {
         &self.node
     }
 
-    /// Opens the store, where nothing but an outage may keep it from being opened.
+    /// Opens the store; an outage is not an error.
     ///
     /// # Errors
     ///
-    /// [`Failed::Refused`] for a database of a later release and the like.
+    /// [`Failed::Refused`], for example for a database of a later release.
     pub(crate) async fn start(&self) -> Result<(), Failed> {
         match self.run(|store| async move { store.ping().await }).await {
             Ok(()) | Err(Failed::Away(_)) => Ok(()),
@@ -132,57 +132,57 @@ impl Persistence {
         }
     }
 
-    /// Lets `work` have the store.
+    /// Runs `work` with the store.
     pub(crate) async fn run<T, F>(&self, work: impl FnOnce(Store) -> F) -> Result<T, Failed>
     where
         F: Future<Output = Result<T, store::Error>>,
     {
-        // Before the circuit is asked, which may open meanwhile.
-        let in_vain = self.in_vain.notified();
-        let trial = self.circuit.try_acquire().map_err(|open| Failed::Away(open.to_string()))?;
+        // Before the circuit is checked, since it may open meanwhile.
+        let tripped = self.tripped.notified();
+        let permission = self.circuit.try_acquire().map_err(|open| Failed::Away(open.to_string()))?;
         let began = Instant::now();
         let result = tokio::select! {
             biased;
             result = self.attempt(work) => result,
-            () = in_vain => {
-                trial.ignore();
-                return Err(Failed::Away("another call has waited for it in vain".to_owned()));
+            () = tripped => {
+                permission.ignore();
+                return Err(Failed::Away("another call found it unavailable".to_owned()));
             }
         };
         let err = match result {
             Ok(Some(done)) => {
-                trial.success();
-                self.is_back();
+                permission.success();
+                self.mark_available();
                 return Ok(done);
             }
             Ok(None) => {
-                trial.ignore();
+                permission.ignore();
                 return Err(Failed::Away("its file was removed or replaced meanwhile".to_owned()));
             }
             Err(err) => err,
         };
         let why = describe(&err);
         if matches!(err, store::Error::Corrupt(_)) {
-            // It is put aside when it is opened again.
+            // Reopening quarantines the file.
             self.close().await;
         }
         if err.is_outage() || matches!(err, store::Error::Corrupt(_)) {
             if began.elapsed() < SLOW && !err.is_refusal() {
-                trial.failure();
+                permission.failure();
             } else {
-                trial.trip();
-                self.in_vain.notify_waiters();
+                permission.trip();
+                self.tripped.notify_waiters();
             }
             if self.status_mut().away.replace(why.clone()).is_none() {
                 tracing::error!(why, "the store is unavailable: the server continues without it");
             }
             return Err(Failed::Away(why));
         }
-        trial.success();
+        permission.success();
         Err(Failed::Refused(why))
     }
 
-    /// Does `work` in bounded time. None where the file was removed or replaced meanwhile, so that what was written is lost.
+    /// Runs `work` with a time limit. `None` if the file was removed or replaced meanwhile, so that its writes are lost.
     async fn attempt<T, F>(&self, work: impl FnOnce(Store) -> F) -> Result<Option<T>, store::Error>
     where
         F: Future<Output = Result<T, store::Error>>,
@@ -198,11 +198,11 @@ impl Persistence {
         }
     }
 
-    /// Returns once it is known that a store that is slow takes no connections.
+    /// Returns once a slow store is known to refuse connections.
     async fn refused(&self) -> store::Error {
         loop {
             tokio::time::sleep(REACH).await;
-            // Where it is being opened it says so by itself.
+            // A store being opened reports that itself.
             let open = self.open.try_lock().ok().and_then(|open| open.clone());
             let Some(store) = open else { continue };
             if let Err(err) = store.reach().await
@@ -213,43 +213,43 @@ impl Persistence {
         }
     }
 
-    fn is_back(&self) {
+    fn mark_available(&self) {
         if self.status_mut().away.take().is_some() {
             tracing::info!("the store is available again");
         }
     }
 
-    /// Tries a store that is away, so that no call has to, and uses it again where it can be written to.
+    /// Probes an unavailable store, so that no call has to, and uses it again once it is writable.
     pub(crate) async fn probe(&self) {
         if self.status_mut().away.is_none() {
             return;
         }
         let is_open = self.circuit.snapshot().state == CircuitState::Open;
-        let trial = if is_open { None } else { self.circuit.try_acquire().ok() };
+        let permission = if is_open { None } else { self.circuit.try_acquire().ok() };
         match self.attempt(|store| async move { store.ping_writing().await }).await {
             Ok(_) => {
-                drop(trial);
+                drop(permission);
                 self.circuit.reset();
-                self.is_back();
+                self.mark_available();
             }
             Err(err) => {
                 tracing::debug!(why = describe(&err), "the store is still unavailable");
-                if let Some(trial) = trial {
-                    trial.failure();
+                if let Some(permission) = permission {
+                    permission.failure();
                 }
             }
         }
     }
 
-    /// Opens the store anew where its file was removed or replaced.
-    pub(crate) async fn look(&self) {
+    /// Reopens the store if its file was removed or replaced.
+    pub(crate) async fn reopen_if_replaced(&self) {
         let is_gone = self.open.lock().await.as_ref().is_some_and(|store| !store.is_in_place());
         if is_gone && let Err(why) = self.run(|store| async move { store.ping().await }).await {
-            tracing::warn!(%why, "the database was removed or replaced, and is not opened anew yet");
+            tracing::warn!(%why, "the database was removed or replaced, and could not be reopened yet");
         }
     }
 
-    /// The same on a thread that may wait, as those on which tools run.
+    /// Runs `work` with the store on a blocking thread, such as a tool's.
     pub(crate) fn run_here<T, F>(&self, work: impl FnOnce(Store) -> F) -> Result<T, Failed>
     where
         F: Future<Output = Result<T, store::Error>>,
@@ -271,7 +271,7 @@ impl Persistence {
         let before = open.clone();
         let opened = match &before {
             None => Store::open(&self.address).await?,
-            // Any error is an outage here: the stand-ins serve until the file at that place can be used.
+            // Any error is an outage here: the stand-in serves until the file is usable.
             Some(before) => before.reopen(&self.address).await.map_err(|err| store::Error::Unavailable(err.into()))?,
         };
         *open = Some(opened.store.clone());
@@ -279,7 +279,7 @@ impl Persistence {
         let mut status = self.status_mut();
         status.opened = true;
         if let Some(path) = opened.quarantined {
-            tracing::error!(path = %path.display(), "the database was damaged and is put aside; a new one takes its place");
+            tracing::error!(path = %path.display(), "the database was damaged and is quarantined; a new one replaces it");
             status.quarantined = Some(path);
         }
         if let Some(before) = before {
@@ -296,7 +296,7 @@ impl Persistence {
         Ok(opened.store)
     }
 
-    /// Lets go of the store.
+    /// Closes the store.
     pub(crate) async fn close(&self) {
         let close = async {
             if let Some(store) = self.open.lock().await.take() {
@@ -304,7 +304,7 @@ impl Persistence {
             }
         };
         if timeout(CLOSING, close).await.is_err() {
-            tracing::warn!("the store does not answer, and is left open");
+            tracing::warn!("the store does not answer, and is not closed");
         }
     }
 }
@@ -326,7 +326,7 @@ pub(crate) fn now_ms() -> i64 {
     milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// A time as rows have it.
+/// A duration in milliseconds, as in rows.
 pub(crate) fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,24 +1,24 @@
-//! Tasks as rows of the operations, so that their clients find them after the server that began them is gone.
+//! Tasks as operation rows, so that clients find them after a restart.
 
 use super::{Failed, Persistence, milliseconds, now_ms};
 use crate::process::{is_running, own_start};
 use std::time::Duration;
 use store::{OperationEnd, OperationRow};
 
-/// How a task stands.
+/// The state of a task.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TaskState {
-    /// It runs, in this process or another; with what was told of it when it began.
+    /// Running, in this process or another; with the task as first reported.
     Running(String),
-    /// It has ended so.
+    /// Ended, with its result.
     Ended(String),
-    /// Its server ended before it did; with what was told of it when it began.
+    /// Interrupted by the end of its server; with the task as first reported.
     Interrupted(String),
 }
 
 impl Persistence {
-    /// Writes down that a task has begun; `told` is what its client knows of it.
-    pub(crate) async fn begin_task(&self, id: &str, tool: &str, principal: &str, told: String) -> Result<(), Failed> {
+    /// Records the start of a task; `reported` is the task as its client knows it.
+    pub(crate) async fn begin_task(&self, id: &str, tool: &str, principal: &str, reported: String) -> Result<(), Failed> {
         let pid = std::process::id();
         let row = OperationRow {
             id: id.to_owned(),
@@ -30,19 +30,19 @@ impl Persistence {
             pid: i64::from(pid),
             pid_start: own_start().unwrap_or_default(),
             started_ms: now_ms(),
-            before: told,
+            before: reported,
             ..OperationRow::default()
         };
         self.run(|store| async move { store.begin_operation(&row).await }).await
     }
 
-    /// Writes down how a task has ended.
+    /// Records the end of a task.
     pub(crate) async fn end_task(&self, id: &str, state: &'static str, result: String) -> Result<(), Failed> {
         let end = OperationEnd { state: state.to_owned(), ended_ms: now_ms(), after: None, result: Some(result) };
         self.run(|store| async move { store.end_operation(id, &end).await }).await.map(|_| ())
     }
 
-    /// A task of this principal. None runs longer than `at_most`, whatever became of the machine that has begun it.
+    /// A task of this principal. A task older than `at_most` counts as interrupted, even if its machine is unknown.
     pub(crate) async fn task(&self, id: &str, principal: &str, at_most: Duration) -> Result<Option<TaskState>, Failed> {
         let row = self.run(|store| async move { store.operation(id).await }).await?;
         let Some(row) = row.filter(|row| row.is_task && row.principal == principal) else { return Ok(None) };

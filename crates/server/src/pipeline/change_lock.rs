@@ -1,4 +1,4 @@
-//! What a change has to itself: its turn in this process, the lock between processes, and the lease between machines.
+//! Exclusive access for a change: a turn in this process, a lock between processes, a lease between machines.
 
 use super::{stopped, worker::Worker};
 use crate::{
@@ -16,12 +16,12 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// How long a change waits for one of another server.
+/// How long a change waits for another server's lock.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
-/// How many changes wait for locks of other servers at a time, each on a thread.
+/// Maximum number of changes that wait for other servers' locks, one thread each.
 pub(crate) const LOCK_WAITS: usize = 32;
 
-/// Keeps changes from each other.
+/// Serializes changes.
 #[derive(Clone)]
 pub(crate) struct ChangeLock {
     exclusive: Exclusive<PathBuf>,
@@ -31,7 +31,7 @@ pub(crate) struct ChangeLock {
     persistence: Arc<Persistence>,
 }
 
-/// What a change has to itself. Given back in this order: the lease, then the lock, then the turn.
+/// The locks a change holds. Dropped in this order: lease, lock, turn.
 pub(super) struct Locked {
     lease: Option<Leased>,
     held: Held,
@@ -40,8 +40,8 @@ pub(super) struct Locked {
 }
 
 impl Locked {
-    /// True where the previous holder crashed with it, or may have.
-    pub(super) fn follows_a_kill(&self) -> bool {
+    /// Whether the previous holder crashed, or may have.
+    pub(super) fn previous_holder_crashed(&self) -> bool {
         self.held.follows_a_kill() || self.lease.is_some()
     }
 
@@ -50,27 +50,27 @@ impl Locked {
         &self.held
     }
 
-    /// Refuses to go on where another machine has taken it over.
+    /// Fails if another machine has taken over the lease.
     pub(super) fn check(&self) -> Result<(), Error> {
         self.lease.as_ref().map_or(Ok(()), Leased::check)
     }
 
-    /// Gives the lease back as the change has ended, and says whether what was cut off before it has been told.
-    pub(super) fn end(&mut self, looked_after: bool) {
+    /// Releases the lease, and marks the lock as recovered if recovery has run.
+    pub(super) fn end(&mut self, recovered: bool) {
         self.lease = None;
-        if looked_after {
+        if recovered {
             self.held.looked_after();
         }
     }
 }
 
 impl ChangeLock {
-    /// Nobody waits longer than `wait` for a turn in this process.
+    /// Creates the lock. A change waits at most `wait` for its turn in this process.
     pub(crate) fn new(state: Arc<StateDir>, resources: Resources, persistence: Arc<Persistence>, wait: Duration) -> Self {
         Self { exclusive: Exclusive::new(wait), waits: Arc::new(Semaphore::new(LOCK_WAITS)), state, resources, persistence }
     }
 
-    /// Takes what a change of this scope has to itself, where nobody is in the way; on a thread that may wait.
+    /// Takes the locks for a change of this scope without waiting; `None` if one is held. Runs on a blocking thread.
     pub(super) fn take_now(&self, tool: &'static str, scope: Scope, repo: &Repo) -> Option<Vec<Locked>> {
         if self.persistence.is_shared() {
             return None;
@@ -84,7 +84,7 @@ impl ChangeLock {
         resources(scope, repo).into_iter().map(take).collect()
     }
 
-    /// The same, waiting for the holder.
+    /// Takes the locks for a change of this scope, waiting for their holders.
     pub(super) async fn take(
         &self,
         tool: &'static str,
@@ -119,12 +119,12 @@ impl ChangeLock {
         Ok(all)
     }
 
-    /// Says who is in the way of a change that has waited for as long as it may.
+    /// The error for a change that has waited too long; names the holder.
     fn occupied(&self, resource: &Path) -> Error {
         self.locks().map_or_else(|why| why, |locks| locks.occupied(resource).into())
     }
 
-    /// How many changes wait for their worktree, and how many were turned away from it.
+    /// Number of changes waiting for their worktree, and number rejected.
     pub(crate) fn queued(&self) -> Queued {
         self.exclusive.queued()
     }
@@ -138,7 +138,7 @@ impl ChangeLock {
     }
 }
 
-/// What a change of this scope has to itself, in the order in which it is taken.
+/// The paths a change of this scope locks, in locking order.
 fn resources(scope: Scope, repo: &Repo) -> Vec<PathBuf> {
     let (worktree, common) = (repo.top().to_owned(), &repo.location().common_dir);
     match scope {

@@ -1,4 +1,4 @@
-//! The arguments that all tools have, and those that the pipeline itself looks at.
+//! Arguments common to all tools, and arguments the pipeline itself reads.
 
 use super::repository::Wanted;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 use git::{Direction, Repo, Target};
 use serde_json::{Map, Value};
 
-/// What every tool takes beside its own arguments.
+/// The common arguments of every tool.
 pub(super) struct Envelope {
     pub(super) wanted: Wanted,
     pub(super) budget: Budget,
@@ -29,27 +29,26 @@ impl Envelope {
     }
 }
 
-/// Whether a call with these arguments would be run, whatever its repository holds.
+/// Validates the arguments of a call without its repository.
 ///
 /// # Errors
 ///
-/// [`Kind::BadInput`], as the call itself would end.
+/// [`Kind::BadInput`], as from the call itself.
 pub(crate) fn check(tool: &Entry, mut args: Map<String, Value>) -> Result<(), Error> {
     Envelope::take(tool, &mut args, Budget::of(0))?;
     (tool.check)(args)
 }
 
-/// What a call with these arguments does; what it may do where they cannot be read.
+/// The effect of a call with these arguments; the tool's own effect if they are invalid.
 pub(crate) fn effect(tool: &Entry, args: &Map<String, Value>) -> Effect {
     let mut args = args.clone();
     Envelope::take(tool, &mut args, Budget::of(0)).map_or(tool.effect, |_| tool.effect_of(args))
 }
 
-/// What a call says of the remote that it reaches.
+/// The remote and branch a call names.
 pub(super) struct Aim {
-    /// Its name.
+    /// The remote's name.
     pub(super) remote: Option<String>,
-    /// The branch.
     pub(super) branch: Option<String>,
 }
 
@@ -59,7 +58,7 @@ impl Aim {
         Self { remote: text("remote"), branch: text("branch") }
     }
 
-    /// Where that leads, as far as it is known before the call.
+    /// The target it resolves to, if known before the call.
     pub(super) fn target(&self, repo: &Repo, direction: Direction) -> Option<Target> {
         repo.target(self.remote.as_deref(), self.branch.as_deref(), direction)
     }

@@ -1,4 +1,4 @@
-//! Calls that are held before they begin, so that somebody can look at the server meanwhile: a breakpoint for a whole server.
+//! Breakpoints: calls held before they start, so that an operator can inspect the server.
 
 use super::{Call, Origin};
 use crate::{config::Breakpoint, error::Error};
@@ -11,10 +11,10 @@ use std::{
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// The most calls that are held at a time. More go on.
+/// Maximum number of held calls; further calls are not held.
 const MAX_HELD: usize = 100;
 
-/// The calls that are held.
+/// The held calls.
 #[derive(Debug)]
 pub(crate) struct Holds {
     breakpoint: Breakpoint,
@@ -34,7 +34,7 @@ struct Waiting {
     go: oneshot::Sender<How>,
 }
 
-/// A call that is held.
+/// A held call.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
     pub(crate) id: String,
@@ -42,7 +42,7 @@ pub(crate) struct Held {
     pub(crate) principal: Arc<str>,
     pub(crate) origin: Origin,
     pub(crate) since: Instant,
-    /// The arguments by name, with what kind of value each has, and how large it is. Values may be secret.
+    /// The arguments by name, each with its type and size; the values may be secret.
     pub(crate) arguments: Vec<(String, String)>,
 }
 
@@ -50,17 +50,17 @@ pub(crate) struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Resume,
-    /// It ends without having begun.
+    /// Ends it before it starts.
     Abort,
 }
 
 impl Holds {
-    /// Holds the calls of `breakpoint`, each for `limit` at most.
+    /// Holds calls that match `breakpoint`, each for at most `limit`.
     pub(crate) fn new(breakpoint: Breakpoint, limit: Duration) -> Self {
         Self { breakpoint, limit, held: Mutex::default() }
     }
 
-    /// How long a call is held at most.
+    /// Maximum time a call is held.
     pub(crate) fn limit(&self) -> Duration {
         self.limit
     }
@@ -69,11 +69,11 @@ impl Holds {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds the call where it is to be held. Its time does not count as the call's.
+    /// Holds the call if the breakpoint matches. The hold does not count against the call's deadline.
     ///
     /// # Errors
     ///
-    /// [`Error::stopped`] where it is not to begin.
+    /// [`Error::stopped`] if the call is aborted.
     pub(super) async fn pass(&self, call: &mut Call, present: &CancellationToken, stop: &CancellationToken) -> Result<(), Error> {
         let Some((number, go)) = self.enter(call) else { return Ok(()) };
         let _leave = Leaving(self, number);
@@ -86,7 +86,7 @@ impl Holds {
             }
             () = present.cancelled() => How::Abort,
             () = stop.cancelled() => How::Abort,
-            // What ends it is noticed by what comes next.
+            // The next stage reports the cancellation.
             () = call.cancelled.cancelled() => How::Resume,
         };
         call.received = Instant::now();
@@ -103,7 +103,7 @@ impl Holds {
         }
         table.last += 1;
         let number = table.last;
-        let (go, told) = oneshot::channel();
+        let (go, released) = oneshot::channel();
         let held = Held {
             id: id(number),
             tool: call.tool.name,
@@ -113,15 +113,15 @@ impl Holds {
             arguments: call.args.iter().map(|(name, value)| (name.clone(), shape(value))).collect(),
         };
         table.calls.insert(number, Waiting { held, go });
-        Some((number, told))
+        Some((number, released))
     }
 
-    /// The calls that are held, the first one first.
+    /// The held calls, oldest first.
     pub(crate) fn list(&self) -> Vec<Held> {
         self.lock().calls.values().map(|waiting| waiting.held.clone()).collect()
     }
 
-    /// Lets one go on, or all, and says which.
+    /// Releases one call, or all, and returns their ids.
     pub(crate) fn release(&self, one: Option<&str>, how: How) -> Vec<String> {
         let mut table = self.lock();
         let meant: Vec<u64> =
@@ -131,7 +131,7 @@ impl Holds {
     }
 }
 
-/// Takes a call out of the table however its wait ends.
+/// Removes a call from the table when its wait ends.
 struct Leaving<'a>(&'a Holds, u64);
 
 impl Drop for Leaving<'_> {
@@ -144,7 +144,7 @@ fn id(number: u64) -> String {
     format!("hold_{number}")
 }
 
-/// What kind of value it is, and how large.
+/// The value's type and size.
 fn shape(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),

@@ -1,4 +1,4 @@
-//! A call in a partial clone that lacks what the call needs: it is fetched, all at once, and the call is made again.
+//! Partial clones: missing objects are fetched in one batch, and the call is retried.
 
 use super::{Call, Grace, Pipeline, Timings, envelope::Envelope, worker::Attended, worker::Worker};
 use crate::{
@@ -11,12 +11,12 @@ use guard::{Class, Running};
 use std::{sync::Arc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// How often one call fetches. What a call needs is listed at once, but for what only shows when the rest is there: the names
-/// that a file had before, directories that are left out, too.
+/// Maximum number of fetches per call. Most missing objects are known at once; earlier names of a file and omitted
+/// directories show only after a fetch.
 const FETCHES: usize = 8;
 
 impl Pipeline {
-    /// Makes the call, and again after what it lacked was fetched.
+    /// Runs the call, and retries it after fetching missing objects.
     pub(super) async fn completed(&self, mut call: Call, timings: &Arc<Timings>, present: &CancellationToken) -> Result<Reply, Error> {
         for _ in 0..FETCHES {
             let again = call.clone();
@@ -25,13 +25,13 @@ impl Pipeline {
                 result => return result,
             };
             self.fetch_missing(&again, error, timings, present).await?;
-            // What the remote has taken is not taken from the call.
+            // Time spent fetching does not count against the call's deadline.
             call = Call { received: Instant::now(), ..again };
         }
         self.attempt(call, timings, present).await
     }
 
-    /// Fetches what the call lacked, if the caller may reach remotes and the server may write; otherwise says who can.
+    /// Fetches the missing objects if the caller may reach remotes and the server may write; otherwise names who can.
     async fn fetch_missing(&self, call: &Call, mut error: Error, timings: &Arc<Timings>, present: &CancellationToken) -> Result<(), Error> {
         let Some((missing, remote)) = error.promised() else { return Err(error) };
         let (missing, remote): (Vec<ObjectId>, String) = (missing.to_vec(), remote.to_owned());
@@ -41,7 +41,7 @@ impl Pipeline {
         if self.selection.read_only {
             let place = finder.locate(&wanted)?;
             let hint = format!(
-                "This server only reads, so it does not fetch them. The operator gets all that is missing with: git -C {} fetch --refetch \
+                "This server is read-only, so it does not fetch them. The operator fetches all of them with: git -C {} fetch --refetch \
                  --no-filter {}",
                 shell_word(&place),
                 shell_word(&remote)
@@ -52,7 +52,7 @@ impl Pipeline {
         if !call.caller.rights.contains(&Right::Network) {
             let again = Echo::new(call.tool.name, call.args.clone(), budget).again(&[]);
             let hint = format!(
-                "The token does not have the scope `network`, so they are not fetched. The same call fetches them for a caller who has: {again}"
+                "The token does not have the scope `network`, so they are not fetched. A caller with it fetches them with: {again}"
             );
             error.kind = Kind::Denied;
             return Err(error.hint(hint));

@@ -1,11 +1,10 @@
-//! What happens to a call, from the outside in: observe, panic barrier, deadline and cancellation, gate and open,
+//! The stages of a call, from the outside in: observe, panic barrier, deadline and cancellation, gate and open,
 //! one change at a time, admission, journal, dispatch.
 //!
-//! The last four run in the order that the effect of the tool asks for. A change waits for its worktree before it takes
-//! a place, so that waiting writers leave every place to others; a read takes its place first and opens its repository
-//! on the thread that it then reads on.
+//! The order of the last four depends on the tool's effect. A change waits for its worktree before it takes a slot, so
+//! that waiting writers occupy no slots; a read takes its slot first and opens its repository on the thread that reads it.
 //!
-//! A call is answered whatever its thread does: one that does not end in time is lost, and its place is free again.
+//! Every call is answered, even if its thread hangs: the thread then counts as lost, and its slot is freed.
 
 mod change_lock;
 mod envelope;
@@ -52,7 +51,7 @@ pub(crate) use timings::{InGit, Timings};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use worker::{Attended, Grace, Worker};
 
-/// How long the server waits for a lost thread at its end: git has three seconds between SIGTERM and SIGKILL.
+/// How long shutdown waits for a lost thread: git has three seconds between SIGTERM and SIGKILL.
 const LOST_GRACE: Duration = Duration::from_millis(3500);
 
 /// A tool call, free of any wire format.
@@ -62,45 +61,45 @@ pub struct Call {
     pub tool: &'static Entry,
     /// Its arguments, not yet parsed.
     pub args: Map<String, Value>,
-    /// Who makes it.
+    /// The authenticated caller.
     pub caller: Caller,
-    /// Fires when the caller gives up.
+    /// Fires when the caller cancels.
     pub cancelled: CancellationToken,
     /// When the call arrived. The deadline counts from here.
     pub received: Instant,
-    /// Directories that the client confines itself to.
+    /// The client's roots: directories it restricts itself to.
     pub client_roots: Option<Vec<PathBuf>>,
-    /// Hears how far the call has come.
+    /// Receives progress reports.
     pub on_progress: Option<Reporter>,
-    /// Where it comes from, for the log.
+    /// The call's origin, for the log.
     pub origin: Origin,
 }
 
-/// A read that is not a call of a tool: of a resource, or of what could complete an argument.
+/// A read outside a tool call: of a resource, or for argument completion.
 pub(crate) struct RepositoryRead {
-    /// As in the arguments of a tool.
+    /// As in a tool's arguments.
     pub(crate) path: Option<String>,
     pub(crate) caller: Caller,
     pub(crate) cancelled: CancellationToken,
     pub(crate) client_roots: Option<Vec<PathBuf>>,
 }
 
-/// How long calls may take and how large results may be.
+/// Time limits of calls, and the size limit of results.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// For a read.
     pub read_timeout: Duration,
     /// For a change.
     pub change_timeout: Duration,
-    /// For what reaches a remote.
+    /// For a call that reaches a remote.
     pub network_timeout: Duration,
     /// In tokens; 0 is no limit.
     pub max_output_tokens: usize,
-    /// The time after which a call is slow.
+    /// Duration from which a call is logged as slow.
     pub slow: Duration,
 }
 
-/// Everything that a call passes through.
+/// The stages of a call and their state.
 pub struct Pipeline {
     pub(crate) tools: Vec<&'static Entry>,
     pub(crate) listed: Vec<&'static Entry>,
@@ -108,7 +107,7 @@ pub struct Pipeline {
     pub(crate) services: Arc<ToolServices>,
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) admission: Admission,
-    /// Places to open a repository in, for calls that do so before they take a place of their class.
+    /// Slots for calls that open a repository before they take a slot of their class.
     pub(crate) openings: Admission,
     /// Counts lost threads.
     pub(crate) threads: Threads,
@@ -117,25 +116,25 @@ pub struct Pipeline {
     pub(crate) errors: Arc<Errors>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traces: Option<Arc<Traces>>,
-    /// New calls are refused for want of memory.
+    /// Set while new calls are rejected because memory is short.
     pub(crate) pressure: Arc<AtomicBool>,
     pub(crate) suspicions: Suspicions,
     pub(crate) resources: Resources,
-    /// Calls that are held before they begin.
+    /// Calls held at a breakpoint.
     pub(crate) holds: Holds,
-    /// Cancelled, and replaced, when everything that runs is to end while the server continues.
+    /// Cancelled and replaced to stop all running calls without stopping the server.
     pub(crate) present: Mutex<CancellationToken>,
     pub(crate) change_lock: ChangeLock,
     pub(crate) bounds: RwLock<Bounds>,
     pub(crate) stop: CancellationToken,
-    /// Calls that somebody waits for, whether they run or wait for their turn.
+    /// Calls with a waiting client, running or queued.
     pub(crate) calls: TaskTracker,
-    /// The threads of calls, also of those that nobody waits for any more.
+    /// The threads of calls, including abandoned calls.
     pub(crate) running: TaskTracker,
 }
 
 impl Pipeline {
-    /// The tools that clients are told of.
+    /// The tools listed to clients.
     pub fn listed(&self) -> &[&'static Entry] {
         &self.listed
     }
@@ -145,18 +144,18 @@ impl Pipeline {
         self.tools.iter().copied().find(|entry| entry.name == name)
     }
 
-    /// How long calls may take, and how large results may be, as it is configured now.
+    /// The limits in force.
     pub(crate) fn bounds(&self) -> Bounds {
         *self.bounds.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a call to its end.
+    /// Runs a call to completion.
     ///
     /// # Errors
     ///
-    /// Whatever the tool ended in, and what kept it from running.
+    /// The tool's error, or the reason the call did not run.
     pub async fn call(&self, mut call: Call) -> Result<Reply, Error> {
-        // Also while it is held, or waits for its turn.
+        // Counts the call while it is held or queued, too.
         let _running = self.calls.token();
         let present = self.present();
         let passed = self.holds.pass(&mut call, &present, &self.stop).await;
@@ -170,16 +169,16 @@ impl Pipeline {
         };
         if let Err(error) = &mut result
             && error.kind == Kind::Foreign
-            && self.is_breach(&principal, "handles of others were used").await
+            && self.is_breach(&principal, "handles of other principals were used").await
         {
             error.kind = Kind::Breach;
         }
         if let Err(error) = &result {
-            let count = if error.kind.is_given_up() { Errors::note } else { Errors::record };
+            let count = if error.kind.is_cancellation() { Errors::note } else { Errors::record };
             count(&self.errors, error.class(), if is_short && error.kind == Kind::Unavailable { "memory_limit" } else { error.code() });
         }
         timings.measure(&self.metrics);
-        // What the server itself runs is in no request.
+        // Calls made by the server itself belong to no request.
         if let Some(traces) = self.traces.as_ref().filter(|_| !origin.transport[0].is_empty()) {
             traces.call(&Ended {
                 tool,
@@ -206,12 +205,12 @@ impl Pipeline {
         is_breach
     }
 
-    /// Waits until nothing runs, as the server ends.
+    /// Waits for running calls at shutdown.
     pub async fn idle(&self, at_most: Duration) {
         self.calls.close();
         self.running.close();
         let ended = async { tokio::join!(self.calls.wait(), self.running.wait()) };
-        let only_lost_are_left = async {
+        let only_lost_remain = async {
             let is_quiet = || self.threads.since_last().is_none_or(|since| since >= LOST_GRACE);
             while self.unfinished() > 0 || !is_quiet() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -220,23 +219,23 @@ impl Pipeline {
         tokio::select! {
             biased;
             _ = ended => {}
-            () = only_lost_are_left => tracing::warn!(threads = self.threads.total(), "the server ends without its lost threads"),
-            // The rest ends with the process; the children's groups have had their signals by now.
-            () = tokio::time::sleep(at_most) => tracing::warn!("calls were still running at the end"),
+            () = only_lost_remain => tracing::warn!(threads = self.threads.total(), "shutting down without the lost threads"),
+            // The rest ends with the process; child process groups have been signalled by now.
+            () = tokio::time::sleep(at_most) => tracing::warn!("calls were still running at shutdown"),
         }
     }
 
-    /// How many calls have not ended, lost threads apart.
+    /// Number of unfinished calls, not counting lost threads.
     fn unfinished(&self) -> usize {
         self.calls.len().max(self.running.len().saturating_sub(self.threads.total()))
     }
 
-    /// What ends everything that runs now.
+    /// The token that stops all running calls.
     fn present(&self) -> CancellationToken {
         self.present.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends everything that runs, and lets the server go on. Gives how many calls that were.
+    /// Stops all running calls, but not the server. Returns the number of calls.
     pub(crate) fn stop_operations(&self) -> usize {
         let running = self.calls.len();
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
@@ -244,7 +243,7 @@ impl Pipeline {
         running
     }
 
-    /// Returns once no call runs, or after so long; how many are left then. Lost threads do not count: nobody waits for them.
+    /// Waits until no call runs, for at most `at_most`; returns how many are left. Lost threads do not count.
     pub(crate) async fn drained(&self, at_most: Duration) -> usize {
         let empty = async {
             while self.unfinished() > 0 {
@@ -255,7 +254,7 @@ impl Pipeline {
         self.unfinished()
     }
 
-    /// Gives the call its deadline.
+    /// Runs the call once, with its deadline.
     async fn attempt(&self, call: Call, timings: &Arc<Timings>, present: &CancellationToken) -> Result<Reply, Error> {
         let bounds = self.bounds();
         let (asked, effect) = self.asked(&call)?;
@@ -274,7 +273,7 @@ impl Pipeline {
         done.map_err(|error| if reads { error } else { error.of_a_change() })
     }
 
-    /// Carries a cancel, the deadline and the end of the server to wherever the work is.
+    /// Forwards cancellation, the deadline and shutdown to the running work.
     async fn watched<T>(
         &self,
         work: impl Future<Output = Result<T, Error>>,
@@ -294,21 +293,21 @@ impl Pipeline {
                 None => std::future::pending().await,
             }
         };
-        let given_up = tokio::select! {
+        let reason = tokio::select! {
             done = &mut work => return done,
-            () = cancelled.cancelled() => Given::Up,
-            () = present.cancelled() => Given::Stopped,
-            () = stopping => Given::Up,
-            () = late => Given::TimeOut,
+            () = cancelled.cancelled() => StopReason::Cancelled,
+            () = present.cancelled() => StopReason::Stopped,
+            () = stopping => StopReason::Cancelled,
+            () = late => StopReason::TimedOut,
         };
-        match given_up {
-            Given::Up | Given::Stopped => cancel.cancel(),
-            Given::TimeOut => cancel.time_out(),
+        match reason {
+            StopReason::Cancelled | StopReason::Stopped => cancel.cancel(),
+            StopReason::TimedOut => cancel.time_out(),
         }
-        // Most work ends soon, since it watches `cancel`: what it says then is the better answer.
+        // Most work watches `cancel` and ends soon; its own result is the better answer.
         if let Ok(done) = tokio::time::timeout(grace.end, work).await {
             return match done {
-                Err(error) if error.kind == Kind::Cancelled && given_up == Given::Stopped => Err(Error::stopped()),
+                Err(error) if error.kind == Kind::Cancelled && reason == StopReason::Stopped => Err(Error::stopped()),
                 done => done,
             };
         }
@@ -320,7 +319,7 @@ impl Pipeline {
         Err(grace.unanswered(cancel))
     }
 
-    /// Reads from a repository outside of any tool.
+    /// Reads from a repository outside a tool call.
     pub(crate) async fn visit<T: Send + 'static>(
         &self,
         visit: RepositoryRead,
@@ -347,20 +346,20 @@ impl Pipeline {
     }
 }
 
-/// How the wait for a call has ended before the call.
+/// Why a call is stopped.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Given {
-    Up,
+enum StopReason {
+    Cancelled,
     /// The operator has stopped all operations.
     Stopped,
-    TimeOut,
+    TimedOut,
 }
 
 fn panicked() -> Error {
-    Error::new(Kind::Internal, "the call failed inside the server; the fault is in its log").hint("Other calls are not affected.")
+    Error::new(Kind::Internal, "internal error; see the server's log").hint("Other calls are not affected.")
 }
 
-/// Returns once the work is to stop.
+/// Waits for a cancel or the deadline, and returns its error.
 async fn stopped(cancel: &Cancel) -> Error {
     let waiting = Arc::new(tokio::sync::Notify::new());
     let wake = Arc::clone(&waiting);

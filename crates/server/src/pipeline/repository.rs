@@ -1,4 +1,4 @@
-//! Which repository a call means, and whether it may be used. Looks at file systems, and so belongs on the thread of a call.
+//! Resolves the repository of a call and checks access to it. Reads file systems, so it runs on the call's thread.
 
 use super::{
     Grace, Pipeline,
@@ -20,12 +20,12 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The most repositories that are listed as resources.
+/// Maximum number of repositories listed as resources.
 const MAX_SERVED: usize = 500;
-/// The most repositories that an error names.
+/// Maximum number of repositories named in an error.
 const MAX_NAMED: usize = 10;
 
-/// The repository that a call names: by its path, or by the handle of a workspace.
+/// The repository a call names, by path or by workspace handle.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
     path: Option<String>,
@@ -33,31 +33,31 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// By its path alone.
+    /// By path alone.
     pub(super) fn path(path: Option<String>) -> Self {
         Self { path, workspace: None }
     }
 
-    /// Takes it out of the arguments of a tool.
+    /// Takes it out of a tool's arguments.
     pub(super) fn take(args: &mut Map<String, Value>) -> Result<Self, Error> {
         let path = take_text(args, "repo_path")?.filter(|path| !path.is_empty());
         let path = path.map(|path| if path.starts_with("file://") { of_url(&path) } else { Ok(path) }).transpose()?;
         let workspace = take_text(args, "workspace")?.filter(|handle| !handle.is_empty());
         if workspace.is_some() && path.is_some() {
-            return Err(Error::new(Kind::BadInput, "either `repo_path` or `workspace`"));
+            return Err(Error::new(Kind::BadInput, "pass either `repo_path` or `workspace`"));
         }
         Ok(Self { path, workspace })
     }
 }
 
-/// The path that a `file://` URL names.
+/// The path in a `file://` URL.
 fn of_url(url: &str) -> Result<String, Error> {
-    directory(url).map(|path| path.display().to_string()).ok_or_else(|| {
-        Error::new(Kind::BadInput, "`repo_path` is a URL that names no path of this machine").hint("Use a path, or file:///PATH.")
-    })
+    directory(url)
+        .map(|path| path.display().to_string())
+        .ok_or_else(|| Error::new(Kind::BadInput, "`repo_path` is a URL without a local path").hint("Use a path, or file:///PATH."))
 }
 
-/// Finds and opens what one caller may use.
+/// Finds and opens the repositories one caller may use.
 #[derive(Clone)]
 pub(super) struct Finder {
     repositories: Arc<Repositories>,
@@ -72,7 +72,7 @@ impl Pipeline {
         Finder { repositories, services, client_roots, principal: Arc::clone(principal) }
     }
 
-    /// The repositories that are served, by name: that of the folder, or the whole path where it is not the only one.
+    /// The served repositories by folder name, or by full path if that name is not unique.
     pub(crate) async fn served(&self, client_roots: Option<Vec<PathBuf>>) -> Vec<(String, PathBuf)> {
         let repositories = Arc::clone(&self.repositories);
         let look = move || {
@@ -88,10 +88,10 @@ impl Pipeline {
             };
             found.into_iter().map(call).collect()
         };
-        self.looked_up(&Arc::from(Caller::LOCAL), move || Ok(look())).await.unwrap_or_default()
+        self.on_thread(&Arc::from(Caller::LOCAL), move || Ok(look())).await.unwrap_or_default()
     }
 
-    /// The place that a call names in its arguments, which are taken out of them; none where that is no place.
+    /// Takes the repository out of a call's arguments and returns its path; `None` if it does not resolve.
     pub(crate) async fn named(
         &self,
         args: &mut Map<String, Value>,
@@ -99,11 +99,11 @@ impl Pipeline {
         client_roots: Option<Vec<PathBuf>>,
     ) -> Option<PathBuf> {
         let (wanted, finder) = (Wanted::take(args).ok()?, self.finder(client_roots, principal));
-        self.looked_up(principal, move || finder.locate(&wanted)).await.ok()
+        self.on_thread(principal, move || finder.locate(&wanted)).await.ok()
     }
 
-    /// Looks at file systems on a thread that may hang in them.
-    async fn looked_up<T: Send + 'static>(
+    /// Runs file system work on its own thread, since it may hang.
+    async fn on_thread<T: Send + 'static>(
         &self,
         principal: &Arc<str>,
         look: impl FnOnce() -> Result<T, Error> + Send + 'static,
@@ -120,21 +120,21 @@ impl Pipeline {
 }
 
 impl Finder {
-    /// The path that a call means.
+    /// The path of the repository a call names.
     pub(super) fn locate(&self, wanted: &Wanted) -> Result<PathBuf, Error> {
         let workspace =
             wanted.workspace.as_deref().map(|handle| self.services.workspaces.path_here(handle, &self.principal)).transpose()?;
         let roots = self.repositories.roots();
         if roots.named().is_empty() {
-            return Err(Error::new(Kind::Denied, "no repository is allowed: the server was started outside of one and without `-r`")
-                .hint("The operator starts it with `-r PATH`, once for each repository or for a directory of them."));
+            return Err(Error::new(Kind::Denied, "no repository is allowed: the server was started outside a repository and without `-r`")
+                .hint("The operator starts it with `-r PATH`, for each repository or for a directory of repositories."));
         }
         if let Some(path) = workspace {
             return Ok(path);
         }
         if self.client_roots.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::new(Kind::Denied, "the client's own roots allow no repository")
-                .hint("It answered roots/list without a directory that exists here."));
+                .hint("Its answer to roots/list names no directory that exists here."));
         }
         let sole = match (self.client_roots.as_deref(), roots.named()) {
             (Some([one]), _) | (None, [one]) => Some(one.clone()),
@@ -143,7 +143,7 @@ impl Finder {
         match (wanted.path.as_deref().filter(|path| !path.is_empty()), sole) {
             (None, Some(one)) => Ok(one),
             (None, None) => {
-                Err(Error::new(Kind::BadInput, "`repo_path` is needed, since more than one repository is served").hint(self.choices()))
+                Err(Error::new(Kind::BadInput, "`repo_path` is required: more than one repository is served").hint(self.choices()))
             }
             (Some(path), _) if path.contains('\0') => Err(Error::new(Kind::BadInput, "`repo_path` contains a NUL")),
             (Some(path), _) if Path::new(path).is_absolute() => Ok(PathBuf::from(path)),
@@ -152,14 +152,14 @@ impl Finder {
         }
     }
 
-    /// The same, inside what the client allows.
+    /// [`Self::locate`], confined to the client's roots.
     pub(super) fn locate_confined(&self, wanted: &Wanted) -> Result<PathBuf, Error> {
         let path = self.locate(wanted)?;
         confine(&path, self.client_roots.as_deref())?;
         Ok(path)
     }
 
-    /// Opens a repository inside what operator and client allow.
+    /// Opens a repository that operator and client allow.
     pub(super) fn open(&self, wanted: &Wanted) -> Result<Arc<Repo>, Error> {
         let repo = self.repositories.open(&self.locate(wanted)?).map_err(|err| self.explain(err))?;
         self.services.workspaces.check(repo.top(), &self.principal)?;
@@ -167,7 +167,7 @@ impl Finder {
         Ok(repo)
     }
 
-    /// Names what could have been asked for.
+    /// Adds the available repositories to the error for a wrong path.
     fn explain(&self, err: git::Error) -> Error {
         let wrong_path = matches!(err, git::Error::NotARepository { .. } | git::Error::OutsideRoots { .. });
         let error = Error::from(err);
@@ -185,7 +185,7 @@ impl Finder {
     }
 }
 
-/// Refuses what the client itself has put out of bounds.
+/// Rejects paths outside the client's roots.
 fn confine(top: &Path, client_roots: Option<&[PathBuf]>) -> Result<(), Error> {
     let Some(client_roots) = client_roots else { return Ok(()) };
     if client_roots.iter().any(|root| top.starts_with(root) || root.starts_with(top)) {

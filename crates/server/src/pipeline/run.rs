@@ -1,4 +1,4 @@
-//! The way of a call from its arguments to its tool: gate and open, one change at a time, admission, journal, dispatch.
+//! Runs a call, from its arguments to its tool: gate and open, one change at a time, admission, journal, dispatch.
 
 use super::{
     Call, Pipeline,
@@ -19,24 +19,24 @@ use guard::{Admission, Class, Permit, Running};
 use serde_json::{Map, Value};
 use std::{cell::Cell, sync::Arc};
 
-/// What a call asks for, as it was read.
+/// A call's parsed arguments.
 pub(super) struct Asked {
     envelope: Envelope,
     work: Work,
-    /// What it says of a remote.
+    /// The remote it names.
     aim: Aim,
-    /// The digest of its own arguments; empty for a tool that only reads.
+    /// Digest of the tool's own arguments; empty for a read-only tool.
     digest: String,
 }
 
-/// What a call runs.
+/// The work of a call.
 enum Work {
     Repository(Box<dyn Parsed>),
     Path(RunAnywhere, Map<String, Value>),
 }
 
 impl Pipeline {
-    /// Reads the arguments of a call, and refuses it where its caller or the operator's selection does not allow what it does.
+    /// Parses a call's arguments, and checks that its caller and the operator's selection allow its effect.
     pub(super) fn asked(&self, call: &Call) -> Result<(Asked, Effect), Error> {
         let (tool, mut args) = (call.tool, call.args.clone());
         let envelope = Envelope::take(tool, &mut args, Budget::of(self.bounds().max_output_tokens));
@@ -47,7 +47,7 @@ impl Pipeline {
             Body::Repository(read) => read(args).map(Work::Repository),
             Body::Path(run) => Ok(Work::Path(run, args)),
         };
-        // What cannot be read might be any call of the tool.
+        // A call with invalid arguments could have any effect of its tool.
         let effect = match &work {
             Ok(Work::Repository(parsed)) => parsed.effect(),
             Ok(Work::Path(..)) | Err(_) => tool.effect,
@@ -111,7 +111,7 @@ impl Pipeline {
                 };
                 let reply = timings.time(Stage::Encode, || parsed.run(&context)).map_err(|error| lacked(repo, error, &cancel));
                 let reply = reply.inspect_err(|error| breakers.storage_of_read(&repo.location().common_dir, error))?;
-                // What was read while a part of the repository was replaced may come from elsewhere.
+                // If part of the repository was replaced meanwhile, the data may come from elsewhere.
                 repo.check_in_place()?;
                 Ok(reply)
             };
@@ -129,15 +129,15 @@ impl Pipeline {
                 key: key.as_deref(),
                 principal: &principal,
                 digest,
-                alone: tool.scope != Scope::Remote,
-                follows_a_kill: held.iter().any(Locked::follows_a_kill),
-                looked_after: Cell::default(),
+                worktree_locked: tool.scope != Scope::Remote,
+                previous_holder_crashed: held.iter().any(Locked::previous_holder_crashed),
+                recovered: Cell::default(),
             };
             let storage = breakers.storage(&repo.location().common_dir)?;
             let before = repo.is_partial().then(|| repo.content_snapshot(&cancel)).transpose()?;
             let result = own.time(Stage::Encode, || {
                 services.journal.record(&repo, &request, &cancel, |record| {
-                    // The last moment at which nothing has been done yet.
+                    // The last check before anything changes.
                     held.iter().try_for_each(Locked::check)?;
                     repo.check_in_place()?;
                     let (repo, record, services, on_progress, principal) = (&repo, Some(record), &*services, &report, &*principal);
@@ -145,15 +145,15 @@ impl Pipeline {
                     let context =
                         Context { repo, cancel: &cancel, budget, echo, record, services, principal, confirmed, on_progress, client_roots };
                     parsed.run(&context).map_err(|error| match &before {
-                        // Where something has been begun already, the same call would not be the same again.
+                        // A call that has already changed something cannot be retried.
                         Some(before) if repo.content_snapshot(&cancel).is_ok_and(|now| now != *before) => error,
                         _ => lacked(repo, error, &cancel),
                     })
                 })
             });
-            let looked_after = request.looked_after.get();
+            let recovered = request.recovered.get();
             for one in held {
-                one.end(looked_after);
+                one.end(recovered);
             }
             storage.end(&result);
             result
@@ -162,7 +162,7 @@ impl Pipeline {
         self.change(calling, move || timings.open(|| finder.open(&wanted)), work).await
     }
 
-    /// A place for a read of what a remote has.
+    /// Takes a slot for a read from a remote.
     async fn place_at_remote(
         &self,
         tool: &'static Entry,
@@ -177,7 +177,7 @@ impl Pipeline {
         timings.queued(self.approach(Class::Network, principal, target, tool.direction, cancel)).await
     }
 
-    /// Makes a change once nothing else is in its way.
+    /// Runs a change once it holds its locks and a slot.
     async fn change<W>(
         &self,
         calling: Calling,
@@ -188,15 +188,15 @@ impl Pipeline {
         W: FnOnce(Arc<Repo>, &mut [Locked]) -> Result<Reply, Error> + Send + 'static,
     {
         let Calling { tool, aim, owner, ends, worker } = calling;
-        let (alone, admission, who, cancel) = (self.change_lock.clone(), self.admission.clone(), Arc::clone(&owner), ends.clone());
+        let (change_lock, admission, who, cancel) = (self.change_lock.clone(), self.admission.clone(), Arc::clone(&owner), ends.clone());
         let timings = Arc::clone(worker.timings());
         let opening = timings.queued(self.opening(&owner, &ends)).await?;
         let begun = worker.run(Some(opening), move |running| {
             let repo = open()?;
-            // A thread that was held up is not to change anything once its call is answered.
+            // A delayed thread must not change anything after its call was answered.
             cancel.check()?;
-            // Where nobody is in the way all of it happens on this thread: a hop to another costs measurable latency.
-            let taken = (!tool.scope.is_remote()).then(|| alone.take_now(tool.name, tool.scope, &repo)).flatten();
+            // Without contention the change runs on this thread: a thread hop costs measurable latency.
+            let taken = (!tool.scope.is_remote()).then(|| change_lock.take_now(tool.name, tool.scope, &repo)).flatten();
             let Some((mut held, permit)) = taken.and_then(|held| Some((held, admission.try_admit(Class::Change, &who)?))) else {
                 return Ok(Begun::Later(repo, work));
             };
@@ -223,7 +223,7 @@ impl Pipeline {
         };
         let change = move |_: &Running| {
             ends.check()?;
-            // Turn and lock are held until the work has ended, also when nobody waits for it any more.
+            // Turn and lock are held until the work ends, even if its call was abandoned.
             let result = work(repo, &mut held);
             drop(held);
             result
@@ -231,7 +231,7 @@ impl Pipeline {
         worker.run(Some(permit), change).await
     }
 
-    /// A place for a call that reaches `target`, unless that is known to be down.
+    /// Takes a slot for a call to `target`, unless its circuit is open.
     pub(super) async fn approach(
         &self,
         class: Class,
@@ -251,29 +251,28 @@ impl Pipeline {
         admitted(&self.admission, class, principal, host, cancel).await
     }
 
-    /// A place to open a repository in.
+    /// Takes a slot for opening a repository.
     pub(super) async fn opening(&self, principal: &Arc<str>, cancel: &Cancel) -> Result<Permit, Error> {
         admitted(&self.openings, Class::Read, principal, None, cancel).await
     }
 }
 
-/// The most branches of remotes that an error names.
+/// Maximum number of remote branches named in an error.
 const NAMED: usize = 5;
 
-/// Names what a call has failed for that only the repository can tell: branches that only remotes have, where a shallow history
-/// ends, and what a partial clone leaves out.
+/// Explains an error from the repository's state: branches that only remotes have, the end of a shallow history, and objects
+/// missing from a partial clone.
 pub(super) fn lacked(repo: &Repo, error: Error, cancel: &Cancel) -> Error {
     if let Some(git::Error::UnknownRevision(name)) = error.cause() {
         let found = repo.meant_on_remotes(name, NAMED, cancel).unwrap_or_default();
         let names: Vec<String> = found.iter().map(|name| format!("`{}`", word(Field::Ref, name, "git_branch"))).collect();
         return match names.as_slice() {
-            [] if repo.is_beyond(name, cancel).unwrap_or_default() => error
-                .hint("History is shallow and ends before that: git_fetch with `depth`: 0 gets all of it, and with a larger `depth` more."),
-            [] => error,
-            [one] => {
-                error.hint(format!("Only a remote has a branch of that name. Name it as {one}, or make a branch of it with git_checkout."))
+            [] if repo.is_beyond(name, cancel).unwrap_or_default() => {
+                error.hint("History is shallow and ends before it: git_fetch with `depth`: 0 gets all of it, a larger `depth` more.")
             }
-            _ => error.hint(format!("Several remotes have a branch of that name. Name one: {}.", names.join(", "))),
+            [] => error,
+            [one] => error.hint(format!("Only a remote has a branch of that name. Use {one}, or create a local branch with git_checkout.")),
+            _ => error.hint(format!("Several remotes have a branch of that name. Use one of: {}.", names.join(", "))),
         };
     }
     let lacked = error.cause().filter(|_| repo.is_partial()).and_then(|cause| repo.lacked(cause, cancel));
@@ -293,17 +292,17 @@ async fn admitted(
     }
 }
 
-/// Who makes a change, and how.
+/// The context of a change.
 struct Calling {
     tool: &'static Entry,
-    /// The remote that it reaches.
+    /// The remote it reaches.
     aim: Aim,
     owner: Arc<str>,
     ends: Cancel,
     worker: Worker,
 }
 
-/// A change that is made, or has to wait for its turn.
+/// A finished change, or one that has to wait for its locks.
 enum Begun<W> {
     Done(Reply),
     Later(Arc<Repo>, W),

@@ -87,7 +87,7 @@ async fn run(body: RunAnywhere, cancelled: CancellationToken) -> Option<Kind> {
     pipeline().call(call).await.err().map(|error| error.kind)
 }
 
-/// Works until it is told to stop.
+/// Runs until cancelled.
 fn endless(cx: &Anywhere<'_>, _: Map<String, Value>) -> Result<Reply, Error> {
     loop {
         cx.cancel.check()?;

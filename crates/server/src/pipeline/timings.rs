@@ -1,4 +1,4 @@
-//! Where the time of a call goes, and whose call it is: what its record in the log says.
+//! Timings and origin of a call, for its log record.
 
 use crate::{
     error::Error,
@@ -16,21 +16,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Where a call comes from.
+/// The origin of a call.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
-    /// The session that it came on.
+    /// The call's session.
     pub session: Option<String>,
     /// The id of the request.
     pub request: Option<String>,
-    /// The span of the client that it belongs to.
+    /// The client's parent span.
     pub parent: Option<SpanContext>,
-    /// What carries it: the transport and the protocol, as OpenTelemetry calls them.
+    /// Transport and protocol, by their OpenTelemetry names.
     pub transport: [&'static str; 2],
 }
 
 impl Origin {
-    /// The trace that it belongs to.
+    /// The id of its trace.
     pub(crate) fn trace(&self) -> Option<String> {
         self.parent.as_ref().map(|parent| parent.trace_id().to_string())
     }
@@ -39,24 +39,24 @@ impl Origin {
 /// A part of a call's time, in the order of [`STAGES`].
 #[derive(Clone, Copy)]
 pub(super) enum Stage {
-    /// Waiting for a place.
+    /// Waiting for a slot.
     Queue,
-    /// Waiting for what a change has to itself.
+    /// Waiting for the locks of a change.
     Lock,
     /// Finding and opening the repository.
     Open,
     /// In git processes.
     Git,
-    /// In the tool, apart from git processes: reading in this process, and writing the answer.
+    /// In the tool outside git processes: in-process reads, and writing the answer.
     Encode,
 }
 
-/// Where the time of a call goes.
+/// Time spent in each stage of a call.
 #[derive(Debug)]
 pub(crate) struct Timings {
     /// In microseconds, by stage.
     stages: [AtomicU64; 5],
-    /// When each first began, in microseconds after the call, and one more.
+    /// Start of each stage: microseconds after the call plus one; 0 if it has not begun.
     begun: [AtomicU64; 5],
     began: Instant,
     repository: OnceLock<PathBuf>,
@@ -69,11 +69,11 @@ impl Default for Timings {
 }
 
 thread_local! {
-    /// How long git processes of this thread have run.
+    /// Time spent in git processes on this thread.
     static IN_GIT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Measures a git process for the call on whose thread it runs, until it is dropped.
+/// Measures a git process for the call on this thread, until dropped.
 pub(crate) struct InGit(Instant);
 
 impl InGit {
@@ -88,7 +88,7 @@ impl Drop for InGit {
     }
 }
 
-/// A wait of a call.
+/// A stage being timed.
 pub(super) struct Waiting<'a> {
     timings: &'a Timings,
     stage: Stage,
@@ -102,7 +102,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl Timings {
-    /// Of a call that was received then.
+    /// Timings of a call received at `received`.
     pub(super) fn since(received: Instant) -> Self {
         Self { stages: Default::default(), begun: Default::default(), began: received, repository: OnceLock::new() }
     }
@@ -117,7 +117,7 @@ impl Timings {
         self.begun[stage as usize].compare_exchange(0, after.saturating_add(1), Ordering::Relaxed, Ordering::Relaxed).ok();
     }
 
-    /// The stages that there were: their names, when each began, and how long it took.
+    /// Name, start and duration of each stage that took time.
     pub(super) fn parts(&self) -> Vec<(&'static str, Duration, Duration)> {
         let micros = |micros: &AtomicU64| Duration::from_micros(micros.load(Ordering::Relaxed));
         let all =
@@ -125,23 +125,23 @@ impl Timings {
         all.filter(|(.., took)| !took.is_zero()).collect()
     }
 
-    /// In milliseconds.
+    /// Milliseconds spent in a stage.
     fn of(&self, stage: Stage) -> u64 {
         self.stages[stage as usize].load(Ordering::Relaxed) / 1000
     }
 
-    /// Counts the time until what it gives is dropped as `stage`.
+    /// Counts the time until the returned guard is dropped as `stage`.
     pub(super) fn begin(&self, stage: Stage) -> Waiting<'_> {
         Waiting { timings: self, stage, began: Instant::now() }
     }
 
-    /// Does something on this thread, and counts that as `stage`.
+    /// Runs `work` on this thread and counts its time as `stage`.
     pub(super) fn time<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
         let (began, before) = (Instant::now(), IN_GIT.get());
         let done = work();
         let in_git = IN_GIT.get().saturating_sub(before);
         self.add(Stage::Git, began, in_git);
-        // Processes and the rest take turns; each is drawn as one part.
+        // git processes and other work alternate; each is shown as one span.
         self.add(stage, began + in_git, began.elapsed().saturating_sub(in_git));
         done
     }
@@ -153,13 +153,13 @@ impl Timings {
         Ok(repo)
     }
 
-    /// Waits for a place.
+    /// Waits for a slot.
     pub(super) async fn queued<T>(&self, place: impl Future<Output = T>) -> T {
         let _waiting = self.begin(Stage::Queue);
         place.await
     }
 
-    /// Adds the parts of the call's time to the figures of all calls.
+    /// Adds the call's stages to the metrics.
     pub(super) fn measure(&self, metrics: &Metrics) {
         for (at, micros) in self.stages.iter().enumerate() {
             let took = micros.load(Ordering::Relaxed);
@@ -169,7 +169,7 @@ impl Timings {
         }
     }
 
-    /// Writes the record of a call that took longer than `slow`, or of any where the log holds them.
+    /// Logs the call: as a warning if it took at least `slow`, else at `info`.
     pub(super) fn record(&self, name: &str, origin: &Origin, took: Duration, slow: Duration, ended: Result<(), &Error>) {
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let (queue_ms, lock_ms, open_ms) = (self.of(Stage::Queue), self.of(Stage::Lock), self.of(Stage::Open));
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_runs_in_git_is_told_from_the_rest() {
+    fn time_in_git_is_counted_apart() {
         let timings = Timings::default();
         timings.time(Stage::Encode, || {
             let child = InGit(Instant::now().checked_sub(Duration::from_secs(5)).unwrap_or_else(Instant::now));

@@ -1,4 +1,4 @@
-//! The threads on which the parts of a call run, and the answer of a call whose thread does not end.
+//! The threads that run a call, and the answer to a call whose thread hangs.
 
 use super::{panicked, timings::Timings};
 use crate::error::{Error, Kind};
@@ -7,14 +7,14 @@ use guard::{Job, Permit, Running};
 use std::{sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 
-/// What a call is allowed after it was stopped.
+/// Grace periods of a stopped call.
 #[derive(Clone, Copy)]
 pub(super) struct Grace {
-    /// How long it may still run once the server is to stop.
+    /// How long it may keep running after shutdown begins.
     pub(super) stop: Duration,
-    /// How long its thread may take to end once it is cancelled or out of time. Then it is answered without its thread.
+    /// How long its thread may take to end after a cancel or timeout; then the call is answered without it.
     pub(super) end: Duration,
-    /// What its answer then says of the repository.
+    /// The note on the repository's state in that answer.
     doubt: Option<&'static str>,
 }
 
@@ -26,28 +26,28 @@ impl Grace {
         stop: Duration::from_secs(5),
         end: Duration::from_millis(3500),
         doubt: Some(
-            "It is not known whether the change was made: look with git_status and git_log. Its thread keeps the worktree locked until it \
+            "The change may or may not have been made: check git_status and git_log. Its thread keeps the worktree locked until it \
              ends.",
         ),
     };
 
-    /// The answer of a call whose thread does not end.
+    /// The error for a call whose thread hangs.
     pub(super) fn unanswered(self, cancel: &Cancel) -> Error {
         let kind = match cancel.check() {
             Err(git::Error::Cancelled) => Kind::Cancelled,
             _ => Kind::TimedOut,
         };
         let message = match kind {
-            Kind::Cancelled => "the call was cancelled, and its thread does not end",
-            _ => "the call ran past its deadline, and its thread does not end",
+            Kind::Cancelled => "the call was cancelled, but its thread hangs",
+            _ => "the call timed out, but its thread hangs",
         };
-        let cause = "A file system that does not answer is a likely cause; the operator sees with `mcp-server-git status` how many threads \
-                     are lost.";
+        let cause = "An unresponsive file system is a likely cause; `mcp-server-git status` shows the operator how many threads are \
+                     lost.";
         Error::new(kind, message).hint(self.doubt.map_or_else(|| cause.to_owned(), |doubt| format!("{doubt} {cause}")))
     }
 }
 
-/// Runs the parts of one call on threads.
+/// Runs the work of one call on threads.
 pub(super) struct Worker {
     tracker: TaskTracker,
     job: Job,
@@ -59,26 +59,26 @@ impl Worker {
         Self { tracker: tracker.clone(), job: job.clone(), timings: Arc::clone(timings) }
     }
 
-    /// Where the time of the call goes.
+    /// The call's timings.
     pub(super) fn timings(&self) -> &Arc<Timings> {
         &self.timings
     }
 
-    /// Does the work on a thread of its own, where a panic ends the call and nothing else. The permit is released when the
-    /// thread ends, or when the call is answered without it.
+    /// Runs the work on its own thread, where a panic fails only this call. The permit is released when the thread ends,
+    /// or when the call is answered without it.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         permit: Option<Permit>,
         work: impl FnOnce(&Running) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let running = self.job.begin(permit)?;
-        // Where nobody waits any more before the thread begins, nothing is done.
+        // If the call was abandoned before the thread starts, nothing is done.
         let task = self.tracker.spawn_blocking(move || if running.is_lost() { Err(panicked()) } else { work(&running) });
         task.await.unwrap_or_else(|_| Err(panicked()))
     }
 }
 
-/// Abandons a job in whatever way the wait for it ends. One that has no thread any more has nothing to lose.
+/// Abandons a job on drop, however the wait for it ends; does nothing if its threads have ended.
 pub(super) struct Attended(pub(super) Job);
 
 impl Drop for Attended {

@@ -1,4 +1,4 @@
-//! What a running server consists of, and what it does by itself: beats, sweeps, probes, and what it tells the store.
+//! A running server, and its periodic tasks: heartbeats, sweeps, probes, and writes to the store.
 
 pub(crate) mod reload;
 pub(crate) mod restart;
@@ -29,30 +29,30 @@ use std::{
 use store::ErrorBucket;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Kinds of what a server holds for a while.
+/// Kinds of resources a server holds.
 pub(crate) const KINDS: &[&str] = &["child", "lock", "temporary", "connection", "watch"];
-/// How often the store is told what it has missed.
-const TELL: Duration = Duration::from_secs(5);
-/// How long the last traces and metrics may take at the end.
+/// Interval between writes of sessions and error counts to the store.
+const FLUSH: Duration = Duration::from_secs(5);
+/// Time limit for exporting the last traces and metrics.
 const LAST_TELEMETRY: Duration = Duration::from_secs(6);
 /// Interval between probes of open circuits.
 const PROBES: Duration = Duration::from_secs(1);
-/// How often it is checked whether too many threads are lost, and how long until the server asks again to be replaced.
+/// Interval between checks for too many lost threads, and between requests for a successor.
 const THREADS: Duration = Duration::from_secs(1);
 const ASK_AGAIN: Duration = Duration::from_secs(30);
-/// How often it is looked how late the runtime wakes, and how much memory is in use.
+/// Interval between checks of the runtime's wake-up delay and of memory use.
 const LAG: Duration = Duration::from_secs(1);
-/// How long quiet connections are waited for when another process has taken over.
+/// How long to wait for quiet connections once another process has taken over.
 const CONNECTIONS: Duration = mcp::http::QUIET.saturating_add(Duration::from_millis(500));
-/// How often what is old in the store is removed, and how old that is.
+/// Interval between removals of old rows from the store, and the age of such rows.
 const PRUNE: Duration = Duration::from_hours(1);
 const OLD: Duration = Duration::from_hours(24 * 30);
-/// How old the folder of a clone is that a server before this one has left.
+/// Age from which the folder of an unfinished clone counts as abandoned.
 const ABANDONED: Duration = Duration::from_hours(1);
-/// The changes of a repository that are kept however old they are.
+/// Number of changes per repository kept regardless of age.
 const KEPT: i64 = 1_000;
 
-/// What the git processes of a server hold.
+/// Lists the processes and folders of git as resources.
 #[derive(Debug)]
 pub(crate) struct Ledger(pub(crate) Resources);
 
@@ -84,29 +84,29 @@ pub(crate) struct Server {
     pub(crate) began: Instant,
     pub(crate) state_dir: PathBuf,
     pub(crate) state: Arc<StateDir>,
-    /// What a server before this one has left.
+    /// The leftovers of a crashed server.
     pub(crate) left: Mutex<CrashLeftovers>,
-    /// Whether it takes new work.
+    /// Whether it accepts new calls.
     pub(crate) intake: Intake,
     /// The connections of clients over HTTP.
     pub(crate) connections: TaskTracker,
-    /// Cancelled when the server is to end.
+    /// Cancelled at shutdown.
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: Mutex<Vec<Supervised>>,
-    /// Where it asks to be replaced.
+    /// The channel to the supervisor.
     pub(crate) control: Control,
     pub(crate) settings: RwLock<Settings>,
     /// The configuration in force.
     pub(crate) loaded: Mutex<Loaded>,
-    /// Who may come in over HTTP, where not everybody may.
+    /// Authentication over HTTP, if required.
     pub(crate) authority: OnceLock<Option<Arc<Authority>>>,
 }
 
-/// How many errors there were in a window.
+/// Error counts of a window.
 pub(crate) struct Past {
-    /// As far back as is known, where more was asked for.
+    /// Shorter than requested if less is known.
     pub(crate) window: Duration,
-    /// Where the counts come from: `memory`, or `store` with those of servers before this one.
+    /// Source of the counts: `memory`, or `store`, which includes previous servers.
     pub(crate) source: &'static str,
     counts: BTreeMap<ErrorClass, u64>,
 }
@@ -117,22 +117,22 @@ impl Past {
     }
 }
 
-/// What a server before this one has left that nobody can mend but its user.
+/// Leftovers of a crashed server that only its user can resolve.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CrashLeftovers {
-    /// Changes that were cut off by its end.
+    /// Changes that its end interrupted.
     pub(crate) interrupted: Vec<String>,
     /// Worktrees whose repository is gone.
     pub(crate) orphaned: Vec<PathBuf>,
 }
 
 impl Server {
-    /// What a server before this one has left.
+    /// The leftovers of a crashed server.
     pub(crate) fn left(&self) -> MutexGuard<'_, CrashLeftovers> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What of the configuration matters to the server as a whole.
+    /// The server-wide settings.
     pub(crate) fn settings(&self) -> Settings {
         *self.settings.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,7 +142,7 @@ impl Server {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long a session without work may not be heard before it counts as idle.
+    /// Time without activity after which a session counts as idle.
     pub(crate) fn idle_after(&self) -> Duration {
         self.sessions.limits().heartbeat * 2
     }
@@ -152,7 +152,7 @@ impl Server {
         match crate::journal::Journal::interrupt_dead(&self.persistence).await {
             Ok(found) => {
                 if let Some(first) = found.first() {
-                    tracing::warn!(count = found.len(), first, "operations were cut off by the end of their server");
+                    tracing::warn!(count = found.len(), first, "operations were interrupted by the end of their server");
                 }
                 self.left().interrupted = found;
             }
@@ -165,7 +165,7 @@ impl Server {
         }
         let orphaned = self.pipeline.services.workspaces.reconcile().await;
         if let Some(first) = orphaned.first() {
-            tracing::warn!(count = orphaned.len(), first = %first.display(), "worktrees are left whose repositories are gone");
+            tracing::warn!(count = orphaned.len(), first = %first.display(), "worktrees are orphaned: their repositories are gone");
         }
         self.left().orphaned = orphaned;
         self.recall_errors().await;
@@ -191,9 +191,9 @@ impl Server {
             }
         }));
         let server = Arc::clone(self);
-        tasks.push(self.supervise("store", TELL, move || {
+        tasks.push(self.supervise("store", FLUSH, move || {
             let server = Arc::clone(&server);
-            async move { server.tell_store().await }
+            async move { server.flush_to_store().await }
         }));
         let server = Arc::clone(self);
         tasks.push(self.supervise("prune", PRUNE, move || {
@@ -214,7 +214,7 @@ impl Server {
     fn watching(self: &Arc<Self>) -> Vec<Supervised> {
         let watch = self.settings().watch;
         self.watcher.watch_the_runtime(self.stop.clone());
-        // The first tick has something to compare with.
+        // A baseline for the first tick.
         self.watcher.measure(watch.cpu_warn);
         let server = Arc::clone(self);
         let memory = self.supervise("memory", watch.memory_interval, move || {
@@ -231,7 +231,7 @@ impl Server {
             let server = Arc::clone(&server);
             async move {
                 server.watcher.nap(LAG).await;
-                // It reads files, and may have to tidy up.
+                // It reads files, and may have to free memory.
                 let checked = tokio::task::spawn_blocking(move || {
                     server.watcher.check_memory(server.settings().watch.memory_soft_limit, || {
                         crate::caches::clear(&server.pipeline, None);
@@ -253,7 +253,7 @@ impl Server {
             let server = Arc::clone(&server);
             async move {
                 let settings = server.settings().heap;
-                // It names functions, which takes long.
+                // It resolves function names, which takes long.
                 tokio::task::spawn_blocking(move || server.heap.tick(settings.analyze_after, settings.keep)).await.ok();
             }
         });
@@ -275,8 +275,8 @@ impl Server {
 
     async fn sweep(&self) {
         let limits = self.sessions.limits();
-        // Before any is forgotten for its age: the store is told of it only now and then.
-        self.tell_store().await;
+        // Before idle sessions are deleted: the store gets their activity only periodically.
+        self.flush_to_store().await;
         let closed = self.sessions.reap_idle(limits.idle);
         if !closed.is_empty() {
             tracing::info!(count = closed.len(), "idle sessions were closed");
@@ -289,13 +289,13 @@ impl Server {
         self.close_expired().await;
         let threshold = self.settings().spike_per_minute;
         for burn in self.errors.windows().burning(threshold) {
-            tracing::warn!(error_class = burn.class.name(), per_minute = burn.short_rate, "errors of a class spike");
+            tracing::warn!(error_class = burn.class.name(), per_minute = burn.short_rate, "error rate of a class spikes");
         }
-        // What a rush of sessions has left in the allocator is as large as all of them were.
+        // After a burst of sessions, the allocator may retain as much memory as all of them used.
         drop(tokio::task::spawn_blocking(guard::memory::trim).await);
     }
 
-    /// Asks for a successor where so many threads are lost that calls are refused: they end with the process alone.
+    /// Requests a successor if so many threads are lost that calls are rejected: only the end of the process ends them.
     async fn replace_if_full(&self) {
         if !self.pipeline.threads.is_full() || self.phase.get() != Phase::Ready {
             return;
@@ -307,7 +307,7 @@ impl Server {
         tokio::time::sleep(ASK_AGAIN).await;
     }
 
-    /// Closes workspaces that nobody has used for long, in the name of their owners. What would be lost with one keeps it.
+    /// Closes expired workspaces on behalf of their owners. A workspace whose close would lose work is kept.
     async fn close_expired(&self) {
         let Some(tool) = self.pipeline.find("git_workspace").filter(|_| self.persistence.status().opened) else { return };
         let workspaces = &self.pipeline.services.workspaces;
@@ -324,21 +324,21 @@ impl Server {
                 origin: Origin::default(),
             };
             match self.pipeline.call(call).await {
-                Ok(_) => tracing::info!(workspace = expired.handle, "an unused workspace is closed"),
+                Ok(_) => tracing::info!(workspace = expired.handle, "expired workspace closed"),
                 Err(error) => {
-                    tracing::warn!(workspace = expired.handle, code = error.code(), "an unused workspace stays");
+                    tracing::warn!(workspace = expired.handle, code = error.code(), "expired workspace kept");
                     workspaces.respite(&expired.handle).await;
                 }
             }
         }
     }
 
-    /// Tells the store what it has to know after this process.
-    pub(crate) async fn tell_store(&self) {
+    /// Writes session activity and error counts to the store.
+    pub(crate) async fn flush_to_store(&self) {
         if !self.persistence.status().opened {
             return;
         }
-        self.persistence.look().await;
+        self.persistence.reopen_if_replaced().await;
         self.persistence.catch_up(self.sessions.seen()).await;
         let counted = self.errors.windows().drain_minutes();
         let buckets = counted.iter().map(|(class, minute, count)| ErrorBucket {
@@ -347,11 +347,11 @@ impl Server {
             count: i64::try_from(*count).unwrap_or(i64::MAX),
         });
         if !self.persistence.add_errors(buckets.collect()).await {
-            tracing::debug!("counts of errors are lost: the store is away");
+            tracing::debug!("error counts are lost: the store is unavailable");
         }
     }
 
-    /// Takes up the counts of errors of the last hour.
+    /// Loads the error counts of the last hour.
     async fn recall_errors(&self) {
         let now = now_ms() / 60_000;
         let Ok(buckets) = self.persistence.run(|store| async move { store.errors_since(now - 59).await }).await else { return };
@@ -362,7 +362,7 @@ impl Server {
         }
     }
 
-    /// The errors of a window: of the last hour from memory, to five seconds, and of a longer one from the store, to a minute.
+    /// The errors of a window: up to an hour from memory, to five seconds; a longer one from the store, to a minute.
     pub(crate) async fn errors_within(&self, window: Duration) -> Past {
         let hour = Duration::from_hours(1);
         let of_memory = |window: Duration| {
@@ -374,7 +374,7 @@ impl Server {
             return of_memory(window);
         }
         let window = window.min(OLD);
-        self.tell_store().await;
+        self.flush_to_store().await;
         let first = now_ms() / 60_000 - milliseconds(window) / 60_000 + 1;
         let Ok(buckets) = self.persistence.run(|store| async move { store.errors_since(first).await }).await else {
             return of_memory(window);
@@ -403,16 +403,16 @@ impl Server {
         }
     }
 
-    /// Takes no new work, and waits for what runs. Gives how many calls are left.
+    /// Accepts no new calls, and waits for running ones. Returns how many are left.
     pub(crate) async fn drain(&self, at_most: Duration) -> usize {
         self.phase.advance(Phase::Draining);
         self.intake.drain();
         let left = self.pipeline.drained(at_most).await;
-        self.tell_store().await;
+        self.flush_to_store().await;
         left
     }
 
-    /// Sends the last traces and metrics, if that takes no longer than some seconds. The SDK heeds no limit for metrics
+    /// Exports the last traces and metrics, within some seconds. The SDK ignores the time limit for metrics
     /// (`findings/opentelemetry_meter_shutdown_limit.sh`).
     pub(crate) async fn end_telemetry(&self) {
         let (traces, metrics) = (self.pipeline.traces.clone(), Arc::clone(&self.metrics));
@@ -422,12 +422,12 @@ impl Server {
         tokio::time::timeout(LAST_TELEMETRY, both).await.ok();
     }
 
-    /// Takes new work again. False where it was not drained.
+    /// Accepts calls again. False if it was not drained.
     pub(crate) fn resume(&self) -> bool {
         self.phase.resume() && self.intake.resume()
     }
 
-    /// Leaves new work to another process, ends what runs, and waits for connections of which the request is still on its way.
+    /// Leaves new calls to another process, finishes running ones, and waits for connections with a request in transit.
     pub(crate) async fn leave(&self, at_most: Duration) -> usize {
         let began = Instant::now();
         self.phase.advance(Phase::Leaving);

@@ -1,4 +1,4 @@
-//! A new configuration while the server runs: what can change does, what cannot is named.
+//! Configuration reload: applies the reloadable keys, and lists those that need a restart.
 
 use super::Server;
 use crate::{
@@ -12,14 +12,14 @@ use crate::{
 use mcp::sessions::{Ending, SessionLimits};
 use std::{collections::BTreeMap, sync::PoisonError, time::Instant};
 
-/// Reads the configuration again. One that cannot be used changes nothing.
+/// Reloads the configuration. An invalid one changes nothing.
 pub(crate) fn reload(server: &Server) {
     notify::reloading();
     let flags = server.loaded().origin.flags.clone();
     match Config::load(flags) {
         Ok(config) => apply(server, &config),
         Err(err) => {
-            tracing::error!(%err, "the configuration was not reloaded: the one before stays in force");
+            tracing::error!(%err, "the configuration was not reloaded: the previous one stays in force");
             server.loaded().failed = Some(err.to_string());
         }
     }
@@ -28,7 +28,7 @@ pub(crate) fn reload(server: &Server) {
 
 fn apply(server: &Server, config: &Config) {
     let Reloadable { bounds, sessions, settings } = Reloadable::of(config);
-    // The heartbeat and the sweep were started with their intervals.
+    // The intervals of the heartbeat and the sweep are fixed at the start.
     let (heartbeat, sweep_interval) = (server.sessions.limits().heartbeat, server.settings().sweep_interval);
     *server.pipeline.bounds.write().unwrap_or_else(PoisonError::into_inner) = bounds;
     server.sessions.set_limits(SessionLimits { heartbeat, ..sessions });
@@ -44,7 +44,7 @@ fn apply(server: &Server, config: &Config) {
     let level_failed = log::set_level(&config.observing.log.level).err();
     let mut loaded = server.loaded();
     let changed = changes(&loaded.origin.table, &config.origin.table);
-    // A server that has asked for no token does not begin to.
+    // A server that started without requiring tokens does not begin to.
     let takes_tokens = !matches!(authority, Some(None));
     let is_reloadable = |key: &String| RELOADABLE.iter().any(|one| key == one) && (takes_tokens || key != TOKENS);
     let taken: Vec<&String> = changed.iter().filter(|key| is_reloadable(key)).collect();
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_is_named_by_its_key() -> Result<(), toml::de::Error> {
+    fn changed_keys_are_listed() -> Result<(), toml::de::Error> {
         let before: toml::Table = "port = 1\n[limits]\nread_timeout = 5\n[log]\nlevel = \"info\"".parse()?;
         let after: toml::Table = "port = 2\n[limits]\nread_timeout = 5\n[errors]\nspike_per_minute = 1".parse()?;
         assert_eq!(changes(&before, &after), ["errors.spike_per_minute", "log.level", "port"]);

@@ -1,8 +1,8 @@
-//! A graceful restart, as the server sees it that is to be replaced: it asks its supervisor for a successor, and when that
-//! is ready it takes nothing new, ends what it has and goes.
+//! Graceful restart, on the side of the replaced server: it requests a successor from its supervisor and, once that is
+//! ready, accepts no new calls, finishes running ones and exits.
 //!
-//! The two speak in lines over what the server has for standard input. The server says `ready` and `restart SECONDS`; the
-//! supervisor says `replaced PID SECONDS`, `failed WHY` and `reload`. Its end is the end of the server.
+//! They exchange lines over a socket that is the server's standard input. The server sends `ready` and `restart SECONDS`;
+//! the supervisor sends `replaced PID SECONDS`, `failed WHY` and `reload`. If the supervisor exits, so does the server.
 
 use super::Server;
 use crate::lifecycle::control::{Request, VARIABLE};
@@ -27,7 +27,7 @@ pub(crate) struct Supervisor {
     ready: mpsc::Sender<OwnedWriteHalf>,
 }
 
-/// The connection to the supervisor, where there is one.
+/// Connects to the supervisor, if there is one.
 pub(crate) fn connect(server: &Arc<Server>) -> io::Result<Option<Supervisor>> {
     if std::env::var_os(VARIABLE).is_none() {
         return Ok(None);
@@ -43,11 +43,11 @@ pub(crate) fn connect(server: &Arc<Server>) -> io::Result<Option<Supervisor>> {
 }
 
 impl Supervisor {
-    /// Says that calls are taken.
+    /// Reports that the server accepts calls.
     pub(crate) async fn ready(mut self, server: &Server) {
         if self.lines.write_all(b"ready\n").await.is_err() || self.ready.send(self.lines).await.is_err() {
             self.control.abort();
-            tracing::warn!("the supervisor is gone: the server ends");
+            tracing::warn!("the supervisor is gone: shutting down");
             server.stop.cancel();
         }
     }
@@ -75,7 +75,7 @@ async fn converse(
             }
             line = lines.next_line() => {
                 let Ok(Some(line)) = line else {
-                    tracing::warn!("the supervisor is gone: the server ends");
+                    tracing::warn!("the supervisor is gone: shutting down");
                     server.stop.cancel();
                     return;
                 };
@@ -96,19 +96,19 @@ async fn converse(
                         }
                     }
                     (Some("reload"), _) => super::reload::reload(&server),
-                    _ => tracing::warn!("the supervisor says something that is not understood"),
+                    _ => tracing::warn!("unknown message from the supervisor"),
                 }
             }
         }
     }
 }
 
-/// Ends what there is, and then the server.
+/// Drains the server, then stops it.
 async fn leave(server: Arc<Server>, drain: Duration) {
     tracing::info!(seconds = drain.as_secs(), "another process has taken over");
     let left = server.leave(drain).await;
     if left > 0 {
-        tracing::warn!(left, "calls were still running when the time for them was over");
+        tracing::warn!(left, "calls were still running when the drain timed out");
     }
     server.stop.cancel();
 }

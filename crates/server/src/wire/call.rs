@@ -259,8 +259,8 @@ impl Calling<'_> {
     /// Builds the result, and logs it to the client if wanted. A call that ended because its client disconnected gets
     /// no response: a late line would be mistaken for the response that the client waits for.
     async fn finished(&self, outcome: Result<Reply, Error>) -> Result<CallToolResult, ErrorData> {
-        if outcome.as_ref().is_err_and(|error| error.kind.is_given_up()) && mcp::has_hung_up(&self.context.extensions) {
-            return Err(ErrorData::new(mcp::UNANSWERED, "the client disconnected", None));
+        if outcome.as_ref().is_err_and(|error| error.kind.is_cancellation()) && mcp::has_hung_up(&self.context.extensions) {
+            return Err(ErrorData::new(mcp::UNANSWERED, "the client is gone", None));
         }
         if outcome.as_ref().is_err_and(|error| error.class() == ErrorClass::SecurityBreach) {
             self.end_session(Fault::SecurityBreach);

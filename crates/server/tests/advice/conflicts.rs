@@ -349,11 +349,7 @@ pub(crate) const ROWS: &[Row] = &[
         "git_commit with a `message` that it accepts",
         (HALTS, "a_hook_that_stops_a_continued_operation_is_named_12"),
     ),
-    elsewhere(
-        "tools/hooks.rs",
-        "{on} {edits}Then go on with git_continue",
-        (HALTS, "a_hook_that_stops_a_continued_operation_is_named_12"),
-    ),
+    elsewhere("tools/hooks.rs", "{on} {edits}Then go on with git_continue", (HALTS, "a_hook_that_stops_a_continued_operation_is_named_12")),
     elsewhere("tools/hooks.rs", "Repeat the call with a `message`", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
     elsewhere("tools/hooks.rs", "Stage with git_add what is missing.", (HOOKS, "a_hook_that_unstages_and_refuses_is_reported_12")),
     followed("tools/hooks.rs", "{mend}{edits}{restaged}Then repeat", |it| {

@@ -9,8 +9,7 @@ use crate::support::{
 use serde_json::json;
 use std::fs;
 
-const DESTINATIONS: &str =
-    "answers/destinations.rs covers these errors: there each tool replaces the hint by the exact calls";
+const DESTINATIONS: &str = "answers/destinations.rs covers these errors: there each tool replaces the hint by the exact calls";
 const MODULES: (&str, &str) = ("answers/modules.rs", "obstacles_of_an_update_are_named_and_do_not_blame_the_remote");
 const SIGNATURES: (&str, &str) = ("answers/signatures.rs", "a_signature_that_could_not_be_checked_is_not_called_bad");
 const SSH: (&str, &str) = ("answers/signatures.rs", "an_ssh_key_leads_to_the_ssh_settings");

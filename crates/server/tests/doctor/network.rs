@@ -130,7 +130,8 @@ fn unreachable_remotes_are_reported_reason_by_reason() -> Outcome {
 
 /// The states of the steps, in order.
 fn steps(report: &Report) -> Vec<String> {
-    report.checks
+    report
+        .checks
         .iter()
         .map(|one| format!("{}: {}", one["name"].as_str().unwrap_or_default(), one["state"].as_str().unwrap_or_default()))
         .collect()

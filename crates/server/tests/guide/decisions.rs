@@ -70,12 +70,7 @@ pub(crate) const ROWS: &[Row] = &[
         &["repeatedly_forged_states_close_their_session", "security_breach_closes_the_session_and_revokes_handles"],
     ),
     ("2", "a saved session that fails its checks", "`corrupted_session_state`", &["corrupted_session_state_closes_only_its_session"]),
-    (
-        "2",
-        "a stale cursor",
-        "`transient_validation_error`",
-        &["recoverable_errors_say_when_to_retry", "a_cursor_expires_with_its_content"],
-    ),
+    ("2", "a stale cursor", "`transient_validation_error`", &["recoverable_errors_say_when_to_retry", "a_cursor_expires_with_its_content"]),
     (
         "3",
         "which sessions are evicted",
@@ -196,10 +191,7 @@ pub(crate) const ROWS: &[Row] = &[
         "5",
         "why a message was refused",
         "type, id and keys in the log, never values",
-        &[
-            "invalid_messages_are_logged_by_type_and_keys_never_by_value",
-            "a_refused_message_logs_few_and_short_keys",
-        ],
+        &["invalid_messages_are_logged_by_type_and_keys_never_by_value", "a_refused_message_logs_few_and_short_keys"],
     ),
     (
         "1",
@@ -227,12 +219,7 @@ pub(crate) const ROWS: &[Row] = &[
         "a gauge, and a watchdog",
         &["a_stalled_runtime_is_reported", "processors_and_the_runtime_are_watched"],
     ),
-    (
-        "",
-        "intervals",
-        "the guide's intervals and thresholds, as keys",
-        &["intervals_and_thresholds_are_those_of_the_guide"],
-    ),
+    ("", "intervals", "the guide's intervals and thresholds, as keys", &["intervals_and_thresholds_are_those_of_the_guide"]),
     (
         "",
         "changes without a restart",

@@ -75,8 +75,7 @@ pub(super) fn status(answer: &Value) -> Shown {
              the server."
         );
     }
-    for (left, title) in
-        [("interrupted", "Interrupted when a previous server exited"), ("orphaned", "Worktrees whose repository is gone")]
+    for (left, title) in [("interrupted", "Interrupted when a previous server exited"), ("orphaned", "Worktrees whose repository is gone")]
     {
         let (count, left) = (number(&answer[&format!("{left}_count")]), list(&answer[left]));
         if !left.is_empty() {

@@ -102,7 +102,8 @@ fn unusable(patient: &Patient<'_>, path: &Path, err: &git::Error) -> Finding {
         git::Error::Unopened { .. } => {
             let damage = patient.repositories.roots().locate(path).ok().and_then(|location| damage::unopened(&location));
             let Some((what, fix)) = damage else {
-                let fix = "Install a newer git if it names a version or an extension; correct the configuration if it names a setting or file.";
+                let fix =
+                    "Install a newer git if it names a version or an extension; correct the configuration if it names a setting or file.";
                 return Finding::problem(format!("the repository {} cannot be opened: {why}", path.display()), fix).caused_by(err);
             };
             why = what;
