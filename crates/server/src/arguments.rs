@@ -1,4 +1,4 @@
-//! Arguments that mean the same for every tool, and are taken out before the tool sees the rest.
+//! Arguments common to all tools, removed before the tool parses the rest.
 
 use crate::{
     error::{Error, Kind},
@@ -6,10 +6,10 @@ use crate::{
 };
 use serde_json::{Map, Value};
 
-/// The longest idempotency key.
+/// Maximum length of an idempotency key.
 const MAX_KEY: usize = 200;
 
-/// Undoes percent-encoding.
+/// Decodes percent-encoding.
 pub(crate) fn decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
@@ -25,15 +25,15 @@ pub(crate) fn decode(text: &str) -> Option<String> {
     String::from_utf8(out).ok().filter(|text| !text.contains('\0'))
 }
 
-/// The directory that a `file://` URI names.
+/// The path of a `file://` URI.
 pub(crate) fn directory(uri: &str) -> Option<std::path::PathBuf> {
     let path = uri.strip_prefix("file://")?;
-    // A host other than this machine names nothing here.
+    // A remote host has no directory here.
     let path = path.strip_prefix("localhost").unwrap_or(path);
     if path.starts_with('/') { decode(path).map(Into::into) } else { None }
 }
 
-/// A text, taken out of the arguments.
+/// Removes a string from the arguments.
 pub(crate) fn take_text(args: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
     match args.remove(name) {
         None | Some(Value::Null) => Ok(None),
@@ -42,7 +42,7 @@ pub(crate) fn take_text(args: &mut Map<String, Value>, name: &str) -> Result<Opt
     }
 }
 
-/// A switch, taken out of the arguments.
+/// Removes a boolean from the arguments.
 pub(crate) fn take_switch(args: &mut Map<String, Value>, name: &str) -> Result<bool, Error> {
     match args.remove(name) {
         None | Some(Value::Null) => Ok(false),
@@ -51,7 +51,7 @@ pub(crate) fn take_switch(args: &mut Map<String, Value>, name: &str) -> Result<b
     }
 }
 
-/// The key under which the result of a change is kept.
+/// Removes the key under which a change's result is stored.
 pub(crate) fn idempotency_key(args: &mut Map<String, Value>) -> Result<Option<String>, Error> {
     match take_text(args, "idempotency_key")? {
         Some(key) if key.is_empty() || key.len() > MAX_KEY => {
@@ -61,7 +61,7 @@ pub(crate) fn idempotency_key(args: &mut Map<String, Value>) -> Result<Option<St
     }
 }
 
-/// How large the result may be: what the caller asks for, up to what the operator allows.
+/// The budget of the result: the caller's `max_tokens`, up to the operator's limit.
 pub(crate) fn budget(args: &mut Map<String, Value>, own: Budget) -> Result<Budget, Error> {
     match args.remove("max_tokens") {
         None | Some(Value::Null) => Ok(own),

@@ -1,9 +1,9 @@
-//! The caches of a running server: what they hold, and how they are emptied.
+//! The caches of a running server: their contents and clearing.
 
 use crate::{pipeline::Pipeline, wire};
 use std::time::Duration;
 
-/// A cache as it is now.
+/// The state of a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cache {
     pub(crate) name: &'static str,
@@ -30,7 +30,7 @@ fn from(figures: git::CacheFigures) -> Cache {
     Cache { name: "", what: "", entries, limit, hits, misses, enabled: limit > 0 }
 }
 
-/// Empties one cache, or all, and says how many entries each had. None where there is no such cache.
+/// Clears one cache, or all, and returns the number of entries each had. `None` if there is no such cache.
 pub(crate) fn clear(pipeline: &Pipeline, one: Option<&str>) -> Option<Vec<(&'static str, usize)>> {
     let all = list(pipeline);
     let meant: Vec<&Cache> = all.iter().filter(|cache| one.is_none_or(|name| cache.name == name)).collect();
@@ -42,7 +42,7 @@ pub(crate) fn clear(pipeline: &Pipeline, one: Option<&str>) -> Option<Vec<(&'sta
     (!cleared.is_empty()).then_some(cleared)
 }
 
-/// Evicts entries unused for so long, and returns how many.
+/// Evicts entries unused for this long, and returns their number.
 pub(crate) fn sweep(pipeline: &Pipeline, unused: Duration) -> usize {
     pipeline.repositories.sweep(unused)
 }

@@ -1,40 +1,40 @@
-//! What the operator lets changes do: at once, when they are confirmed, or not at all.
+//! The operator's policy for risky changes: allow, require confirmation, or deny.
 
 use crate::error::{Error, Kind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// An answer to a kind of change.
+/// The rule for a kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
-    /// It is done.
+    /// Permitted.
     Allow,
-    /// It is done when the user confirms it, or the call with `confirm`: true where that counts.
+    /// Permitted if the user confirms it, or the call has `confirm`: true and that counts.
     Confirm,
-    /// It is refused, whatever the call says.
+    /// Refused, even if confirmed.
     Deny,
 }
 
 /// A kind of change that can lose work or surprise others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PolicyAction {
-    /// Replaces what a remote branch holds.
+    /// Replaces the commits of a remote branch.
     ForcePush,
     /// Overwrites the index and tracked files.
     HardReset,
-    /// Removes files that nobody tracks.
+    /// Removes untracked files.
     Clean,
-    /// Deletes a branch or a tag, here or there.
+    /// Deletes a local or remote branch or tag.
     Delete,
     /// Rewrites commits that a remote has.
     RewritePushed,
 }
 
-/// What the operator lets changes do.
+/// The operator's policy for changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// For pushes that replace what is there.
+    /// For force pushes.
     pub force_push: Rule,
     /// For `git_reset` with `hard`.
     pub hard_reset: Rule,
@@ -44,9 +44,9 @@ pub struct Policy {
     pub delete: Rule,
     /// For rewriting commits that a remote has.
     pub rewrite_pushed: Rule,
-    /// Branches that are never deleted and whose pushed commits are never rewritten; `*` at the end stands for any rest.
+    /// Branches that are never deleted and whose pushed commits are never rewritten; a final `*` matches any suffix.
     pub protected: Vec<String>,
-    /// Whether the argument `confirm` also counts where the client can ask its user.
+    /// Whether the argument `confirm` counts even if the client can ask its user.
     pub model_confirms: bool,
 }
 
@@ -65,7 +65,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Lets a deed pass, or says why not. `what` says what would happen, for the one who has to decide.
+    /// Permits an action, or returns the reason against it. `what` describes the consequences to the user.
     pub(crate) fn permit(&self, action: PolicyAction, confirmed: bool, what: &str) -> Result<(), Error> {
         let (rule, name) = match action {
             PolicyAction::ForcePush => (self.force_push, "force_push"),
@@ -78,14 +78,12 @@ impl Policy {
             Rule::Allow => Ok(()),
             Rule::Confirm if confirmed => Ok(()),
             Rule::Confirm => Err(Error::new(Kind::Refused, what).asks()),
-            Rule::Deny => {
-                Err(Error::new(Kind::Denied, what).hint(format!("The operator does not allow it (`policy.{name}` is \"deny\").")))
-            }
+            Rule::Deny => Err(Error::new(Kind::Denied, what).hint(format!("The operator forbids it (`policy.{name}` is \"deny\")."))),
         }
     }
 
-    /// Refuses what must not happen to a protected branch.
-    pub(crate) fn spare(&self, branch: &str, what: &str) -> Result<(), Error> {
+    /// Refuses an action, described by `what`, on a protected branch.
+    pub(crate) fn check_protected(&self, branch: &str, what: &str) -> Result<(), Error> {
         let matches = |pattern: &String| match pattern.strip_suffix('*') {
             Some(start) => branch.starts_with(start),
             None => pattern == branch,
@@ -103,12 +101,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_denial_stands_whatever_the_call_says() {
+    fn confirmation_does_not_override_a_denial() {
         let policy = Policy { clean: Rule::Deny, hard_reset: Rule::Allow, protected: vec!["release/*".to_owned()], ..Policy::default() };
         assert!(policy.permit(PolicyAction::Clean, true, "x").is_err_and(|err| err.kind == Kind::Denied));
         assert!(policy.permit(PolicyAction::HardReset, false, "x").is_ok());
         assert!(policy.permit(PolicyAction::Delete, false, "x").is_err_and(|err| err.kind == Kind::Refused));
         assert!(policy.permit(PolicyAction::Delete, true, "x").is_ok());
-        assert!(policy.spare("release/1", "x").is_err() && policy.spare("releases", "x").is_ok() && policy.spare("main", "x").is_ok());
+        let check = |branch| policy.check_protected(branch, "x");
+        assert!(check("release/1").is_err() && check("releases").is_ok() && check("main").is_ok());
     }
 }

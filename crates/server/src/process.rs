@@ -1,8 +1,8 @@
-//! Processes by number and beginning: numbers are used again.
+//! Processes by id and start time, since ids are reused.
 
 use std::{fs, path::Path, sync::OnceLock};
 
-/// True while the process runs that had this number when it began then.
+/// Whether the process with this id and start time is running.
 pub(crate) fn is_running(pid: u32, start: Option<i64>) -> bool {
     if !Path::new("/proc/self").exists() {
         return true;
@@ -14,14 +14,14 @@ pub(crate) fn is_running(pid: u32, start: Option<i64>) -> bool {
     }
 }
 
-/// When a process began, in ticks since the machine did.
+/// A process's start time, in ticks since boot.
 fn started_at(pid: u32) -> Option<i64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything.
+    // The name, in parentheses, may contain anything.
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-/// When this process began.
+/// This process's start time.
 pub(crate) fn own_start() -> Option<i64> {
     static START: OnceLock<Option<i64>> = OnceLock::new();
     *START.get_or_init(|| started_at(std::process::id()))

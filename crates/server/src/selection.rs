@@ -1,4 +1,4 @@
-//! Which tools clients are told of, and which may be called.
+//! Which tools are listed to clients, and which may be called.
 
 use crate::{
     error::{Error, Kind},
@@ -7,26 +7,26 @@ use crate::{
 };
 use serde_json::Map;
 
-/// What the operator wants to be there.
+/// The operator's selection of tools.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// The groups; the default one when empty and no tool is named.
+    /// The groups; the default one if both these and `tools` are empty.
     pub toolsets: Vec<Toolset>,
-    /// Further tools. Without groups, the only ones, also for calls.
+    /// Additional tools. Without groups, only these are listed and callable.
     pub tools: Vec<String>,
-    /// Tools that are neither listed nor called.
+    /// Tools that are neither listed nor callable.
     pub exclude: Vec<String>,
-    /// Nothing that changes anything is listed or called.
+    /// Lists and permits only tools that read.
     pub read_only: bool,
 }
 
 impl Selection {
-    /// The tools that clients are told of.
+    /// The tools listed to clients.
     pub fn listed(&self) -> Vec<&'static Entry> {
         tools::ALL.iter().filter(|entry| self.lists(entry)).collect()
     }
 
-    /// The first name that is no tool.
+    /// The first name that is not a tool.
     pub(crate) fn unknown(&self) -> Option<&str> {
         let named = self.tools.iter().chain(&self.exclude);
         named.map(String::as_str).find(|name| !is_tool(name))
@@ -40,22 +40,23 @@ impl Selection {
         (grouped || named) && self.check(entry, entry.effect_of(Map::new())).is_ok()
     }
 
-    /// Refuses a call of what the operator has left out.
+    /// Refuses a call of a tool that the operator did not select.
     pub(crate) fn check(&self, entry: &Entry, effect: Effect) -> Result<(), Error> {
         let only = self.toolsets.is_empty() && !self.tools.is_empty();
         if self.exclude.iter().any(|name| name == entry.name) || only && !self.tools.iter().any(|name| name == entry.name) {
-            return Err(Error::new(Kind::Denied, format!("{} is switched off here", entry.name))
-                .hint("The operator decides which tools there are."));
+            return Err(
+                Error::new(Kind::Denied, format!("{} is disabled here", entry.name)).hint("The operator selects the available tools.")
+            );
         }
         if self.read_only && effect != Effect::Read {
-            return Err(Error::new(Kind::Denied, format!("this server only reads: {} would change something", entry.name))
+            return Err(Error::new(Kind::Denied, format!("this server is read-only: {} would change something", entry.name))
                 .hint("The operator has started it with --read-only."));
         }
         Ok(())
     }
 }
 
-/// True for the name of a tool, whether it is listed or not.
+/// Whether this is the name of a tool, listed or not.
 pub(crate) fn is_tool(name: &str) -> bool {
     tools::ALL.iter().any(|entry| entry.name == name)
 }

@@ -1,4 +1,4 @@
-//! Where a name is defined in a file of any common language: by its declaration, and by braces or indentation.
+//! Finds a name's definition in a file of any common language: by its declaration, and by braces or indentation.
 
 /// Words that introduce a definition.
 pub(crate) const WORDS: [&str; 26] = [
@@ -44,7 +44,7 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$' | '!'))).filter(|word| !word.is_empty())
 }
 
-/// True for `fn name`, `class name`, `func (r *T) name`, a Markdown heading.
+/// Whether the line is `fn name`, `class name`, `func (r *T) name` or a Markdown heading.
 fn declares(line: &str, name: &str) -> bool {
     let trimmed = line.trim_start();
     if trimmed.starts_with("//") || trimmed.starts_with('*') {
@@ -58,13 +58,13 @@ fn declares(line: &str, name: &str) -> bool {
         if introduced && word == name {
             return true;
         }
-        // A call or an assignment is no declaration: only what stands before `(`, `=` or `{` counts, receivers aside.
+        // The name must follow a declaration keyword, so calls and assignments do not match.
         introduced |= WORDS.contains(&word);
     }
     false
 }
 
-/// True for `name(…) {` and `name: function`: definitions without a word of their own, as in C, Java and objects.
+/// Whether the line is a definition without a keyword, such as `name(…) {` in C and Java.
 fn opens(line: &str, name: &str) -> bool {
     let Some(at) = line.find(name) else { return false };
     let before = line[..at].chars().next_back();
@@ -77,7 +77,7 @@ fn opens(line: &str, name: &str) -> bool {
         && !line.contains('=')
 }
 
-/// The first line of the comments and attributes that stand directly above.
+/// The first line of the comments and attributes directly above.
 fn above(lines: &[&str], at: usize) -> usize {
     let belongs = |line: &str| {
         let line = line.trim_start();
@@ -86,7 +86,7 @@ fn above(lines: &[&str], at: usize) -> usize {
     (0..at).rev().take_while(|&line| belongs(lines[line])).last().unwrap_or(at)
 }
 
-/// The last line: where the braces close, or where the indentation comes back.
+/// The last line: where the braces close, or before the indentation returns.
 fn end(lines: &[&str], at: usize) -> usize {
     if let Some(level) = heading_level(lines[at]) {
         let next = (at + 1..lines.len()).find(|&line| heading_level(lines[line]).is_some_and(|other| other <= level));
@@ -115,7 +115,7 @@ fn end(lines: &[&str], at: usize) -> usize {
     indented(lines, at)
 }
 
-/// A line without its strings and its line comment, as far as that can be told from one line.
+/// A line without strings and its line comment, as far as one line shows.
 fn code(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut quote = None;
@@ -126,7 +126,7 @@ fn code(line: &str) -> String {
             Some(end) if c == end => quote = None,
             Some(_) => {}
             None if c == '"' || c == '`' => quote = Some(c),
-            // A quote and two more characters: a character literal, and not a lifetime.
+            // A quote and two more characters: a character literal, not a lifetime.
             None if c == '\'' && chars.clone().nth(1) == Some('\'') => drop((chars.next(), chars.next())),
             None if c == '/' && chars.peek() == Some(&'/') => break,
             None => out.push(c),

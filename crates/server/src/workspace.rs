@@ -1,6 +1,6 @@
-//! Workspaces: a worktree for each piece of work, kept in the state folder and known by a handle.
+//! Workspaces: a worktree for each task, kept in the state folder and identified by a handle.
 //!
-//! Whose a handle is, and until when it is good, is a row of the store. A file says the first, too, for when the store is away
+//! A row of the store holds a handle's owner and expiry. A file holds the owner, too, in case the store is unavailable
 //! or was lost.
 
 use crate::{
@@ -18,30 +18,30 @@ use std::{
 };
 use store::WorkspaceRow;
 
-/// What a handle begins with.
+/// The prefix of handles.
 const PREFIX: &str = "ws_";
-/// Where files say whose the handles are.
+/// The folder of the files that name the owners of handles.
 const OWNERS: &str = "owners";
-/// Whose those are that were taken away from somebody.
+/// The owner of revoked handles.
 const NOBODY: &str = "";
-/// The random part of a handle, in hexadecimal digits.
+/// Number of random hexadecimal digits in a handle.
 const DIGITS: usize = 32;
-/// The most handles that are remembered.
+/// Maximum number of cached handles.
 const MAX_KNOWN: usize = 4096;
-const HINT: &str = "git_workspace lists those of a repository, and opens one.";
-/// How long one that could not be closed at its end is left alone.
-const RESPITE: Duration = Duration::from_hours(24);
+const HINT: &str = "git_workspace lists a repository's workspaces, and opens one.";
+/// How long to wait before closing an expired workspace again after a failure.
+const RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// The workspaces of all repositories.
 pub(crate) struct Workspaces {
     state: Arc<StateDir>,
     persistence: Arc<Persistence>,
-    /// How long a handle is good that nobody uses.
+    /// How long an unused handle stays valid.
     ttl: Duration,
     known: Mutex<HashMap<String, Known>>,
 }
 
-/// What is known of a handle.
+/// A cached handle.
 #[derive(Clone)]
 struct Known {
     principal: String,
@@ -49,11 +49,11 @@ struct Known {
     renewed: Instant,
 }
 
-/// A workspace whose time is over.
+/// An expired workspace.
 pub(crate) struct Expired {
     pub(crate) handle: String,
     pub(crate) principal: String,
-    /// A working tree of the repository that it was opened in.
+    /// A working tree of its repository.
     pub(crate) repository: String,
 }
 
@@ -62,7 +62,7 @@ impl Workspaces {
         Self { state, persistence, ttl, known: Mutex::default() }
     }
 
-    /// How long a handle is good that nobody uses.
+    /// How long an unused handle stays valid.
     pub(crate) fn ttl(&self) -> Duration {
         self.ttl
     }
@@ -71,13 +71,13 @@ impl Workspaces {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A handle that nobody can guess, and the folder that its worktree is to be made at.
+    /// Creates an unguessable handle, and returns it with the path for its worktree.
     ///
-    /// `common_dir` is that of its repository.
+    /// `common_dir` is the repository's.
     pub(crate) fn create(&self, owner: &str, common_dir: &Path) -> Result<(String, PathBuf), Error> {
         let handle = mcp::sessions::random_id(PREFIX);
         let folder = self.folder()?;
-        let failed = |err: io::Error| Error::new(Kind::Internal, format!("a workspace cannot be made: {err}"));
+        let failed = |err: io::Error| Error::new(Kind::Internal, format!("cannot create a workspace: {err}"));
         let folder = fs::create_dir_all(&folder).and_then(|()| fs::canonicalize(folder)).map_err(failed)?;
         let path = folder.join(&handle);
         let row = WorkspaceRow {
@@ -93,11 +93,11 @@ impl Workspaces {
         fs::create_dir_all(&owners).and_then(|()| fs::write(owners.join(&handle), owner)).map_err(failed)?;
         match self.persistence.run_here(|store| async move { store.put_workspace(&row).await }) {
             Ok(()) | Err(Failed::Away(_)) => Ok((handle, path)),
-            Err(Failed::Refused(why)) => Err(Error::new(Kind::Internal, format!("a workspace cannot be made: {why}"))),
+            Err(Failed::Refused(why)) => Err(Error::new(Kind::Internal, format!("cannot create a workspace: {why}"))),
         }
     }
 
-    /// Refuses the worktree at `path` where it is the workspace of somebody else.
+    /// Refuses the worktree at `path` if it is another principal's workspace.
     pub(crate) fn check(&self, path: &Path, principal: &str) -> Result<(), Error> {
         match self.at(path)? {
             Some((_, known)) if known.principal != principal => Err(foreign()),
@@ -105,10 +105,10 @@ impl Workspaces {
         }
     }
 
-    /// Refuses a path, however it is written, that ends in the handle of somebody else.
-    pub(crate) fn spare(&self, path: &Path, principal: &str) -> Result<(), Error> {
+    /// Refuses a path, in any spelling, that ends in another principal's handle.
+    pub(crate) fn check_path(&self, path: &Path, principal: &str) -> Result<(), Error> {
         let Some(handle) = handle_in(path) else { return Ok(()) };
-        match here(self.find(handle))?? {
+        match block_on(self.find(handle))?? {
             Some(known) if known.principal != principal => Err(foreign()),
             _ => Ok(()),
         }
@@ -121,12 +121,12 @@ impl Workspaces {
             fs::remove_file(state.join(OWNERS).join(handle)).ok();
         }
         if let Err(why) = self.persistence.run_here(|store| async move { store.delete_workspace(handle).await }) {
-            tracing::debug!(%why, "a workspace is forgotten when its time is over");
+            tracing::debug!(%why, "could not delete the workspace's row, which will expire");
         }
     }
 
-    /// Takes all handles away from a principal, and says how many those were. Nothing in their worktrees is lost: they stay
-    /// until their time is over.
+    /// Revokes all handles of a principal, and returns their number. Their worktrees lose nothing: they stay until they
+    /// expire.
     pub(crate) async fn revoke(&self, principal: &str) -> usize {
         let rows = self.persistence.run(|store| async move { store.workspaces().await }).await.unwrap_or_default();
         let theirs: Vec<WorkspaceRow> = rows.into_iter().filter(|row| row.principal == principal).collect();
@@ -141,8 +141,8 @@ impl Workspaces {
         theirs.len()
     }
 
-    /// Takes up what a server before this one has left: folders that the store does not know, and rows without a folder.
-    /// Gives the folders whose repository is gone, which are left alone.
+    /// Reconciles the store with the folders that an earlier server left: adds rows for unknown folders, and deletes rows
+    /// without one. Returns the folders whose repository is gone, which stay.
     pub(crate) async fn reconcile(&self) -> Vec<PathBuf> {
         let Ok(folder) = self.folder().and_then(|folder| fs::canonicalize(folder).map_err(|_| unknown())) else { return Vec::new() };
         let names = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -159,7 +159,7 @@ impl Workspaces {
         there.into_iter().filter(|path| common_dir_of(path).is_none_or(|common| !common.is_dir())).collect()
     }
 
-    /// Where the worktree of a handle is; another's is not there.
+    /// The path of a handle's worktree, which exists only for its owner.
     pub(crate) async fn path(&self, handle: &str, principal: &str) -> Result<PathBuf, Error> {
         if !is_handle(handle) {
             return Err(unknown());
@@ -171,17 +171,17 @@ impl Workspaces {
         fs::canonicalize(&known.path).ok().filter(|path| path.is_dir()).ok_or_else(unknown)
     }
 
-    /// The same on a thread that may wait.
+    /// The same on a thread that may block.
     pub(crate) fn path_here(&self, handle: &str, principal: &str) -> Result<PathBuf, Error> {
-        here(self.path(handle, principal))?
+        block_on(self.path(handle, principal))?
     }
 
-    /// The handle of the worktree at `path`, where it is a workspace of this principal.
+    /// The handle of the worktree at `path`, if it is this principal's workspace.
     pub(crate) fn handle(&self, path: &Path, principal: &str) -> Result<Option<String>, Error> {
         Ok(self.at(path)?.filter(|(_, known)| known.principal == principal).map(|(handle, _)| handle))
     }
 
-    /// Those whose time is over and whose folders are of this server. Where the folder is gone, the handle goes, too.
+    /// The expired workspaces in this server's folder. A handle whose folder is gone is deleted.
     pub(crate) async fn expired(&self) -> Vec<Expired> {
         let Ok(folder) = self.folder().and_then(|folder| fs::canonicalize(folder).map_err(|_| unknown())) else { return Vec::new() };
         let found = self.persistence.run(|store| async move { store.expired_workspaces(now_ms()).await }).await;
@@ -198,23 +198,23 @@ impl Workspaces {
         expired
     }
 
-    /// Leaves one alone for a while that could not be closed.
-    pub(crate) async fn respite(&self, handle: &str) {
+    /// Extends a workspace that could not be closed, to retry later.
+    pub(crate) async fn postpone(&self, handle: &str) {
         // The next use renews it.
         self.known().remove(handle);
-        let end = now_ms().saturating_add(milliseconds(RESPITE.min(self.ttl)));
+        let end = now_ms().saturating_add(milliseconds(RETRY_AFTER.min(self.ttl)));
         self.persistence.run(|store| async move { store.renew_workspace(handle, end).await }).await.ok();
     }
 
-    /// The workspace at `path`, where there is one.
+    /// The workspace at `path`, if any.
     fn at(&self, path: &Path) -> Result<Option<(String, Known)>, Error> {
-        // Most paths are none, and nothing is opened for them.
+        // Most paths are not workspaces; return without opening anything.
         let Some(handle) = handle_in(path) else { return Ok(None) };
-        let known = here(self.find(handle))??;
+        let known = block_on(self.find(handle))??;
         Ok(known.filter(|known| fs::canonicalize(&known.path).is_ok_and(|own| own == path)).map(|known| (handle.to_owned(), known)))
     }
 
-    /// What is known of a handle. That it is asked for renews it.
+    /// Looks up a handle, which renews it.
     async fn find(&self, handle: &str) -> Result<Option<Known>, Error> {
         let cached = self.known().get(handle).cloned();
         let is_fresh = |known: &Known| known.renewed.elapsed() < self.ttl / 8;
@@ -235,21 +235,21 @@ impl Workspaces {
                 let path = self.folder()?.join(handle);
                 let principal = match self.owner_on_file(handle) {
                     Ok(owner) => owner,
-                    // Of before there were owners.
+                    // Created by a version without owners.
                     Err(err) if err.kind() == io::ErrorKind::NotFound && path.is_dir() => Caller::LOCAL.to_owned(),
                     Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
-                    Err(err) => return Err(unsure(&err)),
+                    Err(err) => return Err(unavailable(&err)),
                 };
-                self.take_over(handle, &principal, &path).await;
+                self.record(handle, &principal, &path).await;
                 (principal, path)
             }
-            // Not remembered: it was not renewed.
+            // Not cached: it was not renewed.
             Err(why) => {
                 let known = cached.or_else(|| {
                     let (principal, path) = (self.owner_on_file(handle).ok()?, self.folder().ok()?.join(handle));
                     Some(Known { principal, path, renewed: Instant::now() })
                 });
-                return known.ok_or_else(|| unsure(&why)).map(Some);
+                return known.ok_or_else(|| unavailable(&why)).map(Some);
             }
         };
         let found = Known { principal, path, renewed: Instant::now() };
@@ -261,14 +261,14 @@ impl Workspaces {
         Ok(Some(found))
     }
 
-    /// Whose a handle is by the file that was written with it.
+    /// The owner of a handle according to its file.
     fn owner_on_file(&self, handle: &str) -> io::Result<String> {
         let state = self.state.ready().map_err(|err| io::Error::other(err.message))?;
         fs::read_to_string(state.join(OWNERS).join(handle))
     }
 
-    /// Takes into the store what a file says.
-    async fn take_over(&self, handle: &str, principal: &str, path: &Path) {
+    /// Adds a row to the store for a handle known from its file.
+    async fn record(&self, handle: &str, principal: &str, path: &Path) {
         let row = WorkspaceRow {
             handle: handle.to_owned(),
             principal: principal.to_owned(),
@@ -279,7 +279,7 @@ impl Workspaces {
             expires_ms: self.end(),
         };
         if let Err(why) = self.persistence.run(|store| async move { store.put_workspace(&row).await }).await {
-            tracing::debug!(%why, "a workspace is known by its file alone");
+            tracing::debug!(%why, "could not add a workspace's row; only its file names the owner");
         }
     }
 
@@ -292,21 +292,21 @@ impl Workspaces {
     }
 }
 
-/// Where a call about a workspace is made that must not be made in it.
+/// The main worktree, for calls about a workspace that cannot run inside it.
 fn main_worktree(common_dir: &Path) -> PathBuf {
     let above = common_dir.parent().filter(|_| common_dir.ends_with(".git"));
     above.unwrap_or(common_dir).to_owned()
 }
 
-/// The common folder of a worktree, as the file in it says.
+/// The common directory of a worktree, according to its `.git` file.
 fn common_dir_of(worktree: &Path) -> Option<PathBuf> {
     let text = fs::read_to_string(worktree.join(".git")).ok()?;
     let own = Path::new(text.strip_prefix("gitdir: ")?.trim_end());
     own.ancestors().find(|dir| dir.ends_with("worktrees"))?.parent().map(Path::to_owned)
 }
 
-/// Waits for what a thread cannot go on without.
-fn here<T>(work: impl Future<Output = T>) -> Result<T, Error> {
+/// Blocks the thread until the work is done.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Error> {
     let runtime = tokio::runtime::Handle::try_current().map_err(|err| Error::new(Kind::Internal, err.to_string()))?;
     Ok(runtime.block_on(work))
 }
@@ -320,7 +320,7 @@ fn is_handle(name: &str) -> bool {
     random.len() == DIGITS && random.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn unsure(why: &dyn std::fmt::Display) -> Error {
+fn unavailable(why: &dyn std::fmt::Display) -> Error {
     let mut error = Error::new(Kind::Unavailable, format!("cannot determine the workspace's owner: {why}"));
     error.retry_after = Some(Duration::from_secs(5));
     error
@@ -330,7 +330,7 @@ fn unknown() -> Error {
     Error::new(Kind::NotFound, "there is no such workspace").hint(HINT)
 }
 
-/// To the caller it is the same.
+/// Looks like [`unknown`] to the caller.
 fn foreign() -> Error {
     let mut error = unknown();
     error.kind = Kind::Foreign;

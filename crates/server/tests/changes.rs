@@ -40,7 +40,7 @@ fn branches_are_created_and_checked_out() {
     let exists = client.error("git_create_branch", &json!({"branch_name": "feature/x"}));
     assert!(exists.contains("already exists"), "{exists}");
     let text = client.text("git_checkout", &json!({"branch_name": "feature/x"}));
-    assert!(text.contains("on branch feature/x") && text.contains("to go back"), "{text}");
+    assert!(text.contains("on branch feature/x") && text.contains("to switch back"), "{text}");
     fixture.write("a.txt", "in the way\n");
     let refused = client.error("git_checkout", &json!({"branch_name": "main"}));
     assert!(refused.contains("a.txt"), "{refused}");

@@ -16,7 +16,7 @@ fn content(fixture: &Fixture, path: &str) -> String {
 fn undo(client: &mut Client) -> Value {
     let preview = client.result("git_undo", &json!({}));
     let said = support::text_of(&preview);
-    let Some((_, call)) = said.split_once("To take it back: ") else { return preview };
+    let Some((_, call)) = said.split_once("To undo it: ") else { return preview };
     let (tool, args) = support::call_in(call.trim_end());
     client.result(&tool, &args)
 }

@@ -92,7 +92,7 @@ fn bytes(client: &mut Client, tool: &str, args: &Value) -> Vec<u8> {
             }
             let call = note.trim_end().split_once("Next: ").map(|(_, call)| call);
             next = call.map(|call| named(call, &tool, &args)).or(next);
-            if note.starts_with("the line above goes on") {
+            if note.starts_with("the line above continues") {
                 let (tool, mut rest) = named(note.trim_end().split_once(": ").expect("a call").1, &tool, &args);
                 rest["max_tokens"] = args["max_tokens"].clone();
                 all.extend(bytes(client, &tool, &rest));

@@ -55,7 +55,7 @@ fn files_are_moved_and_patched_and_noted() {
     assert!(fixture.path.join("dir/moved.txt").exists());
     client.text("git_commit", &json!({"message": "moved"}));
     let patch = "--- a/dir/moved.txt\n+++ b/dir/moved.txt\n@@ -1,3 +1,3 @@\n one\n-two\n+TWO\n three\n";
-    assert!(client.text("git_apply", &json!({"patch": patch, "check": true})).contains("it fits"));
+    assert!(client.text("git_apply", &json!({"patch": patch, "check": true})).contains("the patch applies"));
     assert_eq!(fixture.text(&["status", "--porcelain"]), "");
     client.text("git_apply", &json!({"patch": patch, "index": true}));
     assert_eq!(fixture.text(&["status", "--porcelain"]), "M  dir/moved.txt");
@@ -81,7 +81,7 @@ fn settings_are_shown_and_only_harmless_ones_are_written() {
     assert_eq!(fixture.text(&["config", "pull.rebase"]), "true");
     client.text("git_config", &json!({"key": "pull.rebase", "unset": true}));
     assert!(!fixture.try_git(&["config", "pull.rebase"]).status.success());
-    assert!(client.error("git_config", &json!({"key": "core.sshCommand", "value": "x"})).contains("is not written by this server"));
+    assert!(client.error("git_config", &json!({"key": "core.sshCommand", "value": "x"})).contains("cannot be written through this server"));
     client.text("git_maintenance", &json!({"action": "commit_graph"}));
     assert!(fixture.path.join(".git/objects/info/commit-graph").exists());
     assert!(client.text("git_maintenance", &json!({})).contains("count: "));

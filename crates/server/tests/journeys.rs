@@ -55,7 +55,7 @@ fn a_feature_branch_with_staged_hunks_is_pushed_with_its_upstream() {
     assert_eq!(hunks.len(), 4, "{hunks:?}");
     let wanted: Vec<&str> = hunks.iter().filter(|(_, text)| text.contains("+wanted")).map(|(id, _)| id.as_str()).collect();
     let staged = client.text("git_add", &json!({"hunks": wanted}));
-    assert!(staged.contains("2 of the hunks staged") && staged.contains("M  long.txt") || staged.contains("M long.txt"), "{staged}");
+    assert!(staged.contains("2 hunks staged") && staged.contains("M  long.txt") || staged.contains("M long.txt"), "{staged}");
     assert_eq!(fixture.text(&["show", ":long.txt"]) + "\n", edit(&[(3, "wanted one"), (38, "wanted two")]));
     client.text("git_commit", &json!({"message": "wanted"}));
     // One staged hunk is unstaged again, and the rest of the edits discarded and restored.
@@ -77,7 +77,7 @@ fn a_feature_branch_with_staged_hunks_is_pushed_with_its_upstream() {
     let gone = client.error("git_add", &json!({"hunks": [debugging.0], "action": "discard"}));
     assert!(gone.contains("there is no hunk") && gone.contains("`list`: true"), "{gone}");
     let preview = client.text("git_undo", &json!({}));
-    let (tool, args) = support::call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
+    let (tool, args) = support::call_in(preview.split_once("To undo it: ").expect("a call").1.trim_end());
     client.text(&tool, &args);
     assert_eq!(fs::read(fixture.path.join("long.txt")).expect("the file"), before);
     client.text("git_push", &json!({"set_upstream": true}));
@@ -260,7 +260,7 @@ fn deleted_branches_and_tags_are_restored() {
         client.text(tool, &args);
         assert_ne!(fixture.text(&["for-each-ref", "refs/heads", "refs/tags"]), refs);
         let preview = client.text("git_undo", &json!({}));
-        let (undo, args) = support::call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
+        let (undo, args) = support::call_in(preview.split_once("To undo it: ").expect("a call").1.trim_end());
         client.text(&undo, &args);
         assert_eq!(fixture.text(&["for-each-ref", "refs/heads", "refs/tags"]), refs);
     }

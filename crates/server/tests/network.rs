@@ -33,7 +33,7 @@ fn a_branch_is_pushed_with_its_upstream_and_never_by_force() {
     client.text("git_checkout", &json!({"branch_name": "feature", "create": true}));
     fixture.write("f.txt", "f\n").commit("feature work");
     let pushed = client.text("git_push", &json!({"set_upstream": true}));
-    assert!(pushed.contains("* refs/heads/feature") && pushed.contains("feature now follows origin/feature"), "{pushed}");
+    assert!(pushed.contains("* refs/heads/feature") && pushed.contains("feature now tracks origin/feature"), "{pushed}");
     assert_eq!(remote.git(&["rev-parse", "feature"]), rev(&fixture, "HEAD"));
     assert_eq!(rev(&fixture, "feature@{upstream}"), rev(&fixture, "HEAD"));
     // The remote moves on: nothing is overwritten, and the remote-tracking branch stays correct.

@@ -43,7 +43,7 @@ fn page_bytes(client: &mut Client, text: &str) -> Vec<u8> {
             // The line break before the note is the server's.
             assert_eq!(bytes.pop(), Some(b'\n'));
         }
-        if note.starts_with("the line above goes on") {
+        if note.starts_with("the line above continues") {
             let (tool, args) = call_in(note.split_once(": ").expect("a call").1.trim_end());
             bytes.extend(follow(client, &tool, &args));
         }

@@ -43,7 +43,7 @@ fn reads_run_nothing_in_submodules_and_label_their_entries() -> Outcome {
     let status = client.text("git_status", &json!({}));
     // The new `.gitattributes` is applied; no program that it names for `a.txt` runs.
     assert!(status.contains(" M a.txt") && status.contains(" ? lib"), "{status}");
-    assert!(status.contains("inside of submodule lib: reads do not run its filter x"), "{status}");
+    assert!(status.contains("inside submodule lib: reads do not run its filter x"), "{status}");
     let diff = client.text("git_diff", &json!({}));
     assert!(diff.contains("+changed") && !diff.contains("TWO"), "{diff}");
     client.text("git_diff", &json!({"target": "HEAD~1"}));

@@ -103,7 +103,7 @@ fn over_the_network(ask: &Asking<'_>, fixture: &Fixture, remote: &Remote) {
     let url = remote.url().replace("http://", &format!("http://{URL}:{URL}@"));
     let away = format!("http://{URL}:{URL}@127.0.0.1:1/x.git?token={URL}");
     for (tool, args, words) in [
-        ("git_remote_set_url", json!({"name": "origin", "url": url}), "origin is at the new URL"),
+        ("git_remote_set_url", json!({"name": "origin", "url": url}), "origin has the new URL"),
         ("git_remote_get_url", json!({"name": "origin"}), shown),
         ("git_config", json!({"key": "remote.origin.url"}), shown),
         ("git_ls_remote", json!({}), "refs/heads/main"),

@@ -46,7 +46,7 @@ fn a_read_only_server_changes_nothing_77() {
                 let asked = text.contains("there is no remote called");
                 assert!(result["isError"] != true || asked, "{}: {text}", entry.name);
             } else {
-                assert!(text.contains("this server only reads") && result["isError"] == true, "{}: {text}", entry.name);
+                assert!(text.contains("this server is read-only") && result["isError"] == true, "{}: {text}", entry.name);
             }
             assert_eq!(everything(&fixture.path), before, "{}", entry.name);
         }
@@ -60,10 +60,10 @@ fn tools_are_chosen_by_group_and_by_name() -> Outcome {
     let names = listed(&mut client);
     assert!(names.contains(&"git_revert".to_owned()) && !names.contains(&"git_reset".to_owned()), "{names:?}");
     let off = client.error("git_log", &json!({}));
-    assert!(off.contains("git_log is switched off here"), "{off}");
+    assert!(off.contains("git_log is disabled here"), "{off}");
     let mut client = fixture.serve_with(&["--tools", "git_status"], &[]);
     assert_eq!(listed(&mut client), ["git_status"]);
-    assert!(client.error("git_add", &json!({"files": ["."]})).contains("switched off"));
+    assert!(client.error("git_add", &json!({"files": ["."]})).contains("disabled"));
     let mut client = fixture.serve_with(&[], &[("MCP_GIT_TOOLSETS", "reference"), ("MCP_GIT_TOOLS", "git_undo")]);
     assert_eq!(listed(&mut client).len(), 13);
     let wrong = String::from_utf8(program().args(["--tools", "git_nothing", "call", "git_status"]).output()?.stderr)?;

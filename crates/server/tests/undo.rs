@@ -104,7 +104,7 @@ fn later_work_is_not_lost() {
     fixture.git(&["reset", "--quiet"]);
     client.text("git_undo", &json!({}));
     let wrong = client.error("git_undo", &json!({"id": "1-1"}));
-    assert!(wrong.contains("not the last change"), "{wrong}");
+    assert!(wrong.contains("no longer the last change"), "{wrong}");
     // A file edited after a hard reset stays.
     fixture.write("a.txt", "lost?\n");
     client.text("git_reset", &json!({"mode": "hard", "confirm": true}));
@@ -320,7 +320,7 @@ fn a_branch_that_looks_like_an_option_is_not_checked_out_again() {
     client.text("git_checkout", &json!({"branch_name": "main"}));
     fixture.write("a.txt", "mine\n");
     let preview = client.text("git_undo", &json!({}));
-    let (tool, args) = support::call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
+    let (tool, args) = support::call_in(preview.split_once("To undo it: ").expect("a call").1.trim_end());
     client.error(&tool, &args);
     assert_eq!(fs::read(fixture.path.join("a.txt")).unwrap_or_default(), b"mine\n");
 }

@@ -200,7 +200,7 @@ fn odd_arguments_do_not_bypass_read_only() {
         ("git_stash", json!({"action": {"push": null}})),
         ("git_undo", json!({"id": {"x": 1}})),
     ] {
-        assert!(client.error(tool, &args).contains("this server only reads"), "{tool}");
+        assert!(client.error(tool, &args).contains("this server is read-only"), "{tool}");
     }
     fixture.git(&["rev-parse", "v1"]);
 }

@@ -60,7 +60,7 @@ fn a_merge_with_a_conflict_is_resolved_by_a_side_and_undone() {
     assert!(early.contains("unresolved conflicts in a.txt"), "{early}");
     fixture.write("a.txt", "by hand\n");
     let taken = client.text("git_conflicts", &json!({"take": "theirs", "paths": ["a.txt"]}));
-    let (tool, args) = support::call_in(taken.lines().find_map(|line| line.split_once("held before: ")).expect("a call").1);
+    let (tool, args) = support::call_in(taken.lines().find_map(|line| line.split_once("previous content of a.txt: ")).expect("a call").1);
     assert_eq!(client.text(&tool, &args), "by hand\n");
     assert!(taken.contains("nothing is in conflict") && taken.contains("git_continue"), "{taken}");
     let done = client.text("git_continue", &json!({"operation": "merge"}));

@@ -1,4 +1,4 @@
-//! Where a listing goes on: a position, bound to what was listed.
+//! Positions in listings, each bound to the listed content.
 
 use crate::error::{Error, Kind};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,19 +6,19 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// A position in a listing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    /// How many items were listed before.
+    /// Number of items already listed.
     pub(crate) item: u64,
-    /// How many bytes of the next item were shown before.
+    /// Number of bytes of the next item already shown.
     pub(crate) offset: u64,
 }
 
 impl Cursor {
-    /// Writes the cursor for a listing with this fingerprint.
+    /// Encodes the cursor for a listing with this fingerprint.
     pub(crate) fn encode(self, fingerprint: u64) -> String {
         format!("{}.{}.{:08x}", self.item, self.offset, short(fingerprint))
     }
 
-    /// Where a cursor points, before it is known whether that still is good: [`Cursor::decode`] says so.
+    /// Decodes a cursor's position without validating it, as [`Cursor::decode`] does.
     ///
     /// # Errors
     ///
@@ -27,16 +27,16 @@ impl Cursor {
         text.map_or(Ok(Self::default()), |text| read(text).map(|(position, _)| position))
     }
 
-    /// Reads a cursor that must belong to the listing with this fingerprint; the start when there is none.
+    /// Decodes a cursor and checks that it belongs to the listing with this fingerprint; the start if `None`.
     ///
     /// # Errors
     ///
-    /// `BadInput` for text that is no cursor, and for a listing that has changed since.
+    /// `BadInput` for text that is no cursor, `Stale` if the listing has changed since.
     pub(crate) fn decode(text: Option<&str>, fingerprint: u64) -> Result<Self, Error> {
         let Some(text) = text else { return Ok(Self::default()) };
         let (position, mark) = read(text)?;
         if mark != short(fingerprint) {
-            return Err(Error::new(Kind::Stale, "the cursor is stale: what it pages through has changed, or the arguments have")
+            return Err(Error::new(Kind::Stale, "the cursor is stale: the listing or the arguments have changed")
                 .hint("Repeat the call without `cursor` to start over."));
         }
         Ok(position)
@@ -44,9 +44,8 @@ impl Cursor {
 }
 
 fn read(text: &str) -> Result<(Cursor, u32), Error> {
-    parse(text).ok_or_else(|| {
-        Error::new(Kind::BadInput, "`cursor` is not one that this server gave out").hint("Repeat the call without `cursor`.")
-    })
+    parse(text)
+        .ok_or_else(|| Error::new(Kind::BadInput, "`cursor` was not issued by this server").hint("Repeat the call without `cursor`."))
 }
 
 fn parse(text: &str) -> Option<(Cursor, u32)> {
@@ -61,7 +60,7 @@ fn short(fingerprint: u64) -> u32 {
     u32::try_from(folded & 0xffff_ffff).unwrap_or_default()
 }
 
-/// A fingerprint of what a listing depends on.
+/// A fingerprint of a listing's content.
 pub(crate) fn fingerprint(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
@@ -75,7 +74,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_comes_back_and_only_for_its_listing(item: u64, offset: u64, fingerprint: u64) {
+        fn a_cursor_decodes_only_for_its_listing(item: u64, offset: u64, fingerprint: u64) {
             let cursor = Cursor { item, offset };
             let text = cursor.encode(fingerprint);
             prop_assert_eq!(Cursor::decode(Some(&text), fingerprint).ok(), Some(cursor));
@@ -83,7 +82,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_survived(text in ".{0,40}") {
+        fn decoding_never_panics(text in ".{0,40}") {
             let _ = Cursor::decode(Some(&text), 0);
         }
     }

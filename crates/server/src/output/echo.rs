@@ -1,28 +1,28 @@
-//! The calls that notes name.
+//! Calls suggested in notes.
 
 use super::{Budget, escape};
 use serde_json::{Map, Value};
 
-/// The longest call that repeats all arguments of the one it follows.
+/// Maximum length of a call that repeats all arguments of the previous one.
 const MAX_CALL: usize = 700;
-/// The longest value in a call that is too long to be spelled out.
+/// Maximum length of a value in a call that is too long to spell out.
 const MAX_VALUE: usize = 150;
-/// The arguments that say where a call works; no call has both.
+/// The arguments that select the repository; a call has at most one.
 const PLACES: [&str; 2] = ["repo_path", "workspace"];
 
-/// The call that a result answers, so that notes can name the next one exactly.
+/// The call being answered, so that notes can name the exact next call.
 #[derive(Clone, Debug)]
 pub(crate) struct Echo {
     tool: &'static str,
     args: Map<String, Value>,
-    /// The longest call that is spelled out.
+    /// Maximum length of a call that is spelled out.
     most: usize,
 }
 
 impl Echo {
-    /// Of a call of `tool` with `args`, whose result has this budget.
+    /// Creates an echo of a call of `tool` with `args`, whose result has this budget.
     pub(crate) fn new(tool: &'static str, mut args: Map<String, Value>, budget: Budget) -> Self {
-        args.retain(|_, value| says_something(value));
+        args.retain(|_, value| is_given(value));
         Self { tool, args, most: budget.call() }
     }
 
@@ -31,12 +31,12 @@ impl Echo {
         self.tool
     }
 
-    /// The same call with other arguments; `Null` takes one out.
+    /// The same call with changed arguments; `Null` removes one.
     pub(crate) fn again(&self, changes: &[(&str, Value)]) -> String {
         let mut args = self.args.clone();
         for (name, value) in changes {
             match value {
-                value if says_something(value) => args.insert((*name).to_owned(), value.clone()),
+                value if is_given(value) => args.insert((*name).to_owned(), value.clone()),
                 _ => args.remove(*name),
             };
         }
@@ -44,8 +44,7 @@ impl Echo {
         if call.len() <= self.most.min(MAX_CALL) {
             return call;
         }
-        let without: Vec<String> =
-            changes.iter().filter(|(_, value)| !says_something(value)).map(|(name, _)| format!("`{name}`")).collect();
+        let without: Vec<String> = changes.iter().filter(|(_, value)| !is_given(value)).map(|(name, _)| format!("`{name}`")).collect();
         let changes = spelled(changes);
         if changes.is_empty() {
             return format!("the same call without {}", without.join(", "));
@@ -55,7 +54,7 @@ impl Echo {
         if without.is_empty() { call } else { format!("{call}, without {}", without.join(", ")) }
     }
 
-    /// Another tool's call in the same repository, and in the same working tree of it.
+    /// A call of another tool in the same repository and working tree.
     pub(crate) fn other(&self, tool: &str, args: &[(&str, Value)]) -> String {
         let args = spelled(args);
         let mut all = Map::new();
@@ -71,7 +70,7 @@ impl Echo {
         if call.len() <= self.most { call } else { unspelled(tool, args) }
     }
 
-    /// As [`Echo::again`], with the argument `name` naming as many of `items` as can be spelled out, and how many those are.
+    /// As [`Echo::again`], with as many of `items` as fit in the argument `name`, and their number.
     pub(crate) fn some(&self, changes: &[(&str, Value)], name: &str, items: &[String]) -> (String, usize) {
         let mut room = self.most.min(MAX_CALL).saturating_sub(format!("{}{changes:?}{}", self.tool, json(&self.args)).len());
         let fitting = items.iter().take_while(|item| {
@@ -86,8 +85,8 @@ impl Echo {
     }
 }
 
-/// True for a value that an argument has a use for.
-fn says_something(value: &Value) -> bool {
+/// Whether a value is worth repeating.
+fn is_given(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::String(text) => !text.is_empty(),
@@ -97,17 +96,17 @@ fn says_something(value: &Value) -> bool {
 }
 
 fn spelled(args: &[(&str, Value)]) -> Map<String, Value> {
-    args.iter().filter(|(_, value)| says_something(value)).map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    args.iter().filter(|(_, value)| is_given(value)).map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
-/// A call with the arguments that are short, and the names of the others.
+/// A call with its short arguments, and the names of the others.
 fn unspelled(call: &str, args: Map<String, Value>) -> String {
     let (short, long): (Map<_, _>, Map<_, _>) = args.into_iter().partition(|(_, value)| value.to_string().len() <= MAX_VALUE);
     let names: Vec<String> = long.keys().map(|name| format!("`{name}`")).collect();
-    format!("{call} {} and {}, too long to be spelled out here", json(&short), names.join(", "))
+    format!("{call} {} and {}, too long to spell out here", json(&short), names.join(", "))
 }
 
-/// JSON in which nothing acts or hides.
+/// JSON without control or invisible characters.
 fn json(value: &impl serde::Serialize) -> String {
     escape::in_json(&serde_json::to_string(value).unwrap_or_default())
 }
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_as_long_as_its_budget_allows() {
+    fn a_call_stays_within_its_budget() {
         let long = "p".repeat(4000);
         for tokens in [500, 2000, 8000, 0] {
             let most = Budget::of(tokens).call();
@@ -143,13 +142,11 @@ mod tests {
         let cut = of_a_long_handle.other("git_y", &[("n", json!("x".repeat(of_a_long_handle.most - 50)))]);
         assert!(cut.ends_with(" with the same `workspace`"), "{cut}");
         assert_eq!(echo.other("git_y", &[("revision", json!("a\u{202e}"))]), "git_y {\"repo_path\":\"/r\",\"revision\":\"a\\u202e\"}");
-        assert!(
-            echo.other("git_y", &[("rev", json!(long)), ("n", json!(1))]).ends_with("{\"n\":1} and `rev`, too long to be spelled out here")
-        );
+        assert!(echo.other("git_y", &[("rev", json!(long)), ("n", json!(1))]).ends_with("{\"n\":1} and `rev`, too long to spell out here"));
     }
 
     #[test]
-    fn of_a_list_as_much_is_named_as_can_be() {
+    fn a_call_names_as_many_items_as_fit() {
         let items: Vec<String> = (0..1000).map(|n| format!("dir/file{n:04}")).collect();
         let (call, count) = echo(&json!({}), 8000).some(&[("list", json!(true))], "files", &items);
         assert!(call.starts_with("git_x {") && call.len() <= MAX_CALL && (20..60).contains(&count), "{call}");

@@ -1,14 +1,14 @@
-//! Repository text made harmless for a model and a terminal, without loss.
+//! Lossless escaping of repository text, so that it is harmless to models and terminals.
 //!
-//! `\u{HEX}` stands for a character that would be invisible or act, `\x{HH}` for a byte that is not UTF-8. A backslash
-//! that could be taken for the start of either is written `\u{5c}`. [`unescape`] gives the bytes back.
+//! `\u{HEX}` stands for a control or invisible character, `\x{HH}` for a byte that is not UTF-8. A backslash that could
+//! look like the start of either is written `\u{5c}`. [`unescape`] restores the bytes.
 
 use std::fmt::Write as _;
 
-/// The start of the server's own lines. Repository text never starts a line with it.
+/// The prefix of the server's own lines. Repository text never starts a line with it.
 pub(crate) const OWN_LINE: &str = "[git:";
 
-/// Escapes `bytes`, which start a line, and appends them to `out`.
+/// Escapes `bytes` and appends them to `out`.
 pub(crate) fn escape_into(out: &mut String, bytes: &[u8]) {
     let mut at_line_start = out.is_empty() || out.ends_with('\n');
     for chunk in bytes.utf8_chunks() {
@@ -33,15 +33,15 @@ fn text(out: &mut String, text: &str, at_line_start: &mut bool) {
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         let next = chars.peek().map(|(_, next)| *next);
-        let acts = match c {
-            '\\' => could_be_taken(&text[at + 1..]),
+        let is_escaped = match c {
+            '\\' => looks_like_escape(&text[at + 1..]),
             '[' => *at_line_start && text[at..].starts_with(OWN_LINE),
             '\n' | '\t' => false,
             '\r' => next != Some('\n'),
             _ => is_unsafe(c),
         };
         *at_line_start = c == '\n';
-        if acts {
+        if is_escaped {
             out.push_str(&text[plain..at]);
             let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
             plain = at + c.len_utf8();
@@ -50,12 +50,12 @@ fn text(out: &mut String, text: &str, at_line_start: &mut bool) {
     out.push_str(&text[plain..]);
 }
 
-/// True when a backslash before `rest` could be taken for the start of a sequence, also by what is shown later.
-fn could_be_taken(rest: &str) -> bool {
+/// Whether a backslash before `rest` looks like the start of a sequence, or could once more text follows.
+fn looks_like_escape(rest: &str) -> bool {
     ["u{", "x{"].iter().any(|start| rest.starts_with(start) || start.starts_with(rest))
 }
 
-/// Controls, and what hides, reorders or smuggles text.
+/// Control characters, and characters that hide, reorder or smuggle text.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -63,7 +63,7 @@ fn is_unsafe(c: char) -> bool {
             | '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e01ef}')
 }
 
-/// Shows what acts or hides in a line of the server's own, whose words are escaped already.
+/// Escapes control and invisible characters in one of the server's own lines, whose words are escaped already.
 pub(super) fn tame(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -80,7 +80,7 @@ pub(super) fn tame(text: &str) -> String {
     out
 }
 
-/// Escapes what acts or hides in JSON, which stays JSON.
+/// Escapes control and invisible characters in JSON, which stays valid.
 pub(super) fn in_json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -122,7 +122,7 @@ fn sequence<'a>(text: &'a str, start: &str) -> Option<(u32, &'a str)> {
     Some((u32::from_str_radix(digits, 16).ok()?, after))
 }
 
-/// A path as one word of a shell. A path of a repository may be anything.
+/// A path quoted as one shell word. A repository's path may contain any character.
 pub(crate) fn shell_word(path: impl AsRef<std::path::Path>) -> String {
     let text = path.as_ref().display().to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
@@ -139,7 +139,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_acts_is_shown_and_what_is_text_stays() {
+    fn control_characters_are_escaped_and_text_stays() {
         for (raw, shown) in [
             (&b"plain\ttext\r\n"[..], "plain\ttext\r\n"),
             (b"\x1b[31mred", "\\u{1b}[31mred"),
@@ -157,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost_and_nothing_acts(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn escaping_is_lossless_and_safe(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let shown = escape(&bytes);
             prop_assert_eq!(unescape(&shown), bytes);
             let mut chars = shown.chars().peekable();
@@ -169,12 +169,12 @@ mod tests {
         }
 
         #[test]
-        fn text_with_escapes_in_it_comes_back(text in "(\\\\|u|x|\\{|1b|\\}|\\[git:|\n|\r){0,30}") {
+        fn text_with_escapes_round_trips(text in "(\\\\|u|x|\\{|1b|\\}|\\[git:|\n|\r){0,30}") {
             prop_assert_eq!(unescape(&escape(text.as_bytes())), text.as_bytes());
         }
 
         #[test]
-        fn text_in_pieces_comes_back(text in "(\\\\|u|x|\\{|1b|\\}|\r){0,20}", cut in 0_usize..20) {
+        fn text_in_pieces_round_trips(text in "(\\\\|u|x|\\{|1b|\\}|\r){0,20}", cut in 0_usize..20) {
             let cut = cut.min(text.len());
             let shown = escape(&text.as_bytes()[..cut]) + &escape(&text.as_bytes()[cut..]);
             prop_assert_eq!(unescape(&shown), text.as_bytes());

@@ -1,36 +1,36 @@
-//! Fields: text of a repository in a row, or in a line of the server's own. Each is cut at the length of its kind.
+//! Fields: repository text in a row or in one of the server's own lines. Each is truncated at its kind's limit.
 
 use super::{prepared, whole_chars};
 use crate::output::redact::{Origin, is_url};
 use git::quote;
 use std::borrow::Cow;
 
-/// What a field holds.
+/// The kind of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// An abbreviated id, a date, somebody's name or address.
+    /// An abbreviated id, a date, a person's name or address.
     Name,
     /// The first line of a message.
     Subject,
-    /// A path, as git quotes it.
+    /// A path, quoted as git quotes it.
     Path,
     /// A reference.
     Ref,
-    /// Words of git's, of a hook or of the configuration, which may name addresses.
+    /// Text from git, a hook or the configuration, which may contain URLs.
     Value,
-    /// The address of a remote.
+    /// A remote's URL.
     Url,
 }
 
-/// The longest field in a line of the server's own, in bytes.
+/// Maximum length of a field in one of the server's own lines, in bytes.
 const MAX_WORD: usize = 400;
-/// Bytes that are read beyond a cut, so that a secret there is recognised.
+/// Bytes read beyond a cut, to recognise a secret that crosses it.
 const AHEAD: usize = 16 << 10;
-/// The longest escape sequence, and the longest octal byte of a quoted path.
+/// Maximum length of an escape sequence or an octal byte of a quoted path.
 const MAX_ESCAPE: usize = 12;
 
 impl Field {
-    /// Where it is cut, in bytes as shown.
+    /// Maximum length as shown, in bytes.
     pub(super) const fn limit(self) -> usize {
         match self {
             Self::Name => 200,
@@ -40,7 +40,7 @@ impl Field {
         }
     }
 
-    /// At this length the field may be longer than what was read of it.
+    /// Maximum length read: a field this long may be longer still.
     const fn read(self) -> usize {
         match self {
             Self::Name | Self::Value | Self::Url => git::MAX_FIELD,
@@ -58,19 +58,19 @@ impl Field {
     }
 }
 
-/// A field as it is shown: on one line, escaped, cleared of secrets.
+/// A field as shown: on one line, escaped and redacted.
 pub(super) struct Shown {
     pub(super) text: String,
     pub(super) redacted: usize,
-    /// Its size, where this is not all of it.
+    /// The field's size, if it is truncated.
     pub(super) cut: Option<Size>,
 }
 
-/// How much there is of a field.
+/// The size of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size {
     pub(super) bytes: usize,
-    /// There may be more, which was not read.
+    /// Whether the field may be longer than was read.
     pub(super) at_least: bool,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn show(kind: Field, raw: &[u8], limit: usize) -> Shown {
     let start = &raw[..whole_chars(raw, limit.saturating_add(AHEAD))];
     let text = if kind == Field::Path { Cow::Owned(quote::listed(start).into_bytes()) } else { Cow::Borrowed(start) };
     let (text, redacted) = prepared(&text, kind.origin(&String::from_utf8_lossy(start)));
-    // It stands on one line.
+    // A field takes one line.
     let mut text = text.replace('\n', "\\u{a}").replace('\r', "\\u{d}");
     let at_least = raw.len() >= kind.read();
     let cut = (text.len() > limit || start.len() < raw.len() || at_least).then_some(Size { bytes: raw.len(), at_least });
@@ -93,7 +93,7 @@ pub(super) fn show(kind: Field, raw: &[u8], limit: usize) -> Shown {
     Shown { text, redacted, cut }
 }
 
-/// The most bytes up to `limit` of a shown text that end neither within a character nor within an escape sequence.
+/// The longest prefix of a shown text, up to `limit`, that splits neither a character nor an escape sequence.
 pub(super) fn whole_escapes(text: &str, limit: usize) -> usize {
     if text.len() <= limit {
         return text.len();
@@ -110,7 +110,7 @@ pub(super) fn whole_escapes(text: &str, limit: usize) -> usize {
     if at + len > end { at } else { end }
 }
 
-/// A field inside a line of the server's own, such as a note. `whole` says where all of it is found, should it be cut.
+/// A field inside one of the server's own lines, such as a note. `whole` names where to find all of it if truncated.
 pub(crate) fn word(kind: Field, raw: impl AsRef<[u8]>, whole: &str) -> String {
     let Shown { mut text, cut, .. } = show(kind, raw.as_ref(), kind.limit().min(MAX_WORD));
     if let Some(size) = cut {
@@ -127,7 +127,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_field_is_cut_at_its_length_and_says_so() {
+    fn a_field_is_cut_at_its_limit_with_a_note() {
         let long = "x".repeat(10_000);
         for kind in [Field::Name, Field::Subject, Field::Path, Field::Ref, Field::Value, Field::Url] {
             let shown = show(kind, long.as_bytes(), kind.limit());
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_shows_no_half_of_a_secret() {
+    fn a_cut_shows_no_part_of_a_secret() {
         let url = |len: usize| format!("https://{}user:SECRET@host/x?token=SECRET", "u".repeat(len));
         for limit in 1..60 {
             for len in 0..30 {

@@ -1,4 +1,4 @@
-//! What a model gets to see: bounded, escaped, cleared of secrets, and never mixed up with what the server says itself.
+//! Output for models: bounded, escaped, redacted, and distinct from the server's own lines.
 
 mod cursor;
 mod echo;
@@ -23,26 +23,26 @@ use field::whole_escapes;
 use redact::{Origin, redact};
 use serde_json::{Map, Value};
 
-/// How many bytes are counted as one token.
+/// Bytes counted as one token.
 pub const BYTES_PER_TOKEN: usize = 4;
-/// The longest line shown whole, in bytes of repository text.
+/// Maximum length of a line shown whole, in bytes of repository text.
 pub(crate) const MAX_LINE: usize = 2000;
-/// Room kept for the notes at the end of a full result.
+/// Bytes reserved for the notes at the end of a full result.
 const NOTES: usize = 1200;
-/// Room kept for what is said of a change once its result is put together.
+/// Bytes reserved for notes added to a finished change result.
 const AFTERWARDS: usize = 800;
-/// The least room for a body.
+/// Minimum size of a body, in bytes.
 const LEAST_BODY: usize = 400;
-/// The smallest budget there is, in tokens: below it the notes alone would not fit.
+/// The smallest budget, in tokens: below it the notes alone would not fit.
 const LEAST_TOKENS: usize = 500;
-/// The longest error message.
+/// Maximum length of an error message.
 const MAX_MESSAGE: usize = 8000;
-/// The longest hint of an error.
+/// Maximum length of an error's hint.
 const MAX_HINT: usize = 1000;
-/// Room kept for what an error says to programs.
+/// Bytes reserved for an error's structured content.
 const ERROR_STATE: usize = 200;
 
-/// How large a result may be.
+/// The size limit of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
     /// In bytes.
@@ -50,34 +50,34 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// `tokens` at most; 0 is no limit.
+    /// At most `tokens`; 0 means no limit.
     pub(crate) fn of(tokens: usize) -> Self {
         Self { total: (tokens > 0).then(|| tokens.max(LEAST_TOKENS) * BYTES_PER_TOKEN) }
     }
 
-    /// The budget of a call that asks for `tokens`: never above the operator's.
+    /// The budget of a call that asks for `tokens`: at most the operator's.
     pub(crate) fn lowered_to(self, tokens: usize) -> Self {
         let asked = Self::of(tokens).total;
         Self { total: [self.total, asked].into_iter().flatten().min() }
     }
 
-    /// The budget of a call with these arguments, where the operator allows `tokens`.
+    /// The budget of a call with these arguments, if the operator allows `tokens`.
     pub(crate) fn of_call(tokens: usize, args: Option<&Map<String, Value>>) -> Self {
         let asked = args.and_then(|args| args.get("max_tokens")).and_then(Value::as_u64).and_then(|asked| usize::try_from(asked).ok());
         Self::of(tokens).lowered_to(asked.unwrap_or_default())
     }
 
-    /// What is left once something is said afterwards.
+    /// The budget minus the bytes reserved for later notes.
     pub(crate) fn before_afterwards(self) -> Self {
         Self { total: self.total.map(|total| total - AFTERWARDS) }
     }
 
-    /// The most bytes of repository text in one result; `None` without a limit.
+    /// Maximum bytes of repository text in one result; `None` if unlimited.
     pub(crate) fn body(self) -> Option<usize> {
         self.total.map(|total| total.saturating_sub(NOTES).max(LEAST_BODY))
     }
 
-    /// The longest call that a note spells out.
+    /// Maximum length of a call that a note spells out.
     fn call(self) -> usize {
         self.total.map_or(MAX_LINE * 3, |total| (total / 6).clamp(300, MAX_LINE * 3))
     }
@@ -88,12 +88,12 @@ impl Budget {
 pub struct Reply {
     /// For the model.
     pub text: String,
-    /// The same, complete, for programs; only where the tool has an output schema.
+    /// The same, complete, for programs; only if the tool has an output schema.
     pub structured: Option<Value>,
 }
 
 impl Reply {
-    /// Adds a line of the server's own to a result that is finished.
+    /// Adds one of the server's own lines to a finished result.
     pub(crate) fn say(&mut self, note: &str) {
         let note = cut_middle(note, AFTERWARDS / 2 - 50);
         let mut writer = Writer::continued(std::mem::take(&mut self.text));
@@ -102,7 +102,7 @@ impl Reply {
     }
 }
 
-/// As [`whole_chars`], and not within a credential: its two halves would not be recognised as one.
+/// As [`whole_chars`], without splitting a credential, whose halves would not be recognised.
 pub(crate) fn head_len(text: &[u8], limit: usize) -> usize {
     let head = whole_chars(text, limit);
     let window = &text[..text.len().min(head + 1024)];
@@ -110,13 +110,13 @@ pub(crate) fn head_len(text: &[u8], limit: usize) -> usize {
     cut.map_or(head, |secret| secret.start).max(1)
 }
 
-/// The most bytes up to `limit` that end with a whole character, where the text is UTF-8.
+/// The longest prefix, up to `limit`, that ends with a whole character if the text is UTF-8.
 pub(crate) fn whole_chars(text: &[u8], limit: usize) -> usize {
     let limit = limit.min(text.len());
     (limit.saturating_sub(3)..=limit).rev().find(|&at| text.get(at).is_none_or(|byte| byte & 0xc0 != 0x80)).unwrap_or(limit)
 }
 
-/// Escapes text and hides what is secret in it: the one way of any text to a caller.
+/// Escapes and redacts text. All text for a caller passes through here.
 fn prepared(raw: &[u8], origin: Origin) -> (String, usize) {
     let escaped = escape(raw);
     let (hidden, count) = redact(&escaped, origin);
@@ -126,17 +126,17 @@ fn prepared(raw: &[u8], origin: Origin) -> (String, usize) {
     }
 }
 
-/// Escapes and redacts a whole text that is bounded otherwise.
+/// Escapes and redacts a whole text that is bounded elsewhere.
 pub(crate) fn page(raw: &[u8]) -> String {
     prepared(raw, Origin::Content).0
 }
 
-/// A message for the caller, bounded. It may quote git, a remote or the configuration.
+/// A bounded message for the caller. It may quote git, a remote or the configuration.
 pub(crate) fn message(text: &str) -> String {
     cut_middle(&prepared(text.as_bytes(), Origin::Transport).0, MAX_MESSAGE)
 }
 
-/// A failed call for the caller, within its budget: the hint is whole where the message is not.
+/// A failed call's text, within its budget: the message is cut before the hint.
 pub(crate) fn failure(error: &Error, budget: Budget) -> String {
     let most = budget.total.map_or(MAX_MESSAGE, |total| (total - ERROR_STATE).min(MAX_MESSAGE));
     let shown = |text: &str| prepared(text.as_bytes(), Origin::Transport).0;
@@ -144,7 +144,7 @@ pub(crate) fn failure(error: &Error, budget: Budget) -> String {
     cut_middle(&shown(&error.message), most - hint.len()) + &hint
 }
 
-/// A shown text of at most `most` bytes, of which there must be some: its head and its tail, and how much is left out between them.
+/// Shortens a shown text to `most` bytes, at least some: its head, its tail, and the number of bytes left out between.
 fn cut_middle(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();

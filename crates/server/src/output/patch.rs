@@ -1,11 +1,11 @@
-//! A patch within a budget: its stat, then whole files, smallest first where there is not room for all.
+//! A patch within a budget: its stat, then whole files, smallest first if not all fit.
 
 use super::{Cursor, Echo, Field, MAX_LINE, Row, Writer, fingerprint, head_len, word};
 use crate::{error::Error, symbol};
 use git::{FilePatch, Patch, quote};
 use serde_json::{Value, json};
 
-/// Files that a program writes. They are named, and shown when they are asked for by path.
+/// Generated files: named only, unless requested by path.
 const GENERATED: [&str; 12] = [
     "Cargo.lock",
     "package-lock.json",
@@ -23,10 +23,10 @@ const GENERATED: [&str; 12] = [
 const GENERATED_ENDS: [&str; 4] = [".min.js", ".min.css", ".js.map", ".css.map"];
 /// Generated files up to this size are shown like any other.
 const SMALL: u64 = 1000;
-/// The most names that a note lists, and from how many bytes on it lists no other.
+/// Maximum number of names in a note, and the bytes after which it lists no more.
 const MAX_NAMES: usize = 8;
 const MAX_LIST: usize = 300;
-/// Where all of a path is found that is cut in a note.
+/// Where to find a path that is truncated in a note.
 const WHOLE: &str = "`stat`: true";
 
 /// How a patch is shown.
@@ -37,16 +37,16 @@ pub(crate) struct PatchView<'a> {
     pub(crate) stat: bool,
     /// Only hunk headers and changed declarations.
     pub(crate) outline: bool,
-    /// The caller asked for these very files, so none is left out for being generated.
+    /// The caller named these files, so generated ones are shown, too.
     pub(crate) named: bool,
     /// The git command that lists all paths.
     pub(crate) command: String,
 }
 
-/// Reads one file's patch again, from an offset on.
+/// Rereads one file's patch from an offset.
 pub(crate) type Fetch<'a> = &'a mut dyn FnMut(&FilePatch, u64) -> Result<Option<FilePatch>, Error>;
 
-/// Part of a patch: what stands before it, or a file.
+/// Part of a patch: the text before the first file, or a file.
 struct Item<'a> {
     file: Option<&'a FilePatch>,
     text: &'a [u8],
@@ -57,7 +57,7 @@ struct Item<'a> {
 ///
 /// # Errors
 ///
-/// For a cursor that does not belong to this patch.
+/// If the cursor does not belong to this patch.
 pub(crate) fn present(patch: &Patch, view: &PatchView<'_>, writer: &mut Writer, fetch: Fetch<'_>) -> Result<(), Error> {
     let shape: Vec<_> = patch.files.iter().map(|file| (&file.path, file.size, file.added, file.removed)).collect();
     let mark = fingerprint(&(shape, &patch.prelude));
@@ -92,7 +92,7 @@ pub(crate) fn present(patch: &Patch, view: &PatchView<'_>, writer: &mut Writer, 
     let mut order = order(&items, writer, start);
     let mut end = page(&items, &order, start, view, writer, fetch)?;
     if end.item < items.len() as u64 && order.is_sorted() && start == Cursor::default() {
-        // It was to fit whole in git's order, and escaping made it longer. The next page counts in the other order.
+        // Escaping made it too long to fit whole in git's order. The next page's cursor counts in the other order.
         writer.rewind(before);
         order.sort_by_key(|&at| (items[at].file.is_some(), items[at].size, at));
         end = page(&items, &order, start, view, writer, fetch)?;
@@ -109,19 +109,19 @@ pub(crate) fn present(patch: &Patch, view: &PatchView<'_>, writer: &mut Writer, 
     Ok(())
 }
 
-/// The order in which items are shown: git's where everything fits, smallest first where not.
+/// The display order of items: git's if everything fits, otherwise smallest first.
 fn order(items: &[Item<'_>], writer: &Writer, start: Cursor) -> Vec<usize> {
     let mut order: Vec<usize> = (0..items.len()).collect();
     let all: u64 = items.iter().map(|item| item.size).sum();
     let fits = start == Cursor::default() && all < writer.left() as u64;
     if !fits {
-        // What stands before the patch stays first.
+        // The text before the patch stays first.
         order.sort_by_key(|&at| (items[at].file.is_some(), items[at].size, at));
     }
     order
 }
 
-/// Shows what fits from `start` on, and gives the position after it.
+/// Shows what fits from `start` on, and returns the position after it.
 fn page(
     items: &[Item<'_>],
     order: &[usize],
@@ -146,7 +146,7 @@ fn page(
         if shown_one {
             break;
         }
-        // Too large for a page: as much of it as fits, and the rest on the next ones.
+        // Too large for a page: show what fits, and the rest on later pages.
         let end = partial(item, position.offset, view, writer, fetch)?;
         if end < item.size {
             position.offset = end;
@@ -158,7 +158,7 @@ fn page(
     Ok(position)
 }
 
-/// Shows one item from `offset` on, up to the end of a hunk where one fits, and gives the offset after it.
+/// Shows one item from `offset` on, up to the end of a hunk if one fits, and returns the offset after it.
 fn partial(item: &Item<'_>, offset: u64, view: &PatchView<'_>, writer: &mut Writer, fetch: Fetch<'_>) -> Result<u64, Error> {
     let kept = item.text.len() as u64;
     let fetched;
@@ -177,17 +177,17 @@ fn partial(item: &Item<'_>, offset: u64, view: &PatchView<'_>, writer: &mut Writ
         return Ok(item.size);
     }
     if offset > 0 {
-        writer.say(&format!("{} goes on, from byte {offset}:", name(item)));
+        writer.say(&format!("{} continues, from byte {offset}:", name(item)));
     }
     let ends_here = offset + text.len() as u64 >= item.size;
-    // The last line may have been cut where the kept text ends. It is shown by its own call.
+    // The last line may be cut where the buffered text ends. A call of its own shows it.
     let complete = if ends_here { text.len() } else { text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1) };
     if complete == 0 {
         let head = writer.bytes(&text[..head_len(text, MAX_LINE)]);
         let rest = item.size - offset - head as u64;
         writer.say(&format!(
-            "the line above goes on, {rest} bytes to the end of the file's patch: {}",
-            goes_on(item, offset + head as u64, rest, view)
+            "the line above continues, {rest} bytes to the end of the file's patch: {}",
+            rest_call(item, offset + head as u64, rest, view)
         ));
         return Ok(item.size);
     }
@@ -205,10 +205,10 @@ fn partial(item: &Item<'_>, offset: u64, view: &PatchView<'_>, writer: &mut Writ
     }
 }
 
-/// Shows lines of an item, which start at `offset` in it. Only a file's patch has calls for the rest of a long line.
+/// Shows lines of an item, starting at `offset` in it. Only a file's patch has calls for the rest of a long line.
 fn lines(item: &Item<'_>, text: &[u8], offset: u64, view: &PatchView<'_>, writer: &mut Writer) -> usize {
     match item.file {
-        Some(_) => writer.lines(text, &mut |at, len| goes_on(item, offset + at as u64, len as u64, view)),
+        Some(_) => writer.lines(text, &mut |at, len| rest_call(item, offset + at as u64, len as u64, view)),
         None => writer.pieces(text),
     }
 }
@@ -218,7 +218,7 @@ fn name(item: &Item<'_>) -> String {
 }
 
 /// The call for `len` bytes of an item from `at` on.
-fn goes_on(item: &Item<'_>, at: u64, len: u64, view: &PatchView<'_>) -> String {
+fn rest_call(item: &Item<'_>, at: u64, len: u64, view: &PatchView<'_>) -> String {
     let mut changes = vec![
         ("byte_range", json!(format!("{at}-{}", at + len))),
         ("cursor", Value::Null),
@@ -262,7 +262,7 @@ fn name_elided(elided: &[&FilePatch], view: &PatchView<'_>, writer: &mut Writer)
     if !elided.is_empty() {
         let paths: Vec<String> = elided.iter().map(|file| quote::listed(&file.path)).collect();
         let (call, count) = view.echo.some(&[("cursor", Value::Null)], "paths", &paths);
-        let others = if count < paths.len() { format!(", and so the other {}", paths.len() - count) } else { String::new() };
+        let others = if count < paths.len() { format!(", and likewise the other {}", paths.len() - count) } else { String::new() };
         writer.note(format!("generated, not shown: {}. To see them: {call}{others}", names(elided.iter().copied())));
     }
 }
@@ -275,7 +275,7 @@ fn summary(patch: &Patch, view: &PatchView<'_>, writer: &mut Writer) {
     let files = patch.files.len();
     if files == 0 {
         if patch.prelude.is_empty() {
-            writer.say(if patch.not_compared.is_empty() { "no differences" } else { "no differences in what is compared" });
+            writer.say(if patch.not_compared.is_empty() { "no differences" } else { "no differences in the compared files" });
         }
         return;
     }
@@ -325,7 +325,7 @@ fn stat(patch: &Patch, view: &PatchView<'_>, start: Cursor, mark: u64, writer: &
     }
 }
 
-/// Words that may stand before such a word.
+/// Modifiers that may precede a declaration keyword.
 const MODIFIERS: [&str; 18] = [
     "pub",
     "pub(crate)",
@@ -364,7 +364,7 @@ fn declares(line: &[u8]) -> bool {
     let indent = line.len() - line.trim_ascii_start().len();
     let text = String::from_utf8_lossy(line);
     let word = text.split_whitespace().find(|word| !MODIFIERS.contains(word)).unwrap_or_default();
-    // A `let` or `const` inside a function is no declaration that a reader looks for.
+    // Indented `let` or `const` declares a local, which is of no interest.
     let local = matches!(word, "let" | "var" | "const" | "type") && indent > 0;
     symbol::WORDS.contains(&word) && !local
 }

@@ -1,39 +1,39 @@
-//! Secrets in addresses, hidden in everything that leaves the server.
+//! Redaction of secrets in URLs, in all output of the server.
 //!
-//! Content (files, patches, commit messages) stays as git shows it, except for credentials before the `@` of a URL. In text of
-//! configuration, remotes and transports an address keeps only parts on a list of harmless ones.
+//! Content (files, patches, commit messages) stays as git shows it, except for credentials before the `@` of a URL. In
+//! text from configuration, remotes and transports a URL keeps only its harmless parts.
 
 use regex::Regex;
 use std::{borrow::Cow, ops::Range, sync::LazyLock};
 
-/// Where a text comes from, and so how much of an address in it stays.
+/// The origin of a text, which determines how URLs in it are redacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A file, a patch, a message, a name.
     Content,
-    /// What git, a hook, a remote or the configuration says: text with addresses in it.
+    /// Text from git, a hook, a remote or the configuration, which may contain URLs.
     Transport,
-    /// One address, all of it.
+    /// A single URL.
     Address,
 }
 
-/// `user:secret@` after any scheme, and anything before the `@` after http, where a token often stands alone.
+/// `user:secret@` after any scheme, and anything before `@` after http, where a token often stands alone.
 static CREDENTIALS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"(?i)\b((?:https?://)(?:[^\s/@"'<>]+)|(?:[a-z][a-z0-9+.-]*://)(?:[^\s/@:"'<>]*:[^\s/@"'<>]+))@"#).ok());
-/// Where a URL begins.
+/// The start of a URL.
 static SCHEME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)[a-z][a-z0-9+.-]*://").ok());
 /// `user:secret@host:path`, as scp writes it.
 static SCP: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"([^\s/@:'"`<>()=,]+)(:[^\s@'"`<>]+)?@([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([^\s'"`<>]*)"#).ok());
 
-/// What stands in the place of a secret.
+/// The replacement for a secret.
 const HIDDEN: &str = "***";
-/// Parameters of a query whose values say nothing secret. Every other value is hidden, whatever its name.
+/// Query parameters whose values are not secret. All other values are hidden.
 const HARMLESS: [&str; 5] = ["service", "ref", "branch", "version", "api-version"];
-/// The longest value of a harmless parameter, and the longest name that is taken for one.
+/// Maximum length of a harmless parameter's value, and of any parameter's name.
 const MAX_VALUE: usize = 64;
 
-/// Where URLs with credentials stand in `bytes`, each from its scheme to its `@`.
+/// The ranges of URLs with credentials in `bytes`, each from its scheme to its `@`.
 pub(crate) fn credentials(bytes: &[u8]) -> Vec<Range<usize>> {
     static RAW: LazyLock<Option<regex::bytes::Regex>> =
         LazyLock::new(|| regex::bytes::Regex::new(r#"(?i)[a-z][a-z0-9+.-]*://[^\s/@"'<>]+@"#).ok());
@@ -68,12 +68,12 @@ pub(crate) fn redact(text: &str, origin: Origin) -> (Cow<'_, str>, usize) {
     (hidden, count)
 }
 
-/// True where `text` begins as a URL does.
+/// Whether `text` begins with a URL scheme.
 pub(crate) fn is_url(text: &str) -> bool {
     SCHEME.as_ref().and_then(|scheme| scheme.find(text)).is_some_and(|found| found.start() == 0)
 }
 
-/// A text whose addresses are cleared of secrets.
+/// A text whose URLs are redacted.
 struct Cleared {
     out: String,
     count: usize,
@@ -85,7 +85,7 @@ impl Cleared {
         self.count += 1;
     }
 
-    /// Any text: addresses are found in it.
+    /// Redacts URLs in any text.
     fn text(&mut self, text: &str, scheme: &Regex, scp: &Regex) {
         let mut at = 0;
         while let Some(found) = scheme.find_at(text, at) {
@@ -97,7 +97,7 @@ impl Cleared {
         self.words(&text[at..], scp);
     }
 
-    /// Text between URLs, where addresses may be written as scp does.
+    /// Redacts text between URLs, which may contain scp-style addresses.
     fn words(&mut self, text: &str, scp: &Regex) {
         let mut at = 0;
         for found in scp.captures_iter(text) {
@@ -115,10 +115,10 @@ impl Cleared {
         self.out.push_str(&text[at..]);
     }
 
-    /// A text that is one address as a whole, whatever characters it has.
+    /// Redacts a text that is a single URL, whatever characters it contains.
     fn address(&mut self, text: &str, scheme: &Regex) {
         if let Some(found) = scheme.find(text) {
-            // `HELPER::` may stand before it.
+            // `HELPER::` may precede it.
             self.out.push_str(&text[..found.start()]);
             return self.url(&text[found.start()..]);
         }
@@ -169,7 +169,7 @@ impl Cleared {
         self.path(rest);
     }
 
-    /// What follows the host: a path with parameters, a query, a fragment.
+    /// Redacts what follows the host: a path with parameters, a query, a fragment.
     fn path(&mut self, text: &str) {
         let first = |text: &str, plain: char, coded: &str| [text.find(plain), find_coded(text, coded)].into_iter().flatten().min();
         let (text, fragment) = text.split_at(first(text, '#', "%23").unwrap_or(text.len()));
@@ -201,7 +201,7 @@ impl Cleared {
         if text.is_empty() {
             return;
         }
-        // What has no value may itself be the secret, and a token may end in signs that look like an empty one.
+        // A parameter without a value may itself be the secret, and a token may end in `=`.
         let named = text.split_once('=').filter(|(name, value)| is_name(name) && !value.is_empty() && !value.starts_with('='));
         if let Some((name, value)) = named {
             if is_harmless(name, value) {
@@ -224,19 +224,19 @@ fn is_harmless(name: &str, value: &str) -> bool {
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte))
 }
 
-/// Where `code`, which is in lower case, stands in `text` in any case.
+/// The position of `code` in `text`, ignoring case.
 fn find_coded(text: &str, code: &str) -> Option<usize> {
     text.as_bytes().windows(code.len()).position(|window| window.eq_ignore_ascii_case(code.as_bytes()))
 }
 
-/// Where a URL ends whose scheme is at `start`: at the quote that closes the one before it, or before a space.
+/// The end of the URL whose scheme is at `start`: the closing quote if it is quoted, otherwise the next space.
 fn end_of(text: &str, start: Range<usize>) -> usize {
     let line = text[start.end..].find('\n').map_or(text.len(), |at| start.end + at);
     let rest = &text[start.end..line];
     let quote = text[..start.start].chars().next_back().filter(|quote| matches!(quote, '\'' | '"' | '`' | '<'));
     let closing = quote.and_then(|quote| {
         let closing = if quote == '<' { '>' } else { quote };
-        // A quote inside of the URL has more of it behind itself.
+        // A quote inside the URL is followed by more of it.
         rest.match_indices(closing).find(|(at, _)| !rest[at + 1..].starts_with(char::is_alphanumeric)).map(|(at, _)| at)
     });
     let open = || rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '`')).unwrap_or(rest.len());
@@ -249,7 +249,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn credentials_go_and_addresses_stay() {
+    fn credentials_are_hidden_and_urls_stay() {
         for (text, shown) in [
             ("https://user:tok@host/x", "https://***@host/x"),
             ("http://ghp_abc@github.com/a/b", "http://***@github.com/a/b"),
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_address_only_what_is_harmless_stays() {
+    fn only_harmless_parts_of_a_url_stay() {
         for (text, shown) in [
             ("https://h/x?private_token=S", "https://h/x?private_token=***"),
             ("https://h/x?PRIVATE%5FTOKEN=S&service=git-upload-pack", "https://h/x?PRIVATE%5FTOKEN=***&service=git-upload-pack"),
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_found_in_what_git_says() {
+    fn urls_in_git_messages_are_redacted() {
         for (text, shown) in [
             ("fatal: unable to access 'https://h/x?token=S/': 403", "fatal: unable to access 'https://h/x?token=***': 403"),
             ("unable to access 'https://h/x?token=a'S/': no", "unable to access 'https://h/x?token=***': no"),
@@ -316,7 +316,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_value_of_a_query_is_left(before in "[a-z :'\"=,@/]{0,8}", name in "[g-qG-Q%_]{1,10}", more in "[g-q&;=#?%/]{0,12}") {
+        fn no_query_value_survives(before in "[a-z :'\"=,@/]{0,8}", name in "[g-qG-Q%_]{1,10}", more in "[g-q&;=#?%/]{0,12}") {
             let text = format!("{before} https://host/x?{name}=SECRET&{more}=SECRET#SECRET '");
             for origin in [Origin::Transport, Origin::Address] {
                 let (shown, count) = redact(&text, origin);
@@ -325,7 +325,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_survived(text in "(\\PC|:|/|@|\\?|#|;|=|%3f|'|https://|[[:alpha:]]){0,40}") {
+        fn redaction_never_panics(text in "(\\PC|:|/|@|\\?|#|;|=|%3f|'|https://|[[:alpha:]]){0,40}") {
             for origin in [Origin::Content, Origin::Transport, Origin::Address] {
                 redact(&text, origin);
             }

@@ -1,29 +1,29 @@
-//! A row of a listing, put together from the server's own signs and from fields.
+//! A row of a listing, built from the server's own text and from fields.
 
 use super::field::{Field, Shown, Size, show};
 use git::ObjectId;
 use serde_json::{Map, Value};
 
-/// A row that is put together. Text that a repository holds can only enter it as a field.
+/// A row under construction. Repository text can only be added as a field.
 pub(crate) struct Row {
     pub(super) text: String,
     pub(super) values: Map<String, Value>,
     pub(super) cut: Vec<Cut>,
     pub(super) redacted: usize,
-    /// What a page has room for in one field; `None` without a limit.
+    /// Maximum length of a field on this page; `None` if unlimited.
     most: Option<usize>,
 }
 
-/// A field that is not whole.
+/// A truncated field.
 pub(super) struct Cut {
     pub(super) what: &'static str,
     pub(super) shown: usize,
     pub(super) size: Size,
-    /// A larger page would have shown more of it.
+    /// Whether a larger page would show more of it.
     pub(super) by_page: bool,
 }
 
-/// A field that may stand in the text of a row and among its values.
+/// A prepared field, for a row's text and its values.
 pub(crate) struct Part(String);
 
 impl Row {
@@ -31,7 +31,7 @@ impl Row {
         Self { text: String::new(), values: Map::new(), cut: Vec::new(), redacted: 0, most }
     }
 
-    /// Adds signs of the server's own.
+    /// Adds the server's own text.
     pub(crate) fn put(&mut self, text: &'static str) -> &mut Self {
         self.text.push_str(text);
         self
@@ -55,7 +55,7 @@ impl Row {
         self
     }
 
-    /// Adds a field. `what` is the word that a note has for it.
+    /// Adds a field. `what` is its name in notes.
     pub(crate) fn field(&mut self, kind: Field, what: &'static str, raw: impl AsRef<[u8]>) -> &mut Self {
         let part = self.show(kind, what, raw);
         self.part(&part)
@@ -90,13 +90,13 @@ impl Row {
         self
     }
 
-    /// Adds a claim to the values.
+    /// Adds a flag to the values.
     pub(crate) fn set_flag(&mut self, name: &'static str, is_true: bool) -> &mut Self {
         self.values.insert(name.to_owned(), Value::from(is_true));
         self
     }
 
-    /// What is said of the fields that are cut; `whole` names where each of them is found.
+    /// The note on truncated fields; `whole` names where to find each of them.
     pub(super) fn note(&self, whole: &dyn Fn(&str) -> String) -> Option<String> {
         let parts: Vec<String> = self.cut.iter().map(|cut| format!("{} {} of {}", cut.what, cut.shown, cut.size)).collect();
         if parts.is_empty() {
@@ -112,7 +112,7 @@ impl Row {
         Some(format!("cut above: {}. Whole: {wider}{}", parts.join(", "), ways.join(" and ")))
     }
 
-    /// The row for programs, where it has values. Those that are cut are named with their sizes.
+    /// The row's structured content, if any. `cut` holds the sizes of truncated fields.
     pub(super) fn value(&mut self) -> Option<Value> {
         if self.values.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! Writes one result within its budget. Everything that a tool shows passes through here.
+//! Writes one result within its budget. All tool output passes through here.
 
 use super::{
     Budget, MAX_LINE, Reply, cut_middle,
@@ -11,34 +11,34 @@ use super::{
 use serde_json::Value;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// The least that is shown of a field or a line on a page without room for it.
+/// Minimum bytes shown of a field or a line on a page without room for it.
 const LEAST: usize = 40;
-/// The most that is shown of what a hook or a remote writes.
+/// Maximum bytes shown of the output of a hook or a remote.
 const MAX_QUOTE: usize = 4000;
-/// The longest line of the server's own besides the call that it names.
-const MAX_SAID: usize = 700;
-/// The most bytes before the call in a note that does not fit whole.
+/// Maximum length of one of the server's own lines, besides the call that it names.
+const MAX_OWN_LINE: usize = 700;
+/// Maximum bytes before the call in a shortened note.
 const SHORT: usize = 60;
-/// Bytes around the rows for programs.
+/// Bytes around the rows of structured content.
 const WRAPPING: usize = 100;
 
 /// Writes one result.
 pub(crate) struct Writer {
     text: String,
     budget: Budget,
-    /// The most bytes of text before the notes at its end.
+    /// Maximum bytes of text before the closing notes.
     room: Option<usize>,
     mark: String,
     redacted: usize,
     closing: Vec<String>,
-    /// Rows for programs, and their size.
+    /// Rows of structured content, and their size.
     values: Vec<Value>,
     spent: usize,
-    /// How many rows, lines and pieces of repository text there are.
+    /// Number of rows, lines and pieces of repository text.
     count: usize,
 }
 
-/// A row, put together.
+/// A finished row.
 struct Finished {
     text: String,
     value: Option<Value>,
@@ -53,7 +53,7 @@ impl Finished {
 
 impl Writer {
     pub(crate) fn new(budget: Budget) -> Self {
-        // Unpredictable, so that no repository can have been prepared for it.
+        // Unpredictable, so that no repository can forge it.
         let random = RandomState::new().build_hasher().finish();
         Self {
             text: String::new(),
@@ -68,7 +68,7 @@ impl Writer {
         }
     }
 
-    /// Continues a text that is finished and bounded.
+    /// Continues a finished, bounded text.
     pub(super) fn continued(text: String) -> Self {
         Self { text, ..Self::new(Budget::of(0)) }
     }
@@ -78,17 +78,17 @@ impl Writer {
         self.room.map_or(usize::MAX, |room| room.saturating_sub(self.text.len()))
     }
 
-    /// True when something has been written.
+    /// Whether any text was written.
     pub(crate) fn has_text(&self) -> bool {
         !self.text.is_empty()
     }
 
-    /// True when results are bounded.
+    /// Whether results are bounded.
     pub(crate) fn is_bounded(&self) -> bool {
         self.room.is_some()
     }
 
-    /// Adds a row. A first row is cut until it fits; false when a later one does not. `whole` names a way to all of a cut field.
+    /// Adds a row. The first is truncated to fit; a later one returns false. `whole` names the source of truncated fields.
     pub(crate) fn row(&mut self, build: &dyn Fn(&mut Row), whole: &dyn Fn(&str) -> String) -> bool {
         let Some(row) = self.fitted(build, whole, self.left()) else { return false };
         self.count += 1;
@@ -96,7 +96,7 @@ impl Writer {
         true
     }
 
-    /// Adds a line before rows, which counts as none of them and leaves them half of the page.
+    /// Adds a line before rows. It does not count as a row, and takes at most half of the page.
     pub(crate) fn heading(&mut self, build: &dyn Fn(&mut Row), whole: &dyn Fn(&str) -> String) -> bool {
         let room = if self.count == 0 { self.left() / 2 } else { self.left() };
         let Some(row) = self.fitted(build, whole, room) else { return false };
@@ -109,7 +109,7 @@ impl Writer {
         self.redacted += row.redacted;
         let size = row.value_len();
         if let Some(value) = row.value {
-            // Structured content counts, too.
+            // Structured content counts against the budget, too.
             self.spent += size;
             self.room = self.room.map(|room| room.saturating_sub(size));
             self.values.push(value);
@@ -142,7 +142,7 @@ impl Writer {
         Finished { text: format!("{}\n{note}", row.text), value: row.value(), redacted: row.redacted }
     }
 
-    /// The rows for programs.
+    /// Takes the rows of structured content.
     pub(crate) fn take_values(&mut self) -> Vec<Value> {
         std::mem::take(&mut self.values)
     }
@@ -159,31 +159,31 @@ impl Writer {
         true
     }
 
-    /// A line of the server's own. A `<` after the mark says that the line break before it is the server's, too, and not the
-    /// text's.
+    /// One of the server's own lines. A `<` after the mark means that the line break before it is the server's, too,
+    /// not the text's.
     fn own(&self, note: &str, joined: bool) -> String {
         // Fields in it are redacted by their kind. A call repeats the caller's own arguments.
         let note = escape::tame(note);
-        let note = cut_middle(&redact(&note, Origin::Content).0, MAX_SAID + self.budget.call());
+        let note = cut_middle(&redact(&note, Origin::Content).0, MAX_OWN_LINE + self.budget.call());
         let (line_break, sign) = if joined { ("\n", "<") } else { ("", "") };
         format!("{line_break}{}{sign}] {note}\n", self.mark)
     }
 
-    /// Adds a line of the server's own, here and now. What it holds of a repository is a [`super::word`].
+    /// Adds one of the server's own lines here. Repository text in it must be a [`super::word`].
     pub(crate) fn say(&mut self, note: &str) {
         let line = self.own(note, !self.text.is_empty() && !self.text.ends_with('\n'));
         self.text.push_str(&line);
     }
 
-    /// Adds a line of the server's own at the end of the result.
+    /// Adds one of the server's own lines at the end of the result.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.closing.push(note.into());
     }
 
-    /// Adds a line of content, of which there are `len` bytes, its line break included. One that is too long for a model is
-    /// shortened, and a first line as far as the page needs it. False when it does not fit, where there is something already.
+    /// Adds a line of content of `len` bytes, including its line break. A line that is too long for a model is shortened,
+    /// as is a first line that does not fit the page. Returns false if a later line does not fit.
     ///
-    /// `rest` ends the note on a shortened line: it names the call for what is not shown, from its position on.
+    /// `rest` ends the note on a shortened line: it names the call for the rest, from a position on.
     pub(crate) fn line(&mut self, line: &[u8], len: usize, rest: &mut dyn FnMut(usize) -> String) -> bool {
         let body = line.strip_suffix(b"\n").unwrap_or(line).len();
         let is_whole = line.len() == len;
@@ -202,7 +202,7 @@ impl Writer {
         loop {
             let at = head_len(&line[..body.max(1)], head);
             let (shown, redacted) = prepared(&line[..at], Origin::Content);
-            let note = self.own(&format!("the line above goes on for {} bytes{}", all.saturating_sub(at), rest(at)), true);
+            let note = self.own(&format!("the line above continues for {} bytes{}", all.saturating_sub(at), rest(at)), true);
             if shown.len() + note.len() <= self.left() || self.count == 0 && head <= LEAST {
                 self.text.push_str(&shown);
                 self.text.push_str(&note);
@@ -217,12 +217,12 @@ impl Writer {
         }
     }
 
-    /// Adds lines of content as long as they fit, and gives the number of bytes consumed: all of `raw`, or up to the line that
-    /// did not fit. `goes_on` names the call for the rest of a shortened line, from its position in `raw` and its length.
-    pub(crate) fn lines(&mut self, raw: &[u8], goes_on: &mut dyn FnMut(usize, usize) -> String) -> usize {
+    /// Adds lines of content while they fit, and returns the number of bytes consumed: all of `raw`, or up to the line
+    /// that did not fit. `rest` names the call for the rest of a shortened line, given its position in `raw` and its length.
+    pub(crate) fn lines(&mut self, raw: &[u8], rest: &mut dyn FnMut(usize, usize) -> String) -> usize {
         let mut at = 0;
         for line in raw.split_inclusive(|&byte| byte == b'\n') {
-            if !self.line(line, line.len(), &mut |head| format!(": {}", goes_on(at + head, line.len() - head))) {
+            if !self.line(line, line.len(), &mut |head| format!(": {}", rest(at + head, line.len() - head))) {
                 return at;
             }
             at += line.len();
@@ -230,8 +230,8 @@ impl Writer {
         at
     }
 
-    /// Adds content as long as it fits, without regard to its lines, and gives how much that was: at least some of it on a page
-    /// that has nothing yet.
+    /// Adds content while it fits, ignoring lines, and returns the number of bytes consumed: some at least on an empty
+    /// page.
     pub(crate) fn pieces(&mut self, raw: &[u8]) -> usize {
         let mut at = 0;
         for line in raw.split_inclusive(|&byte| byte == b'\n') {
@@ -252,7 +252,7 @@ impl Writer {
         at
     }
 
-    /// Adds the start of what is not empty, as far as it fits, and gives how much that was.
+    /// Adds as much of non-empty `raw` as fits, and returns the number of bytes consumed.
     pub(crate) fn bytes(&mut self, raw: &[u8]) -> usize {
         let mut len = super::whole_chars(raw, raw.len());
         if len == 0 {
@@ -269,7 +269,7 @@ impl Writer {
         len
     }
 
-    /// Adds what git, its hooks or a remote wrote, and says how much of it is left out.
+    /// Adds output of git, its hooks or a remote, with a note if it is truncated.
     pub(crate) fn quote(&mut self, text: &str) {
         let (shown, redacted) = prepared(text.as_bytes(), Origin::Transport);
         let most = self.is_bounded().then(|| (self.left() / 2).min(MAX_QUOTE));
@@ -277,27 +277,27 @@ impl Writer {
         self.text.push_str(&shown[..end]);
         self.redacted += redacted;
         if end < shown.len() {
-            self.say(&format!("cut above: {end} of {} bytes. The rest is not kept", shown.len()));
+            self.say(&format!("cut above: {end} of {} bytes. The rest is not available", shown.len()));
         }
     }
 
-    /// Adds what stands in the place of a credential.
+    /// Adds the replacement for a credential.
     pub(crate) fn hide(&mut self) {
         self.text.push_str("***");
         self.redacted += 1;
     }
 
-    /// True when the content would fit.
+    /// Whether the content would fit.
     pub(crate) fn fits(&self, raw: &[u8]) -> bool {
         prepared(raw, Origin::Content).0.len() <= self.left()
     }
 
-    /// The state to return to when what follows does not fit.
+    /// A state to return to if later content does not fit.
     pub(crate) fn checkpoint(&self) -> (usize, usize, usize) {
         (self.text.len(), self.redacted, self.count)
     }
 
-    /// Takes back what was added since the checkpoint, which holds no rows for programs.
+    /// Removes what was added since the checkpoint, which must not include structured content.
     pub(crate) fn rewind(&mut self, (len, redacted, count): (usize, usize, usize)) {
         self.text.truncate(len);
         (self.redacted, self.count) = (redacted, count);
@@ -316,9 +316,9 @@ impl Writer {
         Reply { text: self.text, structured: None }
     }
 
-    /// The notes that the result has room for. Those that name the next call come first; any may be shortened.
+    /// The notes that fit. Those that name the next call take precedence; any may be shortened.
     fn affordable(&mut self, notes: &[String], total: usize) -> Vec<String> {
-        const LEFT_OUT: &str = "notes are left out for lack of room: repeat the call with a larger `max_tokens`";
+        const LEFT_OUT: &str = "some notes did not fit: repeat the call with a larger `max_tokens`";
         let size = |note: &str| self.own(note, true).len();
         let reserve = size(LEFT_OUT);
         let mut room = total.saturating_sub(self.text.len());
@@ -341,7 +341,7 @@ impl Writer {
         if !is_all {
             kept.push(LEFT_OUT.to_owned());
         }
-        // Rows and lines leave this much room by construction. The text gives way where they do not.
+        // Rows and lines leave this much room by construction. If they do not, the text is cut.
         let limit = total.saturating_sub(reserve);
         if self.text.len() > limit {
             self.text.truncate(self.text.floor_char_boundary(limit));
@@ -350,10 +350,10 @@ impl Writer {
     }
 }
 
-/// Precedes the next call.
+/// The prefix of the next call.
 const NEXT: &str = "Next: ";
 
-/// A note of which the call is whole.
+/// Shortens a note, but not its call.
 fn shortened(note: &str) -> String {
     let call = [NEXT, "To see them: ", ": "].into_iter().find_map(|sign| note.find(sign));
     let (said, call) = note.split_at(call.unwrap_or(note.len()));
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_row_is_cut_until_it_fits_and_a_later_one_waits() {
+    fn the_first_row_is_cut_to_fit_and_later_ones_wait() {
         let long = "x".repeat(100_000);
         let mut writer = small();
         let add = |writer: &mut Writer| {
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overlong_line_of_the_servers_own_is_cut() {
+    fn the_servers_own_overlong_lines_are_cut() {
         let mut writer = small();
         writer.say(&format!("on branch {}: git_x {{}}", "b".repeat(100_000)));
         writer.note("n".repeat(100_000));
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn of_notes_those_are_kept_that_name_the_next_call() {
+    fn notes_with_the_next_call_take_precedence() {
         let mut writer = small();
         writer.pieces(&vec![b'x'; 3000]);
         for n in 0..9 {

@@ -327,7 +327,7 @@ impl Server {
                 Ok(_) => tracing::info!(workspace = expired.handle, "expired workspace closed"),
                 Err(error) => {
                     tracing::warn!(workspace = expired.handle, code = error.code(), "expired workspace kept");
-                    workspaces.respite(&expired.handle).await;
+                    workspaces.postpone(&expired.handle).await;
                 }
             }
         }

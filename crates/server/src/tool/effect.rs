@@ -1,6 +1,6 @@
-//! What a tool does, and what it works with.
+//! Effects and scopes of tools.
 
-/// What a tool does to the repository. Annotations, locking, queue and deadline follow from it.
+/// A tool's effect on the repository. It determines annotations, locking, queue and deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Reads only.
@@ -11,7 +11,7 @@ pub enum Effect {
     Destroy,
 }
 
-/// What a tool works with besides the worktree, and so what a call of it waits for.
+/// What a tool uses besides the worktree, and so which locks its calls wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Nothing else.
@@ -25,7 +25,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// True where a remote is reached.
+    /// Whether the tool contacts a remote.
     pub(crate) fn is_remote(self) -> bool {
         matches!(self, Self::Remote | Self::RemoteAndWorktree)
     }

@@ -1,4 +1,4 @@
-//! A tool as it is listed and called, and how its arguments are read.
+//! Entries of the tool registry, and parsing of arguments.
 
 use super::{
     Context, Tool,
@@ -14,15 +14,15 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// A call of a tool whose arguments have been read.
+/// A tool call with parsed arguments.
 pub(crate) trait Parsed: Send {
-    /// What it does to the repository.
+    /// The call's effect on the repository.
     fn effect(&self) -> Effect;
-    /// Does the work.
+    /// Runs the call.
     fn run(self: Box<Self>, cx: &Context<'_>) -> Result<Reply, Error>;
 }
 
-/// The arguments of a tool.
+/// The parsed arguments of a tool.
 struct Typed<T: Tool>(T::Args);
 
 impl<T: Tool> Parsed for Typed<T> {
@@ -35,11 +35,11 @@ impl<T: Tool> Parsed for Typed<T> {
     }
 }
 
-/// Reads the arguments of a tool that works in a repository.
+/// Parses the arguments of a tool that works in a repository.
 type Read = fn(Map<String, Value>) -> Result<Box<dyn Parsed>, Error>;
 pub(crate) type RunAnywhere = fn(&Anywhere<'_>, Map<String, Value>) -> Result<Reply, Error>;
 
-/// What a call may use that needs no repository.
+/// The context of a call that needs no existing repository.
 pub(crate) struct Anywhere<'a> {
     pub(crate) repositories: &'a Repositories,
     pub(crate) path: &'a str,
@@ -52,7 +52,7 @@ pub(crate) struct Anywhere<'a> {
 pub(crate) enum Body {
     /// In a repository that has been opened and authorised.
     Repository(Read),
-    /// On a path at which there need not be a repository yet.
+    /// On a path that may not be a repository yet.
     Path(RunAnywhere),
 }
 
@@ -60,22 +60,22 @@ pub(crate) enum Body {
 pub struct Entry {
     /// The name that clients call.
     pub name: &'static str,
-    /// What the model is told about it.
+    /// The description that models read.
     pub about: &'static str,
-    /// What it does to the repository.
+    /// Its effect on the repository.
     pub effect: Effect,
-    /// What it works with besides the worktree.
+    /// What it uses besides the worktree.
     pub(crate) scope: Scope,
     pub(crate) direction: git::Direction,
     /// The group that lists it.
     pub(crate) toolset: Toolset,
-    /// The groups of other servers that list it, too.
+    /// The compatibility groups that list it, too.
     pub(crate) also: &'static [Toolset],
-    /// It may take long without reaching a remote.
+    /// Whether it may take long without contacting a remote.
     pub(crate) long: bool,
     pub(crate) schema: fn() -> Value,
     pub(crate) output: Option<fn() -> Value>,
-    /// Whether the arguments can be read, those apart that all tools have.
+    /// Validates the arguments, except those common to all tools.
     pub(crate) check: fn(Map<String, Value>) -> Result<(), Error>,
     pub(crate) body: Body,
 }
@@ -99,7 +99,7 @@ impl Entry {
         }
     }
 
-    /// A tool that makes a repository at the path that it is given.
+    /// A tool that creates a repository at a given path.
     pub(crate) const fn anywhere<T>(name: &'static str, about: &'static str, scope: Scope, run: RunAnywhere) -> Self
     where
         T: DeserializeOwned + JsonSchema,
@@ -120,7 +120,7 @@ impl Entry {
         }
     }
 
-    /// What a call with these arguments does; what it may do where they cannot be read.
+    /// The effect of a call with these arguments, or the tool's strongest effect if they are invalid.
     pub(crate) fn effect_of(&self, args: Map<String, Value>) -> Effect {
         match self.body {
             Body::Repository(read) => read(args).map_or(self.effect, |parsed| parsed.effect()),
@@ -128,25 +128,25 @@ impl Entry {
         }
     }
 
-    /// Lists the tool in another group than the default one.
+    /// Lists the tool in this group instead of the default one.
     pub(crate) const fn listed_in(mut self, toolset: Toolset) -> Self {
         self.toolset = toolset;
         self
     }
 
-    /// Lists the tool in groups of other servers as well.
+    /// Lists the tool in compatibility groups as well.
     pub(crate) const fn also_in(mut self, toolsets: &'static [Toolset]) -> Self {
         self.also = toolsets;
         self
     }
 
-    /// Says that the tool may take long without reaching a remote: progress is told, and it may be a task.
+    /// Marks a tool that may take long without contacting a remote: it reports progress, and may run as a task.
     pub(crate) const fn takes_long(mut self) -> Self {
         self.long = true;
         self
     }
 
-    /// True where `toolset` lists the tool.
+    /// Whether `toolset` lists the tool.
     pub fn is_in(&self, toolset: Toolset) -> bool {
         match toolset {
             Toolset::All => !matches!(self.toolset, Toolset::Reference | Toolset::Legacy),
@@ -155,10 +155,10 @@ impl Entry {
     }
 }
 
-/// The argument whose empty text is a text like any other.
+/// The argument for which an empty string is a value.
 const TEXT: &str = "value";
 
-/// Reads arguments. `null` means absent, and so does an empty text, which some clients send for whatever they leave out.
+/// Parses arguments. `null` means absent, and so does an empty string, which some clients send for omitted arguments.
 pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(mut args: Map<String, Value>) -> Result<T, Error> {
     let is_empty = |name: &String, value: &Value| name != TEXT && value.as_str().is_some_and(str::is_empty);
     let empty: Vec<String> = args.iter().filter(|(name, value)| is_empty(name, value)).map(|(name, _)| name.clone()).collect();
@@ -175,7 +175,7 @@ pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(mut args: Map<String, Valu
     })
 }
 
-/// The arguments that a tool takes.
+/// Lists a tool's arguments for an error.
 fn taken<T: JsonSchema>() -> String {
     let schema = schemars::schema_for!(T).to_value();
     let own = schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(name, _)| format!("`{name}`"));

@@ -1,13 +1,13 @@
-//! What a tool may see of the server besides its repository.
+//! The server's services for tools.
 
 use crate::{journal::Journal, policy::Policy, workspace::Workspaces};
 
-/// What the calls of a server have in common.
+/// Services shared by all calls.
 pub(crate) struct ToolServices {
-    /// What the operator lets changes do.
+    /// The operator's policy for changes.
     pub(crate) policy: Policy,
-    /// The worktrees that are known by a handle.
+    /// The workspaces, by handle.
     pub(crate) workspaces: Workspaces,
-    /// What changes did.
+    /// The journal of changes.
     pub(crate) journal: Journal,
 }

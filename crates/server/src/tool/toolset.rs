@@ -7,35 +7,35 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Toolset {
-    /// What everyday work needs.
+    /// Everyday work.
     Default,
-    /// Questions about history.
+    /// Queries about history.
     History,
-    /// Deleting, renaming and following branches; tags.
+    /// Deleting, renaming and tracking branches; tags.
     Branches,
-    /// Remotes, and clones.
+    /// Remotes and clones.
     Remotes,
     /// Worktrees.
     Worktrees,
-    /// What takes back, applies, moves and removes.
+    /// Reverting, applying patches, moving and removing files.
     Rewrite,
-    /// Looking for the commit that broke something.
+    /// Finding the commit that introduced a bug.
     Bisect,
     /// Submodules.
     Submodules,
-    /// Which folders are in the working tree.
+    /// Sparse checkout.
     Sparse,
     /// Notes on commits.
     Notes,
-    /// Settings of git.
+    /// Git configuration.
     Config,
-    /// The care of the object store.
+    /// Maintenance of the object store.
     Maintenance,
-    /// Exactly the twelve of the reference server.
+    /// Exactly the reference server's twelve tools.
     Reference,
-    /// The names of the package before this one.
+    /// The legacy package's tool names.
     Legacy,
-    /// Every tool but those that only repeat another.
+    /// Every tool except aliases of others.
     All,
 }
 

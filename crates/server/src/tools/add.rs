@@ -18,13 +18,13 @@ struct Add;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// `.` is everything.
+    /// `.` for all.
     #[serde(default)]
     files: Vec<String>,
-    /// Ignored files, too.
+    /// Add ignored files.
     #[serde(default)]
     force: bool,
-    /// Show hunks with their ids.
+    /// List hunks with ids.
     #[serde(default)]
     list: bool,
     /// Ids.
@@ -71,13 +71,13 @@ impl Tool for Add {
         }
         if args.hunks.is_empty() && args.action != Action::Stage {
             return Err(Error::new(Kind::BadInput, "`action` needs `hunks`")
-                .hint("`list`: true shows them. For whole files there are git_reset and git_restore."));
+                .hint("`list`: true shows them. For whole files, use git_reset or git_restore."));
         }
         if args.hunks.is_empty() && paths.is_empty() {
             return Err(Error::new(Kind::BadInput, "`files` is empty").hint("Name files or directories, or `.` for everything."));
         }
         if !args.hunks.is_empty() && !paths.is_empty() {
-            return Err(Error::new(Kind::BadInput, "either `files` or `hunks`").hint("An id says which file it is of."));
+            return Err(Error::new(Kind::BadInput, "`files` cannot be combined with `hunks`").hint("A hunk id identifies its file."));
         }
         let (mut writer, mut said) = (cx.writer(), String::new());
         if args.hunks.is_empty() {
@@ -96,31 +96,31 @@ impl Tool for Add {
                 Action::Unstage => "unstaged",
                 Action::Discard => "discarded",
             };
-            writer.say(&format!("{} of the hunks {word}", hunks.len()));
+            writer.say(&format!("{} hunks {word}", hunks.len()));
             if action == HunkAction::Discard {
-                writer.note(format!("to bring them back: {}", cx.echo.other("git_undo", &[])));
+                writer.note(format!("to restore them: {}", cx.echo.other("git_undo", &[])));
             }
         }
         change::staged(cx, &mut writer)?;
-        hooks::heard(&said, &mut writer);
+        hooks::quote_output(&said, &mut writer);
         if args.action == Action::Stage {
             change::markers(cx, &paths, &mut writer)?;
-            tell_embedded(cx, &paths, &mut writer)?;
+            note_embedded(cx, &paths, &mut writer)?;
         }
         Ok(writer.finish())
     }
 }
 
-/// The most repositories that are named.
+/// Maximum number of embedded repositories named.
 const MAX_EMBEDDED: usize = 10;
 
-/// Names what is staged as a commit of another repository, and is no submodule.
-fn tell_embedded(cx: &Context<'_>, paths: &[RelPath], writer: &mut Writer) -> Result<(), Error> {
+/// Notes staged embedded repositories that are not submodules.
+fn note_embedded(cx: &Context<'_>, paths: &[RelPath], writer: &mut Writer) -> Result<(), Error> {
     for path in cx.repo.embedded(paths, cx.cancel)?.iter().take(MAX_EMBEDDED) {
-        // git itself advises `git rm --cached`, and refuses that where the folder has its git directory in it.
+        // git advises `git rm --cached`, but refuses it if the folder contains its git directory.
         let out = cx.echo.other("git_reset", &[("paths", json!([path.to_string()]))]);
         let name = word(Field::Path, path.as_bytes(), "`git ls-files --stage -z`");
-        writer.note(format!("{name} is a repository of its own: only its commit is recorded. To take it out: {out}"));
+        writer.note(format!("{name} is an embedded repository: only its commit is recorded. To unstage it: {out}"));
     }
     Ok(())
 }
@@ -130,7 +130,7 @@ fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action, writer: &mut Writer) {
         writer.say(match action {
             Action::Unstage => "nothing is staged there",
             Action::Stage | Action::Discard => {
-                "no lines of tracked files there differ from what is staged; a new, binary or filtered file is staged whole, as `files`"
+                "no tracked file there has unstaged line changes; stage new, binary or filtered files whole, with `files`"
             }
         });
     }
@@ -140,7 +140,7 @@ fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action, writer: &mut Writer) {
             rest.dedup();
             let (next, count) = cx.echo.some(&[], "files", &rest);
             let others = if count < rest.len() {
-                format!("; then the other {} files, which git_status lists", rest.len() - count)
+                format!("; then the other {} files listed by git_status", rest.len() - count)
             } else {
                 String::new()
             };
@@ -156,7 +156,7 @@ fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action, writer: &mut Writer) {
     }
 }
 
-/// The `scope` of `git_diff` that shows such hunks.
+/// The `git_diff` scope that shows these hunks.
 fn scope(action: Action) -> &'static str {
     match action {
         Action::Unstage => "staged",

@@ -14,30 +14,30 @@ pub(super) const TOOL: Entry = Entry::of::<Apply>().listed_in(Toolset::Rewrite);
 
 struct Apply;
 
-/// The largest patch.
+/// Maximum patch size.
 const MAX_PATCH: usize = 2 << 20;
-/// The most paths that are listed.
+/// Maximum number of paths listed.
 const MAX_PATHS: usize = 100;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one of git's own switches")]
 struct Args {
-    /// A unified diff, as git writes it.
+    /// A unified diff in git's format.
     patch: String,
-    /// Only say whether it fits.
+    /// Only check that it fits.
     #[serde(default)]
     check: bool,
-    /// Stage it, too.
+    /// Also stage it.
     #[serde(default)]
     index: bool,
-    /// Stage it, and leave files as they are.
+    /// Stage it only; leave files alone.
     #[serde(default)]
     cached: bool,
-    /// Take it back.
+    /// Reverse it.
     #[serde(default)]
     reverse: bool,
-    /// Leave conflicts where it does not fit.
+    /// Leave conflicts if it does not fit.
     #[serde(default)]
     three_way: bool,
 }
@@ -45,7 +45,7 @@ struct Args {
 impl Tool for Apply {
     type Args = Args;
     const NAME: &'static str = "git_apply";
-    const ABOUT: &'static str = "Applies a patch to files: all of it or nothing.";
+    const ABOUT: &'static str = "Applies a patch to files: all or nothing.";
     const EFFECT: Effect = Effect::Destroy;
 
     fn effect(args: &Args) -> Effect {
@@ -60,30 +60,30 @@ impl Tool for Apply {
         if patch.last() != Some(&b'\n') {
             patch.push(b'\n');
         }
-        let looks = ApplyRequest { check: true, index: args.index, cached: args.cached, reverse: args.reverse, three_way: args.three_way };
-        // Fits, before anything is kept for taking it back.
+        let trial = ApplyRequest { check: true, index: args.index, cached: args.cached, reverse: args.reverse, three_way: args.three_way };
+        // Check that the patch applies before saving anything for undo.
         let touched =
-            if args.three_way { cx.repo.patched(&patch, &looks, cx.cancel)? } else { cx.repo.apply(&patch, &looks, cx.cancel)? };
+            if args.three_way { cx.repo.patched(&patch, &trial, cx.cancel)? } else { cx.repo.apply(&patch, &trial, cx.cancel)? };
         let mut writer = cx.writer();
         if args.check {
             if args.three_way {
-                return Err(Error::new(Kind::BadInput, "either `check` or `three_way`"));
+                return Err(Error::new(Kind::BadInput, "`check` cannot be combined with `three_way`"));
             }
-            writer.say(&format!("it fits: {} files", touched.len()));
+            writer.say(&format!("the patch applies: {} files", touched.len()));
             return Ok(writer.finish());
         }
         if !args.cached {
             cx.overwrites(&touched)?;
             cx.keeps_files(Raw::At(&touched))?;
         }
-        let done = cx.repo.apply(&patch, &ApplyRequest { check: false, ..looks }, cx.cancel)?;
+        let done = cx.repo.apply(&patch, &ApplyRequest { check: false, ..trial }, cx.cancel)?;
         writer.say(&format!("applied to {} files", done.len()));
         for (at, path) in done.iter().enumerate() {
             let build = |row: &mut Row| {
                 row.field(Field::Path, "path", path.as_bytes());
             };
             if at == MAX_PATHS || !writer.row(&build, &|_| "the patch".to_owned()) {
-                writer.say(&format!("and {} more, which the patch names", done.len() - at));
+                writer.say(&format!("and {} more paths of the patch", done.len() - at));
                 break;
             }
         }

@@ -17,12 +17,12 @@ struct Bisect;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// `good`, `bad` and `skip` say what is known of `revision`; `reset` ends the search.
+    /// `good`, `bad` and `skip` mark `revision`; `reset` ends the search.
     #[serde(default)]
     action: Action,
-    /// What is judged. Default: what is checked out.
+    /// Commit to mark. Default HEAD.
     revision: Option<String>,
-    /// For `start`: a commit with the fault. Default HEAD.
+    /// For `start`: a commit with the bug. Default HEAD.
     bad: Option<String>,
     /// For `start`: commits without it.
     #[serde(default)]
@@ -45,7 +45,7 @@ impl Tool for Bisect {
     type Args = Args;
     const NAME: &'static str = "git_bisect";
     const ABOUT: &'static str =
-        "Finds the commit that introduced a bug, by binary search: checks out commits, which you test and call good or bad.";
+        "Finds the commit that introduced a bug, by binary search: checks out commits, which you test and mark good or bad.";
     const EFFECT: Effect = Effect::Write;
 
     fn effect(args: &Args) -> Effect {
@@ -67,7 +67,7 @@ impl Tool for Bisect {
             Action::Start => {
                 let good: Vec<Rev> = args.good.into_iter().map(Rev::new).collect::<Result<_, _>>()?;
                 if good.is_empty() {
-                    return Err(Error::new(Kind::BadInput, "`good` is empty").hint("Name a commit that does not have the fault."));
+                    return Err(Error::new(Kind::BadInput, "`good` is empty").hint("Name a commit without the bug."));
                 }
                 let bad = args.bad.map_or_else(|| Ok(Rev::head()), Rev::new)?;
                 cx.repo.bisect_start(&bad, &good, cx.cancel)?
@@ -75,7 +75,7 @@ impl Tool for Bisect {
             Action::Reset => {
                 cx.repo.bisect_reset(cx.cancel)?;
                 let mut writer = cx.writer();
-                writer.say("the search is over, and what was checked out before is checked out again");
+                writer.say("the search has ended; the original checkout is restored");
                 return Ok(writer.finish());
             }
         };
@@ -84,32 +84,32 @@ impl Tool for Bisect {
         let terms = cx.repo.bisect_terms()?;
         let [good_word, bad_word] = [&terms.good, &terms.bad].map(|term| word(Field::Name, term, "`git bisect terms`"));
         if terms != Terms::default() {
-            writer.say(&format!("in this search `good` is called {good_word} and `bad` is called {bad_word}"));
+            writer.say(&format!("this search uses {good_word} for `good` and {bad_word} for `bad`"));
         }
         match search {
-            Search::Waiting => writer.say(&format!("a {bad_word} commit or a {good_word} one has still to be named")),
+            Search::Waiting => writer.say(&format!("waiting for a {bad_word} or a {good_word} commit")),
             Search::At { next, left, steps } => {
-                writer.say(&format!("{next} is checked out: {left} commits could be the one, about {steps} more tests"));
+                writer.say(&format!("{next} is checked out: {left} candidate commits left, about {steps} more tests"));
                 let [good, bad] = ["good", "bad"].map(|verdict| cx.echo.other("git_bisect", &[("action", json!(verdict))]));
-                writer.note(format!("test it, then: {good} or {bad}; `skip` where it cannot be told"));
+                writer.note(format!("test it, then: {good} or {bad}; `skip` if it cannot be tested"));
             }
             Search::Found(id) => {
                 writer.say(&format!("{id} is the first {bad_word} commit"));
                 writer.note(format!("to see it: {}", cx.echo.other("git_show", &[("revision", json!(id.to_string()))])));
-                writer.note(format!("to go back to where the search began: {end}"));
+                writer.note(format!("to return to the original checkout: {end}"));
             }
             Search::Skipped(ids) => {
-                writer.say(&format!("only skipped commits are left; the first {bad_word} one is among these:"));
+                writer.say(&format!("only skipped commits are left; the first {bad_word} commit is one of:"));
                 for (at, id) in ids.iter().enumerate() {
                     let build = |row: &mut Row| {
                         row.id(*id);
                     };
                     if !writer.row(&build, &|_| String::new()) {
-                        writer.note(format!("and {} more, which `git bisect log` leads to", ids.len() - at));
+                        writer.note(format!("and {} more: see `git bisect log`", ids.len() - at));
                         break;
                     }
                 }
-                writer.note(format!("to go back to where the search began: {end}"));
+                writer.note(format!("to return to the original checkout: {end}"));
             }
         }
         Ok(writer.finish())

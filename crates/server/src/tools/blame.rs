@@ -52,7 +52,7 @@ impl Tool for Blame {
             let whole = |_: &str| cx.echo.other("git_show", &[("revision", json!(line.origin.id))]);
             let headed = line.origin.id == current || writer.heading(&|row| heading(line.origin, row), &whole);
             let number = format!("{}\t", line.number);
-            // Of a longer line only the start was read.
+            // Only the start of a longer line was read.
             let end: &[u8] = if line.text.len() == line.len { b"\n" } else { b"" };
             let text = [number.as_bytes(), line.text, end].concat();
             if !(headed && writer.line(&text, number.len() + line.len + 1, &mut |_| format!(": {}", rest(cx, &args, &line)))) {
@@ -71,7 +71,7 @@ impl Tool for Blame {
         }
         if is_cut_off {
             let ends: Vec<String> = boundary.iter().take(3).map(|end| end.to_hex_with_len(8).to_string()).collect();
-            cx.note_shallow(&mut writer, &format!("lines of the commits at which it ends ({}) may be older", ends.join(", ")));
+            cx.note_shallow(&mut writer, &format!("lines of its boundary commits ({}) may be older", ends.join(", ")));
         }
         Ok(writer.finish())
     }

@@ -14,7 +14,7 @@ pub(super) const TOOL: Entry = Entry::of::<BranchTool>().also_in(&[Toolset::Refe
 
 struct BranchTool;
 
-/// The most branches that one call looks into, however large its budget.
+/// Maximum number of branches read per call, whatever its budget.
 const PAGE: usize = 20_000;
 
 #[derive(Deserialize, JsonSchema)]
@@ -53,14 +53,14 @@ impl Tool for BranchTool {
                 Kind::Remote => BranchKind::Remote,
                 Kind::All => BranchKind::All,
             },
-            // The reference server's clients send an empty text for "any".
+            // Clients of the reference server send an empty string for "any".
             contains: args.contains.filter(|rev| !rev.is_empty()).map(Rev::new).transpose()?,
             not_contains: args.not_contains.filter(|rev| !rev.is_empty()).map(Rev::new).transpose()?,
             skip: first,
             take: PAGE,
         };
         let (found, _) = cx.repo.branches(&query, cx.cancel)?;
-        // Only where nothing has moved since the page before is its end this one's beginning.
+        // A page continues the previous one only if no branch has moved since.
         Cursor::decode(args.cursor.as_deref(), found.mark)?;
         let mut writer = cx.writer();
         let mut rows = 0;

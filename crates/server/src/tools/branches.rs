@@ -1,4 +1,4 @@
-//! Branches, beyond making them: `git_branch_delete`, `git_branch_rename`, `git_branch_upstream`.
+//! Deleting, renaming and tracking branches: `git_branch_delete`, `git_branch_rename`, `git_branch_upstream`.
 
 use crate::{
     error::{Error, Kind},
@@ -22,7 +22,7 @@ struct Upstream;
 struct DeleteArgs {
     /// The branch.
     branch_name: String,
-    /// Also where its commits are nowhere else.
+    /// Even if it is not merged.
     #[serde(default)]
     force: bool,
 }
@@ -30,9 +30,9 @@ struct DeleteArgs {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RenameArgs {
-    /// What it is called. Default: the current branch.
+    /// Old name. Default: the current branch.
     branch_name: Option<String>,
-    /// What it is to be called.
+    /// New name.
     new_name: String,
 }
 
@@ -41,7 +41,7 @@ struct RenameArgs {
 struct UpstreamArgs {
     /// Default: the current branch.
     branch_name: Option<String>,
-    /// What it follows, such as `origin/main`. Nothing when absent.
+    /// For example `origin/main`. Absent: unset it.
     upstream: Option<String>,
 }
 
@@ -54,12 +54,9 @@ impl Tool for Delete {
 
     fn run(cx: &Context<'_>, args: DeleteArgs) -> Result<Reply, Error> {
         let name = BranchName::new(args.branch_name)?;
-        cx.services.policy.spare(name.as_str(), "it is not deleted")?;
+        cx.services.policy.check_protected(name.as_str(), "it cannot be deleted")?;
         if args.force {
-            cx.permit(
-                PolicyAction::Delete,
-                "`force` deletes the branch even where its commits are nowhere else; git_undo can bring it back",
-            )?;
+            cx.permit(PolicyAction::Delete, "`force` deletes the branch even if it is not merged; git_undo can restore it")?;
         }
         cx.reaches(Reach::Refs);
         cx.moves_refs()?;
@@ -68,7 +65,7 @@ impl Tool for Delete {
         let id = cx.repo.delete_branch(&name, args.force, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("deleted {}, which was at {id}", named(name.as_str())));
-        writer.note(format!("to have it again: {}", cx.echo.other("git_undo", &[])));
+        writer.note(format!("to restore it: {}", cx.echo.other("git_undo", &[])));
         Ok(writer.finish())
     }
 }
@@ -82,13 +79,13 @@ impl Tool for Rename {
 
     fn run(cx: &Context<'_>, args: RenameArgs) -> Result<Reply, Error> {
         let (old, new) = (chosen(cx, args.branch_name)?, BranchName::new(args.new_name)?);
-        cx.services.policy.spare(old.as_str(), "it is not renamed")?;
+        cx.services.policy.check_protected(old.as_str(), "it cannot be renamed")?;
         cx.reaches(Reach::Refs);
         cx.moves_refs()?;
         cx.repo.rename_branch(&old, &new, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("{} is now {}", named(old.as_str()), named(new.as_str())));
-        writer.note(format!("to take it back: {}", cx.echo.other("git_undo", &[])));
+        writer.note(format!("to undo: {}", cx.echo.other("git_undo", &[])));
         Ok(writer.finish())
     }
 }
@@ -96,7 +93,7 @@ impl Tool for Rename {
 impl Tool for Upstream {
     type Args = UpstreamArgs;
     const NAME: &'static str = "git_branch_upstream";
-    const ABOUT: &'static str = "Sets which remote branch a local branch follows for pull and push, or none.";
+    const ABOUT: &'static str = "Sets or unsets the upstream that a local branch pulls from and pushes to.";
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Shared;
 
@@ -106,8 +103,8 @@ impl Tool for Upstream {
         cx.repo.set_upstream(&name, upstream.as_ref(), cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&match upstream {
-            Some(upstream) => format!("{} follows {}", named(name.as_str()), named(upstream.as_str())),
-            None => format!("{} follows nothing", named(name.as_str())),
+            Some(upstream) => format!("{} now tracks {}", named(name.as_str()), named(upstream.as_str())),
+            None => format!("{} has no upstream", named(name.as_str())),
         });
         Ok(writer.finish())
     }
@@ -117,7 +114,7 @@ fn named(name: &str) -> String {
     word(Field::Ref, name, "git_branch")
 }
 
-/// The branch that is named, or the current one.
+/// The named branch, or the current one.
 fn chosen(cx: &Context<'_>, name: Option<String>) -> Result<BranchName, Error> {
     let name = name.map_or_else(|| cx.repo.branch_name(cx.cancel), |name| Ok(Some(name)))?;
     let name = name.ok_or_else(|| Error::new(Kind::Refused, "HEAD is detached").hint("Name the branch with `branch_name`."))?;

@@ -1,4 +1,4 @@
-//! What the results of changes have in common: the state that they leave behind.
+//! Shared parts of change results: messages, and the state after the change.
 
 use crate::{
     error::{Error, Kind},
@@ -9,13 +9,13 @@ use crate::{
 };
 use git::{DiffQuery, Keep, Reach, RelPath, Rev, Sides};
 
-/// The most paths that a summary lists.
+/// Maximum number of paths in a summary.
 const MAX_PATHS: usize = 30;
 
-/// The longest message.
+/// Maximum message length.
 const MAX_MESSAGE: usize = 1 << 20;
 
-/// A message that can be recorded.
+/// Validates a commit, tag or note message.
 pub(super) fn message(text: Option<String>) -> Result<Option<String>, Error> {
     match text {
         Some(text) if text.trim().is_empty() => Err(Error::new(Kind::BadInput, "the message is empty").hint("Say what changes and why.")),
@@ -26,12 +26,12 @@ pub(super) fn message(text: Option<String>) -> Result<Option<String>, Error> {
     }
 }
 
-/// Runs an operation that moves the branch and changes files, and says where that has led.
+/// Runs an operation that moves the branch and changes files, and reports the resulting state.
 pub(super) fn moving(cx: &Context<'_>, done: &str, work: impl FnOnce() -> git::Result<String>) -> Result<Reply, Error> {
     moving_from(cx, done, &|| None, work)
 }
 
-/// As [`moving`], with a line more in the end.
+/// As [`moving`], with an optional extra line.
 pub(super) fn moving_from(
     cx: &Context<'_>,
     done: &str,
@@ -59,20 +59,20 @@ pub(super) fn moving_from(
             };
             if let Ok((patch, _)) = cx.repo.diff(&query, cx.cancel) {
                 let (added, removed) = patch.files.iter().fold((0, 0), |(a, r), file| (a + file.added, r + file.removed));
-                writer.say(&format!("{} files differ from before, +{added} -{removed}", patch.files.len()));
+                writer.say(&format!("{} files changed, +{added} -{removed}", patch.files.len()));
             }
             if is_over && can_be_undone {
-                writer.note(format!("to take it back: {}", cx.echo.other("git_undo", &[])));
+                writer.note(format!("to undo: {}", cx.echo.other("git_undo", &[])));
             }
         }
         _ => {
             writer.say(&format!("{done}: HEAD did not move"));
             if cx.record.is_some_and(Record::has_kept) {
-                writer.note(format!("to take it back: {}", cx.echo.other("git_undo", &[])));
+                writer.note(format!("to undo: {}", cx.echo.other("git_undo", &[])));
             }
         }
     }
-    hooks::heard(&output, &mut writer);
+    hooks::quote_output(&output, &mut writer);
     if let Some(more) = more() {
         writer.say(&more);
     }
@@ -80,17 +80,17 @@ pub(super) fn moving_from(
         let is_merge = cx.repo.resolve_commit(&Rev::new(format!("{after}^2"))?, cx.cancel).is_ok();
         let is_left = |before| cx.repo.ahead_behind(before, after, cx.cancel).is_ok_and(|(ahead, _)| ahead > 0);
         let rebases = cx.echo.tool() == "git_pull" && before.is_some_and(is_left);
-        hooks::tell_idle(cx, &hooks::run_by(cx.echo.tool(), was, is_merge && before != Some(after), rebases), &mut writer);
+        hooks::note_idle(cx, &hooks::run_by(cx.echo.tool(), was, is_merge && before != Some(after), rebases), &mut writer);
         let is_made = is_merge || !matches!(cx.echo.tool(), "git_merge" | "git_pull") || rebases;
         if is_made && before != Some(after) {
-            hooks::tell_unsigned(cx, "commit", &mut writer);
+            hooks::note_unsigned(cx, "commit", &mut writer);
         }
     }
     state(cx, &mut writer)?;
     Ok(writer.finish())
 }
 
-/// Says what is staged now.
+/// Lists the staged paths.
 pub(super) fn staged(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
     cx.settled();
     let (_, staged) = cx.repo.staged(cx.cancel)?;
@@ -111,17 +111,17 @@ pub(super) fn staged(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error>
     Ok(())
 }
 
-/// Names the conflict markers that are staged in files that were in conflict.
+/// Notes conflict markers staged in previously conflicted files.
 pub(super) fn markers(cx: &Context<'_>, paths: &[RelPath], writer: &mut Writer) -> Result<(), Error> {
     let found = cx.repo.staged_markers(paths, cx.cancel)?;
     if !found.is_empty() {
         let found: Vec<String> = found.iter().map(|at| word(Field::Path, at.as_str(), "`git diff --cached --check`")).collect();
-        writer.note(format!("conflict markers are staged at {}: edit and stage again what is not meant to have them", found.join(", ")));
+        writer.note(format!("conflict markers are staged at {}: remove unintended ones and stage again", found.join(", ")));
     }
     Ok(())
 }
 
-/// Says which branch is checked out, what is still staged and what is in progress.
+/// Reports the current branch, staged paths and any operation in progress.
 pub(super) fn state(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
     cx.settled();
     let (head, staged) = cx.repo.staged(cx.cancel)?;

@@ -18,16 +18,16 @@ pub(super) const TOOL: Entry = Entry::of::<CheckoutTool>().also_in(&[Toolset::Re
 
 struct CheckoutTool;
 
-/// The most commits that are counted.
+/// Maximum number of commits counted.
 const MAX_COUNTED: usize = 1000;
-/// The most calls that an error names.
+/// Maximum number of calls suggested by an error.
 const MAX_CALLS: usize = 3;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
     branch_name: String,
-    /// Make it, at `start_point` or here.
+    /// Create at `start_point` or HEAD.
     #[serde(default)]
     create: bool,
     start_point: Option<String>,
@@ -49,7 +49,7 @@ impl Tool for CheckoutTool {
         let (before, _) = cx.repo.staged(cx.cancel)?;
         let makes = args.create || args.orphan;
         if args.start_point.is_some() && !makes || args.detach && makes {
-            return Err(Error::new(Kind::BadInput, "`start_point` goes with `create` or `orphan`, and `detach` with neither"));
+            return Err(Error::new(Kind::BadInput, "`start_point` needs `create` or `orphan`; `detach` cannot be combined with either"));
         }
         let how = if makes {
             let start = args.start_point.map(Rev::new).transpose()?;
@@ -57,7 +57,7 @@ impl Tool for CheckoutTool {
         } else if args.detach {
             Checkout::Detached(Rev::new(args.branch_name)?)
         } else {
-            // The branch before, in git's own short form.
+            // The previous branch, in git's shorthand.
             let name = if args.branch_name == "-" { "@{-1}".to_owned() } else { args.branch_name };
             Checkout::Existing(Rev::new(name)?)
         };
@@ -67,9 +67,9 @@ impl Tool for CheckoutTool {
         let (failed, said) = cx.repo.checkout(&how, cx.cancel).map_err(|err| stopped(cx, &at, err))?;
         let mut writer = cx.writer();
         change::state(cx, &mut writer)?;
-        hooks::after(failed.as_ref(), "the checkout is made", &mut writer);
-        hooks::heard(&said, &mut writer);
-        hooks::tell_idle(cx, &["post-checkout", "reference-transaction"], &mut writer);
+        hooks::after(failed.as_ref(), "the checkout succeeded", &mut writer);
+        hooks::quote_output(&said, &mut writer);
+        hooks::note_idle(cx, &["post-checkout", "reference-transaction"], &mut writer);
         if let (None, Some(left)) = (&before.branch, before.commit) {
             let behind = cx.repo.unreferenced(left, MAX_COUNTED, cx.cancel)?;
             let keep = cx.echo.other("git_create_branch", &[("branch_name", json!("NAME")), ("base_branch", json!(left.to_string()))]);
@@ -79,18 +79,18 @@ impl Tool for CheckoutTool {
                 _ => (format!("{behind} commits"), "are", "them"),
             };
             if behind > 0 {
-                writer.note(format!("{count} behind the detached HEAD {are} on no branch; to keep {them}: {keep}"));
+                writer.note(format!("{count} of the detached HEAD {are} on no branch; to keep {them}: {keep}"));
             }
         }
         let back = before.branch.or_else(|| before.commit.map(|id| id.to_string()));
         if let Some(back) = back {
-            writer.note(format!("to go back: {}", cx.echo.other("git_checkout", &[("branch_name", json!(back))])));
+            writer.note(format!("to switch back: {}", cx.echo.other("git_checkout", &[("branch_name", json!(back))])));
         }
         Ok(writer.finish())
     }
 }
 
-/// The error of the checkout, with the calls that make a branch of one that several remotes have.
+/// The checkout error; if several remotes have the branch, with calls that create it from one of them.
 fn stopped(cx: &Context<'_>, at: &Before, err: git::Error) -> Error {
     let hint = match &err {
         git::Error::Misdirected(Misdirected::SeveralRemotes { name, found }) => {
@@ -98,7 +98,7 @@ fn stopped(cx: &Context<'_>, at: &Before, err: git::Error) -> Error {
                 cx.echo.other("git_checkout", &[("branch_name", json!(name)), ("create", json!(true)), ("start_point", json!(start))])
             };
             let calls: Vec<String> = found.iter().take(MAX_CALLS).map(call).collect();
-            Some(format!("Make a branch of one: {}.", calls.join(" or ")))
+            Some(format!("Create the branch from one: {}.", calls.join(" or ")))
         }
         _ => None,
     };

@@ -14,24 +14,24 @@ use std::path::{Path, PathBuf};
 
 pub(super) const TOOL: Entry = Entry::anywhere::<Args>(
     "git_clone",
-    "Clones a repository to `repo_path`, an absolute path inside the allowed roots at which nothing is yet. Submodules are not cloned.",
+    "Clones a repository to `repo_path`, a new absolute path inside the allowed roots. Submodules are not cloned.",
     Scope::Remote,
     run,
 );
 
-/// The most calls that are named.
+/// Maximum number of calls suggested.
 const MAX_CALLS: usize = 3;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// From where, over https or ssh.
+    /// Source, over https or ssh.
     url: String,
     /// The branch or tag to check out.
     branch: Option<String>,
-    /// Only so many commits of history; 0 for all.
+    /// Commits of history to fetch; 0 for all.
     depth: Option<u32>,
-    /// Leave contents out until they are needed.
+    /// Fetch file contents only when needed.
     #[serde(default)]
     blobless: bool,
 }
@@ -56,13 +56,11 @@ fn run(cx: &Anywhere<'_>, args: Map<String, Value>) -> Result<Reply, Error> {
         Some(Unfinished::Checkout(why)) => {
             writer.say(&format!("cloned to {shown}; the checkout failed, and files are missing:"));
             writer.quote(why);
-            writer.note("once that is mended, the operator runs there: git restore --source=HEAD --staged --worktree :/".to_owned());
+            writer.note("once that is fixed, the operator runs there: git restore --source=HEAD --staged --worktree :/".to_owned());
         }
         Some(Unfinished::NoBranch { head, has }) => {
             let head = word(Field::Ref, head, "git_ls_remote");
-            writer.say(&format!(
-                "cloned to {shown}; nothing is checked out: the remote's HEAD names `{head}`, a branch that it does not have"
-            ));
+            writer.say(&format!("cloned to {shown}; nothing is checked out: the remote's HEAD names `{head}`, a branch it does not have"));
             let calls: Vec<String> = has.iter().take(MAX_CALLS).map(|name| checkout(path, name)).collect();
             let more = if has.len() > calls.len() { format!("; it has {} more branches", has.len() - calls.len()) } else { String::new() };
             writer.note(format!("next: {}{more}", calls.join(" or ")));

@@ -25,7 +25,7 @@ struct Commit;
 struct Args {
     /// Subject, blank line, what and why.
     message: Option<String>,
-    /// Replace the newest commit.
+    /// Replace the last commit.
     #[serde(default)]
     amend: bool,
     /// `Name <address>`.
@@ -34,7 +34,7 @@ struct Args {
     sign_off: bool,
     #[serde(default)]
     allow_empty: bool,
-    /// These files as they are, not what is staged.
+    /// Commit these files instead of the index.
     #[serde(default)]
     paths: Vec<String>,
     #[serde(default)]
@@ -82,27 +82,27 @@ impl Tool for Commit {
         let mut writer = cx.writer();
         writer.say(&format!("committed {}", cx.repo.abbreviate(made.id)));
         if let Err(err) = summarize(cx, &made, &mut writer) {
-            // The commit is made, whatever keeps it from being described.
+            // The commit exists even if describing it fails.
             writer.note(format!("the commit could not be described: {}", output::message(&err.to_string())));
         }
-        hooks::heard(&made.output, &mut writer);
+        hooks::quote_output(&made.output, &mut writer);
         let (own, on_amend) = (["pre-commit", "prepare-commit-msg", "commit-msg", "post-commit"], ["post-rewrite"]);
         let names = [&own[..], if args.amend { &on_amend } else { &[] }, &["reference-transaction"]].concat();
-        hooks::tell_idle(cx, &names, &mut writer);
-        hooks::tell_unsigned(cx, "commit", &mut writer);
+        hooks::note_idle(cx, &names, &mut writer);
+        hooks::note_unsigned(cx, "commit", &mut writer);
         if let Some(operation) = operation.filter(|_| cx.repo.in_progress().is_none()) {
             if can_be_undone {
-                writer.note(format!("to take the {operation} back: {}", cx.echo.other("git_undo", &[])));
+                writer.note(format!("to undo the {operation}: {}", cx.echo.other("git_undo", &[])));
             }
         } else if let Some(before) = made.before {
             let undo = cx.echo.other("git_reset", &[("mode", json!("soft")), ("target", json!(before.to_string()))]);
-            writer.note(format!("to take the commit back and keep its changes staged: {undo}"));
+            writer.note(format!("to undo the commit but keep its changes staged: {undo}"));
         }
         Ok(writer.finish())
     }
 }
 
-/// Says what the commit holds and where the branch is.
+/// Reports the commit's content and the branch state.
 fn summarize(cx: &Context<'_>, made: &Committed, writer: &mut Writer) -> Result<(), Error> {
     let query = DiffQuery {
         sides: Sides::Trees(made.parent, made.id),
@@ -118,7 +118,7 @@ fn summarize(cx: &Context<'_>, made: &Committed, writer: &mut Writer) -> Result<
     change::state(cx, writer)
 }
 
-/// The subject as it was recorded, which a hook may have changed.
+/// The recorded subject, which a hook may have changed.
 fn subject(cx: &Context<'_>, id: &git::ObjectId) -> Result<String, Error> {
     let query = LogQuery { rev: Some(Rev::new(id.to_string())?), max_count: 1, ..LogQuery::default() };
     let mut subject = String::new();

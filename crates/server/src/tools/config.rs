@@ -15,13 +15,13 @@ pub(super) const MAINTENANCE: Entry = Entry::of::<Maintenance>().listed_in(Tools
 struct Config;
 struct Maintenance;
 
-/// The longest key that a note spells out.
+/// Maximum key length spelled out in a note.
 const MAX_KEY: usize = 200;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ConfigArgs {
-    /// `section.name`. Without it everything is listed.
+    /// `section.name`. Absent: list everything.
     key: Option<String>,
     /// Write this value into the repository's configuration.
     value: Option<String>,
@@ -33,7 +33,7 @@ struct ConfigArgs {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MaintenanceArgs {
-    /// `commit_graph` makes the history of a path fast to find; `gc` packs; `remove_locks` removes those of ended processes.
+    /// `commit_graph` speeds up path history; `gc` packs objects; `remove_locks` removes locks of ended processes.
     #[serde(default)]
     action: Action,
 }
@@ -64,11 +64,11 @@ impl Tool for Config {
         if args.value.is_some() || args.unset {
             let Some(key) = &args.key else { return Err(Error::new(Kind::BadInput, "`key` is missing")) };
             if args.value.is_some() && args.unset {
-                return Err(Error::new(Kind::BadInput, "either `value` or `unset`"));
+                return Err(Error::new(Kind::BadInput, "`value` cannot be combined with `unset`"));
             }
             if !WRITABLE.iter().any(|writable| writable.eq_ignore_ascii_case(key)) {
-                return Err(Error::new(Kind::Denied, format!("`{key}` is not written by this server"))
-                    .hint(format!("These are: {}. The operator sets others with git config.", WRITABLE.join(", "))));
+                return Err(Error::new(Kind::Denied, format!("`{key}` cannot be written through this server"))
+                    .hint(format!("Writable keys: {}. The operator sets others with git config.", WRITABLE.join(", "))));
             }
             cx.repo.set_config(key, args.value.as_deref(), cx.cancel)?;
         }
@@ -78,7 +78,7 @@ impl Tool for Config {
         }
         for (at, setting) in settings.iter().enumerate() {
             if !writer.row(&|row| show(setting, row), &|_| whole(setting)) {
-                writer.note(format!("{} more; ask for one with `key`", settings.len() - at));
+                writer.note(format!("{} more; select one with `key`", settings.len() - at));
                 break;
             }
         }
@@ -88,7 +88,7 @@ impl Tool for Config {
 
 fn show(setting: &Setting, row: &mut Row) {
     row.field(Field::Name, "scope", &setting.scope).put(" ");
-    // The middle of a key may be an address.
+    // A key's subsection may be a URL.
     match setting.key.split_once('.').map(|(section, rest)| (section, rest.rsplit_once('.'))) {
         Some((section, Some((middle, name)))) => {
             row.field(Field::Name, "section", section).put(".").field(Field::Url, "key", middle).put(".").field(Field::Name, "name", name)
@@ -103,7 +103,7 @@ fn show(setting: &Setting, row: &mut Row) {
     }
 }
 
-/// The command that shows all of it.
+/// The command that shows the full value.
 fn whole(setting: &Setting) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
     if setting.key.len() < MAX_KEY && setting.key.bytes().all(is_plain) {
@@ -113,7 +113,7 @@ fn whole(setting: &Setting) -> String {
     }
 }
 
-/// True for values that are not shown.
+/// Whether the key's value is hidden.
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     ["extraheader", "password", "token", "secret", "proxy", "cookiefile", "sslkey", "pass", "pw", "passphrase"]
@@ -121,7 +121,7 @@ fn is_secret(key: &str) -> bool {
         .any(|word| key.ends_with(word))
 }
 
-/// Removes stale locks, and says of the others why they stay.
+/// Removes stale locks, and reports why others are kept.
 fn remove_locks(cx: &Context<'_>) -> Result<Reply, Error> {
     let locks = cx.repo.remove_locks(cx.cancel)?;
     let mut writer = cx.writer();
@@ -133,9 +133,9 @@ fn remove_locks(cx: &Context<'_>) -> Result<Reply, Error> {
         let age = lock.age.as_secs();
         writer.say(&match &lock.holder {
             _ if lock.is_stale() => format!("removed {path}, which was {age} s old"),
-            Holder::Process(who) => format!("left {path}: {who} is at work there"),
-            Holder::None => format!("left {path}: it is only {age} s old; repeat the call when it is a minute"),
-            Holder::Unknown => format!("left {path}: its process cannot be looked up here"),
+            Holder::Process(who) => format!("kept {path}: {who} is using it"),
+            Holder::None => format!("kept {path}: it is only {age} s old; repeat the call once it is a minute old"),
+            Holder::Unknown => format!("kept {path}: its process cannot be checked from here"),
         });
     }
     Ok(writer.finish())
@@ -144,7 +144,7 @@ fn remove_locks(cx: &Context<'_>) -> Result<Reply, Error> {
 impl Tool for Maintenance {
     type Args = MaintenanceArgs;
     const NAME: &'static str = "git_maintenance";
-    const ABOUT: &'static str = "Shows the object store's state and maintains it; nothing runs by itself.";
+    const ABOUT: &'static str = "Shows and maintains the object store; nothing runs automatically.";
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Shared;
 
@@ -154,14 +154,14 @@ impl Tool for Maintenance {
 
     fn run(cx: &Context<'_>, args: MaintenanceArgs) -> Result<Reply, Error> {
         let mut writer = cx.writer();
-        let care = match args.action {
+        let task = match args.action {
             Action::RemoveLocks => return remove_locks(cx),
             Action::Status => None,
             Action::CommitGraph => Some((MaintenanceTask::CommitGraph, "the commit-graph is written")),
-            Action::Gc => Some((MaintenanceTask::Gc, "what was loose is packed")),
+            Action::Gc => Some((MaintenanceTask::Gc, "loose objects are packed")),
         };
-        if let Some((care, done)) = care {
-            cx.repo.maintain(care, cx.cancel)?;
+        if let Some((task, done)) = task {
+            cx.repo.maintain(task, cx.cancel)?;
             writer.say(done);
         }
         writer.pieces(&cx.repo.object_counts(cx.cancel)?);

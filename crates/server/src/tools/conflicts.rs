@@ -16,11 +16,11 @@ pub(super) const TOOL: Entry = Entry::of::<Conflicts>();
 
 struct Conflicts;
 
-/// The most files whose former content is named.
+/// Maximum number of overwritten files whose previous content is named.
 const MAX_KEPT: usize = 20;
-/// Lists all paths in conflict.
+/// Command that lists all conflicted paths.
 const LISTED: &str = "`git ls-files --unmerged -z`";
-/// The largest file whose conflicts are shown.
+/// Maximum size of a file whose conflicts are shown.
 const MAX_FILE: u64 = 4 << 20;
 
 #[derive(Deserialize, JsonSchema)]
@@ -28,7 +28,7 @@ const MAX_FILE: u64 = 4 << 20;
 struct Args {
     #[serde(default)]
     paths: Vec<String>,
-    /// In a rebase `theirs` is the commit that moves.
+    /// In a rebase, `theirs` is the rebased commit.
     take: Option<Taken>,
 }
 
@@ -55,7 +55,7 @@ impl Tool for Conflicts {
         let mut writer = cx.writer();
         if let Some(side) = args.take {
             if paths.is_empty() {
-                return Err(Error::new(Kind::BadInput, "`take` needs `paths`").hint("`.` is every path in conflict."));
+                return Err(Error::new(Kind::BadInput, "`take` needs `paths`").hint("`.` means every conflicted path."));
             }
             cx.reaches(Reach::Worktree);
             let side = match side {
@@ -68,14 +68,14 @@ impl Tool for Conflicts {
             let kept = cx.repo.take_side(&paths, side, cx.cancel)?;
             if !modules.is_empty() {
                 let update = cx.echo.other("git_submodule", &[("action", json!("update")), ("paths", json!(modules))]);
-                writer.note(format!("of a submodule only the commit is recorded, and its files are not moved: {update}"));
+                writer.note(format!("only the submodule's commit is recorded. To check out its files: {update}"));
             }
             if kept.len() > MAX_KEPT {
-                writer.note(format!("what {} more files held before is found by `git fsck --lost-found`", kept.len() - MAX_KEPT));
+                writer.note(format!("previous content of {} more files: see `git fsck --lost-found`", kept.len() - MAX_KEPT));
             }
             for (path, id) in kept.into_iter().take(MAX_KEPT) {
                 let shown = cx.echo.other("git_show", &[("revision", json!(id.to_string()))]);
-                writer.note(format!("what {} held before: {shown}", word(Field::Path, path.as_bytes(), LISTED)));
+                writer.note(format!("previous content of {}: {shown}", word(Field::Path, path.as_bytes(), LISTED)));
             }
         }
         let conflicts = cx.repo.conflicts(cx.cancel)?;
@@ -83,7 +83,7 @@ impl Tool for Conflicts {
             writer.say("nothing is in conflict");
             change::state(cx, &mut writer)?;
             if cx.repo.in_progress().is_some_and(|operation| operation != "bisect") {
-                writer.note(format!("to go on: {}", cx.echo.other("git_continue", &[])));
+                writer.note(format!("to continue: {}", cx.echo.other("git_continue", &[])));
             }
             return Ok(writer.finish());
         }
@@ -94,7 +94,7 @@ impl Tool for Conflicts {
                 let rest: Vec<String> = shown[at..].iter().map(|conflict| conflict.path.to_string()).collect();
                 let (next, count) = cx.echo.some(&[("take", Value::Null)], "paths", &rest);
                 let others = if count < rest.len() {
-                    format!("; then the other {}, which git_status lists", rest.len() - count)
+                    format!("; then the other {} listed by git_status", rest.len() - count)
                 } else {
                     String::new()
                 };
@@ -106,14 +106,14 @@ impl Tool for Conflicts {
     }
 }
 
-/// One path: which versions there are, and the lines between the markers. False when it does not fit.
+/// Shows one path: its versions, and the lines between the markers. Returns false if it does not fit.
 fn show(cx: &Context<'_>, conflict: &Conflict, writer: &mut Writer) -> bool {
     if conflict.links.contains(&true) {
         return show_submodule(cx, conflict, writer);
     }
     let (listed, path) = (quote::listed(conflict.path.as_bytes()), word(Field::Path, conflict.path.as_bytes(), LISTED));
     let versions = [("1", "base", conflict.base), ("2", "ours", conflict.ours), ("3", "theirs", conflict.theirs)];
-    // A path that is cut is not repeated.
+    // A truncated path is not repeated.
     let at = if listed == path { path.as_str() } else { "PATH" };
     let there: Vec<String> = versions.iter().filter_map(|(stage, name, id)| id.map(|_| format!("{name} is `:{stage}:{at}`"))).collect();
     let missing: Vec<&str> = versions.iter().filter(|(_, _, id)| id.is_none()).map(|(_, name, _)| *name).collect();
@@ -124,7 +124,7 @@ fn show(cx: &Context<'_>, conflict: &Conflict, writer: &mut Writer) -> bool {
         text.extend_from_slice(line);
         text.push(b'\n');
     }
-    // The first path is always shown, as far as it goes.
+    // The first path is always shown, truncated if necessary.
     if !writer.fits(&text) && writer.has_text() {
         return false;
     }
@@ -133,19 +133,19 @@ fn show(cx: &Context<'_>, conflict: &Conflict, writer: &mut Writer) -> bool {
     let used = writer.pieces(&text);
     if used < text.len() {
         let all = cx.echo.other("git_diff", &[("paths", json!([listed]))]);
-        writer.note(format!("the conflicts of {path} go on: {all}"));
+        writer.note(format!("more conflicts in {path}: {all}"));
     }
     true
 }
 
-/// A submodule: the commits of its own repository that there are.
+/// Shows a submodule: its commit on each side.
 fn show_submodule(cx: &Context<'_>, conflict: &Conflict, writer: &mut Writer) -> bool {
     let sides = [("base", conflict.base), ("ours", conflict.ours), ("theirs", conflict.theirs)];
     let sides: Vec<String> =
         sides.iter().map(|(name, id)| id.map_or_else(|| format!("not in {name}"), |id| format!("{name} is {id}"))).collect();
     let path = word(Field::Path, conflict.path.as_bytes(), LISTED);
     let place = json!({"repo_path": cx.repo.top().join(conflict.path.to_string())});
-    writer.say(&format!("{path} is a submodule, in conflict about its commit: {}", sides.join(", ")));
+    writer.say(&format!("{path} is a submodule with conflicting commits: {}", sides.join(", ")));
     writer.note(format!("take a side; or merge them there, with {place}, and stage {path} with git_add"));
     true
 }

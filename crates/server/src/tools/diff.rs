@@ -1,4 +1,4 @@
-//! `git_diff`, and the two names of the reference server for parts of it.
+//! `git_diff`, and other servers' names for parts of it.
 
 use crate::{
     error::{Error, Kind},
@@ -31,7 +31,7 @@ struct Args {
     target: Option<String>,
     /// Older revision.
     base: Option<String>,
-    /// Since `target` left `base`.
+    /// Since their merge base.
     #[serde(default)]
     merge_base: bool,
     #[serde(default)]
@@ -56,7 +56,7 @@ enum Scope {
     Staged,
 }
 
-/// The arguments of the reference server's two tools, and those that page.
+/// Arguments of the reference server's two tools, and paging.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ScopedArgs {
@@ -67,13 +67,13 @@ struct ScopedArgs {
     cursor: Option<String>,
 }
 
-/// The arguments of the older package's tool, and those that page.
+/// Arguments of the legacy package's tool, and paging.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BranchesArgs {
-    /// The branch that is compared against.
+    /// Branch to compare against.
     base_branch: String,
-    /// The branch that is compared.
+    /// Branch to compare.
     compare_branch: String,
     #[serde(default)]
     paths: Vec<String>,
@@ -84,7 +84,7 @@ struct BranchesArgs {
 impl Tool for Branches {
     type Args = BranchesArgs;
     const NAME: &'static str = "git_diff_branches";
-    const ABOUT: &'static str = "Shows what differs between two branches. Same as git_diff with `base` and `target`.";
+    const ABOUT: &'static str = "Compares two branches. Same as git_diff with `base` and `target`.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: BranchesArgs) -> Result<Reply, Error> {
@@ -193,7 +193,7 @@ fn sides(cx: &Context<'_>, args: &Args) -> Result<Sides, Error> {
     if args.scope.is_some() && (args.target.is_some() || args.base.is_some()) {
         return conflict("`scope` cannot be combined with `target` or `base`");
     }
-    // A tree can be compared as well as a commit.
+    // Trees can be compared as well as commits.
     let tree_ish = |rev: &Rev| -> Result<git::ObjectId, Error> {
         if let Ok(commit) = cx.repo.resolve_commit(rev, cx.cancel) {
             return Ok(commit);

@@ -22,7 +22,7 @@ struct FetchArgs {
     remote: Option<String>,
     /// Only this.
     branch: Option<String>,
-    /// Forget deleted branches.
+    /// Prune deleted branches.
     #[serde(default)]
     prune: bool,
     /// All tags.
@@ -37,7 +37,7 @@ struct FetchArgs {
 struct PullArgs {
     remote: Option<String>,
     branch: Option<String>,
-    /// Where both have commits.
+    /// If both have commits.
     #[serde(default)]
     how: How,
 }
@@ -54,7 +54,7 @@ enum How {
 impl Tool for Fetch {
     type Args = FetchArgs;
     const NAME: &'static str = "git_fetch";
-    const ABOUT: &'static str = "Fetches from a remote; files and branches stay as they are. To update a branch: git_pull.";
+    const ABOUT: &'static str = "Fetches from a remote; changes no files or branches. To update a branch: git_pull.";
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Remote;
 
@@ -68,12 +68,11 @@ impl Tool for Fetch {
         };
         let fetched = cx.repo.fetch(&request, cx.on_progress, cx.cancel).map_err(|err| explained(cx, err, None))?;
         let mut writer = cx.writer();
-        tell(cx, &fetched, &mut writer);
+        report(cx, &fetched, &mut writer);
         let ends = if args.depth == Some(0) { cx.repo.boundary()?.len() } else { 0 };
         if ends > 0 {
             let remote = word(Field::Name, fetched.place.as_str(), "git_remote_list");
-            writer
-                .say(&format!("history still ends at {ends} commits: so it does at {remote} itself, and a fetch from there gets no more"));
+            writer.say(&format!("history still ends at {ends} commits: {remote} itself is shallow, and has no more"));
         }
         Ok(writer.finish())
     }
@@ -104,8 +103,8 @@ impl Tool for Pull {
             let (ahead, behind) = cx.repo.ahead_behind(here, there, cx.cancel)?;
             if behind == 0 {
                 let mut writer = cx.writer();
-                tell(cx, &fetched, &mut writer);
-                writer.say(if ahead == 0 { "the branch is up to date" } else { "the branch has everything that the remote has, and more" });
+                report(cx, &fetched, &mut writer);
+                writer.say(if ahead == 0 { "the branch is up to date" } else { "the branch is ahead of the remote" });
                 return Ok(writer.finish());
             }
             if ahead > 0 && cx.repo.merge_bases(here, there, cx.cancel)?.is_empty() {
@@ -114,53 +113,51 @@ impl Tool for Pull {
             if ahead > 0 && args.how == How::Ff {
                 return Err(Error::new(
                     Kind::Refused,
-                    format!("the branch and the remote's have both moved on: {ahead} commits are only here, {behind} only there"),
+                    format!("the branch and the remote's have diverged: {ahead} commits are only here, {behind} only there"),
                 )
-                .hint("Repeat the call with `how`: \"rebase\" or \"merge\". What is there has been fetched; nothing else has changed."));
+                .hint("Repeat the call with `how`: \"rebase\" or \"merge\". The remote's commits are fetched; nothing else has changed."));
             }
         }
         let rebase = args.how == How::Rebase && cx.repo.head(cx.cancel)?.is_some();
-        let from = format!("from {} of {}", word(Field::Ref, rev.as_str(), "git_branch"), spoken(&fetched.place));
+        let from = format!("from {} of {}", word(Field::Ref, rev.as_str(), "git_branch"), remote_word(&fetched.place));
         change::moving_from(cx, "pulled", &|| Some(from.clone()), || {
             if rebase {
                 let request = RebaseRequest { upstream: rev.clone(), onto: None, plan: Vec::new() };
                 return cx.repo.rebase(&request, cx.cancel);
             }
-            // Where only one side has commits there is nothing to choose but what is configured.
+            // If only one side has commits, the configuration decides.
             let fast_forward = cx.repo.fast_forward_of_pulls(args.how != How::Ff, cx.cancel)?;
             let request = MergeRequest { rev: rev.clone(), fast_forward, squash: false, message: None, strategy_option: None };
             cx.repo.merge(&request, cx.cancel)
         })
-        .map_err(|err| only_forward(cx, err, "git_pull with `how`: \"rebase\" puts the branch onto the remote's"))
+        .map_err(|err| only_forward(cx, err, "git_pull with `how`: \"rebase\" rebases the branch onto the remote's"))
     }
 }
 
-/// The error of a merge, with what leads on where the configuration allows nothing but a fast-forward.
+/// The merge error, with a way out if the configuration allows only fast-forwards.
 pub(super) fn only_forward(cx: &Context<'_>, err: Error, way_out: &str) -> Error {
     let is_refused = matches!(err.cause(), Some(git::Error::Failed { command, .. }) if command == "merge");
     if !is_refused || !cx.repo.merges_only_forward(cx.cancel).unwrap_or_default() {
         return err;
     }
-    err.hint(format!(
-        "`merge.ff` is `only`: nothing is merged that is no fast-forward. {way_out}; git_merge with `strategy`: \"no-ff\" merges."
-    ))
+    err.hint(format!("`merge.ff` is `only`: git merges only fast-forwards. {way_out}; git_merge with `strategy`: \"no-ff\" merges."))
 }
 
-/// The most references that are listed.
+/// Maximum number of references listed.
 const MAX_LISTED: usize = 100;
 
-fn tell(cx: &Context<'_>, fetched: &Fetched, writer: &mut Writer) {
+fn report(cx: &Context<'_>, fetched: &Fetched, writer: &mut Writer) {
     let moved: Vec<_> = fetched.updates.iter().filter(|update| update.sign != '=').collect();
-    let remote = spoken(&fetched.place);
+    let remote = remote_word(&fetched.place);
     writer.say(&match moved.len() {
         0 if fetched.depth.is_some() => format!("fetched from {remote}: no reference moved"),
         0 => format!("fetched from {remote}: nothing new"),
         n => format!("fetched from {remote}: {n} references moved"),
     });
     match fetched.depth {
-        Some((_, 0)) => writer.say("the whole of the history is here now"),
+        Some((_, 0)) => writer.say("the history is complete now"),
         Some((true, ends)) => writer.say(&format!("history is deeper now, and ends at {ends} commits")),
-        Some((false, ends)) => writer.say(&format!("history is shallow now: it ends at {ends} commits, and earlier ones are hidden")),
+        Some((false, ends)) => writer.say(&format!("history is shallow now: it ends at {ends} commits, and earlier ones are missing")),
         None => {}
     }
     for (at, update) in moved.iter().enumerate() {
@@ -172,15 +169,15 @@ fn tell(cx: &Context<'_>, fetched: &Fetched, writer: &mut Writer) {
     }
 }
 
-/// The remote of a transfer in a sentence.
-pub(super) fn spoken(place: &Place) -> String {
+/// A transfer's remote, for use in a sentence.
+pub(super) fn remote_word(place: &Place) -> String {
     match place {
         Place::Remote(name) => word(Field::Name, name.as_str(), "git_remote_list"),
         Place::Url(url) => word(Field::Url, url, "`git config --list`"),
     }
 }
 
-/// A reference, and where it has moved.
+/// Shows a reference and its update.
 pub(super) fn moved_to(update: &Update, row: &mut Row) {
     row.letter(update.sign).put(" ").field(Field::Ref, "name", &update.name).put(" ").field(Field::Value, "summary", &update.summary);
     if let Some(place) = &update.place {

@@ -22,7 +22,7 @@ struct Clean;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RmArgs {
-    /// Tracked files and folders, literally.
+    /// Tracked files and folders, verbatim.
     files: Vec<String>,
     /// Keep the files and only stop tracking them.
     #[serde(default)]
@@ -30,7 +30,7 @@ struct RmArgs {
     /// Needed for folders.
     #[serde(default)]
     recursive: bool,
-    /// Also files and submodules with edits.
+    /// Even edited files and submodules.
     #[serde(default)]
     force: bool,
 }
@@ -40,7 +40,7 @@ struct RmArgs {
 struct MvArgs {
     /// A tracked file or folder.
     source: String,
-    /// Where it goes: a new path, or a folder that is there.
+    /// A new path, or an existing folder to move it into.
     destination: String,
 }
 
@@ -50,13 +50,13 @@ struct CleanArgs {
     /// Only below these.
     #[serde(default)]
     paths: Vec<String>,
-    /// Whole untracked folders, too.
+    /// Include untracked folders.
     #[serde(default)]
     directories: bool,
-    /// Ignored files, too.
+    /// Include ignored.
     #[serde(default)]
     ignored: bool,
-    /// Remove them. Without it they are only listed.
+    /// Delete the files. Default: only list them.
     #[serde(default)]
     remove: bool,
 }
@@ -64,7 +64,7 @@ struct CleanArgs {
 impl Tool for Rm {
     type Args = RmArgs;
     const NAME: &'static str = "git_rm";
-    const ABOUT: &'static str = "Removes tracked files, and stages that. Untracked files: git_clean.";
+    const ABOUT: &'static str = "Removes tracked files and stages the removal. Untracked: git_clean.";
     const EFFECT: Effect = Effect::Destroy;
 
     fn run(cx: &Context<'_>, args: RmArgs) -> Result<Reply, Error> {
@@ -77,7 +77,7 @@ impl Tool for Rm {
             spare_submodules(cx, &modules, args.force)?;
             let mut touched = paths.clone();
             if !modules.is_empty() {
-                // Its section goes, too.
+                // The submodule's section is removed, too.
                 touched.push(RelPath::new(MODULES, None)?);
             }
             cx.overwrites(&touched)?;
@@ -85,27 +85,27 @@ impl Tool for Rm {
         }
         let removed = cx.repo.rm(&paths, args.cached, args.recursive, args.force || cx.confirmed, cx.cancel)?;
         let mut writer = cx.writer();
-        writer.say(&format!("{} files removed{}", removed.len(), if args.cached { " from the index alone" } else { "" }));
+        writer.say(&format!("{} files removed{}", removed.len(), if args.cached { " from the index only" } else { "" }));
         change::staged(cx, &mut writer)?;
         let undo = cx.echo.other("git_undo", &[]);
         writer.note(match modules.as_slice() {
-            [] => format!("to bring them back: {undo}"),
+            [] => format!("to restore them: {undo}"),
             modules => {
                 let names: Vec<String> = modules.iter().map(|(path, _)| path.to_string()).collect();
                 let update = cx.echo.other("git_submodule", &[("action", json!("update")), ("paths", json!(names))]);
-                format!("to bring them back: {undo}; then, for what a submodule has recorded: {update}")
+                format!("to restore them: {undo}; then, to check out submodules: {update}")
             }
         });
         Ok(writer.finish())
     }
 }
 
-/// Where submodules are configured.
+/// The file that configures submodules.
 const MODULES: &str = ".gitmodules";
-/// The most files of submodules that are named.
+/// Maximum number of submodule files named.
 const MAX_HELD: usize = 20;
 
-/// Refuses to remove submodules with what nothing brings back, unless that is meant.
+/// Refuses to remove submodules with unrecoverable files, unless confirmed.
 fn spare_submodules(cx: &Context<'_>, modules: &[(RelPath, Vec<String>)], force: bool) -> Result<(), Error> {
     let held: Vec<&str> = modules.iter().flat_map(|(_, held)| held).map(String::as_str).collect();
     if held.is_empty() || force && cx.confirmed {
@@ -114,7 +114,7 @@ fn spare_submodules(cx: &Context<'_>, modules: &[(RelPath, Vec<String>)], force:
     let more = if held.len() > MAX_HELD { format!(" and {} more", held.len() - MAX_HELD) } else { String::new() };
     let named = held[..held.len().min(MAX_HELD)].join(", ");
     let error =
-        Error::new(Kind::Refused, format!("these would be lost for good, as git_undo brings no files of a submodule back: {named}{more}"));
+        Error::new(Kind::Refused, format!("these would be lost permanently, as git_undo restores no submodule files: {named}{more}"));
     if force {
         return Err(error.asks());
     }
@@ -126,14 +126,14 @@ fn spare_submodules(cx: &Context<'_>, modules: &[(RelPath, Vec<String>)], force:
 impl Tool for Mv {
     type Args = MvArgs;
     const NAME: &'static str = "git_mv";
-    const ABOUT: &'static str = "Moves or renames a tracked file or folder, and stages that.";
+    const ABOUT: &'static str = "Moves or renames a tracked file or folder, and stages it.";
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: MvArgs) -> Result<Reply, Error> {
         let top = cx.repo.worktree()?;
         let (from, to) = (RelPath::new(&args.source, Some(top))?, RelPath::new(&args.destination, Some(top))?);
         cx.reaches(Reach::Worktree);
-        // Into a folder that is there, it keeps its name.
+        // Moved into an existing folder, it keeps its name.
         let to = if top.join(to.as_path()).is_dir() {
             let name = from.as_path().file_name().map(std::ffi::OsStr::to_string_lossy).unwrap_or_default();
             RelPath::new(&quote::listed(to.as_path().join(&*name).as_os_str().as_encoded_bytes()), Some(top))?
@@ -153,8 +153,7 @@ impl Tool for Mv {
 impl Tool for Clean {
     type Args = CleanArgs;
     const NAME: &'static str = "git_clean";
-    const ABOUT: &'static str =
-        "Lists untracked files, and with `remove` deletes them for good. Tracked files stay: git_restore puts those back.";
+    const ABOUT: &'static str = "Lists untracked files; `remove` deletes them permanently. To restore tracked files: git_restore.";
     const EFFECT: Effect = Effect::Destroy;
 
     fn effect(args: &CleanArgs) -> Effect {
@@ -166,7 +165,7 @@ impl Tool for Clean {
         let found = cx.repo.cleanable(&request, cx.cancel)?;
         let mut writer = cx.writer();
         if found.is_empty() {
-            writer.say("nothing there is untracked");
+            writer.say("there are no untracked files");
             return Ok(writer.finish());
         }
         if !args.remove {
@@ -176,7 +175,7 @@ impl Tool for Clean {
             writer.note(format!("nothing is removed yet. To remove them: {remove}"));
             return Ok(writer.finish());
         }
-        cx.permit(PolicyAction::Clean, &format!("{} untracked files and folders would be removed for good", found.len()))?;
+        cx.permit(PolicyAction::Clean, &format!("{} untracked files and folders would be removed permanently", found.len()))?;
         cx.repo.clean(&request, cx.cancel)?;
         let left = cx.repo.cleanable(&request, cx.cancel)?;
         let (stayed, gone): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| left.contains(path));
@@ -186,7 +185,7 @@ impl Tool for Clean {
     }
 }
 
-/// Lists what is staged.
+/// Command that lists staged paths.
 const STAGED: &str = "`git diff --cached --name-status -z`";
 
 fn list(paths: &[Vec<u8>], writer: &mut Writer) {
@@ -195,7 +194,7 @@ fn list(paths: &[Vec<u8>], writer: &mut Writer) {
             row.field(Field::Path, "path", path);
         };
         if !writer.row(&build, &|_| "`git ls-files --others -z`".to_owned()) {
-            writer.note(format!("{} more are left out of this list", paths.len() - at));
+            writer.note(format!("{} more are not listed", paths.len() - at));
             break;
         }
     }

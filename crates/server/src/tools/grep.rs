@@ -34,7 +34,7 @@ struct Args {
 impl Tool for Grep {
     type Args = Args;
     const NAME: &'static str = "git_grep";
-    const ABOUT: &'static str = "Searches tracked text files in the working tree or a revision. For when it changed: git_log.";
+    const ABOUT: &'static str = "Searches tracked text files in the working tree or a revision. For history: git_log.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
@@ -51,7 +51,7 @@ impl Tool for Grep {
         let mark = fingerprint(&(format!("{query:?}"), tree.map(|id| id.to_string())));
         let start = Cursor::decode(args.cursor.as_deref(), mark)?;
         let (mut writer, echo) = (cx.writer(), &cx.echo);
-        // What was listed before is hashed, so that a change of it is noticed.
+        // Lines of earlier pages are hashed, so that changes to them are detected.
         let (mut seen, mut full, mut passed, mut shown) = (0_u64, false, 0, None);
         let (summary, _) = cx.repo.grep(&query, cx.cancel, &mut |text| {
             for line in text.split_inclusive(|&byte| byte == b'\n') {
@@ -89,7 +89,7 @@ impl Tool for Grep {
     }
 }
 
-/// The call that shows the whole of a long matching line.
+/// The call that shows a long matching line in full.
 fn rest(echo: &Echo, args: &Args, line: &[u8]) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(5000)]);
     let numbered = text.match_indices([':', '-']).find_map(|(at, separator)| {
@@ -101,6 +101,6 @@ fn rest(echo: &Echo, args: &Args, line: &[u8]) -> String {
     let Some((path, number)) = numbered else { return String::new() };
     let rev = args.rev.as_deref().unwrap_or("");
     let call = [("revision", json!(format!("{rev}:{path}"))), ("start_line", json!(number)), ("end_line", json!(number))];
-    let staged = if args.rev.is_none() { " (as it is staged)" } else { "" };
+    let staged = if args.rev.is_none() { " (staged version)" } else { "" };
     format!("{staged}: {}", echo.other("git_show", &call))
 }

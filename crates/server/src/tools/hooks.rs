@@ -1,4 +1,4 @@
-//! What results say of hooks: one that stopped a change, one that failed after it, and those that do not run.
+//! Reports about hooks: one that stopped a change, one that failed after it, and hooks that did not run.
 
 use crate::{
     error::Error,
@@ -8,9 +8,9 @@ use crate::{
 use git::{FailedHook, Halt, Idle, Leftovers, Look, ObjectId, quote};
 use serde_json::json;
 
-/// The most paths that a message names.
+/// Maximum number of paths in a message.
 const MAX_PATHS: usize = 10;
-/// Where all paths are.
+/// The tool that lists all paths.
 const LISTED: &str = "git_status";
 
 /// The state before a change that hooks may stop.
@@ -20,19 +20,19 @@ pub(super) struct Before {
 }
 
 impl Before {
-    /// Looks where a hook may run.
+    /// Records the state if a hook may run.
     pub(super) fn of(cx: &Context<'_>) -> Result<Self, Error> {
         let look = cx.repo.look(cx.cancel)?;
         let head = if look.is_some() { cx.repo.head(cx.cancel)? } else { None };
         Ok(Self { head, look })
     }
 
-    /// The same, where `HEAD` is known.
+    /// The same, with a known `HEAD`.
     pub(super) fn at(cx: &Context<'_>, head: Option<ObjectId>) -> Result<Self, Error> {
         Ok(Self { head, look: cx.repo.look(cx.cancel)? })
     }
 
-    /// The error of the change, with what it has left where something else than a conflict stopped it.
+    /// The change's error, with its leftovers if something other than a conflict stopped it.
     pub(super) fn stopped(&self, cx: &Context<'_>, err: git::Error) -> Error {
         let git::Error::Halted(halt) = &err else { return err.into() };
         let halt = halt.clone();
@@ -62,7 +62,7 @@ impl Before {
             0 => format!("Nothing is staged{changed}."),
             n => format!("Staged: {n}{changed}: {}.", some(&staged)),
         });
-        for (what, paths) in [("Edited meanwhile, and not staged", &left.edited), ("New or changed meanwhile, and untracked", &left.made)] {
+        for (what, paths) in [("Edited meanwhile, not staged", &left.edited), ("New or changed meanwhile, untracked", &left.made)] {
             if !paths.is_empty() {
                 lines.push(format!("{what}: {}.", some(&paths.iter().map(|one| path(one)).collect::<Vec<_>>())));
             }
@@ -79,40 +79,40 @@ fn path(path: &[u8]) -> String {
 }
 
 fn some(all: &[String]) -> String {
-    let more = if all.len() > MAX_PATHS { format!(" and {} more, which git_status lists", all.len() - MAX_PATHS) } else { String::new() };
+    let more = if all.len() > MAX_PATHS { format!(" and {} more listed by git_status", all.len() - MAX_PATHS) } else { String::new() };
     format!("{}{more}", all[..all.len().min(MAX_PATHS)].join(", "))
 }
 
-/// A call with the first of `paths`.
+/// A call with the first few `paths`.
 fn with(cx: &Context<'_>, tool: &str, name: &str, paths: &[Vec<u8>]) -> String {
     let shown: Vec<String> = paths.iter().take(MAX_PATHS).map(|path| quote::listed(path)).collect();
-    let rest = if shown.len() < paths.len() { ", and so for the others" } else { "" };
+    let rest = if shown.len() < paths.len() { ", and likewise for the others" } else { "" };
     format!("{}{rest}", cx.echo.other(tool, &[(name, json!(shown))]))
 }
 
-/// What leads on. `mend` is what there is to do about what stopped the change.
+/// The next steps. `mend` is how to fix what stopped the change.
 fn steps(cx: &Context<'_>, halt: &Halt, left: &Leftovers, mend: String) -> String {
     let operation = halt.operation.as_deref().map(|operation| operation.split(' ').next().unwrap_or_default());
     let is_message = halt.by.as_ref().is_some_and(|by| by.hook.as_deref() == Some("commit-msg") && by.code != Some(-1));
     let edits = if left.edited.is_empty() {
         String::new()
     } else {
-        format!("Stage what is right of its edits: {}. ", with(cx, "git_add", "files", &left.edited))
+        format!("Stage the edits to keep: {}. ", with(cx, "git_add", "files", &left.edited))
     };
     let undone = |after: &str| match left.edited.as_slice() {
         [] => String::new(),
-        edited => format!("{} takes the edits back{after}", with(cx, "git_restore", "paths", edited)),
+        edited => format!("{} discards the edits{after}", with(cx, "git_restore", "paths", edited)),
     };
     // Other hooks run before git has written anything.
     let is_late = halt.by.as_ref().is_some_and(|by| by.hook.as_deref() == Some("reference-transaction"));
     let new = match left.made.as_slice() {
         made if is_late && !made.is_empty() => {
-            format!("{} names the call that removes the new files. ", with(cx, "git_clean", "paths", made))
+            format!("{} lists the new files, and the call that removes them. ", with(cx, "git_clean", "paths", made))
         }
         _ => String::new(),
     };
     if let Some(operation) = operation {
-        let back = format!("{}{new}git_abort goes back to before the {operation}.", undone(". Then "));
+        let back = format!("{}{new}git_abort restores the state before the {operation}.", undone(". Then "));
         if !halt.resumes {
             return format!("{back} {mend}");
         }
@@ -120,7 +120,7 @@ fn steps(cx: &Context<'_>, halt: &Halt, left: &Leftovers, mend: String) -> Strin
         return if is_message {
             format!("git_commit with a `message` that it accepts records what is staged. Or: {back}")
         } else {
-            format!("{on} {edits}Then go on with git_continue. Or: {back}")
+            format!("{on} {edits}Then call git_continue. Or: {back}")
         };
     }
     if halt.command != "commit" {
@@ -129,14 +129,14 @@ fn steps(cx: &Context<'_>, halt: &Halt, left: &Leftovers, mend: String) -> Strin
     if is_message {
         return "Repeat the call with a `message` that it accepts.".to_owned();
     }
-    let restaged = if left.staged_before.is_some() && edits.is_empty() { "Stage with git_add what is missing. " } else { "" };
+    let restaged = if left.staged_before.is_some() && edits.is_empty() { "Stage what is missing with git_add. " } else { "" };
     match mend.strip_suffix("Then repeat the call.") {
         Some(mend) => format!("{mend}{edits}{restaged}Then repeat the call."),
         None => mend,
     }
 }
 
-/// Says which hook failed once the change, `done`, was made.
+/// Reports a hook that failed after the change, which `done` describes.
 pub(super) fn after(failed: Option<&FailedHook>, done: &str, writer: &mut Writer) {
     let Some(FailedHook { by, said }) = failed else { return };
     writer.say(&format!("{done}; after that {by} failed ({}){}", by.ending(), if said.is_empty() { "" } else { "; it wrote:" }));
@@ -145,16 +145,16 @@ pub(super) fn after(failed: Option<&FailedHook>, done: &str, writer: &mut Writer
     }
 }
 
-/// Quotes what was written during a change.
-pub(super) fn heard(said: &str, writer: &mut Writer) {
+/// Quotes the output of a change.
+pub(super) fn quote_output(said: &str, writer: &mut Writer) {
     if !said.trim().is_empty() {
         writer.say("git, its hooks and filters wrote:");
         writer.quote(said);
     }
 }
 
-/// Notes that commits, or tags, are not signed although the operator's configuration says so.
-pub(super) fn tell_unsigned(cx: &Context<'_>, made: &str, writer: &mut Writer) {
+/// Notes that a commit or tag is unsigned although the operator's configuration asks for a signature.
+pub(super) fn note_unsigned(cx: &Context<'_>, made: &str, writer: &mut Writer) {
     let (setting, why) = match (made, cx.repo.is_left_unsigned(made == "tag")) {
         (_, None) => return,
         ("tag", Some(why)) => ("`tag.gpgSign` or `tag.forceSignAnnotated`", why),
@@ -164,16 +164,16 @@ pub(super) fn tell_unsigned(cx: &Context<'_>, made: &str, writer: &mut Writer) {
         Idle::NotTrusted => {
             let top = word(Field::Path, cx.repo.top().as_os_str().as_encoded_bytes(), "`git rev-parse --show-toplevel`");
             format!(
-                "the {made} is not signed, although {setting} says so: the operator has not named this repository. To have it signed, \
+                "the {made} is not signed, although {setting} is set: the operator has not named this repository. To have it signed, \
                  start the server with `-r {top}`"
             )
         }
-        _ => format!("the {made} is not signed, although {setting} says so: the operator lets no program of this repository run"),
+        _ => format!("the {made} is not signed, although {setting} is set: the operator lets no program of this repository run"),
     });
 }
 
-/// The hooks that git runs on behalf of `tool`. `was` was in progress before; it may have made a merge, or new commits
-/// in the place of those before.
+/// The hooks that git runs for `tool`. `was` was in progress before; `is_merge` and `rebases` say whether the call
+/// created a merge commit or rewrote commits.
 pub(super) fn run_by(tool: &str, was: Option<&str>, is_merge: bool, rebases: bool) -> Vec<&'static str> {
     let names: &[&str] = match (tool, was) {
         ("git_merge" | "git_pull", _) if is_merge => &["pre-merge-commit", "prepare-commit-msg", "commit-msg", "post-merge"],
@@ -187,16 +187,16 @@ pub(super) fn run_by(tool: &str, was: Option<&str>, is_merge: bool, rebases: boo
     [names, &["reference-transaction"]].concat()
 }
 
-/// Notes those of the hooks called `names` that are there and do not run.
-pub(super) fn tell_idle(cx: &Context<'_>, names: &[&str], writer: &mut Writer) {
-    // The change is made: what cannot be looked at is not its fault.
+/// Notes hooks among `names` that exist and did not run.
+pub(super) fn note_idle(cx: &Context<'_>, names: &[&str], writer: &mut Writer) {
+    // The change is done: failing to read hooks must not fail it.
     let Ok(Some(idle)) = cx.repo.idle_hooks(names, cx.cancel) else { return };
     let folder = word(Field::Path, idle.folder.as_os_str().as_encoded_bytes(), "`git rev-parse --git-path hooks`");
     let names = idle.names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let (hooks, are) = if idle.names.len() == 1 { ("hook", "is") } else { ("hooks", "are") };
     writer.note(match idle.why {
         Idle::NoFolder => {
-            format!("no hook ran: `core.hooksPath` leads to {folder}, which is not there. To have hooks, make that folder or correct the setting")
+            format!("no hook ran: `core.hooksPath` is {folder}, which does not exist. To have hooks, create it or correct the setting")
         }
         Idle::NotExecutable => {
             format!("the {hooks} {names} did not run: {are} not executable. To have {hooks} run: `chmod +x` in {folder}")
@@ -205,6 +205,6 @@ pub(super) fn tell_idle(cx: &Context<'_>, names: &[&str], writer: &mut Writer) {
             let top = word(Field::Path, cx.repo.top().as_os_str().as_encoded_bytes(), "`git rev-parse --show-toplevel`");
             format!("the {hooks} {names} did not run: the operator has not named this repository. To have hooks run, start the server with `-r {top}`")
         }
-        Idle::SwitchedOff => format!("the {hooks} {names} did not run: the operator has switched hooks off"),
+        Idle::SwitchedOff => format!("the {hooks} {names} did not run: the operator has disabled hooks"),
     });
 }

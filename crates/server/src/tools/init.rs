@@ -13,7 +13,7 @@ use std::path::Path;
 
 pub(super) const TOOL: Entry = Entry::anywhere::<Args>(
     "git_init",
-    "Creates a repository at `repo_path`, an absolute path inside the allowed roots; an existing one is kept as it is.",
+    "Creates a repository at `repo_path`, an absolute path inside the allowed roots; an existing one is left as is.",
     Scope::Worktree,
     run,
 )
@@ -22,7 +22,7 @@ pub(super) const TOOL: Entry = Entry::anywhere::<Args>(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// The first branch; as configured when absent.
+    /// Initial branch. Default: as configured.
     initial_branch: Option<String>,
 }
 
@@ -31,7 +31,7 @@ fn run(cx: &Anywhere<'_>, args: Map<String, Value>) -> Result<Reply, Error> {
     let branch = args.initial_branch.map(BranchName::new).transpose()?;
     let (path, fresh) = cx.repositories.init(Path::new(cx.path), branch.as_ref(), cx.cancel)?;
     let mut writer = Writer::new(Budget::of(0));
-    let what = if fresh { "created an empty repository at" } else { "the repository was there already:" };
+    let what = if fresh { "created an empty repository at" } else { "the repository already exists:" };
     writer.say(&format!("{what} {}", word(Field::Path, path.as_os_str().as_encoded_bytes(), "`repo_path`")));
     if fresh && !cx.repositories.roots().named().contains(&path) {
         writer.note("its hooks and filters are not run unless the operator names it with -r");

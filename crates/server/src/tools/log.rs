@@ -33,7 +33,7 @@ struct Args {
     start_timestamp: Option<String>,
     /// Before.
     end_timestamp: Option<String>,
-    /// Always the case.
+    /// Ignored: the listing always has this form.
     #[serde(default, rename = "oneline")]
     #[schemars(skip)]
     _oneline: bool,
@@ -59,8 +59,8 @@ impl Tool for Log {
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         if args.graph || args.format.is_some() {
-            return Err(Error::new(Kind::BadInput, "`graph` and `format` are not supported: the listing has one form")
-                .hint("git_show has the whole of a commit; `structuredContent` has the fields of each."));
+            return Err(Error::new(Kind::BadInput, "`graph` and `format` are not supported: the output format is fixed")
+                .hint("git_show shows one commit in full; `structuredContent` has the fields of each."));
         }
         let worktree = cx.repo.location().worktree.clone();
         let path = |text: &String| RelPath::new(text, worktree.as_deref());
@@ -105,7 +105,7 @@ impl Tool for Log {
             writer.say("no commits match");
         }
         if !full && shown < query.max_count && cx.repo.is_cut_off(query.rev.as_ref().unwrap_or(&head), cx.cancel)? {
-            cx.note_shallow(&mut writer, "earlier commits are not here");
+            cx.note_shallow(&mut writer, "earlier commits are missing");
         }
         Ok(Reply { structured: Some(listing), ..writer.finish() })
     }

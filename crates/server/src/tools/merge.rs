@@ -56,7 +56,7 @@ impl Tool for Merge {
                 Strategy::FfOnly => FastForward::Only,
                 Strategy::NoFf => FastForward::Never,
                 Strategy::Merge => FastForward::Configured,
-                // Which git makes of nothing else.
+                // git refuses `--squash` combined with `--no-ff`.
                 Strategy::Squash => FastForward::Allowed,
             },
             squash: args.strategy == Strategy::Squash,
@@ -73,12 +73,12 @@ impl Tool for Merge {
         let unused = || {
             let second = Rev::new("HEAD^2").and_then(|rev| cx.repo.resolve_commit(&rev, cx.cancel));
             let is_unused = is_given && matches!(second, Err(git::Error::UnknownRevision(_)));
-            is_unused.then(|| "there is no merge commit, so the message is recorded nowhere; `strategy`: \"no-ff\" makes one".to_owned())
+            is_unused.then(|| "there is no merge commit, so the message is not recorded; `strategy`: \"no-ff\" creates one".to_owned())
         };
         let merged = change::moving_from(cx, "merged", &unused, || cx.repo.merge(&request, cx.cancel));
         if request.fast_forward != FastForward::Configured {
             return merged;
         }
-        merged.map_err(|err| only_forward(cx, err, "git_rebase puts this branch onto the other one"))
+        merged.map_err(|err| only_forward(cx, err, "git_rebase rebases this branch onto the other one"))
     }
 }

@@ -17,18 +17,18 @@ struct MergePreview;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// The branch or commit that would be merged.
+    /// The branch or commit to merge.
     source_branch: String,
-    /// Into what. Default HEAD.
+    /// Target. Default HEAD.
     into: Option<String>,
 }
 
-/// The name of a branch as `git_checkout` takes it.
+/// The short branch name that `git_checkout` accepts.
 fn short(name: &str) -> &str {
     name.strip_prefix("refs/heads/").unwrap_or(name)
 }
 
-/// The git command that says all of it.
+/// The git command with the full output.
 fn command(into: &Rev, source: &Rev) -> String {
     let name = |rev: &Rev| word(Field::Ref, rev.as_str(), "the call");
     format!("`git merge-tree --write-tree --messages -z {} {}`", name(into), name(source))
@@ -37,7 +37,7 @@ fn command(into: &Rev, source: &Rev) -> String {
 impl Tool for MergePreview {
     type Args = Args;
     const NAME: &'static str = "git_merge_preview";
-    const ABOUT: &'static str = "Says whether a merge would conflict, and where; changes nothing. To merge: git_merge.";
+    const ABOUT: &'static str = "Previews a merge's conflicts, and changes nothing. To merge: git_merge.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
@@ -67,7 +67,7 @@ impl Tool for MergePreview {
             }
         }
         let merge = cx.echo.other("git_merge", &[("source_branch", json!(source.as_str()))]);
-        // git merges into what is checked out, and into nothing else.
+        // git merges only into the current branch.
         let is_here = into.as_str() == "HEAD" || cx.repo.branch_name(cx.cancel)?.is_some_and(|branch| branch == short(into.as_str()));
         writer.note(if is_here {
             format!("to merge: {merge}")

@@ -1,13 +1,13 @@
-//! What leads on where a transfer has no place to go, or did not find what it was to find: calls that work.
+//! Calls to suggest if a transfer has no destination, or its branch or tag is missing.
 
 use crate::{error::Error, tool::Context};
 use git::{Misdirected, Place};
 use serde_json::json;
 
-/// The most calls that are named in place of the one that failed.
+/// Maximum number of calls suggested instead of the failed one.
 const CALLS: usize = 3;
 
-/// The error with the calls that lead on from this one. `branch` is what a push was to take.
+/// The error with suggested calls. `branch` is the branch to push.
 pub(super) fn explained(cx: &Context<'_>, err: git::Error, branch: Option<&str>) -> Error {
     let hint = match &err {
         git::Error::Misdirected(err) => hint(cx, err, branch),
@@ -31,10 +31,10 @@ fn hint(cx: &Context<'_>, err: &Misdirected, branch: Option<&str>) -> Option<Str
             let mut all: Vec<&str> = names.iter().map(String::as_str).take(CALLS).collect();
             all.extend(own.filter(|own| !names.iter().any(|name| name == own)));
             let calls: Vec<String> = all.iter().map(|name| cx.echo.again(&[(argument, json!(name))])).collect();
-            format!("Name the one that is meant with `{argument}`: {}.", calls.join(" or "))
+            format!("Name the intended one with `{argument}`: {}.", calls.join(" or "))
         }
         Misdirected::FollowsLocal { upstream, .. } if !pushes => format!(
-            "{} merges it, and {} puts the branch onto it.",
+            "{} merges it, and {} rebases the branch onto it.",
             cx.echo.other("git_merge", &[("source_branch", json!(upstream))]),
             cx.echo.other("git_rebase", &[("target_branch", json!(upstream))]),
         ),
@@ -44,10 +44,10 @@ fn hint(cx: &Context<'_>, err: &Misdirected, branch: Option<&str>) -> Option<Str
             if calls.is_empty() {
                 return Some("There is no remote: git_remote_add adds one.".to_owned());
             }
-            format!("Name the remote that is meant: {}.", calls.join(" or "))
+            format!("Name the intended remote: {}.", calls.join(" or "))
         }
         Misdirected::NotThere { place, .. } => {
-            format!("{} lists what it has.", cx.echo.other("git_ls_remote", &[("remote", json!(place.as_str()))]))
+            format!("{} lists its branches and tags.", cx.echo.other("git_ls_remote", &[("remote", json!(place.as_str()))]))
         }
         Misdirected::TagThere { name, place } => {
             let fetch = cx.echo.other("git_fetch", &[("remote", named(place)), ("tags", json!(true))]);
@@ -56,17 +56,17 @@ fn hint(cx: &Context<'_>, err: &Misdirected, branch: Option<&str>) -> Option<Str
             } else {
                 String::new()
             };
-            format!("{fetch} brings its tags.{then}")
+            format!("{fetch} fetches its tags.{then}")
         }
         Misdirected::NeverFetched { branch, place } => {
             let fetch = cx.echo.other("git_fetch", &[("remote", named(place)), ("branch", json!(branch))]);
-            format!("{fetch} brings what is there. Then look at it, and repeat the call if it may go.")
+            format!("{fetch} fetches it. Then inspect it, and repeat the call if it may be lost.")
         }
         _ => return None,
     })
 }
 
-/// The remote as an argument; a URL comes from the configuration, and needs none.
+/// The remote as an argument; `null` for a URL, which comes from the configuration.
 fn named(place: &Place) -> serde_json::Value {
     match place {
         Place::Remote(name) => json!(name.as_str()),

@@ -48,7 +48,7 @@ mod undo;
 mod workspace;
 mod worktree;
 
-/// Every tool, in the order in which they are listed.
+/// Every tool, in listing order.
 pub static ALL: &[Entry] = &[
     status::TOOL,
     diff::TOOL,

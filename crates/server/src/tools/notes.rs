@@ -18,10 +18,10 @@ struct Notes;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// `add` replaces a note that is there.
+    /// `add` replaces an existing note.
     #[serde(default)]
     action: Action,
-    /// What the note is on. Default HEAD.
+    /// Noted object. Default HEAD.
     revision: Option<String>,
     /// For `add` and `append`.
     message: Option<String>,
@@ -41,7 +41,7 @@ enum Action {
 impl Tool for Notes {
     type Args = Args;
     const NAME: &'static str = "git_notes";
-    const ABOUT: &'static str = "Shows, lists, writes and removes notes on commits; the commits stay as they are.";
+    const ABOUT: &'static str = "Shows, lists, writes and removes notes on commits; commits do not change.";
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 
@@ -65,7 +65,7 @@ impl Tool for Notes {
                         row.id(*id);
                     };
                     if !writer.row(&build, &|_| String::new()) {
-                        writer.note(format!("{} more, which `git notes list` has", noted.len() - at));
+                        writer.note(format!("{} more in `git notes list`", noted.len() - at));
                         break;
                     }
                 }

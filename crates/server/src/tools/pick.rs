@@ -23,7 +23,7 @@ struct Args {
     commit_hash: String,
     #[serde(default)]
     no_commit: bool,
-    /// Parent of a merge to compare with.
+    /// Mainline parent of a merge.
     mainline: Option<u32>,
 }
 

@@ -20,7 +20,7 @@ struct Abort;
 #[serde(deny_unknown_fields)]
 struct ContinueArgs {
     operation: Option<String>,
-    /// Leave that commit out.
+    /// Skip that commit.
     #[serde(default)]
     skip: bool,
 }
@@ -57,7 +57,7 @@ impl Tool for Abort {
         let mut writer = cx.writer();
         writer.say(&match stays_at {
             None => format!("the {operation} is aborted"),
-            Some(id) => format!("the {operation} is ended; HEAD stays at {}, since it was moved meanwhile", cx.repo.abbreviate(id)),
+            Some(id) => format!("the {operation} has ended; HEAD stays at {}, since it moved meanwhile", cx.repo.abbreviate(id)),
         });
         change::state(cx, &mut writer)?;
         Ok(writer.finish())
@@ -68,8 +68,7 @@ fn check(cx: &Context<'_>, named: Option<&str>) -> Result<(), Error> {
     let running = cx.repo.in_progress();
     match (named, running) {
         (Some(named), Some(running)) if named.replace('_', "-") != running => {
-            Err(Error::new(Kind::Refused, format!("what is in progress is called `{running}`"))
-                .hint("Leave `operation` out, or name that."))
+            Err(Error::new(Kind::Refused, format!("the operation in progress is `{running}`")).hint("Omit `operation`, or name that one."))
         }
         _ => Ok(()),
     }

@@ -5,7 +5,7 @@ use crate::{
     output::{Field, Reply, word},
     tool::{Context, Effect, Entry, PolicyAction, Scope, Tool, Toolset},
     tools::{
-        fetch::{moved_to, spoken},
+        fetch::{moved_to, remote_word},
         hooks,
         misdirected::explained,
     },
@@ -25,17 +25,17 @@ struct Args {
     remote: Option<String>,
     /// Default: current.
     branch: Option<String>,
-    /// Name there.
+    /// Remote ref.
     to: Option<String>,
     /// Names.
     #[serde(default)]
     tags: Vec<String>,
     #[serde(default)]
     set_upstream: bool,
-    /// Replace what was last fetched.
+    /// Force with lease.
     #[serde(default)]
     force: bool,
-    /// Delete there.
+    /// Delete refs.
     #[serde(default)]
     delete: bool,
 }
@@ -43,8 +43,8 @@ struct Args {
 impl Tool for Push {
     type Args = Args;
     const NAME: &'static str = "git_push";
-    const ABOUT: &'static str = "Pushes a branch or tags. After a rebase `force`; where the remote is ahead git_pull first.";
-    // What it replaces or deletes there is not in this repository's hands any more.
+    const ABOUT: &'static str = "Pushes a branch or tags. After a rebase: `force`; if the remote is ahead: git_pull.";
+    // This repository cannot restore what a push replaces or deletes on the remote.
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Remote;
     const DIRECTION: git::Direction = git::Direction::Push;
@@ -78,14 +78,14 @@ impl Tool for Push {
             cx.repo.destination(&wish, cx.cancel).map_err(|err| explained(cx, err, own.as_deref()))?;
         if let Some(there) = there.as_deref().map(short) {
             if args.force {
-                cx.services.policy.spare(there, "it is not pushed with force")?;
+                cx.services.policy.check_protected(there, "it cannot be force-pushed")?;
             }
             if args.delete {
-                cx.services.policy.spare(there, "it is not deleted")?;
+                cx.services.policy.check_protected(there, "it cannot be deleted")?;
             }
         }
         if args.force {
-            cx.permit(PolicyAction::ForcePush, "`force` replaces what the remote has by what is here")?;
+            cx.permit(PolicyAction::ForcePush, "`force` replaces the remote's commits with the local ones")?;
         }
         if args.delete {
             cx.permit(PolicyAction::Delete, "it would be deleted on the remote")?;
@@ -94,15 +94,15 @@ impl Tool for Push {
         let request = PushRequest { place, what, there, delete: args.delete, force: args.force, set_upstream };
         let pushed = cx.repo.push(&request, cx.on_progress, cx.cancel).map_err(|err| explained(cx, err, own.as_deref()))?;
         let mut writer = cx.writer();
-        let name = spoken(&request.place);
+        let name = remote_word(&request.place);
         let moved = pushed.updates.iter().filter(|update| update.sign != '=').count();
         writer.say(&match moved {
-            0 => format!("{name} has it all already"),
+            0 => format!("{name} is up to date"),
             n => format!("pushed to {name}: {n} references moved"),
         });
         for (at, update) in pushed.updates.iter().enumerate() {
             if !writer.row(&|row| moved_to(update, row), &|_| "git_ls_remote".to_owned()) {
-                writer.note(format!("and {} more, which git_ls_remote lists", pushed.updates.len() - at));
+                writer.note(format!("and {} more listed by git_ls_remote", pushed.updates.len() - at));
                 break;
             }
         }
@@ -110,21 +110,21 @@ impl Tool for Push {
             writer.say("hooks and the remote wrote:");
             writer.quote(&pushed.said);
         }
-        hooks::tell_idle(cx, &["pre-push", "reference-transaction"], &mut writer);
+        hooks::note_idle(cx, &["pre-push", "reference-transaction"], &mut writer);
         if let (Some(branch), Some(there), true) = (&own, &request.there, request.set_upstream && !request.delete) {
             let there = word(Field::Ref, format!("{}/{}", request.place.as_str(), short(there)), "git_branch");
-            writer.say(&format!("{} now follows {there}", word(Field::Ref, branch, "git_branch")));
+            writer.say(&format!("{} now tracks {there}", word(Field::Ref, branch, "git_branch")));
         }
         if let (Some(there), Place::Remote(remote), true) = (&request.there, &request.place, request.force)
             && let Some(kept) = cx.repo.kept_as(remote.as_str(), there, cx.cancel)?
         {
-            writer.note(format!("what was there before: {}", cx.echo.other("git_reflog", &[("name", json!(kept))])));
+            writer.note(format!("previous remote commits: {}", cx.echo.other("git_reflog", &[("name", json!(kept))])));
         }
         Ok(writer.finish())
     }
 }
 
-/// The name of a branch, of its full name.
+/// The short name of a branch.
 fn short(full: &str) -> &str {
     full.strip_prefix("refs/heads/").unwrap_or(full)
 }

@@ -1,4 +1,4 @@
-//! What the tools that show patches and files share: how much is kept, and ranges of bytes.
+//! Shared by tools that show patches and files: buffer sizes and byte ranges.
 
 use crate::{
     error::{Error, Kind},
@@ -9,10 +9,10 @@ use git::{FilePatch, Keep, NotCompared, RelPath, Unseen};
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// The most paths that are named as not compared, and of each kind.
+/// Maximum number of paths named as not compared, for each kind.
 const MAX_NAMED: usize = 8;
 
-/// Names what a read left out of its comparison, and says what compares it.
+/// Notes paths that a read did not compare, and the calls that compare them.
 pub(super) fn not_compared(cx: &Context<'_>, left: &[NotCompared], writer: &mut Writer) {
     let path = |left: &NotCompared| word(Field::Path, &left.path, "`git ls-files -z`");
     let mut filters = BTreeSet::new();
@@ -28,10 +28,10 @@ pub(super) fn not_compared(cx: &Context<'_>, left: &[NotCompared], writer: &mut 
     let modules = left.iter().filter_map(|left| if let Unseen::Submodule(why) = &left.why { Some((path(left), why)) } else { None });
     let modules: Vec<(String, &String)> = modules.collect();
     for (path, why) in modules.iter().take(MAX_NAMED) {
-        writer.note(format!("not compared: what is changed inside of submodule {path}: {}", word(Field::Value, why, "git_status there")));
+        writer.note(format!("not compared: changes inside submodule {path}: {}", word(Field::Value, why, "git_status there")));
     }
     if modules.len() > MAX_NAMED {
-        writer.note(format!("not compared: what is changed inside of {} more submodules", modules.len() - MAX_NAMED));
+        writer.note(format!("not compared: changes inside {} more submodules", modules.len() - MAX_NAMED));
     }
     if filtered.is_empty() {
         return;
@@ -46,7 +46,7 @@ pub(super) fn not_compared(cx: &Context<'_>, left: &[NotCompared], writer: &mut 
     writer.note(format!("not compared: {}: reads do not run filter {filters}{next}", names.join(", ")));
 }
 
-/// How much of a patch is kept for a page: more than fits, or everything within reason.
+/// How much of a patch to buffer for a page: more than fits, or up to 64 MiB without a budget.
 pub(super) fn keep(cx: &Context<'_>) -> Keep {
     match cx.budget.body() {
         Some(body) => Keep { per_file: body * 2, total: 16 << 20, skip: 0, files: 100_000 },
@@ -54,7 +54,7 @@ pub(super) fn keep(cx: &Context<'_>) -> Keep {
     }
 }
 
-/// The paths that select one file's patch, both where it was renamed.
+/// The paths that select one file's patch: both its names if it was renamed.
 pub(super) fn paths_of(file: &FilePatch) -> Vec<RelPath> {
     let mut paths = vec![RelPath::from_patch(&file.path)];
     if file.old_path != file.path {
@@ -63,7 +63,7 @@ pub(super) fn paths_of(file: &FilePatch) -> Vec<RelPath> {
     paths
 }
 
-/// Shows a range of bytes of a patch of one file.
+/// Shows a byte range of one file's patch.
 pub(super) fn byte_range(cx: &Context<'_>, range: &str, read: &mut dyn FnMut(Keep) -> Result<git::Patch, Error>) -> Result<Reply, Error> {
     let (start, end) = parse_range(range)?;
     let mut writer = cx.writer();
@@ -87,7 +87,7 @@ pub(super) fn byte_range(cx: &Context<'_>, range: &str, read: &mut dyn FnMut(Kee
     Ok(writer.finish())
 }
 
-/// Reads `START-END`.
+/// Parses `START-END`.
 pub(super) fn parse_range(text: &str) -> Result<(u64, u64), Error> {
     let parsed = text.split_once('-').and_then(|(start, end)| Some((start.trim().parse().ok()?, end.trim().parse().ok()?)));
     match parsed {
@@ -97,11 +97,11 @@ pub(super) fn parse_range(text: &str) -> Result<(u64, u64), Error> {
     }
 }
 
-/// How far a credential may reach beyond an end of a range of bytes.
+/// How far a credential may extend beyond either end of a byte range.
 pub(super) const MARGIN: usize = 1024;
 
-/// Shows as much of `bytes[from..to]` as fits, whatever its lines, and gives how much that was. What stands around the
-/// range is there so that a credential is recognised that one of its ends cuts through.
+/// Shows as much of `bytes[from..to]` as fits, ignoring lines, and returns the number of bytes shown. The bytes around
+/// the range serve to recognise a credential that crosses one of its ends.
 pub(super) fn slice(bytes: &[u8], from: usize, to: usize, writer: &mut Writer) -> usize {
     let (from, to) = (from.min(bytes.len()), to.min(bytes.len()));
     let secrets = credentials(bytes);
@@ -113,7 +113,7 @@ pub(super) fn slice(bytes: &[u8], from: usize, to: usize, writer: &mut Writer) -
     }
     if let Some(secret) = across(to) {
         if secret.start <= start {
-            // Nothing stands before it. A range that covers the whole of it shows it redacted.
+            // Nothing precedes it. A range that covers all of it shows it redacted.
             if start == from {
                 writer.hide();
             }

@@ -14,14 +14,14 @@ pub(super) const TOOL: Entry = Entry::of::<Rebase>().also_in(&[Toolset::Legacy])
 
 struct Rebase;
 
-/// The most branches that a rebase names which it leaves behind.
+/// Maximum number of branches named as left behind by a rebase.
 const MAX_LEFT: usize = 10;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
     target_branch: String,
-    /// Put them here instead.
+    /// New base instead.
     onto: Option<String>,
     /// In the new order: `pick ID`, `fixup ID`, `drop ID`, `reword ID MESSAGE`, `squash ID [MESSAGE]`.
     #[serde(default)]
@@ -33,7 +33,7 @@ impl Tool for Rebase {
     const NAME: &'static str = "git_rebase";
     const ABOUT: &'static str = "Rebases the current branch onto `target_branch`; with `plan` reorders, combines, rewords or drops \
         commits. Stops at conflicts.";
-    // What it leaves behind is in the reflog and in git_undo.
+    // The reflog and git_undo keep the old commits.
     const EFFECT: Effect = Effect::Write;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
@@ -47,7 +47,7 @@ impl Tool for Rebase {
         let named: Vec<String> = left.iter().take(MAX_LEFT).map(|name| word(Field::Ref, name, "git_branch")).collect();
         let more = left.len().saturating_sub(MAX_LEFT);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let said = format!("left where they are, although rebase.updateRefs is set: {}{more}", named.join(", "));
+        let said = format!("not moved, although rebase.updateRefs is set: {}{more}", named.join(", "));
         change::moving_from(cx, "rebased", &|| Some(said.clone()).filter(|_| !left.is_empty()), || cx.repo.rebase(&request, cx.cancel))
     }
 }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_read_as_git_writes_them() {
+    fn steps_parse_as_git_writes_them() {
         let read = |line| step(line).ok().map(|step| (step.action, step.commit.as_str().to_owned(), step.message));
         assert_eq!(read("pick abc"), Some((Action::Pick, "abc".to_owned(), None)));
         assert_eq!(read(" reword  abc  a new\n\nmessage "), Some((Action::Reword, "abc".to_owned(), Some("a new\n\nmessage ".to_owned()))));

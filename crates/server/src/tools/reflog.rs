@@ -14,7 +14,7 @@ pub(super) const TOOL: Entry = Entry::of::<Reflog>().listed_in(Toolset::History)
 
 struct Reflog;
 
-/// The most entries of one call.
+/// Maximum number of entries per call.
 const MAX: usize = 1000;
 
 #[derive(Deserialize, JsonSchema)]
@@ -22,11 +22,11 @@ const MAX: usize = 1000;
 struct Args {
     /// A branch or other reference. Default HEAD.
     name: Option<String>,
-    /// The most entries to list.
+    /// Maximum entries.
     #[serde(default = "twenty")]
     #[schemars(range(min = 1))]
     max_count: usize,
-    /// Entries to leave out first.
+    /// Entries to skip first.
     #[serde(default)]
     skip: usize,
 }
@@ -38,8 +38,7 @@ fn twenty() -> usize {
 impl Tool for Reflog {
     type Args = Args;
     const NAME: &'static str = "git_reflog";
-    const ABOUT: &'static str =
-        "Lists where HEAD or a branch has been, the newest first. Commits that no branch has any more are found here.";
+    const ABOUT: &'static str = "Lists where HEAD or a branch has been, newest first. Finds commits that are no longer on any branch.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
@@ -68,7 +67,7 @@ impl Tool for Reflog {
     }
 }
 
-/// True where the reason is the first line of a message, which is content; others may name where something came from.
+/// Whether the reason contains a commit subject, which is content; other reasons may name a URL.
 fn holds_a_subject(reason: &[u8]) -> bool {
     ["commit", "cherry-pick", "revert", "rebase", "am"].iter().any(|word| {
         let rest = reason.strip_prefix(word.as_bytes());

@@ -1,4 +1,4 @@
-//! The list of remotes, and what they have: `git_remote_*`, `git_ls_remote`.
+//! Remotes, and their references: `git_remote_*`, `git_ls_remote`.
 
 use crate::{
     error::Error,
@@ -47,16 +47,16 @@ struct NameArgs {
 struct UrlArgs {
     /// The remote.
     name: String,
-    /// Where it is, over https or ssh.
+    /// URL, over https or ssh.
     url: String,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RenameArgs {
-    /// What it is called.
+    /// Current name.
     old_name: String,
-    /// What it is to be called.
+    /// New name.
     new_name: String,
 }
 
@@ -98,10 +98,7 @@ fn show(remotes: &[Remote], writer: &mut Writer) {
             row.field(Field::Value, "name", name).put(" ").field(Field::Url, "url", url).put(what);
         };
         if !writer.row(&build, &|_| "`git remote --verbose`".to_owned()) {
-            writer.note(format!(
-                "{} more URLs, which `git remote --verbose` lists; git_remote_get_url shows those of one remote",
-                all.len() - at
-            ));
+            writer.note(format!("{} more URLs in `git remote --verbose`; git_remote_get_url shows those of one remote", all.len() - at));
             break;
         }
     }
@@ -131,8 +128,7 @@ impl Tool for Add {
 impl Tool for Remove {
     type Args = NameArgs;
     const NAME: &'static str = "git_remote_remove";
-    const ABOUT: &'static str =
-        "Removes a remote with its remote-tracking branches and what follows them. The remote itself stays as it is.";
+    const ABOUT: &'static str = "Removes a remote with its remote-tracking branches and upstream settings. The remote itself stays.";
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 
@@ -142,16 +138,16 @@ impl Tool for Remove {
         let removed = cx.repo.remove_remote(&name, cx.cancel)?;
         let mut writer = cx.writer();
         writer.say(&format!("removed {}", named(&name)));
-        // Where something of it would be hidden the call would not bring it back.
+        // The call would not restore a URL that is shown redacted.
         if let Some(url) = removed.urls.first().filter(|url| word(Field::Url, url, "") == **url) {
             let back = cx.echo.other("git_remote_add", &[("name", json!(name.as_str())), ("url", json!(url))]);
-            writer.note(format!("to have it again: {back}"));
+            writer.note(format!("to restore it: {back}"));
         }
         if let Some(filter) = filter {
             let (name, top) = (named(&name), cx.repo.top().display());
             let filter = word(Field::Value, filter, "not kept");
             writer.note(format!(
-                "this is a partial clone, and what it leaves out came from {name}: once that is added again, and before it is fetched from, the operator runs \
+                "this is a partial clone, and its missing objects come from {name}: after adding it again, and before fetching from it, the operator runs \
                  `git -C {top} config remote.{name}.promisor true` and `git -C {top} config remote.{name}.partialclonefilter {filter}`"
             ));
         }
@@ -187,7 +183,7 @@ impl Tool for SetUrl {
         let before = cx.repo.set_remote_url(&name, &args.url, cx.cancel)?;
         let mut writer = cx.writer();
         let was = before.urls.first().map_or_else(String::new, |url| format!("; it was at {}", word(Field::Url, url, "not kept")));
-        writer.say(&format!("{} is at the new URL{was}", named(&name)));
+        writer.say(&format!("{} has the new URL{was}", named(&name)));
         Ok(writer.finish())
     }
 }
@@ -208,7 +204,7 @@ impl Tool for GetUrl {
 impl Tool for LsRemote {
     type Args = LsRemoteArgs;
     const NAME: &'static str = "git_ls_remote";
-    const ABOUT: &'static str = "Lists the branches and tags that a remote has now, without fetching.";
+    const ABOUT: &'static str = "Lists a remote's current branches and tags, without fetching.";
     const EFFECT: Effect = Effect::Read;
     const SCOPE: Scope = Scope::Remote;
 

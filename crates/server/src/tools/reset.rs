@@ -40,7 +40,7 @@ impl Tool for Reset {
     const NAME: &'static str = "git_reset";
     const ABOUT: &'static str = "Unstages everything, or `paths`. With `target` moves the branch: `soft` keeps changes staged, `hard` \
         discards them. For files: git_restore.";
-    // The index is lost, and nothing that is in a file or a commit.
+    // Loses the index, but no content of files or commits.
     const EFFECT: Effect = Effect::Destroy;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
@@ -55,11 +55,11 @@ impl Tool for Reset {
             return Err(Error::new(Kind::BadInput, "`paths` cannot be combined with `mode` or `target`"));
         }
         if let Some(operation) = cx.repo.progress().filter(|_| paths.is_empty()) {
-            return Err(Error::new(Kind::Refused, format!("a {operation} is in progress, and git_reset would give it up silently"))
+            return Err(Error::new(Kind::Refused, format!("a {operation} is in progress, and git_reset would silently abandon it"))
                 .hint("Unstage single files with `paths`, or finish or abort it first."));
         }
         if mode == ResetMode::Hard {
-            cx.permit(PolicyAction::HardReset, "`hard` overwrites what is staged and what tracked files hold; git_undo can bring it back")?;
+            cx.permit(PolicyAction::HardReset, "`hard` overwrites the index and tracked files; git_undo can restore them")?;
         }
         let before = cx.repo.head(cx.cancel)?;
         let target = args.target.as_deref().map(Rev::new).transpose()?;
@@ -84,7 +84,7 @@ impl Tool for Reset {
             writer.note(format!("to move back: {back}"));
         }
         change::staged(cx, &mut writer)?;
-        hooks::heard(&said, &mut writer);
+        hooks::quote_output(&said, &mut writer);
         Ok(writer.finish())
     }
 }

@@ -18,7 +18,7 @@ struct RestoreTool;
 #[serde(deny_unknown_fields)]
 struct Args {
     paths: Vec<String>,
-    /// Commit to take them from.
+    /// Commit to restore from.
     source: Option<String>,
     /// Restore the index.
     #[serde(default)]
@@ -31,7 +31,7 @@ impl Tool for RestoreTool {
     type Args = Args;
     const NAME: &'static str = "git_restore";
     const ABOUT: &'static str = "Discards changes to files; git_undo restores them. To unstage: git_reset.";
-    // What is overwritten is kept for git_undo, and not for ever.
+    // git_undo keeps overwritten content, but not for ever.
     const EFFECT: Effect = Effect::Destroy;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
@@ -42,7 +42,7 @@ impl Tool for RestoreTool {
         let paths = cx.paths(&args.paths)?;
         let worktree = args.worktree.unwrap_or(!args.staged);
         if !worktree && !args.staged {
-            return Err(Error::new(Kind::BadInput, "nothing is to be restored: `worktree` is false and `staged` is not set"));
+            return Err(Error::new(Kind::BadInput, "nothing to restore: `worktree` is false and `staged` is not set"));
         }
         let source = args.source.map(Rev::new).transpose()?;
         if worktree {
@@ -57,9 +57,9 @@ impl Tool for RestoreTool {
         writer.say("restored");
         hooks::after(failed.as_ref(), "the files are restored", &mut writer);
         change::staged(cx, &mut writer)?;
-        hooks::heard(&said, &mut writer);
+        hooks::quote_output(&said, &mut writer);
         if worktree {
-            writer.note(format!("to bring the edits back: {}", cx.echo.other("git_undo", &[])));
+            writer.note(format!("to restore the edits: {}", cx.echo.other("git_undo", &[])));
         }
         Ok(writer.finish())
     }

@@ -1,4 +1,4 @@
-//! What revisions are: `git_rev_parse`, `git_describe`, `git_merge_base`.
+//! Queries about revisions: `git_rev_parse`, `git_describe`, `git_merge_base`.
 
 use crate::{
     error::{Error, Kind},
@@ -30,10 +30,10 @@ struct RevParseArgs {
 struct DescribeArgs {
     /// Default HEAD.
     revision: Option<String>,
-    /// Also tags without a message of their own.
+    /// Include lightweight tags.
     #[serde(default)]
     tags: bool,
-    /// Only a tag at this very commit.
+    /// Only a tag on this commit.
     #[serde(default)]
     exact: bool,
 }
@@ -88,7 +88,7 @@ impl Tool for Describe {
         let name = match cx.repo.describe(&rev, args.tags, args.exact, cx.cancel) {
             Err(err @ git::Error::NoTag(_)) if !args.exact && cx.repo.is_cut_off(&rev, cx.cancel)? => {
                 let call = cx.echo.other("git_fetch", &[("depth", json!(0)), ("tags", json!(true))]);
-                return Err(Error::from(err).hint(format!("History is shallow: the tag may be on a commit that is not here. Next: {call}")));
+                return Err(Error::from(err).hint(format!("History is shallow: the tag may be on a missing commit. Next: {call}")));
             }
             found => found?,
         };
@@ -125,9 +125,9 @@ impl Tool for MergeBase {
             }
         }
         let (ahead, behind) = cx.repo.ahead_behind(one, other, cx.cancel)?;
-        writer.say(&format!("{ahead} commits are only in the one, {behind} only in the other"));
+        writer.say(&format!("{ahead} commits are only in `one`, {behind} only in `other`"));
         if cx.repo.is_cut_off(&Rev::new(format!("{one}...{other}"))?, cx.cancel)? {
-            cx.note_shallow(&mut writer, "commits are missing, so that the two may have parted elsewhere");
+            cx.note_shallow(&mut writer, "commits are missing, so the merge base may be wrong");
         }
         Ok(writer.finish())
     }

@@ -1,4 +1,4 @@
-//! Many commits at once: `git_range_diff`, `git_shortlog`.
+//! Series of commits: `git_range_diff`, `git_shortlog`.
 
 use crate::{
     error::{Error, Kind},
@@ -17,17 +17,17 @@ pub(super) const SHORTLOG: Entry = Entry::of::<Shortlog>().listed_in(Toolset::Hi
 struct RangeDiff;
 struct Shortlog;
 
-/// The most that is looked at of a comparison.
+/// Maximum bytes read of a comparison.
 const MAX: usize = 4 << 20;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RangeDiffArgs {
-    /// The series as it was, such as `main..feature@{1}`.
+    /// The old series, such as `main..feature@{1}`.
     old: String,
-    /// The series as it is, such as `main..feature`.
+    /// The new series, such as `main..feature`.
     new: String,
-    /// Only which commit became which.
+    /// Only match commits.
     #[serde(default)]
     brief: bool,
 }
@@ -61,12 +61,12 @@ impl Tool for RangeDiff {
             writer.say("both series are empty");
         }
         if cx.repo.is_cut_off(&Rev::new(args.old.as_str())?, cx.cancel)? || cx.repo.is_cut_off(&Rev::new(args.new.as_str())?, cx.cancel)? {
-            cx.note_shallow(&mut writer, "a series reaches commits whose parents are not here, and may be shorter in truth");
+            cx.note_shallow(&mut writer, "a series reaches commits with missing parents, and may appear longer than it is");
         }
         if writer.pieces(&text) < text.len() || text.len() > MAX {
             let shorter = if args.brief { String::new() } else { format!("Shorter: {}; ", cx.echo.again(&[("brief", json!(true))])) };
             let [old, new] = [&args.old, &args.new].map(|range| word(Field::Ref, range, "the call"));
-            writer.note(format!("the comparison goes on. {shorter}whole: `git range-diff {old} {new}`"));
+            writer.note(format!("the comparison is truncated. {shorter}whole: `git range-diff {old} {new}`"));
         }
         Ok(writer.finish())
     }

@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 
 pub(super) const TOOL: Entry = Entry::of::<Show>().also_in(&[Toolset::Reference, Toolset::Legacy]);
 
-/// The largest file that is searched for a symbol.
+/// Maximum size of a file searched for a symbol.
 const MAX_SYMBOL_FILE: u64 = 8 << 20;
 
 struct Show;
@@ -109,10 +109,10 @@ fn commit(cx: &Context<'_>, args: &Args, id: ObjectId) -> Result<Reply, Error> {
     };
     let mut writer = cx.writer();
     if shown.prelude_cut {
-        writer.note(format!("what stands before the patch is longer than is read: `git cat-file -p {id}` has all of it"));
+        writer.note(format!("the text before the patch is truncated: `git cat-file -p {id}` shows all of it"));
     }
     if cx.repo.boundary()?.contains(&id) {
-        cx.note_shallow(&mut writer, "the parents of this commit are not here, so that every file in it is shown as new");
+        cx.note_shallow(&mut writer, "the parents of this commit are missing, so every file in it is shown as new");
     }
     patch::present(&shown, &view, &mut writer, &mut |file, skip| {
         let one = DiffQuery { paths: paths_of(file), keep: Keep { skip, ..query.keep }, ..query.clone() };
@@ -124,7 +124,7 @@ fn commit(cx: &Context<'_>, args: &Args, id: ObjectId) -> Result<Reply, Error> {
 fn directory(cx: &Context<'_>, args: &Args, id: ObjectId) -> Result<Reply, Error> {
     let names = cx.repo.tree(id, cx.cancel)?;
     let mut writer = cx.writer();
-    // A directory cannot change: the id is in the cursor's place.
+    // A tree is immutable: a line number is enough, without a cursor.
     let first = args.start_line.unwrap_or(1).max(1);
     for (number, name) in (1..).zip(&names).skip(usize::try_from(first - 1).unwrap_or(usize::MAX)) {
         if args.end_line.is_some_and(|end| number > end) {
@@ -180,19 +180,19 @@ struct Lines<'a> {
     writer: Writer,
     start: u64,
     end: Option<u64>,
-    /// The number of the line that is being collected, and where it starts.
+    /// Number and offset of the line being collected.
     number: u64,
     line_at: u64,
     line: Vec<u8>,
     len: u64,
     stopped: bool,
-    /// A line too long to be kept, whose size is only known when it ends.
+    /// Set if the line is too long to scan to its end.
     cut: bool,
 }
 
-/// The most of a line that is kept while its end is looked for, where results are bounded.
+/// Maximum bytes of a line buffered while scanning for its end, if results are bounded.
 const KEPT_LINE: usize = 64 << 10;
-/// The longest line whose end is looked for: beyond it the rest of the file is named instead.
+/// Maximum line length scanned for its end: beyond it the note covers the rest of the file.
 const LONGEST: u64 = 64 << 20;
 
 impl<'a> Lines<'a> {
@@ -235,7 +235,7 @@ impl<'a> Lines<'a> {
         ControlFlow::Continue(())
     }
 
-    /// Shows the collected line. False when it does not fit.
+    /// Shows the collected line. Returns false if it does not fit.
     fn show(&mut self) -> bool {
         let (cx, from, to) = (self.cx, self.line_at, self.line_at + self.len);
         let rest = &mut |at: usize| format!(": {}", rest_of_line(cx, from + at as u64, to));
@@ -246,7 +246,7 @@ impl<'a> Lines<'a> {
             let head = self.writer.bytes(&self.line[..head_len(&self.line, MAX_LINE)]);
             let from = self.line_at + head as u64;
             let note =
-                format!("the line above goes on; {} bytes to the end of the file: {}", size - from, rest_of_line(self.cx, from, size));
+                format!("the line above continues; {} bytes to the end of the file: {}", size - from, rest_of_line(self.cx, from, size));
             self.writer.say(&note);
             return Ok(self.writer.finish());
         }
@@ -256,10 +256,10 @@ impl<'a> Lines<'a> {
         }
         if self.stopped {
             let next = self.cx.echo.again(&[("start_line", json!(self.number)), ("symbol", Value::Null), ("end_line", json!(self.end))]);
-            self.writer.note(format!("shown up to line {}; {} bytes from there. Next: {next}", self.number - 1, size - self.line_at));
+            self.writer.note(format!("shown up to line {}; {} bytes remain. Next: {next}", self.number - 1, size - self.line_at));
         } else if self.number < self.start && size > 0 {
             let last = self.number - 1;
-            return Err(Error::new(Kind::BadInput, format!("the file has {last} lines, none of them {}", self.start)));
+            return Err(Error::new(Kind::BadInput, format!("the file has {last} lines, so there is no line {}", self.start)));
         } else if size == 0 {
             self.writer.say("the file is empty");
         }
@@ -278,13 +278,13 @@ fn bytes(cx: &Context<'_>, range: &str, id: ObjectId, size: u64) -> Result<Reply
     let (start, end) = parse_range(range)?;
     let end = end.min(size);
     if start >= end {
-        return Err(Error::new(Kind::BadInput, format!("the file has {size} bytes, so none at {start}")));
+        return Err(Error::new(Kind::BadInput, format!("the file has {size} bytes, so there is none at offset {start}")));
     }
     let mut writer = cx.writer();
     let most = usize::try_from(end - start).unwrap_or(usize::MAX).min(writer.left()).min(64 << 20);
     let mut kept = Vec::new();
     let mut seen = 0_u64;
-    // What stands around is read along, so that a credential is recognised from a part of it.
+    // Surrounding bytes are read, too, to recognise a credential that the range covers in part.
     let before = usize::try_from(start).unwrap_or(usize::MAX).min(MARGIN);
     let wanted = before + most;
     let most = wanted + MARGIN;
@@ -305,8 +305,8 @@ fn bytes(cx: &Context<'_>, range: &str, id: ObjectId, size: u64) -> Result<Reply
 
 fn find_symbol(cx: &Context<'_>, symbol: &str, id: ObjectId, size: u64) -> Result<(u64, u64), Error> {
     if size > MAX_SYMBOL_FILE {
-        return Err(Error::new(Kind::Refused, format!("the file is {size} bytes, too large to be searched for a symbol")).hint(
-            "Use `start_line` and `end_line`. git_grep leaves out files over 8 MiB: `git grep -n WORD REVISION -- PATH` finds the line.",
+        return Err(Error::new(Kind::Refused, format!("the file is {size} bytes, too large to search for a symbol")).hint(
+            "Use `start_line` and `end_line`. git_grep skips files over 8 MiB: `git grep -n WORD REVISION -- PATH` finds the line.",
         ));
     }
     let mut content = Vec::new();
@@ -316,6 +316,6 @@ fn find_symbol(cx: &Context<'_>, symbol: &str, id: ObjectId, size: u64) -> Resul
     })?;
     symbol::find(&String::from_utf8_lossy(&content), symbol).ok_or_else(|| {
         Error::new(Kind::NotFound, format!("no definition of `{symbol}` in this file"))
-            .hint("Leave `symbol` out to read the file, or use git_grep to find where it is defined.")
+            .hint("Omit `symbol` to read the file, or find the definition with git_grep.")
     })
 }

@@ -13,13 +13,13 @@ pub(super) const TOOL: Entry = Entry::of::<SparseCheckout>().listed_in(Toolset::
 
 struct SparseCheckout;
 
-/// Lists all folders.
+/// Command that lists all folders.
 const LISTED: &str = "`git sparse-checkout list`";
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// `disable` has every file again.
+    /// `disable` restores all files.
     #[serde(default)]
     action: Action,
     /// For `set` and `add`: folders.
@@ -41,7 +41,7 @@ enum Action {
 impl Tool for SparseCheckout {
     type Args = Args;
     const NAME: &'static str = "git_sparse_checkout";
-    const ABOUT: &'static str = "Chooses which folders of a large repository are in the working tree. Files with edits stay.";
+    const ABOUT: &'static str = "Chooses which folders of a large repository are in the working tree. Edited files stay.";
     const EFFECT: Effect = Effect::Write;
 
     fn effect(args: &Args) -> Effect {
@@ -74,7 +74,7 @@ impl Tool for SparseCheckout {
                         row.field(Field::Path, "folder", folder);
                     };
                     if !writer.row(&build, &|_| LISTED.to_owned()) {
-                        writer.note(format!("and {} more, which {LISTED} has", folders.len() - at));
+                        writer.note(format!("and {} more in {LISTED}", folders.len() - at));
                         break;
                     }
                 }

@@ -15,7 +15,7 @@ pub(super) const TOOL: Entry = Entry::of::<Stash>();
 
 struct Stash;
 
-/// Lists all entries.
+/// Command that lists all entries.
 const LISTED: &str = "`git stash list`";
 
 #[derive(Deserialize, JsonSchema)]
@@ -29,7 +29,7 @@ struct Args {
     message: Option<String>,
     #[serde(default)]
     paths: Vec<String>,
-    /// Untracked files, too.
+    /// Include untracked.
     #[serde(default)]
     untracked: bool,
     /// Only what is staged.
@@ -78,7 +78,7 @@ impl Tool for Stash {
                 }
                 let kept = if pop { "and dropped" } else { "and kept" };
                 writer.say(&format!("applied {kept}: {}", about(&stash)));
-                writer.note(format!("to take it back: {}", cx.echo.other("git_undo", &[])));
+                writer.note(format!("to undo: {}", cx.echo.other("git_undo", &[])));
                 change::staged(cx, &mut writer)?;
             }
             Action::Drop => {
@@ -87,7 +87,7 @@ impl Tool for Stash {
                 let stash = cx.repo.stash_drop(args.number, cx.cancel)?;
                 drops(cx, &stash);
                 writer.say(&format!("dropped {}: {}", stash.id, about(&stash)));
-                writer.note(format!("to bring it back: {}", cx.echo.other("git_undo", &[])));
+                writer.note(format!("to restore it: {}", cx.echo.other("git_undo", &[])));
             }
             Action::Branch => {
                 let name = args.branch_name.ok_or_else(|| Error::new(Kind::BadInput, "`branch_name` is missing"))?;
@@ -122,7 +122,7 @@ fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
             row.put("stash@{").number(stash.number).put("} ").field(Field::Subject, "subject", &stash.subject);
         };
         if !writer.row(&build, &|_| LISTED.to_owned()) {
-            writer.note(format!("{} more entries, which {LISTED} has", stashes.len() - stash.number));
+            writer.note(format!("{} more entries in {LISTED}", stashes.len() - stash.number));
             break;
         }
     }
@@ -140,7 +140,7 @@ fn push(cx: &Context<'_>, args: &Args, writer: &mut Writer) -> Result<(), Error>
     match cx.repo.stash_push(&push, cx.cancel)? {
         Some(stash) => {
             writer.say(&format!("stashed: {}", about(&stash)));
-            writer.note(format!("to bring it back: {}", cx.echo.other("git_stash", &[("action", json!("pop"))])));
+            writer.note(format!("to restore it: {}", cx.echo.other("git_stash", &[("action", json!("pop"))])));
         }
         None => writer.say("no local changes to stash"),
     }

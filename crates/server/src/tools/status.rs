@@ -24,8 +24,8 @@ struct Args {
 impl Tool for StatusTool {
     type Args = Args;
     const NAME: &'static str = "git_status";
-    const ABOUT: &'static str = "Shows branch, upstream, what is in progress, and staged, changed, conflicted and untracked paths. Call \
-        it before changing anything.";
+    const ABOUT: &'static str = "Shows branch, upstream, operation in progress, and staged, changed, conflicted and untracked paths. Call \
+        it before changes.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
@@ -77,20 +77,20 @@ fn show(entry: &Changed, row: &mut Row) {
     row.field(Field::Path, "path", &entry.path);
 }
 
-/// What can be done about an operation in progress without conflicts.
-fn ways_on(cx: &Context<'_>, status: &Status) -> Result<String, Error> {
-    const SKIP: &str = "git_continue {\"skip\":true} leaves it out";
+/// How to proceed with an operation in progress that has no conflicts.
+fn next_steps(cx: &Context<'_>, status: &Status) -> Result<String, Error> {
+    const SKIP: &str = "git_continue {\"skip\":true} skips it";
     let is_staged = |entry: &Changed| !matches!(entry.index, b' ' | b'?' | b'!');
     let operation = cx.repo.in_progress().unwrap_or_default();
     let is_series = ["cherry-pick", "revert"].contains(&operation);
     Ok(if is_series && cx.repo.is_at_a_commit() && !status.entries.iter().any(is_staged) {
         format!("at a commit that changes nothing here: {SKIP}")
     } else if is_series && cx.repo.is_untried(cx.cancel)? {
-        format!("before a commit that was not applied: {SKIP}, or git_abort goes back")
+        format!("before a commit that was not applied: {SKIP}, or git_abort aborts")
     } else if operation == "am" {
-        format!("and its patch is not applied: git_add what it is to change, then git_continue; {SKIP}; git_abort goes back")
+        format!("and its patch is not applied: git_add its changes, then git_continue; {SKIP}; git_abort aborts")
     } else {
-        "and nothing is in conflict: git_continue continues it, or git_abort goes back".to_owned()
+        "and nothing is in conflict: git_continue continues it, or git_abort aborts it".to_owned()
     })
 }
 
@@ -99,19 +99,19 @@ fn notes(cx: &Context<'_>, status: &Status, writer: &mut Writer) -> Result<(), E
         writer.note("nothing to commit, working tree clean");
     }
     if status.truncated {
-        writer.note("there are more paths than are listed: add the rest to .gitignore or look with git_grep");
+        writer.note("more paths exist than are listed: add them to .gitignore, or search with git_grep");
     }
     let conflicts = status.entries.iter().filter(|entry| entry.is_unmerged()).count();
     let paths = if conflicts == 1 { "1 path is".to_owned() } else { format!("{conflicts} paths are") };
     match (status.in_progress.as_deref(), conflicts) {
         (None, 0) => {}
         (None, _) => writer.note(format!(
-            "{paths} in conflict: git_conflicts shows them; git_add marks each as resolved, or git_abort takes back what brought them"
+            "{paths} in conflict: git_conflicts shows them; git_add marks each as resolved, or git_abort undoes what caused them"
         )),
         (Some("bisect"), _) => writer.note("a bisect is in progress: git_bisect continues it, and git_abort ends it"),
-        (Some(operation), 0) => writer.note(format!("a {operation} is in progress, {}", ways_on(cx, status)?)),
+        (Some(operation), 0) => writer.note(format!("a {operation} is in progress, {}", next_steps(cx, status)?)),
         (Some(operation), _) => writer.note(format!(
-            "a {operation} is in progress, and {paths} in conflict: git_conflicts shows them; then git_continue, or git_abort to go back"
+            "a {operation} is in progress, and {paths} in conflict: git_conflicts shows them; then git_continue, or git_abort"
         )),
     }
     not_compared(cx, &status.not_compared, writer);

@@ -13,13 +13,13 @@ pub(super) const TOOL: Entry = Entry::of::<SubmoduleTool>().listed_in(Toolset::S
 
 struct SubmoduleTool;
 
-/// The most submodules of which something is told beside the list.
-const MAX_TOLD: usize = 10;
+/// Maximum number of submodules with a note after the list.
+const MAX_NOTED: usize = 10;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// `update` fetches and checks out what is recorded; `sync` takes over URLs from .gitmodules.
+    /// `update` fetches and checks out recorded commits; `sync` copies URLs from .gitmodules.
     #[serde(default)]
     action: Action,
     /// Only these.
@@ -39,8 +39,8 @@ enum Action {
 impl Tool for SubmoduleTool {
     type Args = Args;
     const NAME: &'static str = "git_submodule";
-    const ABOUT: &'static str = "Lists submodules with their commits (`-` absent, `+` other than recorded) and updates them. To work in \
-        one pass its folder as `repo_path`.";
+    const ABOUT: &'static str = "Lists submodules with their commits (`-` absent, `+` not as recorded) and updates them. To work in \
+        one, pass its folder as `repo_path`.";
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::RemoteAndWorktree;
 
@@ -57,7 +57,7 @@ impl Tool for SubmoduleTool {
             Action::Update => {
                 cx.reaches(Reach::Refs);
                 let updated = cx.repo.update_submodules(&paths, cx.on_progress, cx.cancel)?;
-                tell_ways(&updated, &mut writer);
+                note_exceptions(&updated, &mut writer);
                 updated.modules
             }
             Action::Sync => {
@@ -82,14 +82,14 @@ impl Tool for SubmoduleTool {
     }
 }
 
-/// Names the submodules that are left as they are, and those that were not updated in the way that is configured.
-fn tell_ways(updated: &Updated, writer: &mut Writer) {
+/// Notes submodules that were skipped, or not updated as configured.
+fn note_exceptions(updated: &Updated, writer: &mut Writer) {
     let named = |path: &RelPath| word(Field::Path, path.as_bytes(), "`git ls-files --stage -z`");
-    for path in updated.skipped.iter().take(MAX_TOLD) {
-        writer.note(format!("{} is left as it is: its setting `update` is none", named(path)));
+    for path in updated.skipped.iter().take(MAX_NOTED) {
+        writer.note(format!("{} is skipped: its setting `update` is none", named(path)));
     }
-    for (path, way) in updated.others.iter().take(MAX_TOLD) {
+    for (path, way) in updated.others.iter().take(MAX_NOTED) {
         let way = word(Field::Value, way, "`git config --get-regexp submodule`");
-        writer.note(format!("{} is checked out as it is recorded, although its setting `update` is {way}", named(path)));
+        writer.note(format!("{} is checked out at its recorded commit, although its setting `update` is {way}", named(path)));
     }
 }

@@ -23,9 +23,9 @@ struct Args {
     action: Action,
     /// The tag; for `list` a pattern such as `v1.*`.
     name: Option<String>,
-    /// What is tagged. Default HEAD.
+    /// Object to tag. Default HEAD.
     revision: Option<String>,
-    /// Makes the tag an annotated one.
+    /// Makes the tag annotated.
     message: Option<String>,
     /// Sign it; needs `message`.
     #[serde(default)]
@@ -45,8 +45,7 @@ enum Action {
 impl Tool for Tag {
     type Args = Args;
     const NAME: &'static str = "git_tag";
-    const ABOUT: &'static str =
-        "Lists tags, makes one, deletes one or checks its signature. To see one use git_show; to push it git_push with `tags`.";
+    const ABOUT: &'static str = "Lists, creates, deletes or verifies tags. To see one, use git_show; to push it, git_push with `tags`.";
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 
@@ -75,16 +74,16 @@ impl Tool for Tag {
                 writer.say(&format!("tagged {} as {}", cx.repo.abbreviate(target), named(&name)));
                 writer.note(format!("to push it: {}", cx.echo.other("git_push", &[("tags", json!([name.as_str()]))])));
                 if message.is_some() {
-                    hooks::tell_unsigned(cx, "tag", &mut writer);
+                    hooks::note_unsigned(cx, "tag", &mut writer);
                 }
             }
             Action::Delete => {
-                cx.permit(PolicyAction::Delete, "the tag would be deleted here; git_undo can bring it back")?;
+                cx.permit(PolicyAction::Delete, "the local tag would be deleted; git_undo can restore it")?;
                 cx.reaches(Reach::Refs);
                 cx.moves_refs()?;
                 let id = cx.repo.delete_tag(&name, cx.cancel).map_err(|err| unknown(err, &name))?;
                 writer.say(&format!("deleted {}, which was {id}", named(&name)));
-                writer.note(format!("to have it again: {}", cx.echo.other("git_undo", &[])));
+                writer.note(format!("to restore it: {}", cx.echo.other("git_undo", &[])));
             }
             Action::Verify => {
                 let said = verified(&name, cx.repo.verify_tag(&name, cx.cancel).map_err(|err| unknown(err, &name))?)?;
@@ -100,7 +99,7 @@ fn named(name: &TagName) -> String {
     word(Field::Ref, name.as_str(), "git_tag")
 }
 
-/// The error of a tag that is not there.
+/// The error for a missing tag.
 fn unknown(err: git::Error, name: &TagName) -> Error {
     match err {
         git::Error::UnknownRevision(_) => {
@@ -110,7 +109,7 @@ fn unknown(err: git::Error, name: &TagName) -> Error {
     }
 }
 
-/// What was written of a good signature; an error of any other.
+/// The report on a good signature, or an error.
 fn verified(name: &TagName, found: Verified) -> Result<String, Error> {
     let name = name.as_str();
     let unchecked = |said| format!("the signature of {name} could not be checked: {said}");
@@ -120,7 +119,7 @@ fn verified(name: &TagName, found: Verified) -> Result<String, Error> {
         Verified::Unsigned(said) => (format!("{name} has no signature: {said}"), ""),
         Verified::UnknownKey(said) => (
             unchecked(said),
-            "The operator makes the key known: with `gpg --import`, or for ssh as a line of the file that `gpg.ssh.allowedSignersFile` names.",
+            "The operator adds the key: with `gpg --import`, or for ssh as a line of the file that `gpg.ssh.allowedSignersFile` names.",
         ),
         Verified::NoSigners(said) => {
             (unchecked(said), "The operator names a file of signers and their keys: git config --global gpg.ssh.allowedSignersFile FILE")
@@ -153,7 +152,7 @@ fn list(cx: &Context<'_>, pattern: Option<&str>, writer: &mut Writer) -> Result<
             _ => "`git tag --list`".to_owned(),
         };
         if !writer.row(&build, &whole) {
-            writer.note(format!("{} older tags are left out; narrow the list with `name`", tags.len() - at));
+            writer.note(format!("{} older tags are not listed; narrow the list with `name`", tags.len() - at));
             break;
         }
     }

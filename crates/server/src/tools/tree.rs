@@ -1,4 +1,4 @@
-//! Objects as they are stored: `git_ls_tree`, `git_cat_file`.
+//! Raw objects: `git_ls_tree`, `git_cat_file`.
 
 use crate::{
     error::{Error, Kind},
@@ -17,7 +17,7 @@ pub(super) const CAT_FILE: Entry = Entry::of::<CatFile>().listed_in(Toolset::His
 struct LsTree;
 struct CatFile;
 
-/// The largest commit or tag that is shown.
+/// Maximum size of a commit or tag shown.
 const MAX_OBJECT: usize = 1 << 20;
 
 #[derive(Deserialize, JsonSchema)]
@@ -25,13 +25,13 @@ const MAX_OBJECT: usize = 1 << 20;
 struct LsTreeArgs {
     /// A commit or tree. Default HEAD.
     revision: Option<String>,
-    /// Only these; a folder's entries with a slash at the end.
+    /// Only these; a final slash lists a folder's entries.
     #[serde(default)]
     paths: Vec<String>,
-    /// All the way down.
+    /// Recurse.
     #[serde(default)]
     recursive: bool,
-    /// Entries to leave out first.
+    /// Entries to skip first.
     #[serde(default)]
     skip: usize,
 }
@@ -85,8 +85,7 @@ impl Tool for LsTree {
 impl Tool for CatFile {
     type Args = CatFileArgs;
     const NAME: &'static str = "git_cat_file";
-    const ABOUT: &'static str =
-        "Shows an object as it is stored: its kind and size, and the raw text of a commit or tag. For files use git_show.";
+    const ABOUT: &'static str = "Shows an object's kind and size, and the raw text of a commit or tag. For files, use git_show.";
     const EFFECT: Effect = Effect::Read;
 
     fn run(cx: &Context<'_>, args: CatFileArgs) -> Result<Reply, Error> {
@@ -113,10 +112,7 @@ impl Tool for CatFile {
                 let used = writer.pieces(&text) as u64;
                 if used < object.size {
                     let more = cx.echo.other("git_show", &[("revision", json!(id.to_string()))]);
-                    writer.note(format!(
-                        "{} more bytes: {more} shows it in pages, `git cat-file {name} {id}` as it is stored",
-                        object.size - used
-                    ));
+                    writer.note(format!("{} more bytes: {more} shows it in pages, `git cat-file {name} {id}` raw", object.size - used));
                 }
             }
         }

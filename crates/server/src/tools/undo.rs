@@ -14,9 +14,9 @@ pub(super) const TOOL: Entry = Entry::of::<Undo>();
 
 struct Undo;
 
-/// The most references that are listed.
+/// Maximum number of references listed.
 const MAX_MOVED: usize = 20;
-/// Where more is found.
+/// The tool that shows the rest.
 const HISTORY: &str = "git_reflog";
 
 #[derive(Deserialize, JsonSchema)]
@@ -38,7 +38,7 @@ impl Tool for Undo {
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let Some(past) = cx.last_change()? else {
-            return Err(Error::new(Kind::NotFound, "no change of this worktree is recorded that could be undone")
+            return Err(Error::new(Kind::NotFound, "no change of this worktree is recorded that can be undone")
                 .hint("git_log shows commits; git_reset moves the branch."));
         };
         let owner = past.by.as_deref().unwrap_or("local");
@@ -71,14 +71,14 @@ impl Tool for Undo {
             }
             if !past.beside.is_empty() {
                 let named: Vec<String> = past.beside.iter().take(MAX_MOVED).map(|name| word(Field::Ref, name, HISTORY)).collect();
-                writer.say(&format!("left alone, as they moved beside it: {}", named.join(", ")));
+                writer.say(&format!("left alone, as they moved independently: {}", named.join(", ")));
             }
-            writer.note(format!("nothing is undone yet. To take it back: {}", cx.echo.other("git_undo", &[("id", json!(past.id))])));
+            writer.note(format!("nothing is undone yet. To undo it: {}", cx.echo.other("git_undo", &[("id", json!(past.id))])));
             return Ok(writer.finish());
         };
         if id != past.id {
-            return Err(Error::new(Kind::Refused, "that is not the last change any more")
-                .hint(format!("Look first: {}", cx.echo.other("git_undo", &[]))));
+            return Err(Error::new(Kind::Refused, "that is no longer the last change")
+                .hint(format!("Preview it first: {}", cx.echo.other("git_undo", &[]))));
         }
         if !is_own && !cx.confirmed {
             return Err(Error::new(
@@ -89,20 +89,20 @@ impl Tool for Undo {
         }
         let record = cx.record.ok_or_else(|| Error::new(Kind::Internal, "a change without a record"))?;
         let done = cx.repo.undo(&past.change, cx.cancel)?;
-        record.undone(&past.id).map_err(|err| Error::new(Kind::Internal, format!("undone, and not recorded as undone: {err}")))?;
+        record.undone(&past.id).map_err(|err| Error::new(Kind::Internal, format!("undone, but not recorded as undone: {err}")))?;
         writer.say(&format!("{} is undone: {}", word(Field::Name, &past.tool, HISTORY), word(Field::Value, done.join("; "), HISTORY)));
         change::state(cx, &mut writer)?;
-        tell_absent_submodules(cx, &past.change.paths, &mut writer)?;
+        note_absent_submodules(cx, &past.change.paths, &mut writer)?;
         Ok(writer.finish())
     }
 }
 
-/// Says how the folders of submodules are filled of which only the entries are back.
-fn tell_absent_submodules(cx: &Context<'_>, paths: &[Vec<u8>], writer: &mut Writer) -> Result<(), Error> {
+/// Notes how to check out submodules of which only the index entries are restored.
+fn note_absent_submodules(cx: &Context<'_>, paths: &[Vec<u8>], writer: &mut Writer) -> Result<(), Error> {
     let names: Vec<String> = cx.repo.absent_submodules_at(paths, cx.cancel)?.iter().map(ToString::to_string).collect();
     if !names.is_empty() {
         let update = cx.echo.other("git_submodule", &[("action", json!("update")), ("paths", json!(names))]);
-        writer.note(format!("of submodules only the entries are back. For their files: {update}"));
+        writer.note(format!("only the index entries of submodules are restored. For their files: {update}"));
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ pub(super) const TOOL: Entry = Entry::of::<Workspace>().listed_in(Toolset::Workt
 
 struct Workspace;
 
-/// Lists all worktrees.
+/// Command that lists all worktrees.
 const LISTED: &str = "`git worktree list`";
 
 #[derive(Deserialize, JsonSchema)]
@@ -24,13 +24,13 @@ struct Args {
     /// What to do.
     #[serde(default)]
     action: Action,
-    /// For `open`: the branch, which is made where there is none: from the remote that has it. Default: a new one.
+    /// For `open`: the branch, created if missing, from the remote that has it. Default: a new one.
     branch: Option<String>,
     /// For `open`: where a new branch starts. Default HEAD.
     start_point: Option<String>,
     /// For `close`.
     handle: Option<String>,
-    /// For `close`: also with edits and untracked files.
+    /// For `close`: even with edits and untracked files.
     #[serde(default)]
     force: bool,
 }
@@ -92,15 +92,15 @@ impl Tool for Workspace {
                 writer.say(&format!("opened {handle} on branch {branch}, with its files at {place}"));
                 writer.note(format!("to work in it, pass \"workspace\": {}", json!(handle)));
                 let days = cx.services.workspaces.ttl().as_secs().div_ceil(86_400);
-                hooks::after(hook.as_ref(), "the workspace is made", &mut writer);
-                worktree::tell_absent_submodules(cx, &made, &mut writer)?;
-                writer.note(format!("unused for {days} days it is closed, unless that would lose something"));
+                hooks::after(hook.as_ref(), "the workspace is open", &mut writer);
+                worktree::note_absent_submodules(cx, &made, &mut writer)?;
+                writer.note(format!("it closes after {days} days without use, unless work would be lost"));
             }
             Action::Close => {
                 let handle = args.handle.ok_or_else(|| Error::new(Kind::BadInput, "`handle` is missing"))?;
                 let path = cx.services.workspaces.path_here(&handle, cx.principal)?;
                 if args.force && !cx.confirmed {
-                    return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good").asks());
+                    return Err(Error::new(Kind::Refused, "`force` permanently removes edits and untracked files").asks());
                 }
                 let gone = cx.repo.remove_worktree(&path, cx.confirmed, cx.cancel)?;
                 cx.services.workspaces.forget(&handle);

@@ -16,7 +16,7 @@ pub(super) const TOOL: Entry = Entry::of::<WorktreeTool>().listed_in(Toolset::Wo
 
 struct WorktreeTool;
 
-/// Lists all worktrees.
+/// Command that lists all worktrees.
 const LISTED: &str = "`git worktree list --porcelain`";
 
 #[derive(Deserialize, JsonSchema)]
@@ -25,15 +25,15 @@ struct Args {
     /// What to do.
     #[serde(default)]
     action: Action,
-    /// Its folder: absolute, or relative to the repository's top, and inside the allowed roots.
+    /// Its folder, inside the allowed roots: absolute, or relative to the repository's top.
     path: Option<String>,
-    /// For `add`: the branch to check out there, which is made where there is none: from the remote that has it. Detached when absent.
+    /// For `add`: the branch to check out, created if missing, from the remote that has it. Default: detached.
     branch: Option<String>,
     /// For `add`: where a new branch starts. Default HEAD.
     start_point: Option<String>,
     /// For `lock`.
     reason: Option<String>,
-    /// For `remove`: also with edits and untracked files.
+    /// For `remove`: even with edits and untracked files.
     #[serde(default)]
     force: bool,
 }
@@ -53,7 +53,7 @@ enum Action {
 impl Tool for WorktreeTool {
     type Args = Args;
     const NAME: &'static str = "git_worktree";
-    const ABOUT: &'static str = "Worktrees: several branches checked out at a time, each in its own folder. To work in one pass its \
+    const ABOUT: &'static str = "Worktrees: several branches checked out at once, each in its own folder. To work in one, pass its \
         folder as `repo_path`.";
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
@@ -81,18 +81,18 @@ impl Tool for WorktreeTool {
                 };
                 let AddedWorktree { worktree: made, hook, follows } = cx.repo.add_worktree(&add, cx.cancel)?;
                 let place = made.path.display().to_string();
-                writer.say(&format!("made {}: {}{}", at(&made.path), state(cx, &made), following(follows.as_deref())));
-                hooks::after(hook.as_ref(), "the worktree is made", &mut writer);
-                tell_absent_submodules(cx, &made, &mut writer)?;
-                hooks::tell_idle(cx, &["post-checkout", "reference-transaction"], &mut writer);
+                writer.say(&format!("created {}: {}{}", at(&made.path), state(cx, &made), following(follows.as_deref())));
+                hooks::after(hook.as_ref(), "the worktree is created", &mut writer);
+                note_absent_submodules(cx, &made, &mut writer)?;
+                hooks::note_idle(cx, &["post-checkout", "reference-transaction"], &mut writer);
                 writer.note(format!("to work in it, pass \"repo_path\": {}", json!(place)));
             }
             Action::Remove => {
                 let path = path(args.path)?;
-                cx.services.workspaces.spare(&path, cx.principal)?;
+                cx.services.workspaces.check_path(&path, cx.principal)?;
                 cx.confine(&cx.repo.full_path(&path))?;
                 if args.force && !cx.confirmed {
-                    return Err(Error::new(Kind::Refused, "`force` removes edits and untracked files for good").asks());
+                    return Err(Error::new(Kind::Refused, "`force` permanently removes edits and untracked files").asks());
                 }
                 let gone = cx.repo.remove_worktree(&path, cx.confirmed, cx.cancel)?;
                 writer.say(&match &gone.branch {
@@ -106,14 +106,14 @@ impl Tool for WorktreeTool {
                 }
                 let lock = args.action == Action::Lock;
                 let path = path(args.path)?;
-                cx.services.workspaces.spare(&path, cx.principal)?;
+                cx.services.workspaces.check_path(&path, cx.principal)?;
                 cx.confine(&cx.repo.full_path(&path))?;
                 cx.repo.lock_worktree(&path, args.reason.as_deref(), lock, cx.cancel)?;
-                writer.say(if lock { "locked: it is not removed or pruned" } else { "unlocked" });
+                writer.say(if lock { "locked: it cannot be removed or pruned" } else { "unlocked" });
             }
             Action::Prune => {
                 let gone = cx.repo.prune_worktrees(cx.cancel)?;
-                writer.say(&format!("{} worktrees are forgotten whose folders are gone", gone.len()));
+                writer.say(&format!("pruned {} worktrees whose folders are gone", gone.len()));
                 for (at, path) in gone.iter().enumerate() {
                     let build = |row: &mut Row| {
                         row.field(Field::Path, "path", path.as_os_str().as_encoded_bytes());
@@ -129,35 +129,35 @@ impl Tool for WorktreeTool {
     }
 }
 
-/// Which branch of a remote a new branch follows.
+/// The upstream of a new branch, as the end of a sentence.
 pub(super) fn following(follows: Option<&str>) -> String {
     let name = |full: &str| word(Field::Ref, full.trim_start_matches("refs/remotes/"), LISTED);
-    follows.map_or_else(String::new, |full| format!(", which follows {}", name(full)))
+    follows.map_or_else(String::new, |full| format!(", which tracks {}", name(full)))
 }
 
-/// Says that submodules are not checked out in a new worktree.
-pub(super) fn tell_absent_submodules(cx: &Context<'_>, made: &Worktree, writer: &mut Writer) -> Result<(), Error> {
+/// Notes that submodules are not checked out in a new worktree.
+pub(super) fn note_absent_submodules(cx: &Context<'_>, made: &Worktree, writer: &mut Writer) -> Result<(), Error> {
     let absent = cx.repo.absent_submodules(made, cx.cancel)?;
     if absent > 0 {
         let (are, them) = if absent == 1 { ("submodule is", "it") } else { ("submodules are", "them") };
-        writer.note(format!("{absent} {are} not checked out there: git_submodule {{\"action\":\"update\"}} there gets {them}"));
+        writer.note(format!("{absent} {are} not checked out there: git_submodule {{\"action\":\"update\"}} there checks {them} out"));
     }
     Ok(())
 }
 
 fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
     let mut worktrees = cx.repo.worktrees(cx.cancel)?;
-    worktrees.retain(|worktree| cx.services.workspaces.spare(&worktree.path, cx.principal).is_ok());
+    worktrees.retain(|worktree| cx.services.workspaces.check_path(&worktree.path, cx.principal).is_ok());
     for (at, worktree) in worktrees.iter().enumerate() {
         if !writer.row(&|row| show(cx, worktree, row), &|_| LISTED.to_owned()) {
-            writer.note(format!("{} more, which {LISTED} has", worktrees.len() - at));
+            writer.note(format!("{} more in {LISTED}", worktrees.len() - at));
             break;
         }
     }
     Ok(())
 }
 
-/// What git lists as neither on a branch nor at a commit.
+/// The state of a worktree that git lists with neither a branch nor a commit.
 const BROKEN: &str = "its HEAD is broken";
 
 fn show(cx: &Context<'_>, worktree: &Worktree, row: &mut Row) {
@@ -176,7 +176,7 @@ fn show(cx: &Context<'_>, worktree: &Worktree, row: &mut Row) {
     }
 }
 
-/// In a line of the server's own.
+/// The worktree's branch and commit, for a note.
 fn state(cx: &Context<'_>, worktree: &Worktree) -> String {
     let at = worktree.commit.map_or_else(|| "no commit".to_owned(), |id| cx.repo.abbreviate(id));
     match &worktree.branch {

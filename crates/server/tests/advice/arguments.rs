@@ -8,7 +8,7 @@ use crate::support::{Fixture, shell};
 use serde_json::json;
 
 pub(crate) const ROWS: &[Row] = &[
-    followed("tools/add.rs", "An id says", |it| {
+    followed("tools/add.rs", "A hunk id", |it| {
         let fixture = Fixture::new();
         fixture.write("a.txt", "edited\n");
         let mut client = fixture.serve();
@@ -87,7 +87,7 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.write("a.txt", "edited\n").git(&["add", "."]);
         it.corrects(&fixture, ("git_commit", json!({"message": " \n"})), &[("git_commit", json!({"message": "What changes, and why"}))]);
     }),
-    followed("tools/config.rs", "These are:", |it| {
+    followed("tools/config.rs", "Writable keys:", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve_with(&["--toolsets", "all"], &[]);
         let (error, filled) = it.printed(&mut client, ("git_config", json!({"key": "core.pager", "value": "less"})));
@@ -100,7 +100,7 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.git(&["config", "core.pager", "less"]);
         assert!(client.text("git_config", &json!({"key": "core.pager"})).contains("less"));
     }),
-    followed("tools/conflicts.rs", "`.` is every path", |it| {
+    followed("tools/conflicts.rs", "`.` means every", |it| {
         let fixture = Fixture::new();
         shell(
             &fixture.path,
@@ -130,7 +130,7 @@ pub(crate) const ROWS: &[Row] = &[
             it.corrects(&Fixture::new(), ("git_diff", wrong), &better);
         }
     }),
-    followed("tools/log.rs", "git_show has", |it| {
+    followed("tools/log.rs", "git_show shows", |it| {
         for wrong in [json!({"graph": true}), json!({"format": "%H"})] {
             let (fixture, call) = (Fixture::new(), ("git_show", json!({"revision": "HEAD"})));
             it.corrects(&fixture, ("git_log", wrong), &[call]);
@@ -198,7 +198,7 @@ pub(crate) const ROWS: &[Row] = &[
         let shown = client.text("git_show", &json!({"revision": "HEAD:long.rs", "start_line": 1_000_001, "end_line": 1_000_002}));
         assert!(shown.contains("fn wanted"), "{shown}");
     }),
-    followed("tools/show.rs", "Leave `symbol` out", |it| {
+    followed("tools/show.rs", "Omit `symbol`", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve();
         it.printed(&mut client, ("git_show", json!({"revision": "HEAD:a.txt", "symbol": "b"})));
@@ -215,7 +215,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_reset", &json!({"target": "HEAD~1"}));
         assert_eq!(fixture.text(&["log", "--format=%s"]), "first");
     }),
-    followed("tools/undo.rs", "Look first:", |it| {
+    followed("tools/undo.rs", "Preview it first:", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve();
         client.text("git_create_branch", &json!({"branch_name": "one"}));
@@ -248,7 +248,7 @@ pub(crate) const ROWS: &[Row] = &[
         let ends = [("git_conflicts", json!({"take": "ours", "paths": ["."]})), ("git_continue", json!({}))];
         it.helps(&mut fixture.serve(), ("git_reset", json!({})), &ends);
     }),
-    followed("tools/proceed.rs", "Leave `operation` out", |it| {
+    followed("tools/proceed.rs", "Omit `operation`", |it| {
         for better in [json!({}), json!({"operation": "merge"})] {
             let fixture = super::conflicts::conflict();
             it.corrects(&fixture, ("git_abort", json!({"operation": "rebase"})), &[("git_abort", better)]);

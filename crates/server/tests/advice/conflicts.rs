@@ -298,13 +298,9 @@ pub(crate) const ROWS: &[Row] = &[
     elsewhere("error/advice.rs", "The hook cannot run as it is", (HOOKS, "hooks_that_cannot_start_or_are_killed_are_reported_12")),
     elsewhere("error/advice.rs", "Mend what it says.", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
     elsewhere("error/advice.rs", "The operator makes it sign: `gpg.program`", (HALTS, "the_failing_signing_program_is_named_12")),
-    elsewhere(
-        "tools/hooks.rs",
-        "Stage what is right of its edits",
-        (HOOKS, "a_hook_that_edits_files_and_refuses_is_reported_with_the_files_12"),
-    ),
-    elsewhere("tools/hooks.rs", "{} takes the edits back", (HALTS, "a_hooks_edits_are_reverted_before_a_merge_is_aborted_12")),
-    followed("tools/hooks.rs", "{} names the call that removes", |it| {
+    elsewhere("tools/hooks.rs", "Stage the edits to keep", (HOOKS, "a_hook_that_edits_files_and_refuses_is_told_with_the_files_12")),
+    elsewhere("tools/hooks.rs", "{} discards the edits", (HALTS, "edits_of_a_hook_are_taken_back_before_a_merge_is_aborted_12")),
+    followed("tools/hooks.rs", "{} lists the new files", |it| {
         let refused =
             calls().into_iter().flat_map(|call| (1..=6).map(move |nth| (nth, call.clone()))).find_map(|(nth, (branch, tool, args))| {
                 let fixture = forked();
@@ -313,7 +309,7 @@ pub(crate) const ROWS: &[Row] = &[
                 let counts = format!("n=$(cat '{count}' 2>/dev/null || echo 0); n=$((n+1)); echo $n > '{count}'");
                 hook(&fixture, "reference-transaction", &format!("[ $1 = prepared ] || exit 0; {counts}; [ $n != {nth} ] || exit 3"));
                 let error = text_of(&fixture.serve().result(tool, &args));
-                error.contains("names the call").then_some((fixture, error, tool, args))
+                error.contains("lists the new files").then_some((fixture, error, tool, args))
             });
         let (fixture, error, tool, args) = refused.expect("files that are left");
         it.read(&error);
@@ -323,12 +319,12 @@ pub(crate) const ROWS: &[Row] = &[
         let mut client = fixture.serve();
         put_files_back(&mut client, &error);
         assert_eq!(untracked(), "");
-        if error.contains("git_abort goes back") {
+        if error.contains("git_abort restores the state before") {
             client.text("git_abort", &json!({}));
         }
         client.text(tool, &args);
     }),
-    followed("tools/hooks.rs", "{}{new}git_abort goes back", back),
+    followed("tools/hooks.rs", "{}{new}git_abort restores", back),
     followed("tools/hooks.rs", "{back} {mend}", |it| {
         let fixture = forked();
         fixture.git(&["checkout", "-q", "side"]);
@@ -337,7 +333,7 @@ pub(crate) const ROWS: &[Row] = &[
         let rebase = ("git_rebase", json!({"target_branch": "main"}));
         let error = client.error(rebase.0, &rebase.1);
         it.read(&error);
-        if error.contains("git_abort goes back") {
+        if error.contains("git_abort restores the state before") {
             client.text("git_abort", &json!({}));
         }
         fixture.git(&["config", "user.name", "O"]);
@@ -347,11 +343,16 @@ pub(crate) const ROWS: &[Row] = &[
     elsewhere(
         "tools/hooks.rs",
         "git_commit with a `message` that it accepts",
-        (HALTS, "a_hook_that_stops_a_continued_operation_is_named_12"),
+        (HALTS, "a_hook_that_stops_what_goes_on_after_a_conflict_is_named_12"),
+    ),
+    elsewhere(
+        "tools/hooks.rs",
+        "{on} {edits}Then call git_continue",
+        (HALTS, "a_hook_that_stops_what_goes_on_after_a_conflict_is_named_12"),
     ),
     elsewhere("tools/hooks.rs", "{on} {edits}Then go on with git_continue", (HALTS, "a_hook_that_stops_a_continued_operation_is_named_12")),
     elsewhere("tools/hooks.rs", "Repeat the call with a `message`", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
-    elsewhere("tools/hooks.rs", "Stage with git_add what is missing.", (HOOKS, "a_hook_that_unstages_and_refuses_is_reported_12")),
+    elsewhere("tools/hooks.rs", "Stage what is missing with git_add.", (HOOKS, "a_hook_that_undoes_what_is_staged_and_refuses_is_told_12")),
     followed("tools/hooks.rs", "{mend}{edits}{restaged}Then repeat", |it| {
         let fixture = Fixture::new();
         stage(&fixture, "bad\n");

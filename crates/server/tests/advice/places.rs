@@ -153,7 +153,7 @@ pub(crate) const ROWS: &[Row] = &[
         "If you trust it, the operator runs: git config",
         ("answers/ownership.rs", "the_advised_safe_directory_is_the_one_that_git_checks"),
     ),
-    followed("selection.rs", "The operator decides which tools", |it| {
+    followed("selection.rs", "The operator selects the available tools", |it| {
         let fixture = Fixture::new();
         let status = ("git_status", json!({}));
         it.printed(&mut fixture.serve_with(&["--exclude-tools", "git_status"], &[]), status.clone());
@@ -167,7 +167,7 @@ pub(crate) const ROWS: &[Row] = &[
         it.printed(&mut fixture.serve_with(&[], &[("MCP_GIT_READ_ONLY", "true")]), make.clone());
         fixture.serve().text(make.0, &make.1);
     }),
-    followed("policy.rs", "The operator does not allow it", |it| {
+    followed("policy.rs", "The operator forbids it", |it| {
         let fixture = Fixture::new();
         fixture.write("untracked", "x");
         fixture.git(&["tag", "v1"]);

@@ -160,7 +160,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_tag", &sign);
     }),
     elsewhere("error/advice.rs", "The operator makes it sign: `gpg.ssh.program`", SSH),
-    elsewhere("tools/tag.rs", "The operator makes the key known", SSH),
+    elsewhere("tools/tag.rs", "The operator adds the key", SSH),
     elsewhere("tools/tag.rs", "The operator names a file of signers", SSH),
     elsewhere("tools/tag.rs", "{name} has no good signature", SIGNATURES),
     elsewhere("tools/tag.rs", "{name} has no signature", SIGNATURES),
@@ -187,7 +187,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert!(client.text("git_tag", &json!({})).contains("v1"));
         client.text("git_tag", &json!({"action": "delete", "name": "v1", "confirm": true}));
     }),
-    followed("tools/checkout.rs", "Make a branch of one:", |it| {
+    followed("tools/checkout.rs", "Create the branch from one:", |it| {
         let fixture = Fixture::new();
         for remote in ["fork", "origin"] {
             fixture.git(&["remote", "add", remote, "https://example.com/r"]);

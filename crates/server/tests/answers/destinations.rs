@@ -65,7 +65,7 @@ fn a_push_refused_by_configuration_names_a_working_call() {
         let fixture = beside();
         shell(&fixture.path, &format!("git checkout -q -b new; git config push.autoSetupRemote {set}"));
         let pushed = serve(&fixture).text("git_push", &json!({}));
-        assert_eq!(pushed.contains("new now follows origin/new"), follows, "{pushed}");
+        assert_eq!(pushed.contains("new now tracks origin/new"), follows, "{pushed}");
         assert_eq!(fixture.try_git(&["rev-parse", "-q", "--verify", "new@{upstream}"]).status.success(), follows);
         assert!(there(&fixture).contains("refs/heads/new"));
     }

@@ -74,7 +74,7 @@ fn a_stopped_merge_pick_or_rebase_can_be_aborted_12() {
                 continue;
             }
             let error = client.error(tool, &args);
-            if error.contains("git_abort goes back") {
+            if error.contains("git_abort restores the state before") {
                 client.text("git_abort", &json!({}));
             }
             assert_eq!(state(&fixture), before, "{tool}: {error}");
@@ -111,7 +111,7 @@ fn a_hook_that_stops_a_continued_operation_is_named_12() {
         if error.contains("git_commit with a `message`") {
             client.text("git_commit", &json!({"message": "accepted"}));
         } else {
-            assert!(error.contains("Then go on with git_continue"), "{error}");
+            assert!(error.contains("Then call git_continue"), "{error}");
             client.text("git_continue", &json!({}));
         }
         assert!(ran(&fixture, name) > 0, "{tool} {name}");
@@ -206,14 +206,14 @@ fn a_hook_that_rejects_references_midway_is_reported_with_the_state_12() -> Outc
                 let (sign, path) = line.split_at(3);
                 let named = match sign {
                     "?? " => error.contains("untracked: ") && error.contains(path),
-                    " D " | " M " => error.contains("Edited meanwhile, and not staged: ") && error.contains(path),
+                    " D " | " M " => error.contains("Edited meanwhile, not staged: ") && error.contains(path),
                     staged => error.contains(&format!("{} {path}", &staged[..1])),
                 };
                 assert!(named, "{tool} {nth}: {line}: {error}");
             }
             fs::remove_file(fixture.path.join(".git/hooks/reference-transaction"))?;
             put_files_back(&mut client, &error);
-            if error.contains("git_abort goes back") {
+            if error.contains("git_abort restores the state before") {
                 client.text("git_abort", &json!({}));
             }
             let again = client.result(tool, &args);
@@ -232,9 +232,9 @@ fn a_hooks_edits_are_reverted_before_a_merge_is_aborted_12() {
     hook(&fixture, "pre-merge-commit", "echo formatted >> s1.txt; echo NO >&2; exit 1");
     let mut client = fixture.serve();
     let error = client.error("git_merge", &json!({"source_branch": "side"}));
-    assert!(error.contains("Edited meanwhile, and not staged: s1.txt."), "{error}");
+    assert!(error.contains("Edited meanwhile, not staged: s1.txt."), "{error}");
     put_files_back(&mut client, &error);
-    assert!(error.contains("takes the edits back. Then git_abort goes back to before the merge."), "{error}");
+    assert!(error.contains("discards the edits. Then git_abort restores the state before the merge."), "{error}");
     client.text("git_abort", &json!({}));
     assert_eq!(state(&fixture), before);
 }

@@ -63,9 +63,9 @@ fn a_hook_that_edits_files_and_refuses_is_reported_with_the_files_12() {
     let error = client.error("git_commit", &json!({"message": "formatted"}));
     assert!(error.contains("the hook `pre-commit` stopped the commit (exit code 1)") && error.contains("formatted"), "{error}");
     assert!(error.contains("Staged: 2: M a.txt, A b c.txt."), "{error}");
-    assert!(error.contains("Edited meanwhile, and not staged: a.txt, b c.txt."), "{error}");
+    assert!(error.contains("Edited meanwhile, not staged: a.txt, b c.txt."), "{error}");
     assert!(error.contains("untracked: report.log.") && !error.contains("own.txt"), "{error}");
-    let (_, call) = error.split_once("Stage what is right of its edits: ").expect("a call");
+    let (_, call) = error.split_once("Stage the edits to keep: ").expect("a call");
     let (tool, args) = call_in(call.split_once(". Then repeat").expect("its end").0);
     client.text(&tool, &args);
     client.text("git_commit", &json!({"message": "formatted"}));
@@ -88,7 +88,7 @@ fn a_hook_that_unstages_and_refuses_is_reported_12() {
         let error = client.error("git_commit", &json!({"message": "x"}));
         assert!(error.contains("the hook `pre-commit` stopped the commit") && error.contains(expect), "{undo}: {error}");
         assert!(!error.contains("nothing is staged to commit"), "{error}");
-        assert!(error.contains("Stage with git_add what is missing.") || error.contains("Stage what is right of its edits"), "{error}");
+        assert!(error.contains("Stage what is missing with git_add.") || error.contains("Stage the edits to keep"), "{error}");
         fixture.write(".git/ok", "").write("a.txt", "three\n");
         client.text("git_add", &json!({"files": ["a.txt"]}));
         client.text("git_commit", &json!({"message": "x"}));
@@ -142,7 +142,7 @@ fn a_hook_that_stops_a_push_is_named_and_one_after_a_checkout_stops_nothing_12()
     assert!(error.contains("took effect: refs/heads/main"), "{error}");
     assert_eq!(remote.git(&["rev-parse", "main"]), fixture.text(&["rev-parse", "HEAD"]));
     accept(&fixture, "reference-transaction");
-    assert!(client.text("git_push", &json!({})).contains("has it all already"));
+    assert!(client.text("git_push", &json!({})).contains("is up to date"));
 
     refuse(&fixture, "post-checkout");
     for (tool, args) in [
@@ -271,7 +271,7 @@ fn a_missing_hooks_folder_is_reported_18() {
             assert!(client.error("git_commit", &json!({"message": "x"})).contains("the hook `pre-commit` stopped the commit"));
         } else {
             let text = client.text("git_commit", &json!({"message": "x"}));
-            assert!(text.contains("no hook ran: `core.hooksPath` leads to ") && text.contains(value), "{text}");
+            assert!(text.contains("no hook ran: `core.hooksPath` is ") && text.contains(value), "{text}");
         }
         // A relative path differs in each worktree.
         let made = client.text("git_worktree", &json!({"action": "add", "path": "wt", "branch": "third"}));
@@ -281,7 +281,7 @@ fn a_missing_hooks_folder_is_reported_18() {
         client.text("git_add", &json!({"repo_path": there, "files": ["a.txt"]}));
         let text = client.text("git_commit", &json!({"repo_path": there, "message": "x"}));
         let expected = if value.starts_with('/') { value.to_owned() } else { format!("{there}/{value}") };
-        assert!(text.contains(&format!("no hook ran: `core.hooksPath` leads to {expected}, which is not there")), "{text}");
+        assert!(text.contains(&format!("no hook ran: `core.hooksPath` is {expected}, which does not exist")), "{text}");
         // The named fix works.
         let folder = if value.starts_with('/') { continue } else { fixture.path.join("wt").join(value) };
         script(&folder.join("pre-commit"), "echo NO >&2; exit 1");
@@ -300,8 +300,8 @@ fn hooks_disabled_by_the_operator_are_reported_18() -> Outcome {
     let above = fixture.path.join("..").canonicalize()?.display().to_string();
     for (root, variables, expect) in [
         (&above, &[][..], "the operator has not named this repository"),
-        (&path, &[("MCP_GIT_HOOKS", "deny")][..], "the operator has switched hooks off"),
-        (&path, &[("MCP_GIT_TRUST", "untrusted")][..], "the operator has switched hooks off"),
+        (&path, &[("MCP_GIT_HOOKS", "deny")][..], "the operator has disabled hooks"),
+        (&path, &[("MCP_GIT_TRUST", "untrusted")][..], "the operator has disabled hooks"),
     ] {
         stage(&fixture, &format!("{root} {variables:?}\n"));
         let mut client = Client::start(&["-r", root], variables);

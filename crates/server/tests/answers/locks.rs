@@ -81,7 +81,7 @@ fn a_held_or_recent_lock_stays() -> Outcome {
     let young = lock(&fixture, "index.lock", 2)?;
     let reply = client.result("git_add", &json!({"files": ["a.txt"]}));
     assert!(text_of(&reply).contains("that no process holds any more") && reply["structuredContent"]["recoverable"] == true, "{reply}");
-    assert!(client.text("git_maintenance", &json!({"action": "remove_locks"})).contains("left ") && young.exists());
+    assert!(client.text("git_maintenance", &json!({"action": "remove_locks"})).contains("kept ") && young.exists());
     // One open in a process, and one closed by a git that waits for its editor.
     let held = lock(&fixture, "index.lock", 700)?;
     let mut holder = Command::new("sleep").arg("600").stdin(Stdio::from(fs::File::open(&held)?)).spawn()?;
@@ -94,7 +94,7 @@ fn a_held_or_recent_lock_stays() -> Outcome {
     holder.wait()?;
     let mut git = at_work(&fixture.path)?;
     let left = client.text("git_maintenance", &json!({"action": "remove_locks"}));
-    assert!(left.contains("is at work there") && held.exists(), "{left}");
+    assert!(left.contains("is using it") && held.exists(), "{left}");
     git.kill()?;
     git.wait()?;
     assert!(client.text("git_maintenance", &json!({"action": "remove_locks"})).contains("removed ") && !held.exists());

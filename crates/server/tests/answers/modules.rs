@@ -49,10 +49,10 @@ fn a_removed_submodule_is_restored_as_reported() {
         let mut client = serve(&fixture);
         let text = client.text("git_rm", &args);
         assert!(!fixture.path.join("lib").exists(), "{name}");
-        let note = parts(&text).notes.into_iter().find(|note| note.starts_with("to bring them back: ")).expect("a note");
-        let update = note.split_once("recorded: ").map(|(_, call)| call_in(call)).expect("a call");
+        let note = parts(&text).notes.into_iter().find(|note| note.starts_with("to restore them: ")).expect("a note");
+        let update = note.split_once("submodules: ").map(|(_, call)| call_in(call)).expect("a call");
         let undone = undo(&mut client);
-        assert!(undone.contains("of submodules only the entries are back"), "{undone}");
+        assert!(undone.contains("only the index entries of submodules are restored"), "{undone}");
         client.text(&update.0, &update.1);
         assert_eq!(
             fixture.text(&["status", "--porcelain=v1"]) + &fs::read_to_string(fixture.path.join(".gitmodules")).expect("a file"),
@@ -70,7 +70,7 @@ fn work_only_in_a_submodule_is_named_before_it_is_lost() {
         let mut client = serve(&fixture);
         for (force, confirm) in [(false, false), (false, true), (true, false)] {
             let error = client.error("git_rm", &json!({"files": ["lib"], "force": force, "confirm": confirm}));
-            assert!(error.contains("would be lost for good") && error.contains(named) && error.contains("`confirm`"), "{error}");
+            assert!(error.contains("would be lost permanently") && error.contains(named) && error.contains("`confirm`"), "{error}");
             assert!(fixture.path.join("lib/g1").exists() || named == "lib/g1");
         }
         client.text("git_rm", &json!({"files": ["lib"], "force": true, "confirm": true}));
@@ -132,7 +132,7 @@ fn obstacles_of_an_update_are_named_and_do_not_blame_the_remote() {
 #[test]
 fn the_update_setting_none_is_honoured() {
     for (way, note) in [
-        ("none", Some("lib is left as it is: its setting `update` is none")),
+        ("none", Some("lib is skipped: its setting `update` is none")),
         ("rebase", Some("its setting `update` is rebase")),
         ("merge", Some("its setting `update` is merge")),
         ("checkout", None),
@@ -168,8 +168,8 @@ fn a_side_of_a_submodule_is_taken_in_every_kind_of_conflict() {
             assert_eq!(entry("0"), wanted, "{side} {other}: {text}");
             client.text("git_continue", &json!({}));
             if let Some(id) = wanted {
-                let note = parts(&text).notes.into_iter().find(|note| note.contains("its files are not moved: ")).expect("a note");
-                let (tool, args) = call_in(note.split_once("moved: ").expect("a call").1);
+                let note = parts(&text).notes.into_iter().find(|note| note.contains("To check out its files: ")).expect("a note");
+                let (tool, args) = call_in(note.split_once("its files: ").expect("a call").1);
                 assert_eq!(fixture.text(&["rev-parse", "HEAD:lib"]), id);
                 if other.starts_with("git rm") {
                     // Without its section in .gitmodules git no longer knows its path.

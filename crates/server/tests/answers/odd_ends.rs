@@ -70,7 +70,7 @@ fn a_bisect_with_custom_terms_is_understood() {
     fixture.git(&["bisect", "start", "--term-old=fast", "--term-new=slow"]);
     let mut client = fixture.serve();
     let said = client.text("git_bisect", &json!({}));
-    assert!(said.contains("a slow commit or a fast one has still to be named") && said.contains("`good` is called fast"), "{said}");
+    assert!(said.contains("waiting for a slow or a fast commit") && said.contains("fast for `good`"), "{said}");
     fixture.git(&["bisect", "slow", "HEAD"]);
     fixture.git(&["bisect", "fast", "HEAD~5"]);
     let at = fixture.text(&["rev-parse", "HEAD"]);

@@ -31,7 +31,7 @@ fn a_branch_of_a_single_remote_is_tracked() {
         let fixture = with_remotes();
         let (tool, args) = &ways("rem")[at];
         let text = fixture.serve().text(tool, args);
-        assert!(text.contains("branch rem") && text.contains(", which follows origin/rem"), "{text}");
+        assert!(text.contains("branch rem") && text.contains(", which tracks origin/rem"), "{text}");
         assert_eq!(fixture.text(&["rev-parse", "rem"]), fixture.text(&["rev-parse", "origin/rem"]));
         assert_eq!(fixture.text(&["rev-parse", "--abbrev-ref", "rem@{upstream}"]), "origin/rem");
         // A local branch, or one with a start point, tracks nothing.
@@ -40,7 +40,7 @@ fn a_branch_of_a_single_remote_is_tracked() {
             let mut args = ways(branch)[1].1.clone();
             args["start_point"] = json!(start);
             let text = fixture.serve().text("git_workspace", &args);
-            assert!(!text.contains("follows"), "{branch}: {text}");
+            assert!(!text.contains("tracks"), "{branch}: {text}");
         }
     }
 }
@@ -194,10 +194,10 @@ fn a_nested_repository_is_named_when_staged() {
     let mut client = fixture.serve_with(&["--toolsets", "all"], &[]);
     let before = fixture.text(&["status", "--porcelain=v1"]);
     let text = client.text("git_add", &json!({"files": ["."]}));
-    let notes: Vec<String> = parts(&text).notes.into_iter().filter(|note| note.contains("is a repository of its own")).collect();
+    let notes: Vec<String> = parts(&text).notes.into_iter().filter(|note| note.contains("is an embedded repository")).collect();
     assert_eq!(notes.len(), 3, "{text}");
     for note in notes {
-        let (tool, args) = call_in(note.split_once("take it out: ").expect("a call").1);
+        let (tool, args) = call_in(note.split_once("unstage it: ").expect("a call").1);
         client.text(&tool, &args);
     }
     assert_eq!(fixture.text(&["status", "--porcelain=v1"]), before);
@@ -209,5 +209,5 @@ fn a_nested_repository_is_named_when_staged() {
         "git -C inner commit -q --allow-empty -m two; git -c protocol.file.allow=always submodule --quiet add ./inner sub",
     );
     let text = client.text("git_add", &json!({"files": ["inner", "sub"]}));
-    assert!(!text.contains("of its own"), "{text}");
+    assert!(!text.contains("embedded"), "{text}");
 }

@@ -133,7 +133,7 @@ fn a_step_committed_by_hand_continues() {
 fn an_abort_that_keeps_head_says_so() {
     let (fixture, mut client) = committed_by_hand();
     let text = client.text("git_abort", &json!({}));
-    assert!(text.contains("the cherry-pick is ended; HEAD stays at ") && !text.contains("is aborted"), "{text}");
+    assert!(text.contains("the cherry-pick has ended; HEAD stays at ") && !text.contains("is aborted"), "{text}");
     assert_eq!(subjects(&fixture)[0], "by hand");
 }
 
@@ -144,10 +144,7 @@ fn a_patch_that_does_not_apply_is_reported() {
     shell(&fixture.path, "git format-patch -q -o ../patches side~2..side~1; git am -q ../patches/* 2> /dev/null || true");
     let mut client = fixture.serve();
     let status = client.text("git_status", &json!({}));
-    assert!(
-        status.contains("a series of patches (1 of 1) is in progress, and its patch is not applied: git_add what it is to change"),
-        "{status}"
-    );
+    assert!(status.contains("a series of patches (1 of 1) is in progress, and its patch is not applied: git_add its changes"), "{status}");
     let error = client.error("git_continue", &json!({}));
     assert!(error.contains("No changes") && !error.contains("no reason"), "{error}");
     fixture.write("e", "2\n");

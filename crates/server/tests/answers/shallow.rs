@@ -56,7 +56,7 @@ fn shallow_history_is_reported_where_it_limits_an_answer() -> Outcome {
         assert!(reply.contains("history is shallow"), "{tool} {args}: {reply}");
         let (next, its) = next_call(&parts(&reply).notes).ok_or("a call")?;
         let fetched = client.text(&next, &its);
-        assert!(fetched.contains("the whole of the history is here now"), "{fetched}");
+        assert!(fetched.contains("the history is complete now"), "{fetched}");
         assert_eq!(fixture.text(&["rev-parse", "--is-shallow-repository"]), "false");
         let (_whole, mut of_whole) = clone(&remote, 0);
         let (after, whole) = (client.text(tool, &args), of_whole.text(tool, &args));
@@ -123,7 +123,7 @@ fn a_fetch_that_deepens_says_so() {
     let shorter = client.text("git_fetch", &json!({"depth": 1}));
     assert!(shorter.contains("shallow now") && fixture.text(&["rev-list", "--count", "HEAD"]) == "1", "{shorter}");
     let whole = client.text("git_fetch", &json!({"depth": 0}));
-    assert!(whole.contains("the whole of the history is here now") && fixture.text(&["rev-list", "--count", "HEAD"]) == "6", "{whole}");
+    assert!(whole.contains("the history is complete now") && fixture.text(&["rev-list", "--count", "HEAD"]) == "6", "{whole}");
 }
 
 #[test]
@@ -197,6 +197,6 @@ fn a_depth_of_0_fetches_all_history() {
     shell(&remote.path(), "git clone -q --bare --depth=2 file://$PWD ../short.git");
     shell(&root, &format!("git clone -q '{}' short", remote.url().replace("repo.git", "short.git")));
     let text = client.text("git_fetch", &json!({"repo_path": root.join("short"), "depth": 0}));
-    assert!(text.contains("history still ends at 1 commits: so it does at origin itself"), "{text}");
+    assert!(text.contains("history still ends at 1 commits: origin itself is shallow"), "{text}");
     assert!(!client.text("git_fetch", &json!({"repo_path": root.join("clone-2"), "depth": 0})).contains("still ends"));
 }

@@ -168,7 +168,7 @@ fn is_named(script: &str, path: &str, why: &str) {
         let notes: Vec<&String> = shown.notes.iter().filter(|note| note.contains("not compared")).collect();
         assert_eq!(notes.len(), 1, "{script}: {answer}");
         let note = notes[0];
-        let expected = format!("not compared: what is changed inside of submodule {path}: ");
+        let expected = format!("not compared: changes inside submodule {path}: ");
         assert!(note.starts_with(&expected) && note.contains(why), "{script}: {note}");
         assert!(answer.contains("edited"), "{script}: {answer}");
     }
@@ -216,7 +216,7 @@ fn the_number_and_depth_of_compared_submodules_are_bounded() -> Outcome {
     let notes = parts(&answer).notes;
     let named: Vec<&String> = notes.iter().filter(|note| note.contains("pass its folder as `repo_path`")).collect();
     assert_eq!((compared, named.len()), (100, 8), "{notes:?}");
-    assert!(notes.iter().any(|note| note.contains("inside of 4 more submodules")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains("inside 4 more submodules")), "{notes:?}");
     // The fix works.
     let name = named[0].split("submodule ").nth(1).and_then(|rest| rest.split(':').next()).ok_or("a name")?;
     let inside = client.text("git_status", &json!({"repo_path": fixture.path.join(name).display().to_string()}));
@@ -231,7 +231,7 @@ fn the_number_and_depth_of_compared_submodules_are_bounded() -> Outcome {
     );
     assert_eq!(deep.text(&["status", "--short"]), " ? d");
     let answer = deep.serve().text("git_status", &json!({}));
-    assert!(answer.contains("inside of submodule d: d in it: d in it: d in it: pass its folder as `repo_path`"), "{answer}");
+    assert!(answer.contains("inside submodule d: d in it: d in it: d in it: pass its folder as `repo_path`"), "{answer}");
     Ok(())
 }
 
@@ -300,7 +300,7 @@ fn no_program_of_a_submodule_runs_in_any_read_96() -> Outcome {
             client.result(tool, &args);
         }
         let status = client.text("git_status", &json!({"repo_path": repo}));
-        assert!(status.contains("inside of submodule edited: reads do not run its filter x"), "{status}");
+        assert!(status.contains("inside submodule edited: reads do not run its filter x"), "{status}");
         let ran = fs::read_to_string(&marker).unwrap_or_default();
         assert!(ran.is_empty(), "named: {named}, partial: {is_partial}: {ran}");
         // git itself would have run them.

@@ -255,7 +255,7 @@ fn references_that_a_hook_moves_are_named_and_left_alone() -> Outcome {
             assert!(line.contains(part), "{name}: {line}");
         }
         let preview = client.text("git_undo", &json!({}));
-        assert!(preview.contains("left alone, as they moved beside it: "), "{preview}");
+        assert!(preview.contains("left alone, as they moved independently: "), "{preview}");
         undo(&mut client);
         fixture.git(&["rev-parse", "--verify", "refs/tags/of-hook"]);
         assert!(!fixture.try_git(&["rev-parse", "--verify", "refs/heads/goes"]).status.success());
@@ -321,7 +321,7 @@ fn branches_that_a_rebase_updates_are_named() {
     let low = fixture.text(&["rev-parse", "low"]);
     let said = fixture.serve().text("git_rebase", &json!({"target_branch": "main"}));
     assert_eq!(fixture.text(&["rev-parse", "low"]), low);
-    assert!(said.contains("left where they are, although rebase.updateRefs is set: low"), "{said}");
+    assert!(said.contains("not moved, although rebase.updateRefs is set: low"), "{said}");
 }
 
 /// A client with one root.

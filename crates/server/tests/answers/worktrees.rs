@@ -95,7 +95,7 @@ fn submodules_of_a_worktree_are_reported_and_block_nothing_20() {
     let path = fixture.path.join("wt");
     // Not checked out there, and no obstacle.
     let made = client.text("git_worktree", &add("one"));
-    assert!(made.contains("1 submodule is not checked out there: git_submodule {\"action\":\"update\"} there gets it"), "{made}");
+    assert!(made.contains("1 submodule is not checked out there: git_submodule {\"action\":\"update\"} there checks it out"), "{made}");
     let remove = |force: bool| json!({"action": "remove", "path": "wt", "force": force, "confirm": force});
     client.text("git_worktree", &remove(false));
     assert!(!path.exists());

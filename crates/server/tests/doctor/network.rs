@@ -216,7 +216,7 @@ fn latency_is_measured_through_the_running_server_and_judged() {
         assert!(fix.contains("MCP_GIT_SLOW_MS"), "{fix}");
         "export MCP_GIT_SLOW_MS=60000".to_owned()
     });
-    assert!(ward.told("", &[&args[..], &["--pid", "1"]].concat()).find("latency", "no server with process ID 1").is_some());
+    assert!(ward.report("", &[&args[..], &["--pid", "1"]].concat()).find("latency", "no server with process ID 1").is_some());
 }
 
 #[test]

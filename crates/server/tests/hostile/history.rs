@@ -25,7 +25,7 @@ fn undo_still_works_after_garbage_collection() {
         client.text("git_maintenance", &json!({"action": "gc"}));
         fixture.git(&["gc", "--quiet", "--prune=now"]);
         let said = client.text("git_undo", &json!({}));
-        let (tool, args) = support::next_call(&support::parts(&said.replace("To take it back:", "Next:")).notes).expect("a call");
+        let (tool, args) = support::next_call(&support::parts(&said.replace("To undo it:", "Next:")).notes).expect("a call");
         client.text(&tool, &args);
         match what {
             "a branch" => drop(fixture.git(&["rev-parse", "--verify", "extra"])),

@@ -58,8 +58,8 @@ fn git_init_completes_no_planted_repository() {
         }
         clear(&place);
         assert!(client.text("git_init", &json!({"repo_path": place})).contains("created"));
-        assert!(client.text("git_init", &json!({"repo_path": place})).contains("there already"));
-        assert!(client.text("git_init", &scene.here(json!({}))).contains("there already"));
+        assert!(client.text("git_init", &json!({"repo_path": place})).contains("already exists"));
+        assert!(client.text("git_init", &scene.here(json!({}))).contains("already exists"));
     }
 }
 

@@ -66,11 +66,11 @@ pub(crate) fn calls() -> [(&'static str, &'static str, Value); 4] {
 
 /// Makes the calls named in the error to undo files that git had written.
 pub(crate) fn put_files_back(client: &mut Client, error: &str) {
-    if let Some((call, _)) = error.split_once(" takes the edits back") {
+    if let Some((call, _)) = error.split_once(" discards the edits") {
         let (tool, args) = call_in(call.rsplit_once('\n').expect("a hint").1);
         client.text(&tool, &args);
     }
-    if let Some((call, _)) = error.split_once(" names the call that removes the new files") {
+    if let Some((call, _)) = error.split_once(" lists the new files") {
         let (tool, args) = call_in(&call[call.rfind("git_clean").expect("a call")..]);
         let listed = client.text(&tool, &args);
         let (_, call) = listed.split_once("To remove them: ").expect("a call");
@@ -82,8 +82,8 @@ pub(crate) fn put_files_back(client: &mut Client, error: &str) {
 
 /// Follows the error's advice once its cause is fixed: continues, or aborts and repeats the call.
 pub(crate) fn follow(client: &mut Client, error: &str, tool: &str, args: &Value, fixture: &Fixture, before: &[String; 4]) {
-    if error.contains("git_abort goes back") {
-        if error.contains("Then go on with git_continue") {
+    if error.contains("git_abort restores the state before") {
+        if error.contains("Then call git_continue") {
             client.text("git_continue", &json!({}));
             return;
         }

@@ -383,7 +383,7 @@ pub(crate) fn older(fixture: &Fixture, capabilities: &Value, variables: &[(&str,
 /// Previews and then undoes the last change.
 pub(crate) fn undo(client: &mut Client) -> String {
     let preview = client.text("git_undo", &json!({}));
-    let (tool, args) = call_in(preview.split_once("To take it back: ").expect("a call").1.trim_end());
+    let (tool, args) = call_in(preview.split_once("To undo it: ").expect("a call").1.trim_end());
     client.text(&tool, &args)
 }
 

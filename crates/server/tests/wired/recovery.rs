@@ -91,7 +91,7 @@ fn without_its_store_the_server_continues() {
     // The restored store receives the missed changes.
     let server = Administered::start(&fixture, &[], &[]);
     let offered = text_of(&tool(&server, "git_undo", json!({})));
-    let (name, args) = support::call_in(offered.split("take it back: ").nth(1).expect("a call"));
+    let (name, args) = support::call_in(offered.split("To undo it: ").nth(1).expect("a call"));
     let undone = tool(&server, &name, args);
     assert_ne!(undone["isError"], true, "{undone}");
     assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"2\n", "{undone}");
