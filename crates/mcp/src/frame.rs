@@ -68,7 +68,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     ///
     /// # Errors
     ///
-    /// Those of the underlying reader.
+    /// Errors of the underlying reader.
     pub async fn next(&mut self) -> io::Result<Option<Frame>> {
         loop {
             if let Some(frame) = self.buffered() {
@@ -112,7 +112,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     fn make_room(&mut self) {
         if self.start == self.buffer.len() {
             self.buffer.clear();
-            // One large message does not keep its memory for the life of the connection.
+            // Releases the memory of a large message.
             self.buffer.shrink_to(CHUNK * 2);
             (self.start, self.searched) = (0, 0);
         } else if self.start > CHUNK {
@@ -211,7 +211,7 @@ fn explain(line: &[u8]) -> Frame {
         return too_deep(id_in(line));
     }
     let fields = match value {
-        Value::Array(_) => return refused(None, ErrorCode::INVALID_REQUEST, "batches are not supported: send one message a line"),
+        Value::Array(_) => return refused(None, ErrorCode::INVALID_REQUEST, "batches are not supported: send one message per line"),
         Value::Object(fields) => fields,
         _ => return refused(None, ErrorCode::INVALID_REQUEST, "a message must be a JSON object"),
     };

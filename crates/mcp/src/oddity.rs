@@ -26,18 +26,18 @@ const TARGET: &str = "validation";
 /// Maximum number of keys reported.
 const MAX_NAMED: usize = 8;
 
-/// Deviations of a message that can still be understood. `heeded` maps the fields of a bare message to standard ones.
-pub(crate) fn oddities(message: &[u8], mode: Mode, heeded: &[(&str, &str)]) -> Vec<String> {
+/// Deviations of a message that can still be understood. `aliases` maps the fields of a bare message to standard ones.
+pub(crate) fn oddities(message: &[u8], mode: Mode, aliases: &[(&str, &str)]) -> Vec<String> {
     let Some(fields) = keys(message) else { return Vec::new() };
     let mut odd = Vec::new();
     let is_complete = fields.iter().any(|key| key == "jsonrpc");
     if !is_complete {
         odd.push("/jsonrpc is missing: expected \"jsonrpc\": \"2.0\"".to_owned());
     }
-    let heeded = if is_complete { &[][..] } else { heeded };
+    let aliases = if is_complete { &[][..] } else { aliases };
     let unknown = fields.iter().filter(|key| !FIELDS.contains(&key.as_str()));
     odd.extend(unknown.take(MAX_NAMED).map(|key| {
-        let stands_for = heeded.iter().find(|(name, _)| name == key).map(|(_, proper)| proper);
+        let stands_for = aliases.iter().find(|(name, _)| name == key).map(|(_, proper)| proper);
         match (stands_for, mode) {
             (Some(proper), _) => format!("/{key} stands for {proper}"),
             (None, Mode::Lenient) => format!("/{} is unknown and is ignored", shown(key)),

@@ -25,7 +25,7 @@ const MAX_REUSED: u64 = 100;
 /// How long sessions closed for a fault stay listed, and how many of them.
 const FAILED_FOR: Duration = Duration::from_mins(1);
 const MAX_FAILED: usize = 100;
-/// Time limit of a handshake; its session is then unclaimed.
+/// Time limit of a handshake; a session without one is closed.
 const HANDSHAKE: Duration = Duration::from_mins(1);
 /// Minimum capacity of a session table.
 pub(crate) const ROOM: usize = 64;

@@ -45,7 +45,7 @@ impl Right {
 /// The principal that makes a call, and its rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The owner of its sessions, handles and tasks.
+    /// Its name, as the owner of sessions, handles and tasks.
     pub principal: Arc<str>,
     /// What the principal may do.
     pub rights: Vec<Right>,

@@ -40,17 +40,17 @@ impl Breakers {
         self.circuits.list()
     }
 
-    /// Closes one by hand.
+    /// Closes a circuit by hand.
     pub(crate) fn reset(&self, name: &str) -> Option<ResetOutcome> {
         self.circuits.reset(name)
     }
 
-    /// Closes those that are stuck open.
+    /// Closes the circuits that are stuck open.
     pub(crate) fn reset_stuck(&self) -> Vec<String> {
         self.circuits.reset_stuck()
     }
 
-    /// Closes all.
+    /// Closes all circuits.
     pub(crate) fn reset_all(&self) -> Vec<(String, ResetOutcome)> {
         self.circuits.reset_all()
     }
@@ -69,7 +69,7 @@ impl Breakers {
     /// Permits a change in a repository, unless its storage circuit is open.
     pub(crate) fn storage(&self, common_dir: &Path) -> Result<Storage<'_>, Error> {
         let key = storage_key(common_dir);
-        // Most repositories never have one.
+        // Most repositories never have a circuit.
         let known = self.circuits.has(&key);
         let permission = known.then(|| self.circuits.get(&key).try_acquire()).transpose().map_err(|open| {
             let mut error = Error::new(Kind::CircuitOpen, format!("the storage of this repository has failed too often: {open}"))

@@ -67,7 +67,7 @@ pub(crate) fn own_socket(path: &Path, takes_over: bool) -> io::Result<UnixListen
             return Err(context(io::Error::other("another server listens on it")));
         }
     }
-    // It gets its name once only the owner can use it.
+    // Renamed into place once only the owner can use it.
     let partial = path.with_extension(format!("{}.new", std::process::id()));
     let listener = UnixListener::bind(&partial).map_err(context)?;
     let ready = std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o600)).and_then(|()| std::fs::rename(&partial, path));

@@ -23,7 +23,7 @@ const PREFIX: &str = "ws_";
 /// The folder of the files that name the owners of handles.
 const OWNERS: &str = "owners";
 /// The owner of revoked handles.
-const NOBODY: &str = "";
+const REVOKED: &str = "";
 /// Number of random hexadecimal digits in a handle.
 const DIGITS: usize = 32;
 /// Maximum number of cached handles.
@@ -92,7 +92,7 @@ impl Workspaces {
         let owners = self.state.ready()?.join(OWNERS);
         fs::create_dir_all(&owners).and_then(|()| fs::write(owners.join(&handle), owner)).map_err(failed)?;
         match self.persistence.run_here(|store| async move { store.put_workspace(&row).await }) {
-            Ok(()) | Err(Failed::Away(_)) => Ok((handle, path)),
+            Ok(()) | Err(Failed::Unavailable(_)) => Ok((handle, path)),
             Err(Failed::Refused(why)) => Err(Error::new(Kind::Internal, format!("cannot create a workspace: {why}"))),
         }
     }
@@ -132,9 +132,9 @@ impl Workspaces {
         let theirs: Vec<WorkspaceRow> = rows.into_iter().filter(|row| row.principal == principal).collect();
         for row in &theirs {
             if let Ok(state) = self.state.ready() {
-                fs::write(state.join(OWNERS).join(&row.handle), NOBODY).ok();
+                fs::write(state.join(OWNERS).join(&row.handle), REVOKED).ok();
             }
-            let row = WorkspaceRow { principal: NOBODY.to_owned(), ..row.clone() };
+            let row = WorkspaceRow { principal: REVOKED.to_owned(), ..row.clone() };
             self.persistence.run(|store| async move { store.put_workspace(&row).await }).await.ok();
         }
         self.known().retain(|_, known| known.principal != principal);
@@ -172,7 +172,7 @@ impl Workspaces {
     }
 
     /// The same on a thread that may block.
-    pub(crate) fn path_here(&self, handle: &str, principal: &str) -> Result<PathBuf, Error> {
+    pub(crate) fn path_blocking(&self, handle: &str, principal: &str) -> Result<PathBuf, Error> {
         block_on(self.path(handle, principal))?
     }
 

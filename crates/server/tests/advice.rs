@@ -34,7 +34,7 @@ const THEMES: [&[Row]; 8] =
 fn each_hint_has_a_row() {
     let faults = row::faults(&THEMES);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    let left = THEMES.iter().flat_map(|rows| rows.iter()).filter(|row| row.is_left_to_operators()).count();
+    let left = THEMES.iter().flat_map(|rows| rows.iter()).filter(|row| row.is_unfollowed()).count();
     assert!(left <= 12, "{left} hints are not followed");
 }
 

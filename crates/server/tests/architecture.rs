@@ -1,4 +1,4 @@
-//! The claims of ARCHITECTURE.md: edges between crates and modules, one spawn point, file sizes, files that it names.
+//! The claims of ARCHITECTURE.md: crate and module dependencies, one spawn point, file sizes, existing files.
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
@@ -17,7 +17,7 @@ use std::{
 };
 use support::{Outcome, root};
 
-/// The modules of `server` in layers: a module imports from its own line and those before it.
+/// The modules of `server` in layers: a module imports only from its own line and earlier ones.
 const SERVER: [&str; 21] = [
     "config_path process suspicion symbol terminal telemetry/levels",
     "socket",
@@ -41,14 +41,14 @@ const SERVER: [&str; 21] = [
     "app",
     "cli",
 ];
-/// The modules of `git` in layers. The words of the first line make one vocabulary: names are checked, and errors name them.
+/// The modules of `git` in layers. The first line is one vocabulary: names are validated, and errors contain them.
 const GIT: [&str; 6] = ["beneath cancel date error name quote", "process", "repo", "read", "change", "remote"];
-/// The longest function, in lines.
+/// Maximum length of a function, in lines.
 const MAX_FUNCTION: usize = 60;
-/// Functions that are longer: file, name, the most lines, and why.
+/// Exceptions: file, function, maximum length, reason.
 const LONG: &[(&str, &str, usize, &str)] = &[];
 
-/// Every source file, by its path from the top.
+/// Every source file, by its path from the repository root.
 fn sources() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut queue = vec![root().join("crates"), root().join("xtask")];
@@ -66,7 +66,7 @@ fn sources() -> BTreeMap<String, String> {
     found
 }
 
-/// The source files below `top`, by their path from there.
+/// The source files below `top`, by relative path.
 fn below(top: &str) -> BTreeMap<String, String> {
     sources().into_iter().filter_map(|(name, text)| Some((name.strip_prefix(top)?.to_owned(), text))).collect()
 }
@@ -102,7 +102,7 @@ fn tools_see_no_protocol_and_only_the_wire_sees_both() -> Outcome {
         if is(&["tools"]) {
             assert_eq!(named(&["mcp", "rmcp", "guard", "tokio", "gix", "store"]), None, "crates/server/src/{name}.rs");
         }
-        // `mcp` is also sessions, and the modes of validation: rmcp is the protocol.
+        // `rmcp` is the protocol; `mcp` also has sessions and validation modes.
         assert!(named(&["rmcp"]).is_none() || is(&["wire", "cli"]), "crates/server/src/{name}.rs sees the protocol: move that to wire/");
         let has_sessions = is(&["admin", "app", "config", "lifecycle", "persistence", "server", "telemetry"]);
         assert!(named(&["mcp"]).is_none() || is(&["wire", "cli"]) || has_sessions, "crates/server/src/{name}.rs sees sessions");
@@ -115,7 +115,7 @@ fn tools_see_no_protocol_and_only_the_wire_sees_both() -> Outcome {
 }
 
 #[test]
-fn modules_import_each_other_in_no_circle() -> Outcome {
+fn modules_have_no_import_cycles() -> Outcome {
     for name in ["crates/conformance", "crates/git", "crates/guard", "crates/mcp", "crates/server", "crates/store", "xtask"] {
         let circles = Graph::of(&below(&format!("{name}/src/")))?.circles();
         assert!(circles.is_empty(), "{name}: these import each other, move what they share to a module below them: {}", circles.join("; "));
@@ -154,7 +154,7 @@ fn processes_are_started_in_one_place() {
     for (name, text) in sources() {
         let is_product = name.contains("/src/") && !name.starts_with("xtask/");
         if is_product && code(&text).contains("Command::new(") {
-            // The supervisor starts the server itself; the doctor starts one to throw away, and asks its namesake for a version.
+            // The supervisor starts the server; the doctor starts a temporary one, and asks its namesake for a version.
             let allowed = ["crates/git/src/process/mod.rs", "crates/server/src/cli/supervise.rs", "crates/server/src/cli/doctor/child.rs"];
             assert!(allowed.contains(&name.as_str()), "{name}");
         }
@@ -162,13 +162,13 @@ fn processes_are_started_in_one_place() {
 }
 
 #[test]
-fn files_stay_small_enough_to_be_read() {
+fn files_stay_small() {
     for (name, text) in sources() {
         let lines = text.lines().count();
         assert!(lines <= 520, "{name} has {lines} lines: split it by what it does");
         let vague = ["utils", "helpers", "common", "manager", "service", "misc"];
         let stem = Path::new(&name).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        assert!(!vague.contains(&stem), "{name} has a name that says nothing");
+        assert!(!vague.contains(&stem), "{name} has a vague name");
     }
     let main = fs::read_to_string(root().join("crates/server/src/main.rs")).expect("main.rs");
     assert!(main.lines().count() < 40);

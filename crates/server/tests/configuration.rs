@@ -112,7 +112,7 @@ fn the_help_of_a_sub_command_has_its_own_options() {
     // An option's value is no sub-command, and `help` describes the sub-command after it.
     assert!(out(&run(&["-r", "config", "serve", "--help"], &[])).contains("--port"));
     assert!(out(&run(&["help", "circuits"], &[])).contains("reset"));
-    // They are accepted nevertheless.
+    // They are accepted anyway.
     assert!(run(&["--log-level", "warn", "config", "show", "--read-only"], &[]).status.success());
 }
 

@@ -51,7 +51,7 @@ fn tasks_survive_their_server() {
     let result = state(&server, &finished)["result"]["result"].clone();
     assert!(result["isError"] == false && result["content"][0]["text"].as_str().is_some_and(|text| text.contains("main")), "{result}");
     fixture.write(".git/wait", "60").write("a.txt", "and more\n").commit("and more");
-    let cut_off = begin(&server);
+    let pending = begin(&server);
     let children = support::descendants(server.server.child.id());
     drop(server);
     for pid in children {
@@ -59,7 +59,7 @@ fn tasks_survive_their_server() {
     }
     let server = Administered::start(&fixture, &[], &OPEN);
     assert_eq!(state(&server, &finished)["result"]["result"], result);
-    let lost = state(&server, &cut_off);
+    let lost = state(&server, &pending);
     assert!(lost["result"]["status"] == "failed" && lost["result"]["error"]["data"]["code"] == "interrupted", "{lost}");
     assert!(state(&server, "none")["error"].is_object());
 }

@@ -45,7 +45,7 @@ fn commit(key: u64) -> Value {
 }
 
 /// The first line of a call's answer, if it was answered.
-fn said(reply: Option<Value>) -> Option<Result<String, String>> {
+fn outcome(reply: Option<Value>) -> Option<Result<String, String>> {
     let result = reply?["result"].clone();
     let text = support::text_of(&result);
     // Further notes, as about an interrupted change, are no part of the outcome.
@@ -65,12 +65,12 @@ fn kills_lose_nothing_acknowledged_and_repeat_nothing() {
         let id = session(&server.server, &[]);
         // Acknowledged changes are present, and not repeated.
         for (key, text) in answered.drain(..) {
-            assert_eq!(said(modern(&server.server, &[], commit(key)).message()), Some(Ok(text)), "round {round}, key {key}");
+            assert_eq!(outcome(modern(&server.server, &[], commit(key)).message()), Some(Ok(text)), "round {round}, key {key}");
         }
         for key in unsure.drain(..) {
-            let reply = said(modern(&server.server, &[], commit(key)).message());
-            let is_told = matches!(&reply, Some(Ok(_))) || matches!(&reply, Some(Err(why)) if why.contains("is not known"));
-            assert!(is_told, "round {round}, key {key}: {reply:?}");
+            let reply = outcome(modern(&server.server, &[], commit(key)).message());
+            let is_known = matches!(&reply, Some(Ok(_))) || matches!(&reply, Some(Err(why)) if why.contains("is not known"));
+            assert!(is_known, "round {round}, key {key}: {reply:?}");
         }
         let over = AtomicBool::new(false);
         let moment = Duration::from_micros(dice.roll(120_000));
@@ -94,10 +94,10 @@ fn kills_lose_nothing_acknowledged_and_repeat_nothing() {
             std::thread::sleep(moment);
             signal(&server.child.id(), "KILL");
             over.store(true, Ordering::SeqCst);
-            let (last, done, cut_off) = writing.join().expect("the writer");
+            let (last, done, unanswered) = writing.join().expect("the writer");
             key = last;
             answered.extend(done);
-            unsure.extend(cut_off);
+            unsure.extend(unanswered);
         });
         server.server.child.wait().expect("its end");
         // A git that outlives its killed server ends by itself.
@@ -120,7 +120,7 @@ fn kills_lose_nothing_acknowledged_and_repeat_nothing() {
 fn try_call(server: &Served, message: &Value) -> Option<Result<String, String>> {
     TcpStream::connect(("127.0.0.1", server.port)).ok()?;
     let reply = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| modern(server, &[], message.clone()).message()));
-    said(reply.ok()?)
+    outcome(reply.ok()?)
 }
 
 /// A small file system, where one can be mounted.
@@ -150,7 +150,7 @@ fn a_full_disk_refuses_changes_and_loses_none() {
     let state = fixture.home.path().join("state");
     let Some(_mounted) = Small::mount(&state, "2m") else { return };
     let server = Administered::start(&fixture, &[], &[]);
-    let say = |key| said(modern(&server.server, &[], commit(key)).message()).expect("an answer");
+    let say = |key| outcome(modern(&server.server, &[], commit(key)).message()).expect("an answer");
     let first = say(1).expect("there is room");
     // Filled to the last byte, in ever smaller writes.
     let mut filler = fs::File::create(state.join("filler")).expect("a file");
@@ -177,7 +177,7 @@ fn a_full_disk_refuses_changes_and_loses_none() {
     assert_eq!(say(1), Ok(first.clone()), "acknowledged changes are remembered");
     drop(server);
     let server = Administered::start(&fixture, &[], &[]);
-    assert_eq!(said(modern(&server.server, &[], commit(1)).message()), Some(Ok(first)));
+    assert_eq!(outcome(modern(&server.server, &[], commit(1)).message()), Some(Ok(first)));
     let log = String::from_utf8_lossy(&fixture.git(&["log", "--format=%s"])).into_owned();
     for key in 1..=100 {
         assert!(log.lines().filter(|line| *line == format!("k{key}")).count() <= 1, "k{key} was made twice:\n{log}");
@@ -198,7 +198,7 @@ fn a_failing_disk_loses_nothing_acknowledged() {
         let fixture = Fixture::new();
         let state = fixture.home.path().join("state");
         let server = Administered::start(&fixture, &[], &[]);
-        let first = said(modern(&server.server, &[], commit(1)).message()).expect("an answer").expect("a commit");
+        let first = outcome(modern(&server.server, &[], commit(1)).message()).expect("an answer").expect("a commit");
         // From a random write or sync of the state on, all of them fail for a while.
         let (from, call) =
             (1 + dice.roll(12), ["pwrite64", "fdatasync", "fsync", "write"][usize::try_from(dice.roll(4)).unwrap_or_default()]);
@@ -214,7 +214,7 @@ fn a_failing_disk_loses_nothing_acknowledged() {
         });
         let mut acknowledged = vec![(1, first)];
         for key in 2..7 {
-            if let Some(Ok(text)) = said(modern(&server.server, &[], commit(key)).message()) {
+            if let Some(Ok(text)) = outcome(modern(&server.server, &[], commit(key)).message()) {
                 acknowledged.push((key, text));
             }
         }
@@ -223,7 +223,7 @@ fn a_failing_disk_loses_nothing_acknowledged() {
         drop(server);
         let server = Administered::start(&fixture, &[], &[]);
         for (key, text) in acknowledged {
-            let again = said(modern(&server.server, &[], commit(key)).message());
+            let again = outcome(modern(&server.server, &[], commit(key)).message());
             assert_eq!(again, Some(Ok(text)), "round {round}: {call} fails from the {from}th on; key {key}");
         }
         let log = String::from_utf8_lossy(&fixture.git(&["log", "--format=%s"])).into_owned();

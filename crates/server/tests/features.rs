@@ -213,7 +213,7 @@ fn a_client_of_the_newest_revision_confirms_over_two_rounds_76() {
     assert!(is_edited(&fixture));
     // A used state is rejected.
     let replayed = modern(&mut client, &asks, "tools/call", answered(state, &hard, "accept", true));
-    assert!(replayed["error"]["message"].as_str().is_some_and(|why| why.contains("used before")), "{replayed}");
+    assert!(replayed["error"]["message"].as_str().is_some_and(|why| why.contains("already used")), "{replayed}");
     assert!(is_edited(&fixture));
     // A declined change is not asked about again; the same change with other arguments is.
     let named = json!({"mode": "hard", "target": "HEAD"});

@@ -39,7 +39,7 @@ fn within_budgets(client: &mut Client, tool: &str, args: &Value) -> Vec<Value> {
 }
 
 /// Count of each letter in the results of the calls that a note names.
-fn whole(client: &mut Client, fixture: &Fixture, note: &str, known: &mut HashMap<String, String>) -> HashMap<char, usize> {
+fn letter_counts(client: &mut Client, fixture: &Fixture, note: &str, known: &mut HashMap<String, String>) -> HashMap<char, usize> {
     let ways = note.split_once("Whole: ").expect("a way").1;
     let ways = ways.strip_prefix("the same call with a larger `max_tokens`, or ").unwrap_or(ways);
     let mut letters = HashMap::new();
@@ -233,7 +233,7 @@ fn a_long_field_is_cut_with_a_call_for_all_of_it() -> Outcome {
             assert!(peak < 200 << 10, "{tool} {args}: {peak} KiB");
         }
         for note in notes.iter().filter(|note| note.contains("cut above: ")) {
-            let all = whole(&mut client, fixture, note, &mut known);
+            let all = letter_counts(&mut client, fixture, note, &mut known);
             let many = |letter: char| all.get(&letter).copied().unwrap_or_default();
             for (what, letter, len) in lengths {
                 let is_it = note.contains(&format!(" {what} ")) && letters.contains(letter);
@@ -354,7 +354,7 @@ fn references_longer_than_any_argument_are_cut_and_not_offered() {
         let results = within_budgets(&mut client, tool, &json!({}));
         let notes = parts(&text_of(&results[2])).notes;
         let note = notes.iter().find(|note| note.contains("cut above: ")).unwrap_or_else(|| panic!("{tool}: {notes:#?}"));
-        let letters = whole(&mut client, &fixture, note, &mut HashMap::new());
+        let letters = letter_counts(&mut client, &fixture, note, &mut HashMap::new());
         assert!(tool == "git_remote_list" || letters.get(&'r') >= Some(&MIB), "{note}");
     }
     let reference = json!({"type": "ref/resource", "uri": "git://{repo}/blob/{rev}/{+path}"});

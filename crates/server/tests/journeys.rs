@@ -19,7 +19,7 @@ fn sound(fixture: &Fixture) {
 }
 
 /// Commits on the remote's `main` from another clone.
-fn others_work(remote: &Remote, script: &str) {
+fn push_elsewhere(remote: &Remote, script: &str) {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let script = format!(
         "git clone -q '{}' w && cd w && git config user.name O && git config user.email o@example.com && {script} && git push -q",
@@ -92,7 +92,7 @@ fn a_rebase_onto_fetched_commits_stops_and_continues() {
     fixture.git(&["checkout", "-q", "-b", "feature"]);
     fixture.write("a.txt", "one\nours\n").commit("ours");
     fixture.write("b.txt", "b\n").commit("ours too");
-    others_work(&remote, "printf 'one\\ntheirs\\n' > a.txt && git commit -qam theirs");
+    push_elsewhere(&remote, "printf 'one\\ntheirs\\n' > a.txt && git commit -qam theirs");
     let mut client = fixture.serve_with(&[], &OPEN);
     client.text("git_fetch", &json!({}));
     let stopped = client.error("git_rebase", &json!({"target_branch": "origin/main"}));
@@ -134,7 +134,7 @@ fn a_merge_is_previewed_then_resolved_with_theirs() {
 #[test]
 fn work_in_progress_is_stashed_around_a_pull() {
     let (fixture, remote) = published();
-    others_work(&remote, "echo theirs > t.txt && git add . && git commit -qm theirs");
+    push_elsewhere(&remote, "echo theirs > t.txt && git add . && git commit -qm theirs");
     fixture.write("a.txt", "one\ntwo\nin progress\n").write("new.txt", "n\n");
     let mut client = fixture.serve_with(&[], &OPEN);
     client.text("git_stash", &json!({"untracked": true, "message": "wip"}));

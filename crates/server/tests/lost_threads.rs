@@ -100,7 +100,7 @@ fn a_read_with_a_hung_thread_is_answered_and_frees_its_permit() {
     let hanging = Hanging::new();
     let server = hanging.serve(&[], 1, "1");
     let hung = blame(&server);
-    assert!(code(&hung) == "timed_out" && text_of(&hung).contains("its thread does not end"), "{hung}");
+    assert!(code(&hung) == "timed_out" && text_of(&hung).contains("its thread hangs"), "{hung}");
     assert_ne!(tool(&server, "git_status", json!({}))["isError"], true, "the only permit is free");
     let reads = class(&server, "read");
     assert_eq!((&reads["running"], &reads["lost"], &reads["lost_since_start"]), (&json!(0), &json!(1), &json!(1)), "{reads}");
@@ -153,7 +153,7 @@ fn a_change_with_a_hung_journal_keeps_its_worktree_not_its_permit() {
     let server = Administered::start(&fixture, &["-r", &roots[0], "-r", &roots[1]], &variables);
     fixture.write("a.txt", "changed\n");
     let hung = tool(&server, "git_add", json!({"repo_path": roots[0], "files": ["a.txt"]}));
-    assert!(code(&hung) == "timed_out" && text_of(&hung).contains("not known whether the change was made"), "{hung}");
+    assert!(code(&hung) == "timed_out" && text_of(&hung).contains("may or may not have been made"), "{hung}");
     other.write("a.txt", "changed\n");
     let added = tool(&server, "git_add", json!({"repo_path": roots[1], "files": ["a.txt"]}));
     assert_ne!(added["isError"], true, "the only permit is free: {added}");
@@ -204,11 +204,11 @@ fn lost_threads_do_not_delay_the_exit() {
     let hanging = Hanging::new();
     let variables = [("MCP_GIT_READ_TIMEOUT", "1")];
     let mut client = hanging.fixture.serve_with(&["--git", &hanging.git], &variables);
-    assert!(client.error("git_blame", &json!({"path": "a.txt"})).contains("its thread does not end"));
+    assert!(client.error("git_blame", &json!({"path": "a.txt"})).contains("its thread hangs"));
     client.signal("TERM");
     assert_eq!(client.wait(), Some(0));
     let mut call = program();
     call.arg("-r").arg(&hanging.fixture.path).args(["--git", &hanging.git, "call", "git_blame", r#"{"path": "a.txt"}"#]).envs(variables);
     let output = call.output().expect("the program runs");
-    assert!(output.status.code() == Some(1) && String::from_utf8_lossy(&output.stderr).contains("its thread does not end"), "{output:?}");
+    assert!(output.status.code() == Some(1) && String::from_utf8_lossy(&output.stderr).contains("its thread hangs"), "{output:?}");
 }

@@ -12,7 +12,7 @@ use support::{
 };
 
 /// A commit from another clone on a branch of the remote.
-fn others_work(remote: &Remote, branch: &str, file: &str) {
+fn push_elsewhere(remote: &Remote, branch: &str, file: &str) {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let script = format!(
         "git clone -q '{}' w && cd w && git config user.name O && git config user.email o@example.com && git checkout -q '{branch}' && \
@@ -37,7 +37,7 @@ fn a_branch_is_pushed_with_its_upstream_and_never_by_force() {
     assert_eq!(remote.git(&["rev-parse", "feature"]), rev(&fixture, "HEAD"));
     assert_eq!(rev(&fixture, "feature@{upstream}"), rev(&fixture, "HEAD"));
     // The remote moves on: nothing is overwritten, and the remote-tracking branch stays correct.
-    others_work(&remote, "feature", "g.txt");
+    push_elsewhere(&remote, "feature", "g.txt");
     let theirs = remote.git(&["rev-parse", "feature"]);
     fixture.write("f.txt", "f2\n").commit("more");
     let known = rev(&fixture, "origin/feature");
@@ -90,17 +90,17 @@ fn a_pull_goes_forward_or_asks_how() {
     let (fixture, remote) = published();
     let mut client = fixture.serve_with(&[], &OPEN);
     assert!(client.text("git_pull", &json!({})).contains("the branch is up to date"));
-    others_work(&remote, "main", "theirs.txt");
+    push_elsewhere(&remote, "main", "theirs.txt");
     let pulled = client.text("git_pull", &json!({}));
     assert!(pulled.contains("pulled: HEAD moved from") && fixture.path.join("theirs.txt").exists(), "{pulled}");
     assert_eq!(rev(&fixture, "HEAD"), remote.git(&["rev-parse", "main"]));
-    others_work(&remote, "main", "theirs.txt");
+    push_elsewhere(&remote, "main", "theirs.txt");
     fixture.write("ours.txt", "o\n").commit("ours");
     let apart = client.error("git_pull", &json!({}));
     assert!(apart.contains("1 commits are only here, 1 only there") && apart.contains("\"rebase\""), "{apart}");
     client.text("git_pull", &json!({"how": "rebase"}));
     assert_eq!(rev(&fixture, "HEAD~1"), remote.git(&["rev-parse", "main"]));
-    others_work(&remote, "main", "more.txt");
+    push_elsewhere(&remote, "main", "more.txt");
     client.text("git_pull", &json!({"how": "merge"}));
     let subject = String::from_utf8_lossy(&fixture.git(&["log", "-1", "--format=%s"])).into_owned();
     assert_eq!(subject, "Merge remote-tracking branch 'origin/main'\n");
@@ -148,7 +148,7 @@ fn the_git_protocol_works_when_enabled() {
             daemon.and_then(|mut daemon| daemon.wait()).map(drop).unwrap_or_default();
         }
     });
-    others_work(&remote, "main", "x.txt");
+    push_elsewhere(&remote, "main", "x.txt");
     fixture.git(&["remote", "set-url", "origin", &format!("git://127.0.0.1:{port}/repo.git")]);
     assert!(fixture.serve_with(&[], &OPEN).error("git_fetch", &json!({})).contains("the protocol `git` is switched off"));
     let mut client = fixture.serve_with(&[], &[("MCP_GIT_PROTOCOLS", "git"), OPEN[1]]);
@@ -183,10 +183,10 @@ fn faults_of_a_remote_are_reported() {
     let (fixture, remote) = published();
     let mut client = fixture.serve_with(&[], &OPEN);
     for (fault, expect) in [
-        (Fault::Status(503), &["HTTP status 503", "The fault is the remote's"][..]),
+        (Fault::Status(503), &["HTTP status 503", "The remote failed"][..]),
         (Fault::Status(404), &["HTTP status 404", "credential helpers"]),
         (Fault::Moved("http://10.9.8.7".to_owned()), &["HTTP status 301", "http://10.9.8.7/repo.git/info/refs", "git_remote_set_url"]),
-        (Fault::Locked, &["HTTP status 401", "credential helpers and the ssh agent"]),
+        (Fault::Locked, &["HTTP status 401", "credential helpers and ssh-agent"]),
     ] {
         remote.breaks(fault.clone());
         // Nothing prompts: the client times out long before the server's deadline.
@@ -196,7 +196,7 @@ fn faults_of_a_remote_are_reported() {
     // Credentials come from the operator's helper, and are never shown.
     let helper = "!f() { echo username=u; echo password=p; }; f";
     fixture.git(&["config", "credential.helper", helper]);
-    others_work(&remote, "main", "a.txt");
+    push_elsewhere(&remote, "main", "a.txt");
     let fetched = client.text("git_fetch", &json!({}));
     assert!(fetched.contains("refs/remotes/origin/main"), "{fetched}");
     let url = remote.url().replace("http://", "http://u:p@");
@@ -380,7 +380,7 @@ fn an_untrusted_repository_cannot_redirect_transfers_35_42() -> Outcome {
     remote.breaks(Fault::None);
     fixture.write(".git/hooks/reference-transaction", format!("#!/bin/sh\n{trap}\n"));
     fs::set_permissions(fixture.path.join(".git/hooks/reference-transaction"), fs::Permissions::from_mode(0o755))?;
-    others_work(&remote, "main", "x.txt");
+    push_elsewhere(&remote, "main", "x.txt");
     let mut client = Client::start(&["-r", &above.display().to_string()], &OPEN);
     client.initialize();
     assert!(client.text("git_fetch", &args).contains("refs/remotes/origin/main"));

@@ -20,7 +20,7 @@ fn trap(path: &Path, ran: &Path) -> String {
 }
 
 /// A repository whose two branches conflict.
-fn torn() -> Fixture {
+fn conflicting() -> Fixture {
     let fixture = Fixture::new();
     fixture.git(&["checkout", "-q", "-b", "side"]);
     fixture.write("a.txt", "side\n").commit("side");
@@ -37,7 +37,7 @@ fn continue_opens_no_editor() {
         ("git_cherry_pick", json!({"commit_hash": "side"})),
         ("git_revert", json!({"commit_hash": "HEAD~1"})),
     ] {
-        let fixture = torn();
+        let fixture = conflicting();
         let opened = fixture.home.path().join("opened");
         let editor = trap(&fixture.home.path().join("editor"), &opened);
         for key in ["core.editor", "sequence.editor"] {

@@ -129,7 +129,7 @@ fn answer(output: &Output) -> Result<Value, Box<dyn std::error::Error>> {
 }
 
 /// Commands that can run at any time.
-const LOOKS: [(&str, &[&str]); 15] = [
+const ANYTIME: [(&str, &[&str]); 15] = [
     ("status", &["status"]),
     ("status-memory", &["status", "memory"]),
     ("status-heartbeats", &["status", "heartbeats"]),
@@ -165,7 +165,7 @@ fn the_json_of_sub_commands_matches_the_schemas() -> Outcome {
         }
         Ok(())
     };
-    look(&LOOKS)?;
+    look(&ANYTIME)?;
     let id = session(&server.server, &[]);
     fixture.write("a.txt", "more\n");
     for (name, args) in
@@ -175,11 +175,11 @@ fn the_json_of_sub_commands_matches_the_schemas() -> Outcome {
     }
     remote.breaks(Fault::Status(503));
     (0..6).for_each(|_| drop(tool(&server, "git_fetch", json!({}))));
-    look(&LOOKS)?;
+    look(&ANYTIME)?;
     std::thread::scope(|scope| -> Outcome {
         scope.spawn(|| tool(&server, "git_tag", json!({})));
         wait_for("the hold", || server.get("/debug/held")["held"].as_array().is_some_and(|held| held.len() == 1));
-        let seen = look(&[LOOKS[0], ("debug-held", &["debug", "held"]), ("debug-held-show", &["debug", "held", "show", "hold_1"])]);
+        let seen = look(&[ANYTIME[0], ("debug-held", &["debug", "held"]), ("debug-held-show", &["debug", "held", "show", "hold_1"])]);
         look(&[("debug-resume", &["debug", "resume"])])?;
         seen
     })?;

@@ -131,13 +131,13 @@ fn over_the_network(ask: &Asking<'_>, fixture: &Fixture, remote: &Remote) {
 fn in_requests(ask: &Asking<'_>) {
     let (server, wrong) = (&ask.server.server, format!("Bearer {HEADER}"));
     let refused = post(server, &[("Authorization", &wrong)], &call(1, "git_status", json!({})));
-    assert!(refused.status == 401 && refused.body.contains("the token is not valid"), "{refused:?}");
+    assert!(refused.status == 401 && refused.body.contains("invalid token"), "{refused:?}");
     let own = [("Authorization", ask.token), ("Content-Type", "application/json")];
     let strange = [("Authorization", ask.token), ("Cookie", HEADER), ("X-Api-Key", HEADER)];
     let answered = modern(server, &strange, call(1, "git_status", json!({}))).message().expect("an answer");
     assert_eq!(answered["result"]["isError"], false, "{answered}");
     let refused = server.send("POST", &format!("/mcp?access_token={URL}"), &own, b"{}");
-    assert!(refused.status == 400 && refused.body.contains("never into the URL"), "{refused:?}");
+    assert!(refused.status == 400 && refused.body.contains("never in the URL"), "{refused:?}");
     for (body, code) in [
         (format!("{{\"jsonrpc\": 7, \"id\": 1, \"method\": \"x\", \"params\": {{\"{BODY}\": \"{BODY}\"}}}}"), -32600),
         (format!("{{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": {BODY}"), -32700),

@@ -44,7 +44,7 @@ fn log_of(fixture: &Fixture) -> PathBuf {
 }
 
 /// Number of connections without a request that were closed for others.
-fn made_room(fixture: &Fixture) -> usize {
+fn evicted(fixture: &Fixture) -> usize {
     let log = fs::read_to_string(log_of(fixture)).expect("the log");
     log.lines().filter(|line| line.contains("made room for another")).count()
 }
@@ -244,7 +244,7 @@ fn connections_without_a_request_make_room_for_a_newcomer_53() {
         ("a wrong token", get("wrong"), true),
         ("idle", get(&reader), true),
     ] {
-        let before = made_room(&fixture);
+        let before = evicted(&fixture);
         let streams: Vec<TcpStream> = (0..300)
             .map(|_| {
                 if is_answered {
@@ -258,7 +258,7 @@ fn connections_without_a_request_make_room_for_a_newcomer_53() {
             .collect();
         let reply = ask(&server, Some(&other));
         assert_eq!(reply.status, 200, "{kind}: {reply:?}");
-        assert!(made_room(&fixture) > before, "{kind}: the newcomer waited for the timeout of the others");
+        assert!(evicted(&fixture) > before, "{kind}: the newcomer waited for the timeout of the others");
         let (Some(first), Some(last)) = (streams.first(), streams.last()) else { panic!("no connections") };
         assert!(!is_closed(last), "{kind}: the oldest is closed first");
         wait_for("the end of the oldest connection", || is_closed(first));

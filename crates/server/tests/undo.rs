@@ -145,7 +145,7 @@ fn a_key_commits_once_also_across_servers_78() {
 }
 
 /// Kills a server in the middle of a commit, which continues without it.
-fn cut_off(fixture: &Fixture, arguments: &[&str], args: &Value) -> Outcome {
+fn interrupt(fixture: &Fixture, arguments: &[&str], args: &Value) -> Outcome {
     let hook = fixture.path.join(".git/hooks/pre-commit");
     fixture.write(".git/hooks/pre-commit", "#!/bin/sh\ntouch .git/reached\nsleep 2\n");
     fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
@@ -164,12 +164,12 @@ fn cut_off(fixture: &Fixture, arguments: &[&str], args: &Value) -> Outcome {
 fn an_interrupted_change_is_reported() -> Outcome {
     let fixture = Fixture::new();
     let again = json!({"message": "m", "paths": ["a.txt"], "idempotency_key": "k"});
-    cut_off(&fixture, &[], &again)?;
+    interrupt(&fixture, &[], &again)?;
     // The next change waits for it.
     fixture.write("dir/b.rs", "y\n");
     let mut client = fixture.serve();
     let unknown = client.error("git_commit", &again);
-    assert!(unknown.contains("whether the change was made is not known"), "{unknown}");
+    assert!(unknown.contains("the change may or may not have been made"), "{unknown}");
     let text = client.text("git_commit", &json!({"message": "next", "paths": ["dir/b.rs"]}));
     assert!(text.contains("the server was killed during an earlier git_commit"), "{text}");
     assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"4\n", "both commits are there");
@@ -183,7 +183,7 @@ fn a_change_interrupted_before_it_was_stored_is_reported() -> Outcome {
     let folder = state.path().display().to_string();
     let arguments = ["--state-dir", folder.as_str()];
     let before = String::from_utf8(fixture.git(&["rev-parse", "HEAD"]))?;
-    cut_off(&fixture, &arguments, &json!({"message": "m", "paths": ["a.txt"]}))?;
+    interrupt(&fixture, &arguments, &json!({"message": "m", "paths": ["a.txt"]}))?;
     for entry in fs::read_dir(state.path())?.flatten().filter(|entry| entry.file_name().to_string_lossy().contains(".db")) {
         fs::remove_file(entry.path())?;
     }

@@ -9,7 +9,7 @@ use std::fs;
 use support::{Fixture, Outcome, undo};
 
 /// Two branches that conflict in `a.txt` and each add a file.
-fn disagreeing() -> Fixture {
+fn conflicting() -> Fixture {
     let fixture = Fixture::new();
     fixture.git(&["checkout", "-q", "-b", "side", "HEAD~1"]);
     fixture.write("a.txt", "one\nside\n").commit("side: a");
@@ -42,7 +42,7 @@ fn same(ours: &Fixture, by_hand: &Fixture) {
 
 #[test]
 fn a_merge_with_a_conflict_is_resolved_by_a_side_and_undone() {
-    let fixture = disagreeing();
+    let fixture = conflicting();
     let hand = twin(&fixture);
     let before = fixture.git(&["rev-parse", "HEAD"]);
     let mut client = fixture.serve();
@@ -84,7 +84,7 @@ fn a_merge_with_a_conflict_is_resolved_by_a_side_and_undone() {
 
 #[test]
 fn a_rebase_with_a_conflict_is_continued_skipped_and_aborted() {
-    let fixture = disagreeing();
+    let fixture = conflicting();
     fixture.git(&["checkout", "-q", "side"]);
     let (hand, before) = (twin(&fixture), fixture.git(&["rev-parse", "HEAD"]));
     let mut client = fixture.serve();
@@ -97,7 +97,7 @@ fn a_rebase_with_a_conflict_is_continued_skipped_and_aborted() {
     }
     fixture.git(&["checkout", "-q", "dir/b.rs"]);
     let wrong = client.error("git_abort", &json!({"operation": "merge"}));
-    assert!(wrong.contains("in progress is called `rebase`"), "{wrong}");
+    assert!(wrong.contains("in progress is `rebase`"), "{wrong}");
     let back = client.text("git_abort", &json!({"operation": "rebase"}));
     assert!(back.contains("the rebase is aborted") && back.contains("on branch side"), "{back}");
     assert_eq!(fixture.git(&["rev-parse", "HEAD"]), before);
@@ -172,7 +172,7 @@ fn a_plan_squashes_rewords_reorders_and_drops() -> Outcome {
 
 #[test]
 fn a_range_is_picked_and_a_merge_reverted() {
-    let fixture = disagreeing();
+    let fixture = conflicting();
     fixture.git(&["checkout", "-q", "side"]);
     for n in 1..=3 {
         fixture.write(&format!("s{n}.txt"), "s\n").commit(&format!("s{n}"));
@@ -255,7 +255,7 @@ fn stashes_are_listed_applied_dropped_and_turned_into_a_branch() -> Outcome {
 
 #[test]
 fn a_conflicting_squash_can_be_aborted() {
-    let fixture = disagreeing();
+    let fixture = conflicting();
     let mut client = fixture.serve();
     client.error("git_merge", &json!({"source_branch": "side", "strategy": "squash"}));
     let refused = client.error("git_continue", &json!({}));
@@ -266,7 +266,7 @@ fn a_conflicting_squash_can_be_aborted() {
 
 #[test]
 fn a_series_that_git_forgot_is_still_in_progress() {
-    let fixture = disagreeing();
+    let fixture = conflicting();
     let mut client = fixture.serve();
     client.error("git_cherry_pick", &json!({"commit_hash": "side~2..side"}));
     fixture.write("a.txt", "resolved\n");

@@ -40,23 +40,23 @@ pub struct Held {
     file: File,
     /// Where notes begin.
     notes_at: u64,
-    /// The note of whoever had it before and was killed with it, until somebody has looked after that.
+    /// The note of a holder that crashed, until recovery has run.
     left: Option<String>,
 }
 
 impl Held {
-    /// True where whoever had it before was killed with it, and nobody has looked after that yet.
-    pub fn follows_a_kill(&self) -> bool {
+    /// Whether the previous holder crashed and recovery has not run.
+    pub fn previous_holder_crashed(&self) -> bool {
         self.left.is_some()
     }
 
-    /// What a killed holder has noted; empty where it had not come so far.
+    /// The note of the crashed holder; empty if it had not written one.
     pub fn left(&self) -> &str {
         self.left.as_deref().unwrap_or_default()
     }
 
-    /// Says that what a kill has left has been looked after.
-    pub fn looked_after(&mut self) {
+    /// Records that recovery has run.
+    pub fn mark_recovered(&mut self) {
         self.left = None;
     }
 
@@ -152,7 +152,7 @@ impl Locks {
 impl Drop for Held {
     fn drop(&mut self) {
         // What a kill has left is there for whoever comes next.
-        let emptied = if self.follows_a_kill() { Ok(()) } else { self.file.set_len(0) };
+        let emptied = if self.previous_holder_crashed() { Ok(()) } else { self.file.set_len(0) };
         // For good, whatever children still have it open.
         let _ = emptied.and_then(|()| self.file.unlock());
     }
@@ -207,7 +207,7 @@ mod tests {
         let expect = format!("git_commit in process {}", std::process::id());
         assert!(refused.as_ref().is_err_and(|text| text.contains(&expect)), "{refused:?}");
         drop(held);
-        assert!(!locks.take(here, "git_add", Duration::ZERO, &Cancel::never())?.follows_a_kill());
+        assert!(!locks.take(here, "git_add", Duration::ZERO, &Cancel::never())?.previous_holder_crashed());
         Ok(())
     }
 
@@ -221,11 +221,11 @@ mod tests {
             .map_err(Error::io("a lock"))?;
         assert_eq!(take()?.left(), "to do\n");
         let mut held = take()?;
-        assert_eq!((held.follows_a_kill(), held.left()), (true, "to do\n"));
-        held.looked_after();
+        assert_eq!((held.previous_holder_crashed(), held.left()), (true, "to do\n"));
+        held.mark_recovered();
         held.note("something else\n")?;
         drop(held);
-        assert!(!take()?.follows_a_kill());
+        assert!(!take()?.previous_holder_crashed());
         Ok(())
     }
 

@@ -35,7 +35,7 @@ fn memory(pid: u32, what: &str) -> u64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or_default() / 1024
 }
 
-/// A server on a pair of sockets, as Node starts its children.
+/// A server on a socket pair, like a child process of Node.
 pub(crate) struct Stdio {
     child: Child,
     writer: UnixStream,

@@ -239,7 +239,7 @@ async fn ready(State(front): State<Arc<Front>>, uri: Uri) -> Response {
 }
 
 fn answer(front: &Front, probe: Probe) -> Response {
-    let (is_well, body) = front.health(probe);
-    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let (is_healthy, body) = front.health(probe);
+    let status = if is_healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(body)).into_response()
 }

@@ -215,7 +215,7 @@ impl Streams {
     }
 
     /// Starts the stream of a request.
-    pub(super) fn begin(self: &Arc<Self>) -> (Writer, Passed) {
+    pub(super) fn begin(self: &Arc<Self>) -> (Writer, RequestStream) {
         let replay = Arc::new(Replay::new(self.next.fetch_add(1, Ordering::Relaxed)));
         self.requests().insert(replay.number, Arc::clone(&replay));
         let passed = self.connect(&replay, None);
@@ -228,7 +228,7 @@ impl Streams {
     }
 
     /// Sends a message that belongs to no request.
-    pub(super) fn tell(&self, message: ServerJsonRpcMessage) {
+    pub(super) fn notify(&self, message: ServerJsonRpcMessage) {
         self.listening().push(message);
     }
 
@@ -238,7 +238,7 @@ impl Streams {
     }
 
     /// The events after `last_event`, and later ones. `None` if the stream is unknown.
-    pub(super) fn resume(self: &Arc<Self>, last_event: &str) -> Option<Either<Passed, ReceiverStream<ServerSseMessage>>> {
+    pub(super) fn resume(self: &Arc<Self>, last_event: &str) -> Option<Either<RequestStream, ReceiverStream<ServerSseMessage>>> {
         let Some((index, number)) = last_event.split_once('/') else {
             let last = last_event.parse().ok()?;
             return Some(Either::Right(self.listening().connect(Some(last))));
@@ -248,7 +248,7 @@ impl Streams {
     }
 
     /// Connects a client to a stream, from an event on or from its start.
-    fn connect(self: &Arc<Self>, replay: &Arc<Replay>, after: Option<u64>) -> Passed {
+    fn connect(self: &Arc<Self>, replay: &Arc<Replay>, after: Option<u64>) -> RequestStream {
         let (client, messages) = unbounded_channel();
         let mut state = replay.lock();
         let is_later = |message: &&ServerSseMessage| {
@@ -264,7 +264,7 @@ impl Streams {
         }
         state.client = state.ended.is_none().then_some(client);
         drop(state);
-        Passed { messages, turn, replay: Arc::clone(replay), streams: Arc::clone(self) }
+        RequestStream { messages, turn, replay: Arc::clone(replay), streams: Arc::clone(self) }
     }
 }
 
@@ -293,14 +293,14 @@ fn is_news(message: &ServerSseMessage) -> bool {
 }
 
 /// The client's end of a request's stream.
-pub(super) struct Passed {
+pub(super) struct RequestStream {
     messages: UnboundedReceiver<ServerSseMessage>,
     turn: u64,
     replay: Arc<Replay>,
     streams: Arc<Streams>,
 }
 
-impl Stream for Passed {
+impl Stream for RequestStream {
     type Item = ServerSseMessage;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ServerSseMessage>> {
@@ -315,7 +315,7 @@ impl Stream for Passed {
     }
 }
 
-impl Drop for Passed {
+impl Drop for RequestStream {
     fn drop(&mut self) {
         // Closed before the check below: a writer that ends later sees that there is no reader.
         self.messages.close();
@@ -370,13 +370,13 @@ mod tests {
         let streams = Streams::new();
         let since = streams.listening().count;
         let event = |number: u64| (since + number).to_string();
-        streams.tell(message());
+        streams.notify(message());
         let mut first = streams.listen();
         assert_eq!(first.next().await.and_then(|primed| primed.event_id), Some(event(0)));
         let second = streams.listen();
-        streams.tell(message());
+        streams.notify(message());
         let again = streams.resume(&event(1));
-        streams.tell(message());
+        streams.notify(message());
         streams.close();
         assert_eq!(ids(first).await, [event(1), event(2)]);
         assert_eq!(ids(second).await, Vec::<String>::new());
@@ -386,17 +386,17 @@ mod tests {
     #[tokio::test]
     async fn an_event_id_of_an_earlier_process_hides_nothing() {
         let before = Streams::new();
-        before.tell(message());
+        before.notify(message());
         let last = before.listening().count;
         // It starts in the same millisecond at the earliest.
         let streams = Streams::new();
         streams.listening().count += 5;
-        streams.tell(message());
+        streams.notify(message());
         let again = streams.resume(&last.to_string()).unwrap_or_else(|| unreachable!());
-        streams.tell(message());
+        streams.notify(message());
         // Nor does an event id from a clock that was ahead.
         let ahead = streams.resume(&u64::MAX.to_string()).unwrap_or_else(|| unreachable!());
-        streams.tell(message());
+        streams.notify(message());
         streams.close();
         assert_eq!((ids(again).await.len(), ids(ahead).await.len()), (2, 1));
     }
@@ -406,7 +406,7 @@ mod tests {
         let streams = Streams::new();
         let stalled = streams.listen();
         for _ in 0..=MAX_KEPT {
-            streams.tell(message());
+            streams.notify(message());
         }
         assert_eq!(ids(stalled).await.len(), MAX_KEPT);
         let again = streams.listen();

@@ -236,7 +236,7 @@ impl Messages {
             let frame = match self.stream.next().await? {
                 Ok(frame) => frame,
                 Err(err) => {
-                    tracing::debug!(%err, "a frame could not be read");
+                    tracing::debug!(%err, "could not read a frame");
                     if let Some(why) = self.meter.failed() {
                         self.parting.set((close_code::AGAIN, why)).ok();
                     }

@@ -171,7 +171,7 @@ impl<I> Bounded<I> {
         if is_over { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn judge<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+    fn check_timeout<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.waiting = None;
             return polled;
@@ -195,12 +195,12 @@ impl<I: AsyncRead + Unpin> AsyncRead for Bounded<I> {
 impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Bounded<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.judge(polled, cx)
+        self.check_timeout(polled, cx)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, parts);
-        self.judge(polled, cx)
+        self.check_timeout(polled, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -209,13 +209,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Bounded<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.inner).poll_flush(cx);
-        self.judge(polled, cx)
+        self.check_timeout(polled, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
             let polled = Pin::new(&mut self.inner).poll_shutdown(cx);
-            match self.judge(polled, cx) {
+            match self.check_timeout(polled, cx) {
                 Poll::Ready(Ok(())) => {}
                 ended => return ended,
             }

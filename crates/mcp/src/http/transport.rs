@@ -3,7 +3,7 @@
 //!
 //! No task runs in between. A sender stores its message and returns, so that no stream waits for another.
 
-use super::replay::{Passed, Streams, Writer};
+use super::replay::{RequestStream, Streams, Writer};
 use crate::{roots::Announcements, sessions::Open};
 use rmcp::{
     RoleServer,
@@ -20,7 +20,7 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-/// Messages that wait for the service.
+/// Maximum number of messages waiting for the service.
 const INBOX: usize = 16;
 
 /// The session has ended.
@@ -116,7 +116,7 @@ impl Routes {
         let Some(id) = answered else {
             match self.of(&message).and_then(|of| self.open.get(&of)) {
                 Some(request) => request.stream.push(message),
-                None => self.streams.tell(message),
+                None => self.streams.notify(message),
             }
             return Ok(None);
         };
@@ -188,7 +188,7 @@ impl Handle {
     }
 
     /// Sends a request and returns its stream. `open` is held until it is answered.
-    pub(super) async fn request(&self, message: ClientJsonRpcMessage, open: Open) -> Result<Passed, Ended> {
+    pub(super) async fn request(&self, message: ClientJsonRpcMessage, open: Open) -> Result<RequestStream, Ended> {
         // No await after this one: a client that disconnects at any moment leaves no partial request.
         let place = self.inbox.reserve().await.map_err(|_| Ended)?;
         let mut routes = lock(&self.routes);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     /// Methods of a stream's messages, and `answer`, without the reconnection delay.
-    async fn said(stream: impl Stream<Item = ServerSseMessage>) -> Vec<String> {
+    async fn methods(stream: impl Stream<Item = ServerSseMessage>) -> Vec<String> {
         let texts = stream.filter_map(|event| {
             let message = serde_json::to_value(event.message?).ok()?;
             Some(message["method"].as_str().unwrap_or("answer").to_owned())
@@ -329,11 +329,11 @@ mod tests {
         for message in [progress(1), progress(2), question, server(cancelled), answer(2), progress(2), answer(1), answer(1)] {
             transport.send(message).await?;
         }
-        assert_eq!(said(first).await, ["notifications/progress", "answer"]);
-        assert_eq!(said(second).await, ["notifications/progress", "roots/list", "notifications/cancelled", "answer"]);
+        assert_eq!(methods(first).await, ["notifications/progress", "answer"]);
+        assert_eq!(methods(second).await, ["notifications/progress", "roots/list", "notifications/cancelled", "answer"]);
         let listening = handle.streams().listen();
         drop(transport);
-        assert_eq!(said(listening).await, ["notifications/progress"], "progress after the answer");
+        assert_eq!(methods(listening).await, ["notifications/progress"], "progress after the answer");
         Ok(())
     }
 
@@ -348,7 +348,7 @@ mod tests {
         transport.send(answer(0)).await?;
         opening.await?;
         transport.send(answer(0)).await?;
-        assert_eq!(said(same).await, ["answer"]);
+        assert_eq!(methods(same).await, ["answer"]);
         // The service notices an abandoned handshake and ends.
         let (handle, mut transport) = pair();
         let mut opening = Box::pin(handle.initialize(hello()));
@@ -387,7 +387,7 @@ mod tests {
             cancelling.accept(client(cancel)).await?;
             let stream = stream.await.unwrap_or(Err(Ended))?;
             handle.accept(client(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))).await?;
-            assert!(said(stream).await.len() <= 1);
+            assert!(methods(stream).await.len() <= 1);
         }
         drop(handle);
         service.await.unwrap_or(Err(Ended))
@@ -402,7 +402,7 @@ mod tests {
         };
         let cancelled = handle.request(ping(1), open()).await?;
         handle.accept(client(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}))).await?;
-        assert_eq!(said(cancelled).await, Vec::<String>::new());
+        assert_eq!(methods(cancelled).await, Vec::<String>::new());
         drop(handle.request(ping(2), open()).await?);
         assert_eq!((handle.running(&RequestId::Number(2)), counts(&handle)), ((true, 1), (1, 1, 0)), "its call is still running");
         transport.send(answer(2)).await?;

@@ -100,7 +100,7 @@ fn state(server: &Server, circuits: &[CircuitSnapshot], all: &mut Families) {
     let open = not_closed.map(|circuit| (labels([("circuit", &*circuit.name), ("state", circuit.state.as_str())]), 1.0));
     all.up("mcp_server_git_open_circuits", "Circuits that are not closed.", open);
     let is_up = |is: bool| one(f64::from(u8::from(is)));
-    all.up("mcp_server_git_store_up", "Whether the store is available.", is_up(server.persistence.status().away.is_none()));
+    all.up("mcp_server_git_store_up", "Whether the store is available.", is_up(server.persistence.status().unavailable.is_none()));
     all.up("mcp_server_git_store_backlog", "Writes queued for the store.", one(number(server.persistence.backlog())));
     let beats = server.task("heartbeat").is_some_and(|task| task.is_running());
     all.up("mcp_server_git_heartbeat_up", "Whether the heartbeat task runs.", is_up(beats));

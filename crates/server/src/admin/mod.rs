@@ -345,7 +345,7 @@ pub(crate) fn health(server: &Server, probe: Probe, is_open: bool) -> (bool, Val
             let is_short = server.watcher.is_short();
             let is_ready = takes_calls && !threads.is_full() && !is_short;
             let store = server.persistence.status();
-            let status = match (takes_calls, is_ready, &store.away) {
+            let status = match (takes_calls, is_ready, &store.unavailable) {
                 (false, ..) => phase.name(),
                 (_, false, _) if is_short => "memory_limit",
                 (_, false, _) => "threads_lost",
@@ -356,7 +356,7 @@ pub(crate) fn health(server: &Server, probe: Probe, is_open: bool) -> (bool, Val
             if verbose && is_open {
                 body["phase"] = json!(phase.name());
                 body["lost_threads"] = json!(threads.total());
-                body["store"] = json!(store.away.as_deref().unwrap_or("ok"));
+                body["store"] = json!(store.unavailable.as_deref().unwrap_or("ok"));
                 body["sessions"] = json!(server.sessions.count());
                 body["heartbeat"] = json!(server.task("heartbeat").is_some_and(|task| task.is_running()));
                 body["open_circuits"] =

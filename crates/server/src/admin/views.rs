@@ -82,7 +82,7 @@ pub(super) fn status(server: &Server) -> Value {
         "store": {
             "place": server.persistence.place(),
             "opened": store.opened,
-            "away": store.away,
+            "away": store.unavailable,
             "quarantined": store.quarantined,
             "replaced": store.replaced,
             "rescued": store.rescued,
@@ -105,7 +105,7 @@ fn problems(server: &Server) -> Vec<(String, String)> {
     add(server.pipeline.threads.is_full(), "calls are rejected: too many threads are lost".to_owned(), again);
     let is_short = server.watcher.is_short();
     add(is_short, "calls are rejected: the memory limit is reached".to_owned(), "mcp-server-git status memory --trim");
-    if let Some(why) = server.persistence.status().away {
+    if let Some(why) = server.persistence.status().unavailable {
         add(true, format!("store unavailable: {why}"), "mcp-server-git doctor");
     }
     let loaded = server.loaded();

@@ -1,4 +1,4 @@
-//! Which calls the server holds before they begin.
+//! Breakpoints: which calls to hold before they start.
 
 /// Which calls to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_breakpoint_is_for_all_calls_or_for_tools_by_name() {
+    fn a_breakpoint_matches_all_calls_or_named_tools() {
         let holds = |text: &str| text.parse::<Breakpoint>().map(|point| ["git_log", "git_commit"].map(|tool| point.holds(tool)));
         for (text, expect) in [
             ("", [false, false]),

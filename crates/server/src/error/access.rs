@@ -1,4 +1,4 @@
-//! Hints for errors of access to a remote.
+//! Hints for access errors at a remote.
 
 use super::Kind;
 

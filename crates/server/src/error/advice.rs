@@ -304,7 +304,7 @@ fn of_an_operation(err: &git::Error) -> (Kind, Option<String>) {
         Git::InProgress(operation) if operation == "bisect" => (Kind::Refused, Some("End it with git_abort first.".to_owned())),
         Git::InProgress(_) => (Kind::Refused, Some("Finish it with git_continue, or abort it with git_abort, first.".to_owned())),
         Git::NothingInProgress => (Kind::Refused, Some("git_status shows the current state.".to_owned())),
-        Git::NotInConflict(_) => (Kind::NotFound, Some("git_conflicts without arguments lists what is.".to_owned())),
+        Git::NotInConflict(_) => (Kind::NotFound, Some("git_conflicts without arguments lists the conflicts.".to_owned())),
         Git::Conflicts { stash, .. } => (Kind::Refused, Some(of_conflicts(*stash))),
         Git::Empty { stopped: true, .. } => {
             (Kind::Refused, Some("git_continue {\"skip\":true} skips it; git_abort restores the state before it.".to_owned()))

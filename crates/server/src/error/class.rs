@@ -16,7 +16,7 @@ pub enum ErrorClass {
     CorruptedSessionState,
     /// A remote that did not answer in time, or not at all.
     NetworkTimeout,
-    /// No capacity, a held lock, an open circuit, a full disk.
+    /// At capacity, a held lock, an open circuit, a full disk.
     TemporaryResourceUnavailable,
     /// Too many requests, to this server or to a remote.
     RateLimitExceeded,

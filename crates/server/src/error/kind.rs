@@ -11,7 +11,7 @@ pub enum Kind {
     Denied,
     /// git refused, and nothing is damaged: a conflict, a dirty tree, a hook.
     Refused,
-    /// No capacity, or a held lock. Can be retried.
+    /// At capacity, or a held lock. Can be retried.
     Busy,
     /// Too many requests, to this server or to a remote.
     RateLimited,
@@ -21,7 +21,7 @@ pub enum Kind {
     Unreachable,
     /// git cannot open the repository, or cannot read part of it.
     Unreadable,
-    /// A dependency of the call fails for now: a remote with an internal error, a full disk.
+    /// A dependency of the call is temporarily unavailable: a remote with an internal error, a full disk.
     Unavailable,
     /// An expired cursor or handle.
     Stale,

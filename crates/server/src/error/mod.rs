@@ -131,10 +131,10 @@ impl Error {
         }
     }
 
-    /// Adapts the error to a change: if it timed out before it began, asking for less does not help.
-    pub(crate) fn of_a_change(self) -> Self {
-        let is_unbegun = self.kind == Kind::TimedOut && self.hint.as_deref() == Some(ASK_FOR_LESS);
-        if is_unbegun { self.hint("Nothing was changed: the call was still queued. Repeat the call.") } else { self }
+    /// Adapts the error to a change: if it timed out before it started, asking for less does not help.
+    pub(crate) fn for_change(self) -> Self {
+        let is_unstarted = self.kind == Kind::TimedOut && self.hint.as_deref() == Some(ASK_FOR_LESS);
+        if is_unstarted { self.hint("Nothing was changed: the call was still queued. Repeat the call.") } else { self }
     }
 
     /// The underlying git error.

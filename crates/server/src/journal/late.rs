@@ -9,8 +9,7 @@ use git::Cancel;
 use std::time::Instant;
 
 /// Hint on raising the time limits.
-const MORE_TIME: &str = "The operator raises `limits.change_timeout`, or `limits.network_timeout` for changes that reach a \
-    remote.";
+const MORE_TIME: &str = "The operator raises `limits.change_timeout`, or `limits.network_timeout` for changes that reach a remote.";
 
 impl Record<'_> {
     /// Adds what has taken effect, and the next step, to a timeout error.

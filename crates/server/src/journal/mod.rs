@@ -1,9 +1,9 @@
 //! The operation journal: rows in the store, used for undo and for idempotency keys.
 //!
-//! A change is recorded when it begins and when it ends; its end is on disk before the caller gets the result. The
-//! beginning goes into the lock file of the change, where crash recovery finds it, and, in a store that no other machine
-//! shares, is written to the store while git works. While the store is unavailable, lines go into one file per repository,
-//! which is imported later.
+//! A change is recorded when it begins and when it ends; its end is on disk before the caller gets the result. Its
+//! beginning goes into the change's lock file, where crash recovery finds it. A store that no other machine shares gets
+//! the beginning while git works. While the store is unavailable, lines go into one file per repository, which is imported
+//! later.
 
 mod late;
 mod record;
@@ -36,7 +36,7 @@ use tokio::runtime::Handle;
 /// Maximum size of an index to copy, and number of copies kept.
 const MAX_INDEX: u64 = 64 << 20;
 const MAX_COPIES: usize = 64;
-/// How many changes back undo searches.
+/// Maximum number of changes undo searches.
 const FAR: i64 = 1_000;
 /// Maximum length of a result kept for an idempotency key.
 const MAX_TEXT: usize = 64 << 10;
@@ -77,7 +77,7 @@ pub(crate) struct Past {
     pub(crate) by: Option<String>,
     pub(crate) age: Duration,
     pub(crate) change: Change,
-    /// References that others moved meanwhile; undo leaves them unchanged.
+    /// References that other processes moved meanwhile; undo leaves them unchanged.
     pub(crate) beside: Vec<String>,
 }
 
@@ -265,7 +265,7 @@ impl Journal {
         }
     }
 
-    /// Describes the change its server's crash interrupted, and the state before it.
+    /// Describes the change that a crash interrupted, and the state before it.
     fn interrupted(&self, repo: &Repo) -> Option<String> {
         let mut open: Option<Box<Begun>> = None;
         let mut kept = String::new();

@@ -25,9 +25,9 @@ pub(crate) struct Record<'a> {
     pub(super) begun: Begun,
     pub(super) worktree_locked: bool,
     pub(super) notes: RefCell<Notes>,
-    /// The pending write of the first line, into the store.
+    /// The pending write of the `Begun` line, into the store.
     pub(super) beginning: RefCell<Option<Writing>>,
-    /// The pending write of the last line, to disk.
+    /// The pending write of the `Ended` line, to disk.
     pub(super) settled: RefCell<Option<Writing>>,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Notes {
     config: Option<ObjectId>,
     /// The dropped stash entry.
     stash: Option<ObjectId>,
-    /// References that others moved meanwhile, for the last line.
+    /// References that other processes moved meanwhile, for the `Ended` line.
     beside: Vec<Moved>,
     /// Other references the change moved: branches of a stack, notes of rewritten commits.
     moved_too: Vec<Moved>,
@@ -118,7 +118,7 @@ impl Record<'_> {
         self.notes.borrow_mut().stash = Some(id);
     }
 
-    /// A line for the caller on references that others moved meanwhile.
+    /// A line for the caller on references that other processes moved meanwhile.
     pub(super) fn moved_beside(&self) -> Option<String> {
         let notes = self.notes.borrow();
         let mut named: Vec<String> = notes.beside.iter().take(MAX_BESIDE).map(describe).collect();
@@ -150,7 +150,7 @@ impl Record<'_> {
             let write = Arc::clone(&self.journal.table).append_aside(key(self.repo), line, true);
             *self.settled.borrow_mut() = Some(Writing(runtime.spawn(async {
                 if let Some(Writing(beginning)) = beginning {
-                    // If it failed, the last line repeats its content.
+                    // If it failed, the `Ended` line repeats its content.
                     let _ = beginning.await;
                 }
                 write.await
@@ -215,7 +215,7 @@ impl Record<'_> {
         }
     }
 
-    /// References the change moved besides its own branch. Notes those that others moved.
+    /// References the change moved besides its own branch. Notes those that other processes moved.
     fn sort_moved(&self, after: &Snapshot, soon: &Cancel) -> Result<Vec<Moved>, Error> {
         let mut notes = self.notes.borrow_mut();
         let Some(before) = &notes.refs else { return Ok(Vec::new()) };
@@ -245,7 +245,7 @@ impl Record<'_> {
         Ok(moved)
     }
 
-    /// The last line.
+    /// Builds the `Ended` line.
     fn ending(&self, done: bool, text: Option<String>) -> Result<Line, Error> {
         let soon = Cancel::new(Some(Instant::now() + RECORDING));
         let after = if self.worktree_locked { self.repo.snapshot(&soon)? } else { Snapshot::default() };

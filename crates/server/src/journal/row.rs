@@ -53,7 +53,7 @@ pub(super) struct Ended {
     pub(super) saved: Option<String>,
     pub(super) left: Option<String>,
     pub(super) paths: Vec<String>,
-    /// References that others moved meanwhile.
+    /// References that other processes moved meanwhile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) beside: Vec<Move>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

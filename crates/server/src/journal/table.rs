@@ -55,8 +55,8 @@ impl Table {
             self.import(persistence, repository);
             match persistence.run_here(|store| write(store, repository, persistence.node(), line)) {
                 Ok(true) => return Ok(()),
-                // Its first line went into the file.
-                Ok(false) | Err(Failed::Away(_)) => {}
+                // Its `Begun` line went into the file.
+                Ok(false) | Err(Failed::Unavailable(_)) => {}
                 Err(Failed::Refused(why)) => return Err(io::Error::other(why)),
             }
             self.imported.lock().unwrap_or_else(PoisonError::into_inner).remove(repository);

@@ -64,7 +64,7 @@ fn is_unsafe(c: char) -> bool {
 }
 
 /// Escapes control and invisible characters in one of the server's own lines, whose words are escaped already.
-pub(super) fn tame(text: &str) -> String {
+pub(super) fn escape_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

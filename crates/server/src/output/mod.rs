@@ -30,7 +30,7 @@ pub(crate) const MAX_LINE: usize = 2000;
 /// Bytes reserved for the notes at the end of a full result.
 const NOTES: usize = 1200;
 /// Bytes reserved for notes added to a finished change result.
-const AFTERWARDS: usize = 800;
+const LATER_NOTES: usize = 800;
 /// Minimum size of a body, in bytes.
 const LEAST_BODY: usize = 400;
 /// The smallest budget, in tokens: below it the notes alone would not fit.
@@ -68,8 +68,8 @@ impl Budget {
     }
 
     /// The budget minus the bytes reserved for later notes.
-    pub(crate) fn before_afterwards(self) -> Self {
-        Self { total: self.total.map(|total| total - AFTERWARDS) }
+    pub(crate) fn minus_later_notes(self) -> Self {
+        Self { total: self.total.map(|total| total - LATER_NOTES) }
     }
 
     /// Maximum bytes of repository text in one result; `None` if unlimited.
@@ -95,7 +95,7 @@ pub struct Reply {
 impl Reply {
     /// Adds one of the server's own lines to a finished result.
     pub(crate) fn say(&mut self, note: &str) {
-        let note = cut_middle(note, AFTERWARDS / 2 - 50);
+        let note = cut_middle(note, LATER_NOTES / 2 - 50);
         let mut writer = Writer::continued(std::mem::take(&mut self.text));
         writer.say(&note);
         self.text = writer.finish().text;

@@ -163,7 +163,7 @@ impl Writer {
     /// not the text's.
     fn own(&self, note: &str, joined: bool) -> String {
         // Fields in it are redacted by their kind. A call repeats the caller's own arguments.
-        let note = escape::tame(note);
+        let note = escape::escape_line(note);
         let note = cut_middle(&redact(&note, Origin::Content).0, MAX_OWN_LINE + self.budget.call());
         let (line_break, sign) = if joined { ("\n", "<") } else { ("", "") };
         format!("{line_break}{}{sign}] {note}\n", self.mark)

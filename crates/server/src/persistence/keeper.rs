@@ -17,7 +17,7 @@ const MAX_WAITING: usize = 100_000;
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     kept: HashMap<String, SessionRecord>,
-    /// Deletions; with a time, only if no server has heard the session since.
+    /// Sessions to delete; with a time, only if no server has seen them since.
     forgotten: HashMap<String, Option<i64>>,
 }
 
@@ -54,7 +54,7 @@ impl Persistence {
         for kept in kept {
             let row = row(&kept, &self.node);
             match self.run(|store| async move { store.put_session(&row).await }).await {
-                Err(Failed::Away(_)) => return,
+                Err(Failed::Unavailable(_)) => return,
                 Err(Failed::Refused(why)) => tracing::warn!(why, session_id = kept.id, "a session cannot be persisted"),
                 Ok(()) => {}
             }
@@ -82,7 +82,7 @@ impl Persistence {
                 None => store.delete_session(&gone).await,
             }
         });
-        if let Err(Failed::Away(_)) = deleted.await {
+        if let Err(Failed::Unavailable(_)) = deleted.await {
             return false;
         }
         self.waiting().forgotten.remove(&id);
@@ -90,22 +90,22 @@ impl Persistence {
     }
 
     /// Persists the preferences of a session.
-    pub(crate) async fn keep_wishes(&self, id: &str, wishes: &SessionPreferences) {
-        let subscriptions = serde_json::to_string(&wishes.subscriptions).unwrap_or_default();
-        let kept = self.run(|store| async move { store.set_session_preferences(id, &wishes.log_level, &subscriptions).await });
+    pub(crate) async fn keep_preferences(&self, id: &str, preferences: &SessionPreferences) {
+        let subscriptions = serde_json::to_string(&preferences.subscriptions).unwrap_or_default();
+        let kept = self.run(|store| async move { store.set_session_preferences(id, &preferences.log_level, &subscriptions).await });
         if let Err(why) = kept.await {
             tracing::warn!(%why, "session preferences are kept in memory only");
         }
     }
 
     /// The persisted preferences of a session.
-    pub(crate) async fn wishes(&self, id: &str) -> SessionPreferences {
+    pub(crate) async fn preferences(&self, id: &str) -> SessionPreferences {
         let found = self.run(|store| async move { store.session(id).await }).await.ok().flatten();
-        let wishes = |row: SessionRow| SessionPreferences {
+        let preferences = |row: SessionRow| SessionPreferences {
             log_level: row.log_level,
             subscriptions: serde_json::from_str(&row.subscriptions).unwrap_or_default(),
         };
-        found.map(wishes).unwrap_or_default()
+        found.map(preferences).unwrap_or_default()
     }
 
     /// Adds error counts to the store.
@@ -127,7 +127,7 @@ impl Keeper for SessionKeeper {
         let Err(why) = self.0.run(|store| async move { store.put_session(&row).await }).await else { return };
         tracing::warn!(%why, "a session is kept in memory only");
         let mut waiting = self.0.waiting();
-        if matches!(why, Failed::Away(_)) && waiting.kept.len() < MAX_WAITING && !waiting.forgotten.contains_key(&session.id) {
+        if matches!(why, Failed::Unavailable(_)) && waiting.kept.len() < MAX_WAITING && !waiting.forgotten.contains_key(&session.id) {
             waiting.kept.insert(session.id.clone(), session);
         }
     }

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Time limit for any use of the store; beyond it the store hangs, as on an unresponsive file system.
+/// Time limit for any use of the store; beyond it the store counts as hanging, as on an unresponsive file system.
 const HANGS: Duration = Duration::from_secs(10);
 /// A slower failure opens the circuit at once, so that no other call waits as long.
 const SLOW: Duration = Duration::from_millis(500);
@@ -59,7 +59,7 @@ pub(crate) struct Status {
     /// Whether it has been opened.
     pub(crate) opened: bool,
     /// Why it is unavailable.
-    pub(crate) away: Option<String>,
+    pub(crate) unavailable: Option<String>,
     /// Where a damaged file was quarantined.
     pub(crate) quarantined: Option<PathBuf>,
     /// Number of times its file was removed or replaced while open.
@@ -73,7 +73,7 @@ pub(crate) struct Status {
 pub(crate) enum Failed {
     /// It is unavailable; the data is kept elsewhere.
     #[error("the store is unavailable: {0}")]
-    Away(String),
+    Unavailable(String),
     /// It rejected the request.
     #[error("{0}")]
     Refused(String),
@@ -127,7 +127,7 @@ impl Persistence {
     /// [`Failed::Refused`], for example for a database of a later release.
     pub(crate) async fn start(&self) -> Result<(), Failed> {
         match self.run(|store| async move { store.ping().await }).await {
-            Ok(()) | Err(Failed::Away(_)) => Ok(()),
+            Ok(()) | Err(Failed::Unavailable(_)) => Ok(()),
             Err(refused) => Err(refused),
         }
     }
@@ -139,14 +139,14 @@ impl Persistence {
     {
         // Before the circuit is checked, since it may open meanwhile.
         let tripped = self.tripped.notified();
-        let permission = self.circuit.try_acquire().map_err(|open| Failed::Away(open.to_string()))?;
+        let permission = self.circuit.try_acquire().map_err(|open| Failed::Unavailable(open.to_string()))?;
         let began = Instant::now();
         let result = tokio::select! {
             biased;
             result = self.attempt(work) => result,
             () = tripped => {
                 permission.ignore();
-                return Err(Failed::Away("another call found it unavailable".to_owned()));
+                return Err(Failed::Unavailable("another call found it unavailable".to_owned()));
             }
         };
         let err = match result {
@@ -157,7 +157,7 @@ impl Persistence {
             }
             Ok(None) => {
                 permission.ignore();
-                return Err(Failed::Away("its file was removed or replaced meanwhile".to_owned()));
+                return Err(Failed::Unavailable("its file was removed or replaced meanwhile".to_owned()));
             }
             Err(err) => err,
         };
@@ -173,10 +173,10 @@ impl Persistence {
                 permission.trip();
                 self.tripped.notify_waiters();
             }
-            if self.status_mut().away.replace(why.clone()).is_none() {
+            if self.status_mut().unavailable.replace(why.clone()).is_none() {
                 tracing::error!(why, "the store is unavailable: the server continues without it");
             }
-            return Err(Failed::Away(why));
+            return Err(Failed::Unavailable(why));
         }
         permission.success();
         Err(Failed::Refused(why))
@@ -214,14 +214,14 @@ impl Persistence {
     }
 
     fn mark_available(&self) {
-        if self.status_mut().away.take().is_some() {
+        if self.status_mut().unavailable.take().is_some() {
             tracing::info!("the store is available again");
         }
     }
 
     /// Probes an unavailable store, so that no call has to, and uses it again once it is writable.
     pub(crate) async fn probe(&self) {
-        if self.status_mut().away.is_none() {
+        if self.status_mut().unavailable.is_none() {
             return;
         }
         let is_open = self.circuit.snapshot().state == CircuitState::Open;
@@ -256,7 +256,7 @@ impl Persistence {
     {
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => runtime.block_on(self.run(work)),
-            Err(err) => Err(Failed::Away(err.to_string())),
+            Err(err) => Err(Failed::Unavailable(err.to_string())),
         }
     }
 

@@ -42,7 +42,7 @@ impl Persistence {
         self.run(|store| async move { store.end_operation(id, &end).await }).await.map(|_| ())
     }
 
-    /// A task of this principal. A task older than `at_most` counts as interrupted, even if its machine is unknown.
+    /// A task of this principal. A task older than `at_most` counts as interrupted, even if its machine cannot be checked.
     pub(crate) async fn task(&self, id: &str, principal: &str, at_most: Duration) -> Result<Option<TaskState>, Failed> {
         let row = self.run(|store| async move { store.operation(id).await }).await?;
         let Some(row) = row.filter(|row| row.is_task && row.principal == principal) else { return Ok(None) };

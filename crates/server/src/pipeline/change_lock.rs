@@ -42,7 +42,7 @@ pub(super) struct Locked {
 impl Locked {
     /// Whether the previous holder crashed, or may have.
     pub(super) fn previous_holder_crashed(&self) -> bool {
-        self.held.follows_a_kill() || self.lease.is_some()
+        self.held.previous_holder_crashed() || self.lease.is_some()
     }
 
     /// The lock between processes.
@@ -59,7 +59,7 @@ impl Locked {
     pub(super) fn end(&mut self, recovered: bool) {
         self.lease = None;
         if recovered {
-            self.held.looked_after();
+            self.held.mark_recovered();
         }
     }
 }
@@ -70,7 +70,7 @@ impl ChangeLock {
         Self { exclusive: Exclusive::new(wait), waits: Arc::new(Semaphore::new(LOCK_WAITS)), state, resources, persistence }
     }
 
-    /// Takes the locks for a change of this scope without waiting; `None` if one is held. Runs on a blocking thread.
+    /// Takes the locks for a change of this scope without waiting; `None` if one is held. Needs a blocking thread.
     pub(super) fn take_now(&self, tool: &'static str, scope: Scope, repo: &Repo) -> Option<Vec<Locked>> {
         if self.persistence.is_shared() {
             return None;

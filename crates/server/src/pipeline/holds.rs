@@ -50,7 +50,7 @@ pub(crate) struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Resume,
-    /// Ends it before it starts.
+    /// Aborts the call before it starts.
     Abort,
 }
 

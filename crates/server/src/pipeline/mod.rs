@@ -270,7 +270,7 @@ impl Pipeline {
         let grace = if reads { Grace::READ } else { Grace::CHANGE };
         let done =
             self.watched(self.run(call, asked, cancel.clone(), worker), Attended(job), &cancel, [cancelled, present.clone()], grace).await;
-        done.map_err(|error| if reads { error } else { error.of_a_change() })
+        done.map_err(|error| if reads { error } else { error.for_change() })
     }
 
     /// Forwards cancellation, the deadline and shutdown to the running work.

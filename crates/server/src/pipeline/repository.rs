@@ -123,7 +123,7 @@ impl Finder {
     /// The path of the repository a call names.
     pub(super) fn locate(&self, wanted: &Wanted) -> Result<PathBuf, Error> {
         let workspace =
-            wanted.workspace.as_deref().map(|handle| self.services.workspaces.path_here(handle, &self.principal)).transpose()?;
+            wanted.workspace.as_deref().map(|handle| self.services.workspaces.path_blocking(handle, &self.principal)).transpose()?;
         let roots = self.repositories.roots();
         if roots.named().is_empty() {
             return Err(Error::new(Kind::Denied, "no repository is allowed: the server was started outside a repository and without `-r`")

@@ -39,7 +39,7 @@ impl Grace {
         };
         let message = match kind {
             Kind::Cancelled => "the call was cancelled, but its thread hangs",
-            _ => "the call timed out, but its thread hangs",
+            _ => "the call timed out, and its thread hangs",
         };
         let cause = "An unresponsive file system is a likely cause; `mcp-server-git status` shows the operator how many threads are \
                      lost.";

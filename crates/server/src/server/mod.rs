@@ -52,7 +52,7 @@ const ABANDONED: Duration = Duration::from_hours(1);
 /// Number of changes per repository kept regardless of age.
 const KEPT: i64 = 1_000;
 
-/// Lists the processes and folders of git as resources.
+/// Registers git's child processes and temporary folders as resources.
 #[derive(Debug)]
 pub(crate) struct Ledger(pub(crate) Resources);
 
@@ -104,7 +104,7 @@ pub(crate) struct Server {
 
 /// Error counts of a window.
 pub(crate) struct Past {
-    /// Shorter than requested if less is known.
+    /// The window covered; shorter than requested if less is known.
     pub(crate) window: Duration,
     /// Source of the counts: `memory`, or `store`, which includes previous servers.
     pub(crate) source: &'static str,
@@ -120,7 +120,7 @@ impl Past {
 /// Leftovers of a crashed server that only its user can resolve.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CrashLeftovers {
-    /// Changes that its end interrupted.
+    /// Changes that the crash interrupted.
     pub(crate) interrupted: Vec<String>,
     /// Worktrees whose repository is gone.
     pub(crate) orphaned: Vec<PathBuf>,
@@ -289,7 +289,7 @@ impl Server {
         self.close_expired().await;
         let threshold = self.settings().spike_per_minute;
         for burn in self.errors.windows().burning(threshold) {
-            tracing::warn!(error_class = burn.class.name(), per_minute = burn.short_rate, "error rate of a class spikes");
+            tracing::warn!(error_class = burn.class.name(), per_minute = burn.short_rate, "error rate spikes");
         }
         // After a burst of sessions, the allocator may retain as much memory as all of them used.
         drop(tokio::task::spawn_blocking(guard::memory::trim).await);
@@ -362,7 +362,7 @@ impl Server {
         }
     }
 
-    /// The errors of a window: up to an hour from memory, to five seconds; a longer one from the store, to a minute.
+    /// The errors of a window: up to an hour from memory, in steps of five seconds; else from the store, in minutes.
     pub(crate) async fn errors_within(&self, window: Duration) -> Past {
         let hour = Duration::from_hours(1);
         let of_memory = |window: Duration| {

@@ -44,7 +44,7 @@ fn apply(server: &Server, config: &Config) {
     let level_failed = log::set_level(&config.observing.log.level).err();
     let mut loaded = server.loaded();
     let changed = changes(&loaded.origin.table, &config.origin.table);
-    // A server that started without requiring tokens does not begin to.
+    // A server that started without requiring tokens does not start requiring them.
     let takes_tokens = !matches!(authority, Some(None));
     let is_reloadable = |key: &String| RELOADABLE.iter().any(|one| key == one) && (takes_tokens || key != TOKENS);
     let taken: Vec<&String> = changed.iter().filter(|key| is_reloadable(key)).collect();

@@ -1,8 +1,8 @@
 //! Graceful restart, on the side of the replaced server: it requests a successor from its supervisor and, once that is
 //! ready, accepts no new calls, finishes running ones and exits.
 //!
-//! They exchange lines over a socket that is the server's standard input. The server sends `ready` and `restart SECONDS`;
-//! the supervisor sends `replaced PID SECONDS`, `failed WHY` and `reload`. If the supervisor exits, so does the server.
+//! The two exchange lines over a socket, the server's standard input. The server sends `ready` and `restart SECONDS`; the
+//! supervisor sends `replaced PID SECONDS`, `failed WHY` and `reload`. If the supervisor exits, so does the server.
 
 use super::Server;
 use crate::lifecycle::control::{Request, VARIABLE};

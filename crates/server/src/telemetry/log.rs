@@ -73,7 +73,7 @@ where
 /// A daily log file, of which the last `keep` are retained.
 fn file_of(path: &std::path::Path, keep: usize) -> Result<RollingFileAppender, String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or("it has no name")?;
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or("the path has no file name")?;
     std::fs::create_dir_all(folder).map_err(|err| format!("{}: {err}", folder.display()))?;
     let appender = RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix(name).max_log_files(keep);
     appender.build(folder).map_err(|err| std::error::Error::source(&err).map_or_else(|| err.to_string(), |cause| format!("{err}: {cause}")))

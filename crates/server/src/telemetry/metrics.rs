@@ -93,7 +93,7 @@ impl Metrics {
             let opts = HistogramOpts::new(&name, kind.help).buckets(kind.bounds.to_vec());
             // The names and labels are constants; an invalid one fails the first test.
             let made = HistogramVec::new(opts, &labels).unwrap_or_else(|_| unreachable!("{name} is a valid name"));
-            registry.register(Box::new(made.clone())).unwrap_or_else(|_| unreachable!("{name} is there once"));
+            registry.register(Box::new(made.clone())).unwrap_or_else(|_| unreachable!("{name} is registered once"));
             made
         };
         let (operations, sessions, stages) = (histogram(&OPERATIONS), histogram(&SESSIONS), histogram(&PARTS));

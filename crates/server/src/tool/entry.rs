@@ -170,13 +170,13 @@ pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(mut args: Map<String, Valu
             return Error::new(Kind::BadInput, format!("invalid arguments: `{name}` is empty"));
         }
         let unknown = names.iter().find(|name| why.starts_with(&format!("unknown field `{name}`")));
-        let why = unknown.map_or(why, |name| format!("`{name}` is unknown. {}", taken::<T>()));
+        let why = unknown.map_or(why, |name| format!("`{name}` is unknown. {}", accepted::<T>()));
         Error::new(Kind::BadInput, format!("invalid arguments: {why}"))
     })
 }
 
 /// Lists a tool's arguments for an error.
-fn taken<T: JsonSchema>() -> String {
+fn accepted<T: JsonSchema>() -> String {
     let schema = schemars::schema_for!(T).to_value();
     let own = schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(name, _)| format!("`{name}`"));
     let own: Vec<String> = own.collect();

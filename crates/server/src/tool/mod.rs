@@ -143,7 +143,7 @@ impl Context<'_> {
     /// A writer for this call's result.
     pub(crate) fn writer(&self) -> Writer {
         // The journal may add a note to a change.
-        Writer::new(if self.record.is_some() { self.budget.before_afterwards() } else { self.budget })
+        Writer::new(if self.record.is_some() { self.budget.minus_later_notes() } else { self.budget })
     }
 }
 

@@ -37,7 +37,7 @@ struct FetchArgs {
 struct PullArgs {
     remote: Option<String>,
     branch: Option<String>,
-    /// If both have commits.
+    /// If they have diverged.
     #[serde(default)]
     how: How,
 }

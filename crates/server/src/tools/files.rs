@@ -74,7 +74,7 @@ impl Tool for Rm {
         let paths = cx.paths(&args.files)?;
         let modules = if args.cached { Vec::new() } else { cx.repo.submodules_below(&paths, cx.cancel)? };
         if !args.cached {
-            spare_submodules(cx, &modules, args.force)?;
+            protect_submodules(cx, &modules, args.force)?;
             let mut touched = paths.clone();
             if !modules.is_empty() {
                 // The submodule's section is removed, too.
@@ -106,7 +106,7 @@ const MODULES: &str = ".gitmodules";
 const MAX_HELD: usize = 20;
 
 /// Refuses to remove submodules with unrecoverable files, unless confirmed.
-fn spare_submodules(cx: &Context<'_>, modules: &[(RelPath, Vec<String>)], force: bool) -> Result<(), Error> {
+fn protect_submodules(cx: &Context<'_>, modules: &[(RelPath, Vec<String>)], force: bool) -> Result<(), Error> {
     let held: Vec<&str> = modules.iter().flat_map(|(_, held)| held).map(String::as_str).collect();
     if held.is_empty() || force && cx.confirmed {
         return Ok(());

@@ -21,7 +21,7 @@ struct Args {
     /// `add` replaces an existing note.
     #[serde(default)]
     action: Action,
-    /// Noted object. Default HEAD.
+    /// Annotated object. Default HEAD.
     revision: Option<String>,
     /// For `add` and `append`.
     message: Option<String>,

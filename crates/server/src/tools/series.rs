@@ -27,7 +27,7 @@ struct RangeDiffArgs {
     old: String,
     /// The new series, such as `main..feature`.
     new: String,
-    /// Only match commits.
+    /// Only the commit mapping.
     #[serde(default)]
     brief: bool,
 }

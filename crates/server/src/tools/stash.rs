@@ -74,7 +74,7 @@ impl Tool for Stash {
                 cx.keeps_files(Raw::At(&cx.repo.stashed_untracked(args.number, cx.cancel)?))?;
                 let stash = cx.repo.stash_apply(args.number, true, pop, cx.cancel)?;
                 if pop {
-                    drops(cx, &stash);
+                    record_drop(cx, &stash);
                 }
                 let kept = if pop { "and dropped" } else { "and kept" };
                 writer.say(&format!("applied {kept}: {}", about(&stash)));
@@ -85,7 +85,7 @@ impl Tool for Stash {
                 cx.reaches(Reach::Refs);
                 cx.moves_refs()?;
                 let stash = cx.repo.stash_drop(args.number, cx.cancel)?;
-                drops(cx, &stash);
+                record_drop(cx, &stash);
                 writer.say(&format!("dropped {}: {}", stash.id, about(&stash)));
                 writer.note(format!("to restore it: {}", cx.echo.other("git_undo", &[])));
             }
@@ -102,7 +102,7 @@ impl Tool for Stash {
     }
 }
 
-fn drops(cx: &Context<'_>, stash: &git::Stash) {
+fn record_drop(cx: &Context<'_>, stash: &git::Stash) {
     if let Some(record) = cx.record {
         record.drops_stash(stash.id);
     }

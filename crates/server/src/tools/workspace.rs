@@ -98,7 +98,7 @@ impl Tool for Workspace {
             }
             Action::Close => {
                 let handle = args.handle.ok_or_else(|| Error::new(Kind::BadInput, "`handle` is missing"))?;
-                let path = cx.services.workspaces.path_here(&handle, cx.principal)?;
+                let path = cx.services.workspaces.path_blocking(&handle, cx.principal)?;
                 if args.force && !cx.confirmed {
                     return Err(Error::new(Kind::Refused, "`force` permanently removes edits and untracked files").asks());
                 }

@@ -97,7 +97,7 @@ impl Calling<'_> {
     async fn answer(self, request: CallToolRequestParams) -> Result<CallToolResponse, ErrorData> {
         let answer = self.shared.seals.answer(&request, &self.connection.caller);
         if answer.is_err() {
-            self.suspect().await;
+            self.record_forgery().await;
         }
         let answer = answer?;
         if self.tool.effect == Effect::Read {
@@ -169,7 +169,7 @@ impl Calling<'_> {
     }
 
     /// Records a forged or replayed state. The first may be a mistake, a repeat is a breach.
-    async fn suspect(&self) {
+    async fn record_forgery(&self) {
         let pipeline = &self.shared.pipeline;
         if pipeline.is_breach(&self.connection.caller.principal, "states were forged or replayed").await {
             pipeline.errors.record(ErrorClass::SecurityBreach, "forged_state");

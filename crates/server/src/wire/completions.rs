@@ -57,7 +57,7 @@ pub(super) async fn complete(
                 "path" if template.uri.contains("conflict") => Source::Conflicts,
                 "path" => Source::Paths,
                 "remote" => Source::Remotes,
-                _ => return Err(ErrorData::invalid_params(format!("the template has no `{}`", named(name)), None)),
+                _ => return Err(ErrorData::invalid_params(format!("the template has no argument `{}`", named(name)), None)),
             };
             let named = match given.get("repo") {
                 Some(name) => {

@@ -122,14 +122,14 @@ impl Handler {
         let level = *self.state.level.lock().unwrap_or_else(PoisonError::into_inner);
         let level = level.and_then(|level| serde_json::to_value(level).ok()).and_then(|level| level.as_str().map(str::to_owned));
         let preferences = SessionPreferences { log_level: level.unwrap_or_default(), subscriptions: self.state.watches.uris() };
-        self.shared.pipeline.persistence.keep_wishes(session, &preferences).await;
+        self.shared.pipeline.persistence.keep_preferences(session, &preferences).await;
     }
 
     /// Restores the client's subscriptions and log level.
     async fn restore_preferences(&self, extensions: &Extensions, peer: &Peer<RoleServer>) {
         let Some(session) = mcp::session_id(extensions) else { return };
         let recall = || async {
-            let preferences = self.shared.pipeline.persistence.wishes(session).await;
+            let preferences = self.shared.pipeline.persistence.preferences(session).await;
             *self.state.level.lock().unwrap_or_else(PoisonError::into_inner) = serde_json::from_value(preferences.log_level.into()).ok();
             // The client may be disconnected and unable to answer roots/list now. Each check is confined to its roots.
             let connection = self.identified(extensions);

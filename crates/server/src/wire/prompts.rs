@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
-/// The longest argument.
+/// Maximum length of an argument, in bytes.
 const MAX_ARGUMENT: usize = 256 << 10;
 
 /// What the server reads in place of an omitted argument.
@@ -51,7 +51,7 @@ const fn extra(name: &'static str, about: &'static str, source: Source) -> Argum
     Argument { name, about, required: false, reads: Reads::Nothing, source }
 }
 
-const REPOSITORY: Argument = extra("repo_path", "Repository to read omitted arguments from.", Source::Repositories);
+const REPOSITORY: Argument = extra("repo_path", "Source of omitted arguments.", Source::Repositories);
 
 const PROMPTS: [Template; 12] = [
     Template {
@@ -135,7 +135,7 @@ const PROMPTS: [Template; 12] = [
     },
     Template {
         name: "branch-strategy",
-        about: "Proposes a branching strategy.",
+        about: "Proposes a branch strategy.",
         task: "Propose how this project should use branches: which ones live long, what they are called, who merges what into what and when, how a \
                release and an urgent fix go, and which branches are protected. Prefer the simplest that works; name what would have to change for \
                another to be better.",
@@ -203,7 +203,7 @@ const PROMPTS: [Template; 12] = [
         arguments: &[
             needed("pr_details", "What it changes; default: current changes in the repository.", Reads::Changes),
             extra("ci_status", "How the checks ended.", Source::Values(&["failed", "passed", "pending"])),
-            extra("review_comments", "What reviewers said.", Source::Free),
+            extra("review_comments", "Review comments.", Source::Free),
             REPOSITORY,
         ],
     },
@@ -225,7 +225,7 @@ pub(super) fn source(prompt: &str, argument: &str) -> Option<Source> {
     prompt.arguments.iter().find(|known| known.name == argument).map(|argument| argument.source)
 }
 
-/// Fills a prompt in.
+/// Renders a prompt.
 pub(super) async fn get(
     pipeline: &Pipeline,
     connection: &Connection,

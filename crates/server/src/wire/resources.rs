@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Resources on a page of the list.
+/// Number of resources per page.
 const PAGE: usize = 60;
 /// The largest file readable as a resource, in bytes.
 const MAX_BLOB: u64 = 256 << 10;
@@ -65,7 +65,7 @@ pub(super) async fn list(pipeline: &Pipeline, connection: &Connection, cursor: O
         [
             (format!("git://{repo}/status"), format!("{name}: status"), "Branch, staged, changed and untracked paths."),
             (format!("git://{repo}/commit/HEAD"), format!("{name}: HEAD"), "The checked-out commit."),
-            (format!("git://{repo}/tree/HEAD/"), format!("{name}: files"), "The root directory."),
+            (format!("git://{repo}/tree/HEAD/"), format!("{name}: files"), "Root directory."),
         ]
     });
     let page: Vec<Resource> = all

@@ -22,7 +22,7 @@ pub(super) enum What {
     Remote { name: String },
 }
 
-/// The longest URI.
+/// Maximum length of a URI, in bytes.
 pub(super) const MAX_URI: usize = 8192;
 
 impl Uri {

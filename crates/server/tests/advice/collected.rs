@@ -84,13 +84,13 @@ pub(crate) fn all() -> Vec<Advice> {
         let file = path.strip_prefix(source()).expect("below").display().to_string();
         let tokens = tokens(&fs::read_to_string(path).expect("a source"));
         let mut known = BTreeSet::new();
-        let given = match file.as_str() {
+        let hints = match file.as_str() {
             "error/access.rs" | "error/advice.rs" => std::iter::once(0..tokens.len()).collect(),
             // Some modules are files beside the folder.
-            "error/mod.rs" => [given(&tokens), constants(&tokens)].concat(),
-            _ => given(&tokens),
+            "error/mod.rs" => [hints_in(&tokens), constants(&tokens)].concat(),
+            _ => hints_in(&tokens),
         };
-        let mut ranges: Vec<(usize, Span)> = given.into_iter().map(|range| (0, range)).collect();
+        let mut ranges: Vec<(usize, Span)> = hints.into_iter().map(|range| (0, range)).collect();
         let mut resolved = BTreeSet::new();
         while let Some((depth, range)) = ranges.pop() {
             let mut meant = |name: &String, is_called: bool| {
@@ -141,7 +141,7 @@ enum Token {
 type Span = std::ops::Range<usize>;
 
 /// The argument of each `.hint(...)`, and values assigned to something named `hint`.
-fn given(tokens: &[Token]) -> Vec<Span> {
+fn hints_in(tokens: &[Token]) -> Vec<Span> {
     let is_hint = |at: &usize| tokens[*at] == Token::Name("hint".to_owned());
     let found = (1..tokens.len()).filter(is_hint).filter_map(|at| match (&tokens[at - 1], tokens.get(at + 1)) {
         (Token::Sign('.'), Some(Token::Sign('('))) => Some(at + 1..end_of(tokens, at + 1)),

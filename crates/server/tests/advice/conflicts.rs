@@ -17,7 +17,7 @@ const HOOKS: &str = "answers/hooks.rs";
 const SERIES: &str = "answers/series.rs";
 
 /// `main` and `side` change the same line.
-fn disagreeing() -> Fixture {
+fn conflicting() -> Fixture {
     let fixture = Fixture::new();
     shell(
         &fixture.path,
@@ -28,7 +28,7 @@ fn disagreeing() -> Fixture {
 
 /// The same, with the merge stopped at its conflict.
 pub(crate) fn conflict() -> Fixture {
-    let fixture = disagreeing();
+    let fixture = conflicting();
     assert!(!fixture.try_git(&["merge", "-q", "side"]).status.success());
     fixture
 }
@@ -50,14 +50,14 @@ pub(crate) const ROWS: &[Row] = &[
         "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved. Then git_continue",
         |it| {
             for way in WAYS {
-                let fixture = disagreeing();
+                let fixture = conflicting();
                 let mut client = fixture.serve();
                 it.printed(&mut client, ("git_merge", json!({"source_branch": "side"})));
                 way(&fixture, &mut client);
                 client.text("git_continue", &json!({}));
                 assert_eq!(fixture.text(&["rev-list", "--merges", "--count", "HEAD"]), "1");
             }
-            let fixture = disagreeing();
+            let fixture = conflicting();
             let mut client = fixture.serve();
             let before = fixture.text(&["rev-parse", "HEAD"]);
             it.printed(&mut client, ("git_rebase", json!({"target_branch": "side"})));
@@ -77,16 +77,16 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     followed("error/advice.rs", "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved.", |it| {
         for way in WAYS {
-            let fixture = disagreeing();
+            let fixture = conflicting();
             let mut client = fixture.serve();
             it.printed(&mut client, ("git_merge", json!({"source_branch": "side", "strategy": "squash"})));
             way(&fixture, &mut client);
             client.text("git_commit", &json!({"message": "squashed"}));
         }
     }),
-    followed("error/advice.rs", "git_abort takes back what has come in.", |it| {
+    followed("error/advice.rs", "git_abort discards the incoming changes.", |it| {
         for call in [("git_stash", json!({"action": "pop"})), ("git_merge", json!({"source_branch": "side", "strategy": "squash"}))] {
-            let fixture = disagreeing();
+            let fixture = conflicting();
             fixture.write("a.txt", "stashed\n").git(&["stash", "-q"]);
             fixture.write("a.txt", "moved on\n").commit("moved on");
             let before = fixture.text(&["rev-parse", "HEAD"]);
@@ -97,8 +97,8 @@ pub(crate) const ROWS: &[Row] = &[
             assert_eq!(fixture.text(&["stash", "list"]).lines().count(), 1);
         }
     }),
-    followed("error/advice.rs", "{begin} Then nothing is left", |it| {
-        let fixture = disagreeing();
+    followed("error/advice.rs", "{begin} There is nothing to continue", |it| {
+        let fixture = conflicting();
         fixture.write("a.txt", "stashed\n").git(&["stash", "-q"]);
         fixture.write("a.txt", "moved on\n").commit("moved on");
         let mut client = fixture.serve();
@@ -110,7 +110,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert_eq!(fs::read_to_string(fixture.path.join("a.txt")).expect("a file"), "stashed\n");
     }),
     followed("error/advice.rs", "{begin} Then git_commit.", |it| {
-        let fixture = disagreeing();
+        let fixture = conflicting();
         let mut client = fixture.serve();
         let (_, filled) = it.printed(&mut client, ("git_cherry_pick", json!({"commit_hash": "side", "no_commit": true})));
         assert!(filled[0].contains("git_conflicts shows"), "{filled:?}");
@@ -139,7 +139,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     elsewhere(
         "error/advice.rs",
-        "git_abort goes back to where it began. Remove the cause",
+        "git_abort restores the state before it. Remove the cause",
         (SERIES, "a_step_that_could_not_start_is_not_reported_as_done"),
     ),
     followed("error/advice.rs", "Move those files away", |it| {
@@ -191,7 +191,7 @@ pub(crate) const ROWS: &[Row] = &[
             assert_eq!(fixture.text(&["branch", "--show-current"]), "side");
         }
     }),
-    followed("error/advice.rs", "git_add makes them a part", |it| {
+    followed("error/advice.rs", "git_add adds them to this commit", |it| {
         for stashes in [true, false] {
             let fixture = Fixture::empty();
             fixture.write("f", "1\n").write("o", "o\n").commit("base").git(&["checkout", "-q", "-b", "side"]);
@@ -216,7 +216,7 @@ pub(crate) const ROWS: &[Row] = &[
             }
         }
     }),
-    followed("error/advice.rs", "git_log shows what was committed meanwhile", |it| {
+    followed("error/advice.rs", "git_log shows the commits made meanwhile", |it| {
         let fixture = Fixture::new();
         hook(
             &fixture,
@@ -232,7 +232,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     elsewhere(
         "error/advice.rs",
-        "git_create_branch {} makes it again",
+        "git_create_branch {} creates it again",
         (SERIES, "a_bisect_from_a_deleted_branch_is_ended_by_the_named_calls"),
     ),
     followed("error/advice.rs", "End it with git_abort first.", |it| {
@@ -244,7 +244,7 @@ pub(crate) const ROWS: &[Row] = &[
     followed("error/advice.rs", "Finish it with git_continue", |it| {
         let pick = ("git_cherry_pick", json!({"commit_hash": "extra"}));
         let made = || {
-            let fixture = disagreeing();
+            let fixture = conflicting();
             shell(
                 &fixture.path,
                 "git checkout -qb extra; echo e > e; git add e; git commit -qm e; git checkout -q main; git merge -q side || true",
@@ -257,7 +257,7 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.write("a.txt", "both\n").git(&["add", "a.txt"]);
         it.helps(&mut fixture.serve(), pick, &[("git_continue", json!({}))]);
     }),
-    followed("error/advice.rs", "git_status shows what there is.", |it| {
+    followed("error/advice.rs", "git_status shows the current state.", |it| {
         for call in ["git_continue", "git_abort"] {
             let fixture = Fixture::new();
             fixture.write("a.txt", "edited\n");
@@ -295,11 +295,15 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     followed("error/advice.rs", "The operator runs: git config --global user.name", introduce),
     followed("error/advice.rs", "{IDENTITY}. Then repeat", introduce),
-    elsewhere("error/advice.rs", "The hook cannot run as it is", (HOOKS, "hooks_that_cannot_start_or_are_killed_are_reported_12")),
-    elsewhere("error/advice.rs", "Mend what it says.", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
-    elsewhere("error/advice.rs", "The operator makes it sign: `gpg.program`", (HALTS, "the_failing_signing_program_is_named_12")),
-    elsewhere("tools/hooks.rs", "Stage the edits to keep", (HOOKS, "a_hook_that_edits_files_and_refuses_is_told_with_the_files_12")),
-    elsewhere("tools/hooks.rs", "{} discards the edits", (HALTS, "edits_of_a_hook_are_taken_back_before_a_merge_is_aborted_12")),
+    elsewhere("error/advice.rs", "The hook cannot run: its first line", (HOOKS, "hooks_that_cannot_start_or_are_killed_are_reported_12")),
+    elsewhere("error/advice.rs", "Fix what it reports.", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
+    elsewhere("error/advice.rs", "The operator sets up signing: `gpg.program`", (HALTS, "the_failing_signing_program_is_named_12")),
+    elsewhere(
+        "tools/hooks.rs",
+        "Stage the edits to keep",
+        (HOOKS, "a_hook_that_edits_files_and_refuses_is_reported_with_the_files_12"),
+    ),
+    elsewhere("tools/hooks.rs", "{} discards the edits", (HALTS, "a_hooks_edits_are_reverted_before_a_merge_is_aborted_12")),
     followed("tools/hooks.rs", "{} lists the new files", |it| {
         let refused =
             calls().into_iter().flat_map(|call| (1..=6).map(move |nth| (nth, call.clone()))).find_map(|(nth, (branch, tool, args))| {
@@ -343,16 +347,15 @@ pub(crate) const ROWS: &[Row] = &[
     elsewhere(
         "tools/hooks.rs",
         "git_commit with a `message` that it accepts",
-        (HALTS, "a_hook_that_stops_what_goes_on_after_a_conflict_is_named_12"),
+        (HALTS, "a_hook_that_stops_a_continued_operation_is_named_12"),
     ),
     elsewhere(
         "tools/hooks.rs",
         "{on} {edits}Then call git_continue",
-        (HALTS, "a_hook_that_stops_what_goes_on_after_a_conflict_is_named_12"),
+        (HALTS, "a_hook_that_stops_a_continued_operation_is_named_12"),
     ),
-    elsewhere("tools/hooks.rs", "{on} {edits}Then go on with git_continue", (HALTS, "a_hook_that_stops_a_continued_operation_is_named_12")),
     elsewhere("tools/hooks.rs", "Repeat the call with a `message`", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
-    elsewhere("tools/hooks.rs", "Stage what is missing with git_add.", (HOOKS, "a_hook_that_undoes_what_is_staged_and_refuses_is_told_12")),
+    elsewhere("tools/hooks.rs", "Stage what is missing with git_add.", (HOOKS, "a_hook_that_unstages_and_refuses_is_reported_12")),
     followed("tools/hooks.rs", "{mend}{edits}{restaged}Then repeat", |it| {
         let fixture = Fixture::new();
         stage(&fixture, "bad\n");
@@ -372,7 +375,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert!(client.text("git_status", &json!({})).contains("a.txt"));
         it.helps(&mut client, ("git_commit", json!({"message": "m"})), &[("git_add", json!({"files": ["a.txt"]}))]);
     }),
-    followed("error/advice.rs", "Commit them, or put them away", |it| {
+    followed("error/advice.rs", "Commit them, or stash them", |it| {
         for tool in ["git_merge", "git_checkout"] {
             let call = if tool == "git_merge" { (tool, json!({"source_branch": "side"})) } else { (tool, json!({"branch_name": "side"})) };
             let made = || {
@@ -411,7 +414,7 @@ pub(crate) const ROWS: &[Row] = &[
         let fixture = made();
         it.helps(&mut fixture.serve(), ("git_checkout", json!({"branch_name": "side"})), &[("git_add", json!({"files": ["s1.txt"]}))]);
     }),
-    followed("error/advice.rs", "Put them elsewhere first", |it| {
+    followed("error/advice.rs", "Move them elsewhere first", |it| {
         let mut moved = 0;
         for (prepare, call) in [
             ("echo edited > a.txt", ("git_rm", json!({"files": ["a.txt"]}))),
@@ -436,7 +439,7 @@ pub(crate) const ROWS: &[Row] = &[
         }
         assert_eq!(moved, 2);
     }),
-    followed("error/advice.rs", "git_log, git_status and git_reset", |it| {
+    followed("error/advice.rs", "git_log and git_status show the current state", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve();
         client.text("git_commit", &json!({"message": "mine", "allow_empty": true}));
@@ -449,7 +452,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_reset", &json!({"mode": "soft", "target": "HEAD~2"}));
         assert_eq!(fixture.text(&["log", "-1", "--format=%s"]), "second");
     }),
-    followed("error/advice.rs", "To have all of it back:", |it| {
+    followed("error/advice.rs", "To restore all of it:", |it| {
         let fixture = Fixture::new();
         fixture.write("b.txt", "b one\n").commit("more");
         fixture.write("a.txt", "edited\n").write("b.txt", "edited\n");

@@ -100,7 +100,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_init", &json!({"repo_path": made}));
         client.text("git_status", &json!({"repo_path": made}));
     }),
-    followed("pipeline/repository.rs", "It answered roots/list without", |it| {
+    followed("pipeline/repository.rs", "Its answer to roots/list names", |it| {
         let fixture = Fixture::new();
         let mut client = rooted(&fixture.path, "/nonexistent");
         it.printed(&mut client, ("git_status", json!({})));

@@ -83,7 +83,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_checkout", &json!({"repo_path": place, "branch_name": "other", "create": true}));
         client.text("git_checkout", &checkout);
     }),
-    followed("error/advice.rs", "If it may go: git_worktree", |it| {
+    followed("error/advice.rs", "If it may be removed: git_worktree", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve();
         client.text("git_worktree", &json!({"action": "add", "path": "wt", "branch": "one"}));
@@ -234,7 +234,7 @@ pub(crate) const ROWS: &[Row] = &[
         fs::remove_file(path).expect("a lock");
         client.text(add().0, &add().1);
     }),
-    followed("error/advice.rs", "Try again. From an age of one minute on", |it| {
+    followed("error/advice.rs", "Try again. Once it is one minute old", |it| {
         let (fixture, path) = locked(2);
         let mut client = fixture.serve_with(&["--toolsets", "default,maintenance"], &[]);
         let (error, _) = it.printed(&mut client, add());

@@ -19,7 +19,7 @@ use std::fs;
 const PARTIAL: (&str, &str) = ("answers/partial.rs", "without_the_permission_to_fetch_the_error_names_who_has_it");
 
 /// Pushes a commit from another clone.
-fn others_work(remote: &Remote, branch: &str) {
+fn push_elsewhere(remote: &Remote, branch: &str) {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let script = format!(
         "git clone -q '{}' w && cd w && git config user.name O && git config user.email o@example.com && git checkout -q {branch} && \
@@ -30,7 +30,7 @@ fn others_work(remote: &Remote, branch: &str) {
 }
 
 /// A fetch that fails until the remote's fault is removed.
-fn until_it_is_gone(it: &Advice, fault: Fault) {
+fn until_repaired(it: &Advice, fault: Fault) {
     let (fixture, remote) = published();
     remote.breaks(fault);
     let mut client = fixture.serve_with(&[], &OPEN);
@@ -78,7 +78,7 @@ fn shallow() -> (Fixture, Remote) {
 }
 
 pub(crate) const ROWS: &[Row] = &[
-    followed("error/access.rs", "If this is about credentials", |it| {
+    followed("error/access.rs", "Authentication uses git credential helpers", |it| {
         let (fixture, remote) = published();
         remote.breaks(Fault::Locked);
         let home = fixture.home.path();
@@ -92,10 +92,10 @@ pub(crate) const ROWS: &[Row] = &[
         shell(&fixture.path, &format!("GIT_CONFIG_GLOBAL='{global}' GIT_ASKPASS='{}' git fetch -q", asked.display()));
         client.text("git_fetch", &json!({}));
     }),
-    followed("error/access.rs", "There is no such repository", |it| until_it_is_gone(it, Fault::Status(404))),
-    followed("error/access.rs", "The fault is the remote's. Try again later.", |it| until_it_is_gone(it, Fault::Status(503))),
-    followed("error/access.rs", "The remote wants to be asked less often", |it| until_it_is_gone(it, Fault::Later("1".to_owned()))),
-    followed("error/advice.rs", "The fault is the remote's, or lies", |it| {
+    followed("error/access.rs", "Repository not found", |it| until_repaired(it, Fault::Status(404))),
+    followed("error/access.rs", "The remote failed. Try again later.", |it| until_repaired(it, Fault::Status(503))),
+    followed("error/access.rs", "The remote limits the rate of requests", |it| until_repaired(it, Fault::Later("1".to_owned()))),
+    followed("error/advice.rs", "The remote, or the network path", |it| {
         let (fixture, remote) = published();
         let url = remote.url();
         // Nothing listens there.
@@ -116,7 +116,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_remote_set_url", &json!({"name": "origin", "url": place}));
         client.text("git_fetch", &json!({}));
     }),
-    followed("error/advice.rs", "Work on with what is here and try again later.", |it| {
+    followed("error/advice.rs", "Continue with local data and try again later.", |it| {
         let (fixture, remote) = published();
         let server = Administered::start(&fixture, &[], &OPEN);
         remote.breaks(Fault::Later("600".to_owned()));
@@ -128,7 +128,7 @@ pub(crate) const ROWS: &[Row] = &[
         server.post("/circuits/reset", &json!({"all": true}));
         assert_ne!(tool(&server, "git_fetch", json!({}))["isError"], true);
     }),
-    followed("error/advice.rs", "Work on with what is here and try again later. The operator", |it| {
+    followed("error/advice.rs", "Continue with local data and try again later. `mcp-server-git", |it| {
         let (fixture, remote) = published();
         let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_CIRCUIT_RECOVERY", "1")]].concat());
         remote.breaks(Fault::Status(503));
@@ -154,7 +154,7 @@ pub(crate) const ROWS: &[Row] = &[
         it.printed(&mut with_agent(&fixture, ""), ("git_fetch", json!({})));
         with_agent(&fixture, &agent.display().to_string()).text("git_fetch", &json!({}));
     }),
-    followed("error/access.rs", "No key of the ssh agent", |it| {
+    followed("error/access.rs", "The remote accepts no key", |it| {
         let (fixture, _) = over_ssh();
         let agent = fixture.home.path().join("agent");
         fs::write(&agent, "").expect("a file");
@@ -180,11 +180,11 @@ pub(crate) const ROWS: &[Row] = &[
         fs::write(known, "").expect("a file");
         client.text("git_fetch", &json!({}));
     }),
-    followed("error/advice.rs", "Where the remote is ahead", |it| {
+    followed("error/advice.rs", "If the remote is ahead", |it| {
         let (fixture, remote) = published();
         fixture.git(&["checkout", "-q", "-b", "feature"]);
         fixture.write("f.txt", "f\n").commit("mine").git(&["push", "-q", "-u", "origin", "feature"]);
-        others_work(&remote, "feature");
+        push_elsewhere(&remote, "feature");
         fixture.write("g.txt", "g\n").commit("more");
         let mut client = fixture.serve_with(&[], &OPEN);
         it.helps(&mut client, ("git_push", json!({})), &[("git_pull", json!({"how": "merge"}))]);
@@ -201,12 +201,8 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.write("allowed", "").commit("with");
         client.text("git_push", &json!({}));
     }),
-    elsewhere(
-        "error/advice.rs",
-        "A tag that is another one here",
-        ("answers/stopped.rs", "a_tag_rejected_by_a_fetch_is_replaced_as_advised"),
-    ),
-    followed("error/advice.rs", "A call of a tool that reads them", |it| {
+    elsewhere("error/advice.rs", "A tag that differs here", ("answers/stopped.rs", "a_tag_rejected_by_a_fetch_is_replaced_as_advised")),
+    followed("error/advice.rs", "A tool that reads them", |it| {
         let (work, remote) = published();
         for key in ["uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"] {
             remote.git(&["config", key, "true"]);
@@ -222,7 +218,7 @@ pub(crate) const ROWS: &[Row] = &[
         let read = client.request("resources/read", &blob);
         assert_eq!(read["result"]["contents"][0]["text"], "one\n", "{read}");
     }),
-    elsewhere("pipeline/missing.rs", "This server only reads", PARTIAL),
+    elsewhere("pipeline/missing.rs", "This server is read-only", PARTIAL),
     elsewhere("pipeline/missing.rs", "The token does not have the scope", PARTIAL),
     followed("error/advice.rs", "git_fetch with `depth`: 0", |it| {
         for call in [("git_merge", json!({"source_branch": "origin/side"})), ("git_cherry_pick", json!({"commit_hash": "origin/side"}))] {
@@ -277,7 +273,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_remote_set_url", &other);
         assert!(fixture.text(&["remote", "get-url", "origin"]).ends_with("other.git"));
     }),
-    followed("error/advice.rs", "The operator switches it on with `protocols = [", |it| {
+    followed("error/advice.rs", "The operator enables it with `protocols = [", |it| {
         let (fixture, _remote) = published();
         let config = fixture.home.path().join("config.toml");
         fs::write(&config, "").expect("a file");
@@ -326,7 +322,7 @@ pub(crate) const ROWS: &[Row] = &[
         fs::write(&config, format!("[network]\n{setting}\n")).expect("a file");
         serve(&[]).text("git_fetch", &json!({}));
     }),
-    followed("error/advice.rs", "git_remote_list shows where remotes are.", |it| {
+    followed("error/advice.rs", "git_remote_list shows the URLs of the remotes.", |it| {
         let (fixture, remote) = published();
         let mut client = fixture.serve_with(&[], &OPEN);
         it.printed(&mut client, ("git_ls_remote", json!({"remote": "http://no-such-host.invalid/x.git"})));
@@ -347,7 +343,7 @@ pub(crate) const ROWS: &[Row] = &[
     followed("tools/fetch.rs", "Repeat the call with `how`", |it| {
         for how in ["rebase", "merge"] {
             let (fixture, remote) = published();
-            others_work(&remote, "main");
+            push_elsewhere(&remote, "main");
             fixture.write("n.txt", "n\n").commit("new");
             let mut client = fixture.serve_with(&[], &OPEN);
             let before = fixture.text(&["rev-parse", "HEAD"]);

@@ -92,7 +92,7 @@ impl Row {
     }
 
     /// Whether no test follows the row's hint.
-    pub(crate) fn is_left_to_operators(&self) -> bool {
+    pub(crate) fn is_unfollowed(&self) -> bool {
         matches!(self.how, How::Operator(_))
     }
 }

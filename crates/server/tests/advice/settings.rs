@@ -38,8 +38,8 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.git(&["config", "--unset", "diff.context"]);
         client.text("git_diff", &json!({}));
     }),
-    elsewhere("error/advice.rs", "The operator mends the index", ("answers/broken.rs", "advice_for_a_broken_repository_repairs_it")),
-    followed("error/advice.rs", "The operator mends what git says there.", |it| {
+    elsewhere("error/advice.rs", "The operator rebuilds", ("answers/broken.rs", "advice_for_a_broken_repository_repairs_it")),
+    followed("error/advice.rs", "The operator fixes what git reports.", |it| {
         let fixture = Fixture::new();
         let [git, broken] = ["git", "broken"].map(|name| fixture.home.path().join(name));
         script(
@@ -70,7 +70,7 @@ pub(crate) const ROWS: &[Row] = &[
         let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
         fixture.serve_with(&[], &[("PATH", &path)]).text("git_add", &add);
     }),
-    followed("error/advice.rs", "The operator mends that with `git -C {} worktree repair`.", |it| {
+    followed("error/advice.rs", "The operator repairs it with `git -C {} worktree repair`.", |it| {
         let fixture = Fixture::new();
         fixture.git(&["worktree", "add", "-q", "-b", "side", "wt"]);
         fs::remove_file(fixture.path.join("wt/.git")).expect("a file");
@@ -90,7 +90,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text(tool, &prune);
         assert!(fixture.path.join("wt/a.txt").exists() && fixture.text(&["worktree", "list"]).lines().count() == 1);
     }),
-    shown("error/advice.rs", "Commit them there, or put them away", MODULES, "git_stash"),
+    shown("error/advice.rs", "Commit them there, or stash them", MODULES, "git_stash"),
     shown("error/advice.rs", "Move them away, or remove them", MODULES, "remove"),
     shown("error/advice.rs", "Next: git_maintenance {}. Then repeat", MODULES, "git_maintenance"),
     shown("error/advice.rs", "Remove the link", MODULES, "link"),
@@ -105,7 +105,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_submodule", &update);
         assert_eq!(fs::read_to_string(fixture.path.join("lib/f")).expect("a file"), "2\n");
     }),
-    followed("error/advice.rs", "Try again when no git is at work there.", |it| {
+    followed("error/advice.rs", "Try again when no git is running there.", |it| {
         let fixture = with_submodule();
         fixture.write(".git/modules/lib/index.lock", "");
         let above = fixture.home.path().display().to_string();
@@ -126,10 +126,10 @@ pub(crate) const ROWS: &[Row] = &[
     shown("error/advice.rs", "git_stash {{\"action\":\"drop\"", POP, "\"drop\""),
     elsewhere("error/advice.rs", "`git update-ref -d refs/stash`", POP),
     elsewhere("error/advice.rs", "git_merge runs it", ("answers/filtered_changes.rs", "a_preview_is_refused_only_if_a_driver_may_run")),
-    operator("error/advice.rs", "Name the one that is meant.", DESTINATIONS),
-    operator("error/advice.rs", "git_fetch brings what is there.", DESTINATIONS),
-    operator("error/advice.rs", "Name a branch or a tag that is there.", DESTINATIONS),
-    followed("error/advice.rs", "Push to a remote that is no mirror", |it| {
+    operator("error/advice.rs", "Name the intended one.", DESTINATIONS),
+    operator("error/advice.rs", "git_fetch fetches it.", DESTINATIONS),
+    operator("error/advice.rs", "Name an existing branch or tag.", DESTINATIONS),
+    followed("error/advice.rs", "Push to a remote that is not a mirror", |it| {
         let fixture = Fixture::new();
         shell(&fixture.path, "git init -q --bare ../fork.git; git remote add --mirror=push mir $PWD/../fork.git");
         let place = fixture.path.with_file_name("fork.git");
@@ -142,7 +142,7 @@ pub(crate) const ROWS: &[Row] = &[
         shell(&fixture.path, error.split('`').find(|part| part.starts_with("git push")).expect("a command"));
         assert!(String::from_utf8_lossy(&git_in(&place, &["for-each-ref"]).stdout).contains("refs/tags/v1"));
     }),
-    followed("error/advice.rs", "A passphrase has to be in the ssh agent", |it| {
+    followed("error/advice.rs", "A key with a passphrase must be in the ssh agent", |it| {
         if programs::found("ssh-keygen").is_none() {
             it.was_read.set(true);
             return;
@@ -159,7 +159,7 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.git(&["config", "user.signingKey", &place("id")]);
         client.text("git_tag", &sign);
     }),
-    elsewhere("error/advice.rs", "The operator makes it sign: `gpg.ssh.program`", SSH),
+    elsewhere("error/advice.rs", "The operator sets up signing: `gpg.ssh.program`", SSH),
     elsewhere("tools/tag.rs", "The operator adds the key", SSH),
     elsewhere("tools/tag.rs", "The operator names a file of signers", SSH),
     elsewhere("tools/tag.rs", "{name} has no good signature", SIGNATURES),

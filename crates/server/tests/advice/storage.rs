@@ -26,7 +26,7 @@ use std::{
 const SOON: [(&str, &str); 1] = [("MCP_GIT_CHANGE_TIMEOUT", "1")];
 
 /// The error of a push that timed out.
-const LOOK: &str = "{look} Then repeat the call where";
+const LOOK: &str = "{look} Then repeat the call if needed";
 
 /// A named pipe: opening it blocks until it is released.
 struct Pipe(PathBuf);
@@ -137,7 +137,7 @@ pub(crate) const ROWS: &[Row] = &[
         let server = Administered::start(&fixture, &[], &[]);
         assert_eq!(tool(&server, "git_commit", commit(Some("k")))["content"], first["content"]);
     }),
-    followed("journal/mod.rs", "Look with git_status and git_log, and repeat", |it| {
+    followed("journal/mod.rs", "Check git_status and git_log, and repeat", |it| {
         let fixture = Fixture::new();
         let commit = |key: &str| json!({"message": "m", "paths": ["a.txt"], "idempotency_key": key});
         let gate = fixture.home.path().join("gate");
@@ -157,7 +157,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_commit", &commit("another"));
         assert_eq!(fixture.text(&["log", "-1", "--format=%s"]), "m");
     }),
-    followed("journal/record.rs", "git_undo brings them back.", |it| {
+    followed("journal/record.rs", "git_undo restores them.", |it| {
         let (fixture, mut client) = failing_filter(2);
         it.printed(&mut client, ("git_restore", json!({"paths": ["a.txt", "b.txt"]})));
         fixture.write(".git/most", "1000");
@@ -171,7 +171,7 @@ pub(crate) const ROWS: &[Row] = &[
         let error = client.error("git_cherry_pick", &json!({"commit_hash": "other"}));
         it.read(&error);
         fixture.write(".git/most", "1000");
-        let lost = error.split_once("missing or empty since: ").and_then(|(_, rest)| rest.lines().next()).expect("paths");
+        let lost = error.split_once("missing or empty now: ").and_then(|(_, rest)| rest.lines().next()).expect("paths");
         client.text("git_restore", &json!({"paths": lost.split(", ").collect::<Vec<_>>()}));
         assert_eq!(fixture.text(&["status", "--porcelain"]), "");
     }),
@@ -190,7 +190,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text(commit.0, &commit.1);
         drop((client, mounted));
     }),
-    followed("circuits.rs", "Nothing was changed. The operator looks after the disk", |it| {
+    followed("circuits.rs", "Nothing was changed. Ask the operator to fix the disk", |it| {
         let fixture = Fixture::new();
         let git = fixture.home.path().join("git");
         let full = fixture.home.path().join("full");
@@ -212,7 +212,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     operator(
         "persistence/lease.rs",
-        "Nothing was changed. Reads go on",
+        "Nothing was changed. Reads still work",
         "it needs a database that several machines share: `multi_server.rs` has one, and the row of the idempotency key covers an unavailable store",
     ),
     operator(
@@ -247,7 +247,7 @@ pub(crate) const ROWS: &[Row] = &[
         let mut client = fixture.serve();
         client.text("git_commit", &commit);
     }),
-    followed("error/mod.rs", "Repeat the call. For a change look at git_status first.", |it| {
+    followed("error/mod.rs", "Repeat the call. For a change, check git_status first.", |it| {
         let fixture = Fixture::new();
         let server = Administered::start(&fixture, &[], &[]);
         let began = fixture.home.path().join("began");
@@ -305,9 +305,9 @@ pub(crate) const ROWS: &[Row] = &[
         wait_for("the end of the lock", || !is_locked());
         assert_ne!(add()["isError"], true);
     }),
-    along("pipeline/worker.rs", "It is not known whether the change was made", "{doubt} {cause}"),
-    along("pipeline/worker.rs", "A file system that does not answer", "{doubt} {cause}"),
-    followed("error/mod.rs", "Nothing was changed: it was not its turn yet.", |it| {
+    along("pipeline/worker.rs", "The change may or may not have been made", "{doubt} {cause}"),
+    along("pipeline/worker.rs", "An unresponsive file system", "{doubt} {cause}"),
+    followed("error/mod.rs", "Nothing was changed: the call was still queued.", |it| {
         let (fixture, other) = (Fixture::new(), Fixture::new());
         let [git, gate, began] = ["git", "gate", "began"].map(|name| fixture.home.path().join(name).display().to_string());
         // It ignores the signal to end, and holds the only permit.
@@ -325,7 +325,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.answer_to(&first);
         client.text("git_commit", &commit(&other));
     }),
-    followed("journal/late.rs", "Look with git_status, then repeat the call.", |it| {
+    followed("journal/late.rs", "Check git_status, then repeat the call.", |it| {
         let fixture = Fixture::new();
         stage(&fixture, "new\n");
         let commit = json!({"message": "x"});
@@ -334,7 +334,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert!(client.text("git_status", &json!({})).contains("a.txt"));
         client.text("git_commit", &commit);
     }),
-    followed("journal/late.rs", "git_abort goes back to before the {name}.", |it| {
+    followed("journal/late.rs", "git_abort restores the state before the {name}.", |it| {
         let fixture = forked();
         fixture.git(&["checkout", "-q", "side"]);
         let before = fixture.text(&["rev-parse", "HEAD"]);
@@ -346,7 +346,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert_eq!(fixture.text(&["rev-parse", "HEAD"]), before);
         client.text("git_rebase", &rebase);
     }),
-    followed("journal/late.rs", "It has taken effect, at least in part: look with git_status", |it| {
+    followed("journal/late.rs", "It has taken effect, at least in part: check git_status", |it| {
         let fixture = forked();
         stage(&fixture, "new\n");
         it.read(&late(&fixture, &SOON, "post-commit", ("git_commit", &json!({"message": "made"}))));
@@ -354,7 +354,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert!(client.text("git_log", &json!({})).contains("made"));
         assert!(client.error("git_commit", &json!({"message": "made"})).contains("nothing is staged"));
     }),
-    followed("journal/late.rs", "It has taken effect, at least in part: look with git_log", |it| {
+    followed("journal/late.rs", "It has taken effect, at least in part: check git_log", |it| {
         for (tool, what, subject) in [
             ("git_cherry_pick", "side~1 side", "side 1"),
             ("git_revert", "HEAD HEAD~1", "Revert \"main 1\""),
@@ -369,7 +369,7 @@ pub(crate) const ROWS: &[Row] = &[
             assert_eq!(fixture.text(&["log", "-1", "--format=%s"]), subject);
         }
     }),
-    followed("journal/late.rs", "The operator gives changes more time", |it| {
+    followed("journal/late.rs", "The operator raises `limits.change_timeout`", |it| {
         let fixture = Fixture::new();
         stage(&fixture, "new\n");
         hook(&fixture, "pre-commit", "sleep 2");
@@ -383,14 +383,14 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     operator(
         "journal/late.rs",
-        "Whether it has taken effect is not known",
+        "It may or may not have taken effect",
         "it needs a repository that becomes unreadable once its change timed out; the rows around it check that both calls answer then",
     ),
     followed("journal/late.rs", LOOK, late_push),
-    along("journal/late.rs", "git_ls_remote shows what the remote has.", LOOK),
-    along("journal/late.rs", "the remote may have taken what was pushed", LOOK),
-    followed("journal/late.rs", "git_branch shows what has been fetched.", late_fetch),
-    along("journal/late.rs", "references that had been fetched by then", "git_branch shows what has been fetched."),
+    along("journal/late.rs", "git_ls_remote shows the remote's references.", LOOK),
+    along("journal/late.rs", "the remote may have accepted the push", LOOK),
+    followed("journal/late.rs", "git_branch shows the fetched branches.", late_fetch),
+    along("journal/late.rs", "references fetched by then", "git_branch shows the fetched branches."),
     followed("error/mod.rs", "Ask for less: fewer commits", |it| {
         let fixture = Fixture::new();
         let git = fixture.home.path().join("git");

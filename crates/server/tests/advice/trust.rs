@@ -106,7 +106,7 @@ pub(crate) const ROWS: &[Row] = &[
         fs::write(file, kept).expect("a reflog");
         client.text("git_reflog", &reflog);
     }),
-    followed("error/advice.rs", "Nothing was answered from it.", |it| {
+    followed("error/advice.rs", "No data was returned from it.", |it| {
         let fixture = Fixture::new();
         let git = fixture.home.path().join("git");
         let (seen, config) = (fixture.home.path().join("seen"), fixture.path.join(".git/config"));
@@ -124,11 +124,11 @@ pub(crate) const ROWS: &[Row] = &[
         it.printed(&mut client, ("git_blame", blame.clone()));
         client.text("git_blame", &blame);
     }),
-    elsewhere("error/advice.rs", "The operator installs a newer git", BROKEN),
+    elsewhere("error/advice.rs", "If git names a version or an extension", BROKEN),
     elsewhere("error/advice.rs", "`git fsck` lists what is missing or damaged", BROKEN),
     elsewhere(
         "error/advice.rs",
-        "`git fsck` lists all that is missing",
+        "`git fsck` lists missing objects",
         ("answers/lost_content.rs", "missing_content_stops_a_change_before_it_starts"),
     ),
     elsewhere(
@@ -136,7 +136,7 @@ pub(crate) const ROWS: &[Row] = &[
         "The program of that filter has to work",
         ("answers/lost_content.rs", "a_failing_filter_stops_a_change_before_it_starts"),
     ),
-    followed("error/advice.rs", "git_log lists commits. If one of them", |it| {
+    followed("error/advice.rs", "git_log lists commits. If a commit or a branch", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve();
         it.printed(&mut client, ("git_show", json!({"revision": "0123456789012345678901234567890123456789"})));

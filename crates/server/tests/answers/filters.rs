@@ -43,7 +43,7 @@ fn reads() -> [(&'static str, Value, bool); 9] {
 }
 
 /// Every read names the two files that it cannot compare, without showing their content or calling them changed.
-fn reads_leave_them_out(client: &mut Client, repo: &str, with_hunks: bool) {
+fn reads_skip_them(client: &mut Client, repo: &str, with_hunks: bool) {
     for (tool, mut args, shows_b) in reads().into_iter().filter(|(tool, ..)| with_hunks || *tool != "git_add") {
         args["repo_path"] = json!(repo);
         let answer = client.text(tool, &args);
@@ -76,7 +76,7 @@ fn every_read_names_files_that_only_a_filter_could_compare() -> Outcome {
         let (fixture, marker) = repository(configure);
         let mut client = fixture.serve();
         let repo = fixture.path.display().to_string();
-        reads_leave_them_out(&mut client, &repo, true);
+        reads_skip_them(&mut client, &repo, true);
         assert!(!marker.exists(), "{configure}: a read has run the filter");
         // The note's advice compares them as git does.
         let status = parts(&client.text("git_status", &json!({})));

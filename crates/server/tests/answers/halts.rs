@@ -283,7 +283,7 @@ fn the_hook_that_stops_a_pull_or_a_smaller_change_is_named_12() -> Outcome {
             error.contains("the hook `reference-transaction` stopped ") && error.contains("(exit code 3); it wrote:"),
             "{tool}: {error}"
         );
-        assert!(error.contains("NO-reference-transaction") && error.contains("Mend what it says. Then repeat the call."), "{error}");
+        assert!(error.contains("NO-reference-transaction") && error.contains("Fix what it reports. Then repeat the call."), "{error}");
         assert_eq!(state(&fixture), before, "{tool}");
         accept(&fixture, "reference-transaction");
         client.text(tool, &args);
@@ -306,7 +306,7 @@ fn a_pop_whose_entry_cannot_be_dropped_must_not_be_repeated_12() {
         let mut client = fixture.serve();
         let error = client.error("git_stash", &json!({"action": "pop"}));
         assert!(error.contains(&format!("the changes of the entry {entry} are brought back, and it is not dropped: ")), "{error}");
-        assert!(error.contains("KEPT") && error.contains("do not bring them back again") && !error.contains("repeat the call"), "{error}");
+        assert!(error.contains("KEPT") && error.contains("do not apply them again") && !error.contains("repeat the call"), "{error}");
         assert_eq!(std::fs::read_to_string(fixture.path.join(edit)).expect("a file"), "stashed\n");
         std::fs::remove_file(fixture.path.join(".git/hooks/reference-transaction")).expect("the hook");
         if error.contains("`git update-ref -d refs/stash`") {

@@ -34,7 +34,7 @@ fn the_hook_that_stops_a_commit_is_named_12() {
             let step = if name == "commit-msg" {
                 "Repeat the call with a `message` that it accepts."
             } else {
-                "Mend what it says. Then repeat the call."
+                "Fix what it reports. Then repeat the call."
             };
             assert!(error.contains(step), "{error}");
             client.text("git_commit", &args);
@@ -116,7 +116,7 @@ fn hooks_that_cannot_start_or_are_killed_are_reported_12() {
         let mut client = fixture.serve();
         let error = client.error("git_commit", &json!({"message": "x"}));
         assert!(error.contains(&format!("the hook `pre-commit` stopped the commit ({expect})")), "{error}");
-        assert_eq!(error.contains("its first line must name a program that is there"), expect.contains("started"), "{error}");
+        assert_eq!(error.contains("its first line must name a program that exists"), expect.contains("started"), "{error}");
         accept(&fixture, "pre-commit");
         client.text("git_commit", &json!({"message": "x"}));
         assert_eq!(ran(&fixture, "pre-commit"), 1);
@@ -132,7 +132,7 @@ fn a_hook_that_stops_a_push_is_named_and_one_after_a_checkout_stops_nothing_12()
     let mut client = fixture.serve_with(&[], &crate::support::remote::OPEN);
     let error = client.error("git_push", &json!({}));
     assert!(error.contains("the hook `pre-push` stopped the push (exit code 3)") && error.contains("NO-pre-push"), "{error}");
-    assert!(!error.contains("credential") && error.contains("Mend what it says. Then repeat the call."), "{error}");
+    assert!(!error.contains("credential") && error.contains("Fix what it reports. Then repeat the call."), "{error}");
     assert_eq!(remote.git(&["rev-parse", "main"]), there);
     accept(&fixture, "pre-push");
     // The push succeeds although the local record of it is refused.
@@ -179,7 +179,7 @@ fn hook_output_is_bounded_and_leaves_nothing_behind_12() {
         let result = client.result("git_commit", &json!({"message": "x", "max_tokens": tokens}));
         let text = text_of(&result);
         assert!(text.len() <= tokens * 4 && text.contains("the hook `pre-commit` stopped the commit (exit code 1)"), "{text}");
-        assert!(text.contains("Staged: 1: M a.txt.") && text.contains("Mend what it says. Then repeat the call."), "{text}");
+        assert!(text.contains("Staged: 1: M a.txt.") && text.contains("Fix what it reports. Then repeat the call."), "{text}");
     }
     no_trace(&fixture);
 }

@@ -39,7 +39,7 @@ fn a_timed_out_change_without_effect_is_reported_and_can_be_repeated_13() {
         hook(&fixture, name, HANGS);
         let error = times_out(&fixture, (tool, &args), &SOON);
         assert!(error.contains(&format!("the hook `{name}` was running")) && error.contains("HEAD did not move"), "{error}");
-        assert!(error.contains("Look with git_status, then repeat the call.") && error.contains("`limits.change_timeout`"), "{error}");
+        assert!(error.contains("Check git_status, then repeat the call.") && error.contains("`limits.change_timeout`"), "{error}");
         assert_eq!(state(&fixture), before);
         accept(&fixture, name);
         fixture.serve().text(tool, &args);
@@ -66,7 +66,7 @@ fn a_timed_out_change_that_took_effect_is_reported_13() {
         assert!(error.contains("do not repeat it") && !error.contains("then repeat the call"), "{error}");
         let after = state(&fixture);
         assert_ne!(after[0], before[0], "{tool} took effect");
-        if error.contains("git_abort ends what is left in progress") {
+        if error.contains("git_abort aborts the rest") {
             fixture.serve().text("git_abort", &json!({}));
             assert_eq!(state(&fixture), after, "completed work stays");
         }
@@ -81,7 +81,7 @@ fn a_timed_out_change_that_took_effect_is_reported_13() {
     let args = json!({"target_branch": "main"});
     let error = times_out(&fixture, ("git_rebase", &args), &SOON);
     assert!(error.contains("the hook `prepare-commit-msg` was running") && error.contains("a rebase is in progress"), "{error}");
-    assert!(error.contains("git_abort goes back to before the rebase. Then repeat the call."), "{error}");
+    assert!(error.contains("git_abort restores the state before the rebase. Then repeat the call."), "{error}");
     let mut client = fixture.serve();
     client.text("git_abort", &json!({}));
     assert_eq!(state(&fixture), before);
@@ -97,7 +97,7 @@ fn a_push_that_times_out_in_a_local_hook_does_not_blame_the_remote_13() {
     hook(&fixture, "pre-push", HANGS);
     let variables = [&OPEN[..], &[("MCP_GIT_NETWORK_TIMEOUT", "2")]].concat();
     let error = times_out(&fixture, ("git_push", &json!({})), &variables);
-    assert!(error.contains("the hook `pre-push` was running") && error.contains("git_ls_remote shows what the remote has"), "{error}");
+    assert!(error.contains("the hook `pre-push` was running") && error.contains("git_ls_remote shows the remote's references"), "{error}");
     assert_eq!(remote.git(&["rev-parse", "main"]), there);
     accept(&fixture, "pre-push");
     let mut client = fixture.serve_with(&[], &OPEN);

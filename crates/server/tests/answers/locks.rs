@@ -92,7 +92,7 @@ fn a_held_or_recent_lock_stays() -> Outcome {
     assert!(left.contains(&who) && held.exists(), "{left}");
     holder.kill()?;
     holder.wait()?;
-    let mut git = at_work(&fixture.path)?;
+    let mut git = busy_git(&fixture.path)?;
     let left = client.text("git_maintenance", &json!({"action": "remove_locks"}));
     assert!(left.contains("is using it") && held.exists(), "{left}");
     git.kill()?;
@@ -108,7 +108,7 @@ fn a_held_or_recent_lock_stays() -> Outcome {
 }
 
 /// A git that holds the lock until its input ends.
-fn at_work(path: &Path) -> std::io::Result<std::process::Child> {
+fn busy_git(path: &Path) -> std::io::Result<std::process::Child> {
     let mut command = Command::new("git");
     command.args(["cat-file", "--batch"]).current_dir(path).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()
 }

@@ -197,7 +197,7 @@ fn files_lost_by_a_failed_change_are_named_with_the_recovery() -> Outcome {
         let mut client = fixture.serve();
         let failed = client.error(tool, &args);
         assert!(!failed.contains("nothing was changed"), "{tool} {args}: {failed}");
-        assert!(failed.contains(&format!("missing or empty since: {lost}")), "{tool} {args}: {failed}");
+        assert!(failed.contains(&format!("missing or empty now: {lost}")), "{tool} {args}: {failed}");
         assert!(failed.contains(back), "{tool} {args}: {failed}");
         fixture.write(".git/most", "1000");
         way_back(&mut client, back, lost);
@@ -241,7 +241,7 @@ fn unreadable_content_is_reported_with_the_recovery() -> Outcome {
         if partial {
             assert!(failed.contains("not in this partial clone"), "{failed}");
         } else {
-            assert!(failed.contains("missing or empty since: b.txt") && failed.contains("git_restore"), "{failed}");
+            assert!(failed.contains("missing or empty now: b.txt") && failed.contains("git_restore"), "{failed}");
             way_back(&mut client, "git_restore", "b.txt");
         }
         assert_eq!(fs::read(fixture.path.join("b.txt"))?, before["b.txt"], "{failed}");

@@ -48,7 +48,7 @@ fn message_of(fixture: &Fixture, object: &str) -> String {
 }
 
 /// A repository whose branches `main` and `side` change the same line, with these settings.
-fn disagreeing(settings: &[(&str, &str)]) -> Fixture {
+fn conflicting(settings: &[(&str, &str)]) -> Fixture {
     let fixture = Fixture::new();
     fixture.git(&["checkout", "-q", "-b", "side"]);
     fixture.write("a.txt", "theirs\n").commit("side");
@@ -80,7 +80,7 @@ fn resolve(client: &mut Client, fixture: &Fixture) -> String {
 #[test]
 fn messages_of_commits_tags_and_notes_are_recorded_byte_for_byte() {
     for (nth, settings) in SETTINGS.into_iter().enumerate() {
-        let fixture = disagreeing(settings);
+        let fixture = conflicting(settings);
         let mut client = fixture.serve();
         for (at, message) in some(nth).enumerate() {
             let case = format!("{settings:?} {message:?}");
@@ -110,7 +110,7 @@ fn messages_of_commits_tags_and_notes_are_recorded_byte_for_byte() {
 #[test]
 fn messages_of_merges_are_recorded_byte_for_byte_with_and_without_conflicts() {
     for (nth, settings) in SETTINGS.into_iter().enumerate() {
-        let fixture = disagreeing(settings);
+        let fixture = conflicting(settings);
         let mut client = fixture.serve();
         for message in some(nth) {
             let case = format!("{settings:?} {message:?}");
@@ -139,7 +139,7 @@ fn messages_of_merges_are_recorded_byte_for_byte_with_and_without_conflicts() {
 #[test]
 fn messages_of_picked_and_rebased_commits_are_kept() {
     for (nth, settings) in SETTINGS.into_iter().enumerate() {
-        let fixture = disagreeing(settings);
+        let fixture = conflicting(settings);
         let mut client = fixture.serve();
         let (main, base) = (fixture.text(&["rev-parse", "main"]), fixture.text(&["rev-parse", "main~1"]));
         for message in some(nth) {
@@ -181,7 +181,7 @@ fn messages_of_picked_and_rebased_commits_are_kept() {
 #[test]
 fn messages_of_a_series_are_kept_before_and_after_a_conflict() {
     for settings in SETTINGS {
-        let fixture = disagreeing(settings);
+        let fixture = conflicting(settings);
         let mut client = fixture.serve();
         fixture.git(&["checkout", "-q", "-b", "series", "main~1"]);
         for (at, message) in MESSAGES[..4].iter().enumerate() {
@@ -207,7 +207,7 @@ fn messages_of_a_series_are_kept_before_and_after_a_conflict() {
 #[test]
 fn plans_combine_messages_without_losing_a_line() {
     for settings in SETTINGS {
-        let fixture = disagreeing(settings);
+        let fixture = conflicting(settings);
         let mut client = fixture.serve();
         let base = fixture.text(&["rev-parse", "main"]);
         for (at, message) in ["#1 one\n\n# body", "#2 two", "squash! #1 one\n\n#3 three\n", "#4 four\n"].iter().enumerate() {
@@ -249,7 +249,7 @@ fn plans_combine_messages_without_losing_a_line() {
 #[test]
 fn a_plan_that_stops_at_a_conflict_keeps_its_messages() {
     for settings in SETTINGS {
-        let fixture = disagreeing(settings);
+        let fixture = conflicting(settings);
         let mut client = fixture.serve();
         for (at, message) in ["#1 one\n\n# body\n", "#2 two\n", "#3 three\n"].iter().enumerate() {
             fixture.write("a.txt", format!("{at}\n")).write(".git/message", message);
@@ -275,7 +275,7 @@ fn a_plan_that_stops_at_a_conflict_keeps_its_messages() {
 
 #[test]
 fn an_unused_message_is_not_dropped_silently() {
-    let fixture = disagreeing(&[]);
+    let fixture = conflicting(&[]);
     let mut client = fixture.serve();
     for strategy in ["squash", "ff-only"] {
         let refused = client.error("git_merge", &json!({"source_branch": "side", "strategy": strategy, "message": "#1"}));
@@ -294,7 +294,7 @@ fn an_unused_message_is_not_dropped_silently() {
 fn no_step_is_misread_as_a_comment() {
     for sign in ["p", "pick", "r", "auto", ";"] {
         let key = if sign.len() == 1 || sign == "auto" { "core.commentChar" } else { "core.commentString" };
-        let fixture = disagreeing(&[(key, sign)]);
+        let fixture = conflicting(&[(key, sign)]);
         fixture.git(&["checkout", "-q", "side"]);
         for at in 0..3 {
             fixture.write(&format!("{at}.txt"), "new\n").commit(&format!("pick {at}"));
@@ -315,7 +315,7 @@ fn no_step_is_misread_as_a_comment() {
 #[test]
 fn a_stash_keeps_its_message() {
     for settings in SETTINGS {
-        let fixture = disagreeing(settings);
+        let fixture = conflicting(settings);
         let mut client = fixture.serve();
         for message in ["#99 fix", "; x", "// # y"] {
             fixture.write("a.txt", message);
@@ -333,7 +333,7 @@ fn a_stash_keeps_its_message() {
 #[test]
 fn a_rebase_started_by_git_squashes_messages_without_losing_a_line() {
     for settings in SETTINGS {
-        let fixture = disagreeing(settings);
+        let fixture = conflicting(settings);
         let mut client = fixture.serve();
         for (at, message) in ["#1 one\n\n# body\n", "#2 two\n", "#3 three\n", "#4 four\n"].iter().enumerate() {
             let path = if at < 3 { "a.txt" } else { "four.txt" };

@@ -4,7 +4,7 @@ use crate::support::{Fixture, parts, text_of};
 use serde_json::{Value, json};
 
 /// A repository that tracks one remote or two, with a branch that exists only there.
-fn following(remotes: &[&str]) -> Fixture {
+fn tracking(remotes: &[&str]) -> Fixture {
     let fixture = Fixture::new();
     for remote in remotes {
         fixture.git(&["remote", "add", remote, "https://example.com/r"]);
@@ -29,7 +29,7 @@ fn branches_that_exist_only_on_remotes_are_named() {
         ("git_create_branch", json!({"branch_name": "x", "base_branch": "topic"})),
         ("git_merge_base", json!({"one": "topic"})),
     ];
-    let (one, two) = (following(&["origin"]), following(&["fork", "origin"]));
+    let (one, two) = (tracking(&["origin"]), tracking(&["fork", "origin"]));
     let (mut of_one, mut of_two) = (one.serve_with(&["--toolsets", "all"], &[]), two.serve_with(&["--toolsets", "all"], &[]));
     for (tool, args) in calls {
         assert!(!one.try_git(&["rev-parse", "--verify", "-q", "topic"]).status.success());

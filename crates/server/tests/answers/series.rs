@@ -31,7 +31,7 @@ fn a_step_that_could_not_start_is_not_reported_as_done() {
         let mut client = fixture.serve();
         let error = client.error(tool, &json!({"commit_hash": range}));
         assert!(error.contains("has stopped before `") && error.contains("s2`: uncommitted changes would be overwritten: e"), "{error}");
-        assert!(error.contains("git_abort goes back"), "{error}");
+        assert!(error.contains("git_abort restores the state"), "{error}");
         let status = client.text("git_status", &json!({}));
         assert!(status.contains("before a commit that was not applied") && !status.contains("changes nothing"), "{status}");
         // git itself would skip the step here.

@@ -129,8 +129,8 @@ fn repeated_setup_adds_and_never_removes() -> Outcome {
         assert_eq!(entry["env"]["SSH_AUTH_SOCK"], "/run/agent", "{client}: {entry}");
         // Repeated: nothing is written, and no further backup is kept.
         let before = fs::read_to_string(&path)?;
-        let told = String::from_utf8(home.set_up(&["-r", &second, "setup", client, "--write"]).stdout)?;
-        assert!(told.contains("already has this entry") && fs::read_to_string(&path)? == before, "{told}");
+        let answer = String::from_utf8(home.set_up(&["-r", &second, "setup", client, "--write"]).stdout)?;
+        assert!(answer.contains("already has this entry") && fs::read_to_string(&path)? == before, "{answer}");
         let backups =
             fs::read_dir(path.parent().ok_or("a folder")?)?.flatten().filter(|entry| entry.file_name().to_string_lossy().contains(".bak"));
         assert_eq!(backups.count(), 1, "{client}");
@@ -193,8 +193,8 @@ fn a_shared_file_contains_no_local_path() -> Outcome {
         assert_eq!(entry(&home)["args"], args, "{client}");
         let other = Fixture::new();
         let far = other.path.display().to_string();
-        let told = String::from_utf8(home.set_up(&["-r", &far, "setup", client, "--write"]).stderr)?;
-        assert!(told.contains("exists only on this machine") && told.contains(&far), "{told}");
+        let answer = String::from_utf8(home.set_up(&["-r", &far, "setup", client, "--write"]).stderr)?;
+        assert!(answer.contains("exists only on this machine") && answer.contains(&far), "{answer}");
     }
     Ok(())
 }

@@ -170,7 +170,7 @@ fn a_revision_beyond_the_boundary_names_the_call_that_fetches_it() {
     ] {
         let (_fixture, mut client) = clone(&remote, 2);
         let error = client.error(tool, &args);
-        assert!(error.contains("History is shallow and ends before that: git_fetch with `depth`: 0"), "{tool}: {error}");
+        assert!(error.contains("History is shallow and ends before it: git_fetch with `depth`: 0"), "{tool}: {error}");
         client.text("git_fetch", &json!({"depth": 0}));
         client.text(tool, &args);
         // Missing revisions are reported as before.

@@ -9,7 +9,7 @@ use serde_json::{Deserializer, Value, json};
 use std::fs;
 
 /// Branches `main` and `side` that change the same line, each with one more file.
-fn disagreeing() -> Fixture {
+fn conflicting() -> Fixture {
     let fixture = Fixture::new();
     fixture.git(&["checkout", "-q", "-b", "side"]);
     fixture.write("a.txt", "theirs\n").write("side.txt", "side\n").commit("side");
@@ -54,7 +54,7 @@ fn found_by_git(fixture: &Fixture) -> Vec<String> {
 #[test]
 fn staged_conflict_markers_are_named_and_not_committed() {
     for (branch, tool, args) in stopping() {
-        let fixture = disagreeing();
+        let fixture = conflicting();
         fixture.git(&["checkout", "-q", branch]);
         let mut client = fixture.serve();
         client.error(tool, &args);
@@ -87,14 +87,14 @@ fn staged_conflict_markers_are_named_and_not_committed() {
 
 #[test]
 fn intended_conflict_markers_are_committed() {
-    // They are in a version, have another size, are confirmed, or are in a file without conflicts.
+    // Markers in a conflicting version, of another size, confirmed, or in a file without conflicts.
     let heading = "Title\n=======\n>>>>>>> quoted\n";
     for (ours, resolved, attributes, confirmed) in [
         (heading, format!("{heading}resolved\n"), "", false),
         ("ours\n", "resolved\n<<<<<<< seven\n".to_owned(), "a.txt conflict-marker-size=12\n", false),
         ("ours\n", "resolved\n=======\n".to_owned(), "", true),
     ] {
-        let fixture = disagreeing();
+        let fixture = conflicting();
         fixture.git(&["checkout", "-q", "side"]);
         fixture.write("side.txt", heading).commit("with a heading");
         fixture.git(&["checkout", "-q", "main"]);
@@ -106,7 +106,7 @@ fn intended_conflict_markers_are_committed() {
         assert_eq!(fixture.git(&["show", "HEAD:a.txt"]), resolved.as_bytes());
         assert_eq!(fixture.text(&["rev-parse", "HEAD^2"]), fixture.text(&["rev-parse", "side"]));
     }
-    let fixture = disagreeing();
+    let fixture = conflicting();
     fixture.write(".gitattributes", "a.txt conflict-marker-size=12\n").commit("large markers");
     let mut client = fixture.serve();
     client.error("git_merge", &json!({"source_branch": "side"}));
@@ -124,7 +124,7 @@ fn a_continued_operation_is_undone_as_one_change() {
             if concluded_by == "git_commit" && tool == "git_rebase" {
                 continue;
             }
-            let fixture = disagreeing();
+            let fixture = conflicting();
             fixture.git(&["checkout", "-q", branch]);
             let mut client = fixture.serve();
             let first = head(&fixture);
@@ -155,7 +155,7 @@ fn a_continued_operation_is_undone_as_one_change() {
 fn after_an_abort_the_change_before_it_can_be_undone() {
     for (branch, tool, args) in stopping() {
         for begun_by_git in [false, true] {
-            let fixture = disagreeing();
+            let fixture = conflicting();
             fixture.git(&["checkout", "-q", branch]);
             let mut client = fixture.serve();
             let first = head(&fixture);
@@ -177,7 +177,7 @@ fn after_an_abort_the_change_before_it_can_be_undone() {
             assert_eq!(head(&fixture), first, "{tool}");
         }
     }
-    let fixture = disagreeing();
+    let fixture = conflicting();
     let mut client = fixture.serve();
     fixture.write("mine.txt", "mine\n");
     client.text("git_add", &json!({"files": ["mine.txt"]}));
@@ -191,7 +191,7 @@ fn after_an_abort_the_change_before_it_can_be_undone() {
 
 #[test]
 fn after_an_aborted_stash_or_squash_the_change_before_it_can_be_undone() {
-    let fixture = disagreeing();
+    let fixture = conflicting();
     fixture.write("a.txt", "stashed\n");
     fixture.git(&["stash", "-q"]);
     let mut client = fixture.serve();
@@ -218,7 +218,7 @@ fn after_an_aborted_stash_or_squash_the_change_before_it_can_be_undone() {
 #[test]
 fn changes_during_conflicts_are_undone_separately() -> Outcome {
     for (branch, tool, args) in stopping() {
-        let fixture = disagreeing();
+        let fixture = conflicting();
         fixture.git(&["checkout", "-q", branch]);
         let mut client = fixture.serve();
         let before = head(&fixture);
@@ -265,7 +265,7 @@ fn a_continued_pull_is_undone_as_one_change() {
 
 #[test]
 fn a_rebase_that_stops_again_is_not_reported_as_finished() {
-    let fixture = disagreeing();
+    let fixture = conflicting();
     fixture.git(&["checkout", "-q", "side"]);
     fixture.write("more.txt", "more\n").commit("more");
     shell(&fixture.path, "GIT_SEQUENCE_EDITOR='sed -i /more/ibreak' git rebase -q -i main || true");
@@ -283,7 +283,7 @@ fn a_rebase_that_stops_again_is_not_reported_as_finished() {
 #[test]
 fn no_undo_is_offered_for_operations_started_elsewhere() {
     for (branch, tool, args) in stopping() {
-        let fixture = disagreeing();
+        let fixture = conflicting();
         fixture.git(&["checkout", "-q", branch]);
         let mut client = fixture.serve();
         let command = tool.trim_start_matches("git_").replace('_', "-");
@@ -354,7 +354,7 @@ fn an_empty_commit_is_skipped_as_advised() -> Outcome {
 
 #[test]
 fn an_empty_step_of_a_plan_is_skipped_as_advised() -> Outcome {
-    let fixture = disagreeing();
+    let fixture = conflicting();
     fixture.git(&["checkout", "-q", "side"]);
     fixture.write("more.txt", "more\n").commit("more");
     let steps = ["side~1", "side"].map(|rev| format!("pick {}", fixture.text(&["rev-parse", rev])));
@@ -404,7 +404,7 @@ fn a_repeated_revert_changes_nothing_and_says_so() {
 
 #[test]
 fn conflicts_without_an_operation_are_not_continued() -> Outcome {
-    let fixture = disagreeing();
+    let fixture = conflicting();
     fixture.write("a.txt", "stashed\n");
     fixture.git(&["stash", "-q"]);
     fixture.write("a.txt", "moved on\n").commit("moved on");
@@ -450,7 +450,7 @@ fn conflicts_without_an_operation_are_not_continued() -> Outcome {
 
 #[test]
 fn a_bisect_is_not_reported_as_a_conflict() {
-    let fixture = disagreeing();
+    let fixture = conflicting();
     let mut client = fixture.serve();
     client.text("git_bisect", &json!({"action": "start", "good": ["main~2"]}));
     let status = client.text("git_status", &json!({}));

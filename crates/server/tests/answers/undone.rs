@@ -249,9 +249,7 @@ fn references_that_a_hook_moves_are_named_and_left_alone() -> Outcome {
         let mut client = fixture.serve();
         let said = client.text(tool, &args);
         let line = said.lines().find(|line| line.contains("moved meanwhile")).ok_or(said.clone())?;
-        for part in
-            ["refs/tags/of-hook made at", "refs/heads/moves from", "refs/heads/goes deleted, which was at", "left alone by git_undo"]
-        {
+        for part in ["refs/tags/of-hook created at", "refs/heads/moves from", "refs/heads/goes deleted, was at", "not undone by git_undo"] {
             assert!(line.contains(part), "{name}: {line}");
         }
         let preview = client.text("git_undo", &json!({}));
@@ -272,7 +270,7 @@ fn references_that_a_hook_creates_during_a_checkout_are_named_and_undone() -> Ou
     let mut client = fixture.serve();
     let said = client.text("git_checkout", &json!({"branch_name": "new", "create": true}));
     let line = said.lines().find(|line| line.contains("also moved: ")).ok_or(said.clone())?;
-    assert!(line.contains("refs/tags/of-hook made at") && line.contains("refs/heads/goes deleted"), "{line}");
+    assert!(line.contains("refs/tags/of-hook created at") && line.contains("refs/heads/goes deleted"), "{line}");
     assert!(!line.contains("refs/heads/new"), "{line}");
     undo(&mut client);
     assert_eq!(state(&fixture), before);
@@ -325,7 +323,7 @@ fn branches_that_a_rebase_updates_are_named() {
 }
 
 /// A client with one root.
-fn narrowed(fixture: &Fixture, root: &Path) -> Client {
+fn with_root(fixture: &Fixture, root: &Path) -> Client {
     let served = fixture.path.parent().unwrap_or(&fixture.path).display().to_string();
     let mut client = Client::start(&["-r", &served, "--sandbox", "off"], &[]);
     let capabilities = json!({"roots": {"listChanged": true}});
@@ -342,7 +340,7 @@ fn narrowed(fixture: &Fixture, root: &Path) -> Client {
 #[test]
 fn worktrees_stay_inside_the_clients_roots() {
     let fixture = Fixture::new();
-    let mut client = narrowed(&fixture, &fixture.path);
+    let mut client = with_root(&fixture, &fixture.path);
     let top = fixture.path.display().to_string();
     let add = |path: &str| json!({"repo_path": top, "action": "add", "path": path, "branch": "made"});
     fixture.git(&["worktree", "add", "-q", "--detach", "../there"]);

@@ -1,4 +1,4 @@
-//! Lengths of functions, as the parser sees them: from the signature to the closing brace.
+//! Lengths of functions, as parsed: from the signature to the closing brace.
 
 use std::collections::BTreeMap;
 use syn::{
@@ -7,7 +7,7 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// Collects functions and their lengths in lines, tests apart.
+/// Collects functions and their lengths in lines, except tests.
 #[derive(Default)]
 struct Lengths(Vec<(String, usize)>);
 
@@ -43,7 +43,7 @@ impl<'ast> Visit<'ast> for Lengths {
 }
 
 /// The functions of more than `limit` lines: file, name, lines.
-pub fn longer_than(limit: usize, files: &BTreeMap<String, String>) -> syn::Result<Vec<(String, String, usize)>> {
+pub(crate) fn longer_than(limit: usize, files: &BTreeMap<String, String>) -> syn::Result<Vec<(String, String, usize)>> {
     let mut found = Vec::new();
     for (file, text) in files {
         let mut lengths = Lengths::default();

@@ -1,5 +1,5 @@
-//! Imports between the modules of a crate, as the parser sees them: `use` items and paths from `crate`, `super` and `self`.
-//! Tests apart; a re-exported name counts as an import of the module that defines it.
+//! Imports between the modules of a crate, as parsed: `use` items and paths from `crate`, `super` and `self`.
+//! Tests are excluded; a re-exported name counts as an import of the module that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use syn::{
@@ -7,21 +7,21 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// A module by its path from the crate's root: `["pipeline", "run"]`; the root itself is empty.
-pub type Name = Vec<String>;
+/// A module by its path from the crate root: `["pipeline", "run"]`; the root itself is empty.
+pub(crate) type Name = Vec<String>;
 
 /// The imports of each module of a crate.
-pub struct Graph {
+pub(crate) struct Graph {
     edges: BTreeMap<Name, BTreeSet<Name>>,
-    /// The crates that each module names.
+    /// The crates used by each module.
     foreign: BTreeMap<Name, BTreeSet<String>>,
 }
 
-/// What one module names.
+/// The names in one module.
 #[derive(Default)]
 struct Paths {
     used: Vec<Vec<String>>,
-    /// Public `use` items by the name that they make.
+    /// Public `use` items by the name that they define.
     exported: BTreeMap<String, Vec<String>>,
 }
 
@@ -73,7 +73,7 @@ impl<'ast> Visit<'ast> for Paths {
         visit::visit_path(self, path);
     }
 
-    /// Arguments of a macro are tokens: paths that begin at the crate are found by their text.
+    /// Macro arguments are tokens: paths from `crate` are found by text.
     fn visit_macro(&mut self, item: &'ast Macro) {
         let text = item.tokens.to_string().replace(' ', "");
         for (at, _) in text.match_indices("crate::") {
@@ -85,7 +85,7 @@ impl<'ast> Visit<'ast> for Paths {
 
 impl Graph {
     /// Reads the modules of a crate: the text of each by its path below `src/`.
-    pub fn of(files: &BTreeMap<String, String>) -> syn::Result<Self> {
+    pub(crate) fn of(files: &BTreeMap<String, String>) -> syn::Result<Self> {
         let mut modules = BTreeMap::new();
         for (file, text) in files {
             let mut name: Name = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
@@ -107,17 +107,17 @@ impl Graph {
     }
 
     /// The modules, and the modules that each imports.
-    pub fn edges(&self) -> impl Iterator<Item = (&Name, &Name)> {
+    pub(crate) fn edges(&self) -> impl Iterator<Item = (&Name, &Name)> {
         self.edges.iter().flat_map(|(from, targets)| targets.iter().map(move |to| (from, to)))
     }
 
     /// The modules, and the crates that each names, with the first parts of other paths.
-    pub fn foreign(&self) -> impl Iterator<Item = (&Name, &BTreeSet<String>)> {
+    pub(crate) fn foreign(&self) -> impl Iterator<Item = (&Name, &BTreeSet<String>)> {
         self.foreign.iter()
     }
 
-    /// Every group of modules that import each other. A module and those inside of it are one room, and make no circle.
-    pub fn circles(&self) -> Vec<String> {
+    /// Every import cycle between modules. A module and its children count as one.
+    pub(crate) fn circles(&self) -> Vec<String> {
         let beside = |from: &Name| self.edges[from].iter().filter(|to| !are_nested(from, to)).cloned().collect::<Vec<_>>();
         let reach = |from: &Name| {
             let (mut seen, mut queue) = (BTreeSet::new(), beside(from));
@@ -137,9 +137,9 @@ impl Graph {
         found.into_iter().collect()
     }
 
-    /// Every import of a module that stands later in `order`, or in no line of it. A line lists modules by path, with
-    /// those inside of them unless these are listed themselves.
-    pub fn upward(&self, order: &[&str]) -> Vec<String> {
+    /// Every import of a module that is later in `order`, or missing there. A line lists modules by path, including
+    /// their children unless these are listed themselves.
+    pub(crate) fn upward(&self, order: &[&str]) -> Vec<String> {
         let lines: Vec<Vec<Name>> =
             order.iter().map(|line| line.split_whitespace().map(|name| name.split('/').map(str::to_owned).collect()).collect()).collect();
         let line_of = |module: &Name| {

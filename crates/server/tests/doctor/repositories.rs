@@ -174,8 +174,8 @@ fn orphaned_locks_are_reported() -> Outcome {
         assert_eq!(ward.report("", &args).state("locks"), ["ok"], "a recent lock is in use");
         let old = fs::File::options().write(true).open(&lock)?;
         old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(1))?;
-        let told = ward.report("", &args);
-        assert!(told.find("locks", "is working there").is_some_and(|one| one["state"] == "note"), "{name}: {:#?}", told.checks);
+        let report = ward.report("", &args);
+        assert!(report.find("locks", "is working there").is_some_and(|one| one["state"] == "note"), "{name}: {:#?}", report.checks);
         drop(old);
         ward.heals("", &args, "locks", "no process holds it");
         assert!(!lock.exists(), "{name}");

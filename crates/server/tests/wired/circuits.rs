@@ -25,7 +25,7 @@ fn recorded_git(fixture: &Fixture) -> (PathBuf, PathBuf) {
 }
 
 /// Fetches until the circuit is open.
-fn break_the_circuit(server: &Administered) {
+fn open_circuit(server: &Administered) {
     for _ in 0..5 {
         tool(server, "git_fetch", json!({}));
         if server.circuit("/fetch").is_some_and(|circuit| circuit["state"] == "open") {
@@ -41,7 +41,7 @@ fn circuit_stuck_open_starts_nothing() {
     let (git, record) = recorded_git(&fixture);
     let server = Administered::start(&fixture, &["--git", &git.display().to_string()], &OPEN);
     remote.breaks(Fault::Status(503));
-    break_the_circuit(&server);
+    open_circuit(&server);
     let circuit = server.circuit("/fetch").expect("a circuit");
     assert!(circuit["failure_count"].as_u64() >= Some(5) && circuit["failure_threshold"] == 5, "{circuit}");
     let (asked, ran) = (remote.requests(), fs::read_to_string(&record).expect("a record"));
@@ -55,7 +55,7 @@ fn circuit_stuck_open_recovers_without_traffic() {
     let (fixture, remote) = published();
     let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_CIRCUIT_RECOVERY", "1")]].concat());
     remote.breaks(Fault::Status(503));
-    break_the_circuit(&server);
+    open_circuit(&server);
     remote.breaks(Fault::None);
     wait_for("the circuit to close by itself", || server.circuit("/fetch").is_some_and(|circuit| circuit["state"] == "closed"));
     assert!(server.circuit("/fetch").is_some_and(|circuit| circuit["probes"].as_u64() >= Some(1)));
@@ -129,7 +129,7 @@ fn circuit_is_reset_by_hand() {
     let (fixture, remote) = published();
     let server = Administered::start(&fixture, &[], &OPEN);
     remote.breaks(Fault::Status(500));
-    break_the_circuit(&server);
+    open_circuit(&server);
     let name = server.circuit("/fetch").expect("a circuit")["name"].clone();
     let (status, done) = server.post("/circuits/reset", &json!({"name": name}));
     assert!(status == 200 && done["reset"][0]["early"] == true, "{done}");
@@ -144,7 +144,7 @@ fn circuit_half_open_lets_three_of_a_hundred_through() {
     let (fixture, remote) = published();
     let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_CIRCUIT_RECOVERY", "2")]].concat());
     remote.breaks(Fault::Status(503));
-    break_the_circuit(&server);
+    open_circuit(&server);
     remote.breaks(Fault::Held);
     wait_for("the time of trials", || server.circuit("/fetch").is_some_and(|circuit| circuit["state"] == "half_open"));
     let (before, together) = (remote.requests(), Arc::new(Barrier::new(100)));
@@ -198,7 +198,7 @@ fn circuit_recovers_while_it_refuses_calls() {
     let (fixture, remote) = published();
     let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_CIRCUIT_RECOVERY", "3")]].concat());
     remote.breaks(Fault::Status(503));
-    break_the_circuit(&server);
+    open_circuit(&server);
     remote.breaks(Fault::None);
     // Without waiting: call after call is refused, until one is permitted.
     let mut refused = 0;
@@ -216,7 +216,7 @@ fn circuit_that_is_stuck_is_reported_and_reset() {
     let (fixture, remote) = published();
     let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_CIRCUIT_RECOVERY", "1")]].concat());
     remote.breaks(Fault::Status(503));
-    break_the_circuit(&server);
+    open_circuit(&server);
     // A circuit counts as stuck after twice its recovery timeout, until the server's probe succeeds.
     wait_for("the advice", || out(&operate(&server, &["circuits", "list"])).contains("`mcp-server-git circuits reset --stuck` closes it"));
     wait_for("the reset", || {

@@ -98,7 +98,7 @@ fn a_server_without_tokens_says_that_new_ones_need_a_restart() {
         || server.get("/status")["configuration"]["needs_restart"].as_array().is_some_and(|keys| keys.contains(&json!("auth.tokens")));
     wait_for("the new configuration", waits);
     let status = operate(&server, &["status"]);
-    assert!(status.status.code() == Some(1) && out(&status).contains("requests need none before a restart"), "{}", out(&status));
+    assert!(status.status.code() == Some(1) && out(&status).contains("not required until a restart"), "{}", out(&status));
     assert_eq!(modern(&server.server, &[], call(1, "git_status", json!({}))).status, 200);
 }
 

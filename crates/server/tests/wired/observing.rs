@@ -281,7 +281,7 @@ fn status_begins_with_a_verdict_and_the_next_command() {
     server.post("/drain", &json!({"timeout": 0}));
     let status = operate(&server, &["status"]);
     assert!(status.status.code() == Some(1), "{status:?}");
-    assert!(out(&status).starts_with("Verdict: 1 problem\n  the server takes no new work. Next: mcp-server-git resume\n"), "{status:?}");
+    assert!(out(&status).starts_with("Verdict: 1 problem\n  the server accepts no new calls. Next: mcp-server-git resume\n"), "{status:?}");
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn components_have_the_guides_logger_names_and_short_ones() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     // A session's end is logged at debug.
-    let is_told = |directive: &str| {
+    let is_logged = |directive: &str| {
         let changed = operate(&server, &["debug", "level", directive]);
         assert!(changed.status.success() && server.get("/debug/level")["level"] == directive, "{directive}: {changed:?}");
         let id = session(&server.server, &[]);
@@ -322,10 +322,10 @@ fn components_have_the_guides_logger_names_and_short_ones() {
         logs["records"].to_string().contains("a session is closed")
     };
     for name in ["session", "mcp_server_git.session"] {
-        assert!(is_told(&format!("{name}=debug")), "{name}");
+        assert!(is_logged(&format!("{name}=debug")), "{name}");
     }
     for name in ["validation", "error_handling", "mcp_server_git.validation", "mcp_server_git.error_handling"] {
-        assert!(!is_told(&format!("{name}=debug")), "{name}");
+        assert!(!is_logged(&format!("{name}=debug")), "{name}");
     }
 }
 
