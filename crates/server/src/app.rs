@@ -71,18 +71,16 @@ impl App {
         };
         let stop = CancellationToken::new();
         let state = Arc::new(StateDir::new(config.state_dir.clone()));
-        let own = &config.resilience;
-        let breakers = Breakers::new(own.circuits, own.circuit_overrides.clone(), config.network.clone());
-        let persistence = Persistence::new(own.store.clone(), Arc::clone(&state), &breakers, own.lease_ttl);
+        let breakers = Breakers::new(config.circuits.usual(), config.circuits.overrides(), config.network.clone());
+        let persistence = Persistence::new(config.database.clone(), Arc::clone(&state), &breakers, config.store.lease_ttl.into());
         let errors: Arc<Errors> = Arc::default();
         let now = Reloadable::of(config);
         let (metrics, watcher) = (Arc::new(Metrics::new()), Arc::new(Watcher::default()));
         let heap = Arc::new(Tracker::default());
-        if config.observing.heap.enabled && !heap.begin() {
+        if config.profile.heap.enabled && !heap.begin() {
             tracing::warn!("this program has another allocator: its heap cannot be tracked");
         }
-        let is_off = |cache: &str| config.observing.caches_off.iter().any(|off| off == cache);
-        if is_off("validation") {
+        if config.cache.is_off("validation") {
             crate::wire::schemas().switch_off();
         }
         let resources = Resources::new(KINDS);
@@ -95,8 +93,12 @@ impl App {
             tools: tools::ALL.iter().collect(),
             listed: config.selection.listed(),
             selection: config.selection.clone(),
-            repositories: Arc::new(if is_off("repositories") { repositories.without_cache() } else { repositories }),
-            admission: Admission::new(busy, busy, ConcurrencyLimits { per_key: own.per_host, ..ConcurrencyLimits::new(NETWORK, WAITING) }),
+            repositories: Arc::new(if config.cache.is_off("repositories") { repositories.without_cache() } else { repositories }),
+            admission: Admission::new(
+                busy,
+                busy,
+                ConcurrencyLimits { per_key: config.limits.per_host, ..ConcurrencyLimits::new(NETWORK, WAITING) },
+            ),
             openings: Admission::new(openings, openings, openings),
             threads: Threads::new(LOST),
             breakers: Arc::clone(&breakers),
@@ -104,15 +106,15 @@ impl App {
             errors: Arc::clone(&errors),
             metrics: Arc::clone(&metrics),
             pressure: Arc::clone(watcher.pressure()),
-            traces: config.observing.traces.as_ref().and_then(traces),
+            traces: config.collectors.traces.as_ref().and_then(traces),
             suspicions: crate::suspicion::Suspicions::default(),
             resources: resources.clone(),
-            holds: Holds::new(config.observing.debug.breakpoint.clone(), config.observing.debug.hold_limit),
+            holds: Holds::new(config.debug.breakpoint.clone(), config.debug.hold_limit.into()),
             present: Mutex::default(),
             change_lock: ChangeLock::new(Arc::clone(&state), resources.clone(), Arc::clone(&persistence), TURN_WAIT),
             services: Arc::new(ToolServices {
                 policy: config.policy.clone(),
-                workspaces: Workspaces::new(Arc::clone(&state), Arc::clone(&persistence), own.workspace_ttl),
+                workspaces: Workspaces::new(Arc::clone(&state), Arc::clone(&persistence), config.sessions.workspace_ttl.into()),
                 journal: Journal::new(config.state_dir.join("journal"), Some(Arc::clone(&persistence))),
             }),
             bounds: RwLock::new(now.bounds),

@@ -7,7 +7,7 @@ mod caches;
 mod caller;
 mod circuits;
 pub mod cli;
-mod config;
+pub mod config;
 mod config_path;
 mod error;
 mod journal;
@@ -32,10 +32,7 @@ mod workspace;
 
 pub use app::{App, StartError};
 pub use caller::{Caller, Right};
-pub use config::{
-    Breakpoint, Config, ConfigError, Debug, Flags, HeapProfile, Hooks, JwtIssuer, Log, LogFormat, Mode, NamedToken, Observing,
-    OtlpEndpoint, REFERENCE, RELOADABLE, Resilience, Sandbox, Serving, Signing, Source, Trust, Watch,
-};
+pub use config::{Config, ConfigError, Flags};
 pub use error::{Error, ErrorClass, Kind, UnknownClass};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};
 pub use pipeline::{Bounds, Call, Origin, Pipeline};

@@ -4,7 +4,7 @@
 
 mod support;
 
-use mcp_server_git::{Effect, Entry, INSTRUCTIONS, REFERENCE, RELOADABLE, Selection, Toolset, tools, tools_as_listed};
+use mcp_server_git::{Effect, Entry, INSTRUCTIONS, Selection, Toolset, config, tools, tools_as_listed};
 use serde_json::Value;
 use std::{fmt::Write as _, fs};
 use support::{Outcome, root};
@@ -50,12 +50,20 @@ fn the_configuration_reference_is_current() -> Outcome {
     let mut text = String::from(
         "# Configuration\n\nFlags win over environment variables, and those over the file `$XDG_CONFIG_HOME/mcp-server-git/config.toml` \
          (or `--config FILE`).\nA key with a check mark changes when the file is read again, on SIGHUP; the others need a restart. This page is \
-         generated.\n\n| Key | Variable | Default | Reload | Meaning |\n|---|---|---|---|---|\n",
+         generated.\n\n| Key | Variable | Flag | Default | Bounds | Reload | Meaning |\n|---|---|---|---|---|---|---|\n",
     );
-    for (key, variable, default, meaning) in REFERENCE {
-        let variable = if variable.is_empty() { String::new() } else { format!("`{variable}`") };
-        let reload = if RELOADABLE.contains(key) { "\u{2713}" } else { "" };
-        writeln!(text, "| `{key}` | {variable} | {default} | {reload} | {meaning} |")?;
+    for (key, default) in config::reference() {
+        let variables = match key.variables {
+            [] => String::new(),
+            [one] => format!("`{one}`"),
+            [first, others @ ..] => {
+                format!("`{first}` (or {})", others.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+            }
+        };
+        let flag = key.flag.map(|flag| format!("`{flag}`")).unwrap_or_default();
+        let bounds = key.bounds.map(|bounds| bounds.replace("..=", " to ").replace('_', ",")).unwrap_or_default();
+        let reload = if key.reloads { "\u{2713}" } else { "" };
+        writeln!(text, "| `{}` | {variables} | {flag} | {default} | {bounds} | {reload} | {} |", key.name, key.meaning)?;
     }
     let counted: Vec<String> = git::INHERITED.iter().map(|name| format!("`{name}`")).collect();
     writeln!(
@@ -64,7 +72,6 @@ fn the_configuration_reference_is_current() -> Outcome {
          alike: {}. All other `GIT_*` are removed as the server starts: one that a hook starts has some that name another repository.",
         counted.join(", ")
     )?;
-    assert!(RELOADABLE.iter().all(|key| REFERENCE.iter().any(|(known, ..)| known == key)));
     compare("docs/CONFIGURATION.md", &text)
 }
 

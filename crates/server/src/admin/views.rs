@@ -147,7 +147,7 @@ fn process(server: &Server) -> Value {
         "cpu_percent": processors.map(|seen| seen.percent),
         "process_cpu_percent": processors.map(|seen| seen.process_percent),
         "cpu_count": processors.map(|seen| seen.count),
-        "cpu_warn_percent": server.settings().watch.cpu_warn,
+        "cpu_warn_percent": server.settings().cpu.warn_percent,
         "load_average": processors.map(|seen| seen.load),
         "refuses_calls": server.watcher.is_short(),
         "runtime_lag_ms": lag.as_secs_f64() * 1000.0,
@@ -353,7 +353,7 @@ pub(super) fn held_call(held: &Held) -> Value {
 pub(super) fn memory(server: &Server) -> Value {
     let figures = Figures::now();
     let notes = server.watcher.memory();
-    let limit = Watcher::use_and_limit(server.settings().watch.memory_soft_limit);
+    let limit = Watcher::use_and_limit(server.settings().memory.limit());
     let allocated = guard::memory::allocated();
     json!({
         "rss": figures.map(|figures| figures.rss),
@@ -410,7 +410,7 @@ pub(super) fn heap(server: &Server) -> Value {
     json!({
         "tracking": server.heap.since().is_some(),
         "tracked_ms": server.heap.since().map(|since| ms(since.elapsed())),
-        "interval_ms": ms(settings.interval),
+        "interval_ms": ms(settings.interval.into()),
         "snapshots": server.heap.snapshots().iter().map(|snapshot| self::snapshot(snapshot)).collect::<Vec<_>>(),
     })
 }

@@ -2,7 +2,7 @@
 
 use super::processes::owner_of;
 use crate::{
-    config::Serving,
+    config::Config,
     socket::{inode, own_socket},
 };
 use mcp::http::Listener;
@@ -24,18 +24,18 @@ const TRIES: usize = 16;
 
 /// Listens as configured; by default on both loopback addresses, or on 127.0.0.1 if the machine has no IPv6. Fails if
 /// another program uses the port on one of them: `localhost` could lead there.
-pub(super) async fn listen(serving: &Serving) -> io::Result<(Vec<Listener>, Place)> {
-    if let Some(path) = &serving.socket {
+pub(super) async fn listen(config: &Config) -> io::Result<(Vec<Listener>, Place)> {
+    if let Some(path) = &config.http.socket {
         let listener = own_socket(path, false)?;
         return Ok((vec![Listener::Unix(listener)], Place::Socket(path.clone(), inode(path))));
     }
-    let host = serving.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let mut tries = if serving.port == 0 { TRIES } else { 1 };
+    let host = config.http.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let mut tries = if config.port == 0 { TRIES } else { 1 };
     loop {
         tries -= 1;
-        let first = TcpListener::bind((host, serving.port)).await.map_err(|err| explain(err, host, serving.port))?;
+        let first = TcpListener::bind((host, config.port)).await.map_err(|err| explain(err, host, config.port))?;
         let address = first.local_addr()?;
-        if serving.host.is_some() {
+        if config.http.host.is_some() {
             return Ok((vec![Listener::Tcp(first)], Place::Address(address)));
         }
         let second = IpAddr::V6(Ipv6Addr::LOCALHOST);

@@ -20,7 +20,7 @@ pub(crate) use crate::terminal::tell;
 use crate::{
     app::App,
     caller::Right,
-    config::{Config, Flags, LogFormat, Sandbox, Trust, unknown_variables, unread},
+    config::{Config, Flags, LogFormat, Sandbox, Trust, keys, unknown_variables, unread},
     telemetry::log::init_log,
     tool::toolset::Toolset,
 };
@@ -49,7 +49,6 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// An allowed repository, or directory of repositories. Repeatable.
     #[arg(short, long = "repository", value_name = "PATH", value_hint = ValueHint::DirPath, global = true)]
     repository: Vec<PathBuf>,
 
@@ -57,47 +56,36 @@ struct Cli {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, global = true)]
     config: Option<PathBuf>,
 
-    /// Groups of tools.
     #[arg(long, value_enum, value_delimiter = ',', global = true)]
     toolsets: Vec<Toolset>,
 
-    /// Extra tools by name; without --toolsets, the only ones.
     #[arg(long, value_delimiter = ',', value_name = "TOOLS", global = true)]
     tools: Vec<String>,
 
-    /// Tools to disable.
     #[arg(long, value_delimiter = ',', value_name = "TOOLS", global = true)]
     exclude_tools: Vec<String>,
 
-    /// Disables every tool that makes changes.
     #[arg(long, global = true)]
     read_only: bool,
 
-    /// Whose hooks and filters may run.
     #[arg(long, value_enum, global = true)]
     trust: Option<Trust>,
 
-    /// Which repositories' git processes are sandboxed.
     #[arg(long, value_enum, global = true)]
     sandbox: Option<Sandbox>,
 
-    /// The git program.
     #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::CommandName, global = true)]
     git: Option<PathBuf>,
 
-    /// Directory for locks and the change journal.
     #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath, global = true)]
     state_dir: Option<PathBuf>,
 
-    /// Log level on standard error, or directives such as `warn,git=debug`.
     #[arg(long, value_name = "LEVEL", global = true)]
     log_level: Option<String>,
 
-    /// The log format.
     #[arg(long, value_enum, global = true)]
     log_format: Option<LogFormat>,
 
-    /// Maximum tokens per result; 0 is no limit.
     #[arg(long, value_name = "TOKENS", global = true)]
     max_output_tokens: Option<usize>,
 
@@ -110,16 +98,12 @@ struct Cli {
 enum Command {
     /// Serves MCP over HTTP on this machine, at /mcp.
     Serve {
-        /// The port.
         #[arg(short, long)]
         port: Option<u16>,
-        /// The address; one other than loopback needs tokens.
         #[arg(long, value_name = "ADDRESS")]
         host: Option<IpAddr>,
-        /// A Unix socket instead of a port.
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
-        /// The Unix socket of the admin channel; by default in the runtime directory.
         #[arg(long, value_name = "PATH")]
         admin_socket: Option<PathBuf>,
         /// Restarts the server when it fails, and lets `restart` replace it without refusing connections.
@@ -209,7 +193,7 @@ fn parse() -> (Cli, ArgMatches) {
     let given: Vec<OsString> = std::env::args_os().collect();
     let wants_all = given.iter().any(|arg| arg == HELP_ALL);
     let plain = given.iter().map(|arg| if arg == HELP_ALL { OsString::from("--help") } else { arg.clone() });
-    let read = Cli::command().try_get_matches_from(plain).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let read = command().try_get_matches_from(plain).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     read.unwrap_or_else(|err| {
         if err.kind() == ErrorKind::DisplayHelp
             && !wants_all
@@ -222,11 +206,27 @@ fn parse() -> (Cli, ArgMatches) {
     })
 }
 
+/// The definition of the command line. Flags of configuration keys are described as the keys are.
+pub(crate) fn command() -> clap::Command {
+    let keys = keys();
+    let described = |arg: clap::Arg| {
+        let key = keys.iter().find(|key| key.flag.is_some_and(|flag| flag.strip_prefix("--") == arg.get_long()));
+        let Some(key) = key else { return arg };
+        let first = key.meaning.split_inclusive(". ").next().unwrap_or_default().trim_end().trim_end_matches('.');
+        let variables = if key.variables.is_empty() { String::new() } else { format!(" Variable: {}.", key.variables.join(" or ")) };
+        arg.help(first.to_owned()).long_help(format!("{}{variables}", key.meaning))
+    };
+    let takes_keys = ["serve", "doctor"];
+    takes_keys
+        .into_iter()
+        .fold(Cli::command().mut_args(described), |command, name| command.mut_subcommand(name, |sub| sub.mut_args(described)))
+}
+
 /// The given sub-command with only its own options. `None` if it uses the general ones.
 fn own_help(given: &[OsString]) -> Option<clap::Command> {
-    let mut command = Cli::command();
+    let general: Vec<clap::Id> = command().get_arguments().map(|arg| arg.get_id().clone()).collect();
+    let mut command = command();
     command.build();
-    let general: Vec<clap::Id> = Cli::command().get_arguments().map(|arg| arg.get_id().clone()).collect();
     let takes_a_value = |word: &str| {
         let named = |arg: &&clap::Arg| {
             arg.get_long().is_some_and(|long| word.strip_prefix("--") == Some(long))
@@ -293,8 +293,8 @@ pub fn run() -> ExitCode {
     }
     match &cli.command {
         Some(Command::Config { what }) => return config::run(*what, flags),
-        Some(Command::Completions { shell }) => return pages::completions(*shell, Cli::command()),
-        Some(Command::Man { out }) => return pages::manual(out.as_deref(), Cli::command()),
+        Some(Command::Completions { shell }) => return pages::completions(*shell, command()),
+        Some(Command::Man { out }) => return pages::manual(out.as_deref(), command()),
         Some(Command::Doctor(options)) => return doctor::run(options, flags),
         _ => {}
     }
@@ -304,7 +304,7 @@ pub fn run() -> ExitCode {
     };
     if matches!(cli.command, Some(Command::Admin(_) | Command::Profile { .. })) {
         // Only servers write the log file.
-        config.observing.log.file = None;
+        config.log.file = None;
     }
     init_log(&config);
     for name in unknown_variables() {

@@ -9,7 +9,7 @@ use crate::{
     admin,
     app::{self, App},
     caller::{Caller, Right},
-    config::{Config, Serving},
+    config::Config,
     lifecycle::{notify, settings, signals},
     pipeline::effect,
     server::{Server, reload, restart},
@@ -27,7 +27,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         return cannot_run(&why);
     }
     // Set before a signal can reload the tokens.
-    let authority = app.server.authority.get_or_init(|| authority(&config.serving)).clone();
+    let authority = app.server.authority.get_or_init(|| authority(config)).clone();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(app::blocking_threads(config))
@@ -44,26 +44,22 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         app.server.persistence.start().await.map_err(|why| io::Error::other(format!("the store cannot be used: {why}")))?;
         let (listeners, place) = match inherited()? {
             Some(passed) => passed,
-            None => listen(&config.serving).await?,
+            None => listen(config).await?,
         };
         let supervisor = restart::connect(&app.server)?;
         app.server.begin().await;
-        let admin = admin::open(&app.server, config.resilience.admin_socket.as_deref(), supervisor.is_some())?;
+        let admin = admin::open(&app.server, config.admin.socket.as_deref(), supervisor.is_some())?;
         if let Some(supervisor) = supervisor {
             supervisor.ready(&app.server).await;
         } else {
-            announce(app, &place, config.serving.wants_tokens());
+            announce(app, &place, config.auth.wants_tokens());
             notify::ready();
         }
-        if let Some(endpoint) = &config.observing.pushed_metrics {
+        if let Some(endpoint) = &config.collectors.metrics {
             admin::metrics::export(&app.server, endpoint);
         }
-        let shared = Shared::new(
-            Arc::clone(&app.pipeline),
-            Arc::clone(&app.server.sessions),
-            app.server.intake.clone(),
-            config.resilience.validation,
-        );
+        let shared =
+            Shared::new(Arc::clone(&app.pipeline), Arc::clone(&app.server.sessions), app.server.intake.clone(), config.validation.mode);
         let options = options(config, &app.server, authority);
         let (drained, stop, pipeline) = (options.drained.clone(), app.stop.clone(), Arc::clone(&app.pipeline));
         tokio::spawn(async move {
@@ -109,29 +105,30 @@ pub(super) fn preflight(app: &App, config: &Config) -> Result<(), String> {
 }
 
 /// Authenticates callers; `None` if no tokens are required.
-fn authority(serving: &Serving) -> Option<Arc<Authority>> {
-    if !serving.wants_tokens() {
+fn authority(config: &Config) -> Option<Arc<Authority>> {
+    let auth = &config.auth;
+    if !auth.wants_tokens() {
         return None;
     }
-    let tokens = Tokens::new(settings::tokens(&serving.tokens));
-    let jwt = serving.jwt.as_ref().map(|jwt| {
+    let tokens = Tokens::new(settings::tokens(&auth.tokens));
+    let jwt = auth.jwt.as_ref().map(|jwt| {
         let is_url = jwt.jwks.starts_with("https://") || jwt.jwks.starts_with("http://");
         let source = if is_url { KeySource::Url(jwt.jwks.clone()) } else { KeySource::File(PathBuf::from(&jwt.jwks)) };
         Jwt::new(jwt.issuer.clone(), jwt.audience.clone(), source)
     });
-    let (servers, resource) = (serving.authorization_servers.clone(), serving.resource.clone());
-    Some(Arc::new(Authority::new(tokens, jwt, servers, resource, NonZeroU32::new(serving.rate))))
+    let (servers, resource) = (auth.authorization_servers.clone(), auth.resource.clone());
+    Some(Arc::new(Authority::new(tokens, jwt, servers, resource, NonZeroU32::new(config.http.rate))))
 }
 
 fn options(config: &Config, server: &Arc<Server>, authority: Option<Arc<Authority>>) -> Options {
-    let serving = &config.serving;
+    let http = &config.http;
     let pipeline = Arc::clone(&server.pipeline);
     // The URL that the server prints must be an allowed host.
-    let own = serving.host.filter(|host| !host.is_unspecified());
+    let own = http.host.filter(|host| !host.is_unspecified());
     let own = own.map(|host| if host.is_ipv6() { format!("[{host}]") } else { host.to_string() });
     Options {
-        allowed_hosts: serving.allowed_hosts.iter().cloned().chain(own).collect(),
-        allowed_origins: serving.allowed_origins.clone(),
+        allowed_hosts: http.allowed_hosts.iter().cloned().chain(own).collect(),
+        allowed_origins: http.allowed_origins.clone(),
         authority,
         needs: Arc::new(move |tool, args| {
             let Some(entry) = pipeline.find(tool) else { return Vec::new() };
@@ -144,12 +141,12 @@ fn options(config: &Config, server: &Arc<Server>, authority: Option<Arc<Authorit
             let resources = server.resources.clone();
             Arc::new(move |from| Box::new(resources.acquire("connection", from, None).ok()))
         },
-        limits: config.resilience.validation.limits(),
+        limits: config.validation.mode.limits(),
         health: {
-            let (server, is_open) = (Arc::clone(server), !serving.wants_tokens());
+            let (server, is_open) = (Arc::clone(server), !config.auth.wants_tokens());
             Arc::new(move |probe| admin::health(&server, probe, is_open))
         },
-        metrics: config.observing.metrics.then(|| {
+        metrics: config.metrics.enabled.then(|| {
             let server = Arc::clone(server);
             Arc::new(move || admin::metrics::render(&server)) as http::Metrics
         }),

@@ -37,7 +37,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     let result = runtime.block_on(async {
         let reloaded = Arc::clone(&app.server);
         signals::watch(app.stop.clone(), move || reload::reload(&reloaded))?;
-        if let Some(endpoint) = &config.observing.pushed_metrics {
+        if let Some(endpoint) = &config.collectors.metrics {
             admin::metrics::export(&app.server, endpoint);
         }
         let late = async {
@@ -45,10 +45,10 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
             tokio::time::sleep(END).await;
         };
         // Bounds the wait for calls that hang, such as a read from a lost file system.
-        let mode = config.resilience.validation;
+        let mode = config.validation.mode;
         let handler =
             Handler::new(Shared::new(Arc::clone(&app.pipeline), Arc::clone(&app.server.sessions), app.server.intake.clone(), mode), None);
-        let registered = tokio::spawn(register(Arc::clone(&app.server), config.resilience.admin_socket.clone()));
+        let registered = tokio::spawn(register(Arc::clone(&app.server), config.admin.socket.clone()));
         let served = tokio::select! {
             served = stdio::serve(handler, &app.server.sessions, mode.limits(), app.stop.clone()) => served,
             () = late => return Ok(()),

@@ -99,9 +99,9 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
     let reload = Arc::new(Notify::new());
     let asked = Arc::clone(&reload);
     signals::watch(app.stop.clone(), move || asked.notify_one())?;
-    let (listeners, place) = listen(&config.serving).await?;
+    let (listeners, place) = listen(config).await?;
     let mut worker = start(&listeners).await?;
-    announce(app, &place, config.serving.wants_tokens());
+    announce(app, &place, config.auth.wants_tokens());
     notify::ready();
     let mut retiring: Vec<Worker> = Vec::new();
     let mut pause = PAUSE;

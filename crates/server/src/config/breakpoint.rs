@@ -1,7 +1,11 @@
 //! Breakpoints: which calls to hold before they start.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// Which calls to hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(from = "String", into = "String")]
 pub enum Breakpoint {
     /// None.
     #[default]
@@ -22,6 +26,22 @@ impl std::str::FromStr for Breakpoint {
             "1" | "true" | "yes" | "on" | "*" => Self::All,
             _ => Self::Tools(words()),
         })
+    }
+}
+
+impl From<String> for Breakpoint {
+    fn from(text: String) -> Self {
+        text.parse().unwrap_or_default()
+    }
+}
+
+impl From<Breakpoint> for String {
+    fn from(breakpoint: Breakpoint) -> Self {
+        match breakpoint {
+            Breakpoint::Off => Self::new(),
+            Breakpoint::All => "*".to_owned(),
+            Breakpoint::Tools(names) => names.join(","),
+        }
     }
 }
 

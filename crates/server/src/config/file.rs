@@ -1,137 +1,143 @@
-//! The configuration file: its location and its schema.
+//! The configuration file: its location, its sections, and the values that variables and flags set over it.
 
 use super::{
-    ConfigError, Flags, Sandbox, Source, Trust, choices, first,
-    observing::{FileCaches, FileCpu, FileDebug, FileLog, FileMemory, FileMetrics, FilePerf, FileProfile, FileTelemetry},
-    policy::FilePolicy,
-    resilience::{FileAdmin, FileCircuits, FileErrors, FileRestart, FileStore, FileValidation},
-    serving::{FileAuth, FileHeartbeat, FileHttp, FileSessions},
-    words,
+    Admin, Auth, Cache, Circuits, ConfigError, Cpu, Debug, Errors, Flags, Heartbeat, Http, Key, Limits, Log, Memory, Metrics, Network,
+    Perf, PolicySettings, Profile, Restart, Sandbox, Sessions, Store, Telemetry, Trust, Validation,
+    key::{section, words},
 };
 use crate::{config_path, tool::toolset::Toolset};
-use schemars::JsonSchema;
-use serde::Deserialize;
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
 };
+use toml::{Table, Value};
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct File {
-    pub(super) repositories: Vec<PathBuf>,
-    pub(super) port: Option<u16>,
-    pub(super) toolsets: Vec<Toolset>,
-    pub(super) tools: Vec<String>,
-    pub(super) exclude_tools: Vec<String>,
-    pub(super) read_only: bool,
-    pub(super) trust: Option<Trust>,
-    pub(super) sandbox: Option<Sandbox>,
-    pub(super) git: Option<PathBuf>,
-    pub(super) state_dir: Option<PathBuf>,
-    pub(super) log: FileLog,
-    pub(super) perf: FilePerf,
-    pub(super) debug: FileDebug,
-    pub(super) memory: FileMemory,
-    pub(super) cpu: FileCpu,
-    pub(super) profile: FileProfile,
-    pub(super) cache: FileCaches,
-    pub(super) metrics: FileMetrics,
-    pub(super) telemetry: FileTelemetry,
-    pub(super) limits: FileLimits,
-    pub(super) policy: FilePolicy,
-    pub(super) network: FileNetwork,
-    pub(super) http: FileHttp,
-    pub(super) auth: FileAuth,
-    pub(super) sessions: FileSessions,
-    pub(super) heartbeat: FileHeartbeat,
-    pub(super) store: FileStore,
-    pub(super) circuits: FileCircuits,
-    pub(super) errors: FileErrors,
-    pub(super) validation: FileValidation,
-    pub(super) admin: FileAdmin,
-    pub(super) restart: FileRestart,
+words!(Toolset);
+
+section! {
+    /// The keys outside of sections, and the sections.
+    #[serde(deny_unknown_fields)]
+    File in "" {
+        /// Allowed directories of repositories, as `-r`. A repository named here may run its hooks and filters.
+        repositories: Vec<PathBuf> = Vec::new() => .flag("--repository").default_is("the repository of the current directory");
+        /// The port of `serve`; 0 picks a free one.
+        port: u16 = 8080 => .variables(&["MCP_GIT_PORT"]).flag("--port");
+        /// A list of `default`, `history`, `branches` (and tags), `remotes` (and clone), `worktrees`, `rewrite` (revert, apply, clean, rm,
+        /// mv), `bisect`, `submodules`, `sparse`, `notes`, `config`, `maintenance`, or `all`; `reference` for exactly the tools of the
+        /// reference server, `legacy` for those of this package's predecessor.
+        toolsets: Vec<Toolset> = Vec::new() => .variables(&["MCP_GIT_TOOLSETS"]).flag("--toolsets").default_is("default");
+        /// Extra tools by name. Without `toolsets`, only these are listed and callable.
+        tools: Vec<String> = Vec::new() => .variables(&["MCP_GIT_TOOLS"]).flag("--tools");
+        /// Disabled tools: not listed, not callable.
+        exclude_tools: Vec<String> = Vec::new() => .variables(&["MCP_GIT_EXCLUDE_TOOLS"]).flag("--exclude-tools");
+        /// Disables every tool that makes changes, whatever else is set.
+        read_only: bool = false => .variables(&["MCP_GIT_READ_ONLY"]).flag("--read-only");
+        /// `owner`: changes run the hooks and filters of named repositories. `untrusted`: none run; a change that needs one is refused.
+        trust: Trust = Trust::Owner => .variables(&["MCP_GIT_TRUST"]).flag("--trust");
+        /// Which repositories' git processes run in a Landlock sandbox (Linux 6.12 or newer). `untrusted`: those of repositories that are
+        /// not named; without Landlock, changes in them are refused. `always`: those of named ones, too: hooks and filters run, see the
+        /// repository and, read-only, the system, and have no network. `off`: none.
+        sandbox: Sandbox = Sandbox::Untrusted => .variables(&["MCP_GIT_SANDBOX"]).flag("--sandbox");
+        /// The git program.
+        git: Option<PathBuf> = None => .flag("--git").default_is("`git` on PATH");
+        /// Directory for locks and the change journal, never in a repository. Servers that share repositories must share it.
+        state_dir: Option<PathBuf> = None
+            => .variables(&["MCP_GIT_STATE_DIR"]).flag("--state-dir").default_is("$XDG_STATE_HOME/mcp-server-git");
+    }
+    with {
+        http: Http, auth: Auth, sessions: Sessions, heartbeat: Heartbeat, store: Store, circuits: Circuits, errors: Errors,
+        validation: Validation, admin: Admin, restart: Restart, limits: Limits, policy: PolicySettings, network: Network, log: Log,
+        perf: Perf, debug: Debug, memory: Memory, cpu: Cpu, profile: Profile, cache: Cache, metrics: Metrics, telemetry: Telemetry,
+    }
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileNetwork {
-    pub(super) protocols: Vec<Protocol>,
-    pub(super) allow_hosts: Vec<String>,
+/// The key that any source can switch on.
+const READ_ONLY: &str = "read_only";
+
+/// The sources of a configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// The command line.
+    pub flags: Flags,
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// The content of the file.
+    pub table: Table,
+    /// The file's content with the values of variables and flags.
+    pub(super) values: Table,
+    /// The flag or variable that set a key.
+    pub(super) set_by: BTreeMap<&'static str, &'static str>,
 }
 
-/// A protocol of remotes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Protocol {
-    Https,
-    Ssh,
-    Http,
-    Git,
-    File,
-}
+impl Source {
+    /// Reads the file, and sets the values of variables and flags over its own. Flags override variables.
+    pub(super) fn read(flags: &Flags, variable: &dyn Fn(&str) -> Option<String>) -> Result<(File, Self), ConfigError> {
+        let (file, table) = match find(flags.config.as_deref(), variable)? {
+            Some((path, text)) => {
+                let table = parsed(&path, &text)?;
+                (Some(path), table)
+            }
+            None => (None, Table::new()),
+        };
+        let mut source = Self { flags: flags.clone(), file, values: table.clone(), table, set_by: BTreeMap::new() };
+        for key in File::keys() {
+            if let Some(value) = value_at(&source.table, key.name) {
+                (key.check)(value).map_err(|why| ConfigError::Key { name: key.name, why })?;
+            }
+            let by_variable = key.of_variables(variable).map_err(|(name, why)| ConfigError::Variable { name, why })?;
+            let by_flag = flags.value(key.name).map(|value| (key.flag.unwrap_or_default(), value));
+            for (name, value) in by_variable.into_iter().chain(by_flag) {
+                if key.name != READ_ONLY || value == Value::Boolean(true) {
+                    source.set(key.name, value);
+                    source.set_by.insert(key.name, name);
+                }
+            }
+        }
+        let merged = source.values.clone().try_into();
+        let file = merged.map_err(|err: toml::de::Error| ConfigError::Serving(err.message().to_owned()))?;
+        Ok((file, source))
+    }
 
-impl Protocol {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Https => "https",
-            Self::Ssh => "ssh",
-            Self::Http => "http",
-            Self::Git => "git",
-            Self::File => "file",
+    fn set(&mut self, key: &str, value: Value) {
+        let mut table = &mut self.values;
+        let (sections, name) = key.rsplit_once('.').map_or((Vec::new(), key), |(sections, name)| (sections.split('.').collect(), name));
+        for section in sections {
+            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            // The file was checked: a section is a table.
+            let Value::Table(inner) = inner else { return };
+            table = inner;
+        }
+        table.insert(name.to_owned(), value);
+    }
+
+    /// Whether this flag or variable set the key.
+    pub(crate) fn is_set_by(&self, key: &Key, name: &str) -> bool {
+        self.set_by.get(key.name).is_some_and(|by| *by == name)
+    }
+
+    /// The error for the value of a key that is well-formed and cannot be used: it names the variable or the key.
+    pub(super) fn refuse(&self, name: &'static str, why: String) -> ConfigError {
+        match self.set_by.get(name).copied() {
+            Some(variable) if !variable.starts_with("--") => ConfigError::Variable { name: variable, why },
+            _ => ConfigError::Key { name, why },
         }
     }
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileLimits {
-    pub(super) max_output_tokens: Option<usize>,
-    pub(super) read_timeout: Option<Seconds>,
-    pub(super) change_timeout: Option<Seconds>,
-    pub(super) network_timeout: Option<Seconds>,
-    pub(super) max_concurrent: Option<MaxConcurrent>,
-    pub(super) per_host: Option<usize>,
+/// The value at the path of a key.
+pub(super) fn value_at<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    let (sections, name) = key.rsplit_once('.').map_or(("", key), |(sections, name)| (sections, name));
+    let inner = sections.split('.').filter(|section| !section.is_empty()).try_fold(table, |table, section| table.get(section)?.as_table());
+    inner?.get(name)
 }
 
-/// A time between one second and one hour.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "u64")]
-pub(super) struct Seconds(pub(super) u64);
-
-impl TryFrom<u64> for Seconds {
-    type Error = String;
-
-    fn try_from(value: u64) -> Result<Self, String> {
-        if (1..=3600).contains(&value) { Ok(Self(value)) } else { Err(format!("{value} is not between 1 and 3600 seconds")) }
-    }
+/// Every key. One with `NAME` stands for tables that the operator names.
+pub fn keys() -> Vec<&'static Key> {
+    File::keys()
 }
 
-/// A concurrency limit between 1 and 1,000.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "usize")]
-pub(super) struct MaxConcurrent(pub(super) usize);
-
-impl TryFrom<usize> for MaxConcurrent {
-    type Error = String;
-
-    fn try_from(value: usize) -> Result<Self, String> {
-        if (1..=1000).contains(&value) { Ok(Self(value)) } else { Err(format!("{value} is not between 1 and 1000")) }
-    }
-}
-
-pub(super) fn network(file: FileNetwork, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<git::Network, ConfigError> {
-    let protocols = first([choices("MCP_GIT_PROTOCOLS", variable)?, file.protocols, vec![Protocol::Https, Protocol::Ssh]]);
-    Ok(git::Network {
-        protocols: protocols.into_iter().map(|protocol| protocol.name().to_owned()).collect(),
-        allow_hosts: first([words("MCP_GIT_ALLOW_HOSTS", variable), file.allow_hosts, Vec::new()]),
-    })
-}
-
-pub(super) fn read_file(
-    named: Option<&Path>,
-    variable: &dyn Fn(&'static str) -> Option<String>,
-) -> Result<Option<(PathBuf, String)>, ConfigError> {
+fn find(named: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<(PathBuf, String)>, ConfigError> {
     let Some(path) = named.map(Path::to_owned).or_else(|| default_file(variable)) else { return Ok(None) };
     config_path::set(&path);
     if named.is_none() && !path.exists() {
@@ -141,14 +147,15 @@ pub(super) fn read_file(
     Ok(Some((path, text)))
 }
 
-pub(super) fn parsed_file(flags: &Flags, path: PathBuf, text: &str) -> Result<(File, Source), ConfigError> {
-    let invalid = |err: toml::de::Error| ConfigError::Invalid { path: path.clone(), message: err.to_string() };
-    let (file, table) = (toml::from_str(text).map_err(invalid)?, toml::from_str(text).map_err(invalid)?);
-    Ok((file, Source { flags: flags.clone(), file: Some(path), table }))
+/// The content of the file. Unknown keys and values of another type are errors, which point at the line.
+fn parsed(path: &Path, text: &str) -> Result<Table, ConfigError> {
+    let invalid = |err: toml::de::Error| ConfigError::Invalid { path: path.to_owned(), message: err.to_string() };
+    toml::from_str::<File>(text).map_err(invalid)?;
+    toml::from_str(text).map_err(invalid)
 }
 
 /// The named folder, or `$XDG_STATE_HOME/mcp-server-git`; without a home directory, one below the temporary folder.
-pub(super) fn state_dir(named: Option<PathBuf>, variable: &dyn Fn(&'static str) -> Option<String>) -> PathBuf {
+pub(super) fn state_dir(named: Option<PathBuf>, variable: &dyn Fn(&str) -> Option<String>) -> PathBuf {
     let named = named.filter(|path| !path.as_os_str().is_empty());
     if let Some(named) = named {
         return std::path::absolute(&named).unwrap_or(named);
@@ -162,13 +169,8 @@ pub(super) fn state_dir(named: Option<PathBuf>, variable: &dyn Fn(&'static str) 
 }
 
 /// `$XDG_CONFIG_HOME/mcp-server-git/config.toml`
-pub(super) fn default_file(variable: &dyn Fn(&'static str) -> Option<String>) -> Option<PathBuf> {
+pub(super) fn default_file(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let base = variable("XDG_CONFIG_HOME").filter(|path| path.starts_with('/')).map(PathBuf::from);
     let base = base.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".config")))?;
     Some(base.join("mcp-server-git/config.toml"))
-}
-
-/// The schema of the file.
-pub(super) fn schema_of_file() -> serde_json::Value {
-    schemars::schema_for!(File).to_value()
 }

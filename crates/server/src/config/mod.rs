@@ -1,21 +1,32 @@
-//! Merges flags over environment over file, into one validated configuration.
+//! Merges flags over environment over file, into one validated configuration. Keys are declared in sections: see [`key`].
 
 mod breakpoint;
+mod error;
 mod file;
+mod flags;
+mod key;
+mod limits;
+mod network;
 mod observing;
 mod policy;
-mod reference;
 mod resilience;
 mod serving;
 mod shown;
 mod trust;
 
 pub use breakpoint::Breakpoint;
-pub use observing::{Debug, HeapProfile, Log, LogFormat, Observing, OtlpEndpoint, Watch};
-pub use reference::{REFERENCE, RELOADABLE};
-pub use resilience::{Mode, Resilience};
-pub use serving::{JwtIssuer, NamedToken, Serving};
+pub use error::ConfigError;
+pub use file::{File, Source, keys};
+pub use flags::Flags;
+pub use key::{Key, Seconds};
+pub use limits::Limits;
+pub use network::{Network, Protocol};
+pub use observing::{Cache, Collectors, Cpu, Debug, HeapProfile, Log, LogFormat, Memory, Metrics, OtlpEndpoint, Perf, Profile, Telemetry};
+pub use policy::PolicySettings;
+pub use resilience::{Admin, Circuits, Errors, Mode, Restart, Store, Validation};
+pub use serving::{Auth, Heartbeat, Http, JwtIssuer, NamedToken, Sessions};
 pub(crate) use serving::{PRINCIPALS, is_principal};
+pub use shown::reference;
 pub(crate) use shown::{Shown, known_variables, own_variables, schema, unknown_variables, unread};
 pub use trust::{Hooks, Sandbox, Signing, Trust};
 
@@ -23,22 +34,42 @@ use crate::{
     config_path,
     policy::Policy,
     selection::{Selection, is_tool},
-    tool::toolset::Toolset,
+    telemetry::levels,
 };
-use file::{File, MaxConcurrent, Seconds, network, parsed_file, read_file, state_dir};
+use file::state_dir;
 use git::Roots;
-use serving::Parts;
-use std::{env, net::IpAddr, path::PathBuf, time::Duration};
+use std::{env, path::PathBuf};
+use store::Address;
 
 /// The server's configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Allowed directories; empty for the repository of the current directory.
     pub repositories: Vec<PathBuf>,
-    /// Settings of `serve`.
-    pub serving: Serving,
-    /// Resilience settings.
-    pub resilience: Resilience,
+    /// The port of `serve`.
+    pub port: u16,
+    /// How `serve` is reached.
+    pub http: Http,
+    /// Who may use `serve`.
+    pub auth: Auth,
+    /// Sessions and workspaces.
+    pub sessions: Sessions,
+    /// Heartbeats of sessions.
+    pub heartbeat: Heartbeat,
+    /// Leases of changes.
+    pub store: Store,
+    /// Database of sessions, operations and statistics.
+    pub database: Address,
+    /// Circuit breakers.
+    pub circuits: Circuits,
+    /// Error statistics.
+    pub errors: Errors,
+    /// Validation of messages.
+    pub validation: Validation,
+    /// The admin channel.
+    pub admin: Admin,
+    /// Restarts.
+    pub restart: Restart,
     /// The enabled tools.
     pub selection: Selection,
     /// Whose hooks and filters may run.
@@ -57,138 +88,28 @@ pub struct Config {
     pub git: Option<PathBuf>,
     /// Directory for locks and the change journal.
     pub state_dir: PathBuf,
-    /// Observability settings.
-    pub observing: Observing,
+    /// The log.
+    pub log: Log,
+    /// Slow calls.
+    pub perf: Perf,
+    /// Breakpoints.
+    pub debug: Debug,
+    /// Memory monitoring.
+    pub memory: Memory,
+    /// CPU monitoring.
+    pub cpu: Cpu,
+    /// Profiles.
+    pub profile: Profile,
+    /// Caches.
+    pub cache: Cache,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Collectors of traces and metrics.
+    pub collectors: Collectors,
     /// Limits of calls and results.
     pub limits: Limits,
     /// Its sources.
     pub origin: Source,
-}
-
-/// The sources of a configuration, besides the environment.
-#[derive(Clone, Debug, Default)]
-pub struct Source {
-    /// The command line.
-    pub flags: Flags,
-    /// The file, if there is one.
-    pub file: Option<PathBuf>,
-    /// The content of the file.
-    pub table: toml::Table,
-}
-
-/// Limits of calls and results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Maximum tokens per result, counted as four bytes each; 0 is no limit.
-    pub max_output_tokens: usize,
-    /// Time limit of a read.
-    pub read_timeout: Duration,
-    /// Time limit of a change.
-    pub change_timeout: Duration,
-    /// Time limit of a call to a remote.
-    pub network_timeout: Duration,
-    /// Maximum number of concurrent calls per class.
-    pub max_concurrent: usize,
-}
-
-/// Values given on the command line.
-#[derive(Clone, Debug, Default)]
-pub struct Flags {
-    /// `--config`
-    pub config: Option<PathBuf>,
-    /// `--repository`
-    pub repositories: Vec<PathBuf>,
-    /// `--port`
-    pub port: Option<u16>,
-    /// `--host`
-    pub host: Option<IpAddr>,
-    /// `--socket`
-    pub socket: Option<PathBuf>,
-    /// `--admin-socket`
-    pub admin_socket: Option<PathBuf>,
-    /// `--toolsets`
-    pub toolsets: Vec<Toolset>,
-    /// `--tools`
-    pub tools: Vec<String>,
-    /// `--exclude-tools`
-    pub exclude_tools: Vec<String>,
-    /// `--read-only`
-    pub read_only: bool,
-    /// `--trust`
-    pub trust: Option<Trust>,
-    /// `--sandbox`
-    pub sandbox: Option<Sandbox>,
-    /// `--git`
-    pub git: Option<PathBuf>,
-    /// `--state-dir`
-    pub state_dir: Option<PathBuf>,
-    /// `--log-level`
-    pub log_level: Option<String>,
-    /// `--log-format`
-    pub log_format: Option<LogFormat>,
-    /// `--max-output-tokens`
-    pub max_output_tokens: Option<usize>,
-}
-
-/// Why there is no configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the configuration {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is invalid; the message points at the line.
-    #[error("the configuration {} cannot be used:\n{message}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with the line.
-        message: String,
-    },
-    /// An unknown tool is named.
-    #[error("there is no tool called `{0}` to be selected or excluded")]
-    UnknownTool(String),
-    /// The settings of `serve` are invalid.
-    #[error("{0}")]
-    Serving(String),
-    /// A log level is invalid.
-    #[error("{from} cannot be used: `{level}`: {why}. Use a level, or a list such as `warn,session=debug,git=trace`")]
-    Level {
-        /// The flag, the variable or the key.
-        from: &'static str,
-        /// Its value.
-        level: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// A key of the file has an invalid value.
-    #[error("the key `{name}` of the configuration cannot be used: {why}")]
-    Key {
-        /// The key.
-        name: &'static str,
-        /// What is wrong.
-        why: String,
-    },
-    /// An error with the path of the file.
-    #[error("{source} (the configuration is {})", path.display())]
-    InFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: Box<ConfigError>,
-    },
-    /// A variable has an invalid value.
-    #[error("the environment variable {name} cannot be used: {why}")]
-    Variable {
-        /// The variable.
-        name: &'static str,
-        /// What is wrong.
-        why: String,
-    },
 }
 
 impl Config {
@@ -221,40 +142,53 @@ impl Config {
         }
     }
 
-    fn from_parts(flags: Flags, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
-        let (file, origin) = match read_file(flags.config.as_deref(), variable)? {
-            Some((path, text)) => parsed_file(&flags, path, &text)?,
-            None => (File::default(), Source { flags: flags.clone(), ..Source::default() }),
+    fn from_parts(flags: Flags, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let (file, origin) = Source::read(&flags, variable)?;
+        serving::check(&file.http, &file.auth)?;
+        file.cache.check()?;
+        let state_dir = state_dir(file.state_dir, variable);
+        let database = match file.store.url.as_deref().filter(|url| !url.is_empty()) {
+            None => Address::File(state_dir.join("store.db")),
+            Some(url) => Address::parse(url).map_err(|err| origin.refuse("store.url", err.to_string()))?,
         };
-        let number = |name: &'static str| -> Result<Option<usize>, ConfigError> {
-            let Some(text) = variable(name).filter(|text| !text.is_empty()) else { return Ok(None) };
-            text.trim().parse().map(Some).map_err(|_| ConfigError::Variable { name, why: format!("`{text}` is not a whole number") })
-        };
-        let seconds = |name: &'static str, file: Option<Seconds>, default: u64| -> Result<Duration, ConfigError> {
-            let given = number(name)?
-                .map(|value| Seconds::try_from(value as u64))
-                .transpose()
-                .map_err(|why| ConfigError::Variable { name, why })?;
-            Ok(Duration::from_secs(given.or(file).map_or(default, |seconds| seconds.0)))
-        };
-        let state_dir =
-            state_dir(flags.state_dir.clone().or_else(|| variable("MCP_GIT_STATE_DIR").map(PathBuf::from)).or(file.state_dir), variable);
-        let parts = resilience::Parts {
+        levels::filter(&file.log.level).map_err(|err| ConfigError::Level {
+            from: origin.set_by.get("log.level").copied().unwrap_or("log.level"),
+            level: file.log.level.clone(),
+            why: err.to_string(),
+        })?;
+        let (toolsets, tools, exclude, read_only) = (file.toolsets, file.tools, file.exclude_tools, file.read_only);
+        let selection = Selection { toolsets, tools, exclude, read_only };
+        if let Some(name) = selection.unknown() {
+            return Err(ConfigError::UnknownTool(name.to_owned()));
+        }
+        if let Breakpoint::Tools(names) = &file.debug.breakpoint
+            && let Some(name) = names.iter().find(|name| !is_tool(name))
+        {
+            return Err(origin.refuse("debug.breakpoint", format!("unknown tool `{name}`")));
+        }
+        Ok(Self {
+            repositories: file.repositories,
+            port: file.port,
+            http: file.http,
+            auth: file.auth,
+            sessions: file.sessions,
+            heartbeat: file.heartbeat,
             store: file.store,
+            database,
             circuits: file.circuits,
             errors: file.errors,
             validation: file.validation,
             admin: file.admin,
             restart: file.restart,
-            sessions: file.sessions.clone(),
-            per_host: file.limits.per_host,
-        };
-        let resilience = Resilience::from_parts(&flags, parts, &state_dir, variable)?;
-        let parts = Parts { port: file.port, http: file.http, auth: file.auth, sessions: file.sessions, heartbeat: file.heartbeat };
-        let serving = Serving::from_parts(&flags, parts, variable)?;
-        let places = number("MCP_GIT_MAX_CONCURRENT")?.map(MaxConcurrent::try_from).transpose();
-        let places = places.map_err(|why| ConfigError::Variable { name: "MCP_GIT_MAX_CONCURRENT", why })?;
-        let parts = observing::Parts {
+            selection,
+            trust: file.trust,
+            sandbox: file.sandbox,
+            hooks: file.policy.hooks,
+            signing: file.policy.signing,
+            policy: file.policy.policy(),
+            network: file.network.rules(),
+            git: file.git,
+            state_dir,
             log: file.log,
             perf: file.perf,
             debug: file.debug,
@@ -263,80 +197,11 @@ impl Config {
             profile: file.profile,
             cache: file.cache,
             metrics: file.metrics,
-            telemetry: file.telemetry,
-        };
-        let observing = Observing::from_parts(&flags, parts, variable)?;
-        let selection = Selection {
-            toolsets: first([flags.toolsets, choices("MCP_GIT_TOOLSETS", variable)?, file.toolsets]),
-            tools: first([flags.tools, words("MCP_GIT_TOOLS", variable), file.tools]),
-            exclude: first([flags.exclude_tools, words("MCP_GIT_EXCLUDE_TOOLS", variable), file.exclude_tools]),
-            // Any source can enable it.
-            read_only: flags.read_only || switch("MCP_GIT_READ_ONLY", variable)? || file.read_only,
-        };
-        if let Some(name) = selection.unknown() {
-            return Err(ConfigError::UnknownTool(name.to_owned()));
-        }
-        if let Breakpoint::Tools(names) = &observing.debug.breakpoint
-            && let Some(name) = names.iter().find(|name| !is_tool(name))
-        {
-            return Err(ConfigError::Variable { name: "MCP_DEBUG_BREAKPOINT", why: format!("unknown tool `{name}`") });
-        }
-        Ok(Self {
-            repositories: if flags.repositories.is_empty() { file.repositories } else { flags.repositories },
-            serving,
-            resilience,
-            selection,
-            trust: flags.trust.or(choice("MCP_GIT_TRUST", variable)?).or(file.trust).unwrap_or_default(),
-            sandbox: flags.sandbox.or(choice("MCP_GIT_SANDBOX", variable)?).or(file.sandbox).unwrap_or_default(),
-            hooks: choice("MCP_GIT_HOOKS", variable)?.or(file.policy.hooks).unwrap_or_default(),
-            signing: choice("MCP_GIT_SIGNING", variable)?.or(file.policy.signing).unwrap_or_default(),
-            policy: policy::from_parts(file.policy, variable)?,
-            network: network(file.network, variable)?,
-            git: flags.git.or(file.git),
-            state_dir,
-            observing,
-            limits: Limits {
-                max_output_tokens: flags
-                    .max_output_tokens
-                    .or(number("MCP_GIT_MAX_OUTPUT_TOKENS")?)
-                    .or(file.limits.max_output_tokens)
-                    .unwrap_or(8000),
-                read_timeout: seconds("MCP_GIT_READ_TIMEOUT", file.limits.read_timeout, 60)?,
-                change_timeout: seconds("MCP_GIT_CHANGE_TIMEOUT", file.limits.change_timeout, 300)?,
-                network_timeout: seconds("MCP_GIT_NETWORK_TIMEOUT", file.limits.network_timeout, 600)?,
-                max_concurrent: places.or(file.limits.max_concurrent).map_or(10, |places| places.0),
-            },
+            collectors: Collectors::of(&file.telemetry, variable)?,
+            limits: file.limits,
             origin,
         })
     }
-}
-
-/// The first list that is not empty.
-fn first<T>(lists: [Vec<T>; 3]) -> Vec<T> {
-    lists.into_iter().find(|list| !list.is_empty()).unwrap_or_default()
-}
-
-fn words(name: &'static str, variable: &dyn Fn(&'static str) -> Option<String>) -> Vec<String> {
-    let text = variable(name).unwrap_or_default();
-    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
-}
-
-fn choices<T: clap::ValueEnum>(name: &'static str, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Vec<T>, ConfigError> {
-    let parse = |word: String| T::from_str(&word, true).map_err(|why| ConfigError::Variable { name, why });
-    words(name, variable).into_iter().map(parse).collect()
-}
-
-fn switch(name: &'static str, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<bool, ConfigError> {
-    match variable(name).unwrap_or_default().to_ascii_lowercase().as_str() {
-        "" | "0" | "false" | "no" | "off" => Ok(false),
-        "1" | "true" | "yes" | "on" => Ok(true),
-        other => Err(ConfigError::Variable { name, why: format!("`{other}` is neither true nor false") }),
-    }
-}
-
-fn choice<T: clap::ValueEnum>(name: &'static str, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Option<T>, ConfigError> {
-    let Some(text) = variable(name).filter(|text| !text.is_empty()) else { return Ok(None) };
-    T::from_str(&text, true).map(Some).map_err(|why| ConfigError::Variable { name, why })
 }
 
 #[cfg(test)]
@@ -357,8 +222,8 @@ mod tests {
         let file = "port = 1\n[limits]\nmax_output_tokens = 1\nread_timeout = 5\n[log]\nlevel = \"info\"\n";
         let flags = Flags { max_output_tokens: Some(3), ..Flags::default() };
         let config = load(file, flags, &[("MCP_GIT_MAX_OUTPUT_TOKENS", "2"), ("MCP_GIT_PORT", "2")])?;
-        assert_eq!((config.limits.max_output_tokens, config.serving.port), (3, 2));
-        assert_eq!((config.limits.read_timeout, config.observing.log.level.as_str()), (Duration::from_secs(5), "info"));
+        assert_eq!((config.limits.max_output_tokens, config.port), (3, 2));
+        assert_eq!((config.limits.read_timeout, config.log.level.as_str()), (Seconds(5), "info"));
         Ok(())
     }
 
@@ -370,9 +235,53 @@ mod tests {
             ("port = 70000\n", &[], "line 1"),
             ("", &[("MCP_GIT_PORT", "x")], "MCP_GIT_PORT"),
             ("", &[("MCP_GIT_LOG_FORMAT", "xml")], "MCP_GIT_LOG_FORMAT"),
+            ("[circuits]\nfailure_limit = 2\n", &[], "line 2"),
+            ("[heartbeat]\ninterval = 0\n", &[], "heartbeat.interval"),
+            ("", &[("MCP_GIT_HEARTBEAT_INTERVAL", "x")], "MCP_GIT_HEARTBEAT_INTERVAL"),
+            ("", &[("MCP_GIT_SESSIONS_MAX", "0")], "MCP_GIT_SESSIONS_MAX"),
+            ("", &[("MCP_GIT_PORT", "70000")], "MCP_GIT_PORT"),
+            ("[store]\nurl = \"mysql://x\"\n", &[], "store.url"),
+            ("", &[("MCP_GIT_STORE_URL", "mysql://x")], "MCP_GIT_STORE_URL"),
         ] {
             let message = load(text, Flags::default(), variables).err().map(|err| err.to_string()).unwrap_or_default();
             assert!(message.contains(expect), "{text:?}: {message}");
         }
+    }
+
+    #[test]
+    fn the_environment_decides_over_the_file_whether_a_model_confirms() -> Result<(), ConfigError> {
+        for (file, variable, expect) in
+            [(false, None, false), (true, None, true), (true, Some("false"), false), (false, Some("true"), true), (true, Some(""), true)]
+        {
+            let variables: Vec<_> = variable.into_iter().map(|value| ("MCP_GIT_MODEL_CONFIRMS", value)).collect();
+            let config = load(&format!("[policy]\nmodel_confirms = {file}\n"), Flags::default(), &variables)?;
+            assert_eq!(config.policy.model_confirms, expect);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn any_source_switches_read_only_on_and_none_off() -> Result<(), ConfigError> {
+        for (file, variable, flag, expect) in
+            [("true", "false", false, true), ("false", "1", false, true), ("false", "0", true, true), ("false", "off", false, false)]
+        {
+            let flags = Flags { read_only: flag, ..Flags::default() };
+            let config = load(&format!("read_only = {file}\n"), flags, &[("MCP_GIT_READ_ONLY", variable)])?;
+            assert_eq!(config.selection.read_only, expect, "{file} {variable} {flag}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_variable_is_unset_unless_the_key_says_otherwise() -> Result<(), ConfigError> {
+        let file = "port = 1\n[policy]\nprotected_branches = [\"x\"]\n[debug]\nbreakpoint = \"*\"\n";
+        let empty = [("MCP_GIT_PORT", ""), ("MCP_GIT_PROTECTED_BRANCHES", ""), ("MCP_DEBUG_BREAKPOINT", "")];
+        let config = load(file, Flags::default(), &empty)?;
+        assert_eq!((config.port, config.policy.protected.len(), config.debug.breakpoint), (1, 0, Breakpoint::Off));
+        // Of two names the first that is set counts.
+        let both = [("MCP_GIT_MAX_CONCURRENT_SESSIONS", "3"), ("MCP_GIT_SESSIONS_MAX", "4")];
+        assert_eq!(load("", Flags::default(), &both)?.sessions.max, 3);
+        assert_eq!(load("", Flags::default(), &both[1..])?.sessions.max, 4);
+        Ok(())
     }
 }

@@ -1,35 +1,169 @@
 //! Observability settings: log, slow calls, memory, CPU, caches, held calls, metrics and traces.
 
-use super::Breakpoint;
-use super::{ConfigError, Flags, choice, resilience::bounded};
-use crate::telemetry::levels;
+use super::{
+    Breakpoint, ConfigError,
+    key::{Seconds, section, tables, words},
+};
 use schemars::JsonSchema;
-use serde::Deserialize;
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf};
 
-/// Observability settings.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Observing {
-    /// The log.
-    pub log: Log,
-    /// Duration above which a call is slow.
-    pub slow: Duration,
+/// The caches that can be disabled.
+pub(crate) const CACHES: [&str; 2] = ["repositories", "validation"];
+
+/// The log format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line of text per record.
+    #[default]
+    Text,
+    /// A JSON object per record.
+    Json,
+}
+words!(LogFormat);
+
+section! {
+    /// The log, on standard error.
+    #[serde(deny_unknown_fields)]
+    Log in "log." {
+        /// A level, or directives such as `warn,mcp_server_git=debug`.
+        level: String = "warn".to_owned() => .variables(&["MCP_GIT_LOG_LEVEL", "RUST_LOG"]).flag("--log-level").reloads();
+        /// `text` or `json`.
+        format: LogFormat = LogFormat::Text => .variables(&["MCP_GIT_LOG_FORMAT"]).flag("--log-format");
+        /// A file for the log, as JSON, besides standard error; rotated daily, with the date appended to its name.
+        file: Option<PathBuf> = None => .variables(&["MCP_GIT_LOG_FILE"]);
+        /// Number of log files kept.
+        keep: usize = 7, within(usize: 1..=10_000);
+    }
+}
+
+section! {
+    /// Slow calls.
+    #[serde(deny_unknown_fields)]
+    Perf in "perf." {
+        /// Milliseconds after which a call is logged as slow, at `warn`, with a time breakdown.
+        slow_ms: u64 = 1000, within(u64: 0..=3_600_000) => .variables(&["MCP_GIT_SLOW_MS"]).reloads();
+    }
+}
+
+section! {
     /// Breakpoints.
-    pub debug: Debug,
-    /// Memory and CPU monitoring.
-    pub watch: Watch,
+    #[serde(deny_unknown_fields)]
+    Debug in "debug." {
+        /// Calls held before they start: `1` or `*` for all, or tools by name. `debug held` lists them, `debug resume` releases them.
+        breakpoint: Breakpoint = Breakpoint::Off => .variables(&["MCP_DEBUG_BREAKPOINT"]).empty_counts().default_is("");
+        /// Seconds after which a held call is released.
+        hold_limit: Seconds = Seconds(300), within(u64: 1..=86_400) => .variables(&["MCP_GIT_HOLD_LIMIT"]);
+    }
+}
+
+section! {
+    /// Memory monitoring.
+    #[derive(Copy, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    Memory in "memory." {
+        /// Seconds between memory samples.
+        sample_interval: Seconds = Seconds(300), within(u64: 1..=86_400) => .variables(&["MCP_GIT_MEMORY_INTERVAL"]);
+        /// Bytes in use above which new calls are refused until usage drops; 0 is nine tenths of the cgroup's limit, if any.
+        soft_limit: u64 = 0 => .variables(&["MCP_GIT_MEMORY_LIMIT"]).reloads();
+    }
+}
+
+section! {
+    /// CPU monitoring.
+    #[derive(Copy, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    Cpu in "cpu." {
+        /// Seconds between CPU samples.
+        sample_interval: Seconds = Seconds(10), within(u64: 1..=86_400) => .variables(&["MCP_GIT_CPU_INTERVAL"]);
+        /// Total CPU usage in percent above which the log warns.
+        warn_percent: f64 = 80.0, within(f64: 1.0..=100.0) => .variables(&["MCP_GIT_CPU_WARN"]).reloads();
+    }
+}
+
+section! {
+    /// Profiles.
+    #[serde(deny_unknown_fields)]
+    Profile in "profile." {}
+    with { heap: HeapProfile }
+}
+
+section! {
     /// Heap profiling.
-    pub heap: HeapProfile,
-    /// Interval between cache sweeps.
-    pub cache_sweep: Duration,
-    /// Names of disabled caches.
-    pub caches_off: Vec<String>,
-    /// Whether `/metrics` is served.
-    pub metrics: bool,
-    /// Collector of traces, if any.
-    pub traces: Option<OtlpEndpoint>,
-    /// Collector of metrics, if any.
-    pub pushed_metrics: Option<OtlpEndpoint>,
+    #[derive(Copy, PartialEq, Eq)]
+    #[serde(deny_unknown_fields)]
+    HeapProfile in "profile.heap." {
+        /// Tracks allocations from startup, for `profile heap`. `profile heap --track on` starts at any time.
+        enabled: bool = false => .variables(&["MCP_GIT_HEAP_PROFILE"]);
+        /// Seconds between heap snapshots while allocations are tracked.
+        interval: Seconds = Seconds(600), within(u64: 1..=86_400) => .variables(&["MCP_GIT_HEAP_INTERVAL"]);
+        /// Snapshots after which the log reports growth, as a warning if each snapshot is larger than the last.
+        analyze_after: usize = 10, within(usize: 2..=100) => .variables(&["MCP_GIT_HEAP_ANALYZE_AFTER"]).reloads();
+        /// Number of heap snapshots kept.
+        keep: usize = 5, within(usize: 2..=100) => .variables(&["MCP_GIT_HEAP_KEEP"]).reloads();
+    }
+}
+
+tables!(BTreeMap<String, NamedCache>);
+
+section! {
+    /// Caches.
+    Cache in "cache." {
+        /// Seconds between cache sweeps; entries unused since the last one are evicted.
+        sweep_interval: Seconds = Seconds(3600), within(u64: 1..=86_400) => .variables(&["MCP_GIT_CACHE_SWEEP"]);
+        /// Enables a cache: `repositories` or `validation`.
+        named: BTreeMap<String, NamedCache> = BTreeMap::new(), serde(flatten) => .called("cache.NAME.enabled").default_is("true");
+    }
+}
+
+/// Settings of one cache.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NamedCache {
+    enabled: Option<bool>,
+}
+
+impl Memory {
+    /// The configured limit in bytes; if absent, nine tenths of the cgroup's limit.
+    pub(crate) fn limit(self) -> Option<u64> {
+        Some(self.soft_limit).filter(|limit| *limit > 0)
+    }
+}
+
+impl Cache {
+    /// Rejects the name of a cache that does not exist.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let Some(unknown) = self.named.keys().find(|name| !CACHES.contains(&name.as_str())) else { return Ok(()) };
+        let why = format!("unknown cache `{unknown}`; there are: {}", CACHES.join(", "));
+        Err(ConfigError::Key { name: "cache", why })
+    }
+
+    /// Whether the cache called `name` is disabled.
+    pub(crate) fn is_off(&self, name: &str) -> bool {
+        self.named.get(name).is_some_and(|cache| cache.enabled == Some(false))
+    }
+}
+
+section! {
+    /// OpenTelemetry.
+    #[serde(deny_unknown_fields)]
+    Telemetry in "telemetry." {
+        /// An OpenTelemetry collector, such as `http://localhost:4318`, for metrics and traces of calls, over HTTP. The SDK's other
+        /// variables apply, too.
+        otlp_endpoint: String = String::new() => .variables(&[
+            "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        ]).listed_only();
+    }
+}
+
+section! {
+    /// Metrics.
+    #[serde(deny_unknown_fields)]
+    Metrics in "metrics." {
+        /// Whether `/metrics` is served, in Prometheus' format.
+        enabled: bool = true => .variables(&["MCP_GIT_METRICS"]);
+    }
 }
 
 /// An OTLP collector over HTTP.
@@ -39,205 +173,20 @@ pub struct OtlpEndpoint {
     pub url: Option<String>,
 }
 
-/// Log settings. Logs go to standard error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// A level, or directives such as `warn,git=debug`.
-    pub level: String,
-    /// Text or JSON.
-    pub format: LogFormat,
-    /// An additional log file, rotated daily, with the date appended to its name.
-    pub file: Option<PathBuf>,
-    /// Number of log files kept.
-    pub keep: usize,
+/// The collectors of traces and of metrics, if any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collectors {
+    /// Of traces.
+    pub traces: Option<OtlpEndpoint>,
+    /// Of metrics.
+    pub metrics: Option<OtlpEndpoint>,
 }
 
-/// The log format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// A line of text per record.
-    #[default]
-    Text,
-    /// A JSON object per record.
-    Json,
-}
-
-/// Breakpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Debug {
-    /// Calls held before they start.
-    pub breakpoint: Breakpoint,
-    /// Maximum time a call is held.
-    pub hold_limit: Duration,
-}
-
-/// Memory and CPU monitoring.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Watch {
-    /// Interval between memory samples.
-    pub memory_interval: Duration,
-    /// Bytes in use above which new calls are refused; if absent, nine tenths of the cgroup's limit.
-    pub memory_soft_limit: Option<u64>,
-    /// Interval between CPU samples.
-    pub cpu_interval: Duration,
-    /// Total CPU usage in percent above which the log warns.
-    pub cpu_warn: f64,
-}
-
-/// Heap profiling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeapProfile {
-    /// Whether allocations are tracked from startup.
-    pub enabled: bool,
-    /// Interval between snapshots while tracking.
-    pub interval: Duration,
-    /// Number of snapshots after which they are compared.
-    pub analyze_after: usize,
-    /// Number of snapshots kept.
-    pub keep: usize,
-}
-
-/// The caches that can be disabled.
-pub(crate) const CACHES: [&str; 2] = ["repositories", "validation"];
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileLog {
-    level: Option<String>,
-    format: Option<LogFormat>,
-    file: Option<PathBuf>,
-    keep: Option<usize>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileDebug {
-    breakpoint: Option<String>,
-    hold_limit: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FilePerf {
-    slow_ms: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileMemory {
-    sample_interval: Option<u64>,
-    soft_limit: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileCpu {
-    sample_interval: Option<u64>,
-    warn_percent: Option<f64>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileProfile {
-    heap: FileHeap,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct FileHeap {
-    enabled: Option<bool>,
-    interval: Option<u64>,
-    analyze_after: Option<usize>,
-    keep: Option<usize>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub(super) struct FileCaches {
-    sweep_interval: Option<u64>,
-    #[serde(flatten)]
-    named: BTreeMap<String, FileCache>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct FileCache {
-    enabled: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileMetrics {
-    enabled: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileTelemetry {
-    otlp_endpoint: Option<String>,
-}
-
-/// The file's sections for these settings.
-pub(super) struct Parts {
-    pub(super) log: FileLog,
-    pub(super) perf: FilePerf,
-    pub(super) debug: FileDebug,
-    pub(super) memory: FileMemory,
-    pub(super) cpu: FileCpu,
-    pub(super) profile: FileProfile,
-    pub(super) cache: FileCaches,
-    pub(super) metrics: FileMetrics,
-    pub(super) telemetry: FileTelemetry,
-}
-
-impl Observing {
-    pub(super) fn from_parts(flags: &Flags, file: Parts, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
+impl Collectors {
+    pub(super) fn of(telemetry: &Telemetry, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let given = |name: &'static str| variable(name).filter(|value| !value.is_empty());
-        let seconds = |name, file, default| bounded(name, variable, file, default, 1..=86_400).map(Duration::from_secs);
-        let named = file.cache.named;
-        let endpoint = file.telemetry.otlp_endpoint.unwrap_or_default();
-        if let Some(unknown) = named.keys().find(|name| !CACHES.contains(&name.as_str())) {
-            let why = format!("unknown cache `{unknown}`; there are: {}", CACHES.join(", "));
-            return Err(ConfigError::Key { name: "cache", why });
-        }
-        Ok(Self {
-            log: Log {
-                level: level(flags, file.log.level, variable)?,
-                format: flags.log_format.or(choice("MCP_GIT_LOG_FORMAT", variable)?).or(file.log.format).unwrap_or_default(),
-                file: given("MCP_GIT_LOG_FILE").map(PathBuf::from).or(file.log.file),
-                keep: file.log.keep.unwrap_or(7).clamp(1, 10_000),
-            },
-            slow: Duration::from_millis(bounded("MCP_GIT_SLOW_MS", variable, file.perf.slow_ms, 1000, 0..=3_600_000)?),
-            debug: Debug {
-                breakpoint: variable("MCP_DEBUG_BREAKPOINT").or(file.debug.breakpoint).unwrap_or_default().parse().unwrap_or_default(),
-                hold_limit: seconds("MCP_GIT_HOLD_LIMIT", file.debug.hold_limit, 300)?,
-            },
-            watch: Watch {
-                memory_interval: seconds("MCP_GIT_MEMORY_INTERVAL", file.memory.sample_interval, 300)?,
-                memory_soft_limit: Some(bounded("MCP_GIT_MEMORY_LIMIT", variable, file.memory.soft_limit, 0, 0..=u64::MAX)?)
-                    .filter(|limit| *limit > 0),
-                cpu_interval: seconds("MCP_GIT_CPU_INTERVAL", file.cpu.sample_interval, 10)?,
-                cpu_warn: bounded("MCP_GIT_CPU_WARN", variable, file.cpu.warn_percent, 80.0, 1.0..=100.0)?,
-            },
-            heap: HeapProfile {
-                enabled: match given("MCP_GIT_HEAP_PROFILE") {
-                    Some(_) => super::switch("MCP_GIT_HEAP_PROFILE", variable)?,
-                    None => file.profile.heap.enabled.unwrap_or(false),
-                },
-                interval: seconds("MCP_GIT_HEAP_INTERVAL", file.profile.heap.interval, 600)?,
-                analyze_after: bounded("MCP_GIT_HEAP_ANALYZE_AFTER", variable, file.profile.heap.analyze_after, 10, 2..=100)?,
-                keep: bounded("MCP_GIT_HEAP_KEEP", variable, file.profile.heap.keep, 5, 2..=100)?,
-            },
-            cache_sweep: seconds("MCP_GIT_CACHE_SWEEP", file.cache.sweep_interval, 3600)?,
-            caches_off: named.into_iter().filter(|(_, cache)| cache.enabled == Some(false)).map(|(name, _)| name).collect(),
-            traces: otlp(&TRACES, &endpoint, &given)?,
-            pushed_metrics: otlp(&METRICS, &endpoint, &given)?,
-            metrics: match given("MCP_GIT_METRICS") {
-                Some(_) => super::switch("MCP_GIT_METRICS", variable)?,
-                None => file.metrics.enabled.unwrap_or(true),
-            },
-        })
+        let endpoint = |signal| otlp(signal, &telemetry.otlp_endpoint, &given);
+        Ok(Self { traces: endpoint(&TRACES)?, metrics: endpoint(&METRICS)? })
     }
 }
 
@@ -267,20 +216,4 @@ fn otlp(signal: &Signal, file: &str, given: &dyn Fn(&'static str) -> Option<Stri
         return Err(ConfigError::Key { name: "telemetry.otlp_endpoint", why: "not an http:// or https:// URL".to_owned() });
     }
     Ok(Some(OtlpEndpoint { url: Some(format!("{}/{}", file.trim_end_matches('/'), signal.path)) }))
-}
-
-/// The log directives, from the first source that has any.
-fn level(flags: &Flags, file: Option<String>, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<String, ConfigError> {
-    let places = [
-        ("--log-level", flags.log_level.clone()),
-        ("MCP_GIT_LOG_LEVEL", variable("MCP_GIT_LOG_LEVEL")),
-        ("RUST_LOG", variable("RUST_LOG")),
-        ("log.level", file),
-    ];
-    let given = places.into_iter().find_map(|(from, level)| Some((from, level.filter(|level| !level.is_empty())?)));
-    let (from, level) = given.unwrap_or_else(|| ("log.level", "warn".to_owned()));
-    match levels::filter(&level) {
-        Ok(_) => Ok(level),
-        Err(err) => Err(ConfigError::Level { from, level, why: err.to_string() }),
-    }
 }

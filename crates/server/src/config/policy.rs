@@ -1,57 +1,52 @@
 //! The policy for changes.
 
-use super::{ConfigError, Hooks, Signing, choice, switch, words};
+use super::{
+    Hooks, Signing,
+    key::{section, words},
+};
 use crate::policy::{Policy, Rule};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FilePolicy {
-    force_push: Option<Rule>,
-    hard_reset: Option<Rule>,
-    clean: Option<Rule>,
-    delete: Option<Rule>,
-    rewrite_pushed: Option<Rule>,
-    model_confirms: bool,
-    pub(super) hooks: Option<Hooks>,
-    pub(super) signing: Option<Signing>,
-    protected_branches: Option<Vec<String>>,
+words!(Rule);
+
+section! {
+    /// What changes may do.
+    #[serde(deny_unknown_fields)]
+    PolicySettings in "policy." {
+        /// `allow`, `confirm` or `deny` force pushes. They always need a lease.
+        force_push: Rule = Rule::Confirm => .variables(&["MCP_GIT_FORCE_PUSH"]);
+        /// The same for git_reset with `hard`.
+        hard_reset: Rule = Rule::Confirm => .variables(&["MCP_GIT_HARD_RESET"]);
+        /// The same for git_clean.
+        clean: Rule = Rule::Confirm => .variables(&["MCP_GIT_CLEAN"]);
+        /// The same for deleting unmerged branches, tags, and remote branches.
+        delete: Rule = Rule::Confirm => .variables(&["MCP_GIT_DELETE"]);
+        /// The same for rewriting pushed commits.
+        rewrite_pushed: Rule = Rule::Confirm => .variables(&["MCP_GIT_REWRITE_PUSHED"]);
+        /// `true`: a call's argument `confirm` counts for every client. Otherwise it counts only if the client cannot ask its user, or
+        /// fails to; else the user is asked.
+        model_confirms: bool = false => .variables(&["MCP_GIT_MODEL_CONFIRMS"]);
+        /// Branches that are never deleted or force-pushed, and whose pushed commits are never rewritten. A trailing `*` matches any
+        /// rest; an empty list protects none.
+        protected_branches: Vec<String> = vec!["main".to_owned(), "master".to_owned()]
+            => .variables(&["MCP_GIT_PROTECTED_BRANCHES"]).empty_counts();
+        /// `deny`: no hook runs, not even in trusted repositories.
+        hooks: Hooks = Hooks::Allow => .variables(&["MCP_GIT_HOOKS"]);
+        /// `auto`: as git is configured. `never`. `require`: refuses what cannot be signed.
+        signing: Signing = Signing::Auto => .variables(&["MCP_GIT_SIGNING"]);
+    }
 }
 
-/// Merges the environment's policy over that of the file.
-pub(super) fn from_parts(file: FilePolicy, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Policy, ConfigError> {
-    let usual = Policy::default();
-    let rule = |name, file: Option<Rule>, usual| -> Result<Rule, ConfigError> { Ok(choice(name, variable)?.or(file).unwrap_or(usual)) };
-    let protected = variable("MCP_GIT_PROTECTED_BRANCHES").map(|_| words("MCP_GIT_PROTECTED_BRANCHES", variable));
-    let model_confirms = match variable("MCP_GIT_MODEL_CONFIRMS") {
-        Some(text) if !text.is_empty() => switch("MCP_GIT_MODEL_CONFIRMS", variable)?,
-        _ => file.model_confirms,
-    };
-    Ok(Policy {
-        force_push: rule("MCP_GIT_FORCE_PUSH", file.force_push, usual.force_push)?,
-        hard_reset: rule("MCP_GIT_HARD_RESET", file.hard_reset, usual.hard_reset)?,
-        clean: rule("MCP_GIT_CLEAN", file.clean, usual.clean)?,
-        delete: rule("MCP_GIT_DELETE", file.delete, usual.delete)?,
-        rewrite_pushed: rule("MCP_GIT_REWRITE_PUSHED", file.rewrite_pushed, usual.rewrite_pushed)?,
-        protected: protected.or(file.protected_branches).unwrap_or(usual.protected),
-        model_confirms,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_environment_decides_over_the_file_whether_a_model_confirms() -> Result<(), ConfigError> {
-        for (file, variable, expect) in
-            [(false, None, false), (true, None, true), (true, Some("false"), false), (false, Some("true"), true), (true, Some(""), true)]
-        {
-            let file = FilePolicy { model_confirms: file, ..FilePolicy::default() };
-            let variable = |name: &str| variable.filter(|_| name == "MCP_GIT_MODEL_CONFIRMS").map(str::to_owned);
-            assert_eq!(from_parts(file, &variable)?.model_confirms, expect);
+impl PolicySettings {
+    /// The policy for changes.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            force_push: self.force_push,
+            hard_reset: self.hard_reset,
+            clean: self.clean,
+            delete: self.delete,
+            rewrite_pushed: self.rewrite_pushed,
+            protected: self.protected_branches.clone(),
+            model_confirms: self.model_confirms,
         }
-        Ok(())
     }
 }

@@ -1,52 +1,13 @@
-//! Resilience settings: the store, circuits, idle sessions, error statistics, validation and restarts.
+//! Resilience settings: the store, circuits, error statistics, validation, the admin channel and restarts.
 
-use super::{
-    ConfigError, Flags,
-    serving::{FileSessions, parsed},
-};
+use super::key::{Seconds, section, tables, words};
 use guard::CircuitConfig;
 use schemars::JsonSchema;
-use serde::Deserialize;
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
-use store::Address;
-
-/// Resilience settings.
-#[derive(Clone, Debug)]
-pub struct Resilience {
-    /// Database of sessions, operations and statistics.
-    pub store: Address,
-    /// Default parameters of circuits.
-    pub circuits: CircuitConfig,
-    /// Parameters of single circuits, by name.
-    pub circuit_overrides: Vec<(String, CircuitConfig)>,
-    /// Errors per minute and class above which there is a spike.
-    pub spike_per_minute: f64,
-    /// The validation mode of messages.
-    pub validation: Mode,
-    /// Number of sessions evicted at once at the session limit.
-    pub evict_batch: usize,
-    /// Interval between sweeps for expired sessions.
-    pub sweep_interval: Duration,
-    /// Number of idle sessions above which the log warns.
-    pub idle_warn: usize,
-    /// Time after which an unused workspace is closed.
-    pub workspace_ttl: Duration,
-    /// Time until the lease of a silent server expires, and another may take over its changes.
-    pub lease_ttl: Duration,
-    /// Concurrent calls per remote host.
-    pub per_host: usize,
-    /// Socket of the admin channel; in the runtime directory if absent.
-    pub admin_socket: Option<PathBuf>,
-    /// Time limit for calls when the server restarts.
-    pub drain: Duration,
-}
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// The validation mode of messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Tolerates deviations where it can.
@@ -55,6 +16,7 @@ pub enum Mode {
     /// Rejects any deviation from the schema.
     Strict,
 }
+words!(Mode);
 
 impl Mode {
     /// Connection limits with this mode.
@@ -67,163 +29,105 @@ impl Mode {
     }
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileStore {
-    url: Option<String>,
-    lease_ttl: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub(super) struct FileCircuits {
-    failure_threshold: Option<u32>,
-    recovery_timeout: Option<u64>,
-    half_open_max_calls: Option<u32>,
-    #[serde(flatten)]
-    named: BTreeMap<String, FileCircuit>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileCircuit {
-    failure_threshold: Option<u32>,
-    recovery_timeout: Option<u64>,
-    half_open_max_calls: Option<u32>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileErrors {
-    spike_per_minute: Option<f64>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileValidation {
-    mode: Option<Mode>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileAdmin {
-    socket: Option<PathBuf>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileRestart {
-    drain: Option<u64>,
-}
-
-/// The file's sections for these settings.
-pub(super) struct Parts {
-    pub(super) store: FileStore,
-    pub(super) circuits: FileCircuits,
-    pub(super) errors: FileErrors,
-    pub(super) validation: FileValidation,
-    pub(super) admin: FileAdmin,
-    pub(super) restart: FileRestart,
-    pub(super) sessions: FileSessions,
-    pub(super) per_host: Option<usize>,
-}
-
-/// A number, from the environment or the file, between bounds.
-pub(super) fn bounded<T>(
-    name: &'static str,
-    variable: &dyn Fn(&'static str) -> Option<String>,
-    file: Option<T>,
-    default: T,
-    range: std::ops::RangeInclusive<T>,
-) -> Result<T, ConfigError>
-where
-    T: PartialOrd + std::fmt::Display + std::str::FromStr<Err: std::fmt::Display>,
-{
-    let value = parsed::<T>(name, variable)?.or(file).unwrap_or(default);
-    if range.contains(&value) {
-        return Ok(value);
+section! {
+    /// The database of sessions, operations and error counts.
+    #[serde(deny_unknown_fields)]
+    Store in "store." {
+        /// Database of sessions, operations and error counts: `sqlite:/PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE`, which several
+        /// servers may share; they then take leases for changes.
+        url: Option<String> = None => .variables(&["MCP_GIT_STORE_URL"]).default_is("a file in the state directory");
+        /// Seconds until the lease of a silent server expires, and another server may take over its changes.
+        lease_ttl: Seconds = Seconds(30), within(u64: 2..=600) => .variables(&["MCP_GIT_STORE_LEASE"]);
     }
-    Err(ConfigError::Variable { name, why: format!("{value} is not between {} and {}", range.start(), range.end()) })
 }
 
-impl Resilience {
-    pub(super) fn from_parts(
-        flags: &Flags,
-        file: Parts,
-        state_dir: &Path,
-        variable: &dyn Fn(&'static str) -> Option<String>,
-    ) -> Result<Self, ConfigError> {
-        let url = variable("MCP_GIT_STORE_URL").filter(|url| !url.is_empty()).or(file.store.url);
-        let store = match url {
-            None => Address::File(state_dir.join("store.db")),
-            Some(url) => Address::parse(&url).map_err(|err| ConfigError::Variable { name: "MCP_GIT_STORE_URL", why: err.to_string() })?,
-        };
-        let usual = CircuitConfig::default();
-        let seconds = usual.recovery_timeout.as_secs();
-        let circuits = CircuitConfig {
-            failure_threshold: bounded(
-                "MCP_GIT_CIRCUIT_FAILURES",
-                variable,
-                file.circuits.failure_threshold,
-                usual.failure_threshold,
-                1..=1000,
-            )?,
-            recovery_timeout: Duration::from_secs(bounded(
-                "MCP_GIT_CIRCUIT_RECOVERY",
-                variable,
-                file.circuits.recovery_timeout,
-                seconds,
-                1..=3600,
-            )?),
-            half_open_max_calls: bounded(
-                "MCP_GIT_CIRCUIT_TRIALS",
-                variable,
-                file.circuits.half_open_max_calls,
-                usual.half_open_max_calls,
-                1..=100,
-            )?,
-            ..usual
-        };
-        let named = file.circuits.named.into_iter().map(|(name, own)| {
+tables!(BTreeMap<String, Circuit>);
+
+section! {
+    /// Circuit breakers.
+    Circuits in "circuits." {
+        /// Failures in a row that open a circuit.
+        failure_threshold: u32 = 5, within(u32: 1..=1000) => .variables(&["MCP_GIT_CIRCUIT_FAILURES"]);
+        /// Seconds after which an open circuit permits trials.
+        recovery_timeout: Seconds = Seconds(30), within(u64: 1..=3600) => .variables(&["MCP_GIT_CIRCUIT_RECOVERY"]);
+        /// Concurrent trials.
+        half_open_max_calls: u32 = 3, within(u32: 1..=100) => .variables(&["MCP_GIT_CIRCUIT_TRIALS"]);
+        /// Tables with the same three keys for one circuit, as `[circuits."example.com:443/fetch"]`. `circuits list` shows the names.
+        named: BTreeMap<String, Circuit> = BTreeMap::new(), serde(flatten) => .called("circuits.\"NAME\"").default_is("");
+    }
+}
+
+/// The parameters of one circuit; those of all circuits if absent.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Circuit {
+    failure_threshold: Option<u32>,
+    recovery_timeout: Option<Seconds>,
+    half_open_max_calls: Option<u32>,
+}
+
+impl Circuits {
+    /// The parameters of circuits without their own.
+    pub(crate) fn usual(&self) -> CircuitConfig {
+        CircuitConfig {
+            failure_threshold: self.failure_threshold,
+            recovery_timeout: self.recovery_timeout.into(),
+            half_open_max_calls: self.half_open_max_calls,
+            ..CircuitConfig::default()
+        }
+    }
+
+    /// The parameters of single circuits, by name.
+    pub(crate) fn overrides(&self) -> Vec<(String, CircuitConfig)> {
+        let usual = self.usual();
+        let named = self.named.iter().map(|(name, own)| {
             let config = CircuitConfig {
-                failure_threshold: own.failure_threshold.unwrap_or(circuits.failure_threshold).max(1),
-                recovery_timeout: own.recovery_timeout.map_or(circuits.recovery_timeout, |seconds| Duration::from_secs(seconds.max(1))),
-                half_open_max_calls: own.half_open_max_calls.unwrap_or(circuits.half_open_max_calls).max(1),
-                ..circuits
+                failure_threshold: own.failure_threshold.unwrap_or(usual.failure_threshold).max(1),
+                recovery_timeout: own.recovery_timeout.map_or(usual.recovery_timeout, Duration::from).max(Duration::from_secs(1)),
+                half_open_max_calls: own.half_open_max_calls.unwrap_or(usual.half_open_max_calls).max(1),
+                ..usual
             };
-            (name, config)
+            (name.clone(), config)
         });
-        Ok(Self {
-            store,
-            circuits,
-            circuit_overrides: named.collect(),
-            spike_per_minute: bounded("MCP_GIT_ERRORS_SPIKE", variable, file.errors.spike_per_minute, 5.0, 0.01..=1e6)?,
-            validation: super::choice("MCP_GIT_VALIDATION", variable)?.or(file.validation.mode).unwrap_or_default(),
-            evict_batch: bounded("MCP_GIT_SESSIONS_EVICT_BATCH", variable, file.sessions.evict_batch, 100, 1..=10_000)?,
-            sweep_interval: Duration::from_secs(bounded(
-                "MCP_GIT_SESSIONS_SWEEP",
-                variable,
-                file.sessions.sweep_interval,
-                300,
-                1..=86_400,
-            )?),
-            idle_warn: bounded("MCP_GIT_SESSIONS_IDLE_WARN", variable, file.sessions.idle_warn, 100, 0..=1_000_000)?,
-            workspace_ttl: Duration::from_secs(bounded(
-                "MCP_GIT_WORKSPACE_TTL",
-                variable,
-                file.sessions.workspace_ttl,
-                604_800,
-                1..=31_536_000,
-            )?),
-            lease_ttl: Duration::from_secs(bounded("MCP_GIT_STORE_LEASE", variable, file.store.lease_ttl, 30, 2..=600)?),
-            per_host: bounded("MCP_GIT_PER_HOST", variable, file.per_host, 4, 1..=1000)?,
-            admin_socket: flags
-                .admin_socket
-                .clone()
-                .or_else(|| variable("MCP_GIT_ADMIN_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from))
-                .or(file.admin.socket),
-            drain: Duration::from_secs(bounded("MCP_GIT_DRAIN", variable, file.restart.drain, 300, 0..=3600)?),
-        })
+        named.collect()
+    }
+}
+
+section! {
+    /// Error statistics.
+    #[serde(deny_unknown_fields)]
+    Errors in "errors." {
+        /// Errors per minute and class above which there is a spike.
+        spike_per_minute: f64 = 5.0, within(f64: 0.01..=1e6) => .variables(&["MCP_GIT_ERRORS_SPIKE"]).reloads();
+    }
+}
+
+section! {
+    /// Validation of messages.
+    #[serde(deny_unknown_fields)]
+    Validation in "validation." {
+        /// `strict` rejects messages with unknown fields or without `jsonrpc`, and arguments of the wrong type; `lenient` accepts what it
+        /// can, and reports it in `_meta` of the result (`mcp-server-git/warnings`). `mcp-server-git validate` shows both verdicts.
+        mode: Mode = Mode::Lenient => .variables(&["MCP_GIT_VALIDATION"]);
+    }
+}
+
+section! {
+    /// The admin channel.
+    #[serde(deny_unknown_fields)]
+    Admin in "admin." {
+        /// The Unix socket of the admin channel, for the owner only.
+        socket: Option<PathBuf> = None
+            => .variables(&["MCP_GIT_ADMIN_SOCKET"]).flag("--admin-socket").default_is("PID.sock in the runtime directory");
+    }
+}
+
+section! {
+    /// Restarts.
+    #[serde(deny_unknown_fields)]
+    Restart in "restart." {
+        /// Seconds that calls may run while the server drains.
+        drain: Seconds = Seconds(300), within(u64: 0..=3600) => .variables(&["MCP_GIT_DRAIN"]).reloads();
     }
 }
 
@@ -233,9 +137,10 @@ mod tests {
 
     #[test]
     fn circuits_are_overridden_by_name() -> Result<(), toml::de::Error> {
-        let file: FileCircuits = toml::from_str("failure_threshold = 2\n[\"host:443/fetch\"]\nrecovery_timeout = 60")?;
-        assert_eq!(file.named["host:443/fetch"].recovery_timeout, Some(60));
-        assert!(toml::from_str::<FileCircuits>("failure_limit = 2").is_err(), "an unknown key is not a circuit");
+        let file: Circuits = toml::from_str("failure_threshold = 2\n[\"host:443/fetch\"]\nrecovery_timeout = 60")?;
+        let (name, own) = file.overrides().remove(0);
+        assert_eq!((name.as_str(), own.failure_threshold, own.recovery_timeout), ("host:443/fetch", 2, Duration::from_secs(60)));
+        assert!(toml::from_str::<Circuits>("failure_limit = 2").is_err(), "an unknown key is not a circuit");
         Ok(())
     }
 }

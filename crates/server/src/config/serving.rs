@@ -1,53 +1,19 @@
 //! Settings of `serve`: its address, authentication and sessions.
 
-use super::{ConfigError, Flags, first, words};
+use super::{
+    ConfigError,
+    key::{Seconds, section, tables},
+};
 use crate::caller::{Caller, Right};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
-    time::Duration,
 };
 
-/// The default port of `serve`.
-pub(crate) const DEFAULT_PORT: u16 = 8080;
-
-/// Settings of `serve`.
-#[derive(Clone, Debug)]
-pub struct Serving {
-    /// The port.
-    pub port: u16,
-    /// The address; both loopback addresses if absent.
-    pub host: Option<IpAddr>,
-    /// A Unix socket instead of a port.
-    pub socket: Option<PathBuf>,
-    /// Names accepted in the Host header, besides loopback names.
-    pub allowed_hosts: Vec<String>,
-    /// Origins whose pages may send requests, besides loopback origins.
-    pub allowed_origins: Vec<String>,
-    /// Requests per second and principal; 0 is no limit.
-    pub rate: u32,
-    /// Accepted tokens. With none, and no `jwt`, every client is accepted.
-    pub tokens: Vec<NamedToken>,
-    /// Authorization server whose tokens are accepted, too.
-    pub jwt: Option<JwtIssuer>,
-    /// Where clients get tokens.
-    pub authorization_servers: Vec<String>,
-    /// The name of this server for clients and authorization servers.
-    pub resource: Option<String>,
-    /// Maximum number of sessions of older revisions and of `WebSocket`s.
-    pub max_sessions: usize,
-    /// Idle timeout of a session.
-    pub idle_sessions: Duration,
-    /// Interval between pings of a silent WebSocket.
-    pub heartbeat: Duration,
-    /// Number of unanswered pings allowed.
-    pub missed: u32,
-}
-
 /// A token, by its hash.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamedToken {
     /// The principal.
@@ -61,7 +27,7 @@ pub struct NamedToken {
 }
 
 /// An authorization server whose tokens are accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JwtIssuer {
     /// Required issuer (`iss`).
@@ -72,128 +38,104 @@ pub struct JwtIssuer {
     pub jwks: String,
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileHttp {
-    host: Option<IpAddr>,
-    socket: Option<PathBuf>,
-    allowed_hosts: Vec<String>,
-    allowed_origins: Vec<String>,
-    rate: Option<u32>,
-}
+tables!(NamedToken, JwtIssuer);
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileAuth {
-    tokens: Vec<NamedToken>,
-    jwt: Option<JwtIssuer>,
-    authorization_servers: Vec<String>,
-    resource: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileSessions {
-    max: Option<usize>,
-    idle: Option<u64>,
-    pub(super) evict_batch: Option<usize>,
-    pub(super) sweep_interval: Option<u64>,
-    pub(super) idle_warn: Option<usize>,
-    pub(super) workspace_ttl: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FileHeartbeat {
-    interval: Option<u64>,
-    missed: Option<u32>,
-}
-
-/// The file's sections for these settings.
-pub(super) struct Parts {
-    pub(super) port: Option<u16>,
-    pub(super) http: FileHttp,
-    pub(super) auth: FileAuth,
-    pub(super) sessions: FileSessions,
-    pub(super) heartbeat: FileHeartbeat,
-}
-
-impl Serving {
-    pub(super) fn from_parts(flags: &Flags, file: Parts, variable: &dyn Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
-        let bounded = |name: &'static str, file: Option<u64>, default: u64, range: std::ops::RangeInclusive<u64>| {
-            let value = parsed::<u64>(name, variable)?.or(file).unwrap_or(default);
-            if range.contains(&value) {
-                return Ok(value);
-            }
-            Err(ConfigError::Variable { name, why: format!("{value} is not between {} and {}", range.start(), range.end()) })
-        };
-        // The first name overrides the second.
-        let either = |named: &'static str, own: &'static str| if variable(named).is_some() { named } else { own };
-        let serving = Self {
-            port: flags.port.or(parsed("MCP_GIT_PORT", variable)?).or(file.port).unwrap_or(DEFAULT_PORT),
-            host: flags.host.or(parsed("MCP_GIT_HOST", variable)?).or(file.http.host),
-            socket: flags
-                .socket
-                .clone()
-                .or_else(|| variable("MCP_GIT_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from))
-                .or(file.http.socket),
-            allowed_hosts: first([words("MCP_GIT_ALLOWED_HOSTS", variable), file.http.allowed_hosts, Vec::new()]),
-            allowed_origins: first([words("MCP_GIT_ALLOWED_ORIGINS", variable), file.http.allowed_origins, Vec::new()]),
-            rate: parsed("MCP_GIT_RATE", variable)?.or(file.http.rate).unwrap_or(0),
-            tokens: file.auth.tokens,
-            jwt: file.auth.jwt,
-            authorization_servers: file.auth.authorization_servers,
-            resource: file.auth.resource,
-            max_sessions: usize::try_from(bounded(
-                either("MCP_GIT_MAX_CONCURRENT_SESSIONS", "MCP_GIT_SESSIONS_MAX"),
-                file.sessions.max.map(|max| max as u64),
-                1000,
-                1..=100_000,
-            )?)
-            .unwrap_or(1000),
-            idle_sessions: Duration::from_secs(bounded(
-                either("MCP_GIT_SESSION_TIMEOUT", "MCP_GIT_SESSIONS_IDLE"),
-                file.sessions.idle,
-                3600,
-                1..=604_800,
-            )?),
-            heartbeat: Duration::from_secs(bounded("MCP_GIT_HEARTBEAT_INTERVAL", file.heartbeat.interval, 30, 1..=3600)?),
-            missed: u32::try_from(bounded("MCP_GIT_HEARTBEAT_MISSED", file.heartbeat.missed.map(u64::from), 3, 1..=100)?).unwrap_or(3),
-        };
-        serving.check()?;
-        Ok(serving)
+section! {
+    /// How `serve` is reached.
+    #[serde(deny_unknown_fields)]
+    Http in "http." {
+        /// The address of `serve`. One other than loopback needs `auth.tokens`; put a proxy with TLS in front of it.
+        host: Option<IpAddr> = None => .variables(&["MCP_GIT_HOST"]).flag("--host").default_is("loopback");
+        /// A Unix socket instead of address and port, for the owner only.
+        socket: Option<PathBuf> = None => .variables(&["MCP_GIT_SOCKET"]).flag("--socket");
+        /// Names accepted in the Host header, besides loopback names.
+        allowed_hosts: Vec<String> = Vec::new() => .variables(&["MCP_GIT_ALLOWED_HOSTS"]);
+        /// Origins such as `https://app.example` whose pages may send requests (CORS), besides loopback origins.
+        allowed_origins: Vec<String> = Vec::new() => .variables(&["MCP_GIT_ALLOWED_ORIGINS"]);
+        /// Requests per second and token, with bursts of twice as many; 0 is no limit.
+        rate: u32 = 0 => .variables(&["MCP_GIT_RATE"]);
     }
+}
 
+section! {
+    /// Who may use `serve`.
+    #[serde(deny_unknown_fields)]
+    Auth in "auth." {
+        /// Tables with `name`, `sha256` and `scopes` (`read`, `write`, `network`, `admin`): who may use `serve`. Without any, every
+        /// user of this machine may. `mcp-server-git token NAME` creates one.
+        tokens: Vec<NamedToken> = Vec::new() => .reloads();
+        /// A table with `issuer`, `audience` and `jwks` (a URL or a file): accepts tokens signed by this authorization server for this
+        /// audience, until they expire; `scope` or `scp` holds their scopes.
+        jwt: Option<JwtIssuer> = None;
+        /// Where clients get tokens, for the metadata of this resource (RFC 9728).
+        authorization_servers: Vec<String> = Vec::new();
+        /// The name of this resource in that metadata.
+        resource: Option<String> = None => .default_is("the requested URL");
+    }
+}
+
+section! {
+    /// Sessions of older revisions and of `WebSocket`s, and workspaces.
+    #[serde(deny_unknown_fields)]
+    Sessions in "sessions." {
+        /// Concurrent sessions of revisions before 2026-07-28, and WebSockets.
+        max: usize = 1000, within(usize: 1..=100_000) => .variables(&["MCP_GIT_MAX_CONCURRENT_SESSIONS", "MCP_GIT_SESSIONS_MAX"]).reloads();
+        /// Seconds until an idle session expires. Calls and streams keep it active.
+        idle: Seconds = Seconds(3600), within(u64: 1..=604_800) => .variables(&["MCP_GIT_SESSION_TIMEOUT", "MCP_GIT_SESSIONS_IDLE"]).reloads();
+        /// Sessions evicted at once when the session limit is reached: those idle longest, of the principal with the most; at most a
+        /// tenth of `sessions.max`. A session with work in flight is never evicted.
+        evict_batch: usize = 100, within(usize: 1..=10_000) => .variables(&["MCP_GIT_SESSIONS_EVICT_BATCH"]).reloads();
+        /// Seconds between sweeps for expired sessions.
+        sweep_interval: Seconds = Seconds(300), within(u64: 1..=86_400) => .variables(&["MCP_GIT_SESSIONS_SWEEP"]);
+        /// Idle sessions above which the log and `sessions list` warn.
+        idle_warn: usize = 100, within(usize: 0..=1_000_000) => .variables(&["MCP_GIT_SESSIONS_IDLE_WARN"]).reloads();
+        /// Seconds until an unused workspace is closed, its branch kept; one with edits or untracked files stays.
+        workspace_ttl: Seconds = Seconds(604_800), within(u64: 1..=31_536_000) => .variables(&["MCP_GIT_WORKSPACE_TTL"]);
+    }
+}
+
+section! {
+    /// Heartbeats of sessions.
+    #[serde(deny_unknown_fields)]
+    Heartbeat in "heartbeat." {
+        /// Seconds between heartbeats: a WebSocket silent since the last is pinged.
+        interval: Seconds = Seconds(30), within(u64: 1..=3600) => .variables(&["MCP_GIT_HEARTBEAT_INTERVAL"]);
+        /// Unanswered pings allowed; any message answers them.
+        missed: u32 = 3, within(u32: 1..=100) => .variables(&["MCP_GIT_HEARTBEAT_MISSED"]).reloads();
+    }
+}
+
+impl Auth {
     /// Whether a token is required.
     pub(crate) fn wants_tokens(&self) -> bool {
         !self.tokens.is_empty() || self.jwt.is_some()
     }
+}
 
-    /// Rejects settings that would admit other machines without authentication.
-    fn check(&self) -> Result<(), ConfigError> {
-        let is_local = self.host.is_none_or(|host| host.is_loopback());
-        if let Some(token) = self.tokens.iter().find(|token| !is_principal(&token.name)) {
-            return Err(ConfigError::Serving(format!("invalid token name `{}`: {PRINCIPALS}", token.name)));
-        }
-        let mut names: Vec<&str> = self.tokens.iter().map(|token| token.name.as_str()).collect();
-        names.sort_unstable();
-        if let Some(name) = names.iter().zip(names.iter().skip(1)).find_map(|(one, next)| (one == next).then_some(one)) {
-            return Err(ConfigError::Serving(format!("two tokens have the name `{name}`")));
-        }
-        if self.rate > 0 && !self.wants_tokens() {
-            return Err(ConfigError::Serving(
-                "`http.rate` limits each token, but there is none: add `[[auth.tokens]]` or `[auth.jwt]`".to_owned(),
-            ));
-        }
-        if is_local || self.wants_tokens() {
-            return Ok(());
-        }
-        let host = self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        Err(ConfigError::Serving(format!(
-            "{host} can be reached from other machines, and has no authentication. Add `[[auth.tokens]]` to the configuration \
-             (`mcp-server-git token NAME` creates one), or omit the host and use a tunnel."
-        )))
+/// Rejects settings that would admit other machines without authentication.
+pub(super) fn check(http: &Http, auth: &Auth) -> Result<(), ConfigError> {
+    let is_local = http.host.is_none_or(|host| host.is_loopback());
+    if let Some(token) = auth.tokens.iter().find(|token| !is_principal(&token.name)) {
+        return Err(ConfigError::Serving(format!("invalid token name `{}`: {PRINCIPALS}", token.name)));
     }
+    let mut names: Vec<&str> = auth.tokens.iter().map(|token| token.name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(name) = names.iter().zip(names.iter().skip(1)).find_map(|(one, next)| (one == next).then_some(one)) {
+        return Err(ConfigError::Serving(format!("two tokens have the name `{name}`")));
+    }
+    if http.rate > 0 && !auth.wants_tokens() {
+        return Err(ConfigError::Serving(
+            "`http.rate` limits each token, but there is none: add `[[auth.tokens]]` or `[auth.jwt]`".to_owned(),
+        ));
+    }
+    if is_local || auth.wants_tokens() {
+        return Ok(());
+    }
+    let host = http.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    Err(ConfigError::Serving(format!(
+        "{host} can be reached from other machines, and has no authentication. Add `[[auth.tokens]]` to the configuration \
+         (`mcp-server-git token NAME` creates one), or omit the host and use a tunnel."
+    )))
 }
 
 /// The rule for names of principals.
@@ -203,15 +145,6 @@ pub(crate) const PRINCIPALS: &str = "a name has 1 to 64 letters, digits, and `-`
 pub(crate) fn is_principal(name: &str) -> bool {
     let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._@".contains(&byte));
     is_plain && (1..=64).contains(&name.len()) && name != Caller::LOCAL
-}
-
-/// Parses a variable that holds a single value.
-pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
-    name: &'static str,
-    variable: &dyn Fn(&'static str) -> Option<String>,
-) -> Result<Option<T>, ConfigError> {
-    let Some(text) = variable(name).filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-    text.trim().parse().map(Some).map_err(|err: T::Err| ConfigError::Variable { name, why: format!("`{text}`: {err}") })
 }
 
 fn hash<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
@@ -226,38 +159,20 @@ fn hash<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D
 mod tests {
     use super::*;
 
-    fn serving(variables: &[(&str, &str)], tokens: Vec<NamedToken>) -> Result<Serving, ConfigError> {
-        let auth = FileAuth { tokens, ..FileAuth::default() };
-        let file = Parts {
-            port: Some(1),
-            http: FileHttp::default(),
-            auth,
-            sessions: FileSessions::default(),
-            heartbeat: FileHeartbeat::default(),
-        };
-        let value = |name: &'static str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Serving::from_parts(&Flags::default(), file, &value)
-    }
-
     #[test]
-    fn only_local_clients_are_admitted_without_tokens() -> Result<(), ConfigError> {
+    fn only_local_clients_are_admitted_without_tokens() -> Result<(), std::net::AddrParseError> {
         let token = NamedToken { name: "a".to_owned(), sha256: [0; 32], scopes: vec![Right::Read] };
-        assert_eq!(serving(&[], Vec::new())?.port, 1);
-        assert!(serving(&[("MCP_GIT_HOST", "::1")], Vec::new()).is_ok());
+        let checked = |host: Option<IpAddr>, tokens: &[&NamedToken]| {
+            let auth = Auth { tokens: tokens.iter().map(|token| Clone::clone(*token)).collect(), ..Auth::default() };
+            check(&Http { host, ..Http::default() }, &auth)
+        };
+        assert!(checked(None, &[]).is_ok() && checked(Some("::1".parse()?), &[]).is_ok());
         for host in ["0.0.0.0", "::", "192.168.1.1"] {
-            assert!(matches!(serving(&[("MCP_GIT_HOST", host)], Vec::new()), Err(ConfigError::Serving(_))), "{host}");
-            assert!(serving(&[("MCP_GIT_HOST", host)], vec![token.clone()]).is_ok(), "{host}");
+            let host = Some(host.parse()?);
+            assert!(matches!(checked(host, &[]), Err(ConfigError::Serving(_))), "{host:?}");
+            assert!(checked(host, &[&token]).is_ok(), "{host:?}");
         }
-        assert!(matches!(serving(&[], vec![token.clone(), token]), Err(ConfigError::Serving(_))));
+        assert!(matches!(checked(None, &[&token, &token]), Err(ConfigError::Serving(_))));
         Ok(())
-    }
-
-    #[test]
-    fn numbers_out_of_bounds_are_refused() {
-        for (name, value) in
-            [("MCP_GIT_PORT", "70000"), ("MCP_GIT_SESSIONS_MAX", "0"), ("MCP_GIT_HEARTBEAT_INTERVAL", "x"), ("MCP_GIT_HOST", "localhost")]
-        {
-            assert!(matches!(serving(&[(name, value)], Vec::new()), Err(ConfigError::Variable { .. })), "{name}");
-        }
     }
 }

@@ -1,7 +1,13 @@
 //! Display of the configuration: each key with its value and origin, and the schema of the file.
 
-use super::{Config, Flags, REFERENCE, Source, file::schema_of_file, reference::variables};
+use super::{
+    Config, Source,
+    file::{File, value_at},
+    key::Key,
+    keys,
+};
 use serde_json::{Value, json};
+use toml::Table;
 
 /// A key with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,79 +21,58 @@ pub(crate) struct Shown {
 impl Config {
     /// Each key with its value and origin. Tokens are shown by name, databases by host.
     pub(crate) fn shown(&self) -> Vec<Shown> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        REFERENCE.iter().map(|(key, names, default, _)| self.one(key, names, default, &variable)).collect()
+        let defaults = defaults();
+        keys().into_iter().map(|key| self.one(key, &defaults)).collect()
     }
 
-    fn one(&self, key: &'static str, names: &'static str, default: &str, variable: &dyn Fn(&str) -> Option<String>) -> Shown {
-        let Source { flags, file, table } = &self.origin;
-        let shown = |value: String, origin: String| Shown { key, value: self.harmless(key, value), origin };
-        if key == "read_only" && self.selection.read_only {
-            // Any source can enable it.
-            let by_variable = || {
-                variables(names).find(|name| {
-                    variable(name).is_some_and(|value| !["0", "false", "no", "off"].contains(&value.to_ascii_lowercase().as_str()))
-                })
-            };
-            let origin = if flags.read_only { Some("--read-only") } else { by_variable() };
-            let origin = origin.map(str::to_owned).or_else(|| file.as_ref().map(|file| file.display().to_string()));
-            return shown("true".to_owned(), origin.unwrap_or_default());
-        }
-        if let Some((flag, value)) = flag(flags, key) {
-            return shown(value, flag.to_owned());
-        }
-        if let Some((name, value)) = variables(names).find_map(|name| Some((name, variable(name)?))) {
-            return shown(value, name.to_owned());
-        }
-        let in_file = key.split('.').try_fold(&toml::Value::Table(table.clone()), |value, part| value.get(part)).map(plain);
-        match (in_file, file) {
-            (Some(value), Some(file)) => shown(value, file.display().to_string()),
-            _ => shown(default.to_owned(), "default".to_owned()),
-        }
+    fn one(&self, key: &'static Key, defaults: &Table) -> Shown {
+        let Source { file, table, values, set_by, .. } = &self.origin;
+        let is_in_file = value_at(table, key.name).is_some();
+        let origin = match (set_by.get(key.name), file) {
+            (Some(name), _) => (*name).to_owned(),
+            (None, Some(file)) if is_in_file => file.display().to_string(),
+            _ => "default".to_owned(),
+        };
+        let value = value_at(values, key.name).map_or_else(|| default_of(key, defaults), plain);
+        Shown { key: key.name, value: self.harmless(key.name, value), origin }
     }
 
     /// The value without secrets.
     fn harmless(&self, key: &str, value: String) -> String {
         match key {
-            "store.url" => self.resilience.store.to_string(),
-            "auth.tokens" => self.serving.tokens.iter().map(|token| token.name.as_str()).collect::<Vec<_>>().join(", "),
-            "auth.jwt" => self.serving.jwt.as_ref().map_or(value, |jwt| jwt.issuer.clone()),
+            "store.url" => self.database.to_string(),
+            "auth.tokens" => self.auth.tokens.iter().map(|token| token.name.as_str()).collect::<Vec<_>>().join(", "),
+            "auth.jwt" => self.auth.jwt.as_ref().map_or(value, |jwt| jwt.issuer.clone()),
             _ => value,
         }
     }
 }
 
-/// The flag that sets a key, and its value.
-fn flag(flags: &Flags, key: &str) -> Option<(&'static str, String)> {
-    let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
-    let value_of = |value: Option<&dyn std::fmt::Debug>| value.map(|value| format!("{value:?}").to_lowercase());
-    let many = |all: &[String]| (!all.is_empty()).then(|| all.join(", "));
-    let (flag, value) = match key {
-        "repositories" => ("--repository", many(&flags.repositories.iter().map(|path| path.display().to_string()).collect::<Vec<_>>())),
-        "port" => ("--port", flags.port.map(|port| port.to_string())),
-        "http.host" => ("--host", flags.host.map(|host| host.to_string())),
-        "http.socket" => ("--socket", path(&flags.socket)),
-        "admin.socket" => ("--admin-socket", path(&flags.admin_socket)),
-        "toolsets" => ("--toolsets", many(&flags.toolsets.iter().map(|set| format!("{set:?}").to_lowercase()).collect::<Vec<_>>())),
-        "tools" => ("--tools", many(&flags.tools)),
-        "exclude_tools" => ("--exclude-tools", many(&flags.exclude_tools)),
-        "read_only" => ("--read-only", flags.read_only.then(|| "true".to_owned())),
-        "trust" => ("--trust", value_of(flags.trust.as_ref().map(|trust| trust as _))),
-        "sandbox" => ("--sandbox", value_of(flags.sandbox.as_ref().map(|sandbox| sandbox as _))),
-        "git" => ("--git", path(&flags.git)),
-        "state_dir" => ("--state-dir", path(&flags.state_dir)),
-        "log.level" => ("--log-level", flags.log_level.clone()),
-        "log.format" => ("--log-format", value_of(flags.log_format.as_ref().map(|format| format as _))),
-        "limits.max_output_tokens" => ("--max-output-tokens", flags.max_output_tokens.map(|tokens| tokens.to_string())),
-        _ => return None,
-    };
-    value.map(|value| (flag, value))
+/// The default values, as a file would set them.
+fn defaults() -> Table {
+    Table::try_from(File::default()).unwrap_or_default()
+}
+
+/// The default of a key, in words where its value does not say it.
+fn default_of(key: &Key, defaults: &Table) -> String {
+    match key.shown_default {
+        Some(words) => words.to_owned(),
+        None => value_at(defaults, key.name).map(plain).unwrap_or_default(),
+    }
+}
+
+/// Every key with its default, for the reference.
+pub fn reference() -> Vec<(&'static Key, String)> {
+    let defaults = defaults();
+    keys().into_iter().map(|key| (key, default_of(key, &defaults))).collect()
 }
 
 fn plain(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
         toml::Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        // As it is written in the file: 80, not 80.0.
+        toml::Value::Float(number) => number.to_string(),
         other => other.to_string(),
     }
 }
@@ -97,7 +82,7 @@ const INTERNAL: [&str; 2] = [crate::lifecycle::control::VARIABLE, "MCP_GIT_DOCTO
 
 /// The known variables.
 pub(crate) fn known_variables() -> impl Iterator<Item = &'static str> {
-    REFERENCE.iter().flat_map(|(_, names, ..)| variables(names)).chain(INTERNAL)
+    keys().into_iter().flat_map(|key| key.variables).copied().chain(INTERNAL)
 }
 
 /// The environment variables with this program's prefixes.
@@ -118,31 +103,38 @@ pub(crate) fn unread(name: &str) -> String {
     format!("Unknown environment variable {name}: `mcp-server-git config show --origin` shows the known ones.")
 }
 
-/// The JSON schema of the file, with the meaning of each key.
+/// The JSON schema of the file, with the meaning, the default and the bounds of each key.
 pub(crate) fn schema() -> Value {
-    let mut schema: Value = schema_of_file();
-    for (key, variable, default, meaning) in REFERENCE {
-        let described = if variable.is_empty() { (*meaning).to_owned() } else { format!("{meaning} Variable: {variable}.") };
-        describe(&mut schema, key, &described, default);
+    let mut schema = schemars::schema_for!(File).to_value();
+    for (key, default) in reference() {
+        let variables = if key.variables.is_empty() { String::new() } else { format!(" Variable: {}.", key.variables.join(" or ")) };
+        describe(&mut schema, key, &format!("{}{variables}", key.meaning), &default);
     }
     schema["title"] = json!("The configuration of mcp-server-git");
     schema
 }
 
-/// Sets the description of a key in the schema.
-fn describe(schema: &mut Value, key: &str, meaning: &str, default: &str) {
+/// Sets the description and the bounds of a key in the schema.
+fn describe(schema: &mut Value, key: &Key, meaning: &str, default: &str) {
     let mut path = "/properties".to_owned();
-    for part in key.split('.') {
+    for part in key.name.split('.') {
         let Some(found) = schema.pointer(&format!("{path}/{part}")) else { return };
         path = match found["$ref"].as_str() {
-            Some(reference) if !key.ends_with(part) => format!("{}/properties", reference.trim_start_matches('#')),
-            _ if key.ends_with(part) => format!("{path}/{part}"),
+            Some(reference) if !key.name.ends_with(part) => format!("{}/properties", reference.trim_start_matches('#')),
+            _ if key.name.ends_with(part) => format!("{path}/{part}"),
             _ => format!("{path}/{part}/properties"),
         };
     }
     if let Some(found) = schema.pointer_mut(&path) {
         let default = if default.is_empty() { String::new() } else { format!(" Default: {default}.") };
         found["description"] = json!(format!("{meaning}{default}"));
+        let bounds = key.bounds.map(|bounds| bounds.replace('_', "")).unwrap_or_default();
+        for (name, bound) in ["minimum", "maximum"].into_iter().zip(bounds.split("..=")) {
+            if let Ok(number) = bound.trim().parse::<f64>() {
+                // Whole numbers are written as such.
+                found[name] = serde_json::from_str(bound.trim()).unwrap_or_else(|_| json!(number));
+            }
+        }
     }
 }
 
@@ -155,12 +147,21 @@ mod tests {
         let schema = schema();
         let text = schema.to_string();
         // Tables that are named by the operator have no key of their own.
-        let named = ["cache.NAME.enabled", "circuits.NAME"];
-        for (key, _, _, meaning) in
-            REFERENCE.iter().filter(|(key, ..)| !named.iter().any(|one| key.starts_with(one.split('.').next().unwrap_or_default())))
-        {
-            let start: String = meaning.chars().filter(|c| *c != '"').take(30).collect();
-            assert!(text.replace("\\\"", "").contains(&start), "{key}");
+        for key in keys().into_iter().filter(|key| !key.name.contains("NAME")) {
+            let start: String = key.meaning.chars().filter(|c| *c != '"').take(30).collect();
+            assert!(text.replace("\\\"", "").contains(&start), "{}", key.name);
+        }
+        assert_eq!(schema.pointer("/$defs/Limits/properties/read_timeout/maximum"), Some(&json!(3600)));
+    }
+
+    #[test]
+    fn names_and_variables_of_keys_are_unique_and_defaults_are_within_bounds() {
+        let (keys, defaults) = (keys(), defaults());
+        for (at, key) in keys.iter().enumerate() {
+            let rest = &keys[at + 1..];
+            assert!(rest.iter().all(|other| other.name != key.name), "{}", key.name);
+            assert!(rest.iter().all(|other| other.variables.iter().all(|name| !key.variables.contains(name))), "{}", key.name);
+            assert_eq!(value_at(&defaults, key.name).map_or(Ok(()), |value| (key.check)(value)), Ok(()), "{}", key.name);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Trust in repositories: hooks, filters, signing and the sandbox.
 
+use super::key::words;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Whose hooks and filters may run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
     /// Those of repositories named with `-r`, and of the one that the server is started in.
@@ -15,7 +16,7 @@ pub enum Trust {
 }
 
 /// Whether the hooks of trusted repositories run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Hooks {
     /// They run.
@@ -26,7 +27,7 @@ pub enum Hooks {
 }
 
 /// Whether commits and annotated tags are signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Signing {
     /// As git is configured.
@@ -39,7 +40,7 @@ pub enum Signing {
 }
 
 /// Which repositories' git processes are sandboxed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Sandbox {
     /// Those of repositories that are not named.
@@ -50,3 +51,5 @@ pub enum Sandbox {
     /// None.
     Off,
 }
+
+words!(Trust, Hooks, Signing, Sandbox);

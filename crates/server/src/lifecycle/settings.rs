@@ -1,7 +1,7 @@
 //! The configuration in force in a running server.
 
 use crate::{
-    config::{Config, HeapProfile, NamedToken, Source, Watch},
+    config::{Config, Cpu, HeapProfile, Memory, NamedToken, Source},
     pipeline::Bounds,
 };
 use mcp::{http::Token, sessions::SessionLimits};
@@ -25,37 +25,38 @@ pub(crate) struct Settings {
     pub(crate) idle_warn: usize,
     pub(crate) spike_per_minute: f64,
     pub(crate) drain: Duration,
-    pub(crate) watch: Watch,
+    pub(crate) memory: Memory,
+    pub(crate) cpu: Cpu,
     pub(crate) heap: HeapProfile,
     pub(crate) cache_sweep: Duration,
 }
 
 impl Reloadable {
     pub(crate) fn of(config: &Config) -> Self {
-        let own = &config.resilience;
         Self {
             bounds: Bounds {
-                read_timeout: config.limits.read_timeout,
-                change_timeout: config.limits.change_timeout,
-                network_timeout: config.limits.network_timeout,
+                read_timeout: config.limits.read_timeout.into(),
+                change_timeout: config.limits.change_timeout.into(),
+                network_timeout: config.limits.network_timeout.into(),
                 max_output_tokens: config.limits.max_output_tokens,
-                slow: config.observing.slow,
+                slow: Duration::from_millis(config.perf.slow_ms),
             },
             sessions: SessionLimits {
-                max: config.serving.max_sessions,
-                evict_batch: own.evict_batch,
-                idle: config.serving.idle_sessions,
-                heartbeat: config.serving.heartbeat,
-                missed: config.serving.missed,
+                max: config.sessions.max,
+                evict_batch: config.sessions.evict_batch,
+                idle: config.sessions.idle.into(),
+                heartbeat: config.heartbeat.interval.into(),
+                missed: config.heartbeat.missed,
             },
             settings: Settings {
-                sweep_interval: own.sweep_interval,
-                idle_warn: own.idle_warn,
-                spike_per_minute: own.spike_per_minute,
-                drain: own.drain,
-                watch: config.observing.watch,
-                heap: config.observing.heap,
-                cache_sweep: config.observing.cache_sweep,
+                sweep_interval: config.sessions.sweep_interval.into(),
+                idle_warn: config.sessions.idle_warn,
+                spike_per_minute: config.errors.spike_per_minute,
+                drain: config.restart.drain.into(),
+                memory: config.memory,
+                cpu: config.cpu,
+                heap: config.profile.heap,
+                cache_sweep: config.cache.sweep_interval.into(),
             },
         }
     }
@@ -92,7 +93,7 @@ impl Loaded {
         Self {
             started: origin.table.clone(),
             origin,
-            level: config.observing.log.level.clone(),
+            level: config.log.level.clone(),
             at: Instant::now(),
             failed: None,
             needs_restart: Vec::new(),

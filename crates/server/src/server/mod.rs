@@ -212,18 +212,18 @@ impl Server {
 
     /// The tasks that watch memory, processors, the runtime and the caches.
     fn watching(self: &Arc<Self>) -> Vec<Supervised> {
-        let watch = self.settings().watch;
+        let settings = self.settings();
         self.watcher.watch_the_runtime(self.stop.clone());
         // A baseline for the first tick.
-        self.watcher.measure(watch.cpu_warn);
+        self.watcher.measure(settings.cpu.warn_percent);
         let server = Arc::clone(self);
-        let memory = self.supervise("memory", watch.memory_interval, move || {
+        let memory = self.supervise("memory", settings.memory.sample_interval.into(), move || {
             server.watcher.note_memory();
             std::future::ready(())
         });
         let server = Arc::clone(self);
-        let cpu = self.supervise("cpu", watch.cpu_interval, move || {
-            server.watcher.measure(server.settings().watch.cpu_warn);
+        let cpu = self.supervise("cpu", settings.cpu.sample_interval.into(), move || {
+            server.watcher.measure(server.settings().cpu.warn_percent);
             std::future::ready(())
         });
         let server = Arc::clone(self);
@@ -233,7 +233,7 @@ impl Server {
                 server.watcher.nap(LAG).await;
                 // It reads files, and may have to free memory.
                 let checked = tokio::task::spawn_blocking(move || {
-                    server.watcher.check_memory(server.settings().watch.memory_soft_limit, || {
+                    server.watcher.check_memory(server.settings().memory.limit(), || {
                         crate::caches::clear(&server.pipeline, None);
                         guard::memory::trim();
                     });
@@ -249,7 +249,7 @@ impl Server {
             std::future::ready(())
         });
         let server = Arc::clone(self);
-        let heap = self.supervise("heap", self.settings().heap.interval, move || {
+        let heap = self.supervise("heap", self.settings().heap.interval.into(), move || {
             let server = Arc::clone(&server);
             async move {
                 let settings = server.settings().heap;

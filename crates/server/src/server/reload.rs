@@ -2,7 +2,7 @@
 
 use super::Server;
 use crate::{
-    config::{Config, RELOADABLE},
+    config::{self, Config},
     lifecycle::{
         notify,
         settings::{Reloadable, Settings, TOKENS, tokens},
@@ -35,23 +35,23 @@ fn apply(server: &Server, config: &Config) {
     *server.settings.write().unwrap_or_else(PoisonError::into_inner) = Settings { sweep_interval, ..settings };
     let authority = server.authority.get();
     if let Some(Some(authority)) = authority {
-        let gone = authority.set_tokens(tokens(&config.serving.tokens));
+        let gone = authority.set_tokens(tokens(&config.auth.tokens));
         let revoked = server.sessions.list().into_iter().filter(|session| gone.contains(&session.principal));
         for session in revoked {
             server.sessions.close(&session.id, Ending::Revoked);
         }
     }
-    let level_failed = log::set_level(&config.observing.log.level).err();
+    let level_failed = log::set_level(&config.log.level).err();
     let mut loaded = server.loaded();
     let changed = changes(&loaded.origin.table, &config.origin.table);
     // A server that started without requiring tokens does not start requiring them.
     let takes_tokens = !matches!(authority, Some(None));
-    let is_reloadable = |key: &String| RELOADABLE.iter().any(|one| key == one) && (takes_tokens || key != TOKENS);
+    let is_reloadable = |key: &String| config::keys().iter().any(|one| one.reloads && one.name == key) && (takes_tokens || key != TOKENS);
     let taken: Vec<&String> = changed.iter().filter(|key| is_reloadable(key)).collect();
     let needs_restart: Vec<String> = changes(&loaded.started, &config.origin.table).into_iter().filter(|key| !is_reloadable(key)).collect();
-    tracing::warn!(?taken, ?needs_restart, level = config.observing.log.level, "the configuration was reloaded");
+    tracing::warn!(?taken, ?needs_restart, level = config.log.level, "the configuration was reloaded");
     loaded.origin = config.origin.clone();
-    loaded.level.clone_from(&config.observing.log.level);
+    loaded.level.clone_from(&config.log.level);
     loaded.at = Instant::now();
     loaded.failed = level_failed.map(|err| err.to_string());
     loaded.needs_restart = needs_restart;

@@ -31,15 +31,13 @@ fn is_no_span(meta: &Metadata<'_>) -> bool {
 
 /// Initializes the log. Panics are logged with location and backtrace. Repeated calls, as in tests, have no effect.
 pub fn init_log(config: &Config) {
-    let [written, kept] = filters(&config.observing.log.level).unwrap_or_else(|_| [EnvFilter::new("warn"), EnvFilter::new("info")]);
+    let [written, kept] = filters(&config.log.level).unwrap_or_else(|_| [EnvFilter::new("warn"), EnvFilter::new("info")]);
     let ((written, written_handle), (kept, kept_handle)) = (reload::Layer::new(written), reload::Layer::new(kept));
-    let layers = vec![
-        outputs(&config.observing.log).with_filter(written).boxed(),
-        Recorder(&RING).with_filter(kept.and(filter_fn(is_no_span))).boxed(),
-    ];
+    let layers =
+        vec![outputs(&config.log).with_filter(written).boxed(), Recorder(&RING).with_filter(kept.and(filter_fn(is_no_span))).boxed()];
     if tracing_subscriber::registry().with(layers).try_init().is_ok() {
         FILTERS.set([written_handle, kept_handle]).ok();
-        config.observing.log.level.clone_into(&mut DIRECTIVES.lock().unwrap_or_else(PoisonError::into_inner));
+        config.log.level.clone_into(&mut DIRECTIVES.lock().unwrap_or_else(PoisonError::into_inner));
     }
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = std::backtrace::Backtrace::force_capture();

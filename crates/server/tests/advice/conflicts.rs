@@ -298,11 +298,7 @@ pub(crate) const ROWS: &[Row] = &[
     elsewhere("error/advice.rs", "The hook cannot run: its first line", (HOOKS, "hooks_that_cannot_start_or_are_killed_are_reported_12")),
     elsewhere("error/advice.rs", "Fix what it reports.", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
     elsewhere("error/advice.rs", "The operator sets up signing: `gpg.program`", (HALTS, "the_failing_signing_program_is_named_12")),
-    elsewhere(
-        "tools/hooks.rs",
-        "Stage the edits to keep",
-        (HOOKS, "a_hook_that_edits_files_and_refuses_is_reported_with_the_files_12"),
-    ),
+    elsewhere("tools/hooks.rs", "Stage the edits to keep", (HOOKS, "a_hook_that_edits_files_and_refuses_is_reported_with_the_files_12")),
     elsewhere("tools/hooks.rs", "{} discards the edits", (HALTS, "a_hooks_edits_are_reverted_before_a_merge_is_aborted_12")),
     followed("tools/hooks.rs", "{} lists the new files", |it| {
         let refused =
@@ -349,11 +345,7 @@ pub(crate) const ROWS: &[Row] = &[
         "git_commit with a `message` that it accepts",
         (HALTS, "a_hook_that_stops_a_continued_operation_is_named_12"),
     ),
-    elsewhere(
-        "tools/hooks.rs",
-        "{on} {edits}Then call git_continue",
-        (HALTS, "a_hook_that_stops_a_continued_operation_is_named_12"),
-    ),
+    elsewhere("tools/hooks.rs", "{on} {edits}Then call git_continue", (HALTS, "a_hook_that_stops_a_continued_operation_is_named_12")),
     elsewhere("tools/hooks.rs", "Repeat the call with a `message`", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
     elsewhere("tools/hooks.rs", "Stage what is missing with git_add.", (HOOKS, "a_hook_that_unstages_and_refuses_is_reported_12")),
     followed("tools/hooks.rs", "{mend}{edits}{restaged}Then repeat", |it| {

@@ -152,7 +152,7 @@ impl Client {
                 found.ok_or(Failure::NoSuchServer { pid, folder })?.1
             }
             // With a configured socket, the server has none in the folder.
-            (None, None) => match &config.resilience.admin_socket {
+            (None, None) => match &config.admin.socket {
                 Some(socket) => socket.clone(),
                 None => only(&folder)?,
             },

@@ -1,7 +1,7 @@
 //! The configuration and the environment variables.
 
 use super::{Finding, Options, Patient, finding, shown};
-use crate::config::{Config, ConfigError, known_variables, own_variables, unknown_variables};
+use crate::config::{Config, ConfigError, keys, known_variables, own_variables, unknown_variables};
 use std::env;
 
 pub(super) fn loaded(config: &Config) -> Finding {
@@ -88,23 +88,11 @@ fn is_word(name: &str) -> bool {
 
 /// Variables that a flag overrides.
 pub(super) fn overrides(patient: &Patient<'_>) -> Vec<Finding> {
-    let flags = &patient.config.origin.flags;
-    let pairs = [
-        ("MCP_GIT_PORT", "--port", flags.port.is_some()),
-        ("MCP_GIT_HOST", "--host", flags.host.is_some()),
-        ("MCP_GIT_TOOLSETS", "--toolsets", !flags.toolsets.is_empty()),
-        ("MCP_GIT_TOOLS", "--tools", !flags.tools.is_empty()),
-        ("MCP_GIT_EXCLUDE_TOOLS", "--exclude-tools", !flags.exclude_tools.is_empty()),
-        ("MCP_GIT_TRUST", "--trust", flags.trust.is_some()),
-        ("MCP_GIT_SANDBOX", "--sandbox", flags.sandbox.is_some()),
-        ("MCP_GIT_STATE_DIR", "--state-dir", flags.state_dir.is_some()),
-        ("MCP_GIT_LOG_LEVEL", "--log-level", flags.log_level.is_some()),
-        ("MCP_GIT_LOG_FORMAT", "--log-format", flags.log_format.is_some()),
-        ("MCP_GIT_MAX_OUTPUT_TOKENS", "--max-output-tokens", flags.max_output_tokens.is_some()),
-    ];
-    let overridden = pairs.into_iter().filter(|(name, _, flag)| *flag && is_set(name));
-    let findings = overridden
-        .map(|(name, flag, _)| Finding::note(format!("{flag} overrides the environment variable {name}"), format!("unset {name}")));
+    let origin = &patient.config.origin;
+    let by_flag = keys().into_iter().filter_map(|key| Some((key, key.flag.filter(|flag| origin.is_set_by(key, flag))?)));
+    let overridden = by_flag.flat_map(|(key, flag)| key.variables.iter().filter(|name| is_set(name)).map(move |name| (name, flag)));
+    let findings =
+        overridden.map(|(name, flag)| Finding::note(format!("{flag} overrides the environment variable {name}"), format!("unset {name}")));
     finding::or_fine(findings.collect(), || Finding::fine("no flag overrides a variable"))
 }
 

@@ -15,25 +15,25 @@ const OWN: &str = "mcp-server-git";
 const ADMIN: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
 pub(super) fn port(patient: &Patient<'_>) -> Vec<Finding> {
-    let serving = &patient.config.serving;
-    if let Some(path) = &serving.socket {
+    let config = patient.config;
+    if let Some(path) = &config.http.socket {
         return vec![socket_at(path)];
     }
-    if serving.port == 0 {
+    if config.port == 0 {
         return vec![Finding::fine("the system chooses a free port")];
     }
-    let hosts = match serving.host {
+    let hosts = match config.http.host {
         Some(host) => vec![host],
         None => vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
     };
     // One process often takes both loopback addresses.
     let finding = hosts.into_iter().find_map(|host| taken(patient.config, host));
-    vec![finding.unwrap_or_else(|| Finding::fine(format!("port {} is free", serving.port)))]
+    vec![finding.unwrap_or_else(|| Finding::fine(format!("port {} is free", config.port)))]
 }
 
 /// Why `serve` cannot listen there.
 fn taken(config: &Config, host: IpAddr) -> Option<Finding> {
-    let port = config.serving.port;
+    let port = config.port;
     let err = TcpListener::bind((host, port)).err()?;
     let place = if host.is_ipv6() { format!("port {port} of [{host}]") } else { format!("port {port} of {host}") };
     let finding = match err.kind() {
@@ -45,7 +45,7 @@ fn taken(config: &Config, host: IpAddr) -> Option<Finding> {
             Finding::problem(format!("{place} requires root (ports below 1024)"), another(config, Some(8080)))
         }
         // Not every machine has the second loopback address; `serve` does not need it.
-        _ if config.serving.host.is_none() => return None,
+        _ if config.http.host.is_none() => return None,
         io::ErrorKind::AddrNotAvailable => Finding::problem(
             format!("{host} is not an address of this machine"),
             "Set `--host`, MCP_GIT_HOST or `http.host` to an address that `ip address` lists.",
@@ -70,7 +70,7 @@ fn in_use(config: &Config, place: &str, owner: Option<&Owner>) -> Finding {
 fn is_configured(config: &Config) -> bool {
     let by_variable = env::var("MCP_GIT_PORT").is_ok_and(|port| !port.trim().is_empty());
     let origin = &config.origin;
-    by_variable || origin.flags.port.is_some() || origin.table.contains_key("port") || config.serving.host.is_some()
+    by_variable || origin.flags.port.is_some() || origin.table.contains_key("port") || config.http.host.is_some()
 }
 
 /// The fix that chooses another port. A flag overrides the variable.
@@ -126,18 +126,18 @@ fn socket_at(path: &Path) -> Finding {
 
 /// Who can reach the server, and how to open and close its port in the firewall.
 pub(super) fn scope(patient: &Patient<'_>) -> Vec<Finding> {
-    let serving = &patient.config.serving;
-    if let Some(path) = &serving.socket {
+    let config = patient.config;
+    if let Some(path) = &config.http.socket {
         return vec![Finding::fine(format!("only the owner of {} can reach `serve`", path.display()))];
     }
-    let Some(host) = serving.host.filter(|host| !host.is_loopback()) else {
+    let Some(host) = config.http.host.filter(|host| !host.is_loopback()) else {
         return vec![Finding::fine("only programs on this machine can reach `serve`")];
     };
-    let (open, close) = firewall(serving.port);
+    let (open, close) = firewall(config.port);
     // Without tokens the configuration is invalid.
     let detail = format!(
         "other machines can reach `serve` at {host}, port {}, with a token; TLS needs a proxy in front of it; to open the firewall: {open}",
-        serving.port
+        config.port
     );
     vec![Finding::note(detail, close)]
 }

@@ -38,7 +38,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
 /// The running server that listens on a port, as its admin channel and the system report it.
 fn running(patient: &Patient<'_>) -> Result<Option<(Endpoint, String)>, Finding> {
     let folder = place::folder(&patient.config.state_dir);
-    let sockets = match &patient.config.resilience.admin_socket {
+    let sockets = match &patient.config.admin.socket {
         Some(socket) => vec![socket.clone()],
         None => place::servers(&folder).into_iter().map(|(_, socket)| socket).collect(),
     };
@@ -87,7 +87,7 @@ fn measured(patient: &Patient<'_>, endpoint: &Endpoint, name: &str) -> Finding {
     let (median, most) = (times[times.len() / 2], times[times.len() - 1]);
     let shown = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
     let detail = format!("{name} answers {what} in {} (median of {}, {} at most)", shown(median), times.len(), shown(most));
-    let limit = patient.config.observing.slow;
+    let limit = Duration::from_millis(patient.config.perf.slow_ms);
     let finding = if median > limit {
         let fix = "Look in the server's log after `mcp-server-git debug level debug`, or raise MCP_GIT_SLOW_MS (`perf.slow_ms`).";
         Finding::problem(format!("{detail}, slower than {} ms", limit.as_millis()), fix)

@@ -148,7 +148,7 @@ pub(super) fn run(options: &Options, flags: Flags) -> ExitCode {
         Ok(config) => {
             // Only servers write the log file.
             let mut own = config.clone();
-            own.observing.log.file = None;
+            own.log.file = None;
             init_log(&own);
             report.add("configuration", &[environment::loaded(config)]);
         }

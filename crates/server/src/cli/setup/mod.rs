@@ -2,9 +2,9 @@
 
 mod client;
 
-use super::{Cli, cannot_run, say, tell};
+use super::{cannot_run, command, say, tell};
 use crate::output::shell_word as word;
-use clap::{ArgMatches, CommandFactory, ValueHint, parser::ValueSource};
+use clap::{ArgMatches, ValueHint, parser::ValueSource};
 pub(super) use client::{Client, file, key};
 use git::Roots;
 use serde_json::{Map, Value, json};
@@ -46,7 +46,7 @@ impl Options {
     /// The general options given on a command line.
     fn of(matches: &ArgMatches) -> Self {
         let mut options = Self::default();
-        for arg in Cli::command().get_arguments().filter(|arg| arg.is_global_set()) {
+        for arg in command().get_arguments().filter(|arg| arg.is_global_set()) {
             let (id, Some(long)) = (arg.get_id().as_str(), arg.get_long()) else { continue };
             if matches.value_source(id) != Some(ValueSource::CommandLine) {
                 continue;
@@ -72,7 +72,7 @@ impl Options {
     /// The options of an entry. `None` if this version cannot parse them, or if they include a sub-command.
     fn parsed(args: &[String]) -> Option<Self> {
         let words = [OWN.to_owned()].into_iter().chain(args.iter().cloned());
-        let matches = Cli::command().try_get_matches_from(words).ok()?;
+        let matches = command().try_get_matches_from(words).ok()?;
         matches.subcommand().is_none().then(|| Self::of(&matches))
     }
 
