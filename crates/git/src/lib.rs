@@ -44,7 +44,7 @@ pub use read::log::{Commit, LogQuery};
 pub use read::patch::{FilePatch, Keep, Patch};
 pub use read::status::{Entry, Head, Status, operation};
 pub use remote::{
-    CloneRequest, Cloned, Destination, FetchRequest, Fetched, PushRequest, Pushed, Ref, Remote, RemoteRef, Unfinished, Update, Wish,
+    CloneRequest, Cloned, Destination, FetchRequest, Fetched, PushOptions, PushRequest, Pushed, Ref, Remote, RemoteRef, Unfinished, Update,
 };
 pub use repo::Repo;
 pub use repo::handles::CacheFigures;

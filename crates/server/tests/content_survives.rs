@@ -191,7 +191,7 @@ fn a_worktree_with_work_in_it_is_not_removed() {
     assert!(client.error("git_worktree", &remove("one")).contains("x.env"));
     let two = json!({"repo_path": format!("{above}/two"), "message": "only here", "allow_empty": true});
     client.text("git_commit", &two);
-    assert!(client.error("git_worktree", &remove("two")).contains("which no branch has"));
+    assert!(client.error("git_worktree", &remove("two")).contains("which is on no branch"));
     client.text("git_worktree", &remove("three"));
     assert_eq!(fixture.text(&["worktree", "list"]).lines().count(), 3);
 }

@@ -150,7 +150,7 @@ fn the_git_protocol_works_when_enabled() {
     });
     push_elsewhere(&remote, "main", "x.txt");
     fixture.git(&["remote", "set-url", "origin", &format!("git://127.0.0.1:{port}/repo.git")]);
-    assert!(fixture.serve_with(&[], &OPEN).error("git_fetch", &json!({})).contains("the protocol `git` is switched off"));
+    assert!(fixture.serve_with(&[], &OPEN).error("git_fetch", &json!({})).contains("the protocol `git` is disabled"));
     let mut client = fixture.serve_with(&[], &[("MCP_GIT_PROTOCOLS", "git"), OPEN[1]]);
     assert!(client.text("git_fetch", &json!({})).contains("refs/remotes/origin/main"));
     assert_eq!(rev(&fixture, "origin/main"), remote.git(&["rev-parse", "main"]));
@@ -320,7 +320,7 @@ fn remotes_must_be_public_and_allowed_19_43() {
     let before = remote.requests();
     let mut client = fixture.serve();
     let switched_off = client.error("git_fetch", &json!({}));
-    assert!(switched_off.contains("the protocol `http` is switched off") && switched_off.contains("MCP_GIT_PROTOCOLS"), "{switched_off}");
+    assert!(switched_off.contains("the protocol `http` is disabled") && switched_off.contains("MCP_GIT_PROTOCOLS"), "{switched_off}");
     let mut client = fixture.serve_with(&[], &OPEN[..1]);
     for (tool, args) in [
         ("git_fetch", json!({})),
@@ -493,7 +493,7 @@ fn accepted_updates_are_reported_beside_rejected_ones() {
     remote.git(&["tag", "v1", "main~1"]);
     remote.git(&["branch", "more", "main"]);
     let refused = fixture.serve_with(&[], &OPEN).error("git_fetch", &json!({"tags": true}));
-    assert!(refused.contains("refs/tags/v1") && refused.contains("moved all the same: refs/remotes/origin/more"), "{refused}");
+    assert!(refused.contains("refs/tags/v1") && refused.contains("updated despite the failure: refs/remotes/origin/more"), "{refused}");
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn over_the_network(ask: &Asking<'_>, fixture: &Fixture, remote: &Remote) {
     ask.reaches("git_commit", json!({"message": "more", "allow_empty": true}), "committed");
     ask.reaches("git_push", json!({}), "remote: beside plantedinanswer");
     remote.breaks(Fault::Moved(format!("http://{ANSWER}:{ANSWER}@127.0.0.1:1/{ANSWER}")));
-    ask.reaches("git_fetch", json!({}), "sent it to http://***@127.0.0.1:1/plantedinanswer");
+    ask.reaches("git_fetch", json!({}), "redirected to http://***@127.0.0.1:1/plantedinanswer");
 }
 
 /// Headers, the address and the body of requests.

@@ -1,4 +1,4 @@
-//! Looking for the commit that brought a fault in.
+//! Finding the commit that introduced a bug.
 
 use super::{MAX_OUTPUT, coming::RAW};
 use crate::{
@@ -11,43 +11,43 @@ use crate::{
 use gix::{ObjectId, bstr::ByteSlice};
 use std::time::SystemTime;
 
-/// What is known of a commit.
+/// The mark of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The fault is not in it.
+    /// Without the bug.
     Good,
-    /// The fault is in it.
+    /// With the bug.
     Bad,
-    /// It cannot be told.
+    /// Not testable.
     Skip,
 }
 
-/// How far the search has come.
+/// The state of a bisect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Search {
-    /// A bad commit, or a good one, has still to be named.
+    /// A bad or a good commit has yet to be marked.
     Waiting,
-    /// The next commit to look at, which is checked out.
+    /// The next commit to test, which is checked out.
     At {
         /// The commit.
         next: ObjectId,
-        /// How many could be the one.
+        /// Number of remaining candidates.
         left: u64,
-        /// How many more looks that takes, about.
+        /// Approximate number of remaining steps.
         steps: u64,
     },
     /// The first bad commit.
     Found(ObjectId),
-    /// Only skipped commits are left: it is one of these.
+    /// Only skipped commits are left: the first bad commit is one of these.
     Skipped(Vec<ObjectId>),
 }
 
-/// What a search calls its commits.
+/// The terms of a bisect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// Those without the change that is looked for.
+    /// Commits without the change in question.
     pub good: String,
-    /// Those with it.
+    /// Commits with it.
     pub bad: String,
 }
 
@@ -57,11 +57,11 @@ impl Default for Terms {
     }
 }
 
-/// Commands of `git bisect`, which are no terms.
+/// Commands of `git bisect`, which are not allowed as terms.
 const COMMANDS: [&str; 10] = ["help", "start", "skip", "next", "reset", "visualize", "view", "replay", "log", "run"];
 
 impl Repo {
-    /// Begins a search between a bad commit and good ones.
+    /// Starts a bisect between a bad commit and good ones.
     ///
     /// # Errors
     ///
@@ -77,12 +77,12 @@ impl Repo {
         for rev in good {
             ids.push(self.resolve_commit(rev, cancel)?.to_string());
         }
-        // Any commit in between may be checked out.
+        // Any commit in the range may be checked out.
         let listing = self.read(&["log", "--format=", "-m"]).args(RAW).arg(&ids[0]).arg("--not").args(&ids[1..]);
         let coming = Self::coming(listing.arg("--"), cancel)?;
         self.check_ignored(coming.iter(), cancel)?;
         if self.is_partial() {
-            // The contents of all of them would be much that is never looked at.
+            // Requiring the contents of the whole range would be wasteful.
             self.need_for_bisect(&ids[..1], &ids[1..], cancel)?;
         } else {
             self.check_complete(&coming, None, cancel)?;
@@ -93,7 +93,7 @@ impl Repo {
         self.search(cancel)
     }
 
-    /// Says what is known of `rev`, or of what is checked out, and checks out the next commit.
+    /// Marks `rev`, or the checked-out commit, and checks out the next commit.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl Repo {
         }
         let begin = SystemTime::now();
         let (ended, output) = self.locked(cancel, || self.change(&["bisect", word]).arg(id.to_string()))?;
-        // git ends with 2 where only skipped commits are left.
+        // git exits with 2 if only skipped commits are left.
         if !matches!(ended.code, Some(0 | 2)) {
             let said = String::from_utf8_lossy(&output).into_owned() + &ended.stderr;
             return Err(Error::Failed { command: "bisect".to_owned(), exit: ended.status, stderr: said.trim().to_owned() });
@@ -135,7 +135,7 @@ impl Repo {
         self.search(cancel)
     }
 
-    /// What checking out the next commit brings and a partial clone may leave out.
+    /// Fails if a partial clone lacks objects for checking out the next commit.
     fn need_for_bisect(&self, bad: &[String], good: &[String], cancel: &Cancel) -> Result<()> {
         let (true, Some(head)) = (self.is_partial() && !bad.is_empty(), self.head(cancel)?) else { return Ok(()) };
         let process = self.read(&["rev-list", "--bisect"]).args(bad).arg("--not").args(good);
@@ -146,11 +146,11 @@ impl Repo {
         needs.check_for_worktree()
     }
 
-    /// Ends the search and goes back to where it began.
+    /// Ends the bisect and returns to the starting branch or commit.
     ///
     /// # Errors
     ///
-    /// [`Error::NothingInProgress`], [`Error::Failed`] where edits are in the way.
+    /// [`Error::NothingInProgress`], [`Error::Failed`] if edits are in the way.
     pub fn bisect_reset(&self, cancel: &Cancel) -> Result<()> {
         self.check_trust(cancel)?;
         self.check_early_hook()?;
@@ -159,7 +159,7 @@ impl Repo {
         ended.require("bisect reset")
     }
 
-    /// How far the search has come.
+    /// The state of a bisect.
     ///
     /// # Errors
     ///
@@ -189,7 +189,7 @@ impl Repo {
         let (ended, vars) = span("--bisect-vars").output(cancel, MAX_OUTPUT)?;
         if ended.code != Some(0) {
             return Err(Error::BadPlan(
-                "no commit lies between those that are bad and those that are good: the fault came and went".to_owned(),
+                "there is no commit between the bad and the good ones: the bug came and went".to_owned(),
             ));
         }
         let value = |name: &str| -> u64 {
@@ -201,10 +201,10 @@ impl Repo {
         Ok(Search::At { next, left, steps: value("bisect_steps") })
     }
 
-    /// What git itself has noted at the end of the search.
+    /// The result that git has logged.
     fn bisect_end(&self, terms: &Terms) -> Option<Search> {
         let log = self.git_file("BISECT_LOG", Kind::Steps).ok()??;
-        // Notes after the last thing that was said of a commit.
+        // Comments after the last mark.
         let (mut found, mut skipped) = (None, Vec::new());
         for line in log.lines() {
             let noted = |prefix: &[u8]| {
@@ -223,22 +223,22 @@ impl Repo {
         }
     }
 
-    /// What the search calls good and bad: words of its own, where it was begun with some.
+    /// The terms for good and bad, custom ones if the bisect was started with them.
     ///
     /// # Errors
     ///
-    /// [`Error::BadPlan`] for words that are none.
+    /// [`Error::BadPlan`] for invalid terms.
     pub fn bisect_terms(&self) -> Result<Terms> {
         let Some(text) = self.git_file("BISECT_TERMS", Kind::Line)? else { return Ok(Terms::default()) };
         let mut words = text.lines().map(|word| word.to_str_lossy().into_owned());
         let (Some(bad), Some(good)) = (words.next(), words.next()) else { return Ok(Terms::default()) };
-        // Some are commands of git's, which it lets nobody choose.
+        // git does not allow its own commands as terms.
         let is_word = |word: &str| {
             let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
             plain && !word.is_empty() && !word.starts_with(['-', '.']) && !COMMANDS.contains(&word)
         };
         if !is_word(&bad) || !is_word(&good) {
-            return Err(Error::BadPlan("the terms of this bisection, in BISECT_TERMS, are no words that git allows".to_owned()));
+            return Err(Error::BadPlan("the terms of this bisect, in BISECT_TERMS, are invalid".to_owned()));
         }
         Ok(Terms { good, bad })
     }

@@ -1,4 +1,4 @@
-//! Creating branches and checking them out.
+//! Branches and checkout.
 
 use super::MAX_OUTPUT;
 use crate::{
@@ -11,25 +11,25 @@ use crate::{
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt, time::SystemTime};
 
-/// What is to be checked out.
+/// The target of a checkout.
 #[derive(Clone, Debug)]
 pub enum Checkout {
-    /// A branch, the remote-tracking branch of that name, or a commit.
+    /// A branch, a remote-tracking branch by its short name, or a commit.
     Existing(Rev),
     /// A commit, without a branch.
     Detached(Rev),
-    /// A branch that is made for it.
+    /// A new branch.
     New {
         /// Its name.
         branch: BranchName,
-        /// Where it starts: at the current commit when absent.
+        /// Its start; the current commit when absent.
         start: Option<Rev>,
-        /// It starts without a history, and everything is staged.
+        /// Whether it starts without history, with everything staged.
         orphan: bool,
     },
 }
 
-/// A full name as it is named here.
+/// The short form of a full name.
 fn shown(full: &str) -> String {
     full.strip_prefix("refs/remotes/").unwrap_or(full).to_owned()
 }
@@ -67,8 +67,8 @@ impl Repo {
         Ok(Some(name).filter(|name| ended.code == Some(0) && name.starts_with("refs/")))
     }
 
-    /// Checks out the branch `rev`, the remote-tracking branch of that name, or a commit. Gives the hook that failed afterwards,
-    /// and what it wrote; and what git, hooks and filters wrote where none did.
+    /// Checks out a branch, a remote-tracking branch or a commit. Returns the hook that failed afterwards, else the output of
+    /// git, hooks and filters.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl Repo {
         Ok((failed, said))
     }
 
-    /// The same with the branch that `@{-1}`, or `@{upstream}`, stands for.
+    /// The same with `@{-1}` or `@{upstream}` resolved to a branch.
     fn with_branch(&self, how: &Checkout, cancel: &Cancel) -> Result<Checkout> {
         let Checkout::Existing(rev) = how else { return Ok(how.clone()) };
         let full = if rev.as_str().contains("@{") { self.full_name(rev, cancel)? } else { None };
@@ -125,13 +125,13 @@ impl Repo {
         Ok(Checkout::Existing(branch.map_or_else(|| Ok(rev.clone()), Rev::new)?))
     }
 
-    /// The commit whose files a checkout writes; none where it keeps those of `HEAD`.
+    /// The commit whose files a checkout writes; `None` if it keeps those of `HEAD`.
     fn checkout_commit(&self, how: &Checkout, cancel: &Cancel) -> Result<Option<ObjectId>> {
         match how {
             Checkout::Existing(rev) | Checkout::Detached(rev) => {
                 let local = BranchName::new(rev.as_str()).ok().and_then(|branch| self.branch_tip(&branch, cancel).ok());
                 let remote = || {
-                    let name = self.on_remotes(&BranchName::new(rev.as_str()).ok()?, cancel).ok()?.pop()?;
+                    let name = self.tracking_branches(&BranchName::new(rev.as_str()).ok()?, cancel).ok()?.pop()?;
                     self.resolve_commit(&Rev::new(name).ok()?, cancel).ok()
                 };
                 Ok(local.or_else(|| self.resolve_commit(rev, cancel).ok()).or_else(remote))
@@ -140,7 +140,7 @@ impl Repo {
         }
     }
 
-    /// What git is to be told, so that it takes `rev` for nothing but what it is.
+    /// The unambiguous argument for git that stands for `rev`.
     fn checkout_target(&self, rev: &Rev, cancel: &Cancel) -> Result<String> {
         let branch = BranchName::new(rev.as_str()).ok();
         let local = match &branch {
@@ -149,11 +149,11 @@ impl Repo {
         };
         match (local, self.resolve_commit(rev, cancel)) {
             (true, _) => Ok(rev.as_str().to_owned()),
-            // A tag or any other name that is not a branch.
+            // A tag or another name that is not a branch.
             (false, Ok(id)) => Ok(id.to_string()),
-            // Not known here: git makes a local branch for a remote one of that name.
+            // Unknown locally: git creates a local branch for a remote one of that name.
             (false, Err(err)) => match branch {
-                Some(branch) => match self.on_remotes(&branch, cancel)?.as_slice() {
+                Some(branch) => match self.tracking_branches(&branch, cancel)?.as_slice() {
                     [] => Err(err),
                     [_] => Ok(branch.as_str().to_owned()),
                     several => {
@@ -166,7 +166,7 @@ impl Repo {
         }
     }
 
-    /// Deletes a branch and says what it was at. Unless `force`, only one whose commits are in its upstream or in HEAD.
+    /// Deletes a branch and returns its tip. Unless `force`, only if it is merged into its upstream or HEAD.
     ///
     /// # Errors
     ///
@@ -183,7 +183,7 @@ impl Repo {
         Ok(id)
     }
 
-    /// Keeps the configuration of a branch as a blob, for [`Repo::undo`]. `None` where it has none.
+    /// Saves the configuration of a branch as a blob, for [`Repo::undo`]. `None` if it has none.
     ///
     /// # Errors
     ///
@@ -203,7 +203,7 @@ impl Repo {
         Ok(ObjectId::from_hex(output.trim_ascii_end()).ok())
     }
 
-    /// Puts back what [`Repo::keep_branch_config`] has kept, but for keys that are there again.
+    /// Restores the configuration saved by [`Repo::keep_branch_config`], except keys that exist again.
     pub(super) fn put_branch_config(&self, kept: ObjectId, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
         let kept = self.read(&["cat-file", "blob"]).arg(kept.to_string()).success(cancel, MAX_OUTPUT)?;
         let listed = self.read(&["config", "--local", "-z", "--name-only", "--list"]).success(cancel, MAX_OUTPUT)?;
@@ -215,7 +215,7 @@ impl Repo {
                 process.success(cancel, MAX_OUTPUT)?;
             }
         }
-        done.push("its configuration is as it was".to_owned());
+        done.push("its configuration is restored".to_owned());
         Ok(())
     }
 
@@ -242,7 +242,7 @@ impl Repo {
         self.change(&["branch", "-m", "--"]).args([old.as_str(), new.as_str()]).success(cancel, MAX_OUTPUT).map(drop)
     }
 
-    /// Makes `upstream`, a remote-tracking or local branch, what `name` follows; nothing when absent.
+    /// Sets the upstream of `name` to a remote-tracking or local branch; unsets it when absent.
     ///
     /// # Errors
     ///
@@ -261,7 +261,7 @@ impl Repo {
         self.change(&["branch", "--quiet"]).arg(option).arg("--").arg(name.as_str()).success(cancel, MAX_OUTPUT).map(drop)
     }
 
-    /// The short name of the branch that is checked out.
+    /// The short name of the current branch.
     ///
     /// # Errors
     ///
@@ -271,7 +271,7 @@ impl Repo {
         Ok(branch.and_then(|full| full.strip_prefix("refs/heads/").map(str::to_owned)))
     }
 
-    /// The commit that a branch is at.
+    /// The tip of a branch.
     pub(crate) fn branch_tip(&self, name: &BranchName, cancel: &Cancel) -> Result<ObjectId> {
         let tip = self.resolve_commit(&Rev::new(name.full())?, cancel);
         tip.map_err(|err| match err {
@@ -280,7 +280,7 @@ impl Repo {
         })
     }
 
-    /// How many commits up to `id` no reference has, counted up to `most`.
+    /// Number of commits up to `id` that no reference reaches, counted up to `most`.
     ///
     /// # Errors
     ///
@@ -298,17 +298,17 @@ impl Repo {
         Ok(process.output(cancel, MAX_OUTPUT)?.0.code == Some(0))
     }
 
-    /// The branches of remotes that a name which is unknown here may mean, as they are named here; at most so many.
+    /// Remote-tracking branches that an unknown `name` may mean, by short name; at most `most`.
     ///
     /// # Errors
     ///
     /// As for any read.
-    pub fn meant_on_remotes(&self, name: &str, most: usize, cancel: &Cancel) -> Result<Vec<String>> {
+    pub fn matching_remote_branches(&self, name: &str, most: usize, cancel: &Cancel) -> Result<Vec<String>> {
         let name = name.split(['~', '^', '@', ':']).next().unwrap_or_default();
         let name = name.strip_prefix("refs/heads/").unwrap_or(name);
         let Ok(branch) = BranchName::new(name) else { return Ok(Vec::new()) };
-        // Also of a remote that is not configured any more.
-        let mut found = self.on_remotes(&branch, cancel)?;
+        // Also those of a remote that is no longer configured.
+        let mut found = self.tracking_branches(&branch, cancel)?;
         if found.is_empty() {
             let process = self.read(&["for-each-ref", "--format=%(refname)", "--"]).arg(format!("refs/remotes/*/{}", branch.as_str()));
             let output = String::from_utf8_lossy(&process.success(cancel, MAX_OUTPUT)?).into_owned();

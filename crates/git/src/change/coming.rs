@@ -1,4 +1,4 @@
-//! The files that a change will write, looked at before it begins: git removes a file before it reads what takes its place.
+//! Checks of the files that a change will write, before it starts: git removes a file before it reads its replacement.
 
 use super::{MAX_OUTPUT, NAMED};
 use crate::{
@@ -17,16 +17,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// The longest listing of files.
+/// Maximum length of a file listing.
 const LISTING: usize = 256 << 20;
-/// The most files that go through a filter before a change begins.
+/// Maximum number of files filtered on trial before a change.
 const TRIED: usize = 256;
-/// How far the times that a file system keeps are behind the clock.
+/// Maximum lag of file timestamps behind the clock.
 const COARSE: Duration = Duration::from_millis(50);
 
-/// Options of a listing that [`Repo::coming`] reads. Its new side is what will be written.
+/// Options of a listing for [`Repo::coming`]. Its new side will be written.
 pub(super) const RAW: [&str; 6] = ["--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff", "--ignore-submodules=dirty"];
-/// The same for what lists one side.
+/// The same format for a listing with one side.
 pub(super) const AS_RAW: &str = "--format=:%(objectmode) %(objectmode) %(objectname) %(objectname) M%x00%(path)";
 
 /// A file that a change will write.
@@ -34,9 +34,9 @@ pub(super) const AS_RAW: &str = "--format=:%(objectmode) %(objectmode) %(objectn
 pub(super) struct Coming {
     /// Its path.
     pub(super) path: Vec<u8>,
-    /// Its content; none of a submodule.
+    /// Its blob; `None` for a submodule.
     pub(super) id: Option<ObjectId>,
-    /// There is none before the change.
+    /// Whether the change creates it.
     pub(super) is_new: bool,
 }
 
@@ -46,7 +46,7 @@ fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     ends.chain([path.len()]).map(|end| &path[..end])
 }
 
-/// Has the attributes of `tree` count.
+/// Makes a process use the attributes of `tree`.
 fn of_tree(process: Process<'_>, tree: Option<ObjectId>) -> Process<'_> {
     tree.into_iter().fold(process, |process, tree| process.env("GIT_ATTR_SOURCE", tree.to_string()))
 }
@@ -57,7 +57,7 @@ fn refuse_overwriting<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Result<()> {
 }
 
 impl Repo {
-    /// What a listing with [`RAW`] or [`AS_RAW`] says will be written.
+    /// Parses a listing with [`RAW`] or [`AS_RAW`].
     pub(super) fn coming(listing: Process<'_>, cancel: &Cancel) -> Result<Vec<Coming>> {
         let output = listing.success(cancel, LISTING)?;
         let mut fields = output.split(|&byte| byte == 0).map(<[u8]>::trim_ascii_start);
@@ -75,8 +75,8 @@ impl Repo {
         Ok(found)
     }
 
-    /// Refuses where the content of what will be written is missing here, or where a filter fails on it. `attributes` is the
-    /// tree whose attributes will be in force, where that is not the working tree's.
+    /// Refuses if content to be written is missing or a filter fails on it. `attributes` is the tree whose attributes will
+    /// apply, if not those of the working tree.
     pub(super) fn check_complete(&self, coming: &[Coming], attributes: Option<ObjectId>, cancel: &Cancel) -> Result<()> {
         if coming.is_empty() {
             return Ok(());
@@ -109,7 +109,7 @@ impl Repo {
         if ended.code == Some(0) { Ok(()) } else { Err(Error::FilterFailed { unchanged: true, said: told(&ended.stderr) }) }
     }
 
-    /// Those whose content is missing here.
+    /// The files whose content is missing.
     fn missing(&self, coming: &[Coming], cancel: &Cancel) -> Result<Vec<String>> {
         let name =
             |file: &Coming| format!("{} ({})", crate::quote::listed(&file.path), file.id.map_or_else(String::new, |id| id.to_string()));
@@ -127,7 +127,7 @@ impl Repo {
         Ok(coming.iter().filter(is_absent).take(NAMED).map(name).collect())
     }
 
-    /// Refuses a move from `HEAD`, or what files hold where `edited`, to `tree` that could not be completed.
+    /// Refuses a move from `HEAD`, or from the files if `edited`, to `tree` that could not be completed.
     pub(super) fn check_move(&self, tree: ObjectId, edited: bool, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
         let listing = match (edited, self.head(cancel)?) {
             (false, Some(head)) => self.read(&["diff-tree", "-r"]).args(RAW).arg(head.to_string()).arg(tree.to_string()),
@@ -138,7 +138,7 @@ impl Repo {
         self.check_complete(&Self::coming(listing, cancel)?, Some(tree), cancel)
     }
 
-    /// Refuses where untracked files are in the way of what `tree`, or the index, has at `paths`.
+    /// Refuses if untracked files are in the way of `tree`, or of the index, at `paths`.
     pub(super) fn check_untracked(&self, tree: Option<ObjectId>, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
         let wanted = |process: Process<'_>| -> Result<Vec<u8>> {
             process.arg("--").args(paths.iter().map(RelPath::literal)).success(cancel, LISTING)
@@ -153,14 +153,14 @@ impl Repo {
         };
         let coming: HashSet<&[u8]> = listed.split(|&byte| byte == 0).filter(|path| !path.is_empty()).collect();
         let untracked: HashSet<&[u8]> = untracked.split(|&byte| byte == 0).filter(|path| !path.is_empty()).collect();
-        // A file comes where one lies, or where a folder with untracked files does; or a folder where a file lies.
+        // A file to be written collides with a file or folder of untracked files, or a folder with a file.
         let over = untracked.iter().filter(|path| prefixes(path).any(|prefix| coming.contains(prefix)));
         let under = coming.iter().flat_map(|path| prefixes(path)).filter_map(|prefix| untracked.get(prefix));
         refuse_overwriting(over.chain(under).copied())
     }
 
-    /// Refuses where files that nobody tracks, ignored ones included, are in the way of what an operation would bring:
-    /// git itself overwrites those that are ignored.
+    /// Refuses if untracked files, including ignored ones, are in the way of an operation: git itself overwrites
+    /// ignored files.
     pub(super) fn check_ignored<'a>(&self, coming: impl Iterator<Item = &'a Coming>, cancel: &Cancel) -> Result<()> {
         let top = self.worktree()?;
         let there = |path: &&[u8]| top.join(OsStr::from_bytes(path)).symlink_metadata().is_ok();
@@ -173,7 +173,7 @@ impl Repo {
         refuse_overwriting(there.into_iter().filter(|path| !tracked.contains(path) && !top.join(OsStr::from_bytes(path)).is_dir()))
     }
 
-    /// Refuses where anything at all is in the way of new files.
+    /// Refuses if anything is in the way of new files.
     pub(super) fn check_free<'a>(&self, coming: impl Iterator<Item = &'a Coming>) -> Result<()> {
         let top = self.worktree()?;
         let found = |path: &[u8]| top.join(OsStr::from_bytes(path)).symlink_metadata().ok();
@@ -186,7 +186,7 @@ impl Repo {
         refuse_overwriting(&mut ways)
     }
 
-    /// Paths at which `source` has a file and the working tree has none.
+    /// Paths of files in `source` that are missing in the working tree.
     ///
     /// # Errors
     ///
@@ -198,7 +198,7 @@ impl Repo {
         Ok(self.worktree().map(|_| Self::coming(listing, cancel))??.iter().map(|file| RelPath::from_git(&file.path)).collect())
     }
 
-    /// Tracked files that have gone missing or become empty since `begin`, as a change that broke off leaves them.
+    /// Tracked files that were lost or emptied since `begin`, as by an interrupted change.
     ///
     /// # Errors
     ///
@@ -216,7 +216,7 @@ impl Repo {
             let full = top.join(OsStr::from_bytes(path));
             match full.symlink_metadata() {
                 Ok(meta) => meta.is_file() && meta.len() == 0 && is_since(&meta),
-                // The folder that it was in, or the next above, has changed when it went.
+                // Deleting it changed its folder, or the nearest existing folder above.
                 Err(_) => full.ancestors().skip(1).find_map(|dir| dir.symlink_metadata().ok()).is_some_and(|dir| is_since(&dir)),
             }
         };

@@ -1,4 +1,4 @@
-//! Recording commits.
+//! Commits.
 
 use super::{
     MAX_OUTPUT,
@@ -12,38 +12,38 @@ use crate::{
 };
 use gix::ObjectId;
 
-/// What is to be committed, and how.
+/// Options of a commit.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent option")]
 pub struct CommitRequest {
-    /// The message; that of the amended commit when absent.
+    /// The message; the amended commit's when absent.
     pub message: Option<String>,
     /// Replaces the newest commit.
     pub amend: bool,
-    /// `Name <address>` of the author, where that is not the committer.
+    /// `Name <address>` of the author, if not the committer.
     pub author: Option<String>,
     /// Adds a `Signed-off-by` line.
     pub sign_off: bool,
-    /// Commits also where nothing has changed.
+    /// Allows a commit without changes.
     pub allow_empty: bool,
-    /// Only these files, as they are in the working tree; what is staged when empty.
+    /// Commits only these files, from the working tree; the index when empty.
     pub paths: Vec<RelPath>,
-    /// Signs it, with this key or with the configured one where it is empty.
+    /// Signs it, with this key, or the configured one if empty.
     pub sign: Option<String>,
-    /// Records lines that look like conflict markers.
+    /// Allows lines that look like conflict markers.
     pub confirmed: bool,
 }
 
-/// A commit that was made.
+/// A new commit.
 #[derive(Clone, Debug)]
 pub struct Committed {
     /// Its id.
     pub id: ObjectId,
-    /// What the branch was at before.
+    /// The former tip of the branch.
     pub before: Option<ObjectId>,
     /// Its first parent.
     pub parent: Option<ObjectId>,
-    /// What git, hooks and filters wrote.
+    /// The output of git, hooks and filters.
     pub output: String,
 }
 
@@ -52,8 +52,8 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::NothingStaged`], [`Error::Unmerged`], [`Error::Untrusted`]; [`Error::Halted`] where a hook
-    /// refused, or nothing could be signed.
+    /// [`Error::NothingStaged`], [`Error::Unmerged`], [`Error::Untrusted`]; [`Error::Halted`] if a hook
+    /// refused or signing failed.
     pub fn commit(&self, request: &CommitRequest, cancel: &Cancel) -> Result<Committed> {
         self.worktree()?;
         self.check_trust(cancel)?;
@@ -62,16 +62,16 @@ impl Repo {
             return Err(Error::bad_name(request.sign.clone().unwrap_or_default(), "a key", "it begins with `-` or has a space"));
         }
         if request.sign.is_some() && !self.location.trusted {
-            return Err(Error::Untrusted { path: self.top().to_owned(), program: "program that signs".to_owned() });
+            return Err(Error::Untrusted { path: self.top().to_owned(), program: "signing program".to_owned() });
         }
         if let Some(end) = before.filter(|_| request.amend)
             && self.is_cut_at(end, cancel)?
         {
-            // git would make a commit without parents in its place.
+            // git would replace it with a commit without parents.
             return Err(Error::Boundary(end));
         }
         if self.may_have_had_conflicts() {
-            // With paths git would even take files for resolved as they are.
+            // With paths git would even treat conflicted files as resolved.
             self.check_resolved(&request.paths, request.confirmed, cancel)?;
         }
         let author = request.author.as_deref().map(author).transpose()?;
@@ -81,7 +81,7 @@ impl Repo {
                 process = process.traced(Some(&self.location.git_dir));
             }
             if request.sign_off {
-                // git puts the line above comments that end a message, and no line of this one is a comment.
+                // git inserts the trailer above trailing comments; with this sign no line is a comment.
                 process = process.config("core.commentChar", NO_COMMENT);
             }
             for (option, wanted) in [("--amend", request.amend), ("--signoff", request.sign_off), ("--allow-empty", request.allow_empty)] {
@@ -96,7 +96,7 @@ impl Repo {
                 process = process.arg(format!("--gpg-sign={key}"));
             }
             process = match &request.message {
-                // It also puts the line above blank ones.
+                // It also inserts the trailer above trailing blank lines.
                 Some(message) if request.sign_off => process.arg("--file=-").stdin(complete(message.trim_end()).into_bytes()),
                 Some(message) => process.arg("--file=-").stdin(complete(message).into_bytes()),
                 None => process.arg("--no-edit"),
@@ -125,7 +125,7 @@ impl Repo {
             }
             self.check_known(&request.paths, cancel)?;
             if ended.stderr.trim().is_empty() {
-                // That it would be empty is said there.
+                // "nothing to commit" goes to stdout.
                 ended.stderr = String::from_utf8_lossy(&output[..output.len().min(2000)]).into_owned();
             }
             return Err(ended.failed("commit"));
@@ -135,7 +135,7 @@ impl Repo {
         Ok(Committed { id, before, parent, output: ended.stderr })
     }
 
-    /// Fails where git knows no name and address for commits.
+    /// Fails if no identity is configured for commits.
     pub(super) fn check_identity(&self, cancel: &Cancel) -> Result<()> {
         for identity in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
             if self.read(&["var", identity]).may_die().output(cancel, 4096)?.0.code != Some(0) {
@@ -154,16 +154,16 @@ impl Repo {
     }
 }
 
-/// Checks that `text` has the form `Name <address>`, which git would otherwise look up as a pattern among authors.
+/// Checks for the form `Name <address>`: git searches existing authors for any other text.
 fn author(text: &str) -> Result<&str> {
     let wrong = |why| Error::bad_name(text, "an author", why);
     let (name, rest) = text.split_once('<').ok_or_else(|| wrong("it must have the form `Name <address>`"))?;
     let address = rest.strip_suffix('>').ok_or_else(|| wrong("it must have the form `Name <address>`"))?;
     if text.contains(|c: char| c.is_control()) || address.contains(['<', '>']) {
-        return Err(wrong("it holds a line break, a control character or a further bracket"));
+        return Err(wrong("it contains a line break, a control character or another bracket"));
     }
     if name.trim().is_empty() || address.trim().is_empty() {
-        return Err(wrong("a name and an address are needed"));
+        return Err(wrong("it needs a name and an address"));
     }
     Ok(text)
 }

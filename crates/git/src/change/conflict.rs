@@ -1,4 +1,4 @@
-//! Conflicts: what each side has, and taking one of them.
+//! Conflicts: listing the sides, and resolving with one of them.
 
 use super::{MAX_OUTPUT, coming::Coming, nul_separated};
 use crate::{
@@ -16,12 +16,12 @@ use std::{
     ops::ControlFlow,
 };
 
-/// The largest file that is kept before it is overwritten.
+/// Maximum size of a file that is kept before it is overwritten.
 const MAX_KEPT: u64 = 64 << 20;
 
-/// The most conflict markers that are named.
+/// Maximum number of conflict markers returned.
 const MAX_MARKERS: usize = 20;
-/// How many signs make a conflict marker where no attribute says so.
+/// Default length of a conflict marker, without an attribute.
 const MARKER_SIZE: usize = 7;
 
 /// A path with more than one version in the index.
@@ -31,16 +31,16 @@ pub struct Conflict {
     pub path: RelPath,
     /// The common ancestor's version.
     pub base: Option<ObjectId>,
-    /// The version of the branch that is checked out; of the branch that is rebased onto, during a rebase.
+    /// The version of the current branch; during a rebase, of the branch rebased onto.
     pub ours: Option<ObjectId>,
-    /// The version that is brought in.
+    /// The version being merged or applied.
     pub theirs: Option<ObjectId>,
-    /// Which of the three are commits of a submodule.
+    /// Which of the three are submodule commits.
     pub links: [bool; 3],
 }
 
 impl Conflict {
-    /// What one side has, and whether that is a submodule.
+    /// The version of one side, and whether it is a submodule.
     pub fn side(&self, side: Side) -> (Option<ObjectId>, bool) {
         match side {
             Side::Ours => (self.ours, self.links[1]),
@@ -68,7 +68,7 @@ impl Repo {
         self.versions("--unmerged", cancel)
     }
 
-    /// The versions that the index has, or remembers, of paths that are in conflict, or were.
+    /// The versions in the index, or in its resolve-undo extension, of paths that are or were in conflict.
     fn versions(&self, which: &str, cancel: &Cancel) -> Result<Vec<Conflict>> {
         let output = self.read(&["ls-files", which, "-z"]).success(cancel, MAX_OUTPUT)?;
         let mut found: BTreeMap<Vec<u8>, [(Option<ObjectId>, bool); 3]> = BTreeMap::new();
@@ -89,12 +89,12 @@ impl Repo {
         Ok(found.into_iter().map(conflict).collect())
     }
 
-    /// True where there may have been conflicts that are not committed yet: a look that costs nothing.
+    /// True if there may have been conflicts not committed yet: a cheap check.
     pub(super) fn may_have_had_conflicts(&self) -> bool {
         self.in_progress().is_some() || ["AUTO_MERGE", "SQUASH_MSG", "MERGE_MSG"].iter().any(|name| self.git_folder().has(name))
     }
 
-    /// Fails where a conflict is left at `paths`, or anywhere, or, unless that is `confirmed`, where its markers are staged.
+    /// Fails if conflicts remain at `paths`, or anywhere, or, unless `confirmed`, if conflict markers are staged.
     ///
     /// # Errors
     ///
@@ -109,7 +109,7 @@ impl Repo {
         if markers.is_empty() { Ok(()) } else { Err(Error::Markers(markers)) }
     }
 
-    /// Conflict markers that are staged in files that were in conflict, at `paths` or anywhere, as `path:line`: 20 at most.
+    /// Conflict markers staged in files that were in conflict, at `paths` or anywhere, as `path:line`; at most 20.
     ///
     /// # Errors
     ///
@@ -146,7 +146,7 @@ impl Repo {
         Ok(found)
     }
 
-    /// How many signs make a conflict marker in the file at `path`.
+    /// The length of conflict markers in the file at `path`.
     fn marker_size(&self, path: &RelPath, cancel: &Cancel) -> Result<usize> {
         let list = [path.as_bytes(), b"\0"].concat();
         let process = self.read(&["check-attr", "-z", "--stdin", "conflict-marker-size"]).stdin(list);
@@ -155,7 +155,7 @@ impl Repo {
         Ok(value.filter(|size| (1..1000).contains(size)).unwrap_or(MARKER_SIZE))
     }
 
-    /// What the blob `id` holds, up to a size; nothing where it is no blob.
+    /// The start of the blob `id`; empty if it is not a blob.
     fn start_of(&self, id: ObjectId, cancel: &Cancel) -> Vec<u8> {
         let mut text = Vec::new();
         let Ok(object) = self.object(id, cancel) else { return text };
@@ -163,11 +163,11 @@ impl Repo {
             text.extend_from_slice(&chunk[..chunk.len().min(MAX_OUTPUT - text.len())]);
             if text.len() == MAX_OUTPUT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        // A submodule has conflicts, too, and no lines.
+        // A submodule may be in conflict, too, but has no lines.
         if read.is_ok() { text } else { Vec::new() }
     }
 
-    /// Resolves `paths` as one side has them, deletions included, and keeps what the files held as blobs.
+    /// Resolves `paths` with one side, deletions included, and keeps the previous contents as blobs.
     ///
     /// # Errors
     ///
@@ -185,7 +185,7 @@ impl Repo {
             for conflict in covered {
                 let (id, is_link) = conflict.side(side);
                 if let (Some(id), true) = (id, is_link) {
-                    // What is recorded of a submodule, in the place of all versions. Its folder is its own affair.
+                    // Replaces all stages by the side's submodule commit. The submodule's folder is not touched.
                     let null = ObjectId::null(id.kind());
                     let path = conflict.path.as_bytes();
                     links
@@ -207,7 +207,7 @@ impl Repo {
                 return Ok(());
             }
             let (ended, _) = self.locked(cancel, || self.change(args).args(from_list).stdin(nul_separated(paths)))?;
-            // Whether the hook after it fails or not, the files are there.
+            // The files are written even if the hook afterwards fails.
             ended.require_but_for_the_hook(args[0]).map(drop)
         };
         if !links.is_empty() {
@@ -220,12 +220,12 @@ impl Repo {
         Ok(kept)
     }
 
-    /// Keeps what a file of the working tree holds; none where there is no file.
+    /// Keeps the content of a working tree file as a blob; `None` if there is no file.
     fn keep_file(&self, path: &RelPath) -> Result<Option<ObjectId>> {
         let Ok(file) = self.open_tracked(path) else { return Ok(None) };
         let size = file.metadata().map_err(Error::io(format!("reading {path}")))?.len();
         if size > MAX_KEPT {
-            return Err(Error::TooLarge { what: format!("{path}, which is to be overwritten,"), size, limit: MAX_KEPT });
+            return Err(Error::TooLarge { what: format!("{path}, which would be overwritten,"), size, limit: MAX_KEPT });
         }
         let mut content = Vec::new();
         (&file).take(MAX_KEPT).read_to_end(&mut content).map_err(Error::io(format!("reading {path}")))?;
@@ -233,7 +233,7 @@ impl Repo {
         written.transpose()
     }
 
-    /// Opens the file at `path` in the working tree, which may be no link, device or pipe.
+    /// Opens the file at `path` in the working tree, which must not be a link, device or pipe.
     ///
     /// # Errors
     ///
@@ -243,7 +243,7 @@ impl Repo {
         self.worktree_folder()?.file(path.as_path()).map(|(file, _)| file).map_err(failed)
     }
 
-    /// The operation in progress and, where it has steps, which it is at.
+    /// The operation in progress and its current step, if it has steps.
     pub fn progress(&self) -> Option<String> {
         let operation = self.in_progress()?;
         let number = |dir: &str, file: &str| {
@@ -260,12 +260,12 @@ impl Repo {
     }
 }
 
-/// True where `path` is one of `paths`, or below one, or there are none.
+/// True if `path` is one of `paths` or below one, or `paths` is empty.
 fn is_at(path: &RelPath, paths: &[RelPath]) -> bool {
     paths.is_empty() || paths.iter().any(|given| given.covers(path.as_bytes()))
 }
 
-/// The lines that are conflict markers of `size` signs, as git tells them, with their numbers.
+/// The conflict markers of length `size`, as git recognizes them, with line numbers.
 fn markers_in(text: &[u8], size: usize) -> Vec<(usize, Vec<u8>)> {
     let is_marker = |line: &[u8]| {
         let sign = line.first().filter(|sign| b"<=>|".contains(sign));
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markers_have_their_size_and_then_a_blank_or_nothing() {
+    fn markers_match_their_size_then_a_blank_or_the_end() {
         let lines = |text: &str, size| markers_in(text.as_bytes(), size).into_iter().map(|(line, _)| line).collect::<Vec<_>>();
         assert_eq!(lines("a\n<<<<<<< HEAD\n||||||| b\n=======\r\n>>>>>>> o", 7), [2, 3, 4, 5]);
         assert_eq!(lines("<<<<<<<<\n <<<<<<<\n<<<<<<\n=======x\n", 7), [0; 0]);

@@ -1,4 +1,4 @@
-//! Files: removing, moving and cleaning away.
+//! Removing, moving and cleaning files.
 
 use super::{MAX_OUTPUT, nul_separated};
 use crate::{
@@ -10,17 +10,17 @@ use crate::{
 };
 use gix::bstr::ByteSlice;
 
-/// The longest listing of what nobody tracks.
+/// Maximum length of a listing of untracked files.
 const LISTING: usize = 256 << 20;
 
-/// Which files nobody tracks.
+/// Untracked files to remove.
 #[derive(Clone, Debug, Default)]
 pub struct CleanRequest {
-    /// Only below these.
+    /// Only these paths.
     pub paths: Vec<RelPath>,
-    /// Whole folders, too.
+    /// Includes untracked folders.
     pub directories: bool,
-    /// Ignored files, too.
+    /// Includes ignored files.
     pub ignored: bool,
 }
 
@@ -29,7 +29,7 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchPath`]; [`Error::WouldLose`] where a file has changes of its own, unless `force`.
+    /// [`Error::NoSuchPath`]; [`Error::WouldLose`] if a file has local changes, unless `force`.
     pub fn rm(&self, paths: &[RelPath], cached: bool, recursive: bool, force: bool, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
         self.worktree()?;
         self.check_trust(cancel)?;
@@ -60,7 +60,7 @@ impl Repo {
         if !force && !edited.is_empty() {
             return Err(Error::WouldLose(edited));
         }
-        // The entry of a submodule is taken out of it.
+        // git removes the submodule's section from `.gitmodules`.
         let modules = self.change(&["diff-files", "--quiet", "--", ".gitmodules"]).output(cancel, MAX_OUTPUT)?.0;
         if modules.code == Some(1) && !self.submodules_below(paths, cancel)?.is_empty() {
             return Err(Error::Uncommitted(vec![".gitmodules".to_owned()]));
@@ -101,7 +101,7 @@ impl Repo {
         ended.require("mv")
     }
 
-    /// What cleaning would remove, in git's own words; a folder ends in a slash.
+    /// The paths that cleaning would remove, as git lists them; a folder ends in a slash.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::Failed`] where something could not be removed; what came before it is gone.
+    /// [`Error::Failed`] if a path could not be removed; the paths before it are removed.
     pub fn clean(&self, request: &CleanRequest, cancel: &Cancel) -> Result<()> {
         self.worktree()?;
         self.cleaning(request, "--quiet").success(cancel, MAX_OUTPUT).map(drop)

@@ -1,5 +1,4 @@
-//! What stops a change that has nothing to resolve: a hook, the program that signs, the want of an identity. And hooks that
-//! do not run.
+//! Changes stopped without a conflict, by a hook, the signing program or a missing identity; and hooks that do not run.
 
 use crate::{
     cancel::Cancel,
@@ -14,58 +13,58 @@ use crate::{
 };
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::PathBuf};
 
-/// The most paths that are compared before and after a hook.
+/// Maximum number of paths compared before and after a hook.
 const MAX_LOOKED_AT: usize = 2000;
 
-/// How the working tree and the index were before hooks ran.
+/// The state of the working tree and the index before hooks run.
 #[derive(Clone, Debug)]
 pub struct Look {
     staged: Vec<(u8, Vec<u8>)>,
-    /// Files that differed from what was staged, and how each looked.
+    /// Files that differed from the index, with their metadata.
     differing: BTreeMap<Vec<u8>, Looks>,
 }
 
 type Looks = Option<(u64, u64, i64, i64, i64, i64)>;
 
-/// What a stopped change has left.
+/// The effects of a stopped change.
 #[derive(Clone, Debug, Default)]
 pub struct Leftovers {
-    /// What is staged now.
+    /// The paths staged now.
     pub staged: Vec<Entry>,
-    /// How many paths were staged before, where those were others.
+    /// Number of paths staged before, if the staged state has changed.
     pub staged_before: Option<usize>,
-    /// Tracked files that have been edited meanwhile, and differ from what is staged.
+    /// Tracked files edited meanwhile that differ from the index.
     pub edited: Vec<Vec<u8>>,
-    /// Untracked files that have appeared or changed meanwhile.
+    /// Untracked files created or changed meanwhile.
     pub made: Vec<Vec<u8>>,
 }
 
 /// Hooks that git does not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdleHooks {
-    /// Their names; empty where nobody can know which there would be.
+    /// Their names; empty if they cannot be known.
     pub names: Vec<String>,
-    /// Where they are.
+    /// Their folder.
     pub folder: PathBuf,
-    /// What keeps them from running.
+    /// Why they do not run.
     pub why: Idle,
 }
 
-/// What keeps hooks from running.
+/// Why hooks do not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idle {
     /// The files are not executable.
     NotExecutable,
-    /// `core.hooksPath` names a folder that is not there.
+    /// `core.hooksPath` names a missing folder.
     NoFolder,
-    /// The repository is not named by the operator.
+    /// The operator has not named the repository.
     NotTrusted,
-    /// The operator lets no hook run.
+    /// The operator has disabled hooks.
     SwitchedOff,
 }
 
 impl Repo {
-    /// The error of a command that something else than a conflict has stopped, where it is known what.
+    /// The error of a command stopped by something other than a conflict, if the cause is known.
     pub(super) fn halted(&self, command: &str, ended: &Ended, cancel: &Cancel) -> Result<Option<Error>> {
         let mut halt = match ended.failed(command) {
             Error::Halted(halt) => halt,
@@ -79,18 +78,18 @@ impl Repo {
         let hook = halt.by.as_ref().and_then(|by| by.hook.as_deref());
         halt.resumes = hook != Some("reference-transaction")
             && match self.in_progress() {
-                // Only a merge runs it.
+                // Only `git merge` runs this hook.
                 Some("merge") => hook != Some("pre-merge-commit"),
                 Some("cherry-pick") => has("CHERRY_PICK_HEAD"),
                 Some("revert") => has("REVERT_HEAD"),
-                // What is staged is then taken for somebody else's, unless it was a conflict before.
+                // git refuses to continue with staged changes, unless they resolve a conflict.
                 Some("rebase") => !has("CHERRY_PICK_HEAD"),
                 _ => false,
             };
         Ok(Some(Error::Halted(halt)))
     }
 
-    /// True where hooks may run.
+    /// True if hooks may run.
     pub(crate) fn runs_hooks(&self) -> bool {
         let is_hook = |entry: fs::DirEntry| {
             let path = entry.path();
@@ -101,7 +100,7 @@ impl Repo {
         self.location.trusted && self.allowed.policy.hooks && (settings.names_hooks || settings.conditional || any())
     }
 
-    /// True where a hook or a program that signs may stop a change.
+    /// True if a hook or a signing program may stop a change.
     pub(crate) fn may_be_stopped(&self) -> bool {
         let signs = match self.allowed.policy.signing {
             Signing::Auto => {
@@ -113,7 +112,7 @@ impl Repo {
         self.location.trusted && (signs || self.runs_hooks())
     }
 
-    /// Why commits, or tags, are not signed here although the operator's configuration says so; none where it does not.
+    /// Why commits, or tags, are not signed here although the operator's configuration requires it; `None` if it does not.
     pub fn is_left_unsigned(&self, tag: bool) -> Option<Idle> {
         let policy = &self.allowed.policy;
         let is_wanted = policy.signing == Signing::Auto && if tag { self.settings.signs_tags } else { self.settings.signs };
@@ -121,7 +120,7 @@ impl Repo {
         (is_wanted && !self.location.trusted).then_some(why)
     }
 
-    /// How everything is before a change whose hooks may touch it; none where no hook runs, or there is too much to compare.
+    /// The state before a change whose hooks may modify it; `None` if no hook runs or there are too many paths to compare.
     ///
     /// # Errors
     ///
@@ -139,7 +138,7 @@ impl Repo {
         Ok(Some(Look { staged: staged(&status.entries), differing }))
     }
 
-    /// What has changed since `before`, and what is staged.
+    /// The changes since `before`, and the staged paths.
     ///
     /// # Errors
     ///
@@ -165,7 +164,7 @@ impl Repo {
         Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()))
     }
 
-    /// Those of the hooks called `names` that are there, and that git does not run here.
+    /// The existing hooks among `names` that git does not run here.
     ///
     /// # Errors
     ///
@@ -194,7 +193,7 @@ impl Repo {
         Ok((!names.is_empty()).then_some(IdleHooks { names, folder, why }))
     }
 
-    /// Where git looks for hooks.
+    /// The folder in which git looks for hooks.
     fn hooks_folder(&self, cancel: &Cancel) -> Result<PathBuf> {
         if !self.settings.names_hooks && !self.settings.conditional {
             return Ok(self.location.common_dir.join("hooks"));

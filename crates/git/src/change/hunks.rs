@@ -1,4 +1,4 @@
-//! Single hunks: listed with an id each, then staged, unstaged or discarded by it.
+//! Hunks: listed with ids, and staged, unstaged or discarded by id.
 
 use super::coming::AS_RAW;
 use crate::{
@@ -10,26 +10,26 @@ use crate::{
 };
 use std::collections::HashMap;
 
-/// The largest patch that hunks are taken from.
+/// Maximum size of a patch that is split into hunks.
 const MAX_PATCH: usize = 64 << 20;
 /// The length of an id.
 const ID: usize = 10;
 
-/// What is done with hunks, and so which there are.
+/// The action on hunks, which also determines the listed ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HunkAction {
-    /// Moves what is in a file alone into the index.
+    /// Stages unstaged changes.
     Stage,
-    /// Takes what is staged out of the index.
+    /// Unstages staged changes.
     Unstage,
-    /// Takes what is in a file alone out of it.
+    /// Discards unstaged changes.
     Discard,
 }
 
 /// A hunk of a patch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hunk {
-    /// Stays the same while the hunk does, wherever it moves to.
+    /// Its id, stable while the hunk's content is, wherever it moves.
     pub id: String,
     /// The file.
     pub path: RelPath,
@@ -40,7 +40,7 @@ pub struct Hunk {
 }
 
 impl Repo {
-    /// The hunks that `action` could be done with, in `paths` or everywhere, and the files of which that is not known.
+    /// The hunks available for `action`, in `paths` or everywhere, and the files that could not be compared.
     ///
     /// # Errors
     ///
@@ -60,13 +60,13 @@ impl Repo {
         }
         let patch = process.arg("--").args(paths.iter().map(RelPath::literal)).success(cancel, MAX_PATCH)?;
         let mut hunks = split(&patch);
-        // What is staged has been through its filters.
+        // Staged content has passed its filters.
         let left = if action == HunkAction::Unstage { Vec::new() } else { self.not_compared(paths, cancel)? };
         hunks.retain(|hunk| !left.iter().any(|left| left.path == hunk.path.as_bytes()));
         Ok((hunks, left))
     }
 
-    /// The hunks called `ids`, all of which must be there.
+    /// The hunks with `ids`, all of which must exist.
     ///
     /// # Errors
     ///
@@ -80,11 +80,11 @@ impl Repo {
         Ok(all)
     }
 
-    /// Does `action` with `hunks`, which are as they were just listed.
+    /// Applies `action` to `hunks`, which must be unchanged since listed.
     ///
     /// # Errors
     ///
-    /// [`Error::PatchDoesNotApply`]; nothing is done then.
+    /// [`Error::PatchDoesNotApply`], without changes.
     pub fn apply_hunks(&self, action: HunkAction, hunks: &[Hunk], cancel: &Cancel) -> Result<()> {
         if action == HunkAction::Discard {
             self.check_filters(hunks.iter().map(|hunk| &hunk.path), cancel)?;
@@ -103,7 +103,7 @@ impl Repo {
         Ok(())
     }
 
-    /// Refuses where the filter of a file that a patch will write fails on what the index has of it: git would leave the file empty.
+    /// Refuses if the filter of a file to be patched fails on its index version: git would leave the file empty.
     fn check_filters<'a>(&self, paths: impl Iterator<Item = &'a RelPath>, cancel: &Cancel) -> Result<()> {
         if self.settings.local_filters.is_empty() && self.settings.operator_filters.is_empty() && !self.settings.conditional {
             return Ok(());
@@ -112,11 +112,11 @@ impl Repo {
         self.check_complete(&Self::coming(listing, cancel)?, None, cancel)
     }
 
-    /// The paths that a patch names.
+    /// The paths in a patch.
     ///
     /// # Errors
     ///
-    /// [`Error::PatchDoesNotApply`] for what is no patch.
+    /// [`Error::PatchDoesNotApply`] for an invalid patch.
     pub fn patched(&self, patch: &[u8], request: &ApplyRequest, cancel: &Cancel) -> Result<Vec<RelPath>> {
         let reverse = if request.reverse { &["--reverse"][..] } else { &[] };
         let listed = self.change(&["apply", "--numstat", "-z"]).args(reverse).arg("-").stdin(patch.to_vec());
@@ -140,11 +140,11 @@ impl Repo {
         Ok(paths)
     }
 
-    /// Applies a patch to files, to the index, or to both; `check` only looks whether it fits.
+    /// Applies a patch to files, the index or both; `check` only checks whether it applies.
     ///
     /// # Errors
     ///
-    /// [`Error::PatchDoesNotApply`], and nothing has changed then.
+    /// [`Error::PatchDoesNotApply`], without changes.
     pub fn apply(&self, patch: &[u8], request: &ApplyRequest, cancel: &Cancel) -> Result<Vec<RelPath>> {
         self.worktree()?;
         self.check_trust(cancel)?;
@@ -174,26 +174,26 @@ impl Repo {
     }
 }
 
-/// How a patch is applied.
+/// Options for applying a patch.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one of git's own switches")]
 pub struct ApplyRequest {
-    /// Only looks.
+    /// Only checks.
     pub check: bool,
-    /// To files and to the index.
+    /// Applies to files and the index.
     pub index: bool,
-    /// To the index alone.
+    /// Applies only to the index.
     pub cached: bool,
-    /// Takes the patch back.
+    /// Reverses the patch.
     pub reverse: bool,
-    /// Leaves conflicts where it does not fit.
+    /// Leaves conflicts where it does not apply.
     pub three_way: bool,
 }
 
-/// Puts chosen hunks together again, where those that were left out do not move the others.
+/// Combines chosen hunks into a patch, with line numbers adjusted for the omitted ones.
 ///
-/// git looks for a hunk where the side that it makes should begin, and takes the nearest place that fits: among lines that
-/// repeat that has to be the right one.
+/// git searches from the line number of the resulting side and takes the nearest match, so among repeated lines that
+/// number has to be right.
 fn chosen(hunks: &[Hunk], reverse: bool) -> Vec<u8> {
     let mut patch = Vec::new();
     let mut last: Option<&RelPath> = None;
@@ -219,7 +219,7 @@ fn chosen(hunks: &[Hunk], reverse: bool) -> Vec<u8> {
     patch
 }
 
-/// Where a hunk begins and how many lines it has, on each side.
+/// Start and number of lines of a hunk, on each side.
 struct Ranges {
     old: (i64, i64),
     new: (i64, i64),
@@ -237,7 +237,7 @@ impl Ranges {
         Some(Self { old: range(ranges.next()?)?, new: range(ranges.next()?)? })
     }
 
-    /// The line at which the hunk begins: of none, its header names the one before.
+    /// The first line of the hunk: the header of an empty side names the line before.
     fn first_old(&self) -> i64 {
         self.old.0 + i64::from(self.old.1 == 0)
     }
@@ -247,7 +247,7 @@ impl Ranges {
     }
 }
 
-/// Takes a patch apart.
+/// Splits a patch into hunks.
 fn split(whole: &[u8]) -> Vec<Hunk> {
     let mut found = Vec::new();
     let mut seen: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
@@ -280,12 +280,12 @@ fn split(whole: &[u8]) -> Vec<Hunk> {
                     head.clear();
                     path = None;
                 }
-                // The side that there is: a deleted file has none after.
+                // The existing side: a deleted file has no new one.
                 let name = line.strip_prefix(b"--- ").or_else(|| line.strip_prefix(b"+++ "));
                 if let Some(name) = name.filter(|name| !name.starts_with(b"/dev/null")) {
                     path = named(name);
                 }
-                // Whether a file may be run is another change.
+                // Mode changes are not part of the hunk.
                 if !line.starts_with(b"old mode ") && !line.starts_with(b"new mode ") {
                     head.extend_from_slice(line);
                 }
@@ -297,7 +297,7 @@ fn split(whole: &[u8]) -> Vec<Hunk> {
         }
     }
     end(&path, &head, hunk.take());
-    // Equal hunks of a file are told apart by their order, which holds for as long as the file stays what it is.
+    // Equal hunks of a file are distinguished by their order, which is stable while the file is unchanged.
     for (key, places) in seen.into_iter().filter(|(_, places)| places.len() > 1) {
         for (nth, at) in places.into_iter().enumerate() {
             found[at].id = digest(&[&key, &found[at].head, nth.to_string().as_bytes()].concat());
@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_patch_is_taken_apart_and_equal_hunks_have_ids_of_their_own() {
+    fn patches_are_split_and_equal_hunks_get_distinct_ids() {
         let patch = b"diff --git a/x b/x\nindex 1..2 100644\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n--- old\n+new\n\\ No newline at end of file\n\
             @@ -9,2 +9,3 @@ fn\n a\n+b\n c\n@@ -19,2 +20,3 @@ fn\n a\n+b\n c\n\
             diff --git \"a/\\303\\244\" \"b/\\303\\244\"\ndeleted file mode 100644\n--- \"a/\\303\\244\"\n+++ /dev/null\n@@ -1 +0,0 @@\n-q\n";
@@ -331,7 +331,7 @@ mod tests {
         assert!(hunks[0].text.ends_with(b"end of file\n") && hunks[0].text.starts_with(b"@@ -1 +1 @@\n--- old"));
         assert_eq!(hunks[1].text[13..], hunks[2].text[15..]);
         assert_ne!(hunks[1].id, hunks[2].id);
-        // The last alone: where it is on the side that is made, without what comes before.
+        // Only the last hunk: its position on the resulting side, without the earlier hunks.
         assert!(chosen(&hunks[2..3], false).ends_with(b"@@ -19,2 +19,3 @@\n a\n+b\n c\n"));
         assert!(chosen(&hunks[1..3], true).ends_with(b"@@ -19,2 +20,3 @@\n a\n+b\n c\n"));
         assert!(hunks[3].head.starts_with(b"diff --git \"a"));

@@ -9,7 +9,7 @@ use crate::{
     repo::{Repo, route::Route},
 };
 
-/// What a reset does besides moving the branch.
+/// What a reset changes besides the branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetMode {
     /// Keeps the index and the working tree.
@@ -20,12 +20,12 @@ pub enum ResetMode {
     Hard,
 }
 
-/// What is restored, and from where.
+/// Paths to restore and their source.
 #[derive(Clone, Debug)]
 pub struct Restore {
     /// The files and directories.
     pub paths: Vec<RelPath>,
-    /// The commit that they are taken from; the index for the working tree and `HEAD` for the index when absent.
+    /// The source commit. Default: the index for the working tree, `HEAD` for the index.
     pub source: Option<Rev>,
     /// Restores them in the index.
     pub staged: bool,
@@ -34,7 +34,7 @@ pub struct Restore {
 }
 
 impl Repo {
-    /// Adds the content of `paths` to the index. Gives what git and filters wrote.
+    /// Adds `paths` to the index. Returns the output of git and filters.
     ///
     /// # Errors
     ///
@@ -66,9 +66,9 @@ impl Repo {
         Err(ended.failed("add"))
     }
 
-    /// Those of `paths` that the ignore rules exclude.
+    /// The ignored paths among `paths`.
     fn ignored(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<String>> {
-        // check-ignore takes no literal pathspecs; behind `./` nothing is magic.
+        // check-ignore has no literal pathspecs; a leading `./` disables magic.
         let list = paths.iter().flat_map(|path| [b"./", path.pathspec(), b"\0"].concat()).collect();
         let process = self.read(&["check-ignore", "-z", "--stdin"]).stdin(list).may_die();
         let (_, output) = process.output(cancel, MAX_OUTPUT)?;
@@ -76,7 +76,7 @@ impl Repo {
         Ok(ignored.map(|path| crate::quote::listed(path.strip_prefix(b"./").unwrap_or(path))).collect())
     }
 
-    /// Fails for the first path that is neither tracked nor in the working tree.
+    /// Fails if a path is neither tracked nor in the working tree.
     pub(super) fn check_known(&self, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
         let worktree = self.worktree()?;
         for path in paths {
@@ -91,7 +91,7 @@ impl Repo {
         Ok(())
     }
 
-    /// Takes `paths`, or everything, back out of the index; or moves the branch to `target`. Gives what git and filters wrote.
+    /// Unstages `paths`, or everything; or moves the branch to `target`. Returns the output of git and filters.
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl Repo {
             self.check_untracked(tree, paths, cancel)?;
             tree.map_or(Ok(()), |tree| self.check_move(tree, true, &[], cancel))?;
         } else if let Some(target) = target {
-            // What is staged afterwards is told by comparison with it.
+            // The staged paths are reported by comparison with it.
             self.needs(cancel).folders(target)?;
         }
         let mut args = vec!["reset".to_owned(), "--quiet".to_owned()];
@@ -128,8 +128,8 @@ impl Repo {
         Ok(ended.stderr)
     }
 
-    /// Puts files back as the index or a commit has them. Gives the hook that failed afterwards, and what git, hooks and filters
-    /// wrote where none did.
+    /// Restores files from the index or a commit. Returns the hook that failed afterwards, else the output of git, hooks and
+    /// filters.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Bringing commits together: merge, rebase, cherry-pick, revert.
+//! Merge, rebase, cherry-pick and revert.
 
 use super::{MAX_OUTPUT, NAMED, coming::RAW, message::complete, plan::Step};
 use crate::{
@@ -12,40 +12,40 @@ use crate::{
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{path::PathBuf, sync::Arc};
 
-/// The longest message of a merge: git takes it as an argument alone.
+/// Maximum length of a merge message: git only takes it as an argument.
 const MAX_MESSAGE: usize = 100 << 10;
 
 /// Whether a merge may be a fast-forward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FastForward {
-    /// As it is configured: by default where that is possible.
+    /// As configured; by default, if possible.
     #[default]
     Configured,
-    /// Where that is possible.
+    /// If possible.
     Allowed,
-    /// Or nothing is merged.
+    /// Required: otherwise nothing is merged.
     Only,
-    /// A merge commit is always made.
+    /// Never: always creates a merge commit.
     Never,
 }
 
-/// Which side wins where both changed the same lines.
+/// Which side wins conflicts (`-X`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StrategyOption {
-    /// The branch that is checked out.
+    /// The current branch.
     Ours,
-    /// The other one.
+    /// The merged branch.
     Theirs,
 }
 
-/// What is to be merged, and how.
+/// Options of a merge.
 #[derive(Clone, Debug)]
 pub struct MergeRequest {
     /// The branch or commit.
     pub rev: Rev,
     /// Whether it may be a fast-forward.
     pub fast_forward: FastForward,
-    /// Stages the sum of the changes and makes no merge.
+    /// Stages the combined changes without committing a merge.
     pub squash: bool,
     /// The message of the merge commit.
     pub message: Option<String>,
@@ -53,25 +53,25 @@ pub struct MergeRequest {
     pub strategy_option: Option<StrategyOption>,
 }
 
-/// What is to be rebased, and how.
+/// Options of a rebase.
 #[derive(Clone, Debug)]
 pub struct RebaseRequest {
-    /// The commits since this one are taken.
+    /// Commits after this one are rebased.
     pub upstream: Rev,
-    /// They are put onto this one; onto `upstream` when absent.
+    /// The new base; `upstream` when absent.
     pub onto: Option<Rev>,
-    /// What happens to each of them, in the new order; all are picked when empty.
+    /// The todo list, in the new order; all commits are picked when empty.
     pub plan: Vec<Step>,
 }
 
-/// Commits that are taken over or taken back.
+/// Commits to cherry-pick or revert.
 #[derive(Clone, Debug, Default)]
 pub struct PickRequest {
     /// Commits and ranges, in order.
     pub revs: Vec<Rev>,
-    /// Changes index and files, and commits nothing.
+    /// Changes the index and files without committing.
     pub no_commit: bool,
-    /// For a merge commit: which parent counts as the one before, from 1.
+    /// For a merge commit: the number of the mainline parent, from 1.
     pub mainline: Option<u32>,
 }
 
@@ -80,19 +80,19 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`] at conflicts; [`Error::Failed`], and nothing has changed then.
+    /// [`Error::Stopped`] at conflicts; [`Error::Failed`] without changes.
     pub fn merge(&self, request: &MergeRequest, cancel: &Cancel) -> Result<String> {
         let size = request.message.as_ref().map_or(0, String::len);
         if size > MAX_MESSAGE {
-            return Err(Error::TooLarge { what: "the message of a merge".to_owned(), size: size as u64, limit: MAX_MESSAGE as u64 });
+            return Err(Error::TooLarge { what: "the merge message".to_owned(), size: size as u64, limit: MAX_MESSAGE as u64 });
         }
         if request.message.is_some() && (request.squash || request.fast_forward == FastForward::Only) {
             let commits = if request.squash {
-                "a squash commits nothing yet: give the message to git_commit"
+                "a squash does not commit: pass the message to git_commit"
             } else {
-                "a fast-forward makes no commit"
+                "a fast-forward creates no commit"
             };
-            return Err(Error::BadPlan(format!("the message would be recorded nowhere, since {commits}")));
+            return Err(Error::BadPlan(format!("the message would be unused, since {commits}")));
         }
         let id = self.resolve_commit(&request.rev, cancel)?;
         if let Some(head) = self.head(cancel)? {
@@ -101,15 +101,15 @@ impl Repo {
             needs.merge(head, id)?;
             needs.check()?;
         }
-        // By name where it is one: the message names the branch.
+        // By name if possible: the merge message names the branch.
         let is_name = self.full_name(&request.rev, cancel)?.is_some();
         let target = if is_name { request.rev.as_str().to_owned() } else { id.to_string() };
         if self.head(cancel)?.is_none() {
-            // Before the first commit git takes what comes over whatever is there.
+            // Before the first commit git overwrites any file.
             self.check_untracked(Some(id), &[], cancel)?;
             self.check_move(id, false, &[], cancel)?;
         } else {
-            // Also what was deleted here and changed there comes back, as a conflict.
+            // A file deleted here and changed there is restored, too, as a conflict.
             let coming = Self::coming(self.read(&["diff"]).args(RAW).arg(format!("HEAD...{id}")).arg("--"), cancel)?;
             self.check_ignored(coming.iter(), cancel)?;
             self.check_complete(&coming, Some(id), cancel)?;
@@ -132,7 +132,7 @@ impl Repo {
                     "--strategy-option=theirs"
                 });
             }
-            // git's own message comes without a line break at its end.
+            // git's own message has no final line break.
             process = match &request.message {
                 Some(message) => process.arg(format!("--message={}", complete(message))),
                 None => process.arg("--cleanup=whitespace"),
@@ -145,13 +145,13 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`] at conflicts; [`Error::BadPlan`]; [`Error::Failed`], and nothing has changed then.
+    /// [`Error::Stopped`] at conflicts; [`Error::BadPlan`]; [`Error::Failed`] without changes.
     pub fn rebase(&self, request: &RebaseRequest, cancel: &Cancel) -> Result<String> {
         let upstream = self.resolve_commit(&request.upstream, cancel)?;
         let onto = request.onto.as_ref().map(|onto| self.resolve_commit(onto, cancel)).transpose()?;
         let base = onto.unwrap_or(upstream);
         if let (Some(head), false) = (self.head(cancel)?, self.boundary()?.is_empty()) {
-            // git would take commits for new ones that both have, and that are not here.
+            // git would treat common commits that are missing here as new.
             self.check_related(head, upstream, cancel)?;
         }
         self.need_for_rebase(upstream, base, cancel)?;
@@ -161,12 +161,12 @@ impl Repo {
         let todo = if request.plan.is_empty() { None } else { Some(self.todo(upstream, &request.plan, cancel)?) };
         let editor = if todo.is_some() && self.is_sandboxed() { Some(self.sequence_editor()?) } else { None };
         let domain = editor.as_deref().map(|editor| self.domain_running(editor)).transpose()?.flatten();
-        // Hooks are told what the caller said.
+        // Hooks receive the name that the caller passed.
         let is_name = self.full_name(&request.upstream, cancel)?.is_some();
         let target = if is_name { request.upstream.as_str().to_owned() } else { upstream.to_string() };
         let start = self.sequencing(&["rebase"], cancel)?;
         self.integrate("rebase", false, cancel, || {
-            // Other branches, protected ones among them, stay where they are, whatever is configured.
+            // Other branches, including protected ones, must not move, whatever is configured.
             let kept = ["--no-autosquash", "--no-autostash", "--no-fork-point", "--no-update-refs", "--no-stat", "--quiet"];
             let mut process = start.clone().args(kept);
             if let Some(todo) = &todo {
@@ -182,18 +182,18 @@ impl Repo {
         })
     }
 
-    /// What a rebase reads and a partial clone may leave out.
+    /// Fails if a partial clone lacks objects that a rebase reads.
     fn need_for_rebase(&self, upstream: ObjectId, onto: ObjectId, cancel: &Cancel) -> Result<()> {
         let (true, Some(head)) = (self.is_partial(), self.head(cancel)?) else { return Ok(()) };
         let mut needs = self.needs(cancel);
         needs.changed(Some(head), onto, &[])?;
         needs.merge(head, onto)?;
-        // git leaves out what the upstream has already, which it tells by what each commit changed.
+        // git skips commits whose patch is already upstream.
         needs.alike(head, upstream)?;
         needs.check()
     }
 
-    /// The same of commits that are picked or reverted.
+    /// The same for commits to pick or revert.
     fn need_for_picks(&self, commits: &[String], cancel: &Cancel) -> Result<()> {
         let (true, Some(head)) = (self.is_partial(), self.head(cancel)?) else { return Ok(()) };
         let ids: Vec<ObjectId> = commits.iter().filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok()).collect();
@@ -205,7 +205,7 @@ impl Repo {
         needs.check()
     }
 
-    /// Branches among the commits that a rebase replaces, which it leaves where they are although git is configured to move them.
+    /// Branches at the rebased commits, which stay in place despite `rebase.updateRefs`.
     ///
     /// # Errors
     ///
@@ -220,16 +220,16 @@ impl Repo {
         Ok(names.lines().filter(|name| Some(*name) != own.as_deref()).map(str::to_owned).collect())
     }
 
-    /// This very program, which writes the steps of a rebase where no shell may.
+    /// The path of this program, which writes the todo list of a rebase in place of a shell.
     fn sequence_editor(&self) -> Result<PathBuf> {
         let own = std::env::current_exe().and_then(std::fs::canonicalize).map_err(Error::io("finding this program"))?;
-        // git would give any other name to a shell.
+        // git runs any other name through a shell.
         let is_plain = own.to_str().is_some_and(|path| path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte)));
-        let why = "a plan is written by this program, and the path of this program has characters that need a shell";
+        let why = "this program writes the plan, and its path has characters that need a shell";
         if is_plain { Ok(own) } else { Err(Error::NoSandbox { path: self.top().to_owned(), why }) }
     }
 
-    /// Takes over commits of elsewhere.
+    /// Cherry-picks commits.
     ///
     /// # Errors
     ///
@@ -238,7 +238,7 @@ impl Repo {
         self.pick("cherry-pick", request, cancel)
     }
 
-    /// Takes commits back by new ones.
+    /// Reverts commits.
     ///
     /// # Errors
     ///
@@ -255,7 +255,7 @@ impl Repo {
                 continue;
             };
             if range.symmetric {
-                return Err(Error::BadPlan(format!("{rev} is two histories: name a range `A..B`")));
+                return Err(Error::BadPlan(format!("{rev} is a symmetric difference: name a range `A..B`")));
             }
             let (from, to) = (self.resolve_commit(&range.from, cancel)?, self.resolve_commit(&range.to, cancel)?);
             let mut within = self.between(from, to, cancel)?;
@@ -265,13 +265,13 @@ impl Repo {
             ids.extend(within.iter().map(ToString::to_string));
         }
         if ids.is_empty() || ids.len() > MAX_STEPS {
-            return Err(Error::BadPlan(format!("{} commits are named; 1 to {MAX_STEPS} can be", ids.len())));
+            return Err(Error::BadPlan(format!("name 1 to {MAX_STEPS} commits, not {}", ids.len())));
         }
         if request.mainline.is_none() {
             let merges = self.read(&["rev-list", "--no-walk", "--merges"]).args(&ids).arg("--").success(cancel, MAX_OUTPUT)?;
             if let Some(merge) = merges.lines().next() {
                 let merge = merge.to_str_lossy();
-                return Err(Error::BadPlan(format!("{merge} is a merge: say with `mainline` which parent counts, or leave it out")));
+                return Err(Error::BadPlan(format!("{merge} is a merge: pass the parent number as `mainline`, or omit the commit")));
             }
         }
         let boundary = self.boundary()?;
@@ -296,19 +296,19 @@ impl Repo {
             process.args(&ids)
         });
         if matches!(&picked, Err(Error::Halted(halt)) if halt.operation.is_none() && !request.no_commit) {
-            // git leaves it staged, and nothing in progress that could be aborted. Nothing else was staged before.
+            // git leaves the changes staged with no operation to abort. Nothing else was staged before.
             self.change(&["reset", "--quiet", "--merge"]).output(cancel, MAX_OUTPUT)?;
         }
         picked
     }
 
     /// Runs a command that may stop at conflicts.
-    fn integrate<'a>(&self, command: &str, beside_a_search: bool, cancel: &Cancel, process: impl Fn() -> Process<'a>) -> Result<String> {
+    fn integrate<'a>(&self, command: &str, during_bisect: bool, cancel: &Cancel, process: impl Fn() -> Process<'a>) -> Result<String> {
         self.worktree()?;
         self.check_trust(cancel)?;
-        // A pick without a commit changes files alone, which a bisect allows.
-        let is_beside = beside_a_search && self.in_progress() == Some("bisect");
-        if let Some(operation) = self.progress().filter(|_| !is_beside) {
+        // A pick without a commit only changes files, which is safe during a bisect.
+        let is_in_bisect = during_bisect && self.in_progress() == Some("bisect");
+        if let Some(operation) = self.progress().filter(|_| !is_in_bisect) {
             return Err(Error::InProgress(operation));
         }
         self.check_merged(cancel)?;
@@ -317,9 +317,9 @@ impl Repo {
         if ended.code != Some(0) {
             let unmerged = self.unmerged(cancel)?;
             let stopped = self.is_at_a_commit();
-            let is_empty = self.comes_to_nothing(command, &ended, cancel)?;
+            let is_empty = self.is_empty_step(command, &ended, cancel)?;
             if matches!(command, "cherry-pick" | "revert") && !stopped && !is_empty && unmerged.is_empty() && self.head(cancel)? == before {
-                // Nothing was begun, but the list of what was to be done may be there.
+                // Nothing was started, but the todo list may exist.
                 self.change(&[command, "--quit"]).output(cancel, MAX_OUTPUT)?;
             }
             if unmerged.is_empty()
@@ -341,7 +341,7 @@ impl Repo {
                 return Err(Error::Empty { operation: command.to_owned(), stopped: false });
             }
             if ended.stderr.trim().is_empty() {
-                // That there is nothing to commit is said elsewhere.
+                // "nothing to commit" goes to stdout.
                 ended.stderr = String::from_utf8_lossy(&output[..output.len().min(2000)]).into_owned();
             }
         }
@@ -349,16 +349,16 @@ impl Repo {
         Ok(ended.stderr)
     }
 
-    /// Tracked files with changes that a command refuses to begin with.
+    /// Tracked files whose changes make a command refuse to start.
     fn uncommitted(&self, command: &str, cancel: &Cancel) -> Result<Vec<String>> {
-        // A rebase wants the files as they are committed; the others the index alone.
+        // A rebase needs a clean index and files; the others only a clean index.
         let staged = if command == "rebase" { None } else { Some("--cached") };
         let process = self.change(&["diff", "--name-only", "-z", "--no-ext-diff", "--ignore-submodules=dirty"]).args(staged).arg("HEAD");
         let listed = process.success(cancel, MAX_OUTPUT)?;
         Ok(listed.split(|&byte| byte == 0).filter(|path| !path.is_empty()).take(NAMED).map(crate::quote::listed).collect())
     }
 
-    /// The commits of `to` that `from` does not have, the oldest first.
+    /// The commits in `from..to`, oldest first.
     pub(super) fn between(&self, from: ObjectId, to: ObjectId, cancel: &Cancel) -> Result<Vec<ObjectId>> {
         let limit = format!("--max-count={}", MAX_STEPS + 1);
         let process = self.read(&["rev-list", "--topo-order", "--reverse", &limit]).arg(format!("{from}..{to}")).arg("--");

@@ -1,4 +1,4 @@
-//! References that keep what an undo may need from being collected as garbage.
+//! References that protect objects needed by an undo from garbage collection.
 
 use super::MAX_OUTPUT;
 use crate::{
@@ -10,11 +10,11 @@ use crate::{
 use gix::{ObjectId, bstr::ByteSlice, refs::transaction::PreviousValue};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Where they are: neither branches nor tags, so that no tool lists them and no push or fetch takes them along.
+/// Their namespace: neither branches nor tags, so that no tool lists them and no push or fetch transfers them.
 const KEPT: &str = "refs/mcp-server-git/undo/";
 
 impl Repo {
-    /// Keeps `objects` under the name of an operation, which begins with the time in microseconds as a hexadecimal number.
+    /// Keeps `objects` under the name of an operation, which begins with the time in hexadecimal microseconds.
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl Repo {
         self.answer_in(Mode::Change, "keep", here, with_git).map(|((), _)| ())
     }
 
-    /// True where `commit` is `tip`, or its first parent: so it is after a change that only adds a commit.
+    /// True if `commit` is `tip` or its first parent, as after a change that only adds a commit.
     pub fn is_at_or_below(&self, commit: ObjectId, tip: ObjectId) -> bool {
         let is_parent = |engine: &gix::Repository| {
             engine.find_commit(tip).is_ok_and(|tip| tip.parent_ids().next().is_some_and(|parent| parent.detach() == commit))
@@ -42,7 +42,7 @@ impl Repo {
         commit == tip || self.with_engine(Mode::Read, is_parent).is_ok_and(Option::unwrap_or_default)
     }
 
-    /// Lets go of what has been kept for longer than `age`.
+    /// Releases objects kept for longer than `age`.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl Repo {
         if commands.is_empty() { Ok(()) } else { self.quiet_update(commands, cancel) }
     }
 
-    /// Changes references of our own, which are no hook's business.
+    /// Updates the server's own references without running hooks.
     fn quiet_update(&self, commands: Vec<u8>, cancel: &Cancel) -> Result<()> {
         let process = self.change(&["update-ref", "--stdin", "-z"]).config("core.hooksPath", "/dev/null").stdin(commands);
         process.success(cancel, MAX_OUTPUT).map(drop)

@@ -1,4 +1,4 @@
-//! Lock files of a repository: which there are, which process holds each, and how those go that an ended process has left.
+//! Lock files of a repository: listing them with their holders, and removing stale ones.
 
 use crate::{
     cancel::Cancel,
@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Locks of a worktree, in its own git directory.
+/// Lock files of a worktree, in its own git directory.
 const OWN: [&str; 11] = [
     "index.lock",
     "HEAD.lock",
@@ -25,7 +25,7 @@ const OWN: [&str; 11] = [
     "config.worktree.lock",
     "info/sparse-checkout.lock",
 ];
-/// Locks of a repository, in the directory that its worktrees share.
+/// Lock files of a repository, in the directory shared by its worktrees.
 const SHARED: [&str; 7] = [
     "shallow.lock",
     "packed-refs.lock",
@@ -35,17 +35,17 @@ const SHARED: [&str; 7] = [
     "objects/info/commit-graphs/commit-graph-chain.lock",
     "objects/pack/multi-pack-index.lock",
 ];
-/// Directories of references and their logs: each reference has a lock of its own there.
+/// Directories of references and reflogs, with one lock file per reference.
 const REFERENCES: [&str; 3] = ["refs", "logs", "reftable"];
-/// The most entries of such a directory that are looked at.
+/// Maximum number of entries scanned in such a directory.
 const MAX_ENTRIES: usize = 10_000;
-/// The most linked worktrees that are looked at.
+/// Maximum number of linked worktrees scanned.
 const MAX_WORKTREES: usize = 200;
-/// The most locks that are told of.
+/// Maximum number of locks returned.
 const MAX_LOCKS: usize = 20;
 
 impl Repo {
-    /// The lock files of this worktree and of what worktrees share; of all worktrees where `everywhere`.
+    /// The lock files of this worktree and the shared directory; of all worktrees if `everywhere`.
     pub fn lock_files(&self, everywhere: bool) -> Vec<LockFile> {
         let location = self.location();
         let mut dirs = vec![location.git_dir.clone(), location.common_dir.clone()];
@@ -84,18 +84,18 @@ impl Repo {
         places
     }
 
-    /// Removes the locks that ended processes have left in any of the worktrees, and gives those that were there: removed are the stale ones.
+    /// Removes stale locks in all worktrees, and returns all locks found, including those kept.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where one cannot be removed.
+    /// [`Error::Io`] if a lock cannot be removed.
     pub fn remove_locks(&self, cancel: &Cancel) -> Result<Vec<LockFile>> {
         let found = self.lock_files(true);
         let location = self.location();
         for lock in found.iter().filter(|lock| lock.is_stale()) {
             cancel.check()?;
             let failed = |err| Error::io(format!("removing {}", lock.path.display()))(err);
-            // Not one that has just taken its place, and none beyond a link.
+            // Neither a newer lock at the same path nor one behind a link.
             let is_here = lock.path.parent().and_then(|dir| fs::canonicalize(dir).ok()).is_some_and(|dir| {
                 Some(dir.as_path()) == lock.path.parent() && (dir.starts_with(&location.git_dir) || dir.starts_with(&location.common_dir))
             });
@@ -107,7 +107,7 @@ impl Repo {
     }
 }
 
-/// The locks below a directory of references. No reference has a name that ends so, and no link is followed.
+/// The locks below a directory of references. No reference name ends in `.lock`, and no link is followed.
 fn reference_locks(dir: &Path) -> Vec<PathBuf> {
     let (mut found, mut seen) = (Vec::new(), 0);
     let mut queue: Vec<PathBuf> = Some(dir.to_owned()).into_iter().filter(|dir| !dir.is_symlink()).collect();

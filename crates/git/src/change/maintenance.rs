@@ -1,4 +1,4 @@
-//! Configuration that may be written, and the care of the object store.
+//! Writable configuration, and maintenance of the object store.
 
 use super::MAX_OUTPUT;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 use gix::bstr::ByteSlice;
 use std::time::Duration;
 
-/// Settings that a caller may write: none of them runs a program or leads anywhere.
+/// Settings that a caller may write: none runs a program or names a path or URL.
 pub const WRITABLE: [&str; 12] = [
     "user.name",
     "user.email",
@@ -26,26 +26,26 @@ pub const WRITABLE: [&str; 12] = [
     "diff.algorithm",
 ];
 
-/// How long what an undo needs is kept: as long as the journal knows of the change.
+/// Retention of objects for undo, equal to the journal's retention.
 const KEPT: Duration = Duration::from_hours(24 * 30);
 
-/// A value of the configuration, and where it comes from.
+/// A configuration value and its scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// `system`, `global`, `local`, `worktree` or `command`.
     pub scope: String,
     /// The name.
     pub key: String,
-    /// The value: all of it, or [`crate::MAX_FIELD`] bytes.
+    /// The value, truncated to [`crate::MAX_FIELD`] bytes.
     pub value: Vec<u8>,
 }
 
-/// What is done for the object store.
+/// A maintenance task of the object store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaintenanceTask {
-    /// Writes a commit-graph with changed paths, which makes the history of a path fast to find.
+    /// Writes a commit-graph with changed paths, which speeds up path history.
     CommitGraph,
-    /// Packs objects and removes what nothing leads to for two weeks.
+    /// Packs objects and prunes those unreachable for two weeks.
     Gc,
 }
 
@@ -68,7 +68,7 @@ impl Repo {
         while let (Some(scope), Some(entry)) = (fields.next(), fields.next()) {
             let (name, value) = entry.split_once_str("\n").unwrap_or((entry.as_slice(), b"true"));
             let scope = scope.to_str_lossy().into_owned();
-            // What this program itself passes along is nobody's setting.
+            // Settings that this program passes on the command line are omitted.
             if scope != "command" && key.is_none_or(|key| key.as_bytes().eq_ignore_ascii_case(name)) {
                 found.push(Setting { scope, key: name.to_str_lossy().into_owned(), value: value.to_vec() });
             }
@@ -83,7 +83,7 @@ impl Repo {
     /// [`Error::BadName`] for any other.
     pub fn set_config(&self, key: &str, value: Option<&str>, cancel: &Cancel) -> Result<()> {
         let Some(key) = WRITABLE.iter().find(|allowed| allowed.eq_ignore_ascii_case(key)) else {
-            return Err(Error::bad_name(key, "a setting to write", "it is not on the list of those that may be written here"));
+            return Err(Error::bad_name(key, "a setting to write", "it is not on the list of writable settings"));
         };
         if value.is_some_and(|value| value.len() > 1024 || value.chars().any(char::is_control)) {
             return Err(Error::bad_name(*key, "a setting to write", "the value is too long or has a control character"));
@@ -99,7 +99,7 @@ impl Repo {
         }
     }
 
-    /// What the object store holds, as `name: value` lines.
+    /// Statistics of the object store, as `name: value` lines.
     ///
     /// # Errors
     ///
@@ -108,20 +108,20 @@ impl Repo {
         self.read(&["count-objects", "-v"]).success(cancel, MAX_OUTPUT)
     }
 
-    /// Takes care of the object store.
+    /// Runs a maintenance task.
     ///
     /// # Errors
     ///
     /// As for any change.
-    pub fn maintain(&self, care: MaintenanceTask, cancel: &Cancel) -> Result<()> {
-        if care == MaintenanceTask::Gc && !self.location.trusted && self.settings.local_gc_hook {
+    pub fn maintain(&self, task: MaintenanceTask, cancel: &Cancel) -> Result<()> {
+        if task == MaintenanceTask::Gc && !self.location.trusted && self.settings.local_gc_hook {
             return Err(Error::Untrusted { path: self.top().to_owned(), program: "hook `gc.recentObjectsHook`".to_owned() });
         }
-        let args: &[&str] = match care {
+        let args: &[&str] = match task {
             MaintenanceTask::CommitGraph => &["commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"],
             MaintenanceTask::Gc => &["gc", "--quiet", "--no-detach"],
         };
-        if care == MaintenanceTask::Gc {
+        if task == MaintenanceTask::Gc {
             self.release_kept(KEPT, cancel)?;
         }
         self.change(args).success(cancel, MAX_OUTPUT).map(drop)

@@ -1,4 +1,4 @@
-//! Messages are recorded as they were written: nothing of them is taken for a comment.
+//! Verbatim commit messages: no line is treated as a comment.
 
 use super::{MAX_OUTPUT, stage::SCRATCH};
 use crate::{
@@ -12,37 +12,37 @@ use gix::bstr::ByteSlice;
 use std::io::Write as _;
 use tempfile::TempPath;
 
-/// What git appends to the message of a commit that has conflicts, behind the sign of a comment.
+/// The heading, after a comment sign, of the conflict list that git appends to a message.
 const CONFLICTS: &[u8] = b" Conflicts:";
 /// The line above it where `commit.cleanup` is `scissors`.
 const SCISSORS: &[u8] = b" ------------------------ >8 ------------------------";
-/// Where git keeps the message of a step that has stopped.
+/// Files with the message of a stopped step.
 const MESSAGES: [&str; 2] = ["MERGE_MSG", "rebase-merge/message"];
-/// What no message begins a line with.
+/// A comment sign that no message line begins with.
 pub(super) const NO_COMMENT: &str = "\u{1}";
-/// The steps of a rebase, and what is there while commits are melted into one.
+/// The todo list of a rebase, and the file that exists while commits are squashed.
 const STEPS: &str = "rebase-merge/git-rebase-todo";
-const MELTED: &str = "rebase-merge/current-fixups";
+const CURRENT_FIXUPS: &str = "rebase-merge/current-fixups";
 
-/// A message as it is recorded: git's own files end with a line break.
+/// The message with a final line break, as in git's own files.
 pub(super) fn complete(message: &str) -> String {
     if message.ends_with('\n') { message.to_owned() } else { format!("{message}\n") }
 }
 
 impl Repo {
-    /// A change that records messages, whatever the user's configuration would drop from what an editor gives.
+    /// A change that records messages verbatim, whatever cleanup is configured.
     pub(super) fn recording(&self, args: &[&str]) -> Process<'_> {
-        // Neither comments, blank lines nor what follows a line of scissors are git's here, and what JSON brings is UTF-8.
+        // git must strip neither comments, blank lines nor text after scissors. JSON text is UTF-8.
         let settings = [("commit.status", "false"), ("commit.verbose", "false"), ("i18n.commitEncoding", "UTF-8")];
         let process = settings.into_iter().fold(self.change(args), |process, (key, value)| process.config(key, value));
-        // Commits that a hook makes itself are its own business: it sees settings, and no option.
+        // An option, unlike a setting, does not affect commits that a hook makes itself.
         match args {
             ["commit", ..] | ["merge", "--no-edit", ..] => process.arg("--cleanup=verbatim"),
             _ => process.config("commit.cleanup", "verbatim"),
         }
     }
 
-    /// As [`Repo::recording`], for what works off a list of steps: a word of it must not begin a comment.
+    /// [`Repo::recording`] for a command with a todo list, none of whose words may begin with the comment sign.
     pub(super) fn sequencing(&self, args: &[&str], cancel: &Cancel) -> Result<Process<'_>> {
         if !(self.settings.comment_sign || self.settings.conditional) {
             return Ok(self.recording(args));
@@ -54,31 +54,31 @@ impl Repo {
         Ok(if is_word { process.config("core.commentChar", "#") } else { process })
     }
 
-    /// As [`Repo::sequencing`], for a rebase that goes on.
+    /// [`Repo::sequencing`] for continuing a rebase.
     pub(super) fn rebasing(&self, args: &[&str], cancel: &Cancel) -> Result<Process<'_>> {
         let steps = self.git_file(STEPS, Kind::Steps)?.unwrap_or_default();
-        if !steps.lines().any(melts) {
+        if !steps.lines().any(combines) {
             return self.sequencing(args, cancel);
         }
-        // git puts messages together with headings of its own between them, which have to go: as comments that nobody writes.
+        // git combines messages with headings in between. They are stripped as comments with a sign that no message uses.
         let settings = [("commit.cleanup", "strip"), ("core.commentChar", NO_COMMENT), ("i18n.commitEncoding", "UTF-8")];
         Ok(settings.into_iter().fold(self.change(args), |process, (key, value)| process.config(key, value)))
     }
 
-    /// Removes from the message of a step that has stopped what git has put there: the list of conflicts, and headings
-    /// between the messages of commits that become one. What goes on then records it as it is.
+    /// Removes git's additions from the message of a stopped step: the list of conflicts, and the headings between
+    /// combined messages. Continuing then records the message verbatim.
     pub(super) fn drop_additions(&self) -> Result<()> {
         for name in MESSAGES {
             let Some(text) = self.git_file(name, Kind::Message)? else { continue };
             let listed = conflict_list(&text);
             let mut rest = &text[..listed.unwrap_or(text.len())];
             if listed.is_some() && self.git_folder().has("MERGE_HEAD") && rest.ends_with(b"\n\n") {
-                // A merge has put a line break of its own before the list.
+                // A merge adds a line break before the list.
                 rest = &rest[..rest.len() - 1];
             }
-            let melted = if self.git_folder().has(MELTED) { without_headings(rest) } else { None };
-            if listed.is_some() || melted.is_some() {
-                self.replace_message(name, melted.as_deref().unwrap_or(rest))?;
+            let combined = if self.git_folder().has(CURRENT_FIXUPS) { without_headings(rest) } else { None };
+            if listed.is_some() || combined.is_some() {
+                self.replace_message(name, combined.as_deref().unwrap_or(rest))?;
             }
         }
         Ok(())
@@ -95,8 +95,8 @@ impl Repo {
     }
 }
 
-/// True for a step of a rebase for which git puts messages together.
-fn melts(step: &[u8]) -> bool {
+/// True for a rebase step that combines messages.
+fn combines(step: &[u8]) -> bool {
     let mut words = step.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     match words.next() {
         Some(b"squash" | b"s") => true,
@@ -105,7 +105,7 @@ fn melts(step: &[u8]) -> bool {
     }
 }
 
-/// The messages of commits that become one, without git's headings and without those that it would skip.
+/// Combined messages without git's headings and without skipped messages.
 fn without_headings(text: &[u8]) -> Option<Vec<u8>> {
     let first = text.lines().next()?;
     let sign = &first[..first.find(b" This is a combination of ")?];
@@ -127,7 +127,7 @@ fn without_headings(text: &[u8]) -> Option<Vec<u8>> {
     (!messages.is_empty()).then(|| [messages.join(&b"\n\n"[..]).as_slice(), b"\n"].concat())
 }
 
-/// Where the list of conflicts begins that git has put at the end of `text`, whatever its comments begin with.
+/// The start of the conflict list that git appended to `text`, with any comment sign.
 fn conflict_list(text: &[u8]) -> Option<usize> {
     let heading = text.rfind([CONFLICTS, b"\n"].concat())?;
     let start = text[..heading].rfind_byte(b'\n').map_or(0, |end| end + 1);
@@ -141,7 +141,7 @@ fn conflict_list(text: &[u8]) -> Option<usize> {
     let cut = [sign, SCISSORS, b"\n"].concat();
     let above = text[..start].rfind(&cut).filter(|at| text[*at..start].lines().all(is_comment));
     let begin = above.filter(|at| *at == 0 || text[at - 1] == b'\n').unwrap_or(start);
-    // git puts a line break before it.
+    // git adds a line break before it.
     Some(begin.saturating_sub(1))
 }
 
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_that_are_put_together_lose_their_headings() {
+    fn combined_messages_lose_their_headings() {
         let text = "# This is a combination of 3 commits.\n# This is the 1st commit message:\n\n#1 a\n\n# b\n\n# The commit message #2 will \
                     be skipped:\n\n# #2\n#\n# x\n\n# This is the commit message #3:\n\n\n#3 c\n";
         assert_eq!(without_headings(text.as_bytes()).as_deref(), Some(&b"#1 a\n\n# b\n\n#3 c\n"[..]));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_list_of_conflicts_at_the_end_goes() {
+    fn only_the_trailing_conflict_list_is_removed() {
         let kept = |text: &str| conflict_list(text.as_bytes()).map(|end| text[..end].to_owned());
         assert_eq!(kept("a\n\n# Conflicts:\n#\tf\n").as_deref(), Some("a\n"));
         assert_eq!(kept("# a\n# Conflicts:\n#\tf\n\n// Conflicts:\n//\tf\n//\tg h\n").as_deref(), Some("# a\n# Conflicts:\n#\tf\n"));

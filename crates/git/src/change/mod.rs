@@ -1,4 +1,4 @@
-//! Changes, made by the user's own git.
+//! Changes, made with the user's own git.
 
 mod bisect;
 mod branch;
@@ -61,16 +61,16 @@ use std::{
 };
 
 const MAX_OUTPUT: usize = 16 << 20;
-/// The most files that an error names.
+/// Maximum number of files named in an error.
 const NAMED: usize = 20;
-/// The locks that any change may find held.
+/// The locks that any change may find taken.
 const LOCKS: [&str; 2] = ["index.lock", "HEAD.lock"];
-/// How long another process's lock is waited for.
+/// Maximum wait for another process's lock.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
 
 impl Repo {
-    /// Runs a change, again for a while where another process holds the lock of the index or of `HEAD`, and nothing was
-    /// begun.
+    /// Runs a change, with retries while another process holds the lock of the index or of `HEAD` and no operation was
+    /// started.
     fn locked<'a>(&self, cancel: &Cancel, process: impl Fn() -> Process<'a>) -> Result<(Ended, Vec<u8>)> {
         let start = Instant::now();
         let mut pause = Duration::from_millis(20);
@@ -91,7 +91,7 @@ impl Repo {
 }
 
 impl Repo {
-    /// Refuses what git calls done although files have gone missing: of content that it cannot read it says no more than a line.
+    /// Fails if git reports success although files were lost: for unreadable content it only prints a line.
     fn require_whole(&self, ended: &Ended, command: &str, begin: SystemTime, cancel: &Cancel) -> Result<()> {
         ended.require(command)?;
         if ended.stderr.trim().is_empty() || self.lost_since(begin, cancel)?.is_empty() { Ok(()) } else { Err(ended.failed(command)) }
@@ -99,7 +99,7 @@ impl Repo {
 }
 
 impl Repo {
-    /// Refuses while files are in conflict.
+    /// Fails while files are in conflict.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Repo {
     }
 }
 
-/// True where a lock is held that git has failed for. It may be given back before anybody looks: then only git has said so.
+/// True if git failed because of this lock. It may be released by now; then only git's output mentions it.
 fn is_in_the_way(lock: &Path, ended: &Ended) -> bool {
     let name = lock.file_name().unwrap_or_default().to_string_lossy();
     lock.exists() || ended.stderr.contains(&format!("/{name}': File exists"))

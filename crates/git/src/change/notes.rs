@@ -8,16 +8,16 @@ use std::ops::ControlFlow;
 /// A note.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// The blob that holds it.
+    /// Its blob.
     pub id: ObjectId,
-    /// All of it, or as much as is read at once.
+    /// Its text, truncated to the output limit.
     pub text: Vec<u8>,
     /// Its size in bytes.
     pub size: u64,
 }
 
 impl Repo {
-    /// The commits, and other objects, that have a note.
+    /// The commits and other objects with a note.
     ///
     /// # Errors
     ///
@@ -27,7 +27,7 @@ impl Repo {
         Ok(output.lines().filter_map(|line| ObjectId::from_hex(line.split_once_str(" ")?.1).ok()).collect())
     }
 
-    /// The note on `rev`, where there is one.
+    /// The note on `rev`, if any.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl Repo {
         Ok(Some(Note { id, text, size }))
     }
 
-    /// Puts `text` on `rev` as its note, in place of one that is there, or below it.
+    /// Sets the note of `rev` to `text`, replacing or appending to an existing one.
     ///
     /// # Errors
     ///
@@ -53,14 +53,14 @@ impl Repo {
     pub fn set_note(&self, rev: &Rev, text: &str, append: bool, cancel: &Cancel) -> Result<()> {
         let id = self.resolve(rev, cancel)?;
         self.check_identity(cancel)?;
-        // What is read from a file loses blanks; what a blob holds is taken as it is.
+        // git strips whitespace from a note given as a file, but not from one given as a blob.
         let blob = self.change(&["hash-object", "-w", "--stdin"]).stdin(complete(text).into_bytes()).success(cancel, MAX_OUTPUT)?;
         let blob = format!("--reuse-message={}", String::from_utf8_lossy(blob.trim_ascii_end()));
         let args: &[&str] = if append { &["notes", "append", &blob] } else { &["notes", "add", "--force", &blob] };
         self.change(args).arg(id.to_string()).success(cancel, MAX_OUTPUT).map(drop)
     }
 
-    /// Takes the note off `rev`. True when there was one.
+    /// Removes the note of `rev`. Returns whether there was one.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A plan for a rebase, as git reads it.
+//! The todo list of an interactive rebase.
 
 use super::{MAX_OUTPUT, message::complete};
 use crate::{
@@ -10,49 +10,49 @@ use crate::{
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{collections::HashSet, fmt::Write as _};
 
-/// The most commits that one call picks, reverts or plans.
+/// Maximum number of commits that one call picks, reverts or plans.
 pub(super) const MAX_STEPS: usize = 500;
 
-/// How the subjects of commits begin that are made to be melted into others: git leaves those subjects out.
-const FOR_MELTING: [&[u8]; 3] = [b"squash!", b"fixup!", b"amend!"];
+/// Subject prefixes of autosquash commits: git omits these subjects.
+const AUTOSQUASH: [&[u8]; 3] = [b"squash!", b"fixup!", b"amend!"];
 
-/// What a plan does with a commit.
+/// The action of a plan on a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Keeps it.
     Pick,
     /// Keeps it with another message.
     Reword,
-    /// Melts it into the one before, with both messages or a new one.
+    /// Combines it with the previous one, with both messages or a new one.
     Squash,
-    /// Melts it into the one before, without its message.
+    /// Combines it with the previous one, without its message.
     Fixup,
-    /// Leaves it out.
+    /// Drops it.
     Drop,
 }
 
 /// One step of a plan.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// What to do.
+    /// The action.
     pub action: Action,
-    /// With which commit.
+    /// The commit.
     pub commit: Rev,
-    /// The message afterwards, for `Reword` and `Squash`.
+    /// The new message, for `Reword` and `Squash`.
     pub message: Option<String>,
 }
 
-/// Commits that become one.
+/// Commits that are combined.
 struct Group {
-    /// The one that the others are melted into.
+    /// The first commit, which absorbs the others.
     first: ObjectId,
-    /// The message, where it is not simply that of the first.
+    /// The message, if it differs from the first commit's.
     message: Option<Vec<u8>>,
 }
 
 impl Repo {
-    /// A plan as git reads it. A message that is put together or new travels in an empty commit, which is melted in for its
-    /// message alone: what git puts together itself loses lines that look like comments.
+    /// Converts a plan to git's todo list. A combined or new message is passed in an empty commit and applied with
+    /// `fixup -C`: git itself would drop lines that look like comments.
     pub(super) fn todo(&self, upstream: ObjectId, plan: &[Step], cancel: &Cancel) -> Result<String> {
         let bad = |why: String| Err(Error::BadPlan(why));
         let head = self.resolve_commit(&Rev::head(), cancel)?;
@@ -69,13 +69,13 @@ impl Repo {
             }
             let parents = self.read(&["rev-list", "--parents", "--max-count=1"]).arg(id.to_string()).success(cancel, MAX_OUTPUT)?;
             if parents.split(|&byte| byte == b' ').count() > 2 {
-                return bad(format!("{} is a merge, which a plan cannot hold", step.commit));
+                return bad(format!("{} is a merge, which a plan cannot contain", step.commit));
             }
             let message = step.message.as_ref().filter(|message| !message.trim().is_empty()).map(|text| complete(text).into_bytes());
             match (step.action, &message) {
                 (Action::Reword, None) => return bad(format!("`reword` of {} needs a message", step.commit)),
                 (Action::Pick | Action::Fixup | Action::Drop, _) if step.message.is_some() => {
-                    return bad(format!("a message goes with `reword` and `squash` only ({})", step.commit));
+                    return bad(format!("only `reword` and `squash` take a message ({})", step.commit));
                 }
                 _ => {}
             }
@@ -87,7 +87,7 @@ impl Repo {
                     "pick"
                 }
                 (Action::Squash | Action::Fixup, None) => {
-                    return bad(format!("there is no commit before {} that it could be melted into", step.commit));
+                    return bad(format!("there is no commit before {} to combine it with", step.commit));
                 }
                 (action, Some(group)) => {
                     let so_far = match group.message.take() {
@@ -95,7 +95,7 @@ impl Repo {
                         None => self.message_of(group.first, cancel)?,
                     };
                     let own = if action == Action::Squash && message.is_none() { self.message_of(id, cancel)? } else { Vec::new() };
-                    group.message = Some(message.unwrap_or_else(|| together(so_far, &own)));
+                    group.message = Some(message.unwrap_or_else(|| combined(so_far, &own)));
                     "fixup"
                 }
             };
@@ -103,7 +103,7 @@ impl Repo {
             let _ = writeln!(todo, "{command} {id}");
         }
         if let Some(id) = commits.iter().find(|id| left.contains(*id)) {
-            return bad(format!("{id} is in none of the {} steps: name every commit, with `drop` if it is to go", plan.len()));
+            return bad(format!("{id} is in none of the {} steps: name every commit, with `drop` to remove it", plan.len()));
         }
         if group.is_none() {
             return bad("every commit would be dropped: use git_reset for that".to_owned());
@@ -112,30 +112,30 @@ impl Repo {
         Ok(todo)
     }
 
-    /// The message of the commit `id`, as UTF-8 where it says what it is in.
+    /// The message of the commit `id`, converted to UTF-8 if it declares an encoding.
     pub(super) fn message_of(&self, id: ObjectId, cancel: &Cancel) -> Result<Vec<u8>> {
         let process = self.read(&["show", "--no-patch", "--format=%B", "--encoding=UTF-8"]).arg(id.to_string()).arg("--");
         let mut text = process.success(cancel, MAX_OUTPUT)?;
-        // Of git's listing, not of the message.
+        // The line break that `git show` adds.
         text.pop();
         Ok(text)
     }
 
-    /// Adds the step that gives a group its message: an empty commit on its first one.
+    /// Adds the step that sets the message of a group: an empty commit on its first one.
     fn end_of_group(&self, group: Option<Group>, todo: &mut String, cancel: &Cancel) -> Result<()> {
         let Some(Group { first, message: Some(message) }) = group else { return Ok(()) };
         let process = self.recording(&["commit-tree", "-F", "-", "-p"]).arg(first.to_string()).arg(format!("{first}^{{tree}}"));
-        // Of a message that begins so git takes what follows its subject; of any other, it might leave out the subject.
+        // With this subject git uses the rest of the message; with another one it might drop the real subject.
         let output = process.stdin([b"amend! message\n\n", message.as_slice()].concat()).success(cancel, MAX_OUTPUT)?;
         let _ = writeln!(todo, "fixup -C {}", String::from_utf8_lossy(output.trim_ascii_end()));
         Ok(())
     }
 }
 
-/// Both messages with a blank line between them, as git puts them together for `squash`.
-fn together(mut message: Vec<u8>, own: &[u8]) -> Vec<u8> {
+/// Both messages with a blank line in between, as git combines them for `squash`.
+fn combined(mut message: Vec<u8>, own: &[u8]) -> Vec<u8> {
     let own = own.trim_start_with(|char| char == '\n');
-    let own = if FOR_MELTING.iter().any(|sign| own.starts_with(sign)) {
+    let own = if AUTOSQUASH.iter().any(|sign| own.starts_with(sign)) {
         own.find(b"\n\n").map_or(&[][..], |end| own[end..].trim_start_with(|char| char == '\n'))
     } else {
         own
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_put_together_without_the_subjects_that_say_where_they_belong() {
+    fn combined_messages_omit_autosquash_subjects() {
         for (own, expected) in [
             ("# b\n", "# a\n\n# b\n"),
             ("\n\nb\n\n# c\n", "# a\n\nb\n\n# c\n"),
@@ -161,7 +161,7 @@ mod tests {
             ("fixup! a\n", "# a\n"),
             ("", "# a\n"),
         ] {
-            assert_eq!(together(b"# a\n".to_vec(), own.as_bytes()), expected.as_bytes(), "{own:?}");
+            assert_eq!(combined(b"# a\n".to_vec(), own.as_bytes()), expected.as_bytes(), "{own:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How an operation that has stopped is continued or aborted, and what keeps it from that.
+//! Continuing, skipping and aborting a stopped operation.
 
 use super::{MAX_OUTPUT, NAMED};
 use crate::{
@@ -11,17 +11,17 @@ use crate::{
 };
 use gix::{ObjectId, bstr::ByteSlice};
 
-/// The longest step that an error quotes, in characters.
+/// Maximum length of a step quoted in an error, in characters.
 const MAX_STEP: usize = 100;
 
-/// How a stopped operation is ended.
+/// What to do with a stopped operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SequencerAction {
-    /// With what is resolved now.
+    /// Continues with the resolved state.
     Continue,
-    /// Without the commit that it stopped at.
+    /// Skips the commit that it stopped at.
     Skip,
-    /// Back to where it began.
+    /// Restores the state before it.
     Abort,
 }
 
@@ -35,29 +35,29 @@ impl SequencerAction {
     }
 }
 
-/// An operation that has ended.
+/// A finished operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proceeded {
-    /// What it is called.
+    /// Its name.
     pub operation: &'static str,
-    /// Where `HEAD` stays, since it was moved meanwhile: an abort went back with the files alone.
+    /// The commit at which an abort left `HEAD`, since it had moved meanwhile: only the files were restored.
     pub stays_at: Option<ObjectId>,
 }
 
 impl Repo {
-    /// Continues or aborts the operation in progress, and names it.
+    /// Continues, skips or aborts the operation in progress, and returns its name.
     ///
     /// # Errors
     ///
     /// [`Error::NothingInProgress`]; [`Error::Unmerged`]; [`Error::Stopped`] at the next conflict.
-    pub fn proceed(&self, way: SequencerAction, confirmed: bool, cancel: &Cancel) -> Result<Proceeded> {
-        let Some(operation) = self.in_progress() else { return self.proceed_without_a_name(way, confirmed, cancel) };
-        if way != SequencerAction::Abort {
+    pub fn proceed(&self, action: SequencerAction, confirmed: bool, cancel: &Cancel) -> Result<Proceeded> {
+        let Some(operation) = self.in_progress() else { return self.abort_without_operation(action, confirmed, cancel) };
+        if action != SequencerAction::Abort {
             self.check_steps()?;
         }
-        if way != SequencerAction::Continue && !confirmed && matches!(operation, "rebase" | "am") {
-            // Unlike the others, it goes back by overwriting every file.
-            // With filters, as the change itself.
+        if action != SequencerAction::Continue && !confirmed && matches!(operation, "rebase" | "am") {
+            // Unlike the others, it aborts by overwriting every file.
+            // With filters, like the change itself.
             self.check_trust(cancel)?;
             let edited = self.change(&["diff", "--name-only", "-z", "--diff-filter=MDT", "--no-ext-diff", "--ignore-submodules=dirty"]);
             let edited = edited.success(cancel, MAX_OUTPUT)?;
@@ -68,7 +68,7 @@ impl Repo {
                 return Err(Error::WouldLose(edited));
             }
         }
-        if way == SequencerAction::Continue {
+        if action == SequencerAction::Continue {
             self.check_resolved(&[], confirmed, cancel)?;
             self.check_tried(cancel)?;
         }
@@ -77,20 +77,20 @@ impl Repo {
         if operation == "bisect" {
             self.check_early_hook()?;
         }
-        if way == SequencerAction::Abort
+        if action == SequencerAction::Abort
             && let Some(tree) = self.abort_target(operation, cancel)?
         {
             self.check_move(tree, true, &[], cancel)?;
         }
-        let ended = match (operation, way) {
+        let ended = match (operation, action) {
             ("bisect", SequencerAction::Abort) => self.locked(cancel, || self.change(&["bisect", "reset"]))?.0,
-            // All that a rebase has left that broke off is what it had stashed.
+            // A rebase interrupted at its start only left its autostash.
             ("rebase", SequencerAction::Abort) if self.is_remnant() => self.locked(cancel, || self.change(&["rebase", "--quit"]))?.0,
             ("bisect", _) => return Err(Error::BadPlan("git_bisect continues a bisect, and git_abort ends it".to_owned())),
             ("merge", SequencerAction::Skip) => {
-                return Err(Error::BadPlan("a merge has no commit to leave out: git_abort gives it up".to_owned()));
+                return Err(Error::BadPlan("a merge has no commit to skip: git_abort aborts it".to_owned()));
             }
-            _ => self.go_on(operation, way, cancel)?,
+            _ => self.run_sequencer(operation, action, cancel)?,
         };
         if ended.code != Some(0) {
             let unmerged = self.unmerged(cancel)?;
@@ -99,7 +99,7 @@ impl Repo {
             {
                 return Err(halted);
             }
-            if self.in_progress().is_some() && way != SequencerAction::Abort {
+            if self.in_progress().is_some() && action != SequencerAction::Abort {
                 return Err(self.stopped(operation, &unmerged, &ended, cancel)?);
             }
             if operation == "bisect" {
@@ -112,16 +112,16 @@ impl Repo {
             let paths = unmerged.iter().map(ToString::to_string).collect();
             return Err(Error::Conflicts { change: format!("{operation} is finished; its autostash"), paths, stash: Some(0) });
         }
-        let stays = way == SequencerAction::Abort && ended.stderr.contains("Not rewinding");
+        let stays = action == SequencerAction::Abort && ended.stderr.contains("Not rewinding");
         let stays_at = self.head(cancel)?.filter(|_| stays);
         if stays && self.is_at_a_commit() {
-            // git has forgotten the series, and not the commit that it was at.
-            return Ok(Proceeded { stays_at, ..self.proceed(way, confirmed, cancel)? });
+            // git has removed the sequencer state, but not that of the current commit.
+            return Ok(Proceeded { stays_at, ..self.proceed(action, confirmed, cancel)? });
         }
         Ok(Proceeded { operation, stays_at })
     }
 
-    /// Refuses to end a search that began on a branch which is gone.
+    /// Refuses to end a bisect whose starting branch no longer exists.
     fn check_search_start(&self, cancel: &Cancel) -> Result<()> {
         let line = self.git_folder().line("BISECT_START").unwrap_or_default();
         let start = String::from_utf8_lossy(&line).into_owned();
@@ -129,7 +129,7 @@ impl Repo {
         if is_gone { Err(Error::SearchStartGone(start)) } else { Ok(()) }
     }
 
-    /// Refuses to go on where the step that comes next was never tried: git takes it for done.
+    /// Refuses to continue if the next step was never tried: git would consider it done.
     fn check_tried(&self, cancel: &Cancel) -> Result<()> {
         if self.is_untried(cancel)? {
             let operation = self.progress().unwrap_or_default();
@@ -139,7 +139,7 @@ impl Repo {
         Ok(())
     }
 
-    /// True where a series of picks or reverts has stopped before a commit that it could not begin with.
+    /// True if a series of picks or reverts stopped before a commit that it could not start.
     ///
     /// # Errors
     ///
@@ -153,12 +153,12 @@ impl Repo {
         Ok(last.is_some() && last == head && self.is_index_clean(head, cancel)?)
     }
 
-    /// True where a commit that is picked or reverted is half done.
+    /// True while a pick or revert of a commit is incomplete.
     pub fn is_at_a_commit(&self) -> bool {
         ["CHERRY_PICK_HEAD", "REVERT_HEAD"].iter().any(|name| self.git_folder().has(name))
     }
 
-    /// The first step of a list, as it is written there.
+    /// The first step of a todo list, verbatim.
     fn step(&self, list: &str) -> String {
         let text = self.git_file(list, Kind::Steps).ok().flatten().unwrap_or_default();
         let line = text.lines().find(|line| !line.is_empty() && !line.starts_with(b"#")).unwrap_or_default().to_str_lossy().into_owned();
@@ -169,10 +169,10 @@ impl Repo {
         step
     }
 
-    /// The error of an operation that is in progress and did not go on.
+    /// The error of an operation in progress that did not continue.
     pub(super) fn stopped(&self, operation: &'static str, unmerged: &[RelPath], ended: &Ended, cancel: &Cancel) -> Result<Error> {
         const UNRESUMABLE: [&str; 2] = ["you have staged changes in your working tree", "cannot lock ref "];
-        let is_empty = self.comes_to_nothing(operation, ended, cancel)?;
+        let is_empty = self.is_empty_step(operation, ended, cancel)?;
         let progress = self.progress().unwrap_or_else(|| operation.to_owned());
         if is_empty {
             return Ok(Error::Empty { operation: progress, stopped: true });
@@ -182,7 +182,7 @@ impl Repo {
             return Ok(Error::Stopped { operation: progress, paths, why: String::new(), resumes: true });
         }
         if let Some(in_the_way) = overwritten(&ended.stderr) {
-            // git puts the step of a rebase back into its list, and takes that of another series for done.
+            // git returns the step of a rebase to its todo list, but considers that of another series done.
             let resumes = operation == "rebase";
             let step = self.step(if resumes { "rebase-merge/git-rebase-todo" } else { "sequencer/todo" });
             return Ok(Error::Blocked { operation: progress, step, why: in_the_way.to_string(), resumes });
@@ -200,13 +200,13 @@ impl Repo {
         Ok(Error::Stopped { operation: progress, paths, why, resumes })
     }
 
-    /// True where a rebase has broken off before it began.
+    /// True if a rebase was interrupted before it started.
     fn is_remnant(&self) -> bool {
         let git = self.git_folder();
         git.has("rebase-merge") && !git.has("rebase-merge/head-name") && !git.has("rebase-merge/git-rebase-todo")
     }
 
-    /// Where an operation goes back to.
+    /// The commit that an abort returns to.
     fn abort_target(&self, operation: &str, cancel: &Cancel) -> Result<Option<ObjectId>> {
         let files: &[&str] = match operation {
             "rebase" | "am" => &["rebase-merge/orig-head", "rebase-apply/orig-head"],
@@ -220,52 +220,52 @@ impl Repo {
     }
 
     /// Continues the operation after the stopped step, skips that step, or aborts.
-    fn go_on(&self, operation: &str, way: SequencerAction, cancel: &Cancel) -> Result<Ended> {
-        let args = [operation, way.option()];
-        let is_at_one = self.git_folder().has("MERGE_HEAD") || self.is_at_a_commit();
-        if way == SequencerAction::Continue {
+    fn run_sequencer(&self, operation: &str, action: SequencerAction, cancel: &Cancel) -> Result<Ended> {
+        let args = [operation, action.option()];
+        let has_step = self.git_folder().has("MERGE_HEAD") || self.is_at_a_commit();
+        if action == SequencerAction::Continue {
             self.drop_additions()?;
-            if operation != "rebase" && is_at_one {
-                // As git does it itself, which would drop lines that look like comments.
+            if operation != "rebase" && has_step {
+                // As git would do itself, but keeping lines that look like comments.
                 let (ended, _) = self.locked(cancel, || self.recording(&["commit", "--quiet", "--no-edit"]))?;
                 if ended.code != Some(0) || !self.git_folder().has("sequencer/todo") {
                     return Ok(ended);
                 }
             }
         }
-        let going_on = if operation == "rebase" { self.rebasing(&args, cancel)? } else { self.sequencing(&args, cancel)? };
-        let (mut ended, output) = self.locked(cancel, || going_on.clone())?;
+        let process = if operation == "rebase" { self.rebasing(&args, cancel)? } else { self.sequencing(&args, cancel)? };
+        let (mut ended, output) = self.locked(cancel, || process.clone())?;
         if ended.stderr.trim().is_empty() {
-            // Some reasons are said elsewhere.
+            // Some reasons go to stdout.
             ended.stderr = output[..output.len().min(2000)].to_str_lossy().into_owned();
         }
         Ok(ended)
     }
 
-    /// True where the step that has stopped would record nothing.
-    pub(super) fn comes_to_nothing(&self, operation: &str, ended: &Ended, cancel: &Cancel) -> Result<bool> {
-        // With 1 git ends where a commit was not made; with 128 where a step could not be tried.
+    /// True if the stopped step is empty.
+    pub(super) fn is_empty_step(&self, operation: &str, ended: &Ended, cancel: &Cancel) -> Result<bool> {
+        // git exits with 1 if a commit was not made, with 128 if a step could not be tried.
         let may_be = ended.code == Some(1)
             && match operation {
                 "cherry-pick" | "rebase" => self.is_at_a_commit(),
-                // It may have ended without a trace.
+                // It may leave no state behind.
                 "revert" => !ended.stderr.contains("error: "),
                 _ => false,
             };
         Ok(may_be && self.unmerged(cancel)?.is_empty() && self.is_index_clean(self.head(cancel)?, cancel)?)
     }
 
-    /// Ends what has left conflicts and no operation: a squash, or a stash that was brought back.
-    fn proceed_without_a_name(&self, way: SequencerAction, confirmed: bool, cancel: &Cancel) -> Result<Proceeded> {
+    /// Aborts a change that left conflicts without an operation: a squash or an applied stash.
+    fn abort_without_operation(&self, action: SequencerAction, confirmed: bool, cancel: &Cancel) -> Result<Proceeded> {
         let unmerged = self.unmerged(cancel)?;
         if unmerged.is_empty() {
             return Err(Error::NothingInProgress);
         }
-        if way != SequencerAction::Abort {
-            return Err(Error::BadPlan("there is nothing to go on with: resolve the conflicts, stage the files and commit".to_owned()));
+        if action != SequencerAction::Abort {
+            return Err(Error::BadPlan("there is nothing to continue: resolve the conflicts, stage the files and commit".to_owned()));
         }
         if !confirmed && !self.git_folder().has("SQUASH_MSG") {
-            // Only a squash begins with nothing staged.
+            // Only a squash starts with nothing staged.
             let staged =
                 self.read(&["diff", "--cached", "--name-only", "-z", "--diff-filter=u", "--no-ext-diff", "--ignore-submodules=dirty"]);
             let staged = staged.success(cancel, MAX_OUTPUT)?;
@@ -281,7 +281,7 @@ impl Repo {
         ended.require("reset --merge").map(|()| Proceeded { operation: "change with conflicts", stays_at: None })
     }
 
-    /// Refuses steps that run programs, in a repository that nobody has named.
+    /// Refuses steps that run programs in an untrusted repository.
     fn check_steps(&self) -> Result<()> {
         const HARMLESS: [&str; 13] = ["pick", "p", "reword", "r", "squash", "s", "fixup", "f", "drop", "d", "noop", "break", "revert"];
         if self.location.trusted {

@@ -1,5 +1,5 @@
-//! Files that git alone would not bring back as they were: those that nobody tracks, those with other line endings than git
-//! would check out, and edited ones of which a filter, `ident` or another encoding stores something else.
+//! Files that git alone would not restore exactly: untracked files, files with other line endings than git would check
+//! out, and edited files that a filter, `ident` or an encoding converts.
 
 use super::{Change, MAX_OUTPUT, RawFile};
 use crate::{
@@ -17,25 +17,25 @@ use std::{
     path::Path,
 };
 
-/// The largest file of which the bytes are kept, and how many files.
+/// Maximum size of a file whose bytes are kept, and maximum number of files.
 const MAX_SIZE: u64 = 64 << 20;
 const MAX_FILES: usize = 200;
-/// Attributes that have git store something else than a file holds.
+/// Attributes that make git convert a file's content.
 const CONVERTING: [&str; 3] = ["filter", "ident", "working-tree-encoding"];
 
-/// Where a change may meet such files.
+/// Which of these files a change may affect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Raw<'a> {
-    /// Exactly at these paths, whether or not anything is there.
+    /// Files at exactly these paths, existing or not.
     At(&'a [RelPath]),
     /// Tracked files below these paths.
     Below(&'a [RelPath]),
-    /// Tracked files with edits below these paths, or anywhere.
+    /// Edited tracked files below these paths, or anywhere.
     Edited(&'a [RelPath]),
 }
 
 impl Repo {
-    /// The files of `which` that git alone would not bring back, with what they hold.
+    /// The files of `which` that git alone would not restore, with their content.
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl Repo {
         let mut found = Vec::new();
         for path in wanted.iter().take(MAX_FILES) {
             let before = self.keep_raw(path)?;
-            // What is there and could not be kept is left out.
+            // An existing file that could not be kept is omitted.
             if before.is_some() || self.raw_id(path)?.is_none() {
                 found.push(RawFile { path: path.as_bytes().to_vec(), before, after: None });
             }
@@ -74,8 +74,7 @@ impl Repo {
         Ok(found)
     }
 
-    /// Edited files below `paths`, or anywhere, of which git stores something else than they hold. What hides an edit from git
-    /// is not gone through.
+    /// Edited files below `paths`, or anywhere, that git converts. No filter runs, since it could hide an edit.
     pub(super) fn converted_edits(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<RelPath>> {
         let edited = self.unconverted_edits(paths, &["--diff-filter=d"], cancel)?;
         if edited.is_empty() {
@@ -101,14 +100,14 @@ impl Repo {
         Ok(found)
     }
 
-    /// Edited files below `paths`, or anywhere, each ending with NUL: those of another size or age than git has noted, and of
-    /// young ones those whose bytes are no blob of the index.
+    /// Edited files below `paths`, or anywhere, NUL-terminated: those whose size or time differs from the index, and racily
+    /// clean ones whose bytes differ from the index.
     pub(super) fn unconverted_edits(&self, paths: &[RelPath], options: &[&str], cancel: &Cancel) -> Result<Vec<u8>> {
         let listing = self.read(&["diff-files", "--name-only", "-z", "--ignore-submodules=dirty"]).args(options);
         self.unconverting(listing)?.arg("--").args(paths.iter().map(RelPath::literal)).success(cancel, MAX_OUTPUT)
     }
 
-    /// Has a process compare bytes.
+    /// Makes a process compare bytes, without conversion.
     pub(super) fn unconverting<'a>(&self, process: Process<'a>) -> Result<Process<'a>> {
         let hash = self.with_engine(Mode::Read, gix::Repository::object_hash)?.unwrap_or(gix::hash::Kind::Sha1);
         let process = silence(process, &self.filter_drivers()).config("core.autocrlf", "false");
@@ -119,7 +118,7 @@ impl Repo {
         self.settings.local_filters.union(&self.settings.operator_filters).cloned().collect()
     }
 
-    /// True where the bytes of all of these files can be kept.
+    /// True if the bytes of all these files can be kept.
     pub(super) fn can_keep_raw(&self, files: &[RelPath]) -> bool {
         let is_small = |path: &RelPath| {
             self.open_tracked(path).and_then(|file| file.metadata().map_err(Error::io("reading"))).is_ok_and(|meta| meta.len() <= MAX_SIZE)
@@ -127,7 +126,7 @@ impl Repo {
         files.len() <= MAX_FILES && files.iter().all(is_small)
     }
 
-    /// What those files hold after the change, without those that hold what they held.
+    /// The files changed since, with their content after the change.
     ///
     /// # Errors
     ///
@@ -141,7 +140,7 @@ impl Repo {
         Ok(changed)
     }
 
-    /// Refuses where such a file has been edited since the change.
+    /// Refuses if such a file has been edited since the change.
     pub(super) fn check_raw(&self, change: &Change) -> Result<()> {
         for file in &change.files {
             let path = RelPath::from_git(&file.path);
@@ -154,7 +153,7 @@ impl Repo {
         Ok(())
     }
 
-    /// Removes the files that the change has made.
+    /// Removes the files that the change created.
     pub(super) fn remove_made(&self, change: &Change, done: &mut Vec<String>) -> Result<()> {
         let top = self.worktree()?;
         let mut removed = 0;
@@ -164,18 +163,18 @@ impl Repo {
             let full = top.join(path.as_path());
             let gone = self.within(Mode::Change, || {
                 let gone = fs::remove_file(&full);
-                // Folders that it was alone in go with it.
+                // Folders that become empty are removed, too.
                 let folders = full.ancestors().skip(1).take_while(|dir| *dir != top && gone.is_ok());
                 folders.map(fs::remove_dir).take_while(std::result::Result::is_ok).for_each(drop);
                 gone
             })?;
             removed += usize::from(gone.is_ok());
         }
-        done.extend((removed > 0).then(|| format!("{removed} files that it made are removed")));
+        done.extend((removed > 0).then(|| format!("{removed} files that it created are removed")));
         Ok(())
     }
 
-    /// Writes into the other files what they held.
+    /// Restores the content of the other files.
     pub(super) fn rewrite_raw(&self, change: &Change, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
         let mut written = 0;
         for file in &change.files {
@@ -195,18 +194,18 @@ impl Repo {
             wrote.map_err(Error::io(format!("writing {path}")))?;
             written += 1;
         }
-        done.extend((written > 0).then(|| format!("{written} files hold byte for byte what they held")));
+        done.extend((written > 0).then(|| format!("{written} files are restored byte for byte")));
         Ok(())
     }
 
-    /// Keeps what a regular file holds as a blob.
+    /// Keeps the content of a regular file as a blob.
     fn keep_raw(&self, path: &RelPath) -> Result<Option<ObjectId>> {
         let Some(content) = self.raw_content(path)? else { return Ok(None) };
         let written = self.with_engine(Mode::Change, |engine| engine.write_blob(&content).map(gix::Id::detach).map_err(Error::engine))?;
         written.transpose()
     }
 
-    /// The id of what a path holds, be it a file or a link.
+    /// The blob id of the file or link at a path.
     fn raw_id(&self, path: &RelPath) -> Result<Option<ObjectId>> {
         let content = match self.worktree_folder()?.link(path.as_path()) {
             Some(target) => Some(target),

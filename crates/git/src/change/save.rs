@@ -1,4 +1,4 @@
-//! Keeping what is staged and what tracked files hold, before a change overwrites it.
+//! Saving staged and unstaged changes before a change overwrites them.
 
 use super::{MAX_OUTPUT, stage::SCRATCH};
 use crate::{
@@ -13,14 +13,14 @@ use gix::ObjectId;
 use std::{io, os::unix::ffi::OsStrExt};
 
 impl Repo {
-    /// Keeps what is staged and what tracked files hold as a commit of its own, which nothing names. `None` when
-    /// nothing differs from `HEAD`.
+    /// Saves staged and unstaged changes of tracked files as an unreferenced commit. `None` if nothing differs from
+    /// `HEAD`.
     ///
-    /// It is a stash, or, where git makes none, a commit of the files alone: see `Repo::is_of_files_alone`.
+    /// The commit is a stash, or, if git cannot create one, only has the files: see `Repo::has_files_only`.
     ///
     /// # Errors
     ///
-    /// [`Error::NotKept`] or [`Error::FilterFailed`] where git cannot.
+    /// [`Error::NotKept`] or [`Error::FilterFailed`] if git cannot.
     pub fn save(&self, cancel: &Cancel) -> Result<Option<ObjectId>> {
         self.worktree()?;
         let head = self.head(cancel)?;
@@ -28,7 +28,7 @@ impl Repo {
             return self.save_files(head, None, cancel);
         }
         let (ended, output) = self.locked(cancel, || self.change(&["stash", "create", "saved before a change"]))?;
-        // So it ends where files have other times than the index says and the same content.
+        // git exits like this if only the timestamps of files differ from the index.
         let nothing = ended.code == Some(1) && output.is_empty() && ended.stderr.trim().is_empty();
         if !nothing {
             ended.require("stash create").map_err(not_kept)?;
@@ -36,8 +36,8 @@ impl Repo {
         Ok(ObjectId::from_hex(output.trim_ascii_end()).ok())
     }
 
-    /// The same for a change that overwrites files at `paths`, or any. Where not all files can be kept so, those are that it
-    /// overwrites; and of a file that something converts, its bytes have to be kept: see [`Repo::raw_files`].
+    /// The same for a change that overwrites files at `paths`, or any. If not all files can be saved, saves the ones it
+    /// overwrites; the bytes of converted files are kept by [`Repo::raw_files`].
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl Repo {
         }
         let head = self.head(cancel)?;
         let made = self.save_files(head, Some((paths, &converted)), cancel)?;
-        // As of a stash: none where nothing differs.
+        // Like a stash: none if nothing differs.
         let tree = |commit: ObjectId| self.resolve(&Rev::new(format!("{commit}^{{tree}}"))?, cancel);
         match (head, made) {
             (Some(head), Some(made)) if tree(head)? == tree(made)? && self.is_index_clean(Some(head), cancel)? => Ok(None),
@@ -62,8 +62,8 @@ impl Repo {
         }
     }
 
-    /// The same by way of an index of its own, also before the first commit and among conflicts: of all files, or of those at
-    /// some paths without some others, for which no filter runs.
+    /// The same through a temporary index, also before the first commit and during conflicts: for all files, or, without
+    /// filters, for files at some paths except others.
     fn save_files(&self, head: Option<ObjectId>, which: Option<(&[RelPath], &[RelPath])>, cancel: &Cancel) -> Result<Option<ObjectId>> {
         let Ok((mut index, _)) = open_own(&self.index_file()) else { return Ok(None) };
         let prefix = format!("{SCRATCH}{}-", std::process::id());
@@ -78,7 +78,7 @@ impl Repo {
             if which.is_some() { silence(process, &self.filter_drivers()) } else { process }
         };
         if let Some((paths, left_out)) = which {
-            // A tree is not written of an index with conflicts.
+            // An index with conflicts cannot be written as a tree.
             let is_merged = self.unmerged(cancel)?.is_empty();
             let edited = self.unconverted_edits(if is_merged { paths } else { &[] }, &[], cancel)?;
             let is_kept = |path: &&[u8]| !path.is_empty() && !left_out.iter().any(|file| file.as_bytes() == *path);
@@ -91,7 +91,7 @@ impl Repo {
         let tree = within(&["write-tree"]).success(cancel, MAX_OUTPUT)?;
         let mut process = self.change(&["commit-tree", "-m", "saved before a change"]);
         for name in ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"] {
-            // As for a stash, which nobody needs an identity for.
+            // Like a stash, it must not need a configured identity.
             process = process.env(name, "git");
         }
         let process = head.into_iter().fold(process, |process, head| process.arg("-p").arg(head.to_string()));
@@ -99,14 +99,14 @@ impl Repo {
         Ok(ObjectId::from_hex(made.trim_ascii_end()).ok())
     }
 
-    /// True for a commit of [`Repo::save`] that has what files held and not what was staged.
-    pub(super) fn is_of_files_alone(&self, saved: ObjectId, cancel: &Cancel) -> Result<bool> {
+    /// True for a commit of [`Repo::save`] with the files but without the index.
+    pub(super) fn has_files_only(&self, saved: ObjectId, cancel: &Cancel) -> Result<bool> {
         let process = self.read(&["rev-parse", "--verify", "--quiet"]).arg(format!("{saved}^2")).may_die();
         Ok(process.output(cancel, MAX_OUTPUT)?.0.code != Some(0))
     }
 }
 
-/// What git says where something cannot be kept, without its last words on a command that nobody has called.
+/// The error if something cannot be saved, without git's last line about a stash command that the caller did not run.
 fn not_kept(err: Error) -> Error {
     match err {
         Error::Failed { stderr, .. } => Error::NotKept(told(&stderr.replace("Cannot save the current worktree state", ""))),

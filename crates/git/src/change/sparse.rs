@@ -1,4 +1,4 @@
-//! Which folders are in the working tree.
+//! Sparse checkout.
 
 use super::MAX_OUTPUT;
 use crate::{
@@ -9,21 +9,21 @@ use crate::{
 };
 use gix::bstr::ByteSlice;
 
-/// What is done with the list of folders.
+/// A change to the sparse-checkout list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sparse {
-    /// Makes it this.
+    /// Replaces it.
     Set,
     /// Adds to it.
     Add,
-    /// Has every file again.
+    /// Disables sparse checkout.
     Disable,
-    /// Does once more what the list says.
+    /// Applies the list again.
     Reapply,
 }
 
 impl Repo {
-    /// The folders that are in the working tree; `None` where all are.
+    /// The folders in the working tree; `None` if sparse checkout is off.
     ///
     /// # Errors
     ///
@@ -37,11 +37,11 @@ impl Repo {
         Ok(Some(output.lines().map(|line| crate::quote::unquoted(line).unwrap_or_else(|| line.to_vec())).collect()))
     }
 
-    /// Changes which folders are in the working tree. Files with edits stay.
+    /// Changes the folders in the working tree. Edited files stay.
     ///
     /// # Errors
     ///
-    /// [`Error::WouldLose`] for ignored files in folders that go, unless `confirmed`; [`Error::Failed`].
+    /// [`Error::WouldLose`] for ignored files in removed folders, unless `confirmed`; [`Error::Failed`].
     pub fn set_sparse(&self, what: Sparse, folders: &[RelPath], confirmed: bool, cancel: &Cancel) -> Result<()> {
         self.worktree()?;
         self.check_trust(cancel)?;
@@ -49,7 +49,7 @@ impl Repo {
             return Err(Error::bad_name("", "a folder", "it has a line break, which the list cannot hold"));
         }
         if what != Sparse::Disable && !confirmed {
-            // git removes a folder with the ignored files in it, also one that patterns of somebody else's leave out.
+            // git removes a folder together with its ignored files, also a folder excluded by existing patterns.
             let mut kept = if what == Sparse::Set { Vec::new() } else { self.sparse_folders(cancel)?.unwrap_or_default() };
             kept.extend(folders.iter().map(|folder| folder.as_bytes().to_vec()));
             let folders: Vec<RelPath> = kept.iter().map(|folder| RelPath::from_git(folder)).collect();

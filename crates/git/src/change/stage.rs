@@ -1,7 +1,6 @@
-//! Staging plain files in this process: what `git add` does with them, without starting it.
+//! In-process staging of regular files, equivalent to `git add`.
 //!
-//! Only where the result is certain to be git's. All that is out of the ordinary is left to git, before the index is
-//! touched.
+//! Only if the result is certain to be git's. Any special case is left to git before the index is touched.
 
 use crate::{
     beneath::{self, Folder, Kind, to_path},
@@ -35,31 +34,31 @@ use std::{
 };
 use tempfile::TempPath;
 
-/// The most files at once, and the largest one.
+/// Maximum number of files, and maximum size of one.
 const MAX_FILES: usize = 64;
 const MAX_SIZE: u64 = 4 << 20;
-/// What files of attributes say where content is converted; macros that do are made of the same words.
+/// Words in attribute files that indicate conversion; macros consist of the same words.
 const CONVERTING: [&[u8]; 6] = [b"text", b"eol", b"crlf", b"filter", b"ident", b"working-tree-encoding"];
-/// How the name of an index begins that is about to take the place of the old one.
+/// Name prefix of a new index before it replaces the old one.
 pub(super) const SCRATCH: &str = "index.mcp-";
 
-/// What an entry of the index is to say of a file.
+/// The new fields of an index entry.
 type Staged = (Stat, ObjectId, Mode);
 
 impl Repo {
-    /// Puts the files at `paths` into the index, or leaves that to git.
+    /// Stages the files at `paths`, or leaves that to git.
     pub(super) fn stage(&self, engine: &gix::Repository, paths: &[RelPath], force: bool, cancel: &Cancel) -> Result<()> {
         let worktree = self.worktree()?;
         if !self.keeps_plain_index() || paths.len() > MAX_FILES || !paths.iter().all(|path| is_ordinary(path.as_bytes())) {
-            return Err(only_git("how the index is kept, or a name"));
+            return Err(only_git("index settings, or a special name"));
         }
         let mut index = self.read_plain_index(engine)?;
         let names: BTreeSet<&BStr> = paths.iter().map(|path| path.as_bytes().as_bstr()).collect();
         let written = index.timestamp().unix_seconds();
         let is_racy = |entry: &gix::index::Entry| i64::from(entry.stat.mtime.secs) >= written && !names.contains(entry.path(&index));
         if index.entries().iter().any(is_racy) {
-            // Had one of these been changed since, only their content would tell, and git looks.
-            return Err(only_git("files that are as young as the index"));
+            // A racy entry can only be checked by its content, which git does.
+            return Err(only_git("racy index entries"));
         }
         let mut staged = BTreeMap::new();
         for path in &names {
@@ -74,18 +73,18 @@ impl Repo {
             if !engine.objects.exists_without_refresh(&id) {
                 engine.write_blob(&content).map_err(Error::engine)?;
             } else if known != Some(id) {
-                return Err(only_git("an object that has to be kept from being pruned"));
+                return Err(only_git("an existing object that pruning must not remove"));
             }
             staged.insert(*path, (stat, id, mode));
         }
         if update(&mut index, &staged) { self.replace_index(&index) } else { Ok(()) }
     }
 
-    /// Removes what a server that was killed while it replaced the index has left.
+    /// Removes files left by a server that was killed while replacing the index.
     ///
     /// # Errors
     ///
-    /// Where a file cannot be looked at or removed.
+    /// If a file cannot be inspected or removed.
     pub fn remove_leftovers(&self) -> io::Result<()> {
         self.within(process::Mode::Change, || self.remove_own_locks()).map_err(io::Error::other)?
     }
@@ -105,7 +104,7 @@ impl Repo {
                 continue;
             }
             let ours = entry.metadata()?;
-            // The lock is ours where it is this very file.
+            // The lock is ours if it is a hard link to this file.
             if fs::symlink_metadata(&lock).is_ok_and(|lock| (lock.dev(), lock.ino()) == (ours.dev(), ours.ino())) {
                 fs::remove_file(&lock)?;
             }
@@ -114,7 +113,7 @@ impl Repo {
         Ok(())
     }
 
-    /// True where nothing asks for an index, or for objects, other than by default.
+    /// True if no setting or hook requires special handling of the index or objects.
     fn keeps_plain_index(&self) -> bool {
         let settings = &self.settings;
         settings.plain_index
@@ -122,17 +121,17 @@ impl Repo {
             && !self.location.common_dir.join("hooks/post-index-change").exists()
     }
 
-    /// Reads the index, where it has nothing that writing it again would lose.
+    /// Reads the index, if rewriting it would lose nothing.
     fn read_plain_index(&self, engine: &gix::Repository) -> Result<Index> {
         let path = self.index_file();
-        // A shared index is resolved when the other one is read, and then cannot be told any more.
+        // A shared index is merged on reading and is not detectable afterwards.
         let is_shared = |entry: fs::DirEntry| entry.file_name().as_bytes().starts_with(b"sharedindex.");
         if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_file())
             || fs::read_dir(&self.location.git_dir).map_err(Error::engine)?.flatten().any(is_shared)
         {
             return Err(only_git("a linked or a split index"));
         }
-        // As git does, which checks the checksum in `fsck`.
+        // Like git, which only verifies the checksum in `fsck`.
         let index = Index::at(path, engine.object_hash(), true, gix::index::decode::Options::default()).map_err(Error::engine)?;
         let has_more = index.link().is_some()
             || index.untracked().is_some()
@@ -140,12 +139,12 @@ impl Repo {
             || index.resolve_undo().is_some()
             || index.had_offset_table();
         if has_more || index.version() == Version::V4 || index.checksum().is_none_or(|checksum| checksum.is_null()) || !is_plain(&index) {
-            return Err(only_git("an index with more than plain files"));
+            return Err(only_git("an index with special entries"));
         }
         Ok(index)
     }
 
-    /// Leaves files to git that lie behind links or in a repository of their own, and those that may be converted.
+    /// Leaves to git files behind links or in a nested repository, and files that may be converted.
     fn check_place(&self, worktree: &Path, index: &Index, path: &BStr) -> Result<()> {
         let own = |file: &std::path::PathBuf| match beneath::read_own(file, Kind::Rules) {
             Ok(text) => converts_nothing(&text),
@@ -159,10 +158,10 @@ impl Repo {
             return Err(only_git("attributes"));
         }
         for end in [0].into_iter().chain(path.find_iter("/")) {
-            // Without a slash at its end: behind one a link is followed.
+            // Without a trailing slash, which would follow a link.
             let dir = worktree.join(OsStr::from_bytes(&path[..end]));
             if end > 0 && (!fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()) || dir.join(".git").symlink_metadata().is_ok()) {
-                return Err(only_git("a link or a repository on the way"));
+                return Err(only_git("a link or repository in the path"));
             }
             let name = [path[..end].as_bytes(), if end > 0 { b"/" } else { b"" }, b".gitattributes"].concat();
             let top = self.worktree_folder()?;
@@ -174,7 +173,7 @@ impl Repo {
         Ok(())
     }
 
-    /// Writes `index` in the place of the one that it was read from, under git's own lock.
+    /// Replaces the index file with `index`, under git's own lock.
     fn replace_index(&self, index: &Index) -> Result<()> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("{SCRATCH}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -187,7 +186,7 @@ impl Repo {
             out.flush().map_err(Error::engine)
         });
         written?;
-        // What is complete becomes the lock, so that one which a kill leaves can be told from anybody else's.
+        // The complete file is hard-linked as the lock, so that a lock left by a kill is recognizable as ours.
         fs::hard_link(&scratch, &lock).map_err(Error::engine)?;
         let lock = TempPath::try_from_path(lock).map_err(Error::engine)?;
         let before = index.checksum();
@@ -198,14 +197,14 @@ impl Repo {
     }
 }
 
-/// Letters, digits and marks that no file system and no rule of git treats in a way of its own.
+/// True for names of letters, digits and marks that neither file systems nor git treat specially.
 fn is_ordinary(path: &[u8]) -> bool {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-+=@,() /".contains(byte);
     let is_name = |name: &[u8]| !name.is_empty() && !name.starts_with(b" ") && !name.to_ascii_lowercase().starts_with(b".git");
     path.iter().all(is_plain) && path.split(|&byte| byte == b'/').all(|name| is_name(name) && name != b"." && name != b"..")
 }
 
-/// Reads a regular file, and what an index says of it.
+/// Reads a regular file and its index fields.
 fn read_file((mut file, found): (File, std::fs::Metadata)) -> Result<(Vec<u8>, Stat, Mode)> {
     if found.len() > MAX_SIZE {
         return Err(only_git("a large file"));
@@ -220,11 +219,11 @@ fn read_file((mut file, found): (File, std::fs::Metadata)) -> Result<(Vec<u8>, S
     Ok((content, stat, mode))
 }
 
-/// Leaves a new file to git that takes the place of others, or that nobody wants to track.
+/// Leaves to git a new file that replaces a folder or vice versa, or that is ignored.
 fn check_new(repo: &Repo, engine: &gix::Repository, index: &Index, path: &BStr, mode: Mode, force: bool) -> Result<()> {
     let is_over = path.find_iter("/").any(|end| index.entry_by_path(path[..end].as_bstr()).is_some());
     if is_over || index.path_is_directory(path) {
-        return Err(only_git("a file in the place of a folder, or the other way round"));
+        return Err(only_git("a file that replaces a folder or vice versa"));
     }
     if !force {
         let mut excludes = engine.excludes(index, None, Source::WorktreeThenIdMappingIfNotSkipped).map_err(Error::engine)?;
@@ -233,18 +232,18 @@ fn check_new(repo: &Repo, engine: &gix::Repository, index: &Index, path: &BStr, 
         }
         let folders = path.find_iter("/").map(|end| path[..=end].as_bytes()).chain([&b""[..]]);
         if repo.ignores_oddly(folders) {
-            return Err(only_git("patterns that the engine reads in another way"));
+            return Err(only_git("ignore patterns that the engine reads differently"));
         }
     }
     Ok(())
 }
 
-/// True where attributes have no word for a conversion in them.
+/// True if attributes contain no word for a conversion.
 fn converts_nothing(text: &[u8]) -> bool {
     !CONVERTING.iter().any(|word| text.contains_str(word))
 }
 
-/// Changes the entries, and says whether there was something to change.
+/// Updates the entries and returns whether anything changed.
 fn update(index: &mut Index, staged: &BTreeMap<&BStr, Staged>) -> bool {
     let (mut changed, mut fresh) = (false, false);
     for (path, &(stat, id, mode)) in staged {
@@ -275,7 +274,7 @@ fn update(index: &mut Index, staged: &BTreeMap<&BStr, Staged>) -> bool {
     changed || fresh
 }
 
-/// Says that the trees on the way to `path` are no longer those that are known.
+/// Invalidates the cached trees on the path to `path`.
 fn invalidate(mut tree: &mut Tree, path: &BStr) {
     tree.num_entries = None;
     let Some(end) = path.rfind_byte(b'/') else { return };

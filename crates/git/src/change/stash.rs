@@ -21,25 +21,25 @@ pub struct Stash {
     pub number: usize,
     /// Its commit.
     pub id: ObjectId,
-    /// What it is about: all of it, or [`MAX_SUBJECT`] bytes.
+    /// Its message, truncated to [`MAX_SUBJECT`] bytes.
     pub subject: Vec<u8>,
 }
 
-/// What is put away, and how.
+/// Options of a stash push.
 #[derive(Clone, Debug, Default)]
 pub struct StashPush {
-    /// What it is about.
+    /// The message.
     pub message: Option<String>,
     /// Only these files and directories.
     pub paths: Vec<RelPath>,
-    /// Untracked files, too.
+    /// Includes untracked files.
     pub untracked: bool,
-    /// Only what is staged.
+    /// Only staged changes.
     pub staged: bool,
 }
 
 impl Repo {
-    /// The entries of the stash, the newest first.
+    /// The entries of the stash, newest first.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Repo {
         self.stashes(cancel)?.into_iter().nth(number).ok_or_else(|| Error::UnknownRevision(format!("stash@{{{number}}}")))
     }
 
-    /// Puts changes away. `None` when there were none.
+    /// Stashes changes. `None` if there were none.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Repo {
     pub fn stash_push(&self, push: &StashPush, cancel: &Cancel) -> Result<Option<Stash>> {
         self.worktree()?;
         self.check_trust(cancel)?;
-        // git, which keeps them as commits on it, says nothing where there is none.
+        // Without a commit git fails silently: an entry is a commit on top of `HEAD`.
         self.resolve_commit(&Rev::head(), cancel)?;
         self.check_merged(cancel)?;
         let before = self.stashes(cancel)?;
@@ -96,7 +96,7 @@ impl Repo {
         })?;
         let made = || Ok(self.stashes(cancel)?.into_iter().next().filter(|newest| before.first().is_none_or(|old| old.id != newest.id)));
         if ended.code != Some(0) {
-            // Of this lock git says nothing.
+            // git does not report this lock.
             let lock = self.location.common_dir.join("refs/stash.lock");
             if lock.exists() {
                 return Err(Error::Locked(self.lock_file(lock)));
@@ -111,11 +111,11 @@ impl Repo {
         made()
     }
 
-    /// Brings an entry back, what was staged as staged where `index` says so, and then drops it where `drop` says so.
+    /// Applies an entry, with the index if `index`, and then drops it if `drop`.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownRevision`]; [`Error::Failed`] where it does not fit, which leaves the entry in place.
+    /// [`Error::UnknownRevision`]; [`Error::Failed`] if it does not apply, which keeps the entry.
     pub fn stash_apply(&self, number: usize, index: bool, drop: bool, cancel: &Cancel) -> Result<Stash> {
         self.worktree()?;
         self.check_trust(cancel)?;
@@ -136,9 +136,9 @@ impl Repo {
             }
         }
         match ended.require(if drop { "stash pop" } else { "stash apply" }) {
-            // No reference moves before everything is brought back.
+            // No reference moves before the entry is applied.
             Err(Error::Halted(halt)) if drop && halt.by.as_ref().is_some_and(|by| by.hook.as_deref() == Some("reference-transaction")) => {
-                // git has dropped it from the list before it asks, and names it as the newest still.
+                // git removes it from the list before the hook runs, and `refs/stash` still names it as the newest.
                 let number = self.stashes(cancel)?.iter().position(|entry| entry.id == stash.id);
                 Err(Error::NotDropped { id: stash.id, number, halt })
             }
@@ -146,8 +146,8 @@ impl Repo {
         }
     }
 
-    /// Refuses where what an entry brings back would meet files that nobody tracks, or could not be written. git brings
-    /// tracked files back before it looks at the others.
+    /// Refuses an entry that would overwrite untracked files or could not be written. git restores tracked files before
+    /// it checks untracked ones.
     pub(super) fn check_applies(&self, stash: ObjectId, cancel: &Cancel) -> Result<()> {
         let listing = self.read(&["diff-tree", "-r"]).args(RAW).arg(format!("{stash}^1")).arg(stash.to_string()).arg("--");
         let coming = Self::coming(listing, cancel)?;
@@ -162,18 +162,18 @@ impl Repo {
         Ok(())
     }
 
-    /// What bringing an entry back reads and a partial clone may leave out.
+    /// Fails if a partial clone lacks objects for applying an entry.
     fn need_for_stash(&self, stash: ObjectId, cancel: &Cancel) -> Result<()> {
         let (true, Some(head)) = (self.is_partial(), self.head(cancel)?) else { return Ok(()) };
         let base = self.resolve_commit(&Rev::new(format!("{stash}^1"))?, cancel)?;
         let mut needs = self.needs(cancel);
         needs.commits(&[stash], &[])?;
-        // With the index, or onto a new branch, what it was made on is checked out.
+        // With the index or onto a new branch, its base commit is checked out.
         needs.changed(Some(head), base, &[])?;
         needs.check()
     }
 
-    /// The files of an entry that nobody tracked when it was made.
+    /// The untracked files in an entry.
     ///
     /// # Errors
     ///
@@ -186,7 +186,7 @@ impl Repo {
         Ok(listed.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(RelPath::from_git).collect())
     }
 
-    /// Drops an entry and says which it was.
+    /// Drops an entry and returns it.
     ///
     /// # Errors
     ///
@@ -197,7 +197,7 @@ impl Repo {
         Ok(stash)
     }
 
-    /// Checks out a new branch where the entry was made, and brings it back there.
+    /// Creates and checks out a branch at the entry's base commit, and applies the entry.
     ///
     /// # Errors
     ///

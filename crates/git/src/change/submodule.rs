@@ -1,4 +1,4 @@
-//! Submodules: other repositories at fixed commits.
+//! Submodules: nested repositories at recorded commits.
 
 use super::MAX_OUTPUT;
 use crate::{
@@ -14,26 +14,26 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 /// A submodule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submodule {
-    /// ` ` as recorded, `-` not there yet, `+` at another commit, `U` in conflict.
+    /// ` ` at the recorded commit, `-` not initialized, `+` at another commit, `U` in conflict.
     pub sign: char,
-    /// The commit that is there, or that is recorded.
+    /// The checked-out commit, or the recorded one if none.
     pub id: String,
-    /// Where it is.
+    /// Its path.
     pub path: Vec<u8>,
 }
 
-/// What an update of submodules came to.
+/// The result of updating submodules.
 #[derive(Clone, Debug)]
 pub struct Updated {
     /// All submodules.
     pub modules: Vec<Submodule>,
-    /// Those that `update = none` leaves as they are.
+    /// Submodules skipped by `update = none`.
     pub skipped: Vec<RelPath>,
-    /// Those that were checked out although another way is configured, with that.
+    /// Submodules checked out despite another configured update mode, with that mode.
     pub others: Vec<(RelPath, String)>,
 }
 
-/// The most files that an error names.
+/// Maximum number of files named in an error.
 const MAX_NAMED: usize = 20;
 
 impl Repo {
@@ -61,7 +61,7 @@ impl Repo {
         Ok(found)
     }
 
-    /// The commit that is checked out in a submodule, asked of git in the submodule itself.
+    /// The checked-out commit of a submodule, from git in the submodule itself.
     fn submodule_head(&self, path: &[u8], cancel: &Cancel) -> Result<Option<String>> {
         let folder = self.worktree()?.join(OsStr::from_bytes(path));
         if self.check_no_link_above(&RelPath::from_git(path)).is_err()
@@ -75,7 +75,7 @@ impl Repo {
         Ok((ended.code == Some(0)).then(|| output.trim_ascii_end().to_str_lossy().into_owned()))
     }
 
-    /// Those submodules at `paths` of a change that are not there, where `.` is everything.
+    /// Uninitialized submodules at `paths` of a change, where `.` means everything.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl Repo {
         Ok(absent.map(|module| RelPath::from_git(&module.path)).collect())
     }
 
-    /// Fetches submodules and checks out what is recorded, never deeper than one level.
+    /// Fetches submodules and checks out the recorded commits, not recursively.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl Repo {
         self.check_modules(true, cancel)?;
         let modules = self.submodules(cancel)?;
         if let Some(module) = modules.iter().find(|module| module.path.iter().any(u8::is_ascii_control)) {
-            // git has written such names in a form that reads as another one, and checked out through a link there.
+            // git has written such names in a form that parses as another name, and checked out through a link there.
             let path = RelPath::from_git(&module.path);
             return Err(Error::bad_name(path.to_string(), "the path of a submodule", "it has control characters"));
         }
@@ -113,19 +113,19 @@ impl Repo {
         let urls = self.read(&["config", "--null", "--get-regexp", r"^submodule\..*\.url$"]).output(cancel, MAX_OUTPUT)?.1;
         let urls =
             urls.split(|&byte| byte == 0).filter_map(|entry| entry.split_once_str("\n")).map(|(_, url)| url.to_str_lossy().into_owned());
-        // What is there already is fetched from where its own configuration says.
+        // An existing submodule is fetched from the URL in its own configuration.
         let urls: Vec<String> = urls.chain(self.module_urls(cancel)?).collect();
         let route = self.route_to_urls(urls.into_iter(), cancel)?;
-        let ways = self.ways_to_update(cancel)?;
-        let (skipped, others): (Vec<_>, Vec<_>) = ways.into_iter().filter(|(path, _)| wanted(path)).partition(|(_, way)| way == "none");
+        let modes = self.update_modes(cancel)?;
+        let (skipped, others): (Vec<_>, Vec<_>) = modes.into_iter().filter(|(path, _)| wanted(path)).partition(|(_, mode)| mode == "none");
         let skipped: Vec<RelPath> = skipped.iter().map(|(path, _)| RelPath::from_git(path)).collect();
-        let others = others.into_iter().map(|(path, way)| (RelPath::from_git(&path), way)).collect();
+        let others = others.into_iter().map(|(path, mode)| (RelPath::from_git(&path), mode)).collect();
         let left: Vec<RelPath> = modules.iter().map(|module| RelPath::from_git(&module.path)).collect();
         let left: Vec<RelPath> = left.into_iter().filter(|path| wanted(path.as_bytes()) && !skipped.contains(path)).collect();
         if !left.is_empty() {
-            // The way to update, which the repository may name as a command, is given here.
+            // The update mode is fixed here, since the repository may configure a command.
             let process = self.submodule("update").args(["--checkout", "--progress", "--"]);
-            // Those that are left out are not among them.
+            // Without the skipped ones.
             let named = if skipped.is_empty() { paths } else { &left };
             let process = process.args(named.iter().map(|path| OsStr::from_bytes(path.pathspec())));
             let process = process.config("core.hooksPath", "/dev/null").config("submodule.recurse", "false");
@@ -135,7 +135,7 @@ impl Repo {
         Ok(Updated { modules: self.submodules(cancel)?, skipped, others })
     }
 
-    /// Refuses a submodule whose folder is a link, or leads to a git directory that is not there.
+    /// Refuses a submodule whose folder is a link, or whose git directory is missing.
     fn check_folder(&self, path: &[u8]) -> Result<()> {
         let place = self.worktree()?.join(OsStr::from_bytes(path));
         let refused = |cause| Err(Error::InSubmodule { path: crate::quote::listed(path), place: place.clone(), cause: Box::new(cause) });
@@ -150,7 +150,7 @@ impl Repo {
         }
     }
 
-    /// Says in which submodule something of this machine is in the way, where that is what has failed.
+    /// Names the submodule in which a local file or lock made the update fail.
     fn in_submodule(&self, error: Error, ended: &Ended, cancel: &Cancel) -> Error {
         let Ok(top) = self.worktree() else { return error };
         let within = |path: &[u8], cause| Error::InSubmodule {
@@ -171,7 +171,7 @@ impl Repo {
                 }
             }
             Error::Failed { .. } => {
-                // git clones into no folder that has something in it.
+                // git does not clone into a non-empty folder.
                 let held = |module: &&Submodule| module.sign == '-' && !self.held_in(&module.path).is_empty();
                 match modules.iter().find(held) {
                     Some(module) => within(&module.path, Error::WouldOverwrite(self.held_in(&module.path))),
@@ -182,30 +182,30 @@ impl Repo {
         }
     }
 
-    /// Some of what is in the folder of a submodule that is not there.
+    /// Some entries of the folder of an uninitialized submodule.
     fn held_in(&self, path: &[u8]) -> Vec<String> {
         let place = self.top().join(OsStr::from_bytes(path));
         let entries = std::fs::read_dir(place).into_iter().flatten().flatten().take(MAX_NAMED);
         entries.map(|entry| crate::quote::listed(entry.file_name().as_bytes())).collect()
     }
 
-    /// How submodules are to be updated of which something else is said than by checking out what is recorded.
-    fn ways_to_update(&self, cancel: &Cancel) -> Result<Vec<(Vec<u8>, String)>> {
+    /// Submodules with a configured update mode other than `checkout`.
+    fn update_modes(&self, cancel: &Cancel) -> Result<Vec<(Vec<u8>, String)>> {
         let listed = self.read(&["config", "--null", "--get-regexp", r"^submodule\..*\.update$"]).output(cancel, MAX_OUTPUT)?.1;
         let own: Vec<(String, String)> = listed
             .split(|&byte| byte == 0)
             .filter_map(|entry| entry.split_once_str("\n"))
-            .map(|(key, way)| (key.to_str_lossy().into_owned(), way.to_str_lossy().into_owned()))
+            .map(|(key, mode)| (key.to_str_lossy().into_owned(), mode.to_str_lossy().into_owned()))
             .collect();
-        let way = |name: &str, said: Option<String>| {
+        let mode = |name: &str, said: Option<String>| {
             let key = format!("submodule.{name}.update");
-            own.iter().rev().find(|(known, _)| *known == key).map(|(_, way)| way.clone()).or(said)
+            own.iter().rev().find(|(known, _)| *known == key).map(|(_, mode)| mode.clone()).or(said)
         };
-        let ways = self.said_of_modules("update", cancel)?.into_iter().filter_map(|(name, path, said)| Some((path, way(&name, said)?)));
-        Ok(ways.filter(|(_, way)| way != "checkout").collect())
+        let modes = self.said_of_modules("update", cancel)?.into_iter().filter_map(|(name, path, said)| Some((path, mode(&name, said)?)));
+        Ok(modes.filter(|(_, mode)| mode != "checkout").collect())
     }
 
-    /// Where submodules that are there would be fetched from.
+    /// The URLs of existing submodules.
     fn module_urls(&self, cancel: &Cancel) -> Result<Vec<String>> {
         let mut urls = Vec::new();
         for dir in crate::repo::vetting::module_dirs(&self.location.common_dir.join("modules")) {
@@ -217,7 +217,7 @@ impl Repo {
         Ok(urls)
     }
 
-    /// Takes over the URLs of submodules from `.gitmodules`.
+    /// Copies the URLs of submodules from `.gitmodules` to the configuration.
     ///
     /// # Errors
     ///
@@ -228,12 +228,12 @@ impl Repo {
         self.submodule("sync").arg("--quiet").arg("--").args(specs).success(cancel, MAX_OUTPUT).map(drop)
     }
 
-    /// A sub-command of `git submodule`, which is a shell script around a helper: where no shell may run, the helper.
+    /// A sub-command of `git submodule`, a shell script around a helper; the helper itself if no shell may run.
     fn submodule(&self, command: &str) -> Process<'_> {
         self.change(&[if self.is_sandboxed() && !self.location.trusted { "submodule--helper" } else { "submodule" }, command])
     }
 
-    /// Fails for a path that is no submodule.
+    /// Fails for a path that is not a submodule.
     ///
     /// # Errors
     ///

@@ -13,37 +13,37 @@ use gix::{ObjectId, bstr::ByteSlice};
 /// A tag.
 #[derive(Clone, Debug)]
 pub struct Tag {
-    /// Its own id: of the tag where it is an object of its own.
+    /// Its id: that of the tag object if annotated.
     pub id: ObjectId,
     /// Its short name.
     pub name: Vec<u8>,
-    /// What it names: the commit, where it is annotated.
+    /// Its target, dereferenced.
     pub target: ObjectId,
-    /// True where it is an object of its own.
+    /// Whether it is annotated.
     pub annotated: bool,
-    /// The first line of its message, or of the commit's: all of it, or [`MAX_SUBJECT`] bytes.
+    /// The first line of its or the commit's message, truncated to [`MAX_SUBJECT`] bytes.
     pub subject: Vec<u8>,
 }
 
-/// What there is to be said of the signature of a tag, with what the operator's program and git wrote.
+/// The result of verifying a tag's signature, with the output of git and the verifying program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verified {
-    /// It is good.
+    /// Good signature.
     Good(String),
-    /// It is bad.
+    /// Bad signature.
     Bad(String),
-    /// There is none.
+    /// No signature.
     Unsigned(String),
-    /// Nothing could be checked: the key is not known, or nobody says whose it is.
+    /// Not verified: the key, or its owner, is unknown.
     UnknownKey(String),
-    /// Nothing could be checked: no file says whose keys are whose.
+    /// Not verified: there is no allowed signers file.
     NoSigners(String),
-    /// Nothing could be checked: the program does not run.
+    /// Not verified: the program does not run.
     NoProgram(String),
 }
 
 impl Verified {
-    /// Of a check that has failed. git has one exit code for all of this.
+    /// Classifies a failed verification by its output: git has one exit code for all of these.
     fn of(said: String) -> Self {
         let has = |words: &[&str]| words.iter().any(|words| said.contains(words));
         if has(&["error: no signature found", "cannot verify a non-tag object"]) {
@@ -61,7 +61,7 @@ impl Verified {
 }
 
 impl Repo {
-    /// The tags, the newest first, that match `pattern` where one is given (as `v1.*`).
+    /// The tags, newest first, filtered by `pattern` if given (such as `v1.*`).
     ///
     /// # Errors
     ///
@@ -80,14 +80,14 @@ impl Repo {
         Ok(fields.chunks_exact(4).filter_map(tag).collect())
     }
 
-    /// Makes a tag at `rev`: an annotated one where there is a message.
+    /// Creates a tag at `rev`, annotated if there is a message.
     ///
     /// # Errors
     ///
     /// [`Error::TagExists`], [`Error::UnknownRevision`], [`Error::NoIdentity`], [`Error::Untrusted`].
     pub fn create_tag(&self, name: &TagName, rev: &Rev, message: Option<&str>, sign: bool, cancel: &Cancel) -> Result<ObjectId> {
         if sign && !self.location.trusted {
-            return Err(Error::Untrusted { path: self.top().to_owned(), program: "program that signs".to_owned() });
+            return Err(Error::Untrusted { path: self.top().to_owned(), program: "signing program".to_owned() });
         }
         let target = self.resolve(rev, cancel)?;
         if self.resolve(&Rev::new(name.full())?, cancel).is_ok() {
@@ -96,7 +96,7 @@ impl Repo {
         let process = match message {
             Some(message) => {
                 self.check_identity(cancel)?;
-                // That it is annotated follows from the message: the option would have git sign less than it is configured to.
+                // The message implies an annotated tag: `--annotate` would override `tag.forceSignAnnotated`.
                 let process = self.recording(&["tag", "--cleanup=verbatim", "--file=-"]).stdin(complete(message).into_bytes());
                 if sign { process.arg("--sign") } else { process }
             }
@@ -107,7 +107,7 @@ impl Repo {
         Ok(target)
     }
 
-    /// Deletes a tag and says what it was.
+    /// Deletes a tag and returns its former id.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl Repo {
         Ok(id)
     }
 
-    /// Checks the signature of a tag.
+    /// Verifies the signature of a tag.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl Repo {
     pub fn verify_tag(&self, name: &TagName, cancel: &Cancel) -> Result<Verified> {
         self.resolve(&Rev::new(name.full())?, cancel).map_err(|_| Error::UnknownRevision(name.as_str().to_owned()))?;
         if !self.location.trusted {
-            return Err(Error::Untrusted { path: self.top().to_owned(), program: "program that checks signatures".to_owned() });
+            return Err(Error::Untrusted { path: self.top().to_owned(), program: "signature verifier".to_owned() });
         }
         let (ended, _) = self.change(&["verify-tag", "--"]).arg(name.as_str()).output(cancel, MAX_OUTPUT)?;
         let said = ended.stderr.trim().to_owned();

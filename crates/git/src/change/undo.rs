@@ -1,4 +1,4 @@
-//! Taking a change back, without losing what has been done since.
+//! Undoing a change without losing later work.
 
 use super::{MAX_OUTPUT, nul_separated};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 use gix::ObjectId;
 use std::{fs, io, path::PathBuf};
 
-/// What a change touched besides references.
+/// The extent of a change beyond references.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
     /// Nothing.
@@ -27,57 +27,57 @@ pub enum Reach {
     Worktree,
 }
 
-/// A file that git alone would not bring back.
+/// A file that git alone would not restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawFile {
     /// Its path.
     pub path: Vec<u8>,
-    /// The blob that keeps what it held before the change; none where there was no file.
+    /// The blob with its content before the change; `None` if there was no file.
     pub before: Option<ObjectId>,
-    /// The id of what it held afterwards; none where there was no file.
+    /// The id of its content afterwards; `None` if there was no file.
     pub after: Option<ObjectId>,
 }
 
-/// A change that was made, as far as it matters for taking it back.
+/// The record of a change, for undoing it.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// The state before it.
     pub before: Snapshot,
-    /// The state that it left.
+    /// The state after it.
     pub after: Snapshot,
-    /// The references besides the branch that is checked out that it moved.
+    /// The references that it moved, besides the current branch.
     pub moved: Vec<Moved>,
-    /// What else it touched.
+    /// Its extent beyond references.
     pub reach: Reach,
-    /// A copy of the index before it, and one of the index that it left.
+    /// Copies of the index before and after it.
     pub index: (Option<PathBuf>, Option<PathBuf>),
-    /// What was staged and in tracked files before it, from [`Repo::save`].
+    /// The staged and unstaged changes before it, from [`Repo::save`].
     pub saved: Option<ObjectId>,
-    /// What it left in tracked files, where `saved` matters.
+    /// The content of tracked files after it, if `saved` matters.
     pub left: Option<ObjectId>,
-    /// The only paths that it touched, where it was given paths.
+    /// The paths that it was limited to.
     pub paths: Vec<Vec<u8>>,
-    /// Files that git alone would not bring back.
+    /// Files that git alone would not restore.
     pub files: Vec<RawFile>,
-    /// What keeps the configuration of a branch that it deleted, from [`Repo::keep_branch_config`].
+    /// The configuration of a deleted branch, from [`Repo::keep_branch_config`].
     pub config: Option<ObjectId>,
-    /// The entry of the stash that it dropped.
+    /// The stash entry that it dropped.
     pub stash: Option<ObjectId>,
 }
 
 impl Repo {
-    /// Takes `change` back and says what that did.
+    /// Undoes `change` and returns the effects, in words.
     ///
     /// # Errors
     ///
-    /// [`Error::NotUndone`] where something has moved since, or would be lost; nothing is changed then.
+    /// [`Error::NotUndone`] if something has moved since or would be lost; nothing is changed then.
     pub fn undo(&self, change: &Change, cancel: &Cancel) -> Result<Vec<String>> {
         self.check_trust(cancel)?;
         self.can_undo(change, cancel)?;
         let mut done = Vec::new();
         if let Some((old, new)) = change.renamed() {
             self.change(&["branch", "-m", "--"]).args([new, old]).success(cancel, MAX_OUTPUT)?;
-            return Ok(vec![format!("the branch is called {old} again")]);
+            return Ok(vec![format!("the branch is renamed back to {old}")]);
         }
         if change.stash.is_none() && change.moved.iter().any(|moved| moved.name == STASH) {
             return self.undo_stash(change, cancel);
@@ -95,12 +95,12 @@ impl Repo {
         self.rewrite_raw(change, cancel, &mut done)?;
         self.undo_drop(change, cancel, &mut done)?;
         if done.is_empty() {
-            return Err(Error::NotUndone("it changed nothing that is kept track of".to_owned()));
+            return Err(Error::NotUndone("it changed nothing that is tracked for undo".to_owned()));
         }
         Ok(done)
     }
 
-    /// Says why `change` cannot be taken back, as far as that can be told without trying.
+    /// Checks, without trying, whether `change` can be undone.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl Repo {
             }
         }
         let is_index_same = now.index == change.after.index || change.index.1.as_ref().is_some_and(|copy| self.is_index_like(copy));
-        // It was made while an operation was in progress, which it left as it was.
+        // It was made during an operation in progress, without affecting that operation.
         let is_within = change.before.in_progress == change.after.in_progress && change.before.commit == change.after.commit;
         if change.reach != Reach::Refs && (is_within || change.after.in_progress.is_none()) && !is_index_same {
             return Err(Error::NotUndone("something else has been staged since".to_owned()));
@@ -126,18 +126,18 @@ impl Repo {
             && change.before.commit.is_some()
             && self.resolve_commit(&Rev::new(branch.as_str())?, cancel).is_err()
         {
-            return Err(Error::NotUndone(format!("there is no {branch} any more: it was renamed or deleted")));
+            return Err(Error::NotUndone(format!("{branch} no longer exists: it was renamed or deleted")));
         }
         if let Some(operation) = change.after.in_progress.filter(|_| !is_within) {
             let way = if operation == "bisect" { "git_abort" } else { "git_continue or git_abort" };
             return Err(Error::NotUndone(format!("the {operation} is still in progress: {way} ends it")));
         }
         if change.before.in_progress.is_some() && !is_within {
-            return Err(Error::NotUndone("it has ended an operation that was begun elsewhere".to_owned()));
+            return Err(Error::NotUndone("it ended an operation that was started elsewhere".to_owned()));
         }
         if let Some(left) = change.left {
             let paths: Vec<RelPath> = change.paths.iter().map(|path| top_or(path)).collect();
-            if !self.holds(left, &paths, cancel)? {
+            if !self.still_has(left, &paths, cancel)? {
                 return Err(Error::NotUndone("files have been edited since".to_owned()));
             }
         }
@@ -146,15 +146,15 @@ impl Repo {
             && change.before.index.is_some()
             && !change.index.0.as_ref().is_some_and(|copy| self.is_intact(copy))
         {
-            return Err(Error::NotUndone("the index as it was is not kept any more".to_owned()));
+            return Err(Error::NotUndone("the saved index is no longer available".to_owned()));
         }
         Ok(())
     }
 
-    /// True where files at `paths`, or all, hold what a change has `left`. One that nobody can convert is not looked at: of such
-    /// a file the bytes are kept.
-    fn holds(&self, left: ObjectId, paths: &[RelPath], cancel: &Cancel) -> Result<bool> {
-        // With filters, as the change itself.
+    /// True if files at `paths`, or all, still have the content that a change has `left`. Files whose conversion fails are
+    /// skipped: their bytes are compared elsewhere.
+    fn still_has(&self, left: ObjectId, paths: &[RelPath], cancel: &Cancel) -> Result<bool> {
+        // With filters, like the change itself.
         self.check_trust(cancel)?;
         let compare = |process: Process<'_>| {
             let process = process.args(["--no-ext-diff", "--ignore-submodules=dirty"]).arg(left.to_string()).arg("--");
@@ -181,7 +181,7 @@ impl Repo {
         }
         let (ended, _) = self.locked(cancel, || self.change(&["checkout", "--quiet", "--no-overwrite-ignore"]).arg(&target).arg("--"))?;
         let failed = ended.require_but_for_the_hook("checkout")?;
-        done.push(format!("{target} is checked out again"));
+        done.push(format!("checked out {target}"));
         done.extend(failed.map(|failed| format!("the hook post-checkout failed after that: {}", failed.said)));
         Ok(())
     }
@@ -193,23 +193,23 @@ impl Repo {
             let branch = change.after.branch.as_deref().unwrap_or("HEAD");
             self.change(&["update-ref", "-m", "undo", "-d"]).arg(branch).args(after).success(cancel, MAX_OUTPUT)?;
             index.put(done)?;
-            done.push("the branch has no commit again, and what was in it is staged".to_owned());
+            done.push("the branch is unborn again, and its files are staged".to_owned());
             return Ok(());
         };
         if change.reach == Reach::Worktree {
             self.check_untracked_since(Some(before), &[], cancel)?;
             self.check_move(before, false, &[], cancel)?;
             change.saved.map_or(Ok(()), |saved| self.check_move(saved, true, &[], cancel))?;
-            // Refuses where a file has changes of its own.
+            // Refuses if a file has local changes.
             let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--keep"]).arg(before.to_string()))?;
             ended.require("reset --keep")?;
-            done.push(format!("HEAD is at {} again, and so are the files", before.to_hex_with_len(12)));
+            done.push(format!("HEAD and files are back at {}", before.to_hex_with_len(12)));
             return self.undo_saved(change, cancel, done);
         }
         let index = self.prepare_index(change)?;
         let process = self.change(&["update-ref", "-m", "undo", "HEAD"]).arg(before.to_string()).args(after);
         process.success(cancel, MAX_OUTPUT)?;
-        done.push(format!("HEAD is at {} again; files are as they were", before.to_hex_with_len(12)));
+        done.push(format!("HEAD is back at {}; files are unchanged", before.to_hex_with_len(12)));
         index.put(done)
     }
 
@@ -218,53 +218,53 @@ impl Repo {
             Reach::Refs => Ok(()),
             Reach::Index => self.prepare_index(change)?.put(done),
             Reach::Worktree if change.left.is_none() => {
-                let conflicts = if self.unmerged(cancel)?.is_empty() { "" } else { " and left conflicts, which git_abort takes back" };
-                let kept = change.stash.map_or_else(String::new, |id| format!("; the entry of the stash is kept as {id}"));
+                let conflicts = if self.unmerged(cancel)?.is_empty() { "" } else { " and left conflicts, which git_abort undoes" };
+                let kept = change.stash.map_or_else(String::new, |id| format!("; the stash entry is kept as {id}"));
                 Err(Error::NotUndone(format!(
-                    "what it did is in the index and in files alone{conflicts}: git_restore and git_reset change those{kept}"
+                    "it only changed the index and files{conflicts}: git_restore and git_reset undo that{kept}"
                 )))
             }
             Reach::Worktree if change.paths.is_empty() => {
                 change.saved.map_or(Ok(()), |saved| self.check_move(saved, true, &[], cancel))?;
                 if change.left != change.after.commit {
-                    // It broke off half-way. Files hold what `left` has, so that nothing is lost.
+                    // It was interrupted. Files have the content of `left`, so nothing is lost.
                     self.check_untracked_since(change.after.commit, &[], cancel)?;
                     let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--hard"]))?;
                     ended.require("reset --hard")?;
-                    done.push("files and index are at HEAD again".to_owned());
+                    done.push("files and index are back at HEAD".to_owned());
                 }
                 self.undo_saved(change, cancel, done)
             }
             Reach::Worktree => {
                 let Some(saved) = change.saved.or(change.before.commit) else {
-                    return Err(Error::NotUndone("what the files held was not kept".to_owned()));
+                    return Err(Error::NotUndone("the file contents were not saved".to_owned()));
                 };
                 let paths: Vec<RelPath> = change.paths.iter().map(|path| top_or(path)).collect();
                 self.check_untracked_since(Some(saved), &paths, cancel)?;
                 self.check_move(saved, true, &paths, cancel)?;
-                // git takes the index lock itself; first it is made sure that it is free.
+                // git takes the index lock itself, so check first that it is free.
                 drop(self.prepare_index(change)?);
-                // What was not there before is left as it is, where nobody tracks it.
+                // Untracked files that were absent before stay.
                 let kept = self.kept_in(saved, &change.paths, cancel)?;
                 if kept.is_empty() {
                     return self.prepare_index(change)?.put(done);
                 }
                 self.put_back(saved, kept.iter().map(|path| top_or(path)).collect(), change, cancel)?;
-                done.push("the files hold what they held before".to_owned());
+                done.push("the file contents are restored".to_owned());
                 self.prepare_index(change)?.put(done)
             }
         }
     }
 
-    /// As for a reset: refuses where files that were made since are in the way.
+    /// Refuses, like a reset, if new untracked files are in the way.
     fn check_untracked_since(&self, tree: Option<ObjectId>, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
         self.check_untracked(tree, paths, cancel).map_err(|err| match err {
-            Error::WouldOverwrite(paths) => Error::NotUndone(format!("files that nobody tracks are in the way: {}", paths.join(", "))),
+            Error::WouldOverwrite(paths) => Error::NotUndone(format!("untracked files are in the way: {}", paths.join(", "))),
             err => err,
         })
     }
 
-    /// Those of `paths` that `tree` has something at.
+    /// The paths among `paths` that exist in `tree`.
     fn kept_in(&self, tree: ObjectId, paths: &[Vec<u8>], cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
         let mut kept = Vec::new();
         for path in paths {
@@ -278,26 +278,26 @@ impl Repo {
         Ok(kept)
     }
 
-    /// Brings back what was staged and in tracked files.
+    /// Restores staged and unstaged changes.
     fn undo_saved(&self, change: &Change, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
         let Some(saved) = change.saved else { return Ok(()) };
-        if self.is_of_files_alone(saved, cancel)? {
+        if self.has_files_only(saved, cancel)? {
             self.put_back(saved, vec![RelPath::default()], change, cancel)?;
-            done.push("the files hold what they held before".to_owned());
+            done.push("the file contents are restored".to_owned());
             return self.prepare_index(change)?.put(done);
         }
         let (ended, _) = self.locked(cancel, || self.change(&["stash", "apply", "--quiet", "--index"]).arg(saved.to_string()))?;
         if ended.code != Some(0) {
             return Err(Error::NotUndone(format!(
-                "what was not committed is kept as {saved}, and does not fit in: {}",
+                "the uncommitted changes are kept as {saved} and do not apply: {}",
                 ended.failed("stash apply")
             )));
         }
-        done.push("what was staged and in files before it is back".to_owned());
+        done.push("staged and unstaged changes are restored".to_owned());
         Ok(())
     }
 
-    /// Writes what `saved` has at `paths`. Where a filter fails, those files are left out whose bytes are written afterwards.
+    /// Restores `paths` from `saved`. If a filter fails, the files whose bytes are rewritten afterwards are excluded.
     fn put_back(&self, saved: ObjectId, paths: Vec<RelPath>, change: &Change, cancel: &Cancel) -> Result<()> {
         let source = format!("--source={saved}");
         let restore = |list: Vec<u8>| {
@@ -324,19 +324,19 @@ impl Repo {
         let pushed = newest.first().map(|stash| stash.id) == stash.after && newest.get(1).map(|stash| stash.id) == stash.before;
         if pushed && change.reach == Reach::Worktree {
             self.stash_apply(0, true, true, cancel)?;
-            return Ok(vec!["the stash is popped".to_owned()]);
+            return Ok(vec!["the stash entry is popped".to_owned()]);
         }
-        let kept = stash.before.map_or_else(String::new, |id| format!("; the entry is still there as {id}"));
-        Err(Error::NotUndone(format!("what it brought back is among the files now{kept}")))
+        let kept = stash.before.map_or_else(String::new, |id| format!("; the entry is kept as {id}"));
+        Err(Error::NotUndone(format!("the applied changes are already in the files{kept}")))
     }
 
-    /// Stores again what was dropped from the stash.
+    /// Stores a dropped stash entry again.
     fn undo_drop(&self, change: &Change, cancel: &Cancel, done: &mut Vec<String>) -> Result<()> {
         let Some(dropped) = change.stash else { return Ok(()) };
         let message = self.message_of(dropped, cancel)?;
         let message = format!("--message={}", String::from_utf8_lossy(message.trim_ascii_end()));
         self.change(&["stash", "store", "--quiet"]).arg(message).arg(dropped.to_string()).success(cancel, MAX_OUTPUT)?;
-        done.push("what was dropped is the newest entry of the stash".to_owned());
+        done.push("the dropped entry is the newest entry of the stash".to_owned());
         Ok(())
     }
 
@@ -349,10 +349,10 @@ impl Repo {
             commands.extend_from_slice(format!("update {}\0{}\0{}\0", moved.name, value(moved.before), value(moved.after)).as_bytes());
             done.push(match moved.before {
                 Some(id) if moved.after.is_none() && moved.name.starts_with("refs/heads/") => {
-                    format!("{} is at {} again, without its reflog", moved.name, id.to_hex_with_len(12))
+                    format!("{} is back at {}, without its reflog", moved.name, id.to_hex_with_len(12))
                 }
-                Some(id) => format!("{} is at {} again", moved.name, id.to_hex_with_len(12)),
-                None => format!("{} is deleted again", moved.name),
+                Some(id) => format!("{} is back at {}", moved.name, id.to_hex_with_len(12)),
+                None => format!("{} is deleted", moved.name),
             });
         }
         if commands.is_empty() {
@@ -362,7 +362,7 @@ impl Repo {
         change.config.map_or(Ok(()), |config| self.put_branch_config(config, cancel, done))
     }
 
-    /// Takes the index lock and writes into it what the index is to be; git's own way to replace it.
+    /// Takes the index lock and writes the new index into it, as git does.
     fn prepare_index(&self, change: &Change) -> Result<NewIndex> {
         let index = self.index_file();
         if change.before.index == change.after.index {
@@ -378,7 +378,7 @@ impl Repo {
         let Some(copy) = change.index.0.as_ref().filter(|_| change.before.index.is_some()) else { return Ok(new) };
         let written = open_own(copy).and_then(|(mut copy, _)| {
             io::copy(&mut copy, &mut file)?;
-            // Whether an entry may be trusted to be unchanged is judged by the index's own time.
+            // git uses the index's own mtime to detect racy entries.
             file.set_modified(copy.metadata()?.modified()?)
         });
         written.map_err(failed)?;
@@ -387,7 +387,7 @@ impl Repo {
 }
 
 impl Change {
-    /// The old and the new name, where it renamed a branch: what has gone and what has come are at one commit.
+    /// The old and the new name, if it renamed a branch: the deleted and the created branch are at the same commit.
     fn renamed(&self) -> Option<(&str, &str)> {
         let (gone, come): (Vec<&Moved>, Vec<&Moved>) = self.moved.iter().partition(|moved| moved.after.is_none());
         let ([gone], [come]) = (&gone[..], &come[..]) else { return None };
@@ -396,12 +396,12 @@ impl Change {
     }
 }
 
-/// A path of the journal, where `.` is everything.
+/// A path of the journal, where `.` means everything.
 fn top_or(path: &[u8]) -> RelPath {
     if path == b"." { RelPath::default() } else { RelPath::from_git(path) }
 }
 
-/// An index that waits under its lock to be put in place; given up when dropped.
+/// A new index in its lock file, not yet in place; discarded on drop.
 struct NewIndex {
     lock: Option<PathBuf>,
     index: PathBuf,
@@ -411,11 +411,11 @@ impl NewIndex {
     fn put(mut self, done: &mut Vec<String>) -> Result<()> {
         let Some(lock) = self.lock.take() else { return Ok(()) };
         let is_empty = fs::metadata(&lock).is_ok_and(|meta| meta.len() == 0);
-        // There was none before the first file was staged.
+        // There was no index before the first file was staged.
         let put =
             if is_empty { fs::remove_file(&self.index).and_then(|()| fs::remove_file(&lock)) } else { fs::rename(&lock, &self.index) };
         put.map_err(Error::io(format!("writing {}", self.index.display())))?;
-        done.push("the index is as it was".to_owned());
+        done.push("the index is restored".to_owned());
         Ok(())
     }
 }
@@ -428,13 +428,13 @@ impl Drop for NewIndex {
     }
 }
 
-/// Refuses where anything is elsewhere than the change left it.
+/// Refuses if the state has moved since the change.
 fn check_unmoved(change: &Change, now: &Snapshot) -> Result<()> {
     let after = &change.after;
     let refuse = |what: String| Err(Error::NotUndone(format!("{what} since")));
     if now.in_progress != after.in_progress {
         return refuse(match now.in_progress {
-            Some(operation) => format!("a {operation} has begun"),
+            Some(operation) => format!("a {operation} has started"),
             None => "the operation that it left in progress has ended".to_owned(),
         });
     }

@@ -18,53 +18,53 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the removal of a worktree that could not be made may take.
+/// Timeout for removing a worktree that could not be created.
 const WITHDRAWAL: Duration = Duration::from_secs(10);
-/// The longest listing of an index.
+/// Maximum length of an index listing.
 const MAX_INDEX: usize = 256 << 20;
 
 /// A worktree of the repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Worktree {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// The commit that is checked out.
+    /// The checked-out commit.
     pub commit: Option<ObjectId>,
-    /// The full name of the branch that is checked out.
+    /// The full name of the checked-out branch.
     pub branch: Option<String>,
     /// True for a repository without a working tree.
     pub bare: bool,
-    /// Why it is kept from being removed; empty where no reason was given.
+    /// Why it is locked; empty if no reason was given.
     pub locked: Option<String>,
     /// Why it could be pruned.
     pub prunable: Option<String>,
 }
 
-/// A worktree that is to be made.
+/// A worktree to create.
 #[derive(Clone, Debug)]
 pub struct WorktreeAdd {
-    /// Where: nothing must be there.
+    /// The path, which must not exist or be empty.
     pub path: PathBuf,
-    /// The branch to check out, which is made where there is none; detached when absent.
+    /// The branch to check out, created if missing; detached when absent.
     pub branch: Option<BranchName>,
-    /// Where a new branch starts, or what is checked out: the current commit when absent.
+    /// The start of a new branch, or the commit to check out; the current commit when absent.
     pub start: Option<Rev>,
-    /// The place is this program's own, and need not lie inside the roots.
+    /// Whether the path is the server's own and may be outside the roots.
     pub anywhere: bool,
 }
 
-/// A worktree that was made.
+/// A new worktree.
 #[derive(Clone, Debug)]
 pub struct AddedWorktree {
-    /// It.
+    /// The worktree.
     pub worktree: Worktree,
-    /// The hook that failed afterwards, and what it wrote.
+    /// The hook that failed afterwards, with its output.
     pub hook: Option<FailedHook>,
-    /// The full name of the branch of a remote that its new branch follows.
+    /// The full name of the upstream of its new branch.
     pub follows: Option<String>,
 }
 
-/// A folder that was made for a worktree, and is removed where it stays empty.
+/// A folder created for a worktree, removed on drop if empty.
 struct Made(PathBuf);
 
 impl Made {
@@ -95,7 +95,7 @@ pub(super) fn check_free(name: &BranchName, worktrees: &[Worktree]) -> Result<()
 }
 
 impl Repo {
-    /// The worktrees, the main one first.
+    /// The worktrees, main first.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ impl Repo {
         Ok(found)
     }
 
-    /// Makes a worktree inside the allowed roots.
+    /// Creates a worktree inside the allowed roots.
     ///
     /// # Errors
     ///
@@ -143,7 +143,7 @@ impl Repo {
             check_free(name, &others)?;
         }
         let follows = match &add.branch {
-            Some(name) if branch.is_none() && start.is_none() => self.followed_by(name, cancel)?,
+            Some(name) if branch.is_none() && start.is_none() => self.upstream_for(name, cancel)?,
             _ => None,
         };
         let remote = follows.as_ref().map(|full| self.resolve_commit(&Rev::new(full.as_str())?, cancel)).transpose()?;
@@ -154,10 +154,10 @@ impl Repo {
         let was_there = path.is_dir();
         let mut process = self.change(&["worktree", "add", "--quiet"]);
         let _made = match &self.guarded {
-            // A rule of a sandbox stands for a folder that is there.
+            // A sandbox rule needs an existing folder.
             Some(_) => {
                 let made = Made::folder(&path)?;
-                // The way to a place of the operator's may have links.
+                // A path of the operator may contain links.
                 let place = if add.anywhere { fs::canonicalize(&path).unwrap_or_else(|_| path.clone()) } else { path.clone() };
                 process = process.inside(self.domain_with(&place)?);
                 Some(made)
@@ -167,7 +167,7 @@ impl Repo {
         let what = match &add.branch {
             Some(name) if branch.is_some() => Some(name.as_str().to_owned()),
             Some(name) => {
-                // Upstreams are configured in a file that all worktrees share, which many at once would fight for.
+                // All worktrees share the configuration file, so setting an upstream causes lock contention.
                 process = process.arg(if follows.is_some() { "--track" } else { "--no-track" }).arg("-b").arg(name.as_str());
                 follows.clone().or_else(|| start.map(|id| id.to_string()))
             }
@@ -181,15 +181,15 @@ impl Repo {
         let made = add.branch.as_ref().filter(|_| branch.is_none()).map(|name| (name, tip));
         let hook = added.inspect_err(|_| {
             self.withdraw_worktree(&path, made, follows.is_some());
-            // git removes the folder also where it was there before.
+            // git also removes a folder that existed before.
             drop(was_there.then(|| fs::create_dir_all(&path)));
         })?;
         Ok(AddedWorktree { worktree: self.worktree_at(&path, cancel)?, hook, follows })
     }
 
-    /// The full name of the one branch of a remote that a new branch `name` follows. Refuses what names something else already,
-    /// and what several remotes have.
-    fn followed_by(&self, name: &BranchName, cancel: &Cancel) -> Result<Option<String>> {
+    /// The full name of the only remote-tracking branch that matches a new branch `name`. Refuses a name that is in use, and a
+    /// branch of several remotes.
+    fn upstream_for(&self, name: &BranchName, cancel: &Cancel) -> Result<Option<String>> {
         let known = self.full_name(&Rev::new(name.as_str())?, cancel)?;
         let why = match known.as_deref().unwrap_or_default() {
             full if full.starts_with("refs/tags/") => "it is a tag: pass it as `start_point`",
@@ -199,7 +199,7 @@ impl Repo {
         if !why.is_empty() {
             return Err(Error::bad_name(name.as_str(), "the branch of a worktree", why));
         }
-        let mut found = self.on_remotes(name, cancel)?;
+        let mut found = self.tracking_branches(name, cancel)?;
         if found.len() > 1 {
             let names: Vec<&str> = found.iter().map(|full| full.trim_start_matches("refs/remotes/")).collect();
             return Err(Error::BadPlan(format!(
@@ -211,12 +211,12 @@ impl Repo {
         Ok(found.pop())
     }
 
-    /// Removes what is left of a worktree that could not be made, and the branch that was made for it.
+    /// Removes the remains of a worktree that could not be created, and the branch created for it.
     fn withdraw_worktree(&self, path: &Path, branch: Option<(&BranchName, ObjectId)>, follows: bool) {
-        // The call may be over.
+        // The deadline of the call may have passed.
         let cancel = Cancel::new(Some(Instant::now() + WITHDRAWAL));
         if self.worktree_at(path, &cancel).is_ok() {
-            // git has it locked until it is made.
+            // git keeps it locked until it is complete.
             let mut process = self.change(&["worktree", "remove", "--force", "--force", "--"]).arg(path);
             if let (true, Ok(domain)) = (self.is_sandboxed(), self.domain_with(path)) {
                 process = process.inside(domain);
@@ -232,7 +232,7 @@ impl Repo {
         }
     }
 
-    /// How many submodules of a worktree are recorded and not there.
+    /// Number of recorded but uninitialized submodules of a worktree.
     ///
     /// # Errors
     ///
@@ -245,7 +245,7 @@ impl Repo {
         Ok(paths - present.len())
     }
 
-    /// How many submodules the index of a worktree has, and those of them that are there.
+    /// Number of submodules in the index of a worktree, and the initialized ones.
     fn submodules_of(&self, worktree: &Worktree, cancel: &Cancel) -> Result<(usize, Vec<RelPath>)> {
         let process =
             self.git.process(Mode::Read, &worktree.path, &["ls-files", "--stage", "-z"]).inside(self.domain_with(&worktree.path)?);
@@ -257,7 +257,7 @@ impl Repo {
         Ok((count, paths.into_iter().filter(is_there).collect()))
     }
 
-    /// Removes a worktree. Unless `force`, only one without edits, untracked files and submodules that are there.
+    /// Removes a worktree. Unless `force`, only one without edits, untracked files and initialized submodules.
     ///
     /// # Errors
     ///
@@ -266,10 +266,10 @@ impl Repo {
         let worktree = self.worktree_at(path, cancel)?;
         let refused = |why| Err(Error::bad_name(path.display().to_string(), "a worktree to remove", why));
         if self.worktrees(cancel)?.first().is_some_and(|main| main.path == worktree.path) {
-            return refused("it is the main one, which has the repository in it");
+            return refused("it is the main worktree, which contains the repository");
         }
         if worktree.path == self.top() {
-            return refused("the call itself works in it");
+            return refused("this call runs in it");
         }
         self.check_trust(cancel)?;
         if let (Some(reason), true) = (&worktree.locked, worktree.path.exists()) {
@@ -281,17 +281,17 @@ impl Repo {
         }
         let mut force = force;
         if worktree.path.exists() && !force {
-            // git refuses all that have submodules, also where none of those is there.
+            // git refuses any worktree with submodules, even uninitialized ones.
             force = self.check_nothing_lost(&worktree, cancel)? > 0;
         }
         let option: &[&str] = if force { &["--force"] } else { &[] };
-        // git looks for files that nobody tracks as it is configured.
+        // git checks for untracked files as configured.
         let mut process = self.change(&["worktree", "remove"]).config("status.showUntrackedFiles", "all");
         if self.is_sandboxed() {
             process = process.inside(self.domain_with(&worktree.path)?);
         }
         let (ended, _) = process.args(option).arg("--").arg(&worktree.path).output(cancel, MAX_OUTPUT)?;
-        // In a sandbox git may empty the folder, and not remove it.
+        // In a sandbox git may empty the folder but not remove it.
         let emptied = self.is_sandboxed() && fs::remove_dir(&worktree.path).is_ok();
         if !emptied {
             ended.require("worktree remove")?;
@@ -299,7 +299,7 @@ impl Repo {
         Ok(worktree)
     }
 
-    /// Keeps a worktree from being removed, or lets it be.
+    /// Locks or unlocks a worktree.
     ///
     /// # Errors
     ///
@@ -311,7 +311,7 @@ impl Repo {
         process.arg("--").arg(&worktree.path).success(cancel, MAX_OUTPUT).map(drop)
     }
 
-    /// Forgets worktrees whose folders are gone, and says which.
+    /// Prunes worktrees whose folders are missing, and returns them.
     ///
     /// # Errors
     ///
@@ -324,11 +324,11 @@ impl Repo {
         Ok(gone.map(|worktree| worktree.path).collect())
     }
 
-    /// Refuses where a worktree has what is nowhere else: edits, files that nobody tracks, commits that no branch has,
-    /// repositories of submodules. Gives how many submodules it has that are not there.
+    /// Refuses if a worktree has unique content: edits, untracked files, commits on no branch, submodule repositories.
+    /// Returns the number of its uninitialized submodules.
     fn check_nothing_lost(&self, worktree: &Worktree, cancel: &Cancel) -> Result<usize> {
         if !self.location.trusted && worktree.path.join(".git").is_file() && Self::has_own_configuration(worktree) {
-            return Err(Error::Untrusted { path: worktree.path.clone(), program: "configuration of its own".to_owned() });
+            return Err(Error::Untrusted { path: worktree.path.clone(), program: "own configuration".to_owned() });
         }
         let args = ["status", "--porcelain", "--ignored", "--untracked-files=all", "--ignore-submodules=dirty", "-z"];
         let process = self.silenced(self.git.process(Mode::Read, &worktree.path, &args), cancel)?.inside(self.domain_with(&worktree.path)?);
@@ -339,15 +339,15 @@ impl Repo {
             let process =
                 self.read(&["rev-list", "--max-count=1"]).arg(id.to_string()).args(["--not", "--branches", "--tags", "--remotes"]);
             if !process.success(cancel, MAX_OUTPUT)?.is_empty() {
-                lost.push(format!("the commit {id}, which no branch has"));
+                lost.push(format!("the commit {id}, which is on no branch"));
             }
         }
         let (submodules, present) = self.submodules_of(worktree, cancel)?;
-        lost.extend(present.iter().take(20).map(|path| format!("{path}, a submodule whose repository goes with it")));
+        lost.extend(present.iter().take(20).map(|path| format!("{path}, a submodule whose repository would be removed, too")));
         if lost.is_empty() { Ok(submodules) } else { Err(Error::WouldLose(lost)) }
     }
 
-    /// True where the folder of a worktree leads to a git directory of this repository.
+    /// True if the folder of a worktree points to a git directory of this repository.
     fn is_linked(&self, worktree: &Worktree) -> bool {
         let line = crate::repo::roots::read_line(&worktree.path.join(".git")).unwrap_or_default();
         let dir = line.strip_prefix(b"gitdir: ").map(|dir| worktree.path.join(OsStr::from_bytes(dir)));
@@ -367,19 +367,19 @@ impl Repo {
         found.ok_or(Error::NoWorktree(full))
     }
 
-    /// What paths of worktrees are relative to.
+    /// The base of relative worktree paths.
     fn base(&self) -> &Path {
         let above = self.top().parent().filter(|_| self.location.worktree.is_none() && self.top().ends_with(".git"));
         above.unwrap_or_else(|| self.top())
     }
 
-    /// The full path of what a caller calls `path`.
+    /// The absolute form of a caller's `path`.
     pub fn full_path(&self, path: &Path) -> PathBuf {
         let full = without_dots(&self.base().join(path));
         fs::canonicalize(&full).unwrap_or(full)
     }
 
-    /// The full path of a folder that is to be made, or is there and empty: beside or below the roots' repositories.
+    /// The absolute path of a new or empty folder inside the roots.
     ///
     /// # Errors
     ///
@@ -397,9 +397,9 @@ impl Repo {
             return Err(outside());
         }
         if target.starts_with(&self.location.common_dir) || target.components().any(|part| part.as_os_str() == ".git") {
-            return Err(Error::bad_name(path.display().to_string(), "the folder of a worktree", "it is inside of a git directory"));
+            return Err(Error::bad_name(path.display().to_string(), "the folder of a worktree", "it is inside a git directory"));
         }
-        // Only now: whether a path outside exists is nobody's business.
+        // Checked last, so as not to reveal whether a path outside the roots exists.
         let is_empty = |dir: &Path| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
         if full.symlink_metadata().is_ok_and(|found| !found.is_dir() || !is_empty(&full)) {
             return Err(Error::Exists(full));
@@ -408,7 +408,7 @@ impl Repo {
     }
 }
 
-/// A path with each `..` resolved against what is written before it.
+/// A path with each `..` resolved lexically.
 fn without_dots(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -425,7 +425,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dots_are_resolved_as_they_are_written() {
+    fn dots_are_resolved_lexically() {
         for (path, plain) in [("/a/b/../c", "/a/c"), ("/a/../../c", "/c"), ("/a/./b/", "/a/b"), ("/a/b/..", "/a")] {
             assert_eq!(without_dots(Path::new(path)), Path::new(plain), "{path}");
         }

@@ -1,19 +1,19 @@
-//! A program that git started, and how it ended.
+//! A program started by git, and its exit status.
 
 use std::fmt;
 
-/// A program that git started.
+/// A program started by git.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Child {
-    /// The hook that it is.
+    /// The name of the hook, if it is one.
     pub hook: Option<String>,
-    /// Its name, without folders.
+    /// Its file name.
     pub program: String,
-    /// It was to sign a commit or a tag.
+    /// Whether it signs a commit or a tag.
     pub signs: bool,
-    /// It was to do so with an ssh key.
+    /// Whether it signs with an ssh key.
     pub by_ssh: bool,
-    /// How it ended: the exit code, 128 and more for a signal, -1 where it could not be started. `None` while it runs.
+    /// The exit code: above 128 for a signal, -1 if it failed to start. `None` while it runs.
     pub code: Option<i32>,
 }
 
@@ -21,18 +21,18 @@ impl fmt::Display for Child {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.hook {
             Some(hook) => write!(f, "the hook `{hook}`"),
-            None if self.signs => write!(f, "the program that signs, `{}`,", self.program),
+            None if self.signs => write!(f, "the signing program `{}`", self.program),
             None => write!(f, "the program `{}`", self.program),
         }
     }
 }
 
 impl Child {
-    /// How it ended, in words.
+    /// The exit status, in words.
     pub fn ending(&self) -> String {
         match self.code {
-            Some(-1) => "it could not be started".to_owned(),
-            // A shell says 128 and the signal; there are 64 of them.
+            Some(-1) => "failed to start".to_owned(),
+            // A shell reports 128 plus the signal number, 1 to 64.
             Some(code @ 129..=192) => format!("ended by signal {}", code - 128),
             Some(code) => format!("exit code {code}"),
             None => "still running".to_owned(),

@@ -1,32 +1,32 @@
-//! Why a change has stopped before it was complete.
+//! Why a change stopped before it was complete.
 
 use super::child::Child;
 use std::fmt;
 
-/// The most that is kept of what a hook writes.
+/// Maximum length of a hook's output.
 const MAX_SAID: usize = 4000;
-/// Advice of git's for a terminal: it leads past a hook, or cannot work here.
+/// git's advice for a terminal, which bypasses a hook or does not apply here.
 const ADVICE: [&str; 2] = ["Not committing merge; use 'git commit' to complete the merge.", "hint: Could not execute the todo command"];
 
-/// Why a change has stopped.
+/// Why a change stopped.
 #[derive(Clone, Debug)]
 pub struct Halt {
     /// The sub-command of git.
     pub command: String,
-    /// What stopped it; none where git knows no identity for commits.
+    /// The program that stopped it; `None` if no identity is configured for commits.
     pub by: Option<Child>,
-    /// What it, and git, wrote; the head and the tail of it.
+    /// Head and tail of the output of the program and git.
     pub said: String,
-    /// What is in progress now.
+    /// The operation in progress now.
     pub operation: Option<String>,
-    /// Going on makes the same attempt again, with the same hooks.
+    /// Whether continuing repeats the attempt, with the same hooks.
     pub resumes: bool,
-    /// What took effect before that.
+    /// The effects before the stop.
     pub done: Vec<String>,
 }
 
 impl Halt {
-    /// `stderr` is all that was written.
+    /// `stderr` is the complete output.
     pub(crate) fn new(command: &str, by: Option<Child>, stderr: &str) -> Self {
         Self { command: command.to_owned(), by, said: words(stderr), operation: None, resumes: false, done: Vec::new() }
     }
@@ -43,16 +43,16 @@ impl fmt::Display for Halt {
     }
 }
 
-/// A hook that failed once what it was told of was done.
+/// A hook that failed after the change took effect.
 #[derive(Clone, Debug)]
 pub struct FailedHook {
     /// The hook.
     pub by: Child,
-    /// What it wrote; the head and the tail of it.
+    /// Head and tail of its output.
     pub said: String,
 }
 
-/// What a hook and git wrote, without git's advice, bounded.
+/// The output of a hook and git, without git's advice, truncated.
 pub(crate) fn words(stderr: &str) -> String {
     let mut in_advice = false;
     let mut kept = String::new();
@@ -70,7 +70,7 @@ pub(crate) fn words(stderr: &str) -> String {
     }
     let head = kept.floor_char_boundary(MAX_SAID / 2);
     let tail = kept.ceil_char_boundary(kept.len() - MAX_SAID / 2);
-    // Whole words, so that no address is in two.
+    // Cut between words, so that no address is split.
     let head = kept[..head].rfind(char::is_whitespace).unwrap_or_default();
     let tail = kept[tail..].find(char::is_whitespace).map_or(kept.len(), |at| tail + at + 1);
     format!("{}\n[{} bytes left out]\n{}", &kept[..head], tail - head, &kept[tail..])

@@ -1,80 +1,80 @@
-//! Transfers that have no place to go, or do not find there what they were to find.
+//! Transfers without a definite source or destination.
 
 use super::Error;
 use crate::name::Place;
 
-/// The most branches that an error names.
+/// Maximum number of branches named in an error.
 const NAMED: usize = 10;
 
-/// What keeps a transfer from what it was to do.
+/// Why a transfer has no definite source or destination.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misdirected {
-    /// The configuration leaves open where a branch goes, or what comes to it, or leads where the call did not say.
+    /// The configuration is ambiguous about the upstream or push destination, or differs from the call.
     #[error("{why}")]
     Undecided {
-        /// What the configuration says.
+        /// The configuration, in words.
         why: String,
-        /// The branches there that may be meant.
+        /// The candidate branches on the remote.
         names: Vec<String>,
     },
-    /// A branch that follows no remote.
+    /// A branch whose upstream is a local branch.
     #[error("`{branch}` follows the local branch `{upstream}`")]
     FollowsLocal {
         /// The branch.
         branch: String,
-        /// What it follows.
+        /// Its upstream.
         upstream: String,
     },
-    /// References that a remote does not have.
+    /// References missing on a remote.
     #[error("{} has no {}{}", .place.as_str(), .names.iter().map(|name| spoken(name)).collect::<Vec<_>>().join(" and no "), some_of(.has))]
     NotThere {
         /// Their full names.
         names: Vec<String>,
         /// The remote.
         place: Place,
-        /// Branches that it has.
+        /// The branches of the remote.
         has: Vec<String>,
     },
-    /// A tag of a remote that was given as a branch.
-    #[error("`{name}` is a tag of {}, and no branch", .place.as_str())]
+    /// A tag of a remote, given as a branch.
+    #[error("`{name}` is a tag of {}, not a branch", .place.as_str())]
     TagThere {
         /// The tag.
         name: String,
         /// The remote.
         place: Place,
     },
-    /// A branch that a push is to replace, of which nothing is known here.
-    #[error("{} has a branch `{branch}` that was never fetched: what would be replaced is not known here", .place.as_str())]
+    /// A branch that a push would replace and that was never fetched.
+    #[error("{} has a branch `{branch}` that was never fetched: the replaced commits are unknown", .place.as_str())]
     NeverFetched {
-        /// The branch there.
+        /// The branch on the remote.
         branch: String,
         /// The remote.
         place: Place,
     },
-    /// A remote that git pushes everything to or nothing.
-    #[error("`{0}` is a mirror (`remote.{0}.mirror`): git pushes every reference to it, and no single ones")]
+    /// A mirror, to which git only pushes all references at once.
+    #[error("`{0}` is a mirror (`remote.{0}.mirror`): git only pushes all references to it at once")]
     Mirror(String),
-    /// Several remotes have a branch that is not here.
+    /// Several remotes have a branch that does not exist locally.
     #[error("several remotes have a branch `{name}`: {}", .found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))]
     SeveralRemotes {
         /// The branch.
         name: String,
-        /// What may be meant, as it is named here.
+        /// The candidates, by their local names.
         found: Vec<String>,
     },
-    /// Nothing came back that could be merged.
-    #[error("the remote has no such branch, or none that the current one follows")]
+    /// The fetch returned nothing to merge.
+    #[error("the remote has no such branch, or the current branch has no upstream there")]
     NothingFetched,
 }
 
 impl Misdirected {
-    /// As an error of this crate.
+    /// Converts into [`Error`].
     pub(crate) fn error(self) -> Error {
         Error::Misdirected(self)
     }
 }
 
-/// A full name in words.
+/// A full reference name in words.
 fn spoken(full: &str) -> String {
     match (full.strip_prefix("refs/heads/"), full.strip_prefix("refs/tags/")) {
         (Some(branch), _) => format!("branch `{branch}`"),

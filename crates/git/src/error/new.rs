@@ -1,4 +1,4 @@
-//! How errors are made.
+//! Constructors of errors.
 
 use super::Error;
 use std::io;
@@ -9,18 +9,18 @@ impl Error {
         Self::Engine(source.to_string())
     }
 
-    /// Wraps an I/O error with what was being done.
+    /// Wraps an I/O error with the attempted action.
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }
     }
 
-    /// Wraps what kept a sandbox from being made or entered.
+    /// Wraps a failure to create or enter a sandbox.
     pub(crate) fn sandbox(source: io::Error) -> Self {
         Self::Sandbox(source)
     }
 
-    /// Says that `value` breaks a rule for `what`.
+    /// Reports that `value` violates a rule for `what`.
     pub(crate) fn bad_name(value: impl Into<String>, what: &'static str, why: &'static str) -> Self {
         Self::BadName { value: value.into(), what, why }
     }

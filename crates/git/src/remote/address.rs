@@ -1,4 +1,4 @@
-//! Which remotes may be reached: protocols, addresses, and names that stay what they were when they were looked at.
+//! Which remotes may be reached: protocols, addresses, and host names pinned to the checked addresses.
 
 use crate::{
     cancel::Cancel,
@@ -17,44 +17,44 @@ use std::{
     time::Duration,
 };
 
-/// The longest URL.
+/// Maximum length of a URL.
 const MAX_URL: usize = 4096;
-/// How often a lookup of a name looks for a cancel.
+/// Interval at which a name lookup checks for cancellation.
 const POLL: Duration = Duration::from_millis(20);
 
-/// How remotes that were looked at are to be reached.
+/// How checked remotes are reached.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Route {
     /// For `GIT_ALLOW_PROTOCOL`.
     pub(crate) protocols: String,
     /// For `http.curloptResolve`.
     pub(crate) pins: Vec<String>,
-    /// True when ssh is used.
+    /// Whether ssh is used.
     pub(crate) ssh: bool,
-    /// Where that leads.
+    /// The targets.
     pub(super) targets: Vec<Target>,
     pub(super) direction: Direction,
-    /// What each transfer has to pass.
+    /// The gate of each transfer.
     pub(super) gate: Option<Arc<dyn TransferGate>>,
     pub(super) network: Network,
-    /// Asking twice does no harm.
+    /// Whether a retry is safe.
     pub(super) repeatable: bool,
 }
 
 impl Policy {
-    /// A route that leads nowhere yet.
+    /// A route without targets.
     pub(super) fn route(&self, direction: Direction) -> Route {
         Route { direction, gate: self.gate.clone(), network: self.network.clone(), ..Route::default() }
     }
 }
 
-/// True for what curl speaks.
+/// True for protocols that git speaks through curl.
 pub(super) fn is_http(protocol: &str) -> bool {
     matches!(protocol, "http" | "https")
 }
 
 impl Network {
-    /// Looks at `url`, as git will use it, and adds how it is to be reached to `route`. `local` says which paths may be.
+    /// Checks `url`, as git will use it, and adds its target to `route`. `local` decides which paths are allowed.
     pub(crate) fn admit(&self, url: &str, local: Local<'_>, route: &mut Route, cancel: &Cancel) -> Result<()> {
         let bad = |why| Err(Error::bad_name(url, "a URL", why));
         if url.is_empty() || url.len() > MAX_URL || url.starts_with('-') || url.chars().any(char::is_control) {
@@ -64,7 +64,7 @@ impl Network {
         if let Some(helper) = helper.filter(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+.".contains(&byte))) {
             return Err(Error::ProtocolOff(helper.to_owned()));
         }
-        let Ok(parsed) = gix::url::parse(url) else { return bad("git would not understand it") };
+        let Ok(parsed) = gix::url::parse(url) else { return bad("git cannot parse it") };
         let protocol = parsed.scheme.as_str().to_owned();
         if !self.protocols.contains(&protocol) {
             return Err(Error::ProtocolOff(protocol));
@@ -76,14 +76,14 @@ impl Network {
         }
         let Some(host) = parsed.host().filter(|host| !host.is_empty()) else { return bad("it names no host") };
         if host.starts_with('-') || path.starts_with('-') || parsed.user().is_some_and(|user| user.starts_with('-')) {
-            return bad("a part of it would be taken for an option");
+            return bad("a part of it would be parsed as an option");
         }
         route.ssh |= parsed.scheme == Scheme::Ssh;
         route.targets.extend(Target::of(&parsed));
         self.admit_host(host, parsed.port_or_default(), &parsed.scheme, route, |name| resolve(name, cancel))
     }
 
-    /// The addresses that the host may be reached at.
+    /// The allowed addresses of the host.
     pub(super) fn addresses(&self, host: &str, cancel: &Cancel) -> Result<Vec<IpAddr>> {
         let addresses = resolve(host, cancel)?;
         let is_allowed = self.allow_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host));
@@ -103,8 +103,8 @@ impl Network {
     ) -> Result<()> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         if !host.bytes().all(plain) {
-            // Some programs would decode it, and reach another host.
-            return Err(Error::bad_name(host, "a host", "it has characters that names of hosts do not have"));
+            // Some programs would decode it and reach another host.
+            return Err(Error::bad_name(host, "a host", "it has characters that are invalid in host names"));
         }
         let bare = host.trim_start_matches('[').trim_end_matches([']', '.']);
         if self.allow_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(bare)) {
@@ -116,7 +116,7 @@ impl Network {
         }
         let over_http = matches!(scheme, Scheme::Http | Scheme::Https);
         if addresses.is_empty() {
-            // A proxy looks the name up itself, and ssh may know the host by another name.
+            // A proxy resolves the name itself, and ssh may map it to another host.
             return if *scheme == Scheme::Ssh || over_http && has_proxy() { Ok(()) } else { Err(Error::UnknownHost(bare.to_owned())) };
         }
         let literal = bare.parse::<IpAddr>().is_ok();
@@ -141,11 +141,11 @@ fn has_proxy() -> bool {
         .any(|name| env::var_os(name).is_some_and(|v| !v.is_empty()))
 }
 
-/// The addresses of `host`, in whatever form the C library reads it: `127.1` and `2130706433` are addresses, too.
+/// The addresses of `host`, in any form that the C library accepts: `127.1` and `2130706433` are addresses, too.
 fn resolve(host: &str, cancel: &Cancel) -> Result<Vec<IpAddr>> {
     let (send, found) = mpsc::channel();
     let name = host.to_owned();
-    // A lookup cannot be interrupted. One that is not waited for any more ends by itself.
+    // A lookup cannot be interrupted. An abandoned one ends by itself.
     std::thread::spawn(move || {
         let addresses = (name.as_str(), 0).to_socket_addrs();
         send.send(addresses.map(|all| all.map(|address| address.ip()).collect()).unwrap_or_default()).ok();
@@ -165,7 +165,7 @@ fn is_public(address: IpAddr) -> bool {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => match embedded(address) {
             Some(inner) => is_public_v4(inner),
-            // Unicast that is handed out: neither loopback, local, link-local, multicast nor reserved.
+            // Allocated unicast: neither loopback, local, link-local, multicast nor reserved.
             None => address.segments()[0] & 0xe000 == 0x2000 && address.segments()[..2] != [0x2001, 0x0db8],
         },
     }
@@ -177,7 +177,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !(special || address.is_private() || address.is_link_local() || address.is_documentation())
 }
 
-/// The IPv4 address that an IPv6 address stands for.
+/// The IPv4 address embedded in an IPv6 address.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let bytes = address.octets();
     let at = |start: usize| Ipv4Addr::new(bytes[start], bytes[start + 1], bytes[start + 2], bytes[start + 3]);
@@ -189,16 +189,16 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Which repositories of this machine may be reached by their paths.
+/// Which repositories on this machine may be reached by path.
 #[derive(Clone, Copy)]
 pub(crate) struct Local<'a> {
-    /// What the operator allows.
+    /// The roots and policy of the operator.
     pub(crate) allowed: &'a Allowed,
-    /// What paths are relative to.
+    /// The base of relative paths.
     pub(crate) directory: &'a Path,
-    /// Those outside of the roots, too: the operator has configured the path.
+    /// Whether paths outside the roots are allowed, because the operator configured the path.
     pub(crate) anywhere: bool,
-    /// The repository, where git works in a sandbox in it and is to reach that path.
+    /// The repository, if git runs sandboxed in it and has to reach the path.
     pub(crate) sandboxed: Option<&'a Path>,
 }
 
@@ -206,7 +206,7 @@ impl Local<'_> {
     fn admit(self, path: &Path, direction: Direction) -> Result<()> {
         let full = self.directory.join(path);
         let outside = |path: PathBuf| Err(Error::OutsideRoots { path, what: "the remote" });
-        // As git looks for it: with the ending, too.
+        // git also tries the path with `.git` appended.
         let with_ending = PathBuf::from(format!("{}.git", full.display()));
         let target = fs::canonicalize(&full).or_else(|_| fs::canonicalize(with_ending));
         let roots = &self.allowed.roots;
@@ -223,22 +223,22 @@ impl Local<'_> {
         if self.anywhere && direction == Direction::Fetch {
             return self.check_shell();
         }
-        // What it says of where its parts are has to be inside as well.
+        // Its git directory and other parts must be inside the roots, too.
         let location = roots.locate(&target)?;
         if location.top() != target && location.git_dir != target {
             return Err(Error::NotARepository { path: target });
         }
         if direction == Direction::Push && !(location.trusted && self.allowed.policy.trust == Trust::Owner) {
-            // git would receive it in that repository, where its hooks and its configuration are in force.
+            // git would run receive-pack in that repository, with its hooks and configuration.
             return Err(Error::Untrusted { path: target, program: "hooks".to_owned() });
         }
         roots.check_alternates(&location, &[])?;
         self.check_shell()
     }
 
-    /// Refuses a transfer that the sandbox would keep from its other end.
+    /// Refuses a transfer that the sandbox would block.
     fn check_shell(self) -> Result<()> {
-        let why = "git reaches a remote at a path of this machine through a shell, which the sandbox does not run";
+        let why = "git reaches a remote at a local path through a shell, which the sandbox does not run";
         self.sandboxed.map_or(Ok(()), |path| Err(Error::NoSandbox { path: path.to_owned(), why }))
     }
 }
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_switched_on_is_spoken() {
+    fn only_enabled_protocols_are_allowed() {
         for (url, protocol) in [
             ("file:///x", "file"),
             ("/x", "file"),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stays_where_it_was_when_it_was_looked_at_44() {
+    fn host_names_stay_pinned_to_checked_addresses_44() {
         let network = Network::default();
         let answers = std::cell::RefCell::new(vec![[127, 0, 0, 1], [140, 82, 121, 3]]);
         let flip = |_: &str| Ok(answers.borrow_mut().pop().map(IpAddr::from).into_iter().collect());
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_are_handed_out_are_public() {
+    fn allocated_addresses_are_public() {
         for public in ["1.1.1.1", "140.82.121.3", "2606:4700::1111", "2a00::1"] {
             assert!(public.parse().is_ok_and(is_public), "{public}");
         }

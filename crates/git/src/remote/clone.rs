@@ -20,48 +20,48 @@ use std::{
     time::Duration,
 };
 
-/// What is to be cloned, and where to.
+/// A repository to clone.
 #[derive(Clone, Debug)]
 pub struct CloneRequest {
-    /// From where.
+    /// The source.
     pub url: String,
-    /// Where to: nothing must be there.
+    /// The target, which must not exist or be empty.
     pub path: PathBuf,
     /// The branch or tag to check out.
     pub branch: Option<BranchName>,
-    /// No more than so many commits of history.
+    /// The maximum depth of history, in commits.
     pub depth: Option<u32>,
-    /// Leaves file contents out until they are needed.
+    /// Omits file contents until they are needed.
     pub blobless: bool,
 }
 
-/// A clone that was made.
+/// A finished clone.
 #[derive(Clone, Debug)]
 pub struct Cloned {
-    /// Where it is.
+    /// Its folder.
     pub path: PathBuf,
-    /// What is missing of it.
+    /// The incomplete part, if any.
     pub unfinished: Option<Unfinished>,
 }
 
-/// What a clone may lack although all of the history is there.
+/// The incomplete part of a clone with complete history.
 #[derive(Clone, Debug)]
 pub enum Unfinished {
-    /// The files could not be checked out, for this reason.
+    /// The checkout failed, for this reason.
     Checkout(String),
-    /// The hook `post-checkout` failed once they were.
+    /// The hook `post-checkout` failed after the checkout.
     Hook(FailedHook),
-    /// The remote's `HEAD` names a branch that it does not have. It has these.
+    /// The remote's `HEAD` names a branch that does not exist.
     NoBranch {
         /// The branch.
         head: String,
-        /// What it has, by their names there.
+        /// The branches of the remote, by their names there.
         has: Vec<String>,
     },
 }
 
 impl Repositories {
-    /// Clones into a folder that must not be there yet, inside the roots. It appears when all of the history is there.
+    /// Clones into a new or empty folder inside the roots. The folder appears once the history is complete.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl Repositories {
         let _removed = EmptyBelow { existing, last: parent };
         fs::create_dir_all(parent).map_err(Error::io(format!("making {}", parent.display())))?;
         remove_abandoned(parent, &|_| true);
-        // What tells of hooks is written beside the clone.
+        // The trace of hooks is written beside the clone.
         let scratch = parent.join(format!("{PARTIAL}{}-{}", std::process::id(), crate::repo::lock::key(&target)));
         let _cleared = Cleared(&scratch);
         let _listed = self.git().ledger().map(|ledger| ledger.temporary(&scratch));
@@ -115,18 +115,18 @@ impl Repositories {
             process = process.arg(format!("--depth={}", depth.max(1)));
         }
         if request.blobless {
-            // What is checked out is fetched on the way, from the same place.
+            // The checkout fetches the missing blobs from the same remote.
             process = process.arg("--filter=blob:none").lazy();
         }
         process
     }
 
-    /// What a clone that has ended lacks; or the error where there is none.
+    /// The incomplete part of a clone, or the error if there is no clone.
     fn unfinished(&self, ended: &Ended, partial: &Path, cancel: &Cancel) -> Result<Result<Option<Unfinished>>> {
         let ask = |args: &[&str]| self.git().process(Mode::Read, partial, args).output(cancel, MAX_OUTPUT);
         let text = |output: Vec<u8>| String::from_utf8_lossy(output.trim_ascii_end()).into_owned();
         if ended.code != Some(0) {
-            // git leaves the folder where only the files are missing, and none where more is.
+            // git keeps the folder if only the checkout failed, and removes it otherwise.
             let is_there = ended.code.is_some()
                 && partial.join(".git").is_dir()
                 && ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])?.0.code == Some(0);
@@ -147,7 +147,7 @@ impl Repositories {
         Ok(Ok((!has.is_empty()).then_some(Unfinished::NoBranch { head, has })))
     }
 
-    /// The error for a branch or tag that is not at `url`, where that lists its references and has none of that name.
+    /// The error for a branch or tag missing at `url`, if `url` lists its references and has none of that name.
     fn not_at(
         &self,
         url: &str,
@@ -166,18 +166,18 @@ impl Repositories {
     }
 }
 
-/// Runs a process that needs no repository and reaches what `route` allows.
+/// Runs a process that needs no repository, over `route`.
 fn reached(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<(Ended, Vec<u8>)> {
     transfer(online(process, route, route.ssh.then(|| quiet_ssh(None))), route, on_progress, cancel)
 }
 
-/// What git has written, without what it says of its own work.
+/// git's output without its progress lines.
 fn without_own(stderr: &str) -> String {
     let is_own = |line: &&str| line.starts_with("Cloning into '") || line.starts_with("remote: Total ");
     stderr.lines().filter(|line| !is_own(line)).collect::<Vec<_>>().join("\n")
 }
 
-/// The error with the place that the caller knows.
+/// The error, with the path that the caller knows.
 fn at_target(err: Error, partial: &Path, target: &Path) -> Error {
     let named = |said: &str| said.replace(&partial.display().to_string(), &target.display().to_string());
     match err {
@@ -190,8 +190,8 @@ fn at_target(err: Error, partial: &Path, target: &Path) -> Error {
 }
 
 impl Repositories {
-    /// Removes what clones have left below the roots whose servers were killed, where it is older than `age`. Says how many
-    /// folders that were.
+    /// Removes partial clones older than `age` that killed servers left below the roots. Returns the number of folders
+    /// removed.
     pub fn remove_abandoned(&self, age: Duration) -> usize {
         let is_old =
             |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|old| old >= age));
@@ -206,10 +206,10 @@ impl Repositories {
     }
 }
 
-/// What the folder of a clone is called until it is whole.
+/// Name prefix of a partial clone.
 const PARTIAL: &str = ".clone-";
 
-/// A folder that is removed with everything in it, where it is still there.
+/// A folder that is removed recursively on drop.
 struct Cleared<'a>(&'a Path);
 
 impl Drop for Cleared<'_> {
@@ -218,7 +218,7 @@ impl Drop for Cleared<'_> {
     }
 }
 
-/// Folders that were made on the way to `last`: those that are empty in the end are removed.
+/// Parent folders created for `last`, removed on drop if empty.
 struct EmptyBelow<'a> {
     existing: &'a Path,
     last: &'a Path,
@@ -234,7 +234,7 @@ impl Drop for EmptyBelow<'_> {
     }
 }
 
-/// Removes what clones of servers that were killed have left.
+/// Removes partial clones left by killed servers.
 fn remove_abandoned(parent: &Path, is_meant: &dyn Fn(&Path) -> bool) -> usize {
     let mut removed = 0;
     let Ok(entries) = fs::read_dir(parent) else { return removed };

@@ -1,4 +1,4 @@
-//! The list of remotes: read, and changed.
+//! The configured remotes: listing and changing them.
 
 use super::{MAX_OUTPUT, RemoteName};
 use crate::{
@@ -10,19 +10,19 @@ use crate::{
 use gix::bstr::ByteSlice;
 use std::collections::BTreeMap;
 
-/// A remote that is configured.
+/// A configured remote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remote {
     /// Its name.
     pub name: String,
-    /// Where it is fetched from. Of each URL all, or [`crate::MAX_FIELD`] bytes.
+    /// The fetch URLs, each truncated to [`crate::MAX_FIELD`] bytes.
     pub urls: Vec<String>,
-    /// Where it is pushed to, where that is elsewhere.
+    /// The push URLs, if configured.
     pub push_urls: Vec<String>,
 }
 
 impl Repo {
-    /// The remotes as they are configured, by name.
+    /// The configured remotes, by name.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::Exists`] never overwrites one; [`Error::ProtocolOff`], [`Error::PrivateAddress`].
+    /// [`Error::RemoteExists`], [`Error::ProtocolOff`], [`Error::PrivateAddress`].
     pub fn add_remote(&self, name: &RemoteName, url: &str, cancel: &Cancel) -> Result<()> {
         self.route_to_url(url, cancel)?;
         if self.remotes(cancel)?.iter().any(|remote| remote.name == name.as_str()) {
@@ -66,7 +66,7 @@ impl Repo {
         Ok(remote)
     }
 
-    /// What this partial clone leaves out, where that is promised by the remote `name`.
+    /// The object filter of this partial clone, if `name` is its promisor remote.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl Repo {
         self.change(&["remote", "rename", "--no-progress", "--"]).args([old.as_str(), new.as_str()]).success(cancel, MAX_OUTPUT).map(drop)
     }
 
-    /// Points a remote elsewhere, and says where it pointed.
+    /// Sets the URL of a remote and returns the previous state.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl Repo {
         found.ok_or_else(|| Error::NoRemote(name.as_str().to_owned()))
     }
 
-    /// True where git has a way to authenticate at `https://HOST` without a prompt: a credential helper, or a header.
+    /// True if git can authenticate at `https://HOST` without a prompt: a credential helper or a header.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl Repo {
         for key in ["credential.helper", "http.extraHeader"] {
             let process = self.read(&["config", "--null", "--get-urlmatch", key]).arg(format!("https://{host}/"));
             let (ended, output) = process.output(cancel, 1 << 20)?;
-            // An empty helper takes back those before it.
+            // An empty helper resets the list before it.
             if ended.code == Some(0) && output.split(|&byte| byte == 0).any(|value| !value.is_empty()) {
                 return Ok(true);
             }
@@ -132,20 +132,20 @@ impl Repo {
         Ok(false)
     }
 
-    /// All values of a key of the configuration.
+    /// All values of a configuration key.
     pub(crate) fn config_values(&self, key: &str, cancel: &Cancel) -> Result<Vec<String>> {
         let (_, output) = self.read(&["config", "--null", "--get-all"]).arg(key).output(cancel, 1 << 20)?;
         let values = output.split(|&byte| byte == 0).filter(|value| !value.is_empty());
         Ok(values.map(|value| value.to_str_lossy().into_owned()).collect())
     }
 
-    /// True where the configuration switches `key` on.
+    /// True if the configuration enables `key`.
     pub(crate) fn config_says(&self, key: &str, cancel: &Cancel) -> Result<bool> {
         let (ended, output) = self.read(&["config", "--type=bool", "--get"]).arg(key).output(cancel, 1 << 20)?;
         Ok(ended.code == Some(0) && output.trim_ascii_end() == b"true")
     }
 
-    /// A value of the configuration.
+    /// The value of a configuration key.
     pub(crate) fn config_value(&self, key: &str, cancel: &Cancel) -> Result<Option<String>> {
         let (ended, output) = self.read(&["config", "--null", "--get"]).arg(key).output(cancel, 1 << 20)?;
         let value = output.strip_suffix(b"\0").unwrap_or(&output);

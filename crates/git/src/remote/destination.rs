@@ -1,4 +1,4 @@
-//! Where a transfer leads that a call leaves open: what the configuration of branches and remotes says of it.
+//! Default source and destination of a transfer, from the configuration of branches and remotes.
 
 use crate::{
     cancel::Cancel,
@@ -8,36 +8,36 @@ use crate::{
     repo::Repo,
 };
 
-/// What a call says of a push.
+/// The arguments of a push.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
-    /// Where to.
+pub struct PushOptions {
+    /// The remote.
     pub remote: Option<RemoteName>,
-    /// The branch; none where only tags are pushed.
+    /// The branch; `None` if only tags are pushed.
     pub branch: Option<BranchName>,
-    /// The call names the branch, which is otherwise the one that is checked out.
+    /// Whether the call names the branch; otherwise it is the current one.
     pub is_named: bool,
-    /// Its name there.
+    /// Its name on the remote.
     pub to: Option<BranchName>,
-    /// Deletes it there.
+    /// Deletes it on the remote.
     pub delete: bool,
 }
 
-/// Where a push goes.
+/// The destination of a push.
 #[derive(Clone, Debug)]
 pub struct Destination {
     /// The remote.
     pub place: Place,
-    /// The full name of the branch there.
+    /// The full name of the branch on the remote.
     pub there: Option<String>,
-    /// The branch is to follow what it is pushed to, by the configuration.
+    /// Whether the push sets the upstream, by the configuration.
     pub set_upstream: bool,
 }
 
-/// What a branch follows, as it is configured.
+/// The configured upstream of a branch.
 struct Upstream {
     remote: Option<String>,
-    /// Full names there.
+    /// Full names on the remote.
     names: Vec<String>,
 }
 
@@ -58,12 +58,12 @@ fn short(full: &str) -> &str {
 }
 
 impl Repo {
-    /// The place that a call without a remote means: the upstream's, or `origin`, or the only remote.
+    /// The default remote: that of the upstream, `origin`, or the only remote.
     ///
     /// # Errors
     ///
     /// [`Error::NoRemote`].
-    pub fn usual_place(&self, cancel: &Cancel) -> Result<Place> {
+    pub fn default_fetch_place(&self, cancel: &Cancel) -> Result<Place> {
         let branch = self.branch_name(cancel)?;
         let configured = branch.map_or(Ok(None), |branch| self.config_value(&format!("branch.{branch}.remote"), cancel))?;
         configured.filter(|name| name != ".").map_or_else(|| self.default_place(cancel), |name| self.place(&name, cancel))
@@ -78,7 +78,7 @@ impl Repo {
         }
     }
 
-    /// What the configuration of a branch means by a remote: its name, or a URL.
+    /// Parses the remote of a branch's configuration: a name or a URL.
     fn place(&self, text: &str, cancel: &Cancel) -> Result<Place> {
         let is_address = text.contains(':') || text.starts_with(['/', '.']);
         if is_address && self.remotes(cancel)?.iter().all(|remote| remote.name != text) {
@@ -93,26 +93,26 @@ impl Repo {
         Ok(Upstream { remote, names })
     }
 
-    /// Where a push goes, as git decides it, but for two things: a branch without an upstream goes there under its own name, and of
-    /// what refspecs or `push.default` push besides it nothing is pushed.
+    /// The destination of a push, as git decides it, with two exceptions: a branch without an upstream is pushed under its own
+    /// name, and other branches that refspecs or `push.default` name are not pushed.
     ///
     /// # Errors
     ///
-    /// [`Error::NoRemote`]; [`Misdirected::Undecided`], [`Misdirected::FollowsLocal`] where git would refuse it or go elsewhere.
-    pub fn destination(&self, wish: &Wish, cancel: &Cancel) -> Result<Destination> {
-        let Some(branch) = &wish.branch else {
-            let place = wish.remote.clone().map_or_else(|| self.push_place(None, cancel), |remote| Ok(Place::Remote(remote)))?;
+    /// [`Error::NoRemote`]; [`Misdirected::Undecided`], [`Misdirected::FollowsLocal`] if git would refuse it or push elsewhere.
+    pub fn destination(&self, options: &PushOptions, cancel: &Cancel) -> Result<Destination> {
+        let Some(branch) = &options.branch else {
+            let place = options.remote.clone().map_or_else(|| self.push_place(None, cancel), |remote| Ok(Place::Remote(remote)))?;
             return Ok(Destination { place, there: None, set_upstream: false });
         };
-        let place = wish.remote.clone().map_or_else(|| self.push_place(Some(branch), cancel), |remote| Ok(Place::Remote(remote)))?;
+        let place = options.remote.clone().map_or_else(|| self.push_place(Some(branch), cancel), |remote| Ok(Place::Remote(remote)))?;
         let mut set_upstream = false;
-        let there = match &wish.to {
+        let there = match &options.to {
             Some(to) => to.full(),
-            None if wish.delete => branch.full(),
+            None if options.delete => branch.full(),
             None => match self.pushed_as(place.as_str(), branch, cancel)? {
                 (_, Some(there)) => there,
-                (false, None) if wish.remote.is_none() => {
-                    let (there, is_first) = self.pushed_by_default(branch, wish.is_named, &place, cancel)?;
+                (false, None) if options.remote.is_none() => {
+                    let (there, is_first) = self.pushed_by_default(branch, options.is_named, &place, cancel)?;
                     set_upstream = is_first && self.config_says("push.autoSetupRemote", cancel)?;
                     there
                 }
@@ -122,7 +122,7 @@ impl Repo {
         Ok(Destination { place, there: Some(there), set_upstream })
     }
 
-    /// Where git pushes a branch to; without a branch what is pushed from the one that is checked out.
+    /// The remote that git pushes a branch to; the current branch by default.
     fn push_place(&self, branch: Option<&BranchName>, cancel: &Cancel) -> Result<Place> {
         let name = match branch {
             Some(branch) => Some(branch.as_str().to_owned()),
@@ -149,7 +149,7 @@ impl Repo {
         Ok(Misdirected::FollowsLocal { branch: branch.to_owned(), upstream }.error())
     }
 
-    /// The name that `push.default` gives a branch there, and whether it follows nothing yet.
+    /// The name that `push.default` gives a branch on the remote, and whether it has no upstream yet.
     fn pushed_by_default(&self, branch: &BranchName, is_named: bool, place: &Place, cancel: &Cancel) -> Result<(String, bool)> {
         let how = self.config_value("push.default", cancel)?.unwrap_or_else(|| "simple".to_owned());
         let follows = self.upstream(branch.as_str(), cancel)?;
@@ -177,7 +177,7 @@ impl Repo {
         }
     }
 
-    /// True where merges are configured to be fast-forwards or nothing.
+    /// True if `merge.ff` is `only`.
     ///
     /// # Errors
     ///
@@ -186,8 +186,8 @@ impl Repo {
         Ok(self.config_value("merge.ff", cancel)?.is_some_and(|value| value == "only"))
     }
 
-    /// Whether a pull may be a fast-forward: by `pull.ff`, or as a merge is configured. A caller who has `chosen` a merge wants it
-    /// where a fast-forward is not possible.
+    /// Whether a pull may be a fast-forward: by `pull.ff`, else as configured for merges. If the caller has `chosen` a merge, it is
+    /// made when a fast-forward is not possible.
     ///
     /// # Errors
     ///
@@ -201,12 +201,12 @@ impl Repo {
         })
     }
 
-    /// Refuses to pull where the branch that is checked out follows no single branch of a remote.
+    /// Refuses to pull if the upstream of the current branch is not a single branch of a remote.
     ///
     /// # Errors
     ///
     /// [`Misdirected::Undecided`], [`Misdirected::FollowsLocal`].
-    pub fn check_followed(&self, remote: Option<&RemoteName>, cancel: &Cancel) -> Result<()> {
+    pub fn check_upstream(&self, remote: Option<&RemoteName>, cancel: &Cancel) -> Result<()> {
         let Some(branch) = self.branch_name(cancel)? else { return Ok(()) };
         let follows = self.upstream(&branch, cancel)?;
         if follows.names.is_empty() || remote.is_some_and(|remote| follows.remote.as_deref() != Some(remote.as_str())) {

@@ -1,4 +1,4 @@
-//! Whether remotes answer, and what a transfer says of its remote.
+//! Health of remotes: probes, and the outcome of a transfer.
 
 use super::{Route, address};
 use crate::{
@@ -23,11 +23,11 @@ use ureq::{
     },
 };
 
-/// How long a host may take to say that it is there.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of a probe.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Target {
-    /// The addresses of the host, where they are allowed now.
+    /// The addresses of the host, if they are currently allowed.
     ///
     /// # Errors
     ///
@@ -40,12 +40,12 @@ impl Target {
         Ok(found.into_iter().map(|address| SocketAddr::new(address, self.port)).collect())
     }
 
-    /// True where the remote answers, with whatever it has to say, a question that anybody may ask it.
+    /// True if the remote answers an unauthenticated request, whatever the answer.
     pub fn is_alive(&self, direction: Direction, network: &Network, cancel: &Cancel) -> bool {
         if !address::is_http(&self.protocol) {
             return self.listens(network, cancel);
         }
-        // Only where it may be reached: names can have moved since.
+        // Only at an allowed address: the name may resolve differently now.
         let Ok(addresses) = self.addresses(network, cancel) else { return false };
         let program = match direction {
             Direction::Fetch => "git-upload-pack",
@@ -56,30 +56,30 @@ impl Target {
         let url = format!("{}://{host}:{}{path}/info/refs?service={program}", self.protocol, self.port);
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let config = ureq::Agent::config_builder();
-        let config = config.timeout_global(Some(PATIENCE)).proxy(None).max_redirects(0).http_status_as_error(false).tls_config(tls).build();
+        let config = config.timeout_global(Some(TIMEOUT)).proxy(None).max_redirects(0).http_status_as_error(false).tls_config(tls).build();
         let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), Pinned(addresses));
         match agent.get(&url).call() {
             Ok(answer) => answer.status().as_u16() < 500 && answer.status() != 429,
             Err(err) => {
-                tracing::debug!(%err, "a remote does not answer");
+                tracing::debug!(%err, "remote does not respond");
                 false
             }
         }
     }
 
-    /// True where something listens there that speaks first as an ssh server does, or, over other protocols, that listens.
+    /// True if the port accepts connections and, for ssh, sends an ssh banner.
     pub fn listens(&self, network: &Network, cancel: &Cancel) -> bool {
         let Ok(addresses) = self.addresses(network, cancel) else { return false };
         addresses.iter().any(|address| {
-            let Ok(mut stream) = TcpStream::connect_timeout(address, PATIENCE) else { return false };
+            let Ok(mut stream) = TcpStream::connect_timeout(address, TIMEOUT) else { return false };
             let mut banner = [0; 4];
             self.protocol != "ssh"
-                || stream.set_read_timeout(Some(PATIENCE)).is_ok() && stream.read_exact(&mut banner).is_ok() && banner == *b"SSH-"
+                || stream.set_read_timeout(Some(TIMEOUT)).is_ok() && stream.read_exact(&mut banner).is_ok() && banner == *b"SSH-"
         })
     }
 }
 
-/// Addresses that a name leads to, whatever else it may lead to by now.
+/// The addresses a name is pinned to, whatever it resolves to now.
 #[derive(Debug)]
 struct Pinned(Vec<SocketAddr>);
 
@@ -93,10 +93,10 @@ impl Resolver for Pinned {
     }
 }
 
-/// What became of one attempt.
+/// The result of one attempt.
 pub(super) enum Attempt<'a> {
     Done,
-    /// git failed, and so ended its exchange over HTTP.
+    /// git failed, after this HTTP exchange.
     Failed {
         code: Option<i32>,
         exchange: &'a Exchange,
@@ -105,29 +105,29 @@ pub(super) enum Attempt<'a> {
 }
 
 impl Route {
-    /// Passes every gate on the way.
+    /// Acquires a permit for every target.
     pub(super) fn enter(&self) -> Result<Vec<Box<dyn TransferPermit>>> {
         let Some(gate) = &self.gate else { return Ok(Vec::new()) };
-        // Several URLs of one host, or several names for it, are one place.
+        // Several URLs of one host share one permit.
         let mut entered = HashSet::new();
         let new = self.targets.iter().filter(|target| entered.insert(target.key(self.direction)));
         new.map(|target| gate.enter(target, self.direction)).collect()
     }
 
-    /// What an attempt says of the remote.
+    /// The outcome of an attempt, for the remote's circuit.
     pub(super) fn judge(&self, attempt: &Attempt<'_>, cancel: &Cancel) -> Outcome {
-        /// How long a remote is left alone that does not say how long.
-        const USUAL: Duration = Duration::from_secs(30);
+        /// Default pause after a 429 without Retry-After.
+        const DEFAULT_PAUSE: Duration = Duration::from_secs(30);
         let over_http = self.targets.iter().any(|target| address::is_http(&target.protocol));
         match attempt {
-            Attempt::Error(Error::Http { status: 429, retry_after, .. }) => Outcome::Busy(retry_after.unwrap_or(USUAL)),
-            // The time went by in a hook here.
+            Attempt::Error(Error::Http { status: 429, retry_after, .. }) => Outcome::Busy(retry_after.unwrap_or(DEFAULT_PAUSE)),
+            // A local hook used up the time.
             Attempt::Error(Error::CutOff { running: Some(child), .. }) if child.hook.is_some() => Outcome::Unknown,
             Attempt::Error(Error::Http { status: 500.., .. } | Error::TimedOut | Error::CutOff { .. }) => Outcome::Down,
             Attempt::Error(err) if !matches!(err, Error::Http { .. }) => Outcome::Unknown,
-            // Somebody has ended git, not the remote.
+            // A signal killed git; the remote is not to blame.
             Attempt::Failed { code: None, .. } => Outcome::Unknown,
-            // It failed before it asked anybody, or beside it.
+            // It failed before any request was sent.
             Attempt::Failed { exchange, .. } if over_http && !exchange.began => Outcome::Unknown,
             Attempt::Failed { exchange, .. } if over_http => {
                 if exchange.status.is_none() || exchange.broken {
@@ -136,7 +136,7 @@ impl Route {
                     Outcome::Alive
                 }
             }
-            // git does not pass on how ssh ended, and an answer is the better sign.
+            // git does not report ssh's exit code, so probe the port.
             Attempt::Failed { code: Some(128), .. } if !self.targets.is_empty() => {
                 if self.targets.iter().all(|target| target.listens(&self.network, cancel)) { Outcome::Alive } else { Outcome::Silent }
             }

@@ -1,4 +1,4 @@
-//! What a remote has, without fetching it.
+//! Listing the references of a remote without fetching.
 
 use super::{Route, transfer};
 use crate::{
@@ -15,12 +15,12 @@ use gix::{ObjectId, bstr::ByteSlice};
 pub struct RemoteRef {
     /// Its full name, or `HEAD`.
     pub name: String,
-    /// Where it is.
+    /// The object that it points to.
     pub id: ObjectId,
 }
 
 impl Repo {
-    /// Lists the references of a remote, or of a URL where `name` is none, that match one of `patterns`.
+    /// Lists the references of `remote`, a name or a URL, that match one of `patterns`.
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl Repo {
         self.listed(remote, route, patterns, on_progress, cancel)
     }
 
-    /// The same of a place that the configuration names.
+    /// The same for a configured place.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Fetching what a partial clone leaves out.
+//! Fetching objects that a partial clone omits.
 
 use super::{PushRequest, Ref, transfer};
 use crate::{
@@ -10,11 +10,11 @@ use crate::{
 };
 use gix::{ObjectId, bstr::ByteSlice};
 
-/// The longest list of objects.
+/// Maximum length of an object list.
 const LISTING: usize = 256 << 20;
 
 impl Repo {
-    /// Fetches objects that are missing here, all at once, from the remotes that have what this partial clone leaves out.
+    /// Fetches missing objects, in one request, from the promisor remotes of this partial clone.
     ///
     /// # Errors
     ///
@@ -33,7 +33,7 @@ impl Repo {
         Err(Error::MissingObject(missing.first().map(ToString::to_string).unwrap_or_default()))
     }
 
-    /// The error of a push, which lacked the first of possibly many objects where that is why it failed: with all that it sends.
+    /// The error of a push. If it failed for a missing object, the error names all missing objects that it would send.
     pub(super) fn needed_by_push(&self, error: Error, request: &PushRequest, cancel: &Cancel) -> Error {
         let Some(first) = self.lacked(&error, cancel) else { return error };
         let known = format!("--remotes={}", request.place.as_str());
@@ -50,7 +50,7 @@ impl Repo {
     fn fetch_objects(&self, remote: &RemoteName, missing: &[ObjectId], on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<()> {
         let mut route = self.route_to(remote, Direction::Fetch, cancel)?;
         route.repeatable = true;
-        // As git itself does it: no reference moves, and of what the objects lead to only directories come along.
+        // As git does it: no reference is updated, and blobs reachable from the objects are filtered out.
         let args = ["fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance"];
         let process = self.change(&args).args(["--filter=blob:none", "--stdin"]).arg(remote.as_str());
         let list = missing.iter().flat_map(|id| format!("{id}\n").into_bytes()).collect();

@@ -1,4 +1,4 @@
-//! Remotes: what they are called, where they are, and what goes to and fro.
+//! Remotes: configuration, addresses and transfers.
 
 mod address;
 mod clone;
@@ -14,7 +14,7 @@ mod transfer;
 pub(crate) use address::{Local, Route};
 pub use clone::{CloneRequest, Cloned, Unfinished};
 pub use configure::Remote;
-pub use destination::{Destination, Wish};
+pub use destination::{Destination, PushOptions};
 pub use listing::RemoteRef;
 pub use push::{PushRequest, Pushed, Ref};
 pub use transfer::{FetchRequest, Fetched, Update};
@@ -42,7 +42,7 @@ use std::{
     time::Duration,
 };
 
-/// The most that git may list of a remote.
+/// Maximum size of a listing.
 const MAX_OUTPUT: usize = 64 << 20;
 
 impl Repo {
@@ -59,8 +59,8 @@ impl Repo {
         Ok(String::from_utf8_lossy(&output).lines().map(str::to_owned).collect())
     }
 
-    /// Where a remote is, or the usual one, as far as that can be told without asking git: whoever needs to be certain
-    /// finds out on the way. Of a push the usual one is that of the `branch`.
+    /// The target of a remote, or of the default one, resolved in-process: a hint, since only git's own answer is
+    /// certain. The default of a push is that of `branch`.
     pub fn target(&self, remote: Option<&str>, branch: Option<&str>, direction: Direction) -> Option<Target> {
         let towards = match direction {
             Direction::Fetch => gix::remote::Direction::Fetch,
@@ -83,14 +83,14 @@ impl Repo {
         self.with_engine(Mode::Read, find).ok()??
     }
 
-    /// How `remote` is reached, once that is allowed.
+    /// The route to `remote`, if allowed.
     fn route_to(&self, remote: &RemoteName, direction: Direction, cancel: &Cancel) -> Result<Route> {
         self.check_transport()?;
         if self.config_value(&format!("remotes.{}", remote.as_str()), cancel)?.is_some() {
             return Err(Error::bad_name(remote.as_str(), "a remote", "it names a group of remotes (`remotes.NAME`)"));
         }
         let mut route = self.allowed.policy.route(direction);
-        // A path that the operator has configured may be anywhere.
+        // A path configured by the operator may be outside the roots.
         let local = self.configured();
         for url in self.urls(remote, direction, cancel)? {
             self.allowed.policy.network.admit(&url, local, &mut route, cancel)?;
@@ -99,12 +99,12 @@ impl Repo {
         Ok(route)
     }
 
-    /// Looks at the remotes, too, that a git is going to fetch from which cannot be kept from it.
+    /// Also checks the promisor remotes, if git cannot be kept from fetching from them.
     fn admit_unasked(&self, route: &mut Route, cancel: &Cancel) -> Result<()> {
         if self.fetches_unasked() { self.admit_promisors(route, cancel) } else { Ok(()) }
     }
 
-    /// Looks at the remotes that have what this partial clone leaves out.
+    /// Checks the promisor remotes of this partial clone.
     fn admit_promisors(&self, route: &mut Route, cancel: &Cancel) -> Result<()> {
         for promisor in &self.settings.promisors {
             for url in self.urls(&RemoteName::new(promisor.as_str())?, Direction::Fetch, cancel)? {
@@ -114,21 +114,21 @@ impl Repo {
         Ok(())
     }
 
-    /// How a place is reached that a call or the configuration names, once that is allowed.
+    /// The route to a place named by a call or the configuration, if allowed.
     fn route(&self, place: &Place, direction: Direction, cancel: &Cancel) -> Result<Route> {
         let url = match place {
             Place::Remote(remote) => return self.route_to(remote, direction, cancel),
             Place::Url(url) => url,
         };
         if direction == Direction::Push && self.rewrites_pushes_to(url, cancel)? {
-            return Err(Error::bad_name(url, "the URL of a push", "`url.*.pushInsteadOf` rewrites it: a remote with that URL is needed"));
+            return Err(Error::bad_name(url, "the URL of a push", "`url.*.pushInsteadOf` rewrites it: configure a remote with that URL"));
         }
-        // A path that the operator has configured may be anywhere.
+        // A path configured by the operator may be outside the roots.
         let local = self.configured();
         self.route_by(url, local, direction, cancel)
     }
 
-    /// True where git pushes elsewhere than to `url`.
+    /// True if git rewrites a push to `url`.
     fn rewrites_pushes_to(&self, url: &str, cancel: &Cancel) -> Result<bool> {
         let process = self.read(&["config", "--null", "--get-regexp", r"^url\..*\.pushinsteadof$"]);
         let (_, output) = process.output(cancel, MAX_OUTPUT)?;
@@ -138,7 +138,7 @@ impl Repo {
         Ok(starts.filter(|start| !start.is_empty()).any(|start| url.starts_with(&start)))
     }
 
-    /// How a URL is reached that came as an argument, once that is allowed.
+    /// The route to a URL given as an argument, if allowed.
     fn route_to_url(&self, url: &str, cancel: &Cancel) -> Result<Route> {
         self.route_by(url, self.local(), Direction::Fetch, cancel)
     }
@@ -147,7 +147,7 @@ impl Repo {
         self.check_transport()?;
         let mut route = self.allowed.policy.route(direction);
         self.allowed.policy.network.admit(url, local, &mut route, cancel)?;
-        // As the configuration rewrites it.
+        // The URL after `insteadOf`.
         let rewritten = self.read(&["ls-remote", "--get-url", "--"]).arg(url).success(cancel, MAX_OUTPUT)?;
         let rewritten = String::from_utf8_lossy(rewritten.trim_ascii_end()).into_owned();
         if rewritten != url {
@@ -157,7 +157,7 @@ impl Repo {
         Ok(route)
     }
 
-    /// As [`Repo::route_to_url`], for several.
+    /// [`Repo::route_to_url`] for several URLs.
     pub(crate) fn route_to_urls(&self, urls: impl Iterator<Item = String>, cancel: &Cancel) -> Result<Route> {
         let mut all = self.allowed.policy.route(Direction::Fetch);
         for url in urls {
@@ -170,12 +170,12 @@ impl Repo {
         Ok(all)
     }
 
-    /// Runs a process that reaches what `route` allows.
+    /// Runs a process over `route`.
     pub(crate) fn transferred(&self, process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Ended> {
         transfer(self.online(process, route, cancel)?, route, on_progress, cancel).map(|(ended, _)| ended)
     }
 
-    /// Refuses to speak to a remote where an untrusted repository has a say in how that is done.
+    /// Refuses a transfer if an untrusted repository configures the transport.
     fn check_transport(&self) -> Result<()> {
         match self.settings.local_transport.first().filter(|_| !self.location.trusted) {
             Some(key) => Err(Error::Untrusted { path: self.top().to_owned(), program: format!("setting `{key}`") }),
@@ -190,17 +190,16 @@ impl Repo {
         Local { allowed: &self.allowed, directory: self.top(), anywhere: false, sandboxed: None }
     }
 
-    /// The same for a transfer with a remote that is configured, whose path may be anywhere where the operator has named the
-    /// repository.
+    /// The same for a configured remote, whose path may be outside the roots if the operator has named the repository.
     fn configured(&self) -> Local<'_> {
         Local { anywhere: self.location.trusted, sandboxed: self.is_sandboxed().then(|| self.top()), ..self.local() }
     }
 
-    /// A process that may reach what `route` allows and nothing else.
+    /// Restricts a process to `route`.
     fn online<'a>(&self, process: Process<'a>, route: &Route, cancel: &Cancel) -> Result<Process<'a>> {
         let ports: Vec<u16> = route.targets.iter().map(|target| target.port).collect();
         if self.location.trusted {
-            // Its ssh command may have arguments; the system's programs are in the domain.
+            // The configured ssh command may have arguments; the domain includes system programs.
             let ssh = route.ssh.then_some(Path::new("/usr/bin/ssh"));
             let domain = self.domain_online(&ports, ssh)?;
             return Ok(online(process, route, self.ssh_for(route, cancel)?).inside(domain));
@@ -210,18 +209,18 @@ impl Repo {
         }
         let ssh = if route.ssh { Some(self.sandboxed_ssh()?) } else { None };
         let domain = self.domain_online(&ports, ssh.as_deref())?;
-        // No terminal is in reach to ask on.
+        // There is no terminal for a prompt.
         let process = online(process, route, ssh.map(|program| program.display().to_string())).env("SSH_ASKPASS_REQUIRE", "never");
         Ok(process.inside(domain))
     }
 
-    /// The ssh program, which git starts without a shell: so without arguments.
+    /// The ssh program, without arguments because git starts it without a shell.
     fn sandboxed_ssh(&self) -> Result<PathBuf> {
         let named = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().find_map(|name| env::var(name).ok()).filter(|text| !text.is_empty());
         let named = named.unwrap_or_else(|| "ssh".to_owned());
         let refused = |why| Error::NoSandbox { path: self.top().to_owned(), why };
         if !named.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte)) {
-            return Err(refused("the operator's ssh command has arguments, which only a shell would split"));
+            return Err(refused("the operator's ssh command has arguments, which need a shell"));
         }
         crate::process::program::on_path(&env::var_os("PATH").unwrap_or_default(), Path::new(&named))
             .and_then(|program| std::fs::canonicalize(program).ok())
@@ -232,7 +231,7 @@ impl Repo {
         if route.ssh { self.ssh(cancel).map(Some) } else { Ok(None) }
     }
 
-    /// The ssh command as it is configured, which must not ask anything.
+    /// The configured ssh command, in a form that never prompts.
     fn ssh(&self, cancel: &Cancel) -> Result<String> {
         let configured = self.read(&["config", "--get", "core.sshCommand"]).output(cancel, 64 << 10)?;
         let configured = Some(configured).filter(|(ended, _)| ended.code == Some(0) && self.location.trusted);
@@ -240,7 +239,7 @@ impl Repo {
     }
 }
 
-/// A URL as `insteadOf` rewrites it: the longest beginning that matches wins, and one for pushes alone before that.
+/// A URL rewritten by `insteadOf`: the longest matching prefix wins, and `pushInsteadOf` takes precedence for a push.
 fn rewritten(url: &str, config: &gix::config::File, direction: Direction) -> String {
     let longest = |key: &str| {
         let sections = config.sections_by_name("url").into_iter().flatten();
@@ -258,7 +257,7 @@ fn rewritten(url: &str, config: &gix::config::File, direction: Direction) -> Str
     }
 }
 
-/// The operator's ssh command, in a form that fails instead of asking.
+/// The operator's ssh command, in a form that fails instead of prompting.
 fn quiet_ssh(configured: Option<String>) -> String {
     let inherited = || env::var("GIT_SSH_COMMAND").or_else(|_| env::var("GIT_SSH")).ok();
     let command = env::var("GIT_SSH_COMMAND").ok().or(configured).or_else(inherited).filter(|text| !text.is_empty());
@@ -274,7 +273,7 @@ fn online<'a>(process: Process<'a>, route: &Route, ssh: Option<String>) -> Proce
         .config("http.followRedirects", "false")
         .config("http.lowSpeedLimit", "1")
         .config("http.lowSpeedTime", "60")
-        // The record of the exchange, from which a refusal is told; what is sent and received is not in it.
+        // The HTTP trace, which shows the status of a refusal; without the data sent and received.
         .env("GIT_TRACE_CURL", "2")
         .env("GIT_TRACE_CURL_NO_DATA", "1");
     for pin in &route.pins {
@@ -286,21 +285,21 @@ fn online<'a>(process: Process<'a>, route: &Route, ssh: Option<String>) -> Proce
     }
 }
 
-/// How often a transfer is tried that changes nothing there.
+/// Maximum attempts of a read-only transfer.
 const ATTEMPTS: usize = 3;
-/// The longest that a remote may ask to be left alone for before it is asked again all the same.
+/// The longest Retry-After that is waited for.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// Runs a process that reaches a remote: again where the remote failed and asking twice does no harm.
-#[expect(clippy::needless_pass_by_value, reason = "it is used up, if not at the first attempt")]
+/// Runs a process that reaches a remote, with retries if the remote failed and a retry is safe.
+#[expect(clippy::needless_pass_by_value, reason = "it is consumed by the attempts")]
 fn transfer(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<(Ended, Vec<u8>)> {
     let pauses = backon::ExponentialBuilder::default().with_min_delay(Duration::from_millis(250)).with_jitter();
     let mut pauses = pauses.with_max_times(if route.repeatable { ATTEMPTS - 1 } else { 0 }).build();
     loop {
-        let passages = route.enter()?;
+        let permits = route.enter()?;
         let (result, outcome) = attempt(process.clone(), route, on_progress, cancel);
-        for passage in passages {
-            passage.end(outcome);
+        for permit in permits {
+            permit.end(outcome);
         }
         let pause = match outcome {
             Outcome::Down if !matches!(result, Err(Error::TimedOut | Error::CutOff { .. })) => pauses.next(),
@@ -315,24 +314,24 @@ fn transfer(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, ca
                     Err(Error::Unreachable { command, said })
                 }
                 Err(Error::Http { command, status, location, said, retry_after }) => {
-                    // For as long its circuit is paused.
+                    // Its circuit is paused that long.
                     let retry_after = if let Outcome::Busy(wait) = outcome { Some(wait) } else { retry_after };
                     Err(Error::Http { command, status, location, said, retry_after })
                 }
                 result => result,
             };
         };
-        tracing::debug!(command = process.name(), ?pause, "the remote failed, and is asked again");
+        tracing::debug!(command = process.name(), ?pause, "remote failed, retrying");
         cancel.pause(pause)?;
     }
 }
 
-/// What a command that has failed has moved on the way.
+/// The references that a failed command updated.
 fn moved_by(command: &str, output: &[u8]) -> String {
     if command == "push" { push::moved(output) } else { String::new() }
 }
 
-/// Runs the process once, and says what that tells of the remote.
+/// Runs the process once, and judges the remote by the result.
 fn attempt(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, cancel: &Cancel) -> (Result<(Ended, Vec<u8>)>, Outcome) {
     let name = process.name();
     let mut listener = Listener::new(on_progress);
@@ -367,14 +366,14 @@ mod tests {
     };
 
     #[test]
-    fn git_goes_where_a_name_is_pinned_44() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    fn git_connects_to_the_pinned_address_44() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
         let asked = std::thread::spawn(move || {
             let (stream, _) = listener.accept()?;
             BufReader::new(stream).lines().take(2).collect::<std::io::Result<Vec<String>>>()
         });
-        // No name server knows it.
+        // The name does not resolve.
         let pins = vec![format!("pinned.invalid:{port}:127.0.0.1")];
         let route = Route { protocols: "http".to_owned(), pins, ..Route::default() };
         let git = Git::new(None);

@@ -29,25 +29,25 @@ impl Ref {
     }
 }
 
-/// What is to be pushed.
+/// References to push.
 #[derive(Clone, Debug)]
 pub struct PushRequest {
-    /// Where to.
+    /// The destination.
     pub place: Place,
-    /// What, by its name here.
+    /// The references, by their local names.
     pub what: Vec<Ref>,
-    /// The full name of a branch there; the same when absent.
+    /// The full name of the branch on the remote; the local name when absent.
     pub there: Option<String>,
-    /// Deletes it there.
+    /// Deletes the references on the remote.
     pub delete: bool,
-    /// Replaces what is there: of a branch if that is still what was last fetched.
+    /// Overwrites the remote reference; a branch only if it is still at the commit last fetched.
     pub force: bool,
-    /// Makes it the upstream of the branch here.
+    /// Sets the upstream of the local branch.
     pub set_upstream: bool,
 }
 
 impl PushRequest {
-    /// The full name of `what` there.
+    /// The full name of `what` on the remote.
     fn name_there(&self, what: &Ref) -> String {
         match (&self.there, what) {
             (Some(there), Ref::Branch(_)) => there.clone(),
@@ -56,20 +56,20 @@ impl PushRequest {
     }
 }
 
-/// What a push did.
+/// The result of a push.
 #[derive(Clone, Debug)]
 pub struct Pushed {
-    /// The references there.
+    /// The references of the remote.
     pub updates: Vec<Update>,
-    /// What the remote, and hooks here, wrote.
+    /// The output of the remote and of local hooks.
     pub said: String,
 }
 
-/// What a branch there has to be at for `force` to replace it.
+/// The state that a remote branch must have for `force` to overwrite it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Expected {
     At(ObjectId),
-    /// It must not be there, since nothing is known of it here.
+    /// It must not exist, since it was never fetched.
     Nothing,
 }
 
@@ -92,7 +92,7 @@ impl Repo {
         for what in &request.what {
             let there = request.name_there(what);
             if request.delete {
-                // Not the full name, which git takes for a reference that is there.
+                // Not the full name: git would assume that the reference exists.
                 refspecs.push(format!(":{}", there.strip_prefix("refs/").unwrap_or(&there)));
                 continue;
             }
@@ -105,7 +105,7 @@ impl Repo {
                     process = process.arg(format!("--force-with-lease={there}:{id}"));
                     unknown.extend((expected == Expected::Nothing).then(|| there.clone()));
                 }
-                // Of what a remote's tag was nothing is kept here.
+                // The last known value of a remote's tag is not stored, so no lease is possible.
                 Ref::Tag(_) if request.force => force = "+",
                 _ => {}
             }
@@ -121,10 +121,10 @@ impl Repo {
         }
         self.check_pushed(request, &updates, &ended, &unknown, on_progress, cancel)?;
         if ended.code != Some(0) {
-            // git goes from one to the next, and has died at the first without a listing.
+            // git pushes to the URLs in order, and failed at the first one without a listing.
             let taken: Vec<&str> = places(&output);
             let left = if taken.is_empty() { &[][..] } else { urls.get(taken.len()..).unwrap_or_default() };
-            let mut done: Vec<String> = updates.iter().filter(|update| !matches!(update.sign, '=' | '!')).map(told).collect();
+            let mut done: Vec<String> = updates.iter().filter(|update| !matches!(update.sign, '=' | '!')).map(described).collect();
             if !done.is_empty() && !left.is_empty() {
                 done.push(format!("nothing at {}", left.join(", ")));
             }
@@ -133,7 +133,7 @@ impl Repo {
         Ok(Pushed { updates, said: words(&ended) })
     }
 
-    /// Fails where the remote refused something, or did not have what was to be deleted.
+    /// Fails if the remote refused a reference, or lacks a reference to delete.
     fn check_pushed(
         &self,
         request: &PushRequest,
@@ -155,7 +155,7 @@ impl Repo {
             };
             let mut refs: Vec<(String, String)> = refused.iter().map(|update| (name(update), update.summary.clone())).collect();
             let taken = updates.iter().filter(|update| update.place.is_some() && !matches!(update.sign, '!' | '='));
-            refs.extend(taken.map(|update| ("took effect".to_owned(), told(update))));
+            refs.extend(taken.map(|update| ("took effect".to_owned(), described(update))));
             return Err(Error::Rejected { refs, said: words(ended), push: true });
         }
         if request.delete && ended.code == Some(1) && updates.is_empty() {
@@ -176,7 +176,7 @@ impl Repo {
         }
     }
 
-    /// Refuses a remote to which git pushes everything or nothing.
+    /// Refuses a mirror, to which git only pushes all references.
     fn check_no_mirror(&self, place: &Place, cancel: &Cancel) -> Result<()> {
         let Place::Remote(name) = place else { return Ok(()) };
         if self.config_says(&format!("remote.{}.mirror", name.as_str()), cancel)? {
@@ -185,9 +185,9 @@ impl Repo {
         Ok(())
     }
 
-    /// What `force` replaces at `there`: what was last fetched of it, or, where no refspec keeps it, what is there if that is here, too.
+    /// What `force` may overwrite at `there`: the commit last fetched, or, without a fetch refspec, the remote's commit if it exists here.
     fn expected(&self, place: &Place, there: &str, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Expected> {
-        if let Some(kept) = self.kept_as(place.as_str(), there, cancel)? {
+        if let Some(kept) = self.tracking_ref(place.as_str(), there, cancel)? {
             let known = self.resolve(&Rev::new(kept)?, cancel);
             return Ok(known.map_or(Expected::Nothing, Expected::At));
         }
@@ -198,19 +198,19 @@ impl Repo {
     }
 }
 
-/// A reference that was moved, and to what.
-fn told(update: &Update) -> String {
+/// An updated reference and its new value, in words.
+fn described(update: &Update) -> String {
     let at = update.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
     format!("{} {}{at}", update.name, update.summary)
 }
 
-/// What a push that did not come to its end has moved.
+/// The references that an incomplete push updated.
 pub(super) fn moved(output: &[u8]) -> String {
     let moved = pushed(output).into_iter().filter(|update| !matches!(update.sign, '=' | '!'));
-    moved.fold(String::new(), |all, update| format!("{all}\ntook effect: {}", told(&update)))
+    moved.fold(String::new(), |all, update| format!("{all}\ntook effect: {}", described(&update)))
 }
 
-/// The URLs of which git has listed what became of the references there.
+/// The URLs for which git listed results.
 fn places(output: &[u8]) -> Vec<&str> {
     output.lines().filter_map(|line| line.strip_prefix(b"To ")?.to_str().ok()).collect()
 }
@@ -233,10 +233,10 @@ fn pushed(output: &[u8]) -> Vec<Update> {
     found
 }
 
-/// What git writes of its own work, also where nobody watches.
+/// Status lines that git writes even without a terminal.
 const OWN: [&str; 3] = ["error: failed to push some refs", "To ", "Delta compression using up to "];
 
-/// What the other side and hooks on this one wrote.
+/// The output of the remote and of local hooks.
 fn words(ended: &Ended) -> String {
     let is_total = |line: &str| line.starts_with("Total ") && line.contains(" (delta ");
     let is_own = |line: &&str| OWN.iter().any(|start| line.starts_with(start)) || is_total(line);
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listings_of_a_push_are_read() {
+    fn push_porcelain_is_parsed() {
         let text =
             b"To x\n!\trefs/heads/a:refs/heads/b\t[rejected] (fetch first)\nDone\nTo y\n=\trefs/heads/c:refs/heads/c\t[up to date]\nDone\n";
         let found: Vec<(char, String, Option<String>)> =

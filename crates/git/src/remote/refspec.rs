@@ -1,4 +1,4 @@
-//! Refspecs of the configuration: under which names the references of a remote are kept here, and where branches are pushed to.
+//! Configured refspecs: the local names of a remote's references, and the names that branches are pushed to.
 
 use super::MAX_OUTPUT;
 use crate::{cancel::Cancel, error::Result, name::BranchName, read::fields::Layout, repo::Repo};
@@ -9,7 +9,7 @@ use gix::bstr::ByteSlice;
 pub(crate) struct Refspec {
     remote: String,
     from: String,
-    /// None where it only says what is left out.
+    /// `None` for a negative refspec.
     to: Option<String>,
 }
 
@@ -25,7 +25,7 @@ impl Refspec {
         is_whole.then(|| Self { remote, from: from.to_owned(), to: Some(to.to_owned()) })
     }
 
-    /// What `name` becomes; none where it is another name.
+    /// The mapped name; `None` if `name` does not match.
     fn apply(&self, name: &str) -> Option<String> {
         let to = self.to.as_deref()?;
         let Some((start, end)) = self.from.split_once('*') else { return (self.from == name).then(|| to.to_owned()) };
@@ -39,7 +39,7 @@ impl Refspec {
     }
 }
 
-/// What `name` becomes by the first of the refspecs of `remote` that is about it.
+/// Maps `name` by the first matching refspec of `remote`.
 fn applied(specs: &[Refspec], remote: &str, name: &str) -> Option<String> {
     let own = || specs.iter().filter(|spec| spec.remote == remote);
     if own().any(|spec| spec.leaves_out(name)) {
@@ -62,16 +62,16 @@ impl Repo {
         Ok(entries.iter().filter_map(spec).collect())
     }
 
-    /// The full name under which the reference `name` of `remote` is kept here, by the remote's refspecs.
+    /// The full local name of the reference `name` of `remote`, by the remote's fetch refspecs.
     ///
     /// # Errors
     ///
     /// As for any read.
-    pub fn kept_as(&self, remote: &str, name: &str, cancel: &Cancel) -> Result<Option<String>> {
+    pub fn tracking_ref(&self, remote: &str, name: &str, cancel: &Cancel) -> Result<Option<String>> {
         Ok(applied(&self.refspecs("fetch", cancel)?, remote, name))
     }
 
-    /// Whether `remote` has refspecs for pushes, and the full name that they give `branch` there.
+    /// Whether `remote` has push refspecs, and the full name that they give `branch` there.
     pub(super) fn pushed_as(&self, remote: &str, branch: &BranchName, cancel: &Cancel) -> Result<(bool, Option<String>)> {
         let specs = self.refspecs("push", cancel)?;
         let is_current = specs.iter().any(|spec| matches!(spec.from.as_str(), "HEAD" | "@"))
@@ -88,8 +88,8 @@ impl Repo {
         Ok((specs.iter().any(|spec| spec.remote == remote), named))
     }
 
-    /// The full names, here, of the branches of this name that remotes have. Where that is so configured, of one remote alone.
-    pub(crate) fn on_remotes(&self, branch: &BranchName, cancel: &Cancel) -> Result<Vec<String>> {
+    /// The remote-tracking branches of this name, by full name; only that of `checkout.defaultRemote` if configured.
+    pub(crate) fn tracking_branches(&self, branch: &BranchName, cancel: &Cancel) -> Result<Vec<String>> {
         let specs = self.refspecs("fetch", cancel)?;
         let mut remotes: Vec<&str> = specs.iter().map(|spec| spec.remote.as_str()).collect();
         remotes.sort_unstable();

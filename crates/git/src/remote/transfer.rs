@@ -12,42 +12,42 @@ use crate::{
 use gix::{ObjectId, bstr::ByteSlice};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is to be fetched.
+/// References to fetch.
 #[derive(Clone, Debug, Default)]
 pub struct FetchRequest {
-    /// From where; the upstream's remote, or `origin`, when absent.
+    /// The remote; that of the upstream, or `origin`, when absent.
     pub remote: Option<RemoteName>,
     /// Only this branch.
     pub branch: Option<BranchName>,
-    /// Deletes remote-tracking branches that are not there any more.
+    /// Deletes remote-tracking branches that no longer exist on the remote.
     pub prune: bool,
     /// All tags, too.
     pub tags: bool,
-    /// No more than so many commits of history; 0 for all of it where the clone is shallow.
+    /// The maximum depth of history, in commits; 0 unshallows a shallow clone.
     pub depth: Option<u32>,
 }
 
-/// What a fetch brought.
+/// The result of a fetch.
 #[derive(Clone, Debug)]
 pub struct Fetched {
-    /// From where.
+    /// The remote.
     pub place: Place,
-    /// The references that moved.
+    /// The updated references.
     pub updates: Vec<Update>,
-    /// Where history ends at other commits than before: whether it is deeper now, and at how many commits it ends.
+    /// If the shallow boundary changed: whether history is deeper now, and the number of boundary commits.
     pub depth: Option<(bool, usize)>,
 }
 
-/// A reference here or there that was moved, or was not.
+/// The result of updating a local or remote reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
-    /// As in git's own listings: ` ` moved on, `+` forced, `-` deleted, `*` or `t` new, `!` refused, `=` as it was.
+    /// As in git's listings: ` ` fast-forwarded, `+` forced, `-` deleted, `*` or `t` new, `!` refused, `=` up to date.
     pub sign: char,
-    /// The full name of the reference: here for a fetch, there for a push.
+    /// The full name of the reference: local for a fetch, remote for a push.
     pub name: String,
-    /// Where it was, and where it is now; or git's words for it.
+    /// The old and the new value, or git's summary.
     pub summary: String,
-    /// Of a push to several URLs: which of them.
+    /// The URL, for a push to several.
     pub place: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl Repo {
     ///
     /// [`Error::NoRemote`], [`Error::ProtocolOff`], [`Error::PrivateAddress`], [`Error::Http`], [`Error::Failed`].
     pub fn fetch(&self, request: &FetchRequest, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Fetched> {
-        let place = request.remote.clone().map_or_else(|| self.usual_place(cancel), |remote| Ok(Place::Remote(remote)))?;
+        let place = request.remote.clone().map_or_else(|| self.default_fetch_place(cancel), |remote| Ok(Place::Remote(remote)))?;
         let mut route = self.route(&place, Direction::Fetch, cancel)?;
         route.repeatable = true;
         let porcelain = self.git.version()?.number >= (2, 41);
@@ -72,7 +72,7 @@ impl Repo {
         if let Some(depth) = request.depth.filter(|depth| *depth > 0 || !boundary.is_empty()) {
             process = process.arg(if depth == 0 { "--unshallow".to_owned() } else { format!("--depth={depth}") });
         }
-        // What comes may build upon objects that are left out here.
+        // Fetched deltas may need objects that this partial clone omits.
         let mut wider = route.clone();
         if self.location.trusted && self.is_partial() && self.admit_promisors(&mut wider, cancel).is_ok() {
             route = wider;
@@ -82,7 +82,7 @@ impl Repo {
         if let Some(branch) = &request.branch {
             process = process.arg(branch.full());
         }
-        // Before 2.41 git tells people alone what it fetched.
+        // git before 2.41 has no porcelain output for fetch.
         let before = if porcelain { BTreeMap::new() } else { self.followed(cancel)? };
         let (ended, output) = transfer(self.online(process, &route, cancel)?, &route, on_progress, cancel)?;
         let updates = if porcelain { fetched(&output) } else { differences(&before, &self.followed(cancel)?) };
@@ -91,7 +91,7 @@ impl Repo {
         if !refused.is_empty() {
             let moved = updates.iter().filter(|update| !matches!(update.sign, '!' | '='));
             let moved: String =
-                moved.fold(String::new(), |all, update| format!("{all}\nmoved all the same: {} {}", update.name, update.summary));
+                moved.fold(String::new(), |all, update| format!("{all}\nupdated despite the failure: {} {}", update.name, update.summary));
             return Err(Error::Rejected { refs: refused, said: format!("{}{moved}", ended.stderr.trim()), push: false });
         }
         if let Err(err) = ended.require("fetch") {
@@ -104,7 +104,7 @@ impl Repo {
         Ok(Fetched { place, updates, depth })
     }
 
-    /// The error for a branch that the remote does not have, where it lists its references and has none of that name.
+    /// The error for a missing branch, if the remote lists its references and has none of that name.
     fn not_there(&self, place: &Place, branch: &BranchName, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Option<Error>> {
         let listed = self.refs_at(place, &[], on_progress, cancel)?;
         let names: Vec<String> = listed.into_iter().map(|reference| reference.name).collect();
@@ -120,7 +120,7 @@ impl Repo {
         Ok(output.lines().filter_map(entry).collect())
     }
 
-    /// What was fetched last for a merge, by the name under which it is followed where there is one.
+    /// The commit last fetched for a merge, by the name of its remote-tracking branch if it has one.
     ///
     /// # Errors
     ///
@@ -134,17 +134,17 @@ impl Repo {
             let text = line.to_str_lossy();
             Some(format!("refs/heads/{}", text.split_once("branch '")?.1.split_once('\'')?.0))
         });
-        let named = named.map_or(Ok(None), |name| self.kept_as(place.as_str(), &name, cancel))?;
+        let named = named.map_or(Ok(None), |name| self.tracking_ref(place.as_str(), &name, cancel))?;
         let tracked = named.and_then(|name| Rev::new(name).ok()).filter(|rev| self.resolve_commit(rev, cancel).is_ok_and(|at| at == id));
         let Some(full) = tracked else { return Rev::new(id.to_string()) };
-        // As short as it can be: the message of a merge names it.
+        // Shortened if unambiguous: the merge message names it.
         let short = Rev::new(full.as_str().trim_start_matches("refs/remotes/"))?;
         let is_clear = self.full_name(&short, cancel)?.as_deref() == Some(full.as_str());
         Ok(if is_clear { short } else { full })
     }
 }
 
-/// The error for a branch that is not among what a remote has.
+/// The error for a branch that the remote lacks.
 pub(super) fn absent(branch: &BranchName, place: &Place, there: &[String]) -> Option<Error> {
     let full = branch.full();
     if there.contains(&full) {
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_moved_is_seen_without_a_listing() {
+    fn updates_are_found_without_porcelain() {
         let refs = |list: &[(&str, &str)]| list.iter().map(|(name, id)| ((*name).to_owned(), (*id).to_owned())).collect::<BTreeMap<_, _>>();
         let updates = differences(&refs(&[("a", "1"), ("b", "1"), ("c", "1")]), &refs(&[("b", "2"), ("c", "1"), ("d", "1")]));
         let found: Vec<(char, &str)> = updates.iter().map(|update| (update.sign, update.name.as_str())).collect();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn listings_of_git_are_read() {
+    fn fetch_porcelain_is_parsed() {
         let zero = "0".repeat(40);
         let one = "1".repeat(40);
         let text = format!(

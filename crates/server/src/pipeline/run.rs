@@ -264,7 +264,7 @@ const NAMED: usize = 5;
 /// missing from a partial clone.
 pub(super) fn lacked(repo: &Repo, error: Error, cancel: &Cancel) -> Error {
     if let Some(git::Error::UnknownRevision(name)) = error.cause() {
-        let found = repo.meant_on_remotes(name, NAMED, cancel).unwrap_or_default();
+        let found = repo.matching_remote_branches(name, NAMED, cancel).unwrap_or_default();
         let names: Vec<String> = found.iter().map(|name| format!("`{}`", word(Field::Ref, name, "git_branch"))).collect();
         return match names.as_slice() {
             [] if repo.is_beyond(name, cancel).unwrap_or_default() => {

@@ -94,7 +94,7 @@ impl Tool for Pull {
         let request =
             FetchRequest { remote: args.remote.map(RemoteName::new).transpose()?, branch: branch.clone(), ..FetchRequest::default() };
         if branch.is_none() {
-            cx.repo.check_followed(request.remote.as_ref(), cx.cancel).map_err(|err| explained(cx, err, None))?;
+            cx.repo.check_upstream(request.remote.as_ref(), cx.cancel).map_err(|err| explained(cx, err, None))?;
         }
         let fetched = cx.repo.fetch(&request, cx.on_progress, cx.cancel).map_err(|err| explained(cx, err, None))?;
         let rev = cx.repo.fetched_head(&fetched.place, branch.as_ref(), cx.cancel)?;

@@ -10,7 +10,7 @@ use crate::{
         misdirected::explained,
     },
 };
-use git::{BranchName, Destination, Place, PushRequest, Ref, RemoteName, TagName, Wish};
+use git::{BranchName, Destination, Place, PushOptions, PushRequest, Ref, RemoteName, TagName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -73,9 +73,9 @@ impl Tool for Push {
         }
         let branch = what.iter().find_map(|target| if let Ref::Branch(branch) = target { Some(branch.clone()) } else { None });
         let own = branch.as_ref().map(|branch| branch.as_str().to_owned());
-        let wish = Wish { remote, branch, is_named, to, delete: args.delete };
+        let options = PushOptions { remote, branch, is_named, to, delete: args.delete };
         let Destination { place, there, set_upstream } =
-            cx.repo.destination(&wish, cx.cancel).map_err(|err| explained(cx, err, own.as_deref()))?;
+            cx.repo.destination(&options, cx.cancel).map_err(|err| explained(cx, err, own.as_deref()))?;
         if let Some(there) = there.as_deref().map(short) {
             if args.force {
                 cx.services.policy.check_protected(there, "it cannot be force-pushed")?;
@@ -116,7 +116,7 @@ impl Tool for Push {
             writer.say(&format!("{} now tracks {there}", word(Field::Ref, branch, "git_branch")));
         }
         if let (Some(there), Place::Remote(remote), true) = (&request.there, &request.place, request.force)
-            && let Some(kept) = cx.repo.kept_as(remote.as_str(), there, cx.cancel)?
+            && let Some(kept) = cx.repo.tracking_ref(remote.as_str(), there, cx.cancel)?
         {
             writer.note(format!("previous remote commits: {}", cx.echo.other("git_reflog", &[("name", json!(kept))])));
         }

@@ -211,7 +211,7 @@ impl Tool for LsRemote {
     fn run(cx: &Context<'_>, args: LsRemoteArgs) -> Result<Reply, Error> {
         let refs = match &args.remote {
             Some(remote) => cx.repo.ls_remote(remote, &args.patterns, cx.on_progress, cx.cancel)?,
-            None => cx.repo.refs_at(&cx.repo.usual_place(cx.cancel)?, &args.patterns, cx.on_progress, cx.cancel)?,
+            None => cx.repo.refs_at(&cx.repo.default_fetch_place(cx.cancel)?, &args.patterns, cx.on_progress, cx.cancel)?,
         };
         let mut writer = cx.writer();
         if refs.is_empty() {

@@ -112,7 +112,7 @@ pub(crate) const ROWS: &[Row] = &[
         remote.breaks(Fault::Moved(place));
         let mut client = fixture.serve_with(&[], &OPEN);
         let (error, _) = it.printed(&mut client, ("git_fetch", json!({})));
-        let place = error.split("sent it to ").nth(1).and_then(|rest| rest.split("/info/refs").next()).expect("a place");
+        let place = error.split("redirected to ").nth(1).and_then(|rest| rest.split("/info/refs").next()).expect("a place");
         client.text("git_remote_set_url", &json!({"name": "origin", "url": place}));
         client.text("git_fetch", &json!({}));
     }),

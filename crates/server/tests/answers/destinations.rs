@@ -199,7 +199,7 @@ fn a_branch_that_tracks_a_url_is_pulled_and_pushed() {
     }
     // The same checks apply to it.
     let (fixture, _remote) = published();
-    for (url, text) in [("http://127.0.0.1:1/x", "127.0.0.1"), ("git://example.com/x", "`git` is switched off"), ("ext::sh -c x", "`ext`")]
+    for (url, text) in [("http://127.0.0.1:1/x", "127.0.0.1"), ("git://example.com/x", "`git` is disabled"), ("ext::sh -c x", "`ext`")]
     {
         fixture.git(&["config", "branch.main.remote", url]);
         for tool in ["git_fetch", "git_pull", "git_push"] {
@@ -276,7 +276,7 @@ fn advice_on_credentials_appears_only_where_it_applies() {
     for value in ["true", "if-asked"] {
         fixture.git(&["config", "push.gpgSign", value]);
         let error = serve(&fixture).error("git_push", &json!({}));
-        assert!(error.contains("`gpg`, stopped the push") && error.contains("gpg.program") && !error.contains("credential"), "{error}");
+        assert!(error.contains("`gpg` stopped the push") && error.contains("gpg.program") && !error.contains("credential"), "{error}");
     }
     fixture.git(&["config", "push.gpgSign", "true"]);
     let error = client.error("git_push", &json!({"remote": "fork"}));

@@ -156,7 +156,7 @@ fn a_failing_filter_is_quoted() {
             ("git_stash", json!({})),
         ] {
             let error = client.error(tool, &args);
-            assert!(error.contains("a filter fails: ") && error.contains(said) && error.contains(hint), "{tool}: {error}");
+            assert!(error.contains("a filter failed: ") && error.contains(said) && error.contains(hint), "{tool}: {error}");
             for wrong in ["cannot read this repository", "mv .git/index", "fsck", "credentials", "exit status"] {
                 assert!(!error.contains(wrong), "{tool}: {wrong}: {error}");
             }

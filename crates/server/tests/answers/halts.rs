@@ -139,9 +139,9 @@ fn the_failing_signing_program_is_named_12() {
             fixture.git(&["config", "commit.gpgSign", "true"]);
             let mut client = fixture.serve();
             let error = client.error(tool, &args);
-            let expect = if broken.is_empty() { "it could not be started" } else { "exit code 2" };
+            let expect = if broken.is_empty() { "failed to start" } else { "exit code 2" };
             let command = tool.trim_start_matches("git_").replace('_', "-");
-            assert!(error.contains(&format!("the program that signs, `mygpg`, stopped the {command} ({expect})")), "{error}");
+            assert!(error.contains(&format!("the signing program `mygpg` stopped the {command} ({expect})")), "{error}");
             assert!(broken.is_empty() || error.contains("gpg: no secret key"), "{error}");
             assert!(error.contains("`gpg.program` and `user.signingKey`") && !error.contains("git_conflicts"), "{error}");
             assert!(!error.contains("gpgSign=false") && !error.contains("no-gpg-sign"), "no bypass is advised: {error}");
@@ -305,7 +305,7 @@ fn a_pop_whose_entry_cannot_be_dropped_must_not_be_repeated_12() {
         hook(&fixture, "reference-transaction", "grep -q refs/stash && [ \"$1\" = prepared ] && { echo KEPT >&2; exit 3; }; exit 0");
         let mut client = fixture.serve();
         let error = client.error("git_stash", &json!({"action": "pop"}));
-        assert!(error.contains(&format!("the changes of the entry {entry} are brought back, and it is not dropped: ")), "{error}");
+        assert!(error.contains(&format!("stash entry {entry} was applied but not dropped: ")), "{error}");
         assert!(error.contains("KEPT") && error.contains("do not apply them again") && !error.contains("repeat the call"), "{error}");
         assert_eq!(std::fs::read_to_string(fixture.path.join(edit)).expect("a file"), "stashed\n");
         std::fs::remove_file(fixture.path.join(".git/hooks/reference-transaction")).expect("the hook");

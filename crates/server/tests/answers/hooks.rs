@@ -104,8 +104,8 @@ fn a_hook_that_unstages_and_refuses_is_reported_12() {
 #[test]
 fn hooks_that_cannot_start_or_are_killed_are_reported_12() {
     for (text, expect) in [
-        ("#!/nonexistent/sh\n", "it could not be started"),
-        ("#!/bin/sh\r\nexit 0\r\n", "it could not be started"),
+        ("#!/nonexistent/sh\n", "failed to start"),
+        ("#!/bin/sh\r\nexit 0\r\n", "failed to start"),
         ("#!/bin/sh\nkill -9 $$\n", "ended by signal 9"),
     ] {
         let fixture = Fixture::new();

@@ -80,7 +80,7 @@ fn a_held_or_recent_lock_stays() -> Outcome {
     let mut client = serve(&fixture);
     let young = lock(&fixture, "index.lock", 2)?;
     let reply = client.result("git_add", &json!({"files": ["a.txt"]}));
-    assert!(text_of(&reply).contains("that no process holds any more") && reply["structuredContent"]["recoverable"] == true, "{reply}");
+    assert!(text_of(&reply).contains("that no process holds; it is ") && reply["structuredContent"]["recoverable"] == true, "{reply}");
     assert!(client.text("git_maintenance", &json!({"action": "remove_locks"})).contains("kept ") && young.exists());
     // One open in a process, and one closed by a git that waits for its editor.
     let held = lock(&fixture, "index.lock", 700)?;

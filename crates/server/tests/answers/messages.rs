@@ -279,7 +279,7 @@ fn an_unused_message_is_not_dropped_silently() {
     let mut client = fixture.serve();
     for strategy in ["squash", "ff-only"] {
         let refused = client.error("git_merge", &json!({"source_branch": "side", "strategy": strategy, "message": "#1"}));
-        assert!(refused.contains("the message would be recorded nowhere"), "{refused}");
+        assert!(refused.contains("the message would be unused"), "{refused}");
     }
     fixture.git(&["reset", "-q", "--hard", "side~1"]);
     let merged = client.text("git_merge", &json!({"source_branch": "side", "message": "#1"}));

@@ -119,7 +119,7 @@ fn obstacles_of_an_update_are_named_and_do_not_blame_the_remote() {
         let mut client = serve(&fixture);
         for _ in 0..6 {
             let error = client.error("git_submodule", &update());
-            assert!(error.starts_with("the submodule `lib` stays as it is: ") && error.contains(expect), "{breaks}: {error}");
+            assert!(error.starts_with("the submodule `lib` was not updated: ") && error.contains(expect), "{breaks}: {error}");
             assert!(!error.contains("remote") && !error.contains("credentials"), "{error}");
         }
         mend(&mut client, fixture.path.join("lib"));

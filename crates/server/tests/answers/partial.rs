@@ -106,7 +106,7 @@ fn missing_objects_are_fetched_only_through_the_checks_38() -> Outcome {
     let open_host = [("MCP_GIT_ALLOW_HOSTS", "127.0.0.1")];
     for (refusal, args, variables) in [
         ("is not an address of the public internet", vec![], open_port),
-        ("the protocol `http` is switched off", vec![], open_host),
+        ("the protocol `http` is disabled", vec![], open_host),
         ("is not an address of the public internet", vec!["--git", &old], open_port),
     ] {
         let mut client = original.serve_with(&args, &variables);

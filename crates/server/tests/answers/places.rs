@@ -123,8 +123,8 @@ fn a_worktree_with_a_broken_link_is_repaired_as_advised() {
     type Break = fn(&Fixture);
     let breaks: [(Break, &str); 3] = [
         (|it| fs::remove_file(it.path.join("wt/.git")).expect("a file"), "/wt/.git is missing"),
-        (|it| fs::write(it.path.join("wt/.git"), "junk\n").expect("a file"), "/wt/.git does not lead to this repository"),
-        (|it| fs::write(it.path.join("wt/.git"), "gitdir: /nowhere/.git/worktrees/wt\n").expect("a file"), "/wt/.git does not lead"),
+        (|it| fs::write(it.path.join("wt/.git"), "junk\n").expect("a file"), "/wt/.git does not point to this repository"),
+        (|it| fs::write(it.path.join("wt/.git"), "gitdir: /nowhere/.git/worktrees/wt\n").expect("a file"), "/wt/.git does not point"),
     ];
     for (breaks, expect) in breaks {
         let fixture = Fixture::new();
@@ -159,7 +159,7 @@ fn the_main_worktree_is_never_removed() {
     let (main, linked) = (fixture.path.display().to_string(), fixture.path.join("wt").display().to_string());
     for (repo, confirm) in [(&linked, false), (&linked, true), (&main, false)] {
         let error = client.error("git_worktree", &json!({"action": "remove", "path": main, "repo_path": repo, "confirm": confirm}));
-        assert!(error.contains("it is the main one") && !error.contains("`confirm`"), "{error}");
+        assert!(error.contains("it is the main worktree") && !error.contains("`confirm`"), "{error}");
     }
 }
 

@@ -99,7 +99,7 @@ fn unstaged_edits_that_stop_a_rebase_are_named() {
     fixture.write("f", "both\n").write("o", "o\nedit\n");
     client.text("git_add", &json!({"files": ["f"]}));
     let error = client.error("git_continue", &json!({}));
-    assert!(error.contains("does not go on with edits that are not staged: o"), "{error}");
+    assert!(error.contains("cannot continue with unstaged changes: o"), "{error}");
     let (_, call) = error.split_once("git_stash ").expect("a call");
     let (tool, args) = call_in(&format!("git_stash {}", call.split_once('}').map(|(args, _)| format!("{args}}}")).expect("arguments")));
     client.text(&tool, &args);
@@ -161,7 +161,7 @@ fn a_bisect_from_a_deleted_branch_is_ended_by_the_named_calls() {
     client.text("git_bisect", &json!({"action": "start", "bad": "side", "good": ["side~3"]}));
     fixture.git(&["update-ref", "-d", "refs/heads/side"]);
     let error = client.error("git_abort", &json!({}));
-    assert!(error.contains("the bisect began on `side`, which is gone"), "{error}");
+    assert!(error.contains("the bisect started on `side`, which no longer exists"), "{error}");
     let (_, args) = error.split_once("git_create_branch ").expect("a call");
     let (args, _) = args.split_once('}').expect("arguments");
     let (tool, args) = call_in(&format!("git_create_branch {args}}}"));
@@ -194,7 +194,7 @@ fn an_autostash_that_conflicts_is_reported_when_a_rebase_ends() {
     let mut client = fixture.serve();
     client.text("git_add", &json!({"files": ["e"]}));
     let error = client.error("git_continue", &json!({}));
-    assert!(error.contains("the rebase is finished; its autostash has left conflicts in f; the entry is still there"), "{error}");
+    assert!(error.contains("the rebase is finished; its autostash has left conflicts in f; the entry is kept"), "{error}");
     assert_eq!(subjects(&fixture), ["m1", "side", "base"]);
 }
 
@@ -247,7 +247,7 @@ fn a_failing_post_checkout_hook_leaves_nothing_half_done() {
     // Undoing a checkout.
     client.text("git_checkout", &json!({"branch_name": "side"}));
     let undone = undo(&mut client);
-    assert!(undone.contains("main is checked out again") && undone.contains("PC-FAILED"), "{undone}");
+    assert!(undone.contains("checked out main") && undone.contains("PC-FAILED"), "{undone}");
     assert_eq!(fixture.text(&["branch", "--show-current"]), "main");
 }
 

@@ -89,7 +89,7 @@ fn an_untrusted_repository_reports_what_it_leaves_unsigned() {
         ("git_commit", json!({"message": "m", "allow_empty": true, "gpg_sign": true, "repo_path": fixture.path})),
     ] {
         let error = client.error(tool, &args);
-        assert!(error.contains("is not trusted, and this change would run its program that signs"), "{error}");
+        assert!(error.contains("is not trusted, and this change would run its signing program"), "{error}");
         assert!(error.contains(&format!("`-r {}`", fixture.path.display())), "{error}");
     }
     assert_eq!(fixture.text(&["tag", "--list"]), "");

@@ -293,7 +293,7 @@ fn no_undo_is_offered_for_operations_started_elsewhere() {
         let done = client.text("git_continue", &json!({}));
         assert!(done.contains("HEAD moved from") && !done.contains("git_undo"), "{tool}: {done}");
         let refused = client.error("git_undo", &json!({}));
-        assert!(refused.contains("begun elsewhere"), "{tool}: {refused}");
+        assert!(refused.contains("started elsewhere"), "{tool}: {refused}");
     }
 }
 

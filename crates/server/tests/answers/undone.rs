@@ -76,7 +76,7 @@ fn a_deleted_or_renamed_branch_is_undone_with_its_configuration() {
     // Later configuration stays.
     fixture.git(&["config", "branch.feat/a.b.remote", "elsewhere"]);
     let said = undo(&mut client);
-    assert!(said.contains("without its reflog") && said.contains("its configuration is as it was"), "{said}");
+    assert!(said.contains("without its reflog") && said.contains("its configuration is restored"), "{said}");
     assert_eq!(fixture.text(&["config", "--get-all", "branch.feat/a.b.remote"]), "elsewhere");
     assert_eq!(fixture.text(&["config", "--get-all", "branch.feat/a.b.merge"]), "refs/heads/x\nrefs/heads/y");
 }

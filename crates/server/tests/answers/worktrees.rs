@@ -107,7 +107,7 @@ fn submodules_of_a_worktree_are_reported_and_block_nothing_20() {
     client.text("git_worktree", &add("two"));
     shell(&path, "git -c protocol.file.allow=always submodule --quiet update --init");
     let error = client.error("git_worktree", &remove(false));
-    assert!(error.contains("edits would be lost in lib, a submodule whose repository goes with it"), "{error}");
+    assert!(error.contains("edits would be lost in lib, a submodule whose repository would be removed, too"), "{error}");
     assert!(path.join("lib/f").exists() && error.contains("`confirm`: true"), "{error}");
     client.text("git_worktree", &json!({"action": "remove", "path": "wt", "confirm": true}));
     assert!(!path.exists() && !fixture.path.join(".git/worktrees/wt").exists());
@@ -141,7 +141,7 @@ fn the_advice_to_update_submodules_works_in_a_worktree_20() {
 fn a_worktree_without_its_folder_names_a_working_call_20() {
     // Each failing call, and its error.
     let calls = [
-        ("git_worktree", add("again"), "a worktree is registered at "),
+        ("git_worktree", add("again"), "is a registered worktree "),
         ("git_worktree", json!({"action": "add", "path": "other", "branch": "taken"}), "`taken` is checked out at "),
         ("git_workspace", json!({"action": "open", "branch": "taken"}), "`taken` is checked out at "),
         ("git_checkout", json!({"branch_name": "taken"}), "`taken` is checked out at "),

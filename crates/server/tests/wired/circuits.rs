@@ -114,7 +114,7 @@ fn circuit_paused_by_the_remote_says_so_and_for_how_long() {
     for _ in 0..3 {
         let paused = tool(&server, "git_fetch", json!({}));
         assert!(code(&paused) == "rate_limited" && (1..=25_000).contains(&wait(&paused)), "{paused}");
-        assert!(crate::support::text_of(&paused).contains("asks to be asked less often"), "{paused}");
+        assert!(crate::support::text_of(&paused).contains("the remote rate limits requests"), "{paused}");
     }
     let circuit = server.circuit("/fetch").expect("a circuit");
     assert!(circuit["state"] == "open" && circuit["rejected"] == 3 && circuit["paused_ms"].as_u64() > Some(0), "{circuit}");
