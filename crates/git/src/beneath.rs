@@ -1,5 +1,5 @@
-//! The one place that opens files of a repository: below a folder's descriptor, through no link, without waiting for a
-//! pipe, and up to a size.
+//! The only module that opens repository files: relative to a directory descriptor, following no symbolic link, never
+//! blocking on a pipe, and up to a size limit.
 
 use crate::error::{Error, Result};
 use std::{
@@ -9,25 +9,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is read of a repository, with the most bytes of it that are held.
+/// Kinds of repository files, each with its size limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A file whose first line counts: `HEAD`, `.git`, `commondir`, a count of steps.
+    /// A one-line file: `HEAD`, `.git`, `commondir`, a step counter.
     Line,
-    /// `config` and its like. gix needs some fifty bytes for each byte.
+    /// `config` and similar files. gix uses about fifty bytes of memory per byte.
     Config,
-    /// Attributes, patterns, `.gitmodules`, alternates.
+    /// Attributes, ignore patterns, `.gitmodules`, alternates.
     Rules,
-    /// What is left of a series of steps, and what a bisection has noted.
+    /// Remaining steps of a sequencer operation, and the bisect log.
     Steps,
     /// `FETCH_HEAD`.
     Fetched,
-    /// A message that is about to be recorded.
+    /// The message of a pending commit.
     Message,
 }
 
 impl Kind {
-    /// The most bytes.
+    /// The size limit in bytes.
     pub(crate) fn limit(self) -> u64 {
         match self {
             Self::Line => 64 << 10,
@@ -39,7 +39,7 @@ impl Kind {
     }
 }
 
-/// A folder, held open: what it is called may change under way, what it is does not.
+/// An open directory. It stays the same even if its path is renamed.
 #[derive(Debug)]
 pub(crate) struct Folder {
     dir: OwnedFd,
@@ -47,28 +47,28 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder at `path`, no component of which may be a link.
+    /// Opens the directory at `path`; no component may be a symbolic link.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { dir: open_folder(path)?, path: path.to_owned() })
     }
 
-    /// Where it was opened.
+    /// The path it was opened at.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// True while its path leads to it.
+    /// Whether its path still leads to it.
     pub(crate) fn is_in_place(&self) -> bool {
         let held = rustix::fs::fstat(&self.dir).map(|stat| (stat.st_dev, stat.st_ino));
         let there = rustix::fs::lstat(&self.path).map(|stat| (stat.st_dev, stat.st_ino));
         matches!((held, there), (Ok(held), Ok(there)) if held == there)
     }
 
-    /// Opens the regular file at `path`, no component of which may be a link.
+    /// Opens the regular file at `path`; no component may be a symbolic link.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] for what is no regular file; what the system says of links is `ELOOP`.
+    /// [`io::ErrorKind::InvalidInput`] if it is not a regular file; `ELOOP` for symbolic links.
     pub(crate) fn file(&self, path: impl AsRef<Path>) -> io::Result<(File, Metadata)> {
         let file = resolve(self, path.as_ref(), rustix::fs::OFlags::RDONLY)?;
         let found = file.metadata()?;
@@ -76,7 +76,7 @@ impl Folder {
         if found.is_file() { Ok((file, found)) } else { Err(io::ErrorKind::InvalidInput.into()) }
     }
 
-    /// Writes `content` into the regular file at `path`, no component of which may be a link, in place of what it holds.
+    /// Replaces the content of the regular file at `path`; no component may be a symbolic link.
     pub(crate) fn write(&self, path: impl AsRef<Path>, content: &[u8]) -> io::Result<()> {
         use rustix::fs::OFlags;
         let mut file = resolve(self, path.as_ref(), OFlags::WRONLY | OFlags::CREATE)?;
@@ -87,52 +87,52 @@ impl Folder {
         io::Write::write_all(&mut file, content)
     }
 
-    /// What the file at `path` holds; `None` where there is nothing.
+    /// The content of the file at `path`; `None` if absent.
     ///
     /// # Errors
     ///
-    /// [`Error::NotReadable`] for a link, for what is no regular file, and for what is larger than its kind may be.
+    /// [`Error::NotReadable`] for a symbolic link, a file that is not regular, or one over the size limit of its kind.
     pub(crate) fn read(&self, path: impl AsRef<Path>, kind: Kind) -> Result<Option<Vec<u8>>> {
         let path = path.as_ref();
         let refused = |why| Err(Error::NotReadable { path: self.path.join(path), why });
         let (file, found) = match self.file(path) {
             Ok(opened) => opened,
             Err(err) if matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
-            Err(err) if err.kind() == io::ErrorKind::InvalidInput => return refused("is no regular file"),
-            Err(err) if is_link(&err) => return refused("is a link, or lies behind one"),
+            Err(err) if err.kind() == io::ErrorKind::InvalidInput => return refused("is not a regular file"),
+            Err(err) if is_link(&err) => return refused("is a symbolic link, or lies below one"),
             Err(err) => return Err(Error::io(format!("opening {}", self.path.join(path).display()))(err)),
         };
         let limit = kind.limit();
         let mut content = Vec::with_capacity(usize::try_from(found.len().min(limit)).unwrap_or_default());
         let read = file.take(limit + 1).read_to_end(&mut content);
         read.map_err(Error::io(format!("reading {}", self.path.join(path).display())))?;
-        if content.len() as u64 > limit { refused("is larger than such a file may be") } else { Ok(Some(content)) }
+        if content.len() as u64 > limit { refused("exceeds the size limit") } else { Ok(Some(content)) }
     }
 
-    /// The first line of the file at `path`, without what is blank at its end; `None` where there is no such file.
+    /// The first line of the file at `path`, without trailing whitespace; `None` if absent.
     pub(crate) fn line(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let text = self.read(path, Kind::Line).ok()??;
         Some(text.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii_end().to_vec())
     }
 
-    /// Where the link at `path` leads, as written; `None` for anything else.
+    /// The target of the symbolic link at `path`, as written; `None` for anything else.
     pub(crate) fn link(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         rustix::fs::readlinkat(&self.dir, path.as_ref(), Vec::new()).ok().map(std::ffi::CString::into_bytes)
     }
 
-    /// True where something is at `path`, whatever it is.
+    /// Whether `path` exists, whatever its type.
     pub(crate) fn has(&self, path: impl AsRef<Path>) -> bool {
         rustix::fs::statat(&self.dir, path.as_ref(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 }
 
-/// Makes a file that is not there yet.
-#[expect(clippy::disallowed_methods, reason = "the one place that makes files of a repository")]
+/// Creates a new file; fails if it exists.
+#[expect(clippy::disallowed_methods, reason = "the only place that creates repository files")]
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     File::options().write(true).create_new(true).open(path)
 }
 
-/// Opens a file of the operator's or of this program's, which may be a link. Never waits.
+/// Opens a file of the operator or of this program, following symbolic links. Never blocks.
 pub(crate) fn open_own(path: &Path) -> io::Result<(File, Metadata)> {
     use rustix::fs::{Mode, OFlags, open};
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -141,7 +141,7 @@ pub(crate) fn open_own(path: &Path) -> io::Result<(File, Metadata)> {
     if found.is_file() { Ok((file, found)) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
-/// What such a file holds, where that is no more than its kind may be.
+/// The content of such a file, up to the size limit of its kind.
 pub(crate) fn read_own(path: &Path, kind: Kind) -> io::Result<Vec<u8>> {
     let (file, _) = open_own(path)?;
     let mut content = Vec::new();
@@ -149,7 +149,7 @@ pub(crate) fn read_own(path: &Path, kind: Kind) -> io::Result<Vec<u8>> {
     if content.len() as u64 > kind.limit() { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(content) }
 }
 
-/// True for what the system says of a link on the way.
+/// Whether the system refused to follow a symbolic link.
 pub(crate) fn is_link(err: &io::Error) -> bool {
     err.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
@@ -162,8 +162,8 @@ fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     Ok(opened)
 }
 
-/// Holds what is at `path`, no component of which may be a link, for a rule of the kernel; `None` where there is nothing.
-/// True for a folder.
+/// Opens `path` for a Landlock rule; no component may be a symbolic link. `None` if absent; the flag is true for a
+/// directory.
 #[cfg(target_os = "linux")]
 pub(crate) fn hold(path: &Path) -> io::Result<Option<(OwnedFd, bool)>> {
     use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
@@ -192,7 +192,7 @@ fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     Ok(open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?)
 }
 
-/// Opens each folder on the way by itself, so that none is a link.
+/// Opens each directory on the path separately, to refuse symbolic links.
 #[cfg(not(target_os = "linux"))]
 fn resolve(folder: &Folder, path: &Path, access: rustix::fs::OFlags) -> io::Result<File> {
     use rustix::fs::{OFlags, openat};
@@ -207,13 +207,13 @@ fn resolve(folder: &Folder, path: &Path, access: rustix::fs::OFlags) -> io::Resu
     Ok(File::from(dir))
 }
 
-/// The mode of a file that is made.
+/// The mode of a new file.
 fn mode_of(access: rustix::fs::OFlags) -> rustix::fs::Mode {
     use rustix::fs::{Mode, OFlags};
     if access.contains(OFlags::CREATE) { Mode::from_raw_mode(0o666) } else { Mode::empty() }
 }
 
-/// The path that git has written into a file.
+/// A path that git wrote into a file.
 pub(crate) fn to_path(bytes: &[u8]) -> &Path {
     Path::new(std::ffi::OsStr::from_bytes(bytes))
 }
@@ -224,7 +224,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn only_regular_files_of_a_size_are_read_and_nothing_is_waited_for() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    fn only_small_regular_files_are_read_and_nothing_blocks() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let home = tempfile::tempdir()?;
         let top = fs::canonicalize(home.path())?.join("top");
         fs::create_dir_all(top.join("dir"))?;

@@ -1,4 +1,4 @@
-//! Stopping work: a flag that loops check, a deadline, and wakers for what sleeps in the kernel.
+//! Cancellation: a flag that loops check, a deadline, and wakers for threads blocked in the kernel.
 
 use crate::error::{Error, Result};
 use std::{
@@ -17,7 +17,7 @@ const TIMED_OUT: u8 = 2;
 
 type Waker = Box<dyn Fn() + Send>;
 
-/// Tells work to stop. Clones share one state.
+/// A cancellation token. Clones share one state.
 #[derive(Clone)]
 pub struct Cancel(Arc<State>);
 
@@ -36,7 +36,7 @@ struct Wakers {
 }
 
 impl Cancel {
-    /// Makes a token whose work must end at `deadline`, if there is one.
+    /// Creates a token that expires at `deadline`, if given.
     pub fn new(deadline: Option<Instant>) -> Self {
         Self(Arc::new(State {
             why: AtomicU8::new(RUNNING),
@@ -46,23 +46,23 @@ impl Cancel {
         }))
     }
 
-    /// Makes a token that nothing but [`Cancel::cancel`] stops.
+    /// Creates a token without a deadline.
     pub fn never() -> Self {
         Self::new(None)
     }
 
-    /// Stops the work because the caller no longer wants it.
+    /// Stops the work at the caller's request.
     pub fn cancel(&self) {
         self.stop(CANCELLED);
     }
 
-    /// Stops the work because its time is over.
+    /// Stops the work because its deadline passed.
     pub fn time_out(&self) {
         self.stop(TIMED_OUT);
     }
 
     fn stop(&self, why: u8) {
-        // The first reason stays: a cancel that meets a deadline is one or the other, not both.
+        // The first reason wins: work is either cancelled or timed out, never both.
         let first = self.0.why.compare_exchange(RUNNING, why, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if first {
             self.0.stopped.store(true, Ordering::Release);
@@ -72,7 +72,7 @@ impl Cancel {
         }
     }
 
-    /// Fails once the work is to stop.
+    /// Fails if the work was cancelled or timed out.
     ///
     /// # Errors
     ///
@@ -88,12 +88,12 @@ impl Cancel {
         }
     }
 
-    /// The instant at which the work must have ended.
+    /// The instant by which the work must end.
     pub fn deadline(&self) -> Option<Instant> {
         self.0.deadline
     }
 
-    /// Waits for `time`, or until the work is to stop.
+    /// Waits for `time`, or until the work is stopped.
     pub(crate) fn pause(&self, time: Duration) -> Result<()> {
         let (stopped, wait) = mpsc::channel();
         let _guard = self.on_stop(move || {
@@ -108,13 +108,13 @@ impl Cancel {
         Arc::clone(&self.0.stopped)
     }
 
-    /// Calls `wake` when the work is to stop, until the guard is dropped.
+    /// Calls `wake` when the work is stopped, unless the guard is dropped first.
     pub fn on_stop(&self, wake: impl Fn() + Send + 'static) -> OnStop {
         let mut wakers = self.lock();
         let key = wakers.next;
         wakers.next += 1;
-        // Registered under the lock that `stop` takes after setting the reason: either it sees this waker, or
-        // this sees the reason.
+        // `stop` takes the same lock after setting the reason: either it sees this waker, or the check below sees the
+        // reason.
         if self.0.why.load(Ordering::Acquire) == RUNNING {
             wakers.list.push((key, Box::new(wake)));
         } else {
@@ -135,7 +135,7 @@ impl fmt::Debug for Cancel {
     }
 }
 
-/// Keeps a waker registered.
+/// Guard that keeps a waker registered.
 pub struct OnStop {
     cancel: Cancel,
     key: u64,
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_reason_stays_and_wakers_run_once() {
+    fn the_first_reason_wins_and_wakers_run_once() {
         let cancel = Cancel::never();
         let (tx, rx) = mpsc::channel();
         let guard = cancel.on_stop(move || tx.send(()).unwrap_or_default());

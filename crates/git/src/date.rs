@@ -1,27 +1,27 @@
-//! Dates as callers write them, in the one form that git cannot read in another way.
+//! Rewrites callers' dates into a form that git parses unambiguously.
 //!
-//! git takes every text for a date: 13 January for `2024-13-01`, and this moment for `20240301` and `tomorrow`. So what is
-//! no date is refused here, and what is one is written anew.
+//! git accepts any text as a date: it reads `2024-13-01` as 13 January, and `20240301` and `tomorrow` as now. So invalid
+//! dates are refused here, and valid ones are rewritten.
 
 use crate::error::{Error, Result};
 
-/// The forms that work, for what is refused.
+/// The accepted forms, for error messages.
 macro_rules! forms {
     () => {
         "use a form such as 2026-01-31, 2026-01-31T12:00:00Z, @1700000000, `2 weeks ago`, `last friday` or `yesterday`"
     };
 }
 
-const UNKNOWN: &str = concat!("git would not read all of it; ", forms!());
+const UNKNOWN: &str = concat!("git would ignore part of it; ", forms!());
 const NO_DAY: &str = concat!("there is no such day; ", forms!());
 const NO_TIME: &str = concat!("there is no such time; ", forms!());
-const NOT_COUNTED: &str = concat!("git counts from 1970 to 2099; ", forms!());
+const NOT_COUNTED: &str = concat!("git supports the years 1970 to 2099; ", forms!());
 
-/// The longest text that is read.
+/// Maximum length of a date.
 const MAX_LEN: usize = 100;
-/// The last second that git counts.
+/// The last second that git supports.
 const LAST: u64 = 4_102_444_799;
-/// The most seconds that git counts back without an overflow: fifty years.
+/// The longest span that git subtracts without overflow, in seconds: fifty years.
 const MAX_SPAN: u64 = 50 * 366 * DAY;
 const DAY: u64 = 24 * 60 * 60;
 
@@ -60,7 +60,7 @@ type Time = (u32, u32, u32);
 ///
 /// # Errors
 ///
-/// [`Error::BadName`] for what is no date, with the forms that work.
+/// [`Error::BadName`] for an invalid date, with the accepted forms.
 pub(crate) fn for_git(text: &str) -> Result<String> {
     let lower = text.to_ascii_lowercase();
     let read = if text.len() > MAX_LEN || text.chars().any(char::is_control) { Err(UNKNOWN) } else { read(lower.trim()) };
@@ -73,7 +73,7 @@ fn read(text: &str) -> std::result::Result<String, &'static str> {
     }
     let mut reading = Reading::default();
     let spaced = text.replace([',', '_'], " ");
-    // `2.weeks.ago` is the form of git's manual.
+    // git's manual writes `2.weeks.ago`.
     let words = spaced.split_whitespace().flat_map(|word| {
         let dotted = word.contains(|c: char| c.is_ascii_alphabetic()) && !word.contains(':');
         word.split(move |c| dotted && c == '.').filter(|part| !part.is_empty())
@@ -84,7 +84,7 @@ fn read(text: &str) -> std::result::Result<String, &'static str> {
     reading.finish()
 }
 
-/// Seconds since 1970: `@1700000000`, or nine digits and more, and the zone that git prints after them.
+/// Seconds since 1970: `@1700000000`, or at least nine digits, optionally followed by a zone.
 fn epoch(text: &str) -> Option<u64> {
     let (number, rest) = text.split_once(' ').unwrap_or((text, "+0000"));
     let digits = number.strip_prefix('@').unwrap_or(number);
@@ -93,30 +93,30 @@ fn epoch(text: &str) -> Option<u64> {
     (is_number && zone(rest).is_some()).then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// What has been read of a date.
+/// The parts of a date parsed so far.
 #[derive(Default)]
 struct Reading {
     year: Option<u32>,
     month: Option<u32>,
     day: Option<u32>,
     time: Option<Time>,
-    /// A time of day by its name, until it is known what it belongs to.
+    /// A named time of day, not yet assigned.
     named_time: Option<&'static str>,
     zone: Option<String>,
     weekday: bool,
-    /// A number, until it is known of what.
+    /// A number, not yet assigned to a unit, and its digit count.
     number: Option<(u32, usize)>,
     last: bool,
     ago: bool,
-    /// What counts from this moment, in git's words.
+    /// Offsets relative to now, in git's syntax.
     relative: Vec<String>,
-    /// How far that goes back.
+    /// The sum of these offsets in seconds.
     span: u64,
 }
 
 type Step = std::result::Result<(), &'static str>;
 
-/// Keeps the first of its kind. A second one is not understood.
+/// Sets `place`; fails if it is already set.
 fn once<T>(place: &mut Option<T>, value: T) -> Step {
     if place.replace(value).is_some() { Err(UNKNOWN) } else { Ok(()) }
 }
@@ -172,7 +172,7 @@ impl Reading {
         Ok(())
     }
 
-    /// A number that counts nothing is a day or a year.
+    /// Takes a number without a unit as a day or a year.
     fn settle_number(&mut self) -> Step {
         match self.number.take() {
             Some((year, 4)) => once(&mut self.year, year),
@@ -191,7 +191,7 @@ impl Reading {
         Ok(())
     }
 
-    /// A word of digits and signs: a date, a time, or both with a zone.
+    /// Parses a word of digits and signs: a date, a time, or both with a zone.
     fn digits(&mut self, word: &str) -> Step {
         let is_date = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'/' | b'.'));
         let (date, clock) = match word.split_once('t').filter(|(date, _)| is_date(date)) {
@@ -252,7 +252,7 @@ impl Reading {
         if is_mixed || (self.zone.is_some() && time.is_none()) {
             return Err(UNKNOWN);
         }
-        // Without a year git takes the last such day: one that each year has.
+        // Without a year git takes the most recent such day, so it must exist in every year.
         if !(1..=12).contains(&month) || day == 0 || day > days(self.year.unwrap_or(2023), month) {
             return Err(NO_DAY);
         }
@@ -260,7 +260,7 @@ impl Reading {
             return Err(NOT_COUNTED);
         }
         let mut date = match self.year {
-            // Half of the world's zones were in 1969 when it began, which git takes for the far future.
+            // In half of the time zones this is still 1969, which git reads as the far future.
             Some(1970) if (month, day) == (1, 1) => return Ok("@0 +0000".to_owned()),
             Some(year) => format!("{year}-{month:02}-{day:02}"),
             None => format!("{day} {}", MONTHS[month as usize - 1]),
@@ -285,7 +285,7 @@ impl Reading {
     }
 }
 
-/// `7`, `07`, `2024`, `seven`, with how many digits it has.
+/// Parses `7`, `07`, `2024` or `seven`; also returns the number of digits.
 fn amount(word: &str) -> Option<(u32, usize)> {
     if let Some(at) = NUMBERS.iter().position(|name| *name == word) {
         return Some((u32::try_from(at).ok()?, 0));
@@ -298,12 +298,13 @@ fn is_plural_of(word: &str, name: &str) -> bool {
     word.strip_suffix('s').unwrap_or(word) == name
 }
 
-/// True for three letters of a name and more.
+/// Whether `word` is a prefix of `name` with at least three letters.
 fn begins(word: &str, name: &str) -> bool {
     word.len() >= 3 && name.starts_with(word)
 }
 
-/// `2024-03-01`, `2024/03/01`, `2024.03.01`, `03/31/2024`, `31.03.2024`, as git's manual has them; before a time `20240301`, too.
+/// Parses the forms of git's manual: `2024-03-01`, `2024/03/01`, `2024.03.01`, `03/31/2024`, `31.03.2024`; before a time also
+/// `20240301`.
 fn whole_date(text: &str, timed: bool) -> Option<(u32, u32, u32)> {
     let parse = |text: &str| text.parse::<u32>().ok();
     if timed && text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -322,7 +323,7 @@ fn whole_date(text: &str, timed: bool) -> Option<(u32, u32, u32)> {
     }
 }
 
-/// `z`, `utc`, `+01`, `+0100`, `+01:00`, as git writes it.
+/// Converts `z`, `utc`, `+01`, `+0100` or `+01:00` to git's form.
 fn zone(text: &str) -> Option<String> {
     if let Some((_, zone)) = ZONES.iter().find(|(name, _)| *name == text) {
         return Some((*zone).to_owned());
@@ -353,7 +354,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_git_reads_in_one_way_only_is_written_so() {
+    fn valid_dates_are_rewritten_unambiguously() {
         for (text, expected) in [
             ("2024-03-01", "2024-03-01"),
             ("2024-3-1", "2024-03-01"),
@@ -385,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused() {
+    fn invalid_dates_are_refused() {
         for text in [
             "",
             " ",
@@ -439,7 +440,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_survived(text in ".{0,60}", dated in "[0-9a-z:. @+-]{0,30}") {
+        fn any_text_never_panics(text in ".{0,60}", dated in "[0-9a-z:. @+-]{0,30}") {
             let _ = for_git(&text);
             if let Ok(date) = for_git(&dated) {
                 prop_assert_eq!(for_git(&date).ok(), Some(date));

@@ -1,8 +1,8 @@
-//! Runs git: repositories, reads and changes, within the roots that the operator allows.
+//! Runs git: repositories, reads and changes, within the allowed roots.
 //!
-//! Reads are answered in this process where that is certain to give git's own answer, and by a git process
-//! otherwise; [`Route`] says which it was. Changes are made by the user's git. Every function takes a [`Cancel`] and
-//! ends soon after it fires. Nothing here knows of MCP, JSON or sessions.
+//! Reads run in-process if the result is certain to match git's, and in a git process otherwise; [`Route`] reports
+//! which. Changes are made by the user's git. Every function takes a [`Cancel`] and returns soon after it fires. This
+//! crate is independent of MCP, JSON and sessions.
 
 mod beneath;
 mod cancel;
@@ -31,7 +31,7 @@ pub use read::diff::{DiffQuery, Sides};
 pub use read::fields::{MAX_FIELD, MAX_SUBJECT};
 pub use read::filtered::{NotCompared, Unseen};
 pub use read::grep::{GrepQuery, GrepSummary};
-// For the test that holds the list against git.
+// For the test that compares the list with git's.
 pub use name::{BranchName, Place, Range, RelPath, RemoteName, Rev, TagName};
 pub use process::environment::{INHERITED, adopt_environment};
 pub use process::holders;

@@ -1,4 +1,4 @@
-//! Names that cannot be built unchecked: revisions, branch names, paths inside a working tree.
+//! Validated names: revisions, branch names, paths inside a working tree.
 
 use crate::{
     date,
@@ -13,12 +13,12 @@ use std::{
 };
 
 const MAX_LEN: usize = 4096;
-/// What makes a pathspec mean the path behind it, and nothing else.
+/// The pathspec prefix that makes git match the path literally.
 pub(crate) const LITERAL: &[u8] = b":(top,literal)";
 
 /// A revision as a caller writes it: not an option, one line, no NUL.
 ///
-/// It still has to be resolved to an object id before it may reach a git process.
+/// It must be resolved to an object id before it is passed to git.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rev(String);
 
@@ -27,7 +27,7 @@ impl Rev {
     ///
     /// # Errors
     ///
-    /// [`Error::BadName`] for text that git could take for an option, or that no revision can contain.
+    /// [`Error::BadName`] for text that git could read as an option, or that no revision can contain.
     pub fn new(text: impl Into<String>) -> Result<Self> {
         let text = text.into();
         let why = if text.is_empty() {
@@ -97,33 +97,33 @@ impl fmt::Display for Rev {
     }
 }
 
-/// `main@{DATE}` with a date that git cannot read in another way; `None` where there is no date.
+/// `main@{DATE}` with an unambiguous date; `None` if it contains no date.
 fn with_date(text: &str) -> Result<Option<String>> {
     let Some((name, rest)) = text.split_once("@{") else { return Ok(None) };
     let Some((selector, rest)) = rest.split_once('}') else { return Ok(None) };
     let digits = selector.strip_prefix('-').unwrap_or(selector);
     let is_other = digits.bytes().all(|byte| byte.is_ascii_digit())
         || ["u", "upstream", "push"].iter().any(|word| selector.eq_ignore_ascii_case(word))
-        // Words of a message, or a path.
+        // A message search, or a path.
         || name.contains("^{")
         || name.contains(':');
     if is_other { Ok(None) } else { Ok(Some(format!("{name}@{{{}}}{rest}", date::for_git(selector)?))) }
 }
 
-/// True for `^REV`, `REV^!`, `REV^@` and `REV^-N`.
+/// Whether `text` names a set of commits: `^REV`, `REV^!`, `REV^@` or `REV^-N`.
 fn is_set(text: &str) -> bool {
     let parents = text.rsplit_once("^-").is_some_and(|(_, rest)| rest.bytes().all(|byte| byte.is_ascii_digit()));
     text.starts_with('^') || text.ends_with("^!") || text.ends_with("^@") || parents
 }
 
-/// Two ends of history.
+/// A revision range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// What is left out.
+    /// The excluded end.
     pub from: Rev,
-    /// What is listed.
+    /// The included end.
     pub to: Rev,
-    /// True for `a...b`.
+    /// Whether it is symmetric: `a...b`.
     pub symmetric: bool,
 }
 
@@ -136,7 +136,7 @@ impl BranchName {
     ///
     /// # Errors
     ///
-    /// [`Error::BadName`] where `git check-ref-format --branch` would refuse it.
+    /// [`Error::BadName`] if `git check-ref-format --branch` would refuse it.
     pub fn new(text: impl Into<String>) -> Result<Self> {
         let text = text.into();
         let full = format!("refs/heads/{text}");
@@ -184,7 +184,7 @@ impl TagName {
     ///
     /// # Errors
     ///
-    /// [`Error::BadName`] where git would refuse it, and for `HEAD`, which git would take and confuse.
+    /// [`Error::BadName`] if git would refuse it, and for `HEAD`, which git accepts but then finds ambiguous.
     pub fn new(text: impl Into<String>) -> Result<Self> {
         let text = text.into();
         if text.starts_with('-') || text == "HEAD" || check_ref(&format!("refs/tags/{text}")).is_err() {
@@ -209,14 +209,14 @@ impl TagName {
 pub struct RelPath(Vec<u8>);
 
 impl RelPath {
-    /// Checks a path as a caller writes it: relative to `worktree`, or absolute and inside it.
+    /// Checks a caller's path: relative to `worktree`, or absolute and inside it.
     ///
-    /// A path in double quotes is read as git quotes it, so that every listed path can be sent back.
+    /// A path in double quotes is unquoted as git does, so that callers can send back any listed path.
     ///
     /// # Errors
     ///
-    /// [`Error::BadName`] for an empty path, one that leaves the working tree or names its `.git`, and one with a
-    /// NUL or a line break that is not quoted.
+    /// [`Error::BadName`] for an empty path, one that leaves the working tree or names its `.git`, and one with a NUL
+    /// or an unquoted line break.
     pub fn new(text: &str, worktree: Option<&Path>) -> Result<Self> {
         let bad = |why| Err(Error::bad_name(text, "a path", why));
         let bytes = match quote::unquoted(text.as_bytes()) {
@@ -265,7 +265,7 @@ impl RelPath {
         Self(path.to_vec())
     }
 
-    /// The path of a file that a patch names: it came from git, and only leads back to git.
+    /// The path of a file named in a patch: it came from git and is only passed back to git.
     pub fn from_patch(path: &[u8]) -> Self {
         Self::from_git(path)
     }
@@ -280,7 +280,7 @@ impl RelPath {
         if self.0.is_empty() { b"." } else { &self.0 }
     }
 
-    /// The path as a pathspec of git's that means nothing but itself. From the top on git takes `.` for a name.
+    /// The path as a literal pathspec, relative to the top. There, git reads `.` as a file name.
     pub(crate) fn literal(&self) -> OsString {
         OsString::from_vec([LITERAL, self.as_bytes()].concat())
     }
@@ -290,7 +290,7 @@ impl RelPath {
         Path::new(OsStr::from_bytes(&self.0))
     }
 
-    /// True when `other` is this path or lies below it.
+    /// Whether `other` is this path or lies below it.
     pub fn covers(&self, other: &[u8]) -> bool {
         self.0.is_empty() || other.strip_prefix(self.0.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
     }
@@ -302,7 +302,7 @@ impl fmt::Display for RelPath {
     }
 }
 
-/// True for every spelling that some file system takes for `.git`.
+/// Whether some file system resolves `name` to `.git`.
 fn is_git_dir(name: &[u8]) -> bool {
     let name = name.split(|&byte| byte == b':').next().unwrap_or(name);
     let name = name.trim_ascii_end();
@@ -341,7 +341,7 @@ impl RemoteName {
     }
 }
 
-/// Where a transfer leads: to a remote that is configured, or, where the configuration of a branch says so, to a URL.
+/// The destination of a transfer: a configured remote, or a URL from a branch's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A remote.
@@ -351,7 +351,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// As git takes it.
+    /// The argument for git.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Remote(name) => name.as_str(),
@@ -366,7 +366,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn refuses_what_git_could_misread() {
+    fn ambiguous_names_are_refused() {
         for bad in ["", "-x", "--output=f", "a\nb", "a\0b", "^a", "a^!", "a^@", "a^-", "a^-2"] {
             assert!(Rev::new(bad).is_err(), "{bad:?}");
         }
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_is_fine() -> Result<()> {
+    fn valid_names_are_accepted() -> Result<()> {
         assert_eq!(RelPath::new("./a//b/", None)?.as_bytes(), b"a/b");
         assert_eq!(RelPath::new("/repo/a", Some(Path::new("/repo")))?.as_bytes(), b"a");
         assert_eq!(RelPath::new(".", None)?.pathspec(), b".");

@@ -1,8 +1,8 @@
 //! git's C-style quoting of paths, both ways.
 
-/// Quotes `path` as git does where a listing cannot hold it raw, with `prefix` inside the quotes.
+/// Quotes `path` as git does if it contains special characters, with `prefix` inside the quotes.
 ///
-/// `ascii` is `core.quotePath`: bytes from 0x80 on are then written in octal, as plain git does by default.
+/// `ascii` is `core.quotePath`, git's default: it also writes bytes from 0x80 on in octal.
 pub fn quoted(prefix: &[u8], path: &[u8], ascii: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(prefix.len() + path.len() + 2);
     if !path.iter().any(|&byte| needs_quotes(byte, ascii)) {
@@ -34,12 +34,12 @@ fn needs_quotes(byte: u8, ascii: bool) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\' || byte == 0x7f || (ascii && byte >= 0x80)
 }
 
-/// Quotes `path` for a listing that a model reads and sends back: UTF-8 stays, invalid bytes become octal.
+/// Quotes `path` for a listing: keeps UTF-8 and writes invalid bytes in octal.
 pub fn listed(path: &[u8]) -> String {
     String::from_utf8(quoted(b"", path, false)).unwrap_or_else(|_| String::from_utf8_lossy(&quoted(b"", path, true)).into_owned())
 }
 
-/// Undoes [`quoted`]. `None` where `text` is not one well-formed quoted string.
+/// Undoes [`quoted`]. `None` if `text` is not a well-formed quoted string.
 pub fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
     let inner = text.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     let mut out = Vec::with_capacity(inner.len());
@@ -95,7 +95,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn unquoting_gives_the_path_back(path in proptest::collection::vec(any::<u8>(), 0..40), ascii: bool) {
+        fn unquoting_restores_the_path(path in proptest::collection::vec(any::<u8>(), 0..40), ascii: bool) {
             let text = quoted(b"", &path, ascii);
             if text.starts_with(b"\"") {
                 prop_assert_eq!(unquoted(&text), Some(path));

@@ -114,7 +114,7 @@ fn storage_key(common_dir: &Path) -> String {
 
 /// Whether the error comes from a disk that is full, read-only or failing.
 fn is_of_storage(error: &Error) -> bool {
-    error.cause().is_some_and(git::Error::is_of_storage)
+    error.cause().is_some_and(git::Error::is_storage_error)
 }
 
 /// A running change, watched for storage failures.

@@ -188,9 +188,7 @@ impl Repo {
         };
         let (ended, vars) = span("--bisect-vars").output(cancel, MAX_OUTPUT)?;
         if ended.code != Some(0) {
-            return Err(Error::BadPlan(
-                "there is no commit between the bad and the good ones: the bug came and went".to_owned(),
-            ));
+            return Err(Error::BadPlan("there is no commit between the bad and the good ones: the bug came and went".to_owned()));
         }
         let value = |name: &str| -> u64 {
             let line = vars.lines().find_map(|line| line.to_str().ok()?.strip_prefix(name)?.strip_prefix('='));

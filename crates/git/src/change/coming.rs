@@ -5,7 +5,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{RelPath, Rev},
-    process::{Mode, Process, stderr::told},
+    process::{Mode, Process, stderr::all_messages},
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
@@ -106,7 +106,7 @@ impl Repo {
         }
         let process = of_tree(self.change(&["cat-file", "--filters", "--batch", "-z"]), attributes).stdin(tried);
         let ended = process.stream(cancel, |_| ControlFlow::Continue(()))?;
-        if ended.code == Some(0) { Ok(()) } else { Err(Error::FilterFailed { unchanged: true, said: told(&ended.stderr) }) }
+        if ended.code == Some(0) { Ok(()) } else { Err(Error::FilterFailed { unchanged: true, said: all_messages(&ended.stderr) }) }
     }
 
     /// The files whose content is missing.

@@ -6,7 +6,7 @@ use crate::{
     change::plan::MAX_STEPS,
     error::{Error, Result},
     name::Rev,
-    process::{Process, stderr::is_of_uncommitted},
+    process::{Process, stderr::is_uncommitted_error},
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
@@ -334,7 +334,7 @@ impl Repo {
                 let paths = unmerged.iter().map(ToString::to_string).collect();
                 return Err(Error::Conflicts { change: command.to_owned(), paths, stash: None });
             }
-            if is_of_uncommitted(&ended.stderr) {
+            if is_uncommitted_error(&ended.stderr) {
                 return Err(Error::Uncommitted(self.uncommitted(command, cancel)?));
             }
             if command == "revert" && is_empty {

@@ -6,7 +6,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{RelPath, Rev},
-    process::stderr::told,
+    process::stderr::all_messages,
     repo::{Repo, silence},
 };
 use gix::ObjectId;
@@ -109,7 +109,7 @@ impl Repo {
 /// The error if something cannot be saved, without git's last line about a stash command that the caller did not run.
 fn not_kept(err: Error) -> Error {
     match err {
-        Error::Failed { stderr, .. } => Error::NotKept(told(&stderr.replace("Cannot save the current worktree state", ""))),
+        Error::Failed { stderr, .. } => Error::NotKept(all_messages(&stderr.replace("Cannot save the current worktree state", ""))),
         err => err,
     }
 }

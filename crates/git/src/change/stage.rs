@@ -231,7 +231,7 @@ fn check_new(repo: &Repo, engine: &gix::Repository, index: &Index, path: &BStr, 
             return Err(only_git("an ignored file"));
         }
         let folders = path.find_iter("/").map(|end| path[..=end].as_bytes()).chain([&b""[..]]);
-        if repo.ignores_oddly(folders) {
+        if repo.has_odd_ignore_patterns(folders) {
             return Err(only_git("ignore patterns that the engine reads differently"));
         }
     }

@@ -201,7 +201,7 @@ impl Repo {
             let key = format!("submodule.{name}.update");
             own.iter().rev().find(|(known, _)| *known == key).map(|(_, mode)| mode.clone()).or(said)
         };
-        let modes = self.said_of_modules("update", cancel)?.into_iter().filter_map(|(name, path, said)| Some((path, mode(&name, said)?)));
+        let modes = self.gitmodules("update", cancel)?.into_iter().filter_map(|(name, path, said)| Some((path, mode(&name, said)?)));
         Ok(modes.filter(|(_, mode)| mode != "checkout").collect())
     }
 

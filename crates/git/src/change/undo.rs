@@ -220,9 +220,7 @@ impl Repo {
             Reach::Worktree if change.left.is_none() => {
                 let conflicts = if self.unmerged(cancel)?.is_empty() { "" } else { " and left conflicts, which git_abort undoes" };
                 let kept = change.stash.map_or_else(String::new, |id| format!("; the stash entry is kept as {id}"));
-                Err(Error::NotUndone(format!(
-                    "it only changed the index and files{conflicts}: git_restore and git_reset undo that{kept}"
-                )))
+                Err(Error::NotUndone(format!("it only changed the index and files{conflicts}: git_restore and git_reset undo that{kept}")))
             }
             Reach::Worktree if change.paths.is_empty() => {
                 change.saved.map_or(Ok(()), |saved| self.check_move(saved, true, &[], cancel))?;

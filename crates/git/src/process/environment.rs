@@ -1,4 +1,4 @@
-//! What git processes, and reads in this process, see of the environment.
+//! The environment of git processes and of in-process reads.
 
 use std::{
     env,
@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-/// Variables of git that count; every other `GIT_*` is dropped. A star stands for any rest.
+/// Variables that git processes inherit; every other `GIT_*` is removed. A trailing `*` is a wildcard.
 pub const INHERITED: [&str; 16] = [
     "GIT_CONFIG_GLOBAL",
     "GIT_CONFIG_SYSTEM",
@@ -23,13 +23,13 @@ pub const INHERITED: [&str; 16] = [
     "GIT_SSL_CAPATH",
     "GIT_SSH_COMMAND",
     "GIT_SSH",
-    // Of a filter that git does not look into.
+    // Used by a filter, not by git.
     "GIT_LFS_*",
 ];
-/// Those that are given to git once they are known to be harmless.
+/// Variables passed to git only after they are checked to be harmless.
 const GIVEN_LATER: [&str; 2] = ["GIT_SSH_COMMAND", "GIT_SSH"];
 
-/// Nothing may open an editor, a pager or a prompt, and nothing may depend on the user's language.
+/// Disables editors, pagers and prompts, and makes messages English.
 const FIXED: [(&str, &str); 11] = [
     ("GIT_TERMINAL_PROMPT", "0"),
     ("GCM_INTERACTIVE", "never"),
@@ -44,15 +44,15 @@ const FIXED: [(&str, &str); 11] = [
     ("LC_MESSAGES", "C"),
 ];
 
-/// Categories of a locale that follow `LANG` where nothing sets them.
+/// Locale categories that default to `LANG`.
 const OF_LANG: [&str; 9] =
     ["LC_COLLATE", "LC_MONETARY", "LC_NUMERIC", "LC_TIME", "LC_ADDRESS", "LC_IDENTIFICATION", "LC_MEASUREMENT", "LC_NAME", "LC_TELEPHONE"];
 
-/// Beginnings of variables that are this server's own business: its store's password, and what it was handed by a supervisor.
+/// Prefixes of variables private to this server: its store's password, and sockets passed by a supervisor.
 const OWN: [&str; 3] = ["MCP_GIT_", "LISTEN_", "NOTIFY_SOCKET"];
 
-/// Removes the variables of git that do not count from this process. A server that a hook starts has some that name another
-/// repository, another index or another worktree: reads in this process would heed them, and git processes do not.
+/// Removes git's variables that are not inherited from this process. A server started by a hook has some that name another
+/// repository, index or worktree; in-process reads would use them, git processes do not.
 ///
 /// # Safety
 ///
@@ -75,7 +75,7 @@ fn is_inherited(name: &OsStr) -> bool {
     })
 }
 
-/// Takes from a command what is not for git, and gives it what it needs.
+/// Cleans the environment of a git command.
 pub(crate) fn clean(command: &mut Command) {
     for (name, _) in env::vars_os() {
         let is_dropped = name.to_str().is_none_or(|name| name.starts_with("GIT_") || OWN.iter().any(|own| name.starts_with(own)));
@@ -85,7 +85,7 @@ pub(crate) fn clean(command: &mut Command) {
         }
     }
     if let Some(path) = env::var_os("PATH") {
-        // The others would lead into the repository, where the process runs.
+        // Relative entries would resolve inside the repository, where the process runs.
         let absolute = env::split_paths(&path).filter(|dir| dir.is_absolute());
         command.env("PATH", env::join_paths(absolute).unwrap_or_default());
     }
@@ -93,12 +93,12 @@ pub(crate) fn clean(command: &mut Command) {
     speak_english(command);
 }
 
-/// Has git write in English, as its messages are read here, and leaves characters to the operator's locale: filters and hooks
-/// would store other content without.
+/// Makes git's messages English, as they are parsed here, and keeps the operator's character encoding: without it filters and
+/// hooks would store other content.
 fn speak_english(command: &mut Command) {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     if let Some(all) = set("LC_ALL") {
-        // It would win over the one for messages.
+        // It would override `LC_MESSAGES`.
         command.env("LANG", &all).env("LC_CTYPE", &all).env_remove("LC_ALL");
         for name in OF_LANG {
             command.env_remove(name);

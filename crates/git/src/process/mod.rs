@@ -1,8 +1,8 @@
-//! The one place that starts git processes.
+//! The only module that starts git processes.
 //!
-//! Every process gets its own group, a cleaned environment, no standard input but what it is given, capped and
-//! streamed output, and an end: cancel and deadline send SIGTERM to the group (git then removes its lock files) and
-//! SIGKILL three seconds later.
+//! Every process has its own group, a cleaned environment, only the standard input passed to it, and capped, streamed
+//! output. On cancel and at the deadline the group receives SIGTERM (git then removes its lock files) and three seconds
+//! later SIGKILL.
 
 pub(crate) mod environment;
 pub mod holders;
@@ -39,44 +39,44 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a process may take to clean up after SIGTERM.
+/// Time to clean up between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
-/// How long git may take to say what it is.
+/// Timeout of a probe such as `git version`.
 const PROBE: Duration = Duration::from_secs(5);
 const CHUNK: usize = 64 << 10;
-/// What a pipe can hold: no more than this is read once the process has ended.
+/// Capacity of a pipe: the most read after the process has exited.
 const PIPE: usize = 1 << 20;
 
-/// The lowest exit code of a git that has died, and that of one whose arguments make no sense to it.
+/// The exit codes of git's `die` and `usage`.
 const DIED: i32 = 128;
 const USAGE: i32 = 129;
-/// What only fails where git does not open the repository.
+/// A command that fails only if git cannot open the repository.
 pub(crate) const OPENING: &[&str] = &["rev-parse", "--git-dir"];
 
-/// Hears what a process writes to standard error, and gives back what of it is kept.
+/// Receives what a process writes to standard error and returns the part to keep.
 pub(crate) type Listen<'a> = &'a mut dyn FnMut(&[u8]) -> Vec<u8>;
 
 /// Whether a process may change the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Takes no optional lock, fetches nothing, runs nothing that the repository names.
+    /// Takes no optional locks, fetches nothing, and runs no program the repository configures.
     Read,
-    /// Runs what the operator's git runs.
+    /// Runs hooks and filters as the operator's git does.
     Change,
 }
 
-/// Which remotes a process may reach by itself.
+/// Which remotes a process may contact on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Remotes {
-    /// None, and neither may its hooks.
+    /// None, for its hooks as well.
     Off,
-    /// None. Its hooks are the operator's.
+    /// None; its hooks may, as the operator configured them.
     OfHooks,
-    /// Those that have objects which are missing.
+    /// Promisor remotes, to fetch missing objects.
     Lazy,
 }
 
-/// A git process to be run.
+/// A git process to run.
 #[derive(Clone, Debug)]
 pub(crate) struct Process<'a> {
     git: &'a Git,
@@ -118,7 +118,7 @@ impl Git {
         }
     }
 
-    /// What `program`, or git itself, prints when it is asked about this machine. It has [`PROBE`] for that.
+    /// The output of `program`, or of git itself, for a query about this machine, within [`PROBE`].
     pub(crate) fn probe(&self, program: Option<&Path>, args: &[&str]) -> Result<Vec<u8>> {
         let mut process = self.process(Mode::Read, Path::new("/"), args);
         (process.instead, process.probe) = (program, true);
@@ -126,7 +126,7 @@ impl Git {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one spawn point")]
+#[expect(clippy::disallowed_methods, reason = "the only spawn point")]
 fn command_of(program: &Path) -> std::process::Command {
     std::process::Command::new(program)
 }
@@ -144,61 +144,61 @@ impl<'a> Process<'a> {
         self
     }
 
-    /// Sets a configuration value for this process alone; it wins over the repository's.
+    /// Sets a configuration value for this process only; it overrides the repository's.
     pub(crate) fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.config.push((key.into(), value.into()));
         self
     }
 
-    /// Keeps the process, and the hooks that it runs, from every remote.
+    /// Bars the process and its hooks from every remote.
     pub(crate) fn offline(mut self) -> Self {
         self.remotes = Remotes::Off;
         self
     }
 
-    /// Lets the process reach remotes over `protocols`, as `GIT_ALLOW_PROTOCOL` names them.
+    /// Allows the process to contact remotes over `protocols`, in the syntax of `GIT_ALLOW_PROTOCOL`.
     pub(crate) fn online(mut self, protocols: &str) -> Self {
         self.remotes = if self.remotes == Remotes::Off { Remotes::OfHooks } else { self.remotes };
         self.env("GIT_ALLOW_PROTOCOL", protocols)
     }
 
-    /// Lets the process, which must be [`Process::online`], fetch objects that are missing.
+    /// Allows the process, which must be [`Process::online`], to fetch missing objects.
     pub(crate) fn lazy(mut self) -> Self {
         self.remotes = Remotes::Lazy;
         self
     }
 
-    /// Sets a variable of the environment.
+    /// Sets an environment variable.
     pub(crate) fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.env.push((name, value.into()));
         self
     }
 
-    /// Traces what the process starts, in a folder below `git_dir` that is there meanwhile.
+    /// Traces the processes it starts, in a temporary directory below `git_dir`.
     pub(crate) fn traced(mut self, git_dir: Option<&'a Path>) -> Self {
         self.traced = git_dir;
         self
     }
 
-    /// Runs the process inside of `domain`.
+    /// Runs the process inside `domain`.
     pub(crate) fn inside(mut self, domain: Option<Arc<Domain>>) -> Self {
         self.domain = domain;
         self
     }
 
-    /// Gives an interactive rebase its list of steps. `editor` writes it, in place of a shell: see [`crate::edit_sequence`].
+    /// Sets the todo list of an interactive rebase. `editor` writes it instead of a shell: see [`crate::edit_sequence`].
     pub(crate) fn todo(mut self, steps: &str, editor: Option<PathBuf>) -> Self {
         (self.todo, self.editor) = (Some(steps.to_owned()), editor);
         self
     }
 
-    /// Takes the exit code of a git that has died for an answer, which it is to a question such as whether there is a tag.
+    /// Accepts git's `die` exit code as an answer, e.g. to whether a tag exists.
     pub(crate) fn may_die(mut self) -> Self {
         self.may_die = true;
         self
     }
 
-    /// Gives the process `bytes` to read.
+    /// Sets the standard input.
     pub(crate) fn stdin(mut self, bytes: Vec<u8>) -> Self {
         self.stdin = Some(bytes);
         self
@@ -208,14 +208,13 @@ impl<'a> Process<'a> {
     ///
     /// # Errors
     ///
-    /// As [`Process::stream`]; [`Error::TooLarge`] when there is more.
+    /// As [`Process::stream`]; [`Error::TooLarge`] if there is more.
     pub(crate) fn output(self, cancel: &Cancel, limit: usize) -> Result<(Ended, Vec<u8>)> {
-        self.heard(cancel, limit, &mut <[u8]>::to_vec)
+        self.output_with_listener(cancel, limit, &mut <[u8]>::to_vec)
     }
 
-    /// As [`Process::output`]; what the process writes to standard error goes through `listen`, which gives back what
-    /// of it is kept.
-    pub(crate) fn heard(self, cancel: &Cancel, limit: usize, listen: Listen<'_>) -> Result<(Ended, Vec<u8>)> {
+    /// As [`Process::output`]; standard error goes through `listen`, which returns the part to keep.
+    pub(crate) fn output_with_listener(self, cancel: &Cancel, limit: usize, listen: Listen<'_>) -> Result<(Ended, Vec<u8>)> {
         let what = format!("the output of git {}", self.name());
         let mut kept = Vec::new();
         let mut keep = |chunk: &[u8]| {
@@ -246,7 +245,7 @@ impl<'a> Process<'a> {
         self.args.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// Runs the process and hands its output to `sink` as it comes. The process is stopped when `sink` breaks.
+    /// Runs the process and streams its output to `sink`. Stops the process when `sink` breaks.
     ///
     /// # Errors
     ///
@@ -264,7 +263,7 @@ impl<'a> Process<'a> {
         let input = self.stdin.take();
         let trace = self.traced.and_then(Trace::begin);
         self.env.extend(trace.iter().flat_map(Trace::variables));
-        let wake = Wake::new().map_err(Error::io("making a pipe"))?;
+        let wake = Wake::new().map_err(Error::io("creating a pipe"))?;
         let _on_stop = cancel.on_stop(wake.waker());
         let mut child = self.spawn(input.is_some())?;
         let _listed = self.git.ledger().map(|ledger| ledger.child(child.id(), &self.name()));
@@ -275,11 +274,11 @@ impl<'a> Process<'a> {
         let errors = std::mem::take(&mut run.errors);
         group.signal(Signal::KILL);
         let status = child.wait().map_err(Error::io("waiting for git"))?;
-        let full = driven.map_err(Error::io("talking to git"))?;
-        // A change that was made is reported as made, however late.
+        let full = driven.map_err(Error::io("communicating with git"))?;
+        // A change that succeeded is reported as such, however late.
         let made = self.mode == Mode::Change && status.success();
         if !full && !made {
-            cancel.check().map_err(|err| self.cut_off(err, trace.as_ref()))?;
+            cancel.check().map_err(|err| self.timed_out_during(err, trace.as_ref()))?;
         }
         let children = trace.filter(|_| !status.success()).map(|trace| trace.children()).unwrap_or_default();
         let stderr = errors.text();
@@ -293,9 +292,9 @@ impl<'a> Process<'a> {
         Ok(ended)
     }
 
-    /// The error for a read that has died: its arguments were looked at before, so it is about what it reads.
+    /// The error for a read that died: its arguments were validated before, so the repository is at fault.
     fn unreadable(&self, ended: &Ended, cancel: &Cancel) -> Error {
-        // Outside of a repository some commands only want to be used differently.
+        // Outside a repository some commands only print their usage.
         let opening = || self.git.process(Mode::Read, self.directory, OPENING).inside(self.domain.clone()).may_die().output(cancel, 4096);
         match (ended.code == Some(USAGE)).then(opening) {
             Some(Ok((opening, _))) if opening.code != Some(0) => Error::Unopened { said: reason(&opening.stderr) },
@@ -303,8 +302,8 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Says of a change what it was at when its time was up.
-    fn cut_off(&self, err: Error, trace: Option<&Trace>) -> Error {
+    /// Adds to a change's timeout what was running at that time.
+    fn timed_out_during(&self, err: Error, trace: Option<&Trace>) -> Error {
         match err {
             Error::TimedOut if self.mode == Mode::Change => {
                 Error::CutOff { command: self.name(), running: trace.and_then(|trace| trace.children().running().cloned()) }
@@ -319,13 +318,13 @@ impl<'a> Process<'a> {
         clean(&mut command);
         command.current_dir(self.directory).process_group(0);
         if self.remotes != Remotes::Lazy {
-            // Older versions than 2.45 do not know it: see `Repo::fetches_unasked`.
+            // Versions before 2.45 ignore it: see `Repo::fetches_unasked`.
             command.env("GIT_NO_LAZY_FETCH", "1");
         }
         if self.remotes == Remotes::Off || self.mode == Mode::Read {
             command.env("GIT_ALLOW_PROTOCOL", "none");
         } else if self.remotes == Remotes::OfHooks {
-            // What hooks reach is for the operator's configuration to say. A transfer sets it again.
+            // The operator's configuration decides which remotes hooks may contact. A transfer sets it again.
             command.env_remove("GIT_ALLOW_PROTOCOL");
         }
         let mut config: Vec<(&str, &str)> = vec![("maintenance.auto", "false"), ("gc.auto", "0")];
@@ -349,11 +348,11 @@ impl<'a> Process<'a> {
         }
         command.env("GIT_CONFIG_COUNT", count.to_string());
         if let Some(above) = self.directory.parent() {
-            // The repository that was authorised, and none further up.
+            // Only the authorised repository, none above it.
             command.env("GIT_CEILING_DIRECTORIES", above);
         }
         if let Some(steps) = &self.todo {
-            // git appends the name of the file that the "editor" is to change.
+            // git appends the name of the file for the "editor" to change.
             let editor = self.editor.as_ref().and_then(|editor| editor.to_str());
             command.env("GIT_SEQUENCE_EDITOR", editor.unwrap_or("f() { printf %s \"$GIT_STEPS\" > \"$1\"; }; f")).env(STEPS, steps);
         }
@@ -377,7 +376,7 @@ impl<'a> Process<'a> {
     }
 }
 
-/// A running process and what is still to be exchanged with it.
+/// A running process and its pending input and output.
 struct Run<'a> {
     child: &'a mut Child,
     group: &'a Group,
@@ -389,7 +388,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Moves bytes until the process has ended. True when `sink` had enough.
+    /// Transfers data until the process exits. Returns true if `sink` broke.
     fn drive(&mut self, cancel: &Cancel, wake: &Wake, sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<bool> {
         let mut buffer = vec![0; CHUNK];
         let mut full = false;
@@ -408,9 +407,9 @@ impl Run<'_> {
             }
             let exited = self.group.has_exited();
             if exited {
-                // Whatever a hook left running in the group ends with the call that started it. Then what is in the
-                // pipes is all there will be; their end is not waited for, as a child that left the group may hold
-                // them open.
+                // Processes a hook left running in the group are killed with the call that started it. Only data
+                // already in the pipes is read then, not up to end of file: a child that left the group may hold them
+                // open.
                 self.group.signal(Signal::KILL);
             }
             if (ready.stdout || exited) && !full {
@@ -441,7 +440,7 @@ impl Run<'_> {
         match os::write_some(pipe, &self.input[self.written..]) {
             Ok(Some(n)) => self.written += n,
             Ok(None) => return,
-            // The process does not want the rest. Its exit code says whether that is a fault.
+            // The process closed its input. Its exit code shows whether that is an error.
             Err(_) => self.written = self.input.len(),
         }
         if self.written == self.input.len() {
@@ -495,7 +494,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_reader_ends_the_process_and_a_deadline_too() -> Result<()> {
+    fn a_full_reader_and_a_deadline_stop_the_process() -> Result<()> {
         let git = Git::new(None);
         let endless = || git.process(Mode::Read, Path::new("/"), &["-c", "alias.x=!yes", "x"]);
         let ended = endless().stream(&Cancel::never(), |_| ControlFlow::Break(()))?;
@@ -506,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn output_that_a_background_child_holds_open_is_not_waited_for() -> Result<()> {
+    fn a_background_child_that_keeps_the_output_open_does_not_block() -> Result<()> {
         let git = Git::new(None);
         let script = "alias.x=!echo here; sleep 600 &";
         let (ended, out) = git.process(Mode::Read, Path::new("/"), &["-c", script, "x"]).output(&Cancel::never(), 1 << 20)?;

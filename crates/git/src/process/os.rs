@@ -1,4 +1,4 @@
-//! What only the operating system can tell: process groups, exits, wake-ups. The crate's one platform module.
+//! Operating system interface: process groups, exits, wake-ups. The crate's only platform module.
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -14,10 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often an exit is looked for where the system has no handle to wait on.
+/// Polling interval for an exit, on systems without a handle to wait on.
 const EXIT_POLL: Duration = Duration::from_millis(5);
 
-/// Something that another thread can wake a sleeping poll with.
+/// A pipe that wakes a sleeping poll from another thread.
 pub(crate) struct Wake {
     reader: OwnedFd,
     writer: Arc<OwnedFd>,
@@ -29,24 +29,24 @@ impl Wake {
         Ok(Self { reader, writer: Arc::new(writer) })
     }
 
-    /// A function that wakes the poll, from any thread, any number of times.
+    /// Returns a function that wakes the poll, from any thread, any number of times.
     pub(crate) fn waker(&self) -> impl Fn() + Send + 'static {
         let writer = Arc::clone(&self.writer);
-        // A full pipe means that the wake-up is already waiting.
+        // If the pipe is full, a wake-up is already pending.
         move || {
             write(&*writer, &[1]).ok();
         }
     }
 }
 
-/// A child that leads its own process group.
+/// The process group of a child.
 pub(crate) struct Group {
     pid: Pid,
     exit: Option<OwnedFd>,
 }
 
 impl Group {
-    /// Takes charge of the group that `child`, spawned with `process_group(0)`, leads.
+    /// The group led by `child`, which was spawned with `process_group(0)`.
     pub(crate) fn of(child: &Child) -> Self {
         let pid = Pid::from_child(child);
         Self { pid, exit: exit_handle(pid) }
@@ -54,11 +54,11 @@ impl Group {
 
     /// Sends `signal` to every process of the group. Valid until the leader is reaped.
     pub(crate) fn signal(&self, signal: Signal) {
-        // The group may be gone already, which is what was wanted.
+        // The group may already be gone.
         kill_process_group(self.pid, signal).ok();
     }
 
-    /// True once the leader has ended. Does not reap it, so that the group's number stays ours.
+    /// Whether the leader has exited. Does not reap it, so that the group id is not reused.
     pub(crate) fn has_exited(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         !matches!(waitid(WaitId::Pid(self.pid), options), Ok(None))
@@ -75,7 +75,7 @@ fn exit_handle(_: Pid) -> Option<OwnedFd> {
     None
 }
 
-/// What a poll found ready.
+/// The result of a poll.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent pipe")]
 pub(crate) struct Ready {
@@ -85,7 +85,7 @@ pub(crate) struct Ready {
     pub(crate) stderr: bool,
 }
 
-/// Sleeps until one of the pipes is ready, the group's leader exits, `wake` fires or `until` has come.
+/// Sleeps until a pipe is ready, the group leader exits, `wake` fires or `until` is reached.
 pub(crate) fn wait(wake: Option<&Wake>, group: &Group, pipes: [Option<BorrowedFd<'_>>; 3], until: Option<Instant>) -> io::Result<Ready> {
     let [stdin, stdout, stderr] = pipes;
     let watched = [
@@ -116,12 +116,12 @@ pub(crate) fn wait(wake: Option<&Wake>, group: &Group, pipes: [Option<BorrowedFd
     Ok(Ready { woken: ready(0), stdin: ready(2), stdout: ready(3), stderr: ready(4) })
 }
 
-/// Makes reads and writes on `fd` return instead of waiting.
+/// Makes reads and writes on `fd` non-blocking.
 pub(crate) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     Ok(rustix::io::ioctl_fionbio(fd, true)?)
 }
 
-/// Reads what is there. `None` when nothing is there yet; 0 at the end.
+/// Reads available data. `None` if none is available yet; 0 at the end.
 pub(crate) fn read_some(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     match read(fd, buffer) {
         Ok(n) => Ok(Some(n)),
@@ -130,7 +130,7 @@ pub(crate) fn read_some(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<u
     }
 }
 
-/// Writes what fits. `None` when nothing fits yet.
+/// Writes as much as fits. `None` if nothing fits yet.
 pub(crate) fn write_some(fd: impl AsFd, bytes: &[u8]) -> io::Result<Option<usize>> {
     match write(fd, bytes) {
         Ok(n) => Ok(Some(n)),

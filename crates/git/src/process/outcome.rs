@@ -1,11 +1,11 @@
-//! What the end of a git process means.
+//! Converts the outcome of a git process into an error.
 
 use crate::{
     error::{Error, FailedHook, Halt, Result, words},
-    process::stderr::{Ended, is_of_filter, overwritten, told, without_usage},
+    process::stderr::{Ended, all_messages, is_filter_error, overwritten, without_usage},
 };
 
-/// What talks to remotes.
+/// Commands that contact remotes.
 const TRANSFERS: [&str; 6] = ["fetch", "pull", "push", "clone", "ls-remote", "submodule"];
 
 impl Ended {
@@ -17,7 +17,7 @@ impl Ended {
         Err(self.failed(command))
     }
 
-    /// The error for a process that should not have ended so.
+    /// The error for a process that failed.
     pub(crate) fn failed(&self, command: &str) -> Error {
         if let Some(by) = self.children.stopper() {
             return Error::Halted(Box::new(Halt::new(command, Some(by.clone()), &self.stderr)));
@@ -28,13 +28,13 @@ impl Ended {
         if let Some(err) = overwritten(&self.stderr) {
             return err;
         }
-        if is_of_filter(&self.stderr) && !TRANSFERS.iter().any(|transfer| command.starts_with(transfer)) {
-            return Error::FilterFailed { unchanged: false, said: told(&self.stderr) };
+        if is_filter_error(&self.stderr) && !TRANSFERS.iter().any(|transfer| command.starts_with(transfer)) {
+            return Error::FilterFailed { unchanged: false, said: all_messages(&self.stderr) };
         }
         Error::Failed { command: command.to_owned(), exit: self.status.clone(), stderr: without_usage(&self.stderr) }
     }
 
-    /// The error for a process that failed when a part of what it was to do, `done`, had taken effect.
+    /// The error for a process that failed after part of its work, `done`, had taken effect.
     pub(crate) fn failed_after(&self, command: &str, done: Vec<String>) -> Error {
         let error = self.failed(command);
         match error {
@@ -50,8 +50,8 @@ impl Ended {
         }
     }
 
-    /// Fails unless the process succeeded, or only the hook `post-checkout` failed: its exit code is git's then, and what it
-    /// is told of is done.
+    /// Fails unless the process succeeded or only the hook `post-checkout` failed: git then exits with the hook's code, but
+    /// the checkout is done.
     pub(crate) fn require_but_for_the_hook(&self, command: &str) -> Result<Option<FailedHook>> {
         match self.children.failed_hook("post-checkout") {
             Some(by) if self.code != Some(0) => Ok(Some(FailedHook { by: by.clone(), said: words(&self.stderr) })),

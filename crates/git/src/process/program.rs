@@ -1,4 +1,4 @@
-//! The user's git: where it is, and whether it can be used.
+//! Locates the user's git and checks its version.
 
 use crate::{
     error::{Error, Result},
@@ -14,10 +14,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// The oldest git whose options and formats are used as they are.
+/// The oldest supported git.
 const OLDEST: (u32, u32) = (2, 40);
 
-/// The steps of a rebase, for what git starts to edit them.
+/// Variable that passes the todo list of a rebase to the sequence editor.
 pub(crate) const STEPS: &str = "GIT_STEPS";
 
 /// The user's git.
@@ -30,11 +30,11 @@ pub struct Git {
     ledger: Option<Arc<dyn Ledger>>,
 }
 
-/// Keeps a list of what is held for a while; an entry lasts as long as what is given back for it.
+/// Records running processes and temporary directories; an entry lasts until the returned guard is dropped.
 pub trait Ledger: Debug + Send + Sync {
-    /// A process runs.
+    /// Records a running process.
     fn child(&self, pid: u32, command: &str) -> Box<dyn Send>;
-    /// A folder is there that will not stay.
+    /// Records a temporary directory.
     fn temporary(&self, path: &Path) -> Box<dyn Send>;
 }
 
@@ -53,7 +53,7 @@ impl Git {
         Self { named: program, found: OnceLock::new(), version: OnceLock::new(), needs: OnceLock::new(), ledger: None }
     }
 
-    /// Lists what is held in `ledger`.
+    /// Records processes and temporary directories in `ledger`.
     #[must_use]
     pub fn listed_in(mut self, ledger: Arc<dyn Ledger>) -> Self {
         self.ledger = Some(ledger);
@@ -68,7 +68,7 @@ impl Git {
     ///
     /// # Errors
     ///
-    /// [`Error::GitUnusable`] when there is none.
+    /// [`Error::GitUnusable`] if not found.
     pub fn program(&self) -> Result<&Path> {
         if let Some(found) = self.found.get() {
             return Ok(found);
@@ -85,7 +85,7 @@ impl Git {
     ///
     /// # Errors
     ///
-    /// [`Error::GitUnusable`] when it cannot be started, does not answer, or is older than 2.40.
+    /// [`Error::GitUnusable`] if it cannot be started, does not answer, or is older than 2.40.
     pub fn version(&self) -> Result<&Version> {
         if let Some(version) = self.version.get() {
             return Ok(version);
@@ -94,7 +94,7 @@ impl Git {
         let output = self.probe(None, &["version"]).map_err(|err| match err {
             Error::Io { source, .. } => unusable(program, &source),
             Error::TimedOut => Error::GitSilent(unusable(program, &"it did not answer `git version`").to_string()),
-            Error::TooLarge { .. } => unusable(program, &"it wrote without end instead of its version"),
+            Error::TooLarge { .. } => unusable(program, &"its version output exceeds the limit"),
             err => unusable(program, &err),
         })?;
         let text = String::from_utf8_lossy(&output).trim().to_owned();
@@ -106,7 +106,7 @@ impl Git {
         Ok(self.version.get_or_init(|| Version { text, number }))
     }
 
-    /// What git needs of this machine, for its sandbox.
+    /// The system files git needs, for its sandbox.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ impl Git {
         Ok(self.needs.get_or_init(|| needs))
     }
 
-    /// A program, and what loading it reads.
+    /// A program and the files its loader reads.
     pub(crate) fn needed_by(&self, program: &Path) -> Vec<PathBuf> {
         sandbox::needed_by(program, |loader, program| self.list(loader, program))
     }
@@ -137,13 +137,12 @@ fn unusable(program: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::GitUnusable(format!("git could not be started ({program}: {why}). Install git 2.40 or newer, or put it on PATH"))
 }
 
-/// The first program called `name` in an absolute directory: others depend on where a process runs, and it runs in a
-/// repository.
+/// The first program called `name` in an absolute directory of `path`: relative ones would resolve inside a repository.
 pub fn on_path(path: &OsStr, name: &Path) -> Option<PathBuf> {
     env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(|file| is_executable(file))
 }
 
-/// True for a regular file that somebody may execute.
+/// Whether it is a regular file with an executable bit.
 pub fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
@@ -153,15 +152,15 @@ fn parse(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Writes the steps of a rebase where this process was started by git as its sequence editor, and says whether it was.
+/// Writes the todo list of a rebase if git started this process as its sequence editor; returns whether it did.
 ///
 /// # Errors
 ///
-/// Where the file cannot be written.
+/// If the file cannot be written.
 pub fn edit_sequence() -> io::Result<bool> {
     let mut args = std::env::args_os().skip(1);
     match (std::env::var_os(STEPS), args.next(), args.next()) {
-        // A hook of that rebase may start this program, too, for something else.
+        // A hook of that rebase may start this program for another purpose.
         (Some(steps), Some(file), None) if Path::new(&file).ends_with("git-rebase-todo") => {
             std::fs::write(file, steps.as_encoded_bytes()).map(|()| true)
         }
@@ -174,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_of_every_packager_are_understood() {
+    fn vendor_versions_are_parsed() {
         assert_eq!(parse("git version 2.47.3"), Some((2, 47)));
         assert_eq!(parse("git version 2.50.1 (Apple Git-155)"), Some((2, 50)));
         assert_eq!(parse("git version 2.49.0.windows.1"), Some((2, 49)));
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn only_absolute_directories_of_the_path_are_searched() -> std::io::Result<()> {
+    fn only_absolute_path_directories_are_searched() -> std::io::Result<()> {
         let dir = tempfile::tempdir()?;
         let git = dir.path().join("git");
         std::fs::write(&git, "")?;

@@ -1,51 +1,51 @@
-//! What git and the remote say while something is transferred.
+//! Parses the progress output of transfers.
 
 use crate::process::stderr::whole_words;
 use std::time::{Duration, SystemTime};
 
-/// How far a transfer has come.
+/// The progress of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// What is being done, in git's words.
+    /// The phase, in git's words.
     pub phase: String,
-    /// How much of it is done.
+    /// Number of items done.
     pub done: u64,
-    /// Out of how much, where that is known.
+    /// The total, if known.
     pub total: Option<u64>,
 }
 
-/// Who wants to know.
+/// Callback for progress.
 pub type OnProgress<'a> = &'a (dyn Fn(Progress) + Sync);
 
-/// What curl says of an answer that breaks off.
+/// curl's messages for a truncated response.
 const BROKEN: [&str; 5] = ["transfer closed", "Recv failure", "too slow", "timed out", "Empty reply"];
 
-/// The longest wait that is believed: no circuit is paused for longer.
+/// Maximum `Retry-After`: no circuit is paused for longer.
 const MAX_WAIT: Duration = Duration::from_hours(1);
 
-/// The longest line that is put together.
+/// Maximum length of a line.
 const MAX_LINE: usize = 16 << 10;
 
-/// What the HTTP side of a transfer came to, from git's own record of the exchange.
+/// The outcome of the HTTP exchange of a transfer, from git's trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exchange {
     /// The last status.
     pub(crate) status: Option<u16>,
-    /// Where the last answer pointed to.
+    /// The `Location` of the last response.
     pub(crate) location: Option<String>,
-    /// When the last answer wants to be asked again.
+    /// The `Retry-After` of the last response.
     pub(crate) retry_after: Option<Duration>,
-    /// The last answer was not all.
+    /// Whether the last response was truncated.
     pub(crate) broken: bool,
-    /// Somebody was asked, or was about to be.
+    /// Whether a request was sent or about to be.
     pub(crate) began: bool,
 }
 
-/// Takes standard error apart: progress, the record of the HTTP exchange, and what is for the reader.
+/// Splits standard error into progress, the trace of the HTTP exchange, and messages.
 pub(crate) struct Listener<'a> {
     on_progress: OnProgress<'a>,
     line: Vec<u8>,
-    /// The line ended with a return: what comes next is written over it, unless it is the end of the line.
+    /// The line ended with a carriage return: what follows overwrites it, unless it is a newline.
     returned: bool,
     pub(crate) exchange: Exchange,
 }
@@ -55,7 +55,7 @@ impl<'a> Listener<'a> {
         Self { on_progress, line: Vec::new(), returned: false, exchange: Exchange::default() }
     }
 
-    /// Takes what was written, and gives back what is for the reader.
+    /// Processes output and returns its messages.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut kept = Vec::new();
         for &byte in bytes {
@@ -84,7 +84,7 @@ impl<'a> Listener<'a> {
         kept
     }
 
-    /// What the last line held, where it was not ended.
+    /// The unterminated last line.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         if self.is_ours() {
             return Vec::new();
@@ -93,7 +93,7 @@ impl<'a> Listener<'a> {
         std::mem::take(&mut self.line)
     }
 
-    /// Of an address that is cut nobody could tell what is secret in it.
+    /// In a truncated URL the credentials could not be recognised.
     fn end_at_a_word(&mut self) {
         if self.line.len() >= MAX_LINE {
             whole_words(&mut self.line);
@@ -107,7 +107,7 @@ impl<'a> Listener<'a> {
             if let Some(header) = record.strip_prefix("<= Recv header: ") {
                 self.exchange.note(header);
             } else if let Some(said) = record.strip_prefix("== Info: ") {
-                // curl's own words; its code, which would be better, is not passed on by git.
+                // curl's messages, as git does not pass on its error code.
                 self.exchange.broken |= BROKEN.iter().any(|words| said.contains(words));
             }
             return true;
@@ -127,7 +127,7 @@ impl Exchange {
             *self = Self { status, began: true, ..Self::default() };
         } else if let Some((name, value)) = header.split_once(':') {
             if name.eq_ignore_ascii_case("location") {
-                // It stands in a text, in which a space would end it.
+                // It is embedded in text, where a space would end it.
                 self.location = Some(value.trim().replace(' ', "%20"));
             } else if name.eq_ignore_ascii_case("retry-after") {
                 self.retry_after = retry_after(value.trim());
@@ -136,7 +136,7 @@ impl Exchange {
     }
 }
 
-/// How long to wait, of a `Retry-After`: seconds, or a date of HTTP (RFC 9110, 10.2.3). A date that is over is no wait.
+/// Parses `Retry-After`: seconds, or an HTTP date (RFC 9110, 10.2.3). A past date means no wait.
 fn retry_after(value: &str) -> Option<Duration> {
     let seconds = || value.parse().ok().map(Duration::from_secs);
     let until = || Some(httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).unwrap_or_default());
@@ -165,7 +165,7 @@ fn progress(line: &str) -> Option<Progress> {
     let number: u64 = rest[..digits].parse().ok()?;
     let after = &rest[digits..];
     let Some(fraction) = after.strip_prefix("% (") else {
-        // A bare number, as git counts; anything else is a message that happens to begin so.
+        // A bare count; anything else is a message that happens to start with a number.
         let counted = after.is_empty() || after.starts_with(", done");
         return counted.then(|| Progress { phase: phase.to_owned(), done: number, total: None });
     };
@@ -179,7 +179,7 @@ mod tests {
     use std::sync::Mutex;
 
     #[test]
-    fn progress_and_traces_are_told_from_messages() {
+    fn progress_and_traces_are_separated_from_messages() {
         let seen = Mutex::new(Vec::new());
         let on_progress = |progress: Progress| seen.lock().map(|mut seen| seen.push(progress)).unwrap_or_default();
         let mut listener = Listener::new(&on_progress);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_is_after_seconds_or_at_a_date() {
+    fn retry_after_is_seconds_or_a_date() {
         let minute = SystemTime::now() + Duration::from_mins(1);
         let near = retry_after(&httpdate::fmt_http_date(minute)).unwrap_or_default();
         assert!((Duration::from_secs(50)..=Duration::from_mins(1)).contains(&near), "{near:?}");
@@ -213,21 +213,21 @@ mod tests {
         ] {
             assert_eq!(retry_after(value), wait.map(Duration::from_secs), "{value}");
         }
-        // The two forms of old that a recipient has to understand.
+        // The two obsolete date formats that recipients must accept.
         for value in ["Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
             assert_eq!(retry_after(value), Some(Duration::ZERO), "{value}");
         }
     }
 
     #[test]
-    fn a_line_that_is_too_long_ends_with_a_word() {
+    fn a_long_line_is_cut_at_a_word() {
         let mut listener = Listener::new(&|_| ());
         let line = format!("unable to access 'https://{}:secret@host'\n", "u".repeat(MAX_LINE));
         assert_eq!(listener.feed(line.as_bytes()), b"unable to access \n");
     }
 
     #[test]
-    fn a_line_may_end_as_ssh_ends_it() {
+    fn a_line_may_end_with_crlf() {
         let mut listener = Listener::new(&|_| ());
         assert_eq!(listener.feed(b"Permission denied.\r\nover\rwritten\n"), b"Permission denied.\nwritten\n");
         assert_eq!(listener.feed(b"split\r"), b"");

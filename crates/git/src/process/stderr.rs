@@ -1,4 +1,4 @@
-//! What a process writes to standard error, capped, and what git means by it.
+//! Captures standard error, capped, and classifies git's messages.
 
 use crate::{
     error::{EIO, Error, LockFile},
@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{io, path::PathBuf};
 
-/// The most standard error kept: the head and the tail of it.
+/// Maximum bytes kept of the head and the tail of standard error.
 const STDERR_HEAD: usize = 8 << 10;
 const STDERR_TAIL: usize = 8 << 10;
 
@@ -33,18 +33,18 @@ impl Errors {
     pub(crate) fn text(self) -> String {
         let (mut text, mut tail) = (self.head, self.tail.as_slice());
         if self.dropped {
-            // An address that is in two would be taken for none.
+            // A URL split in two would not be recognised.
             whole_words(&mut text);
             tail = &tail[tail.iter().position(u8::is_ascii_whitespace).unwrap_or(tail.len())..];
             text.extend_from_slice(b"\n[...]\n");
         }
         text.extend_from_slice(tail);
-        // Callers know paths without it.
+        // Callers pass paths without it.
         String::from_utf8_lossy(&text).replace(&*String::from_utf8_lossy(LITERAL), "")
     }
 }
 
-/// Takes off the end what may be an address that is not all there.
+/// Removes a possibly truncated URL from the end.
 pub(crate) fn whole_words(text: &mut Vec<u8>) {
     let word = text.iter().rposition(u8::is_ascii_whitespace).map_or(0, |at| at + 1);
     if text[word..].contains(&b':') {
@@ -52,45 +52,45 @@ pub(crate) fn whole_words(text: &mut Vec<u8>) {
     }
 }
 
-/// The most files that an error names.
+/// Maximum number of files named in an error.
 const MAX_LISTED: usize = 20;
-/// The longest reason, in bytes.
+/// Maximum length of a reason, in bytes.
 const MAX_REASON: usize = 600;
-/// What the system says of a disk that is full, read-only or failing.
+/// System messages for a disk that is full, read-only or failing.
 const OF_STORAGE: [&str; 4] = ["No space left on device", "Input/output error", "Read-only file system", "Disk quota exceeded"];
 
-/// Why git has died, on one line of its own words: what it says last, and the first error before that. An error of the disk
-/// comes before others.
+/// Why git died, on one line in its own words: its last fatal message and the first error before it. Disk errors take
+/// precedence.
 pub(crate) fn reason(text: &str) -> String {
     let said = messages(text);
     let errors = || said.iter().filter(|message| message.starts_with("error: "));
     let last = said.iter().rfind(|message| message.starts_with("fatal: "));
-    let cause = errors().find(|message| is_of_storage(message)).or_else(|| errors().next());
-    let told: Vec<&str> = match (last, cause) {
+    let cause = errors().find(|message| is_storage_error(message)).or_else(|| errors().next());
+    let parts: Vec<&str> = match (last, cause) {
         (None, None) => said.first().into_iter().map(String::as_str).collect(),
         (last, cause) => last.into_iter().chain(cause).map(String::as_str).collect(),
     };
-    bounded(if told.is_empty() { SILENT.to_owned() } else { told.join("; ") })
+    bounded(if parts.is_empty() { SILENT.to_owned() } else { parts.join("; ") })
 }
 
-/// All that was written, on one line: what the shell says of a filter that it does not find is in no message of git's.
-pub(crate) fn told(text: &str) -> String {
+/// All output on one line, as the shell's message for a filter that is not found has no prefix of git's.
+pub(crate) fn all_messages(text: &str) -> String {
     bounded(messages(text).join("; "))
 }
 
-fn bounded(mut told: String) -> String {
-    if told.len() > MAX_REASON {
-        told.truncate(told.floor_char_boundary(MAX_REASON));
-        told.push_str("...");
+fn bounded(mut text: String) -> String {
+    if text.len() > MAX_REASON {
+        text.truncate(text.floor_char_boundary(MAX_REASON));
+        text.push_str("...");
     }
-    told
+    text
 }
 
-/// What is said of a git that has said nothing.
+/// The reason if git printed none.
 const SILENT: &str = "it gave no reason";
 
-/// The messages of a text, each on one line: what begins with no word such as `fatal:` belongs to the one before. How a command
-/// is used is none.
+/// The messages of a text, each on one line. A line without a prefix such as `fatal:` continues the message before it. Usage
+/// texts are removed.
 fn messages(text: &str) -> Vec<String> {
     const STARTS: [&str; 5] = ["fatal: ", "error: ", "warning: ", "hint: ", "BUG: "];
     let mut found: Vec<String> = Vec::new();
@@ -106,11 +106,11 @@ fn messages(text: &str) -> Vec<String> {
     found
 }
 
-/// What git has written, without how a command is used and without the same line again.
+/// git's output without usage texts and repeated errors.
 pub(crate) fn without_usage(text: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     for line in text.trim().lines().take_while(|line| !line.starts_with("usage: git ")) {
-        // Of a pack that is damaged git says so for each object.
+        // git repeats the error of a damaged pack for each object.
         let is_repeated = kept.last() == Some(&line) && line.starts_with("error: ");
         kept.extend((!is_repeated).then_some(line));
     }
@@ -118,7 +118,7 @@ pub(crate) fn without_usage(text: &str) -> String {
     if kept.trim().is_empty() { SILENT.to_owned() } else { kept.trim_end().to_owned() }
 }
 
-/// The files that git did not overwrite, as it lists them.
+/// The error for files that git refused to overwrite, from its list.
 pub(crate) fn overwritten(stderr: &str) -> Option<Error> {
     let is_head = |line: &str| line.ends_with(':') && (line.contains("would be overwritten by") || line.contains("would be removed by"));
     let (at, head) = stderr.lines().enumerate().find(|(_, line)| is_head(line))?;
@@ -130,14 +130,14 @@ pub(crate) fn overwritten(stderr: &str) -> Option<Error> {
     Some(if head.contains("untracked") { Error::WouldOverwrite(paths) } else { Error::Uncommitted(paths) })
 }
 
-/// True where a merge, pick or rebase was not begun, since something is not committed, and git does not list what.
-pub(crate) fn is_of_uncommitted(text: &str) -> bool {
+/// Whether git refused to start a merge, pick or rebase due to uncommitted changes, without listing them.
+pub(crate) fn is_uncommitted_error(text: &str) -> bool {
     const WORDS: [&str; 3] =
         ["error: your local changes would be overwritten by ", "You have unstaged changes.", "our index contains uncommitted changes."];
     own_lines(text).any(|line| WORDS.iter().any(|words| line.contains(words)))
 }
 
-/// The lock that git says it found, as a path from where it ran.
+/// The lock file named in git's message, relative to its working directory.
 pub(crate) fn lock_in_the_way(text: &str) -> Option<PathBuf> {
     own_lines(text).find_map(|line| {
         let (line, exists) = line.trim_end_matches('.').strip_suffix(": File exists").map_or((line, false), |line| (line, true));
@@ -152,8 +152,8 @@ pub(crate) fn lock_in_the_way(text: &str) -> Option<PathBuf> {
     })
 }
 
-/// True where git says of an object, a reference or the index that it is missing or damaged, so far as the words are its alone.
-pub(crate) fn is_of_damage(text: &str) -> bool {
+/// Whether git reports that an object, a reference or the index is missing or damaged, as far as its wording is unambiguous.
+pub(crate) fn is_damage_error(text: &str) -> bool {
     const WORDS: [&str; 18] = [
         "bad object ",
         "bad tree object ",
@@ -181,8 +181,8 @@ pub(crate) fn is_of_damage(text: &str) -> bool {
     own_lines(text).any(|line| names_object(line) || WORDS.iter().any(|words| line.contains(words)))
 }
 
-/// True where git says of the index that it is damaged.
-pub(crate) fn is_of_index(text: &str) -> bool {
+/// Whether git reports that the index is damaged.
+pub(crate) fn is_index_error(text: &str) -> bool {
     const WORDS: [&str; 7] = [
         "index file smaller than expected",
         "index file corrupt",
@@ -195,9 +195,9 @@ pub(crate) fn is_of_index(text: &str) -> bool {
     own_lines(text).any(|line| WORDS.iter().any(|words| line.contains(words)))
 }
 
-/// True where a filter that has to be gone through has ended git. No remote is meant: a filter that stays is asked in the
-/// same way.
-pub(crate) fn is_of_filter(text: &str) -> bool {
+/// Whether git died because a required filter failed. The hang-up message refers to a long-running filter, which speaks
+/// the same protocol as a remote.
+pub(crate) fn is_filter_error(text: &str) -> bool {
     let ends = |line: &str| {
         line == "fatal: the remote end hung up unexpectedly"
             || line.starts_with("fatal: ") && (line.contains(": clean filter '") || line.contains(": smudge filter "))
@@ -205,8 +205,8 @@ pub(crate) fn is_of_filter(text: &str) -> bool {
     own_lines(text).any(ends)
 }
 
-/// True where a setting has ended git.
-fn is_of_setting(text: &str) -> bool {
+/// Whether git died because of a configuration value.
+fn is_config_error(text: &str) -> bool {
     const WORDS: [&str; 8] = [
         "fatal: bad config ",
         "fatal: bad numeric config value ",
@@ -220,17 +220,17 @@ fn is_of_setting(text: &str) -> bool {
     own_lines(text).any(|line| line.starts_with("fatal: ") && WORDS.iter().any(|words| line.contains(words)))
 }
 
-/// The lines that git itself has written, and no hook or remote.
+/// Lines written by git itself rather than by a hook or remote.
 fn own_lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().flat_map(|line| line.split("; ")).filter(|line| line.starts_with("fatal: ") || line.starts_with("error: "))
 }
 
-/// True where git says of the disk that it is full, read-only or failing. What hooks and remotes say does not count.
-pub(crate) fn is_of_storage(text: &str) -> bool {
+/// Whether git reports that the disk is full, read-only or failing. Messages of hooks and remotes are ignored.
+pub(crate) fn is_storage_error(text: &str) -> bool {
     own_lines(text).any(|line| OF_STORAGE.iter().any(|words| line.contains(words)))
 }
 
-/// What of a repository is damaged.
+/// The damaged part of a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
     /// The index.
@@ -240,36 +240,36 @@ pub enum Damage {
 }
 
 impl Error {
-    /// True for what comes of a disk that is full, read-only or failing, whether this process has met it or git.
-    pub fn is_of_storage(&self) -> bool {
+    /// Whether the cause is a disk that is full, read-only or failing, as seen by this process or by git.
+    pub fn is_storage_error(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
             // EIO has no kind of its own.
             Self::Io { source, .. } => {
                 matches!(source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem) || source.raw_os_error() == Some(EIO)
             }
-            Self::Unreadable { said, .. } | Self::Failed { stderr: said, .. } => is_of_storage(said),
+            Self::Unreadable { said, .. } | Self::Failed { stderr: said, .. } => is_storage_error(said),
             _ => false,
         }
     }
 
-    /// What is damaged, where that can be told.
+    /// The damaged part, if known.
     pub fn damage(&self) -> Option<Damage> {
         let (Self::Unreadable { said } | Self::Failed { stderr: said, .. }) = self else { return None };
-        // What is not git's own line was found here.
+        // Without one of git's own lines, the damage was found by this process.
         let is_found_here = matches!(self, Self::Unreadable { .. }) && !said.contains("fatal: ") && !said.contains("error: ");
-        match (is_of_index(said), is_of_damage(said) || is_found_here) {
+        match (is_index_error(said), is_damage_error(said) || is_found_here) {
             (true, _) => Some(Damage::Index),
             (false, true) => Some(Damage::Other),
             (false, false) => None,
         }
     }
 
-    /// True for what comes of a repository in which something is missing or damaged, as far as git says so.
-    pub fn is_of_damage(&self) -> bool {
+    /// Whether the cause is a repository with missing or damaged parts, as far as git reports it.
+    pub fn is_damage_error(&self) -> bool {
         match self {
             Self::Unreadable { .. } => true,
-            Self::Failed { stderr, .. } => is_of_damage(stderr),
+            Self::Failed { stderr, .. } => is_damage_error(stderr),
             _ => false,
         }
     }
@@ -282,23 +282,23 @@ pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     /// Exit code or signal, in words.
     pub(crate) status: String,
-    /// What it wrote to standard error, capped.
+    /// Its standard error, capped.
     pub(crate) stderr: String,
-    /// True when the reader had enough and the process was stopped for it.
+    /// Whether the process was stopped because the reader had enough.
     pub(crate) full: bool,
-    /// What a traced process started, where it did not succeed.
+    /// Children of a traced process that failed.
     pub(crate) children: Children,
-    /// The lock that was in its way.
+    /// The lock file that blocked it.
     pub(crate) lock: Option<LockFile>,
 }
 
 impl Ended {
-    /// The error for a process that has died of what it was to read, or of what it was to read that with.
+    /// The error for a process that died because of the repository, a filter or the configuration.
     pub(crate) fn unreadable(&self) -> Error {
         let said = reason(&self.stderr);
-        if is_of_filter(&self.stderr) {
-            Error::FilterFailed { unchanged: false, said: told(&self.stderr) }
-        } else if is_of_setting(&self.stderr) {
+        if is_filter_error(&self.stderr) {
+            Error::FilterFailed { unchanged: false, said: all_messages(&self.stderr) }
+        } else if is_config_error(&self.stderr) {
             Error::Misconfigured { said }
         } else {
             Error::Unreadable { said }
@@ -332,7 +332,7 @@ mod tests {
         ] {
             assert_eq!(lock_in_the_way(text), expected.map(PathBuf::from), "{text}");
         }
-        assert!(is_of_storage("error: x\nfatal: y: No space left on device") && !is_of_storage("hook: No space left on device"));
+        assert!(is_storage_error("error: x\nfatal: y: No space left on device") && !is_storage_error("hook: No space left on device"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What git starts during a change, and how that ends: read from git's own trace, where its messages would be a guess.
+//! The children git starts during a change and their exit codes, read from git's trace, as its messages are ambiguous.
 //!
-//! The trace is a file in a folder of its own in the git directory, as whatever a hook starts later may still want to write
-//! there: once the folder is gone nothing can.
+//! The trace is a file in its own directory below the git directory: background processes of a hook may write to it later,
+//! and cannot once the directory is removed.
 
 use crate::error::Child;
 use std::{
@@ -13,19 +13,19 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How the name of the folder begins; the process that made it follows.
+/// Prefix of the directory name; the id of the creating process follows.
 pub(crate) const SCRATCH: &str = "trace.mcp-";
 const FILE: &str = "events";
-/// At this size the trace ends. Hooks that start git a thousand times write into it, too.
+/// Maximum size of the trace. Hooks that start git a thousand times also write to it.
 const MAX_SIZE: u64 = 8 << 20;
-/// The most of it that is read, from its end.
+/// Maximum bytes read, from its end.
 const MAX_READ: u64 = 1 << 20;
-/// How often its size is looked at.
+/// Interval between checks of its size.
 const LOOK: Duration = Duration::from_secs(1);
-/// The longest name that is taken from it.
+/// Maximum length of a name.
 const MAX_NAME: usize = 60;
 
-/// Hooks whose failure stops what git is about to do.
+/// Hooks whose failure aborts git's operation.
 const STOPPING: [&str; 10] = [
     "pre-commit",
     "pre-merge-commit",
@@ -39,13 +39,13 @@ const STOPPING: [&str; 10] = [
     "push-to-checkout",
 ];
 
-/// A trace that is being written.
+/// A trace being written.
 pub(crate) struct Trace {
     folder: TempDir,
     look_at: Cell<Instant>,
 }
 
-/// What git started, in order; each with how many git processes are above it.
+/// The processes git started, in order, each with its nesting depth.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Children(Vec<Started>);
 
@@ -54,19 +54,19 @@ struct Started {
     depth: u32,
     number: u32,
     child: Child,
-    /// What had been started when it ended.
+    /// Number of processes started before it ended.
     until: usize,
 }
 
 impl Trace {
-    /// Begins a trace in `git_dir`. A change is also made without one.
+    /// Starts a trace in `git_dir`. A change runs without one if that fails.
     pub(crate) fn begin(git_dir: &Path) -> Option<Self> {
         let folder = tempfile::Builder::new().prefix(&format!("{SCRATCH}{}-", std::process::id())).tempdir_in(git_dir).ok()?;
         folder.path().to_str()?;
         Some(Self { folder, look_at: Cell::new(Instant::now() + LOOK) })
     }
 
-    /// What tells git to write it. Its children inherit that.
+    /// Variables that enable the trace. Children inherit them.
     pub(crate) fn variables(&self) -> [(&'static str, String); 2] {
         let file = self.file().to_string_lossy().into_owned();
         [("GIT_TRACE2_PERF", file), ("GIT_TRACE2_PERF_BRIEF", "1".to_owned())]
@@ -76,7 +76,7 @@ impl Trace {
         self.folder.path().join(FILE)
     }
 
-    /// Ends the trace where it has become too large, and says when to look again.
+    /// Ends the trace if it is too large; returns when to check again.
     pub(crate) fn bounded(&self) -> Instant {
         let now = Instant::now();
         if now >= self.look_at.get() {
@@ -88,7 +88,7 @@ impl Trace {
         self.look_at.get()
     }
 
-    /// What git has started so far.
+    /// The processes git started so far.
     pub(crate) fn children(&self) -> Children {
         let read = || {
             let (mut file, meta) = crate::beneath::open_own(&self.file()).ok()?;
@@ -102,7 +102,7 @@ impl Trace {
 }
 
 impl Children {
-    /// Reads lines of eight columns: depth, thread, event, repository, two times, category, message.
+    /// Parses lines of eight columns: depth, thread, event, repository, two times, category, message.
     fn parse(text: &str) -> Self {
         let mut all: Vec<Started> = Vec::new();
         for line in text.lines() {
@@ -128,26 +128,26 @@ impl Children {
         Self(all)
     }
 
-    /// The hook, or the program that signs, whose failure was the last that could stop git.
+    /// The last failed hook or signing program that could abort git.
     pub(crate) fn stopper(&self) -> Option<&Child> {
         self.last(&|child| child.code.is_some_and(|code| code != 0), &|child| {
             child.signs || child.hook.as_deref().is_some_and(|hook| STOPPING.contains(&hook))
         })
     }
 
-    /// The hook of this name, where it failed.
+    /// The hook of this name, if it failed.
     pub(crate) fn failed_hook(&self, name: &str) -> Option<&Child> {
         self.last(&|child| child.code.is_some_and(|code| code != 0), &|child| child.hook.as_deref() == Some(name))
     }
 
-    /// What ran when git was ended: a hook or another program, rather than the git that waited for it. It may have ended a
-    /// moment before git, by the same signal.
+    /// The process running when git was killed: a hook or another program, rather than the git waiting for it. The same
+    /// signal may have killed it just before git.
     pub(crate) fn running(&self) -> Option<&Child> {
         self.last(&|child| child.code.is_none_or(|code| matches!(code, 137 | 143)), &|child| child.hook.is_some() || !child.is_git())
     }
 
-    /// The last child of git, or of a git that git started, that is in this state and of this kind. What hooks start is
-    /// their own business.
+    /// The last child of git, or of a git that git started, in this state and of this kind. Children of hooks are
+    /// ignored.
     fn last(&self, state: &dyn Fn(&Child) -> bool, kind: &dyn Fn(&Child) -> bool) -> Option<&Child> {
         let top = self.0.iter().map(|one| one.depth).min()?;
         self.last_within(0..self.0.len(), top, state, kind)
@@ -171,12 +171,12 @@ impl Children {
     }
 }
 
-/// Reads `class:hook hook:pre-commit argv:[.git/hooks/pre-commit]`.
+/// Parses `class:hook hook:pre-commit argv:[.git/hooks/pre-commit]`.
 fn child(text: &str) -> Child {
     let (about, argv) = text.split_once("argv:[").unwrap_or((text, ""));
     let of = |key: &str| about.split(' ').find_map(|word| word.strip_prefix(key)).map(plain);
     let is_hook = of("class:").as_deref() == Some("hook");
-    // A word with odd characters is quoted.
+    // A word with special characters is quoted.
     let first = argv.strip_prefix('\'').map_or_else(|| argv.split([' ', ']']).next(), |rest| rest.split('\'').next());
     let program = first.and_then(|path| path.trim_end().rsplit('/').next()).unwrap_or_default();
     let by_ssh = !is_hook && argv.contains(" -Y sign ");
@@ -184,7 +184,7 @@ fn child(text: &str) -> Child {
     Child { hook: of("hook:").filter(|_| is_hook), program: plain(program), signs, by_ssh, code: None }
 }
 
-/// A name without anything that acts.
+/// A name without special characters.
 fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.+".contains(*c)).take(MAX_NAME).collect()
 }
@@ -214,7 +214,7 @@ d0 | main                     | child_exit   |     |  0.006499 |  0.005449 |    
     }
 
     #[test]
-    fn programs_that_sign_are_told_from_others() {
+    fn signing_programs_are_recognised() {
         let sign = child("class:? argv:[/opt/my/gpg2 --status-fd=2 -bsau 'A <a@b>']");
         assert_eq!((sign.program.as_str(), sign.signs), ("gpg2", true));
         let ssh = child("class:? argv:[ssh-keygen -Y sign -n git -f /k /tmp/x]");

@@ -1,4 +1,4 @@
-//! Who wrote each line of a file. Always a git process: it can be killed.
+//! The last commit of each line of a file. Always a git process, as it can be killed.
 
 use crate::{
     cancel::Cancel,
@@ -14,17 +14,17 @@ use crate::{
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{collections::HashMap, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt};
 
-/// The longest line kept; of a longer one the start and the size.
+/// Maximum bytes kept of a line.
 const MAX_LINE: usize = 64 << 10;
-/// The largest file with a filter.
+/// Maximum size of a file with a filter.
 const MAX_CONTENT: usize = 32 << 20;
 
-/// Which lines are wanted.
+/// The lines to blame.
 #[derive(Clone, Debug)]
 pub struct BlameQuery {
     /// The file.
     pub path: RelPath,
-    /// The revision; the working tree's `HEAD` when absent.
+    /// The revision; the working tree if absent.
     pub rev: Option<Rev>,
     /// The first line, from 1.
     pub start_line: Option<u64>,
@@ -32,14 +32,14 @@ pub struct BlameQuery {
     pub end_line: Option<u64>,
 }
 
-/// A commit that wrote lines.
+/// The commit a line comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The full id; all zeros for lines that are not committed yet.
     pub id: String,
-    /// The author's name, or the start of it.
+    /// The author's name, possibly truncated.
     pub author: Vec<u8>,
-    /// The day it was written, in its author's zone: `2026-01-31`.
+    /// The author date in the author's zone: `2026-01-31`.
     pub day: String,
     /// The subject.
     pub summary: Vec<u8>,
@@ -50,7 +50,7 @@ pub struct Origin {
 pub struct BlamedLine<'a> {
     /// The line's number, from 1.
     pub number: u64,
-    /// Who wrote it.
+    /// Its commit.
     pub origin: &'a Origin,
     /// Its text, without the line break; capped.
     pub text: &'a [u8],
@@ -59,11 +59,11 @@ pub struct BlamedLine<'a> {
 }
 
 impl Repo {
-    /// Hands the lines of `query` to `each` until it breaks.
+    /// Passes the lines of `query` to `each` until it breaks.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchPath`], [`Error::UnknownRevision`]; [`Error::BadName`] for lines the file does not have.
+    /// [`Error::NoSuchPath`], [`Error::UnknownRevision`]; [`Error::BadName`] if the file does not have these lines.
     pub fn blame(&self, query: &BlameQuery, cancel: &Cancel, each: &mut dyn FnMut(BlamedLine<'_>) -> ControlFlow<()>) -> Result<()> {
         let rev = query.rev.clone().unwrap_or_else(Rev::head);
         let commit = self.resolve_commit(&rev, cancel)?;
@@ -102,7 +102,7 @@ impl Repo {
         let ended = process.may_die().stream(cancel, |chunk| parser.push(chunk, each))?;
         if ended.code == Some(128) && !ended.full && parser.lines == 0 && query.start_line.is_some() {
             let what = format!("{}-{}", query.start_line.unwrap_or(1), query.end_line.map(|end| end.to_string()).unwrap_or_default());
-            // It dies of what it cannot read, too.
+            // It also dies if it cannot read the repository.
             if ended.stderr.contains(" has only ") {
                 return Err(Error::bad_name(what, "a range of lines", "the file has no such lines"));
             }
@@ -112,7 +112,7 @@ impl Repo {
 }
 
 impl Repo {
-    /// Why there is nothing to blame of a path that `HEAD` has not; nothing for a file that is staged.
+    /// The error for a path that is not in `HEAD`; none for a staged file.
     fn check_tracked(&self, path: &RelPath, error: Error, in_worktree: bool, cancel: &Cancel) -> Result<()> {
         let staged = self.read(&["ls-files", "--stage", "-z"]).success(cancel, MAX_CONTENT)?;
         for entry in staged.split(|&byte| byte == 0) {
@@ -125,11 +125,10 @@ impl Repo {
                 return Err(Error::Submodule { path: crate::quote::listed(name), id });
             }
         }
-        if in_worktree { Err(Error::NoSuchPath { path: path.to_string(), place: "what git tracks here".to_owned() }) } else { Err(error) }
+        if in_worktree { Err(Error::NoSuchPath { path: path.to_string(), place: "the tracked files".to_owned() }) } else { Err(error) }
     }
 
-    /// What the index holds of a file that is as the index has noted, where only a filter that is not run could tell that from
-    /// the file itself.
+    /// The index's content of an unmodified file whose filter reads do not run.
     fn content_without_filter(&self, path: &RelPath, cancel: &Cancel) -> Result<Option<Vec<u8>>> {
         if self.filter_of(path, cancel)?.is_none() {
             return Ok(None);
@@ -141,8 +140,7 @@ impl Repo {
         self.read(&["cat-file", "blob"]).arg(staged.to_string()).success(cancel, MAX_CONTENT).map(Some)
     }
 
-    /// Refuses a list of ignored revisions that the configuration names outside the working tree: what git cannot read
-    /// as one it prints.
+    /// Refuses an ignored-revisions file outside the working tree: git prints the content of one it cannot parse.
     fn check_ignored_revs(&self, cancel: &Cancel) -> Result<()> {
         if !(self.settings.local_ignore_revs || self.settings.conditional) {
             return Ok(());
@@ -159,7 +157,7 @@ impl Repo {
     }
 }
 
-/// Reads `git blame --porcelain`.
+/// Parses `git blame --porcelain`.
 #[derive(Default)]
 struct Porcelain {
     line: Vec<u8>,
@@ -168,7 +166,7 @@ struct Porcelain {
     current: String,
     number: u64,
     lines: u64,
-    /// The seconds of the commit that is being read.
+    /// The seconds of the commit being parsed.
     time: Vec<u8>,
 }
 
@@ -226,7 +224,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn lines_keep_their_commit_and_number() {
+    fn lines_have_their_commit_and_number() {
         let id = "b".repeat(40);
         let text = format!("{id} 1 1 2\nauthor A B\nauthor-time 5\nauthor-tz -0100\nsummary s\nfilename f\n\tone\n{id} 2 2\n\t\ttwo\n");
         for size in 1..text.len() {
@@ -245,7 +243,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_survived(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_never_panic(text in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = Porcelain::default().push(&text, &mut |_| ControlFlow::Continue(()));
         }
     }

@@ -1,4 +1,4 @@
-//! Branches: local, remote-tracking, and what contains what.
+//! Branches: local, remote-tracking, and filtered by contained commits.
 
 use crate::{
     cancel::Cancel,
@@ -23,12 +23,12 @@ use std::{
     os::unix::ffi::OsStrExt,
 };
 
-/// Branches that git is asked about at once: their names are its arguments.
+/// Branches per git process: their names are its arguments.
 const CHUNK: usize = 200;
-/// The most broken references that are named.
+/// Maximum number of broken references named.
 const MAX_BROKEN: usize = 5;
 
-/// Which branches are wanted.
+/// The kind of branches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BranchKind {
     /// `refs/heads`.
@@ -48,22 +48,22 @@ pub struct BranchQuery {
     pub contains: Option<Rev>,
     /// Only branches that do not contain this commit.
     pub not_contains: Option<Rev>,
-    /// How many to pass over.
+    /// How many to skip.
     pub skip: usize,
-    /// How many to look into after that.
+    /// How many to return after that.
     pub take: usize,
 }
 
-/// Some of the branches that a query is about.
+/// The branches in a query's window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Branches {
-    /// Those that are looked into.
+    /// The branches in the window.
     pub shown: Vec<Branch>,
-    /// How many there are in all.
+    /// The total number of branches.
     pub total: usize,
-    /// Another number once one of them has moved, come or gone.
+    /// A hash that changes when a branch is moved, created or deleted.
     pub mark: u64,
-    /// What git says of references that are broken, and that it passes over.
+    /// git's warnings about broken references, which it skips.
     pub broken: Vec<String>,
 }
 
@@ -72,19 +72,19 @@ pub struct Branches {
 pub struct Branch {
     /// The short name.
     pub name: Vec<u8>,
-    /// True for the checked-out branch.
+    /// Whether it is checked out.
     pub current: bool,
     /// The commit.
     pub id: ObjectId,
     /// The abbreviated commit.
     pub short: String,
-    /// The branch that it follows.
+    /// Its upstream.
     pub upstream: Option<Vec<u8>>,
     /// The first paragraph of the commit's message.
     pub subject: Vec<u8>,
 }
 
-/// Names and commits as they come, of which only those in the window are held: a repository can have a million.
+/// Collects the branches in the window and counts the rest: a repository can have a million.
 struct Window<'a> {
     query: &'a BranchQuery,
     hasher: DefaultHasher,
@@ -137,7 +137,7 @@ impl Repo {
                     let mut fields = line.splitn(3, |&byte| byte == 0);
                     if let (Some(id), Some(symref), Some(name)) = (fields.next(), fields.next(), fields.next())
                         && let Ok(id) = ObjectId::from_hex(id)
-                        // A remote's HEAD only repeats another branch.
+                        // A remote's `HEAD` duplicates another branch.
                         && (symref.is_empty() || !name.starts_with(b"refs/remotes/"))
                     {
                         window.push(name, id);
@@ -189,7 +189,7 @@ fn shorten(full: &[u8]) -> &[u8] {
 
 fn list(engine: &gix::Repository, query: &BranchQuery, cancel: &Cancel) -> Result<Branches> {
     if query.contains.is_some() || query.not_contains.is_some() {
-        return Err(only_git("a question of reachability"));
+        return Err(only_git("a reachability filter"));
     }
     let head = engine.head_name().map_err(Error::engine)?;
     let platform = engine.references().map_err(Error::engine)?;

@@ -1,14 +1,14 @@
-//! The header of a commit as git reads it (`ident.c` and `commit.c` of 2.47): what is odd in one is passed over, and never an error.
+//! Parses commit headers as git does (`ident.c` and `commit.c` of 2.47): malformed parts are skipped, never an error.
 
 use gix::{bstr::ByteSlice, date::time::format};
 
-/// The last second of the year 9999. Later ones are left to git.
+/// The last second of the year 9999. Later dates are left to git.
 const LAST: i64 = 253_402_300_799;
 
-/// The parts of a commit that are shown.
+/// The displayed parts of a commit.
 pub(crate) struct CommitText<'a> {
     author: &'a [u8],
-    /// The message says in which encoding it is.
+    /// Whether the commit declares an encoding.
     pub(crate) is_encoded: bool,
     pub(crate) message: &'a [u8],
 }
@@ -23,7 +23,7 @@ impl<'a> CommitText<'a> {
         Self { author: value(b"author ").unwrap_or_default(), is_encoded: value(b"encoding ").is_some(), message }
     }
 
-    /// Who wrote it; `None` where no address is found, and git shows nobody.
+    /// The author; `None` if it has no address, where git shows none either.
     pub(crate) fn author(&self) -> Option<Ident<'a>> {
         Ident::of(self.author)
     }
@@ -41,23 +41,23 @@ impl<'a> Ident<'a> {
         let begin = line.find_byte(b'<')? + 1;
         let name = line[..begin - 1].trim_ascii_end();
         let email = &line[begin..begin + line[begin..].find_byte(b'>')?];
-        // An address may hold such signs itself: the time comes after the last one.
+        // An address may contain `>`: the time follows the last one.
         let after = &line[line.rfind_byte(b'>')? + 1..];
         Some(Self { name, email, stamp: Stamp::of(after).unwrap_or_default() })
     }
 }
 
-/// A time as git keeps it. The first second of 1970 where a commit has none.
+/// A time in git's format. Defaults to the first second of 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// Since 1970.
+    /// Seconds since 1970.
     pub(crate) seconds: i64,
-    /// Hours and minutes of the zone, as in `-0130`: any number.
+    /// Hours and minutes of the zone, as in `-0130`; not validated.
     pub(crate) zone: i32,
 }
 
 impl Stamp {
-    /// Reads `1700000000 +0100`.
+    /// Parses `1700000000 +0100`.
     pub(crate) fn of(text: &[u8]) -> Option<Self> {
         let text = text.trim_ascii_start();
         let digits = digits(text);
@@ -72,13 +72,13 @@ impl Stamp {
         Some(Self { seconds, zone: if *sign == b'-' { -zone } else { zone } })
     }
 
-    /// The seconds of its own zone, if a year of four digits has them.
+    /// Seconds in its own zone, up to the year 9999.
     fn local(self) -> Option<i64> {
         let minutes = i64::from(self.zone / 100) * 60 + i64::from(self.zone % 100);
         Some(self.seconds.checked_add(minutes * 60)?).filter(|local| *local <= LAST)
     }
 
-    /// `2026-01-31T23:59:59+00:00`, as git's `%aI`; `None` where git has to be asked.
+    /// `2026-01-31T23:59:59+00:00`, as git's `%aI`; `None` if only git can format it.
     pub(crate) fn iso(self) -> Option<String> {
         let text = gix::date::Time::new(self.local()?, 0).format_or_unix(format::ISO8601_STRICT);
         let date = text.get(..19)?;
@@ -87,20 +87,20 @@ impl Stamp {
         Some(format!("{date}{sign}{:02}:{:02}", zone / 100, zone % 100))
     }
 
-    /// `2026-01-31`, or the seconds as git takes them (`@1700000000`) where the year has more than four digits.
+    /// `2026-01-31`, or `@SECONDS` if the year has more than four digits.
     pub(crate) fn day(self) -> String {
         let day = self.iso().and_then(|iso| iso.get(..10).map(str::to_owned));
         day.unwrap_or_else(|| format!("@{}", self.seconds))
     }
 
-    /// `Tue Nov 14 22:13:20 2023 +0000`, as `git log` shows it; `None` where git has to be asked.
+    /// `Tue Nov 14 22:13:20 2023 +0000`, as `git log` shows it; `None` if only git can format it.
     pub(crate) fn shown(self) -> Option<String> {
         let text = gix::date::Time::new(self.local()?, 0).format_or_unix(format::DEFAULT);
         Some(format!("{} {:+05}", text.strip_suffix(" +0000")?, self.zone))
     }
 }
 
-/// When a commit was made, by which histories are walked; 0 where that cannot be read.
+/// The committer time, which orders history walks; 0 if unreadable.
 pub(crate) fn committed(data: &[u8]) -> i64 {
     let mut lines = data.lines().skip_while(|line| line.starts_with(b"tree ") || line.starts_with(b"parent "));
     let is_author = lines.next().is_some_and(|line| line.starts_with(b"author"));
@@ -127,7 +127,7 @@ mod tests {
         for (text, iso, shown) in [
             (" 1700000000 +0100", "2023-11-14T23:13:20+01:00", "Tue Nov 14 23:13:20 2023 +0100"),
             (" 1700000000 -0130", "2023-11-14T20:43:20-01:30", "Tue Nov 14 20:43:20 2023 -0130"),
-            // git 2.47.3 shows it so.
+            // As git 2.47.3 shows it.
             (" 1700000000 +9999", "2023-11-19T02:52:20+99:99", "Sun Nov 19 02:52:20 2023 +9999"),
             (" 1700000000 EST", "1970-01-01T00:00:00+00:00", "Thu Jan 1 00:00:00 1970 +0000"),
             (" 1700000000", "1970-01-01T00:00:00+00:00", "Thu Jan 1 00:00:00 1970 +0000"),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_read_as_git_does() {
+    fn idents_are_read_as_git_does() {
         for (line, expect) in [
             ("A B <a@b> 1 +0000", Some(("A B", "a@b", 1))),
             ("A <a <x> b> 1 +0000", Some(("A", "a <x", 1))),
@@ -158,7 +158,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_survived(data in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_never_panic(data in proptest::collection::vec(any::<u8>(), 0..200)) {
             let text = CommitText::of(&data);
             let _ = text.author().map(|ident| (ident.stamp.iso(), ident.stamp.shown()));
             let _ = (committed(&data), Ident::of(&data), Stamp::of(&data));

@@ -27,7 +27,7 @@ use crate::{
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{collections::HashSet, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt, path::PathBuf};
 
-/// The largest blob that is compared in this process. A larger one goes to a process that can be killed.
+/// Maximum size of a blob compared in-process. Larger ones go to a git process, which can be killed.
 pub(crate) const MAX_BLOB: u64 = 8 << 20;
 
 /// The two sides of a difference.
@@ -39,12 +39,12 @@ pub enum Sides {
     Staged,
     /// A commit against the working tree.
     Worktree(ObjectId),
-    /// A commit or tree, or nothing, against another.
+    /// A commit or tree, or the empty tree, against another.
     Trees(Option<ObjectId>, ObjectId),
 }
 
 impl Sides {
-    /// The prefixes of the names of both sides in a patch.
+    /// The path prefixes of both sides in a patch.
     fn prefixes(self, settings: &Settings) -> [&str; 2] {
         match (&settings.prefixes, self) {
             (Some([old, new]), _) => [old, new],
@@ -63,9 +63,9 @@ pub struct DiffQuery {
     pub sides: Sides,
     /// Only these paths; all when empty.
     pub paths: Vec<RelPath>,
-    /// Not these paths.
+    /// Paths to exclude.
     pub exclude: Vec<RelPath>,
-    /// Lines of context around each change; as configured when absent.
+    /// Lines of context around each change; as configured if absent.
     pub context: Option<u32>,
     /// How much of the patch to keep.
     pub keep: Keep,
@@ -76,7 +76,7 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::Bare`] where a side is the working tree or the index.
+    /// [`Error::Bare`] if a side is the working tree or the index.
     pub fn diff(&self, query: &DiffQuery, cancel: &Cancel) -> Result<(Patch, Route)> {
         cancel.check()?;
         let mut needs = self.needs(cancel);
@@ -103,10 +103,10 @@ impl Repo {
         let in_worktree = matches!(query.sides, Sides::Unstaged | Sides::Worktree(_));
         let mut inside = Inside::default();
         if in_worktree {
-            // What is changed inside of submodules is looked for without git.
+            // Changes inside submodules are detected without git.
             process = process.arg("--ignore-submodules=dirty");
             inside = self.inside_submodules(&query.paths, Ignore::Untracked, &Reach::new(), cancel)?;
-            inside.leave_out(&query.exclude);
+            inside.exclude_paths(&query.exclude);
         }
         if let Some(context) = query.context {
             process = process.arg(format!("--unified={context}"));
@@ -114,7 +114,7 @@ impl Repo {
         process = match query.sides {
             Sides::Unstaged => process,
             Sides::Staged => {
-                // git takes a branch that is broken for one without commits.
+                // git treats a broken branch as one without commits.
                 self.head(cancel)?;
                 process.arg("--cached")
             }
@@ -145,7 +145,7 @@ impl Repo {
         Ok(patch)
     }
 
-    /// Pathspecs with exclusions need git's magic, so every other special character is switched off in each.
+    /// Exclusions need pathspec magic, so each pathspec disables all other special characters.
     fn excluding<'a>(process: Process<'a>, query: &DiffQuery) -> Process<'a> {
         let with = |magic: &[u8], path: &RelPath| {
             let spec = if path.as_bytes().is_empty() { magic.to_vec() } else { [magic, path.as_bytes()].concat() };
@@ -158,11 +158,11 @@ impl Repo {
         process.args(shown).args(hidden)
     }
 
-    /// The patch between two trees, rendered here.
+    /// The patch between two trees, rendered in-process.
     ///
     /// # Errors
     ///
-    /// [`only_git`] where configuration, attributes, size or renames ask for it.
+    /// [`only_git`] if configuration, attributes, size or renames require it.
     pub(crate) fn tree_patch(
         &self,
         engine: &gix::Repository,
@@ -172,7 +172,7 @@ impl Repo {
         cancel: &Cancel,
     ) -> Result<Patch> {
         if !self.settings.plain_diff || !self.settings.default_abbrev || self.location.worktree.is_none() || self.settings.sparse {
-            return Err(only_git("how patches are configured"));
+            return Err(only_git("the patch configuration"));
         }
         let tree = |id: ObjectId| {
             let object = engine.find_object(id).map_err(Error::engine)?;
@@ -184,11 +184,11 @@ impl Repo {
         let mut files = found.changes;
         let is_submodule = |side: Option<(u32, ObjectId)>| side.is_some_and(|(mode, _)| mode == 0o160_000);
         if files.iter().any(|change| is_submodule(change.old) || is_submodule(change.new)) && self.may_hide_submodules() {
-            return Err(only_git("which submodules are shown"));
+            return Err(only_git("the submodule configuration"));
         }
         files.retain(|change| !query.exclude.iter().any(|not| not.covers(&change.path)));
         if !self.attributes_are_plain(engine, files.iter().map(|change| change.path.as_slice())) {
-            return Err(only_git("attributes that say how files are compared"));
+            return Err(only_git("diff attributes"));
         }
         let renderer = Renderer {
             engine,
@@ -199,7 +199,7 @@ impl Repo {
         Ok(Patch { truncated: patch.truncated || found.truncated, ..patch })
     }
 
-    /// True when no attributes file says how one of these paths is compared.
+    /// Whether no attributes file affects how these paths are compared.
     fn attributes_are_plain<'p>(&self, engine: &gix::Repository, paths: impl Iterator<Item = &'p [u8]>) -> bool {
         const WORDS: [&[u8]; 3] = [b"diff", b"binary", b"[attr]"];
         let plain = |text: &[u8]| WORDS.iter().all(|word| !text.contains_str(word));
@@ -271,7 +271,7 @@ impl Renderer<'_> {
         Ok(collector.finish())
     }
 
-    /// For each file, the index of the one it was renamed from.
+    /// For each file, the index of its rename source.
     fn renames(&self, files: &[Change]) -> Result<Vec<Option<usize>>> {
         let lone = |wanted: fn(&Change) -> Option<(u32, ObjectId)>| -> Result<Vec<(usize, Lone)>> {
             let sides = files.iter().enumerate().filter_map(|(at, change)| wanted(change).map(|side| (at, side)));
@@ -303,7 +303,7 @@ impl Renderer<'_> {
     fn side(&self, path: Vec<u8>, side: Option<(u32, ObjectId)>) -> Result<Option<Side>> {
         let Some((mode, id)) = side else { return Ok(None) };
         if mode == 0o160_000 {
-            // A submodule's commit is not an object of this repository, so it is not abbreviated by looking it up.
+            // A submodule's commit is not an object of this repository, so its abbreviation is not looked up.
             let len = self.abbreviate.usual_len();
             let content = format!("Subproject commit {id}\n").into_bytes();
             return Ok(Some(Side { path, mode, id, abbreviated: id.to_hex_with_len(len).to_string(), content }));

@@ -1,4 +1,4 @@
-//! Fields of git's listings: of a long one only the start is kept, so that it costs no more than any other.
+//! Splits git's listings into fields and truncates long ones, to bound memory.
 
 use crate::{
     cancel::Cancel,
@@ -8,40 +8,40 @@ use crate::{
 use gix::bstr::ByteSlice;
 use std::ops::ControlFlow;
 
-/// The most that is read of a name, a value or a reason. A field of this length may have been longer.
+/// Maximum bytes kept of a name, a value or a reason. A field of this length may be truncated.
 pub const MAX_FIELD: usize = 8 << 10;
-/// The most that is read of the first line of a message.
+/// Maximum bytes kept of a subject.
 pub const MAX_SUBJECT: usize = 2 << 10;
-/// The most bytes of fields that one listing keeps.
+/// Maximum bytes kept of one listing.
 const MAX_KEPT: usize = 256 << 20;
 
-/// The start of a field.
+/// A field truncated to `limit` bytes.
 pub(crate) fn clipped(field: &[u8], limit: usize) -> Vec<u8> {
     field[..field.len().min(limit)].to_vec()
 }
 
-/// How a listing is taken apart.
+/// The format of a listing.
 #[derive(Clone, Copy)]
 pub(crate) struct Layout<'a> {
-    /// Ends a field.
+    /// The field terminator.
     pub(crate) separator: u8,
-    /// Ends the first part of a field. Each of the two may have the length that a field may have.
+    /// Separates the two parts of a field. The limit applies to each part.
     pub(crate) divider: Option<u8>,
-    /// The most that is kept of the field with this number.
+    /// Maximum bytes kept of the field with this index.
     pub(crate) limit: &'a dyn Fn(usize) -> usize,
 }
 
 impl Layout<'_> {
-    /// Fields that end with a NUL.
+    /// NUL-terminated fields.
     pub(crate) const NUL: Self = Self { separator: 0, divider: None, limit: &|_| MAX_FIELD };
 }
 
-/// Takes output apart as it comes.
+/// Splits streamed output into fields.
 struct Fields<'a> {
     layout: Layout<'a>,
     found: Vec<Vec<u8>>,
     field: Vec<u8>,
-    /// Where the part of the field begins that is being read.
+    /// Start of the current part of the field.
     part: usize,
     is_divided: bool,
     kept: usize,
@@ -94,11 +94,11 @@ impl<'a> Fields<'a> {
 }
 
 impl Process<'_> {
-    /// Runs the process and keeps the start of each field of its output.
+    /// Runs the process and returns the fields of its output, truncated.
     ///
     /// # Errors
     ///
-    /// As [`Process::stream`]; [`Error::TooLarge`] for very many fields.
+    /// As [`Process::stream`]; [`Error::TooLarge`] for too many fields.
     pub(crate) fn fields(self, layout: Layout<'_>, cancel: &Cancel) -> Result<(Ended, Vec<Vec<u8>>)> {
         let what = format!("the output of git {}", self.name());
         let mut fields = Fields::new(layout);
@@ -109,7 +109,7 @@ impl Process<'_> {
         Ok((ended, fields.finish()))
     }
 
-    /// As [`Process::fields`], of a process that must succeed.
+    /// As [`Process::fields`], for a process that must succeed.
     pub(crate) fn fields_of_success(self, layout: Layout<'_>, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
         let name = self.name();
         let (ended, fields) = self.fields(layout, cancel)?;
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_keep_their_starts_in_whatever_pieces_they_come() {
+    fn fields_are_truncated_whatever_the_chunks() {
         let text = b"a=1\0long key=and a long value=with more\0=\0\0last";
         for size in 1..text.len() {
             let mut fields = Fields::new(Layout { separator: 0, divider: Some(b'='), limit: &|at| if at == 1 { 6 } else { 3 } });

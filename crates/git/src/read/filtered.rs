@@ -1,4 +1,4 @@
-//! Filters that reads do not run, and what is not compared without them.
+//! Filters that reads do not run, and the paths not compared for that reason.
 
 use crate::{
     beneath::{self, Kind, to_path},
@@ -11,10 +11,10 @@ use crate::{
 use gix::bstr::ByteSlice;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The longest list of paths.
+/// Maximum bytes of a path list.
 const MAX_OUTPUT: usize = 256 << 20;
 
-/// A path that a read leaves out of a comparison.
+/// A path excluded from a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotCompared {
     /// The path.
@@ -26,13 +26,13 @@ pub struct NotCompared {
 /// Why a path is not compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unseen {
-    /// It takes this filter, which is not run.
+    /// It has this filter, which is not run.
     Filter(String),
-    /// It is a submodule that is not looked into, for this reason.
+    /// It is a submodule that is not inspected, for this reason.
     Submodule(String),
 }
 
-/// True where some pattern has `**` that is not a whole part of a path.
+/// Whether a pattern has `**` that is not a whole path component.
 fn is_odd(patterns: &[u8]) -> bool {
     patterns.lines().any(|line| {
         let mut parts = line.trim_ascii_end().split(|&byte| byte == b'/');
@@ -45,7 +45,7 @@ impl Repo {
         !(self.settings.local_filters.is_empty() && self.settings.operator_filters.is_empty())
     }
 
-    /// True when some attributes file assigns a filter, or cannot be read for that.
+    /// Whether an attributes file assigns a filter, or cannot be read.
     pub(crate) fn attributes_name_filters(&self, index: &gix::index::State) -> bool {
         let Ok(worktree) = self.worktree_folder() else { return true };
         let names = |text: &[u8]| text.contains_str("filter");
@@ -64,28 +64,28 @@ impl Repo {
                 match worktree.read(to_path(&file), Kind::Rules) {
                     Ok(Some(text)) => names(&text),
                     Ok(None) => index.entry_by_path(file.as_bstr()).is_some(),
-                    // git follows no link here, and neither does it need to: what the link leads to names nothing.
+                    // git does not follow a symbolic link here, so its target has no effect.
                     Err(_) => true,
                 }
             })
     }
 
-    /// True where patterns of what is ignored, in these folders or for all, have `**` beside other letters: there the engine
-    /// and git differ. A folder ends in a slash; the top is empty.
-    pub(crate) fn ignores_oddly<'a>(&self, dirs: impl Iterator<Item = &'a [u8]>) -> bool {
+    /// Whether ignore patterns in these directories, or global ones, have `**` next to other characters, where the engine
+    /// differs from git. A directory ends in a slash; the top is empty.
+    pub(crate) fn has_odd_ignore_patterns<'a>(&self, dirs: impl Iterator<Item = &'a [u8]>) -> bool {
         let Ok(worktree) = self.worktree_folder() else { return true };
         let own = self.settings.ignore_file.iter().any(|file| beneath::read_own(file, Kind::Rules).is_ok_and(|text| is_odd(&text)));
         let info = || self.common_folder().read("info/exclude", Kind::Rules).map_or(true, |text| text.is_some_and(|text| is_odd(&text)));
         let is_odd_in = |dir: &[u8]| {
             let text = worktree.read(to_path(&[dir, b".gitignore"].concat()), Kind::Rules);
-            // git follows no link here either.
+            // git does not follow a symbolic link here either.
             text.is_ok_and(|text| text.is_some_and(|text| is_odd(&text)))
         };
         let mut dirs = dirs;
         own || info() || dirs.any(is_odd_in)
     }
 
-    /// Filter drivers of the repository's own configuration, as git sees them at this moment.
+    /// Filter drivers in the repository's own configuration, as git sees them now.
     pub(crate) fn local_filters(&self, cancel: &Cancel) -> Result<BTreeSet<String>> {
         if !self.settings.conditional {
             return Ok(self.settings.local_filters.clone());
@@ -108,9 +108,9 @@ impl Repo {
         Ok(drivers)
     }
 
-    /// Filter drivers that reads do not run: those that the repository names and, in a repository that nobody has named, all.
-    /// Its sandbox would not let the operator's start.
-    fn unrun_filters(&self, cancel: &Cancel) -> Result<BTreeSet<String>> {
+    /// Filter drivers that reads do not run: the repository's own and, in an untrusted repository, also the operator's, which
+    /// could not start in its sandbox.
+    fn disabled_filters(&self, cancel: &Cancel) -> Result<BTreeSet<String>> {
         let mut drivers = self.local_filters(cancel)?;
         if !self.location.trusted {
             drivers.extend(self.settings.operator_filters.iter().cloned());
@@ -118,24 +118,24 @@ impl Repo {
         Ok(drivers)
     }
 
-    /// A git process that reads file content of the working tree and runs no filter that is not to be run.
+    /// A git process that reads the working tree's file content without running these filters.
     pub(crate) fn read_worktree(&self, args: &[&str], cancel: &Cancel) -> Result<Process<'_>> {
-        Ok(silence(self.read(args), &self.unrun_filters(cancel)?))
+        Ok(silence(self.read(args), &self.disabled_filters(cancel)?))
     }
 
-    /// Keeps a process from running filters that reads of this repository do not run.
+    /// Disables these filters in a process.
     pub(crate) fn silenced<'a>(&self, process: Process<'a>, cancel: &Cancel) -> Result<Process<'a>> {
-        Ok(silence(process, &self.unrun_filters(cancel)?))
+        Ok(silence(process, &self.disabled_filters(cancel)?))
     }
 
-    /// What only a filter could compare that is not run: files below `paths`, or anywhere, whose size or age is not what the
-    /// index has noted.
+    /// Files below `paths`, or anywhere, that cannot be compared without running a filter: their size or time differs from
+    /// the index.
     pub(crate) fn not_compared(&self, paths: &[RelPath], cancel: &Cancel) -> Result<Vec<NotCompared>> {
-        let drivers = self.unrun_filters(cancel)?;
+        let drivers = self.disabled_filters(cancel)?;
         if drivers.is_empty() {
             return Ok(Vec::new());
         }
-        // It looks at sizes and ages alone, and at content only of files as young as the index.
+        // It compares only sizes and times, and content only of files as recent as the index.
         let args = ["diff-files", "--name-only", "-z", "--diff-filter=d", "--ignore-submodules=all", "--"];
         let process = silence(self.process(Mode::Read, &args), &drivers);
         let edited = process.args(paths.iter().map(RelPath::literal)).success(cancel, MAX_OUTPUT)?;
@@ -149,14 +149,14 @@ impl Repo {
             .collect())
     }
 
-    /// The filter of a file, where it is one that reads do not run.
+    /// The filter of a file, if reads do not run it.
     pub(crate) fn filter_of(&self, path: &RelPath, cancel: &Cancel) -> Result<Option<String>> {
-        let drivers = self.unrun_filters(cancel)?;
+        let drivers = self.disabled_filters(cancel)?;
         let list = || [path.as_bytes(), b"\0"].concat();
         if drivers.is_empty() { Ok(None) } else { Ok(self.filtered(list(), &drivers, cancel)?.into_values().next()) }
     }
 
-    /// Those of `paths`, each of which ends with NUL, that one of these filters applies to.
+    /// The NUL-terminated `paths` to which one of these filters applies.
     fn filtered(&self, paths: Vec<u8>, drivers: &BTreeSet<String>, cancel: &Cancel) -> Result<BTreeMap<Vec<u8>, String>> {
         let output = self.read(&["check-attr", "-z", "--stdin", "filter"]).stdin(paths).success(cancel, MAX_OUTPUT)?;
         let fields: Vec<&[u8]> = output.split(|&byte| byte == 0).collect();

@@ -23,15 +23,15 @@ use std::{
     },
 };
 
-/// Files searched between two hand-outs.
+/// Files searched per batch.
 const BATCH: usize = 512;
-/// Output that ends a batch early, so that memory stays bounded.
+/// Output size that ends a batch early, to bound memory.
 const BATCH_OUTPUT: usize = 16 << 20;
-/// The most files of a revision that are searched.
+/// Maximum number of files searched in a revision.
 const MAX_FILES: usize = 500_000;
-/// Below this many files threads cost more than they save.
+/// Minimum number of files for which threads pay off.
 const WORTH_THREADS: usize = 64;
-/// The memory that a compiled pattern may take.
+/// Memory limit of a compiled pattern.
 const PATTERN_LIMIT: usize = 10 << 20;
 const LIST_LIMIT: usize = 256 << 20;
 
@@ -42,30 +42,30 @@ pub struct GrepQuery {
     pub pattern: String,
     /// The revision; the working tree when absent.
     pub rev: Option<Rev>,
-    /// Only these paths.
+    /// Only these paths; all when empty.
     pub paths: Vec<RelPath>,
-    /// Case does not matter.
+    /// Whether to ignore case.
     pub ignore_case: bool,
-    /// Lines around each match.
+    /// Lines of context around each match.
     pub context: usize,
 }
 
-/// What a search passed over.
+/// The summary of a search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrepSummary {
-    /// Files with a match, as far as the search went.
+    /// Number of files with a match so far.
     pub files: usize,
-    /// Files too large to be searched.
+    /// Number of files too large to search.
     pub too_large: usize,
 }
 
-/// A file to be searched.
+/// A file to search.
 struct Candidate {
     path: Vec<u8>,
     id: Option<ObjectId>,
 }
 
-/// What searching one file gave.
+/// The matches in one file.
 #[derive(Default)]
 struct Hits {
     text: Vec<u8>,
@@ -73,7 +73,7 @@ struct Hits {
 }
 
 impl Repo {
-    /// Hands what `git grep -nI` prints to `each`, one file at a time, until it breaks.
+    /// Passes matches in the format of `git grep -nI` to `each`, one file at a time, until it breaks.
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ impl Repo {
         }
     }
 
-    /// Fails as git does that reads what the engine could not read.
+    /// Returns git's error for an object the engine could not read.
     fn check_tree(&self, rev: &Rev, err: &Error, cancel: &Cancel) -> Result<()> {
         match err {
             Error::MissingObject(id) => self.object(self.resolve(&Rev::new(id.as_str())?, cancel)?, cancel).map(drop),
@@ -119,7 +119,7 @@ impl Repo {
         }
     }
 
-    /// Searches in this process.
+    /// Searches in-process.
     fn search_files(
         &self,
         query: &GrepQuery,
@@ -188,7 +188,7 @@ impl Repo {
                 .filter(|entry| matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE) && !entry.flags.contains(Flags::SKIP_WORKTREE));
             let mut files: Vec<Candidate> = regular
                 .map(|entry| {
-                    // git, too, takes the index's word for files that it is told not to look at.
+                    // As git, use the index's content for files marked assume-valid.
                     let id = entry.flags.contains(Flags::ASSUME_VALID).then_some(entry.id);
                     Candidate { path: entry.path(&index).to_vec(), id }
                 })
@@ -204,7 +204,7 @@ impl Repo {
         Ok(paths.into_iter().map(|path| Candidate { path, id: None }).collect())
     }
 
-    /// Searches a revision of a format that only git reads. Its extended syntax is then the pattern's.
+    /// Searches a revision of a repository only git can read, with git's extended regular expressions.
     fn grep_with_git(
         &self,
         rev: &Rev,
@@ -221,7 +221,7 @@ impl Repo {
         let paths = query.paths.iter().map(RelPath::literal);
         let process = process.arg("-e").arg(&query.pattern).arg(tree).arg("--").args(paths);
         let ended = process.stream(cancel, |chunk| each(chunk))?;
-        // Exit code 1 is "no match", also where an object could not be read.
+        // Exit code 1 is "no match", even if an object could not be read.
         if ended.stderr.contains("error: ") && !ended.full {
             return Err(ended.unreadable());
         }
@@ -244,7 +244,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Searches the first files of `batch`, at least one, and gives their results in order.
+    /// Searches the first files of `batch`, at least one, and returns their results in order.
     fn batch(&self, batch: &[Candidate], cancel: &Cancel) -> Result<Vec<Hits>> {
         let threads = if batch.len() < WORTH_THREADS { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
         let (next, produced) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -272,7 +272,7 @@ impl Search<'_> {
                     .try_for_each(|worker| worker.join().unwrap_or_else(|_| Err(Error::Engine("a search thread failed".to_owned()))))
             })?;
         }
-        // Files are taken in order, so what was searched is a prefix.
+        // Files are taken in order, so the searched ones are a prefix.
         Ok(slots.into_iter().map_while(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
     }
 
@@ -298,7 +298,7 @@ impl Search<'_> {
                 Err(err) if err.raw_os_error() == Some(EIO) => {
                     return Err(Error::io(format!("reading {}", quote::listed(&file.path)))(err));
                 }
-                // Deleted, replaced by a directory or a link, or not readable: git passes over it, too.
+                // Deleted, replaced by a directory or a symbolic link, or unreadable: git skips it as well.
                 Err(_) => return Ok(Hits::default()),
             },
         };
@@ -310,7 +310,7 @@ impl Search<'_> {
         Ok(Hits { text: printer.text, too_large: false })
     }
 
-    /// The content of a regular file of the working tree; `None` when it is too large.
+    /// The content of a regular file of the working tree; `None` if it is too large.
     fn read(&self, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let Some(worktree) = &self.worktree else { return Err(io::ErrorKind::NotFound.into()) };
         let (mut file, _) = worktree.file(to_path(path))?;
@@ -320,7 +320,7 @@ impl Search<'_> {
     }
 }
 
-/// Writes matches as `git grep -n` does.
+/// Prints matches as `git grep -n` does.
 struct Printer {
     path: Vec<u8>,
     text: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Questions about history that git answers in a few lines: describe, reflog, range-diff, shortlog, merge preview.
+//! History queries with short answers: describe, reflog, range-diff, shortlog, merge preview.
 
 use crate::{
     cancel::Cancel,
@@ -17,22 +17,22 @@ const MAX_OUTPUT: usize = 16 << 20;
 pub struct Reflog {
     /// `NAME@{N}`
     pub selector: Vec<u8>,
-    /// Where the reference was moved to.
+    /// The commit the reference was moved to.
     pub id: ObjectId,
-    /// When, in ISO format.
+    /// The date in ISO format.
     pub date: String,
-    /// What moved it.
+    /// The message.
     pub reason: Vec<u8>,
 }
 
-/// Whether two commits could be merged.
+/// The result of a merge preview.
 #[derive(Clone, Debug)]
 pub struct Preview {
-    /// The tree that the merge would make, conflict markers included.
+    /// The merged tree, including conflict markers.
     pub tree: ObjectId,
     /// The paths in conflict.
     pub conflicts: Vec<Vec<u8>>,
-    /// What git says of it.
+    /// git's messages.
     pub messages: Vec<u8>,
 }
 
@@ -43,7 +43,7 @@ pub struct TreeEntry {
     pub mode: String,
     /// `blob`, `tree` or `commit`.
     pub kind: String,
-    /// What it names.
+    /// Its object id.
     pub id: ObjectId,
     /// The size of a blob.
     pub size: Option<u64>,
@@ -52,8 +52,8 @@ pub struct TreeEntry {
 }
 
 impl Repo {
-    /// True when a commit that HEAD has and `target` does not have is in a remote-tracking branch, too: moving the
-    /// branch to `target` would rewrite what others may have.
+    /// Whether a commit in HEAD but not in `target` is also in a remote-tracking branch: moving the branch to `target`
+    /// would rewrite published history.
     ///
     /// # Errors
     ///
@@ -66,11 +66,11 @@ impl Repo {
         Ok(count(&[])? > count(&["--remotes"])?)
     }
 
-    /// Names `rev` by the nearest tag.
+    /// Describes `rev` by the nearest tag.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownRevision`]; [`Error::NoTag`] where no tag leads to it.
+    /// [`Error::UnknownRevision`]; [`Error::NoTag`] if no tag reaches it.
     pub fn describe(&self, rev: &Rev, any_tag: bool, exact: bool, cancel: &Cancel) -> Result<String> {
         let id = self.resolve_commit(rev, cancel)?;
         let mut process = self.read(&["describe", "--long", "--abbrev=12"]).may_die();
@@ -81,14 +81,14 @@ impl Repo {
         }
         let (ended, output) = process.arg(id.to_string()).output(cancel, MAX_OUTPUT)?;
         if ended.code != Some(0) {
-            // It dies where there is no tag, and of a history that it cannot read.
+            // It dies if there is no tag, and if it cannot read the history.
             self.read(&["rev-list", "--count"]).arg(id.to_string()).success(cancel, MAX_OUTPUT)?;
             return Err(Error::NoTag(rev.as_str().to_owned()));
         }
         Ok(output.trim_ascii_end().to_str_lossy().into_owned())
     }
 
-    /// Where a reference, or HEAD, has been, the newest first.
+    /// The reflog of a reference, or of HEAD, newest first.
     ///
     /// # Errors
     ///
@@ -108,13 +108,13 @@ impl Repo {
             return if self.head(cancel)?.is_none() { Ok(Vec::new()) } else { Err(ended.unreadable()) };
         }
         if entries.is_empty() {
-            // git passes over what it cannot read.
+            // git skips entries it cannot read.
             self.head(cancel)?;
         }
         let entry = |(at, entry): (usize, &Vec<u8>)| {
             let mut fields = entry.splitn(3, |&byte| byte == 1);
             let (selector, id, reason) = (fields.next()?, fields.next()?, fields.next()?);
-            // With a date asked for, the selector holds it in place of the number.
+            // With `--date`, the selector contains the date instead of the number.
             let (name, date) = selector.strip_suffix(b"}")?.rsplit_once_str(b"@{")?;
             Some(Reflog {
                 selector: [name, format!("@{{{}}}", skip + at).as_bytes()].concat(),
@@ -139,9 +139,9 @@ impl Repo {
         cancel: &Cancel,
         each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
-        // git starts itself again for this, and lets its drivers run.
+        // range-diff starts another git, which runs diff drivers.
         if self.settings.conditional || !self.settings.local_diff_drivers.is_empty() {
-            let program = "diff driver, which comparing series would run".to_owned();
+            let program = "diff driver, which range-diff would run".to_owned();
             return Err(Error::Untrusted { path: self.top().to_owned(), program });
         }
         let id = |rev: &Rev| self.resolve_commit(rev, cancel);
@@ -161,7 +161,7 @@ impl Repo {
         process.args([old, new]).stream(cancel, each)?.require("range-diff")
     }
 
-    /// Commits by author, the most first.
+    /// Commit counts by author, in descending order.
     ///
     /// # Errors
     ///
@@ -184,7 +184,7 @@ impl Repo {
         Ok(lines.iter().filter_map(line).collect())
     }
 
-    /// Refuses where a merge of the two might run a driver that the repository names.
+    /// Refuses a merge that might run a merge driver configured in the repository.
     fn check_drivers(&self, ours: ObjectId, theirs: ObjectId, cancel: &Cancel) -> Result<()> {
         const USUAL: [&str; 6] = ["unspecified", "set", "unset", "text", "binary", "union"];
         let mut paths = Vec::new();
@@ -206,7 +206,7 @@ impl Repo {
         Ok(())
     }
 
-    /// Merges in memory: no reference, no index and no file is touched.
+    /// Merges in memory: references, index and files stay unchanged.
     ///
     /// # Errors
     ///
@@ -225,27 +225,27 @@ impl Repo {
         let mut needs = self.needs(cancel);
         needs.merge(ours, theirs)?;
         needs.check()?;
-        // What the merge makes goes to a folder of its own, which is removed.
-        let scratch = tempfile::Builder::new().prefix("mcp-server-git-").tempdir().map_err(Error::io("making a folder for objects"))?;
-        let own = fs::canonicalize(scratch.path()).map_err(Error::io("opening a folder for objects"))?;
+        // The merge writes its objects to a temporary directory.
+        let scratch = tempfile::Builder::new().prefix("mcp-server-git-").tempdir().map_err(Error::io("creating an object directory"))?;
+        let own = fs::canonicalize(scratch.path()).map_err(Error::io("opening an object directory"))?;
         let process = self
             .read(&["merge-tree", "--write-tree", "-z", "--name-only", "--messages"])
             .env("GIT_OBJECT_DIRECTORY", scratch.path().display().to_string())
             .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted(&self.location.common_dir.join("objects")))
             .inside(self.domain_with(&own)?);
-        // Whatever is merged on the way.
+        // Disable drivers for intermediate merges as well.
         let process = drivers.iter().fold(process, |process, driver| process.config(format!("merge.{driver}.driver"), "false"));
         let process = process.args([ours.to_string(), theirs.to_string()]);
         let (ended, output) = process.may_die().output(cancel, MAX_OUTPUT)?;
         if !matches!(ended.code, Some(0 | 1)) {
-            // It dies of histories without a common commit, and of what it cannot read.
+            // It dies for histories without a common commit, and for unreadable objects.
             let is_damaged = !self.merge_bases(ours, theirs, cancel)?.is_empty();
             return Err(if is_damaged { ended.unreadable() } else { ended.failed("merge-tree") });
         }
         let mut fields = output.split(|&byte| byte == 0);
         let tree = fields.next().and_then(|id| ObjectId::from_hex(id).ok()).ok_or_else(|| ended.failed("merge-tree"))?;
         let conflicts = fields.by_ref().take_while(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
-        // Each message: how many paths, the paths, its kind, its text.
+        // Each message: number of paths, the paths, its kind, its text.
         let mut messages = Vec::new();
         while let Some(count) = fields.next().and_then(|count| count.to_str().ok()).and_then(|count| count.parse::<usize>().ok()) {
             let text = fields.by_ref().nth(count + 1).unwrap_or_default();
@@ -254,7 +254,7 @@ impl Repo {
         Ok(Preview { tree, conflicts, messages })
     }
 
-    /// A commit or a tag as it is stored, or at least `limit` bytes of it.
+    /// The stored content of a commit or tag, or at least `limit` bytes of it.
     ///
     /// # Errors
     ///
@@ -269,8 +269,8 @@ impl Repo {
         Ok(text)
     }
 
-    /// Lists a tree, or `paths` in it, all the way down where `recursive`; of a folder in `paths` what is in it where
-    /// `below` says so.
+    /// Lists a tree, or `paths` in it, recursively if `recursive`. For a directory in `paths`, `below` lists its
+    /// content.
     ///
     /// # Errors
     ///
@@ -320,7 +320,7 @@ fn tree_entry(line: &[u8]) -> Option<TreeEntry> {
     Some(TreeEntry { mode: mode.to_owned(), kind: kind.to_owned(), id, size: size.parse().ok(), path: path.to_vec() })
 }
 
-/// A path as git reads it in a list of paths.
+/// Quotes a path for git's path-list variables.
 fn quoted(path: &std::path::Path) -> String {
     format!("\"{}\"", path.display().to_string().replace('\\', "\\\\").replace('"', "\\\""))
 }

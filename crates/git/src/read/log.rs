@@ -1,4 +1,4 @@
-//! History: which commits a revision reaches, in git's order.
+//! History: the commits reachable from a revision, in git's order.
 
 use crate::{
     cancel::Cancel,
@@ -20,13 +20,13 @@ use std::{
     ops::ControlFlow,
 };
 
-/// The most that is kept of a commit's parents, and of the text that it is filtered by.
+/// Maximum bytes kept of a commit's parents and of the text it is filtered by.
 const MAX_TEXT: usize = 1 << 20;
 
-/// Which commits are wanted.
+/// The commits to list.
 #[derive(Clone, Debug, Default)]
 pub struct LogQuery {
-    /// Where to start; `HEAD` when absent. May be a range.
+    /// The start or range; `HEAD` if absent.
     pub rev: Option<Rev>,
     /// Only commits that change one of these paths.
     pub paths: Vec<RelPath>,
@@ -38,9 +38,9 @@ pub struct LogQuery {
     pub since: Option<String>,
     /// Only commits up to this date.
     pub until: Option<String>,
-    /// How many commits to pass over first.
+    /// How many commits to skip first.
     pub skip: usize,
-    /// The most commits to list.
+    /// Maximum number of commits to list.
     pub max_count: usize,
 }
 
@@ -53,22 +53,22 @@ pub struct Commit {
     pub short: String,
     /// The ids of the parents.
     pub parents: Vec<ObjectId>,
-    /// The author's name, as recorded: all of it, or [`MAX_FIELD`] bytes.
+    /// The author's name as recorded, up to [`MAX_FIELD`] bytes.
     pub author: Vec<u8>,
     /// The author's address, likewise.
     pub email: Vec<u8>,
-    /// When it was written, as `2026-01-31T23:59:59+00:00` in the author's zone.
+    /// The author date in the author's zone: `2026-01-31T23:59:59+00:00`.
     pub date: String,
-    /// The first paragraph of the message on one line: all of it, or [`MAX_SUBJECT`] bytes.
+    /// The first paragraph of the message on one line, up to [`MAX_SUBJECT`] bytes.
     pub subject: Vec<u8>,
 }
 
 impl Repo {
-    /// Hands the commits of `query` to `each`, newest first, until it breaks.
+    /// Passes the commits of `query` to `each`, newest first, until it breaks.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownRevision`]; [`Error::BadName`] for a date that is none.
+    /// [`Error::UnknownRevision`]; [`Error::BadName`] for an invalid date.
     pub fn log(&self, query: &LogQuery, cancel: &Cancel, each: &mut (dyn FnMut(Commit) -> ControlFlow<()> + Send)) -> Result<Route> {
         let date = |text: &Option<String>| text.as_deref().map(date::for_git).transpose();
         let query = &LogQuery { since: date(&query.since)?, until: date(&query.until)?, ..query.clone() };
@@ -103,7 +103,7 @@ impl Repo {
         let shown = |rev: &Rev| self.resolve_commit(rev, cancel).map(|id| Tip { id, hidden: false });
         let Some(range) = rev.range()? else { return Ok(vec![shown(rev)?]) };
         let (from, to) = (self.resolve_commit(&range.from, cancel)?, shown(&range.to)?);
-        // In the order in which git takes them: it is that of commits of one second.
+        // In git's order, which decides between commits of the same second.
         if !range.symmetric {
             return Ok(vec![Tip { id: from, hidden: true }, to]);
         }
@@ -111,7 +111,7 @@ impl Repo {
         Ok(bases.chain([Tip { id: from, hidden: false }, to]).collect())
     }
 
-    /// The same as arguments for git.
+    /// The tips of `rev` as git arguments.
     pub(crate) fn tips_as_args(&self, rev: &Rev, cancel: &Cancel) -> Result<Vec<String>> {
         Ok(self.tips(Some(rev), cancel)?.iter().map(|tip| format!("{}{}", if tip.hidden { "^" } else { "" }, tip.id)).collect())
     }
@@ -124,7 +124,7 @@ impl Repo {
     pub fn merge_bases(&self, one: ObjectId, other: ObjectId, cancel: &Cancel) -> Result<Vec<ObjectId>> {
         let process = self.read(&["merge-base", "--all"]).arg(one.to_string()).arg(other.to_string());
         let (ended, output) = process.output(cancel, 1 << 20)?;
-        // Exit code 1 without output: histories that share nothing.
+        // Exit code 1 without output: unrelated histories.
         if ended.code != Some(0) && ended.code != Some(1) {
             return Err(ended.failed("merge-base"));
         }
@@ -173,20 +173,20 @@ impl Repo {
     }
 }
 
-/// What a record holds: see [`parse_record`].
+/// The format of a record: see [`parse_record`].
 const FORMAT: &str = "%H%n%h%n%P%n%an%n%ae%n%aI%n%s";
-/// Lines of it, and of what it holds where commits are filtered.
+/// Line numbers in a record.
 const PARENTS: usize = 2;
 const SUBJECT: usize = 6;
 const AUTHOR: usize = 7;
 const MESSAGE: usize = 8;
-/// What it holds besides where commits are filtered.
+/// Additional fields if commits are filtered.
 const FILTERED: &str = "%n%aN <%aE>%n%B";
-/// The memory that a compiled pattern may take.
+/// Memory limit of a compiled pattern.
 const PATTERN_LIMIT: usize = 10 << 20;
 
 /// Patterns for author and message. They are matched here, in linear time: the C library's matcher, which git uses,
-/// takes gigabytes for some patterns.
+/// needs gigabytes for some patterns.
 struct Filter {
     author: Option<Regex>,
     message: Option<Regex>,
@@ -210,7 +210,7 @@ impl Filter {
     }
 }
 
-/// A commit and what it is filtered by.
+/// A commit and the text it is filtered by.
 struct Record {
     commit: Commit,
     author: Vec<u8>,
@@ -223,7 +223,7 @@ struct Tip {
     hidden: bool,
 }
 
-/// True when no graft, no shallow boundary and no replacement changes what a commit's parents are.
+/// Whether no graft, shallow boundary or replacement alters the parents of commits.
 pub(crate) fn is_whole(engine: &gix::Repository) -> bool {
     let dir = engine.common_dir();
     !dir.join("shallow").exists() && !dir.join("info/grafts").exists() && !dir.join("refs/replace").exists()
@@ -259,14 +259,14 @@ impl Repo {
                 }
             }
             passed += 1;
-            if passed > query.skip && self.hand_out(&object, &abbreviate, cancel, each)?.is_break() {
+            if passed > query.skip && self.pass_commit(&object, &abbreviate, cancel, each)?.is_break() {
                 break;
             }
         }
         Ok(())
     }
 
-    fn hand_out(
+    fn pass_commit(
         &self,
         object: &gix::Commit<'_>,
         abbreviate: &Abbreviator,
@@ -277,7 +277,7 @@ impl Repo {
         let author = text.author();
         let date = author.as_ref().map_or(Stamp::default(), |author| author.stamp).iso();
         let Some(date) = date.filter(|_| !text.is_encoded) else {
-            // Only git re-encodes such messages, or counts such years.
+            // Only git re-encodes such messages or formats such years.
             let tip = Tip { id: object.id, hidden: false };
             let one = LogQuery { max_count: 1, ..LogQuery::default() };
             let mut flow = ControlFlow::Continue(());
@@ -312,8 +312,8 @@ pub(crate) fn subject(message: &[u8]) -> Vec<u8> {
     lines.collect::<Vec<_>>().join(&b' ')
 }
 
-/// Versions of git differ in how they write the zone of UTC. Where a commit has no time that can be read git leaves the
-/// placeholder as it is (2.47.3), and shows elsewhere that of [`Stamp::default`].
+/// Normalises the zone of UTC, which differs between versions of git. For a commit without a valid time git 2.47.3
+/// leaves the placeholder here, and elsewhere shows [`Stamp::default`].
 fn numeric_zone(date: String) -> String {
     match date.strip_suffix('Z') {
         Some(start) => format!("{start}+00:00"),
@@ -326,7 +326,7 @@ fn numeric_zone(date: String) -> String {
 #[derive(Default)]
 struct Records {
     partial: Vec<u8>,
-    /// Which line of the record is being read, and how much of it has been.
+    /// The current line of the record, and its bytes read so far.
     line: usize,
     seen: usize,
 }
@@ -347,7 +347,7 @@ impl Records {
         ControlFlow::Continue(())
     }
 
-    /// Keeps the start of each line: a long one must not hide those after it.
+    /// Truncates each line: a long one must not hide the next ones.
     fn keep(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         loop {
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_author_hides_neither_the_commit_nor_what_follows() {
+    fn a_long_author_hides_neither_the_commit_nor_later_fields() {
         let (id, long) = ("a".repeat(40), "A".repeat(3 << 20));
         let text = format!("{id}\naaaaaaa\n\n{long}\n{long}\n2026-01-01T00:00:00+00:00\n{long}\n{long}\nwords\nof a message\0");
         let mut records = Records::default();
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn records_may_come_in_any_pieces() {
+    fn records_are_parsed_whatever_the_chunks() {
         let id = "a".repeat(40);
         let text = format!("{id}\naaaaaaa\n\nA\na@b\n2026-01-01T00:00:00+00:00\nx\0{id}\naaaaaaa\n{id} {id}\nB\nb@b\nd\ny\0");
         for size in 1..text.len() {

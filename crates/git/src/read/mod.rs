@@ -1,4 +1,4 @@
-//! Reads: answered in this process if that gives git's own answer, and by a git process otherwise.
+//! Reads: run in-process if the result matches git's, and in a git process otherwise.
 
 pub(crate) mod blame;
 pub(crate) mod branch;

@@ -1,6 +1,5 @@
-//! What a call is going to need of the objects that a partial clone leaves out. git would fetch them on the way, one by one
-//! and past every check of remotes; here they are listed first, so that they are fetched in one batch, through the gate, and
-//! nothing has been begun until they are here.
+//! Lists the missing objects of a partial clone that a call needs. git would fetch them on demand, one by one and bypassing
+//! the checks of remotes. Listing them first lets them be fetched in one batch, through the gate, before the call starts.
 
 use crate::{
     cancel::Cancel,
@@ -16,49 +15,49 @@ use std::{
     os::unix::ffi::OsStrExt,
 };
 
-/// The longest listing.
+/// Maximum bytes of a listing.
 const LISTING: usize = 256 << 20;
-/// The most ids that are looked for in what git says.
+/// Maximum number of ids extracted from a message of git.
 const MAX_NAMED: usize = 64;
 
 /// The mode of a submodule.
 const SUBMODULE: &[u8] = b"160000";
 
-/// How changed files are listed.
+/// Options for listing changed files.
 const RAW: [&str; 4] = ["-z", "--raw", "--no-abbrev", "--no-renames"];
 
-/// Collects what is needed. It does nothing in a repository that leaves nothing out.
+/// Collects the objects a call needs. A no-op unless the repository is a partial clone.
 pub(crate) struct Needs<'a> {
     repo: &'a Repo,
     cancel: &'a Cancel,
-    /// With a path of each.
+    /// Object ids, each with a path.
     ids: BTreeMap<ObjectId, Vec<u8>>,
 }
 
 impl Repo {
-    /// True for a repository that leaves objects out which a remote has.
+    /// Whether it is a partial clone.
     pub fn is_partial(&self) -> bool {
         !self.settings.promisors.is_empty()
     }
 
-    /// True where git fetches what is missing whatever it is told, unless it may speak no protocol: before 2.45, in a partial clone.
+    /// Whether only disabling all protocols keeps git from fetching missing objects: before 2.45, in a partial clone.
     pub(crate) fn fetches_unasked(&self) -> bool {
         (self.is_partial() || self.settings.conditional) && self.git.version().is_ok_and(|version| version.number < (2, 45))
     }
 
-    /// What renames among what is staged are looked for in.
+    /// Checks that the objects for detecting staged renames are present.
     pub(crate) fn need_for_renames(&self, cancel: &Cancel) -> Result<()> {
         let mut needs = self.needs(cancel);
         needs.raw(&[], |repo| repo.read(&["diff-index", "--cached", "--diff-filter=AD"]).args(RAW).arg("HEAD"))?;
         needs.check()
     }
 
-    /// A list of what is needed, empty as yet.
+    /// An empty list of needed objects.
     pub(crate) fn needs<'a>(&'a self, cancel: &'a Cancel) -> Needs<'a> {
         Needs { repo: self, cancel, ids: BTreeMap::new() }
     }
 
-    /// Those of `ids` that are not here.
+    /// The missing objects among `ids`.
     pub(crate) fn lacking(&self, ids: impl IntoIterator<Item = ObjectId>, cancel: &Cancel) -> Result<Vec<ObjectId>> {
         let ids: Vec<ObjectId> = ids.into_iter().collect();
         let look = |engine: &gix::Repository| {
@@ -67,7 +66,7 @@ impl Repo {
             for id in &ids {
                 if !engine.has_object(*id) {
                     missing.push(*id);
-                    // To be certain, it has read the object directories anew. Once is enough.
+                    // A miss rescans the object directories. Once is enough.
                     engine.objects.refresh_never();
                 }
             }
@@ -82,9 +81,9 @@ impl Repo {
         Ok(missing.filter_map(|id| ObjectId::from_hex(id).ok()).collect())
     }
 
-    /// The error for what a partial clone lacked when a call failed with `error`; none where it failed for something else.
+    /// The error for the missing objects that made a call fail with `error`; `None` if it failed for another reason.
     ///
-    /// git names objects in its message. Whether they are missing is looked up.
+    /// Checks the objects named in git's message.
     pub fn lacked(&self, error: &Error, cancel: &Cancel) -> Option<Error> {
         let text = match error {
             Error::Failed { command, stderr, .. } if command != "submodule update" => stderr.clone(),
@@ -93,7 +92,7 @@ impl Repo {
         };
         let words = text.split(|c: char| !c.is_ascii_hexdigit()).filter(|word| word.len() >= 40);
         let mut named: HashSet<ObjectId> = words.take(MAX_NAMED).filter_map(|word| ObjectId::from_hex(word.as_bytes()).ok()).collect();
-        // Where a directory is missing git names the commit.
+        // If a tree is missing git names the commit.
         let tree = |engine: &gix::Repository, id| Some(engine.find_commit(id).ok()?.tree_id().ok()?.detach());
         let trees = |engine: &gix::Repository| named.iter().filter_map(|id| tree(engine, *id)).collect::<Vec<_>>();
         let trees = self.with_engine(Mode::Read, trees).ok()?.unwrap_or_default();
@@ -108,35 +107,35 @@ impl Repo {
 }
 
 impl<'a> Needs<'a> {
-    /// These objects, which will be files at these paths.
+    /// Adds objects that will be files at these paths.
     pub(crate) fn coming(&mut self, files: impl Iterator<Item = (ObjectId, Vec<u8>)>) {
         if self.repo.is_partial() {
             self.ids.extend(files);
         }
     }
 
-    /// The files in which two commits or trees differ; an absent one is empty.
+    /// Adds the files that differ between two commits or trees; an absent one is empty.
     pub(crate) fn changed(&mut self, old: Option<ObjectId>, new: ObjectId, paths: &[RelPath]) -> Result<()> {
         let old = old.unwrap_or_else(|| ObjectId::empty_tree(new.kind()));
         self.trees(&[old, new])?;
         self.raw(paths, |repo| repo.read(&["diff-tree", "-r"]).args(RAW).args([old.to_string(), new.to_string()]))
     }
 
-    /// The files that `new` has and `old` has not, and the other way round: what renames are looked for in.
+    /// Adds the files that only `old` or only `new` has: the candidates for renames.
     pub(crate) fn renamed(&mut self, old: ObjectId, new: ObjectId) -> Result<()> {
         let args = ["diff-tree", "-r", "--diff-filter=AD"];
         self.trees(&[old, new])?;
         self.raw(&[], |repo| repo.read(&args).args(RAW).args([old.to_string(), new.to_string()]))
     }
 
-    /// The directories of a commit or tree, without any file.
+    /// Checks the directories of a commit or tree, without files.
     pub(crate) fn folders(&self, tree: ObjectId) -> Result<()> {
         self.trees(&[tree])?;
         self.listing(&[], |repo| repo.read(&["ls-tree", "-r", "-z", "--full-tree"]).arg(tree.to_string())).map(drop)
     }
 
-    /// Fails where the top directory of one of these commits or trees is missing: it comes with all below it, while a listing
-    /// would find them one by one.
+    /// Fails if the root tree of one of these commits or trees is missing: a fetch of it includes all trees below, while a
+    /// listing would find them one by one.
     fn trees(&self, ids: &[ObjectId]) -> Result<()> {
         if !self.repo.is_partial() {
             return Ok(());
@@ -149,7 +148,7 @@ impl<'a> Needs<'a> {
         self.repo.promised(missing).map_or(Ok(()), Err)
     }
 
-    /// The same of commits and their parents.
+    /// The same for commits and their parents.
     fn trees_of_commits(&self, ids: &[ObjectId]) -> Result<()> {
         if !self.repo.is_partial() {
             return Ok(());
@@ -162,8 +161,8 @@ impl<'a> Needs<'a> {
         self.trees(&self.repo.with_engine(Mode::Read, all)?.unwrap_or_default())
     }
 
-    /// What telling which commits of one are in the other already looks at: what each has changed that the other has not, of those
-    /// of `theirs` the files at the same paths.
+    /// Adds the files for detecting equivalent commits: those that commits on either side changed, on `theirs` only at paths
+    /// that `ours` changed.
     pub(crate) fn alike(&mut self, ours: ObjectId, theirs: ObjectId) -> Result<()> {
         let alone = |from: ObjectId, to: ObjectId| -> Result<Vec<ObjectId>> {
             let listed = self.repo.read(&["rev-list"]).arg(format!("{from}..{to}")).arg("--").success(self.cancel, LISTING)?;
@@ -181,14 +180,14 @@ impl<'a> Needs<'a> {
         Ok(())
     }
 
-    /// What each of these commits changed, in comparison with every parent.
+    /// Adds the files each commit changed, relative to every parent.
     pub(crate) fn commits(&mut self, ids: &[ObjectId], paths: &[RelPath]) -> Result<()> {
         self.trees_of_commits(ids)?;
         let list: Vec<u8> = ids.iter().flat_map(|id| format!("{id}\n").into_bytes()).collect();
         self.raw(paths, |repo| repo.read(&["diff-tree", "--stdin", "-r", "-m", "--root", "--no-commit-id"]).args(RAW).stdin(list))
     }
 
-    /// What merging `theirs` into `ours` looks at.
+    /// Adds the files for merging `theirs` into `ours`.
     pub(crate) fn merge(&mut self, ours: ObjectId, theirs: ObjectId) -> Result<()> {
         if self.repo.is_partial() {
             for base in self.repo.merge_bases(ours, theirs, self.cancel)? {
@@ -199,12 +198,12 @@ impl<'a> Needs<'a> {
         Ok(())
     }
 
-    /// What is staged, in comparison with `HEAD`.
+    /// Adds the files that differ between the index and `HEAD`.
     pub(crate) fn staged(&mut self, paths: &[RelPath]) -> Result<()> {
         self.raw(paths, |repo| repo.read(&["diff-index", "--cached"]).args(RAW).arg("HEAD"))
     }
 
-    /// What the working tree differs in from a commit, or from the index.
+    /// Adds the files that differ between the working tree and a commit, or the index.
     pub(crate) fn edited(&mut self, commit: Option<ObjectId>, paths: &[RelPath]) -> Result<()> {
         self.raw(paths, |repo| match commit {
             Some(commit) => repo.read(&["diff-index", "--ignore-submodules=dirty"]).args(RAW).arg(commit.to_string()),
@@ -212,18 +211,18 @@ impl<'a> Needs<'a> {
         })
     }
 
-    /// The files of a commit or tree.
+    /// Adds the files of a commit or tree.
     pub(crate) fn files(&mut self, tree: ObjectId, paths: &[RelPath]) -> Result<()> {
         self.trees(&[tree])?;
         self.listed(paths, |repo| repo.read(&["ls-tree", "-r", "-z", "--full-tree"]).arg(tree.to_string()))
     }
 
-    /// The files of the index.
+    /// Adds the files of the index.
     pub(crate) fn indexed(&mut self, paths: &[RelPath]) -> Result<()> {
         self.listed(paths, |repo| repo.read(&["ls-files", "--stage", "-z"]))
     }
 
-    /// Every version of a file, also those before it was renamed as far as that can be found with what is here.
+    /// Adds every version of a file, following renames as far as the present objects allow.
     pub(crate) fn history(&mut self, commit: ObjectId, path: &RelPath) -> Result<()> {
         if !self.repo.is_partial() {
             return Ok(());
@@ -234,9 +233,9 @@ impl<'a> Needs<'a> {
             process.arg(commit.to_string()).arg("--").arg(name).output(self.cancel, LISTING)
         };
         let plain = log(&[])?.1;
-        // What renames are looked for in: the files that went when this one came.
+        // Candidates for renames: the files deleted when this one was added.
         let gone = log(&["--full-diff", "--diff-filter=D"])?.1;
-        // Ends where something is missing. It is here when this is asked again.
+        // Stops at a missing object. The next attempt, after it is fetched, continues.
         let process = self.repo.read(&["log", "--follow", "--format=", "-z", "--raw", "--no-abbrev"]).arg(commit.to_string());
         let followed = process.arg("--").arg(name).output(self.cancel, LISTING)?.1;
         for listing in [plain, gone, followed] {
@@ -245,7 +244,7 @@ impl<'a> Needs<'a> {
         Ok(())
     }
 
-    /// Leaves out what a sparse working tree does not have.
+    /// Removes files outside a sparse working tree.
     fn only_in_worktree(&mut self) -> Result<()> {
         let paths: Vec<u8> = self.ids.values().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect();
         if !self.repo.settings.sparse || paths.is_empty() || self.repo.git.version()?.number < (2, 41) {
@@ -259,7 +258,7 @@ impl<'a> Needs<'a> {
         Ok(())
     }
 
-    /// As [`Needs::check`] for what only checks files out: a sparse working tree needs no others than it has.
+    /// As [`Needs::check`] for a checkout: a sparse working tree needs only the files inside it.
     ///
     /// # Errors
     ///
@@ -269,8 +268,8 @@ impl<'a> Needs<'a> {
         self.check()
     }
 
-    /// As [`Needs::check`] for the files that a working tree of these folders has: those below them, and those in each folder
-    /// on the way there.
+    /// As [`Needs::check`] for a sparse working tree of these directories: files below them, and files in each parent
+    /// directory.
     ///
     /// # Errors
     ///
@@ -285,7 +284,7 @@ impl<'a> Needs<'a> {
         self.check()
     }
 
-    /// Fails where something of it is missing.
+    /// Fails if one of the objects is missing.
     ///
     /// # Errors
     ///
@@ -298,7 +297,7 @@ impl<'a> Needs<'a> {
         self.repo.promised(missing).map_or(Ok(()), Err)
     }
 
-    /// Notes what a listing in raw format names: two ids for each path.
+    /// Adds the objects in a raw-format listing: two ids per path.
     fn raw(&mut self, paths: &[RelPath], process: impl FnOnce(&'a Repo) -> Process<'a>) -> Result<()> {
         if let Some(listing) = self.listing(paths, process)? {
             self.note_raw(&listing);
@@ -306,7 +305,7 @@ impl<'a> Needs<'a> {
         Ok(())
     }
 
-    /// Notes what a listing of files names: an id before each path.
+    /// Adds the objects in a file listing: one id per path.
     fn listed(&mut self, paths: &[RelPath], process: impl FnOnce(&'a Repo) -> Process<'a>) -> Result<()> {
         let Some(listing) = self.listing(paths, process)? else { return Ok(()) };
         for entry in listing.split(|&byte| byte == 0) {
@@ -334,7 +333,7 @@ impl<'a> Needs<'a> {
         }
     }
 
-    /// What a process lists; none where nothing is left out, or where there is nothing to be listed.
+    /// The output of a listing process; `None` if the repository is not partial or there is nothing to list.
     fn listing(&self, paths: &[RelPath], process: impl FnOnce(&'a Repo) -> Process<'a>) -> Result<Option<Vec<u8>>> {
         if !self.repo.is_partial() {
             return Ok(None);
@@ -344,7 +343,7 @@ impl<'a> Needs<'a> {
         if ended.code == Some(0) {
             return Ok(Some(output));
         }
-        // Directories may be left out, too. What else is wrong the call itself finds and says.
+        // Trees may be missing as well. The call itself reports other errors.
         self.repo.lacked(&ended.failed("ls-tree"), self.cancel).map_or(Ok(None), Err)
     }
 }
@@ -358,7 +357,7 @@ mod tests {
     };
 
     #[test]
-    fn listings_name_files_and_neither_submodules_nor_what_a_path_says() -> Result<()> {
+    fn listings_name_files_but_no_submodules() -> Result<()> {
         let top = std::fs::canonicalize(env!("CARGO_MANIFEST_DIR")).map_err(Error::io("the workspace"))?;
         let roots = Roots::new(top.ancestors().nth(2).map(std::path::Path::to_owned))?;
         let repo = Repositories::new(Git::new(None), roots).open(&top)?;

@@ -1,4 +1,4 @@
-//! Patches as data: files, their hunks, and a parser for what `git diff` prints.
+//! Patches as data: files, their hunks, and a parser for the output of `git diff`.
 
 use crate::{quote, read::filtered::NotCompared};
 use std::collections::{BTreeSet, BinaryHeap};
@@ -6,13 +6,13 @@ use std::collections::{BTreeSet, BinaryHeap};
 /// How much of a patch is kept in memory while it is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Keep {
-    /// The most bytes of text kept for one file.
+    /// Maximum bytes of text kept per file.
     pub per_file: usize,
-    /// The most bytes of text kept in all. The largest files lose their text first.
+    /// Maximum bytes of text kept in total. The largest files lose their text first.
     pub total: usize,
-    /// For a single-file patch: how many bytes of it to pass over.
+    /// For a single-file patch: number of bytes to skip.
     pub skip: u64,
-    /// The most files.
+    /// Maximum number of files.
     pub files: usize,
 }
 
@@ -23,9 +23,9 @@ pub struct FilePatch {
     pub old_path: Vec<u8>,
     /// The path.
     pub path: Vec<u8>,
-    /// The patch as git prints it, header included; from `skip` on and up to the cap.
+    /// The patch as git prints it, including the header; from `skip` on and up to the cap.
     pub text: Vec<u8>,
-    /// Where in `text` each hunk starts.
+    /// The offset of each hunk in `text`.
     pub hunks: Vec<usize>,
     /// The size of the whole patch in bytes.
     pub size: u64,
@@ -35,29 +35,29 @@ pub struct FilePatch {
     pub removed: u64,
     /// `A`, `D`, `M`, `R`, `C`, `T` or `U`.
     pub kind: char,
-    /// git shows no content.
+    /// Whether it is binary, so that git shows no content.
     pub binary: bool,
 }
 
 impl FilePatch {
-    /// True when `text` is the whole patch.
+    /// Whether `text` is the whole patch.
     pub fn is_whole(&self) -> bool {
         self.text.len() as u64 == self.size
     }
 }
 
-/// A patch, or as much of it as was kept.
+/// A patch, possibly truncated.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
-    /// What stands before the first file, such as a commit's header.
+    /// The text before the first file, such as a commit's header.
     pub prelude: Vec<u8>,
     /// The files in git's order.
     pub files: Vec<FilePatch>,
-    /// True when the patch has more files than were read.
+    /// Whether the patch has more files than were kept.
     pub truncated: bool,
-    /// True when what stands before the first file is longer than is read.
+    /// Whether the prelude is truncated.
     pub prelude_cut: bool,
-    /// Files and submodules that could not be compared, and are not among the files.
+    /// Files and submodules that could not be compared and are not in `files`.
     pub not_compared: Vec<NotCompared>,
 }
 
@@ -75,7 +75,7 @@ impl Collector {
         Self { keep, patch: Patch::default(), held: 0, by_size: BinaryHeap::new() }
     }
 
-    /// Adds a file. False when there is no room for another one.
+    /// Adds a file. Returns false if the limit is reached.
     pub(crate) fn push(&mut self, mut file: FilePatch) -> bool {
         if self.patch.files.len() >= self.keep.files {
             self.patch.truncated = true;
@@ -102,32 +102,32 @@ impl Collector {
     }
 }
 
-/// Reads the output of `git diff` in pieces of any size.
+/// Parses the output of `git diff` in chunks of any size.
 #[derive(Debug)]
 pub(crate) struct Parser {
     collector: Collector,
-    /// The line that is not complete yet, up to what decides its meaning.
+    /// The start of the incomplete line, as far as needed to classify it.
     start: Vec<u8>,
-    /// How much of the current line has been seen.
+    /// Bytes of the current line seen so far.
     seen: usize,
     file: Option<Reading>,
     full: bool,
-    /// The first bytes of a line, until there are enough of them to tell whether it starts a file.
+    /// The first bytes of a line, until there are enough to determine whether it starts a file.
     held: Vec<u8>,
-    /// Submodules that are changed inside, which git was not to look for.
+    /// Submodules changed inside, which git was told to ignore.
     dirty: BTreeSet<Vec<u8>>,
 }
 
-/// The most of a commit's header and message that is kept.
+/// Maximum bytes kept of a commit's header and message.
 pub(crate) const MAX_PRELUDE: usize = 16 << 20;
-/// What decides the meaning of a line. Paths are at most 4,096 bytes, quoted up to four times that.
+/// Maximum bytes kept to classify a line. Paths are at most 4,096 bytes, quoted up to four times that.
 const LINE_START: usize = 40 << 10;
 
 #[derive(Debug, Default)]
 struct Reading {
     patch: FilePatch,
     in_hunks: bool,
-    /// Columns of signs: 1, or the number of parents of a combined diff.
+    /// Number of sign columns: 1, or the number of parents of a combined diff.
     columns: usize,
     header_path: Option<(Vec<u8>, Vec<u8>)>,
     line_at: u64,
@@ -138,12 +138,12 @@ impl Parser {
         Self::marking(keep, BTreeSet::new())
     }
 
-    /// As [`Parser::new`], where the commits of these submodules are marked as git marks them.
+    /// As [`Parser::new`]; marks the commits of these submodules as `-dirty`.
     pub(crate) fn marking(keep: Keep, dirty: BTreeSet<Vec<u8>>) -> Self {
         Self { collector: Collector::new(keep), start: Vec::new(), seen: 0, file: None, full: false, held: Vec::new(), dirty }
     }
 
-    /// Takes the next piece. False when no more is wanted.
+    /// Parses the next chunk. Returns false when the limit is reached.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> bool {
         let mut rest = chunk;
         while !rest.is_empty() && !self.full {
@@ -222,7 +222,7 @@ impl Parser {
     }
 }
 
-/// True for the line that a file's patch starts with. No line inside a hunk can start so.
+/// Whether the line starts a file's patch. No line inside a hunk starts this way.
 fn starts_file(line: &[u8]) -> bool {
     line.starts_with(b"diff --") || line.starts_with(UNMERGED)
 }
@@ -230,7 +230,7 @@ fn starts_file(line: &[u8]) -> bool {
 const UNMERGED: &[u8] = b"* Unmerged path ";
 
 impl Reading {
-    /// True for the line of the new commit in the patch of one of these submodules.
+    /// Whether the line names the new commit in the patch of one of these submodules.
     fn is_commit_of(&self, submodules: &BTreeSet<Vec<u8>>, line: &[u8]) -> bool {
         let is_commit = self.in_hunks && line.starts_with(b"+Subproject commit ");
         is_commit && self.header_path.as_ref().is_some_and(|(_, path)| submodules.contains(path))
@@ -240,7 +240,7 @@ impl Reading {
         let skip = usize::try_from(keep.skip.saturating_sub(self.patch.size)).unwrap_or(usize::MAX).min(piece.len());
         let room = keep.per_file.saturating_sub(self.patch.text.len());
         let wanted = &piece[skip..];
-        // Once something was left out, nothing may follow it.
+        // After a gap nothing is added.
         let unbroken = keep.skip + self.patch.text.len() as u64 >= self.patch.size;
         if unbroken {
             self.patch.text.extend_from_slice(&wanted[..wanted.len().min(room)]);
@@ -321,7 +321,7 @@ fn plain(text: &[u8]) -> Vec<u8> {
     quote::unquoted(text).unwrap_or_else(|| text.to_vec())
 }
 
-/// A path with its `a/` or `b/`; `None` for `/dev/null`.
+/// Parses a path with its `a/` or `b/`; `None` for `/dev/null`.
 fn side(text: &[u8]) -> Option<Vec<u8>> {
     // A tab ends an unquoted path that contains a space.
     let text = text.strip_suffix(b"\t").unwrap_or(text);
@@ -336,7 +336,7 @@ fn without_prefix(path: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Splits `a/x b/x`. Where the paths are not quoted they must be equal, so the middle is known.
+/// Splits `a/x b/x`. Unquoted paths must be equal, so the middle is known.
 fn both_paths(text: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     if text.first() == Some(&b'"') {
         let end = (1..text.len()).find(|&at| text[at] == b'"' && !ends_in_escape(&text[..at]))?;
@@ -379,7 +379,7 @@ mod tests {
         diff --git \"a/\\303\\244\" \"b/\\303\\244\"\nnew file mode 100644\nindex 0..1\nBinary files /dev/null and \"b/\\303\\244\" differ\n";
 
     #[test]
-    fn reads_files_hunks_and_counts_whatever_the_pieces() {
+    fn files_hunks_and_counts_are_parsed_whatever_the_chunks() {
         for size in 1..SAMPLE.len() {
             let patch = parse(SAMPLE, size, KEEP);
             let seen: Vec<_> = patch
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_skip_and_a_cap_keep_one_window() {
+    fn skip_and_cap_select_one_window() {
         let keep = Keep { per_file: 10, skip: 5, ..KEEP };
         let patch = parse(&SAMPLE[..60], 7, keep);
         assert_eq!(patch.files[0].text, SAMPLE[5..15]);
@@ -417,7 +417,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_survived(text in proptest::collection::vec(any::<u8>(), 0..300), size in 1_usize..50) {
+        fn any_bytes_never_panic(text in proptest::collection::vec(any::<u8>(), 0..300), size in 1_usize..50) {
             let mut bytes = b"diff --git a/x b/x\n".to_vec();
             bytes.extend(&text);
             let patch = parse(&bytes, size, KEEP);

@@ -1,9 +1,9 @@
-//! Which deleted and added files git could pair as renames.
+//! Pairs deleted and added files as renames, as git would.
 
 use crate::{error::Result, repo::route::only_git};
 use gix::ObjectId;
 
-/// A file that is only on one side.
+/// A file that exists on one side only.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lone {
     pub(crate) id: ObjectId,
@@ -11,18 +11,18 @@ pub(crate) struct Lone {
     pub(crate) size: u64,
 }
 
-/// The most pairs looked at.
+/// Maximum number of pairs compared.
 const MAX_PAIRS: usize = 100_000;
 
-/// Pairs files with equal content, by index, where that is unambiguous and nothing else can be similar.
+/// Pairs files with equal content, by index, if that is unambiguous and no others can be similar.
 ///
 /// # Errors
 ///
-/// [`only_git`] where content decides, or more than one pairing is possible.
+/// [`only_git`] if the content decides, or more than one pairing is possible.
 ///
-/// git's default threshold is half: where one file is more than twice as large as the other they cannot be similar.
+/// git's default threshold is 50%: files cannot be similar if one is more than twice as large as the other.
 pub(crate) fn pair(deleted: &[Lone], added: &[Lone]) -> Result<Vec<(usize, usize)>> {
-    let undecided = || only_git("renames that content decides");
+    let undecided = || only_git("renames that depend on content");
     if deleted.len().saturating_mul(added.len()) > MAX_PAIRS {
         return Err(undecided());
     }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_content_is_a_rename_and_similar_size_is_for_git_to_decide() {
+    fn equal_content_is_a_rename_and_similar_sizes_are_left_to_git() {
         let decided = |deleted: &[Lone], added: &[Lone]| pair(deleted, added).ok();
         assert_eq!(decided(&[lone(1, 10)], &[lone(1, 10)]), Some(vec![(0, 0)]));
         assert_eq!(decided(&[lone(1, 10)], &[lone(2, 21)]), Some(vec![]));

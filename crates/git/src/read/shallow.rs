@@ -1,4 +1,4 @@
-//! Shallow history: which commits it ends at, and where that limits an answer.
+//! Shallow history: its boundary commits, and where they limit an answer.
 
 use crate::{
     beneath::Kind,
@@ -11,7 +11,7 @@ use gix::{ObjectId, bstr::ByteSlice};
 use std::{collections::HashSet, ops::ControlFlow};
 
 impl Repo {
-    /// The commits at which history ends here although they have parents. None where it is whole.
+    /// The shallow boundary: commits whose parents are missing. Empty if the history is complete.
     ///
     /// # Errors
     ///
@@ -21,7 +21,7 @@ impl Repo {
         Ok(text.lines().filter_map(|line| ObjectId::from_hex(line.trim()).ok()).collect())
     }
 
-    /// True where a walk from `rev`, which may be a range, ends at commits whose parents are not here.
+    /// Whether a walk from `rev`, which may be a range, reaches the shallow boundary.
     ///
     /// # Errors
     ///
@@ -44,17 +44,17 @@ impl Repo {
         Ok(found)
     }
 
-    /// True for a commit at which history ends here although it has parents.
+    /// Whether `commit` is on the boundary and has parents.
     pub(crate) fn is_cut_at(&self, commit: ObjectId, cancel: &Cancel) -> Result<bool> {
         if !self.boundary()?.contains(&commit) {
             return Ok(false);
         }
-        // Remotes also name commits as ends that have none.
+        // Remotes also list commits without parents as boundary.
         let text = self.read(&["cat-file", "commit"]).arg(commit.to_string()).success(cancel, 16 << 20)?;
         Ok(text.lines().take_while(|line| !line.is_empty()).any(|line| line.starts_with(b"parent ")))
     }
 
-    /// True for a revision such as `HEAD~3` that goes beyond the commits at which history ends here.
+    /// Whether a revision such as `HEAD~3` lies beyond the shallow boundary.
     ///
     /// # Errors
     ///
@@ -67,13 +67,13 @@ impl Repo {
         }
     }
 
-    /// True where history reaches further back than to `before`, where it ended.
+    /// Whether history now reaches beyond the previous boundary `before`.
     pub(crate) fn is_deeper_than(&self, before: &HashSet<ObjectId>, cancel: &Cancel) -> Result<bool> {
         let now = self.boundary()?;
         let process = self.read(&["rev-list"]).args(before.iter().map(ToString::to_string)).arg("--");
         let mut output = Vec::new();
         let ended = process.stream(cancel, |chunk| {
-            // The first commits say enough.
+            // The first commits suffice.
             output.extend_from_slice(chunk);
             if output.len() > 1 << 20 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
@@ -81,12 +81,12 @@ impl Repo {
         Ok(ended.full || ended.code == Some(0) && (now.is_empty() || reached()))
     }
 
-    /// Fails for two commits without a common ancestor, and says whether that may be for want of history.
+    /// Fails for two commits without a common ancestor; the error notes if the history is shallow.
     pub(crate) fn check_related(&self, one: ObjectId, other: ObjectId, cancel: &Cancel) -> Result<()> {
         if self.merge_bases(one, other, cancel)?.is_empty() { Err(self.unrelated()?) } else { Ok(()) }
     }
 
-    /// Why two commits have no common ancestor.
+    /// The error for two commits without a common ancestor.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! One object: a commit with its patch, a tag, a directory, a file of a revision.
+//! Shows one object: a commit with its patch, a tag, a directory, or a file of a revision.
 
 use crate::{
     cancel::Cancel,
@@ -21,14 +21,14 @@ use gix::{ObjectId, bstr::ByteSlice};
 use std::{collections::HashSet, ops::ControlFlow};
 
 const MAX_LISTING: usize = 64 << 20;
-/// The most paths that a merge is compared by.
+/// Maximum number of paths compared for a merge.
 const MAX_MERGED: usize = 100_000;
 
-/// The largest commit that is laid out in this process; its message is held more than once.
+/// Maximum size of a commit formatted in-process; its message is held more than once.
 const MAX_COMMIT: u64 = 1 << 20;
 
 impl Repo {
-    /// The commit or tag `id` as `git show` prints it: what stands before the patch, and the patch.
+    /// The commit or tag `id` as `git show` prints it: header and patch.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl Repo {
             return Err(only_git("a later part of a patch"));
         }
         if !self.settings.plain_log || self.has_notes_or_mailmap(engine) {
-            return Err(only_git("how commits are shown"));
+            return Err(only_git("the log configuration"));
         }
         if engine.find_header(id).map_err(Error::engine)?.size() > MAX_COMMIT {
             return Err(only_git("a commit too large to be held here"));
@@ -77,7 +77,7 @@ impl Repo {
             if !query.paths.is_empty() || !is_clean_merge(engine, &commit, &parents, cancel)? {
                 return Err(only_git("a combined diff"));
             }
-            // Where the combined diff would stand git leaves an empty line.
+            // git prints an empty line in place of the combined diff.
             prelude.push(b'\n');
             let prelude_cut = prelude.len() > MAX_PRELUDE;
             prelude.truncate(MAX_PRELUDE);
@@ -100,7 +100,7 @@ impl Repo {
         !notes || mailmap || shallow
     }
 
-    /// Hands the bytes of the blob `id` to `each` until it breaks. Large ones come from a process that can be killed.
+    /// Passes the bytes of the blob `id` to `each` until it breaks. Large blobs use a git process, which can be killed.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ impl Repo {
         Ok(Route::Cli)
     }
 
-    /// The names in the tree `id`, directories with a `/`, as `git show` lists them.
+    /// The names in the tree `id`, directories with a trailing `/`, as `git show` lists them.
     ///
     /// # Errors
     ///
@@ -138,15 +138,15 @@ impl Repo {
     }
 }
 
-/// Limits that keep everything, for the header alone.
+/// Equal limits per file and in total.
 impl Keep {
-    /// Keeps up to `bytes` of each file and in all.
+    /// Keeps up to `bytes` per file and in total.
     pub fn up_to(bytes: usize) -> Self {
         Self { per_file: bytes, total: bytes, skip: 0, files: 100_000 }
     }
 }
 
-/// True when every path is as in one of the parents, so that a combined diff is empty.
+/// Whether every path equals that of one parent, so that the combined diff is empty.
 fn is_clean_merge(engine: &gix::Repository, commit: &gix::Commit<'_>, parents: &[ObjectId], cancel: &Cancel) -> Result<bool> {
     let tree = commit.tree_id().map_err(Error::engine)?.detach();
     let walk = Walk { engine, paths: &[], limit: MAX_MERGED, cancel };
@@ -167,14 +167,14 @@ fn is_clean_merge(engine: &gix::Repository, commit: &gix::Commit<'_>, parents: &
     Ok(false)
 }
 
-/// What `git show` prints before the patch.
+/// The header `git show` prints before the patch.
 fn prelude(commit: &gix::Commit<'_>) -> Result<Vec<u8>> {
     let text = CommitText::of(&commit.data);
     let message = text.message;
     if text.is_encoded || message.contains(&b'\t') || message.trim_ascii().is_empty() {
-        return Err(only_git("a message that git lays out anew"));
+        return Err(only_git("a message that git reformats"));
     }
-    let author = text.author().ok_or_else(|| only_git("a commit without an author that can be read"))?;
+    let author = text.author().ok_or_else(|| only_git("a commit without a valid author"))?;
     let date = author.stamp.shown().ok_or_else(|| only_git("a year of more than four digits"))?;
     let mut out = format!("commit {}\n", commit.id).into_bytes();
     let parents: Vec<ObjectId> = commit.parent_ids().map(gix::Id::detach).collect();

@@ -1,4 +1,4 @@
-//! `HEAD` against the index, guided by the index's record of the trees it was built from.
+//! Compares `HEAD` with the index, using the index's cache of tree ids.
 
 use crate::{
     cancel::Cancel,
@@ -31,9 +31,9 @@ pub(crate) fn changes(engine: &gix::Repository, index: &State, tree: Option<Obje
     Ok(walk.found)
 }
 
-/// The deepest nesting that is followed.
+/// Maximum nesting depth.
 const MAX_DEPTH: usize = 512;
-/// The most differences.
+/// Maximum number of differences.
 const MAX_CHANGES: usize = 500_000;
 
 struct Walk<'a> {
@@ -60,19 +60,23 @@ impl Walk<'_> {
         }
     }
 
-    /// Compares the tree `id` at `prefix` with the entries of `range`, which are all those below `prefix`.
+    /// Compares the tree `id` at `prefix` with the entries of `range`, which are all entries below `prefix`.
     fn tree(&mut self, id: ObjectId, record: Option<&extension::Tree>, prefix: &mut Vec<u8>, range: std::ops::Range<usize>) -> Result<()> {
-        // The index remembers the id of each tree that its entries add up to, until one of them changes.
+        // The index caches the id of each tree until one of its entries changes.
         if record.is_some_and(|record| record.num_entries.is_some() && record.id == id) {
             return Ok(());
         }
         self.cancel.check()?;
         let depth = prefix.split(|&byte| byte == b'/').count();
         if depth > MAX_DEPTH {
-            return Err(Error::TooLarge { what: "the nesting of the tree".to_owned(), size: depth as u64, limit: MAX_DEPTH as u64 });
+            return Err(Error::TooLarge { what: "the depth of the tree".to_owned(), size: depth as u64, limit: MAX_DEPTH as u64 });
         }
         if self.found.len() > MAX_CHANGES {
-            return Err(Error::TooLarge { what: "what is staged".to_owned(), size: self.found.len() as u64, limit: MAX_CHANGES as u64 });
+            return Err(Error::TooLarge {
+                what: "the staged changes".to_owned(),
+                size: self.found.len() as u64,
+                limit: MAX_CHANGES as u64,
+            });
         }
         let mut buffer = Vec::new();
         let tree = self.engine.objects.find_tree_iter(&id, &mut buffer).map_err(Error::engine)?;

@@ -1,4 +1,4 @@
-//! What differs between `HEAD`, the index and the working tree.
+//! Differences between `HEAD`, the index and the working tree.
 
 use crate::{
     beneath::{Folder, Kind},
@@ -26,36 +26,36 @@ use std::{
     ops::ControlFlow,
 };
 
-/// The most paths collected. Beyond it the listing says that it is incomplete.
+/// Maximum number of paths collected. Beyond it the listing is marked as truncated.
 const MAX_ENTRIES: usize = 500_000;
-/// The most working tree processes' output read for a listing.
+/// Maximum bytes of git's output read for a listing.
 const MAX_OUTPUT: usize = 256 << 20;
 
 /// A working tree's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// Where `HEAD` is.
+    /// The state of `HEAD`.
     pub head: Head,
     /// Changed paths in git's order, then untracked ones.
     pub entries: Vec<Entry>,
-    /// What is in progress: `merge`, `rebase`, ….
+    /// The operation in progress: `merge`, `rebase`, ….
     pub in_progress: Option<String>,
     /// Paths whose files were not compared with the index.
     pub not_compared: Vec<NotCompared>,
-    /// True when there are more entries than were collected.
+    /// Whether there are more entries than were collected.
     pub truncated: bool,
 }
 
-/// Where `HEAD` is.
+/// The state of `HEAD`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     /// The branch; `None` when detached.
     pub branch: Option<String>,
     /// The commit; `None` before the first one.
     pub commit: Option<ObjectId>,
-    /// The branch that it follows, for example `origin/main`.
+    /// The upstream, for example `origin/main`.
     pub upstream: Option<String>,
-    /// Commits that only the branch has, and that only the upstream has. `None` when the upstream is gone.
+    /// Number of commits only in the branch, and only in the upstream. `None` if the upstream is gone.
     pub ahead_behind: Option<(u64, u64)>,
 }
 
@@ -68,12 +68,12 @@ pub struct Entry {
     pub worktree: u8,
     /// The path.
     pub path: Vec<u8>,
-    /// Where it was renamed or copied from.
+    /// The source path if renamed or copied.
     pub from: Option<Vec<u8>>,
 }
 
 impl Entry {
-    /// True for a path in conflict.
+    /// Whether the path is in conflict.
     pub fn is_unmerged(&self) -> bool {
         matches!((self.index, self.worktree), (b'U', _) | (_, b'U') | (b'A', b'A') | (b'D', b'D'))
     }
@@ -89,15 +89,15 @@ impl Repo {
         self.status_reaching(&Reach::new(), cancel)
     }
 
-    /// The state of the working tree, for an outer one where this is a submodule.
+    /// The state of the working tree, within the limits for submodules.
     pub(crate) fn status_reaching(&self, reach: &Reach, cancel: &Cancel) -> Result<(Status, Route)> {
         cancel.check()?;
         self.worktree()?;
         let with_git = || self.need_for_renames(cancel).and_then(|()| self.status_with_git(&[], cancel));
         let (mut status, route) = self.answer("status", |engine| self.status_in_process(engine, cancel), with_git)?;
-        // git takes a branch that is broken for one without commits here.
+        // git treats a broken branch as one without commits here.
         status.head.commit.map_or_else(|| self.head(cancel), |id| Ok(Some(id)))?;
-        // What is answered in process has no submodules.
+        // Repositories with submodules are never read in-process.
         if route == Route::Cli {
             let ignore = if self.settings.hides_untracked { Ignore::Untracked } else { Ignore::Nothing };
             self.inside_submodules(&[], ignore, reach, cancel)?.add_to_status(&mut status);
@@ -107,7 +107,7 @@ impl Repo {
         Ok((status, route))
     }
 
-    /// What is staged, and the branch: the state without a look at the working tree.
+    /// The staged changes and the branch, without reading the working tree.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl Repo {
     }
 
     fn staged_with_git(&self, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
-        // A change that was made is told of, whatever is missing.
+        // A finished change is reported even if objects are missing.
         let without_renames = || self.status_with_git(&["--no-renames"], cancel);
         let with_renames = self.need_for_renames(cancel).and_then(|()| self.status_with_git(&[], cancel));
         let mut status = with_renames.or_else(|_| without_renames())?;
@@ -138,14 +138,14 @@ impl Repo {
         Ok((status.head, status.entries))
     }
 
-    /// The operation that is in progress: `merge`, `rebase`, ….
+    /// The operation in progress: `merge`, `rebase`, ….
     pub fn in_progress(&self) -> Option<&'static str> {
         in_progress(self.git_folder())
     }
 
     fn status_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<Status> {
         if !self.settings.plain_status || self.settings.sparse || self.settings.conditional {
-            return Err(only_git("how status is configured"));
+            return Err(only_git("the status configuration"));
         }
         self.check_read_by_engine()?;
         let index = index_now(engine)?;
@@ -154,14 +154,14 @@ impl Repo {
         }
         let ignores = index.entries().iter().filter_map(|entry| entry.path(&index).strip_suffix(b".gitignore"));
         let ignores = ignores.filter(|dir| dir.is_empty() || dir.ends_with(b"/"));
-        if self.ignores_oddly(ignores.chain([&b""[..]])) {
-            return Err(only_git("patterns that the engine reads in another way"));
+        if self.has_odd_ignore_patterns(ignores.chain([&b""[..]])) {
+            return Err(only_git("ignore patterns that the engine parses differently"));
         }
         let (head, tree) = head_and_tree(engine)?;
         let mut entries = pair_staged(engine, staged::changes(engine, &index, tree, cancel)?)?;
         let mut untracked = Vec::new();
         Self::scan_worktree(engine, cancel, &mut entries, &mut untracked)?;
-        // As git, which shows a directory without tracked files as one, also where the engine goes into it.
+        // As git, collapse directories without tracked files, including those the engine descends into.
         for path in &mut untracked {
             let folders = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
             let end = folders.into_iter().find(|end| index.prefixed_entries(path[..*end].as_bstr()).is_none());
@@ -169,7 +169,7 @@ impl Repo {
         }
         untracked.sort();
         untracked.dedup();
-        // A directory in the place of a tracked file: git only says that the file is gone.
+        // A directory replaced a tracked file: git only reports the file as deleted.
         untracked.retain(|path| path.strip_suffix(b"/").is_none_or(|file| index.entry_by_path(file.as_bstr()).is_none()));
         let truncated = entries.len() + untracked.len() > MAX_ENTRIES;
         let listed = entries.into_values().chain(untracked.into_iter().map(|path| Entry { index: b'?', worktree: b'?', path, from: None }));
@@ -177,8 +177,8 @@ impl Repo {
         Ok(Status { head, entries: listed.take(MAX_ENTRIES).collect(), truncated, ..Status::default() })
     }
 
-    /// Leaves a working tree to git with a `.gitmodules` or patterns at its top that the engine would wait for, or hold
-    /// whole however large they are.
+    /// Leaves a working tree to git if a top-level `.gitmodules`, `.gitignore` or `.gitattributes` is large or not
+    /// regular: the engine could block on it or would read it whole.
     fn check_read_by_engine(&self) -> Result<()> {
         let worktree = self.worktree_folder()?;
         let is_fine = |name: &&str| match worktree.file(name) {
@@ -187,11 +187,11 @@ impl Repo {
         };
         match [".gitmodules", ".gitignore", ".gitattributes"].iter().find(|name| !is_fine(name)) {
             None => Ok(()),
-            Some(_) => Err(only_git("a file at the top that is no small regular one")),
+            Some(_) => Err(only_git("a top-level file that is large or not regular")),
         }
     }
 
-    /// Adds what differs in the working tree.
+    /// Adds the differences in the working tree.
     fn scan_worktree(
         engine: &gix::Repository,
         cancel: &Cancel,
@@ -241,7 +241,7 @@ impl Repo {
                 }
                 Ok(Item::Rewrite { .. }) | Err(_) => {
                     cancel.check()?;
-                    return Err(only_git("an item that the engine does not read"));
+                    return Err(only_git("an item that the engine cannot read"));
                 }
             }
         }
@@ -264,7 +264,7 @@ impl Repo {
     }
 
     fn status_with_git(&self, options: &[&str], cancel: &Cancel) -> Result<Status> {
-        // What is changed inside of submodules is looked for without git.
+        // Changes inside submodules are detected without git.
         let args = ["status", "--porcelain=v2", "--branch", "-z", "--ignore-submodules=dirty"];
         let mut parser = Porcelain::default();
         let mut process = self.read_worktree(&args, cancel)?.args(options);
@@ -313,7 +313,7 @@ impl Repo {
     }
 }
 
-/// True when the index has only ordinary entries: merged, no submodule, nothing that is only intended.
+/// Whether the index has only plain entries: merged, no submodules, no intent-to-add.
 pub(crate) fn is_plain(index: &gix::index::State) -> bool {
     use gix::index::entry::{Flags, Mode, Stage};
     !index.is_sparse()
@@ -329,7 +329,7 @@ fn head_and_tree(engine: &gix::Repository) -> Result<(gix::Head<'_>, Option<Obje
     Ok((head, tree.transpose().map_err(Error::engine)?))
 }
 
-/// Turns staged changes into entries, with renames paired.
+/// Converts staged changes into entries, pairing renames.
 fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>) -> Result<BTreeMap<Vec<u8>, Entry>> {
     let lone = |side: (u32, ObjectId)| -> Result<Lone> {
         let size = engine.find_header(side.1).map_err(Error::engine)?.size();
@@ -358,7 +358,7 @@ fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>) -> Result<BTreeMa
     Ok(entries.collect())
 }
 
-/// The order of `git status --short`: tracked paths, merged or not, then untracked ones, then ignored ones.
+/// Sorts as `git status --short`: tracked paths, merged or not, then untracked, then ignored.
 fn sort_as_short(entries: &mut [Entry]) {
     let group = |entry: &Entry| match entry.index {
         b'?' => 1,
@@ -368,7 +368,7 @@ fn sort_as_short(entries: &mut [Entry]) {
     entries.sort_by(|a, b| group(a).cmp(&group(b)).then_with(|| a.path.cmp(&b.path)));
 }
 
-/// What an operation in progress leaves in the git directory, and what it is called.
+/// Files of an operation in progress in the git directory, and its name.
 const SIGNS: [(&str, &str); 6] = [
     ("rebase-merge", "rebase"),
     ("rebase-apply", "rebase"),
@@ -378,7 +378,7 @@ const SIGNS: [(&str, &str); 6] = [
     ("BISECT_LOG", "bisect"),
 ];
 
-/// The operation called `name`, as [`Repo::in_progress`] names it.
+/// The operation `name`, as returned by [`Repo::in_progress`].
 pub fn operation(name: &str) -> Option<&'static str> {
     SIGNS.iter().map(|(_, operation)| *operation).chain(["am"]).find(|operation| *operation == name)
 }
@@ -389,13 +389,13 @@ fn in_progress(git_dir: &Folder) -> Option<&'static str> {
     }
     let named = SIGNS.iter().find(|(sign, _)| git_dir.has(sign)).map(|(_, name)| *name);
     named.or_else(|| {
-        // Between two commits of a series there is only the list of what is left.
+        // Between two commits of a series only the todo list exists.
         let left = git_dir.read("sequencer/todo", Kind::Steps).ok()??;
         Some(if left.starts_with(b"revert") { "revert" } else { "cherry-pick" })
     })
 }
 
-/// Reads `git status --porcelain=v2 --branch -z`.
+/// Parses `git status --porcelain=v2 --branch -z`.
 #[derive(Default)]
 pub(crate) struct Porcelain {
     partial: Vec<u8>,
@@ -435,7 +435,7 @@ impl Porcelain {
         }
     }
 
-    /// `XY` and, after `fields` fields in all, the path.
+    /// Parses `XY` and, after `fields` fields in total, the path.
     fn changed(&mut self, rest: &[u8], fields: usize) {
         let letter = |byte: u8| if byte == b'.' { b' ' } else { byte };
         if let Some(path) = rest.splitn(fields + 1, |&byte| byte == b' ').nth(fields)
@@ -475,7 +475,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn porcelain_may_come_in_any_pieces() {
+    fn porcelain_is_parsed_whatever_the_chunks() {
         let text = b"# branch.oid (initial)\0# branch.head main\0# branch.upstream o/m\0# branch.ab +1 -2\0\
             1 .M N... 100644 100644 100644 aa bb a b\0\
             2 R. N... 100644 100644 100644 aa bb R100 new\0old\0\
@@ -499,12 +499,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_survived(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_never_panic(text in proptest::collection::vec(any::<u8>(), 0..200)) {
             Porcelain::default().push(&text);
         }
 
         #[test]
-        fn any_header_is_survived(text in "# branch\\.(ab|oid|head) ?.{0,20}\0") {
+        fn any_header_never_panics(text in "# branch\\.(ab|oid|head) ?.{0,20}\0") {
             Porcelain::default().push(text.as_bytes());
         }
     }

@@ -1,4 +1,4 @@
-//! The files in which two trees differ.
+//! The files that differ between two trees.
 
 use crate::{
     cancel::Cancel,
@@ -8,7 +8,7 @@ use crate::{
 use gix::{ObjectId, objs::FindExt};
 use std::{cmp::Ordering, iter::Peekable, vec::IntoIter};
 
-/// The deepest nesting that is followed.
+/// Maximum nesting depth.
 const MAX_DEPTH: usize = 512;
 
 /// A path that differs, with mode and id on each side. Never a directory.
@@ -19,12 +19,12 @@ pub(crate) struct Change {
     pub(crate) new: Option<(u32, ObjectId)>,
 }
 
-/// What a walk looks at, and how far.
+/// A tree comparison and its limits.
 pub(crate) struct Walk<'a> {
     pub(crate) engine: &'a gix::Repository,
     /// Only these paths; all when empty.
     pub(crate) paths: &'a [RelPath],
-    /// The most changes.
+    /// Maximum number of changes.
     pub(crate) limit: usize,
     pub(crate) cancel: &'a Cancel,
 }
@@ -32,14 +32,14 @@ pub(crate) struct Walk<'a> {
 /// The changes found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// In the order of their paths.
+    /// Changes in path order.
     pub(crate) changes: Vec<Change>,
-    /// True when there are more.
+    /// Whether there are more.
     pub(crate) truncated: bool,
 }
 
 struct Item {
-    /// The name, with a `/` after a directory's, which is what trees are sorted by.
+    /// The name, with a trailing `/` for directories, as trees are sorted.
     key: Vec<u8>,
     mode: u32,
     id: ObjectId,
@@ -47,16 +47,16 @@ struct Item {
 
 const TREE: u32 = 0o040_000;
 
-/// Two folders of the same name, as far as they have not been compared.
+/// The remaining entries of two directories of the same name.
 struct Level {
     old: Peekable<IntoIter<Item>>,
     new: Peekable<IntoIter<Item>>,
-    /// The length of the path that they are in.
+    /// The length of the parent path.
     base: usize,
 }
 
 impl Level {
-    /// The next name, with what each side has of it.
+    /// The next name, with its entry on each side.
     fn next(&mut self) -> Option<(Option<Item>, Option<Item>)> {
         let order = match (self.old.peek(), self.new.peek()) {
             (None, None) => return None,
@@ -69,7 +69,8 @@ impl Level {
 }
 
 impl Walk<'_> {
-    /// Compares the trees; an absent one is empty. Hostile trees nest deeply: they take memory here, and no stack.
+    /// Compares the trees; an absent one is empty. Hostile trees nest deeply, so this uses the heap rather than the
+    /// stack.
     pub(crate) fn compare(&self, old: Option<ObjectId>, new: Option<ObjectId>) -> Result<Found> {
         let (mut found, mut prefix) = (Found::default(), Vec::new());
         let mut levels = vec![self.level(old, new, 0)?];
@@ -84,11 +85,7 @@ impl Walk<'_> {
                 let (old, new) = (old.map(|item| item.id), new.map(|item| item.id));
                 let depth = levels.len();
                 if depth > MAX_DEPTH {
-                    return Err(Error::TooLarge {
-                        what: "the nesting of the tree".to_owned(),
-                        size: depth as u64,
-                        limit: MAX_DEPTH as u64,
-                    });
+                    return Err(Error::TooLarge { what: "the depth of the tree".to_owned(), size: depth as u64, limit: MAX_DEPTH as u64 });
                 }
                 levels.push(self.level(old, new, below)?);
             } else {
@@ -104,7 +101,7 @@ impl Walk<'_> {
         Ok(Level { old: self.items(old)?.into_iter().peekable(), new: self.items(new)?.into_iter().peekable(), base })
     }
 
-    /// Looks at one name. The length of the prefix before it, where what is below has to be looked at, too.
+    /// Compares one name. Returns the length of the prefix before it if it is a directory to descend into.
     fn item(&self, old: Option<&Item>, new: Option<&Item>, prefix: &mut Vec<u8>, found: &mut Found) -> Option<usize> {
         let any = new.or(old)?;
         if let (Some(old), Some(new)) = (old, new)
@@ -128,7 +125,7 @@ impl Walk<'_> {
         None
     }
 
-    /// True when the directory `prefix`, which ends with a `/`, may hold a wanted path.
+    /// Whether the directory `prefix`, which ends with a `/`, may contain a wanted path.
     fn leads_to_wanted(&self, prefix: &[u8]) -> bool {
         let dir = prefix.strip_suffix(b"/").unwrap_or(prefix);
         self.paths.is_empty() || self.paths.iter().any(|path| path.covers(dir) || path.as_bytes().starts_with(prefix))

@@ -1,4 +1,4 @@
-//! Rendering one file's change as git prints it.
+//! Renders one file's change as git prints it.
 
 use crate::{quote::quoted, read::patch::FilePatch};
 use gix::{
@@ -23,12 +23,12 @@ pub(crate) struct Style {
     pub(crate) quote_ascii: bool,
 }
 
-/// git looks for a NUL in the first 8,000 bytes.
+/// git's check for binary content: a NUL in the first 8,000 bytes.
 pub(crate) fn is_binary(content: &[u8]) -> bool {
     content[..content.len().min(8000)].contains(&0)
 }
 
-/// Renders the change from `old` to `new`; one of them is there. An exact rename has two paths and one id.
+/// Renders the change from `old` to `new`; at least one is present. An exact rename has two paths and one id.
 pub(crate) fn render(old: Option<&Side>, new: Option<&Side>, null: &str, style: Style) -> Option<FilePatch> {
     let any = new.or(old)?;
     let mut out = Vec::new();
@@ -102,10 +102,10 @@ fn tab(path: &[u8]) -> &'static [u8] {
     if path.contains(&b' ') && path != b"/dev/null" { b"\t" } else { b"" }
 }
 
-/// The most bytes of a function line in a hunk header.
+/// Maximum bytes of a function line in a hunk header.
 const FUNCTION_LEN: usize = 80;
 
-/// True for the lines that git's default rule takes for the start of a function.
+/// Whether git's default rule treats the line as the start of a function.
 fn is_function(line: &[u8]) -> bool {
     line.first().is_some_and(|&byte| byte.is_ascii_alphabetic() || byte == b'_' || byte == b'$')
 }
@@ -165,7 +165,7 @@ fn put(out: &mut Vec<u8>, sign: u8, text: &[u8]) {
     }
 }
 
-/// `start,length` as in a hunk header: from 1, without a length of 1, and one less where nothing is covered.
+/// `start,length` as in a hunk header: 1-based, omitting a length of 1; an empty range starts one lower.
 fn range(start: u32, end: u32) -> String {
     match end - start {
         0 => format!("{start},0"),
@@ -174,7 +174,7 @@ fn range(start: u32, end: u32) -> String {
     }
 }
 
-/// The last function line seen, found by walking back no further than the last search reached.
+/// The last function line, found by searching back only to where the last search started.
 #[derive(Default)]
 struct Function {
     searched: u32,

@@ -1,4 +1,4 @@
-//! Upstreams: which branch another one follows, and how far apart the two are.
+//! Upstreams of branches, and ahead/behind counts.
 
 use crate::{
     cancel::Cancel,
@@ -14,14 +14,14 @@ use gix::{
 };
 use std::collections::{BinaryHeap, HashMap};
 
-/// How many commits are looked at beyond the point where, with true dates, no answer could change.
+/// Number of commits visited beyond the point where, with correct dates, the result is final.
 const SLOP: u32 = 16;
 
-/// The branch that `branch` follows, whether it exists or not.
+/// The upstream of `branch`, whether or not it exists.
 ///
 /// # Errors
 ///
-/// [`Error::Engine`] where only git knows.
+/// [`Error::Engine`] if only git can determine it.
 pub(crate) fn tracking(engine: &gix::Repository, branch: &FullNameRef) -> Result<Option<FullName>> {
     let unclear = || only_git("an upstream that only git understands");
     let config = engine.config_snapshot();
@@ -61,20 +61,20 @@ pub(crate) fn tracking(engine: &gix::Repository, branch: &FullNameRef) -> Result
     FullName::try_from(name.into_owned()).map(Some).map_err(|_| unclear())
 }
 
-/// The name as git shortens it.
+/// The short name, as git shortens it.
 ///
 /// # Errors
 ///
-/// [`Error::Engine`] where the short name means another reference, so that git writes a longer one.
+/// [`Error::Engine`] if the short name is ambiguous, so that git prints a longer one.
 pub(crate) fn short(engine: &gix::Repository, name: &FullNameRef) -> Result<BString> {
     let short = name.shorten().to_owned();
     let meant = engine.try_find_reference(short.as_bstr()).map_err(Error::engine)?;
     let other = meant.is_some_and(|meant| meant.name() != name);
-    if other || short.ends_with(b"/HEAD") { Err(only_git("an ambiguous name of an upstream")) } else { Ok(short) }
+    if other || short.ends_with(b"/HEAD") { Err(only_git("an ambiguous upstream name")) } else { Ok(short) }
 }
 
 impl Repo {
-    /// How many commits only `here` has, and how many only `there`.
+    /// Number of commits only in `here`, and only in `there`.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Repo {
         }
         let in_process = |engine: &gix::Repository| {
             if !log::is_whole(engine) {
-                return Err(only_git("parents that are not the commits' own"));
+                return Err(only_git("grafted, shallow or replaced parents"));
             }
             count(engine, here, there, cancel)
         };
@@ -99,7 +99,7 @@ impl Repo {
         let mut counts = text.split_ascii_whitespace().map(str::parse);
         match (counts.next(), counts.next()) {
             (Some(Ok(ahead)), Some(Ok(behind))) => Ok((ahead, behind)),
-            _ => Err(Error::Engine("git rev-list counted nothing".to_owned())),
+            _ => Err(Error::Engine("git rev-list printed no counts".to_owned())),
         }
     }
 }
@@ -108,7 +108,7 @@ const HERE: u8 = 1;
 const THERE: u8 = 2;
 const BOTH: u8 = HERE | THERE;
 
-/// What is known of a commit.
+/// The state of a visited commit.
 #[derive(Clone, Copy)]
 struct Seen {
     sides: u8,
@@ -116,7 +116,7 @@ struct Seen {
     queued: bool,
 }
 
-/// Walks down from both commits, the newest first, until every path has met the other side.
+/// Walks back from both commits, newest first, until every path has met the other side.
 fn count(engine: &gix::Repository, here: ObjectId, there: ObjectId, cancel: &Cancel) -> Result<(u64, u64)> {
     let mut seen: HashMap<ObjectId, Seen> = HashMap::new();
     let mut queue = BinaryHeap::new();
@@ -132,7 +132,7 @@ fn count(engine: &gix::Repository, here: ObjectId, there: ObjectId, cancel: &Can
             cancel.check()?;
         }
         if one_sided == 0 && seconds < oldest {
-            // Dates that run backwards could still lead to commits that were taken for one side's.
+            // With clock skew, commits counted for one side may still turn out to be shared.
             slop -= 1;
             if slop == 0 {
                 break;

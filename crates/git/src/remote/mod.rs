@@ -335,7 +335,7 @@ fn moved_by(command: &str, output: &[u8]) -> String {
 fn attempt(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, cancel: &Cancel) -> (Result<(Ended, Vec<u8>)>, Outcome) {
     let name = process.name();
     let mut listener = Listener::new(on_progress);
-    let result = process.heard(cancel, MAX_OUTPUT, &mut |bytes| listener.feed(bytes)).and_then(|(mut ended, output)| {
+    let result = process.output_with_listener(cancel, MAX_OUTPUT, &mut |bytes| listener.feed(bytes)).and_then(|(mut ended, output)| {
         ended.stderr.push_str(&String::from_utf8_lossy(&listener.rest()));
         match listener.exchange.status {
             Some(status) if status >= 300 && ended.code != Some(0) => {

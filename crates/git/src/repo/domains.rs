@@ -1,4 +1,4 @@
-//! The sandbox domains that the work on a repository is done in.
+//! Sandbox domains for the processes of a repository.
 
 use crate::{
     error::{Error, Result},
@@ -16,8 +16,8 @@ impl Repo {
         self.guarded.as_ref().map(|guarded| Arc::clone(guarded.domain(mode)))
     }
 
-    /// The domain of a change that also makes, changes or removes what is at `place`, which no link may lead to: a writer can
-    /// have put one there since the place was looked at.
+    /// The domain of a change that also creates, changes or removes `place`. Symbolic links in its path are refused: one may
+    /// have been swapped in since the check.
     pub(crate) fn domain_with(&self, place: &Path) -> Result<Option<Arc<Domain>>> {
         self.extended(|rules| rules.own_write.push(place.to_owned()))
     }
@@ -28,7 +28,7 @@ impl Repo {
         self.extended(|rules| rules.execute.extend(needed))
     }
 
-    /// The domain of a process that makes connections to `ports`, with `ssh` by means of that program.
+    /// The domain of a process that connects to `ports`, using the program `ssh` if given.
     pub(crate) fn domain_online(&self, ports: &[u16], ssh: Option<&Path>) -> Result<Option<Arc<Domain>>> {
         if self.guarded.is_none() {
             return Ok(None);
@@ -44,12 +44,12 @@ impl Repo {
         Domain::for_one_step(&rules).map(|domain| Some(Arc::new(domain))).map_err(Error::sandbox)
     }
 
-    /// True where the kernel holds what git processes of this repository may do.
+    /// Whether the kernel restricts the git processes of this repository.
     pub fn is_sandboxed(&self) -> bool {
         self.guarded.is_some()
     }
 
-    /// Refuses a change that the kernel should guard and cannot.
+    /// Refuses a change that must be sandboxed on a kernel that does not support it.
     pub(crate) fn check_sandbox(&self) -> Result<()> {
         match support() {
             Err(why) if !self.location.trusted && self.allowed.policy.sandbox != Sandbox::Off => {

@@ -1,4 +1,4 @@
-//! The domains that the work on a repository is done in.
+//! The sandbox domains of a repository.
 
 use crate::{
     error::{Error, Result},
@@ -17,17 +17,17 @@ use std::{fs, path::PathBuf, sync::Arc};
 /// The domains of one repository.
 #[derive(Debug)]
 pub(crate) struct Guarded {
-    /// What a change may touch; the rules for more than that begin with them.
+    /// The rules of a change; extended rules are based on them.
     pub(crate) rules: Rules,
     read: Arc<Domain>,
     change: Arc<Domain>,
-    /// Reads in this process are done inside, too.
+    /// Whether in-process reads run inside as well.
     pub(crate) engine: bool,
 }
 
 impl Guarded {
-    /// The domains of the repository at `location`, where `policy` asks for them and the kernel holds them. `borrowed` are
-    /// the further places that its objects and references are in.
+    /// The domains of the repository at `location`, if `policy` requires them and the kernel supports them. `borrowed` are
+    /// further directories with its objects and references.
     pub(crate) fn new(policy: Sandbox, git: &Git, location: &Location, settings: &Settings, borrowed: &[PathBuf]) -> Result<Option<Self>> {
         let wanted = match policy {
             Sandbox::Off => false,
@@ -49,7 +49,7 @@ impl Guarded {
         if location.trusted {
             needs.with_system(&mut read);
             needs.with_system(&mut rules);
-            // Its hooks, and what they keep beside them.
+            // Its hooks, and files next to them.
             rules.execute.extend(own.iter().cloned());
         }
         rules.own_write.extend(own);
@@ -65,8 +65,8 @@ impl Guarded {
     }
 }
 
-/// The places outside of the git directory that links in it lead to, where the roots allow that. A writer can have replaced
-/// a link since the repository was looked at, so what it leads to now is asked again.
+/// Targets of symbolic links in the git directory, if the roots allow them. A link may have been replaced since the check,
+/// so each target is resolved and checked again.
 pub(crate) fn linked(location: &Location, roots: &Roots) -> Vec<PathBuf> {
     let names = ["HEAD", "index", "logs", "objects", "objects/pack", "objects/info", "refs", "refs/heads", "packed-refs", "config", "info"];
     let places = names.iter().flat_map(|name| [location.git_dir.join(name), location.common_dir.join(name)]);

@@ -1,4 +1,4 @@
-//! The handles of open repositories: a few, of which the one that was unused longest makes room.
+//! An LRU cache of open repositories.
 
 use crate::repo::Repo;
 use std::{
@@ -10,23 +10,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a cache holds, and how it is used.
+/// Cache statistics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheFigures {
-    /// What it holds.
+    /// Number of entries held.
     pub entries: usize,
-    /// The most that it holds; 0 where it is switched off.
+    /// Maximum number of entries; 0 if disabled.
     pub limit: usize,
-    /// Uses that found what they looked for.
+    /// Number of cache hits.
     pub hits: u64,
-    /// Uses that did not.
+    /// Number of cache misses.
     pub misses: u64,
 }
 
-/// Handles by the path that was asked for.
+/// Handles by requested path.
 #[derive(Debug)]
 pub(crate) struct Handles {
-    /// Those that were used lately last.
+    /// In order of use, most recent last.
     open: Mutex<Vec<Handle>>,
     limit: usize,
     hits: AtomicU64,
@@ -41,7 +41,7 @@ struct Handle {
 }
 
 impl Handles {
-    /// Room for `limit`.
+    /// A cache of at most `limit` handles.
     pub(crate) fn new(limit: usize) -> Self {
         Self { open: Mutex::default(), limit, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
@@ -50,7 +50,7 @@ impl Handles {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The handle for `path`, unless it has changed shape.
+    /// The handle for `path`, unless it is stale.
     pub(crate) fn get(&self, path: &Path) -> Option<Arc<Repo>> {
         let found = {
             let mut open = self.lock();
@@ -61,7 +61,7 @@ impl Handles {
                 repo
             })
         };
-        // Outside of the lock: it looks at files.
+        // Outside the lock, as it reads file metadata.
         let is_current = found.as_ref().is_some_and(|repo| repo.is_current());
         let counter = if is_current { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -69,13 +69,13 @@ impl Handles {
             return found;
         }
         if let Some(stale) = &found {
-            // Another call may have put a fresh one meanwhile.
+            // Another call may have added a fresh one meanwhile.
             self.lock().retain(|handle| !Arc::ptr_eq(&handle.repo, stale));
         }
         None
     }
 
-    /// Keeps a handle.
+    /// Adds a handle.
     pub(crate) fn put(&self, path: &Path, repo: &Arc<Repo>) {
         if self.limit == 0 {
             return;
@@ -87,11 +87,11 @@ impl Handles {
         }
         open.push(Handle { path: path.to_owned(), repo: Arc::clone(repo), used: Instant::now() });
         drop(open);
-        // Outside of the lock: each closes files.
+        // Outside the lock, as it closes files.
         drop(evicted);
     }
 
-    /// Drops all, or those that were not used for so long, and says how many. Calls that use one go on.
+    /// Drops the handles unused for this long and returns their number. Calls in progress are unaffected.
     pub(crate) fn drop_unused(&self, unused: Duration) -> usize {
         let dropped = {
             let mut open = self.lock();
@@ -101,7 +101,7 @@ impl Handles {
         dropped.len()
     }
 
-    /// What it holds.
+    /// Cache statistics.
     pub(crate) fn figures(&self) -> CacheFigures {
         CacheFigures {
             entries: self.lock().len(),

@@ -1,94 +1,94 @@
-//! The keys that an untrusted repository may have in its own configuration.
+//! Allowlist of configuration keys for untrusted repositories.
 //!
-//! git has more keys that run programs, read files, reach hosts or move references than any list of dangerous ones can
-//! hold, and each release adds some. So the list is the other one: keys that do none of this in any command of this
-//! server. A change refuses every other key, and names it.
+//! git has too many keys that run programs, read files, contact hosts or move references to list them all, and each
+//! release adds some. So this is an allowlist: keys that do none of this in any command of this server. A change
+//! refuses every other key and names it.
 //!
-//! A row must hold for every command that the server runs, and for git-lfs, which operators install as a filter. Leave a
-//! key out when in doubt: an operator who needs it names the repository.
+//! A row must hold for every command the server runs, and for git-lfs, which operators install as a filter. When in
+//! doubt, leave a key out: an operator who needs it names the repository.
 
 use Value::{Any, Fetched, Filter, Flag, FlagOr, Number, Off, On, Paths, Ref, Remote, RemoteOrUrl, Url, Word};
 
-/// The values of a key that are harmless.
+/// The harmless values of a key.
 #[derive(Clone, Copy, Debug)]
 enum Value {
-    /// Every value.
+    /// Any value.
     Any,
     /// A boolean.
     Flag,
-    /// `true` alone.
+    /// Only `true`.
     On,
-    /// `false` alone.
+    /// Only `false`.
     Off,
     /// A boolean or one of these words.
     FlagOr(&'static [&'static str]),
     /// One of these words.
     Word(&'static [&'static str]),
-    /// An integer between these two, without a unit, or one of these words.
+    /// An integer in this range, without a unit, or one of these words.
     Number(i64, i64, &'static [&'static str]),
     /// The name of a remote, or `.` for the repository itself.
     Remote,
     /// As `Remote`, or a URL.
     RemoteOrUrl,
-    /// A URL or a path that starts no remote helper.
+    /// A URL or path that starts no remote helper.
     Url,
     /// The full name of a reference.
     Ref,
-    /// A refspec that writes below `refs/remotes/NAME/` alone, or one tag under its own name.
+    /// A refspec that writes only below `refs/remotes/NAME/`, or one tag under its own name.
     Fetched,
-    /// A filter of a partial clone that names no object and no file.
+    /// A partial clone filter that names no object and no file.
     Filter,
     /// A pathspec without magic.
     Paths,
 }
 
-/// Pattern, harmless values, reason. `*` stands for any subsection, or for the rest of the key.
+/// Pattern, harmless values, reason. `*` matches any subsection, or the rest of the key.
 type Row = (&'static str, Value, &'static str);
 
 const TABLE: &[Row] = &[
     // The repository's format, as `git init` and `git clone` write it.
-    ("core.repositoryformatversion", Number(0, 1, &[]), "git refuses formats that it does not know"),
-    ("core.bare", Flag, "says whether there is a working tree"),
-    ("core.worktree", Any, "a repository opens only where this is the place in which it was found"),
+    ("core.repositoryformatversion", Number(0, 1, &[]), "git refuses unknown formats"),
+    ("core.bare", Flag, "whether there is a working tree"),
+    ("core.worktree", Any, "a repository opens only if this is where it was found"),
     ("core.logallrefupdates", Word(&["true", "yes", "on", "1", "always"]), "reflogs keep from `gc` what undo needs"),
-    ("core.sharedrepository", FlagOr(&["umask", "group", "0600", "0640", "0660"]), "modes of git's own files, never for everybody"),
+    ("core.sharedrepository", FlagOr(&["umask", "group", "0600", "0640", "0660"]), "modes of git's own files, never world-accessible"),
     ("receive.denynonfastforwards", On, "refuses more pushes into this repository; `git init --shared` writes it"),
     ("extensions.noop", Any, "git ignores it"),
     ("extensions.noop-v1", Any, "git ignores it"),
     ("extensions.objectformat", Word(&["sha1", "sha256"]), "the hash of the objects"),
-    ("extensions.refstorage", Word(&["files", "reftable"]), "the format of the references; as a URL it would name a folder"),
-    ("extensions.partialclone", Remote, "where missing objects are; an untrusted repository fetches none on the way"),
+    ("extensions.refstorage", Word(&["files", "reftable"]), "the format of the references; a URL would name a directory"),
+    ("extensions.partialclone", Remote, "the source of missing objects; an untrusted repository fetches none on demand"),
     ("extensions.preciousobjects", Flag, "git deletes no objects"),
     ("extensions.worktreeconfig", Flag, "adds `config.worktree`, whose keys are checked as well"),
     ("extensions.relativeworktrees", Flag, "links of worktrees are relative; the roots are checked after resolving them"),
     // The file system.
     ("core.filemode", Flag, "whether the executable bit counts"),
-    ("core.ignorecase", Flag, "whether names that differ in case are one file; git compares the files before overwriting one"),
+    ("core.ignorecase", Flag, "whether names are case-insensitive; git compares the files before overwriting one"),
     ("core.precomposeunicode", Flag, "the form of names on macOS"),
-    ("core.symlinks", Flag, "`false` checks links out as plain files"),
+    ("core.symlinks", Flag, "`false` checks out symbolic links as plain files"),
     ("core.hidedotfiles", FlagOr(&["dotgitonly"]), "an attribute of files on Windows"),
     ("core.longpaths", Flag, "the length of paths on Windows"),
     ("core.fscache", Flag, "a cache of file times on Windows, for one process"),
-    ("core.trustctime", Flag, "which times tell that a file has changed; the modification time always counts"),
-    ("core.checkstat", Word(&["default", "minimal"]), "which times tell that a file has changed; the modification time always counts"),
+    ("core.trustctime", Flag, "which times indicate a change; the modification time always counts"),
+    ("core.checkstat", Word(&["default", "minimal"]), "which times indicate a change; the modification time always counts"),
     ("core.preloadindex", Flag, "at most 20 threads read file times"),
-    ("core.untrackedcache", FlagOr(&["keep"]), "a part of the index, which git checks against folder times"),
+    ("core.untrackedcache", FlagOr(&["keep"]), "a part of the index, which git validates with directory times"),
     ("core.commitgraph", Flag, "whether an accelerator is read"),
     ("core.multipackindex", Flag, "whether an accelerator is read"),
     ("core.compression", Number(-1, 9, &[]), "zlib's level"),
     ("core.loosecompression", Number(-1, 9, &[]), "zlib's level"),
-    ("core.quotepath", Flag, "how names are printed"),
-    ("core.abbrev", Number(4, 64, &["auto", "no", "false", "off"]), "how many digits of an id are printed"),
+    ("core.quotepath", Flag, "how paths are printed"),
+    ("core.abbrev", Number(4, 64, &["auto", "no", "false", "off"]), "the length of abbreviated ids"),
     ("index.version", Number(2, 4, &[]), "the format of the index"),
-    ("index.sparse", Flag, "whether the index holds folders that are not checked out"),
+    ("index.sparse", Flag, "whether the index has entries for directories outside the sparse checkout"),
     // Line endings: conversions built into git.
     ("core.autocrlf", FlagOr(&["input"]), "a conversion built into git"),
     ("core.eol", Word(&["lf", "crlf", "native"]), "a conversion built into git"),
-    ("core.safecrlf", FlagOr(&["warn"]), "refuses conversions that lose something"),
+    ("core.safecrlf", FlagOr(&["warn"]), "refuses lossy conversions"),
     // `git sparse-checkout`.
-    ("core.sparsecheckout", Flag, "whether `info/sparse-checkout` counts; modified files stay"),
+    ("core.sparsecheckout", Flag, "whether `info/sparse-checkout` is used; modified files stay"),
     ("core.sparsecheckoutcone", Flag, "the form of its patterns"),
-    // Who makes commits.
+    // Identity.
     ("user.name", Any, "recorded in commits"),
     ("user.email", Any, "recorded in commits"),
     ("user.useconfigonly", Flag, "refuses to guess an identity"),
@@ -96,25 +96,25 @@ const TABLE: &[Row] = &[
     ("author.email", Any, "recorded in commits"),
     ("committer.name", Any, "recorded in commits"),
     ("committer.email", Any, "recorded in commits"),
-    // Remotes. Whether one may be reached is checked for each transfer.
-    ("remote.pushdefault", RemoteOrUrl, "each push checks where it goes, as for `remote.*.url`"),
+    // Remotes. Each transfer checks whether its remote is allowed.
+    ("remote.pushdefault", RemoteOrUrl, "each push checks its destination, as for `remote.*.url`"),
     ("remote.*.url", Url, "each transfer checks it"),
     ("remote.*.pushurl", Url, "each push checks it"),
-    ("remote.*.fetch", Fetched, "moves the remote's own tracking branches, or one tag that the clone was made for"),
-    ("remote.*.tagopt", Word(&["--tags", "--no-tags"]), "new tags come along or not; existing ones stay"),
+    ("remote.*.fetch", Fetched, "updates the remote's own tracking branches, or one tag that was cloned"),
+    ("remote.*.tagopt", Word(&["--tags", "--no-tags"]), "whether new tags are fetched; existing ones stay"),
     ("remote.*.prune", Flag, "deletes what `remote.*.fetch` may write"),
-    ("remote.*.promisor", Flag, "where missing objects are; an untrusted repository fetches none on the way"),
-    ("remote.*.partialclonefilter", Filter, "what a fetch leaves out"),
+    ("remote.*.promisor", Flag, "the source of missing objects; an untrusted repository fetches none on demand"),
+    ("remote.*.partialclonefilter", Filter, "which objects a fetch omits"),
     ("remote.*.skipdefaultupdate", Flag, "each fetch of the server names its remote"),
     ("remote.*.skipfetchall", Flag, "each fetch of the server names its remote"),
     ("remote.*.followremotehead", Word(&["create", "always", "warn", "never"]), "moves `refs/remotes/NAME/HEAD`"),
     ("remote.*.gh-resolved", Any, "unknown to git; the GitHub command line's default repository"),
     ("remote.*.github-pr-remote", Any, "unknown to git; an editor's"),
     // Branches.
-    ("branch.*.remote", RemoteOrUrl, "the upstream's remote; each transfer checks where it goes"),
-    ("branch.*.pushremote", RemoteOrUrl, "each push checks where it goes, as for `remote.*.url`"),
+    ("branch.*.remote", RemoteOrUrl, "the upstream's remote; each transfer checks its destination"),
+    ("branch.*.pushremote", RemoteOrUrl, "each push checks its destination, as for `remote.*.url`"),
     ("branch.*.merge", Ref, "the upstream's name"),
-    ("branch.*.rebase", FlagOr(&["merges", "m", "interactive", "i"]), "read by `git pull` alone, which the server does not run"),
+    ("branch.*.rebase", FlagOr(&["merges", "m", "interactive", "i"]), "read only by `git pull`, which the server does not run"),
     ("branch.*.description", Any, "text for people"),
     ("branch.*.vscode-*", Any, "unknown to git; an editor's"),
     ("branch.*.github-pr-*", Any, "unknown to git; an editor's"),
@@ -122,58 +122,57 @@ const TABLE: &[Row] = &[
     ("branch.*.gh-merge-base", Any, "unknown to git; the GitHub command line's"),
     ("branch.autosetupmerge", FlagOr(&["always", "inherit", "simple"]), "writes `branch.*.remote` and `branch.*.merge`"),
     ("branch.autosetuprebase", Word(&["never", "local", "remote", "always"]), "writes `branch.*.rebase`"),
-    ("checkout.defaultremote", Remote, "which tracking branch a new branch follows"),
-    ("checkout.guess", Flag, "whether a new branch follows a tracking branch of its name"),
-    ("worktree.guessremote", Flag, "whether a new branch follows a tracking branch of its name"),
+    ("checkout.defaultremote", Remote, "the upstream of a new branch"),
+    ("checkout.guess", Flag, "whether a new branch tracks a remote branch of its name"),
+    ("worktree.guessremote", Flag, "whether a new branch tracks a remote branch of its name"),
     ("worktree.userelativepaths", Flag, "links of worktrees are relative; the roots are checked after resolving them"),
     // Submodules.
     ("submodule.*.url", Url, "each update checks it"),
-    ("submodule.*.active", Flag, "whether an update takes it"),
+    ("submodule.*.active", Flag, "whether an update includes it"),
     (
         "submodule.*.update",
         Word(&["checkout", "rebase", "merge", "none"]),
-        "the server gives the way itself; `!COMMAND` is not in the list",
+        "the server passes the mode itself; `!COMMAND` is not in the list",
     ),
-    ("submodule.*.ignore", Word(&["none", "untracked", "dirty", "all"]), "what status shows; `.gitmodules` may say it as well"),
-    ("submodule.active", Paths, "which submodules an update takes"),
+    ("submodule.*.ignore", Word(&["none", "untracked", "dirty", "all"]), "what status shows; `.gitmodules` can set it as well"),
+    ("submodule.active", Paths, "which submodules an update includes"),
     ("submodule.recurse", Flag, "each change of the server passes `false`"),
-    // The settings that the server's own tools write, and their kin.
-    ("pull.rebase", FlagOr(&["merges", "m", "interactive", "i"]), "read by `git pull` alone, which the server does not run"),
+    // Settings that the server's own tools write, and related ones.
+    ("pull.rebase", FlagOr(&["merges", "m", "interactive", "i"]), "read only by `git pull`, which the server does not run"),
     ("pull.ff", FlagOr(&["only"]), "whether a pull makes a merge commit"),
     (
         "push.default",
         Word(&["nothing", "current", "upstream", "tracking", "simple", "matching"]),
-        "under which name the one branch of a push goes there",
+        "the remote name of the one branch of a push",
     ),
     ("push.autosetupremote", Flag, "writes `branch.*.remote` and `branch.*.merge`"),
     ("merge.conflictstyle", Word(&["merge", "diff3", "zdiff3"]), "the form of conflict markers"),
     ("merge.ff", FlagOr(&["only"]), "whether a merge commit is made"),
-    ("merge.autostash", Flag, "the server gives the option itself"),
-    ("rebase.autostash", Flag, "the server gives the option itself"),
+    ("merge.autostash", Flag, "the server passes the option itself"),
+    ("rebase.autostash", Flag, "the server passes the option itself"),
     ("rerere.enabled", Flag, "replays resolutions into files and leaves them unstaged"),
     ("fetch.prune", Flag, "deletes what `remote.*.fetch` may write"),
-    ("diff.algorithm", Word(&["default", "myers", "minimal", "patience", "histogram"]), "one of git's own, on what is diffed anyway"),
-    // Background work, which the server switches off for each process.
-    ("maintenance.auto", Off, "switches off what the server switches off"),
-    ("maintenance.strategy", Word(&["none", "incremental"]), "read by `git maintenance` alone, which the server does not run"),
+    ("diff.algorithm", Word(&["default", "myers", "minimal", "patience", "histogram"]), "one of git's own algorithms"),
+    // Background work, which the server disables for each process.
+    ("maintenance.auto", Off, "the server disables it as well"),
+    ("maintenance.strategy", Word(&["none", "incremental"]), "read only by `git maintenance`, which the server does not run"),
     // Messages and colours.
-    ("advice.*", Flag, "hints, which the server switches off"),
-    ("color.ui", FlagOr(&["auto"]), "no colours where the output is no terminal"),
-    // Sections that git does not know.
-    ("gui.*", Any, "read by git-gui and gitk alone"),
+    ("advice.*", Flag, "hints, which the server disables"),
+    ("color.ui", FlagOr(&["auto"]), "no colours unless the output is a terminal"),
+    // Sections unknown to git.
+    ("gui.*", Any, "read only by git-gui and gitk"),
     ("gitbutler.*", Any, "unknown to git and git-lfs"),
     ("gitbutler.*.*", Any, "unknown to git and git-lfs"),
     ("gitflow.branch.*", Any, "unknown to git and git-lfs; names of branches"),
     ("gitflow.prefix.*", Any, "unknown to git and git-lfs; names of branches"),
-    ("lfs.repositoryformatversion", Number(0, 0, &[]), "the format of git-lfs's folder"),
-    ("lfs.*.access", Word(&["none", "basic", "private", "negotiate"]), "how git-lfs signs in at a URL that it got elsewhere"),
-    ("lfs.*.locksverify", Flag, "read by git-lfs's push hook alone, which does not run"),
+    ("lfs.repositoryformatversion", Number(0, 0, &[]), "the format of git-lfs's directory"),
+    ("lfs.*.access", Word(&["none", "basic", "private", "negotiate"]), "how git-lfs authenticates at a URL configured elsewhere"),
+    ("lfs.*.locksverify", Flag, "read only by git-lfs's push hook, which does not run"),
 ];
 
-/// True where no command of this server can be harmed by this entry of a repository's configuration.
+/// Whether this entry of a repository's configuration is harmless for every command of this server.
 ///
-/// `section` and `key` come in lower case, `subsection` as it is written, `value` without quotes; `true` for a key without
-/// a value.
+/// `section` and `key` are lower case, `subsection` is as written, `value` is unquoted; `true` for a key without a value.
 pub fn is_harmless(section: &str, subsection: Option<&str>, key: &str, value: &[u8]) -> bool {
     TABLE
         .iter()
@@ -201,7 +200,7 @@ impl Value {
             Any => true,
             Flag => is_flag,
             On => is(&on),
-            // Empty is false to git, but may be what a parser makes of a key without a value, which is true.
+            // git reads an empty value as false, but a parser may return it for a key without a value, which is true.
             Off => is(&off),
             FlagOr(words) => is_flag || is(words),
             Word(words) => is(words),
@@ -229,7 +228,7 @@ fn is_ref(value: &[u8]) -> bool {
     value.starts_with(b"refs/") && is_ref_text(value)
 }
 
-/// Characters that git allows in names of references, and no way up.
+/// Characters that git allows in reference names, without `..`.
 fn is_ref_text(value: &[u8]) -> bool {
     let fine = |byte: &u8| *byte > b' ' && *byte != 0x7f && !b"~^:?*[\\".contains(byte);
     !value.is_empty() && value.iter().all(fine) && !has_dots(value)
@@ -239,7 +238,7 @@ fn has_dots(value: &[u8]) -> bool {
     value.windows(2).any(|pair| pair == b"..")
 }
 
-/// A URL with a host, as tools write it in place of a remote's name.
+/// A URL with a host, which tools write in place of a remote's name.
 fn is_address(value: &[u8]) -> bool {
     let schemes: [&[u8]; 3] = [b"https://", b"http://", b"ssh://"];
     let has_scheme = schemes.iter().any(|scheme| value.starts_with(scheme));
@@ -264,7 +263,7 @@ fn stays_in_tracking_branches(remote: &str, spec: &[u8]) -> bool {
     let mut parts = spec.split(|&byte| byte == b':');
     let (Some(from), to, None) = (parts.next(), parts.next().unwrap_or_default(), parts.next()) else { return false };
     let own = format!("refs/remotes/{remote}/");
-    // Without a target a fetch writes `FETCH_HEAD` alone.
+    // Without a destination a fetch writes only `FETCH_HEAD`.
     let is_fetched_only = to.is_empty() && (from == b"HEAD" || is_ref(from));
     let is_own = !remote.is_empty() && to.starts_with(own.as_bytes()) && !has_dots(to);
     let is_one_tag = to == from && to.starts_with(b"refs/tags/") && is_ref_text(to);
@@ -288,7 +287,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// Concrete keys with a plausible value each: `key<TAB>value`.
+    /// Example keys with a plausible value each: `key<TAB>value`.
     const EXAMPLES: &str = include_str!("../../tests/keys/harmless.txt");
 
     /// `section.subsection.key` as git prints it.
@@ -328,9 +327,9 @@ mod tests {
     }
 
     #[test]
-    fn values_and_places_that_do_harm_are_refused() {
+    fn harmful_values_and_sections_are_refused() {
         for (name, value) in [
-            // A key of the list in another place is another key.
+            // A listed key in another section or subsection.
             ("core.x.filemode", "true"),
             ("user.x.name", "n"),
             ("url", "x"),
@@ -339,7 +338,7 @@ mod tests {
             ("gitflow.path.hooks", "/hooks"),
             ("lfs.access", "basic"),
             ("lfs.customtransfer.x.path", "/program"),
-            // What a boolean may not be.
+            // Invalid values.
             ("core.filemode", "/program"),
             ("core.bare", "maybe"),
             ("core.logallrefupdates", "false"),
@@ -359,7 +358,7 @@ mod tests {
             ("extensions.partialclone", "ext::program"),
             ("extensions.partialclone", ""),
             ("extensions.submodulepathconfig", "true"),
-            // Where a fetch may write.
+            // Forbidden destinations of a fetch.
             ("remote.origin.fetch", "+refs/*:refs/*"),
             ("remote.origin.fetch", "+refs/heads/*:refs/heads/*"),
             ("remote.origin.fetch", "refs/heads/x:refs/heads/x"),
@@ -386,7 +385,7 @@ mod tests {
             ("remote.origin.partialclonefilter", "sparse:oid=HEAD:x"),
             ("remote.origin.partialclonefilter", "combine:blob:none+sparse:oid=x"),
             ("remote.origin.partialclonefilter", "blob:limit="),
-            // Addresses that start a helper, or look like an option.
+            // URLs that start a helper, or look like an option.
             ("remote.origin.url", "ext::sh -c program"),
             ("remote.origin.url", "EXT::program"),
             ("remote.origin.url", "fd::17"),

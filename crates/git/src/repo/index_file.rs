@@ -1,4 +1,4 @@
-//! The index as a file: which one it is, and whether it is the one that was read.
+//! The index file: its checksum, and whether a cached index is current.
 
 use crate::{
     beneath::open_own,
@@ -12,13 +12,13 @@ use std::{
     sync::Arc,
 };
 
-/// The length of the checksum, or of as much of it as is looked at.
+/// Number of checksum bytes compared.
 const CHECKSUM: usize = 20;
-/// The largest index without a checksum that is told from others.
+/// Maximum size of an index without a checksum that is hashed.
 const MAX_DIGEST: u64 = 64 << 20;
-/// The index as it is on disk at this moment.
+/// The index as it is on disk now.
 ///
-/// The engine keeps one until there is a younger one, and one that was put back by undoing is older.
+/// The engine caches an index until a newer one exists, but one restored by an undo is older.
 pub(crate) fn index_now(engine: &gix::Repository) -> Result<gix::worktree::Index> {
     index_names::check(&engine.index_path(), Some(engine.object_hash().len_in_bytes()))?;
     let kept = engine.index_or_empty().map_err(Error::engine)?;
@@ -40,7 +40,7 @@ pub(crate) fn checksum_of(index: &Path) -> Option<[u8; CHECKSUM]> {
     Some(end)
 }
 
-/// The checksum that ends an index file; a digest of the whole where it has none.
+/// The trailing checksum of an index file; a digest of the whole if it has none.
 pub(crate) fn key_of(index: &Path) -> Option<String> {
     let end = checksum_of(index)?;
     if end != [0; CHECKSUM] {
@@ -52,7 +52,7 @@ pub(crate) fn key_of(index: &Path) -> Option<String> {
     Some(digest(&content))
 }
 
-/// An index file that is complete and matches its checksum.
+/// Reads an index file that is complete and matches its checksum.
 pub(crate) fn read_index(hash: gix::hash::Kind, path: &Path) -> Option<gix::index::File> {
     index_names::check(path, Some(hash.len_in_bytes())).ok()?;
     gix::index::File::at(path, hash, false, gix::index::decode::Options::default()).ok()

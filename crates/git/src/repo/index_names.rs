@@ -1,5 +1,5 @@
-//! The names in an index of version 4, each of which says only how it differs from the one before. A reader holds all of each
-//! name, so names get the bounds that they have by their size in other versions.
+//! Limits for the names in an index of version 4. Each name is stored as a difference from the previous one, but readers
+//! expand all of them, so they get the limits that the file size implies in other versions.
 
 use crate::{
     beneath::open_own,
@@ -12,23 +12,23 @@ use std::{
     path::Path,
 };
 
-/// The largest index, and the largest list of references.
+/// Maximum size of an index, and of `packed-refs`.
 pub(crate) const MAX_INDEX: u64 = 1 << 30;
-/// The longest name, as the system has it for paths.
+/// Maximum length of a name, as the system's for paths.
 const MAX_NAME: usize = 4096;
-/// The most bytes of names that any index may have: those of a million files.
+/// Bytes of names allowed in any index: enough for a million files.
 const MAX_BYTES: u64 = 64 << 20;
-/// How many times its own size the names of a larger one may have. In real ones they have about twice.
+/// Maximum ratio of names to file size for a larger one. Real ones have about twice their size.
 const GROWTH: u64 = 4;
-/// What an entry has before its name: times, identity, mode, owner and size, and then the id and the flags.
+/// Bytes of an entry before its id and flags: times, identity, mode, owner and size.
 const FIXED: usize = 40;
-/// The most parts of an index that are looked at. git removes old ones.
+/// Maximum number of shared index files checked. git removes old ones.
 const MAX_SHARED: usize = 256;
 const IDS: [usize; 2] = [20, 32];
 const EXTENDED: u8 = 0x40;
 
-/// Refuses an index whose names have no bound, and one with such a part: a split index has most of its entries in a file beside
-/// it. One of another version passes, and none at all: others judge it. `id` is the length of the ids, where that is known.
+/// Refuses an index whose names exceed the limits. Includes shared index files, which hold most entries of a split index. A
+/// missing index and other versions pass: they are checked elsewhere. `id` is the length of the ids, if known.
 ///
 /// # Errors
 ///
@@ -38,7 +38,7 @@ pub(crate) fn check(index: &Path, id: Option<usize>) -> Result<()> {
     let shared =
         beside.filter(|entry| entry.file_name().as_bytes().starts_with(b"sharedindex.")).take(MAX_SHARED).map(|entry| entry.path());
     for part in shared.chain([index.to_owned()]) {
-        // What is no regular file is not opened here, and not by the engine.
+        // Only regular files are opened, here and by the engine.
         let is_large = part.symlink_metadata().is_ok_and(|found| !found.is_symlink() && found.len() > MAX_INDEX);
         if is_large || !are_bounded(&part, id) {
             return Err(Error::NotReadable { path: part, why: "has path names over the size limit" });
@@ -55,7 +55,7 @@ fn are_bounded(index: &Path, id: Option<usize>) -> bool {
         return true;
     }
     let count = u32::from_be_bytes([head[8], head[9], head[10], head[11]]);
-    // The index does not say how long its ids are. Read with the wrong length, names soon make no sense.
+    // The index does not store the length of its ids. With the wrong length, parsing soon fails.
     IDS.iter().filter(|one| id.is_none_or(|id| id == **one)).any(|id| {
         let Ok((file, _)) = open_own(index) else { return false };
         let mut entries = BufReader::new(file);
@@ -63,7 +63,7 @@ fn are_bounded(index: &Path, id: Option<usize>) -> bool {
     })
 }
 
-/// True where all names are read and have a bound.
+/// Whether all names can be parsed and are within the limits.
 fn walk(entries: &mut impl BufRead, count: u32, id: usize, most: u64) -> io::Result<bool> {
     let (mut length, mut all, mut fixed, mut name) = (0_usize, 0_u64, vec![0; FIXED + id + 2], Vec::new());
     for _ in 0..count {
@@ -86,7 +86,7 @@ fn walk(entries: &mut impl BufRead, count: u32, id: usize, most: u64) -> io::Res
     Ok(true)
 }
 
-/// How many bytes of the name before are left out, in the encoding of offsets in packs.
+/// Number of bytes removed from the previous name, encoded like pack offsets.
 fn offset(entries: &mut impl Read) -> io::Result<usize> {
     let mut byte = [0];
     entries.read_exact(&mut byte)?;
@@ -101,7 +101,7 @@ fn offset(entries: &mut impl Read) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    /// An index of version 4 in which each name keeps the one before and adds `added` bytes.
+    /// An index of version 4 in which each name extends the previous one by `added` bytes.
     fn index(entries: u32, added: usize) -> Vec<u8> {
         let mut bytes = [&b"DIRC\0\0\0\x04"[..], &entries.to_be_bytes()].concat();
         for _ in 0..entries {
@@ -113,7 +113,7 @@ mod tests {
         bytes
     }
 
-    /// One long name, and many that keep it.
+    /// One long name, and many that repeat it.
     fn repeated(length: usize, entries: u32) -> Vec<u8> {
         let (mut first, rest) = (index(1, length), index(entries, 0));
         first[8..12].copy_from_slice(&(entries + 1).to_be_bytes());
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_grow_have_a_bound() -> io::Result<()> {
+    fn growing_names_are_limited() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("index");
         assert!(are_bounded(&path, None));
@@ -138,7 +138,7 @@ mod tests {
             assert_eq!(are_bounded(&path, None), bounded, "{} bytes", content.len());
             assert_eq!(are_bounded(&path, Some(20)), bounded, "{} bytes", content.len());
         }
-        // Only the real length of the ids counts, and a part of it counts as well.
+        // Only the correct id length passes, and shared index files are checked as well.
         fs::write(&path, index(40, 40))?;
         assert!(!are_bounded(&path, Some(32)) && check(&path, Some(20)).is_ok());
         fs::write(dir.path().join("sharedindex.1"), index(103, 40))?;

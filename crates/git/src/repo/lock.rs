@@ -1,4 +1,4 @@
-//! One change at a time across processes: file locks, kept beside the server's state and never in a repository.
+//! File locks that serialise changes across processes, kept with the server's state and never in a repository.
 
 use crate::{
     cancel::Cancel,
@@ -16,31 +16,31 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// How often a lock that is held is tried again.
+/// Interval between attempts to acquire a held lock.
 const POLL: Duration = Duration::from_millis(10);
-/// How long a newcomer stands back where another process waits already. Longer than [`POLL`], so that the other one wins.
+/// Initial delay if another process is already waiting. Longer than [`POLL`], so that the other process acquires the lock
+/// first.
 const COURTESY: Duration = Duration::from_millis(25);
-/// What is said of a holder that has not said anything.
+/// Description of an unknown holder.
 const UNKNOWN: &str = "another process";
-/// The most that is read of what a lock's holder has written into it.
+/// Maximum bytes read of a lock file.
 const MAX_TEXT: u64 = 64 << 10;
 
-/// A folder of lock files.
+/// A directory of lock files.
 #[derive(Clone, Debug)]
 pub struct Locks {
     dir: PathBuf,
 }
 
-/// A lock, given back when dropped.
+/// A held lock, released when dropped.
 ///
-/// The git processes that run meanwhile inherit it: when this process is killed, what it started keeps the lock until
-/// it has ended, too.
+/// Child git processes inherit it: if this process is killed, its children hold the lock until they exit.
 #[derive(Debug)]
 pub struct Held {
     file: File,
-    /// Where notes begin.
+    /// Offset of the note.
     notes_at: u64,
-    /// The note of a holder that crashed, until recovery has run.
+    /// The note of a crashed previous holder, until recovery has run.
     left: Option<String>,
 }
 
@@ -55,13 +55,13 @@ impl Held {
         self.left.as_deref().unwrap_or_default()
     }
 
-    /// Records that recovery has run.
+    /// Marks recovery as done.
     pub fn mark_recovered(&mut self) {
         self.left = None;
     }
 
-    /// Notes what its holder is about to do, for whoever has the lock next should this process be killed. It outlives the
-    /// process, and need not outlive the machine.
+    /// Records what its holder is about to do, for the next holder if this process crashes. It survives the process, but
+    /// not necessarily a reboot.
     ///
     /// # Errors
     ///
@@ -69,53 +69,53 @@ impl Held {
     pub fn note(&self, text: &str) -> Result<()> {
         let end = self.notes_at + text.len() as u64;
         let written = self.file.write_all_at(text.as_bytes(), self.notes_at).and_then(|()| {
-            // Where there was a longer one.
+            // The previous note was longer.
             if self.file.metadata()?.len() > end { self.file.set_len(end) } else { Ok(()) }
         });
-        written.map_err(Error::io("writing into a lock"))
+        written.map_err(Error::io("writing a lock file"))
     }
 }
 
-/// The name under which state about `path` is kept: the same in every process.
+/// The key for state about `path`: the same in every process.
 pub fn key(path: &Path) -> String {
     digest(path.as_os_str().as_bytes())
 }
 
-/// A short name for `bytes`, the same in every process.
+/// A short digest of `bytes`, the same in every process.
 pub fn digest(bytes: &[u8]) -> String {
     let id = gix::objs::compute_hash(Kind::Sha1, gix::objs::Kind::Blob, bytes);
     id.map_or_else(|_| "unnamed".to_owned(), |id| id.to_hex_with_len(20).to_string())
 }
 
 impl Locks {
-    /// Keeps locks in `dir`, which is made when it is first needed.
+    /// Keeps locks in `dir`, which is created on first use.
     pub fn new(dir: PathBuf) -> Self {
         Self { dir }
     }
 
-    /// Why `path` could not be changed in time: who holds its lock, in this process or another one.
+    /// The error for a lock of `path` not acquired in time: names its holder, in this process or another.
     pub fn occupied(&self, path: &Path) -> Error {
         let file = open(&self.dir.join(key(path)).with_extension("lock"));
         Error::Occupied { path: path.to_owned(), holder: file.map_or_else(|_| UNKNOWN.to_owned(), |mut file| describe(&mut file)) }
     }
 
-    /// Takes the lock of `path`, on behalf of `holder`.
+    /// Acquires the lock of `path` for `holder`.
     ///
     /// # Errors
     ///
-    /// [`Error::Occupied`] when another process has held it for `wait`, or until the deadline; [`Error::Cancelled`].
+    /// [`Error::Occupied`] if another process holds it for all of `wait`, or until the deadline; [`Error::Cancelled`].
     pub fn take(&self, path: &Path, holder: &str, wait: Duration, cancel: &Cancel) -> Result<Held> {
-        fs::create_dir_all(&self.dir).map_err(Error::io(format!("making {}", self.dir.display())))?;
+        fs::create_dir_all(&self.dir).map_err(Error::io(format!("creating {}", self.dir.display())))?;
         let name = self.dir.join(key(path));
         let mut file = open(&name.with_extension("lock"))?;
         let queue = open(&name.with_extension("queue"))?;
         let start = Instant::now();
-        // Nobody waits: the queue, which those who wait share, can be had alone.
+        // Waiting processes share the queue lock: if it can be locked exclusively, no process is waiting.
         let mut waits = queue.try_lock().is_err();
         if waits {
             cancel.pause(COURTESY)?;
         } else {
-            queue.unlock().map_err(Error::io("giving a queue back"))?;
+            queue.unlock().map_err(Error::io("unlocking a queue"))?;
         }
         loop {
             match file.try_lock() {
@@ -137,7 +137,7 @@ impl Locks {
         }
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let text = format!("{}\n{since}\n{holder}\n", std::process::id());
-        // Whoever gives it back leaves nothing in it.
+        // Releasing a lock empties its file.
         let is_left = file.metadata().is_ok_and(|meta| meta.len() > 0);
         let left = is_left.then(|| note_of(&text_of(&mut file)).to_owned());
         let all = [text.as_bytes(), left.as_deref().unwrap_or_default().as_bytes()].concat();
@@ -151,33 +151,33 @@ impl Locks {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // What a kill has left is there for whoever comes next.
+        // A crashed holder's note stays for the next holder.
         let emptied = if self.previous_holder_crashed() { Ok(()) } else { self.file.set_len(0) };
-        // For good, whatever children still have it open.
+        // Releases it even if children still have it open.
         let _ = emptied.and_then(|()| self.file.unlock());
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a file of this program's own, in its state folder")]
+#[expect(clippy::disallowed_methods, reason = "a file of this program, in its state directory")]
 fn open(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
     options.open(path).map_err(Error::io(format!("opening {}", path.display())))
 }
 
-/// What is in a lock. Where it cannot be read, nothing is known of its holder.
+/// The content of a lock file; empty if unreadable.
 fn text_of(file: &mut File) -> String {
     let mut text = Vec::new();
     let _ = file.rewind().and_then(|()| (&*file).take(MAX_TEXT).read_to_end(&mut text));
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The note in it, behind three lines about the holder.
+/// The note, after three lines about the holder.
 fn note_of(text: &str) -> &str {
     text.splitn(4, '\n').nth(3).unwrap_or_default()
 }
 
-/// Who holds a lock, in words.
+/// Describes the holder of a lock.
 fn describe(file: &mut File) -> String {
     let text = text_of(file);
     let mut lines = text.lines();
@@ -187,7 +187,7 @@ fn describe(file: &mut File) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let seconds = now.saturating_sub(since.parse().unwrap_or(now));
     if Path::new("/proc/self").exists() && !Path::new("/proc").join(pid).exists() {
-        return format!("what is left of {what}, whose server (process {pid}) was killed {seconds}s after it began or later");
+        return format!("orphaned processes of {what}, started {seconds}s ago; its server (process {pid}) was killed");
     }
     format!("{what} in process {pid}, for {seconds}s")
 }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_kill_has_left_is_seen_until_somebody_looks_after_it() -> Result<()> {
+    fn a_crashed_holders_note_is_kept_until_recovery() -> Result<()> {
         let dir = tempfile::tempdir().map_err(Error::io("a folder"))?;
         let locks = Locks::new(dir.path().to_owned());
         let take = || locks.take(Path::new("/a"), "git_add", Duration::ZERO, &Cancel::never());
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_takes_the_place_of_the_one_before() -> Result<()> {
+    fn a_note_replaces_the_previous_one() -> Result<()> {
         let dir = tempfile::tempdir().map_err(Error::io("a folder"))?;
         let file = dir.path().join(key(Path::new("/a"))).with_extension("lock");
         let held = Locks::new(dir.path().to_owned()).take(Path::new("/a"), "git_add", Duration::ZERO, &Cancel::never())?;

@@ -1,4 +1,4 @@
-//! An opened, authorised repository, and the cache of them.
+//! Opened, authorised repositories and their cache.
 
 pub(crate) mod domains;
 pub(crate) mod guarded;
@@ -42,8 +42,8 @@ use std::{
 
 /// Settings that sign commits and tags.
 const SIGNING: [&str; 3] = ["commit.gpgSign", "tag.gpgSign", "tag.forceSignAnnotated"];
-/// Settings of every change in an untrusted repository. They override all configuration: git runs no program, moves no other
-/// references, keeps what an undo needs, and uses few threads.
+/// Settings of every change in an untrusted repository. They override all configuration: git runs no programs, moves no
+/// other references, keeps the objects an undo needs, and uses few threads.
 const UNTRUSTED: [(&str, &str); 26] = [
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
@@ -73,7 +73,7 @@ const UNTRUSTED: [(&str, &str); 26] = [
     ("pack.windowMemory", "64m"),
 ];
 
-/// A repository whose every part lies inside the allowed roots.
+/// A repository that lies entirely inside the allowed roots.
 #[derive(Debug)]
 pub struct Repo {
     pub(crate) git: Arc<Git>,
@@ -81,22 +81,22 @@ pub struct Repo {
     pub(crate) settings: Settings,
     pub(crate) allowed: Arc<Allowed>,
     pub(crate) guarded: Option<Guarded>,
-    /// Not to be used but by way of [`Repo::with_engine`].
+    /// Use it only through [`Repo::with_engine`].
     pub(crate) engine: Option<gix::ThreadSafeRepository>,
-    /// The first setting that is not known to be harmless, once it was looked for.
+    /// The first setting not known to be harmless, once checked.
     pub(crate) unknown_setting: OnceLock<Option<String>>,
     folders: Folders,
     stamps: Vec<FileState>,
 }
 
 impl Repo {
-    /// True while the repository has the shape that it was opened with.
+    /// Whether the files that define the repository are unchanged since it was opened.
     pub(crate) fn is_current(&self) -> bool {
         self.stamps.iter().all(FileState::is_current)
     }
 
-    /// Fails where a folder of the repository is no longer what was opened; in an untrusted one, also where its configuration
-    /// or another file is not that decides how it is read.
+    /// Fails if a directory of the repository was replaced since it was opened; in an untrusted one, also if its
+    /// configuration or another defining file changed.
     ///
     /// # Errors
     ///
@@ -113,7 +113,7 @@ impl Repo {
         }
     }
 
-    /// The working tree, held open.
+    /// The open working tree directory.
     ///
     /// # Errors
     ///
@@ -122,27 +122,27 @@ impl Repo {
         self.folders.worktree.as_ref().ok_or_else(|| self.no_worktree())
     }
 
-    /// What a file of this worktree's git directory holds; `None` where there is none.
+    /// The content of a file in this worktree's git directory; `None` if absent.
     pub(crate) fn git_file(&self, name: &str, kind: Kind) -> Result<Option<Vec<u8>>> {
         self.folders.git_dir.read(name, kind)
     }
 
-    /// The git directory of this worktree, held open.
+    /// The open git directory of this worktree.
     pub(crate) fn git_folder(&self) -> &Folder {
         &self.folders.git_dir
     }
 
-    /// The git directory that worktrees share, held open.
+    /// The open common git directory of all worktrees.
     pub(crate) fn common_folder(&self) -> &Folder {
         &self.folders.common_dir
     }
 
-    /// The directory by which a caller knows the repository.
+    /// The directory that identifies the repository to callers.
     pub fn top(&self) -> &Path {
         self.location.top()
     }
 
-    /// Where everything is.
+    /// The paths of the repository.
     pub fn location(&self) -> &Location {
         &self.location
     }
@@ -161,14 +161,14 @@ impl Repo {
         Error::Bare { within: git_dir.parent().filter(|_| git_dir.ends_with(".git")).map(Path::to_owned) }
     }
 
-    /// A git process that reads this repository and runs nothing that it names.
+    /// A git process that reads this repository without running programs it configures.
     pub(crate) fn read(&self, args: &[&str]) -> Process<'_> {
         silence(self.process(Mode::Read, args), &self.settings.local_filters)
     }
 
     /// A git process that changes this repository.
     pub(crate) fn change(&self, args: &[&str]) -> Process<'_> {
-        // A submodule is a repository of its own, with filters that nobody has named.
+        // A submodule is a separate repository, with untrusted filters.
         let mut process = self.process(Mode::Change, args).config("submodule.recurse", "false");
         process = process.traced(self.may_be_stopped().then_some(self.location.git_dir.as_path()));
         let sign = match self.allowed.policy.signing {
@@ -184,7 +184,7 @@ impl Repo {
         }
         let process = UNTRUSTED.iter().fold(process, |process, (key, value)| process.config(*key, *value));
         let process = SIGNING.iter().fold(process, |process, key| process.config(*key, sign.unwrap_or("false")));
-        // What a filter of the operator's should have been through is not stored where that filter may not run.
+        // Fail rather than store content unfiltered when an operator's filter may not run.
         let filters = self.settings.operator_filters.iter();
         let process = filters.fold(process, |process, driver| process.config(format!("filter.{driver}.required"), "true"));
         silence(process.offline(), &self.settings.local_filters)
@@ -197,12 +197,12 @@ impl Repo {
         };
         let process = process.inside(self.domain(mode));
         let process = if self.fetches_unasked() { process.offline() } else { process };
-        // A mailmap that the repository's configuration names may be any file at all.
+        // A mailmap named in the repository's configuration may be any file.
         let named = self.settings.local_mailmap || self.settings.conditional;
         if mode == Mode::Read && named { process.config("mailmap.file", "") } else { process }
     }
 
-    /// Refuses a path of the working tree that leads through a symbolic link: what is there is not tracked.
+    /// Refuses a working tree path below a symbolic link: files there are not tracked.
     pub(crate) fn check_no_link_above(&self, path: &RelPath) -> Result<()> {
         let Some(worktree) = &self.location.worktree else { return Ok(()) };
         let above = path.as_path().ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty());
@@ -217,7 +217,7 @@ impl Repo {
         Ok(())
     }
 
-    /// Refuses a change that would need a program which an untrusted repository names.
+    /// Refuses a change that would run a program configured by an untrusted repository.
     pub(crate) fn check_trust(&self, cancel: &Cancel) -> Result<()> {
         if self.location.trusted {
             return Ok(());
@@ -231,7 +231,7 @@ impl Repo {
     }
 }
 
-/// Switches filter drivers off.
+/// Disables filter drivers.
 pub(crate) fn silence<'a>(process: Process<'a>, drivers: &BTreeSet<String>) -> Process<'a> {
     drivers.iter().fold(process, |process, driver| {
         let off = ["clean", "smudge", "process"].iter().fold(process, |process, key| process.config(format!("filter.{driver}.{key}"), ""));

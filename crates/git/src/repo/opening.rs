@@ -1,4 +1,4 @@
-//! How a repository is opened: its shape is checked, and what it was is kept.
+//! Opens a repository: checks its layout and records the state of the files that define it.
 
 use crate::{
     beneath::Kind,
@@ -22,11 +22,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The largest object that is held in this process.
+/// Maximum size of an object held in-process.
 const MAX_OBJECT: u64 = 32 << 20;
-/// How long git may take to say whether it opens a repository.
+/// Timeout for git to check that it can open a repository.
 const OPEN: Duration = Duration::from_secs(10);
-/// The most that it says.
+/// Maximum output of that check.
 const MAX_LINE: usize = 64 << 10;
 
 impl Repo {
@@ -35,19 +35,19 @@ impl Repo {
         if !location.trusted {
             vetting::check_shape(&location)?;
         }
-        // Where the engine cannot read the configuration git says why.
+        // If the engine cannot read the configuration, git's error explains why.
         let (settings, unread) = match Settings::read(&location, &allowed.roots) {
             Err(err @ Error::Engine(_)) => (Settings::default(), Some(err)),
             read => (read?, None),
         };
-        // git takes its word for it, but in linked worktrees.
+        // git honours `core.bare`, except in linked worktrees.
         if settings.bare && settings.worktree.is_none() && location.git_dir == location.common_dir {
             (location.worktree, folders.worktree) = (None, None);
         }
         let mut borrowed = allowed.roots.check_alternates(&location, &settings.local_origins)?;
         borrowed.extend(linked(&location, &allowed.roots));
         if let Some(configured) = &settings.worktree {
-            // git goes where core.worktree says. Only the place where the repository was found is authorised.
+            // git uses `core.worktree`. Only the directory in which the repository was found is authorised.
             let target = fs::canonicalize(location.git_dir.join(configured)).unwrap_or_else(|_| configured.clone());
             if Some(&target) != location.worktree.as_ref() {
                 return Err(Error::OutsideRoots { path: target, what: "core.worktree" });
@@ -82,7 +82,7 @@ impl Repo {
         Ok(repo)
     }
 
-    /// True where `HEAD` is what git takes it to be in a repository.
+    /// Whether git accepts `HEAD` as that of a repository.
     fn has_plain_head(&self) -> bool {
         let Some(line) = self.folders.git_dir.line("HEAD") else { return false };
         match line.strip_prefix(b"ref:") {
@@ -91,7 +91,7 @@ impl Repo {
         }
     }
 
-    /// True where the list of commits without parents is one: the engine panics otherwise.
+    /// Whether the `shallow` file is valid: the engine panics otherwise.
     fn has_plain_shallow(&self) -> bool {
         let list = self.folders.common_dir.read("shallow", Kind::Fetched);
         list.is_ok_and(|list| {
@@ -100,17 +100,17 @@ impl Repo {
     }
 }
 
-/// Opens the repository in this process. `None` where only git itself understands its format.
+/// Opens the repository in-process. `None` if only git supports its format.
 fn open_engine(location: &Location, settings: &Settings) -> Result<Option<gix::ThreadSafeRepository>> {
     if settings.foreign_format {
         check_owner(location)?;
         return Ok(None);
     }
-    // The default of 32 slots fails with "too few index slots" once other processes have added enough packs.
+    // The default of 32 slots fails with "too few index slots" once other processes add enough packs.
     let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: 256 };
     let options =
         gix::open::Options::default().object_store_slots(slots).bail_if_untrusted(true).filter_config_section(settings::operator_only);
-    // A larger object is an error here, and so for git.
+    // A larger object is an error here, and so is left to git.
     let options = options.config_overrides([format!("gitoxide.objects.allocLimit={MAX_OBJECT}")]);
     if let Ok(engine) = options.open(location.top()) {
         return Ok(Some(engine));

@@ -1,4 +1,4 @@
-//! What the operator allows, beyond where repositories may lie.
+//! The operator's policy, apart from the allowed roots.
 
 use crate::{
     process::sandbox::Sandbox,
@@ -9,42 +9,42 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Whose programs changes may run.
+/// Which repositories' programs changes may run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Those of repositories that the operator named.
+    /// Those of repositories the operator named.
     #[default]
     Owner,
-    /// Nobody's: not even a named repository's hooks and filters run.
+    /// None: not even a named repository's hooks and filters run.
     Untrusted,
 }
 
 /// Whether commits and annotated tags are signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Signing {
-    /// As the operator's git is configured.
+    /// As configured in the operator's git.
     #[default]
     Auto,
     /// Never.
     Never,
-    /// Always: what cannot be signed is not made.
+    /// Always: fails if signing fails.
     Require,
 }
 
-/// What changes may run and reach.
+/// Which programs changes may run and which remotes they may contact.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Whose programs run.
+    /// Which repositories' programs run.
     pub trust: Trust,
     /// Whether the hooks of a trusted repository run.
     pub hooks: bool,
     /// Whether commits are signed.
     pub signing: Signing,
-    /// Which repositories the kernel guards.
+    /// Which repositories are sandboxed.
     pub sandbox: Sandbox,
-    /// What may be reached.
+    /// Which remotes are allowed.
     pub network: Network,
-    /// What transfers have to pass.
+    /// The gate for transfers.
     pub gate: Option<Arc<dyn TransferGate>>,
 }
 
@@ -61,7 +61,7 @@ impl Default for Policy {
     }
 }
 
-/// What every repository of a server has in common.
+/// The roots and policy shared by all repositories of a server.
 #[derive(Debug)]
 pub(crate) struct Allowed {
     pub(crate) roots: Roots,

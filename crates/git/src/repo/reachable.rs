@@ -1,15 +1,15 @@
-//! What a transfer reaches, what the operator allows of that, and the gate that it passes.
+//! Targets of transfers, the operator's network policy, and the gate for transfers.
 
 use crate::error::Result;
 use gix::url::Scheme;
 use std::{fmt::Debug, time::Duration};
 
-/// What the operator allows of the network.
+/// The operator's network policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
     /// Protocols, by git's names: `https`, `ssh`, `http`, `git`, `file`.
     pub protocols: Vec<String>,
-    /// Hosts that may be at private addresses.
+    /// Hosts that may have private addresses.
     pub allow_hosts: Vec<String>,
 }
 
@@ -19,18 +19,18 @@ impl Default for Network {
     }
 }
 
-/// Which direction a remote is used in; the URLs may differ.
+/// The direction of a transfer; the URLs may differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// From it.
+    /// From the remote.
     #[default]
     Fetch,
-    /// To it.
+    /// To the remote.
     Push,
 }
 
 impl Direction {
-    /// The word for it.
+    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fetch => "fetch",
@@ -39,21 +39,21 @@ impl Direction {
     }
 }
 
-/// A place that a transfer reaches.
+/// The target of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// By git's name: `https`, `ssh`, …
+    /// Protocol by git's name: `https`, `ssh`, …
     pub protocol: String,
-    /// As the URL names it, without brackets.
+    /// Host as in the URL, without brackets.
     pub host: String,
     /// The port.
     pub port: u16,
-    /// The repository there, as a path.
+    /// The path of the repository on the host.
     pub path: String,
 }
 
 impl Target {
-    /// Where a URL leads; `None` where that is no host.
+    /// The target of a URL; `None` if it has no host.
     pub fn of(url: &gix::Url) -> Option<Self> {
         let host = url.host().filter(|host| !host.is_empty() && url.scheme != Scheme::File)?;
         Some(Self {
@@ -64,44 +64,44 @@ impl Target {
         })
     }
 
-    /// Where the text of a URL leads.
+    /// Parses the target from the text of a URL.
     pub fn parse(url: &str) -> Option<Self> {
         gix::url::parse(url).ok().as_ref().and_then(Self::of)
     }
 
-    /// Under which a failure here counts: `HOST:PORT/DIRECTION`.
+    /// The circuit breaker key: `HOST:PORT/DIRECTION`.
     pub fn key(&self, direction: Direction) -> String {
         format!("{}:{}/{}", self.host, self.port, direction.name())
     }
 }
 
-/// What a transfer says of its remote.
+/// The outcome of a transfer, as evidence about its remote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It works; what it refused it had its reasons for.
+    /// The remote works, even if it refused the request.
     Alive,
-    /// It does not: no answer, an answer that broke off, an error of its own.
+    /// The remote is down: no response, a truncated response, or a server error.
     Down,
-    /// It wants to be left alone for a while.
+    /// The remote asked to retry after this time.
     Busy(Duration),
-    /// It does not listen where its URL says, which for ssh may be because it is reached in another way.
+    /// The remote does not listen at its URL's address; for ssh it may be reached in another way.
     Silent,
-    /// Nothing: the caller gave up.
+    /// No evidence: the caller gave up.
     Unknown,
 }
 
-/// Lets transfers begin.
+/// A gate for transfers.
 pub trait TransferGate: Debug + Send + Sync {
-    /// Lets a transfer begin.
+    /// Admits a transfer.
     ///
     /// # Errors
     ///
-    /// [`Error::CircuitOpen`] while the remote is known to be down.
+    /// [`Error::CircuitOpen`] while the remote's circuit is open.
     fn enter(&self, target: &Target, direction: Direction) -> Result<Box<dyn TransferPermit>>;
 }
 
-/// A transfer that was let through. Dropped without a word it says nothing of the remote.
+/// An admitted transfer. Dropping it without an outcome is no evidence about the remote.
 pub trait TransferPermit: Send {
-    /// Says what came of it.
+    /// Reports the outcome.
     fn end(self: Box<Self>, outcome: Outcome);
 }

@@ -1,4 +1,4 @@
-//! Opens repositories, and keeps those open that have not changed shape.
+//! Opens repositories and caches their handles.
 
 use crate::{
     cancel::Cancel,
@@ -19,10 +19,10 @@ use std::{
     time::Duration,
 };
 
-/// The most repositories kept open.
+/// Maximum number of repositories kept open.
 const MAX_OPEN: usize = 32;
 
-/// Opens repositories and keeps the handles of those that have not changed shape since.
+/// Opens repositories and caches their handles until they become stale.
 #[derive(Debug)]
 pub struct Repositories {
     git: Arc<Git>,
@@ -36,12 +36,12 @@ impl Repositories {
         Self::with_policy(git, roots, Policy::default())
     }
 
-    /// As [`Repositories::new`], where `policy` says what changes may run and reach.
+    /// As [`Repositories::new`], with a `policy`.
     pub fn with_policy(git: Git, roots: Roots, policy: Policy) -> Self {
         Self { git: Arc::new(git), allowed: Arc::new(Allowed { roots, policy }), open: Handles::new(MAX_OPEN) }
     }
 
-    /// What the operator allows.
+    /// The operator's roots and policy.
     pub(crate) fn allowed(&self) -> &Allowed {
         &self.allowed
     }
@@ -56,7 +56,7 @@ impl Repositories {
         &self.git
     }
 
-    /// Opens the repository at or above `path`, or hands out the one that is open.
+    /// Opens the repository at or above `path`, or returns the cached handle.
     ///
     /// # Errors
     ///
@@ -72,42 +72,42 @@ impl Repositories {
         Ok(repo)
     }
 
-    /// Lets go of every open repository, and says how many that were. Calls that use one go on.
+    /// Drops every cached handle and returns their number. Calls in progress are unaffected.
     pub fn clear(&self) -> usize {
         self.open.drop_unused(Duration::ZERO)
     }
 
-    /// Lets go of the open repositories that were not used for so long, and says how many that were.
+    /// Drops the handles unused for this long and returns their number.
     pub fn sweep(&self, unused: Duration) -> usize {
         self.open.drop_unused(unused)
     }
 
-    /// What is kept of open repositories.
+    /// Statistics of the handle cache.
     pub fn cache(&self) -> CacheFigures {
         self.open.figures()
     }
 
-    /// Opens repositories for each call anew.
+    /// Disables the cache: each call opens its repository.
     #[must_use]
     pub fn without_cache(mut self) -> Self {
         self.open = Handles::new(0);
         self
     }
 
-    /// Creates a repository at `path`, which must lie inside the roots. True when there was none before.
+    /// Creates a repository at `path`, which must lie inside the roots. The flag is true if there was none before.
     ///
     /// # Errors
     ///
     /// [`Error::OutsideRoots`], [`Error::BadName`], [`Error::Failed`].
     pub fn init(&self, path: &Path, branch: Option<&BranchName>, cancel: &Cancel) -> Result<(PathBuf, bool)> {
         let (root, target) = self.new_folder(path)?;
-        // git would complete what is there: obey its configuration and hooks, and write through its links.
+        // git would complete an existing one: apply its configuration and hooks, and write through its links.
         let own = target.join(".git");
         if own.symlink_metadata().is_ok() || is_bare(&target) {
             return match self.roots().locate(&target) {
                 Ok(found) if found.top() == target => Ok((target, false)),
                 Err(err @ (Error::OutsideRoots { .. } | Error::NotReadable { .. })) => Err(err),
-                _ => Err(Error::NotReadable { path: own, why: "is there already and is no complete repository" }),
+                _ => Err(Error::NotReadable { path: own, why: "exists already and is not a complete repository" }),
             };
         }
         let mut process = self.git.process(Mode::Change, &root, &["init", "--quiet"]).config("core.hooksPath", "/dev/null");
@@ -118,13 +118,13 @@ impl Repositories {
         Ok((target, true))
     }
 
-    /// The root that `path` lies in and what it is without links, where a repository may be made there.
+    /// The root that contains `path` and its resolved path, if a repository may be created there.
     pub(crate) fn new_folder(&self, path: &Path) -> Result<(PathBuf, PathBuf)> {
         let outside = || Error::OutsideRoots { path: path.to_owned(), what: "the path" };
         if !path.is_absolute() || path.components().any(|part| matches!(part, std::path::Component::ParentDir)) {
             return Err(Error::bad_name(path.display().to_string(), "a path", "it must be absolute, without `..`"));
         }
-        // The nearest existing directory decides; what git creates below it is new and therefore no link.
+        // The nearest existing directory decides; anything git creates below it is new and so not a link.
         let existing = path.ancestors().find(|dir| dir.symlink_metadata().is_ok()).ok_or_else(outside)?;
         let canonical = fs::canonicalize(existing).map_err(|_| outside())?;
         let rest = path.strip_prefix(existing).map_err(|_| outside())?;

@@ -1,4 +1,4 @@
-//! Resolving revisions to object ids, before anything reaches a git process.
+//! Resolves revisions to object ids, before they are passed to a git process.
 
 use crate::{
     cancel::Cancel,
@@ -14,10 +14,10 @@ use std::{
     path::{Component, Path},
 };
 
-/// The longest list of a folder.
+/// Maximum bytes of a tree listing.
 const MAX_LISTING: usize = 64 << 20;
 
-/// What an object is.
+/// The type of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjectKind {
     /// A commit.
@@ -30,17 +30,17 @@ pub enum ObjectKind {
     Tag,
 }
 
-/// The path in what follows the first colon of `:PATH` or `:STAGE:PATH`.
+/// The path of `:PATH` or `:STAGE:PATH`, given the text after the first colon.
 fn staged_path(text: &str) -> &str {
     text.strip_prefix(['0', '1', '2', '3']).and_then(|rest| rest.strip_prefix(':')).unwrap_or(text)
 }
 
-/// An object, found.
+/// An object's id, type and size.
 #[derive(Clone, Copy, Debug)]
 pub struct Object {
     /// Its id.
     pub id: ObjectId,
-    /// What it is.
+    /// Its type.
     pub kind: ObjectKind,
     /// Its size in bytes.
     pub size: u64,
@@ -54,7 +54,7 @@ impl Repo {
     /// [`Error::UnknownRevision`].
     pub fn resolve(&self, rev: &Rev, cancel: &Cancel) -> Result<ObjectId> {
         cancel.check()?;
-        // What an id or a path names may be missing here without anything being wrong.
+        // The object of an id or a path may legitimately be missing here.
         let may_miss = rev.as_str().contains(':') || ObjectId::from_hex(rev.as_str().as_bytes()).is_ok();
         let found = self.with_engine(Mode::Read, |engine| {
             let id = engine.rev_parse_single(rev.as_str()).ok()?;
@@ -67,7 +67,7 @@ impl Repo {
         self.resolve_with_git(rev, &verified, cancel)
     }
 
-    /// The commit that `rev` names or leads to.
+    /// The commit that `rev` names or peels to.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::Unreadable`] where it names something that is broken or missing.
+    /// [`Error::Unreadable`] if its target is broken or missing.
     pub fn head(&self, cancel: &Cancel) -> Result<Option<ObjectId>> {
         let found = self.with_engine(Mode::Read, |engine| head_of(engine).ok().map(|(_, commit)| commit.map(|commit| commit.id)))?;
         if let Some(commit) = found.flatten() {
@@ -97,19 +97,19 @@ impl Repo {
         if let Some(commit) = self.rev_parse("HEAD^{commit}", cancel)?.0 {
             return Ok(Some(commit));
         }
-        // A branch without commits is one that `HEAD` names, and that names nothing.
+        // An unborn branch: `HEAD` names it, but the reference does not exist.
         let named = self.read(&["symbolic-ref", "--quiet", "HEAD"]).may_die().output(cancel, 8192)?.0;
         let (id, ended) = self.rev_parse("HEAD", cancel)?;
         if named.code == Some(0) && id.is_none() && ended.code == Some(1) {
             return Ok(None);
         }
-        // It dies of what is wrong.
+        // This dies with the reason.
         self.read(&["log", "--max-count=1", "--format=%s"]).success(cancel, 4096)?;
         Err(Error::Unreadable { said: "HEAD names no commit".to_owned() })
     }
 
-    /// The object that git finds for `expression`, and how it has ended. Exit code 1 says that there is none; 128 comes with
-    /// a reason, such as an ambiguous abbreviation.
+    /// The object git finds for `expression`, and how git ended. Exit code 1 means that there is none; 128 comes with a
+    /// reason, such as an ambiguous abbreviation.
     fn rev_parse(&self, expression: impl AsRef<OsStr>, cancel: &Cancel) -> Result<(Option<ObjectId>, Ended)> {
         let process = self.read(&["rev-parse", "--verify", "--quiet", "--end-of-options"]).arg(expression).may_die();
         let (ended, output) = process.output(cancel, 4096)?;
@@ -123,11 +123,11 @@ impl Repo {
         }
     }
 
-    /// Why git finds nothing for `rev`: git says no more of a reference that is broken than of one that is not there.
+    /// Why git finds nothing for `rev`: its message is the same for broken and missing references.
     fn unresolved(&self, rev: &Rev, ended: &Ended, cancel: &Cancel) -> Result<Error> {
         let text = rev.as_str();
         let name = &text[..text.find(['^', '~', ':']).or_else(|| text.find("@{")).unwrap_or(text.len())];
-        // A git that has died may have met what it dies of at HEAD, too.
+        // If git died, HEAD may be the cause.
         if matches!(name, "" | "@" | "HEAD") || ended.code != Some(1) {
             self.head(cancel)?;
         }
@@ -147,7 +147,7 @@ impl Repo {
                 return Ok(Error::Unreadable { said: format!("the reference {name} is broken: its file names no object") });
             }
         }
-        // What is there, and leads to no commit, is missing, damaged or something else.
+        // The name exists but does not resolve to a commit: its object is missing, damaged or of another type.
         for expression in [text, name] {
             let Some(id) = Some(expression)
                 .filter(|text| !text.is_empty())
@@ -193,7 +193,7 @@ impl Repo {
             Some("tree") => ObjectKind::Tree,
             Some("blob") => ObjectKind::Blob,
             Some("tag") => ObjectKind::Tag,
-            // One that is there and damaged is missing to it, too.
+            // git also reports a damaged object as missing.
             _ if ended.stderr.contains("error: ") => return Err(ended.unreadable()),
             _ => return Err(Error::MissingObject(id.to_string())),
         };
@@ -205,7 +205,7 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::Submodule`] where that is a commit of another repository; otherwise as for [`Repo::object`].
+    /// [`Error::Submodule`] if it is a commit of another repository; otherwise as for [`Repo::object`].
     pub fn object_of(&self, rev: &Rev, id: ObjectId, cancel: &Cancel) -> Result<Object> {
         match (self.object(id, cancel), rev.as_str().split_once(':')) {
             (Err(Error::MissingObject(_)), Some(("", path))) if self.is_submodule(path, cancel)? => {
@@ -221,7 +221,7 @@ impl Repo {
         }
     }
 
-    /// True for a path, which may have a stage before it, that is a submodule in the index.
+    /// Whether a path, optionally prefixed by a stage, is a submodule in the index.
     fn is_submodule(&self, path: &str, cancel: &Cancel) -> Result<bool> {
         Ok(self.gitlinks(cancel)?.iter().any(|link| link.path == staged_path(path).as_bytes()))
     }
@@ -230,7 +230,7 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchPath`] when the revision has no such path, [`Error::Submodule`] when that is no object of this repository.
+    /// [`Error::NoSuchPath`] if the revision has no such path, [`Error::Submodule`] if it is not an object of this repository.
     pub fn resolve_path(&self, rev: &Rev, path: &RelPath, cancel: &Cancel) -> Result<ObjectId> {
         let tree = self.resolve(rev, cancel)?;
         let missing = || Error::NoSuchPath { path: path.to_string(), place: format!("revision {rev}") };
@@ -254,12 +254,12 @@ impl Repo {
         if let (Some(id), _) = self.rev_parse(OsStr::from_bytes(&expression), cancel)? {
             return Ok(id);
         }
-        // A tree that cannot be read has no paths, either.
+        // An unreadable tree has no paths either.
         self.read(&["ls-tree", "-z"]).arg(tree.to_string()).success(cancel, MAX_LISTING)?;
         Err(missing())
     }
 
-    /// The object that the index holds at `path`: stage 0, or 1 to 3 of a conflict.
+    /// The object at `path` in the index: stage 0, or 1 to 3 of a conflict.
     ///
     /// # Errors
     ///
@@ -270,18 +270,18 @@ impl Repo {
         self.rev_parse(OsStr::from_bytes(&expression), cancel)?.0.ok_or_else(missing)
     }
 
-    /// The abbreviation that git would print for `id`.
+    /// Abbreviates `id` as git does.
     pub fn abbreviate(&self, id: ObjectId) -> String {
         let short = self.with_engine(Mode::Read, |engine| Abbreviator::of(engine).short(id));
         short.ok().flatten().unwrap_or_else(|| id.to_hex_with_len(12).to_string())
     }
 }
 
-/// What `HEAD` is, and the commit that it names; none before the first one.
+/// `HEAD` and its commit; `None` before the first one.
 ///
 /// # Errors
 ///
-/// [`Error::Engine`] where only git is certain: a name that is nowhere may be in a list of references that is damaged.
+/// [`Error::Engine`] if only git can decide: a missing reference may be in a damaged `packed-refs`.
 pub(crate) fn head_of(engine: &gix::Repository) -> Result<(gix::Head<'_>, Option<gix::Commit<'_>>)> {
     let head = engine.head().map_err(Error::engine)?;
     let commit = match head.id() {
@@ -296,8 +296,7 @@ pub(crate) fn head_of(engine: &gix::Repository) -> Result<(gix::Head<'_>, Option
 
 /// Abbreviates ids.
 ///
-/// On a handle of its own: to be sure that an abbreviation is unique, gix reads the object directories anew for each one,
-/// unless it is told not to.
+/// Uses its own handle with refresh disabled: by default gix rescans the object directories for each abbreviation.
 pub(crate) struct Abbreviator(gix::Repository);
 
 impl Abbreviator {
@@ -311,7 +310,7 @@ impl Abbreviator {
         id.attach(&self.0).shorten_or_id().to_string()
     }
 
-    /// The usual length of an abbreviation here, as that of `HEAD`.
+    /// The usual length of an abbreviation here: that of `HEAD`.
     pub(crate) fn usual_len(&self) -> usize {
         self.0.head_id().map_or(7, |id| id.shorten_or_id().to_string().len())
     }

@@ -1,4 +1,4 @@
-//! Which repositories a caller may reach, and where a path leads.
+//! The allowed roots, and locating repositories in them.
 
 use crate::{
     beneath::{Folder, Kind, to_path},
@@ -11,16 +11,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The most directories that are looked at for repositories to name in an error.
+/// Maximum number of directories scanned for repositories to name in an error.
 const MAX_LISTED: usize = 2_000;
 
-/// The directories that the operator allows.
+/// The directories the operator allows.
 #[derive(Clone, Debug, Default)]
 pub struct Roots {
     named: Vec<PathBuf>,
 }
 
-/// Where a repository is, every path canonical and authorised.
+/// The location of a repository; every path is canonical and authorised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
     /// The working tree; `None` when bare.
@@ -29,12 +29,12 @@ pub struct Location {
     pub git_dir: PathBuf,
     /// The directory with objects, references and configuration.
     pub common_dir: PathBuf,
-    /// True when the operator named this very repository, so that changes may run its hooks and filters.
+    /// Whether the operator named this repository, so that changes may run its hooks and filters.
     pub trusted: bool,
 }
 
 impl Location {
-    /// The directory by which a caller knows the repository.
+    /// The directory that identifies the repository to callers.
     pub fn top(&self) -> &Path {
         self.worktree.as_deref().unwrap_or(&self.git_dir)
     }
@@ -54,7 +54,7 @@ impl Roots {
         Ok(Self { named })
     }
 
-    /// Allows the repository that `directory` is in and nothing else; nothing at all outside a repository.
+    /// Allows only the repository that contains `directory`; nothing outside a repository.
     pub fn around(directory: &Path) -> Self {
         let found = fs::canonicalize(directory).ok().and_then(|path| find(&path, |_| true).ok());
         let named = found.map(|found| found.top).into_iter().collect();
@@ -66,12 +66,12 @@ impl Roots {
         &self.named
     }
 
-    /// True when `path`, which must be canonical, is a root or below one.
+    /// Whether `path`, which must be canonical, is a root or below one.
     pub fn contains(&self, path: &Path) -> bool {
         self.named.iter().any(|root| path.starts_with(root))
     }
 
-    /// The repository at or above `path`, when every part of it lies inside the roots.
+    /// The repository at or above `path`, if it lies entirely inside the roots.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Roots {
     pub fn locate(&self, path: &Path) -> Result<Location> {
         let outside = |path: &Path, what| Error::OutsideRoots { path: path.to_owned(), what };
         let Ok(canonical) = fs::canonicalize(path) else {
-            // Whether a path outside exists is nobody's business.
+            // Do not reveal whether a path outside the roots exists.
             let lexical = path.components().all(|part| !matches!(part, std::path::Component::ParentDir));
             let inside = lexical && self.contains(path);
             return Err(if inside { Error::NotARepository { path: path.to_owned() } } else { outside(path, "the path") });
@@ -108,8 +108,8 @@ impl Roots {
         Ok(location)
     }
 
-    /// Follows the links inside a git directory that would make another repository readable, and refuses what would
-    /// never end being read.
+    /// Resolves symbolic links in a git directory that could expose another repository, and refuses files that are not
+    /// regular or too large.
     fn check_inside(&self, location: &Location) -> Result<()> {
         const SHARED: [&str; 8] = ["objects", "objects/pack", "objects/info", "refs", "refs/heads", "packed-refs", "config", "info"];
         const OWN: [&str; 3] = ["HEAD", "index", "logs"];
@@ -133,7 +133,7 @@ impl Roots {
         for (name, limit) in files {
             for dir in [&location.git_dir, &location.common_dir] {
                 if !is_regular(&dir.join(name), limit) {
-                    return Err(Error::NotReadable { path: dir.join(name), why: "is no regular file of a reasonable size" });
+                    return Err(Error::NotReadable { path: dir.join(name), why: "is not a regular file of a reasonable size" });
                 }
             }
         }
@@ -147,7 +147,7 @@ impl Roots {
                 continue;
             }
             let target = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-            // A HEAD that is a symbolic link into refs is an old form of a symbolic reference.
+            // A symbolic link into refs is an old form of a symbolic `HEAD`.
             if !target.starts_with(&location.common_dir) && !self.contains(&target) {
                 return Err(Error::OutsideRoots { path: target, what: "a link inside the git directory" });
             }
@@ -155,10 +155,10 @@ impl Roots {
         Ok(())
     }
 
-    /// Checks the object directories that `location` borrows from, and gives them.
+    /// Checks and returns the alternate object directories of `location`.
     ///
-    /// A repository that the operator named may borrow from the one it was cloned from (`origins`), as
-    /// `git clone --shared` sets it up; every other object directory must lie inside the roots.
+    /// A repository the operator named may borrow from the one it was cloned from (`origins`), as with `git clone
+    /// --shared`; all other object directories must lie inside the roots.
     ///
     /// # Errors
     ///
@@ -188,7 +188,7 @@ impl Roots {
         Ok(seen.split_off(1))
     }
 
-    /// Up to `limit` repositories at and below the roots, for an error that says what could have been asked for.
+    /// Up to `limit` repositories at and below the roots, to suggest in an error.
     pub fn repositories(&self, limit: usize) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut looked = 0;
@@ -230,7 +230,7 @@ enum FoundKind {
     Bare,
 }
 
-/// Walks up from `path` while `allowed` until a repository is met.
+/// Walks up from `path` while `allowed` until a repository is found.
 fn find(path: &Path, allowed: impl Fn(&Path) -> bool) -> Result<Found> {
     let start = if path.file_name().is_some_and(|name| name == ".git") { path.parent().unwrap_or(path) } else { path };
     for dir in start.ancestors().take_while(|dir| allowed(dir)) {
@@ -271,7 +271,7 @@ impl Found {
             Some(line) => canonical(&git_dir.join(to_path(&line)))?,
             None => git_dir.clone(),
         };
-        // What git itself would not take for a repository would make it look further up.
+        // If git does not recognise it as a repository, it would search further up.
         if !is_bare(&common_dir) || git_dir.join("HEAD").symlink_metadata().is_err() {
             return Err(broken(&self.top));
         }
@@ -279,11 +279,11 @@ impl Found {
     }
 }
 
-/// True when the git directory names the worktree that names it.
+/// Whether the git directory and the worktree refer to each other.
 fn points_back(location: &Location) -> bool {
     let Some(worktree) = &location.worktree else { return false };
     if location.git_dir == location.common_dir {
-        // A submodule's git directory points back with core.worktree, which the opened repository is checked for.
+        // A submodule's git directory points back with core.worktree, which is checked when opening.
         return worktree.join(".git").is_file();
     }
     let registered = location.git_dir.parent().is_some_and(|dir| dir == location.common_dir.join("worktrees"));
@@ -292,22 +292,22 @@ fn points_back(location: &Location) -> bool {
     registered && back == fs::canonicalize(worktree.join(".git")).ok()
 }
 
-/// True for a regular file of at most `limit` bytes, and for nothing at all.
+/// Whether `path` is a regular file of at most `limit` bytes, or absent.
 fn is_regular(path: &Path, limit: u64) -> bool {
     fs::metadata(path).map_or(true, |meta| meta.is_file() && meta.len() <= limit)
 }
 
-/// The first line of the small file at `path`, which is no link.
+/// The first line of the small file at `path`, which must not be a symbolic link.
 pub(crate) fn read_line(path: &Path) -> Option<Vec<u8>> {
     Folder::open(&fs::canonicalize(path.parent()?).ok()?).ok()?.line(path.file_name()?)
 }
 
-/// What a file below the folder `dir` holds. Where there is a link, what it leads to inside of the roots.
+/// The content of a file below the directory `dir`. Follows a symbolic link whose target is inside the roots.
 pub(crate) fn read_within(dir: &Path, name: &str, kind: Kind, roots: &Roots) -> Result<Option<Vec<u8>>> {
     let open = |dir: &Path| Folder::open(dir).map_err(Error::io(format!("opening {}", dir.display())));
     let path = dir.join(name);
     let Ok(target) = fs::canonicalize(&path) else {
-        return if path.is_symlink() { Err(Error::NotReadable { path, why: "is a link that leads nowhere" }) } else { Ok(None) };
+        return if path.is_symlink() { Err(Error::NotReadable { path, why: "is a dangling symbolic link" }) } else { Ok(None) };
     };
     let Some((parent, file)) = target.parent().zip(target.file_name()) else { return Ok(None) };
     if !target.starts_with(dir) && !roots.contains(&target) {
@@ -316,16 +316,16 @@ pub(crate) fn read_within(dir: &Path, name: &str, kind: Kind, roots: &Roots) -> 
     open(parent)?.read(file, kind)
 }
 
-/// Applies git's ownership rule where the engine cannot say why it refused.
+/// Applies git's ownership rule, as the engine does not report why it refused.
 pub(crate) fn check_owner(location: &Location) -> Result<()> {
     let user = rustix::process::geteuid().as_raw();
-    // The file that leads from a linked worktree or a submodule to its git directory counts, too.
+    // Includes the `.git` file of a linked worktree or a submodule.
     let file = location.worktree.as_ref().map(|top| top.join(".git")).filter(|file| file.is_file());
     for path in [Some(&location.git_dir), location.worktree.as_ref(), file.as_ref()].into_iter().flatten() {
-        let owner = fs::symlink_metadata(path).map_err(Error::io(format!("looking at {}", path.display())))?.uid();
+        let owner = fs::symlink_metadata(path).map_err(Error::io(format!("checking {}", path.display())))?.uid();
         let sudo = (user == 0).then(|| std::env::var("SUDO_UID").ok()).flatten().and_then(|id| id.parse().ok());
         if owner != user && Some(owner) != sudo && !is_listed_safe(location.top()) {
-            // git looks for this in `safe.directory`, also where another part has the wrong owner.
+            // git checks this path against `safe.directory`, even if another part has the wrong owner.
             return Err(Error::UnsafeOwner { path: location.top().to_owned() });
         }
     }

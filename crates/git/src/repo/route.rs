@@ -1,4 +1,4 @@
-//! Which implementation answers a read: the engine where it is certain to give git's own answer, git otherwise.
+//! Selects the implementation of a read: the engine if the result is certain to match git's, otherwise git.
 
 use crate::{
     error::{Error, Result},
@@ -6,29 +6,29 @@ use crate::{
     repo::Repo,
 };
 
-/// Which implementation answered a read.
+/// The implementation that answered a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// In this process, with gix.
+    /// In-process, with gix.
     Engine,
     /// A git process.
     Cli,
 }
 
-/// Leaves a read to git, and says why.
+/// The error that leaves a read to git, with the reason.
 pub(crate) fn only_git(why: &'static str) -> Error {
     Error::Engine(why.to_owned())
 }
 
 impl Repo {
-    /// Works with the in-process engine, inside of the repository's domain where it has one. `None` where the engine does
-    /// not understand the repository's format.
+    /// Runs `work` with the in-process engine, inside the repository's domain if it has one. `None` if the engine does
+    /// not support the repository's format.
     pub(crate) fn with_engine<T: Send>(&self, mode: Mode, work: impl FnOnce(&gix::Repository) -> T + Send) -> Result<Option<T>> {
         let Some(engine) = &self.engine else { return Ok(None) };
         self.within(mode, || work(&engine.to_thread_local())).map(Some)
     }
 
-    /// Works in this process, inside of the repository's domain where it has one.
+    /// Runs `work` in-process, inside the repository's domain if it has one.
     pub(crate) fn within<T: Send>(&self, mode: Mode, work: impl FnOnce() -> T + Send) -> Result<T> {
         match self.guarded.as_ref().filter(|guarded| guarded.engine) {
             Some(guarded) => guarded.domain(mode).run(work).map_err(Error::sandbox),
@@ -36,7 +36,7 @@ impl Repo {
         }
     }
 
-    /// Answers with `engine`, and with `git` where the engine cannot read the repository or says [`only_git`].
+    /// Answers with `engine`, or with `git` if the engine cannot read the repository or returns [`only_git`].
     pub(crate) fn answer<T: Send>(
         &self,
         read: &'static str,

@@ -1,4 +1,4 @@
-//! What a repository's configuration means for how it is read, decided once when it is opened.
+//! Facts from a repository's configuration that determine how it is read, collected once when it is opened.
 
 use crate::{
     beneath,
@@ -21,17 +21,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Extensions that the in-process engine understands. A repository with another one is read by git.
+/// Extensions the in-process engine supports. A repository with another one is read by git.
 const KNOWN_EXTENSIONS: [&str; 7] =
     ["objectformat", "worktreeconfig", "partialclone", "noop", "preciousobjects", "relativeworktrees", "compatobjectformat"];
 
-/// Those of them that have no say in what an index and a new object look like.
+/// Extensions that do not affect the format of the index and of new objects.
 const PLAIN_EXTENSIONS: [&str; 3] = ["objectformat", "noop", "relativeworktrees"];
 
-/// Those that every version of git knows, whatever the version of the format.
+/// Extensions every version of git supports, whatever the format version.
 const OLD_EXTENSIONS: [&str; 4] = ["noop", "partialclone", "preciousobjects", "worktreeconfig"];
 
-/// Settings that git reads before every command, and whose value must be one of a kind.
+/// Settings that git validates before every command, and that must be boolean.
 const BOOLEANS: [&str; 19] = [
     "core.bare",
     "core.filemode",
@@ -53,9 +53,9 @@ const BOOLEANS: [&str; 19] = [
     "core.fsyncobjectfiles",
     "extensions.worktreeconfig",
 ];
-/// The words that such a value may be, and those of two settings that are more than true or false.
+/// The words for such values, and those of two settings with more than true and false.
 const WORDS: [&str; 9] = ["true", "yes", "on", "false", "no", "off", "always", "input", "warn"];
-/// Those that must be a number.
+/// Such settings that must be numbers.
 const NUMBERS: [&str; 6] = [
     "core.compression",
     "core.loosecompression",
@@ -64,10 +64,10 @@ const NUMBERS: [&str; 6] = [
     "core.packedgitlimit",
     "core.deltabasecachelimit",
 ];
-/// Sections without a subsection in which a name without a value is an error to git as a rule.
+/// Sections without a subsection in which git usually rejects a key without a value.
 const CHECKED: [&str; 5] = ["core", "extensions", "user", "author", "committer"];
 
-/// Keys below `core.` that have none either, or are looked at by themselves.
+/// Keys below `core.` that do not affect the index and new objects, or are checked separately.
 const PLAIN_CORE: [&str; 21] = [
     "repositoryformatversion",
     "filemode",
@@ -92,100 +92,100 @@ const PLAIN_CORE: [&str; 21] = [
     "preloadindex",
 ];
 
-/// Keys below `diff.` that change no patch that we render.
+/// Keys below `diff.` that do not affect rendered patches.
 const HARMLESS_DIFF: [&str; 6] = ["tool", "guitool", "external", "colormoved", "colormovedws", "wordregex"];
 
-/// The configuration, as far as it matters here.
+/// The relevant facts of a configuration.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact of the configuration")]
 pub(crate) struct Settings {
-    /// The engine cannot be trusted with this repository's format.
+    /// The engine may not support this repository's format.
     pub(crate) foreign_format: bool,
-    /// There are settings for which git may not open the repository.
+    /// Some settings may keep git from opening the repository.
     pub(crate) is_doubtful: bool,
     /// The working tree is sparse.
     pub(crate) sparse: bool,
     /// Patches are rendered with git's defaults.
     pub(crate) plain_diff: bool,
-    /// The index is kept, and objects are written, with git's defaults.
+    /// The index and objects are written with git's defaults.
     pub(crate) plain_index: bool,
     /// Status is computed with git's defaults.
     pub(crate) plain_status: bool,
     /// Commits are shown with git's defaults.
     pub(crate) plain_log: bool,
-    /// Line endings may be converted in any file.
+    /// Line endings may be converted.
     pub(crate) converts_text: bool,
-    /// What begins a comment is configured.
+    /// The comment character is configured.
     pub(crate) comment_sign: bool,
     /// Paths are quoted as ASCII in patches (`core.quotePath`).
     pub(crate) quote_ascii: bool,
-    /// Object ids are abbreviated to git's own choice of length.
+    /// Object ids are abbreviated to git's default length.
     pub(crate) default_abbrev: bool,
-    /// Filter drivers that the repository's own configuration names. Reads never run them.
+    /// Filter drivers in the repository's own configuration. Reads never run them.
     pub(crate) local_filters: BTreeSet<String>,
     /// Filter drivers of the operator's configuration.
     pub(crate) operator_filters: BTreeSet<String>,
-    /// Merge drivers that the repository's own configuration names.
+    /// Merge drivers in the repository's own configuration.
     pub(crate) local_merge_drivers: BTreeSet<String>,
-    /// The repository's own configuration includes files, so only git knows what is in force.
+    /// The repository's own configuration includes files, so only git knows the effective values.
     pub(crate) conditional: bool,
-    /// Where the repository was cloned from, where that is a local path.
+    /// Remotes that are local paths, such as the clone's origin.
     pub(crate) local_origins: Vec<PathBuf>,
-    /// The repository's own configuration names a file of revisions that blame ignores.
+    /// The repository's own configuration names a `blame.ignoreRevsFile`.
     pub(crate) local_ignore_revs: bool,
     /// The repository's own configuration names a mailmap.
     pub(crate) local_mailmap: bool,
     /// `core.worktree`, as written.
     pub(crate) worktree: Option<PathBuf>,
-    /// The repository's own configuration names a program that is asked which files have changed.
+    /// The repository's own configuration names an fsmonitor program.
     pub(crate) local_fsmonitor: bool,
     /// Diff drivers of the repository's own configuration that run programs.
     pub(crate) local_diff_drivers: BTreeSet<String>,
-    /// The repository's own configuration names a program for the care of the object store.
+    /// The repository's own configuration names a gc hook.
     pub(crate) local_gc_hook: bool,
-    /// Something configured says which hooks run, or where they are.
+    /// The configuration names hooks or their directory.
     pub(crate) names_hooks: bool,
-    /// Commits or tags are signed without being asked for.
+    /// Commits are signed by default.
     pub(crate) signs: bool,
-    /// Annotated tags are to be signed.
+    /// Annotated tags are signed by default.
     pub(crate) signs_tags: bool,
-    /// Pushes are signed, by configuration.
+    /// Pushes are signed by default.
     pub(crate) signs_pushes: bool,
-    /// Keys of the repository's own configuration that have a say in how remotes are reached.
+    /// Keys of the repository's own configuration that affect how remotes are contacted.
     pub(crate) local_transport: Vec<String>,
-    /// Remotes that have what a partial clone leaves out.
+    /// Promisor remotes of a partial clone.
     pub(crate) promisors: Vec<String>,
-    /// Notes go along with commits that are rewritten.
+    /// Notes are copied to rewritten commits.
     pub(crate) rewrites_notes: bool,
     /// A rebase moves other branches.
     pub(crate) updates_refs: bool,
-    /// Where hooks are, where that is configured.
+    /// The configured hooks directory.
     pub(crate) hooks_path: Option<PathBuf>,
-    /// `submodule.NAME.ignore`, by the names.
+    /// `submodule.NAME.ignore`, by name.
     pub(crate) submodules_ignore: BTreeMap<String, String>,
     /// `diff.ignoreSubmodules`.
     pub(crate) ignored_submodules: Option<String>,
-    /// What stands before the names in patches, where they are not told by what they are of (`diff.mnemonicPrefix`).
+    /// Path prefixes in patches; `None` with `diff.mnemonicPrefix`.
     pub(crate) prefixes: Option<[String; 2]>,
     /// Untracked files are not shown (`status.showUntrackedFiles`).
     pub(crate) hides_untracked: bool,
     /// The repository is configured as bare.
     pub(crate) bare: bool,
-    /// Files that the configuration was read from.
+    /// Files the configuration was read from.
     pub(crate) files: Vec<PathBuf>,
-    /// The operator's file with patterns of what is ignored.
+    /// The operator's ignore file.
     pub(crate) ignore_file: Option<PathBuf>,
-    /// Further files with attributes.
+    /// Further attributes files.
     pub(crate) attribute_files: Vec<PathBuf>,
-    /// Files that the operator's configuration names.
+    /// Files named in the operator's configuration.
     named_files: Vec<PathBuf>,
     /// Files of the operator's configuration.
     own_files: Vec<PathBuf>,
 }
 
 impl Settings {
-    /// Reads the configuration of the repository at `location`, without opening it. Files that an untrusted repository
-    /// includes are not read.
+    /// Reads the configuration of the repository at `location`, without opening it. Skips files that an untrusted
+    /// repository includes.
     ///
     /// # Errors
     ///
@@ -264,7 +264,7 @@ impl Settings {
             }
             if !local {
                 let values = keys.iter().flat_map(|key| section.body().values(key));
-                settings.named_files.extend(values.filter_map(|value| of_home(&value)));
+                settings.named_files.extend(values.filter_map(|value| expand_home(&value)));
             }
             settings.note(&name, subsection.as_deref(), &keys, local);
         }
@@ -272,17 +272,17 @@ impl Settings {
         settings
     }
 
-    /// What git reads of the operator's: its configuration, and the files that this names.
+    /// The operator's files that git reads: its configuration, and files named in it.
     pub(crate) fn operator_files(&self) -> Vec<PathBuf> {
         let beside = user_config().into_iter().flat_map(|dir| ["config", "ignore", "attributes"].map(|name| dir.join(name)));
         let system = [env::var_os("GIT_CONFIG_SYSTEM").map(PathBuf::from), Some(PathBuf::from("/usr/local/etc/gitconfig"))];
         let own = self.own_files.iter().chain(&self.named_files).cloned();
         let all = own.chain(beside).chain(system.into_iter().flatten()).chain(["/etc/gitconfig", "/etc/gitattributes"].map(PathBuf::from));
-        // A folder would let in what is below it.
+        // A directory would allow everything below it.
         all.filter(|path| path.is_file()).collect()
     }
 
-    /// Notes what could run a program or lead elsewhere when a remote is reached: all that is not known to be harmless.
+    /// Collects keys that could run a program or redirect a transfer: all that are not known to be harmless.
     fn note_transport(&mut self, section: &str, subsection: Option<&str>, keys: &[String]) {
         let dangerous = |key: &str| match section {
             "bundle" | "remotes" | "http" | "url" | "credential" | "protocol" | "ssh" | "remote-curl" | "uploadpack" | "receive"
@@ -347,7 +347,7 @@ impl Settings {
                 self.comment_sign |= keys.iter().any(|key| matches!(key.as_str(), "commentchar" | "commentstring"));
                 self.plain_log &= keys.iter().all(|key| key != "notesref");
                 self.plain_index &= keys.iter().all(|key| PLAIN_CORE.contains(&key.as_str()));
-                // The engine reads the operator's alone.
+                // The engine reads only the operator's.
                 let is_read = !local || keys.iter().all(|key| key != "excludesfile");
                 self.plain_index &= is_read;
                 self.plain_status &= is_read;
@@ -356,7 +356,7 @@ impl Settings {
             ("include" | "includeif", _) => {
                 self.conditional |= local;
                 self.is_doubtful |= local;
-                // The engine knows no other conditions.
+                // The engine supports no other conditions.
                 self.plain_index &=
                     subsection.is_none_or(|condition| condition.starts_with("gitdir:") || condition.starts_with("gitdir/i:"));
             }
@@ -389,17 +389,17 @@ impl Settings {
         self.ignored_submodules = text("diff.ignoreSubmodules");
         self.hides_untracked =
             text("status.showUntrackedFiles").is_some_and(|value| matches!(value.as_str(), "no" | "false" | "off" | "0"));
-        let is_of_repository = |meta: &Metadata| matches!(meta.source, Source::Local | Source::Worktree);
-        self.bare = matches!(file.boolean_filter("core.bare", is_of_repository), Ok(Some(true)));
+        let is_repository_source = |meta: &Metadata| matches!(meta.source, Source::Local | Source::Worktree);
+        self.bare = matches!(file.boolean_filter("core.bare", is_repository_source), Ok(Some(true)));
         self.signs = is("commit.gpgSign");
         self.signs_tags = is("tag.gpgSign") || is("tag.forceSignAnnotated");
         self.signs_pushes = text("push.gpgSign").is_some_and(|value| !matches!(value.as_str(), "false" | "no" | "off" | "0" | ""));
         self.rewrites_notes = file.string("notes.rewriteRef").is_some();
         self.updates_refs = is("rebase.updateRefs");
-        self.hooks_path = file.string("core.hooksPath").map(|path| of_home(&path).unwrap_or_else(|| PathBuf::from(path.to_string())));
+        self.hooks_path = file.string("core.hooksPath").map(|path| expand_home(&path).unwrap_or_else(|| PathBuf::from(path.to_string())));
         self.worktree = file.string("core.worktree").map(|path| PathBuf::from(path.to_string()));
         self.ignore_file = match file.string("core.excludesFile") {
-            Some(path) => Some(of_home(&path).unwrap_or_else(|| PathBuf::from(path.to_string()))),
+            Some(path) => Some(expand_home(&path).unwrap_or_else(|| PathBuf::from(path.to_string()))),
             None => user_config().map(|config| config.join("ignore")),
         };
         if let Some(path) = file.string("core.attributesFile") {
@@ -413,9 +413,9 @@ impl Settings {
             self.attribute_files.push(config.join("attributes"));
         }
         self.attribute_files.push(PathBuf::from("/etc/gitattributes"));
-        // An empty variable is none to git, and the place to be to the engine.
+        // git ignores an empty variable, the engine uses it as the directory.
         self.plain_index &= env::var_os("XDG_CONFIG_HOME").is_none_or(|config| !config.is_empty());
-        // Those that are not there may come.
+        // Missing files may be created later.
         let global = match env::var_os("GIT_CONFIG_GLOBAL") {
             Some(global) => vec![PathBuf::from(global)],
             None => {
@@ -431,7 +431,7 @@ impl Settings {
     }
 }
 
-/// The remote that a section says has what is left out here.
+/// The promisor remote that a section defines.
 fn promisor(section: &str, subsection: Option<&str>, keys: &[String], value: impl Fn(&str) -> Option<String>) -> Option<String> {
     let is_off = |value: &str| ["", "false", "no", "off", "0"].iter().any(|off| value.eq_ignore_ascii_case(off));
     match (section, subsection) {
@@ -446,14 +446,14 @@ fn promisor(section: &str, subsection: Option<&str>, keys: &[String], value: imp
     }
 }
 
-/// True for a setting that git may refuse: it is asked then.
+/// Whether git may refuse a setting, so that git has to check it.
 fn is_doubtful(section: &str, key: &str, value: &[u8]) -> bool {
     let name = format!("{section}.{key}");
     let text = String::from_utf8_lossy(value).to_ascii_lowercase();
     let is_number = || !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match name.as_str() {
         "core.repositoryformatversion" => !matches!(text.as_str(), "0" | "1"),
-        // A name without a value is true, and an empty value false.
+        // A key without a value is true, and an empty value false.
         name if BOOLEANS.contains(&name) => !(text.is_empty() || is_number() || WORDS.contains(&text.as_str())),
         name if NUMBERS.contains(&name) => !is_number(),
         _ if section == "extensions" => !OLD_EXTENSIONS.contains(&key),
@@ -462,21 +462,21 @@ fn is_doubtful(section: &str, key: &str, value: &[u8]) -> bool {
     }
 }
 
-/// A value that is an absolute path, or one below the home folder.
-fn of_home(value: &[u8]) -> Option<PathBuf> {
+/// A value that is an absolute path, or one below the home directory.
+fn expand_home(value: &[u8]) -> Option<PathBuf> {
     match value.strip_prefix(b"~/") {
         Some(rest) => env::home_dir().map(|home| home.join(beneath::to_path(rest))),
         None => value.starts_with(b"/").then(|| beneath::to_path(value).to_owned()),
     }
 }
 
-/// Where git looks for what is the user's besides `~/.gitconfig`.
+/// git's user configuration directory besides `~/.gitconfig`.
 fn user_config() -> Option<PathBuf> {
     let config = env::var_os("XDG_CONFIG_HOME").filter(|config| !config.is_empty()).map(PathBuf::from);
     config.or_else(|| env::home_dir().map(|home| home.join(".config"))).map(|config| config.join("git"))
 }
 
-/// Sources whose sections may name programs that a read runs.
+/// Whether sections of this source may name programs that a read runs.
 pub(crate) fn operator_only(meta: &gix::config::file::Metadata) -> bool {
     !matches!(meta.source, Source::Local | Source::Worktree)
 }

@@ -1,4 +1,4 @@
-//! What a repository was when it was opened: its folders, and the files that decide how it is read.
+//! The state of a repository when it was opened: its directories, and the files that define it.
 
 use crate::{
     beneath::Folder,
@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
 
-/// The folders of a repository, held open since they were authorised.
+/// The directories of a repository, open since they were authorised.
 #[derive(Debug)]
 pub(crate) struct Folders {
     pub(crate) worktree: Option<Folder>,
@@ -26,7 +26,7 @@ impl Folders {
     }
 }
 
-/// What identifies one state of a file: enough to notice a replacement, a rewrite and a removal.
+/// Identifies a state of a file, to detect a replacement, a rewrite or a removal.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FileState {
     pub(crate) path: PathBuf,
@@ -36,11 +36,11 @@ pub(crate) struct FileState {
 impl FileState {
     pub(crate) fn of(path: PathBuf) -> Self {
         let state = fs::symlink_metadata(&path).ok().map(|m| {
-            // A directory's times move with every entry; only its identity is of interest.
+            // A directory's times change with every entry; only its identity matters.
             if m.is_dir() {
                 return (m.dev(), m.ino(), 0, [0; 4]);
             }
-            // Anybody can set the time of a change of content back, but not that of the file's own record.
+            // A process can reset the modification time, but not the inode change time.
             (m.dev(), m.ino(), m.size(), [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()])
         });
         Self { path, state }

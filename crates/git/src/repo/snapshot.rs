@@ -1,4 +1,4 @@
-//! What a change can move: `HEAD`, the index, the operation in progress, and other branches and the stash.
+//! Snapshots of state that a change can modify: `HEAD`, the index, the operation in progress, other references.
 
 use crate::{
     cancel::Cancel,
@@ -18,30 +18,30 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where the stash is.
+/// The stash reference.
 pub(crate) const STASH: &str = "refs/stash";
-/// How many files of a folder of hooks are looked at.
+/// Maximum number of files checked in a hooks directory.
 const MAX_HOOKS: usize = 64;
-/// Where the references are that changes move and that can be put back.
+/// Prefixes of references that changes move and that can be restored.
 const PREFIXES: [&str; 4] = ["refs/heads/", "refs/notes/", "refs/stash", "refs/tags/"];
 
 /// The state of a worktree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The full name of the branch that is checked out; none where `HEAD` is detached.
+    /// The full name of the checked-out branch; `None` if `HEAD` is detached.
     pub branch: Option<String>,
-    /// The commit that is checked out; none before the first.
+    /// The checked-out commit; `None` before the first.
     pub commit: Option<ObjectId>,
-    /// Which index this is, byte for byte.
+    /// A key for the exact content of the index.
     pub index: Option<String>,
     /// The operation in progress.
     pub in_progress: Option<&'static str>,
 }
 
-/// References by full name, in that order: small, as a repository can have a million.
+/// References sorted by full name, in a compact format, as a repository can have a million.
 #[derive(Clone, Debug, Default)]
 pub struct Refs {
-    /// For each the length of its name in two bytes, the name, the length of its id in one, and the id.
+    /// For each reference: name length (two bytes), name, id length (one byte), id.
     packed: Vec<u8>,
 }
 
@@ -71,26 +71,26 @@ impl Refs {
         self.iter().map(|(name, _)| name.to_str_lossy().into_owned())
     }
 
-    /// What the reference called `name` is at.
+    /// The object of the reference `name`.
     pub fn get(&self, name: &str) -> Option<ObjectId> {
         self.iter().find(|(known, _)| *known == name.as_bytes()).map(|(_, id)| id)
     }
 }
 
-/// A reference that a change moved, made or deleted.
+/// A reference that a change moved, created or deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
     /// Its full name.
     pub name: String,
-    /// What it was at; none where there was no such reference.
+    /// Its previous object; `None` if it did not exist.
     pub before: Option<ObjectId>,
-    /// What it was at afterwards.
+    /// Its object afterwards; `None` if deleted.
     pub after: Option<ObjectId>,
 }
 
 type Listing<'a> = Box<dyn Iterator<Item = (&'a [u8], ObjectId)> + 'a>;
 
-/// References as they were beside references as they are, which come in the same order.
+/// Compares previous references with current ones, which arrive in the same order.
 struct Comparison<'a> {
     before: Peekable<Listing<'a>>,
     moved: Vec<Moved>,
@@ -126,7 +126,7 @@ impl<'a> Comparison<'a> {
 }
 
 impl Repo {
-    /// The state at this moment.
+    /// The current state.
     ///
     /// # Errors
     ///
@@ -136,8 +136,7 @@ impl Repo {
         Ok(Snapshot { in_progress: self.in_progress(), index: self.index_key(), ..snapshot })
     }
 
-    /// The same, in which the index counts by what it holds: the times of files in it, which many a git command brings up to
-    /// date, do not.
+    /// As [`Repo::snapshot`], with the index compared by content: file times, which many git commands refresh, are ignored.
     ///
     /// # Errors
     ///
@@ -178,7 +177,7 @@ impl Repo {
         Ok(refs)
     }
 
-    /// What has been made, deleted or moved since `before`, by any process.
+    /// References created, deleted or moved since `before`, by any process.
     ///
     /// # Errors
     ///
@@ -189,7 +188,7 @@ impl Repo {
         Ok(comparison.end())
     }
 
-    /// Hands out references in the order of their names.
+    /// Passes references to `each` in name order.
     fn each_movable(&self, cancel: &Cancel, each: &mut dyn FnMut(&[u8], ObjectId)) -> Result<()> {
         let mut partial = Vec::new();
         let process = self.read(&["for-each-ref", "--format=%(objectname) %(refname)"]).args(PREFIXES);
@@ -209,7 +208,7 @@ impl Repo {
         ended.require("for-each-ref")
     }
 
-    /// True where a change may move other references than it says: by hooks, or as git is configured.
+    /// Whether a change may move additional references, by hooks or configuration.
     pub fn moves_others(&self) -> bool {
         let own = self.location.common_dir.join("hooks");
         let hooks = || match &self.settings.hooks_path {
@@ -223,7 +222,7 @@ impl Repo {
         self.settings.rewrites_notes || !self.updates().is_empty() || self.location.trusted && self.allowed.policy.hooks && has_hook()
     }
 
-    /// True where git is configured to take notes along when it rewrites commits.
+    /// Whether git is configured to copy notes to rewritten commits.
     pub fn rewrites_notes(&self) -> bool {
         self.settings.rewrites_notes
     }
@@ -234,25 +233,24 @@ impl Repo {
         list.lines().step_by(3).map(|name| name.to_str_lossy().into_owned()).collect()
     }
 
-    /// The file that holds the index.
+    /// The path of the index file.
     pub fn index_file(&self) -> PathBuf {
         self.location.git_dir.join("index")
     }
 
-    /// The checksum that ends the index file; a digest of the whole where it has none (`index.skipHash`).
+    /// The trailing checksum of the index file; a digest of the whole if it has none (`index.skipHash`).
     fn index_key(&self) -> Option<String> {
         self.within(Mode::Read, || key_of(&self.index_file())).ok().flatten()
     }
 
-    /// True when `copy` still is the index that it is named after, byte for byte.
+    /// Whether the content of `copy` still matches the key in its name.
     pub(crate) fn is_intact(&self, copy: &Path) -> bool {
         let named = copy.file_name().is_some_and(|name| key_of(copy).is_some_and(|key| name == key.as_str()));
-        // Reading it checks it against its checksum.
-        // The copy lies in the server's own folder, not in the repository.
+        // Reading it verifies its checksum. The copy lies in the server's own folder, not in the repository.
         named && self.engine.as_ref().is_none_or(|engine| read_index(engine.objects.object_hash(), copy).is_some())
     }
 
-    /// True when the index holds the entries that the copy holds, whatever it says of the files' times.
+    /// Whether the index has the same entries as the copy, ignoring file times.
     pub(crate) fn is_index_like(&self, copy: &Path) -> bool {
         let Some(hash) = self.engine.as_ref().map(|engine| engine.objects.object_hash()) else { return false };
         let ours = self.within(Mode::Read, || read_index(hash, &self.index_file())).ok().flatten();
@@ -267,7 +265,7 @@ fn in_process(engine: &gix::Repository) -> Result<Snapshot> {
     Ok(Snapshot { branch, commit: commit.map(|commit| commit.id), ..Snapshot::default() })
 }
 
-/// What counts of an entry.
+/// The compared parts of an entry.
 fn entry<'a>(index: &'a gix::index::File, entry: &gix::index::Entry) -> (&'a [u8], ObjectId, u32, u32, bool) {
     let intended = entry.flags.contains(gix::index::entry::Flags::INTENT_TO_ADD);
     (entry.path(index).as_bytes(), entry.id, entry.mode.bits(), entry.flags.stage_raw(), intended)

@@ -1,4 +1,4 @@
-//! A cheap sign of change: what HEAD, the index, the references and an operation in progress look like from outside.
+//! Cheap change detection from file metadata of HEAD, the index, the references and an operation in progress.
 
 use crate::repo::Repo;
 use std::{
@@ -9,9 +9,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// The most references that are looked at; beyond them a change of one alone is not seen.
+/// Maximum number of references checked; changes beyond it may be missed.
 const MAX_REFS: usize = 20_000;
-/// What an operation in progress leaves, besides the files that every change touches.
+/// Files that every change or an operation in progress touches.
 const SIGNS: [&str; 9] = [
     "HEAD",
     "index",
@@ -24,20 +24,19 @@ const SIGNS: [&str; 9] = [
     "sequencer/todo",
 ];
 
-/// How a repository looked from outside.
+/// A summary of a repository's file metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// A number that is another one once something has changed. It is good for comparing within this process.
+    /// A hash that changes with the repository. Comparable only within this process.
     pub mark: u64,
-    /// When the last of it was changed.
+    /// The latest modification time.
     pub newest: SystemTime,
 }
 
 impl Repo {
-    /// Looks at HEAD, the index, the references and an operation in progress. Edits in the working tree that are not staged
-    /// do not count.
+    /// Covers HEAD, the index, the references and an operation in progress, but not unstaged edits.
     pub fn stamp(&self) -> Stamp {
-        let mut stamp = Taking { hasher: DefaultHasher::new(), newest: UNIX_EPOCH };
+        let mut stamp = StampBuilder { hasher: DefaultHasher::new(), newest: UNIX_EPOCH };
         let location = self.location();
         for sign in SIGNS {
             stamp.note(&location.git_dir.join(sign));
@@ -52,7 +51,7 @@ impl Repo {
             for path in found {
                 seen += 1;
                 if seen > MAX_REFS {
-                    return stamp.taken();
+                    return stamp.finish();
                 }
                 match path.symlink_metadata() {
                     Ok(meta) if meta.is_dir() => queue.push(path),
@@ -60,16 +59,16 @@ impl Repo {
                 }
             }
         }
-        stamp.taken()
+        stamp.finish()
     }
 }
 
-struct Taking {
+struct StampBuilder {
     hasher: DefaultHasher,
     newest: SystemTime,
 }
 
-impl Taking {
+impl StampBuilder {
     fn note(&mut self, path: &Path) {
         self.record(path, path.symlink_metadata().ok());
     }
@@ -82,7 +81,7 @@ impl Taking {
         }
     }
 
-    fn taken(self) -> Stamp {
+    fn finish(self) -> Stamp {
         Stamp { mark: self.hasher.finish(), newest: self.newest }
     }
 }

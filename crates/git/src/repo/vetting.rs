@@ -1,4 +1,4 @@
-//! What git would obey before anybody could stop it: looked at before a repository is changed.
+//! Checks of a repository before a change, for settings and files that git would act on unconditionally.
 
 use crate::{
     beneath::{Folder, Kind, to_path},
@@ -14,20 +14,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The most entries of a git directory that are looked at.
+/// Maximum number of git directory entries checked.
 const MAX_ENTRIES: usize = 200_000;
-/// The longest reflog. git holds all of it.
+/// Maximum size of a reflog. git reads it whole.
 const MAX_LOG: u64 = 64 << 20;
-/// The most submodules.
+/// Maximum number of submodules.
 const MAX_MODULES: usize = 1_000;
-/// The longest listing of a configuration.
+/// Maximum bytes of a configuration listing.
 const MAX_SETTINGS: usize = 4 << 20;
-/// The deepest nesting of submodules.
+/// Maximum nesting depth of submodules.
 const MAX_DEPTH: usize = 12;
 
 impl Repo {
-    /// Refuses to change a repository that would make git run a program, or write somewhere else, on the word of somebody
-    /// whom nobody trusts.
+    /// Refuses to change a repository that could make git run an untrusted program or write outside the roots.
     ///
     /// # Errors
     ///
@@ -46,8 +45,8 @@ impl Repo {
         self.check_modules(false, cancel)
     }
 
-    /// Refuses a setting of the repository's own configuration that is not known to be harmless. git lists them: what it
-    /// would obey counts, and not what another parser makes of the file.
+    /// Refuses a setting of the repository's own configuration that is not known to be harmless. git lists them, as
+    /// another parser might read the file differently.
     fn check_settings(&self, cancel: &Cancel) -> Result<()> {
         let key = if let Some(known) = self.unknown_setting.get() {
             known.clone()
@@ -59,8 +58,8 @@ impl Repo {
         key.map_or(Ok(()), |key| Err(Error::UntrustedSetting { path: self.top().to_owned(), key }))
     }
 
-    /// Refuses where attributes of the repository name a filter of the operator's: in a sandbox it would not start, and git
-    /// would store what has not been through it.
+    /// Refuses attributes of the repository that name an operator's filter: it could not start in the sandbox, and git
+    /// would store unfiltered content.
     fn check_operator_filters(&self, cancel: &Cancel) -> Result<()> {
         if self.settings.operator_filters.is_empty() {
             return Ok(());
@@ -74,15 +73,15 @@ impl Repo {
         Err(self.untrusted(&format!("filter `{filter}`, which the operator's configuration defines,")))
     }
 
-    /// Refuses what moves references before git has read where its hooks are, where hooks must not run.
+    /// Refuses a hook that git runs before it reads `core.hooksPath`, if hooks must not run.
     pub(crate) fn check_early_hook(&self) -> Result<()> {
         let may_run = self.location.trusted && self.allowed.policy.hooks;
         let hook = self.location.common_dir.join("hooks/reference-transaction");
         if may_run || hook.symlink_metadata().is_err() { Ok(()) } else { Err(self.untrusted("hook `reference-transaction`")) }
     }
 
-    /// Refuses symbolic references where git writes what it expects to be a plain one, since it would move the branch that
-    /// they lead to; and remotes that are defined in files of their own, with what they update.
+    /// Refuses symbolic references where git expects and writes a direct one, as it would move their target branch; and
+    /// remotes defined in legacy files, which also define what they update.
     fn check_pointers(&self, cancel: &Cancel) -> Result<()> {
         let Location { git_dir, common_dir, .. } = &self.location;
         let mut queue = vec![git_dir.join("ORIG_HEAD"), common_dir.join("refs/stash"), common_dir.join("refs/notes")];
@@ -93,7 +92,7 @@ impl Repo {
             if seen > MAX_ENTRIES {
                 return Err(too_large(seen));
             }
-            // A link is no way further: it may lead around in a circle, or out.
+            // Do not follow symbolic links: they may form a cycle or lead outside.
             let Ok(found) = path.symlink_metadata() else { continue };
             if found.is_dir() {
                 queue.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
@@ -113,7 +112,7 @@ impl Repo {
         Ok(())
     }
 
-    /// Refuses links inside the git directory that lead out of the roots: git would write through them.
+    /// Refuses symbolic links in the git directory that lead outside the roots: git would write through them.
     pub(crate) fn check_links(&self, cancel: &Cancel) -> Result<()> {
         let mut queue = vec![self.location.common_dir.clone()];
         if self.location.git_dir != self.location.common_dir {
@@ -145,10 +144,10 @@ impl Repo {
         Ok(())
     }
 
-    /// Refuses where a submodule that nobody has named brings programs along: git starts itself inside of it, with the
-    /// configuration that it finds there. Where remotes are reached, what has a say in that is looked for, too.
+    /// Refuses an untrusted submodule that configures programs: git runs inside it with its configuration. For
+    /// transfers, also refuses settings that affect how remotes are contacted.
     pub(crate) fn check_modules(&self, remotes: bool, cancel: &Cancel) -> Result<()> {
-        // Also those that are not checked out yet.
+        // Includes submodules not checked out yet.
         let found = if remotes { module_dirs(&self.location.common_dir.join("modules")) } else { Vec::new() };
         let mut found: Vec<(PathBuf, PathBuf)> = found.into_iter().map(|dir| (dir.clone(), dir)).collect();
         if let Some(worktree) = &self.location.worktree {
@@ -227,8 +226,8 @@ fn git_dir_of(place: &Path) -> Option<PathBuf> {
     target.is_dir().then_some(target)
 }
 
-/// Refuses a git directory with something in it that opening would wait for, or that never ends being read: a pipe, a
-/// device, a reference of a thousand gigabytes.
+/// Refuses a git directory with files that would block or never end when read: a pipe, a device, a terabyte-sized
+/// reference.
 pub(crate) fn check_shape(location: &Location) -> Result<()> {
     let mut queue = vec![location.common_dir.clone()];
     if !location.git_dir.starts_with(&location.common_dir) {
@@ -244,16 +243,16 @@ pub(crate) fn check_shape(location: &Location) -> Result<()> {
         for entry in entries.flatten() {
             seen += 1;
             if seen > MAX_ENTRIES {
-                // Only what is looked at can be refused; beyond that each file has the limit of its kind.
+                // Further entries are not checked here; reads still apply the limit of each kind.
                 return Ok(());
             }
             let Ok(kind) = entry.file_type() else { continue };
             if kind.is_dir() {
                 queue.push(entry.path());
             } else if !kind.is_file() && !kind.is_symlink() {
-                return Err(Error::NotReadable { path: entry.path(), why: "is neither a file nor a folder" });
+                return Err(Error::NotReadable { path: entry.path(), why: "is neither a file nor a directory" });
             } else if is_refs && entry.metadata().is_ok_and(|meta| meta.len() > Kind::Line.limit()) {
-                return Err(Error::NotReadable { path: entry.path(), why: "is larger than a reference may be" });
+                return Err(Error::NotReadable { path: entry.path(), why: "exceeds the size limit of a reference" });
             } else if is_logs && entry.metadata().is_ok_and(|meta| meta.len() > MAX_LOG) {
                 return Err(Error::NotReadable { path: entry.path(), why: "exceeds the size limit of a reflog" });
             }
@@ -283,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_setting_that_nobody_knows_is_found_in_gits_own_listing() {
+    fn the_first_unknown_setting_is_found_in_gits_listing() {
         let listed = |entries: &[(&str, &str)]| {
             entries.iter().flat_map(|(scope, entry)| format!("{scope}\0{entry}\0").into_bytes()).collect::<Vec<_>>()
         };

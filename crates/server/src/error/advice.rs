@@ -12,8 +12,8 @@ impl From<git::Error> for Error {
     fn from(err: git::Error) -> Self {
         use git::Error as Git;
         let (kind, hint) = match &err {
-            err if err.is_of_storage() => (Kind::Unavailable, Some(STORAGE.to_owned())),
-            err if err.is_of_damage() => (Kind::Unreadable, Some(of_damage(err).to_owned())),
+            err if err.is_storage_error() => (Kind::Unavailable, Some(STORAGE.to_owned())),
+            err if err.is_damage_error() => (Kind::Unreadable, Some(of_damage(err).to_owned())),
             Git::NotARepository { .. } => (Kind::NotFound, None),
             Git::OutsideRoots { .. } => (
                 Kind::Denied,

@@ -199,8 +199,7 @@ fn a_branch_that_tracks_a_url_is_pulled_and_pushed() {
     }
     // The same checks apply to it.
     let (fixture, _remote) = published();
-    for (url, text) in [("http://127.0.0.1:1/x", "127.0.0.1"), ("git://example.com/x", "`git` is disabled"), ("ext::sh -c x", "`ext`")]
-    {
+    for (url, text) in [("http://127.0.0.1:1/x", "127.0.0.1"), ("git://example.com/x", "`git` is disabled"), ("ext::sh -c x", "`ext`")] {
         fixture.git(&["config", "branch.main.remote", url]);
         for tool in ["git_fetch", "git_pull", "git_push"] {
             let error = fixture.serve_with(&[], &[]).error(tool, &json!({}));

@@ -201,7 +201,7 @@ fn a_submodule_and_untracked_files_are_no_damage() {
         }
     }
     for (path, expect) in [
-        ("untracked", "no `untracked` in what git tracks here"),
+        ("untracked", "no `untracked` in the tracked files"),
         ("lib/f", "`lib` is a submodule"),
         ("lib", "`lib` is a submodule"),
         ("none", "no `none` in"),

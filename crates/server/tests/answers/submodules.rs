@@ -187,7 +187,7 @@ fn skipped_submodules_are_named_with_the_reason() {
     is_named(
         "git clone -q ../library tool; rm -rf commit; git -C tool worktree add -q ../commit; echo tool > .git/info/exclude",
         "commit",
-        "its git directory is neither in it",
+        "its git directory is outside both it",
     );
     // It is no repository.
     is_named("echo 'gitdir: ../nowhere' > commit/.git", "commit", "not a git repository");

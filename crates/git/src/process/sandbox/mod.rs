@@ -1,8 +1,8 @@
-//! Landlock domains: what the git processes and the in-process reads of a repository may touch, held by the kernel.
+//! Landlock domains, which restrict the git processes and in-process reads of a repository.
 //!
-//! A thread of the domain enters it and does the work there. Its threads and processes inherit the domain, the rest of the
-//! server does not. Whatever a repository names, and whatever changes under way, a domain executes git's own
-//! programs alone and reads nothing but the repository, the operator's git configuration and what git needs of the system.
+//! A thread enters the domain and does the work there. Its threads and processes inherit the domain, the rest of the
+//! server does not. Whatever a repository configures, and whatever changes meanwhile, a domain executes only git's own
+//! programs and reads only the repository, the operator's git configuration and the system files git needs.
 
 mod rules;
 
@@ -21,61 +21,62 @@ use std::{
 };
 use tracing::Span;
 
-/// Which repositories the kernel guards.
+/// Which repositories are sandboxed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sandbox {
-    /// Those that the operator has not named.
+    /// Repositories the operator has not named.
     #[default]
     Untrusted,
-    /// Named ones, too: their hooks and filters run, and see the repository and, read-only, the system.
+    /// Named ones as well: their hooks and filters run, with access to the repository and read-only access to the
+    /// system.
     Always,
     /// None.
     Off,
 }
 
-/// What threads in a domain are called.
+/// Name of threads in a domain.
 const THREAD: &str = "sandbox";
 
-/// What a thread may touch once it has entered.
+/// A set of access rights that threads enter.
 #[derive(Debug)]
 pub(crate) struct Domain {
     ruleset: kernel::Ruleset,
     id: u64,
-    /// A thread that stays inside: to make one and enter costs more than most steps of a call.
+    /// A thread that stays inside: creating one and entering costs more than most steps of a call.
     resident: OnceLock<ThreadPool>,
-    /// The resident is at work.
+    /// Whether the resident thread is busy.
     busy: AtomicBool,
-    /// It is for one step, for which no thread has to stay.
+    /// Whether it is for one step and needs no resident thread.
     once: bool,
 }
 
 thread_local! {
-    /// The domain that this thread is in; 0 outside of any.
+    /// The domain this thread is in; 0 if none.
     static INSIDE: Cell<u64> = const { Cell::new(0) };
 }
 
 impl Domain {
-    /// Prepares a domain with `rules`. A rule stands for the file that is at its path now.
+    /// Prepares a domain with `rules`. A rule applies to the file now at its path.
     ///
     /// # Errors
     ///
-    /// Where the kernel does not enforce all of it.
+    /// If the kernel does not enforce all rules.
     pub(crate) fn new(rules: &Rules) -> io::Result<Self> {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let ruleset = kernel::Ruleset::new(rules)?;
         Ok(Self { ruleset, id: IDS.fetch_add(1, Ordering::Relaxed), resident: OnceLock::new(), busy: AtomicBool::new(false), once: false })
     }
 
-    /// The same for one step: its thread ends with the step.
+    /// Prepares a domain for one step: its thread ends with the step.
     pub(crate) fn for_one_step(rules: &Rules) -> io::Result<Self> {
         Ok(Self { once: true, ..Self::new(rules)? })
     }
 
-    /// Does `work` inside.
+    /// Runs `work` inside the domain.
     ///
     /// # Errors
     ///
-    /// Where the thread could not be made, or could not enter; `work` has not begun then.
+    /// If the thread could not be created or could not enter; `work` was not started.
     pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
         if INSIDE.get() == self.id {
             return Ok(work());
@@ -88,8 +89,8 @@ impl Domain {
             }
             Ok(span.in_scope(work))
         };
-        // Work beside the resident's, which may never end, has a thread of its own; work from another domain, too, as a
-        // resident that is made there would stay in both.
+        // While the resident is busy, possibly forever, other work gets its own thread. So does work from inside
+        // another domain, as a resident created there would stay in both.
         if self.once || INSIDE.get() != 0 || self.busy.swap(true, Ordering::Acquire) {
             return thread::scope(|scope| {
                 let thread = thread::Builder::new().name(THREAD.to_owned()).spawn_scoped(scope, inside)?;
@@ -110,7 +111,7 @@ impl Domain {
     }
 }
 
-/// The resident is free again, whatever becomes of its work.
+/// Guard that frees the resident, even if its work panics.
 struct AtWork<'a>(&'a AtomicBool);
 
 impl Drop for AtWork<'_> {
@@ -119,11 +120,11 @@ impl Drop for AtWork<'_> {
     }
 }
 
-/// Whether the kernel can hold a domain; the reason where it cannot.
+/// Checks whether the kernel supports domains.
 ///
 /// # Errors
 ///
-/// What is missing, in words.
+/// The reason if it does not.
 pub fn support() -> Result<(), &'static str> {
     static FOUND: LazyLock<Result<(), &'static str>> = LazyLock::new(|| match kernel::Ruleset::new(&Rules::default()) {
         Ok(_) => Ok(()),
@@ -142,7 +143,7 @@ mod kernel {
     };
     use std::{io, os::fd::OwnedFd, path::PathBuf};
 
-    /// The oldest kernel interface whose guard is complete: it refuses TCP and signals to the outside, too.
+    /// The oldest Landlock ABI that also restricts TCP and signals to the outside.
     const NEEDED: ABI = ABI::V6;
 
     #[derive(Debug)]
@@ -155,7 +156,7 @@ mod kernel {
             create(rules, read.into_iter().chain(write)).map(Self).map_err(io::Error::other)
         }
 
-        /// Puts the thread inside, for ever.
+        /// Restricts the current thread, permanently.
         pub(super) fn restrict(&self) -> io::Result<()> {
             let status = self.0.try_clone()?.restrict_self().map_err(io::Error::other)?;
             match status.ruleset {
@@ -165,14 +166,14 @@ mod kernel {
         }
     }
 
-    /// What is allowed of what a change may write.
+    /// Access rights for the paths a change may write.
     fn write() -> BitFlags<AccessFs> {
         use AccessFs::{MakeDir, MakeReg, MakeSym, ReadDir, ReadFile, Refer, RemoveDir, RemoveFile, Truncate, WriteFile};
         ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | MakeSym | RemoveFile | RemoveDir | Refer
     }
 
-    /// Rules for what is at these paths, through no link. The crate's own `path_beneath_rules` follows links, and so would
-    /// allow what a writer has put in place since the path was looked at.
+    /// Rules for these paths, without following links. The crate's own `path_beneath_rules` follows links, and so would
+    /// allow a link swapped in since the path was checked.
     fn held(paths: &[PathBuf], access: BitFlags<AccessFs>) -> io::Result<Vec<PathBeneath<OwnedFd>>> {
         let mut held = Vec::with_capacity(paths.len());
         for path in paths {
@@ -189,7 +190,7 @@ mod kernel {
         use AccessFs::{Execute, ReadDir, ReadFile, WriteFile};
         let (read, write) = (ReadFile | ReadDir, write());
         let ports = rules.ports.iter().map(|port| Ok::<_, RulesetError>(NetPort::new(*port, AccessNet::ConnectTcp)));
-        // A hard requirement: on an older kernel "best effort", the default, would return success and restrict nothing.
+        // A hard requirement: on an older kernel "best effort", the default, would succeed and restrict nothing.
         landlock::Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(AccessFs::from_all(NEEDED))?
@@ -225,13 +226,13 @@ mod kernel {
 }
 
 #[cfg(all(test, target_os = "linux"))]
-#[allow(clippy::disallowed_methods, reason = "what these read is the test's own")]
+#[allow(clippy::disallowed_methods, reason = "these files belong to the test")]
 mod tests {
     use super::*;
     use std::{fs, path::PathBuf};
 
     #[test]
-    fn a_thread_inside_reads_what_is_allowed_and_the_caller_reads_on() -> io::Result<()> {
+    fn a_domain_restricts_its_threads_but_not_the_caller() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let (allowed, secret) = (dir.path().join("allowed"), dir.path().join("secret"));
         fs::create_dir(&allowed)?;
@@ -244,16 +245,16 @@ mod tests {
         assert_eq!(inside(secret.clone())?.map_err(|err| err.kind()), Err(io::ErrorKind::PermissionDenied));
         assert_eq!(inside(allowed.join("link"))?.map_err(|err| err.kind()), Err(io::ErrorKind::PermissionDenied));
         assert!(domain.run(|| fs::write(allowed.join("file"), "x").is_err())?);
-        // A link in the place of the folder allows nothing.
+        // A symbolic link in place of the directory allows nothing.
         let own = |path: &std::path::Path| Domain::new(&Rules { own_read: vec![path.to_owned()], ..Rules::default() });
         let path = allowed.join("file");
         assert_eq!(own(&fs::canonicalize(&allowed)?)?.run(move || fs::read(path))??, b"here");
         std::os::unix::fs::symlink(dir.path(), dir.path().join("other"))?;
         assert!(own(&dir.path().join("other")).is_err() && own(&dir.path().join("nothing")).is_ok());
-        // Threads made inside inherit it, and a thread inside enters it once.
+        // Threads created inside inherit it, and a thread enters only once.
         let nested = domain.run(|| domain.run(|| thread::scope(|scope| scope.spawn(|| fs::read(&secret).is_err()).join())))??;
         assert!(nested.unwrap_or(false));
-        // Beside the resident's work, which waits for this one, another thread does the same inside.
+        // While the resident waits for this work, another thread does it inside.
         let (send, receive) = std::sync::mpsc::channel();
         let beside = thread::scope(|scope| {
             let waiting = scope.spawn(|| domain.run(move || receive.recv()));
@@ -265,7 +266,7 @@ mod tests {
             waiting.join().is_ok_and(|waited| matches!(waited, Ok(Ok(())))) && beside.is_ok_and(|refused| refused)
         });
         assert!(beside && !domain.busy.load(Ordering::Acquire));
-        // A panic is the caller's, and the resident works on.
+        // A panic reaches the caller, and the resident keeps working.
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| domain.run(|| resume_unwind(Box::new(()))))).is_err());
         assert!(domain.run(|| fs::read(&secret).is_err())?);
         assert_eq!(fs::read(&secret)?, b"secret");

@@ -1,4 +1,4 @@
-//! What a domain allows, and what git needs of a machine.
+//! The rules of a domain, and the system files git needs.
 
 use crate::beneath::open_own;
 use std::{
@@ -9,34 +9,34 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a domain allows. A path that is not there is left out.
+/// The rules of a domain. Missing paths are skipped.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
-    /// Programs, and folders of programs: executed and read.
+    /// Programs and directories of programs: execute and read.
     pub(crate) execute: Vec<PathBuf>,
-    /// Files, and everything below folders: read.
+    /// Files and directory trees: read.
     pub(crate) read: Vec<PathBuf>,
-    /// The same: read, written, made and removed.
+    /// The same: read, write, create and remove.
     pub(crate) write: Vec<PathBuf>,
-    /// Places of the repository, without a link on the way: read. A link that takes the place of one is an error.
+    /// Paths of the repository, without symbolic links: read. A link in place of one is an error.
     pub(crate) own_read: Vec<PathBuf>,
-    /// The same: read, written, made and removed.
+    /// The same: read, write, create and remove.
     pub(crate) own_write: Vec<PathBuf>,
-    /// Devices: read and written.
+    /// Devices: read and write.
     pub(crate) devices: Vec<PathBuf>,
-    /// TCP ports that connections may be made to.
+    /// TCP ports to connect to.
     pub(crate) ports: Vec<u16>,
 }
 
-/// Where the system keeps programs and what they read: for the hooks and filters of a named repository.
+/// System directories of programs and their files, for the hooks and filters of a named repository.
 const SYSTEM: [&str; 12] =
     ["/bin", "/etc", "/lib", "/lib32", "/lib64", "/nix", "/opt", "/proc", "/sbin", "/sys/devices/system", "/usr", "/var/lib/dpkg"];
-/// Where libraries are, for programs that load them by name while they run.
+/// Library directories, for programs that load libraries by name at run time.
 const LIBRARIES: [&str; 5] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"];
-/// What git reads besides: random bytes for names of temporary files, and time zones.
+/// Other files git reads: random bytes for temporary file names, and time zones.
 const READ: [&str; 6] =
     ["/dev/urandom", "/dev/random", "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/usr/lib/locale/C.utf8"];
-/// What a process needs to find and trust a remote.
+/// Files for name resolution and certificate checks.
 const NETWORK: [&str; 16] = [
     "/etc/ca-certificates",
     "/etc/crypto-policies",
@@ -60,22 +60,22 @@ const CERTIFICATES: [&str; 5] = ["GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_D
 /// Variables that name a proxy.
 const PROXIES: [&str; 6] = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
-/// The programs of git, and what loading them reads: the same for every repository.
+/// git's programs and the files their loader reads: the same for every repository.
 #[derive(Debug, Default)]
 pub(crate) struct Needs {
-    /// git itself, under each of its names, and its loader.
+    /// git under each of its paths, and its loader.
     programs: Vec<PathBuf>,
-    /// What the loader reads for it.
+    /// Libraries.
     libraries: Vec<PathBuf>,
-    /// The folder of git's further programs.
+    /// The directory of git's sub-command programs.
     core: PathBuf,
 }
 
 impl Needs {
-    /// Looks at `program`, whose further programs are in `core`. `list` gives what a loader prints of a program.
+    /// Inspects `program`, whose sub-command programs are in `core`. `list` returns a loader's listing of a program.
     pub(crate) fn of(program: &Path, core: PathBuf, list: impl Fn(&Path, &Path) -> Option<Vec<u8>>) -> Self {
         let program = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
-        // Packagers ship the two as one file or as two.
+        // Packages ship these as one file or as two.
         let mut needs = Self { programs: vec![program.clone(), core.join("git")], libraries: Vec::new(), core };
         if let Some(loader) = loader(&program) {
             let listed = list(&loader, &program).map(|text| libraries(&text)).unwrap_or_default();
@@ -90,13 +90,13 @@ impl Needs {
         needs
     }
 
-    /// What every git process needs, besides the repository.
+    /// Rules for every git process, besides the repository.
     pub(crate) fn rules(&self) -> Rules {
         let read = READ.iter().map(PathBuf::from).chain(self.libraries.iter().cloned()).collect();
         Rules { execute: self.programs.clone(), read, devices: vec![PathBuf::from("/dev/null")], ..Rules::default() }
     }
 
-    /// What hooks and filters of a named repository get besides: the system's programs, and everything that these read.
+    /// Adds rules for hooks and filters of a named repository: the system's programs and the files they read.
     pub(crate) fn with_system(&self, rules: &mut Rules) {
         rules.execute.extend(SYSTEM.iter().map(PathBuf::from));
         rules.execute.push(self.core.clone());
@@ -105,7 +105,7 @@ impl Needs {
         rules.devices.extend(["/dev/full", "/dev/tty"].map(PathBuf::from));
     }
 
-    /// What a process that reaches remotes gets besides: over HTTP, and with `ssh` over that program.
+    /// Adds rules for a process that contacts remotes: over HTTP, and over `ssh` if given.
     pub(crate) fn with_network(&self, rules: &mut Rules, ports: impl IntoIterator<Item = u16>, ssh: Option<&Path>) {
         rules.execute.extend(["git-remote-http", "git-remote-https"].map(|name| self.core.join(name)));
         rules.read.extend(NETWORK.iter().chain(&LIBRARIES).map(PathBuf::from));
@@ -116,20 +116,20 @@ impl Needs {
             rules.execute.extend(loader(ssh));
         }
         rules.ports.extend(ports);
-        // Long answers of name servers come over TCP.
+        // Long DNS responses use TCP.
         rules.ports.push(53);
         rules.ports.extend(PROXIES.iter().filter_map(|name| env::var(name).ok()).filter_map(|url| proxy_port(&url)));
     }
 }
 
-/// `program`, its loader and its libraries. `list` gives what a loader prints of a program.
+/// `program`, its loader and its libraries. `list` returns a loader's listing of a program.
 pub(crate) fn needed_by(program: &Path, list: impl Fn(&Path, &Path) -> Option<Vec<u8>>) -> Vec<PathBuf> {
     let loader = loader(program);
     let listed = loader.as_ref().and_then(|loader| list(loader, program)).map(|text| libraries(&text)).unwrap_or_default();
     [program.to_owned()].into_iter().chain(loader).chain(listed).collect()
 }
 
-/// The port of a proxy as curl reads it.
+/// The port of a proxy URL, parsed as curl does.
 fn proxy_port(url: &str) -> Option<u16> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let authority = rest.split('/').next()?.rsplit('@').next()?;
@@ -137,14 +137,14 @@ fn proxy_port(url: &str) -> Option<u16> {
     Some(port.unwrap_or(if scheme == "https" { 443 } else { 1080 }))
 }
 
-/// The absolute paths in what a loader lists: `name => /path (address)`, or `/path (address)`.
+/// The absolute paths in a loader's listing: `name => /path (address)`, or `/path (address)`.
 fn libraries(text: &[u8]) -> Vec<PathBuf> {
     let lines = text.split(|&byte| byte == b'\n');
     let words = lines.filter_map(|line| line.split(u8::is_ascii_whitespace).rfind(|word| word.starts_with(b"/")));
     words.map(|word| PathBuf::from(OsStr::from_bytes(word))).collect()
 }
 
-/// The program interpreter that an ELF file names; none where it needs none, or is no such file.
+/// The program interpreter of an ELF file; `None` if it has none or is not an ELF file.
 fn loader(program: &Path) -> Option<PathBuf> {
     const INTERPRETER: u32 = 3;
     let (file, _) = open_own(program).ok()?;
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lists_of_two_loaders_are_read() {
+    fn listings_of_both_loaders_are_parsed() {
         let glibc = b"\tlinux-vdso.so.1 (0x00007ffd)\n\tlibz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
         assert_eq!(libraries(glibc), ["/lib/x86_64-linux-gnu/libz.so.1", "/lib64/ld-linux-x86-64.so.2"].map(PathBuf::from));
         let musl = b"\t/lib/ld-musl-x86_64.so.1 (0x7f)\n\tlibpcre2-8.so.0 => /usr/lib/libpcre2-8.so.0 (0x7f)\n";
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_of_proxies_are_read_as_curl_does() {
+    fn proxy_ports_are_parsed_as_curl_does() {
         for (url, port) in [("http://u:p@proxy:3128/", 3128), ("proxy:8080", 8080), ("https://proxy", 443), ("socks5://[::1]:9050", 9050)] {
             assert_eq!(proxy_port(url), Some(port), "{url}");
         }

@@ -1,12 +1,12 @@
-//! How far a read looks into submodules, and which of their changes it leaves out.
+//! Limits for inspecting submodules, and the changes to ignore in them.
 
 use std::cell::Cell;
 
-/// The most submodules that one read looks into, with those inside of others.
+/// Maximum number of submodules inspected per read, including nested ones.
 const MAX_MODULES: usize = 100;
-/// The deepest nesting that is looked into.
+/// Maximum nesting depth inspected.
 const MAX_DEPTH: usize = 3;
-/// How far a read still looks into submodules.
+/// The remaining budget of a read for inspecting submodules.
 pub(crate) struct Reach {
     pub(super) depth: usize,
     pub(super) left: Cell<usize>,
@@ -17,13 +17,13 @@ impl Reach {
         Self { depth: MAX_DEPTH, left: Cell::new(MAX_MODULES) }
     }
 
-    /// The limits inside of a submodule.
+    /// The limits inside a submodule.
     pub(super) fn deeper(&self) -> Self {
         Self { depth: self.depth - 1, left: Cell::new(self.left.get()) }
     }
 }
 
-/// Changes of submodules that are left out, as `submodule.NAME.ignore` says: each word includes those before it.
+/// Changes of submodules to ignore (`submodule.NAME.ignore`); each value includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ignore {
     Nothing,

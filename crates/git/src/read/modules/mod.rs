@@ -1,7 +1,7 @@
-//! What is changed inside of submodules.
+//! Detects changes inside submodules.
 //!
-//! git looks into them with their own configuration in force, which can name programs. So it is told not to, and each one is
-//! opened here as any repository below the roots is: nothing that it names runs.
+//! git would inspect them with their own configuration, which can name programs. So it is told not to, and each one is
+//! opened here like any repository below the roots: none of its programs run.
 
 pub(crate) mod ignore;
 
@@ -35,35 +35,35 @@ use std::{
     sync::Arc,
 };
 
-/// The longest listing of an index.
+/// Maximum bytes of an index listing.
 const MAX_LISTING: usize = 256 << 20;
 
-/// What was found in a submodule.
-enum Look {
+/// The result of inspecting a submodule.
+enum Inspection {
     /// It is not checked out.
     Absent,
-    Seen(Box<Status>),
-    /// It was not looked into, for this reason.
-    Not(&'static str),
+    Done(Box<Status>),
+    /// It was not inspected, for this reason.
+    Skipped(&'static str),
 }
 
-/// An entry of the index that is a submodule.
+/// A submodule entry of the index.
 pub(crate) struct Gitlink {
     pub(crate) path: Vec<u8>,
     id: ObjectId,
-    /// In conflict, or not to be looked at.
+    /// Whether it is in conflict, skip-worktree or assume-valid.
     odd: bool,
 }
 
-/// A submodule that `.gitmodules` names: its name, its path, and what is said of it there.
-pub(crate) type Said = (String, Vec<u8>, Option<String>);
+/// A submodule in `.gitmodules`: its name, its path, and the value of the requested key.
+pub(crate) type GitmodulesEntry = (String, Vec<u8>, Option<String>);
 
-/// What the submodules of a repository add to a comparison of its working tree with the index.
+/// Changes inside submodules, to add to a comparison of the working tree with the index.
 #[derive(Default)]
 pub(crate) struct Inside {
-    /// Those that are changed inside, as `git status --short` shows it: `m` or `?`, and the commit that the index has.
+    /// Submodules changed inside, with the letter of `git status --short` (`m` or `?`) and the commit in the index.
     dirty: BTreeMap<Vec<u8>, (u8, ObjectId)>,
-    /// Those of which nothing is shown.
+    /// Submodules to hide.
     ignored: BTreeSet<Vec<u8>>,
     not_compared: Vec<NotCompared>,
 }
@@ -92,7 +92,7 @@ impl Repo {
         Ok(links.collect())
     }
 
-    /// What is changed inside of the submodules below `paths`, where `ignore` holds for those of which nothing else is said.
+    /// Changes inside the submodules below `paths`; `ignore` is the default for submodules without their own setting.
     pub(crate) fn inside_submodules(&self, paths: &[RelPath], ignore: Ignore, reach: &Reach, cancel: &Cancel) -> Result<Inside> {
         let mut inside = Inside::default();
         let is_wanted = |link: &Gitlink| !link.odd && (paths.is_empty() || paths.iter().any(|path| path.covers(&link.path)));
@@ -100,11 +100,11 @@ impl Repo {
         if links.is_empty() {
             return Ok(inside);
         }
-        let said = self.ignored_submodules(cancel)?;
+        let configured = self.ignored_submodules(cancel)?;
         let by_default = self.settings.ignored_submodules.as_deref().and_then(Ignore::of).unwrap_or(ignore);
         for link in links {
             cancel.check()?;
-            let ignore = said.get(&link.path).copied().unwrap_or(by_default);
+            let ignore = configured.get(&link.path).copied().unwrap_or(by_default);
             if ignore == Ignore::All {
                 inside.ignored.insert(link.path);
                 continue;
@@ -113,9 +113,9 @@ impl Repo {
                 continue;
             }
             let (letter, why) = match self.inside_submodule(&link.path, reach, cancel) {
-                Ok(Look::Seen(status)) => letter(&status, ignore),
-                Ok(Look::Absent) => (None, None),
-                Ok(Look::Not(why)) => (None, Some(why.to_owned())),
+                Ok(Inspection::Done(status)) => letter(&status, ignore),
+                Ok(Inspection::Absent) => (None, None),
+                Ok(Inspection::Skipped(why)) => (None, Some(why.to_owned())),
                 Err(err @ (Error::Cancelled | Error::TimedOut)) => return Err(err),
                 Err(err) => (None, Some(err.to_string())),
             };
@@ -127,8 +127,7 @@ impl Repo {
         Ok(inside)
     }
 
-    /// The submodules of the index below `paths`, each with what its folder holds that is committed nowhere: edits, and files that
-    /// nobody tracks.
+    /// The submodules of the index below `paths`, each with its uncommitted content: edits and untracked files.
     ///
     /// # Errors
     ///
@@ -140,11 +139,11 @@ impl Repo {
             let path = RelPath::from_git(&link.path);
             let named = |entry: &Entry| quote::listed(&[link.path.as_slice(), b"/", &entry.path].concat());
             let held = match self.inside_submodule(&link.path, &reach, cancel) {
-                Ok(Look::Absent) => Vec::new(),
-                Ok(Look::Seen(status)) => status.entries.iter().map(named).collect(),
-                Ok(Look::Not(why)) => vec![format!("{path} (not looked into: {why})")],
+                Ok(Inspection::Absent) => Vec::new(),
+                Ok(Inspection::Done(status)) => status.entries.iter().map(named).collect(),
+                Ok(Inspection::Skipped(why)) => vec![format!("{path} (not inspected: {why})")],
                 Err(err @ (Error::Cancelled | Error::TimedOut)) => return Err(err),
-                Err(err) => vec![format!("{path} (not looked into: {err})")],
+                Err(err) => vec![format!("{path} (not inspected: {err})")],
             };
             Ok((path, held))
         };
@@ -152,26 +151,26 @@ impl Repo {
     }
 
     /// The state of the submodule at `path`.
-    fn inside_submodule(&self, path: &[u8], reach: &Reach, cancel: &Cancel) -> Result<Look> {
+    fn inside_submodule(&self, path: &[u8], reach: &Reach, cancel: &Cancel) -> Result<Inspection> {
         let path = RelPath::from_git(path);
         let place = self.worktree()?.join(path.as_path());
         let is_folder = place.symlink_metadata().is_ok_and(|found| found.is_dir());
         if self.check_no_link_above(&path).is_err() || !is_folder || place.join(".git").symlink_metadata().is_err() {
-            return Ok(Look::Absent);
+            return Ok(Inspection::Absent);
         }
         if reach.depth == 0 || reach.left.get() == 0 {
-            return Ok(Look::Not("pass its folder as `repo_path` to look into it, after so many others"));
+            return Ok(Inspection::Skipped("the submodule limit is reached; pass its path as `repo_path`"));
         }
         reach.left.set(reach.left.get() - 1);
         let mut location = self.allowed.roots.locate(&place)?;
-        let place = fs::canonicalize(&place).map_err(Error::io("looking at a submodule"))?;
+        let place = fs::canonicalize(&place).map_err(Error::io("resolving a submodule"))?;
         if location.worktree.as_ref() != Some(&place) {
-            return Ok(Look::Not("its folder is no working tree"));
+            return Ok(Inspection::Skipped("its directory is not a working tree"));
         }
-        // A git directory elsewhere is not what this repository put there.
+        // A git directory elsewhere was not created by this repository.
         let is_own = location.git_dir.starts_with(&place) || location.git_dir.starts_with(&self.location.common_dir);
         if !is_own && !location.trusted {
-            return Ok(Look::Not("its git directory is neither in it nor in that of the repository around it"));
+            return Ok(Inspection::Skipped("its git directory is outside both it and the enclosing repository's"));
         }
         location.trusted &= self.allowed.policy.trust == Trust::Owner;
         let inside = Self::open(Arc::clone(&self.git), location, Arc::clone(&self.allowed))?;
@@ -180,20 +179,20 @@ impl Repo {
         reach.left.set(deeper.left.get());
         let (status, _) = status?;
         inside.check_in_place()?;
-        Ok(Look::Seen(Box::new(status)))
+        Ok(Inspection::Done(Box::new(status)))
     }
 
-    /// What is to be left out of each submodule of which that is said, by its path.
+    /// The `ignore` setting of each submodule that has one, by path.
     fn ignored_submodules(&self, cancel: &Cancel) -> Result<BTreeMap<Vec<u8>, Ignore>> {
         let said = |name: &String, word: Option<String>| Ignore::of(self.settings.submodules_ignore.get(name).cloned().or(word)?.as_str());
-        Ok(self.said_of_modules("ignore", cancel)?.into_iter().filter_map(|(name, path, word)| Some((path, said(&name, word)?))).collect())
+        Ok(self.gitmodules("ignore", cancel)?.into_iter().filter_map(|(name, path, word)| Some((path, said(&name, word)?))).collect())
     }
 
-    /// The submodules that `.gitmodules` names, by name and path, and what it says of each under `key`.
-    pub(crate) fn said_of_modules(&self, key: &str, cancel: &Cancel) -> Result<Vec<Said>> {
+    /// The submodules in `.gitmodules` by name and path, each with its value of `key`.
+    pub(crate) fn gitmodules(&self, key: &str, cancel: &Cancel) -> Result<Vec<GitmodulesEntry>> {
         let text = match self.worktree_folder()?.read(".gitmodules", Kind::Rules) {
             Ok(Some(text)) => text,
-            // As git, which takes what is staged where there is no file.
+            // As git, use the staged file if there is none in the working tree.
             Ok(None) => self.read(&["cat-file", "blob", ":.gitmodules"]).may_die().output(cancel, 1 << 20)?.1,
             Err(_) => return Ok(Vec::new()),
         };
@@ -211,7 +210,7 @@ impl Repo {
         Ok(paths.into_iter().map(|(name, path)| (name.clone(), path, words.remove(&name))).collect())
     }
 
-    /// Repositories of their own below `paths` that are staged and no submodules.
+    /// Embedded repositories below `paths` that are staged but are not submodules.
     ///
     /// # Errors
     ///
@@ -222,7 +221,7 @@ impl Repo {
         if links.is_empty() {
             return Ok(Vec::new());
         }
-        let named: BTreeSet<Vec<u8>> = self.said_of_modules("url", cancel)?.into_iter().map(|(_, path, _)| path).collect();
+        let named: BTreeSet<Vec<u8>> = self.gitmodules("url", cancel)?.into_iter().map(|(_, path, _)| path).collect();
         let links = links.into_iter().filter(|link| !named.contains(&link.path)).map(|link| RelPath::from_git(&link.path));
         let is_new = |path: &RelPath| match self.resolve_path(&Rev::head(), path, cancel) {
             Err(Error::Submodule { .. }) => Ok(false),
@@ -232,14 +231,14 @@ impl Repo {
         links.filter_map(|path| is_new(&path).map(|new| new.then_some(path)).transpose()).collect()
     }
 
-    /// True where it may be said of a submodule that changes of its commit are not shown.
+    /// Whether a submodule may be configured to hide changes of its commit.
     pub(crate) fn may_hide_submodules(&self) -> bool {
         let text = self.worktree_folder().and_then(|top| top.read(".gitmodules", Kind::Rules));
         !self.settings.submodules_ignore.is_empty() || !text.is_ok_and(|text| text.is_none_or(|text| !text.contains_str("ignore")))
     }
 }
 
-/// What an outer repository shows of a submodule in this state, and why that may not be all.
+/// The status letter of a submodule in this state, and why it may be incomplete.
 fn letter(status: &Status, ignore: Ignore) -> (Option<u8>, Option<String>) {
     let is_untracked = |entry: &Entry| entry.worktree == b'?' && matches!(entry.index, b'?' | b' ');
     if status.entries.iter().any(|entry| !is_untracked(entry)) {
@@ -253,7 +252,7 @@ fn letter(status: &Status, ignore: Ignore) -> (Option<u8>, Option<String>) {
 }
 
 impl Inside {
-    /// Adds what is changed inside to a status of the outer repository.
+    /// Adds the changes to a status of the outer repository.
     pub(crate) fn add_to_status(self, status: &mut Status) {
         for entry in &mut status.entries {
             if matches!(entry.worktree, b'M' | b'D') && entry.index != b'U' && self.ignored.contains(&entry.path) {
@@ -271,19 +270,19 @@ impl Inside {
         status.not_compared.extend(self.not_compared);
     }
 
-    /// Leaves out what is below `paths`.
-    pub(crate) fn leave_out(&mut self, paths: &[RelPath]) {
+    /// Removes the submodules below `paths`.
+    pub(crate) fn exclude_paths(&mut self, paths: &[RelPath]) {
         let is_kept = |path: &[u8]| !paths.iter().any(|not| not.covers(path));
         self.dirty.retain(|path, _| is_kept(path));
         self.not_compared.retain(|left| is_kept(&left.path));
     }
 
-    /// Those whose new side is marked as `-dirty` in a patch.
+    /// The submodules to mark as `-dirty` in a patch.
     pub(crate) fn dirty(&self) -> BTreeSet<Vec<u8>> {
         self.dirty.keys().cloned().collect()
     }
 
-    /// Adds to a patch those of which only the inside has changed, and takes out those of which nothing is shown.
+    /// Adds submodules changed only inside to a patch, and removes the hidden ones.
     pub(crate) fn add_to_patch(self, patch: &mut Patch, keep: Keep, naming: &Naming<'_>) {
         patch.files.retain(|file| !self.ignored.contains(&file.path));
         for (path, (_, id)) in self.dirty {
@@ -291,7 +290,7 @@ impl Inside {
             let is_beyond = patch.truncated && at == patch.files.len();
             let known = patch.files.iter().position(|file| file.path == path);
             match known.map(|at| &mut patch.files[at]) {
-                // Renamed, at the commit that was recorded.
+                // Renamed, at the recorded commit.
                 Some(file) if file.hunks.is_empty() && file.kind == 'R' && file.is_whole() => {
                     let name = &naming.header(&file.old_path, &path);
                     let text = [&file.text, &name[name.find_byte(b'\n').map_or(0, |end| end + 1)..], &hunk(id)].concat();
@@ -312,16 +311,16 @@ impl Inside {
     }
 }
 
-/// How names are written in a patch.
+/// How paths are written in a patch.
 pub(crate) struct Naming<'a> {
-    /// Before the names of the old and the new side.
+    /// The prefixes of the old and the new side.
     pub(crate) prefixes: [&'a str; 2],
-    /// As `core.quotePath` says.
+    /// The value of `core.quotePath`.
     pub(crate) ascii: bool,
 }
 
 impl Naming<'_> {
-    /// The lines before the first hunk, where a submodule stays at its commit.
+    /// The header lines for a submodule whose commit is unchanged.
     fn header(&self, old: &[u8], new: &[u8]) -> Vec<u8> {
         let name = |side: usize, path: &[u8]| quote::quoted(self.prefixes[side].as_bytes(), path, self.ascii);
         let end = |path: &[u8]| if path.contains(&b' ') { &b"\t\n"[..] } else { b"\n" };
@@ -331,7 +330,7 @@ impl Naming<'_> {
     }
 }
 
-/// The change of a submodule at this commit that is changed inside.
+/// The hunk of a submodule changed inside, at this commit.
 fn hunk(id: ObjectId) -> Vec<u8> {
     format!("@@ -1 +1 @@\n-Subproject commit {id}\n+Subproject commit {id}-dirty\n").into_bytes()
 }
