@@ -3,8 +3,7 @@
 use crate::changes::Changes;
 use mcp::rmcp::{model::RequestStateCodec, task_manager::TaskManager};
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     sync::{Arc, atomic::AtomicUsize},
 };
 
@@ -26,7 +25,7 @@ impl Shared {
     /// If random bytes are unavailable.
     pub(crate) fn new() -> io::Result<Self> {
         let mut key = [0; 32];
-        File::open("/dev/urandom")?.read_exact(&mut key)?;
+        getrandom::fill(&mut key)?;
         let codec = RequestStateCodec::try_new(key).map_err(io::Error::other)?;
         Ok(Self { tasks: TaskManager::new(), codec, changes: Changes::default() })
     }

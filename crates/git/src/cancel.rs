@@ -1,10 +1,11 @@
 //! Cancellation: a flag that loops check, a deadline, and wakers for threads blocked in the kernel.
 
 use crate::error::{Error, Result};
+use parking_lot::Mutex;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU8, Ordering},
         mpsc,
     },
@@ -124,8 +125,8 @@ impl Cancel {
         OnStop { cancel: self.clone(), key }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Wakers> {
-        self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Wakers> {
+        self.0.wakers.lock()
     }
 }
 

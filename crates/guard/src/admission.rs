@@ -5,9 +5,10 @@
 //! actual bottleneck.
 
 use crate::Rejected;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
@@ -192,7 +193,7 @@ impl Admission {
 
 impl Line {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn permit(&self, principal: Arc<str>, key: Option<Arc<str>>) -> Permit {

@@ -4,10 +4,8 @@ use crate::{
     circuit::{CallError, CircuitConfig, CircuitSnapshot, CircuitState, Open, ResetOutcome, Verdict},
     state::State,
 };
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// The longest pause: a remote that asks for a year does not get it.
@@ -187,7 +185,7 @@ impl CircuitBreaker {
 
 impl Core {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn end(&self, generation: u64, verdict: Verdict, trips: bool) {

@@ -4,11 +4,8 @@ use crate::{
     breaker::CircuitBreaker,
     circuit::{CircuitConfig, CircuitSnapshot, Open, ResetOutcome},
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// Maximum number of circuits: names come from callers.
 const MAX_CIRCUITS: usize = 1024;
@@ -100,7 +97,7 @@ impl Circuits {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<CircuitBreaker>>> {
-        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.breakers.lock()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Mutual exclusion by key, first come, first served.
 
 use crate::Rejected;
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     hash::Hash,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -89,7 +90,7 @@ impl<K: Eq + Hash + Clone> Exclusive<K> {
 
     /// The queue of `key`, unless it is full.
     fn queue(&self, key: &K) -> Option<Arc<tokio::sync::Mutex<()>>> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = self.queues.lock();
         // An unreferenced queue is empty; dropped here, so that the map does not grow with every repository ever changed.
         queues.retain(|_, queue| Arc::strong_count(queue) > 1);
         let queue = queues.entry(key.clone()).or_default();

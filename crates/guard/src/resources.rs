@@ -1,11 +1,7 @@
 //! The resources the server holds, with their ages, until their guard is dropped or they are released manually.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Releases a resource manually.
@@ -179,7 +175,7 @@ impl Drop for ResourceGuard {
 
 impl Table {
     fn lock(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn release(&self, number: u64, id: &str) -> Result<(), ResourceError> {

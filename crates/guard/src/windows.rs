@@ -1,9 +1,9 @@
 //! Error rates by class, over sliding windows.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::time::Instant;
@@ -157,7 +157,7 @@ impl<K: Copy + Eq + Hash> ErrorWindows<K> {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Counts>> {
-        self.classes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.classes.lock()
     }
 }
 

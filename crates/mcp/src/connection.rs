@@ -8,6 +8,7 @@ use crate::{
     roots::Announcements,
     sessions::{Open, Session, Sessions},
 };
+use parking_lot::Mutex;
 use rmcp::{
     RoleServer,
     model::{ClientNotification, ClientRequest, ErrorCode, ErrorData, GetExtensions, JsonRpcMessage, ProtocolVersion, RequestId},
@@ -15,12 +16,7 @@ use rmcp::{
     transport::Transport,
 };
 use serde_json::json;
-use std::{
-    collections::HashMap,
-    io,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -70,8 +66,8 @@ type Holds = (Option<Open>, OwnedSemaphorePermit);
 struct InFlight(Mutex<HashMap<RequestId, Holds>>);
 
 impl InFlight {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Holds>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, HashMap<RequestId, Holds>> {
+        self.0.lock()
     }
 }
 

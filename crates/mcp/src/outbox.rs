@@ -1,9 +1,10 @@
 //! The queue of output, with its size.
 
+use parking_lot::Mutex;
 use std::{
     io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -68,7 +69,7 @@ impl Outbox {
     /// Queues one line; `bytes` ends with a line break. Returns false if the writer is gone.
     pub(crate) fn push(&self, bytes: Vec<u8>, permit: Option<OwnedSemaphorePermit>) -> bool {
         let len = bytes.len();
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.queue.lock();
         let Some(queue) = queue.as_ref() else { return false };
         self.waiting.bytes.fetch_add(len, Ordering::Relaxed);
         queue.send(Line { bytes, _permit: permit }).is_ok()
@@ -76,8 +77,8 @@ impl Outbox {
 
     /// Closes the queue and waits until all lines are written.
     pub(crate) async fn close(&self) -> io::Result<()> {
-        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self.queue.lock().take());
+        let writer = self.writer.lock().take();
         match writer {
             Some(writer) => writer.await.unwrap_or(Ok(())),
             None => Ok(()),

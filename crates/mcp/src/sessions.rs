@@ -5,6 +5,7 @@ mod row;
 mod session;
 
 pub use ending::Ending;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 pub use row::{Fault, Keeper, Kind, Refusal, SessionActivity, SessionInfo, SessionRecord, SessionState};
 use session::End;
 pub(crate) use session::{Open, Session};
@@ -12,7 +13,7 @@ pub(crate) use session::{Open, Session};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -94,33 +95,33 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     /// The limits.
     pub fn limits(&self) -> SessionLimits {
-        *self.limits.read().unwrap_or_else(PoisonError::into_inner)
+        *self.limits.read()
     }
 
     /// Changes the limits. Sessions over the new ones are closed on the next sweep or the next new session.
     pub fn set_limits(&self, limits: SessionLimits) {
-        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+        *self.limits.write() = limits;
     }
 
     /// Number of sessions closed to make room.
     pub fn evicted(&self) -> u64 {
-        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = self.closed.lock();
         closed.get(&Ending::Evicted).copied().unwrap_or_default()
     }
 
     /// Number of closed sessions, by reason.
     pub fn closed(&self) -> Vec<(Ending, u64)> {
-        self.closed.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(why, count)| (*why, *count)).collect()
+        self.closed.lock().iter().map(|(why, count)| (*why, *count)).collect()
     }
 
     /// Sessions closed for a fault within the last minute.
     pub fn failed(&self) -> Vec<SessionInfo> {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.failed.lock();
         failed.retain(|(at, _)| at.elapsed() < FAILED_FOR);
         failed.iter().map(|(at, session)| SessionInfo { idle: session.idle + at.elapsed(), ..session.clone() }).collect()
     }
@@ -219,7 +220,7 @@ impl Sessions {
 
     fn end(&self, id: &str, why: Ending, forget: Forget) -> bool {
         let Some(session) = self.lock().remove(id) else { return false };
-        *self.closed.lock().unwrap_or_else(PoisonError::into_inner).entry(why).or_default() += 1;
+        *self.closed.lock().entry(why).or_default() += 1;
         session.become_state(SessionState::Closing);
         // A session that was never opened here is left to its own server.
         let is_own = session.opened.load(Ordering::Relaxed) || forget == Forget::Always;
@@ -254,7 +255,7 @@ impl Sessions {
         if !self.close(id, why) {
             return false;
         }
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.failed.lock();
         if failed.len() >= MAX_FAILED {
             failed.pop_front();
         }
@@ -375,11 +376,9 @@ impl Drop for Opening {
 /// An unguessable id.
 pub fn random_id(prefix: &str) -> String {
     let mut bytes = [0_u8; 16];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()).unwrap_or(0);
-    }
-    bytes.iter().fold(prefix.to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    // An ID that can be guessed is worse than none.
+    while getrandom::fill(&mut bytes).is_err() {}
+    format!("{prefix}{}", hex::encode(bytes))
 }
 
 #[cfg(test)]

@@ -21,10 +21,11 @@ use crate::{
 use git::{Git, Repositories, Roots};
 use guard::{Admission, ConcurrencyLimits, Resources, Threads};
 use mcp::{Intake, sessions::Sessions};
+use parking_lot::{Mutex, RwLock};
 use std::{
     num::NonZeroUsize,
     path::PathBuf,
-    sync::{Arc, LazyLock, Mutex, OnceLock, RwLock},
+    sync::{Arc, LazyLock, OnceLock},
     time::{Duration, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};

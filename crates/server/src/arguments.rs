@@ -3,34 +3,19 @@
 use crate::{
     error::{Error, Kind},
     output::Budget,
+    percent,
 };
 use serde_json::{Map, Value};
 
 /// Maximum length of an idempotency key.
 const MAX_KEY: usize = 200;
 
-/// Decodes percent-encoding.
-pub(crate) fn decode(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let digits = [bytes.next()?, bytes.next()?];
-            let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
-            out.push(u8::from_str_radix(std::str::from_utf8(&digits).ok().filter(|_| is_hex)?, 16).ok()?);
-        } else {
-            out.push(byte);
-        }
-    }
-    String::from_utf8(out).ok().filter(|text| !text.contains('\0'))
-}
-
 /// The path of a `file://` URI.
 pub(crate) fn directory(uri: &str) -> Option<std::path::PathBuf> {
     let path = uri.strip_prefix("file://")?;
     // A remote host has no directory here.
     let path = path.strip_prefix("localhost").unwrap_or(path);
-    if path.starts_with('/') { decode(path).map(Into::into) } else { None }
+    if path.starts_with('/') { percent::decode(path).map(Into::into) } else { None }
 }
 
 /// Removes a string from the arguments.

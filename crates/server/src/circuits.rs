@@ -4,10 +4,11 @@
 use crate::error::{Error, Kind};
 use git::{Cancel, Direction, Network, Outcome, Target, TransferGate, TransferPermit};
 use guard::{CircuitConfig, CircuitSnapshot, Circuits, Open, Permission, ResetOutcome};
+use parking_lot::Mutex;
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -97,7 +98,7 @@ impl Breakers {
     /// Probes remotes whose circuits have been open for twice their timeout, so that they recover without traffic.
     pub(crate) fn probe(&self) {
         for circuit in self.circuits.due_for_probe() {
-            let known = self.targets.lock().unwrap_or_else(PoisonError::into_inner).get(&**circuit.name()).cloned();
+            let known = self.targets.lock().get(&**circuit.name()).cloned();
             let Some((target, direction)) = known else { continue };
             let Some(permission) = circuit.probe() else { continue };
             let is_alive = target.is_alive(direction, &self.network, &Cancel::new(Some(Instant::now() + PROBE)));
@@ -141,7 +142,7 @@ impl TransferGate for Breakers {
         let key = target.key(direction);
         let circuit = self.circuits.get(&key);
         let permission = circuit.try_acquire().map_err(of_a_remote)?;
-        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut targets = self.targets.lock();
         if targets.len() >= MAX_TARGETS {
             let known: Vec<String> = self.circuits.list().iter().map(|circuit| circuit.name.to_string()).collect();
             targets.retain(|key, _| known.contains(key));
@@ -176,7 +177,7 @@ struct ReachabilityProbe {
 
 impl ReachabilityProbe {
     fn is_known(&self) -> bool {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).contains(&self.target)
+        self.all.lock().contains(&self.target)
     }
 
     /// Probes the target once, on its own thread.
@@ -186,7 +187,7 @@ impl ReachabilityProbe {
         }
         std::thread::spawn(move || {
             if self.target.listens(&self.network, &Cancel::new(Some(Instant::now() + PROBE))) {
-                let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut all = self.all.lock();
                 if all.len() < MAX_TARGETS {
                     all.insert(self.target);
                 }

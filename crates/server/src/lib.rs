@@ -13,6 +13,7 @@ mod error;
 mod journal;
 mod lifecycle;
 mod output;
+mod percent;
 mod persistence;
 mod pipeline;
 pub mod policy;

@@ -1,8 +1,9 @@
 //! Detects repeated use of forged handles or of other principals' handles; a single use may be a mistake.
 
+use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,7 +20,7 @@ pub(crate) struct Suspicions(Mutex<HashMap<Arc<str>, VecDeque<Instant>>>);
 impl Suspicions {
     /// Records an attempt. True if it is a breach.
     pub(crate) fn note(&self, principal: &Arc<str>, now: Instant) -> bool {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         if known.len() >= MAX_KNOWN {
             known.retain(|_, tries| tries.back().is_some_and(|last| now.duration_since(*last) < WINDOW));
         }

@@ -9,11 +9,12 @@ use crate::{
     persistence::{Failed, Persistence, milliseconds, now_ms},
     state::StateDir,
 };
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{HashMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use store::WorkspaceRow;
@@ -68,7 +69,7 @@ impl Workspaces {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     /// Creates an unguessable handle, and returns it with the path for its worktree.

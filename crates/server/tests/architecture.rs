@@ -19,7 +19,7 @@ use support::{Outcome, root};
 
 /// The modules of `server` in layers: a module imports only from its own line and earlier ones.
 const SERVER: [&str; 21] = [
-    "config_path process suspicion symbol terminal telemetry/levels",
+    "config_path percent process suspicion symbol terminal telemetry/levels",
     "socket",
     "error",
     "output lifecycle/control lifecycle/notify lifecycle/phase lifecycle/signals",

@@ -7,13 +7,13 @@ use crate::{
     schema,
     store::{Kind, Opened, Store},
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::{
     AnyConnection, AnyPool, ConnectOptions, Connection, Row,
     any::{AnyConnectOptions, AnyPoolOptions},
 };
 use std::{
     ffi::OsString,
-    fmt::Write as _,
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, ErrorKind},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
@@ -239,19 +239,16 @@ fn pool(place: &Arc<Place>, settings: &'static str, connections: u32) -> Result<
     Ok(pool.connect_lazy_with(options(&place.path, "rw")?))
 }
 
+/// What a path of a URL does not hold as it is.
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
+
 /// Connection options for the file in `mode`; never creates it.
 fn options(path: &Path, mode: &str) -> Result<AnyConnectOptions, Error> {
     let Some(path) = path.to_str() else {
         return Err(Error::Address("the path of the database is not UTF-8"));
     };
-    let mut url = "sqlite://".to_owned();
-    for byte in path.bytes() {
-        let _ = match byte {
-            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => write!(url, "{}", char::from(byte)),
-            _ => write!(url, "%{byte:02X}"),
-        };
-    }
-    address::options(&format!("{url}?mode={mode}"))
+    let path = utf8_percent_encode(path, &RESERVED);
+    address::options(&format!("sqlite://{path}?mode={mode}"))
 }
 
 #[cfg(test)]

@@ -176,12 +176,12 @@ fn progress(line: &str) -> Option<Progress> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     #[test]
     fn progress_and_traces_are_separated_from_messages() {
         let seen = Mutex::new(Vec::new());
-        let on_progress = |progress: Progress| seen.lock().map(|mut seen| seen.push(progress)).unwrap_or_default();
+        let on_progress = |progress: Progress| seen.lock().push(progress);
         let mut listener = Listener::new(&on_progress);
         let text = b"remote: Enumerating objects: 5, done.\nReceiving objects:  42% (3/7)\rReceiving obj";
         let mut kept = listener.feed(text);
@@ -195,7 +195,8 @@ mod tests {
             Exchange { status: Some(302), location: Some("http://x/y".to_owned()), began: true, ..Exchange::default() }
         );
         let last = Progress { phase: "Receiving objects".to_owned(), done: 7, total: Some(7) };
-        assert_eq!(seen.lock().map(|seen| (seen.len(), seen.last().cloned())).unwrap_or_default(), (3, Some(last)));
+        let seen = seen.lock();
+        assert_eq!((seen.len(), seen.last()), (3, Some(&last)));
     }
 
     #[test]

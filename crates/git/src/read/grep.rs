@@ -14,13 +14,11 @@ use gix::{ObjectId, bstr::ByteSlice};
 use grep_matcher::LineTerminator;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use grep_searcher::{BinaryDetection, MmapChoice, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch};
+use parking_lot::Mutex;
 use std::{
     io::{self, Read},
     ops::ControlFlow,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 /// Files searched per batch.
@@ -258,7 +256,7 @@ impl Search<'_> {
                 cancel.check()?;
                 let hits = self.file(engine.as_ref(), &mut searcher, file)?;
                 produced.fetch_add(hits.text.len(), Ordering::Relaxed);
-                *slots[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(hits);
+                *slots[at].lock() = Some(hits);
             }
             Ok(())
         };
@@ -273,7 +271,7 @@ impl Search<'_> {
             })?;
         }
         // Files are taken in order, so the searched ones are a prefix.
-        Ok(slots.into_iter().map_while(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
+        Ok(slots.into_iter().map_while(|slot| slot.into_inner()).collect())
     }
 
     fn searcher(&self) -> Searcher {

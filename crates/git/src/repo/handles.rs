@@ -1,10 +1,11 @@
 //! An LRU cache of open repositories.
 
 use crate::repo::Repo;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -47,7 +48,7 @@ impl Handles {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Handle>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 
     /// The handle for `path`, unless it is stale.

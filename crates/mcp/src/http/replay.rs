@@ -4,6 +4,7 @@
 //! disconnected would be lost.
 
 use futures_util::future::Either;
+use parking_lot::{Mutex, MutexGuard};
 use rmcp::{
     model::{JsonRpcMessage, ServerJsonRpcMessage, ServerNotification},
     transport::streamable_http_server::session::ServerSseMessage,
@@ -12,7 +13,7 @@ use std::{
     collections::{HashMap, VecDeque},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -78,7 +79,7 @@ impl Replay {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn push(&self, message: ServerJsonRpcMessage) {
@@ -180,11 +181,11 @@ impl Streams {
     }
 
     fn requests(&self) -> MutexGuard<'_, HashMap<u64, Arc<Replay>>> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        self.requests.lock()
     }
 
     fn listening(&self) -> MutexGuard<'_, Listening> {
-        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listening.lock()
     }
 
     /// Removes the oldest streams if too much is kept.

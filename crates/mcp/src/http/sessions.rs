@@ -8,6 +8,7 @@ use crate::{
 };
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
+use parking_lot::{Mutex, MutexGuard};
 use rmcp::{
     model::{ClientJsonRpcMessage, ClientRequest, InitializeRequestParams, RequestId, ServerJsonRpcMessage},
     transport::streamable_http_server::session::{
@@ -17,7 +18,7 @@ use rmcp::{
 use std::{
     collections::{HashMap, HashSet},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::SystemTime,
 };
@@ -69,14 +70,14 @@ impl HttpSessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 
     /// Adds a session to both tables atomically.
     fn add(&self, id: &str, handle: Option<Handle>) {
         let all = Arc::clone(&self.held);
         let end = Arc::new(move |id: &str, _: Ending| {
-            let held = all.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            let held = all.lock().remove(id);
             drop(held);
         });
         let mut known = self.lock();

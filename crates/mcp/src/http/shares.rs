@@ -1,10 +1,7 @@
 //! Bounded amounts shared by many clients, each limited to a share.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 /// Number of shares: one client leaves three quarters to the others.
 const SHARES: usize = 4;
@@ -47,7 +44,7 @@ impl Shares {
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        self.taken.lock()
     }
 
     /// The share of one client.

@@ -3,11 +3,12 @@
 use super::{bodies::BODY, shares::Part};
 use axum::body::Bytes;
 use http_body::{Frame, SizeHint};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -42,7 +43,7 @@ struct Count {
 
 impl Meter {
     fn lock(&self) -> MutexGuard<'_, Option<Count>> {
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+        self.count.lock()
     }
 
     /// Charges received bytes to `part` from now on.

@@ -6,13 +6,9 @@ use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
     clock::{Clock, DefaultClock},
 };
+use parking_lot::{Mutex, RwLock};
 use sha2::{Digest, Sha256};
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 /// Maximum number of rate limiters before idle ones are removed.
 const MAX_LIMITERS: usize = 10_000;
@@ -78,7 +74,7 @@ impl Authority {
     /// Replaces the tokens, and returns the names of revoked ones: removed, or with fewer scopes.
     pub fn set_tokens(&self, tokens: Vec<Token>) -> Vec<String> {
         let tokens = Tokens::new(tokens);
-        let mut known = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.tokens.write();
         let allows = |one: &Token, token: &Token| token.scopes.iter().all(|scope| one.scopes.contains(scope));
         let is_gone =
             |token: &&Token| !tokens.0.iter().any(|one| one.sha256 == token.sha256 && one.name == token.name && allows(one, token));
@@ -89,7 +85,7 @@ impl Authority {
 
     /// The identity of a bearer token.
     pub(super) async fn identify(&self, token: &str) -> Option<Identity> {
-        let own = self.tokens.read().unwrap_or_else(PoisonError::into_inner).identify(token);
+        let own = self.tokens.read().identify(token);
         match (own, &self.jwt) {
             (None, Some(jwt)) => jwt.identify(token).await,
             (found, _) => found,
@@ -100,7 +96,7 @@ impl Authority {
     pub(super) fn wait(&self, principal: &Arc<str>) -> Option<Duration> {
         let rate = self.rate?;
         let limiter = {
-            let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut limiters = self.limiters.lock();
             // An authorization server may name many principals.
             if limiters.len() >= MAX_LIMITERS {
                 limiters.retain(|_, limiter| limiter.check().is_err());

@@ -5,6 +5,7 @@
 
 use super::replay::{RequestStream, Streams, Writer};
 use crate::{roots::Announcements, sessions::Open};
+use parking_lot::{Mutex, MutexGuard};
 use rmcp::{
     RoleServer,
     model::{
@@ -14,10 +15,7 @@ use rmcp::{
     service::OriginatingRequestId,
     transport::Transport,
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
 
 /// Maximum number of messages waiting for the service.
@@ -135,7 +133,7 @@ impl Routes {
 }
 
 fn lock(routes: &Mutex<Routes>) -> MutexGuard<'_, Routes> {
-    routes.lock().unwrap_or_else(PoisonError::into_inner)
+    routes.lock()
 }
 
 /// HTTP's end of a session, which ends on drop.

@@ -1,9 +1,10 @@
 //! One session.
 
 use super::{Ending, Kind, SessionInfo, SessionState};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -81,7 +82,7 @@ impl Session {
     }
 
     pub(super) fn about(&self) -> MutexGuard<'_, About> {
-        self.about.lock().unwrap_or_else(PoisonError::into_inner)
+        self.about.lock()
     }
 
     fn now(&self) -> u64 {

@@ -7,18 +7,18 @@ use crate::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp::http::Tokens;
-use std::{fs::File, io::Read, process::ExitCode};
+use std::process::ExitCode;
 
 pub(super) fn run(name: &str, scopes: &[Right]) -> ExitCode {
     if !is_principal(name) {
         return cannot_run(&PRINCIPALS);
     }
     let mut random = [0; 32];
-    if let Err(err) = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random)) {
+    if let Err(err) = getrandom::fill(&mut random) {
         return cannot_run(&format!("no random bytes: {err}"));
     }
     let token = format!("mcpgit_{}", URL_SAFE_NO_PAD.encode(random));
-    let hash = Tokens::hash(&token).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let hash = hex::encode(Tokens::hash(&token));
     let scopes: Vec<String> = scopes.iter().map(|scope| format!("\"{}\"", scope.name())).collect();
     say(&format!(
         "# The token, shown only once: {token}\n[[auth.tokens]]\nname = \"{name}\"\nsha256 = \"{hash}\"\nscopes = [{}]",

@@ -149,10 +149,9 @@ pub(crate) fn is_principal(name: &str) -> bool {
 
 fn hash<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
     let text = String::deserialize(deserializer)?;
-    let digit = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    let bytes: Option<Vec<u8>> = (0..32).map(|n| digit(n * 2)).collect();
-    let whole = bytes.filter(|_| text.len() == 64).and_then(|bytes| bytes.try_into().ok());
-    whole.ok_or_else(|| serde::de::Error::custom("`sha256` must be 64 hexadecimal digits: `mcp-server-git token NAME` prints them"))
+    let mut bytes = [0; 32];
+    let read = hex::decode_to_slice(&text, &mut bytes).map(|()| bytes);
+    read.map_err(|_| serde::de::Error::custom("`sha256` must be 64 hexadecimal digits: `mcp-server-git token NAME` prints them"))
 }
 
 #[cfg(test)]

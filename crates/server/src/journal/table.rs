@@ -5,13 +5,14 @@ use crate::{
     persistence::{Failed, Persistence, now_ms},
     process::{is_running, own_start},
 };
+use parking_lot::Mutex;
 use std::{
     collections::{HashMap, HashSet},
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 use store::{OperationEnd, OperationRow, Store};
@@ -59,7 +60,7 @@ impl Table {
                 Ok(false) | Err(Failed::Unavailable(_)) => {}
                 Err(Failed::Refused(why)) => return Err(io::Error::other(why)),
             }
-            self.imported.lock().unwrap_or_else(PoisonError::into_inner).remove(repository);
+            self.imported.lock().remove(repository);
         }
         self.append_to_file(repository, line, durable)
     }
@@ -133,7 +134,7 @@ impl Table {
 
     /// Imports files into the store: lines written before it existed, or while it was unavailable.
     fn import(&self, persistence: &Persistence, repository: &str) {
-        if !self.imported.lock().unwrap_or_else(PoisonError::into_inner).insert(repository.to_owned()) {
+        if !self.imported.lock().insert(repository.to_owned()) {
             return;
         }
         if !self.files(repository).iter().any(|file| file.exists()) && self.claimed(repository).is_empty() {
@@ -141,7 +142,7 @@ impl Table {
         }
         // Files are not renamed while they are in use.
         if persistence.run_here(|store| async move { store.ping().await }).is_err() {
-            self.imported.lock().unwrap_or_else(PoisonError::into_inner).remove(repository);
+            self.imported.lock().remove(repository);
             return;
         }
         self.claim(repository);
@@ -162,7 +163,7 @@ impl Table {
                 }
                 Err(why) => {
                     tracing::warn!(%why, "the journal file cannot be imported yet");
-                    self.imported.lock().unwrap_or_else(PoisonError::into_inner).remove(repository);
+                    self.imported.lock().remove(repository);
                 }
             }
         }

@@ -1,10 +1,8 @@
 //! Requests to the supervisor for a successor.
 
+use parking_lot::Mutex;
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -31,12 +29,12 @@ pub(crate) struct Request {
 impl Control {
     /// Whether a supervisor can replace the server.
     pub(crate) fn is_supervised(&self) -> bool {
-        self.ask.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.ask.lock().is_some()
     }
 
     /// Requests a successor, and returns its pid once it is ready.
     pub(crate) async fn ask(&self, drain: Duration) -> Result<u32, String> {
-        let control = self.ask.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let control = self.ask.lock().clone();
         let Some(control) = control else {
             return Err("this server is not supervised: start it with `serve --supervised`, or restart it where it was started".to_owned());
         };

@@ -2,10 +2,11 @@
 
 use super::{Failed, Persistence, milliseconds, now_ms};
 use mcp::sessions::{Keeper, SessionActivity, SessionRecord};
+use parking_lot::MutexGuard;
 use std::{
     collections::HashMap,
     pin::Pin,
-    sync::{Arc, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use store::{ErrorBucket, SessionRow, Touch};
@@ -35,7 +36,7 @@ pub(crate) struct SessionKeeper(pub(crate) Arc<Persistence>);
 
 impl Persistence {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 
     /// Number of queued session writes and deletions.

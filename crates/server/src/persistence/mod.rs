@@ -10,10 +10,11 @@ pub(crate) use tasks::TaskState;
 
 use crate::{circuits::Breakers, state::StateDir};
 use guard::{CircuitBreaker, CircuitState};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     fs,
     path::PathBuf,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use store::{Address, Store};
@@ -97,7 +98,7 @@ impl Persistence {
     }
 
     fn status_mut(&self) -> MutexGuard<'_, Status> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+        self.status.lock()
     }
 
     /// The state of the store.

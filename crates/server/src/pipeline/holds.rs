@@ -2,10 +2,11 @@
 
 use super::{Call, Origin};
 use crate::{config::Breakpoint, error::Error};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
@@ -66,7 +67,7 @@ impl Holds {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 
     /// Holds the call if the breakpoint matches. The hold does not count against the call's deadline.

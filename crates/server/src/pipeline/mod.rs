@@ -36,12 +36,13 @@ pub(crate) use envelope::{check, effect};
 use git::{Cancel, Repo, Repositories};
 use guard::{Admission, Class, Resources, Running, Threads};
 pub(crate) use holds::{Held, Holds, How};
+use parking_lot::{Mutex, RwLock};
 use repository::Wanted;
 use serde_json::{Map, Value};
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -146,7 +147,7 @@ impl Pipeline {
 
     /// The limits in force.
     pub(crate) fn bounds(&self) -> Bounds {
-        *self.bounds.read().unwrap_or_else(PoisonError::into_inner)
+        *self.bounds.read()
     }
 
     /// Runs a call to completion.
@@ -232,13 +233,13 @@ impl Pipeline {
 
     /// The token that stops all running calls.
     fn present(&self) -> CancellationToken {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.present.lock().clone()
     }
 
     /// Stops all running calls, but not the server. Returns the number of calls.
     pub(crate) fn stop_operations(&self) -> usize {
         let running = self.calls.len();
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut present = self.present.lock();
         std::mem::take(&mut *present).cancel();
         running
     }

@@ -19,11 +19,12 @@ use crate::{
 };
 use guard::{Resources, Supervised};
 use mcp::{Intake, http::Authority, sessions::Sessions};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 use store::ErrorBucket;
@@ -129,17 +130,17 @@ pub(crate) struct CrashLeftovers {
 impl Server {
     /// The leftovers of a crashed server.
     pub(crate) fn left(&self) -> MutexGuard<'_, CrashLeftovers> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+        self.left.lock()
     }
 
     /// The server-wide settings.
     pub(crate) fn settings(&self) -> Settings {
-        *self.settings.read().unwrap_or_else(PoisonError::into_inner)
+        *self.settings.read()
     }
 
     /// The configuration in force.
     pub(crate) fn loaded(&self) -> MutexGuard<'_, Loaded> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+        self.loaded.lock()
     }
 
     /// Time without activity after which a session counts as idle.
@@ -206,7 +207,7 @@ impl Server {
             async move { server.replace_if_full().await }
         }));
         tasks.extend(self.watching());
-        *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        *self.tasks.lock() = tasks;
         self.phase.advance(Phase::Ready);
     }
 
@@ -270,7 +271,7 @@ impl Server {
 
     /// The task called `name`.
     pub(crate) fn task(&self, name: &str) -> Option<Supervised> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|task| task.name() == name).cloned()
+        self.tasks.lock().iter().find(|task| task.name() == name).cloned()
     }
 
     async fn sweep(&self) {

@@ -10,7 +10,7 @@ use crate::{
     telemetry::log,
 };
 use mcp::sessions::{Ending, SessionLimits};
-use std::{collections::BTreeMap, sync::PoisonError, time::Instant};
+use std::{collections::BTreeMap, time::Instant};
 
 /// Reloads the configuration. An invalid one changes nothing.
 pub(crate) fn reload(server: &Server) {
@@ -30,9 +30,9 @@ fn apply(server: &Server, config: &Config) {
     let Reloadable { bounds, sessions, settings } = Reloadable::of(config);
     // The intervals of the heartbeat and the sweep are fixed at the start.
     let (heartbeat, sweep_interval) = (server.sessions.limits().heartbeat, server.settings().sweep_interval);
-    *server.pipeline.bounds.write().unwrap_or_else(PoisonError::into_inner) = bounds;
+    *server.pipeline.bounds.write() = bounds;
     server.sessions.set_limits(SessionLimits { heartbeat, ..sessions });
-    *server.settings.write().unwrap_or_else(PoisonError::into_inner) = Settings { sweep_interval, ..settings };
+    *server.settings.write() = Settings { sweep_interval, ..settings };
     let authority = server.authority.get();
     if let Some(Some(authority)) = authority {
         let gone = authority.set_tokens(tokens(&config.auth.tokens));

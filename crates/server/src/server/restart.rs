@@ -8,7 +8,7 @@ use super::Server;
 use crate::lifecycle::control::{Request, VARIABLE};
 use std::{
     io,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio::{
@@ -36,7 +36,7 @@ pub(crate) fn connect(server: &Arc<Server>) -> io::Result<Option<Supervisor>> {
     stream.set_nonblocking(true)?;
     let (reader, lines) = UnixStream::from_std(stream)?.into_split();
     let (ask, asked) = mpsc::channel(1);
-    *server.control.ask.lock().unwrap_or_else(PoisonError::into_inner) = Some(ask);
+    *server.control.ask.lock() = Some(ask);
     let (ready, writer) = mpsc::channel(1);
     let control = tokio::spawn(converse(Arc::clone(server), reader, writer, asked));
     Ok(Some(Supervisor { lines, control, ready }))

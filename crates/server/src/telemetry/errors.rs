@@ -2,9 +2,9 @@
 
 use crate::error::ErrorClass;
 use guard::ErrorWindows;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -64,7 +64,7 @@ impl Errors {
 }
 
 fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
-    what.lock().unwrap_or_else(PoisonError::into_inner)
+    what.lock()
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@
 use super::{flame, process};
 use flate2::{Compression, write::GzEncoder};
 use guard::heap::{self, Stack};
+use parking_lot::{Mutex, MutexGuard};
 use pprof::protos::{self, Message};
 use std::{
     collections::{HashMap, VecDeque},
     io::Write,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -99,7 +100,7 @@ impl Snapshot {
 
 impl Tracker {
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 
     /// Starts tracking allocations until [`Self::end`]. Returns false if this program cannot.

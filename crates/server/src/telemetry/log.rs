@@ -6,7 +6,8 @@ use super::{
     ring::{Recorder, Ring},
 };
 use crate::config::{Config, Log, LogFormat};
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use parking_lot::Mutex;
+use std::sync::{LazyLock, OnceLock};
 use tracing::Metadata;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::{
@@ -37,7 +38,7 @@ pub fn init_log(config: &Config) {
         vec![outputs(&config.log).with_filter(written).boxed(), Recorder(&RING).with_filter(kept.and(filter_fn(is_no_span))).boxed()];
     if tracing_subscriber::registry().with(layers).try_init().is_ok() {
         FILTERS.set([written_handle, kept_handle]).ok();
-        config.log.level.clone_into(&mut DIRECTIVES.lock().unwrap_or_else(PoisonError::into_inner));
+        config.log.level.clone_into(&mut DIRECTIVES.lock());
     }
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = std::backtrace::Backtrace::force_capture();
@@ -58,8 +59,14 @@ where
     }];
     match log.file.as_ref().map(|file| file_of(file, log.keep)) {
         Some(Ok(file)) => {
-            outputs
-                .push(tracing_subscriber::fmt::layer().with_writer(Mutex::new(file)).with_ansi(false).json().flatten_event(true).boxed());
+            outputs.push(
+                tracing_subscriber::fmt::layer()
+                    .with_writer(std::sync::Mutex::new(file))
+                    .with_ansi(false)
+                    .json()
+                    .flatten_event(true)
+                    .boxed(),
+            );
         }
         // There is no log yet to report this in.
         Some(Err(why)) => crate::terminal::tell(&format!("mcp-server-git: cannot open the log file: {why}")),
@@ -92,13 +99,13 @@ pub(crate) fn set_level(directives: &str) -> Result<String, ParseError> {
     for (handle, filter) in FILTERS.get().into_iter().flatten().zip(filters) {
         handle.reload(filter).ok();
     }
-    let mut known = DIRECTIVES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = DIRECTIVES.lock();
     Ok(std::mem::replace(&mut *known, directives.to_owned()))
 }
 
 /// The directives in force.
 pub(crate) fn level() -> String {
-    DIRECTIVES.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    DIRECTIVES.lock().clone()
 }
 
 /// The last records.

@@ -3,15 +3,12 @@
 
 use super::otlp::metrics::{Durations, Exported};
 use mcp::sessions::Kind as Carrier;
+use parking_lot::Mutex;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, Registry, TextEncoder,
     proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
 };
-use std::{
-    collections::HashMap,
-    sync::{Mutex, OnceLock, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 /// A kind of duration: its OpenTelemetry name and labels. Prometheus names have `_` instead of `.`.
 struct Kind {
@@ -118,7 +115,7 @@ impl Metrics {
     pub(crate) fn operation(&self, operation: &Operation, took: Duration) {
         let Operation { method, name, error, transport: [transport, protocol] } = *operation;
         let labels = [method, name, error, transport, protocol];
-        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut series = self.series.lock();
         let histogram = if let Some(known) = series.get(&labels) {
             known.clone()
         } else if series.len() < MAX_SERIES {

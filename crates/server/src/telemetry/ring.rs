@@ -1,12 +1,8 @@
 //! The last log records, in memory: the output of `logs` for a running server, whatever goes to standard error.
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Map, Value};
-use std::{
-    collections::VecDeque,
-    fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, fmt, time::Duration};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -99,7 +95,7 @@ pub(crate) struct Wanted {
 
 impl Ring {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn push(&self, mut record: Record) {

@@ -1,10 +1,11 @@
 //! Watches memory, CPU and the async runtime, keeps the latest values, and warns above the limits.
 
 use super::process::{self, Ticks};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -62,7 +63,7 @@ pub(crate) struct Processors {
 
 impl Watcher {
     fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 
     /// [`Self::is_short`], for frequent callers.

@@ -16,12 +16,11 @@ use mcp::rmcp::{
     },
     service::{Peer, PeerRequestOptions, ServiceError},
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
-    fs::File,
-    io::Read,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -146,7 +145,7 @@ impl Seals {
         let Some(sealed) = &request.request_state else { return Ok(None) };
         let refused = |why: &str| ErrorData::invalid_params(format!("`requestState` rejected: {why}. Repeat the call without it."), None);
         let nonce = self.codec()?.open_with(sealed, &binding(request, caller)).map_err(|err| refused(&err.to_string()))?;
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.used.lock();
         let now = Instant::now();
         if used.len() >= MAX_CALLERS {
             used.retain(|_, own| own.values().any(|since| now.duration_since(*since) < PATIENCE));
@@ -240,7 +239,7 @@ fn binding(request: &CallToolRequestParams, caller: &Caller) -> Vec<u8> {
 
 fn random<const N: usize>() -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; N];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    getrandom::fill(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -20,10 +20,8 @@ use mcp::{
     },
     sessions::Sessions,
 };
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use parking_lot::Mutex;
+use std::{path::PathBuf, sync::Arc};
 use tokio::sync::OnceCell;
 
 /// State shared by all connections of a server.
@@ -82,7 +80,7 @@ impl Connection {
 
     /// The client's minimum log level.
     pub(super) fn level(&self) -> Option<LoggingLevel> {
-        *self.state.level.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.state.level.lock()
     }
 }
 

@@ -5,11 +5,12 @@ use crate::{
     error::{Error, Kind},
     tool::Entry,
 };
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Map, Value, json};
 use std::{
     collections::{HashMap, VecDeque},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -65,7 +66,7 @@ impl Declines {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Declined>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

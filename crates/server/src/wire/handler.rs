@@ -29,7 +29,7 @@ use mcp::rmcp::{
     },
     service::{NotificationContext, Peer, RequestContext, SubscriptionContext},
 };
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Server instructions for the model.
@@ -119,7 +119,7 @@ impl Handler {
     /// Persists the client's subscriptions and log level.
     async fn store_preferences(&self, extensions: &Extensions) {
         let Some(session) = mcp::session_id(extensions) else { return };
-        let level = *self.state.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let level = *self.state.level.lock();
         let level = level.and_then(|level| serde_json::to_value(level).ok()).and_then(|level| level.as_str().map(str::to_owned));
         let preferences = SessionPreferences { log_level: level.unwrap_or_default(), subscriptions: self.state.watches.uris() };
         self.shared.pipeline.persistence.keep_preferences(session, &preferences).await;
@@ -130,7 +130,7 @@ impl Handler {
         let Some(session) = mcp::session_id(extensions) else { return };
         let recall = || async {
             let preferences = self.shared.pipeline.persistence.preferences(session).await;
-            *self.state.level.lock().unwrap_or_else(PoisonError::into_inner) = serde_json::from_value(preferences.log_level.into()).ok();
+            *self.state.level.lock() = serde_json::from_value(preferences.log_level.into()).ok();
             // The client may be disconnected and unable to answer roots/list now. Each check is confined to its roots.
             let connection = self.identified(extensions);
             let client = self.client(extensions, peer, CancellationToken::new());
@@ -308,7 +308,7 @@ impl ServerHandler for Handler {
             return observed.end(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "unknown method `logging/setLevel`", None)));
         }
         self.restore_preferences(&context.extensions, &context.peer).await;
-        *self.state.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.level);
+        *self.state.level.lock() = Some(request.level);
         self.store_preferences(&context.extensions).await;
         observed.end(Ok(()))
     }

@@ -2,11 +2,12 @@
 
 use super::schema::types;
 use crate::{tool::Entry, tools};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Map, Number, Value, json};
 use std::{
     collections::HashMap,
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        Arc, LazyLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -30,7 +31,7 @@ pub(crate) fn schemas() -> &'static Types {
 
 impl Types {
     fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, Named>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     fn of(&self, tool: &'static Entry) -> Named {

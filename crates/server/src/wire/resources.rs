@@ -7,6 +7,7 @@ use super::{
 use crate::{
     error::{Error, Kind},
     output::{self, Budget, Field, Row, Writer},
+    percent,
     pipeline::{Call, Origin, Pipeline, RepositoryRead},
     tool::{Effect, Scope},
 };
@@ -61,7 +62,7 @@ pub(super) async fn list(pipeline: &Pipeline, connection: &Connection, cursor: O
     let client_roots = connection.client_roots().await.map_err(|error| refusal(&error, ""))?;
     let served = pipeline.served(client_roots).await;
     let all = served.iter().flat_map(|(name, _)| {
-        let repo = uri::encode(name);
+        let repo = percent::encode(name);
         [
             (format!("git://{repo}/status"), format!("{name}: status"), "Branch, staged, changed and untracked paths."),
             (format!("git://{repo}/commit/HEAD"), format!("{name}: HEAD"), "The checked-out commit."),

@@ -13,12 +13,9 @@ use mcp::rmcp::{
     model::{CallToolResult, CreateTaskResult, DetailedTask, InputResponses, JsonObject, Task, TaskPayload},
     task_manager::{TaskContext, TaskExit, TaskManager, TaskOptions},
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{oneshot, watch},
     task::{JoinError, JoinHandle},
@@ -185,8 +182,8 @@ impl Tasks {
         found.map_err(|why| ErrorData::internal_error(format!("persisted tasks are unavailable: {why}"), None))?.ok_or_else(unknown)
     }
 
-    fn owners(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<str>>> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    fn owners(&self) -> parking_lot::MutexGuard<'_, HashMap<String, Arc<str>>> {
+        self.owners.lock()
     }
 }
 

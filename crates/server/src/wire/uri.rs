@@ -1,6 +1,7 @@
 //! Resource URIs: `git://REPOSITORY/KIND/…`, with every part percent-encoded.
 
-pub(super) use crate::arguments::{decode, directory};
+pub(super) use crate::arguments::directory;
+use crate::percent;
 
 /// A parsed resource URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +31,12 @@ impl Uri {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("git://").filter(|_| text.len() <= MAX_URI)?;
         let mut parts = rest.splitn(3, '/');
-        let repository = decode(parts.next().filter(|name| !name.is_empty())?)?;
+        let repository = percent::decode(parts.next().filter(|name| !name.is_empty())?)?;
         let (kind, rest) = (parts.next()?, parts.next().unwrap_or_default());
-        let one = || decode(rest).filter(|text| !text.is_empty());
+        let one = || percent::decode(rest).filter(|text| !text.is_empty());
         let rev_and_path = || {
             let (rev, path) = rest.split_once('/').unwrap_or((rest, ""));
-            Some((decode(rev).filter(|rev| !rev.is_empty())?, decode(path)?))
+            Some((percent::decode(rev).filter(|rev| !rev.is_empty())?, percent::decode(path)?))
         };
         let what = match kind {
             "status" if rest.is_empty() => What::Status,
@@ -59,23 +60,6 @@ impl Uri {
             What::Status | What::Conflict { .. } | What::Remote { .. } => false,
         }
     }
-}
-
-/// Percent-encodes reserved characters.
-pub(super) fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.extend(['%', hex(byte >> 4), hex(byte & 15)]);
-        }
-    }
-    out
-}
-
-fn hex(digit: u8) -> char {
-    char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase()
 }
 
 #[cfg(test)]
@@ -102,7 +86,6 @@ mod tests {
         ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
-        assert_eq!(decode(&encode("ä /%\n")).as_deref(), Some("ä /%\n"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::json;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,7 @@ pub(super) async fn subscribe(pipeline: &Arc<Pipeline>, connection: &Connection,
         }
         watched.insert(uri.to_owned(), found);
     }
-    let mut looking = connection.state.watches.looking.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut looking = connection.state.watches.looking.lock();
     if looking.is_some() {
         return Ok(());
     }

@@ -1,12 +1,8 @@
 //! The resources that a connection watches.
 
 use guard::ResourceGuard;
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
-};
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::SystemTime};
 use tokio_util::sync::CancellationToken;
 
 /// A watched resource and the last state of its repository.
@@ -28,8 +24,8 @@ pub(super) struct Watches {
 
 impl Watches {
     /// The watched resources, by URI.
-    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Watched>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> parking_lot::MutexGuard<'_, BTreeMap<String, Watched>> {
+        self.watched.lock()
     }
 
     /// URIs of the watched resources.
@@ -47,7 +43,7 @@ impl Watches {
     }
 
     fn end(&self) {
-        if let Some(looking) = self.looking.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(looking) = self.looking.lock().take() {
             looking.cancel();
         }
     }

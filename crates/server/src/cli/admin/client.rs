@@ -1,7 +1,7 @@
 //! Client of a running server's admin channel: HTTP/1.1 over its Unix socket.
 
 use super::super::{CANNOT_RUN, FOUND, NOT_FOUND, progress};
-use crate::{admin::place, config::Config};
+use crate::{admin::place, config::Config, percent};
 use clap::Args;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
@@ -114,7 +114,7 @@ impl Question {
     pub(in crate::cli) fn with(mut self, name: &str, value: Option<impl ToString>) -> Self {
         if let Some(value) = value {
             let mark = if self.path.contains('?') { '&' } else { '?' };
-            self.path = format!("{}{mark}{name}={}", self.path, encode(&value.to_string()));
+            self.path = format!("{}{mark}{name}={}", self.path, percent::encode(&value.to_string()));
         }
         self
     }
@@ -125,14 +125,6 @@ impl Question {
         self.waits_for = Some(what);
         self
     }
-}
-
-/// Percent-encodes text for a path or a query (RFC 3986, section 2).
-pub(in crate::cli) fn encode(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().fold(String::new(), |text, byte| {
-        if is_plain(byte) { text + char::from(byte).encode_utf8(&mut [0; 4]) } else { format!("{text}%{byte:02X}") }
-    })
 }
 
 /// The admin channel of one server.
@@ -275,18 +267,5 @@ fn only(folder: &Path) -> Result<PathBuf, Failure> {
         0 => Err(Failure::NoServer(folder.to_owned())),
         1 => Ok(servers.remove(0).1),
         _ => Err(Failure::Several(servers)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_text_is_encoded() {
-        assert_eq!(encode("session-1_a.b~"), "session-1_a.b~");
-        assert_eq!(encode("../a b?c=ü"), "..%2Fa%20b%3Fc%3D%C3%BC");
-        let question = Question::get("/sessions").with("idle", Some(60)).with("absent", None::<u8>).with("state", Some("a&b"));
-        assert_eq!(question.path, "/sessions?idle=60&state=a%26b");
     }
 }

@@ -9,9 +9,9 @@ mod terminal;
 mod words;
 
 use super::{FOUND, say, tell};
-use crate::{admin::requests, config::Config, error::ErrorClass, output};
+use crate::{admin::requests, config::Config, error::ErrorClass, output, percent};
 use clap::{Args, Subcommand, ValueEnum, builder::PossibleValuesParser};
-pub(super) use client::{Client, Failure, Question, Reach, encode};
+pub(super) use client::{Client, Failure, Question, Reach};
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use words::Shown;
@@ -423,7 +423,7 @@ fn debug(what: &Debug) -> Prepared {
     let level = match what {
         Debug::Held { what: None } => return (Question::get("/debug/held"), report::held),
         Debug::Held { what: Some(HeldCalls::Show { id }) } => {
-            return (Question::get(format!("/debug/held/{}", encode(id))), report::held_one);
+            return (Question::get(format!("/debug/held/{}", percent::encode(id))), report::held_one);
         }
         Debug::Resume { id, abort } => {
             return (Question::post("/debug/resume", &requests::Resume { id: id.clone(), abort: *abort }), report::released_calls);
@@ -442,7 +442,7 @@ fn sessions(what: &Sessions) -> Prepared {
             let state = state.and_then(|state| state.to_possible_value()).map(|state| state.get_name().to_owned());
             (Question::get("/sessions").with("idle", idle.map(|idle| idle.as_secs())).with("state", state), render::sessions)
         }
-        Sessions::Show { id } => (Question::get(format!("/sessions/{}", encode(id))), render::session),
+        Sessions::Show { id } => (Question::get(format!("/sessions/{}", percent::encode(id))), render::session),
         Sessions::Reap { idle, oldest } => {
             let reap = requests::ReapSessions { idle: idle.map(|idle| idle.as_secs()), oldest: *oldest };
             (Question::post("/sessions/reap", &reap), render::closed)
@@ -450,7 +450,7 @@ fn sessions(what: &Sessions) -> Prepared {
         Sessions::Touch { id, missing } => {
             (Question::post("/sessions/touch", &requests::Touch { id: id.clone(), missing: *missing }), render::touched)
         }
-        Sessions::Close { id } => (Question::post(format!("/sessions/{}/close", encode(id)), &json!({})), render::closed),
+        Sessions::Close { id } => (Question::post(format!("/sessions/{}/close", percent::encode(id)), &json!({})), render::closed),
     }
 }
 

@@ -4,11 +4,11 @@ use super::{say_json, write_answer};
 use crate::{
     admin::requests::{self, TrackHeap},
     cli::{
-        admin::{Client, Failure, Question, Reach, bytes, encode, time},
+        admin::{Client, Failure, Question, Reach, bytes, time},
         say,
     },
     config::Config,
-    output,
+    output, percent,
 };
 use serde_json::Value;
 use std::{path::Path, time::Duration};
@@ -29,7 +29,8 @@ impl Heap<'_> {
     pub(super) fn run(&self, seconds: u64, out: &Path, reach: &Reach, config: &Config) -> Result<(), Failure> {
         let server = Client::find(reach, config)?;
         if let Some([from, to]) = self.diff {
-            let answer = server.ask(Question::get(format!("/profile/heap/diff?from={}&to={}", encode(from), encode(to))))?;
+            let answer =
+                server.ask(Question::get(format!("/profile/heap/diff?from={}&to={}", percent::encode(from), percent::encode(to))))?;
             return shown(answer, "heap_diff", out, reach, diff);
         }
         let state = || Question::get("/profile/heap");

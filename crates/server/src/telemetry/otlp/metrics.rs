@@ -11,9 +11,10 @@ use opentelemetry::{
 };
 use opentelemetry_otlp::{MetricExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
+use parking_lot::Mutex;
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -87,7 +88,7 @@ struct Figures {
 impl Figures {
     /// The values of one family.
     fn of(&self, name: &str) -> Vec<Metric> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         let (_, families) = match last.take() {
             Some((read, families)) if read.elapsed() < FRESH => last.insert((read, families)),
             _ => last.insert((Instant::now(), (self.gather)())),
