@@ -7,13 +7,15 @@ mod debian;
 mod licences;
 mod run;
 mod tools;
+mod wording;
 
 use anyhow::{Result, bail};
 use std::{process::ExitCode, time::Instant};
 
 const USAGE: &str =
-    "cargo xtask test    everything that CI runs: format, lints, licences, spelling, documents, tests, conformance, real clients.
-                    Installs its tools under target/ and changes nothing else on the machine
+    "cargo xtask test    everything that CI runs: format, lints, licences, wording, spelling, documents, tests, conformance, real
+                    clients. Installs its tools under target/ and changes nothing else on the machine
+cargo xtask test --quick  the inner loop: format, lints, wording, and the tests but for the long ones
 cargo xtask conformance   only the official conformance suite
 cargo xtask bench   all benchmarks
 cargo xtask soak    long tests of a release build: killed at 200 random moments (SOAK_ROUNDS), and under mixed load for 30
@@ -22,16 +24,14 @@ cargo xtask bless   accepts the current tool definitions and generated documents
 
 fn main() -> ExitCode {
     let given: Vec<String> = std::env::args().skip(1).collect();
-    let [task] = given.as_slice() else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
-    let result = match task.as_str() {
-        "test" | "ci" => test(),
-        "conformance" => tools::prepare().and_then(|()| build()).and_then(|()| conformance::run()),
-        "bench" => bench(),
-        "soak" => soak(),
-        "bless" => run::cargo(&["test", "--workspace", "--test", "documents", "--test", "guide", "--test", "schemas"], &[("BLESS", "1")]),
+    let given: Vec<&str> = given.iter().map(String::as_str).collect();
+    let result = match given.as_slice() {
+        ["test" | "ci"] => all(&ALL),
+        ["test", "--quick"] => all(&QUICK),
+        ["conformance"] => tools::prepare().and_then(|()| build()).and_then(|()| conformance::run()),
+        ["bench"] => bench(),
+        ["soak"] => soak(),
+        ["bless"] => run::cargo(&["test", "--workspace", "--test", "documents", "--test", "guide", "--test", "schemas"], &[("BLESS", "1")]),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -49,20 +49,28 @@ fn main() -> ExitCode {
 /// The name and the function of a step.
 type Step = (&'static str, fn() -> Result<()>);
 
-fn test() -> Result<()> {
+const FORMAT: Step = ("format", || run::cargo(&["fmt", "--all", "--check"], &[]));
+const LINTS: Step = ("lints", || run::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[]));
+const WORDING: Step = ("wording", wording::check);
+const ALL: [Step; 11] = [
+    FORMAT,
+    LINTS,
+    WORDING,
+    ("licences", licences::check),
+    ("tools", tools::prepare),
+    ("spelling", tools::typos),
+    ("documents", documents),
+    ("build", build),
+    ("tests", || tests(&[])),
+    ("conformance", conformance::run),
+    ("clients", clients::run),
+];
+const QUICK: [Step; 4] = [FORMAT, LINTS, WORDING, ("tests", || tests(&["-E", &format!("not binary(/^({LONG})$/)")]))];
+/// The test programs that take long.
+const LONG: &str = "advice|answers|attack|doctor|endurance|fields|hostile|lost_threads|multi_server|output|soak|transports";
+
+fn all(steps: &[Step]) -> Result<()> {
     let start = Instant::now();
-    let steps: [Step; 10] = [
-        ("format", || run::cargo(&["fmt", "--all", "--check"], &[])),
-        ("lints", || run::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])),
-        ("licences", licences::check),
-        ("tools", tools::prepare),
-        ("spelling", tools::typos),
-        ("documents", documents),
-        ("build", build),
-        ("tests", tests),
-        ("conformance", conformance::run),
-        ("clients", clients::run),
-    ];
     for (name, step) in steps {
         println!("== {name}");
         let began = Instant::now();
@@ -86,11 +94,13 @@ fn build() -> Result<()> {
     run::cargo(&["build", "--workspace", "--bins", "--tests", "--quiet"], &[])
 }
 
-fn tests() -> Result<()> {
+/// Runs the tests that `filter` selects, with nextest if it is installed; all of them otherwise.
+fn tests(filter: &[&str]) -> Result<()> {
     if run::exists("cargo-nextest") {
         // Most tests wait for child processes: one more thread than CPUs keeps the CPUs busy.
         let threads = (std::thread::available_parallelism().map_or(1, std::num::NonZero::get) + 1).to_string();
-        run::cargo(&["nextest", "run", "--workspace", "--no-fail-fast", "--test-threads", &threads], &[])?;
+        let nextest = ["nextest", "run", "--workspace", "--no-fail-fast", "--test-threads", &threads];
+        run::cargo(&[&nextest[..], filter].concat(), &[])?;
         return run::cargo(&["test", "--workspace", "--doc", "--quiet"], &[]);
     }
     run::cargo(&["test", "--workspace", "--no-fail-fast"], &[])

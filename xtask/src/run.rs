@@ -41,3 +41,13 @@ pub(crate) fn command(program: &str) -> Command {
     command.current_dir(root());
     command
 }
+
+/// The files that git tracks, by path from the root.
+pub(crate) fn tracked() -> Result<Vec<String>> {
+    let output = command("git").args(["ls-files", "-z"]).output().context("git could not be started")?;
+    if !output.status.success() {
+        bail!("git ls-files: {}", output.status);
+    }
+    let files = String::from_utf8(output.stdout)?;
+    Ok(files.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect())
+}
