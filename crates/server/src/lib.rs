@@ -18,6 +18,7 @@ mod persistence;
 mod pipeline;
 pub mod policy;
 mod process;
+mod random;
 mod selection;
 mod server;
 mod socket;

@@ -7,6 +7,7 @@ use crate::{
     caller::Caller,
     error::{Error, Kind},
     persistence::{Failed, Persistence, milliseconds, now_ms},
+    random,
     state::StateDir,
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -76,9 +77,9 @@ impl Workspaces {
     ///
     /// `common_dir` is the repository's.
     pub(crate) fn create(&self, owner: &str, common_dir: &Path) -> Result<(String, PathBuf), Error> {
-        let handle = mcp::sessions::random_id(PREFIX);
-        let folder = self.folder()?;
         let failed = |err: io::Error| Error::new(Kind::Internal, format!("cannot create a workspace: {err}"));
+        let handle = random::id(PREFIX).map_err(io::Error::from).map_err(failed)?;
+        let folder = self.folder()?;
         let folder = fs::create_dir_all(&folder).and_then(|()| fs::canonicalize(folder)).map_err(failed)?;
         let path = folder.join(&handle);
         let row = WorkspaceRow {

@@ -67,7 +67,10 @@ fn a_configuration_is_checked_and_mistakes_are_named() -> Outcome {
     fs::write(&file, "[cache.nothing]\nenabled = false\n")?;
     let cache = run(&["config", "check", "--json", "--config", &name], &[]);
     let reply: Value = serde_json::from_slice(&cache.stdout)?;
-    assert!(reply["ok"] == false && reply["error"]["message"].as_str().is_some_and(|why| why.contains("no cache `nothing`")), "{reply}");
+    assert!(
+        reply["ok"] == false && reply["error"]["message"].as_str().is_some_and(|why| why.contains("unknown cache `nothing`")),
+        "{reply}"
+    );
     Ok(())
 }
 

@@ -399,7 +399,7 @@ fn ssh_never_prompts_68() -> Outcome {
     fixture.git(&["remote", "add", "origin", "git@127.0.0.1:x.git"]);
     let mut client = fixture.serve_with(&[], &OPEN);
     let failed = client.error("git_fetch", &json!({}));
-    assert!(failed.contains("ssh agent"), "{failed}");
+    assert!(failed.contains("ssh-agent"), "{failed}");
     let options = fs::read_to_string(&args)?;
     assert!(options.contains("BatchMode=yes") && options.contains("git@127.0.0.1"), "{options}");
     Ok(())

@@ -4,6 +4,7 @@ use super::{cannot_run, say};
 use crate::{
     caller::Right,
     config::{PRINCIPALS, is_principal},
+    random,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp::http::Tokens;
@@ -13,10 +14,10 @@ pub(super) fn run(name: &str, scopes: &[Right]) -> ExitCode {
     if !is_principal(name) {
         return cannot_run(&PRINCIPALS);
     }
-    let mut random = [0; 32];
-    if let Err(err) = getrandom::fill(&mut random) {
-        return cannot_run(&format!("no random bytes: {err}"));
-    }
+    let random = match random::bytes::<32>() {
+        Ok(random) => random,
+        Err(err) => return cannot_run(&format!("no random bytes: {err}")),
+    };
     let token = format!("mcpgit_{}", URL_SAFE_NO_PAD.encode(random));
     let hash = hex::encode(Tokens::hash(&token));
     let scopes: Vec<String> = scopes.iter().map(|scope| format!("\"{}\"", scope.name())).collect();

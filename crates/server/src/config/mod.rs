@@ -235,7 +235,7 @@ mod tests {
             ("port = 70000\n", &[], "line 1"),
             ("", &[("MCP_GIT_PORT", "x")], "MCP_GIT_PORT"),
             ("", &[("MCP_GIT_LOG_FORMAT", "xml")], "MCP_GIT_LOG_FORMAT"),
-            ("[circuits]\nfailure_limit = 2\n", &[], "line 2"),
+            ("[circuits]\nfailure_limit = 2\n", &[], "expected struct Circuit"),
             ("[heartbeat]\ninterval = 0\n", &[], "heartbeat.interval"),
             ("", &[("MCP_GIT_HEARTBEAT_INTERVAL", "x")], "MCP_GIT_HEARTBEAT_INTERVAL"),
             ("", &[("MCP_GIT_SESSIONS_MAX", "0")], "MCP_GIT_SESSIONS_MAX"),

@@ -8,7 +8,7 @@ pub(crate) use keeper::{SessionKeeper, SessionPreferences};
 pub(crate) use lease::Leased;
 pub(crate) use tasks::TaskState;
 
-use crate::{circuits::Breakers, state::StateDir};
+use crate::{circuits::Breakers, random, state::StateDir};
 use guard::{CircuitBreaker, CircuitState};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
@@ -92,7 +92,7 @@ impl Persistence {
             opened: CancellationToken::new(),
             waiting: Mutex::default(),
             node: LazyLock::new(host),
-            holder: LazyLock::new(|| format!("{} process {} {}", host(), std::process::id(), mcp::sessions::random_id(""))),
+            holder: LazyLock::new(|| format!("{} process {} {}", host(), std::process::id(), random::id("").unwrap_or_default())),
             lease_ttl,
         })
     }

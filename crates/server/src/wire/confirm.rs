@@ -7,6 +7,7 @@ use super::declines::{self, Declines};
 use crate::{
     caller::Caller,
     error::{Error, Kind},
+    random,
 };
 use mcp::rmcp::{
     ErrorData, RoleServer,
@@ -130,7 +131,7 @@ impl Seals {
         request: &CallToolRequestParams,
         caller: &Caller,
     ) -> Result<InputRequiredResult, ErrorData> {
-        let nonce = random::<NONCE>().map_err(|err| internal(&err))?;
+        let nonce = random::bytes::<NONCE>().map_err(|err| internal(&err))?;
         let bound = binding(request, caller);
         let sealed = self.codec()?.seal_with(&nonce, &SealOptions::new().associated_data(&bound).ttl(PATIENCE));
         let mut questions = InputRequests::new();
@@ -168,7 +169,7 @@ impl Seals {
         if let Some(codec) = self.codec.get() {
             return Ok(codec);
         }
-        let key = random::<32>().map_err(|err| internal(&err))?;
+        let key = random::bytes::<32>().map_err(|err| internal(&err))?;
         let codec = RequestStateCodec::try_new(key).map_err(|err| internal(&err))?;
         Ok(self.codec.get_or_init(|| codec))
     }
@@ -235,12 +236,6 @@ fn form(error: &Error) -> Result<ElicitRequestParams, ErrorData> {
 fn binding(request: &CallToolRequestParams, caller: &Caller) -> Vec<u8> {
     let args = request.arguments.clone().unwrap_or_default();
     json!([&*caller.principal, request.name, args]).to_string().into_bytes()
-}
-
-fn random<const N: usize>() -> std::io::Result<Vec<u8>> {
-    let mut bytes = vec![0; N];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn internal(err: &dyn std::fmt::Display) -> ErrorData {

@@ -96,7 +96,8 @@ fn a_rejected_key_names_the_ssh_agents_fault() -> Outcome {
     let socket = fixture.path.with_file_name("agent");
     let (gone, there) = (fixture.path.with_file_name("gone").display().to_string(), socket.display().to_string());
     fs::write(&socket, "")?;
-    for (agent, expect) in [("", "many clients start servers without it"), (gone.as_str(), "not there"), (there.as_str(), "`ssh-add`")] {
+    for (agent, expect) in [("", "many clients start servers without it"), (gone.as_str(), "does not exist"), (there.as_str(), "`ssh-add`")]
+    {
         let mut client = fixture.serve_with(&[], &[("MCP_GIT_ALLOW_HOSTS", "127.0.0.1"), ("SSH_AUTH_SOCK", agent)]);
         for (tool, args) in [("git_fetch", json!({})), ("git_ls_remote", json!({})), ("git_push", json!({}))] {
             let refused = client.error(tool, &args);

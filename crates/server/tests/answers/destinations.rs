@@ -203,7 +203,7 @@ fn a_branch_that_tracks_a_url_is_pulled_and_pushed() {
         fixture.git(&["config", "branch.main.remote", url]);
         for tool in ["git_fetch", "git_pull", "git_push"] {
             let error = fixture.serve_with(&[], &[]).error(tool, &json!({}));
-            assert!(error.contains(text) || error.contains("switched off"), "{tool} {url}: {error}");
+            assert!(error.contains(text) || error.contains("is disabled"), "{tool} {url}: {error}");
         }
     }
     // `pushInsteadOf` cannot be predicted, so the push is refused.

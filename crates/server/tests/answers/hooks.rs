@@ -116,7 +116,7 @@ fn hooks_that_cannot_start_or_are_killed_are_reported_12() {
         let mut client = fixture.serve();
         let error = client.error("git_commit", &json!({"message": "x"}));
         assert!(error.contains(&format!("the hook `pre-commit` stopped the commit ({expect})")), "{error}");
-        assert_eq!(error.contains("its first line must name a program that exists"), expect.contains("started"), "{error}");
+        assert_eq!(error.contains("its first line must name a program that exists"), expect.contains("start"), "{error}");
         accept(&fixture, "pre-commit");
         client.text("git_commit", &json!({"message": "x"}));
         assert_eq!(ran(&fixture, "pre-commit"), 1);

@@ -60,9 +60,9 @@ fn found(fixture: &Fixture, settings: &str) -> Client {
 #[test]
 fn an_untrusted_repository_reports_what_it_leaves_unsigned() {
     let calls: [(&str, Value, &str); 4] = [
-        ("git_commit", json!({"message": "m", "allow_empty": true}), "the commit is not signed, although `commit.gpgSign` says so"),
-        ("git_merge", json!({"source_branch": "side", "no_ff": true}), "the commit is not signed, although `commit.gpgSign` says so"),
-        ("git_cherry_pick", json!({"commit_hash": "side"}), "the commit is not signed, although `commit.gpgSign` says so"),
+        ("git_commit", json!({"message": "m", "allow_empty": true}), "the commit is not signed, although `commit.gpgSign` is set"),
+        ("git_merge", json!({"source_branch": "side", "no_ff": true}), "the commit is not signed, although `commit.gpgSign` is set"),
+        ("git_cherry_pick", json!({"commit_hash": "side"}), "the commit is not signed, although `commit.gpgSign` is set"),
         ("git_tag", json!({"action": "create", "name": "v", "message": "m"}), "the tag is not signed, although `tag.gpgSign`"),
     ];
     for (settings, expect) in [("[commit]\ngpgSign=true\n[tag]\nforceSignAnnotated=true\n", true), ("", false)] {

@@ -411,7 +411,7 @@ fn conflicts_without_an_operation_are_not_continued() -> Outcome {
     let mut client = fixture.serve();
     for number in [0, 0] {
         let stopped = client.error("git_stash", &json!({"action": "pop", "number": number}));
-        assert!(stopped.contains("conflicts in a.txt") && stopped.contains("still there as stash@{0}"), "{stopped}");
+        assert!(stopped.contains("conflicts in a.txt") && stopped.contains("is kept as stash@{0}"), "{stopped}");
         assert!(!stopped.contains("git_continue"), "{stopped}");
         let status = client.text("git_status", &json!({}));
         assert!(status.contains("1 path is in conflict") && !status.contains("git_continue"), "{status}");

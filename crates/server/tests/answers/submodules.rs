@@ -214,7 +214,7 @@ fn the_number_and_depth_of_compared_submodules_are_bounded() -> Outcome {
     let answer = client.text("git_status", &json!({}));
     let compared = answer.lines().filter(|line| line.starts_with(" ? m")).count();
     let notes = parts(&answer).notes;
-    let named: Vec<&String> = notes.iter().filter(|note| note.contains("pass its folder as `repo_path`")).collect();
+    let named: Vec<&String> = notes.iter().filter(|note| note.contains("pass its path as `repo_path`")).collect();
     assert_eq!((compared, named.len()), (100, 8), "{notes:?}");
     assert!(notes.iter().any(|note| note.contains("inside 4 more submodules")), "{notes:?}");
     // The fix works.
@@ -231,7 +231,7 @@ fn the_number_and_depth_of_compared_submodules_are_bounded() -> Outcome {
     );
     assert_eq!(deep.text(&["status", "--short"]), " ? d");
     let answer = deep.serve().text("git_status", &json!({}));
-    assert!(answer.contains("inside submodule d: d in it: d in it: d in it: pass its folder as `repo_path`"), "{answer}");
+    assert!(answer.contains("inside submodule d: d in it: d in it: d in it: the submodule limit is reached; pass its path as `repo_path`"), "{answer}");
     Ok(())
 }
 

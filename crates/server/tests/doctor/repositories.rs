@@ -236,7 +236,7 @@ fn a_lock_held_while_an_editor_is_open_is_not_orphaned() -> Outcome {
     lock.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(1))?;
     drop(lock);
     let report = ward.report("", &["-r", &path]);
-    let finding = report.find("locks", &format!("(pid {}) is at work there", git.id())).cloned();
+    let finding = report.find("locks", &format!("(pid {}) is working there", git.id())).cloned();
     git.kill()?;
     git.wait()?;
     assert!(finding.is_some_and(|one| one["state"] == "note"), "{:#?}", report.checks);

@@ -52,7 +52,7 @@ fn git_init_completes_no_planted_repository() {
             clear(&place);
             plant();
             let text = client.error("git_init", &json!({"repo_path": place}));
-            assert!(text.contains("no complete repository") || text.contains("outside the allowed roots"), "{what}: {text}");
+            assert!(text.contains("is not a complete repository") || text.contains("outside the allowed roots"), "{what}: {text}");
             scene.unharmed(what);
             assert_eq!(fs::read_dir(&outside).expect("a folder").count(), 0, "{what}");
         }

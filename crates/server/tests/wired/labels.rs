@@ -31,6 +31,7 @@ fn each_diagnosis_has_its_labels() {
         (
             &["circuits", "list"],
             &[
+                "Circuit names",
                 "Circuits",
                 "Circuit",
                 "State",
