@@ -304,7 +304,7 @@ impl Sessions {
         })
     }
 
-    /// Runs one heartbeat: pings clients that were silent since the last one, and closes `WebSocket`s that missed too
+    /// Runs one heartbeat: pings clients that were silent since the last one, and closes WebSockets that missed too
     /// many pings.
     #[doc(alias = "record_heartbeat")]
     pub fn heartbeat_tick(&self) {

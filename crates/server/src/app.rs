@@ -10,7 +10,7 @@ use crate::{
         settings::{Loaded, Reloadable},
     },
     persistence::{Persistence, SessionKeeper},
-    pipeline::{ChangeLock, Holds, LOCK_WAITS, Pipeline},
+    pipeline::{ChangeLock, Holds, LOCK_WAITS, Pipeline, Services},
     server::{KINDS, Ledger, Server},
     state::StateDir,
     telemetry::{errors::Errors, heap::Tracker, metrics::Metrics, observer::SessionObserver, otlp::traces::Traces, watch::Watcher},
@@ -48,6 +48,8 @@ const TURN_WAIT: Duration = Duration::from_secs(30);
 pub struct App {
     /// The pipeline of calls.
     pub pipeline: Arc<Pipeline>,
+    /// What its calls share.
+    pub services: Arc<Services>,
     /// Fires at shutdown.
     pub stop: CancellationToken,
     /// The whole server.
@@ -90,7 +92,7 @@ impl App {
         let repositories = Repositories::with_policy(git, roots, policy);
         let busy = ConcurrencyLimits { contended_limit: Some(cpu_share), ..ConcurrencyLimits::new(config.limits.max_concurrent, WAITING) };
         let openings = ConcurrencyLimits::new(OPENINGS, WAITING);
-        let pipeline = Pipeline {
+        let services = Services {
             tools: tools::ALL.iter().collect(),
             listed: config.selection.listed(),
             selection: config.selection.clone(),
@@ -113,7 +115,7 @@ impl App {
             holds: Holds::new(config.debug.breakpoint.clone(), config.debug.hold_limit.into()),
             present: Mutex::default(),
             change_lock: ChangeLock::new(Arc::clone(&state), resources.clone(), Arc::clone(&persistence), TURN_WAIT),
-            services: Arc::new(ToolServices {
+            of_tools: Arc::new(ToolServices {
                 policy: config.policy.clone(),
                 workspaces: Workspaces::new(Arc::clone(&state), Arc::clone(&persistence), config.sessions.workspace_ttl.into()),
                 journal: Journal::new(config.state_dir.join("journal"), Some(Arc::clone(&persistence))),
@@ -123,11 +125,13 @@ impl App {
             calls: TaskTracker::new(),
             running: TaskTracker::new(),
         };
-        let pipeline = Arc::new(pipeline);
+        let services = Arc::new(services);
+        let pipeline = Arc::new(Pipeline::new(Arc::clone(&services)));
         let keeper = SessionKeeper(Arc::clone(&persistence));
         let observer = SessionObserver { errors: Arc::clone(&errors), metrics: Arc::clone(&metrics) };
         let server = Server {
             pipeline: Arc::clone(&pipeline),
+            services: Arc::clone(&services),
             sessions: Sessions::new(now.sessions, Some(Arc::new(keeper)), Some(Arc::new(observer))),
             breakers,
             persistence,
@@ -150,7 +154,7 @@ impl App {
             loaded: Mutex::new(Loaded::of(config)),
             authority: OnceLock::new(),
         };
-        Ok(Self { pipeline, stop, server: Arc::new(server) })
+        Ok(Self { pipeline, services, stop, server: Arc::new(server) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The caches of a running server: their contents and clearing.
 
-use crate::{pipeline::Pipeline, wire};
+use crate::{pipeline::Services, wire};
 use std::time::Duration;
 
 /// The state of a cache.
@@ -16,8 +16,8 @@ pub(crate) struct Cache {
 }
 
 /// Every cache.
-pub(crate) fn list(pipeline: &Pipeline) -> Vec<Cache> {
-    let handles = pipeline.repositories.cache();
+pub(crate) fn list(services: &Services) -> Vec<Cache> {
+    let handles = services.repositories.cache();
     let schemas = wire::schemas().cache();
     vec![
         Cache { name: "repositories", what: "handles of open repositories", ..from(handles) },
@@ -31,11 +31,11 @@ fn from(figures: git::CacheFigures) -> Cache {
 }
 
 /// Clears one cache, or all, and returns the number of entries each had. `None` if there is no such cache.
-pub(crate) fn clear(pipeline: &Pipeline, one: Option<&str>) -> Option<Vec<(&'static str, usize)>> {
-    let all = list(pipeline);
+pub(crate) fn clear(services: &Services, one: Option<&str>) -> Option<Vec<(&'static str, usize)>> {
+    let all = list(services);
     let meant: Vec<&Cache> = all.iter().filter(|cache| one.is_none_or(|name| cache.name == name)).collect();
     let cleared = meant.iter().map(|cache| match cache.name {
-        "repositories" => (cache.name, pipeline.repositories.clear()),
+        "repositories" => (cache.name, services.repositories.clear()),
         _ => (cache.name, wire::schemas().clear()),
     });
     let cleared: Vec<_> = cleared.collect();
@@ -43,6 +43,6 @@ pub(crate) fn clear(pipeline: &Pipeline, one: Option<&str>) -> Option<Vec<(&'sta
 }
 
 /// Evicts entries unused for this long, and returns their number.
-pub(crate) fn sweep(pipeline: &Pipeline, unused: Duration) -> usize {
-    pipeline.repositories.sweep(unused)
+pub(crate) fn sweep(services: &Services, unused: Duration) -> usize {
+    services.repositories.sweep(unused)
 }

@@ -37,7 +37,7 @@ pub use caller::{Caller, Right};
 pub use config::{Config, ConfigError, Flags};
 pub use error::{Error, ErrorClass, Kind, UnknownClass};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};
-pub use pipeline::{Bounds, Call, Origin, Pipeline};
+pub use pipeline::{Bounds, Call, Origin, Pipeline, Services};
 pub use selection::Selection;
 pub use telemetry::log::init_log;
 pub use tool::{Effect, Entry, Reporter, Scope, Toolset};

@@ -63,7 +63,6 @@ const LONG: &[(&str, &str, usize, &str)] = &[
     ("crates/server/src/error/advice.rs", "from", 88, "a match over the errors of git"),
     ("crates/server/src/error/advice.rs", "of_a_remote", 73, "a match over the errors of remotes"),
     ("crates/server/src/error/advice.rs", "of_an_operation", 72, "a match over the errors of operations"),
-    ("crates/server/src/pipeline/run.rs", "run", 104, "the paths of a read and of a change"),
     ("crates/server/src/server/mod.rs", "begin", 61, "the periodic tasks, one after the other"),
     ("crates/server/src/tools/bisect.rs", "run", 62, "an arm for each action"),
     ("crates/server/src/tools/push.rs", "run", 73, "the checks before a push, in their order"),

@@ -271,7 +271,7 @@ impl Search<'_> {
             })?;
         }
         // Files are taken in order, so the searched ones are a prefix.
-        Ok(slots.into_iter().map_while(|slot| slot.into_inner()).collect())
+        Ok(slots.into_iter().map_while(parking_lot::Mutex::into_inner).collect())
     }
 
     fn searcher(&self) -> Searcher {

@@ -96,7 +96,7 @@ pub trait TransferGate: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::CircuitOpen`] while the remote's circuit is open.
+    /// [`crate::Error::CircuitOpen`] while the remote's circuit is open.
     fn enter(&self, target: &Target, direction: Direction) -> Result<Box<dyn TransferPermit>>;
 }
 

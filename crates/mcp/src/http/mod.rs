@@ -73,7 +73,7 @@ pub struct Options {
     pub authority: Option<Arc<Authority>>,
     /// Returns the scopes that a call needs.
     pub needs: Needs,
-    /// Sessions of older revisions and of `WebSocket`s.
+    /// Sessions of older revisions and of WebSockets.
     pub sessions: Arc<Sessions>,
     /// Limits of one connection or session.
     pub limits: Limits,

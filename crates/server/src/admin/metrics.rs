@@ -72,15 +72,19 @@ impl Families {
 
 fn calls(server: &Server, all: &mut Families) {
     let pipeline = &server.pipeline;
-    let loads = pipeline.admission.loads();
+    let loads = pipeline.services().admission.loads();
     let sample = |load: &Load, state, count| (labels([("class", load.class.name()), ("state", state)]), number(count));
     let running = loads.iter().flat_map(|load| [sample(load, "running", load.running), sample(load, "waiting", load.waiting)]);
     all.up("mcp_server_git_calls", "Tool calls by class, running or waiting for a slot.", running);
     let places = loads.iter().map(|load| (labels([("class", load.class.name())]), number(load.places)));
     all.up("mcp_server_git_call_places", "Maximum number of concurrent tool calls of a class.", places);
-    all.up("mcp_server_git_worktree_waits", "Changes waiting for their worktree.", one(number(pipeline.change_lock.queued().waiting)));
-    all.up("mcp_server_git_held_calls", "Calls held at a breakpoint.", one(number(pipeline.holds.list().len())));
-    all.up("mcp_server_git_lost_threads", "Stuck threads of calls that were answered.", one(number(pipeline.threads.total())));
+    all.up(
+        "mcp_server_git_worktree_waits",
+        "Changes waiting for their worktree.",
+        one(number(pipeline.services().change_lock.queued().waiting)),
+    );
+    all.up("mcp_server_git_held_calls", "Calls held at a breakpoint.", one(number(pipeline.services().holds.list().len())));
+    all.up("mcp_server_git_lost_threads", "Stuck threads of calls that were answered.", one(number(pipeline.services().threads.total())));
 }
 
 fn state(server: &Server, circuits: &[CircuitSnapshot], all: &mut Families) {
@@ -104,7 +108,7 @@ fn state(server: &Server, circuits: &[CircuitSnapshot], all: &mut Families) {
     all.up("mcp_server_git_store_backlog", "Writes queued for the store.", one(number(server.persistence.backlog())));
     let beats = server.task("heartbeat").is_some_and(|task| task.is_running());
     all.up("mcp_server_git_heartbeat_up", "Whether the heartbeat task runs.", is_up(beats));
-    let entries = caches::list(&server.pipeline).into_iter().map(|cache| (labels([("cache", cache.name)]), number(cache.entries)));
+    let entries = caches::list(&server.services).into_iter().map(|cache| (labels([("cache", cache.name)]), number(cache.entries)));
     all.up("mcp_server_git_cache_entries", "Number of cache entries.", entries);
 }
 
@@ -134,13 +138,13 @@ fn this_process(server: &Server, all: &mut Families) {
 
 fn totals(server: &Server, circuits: &[CircuitSnapshot], all: &mut Families) {
     let pipeline = &server.pipeline;
-    let loads = pipeline.admission.loads();
+    let loads = pipeline.services().admission.loads();
     let of_class = |load: &Load, many| (labels([("class", load.class.name())]), count(many));
     let rejected = loads.iter().map(|load| of_class(load, load.rejected));
     all.total("mcp_server_git_calls_rejected_total", "Tool calls rejected by a full queue.", rejected);
-    let rejected = one(count(pipeline.change_lock.queued().rejected));
+    let rejected = one(count(pipeline.services().change_lock.queued().rejected));
     all.total("mcp_server_git_worktree_rejected_total", "Changes rejected while waiting for their worktree.", rejected);
-    let lost = loads.iter().map(|load| of_class(load, pipeline.threads.lost(load.class).ever));
+    let lost = loads.iter().map(|load| of_class(load, pipeline.services().threads.lost(load.class).ever));
     all.total("mcp_server_git_lost_threads_total", "Threads lost since the start.", lost);
     let reasons = server.errors.reasons().into_iter();
     let reasons = reasons.map(|(class, reason, many)| (labels([("class", class.name()), ("reason", reason)]), count(many)));
@@ -151,7 +155,7 @@ fn totals(server: &Server, circuits: &[CircuitSnapshot], all: &mut Families) {
     all.total("mcp_server_git_circuit_rejected_total", "Calls rejected by circuits.", one(count(rejected)));
     let opened = circuits.iter().map(|circuit| circuit.opened_times).sum();
     all.total("mcp_server_git_circuit_opened_total", "Number of times circuits opened.", one(count(opened)));
-    let caches = caches::list(&server.pipeline);
+    let caches = caches::list(&server.services);
     let hits = caches.iter().map(|cache| (labels([("cache", cache.name)]), count(cache.hits)));
     all.total("mcp_server_git_cache_hits_total", "Cache hits.", hits);
     let misses = caches.iter().map(|cache| (labels([("cache", cache.name)]), count(cache.misses)));

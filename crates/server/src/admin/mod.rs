@@ -195,7 +195,7 @@ async fn errors(State(server): Shared, Query(wanted): Query<Window>) -> Json<Val
 async fn operations(State(server): Shared, Query(wanted): Query<Operations>) -> Response {
     let asked = Arc::clone(&server);
     let of = tokio::task::spawn_blocking(move || {
-        wanted.repository.map(|path| match asked.pipeline.repositories.open(&path) {
+        wanted.repository.map(|path| match asked.services.repositories.open(&path) {
             Ok(repo) => crate::journal::key(&repo),
             Err(_) => git::key(&path),
         })
@@ -245,7 +245,7 @@ async fn resume(State(server): Shared) -> Response {
 async fn trim(State(server): Shared) -> Json<Value> {
     let trimmed = tokio::task::spawn_blocking(move || {
         let before = process::rss();
-        let cleared = caches::clear(&server.pipeline, None).unwrap_or_default();
+        let cleared = caches::clear(&server.services, None).unwrap_or_default();
         guard::memory::trim();
         let after = process::rss();
         let recovered = before.zip(after).map(|(before, after)| before.saturating_sub(after));
@@ -255,7 +255,7 @@ async fn trim(State(server): Shared) -> Json<Value> {
 }
 
 async fn clear_caches(State(server): Shared, Json(wanted): Json<ClearCaches>) -> Response {
-    match caches::clear(&server.pipeline, wanted.name.as_deref()) {
+    match caches::clear(&server.services, wanted.name.as_deref()) {
         Some(cleared) => Json(json!({"cleared": views::cleared(&cleared)})).into_response(),
         None => refused(StatusCode::NOT_FOUND, "there is no such cache"),
     }
@@ -275,7 +275,7 @@ async fn logs(Query(wanted): Query<Logs>) -> Json<Value> {
 }
 
 async fn held(State(server): Shared, Path(id): Path<String>) -> Response {
-    match server.pipeline.holds.list().iter().find(|held| held.id == id) {
+    match server.services.holds.list().iter().find(|held| held.id == id) {
         Some(held) => Json(views::held_call(held)).into_response(),
         None => refused(StatusCode::NOT_FOUND, "there is no such held call"),
     }
@@ -283,7 +283,7 @@ async fn held(State(server): Shared, Path(id): Path<String>) -> Response {
 
 async fn resume_calls(State(server): Shared, Json(wanted): Json<Resume>) -> Response {
     let how = if wanted.abort { How::Abort } else { How::Resume };
-    let released = server.pipeline.holds.release(wanted.id.as_deref(), how);
+    let released = server.services.holds.release(wanted.id.as_deref(), how);
     if wanted.id.is_some() && released.is_empty() {
         return refused(StatusCode::NOT_FOUND, "there is no such held call");
     }
@@ -341,7 +341,7 @@ pub(crate) fn health(server: &Server, probe: Probe, is_open: bool) -> (bool, Val
         Probe::Started => (phase != Phase::Starting, json!({"status": phase.name()})),
         Probe::Ready { verbose } => {
             let takes_calls = phase == Phase::Ready && !server.stop.is_cancelled();
-            let threads = &server.pipeline.threads;
+            let threads = &server.services.threads;
             let is_short = server.watcher.is_short();
             let is_ready = takes_calls && !threads.is_full() && !is_short;
             let store = server.persistence.status();

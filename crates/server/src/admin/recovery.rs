@@ -12,11 +12,11 @@ const ENDING: Duration = Duration::from_secs(8);
 #[doc(alias = "emergency_server_recovery")]
 pub(super) async fn emergency(server: &Server) -> Value {
     tracing::warn!("emergency recovery begins");
-    let running = server.pipeline.stop_operations();
-    let left = server.pipeline.drained(ENDING).await;
+    let running = server.services.stop_operations();
+    let left = server.services.drained(ENDING).await;
     let mut steps = vec![step("stop operations", left == 0, &format!("{running} running or waiting, {left} left"))];
     let cleared: Vec<String> =
-        caches::clear(&server.pipeline, None).into_iter().flatten().map(|(name, entries)| format!("{entries} of {name}")).collect();
+        caches::clear(&server.services, None).into_iter().flatten().map(|(name, entries)| format!("{entries} of {name}")).collect();
     steps.push(step("clear caches", true, &cleared.join(", ")));
     let reset = server.breakers.reset_all().len();
     steps.push(step("reset circuits", true, &format!("{reset} circuits")));
@@ -59,7 +59,7 @@ pub(super) fn restart(server: &Server, component: &str) -> Option<Value> {
 pub(super) async fn reap(server: &Server, age: Duration) -> usize {
     let released = server.resources.reap(age);
     let forgotten = server.persistence.forget_idle(age.max(server.sessions.limits().idle)).await;
-    let roots = server.pipeline.repositories.clone();
+    let roots = server.services.repositories.clone();
     let removed = tokio::task::spawn_blocking(move || roots.remove_abandoned(age)).await.unwrap_or(0);
     released + forgotten + removed
 }

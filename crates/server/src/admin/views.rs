@@ -28,10 +28,10 @@ fn ms(time: Duration) -> u64 {
 }
 
 pub(super) fn status(server: &Server) -> Value {
-    let threads = &server.pipeline.threads;
+    let threads = &server.services.threads;
     // A change waits for its worktree before it takes a slot.
-    let queued = server.pipeline.change_lock.queued();
-    let loads = server.pipeline.admission.loads().map(|load| {
+    let queued = server.services.change_lock.queued();
+    let loads = server.services.admission.loads().map(|load| {
         let lost = threads.lost(load.class);
         let (waiting, rejected) = if load.class == Class::Change { (queued.waiting, queued.rejected) } else { (0, 0) };
         json!({
@@ -45,7 +45,7 @@ pub(super) fn status(server: &Server) -> Value {
             "lost_since_start": lost.ever,
         })
     });
-    let [opening, ..] = server.pipeline.openings.loads();
+    let [opening, ..] = server.services.openings.loads();
     let problems: Vec<Value> = problems(server).into_iter().map(|(what, next)| json!({"what": what, "next": next})).collect();
     let loaded = server.loaded();
     let store = server.persistence.status();
@@ -61,8 +61,8 @@ pub(super) fn status(server: &Server) -> Value {
         "sessions": server.sessions.count(),
         "evicted": server.sessions.evicted(),
         "calls": loads,
-        "in_flight": server.pipeline.calls.len(),
-        "held": server.pipeline.holds.list().len(),
+        "in_flight": server.services.calls.len(),
+        "held": server.services.holds.list().len(),
         "opening": {"running": opening.running, "waiting": opening.waiting, "places": opening.places, "rejected": opening.rejected},
         "process": process(server),
         "lost_limit": threads.limit(),
@@ -102,7 +102,7 @@ fn problems(server: &Server) -> Vec<(String, String)> {
     };
     let phase = server.phase.get();
     add(phase == Phase::Draining, "the server accepts no new calls".to_owned(), "mcp-server-git resume");
-    add(server.pipeline.threads.is_full(), "calls are rejected: too many threads are lost".to_owned(), again);
+    add(server.services.threads.is_full(), "calls are rejected: too many threads are lost".to_owned(), again);
     let is_short = server.watcher.is_short();
     add(is_short, "calls are rejected: the memory limit is reached".to_owned(), "mcp-server-git status memory --trim");
     if let Some(why) = server.persistence.status().unavailable {
@@ -128,7 +128,7 @@ fn problems(server: &Server) -> Vec<(String, String)> {
     add(!burning.is_empty(), format!("errors spike: {}", names.join(", ")), "mcp-server-git errors --window 10m");
     let idle = server.sessions.list().iter().filter(|session| session.in_flight == 0 && session.idle >= server.idle_after()).count();
     add(idle > server.settings().idle_warn, format!("{idle} sessions are idle"), "mcp-server-git sessions reap --idle 30m");
-    let held = server.pipeline.holds.list().len();
+    let held = server.services.holds.list().len();
     add(held > 0, format!("{held} calls are held by a breakpoint"), "mcp-server-git debug held");
     all
 }
@@ -332,8 +332,8 @@ pub(super) fn errors(server: &Server, asked: Duration, past: &Past, threshold: f
 }
 
 pub(super) fn held(server: &Server) -> Value {
-    let held = server.pipeline.holds.list();
-    json!({"held": held.iter().map(held_call).collect::<Vec<_>>(), "limit_ms": ms(server.pipeline.holds.limit())})
+    let held = server.services.holds.list();
+    json!({"held": held.iter().map(held_call).collect::<Vec<_>>(), "limit_ms": ms(server.services.holds.limit())})
 }
 
 pub(super) fn held_call(held: &Held) -> Value {
@@ -385,7 +385,7 @@ fn slope(notes: &[(Duration, u64)]) -> Option<i64> {
 }
 
 pub(super) fn caches(server: &Server) -> Value {
-    let all = caches::list(&server.pipeline);
+    let all = caches::list(&server.services);
     let shown = all.iter().map(|cache| {
         json!({
             "name": cache.name,

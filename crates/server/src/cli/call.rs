@@ -19,8 +19,8 @@ pub(super) fn run(app: &App, tool: &str, arguments: &str) -> ExitCode {
         Ok(args) => args,
         Err(err) => return cannot_run(&format!("the arguments are not a JSON object: {err}")),
     };
-    let Some(entry) = app.pipeline.find(tool) else {
-        let known: Vec<&str> = app.pipeline.listed().iter().map(|entry| entry.name).collect();
+    let Some(entry) = app.services.find(tool) else {
+        let known: Vec<&str> = app.services.listed().iter().map(|entry| entry.name).collect();
         return cannot_run(&format!("unknown tool `{tool}`. Tools: {}", known.join(", ")));
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -43,7 +43,7 @@ pub(super) fn run(app: &App, tool: &str, arguments: &str) -> ExitCode {
             caller: Caller::local(),
         };
         let result = app.pipeline.call(call).await;
-        app.pipeline.idle(Duration::from_secs(9)).await;
+        app.services.idle(Duration::from_secs(9)).await;
         result
     });
     // A hung thread would delay the exit.

@@ -30,7 +30,7 @@ pub(super) enum Command {
     Schema,
 }
 
-pub(super) fn run(command: Command, flags: Flags) -> ExitCode {
+pub(super) fn run(command: Command, flags: &Flags) -> ExitCode {
     match command {
         Command::Schema => {
             say(&format!("{:#}", schema()));

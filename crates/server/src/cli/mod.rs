@@ -292,13 +292,13 @@ pub fn run() -> ExitCode {
         return validate::run(file.as_deref(), (*strict, *lenient), kind.as_deref(), *json);
     }
     match &cli.command {
-        Some(Command::Config { what }) => return config::run(*what, flags),
+        Some(Command::Config { what }) => return config::run(*what, &flags),
         Some(Command::Completions { shell }) => return pages::completions(*shell, command()),
         Some(Command::Man { out }) => return pages::manual(out.as_deref(), command()),
-        Some(Command::Doctor(options)) => return doctor::run(options, flags),
+        Some(Command::Doctor(options)) => return doctor::run(options, &flags),
         _ => {}
     }
-    let mut config = match Config::load(flags) {
+    let mut config = match Config::load(&flags) {
         Ok(config) => config,
         Err(err) => return cannot_run(&err),
     };

@@ -65,12 +65,12 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         tokio::spawn(async move {
             stop.cancelled().await;
             notify::stopping();
-            pipeline.idle(END).await;
+            pipeline.services().idle(END).await;
             drained.cancel();
         });
         let served = http::serve(listeners, move |identity| Handler::new(Arc::clone(&shared), identity), options, app.stop.clone()).await;
         app.stop.cancel();
-        app.pipeline.idle(END).await;
+        app.services.idle(END).await;
         app.server.end_telemetry().await;
         app.server.flush_to_store().await;
         app.server.persistence.close().await;
@@ -89,7 +89,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
 
 /// Checks the requirements of every call at startup, where the operator sees what is missing.
 pub(super) fn preflight(app: &App, config: &Config) -> Result<(), String> {
-    match app.pipeline.repositories.git().version() {
+    match app.services.repositories.git().version() {
         Ok(_) => {}
         // It may still respond, for example if its file system is slow.
         Err(git::Error::GitSilent(why)) => tracing::warn!(why, "git does not respond"),
@@ -131,7 +131,7 @@ fn options(config: &Config, server: &Arc<Server>, authority: Option<Arc<Authorit
         allowed_origins: http.allowed_origins.clone(),
         authority,
         needs: Arc::new(move |tool, args| {
-            let Some(entry) = pipeline.find(tool) else { return Vec::new() };
+            let Some(entry) = pipeline.services().find(tool) else { return Vec::new() };
             Caller::needed(effect(entry, args), entry.scope).map(Right::name).collect()
         }),
         sessions: Arc::clone(&server.sessions),
@@ -155,7 +155,7 @@ fn options(config: &Config, server: &Arc<Server>, authority: Option<Arc<Authorit
 }
 
 pub(super) fn announce(app: &App, place: &Place, wants_token: bool) {
-    let roots = app.pipeline.repositories.roots().named();
+    let roots = app.services.repositories.roots().named();
     let served: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
     let served = if served.is_empty() { "no repository: start it inside one, or with -r PATH".to_owned() } else { served.join(", ") };
     let at = match place {

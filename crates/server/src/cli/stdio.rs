@@ -54,7 +54,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
             () = late => return Ok(()),
         };
         app.stop.cancel();
-        app.pipeline.idle(END).await;
+        app.services.idle(END).await;
         app.server.end_telemetry().await;
         if let Ok(Some(channel)) = registered.await {
             channel.remove();

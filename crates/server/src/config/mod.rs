@@ -1,4 +1,4 @@
-//! Merges flags over environment over file, into one validated configuration. Keys are declared in sections: see [`key`].
+//! Merges flags over environment over file, into one validated configuration. Keys are declared in sections: see `key.rs`.
 
 mod breakpoint;
 mod error;
@@ -118,7 +118,7 @@ impl Config {
     /// # Errors
     ///
     /// [`ConfigError`], which points at the line or names the variable.
-    pub fn load(flags: Flags) -> Result<Self, ConfigError> {
+    pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
         Self::from_parts(flags, &|name| env::var(name).ok()).map_err(|err| match (err, config_path::read()) {
             (err @ (ConfigError::Key { .. } | ConfigError::UnknownTool(_) | ConfigError::Serving(_)), Some(path)) if path.exists() => {
                 ConfigError::InFile { path: path.to_owned(), source: Box::new(err) }
@@ -142,8 +142,8 @@ impl Config {
         }
     }
 
-    fn from_parts(flags: Flags, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let (file, origin) = Source::read(&flags, variable)?;
+    fn from_parts(flags: &Flags, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let (file, origin) = Source::read(flags, variable)?;
         serving::check(&file.http, &file.auth)?;
         file.cache.check()?;
         let state_dir = state_dir(file.state_dir, variable);
@@ -214,7 +214,7 @@ mod tests {
         let path = dir.path().join("config.toml");
         fs::write(&path, text).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
         let flags = Flags { config: Some(path), ..flags };
-        Config::from_parts(flags, &|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        Config::from_parts(&flags, &|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]

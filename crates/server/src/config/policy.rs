@@ -14,9 +14,9 @@ section! {
     PolicySettings in "policy." {
         /// `allow`, `confirm` or `deny` force pushes. They always need a lease.
         force_push: Rule = Rule::Confirm => .variables(&["MCP_GIT_FORCE_PUSH"]);
-        /// The same for git_reset with `hard`.
+        /// The same for `git_reset` with `hard`.
         hard_reset: Rule = Rule::Confirm => .variables(&["MCP_GIT_HARD_RESET"]);
-        /// The same for git_clean.
+        /// The same for `git_clean`.
         clean: Rule = Rule::Confirm => .variables(&["MCP_GIT_CLEAN"]);
         /// The same for deleting unmerged branches, tags, and remote branches.
         delete: Rule = Rule::Confirm => .variables(&["MCP_GIT_DELETE"]);

@@ -139,7 +139,7 @@ mod tests {
     fn circuits_are_overridden_by_name() -> Result<(), toml::de::Error> {
         let file: Circuits = toml::from_str("failure_threshold = 2\n[\"host:443/fetch\"]\nrecovery_timeout = 60")?;
         let (name, own) = file.overrides().remove(0);
-        assert_eq!((name.as_str(), own.failure_threshold, own.recovery_timeout), ("host:443/fetch", 2, Duration::from_secs(60)));
+        assert_eq!((name.as_str(), own.failure_threshold, own.recovery_timeout), ("host:443/fetch", 2, Duration::from_mins(1)));
         assert!(toml::from_str::<Circuits>("failure_limit = 2").is_err(), "an unknown key is not a circuit");
         Ok(())
     }

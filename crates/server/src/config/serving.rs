@@ -75,7 +75,7 @@ section! {
 }
 
 section! {
-    /// Sessions of older revisions and of `WebSocket`s, and workspaces.
+    /// Sessions of older revisions and of WebSockets, and workspaces.
     #[serde(deny_unknown_fields)]
     Sessions in "sessions." {
         /// Concurrent sessions of revisions before 2026-07-28, and WebSockets.

@@ -1,6 +1,6 @@
 //! Arguments common to all tools, and arguments the pipeline itself reads.
 
-use super::repository::Wanted;
+use super::resolve::Wanted;
 use crate::{
     arguments::{budget, idempotency_key, take_switch},
     error::Error,

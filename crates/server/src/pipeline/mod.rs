@@ -1,59 +1,69 @@
-//! The stages of a call, from the outside in: observe, panic barrier, deadline and cancellation, gate and open,
-//! one change at a time, admission, journal, dispatch.
+//! The request path: what happens to a call between the wire and its tool, as a list of layers from the outside in.
 //!
-//! The order of the last four depends on the tool's effect. A change waits for its worktree before it takes a slot, so
-//! that waiting writers occupy no slots; a read takes its slot first and opens its repository on the thread that reads it.
+//! hold → observe → complete → authorize → deadline, and then by the effect of the call:
+//! a read: admit → open → run; a change: lock → admit → journal → run; on a path: admit → run.
+//!
+//! Each layer is a struct in the file of its name. The last ones run on the call's thread. A change waits for its worktree
+//! before it takes a slot, so that waiting writers occupy no slots; a read takes its slot first and opens its repository on
+//! the thread that reads it.
 //!
 //! Every call is answered, even if its thread hangs: the thread then counts as lost, and its slot is freed.
 
+mod admit;
+mod authorize;
 mod change_lock;
+mod complete;
+mod deadline;
 mod envelope;
-pub(crate) mod holds;
-mod missing;
-mod repository;
+mod hold;
+mod journal;
+mod layer;
+mod lock;
+mod observe;
+mod open;
+mod request;
+mod resolve;
 mod run;
+mod services;
 mod timings;
 mod worker;
 
-use crate::{
-    caller::Caller,
-    circuits::Breakers,
-    error::{Error, Kind},
-    output::Reply,
-    persistence::Persistence,
-    selection::Selection,
-    suspicion::Suspicions,
-    telemetry::{
-        errors::Errors,
-        metrics::Metrics,
-        otlp::traces::{Ended, Traces},
-    },
-    tool::ToolServices,
-    tool::{Effect, Entry, Reporter, Scope},
-};
 pub(crate) use change_lock::{ChangeLock, LOCK_WAITS};
 pub(crate) use envelope::{check, effect};
-use git::{Cancel, Repo, Repositories};
-use guard::{Admission, Class, Resources, Running, Threads};
-pub(crate) use holds::{Held, Holds, How};
-use parking_lot::{Mutex, RwLock};
-use repository::Wanted;
+pub(crate) use hold::{Held, Holds, How};
+pub use services::Services;
+pub(crate) use timings::InGit;
+pub use timings::Origin;
+
+use crate::{
+    caller::Caller,
+    error::{Error, Kind},
+    output::Reply,
+    tool::{Effect, Entry, Reporter, Scope},
+};
+use admit::{AdmitPath, AdmitRead};
+use authorize::Authorize;
+use complete::Complete;
+use deadline::Deadline;
+use git::{Cancel, Repo};
+use guard::{Class, Running};
+use hold::Hold;
+use journal::Journal;
+use layer::{Layer, Stack};
+use lock::Lock;
+use observe::Observe;
+use open::Open;
+use request::{Timed, Work};
+use resolve::Wanted;
+use run::Run;
 use serde_json::{Map, Value};
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
-pub use timings::Origin;
-pub(crate) use timings::{InGit, Timings};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use worker::{Attended, Grace, Worker};
-
-/// How long shutdown waits for a lost thread: git has three seconds between SIGTERM and SIGKILL.
-const LOST_GRACE: Duration = Duration::from_millis(3500);
 
 /// A tool call, free of any wire format.
 #[derive(Clone)]
@@ -100,54 +110,51 @@ pub struct Bounds {
     pub slow: Duration,
 }
 
-/// The stages of a call and their state.
+/// The layers of every call.
+type Calls = Hold<Observe<Complete<Authorize<Deadline<ByEffect>>>>>;
+
+/// The request path of a server.
 pub struct Pipeline {
-    pub(crate) tools: Vec<&'static Entry>,
-    pub(crate) listed: Vec<&'static Entry>,
-    pub(crate) selection: Selection,
-    pub(crate) services: Arc<ToolServices>,
-    pub(crate) repositories: Arc<Repositories>,
-    pub(crate) admission: Admission,
-    /// Slots for calls that open a repository before they take a slot of their class.
-    pub(crate) openings: Admission,
-    /// Counts lost threads.
-    pub(crate) threads: Threads,
-    pub(crate) breakers: Arc<Breakers>,
-    pub(crate) persistence: Arc<Persistence>,
-    pub(crate) errors: Arc<Errors>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) traces: Option<Arc<Traces>>,
-    /// Set while new calls are rejected because memory is short.
-    pub(crate) pressure: Arc<AtomicBool>,
-    pub(crate) suspicions: Suspicions,
-    pub(crate) resources: Resources,
-    /// Calls held at a breakpoint.
-    pub(crate) holds: Holds,
-    /// Cancelled and replaced to stop all running calls without stopping the server.
-    pub(crate) present: Mutex<CancellationToken>,
-    pub(crate) change_lock: ChangeLock,
-    pub(crate) bounds: RwLock<Bounds>,
-    pub(crate) stop: CancellationToken,
-    /// Calls with a waiting client, running or queued.
-    pub(crate) calls: TaskTracker,
-    /// The threads of calls, including abandoned calls.
-    pub(crate) running: TaskTracker,
+    services: Arc<Services>,
+    calls: Calls,
+}
+
+/// The layers by the effect of a call.
+struct ByEffect {
+    paths: AdmitPath,
+    reads: AdmitRead<Run>,
+    changes: Lock<Run>,
+}
+
+impl Layer<Timed> for ByEffect {
+    async fn call(&self, timed: Timed) -> Result<Reply, Error> {
+        match (&timed.authorized.work, timed.authorized.effect) {
+            (Work::Path(..), _) => self.paths.call(timed).await,
+            (Work::Repository(_), Effect::Read) => self.reads.call(timed).await,
+            (Work::Repository(_), _) => self.changes.call(timed).await,
+        }
+    }
 }
 
 impl Pipeline {
-    /// The tools listed to clients.
-    pub fn listed(&self) -> &[&'static Entry] {
-        &self.listed
+    /// The request path of a server with these services.
+    pub(crate) fn new(services: Arc<Services>) -> Self {
+        let own = &services;
+        let paths = AdmitPath::new(own);
+        let reads = Stack(Run::new(own)).push(|run| Open::new(own, run)).push(|open| AdmitRead::new(own, open)).0;
+        let changes = Stack(Run::new(own)).push(|run| Journal::new(own, run)).push(|journal| Lock::new(own, journal)).0;
+        let calls = Stack(ByEffect { paths, reads, changes })
+            .push(|inner| Deadline::new(own, inner))
+            .push(|inner| Authorize::new(own, inner))
+            .push(|inner| Complete::new(own, inner))
+            .push(|inner| Observe::new(own, inner))
+            .push(|inner| Hold::new(own, inner));
+        Self { calls: calls.0, services }
     }
 
-    /// The tool called `name`.
-    pub fn find(&self, name: &str) -> Option<&'static Entry> {
-        self.tools.iter().copied().find(|entry| entry.name == name)
-    }
-
-    /// The limits in force.
-    pub(crate) fn bounds(&self) -> Bounds {
-        *self.bounds.read()
+    /// What the calls share.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.services
     }
 
     /// Runs a call to completion.
@@ -155,169 +162,8 @@ impl Pipeline {
     /// # Errors
     ///
     /// The tool's error, or the reason the call did not run.
-    pub async fn call(&self, mut call: Call) -> Result<Reply, Error> {
-        // Counts the call while it is held or queued, too.
-        let _running = self.calls.token();
-        let present = self.present();
-        let passed = self.holds.pass(&mut call, &present, &self.stop).await;
-        let is_short = self.pressure.load(Ordering::Relaxed);
-        let (tool, received, principal) = (call.tool.name, call.received, Arc::clone(&call.caller.principal));
-        let (origin, timings) = (std::mem::take(&mut call.origin), Arc::new(Timings::since(received)));
-        let mut result = match passed {
-            Ok(()) if is_short => Err(Error::out_of_memory()),
-            Ok(()) => self.completed(call, &timings, &present).await,
-            Err(aborted) => Err(aborted),
-        };
-        if let Err(error) = &mut result
-            && error.kind == Kind::Foreign
-            && self.is_breach(&principal, "handles of other principals were used").await
-        {
-            error.kind = Kind::Breach;
-        }
-        if let Err(error) = &result {
-            let count = if error.kind.is_cancellation() { Errors::note } else { Errors::record };
-            count(&self.errors, error.class(), if is_short && error.kind == Kind::Unavailable { "memory_limit" } else { error.code() });
-        }
-        timings.measure(&self.metrics);
-        // Calls made by the server itself belong to no request.
-        if let Some(traces) = self.traces.as_ref().filter(|_| !origin.transport[0].is_empty()) {
-            traces.call(&Ended {
-                tool,
-                parent: origin.parent.as_ref(),
-                session: origin.session.as_deref(),
-                request: origin.request.as_deref(),
-                transport: origin.transport,
-                took: received.elapsed(),
-                error: result.as_ref().err().map(Error::code),
-                parts: timings.parts(),
-            });
-        }
-        timings.record(tool, &origin, received.elapsed(), self.bounds().slow, result.as_ref().map(drop));
-        result
-    }
-
-    /// Records that a principal has tried another's handle, or a forged one. Repeated attempts revoke all its handles.
-    pub(crate) async fn is_breach(&self, principal: &Arc<str>, what: &'static str) -> bool {
-        let is_breach = self.suspicions.note(principal, Instant::now());
-        if is_breach {
-            let revoked = self.services.workspaces.revoke(principal).await;
-            tracing::warn!(principal = &**principal, what, revoked, "repeated security violations, handles revoked");
-        }
-        is_breach
-    }
-
-    /// Waits for running calls at shutdown.
-    pub async fn idle(&self, at_most: Duration) {
-        self.calls.close();
-        self.running.close();
-        let ended = async { tokio::join!(self.calls.wait(), self.running.wait()) };
-        let only_lost_remain = async {
-            let is_quiet = || self.threads.since_last().is_none_or(|since| since >= LOST_GRACE);
-            while self.unfinished() > 0 || !is_quiet() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            _ = ended => {}
-            () = only_lost_remain => tracing::warn!(threads = self.threads.total(), "shutting down without the lost threads"),
-            // The rest ends with the process; child process groups have been signalled by now.
-            () = tokio::time::sleep(at_most) => tracing::warn!("calls were still running at shutdown"),
-        }
-    }
-
-    /// Number of unfinished calls, not counting lost threads.
-    fn unfinished(&self) -> usize {
-        self.calls.len().max(self.running.len().saturating_sub(self.threads.total()))
-    }
-
-    /// The token that stops all running calls.
-    fn present(&self) -> CancellationToken {
-        self.present.lock().clone()
-    }
-
-    /// Stops all running calls, but not the server. Returns the number of calls.
-    pub(crate) fn stop_operations(&self) -> usize {
-        let running = self.calls.len();
-        let mut present = self.present.lock();
-        std::mem::take(&mut *present).cancel();
-        running
-    }
-
-    /// Waits until no call runs, for at most `at_most`; returns how many are left. Lost threads do not count.
-    pub(crate) async fn drained(&self, at_most: Duration) -> usize {
-        let empty = async {
-            while self.unfinished() > 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(at_most, empty).await.ok();
-        self.unfinished()
-    }
-
-    /// Runs the call once, with its deadline.
-    async fn attempt(&self, call: Call, timings: &Arc<Timings>, present: &CancellationToken) -> Result<Reply, Error> {
-        let bounds = self.bounds();
-        let (asked, effect) = self.asked(&call)?;
-        let reads = effect == Effect::Read;
-        let (class, timeout) = match call.tool.scope {
-            scope if scope.is_remote() => (Class::Network, bounds.network_timeout),
-            _ if reads => (Class::Read, bounds.read_timeout),
-            _ => (Class::Change, bounds.change_timeout),
-        };
-        let cancel = Cancel::new(Some(call.received + timeout));
-        let (cancelled, job) = (call.cancelled.clone(), self.threads.job(class));
-        let worker = Worker::new(&self.running, &job, timings);
-        let grace = if reads { Grace::READ } else { Grace::CHANGE };
-        let done =
-            self.watched(self.run(call, asked, cancel.clone(), worker), Attended(job), &cancel, [cancelled, present.clone()], grace).await;
-        done.map_err(|error| if reads { error } else { error.for_change() })
-    }
-
-    /// Forwards cancellation, the deadline and shutdown to the running work.
-    async fn watched<T>(
-        &self,
-        work: impl Future<Output = Result<T, Error>>,
-        attended: Attended,
-        cancel: &Cancel,
-        [cancelled, present]: [CancellationToken; 2],
-        grace: Grace,
-    ) -> Result<T, Error> {
-        tokio::pin!(work);
-        let stopping = async {
-            self.stop.cancelled().await;
-            tokio::time::sleep(grace.stop).await;
-        };
-        let late = async {
-            match cancel.deadline() {
-                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        let reason = tokio::select! {
-            done = &mut work => return done,
-            () = cancelled.cancelled() => StopReason::Cancelled,
-            () = present.cancelled() => StopReason::Stopped,
-            () = stopping => StopReason::Cancelled,
-            () = late => StopReason::TimedOut,
-        };
-        match reason {
-            StopReason::Cancelled | StopReason::Stopped => cancel.cancel(),
-            StopReason::TimedOut => cancel.time_out(),
-        }
-        // Most work watches `cancel` and ends soon; its own result is the better answer.
-        if let Ok(done) = tokio::time::timeout(grace.end, work).await {
-            return match done {
-                Err(error) if error.kind == Kind::Cancelled && reason == StopReason::Stopped => Err(Error::stopped()),
-                done => done,
-            };
-        }
-        let lost = attended.0.abandon();
-        if lost == 0 {
-            return Err(cancel.check().err().map_or_else(panicked, Error::from));
-        }
-        tracing::warn!(lost, threads = self.threads.total(), "call answered; its thread is stuck");
-        Err(grace.unanswered(cancel))
+    pub async fn call(&self, call: Call) -> Result<Reply, Error> {
+        self.calls.call(call).await
     }
 
     /// Reads from a repository outside a tool call.
@@ -327,14 +173,15 @@ impl Pipeline {
         work: impl FnOnce(&Arc<Repo>, &Cancel) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let RepositoryRead { path, caller, cancelled, client_roots } = visit;
-        let _running = self.calls.token();
+        let services = &self.services;
+        let _running = services.calls.token();
         caller.check(Effect::Read, Scope::Worktree)?;
-        let (finder, wanted) = (self.finder(client_roots, &caller.principal), Wanted::path(path));
-        let cancel = Cancel::new(Some(Instant::now() + self.bounds().read_timeout));
-        let (stop, job) = (cancel.clone(), self.threads.job(Class::Read));
-        let worker = Worker::new(&self.running, &job, &Arc::default());
+        let (finder, wanted) = (services.finder(client_roots, &caller.principal), Wanted::path(path));
+        let cancel = Cancel::new(Some(Instant::now() + services.bounds().read_timeout));
+        let (stop, job) = (cancel.clone(), services.threads.job(Class::Read));
+        let worker = Worker::new(&services.running, &job);
         let read = async {
-            let permit = self.place(Class::Read, &caller.principal, None, &cancel).await?;
+            let permit = services.slot(Class::Read, &caller.principal, None, &cancel).await?;
             let work = move |_: &Running| {
                 let repo = finder.open(&wanted)?;
                 let found = work(&repo, &stop).map_err(|error| run::lacked(&repo, error, &stop))?;
@@ -343,17 +190,8 @@ impl Pipeline {
             };
             worker.run(Some(permit), work).await
         };
-        self.watched(read, Attended(job), &cancel, [cancelled, self.present()], Grace::READ).await
+        services.watched(read, Attended(job), &cancel, [cancelled, services.present()], Grace::READ).await
     }
-}
-
-/// Why a call is stopped.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum StopReason {
-    Cancelled,
-    /// The operator has stopped all operations.
-    Stopped,
-    TimedOut,
 }
 
 fn panicked() -> Error {

@@ -1,10 +1,10 @@
 //! The threads that run a call, and the answer to a call whose thread hangs.
 
-use super::{panicked, timings::Timings};
+use super::panicked;
 use crate::error::{Error, Kind};
 use git::Cancel;
 use guard::{Job, Permit, Running};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 /// Grace periods of a stopped call.
@@ -51,17 +51,11 @@ impl Grace {
 pub(super) struct Worker {
     tracker: TaskTracker,
     job: Job,
-    timings: Arc<Timings>,
 }
 
 impl Worker {
-    pub(super) fn new(tracker: &TaskTracker, job: &Job, timings: &Arc<Timings>) -> Self {
-        Self { tracker: tracker.clone(), job: job.clone(), timings: Arc::clone(timings) }
-    }
-
-    /// The call's timings.
-    pub(super) fn timings(&self) -> &Arc<Timings> {
-        &self.timings
+    pub(super) fn new(tracker: &TaskTracker, job: &Job) -> Self {
+        Self { tracker: tracker.clone(), job: job.clone() }
     }
 
     /// Runs the work on its own thread, where a panic fails only this call. The permit is released when the thread ends,

@@ -13,7 +13,7 @@ use crate::{
         settings::{Loaded, Settings},
     },
     persistence::{Persistence, milliseconds, now_ms},
-    pipeline::{Call, InGit, Origin, Pipeline},
+    pipeline::{Call, InGit, Origin, Pipeline, Services},
     state::StateDir,
     telemetry::{errors::Errors, heap::Tracker, metrics::Metrics, watch::Watcher},
 };
@@ -71,6 +71,7 @@ impl git::Ledger for Ledger {
 #[doc(alias = "MCPGitServer")]
 pub(crate) struct Server {
     pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) services: Arc<Services>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) persistence: Arc<Persistence>,
@@ -159,12 +160,12 @@ impl Server {
             }
             Err(why) => tracing::warn!(%why, "could not read operations interrupted by the last shutdown"),
         }
-        let repositories = Arc::clone(&self.pipeline.repositories);
+        let repositories = Arc::clone(&self.services.repositories);
         match tokio::task::spawn_blocking(move || repositories.remove_abandoned(ABANDONED)).await {
             Ok(0) | Err(_) => {}
             Ok(count) => tracing::warn!(count, "removed partial clones left by killed servers"),
         }
-        let orphaned = self.pipeline.services.workspaces.reconcile().await;
+        let orphaned = self.services.of_tools.workspaces.reconcile().await;
         if let Some(first) = orphaned.first() {
             tracing::warn!(count = orphaned.len(), first = %first.display(), "worktrees are orphaned: their repositories are gone");
         }
@@ -235,7 +236,7 @@ impl Server {
                 // It reads files, and may have to free memory.
                 let checked = tokio::task::spawn_blocking(move || {
                     server.watcher.check_memory(server.settings().memory.limit(), || {
-                        crate::caches::clear(&server.pipeline, None);
+                        crate::caches::clear(&server.services, None);
                         guard::memory::trim();
                     });
                 });
@@ -245,7 +246,7 @@ impl Server {
         let server = Arc::clone(self);
         let unused = self.settings().cache_sweep;
         let caches = self.supervise("caches", unused, move || {
-            let dropped = crate::caches::sweep(&server.pipeline, unused);
+            let dropped = crate::caches::sweep(&server.services, unused);
             tracing::debug!(dropped, "the caches were swept");
             std::future::ready(())
         });
@@ -298,7 +299,7 @@ impl Server {
 
     /// Requests a successor if so many threads are lost that calls are rejected: only the end of the process ends them.
     async fn replace_if_full(&self) {
-        if !self.pipeline.threads.is_full() || self.phase.get() != Phase::Ready {
+        if !self.services.threads.is_full() || self.phase.get() != Phase::Ready {
             return;
         }
         match self.control.ask(self.settings().drain).await {
@@ -310,8 +311,8 @@ impl Server {
 
     /// Closes expired workspaces on behalf of their owners. A workspace whose close would lose work is kept.
     async fn close_expired(&self) {
-        let Some(tool) = self.pipeline.find("git_workspace").filter(|_| self.persistence.status().opened) else { return };
-        let workspaces = &self.pipeline.services.workspaces;
+        let Some(tool) = self.services.find("git_workspace").filter(|_| self.persistence.status().opened) else { return };
+        let workspaces = &self.services.of_tools.workspaces;
         for expired in workspaces.expired().await {
             let args = json!({"action": "close", "handle": expired.handle, "repo_path": expired.repository});
             let call = Call {
@@ -408,7 +409,7 @@ impl Server {
     pub(crate) async fn drain(&self, at_most: Duration) -> usize {
         self.phase.advance(Phase::Draining);
         self.intake.drain();
-        let left = self.pipeline.drained(at_most).await;
+        let left = self.services.drained(at_most).await;
         self.flush_to_store().await;
         left
     }
@@ -416,7 +417,7 @@ impl Server {
     /// Exports the last traces and metrics, within some seconds. The SDK ignores the time limit for metrics
     /// (`findings/opentelemetry_meter_shutdown_limit.sh`).
     pub(crate) async fn end_telemetry(&self) {
-        let (traces, metrics) = (self.pipeline.traces.clone(), Arc::clone(&self.metrics));
+        let (traces, metrics) = (self.services.traces.clone(), Arc::clone(&self.metrics));
         let traces = tokio::task::spawn_blocking(move || traces.inspect(|traces| traces.end()));
         let metrics = tokio::task::spawn_blocking(move || metrics.end());
         let both = async { (traces.await, metrics.await) };

@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, time::Instant};
 pub(crate) fn reload(server: &Server) {
     notify::reloading();
     let flags = server.loaded().origin.flags.clone();
-    match Config::load(flags) {
+    match Config::load(&flags) {
         Ok(config) => apply(server, &config),
         Err(err) => {
             tracing::error!(%err, "the configuration was not reloaded: the previous one stays in force");
@@ -30,7 +30,7 @@ fn apply(server: &Server, config: &Config) {
     let Reloadable { bounds, sessions, settings } = Reloadable::of(config);
     // The intervals of the heartbeat and the sweep are fixed at the start.
     let (heartbeat, sweep_interval) = (server.sessions.limits().heartbeat, server.settings().sweep_interval);
-    *server.pipeline.bounds.write() = bounds;
+    *server.services.bounds.write() = bounds;
     server.sessions.set_limits(SessionLimits { heartbeat, ..sessions });
     *server.settings.write() = Settings { sweep_interval, ..settings };
     let authority = server.authority.get();

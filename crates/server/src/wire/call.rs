@@ -45,14 +45,14 @@ pub(super) async fn call(
     context: RequestContext<RoleServer>,
 ) -> Result<CallToolResponse, ErrorData> {
     let received = Instant::now();
-    let Some(tool) = shared.pipeline.find(&request.name) else {
-        shared.pipeline.errors.record(ErrorClass::Other, "unknown_tool");
+    let Some(tool) = shared.services.find(&request.name) else {
+        shared.services.errors.record(ErrorClass::Other, "unknown_tool");
         tracing::info!(error_class = ErrorClass::Other.name(), code = "unknown_tool", "failed");
-        let why = unknown_tool(&request.name, shared.pipeline.listed().iter().copied());
+        let why = unknown_tool(&request.name, shared.services.listed().iter().copied());
         return Err(ErrorData::invalid_params(why, None));
     };
     if shared.intake.is_draining() {
-        let budget = Budget::of_call(shared.pipeline.bounds().max_output_tokens, request.arguments.as_ref());
+        let budget = Budget::of_call(shared.services.bounds().max_output_tokens, request.arguments.as_ref());
         return Ok(into_result(Err(Error::draining()), budget).into());
     }
     let span = tracing::info_span!("tools/call", tool = tool.name);
@@ -60,7 +60,7 @@ pub(super) async fn call(
     if let (Some(types), Some(args)) = (&shared.lenient, &mut request.arguments) {
         warnings.extend(types.coerce(tool, args).into_iter().map(Value::from));
     }
-    let budget = Budget::of_call(shared.pipeline.bounds().max_output_tokens, request.arguments.as_ref());
+    let budget = Budget::of_call(shared.services.bounds().max_output_tokens, request.arguments.as_ref());
     let calling = Calling { shared, connection, tool, context, received, budget };
     let modern = calling.is_modern();
     let mut response = calling.answer(request).instrument(span).await?;
@@ -109,7 +109,7 @@ impl Calling<'_> {
                 Err(error) => Ok(self.finished(Err(error)).await?.into()),
             };
         }
-        let counts = !self.can_ask() || self.shared.pipeline.services.policy.model_confirms;
+        let counts = !self.can_ask() || self.shared.services.of_tools.policy.model_confirms;
         let confirmed = counts && is_confirmed(&request) && self.question(&request).await.check().is_ok();
         let error = match self.run(&request, Some(confirmed)).await {
             Ok(Err(error)) if error.asks && !confirmed => error,
@@ -141,7 +141,7 @@ impl Calling<'_> {
         let (pipeline, principal) = (&self.shared.pipeline, &self.connection.caller.principal);
         let mut args = request.arguments.clone().unwrap_or_default();
         let client_roots = self.connection.client_roots().await.unwrap_or_default();
-        let place = pipeline.named(&mut args, principal, client_roots).await;
+        let place = pipeline.services().named(&mut args, principal, client_roots).await;
         Question {
             declines: Arc::clone(&self.shared.declines),
             principal: Arc::clone(principal),
@@ -164,15 +164,15 @@ impl Calling<'_> {
     async fn gone(&self) {
         tokio::select! {
             () = self.context.ct.cancelled() => {}
-            () = self.shared.pipeline.stop.cancelled() => {}
+            () = self.shared.services.stop.cancelled() => {}
         }
     }
 
     /// Records a forged or replayed state. The first may be a mistake, a repeat is a breach.
     async fn record_forgery(&self) {
         let pipeline = &self.shared.pipeline;
-        if pipeline.is_breach(&self.connection.caller.principal, "states were forged or replayed").await {
-            pipeline.errors.record(ErrorClass::SecurityBreach, "forged_state");
+        if pipeline.services().is_breach(&self.connection.caller.principal, "states were forged or replayed").await {
+            pipeline.services().errors.record(ErrorClass::SecurityBreach, "forged_state");
             self.end_session(Fault::SecurityBreach);
         }
     }
@@ -243,7 +243,7 @@ impl Calling<'_> {
         let unconfirmed = match confirmed {
             Some(false) if self.can_ask() => {
                 let args = arguments(request, Some(true));
-                let (stop, pipeline, span) = (pipeline.stop.clone(), Arc::clone(&pipeline), tracing::Span::current());
+                let (stop, pipeline, span) = (pipeline.services().stop.clone(), Arc::clone(&pipeline), tracing::Span::current());
                 let again = move || tokio::spawn(async move { pipeline.call(again(args, Instant::now())).await }.instrument(span));
                 Some(tasks::Unconfirmed { question: self.question(request).await, stop, again: Box::new(again) })
             }
@@ -252,7 +252,7 @@ impl Calling<'_> {
         // The task counts as a running call until its result is stored.
         let budget = self.budget;
         let finish = move |outcome| into_result(outcome, budget);
-        let running = tasks::Running { work, cancel, progress, unconfirmed, counted: pipeline.calls.token() };
+        let running = tasks::Running { work, cancel, progress, unconfirmed, counted: pipeline.services().calls.token() };
         Err(self.shared.tasks.adopt(running, &connection.caller, self.tool.name, finish).await.into())
     }
 

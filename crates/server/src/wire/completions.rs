@@ -78,7 +78,7 @@ pub(super) async fn complete(
         // Callers without read access see no repositories.
         Source::Repositories if connection.caller.check(Effect::Read, Scope::Worktree).is_err() => Vec::new(),
         Source::Repositories => {
-            let served = pipeline.served(connection.client_roots().await.map_err(refused)?).await;
+            let served = pipeline.services().served(connection.client_roots().await.map_err(refused)?).await;
             let by_path = matches!(request.r#ref, Reference::Prompt(_));
             served.into_iter().map(|(name, path)| if by_path { path.display().to_string() } else { name }).collect()
         }

@@ -10,7 +10,12 @@ use super::{
     tasks::Tasks,
     watches::Watches,
 };
-use crate::{caller::Caller, config::Mode, error::Error, pipeline::Pipeline};
+use crate::{
+    caller::Caller,
+    config::Mode,
+    error::Error,
+    pipeline::{Pipeline, Services},
+};
 use mcp::{
     Intake,
     rmcp::{
@@ -27,6 +32,7 @@ use tokio::sync::OnceCell;
 /// State shared by all connections of a server.
 pub(crate) struct Shared {
     pub(super) pipeline: Arc<Pipeline>,
+    pub(super) services: Arc<Services>,
     pub(super) seals: Seals,
     pub(super) declines: Arc<Declines>,
     pub(super) tasks: Arc<Tasks>,
@@ -39,9 +45,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(pipeline: Arc<Pipeline>, sessions: Arc<Sessions>, intake: Intake, mode: Mode) -> Arc<Self> {
-        let tasks = Arc::new(Tasks::new(Arc::clone(&pipeline.persistence)));
+        let tasks = Arc::new(Tasks::new(Arc::clone(&pipeline.services().persistence)));
         let lenient = (mode == Mode::Lenient).then(schemas);
-        Arc::new(Self { pipeline, seals: Seals::default(), declines: Arc::default(), tasks, lenient, sessions, intake })
+        let services = Arc::clone(pipeline.services());
+        Arc::new(Self { pipeline, services, seals: Seals::default(), declines: Arc::default(), tasks, lenient, sessions, intake })
     }
 }
 

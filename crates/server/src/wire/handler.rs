@@ -64,7 +64,7 @@ impl Handler {
     }
 
     fn definitions(&self) -> Vec<Tool> {
-        self.shared.pipeline.listed().iter().map(|entry| schema::definition(entry)).collect()
+        self.shared.services.listed().iter().map(|entry| schema::definition(entry)).collect()
     }
 
     /// The connection of a request.
@@ -75,7 +75,7 @@ impl Handler {
 
     /// Measures a request other than a tool call.
     fn observe(&self, extensions: &Extensions, method: &'static str) -> Observed {
-        Observed::begin(&self.shared.pipeline.metrics, extensions, method, "")
+        Observed::begin(&self.shared.services.metrics, extensions, method, "")
     }
 
     /// The connection of a request that accesses no repository.
@@ -86,14 +86,14 @@ impl Handler {
 
     fn client(&self, extensions: &Extensions, peer: &Peer<RoleServer>, cancelled: CancellationToken) -> Client {
         let pipeline = &self.shared.pipeline;
-        let bounds = pipeline.bounds();
+        let bounds = pipeline.services().bounds();
         Client {
             peer: peer.clone(),
             announced: mcp::roots_announced(extensions),
             // Over HTTP, a client may have no stream open for messages outside of a request.
             is_reachable: mcp::session_id(extensions).is_none(),
             limit: roots::PATIENCE.min(bounds.read_timeout).min(bounds.change_timeout).min(bounds.network_timeout),
-            ends: [cancelled, pipeline.stop.clone()],
+            ends: [cancelled, pipeline.services().stop.clone()],
         }
     }
 
@@ -107,7 +107,7 @@ impl Handler {
 
     /// The instructions for a client; `confirm` is named only if it has an effect.
     fn instructions(&self, client: Option<&ClientCapabilities>) -> String {
-        if confirm::can_ask(client) && !self.shared.pipeline.services.policy.model_confirms {
+        if confirm::can_ask(client) && !self.shared.services.of_tools.policy.model_confirms {
             return INSTRUCTIONS.replace(CONFIRM, "");
         }
         INSTRUCTIONS.to_owned()
@@ -122,14 +122,14 @@ impl Handler {
         let level = *self.state.level.lock();
         let level = level.and_then(|level| serde_json::to_value(level).ok()).and_then(|level| level.as_str().map(str::to_owned));
         let preferences = SessionPreferences { log_level: level.unwrap_or_default(), subscriptions: self.state.watches.uris() };
-        self.shared.pipeline.persistence.keep_preferences(session, &preferences).await;
+        self.shared.services.persistence.keep_preferences(session, &preferences).await;
     }
 
     /// Restores the client's subscriptions and log level.
     async fn restore_preferences(&self, extensions: &Extensions, peer: &Peer<RoleServer>) {
         let Some(session) = mcp::session_id(extensions) else { return };
         let recall = || async {
-            let preferences = self.shared.pipeline.persistence.preferences(session).await;
+            let preferences = self.shared.services.persistence.preferences(session).await;
             *self.state.level.lock() = serde_json::from_value(preferences.log_level.into()).ok();
             // The client may be disconnected and unable to answer roots/list now. Each check is confined to its roots.
             let connection = self.identified(extensions);
@@ -202,12 +202,12 @@ impl ServerHandler for Handler {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.shared.pipeline.find(name).map(schema::definition)
+        self.shared.services.find(name).map(schema::definition)
     }
 
     async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
-        let name = self.shared.pipeline.find(&request.name).map_or("", |tool| tool.name);
-        let observed = Observed::begin(&self.shared.pipeline.metrics, &context.extensions, "tools/call", name);
+        let name = self.shared.services.find(&request.name).map_or("", |tool| tool.name);
+        let observed = Observed::begin(&self.shared.services.metrics, &context.extensions, "tools/call", name);
         let connection = self.connection(&context);
         let answer = call::call(&self.shared, &connection, request, context).await;
         observed.end_tool(answer, |answer| matches!(answer, CallToolResponse::Complete(result) if result.is_error == Some(true)))
@@ -335,7 +335,7 @@ impl ServerHandler for Handler {
         observed.end(match unreadable(&request.method) {
             Some(why) if !is_gone => Err(ErrorData::invalid_params(why, None)),
             _ => {
-                self.shared.pipeline.errors.record(ErrorClass::Other, "unknown_method");
+                self.shared.services.errors.record(ErrorClass::Other, "unknown_method");
                 Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, unknown_method(&request.method), None))
             }
         })

@@ -60,7 +60,7 @@ pub(super) async fn list(pipeline: &Pipeline, connection: &Connection, cursor: O
     };
     connection.caller.check(Effect::Read, Scope::Worktree).map_err(|error| refusal(&error, ""))?;
     let client_roots = connection.client_roots().await.map_err(|error| refusal(&error, ""))?;
-    let served = pipeline.served(client_roots).await;
+    let served = pipeline.services().served(client_roots).await;
     let all = served.iter().flat_map(|(name, _)| {
         let repo = percent::encode(name);
         [
@@ -86,7 +86,7 @@ pub(super) async fn locate(pipeline: &Pipeline, connection: &Connection, uri: &U
     if uri.repository.starts_with('/') {
         return Ok(Some(PathBuf::from(&uri.repository)));
     }
-    let served = pipeline.served(connection.client_roots().await?).await;
+    let served = pipeline.services().served(connection.client_roots().await?).await;
     Ok(served.into_iter().find(|(name, _)| *name == uri.repository).map(|(_, path)| path))
 }
 
@@ -136,7 +136,8 @@ pub(super) async fn shown(
     (name, args): (&str, Value),
     cancelled: CancellationToken,
 ) -> Result<String, Error> {
-    let tool = pipeline.find(name).ok_or_else(|| Error::new(Kind::Denied, format!("tool `{name}` is disabled by the operator")))?;
+    let tool =
+        pipeline.services().find(name).ok_or_else(|| Error::new(Kind::Denied, format!("tool `{name}` is disabled by the operator")))?;
     let Value::Object(mut args) = args else { return Err(Error::new(Kind::Internal, "arguments are an object")) };
     args.insert("repo_path".to_owned(), Value::from(path.to_string_lossy()));
     let caller = connection.caller.clone();
@@ -217,7 +218,7 @@ async fn remote(
         client_roots: connection.client_roots().await?,
     };
     let remote = pipeline.visit(visit, move |repo, cancel| Ok(repo.remote(&name, cancel)?)).await?;
-    let mut writer = Writer::new(Budget::of(pipeline.bounds().max_output_tokens));
+    let mut writer = Writer::new(Budget::of(pipeline.services().bounds().max_output_tokens));
     let (urls, push_urls) = (remote.urls.iter().map(|url| ("fetch ", url)), remote.push_urls.iter().map(|url| ("push ", url)));
     for (at, (what, url)) in urls.chain(push_urls).enumerate() {
         let build = |row: &mut Row| {

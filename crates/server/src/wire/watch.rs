@@ -37,7 +37,7 @@ pub(super) async fn subscribe(pipeline: &Arc<Pipeline>, connection: &Connection,
     if looking.is_some() {
         return Ok(());
     }
-    let ended = pipeline.stop.child_token();
+    let ended = pipeline.services().stop.child_token();
     *looking = Some(ended.clone());
     // Holds a weak reference, so that the end of the connection ends the task.
     let (pipeline, state, caller) = (Arc::clone(pipeline), Arc::downgrade(&connection.state), connection.caller.clone());
@@ -83,7 +83,7 @@ pub(super) async fn follow<F: Future<Output = bool>>(
         watched.insert(uri.clone(), found);
     }
     loop {
-        tokio::select! { () = pipeline.stop.cancelled() => return Ok(()), () = tokio::time::sleep(PERIOD) => {} }
+        tokio::select! { () = pipeline.services().stop.cancelled() => return Ok(()), () = tokio::time::sleep(PERIOD) => {} }
         for uri in poll(pipeline, connection, &mut watched).await {
             if !notify(uri).await {
                 return Ok(());
@@ -99,7 +99,7 @@ async fn begin(pipeline: &Pipeline, connection: &Connection, text: &str) -> Resu
     let path = resources::locate(pipeline, connection, &uri).await.map_err(refused)?.ok_or_else(unknown)?;
     let client_roots = connection.client_roots().await.map_err(refused)?;
     let stamp = stamp(pipeline, connection, &path, client_roots).await.ok_or_else(unknown)?;
-    let listed = pipeline.resources.acquire("watch", text, None).ok().map(Arc::new);
+    let listed = pipeline.services().resources.acquire("watch", text, None).ok().map(Arc::new);
     Ok(Watched { path, mark: Some(stamp.mark), newest: stamp.newest, _listed: listed })
 }
 

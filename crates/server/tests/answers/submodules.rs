@@ -231,7 +231,10 @@ fn the_number_and_depth_of_compared_submodules_are_bounded() -> Outcome {
     );
     assert_eq!(deep.text(&["status", "--short"]), " ? d");
     let answer = deep.serve().text("git_status", &json!({}));
-    assert!(answer.contains("inside submodule d: d in it: d in it: d in it: the submodule limit is reached; pass its path as `repo_path`"), "{answer}");
+    assert!(
+        answer.contains("inside submodule d: d in it: d in it: d in it: the submodule limit is reached; pass its path as `repo_path`"),
+        "{answer}"
+    );
     Ok(())
 }
 

@@ -135,7 +135,7 @@ const CONFIGURED: [Configured; 16] = [
 ];
 
 /// Runs the checks and prints what they found.
-pub(super) fn run(options: &Options, flags: Flags) -> ExitCode {
+pub(super) fn run(options: &Options, flags: &Flags) -> ExitCode {
     let mut report = Report { options, problems: 0, notes: 0, values: Vec::new() };
     if let Some(url) = &options.url {
         for (step, findings) in walk::walk(url, options.token().as_deref()) {

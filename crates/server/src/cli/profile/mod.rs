@@ -176,7 +176,7 @@ fn operation(wanted: &Wanted<'_>, mut config: Config) -> Result<ExitCode, String
     let repo = wanted.repo.map_or(here, Path::to_owned);
     config.repositories = vec![repo.clone()];
     let mut app = App::new(&config).map_err(|err| err.to_string())?;
-    let entry = app.pipeline.find(wanted.tool).ok_or_else(|| format!("unknown tool `{}`", wanted.tool))?;
+    let entry = app.services.find(wanted.tool).ok_or_else(|| format!("unknown tool `{}`", wanted.tool))?;
     let mut scratch: Option<TempDir> = None;
     if entry.direction == Direction::Push {
         return Err(format!("`{}` changes a remote, and a copy has the same remotes: it cannot be profiled", wanted.tool));
@@ -286,7 +286,7 @@ fn write(folder: &Path, name: &str, svg: &str, pprof: &[u8]) -> io::Result<Vec<S
 
 /// A copy of the repository in a temporary folder, removed on drop.
 fn copied(app: &App, repo: &Path) -> Result<TempDir, String> {
-    let opened = app.pipeline.repositories.open(repo).map_err(|err| err.to_string())?;
+    let opened = app.services.repositories.open(repo).map_err(|err| err.to_string())?;
     let location = opened.location();
     if !location.git_dir.starts_with(opened.top()) || location.git_dir != location.common_dir {
         return Err(format!("{} is a linked worktree or a submodule, which cannot be copied alone", opened.top().display()));

@@ -1,8 +1,8 @@
 //! Resolves the repository of a call and checks access to it. Reads file systems, so it runs on the call's thread.
 
 use super::{
-    Grace, Pipeline,
-    worker::{Attended, Worker},
+    services::Services,
+    worker::{Attended, Grace, Worker},
 };
 use crate::{
     arguments::{directory, take_text},
@@ -66,9 +66,9 @@ pub(super) struct Finder {
     principal: Arc<str>,
 }
 
-impl Pipeline {
+impl Services {
     pub(super) fn finder(&self, client_roots: Option<Vec<PathBuf>>, principal: &Arc<str>) -> Finder {
-        let (repositories, services) = (Arc::clone(&self.repositories), Arc::clone(&self.services));
+        let (repositories, services) = (Arc::clone(&self.repositories), Arc::clone(&self.of_tools));
         Finder { repositories, services, client_roots, principal: Arc::clone(principal) }
     }
 
@@ -110,7 +110,7 @@ impl Pipeline {
     ) -> Result<T, Error> {
         let cancel = Cancel::new(Some(Instant::now() + self.bounds().read_timeout));
         let job = self.threads.job(Class::Read);
-        let worker = Worker::new(&self.running, &job, &Arc::default());
+        let worker = Worker::new(&self.running, &job);
         let looked = async {
             let opening = self.opening(principal, &cancel).await?;
             worker.run(Some(opening), move |_| look()).await

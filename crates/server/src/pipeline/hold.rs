@@ -1,16 +1,49 @@
-//! Breakpoints: calls held before they start, so that an operator can inspect the server.
+//! Breakpoints: calls are held before they start, so that an operator can inspect the server; and refused while memory is short.
 
-use super::{Call, Origin};
-use crate::{config::Breakpoint, error::Error};
+use super::{Call, Origin, layer::Layer, services::Services};
+use crate::{config::Breakpoint, error::Error, output::Reply};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+
+/// Holds calls at the breakpoint.
+pub(super) struct Hold<S> {
+    services: Arc<Services>,
+    inner: S,
+}
+
+/// A call that has passed the breakpoint, or is refused there.
+pub(super) struct Passed {
+    pub(super) call: Call,
+    /// Fires when the operator stops all calls.
+    pub(super) present: CancellationToken,
+    pub(super) refused: Result<(), Error>,
+}
+
+impl<S> Hold<S> {
+    pub(super) fn new(services: &Arc<Services>, inner: S) -> Self {
+        Self { services: Arc::clone(services), inner }
+    }
+}
+
+impl<S: Layer<Passed>> Layer<Call> for Hold<S> {
+    async fn call(&self, mut call: Call) -> Result<Reply, Error> {
+        // Counts the call while it is held or queued, too.
+        let _running = self.services.calls.token();
+        let present = self.services.present();
+        let mut refused = self.services.holds.pass(&mut call, &present, &self.services.stop).await;
+        if refused.is_ok() && self.services.pressure.load(Ordering::Relaxed) {
+            refused = Err(Error::out_of_memory());
+        }
+        self.inner.call(Passed { call, present, refused }).await
+    }
+}
 
 /// Maximum number of held calls; further calls are not held.
 const MAX_HELD: usize = 100;

@@ -1,6 +1,13 @@
 //! Partial clones: missing objects are fetched in one batch, and the call is retried.
 
-use super::{Call, Grace, Pipeline, Timings, envelope::Envelope, worker::Attended, worker::Worker};
+use super::{
+    Call,
+    envelope::Envelope,
+    layer::Layer,
+    request::Attempt,
+    services::Services,
+    worker::{Attended, Grace, Worker},
+};
 use crate::{
     caller::Right,
     error::{Error, Kind},
@@ -9,30 +16,43 @@ use crate::{
 use git::{Cancel, Direction, ObjectId};
 use guard::{Class, Running};
 use std::{sync::Arc, time::Instant};
-use tokio_util::sync::CancellationToken;
 
 /// Maximum number of fetches per call. Most missing objects are known at once; earlier names of a file and omitted
 /// directories show only after a fetch.
 const FETCHES: usize = 8;
 
-impl Pipeline {
-    /// Runs the call, and retries it after fetching missing objects.
-    pub(super) async fn completed(&self, mut call: Call, timings: &Arc<Timings>, present: &CancellationToken) -> Result<Reply, Error> {
+/// Fetches the objects that a call misses, and retries it.
+pub(super) struct Complete<S> {
+    services: Arc<Services>,
+    inner: S,
+}
+
+impl<S> Complete<S> {
+    pub(super) fn new(services: &Arc<Services>, inner: S) -> Self {
+        Self { services: Arc::clone(services), inner }
+    }
+}
+
+impl<S: Layer<Attempt>> Layer<Attempt> for Complete<S> {
+    async fn call(&self, mut attempt: Attempt) -> Result<Reply, Error> {
         for _ in 0..FETCHES {
-            let again = call.clone();
-            let error = match self.attempt(call, timings, present).await {
+            let again = attempt.clone();
+            let error = match self.inner.call(attempt).await {
                 Err(error) if error.promised().is_some() => error,
                 result => return result,
             };
-            self.fetch_missing(&again, error, timings, present).await?;
+            self.services.fetch_missing(&again, error).await?;
             // Time spent fetching does not count against the call's deadline.
-            call = Call { received: Instant::now(), ..again };
+            attempt = Attempt { call: Call { received: Instant::now(), ..again.call }, ..again };
         }
-        self.attempt(call, timings, present).await
+        self.inner.call(attempt).await
     }
+}
 
+impl Services {
     /// Fetches the missing objects if the caller may reach remotes and the server may write; otherwise names who can.
-    async fn fetch_missing(&self, call: &Call, mut error: Error, timings: &Arc<Timings>, present: &CancellationToken) -> Result<(), Error> {
+    async fn fetch_missing(&self, attempt: &Attempt, mut error: Error) -> Result<(), Error> {
+        let Attempt { call, present, .. } = attempt;
         let Some((missing, remote)) = error.promised() else { return Err(error) };
         let (missing, remote): (Vec<ObjectId>, String) = (missing.to_vec(), remote.to_owned());
         let mut args = call.args.clone();
@@ -59,7 +79,7 @@ impl Pipeline {
         }
         let cancel = Cancel::new(Some(Instant::now() + self.bounds().network_timeout));
         let job = self.threads.job(Class::Network);
-        let worker = Worker::new(&self.running, &job, timings);
+        let worker = Worker::new(&self.running, &job);
         let (principal, ends) = (&call.caller.principal, cancel.clone());
         let on_progress = call.on_progress.clone();
         let fetch = async {
