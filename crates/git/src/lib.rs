@@ -34,11 +34,11 @@ pub use read::grep::{GrepQuery, GrepSummary};
 // For the test that compares the list with git's.
 pub use name::{BranchName, Place, Range, RelPath, RemoteName, Rev, TagName};
 pub use process::environment::{INHERITED, adopt_environment};
-pub use process::holders;
 pub use process::program::{Git, Ledger, Version, edit_sequence, is_executable, on_path};
 pub use process::progress::{OnProgress, Progress};
 pub use process::sandbox::{Sandbox, support as sandbox_support};
 pub use process::stderr::Damage;
+pub use process::{GRACE, holders};
 pub use read::history::{Preview, Reflog, TreeEntry};
 pub use read::log::{Commit, LogQuery};
 pub use read::patch::{FilePatch, Keep, Patch};

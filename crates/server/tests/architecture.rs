@@ -22,7 +22,7 @@ const SERVER: [&str; 21] = [
     "config_path percent process random suspicion symbol terminal telemetry/levels",
     "socket",
     "error",
-    "output lifecycle/control lifecycle/notify lifecycle/phase lifecycle/signals",
+    "output lifecycle/control lifecycle/grace lifecycle/notify lifecycle/phase lifecycle/signals",
     "arguments tool/effect tool/toolset",
     "caller circuits policy state",
     "persistence",

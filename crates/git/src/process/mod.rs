@@ -40,7 +40,7 @@ use std::{
 };
 
 /// Time to clean up between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(3);
+pub const GRACE: Duration = Duration::from_secs(3);
 /// Timeout of a probe such as `git version`.
 const PROBE: Duration = Duration::from_secs(5);
 const CHUNK: usize = 64 << 10;

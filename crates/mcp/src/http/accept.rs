@@ -20,7 +20,7 @@ use tower_service::Service;
 /// Time limit for receiving a request's headers.
 const HEADERS: Duration = Duration::from_secs(10);
 /// Time limit for connections to close on shutdown.
-const ENDING: Duration = Duration::from_secs(8);
+pub const CONNECTIONS_END: Duration = Duration::from_secs(8);
 /// How long an idle connection stays open once no new connections are accepted.
 pub const QUIET: Duration = Duration::from_secs(3);
 /// Delay before accepting again when descriptors run out.
@@ -73,7 +73,7 @@ pub(super) async fn run(
     tracker.close();
     // A replaced server serves its open connections until it is stopped; the shutdown gives them little time.
     stop.cancelled().await;
-    tokio::time::timeout(ENDING, tracker.wait()).await.ok();
+    tokio::time::timeout(CONNECTIONS_END, tracker.wait()).await.ok();
     Ok(())
 }
 

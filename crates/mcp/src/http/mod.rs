@@ -17,7 +17,7 @@ mod stream;
 mod tokens;
 mod transport;
 
-pub use accept::{Listener, QUIET};
+pub use accept::{CONNECTIONS_END, Listener, QUIET};
 pub use jwt::{Jwt, KeySource};
 pub use tokens::{Authority, Token, Tokens};
 
@@ -49,7 +49,7 @@ use std::{io, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long calls may continue during shutdown.
-const DRAIN: Duration = Duration::from_secs(7);
+pub const DRAIN: Duration = Duration::from_secs(7);
 /// Interval for removing data kept for clients that did not reconnect.
 const TIDY: Duration = Duration::from_secs(15);
 /// Interval for closing idle listening streams while no new work is accepted.
@@ -57,7 +57,7 @@ const HANG_UP: Duration = Duration::from_millis(100);
 /// Error returned while draining.
 const DRAINING: &str = "the server is draining and accepts no new work";
 /// Grace period for sending the last answers.
-const LAST_WORDS: Duration = Duration::from_millis(300);
+pub const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// Returns the scopes that a tool call needs, so that a client can be asked for missing ones.
 pub type Needs = Arc<dyn Fn(&str, &Map<String, Value>) -> Vec<&'static str> + Send + Sync>;

@@ -1,19 +1,20 @@
 //! Recovery: in an emergency, of single components, and of resources held for too long.
 
-use crate::{caches, lifecycle::phase::Phase, server::Server};
+use crate::{
+    caches,
+    lifecycle::{grace, phase::Phase},
+    server::Server,
+};
 use mcp::sessions::Ending;
 use serde_json::{Value, json};
 use std::time::Duration;
-
-/// How long running calls may take to end: git's time to clean up, and a little more.
-const ENDING: Duration = Duration::from_secs(8);
 
 /// Runs all steps and reports each, even after a failed one. Touches no working tree and no other process's lock.
 #[doc(alias = "emergency_server_recovery")]
 pub(super) async fn emergency(server: &Server) -> Value {
     tracing::warn!("emergency recovery begins");
     let running = server.services.stop_operations();
-    let left = server.services.drained(ENDING).await;
+    let left = server.services.drained(grace::RECOVERY).await;
     let mut steps = vec![step("stop operations", left == 0, &format!("{running} running or waiting, {left} left"))];
     let cleared: Vec<String> =
         caches::clear(&server.services, None).into_iter().flatten().map(|(name, entries)| format!("{entries} of {name}")).collect();

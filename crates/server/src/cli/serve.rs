@@ -10,17 +10,14 @@ use crate::{
     app::{self, App},
     caller::{Caller, Right},
     config::Config,
-    lifecycle::{notify, settings, signals},
+    lifecycle::{grace, notify, settings, signals},
     pipeline::effect,
     server::{Server, reload, restart},
     socket,
     wire::{Handler, Shared},
 };
 use mcp::http::{self, Authority, Jwt, KeySource, Options, Tokens};
-use std::{io, num::NonZeroU32, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
-
-/// Time limit for running calls at shutdown.
-const END: Duration = Duration::from_secs(9);
+use std::{io, num::NonZeroU32, path::PathBuf, process::ExitCode, sync::Arc};
 
 pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     if let Err(why) = preflight(app, config) {
@@ -65,12 +62,12 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         tokio::spawn(async move {
             stop.cancelled().await;
             notify::stopping();
-            pipeline.services().idle(END).await;
+            pipeline.services().idle(grace::SERVER).await;
             drained.cancel();
         });
         let served = http::serve(listeners, move |identity| Handler::new(Arc::clone(&shared), identity), options, app.stop.clone()).await;
         app.stop.cancel();
-        app.services.idle(END).await;
+        app.services.idle(grace::SERVER).await;
         app.server.end_telemetry().await;
         app.server.flush_to_store().await;
         app.server.persistence.close().await;

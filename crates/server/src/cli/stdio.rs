@@ -5,15 +5,12 @@ use crate::{
     admin::{self, Channel},
     app::{self, App},
     config::Config,
-    lifecycle::signals,
+    lifecycle::{grace, signals},
     server::{Server, reload},
     wire::{Handler, Shared},
 };
 use mcp::stdio;
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
-
-/// Time limit for running calls after the end of input: a change's grace period plus cleanup.
-const END: Duration = Duration::from_secs(9);
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
 
 pub(super) fn run(app: &App, config: &Config) -> ExitCode {
     if std::io::stdin().is_terminal() {
@@ -42,7 +39,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
         }
         let late = async {
             app.stop.cancelled().await;
-            tokio::time::sleep(END).await;
+            tokio::time::sleep(grace::SERVER).await;
         };
         // Bounds the wait for calls that hang, such as a read from a lost file system.
         let mode = config.validation.mode;
@@ -54,7 +51,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
             () = late => return Ok(()),
         };
         app.stop.cancel();
-        app.services.idle(END).await;
+        app.services.idle(grace::SERVER).await;
         app.server.end_telemetry().await;
         if let Ok(Some(channel)) = registered.await {
             channel.remove();

@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     lifecycle::{
         control::{READY, VARIABLE},
-        notify, signals,
+        grace, notify, signals,
     },
     socket,
 };
@@ -40,8 +40,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// Uptime that resets the restart delay.
 const STABLE: Duration = Duration::from_secs(30);
-/// Time limit for servers to exit.
-const END: Duration = Duration::from_secs(12);
 /// Interval between checks whether they have exited.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -159,7 +157,7 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
             sleep(POLL).await;
         }
     };
-    if timeout(END, all_ended).await.is_err() {
+    if timeout(grace::SUPERVISOR, all_ended).await.is_err() {
         tracing::error!("the server did not exit in time and was killed");
     }
     drop(retiring);
@@ -169,10 +167,10 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
     Ok(())
 }
 
-/// The exit status of a process that closed its connection; killed after [`END`].
+/// The exit status of a process that closed its connection; killed after [`grace::SUPERVISOR`].
 async fn ended(child: &mut Process) -> io::Result<ExitStatus> {
     let began = Instant::now();
-    while !child.has_ended() && began.elapsed() < END {
+    while !child.has_ended() && began.elapsed() < grace::SUPERVISOR {
         sleep(POLL).await;
     }
     child.0.kill().ok();

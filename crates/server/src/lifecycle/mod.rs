@@ -2,6 +2,7 @@
 //! manager.
 
 pub(crate) mod control;
+pub(crate) mod grace;
 pub(crate) mod notify;
 pub(crate) mod phase;
 pub(crate) mod settings;

@@ -4,6 +4,7 @@ use super::{Bounds, ChangeLock, hold::Holds, stopped};
 use crate::{
     circuits::Breakers,
     error::Error,
+    lifecycle::grace,
     persistence::Persistence,
     selection::Selection,
     suspicion::Suspicions,
@@ -18,9 +19,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// How long shutdown waits for a lost thread: git has three seconds between SIGTERM and SIGKILL.
-const LOST_GRACE: Duration = Duration::from_millis(3500);
 
 /// What the calls of a server share.
 pub struct Services {
@@ -89,7 +87,7 @@ impl Services {
         self.running.close();
         let ended = async { tokio::join!(self.calls.wait(), self.running.wait()) };
         let only_lost_remain = async {
-            let is_quiet = || self.threads.since_last().is_none_or(|since| since >= LOST_GRACE);
+            let is_quiet = || self.threads.since_last().is_none_or(|since| since >= grace::LOST);
             while self.unfinished() > 0 || !is_quiet() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

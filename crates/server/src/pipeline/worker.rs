@@ -1,7 +1,10 @@
 //! The threads that run a call, and the answer to a call whose thread hangs.
 
 use super::panicked;
-use crate::error::{Error, Kind};
+use crate::{
+    error::{Error, Kind},
+    lifecycle::grace,
+};
 use git::Cancel;
 use guard::{Job, Permit, Running};
 use std::time::Duration;
@@ -20,11 +23,11 @@ pub(super) struct Grace {
 
 impl Grace {
     /// For a read.
-    pub(super) const READ: Self = Self { stop: Duration::from_millis(700), end: Duration::from_millis(500), doubt: None };
+    pub(super) const READ: Self = Self { stop: grace::READ_STOP, end: grace::READ_END, doubt: None };
     /// For a change: git has three seconds between SIGTERM and SIGKILL, and its end is recorded.
     pub(super) const CHANGE: Self = Self {
-        stop: Duration::from_secs(5),
-        end: Duration::from_millis(3500),
+        stop: grace::CHANGE_STOP,
+        end: grace::CHANGE_END,
         doubt: Some(
             "The change may or may not have been made: check git_status and git_log. Its thread keeps the worktree locked until it \
              ends.",

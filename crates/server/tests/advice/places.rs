@@ -62,13 +62,13 @@ fn answered(client: &mut Client, args: &Value, answer: &Value) -> Value {
 }
 
 pub(crate) const ROWS: &[Row] = &[
-    followed("pipeline/repository.rs", "Use a path, or file:///PATH.", |it| {
+    followed("pipeline/resolve.rs", "Use a path, or file:///PATH.", |it| {
         let fixture = Fixture::new();
         let path = fixture.path.display().to_string();
         let better = [("git_status", json!({"repo_path": path})), ("git_status", json!({"repo_path": format!("file://{path}")}))];
         it.corrects(&fixture, ("git_status", json!({"repo_path": "file://elsewhere/x"})), &better);
     }),
-    followed("pipeline/repository.rs", "The operator starts it with `-r PATH`", |it| {
+    followed("pipeline/resolve.rs", "The operator starts it with `-r PATH`", |it| {
         let fixture = Fixture::new();
         let status = ("git_status", json!({}));
         it.printed(&mut serving(&[], &[]), status.clone());
@@ -79,7 +79,7 @@ pub(crate) const ROWS: &[Row] = &[
         // A folder of repositories.
         serving(&[fixture.path.parent().expect("a parent")], &[]).text("git_status", &json!({"repo_path": fixture.path}));
     }),
-    followed("pipeline/repository.rs", "Repositories under the allowed roots", |it| {
+    followed("pipeline/resolve.rs", "Repositories under the allowed roots", |it| {
         let (one, other) = (Fixture::new(), Fixture::new());
         let mut client = serving(&[&one.path, &other.path], &[]);
         for wrong in [json!({}), json!({"repo_path": "relative"}), json!({"repo_path": "/nonexistent"})] {
@@ -91,7 +91,7 @@ pub(crate) const ROWS: &[Row] = &[
             }
         }
     }),
-    followed("pipeline/repository.rs", "There is no repository under", |it| {
+    followed("pipeline/resolve.rs", "There is no repository under", |it| {
         let home = tempfile::tempdir().expect("a folder");
         let place = fs::canonicalize(home.path()).expect("its path");
         let mut client = serving(&[&place], &[]);
@@ -100,14 +100,14 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_init", &json!({"repo_path": made}));
         client.text("git_status", &json!({"repo_path": made}));
     }),
-    followed("pipeline/repository.rs", "Its answer to roots/list names", |it| {
+    followed("pipeline/resolve.rs", "Its answer to roots/list names", |it| {
         let fixture = Fixture::new();
         let mut client = rooted(&fixture.path, "/nonexistent");
         it.printed(&mut client, ("git_status", json!({})));
         announce_roots(&mut client, &fixture.path.display().to_string());
         client.text("git_status", &json!({}));
     }),
-    followed("pipeline/repository.rs", "The client's workspace decides which", |it| {
+    followed("pipeline/resolve.rs", "The client's workspace decides which", |it| {
         let (one, other) = (Fixture::new(), Fixture::new());
         let mut client = declaring(&[&one.path, &other.path], &[]);
         answer_roots(&mut client, &one.path.display().to_string());

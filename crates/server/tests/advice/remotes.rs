@@ -218,8 +218,8 @@ pub(crate) const ROWS: &[Row] = &[
         let read = client.request("resources/read", &blob);
         assert_eq!(read["result"]["contents"][0]["text"], "one\n", "{read}");
     }),
-    elsewhere("pipeline/missing.rs", "This server is read-only", PARTIAL),
-    elsewhere("pipeline/missing.rs", "The token does not have the scope", PARTIAL),
+    elsewhere("pipeline/complete.rs", "This server is read-only", PARTIAL),
+    elsewhere("pipeline/complete.rs", "The token does not have the scope", PARTIAL),
     followed("error/advice.rs", "git_fetch with `depth`: 0", |it| {
         for call in [("git_merge", json!({"source_branch": "origin/side"})), ("git_cherry_pick", json!({"commit_hash": "origin/side"}))] {
             let (fixture, _remote) = shallow();

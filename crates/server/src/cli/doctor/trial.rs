@@ -5,7 +5,10 @@ use super::{
     child::Started,
     web::{Endpoint, Session},
 };
-use crate::{config::Config, lifecycle::control};
+use crate::{
+    config::Config,
+    lifecycle::{control, grace},
+};
 use std::{
     ffi::{OsStr, OsString},
     fs,
@@ -19,8 +22,6 @@ use tempfile::TempDir;
 
 /// Time limit for the server to listen.
 const READY: Duration = Duration::from_secs(20);
-/// Time limit for the server to exit.
-const END: Duration = Duration::from_secs(12);
 /// Maximum length of a Unix socket's path on all systems.
 const MAX_SOCKET: usize = 90;
 /// Variables that would take the temporary server out of its directory, or block its calls.
@@ -130,7 +131,7 @@ impl Trial {
 
     /// Stops the server. Returns false if it had to be killed.
     pub(super) fn stop(self) -> bool {
-        self.started.stop(END)
+        self.started.stop(grace::SUPERVISOR)
     }
 }
 

@@ -1,0 +1,44 @@
+//! The chain of grace periods at shutdown: what is inside ends before what waits for it. A test holds the order.
+
+use std::time::Duration;
+
+/// How long a read may keep running after shutdown begins.
+pub(crate) const READ_STOP: Duration = Duration::from_millis(700);
+/// How long a change may keep running after shutdown begins.
+pub(crate) const CHANGE_STOP: Duration = Duration::from_secs(5);
+/// How long the thread of a stopped read may take to end; then the call is answered without it.
+pub(crate) const READ_END: Duration = Duration::from_millis(500);
+/// The same for a change: git has [`git::GRACE`] between SIGTERM and SIGKILL, and its end is recorded.
+pub(crate) const CHANGE_END: Duration = Duration::from_millis(3500);
+/// How long shutdown waits for a lost thread.
+pub(crate) const LOST: Duration = CHANGE_END;
+/// How long emergency recovery waits for the calls that it has stopped.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(8);
+/// How long a server waits for running calls after the end of its input, or a signal.
+pub(crate) const SERVER: Duration = Duration::from_secs(9);
+/// How long a supervisor waits for its server to exit.
+pub(crate) const SUPERVISOR: Duration = Duration::from_secs(12);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mcp::http::{CONNECTIONS_END, DRAIN, LAST_WORDS};
+
+    #[test]
+    fn what_is_inside_ends_before_what_waits_for_it() {
+        for (inner, outer, why) in [
+            (git::GRACE, CHANGE_END, "git cleans up before its call is answered"),
+            (READ_END, CHANGE_END, "a read has nothing to clean up"),
+            (READ_STOP, CHANGE_STOP, "a read can be repeated"),
+            (CHANGE_STOP + git::GRACE, SERVER, "a change ends before the server"),
+            (CHANGE_STOP, DRAIN, "answers of changes are sent over HTTP"),
+            (DRAIN + LAST_WORDS, CONNECTIONS_END, "connections close after the last answer"),
+            (CONNECTIONS_END, SERVER, "connections close before the server exits"),
+            (CHANGE_STOP + git::GRACE, RECOVERY + Duration::from_millis(1), "recovery reports calls that have ended"),
+            (SERVER, SUPERVISOR, "a supervisor kills only a server that hangs"),
+        ] {
+            assert!(inner < outer, "{inner:?} is not less than {outer:?}: {why}; change lifecycle/grace.rs");
+        }
+        assert!(LOST >= git::GRACE);
+    }
+}
