@@ -1,9 +1,10 @@
 //! One tool call, and helpers for tools.
 
 use crate::fixture::Fixture;
+use mcp::Revision;
 use mcp::rmcp::{
     ErrorData, RoleServer,
-    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, ProtocolVersion},
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock},
     service::RequestContext,
 };
 use serde_json::{Value, json};
@@ -51,7 +52,8 @@ pub(crate) fn complain(text: impl Into<String>) -> CallToolResult {
 
 /// Whether the revision has neither sessions nor server-to-client requests.
 pub(crate) fn is_stateless(context: &RequestContext<RoleServer>) -> bool {
-    context.protocol_version().is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
+    let version = context.protocol_version();
+    version.and_then(|version| Revision::at(version.as_str())).is_some_and(Revision::is_stateless)
 }
 
 /// Rejects a client that has not declared `capability`.

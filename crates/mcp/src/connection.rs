@@ -5,13 +5,14 @@ use crate::{
     identity::Carrier,
     oddity::Mode,
     outbox::{Outbox, Waiting},
+    revision::Revision,
     roots::Announcements,
     sessions::{Open, Session, Sessions},
 };
 use parking_lot::Mutex;
 use rmcp::{
     RoleServer,
-    model::{ClientNotification, ClientRequest, ErrorCode, ErrorData, GetExtensions, JsonRpcMessage, ProtocolVersion, RequestId},
+    model::{ClientNotification, ClientRequest, ErrorCode, ErrorData, GetExtensions, JsonRpcMessage, RequestId},
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
     transport::Transport,
 };
@@ -199,7 +200,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
                 (format!("{} {}", info.name, info.version), request.params.protocol_version.to_string())
             }
             // The newest revision has no handshake.
-            _ => (String::new(), ProtocolVersion::V_2026_07_28.to_string()),
+            _ => (String::new(), Revision::NEWEST.name().to_owned()),
         };
         session.opened(&client, &protocol);
     }

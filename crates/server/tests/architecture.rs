@@ -55,7 +55,7 @@ const LONG: &[(&str, &str, usize, &str)] = &[
     ("crates/mcp/src/http/mod.rs", "serve", 94, "one loop over listeners, connections and the stop"),
     ("crates/mcp/src/http/socket.rs", "run", 67, "one loop over both directions of a WebSocket"),
     ("crates/server/src/admin/views.rs", "status", 63, "one JSON document"),
-    ("crates/server/src/app.rs", "new", 87, "the composition of all parts"),
+    ("crates/server/src/app.rs", "new", 89, "the composition of all parts"),
     ("crates/server/src/cli/admin/health.rs", "status", 80, "the report, line by line"),
     ("crates/server/src/cli/mod.rs", "run", 76, "an arm for each sub-command"),
     ("crates/server/src/cli/serve.rs", "run", 64, "the start of the server, in its order"),

@@ -265,7 +265,7 @@ impl Repo {
             text.extend_from_slice(chunk);
             if text.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        ended.require("cat-file")?;
+        self.require_object(&ended, id, cancel)?;
         Ok(text)
     }
 

@@ -5,7 +5,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
-    process::{Mode, Process},
+    process::{Mode, Process, stderr::Ended},
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
@@ -98,6 +98,15 @@ impl Repo {
         let trees = self.with_engine(Mode::Read, trees).ok()?.unwrap_or_default();
         named.extend(trees);
         self.promised(self.lacking(named, cancel).ok()?)
+    }
+
+    /// Fails like [`Ended::require`], or with the object that `git cat-file` did not find in a partial clone: when the fetch that
+    /// git starts for it ends early, git dies of SIGPIPE before it names the object.
+    pub(crate) fn require_object(&self, ended: &Ended, id: ObjectId, cancel: &Cancel) -> Result<()> {
+        ended.require("cat-file").map_err(|error| {
+            let missing = if self.is_partial() { self.lacking([id], cancel).unwrap_or_default() } else { Vec::new() };
+            self.promised(missing).unwrap_or(error)
+        })
     }
 
     pub(crate) fn promised(&self, missing: Vec<ObjectId>) -> Option<Error> {

@@ -118,7 +118,7 @@ impl Repo {
             self.object(id, cancel)?;
             return Err(ended.unreadable());
         }
-        ended.require("cat-file")?;
+        self.require_object(&ended, id, cancel)?;
         Ok(Route::Cli)
     }
 

@@ -185,7 +185,7 @@ impl Repo {
         }
         let process = self.read(&["cat-file", "--batch-check"]).stdin(format!("{id}\n").into_bytes());
         let (ended, output) = process.output(cancel, 4096)?;
-        ended.require("cat-file")?;
+        self.require_object(&ended, id, cancel)?;
         let text = String::from_utf8_lossy(&output);
         let mut fields = text.split_ascii_whitespace().skip(1);
         let kind = match fields.next() {

@@ -14,6 +14,7 @@ use crate::{
     head::MAX_ID,
     identity::Identity,
     oddity::{Mode, WARNINGS},
+    revision::Revision,
     sessions::{Fault, Opening, Refusal},
 };
 use axum::{
@@ -26,7 +27,7 @@ use axum::{
 };
 use rmcp::{
     RoleServer,
-    model::{ClientRequest, ErrorCode, ErrorData, GetMeta, JsonRpcMessage, ProtocolVersion, RequestId},
+    model::{ClientRequest, ErrorCode, ErrorData, GetMeta, JsonRpcMessage, RequestId},
     service::RxJsonRpcMessage,
 };
 use serde::de::IgnoredAny;
@@ -363,8 +364,8 @@ fn is_plain(parts: &Parts, bytes: &[u8]) -> bool {
         #[serde(default, rename = "params")]
         _params: Option<IgnoredAny>,
     }
-    let is_newest = parts.headers.get("mcp-protocol-version").is_some_and(|version| version == ProtocolVersion::V_2026_07_28.as_str());
-    is_newest
+    let revision = parts.headers.get("mcp-protocol-version").and_then(|version| Revision::named(version.to_str().ok()?));
+    revision.is_some_and(Revision::is_stateless)
         && parts.extensions.get::<Identity>().is_none()
         && serde_json::from_slice::<Head>(bytes).is_ok_and(|head| {
             // A handshake opens a session, which needs room.

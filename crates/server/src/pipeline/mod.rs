@@ -16,6 +16,7 @@ mod complete;
 mod deadline;
 mod envelope;
 mod hold;
+mod holds;
 mod journal;
 mod layer;
 mod lock;
@@ -30,7 +31,7 @@ mod worker;
 
 pub(crate) use change_lock::{ChangeLock, LOCK_WAITS};
 pub(crate) use envelope::{check, effect};
-pub(crate) use hold::{Held, Holds, How};
+pub(crate) use holds::{Held, Holds, How};
 pub use services::Services;
 pub(crate) use timings::InGit;
 pub use timings::Origin;

@@ -1,6 +1,6 @@
 //! The state that the request path works with, and that the admin channel, the server's own tasks and the wire read.
 
-use super::{Bounds, ChangeLock, hold::Holds, stopped};
+use super::{Bounds, ChangeLock, holds::Holds, stopped};
 use crate::{
     circuits::Breakers,
     error::Error,

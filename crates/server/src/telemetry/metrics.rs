@@ -133,7 +133,7 @@ impl Metrics {
     /// Records the end of a session.
     pub(crate) fn session(&self, lasted: Duration, protocol: &str, [transport, name]: [&'static str; 2], error: Option<&'static str>) {
         // Client input must not become a label value.
-        let protocol = KNOWN.into_iter().find(|known| *known == protocol).unwrap_or(OTHER);
+        let protocol = mcp::Revision::named(protocol).map_or(OTHER, mcp::Revision::name);
         let labels = [protocol, error.unwrap_or_default(), transport, name];
         self.sessions.with_label_values(&labels).observe(lasted.as_secs_f64());
         if let Some((_, [_, sessions, _])) = self.exported.get() {
@@ -160,9 +160,6 @@ impl Metrics {
         String::from_utf8(text).unwrap_or_default()
     }
 }
-
-/// The protocol revisions.
-const KNOWN: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
 
 /// A sample: labels and value.
 pub(crate) type Sample<'a> = (Vec<(&'a str, String)>, f64);

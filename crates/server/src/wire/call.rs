@@ -4,7 +4,7 @@
 
 use super::{
     confirm::{self, Question},
-    connection::{Connection, Shared, implementation, is_modern},
+    connection::{Connection, Shared, implementation, is_stateless},
     declines,
     method::unknown_tool,
     progress, tasks,
@@ -62,7 +62,7 @@ pub(super) async fn call(
     }
     let budget = Budget::of_call(shared.services.bounds().max_output_tokens, request.arguments.as_ref());
     let calling = Calling { shared, connection, tool, context, received, budget };
-    let modern = calling.is_modern();
+    let modern = calling.is_stateless();
     let mut response = calling.answer(request).instrument(span).await?;
     if let CallToolResponse::Complete(result) = &mut response {
         let mut add = |name: &str, value: Value| result.meta.get_or_insert_default().0.insert(name.to_owned(), value);
@@ -90,8 +90,8 @@ struct Calling<'a> {
 }
 
 impl Calling<'_> {
-    fn is_modern(&self) -> bool {
-        is_modern(&self.context)
+    fn is_stateless(&self) -> bool {
+        is_stateless(&self.context)
     }
 
     async fn answer(self, request: CallToolRequestParams) -> Result<CallToolResponse, ErrorData> {
@@ -121,7 +121,7 @@ impl Calling<'_> {
             Ok(()) => return Ok(self.finished(Err(error)).await?.into()),
             Err(declined) => return Ok(self.finished(Err(declined)).await?.into()),
         };
-        if self.is_modern() {
+        if self.is_stateless() {
             return Ok(self.shared.seals.question(&error, &request, &self.connection.caller)?.into());
         }
         let verdict = confirm::ask(&self.context.peer, &error, self.gone()).await?;
@@ -208,7 +208,7 @@ impl Calling<'_> {
         };
         let takes_long = self.tool.scope.is_remote() || self.tool.long;
         // Clients of older revisions do not support tasks, even if they declare them.
-        let knows_tasks = self.is_modern() && self.context.client_capabilities().is_some_and(|client| client.supports_tasks());
+        let knows_tasks = self.is_stateless() && self.context.client_capabilities().is_some_and(|client| client.supports_tasks());
         let may_be_task = takes_long && knows_tasks && self.shared.tasks.has_room(&connection.caller);
         let token = self.context.meta.get_progress_token().filter(|_| takes_long);
         let notify = token.map(|token| progress::reporter(self.context.peer.clone(), token));
@@ -266,7 +266,7 @@ impl Calling<'_> {
             self.end_session(Fault::SecurityBreach);
         }
         let level = if outcome.is_ok() { LoggingLevel::Info } else { LoggingLevel::Warning };
-        let wanted = if self.is_modern() { self.context.meta.log_level() } else { self.connection.level() };
+        let wanted = if self.is_stateless() { self.context.meta.log_level() } else { self.connection.level() };
         if wanted.is_some_and(|wanted| level as u8 >= wanted as u8) {
             let duration_ms = u64::try_from(self.received.elapsed().as_millis()).unwrap_or(u64::MAX);
             let mut data = json!({"tool": self.tool.name, "duration_ms": duration_ms, "outcome": "done"});

@@ -17,10 +17,10 @@ use crate::{
     pipeline::{Pipeline, Services},
 };
 use mcp::{
-    Intake,
+    Intake, Revision,
     rmcp::{
         RoleServer,
-        model::{Implementation, LoggingLevel, ProtocolVersion},
+        model::{Implementation, LoggingLevel},
         service::RequestContext,
     },
     sessions::Sessions,
@@ -96,7 +96,8 @@ pub(super) fn implementation() -> Implementation {
     Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
 }
 
-/// Whether a request uses the newest revision.
-pub(super) fn is_modern(context: &RequestContext<RoleServer>) -> bool {
-    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+/// Whether a request stands alone, in a revision without sessions.
+pub(super) fn is_stateless(context: &RequestContext<RoleServer>) -> bool {
+    let version = context.protocol_version();
+    version.and_then(|version| Revision::at(version.as_str())).is_some_and(Revision::is_stateless)
 }

@@ -4,7 +4,7 @@
 
 use super::{
     call, completions, confirm,
-    connection::{Connection, Shared, State, implementation, is_modern},
+    connection::{Connection, Shared, State, implementation, is_stateless},
     method::{KNOWN, unknown_method, unreadable},
     observed::Observed,
     prompts, resources,
@@ -17,7 +17,6 @@ use crate::{
     persistence::SessionPreferences,
     telemetry::metrics::OTHER,
 };
-use mcp::Identity;
 use mcp::rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -29,6 +28,7 @@ use mcp::rmcp::{
     },
     service::{NotificationContext, Peer, RequestContext, SubscriptionContext},
 };
+use mcp::{Identity, Revision};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -42,9 +42,6 @@ pub const INSTRUCTIONS: &str = "Git for coding agents. Start with git_status. gi
 
 /// The part of the instructions for clients that cannot ask the user.
 const CONFIRM: &str = " `confirm`: true (of a change, where an error asks for it),";
-
-/// Methods that the newest revision removed.
-const GONE: [&str; 5] = ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
 
 /// Cache lifetime of the tool and prompt lists, in milliseconds: they change only with the server's configuration.
 const TTL: u64 = 300_000;
@@ -304,7 +301,7 @@ impl ServerHandler for Handler {
 
     async fn set_level(&self, request: SetLevelRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
         let observed = self.observe(&context.extensions, "logging/setLevel");
-        if is_modern(&context) {
+        if is_stateless(&context) {
             return observed.end(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "unknown method `logging/setLevel`", None)));
         }
         self.restore_preferences(&context.extensions, &context.peer).await;
@@ -331,7 +328,7 @@ impl ServerHandler for Handler {
 
     async fn on_custom_request(&self, request: CustomRequest, context: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
         let observed = self.observe(&context.extensions, KNOWN.iter().find(|known| **known == request.method).copied().unwrap_or(OTHER));
-        let is_gone = is_modern(&context) && GONE.contains(&request.method.as_str());
+        let is_gone = is_stateless(&context) && Revision::REMOVED.contains(&request.method.as_str());
         observed.end(match unreadable(&request.method) {
             Some(why) if !is_gone => Err(ErrorData::invalid_params(why, None)),
             _ => {

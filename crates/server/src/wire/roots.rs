@@ -9,6 +9,7 @@
 
 use super::uri;
 use crate::error::{Error, Kind};
+use mcp::Revision;
 use mcp::rmcp::{
     RoleServer,
     model::{ClientResult, Extensions, ListRootsRequest, ListRootsRequestMethod, ProtocolVersion, ServerRequest},
@@ -46,7 +47,7 @@ pub(super) struct Client {
 impl Client {
     /// Whether the client declares roots, in a revision that supports them.
     pub(super) fn declares_roots(&self) -> bool {
-        let declares = |version: &ProtocolVersion| *version < ProtocolVersion::V_2026_07_28;
+        let declares = |version: &ProtocolVersion| Revision::at(version.as_str()).is_none_or(|revision| !revision.is_stateless());
         self.peer.peer_info().is_some_and(|client| client.capabilities.roots.is_some() && declares(&client.protocol_version))
     }
 }

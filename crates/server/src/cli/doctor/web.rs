@@ -19,7 +19,7 @@ const MAX_ANSWER: usize = 4 << 20;
 /// Timeout for a whole answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// The requested revision: the last one with sessions.
-const REVISION: &str = "2025-11-25";
+const REVISION: mcp::Revision = mcp::Revision::WITH_HANDSHAKE;
 
 /// A connection.
 pub(super) trait Stream: Read + Write + Send {}
@@ -259,11 +259,11 @@ impl<'a> Session<'a> {
     /// Opens a session with `initialize`.
     pub(super) fn open(endpoint: &'a Endpoint) -> Result<Self, Refused> {
         let info = json!({"name": "mcp-server-git doctor", "version": env!("CARGO_PKG_VERSION")});
-        let params = json!({"protocolVersion": REVISION, "capabilities": {}, "clientInfo": info});
-        let mut session = Self { endpoint, id: None, revision: REVISION.to_owned(), server: String::new(), last: Cell::new(0) };
+        let params = json!({"protocolVersion": REVISION.name(), "capabilities": {}, "clientInfo": info});
+        let mut session = Self { endpoint, id: None, revision: REVISION.name().to_owned(), server: String::new(), last: Cell::new(0) };
         let (answer, result) = session.send("initialize", &params)?;
         session.id = answer.header("mcp-session-id").map(str::to_owned);
-        result["protocolVersion"].as_str().unwrap_or(REVISION).clone_into(&mut session.revision);
+        result["protocolVersion"].as_str().unwrap_or(REVISION.name()).clone_into(&mut session.revision);
         let of_server = |key: &str| result["serverInfo"][key].as_str().unwrap_or("?").to_owned();
         session.server = format!("{} {}", of_server("name"), of_server("version"));
         let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
