@@ -164,7 +164,8 @@ impl Pipeline {
     ///
     /// The tool's error, or the reason the call did not run.
     pub async fn call(&self, call: Call) -> Result<Reply, Error> {
-        self.calls.call(call).await
+        // All layers in one future are large: callers would move it around.
+        Box::pin(self.calls.call(call)).await
     }
 
     /// Reads from a repository outside a tool call.
