@@ -11,13 +11,13 @@ fn main() {
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);
     if is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") {
         // A program at a fixed address needs no relocations at its start, which were a fifth of the time to the first
-        // answer. Stack, heap and what is mapped stay at random addresses.
+        // answer. Stack, heap and mappings stay at random addresses.
         println!("cargo::rustc-link-arg-bins=-no-pie");
         link_statically();
     }
 }
 
-/// Links the C library and the unwinder from their archives, where the machine has them.
+/// Links the C library and the unwinder from their archives, if the machine has them.
 ///
 /// Loading and binding them took a third of the time to the first answer. Rust's own switch for this, `crt-static`, also
 /// reaches procedural macros, which then cannot be built; so the names that rustc gives to the linker lead to the
@@ -33,7 +33,7 @@ fn link_statically() {
         ("c", &["c", "gcc", "gcc_eh"]),
     ];
     let (true, Ok(out)) = (env::var("TARGET").ok() == env::var("HOST").ok(), env::var("OUT_DIR")) else { return };
-    // Where there is none, only the name comes back.
+    // If the archive is missing, the compiler prints only its name.
     let archive = |name: &&str| output("cc", &[&format!("-print-file-name=lib{name}.a")]).filter(|path| Path::new(path).is_absolute());
     for (name, archives) in LIBRARIES {
         let Some(archives) = archives.iter().map(archive).collect::<Option<Vec<_>>>() else { return };

@@ -31,5 +31,6 @@ pub(crate) fn check() -> Result<()> {
 
 fn is_ours(file: &str) -> bool {
     let is_text = Path::new(file).extension().is_some_and(|extension| ["rs", "md", "sh", "toml"].iter().any(|one| extension == *one));
-    is_text && file != "xtask/src/wording.rs"
+    // The glossary names what is not said.
+    is_text && file != "docs/GLOSSARY.md"
 }

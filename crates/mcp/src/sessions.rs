@@ -57,7 +57,7 @@ impl Default for SessionLimits {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Forget {
     Always,
-    /// Not if another server has recorded client activity on it.
+    /// Unless another server has recorded client activity on the session.
     UnlessActive,
 }
 

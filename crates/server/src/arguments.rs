@@ -13,7 +13,7 @@ const MAX_KEY: usize = 200;
 /// The path of a `file://` URI.
 pub(crate) fn directory(uri: &str) -> Option<std::path::PathBuf> {
     let path = uri.strip_prefix("file://")?;
-    // A remote host has no directory here.
+    // The URI of another host names no local directory.
     let path = path.strip_prefix("localhost").unwrap_or(path);
     if path.starts_with('/') { percent::decode(path).map(Into::into) } else { None }
 }

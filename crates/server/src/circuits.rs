@@ -36,7 +36,7 @@ impl Breakers {
         Arc::new(Self { circuits: Circuits::new(default, overrides), network, targets: Mutex::default(), reachable: Arc::default() })
     }
 
-    /// The circuits, as they are now.
+    /// Snapshots of the circuits.
     pub(crate) fn list(&self) -> Vec<CircuitSnapshot> {
         self.circuits.list()
     }

@@ -31,7 +31,7 @@ impl StateDir {
         if self.ready.get().is_none() {
             prepare(&self.path).map_err(|err| {
                 Error::new(Kind::Refused, format!("the state folder {} cannot be used: {err}", self.path.display()))
-                    .hint("Nothing was changed. The operator names another folder with --state-dir.")
+                    .hint("Nothing was changed. Ask the operator to name another folder with --state-dir.")
             })?;
             self.ready.get_or_init(|| ());
         }

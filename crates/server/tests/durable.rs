@@ -118,8 +118,8 @@ fn subscriptions_survive_their_server() {
         let stream = scope.spawn(|| server.server.raw(request.as_bytes(), Some("resources/updated")));
         wait_for("the watch", || server.get("/resources").to_string().contains("git://repo/status"));
         fixture.git(&["branch", "new"]);
-        let heard = stream.join().expect("the stream");
-        assert!(heard.contains("git://repo/status"), "{heard}");
+        let events = stream.join().expect("the stream");
+        assert!(events.contains("git://repo/status"), "{events}");
     });
 }
 

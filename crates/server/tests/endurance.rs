@@ -8,7 +8,7 @@
     clippy::panic,
     clippy::disallowed_methods,
     clippy::print_stderr,
-    reason = "tests fail loudly, and say what they leave out; the moment of the end is a time"
+    reason = "tests fail loudly, and report what they omit; the moment of the end is a time"
 )]
 
 mod support;

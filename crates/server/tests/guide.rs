@@ -36,7 +36,7 @@ const ROWS: &[Row] = &[
         "1",
         "health checks",
         "`/health`, `/livez`, `/readyz?verbose`, `/startupz`",
-        &["load_balancers_get_health_by_any_name_and_no_details", "a_drained_server_says_so_and_resumes"],
+        &["load_balancers_get_health_by_any_name_and_no_details", "a_drained_server_reports_it_and_resumes"],
     ),
     (
         "1",
@@ -133,7 +133,7 @@ const ROWS: &[Row] = &[
         &[
             "circuit_stuck_open_starts_nothing",
             "circuit_stuck_open_recovers_without_traffic",
-            "circuit_paused_by_the_remote_says_so_and_for_how_long",
+            "circuit_paused_by_the_remote_reports_the_time_of_the_pause",
         ],
     ),
     (
@@ -184,7 +184,7 @@ const ROWS: &[Row] = &[
         "10",
         "stop accepting, and resume",
         "`drain`, `resume`",
-        &["a_drained_server_says_so_and_resumes", "over_standard_input_a_drained_server_refuses_calls"],
+        &["a_drained_server_reports_it_and_resumes", "over_standard_input_a_drained_server_refuses_calls"],
     ),
     (
         "",

@@ -237,19 +237,19 @@ fn a_clone_is_complete_or_absent() -> Outcome {
     let id = json!(client.id());
     let params = json!({"name": "git_clone", "arguments": args, "_meta": {"progressToken": "p"}});
     client.send_json(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}));
-    let mut heard: Vec<f64> = Vec::new();
+    let mut progress: Vec<f64> = Vec::new();
     let answer = loop {
         let message = client.receive();
         if message["method"] == "notifications/progress" {
             assert_eq!(message["params"]["progressToken"], "p");
-            heard.push(message["params"]["progress"].as_f64().unwrap_or_default());
+            progress.push(message["params"]["progress"].as_f64().unwrap_or_default());
         }
         if message["id"] == id {
             break message;
         }
     };
     assert_ne!(answer["result"]["isError"], true, "{answer}");
-    assert!(!heard.is_empty() && heard.is_sorted_by(|a, b| a < b), "{heard:?}");
+    assert!(!progress.is_empty() && progress.is_sorted_by(|a, b| a < b), "{progress:?}");
     assert!(target.join("noise.bin").exists() && !abandoned.exists());
     let clone = json!({"repo_path": target.display().to_string()});
     assert!(client.text("git_status", &clone).contains("main"));

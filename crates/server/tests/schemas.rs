@@ -76,8 +76,8 @@ fn merged(one: &Value, other: &Value) -> Value {
     all.into()
 }
 
-/// Violations of a schema: every required field must be present, and unknown ones are allowed only if the schema
-/// says so.
+/// Violations of a schema: every required field must be present, and unknown ones only if the schema allows
+/// them.
 fn faults(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
     let kind = match value {
         Value::Object(_) => "object",

@@ -37,7 +37,7 @@ const BODY: &str = "plantedinbody";
 const PLANTED: [&str; 8] = [URL, HEADER, ENVIRONMENT, FILE, MESSAGE, ANSWER, ARGUMENT, BODY];
 
 /// Everything an operator sees, by name.
-type Seen = Vec<(String, Vec<u8>)>;
+type Outputs = Vec<(String, Vec<u8>)>;
 
 /// A client with a valid token.
 struct Asking<'a> {
@@ -152,7 +152,7 @@ fn in_requests(ask: &Asking<'_>) {
 }
 
 /// The output of a running server.
-fn shown(server: &Administered, fixture: &Fixture) -> Seen {
+fn shown(server: &Administered, fixture: &Fixture) -> Outputs {
     let of_repository = format!("/operations?repository={}", fixture.path.display());
     let paths = [
         "/status",
@@ -170,7 +170,7 @@ fn shown(server: &Administered, fixture: &Fixture) -> Seen {
         "/debug/level",
         &of_repository,
     ];
-    let mut seen: Seen = paths.into_iter().map(|path| (path.to_owned(), server.get(path).to_string().into_bytes())).collect();
+    let mut seen: Outputs = paths.into_iter().map(|path| (path.to_owned(), server.get(path).to_string().into_bytes())).collect();
     for path in ["/readyz?verbose", "/health"] {
         seen.push((path.to_owned(), server.server.send("GET", path, &[], b"").body.into_bytes()));
     }
@@ -227,8 +227,8 @@ fn operators_see_no_secrets() -> Outcome {
     ];
     telling.extend(has_store_of_its_own().then_some(("/store.db", "git_push")));
     for (place, word) in telling {
-        let tells = |(name, bytes): &(String, Vec<u8>)| name.contains(place) && String::from_utf8_lossy(bytes).contains(word);
-        assert!(seen.iter().any(tells), "{place} does not mention {word}");
+        let mentions = |(name, bytes): &(String, Vec<u8>)| name.contains(place) && String::from_utf8_lossy(bytes).contains(word);
+        assert!(seen.iter().any(mentions), "{place} does not mention {word}");
     }
     for (place, bytes) in &seen {
         let text = String::from_utf8_lossy(bytes);

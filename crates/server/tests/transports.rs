@@ -362,19 +362,19 @@ fn a_client_that_reconnects_its_stream_gets_events_again() {
     let listen = format!("GET /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nMcp-Session-Id: {id}\r\n\r\n");
     let mut last = Vec::new();
     for round in 0..3 {
-        let heard = std::thread::scope(|scope| {
-            let hearing = scope.spawn(|| server.raw(listen.as_bytes(), Some("resources/updated")));
+        let events = std::thread::scope(|scope| {
+            let listener = scope.spawn(|| server.raw(listen.as_bytes(), Some("resources/updated")));
             let mut branch = 0;
-            while !hearing.is_finished() {
+            while !listener.is_finished() {
                 branch += 1;
                 fixture.git(&["branch", &format!("new-{round}-{branch}")]);
                 std::thread::sleep(Duration::from_millis(300));
                 assert!(branch < 100, "round {round}: no event");
             }
-            hearing.join().expect("a stream")
+            listener.join().expect("a stream")
         });
-        assert!(heard.contains("git://repo/status"), "round {round}: {heard}");
-        last = heard.lines().filter_map(|line| Some(line.split_once("id: ")?.1.to_owned())).collect();
+        assert!(events.contains("git://repo/status"), "round {round}: {events}");
+        last = events.lines().filter_map(|line| Some(line.split_once("id: ")?.1.to_owned())).collect();
     }
     // Events after the last received one are replayed: a stream's first event is an id to resume from.
     let [place, event, ..] = &last[..] else { panic!("two events: {last:?}") };

@@ -170,7 +170,7 @@ async fn settle(path: &Path) -> Result<(), Error> {
     let mut conn = options(path, "rw")?.connect().await?;
     sqlx::raw_sql(BUSY_TIMEOUT).execute(&mut conn).await?;
     let settled = check(&mut conn, length(path) < CHECKED).await;
-    // In any case: the file may be quarantined next.
+    // Even after an error: the file may be quarantined next.
     let _ = conn.close().await;
     settled
 }

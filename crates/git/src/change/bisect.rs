@@ -202,7 +202,7 @@ impl Repo {
     /// The result that git has logged.
     fn bisect_end(&self, terms: &Terms) -> Option<Search> {
         let log = self.git_file("BISECT_LOG", Kind::Steps).ok()??;
-        // Comments after the last mark.
+        // The result is in comments after the last mark.
         let (mut found, mut skipped) = (None, Vec::new());
         for line in log.lines() {
             let noted = |prefix: &[u8]| {

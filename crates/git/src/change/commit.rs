@@ -67,7 +67,7 @@ impl Repo {
         if let Some(end) = before.filter(|_| request.amend)
             && self.is_cut_at(end, cancel)?
         {
-            // git would replace it with a commit without parents.
+            // git would amend a shallow boundary commit into one without parents.
             return Err(Error::Boundary(end));
         }
         if self.may_have_had_conflicts() {
@@ -96,7 +96,7 @@ impl Repo {
                 process = process.arg(format!("--gpg-sign={key}"));
             }
             process = match &request.message {
-                // It also inserts the trailer above trailing blank lines.
+                // git also inserts the trailer above trailing blank lines.
                 Some(message) if request.sign_off => process.arg("--file=-").stdin(complete(message.trim_end()).into_bytes()),
                 Some(message) => process.arg("--file=-").stdin(complete(message).into_bytes()),
                 None => process.arg("--no-edit"),

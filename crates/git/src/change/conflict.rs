@@ -89,7 +89,7 @@ impl Repo {
         Ok(found.into_iter().map(conflict).collect())
     }
 
-    /// True if there may have been conflicts not committed yet: a cheap check.
+    /// Cheap check whether there may be uncommitted conflicts, resolved or not.
     pub(super) fn may_have_had_conflicts(&self) -> bool {
         self.in_progress().is_some() || ["AUTO_MERGE", "SQUASH_MSG", "MERGE_MSG"].iter().any(|name| self.git_folder().has(name))
     }

@@ -10,7 +10,7 @@ use crate::{
 use gix::{ObjectId, bstr::ByteSlice, refs::transaction::PreviousValue};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Their namespace: neither branches nor tags, so that no tool lists them and no push or fetch transfers them.
+/// The namespace of these references: neither branches nor tags, so that no tool lists them and no push or fetch transfers them.
 const KEPT: &str = "refs/mcp-server-git/undo/";
 
 impl Repo {

@@ -92,7 +92,7 @@ impl Repo {
         match value {
             Some(value) => process.arg("--replace-all").arg(key).arg(value).success(cancel, MAX_OUTPUT).map(drop),
             None => match process.arg("--unset-all").arg(key).output(cancel, MAX_OUTPUT)?.0 {
-                // 5: there was none.
+                // 5: the key was not set.
                 ended if matches!(ended.code, Some(0 | 5)) => Ok(()),
                 ended => Err(ended.failed("config")),
             },

@@ -56,8 +56,8 @@ impl Repo {
             self.check_steps()?;
         }
         if action != SequencerAction::Continue && !confirmed && matches!(operation, "rebase" | "am") {
-            // Unlike the others, it aborts by overwriting every file.
-            // With filters, like the change itself.
+            // Unlike other operations, aborting a rebase overwrites every file,
+            // and runs filters as the rebase does.
             self.check_trust(cancel)?;
             let edited = self.change(&["diff", "--name-only", "-z", "--diff-filter=MDT", "--no-ext-diff", "--ignore-submodules=dirty"]);
             let edited = edited.success(cancel, MAX_OUTPUT)?;
@@ -248,7 +248,7 @@ impl Repo {
         let may_be = ended.code == Some(1)
             && match operation {
                 "cherry-pick" | "rebase" => self.is_at_a_commit(),
-                // It may leave no state behind.
+                // A stopped revert may leave no state behind.
                 "revert" => !ended.stderr.contains("error: "),
                 _ => false,
             };

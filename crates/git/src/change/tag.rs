@@ -21,7 +21,7 @@ pub struct Tag {
     pub target: ObjectId,
     /// Whether it is annotated.
     pub annotated: bool,
-    /// The first line of its or the commit's message, truncated to [`MAX_SUBJECT`] bytes.
+    /// The first line of the tag's message, or else the commit's, truncated to [`MAX_SUBJECT`] bytes.
     pub subject: Vec<u8>,
 }
 

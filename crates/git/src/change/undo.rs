@@ -115,7 +115,7 @@ impl Repo {
             }
         }
         let is_index_same = now.index == change.after.index || change.index.1.as_ref().is_some_and(|copy| self.is_index_like(copy));
-        // It was made during an operation in progress, without affecting that operation.
+        // The change was made during an operation in progress, without affecting that operation.
         let is_within = change.before.in_progress == change.after.in_progress && change.before.commit == change.after.commit;
         if change.reach != Reach::Refs && (is_within || change.after.in_progress.is_none()) && !is_index_same {
             return Err(Error::NotUndone("something else has been staged since".to_owned()));
@@ -225,7 +225,7 @@ impl Repo {
             Reach::Worktree if change.paths.is_empty() => {
                 change.saved.map_or(Ok(()), |saved| self.check_move(saved, true, &[], cancel))?;
                 if change.left != change.after.commit {
-                    // It was interrupted. Files have the content of `left`, so nothing is lost.
+                    // The change was interrupted. Files have the content of `left`, so nothing is lost.
                     self.check_untracked_since(change.after.commit, &[], cancel)?;
                     let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--hard"]))?;
                     ended.require("reset --hard")?;
@@ -334,7 +334,7 @@ impl Repo {
         let message = self.message_of(dropped, cancel)?;
         let message = format!("--message={}", String::from_utf8_lossy(message.trim_ascii_end()));
         self.change(&["stash", "store", "--quiet"]).arg(message).arg(dropped.to_string()).success(cancel, MAX_OUTPUT)?;
-        done.push("the dropped entry is the newest entry of the stash".to_owned());
+        done.push("the dropped entry is restored as the newest stash entry".to_owned());
         Ok(())
     }
 

@@ -200,7 +200,7 @@ pub enum Error {
         path: String,
         /// Its folder.
         place: PathBuf,
-        /// The obstacle.
+        /// The reason.
         cause: Box<Error>,
     },
     /// A file that can only be compared with a filter, which reads do not run.
@@ -239,7 +239,7 @@ pub enum Error {
         operation: String,
         /// The step, as in git's todo list.
         step: String,
-        /// The obstacle.
+        /// The reason.
         why: String,
         /// Whether it can be continued with that step.
         resumes: bool,

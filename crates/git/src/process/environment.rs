@@ -98,7 +98,7 @@ pub(crate) fn clean(command: &mut Command) {
 fn speak_english(command: &mut Command) {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     if let Some(all) = set("LC_ALL") {
-        // It would override `LC_MESSAGES`.
+        // `LC_ALL` would override `LC_MESSAGES`.
         command.env("LANG", &all).env("LC_CTYPE", &all).env_remove("LC_ALL");
         for name in OF_LANG {
             command.env_remove(name);

@@ -68,9 +68,9 @@ pub(crate) enum Mode {
 /// Which remotes a process may contact on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Remotes {
-    /// None, for its hooks as well.
+    /// No remotes, for its hooks as well.
     Off,
-    /// None; its hooks may, as the operator configured them.
+    /// No remotes; its hooks may contact those that the operator's configuration allows.
     OfHooks,
     /// Promisor remotes, to fetch missing objects.
     Lazy,
@@ -302,7 +302,7 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Adds to a change's timeout what was running at that time.
+    /// Adds the program that was running to a change's timeout error.
     fn timed_out_during(&self, err: Error, trace: Option<&Trace>) -> Error {
         match err {
             Error::TimedOut if self.mode == Mode::Change => {

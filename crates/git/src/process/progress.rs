@@ -127,7 +127,7 @@ impl Exchange {
             *self = Self { status, began: true, ..Self::default() };
         } else if let Some((name, value)) = header.split_once(':') {
             if name.eq_ignore_ascii_case("location") {
-                // It is embedded in text, where a space would end it.
+                // The URL is embedded in text, where a space would end it.
                 self.location = Some(value.trim().replace(' ', "%20"));
             } else if name.eq_ignore_ascii_case("retry-after") {
                 self.retry_after = retry_after(value.trim());

@@ -73,7 +73,7 @@ pub(crate) fn reason(text: &str) -> String {
     bounded(if parts.is_empty() { SILENT.to_owned() } else { parts.join("; ") })
 }
 
-/// All output on one line, as the shell's message for a filter that is not found has no prefix of git's.
+/// All output on one line: the shell's message for a filter that is not found lacks git's prefix.
 pub(crate) fn all_messages(text: &str) -> String {
     bounded(messages(text).join("; "))
 }

@@ -102,7 +102,7 @@ impl Repo {
         let ended = process.may_die().stream(cancel, |chunk| parser.push(chunk, each))?;
         if ended.code == Some(128) && !ended.full && parser.lines == 0 && query.start_line.is_some() {
             let what = format!("{}-{}", query.start_line.unwrap_or(1), query.end_line.map(|end| end.to_string()).unwrap_or_default());
-            // It also dies if it cannot read the repository.
+            // git also dies if it cannot read the repository.
             if ended.stderr.contains(" has only ") {
                 return Err(Error::bad_name(what, "a range of lines", "the file has no such lines"));
             }

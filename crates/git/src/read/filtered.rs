@@ -26,9 +26,9 @@ pub struct NotCompared {
 /// Why a path is not compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unseen {
-    /// It has this filter, which is not run.
+    /// The filter of the file, which is not run.
     Filter(String),
-    /// It is a submodule that is not inspected, for this reason.
+    /// The reason why a submodule is not inspected.
     Submodule(String),
 }
 
@@ -135,7 +135,7 @@ impl Repo {
         if drivers.is_empty() {
             return Ok(Vec::new());
         }
-        // It compares only sizes and times, and content only of files as recent as the index.
+        // diff-files compares sizes and times, and content only of files as recent as the index.
         let args = ["diff-files", "--name-only", "-z", "--diff-filter=d", "--ignore-submodules=all", "--"];
         let process = silence(self.process(Mode::Read, &args), &drivers);
         let edited = process.args(paths.iter().map(RelPath::literal)).success(cancel, MAX_OUTPUT)?;

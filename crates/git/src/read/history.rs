@@ -81,7 +81,7 @@ impl Repo {
         }
         let (ended, output) = process.arg(id.to_string()).output(cancel, MAX_OUTPUT)?;
         if ended.code != Some(0) {
-            // It dies if there is no tag, and if it cannot read the history.
+            // git describe dies without a tag, and if it cannot read the history.
             self.read(&["rev-list", "--count"]).arg(id.to_string()).success(cancel, MAX_OUTPUT)?;
             return Err(Error::NoTag(rev.as_str().to_owned()));
         }
@@ -238,7 +238,7 @@ impl Repo {
         let process = process.args([ours.to_string(), theirs.to_string()]);
         let (ended, output) = process.may_die().output(cancel, MAX_OUTPUT)?;
         if !matches!(ended.code, Some(0 | 1)) {
-            // It dies for histories without a common commit, and for unreadable objects.
+            // git merge-tree dies for histories without a common commit, and for unreadable objects.
             let is_damaged = !self.merge_bases(ours, theirs, cancel)?.is_empty();
             return Err(if is_damaged { ended.unreadable() } else { ended.failed("merge-tree") });
         }

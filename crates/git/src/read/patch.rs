@@ -114,7 +114,7 @@ pub(crate) struct Parser {
     full: bool,
     /// The first bytes of a line, until there are enough to determine whether it starts a file.
     held: Vec<u8>,
-    /// Submodules changed inside, which git was told to ignore.
+    /// Submodules changed inside, which git ignores here.
     dirty: BTreeSet<Vec<u8>>,
 }
 

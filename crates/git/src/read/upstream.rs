@@ -110,7 +110,7 @@ const BOTH: u8 = HERE | THERE;
 
 /// The state of a visited commit.
 #[derive(Clone, Copy)]
-struct Seen {
+struct Visited {
     sides: u8,
     seconds: i64,
     queued: bool,
@@ -118,11 +118,11 @@ struct Seen {
 
 /// Walks back from both commits, newest first, until every path has met the other side.
 fn count(engine: &gix::Repository, here: ObjectId, there: ObjectId, cancel: &Cancel) -> Result<(u64, u64)> {
-    let mut seen: HashMap<ObjectId, Seen> = HashMap::new();
+    let mut seen: HashMap<ObjectId, Visited> = HashMap::new();
     let mut queue = BinaryHeap::new();
     for (id, sides) in [(here, HERE), (there, THERE)] {
         let seconds = log::seconds(engine, id)?;
-        seen.insert(id, Seen { sides, seconds, queued: true });
+        seen.insert(id, Visited { sides, seconds, queued: true });
         queue.push((seconds, id));
     }
     let (mut one_sided, mut oldest, mut slop, mut steps) = (2_u64, i64::MAX, SLOP, 0_u64);
@@ -150,7 +150,7 @@ fn count(engine: &gix::Repository, here: ObjectId, there: ObjectId, cancel: &Can
             let known = seen.get(&parent).copied();
             let mut next = match known {
                 Some(known) => known,
-                None => Seen { sides: 0, seconds: log::seconds(engine, parent)?, queued: false },
+                None => Visited { sides: 0, seconds: log::seconds(engine, parent)?, queued: false },
             };
             let merged = next.sides | sides;
             if merged == next.sides {

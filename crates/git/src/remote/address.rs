@@ -103,7 +103,7 @@ impl Network {
     ) -> Result<()> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         if !host.bytes().all(plain) {
-            // Some programs would decode it and reach another host.
+            // Some programs would decode such a name and reach another host.
             return Err(Error::bad_name(host, "a host", "it has characters that are invalid in host names"));
         }
         let bare = host.trim_start_matches('[').trim_end_matches([']', '.']);

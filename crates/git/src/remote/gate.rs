@@ -127,7 +127,7 @@ impl Route {
             Attempt::Error(err) if !matches!(err, Error::Http { .. }) => Outcome::Unknown,
             // A signal killed git; the remote is not to blame.
             Attempt::Failed { code: None, .. } => Outcome::Unknown,
-            // It failed before any request was sent.
+            // git failed before any request was sent.
             Attempt::Failed { exchange, .. } if over_http && !exchange.began => Outcome::Unknown,
             Attempt::Failed { exchange, .. } if over_http => {
                 if exchange.status.is_none() || exchange.broken {

@@ -99,7 +99,7 @@ impl Repo {
         Ok(route)
     }
 
-    /// Also checks the promisor remotes, if git cannot be kept from fetching from them.
+    /// Also checks the promisor remotes, if git cannot be prevented from fetching from them.
     fn admit_unasked(&self, route: &mut Route, cancel: &Cancel) -> Result<()> {
         if self.fetches_unasked() { self.admit_promisors(route, cancel) } else { Ok(()) }
     }
@@ -190,7 +190,7 @@ impl Repo {
         Local { allowed: &self.allowed, directory: self.top(), anywhere: false, sandboxed: None }
     }
 
-    /// The same for a configured remote, whose path may be outside the roots if the operator has named the repository.
+    /// The allowed paths of a configured remote: anywhere if the operator has named the repository.
     fn configured(&self) -> Local<'_> {
         Local { anywhere: self.location.trusted, sandboxed: self.is_sandboxed().then(|| self.top()), ..self.local() }
     }
@@ -287,7 +287,7 @@ fn online<'a>(process: Process<'a>, route: &Route, ssh: Option<String>) -> Proce
 
 /// Maximum attempts of a read-only transfer.
 const ATTEMPTS: usize = 3;
-/// The longest Retry-After that is waited for.
+/// Maximum `Retry-After` after which a transfer is retried.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// Runs a process that reaches a remote, with retries if the remote failed and a retry is safe.
@@ -314,7 +314,7 @@ fn transfer(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, ca
                     Err(Error::Unreachable { command, said })
                 }
                 Err(Error::Http { command, status, location, said, retry_after }) => {
-                    // Its circuit is paused that long.
+                    // The pause of the remote's circuit.
                     let retry_after = if let Outcome::Busy(wait) = outcome { Some(wait) } else { retry_after };
                     Err(Error::Http { command, status, location, said, retry_after })
                 }

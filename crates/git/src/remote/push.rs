@@ -69,7 +69,7 @@ pub struct Pushed {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Expected {
     At(ObjectId),
-    /// It must not exist, since it was never fetched.
+    /// The branch must not exist, since it was never fetched.
     Nothing,
 }
 

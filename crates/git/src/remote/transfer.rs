@@ -47,7 +47,7 @@ pub struct Update {
     pub name: String,
     /// The old and the new value, or git's summary.
     pub summary: String,
-    /// The URL, for a push to several.
+    /// The URL, if a push goes to several URLs.
     pub place: Option<String>,
 }
 

@@ -49,7 +49,7 @@ impl Guarded {
         if location.trusted {
             needs.with_system(&mut read);
             needs.with_system(&mut rules);
-            // Its hooks, and files next to them.
+            // The repository's hooks, and files next to them.
             rules.execute.extend(own.iter().cloned());
         }
         rules.own_write.extend(own);

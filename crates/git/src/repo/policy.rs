@@ -12,10 +12,10 @@ use std::sync::Arc;
 /// Which repositories' programs changes may run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Those of repositories the operator named.
+    /// Repositories that the operator named.
     #[default]
     Owner,
-    /// None: not even a named repository's hooks and filters run.
+    /// No repository: not even a named repository's hooks and filters run.
     Untrusted,
 }
 

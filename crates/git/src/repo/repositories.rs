@@ -101,7 +101,7 @@ impl Repositories {
     /// [`Error::OutsideRoots`], [`Error::BadName`], [`Error::Failed`].
     pub fn init(&self, path: &Path, branch: Option<&BranchName>, cancel: &Cancel) -> Result<(PathBuf, bool)> {
         let (root, target) = self.new_folder(path)?;
-        // git would complete an existing one: apply its configuration and hooks, and write through its links.
+        // git would complete an existing repository: apply its configuration and hooks, and write through its links.
         let own = target.join(".git");
         if own.symlink_metadata().is_ok() || is_bare(&target) {
             return match self.roots().locate(&target) {

@@ -103,7 +103,7 @@ impl Repo {
         if named.code == Some(0) && id.is_none() && ended.code == Some(1) {
             return Ok(None);
         }
-        // This dies with the reason.
+        // This command fails with the reason.
         self.read(&["log", "--max-count=1", "--format=%s"]).success(cancel, 4096)?;
         Err(Error::Unreadable { said: "HEAD names no commit".to_owned() })
     }

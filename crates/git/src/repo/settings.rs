@@ -53,9 +53,9 @@ const BOOLEANS: [&str; 19] = [
     "core.fsyncobjectfiles",
     "extensions.worktreeconfig",
 ];
-/// The words for such values, and those of two settings with more than true and false.
+/// Accepted values of these settings; `core.autocrlf` and `core.safecrlf` accept more than true and false.
 const WORDS: [&str; 9] = ["true", "yes", "on", "false", "no", "off", "always", "input", "warn"];
-/// Such settings that must be numbers.
+/// Settings that git validates before every command, and that must be numbers.
 const NUMBERS: [&str; 6] = [
     "core.compression",
     "core.loosecompression",

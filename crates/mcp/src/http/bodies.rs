@@ -66,9 +66,9 @@ impl Bodies {
 /// The received part of a body.
 struct Arrived {
     part: Part,
-    /// The body, if it comes in one piece: most do, and need no copy.
+    /// A body received in one piece, as most are; not copied.
     first: Bytes,
-    /// The body, otherwise. Pieces are copied, since each would keep the whole buffer it was read into.
+    /// A body received in several pieces, copied: each piece would keep the whole buffer it was read into.
     all: Vec<u8>,
 }
 

@@ -151,7 +151,7 @@ where
     let ended = CancellationToken::new();
     let sessions = Arc::new(HttpSessions::new(Arc::clone(&options.sessions), options.limits));
     let mut config = StreamableHttpServerConfig::default()
-        // Both are checked by the front, for every route.
+        // The front checks host and origin for every route.
         .disable_allowed_hosts()
         .disable_allowed_origins()
         .with_json_response(true)

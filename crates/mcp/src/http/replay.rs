@@ -145,7 +145,7 @@ impl Listening {
         }
     }
 
-    /// A stream of the events after `after`, or of those not yet sent, and of later ones.
+    /// Streams the events after `after`, by default all unsent ones, and then new ones.
     fn connect(&mut self, after: Option<u64>) -> ReceiverStream<ServerSseMessage> {
         self.clients.retain(|client| !client.is_closed());
         // A number in the future comes from another process.
@@ -389,13 +389,13 @@ mod tests {
         let before = Streams::new();
         before.notify(message());
         let last = before.listening().count;
-        // It starts in the same millisecond at the earliest.
+        // The second process starts in the same millisecond at the earliest.
         let streams = Streams::new();
         streams.listening().count += 5;
         streams.notify(message());
         let again = streams.resume(&last.to_string()).unwrap_or_else(|| unreachable!());
         streams.notify(message());
-        // Nor does an event id from a clock that was ahead.
+        // An event id from a clock that was ahead hides nothing either.
         let ahead = streams.resume(&u64::MAX.to_string()).unwrap_or_else(|| unreachable!());
         streams.notify(message());
         streams.close();

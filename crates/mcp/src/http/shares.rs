@@ -3,7 +3,7 @@
 use parking_lot::{Mutex, MutexGuard};
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-/// Number of shares: one client leaves three quarters to the others.
+/// Number of shares: one client gets at most a quarter.
 const SHARES: usize = 4;
 
 /// The client charged for an amount.

@@ -126,7 +126,7 @@ pub(super) async fn upgrade<S: ServerHandler + Send + 'static>(
         let text = "MCP is served at /mcp over HTTP and here over WebSocket (subprotocol: mcp)\n";
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")], text).into_response();
     };
-    // Rejected before the upgrade: clients rejected after it would reconnect immediately, again and again.
+    // Rejected before the upgrade: clients rejected after it would reconnect immediately, in a loop.
     if sockets.intake.is_draining() {
         return unavailable(DRAINING);
     }

@@ -119,7 +119,7 @@ impl Routes {
             return Ok(None);
         };
         if let Some((_, opening)) = self.opening.take_if(|(opening, _)| *opening == id) {
-            // Without a waiting request, the session is unclaimed.
+            // Without a waiting request, no client has the session.
             return opening.send(message).map(|()| None).map_err(|_| Ended);
         }
         let request = self.end(&id);

@@ -200,7 +200,7 @@ pub struct SessionActivity {
 /// Persists sessions across processes.
 #[async_trait::async_trait]
 pub trait Keeper: Send + Sync + 'static {
-    /// Stores a session. Returns once it is stored or has failed: the server continues without.
+    /// Stores a session. Returns once it is stored; a failure is not reported, as the session continues in memory.
     async fn keep(&self, session: SessionRecord);
     /// Loads the session with this id.
     async fn load(&self, id: &str) -> Option<SessionRecord>;

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Runs all steps and reports each, even after a failed one. Touches no working tree and no other process's lock.
 #[doc(alias = "emergency_server_recovery")]
 pub(super) async fn emergency(server: &Server) -> Value {
-    tracing::warn!("emergency recovery begins");
+    tracing::warn!("emergency recovery started");
     let running = server.services.stop_operations();
     let left = server.services.drained(grace::RECOVERY).await;
     let mut steps = vec![step("stop operations", left == 0, &format!("{running} running or waiting, {left} left"))];
@@ -33,7 +33,7 @@ pub(super) async fn emergency(server: &Server) -> Value {
         steps.push(step("resume", resumed, &format!("was {}, is {}", phase.name(), server.phase.get().name())));
     }
     let ok = steps.iter().all(|step| step["ok"] == true);
-    tracing::warn!(ok, "emergency recovery has ended");
+    tracing::warn!(ok, "emergency recovery finished");
     json!({"ok": ok, "steps": steps})
 }
 
@@ -45,7 +45,7 @@ fn step(name: &str, ok: bool, detail: &str) -> Value {
 pub(super) fn restart(server: &Server, component: &str) -> Option<Value> {
     let name = format!("restart {component}");
     if component == "validation" {
-        // It has no state to restart; a check shows whether it works.
+        // Validation has no state to restart; a check shows whether it works.
         let passes = |message: &[u8]| mcp::validate(message, mcp::Mode::Strict).error.is_none();
         let good = passes(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
         let bad = passes(br#"{"jsonrpc":"2.0","id":{},"method":7}"#);

@@ -6,18 +6,18 @@ use std::path::PathBuf;
 /// Which sessions to list.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Listed {
-    /// Those idle for this many seconds.
+    /// Sessions idle for this many seconds.
     pub(crate) idle: Option<u64>,
-    /// Those in this state.
+    /// Sessions in this state.
     pub(crate) state: Option<String>,
 }
 
 /// Which sessions to close; one of the two.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct ReapSessions {
-    /// Those idle for this many seconds.
+    /// Sessions idle for this many seconds.
     pub(crate) idle: Option<u64>,
-    /// This many of those idle longest.
+    /// Number of sessions, those idle longest first.
     pub(crate) oldest: Option<usize>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct ReapSessions {
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Touch {
     pub(crate) id: Option<String>,
-    /// All that have missed a heartbeat.
+    /// All sessions that have missed a heartbeat.
     #[serde(default)]
     pub(crate) missing: bool,
 }
@@ -88,7 +88,7 @@ pub(crate) struct Recover {
 pub(crate) struct Logs {
     /// Maximum age, in seconds.
     pub(crate) since: Option<u64>,
-    /// Only those after this number.
+    /// Only records after this number.
     pub(crate) after: Option<u64>,
     /// Maximum number of records.
     pub(crate) limit: Option<usize>,

@@ -197,7 +197,7 @@ pub(super) fn sessions(server: &Server, idle: Option<Duration>, state: Option<&s
     let limits = server.sessions.limits();
     let idle_after = idle.unwrap_or(limits.idle);
     let is_idle_for = |session: &SessionInfo, time: Duration| session.failed.is_none() && session.in_flight == 0 && session.idle >= time;
-    // Those that the server warns of; the sweep closes older ones.
+    // Age from which the server warns of idle sessions; the sweep closes older ones.
     let warned_after = idle.unwrap_or_else(|| server.idle_after());
     let is_idle = |session: &SessionInfo| is_idle_for(session, idle_after);
     let count = |is: &dyn Fn(&SessionInfo) -> bool| all.iter().filter(|session| is(session)).count();

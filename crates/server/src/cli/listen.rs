@@ -75,7 +75,7 @@ pub(super) fn inherited() -> io::Result<Option<(Vec<Listener>, Place)>> {
         if let Ok(Some(listener)) = passed.take_unix_listener(at) {
             listener.set_nonblocking(true)?;
             let path = listener.local_addr()?.as_pathname().map(std::path::Path::to_owned).unwrap_or_default();
-            // Its creator removes it.
+            // The creator of the socket removes it.
             place.get_or_insert(Place::Socket(path, None));
             listeners.push(Listener::Unix(UnixListener::from_std(listener)?));
         } else if let Some(listener) = passed.take_tcp_listener(at)? {

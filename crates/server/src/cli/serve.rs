@@ -88,7 +88,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
 pub(super) fn preflight(app: &App, config: &Config) -> Result<(), String> {
     match app.services.repositories.git().version() {
         Ok(_) => {}
-        // It may still respond, for example if its file system is slow.
+        // git may still respond, for example if its file system is slow.
         Err(git::Error::GitSilent(why)) => tracing::warn!(why, "git does not respond"),
         Err(err) => return Err(format!("{err}. `--git PROGRAM` names another")),
     }

@@ -40,7 +40,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// Uptime that resets the restart delay.
 const STABLE: Duration = Duration::from_secs(30);
-/// Interval between checks whether they have exited.
+/// Interval between checks whether a server has exited.
 const POLL: Duration = Duration::from_millis(50);
 
 /// A server process and its control connection.

@@ -37,7 +37,7 @@ pub(super) fn run(file: Option<&Path>, (strict, lenient): (bool, bool), kind: Op
         let verdicts = [(Mode::Strict, strict || both), (Mode::Lenient, lenient || both)];
         let verdicts: Vec<(Mode, Verdict)> =
             verdicts.into_iter().filter(|(_, wanted)| *wanted).map(|(mode, _)| (mode, verdict(message, mode, kind))).collect();
-        // With both modes, lenient, the server's default, decides.
+        // If both modes are checked, the server's default, lenient, decides.
         is_fine &= verdicts.last().is_some_and(|(_, verdict)| verdict.error.is_none());
         if as_json {
             say(&as_value(at + 1, &verdicts).to_string());

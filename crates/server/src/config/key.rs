@@ -16,7 +16,7 @@ pub struct Key {
     pub variables: &'static [&'static str],
     /// Its command-line flag.
     pub flag: Option<&'static str>,
-    /// The shown default, if the value of the default does not say it.
+    /// The default in words, if its value is not self-explanatory.
     pub(super) shown_default: Option<&'static str>,
     /// The allowed range, as `LOW..=HIGH`.
     pub bounds: Option<&'static str>,
@@ -107,7 +107,7 @@ impl Key {
 
 /// A type of values. Lists are separated by commas in a variable.
 pub(super) trait Setting: DeserializeOwned + Serialize {
-    /// The value of a variable's text, which is not empty unless the key says so.
+    /// Parses a variable's text, which is empty only if the key accepts that.
     fn parse(text: &str) -> Result<Self, String>;
 }
 

@@ -82,8 +82,8 @@ section! {
         max: usize = 1000, within(usize: 1..=100_000) => .variables(&["MCP_GIT_MAX_CONCURRENT_SESSIONS", "MCP_GIT_SESSIONS_MAX"]).reloads();
         /// Seconds until an idle session expires. Calls and streams keep it active.
         idle: Seconds = Seconds(3600), within(u64: 1..=604_800) => .variables(&["MCP_GIT_SESSION_TIMEOUT", "MCP_GIT_SESSIONS_IDLE"]).reloads();
-        /// Sessions evicted at once when the session limit is reached: those idle longest, of the principal with the most; at most a
-        /// tenth of `sessions.max`. A session with work in flight is never evicted.
+        /// Sessions evicted at once when the session limit is reached: the longest idle of the principal with the most sessions; at
+        /// most a tenth of `sessions.max`. Sessions with work in flight are never evicted.
         evict_batch: usize = 100, within(usize: 1..=10_000) => .variables(&["MCP_GIT_SESSIONS_EVICT_BATCH"]).reloads();
         /// Seconds between sweeps for expired sessions.
         sweep_interval: Seconds = Seconds(300), within(u64: 1..=86_400) => .variables(&["MCP_GIT_SESSIONS_SWEEP"]);

@@ -53,7 +53,7 @@ fn defaults() -> Table {
     Table::try_from(File::default()).unwrap_or_default()
 }
 
-/// The default of a key, in words where its value does not say it.
+/// The default of a key, in words if its value is not self-explanatory.
 fn default_of(key: &Key, defaults: &Table) -> String {
     match key.shown_default {
         Some(words) => words.to_owned(),

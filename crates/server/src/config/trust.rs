@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
-    /// Those of repositories named with `-r`, and of the one that the server is started in.
+    /// Repositories named with `-r`, and the one that the server is started in.
     #[default]
     Owner,
-    /// None.
+    /// No repository.
     Untrusted,
 }
 
@@ -19,10 +19,10 @@ pub enum Trust {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Hooks {
-    /// They run.
+    /// Hooks run.
     #[default]
     Allow,
-    /// None runs.
+    /// No hook runs.
     Deny,
 }
 
@@ -43,12 +43,12 @@ pub enum Signing {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Sandbox {
-    /// Those of repositories that are not named.
+    /// Repositories that are not named.
     #[default]
     Untrusted,
-    /// Those of named ones, too.
+    /// Named repositories, too.
     Always,
-    /// None.
+    /// No repository.
     Off,
 }
 

@@ -17,11 +17,11 @@ impl From<git::Error> for Error {
             Git::NotARepository { .. } => (Kind::NotFound, None),
             Git::OutsideRoots { .. } => (
                 Kind::Denied,
-                Some("Only repositories inside the allowed roots can be used. The operator adds one with `-r PATH`.".to_owned()),
+                Some("Only repositories inside the allowed roots can be used. Ask the operator to add one with `-r PATH`.".to_owned()),
             ),
             Git::UnsafeOwner { path } => (
                 Kind::Denied,
-                Some(format!("If you trust it, the operator runs: git config --global --add safe.directory {}", path.display())),
+                Some(format!("If you trust it, ask the operator to run: git config --global --add safe.directory {}", path.display())),
             ),
             Git::Bare { within } => (Kind::Refused, Some(of_a_bare_repository(within.as_deref()))),
             Git::BadName { .. } | Git::BadPlan(_) => (Kind::BadInput, None),
@@ -104,12 +104,14 @@ fn of_a_lock(lock: &git::LockFile) -> (Kind, Option<String>) {
     let hint = match lock.holder {
         _ if lock.is_stale() => {
             let hint = "Next: git_maintenance {\"action\":\"remove_locks\"}, which is in the toolset `maintenance` and removes locks that no process \
-                holds. Or the operator removes the file.";
+                holds. Or ask the operator to remove the file.";
             return (Kind::Refused, Some(hint.to_owned()));
         }
         git::Holder::Process(_) => "Try again when that process has ended.",
         git::Holder::None => "Try again. Once it is one minute old, git_maintenance with `action`: \"remove_locks\" removes it.",
-        git::Holder::Unknown => "Try again. If no git of another user or machine is using this repository, the operator removes the file.",
+        git::Holder::Unknown => {
+            "Try again. If no git of another user or machine is using this repository, ask the operator to remove the file."
+        }
     };
     (Kind::Busy, Some(hint.to_owned()))
 }
@@ -118,24 +120,24 @@ fn of_a_lock(lock: &git::LockFile) -> (Kind, Option<String>) {
 const STORAGE: &str = "The disk is full, read-only or failing; ask the operator to fix it.";
 
 /// Hint for a repository that git does not open.
-const UNOPENED: &str = "If git names a version or an extension, the operator installs a newer git; if it names a setting or a file, the \
-    operator corrects the configuration. `mcp-server-git doctor` shows how to fix the rest.";
+const UNOPENED: &str = "If git names a version or an extension, ask the operator to install a newer git; if it names a setting or a file, \
+    to correct the configuration. `mcp-server-git doctor` shows how to fix the rest.";
 
 /// Hint for a setting that makes git fail.
-const SETTING: &str = "The operator corrects it; `git config --list --show-origin` shows where each setting comes from.";
+const SETTING: &str = "Ask the operator to correct it; `git config --list --show-origin` shows where each setting comes from.";
 
 /// Hint for an unreadable repository: how to replace the damaged part.
 fn of_damage(err: &git::Error) -> &'static str {
     match err.damage() {
         Some(git::Damage::Index) => {
-            "The operator rebuilds the index with `mv .git/index .git/index.old && git reset`: staged changes have to be staged again."
+            "Ask the operator to rebuild the index with `mv .git/index .git/index.old && git reset`: changes must then be staged again."
         }
         Some(git::Damage::Other) => {
-            "`git fsck` lists what is missing or damaged. The operator restores objects with `git fetch --refetch` or from another \
+            "`git fsck` lists what is missing or damaged. Ask the operator to restore objects with `git fetch --refetch` or from another \
              clone, and HEAD as `mcp-server-git doctor` shows."
         }
         None => {
-            "The operator fixes what git reports. `git fsck` checks for missing or damaged objects, and `mcp-server-git doctor` \
+            "Ask the operator to fix what git reports. `git fsck` checks for missing or damaged objects, and `mcp-server-git doctor` \
              checks the rest."
         }
     }
@@ -144,8 +146,9 @@ fn of_damage(err: &git::Error) -> &'static str {
 /// Hint for a failing filter, given its output.
 fn of_a_filter(said: &str) -> &'static str {
     if ["not found", "cannot run", "No such file or directory"].iter().any(|words| said.contains(words)) {
-        return "The program of the filter is not on the server's PATH, which is often shorter than a terminal's. The operator installs it, \
-                or adds its folder to PATH in `env` of the server's entry in the client's configuration. Then repeat the call.";
+        return "The program of the filter is not on the server's PATH, which is often shorter than a terminal's. Ask the operator to \
+                install it, or to add its folder to PATH in `env` of the server's entry in the client's configuration. Then \
+                repeat the call.";
     }
     "The program of that filter has to work here first: install it, or fix its configuration or the file. Then repeat the call."
 }
@@ -184,8 +187,8 @@ const NOT_FETCHED: &str = "A tag that differs here is kept: git_tag with `action
 fn of_a_bare_repository(within: Option<&Path>) -> String {
     match within {
         Some(dir) => format!(
-            "If {} is meant to be a working tree, the operator runs in it: git config core.bare false. Tools that read commits work, such \
-             as git_log or git_show.",
+            "If {} is meant to be a working tree, ask the operator to run in it: git config core.bare false. Tools that read commits \
+             work, such as git_log or git_show.",
             dir.display()
         ),
         None => "Use a tool that reads commits, such as git_log or git_show.".to_owned(),
@@ -196,14 +199,14 @@ fn of_a_bare_repository(within: Option<&Path>) -> String {
 fn of_a_vanished_worktree(place: &Path, locked: bool) -> String {
     let unlock = if locked { format!("git_worktree {}, then ", json!({"action": "unlock", "path": place})) } else { String::new() };
     format!(
-        "If the folder was moved, the operator runs `git worktree repair` in it. If it was deleted: {unlock}git_worktree \
+        "If the folder was moved, ask the operator to run `git worktree repair` in it. If it was deleted: {unlock}git_worktree \
          {{\"action\":\"prune\"}}. Then repeat the call."
     )
 }
 
 /// Hint for a worktree whose folder does not lead to its repository.
 fn of_a_broken_worktree(main: &Path, gone: bool) -> String {
-    let repair = format!("The operator repairs it with `git -C {} worktree repair`. Then repeat the call.", main.display());
+    let repair = format!("Ask the operator to repair it with `git -C {} worktree repair`. Then repeat the call.", main.display());
     let prune = " Or git_worktree {\"action\":\"prune\"} removes the worktree, but not the folder.";
     if gone { repair + prune } else { repair }
 }
@@ -315,7 +318,7 @@ fn of_an_operation(err: &git::Error) -> (Kind, Option<String>) {
 }
 
 /// Hint for a missing identity.
-const IDENTITY: &str = "The operator runs: git config --global user.name NAME; git config --global user.email ADDRESS";
+const IDENTITY: &str = "Ask the operator to run: git config --global user.name NAME; git config --global user.email ADDRESS";
 
 /// Hint for a change stopped by something other than a conflict.
 fn of_a_halt(halt: &git::Halt) -> String {
@@ -328,14 +331,15 @@ fn of_a_halt(halt: &git::Halt) -> String {
         }
         Some(by) if by.hook.is_some() => "Fix what it reports. Then repeat the call.".to_owned(),
         Some(by) if by.by_ssh => {
-            let agent = agent("A key with a passphrase must be in the ssh agent: the operator adds the key with `ssh-add`");
+            let agent = agent("A key with a passphrase must be in the ssh agent: ask the operator to add the key with `ssh-add`");
             format!(
-                "The operator sets up signing: `gpg.ssh.program` and `user.signingKey` of git's configuration name program and key. \
-                 {agent}, or names a key without a passphrase as `user.signingKey`. Then repeat the call."
+                "Ask the operator to set up signing: `gpg.ssh.program` and `user.signingKey` of git's configuration name program and key. \
+                 {agent}, or to name a key without a passphrase as `user.signingKey`. Then repeat the call."
             )
         }
-        Some(_) => "The operator sets up signing: `gpg.program` and `user.signingKey` of git's configuration name program and key (`gpg.x509.program` if `gpg.format` is x509), and a \
-                    passphrase must be in its agent, since the server cannot prompt. Then repeat the call."
+        Some(_) => "Ask the operator to set up signing: `gpg.program` and `user.signingKey` of git's configuration name program and key \
+                    (`gpg.x509.program` if `gpg.format` is x509), and a passphrase must be in its agent, since the server cannot \
+                    prompt. Then repeat the call."
             .to_owned(),
     }
 }
@@ -361,7 +365,7 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
         Git::ProtocolOff(name) if ["http", "git", "file"].contains(&name.as_str()) => (
             Kind::Denied,
             Some(format!(
-                "The operator enables it with `protocols = [\"https\", \"ssh\", \"{name}\"]` below [network] in {}, \
+                "Ask the operator to enable it with `protocols = [\"https\", \"ssh\", \"{name}\"]` below [network] in {}, \
                  or with MCP_GIT_PROTOCOLS=https,ssh,{name}.",
                 config_path::named()
             )),
@@ -369,7 +373,7 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
         Git::ProtocolOff(name) if ["https", "ssh"].contains(&name.as_str()) => (
             Kind::Denied,
             Some(format!(
-                "The operator adds it to `protocols` below [network] in {}, or to MCP_GIT_PROTOCOLS if that is set.",
+                "Ask the operator to add it to `protocols` below [network] in {}, or to MCP_GIT_PROTOCOLS if that is set.",
                 config_path::named()
             )),
         ),
@@ -377,7 +381,7 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
         Git::PrivateAddress { host, .. } => (
             Kind::Denied,
             Some(format!(
-                "The operator allows it with `allow_hosts = [\"{host}\"]` below [network] in {}, or with \
+                "Ask the operator to allow it with `allow_hosts = [\"{host}\"]` below [network] in {}, or with \
                  MCP_GIT_ALLOW_HOSTS={host}.",
                 config_path::named()
             )),
@@ -419,15 +423,15 @@ fn of_a_remote(err: &git::Error) -> (Kind, Option<String>) {
 fn of_a_direction(err: &git::Misdirected) -> (Kind, Option<String>) {
     use git::Misdirected::{FollowsLocal, Mirror, NeverFetched, NotThere, NothingFetched, SeveralRemotes, TagThere, Undecided};
     match err {
-        Undecided { .. } | FollowsLocal { .. } => (Kind::Refused, Some("Name the intended one.".to_owned())),
-        SeveralRemotes { .. } => (Kind::NotFound, Some("Name the intended one.".to_owned())),
+        Undecided { .. } | FollowsLocal { .. } => (Kind::Refused, Some("Name the intended branch or remote.".to_owned())),
+        SeveralRemotes { .. } => (Kind::NotFound, Some("Name the intended branch or remote.".to_owned())),
         NeverFetched { .. } => (Kind::Refused, Some("git_fetch fetches it.".to_owned())),
         NotThere { .. } | TagThere { .. } => (Kind::NotFound, Some("Name an existing branch or tag.".to_owned())),
         Mirror(name) => (
             Kind::Refused,
             Some(format!(
-                "Push to a remote that is not a mirror; git_remote_add adds one, with the same URL if intended. Or the operator runs `git \
-                 push {name}`, which makes the remote identical to this repository."
+                "Push to a remote that is not a mirror; git_remote_add adds one, with the same URL if intended. Or ask the operator to run \
+                 `git push {name}`, which makes the remote identical to this repository."
             )),
         ),
         NothingFetched => (Kind::NotFound, Some("Name the branch with `branch`; git_ls_remote lists what the remote has.".to_owned())),
@@ -438,22 +442,24 @@ fn of_a_direction(err: &git::Misdirected) -> (Kind, Option<String>) {
 fn of_trust(err: &git::Error) -> (Kind, Option<String>) {
     use git::Error as Git;
     match err {
-        Git::EmbeddedBare { path } => (Kind::Denied, Some(format!("If you trust it, the operator names it with `-r {}`.", path.display()))),
+        Git::EmbeddedBare { path } => {
+            (Kind::Denied, Some(format!("If you trust it, ask the operator to name it with `-r {}`.", path.display())))
+        }
         Git::Untrusted { path, .. } => {
-            (Kind::Denied, Some(format!("If you trust this repository, the operator names it with `-r {}`.", path.display())))
+            (Kind::Denied, Some(format!("If you trust this repository, ask the operator to name it with `-r {}`.", path.display())))
         }
         // No command contains the name of the setting: it comes from the repository, and a shell would interpret it.
         Git::UntrustedSetting { path, .. } => (
             Kind::Denied,
             Some(format!(
-                "If you trust this repository, the operator names it with `-r {}`. Or remove the setting from its configuration.",
+                "If you trust this repository, ask the operator to name it with `-r {}`. Or remove the setting from its configuration.",
                 path.display()
             )),
         ),
         Git::NoSandbox { path, .. } => (
             Kind::Denied,
             Some(format!(
-                "If you trust this repository, the operator names it with `-r {}`; or allows changes without a sandbox with \
+                "If you trust this repository, ask the operator to name it with `-r {}`, or to allow changes without a sandbox with \
                  `sandbox = \"off\"` in {}, or MCP_GIT_SANDBOX=off.",
                 path.display(),
                 config_path::named()

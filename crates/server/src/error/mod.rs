@@ -99,12 +99,12 @@ impl Error {
         }
     }
 
-    /// When to retry. A recoverable error has a default; any other only what was set.
+    /// Delay before a retry. Recoverable errors have a default, others only an explicit delay.
     pub(crate) fn wait(&self) -> Option<Duration> {
         let rule = match ErrorClass::from(self.kind) {
             ErrorClass::NetworkTimeout | ErrorClass::RateLimitExceeded => Duration::from_secs(5),
             ErrorClass::TemporaryResourceUnavailable => Duration::from_secs(2),
-            // At once, as the hint says.
+            // The hint suggests an immediate retry.
             ErrorClass::TransientValidationError => Duration::ZERO,
             _ => return self.retry_after,
         };
@@ -118,7 +118,7 @@ impl Error {
 }
 
 impl Error {
-    /// The class it counts in.
+    /// The class of the error, for statistics.
     pub fn class(&self) -> ErrorClass {
         self.kind.into()
     }
@@ -155,7 +155,7 @@ impl From<Rejected> for Error {
             Rejected::WaitedTooLong(_) => (Kind::Busy, "Try again later, with fewer calls at a time.", Duration::from_secs(5)),
             Rejected::LostThreads { retry_after } => (
                 Kind::Unavailable,
-                "Try again later. The operator checks the file systems of the repositories; `mcp-server-git status` shows \
+                "Try again later. Ask the operator to check the file systems of the repositories; `mcp-server-git status` shows \
                  how many threads are lost.",
                 retry_after,
             ),

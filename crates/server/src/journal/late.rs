@@ -9,7 +9,7 @@ use git::Cancel;
 use std::time::Instant;
 
 /// Hint on raising the time limits.
-const MORE_TIME: &str = "The operator raises `limits.change_timeout`, or `limits.network_timeout` for changes that reach a remote.";
+const MORE_TIME: &str = "Ask the operator to raise `limits.change_timeout`, or `limits.network_timeout` for changes that reach a remote.";
 
 impl Record<'_> {
     /// Adds what has taken effect, and the next step, to a timeout error.
@@ -43,7 +43,7 @@ impl Record<'_> {
         }
         if now.in_progress != before.in_progress {
             effects.push(
-                now.in_progress.map_or_else(|| "nothing is in progress any more".to_owned(), |name| format!("a {name} is in progress")),
+                now.in_progress.map_or_else(|| "the operation in progress has ended".to_owned(), |name| format!("a {name} is in progress")),
             );
         }
         let has_moved = !effects.is_empty();

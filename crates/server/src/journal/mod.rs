@@ -334,7 +334,7 @@ fn cut(text: &str) -> &str {
 
 fn unwritable(err: &io::Error) -> Error {
     Error::new(Kind::Refused, format!("the operation journal cannot be written: {err}"))
-        .hint("Nothing was changed. The operator frees space, or names another folder with --state-dir.")
+        .hint("Nothing was changed. Ask the operator to free space, or to name another folder with --state-dir.")
 }
 
 /// The error for a call that depends on earlier operations while the journal is unavailable.

@@ -56,7 +56,7 @@ impl Table {
             self.import(persistence, repository);
             match persistence.run_here(|store| write(store, repository, persistence.node(), line)) {
                 Ok(true) => return Ok(()),
-                // Its `Begun` line went into the file.
+                // The operation's `Begun` line went into the file.
                 Ok(false) | Err(Failed::Unavailable(_)) => {}
                 Err(Failed::Refused(why)) => return Err(io::Error::other(why)),
             }
@@ -284,7 +284,7 @@ pub(super) async fn interrupt_dead(persistence: &Persistence) -> Result<HashMap<
                 if row.node != node || is_running(pid, Some(row.pid_start)) {
                     continue;
                 }
-                let why = "its server ended before it did";
+                let why = "its server exited before it finished";
                 if store.interrupt_operation(&row.id, now_ms(), why).await? {
                     found.insert(row.id.clone(), row);
                 }

@@ -88,7 +88,7 @@ impl Budget {
 pub struct Reply {
     /// For the model.
     pub text: String,
-    /// The same, complete, for programs; only if the tool has an output schema.
+    /// The complete result for programs; only if the tool has an output schema.
     pub structured: Option<Value>,
 }
 

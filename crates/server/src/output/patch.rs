@@ -92,7 +92,7 @@ pub(crate) fn present(patch: &Patch, view: &PatchView<'_>, writer: &mut Writer, 
     let mut order = order(&items, writer, start);
     let mut end = page(&items, &order, start, view, writer, fetch)?;
     if end.item < items.len() as u64 && order.is_sorted() && start == Cursor::default() {
-        // Escaping made it too long to fit whole in git's order. The next page's cursor counts in the other order.
+        // Escaped, the patch no longer fits whole in git's order. The cursor of the next page counts in the other order.
         writer.rewind(before);
         order.sort_by_key(|&at| (items[at].file.is_some(), items[at].size, at));
         end = page(&items, &order, start, view, writer, fetch)?;

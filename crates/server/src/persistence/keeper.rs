@@ -191,12 +191,12 @@ fn row(kept: &SessionRecord, node: &str) -> SessionRow {
 }
 
 fn touch(seen: SessionActivity) -> Touch {
-    let heard = now_ms().saturating_sub(milliseconds(seen.idle));
+    let last_seen = now_ms().saturating_sub(milliseconds(seen.idle));
     Touch {
         id: seen.id,
         state: seen.state.name().to_owned(),
-        last_seen_ms: heard,
-        last_heartbeat_ms: heard,
+        last_seen_ms: last_seen,
+        last_heartbeat_ms: last_seen,
         missed: i64::from(seen.missed),
     }
 }

@@ -305,7 +305,7 @@ impl Persistence {
             }
         };
         if timeout(CLOSING, close).await.is_err() {
-            tracing::warn!("the store does not answer, and is not closed");
+            tracing::warn!("could not close the store: it does not answer");
         }
     }
 }

@@ -61,8 +61,8 @@ impl Services {
         if self.selection.read_only {
             let place = finder.locate(&wanted)?;
             let hint = format!(
-                "This server is read-only, so it does not fetch them. The operator fetches all of them with: git -C {} fetch --refetch \
-                 --no-filter {}",
+                "This server is read-only, so it does not fetch them. Ask the operator to fetch all of them with: git -C {} fetch \
+                 --refetch --no-filter {}",
                 shell_word(&place),
                 shell_word(&remote)
             );
@@ -72,7 +72,7 @@ impl Services {
         if !call.caller.rights.contains(&Right::Network) {
             let again = Echo::new(call.tool.name, call.args.clone(), budget).again(&[]);
             let hint = format!(
-                "The token does not have the scope `network`, so they are not fetched. A caller with it fetches them with: {again}"
+                "The token does not have the scope `network`, so they are not fetched. A caller with that scope fetches them with: {again}"
             );
             error.kind = Kind::Denied;
             return Err(error.hint(hint));

@@ -38,7 +38,7 @@ impl Wanted {
         Self { path, workspace: None }
     }
 
-    /// Takes it out of a tool's arguments.
+    /// Removes the repository from a tool's arguments.
     pub(super) fn take(args: &mut Map<String, Value>) -> Result<Self, Error> {
         let path = take_text(args, "repo_path")?.filter(|path| !path.is_empty());
         let path = path.map(|path| if path.starts_with("file://") { of_url(&path) } else { Ok(path) }).transpose()?;
@@ -91,7 +91,7 @@ impl Services {
         self.on_thread(&Arc::from(Caller::LOCAL), move || Ok(look())).await.unwrap_or_default()
     }
 
-    /// Takes the repository out of a call's arguments and returns its path; `None` if it does not resolve.
+    /// Removes the repository from a call's arguments and returns its path; `None` if it does not resolve.
     pub(crate) async fn named(
         &self,
         args: &mut Map<String, Value>,
@@ -127,7 +127,7 @@ impl Finder {
         let roots = self.repositories.roots();
         if roots.named().is_empty() {
             return Err(Error::new(Kind::Denied, "no repository is allowed: the server was started outside a repository and without `-r`")
-                .hint("The operator starts it with `-r PATH`, for each repository or for a directory of repositories."));
+                .hint("Ask the operator to start it with `-r PATH`, for each repository or for a directory of repositories."));
         }
         if let Some(path) = workspace {
             return Ok(path);

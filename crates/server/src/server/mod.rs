@@ -154,7 +154,7 @@ impl Server {
         match crate::journal::Journal::interrupt_dead(&self.persistence).await {
             Ok(found) => {
                 if let Some(first) = found.first() {
-                    tracing::warn!(count = found.len(), first, "operations were interrupted by the end of their server");
+                    tracing::warn!(count = found.len(), first, "operations were interrupted when their server exited");
                 }
                 self.left().interrupted = found;
             }
@@ -233,7 +233,7 @@ impl Server {
             let server = Arc::clone(&server);
             async move {
                 server.watcher.nap(LAG).await;
-                // It reads files, and may have to free memory.
+                // The check reads files, and may have to free memory.
                 let checked = tokio::task::spawn_blocking(move || {
                     server.watcher.check_memory(server.settings().memory.limit(), || {
                         crate::caches::clear(&server.services, None);
@@ -255,7 +255,7 @@ impl Server {
             let server = Arc::clone(&server);
             async move {
                 let settings = server.settings().heap;
-                // It resolves function names, which takes long.
+                // Resolves function names, which takes long.
                 tokio::task::spawn_blocking(move || server.heap.tick(settings.analyze_after, settings.keep)).await.ok();
             }
         });
@@ -401,7 +401,7 @@ impl Server {
             store.prune_operations(before, KEPT).await
         });
         if let Err(why) = pruned.await {
-            tracing::debug!(%why, "the store was not pruned");
+            tracing::debug!(%why, "could not prune the store");
         }
     }
 

@@ -31,11 +31,11 @@ const ALLOCATING: [&str; 9] = ["__rust", "__rdl", "alloc::", "<alloc::", "core::
 /// The snapshots of this process.
 #[derive(Debug, Default)]
 pub(crate) struct Tracker {
-    kept: Mutex<Kept>,
+    kept: Mutex<Tracked>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Tracked {
     snapshots: VecDeque<Arc<Snapshot>>,
     last: u64,
     since: Option<Instant>,
@@ -99,7 +99,7 @@ impl Snapshot {
 }
 
 impl Tracker {
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, Tracked> {
         self.kept.lock()
     }
 

@@ -30,17 +30,17 @@ const PART: f64 = 0.9;
 /// Latest values and state.
 #[derive(Debug, Default)]
 pub(crate) struct Watcher {
-    seen: Mutex<Seen>,
+    latest: Mutex<Latest>,
     /// New calls are rejected while set.
     pressure: Arc<AtomicBool>,
     /// Counts the runtime's ticks.
-    beat: Arc<AtomicU64>,
+    ticks: Arc<AtomicU64>,
     lag_micros: AtomicU64,
     worst_lag_micros: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Latest {
     memory: VecDeque<(Instant, u64)>,
     processors: Option<Processors>,
     before: Option<(Instant, Ticks, f64)>,
@@ -62,8 +62,8 @@ pub(crate) struct Processors {
 }
 
 impl Watcher {
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock()
+    fn lock(&self) -> MutexGuard<'_, Latest> {
+        self.latest.lock()
     }
 
     /// [`Self::is_short`], for frequent callers.
@@ -145,24 +145,24 @@ impl Watcher {
         let late = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
         self.lag_micros.store(late, Ordering::Relaxed);
         self.worst_lag_micros.fetch_max(late, Ordering::Relaxed);
-        self.beat.fetch_add(1, Ordering::Relaxed);
+        self.ticks.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Checks from its own thread whether the runtime makes progress, until the runtime stops.
     pub(crate) fn watch_the_runtime(&self, stop: CancellationToken) {
-        let beat = Arc::downgrade(&self.beat);
+        let ticks = Arc::downgrade(&self.ticks);
         let watching = move || {
             let (mut last, mut since, mut logged) = (0, Instant::now(), false);
             // Dropping the counter ends the loop before the runtime stops.
-            while let Some(beat) = beat.upgrade().filter(|_| !stop.is_cancelled()) {
-                let now = beat.load(Ordering::Relaxed);
+            while let Some(ticks) = ticks.upgrade().filter(|_| !stop.is_cancelled()) {
+                let now = ticks.load(Ordering::Relaxed);
                 if now != last {
                     (last, since, logged) = (now, Instant::now(), false);
                 } else if now > 0 && !logged && since.elapsed() >= STILL {
                     logged = true;
                     tracing::error!(seconds = since.elapsed().as_secs(), "async runtime stalled: its worker threads are blocked");
                 }
-                drop(beat);
+                drop(ticks);
                 thread::park_timeout(LOOK);
             }
         };

@@ -56,7 +56,7 @@ fn run(cx: &Anywhere<'_>, args: Map<String, Value>) -> Result<Reply, Error> {
         Some(Unfinished::Checkout(why)) => {
             writer.say(&format!("cloned to {shown}; the checkout failed, and files are missing:"));
             writer.quote(why);
-            writer.note("once that is fixed, the operator runs there: git restore --source=HEAD --staged --worktree :/".to_owned());
+            writer.note("once that is fixed, ask the operator to run there: git restore --source=HEAD --staged --worktree :/".to_owned());
         }
         Some(Unfinished::NoBranch { head, has }) => {
             let head = word(Field::Ref, head, "git_ls_remote");

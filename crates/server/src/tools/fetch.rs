@@ -37,7 +37,7 @@ struct FetchArgs {
 struct PullArgs {
     remote: Option<String>,
     branch: Option<String>,
-    /// If they have diverged.
+    /// If histories diverged.
     #[serde(default)]
     how: How,
 }

@@ -63,7 +63,7 @@ impl Tool for MergePreview {
             writer.say("git says:");
             let used = writer.pieces(&preview.messages);
             if used < preview.messages.len() {
-                writer.note(format!("{} bytes more: {}", preview.messages.len() - used, command(&into, &source)));
+                writer.note(format!("{} more bytes: {}", preview.messages.len() - used, command(&into, &source)));
             }
         }
         let merge = cx.echo.other("git_merge", &[("source_branch", json!(source.as_str()))]);

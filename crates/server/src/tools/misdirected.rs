@@ -24,14 +24,14 @@ fn hint(cx: &Context<'_>, err: &Misdirected, branch: Option<&str>) -> Option<Str
     let pushes = cx.echo.tool() == "git_push";
     Some(match err {
         Misdirected::Undecided { names, .. } if pushes && names.is_empty() => {
-            format!("Name it: {}.", cx.echo.again(&[("branch", json!(branch?))]))
+            format!("Name the branch: {}.", cx.echo.again(&[("branch", json!(branch?))]))
         }
         Misdirected::Undecided { names, .. } => {
             let (argument, own) = if pushes { ("to", branch) } else { ("branch", None) };
             let mut all: Vec<&str> = names.iter().map(String::as_str).take(CALLS).collect();
             all.extend(own.filter(|own| !names.iter().any(|name| name == own)));
             let calls: Vec<String> = all.iter().map(|name| cx.echo.again(&[(argument, json!(name))])).collect();
-            format!("Name the intended one with `{argument}`: {}.", calls.join(" or "))
+            format!("Name the intended branch with `{argument}`: {}.", calls.join(" or "))
         }
         Misdirected::FollowsLocal { upstream, .. } if !pushes => format!(
             "{} merges it, and {} rebases the branch onto it.",

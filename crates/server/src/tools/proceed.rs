@@ -68,7 +68,7 @@ fn check(cx: &Context<'_>, named: Option<&str>) -> Result<(), Error> {
     let running = cx.repo.in_progress();
     match (named, running) {
         (Some(named), Some(running)) if named.replace('_', "-") != running => {
-            Err(Error::new(Kind::Refused, format!("the operation in progress is `{running}`")).hint("Omit `operation`, or name that one."))
+            Err(Error::new(Kind::Refused, format!("the operation in progress is `{running}`")).hint("Omit `operation`, or correct it."))
         }
         _ => Ok(()),
     }

@@ -69,7 +69,7 @@ impl Tool for Push {
             return Err(Error::new(Kind::BadInput, "`to` needs one branch and no tags"));
         }
         if args.force && args.delete {
-            return Err(Error::new(Kind::BadInput, "either `force` or `delete`"));
+            return Err(Error::new(Kind::BadInput, "pass either `force` or `delete`"));
         }
         let branch = what.iter().find_map(|target| if let Ref::Branch(branch) = target { Some(branch.clone()) } else { None });
         let own = branch.as_ref().map(|branch| branch.as_str().to_owned());

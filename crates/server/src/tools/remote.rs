@@ -147,8 +147,9 @@ impl Tool for Remove {
             let (name, top) = (named(&name), cx.repo.top().display());
             let filter = word(Field::Value, filter, "not kept");
             writer.note(format!(
-                "this is a partial clone, and its missing objects come from {name}: after adding it again, and before fetching from it, the operator runs \
-                 `git -C {top} config remote.{name}.promisor true` and `git -C {top} config remote.{name}.partialclonefilter {filter}`"
+                "this is a partial clone, and its missing objects come from {name}: after adding it again, and before fetching from it, \
+                 ask the operator to run `git -C {top} config remote.{name}.promisor true` and \
+                 `git -C {top} config remote.{name}.partialclonefilter {filter}`"
             ));
         }
         Ok(writer.finish())

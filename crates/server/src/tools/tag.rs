@@ -119,15 +119,15 @@ fn verified(name: &TagName, found: Verified) -> Result<String, Error> {
         Verified::Unsigned(said) => (format!("{name} has no signature: {said}"), ""),
         Verified::UnknownKey(said) => (
             unchecked(said),
-            "The operator adds the key: with `gpg --import`, or for ssh as a line of the file that `gpg.ssh.allowedSignersFile` names.",
+            "Ask the operator to add the key: with `gpg --import`, or for ssh as a line of the `gpg.ssh.allowedSignersFile`.",
         ),
         Verified::NoSigners(said) => {
-            (unchecked(said), "The operator names a file of signers and their keys: git config --global gpg.ssh.allowedSignersFile FILE")
+            (unchecked(said), "Ask the operator to name a file of signers and keys: git config --global gpg.ssh.allowedSignersFile FILE")
         }
         Verified::NoProgram(said) => (
             unchecked(said),
-            "The operator installs the program, or names it as `gpg.program`, `gpg.ssh.program` or `gpg.x509.program`; the server's PATH may \
-             be shorter than a terminal's.",
+            "Ask the operator to install the program, or to name it as `gpg.program`, `gpg.ssh.program` or `gpg.x509.program`; the \
+             server's PATH may be shorter than a terminal's.",
         ),
     };
     let error = Error::new(Kind::Refused, message);
@@ -136,7 +136,7 @@ fn verified(name: &TagName, found: Verified) -> Result<String, Error> {
 
 fn list(cx: &Context<'_>, pattern: Option<&str>, writer: &mut Writer) -> Result<(), Error> {
     if pattern.is_some_and(|pattern| pattern.starts_with('/') || pattern.contains("..") || pattern.chars().any(char::is_control)) {
-        return Err(Error::new(Kind::BadInput, "`name` is not a pattern of tag names"));
+        return Err(Error::new(Kind::BadInput, "`name` is not a valid tag pattern"));
     }
     let tags = cx.repo.tags(pattern, cx.cancel)?;
     if tags.is_empty() {

@@ -71,7 +71,7 @@ impl Tool for Undo {
             }
             if !past.beside.is_empty() {
                 let named: Vec<String> = past.beside.iter().take(MAX_MOVED).map(|name| word(Field::Ref, name, HISTORY)).collect();
-                writer.say(&format!("left alone, as they moved independently: {}", named.join(", ")));
+                writer.say(&format!("not restored, as they moved independently: {}", named.join(", ")));
             }
             writer.note(format!("nothing is undone yet. To undo it: {}", cx.echo.other("git_undo", &[("id", json!(past.id))])));
             return Ok(writer.finish());

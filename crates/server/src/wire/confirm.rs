@@ -40,7 +40,7 @@ const NONCE: usize = 16;
 pub(super) enum Verdict {
     /// The user wants the change.
     Confirmed,
-    /// The user does not want it.
+    /// The user declined.
     Declined,
     /// The question was closed without a decision, or not answered in time.
     Dismissed,

@@ -80,7 +80,7 @@ impl Types {
     }
 }
 
-/// The only possible meaning of a value of another type.
+/// Coerces a value of another type, if it has only one possible meaning.
 fn meant(value: &Value, wanted: &str) -> Option<Value> {
     match (wanted, value) {
         ("integer", Value::String(text)) => text.trim().parse::<i64>().ok().map(Value::from),

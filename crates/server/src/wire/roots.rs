@@ -40,7 +40,7 @@ pub(super) struct Client {
     pub(super) is_reachable: bool,
     /// The longest wait for an answer.
     pub(super) limit: Duration,
-    /// Each of them ends the wait.
+    /// Cancelling either one ends the wait.
     pub(super) ends: [CancellationToken; 2],
 }
 

@@ -167,7 +167,7 @@ impl Tasks {
         if self.is_here(id, caller) {
             return self.manager.update_task(id, answers);
         }
-        // A task of another process asks there.
+        // The process that runs the task asks for its input itself.
         self.elsewhere(id, caller).await.map(|_| ())
     }
 

@@ -293,11 +293,11 @@ pub(crate) const ROWS: &[Row] = &[
         assert_eq!((fixture.text(&["rev-parse", "HEAD"]), fixture.text(&["status", "--porcelain"])), (before, String::new()));
         assert!(client.error("git_abort", &json!({})).contains("no merge, rebase"));
     }),
-    followed("error/advice.rs", "The operator runs: git config --global user.name", introduce),
+    followed("error/advice.rs", "Ask the operator to run: git config --global user.name", introduce),
     followed("error/advice.rs", "{IDENTITY}. Then repeat", introduce),
     elsewhere("error/advice.rs", "The hook cannot run: its first line", (HOOKS, "hooks_that_cannot_start_or_are_killed_are_reported_12")),
     elsewhere("error/advice.rs", "Fix what it reports.", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
-    elsewhere("error/advice.rs", "The operator sets up signing: `gpg.program`", (HALTS, "the_failing_signing_program_is_named_12")),
+    elsewhere("error/advice.rs", "Ask the operator to set up signing: `gpg.program`", (HALTS, "the_failing_signing_program_is_named_12")),
     elsewhere("tools/hooks.rs", "Stage the edits to keep", (HOOKS, "a_hook_that_edits_files_and_refuses_is_reported_with_the_files_12")),
     elsewhere("tools/hooks.rs", "{} discards the edits", (HALTS, "a_hooks_edits_are_reverted_before_a_merge_is_aborted_12")),
     followed("tools/hooks.rs", "{} lists the new files", |it| {
@@ -479,7 +479,7 @@ fn introduce(it: &Advice) {
     let mut client = fixture.serve_with(&[], &[("GIT_CONFIG_GLOBAL", &global)]);
     let commit = ("git_commit", json!({"message": "mine"}));
     let (error, _) = it.printed(&mut client, commit.clone());
-    let commands = error.split_once("The operator runs: ").and_then(|(_, rest)| rest.split_once(". Then")).expect("commands").0;
+    let commands = error.split_once("Ask the operator to run: ").and_then(|(_, rest)| rest.split_once(". Then")).expect("commands").0;
     let commands = commands.replace("NAME", "'O P Erator'").replace("ADDRESS", "o@example.com");
     shell(&fixture.path, &format!("export GIT_CONFIG_GLOBAL='{global}'; {commands}"));
     client.text(commit.0, &commit.1);

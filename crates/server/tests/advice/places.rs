@@ -68,7 +68,7 @@ pub(crate) const ROWS: &[Row] = &[
         let better = [("git_status", json!({"repo_path": path})), ("git_status", json!({"repo_path": format!("file://{path}")}))];
         it.corrects(&fixture, ("git_status", json!({"repo_path": "file://elsewhere/x"})), &better);
     }),
-    followed("pipeline/resolve.rs", "The operator starts it with `-r PATH`", |it| {
+    followed("pipeline/resolve.rs", "Ask the operator to start it with `-r PATH`", |it| {
         let fixture = Fixture::new();
         let status = ("git_status", json!({}));
         it.printed(&mut serving(&[], &[]), status.clone());
@@ -150,7 +150,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     elsewhere(
         "error/advice.rs",
-        "If you trust it, the operator runs: git config",
+        "If you trust it, ask the operator to run: git config",
         ("answers/ownership.rs", "the_advised_safe_directory_is_the_one_that_git_checks"),
     ),
     followed("selection.rs", "The operator selects the available tools", |it| {

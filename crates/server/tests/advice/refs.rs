@@ -195,7 +195,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_log", &json!({}));
         client.text("git_show", &json!({"revision": "HEAD"}));
         let command = error
-            .split_once("the operator runs in it: ")
+            .split_once("ask the operator to run in it: ")
             .and_then(|(_, rest)| rest.split_once('.').map(|(one, rest)| format!("{one}.{}", rest.split(". ").next().unwrap_or_default())));
         shell(&PathBuf::from(&filled[0]), &command.expect("a command"));
         client.text(status.0, &status.1);
@@ -218,7 +218,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text(&tool, &args);
         assert!(!path.exists());
         client.text(add().0, &add().1);
-        // Or the operator removes the file.
+        // The operator can also remove the file.
         fixture.write(".git/index.lock", "").write("a.txt", "edited again\n");
         fs::remove_file(error.split_whitespace().next().expect("a file")).expect("a lock");
         client.text(add().0, &add().1);

@@ -171,7 +171,7 @@ pub(crate) const ROWS: &[Row] = &[
         it.printed(&mut with_agent(&fixture, &gone), ("git_fetch", json!({})));
         with_agent(&fixture, &agent.display().to_string()).text("git_fetch", &json!({}));
     }),
-    followed("error/access.rs", "{agent}, or names a key", |it| {
+    followed("error/access.rs", "{agent}, or to name a key", |it| {
         let (fixture, known) = over_ssh();
         let mut client = with_agent(&fixture, "");
         let (_, filled) = it.printed(&mut client, ("git_fetch", json!({})));
@@ -273,7 +273,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_remote_set_url", &other);
         assert!(fixture.text(&["remote", "get-url", "origin"]).ends_with("other.git"));
     }),
-    followed("error/advice.rs", "The operator enables it with `protocols = [", |it| {
+    followed("error/advice.rs", "Ask the operator to enable it with `protocols = [", |it| {
         let (fixture, _remote) = published();
         let config = fixture.home.path().join("config.toml");
         fs::write(&config, "").expect("a file");
@@ -285,7 +285,7 @@ pub(crate) const ROWS: &[Row] = &[
         fs::write(&config, format!("[network]\n{}\n", error.split('`').nth(3).expect("a setting"))).expect("a file");
         serve(&[]).text("git_fetch", &json!({}));
     }),
-    followed("error/advice.rs", "The operator adds it to `protocols`", |it| {
+    followed("error/advice.rs", "Ask the operator to add it to `protocols`", |it| {
         let (fixture, _remote) = published();
         fixture.git(&["remote", "set-url", "origin", "https://127.0.0.1:9/x.git"]);
         let config = fixture.home.path().join("config.toml");
@@ -309,7 +309,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text(tool, &better);
         client.text("git_remote_set_url", &json!({"name": "origin", "url": "ssh://git@1.1.1.1/x.git"}));
     }),
-    followed("error/advice.rs", "The operator allows it with `allow_hosts", |it| {
+    followed("error/advice.rs", "Ask the operator to allow it with `allow_hosts", |it| {
         let (fixture, _remote) = published();
         let config = fixture.home.path().join("config.toml");
         fs::write(&config, "").expect("a file");

@@ -28,7 +28,7 @@ fn with_submodule() -> Fixture {
 }
 
 pub(crate) const ROWS: &[Row] = &[
-    followed("error/advice.rs", "The operator corrects it; `git config", |it| {
+    followed("error/advice.rs", "Ask the operator to correct it; `git config", |it| {
         let fixture = Fixture::new();
         fixture.write("a.txt", "edited\n").git(&["config", "diff.context", "abc"]);
         let mut client = fixture.serve();
@@ -38,8 +38,8 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.git(&["config", "--unset", "diff.context"]);
         client.text("git_diff", &json!({}));
     }),
-    elsewhere("error/advice.rs", "The operator rebuilds", ("answers/broken.rs", "advice_for_a_broken_repository_repairs_it")),
-    followed("error/advice.rs", "The operator fixes what git reports.", |it| {
+    elsewhere("error/advice.rs", "Ask the operator to rebuild", ("answers/broken.rs", "advice_for_a_broken_repository_repairs_it")),
+    followed("error/advice.rs", "Ask the operator to fix what git reports.", |it| {
         let fixture = Fixture::new();
         let [git, broken] = ["git", "broken"].map(|name| fixture.home.path().join(name));
         script(
@@ -70,7 +70,7 @@ pub(crate) const ROWS: &[Row] = &[
         let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
         fixture.serve_with(&[], &[("PATH", &path)]).text("git_add", &add);
     }),
-    followed("error/advice.rs", "The operator repairs it with `git -C {} worktree repair`.", |it| {
+    followed("error/advice.rs", "Ask the operator to repair it with `git -C {} worktree repair`.", |it| {
         let fixture = Fixture::new();
         fixture.git(&["worktree", "add", "-q", "-b", "side", "wt"]);
         fs::remove_file(fixture.path.join("wt/.git")).expect("a file");
@@ -126,7 +126,7 @@ pub(crate) const ROWS: &[Row] = &[
     shown("error/advice.rs", "git_stash {{\"action\":\"drop\"", POP, "\"drop\""),
     elsewhere("error/advice.rs", "`git update-ref -d refs/stash`", POP),
     elsewhere("error/advice.rs", "git_merge runs it", ("answers/filtered_changes.rs", "a_preview_is_refused_only_if_a_driver_may_run")),
-    operator("error/advice.rs", "Name the intended one.", DESTINATIONS),
+    operator("error/advice.rs", "Name the intended branch or remote.", DESTINATIONS),
     operator("error/advice.rs", "git_fetch fetches it.", DESTINATIONS),
     operator("error/advice.rs", "Name an existing branch or tag.", DESTINATIONS),
     followed("error/advice.rs", "Push to a remote that is not a mirror", |it| {
@@ -159,12 +159,12 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.git(&["config", "user.signingKey", &place("id")]);
         client.text("git_tag", &sign);
     }),
-    elsewhere("error/advice.rs", "The operator sets up signing: `gpg.ssh.program`", SSH),
-    elsewhere("tools/tag.rs", "The operator adds the key", SSH),
-    elsewhere("tools/tag.rs", "The operator names a file of signers", SSH),
+    elsewhere("error/advice.rs", "Ask the operator to set up signing: `gpg.ssh.program`", SSH),
+    elsewhere("tools/tag.rs", "Ask the operator to add the key", SSH),
+    elsewhere("tools/tag.rs", "Ask the operator to name a file of signers", SSH),
     elsewhere("tools/tag.rs", "{name} has no good signature", SIGNATURES),
     elsewhere("tools/tag.rs", "{name} has no signature", SIGNATURES),
-    followed("tools/tag.rs", "The operator installs the program", |it| {
+    followed("tools/tag.rs", "Ask the operator to install the program", |it| {
         let fixture = Fixture::new();
         let program = fixture.home.path().join("signs");
         script(&program, SIGNS);

@@ -87,7 +87,7 @@ fn late(fixture: &Fixture, variables: &[(&str, &str)], name: &str, (tool, args):
 }
 
 pub(crate) const ROWS: &[Row] = &[
-    followed("state.rs", "Nothing was changed. The operator names another folder", |it| {
+    followed("state.rs", "Nothing was changed. Ask the operator to name another folder", |it| {
         let fixture = Fixture::new();
         fixture.write("a.txt", "x\n").write("../file", "");
         let [file, folder] = ["file", "folder"].map(|name| fixture.path.with_file_name(name).display().to_string());
@@ -97,7 +97,7 @@ pub(crate) const ROWS: &[Row] = &[
         let option = it.text.split_whitespace().last().expect("an option").trim_end_matches('.');
         fixture.serve_with(&[option, &folder], &[]).text(add.0, &add.1);
     }),
-    followed("journal/mod.rs", "Nothing was changed. The operator frees space", |it| {
+    followed("journal/mod.rs", "Nothing was changed. Ask the operator to free space", |it| {
         let fixture = Fixture::new();
         let state = fixture.home.path().join("state");
         let Some(mounted) = Small::mount(&state, "2m") else {
@@ -264,7 +264,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert!(text_of(&tool(&server, "git_status", json!({}))).contains("a.txt"));
         assert_ne!(commit()["isError"], true);
     }),
-    followed("error/mod.rs", "Try again later. The operator checks", |it| {
+    followed("error/mod.rs", "Try again later. Ask the operator to check", |it| {
         let (fixture, pipe, git) = hanging();
         let variables = [("MCP_GIT_READ_TIMEOUT", "1"), ("MCP_GIT_CHANGE_TIMEOUT", "1"), ("MCP_GIT_MAX_CONCURRENT", "40")];
         let server = Administered::start(&fixture, &["--git", &git], &variables);
@@ -369,7 +369,7 @@ pub(crate) const ROWS: &[Row] = &[
             assert_eq!(fixture.text(&["log", "-1", "--format=%s"]), subject);
         }
     }),
-    followed("journal/late.rs", "The operator raises `limits.change_timeout`", |it| {
+    followed("journal/late.rs", "Ask the operator to raise `limits.change_timeout`", |it| {
         let fixture = Fixture::new();
         stage(&fixture, "new\n");
         hook(&fixture, "pre-commit", "sleep 2");

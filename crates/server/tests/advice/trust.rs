@@ -36,14 +36,14 @@ fn named(error: &str) -> Client {
 }
 
 pub(crate) const ROWS: &[Row] = &[
-    followed("error/advice.rs", "If you trust it, the operator names it with `-r {}`.", |it| {
+    followed("error/advice.rs", "If you trust it, ask the operator to name it with `-r {}`.", |it| {
         let fixture = Fixture::new();
         fixture.git(&["clone", "-q", "--bare", ".", "inner.git"]);
         let log = ("git_log", json!({"repo_path": fixture.path.join("inner.git")}));
         let (error, _) = it.printed(&mut fixture.serve(), log.clone());
         named(&error).text(log.0, &log.1);
     }),
-    followed("error/advice.rs", "If you trust this repository, the operator names it with `-r {}`.", |it| {
+    followed("error/advice.rs", "If you trust this repository, ask the operator to name it with `-r {}`.", |it| {
         let fixture = Fixture::new();
         let tag = here(&fixture, json!({"action": "create", "name": "v1", "message": "m", "sign": true}));
         let signs = fixture.home.path().join("signs");
@@ -54,7 +54,7 @@ pub(crate) const ROWS: &[Row] = &[
         named(&error).text("git_tag", &tag);
         assert!(fixture.text(&["cat-file", "-p", "v1"]).contains("BEGIN PGP SIGNATURE"));
     }),
-    followed("error/advice.rs", "If you trust this repository, the operator names it with `-r {}`. Or remove", |it| {
+    followed("error/advice.rs", "If you trust this repository, ask the operator to name it with `-r {}`. Or remove", |it| {
         let fixture = Fixture::new();
         fixture.git(&["config", "a.key.nobody.knows", "1"]);
         fixture.write("a.txt", "edited\n");
@@ -65,7 +65,7 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.git(&["config", "--unset", "a.key.nobody.knows"]);
         unnamed(&fixture, &[]).text("git_add", &add);
     }),
-    followed("error/advice.rs", "If you trust this repository, the operator names it with `-r {}`; or allows", |it| {
+    followed("error/advice.rs", "If you trust this repository, ask the operator to name it with `-r {}`, or to allow", |it| {
         let fixture = Fixture::new();
         fixture.write("a.txt", "edited\n");
         let add = here(&fixture, json!({"files": ["a.txt"]}));

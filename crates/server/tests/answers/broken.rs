@@ -42,7 +42,7 @@ fn is_unreadable(result: &Value, said: &str, about: &str) {
     let text = text_of(result);
     // Of the class for which a retry is useless.
     assert!(result["isError"] == true && result["structuredContent"].is_null(), "{about}: {result}");
-    assert!(text.contains(said) && text.contains("operator"), "{about}: no `{said}` in {text}");
+    assert!(text.contains(said) && text.contains("the operator"), "{about}: no `{said}` in {text}");
     assert!(!text.contains("usage:") && text.len() < 1500, "{about}: {text}");
 }
 
@@ -273,7 +273,7 @@ fn a_setting_that_fails_git_is_no_damage() {
     let git = failing_git(fixture.home.path(), "blame) echo 'fatal: something that nobody has met yet' >&2; exit 128;;");
     let mut client = fixture.serve_with(&["--git", &git], &[]);
     let reply = client.error("git_blame", &json!({"path": "a.txt"}));
-    assert!(reply.contains("nobody has met yet") && reply.contains("The operator") && !reply.contains("git reset"), "{reply}");
+    assert!(reply.contains("nobody has met yet") && reply.contains("the operator") && !reply.contains("git reset"), "{reply}");
     let fixture = broken("echo garbage > .git/refs/heads/main");
     let reply = serve(&fixture).error("git_log", &json!({}));
     assert!(reply.contains("--refetch") && !reply.contains("mv .git/index"), "{reply}");
@@ -314,7 +314,7 @@ fn advice_for_a_broken_repository_repairs_it() {
     shell(&fixture.path, "mv .git/index .git/index.old && git reset -q");
     works(&fixture);
     let fixture = broken("git config include.path config");
-    assert!(advice(&fixture, "git_status", json!({})).contains("corrects the configuration"));
+    assert!(advice(&fixture, "git_status", json!({})).contains("correct the configuration"));
     assert!(doctor(&fixture).contains("correct the configuration"));
     shell(&fixture.path, "sed -i '/^.include/,$d' .git/config");
     works(&fixture);
@@ -345,7 +345,7 @@ fn disk_errors_count_in_reads_and_from_git() {
     }
     assert_eq!(storage(&server).expect("a circuit")["state"], "open");
     assert_eq!(code(&tool(&server, "git_create_branch", json!({"branch_name": "fresh"}))), "circuit_open");
-    assert_ne!(tool(&server, "git_log", json!({}))["isError"], true, "reads go on");
+    assert_ne!(tool(&server, "git_log", json!({}))["isError"], true, "reads still work");
     // A change during which git meets a full disk.
     let other = broken("true");
     let server = Administered::start(&other, &["--git", &git, "--toolsets", "all"], &[]);

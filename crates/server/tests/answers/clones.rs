@@ -42,7 +42,7 @@ fn a_clone_whose_checkout_fails_is_kept_and_reported() {
         assert_eq!(path.join("z").exists(), is_whole, "{cloned}");
         assert!(client.text("git_log", &json!({"repo_path": path})).contains("second"));
         if !is_whole {
-            let command = cloned.split("runs there: ").nth(1).and_then(|rest| rest.lines().next()).expect("a command");
+            let command = cloned.split("run there: ").nth(1).and_then(|rest| rest.lines().next()).expect("a command");
             shell(&path, command);
             assert_eq!(shell(&path, "git status --porcelain"), b"");
         }
@@ -52,7 +52,7 @@ fn a_clone_whose_checkout_fails_is_kept_and_reported() {
 }
 
 #[test]
-fn a_clone_with_nothing_to_check_out_says_so() {
+fn a_clone_with_nothing_to_check_out_reports_it() {
     let fixture = beside();
     shell(
         &fixture.path,

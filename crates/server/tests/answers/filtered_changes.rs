@@ -165,7 +165,7 @@ fn a_failing_filter_is_quoted() {
 }
 
 /// The note of an answer about the filter's output.
-fn heard(text: &str) -> bool {
+fn notes_filter_output(text: &str) -> bool {
     text.contains("git, its hooks and filters wrote:") && text.contains("error: external filter 'false' failed")
 }
 
@@ -175,17 +175,17 @@ fn filter_output_is_passed_on_if_git_continues() {
     fixture.git(&["config", "filter.k.clean", "false"]);
     fixture.write(".gitattributes", "*.k filter=k\n").write("x.k", "secret\n");
     let mut client = fixture.serve();
-    assert!(heard(&client.text("git_add", &json!({"files": ["x.k", ".gitattributes"]}))), "add");
+    assert!(notes_filter_output(&client.text("git_add", &json!({"files": ["x.k", ".gitattributes"]}))), "add");
     fixture.git(&["commit", "-q", "-m", "k"]);
     fixture.write("x.k", "other\n");
     let committed = client.text("git_commit", &json!({"message": "m", "paths": ["x.k"]}));
-    assert!(heard(&committed) && !committed.contains("hooks wrote:\n"), "{committed}");
+    assert!(notes_filter_output(&committed) && !committed.contains("hooks wrote:\n"), "{committed}");
     fixture.git(&["config", "filter.k.smudge", "false"]);
     fixture.write("x.k", "edited\n");
-    assert!(heard(&client.text("git_restore", &json!({"paths": ["x.k"]}))), "restore");
+    assert!(notes_filter_output(&client.text("git_restore", &json!({"paths": ["x.k"]}))), "restore");
     fixture.write("x.k", "edited\n");
-    assert!(heard(&client.text("git_reset", &json!({"mode": "hard", "confirm": true}))), "reset");
-    assert!(heard(&client.text("git_checkout", &json!({"branch_name": "HEAD~1", "detach": true}))), "checkout");
+    assert!(notes_filter_output(&client.text("git_reset", &json!({"mode": "hard", "confirm": true}))), "reset");
+    assert!(notes_filter_output(&client.text("git_checkout", &json!({"branch_name": "HEAD~1", "detach": true}))), "checkout");
     // Without output there is no note.
     let fixture = Fixture::new();
     let mut client = fixture.serve();

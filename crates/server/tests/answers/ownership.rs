@@ -34,7 +34,7 @@ fn the_advised_safe_directory_is_the_one_that_git_checks() -> Outcome {
         let mut advised = Vec::new();
         for (tool, args) in &calls {
             let refused = client.error(tool, args);
-            let (_, command) = refused.split_once("the operator runs: ").ok_or(refused.clone())?;
+            let (_, command) = refused.split_once("ask the operator to run: ").ok_or(refused.clone())?;
             advised.push(command.lines().next().unwrap_or_default().to_owned());
         }
         assert!(advised[0].starts_with("git config --global --add safe.directory /"), "{owned}: {advised:?}");

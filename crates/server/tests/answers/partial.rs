@@ -236,7 +236,7 @@ fn without_the_permission_to_fetch_the_error_names_who_has_it() -> Outcome {
         let refused = ask(&reader, tool, args.clone());
         let text = text_of(&refused);
         assert!(refused["isError"] == true && text.contains("`network`") && fetched(&partial) == before, "{refused}");
-        let (named, its) = call_in(text.split_once("A caller with it fetches them with: ").ok_or("a call")?.1.trim());
+        let (named, its) = call_in(text.split_once("A caller with that scope fetches them with: ").ok_or("a call")?.1.trim());
         assert_ne!(ask(&all, &named, its)["isError"], true);
         assert_ne!(ask(&reader, tool, args)["isError"], true);
     }
@@ -249,7 +249,7 @@ fn without_the_permission_to_fetch_the_error_names_who_has_it() -> Outcome {
         ("git_diff", json!({"base": "HEAD~5", "target": "HEAD~3"})),
     ] {
         let error = client.error(tool, &args);
-        let command = error.split_once("fetches all of them with: ").ok_or("a command")?.1.trim();
+        let command = error.split_once("fetch all of them with: ").ok_or("a command")?.1.trim();
         assert!(command.starts_with("git -C ") && fetched(&partial) == before, "{error}");
         if tool == "git_diff" {
             shell(&partial.path, command);

@@ -55,7 +55,7 @@ fn a_rebase_starts_with_all_objects_present() {
 #[test]
 fn missing_trees_are_fetched_before_a_change_starts() {
     let remote = remote();
-    // Files whose times tell nothing.
+    // Files whose times show no change.
     let touched = "touch -d 2030-01-01 b.txt moved.txt dir/c.txt dir/d.txt";
     for (script, tool, args) in [
         ("true", "git_worktree", json!({"action": "add", "path": "wt", "start_point": "HEAD~3"})),

@@ -130,7 +130,7 @@ fn a_step_committed_by_hand_continues() {
 }
 
 #[test]
-fn an_abort_that_keeps_head_says_so() {
+fn an_abort_that_keeps_head_reports_it() {
     let (fixture, mut client) = committed_by_hand();
     let text = client.text("git_abort", &json!({}));
     assert!(text.contains("the cherry-pick has ended; HEAD stays at ") && !text.contains("is aborted"), "{text}");
@@ -281,7 +281,7 @@ fn files_are_restored_reset_and_undone_during_conflicts() {
         undo(&mut client);
         assert_eq!(state(&fixture), before, "{tool} {args}");
     }
-    // Operations that cannot start during conflicts say so, and cause no conflict themselves.
+    // Operations that cannot start during conflicts report it, and cause no conflict themselves.
     for (tool, args) in [
         ("git_restore", json!({"paths": ["."]})),
         ("git_stash", json!({})),

@@ -112,7 +112,7 @@ fn unrelated_histories_are_explained() -> Outcome {
 }
 
 #[test]
-fn a_fetch_that_deepens_says_so() {
+fn a_fetch_that_deepens_reports_it() {
     let remote = remote();
     let (fixture, mut client) = clone(&remote, 2);
     let deeper = client.text("git_fetch", &json!({"depth": 3}));

@@ -389,7 +389,7 @@ fn an_empty_step_of_a_plan_is_skipped_as_advised() -> Outcome {
 }
 
 #[test]
-fn a_repeated_revert_changes_nothing_and_says_so() {
+fn a_repeated_revert_changes_nothing_and_reports_it() {
     let fixture = Fixture::new();
     fixture.write("b.txt", "b\n").commit("b");
     fixture.git(&["revert", "--no-edit", "HEAD"]);

@@ -119,7 +119,7 @@ fn a_stash_pop_is_undone_with_its_new_files() -> Outcome {
         let id = fixture.text(&["rev-parse", "stash@{1}"]);
         let mut client = fixture.serve();
         client.text("git_stash", &json!({"action": action, "number": 1}));
-        assert!(undo(&mut client).contains("is the newest entry of the stash"));
+        assert!(undo(&mut client).contains("is restored as the newest stash entry"));
         assert_eq!(fixture.text(&["rev-parse", "stash@{0}"]), id);
         assert!(!fixture.path.join("new/deep/u.txt").exists());
     }
@@ -253,7 +253,7 @@ fn references_that_a_hook_moves_are_named_and_left_alone() -> Outcome {
             assert!(line.contains(part), "{name}: {line}");
         }
         let preview = client.text("git_undo", &json!({}));
-        assert!(preview.contains("left alone, as they moved independently: "), "{preview}");
+        assert!(preview.contains("not restored, as they moved independently: "), "{preview}");
         undo(&mut client);
         fixture.git(&["rev-parse", "--verify", "refs/tags/of-hook"]);
         assert!(!fixture.try_git(&["rev-parse", "--verify", "refs/heads/goes"]).status.success());
@@ -311,7 +311,7 @@ fn branches_that_a_rebase_updates_are_named() {
     let moved = fixture.text(&["rev-parse", "low"]);
     assert_ne!(moved, low);
     assert!(said.contains(&format!("also moved: refs/heads/low from {} to {}", &low[..12], &moved[..12])), "{said}");
-    // git_rebase leaves them in place, whatever is configured, and says so.
+    // git_rebase leaves these branches in place, whatever is configured, and reports it.
     let fixture = Fixture::new();
     stack(&fixture);
     fixture.git(&["config", "rebase.updateRefs", "true"]);

@@ -25,7 +25,7 @@ impl Scene {
         let (fixture, outside) = (Fixture::new(), tempfile::tempdir().expect("a folder"));
         let (marker, trap) = (outside.path().join("marker"), outside.path().join("trap"));
         program(&trap, &format!("touch '{}'\ncat", marker.display()));
-        // It would show both as a reference and as a path.
+        // git would show both as a reference and as a path.
         let id = "0123456789abcdef0123456789abcdef01234567";
         fs::write(outside.path().join("secret"), format!("{id} {SECRET}\n{SECRET}\n")).expect("a file");
         fixture.git(&["branch", "side", "HEAD~1"]);

@@ -108,7 +108,7 @@ pub(crate) fn hanging_commit_for(fixture: &Fixture, server: &Administered, secon
     fixture.write("a.txt", "changed\n");
     fixture.git(&["add", "a.txt"]);
     let id = session(&server.server, &[]);
-    let body = call(1, "git_commit", json!({"message": "cut off"})).to_string();
+    let body = call(1, "git_commit", json!({"message": "interrupted"})).to_string();
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.server.port)).expect("a connection");
     let head = format!(
         "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\

@@ -104,7 +104,7 @@ fn circuit_is_not_opened_by_refusals() {
 }
 
 #[test]
-fn circuit_paused_by_the_remote_says_so_and_for_how_long() {
+fn circuit_paused_by_the_remote_reports_the_time_of_the_pause() {
     let (fixture, remote) = published();
     let server = Administered::start(&fixture, &[], &OPEN);
     remote.breaks(Fault::Later("25".to_owned()));

@@ -86,7 +86,7 @@ fn sighup_revokes_tokens() {
 }
 
 #[test]
-fn a_server_without_tokens_says_that_new_ones_need_a_restart() {
+fn a_server_without_tokens_reports_that_new_ones_need_a_restart() {
     let fixture = Fixture::new();
     let (with_tokens, _) = tokens(&fixture);
     let file = fixture.home.path().join("open.toml");
@@ -103,7 +103,7 @@ fn a_server_without_tokens_says_that_new_ones_need_a_restart() {
 }
 
 #[test]
-fn a_drained_server_says_so_and_resumes() -> Outcome {
+fn a_drained_server_reports_it_and_resumes() -> Outcome {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let id = session(&server.server, &[]);

@@ -27,10 +27,10 @@ pub enum Sandbox {
     /// Repositories the operator has not named.
     #[default]
     Untrusted,
-    /// Named ones as well: their hooks and filters run, with access to the repository and read-only access to the
+    /// Named repositories as well: their hooks and filters run, with access to the repository and read-only access to the
     /// system.
     Always,
-    /// None.
+    /// No repositories.
     Off,
 }
 

@@ -16,11 +16,11 @@ pub(crate) struct Rules {
     pub(crate) execute: Vec<PathBuf>,
     /// Files and directory trees: read.
     pub(crate) read: Vec<PathBuf>,
-    /// The same: read, write, create and remove.
+    /// Files and directory trees: read, write, create and remove.
     pub(crate) write: Vec<PathBuf>,
     /// Paths of the repository, without symbolic links: read. A link in place of one is an error.
     pub(crate) own_read: Vec<PathBuf>,
-    /// The same: read, write, create and remove.
+    /// Paths of the repository: read, write, create and remove.
     pub(crate) own_write: Vec<PathBuf>,
     /// Devices: read and write.
     pub(crate) devices: Vec<PathBuf>,
@@ -90,7 +90,7 @@ impl Needs {
         needs
     }
 
-    /// Rules for every git process, besides the repository.
+    /// Rules for every git process, without those for the repository.
     pub(crate) fn rules(&self) -> Rules {
         let read = READ.iter().map(PathBuf::from).chain(self.libraries.iter().cloned()).collect();
         Rules { execute: self.programs.clone(), read, devices: vec![PathBuf::from("/dev/null")], ..Rules::default() }

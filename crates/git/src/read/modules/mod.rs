@@ -1,6 +1,6 @@
 //! Detects changes inside submodules.
 //!
-//! git would inspect them with their own configuration, which can name programs. So it is told not to, and each one is
+//! git would inspect them with their own configuration, which can name programs. So its inspection is disabled, and each submodule is
 //! opened here like any repository below the roots: none of its programs run.
 
 pub(crate) mod ignore;
@@ -40,10 +40,10 @@ const MAX_LISTING: usize = 256 << 20;
 
 /// The result of inspecting a submodule.
 enum Inspection {
-    /// It is not checked out.
+    /// Not checked out.
     Absent,
     Done(Box<Status>),
-    /// It was not inspected, for this reason.
+    /// The reason why it was not inspected.
     Skipped(&'static str),
 }
 

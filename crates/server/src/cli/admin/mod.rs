@@ -143,16 +143,16 @@ pub(super) enum Command {
 
 #[derive(Subcommand)]
 pub(super) enum Sessions {
-    /// Lists them; exits with 1 if too many are idle.
+    /// Lists sessions; exits with 1 if too many are idle.
     List {
-        /// Only those idle for at least this long.
+        /// Only sessions idle for at least this long.
         #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         idle: Option<Duration>,
-        /// Only those in this state.
+        /// Only sessions in this state.
         #[arg(long, value_enum)]
         state: Option<State>,
     },
-    /// Shows one.
+    /// Shows a session.
     Show {
         /// Its id.
         id: String,
@@ -160,7 +160,7 @@ pub(super) enum Sessions {
     /// Closes idle sessions, except those with work in flight.
     #[command(group = clap::ArgGroup::new("which").required(true))]
     Reap {
-        /// Those idle for at least this long.
+        /// Sessions idle for at least this long.
         #[arg(long, value_name = "DURATION", value_parser = duration::parse, group = "which")]
         idle: Option<Duration>,
         /// The N sessions idle for longest.
@@ -173,11 +173,11 @@ pub(super) enum Sessions {
         /// The session's id.
         #[arg(group = "which")]
         id: Option<String>,
-        /// All that have missed a heartbeat.
+        /// All sessions that have missed a heartbeat.
         #[arg(long, group = "which")]
         missing: bool,
     },
-    /// Closes one.
+    /// Closes a session.
     Close {
         /// Its id.
         id: String,
@@ -203,7 +203,7 @@ pub(super) enum State {
 
 #[derive(Subcommand)]
 pub(super) enum Circuits {
-    /// Lists them; exits with 1 if one is open.
+    /// Lists circuits; exits with 1 if one is open.
     List,
     /// Closes circuits by hand.
     #[command(group = clap::ArgGroup::new("which").required(true))]
@@ -211,7 +211,7 @@ pub(super) enum Circuits {
         /// The circuit's name.
         #[arg(group = "which")]
         name: Option<String>,
-        /// Those open for twice their recovery timeout.
+        /// Circuits open for twice their recovery timeout.
         #[arg(long, group = "which")]
         stuck: bool,
         /// All.
@@ -234,9 +234,9 @@ pub(super) enum Debug {
     },
     /// Releases held calls.
     Resume {
-        /// Its id; all if absent.
+        /// The call's id; all if absent.
         id: Option<String>,
-        /// Aborts them before they start.
+        /// Aborts the calls before they start.
         #[arg(long)]
         abort: bool,
     },
@@ -250,7 +250,7 @@ pub(super) enum Debug {
 pub(super) enum Cache {
     /// Shows each cache's entries and hit counts.
     Stats,
-    /// Clears one, or all. Running calls are not affected.
+    /// Clears one cache, or all. Running calls are not affected.
     Clear {
         /// The cache; all if absent.
         name: Option<String>,
@@ -259,7 +259,7 @@ pub(super) enum Cache {
 
 #[derive(Subcommand)]
 pub(super) enum HeldCalls {
-    /// Shows one: principal, and arguments by name and size.
+    /// Shows a held call: principal, and arguments by name and size.
     Show {
         /// Its id.
         id: String,
@@ -282,7 +282,7 @@ pub(super) enum Status {
 
 #[derive(Subcommand)]
 pub(super) enum Resources {
-    /// Releases one by hand.
+    /// Releases a resource by hand.
     Release {
         /// Its id, as `status resources` shows it.
         id: String,

@@ -55,7 +55,7 @@ fn taken(config: &Config, host: IpAddr) -> Option<Finding> {
     Some(finding.caused_by(&err))
 }
 
-/// A port used by another program. Only a note without a configured port: `serve` may never be run.
+/// A port used by another program. Only a note if no port is configured: `serve` may never run.
 fn in_use(config: &Config, place: &str, owner: Option<&Owner>) -> Finding {
     let by = owner.map(|owner| format!(" by {owner}")).unwrap_or_default();
     let fix = another(config, free_port());

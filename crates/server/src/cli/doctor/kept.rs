@@ -77,7 +77,7 @@ pub(super) fn state(patient: &Patient<'_>) -> Vec<Finding> {
 pub(super) fn database(patient: &Patient<'_>) -> Vec<Finding> {
     let address = &patient.config.database;
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return vec![Finding::skipped("the runtime that it needs could not be started")];
+        return vec![Finding::skipped("the async runtime could not be started")];
     };
     let finding = match address {
         Address::File(path) => runtime.block_on(file(path)),

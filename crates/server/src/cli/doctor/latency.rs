@@ -2,7 +2,7 @@
 
 use super::{
     Finding, Patient,
-    trial::Trial,
+    trial::TrialServer,
     web::{Endpoint, Place, Refused, Session},
 };
 use crate::{admin::place, cli::processes::addresses_of};
@@ -22,7 +22,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
     }
     let finding = match running(patient) {
         Ok(Some((endpoint, name))) => measured(patient, &endpoint, &name),
-        Ok(None) => match Trial::start(patient.config, patient.repositories.roots().named()) {
+        Ok(None) => match TrialServer::start(patient.config, patient.repositories.roots().named()) {
             Ok(trial) => {
                 let finding = measured(patient, trial.endpoint(), "a temporary test server (no running server listens on a port)");
                 trial.stop();

@@ -17,7 +17,7 @@ pub(super) fn locks(patient: &Patient<'_>) -> Vec<Finding> {
     let mut seen = Vec::new();
     for repo in patient.usable() {
         for lock in repo.lock_files(true).into_iter().filter(|lock| lock.age >= OLD).take(MAX_FINDINGS) {
-            // Worktrees share most of them.
+            // Worktrees share most of the locks.
             if !seen.contains(&lock.path) {
                 findings.push(judge(&lock));
                 seen.push(lock.path);

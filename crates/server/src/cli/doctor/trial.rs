@@ -41,7 +41,7 @@ const WITHOUT: [&str; 12] = [
 ];
 
 /// The running temporary server.
-pub(super) struct Trial {
+pub(super) struct TrialServer {
     started: Started,
     /// Closing it stops the server, also if the doctor is killed: the server loses its supervisor.
     _line: UnixStream,
@@ -86,7 +86,7 @@ impl Failed {
     }
 }
 
-impl Trial {
+impl TrialServer {
     /// Starts a server with the configuration, but with its own address, database and directories, and without telemetry.
     pub(super) fn start(config: &Config, roots: &[PathBuf]) -> Result<Self, Failed> {
         let temporary = std::env::temp_dir();
@@ -153,7 +153,7 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
         return vec![Finding::skipped("it needs a usable git")];
     }
     let began = Instant::now();
-    let trial = match Trial::start(patient.config, patient.repositories.roots().named()) {
+    let trial = match TrialServer::start(patient.config, patient.repositories.roots().named()) {
         Ok(trial) => trial,
         Err(failed) => return vec![failed.finding()],
     };

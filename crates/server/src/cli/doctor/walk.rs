@@ -317,7 +317,7 @@ fn initialize(goal: &Goal, endpoint: &Endpoint) -> Finding {
         }
         Err(Refused::Status(answer)) if matches!(answer.status, 401 | 403 | 407) => refused(goal, &answer),
         Err(Refused::Status(answer)) if matches!(answer.status, 404 | 405) => Finding::problem(
-            format!("there is no MCP at {} ({})", endpoint.path, answer.summary()),
+            format!("there is no MCP endpoint at {} ({})", endpoint.path, answer.summary()),
             "Give the full URL of MCP, which ends in `/mcp`; a proxy has to forward it.",
         ),
         Err(err) => {

@@ -42,7 +42,7 @@ pub(super) struct Endpoint {
     pub(super) place: Place,
     /// The `Host` header.
     pub(super) host: String,
-    /// The path of MCP.
+    /// The path of the MCP endpoint.
     pub(super) path: String,
     pub(super) token: Option<String>,
 }
@@ -138,7 +138,7 @@ impl Endpoint {
     }
 }
 
-/// Reads until the answer is complete. An event stream is, once it has the response.
+/// Reads until the answer is complete. An event stream is complete once it has the response.
 fn read_answer(stream: &mut dyn Stream, method: &str) -> io::Result<Answer> {
     let began = Instant::now();
     let mut bytes = Vec::new();
