@@ -22,7 +22,7 @@ pub(super) struct Journal<S> {
     inner: S,
 }
 
-/// What the journal needs to know of a change.
+/// The parts of a change that the journal records.
 pub(super) struct Change {
     pub(super) tool: &'static Entry,
     pub(super) key: Option<String>,
