@@ -225,7 +225,7 @@ impl Repo {
         let Ok(file) = self.open_tracked(path) else { return Ok(None) };
         let size = file.metadata().map_err(Error::io(format!("reading {path}")))?.len();
         if size > MAX_KEPT {
-            return Err(Error::TooLarge { what: format!("{path}, which would be overwritten,"), size, limit: MAX_KEPT });
+            return Err(Error::TooLarge { what: format!("{path}, which would be overwritten,"), size, unit: "bytes", limit: MAX_KEPT });
         }
         let mut content = Vec::new();
         (&file).take(MAX_KEPT).read_to_end(&mut content).map_err(Error::io(format!("reading {path}")))?;

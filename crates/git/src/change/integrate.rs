@@ -84,7 +84,12 @@ impl Repo {
     pub fn merge(&self, request: &MergeRequest, cancel: &Cancel) -> Result<String> {
         let size = request.message.as_ref().map_or(0, String::len);
         if size > MAX_MESSAGE {
-            return Err(Error::TooLarge { what: "the merge message".to_owned(), size: size as u64, limit: MAX_MESSAGE as u64 });
+            return Err(Error::TooLarge {
+                what: "the merge message".to_owned(),
+                size: size as u64,
+                unit: "bytes",
+                limit: MAX_MESSAGE as u64,
+            });
         }
         if request.message.is_some() && (request.squash || request.fast_forward == FastForward::Only) {
             let commits = if request.squash {

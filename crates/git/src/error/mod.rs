@@ -495,13 +495,15 @@ pub enum Error {
     #[error("{0}")]
     GitSilent(String),
     /// A value over the size limit of one call.
-    #[error("{what} is {size} bytes, over the limit of {limit}")]
+    #[error("{what} is {size} {unit}, over the limit of {limit}")]
     TooLarge {
         /// What was read.
         what: String,
-        /// Its size in bytes.
+        /// Its size, up to the first unit over the limit.
         size: u64,
-        /// The limit in bytes.
+        /// What is counted, mostly bytes.
+        unit: &'static str,
+        /// The limit, in the same unit.
         limit: u64,
     },
     /// The in-process engine could not read the repository.

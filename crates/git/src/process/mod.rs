@@ -223,7 +223,7 @@ impl<'a> Process<'a> {
         };
         let ended = self.run(cancel, &mut keep, listen)?;
         if ended.full {
-            return Err(Error::TooLarge { what, size: kept.len() as u64, limit: limit as u64 });
+            return Err(Error::TooLarge { what, size: kept.len() as u64, unit: "bytes", limit: limit as u64 });
         }
         Ok((ended, kept))
     }

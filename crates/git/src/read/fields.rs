@@ -104,7 +104,7 @@ impl Process<'_> {
         let mut fields = Fields::new(layout);
         let ended = self.stream(cancel, |chunk| fields.push(chunk))?;
         if ended.full {
-            return Err(Error::TooLarge { what, size: fields.kept as u64, limit: MAX_KEPT as u64 });
+            return Err(Error::TooLarge { what, size: fields.kept as u64, unit: "bytes", limit: MAX_KEPT as u64 });
         }
         Ok((ended, fields.finish()))
     }

@@ -69,12 +69,13 @@ impl Walk<'_> {
         self.cancel.check()?;
         let depth = prefix.split(|&byte| byte == b'/').count();
         if depth > MAX_DEPTH {
-            return Err(Error::TooLarge { what: "the depth of the tree".to_owned(), size: depth as u64, limit: MAX_DEPTH as u64 });
+            return Err(Error::TooLarge { what: "a tree".to_owned(), size: depth as u64, unit: "levels deep", limit: MAX_DEPTH as u64 });
         }
         if self.found.len() > MAX_CHANGES {
             return Err(Error::TooLarge {
-                what: "the staged changes".to_owned(),
+                what: "the list of staged changes".to_owned(),
                 size: self.found.len() as u64,
+                unit: "entries long",
                 limit: MAX_CHANGES as u64,
             });
         }

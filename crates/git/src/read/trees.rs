@@ -85,7 +85,12 @@ impl Walk<'_> {
                 let (old, new) = (old.map(|item| item.id), new.map(|item| item.id));
                 let depth = levels.len();
                 if depth > MAX_DEPTH {
-                    return Err(Error::TooLarge { what: "the depth of the tree".to_owned(), size: depth as u64, limit: MAX_DEPTH as u64 });
+                    return Err(Error::TooLarge {
+                        what: "a tree".to_owned(),
+                        size: depth as u64,
+                        unit: "levels deep",
+                        limit: MAX_DEPTH as u64,
+                    });
                 }
                 levels.push(self.level(old, new, below)?);
             } else {

@@ -211,7 +211,7 @@ fn modules_below(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) {
 }
 
 fn too_large(seen: usize) -> Error {
-    Error::TooLarge { what: "the git directory".to_owned(), size: seen as u64, limit: MAX_ENTRIES as u64 }
+    Error::TooLarge { what: "the git directory".to_owned(), size: seen as u64, unit: "entries large", limit: MAX_ENTRIES as u64 }
 }
 
 /// The git directory of the repository whose working tree is at `place`.
