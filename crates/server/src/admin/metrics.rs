@@ -71,20 +71,16 @@ impl Families {
 }
 
 fn calls(server: &Server, all: &mut Families) {
-    let pipeline = &server.pipeline;
-    let loads = pipeline.services().admission.loads();
+    let services = &server.services;
+    let loads = services.admission.loads();
     let sample = |load: &Load, state, count| (labels([("class", load.class.name()), ("state", state)]), number(count));
     let running = loads.iter().flat_map(|load| [sample(load, "running", load.running), sample(load, "waiting", load.waiting)]);
     all.up("mcp_server_git_calls", "Tool calls by class, running or waiting for a slot.", running);
     let places = loads.iter().map(|load| (labels([("class", load.class.name())]), number(load.places)));
     all.up("mcp_server_git_call_places", "Maximum number of concurrent tool calls of a class.", places);
-    all.up(
-        "mcp_server_git_worktree_waits",
-        "Changes waiting for their worktree.",
-        one(number(pipeline.services().change_lock.queued().waiting)),
-    );
-    all.up("mcp_server_git_held_calls", "Calls held at a breakpoint.", one(number(pipeline.services().holds.list().len())));
-    all.up("mcp_server_git_lost_threads", "Stuck threads of calls that were answered.", one(number(pipeline.services().threads.total())));
+    all.up("mcp_server_git_worktree_waits", "Changes waiting for their worktree.", one(number(services.change_lock.queued().waiting)));
+    all.up("mcp_server_git_held_calls", "Calls held at a breakpoint.", one(number(services.holds.list().len())));
+    all.up("mcp_server_git_lost_threads", "Stuck threads of calls that were answered.", one(number(services.threads.total())));
 }
 
 fn state(server: &Server, circuits: &[CircuitSnapshot], all: &mut Families) {
@@ -137,14 +133,14 @@ fn this_process(server: &Server, all: &mut Families) {
 }
 
 fn totals(server: &Server, circuits: &[CircuitSnapshot], all: &mut Families) {
-    let pipeline = &server.pipeline;
-    let loads = pipeline.services().admission.loads();
+    let services = &server.services;
+    let loads = services.admission.loads();
     let of_class = |load: &Load, many| (labels([("class", load.class.name())]), count(many));
     let rejected = loads.iter().map(|load| of_class(load, load.rejected));
     all.total("mcp_server_git_calls_rejected_total", "Tool calls rejected by a full queue.", rejected);
-    let rejected = one(count(pipeline.services().change_lock.queued().rejected));
+    let rejected = one(count(services.change_lock.queued().rejected));
     all.total("mcp_server_git_worktree_rejected_total", "Changes rejected while waiting for their worktree.", rejected);
-    let lost = loads.iter().map(|load| of_class(load, pipeline.services().threads.lost(load.class).ever));
+    let lost = loads.iter().map(|load| of_class(load, services.threads.lost(load.class).ever));
     all.total("mcp_server_git_lost_threads_total", "Threads lost since the start.", lost);
     let reasons = server.errors.reasons().into_iter();
     let reasons = reasons.map(|(class, reason, many)| (labels([("class", class.name()), ("reason", reason)]), count(many)));

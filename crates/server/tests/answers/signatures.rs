@@ -140,7 +140,7 @@ fn an_ssh_key_leads_to_the_ssh_settings() {
     fixture.write("../signers", "");
     fixture.git(&["config", "gpg.ssh.allowedSignersFile", &key("signers")]);
     let error = fixture.serve().error("git_tag", &verify);
-    assert!(error.contains("could not be checked: ") && error.contains("a line of the file"), "{error}");
+    assert!(error.contains("could not be checked: ") && error.contains("as a line of"), "{error}");
     shell(&fixture.path, "echo \"author@example.com $(cat ../id.pub)\" > ../signers");
     assert!(fixture.serve().text("git_tag", &verify).contains("the signature of v1 is good"));
     let sign = json!({"action": "create", "name": "v2", "message": "x", "sign": true});

@@ -9,16 +9,13 @@ mod terminal;
 mod words;
 
 use super::{FOUND, say, tell};
-use crate::{admin::requests, config::Config, error::ErrorClass, output, percent};
+use crate::{admin::requests, config::Config, error::ErrorClass, lifecycle::grace, output, percent};
 use clap::{Args, Subcommand, ValueEnum, builder::PossibleValuesParser};
 pub(super) use client::{Client, Failure, Question, Reach};
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use words::Shown;
 pub(super) use words::{bytes, time};
-
-/// Maximum time of an emergency recovery: the server waits 8 s for running calls.
-const RECOVERY: Duration = Duration::from_secs(8);
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -409,7 +406,7 @@ fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> (&'a Reach, Result<Pr
         }
         Command::Recover { scope, reach } => {
             let question = Question::post("/recover", &requests::Recover { component: scope.component.clone() });
-            (reach, (question.taking("recovering", RECOVERY), report::recovered))
+            (reach, (question.taking("recovering", grace::RECOVERY), report::recovered))
         }
         Command::Operations { reach } => match repository(named) {
             Ok(repository) => (reach, (Question::get("/operations").with("repository", repository), report::operations)),
