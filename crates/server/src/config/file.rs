@@ -19,7 +19,7 @@ section! {
     /// The keys outside of sections, and the sections.
     #[serde(deny_unknown_fields)]
     File in "" {
-        /// Allowed directories of repositories, as `-r`. A repository named here may run its hooks and filters.
+        /// Allowed repositories, and directories of repositories. A repository named here may run its hooks and filters.
         repositories: Vec<PathBuf> = Vec::new() => .flag("--repository").default_is("the repository of the current directory");
         /// The port of `serve`; 0 picks a free one.
         port: u16 = 8080 => .variables(&["MCP_GIT_PORT"]).flag("--port");

@@ -120,7 +120,19 @@ macro_rules! from_str {
         })+
     };
 }
-from_str!(u16, u32, u64, usize, f64, IpAddr, String, PathBuf, super::Breakpoint);
+from_str!(f64, IpAddr, String, PathBuf, super::Breakpoint);
+
+macro_rules! whole_number {
+    ($($type:ty),+) => {
+        $(impl Setting for $type {
+            fn parse(text: &str) -> Result<Self, String> {
+                let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+                text.parse().map_err(|_| format!("`{text}` is {}", if is_number { "too large" } else { "not a whole number" }))
+            }
+        })+
+    };
+}
+whole_number!(u16, u32, u64, usize);
 
 /// An enum with the same words in the file, in a variable and on the command line.
 macro_rules! words {

@@ -237,9 +237,9 @@ mod tests {
             ("", &[("MCP_GIT_LOG_FORMAT", "xml")], "MCP_GIT_LOG_FORMAT"),
             ("[circuits]\nfailure_limit = 2\n", &[], "expected struct Circuit"),
             ("[heartbeat]\ninterval = 0\n", &[], "heartbeat.interval"),
-            ("", &[("MCP_GIT_HEARTBEAT_INTERVAL", "x")], "MCP_GIT_HEARTBEAT_INTERVAL"),
+            ("", &[("MCP_GIT_HEARTBEAT_INTERVAL", "x")], "MCP_GIT_HEARTBEAT_INTERVAL cannot be used: `x` is not a whole number"),
             ("", &[("MCP_GIT_SESSIONS_MAX", "0")], "MCP_GIT_SESSIONS_MAX"),
-            ("", &[("MCP_GIT_PORT", "70000")], "MCP_GIT_PORT"),
+            ("", &[("MCP_GIT_PORT", "70000")], "`70000` is too large"),
             ("[store]\nurl = \"mysql://x\"\n", &[], "store.url"),
             ("", &[("MCP_GIT_STORE_URL", "mysql://x")], "MCP_GIT_STORE_URL"),
         ] {
