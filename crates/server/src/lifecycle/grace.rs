@@ -34,11 +34,11 @@ mod tests {
             (CHANGE_STOP, DRAIN, "answers of changes are sent over HTTP"),
             (DRAIN + LAST_WORDS, CONNECTIONS_END, "connections close after the last answer"),
             (CONNECTIONS_END, SERVER, "connections close before the server exits"),
-            (CHANGE_STOP + git::GRACE, RECOVERY + Duration::from_millis(1), "recovery reports calls that have ended"),
             (SERVER, SUPERVISOR, "a supervisor kills only a server that hangs"),
         ] {
             assert!(inner < outer, "{inner:?} is not less than {outer:?}: {why}; change lifecycle/grace.rs");
         }
-        assert!(LOST >= git::GRACE);
+        // Two that may be equal: recovery reports calls that have ended, and a lost thread outlives its git.
+        assert!(CHANGE_STOP + git::GRACE <= RECOVERY && git::GRACE <= LOST, "change lifecycle/grace.rs");
     }
 }
