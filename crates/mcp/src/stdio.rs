@@ -36,7 +36,7 @@ where
 {
     let (reader, writer) = (reader()?, writer()?);
     let ends = stop.clone();
-    let session = sessions.add(random_id("stdio-"), Kind::Stdio, None, Arc::new(move |_, _| ends.cancel()));
+    let session = sessions.add(random_id("stdio-"), Kind::Stdio, None, move |_| ends.cancel());
     let connection = Connection::new(reader, writer, limits, stop.clone()).of(sessions, &session);
     let parent = rustix::process::getppid();
     let watched = stop.clone();

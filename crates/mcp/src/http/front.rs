@@ -6,7 +6,7 @@ use super::{
     connections::Turn,
     cors,
     origin::{has_own_host, has_own_origin},
-    sessions::{HttpSessions, OWNER, Refused},
+    sessions::{Busy, Holding, HttpSessions, Refused},
     shares::{Exceeded, Holder},
 };
 use crate::{
@@ -257,20 +257,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         return not_found();
     }
     if parts.method != Method::POST {
-        if parts.method == Method::GET && front.options.intake.is_draining() {
-            return draining(None);
-        }
-        if parts.method == Method::GET && session.as_deref().is_some_and(|session| !front.sessions.has_room_for_stream(session)) {
-            return rejected(&Refused::Full("too many streams are open on this session"), None);
-        }
-        let guard = session.as_deref().and_then(|session| front.sessions.hold(session));
-        let is_end = parts.method == Method::DELETE;
-        let mut response = OWNER.scope(owner, next.run(Request::from_parts(parts, body))).await;
-        if is_end && response.status() == StatusCode::ACCEPTED {
-            // The session is already closed, and clients warn about any other status.
-            *response.status_mut() = StatusCode::NO_CONTENT;
-        }
-        return held(response, guard);
+        return without_message(&front, session.as_deref(), Request::from_parts(parts, body), next).await;
     }
     let length =
         parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<usize>().ok());
@@ -332,8 +319,29 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         Err((why, id)) => return rejected(&why, id),
     };
     let body = rewritten(&mut parts.headers, &bytes, &message).unwrap_or(bytes);
-    let response = OWNER.scope(owner, next.run(Request::from_parts(parts, Body::from(body)))).await;
+    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     held(response, holds.busy)
+}
+
+/// Opens or resumes a stream, or ends a session.
+async fn without_message(front: &Front, session: Option<&str>, request: Request, next: Next) -> Response {
+    if request.method() == Method::GET && front.options.intake.is_draining() {
+        return draining(None);
+    }
+    if request.method() == Method::GET && session.is_some_and(|session| !front.sessions.has_room_for_stream(session)) {
+        return rejected(&Refused::Full("too many streams are open on this session"), None);
+    }
+    let guard = session.and_then(|session| front.sessions.hold(session));
+    let is_end = request.method() == Method::DELETE;
+    let mut response = next.run(request).await;
+    if is_end && response.status() == StatusCode::ACCEPTED {
+        if let Some(session) = session {
+            front.sessions.delete(session);
+        }
+        // The session is already closed, and clients warn about any other status.
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
+    held(response, guard)
 }
 
 /// The server's metrics. If tokens are required, the scope `admin` is needed.
@@ -395,7 +403,7 @@ fn session_of(headers: &HeaderMap) -> Result<Option<String>, Box<Response>> {
 /// Guards of a request on its session, or on the one being opened.
 #[derive(Default)]
 struct Holds {
-    busy: Option<super::sessions::Busy>,
+    busy: Option<Busy>,
     _opening: Option<Opening>,
 }
 
@@ -467,9 +475,9 @@ fn later(status: StatusCode, code: &'static str, what: String, id: Option<Reques
 }
 
 /// Keeps a guard until the answer is sent.
-fn held(response: Response, guard: Option<super::sessions::Busy>) -> Response {
+fn held(response: Response, guard: Option<Busy>) -> Response {
     let Some(guard) = guard else { return response };
-    response.map(|body| Body::new(super::sessions::Holding::new(body, guard)))
+    response.map(|body| Body::new(Holding::new(body, guard)))
 }
 
 fn refused(status: StatusCode, id: Option<RequestId>, error: &ErrorData) -> Response {

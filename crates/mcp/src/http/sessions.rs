@@ -4,7 +4,8 @@
 use super::transport::{Ended, Handle, SessionTransport, pair};
 use crate::{
     connection::Limits,
-    sessions::{Ending, Fault, Keeper, Kind, Open, Opening, ROOM, Refusal, Session, SessionRecord, Sessions, random_id},
+    identity::identity,
+    sessions::{Ending, Fault, Keeper, Kind, Link, Open, Opening, Refusal, Session, SessionRecord, Sessions, random_id},
 };
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
@@ -16,7 +17,7 @@ use rmcp::{
     },
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -26,15 +27,6 @@ use tokio_stream::Stream;
 
 /// Maximum number of open listening streams per session.
 const MAX_STREAMS: usize = 8;
-
-tokio::task_local! {
-    /// The principal of the current request. The service creates and restores sessions on the request's task.
-    pub(super) static OWNER: Option<Arc<str>>;
-}
-
-fn owner() -> Option<Arc<str>> {
-    OWNER.try_with(Clone::clone).ok().flatten()
-}
 
 /// Why a request is rejected by its session.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,9 +39,12 @@ pub(super) enum Refused {
     Unknown,
 }
 
-/// State of a session that is specific to HTTP.
+/// HTTP's side of a session.
+#[derive(Default)]
+struct HttpLink(Mutex<Held>);
+
+#[derive(Default)]
 struct Held {
-    session: Arc<Session>,
     in_flight: HashSet<RequestId>,
     /// Open requests and streams.
     open: usize,
@@ -57,42 +52,43 @@ struct Held {
     handle: Option<Handle>,
 }
 
+impl Link for HttpLink {
+    fn end(&self, _: Ending) {
+        let handle = self.0.lock().handle.take();
+        drop(handle);
+    }
+}
+
+fn held(session: &Session) -> Option<MutexGuard<'_, Held>> {
+    session.link::<HttpLink>().map(|link| link.0.lock())
+}
+
+/// Connects a session to a new transport, which it returns with the handle of the one before.
+fn connect(session: &Session) -> Option<(SessionTransport, Option<Handle>)> {
+    let (handle, transport) = pair();
+    let before = held(session)?.handle.replace(handle);
+    Some((transport, before))
+}
+
 /// The sessions over HTTP.
 pub(super) struct HttpSessions {
-    held: Arc<Mutex<HashMap<String, Held>>>,
     all: Arc<Sessions>,
     per_session: Limits,
 }
 
 impl HttpSessions {
     pub(super) fn new(all: Arc<Sessions>, per_session: Limits) -> Self {
-        Self { held: Arc::default(), all, per_session }
+        Self { all, per_session }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Held>> {
-        self.held.lock()
-    }
-
-    /// Adds a session to both tables atomically.
-    fn add(&self, id: &str, handle: Option<Handle>) {
-        let all = Arc::clone(&self.held);
-        let end = Arc::new(move |id: &str, _: Ending| {
-            let held = all.lock().remove(id);
-            drop(held);
-        });
-        let mut known = self.lock();
-        let session = self.all.add(id.to_owned(), Kind::Http, owner(), end);
-        // Two requests may restore it concurrently.
-        let held = known.entry(id.to_owned()).or_insert_with(|| Held { session, in_flight: HashSet::new(), open: 0, handle: None });
-        let before = handle.and_then(|handle| held.handle.replace(handle));
-        drop(known);
-        drop(before);
+    fn add(&self, id: &str, owner: Option<Arc<str>>) -> Arc<Session> {
+        self.all.add(id.to_owned(), Kind::Http, owner, HttpLink::default())
     }
 
     /// Whether there is such a session, here or persisted, and this principal owns it.
     pub(super) async fn is_owned_by(&self, id: &str, owner: Option<&Arc<str>>) -> bool {
         if let Some(session) = self.all.find(id) {
-            return session.owner.as_ref() == owner;
+            return session.owner() == owner;
         }
         let Some(keeper) = &self.all.keeper else { return false };
         let is_own = |kept: SessionRecord| kept.principal == owner.map_or("", |owner| owner);
@@ -101,7 +97,7 @@ impl HttpSessions {
         }
         if self.all.find(id).is_none() {
             let Some(_opening) = self.all.make_room() else { return false };
-            OWNER.sync_scope(owner.cloned(), || self.add(id, None));
+            self.add(id, owner.cloned());
         }
         true
     }
@@ -115,14 +111,13 @@ impl HttpSessions {
     }
 
     /// Begins a request on a session.
-    pub(super) fn begin(self: &Arc<Self>, id: &str, request: &RequestId) -> Result<Busy, Refused> {
-        let mut known = self.lock();
-        let held = known.get_mut(id).ok_or(Refused::Unknown)?;
-        held.session.record_request();
+    pub(super) fn begin(&self, id: &str, request: &RequestId) -> Result<Busy, Refused> {
+        let session = self.all.find(id).ok_or(Refused::Unknown)?;
+        let mut held = held(&session).ok_or(Refused::Unknown)?;
+        session.record_request();
         let (is_running, running) = held.handle.as_ref().map_or((false, 0), |handle| handle.running(request));
         if is_running || held.in_flight.contains(request) {
-            let session = Arc::clone(&held.session);
-            drop(known);
+            drop(held);
             // This may close the session, which needs the same lock.
             self.all.reused(&session);
             return Err(Refused::Duplicate);
@@ -132,26 +127,19 @@ impl HttpSessions {
         }
         held.in_flight.insert(request.clone());
         held.open += 1;
-        Ok(Busy { _open: held.session.busy(), carried: Arc::clone(self), id: id.to_owned(), request: Some(request.clone()) })
+        drop(held);
+        Ok(Busy { _open: session.busy(), session, request: Some(request.clone()) })
     }
 
     /// Marks a session as busy.
-    pub(super) fn hold(self: &Arc<Self>, id: &str) -> Option<Busy> {
-        let mut known = self.lock();
-        let held = known.get_mut(id)?;
-        held.open += 1;
-        Some(Busy { _open: held.session.busy(), carried: Arc::clone(self), id: id.to_owned(), request: None })
-    }
-
-    /// Creates the transport on which the service serves a session.
-    fn open(&self, id: &str) -> SessionTransport {
-        let (handle, transport) = pair();
-        self.add(id, Some(handle));
-        transport
+    pub(super) fn hold(&self, id: &str) -> Option<Busy> {
+        let session = self.all.find(id)?;
+        held(&session)?.open += 1;
+        Some(Busy { _open: session.busy(), session, request: None })
     }
 
     fn handle(&self, id: &str) -> Result<Handle, Ended> {
-        self.lock().get(id).and_then(|held| held.handle.clone()).ok_or(Ended)
+        self.all.find(id).and_then(|session| held(&session)?.handle.clone()).ok_or(Ended)
     }
 
     /// The handle of a session whose handshake has begun, so that nothing is sent before it.
@@ -161,28 +149,36 @@ impl HttpSessions {
 
     /// Whether the session may open another stream.
     pub(super) fn has_room_for_stream(&self, id: &str) -> bool {
-        self.lock().get(id).is_none_or(|held| held.open.saturating_sub(held.in_flight.len()) < MAX_STREAMS)
+        let has_room = |held: MutexGuard<'_, Held>| held.open.saturating_sub(held.in_flight.len()) < MAX_STREAMS;
+        self.all.find(id).is_none_or(|session| held(&session).is_none_or(has_room))
     }
 
-    /// Removes streams whose clients did not reconnect, and shrinks the table after a burst of sessions.
+    /// Ends a session that its client has deleted.
+    pub(super) fn delete(&self, id: &str) {
+        // Requests in flight hold the session, and end with the handle.
+        let handle = self.all.find(id).and_then(|session| held(&session)?.handle.take());
+        self.all.gone(id);
+        drop(handle);
+    }
+
+    /// Removes streams whose clients did not reconnect.
     pub(super) fn tidy(&self) {
-        let handles: Vec<Handle> = {
-            let mut known = self.lock();
-            known.shrink_to(ROOM);
-            known.values().filter_map(|held| held.handle.clone()).collect()
-        };
-        for handle in handles {
-            handle.streams().tidy();
+        for session in self.all.over(Kind::Http) {
+            let handle = held(&session).and_then(|held| held.handle.clone());
+            if let Some(handle) = handle {
+                handle.streams().tidy();
+            }
         }
     }
 
     /// Closes the listening streams of sessions without requests in flight.
     pub(super) fn hang_up(&self) {
-        let known = self.lock();
-        let handles = known.values().filter(|held| held.in_flight.is_empty()).filter_map(|held| held.handle.clone());
-        let handles: Vec<Handle> = handles.collect();
-        drop(known);
-        handles.iter().filter(|handle| !handle.is_busy()).for_each(|handle| handle.streams().close());
+        for session in self.all.over(Kind::Http) {
+            let handle = held(&session).filter(|held| held.in_flight.is_empty()).and_then(|held| held.handle.clone());
+            if let Some(handle) = handle.filter(|handle| !handle.is_busy()) {
+                handle.streams().close();
+            }
+        }
     }
 
     /// The session store of the service, if sessions are persisted.
@@ -201,8 +197,9 @@ struct KeeperStore {
 #[async_trait::async_trait]
 impl SessionStore for KeeperStore {
     async fn load(&self, id: &str) -> Result<Option<SessionState>, SessionStoreError> {
-        let owner = owner();
-        let kept = self.keeper.load(id).await.filter(|kept| kept.principal == owner.as_deref().unwrap_or_default());
+        // The front has added it, with its owner.
+        let Some(session) = self.all.get(id) else { return Ok(None) };
+        let kept = self.keeper.load(id).await.filter(|kept| kept.principal == session.principal);
         let Some(kept) = kept else { return Ok(None) };
         let Ok(params) = serde_json::from_str::<InitializeRequestParams>(&kept.params) else {
             self.all.fail(id, Fault::CorruptedSessionState, "kept_state_unreadable");
@@ -235,14 +232,13 @@ impl SessionStore for KeeperStore {
 /// Keeps a session busy while a request or stream is open.
 pub(super) struct Busy {
     _open: Open,
-    carried: Arc<HttpSessions>,
-    id: String,
+    session: Arc<Session>,
     request: Option<RequestId>,
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        if let Some(held) = self.carried.lock().get_mut(&self.id) {
+        if let Some(mut held) = held(&self.session) {
             held.open = held.open.saturating_sub(1);
             if let Some(request) = &self.request {
                 held.in_flight.remove(request);
@@ -290,23 +286,25 @@ impl SessionManager for HttpSessions {
 
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
         let id = random_id("");
-        let transport = self.open(&id);
+        let session = self.add(&id, None);
+        let (transport, _) = connect(&session).ok_or(Ended)?;
         Ok((id.into(), transport))
     }
 
     async fn initialize_session(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<ServerJsonRpcMessage, Self::Error> {
-        let about = match &message {
-            ClientJsonRpcMessage::Request(request) => match &request.request {
-                ClientRequest::InitializeRequest(request) => {
-                    let info = &request.params.client_info;
-                    Some((format!("{} {}", info.name, info.version), request.params.protocol_version.to_string()))
-                }
-                _ => None,
-            },
-            _ => None,
-        };
+        let session = self.all.find(id).ok_or(Ended)?;
+        let mut about = None;
+        if let ClientJsonRpcMessage::Request(request) = &message
+            && let ClientRequest::InitializeRequest(request) = &request.request
+        {
+            if let Some(identity) = identity(&request.extensions) {
+                session.owned_by(Arc::clone(&identity.principal));
+            }
+            let info = &request.params.client_info;
+            about = Some((format!("{} {}", info.name, info.version), request.params.protocol_version.to_string()));
+        }
         let answer = self.handle(id)?.initialize(message).await?;
-        if let (Some(session), Some((client, protocol))) = (self.all.find(id), about) {
+        if let Some((client, protocol)) = about {
             session.opened(&client, &protocol);
         }
         Ok(answer)
@@ -316,24 +314,20 @@ impl SessionManager for HttpSessions {
         if self.begun(&id).is_ok() {
             return Ok(RestoreOutcome::AlreadyPresent);
         }
-        Ok(RestoreOutcome::Restored(self.open(&id)))
+        // Without the session that the front has added, its owner is unknown.
+        let connected = self.all.with(&id, connect).flatten();
+        Ok(connected.map_or(RestoreOutcome::NotSupported, |(transport, _)| RestoreOutcome::Restored(transport)))
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
         Ok(self.begun(id).is_ok())
     }
 
+    /// The service has stopped serving the session, which may have been restored meanwhile. Or the client deletes it:
+    /// then it is still served, and the front deletes it.
     async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
-        let mut known = self.lock();
-        // Outside of a request, the service itself is ending; its session may have been restored meanwhile.
-        let is_request = OWNER.try_with(|_| ()).is_ok();
-        if !is_request && known.get(&**id).and_then(|held| held.handle.as_ref()).is_some_and(|handle| !handle.is_over()) {
-            return Ok(());
-        }
-        let held = known.remove(&**id);
-        self.all.gone(id);
-        drop(known);
-        drop(held);
+        let is_served = |session: &Session| held(session).is_some_and(|held| held.handle.as_ref().is_some_and(|handle| !handle.is_over()));
+        self.all.gone_if(id, |session| !is_served(session));
         Ok(())
     }
 
@@ -343,7 +337,7 @@ impl SessionManager for HttpSessions {
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
         let handle = self.begun(id)?;
-        let open = self.lock().get(&**id).ok_or(Ended)?.session.busy();
+        let open = self.all.find(id).ok_or(Ended)?.busy();
         handle.request(message, open).await
     }
 

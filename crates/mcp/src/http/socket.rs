@@ -165,10 +165,10 @@ async fn run<S: ServerHandler + Send + 'static>(
     let (reason, closing) = watch::channel(None);
     let end = {
         let stop = stop.clone();
-        Arc::new(move |_: &str, why: Ending| {
+        move |why: Ending| {
             reason.send_replace(Some((why.close_code(), why.text())));
             stop.cancel();
-        })
+        }
     };
     let owner = identity.as_ref().map(|identity| Arc::clone(&identity.principal));
     let session = sockets.sessions.add(random_id("ws-"), Kind::WebSocket, owner, end);

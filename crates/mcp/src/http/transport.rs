@@ -289,7 +289,7 @@ mod tests {
 
     fn open() -> Open {
         let sessions = Sessions::new(SessionLimits::default(), None, None);
-        sessions.add("s".to_owned(), Kind::Http, None, Arc::new(|_, _| ())).busy()
+        sessions.add("s".to_owned(), Kind::Http, None, |_| ()).busy()
     }
 
     fn ping(id: u64) -> ClientJsonRpcMessage {

@@ -3,8 +3,9 @@
 use super::{Ending, Kind, SessionInfo, SessionState};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
+    any::Any,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -14,14 +15,24 @@ use tokio::sync::Notify;
 /// Maximum length of the client's name and version, in characters.
 const MAX_WORDS: usize = 120;
 
-/// Ends the transport of a session, given its id and the reason.
-pub(crate) type End = Arc<dyn Fn(&str, Ending) + Send + Sync>;
+/// The transport's side of a session.
+pub(crate) trait Link: Any + Send + Sync {
+    /// Ends the transport.
+    fn end(&self, why: Ending);
+}
+
+impl<F: Fn(Ending) + Any + Send + Sync> Link for F {
+    fn end(&self, why: Ending) {
+        self(why);
+    }
+}
 
 /// One session.
 pub(crate) struct Session {
     pub(crate) id: String,
     pub(super) kind: Kind,
-    pub(crate) owner: Option<Arc<str>>,
+    /// Unset without authentication, and over HTTP until the handshake.
+    owner: OnceLock<Arc<str>>,
     created: SystemTime,
     /// Last activity, in milliseconds since `epoch`.
     pub(super) seen: AtomicU64,
@@ -38,7 +49,7 @@ pub(crate) struct Session {
     /// The client has closed its end.
     hung_up: AtomicBool,
     about: Mutex<About>,
-    pub(super) end: End,
+    pub(super) link: Box<dyn Link>,
     /// Notified when the client is to be pinged.
     pub(crate) asked: Notify,
     epoch: Instant,
@@ -53,11 +64,11 @@ pub(super) struct About {
 
 impl Session {
     /// A new session; `epoch` is the creation time of its table.
-    pub(super) fn new(id: String, kind: Kind, owner: Option<Arc<str>>, end: End, epoch: Instant) -> Self {
+    pub(super) fn new(id: String, kind: Kind, owner: Option<Arc<str>>, link: Box<dyn Link>, epoch: Instant) -> Self {
         let session = Self {
             id,
             kind,
-            owner,
+            owner: owner.map_or_else(OnceLock::new, OnceLock::from),
             created: SystemTime::now(),
             seen: AtomicU64::new(0),
             missed: AtomicU32::new(0),
@@ -68,7 +79,7 @@ impl Session {
             opened: AtomicBool::new(false),
             hung_up: AtomicBool::new(false),
             about: Mutex::new(About { client: String::new(), protocol: String::new(), state: SessionState::Created }),
-            end,
+            link,
             asked: Notify::new(),
             epoch,
         };
@@ -79,6 +90,22 @@ impl Session {
     /// The transport.
     pub(crate) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The principal that owns it.
+    pub(crate) fn owner(&self) -> Option<&Arc<str>> {
+        self.owner.get()
+    }
+
+    /// Sets the owner of a session that has none.
+    pub(crate) fn owned_by(&self, owner: Arc<str>) {
+        self.owner.set(owner).ok();
+    }
+
+    /// The transport's side, if it is a `T`.
+    pub(crate) fn link<T: Link>(&self) -> Option<&T> {
+        let link: &dyn Any = &*self.link;
+        link.downcast_ref()
     }
 
     pub(super) fn about(&self) -> MutexGuard<'_, About> {
@@ -165,7 +192,7 @@ impl Session {
         SessionInfo {
             id: self.id.clone(),
             kind: self.kind,
-            principal: self.owner.as_deref().unwrap_or_default().to_owned(),
+            principal: self.owner().map(ToString::to_string).unwrap_or_default(),
             client,
             protocol,
             state,

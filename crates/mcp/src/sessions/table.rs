@@ -1,15 +1,10 @@
-//! All sessions of a server, over every transport: owners, limits, heartbeats and their end.
+//! The table of sessions.
 
-mod ending;
-mod row;
-mod session;
-
-pub use ending::Ending;
+use super::{
+    Ending, Fault, Keeper, Kind, Refusal, SessionActivity, SessionInfo, SessionLimits, SessionState,
+    session::{Link, Session},
+};
 use parking_lot::{Mutex, MutexGuard, RwLock};
-pub use row::{Fault, Keeper, Kind, Refusal, SessionActivity, SessionInfo, SessionRecord, SessionState};
-use session::End;
-pub(crate) use session::{Open, Session};
-
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{
@@ -29,29 +24,7 @@ const MAX_FAILED: usize = 100;
 /// Time limit of a handshake; a session without one is closed.
 const HANDSHAKE: Duration = Duration::from_mins(1);
 /// Minimum capacity of a session table.
-pub(crate) const ROOM: usize = 64;
-
-/// Limits of the sessions.
-#[derive(Clone, Copy, Debug)]
-#[doc(alias = "MemoryAwareSessionManager")]
-pub struct SessionLimits {
-    /// Maximum number of sessions.
-    pub max: usize,
-    /// Number of sessions closed at once to make room.
-    pub evict_batch: usize,
-    /// Idle timeout.
-    pub idle: Duration,
-    /// Heartbeat interval.
-    pub heartbeat: Duration,
-    /// Maximum number of missed heartbeats.
-    pub missed: u32,
-}
-
-impl Default for SessionLimits {
-    fn default() -> Self {
-        Self { max: 1000, evict_batch: 100, idle: Duration::from_hours(1), heartbeat: Duration::from_secs(30), missed: 3 }
-    }
-}
+const ROOM: usize = 64;
 
 /// Whether the keeper forgets a session that ends here.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -162,13 +135,23 @@ impl Sessions {
     }
 
     /// Adds a session, or returns the existing one.
-    pub(crate) fn add(&self, id: String, kind: Kind, owner: Option<Arc<str>>, end: End) -> Arc<Session> {
-        let session = Arc::new(Session::new(id.clone(), kind, owner, end, self.epoch));
+    pub(crate) fn add(&self, id: String, kind: Kind, owner: Option<Arc<str>>, link: impl Link) -> Arc<Session> {
+        let session = Arc::new(Session::new(id.clone(), kind, owner, Box::new(link), self.epoch));
         Arc::clone(self.lock().entry(id).or_insert(session))
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<Arc<Session>> {
         self.lock().get(id).cloned()
+    }
+
+    /// Runs `change` on a session that cannot end meanwhile.
+    pub(crate) fn with<T>(&self, id: &str, change: impl FnOnce(&Session) -> T) -> Option<T> {
+        self.lock().get(id).map(|session| change(session))
+    }
+
+    /// The sessions of a transport.
+    pub(crate) fn over(&self, kind: Kind) -> Vec<Arc<Session>> {
+        self.lock().values().filter(|session| session.kind == kind).cloned().collect()
     }
 
     /// Reserves room for one more session: closes the longest idle ones, first of the principal with most sessions, so
@@ -231,7 +214,7 @@ impl Sessions {
                 runtime.spawn(forgotten);
             }
         }
-        (session.end)(id, why);
+        session.link.end(why);
         session.become_state(SessionState::Closed);
         let failed = if let Ending::Failed(fault) = why { Some(fault) } else { None };
         self.ended(&SessionInfo { failed, ..session.info() });
@@ -265,8 +248,15 @@ impl Sessions {
 
     /// Removes a session whose connection has ended.
     pub(crate) fn gone(&self, id: &str) {
-        // A separate statement, so that the lock is released first.
-        let gone = self.lock().remove(id);
+        self.gone_if(id, |_| true);
+    }
+
+    /// Removes a session if its connection has ended.
+    pub(crate) fn gone_if(&self, id: &str, has_ended: impl FnOnce(&Session) -> bool) {
+        let gone = {
+            let mut known = self.lock();
+            if known.get(id).is_some_and(|session| has_ended(session)) { known.remove(id) } else { None }
+        };
         if let Some(session) = gone {
             self.ended(&session.info());
         }
@@ -344,7 +334,7 @@ fn longest_idle(known: &HashMap<String, Arc<Session>>, count: usize) -> Vec<Stri
     // Number of sessions per owner, and the idle ones.
     let mut by_owner: HashMap<_, (usize, Vec<&Arc<Session>>)> = HashMap::new();
     for session in known.values() {
-        let (held, idle) = by_owner.entry(session.owner.as_ref()).or_default();
+        let (held, idle) = by_owner.entry(session.owner()).or_default();
         *held += 1;
         if session.is_silent(Duration::ZERO) {
             idle.push(session);
@@ -373,14 +363,6 @@ impl Drop for Opening {
     }
 }
 
-/// An unguessable id.
-pub fn random_id(prefix: &str) -> String {
-    let mut bytes = [0_u8; 16];
-    // An ID that can be guessed is worse than none.
-    while getrandom::fill(&mut bytes).is_err() {}
-    format!("{prefix}{}", hex::encode(bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -390,7 +372,7 @@ mod tests {
     }
 
     fn add(sessions: &Sessions, id: &str, kind: Kind, owner: &str) -> Arc<Session> {
-        let session = sessions.add(id.to_owned(), kind, Some(Arc::from(owner)), Arc::new(|_, _| ()));
+        let session = sessions.add(id.to_owned(), kind, Some(Arc::from(owner)), |_| ());
         session.opened("test", "2025-11-25");
         session
     }
