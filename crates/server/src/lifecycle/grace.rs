@@ -16,6 +16,8 @@ pub(crate) const LOST: Duration = CHANGE_END;
 pub(crate) const RECOVERY: Duration = Duration::from_secs(8);
 /// How long a server waits for running calls after the end of its input, or a signal.
 pub(crate) const SERVER: Duration = Duration::from_secs(9);
+/// How long a server then waits for the collector of its telemetry.
+pub(crate) const TELEMETRY: Duration = Duration::from_secs(2);
 /// How long a supervisor waits for its server to exit.
 pub(crate) const SUPERVISOR: Duration = Duration::from_secs(12);
 
@@ -34,7 +36,7 @@ mod tests {
             (CHANGE_STOP, DRAIN, "answers of changes are sent over HTTP"),
             (DRAIN + LAST_WORDS, CONNECTIONS_END, "connections close after the last answer"),
             (CONNECTIONS_END, SERVER, "connections close before the server exits"),
-            (SERVER, SUPERVISOR, "a supervisor kills only a server that hangs"),
+            (SERVER + TELEMETRY, SUPERVISOR, "a supervisor kills only a server that hangs"),
         ] {
             assert!(inner < outer, "{inner:?} is not less than {outer:?}: {why}; change lifecycle/grace.rs");
         }

@@ -1,4 +1,4 @@
-//! The life cycle of a server: phases, signals, configuration reload, graceful restart, and notifications to the service
+//! The life cycle of a server: phases, signals, reloadable settings, grace periods, and notifications to the service
 //! manager.
 
 pub(crate) mod control;

@@ -9,6 +9,7 @@ use crate::{
     error::ErrorClass,
     lifecycle::{
         control::Control,
+        grace,
         phase::{Phase, PhaseCell},
         settings::{Loaded, Settings},
     },
@@ -34,8 +35,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) const KINDS: &[&str] = &["child", "lock", "temporary", "connection", "watch"];
 /// Interval between writes of sessions and error counts to the store.
 const FLUSH: Duration = Duration::from_secs(5);
-/// Time limit for exporting the last traces and metrics.
-const LAST_TELEMETRY: Duration = Duration::from_secs(6);
 /// Interval between probes of open circuits.
 const PROBES: Duration = Duration::from_secs(1);
 /// Interval between checks for too many lost threads, and between requests for a successor.
@@ -414,14 +413,14 @@ impl Server {
         left
     }
 
-    /// Exports the last traces and metrics, within some seconds. The SDK ignores the time limit for metrics
+    /// Exports the last traces and metrics, within two seconds. The SDK ignores the time limit for metrics
     /// (`findings/opentelemetry_meter_shutdown_limit.sh`).
     pub(crate) async fn end_telemetry(&self) {
         let (traces, metrics) = (self.services.traces.clone(), Arc::clone(&self.metrics));
         let traces = tokio::task::spawn_blocking(move || traces.inspect(|traces| traces.end()));
         let metrics = tokio::task::spawn_blocking(move || metrics.end());
         let both = async { (traces.await, metrics.await) };
-        tokio::time::timeout(LAST_TELEMETRY, both).await.ok();
+        tokio::time::timeout(grace::TELEMETRY, both).await.ok();
     }
 
     /// Accepts calls again. False if it was not drained.
