@@ -3,7 +3,7 @@
 use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
-    error::{Error, Result},
+    error::{Error, InSubmodule, Obstacle, Result},
     name::RelPath,
     process::{Mode, Process, progress::OnProgress, stderr::Ended},
     repo::Repo,
@@ -138,14 +138,14 @@ impl Repo {
     /// Refuses a submodule whose folder is a link, or whose git directory is missing.
     fn check_folder(&self, path: &[u8]) -> Result<()> {
         let place = self.worktree()?.join(OsStr::from_bytes(path));
-        let refused = |cause| Err(Error::InSubmodule { path: crate::quote::listed(path), place: place.clone(), cause: Box::new(cause) });
+        let refused = |cause| Err(InSubmodule { path: crate::quote::listed(path), place: place.clone(), cause }.error());
         if place.is_symlink() {
-            return refused(Error::NotReadable { path: place.clone(), why: "is a link" });
+            return refused(Obstacle::Link(place.clone()));
         }
         let line = crate::repo::roots::read_line(&place.join(".git")).unwrap_or_default();
         let dir = line.strip_prefix(b"gitdir: ").map(|dir| place.join(OsStr::from_bytes(dir)));
         match dir.filter(|dir| !dir.exists()) {
-            Some(dir) => refused(Error::NotARepository { path: dir }),
+            Some(dir) => refused(Obstacle::NotARepository(dir)),
             None => Ok(()),
         }
     }
@@ -153,32 +153,26 @@ impl Repo {
     /// Names the submodule in which a local file or lock made the update fail.
     fn in_submodule(&self, error: Error, ended: &Ended, cancel: &Cancel) -> Error {
         let Ok(top) = self.worktree() else { return error };
-        let within = |path: &[u8], cause| Error::InSubmodule {
-            path: crate::quote::listed(path),
-            place: top.join(OsStr::from_bytes(path)),
-            cause: Box::new(cause),
+        let within = |module: &Submodule, cause| {
+            let place = top.join(OsStr::from_bytes(&module.path));
+            InSubmodule { path: crate::quote::listed(&module.path), place, cause }.error()
         };
         let modules = self.submodules(cancel).unwrap_or_default();
-        match error {
-            Error::Locked(_) | Error::Uncommitted(_) | Error::WouldOverwrite(_) => {
-                let named = |module: &&Submodule| {
-                    let path = String::from_utf8_lossy(&module.path);
-                    ended.stderr.lines().any(|line| line.starts_with("fatal: ") && line.ends_with(&format!("in submodule path '{path}'")))
-                };
-                match modules.iter().find(named) {
-                    Some(module) => within(&module.path, error),
-                    None => error,
-                }
-            }
-            Error::Failed { .. } => {
+        let named = |module: &&Submodule| {
+            let path = String::from_utf8_lossy(&module.path);
+            ended.stderr.lines().any(|line| line.starts_with("fatal: ") && line.ends_with(&format!("in submodule path '{path}'")))
+        };
+        let held = |module: &&Submodule| module.sign == '-' && !self.held_in(&module.path).is_empty();
+        match (error, modules.iter().find(named)) {
+            (Error::Locked(lock), Some(module)) => within(module, Obstacle::Locked(lock)),
+            (Error::Uncommitted(paths), Some(module)) => within(module, Obstacle::Uncommitted(paths)),
+            (Error::WouldOverwrite(paths), Some(module)) => within(module, Obstacle::WouldOverwrite(paths)),
+            (error @ Error::Failed { .. }, _) => match modules.iter().find(held) {
                 // git does not clone into a non-empty folder.
-                let held = |module: &&Submodule| module.sign == '-' && !self.held_in(&module.path).is_empty();
-                match modules.iter().find(held) {
-                    Some(module) => within(&module.path, Error::WouldOverwrite(self.held_in(&module.path))),
-                    None => error,
-                }
-            }
-            error => error,
+                Some(module) => within(module, Obstacle::WouldOverwrite(self.held_in(&module.path))),
+                None => error,
+            },
+            (error, _) => error,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod child;
 mod halt;
+mod in_submodule;
 mod lock_file;
 mod misdirected;
 mod new;
@@ -9,6 +10,7 @@ mod new;
 pub use child::Child;
 pub(crate) use halt::words;
 pub use halt::{FailedHook, Halt};
+pub use in_submodule::{InSubmodule, Obstacle};
 pub use lock_file::{Holder, LockFile, Owner};
 pub use misdirected::Misdirected;
 use std::{io, path::PathBuf, time::Duration};
@@ -23,7 +25,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// git's own text is kept for the reader and never decides the variant.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// No repository at the path or above it within the allowed roots.
     #[error("not a git repository: {}", path.display())]
@@ -194,15 +195,8 @@ pub enum Error {
         id: gix::ObjectId,
     },
     /// A submodule that cannot be updated because of the state of its folder or git directory.
-    #[error("the submodule `{path}` was not updated: {cause}")]
-    InSubmodule {
-        /// The submodule.
-        path: String,
-        /// Its folder.
-        place: PathBuf,
-        /// The reason.
-        cause: Box<Error>,
-    },
+    #[error("{0}")]
+    InSubmodule(Box<InSubmodule>),
     /// A file that can only be compared with a filter, which reads do not run.
     #[error("`{path}` is not compared with its revisions: reads do not run its filter {filter}")]
     NotCompared {

@@ -1,10 +1,10 @@
-//! The error type of tool calls. Hints for git's errors are in `advice.rs`.
+//! The error type of tool calls. What it says for git's errors is in `advice/`.
 
-mod access;
 mod advice;
 mod class;
 mod kind;
 
+pub(crate) use advice::hint;
 pub use class::{ErrorClass, UnknownClass};
 use guard::Rejected;
 pub use kind::Kind;
@@ -106,7 +106,11 @@ impl Error {
             ErrorClass::TemporaryResourceUnavailable => Duration::from_secs(2),
             // The hint suggests an immediate retry.
             ErrorClass::TransientValidationError => Duration::ZERO,
-            _ => return self.retry_after,
+            ErrorClass::AuthenticationFailed
+            | ErrorClass::ProtocolViolation
+            | ErrorClass::SecurityBreach
+            | ErrorClass::CorruptedSessionState
+            | ErrorClass::Other => return self.retry_after,
         };
         Some(self.retry_after.unwrap_or(rule))
     }
@@ -125,10 +129,8 @@ impl Error {
 
     /// The missing objects that made the call fail, and the remote that has them.
     pub(crate) fn promised(&self) -> Option<(&[git::ObjectId], &str)> {
-        match self.cause() {
-            Some(git::Error::Promised { missing, remote }) => Some((missing, remote)),
-            _ => None,
-        }
+        let Some(git::Error::Promised { missing, remote }) = self.cause() else { return None };
+        Some((missing, remote))
     }
 
     /// Adapts the error to a change: if it timed out before it started, asking for less does not help.

@@ -282,7 +282,7 @@ pub(crate) const ROWS: &[Row] = &[
     followed("output/cursor.rs", "Repeat the call without `cursor`.", |it| {
         it.corrects(&Fixture::new(), ("git_log", json!({"cursor": "nonsense"})), &[("git_log", json!({}))]);
     }),
-    followed("error/advice.rs", "Escape special characters", |it| {
+    followed("error/advice/mod.rs", "Escape special characters", |it| {
         let fixture = Fixture::new();
         fixture.write("a.txt", "f(x\n");
         it.corrects(&fixture, ("git_grep", json!({"pattern": "f(x"})), &[("git_grep", json!({"pattern": "f\\(x"}))]);

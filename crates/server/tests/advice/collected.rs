@@ -1,4 +1,4 @@
-//! Every hint in the source: the argument of each `.hint(...)`, the constants and functions it is built from, and all of `advice.rs`.
+//! Every hint in the source: the argument of each `.hint(...)`, the constants and functions it is built from, and all of `error/advice/`.
 
 use std::{
     cell::{Cell, RefCell},
@@ -85,7 +85,7 @@ pub(crate) fn all() -> Vec<Advice> {
         let tokens = tokens(&fs::read_to_string(path).expect("a source"));
         let mut known = BTreeSet::new();
         let hints = match file.as_str() {
-            "error/access.rs" | "error/advice.rs" => std::iter::once(0..tokens.len()).collect(),
+            file if file.starts_with("error/advice/") => std::iter::once(0..tokens.len()).collect(),
             // Some modules are files beside the folder.
             "error/mod.rs" => [hints_in(&tokens), constants(&tokens)].concat(),
             _ => hints_in(&tokens),
@@ -102,7 +102,7 @@ pub(crate) fn all() -> Vec<Advice> {
                 match &tokens[at] {
                     Token::Text(text, is_format) => {
                         let is_advice =
-                            text.len() > 8 && text.contains(' ') && text.contains(char::is_alphabetic) && !is_compared(&tokens, at);
+                            text.len() > 8 && text.contains(' ') && text.contains(char::is_alphabetic) && !is_other(&tokens, at);
                         if is_advice && known.insert(text.clone()) {
                             found.push(Advice {
                                 file: file.clone(),
@@ -196,9 +196,13 @@ fn meant(tokens: &[Token], name: &str, is_called: bool) -> Vec<Span> {
     found
 }
 
-/// Whether something is compared with the literal.
-fn is_compared(tokens: &[Token], at: usize) -> bool {
+/// Whether the literal is no hint: something is compared with it, or it is the reason of an attribute.
+fn is_other(tokens: &[Token], at: usize) -> bool {
     let by = ["contains", "trim_end_matches", "strip_suffix", "strip_prefix", "starts_with", "split"];
+    // Why a lint is silent.
+    if at > 1 && tokens[at - 1] == Token::Sign('=') && tokens[at - 2] == Token::Name("reason".to_owned()) {
+        return true;
+    }
     // A list of words to search for.
     let listed = tokens[..at].iter().rev().find(|token| !matches!(token, Token::Text(..) | Token::Sign(',')));
     if listed == Some(&Token::Sign('[')) {

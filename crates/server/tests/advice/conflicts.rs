@@ -46,7 +46,7 @@ const WAYS: [fn(&Fixture, &mut Client); 2] =
 
 pub(crate) const ROWS: &[Row] = &[
     followed(
-        "error/advice.rs",
+        "error/advice/mod.rs",
         "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved. Then git_continue",
         |it| {
             for way in WAYS {
@@ -65,7 +65,7 @@ pub(crate) const ROWS: &[Row] = &[
             assert_eq!((fixture.text(&["rev-parse", "HEAD"]), fixture.text(&["branch", "--show-current"])), (before, "main".to_owned()));
         },
     ),
-    followed("error/advice.rs", "git_conflicts shows them and takes a side", |it| {
+    followed("error/advice/mod.rs", "git_conflicts shows them and takes a side", |it| {
         for way in WAYS {
             let fixture = conflict();
             let mut client = fixture.serve();
@@ -75,16 +75,20 @@ pub(crate) const ROWS: &[Row] = &[
             client.text(commit.0, &commit.1);
         }
     }),
-    followed("error/advice.rs", "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved.", |it| {
-        for way in WAYS {
-            let fixture = conflicting();
-            let mut client = fixture.serve();
-            it.printed(&mut client, ("git_merge", json!({"source_branch": "side", "strategy": "squash"})));
-            way(&fixture, &mut client);
-            client.text("git_commit", &json!({"message": "squashed"}));
-        }
-    }),
-    followed("error/advice.rs", "git_abort discards the incoming changes.", |it| {
+    followed(
+        "error/advice/operations.rs",
+        "git_conflicts shows the conflicts and takes a side; git_add marks an edited file as resolved.",
+        |it| {
+            for way in WAYS {
+                let fixture = conflicting();
+                let mut client = fixture.serve();
+                it.printed(&mut client, ("git_merge", json!({"source_branch": "side", "strategy": "squash"})));
+                way(&fixture, &mut client);
+                client.text("git_commit", &json!({"message": "squashed"}));
+            }
+        },
+    ),
+    followed("error/advice/operations.rs", "git_abort discards the incoming changes.", |it| {
         for call in [("git_stash", json!({"action": "pop"})), ("git_merge", json!({"source_branch": "side", "strategy": "squash"}))] {
             let fixture = conflicting();
             fixture.write("a.txt", "stashed\n").git(&["stash", "-q"]);
@@ -97,7 +101,7 @@ pub(crate) const ROWS: &[Row] = &[
             assert_eq!(fixture.text(&["stash", "list"]).lines().count(), 1);
         }
     }),
-    followed("error/advice.rs", "{begin} There is nothing to continue", |it| {
+    followed("error/advice/operations.rs", "{begin} There is nothing to continue", |it| {
         let fixture = conflicting();
         fixture.write("a.txt", "stashed\n").git(&["stash", "-q"]);
         fixture.write("a.txt", "moved on\n").commit("moved on");
@@ -109,7 +113,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert_eq!((fixture.text(&["stash", "list"]), fixture.text(&["ls-files", "--unmerged"])), (String::new(), String::new()));
         assert_eq!(fs::read_to_string(fixture.path.join("a.txt")).expect("a file"), "stashed\n");
     }),
-    followed("error/advice.rs", "{begin} Then git_commit.", |it| {
+    followed("error/advice/operations.rs", "{begin} Then git_commit.", |it| {
         let fixture = conflicting();
         let mut client = fixture.serve();
         let (_, filled) = it.printed(&mut client, ("git_cherry_pick", json!({"commit_hash": "side", "no_commit": true})));
@@ -118,7 +122,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_commit", &json!({"message": "picked"}));
         assert_eq!(fixture.text(&["show", "HEAD:a.txt"]), "both");
     }),
-    followed("error/advice.rs", "Edit the files, git_add them", |it| {
+    followed("error/advice/mod.rs", "Edit the files, git_add them", |it| {
         let marked = "<<<<<<< HEAD\nm\n=======\ns\n>>>>>>> side\n";
         let fixture = conflict();
         let mut client = fixture.serve();
@@ -138,11 +142,11 @@ pub(crate) const ROWS: &[Row] = &[
         assert_eq!(fixture.text(&["show", "HEAD:a.txt"]) + "\n", marked);
     }),
     elsewhere(
-        "error/advice.rs",
+        "error/advice/mod.rs",
         "git_abort restores the state before it. Remove the cause",
         (SERIES, "a_step_that_could_not_start_is_not_reported_as_done"),
     ),
-    followed("error/advice.rs", "Move those files away", |it| {
+    followed("error/advice/mod.rs", "Move those files away", |it| {
         let stopped = || {
             let fixture = Fixture::empty();
             fixture.write("f", "1\n").commit("base").git(&["checkout", "-q", "-b", "side"]);
@@ -174,7 +178,7 @@ pub(crate) const ROWS: &[Row] = &[
             assert_eq!(fixture.text(&["log", "-1", "--format=%s"]), "s3");
         }
     }),
-    followed("error/advice.rs", "Remove the cause. Then git_continue", |it| {
+    followed("error/advice/mod.rs", "Remove the cause. Then git_continue", |it| {
         for goes_on in [true, false] {
             let fixture = forked();
             fixture.git(&["checkout", "-q", "side"]);
@@ -191,7 +195,7 @@ pub(crate) const ROWS: &[Row] = &[
             assert_eq!(fixture.text(&["branch", "--show-current"]), "side");
         }
     }),
-    followed("error/advice.rs", "git_add adds them to this commit", |it| {
+    followed("error/advice/mod.rs", "git_add adds them to this commit", |it| {
         for stashes in [true, false] {
             let fixture = Fixture::empty();
             fixture.write("f", "1\n").write("o", "o\n").commit("base").git(&["checkout", "-q", "-b", "side"]);
@@ -216,7 +220,7 @@ pub(crate) const ROWS: &[Row] = &[
             }
         }
     }),
-    followed("error/advice.rs", "git_log shows the commits made meanwhile", |it| {
+    followed("error/advice/mod.rs", "git_log shows the commits made meanwhile", |it| {
         let fixture = Fixture::new();
         hook(
             &fixture,
@@ -231,17 +235,17 @@ pub(crate) const ROWS: &[Row] = &[
         assert!(client.text("git_status", &json!({})).contains("a.txt"));
     }),
     elsewhere(
-        "error/advice.rs",
+        "error/advice/mod.rs",
         "git_create_branch {} creates it again",
         (SERIES, "a_bisect_from_a_deleted_branch_is_ended_by_the_named_calls"),
     ),
-    followed("error/advice.rs", "End it with git_abort first.", |it| {
+    followed("error/advice/mod.rs", "End it with git_abort first.", |it| {
         let fixture = forked();
         let mut client = fixture.serve();
         client.text("git_bisect", &json!({"action": "start", "good": ["HEAD~2"]}));
         it.helps(&mut client, ("git_merge", json!({"source_branch": "side"})), &[("git_abort", json!({}))]);
     }),
-    followed("error/advice.rs", "Finish it with git_continue", |it| {
+    followed("error/advice/mod.rs", "Finish it with git_continue", |it| {
         let pick = ("git_cherry_pick", json!({"commit_hash": "extra"}));
         let made = || {
             let fixture = conflicting();
@@ -257,20 +261,20 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.write("a.txt", "both\n").git(&["add", "a.txt"]);
         it.helps(&mut fixture.serve(), pick, &[("git_continue", json!({}))]);
     }),
-    followed("error/advice.rs", "git_status shows the current state.", |it| {
+    followed("error/advice/mod.rs", "git_status shows the current state.", |it| {
         for call in ["git_continue", "git_abort"] {
             let fixture = Fixture::new();
             fixture.write("a.txt", "edited\n");
             it.corrects(&fixture, (call, json!({})), &[("git_status", json!({}))]);
         }
     }),
-    followed("error/advice.rs", "git_conflicts without arguments", |it| {
+    followed("error/advice/mod.rs", "git_conflicts without arguments", |it| {
         let fixture = conflict();
         let mut client = fixture.serve();
         it.printed(&mut client, ("git_conflicts", json!({"take": "ours", "paths": ["dir/b.rs"]})));
         assert!(client.text("git_conflicts", &json!({})).contains("a.txt"));
     }),
-    followed("error/advice.rs", "git_continue {\"skip\":true}", |it| {
+    followed("error/advice/mod.rs", "git_continue {\"skip\":true}", |it| {
         for skips in [true, false] {
             let fixture = forked();
             fixture.git(&["cherry-pick", "side"]);
@@ -283,7 +287,7 @@ pub(crate) const ROWS: &[Row] = &[
             assert!(!client.text("git_status", &json!({})).contains("in progress"));
         }
     }),
-    followed("error/advice.rs", "Nothing has changed, and nothing is in progress.", |it| {
+    followed("error/advice/mod.rs", "Nothing has changed, and nothing is in progress.", |it| {
         let fixture = Fixture::new();
         fixture.write("b.txt", "b\n").commit("b");
         fixture.git(&["revert", "--no-edit", "HEAD"]);
@@ -293,11 +297,19 @@ pub(crate) const ROWS: &[Row] = &[
         assert_eq!((fixture.text(&["rev-parse", "HEAD"]), fixture.text(&["status", "--porcelain"])), (before, String::new()));
         assert!(client.error("git_abort", &json!({})).contains("no merge, rebase"));
     }),
-    followed("error/advice.rs", "Ask the operator to run: git config --global user.name", introduce),
-    followed("error/advice.rs", "{IDENTITY}. Then repeat", introduce),
-    elsewhere("error/advice.rs", "The hook cannot run: its first line", (HOOKS, "hooks_that_cannot_start_or_are_killed_are_reported_12")),
-    elsewhere("error/advice.rs", "Fix what it reports.", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
-    elsewhere("error/advice.rs", "Ask the operator to set up signing: `gpg.program`", (HALTS, "the_failing_signing_program_is_named_12")),
+    followed("error/advice/operations.rs", "Ask the operator to run: git config --global user.name", introduce),
+    followed("error/advice/operations.rs", "{IDENTITY}. Then repeat", introduce),
+    elsewhere(
+        "error/advice/operations.rs",
+        "The hook cannot run: its first line",
+        (HOOKS, "hooks_that_cannot_start_or_are_killed_are_reported_12"),
+    ),
+    elsewhere("error/advice/operations.rs", "Fix what it reports.", (HOOKS, "the_hook_that_stops_a_commit_is_named_12")),
+    elsewhere(
+        "error/advice/operations.rs",
+        "Ask the operator to set up signing: `gpg.program`",
+        (HALTS, "the_failing_signing_program_is_named_12"),
+    ),
     elsewhere("tools/hooks.rs", "Stage the edits to keep", (HOOKS, "a_hook_that_edits_files_and_refuses_is_reported_with_the_files_12")),
     elsewhere("tools/hooks.rs", "{} discards the edits", (HALTS, "a_hooks_edits_are_reverted_before_a_merge_is_aborted_12")),
     followed("tools/hooks.rs", "{} lists the new files", |it| {
@@ -360,14 +372,14 @@ pub(crate) const ROWS: &[Row] = &[
         client.text(commit.0, &commit.1);
         assert_eq!(fixture.text(&["show", "HEAD:a.txt"]), "good");
     }),
-    followed("error/advice.rs", "Stage changes with git_add first", |it| {
+    followed("error/advice/mod.rs", "Stage changes with git_add first", |it| {
         let fixture = Fixture::new();
         fixture.write("a.txt", "edited\n");
         let mut client = fixture.serve();
         assert!(client.text("git_status", &json!({})).contains("a.txt"));
         it.helps(&mut client, ("git_commit", json!({"message": "m"})), &[("git_add", json!({"files": ["a.txt"]}))]);
     }),
-    followed("error/advice.rs", "Commit them, or stash them", |it| {
+    followed("error/advice/mod.rs", "Commit them, or stash them", |it| {
         for tool in ["git_merge", "git_checkout"] {
             let call = if tool == "git_merge" { (tool, json!({"source_branch": "side"})) } else { (tool, json!({"branch_name": "side"})) };
             let made = || {
@@ -390,7 +402,7 @@ pub(crate) const ROWS: &[Row] = &[
             assert_eq!(fs::read_to_string(fixture.path.join("a.txt")).expect("a file"), "ONE\ntwo\nthree\n");
         }
     }),
-    followed("error/advice.rs", "Move them away or stage them", |it| {
+    followed("error/advice/mod.rs", "Move them away or stage them", |it| {
         let made = || {
             let fixture = forked();
             fixture.write("s1.txt", "s\n");
@@ -406,7 +418,7 @@ pub(crate) const ROWS: &[Row] = &[
         let fixture = made();
         it.helps(&mut fixture.serve(), ("git_checkout", json!({"branch_name": "side"})), &[("git_add", json!({"files": ["s1.txt"]}))]);
     }),
-    followed("error/advice.rs", "Move them elsewhere first", |it| {
+    followed("error/advice/mod.rs", "Move them elsewhere first", |it| {
         let mut moved = 0;
         for (prepare, call) in [
             ("echo edited > a.txt", ("git_rm", json!({"files": ["a.txt"]}))),
@@ -431,7 +443,7 @@ pub(crate) const ROWS: &[Row] = &[
         }
         assert_eq!(moved, 2);
     }),
-    followed("error/advice.rs", "git_log and git_status show the current state", |it| {
+    followed("error/advice/mod.rs", "git_log and git_status show the current state", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve();
         client.text("git_commit", &json!({"message": "mine", "allow_empty": true}));
@@ -444,7 +456,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_reset", &json!({"mode": "soft", "target": "HEAD~2"}));
         assert_eq!(fixture.text(&["log", "-1", "--format=%s"]), "second");
     }),
-    followed("error/advice.rs", "To restore all of it:", |it| {
+    followed("error/advice/mod.rs", "To restore all of it:", |it| {
         let fixture = Fixture::new();
         fixture.write("b.txt", "b one\n").commit("more");
         fixture.write("a.txt", "edited\n").write("b.txt", "edited\n");

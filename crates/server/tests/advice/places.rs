@@ -139,7 +139,7 @@ pub(crate) const ROWS: &[Row] = &[
         // Or a client that declares no roots.
         older(&fixture, &json!({}), &[]).text("git_status", &json!({}));
     }),
-    followed("error/advice.rs", "Only repositories inside the allowed roots", |it| {
+    followed("error/advice/mod.rs", "Only repositories inside the allowed roots", |it| {
         let (one, other) = (Fixture::new(), Fixture::new());
         // `git_init` in a folder without a repository.
         let made = other.path.with_file_name("made").display().to_string();
@@ -149,7 +149,7 @@ pub(crate) const ROWS: &[Row] = &[
         serving(&[&one.path, other.home.path()], &[]).text(init.0, &init.1);
     }),
     elsewhere(
-        "error/advice.rs",
+        "error/advice/mod.rs",
         "If you trust it, ask the operator to run: git config",
         ("answers/ownership.rs", "the_advised_safe_directory_is_the_one_that_git_checks"),
     ),
@@ -316,7 +316,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert!(operate("resume").status.success());
         client.text("git_status", &json!({}));
     }),
-    followed("error/advice.rs", "Use git_checkout with `branch_name`", |it| {
+    followed("error/advice/mod.rs", "Use git_checkout with `branch_name`", |it| {
         let fixture = Fixture::new();
         fixture.git(&["branch", "taken"]);
         let mut client = fixture.serve();
@@ -325,7 +325,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert_eq!(fixture.text(&["branch", "--show-current"]), "taken");
         client.text("git_create_branch", &json!({"branch_name": "other"}));
     }),
-    followed("error/advice.rs", "If they are meant to be tracked", |it| {
+    followed("error/advice/mod.rs", "If they are meant to be tracked", |it| {
         let fixture = Fixture::new();
         fixture.write(".gitignore", "*.log\n").write("a.log", "x\n");
         let mut client = fixture.serve();

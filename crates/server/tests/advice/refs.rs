@@ -25,7 +25,7 @@ fn add() -> (&'static str, Value) {
 }
 
 pub(crate) const ROWS: &[Row] = &[
-    followed("error/advice.rs", "git_branch lists branches and git_log", |it| {
+    followed("error/advice/mod.rs", "git_branch lists branches and git_log", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve();
         it.printed(&mut client, ("git_show", json!({"revision": "nowhere"})));
@@ -38,7 +38,7 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.write("a.txt", "1\n").git(&["add", "."]);
         it.helps(&mut fixture.serve(), ("git_show", json!({"revision": "HEAD"})), &[("git_commit", json!({"message": "first"}))]);
     }),
-    followed("error/advice.rs", "Paths are relative to the repository's top", |it| {
+    followed("error/advice/mod.rs", "Paths are relative to the repository's top", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve();
         it.printed(&mut client, ("git_show", json!({"revision": "HEAD:b.rs"})));
@@ -49,7 +49,7 @@ pub(crate) const ROWS: &[Row] = &[
         it.printed(&mut client, ("git_rm", json!({"files": ["b.rs"]})));
         client.text("git_rm", &json!({"files": ["dir/b.rs"]}));
     }),
-    followed("error/advice.rs", "Choose another name, or remove", |it| {
+    followed("error/advice/mod.rs", "Choose another name, or remove", |it| {
         let fixture = Fixture::new();
         fixture.write("c.txt", "c\n").commit("more").git(&["tag", "v1"]);
         let mut client = fixture.serve();
@@ -64,7 +64,7 @@ pub(crate) const ROWS: &[Row] = &[
         let (tool, other) = add("elsewhere");
         client.text(tool, &other);
     }),
-    followed("error/advice.rs", "Merge it, or repeat the call with `force`", |it| {
+    followed("error/advice/mod.rs", "Merge it, or repeat the call with `force`", |it| {
         let delete = json!({"branch_name": "side", "confirm": true});
         let fixture = forked();
         let mut client = fixture.serve();
@@ -72,7 +72,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_branch_delete", &with(&error, "force", &delete));
         it.helps(&mut forked().serve(), ("git_branch_delete", delete), &[("git_merge", json!({"source_branch": "side"}))]);
     }),
-    followed("error/advice.rs", "Pass \"repo_path\": {}", |it| {
+    followed("error/advice/mod.rs", "Pass \"repo_path\": {}", |it| {
         let fixture = Fixture::new();
         fixture.git(&["worktree", "add", "-q", "-b", "taken", "wt"]);
         let mut client = fixture.serve();
@@ -83,7 +83,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_checkout", &json!({"repo_path": place, "branch_name": "other", "create": true}));
         client.text("git_checkout", &checkout);
     }),
-    followed("error/advice.rs", "If it may be removed: git_worktree", |it| {
+    followed("error/advice/mod.rs", "If it may be removed: git_worktree", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve();
         client.text("git_worktree", &json!({"action": "add", "path": "wt", "branch": "one"}));
@@ -94,7 +94,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text(tool, &args);
         client.text("git_worktree", &remove);
     }),
-    followed("error/advice.rs", "git_worktree {}, then", |it| {
+    followed("error/advice/worktrees.rs", "git_worktree {}, then", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve();
         client.text("git_worktree", &json!({"action": "add", "path": "wt", "branch": "one"}));
@@ -109,7 +109,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text(tool, &prune);
         client.text("git_checkout", &checkout);
     }),
-    followed("error/advice.rs", "If the folder was moved", |it| {
+    followed("error/advice/worktrees.rs", "If the folder was moved", |it| {
         let gone = |how: &str| {
             let fixture = Fixture::new();
             let mut client = fixture.serve();
@@ -131,7 +131,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text(tool, &prune);
         client.text("git_checkout", &checkout);
     }),
-    followed("error/advice.rs", "git_worktree lists the worktrees.", |it| {
+    followed("error/advice/mod.rs", "git_worktree lists the worktrees.", |it| {
         let fixture = Fixture::new();
         fixture.git(&["worktree", "add", "-q", "wt"]);
         let mut client = fixture.serve();
@@ -144,7 +144,7 @@ pub(crate) const ROWS: &[Row] = &[
             .unwrap_or_else(|| panic!("{listed}"));
         client.text("git_worktree", &json!({"action": "remove", "path": place}));
     }),
-    followed("error/advice.rs", "Ids change with the content", |it| {
+    followed("error/advice/mod.rs", "Ids change with the content", |it| {
         let fixture = Fixture::new();
         fixture.write("a.txt", "edited\n");
         let mut client = fixture.serve();
@@ -156,7 +156,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_add", &json!({"hunks": [id(&listed)]}));
         assert_eq!(fixture.text(&["diff", "--cached", "--name-only"]), "a.txt");
     }),
-    followed("error/advice.rs", "Nothing has changed. Compare it", |it| {
+    followed("error/advice/mod.rs", "Nothing has changed. Compare it", |it| {
         let fixture = Fixture::new();
         let patch = |line: &str| json!({"patch": format!("--- a/a.txt\n+++ b/a.txt\n@@ -1,2 +1,2 @@\n-{line}\n+1\n two\n")});
         let mut client = fixture.serve_with(&["--toolsets", "all"], &[]);
@@ -165,7 +165,7 @@ pub(crate) const ROWS: &[Row] = &[
         let held = client.text("git_show", &json!({"revision": "HEAD:a.txt"}));
         client.text("git_apply", &patch(held.lines().next().expect("a line")));
     }),
-    followed("error/advice.rs", "git_tag lists the tags", |it| {
+    followed("error/advice/mod.rs", "git_tag lists the tags", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve_with(&["--toolsets", "all"], &[]);
         fixture.git(&["tag", "light"]);
@@ -173,7 +173,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert!(client.text("git_tag", &json!({})).contains("light"));
         assert!(client.text("git_describe", &json!({"tags": argument(&error, "tags")})).contains("light"));
     }),
-    followed("error/advice.rs", "Call the tool with `repo_path`: the submodule", |it| {
+    followed("error/advice/mod.rs", "Call the tool with `repo_path`: the submodule", |it| {
         let fixture = Fixture::new();
         shell(
             &fixture.path,
@@ -186,7 +186,7 @@ pub(crate) const ROWS: &[Row] = &[
         let id = filled[1].trim_end_matches('.');
         assert!(client.text("git_show", &json!({"repo_path": there, "revision": id})).contains("one"));
     }),
-    followed("error/advice.rs", "If {} is meant to be a working tree", |it| {
+    followed("error/advice/worktrees.rs", "If {} is meant to be a working tree", |it| {
         let fixture = Fixture::new();
         fixture.git(&["config", "core.bare", "true"]);
         let status = ("git_status", json!({}));
@@ -200,7 +200,7 @@ pub(crate) const ROWS: &[Row] = &[
         shell(&PathBuf::from(&filled[0]), &command.expect("a command"));
         client.text(status.0, &status.1);
     }),
-    followed("error/advice.rs", "Use a tool that reads commits", |it| {
+    followed("error/advice/worktrees.rs", "Use a tool that reads commits", |it| {
         let fixture = Fixture::new();
         fixture.git(&["clone", "-q", "--bare", ".", "../bare.git"]);
         let path = fixture.path.with_file_name("bare.git").display().to_string();
@@ -210,7 +210,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_log", &json!({}));
         client.text("git_show", &json!({"revision": "HEAD"}));
     }),
-    followed("error/advice.rs", "Next: git_maintenance {\"action\"", |it| {
+    followed("error/advice/locks.rs", "Next: git_maintenance {\"action\"", |it| {
         let (fixture, path) = locked(700);
         let mut client = fixture.serve_with(&["--toolsets", "default,maintenance"], &[]);
         let (error, _) = it.printed(&mut client, add());
@@ -223,7 +223,7 @@ pub(crate) const ROWS: &[Row] = &[
         fs::remove_file(error.split_whitespace().next().expect("a file")).expect("a lock");
         client.text(add().0, &add().1);
     }),
-    followed("error/advice.rs", "Try again when that process has ended.", |it| {
+    followed("error/advice/locks.rs", "Try again when that process has ended.", |it| {
         let (fixture, path) = locked(700);
         let mut holder =
             Command::new("sleep").arg("600").stdin(Stdio::from(fs::File::open(&path).expect("a lock"))).spawn().expect("a holder");
@@ -234,7 +234,7 @@ pub(crate) const ROWS: &[Row] = &[
         fs::remove_file(path).expect("a lock");
         client.text(add().0, &add().1);
     }),
-    followed("error/advice.rs", "Try again. Once it is one minute old", |it| {
+    followed("error/advice/locks.rs", "Try again. Once it is one minute old", |it| {
         let (fixture, path) = locked(2);
         let mut client = fixture.serve_with(&["--toolsets", "default,maintenance"], &[]);
         let (error, _) = it.printed(&mut client, add());
@@ -248,7 +248,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_maintenance", &remove);
         client.text(add().0, &add().1);
     }),
-    followed("error/advice.rs", "Try again when that change has ended.", |it| {
+    followed("error/advice/mod.rs", "Try again when that change has ended.", |it| {
         let fixture = Fixture::new();
         let (gate, began) = (fixture.home.path().join("gate"), fixture.home.path().join("began"));
         let waits = format!("touch '{}'; while [ ! -e '{}' ]; do sleep 0.05; done", began.display(), gate.display());

@@ -78,7 +78,7 @@ fn shallow() -> (Fixture, Remote) {
 }
 
 pub(crate) const ROWS: &[Row] = &[
-    followed("error/access.rs", "Authentication uses git credential helpers", |it| {
+    followed("error/advice/access.rs", "Authentication uses git credential helpers", |it| {
         let (fixture, remote) = published();
         remote.breaks(Fault::Locked);
         let home = fixture.home.path();
@@ -92,10 +92,10 @@ pub(crate) const ROWS: &[Row] = &[
         shell(&fixture.path, &format!("GIT_CONFIG_GLOBAL='{global}' GIT_ASKPASS='{}' git fetch -q", asked.display()));
         client.text("git_fetch", &json!({}));
     }),
-    followed("error/access.rs", "Repository not found", |it| until_repaired(it, Fault::Status(404))),
-    followed("error/access.rs", "The remote failed. Try again later.", |it| until_repaired(it, Fault::Status(503))),
-    followed("error/access.rs", "The remote limits the rate of requests", |it| until_repaired(it, Fault::Later("1".to_owned()))),
-    followed("error/advice.rs", "The remote, or the network path", |it| {
+    followed("error/advice/access.rs", "Repository not found", |it| until_repaired(it, Fault::Status(404))),
+    followed("error/advice/access.rs", "The remote failed. Try again later.", |it| until_repaired(it, Fault::Status(503))),
+    followed("error/advice/access.rs", "The remote limits the rate of requests", |it| until_repaired(it, Fault::Later("1".to_owned()))),
+    followed("error/advice/mod.rs", "The remote, or the network path", |it| {
         let (fixture, remote) = published();
         let url = remote.url();
         // Nothing listens there.
@@ -105,7 +105,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_remote_set_url", &json!({"name": "origin", "url": url}));
         client.text("git_fetch", &json!({}));
     }),
-    followed("error/access.rs", "Redirects are not followed", |it| {
+    followed("error/advice/access.rs", "Redirects are not followed", |it| {
         let (fixture, remote) = published();
         let (_, new) = published();
         let place = new.url().trim_end_matches("/repo.git").to_owned();
@@ -116,7 +116,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_remote_set_url", &json!({"name": "origin", "url": place}));
         client.text("git_fetch", &json!({}));
     }),
-    followed("error/advice.rs", "Continue with local data and try again later.", |it| {
+    followed("error/advice/mod.rs", "Continue with local data and try again later.", |it| {
         let (fixture, remote) = published();
         let server = Administered::start(&fixture, &[], &OPEN);
         remote.breaks(Fault::Later("600".to_owned()));
@@ -128,7 +128,7 @@ pub(crate) const ROWS: &[Row] = &[
         server.post("/circuits/reset", &json!({"all": true}));
         assert_ne!(tool(&server, "git_fetch", json!({}))["isError"], true);
     }),
-    followed("error/advice.rs", "Continue with local data and try again later. `mcp-server-git", |it| {
+    followed("error/advice/mod.rs", "Continue with local data and try again later. `mcp-server-git", |it| {
         let (fixture, remote) = published();
         let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_CIRCUIT_RECOVERY", "1")]].concat());
         remote.breaks(Fault::Status(503));
@@ -147,14 +147,14 @@ pub(crate) const ROWS: &[Row] = &[
         remote.breaks(Fault::None);
         wait_for("the remote", || tool(&server, "git_fetch", json!({}))["isError"] != true);
     }),
-    followed("error/access.rs", "The server has no ssh agent", |it| {
+    followed("error/advice/access.rs", "The server has no ssh agent", |it| {
         let (fixture, _) = over_ssh();
         let agent = fixture.home.path().join("agent");
         fs::write(&agent, "with the key").expect("a file");
         it.printed(&mut with_agent(&fixture, ""), ("git_fetch", json!({})));
         with_agent(&fixture, &agent.display().to_string()).text("git_fetch", &json!({}));
     }),
-    followed("error/access.rs", "The remote accepts no key", |it| {
+    followed("error/advice/access.rs", "The remote accepts no key", |it| {
         let (fixture, _) = over_ssh();
         let agent = fixture.home.path().join("agent");
         fs::write(&agent, "").expect("a file");
@@ -164,14 +164,14 @@ pub(crate) const ROWS: &[Row] = &[
         fs::write(&agent, "with the key").expect("a file");
         client.text("git_fetch", &json!({}));
     }),
-    followed("error/access.rs", "SSH_AUTH_SOCK of the server names a socket", |it| {
+    followed("error/advice/access.rs", "SSH_AUTH_SOCK of the server names a socket", |it| {
         let (fixture, _) = over_ssh();
         let (gone, agent) = (fixture.home.path().join("gone").display().to_string(), fixture.home.path().join("agent"));
         fs::write(&agent, "with the key").expect("a file");
         it.printed(&mut with_agent(&fixture, &gone), ("git_fetch", json!({})));
         with_agent(&fixture, &agent.display().to_string()).text("git_fetch", &json!({}));
     }),
-    followed("error/access.rs", "{agent}, or to name a key", |it| {
+    followed("error/advice/access.rs", "{agent}, or to name a key", |it| {
         let (fixture, known) = over_ssh();
         let mut client = with_agent(&fixture, "");
         let (_, filled) = it.printed(&mut client, ("git_fetch", json!({})));
@@ -180,7 +180,7 @@ pub(crate) const ROWS: &[Row] = &[
         fs::write(known, "").expect("a file");
         client.text("git_fetch", &json!({}));
     }),
-    followed("error/advice.rs", "If the remote is ahead", |it| {
+    followed("error/advice/remotes.rs", "If the remote is ahead", |it| {
         let (fixture, remote) = published();
         fixture.git(&["checkout", "-q", "-b", "feature"]);
         fixture.write("f.txt", "f\n").commit("mine").git(&["push", "-q", "-u", "origin", "feature"]);
@@ -201,8 +201,12 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.write("allowed", "").commit("with");
         client.text("git_push", &json!({}));
     }),
-    elsewhere("error/advice.rs", "A tag that differs here", ("answers/stopped.rs", "a_tag_rejected_by_a_fetch_is_replaced_as_advised")),
-    followed("error/advice.rs", "A tool that reads them", |it| {
+    elsewhere(
+        "error/advice/remotes.rs",
+        "A tag that differs here",
+        ("answers/stopped.rs", "a_tag_rejected_by_a_fetch_is_replaced_as_advised"),
+    ),
+    followed("error/advice/mod.rs", "A tool that reads them", |it| {
         let (work, remote) = published();
         for key in ["uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"] {
             remote.git(&["config", key, "true"]);
@@ -220,7 +224,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     elsewhere("pipeline/complete.rs", "This server is read-only", PARTIAL),
     elsewhere("pipeline/complete.rs", "The token does not have the scope", PARTIAL),
-    followed("error/advice.rs", "git_fetch with `depth`: 0", |it| {
+    followed("error/advice/mod.rs", "git_fetch with `depth`: 0", |it| {
         for call in [("git_merge", json!({"source_branch": "origin/side"})), ("git_cherry_pick", json!({"commit_hash": "origin/side"}))] {
             let (fixture, _remote) = shallow();
             let mut client = fixture.serve_with(&[], &OPEN);
@@ -244,7 +248,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text(tool, &args);
         assert!(client.text("git_describe", &json!({})).contains("early"));
     }),
-    followed("error/advice.rs", "git_diff compares them without `merge_base`", |it| {
+    followed("error/advice/mod.rs", "git_diff compares them without `merge_base`", |it| {
         let fixture = Fixture::new();
         shell(
             &fixture.path,
@@ -257,7 +261,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_cherry_pick", &json!({"commit_hash": "other"}));
         assert!(fixture.path.join("c.txt").exists());
     }),
-    followed("error/advice.rs", "git_remote_list shows the remotes; git_remote_add", |it| {
+    followed("error/advice/mod.rs", "git_remote_list shows the remotes; git_remote_add", |it| {
         let (fixture, remote) = published();
         let mut client = fixture.serve_with(&[], &OPEN);
         let fetch = ("git_fetch", json!({"remote": "upstream"}));
@@ -265,7 +269,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert!(client.text("git_remote_list", &json!({})).contains("origin"));
         it.helps(&mut client, fetch, &[("git_remote_add", json!({"name": "upstream", "url": remote.url()}))]);
     }),
-    followed("error/advice.rs", "git_remote_set_url points it elsewhere.", |it| {
+    followed("error/advice/mod.rs", "git_remote_set_url points it elsewhere.", |it| {
         let (fixture, remote) = published();
         let mut client = fixture.serve_with(&[], &OPEN);
         let other = json!({"name": "origin", "url": remote.url().replace("repo.git", "other.git")});
@@ -273,7 +277,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_remote_set_url", &other);
         assert!(fixture.text(&["remote", "get-url", "origin"]).ends_with("other.git"));
     }),
-    followed("error/advice.rs", "Ask the operator to enable it with `protocols = [", |it| {
+    followed("error/advice/remotes.rs", "Ask the operator to enable it with `protocols = [", |it| {
         let (fixture, _remote) = published();
         let config = fixture.home.path().join("config.toml");
         fs::write(&config, "").expect("a file");
@@ -285,7 +289,7 @@ pub(crate) const ROWS: &[Row] = &[
         fs::write(&config, format!("[network]\n{}\n", error.split('`').nth(3).expect("a setting"))).expect("a file");
         serve(&[]).text("git_fetch", &json!({}));
     }),
-    followed("error/advice.rs", "Ask the operator to add it to `protocols`", |it| {
+    followed("error/advice/remotes.rs", "Ask the operator to add it to `protocols`", |it| {
         let (fixture, _remote) = published();
         fixture.git(&["remote", "set-url", "origin", "https://127.0.0.1:9/x.git"]);
         let config = fixture.home.path().join("config.toml");
@@ -300,7 +304,7 @@ pub(crate) const ROWS: &[Row] = &[
         it.printed(&mut serve(&[("MCP_GIT_PROTOCOLS", "http")]), ("git_fetch", json!({})));
         assert!(serve(&[("MCP_GIT_PROTOCOLS", "http,https")]).error("git_fetch", &json!({})).contains("could not be reached"));
     }),
-    followed("error/advice.rs", "Remotes are reached over https or ssh.", |it| {
+    followed("error/advice/remotes.rs", "Remotes are reached over https or ssh.", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve();
         let add = |url: &str| ("git_remote_add", json!({"name": "origin", "url": url}));
@@ -309,7 +313,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text(tool, &better);
         client.text("git_remote_set_url", &json!({"name": "origin", "url": "ssh://git@1.1.1.1/x.git"}));
     }),
-    followed("error/advice.rs", "Ask the operator to allow it with `allow_hosts", |it| {
+    followed("error/advice/mod.rs", "Ask the operator to allow it with `allow_hosts", |it| {
         let (fixture, _remote) = published();
         let config = fixture.home.path().join("config.toml");
         fs::write(&config, "").expect("a file");
@@ -322,7 +326,7 @@ pub(crate) const ROWS: &[Row] = &[
         fs::write(&config, format!("[network]\n{setting}\n")).expect("a file");
         serve(&[]).text("git_fetch", &json!({}));
     }),
-    followed("error/advice.rs", "git_remote_list shows the URLs of the remotes.", |it| {
+    followed("error/advice/mod.rs", "git_remote_list shows the URLs of the remotes.", |it| {
         let (fixture, remote) = published();
         let mut client = fixture.serve_with(&[], &OPEN);
         it.printed(&mut client, ("git_ls_remote", json!({"remote": "http://no-such-host.invalid/x.git"})));
@@ -331,7 +335,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert_eq!(place, remote.url());
         client.text("git_ls_remote", &json!({"remote": place}));
     }),
-    followed("error/advice.rs", "Name the branch with `branch`; git_ls_remote", |it| {
+    followed("error/advice/remotes.rs", "Name the branch with `branch`; git_ls_remote", |it| {
         let (fixture, _remote) = published();
         fixture.git(&["checkout", "-q", "-b", "own"]);
         let mut client = fixture.serve_with(&[], &OPEN);
@@ -357,7 +361,7 @@ pub(crate) const ROWS: &[Row] = &[
             assert!(fixture.path.join("o.txt").exists());
         }
     }),
-    followed("error/advice.rs", "Repeat the call.", |it| {
+    followed("error/advice/mod.rs", "Repeat the call.", |it| {
         let (fixture, remote) = published();
         remote.breaks(Fault::Held);
         let above = fixture.home.path().display().to_string();

@@ -28,7 +28,7 @@ fn with_submodule() -> Fixture {
 }
 
 pub(crate) const ROWS: &[Row] = &[
-    followed("error/advice.rs", "Ask the operator to correct it; `git config", |it| {
+    followed("error/advice/damage.rs", "Ask the operator to correct it; `git config", |it| {
         let fixture = Fixture::new();
         fixture.write("a.txt", "edited\n").git(&["config", "diff.context", "abc"]);
         let mut client = fixture.serve();
@@ -38,8 +38,8 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.git(&["config", "--unset", "diff.context"]);
         client.text("git_diff", &json!({}));
     }),
-    elsewhere("error/advice.rs", "Ask the operator to rebuild", ("answers/broken.rs", "advice_for_a_broken_repository_repairs_it")),
-    followed("error/advice.rs", "Ask the operator to fix what git reports.", |it| {
+    elsewhere("error/advice/damage.rs", "Ask the operator to rebuild", ("answers/broken.rs", "advice_for_a_broken_repository_repairs_it")),
+    followed("error/advice/damage.rs", "Ask the operator to fix what git reports.", |it| {
         let fixture = Fixture::new();
         let [git, broken] = ["git", "broken"].map(|name| fixture.home.path().join(name));
         script(
@@ -57,7 +57,7 @@ pub(crate) const ROWS: &[Row] = &[
         fs::remove_file(broken).expect("a file");
         client.text("git_blame", &blame);
     }),
-    followed("error/advice.rs", "The program of the filter is not on the server's PATH", |it| {
+    followed("error/advice/damage.rs", "The program of the filter is not on the server's PATH", |it| {
         let fixture = Fixture::new();
         fixture.write(".gitattributes", "*.bin filter=odd\n").commit("odd");
         let folder = fixture.home.path().join("bin");
@@ -70,7 +70,7 @@ pub(crate) const ROWS: &[Row] = &[
         let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
         fixture.serve_with(&[], &[("PATH", &path)]).text("git_add", &add);
     }),
-    followed("error/advice.rs", "Ask the operator to repair it with `git -C {} worktree repair`.", |it| {
+    followed("error/advice/worktrees.rs", "Ask the operator to repair it with `git -C {} worktree repair`.", |it| {
         let fixture = Fixture::new();
         fixture.git(&["worktree", "add", "-q", "-b", "side", "wt"]);
         fs::remove_file(fixture.path.join("wt/.git")).expect("a file");
@@ -80,7 +80,7 @@ pub(crate) const ROWS: &[Row] = &[
         shell(&fixture.path, error.split('`').nth(1).expect("a command"));
         client.text("git_worktree", &remove);
     }),
-    followed("error/advice.rs", " Or git_worktree {\"action\":\"prune\"}", |it| {
+    followed("error/advice/worktrees.rs", " Or git_worktree {\"action\":\"prune\"}", |it| {
         let fixture = Fixture::new();
         fixture.git(&["worktree", "add", "-q", "-b", "side", "wt"]);
         fs::remove_file(fixture.path.join("wt/.git")).expect("a file");
@@ -90,11 +90,11 @@ pub(crate) const ROWS: &[Row] = &[
         client.text(tool, &prune);
         assert!(fixture.path.join("wt/a.txt").exists() && fixture.text(&["worktree", "list"]).lines().count() == 1);
     }),
-    shown("error/advice.rs", "Commit them there, or stash them", MODULES, "git_stash"),
-    shown("error/advice.rs", "Move them away, or remove them", MODULES, "remove"),
-    shown("error/advice.rs", "Next: git_maintenance {}. Then repeat", MODULES, "git_maintenance"),
-    shown("error/advice.rs", "Remove the link", MODULES, "link"),
-    followed("error/advice.rs", "Move the folder away", |it| {
+    shown("error/advice/worktrees.rs", "Commit them there, or stash them", MODULES, "git_stash"),
+    shown("error/advice/worktrees.rs", "Move them away, or remove them", MODULES, "remove"),
+    shown("error/advice/worktrees.rs", "Next: git_maintenance {}. Then repeat", MODULES, "git_maintenance"),
+    shown("error/advice/worktrees.rs", "Remove the link", MODULES, "link"),
+    followed("error/advice/worktrees.rs", "Move the folder away", |it| {
         let fixture = with_submodule();
         fs::remove_dir_all(fixture.path.join(".git/modules/lib")).expect("a folder");
         let above = fixture.home.path().display().to_string();
@@ -105,7 +105,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_submodule", &update);
         assert_eq!(fs::read_to_string(fixture.path.join("lib/f")).expect("a file"), "2\n");
     }),
-    followed("error/advice.rs", "Try again when no git is running there.", |it| {
+    followed("error/advice/worktrees.rs", "Try again when no git is running there.", |it| {
         let fixture = with_submodule();
         fixture.write(".git/modules/lib/index.lock", "");
         let above = fixture.home.path().display().to_string();
@@ -122,14 +122,14 @@ pub(crate) const ROWS: &[Row] = &[
         ("answers/modules.rs", "work_only_in_a_submodule_is_named_before_it_is_lost"),
         "confirm",
     ),
-    elsewhere("error/advice.rs", "The changes are in the files", POP),
-    shown("error/advice.rs", "git_stash {{\"action\":\"drop\"", POP, "\"drop\""),
-    elsewhere("error/advice.rs", "`git update-ref -d refs/stash`", POP),
-    elsewhere("error/advice.rs", "git_merge runs it", ("answers/filtered_changes.rs", "a_preview_is_refused_only_if_a_driver_may_run")),
-    operator("error/advice.rs", "Name the intended branch or remote.", DESTINATIONS),
-    operator("error/advice.rs", "git_fetch fetches it.", DESTINATIONS),
-    operator("error/advice.rs", "Name an existing branch or tag.", DESTINATIONS),
-    followed("error/advice.rs", "Push to a remote that is not a mirror", |it| {
+    elsewhere("error/advice/operations.rs", "The changes are in the files", POP),
+    shown("error/advice/operations.rs", "git_stash {{\"action\":\"drop\"", POP, "\"drop\""),
+    elsewhere("error/advice/operations.rs", "`git update-ref -d refs/stash`", POP),
+    elsewhere("error/advice/mod.rs", "git_merge runs it", ("answers/filtered_changes.rs", "a_preview_is_refused_only_if_a_driver_may_run")),
+    operator("error/advice/remotes.rs", "Name the intended branch or remote.", DESTINATIONS),
+    operator("error/advice/remotes.rs", "git_fetch fetches it.", DESTINATIONS),
+    operator("error/advice/remotes.rs", "Name an existing branch or tag.", DESTINATIONS),
+    followed("error/advice/remotes.rs", "Push to a remote that is not a mirror", |it| {
         let fixture = Fixture::new();
         shell(&fixture.path, "git init -q --bare ../fork.git; git remote add --mirror=push mir $PWD/../fork.git");
         let place = fixture.path.with_file_name("fork.git");
@@ -142,7 +142,7 @@ pub(crate) const ROWS: &[Row] = &[
         shell(&fixture.path, error.split('`').find(|part| part.starts_with("git push")).expect("a command"));
         assert!(String::from_utf8_lossy(&git_in(&place, &["for-each-ref"]).stdout).contains("refs/tags/v1"));
     }),
-    followed("error/advice.rs", "A key with a passphrase must be in the ssh agent", |it| {
+    followed("error/advice/operations.rs", "A key with a passphrase must be in the ssh agent", |it| {
         if programs::found("ssh-keygen").is_none() {
             it.was_read.set(true);
             return;
@@ -159,7 +159,7 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.git(&["config", "user.signingKey", &place("id")]);
         client.text("git_tag", &sign);
     }),
-    elsewhere("error/advice.rs", "Ask the operator to set up signing: `gpg.ssh.program`", SSH),
+    elsewhere("error/advice/operations.rs", "Ask the operator to set up signing: `gpg.ssh.program`", SSH),
     elsewhere("tools/tag.rs", "Ask the operator to add the key", SSH),
     elsewhere("tools/tag.rs", "Ask the operator to name a file of signers", SSH),
     elsewhere("tools/tag.rs", "{name} has no good signature", SIGNATURES),

@@ -175,7 +175,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_restore", &json!({"paths": lost.split(", ").collect::<Vec<_>>()}));
         assert_eq!(fixture.text(&["status", "--porcelain"]), "");
     }),
-    followed("error/advice.rs", "The disk is full, read-only or failing", |it| {
+    followed("error/advice/damage.rs", "The disk is full, read-only or failing", |it| {
         let fixture = Fixture::new();
         let state = fixture.home.path().join("state");
         let Some(mounted) = Small::mount(&state, "2m") else {

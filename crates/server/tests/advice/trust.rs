@@ -36,14 +36,14 @@ fn named(error: &str) -> Client {
 }
 
 pub(crate) const ROWS: &[Row] = &[
-    followed("error/advice.rs", "If you trust it, ask the operator to name it with `-r {}`.", |it| {
+    followed("error/advice/mod.rs", "If you trust it, ask the operator to name it with `-r {}`.", |it| {
         let fixture = Fixture::new();
         fixture.git(&["clone", "-q", "--bare", ".", "inner.git"]);
         let log = ("git_log", json!({"repo_path": fixture.path.join("inner.git")}));
         let (error, _) = it.printed(&mut fixture.serve(), log.clone());
         named(&error).text(log.0, &log.1);
     }),
-    followed("error/advice.rs", "If you trust this repository, ask the operator to name it with `-r {}`.", |it| {
+    followed("error/advice/mod.rs", "If you trust this repository, ask the operator to name it with `-r {}`.", |it| {
         let fixture = Fixture::new();
         let tag = here(&fixture, json!({"action": "create", "name": "v1", "message": "m", "sign": true}));
         let signs = fixture.home.path().join("signs");
@@ -54,7 +54,7 @@ pub(crate) const ROWS: &[Row] = &[
         named(&error).text("git_tag", &tag);
         assert!(fixture.text(&["cat-file", "-p", "v1"]).contains("BEGIN PGP SIGNATURE"));
     }),
-    followed("error/advice.rs", "If you trust this repository, ask the operator to name it with `-r {}`. Or remove", |it| {
+    followed("error/advice/mod.rs", "If you trust this repository, ask the operator to name it with `-r {}`. Or remove", |it| {
         let fixture = Fixture::new();
         fixture.git(&["config", "a.key.nobody.knows", "1"]);
         fixture.write("a.txt", "edited\n");
@@ -65,7 +65,7 @@ pub(crate) const ROWS: &[Row] = &[
         fixture.git(&["config", "--unset", "a.key.nobody.knows"]);
         unnamed(&fixture, &[]).text("git_add", &add);
     }),
-    followed("error/advice.rs", "If you trust this repository, ask the operator to name it with `-r {}`, or to allow", |it| {
+    followed("error/advice/mod.rs", "If you trust this repository, ask the operator to name it with `-r {}`, or to allow", |it| {
         let fixture = Fixture::new();
         fixture.write("a.txt", "edited\n");
         let add = here(&fixture, json!({"files": ["a.txt"]}));
@@ -92,7 +92,7 @@ pub(crate) const ROWS: &[Row] = &[
         fs::write(&config, setting).expect("a file");
         without(&["-r", &above], "").text("git_add", &add);
     }),
-    followed("error/advice.rs", "Only regular files of a reasonable size", |it| {
+    followed("error/advice/mod.rs", "Only regular files of a reasonable size", |it| {
         let fixture = Fixture::new();
         let log = fixture.path.join(".git/logs/HEAD");
         let kept = fs::read(&log).expect("a reflog");
@@ -106,7 +106,7 @@ pub(crate) const ROWS: &[Row] = &[
         fs::write(file, kept).expect("a reflog");
         client.text("git_reflog", &reflog);
     }),
-    followed("error/advice.rs", "No data was returned from it.", |it| {
+    followed("error/advice/mod.rs", "No data was returned from it.", |it| {
         let fixture = Fixture::new();
         let git = fixture.home.path().join("git");
         let (seen, config) = (fixture.home.path().join("seen"), fixture.path.join(".git/config"));
@@ -124,19 +124,19 @@ pub(crate) const ROWS: &[Row] = &[
         it.printed(&mut client, ("git_blame", blame.clone()));
         client.text("git_blame", &blame);
     }),
-    elsewhere("error/advice.rs", "If git names a version or an extension", BROKEN),
-    elsewhere("error/advice.rs", "`git fsck` lists what is missing or damaged", BROKEN),
+    elsewhere("error/advice/damage.rs", "If git names a version or an extension", BROKEN),
+    elsewhere("error/advice/damage.rs", "`git fsck` lists what is missing or damaged", BROKEN),
     elsewhere(
-        "error/advice.rs",
+        "error/advice/mod.rs",
         "`git fsck` lists missing objects",
         ("answers/lost_content.rs", "missing_content_stops_a_change_before_it_starts"),
     ),
     elsewhere(
-        "error/advice.rs",
+        "error/advice/damage.rs",
         "The program of that filter has to work",
         ("answers/lost_content.rs", "a_failing_filter_stops_a_change_before_it_starts"),
     ),
-    followed("error/advice.rs", "git_log lists commits. If a commit or a branch", |it| {
+    followed("error/advice/mod.rs", "git_log lists commits. If a commit or a branch", |it| {
         let fixture = Fixture::new();
         let mut client = fixture.serve();
         it.printed(&mut client, ("git_show", json!({"revision": "0123456789012345678901234567890123456789"})));
@@ -147,7 +147,7 @@ pub(crate) const ROWS: &[Row] = &[
         fs::remove_file(fixture.path.join(format!(".git/objects/{}/{}", &id[..2], &id[2..]))).expect("an object");
         assert!(String::from_utf8_lossy(&fixture.try_git(&["fsck"]).stdout).contains(&format!("missing commit {id}")));
     }),
-    followed("error/advice.rs", "Name a revision, such as HEAD", |it| {
+    followed("error/advice/mod.rs", "Name a revision, such as HEAD", |it| {
         let fixture = Fixture::new();
         fixture.git(&["config", "filter.up.clean", "tr a-z A-Z"]);
         fixture.write(".gitattributes", "*.up filter=up\n").write("a.up", "one\n").commit("filtered").write("a.up", "one\nmore\n");
@@ -163,7 +163,7 @@ pub(crate) const ROWS: &[Row] = &[
         staged["byte_range"] = json!("0-400");
         client.text(tool, &staged);
     }),
-    followed("error/advice.rs", "Ask for less: a path", |it| {
+    followed("error/advice/mod.rs", "Ask for less: a path", |it| {
         let fixture = Fixture::new();
         let nested = format!(
             "commit refs/heads/nested\ncommitter A <a@b> 0 +0000\ndata 1\nx\nfrom main^0\nM 100644 inline a.txt\ndata 1\nx\nM 100644 inline {}f\ndata 1\nx\n",
@@ -176,7 +176,7 @@ pub(crate) const ROWS: &[Row] = &[
         it.printed(&mut client, ("git_diff", diff.clone()));
         client.text("git_diff", &json!({"base": "main~1", "target": "nested", "paths": ["a.txt"]}));
     }),
-    followed("error/advice.rs", "Try again. If no git of another user", |it| {
+    followed("error/advice/locks.rs", "Try again. If no git of another user", |it| {
         let fixture = Fixture::new();
         fixture.write("a.txt", "edited\n");
         // A server run as the user `nobody`; only root can start one.

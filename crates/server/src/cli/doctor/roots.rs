@@ -87,6 +87,7 @@ fn usable(root: &Path, read_only: bool) -> Option<Finding> {
 /// Why a repository cannot be opened.
 fn unusable(patient: &Patient<'_>, path: &Path, err: &git::Error) -> Finding {
     let mut why = err.to_string();
+    let fsck = || command_on(path, |path| format!("git -C {path} fsck"));
     let fix = match err {
         git::Error::UnsafeOwner { .. } => command_on(path, |path| format!("git config --global --add safe.directory {path}")),
         git::Error::NotReadable { path, .. } if damage::is_special(path) => command_on(path, |path| format!("rm {path}")),
@@ -109,18 +110,10 @@ fn unusable(patient: &Patient<'_>, path: &Path, err: &git::Error) -> Finding {
             why = what;
             fix
         }
-        _ => hint(err).unwrap_or_else(|| command_on(path, |path| format!("git -C {path} fsck"))),
+        git::Error::NoSandbox { .. } | git::Error::EmbeddedBare { .. } => error::hint(err).unwrap_or_else(fsck),
+        _ => fsck(),
     };
     Finding::problem(format!("the repository {} cannot be opened: {why}", path.display()), fix).caused_by(err)
-}
-
-/// The hint that a caller would get. `git::Error` cannot be cloned, so only errors that can be rebuilt have one.
-fn hint(err: &git::Error) -> Option<String> {
-    match err {
-        git::Error::NoSandbox { path, why } => error::Error::from(git::Error::NoSandbox { path: path.clone(), why }).hint,
-        git::Error::EmbeddedBare { path } => error::Error::from(git::Error::EmbeddedBare { path: path.clone() }).hint,
-        _ => None,
-    }
 }
 
 /// Whether other users can change what git runs in trusted repositories.

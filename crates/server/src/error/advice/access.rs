@@ -1,6 +1,7 @@
 //! Hints for access errors at a remote.
 
-use super::Kind;
+use super::Advice;
+use crate::error::Kind;
 
 /// Hint for credentials.
 const CREDENTIALS: &str = "Authentication uses git credential helpers and ssh-agent; the server cannot prompt. If git's \
@@ -31,17 +32,38 @@ pub(super) fn agent(running: &str) -> &str {
     }
 }
 
-/// What an HTTP status means for a call.
-pub(super) fn http(status: u16) -> (Kind, Option<String>) {
+/// What a caller gets for an HTTP status.
+pub(super) fn http(status: u16) -> Advice {
     match status {
-        300..=399 => (
-            Kind::Refused,
-            Some("Redirects are not followed. If that URL is right, point the remote to it with git_remote_set_url.".to_owned()),
-        ),
-        401 | 403 | 407 => (Kind::Denied, Some(CREDENTIALS.to_owned())),
-        404 | 410 => (Kind::NotFound, Some(format!("Repository not found, or these credentials cannot access it. {CREDENTIALS}"))),
-        429 => (Kind::RateLimited, Some("The remote limits the rate of requests. Try again later.".to_owned())),
-        500.. => (Kind::Unavailable, Some("The remote failed. Try again later.".to_owned())),
-        _ => (Kind::Refused, None),
+        300..=399 => {
+            Kind::Refused.with("Redirects are not followed. If that URL is right, point the remote to it with git_remote_set_url.")
+        }
+        401 | 403 | 407 => Kind::Denied.with(CREDENTIALS),
+        404 | 410 => Kind::NotFound.with(format!("Repository not found, or these credentials cannot access it. {CREDENTIALS}")),
+        429 => Kind::RateLimited.with("The remote limits the rate of requests. Try again later."),
+        500.. => Kind::Unavailable.with("The remote failed. Try again later."),
+        0..=299 | 400 | 402 | 405..=406 | 408..=409 | 411..=428 | 430..=499 => Kind::Refused.without_hint(),
     }
+}
+
+/// Whether the error of a command that reaches a remote may be about access, by the words of git, curl, ssh and common hosts.
+pub(super) fn is_of_access(command: &str, said: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "uthentication",
+        "uthorization",
+        "nauthorized",
+        "access",
+        "ermission",
+        "redential",
+        "could not read Username",
+        "could not read Password",
+        "prompts disabled",
+        "not allowed",
+        "denied",
+        "orbidden",
+        "Host key verification failed",
+        // A host reports private repositories like this.
+        "epository not found",
+    ];
+    ["fetch", "push", "clone", "ls-remote", "submodule"].contains(&command) && WORDS.iter().any(|words| said.contains(words))
 }
