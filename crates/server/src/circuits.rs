@@ -132,7 +132,7 @@ impl Storage<'_> {
             (Err(error), permission) if is_of_storage(error) => self.breakers.fail(&self.key, permission),
             (Ok(_), Some(permission)) => permission.success(),
             // A refusal by git says nothing about the disk.
-            _ => {}
+            (Ok(_), None) | (Err(_), _) => {}
         }
     }
 }

@@ -36,13 +36,10 @@ impl Grace {
 
     /// The error for a call whose thread hangs.
     pub(super) fn unanswered(self, cancel: &Cancel) -> Error {
-        let kind = match cancel.check() {
-            Err(git::Error::Cancelled) => Kind::Cancelled,
-            _ => Kind::TimedOut,
-        };
-        let message = match kind {
-            Kind::Cancelled => "the call was cancelled, but its thread hangs",
-            _ => "the call timed out, and its thread hangs",
+        let (kind, message) = if matches!(cancel.check(), Err(git::Error::Cancelled)) {
+            (Kind::Cancelled, "the call was cancelled, but its thread hangs")
+        } else {
+            (Kind::TimedOut, "the call timed out, and its thread hangs")
         };
         let cause = "An unresponsive file system is a likely cause; `mcp-server-git status` shows the operator how many threads are \
                      lost.";

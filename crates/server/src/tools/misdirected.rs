@@ -62,7 +62,8 @@ fn hint(cx: &Context<'_>, err: &Misdirected, branch: Option<&str>) -> Option<Str
             let fetch = cx.echo.other("git_fetch", &[("remote", named(place)), ("branch", json!(branch))]);
             format!("{fetch} fetches it. Then inspect it, and repeat the call if it may be lost.")
         }
-        _ => return None,
+        // Errors of other tools, or without a call to name.
+        Misdirected::Mirror(_) | Misdirected::SeveralRemotes { .. } | Misdirected::NothingFetched => return None,
     })
 }
 
