@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, reason = "tests fail loudly")]
 
+#[path = "architecture/arms.rs"]
+mod arms;
 #[path = "architecture/functions.rs"]
 mod functions;
 #[path = "architecture/imports.rs"]
@@ -167,6 +169,22 @@ fn functions_are_short_or_listed_with_a_reason() -> Outcome {
             "{file}: `{function}` is short now: remove it from LONG"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn no_error_is_decided_by_a_catch_all_arm() -> Outcome {
+    let found = arms::catching_all(&below("crates/server/src/error/"))?;
+    assert!(found.is_empty(), "crates/server/src/error/: name what these arms take: {}", found.join(", "));
+    Ok(())
+}
+
+#[test]
+fn catch_all_arms_are_found() -> Outcome {
+    let text = "fn f() {\n match x {\n A | B(_) => 1,\n _ if y => 2,\n rest if y => 3,\n Some(rest) => 4,\n (A, _) => 5,\n _ => 6,\n \
+                rest => 7,\n C | _ => 8,\n (_, rest) => 9,\n &(rest @ _) => 10,\n }\n}\nmod tests { fn g() { match x { _ => 1 } } }";
+    let found = arms::catching_all(&BTreeMap::from([("a.rs".to_owned(), text.to_owned())]))?;
+    assert_eq!(found, ["a.rs:8", "a.rs:9", "a.rs:10", "a.rs:11", "a.rs:12"]);
     Ok(())
 }
 
