@@ -10,8 +10,12 @@ mod words;
 
 use super::{FOUND, say, tell};
 use crate::{admin::requests, config::Config, error::ErrorClass, lifecycle::grace, output, percent};
-use clap::{Args, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValue, PossibleValuesParser},
+};
 pub(super) use client::{Client, Failure, Question, Reach};
+use mcp::sessions::SessionState;
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use words::Shown;
@@ -146,8 +150,8 @@ pub(super) enum Sessions {
         #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         idle: Option<Duration>,
         /// Only sessions in this state.
-        #[arg(long, value_enum)]
-        state: Option<State>,
+        #[arg(long, value_parser = states())]
+        state: Option<String>,
     },
     /// Shows a session.
     Show {
@@ -181,21 +185,17 @@ pub(super) enum Sessions {
     },
 }
 
-/// The state of a session.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum State {
-    /// Handshake in progress.
-    Created,
-    /// Client active.
-    Active,
-    /// Client silent.
-    Paused,
-    /// Failed, about to close.
-    Error,
-    /// About to close.
-    Closing,
-    /// Closed.
-    Closed,
+/// The states of sessions.
+fn states() -> PossibleValuesParser {
+    let states = [
+        (SessionState::Created, "Handshake in progress"),
+        (SessionState::Active, "Client active"),
+        (SessionState::Paused, "Client silent"),
+        (SessionState::Error, "Failed, about to close"),
+        (SessionState::Closing, "About to close"),
+        (SessionState::Closed, "Closed"),
+    ];
+    PossibleValuesParser::new(states.map(|(state, meaning)| PossibleValue::new(state.name()).help(meaning)))
 }
 
 #[derive(Subcommand)]
@@ -436,8 +436,7 @@ fn debug(what: &Debug) -> Prepared {
 fn sessions(what: &Sessions) -> Prepared {
     match what {
         Sessions::List { idle, state } => {
-            let state = state.and_then(|state| state.to_possible_value()).map(|state| state.get_name().to_owned());
-            (Question::get("/sessions").with("idle", idle.map(|idle| idle.as_secs())).with("state", state), render::sessions)
+            (Question::get("/sessions").with("idle", idle.map(|idle| idle.as_secs())).with("state", state.as_ref()), render::sessions)
         }
         Sessions::Show { id } => (Question::get(format!("/sessions/{}", percent::encode(id))), render::session),
         Sessions::Reap { idle, oldest } => {
