@@ -41,9 +41,16 @@ pub struct Limits {
     pub mode: Mode,
 }
 
+/// The usual limits, in this mode.
+impl From<Mode> for Limits {
+    fn from(mode: Mode) -> Self {
+        Self { in_flight: 256, unread: 16 << 20, mode }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { in_flight: 256, unread: 16 << 20, mode: Mode::Lenient }
+        Mode::default().into()
     }
 }
 

@@ -1,18 +1,23 @@
 //! Deviations of messages that can still be understood, and the log of rejected messages.
 
 use crate::head::id_in;
-use rmcp::model::{ErrorCode, ErrorData};
-use serde::de::IgnoredAny;
+use rmcp::{
+    model::{ErrorCode, ErrorData},
+    schemars::JsonSchema,
+};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// Validation mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The validation mode of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(crate = "rmcp::schemars")]
 pub enum Mode {
-    /// Accepts messages that can be understood.
+    /// Tolerates deviations where it can.
     #[default]
     Lenient,
-    /// Rejects every deviation from the protocol.
+    /// Rejects any deviation from the schema.
     Strict,
 }
 
@@ -54,7 +59,7 @@ fn keys(message: &[u8]) -> Option<Vec<String>> {
 }
 
 /// The type of a message.
-#[derive(Default, serde::Deserialize)]
+#[derive(Default, Deserialize)]
 struct Head<'a> {
     #[serde(default, borrow)]
     method: Option<&'a RawValue>,

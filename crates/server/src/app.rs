@@ -2,7 +2,7 @@
 
 use crate::{
     circuits::Breakers,
-    config::{Config, Hooks, OtlpEndpoint, Sandbox, Signing, Trust},
+    config::{Config, OtlpEndpoint},
     journal::Journal,
     lifecycle::{
         control::Control,
@@ -181,21 +181,10 @@ pub(crate) fn blocking_threads(config: &Config) -> usize {
 /// The operator's policy for git.
 pub(crate) fn policy(config: &Config, gate: Option<Arc<dyn git::TransferGate>>) -> git::Policy {
     git::Policy {
-        trust: match config.trust {
-            Trust::Owner => git::Trust::Owner,
-            Trust::Untrusted => git::Trust::Untrusted,
-        },
-        hooks: config.hooks == Hooks::Allow,
-        signing: match config.signing {
-            Signing::Auto => git::Signing::Auto,
-            Signing::Never => git::Signing::Never,
-            Signing::Require => git::Signing::Require,
-        },
-        sandbox: match config.sandbox {
-            Sandbox::Untrusted => git::Sandbox::Untrusted,
-            Sandbox::Always => git::Sandbox::Always,
-            Sandbox::Off => git::Sandbox::Off,
-        },
+        trust: config.trust,
+        hooks: config.hooks,
+        signing: config.signing,
+        sandbox: config.sandbox,
         network: config.network.clone(),
         gate,
     }

@@ -138,7 +138,7 @@ fn options(config: &Config, server: &Arc<Server>, authority: Option<Arc<Authorit
             let resources = server.resources.clone();
             Arc::new(move |from| Box::new(resources.acquire("connection", from, None).ok()))
         },
-        limits: config.validation.mode.limits(),
+        limits: config.validation.mode.into(),
         health: {
             let (server, is_open) = (Arc::clone(server), !config.auth.wants_tokens());
             Arc::new(move |probe| admin::health(&server, probe, is_open))

@@ -47,7 +47,7 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
             Handler::new(Shared::new(Arc::clone(&app.pipeline), Arc::clone(&app.server.sessions), app.server.intake.clone(), mode), None);
         let registered = tokio::spawn(register(Arc::clone(&app.server), config.admin.socket.clone()));
         let served = tokio::select! {
-            served = stdio::serve(handler, &app.server.sessions, mode.limits(), app.stop.clone()) => served,
+            served = stdio::serve(handler, &app.server.sessions, mode.into(), app.stop.clone()) => served,
             () = late => return Ok(()),
         };
         app.stop.cancel();

@@ -134,14 +134,34 @@ macro_rules! whole_number {
 }
 whole_number!(u16, u32, u64, usize);
 
-/// An enum with the same words in the file, in a variable and on the command line.
+/// An enum with the same words in the file, in a variable and on the command line. An enum of `git`, which knows no
+/// configuration, is given with its words: `Trust for git::Trust { Owner, Untrusted }` turns into it.
 macro_rules! words {
-    ($($type:ty),+) => {
-        $(impl $crate::config::key::Setting for $type {
-            fn parse(text: &str) -> Result<Self, String> {
-                <Self as clap::ValueEnum>::from_str(text, true)
+    ($(#[$($about:tt)+])+ $name:ident for $of:ty { $($(#[$($meaning:tt)+])+ $word:ident,)+ }) => {
+        $(#[$($about)+])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema, clap::ValueEnum)]
+        #[serde(rename_all = "lowercase")]
+        pub enum $name {
+            $($(#[$($meaning)+])+ $word,)+
+        }
+
+        impl From<$name> for $of {
+            fn from(word: $name) -> Self {
+                match word {
+                    $($name::$word => Self::$word,)+
+                }
             }
-        })+
+        }
+
+        $crate::config::key::words!($name);
+    };
+    ($type:ty) => {
+        impl $crate::config::key::Setting for $type {
+            fn parse(text: &str) -> Result<Self, String> {
+                let word = toml::Value::String(text.to_ascii_lowercase());
+                word.try_into().map_err(|_| format!("invalid variant: {text}"))
+            }
+        }
     };
 }
 pub(super) use words;

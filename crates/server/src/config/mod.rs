@@ -23,7 +23,7 @@ pub use limits::Limits;
 pub use network::{Network, Protocol};
 pub use observing::{Cache, Collectors, Cpu, Debug, HeapProfile, Log, LogFormat, Memory, Metrics, OtlpEndpoint, Perf, Profile, Telemetry};
 pub use policy::PolicySettings;
-pub use resilience::{Admin, Circuits, Errors, Mode, Restart, Store, Validation};
+pub use resilience::{Admin, Circuits, Errors, Restart, Store, Validation};
 pub use serving::{Auth, Heartbeat, Http, JwtIssuer, NamedToken, Sessions};
 pub(crate) use serving::{PRINCIPALS, is_principal};
 pub use shown::reference;
@@ -73,13 +73,13 @@ pub struct Config {
     /// The enabled tools.
     pub selection: Selection,
     /// Whose hooks and filters may run.
-    pub trust: Trust,
+    pub trust: git::Trust,
     /// Which repositories' git processes are sandboxed.
-    pub sandbox: Sandbox,
+    pub sandbox: git::Sandbox,
     /// Whether hooks run at all.
-    pub hooks: Hooks,
+    pub hooks: bool,
     /// Whether commits are signed.
-    pub signing: Signing,
+    pub signing: git::Signing,
     /// The policy for changes.
     pub policy: Policy,
     /// Which remotes may be reached.
@@ -181,10 +181,10 @@ impl Config {
             admin: file.admin,
             restart: file.restart,
             selection,
-            trust: file.trust,
-            sandbox: file.sandbox,
-            hooks: file.policy.hooks,
-            signing: file.policy.signing,
+            trust: file.trust.into(),
+            sandbox: file.sandbox.into(),
+            hooks: file.policy.hooks == Hooks::Allow,
+            signing: file.policy.signing.into(),
             policy: file.policy.policy(),
             network: file.network.rules(),
             git: file.git,

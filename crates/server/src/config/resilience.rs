@@ -2,32 +2,12 @@
 
 use super::key::{Seconds, section, tables, words};
 use guard::CircuitConfig;
+use mcp::Mode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-/// The validation mode of messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Tolerates deviations where it can.
-    #[default]
-    Lenient,
-    /// Rejects any deviation from the schema.
-    Strict,
-}
 words!(Mode);
-
-impl Mode {
-    /// Connection limits with this mode.
-    pub(crate) fn limits(self) -> mcp::Limits {
-        let mode = match self {
-            Self::Lenient => mcp::Mode::Lenient,
-            Self::Strict => mcp::Mode::Strict,
-        };
-        mcp::Limits { mode, ..mcp::Limits::default() }
-    }
-}
 
 section! {
     /// The database of sessions, operations and error counts.

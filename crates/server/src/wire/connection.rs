@@ -12,12 +12,11 @@ use super::{
 };
 use crate::{
     caller::Caller,
-    config::Mode,
     error::Error,
     pipeline::{Pipeline, Services},
 };
 use mcp::{
-    Intake, Revision,
+    Intake, Mode, Revision,
     rmcp::{
         RoleServer,
         model::{Implementation, LoggingLevel},

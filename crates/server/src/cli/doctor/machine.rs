@@ -5,7 +5,6 @@ use super::{
     finding::{self, command_on, word},
     patience,
 };
-use crate::config::Sandbox;
 use git::is_executable;
 use rustix::process::{Resource, getrlimit};
 use std::{
@@ -214,9 +213,9 @@ fn times(commit: &[u8]) -> Option<(i64, i64)> {
 pub(super) fn sandbox(patient: &Patient<'_>) -> Vec<Finding> {
     let wanted = patient.config.sandbox;
     match git::sandbox_support() {
-        _ if wanted == Sandbox::Off => vec![Finding::fine("the sandbox is switched off")],
+        _ if wanted == git::Sandbox::Off => vec![Finding::fine("the sandbox is switched off")],
         Ok(()) => vec![Finding::fine("the kernel enforces Landlock")],
-        Err(why) if wanted == Sandbox::Always => {
+        Err(why) if wanted == git::Sandbox::Always => {
             vec![Finding::problem(
                 format!("no change can be made: {why}"),
                 "Run on Linux 6.12 or newer with Landlock, or start with `--sandbox untrusted`.",
