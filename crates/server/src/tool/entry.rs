@@ -27,7 +27,7 @@ struct Typed<T: Tool>(T::Args);
 
 impl<T: Tool> Parsed for Typed<T> {
     fn effect(&self) -> Effect {
-        T::effect(&self.0)
+        if T::only_reads(&self.0) { Effect::Read } else { T::EFFECT }
     }
 
     fn run(self: Box<Self>, cx: &Context<'_>) -> Result<Reply, Error> {

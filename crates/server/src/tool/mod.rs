@@ -1,5 +1,6 @@
 //! The trait of tools, and the context of their calls.
 
+mod action;
 pub(crate) mod effect;
 pub(crate) mod entry;
 mod services;
@@ -11,6 +12,7 @@ use crate::{
     journal::{Past, Record},
     output::{Budget, Echo, Reply, Writer},
 };
+pub(crate) use action::{actions, needed};
 pub use effect::{Effect, Scope};
 pub use entry::Entry;
 pub(crate) use entry::{Anywhere, Body, Parsed, parse};
@@ -163,9 +165,9 @@ pub(crate) trait Tool: 'static {
     const DIRECTION: git::Direction = git::Direction::Fetch;
     /// The schema of the structured result, if any.
     const OUTPUT: Option<fn() -> Value> = None;
-    /// The effect of a call with these arguments, if weaker than [`Tool::EFFECT`].
-    fn effect(_args: &Self::Args) -> Effect {
-        Self::EFFECT
+    /// Whether a call with these arguments only reads, whatever [`Tool::EFFECT`] is.
+    fn only_reads(_args: &Self::Args) -> bool {
+        false
     }
     /// Runs the call, on a thread of its own.
     fn run(cx: &Context<'_>, args: Self::Args) -> Result<Reply, Error>;

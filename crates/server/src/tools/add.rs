@@ -50,8 +50,8 @@ impl Tool for Add {
     const ABOUT: &'static str = "Stages files, or single hunks by id. To unstage: git_reset.";
     const EFFECT: Effect = Effect::Write;
 
-    fn effect(args: &Args) -> Effect {
-        if args.list { Effect::Read } else { Self::EFFECT }
+    fn only_reads(args: &Args) -> bool {
+        args.list
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

@@ -48,8 +48,8 @@ impl Tool for Apply {
     const ABOUT: &'static str = "Applies a patch to files: all or nothing.";
     const EFFECT: Effect = Effect::Destroy;
 
-    fn effect(args: &Args) -> Effect {
-        if args.check { Effect::Read } else { Self::EFFECT }
+    fn only_reads(args: &Args) -> bool {
+        args.check
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, word},
-    tool::{Context, Effect, Entry, Tool, Toolset},
+    tool::{Context, Effect, Entry, Tool, Toolset, actions},
 };
 use git::{Reach, Rev, Search, Terms, Verdict};
 use schemars::JsonSchema;
@@ -29,17 +29,7 @@ struct Args {
     good: Vec<String>,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Action {
-    #[default]
-    Status,
-    Start,
-    Good,
-    Bad,
-    Skip,
-    Reset,
-}
+actions!(Status, Start, Good, Bad, Skip, Reset; reads Status);
 
 impl Tool for Bisect {
     type Args = Args;
@@ -48,15 +38,13 @@ impl Tool for Bisect {
         "Finds the commit that introduced a bug, by binary search: checks out commits, which you test and mark good or bad.";
     const EFFECT: Effect = Effect::Write;
 
-    fn effect(args: &Args) -> Effect {
-        if args.action == Action::Status { Effect::Read } else { Self::EFFECT }
+    fn only_reads(args: &Args) -> bool {
+        args.action.only_reads()
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         cx.repo.worktree()?;
-        if args.action != Action::Status {
-            cx.reaches(Reach::Worktree);
-        }
+        cx.reaches(Reach::Worktree);
         let rev = args.revision.map(Rev::new).transpose()?;
         let mark = |verdict| cx.repo.bisect_mark(verdict, rev.as_ref(), cx.cancel);
         let search = match args.action {

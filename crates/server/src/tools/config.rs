@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, word},
-    tool::{Context, Effect, Entry, Scope, Tool, Toolset},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset, actions, needed},
 };
 use git::{Holder, MaintenanceTask, Setting, WRITABLE};
 use schemars::JsonSchema;
@@ -38,15 +38,7 @@ struct MaintenanceArgs {
     action: Action,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Action {
-    #[default]
-    Status,
-    CommitGraph,
-    Gc,
-    RemoveLocks,
-}
+actions!(Status, CommitGraph, Gc, RemoveLocks; reads Status);
 
 impl Tool for Config {
     type Args = ConfigArgs;
@@ -55,14 +47,14 @@ impl Tool for Config {
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &ConfigArgs) -> Effect {
-        if args.value.is_some() || args.unset { Self::EFFECT } else { Effect::Read }
+    fn only_reads(args: &ConfigArgs) -> bool {
+        args.value.is_none() && !args.unset
     }
 
     fn run(cx: &Context<'_>, args: ConfigArgs) -> Result<Reply, Error> {
         let mut writer = cx.writer();
         if args.value.is_some() || args.unset {
-            let Some(key) = &args.key else { return Err(Error::new(Kind::BadInput, "`key` is missing")) };
+            let key = needed(args.key.as_ref(), "key")?;
             if args.value.is_some() && args.unset {
                 return Err(Error::new(Kind::BadInput, "`value` cannot be combined with `unset`"));
             }
@@ -148,8 +140,8 @@ impl Tool for Maintenance {
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &MaintenanceArgs) -> Effect {
-        if matches!(args.action, Action::Status) { Effect::Read } else { Self::EFFECT }
+    fn only_reads(args: &MaintenanceArgs) -> bool {
+        args.action.only_reads()
     }
 
     fn run(cx: &Context<'_>, args: MaintenanceArgs) -> Result<Reply, Error> {

@@ -45,8 +45,8 @@ impl Tool for Conflicts {
     const ABOUT: &'static str = "Shows conflicts, or resolves `paths` by taking a side. By hand: edit, git_add, git_continue.";
     const EFFECT: Effect = Effect::Write;
 
-    fn effect(args: &Args) -> Effect {
-        if args.take.is_none() { Effect::Read } else { Self::EFFECT }
+    fn only_reads(args: &Args) -> bool {
+        args.take.is_none()
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

@@ -156,8 +156,8 @@ impl Tool for Clean {
     const ABOUT: &'static str = "Lists untracked files; `remove` deletes them permanently. To restore tracked files: git_restore.";
     const EFFECT: Effect = Effect::Destroy;
 
-    fn effect(args: &CleanArgs) -> Effect {
-        if args.remove { Self::EFFECT } else { Effect::Read }
+    fn only_reads(args: &CleanArgs) -> bool {
+        !args.remove
     }
 
     fn run(cx: &Context<'_>, args: CleanArgs) -> Result<Reply, Error> {

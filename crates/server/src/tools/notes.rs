@@ -1,9 +1,9 @@
 //! `git_notes`
 
 use crate::{
-    error::{Error, Kind},
+    error::Error,
     output::{Reply, Row},
-    tool::{Context, Effect, Entry, Scope, Tool, Toolset},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset, actions, needed},
     tools::change,
 };
 use git::{Reach, Rev};
@@ -27,16 +27,7 @@ struct Args {
     message: Option<String>,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Action {
-    #[default]
-    Show,
-    List,
-    Add,
-    Append,
-    Remove,
-}
+actions!(Show, List, Add, Append, Remove; reads Show, List);
 
 impl Tool for Notes {
     type Args = Args;
@@ -45,17 +36,15 @@ impl Tool for Notes {
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &Args) -> Effect {
-        if matches!(args.action, Action::Show | Action::List) { Effect::Read } else { Self::EFFECT }
+    fn only_reads(args: &Args) -> bool {
+        args.action.only_reads()
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let rev = args.revision.map_or_else(|| Ok(Rev::head()), Rev::new)?;
         let mut writer = cx.writer();
-        if !matches!(args.action, Action::List | Action::Show) {
-            cx.reaches(Reach::Refs);
-            cx.moves_refs()?;
-        }
+        cx.reaches(Reach::Refs);
+        cx.moves_refs()?;
         match args.action {
             Action::List => {
                 let noted = cx.repo.noted(cx.cancel)?;
@@ -82,7 +71,7 @@ impl Tool for Notes {
                 None => writer.say("there is no note on it"),
             },
             Action::Add | Action::Append => {
-                let Some(message) = change::message(args.message)? else { return Err(Error::new(Kind::BadInput, "`message` is missing")) };
+                let message = needed(change::message(args.message)?, "message")?;
                 cx.repo.set_note(&rev, &message, args.action == Action::Append, cx.cancel)?;
                 writer.say("the note is written");
             }

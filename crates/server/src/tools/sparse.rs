@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row},
-    tool::{Context, Effect, Entry, Tool, Toolset},
+    tool::{Context, Effect, Entry, Tool, Toolset, actions},
 };
 use git::{Reach, Sparse};
 use schemars::JsonSchema;
@@ -27,16 +27,7 @@ struct Args {
     paths: Vec<String>,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Action {
-    #[default]
-    List,
-    Set,
-    Add,
-    Disable,
-    Reapply,
-}
+actions!(List, Set, Add, Disable, Reapply; reads List);
 
 impl Tool for SparseCheckout {
     type Args = Args;
@@ -44,8 +35,8 @@ impl Tool for SparseCheckout {
     const ABOUT: &'static str = "Chooses which folders of a large repository are in the working tree. Edited files stay.";
     const EFFECT: Effect = Effect::Write;
 
-    fn effect(args: &Args) -> Effect {
-        if args.action == Action::List { Effect::Read } else { Self::EFFECT }
+    fn only_reads(args: &Args) -> bool {
+        args.action.only_reads()
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, Writer, word},
-    tool::{Context, Effect, Entry, Scope, Tool},
+    tool::{Context, Effect, Entry, Scope, Tool, actions, needed},
     tools::change,
 };
 use git::{BranchName, Raw, Reach, StashPush};
@@ -39,17 +39,7 @@ struct Args {
     branch_name: Option<String>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Action {
-    #[default]
-    Push,
-    List,
-    Apply,
-    Pop,
-    Drop,
-    Branch,
-}
+actions!(Push, List, Apply, Pop, Drop, Branch; reads List);
 
 impl Tool for Stash {
     type Args = Args;
@@ -58,8 +48,8 @@ impl Tool for Stash {
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &Args) -> Effect {
-        if matches!(args.action, Action::List) { Effect::Read } else { Self::EFFECT }
+    fn only_reads(args: &Args) -> bool {
+        args.action.only_reads()
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
@@ -70,7 +60,7 @@ impl Tool for Stash {
             Action::Apply | Action::Pop => {
                 cx.keeps_all()?;
                 cx.moves_refs()?;
-                let pop = matches!(args.action, Action::Pop);
+                let pop = args.action == Action::Pop;
                 cx.keeps_files(Raw::At(&cx.repo.stashed_untracked(args.number, cx.cancel)?))?;
                 let stash = cx.repo.stash_apply(args.number, true, pop, cx.cancel)?;
                 if pop {
@@ -90,7 +80,7 @@ impl Tool for Stash {
                 writer.note(format!("to restore it: {}", cx.echo.other("git_undo", &[])));
             }
             Action::Branch => {
-                let name = args.branch_name.ok_or_else(|| Error::new(Kind::BadInput, "`branch_name` is missing"))?;
+                let name = needed(args.branch_name, "branch_name")?;
                 cx.reaches(Reach::Worktree);
                 cx.moves_refs()?;
                 let stash = cx.repo.stash_branch(args.number, &BranchName::new(name)?, cx.cancel)?;

@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     output::{Field, Reply, Row, Writer, word},
-    tool::{Context, Effect, Entry, Scope, Tool, Toolset},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset, actions},
 };
 use git::{Reach, RelPath, Submodule, Updated};
 use schemars::JsonSchema;
@@ -27,14 +27,7 @@ struct Args {
     paths: Vec<String>,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Action {
-    #[default]
-    Status,
-    Update,
-    Sync,
-}
+actions!(Status, Update, Sync; reads Status);
 
 impl Tool for SubmoduleTool {
     type Args = Args;
@@ -44,8 +37,8 @@ impl Tool for SubmoduleTool {
     const EFFECT: Effect = Effect::Write;
     const SCOPE: Scope = Scope::RemoteAndWorktree;
 
-    fn effect(args: &Args) -> Effect {
-        if args.action == Action::Status { Effect::Read } else { Self::EFFECT }
+    fn only_reads(args: &Args) -> bool {
+        args.action.only_reads()
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, Writer, word},
-    tool::{Context, Effect, Entry, PolicyAction, Scope, Tool, Toolset},
+    tool::{Context, Effect, Entry, PolicyAction, Scope, Tool, Toolset, actions, needed},
     tools::{change, hooks},
 };
 use git::{Reach, Rev, TagName, Verified};
@@ -32,15 +32,7 @@ struct Args {
     sign: bool,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Action {
-    #[default]
-    List,
-    Create,
-    Delete,
-    Verify,
-}
+actions!(List, Create, Delete, Verify; reads List);
 
 impl Tool for Tag {
     type Args = Args;
@@ -49,8 +41,8 @@ impl Tool for Tag {
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &Args) -> Effect {
-        if args.action == Action::List { Effect::Read } else { Self::EFFECT }
+    fn only_reads(args: &Args) -> bool {
+        args.action.only_reads()
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
@@ -59,7 +51,7 @@ impl Tool for Tag {
             list(cx, args.name.as_deref(), &mut writer)?;
             return Ok(writer.finish());
         }
-        let name = TagName::new(args.name.ok_or_else(|| Error::new(Kind::BadInput, "`name` is missing"))?)?;
+        let name = TagName::new(needed(args.name, "name")?)?;
         match args.action {
             Action::List => {}
             Action::Create => {

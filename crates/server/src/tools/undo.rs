@@ -32,8 +32,8 @@ impl Tool for Undo {
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &Args) -> Effect {
-        if args.id.is_none() { Effect::Read } else { Self::EFFECT }
+    fn only_reads(args: &Args) -> bool {
+        args.id.is_none()
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {

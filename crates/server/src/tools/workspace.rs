@@ -1,9 +1,9 @@
 //! `git_workspace`
 
 use crate::{
-    error::{Error, Kind},
+    error::Error,
     output::{Field, Reply, Row, word},
-    tool::{Context, Effect, Entry, Scope, Tool, Toolset},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset, actions, needed},
     tools::{hooks, worktree},
 };
 use git::{AddedWorktree, BranchName, Rev, WorktreeAdd};
@@ -35,14 +35,7 @@ struct Args {
     force: bool,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Action {
-    #[default]
-    List,
-    Open,
-    Close,
-}
+actions!(List, Open, Close; reads List);
 
 impl Tool for Workspace {
     type Args = Args;
@@ -52,8 +45,8 @@ impl Tool for Workspace {
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &Args) -> Effect {
-        if args.action == Action::List { Effect::Read } else { Self::EFFECT }
+    fn only_reads(args: &Args) -> bool {
+        args.action.only_reads()
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
@@ -97,12 +90,9 @@ impl Tool for Workspace {
                 writer.note(format!("it closes after {days} days without use, unless work would be lost"));
             }
             Action::Close => {
-                let handle = args.handle.ok_or_else(|| Error::new(Kind::BadInput, "`handle` is missing"))?;
+                let handle = needed(args.handle, "handle")?;
                 let path = cx.services.workspaces.path_blocking(&handle, cx.principal)?;
-                if args.force && !cx.confirmed {
-                    return Err(Error::new(Kind::Refused, "`force` permanently removes edits and untracked files").asks());
-                }
-                let gone = cx.repo.remove_worktree(&path, cx.confirmed, cx.cancel)?;
+                let gone = worktree::remove(cx, &path, args.force)?;
                 cx.services.workspaces.forget(&handle);
                 let left = match (&gone.branch, gone.commit) {
                     (Some(branch), _) => {

@@ -3,14 +3,14 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, Writer, word},
-    tool::{Context, Effect, Entry, Scope, Tool, Toolset},
+    tool::{Context, Effect, Entry, Scope, Tool, Toolset, actions, needed},
     tools::hooks,
 };
 use git::{AddedWorktree, BranchName, Rev, Worktree, WorktreeAdd};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) const TOOL: Entry = Entry::of::<WorktreeTool>().listed_in(Toolset::Worktrees);
 
@@ -38,17 +38,7 @@ struct Args {
     force: bool,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Action {
-    #[default]
-    List,
-    Add,
-    Remove,
-    Lock,
-    Unlock,
-    Prune,
-}
+actions!(List, Add, Remove, Lock, Unlock, Prune; reads List);
 
 impl Tool for WorktreeTool {
     type Args = Args;
@@ -58,15 +48,15 @@ impl Tool for WorktreeTool {
     const EFFECT: Effect = Effect::Destroy;
     const SCOPE: Scope = Scope::Shared;
 
-    fn effect(args: &Args) -> Effect {
-        if args.action == Action::List { Effect::Read } else { Self::EFFECT }
+    fn only_reads(args: &Args) -> bool {
+        args.action.only_reads()
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let mut writer = cx.writer();
-        let path = |path: Option<String>| match path {
-            Some(path) if !path.is_empty() && !path.contains('\0') => Ok(PathBuf::from(path)),
-            _ => Err(Error::new(Kind::BadInput, "`path` is missing")),
+        let path = |path: Option<String>| {
+            let path = path.filter(|path| !path.is_empty() && !path.contains('\0'));
+            needed(path, "path").map(PathBuf::from)
         };
         match args.action {
             Action::List => list(cx, &mut writer)?,
@@ -91,10 +81,7 @@ impl Tool for WorktreeTool {
                 let path = path(args.path)?;
                 cx.services.workspaces.check_path(&path, cx.principal)?;
                 cx.confine(&cx.repo.full_path(&path))?;
-                if args.force && !cx.confirmed {
-                    return Err(Error::new(Kind::Refused, "`force` permanently removes edits and untracked files").asks());
-                }
-                let gone = cx.repo.remove_worktree(&path, cx.confirmed, cx.cancel)?;
+                let gone = remove(cx, &path, args.force)?;
                 writer.say(&match &gone.branch {
                     Some(_) => format!("removed {}; {} stays", at(&gone.path), state(cx, &gone)),
                     None => format!("removed {}, which was {}", at(&gone.path), state(cx, &gone)),
@@ -127,6 +114,14 @@ impl Tool for WorktreeTool {
         }
         Ok(writer.finish())
     }
+}
+
+/// Removes a worktree. With `force` it may have edits, and the call needs confirmation.
+pub(super) fn remove(cx: &Context<'_>, path: &Path, force: bool) -> Result<Worktree, Error> {
+    if force && !cx.confirmed {
+        return Err(Error::new(Kind::Refused, "`force` permanently removes edits and untracked files").asks());
+    }
+    Ok(cx.repo.remove_worktree(path, cx.confirmed, cx.cancel)?)
 }
 
 /// The upstream of a new branch, as the end of a sentence.
@@ -191,6 +186,6 @@ fn short(branch: &str) -> &str {
     branch.strip_prefix("refs/heads/").unwrap_or(branch)
 }
 
-fn at(path: &std::path::Path) -> String {
+fn at(path: &Path) -> String {
     word(Field::Path, path.as_os_str().as_encoded_bytes(), LISTED)
 }

@@ -1,0 +1,29 @@
+//! The argument `action` of tools that do several things.
+
+use crate::error::{Error, Kind};
+
+/// Declares the actions of a tool, the default one first, and which of them only read:
+/// `actions!(List, Add, Remove; reads List)`.
+macro_rules! actions {
+    ($default:ident, $($other:ident),+; reads $($read:ident),+) => {
+        #[derive(Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        enum Action {
+            #[default]
+            $default,
+            $($other,)+
+        }
+
+        impl Action {
+            fn only_reads(self) -> bool {
+                matches!(self, $(Self::$read)|+)
+            }
+        }
+    };
+}
+pub(crate) use actions;
+
+/// An argument that the action needs.
+pub(crate) fn needed<T>(argument: Option<T>, name: &str) -> Result<T, Error> {
+    argument.ok_or_else(|| Error::new(Kind::BadInput, format!("`{name}` is missing")))
+}
