@@ -50,20 +50,6 @@ pub struct Policy {
     pub model_confirms: bool,
 }
 
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            force_push: Rule::Confirm,
-            hard_reset: Rule::Confirm,
-            clean: Rule::Confirm,
-            delete: Rule::Confirm,
-            rewrite_pushed: Rule::Confirm,
-            protected: vec!["main".to_owned(), "master".to_owned()],
-            model_confirms: false,
-        }
-    }
-}
-
 impl Policy {
     /// Permits an action, or returns the reason against it. `what` describes the consequences to the user.
     pub(crate) fn permit(&self, action: PolicyAction, confirmed: bool, what: &str) -> Result<(), Error> {
@@ -99,10 +85,12 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PolicySettings;
 
     #[test]
     fn confirmation_does_not_override_a_denial() {
-        let policy = Policy { clean: Rule::Deny, hard_reset: Rule::Allow, protected: vec!["release/*".to_owned()], ..Policy::default() };
+        let usual = PolicySettings::default().policy();
+        let policy = Policy { clean: Rule::Deny, hard_reset: Rule::Allow, protected: vec!["release/*".to_owned()], ..usual };
         assert!(policy.permit(PolicyAction::Clean, true, "x").is_err_and(|err| err.kind == Kind::Denied));
         assert!(policy.permit(PolicyAction::HardReset, false, "x").is_ok());
         assert!(policy.permit(PolicyAction::Delete, false, "x").is_err_and(|err| err.kind == Kind::Refused));

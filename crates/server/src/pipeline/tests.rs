@@ -8,10 +8,9 @@ use super::{
 };
 use crate::{
     circuits::Breakers,
-    config::Breakpoint,
+    config::{Breakpoint, PolicySettings},
     journal::Journal as Changes,
     persistence::Persistence,
-    policy::Policy,
     selection::Selection,
     state::StateDir,
     suspicion::Suspicions,
@@ -63,7 +62,7 @@ fn services() -> Arc<Services> {
         listed: Vec::new(),
         selection: Selection::default(),
         of_tools: Arc::new(ToolServices {
-            policy: Policy::default(),
+            policy: PolicySettings::default().policy(),
             workspaces: Workspaces::new(Arc::clone(&state), Arc::clone(&persistence), Duration::from_secs(1)),
             journal: Changes::new(PathBuf::from("/nonexistent"), None),
         }),

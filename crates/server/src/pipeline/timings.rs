@@ -55,9 +55,9 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Timings {
     /// In microseconds, by stage.
-    stages: [AtomicU64; 5],
+    stages: [AtomicU64; STAGES.len()],
     /// Start of each stage: microseconds after the call plus one; 0 if it has not begun.
-    begun: [AtomicU64; 5],
+    begun: [AtomicU64; STAGES.len()],
     began: Instant,
     repository: OnceLock<PathBuf>,
 }
