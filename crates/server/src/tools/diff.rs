@@ -14,9 +14,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) const TOOL: Entry = Entry::of::<Diff>().also_in(&[Toolset::Reference, Toolset::Legacy]);
-pub(super) const UNSTAGED: Entry = Entry::of::<Unstaged>().listed_in(Toolset::Reference).also_in(&[Toolset::Reference, Toolset::Legacy]);
-pub(super) const STAGED: Entry = Entry::of::<Staged>().listed_in(Toolset::Reference).also_in(&[Toolset::Reference, Toolset::Legacy]);
-pub(super) const BRANCHES: Entry = Entry::of::<Branches>().listed_in(Toolset::Legacy).also_in(&[Toolset::Legacy]);
+pub(super) const UNSTAGED: Entry = Entry::of::<Unstaged>().listed_in(Toolset::Reference).also_in(&[Toolset::Legacy]);
+pub(super) const STAGED: Entry = Entry::of::<Staged>().listed_in(Toolset::Reference).also_in(&[Toolset::Legacy]);
+pub(super) const BRANCHES: Entry = Entry::of::<Branches>().listed_in(Toolset::Legacy);
 
 struct Diff;
 struct Unstaged;
