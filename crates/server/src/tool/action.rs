@@ -1,4 +1,4 @@
-//! The argument `action` of tools that do several things.
+//! Arguments that choose: what a tool does, and how.
 
 use crate::error::{Error, Kind};
 
@@ -22,6 +22,30 @@ macro_rules! actions {
     };
 }
 pub(crate) use actions;
+
+/// Declares an argument that stands for an enum of git, the default first:
+/// `choices!(Mode for ResetMode: Mixed, Soft, Hard)`.
+macro_rules! choices {
+    ($name:ident for $of:ty: $default:ident, $($other:ident),+) => {
+        #[derive(Clone, Copy, Default, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(rename_all = "lowercase")]
+        enum $name {
+            #[default]
+            $default,
+            $($other,)+
+        }
+
+        impl From<$name> for $of {
+            fn from(chosen: $name) -> Self {
+                match chosen {
+                    $name::$default => Self::$default,
+                    $($name::$other => Self::$other,)+
+                }
+            }
+        }
+    };
+}
+pub(crate) use choices;
 
 /// An argument that the action needs.
 pub(crate) fn needed<T>(argument: Option<T>, name: &str) -> Result<T, Error> {

@@ -12,7 +12,7 @@ use crate::{
     journal::{Past, Record},
     output::{Budget, Echo, Reply, Writer},
 };
-pub(crate) use action::{actions, needed};
+pub(crate) use action::{actions, choices, needed};
 pub use effect::{Effect, Scope};
 pub use entry::Entry;
 pub(crate) use entry::{Anywhere, Body, Parsed, parse};

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Writer, word},
-    tool::{Context, Effect, Entry, Tool, Toolset},
+    tool::{Context, Effect, Entry, Tool, Toolset, choices},
     tools::{change, hooks, range::not_compared},
 };
 use git::{Hunk, HunkAction, Raw, RelPath};
@@ -35,14 +35,7 @@ struct Args {
     action: Action,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Action {
-    #[default]
-    Stage,
-    Unstage,
-    Discard,
-}
+choices!(Action for HunkAction: Stage, Unstage, Discard);
 
 impl Tool for Add {
     type Args = Args;
@@ -55,21 +48,17 @@ impl Tool for Add {
     }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
-        let action = match args.action {
-            Action::Stage => HunkAction::Stage,
-            Action::Unstage => HunkAction::Unstage,
-            Action::Discard => HunkAction::Discard,
-        };
+        let action = HunkAction::from(args.action);
         let paths = cx.paths(&args.files)?;
         cx.repo.worktree()?;
         if args.list {
             let (hunks, left) = cx.repo.hunks(action, &paths, cx.cancel)?;
             let mut writer = cx.writer();
-            list(cx, &hunks, args.action, &mut writer);
+            list(cx, &hunks, action, &mut writer);
             not_compared(cx, &left, &mut writer);
             return Ok(writer.finish());
         }
-        if args.hunks.is_empty() && args.action != Action::Stage {
+        if args.hunks.is_empty() && action != HunkAction::Stage {
             return Err(Error::new(Kind::BadInput, "`action` needs `hunks`")
                 .hint("`list`: true shows them. For whole files, use git_reset or git_restore."));
         }
@@ -91,10 +80,10 @@ impl Tool for Add {
                 cx.keeps_files(Raw::Edited(&touched))?;
             }
             cx.repo.apply_hunks(action, &hunks, cx.cancel)?;
-            let word = match args.action {
-                Action::Stage => "staged",
-                Action::Unstage => "unstaged",
-                Action::Discard => "discarded",
+            let word = match action {
+                HunkAction::Stage => "staged",
+                HunkAction::Unstage => "unstaged",
+                HunkAction::Discard => "discarded",
             };
             writer.say(&format!("{} hunks {word}", hunks.len()));
             if action == HunkAction::Discard {
@@ -103,7 +92,7 @@ impl Tool for Add {
         }
         change::staged(cx, &mut writer)?;
         hooks::quote_output(&said, &mut writer);
-        if args.action == Action::Stage {
+        if action == HunkAction::Stage {
             change::markers(cx, &paths, &mut writer)?;
             note_embedded(cx, &paths, &mut writer)?;
         }
@@ -125,11 +114,11 @@ fn note_embedded(cx: &Context<'_>, paths: &[RelPath], writer: &mut Writer) -> Re
     Ok(())
 }
 
-fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action, writer: &mut Writer) {
+fn list(cx: &Context<'_>, hunks: &[Hunk], action: HunkAction, writer: &mut Writer) {
     if hunks.is_empty() {
         writer.say(match action {
-            Action::Unstage => "nothing is staged there",
-            Action::Stage | Action::Discard => {
+            HunkAction::Unstage => "nothing is staged there",
+            HunkAction::Stage | HunkAction::Discard => {
                 "no tracked file there has unstaged line changes; stage new, binary or filtered files whole, with `files`"
             }
         });
@@ -157,9 +146,9 @@ fn list(cx: &Context<'_>, hunks: &[Hunk], action: Action, writer: &mut Writer) {
 }
 
 /// The `git_diff` scope that shows these hunks.
-fn scope(action: Action) -> &'static str {
+fn scope(action: HunkAction) -> &'static str {
     match action {
-        Action::Unstage => "staged",
-        Action::Stage | Action::Discard => "unstaged",
+        HunkAction::Unstage => "staged",
+        HunkAction::Stage | HunkAction::Discard => "unstaged",
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     output::{Cursor, Field, Reply, Row, word},
-    tool::{Context, Effect, Entry, Tool, Toolset},
+    tool::{Context, Effect, Entry, Tool, Toolset, choices},
 };
 use git::{Branch, BranchKind, BranchQuery, Rev};
 use schemars::JsonSchema;
@@ -29,14 +29,7 @@ struct Args {
     cursor: Option<String>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    #[default]
-    Local,
-    Remote,
-    All,
-}
+choices!(Kind for BranchKind: Local, Remote, All);
 
 impl Tool for BranchTool {
     type Args = Args;
@@ -48,11 +41,7 @@ impl Tool for BranchTool {
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let first = usize::try_from(Cursor::position(args.cursor.as_deref())?.item).unwrap_or(usize::MAX);
         let query = BranchQuery {
-            kind: match args.branch_type {
-                Kind::Local => BranchKind::Local,
-                Kind::Remote => BranchKind::Remote,
-                Kind::All => BranchKind::All,
-            },
+            kind: args.branch_type.into(),
             // Clients of the reference server send an empty string for "any".
             contains: args.contains.filter(|rev| !rev.is_empty()).map(Rev::new).transpose()?,
             not_contains: args.not_contains.filter(|rev| !rev.is_empty()).map(Rev::new).transpose()?,

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Writer, word},
-    tool::{Context, Effect, Entry, Tool},
+    tool::{Context, Effect, Entry, Tool, choices},
     tools::change,
 };
 use git::{Conflict, Reach, Side, quote};
@@ -32,12 +32,7 @@ struct Args {
     take: Option<Taken>,
 }
 
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Taken {
-    Ours,
-    Theirs,
-}
+choices!(Taken for Side: Ours, Theirs);
 
 impl Tool for Conflicts {
     type Args = Args;
@@ -58,10 +53,7 @@ impl Tool for Conflicts {
                 return Err(Error::new(Kind::BadInput, "`take` needs `paths`").hint("`.` means every conflicted path."));
             }
             cx.reaches(Reach::Worktree);
-            let side = match side {
-                Taken::Ours => Side::Ours,
-                Taken::Theirs => Side::Theirs,
-            };
+            let side = Side::from(side);
             let is_taken = |conflict: &Conflict| conflict.side(side).1 && paths.iter().any(|path| path.covers(conflict.path.as_bytes()));
             let modules: Vec<String> =
                 cx.repo.conflicts(cx.cancel)?.iter().filter(|one| is_taken(one)).map(|one| one.path.to_string()).collect();

@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     output::Reply,
-    tool::{Context, Effect, Entry, Tool, Toolset},
+    tool::{Context, Effect, Entry, Tool, Toolset, choices},
     tools::{change, fetch::only_forward},
 };
 use git::{FastForward, MergeRequest, Rev, StrategyOption};
@@ -36,12 +36,7 @@ enum Strategy {
     Squash,
 }
 
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Side {
-    Ours,
-    Theirs,
-}
+choices!(Side for StrategyOption: Ours, Theirs);
 
 impl Tool for Merge {
     type Args = Args;
@@ -61,10 +56,7 @@ impl Tool for Merge {
             },
             squash: args.strategy == Strategy::Squash,
             message: change::message(args.message)?,
-            strategy_option: args.strategy_option.map(|side| match side {
-                Side::Ours => StrategyOption::Ours,
-                Side::Theirs => StrategyOption::Theirs,
-            }),
+            strategy_option: args.strategy_option.map(StrategyOption::from),
         };
         if request.squash {
             cx.keeps_all()?;

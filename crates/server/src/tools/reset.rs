@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::Reply,
-    tool::{Context, Effect, Entry, PolicyAction, Tool, Toolset},
+    tool::{Context, Effect, Entry, PolicyAction, Tool, Toolset, choices},
     tools::{change, hooks},
 };
 use git::{Raw, ResetMode, Rev};
@@ -26,14 +26,7 @@ struct Args {
     paths: Vec<String>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Mode {
-    #[default]
-    Mixed,
-    Soft,
-    Hard,
-}
+choices!(Mode for ResetMode: Mixed, Soft, Hard);
 
 impl Tool for Reset {
     type Args = Args;
@@ -46,11 +39,7 @@ impl Tool for Reset {
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         cx.repo.worktree()?;
         let paths = cx.paths(&args.paths)?;
-        let mode = match args.mode {
-            Mode::Mixed => ResetMode::Mixed,
-            Mode::Soft => ResetMode::Soft,
-            Mode::Hard => ResetMode::Hard,
-        };
+        let mode = ResetMode::from(args.mode);
         if !paths.is_empty() && (mode != ResetMode::Mixed || args.target.is_some()) {
             return Err(Error::new(Kind::BadInput, "`paths` cannot be combined with `mode` or `target`"));
         }
