@@ -2,7 +2,7 @@
 
 use super::{
     Journal, MAX_LOST, RECORDING, cut, key,
-    row::{Begun, Ended, FileRow, Line, Move, Scope, State},
+    row::{Begun, Ended, FileRow, Line, Move, State},
     unwritable,
 };
 use crate::{
@@ -270,11 +270,7 @@ impl Record<'_> {
             files: files.iter().map(FileRow::of).collect(),
             config: notes.config.map(name),
             stash: notes.stash.map(name),
-            reach: match notes.reach {
-                Reach::Refs => Scope::Refs,
-                Reach::Index => Scope::Index,
-                Reach::Worktree => Scope::Worktree,
-            },
+            reach: notes.reach,
             saved: notes.saved.map(name),
             left: left.map(name),
             paths: notes.paths.iter().map(ToString::to_string).collect(),

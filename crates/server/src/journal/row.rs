@@ -49,7 +49,8 @@ pub(super) struct Ended {
     pub(super) done: bool,
     pub(super) after: State,
     pub(super) moved: Vec<Move>,
-    pub(super) reach: Scope,
+    #[serde(with = "Scope")]
+    pub(super) reach: Reach,
     pub(super) saved: Option<String>,
     pub(super) left: Option<String>,
     pub(super) paths: Vec<String>,
@@ -101,9 +102,10 @@ impl FileRow {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Scope {
+/// The words of git's enum.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Reach", rename_all = "snake_case")]
+enum Scope {
     Refs,
     Index,
     Worktree,
@@ -141,7 +143,7 @@ impl Ended {
             || !self.moved.is_empty()
             || self.stash.is_some()
             || self.files.iter().any(|file| file.before != file.after)
-            || (self.reach == Scope::Worktree && (self.saved.is_some() || self.done && self.left.is_some()))
+            || (self.reach == Reach::Worktree && (self.saved.is_some() || self.done && self.left.is_some()))
     }
 
     pub(super) fn ends_an_operation(&self) -> bool {
@@ -164,7 +166,7 @@ impl Ended {
                 }
             }
             if step.begun.before.in_progress.is_none() {
-                (self.begun.before, self.saved, self.reach) = (step.begun.before, step.saved, Scope::Worktree);
+                (self.begun.before, self.saved, self.reach) = (step.begun.before, step.saved, Reach::Worktree);
                 break;
             }
         }
@@ -198,11 +200,7 @@ impl Ended {
                 before: self.begun.before.snapshot(),
                 after: self.after.snapshot(),
                 moved: moved.collect(),
-                reach: match self.reach {
-                    Scope::Refs => Reach::Refs,
-                    Scope::Index => Reach::Index,
-                    Scope::Worktree => Reach::Worktree,
-                },
+                reach: self.reach,
                 index: (index(&self.begun.before), index(&self.after)),
                 saved: id(self.saved.as_deref()),
                 left: id(self.left.as_deref()),
