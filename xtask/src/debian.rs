@@ -10,13 +10,15 @@ use std::{
 };
 
 /// The programs and the packages that contain them.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("postgres", "postgresql"),
     ("initdb", "postgresql"),
     ("git-lfs", "git-lfs"),
     ("nginx", "nginx-light"),
     ("curl", "curl"),
     ("openssl", "openssl"),
+    ("ssh", "openssh-client"),
+    ("ssh-keygen", "openssh-client"),
     ("strace", "strace"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
@@ -29,7 +31,7 @@ fn bin() -> PathBuf {
     folder().join("bin")
 }
 
-/// Unpacks the missing programs. If that fails, the tests report what they skip.
+/// Unpacks the missing programs. If that fails, the tests report what they skip, and fail where `CI` is set.
 pub(crate) fn prepare() {
     let missing: Vec<_> = PROGRAMS.into_iter().filter(|(program, _)| !is_there(program)).collect();
     if missing.is_empty() || !run::exists("apt-get") || !run::exists("dpkg-deb") {

@@ -1,12 +1,10 @@
 //! Configuration keys allowed in an untrusted repository, checked against git itself.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests run git and strace, and fail loudly"
-)]
+#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, reason = "tests run git and strace, and fail loudly")]
+
+#[allow(dead_code, reason = "the tests of the server use the rest")]
+#[path = "../../server/tests/support/programs.rs"]
+mod programs;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -251,7 +249,8 @@ impl Scene {
 
     fn run(&self) -> Ran {
         let (trace, repo) = (self.home.path().join("trace"), self.home.path().join("repo"));
-        let mut run = command("/usr/bin/strace", self.home.path());
+        let strace = programs::found("strace").expect("strace");
+        let mut run = command(&strace.display().to_string(), self.home.path());
         run.args(["-f", "--seccomp-bpf", "-qq", "-e", "trace=execve", "-s", "200", "-o"])
             .arg(&trace)
             .args(["sh", "-c", COMMANDS])
@@ -281,12 +280,13 @@ fn started(trace: &str) -> BTreeSet<String> {
 }
 
 fn can_trace() -> bool {
-    let works = Command::new("/usr/bin/strace")
-        .args(["-f", "--seccomp-bpf", "-o", "/dev/null", "true"])
+    let Some(strace) = programs::found("strace") else { return false };
+    let works = Command::new(strace)
+        .args(["-f", "--seccomp-bpf", "-e", "trace=execve", "-o", "/dev/null", "true"])
         .status()
         .is_ok_and(|status| status.success());
     if !works {
-        println!("skipped: /usr/bin/strace is not installed, or may not trace");
+        programs::missing("strace", "may not trace here");
     }
     works
 }

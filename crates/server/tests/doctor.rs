@@ -1,12 +1,6 @@
 //! `doctor`: each fault is planted, found, fixed by the printed fix, and gone.
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    clippy::print_stderr,
-    reason = "tests start programs, fail loudly, and report what they skip"
-)]
+#![allow(clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests start programs, and fail loudly")]
 
 #[path = "doctor/machine.rs"]
 mod machine;
@@ -137,10 +131,6 @@ pub(crate) fn write(path: &Path, text: &str) {
 pub(crate) fn write_program(path: &Path, script: &str) {
     write(path, script);
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
-}
-
-pub(crate) fn has(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
 pub(crate) fn is_root() -> bool {

@@ -1,6 +1,6 @@
 //! With operators' programs: an ssh server, git-lfs, nginx.
 //!
-//! Without the program a test reports that and ends, unless `cargo xtask test` should have unpacked it.
+//! Without the program a test reports that and ends; where `CI` is set it fails.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 

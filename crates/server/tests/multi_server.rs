@@ -21,14 +21,6 @@ use support::{
     wire::{call, post, session, wait_for},
 };
 
-fn database() -> Option<postgres::Server> {
-    let found = postgres::Server::start();
-    if found.is_none() {
-        programs::absent("PostgreSQL");
-    }
-    found
-}
-
 /// Two servers on one repository.
 fn two(fixture: &Fixture, database: &postgres::Server) -> [Administered; 2] {
     let url = database.url();
@@ -37,7 +29,7 @@ fn two(fixture: &Fixture, database: &postgres::Server) -> [Administered; 2] {
 
 #[test]
 fn sessions_and_keys_are_valid_on_any_server() {
-    let Some(database) = database() else { return };
+    let Some(database) = postgres::Server::start() else { return };
     let fixture = Fixture::new();
     let [one, two] = two(&fixture, &database);
     let id = session(&one.server, &[]);
@@ -54,7 +46,7 @@ fn sessions_and_keys_are_valid_on_any_server() {
 
 #[test]
 fn changes_from_two_servers_are_serialized() {
-    let Some(database) = database() else { return };
+    let Some(database) = postgres::Server::start() else { return };
     let fixture = Fixture::new();
     let servers = two(&fixture, &database);
     std::thread::scope(|scope| {
@@ -80,7 +72,7 @@ fn changes_from_two_servers_are_serialized() {
 
 #[test]
 fn a_server_that_was_frozen_past_its_lease_changes_nothing() {
-    let Some(database) = database() else { return };
+    let Some(database) = postgres::Server::start() else { return };
     let (fixture, other) = (Fixture::new(), Fixture::new());
     let url = database.url();
     let variables = [("MCP_GIT_STORE_URL", url.as_str()), ("MCP_GIT_STORE_LEASE", "2"), ("MCP_GIT_MAX_CONCURRENT", "1")];
@@ -138,7 +130,7 @@ fn wait_until_leased(url: &str, worktree: &std::path::Path) {
 
 #[test]
 fn workspaces_are_valid_on_any_server_that_sees_their_files() {
-    let Some(database) = database() else { return };
+    let Some(database) = postgres::Server::start() else { return };
     let fixture = Fixture::new();
     let [one, two] = two(&fixture, &database);
     let opened = tool(&one, "git_workspace", json!({"action": "open"}))["content"][0]["text"].as_str().unwrap_or_default().to_owned();
@@ -149,7 +141,7 @@ fn workspaces_are_valid_on_any_server_that_sees_their_files() {
 
 #[test]
 fn without_the_database_changes_are_refused_and_reads_work() {
-    let Some(database) = database() else { return };
+    let Some(database) = postgres::Server::start() else { return };
     let fixture = Fixture::new();
     let [one, _two] = two(&fixture, &database);
     drop(database);
@@ -162,7 +154,7 @@ fn without_the_database_changes_are_refused_and_reads_work() {
 
 #[test]
 fn an_unavailable_database_is_named_with_the_reason() {
-    let Some(database) = database() else { return };
+    let Some(database) = postgres::Server::start() else { return };
     let fixture = Fixture::new();
     let url = database.url();
     let server = Administered::start_as("one", &fixture, &[], &[("MCP_GIT_STORE_URL", &url)]);

@@ -1,7 +1,10 @@
 //! Faults of the machine: limits, folders, the database.
 
-use super::{Outcome, Ward, has, is_root, write_program};
-use crate::support;
+use super::{Outcome, Ward, is_root, write_program};
+use crate::support::{
+    self,
+    programs::{found, not_tried},
+};
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 #[test]
@@ -78,15 +81,10 @@ fn an_unusable_state_folder_is_reported() -> Outcome {
     ward.heals("", &args, "state", "other users can write");
     if is_root() {
         std::os::unix::fs::chown(&state, Some(1234), None)?;
-        ward.heals_by(
-            "",
-            &args,
-            "state",
-            "belongs to another user",
-            |fix| if has("sudo") { fix.to_owned() } else { fix.replace("sudo ", "") },
-        );
+        // Root needs no sudo, which may not be installed.
+        ward.heals_by("", &args, "state", "belongs to another user", |fix| fix.replace("sudo ", ""));
     } else {
-        eprintln!("not tried: a folder of another user needs root");
+        not_tried("a folder of another user needs root");
         fs::set_permissions(&state, fs::Permissions::from_mode(0o500))?;
         ward.heals("export MCP_GIT_STATE_DIR=\"$HOME/locked\"; mkdir -m 500 -p \"$HOME/locked\"", &[], "state", "cannot be written to");
     }
@@ -99,7 +97,7 @@ fn a_full_file_system_is_reported() {
     let can_mount =
         Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"]).status().is_ok_and(|status| status.success());
     if !can_mount {
-        eprintln!("not tried: a file system of its own cannot be mounted here");
+        not_tried("a file system of its own cannot be mounted here");
         return;
     }
     for (options, words) in [("size=20m", "MiB are free"), ("size=300m,nr_inodes=20", "inodes are free")] {
@@ -158,11 +156,9 @@ fn an_unusable_database_is_reported() -> Outcome {
     let used = report.checks.iter().find(|one| one["name"] == "database").map(|one| one["detail"].to_string()).unwrap_or_default();
     assert!(report.state("database") == ["ok"] && used.contains(&format!("(pid {})", server.child.id())), "{used}");
     drop(server);
-    if has("python3") {
+    if found("python3").is_some() {
         ward.sh(&format!("python3 -c \"import sqlite3; c = sqlite3.connect('{named}/store.db'); c.execute(\\\"UPDATE mcpgit_meta SET value = '999' WHERE name = 'schema'\\\"); c.commit()\""));
         ward.heals_by("", &args, "database", "version 999", |fix| fix.split('`').nth(1).unwrap_or_default().to_owned());
-    } else {
-        eprintln!("not tried: a database of a later release needs python3");
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Faults of the network: ports, remotes, and the way to a remote server.
 
-use super::{Outcome, Report, Ward, has, write, write_program};
+use super::{Outcome, Report, Ward, write, write_program};
 use crate::support::{
     Fixture,
+    programs::{found, not_tried},
     tokens::tokens,
     wire::{Served, wait_for},
 };
@@ -23,7 +24,7 @@ fn a_taken_port_is_reported_with_its_owner() -> Outcome {
     let own = format!("(pid {})", std::process::id());
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let Ok(other) = TcpListener::bind(address) else {
-            eprintln!("not tried: {address} is no address of this machine");
+            not_tried(&format!("{address} is no address of this machine"));
             continue;
         };
         let fix = ward.heals(&format!("export MCP_GIT_PORT={}", other.local_addr()?.port()), &[], "port", &own);
@@ -68,13 +69,10 @@ sys.stdin.read()";
 
 #[test]
 fn a_socket_with_a_full_queue_does_not_block_the_doctor() -> Outcome {
-    if !has("python3") {
-        eprintln!("not tried: a full queue needs python3");
-        return Ok(());
-    }
+    let Some(python) = found("python3") else { return Ok(()) };
     let ward = Ward::new();
     let socket = ward.home.join("full");
-    let mut command = std::process::Command::new("python3");
+    let mut command = std::process::Command::new(python);
     command.args(["-c", FILL]).arg(&socket).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
     let mut python = command.spawn()?;
     let mut line = [0; 4];
@@ -221,10 +219,7 @@ fn latency_is_measured_through_the_running_server_and_judged() {
 
 #[test]
 fn an_untrusted_certificate_is_reported() -> Outcome {
-    if !has("openssl") {
-        eprintln!("not tried: openssl is absent");
-        return Ok(());
-    }
+    let Some(openssl) = found("openssl") else { return Ok(()) };
     let ward = Ward::new();
     let tls = ward.home.join("tls").display().to_string();
     ward.sh(&format!(
@@ -239,7 +234,7 @@ fn an_untrusted_certificate_is_reported() -> Outcome {
         ("else", true, "tls", "is for another name"),
     ] {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut command = std::process::Command::new("openssl");
+        let mut command = std::process::Command::new(&openssl);
         command.args([
             "s_server",
             "-accept",

@@ -1,7 +1,10 @@
 //! Faults of roots and repositories.
 
 use super::{Outcome, Ward, is_root, write};
-use crate::support::wire::wait_for;
+use crate::support::{
+    programs::{found, not_tried},
+    wire::wait_for,
+};
 use std::fs;
 
 #[test]
@@ -28,7 +31,7 @@ fn unusable_roots_are_reported() -> Outcome {
 fn read_only_roots_are_reported() -> Outcome {
     let ward = Ward::new();
     if is_root() {
-        eprintln!("not tried: root may write anywhere");
+        not_tried("root may write anywhere");
         return Ok(());
     }
     fs::set_permissions(&ward.fixture.path, std::os::unix::fs::PermissionsExt::from_mode(0o555))?;
@@ -42,7 +45,7 @@ fn read_only_roots_are_reported() -> Outcome {
 fn a_repository_of_another_user_is_reported() -> Outcome {
     let ward = Ward::new();
     if !is_root() {
-        eprintln!("not tried: a repository of another user needs root");
+        not_tried("a repository of another user needs root");
         return Ok(());
     }
     for path in [ward.fixture.path.clone(), ward.fixture.path.join(".git")] {
@@ -303,10 +306,9 @@ fn remotes_without_a_login_are_reported() {
         assert_eq!(ward.report(names_key, &args).state("credentials"), ["ok"], "{names_key}");
         ward.sh(undo);
     }
-    if super::has("ssh-keygen") {
+    if found("ssh-keygen").is_some() {
         ward.heals("", &args, "credentials", "neither an agent");
     } else {
-        eprintln!("not tried: ssh-keygen is absent");
         write(&ward.home.join(".ssh/id_ed25519"), "");
         assert_eq!(ward.report("", &args).state("credentials"), ["ok"]);
     }

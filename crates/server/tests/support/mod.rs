@@ -80,7 +80,7 @@ pub(crate) fn clean_environment() -> Vec<(String, String)> {
         ("GIT_CONFIG_GLOBAL".to_owned(), "/dev/null".to_owned()),
         ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
     ];
-    environment.extend(std::env::var("PATH").map(|path| ("PATH".to_owned(), path)));
+    environment.extend(programs::path().into_string().map(|path| ("PATH".to_owned(), path)));
     // Runs the same tests on another store.
     environment.extend(std::env::var("TEST_STORE_URL").map(|url| ("MCP_GIT_STORE_URL".to_owned(), url)));
     environment
@@ -208,7 +208,7 @@ pub(crate) fn out(output: &Output) -> String {
 
 /// Runs a shell script in `path`; it must succeed.
 pub(crate) fn shell(path: &Path, script: &str) -> Vec<u8> {
-    let output = Command::new("sh").args(["-c", script]).current_dir(path).output().expect("a shell");
+    let output = Command::new("sh").args(["-c", script]).current_dir(path).env("PATH", programs::path()).output().expect("a shell");
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }

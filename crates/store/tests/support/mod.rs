@@ -1,6 +1,9 @@
 //! A shared server, and an empty schema for each test.
 
 pub(crate) mod postgres;
+#[allow(dead_code, reason = "the tests of the server use the rest")]
+#[path = "../../../server/tests/support/programs.rs"]
+pub(crate) mod programs;
 
 pub(crate) use postgres::Server;
 use store::Address;

@@ -1,10 +1,11 @@
 //! A `PostgreSQL` server in a temporary folder, reachable only over a socket in that folder.
 
+use super::programs::found;
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
-    path::{Path, PathBuf},
+    os::unix::fs::{MetadataExt, chown},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 use tempfile::TempDir;
@@ -19,9 +20,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server. `None` if its programs are not installed.
+    /// Starts a server. Reports it if its programs are not installed.
     pub(crate) fn start() -> Option<Self> {
-        let (initdb, postgres) = (program("initdb")?, program("postgres")?);
+        let (initdb, postgres) = (found("initdb")?, found("postgres")?);
         let dir = tempfile::tempdir().unwrap();
         let root = fs::metadata(dir.path()).unwrap().uid() == 0;
         if root {
@@ -68,15 +69,4 @@ impl Drop for Server {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
         let _ = self.process.wait();
     }
-}
-
-/// The path of a server program: from `PATH`, the newest Debian folder, or where `cargo xtask test` has unpacked it.
-fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut debian: Vec<_> = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    debian.sort_by_key(|dir| dir.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()));
-    let dirs = std::env::split_paths(&path).chain(debian.into_iter().rev().map(|dir| dir.join("bin")));
-    let dirs = dirs.chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/bin")]);
-    let runs = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
-    dirs.map(|dir| dir.join(name)).find(runs)
 }
