@@ -9,6 +9,8 @@ mod functions;
 #[path = "architecture/imports.rs"]
 mod imports;
 mod support;
+#[path = "architecture/waits.rs"]
+mod waits;
 
 use cargo_metadata::MetadataCommand;
 use imports::Graph;
@@ -68,6 +70,12 @@ const LONG: &[(&str, &str, usize, &str)] = &[
     ("crates/server/src/tools/push.rs", "run", 73, "the checks before a push, in their order"),
     ("crates/server/src/tools/worktree.rs", "run", 62, "an arm for each action"),
     ("crates/server/src/wire/completions.rs", "complete", 62, "an arm for each argument"),
+];
+/// Tests that wait for a time: file, reason. All others wait for an event.
+const WAITS: [(&str, &str); 3] = [
+    ("crates/server/tests/endurance.rs", "kills at random moments, and a load that lasts as long as asked for"),
+    ("crates/server/tests/soak.rs", "kills at random moments"),
+    ("crates/server/tests/support/wire.rs", "`wait_for`, for the state of another process"),
 ];
 
 /// Every source file, by its path from the repository root.
@@ -184,6 +192,18 @@ fn catch_all_arms_are_found() -> Outcome {
                 rest => 7,\n C | _ => 8,\n (_, rest) => 9,\n &(rest @ _) => 10,\n }\n}\nmod tests { fn g() { match x { _ => 1 } } }";
     let found = arms::catching_all(&BTreeMap::from([("a.rs".to_owned(), text.to_owned())]))?;
     assert_eq!(found, ["a.rs:8", "a.rs:9", "a.rs:10", "a.rs:11", "a.rs:12"]);
+    Ok(())
+}
+
+#[test]
+fn tests_wait_for_events_or_are_listed_with_a_reason() -> Outcome {
+    let mut found = Vec::new();
+    for (name, text) in sources().into_iter().filter(|(name, _)| name.contains("/tests/")) {
+        if waits::for_a_time(&text)? {
+            found.push(name);
+        }
+    }
+    assert_eq!(found, WAITS.map(|(file, _)| file), "wait for the event, or with `wait_for`");
     Ok(())
 }
 

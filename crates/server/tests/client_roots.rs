@@ -6,14 +6,14 @@ mod support;
 
 use serde_json::{Value, json};
 use std::{
-    fs,
     io::{Read, Write},
     net::TcpStream,
-    os::unix::fs::PermissionsExt,
     time::Duration,
 };
 use support::{
-    Client, Fixture, Outcome, text_of,
+    Client, Fixture, Outcome,
+    hooks::{Gate, hook},
+    text_of,
     wire::{JSON, Served, call, post, wait_for},
 };
 use tungstenite::{Message, WebSocket, stream::MaybeTlsStream};
@@ -281,14 +281,10 @@ fn new_roots_apply_to_each_call_after_their_announcement() {
 }
 
 #[test]
-fn a_running_call_is_not_disturbed_by_new_roots() -> Outcome {
+fn a_running_call_is_not_disturbed_by_new_roots() {
     let (a, b) = (Fixture::new(), Fixture::new());
-    let (began, go) = (a.path.join(".git/began"), a.path.join(".git/go"));
-    a.write(
-        ".git/hooks/pre-commit",
-        format!("#!/bin/sh\ntouch '{}'\nuntil [ -e '{}' ]; do sleep 0.05; done\n", began.display(), go.display()),
-    );
-    fs::set_permissions(a.path.join(".git/hooks/pre-commit"), fs::Permissions::from_mode(0o755))?;
+    let (gate, began) = (Gate::closed(&a), a.path.join(".git/began"));
+    hook(&a, "pre-commit", &format!("touch '{}'; {}", began.display(), gate.wait()));
     a.write("a.txt", "changed\n").git(&["add", "a.txt"]);
     let mut client = rooted(&[&a, &b], &[]);
     let question = client.receive();
@@ -301,10 +297,9 @@ fn a_running_call_is_not_disturbed_by_new_roots() -> Outcome {
     client.send_json(&status(2, &path(&a)));
     let [answer] = answers(&mut client, [2]);
     assert!(is_refused(&answer, OUTSIDE), "{answer}");
-    fs::write(go, "")?;
+    gate.open();
     let [answer] = answers(&mut client, [1]);
     assert!(is_done(&answer), "{answer}");
-    Ok(())
 }
 
 /// The messages received on an event stream.

@@ -10,7 +10,7 @@ use support::{
     Client, Fixture, Outcome, edited, is_edited, older,
     remote::{Fault, OPEN, stalled},
     text_of,
-    wire::meta,
+    wire::{meta, wait_for},
 };
 
 fn modern(client: &mut Client, capabilities: &Value, method: &str, mut params: Value) -> Value {
@@ -269,9 +269,7 @@ fn a_long_call_becomes_a_task_that_can_be_stopped() {
     assert!(modern(&mut client, &knows, "tasks/get", json!({"taskId": "none"}))["error"].is_object());
     let stopped = modern(&mut client, &knows, "tasks/cancel", json!({"taskId": id}));
     assert!(stopped["error"].is_null(), "{stopped}");
-    while state(&mut client)["result"]["status"] == "working" {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    wait_for("the end of the task", || state(&mut client)["result"]["status"] != "working");
     assert_eq!(state(&mut client)["result"]["status"], "cancelled");
     // A call that finishes in time returns its result directly.
     remote.breaks(Fault::None);

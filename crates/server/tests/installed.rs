@@ -10,11 +10,10 @@ use serde_json::{Value, json};
 use std::{
     fs,
     io::{BufRead, BufReader},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
 };
 use support::{
     Fixture, Outcome, git_in, program,
@@ -138,16 +137,16 @@ fn the_documented_nginx_configuration_terminates_tls() -> Outcome {
         .iter()
         .fold(String::new(), |all, one| all + &format!("{one}_temp_path {}/{one};\n", home.display()));
     let whole = format!(
-        "daemon off;\nmaster_process off;\npid {0}/nginx.pid;\nerror_log {0}/logs/error.log;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{site}}}\n",
+        "daemon off;\nmaster_process off;\npid {0}/nginx.pid;\nerror_log stderr notice;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{site}}}\n",
         home.display()
     );
     fs::write(home.join("nginx.conf"), whole)?;
     let mut command = Command::new(nginx);
     command.args(["-p", &home.display().to_string(), "-c", &home.join("nginx.conf").display().to_string()]);
-    let _nginx = Running(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let mut nginx = Running(command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?);
+    // It writes this once it listens.
+    let mut said = BufReader::new(nginx.0.stderr.take().ok_or("its errors")?).lines();
+    assert!(said.any(|line| line.is_ok_and(|line| line.contains("event method"))), "nginx does not start");
     let curl = |path: &str, more: &[&str]| {
         let mut command = Command::new(&curl);
         command.args(["--silent", "--include", "--http1.1", "--max-time", "5", "--cacert", &home.join("cert.pem").display().to_string()]);

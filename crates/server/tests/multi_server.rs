@@ -13,10 +13,10 @@ mod postgres;
 mod support;
 
 use serde_json::json;
-use std::os::unix::fs::PermissionsExt;
 use support::{
     Fixture,
     admin::{Administered, tool},
+    hooks::{Gate, hook},
     programs,
     wire::{call, post, session, wait_for},
 };
@@ -79,10 +79,8 @@ fn a_server_that_was_frozen_past_its_lease_changes_nothing() {
     let also = ["-r", fixture.path.to_str().expect("a path"), "-r", other.path.to_str().expect("a path")];
     let [frozen, second, third] = ["one", "two", "three"].map(|name| Administered::start_as(name, &fixture, &also, &variables));
     // The only permit for changes is taken, so that the next change holds its lease while queued.
-    let (gate, began) = (fixture.home.path().join("gate"), fixture.home.path().join("began"));
-    let hook = format!("#!/bin/sh\ntouch '{}'\nwhile [ ! -e '{}' ]; do sleep 0.05; done\n", began.display(), gate.display());
-    other.write(".git/hooks/pre-commit", hook);
-    std::fs::set_permissions(other.path.join(".git/hooks/pre-commit"), std::fs::Permissions::from_mode(0o755)).expect("a hook");
+    let (gate, began) = (Gate::closed(&fixture), fixture.home.path().join("began"));
+    hook(&other, "pre-commit", &format!("touch '{}'; {}", began.display(), gate.wait()));
     let commit = |server: &Administered, at: &Fixture, message: &str| {
         tool(server, "git_commit", json!({"repo_path": at.path, "message": message, "allow_empty": true}))
     };
@@ -98,7 +96,7 @@ fn a_server_that_was_frozen_past_its_lease_changes_nothing() {
             let done = commit(server, &fixture, message);
             assert_ne!(done["isError"], true, "{done}");
         }
-        std::fs::write(&gate, "").expect("a file");
+        gate.open();
         support::shell(std::path::Path::new("/"), &format!("kill -CONT {}", frozen.server.child.id()));
         let held = holder.join().expect("an answer");
         assert_ne!(held["isError"], true, "{held}");
@@ -116,16 +114,19 @@ fn a_server_that_was_frozen_past_its_lease_changes_nothing() {
 fn wait_until_leased(url: &str, worktree: &std::path::Path) {
     let address = store::Address::parse(url).expect("an address");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let store = store::Store::open(&address).await.expect("the store").store;
-        let key = worktree.display().to_string();
-        // A lease that can be acquired is free.
-        while let Some(lease) = store.acquire_lease(&key, "test", 0, 1000).await.expect("an answer") {
-            store.release_lease(&lease).await.expect("an answer");
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        store.close().await;
+    let store = runtime.block_on(store::Store::open(&address)).expect("the store").store;
+    let key = worktree.display().to_string();
+    wait_for("the lease", || {
+        runtime.block_on(async {
+            // A lease that can be acquired is free.
+            let free = store.acquire_lease(&key, "test", 0, 1000).await.expect("an answer");
+            if let Some(lease) = &free {
+                store.release_lease(lease).await.expect("an answer");
+            }
+            free.is_none()
+        })
     });
+    runtime.block_on(store.close());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use support::{
     Client, Fixture, Outcome, descendants, git_in,
     remote::{Fault, OPEN, Remote, published},
+    wire::wait_for,
 };
 
 /// A commit from another clone on a branch of the remote.
@@ -269,19 +270,18 @@ fn a_cancel_stops_the_transfer() -> Outcome {
     let target = above.join("clone");
     let before = remote.requests();
     let id = client.start_call("git_clone", &json!({"url": remote.url(), "repo_path": target.display().to_string()}));
-    while remote.requests() < before + 2 || descendants(client.pid()).is_empty() {
-        std::thread::yield_now();
-    }
+    remote.wait_for_requests(before + 2);
+    assert_ne!(descendants(client.pid()), Vec::<u32>::new(), "the clone runs");
     // Reads and changes of other repositories continue meanwhile.
     let args = json!({"repo_path": fixture.path.display().to_string()});
     client.text("git_status", &args);
     client.send_json(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id, "reason": "enough"}}));
-    while !descendants(client.pid()).is_empty() {
+    wait_for("the end of the transfer", || {
         client.ping();
-    }
-    while fs::read_dir(&above)?.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(".clone-")) {
-        client.ping();
-    }
+        descendants(client.pid()).is_empty()
+    });
+    let is_left = || fs::read_dir(&above).expect("a folder").flatten().any(|it| it.file_name().to_string_lossy().starts_with(".clone-"));
+    wait_for("the removal of the clone", || !is_left());
     assert!(!target.exists());
     Ok(())
 }
@@ -301,15 +301,14 @@ fn a_fetch_does_not_lock_the_worktree() {
     let mut client = fixture.serve_with(&[], &OPEN);
     let before = remote.requests();
     let fetch = client.start_call("git_fetch", &json!({}));
-    while remote.requests() < before + 2 {
-        std::thread::yield_now();
-    }
+    remote.wait_for_requests(before + 2);
     fixture.write("a.txt", "meanwhile\n");
     client.text("git_commit", &json!({"message": "meanwhile", "paths": ["a.txt"]}));
     client.send_json(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": fetch}}));
-    while !descendants(client.pid()).is_empty() {
+    wait_for("the end of the transfer", || {
         client.ping();
-    }
+        descendants(client.pid()).is_empty()
+    });
     // The fetch is no change of this worktree: the commit is the last.
     assert!(client.text("git_undo", &json!({})).contains("the last change is git_commit"));
 }

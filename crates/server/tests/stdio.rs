@@ -5,11 +5,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
-use support::{Client, Fixture, Outcome, descendants, program};
-
-/// Only a hang takes this long.
-const PATIENCE: Duration = Duration::from_mins(2);
+use support::{Client, Fixture, Outcome, descendants, program, wire::wait_for};
 
 /// A repository in which a blame takes long.
 fn slow_history() -> Fixture {
@@ -134,19 +130,17 @@ fn a_cancelled_call_has_no_answer_and_its_process_ends() {
         |id: &Value| json!({"type": "notifications/cancelled", "request_id": id}),
     ] {
         let id = client.start_call("git_blame", &json!({"path": "f"}));
-        let begun = Instant::now();
-        while descendants(client.pid()).is_empty() {
-            assert!(begun.elapsed() < PATIENCE, "the blame starts a process");
+        wait_for("the process of the blame", || {
             client.ping();
-        }
+            !descendants(client.pid()).is_empty()
+        });
         let cancel = shape(&id);
         client.send_json(&cancel);
         client.send_json(&cancel);
-        let begun = Instant::now();
-        while !descendants(client.pid()).is_empty() {
-            assert!(begun.elapsed() < PATIENCE, "the process is ended");
+        wait_for("the end of the process", || {
             client.ping();
-        }
+            descendants(client.pid()).is_empty()
+        });
     }
     for odd in [json!({}), json!({"requestId": 424_242}), json!({"requestId": []}), json!({"requestId": "x", "reason": 7})] {
         client.send_json(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": odd}));
@@ -162,9 +156,7 @@ fn end_of_input_and_signals_end_everything() {
     for ending in ["", "TERM", "INT"] {
         let mut client = fixture.serve();
         client.start_call("git_blame", &json!({"path": "f"}));
-        while descendants(client.pid()).is_empty() {
-            client.ping();
-        }
+        wait_for("the process of the blame", || !descendants(client.pid()).is_empty());
         let children = descendants(client.pid());
         let code = if ending.is_empty() {
             client.end().0
@@ -186,7 +178,7 @@ fn a_dead_parent_ends_the_server_despite_an_open_pipe() -> Outcome {
     let (input, output) = (fixture.path.join("../input"), fixture.path.join("../output"));
     // The shell starts the server on a pipe that this test holds open, prints its pid, and ends on request.
     let script = format!(
-        "mkfifo '{0}'; '{server}' -r '{1}' <'{0}' >'{2}' & echo $!; read end",
+        "mkfifo '{0}' '{2}'; '{server}' -r '{1}' <'{0}' >'{2}' & echo $!; read end",
         input.display(),
         fixture.path.display(),
         output.display()
@@ -199,19 +191,14 @@ fn a_dead_parent_ends_the_server_despite_an_open_pipe() -> Outcome {
     std::io::BufRead::read_line(&mut std::io::BufReader::new(shell.stdout.take().ok_or("no output")?), &mut line)?;
     let pid: u32 = line.trim().parse()?;
     let mut held = std::fs::OpenOptions::new().write(true).open(&input)?;
+    let mut answers = std::io::BufReader::new(std::fs::File::open(&output)?);
     std::io::Write::write_all(&mut held, b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n")?;
-    let begun = Instant::now();
-    while std::fs::read(&output).map_or(true, |written| written.is_empty()) {
-        assert!(begun.elapsed() < PATIENCE, "the server answers");
-        std::thread::yield_now();
-    }
+    let mut answer = String::new();
+    std::io::BufRead::read_line(&mut answers, &mut answer)?;
+    assert!(answer.contains("\"id\":1"), "{answer}");
     drop(shell.stdin.take());
     shell.wait()?;
-    let begun = Instant::now();
-    while std::fs::read_link(format!("/proc/{pid}/exe")).is_ok() {
-        assert!(begun.elapsed() < PATIENCE, "the server ends");
-        std::thread::yield_now();
-    }
+    wait_for("the end of the server", || std::fs::read_link(format!("/proc/{pid}/exe")).is_err());
     drop(held);
     Ok(())
 }

@@ -15,7 +15,9 @@ use std::{
     time::Duration,
 };
 use support::{
-    Fixture, Outcome, descendants, program,
+    Fixture, Outcome,
+    admin::Administered,
+    descendants, program,
     remote::{Fault, OPEN, stalled},
     signal,
     wire::{JSON, NEWEST, Peer, Reply, Served, call, initialize, meta, modern, post, session, wait_for},
@@ -81,28 +83,27 @@ fn a_disconnect_cancels_in_the_newest_revision() {
 #[test]
 fn sessions_are_bounded_and_silent_ones_are_evicted() {
     let (fixture, _remote) = stalled();
-    let server = Served::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_SESSIONS_MAX", "2"), ("MCP_GIT_SESSIONS_IDLE", "1")]].concat());
-    let busy = session(&server, &[]);
+    let variables = [&OPEN[..], &[("MCP_GIT_SESSIONS_MAX", "2"), ("MCP_GIT_SESSIONS_IDLE", "1")]].concat();
+    let administered = Administered::start(&fixture, &[], &variables);
+    let server = &administered.server;
+    let busy = session(server, &[]);
     let busy = [("Mcp-Session-Id", busy.as_str())];
-    let _held = begin(&server, &busy, &call(1, "git_fetch", json!({})));
-    wait_for("the fetch", || fetches(&server));
-    let other = session(&server, &[]);
-    let mut second = begin(&server, &[("Mcp-Session-Id", other.as_str())], &call(1, "git_fetch", json!({})));
+    let _held = begin(server, &busy, &call(1, "git_fetch", json!({})));
+    wait_for("the fetch", || fetches(server));
+    let other = session(server, &[]);
+    let mut second = begin(server, &[("Mcp-Session-Id", other.as_str())], &call(1, "git_fetch", json!({})));
     // With its answer started the session is busy, and is not evicted.
     second.read_exact(&mut [0; 12]).expect("the head of the answer");
-    let refused = post(&server, &[], &initialize());
+    let refused = post(server, &[], &initialize());
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
     assert!(refused.message().is_some_and(|reply| reply["error"]["data"]["recoverable"] == true), "{refused:?}");
     let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
-    assert_eq!(post(&server, &[("Mcp-Session-Id", &other)], &cancel).status, 202);
+    assert_eq!(post(server, &[("Mcp-Session-Id", &other)], &cancel).status, 202);
     drop(second);
-    let gone = || server.send("DELETE", "/mcp", &[("Mcp-Session-Id", &other), ("MCP-Protocol-Version", "none")], b"").status == 404;
-    wait_for("the end of the silent session", || {
-        std::thread::sleep(Duration::from_millis(1500));
-        gone()
-    });
-    assert!(post(&server, &busy, &call(2, "git_status", json!({}))).message().is_some_and(|reply| reply["result"].is_object()));
-    session(&server, &[]);
+    wait_for("the end of the silent session", || administered.get("/sessions")["total"] == 1);
+    assert_eq!(post(server, &[("Mcp-Session-Id", &other)], &call(2, "git_status", json!({}))).status, 404);
+    assert!(post(server, &busy, &call(2, "git_status", json!({}))).message().is_some_and(|reply| reply["result"].is_object()));
+    session(server, &[]);
 }
 
 #[test]
@@ -365,12 +366,12 @@ fn a_client_that_reconnects_its_stream_gets_events_again() {
         let events = std::thread::scope(|scope| {
             let listener = scope.spawn(|| server.raw(listen.as_bytes(), Some("resources/updated")));
             let mut branch = 0;
-            while !listener.is_finished() {
+            // The server sends events to the previous stream until it notices that this is closed.
+            wait_for("an event", || {
                 branch += 1;
                 fixture.git(&["branch", &format!("new-{round}-{branch}")]);
-                std::thread::sleep(Duration::from_millis(300));
-                assert!(branch < 100, "round {round}: no event");
-            }
+                listener.is_finished()
+            });
             listener.join().expect("a stream")
         });
         assert!(events.contains("git://repo/status"), "round {round}: {events}");

@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs};
-use support::{Fixture, Outcome, undo};
+use support::{Fixture, Outcome, undo, wire::wait_for};
 
 /// All that a user would miss: references, index, files, the stash.
 fn state(fixture: &Fixture) -> BTreeMap<String, Vec<u8>> {
@@ -152,9 +152,7 @@ fn interrupt(fixture: &Fixture, arguments: &[&str], args: &Value) -> Outcome {
     fixture.write("a.txt", "x\n");
     let mut client = fixture.serve_with(arguments, &[]);
     client.start_call("git_commit", args);
-    while !fixture.path.join(".git/reached").exists() {
-        std::thread::yield_now();
-    }
+    wait_for("the hook", || fixture.path.join(".git/reached").exists());
     client.signal("KILL");
     client.wait();
     Ok(fs::remove_file(&hook)?)

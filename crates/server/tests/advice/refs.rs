@@ -1,7 +1,11 @@
 //! Revisions, paths, branches, tags, worktrees and locks.
 
 use super::row::{Row, argument, elsewhere, followed, named, with};
-use crate::support::{Fixture, call_in, hooks::forked, shell};
+use crate::support::{
+    Fixture, call_in,
+    hooks::{Gate, forked, hook},
+    shell,
+};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -250,9 +254,8 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     followed("error/advice/mod.rs", "Try again when that change has ended.", |it| {
         let fixture = Fixture::new();
-        let (gate, began) = (fixture.home.path().join("gate"), fixture.home.path().join("began"));
-        let waits = format!("touch '{}'; while [ ! -e '{}' ]; do sleep 0.05; done", began.display(), gate.display());
-        crate::support::hooks::hook(&fixture, "pre-commit", &waits);
+        let (gate, began) = (Gate::closed(&fixture), fixture.home.path().join("began"));
+        hook(&fixture, "pre-commit", &format!("touch '{}'; {}", began.display(), gate.wait()));
         let commit = json!({"message": "m", "allow_empty": true});
         let mut first = fixture.serve();
         let running = first.start_call("git_commit", &commit);
@@ -261,7 +264,7 @@ pub(crate) const ROWS: &[Row] = &[
         let make = ("git_create_branch", json!({"branch_name": "new"}));
         let add = ("git_commit", commit.clone());
         it.printed(&mut second, add);
-        fs::write(&gate, "").expect("a file");
+        gate.open();
         first.answer_to(&running);
         second.text(make.0, &make.1);
         second.text("git_commit", &commit);

@@ -7,7 +7,7 @@ use super::{
 use crate::support::{
     Client, Fixture,
     admin::{Administered, code, operate, tool},
-    hooks::{accept, forked, hook, script, stage},
+    hooks::{Gate, accept, forked, hook, script, stage},
     out,
     programs::not_tried,
     remote::{OPEN, published},
@@ -140,15 +140,15 @@ pub(crate) const ROWS: &[Row] = &[
     followed("journal/mod.rs", "Check git_status and git_log, and repeat", |it| {
         let fixture = Fixture::new();
         let commit = |key: &str| json!({"message": "m", "paths": ["a.txt"], "idempotency_key": key});
-        let gate = fixture.home.path().join("gate");
-        hook(&fixture, "pre-commit", &format!("touch .git/reached; while [ ! -e '{}' ]; do sleep 0.05; done; exit 1", gate.display()));
+        let gate = Gate::closed(&fixture);
+        hook(&fixture, "pre-commit", &format!("touch .git/reached; {}; exit 1", gate.wait()));
         fixture.write("a.txt", "x\n");
         let mut client = fixture.serve();
         client.start_call("git_commit", &commit("k"));
         wait_for("the hook", || fixture.path.join(".git/reached").exists());
         client.signal("KILL");
         client.wait();
-        fs::write(gate, "").expect("a file");
+        gate.open();
         fs::remove_file(fixture.path.join(".git/hooks/pre-commit")).expect("a hook");
         let mut client = fixture.serve();
         it.printed(&mut client, ("git_commit", commit("k")));
@@ -235,15 +235,15 @@ pub(crate) const ROWS: &[Row] = &[
         assert_ne!(tool(&enough, "git_status", json!({}))["isError"], true);
         drop((full, enough));
         // More calls than the queue admits.
-        let gate = fixture.home.path().join("gate");
-        hook(&fixture, "pre-commit", &format!("while [ ! -e '{}' ]; do sleep 0.05; done", gate.display()));
+        let gate = Gate::closed(&fixture);
+        hook(&fixture, "pre-commit", &gate.wait());
         let mut client = fixture.serve_with(&[], &[("MCP_GIT_MAX_CONCURRENT", "1")]);
         let commit = json!({"message": "m", "allow_empty": true});
         let ids: Vec<Value> = (0..200).map(|_| client.start_call("git_commit", &commit)).collect();
         let refused = client.receive();
         assert!(ids.contains(&refused["id"]), "{refused}");
         it.read(&text_of(&refused["result"]));
-        fs::write(&gate, "").expect("a file");
+        gate.open();
         let mut client = fixture.serve();
         client.text("git_commit", &commit);
     }),
@@ -309,9 +309,10 @@ pub(crate) const ROWS: &[Row] = &[
     along("pipeline/worker.rs", "An unresponsive file system", "{doubt} {cause}"),
     followed("error/mod.rs", "Nothing was changed: the call was still queued.", |it| {
         let (fixture, other) = (Fixture::new(), Fixture::new());
-        let [git, gate, began] = ["git", "gate", "began"].map(|name| fixture.home.path().join(name).display().to_string());
+        let gate = Gate::closed(&fixture);
+        let [git, began] = ["git", "began"].map(|name| fixture.home.path().join(name).display().to_string());
         // It ignores the signal to end, and holds the only permit.
-        let waits = format!("trap '' TERM; touch '{began}'; while [ ! -e '{gate}' ]; do sleep 0.05; done");
+        let waits = format!("trap '' TERM; touch '{began}'; {}", gate.wait());
         script(Path::new(&git), &format!("[ \"$1\" = commit ] && {{ {waits}; }}; exec git \"$@\""));
         let commit = |fixture: &Fixture| json!({"repo_path": fixture.path, "message": "m", "allow_empty": true});
         let variables = [SOON[0], ("MCP_GIT_MAX_CONCURRENT", "1")];
@@ -321,7 +322,7 @@ pub(crate) const ROWS: &[Row] = &[
         let second = client.start_call("git_commit", &commit(&other));
         it.read(&text_of(&client.answer_to(&second)["result"]));
         assert_eq!(other.text(&["rev-list", "--count", "HEAD"]), "2");
-        fs::write(&gate, "").expect("a file");
+        gate.open();
         client.answer_to(&first);
         client.text("git_commit", &commit(&other));
     }),

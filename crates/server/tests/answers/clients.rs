@@ -2,7 +2,7 @@
 
 use crate::support::{
     Client, Fixture, Outcome, next_call, parts, text_of,
-    wire::{JSON, NEWEST, Reply, Served, meta},
+    wire::{JSON, NEWEST, Reply, Served, meta, wait_for},
 };
 use serde_json::{Value, json};
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path};
@@ -13,13 +13,6 @@ fn script(path: &Path, text: &str) -> std::io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
 }
 
-/// Returns once `path` exists.
-fn await_file(path: &Path) {
-    while !path.exists() {
-        std::thread::yield_now();
-    }
-}
-
 /// A commit whose hook has started and does not end.
 fn held_commit(fixture: &Fixture, client: &mut Client) -> std::io::Result<Value> {
     let begun = fixture.path.with_file_name("begun");
@@ -28,7 +21,7 @@ fn held_commit(fixture: &Fixture, client: &mut Client) -> std::io::Result<Value>
     script(&hook, &format!("#!/bin/sh\ntouch '{}'\nexec sleep 600\n", begun.display()))?;
     fixture.write("a.txt", "changed\n").git(&["add", "a.txt"]);
     let id = client.start_call("git_commit", &json!({"message": "held"}));
-    await_file(&begun);
+    wait_for("the script", || begun.exists());
     Ok(id)
 }
 
@@ -44,7 +37,7 @@ fn calls_stopped_by_the_end_of_input_get_no_answer() -> Outcome {
     let commit = held_commit(&fixture, &mut client)?;
     let waiting = client.start_call("git_add", &json!({"files": ["."]}));
     let reading = client.start_call("git_blame", &json!({"path": "a.txt"}));
-    await_file(&begun);
+    wait_for("the script", || begun.exists());
     let done = client.text("git_status", &json!({}));
     assert!(done.contains("a.txt"), "{done}");
     let (code, lines, _) = client.end();

@@ -2,7 +2,11 @@
 
 use super::{Client, Fixture, call_in};
 use serde_json::{Value, json};
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs::{self, File},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 /// Writes an executable script.
 pub(crate) fn script(path: &Path, text: &str) {
@@ -13,6 +17,28 @@ pub(crate) fn script(path: &Path, text: &str) {
 
 pub(crate) fn hook(fixture: &Fixture, name: &str, text: &str) {
     script(&fixture.path.join(".git/hooks").join(name), text);
+}
+
+/// A gate at which scripts wait: a lock that the test holds until it opens the gate.
+pub(crate) struct Gate(PathBuf, File);
+
+impl Gate {
+    /// A closed gate beside the repository.
+    pub(crate) fn closed(fixture: &Fixture) -> Self {
+        let path = fixture.home.path().join("gate");
+        let file = File::create(&path).expect("a gate");
+        file.lock().expect("its lock");
+        Self(path, file)
+    }
+
+    /// The shell command that waits until the gate is open.
+    pub(crate) fn wait(&self) -> String {
+        format!("flock '{}' true", self.0.display())
+    }
+
+    pub(crate) fn open(self) {
+        self.1.unlock().expect("its lock");
+    }
 }
 
 /// A hook that refuses; [`accept`] adds one that records its run in a file.

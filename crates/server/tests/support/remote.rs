@@ -1,16 +1,12 @@
 //! A git server over HTTP on loopback, backed by `git http-backend`, with typical faults of remotes.
 
-use super::{Client, Fixture, clean_environment, git_in};
+use super::{Client, Fixture, PATIENCE, clean_environment, git_in};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Condvar, Mutex},
 };
 
 /// Settings that allow a server to reach loopback.
@@ -104,8 +100,13 @@ pub(crate) struct Remote {
     /// The folder.
     pub(crate) home: tempfile::TempDir,
     port: u16,
-    fault: Arc<Mutex<Fault>>,
-    requests: Arc<AtomicUsize>,
+    state: Arc<(Mutex<State>, Condvar)>,
+}
+
+/// What a remote does, and the number of connections so far.
+struct State {
+    fault: Fault,
+    requests: usize,
 }
 
 impl Remote {
@@ -114,23 +115,22 @@ impl Remote {
         let home = tempfile::tempdir().expect("a folder");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("its number").port();
-        let (fault, requests) = (Arc::new(Mutex::new(Fault::None)), Arc::new(AtomicUsize::new(0)));
-        let root = home.path().to_owned();
-        let (faults, counted) = (Arc::clone(&fault), Arc::clone(&requests));
+        let state = Arc::new((Mutex::new(State { fault: Fault::None, requests: 0 }), Condvar::new()));
+        let (root, shared) = (home.path().to_owned(), Arc::clone(&state));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                counted.fetch_add(1, Ordering::SeqCst);
-                let (root, faults) = (root.clone(), Arc::clone(&faults));
+                shared.0.lock().expect("the state").requests += 1;
+                shared.1.notify_all();
+                let (root, shared) = (root.clone(), Arc::clone(&shared));
                 std::thread::spawn(move || {
-                    let now = || faults.lock().expect("the fault").clone();
-                    while now() == Fault::Held {
-                        std::thread::sleep(Duration::from_millis(10));
-                    }
-                    answer(stream, &root, &now())
+                    let (state, changed) = &*shared;
+                    let is_held = |state: &mut State| state.fault == Fault::Held;
+                    let fault = changed.wait_while(state.lock().expect("the state"), is_held).expect("the state").fault.clone();
+                    answer(stream, &root, &fault)
                 });
             }
         });
-        let remote = Self { home, port, fault, requests };
+        let remote = Self { home, port, state };
         let made = git_in(remote.home.path(), &["init", "--quiet", "--bare", "--initial-branch=main", "repo.git"]);
         assert!(made.status.success());
         remote.git(&["config", "http.receivepack", "true"]);
@@ -153,12 +153,22 @@ impl Remote {
     }
 
     pub(crate) fn breaks(&self, fault: Fault) {
-        *self.fault.lock().expect("the fault") = fault;
+        self.state.0.lock().expect("the state").fault = fault;
+        self.state.1.notify_all();
     }
 
     /// Number of connections so far.
     pub(crate) fn requests(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
+        self.state.0.lock().expect("the state").requests
+    }
+
+    /// Waits until there have been `count` connections.
+    #[track_caller]
+    pub(crate) fn wait_for_requests(&self, count: usize) {
+        let (state, changed) = &*self.state;
+        let state = state.lock().expect("the state");
+        let (state, waited) = changed.wait_timeout_while(state, PATIENCE, |state| state.requests < count).expect("the state");
+        assert!(!waited.timed_out(), "the remote has had {} connections, not {count}", state.requests);
     }
 }
 
@@ -221,7 +231,8 @@ fn answer(stream: TcpStream, root: &Path, fault: &Fault) -> Option<()> {
     if matches!(fault, Fault::CutOff | Fault::Stalled) && is_pack && content.len() > 2000 {
         stream.write_all(&content[..content.len() / 2]).ok()?;
         if *fault == Fault::Stalled {
-            std::thread::sleep(Duration::from_mins(2));
+            // Until the client hangs up.
+            std::io::copy(&mut reader, &mut std::io::sink()).ok();
         }
         return Some(());
     }

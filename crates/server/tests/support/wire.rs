@@ -8,7 +8,7 @@ use std::{
     os::unix::net::UnixStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tungstenite::{Message, WebSocket, client::IntoClientRequest, stream::MaybeTlsStream};
 
@@ -246,13 +246,13 @@ pub(crate) fn modern(server: &Served, headers: &[(&str, &str)], mut message: Val
     post(server, &[own, headers].concat(), &message)
 }
 
-/// Polls until `happens` returns true, for at most 30 seconds.
+/// Waits until `happens` returns true, for at most a minute. The only poll of the tests: for the state of another process,
+/// such as its files, its children or its answers, that it does not announce. Anything else is an event to wait for.
+#[track_caller]
 pub(crate) fn wait_for(what: &str, mut happens: impl FnMut() -> bool) {
-    for _ in 0..1200 {
-        if happens() {
-            return;
-        }
+    let begun = Instant::now();
+    while !happens() {
+        assert!(begun.elapsed() < PATIENCE, "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(25));
     }
-    panic!("timed out waiting for {what}");
 }
