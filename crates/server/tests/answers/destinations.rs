@@ -112,10 +112,7 @@ fn each_url_of_a_remote_is_reported() {
     // One URL accepts the push, the next is gone.
     shell(&fixture.path, "git commit -q --allow-empty -m more; printf 'broken' > ../fork.git/HEAD; rm -r ../fork.git/refs");
     let error = client.error("git_push", &json!({}));
-    assert!(
-        error.contains("took effect: refs/heads/main") && error.contains("nothing at ") || error.contains("not a git repository"),
-        "{error}"
-    );
+    assert!(error.contains("took effect: refs/heads/main") && error.contains("nothing at "), "{error}");
     // For a single URL only the moved references are reported.
     let alone = beside();
     let pushed = serve(&alone).text("git_push", &json!({}));
@@ -199,11 +196,11 @@ fn a_branch_that_tracks_a_url_is_pulled_and_pushed() {
     }
     // The same checks apply to it.
     let (fixture, _remote) = published();
-    for (url, text) in [("http://127.0.0.1:1/x", "127.0.0.1"), ("git://example.com/x", "`git` is disabled"), ("ext::sh -c x", "`ext`")] {
+    for (url, protocol) in [("http://127.0.0.1:1/x", "http"), ("git://example.com/x", "git"), ("ext::sh -c x", "ext")] {
         fixture.git(&["config", "branch.main.remote", url]);
         for tool in ["git_fetch", "git_pull", "git_push"] {
             let error = fixture.serve_with(&[], &[]).error(tool, &json!({}));
-            assert!(error.contains(text) || error.contains("is disabled"), "{tool} {url}: {error}");
+            assert!(error.contains(&format!("the protocol `{protocol}` is disabled")), "{tool} {url}: {error}");
         }
     }
     // `pushInsteadOf` cannot be predicted, so the push is refused.

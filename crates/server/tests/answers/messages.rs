@@ -215,8 +215,7 @@ fn plans_combine_messages_without_losing_a_line() {
             shell(&fixture.path, "git add . && git commit -q --cleanup=verbatim -F .git/message");
         }
         let tip = fixture.text(&["rev-parse", "main"]);
-        let ids: Vec<String> = (0..4).rev().map(|at| fixture.text(&["rev-parse", &format!("main~{at}")])).collect();
-        let [one, two, three, four] = &ids[..] else { return };
+        let [one, two, three, four] = &[3, 2, 1, 0].map(|at| fixture.text(&["rev-parse", &format!("main~{at}")]));
         let mut plan = |steps: &Value, expected: &[&str]| {
             fixture.git(&["reset", "-q", "--hard", &tip]);
             client.text("git_rebase", &json!({"target_branch": base, "plan": steps}));
