@@ -7,21 +7,7 @@ mod support;
 use mcp_server_git::{Effect, Entry, INSTRUCTIONS, Selection, Toolset, config, tools, tools_as_listed};
 use serde_json::Value;
 use std::{fmt::Write as _, fs};
-use support::{Outcome, root};
-
-/// Compares a file with the expected text, or writes it.
-fn compare(path: &str, expect: &str) -> Outcome {
-    let full = root().join(path);
-    if std::env::var_os("BLESS").is_some() {
-        if let Some(parent) = full.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        return Ok(fs::write(full, expect)?);
-    }
-    let present = fs::read_to_string(&full).unwrap_or_default();
-    assert!(present == expect, "{path} is out of date: run `cargo xtask bless` and read the difference");
-    Ok(())
-}
+use support::{Outcome, compare, root};
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<(&'a str, &'a str, &'a str)> {
     let at = text.find(start)? + start.len();

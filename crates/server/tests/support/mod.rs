@@ -100,6 +100,21 @@ pub(crate) fn root() -> PathBuf {
     fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the workspace")
 }
 
+/// Compares a generated file with the expected text, or writes it for `cargo xtask bless`.
+pub(crate) fn compare(path: &str, expect: &str) -> Outcome {
+    let full = root().join(path);
+    if std::env::var_os("BLESS").is_some() {
+        fs::create_dir_all(full.parent().ok_or("a folder")?)?;
+        return Ok(fs::write(full, expect)?);
+    }
+    let present = fs::read_to_string(&full).unwrap_or_default();
+    let (old, new): (Vec<&str>, Vec<&str>) = (present.lines().collect(), expect.lines().collect());
+    let same = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+    let (line, old, new) = (same + 1, old.get(same), new.get(same));
+    assert!(present == expect, "{path} is out of date: run `cargo xtask bless`. Line {line} is {old:?}, and becomes {new:?}");
+    Ok(())
+}
+
 /// A repository in its own folder, with fixed dates and identity.
 pub(crate) struct Fixture {
     /// The folder.
