@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use support::{
     Fixture,
-    admin::{Administered, code, hanging_commit_for, tool},
+    admin::{Administered, ServiceManager, code, held_commit, tool},
     program,
     remote::{OPEN, published},
     wire::{NEWEST, meta, post, session, wait_for},
@@ -148,11 +148,14 @@ fn a_stdio_server_is_found_after_its_first_change() {
 #[test]
 fn a_signal_to_the_process_group_does_not_interrupt_a_change() {
     let fixture = Fixture::new();
-    let mut server = Administered::start(&fixture, &["--supervised"], &[]);
-    let stream = hanging_commit_for(&fixture, &server, 2);
+    let manager = ServiceManager::new(&fixture);
+    let mut server = Administered::start(&fixture, &["--supervised"], &[("NOTIFY_SOCKET", &manager.address)]);
+    let (gate, stream) = held_commit(&fixture, &server);
     let supervisor = server.server.child.id();
     let worker = server.get("/status")["pid"].to_string();
     support::shell(Path::new("/"), &format!("kill -INT {supervisor} {worker}"));
+    while manager.receive() != "STOPPING=1" {}
+    gate.open();
     let status = server.server.child.wait().expect("its end");
     assert!(status.success(), "{status}");
     assert_eq!(fixture.git(&["rev-list", "--count", "HEAD"]), b"3\n", "the commit is made");

@@ -16,8 +16,10 @@ use std::{
 };
 use support::{
     Fixture, Outcome,
-    admin::Administered,
-    descendants, program,
+    admin::{Administered, ServiceManager},
+    descendants,
+    hooks::{Gate, hook},
+    program,
     remote::{Fault, OPEN, stalled},
     signal,
     wire::{JSON, NEWEST, Peer, Reply, Served, call, initialize, meta, modern, post, session, wait_for},
@@ -332,12 +334,11 @@ fn a_confirmation_over_http_counts_once_76() -> Outcome {
 fn a_change_running_at_shutdown_finishes_and_is_answered() -> Outcome {
     for transport in ["newest", "session", "websocket"] {
         let fixture = Fixture::new();
-        let began = fixture.path.join(".git/began");
-        fixture.write(".git/hooks/pre-commit", format!("#!/bin/sh\ntouch '{}'\nsleep 2.5\n", began.display()));
-        fs::set_permissions(fixture.path.join(".git/hooks/pre-commit"), fs::Permissions::from_mode(0o755))?;
+        let (gate, manager, began) = (Gate::closed(&fixture), ServiceManager::new(&fixture), fixture.path.join(".git/began"));
+        hook(&fixture, "pre-commit", &format!("touch '{}'; {}", began.display(), gate.wait()));
         fixture.write("a.txt", "changed\n");
         fixture.git(&["add", "a.txt"]);
-        let mut server = Served::start(&fixture, &[], &[]);
+        let mut server = Served::start(&fixture, &[], &[("NOTIFY_SOCKET", &manager.address)]);
         let id = if transport == "session" { session(&server, &[]) } else { String::new() };
         let mut commit = call(1, "git_commit", json!({"message": "in time"}));
         if transport != "session" {
@@ -351,6 +352,8 @@ fn a_change_running_at_shutdown_finishes_and_is_answered() -> Outcome {
             });
             wait_for("the hook", || began.exists());
             signal(&server.child.id(), "TERM");
+            while manager.receive() != "STOPPING=1" {}
+            gate.open();
             asking.join().expect("an answer")
         });
         let text = answer.as_ref().map(|answer| answer["result"].to_string()).unwrap_or_default();

@@ -1,14 +1,16 @@
 //! A client of a server's admin channel.
 
 use super::{
-    Fixture, program, signal,
+    Fixture,
+    hooks::{Gate, hook},
+    program, signal,
     wire::{Reply, Served, call, modern, session, wait_for},
 };
 use serde_json::{Value, json};
 use std::{
-    fs,
     io::{Read, Write},
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    net::TcpStream,
+    os::unix::net::{UnixDatagram, UnixStream},
     path::PathBuf,
     process::Output,
     time::Duration,
@@ -95,21 +97,49 @@ pub(crate) fn code(result: &Value) -> &str {
     result["structuredContent"]["code"].as_str().unwrap_or_default()
 }
 
-/// Starts a commit whose hook hangs, and waits for the hook.
-pub(crate) fn hanging_commit(fixture: &Fixture, server: &Administered) -> std::net::TcpStream {
-    hanging_commit_for(fixture, server, 60)
+/// A service manager, which a server with this `NOTIFY_SOCKET` notifies of its state.
+pub(crate) struct ServiceManager {
+    socket: UnixDatagram,
+    pub(crate) address: String,
 }
 
-/// Starts a commit whose hook ends after `seconds`, and waits for the hook.
-pub(crate) fn hanging_commit_for(fixture: &Fixture, server: &Administered, seconds: u32) -> std::net::TcpStream {
+impl ServiceManager {
+    pub(crate) fn new(fixture: &Fixture) -> Self {
+        let address = fixture.home.path().join("notify").display().to_string();
+        let socket = UnixDatagram::bind(&address).expect("a socket");
+        socket.set_read_timeout(Some(Duration::from_mins(1))).expect("a socket");
+        Self { socket, address }
+    }
+
+    /// The next notification.
+    pub(crate) fn receive(&self) -> String {
+        let mut buffer = [0; 256];
+        let count = self.socket.recv(&mut buffer).expect("a notification");
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    }
+}
+
+/// Starts a commit whose hook hangs, and waits for the hook.
+pub(crate) fn hanging_commit(fixture: &Fixture, server: &Administered) -> TcpStream {
+    commit_with_hook(fixture, server, "sleep 60")
+}
+
+/// Starts a commit whose hook waits at the gate, and waits for the hook.
+pub(crate) fn held_commit(fixture: &Fixture, server: &Administered) -> (Gate, TcpStream) {
+    let gate = Gate::closed(fixture);
+    let commit = commit_with_hook(fixture, server, &gate.wait());
+    (gate, commit)
+}
+
+/// Starts a commit whose hook runs this script, and waits for the hook.
+pub(crate) fn commit_with_hook(fixture: &Fixture, server: &Administered, script: &str) -> TcpStream {
     let began = fixture.home.path().join("began");
-    fixture.write(".git/hooks/pre-commit", format!("#!/bin/sh\ntouch '{}'\nsleep {seconds}\n", began.display()));
-    fs::set_permissions(fixture.path.join(".git/hooks/pre-commit"), fs::Permissions::from_mode(0o755)).expect("a hook");
+    hook(fixture, "pre-commit", &format!("touch '{}'; {script}", began.display()));
     fixture.write("a.txt", "changed\n");
     fixture.git(&["add", "a.txt"]);
     let id = session(&server.server, &[]);
     let body = call(1, "git_commit", json!({"message": "interrupted"})).to_string();
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.server.port)).expect("a connection");
+    let mut stream = TcpStream::connect(("127.0.0.1", server.server.port)).expect("a connection");
     let head = format!(
         "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
          Mcp-Session-Id: {id}\r\nContent-Length: {}\r\n\r\n{body}",

@@ -2,7 +2,7 @@
 
 use crate::support::{
     self, Client, Fixture, Outcome,
-    admin::{Administered, hanging_commit_for, operate, tool},
+    admin::{Administered, ServiceManager, commit_with_hook, hanging_commit, held_commit, operate, tool},
     out, program, programs, signal,
     tokens::tokens,
     wire::{Served, call, initialize, modern, post, session, wait_for},
@@ -12,7 +12,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    os::unix::fs::PermissionsExt,
     time::Duration,
 };
 
@@ -113,7 +113,7 @@ fn a_drained_server_reports_it_and_resumes() -> Outcome {
     let mut stream = TcpStream::connect(("127.0.0.1", server.server.port))?;
     stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     write!(stream, "GET /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nMcp-Session-Id: {id}\r\n\r\n")?;
-    let mut commit = hanging_commit_for(&fixture, &server, 3);
+    let (gate, mut commit) = held_commit(&fixture, &server);
     let ask = || modern(&server.server, &[], call(1, "git_status", json!({})));
     std::thread::scope(|scope| -> Outcome {
         let draining = scope.spawn(|| server.post("/drain", &json!({"timeout": 30})));
@@ -129,6 +129,7 @@ fn a_drained_server_reports_it_and_resumes() -> Outcome {
         let health = server.server.send("GET", "/health", &[], b"");
         assert!(health.status == 503 && health.body.contains("draining"), "{health:?}");
         // Running calls finish and are answered; listening streams are closed.
+        gate.open();
         let (_, done) = draining.join().expect("the drain");
         assert_eq!(done["left"], 0);
         Ok(())
@@ -181,7 +182,7 @@ fn over_standard_input_a_drained_server_refuses_calls() {
 fn emergency_recovery_counts_what_it_stops_and_raises_no_alarm() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
-    let first = hanging_commit_for(&fixture, &server, 60);
+    let first = hanging_commit(&fixture, &server);
     let waiting = 40;
     std::thread::scope(|scope| {
         let calls: Vec<_> = (0..waiting)
@@ -214,7 +215,7 @@ fn emergency_recovery_counts_what_it_stops_and_raises_no_alarm() {
 fn a_flood_of_changes_is_seen_in_status() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
-    let _first = hanging_commit_for(&fixture, &server, 60);
+    let _first = hanging_commit(&fixture, &server);
     let change = || server.get("/status")["calls"].as_array().into_iter().flatten().find(|one| one["class"] == "change").cloned();
     std::thread::scope(|scope| {
         for id in 0..150 {
@@ -229,29 +230,21 @@ fn a_flood_of_changes_is_seen_in_status() {
 }
 
 #[test]
-fn the_service_manager_is_notified() -> Outcome {
+fn the_service_manager_is_notified() {
     for supervised in [false, true] {
         let fixture = Fixture::new();
-        let path = fixture.home.path().join("notify");
-        let manager = UnixDatagram::bind(&path)?;
-        manager.set_read_timeout(Some(Duration::from_mins(1)))?;
-        let report = || -> std::io::Result<String> {
-            let mut buffer = [0; 256];
-            let count = manager.recv(&mut buffer)?;
-            Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
-        };
+        let manager = ServiceManager::new(&fixture);
         let args = if supervised { &["--supervised"][..] } else { &[] };
-        let server = Administered::start(&fixture, args, &[("NOTIFY_SOCKET", &path.display().to_string())]);
-        assert_eq!(report()?, "READY=1");
+        let server = Administered::start(&fixture, args, &[("NOTIFY_SOCKET", &manager.address)]);
+        assert_eq!(manager.receive(), "READY=1");
         if !supervised {
             signal(&server.server.child.id(), "HUP");
-            assert!(report()?.starts_with("RELOADING=1\nMONOTONIC_USEC="));
-            assert_eq!(report()?, "READY=1");
+            assert!(manager.receive().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+            assert_eq!(manager.receive(), "READY=1");
         }
         signal(&server.server.child.id(), "TERM");
-        assert_eq!(report()?, "STOPPING=1");
+        assert_eq!(manager.receive(), "STOPPING=1");
     }
-    Ok(())
 }
 
 #[test]
@@ -259,7 +252,8 @@ fn a_restart_reports_its_steps() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &["--supervised"], &[]);
     let id = session(&server.server, &[]);
-    let _commit = hanging_commit_for(&fixture, &server, 2);
+    // The restart waits for it.
+    let _commit = commit_with_hook(&fixture, &server, "sleep 2");
     let restarted = operate(&server, &["restart", "--drain", "20s"]);
     let said = out(&restarted);
     assert!(restarted.status.success(), "{said}");

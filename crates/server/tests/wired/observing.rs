@@ -2,7 +2,7 @@
 
 use crate::support::{
     Fixture, Outcome,
-    admin::{Administered, hanging_commit_for, operate, tool},
+    admin::{Administered, hanging_commit, operate, tool},
     out, program, programs, text_of,
     tokens::tokens,
     wire::{call, modern, post, session, wait_for},
@@ -277,7 +277,7 @@ fn status_begins_with_a_verdict_and_the_next_command() {
     let server = Administered::start(&fixture, &[], &[]);
     let status = operate(&server, &["status"]);
     assert!(status.status.success() && out(&status).starts_with("Verdict: fine\n"), "{status:?}");
-    let _commit = hanging_commit_for(&fixture, &server, 30);
+    let _commit = hanging_commit(&fixture, &server);
     server.post("/drain", &json!({"timeout": 0}));
     let status = operate(&server, &["status"]);
     assert!(status.status.code() == Some(1), "{status:?}");

@@ -2,7 +2,7 @@
 
 use crate::support::{
     Client, Fixture, Outcome,
-    admin::{Administered, hanging_commit_for, tool},
+    admin::{Administered, hanging_commit, tool},
     program,
     tokens::tokens,
     wire::{Served, call, initialize, modern, post, session, wait_for},
@@ -51,7 +51,7 @@ fn each_refusal_is_counted_by_its_reason() {
     }
     // A client's cancel and a deadline are no errors of the server: counted, but in no rate.
     let slow = Administered::start_as("slow", &fixture, &[], &[("MCP_GIT_CHANGE_TIMEOUT", "1")]);
-    let _commit = hanging_commit_for(&fixture, &slow, 60);
+    let _commit = hanging_commit(&fixture, &slow);
     wait_for("the deadline", || reason(&slow, "timed_out") == 1);
 }
 
@@ -60,7 +60,7 @@ fn cancelled_calls_are_counted_and_raise_no_alarm() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let before = server.get("/errors?window=60")["classes"].clone();
-    let commit = hanging_commit_for(&fixture, &server, 60);
+    let commit = hanging_commit(&fixture, &server);
     let sessions = server.get("/sessions");
     let id = sessions["sessions"][0]["id"].as_str().expect("a session").to_owned();
     let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
@@ -74,7 +74,7 @@ fn cancelled_calls_are_counted_and_raise_no_alarm() {
 fn repeated_reuse_of_an_id_in_flight_is_a_violation() -> Outcome {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
-    let other = hanging_commit_for(&fixture, &server, 60);
+    let other = hanging_commit(&fixture, &server);
     let mut socket = server.server.websocket(&[])?;
     for message in [initialize(), call(7, "git_commit", json!({"message": "waits"}))] {
         socket.send(tungstenite::Message::text(message.to_string()))?;
@@ -218,10 +218,10 @@ fn deadlines_and_cancels_are_counted_in_the_metrics() {
     let counts = |server: &Administered, class: &str, reason: &str| {
         server.metrics().contains(&format!("mcp_server_git_errors_total{{class=\"{class}\",reason=\"{reason}\"}} 1"))
     };
-    let _first = hanging_commit_for(&fixture, &hasty, 60);
+    let _first = hanging_commit(&fixture, &hasty);
     wait_for("the deadline", || counts(&hasty, "temporary_resource_unavailable", "timed_out"));
     let server = Administered::start(&other, &[], &[]);
-    let _second = hanging_commit_for(&other, &server, 60);
+    let _second = hanging_commit(&other, &server);
     let id = server.get("/sessions")["sessions"][0]["id"].as_str().expect("a session").to_owned();
     let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
     post(&server.server, &[("Mcp-Session-Id", &id)], &cancelled);

@@ -2,7 +2,7 @@
 
 use crate::support::{
     Client, Fixture, Outcome,
-    admin::{Administered, hanging_commit_for, operate, tool},
+    admin::{Administered, held_commit, operate, tool},
     out, program, text_of,
     wire::{JSON, call, initialize, modern, post, session, wait_for},
 };
@@ -179,12 +179,15 @@ fn its_session(server: &Administered) -> String {
 
 #[test]
 fn the_guides_cancel_works_unless_validation_is_strict() {
-    for (mode, seconds, commits) in [("lenient", 60, "2"), ("strict", 3, "3")] {
+    for (mode, commits) in [("lenient", "2"), ("strict", "3")] {
         let fixture = Fixture::new();
         let server = Administered::start(&fixture, &[], &[("MCP_GIT_VALIDATION", mode)]);
-        let _commit = hanging_commit_for(&fixture, &server, seconds);
+        let (gate, _commit) = held_commit(&fixture, &server);
         let cancel = json!({"type": "notifications/cancelled", "request_id": 1});
         post(&server.server, &[("Mcp-Session-Id", &its_session(&server))], &cancel);
+        if mode == "strict" {
+            gate.open();
+        }
         wait_for("the end of the commit", || server.get("/status")["in_flight"] == 0);
         assert_eq!(fixture.text(&["rev-list", "--count", "HEAD"]), commits, "{mode}");
         let is_counted = server.get("/errors?window=60")["reasons"].to_string().contains("\"cancelled\"");
@@ -196,7 +199,7 @@ fn the_guides_cancel_works_unless_validation_is_strict() {
 fn an_unknown_notification_cancels_nothing() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
-    let _commit = hanging_commit_for(&fixture, &server, 3);
+    let (gate, _commit) = held_commit(&fixture, &server);
     let id = its_session(&server);
     for odd in [
         json!({"jsonrpc": "2.0", "method": "notifications/none", "params": {"requestId": 1}}),
@@ -205,6 +208,7 @@ fn an_unknown_notification_cancels_nothing() {
     ] {
         post(&server.server, &[("Mcp-Session-Id", &id)], &odd);
     }
+    gate.open();
     wait_for("the end of the commit", || server.get("/status")["in_flight"] == 0);
     assert_eq!(fixture.text(&["rev-list", "--count", "HEAD"]), "3", "the commit is made");
     let errors = server.get("/errors?window=60");
