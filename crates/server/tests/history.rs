@@ -37,6 +37,7 @@ fn revisions_are_named_resolved_and_compared_as_git_does() {
     assert_eq!(paths.join("\n"), fixture.text(&["ls-tree", "-r", "--name-only", "HEAD"]));
     let reflog = body("git_reflog", json!({"max_count": 2}));
     let reasons = fixture.text(&["log", "-g", "-2", "--format=%gs"]);
+    assert_eq!((reflog.lines().count(), reasons.lines().count()), (2, 2), "{reflog}");
     assert!(reflog.lines().zip(reasons.lines()).all(|(ours, reason)| ours.ends_with(reason)) && reflog.starts_with("HEAD@{0}"), "{reflog}");
     let range = body("git_range_diff", json!({"old": "main~1..main", "new": "main~1..side"}));
     assert_eq!(range, fixture.text(&["range-diff", "--no-color", "main~1..main", "main~1..side"]));

@@ -206,6 +206,7 @@ fn every_transport_gives_equal_replies_in_every_revision() {
             ("unix socket", Peer::Http { server: &unix, session: None, revision }),
         ] {
             let found = play(&mut peer, revision);
+            assert_eq!(found.len(), expect.len(), "{name} in {revision}");
             for ((sent, expect), (_, found)) in expect.iter().zip(&found) {
                 assert_eq!(found, expect, "{name} in {revision}: {sent}");
             }
