@@ -174,6 +174,11 @@ impl Repo {
     pub fn delete_branch(&self, name: &BranchName, force: bool, cancel: &Cancel) -> Result<ObjectId> {
         let id = self.branch_tip(name, cancel)?;
         check_free(name, &self.worktrees(cancel)?)?;
+        // A list of worktrees has the target of a symbolic branch in its place, and git would leave `HEAD` without a commit.
+        if self.target_of(name, cancel)?.is_some() && self.symbolic_target("HEAD", cancel)? == Some(name.full()) {
+            let place = self.top().to_owned();
+            return Err(Error::CheckedOut { name: name.as_str().to_owned(), place, gone: false, locked: false });
+        }
         let option = if force { "-D" } else { "-d" };
         let (ended, _) = self.change(&["branch", "--quiet", option, "--"]).arg(name.as_str()).output(cancel, MAX_OUTPUT)?;
         if ended.code != Some(0) && !force && !self.is_merged(name, id, cancel)? {
@@ -181,6 +186,15 @@ impl Repo {
         }
         ended.require("branch")?;
         Ok(id)
+    }
+
+    /// The full name of the reference that a symbolic branch names; `None` for an ordinary branch.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn target_of(&self, name: &BranchName, cancel: &Cancel) -> Result<Option<String>> {
+        self.symbolic_target(&name.full(), cancel)
     }
 
     /// Saves the configuration of a branch as a blob, for [`Repo::undo`]. `None` if it has none.

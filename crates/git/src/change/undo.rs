@@ -108,12 +108,7 @@ impl Repo {
     pub fn can_undo(&self, change: &Change, cancel: &Cancel) -> Result<()> {
         let now = self.snapshot(cancel)?;
         check_unmoved(change, &now)?;
-        if !change.moved.is_empty() {
-            let refs = self.movable_refs(cancel)?;
-            if let Some(moved) = change.moved.iter().find(|moved| refs.get(&moved.name) != moved.after) {
-                return Err(Error::NotUndone(format!("{} has moved since", moved.name)));
-            }
-        }
+        self.check_refs(change, cancel)?;
         let is_index_same = now.index == change.after.index || change.index.1.as_ref().is_some_and(|copy| self.is_index_like(copy));
         // The change was made during an operation in progress, without affecting that operation.
         let is_within = change.before.in_progress == change.after.in_progress && change.before.commit == change.after.commit;
@@ -149,6 +144,24 @@ impl Repo {
             return Err(Error::NotUndone("the saved index is no longer available".to_owned()));
         }
         Ok(())
+    }
+
+    /// Refuses if a reference has moved since, or if a symbolic one would be restored without its target.
+    fn check_refs(&self, change: &Change, cancel: &Cancel) -> Result<()> {
+        if change.moved.is_empty() {
+            return Ok(());
+        }
+        let refs = self.movable_refs(cancel)?;
+        if let Some(moved) = change.moved.iter().find(|moved| refs.get(&moved.name) != moved.after) {
+            return Err(Error::NotUndone(format!("{} has moved since", moved.name)));
+        }
+        let is_restored = |name: &str| change.moved.iter().any(|moved| moved.name == name && moved.before.is_some());
+        let is_there = |name: &str| Rev::new(name).is_ok_and(|rev| self.resolve(&rev, cancel).is_ok());
+        let mut targets = change.moved.iter().filter_map(|moved| moved.target.as_deref());
+        match targets.find(|target| !is_restored(target) && !is_there(target)) {
+            Some(target) => Err(Error::NotUndone(format!("{target}, which a symbolic reference named, no longer exists"))),
+            None => Ok(()),
+        }
     }
 
     /// True if files at `paths`, or all, still have the content that a change has `left`. Files whose conversion fails are
@@ -342,9 +355,16 @@ impl Repo {
         let null = ObjectId::null(gix::hash::Kind::Sha1).to_string();
         let null = change.after.commit.map_or(null, |id| ObjectId::null(id.kind()).to_string());
         let mut commands = Vec::new();
-        for moved in change.moved.iter().filter(|moved| change.stash.is_none() || moved.name != STASH) {
+        let moved: Vec<&Moved> = change.moved.iter().filter(|moved| change.stash.is_none() || moved.name != STASH).collect();
+        for moved in &moved {
+            if let Some(target) = &moved.target {
+                done.push(format!("{} is again a symbolic reference to {target}", moved.name));
+                continue;
+            }
             let value = |id: Option<ObjectId>| id.map_or_else(|| null.clone(), |id| id.to_string());
-            commands.extend_from_slice(format!("update {}\0{}\0{}\0", moved.name, value(moved.before), value(moved.after)).as_bytes());
+            // Without the option, git would update what a symbolic reference names.
+            let (name, before, after) = (&moved.name, value(moved.before), value(moved.after));
+            commands.extend_from_slice(format!("option no-deref\0update {name}\0{before}\0{after}\0").as_bytes());
             done.push(match moved.before {
                 Some(id) if moved.after.is_none() && moved.name.starts_with("refs/heads/") => {
                     format!("{} is back at {}, without its reflog", moved.name, id.to_hex_with_len(12))
@@ -353,11 +373,14 @@ impl Repo {
                 None => format!("{} is deleted", moved.name),
             });
         }
-        if commands.is_empty() {
-            return Ok(());
+        if !commands.is_empty() {
+            self.change(&["update-ref", "-m", "undo", "--stdin", "-z"]).stdin(commands).success(cancel, MAX_OUTPUT)?;
         }
-        self.change(&["update-ref", "-m", "undo", "--stdin", "-z"]).stdin(commands).success(cancel, MAX_OUTPUT)?;
-        change.config.map_or(Ok(()), |config| self.put_branch_config(config, cancel, done))
+        for (name, target) in moved.iter().filter_map(|moved| Some((&moved.name, moved.target.as_ref()?))) {
+            self.change(&["symbolic-ref", "-m", "undo"]).args([name, target]).success(cancel, MAX_OUTPUT)?;
+        }
+        let config = change.config.filter(|_| !moved.is_empty());
+        config.map_or(Ok(()), |config| self.put_branch_config(config, cancel, done))
     }
 
     /// Takes the index lock and writes the new index into it, as git does.
@@ -389,7 +412,7 @@ impl Change {
     fn renamed(&self) -> Option<(&str, &str)> {
         let (gone, come): (Vec<&Moved>, Vec<&Moved>) = self.moved.iter().partition(|moved| moved.after.is_none());
         let ([gone], [come]) = (&gone[..], &come[..]) else { return None };
-        let is_same = come.before.is_none() && gone.before == come.after;
+        let is_same = come.before.is_none() && gone.before == come.after && gone.target.is_none();
         Some((gone.name.strip_prefix("refs/heads/")?, come.name.strip_prefix("refs/heads/")?)).filter(|_| is_same)
     }
 }

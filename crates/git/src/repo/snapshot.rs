@@ -13,6 +13,7 @@ use crate::{
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{
+    collections::BTreeMap,
     iter::Peekable,
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -43,11 +44,24 @@ pub struct Snapshot {
 pub struct Refs {
     /// For each reference: name length (two bytes), name, id length (one byte), id.
     packed: Vec<u8>,
+    /// The symbolic ones, by name.
+    targets: BTreeMap<Vec<u8>, Target>,
+}
+
+/// What a symbolic reference names.
+#[derive(Clone, Debug)]
+struct Target {
+    /// The reference itself, which may be symbolic, too.
+    next: String,
+    /// The one at the end.
+    end: Vec<u8>,
 }
 
 impl Refs {
-    fn push(&mut self, name: &[u8], id: ObjectId) {
+    fn push(&mut self, Found { name, id, target }: Found<'_>) {
         let Ok(length) = u16::try_from(name.len()) else { return };
+        let symbolic = target.map(|end| Target { next: end.to_str_lossy().into_owned(), end: end.to_vec() });
+        self.targets.extend(symbolic.map(|target| (name.to_vec(), target)));
         self.packed.extend_from_slice(&length.to_le_bytes());
         self.packed.extend_from_slice(name);
         self.packed.push(u8::try_from(id.as_bytes().len()).unwrap_or_default());
@@ -86,34 +100,51 @@ pub struct Moved {
     pub before: Option<ObjectId>,
     /// Its object afterwards; `None` if deleted.
     pub after: Option<ObjectId>,
+    /// Its previous target, if it was symbolic.
+    pub target: Option<String>,
+}
+
+/// A reference of a listing.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    name: &'a [u8],
+    id: ObjectId,
+    /// The reference at the end, if it is symbolic.
+    target: Option<&'a [u8]>,
 }
 
 type Listing<'a> = Box<dyn Iterator<Item = (&'a [u8], ObjectId)> + 'a>;
 
-/// Compares previous references with current ones, which arrive in the same order.
+/// Compares previous references with current ones, which arrive in the same order. A symbolic one moves with its target.
 struct Comparison<'a> {
     before: Peekable<Listing<'a>>,
+    targets: &'a BTreeMap<Vec<u8>, Target>,
     moved: Vec<Moved>,
 }
 
 impl<'a> Comparison<'a> {
     fn new(before: &'a Refs) -> Self {
-        let before: Listing<'a> = Box::new(before.iter());
-        Self { before: before.peekable(), moved: Vec::new() }
+        let listing: Listing<'a> = Box::new(before.iter());
+        Self { before: listing.peekable(), targets: &before.targets, moved: Vec::new() }
     }
 
     fn note(&mut self, name: &[u8], before: Option<ObjectId>, after: Option<ObjectId>) {
-        self.moved.push(Moved { name: name.to_str_lossy().into_owned(), before, after });
+        let target = before.and_then(|_| self.targets.get(name)).map(|target| target.next.clone());
+        self.moved.push(Moved { name: name.to_str_lossy().into_owned(), before, after, target });
     }
 
-    fn now(&mut self, name: &[u8], id: ObjectId) {
+    fn now(&mut self, Found { name, id, target }: Found<'_>) {
         while let Some((gone, was)) = self.before.next_if(|(known, _)| *known < name) {
             self.note(gone, Some(was), None);
         }
-        match self.before.next_if(|(known, _)| *known == name) {
-            None => self.note(name, None, Some(id)),
-            Some((_, was)) if was != id => self.note(name, Some(was), Some(id)),
-            Some(_) => {}
+        let Some((_, was)) = self.before.next_if(|(known, _)| *known == name) else {
+            self.note(name, None, Some(id));
+            return;
+        };
+        let named = self.targets.get(name).map(|target| target.end.as_slice());
+        let is_same = if named.is_some() { named == target } else { target.is_none() && was == id };
+        if !is_same {
+            self.note(name, Some(was), Some(id));
         }
     }
 
@@ -173,8 +204,20 @@ impl Repo {
     /// As for any read.
     pub fn movable_refs(&self, cancel: &Cancel) -> Result<Refs> {
         let mut refs = Refs::default();
-        self.each_movable(cancel, &mut |name, id| refs.push(name, id))?;
+        self.each_movable(cancel, &mut |found| refs.push(found))?;
+        for (name, target) in &mut refs.targets {
+            if let Some(next) = self.symbolic_target(&name.to_str_lossy(), cancel)? {
+                target.next = next;
+            }
+        }
         Ok(refs)
+    }
+
+    /// The reference that a symbolic one names; `None` if it is not symbolic.
+    pub(crate) fn symbolic_target(&self, full: &str, cancel: &Cancel) -> Result<Option<String>> {
+        let (ended, output) = self.read(&["symbolic-ref", "--quiet", "--no-recurse"]).arg(full).may_die().output(cancel, 8192)?;
+        let target = String::from_utf8_lossy(output.trim_ascii_end()).into_owned();
+        Ok(Some(target).filter(|_| ended.code == Some(0)))
     }
 
     /// References created, deleted or moved since `before`, by any process.
@@ -184,21 +227,23 @@ impl Repo {
     /// As for any read.
     pub fn moved_since(&self, before: &Refs, cancel: &Cancel) -> Result<Vec<Moved>> {
         let mut comparison = Comparison::new(before);
-        self.each_movable(cancel, &mut |name, id| comparison.now(name, id))?;
+        self.each_movable(cancel, &mut |found| comparison.now(found))?;
         Ok(comparison.end())
     }
 
     /// Passes references to `each` in name order.
-    fn each_movable(&self, cancel: &Cancel, each: &mut dyn FnMut(&[u8], ObjectId)) -> Result<()> {
+    fn each_movable(&self, cancel: &Cancel, each: &mut dyn FnMut(Found<'_>)) -> Result<()> {
         let mut partial = Vec::new();
-        let process = self.read(&["for-each-ref", "--format=%(objectname) %(refname)"]).args(PREFIXES);
+        let process = self.read(&["for-each-ref", "--format=%(objectname) %(symref) %(refname)"]).args(PREFIXES);
         let ended = process.stream(cancel, |chunk| {
             for piece in chunk.split_inclusive(|&byte| byte == b'\n') {
                 partial.extend_from_slice(piece);
                 if let Some(line) = partial.strip_suffix(b"\n") {
-                    let entry = line.split_once_str(" ").and_then(|(id, name)| Some((name, ObjectId::from_hex(id).ok()?)));
-                    if let Some((name, id)) = entry {
-                        each(name, id);
+                    let mut fields = line.splitn(3, |&byte| byte == b' ');
+                    if let (Some(id), Some(target), Some(name)) = (fields.next(), fields.next(), fields.next())
+                        && let Ok(id) = ObjectId::from_hex(id)
+                    {
+                        each(Found { name, id, target: Some(target).filter(|target| !target.is_empty()) });
                     }
                     partial.clear();
                 }

@@ -260,7 +260,12 @@ impl Record<'_> {
         let left = if notes.overwrites { save().map_or(None, |left| left.or(after.commit)) } else { None };
         let name = |id: ObjectId| id.to_string();
         self.keep(&after, left, &moved, &soon);
-        let row = |moved: Moved| Move { name: moved.name, before: moved.before.map(name), after: moved.after.map(name) };
+        let row = |Moved { name: full, before, after, target }: Moved| Move {
+            name: full,
+            before: before.map(name),
+            after: after.map(name),
+            target,
+        };
         let ended = Ended {
             begun: self.begun.clone(),
             done,

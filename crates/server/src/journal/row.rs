@@ -80,6 +80,9 @@ pub(super) struct Move {
     pub(super) name: String,
     pub(super) before: Option<String>,
     pub(super) after: Option<String>,
+    /// The previous target of a symbolic reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) target: Option<String>,
 }
 
 /// A file that git alone could not restore.
@@ -185,10 +188,11 @@ impl Ended {
             let key = state.index.as_ref().filter(|key| key.bytes().all(|byte| byte.is_ascii_hexdigit()));
             key.map(|key| copies.join(key)).filter(|copy| copy.exists())
         };
-        let moved = self.moved.into_iter().map(|Move { name, before, after }| Moved {
+        let moved = self.moved.into_iter().map(|Move { name, before, after, target }| Moved {
             name,
             before: id(before.as_deref()),
             after: id(after.as_deref()),
+            target,
         });
         let paths = self.paths.iter().map(|path| git::RelPath::new(path, None).map(|path| path.pathspec().to_vec()));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

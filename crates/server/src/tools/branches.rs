@@ -62,9 +62,13 @@ impl Tool for Delete {
         cx.moves_refs()?;
         let config = cx.repo.keep_branch_config(&name, cx.cancel)?;
         cx.record.iter().for_each(|record| record.keeps_config(config));
+        let target = cx.repo.target_of(&name, cx.cancel)?;
         let id = cx.repo.delete_branch(&name, args.force, cx.cancel)?;
         let mut writer = cx.writer();
-        writer.say(&format!("deleted {}, which was at {id}", named(name.as_str())));
+        writer.say(&match target {
+            Some(target) => format!("deleted {}, a symbolic reference to {}", named(name.as_str()), named(&target)),
+            None => format!("deleted {}, which was at {id}", named(name.as_str())),
+        });
         writer.note(format!("to restore it: {}", cx.echo.other("git_undo", &[])));
         Ok(writer.finish())
     }
