@@ -3,7 +3,7 @@
 use super::{MAX_OUTPUT, message::complete};
 use crate::{
     cancel::Cancel,
-    error::{Error, Result},
+    error::{Error, Result, Signer},
     name::{Rev, TagName},
     read::fields::{Layout, MAX_FIELD, MAX_SUBJECT},
     repo::Repo,
@@ -39,19 +39,24 @@ pub enum Verified {
     /// Not verified: there is no allowed signers file.
     NoSigners(String),
     /// Not verified: the program does not run.
-    NoProgram(String),
+    NoProgram {
+        /// The output.
+        said: String,
+        /// The kind of the signature.
+        signer: Signer,
+    },
 }
 
 impl Verified {
     /// Classifies a failed verification by its output: git has one exit code for all of these.
-    fn of(said: String) -> Self {
+    fn of(said: String, signer: Signer) -> Self {
         let has = |words: &[&str]| words.iter().any(|words| said.contains(words));
         if has(&["error: no signature found", "cannot verify a non-tag object"]) {
             Self::Unsigned(said)
         } else if has(&["gpg.ssh.allowedSignersFile needs to be configured", "Unable to open allowed keys file"]) {
             Self::NoSigners(said)
         } else if has(&["cannot run ", "cannot exec ", "cannot spawn "]) {
-            Self::NoProgram(said)
+            Self::NoProgram { said, signer }
         } else if has(&["Can't check signature: No public key", "No principal matched"]) {
             Self::UnknownKey(said)
         } else {
@@ -131,6 +136,23 @@ impl Repo {
         }
         let (ended, _) = self.change(&["verify-tag", "--"]).arg(name.as_str()).output(cancel, MAX_OUTPUT)?;
         let said = ended.stderr.trim().to_owned();
-        Ok(if ended.code == Some(0) { Verified::Good(said) } else { Verified::of(said) })
+        if ended.code == Some(0) {
+            return Ok(Verified::Good(said));
+        }
+        // A tag without an object of its own has no signature.
+        let (_, text) = self.read(&["cat-file", "tag"]).arg(name.full()).may_die().output(cancel, MAX_OUTPUT)?;
+        Ok(Verified::of(said, signer_of(&text)))
+    }
+}
+
+/// The kind of the signature in a tag's text.
+fn signer_of(text: &[u8]) -> Signer {
+    let has = |line: &[u8]| text.lines().any(|one| one == line);
+    if has(b"-----BEGIN SSH SIGNATURE-----") {
+        Signer::Ssh
+    } else if has(b"-----BEGIN SIGNED MESSAGE-----") {
+        Signer::X509
+    } else {
+        Signer::OpenPgp
     }
 }

@@ -2,6 +2,28 @@
 
 use std::fmt;
 
+/// The kind of a signature, as named by `gpg.format`. Each has its own program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// By gpg.
+    OpenPgp,
+    /// By gpgsm.
+    X509,
+    /// By ssh-keygen.
+    Ssh,
+}
+
+impl Signer {
+    /// The setting that names its program.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::OpenPgp => "gpg.program",
+            Self::X509 => "gpg.x509.program",
+            Self::Ssh => "gpg.ssh.program",
+        }
+    }
+}
+
 /// A program started by git.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Child {
@@ -9,10 +31,8 @@ pub struct Child {
     pub hook: Option<String>,
     /// Its file name.
     pub program: String,
-    /// Whether it signs a commit or a tag.
-    pub signs: bool,
-    /// Whether it signs with an ssh key.
-    pub by_ssh: bool,
+    /// The kind of signature, if it signs a commit, a tag or a push.
+    pub signs: Option<Signer>,
     /// The exit code: above 128 for a signal, -1 if it failed to start. `None` while it runs.
     pub code: Option<i32>,
 }
@@ -21,7 +41,7 @@ impl fmt::Display for Child {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.hook {
             Some(hook) => write!(f, "the hook `{hook}`"),
-            None if self.signs => write!(f, "the signing program `{}`", self.program),
+            None if self.signs.is_some() => write!(f, "the signing program `{}`", self.program),
             None => write!(f, "the program `{}`", self.program),
         }
     }

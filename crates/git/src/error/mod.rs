@@ -7,7 +7,7 @@ mod lock_file;
 mod misdirected;
 mod new;
 
-pub use child::Child;
+pub use child::{Child, Signer};
 pub(crate) use halt::words;
 pub use halt::{FailedHook, Halt};
 pub use in_submodule::{InSubmodule, Obstacle};

@@ -3,9 +3,10 @@
 //! The trace is a file in its own directory below the git directory: background processes of a hook may write to it later,
 //! and cannot once the directory is removed.
 
-use crate::error::Child;
+use crate::error::{Child, Signer};
 use std::{
     cell::Cell,
+    collections::BTreeMap,
     fs,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -20,6 +21,8 @@ const FILE: &str = "events";
 const MAX_SIZE: u64 = 8 << 20;
 /// Maximum bytes read, from its end.
 const MAX_READ: u64 = 1 << 20;
+/// The setting whose value git adds to the trace.
+const FORMAT: &str = "gpg.format";
 /// Interval between checks of its size.
 const LOOK: Duration = Duration::from_secs(1);
 /// Maximum length of a name.
@@ -67,9 +70,9 @@ impl Trace {
     }
 
     /// Variables that enable the trace. Children inherit them.
-    pub(crate) fn variables(&self) -> [(&'static str, String); 2] {
+    pub(crate) fn variables(&self) -> [(&'static str, String); 3] {
         let file = self.file().to_string_lossy().into_owned();
-        [("GIT_TRACE2_PERF", file), ("GIT_TRACE2_PERF_BRIEF", "1".to_owned())]
+        [("GIT_TRACE2_PERF", file), ("GIT_TRACE2_PERF_BRIEF", "1".to_owned()), ("GIT_TRACE2_CONFIG_PARAMS", FORMAT.to_owned())]
     }
 
     fn file(&self) -> PathBuf {
@@ -105,15 +108,24 @@ impl Children {
     /// Parses lines of eight columns: depth, thread, event, repository, two times, category, message.
     fn parse(text: &str) -> Self {
         let mut all: Vec<Started> = Vec::new();
+        // The last value counts.
+        let mut formats: BTreeMap<u32, &str> = BTreeMap::new();
         for line in text.lines() {
             let columns: Vec<&str> = line.splitn(8, '|').map(str::trim).collect();
             let &[depth, _, event, _, _, _, _, message] = columns.as_slice() else { continue };
             let Some(depth) = depth.strip_prefix('d').and_then(|depth| depth.parse().ok()) else { continue };
             let message = message.trim_start_matches('.');
+            if event == "def_param" {
+                formats.extend(message.strip_prefix(FORMAT).and_then(|rest| rest.strip_prefix(':')).map(|format| (depth, format)));
+                continue;
+            }
             let Some((number, rest)) = message.strip_prefix("[ch").and_then(|rest| rest.split_once("] ")) else { continue };
             let Ok(number) = number.parse() else { continue };
             match event {
-                "child_start" => all.push(Started { depth, number, child: child(rest), until: usize::MAX }),
+                "child_start" => {
+                    let child = child(rest, formats.get(&depth).copied());
+                    all.push(Started { depth, number, child, until: usize::MAX });
+                }
                 "child_exit" => {
                     let code = rest.rsplit_once("code:").and_then(|(_, code)| code.parse().ok());
                     let until = all.len();
@@ -131,7 +143,7 @@ impl Children {
     /// The last failed hook or signing program that could abort git.
     pub(crate) fn stopper(&self) -> Option<&Child> {
         self.last(&|child| child.code.is_some_and(|code| code != 0), &|child| {
-            child.signs || child.hook.as_deref().is_some_and(|hook| STOPPING.contains(&hook))
+            child.signs.is_some() || child.hook.as_deref().is_some_and(|hook| STOPPING.contains(&hook))
         })
     }
 
@@ -171,17 +183,22 @@ impl Children {
     }
 }
 
-/// Parses `class:hook hook:pre-commit argv:[.git/hooks/pre-commit]`.
-fn child(text: &str) -> Child {
+/// Parses `class:hook hook:pre-commit argv:[.git/hooks/pre-commit]`, given the value of `gpg.format`.
+fn child(text: &str, format: Option<&str>) -> Child {
     let (about, argv) = text.split_once("argv:[").unwrap_or((text, ""));
     let of = |key: &str| about.split(' ').find_map(|word| word.strip_prefix(key)).map(plain);
     let is_hook = of("class:").as_deref() == Some("hook");
     // A word with special characters is quoted.
     let first = argv.strip_prefix('\'').map_or_else(|| argv.split([' ', ']']).next(), |rest| rest.split('\'').next());
     let program = first.and_then(|path| path.trim_end().rsplit('/').next()).unwrap_or_default();
-    let by_ssh = !is_hook && argv.contains(" -Y sign ");
-    let signs = by_ssh || !is_hook && argv.contains(" -bsau ");
-    Child { hook: of("hook:").filter(|_| is_hook), program: plain(program), signs, by_ssh, code: None }
+    let signs = match argv {
+        _ if is_hook => None,
+        argv if argv.contains(" -Y sign ") => Some(Signer::Ssh),
+        // gpg and gpgsm have the same arguments.
+        argv if argv.contains(" -bsau ") => Some(if format == Some("x509") { Signer::X509 } else { Signer::OpenPgp }),
+        _ => None,
+    };
+    Child { hook: of("hook:").filter(|_| is_hook), program: plain(program), signs, code: None }
 }
 
 /// A name without special characters.
@@ -215,11 +232,22 @@ d0 | main                     | child_exit   |     |  0.006499 |  0.005449 |    
 
     #[test]
     fn signing_programs_are_recognised() {
-        let sign = child("class:? argv:[/opt/my/gpg2 --status-fd=2 -bsau 'A <a@b>']");
-        assert_eq!((sign.program.as_str(), sign.signs), ("gpg2", true));
-        let ssh = child("class:? argv:[ssh-keygen -Y sign -n git -f /k /tmp/x]");
-        assert!(ssh.signs && !child("class:? argv:[gpg --verify x]").signs);
-        let odd = child("class:hook hook:pre-`x`\u{1b}[1m argv:['.git/my hooks/x']");
+        let sign = child("class:? argv:[/opt/my/gpg2 --status-fd=2 -bsau 'A <a@b>']", Some("openpgp"));
+        assert_eq!((sign.program.as_str(), sign.signs), ("gpg2", Some(Signer::OpenPgp)));
+        let ssh = child("class:? argv:[ssh-keygen -Y sign -n git -f /k /tmp/x]", Some("ssh"));
+        assert_eq!((ssh.signs, child("class:? argv:[gpg --verify x]", None).signs), (Some(Signer::Ssh), None));
+        let start = "child_start  |     |  0.003 |  |  | [ch0] class:? argv:[/x/any --status-fd=2 -bsau k]";
+        let exit = "child_exit   |     |  0.004 |  |  | [ch0] pid:1 code:2";
+        for (formats, expect) in [(&["openpgp", "x509"][..], Signer::X509), (&["x509", "openpgp"], Signer::OpenPgp), (&[], Signer::OpenPgp)]
+        {
+            let params: String =
+                formats.iter().map(|format| format!("d0 | main | def_param | | | | scope:local | gpg.format:{format}\n")).collect();
+            let children = Children::parse(&format!(
+                "{params}d1 | main | def_param | | | | | gpg.format:ssh\nd0 | main | {start}\nd0 | main | {exit}\n"
+            ));
+            assert_eq!(children.stopper().and_then(|child| child.signs), Some(expect), "{formats:?}");
+        }
+        let odd = child("class:hook hook:pre-`x`\u{1b}[1m argv:['.git/my hooks/x']", None);
         assert_eq!(odd.hook.as_deref(), Some("pre-x1m"));
         assert!(Children::parse("d0|||child_start|x\n[ch|] | |").0.is_empty());
     }

@@ -107,19 +107,22 @@ fn verified(name: &TagName, found: Verified) -> Result<String, Error> {
     let unchecked = |said| format!("the signature of {name} could not be checked: {said}");
     let (message, hint) = match found {
         Verified::Good(said) => return Ok(said),
-        Verified::Bad(said) => (format!("{name} has no good signature: {said}"), ""),
-        Verified::Unsigned(said) => (format!("{name} has no signature: {said}"), ""),
+        Verified::Bad(said) => (format!("{name} has no good signature: {said}"), String::new()),
+        Verified::Unsigned(said) => (format!("{name} has no signature: {said}"), String::new()),
         Verified::UnknownKey(said) => (
             unchecked(said),
-            "Ask the operator to add the key: with `gpg --import`, or for ssh as a line of the `gpg.ssh.allowedSignersFile`.",
+            "Ask the operator to add the key: with `gpg --import`, or for ssh as a line of the `gpg.ssh.allowedSignersFile`.".to_owned(),
         ),
-        Verified::NoSigners(said) => {
-            (unchecked(said), "Ask the operator to name a file of signers and keys: git config --global gpg.ssh.allowedSignersFile FILE")
-        }
-        Verified::NoProgram(said) => (
+        Verified::NoSigners(said) => (
             unchecked(said),
-            "Ask the operator to install the program, or to name it as `gpg.program`, `gpg.ssh.program` or `gpg.x509.program`; the \
-             server's PATH may be shorter than a terminal's.",
+            "Ask the operator to name a file of signers and keys: git config --global gpg.ssh.allowedSignersFile FILE".to_owned(),
+        ),
+        Verified::NoProgram { said, signer } => (
+            unchecked(said),
+            format!(
+                "Ask the operator to install the program, or to name it as `{}`; the server's PATH may be shorter than a terminal's.",
+                signer.setting()
+            ),
         ),
     };
     let error = Error::new(Kind::Refused, message);

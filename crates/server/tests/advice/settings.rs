@@ -160,6 +160,23 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_tag", &sign);
     }),
     elsewhere("error/advice/operations.rs", "Ask the operator to set up signing: `gpg.ssh.program`", SSH),
+    followed("error/advice/operations.rs", "Ask the operator to set up signing: as `gpg.format` is x509", |it| {
+        let fixture = Fixture::new();
+        fixture.git(&["config", "gpg.format", "x509"]);
+        fixture.git(&["config", "gpg.x509.program", "/nowhere/gpgsm"]);
+        let mut client = fixture.serve();
+        let sign = json!({"action": "create", "name": "v1", "message": "x", "sign": true});
+        let (error, _) = it.printed(&mut client, ("git_tag", sign.clone()));
+        let setting = |ending: &str| error.split('`').find(|part| part.ends_with(ending)).expect("a setting").to_owned();
+        let program = fixture.home.path().join("signs");
+        // It signs with one certificate only.
+        script(&program, &format!("case \"$*\" in *certificate*) ;; *) exit 2;; esac; {SIGNS}"));
+        fixture.git(&["config", &setting(".x509.program"), &program.display().to_string()]);
+        it.printed(&mut client, ("git_tag", sign.clone()));
+        fixture.git(&["config", &setting(".signingKey"), "certificate"]);
+        client.text("git_tag", &sign);
+        assert!(fixture.text(&["cat-file", "tag", "v1"]).contains("SIGNATURE"));
+    }),
     elsewhere("tools/tag.rs", "Ask the operator to add the key", SSH),
     elsewhere("tools/tag.rs", "Ask the operator to name a file of signers", SSH),
     elsewhere("tools/tag.rs", "{name} has no good signature", SIGNATURES),

@@ -155,3 +155,48 @@ fn an_ssh_key_leads_to_the_ssh_settings() {
         assert_eq!(error.contains("The server has no ssh agent"), agent, "{error}");
     }
 }
+
+#[test]
+fn a_failing_signature_names_the_program_of_its_kind() {
+    let settings = ["gpg.program", "gpg.x509.program", "gpg.ssh.program"];
+    for (format, setting) in [("openpgp", settings[0]), ("x509", settings[1]), ("ssh", settings[2])] {
+        let fixture = Fixture::new();
+        for (key, value) in [("gpg.format", format), ("user.signingKey", "/nowhere/key"), ("commit.gpgSign", "true")] {
+            fixture.git(&["config", key, value]);
+        }
+        for key in settings {
+            fixture.git(&["config", key, "/nowhere/program"]);
+        }
+        let mut client = fixture.serve();
+        for (tool, args) in [
+            ("git_commit", json!({"message": "m", "allow_empty": true})),
+            ("git_tag", json!({"action": "create", "name": "v1", "message": "m", "sign": true})),
+        ] {
+            let error = client.error(tool, &args);
+            assert!(error.contains("the signing program `program` stopped the "), "{format}: {error}");
+            for key in settings {
+                assert_eq!(error.contains(&format!("`{key}`")), key == setting, "{format}: {error}");
+            }
+            assert!(error.contains("`user.signingKey`"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_signature_without_a_program_names_the_setting_of_its_kind() {
+    for (kind, setting) in [("PGP SIGNATURE", "gpg.program"), ("SIGNED MESSAGE", "gpg.x509.program"), ("SSH SIGNATURE", "gpg.ssh.program")]
+    {
+        let fixture = Fixture::new();
+        let head = fixture.text(&["rev-parse", "HEAD"]);
+        let text = format!(
+            "object {head}\ntype commit\ntag v1\ntagger A <a@b> 1700000000 +0000\n\nm\n-----BEGIN {kind}-----\nx\n-----END {kind}-----\n"
+        );
+        fixture.write("../tag", text);
+        fixture.git(&["config", "gpg.ssh.allowedSignersFile", &fixture.path.with_file_name("tag").display().to_string()]);
+        fixture.git(&["config", setting, "/nowhere/program"]);
+        let id = fixture.text(&["hash-object", "-t", "tag", "-w", "../tag"]);
+        fixture.git(&["update-ref", "refs/tags/v1", &id]);
+        let error = fixture.serve().error("git_tag", &json!({"action": "verify", "name": "v1"}));
+        assert!(error.contains("could not be checked: ") && error.contains(&format!("or to name it as `{setting}`;")), "{kind}: {error}");
+    }
+}

@@ -18,17 +18,26 @@ pub(super) fn of_a_halt(halt: &git::Halt) -> String {
                 .to_owned()
         }
         Some(by) if by.hook.is_some() => FIX.to_owned(),
-        Some(by) if by.by_ssh => {
-            let agent = agent("A key with a passphrase must be in the ssh agent: ask the operator to add the key with `ssh-add`");
-            format!(
-                "Ask the operator to set up signing: `gpg.ssh.program` and `user.signingKey` of git's configuration name program and key. \
-                 {agent}, or to name a key without a passphrase as `user.signingKey`. Then repeat the call."
-            )
-        }
-        Some(_) => "Ask the operator to set up signing: `gpg.program` and `user.signingKey` of git's configuration name program and key \
-                    (`gpg.x509.program` if `gpg.format` is x509), and a passphrase must be in its agent, since the server cannot \
-                    prompt. Then repeat the call."
-            .to_owned(),
+        Some(by) => match by.signs {
+            Some(git::Signer::Ssh) => {
+                let agent = agent("A key with a passphrase must be in the ssh agent: ask the operator to add the key with `ssh-add`");
+                format!(
+                    "Ask the operator to set up signing: `gpg.ssh.program` and `user.signingKey` of git's configuration name program and \
+                     key. {agent}, or to name a key without a passphrase as `user.signingKey`. Then repeat the call."
+                )
+            }
+            Some(git::Signer::X509) => {
+                "Ask the operator to set up signing: as `gpg.format` is x509, `gpg.x509.program` (by default gpgsm) and `user.signingKey` \
+                 of git's configuration name program and certificate, and a passphrase must be in the gpg agent, since the server cannot \
+                 prompt. Then repeat the call."
+                    .to_owned()
+            }
+            Some(git::Signer::OpenPgp) | None => {
+                "Ask the operator to set up signing: `gpg.program` and `user.signingKey` of git's configuration name program and key, and \
+                 a passphrase must be in the gpg agent, since the server cannot prompt. Then repeat the call."
+                    .to_owned()
+            }
+        },
     }
 }
 
