@@ -300,7 +300,7 @@ impl Repo {
     ///
     /// As for any read.
     pub fn unreferenced(&self, id: ObjectId, most: usize, cancel: &Cancel) -> Result<usize> {
-        let process = self.read(&["rev-list", "--count"]).arg(format!("--max-count={most}")).arg(id.to_string());
+        let process = self.read(&["rev-list", "--count", "--ignore-missing"]).arg(format!("--max-count={most}")).arg(id.to_string());
         let counted = process.args(["--not", "HEAD", "--branches", "--tags", "--remotes"]).success(cancel, MAX_OUTPUT)?;
         Ok(counted.trim_ascii_end().to_str_lossy().parse().unwrap_or_default())
     }

@@ -5,10 +5,25 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result, Signer},
     name::{Rev, TagName},
-    read::fields::{Layout, MAX_FIELD, MAX_SUBJECT},
-    repo::Repo,
+    process::stderr::Damage,
+    read::{
+        described::{Described, Form, Named},
+        fields::{Layout, MAX_FIELD, MAX_SUBJECT},
+    },
+    repo::{Repo, rev::ObjectKind},
 };
 use gix::{ObjectId, bstr::ByteSlice};
+use std::cmp::Reverse;
+
+/// Number of fields of a listed tag.
+const WIDTH: usize = 7;
+/// The fields of a listed tag.
+const FORM: Form<'static> = Form {
+    format: "--format=%(refname)%00%(objectname)%00%(objecttype)%00%(*objectname)%00%(*objecttype)%00%(creatordate:unix)%00\
+             %(contents:subject)%00",
+    width: WIDTH,
+    layout: Layout { limit: &|at| if at % WIDTH == WIDTH - 1 { MAX_SUBJECT } else { MAX_FIELD }, ..Layout::NUL },
+};
 
 /// A tag.
 #[derive(Clone, Debug)]
@@ -21,8 +36,12 @@ pub struct Tag {
     pub target: ObjectId,
     /// Whether it is annotated.
     pub annotated: bool,
+    /// The type of its target, if known.
+    pub kind: Option<ObjectKind>,
     /// The first line of the tag's message, or else the commit's, truncated to [`MAX_SUBJECT`] bytes.
     pub subject: Vec<u8>,
+    /// Why its object cannot be read.
+    pub broken: Option<String>,
 }
 
 /// The result of verifying a tag's signature, with the output of git and the verifying program.
@@ -65,24 +84,61 @@ impl Verified {
     }
 }
 
+impl Tag {
+    fn broken(full: &[u8], id: ObjectId, why: String) -> Self {
+        Self { id, name: short(full).to_vec(), target: id, annotated: false, kind: None, subject: Vec::new(), broken: Some(why) }
+    }
+}
+
+fn short(full: &[u8]) -> &[u8] {
+    full.strip_prefix(b"refs/tags/").unwrap_or(full)
+}
+
+/// A tag and its date, from the fields of [`FORM`].
+fn described(fields: &[Vec<u8>]) -> Option<(i64, Tag)> {
+    let [name, id, kind, target, target_kind, date, subject] = fields else { return None };
+    let id = ObjectId::from_hex(id).ok()?;
+    let annotated = !target.is_empty();
+    let tag = Tag {
+        id,
+        name: short(name.trim_start()).to_vec(),
+        target: if annotated { ObjectId::from_hex(target).ok()? } else { id },
+        annotated,
+        kind: ObjectKind::named(if annotated { target_kind } else { kind }),
+        subject: subject.clone(),
+        broken: None,
+    };
+    let date = date.to_str().ok().and_then(|date| date.parse().ok());
+    Some((date.unwrap_or_default(), tag))
+}
+
 impl Repo {
-    /// The tags, newest first, filtered by `pattern` if given (such as `v1.*`).
+    /// The tags, broken ones first and then the newest, filtered by `pattern` if given (such as `v1.*`).
     ///
     /// # Errors
     ///
     /// As for any read.
     pub fn tags(&self, pattern: Option<&str>, cancel: &Cancel) -> Result<Vec<Tag>> {
-        let format = "--format=%(objectname)%00%(*objectname)%00%(refname:lstrip=2)%00%(contents:subject)%00";
-        let process = self.read(&["tag", "--list", "--sort=-creatordate", format, "--"]).args(pattern);
-        let layout = Layout { limit: &|at| if at % 4 == 3 { MAX_SUBJECT } else { MAX_FIELD }, ..Layout::NUL };
-        let fields = process.fields_of_success(layout, cancel)?;
-        let tag = |fields: &[Vec<u8>]| {
-            let id = ObjectId::from_hex(fields[0].trim_start()).ok()?;
-            let annotated = !fields[1].is_empty();
-            let target = if annotated { ObjectId::from_hex(&fields[1]).ok()? } else { id };
-            Some(Tag { id, name: fields[2].clone(), target, annotated, subject: fields[3].clone() })
+        let process = self.read(&["tag", "--list", "--sort=-creatordate", FORM.format, "--"]).args(pattern);
+        match process.fields_of_success(FORM.layout, cancel) {
+            Ok(fields) => Ok(fields.chunks_exact(WIDTH).filter_map(|fields| Some(described(fields)?.1)).collect()),
+            Err(err) if err.damage() == Some(Damage::Other) => self.tags_beside_broken(pattern, cancel),
+            Err(err) => Err(err),
+        }
+    }
+
+    fn tags_beside_broken(&self, pattern: Option<&str>, cancel: &Cancel) -> Result<Vec<Tag>> {
+        let process = self.read(&["tag", "--list", "--sort=refname", "--format=%(objectname)%00%(refname)%00", "--"]).args(pattern);
+        let fields = process.fields_of_success(Layout::NUL, cancel)?;
+        let named = |fields: &[Vec<u8>]| Some((fields[1].clone(), ObjectId::from_hex(fields[0].trim_start()).ok()?));
+        let names: Vec<Named> = fields.chunks_exact(2).filter_map(named).collect();
+        let tag = |((name, id), one): (&Named, Described)| match one {
+            Ok(fields) => described(&fields),
+            Err(why) => Some((i64::MAX, Tag::broken(name, *id, why))),
         };
-        Ok(fields.chunks_exact(4).filter_map(tag).collect())
+        let mut tags: Vec<(i64, Tag)> = self.described(&names, &FORM, cancel)?.into_iter().filter_map(tag).collect();
+        tags.sort_by_key(|(date, _)| Reverse(*date));
+        Ok(tags.into_iter().map(|(_, tag)| tag).collect())
     }
 
     /// Creates a tag at `rev`, annotated if there is a message.
@@ -112,14 +168,20 @@ impl Repo {
         Ok(target)
     }
 
+    fn tag_object(&self, name: &TagName, cancel: &Cancel) -> Result<ObjectId> {
+        self.resolve(&Rev::new(name.full())?, cancel).map_err(|err| match err {
+            Error::UnknownRevision(_) => Error::UnknownRevision(name.as_str().to_owned()),
+            err => err,
+        })
+    }
+
     /// Deletes a tag and returns its former id.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownRevision`].
     pub fn delete_tag(&self, name: &TagName, cancel: &Cancel) -> Result<ObjectId> {
-        let unknown = |_| Error::UnknownRevision(name.as_str().to_owned());
-        let id = self.resolve(&Rev::new(name.full())?, cancel).map_err(unknown)?;
+        let id = self.tag_object(name, cancel)?;
         self.change(&["tag", "--delete", "--"]).arg(name.as_str()).success(cancel, MAX_OUTPUT)?;
         Ok(id)
     }
@@ -130,7 +192,7 @@ impl Repo {
     ///
     /// [`Error::UnknownRevision`]; [`Error::Untrusted`], since a repository may name the program.
     pub fn verify_tag(&self, name: &TagName, cancel: &Cancel) -> Result<Verified> {
-        self.resolve(&Rev::new(name.full())?, cancel).map_err(|_| Error::UnknownRevision(name.as_str().to_owned()))?;
+        self.tag_object(name, cancel)?;
         if !self.location.trusted {
             return Err(Error::Untrusted { path: self.top().to_owned(), program: "signature verifier".to_owned() });
         }

@@ -6,6 +6,7 @@ use crate::{
     name::Rev,
     read::{
         commit_text::CommitText,
+        described::{Described, Form, Named},
         fields::{Layout, MAX_FIELD, MAX_SUBJECT, clipped},
         log, upstream,
     },
@@ -17,14 +18,10 @@ use crate::{
 };
 use gix::{ObjectId, bstr::ByteSlice, refs::FullNameRef};
 use std::{
-    ffi::OsStr,
     hash::{DefaultHasher, Hash, Hasher},
     ops::ControlFlow,
-    os::unix::ffi::OsStrExt,
 };
 
-/// Branches per git process: their names are its arguments.
-const CHUNK: usize = 200;
 /// Maximum number of broken references named.
 const MAX_BROKEN: usize = 5;
 
@@ -82,6 +79,8 @@ pub struct Branch {
     pub upstream: Option<Vec<u8>>,
     /// The first paragraph of the commit's message.
     pub subject: Vec<u8>,
+    /// Why its commit cannot be read.
+    pub broken: Option<String>,
 }
 
 /// Collects the branches in the window and counts the rest: a repository can have a million.
@@ -89,7 +88,7 @@ struct Window<'a> {
     query: &'a BranchQuery,
     hasher: DefaultHasher,
     total: usize,
-    names: Vec<(Vec<u8>, ObjectId)>,
+    names: Vec<Named>,
 }
 
 impl<'a> Window<'a> {
@@ -148,31 +147,51 @@ impl Repo {
             ControlFlow::Continue(())
         })?;
         ended.require("for-each-ref")?;
-        let mut shown = Vec::with_capacity(window.names.len());
-        for names in window.names.chunks(CHUNK) {
-            shown.extend(self.look_into(names, cancel)?);
-        }
+        let shown = self.look_into(&window.names, cancel)?;
         let broken = ended.stderr.lines().filter(|line| line.starts_with("warning: ignoring ")).take(MAX_BROKEN).map(str::to_owned);
         Ok(Branches { broken: broken.collect(), ..window.of(shown) })
     }
 
-    fn look_into(&self, names: &[(Vec<u8>, ObjectId)], cancel: &Cancel) -> Result<Vec<Branch>> {
-        let format = "--format=%(refname)%00%(HEAD)%00%(objectname)%00%(objectname:short)%00%(upstream:short)%00%(contents:subject)%00";
-        let process = self.read(&["for-each-ref", format]).args(names.iter().map(|(name, _)| OsStr::from_bytes(name)));
-        let layout = Layout { limit: &|at| if at % 6 == 5 { MAX_SUBJECT } else { MAX_FIELD }, ..Layout::NUL };
-        let fields = process.fields_of_success(layout, cancel)?;
-        let branches = fields.chunks_exact(6).filter_map(|fields| {
-            Some(Branch {
-                name: shorten(fields[0].trim_start()).to_vec(),
-                current: fields[1] == b"*",
-                id: ObjectId::from_hex(&fields[2]).ok()?,
-                short: fields[3].to_str_lossy().into_owned(),
-                upstream: Some(fields[4].clone()).filter(|name| !name.is_empty()),
-                subject: fields[5].clone(),
-            })
-        });
-        Ok(branches.collect())
+    fn look_into(&self, names: &[Named], cancel: &Cancel) -> Result<Vec<Branch>> {
+        let form = Form {
+            format: "--format=%(refname)%00%(HEAD)%00%(objectname)%00%(objectname:short)%00%(upstream:short)%00%(contents:subject)%00",
+            width: 6,
+            layout: Layout { limit: &|at| if at % 6 == 5 { MAX_SUBJECT } else { MAX_FIELD }, ..Layout::NUL },
+        };
+        let described = self.described(names, &form, cancel)?;
+        let is_any_broken = described.iter().any(|(_, described)| described.is_err());
+        let head = if is_any_broken { self.head_target(cancel)? } else { Vec::new() };
+        let branch = |((name, id), described): (&Named, Described)| match described {
+            Ok(fields) => described_branch(&fields),
+            Err(why) => Some(Branch {
+                name: clipped(shorten(name), MAX_FIELD),
+                current: head == *name,
+                id: *id,
+                short: id.to_hex_with_len(12).to_string(),
+                upstream: None,
+                subject: Vec::new(),
+                broken: Some(why),
+            }),
+        };
+        Ok(described.into_iter().filter_map(branch).collect())
     }
+
+    /// The full name of the branch that `HEAD` names; empty if it names none.
+    fn head_target(&self, cancel: &Cancel) -> Result<Vec<u8>> {
+        Ok(self.read(&["symbolic-ref", "--quiet", "HEAD"]).may_die().output(cancel, MAX_FIELD)?.1.trim_ascii_end().to_vec())
+    }
+}
+
+fn described_branch(fields: &[Vec<u8>]) -> Option<Branch> {
+    Some(Branch {
+        name: shorten(fields[0].trim_start()).to_vec(),
+        current: fields[1] == b"*",
+        id: ObjectId::from_hex(&fields[2]).ok()?,
+        short: fields[3].to_str_lossy().into_owned(),
+        upstream: Some(fields[4].clone()).filter(|name| !name.is_empty()),
+        subject: fields[5].clone(),
+        broken: None,
+    })
 }
 
 fn prefixes(kind: BranchKind) -> &'static [&'static str] {
@@ -226,6 +245,7 @@ fn list(engine: &gix::Repository, query: &BranchQuery, cancel: &Cancel) -> Resul
             short: abbreviate.short(*id),
             upstream,
             subject: clipped(&log::subject(text.message), MAX_SUBJECT),
+            broken: None,
         });
     }
     Ok(window.of(shown))

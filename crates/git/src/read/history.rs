@@ -60,7 +60,7 @@ impl Repo {
     /// As for any read.
     pub fn is_pushed_since(&self, target: ObjectId, cancel: &Cancel) -> Result<bool> {
         let count = |more: &[&str]| -> Result<u64> {
-            let process = self.read(&["rev-list", "--count", "HEAD", "--not"]).arg(target.to_string()).args(more);
+            let process = self.read(&["rev-list", "--count", "--ignore-missing", "HEAD", "--not"]).arg(target.to_string()).args(more);
             Ok(process.success(cancel, MAX_OUTPUT)?.trim_ascii_end().to_str().ok().and_then(|text| text.parse().ok()).unwrap_or_default())
         };
         Ok(count(&[])? > count(&["--remotes"])?)

@@ -3,6 +3,7 @@
 pub(crate) mod blame;
 pub(crate) mod branch;
 pub(crate) mod commit_text;
+pub(crate) mod described;
 pub(crate) mod diff;
 pub(crate) mod fields;
 pub(crate) mod filtered;

@@ -30,6 +30,23 @@ pub enum ObjectKind {
     Tag,
 }
 
+impl ObjectKind {
+    /// git's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Tree => "tree",
+            Self::Blob => "blob",
+            Self::Tag => "tag",
+        }
+    }
+
+    /// The kind with this name.
+    pub(crate) fn named(name: &[u8]) -> Option<Self> {
+        [Self::Commit, Self::Tree, Self::Blob, Self::Tag].into_iter().find(|kind| kind.as_str().as_bytes() == name)
+    }
+}
+
 /// The path of `:PATH` or `:STAGE:PATH`, given the text after the first colon.
 fn staged_path(text: &str) -> &str {
     text.strip_prefix(['0', '1', '2', '3']).and_then(|rest| rest.strip_prefix(':')).unwrap_or(text)
@@ -71,7 +88,7 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownRevision`], also for a blob or a tree.
+    /// [`Error::UnknownRevision`]; [`Error::BadName`] for a blob, a tree, or a tag of one.
     pub fn resolve_commit(&self, rev: &Rev, cancel: &Cancel) -> Result<ObjectId> {
         cancel.check()?;
         let found = self.with_engine(Mode::Read, |engine| {
@@ -81,7 +98,39 @@ impl Repo {
         if let Some(id) = found.flatten() {
             return Ok(id);
         }
-        self.resolve_with_git(rev, &format!("{rev}^{{commit}}"), cancel)
+        match self.resolve_with_git(rev, &format!("{rev}^{{commit}}"), cancel) {
+            Err(Error::UnknownRevision(_)) => Err(self.no_commit(rev, cancel)?),
+            found => found,
+        }
+    }
+
+    /// Why `rev` names no commit: it names another object, or nothing.
+    fn no_commit(&self, rev: &Rev, cancel: &Cancel) -> Result<Error> {
+        let text = rev.as_str();
+        let unknown = || Ok(Error::UnknownRevision(text.to_owned()));
+        let is_digit = |byte: u8| byte.is_ascii_digit();
+        // A parent that a commit does not have.
+        let is_step = text.rfind(['^', '~']).is_some_and(|at| text[at + 1..].bytes().all(is_digit));
+        let found = if is_step { None } else { self.rev_parse(text, cancel)?.0 };
+        let Some(id) = found else { return unknown() };
+        let why = match self.object(id, cancel)?.kind {
+            ObjectKind::Blob => "it names a blob",
+            ObjectKind::Tree => "it names a tree",
+            ObjectKind::Commit => return unknown(),
+            ObjectKind::Tag => match self.tagged(id, cancel)?.kind {
+                ObjectKind::Blob => "it names a tag of a blob",
+                ObjectKind::Tree => "it names a tag of a tree",
+                ObjectKind::Commit | ObjectKind::Tag => return unknown(),
+            },
+        };
+        Ok(Error::bad_name(text, "a commit", why))
+    }
+
+    /// The object that the tag `id` leads to.
+    fn tagged(&self, id: ObjectId, cancel: &Cancel) -> Result<Object> {
+        let missing = || Error::Unreadable { said: format!("the object that the tag {id} names is missing or damaged") };
+        let target = self.rev_parse(format!("{id}^{{}}"), cancel)?.0.ok_or_else(missing)?;
+        self.object(target, cancel)
     }
 
     /// The commit that `HEAD` names; `None` before the first commit.
@@ -188,14 +237,11 @@ impl Repo {
         self.require_object(&ended, id, cancel)?;
         let text = String::from_utf8_lossy(&output);
         let mut fields = text.split_ascii_whitespace().skip(1);
-        let kind = match fields.next() {
-            Some("commit") => ObjectKind::Commit,
-            Some("tree") => ObjectKind::Tree,
-            Some("blob") => ObjectKind::Blob,
-            Some("tag") => ObjectKind::Tag,
+        let kind = match fields.next().and_then(|name| ObjectKind::named(name.as_bytes())) {
+            Some(kind) => kind,
             // git also reports a damaged object as missing.
-            _ if ended.stderr.contains("error: ") => return Err(ended.unreadable()),
-            _ => return Err(Error::MissingObject(id.to_string())),
+            None if ended.stderr.contains("error: ") => return Err(ended.unreadable()),
+            None => return Err(Error::MissingObject(id.to_string())),
         };
         let size = fields.next().and_then(|size| size.parse().ok()).unwrap_or_default();
         Ok(Object { id, kind, size })

@@ -91,7 +91,15 @@ fn show(branch: &Branch, row: &mut Row) {
         let upstream = row.show(Field::Ref, "upstream", upstream);
         row.put(" [").part(&upstream).put("]").set("upstream", &upstream);
     }
-    row.put(" ").part(&subject);
+    match &branch.broken {
+        Some(why) => {
+            let why = row.show(Field::Value, "broken", why);
+            row.put(" is broken: ").part(&why).set("broken", &why);
+        }
+        None => {
+            row.put(" ").part(&subject);
+        }
+    }
     row.set("name", &name).set_flag("current", branch.current).set_id("id", branch.id).set("subject", &subject);
 }
 
@@ -101,7 +109,7 @@ fn output() -> Value {
         "properties": {
             "branches": {"type": "array", "items": {
                 "type": "object",
-                "properties": {"name": {"type": "string"}, "current": {"type": "boolean"}, "id": {"type": "string"}, "subject": {"type": "string"}, "upstream": {"type": "string"}, "cut": {"type": "object"}},
+                "properties": {"name": {"type": "string"}, "current": {"type": "boolean"}, "id": {"type": "string"}, "subject": {"type": "string"}, "upstream": {"type": "string"}, "broken": {"type": "string"}, "cut": {"type": "object"}},
                 "required": ["name", "current", "id", "subject"],
             }},
             "next_cursor": {"type": "string"},

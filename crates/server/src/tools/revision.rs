@@ -5,7 +5,7 @@ use crate::{
     output::{Field, Reply, Row},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
-use git::{ObjectKind, Rev};
+use git::Rev;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -61,12 +61,7 @@ impl Tool for RevParse {
         let id = cx.repo.resolve(&rev, cx.cancel)?;
         let kind = match cx.repo.object_of(&rev, id, cx.cancel) {
             Err(git::Error::Submodule { .. }) => "commit of a submodule",
-            found => match found?.kind {
-                ObjectKind::Blob => "blob",
-                ObjectKind::Tree => "tree",
-                ObjectKind::Commit => "commit",
-                ObjectKind::Tag => "tag",
-            },
+            found => found?.kind.as_str(),
         };
         let mut writer = cx.writer();
         let build = |row: &mut Row| {

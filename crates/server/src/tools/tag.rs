@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, PolicyAction, Scope, Tool, Toolset, actions, needed},
     tools::{change, hooks},
 };
-use git::{Reach, Rev, TagName, Verified};
+use git::{ObjectKind, Reach, Rev, TagName, Verified};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -129,6 +129,18 @@ fn verified(name: &TagName, found: Verified) -> Result<String, Error> {
     Err(if hint.is_empty() { error } else { error.hint(hint) })
 }
 
+/// What a tag names, unless it is a commit, and whether it is annotated.
+fn target(kind: Option<ObjectKind>, annotated: bool) -> &'static str {
+    match (kind, annotated) {
+        (Some(ObjectKind::Blob), true) => " (annotated, of a blob) ",
+        (Some(ObjectKind::Blob), false) => " (of a blob) ",
+        (Some(ObjectKind::Tree), true) => " (annotated, of a tree) ",
+        (Some(ObjectKind::Tree), false) => " (of a tree) ",
+        (_, true) => " (annotated) ",
+        (_, false) => " ",
+    }
+}
+
 fn list(cx: &Context<'_>, pattern: Option<&str>, writer: &mut Writer) -> Result<(), Error> {
     if pattern.is_some_and(|pattern| pattern.starts_with('/') || pattern.contains("..") || pattern.chars().any(char::is_control)) {
         return Err(Error::new(Kind::BadInput, "`name` is not a valid tag pattern"));
@@ -140,7 +152,11 @@ fn list(cx: &Context<'_>, pattern: Option<&str>, writer: &mut Writer) -> Result<
     for (at, tag) in tags.iter().enumerate() {
         let build = |row: &mut Row| {
             row.field(Field::Ref, "name", &tag.name).put(" ").field(Field::Name, "id", cx.repo.abbreviate(tag.target));
-            row.put(if tag.annotated { " (annotated) " } else { " " }).field(Field::Subject, "subject", &tag.subject);
+            if let Some(why) = &tag.broken {
+                row.put(" is broken: ").field(Field::Value, "reason", why);
+                return;
+            }
+            row.put(target(tag.kind, tag.annotated)).field(Field::Subject, "subject", &tag.subject);
         };
         let whole = |what: &str| match what {
             "subject" => cx.echo.other("git_show", &[("revision", json!(tag.id.to_string()))]),
