@@ -1,8 +1,13 @@
-//! Cancellation: a flag that loops check, a deadline, and wakers for threads blocked in the kernel.
+//! Cancellation: a flag that loops check, a deadline, and wakers for threads blocked in the kernel. The token of a call
+//! also collects the ambiguous names that its work meets.
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    name::Ambiguity,
+};
 use parking_lot::Mutex;
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc,
@@ -28,6 +33,8 @@ struct State {
     stopped: Arc<AtomicBool>,
     deadline: Option<Instant>,
     wakers: Mutex<Wakers>,
+    /// The names looked up so far.
+    names: Mutex<BTreeMap<String, Option<Ambiguity>>>,
 }
 
 #[derive(Default)]
@@ -44,6 +51,7 @@ impl Cancel {
             stopped: Arc::new(AtomicBool::new(false)),
             deadline,
             wakers: Mutex::new(Wakers::default()),
+            names: Mutex::default(),
         }))
     }
 
@@ -102,6 +110,21 @@ impl Cancel {
         });
         wait.recv_timeout(time).ok();
         self.check()
+    }
+
+    /// Whether `name` was looked up before.
+    pub(crate) fn has_looked_up(&self, name: &str) -> bool {
+        self.0.names.lock().contains_key(name)
+    }
+
+    /// Records that `name` was looked up; the last record of a name counts.
+    pub(crate) fn looked_up(&self, name: &str, found: Option<Ambiguity>) {
+        self.0.names.lock().insert(name.to_owned(), found);
+    }
+
+    /// The ambiguous names among those looked up.
+    pub fn ambiguities(&self) -> Vec<Ambiguity> {
+        self.0.names.lock().values().flatten().cloned().collect()
     }
 
     /// The flag that the in-process engine polls.

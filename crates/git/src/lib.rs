@@ -32,7 +32,7 @@ pub use read::fields::{MAX_FIELD, MAX_SUBJECT};
 pub use read::filtered::{NotCompared, Unseen};
 pub use read::grep::{GrepQuery, GrepSummary};
 // For the test that compares the list with git's.
-pub use name::{BranchName, Place, Range, RelPath, RemoteName, Rev, TagName};
+pub use name::{Ambiguity, BranchName, Place, Range, RelPath, RemoteName, Rev, TagName};
 pub use process::environment::{INHERITED, adopt_environment};
 pub use process::program::{Git, Ledger, Version, edit_sequence, is_executable, on_path};
 pub use process::progress::{OnProgress, Progress};

@@ -167,6 +167,17 @@ impl BranchName {
     }
 }
 
+/// A name that means more than one reference, or a reference and an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ambiguity {
+    /// The name as given.
+    pub name: String,
+    /// The full name of the reference that was taken.
+    pub taken: String,
+    /// The other references, and the id of an object that the name abbreviates.
+    pub others: Vec<String>,
+}
+
 /// Checks a full reference name with git's rules.
 pub(crate) fn check_ref(full: &str) -> Result<()> {
     match gix::validate::reference::name(full.into()) {

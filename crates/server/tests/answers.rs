@@ -52,6 +52,8 @@ mod partial;
 mod places;
 #[path = "answers/promised.rs"]
 mod promised;
+#[path = "answers/references.rs"]
+mod references;
 #[path = "answers/series.rs"]
 mod series;
 #[path = "answers/set_up.rs"]

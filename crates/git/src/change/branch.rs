@@ -143,16 +143,18 @@ impl Repo {
     /// The unambiguous argument for git that stands for `rev`.
     fn checkout_target(&self, rev: &Rev, cancel: &Cancel) -> Result<String> {
         let branch = BranchName::new(rev.as_str()).ok();
-        let local = match &branch {
-            Some(branch) => self.resolve_commit(&Rev::new(branch.full())?, cancel).is_ok(),
-            None => false,
-        };
-        match (local, self.resolve_commit(rev, cancel)) {
-            (true, _) => Ok(rev.as_str().to_owned()),
+        if let Some(branch) = &branch
+            && self.resolve_commit(&Rev::new(branch.full())?, cancel).is_ok()
+        {
+            // git takes the branch, even if a tag has the same name.
+            self.note_taken(branch, cancel)?;
+            return Ok(rev.as_str().to_owned());
+        }
+        match self.resolve_commit(rev, cancel) {
             // A tag or another name that is not a branch.
-            (false, Ok(id)) => Ok(id.to_string()),
+            Ok(id) => Ok(id.to_string()),
             // Unknown locally: git creates a local branch for a remote one of that name.
-            (false, Err(err)) => match branch {
+            Err(err) => match branch {
                 Some(branch) => match self.tracking_branches(&branch, cancel)?.as_slice() {
                     [] => Err(err),
                     [_] => Ok(branch.as_str().to_owned()),
@@ -268,7 +270,15 @@ impl Repo {
             None => "--unset-upstream".to_owned(),
             Some(upstream) => {
                 self.resolve_commit(upstream, cancel)?;
-                let full = self.full_name(upstream, cancel)?.ok_or_else(|| Error::UnknownRevision(upstream.as_str().to_owned()))?;
+                let is_ambiguous = || cancel.ambiguities().iter().any(|one| one.name == upstream.as_str());
+                let unnamed = || {
+                    if is_ambiguous() {
+                        Error::bad_name(upstream.as_str(), "an upstream", "it names several references; give the full name of one")
+                    } else {
+                        Error::UnknownRevision(upstream.as_str().to_owned())
+                    }
+                };
+                let full = self.full_name(upstream, cancel)?.ok_or_else(unnamed)?;
                 format!("--set-upstream-to={full}")
             }
         };

@@ -130,8 +130,8 @@ impl Repo {
     fn tags_beside_broken(&self, pattern: Option<&str>, cancel: &Cancel) -> Result<Vec<Tag>> {
         let process = self.read(&["tag", "--list", "--sort=refname", "--format=%(objectname)%00%(refname)%00", "--"]).args(pattern);
         let fields = process.fields_of_success(Layout::NUL, cancel)?;
-        let named = |fields: &[Vec<u8>]| Some((fields[1].clone(), ObjectId::from_hex(fields[0].trim_start()).ok()?));
-        let names: Vec<Named> = fields.chunks_exact(2).filter_map(named).collect();
+        let read = |fields: &[Vec<u8>]| Some((fields[1].clone(), ObjectId::from_hex(fields[0].trim_start()).ok()?));
+        let names: Vec<Named> = fields.chunks_exact(2).filter_map(read).collect();
         let tag = |((name, id), one): (&Named, Described)| match one {
             Ok(fields) => described(&fields),
             Err(why) => Some((i64::MAX, Tag::broken(name, *id, why))),

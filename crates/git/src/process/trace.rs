@@ -240,8 +240,11 @@ d0 | main                     | child_exit   |     |  0.006499 |  0.005449 |    
         let exit = "child_exit   |     |  0.004 |  |  | [ch0] pid:1 code:2";
         for (formats, expect) in [(&["openpgp", "x509"][..], Signer::X509), (&["x509", "openpgp"], Signer::OpenPgp), (&[], Signer::OpenPgp)]
         {
-            let params: String =
-                formats.iter().map(|format| format!("d0 | main | def_param | | | | scope:local | gpg.format:{format}\n")).collect();
+            let params = formats
+                .iter()
+                .map(|format| format!("d0 | main | def_param | | | | scope:local | gpg.format:{format}\n"))
+                .collect::<Vec<_>>();
+            let params = params.concat();
             let children = Children::parse(&format!(
                 "{params}d1 | main | def_param | | | | | gpg.format:ssh\nd0 | main | {start}\nd0 | main | {exit}\n"
             ));

@@ -74,8 +74,8 @@ impl Repo {
 
     /// The objects that are missing or damaged.
     fn which_are_missing(&self, names: &[&Named], cancel: &Cancel) -> Result<Vec<ObjectId>> {
-        let wanted: String = names.iter().map(|named| format!("{}\n", named.1)).collect();
-        let process = self.read(&["cat-file", "--batch-check=%(objectname)"]).stdin(wanted.into_bytes()).may_die();
+        let wanted: Vec<String> = names.iter().map(|named| named.1.to_string()).collect();
+        let process = self.read(&["cat-file", "--batch-check=%(objectname)"]).stdin(wanted.join("\n").into_bytes()).may_die();
         let (_, output) = process.output(cancel, MAX_LISTING)?;
         Ok(output.lines().filter_map(|line| ObjectId::from_hex(line.strip_suffix(b" missing")?).ok()).collect())
     }

@@ -3,7 +3,7 @@
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    name::{LITERAL, Range, RelPath, Rev},
+    name::{Ambiguity, LITERAL, Range, RelPath, Rev},
     read::fields::{Layout, MAX_FIELD, clipped},
     repo::Repo,
 };
@@ -98,7 +98,7 @@ impl Repo {
             self.check_links(cancel)?;
         }
         let name = match name.filter(|name| name.as_str() != "HEAD") {
-            Some(name) => self.full_name(name, cancel)?.ok_or_else(|| Error::UnknownRevision(name.as_str().to_owned()))?,
+            Some(name) => self.logged(name, cancel)?,
             None => "HEAD".to_owned(),
         };
         let process = self.read(&["log", "--walk-reflogs", "-z", "--format=%gd%x01%H%x01%gs", "--date=iso-strict"]).may_die();
@@ -124,6 +124,28 @@ impl Repo {
             })
         };
         Ok(entries.iter().filter(|entry| !entry.is_empty()).enumerate().filter_map(entry).collect())
+    }
+
+    /// The reference whose reflog `name` means: of several, as in git, the first that has one.
+    fn logged(&self, name: &Rev, cancel: &Cancel) -> Result<String> {
+        let is_step = ["@{", "^", "~", ":"].iter().any(|sign| name.as_str().contains(sign));
+        let found = if is_step { Vec::new() } else { self.references(name.as_str(), cancel)? };
+        if let [only] = found.as_slice() {
+            return Ok(only.clone());
+        }
+        let is_logged = |full: &&String| {
+            let process = self.read(&["reflog", "exists"]).arg(full.as_str()).may_die();
+            process.output(cancel, MAX_OUTPUT).is_ok_and(|(ended, _)| ended.code == Some(0))
+        };
+        match found.iter().find(is_logged).or(found.first()) {
+            Some(taken) => {
+                let others = found.iter().filter(|full| *full != taken).cloned().collect();
+                let name = name.as_str().to_owned();
+                cancel.looked_up(&name.clone(), Some(Ambiguity { name, taken: taken.clone(), others }));
+                Ok(taken.clone())
+            }
+            None => self.full_name(name, cancel)?.ok_or_else(|| Error::UnknownRevision(name.as_str().to_owned())),
+        }
     }
 
     /// Compares two versions of a series of commits.

@@ -1,5 +1,6 @@
 //! Opened, authorised repositories and their cache.
 
+pub(crate) mod ambiguous;
 pub(crate) mod domains;
 pub(crate) mod guarded;
 pub(crate) mod handles;

@@ -71,6 +71,7 @@ impl Repo {
     /// [`Error::UnknownRevision`].
     pub fn resolve(&self, rev: &Rev, cancel: &Cancel) -> Result<ObjectId> {
         cancel.check()?;
+        self.note_ambiguity(rev, cancel)?;
         // The object of an id or a path may legitimately be missing here.
         let may_miss = rev.as_str().contains(':') || ObjectId::from_hex(rev.as_str().as_bytes()).is_ok();
         let found = self.with_engine(Mode::Read, |engine| {
@@ -91,6 +92,7 @@ impl Repo {
     /// [`Error::UnknownRevision`]; [`Error::BadName`] for a blob, a tree, or a tag of one.
     pub fn resolve_commit(&self, rev: &Rev, cancel: &Cancel) -> Result<ObjectId> {
         cancel.check()?;
+        self.note_ambiguity(rev, cancel)?;
         let found = self.with_engine(Mode::Read, |engine| {
             let id = engine.rev_parse_single(rev.as_str()).ok()?;
             Some(id.object().ok()?.peel_to_commit().ok()?.id)

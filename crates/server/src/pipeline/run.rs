@@ -7,7 +7,7 @@ use crate::{
     output::{Field, Reply, word},
     tool::Context,
 };
-use git::{Cancel, Repo};
+use git::{Ambiguity, Cancel, Repo};
 use std::sync::Arc;
 
 /// A layer on the call's thread.
@@ -43,10 +43,35 @@ impl OnThread for Run {
             on_progress: &report,
             client_roots: client_roots.as_deref(),
         };
-        match record {
+        let result = match record {
             // The journal measures the change with its record.
             Some(_) => parsed.run(&context),
             None => timings.time(Stage::Encode, || parsed.run(&context)),
+        };
+        with_ambiguities(result, &cancel)
+    }
+}
+
+/// Adds which of several references an ambiguous name in the arguments was taken for.
+fn with_ambiguities(result: Result<Reply, Error>, cancel: &Cancel) -> Result<Reply, Error> {
+    let spelled = |name: &str| format!("`{}`", word(Field::Ref, name, "`git for-each-ref`"));
+    let described = |one: Ambiguity| {
+        let others: Vec<String> = one.others.iter().map(|name| spelled(name)).collect();
+        format!("{} is ambiguous: {} was taken, not {}", spelled(&one.name), spelled(&one.taken), others.join(" or "))
+    };
+    let found: Vec<String> = cancel.ambiguities().into_iter().map(described).collect();
+    if found.is_empty() {
+        return result;
+    }
+    let note = format!("{}; the full name avoids this", found.join("; "));
+    match result {
+        Ok(mut reply) => {
+            reply.say(&note);
+            Ok(reply)
+        }
+        Err(mut error) => {
+            error.message = format!("{}\n{note}", error.message);
+            Err(error)
         }
     }
 }

@@ -144,8 +144,9 @@ impl Context<'_> {
 
     /// A writer for this call's result.
     pub(crate) fn writer(&self) -> Writer {
-        // The journal may add a note to a change.
-        Writer::new(if self.record.is_some() { self.budget.minus_later_notes() } else { self.budget })
+        // The journal may add a note to a change, and the pipeline one on ambiguous names.
+        let has_later_notes = self.record.is_some() || !self.cancel.ambiguities().is_empty();
+        Writer::new(if has_later_notes { self.budget.minus_later_notes() } else { self.budget })
     }
 }
 
