@@ -245,7 +245,7 @@ impl Error {
         use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
             // EIO has no kind of its own.
-            Self::Io { source, .. } => {
+            Self::Io { source, .. } | Self::Sandbox(source) => {
                 matches!(source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem) || source.raw_os_error() == Some(EIO)
             }
             Self::Unreadable { said, .. } | Self::Failed { stderr: said, .. } => is_storage_error(said),

@@ -61,14 +61,15 @@ impl Advice {
         use git::Error as Git;
         match err {
             // A failing disk comes first, then damage: they explain more than what git refused.
-            Git::Io { .. } | Git::Unreadable { .. } | Git::Failed { .. } if err.is_storage_error() => {
+            Git::Io { .. } | Git::Sandbox(_) | Git::Unreadable { .. } | Git::Failed { .. } if err.is_storage_error() => {
                 Kind::Unavailable.with(damage::STORAGE)
             }
             Git::Failed { .. } if err.is_damage_error() => Kind::Unreadable.with(damage::of_damage(err)),
             Git::Unreadable { .. } => Kind::Unreadable.with(damage::of_damage(err)),
             Git::Failed { command, stderr, .. } if access::is_of_access(command, stderr) => Kind::Refused.with(access::credentials(stderr)),
             Git::Failed { .. } => Kind::Refused.without_hint(),
-            Git::Sandbox(_) | Git::GitUnusable(_) | Git::GitSilent(_) | Git::Engine(_) | Git::Io { .. } => Kind::Internal.without_hint(),
+            Git::GitSilent(_) => Kind::Unavailable.without_hint(),
+            Git::Sandbox(_) | Git::GitUnusable(_) | Git::Engine(_) | Git::Io { .. } => Kind::Internal.without_hint(),
 
             // Repositories.
             Git::NotARepository { .. } => Kind::NotFound.without_hint(),
