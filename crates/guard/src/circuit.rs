@@ -58,6 +58,9 @@ pub enum CircuitState {
 }
 
 impl CircuitState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
+
     /// The name used in metrics and reports.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,6 +12,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every transport.
+    pub const ALL: [Self; 3] = [Self::Stdio, Self::Http, Self::WebSocket];
+
     /// Name of the transport.
     pub fn name(self) -> &'static str {
         match self {
@@ -46,6 +49,9 @@ pub enum SessionState {
 }
 
 impl SessionState {
+    /// Every state.
+    pub const ALL: [Self; 6] = [Self::Created, Self::Active, Self::Paused, Self::Error, Self::Closing, Self::Closed];
+
     /// Name of the state.
     pub fn name(self) -> &'static str {
         match self {

@@ -16,6 +16,9 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
+    /// Every phase, in order.
+    pub(crate) const ALL: [Self; 4] = [Self::Starting, Self::Ready, Self::Draining, Self::Leaving];
+
     /// The phase's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
