@@ -1,5 +1,6 @@
 //! The admin channel: JSON over HTTP on a Unix socket that only the owner can use.
 
+pub(crate) mod answers;
 pub(crate) mod metrics;
 pub(crate) mod place;
 mod profile;
@@ -15,6 +16,19 @@ use crate::{
     socket::{self, own_socket},
     telemetry::{levels, log, process, ring::Wanted},
 };
+use answers::{
+    Refusal,
+    circuits::{self, ResetCircuit},
+    errors::Errors,
+    held::ReleasedCalls,
+    logs::{self, ChangedLevel},
+    memory::Trimmed,
+    name::Name,
+    operations,
+    recovery::{Drained, Recovery, Restarted, Resumed},
+    resources::{Reaped, Released},
+    sessions::{Closed, Sessions, Touched},
+};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
@@ -22,6 +36,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use guard::{CircuitState, ResetOutcome};
 use mcp::{http::Probe, sessions::Ending};
 use requests::{ClearCaches, Drain, Level, Listed, Logs, Operations, Reap, ReapSessions, Recover, Release, Reset, Resume, Touch, Window};
 use serde_json::{Value, json};
@@ -112,10 +127,10 @@ fn router(server: Arc<Server>) -> Router {
 
 /// An error, as the sub-commands show it.
 fn refused(status: StatusCode, why: impl Into<String>) -> Response {
-    (status, Json(json!({"error": why.into()}))).into_response()
+    (status, Json(Refusal { error: why.into() })).into_response()
 }
 
-async fn sessions(State(server): Shared, Query(wanted): Query<Listed>) -> Json<Value> {
+async fn sessions(State(server): Shared, Query(wanted): Query<Listed>) -> Json<Sessions> {
     Json(views::sessions(&server, wanted.idle.map(Duration::from_secs), wanted.state.as_deref()))
 }
 
@@ -124,7 +139,7 @@ async fn session(State(server): Shared, Path(id): Path<String>) -> Response {
         Some(session) => Json(views::session(&session)).into_response(),
         // A session opened before a restart is restored with its next request.
         None => match server.persistence.run(|store| async move { store.session(&id).await }).await {
-            Ok(Some(row)) => Json(views::kept(&row)).into_response(),
+            Ok(Some(row)) => Json(views::kept(row)).into_response(),
             Ok(None) => refused(StatusCode::NOT_FOUND, "there is no such session"),
             Err(why) => refused(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
         },
@@ -133,11 +148,11 @@ async fn session(State(server): Shared, Path(id): Path<String>) -> Response {
 
 async fn close_session(State(server): Shared, Path(id): Path<String>) -> Response {
     if server.sessions.close(&id, Ending::Operator) {
-        return Json(json!({"closed": [id]})).into_response();
+        return Json(Closed { closed: vec![id] }).into_response();
     }
     let wanted = id.clone();
     match server.persistence.run(|store| async move { store.delete_session(&wanted).await }).await {
-        Ok(true) => Json(json!({"closed": [id]})).into_response(),
+        Ok(true) => Json(Closed { closed: vec![id] }).into_response(),
         _ => refused(StatusCode::NOT_FOUND, "there is no such session"),
     }
 }
@@ -148,7 +163,7 @@ async fn reap_sessions(State(server): Shared, Json(wanted): Json<ReapSessions>) 
         (None, Some(count)) => server.sessions.evict_longest_idle(count),
         _ => return refused(StatusCode::BAD_REQUEST, "pass either `idle` or `oldest`"),
     };
-    Json(json!({"closed": closed})).into_response()
+    Json(Closed { closed }).into_response()
 }
 
 async fn touch_sessions(State(server): Shared, Json(wanted): Json<Touch>) -> Response {
@@ -162,30 +177,27 @@ async fn touch_sessions(State(server): Shared, Json(wanted): Json<Touch>) -> Res
     if one && touched.is_empty() {
         return refused(StatusCode::NOT_FOUND, "there is no such session");
     }
-    Json(json!({"touched": touched})).into_response()
+    Json(Touched { touched }).into_response()
 }
 
 async fn reset_circuits(State(server): Shared, Json(wanted): Json<Reset>) -> Response {
-    let done = |name: String, outcome: guard::ResetOutcome| json!({"name": name, "was": outcome.was.as_str(), "early": outcome.early});
-    match wanted {
+    let done = |(name, outcome): (String, ResetOutcome)| ResetCircuit { name, was: Name(outcome.was), early: outcome.early };
+    let reset = match wanted {
         Reset { name: Some(name), stuck: false, all: false } => match server.breakers.reset(&name) {
-            Some(outcome) => Json(json!({"reset": [done(name, outcome)]})).into_response(),
-            None => refused(StatusCode::NOT_FOUND, "there is no such circuit"),
+            Some(outcome) => vec![done((name, outcome))],
+            None => return refused(StatusCode::NOT_FOUND, "there is no such circuit"),
         },
         Reset { name: None, stuck: true, all: false } => {
-            let names = server.breakers.reset_stuck();
-            Json(json!({"reset": names.iter().map(|name| json!({"name": name, "was": "open", "early": false})).collect::<Vec<_>>()}))
-                .into_response()
+            let stuck = |name| done((name, ResetOutcome { was: CircuitState::Open, early: false }));
+            server.breakers.reset_stuck().into_iter().map(stuck).collect()
         }
-        Reset { name: None, stuck: false, all: true } => {
-            Json(json!({"reset": server.breakers.reset_all().into_iter().map(|(name, outcome)| done(name, outcome)).collect::<Vec<_>>()}))
-                .into_response()
-        }
-        _ => refused(StatusCode::BAD_REQUEST, "pass one of `name`, `stuck` and `all`"),
-    }
+        Reset { name: None, stuck: false, all: true } => server.breakers.reset_all().into_iter().map(done).collect(),
+        _ => return refused(StatusCode::BAD_REQUEST, "pass one of `name`, `stuck` and `all`"),
+    };
+    Json(circuits::Reset { reset }).into_response()
 }
 
-async fn errors(State(server): Shared, Query(wanted): Query<Window>) -> Json<Value> {
+async fn errors(State(server): Shared, Query(wanted): Query<Window>) -> Json<Errors> {
     let window = Duration::from_secs(wanted.window.unwrap_or(3600));
     let threshold = wanted.threshold.unwrap_or_else(|| server.settings().spike_per_minute);
     let past = server.errors_within(window).await;
@@ -208,32 +220,32 @@ async fn operations(State(server): Shared, Query(wanted): Query<Operations>) -> 
         }
     });
     match found.await {
-        Ok(rows) => Json(json!({"operations": rows.iter().map(views::operation).collect::<Vec<_>>()})).into_response(),
+        Ok(rows) => Json(operations::Operations { operations: rows.into_iter().map(views::operation).collect() }).into_response(),
         Err(why) => refused(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
     }
 }
 
-async fn reap(State(server): Shared, Json(wanted): Json<Reap>) -> Json<Value> {
-    Json(json!({"reaped": recovery::reap(&server, Duration::from_secs(wanted.age)).await}))
+async fn reap(State(server): Shared, Json(wanted): Json<Reap>) -> Json<Reaped> {
+    Json(Reaped { reaped: recovery::reap(&server, Duration::from_secs(wanted.age)).await })
 }
 
 async fn release(State(server): Shared, Json(wanted): Json<Release>) -> Response {
     use guard::ResourceError;
     match server.resources.release(&wanted.id) {
-        Ok(()) => Json(json!({"released": wanted.id})).into_response(),
+        Ok(()) => Json(Released { released: wanted.id }).into_response(),
         Err(err @ (ResourceError::NotFound(_) | ResourceError::UnknownKind(_))) => refused(StatusCode::NOT_FOUND, err.to_string()),
         Err(err @ (ResourceError::InFlight(_) | ResourceError::Fixed(_))) => refused(StatusCode::CONFLICT, err.to_string()),
     }
 }
 
-async fn drain(State(server): Shared, Json(wanted): Json<Drain>) -> Json<Value> {
+async fn drain(State(server): Shared, Json(wanted): Json<Drain>) -> Json<Drained> {
     let left = server.drain(wanted.timeout.map_or(server.settings().drain, Duration::from_secs)).await;
-    Json(json!({"left": left}))
+    Json(Drained { left })
 }
 
 async fn resume(State(server): Shared) -> Response {
     if server.resume() {
-        return Json(json!({"phase": server.phase.get().name()})).into_response();
+        return Json(Resumed { phase: Name(server.phase.get()) }).into_response();
     }
     let why = match server.phase.get() {
         Phase::Leaving => "another process has taken over; cannot resume",
@@ -242,26 +254,29 @@ async fn resume(State(server): Shared) -> Response {
     refused(StatusCode::CONFLICT, why)
 }
 
-async fn trim(State(server): Shared) -> Json<Value> {
+async fn trim(State(server): Shared) -> Response {
     let trimmed = tokio::task::spawn_blocking(move || {
         let before = process::rss();
         let cleared = caches::clear(&server.services, None).unwrap_or_default();
         guard::memory::trim();
         let after = process::rss();
         let recovered = before.zip(after).map(|(before, after)| before.saturating_sub(after));
-        json!({"before": before, "after": after, "recovered": recovered, "cleared": views::cleared(&cleared)})
+        Trimmed { before, after, recovered, caches: views::cleared(cleared) }
     });
-    Json(trimmed.await.unwrap_or_default())
+    match trimmed.await {
+        Ok(trimmed) => Json(trimmed).into_response(),
+        Err(err) => refused(StatusCode::INTERNAL_SERVER_ERROR, err.to_string()),
+    }
 }
 
 async fn clear_caches(State(server): Shared, Json(wanted): Json<ClearCaches>) -> Response {
     match caches::clear(&server.services, wanted.name.as_deref()) {
-        Some(cleared) => Json(json!({"cleared": views::cleared(&cleared)})).into_response(),
+        Some(cleared) => Json(views::cleared(cleared)).into_response(),
         None => refused(StatusCode::NOT_FOUND, "there is no such cache"),
     }
 }
 
-async fn logs(Query(wanted): Query<Logs>) -> Json<Value> {
+async fn logs(Query(wanted): Query<Logs>) -> Json<logs::Logs> {
     let fields =
         [("error_class", wanted.class), ("session_id", wanted.session), ("tool", wanted.tool), ("level", wanted.level)].into_iter();
     let wanted = Wanted {
@@ -271,11 +286,11 @@ async fn logs(Query(wanted): Query<Logs>) -> Json<Value> {
         limit: wanted.limit.unwrap_or(MAX_LOGS).min(MAX_LOGS),
     };
     let (records, last) = log::records().find(&wanted, crate::persistence::now_ms());
-    Json(json!({"records": records, "last": last}))
+    Json(logs::Logs { records, last })
 }
 
 async fn held(State(server): Shared, Path(id): Path<String>) -> Response {
-    match server.services.holds.list().iter().find(|held| held.id == id) {
+    match server.services.holds.list().into_iter().find(|held| held.id == id) {
         Some(held) => Json(views::held_call(held)).into_response(),
         None => refused(StatusCode::NOT_FOUND, "there is no such held call"),
     }
@@ -287,7 +302,7 @@ async fn resume_calls(State(server): Shared, Json(wanted): Json<Resume>) -> Resp
     if wanted.id.is_some() && released.is_empty() {
         return refused(StatusCode::NOT_FOUND, "there is no such held call");
     }
-    Json(json!({"released": released})).into_response()
+    Json(ReleasedCalls { released }).into_response()
 }
 
 async fn level(State(server): Shared, Json(wanted): Json<Level>) -> Response {
@@ -302,7 +317,7 @@ async fn level(State(server): Shared, Json(wanted): Json<Level>) -> Response {
     match log::set_level(&directives) {
         Ok(before) => {
             tracing::warn!(before, now = directives, "the log levels were changed");
-            Json(json!({"before": before, "level": directives})).into_response()
+            Json(ChangedLevel { before, level: directives }).into_response()
         }
         Err(err) => {
             let components: Vec<&str> = levels::components().collect();
@@ -318,7 +333,7 @@ async fn level(State(server): Shared, Json(wanted): Json<Level>) -> Response {
 async fn restart_gracefully(State(server): Shared, Json(wanted): Json<Drain>) -> Response {
     let drain = wanted.timeout.map_or(server.settings().drain, Duration::from_secs);
     match server.control.ask(drain).await {
-        Ok(successor) => Json(json!({"pid": std::process::id(), "successor": successor, "drain_s": drain.as_secs()})).into_response(),
+        Ok(successor) => Json(Restarted { pid: std::process::id(), successor, drain_s: drain.as_secs() }).into_response(),
         Err(why) => refused(StatusCode::CONFLICT, why),
     }
 }
@@ -327,7 +342,7 @@ async fn recover(State(server): Shared, Json(wanted): Json<Recover>) -> Response
     match wanted.component.as_deref() {
         None => Json(recovery::emergency(&server).await).into_response(),
         Some(component) => match recovery::restart(&server, component) {
-            Some(step) => Json(json!({"steps": [step]})).into_response(),
+            Some(step) => Json(Recovery { ok: None, steps: vec![step] }).into_response(),
             None => refused(StatusCode::BAD_REQUEST, "there is no such component: heartbeat, sweep, probes, store, validation"),
         },
     }

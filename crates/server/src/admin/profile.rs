@@ -1,6 +1,7 @@
 //! CPU and heap profiles of a running server.
 
 use super::{
+    answers::profiles::{self, HeapGrowth, HeapProfile},
     refused,
     requests::{DiffHeap, Heap, Profile, TrackHeap},
     views,
@@ -18,7 +19,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
 /// The longest profile, in seconds.
@@ -37,13 +37,13 @@ pub(super) async fn cpu(Json(wanted): Json<Profile>) -> Response {
     let title = format!("mcp-server-git, {seconds} s");
     let ended = tokio::task::spawn_blocking(move || profiler.end(&title)).await;
     match ended.unwrap_or_else(|err| Err(err.to_string())) {
-        Ok(profile) => Json(views::profile(&profile, seconds)).into_response(),
+        Ok(profile) => Json(views::profile(profile, seconds)).into_response(),
         Err(why) => refused(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
 }
 
 /// Whether allocations are tracked, and the snapshots.
-pub(super) async fn snapshots(State(server): Shared) -> Json<Value> {
+pub(super) async fn snapshots(State(server): Shared) -> Json<profiles::Heap> {
     Json(views::heap(&server))
 }
 
@@ -62,10 +62,8 @@ pub(super) async fn heap(State(server): Shared, Json(wanted): Json<Heap>) -> Res
     drop(tracked);
     match snapshot {
         Ok((snapshot, report)) => {
-            let mut answer = views::heap(&server);
-            answer["snapshot"] = views::snapshot(&snapshot);
-            views::add_report(&mut answer, &report);
-            Json(answer).into_response()
+            let (heap, snapshot, report) = (views::heap(&server), views::snapshot(&snapshot), views::report(report));
+            Json(HeapProfile { heap, snapshot, report }).into_response()
         }
         Err(why) => refused(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
@@ -99,9 +97,8 @@ pub(super) async fn diff(State(server): Shared, Query(wanted): Query<DiffHeap>) 
     let (earlier, later) = (Arc::clone(&from), Arc::clone(&to));
     match tokio::task::spawn_blocking(move || heap::report(&title, &later.growth_since(&earlier))).await {
         Ok(report) => {
-            let mut answer = json!({"from": views::snapshot(&from), "to": views::snapshot(&to)});
-            views::add_report(&mut answer, &report);
-            Json(answer).into_response()
+            let (from, to, report) = (views::snapshot(&from), views::snapshot(&to), views::report(report));
+            Json(HeapGrowth { from, to, report }).into_response()
         }
         Err(err) => refused(StatusCode::INTERNAL_SERVER_ERROR, err.to_string()),
     }

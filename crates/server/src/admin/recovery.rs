@@ -1,17 +1,17 @@
 //! Recovery: in an emergency, of single components, and of resources held for too long.
 
+use super::answers::recovery::{Recovery, Step};
 use crate::{
     caches,
     lifecycle::{grace, phase::Phase},
     server::Server,
 };
 use mcp::sessions::Ending;
-use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Runs all steps and reports each, even after a failed one. Touches no working tree and no other process's lock.
 #[doc(alias = "emergency_server_recovery")]
-pub(super) async fn emergency(server: &Server) -> Value {
+pub(super) async fn emergency(server: &Server) -> Recovery {
     tracing::warn!("emergency recovery started");
     let running = server.services.stop_operations();
     let left = server.services.drained(grace::RECOVERY).await;
@@ -32,17 +32,17 @@ pub(super) async fn emergency(server: &Server) -> Value {
         let resumed = server.resume();
         steps.push(step("resume", resumed, &format!("was {}, is {}", phase.name(), server.phase.get().name())));
     }
-    let ok = steps.iter().all(|step| step["ok"] == true);
+    let ok = steps.iter().all(|step| step.ok);
     tracing::warn!(ok, "emergency recovery finished");
-    json!({"ok": ok, "steps": steps})
+    Recovery { ok: Some(ok), steps }
 }
 
-fn step(name: &str, ok: bool, detail: &str) -> Value {
-    json!({"step": name, "ok": ok, "detail": detail})
+fn step(name: &str, ok: bool, detail: &str) -> Step {
+    Step { step: name.to_owned(), ok, detail: detail.to_owned() }
 }
 
 /// Restarts one component; `None` if it does not exist.
-pub(super) fn restart(server: &Server, component: &str) -> Option<Value> {
+pub(super) fn restart(server: &Server, component: &str) -> Option<Step> {
     let name = format!("restart {component}");
     if component == "validation" {
         // Validation has no state to restart; a check shows whether it works.

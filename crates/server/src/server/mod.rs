@@ -4,6 +4,7 @@ pub(crate) mod reload;
 pub(crate) mod restart;
 
 use crate::{
+    admin::answers::errors::Source,
     caller::{Caller, Right},
     circuits::Breakers,
     error::ErrorClass,
@@ -107,8 +108,7 @@ pub(crate) struct Server {
 pub(crate) struct Past {
     /// The window covered; shorter than requested if less is known.
     pub(crate) window: Duration,
-    /// Source of the counts: `memory`, or `store`, which includes previous servers.
-    pub(crate) source: &'static str,
+    pub(crate) source: Source,
     counts: BTreeMap<ErrorClass, u64>,
 }
 
@@ -369,7 +369,7 @@ impl Server {
         let of_memory = |window: Duration| {
             let window = window.clamp(Duration::from_secs(5), hour);
             let counts = ErrorClass::ALL.map(|class| (class, self.errors.windows().count(class, window)));
-            Past { window, source: "memory", counts: counts.into() }
+            Past { window, source: Source::Memory, counts: counts.into() }
         };
         if window <= hour || !self.persistence.status().opened {
             return of_memory(window);
@@ -385,7 +385,7 @@ impl Server {
             let class = bucket.class.parse().unwrap_or(ErrorClass::Other);
             *counts.entry(class).or_default() += u64::try_from(bucket.count).unwrap_or_default();
         }
-        Past { window, source: "store", counts }
+        Past { window, source: Source::Store, counts }
     }
 
     async fn prune(&self) {

@@ -49,7 +49,7 @@ fn apply(server: &Server, config: &Config) {
     let is_reloadable = |key: &String| config::keys().iter().any(|one| one.reloads && one.name == key) && (takes_tokens || key != TOKENS);
     let taken: Vec<&String> = changed.iter().filter(|key| is_reloadable(key)).collect();
     let needs_restart: Vec<String> = changes(&loaded.started, &config.origin.table).into_iter().filter(|key| !is_reloadable(key)).collect();
-    tracing::warn!(?taken, ?needs_restart, level = config.log.level, "the configuration was reloaded");
+    tracing::warn!(?taken, ?needs_restart, log_level = config.log.level, "the configuration was reloaded");
     loaded.origin = config.origin.clone();
     loaded.level.clone_from(&config.log.level);
     loaded.at = Instant::now();

@@ -30,7 +30,7 @@ impl Observer for SessionObserver {
     }
 }
 
-fn class(fault: Fault) -> ErrorClass {
+pub(crate) fn class(fault: Fault) -> ErrorClass {
     match fault {
         Fault::AuthenticationFailed => ErrorClass::AuthenticationFailed,
         Fault::ProtocolViolation => ErrorClass::ProtocolViolation,

@@ -1,5 +1,6 @@
 //! The last log records, in memory: the output of `logs` for a running server, whatever goes to standard error.
 
+use crate::admin::answers::logs;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Map, Value};
 use std::{collections::VecDeque, fmt, time::Duration};
@@ -60,13 +61,9 @@ impl Record {
         }
     }
 
-    fn as_json(&self) -> Value {
-        let timestamp = jiff::Timestamp::from_millisecond(self.at_ms).map(|at| format!("{at:.3}")).unwrap_or_default();
-        let mut record = Map::new();
-        for (name, value) in [("timestamp", timestamp.as_str()), ("level", self.level.as_str()), ("target", self.target)] {
-            record.insert(name.to_owned(), value.into());
-        }
-        for (name, value) in &self.fields {
+    fn as_answer(&self) -> logs::Record {
+        let mut fields = Map::new();
+        for (name, value) in self.fields.iter().filter(|(name, _)| !["timestamp", "level", "target", "message"].contains(name)) {
             let value = match value {
                 Scalar::Unsigned(number) => Value::from(*number),
                 Scalar::Signed(number) => Value::from(*number),
@@ -74,9 +71,15 @@ impl Record {
                 Scalar::Bool(is) => Value::from(*is),
                 Scalar::Text(text) => Value::from(&**text),
             };
-            record.insert((*name).to_owned(), value);
+            fields.insert((*name).to_owned(), value);
         }
-        Value::Object(record)
+        logs::Record {
+            timestamp: jiff::Timestamp::from_millisecond(self.at_ms).map(|at| format!("{at:.3}")).unwrap_or_default(),
+            level: self.level.to_string(),
+            target: self.target.to_owned(),
+            message: self.text("message").map(str::to_owned),
+            fields,
+        }
     }
 }
 
@@ -111,13 +114,13 @@ impl Ring {
     }
 
     /// The matching records, oldest first, and the number of the newest record.
-    pub(crate) fn find(&self, wanted: &Wanted, now_ms: i64) -> (Vec<Value>, u64) {
+    pub(crate) fn find(&self, wanted: &Wanted, now_ms: i64) -> (Vec<logs::Record>, u64) {
         let state = self.lock();
         let first_ms = wanted.since.map_or(i64::MIN, |since| now_ms.saturating_sub(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)));
         let is_new = |kept: &&Record| kept.at_ms >= first_ms && wanted.after.is_none_or(|after| kept.number > after);
         let has = |kept: &&Record| wanted.fields.iter().all(|(name, value)| kept.text(name) == Some(value));
         let newest_first = state.records.iter().rev().filter(is_new).filter(has);
-        let mut found: Vec<Value> = newest_first.take(wanted.limit).map(Record::as_json).collect();
+        let mut found: Vec<_> = newest_first.take(wanted.limit).map(Record::as_answer).collect();
         found.reverse();
         (found, state.count)
     }
@@ -202,8 +205,8 @@ mod tests {
         assert_eq!((found.len(), last), (MAX_RECORDS, 10_000));
         let logs = Wanted { fields: vec![("tool", "git_log".to_owned())], since: Some(Duration::from_millis(10)), limit: 3, ..all.clone() };
         let found = ring.find(&logs, 10_000).0;
-        assert!(found.len() == 3 && found.iter().all(|one| one["tool"] == "git_log" && one["level"] == "INFO"), "{found:?}");
-        assert_eq!(found[2]["timestamp"], "1970-01-01T00:00:09.998Z");
+        assert!(found.len() == 3 && found.iter().all(|one| one.fields["tool"] == "git_log" && one.level == "INFO"), "{found:?}");
+        assert_eq!(found[2].timestamp, "1970-01-01T00:00:09.998Z");
         assert_eq!(ring.find(&Wanted { after: Some(9_998), ..all.clone() }, 10_000).0.len(), 2);
         let large = "x".repeat(MAX_BYTES / 2);
         (0..4).for_each(|at| ring.push(record(at, "git_log", &large)));

@@ -1,16 +1,31 @@
 //! Client of a running server's admin channel: HTTP/1.1 over its Unix socket.
 
 use super::super::{CANNOT_RUN, FOUND, NOT_FOUND, progress};
-use crate::{admin::place, config::Config, percent};
+use crate::{
+    admin::{
+        answers::{
+            Refusal,
+            logs::Logs,
+            name::Name,
+            recovery::{Restarted, Step},
+            status::Brief,
+        },
+        place,
+    },
+    config::Config,
+    lifecycle::phase::Phase,
+    percent,
+};
 use clap::Args;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::{
     io,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 use tokio::{net::UnixStream, time::timeout};
@@ -127,6 +142,12 @@ impl Question {
     }
 }
 
+/// A restart that was followed to its end: what the command line adds to the server's answer.
+#[derive(Deserialize)]
+pub(in crate::cli) struct Followed {
+    pub(in crate::cli) steps: Vec<Step>,
+}
+
 /// The admin channel of one server.
 pub(in crate::cli) struct Client {
     socket: PathBuf,
@@ -153,7 +174,7 @@ impl Client {
     }
 
     /// Sends the request and returns the answer.
-    pub(in crate::cli) fn ask(&self, question: Question) -> Result<Value, Failure> {
+    pub(in crate::cli) fn ask(&self, question: &Question) -> Result<Value, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let patience = question.patience;
         let _shown = question.waits_for.map(|what| progress::waiting(what, patience));
@@ -162,94 +183,103 @@ impl Client {
             .unwrap_or_else(|_| Err(Failure::Late { socket: self.socket.clone(), patience }))
     }
 
-    /// Polls for log records after the last one received, and shows each answer. Returns when the server exits.
-    pub(in crate::cli) fn follow_logs(&self, question: &Question, show: impl Fn(&Value)) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let mut last = None;
-            loop {
-                let asked = question.clone().with("after", last);
-                let answer = match timeout(PATIENCE, self.answer(asked)).await {
-                    Ok(Err(Failure::Unreachable { .. })) if last.is_some() => return Ok(()),
-                    Ok(answer) => answer?,
-                    Err(_) => return Err(Failure::Late { socket: self.socket.clone(), patience: PATIENCE }),
-                };
-                show(&answer);
-                last = answer["last"].as_u64();
-                tokio::time::sleep(FOLLOW).await;
-            }
+    /// Reads an answer. A server of another version may answer in another form.
+    pub(in crate::cli) fn read<T: DeserializeOwned>(&self, question: &Question, answer: &Value) -> Result<T, Failure> {
+        T::deserialize(answer).map_err(|err| {
+            let version = self.brief().map_or_else(|| "another version".to_owned(), |status| format!("version {}", status.version));
+            let own = env!("CARGO_PKG_VERSION");
+            let why = format!("{} {}: {err}; it runs {version}, this program is version {own}", question.method, question.path);
+            Failure::Unreadable { socket: self.socket.clone(), why }
         })
     }
 
-    /// Follows a restart until the old process has exited, and adds each step to the answer.
-    pub(in crate::cli) fn follow(&self, answer: &mut Value) -> Result<(), Failure> {
-        let (old, new) = (answer["pid"].clone(), answer["successor"].clone());
-        let drain = Duration::from_secs(answer["drain_s"].as_u64().unwrap_or_default());
-        let pid = old.as_i64().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+    /// What the server is, if it answers at once.
+    fn brief(&self) -> Option<Brief> {
+        let status = self.ask(&Question { patience: GLANCE, ..Question::get("/status") }).ok()?;
+        Brief::deserialize(status).ok()
+    }
+
+    /// Polls for log records after the last one received, and shows each answer. Returns when the server exits.
+    pub(in crate::cli) fn follow_logs(&self, question: &Question, show: impl Fn(&Logs)) -> Result<(), Failure> {
+        let mut last = None;
+        loop {
+            let asked = question.clone().with("after", last);
+            let answer = match self.ask(&asked) {
+                Err(Failure::Unreachable { .. }) if last.is_some() => return Ok(()),
+                answer => answer?,
+            };
+            let logs = self.read(&asked, &answer)?;
+            show(&logs);
+            last = Some(logs.last);
+            thread::sleep(FOLLOW);
+        }
+    }
+
+    /// Follows a restart until the old process has exited.
+    pub(in crate::cli) fn follow(&self, restarted: &Restarted) -> Followed {
+        let Restarted { pid: old, successor: new, drain_s } = *restarted;
+        let drain = Duration::from_secs(drain_s);
+        let pid = i32::try_from(old).ok().and_then(rustix::process::Pid::from_raw);
         let has_ended = || pid.is_none_or(|pid| rustix::process::test_kill_process(pid).is_err());
         let began = Instant::now();
         let mut left = None;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            while !has_ended() && began.elapsed() < drain + ENDING {
-                // At a fixed path the successor answers instead.
-                let asked = timeout(GLANCE, self.answer(Question::get("/status"))).await;
-                if let Ok(Ok(status)) = asked
-                    && status["pid"] == old
-                {
-                    left = status["in_flight"].as_u64();
-                }
-                tokio::time::sleep(POLL).await;
+        while !has_ended() && began.elapsed() < drain + ENDING {
+            // At a fixed path the successor answers instead.
+            if let Some(status) = self.brief().filter(|status| status.pid == old) {
+                left = Some(status.in_flight);
             }
-        });
+            thread::sleep(POLL);
+        }
         let took = began.elapsed().as_millis();
         let ended = has_ended();
-        let successor = Client { socket: self.sibling(&old, &new) }.ask(Question::get("/status")).ok();
-        let restored = successor.as_ref().map(|status| format!("{} sessions restored by process {new} so far", status["sessions"]));
+        let successor = Client { socket: self.sibling(old, new) }.brief();
+        let restored = successor.map(|status| format!("{} sessions restored by process {new} so far", status.sessions));
         let calls = left.filter(|left| !ended && *left > 0).map_or_else(|| "no call left".to_owned(), |left| format!("{left} calls left"));
         let drained = ended || left == Some(0);
-        let step = |name: &str, ok: bool, detail: String| json!({"step": name, "ok": ok, "detail": detail});
-        answer["steps"] = json!([
+        let step = |name: &str, ok: bool, detail: String| Step { step: name.to_owned(), ok, detail };
+        let steps = vec![
             step("start the successor", true, format!("process {new} is ready")),
             step("stop accepting", true, format!("process {old} accepts no connections")),
             step("drain", drained, format!("{calls}, {took} ms")),
             step("save", drained, "sessions, handles and tasks are in the store".to_owned()),
             step("shut down", ended, format!("process {old} {}", if ended { "has ended" } else { "has not ended" })),
             step("restore", restored.is_some(), restored.unwrap_or_else(|| "the successor does not answer".to_owned())),
-        ]);
-        Ok(())
+        ];
+        Followed { steps }
     }
 
     /// The successor's socket.
-    fn sibling(&self, old: &Value, new: &Value) -> PathBuf {
-        match (self.socket.parent(), new.as_u64().and_then(|pid| u32::try_from(pid).ok())) {
-            (Some(folder), Some(pid)) if self.socket.ends_with(format!("{old}.sock")) => place::socket(folder, pid),
+    fn sibling(&self, old: u32, new: u32) -> PathBuf {
+        match self.socket.parent() {
+            Some(folder) if self.socket.ends_with(format!("{old}.sock")) => place::socket(folder, new),
             _ => self.socket.clone(),
         }
     }
 
-    async fn answer(&self, question: Question) -> Result<Value, Failure> {
+    async fn answer(&self, question: &Question) -> Result<Value, Failure> {
         let unreachable = |why: &dyn ToString| Failure::Unreachable { socket: self.socket.clone(), why: why.to_string() };
         let unreadable = |why: &dyn ToString| Failure::Unreadable { socket: self.socket.clone(), why: why.to_string() };
         let stream = UnixStream::connect(&self.socket).await.map_err(|err| unreachable(&err))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|err| unreachable(&err))?;
         tokio::spawn(connection);
         let request = Request::builder()
-            .method(question.method)
+            .method(&question.method)
             .uri(format!("/admin/v1{}", question.path))
             .header(header::HOST, "localhost")
             .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(question.body.map(|body| body.to_string()).unwrap_or_default())))
+            .body(Full::new(Bytes::from(question.body.as_ref().map(Value::to_string).unwrap_or_default())))
             .map_err(|err| Failure::Usage(err.to_string()))?;
         let response = sender.send_request(request).await.map_err(|err| unreachable(&err))?;
         let status = response.status();
         let body = response.into_body().collect().await.map_err(|err| unreadable(&err))?.to_bytes();
-        let value = serde_json::from_slice::<Value>(&body);
         if status.is_success() {
-            return value.map_err(|err| unreadable(&err));
+            return serde_json::from_slice(&body).map_err(|err| unreadable(&err));
         }
-        let error = value.ok().and_then(|value| value["error"].as_str().map(str::to_owned));
-        Err(Failure::Refused { status, message: error.unwrap_or_else(|| format!("{status}: {}", String::from_utf8_lossy(&body).trim())) })
+        let message = match serde_json::from_slice::<Refusal>(&body) {
+            Ok(refusal) => refusal.error,
+            Err(_) => format!("{status}: {}", String::from_utf8_lossy(&body).trim()),
+        };
+        Err(Failure::Refused { status, message })
     }
 }
 
@@ -257,15 +287,36 @@ impl Client {
 fn only(folder: &Path) -> Result<PathBuf, Failure> {
     let mut servers = place::servers(folder);
     if servers.len() > 1 {
-        let is_leaving = |socket: &Path| {
-            let question = Question { patience: GLANCE, ..Question::get("/status") };
-            Client { socket: socket.to_owned() }.ask(question).is_ok_and(|status| status["phase"] == "leaving")
-        };
+        let is_leaving =
+            |socket: &Path| Client { socket: socket.to_owned() }.brief().is_some_and(|status| status.phase == Name(Phase::Leaving));
         servers.retain(|(_, socket)| !is_leaving(socket));
     }
     match servers.len() {
         0 => Err(Failure::NoServer(folder.to_owned())),
         1 => Ok(servers.remove(0).1),
         _ => Err(Failure::Several(servers)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::answers::recovery::Drained;
+    use serde_json::json;
+
+    #[test]
+    fn answers_of_other_versions_are_read_if_they_have_what_is_needed() -> Result<(), Failure> {
+        let client = Client { socket: "/nonexistent/a.sock".into() };
+        let question = Question::get("/drain");
+        let newer: Drained = client.read(&question, &json!({"left": 2, "more": {"a": null}}))?;
+        assert_eq!(newer.left, 2);
+        let older = client.read::<Drained>(&question, &json!({"remaining": 2})).map_err(|why| (why.to_string(), why.code()));
+        let own = env!("CARGO_PKG_VERSION");
+        let why = format!(
+            "invalid answer from the server at /nonexistent/a.sock: GET /drain: missing field `left`; it runs another version, this \
+             program is version {own}"
+        );
+        assert_eq!(older.err(), Some((why, ("unreachable", CANNOT_RUN))));
+        Ok(())
     }
 }

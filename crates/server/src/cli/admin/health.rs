@@ -1,116 +1,136 @@
 //! Health reports: verdict, calls, memory and caches.
 
-use super::words::{Shown, bytes, fine, is, lines, list, number, plain, table, tenth, time};
-use serde_json::Value;
+use super::words::{Shown, bytes, fine, known, lines, plain, table, tenth, time};
+use crate::{
+    admin::answers::{
+        caches::{Caches, Cleared},
+        memory::{Memory, Trimmed},
+        name::Name,
+        status::{Brief, Configuration, Process, Status, Store},
+    },
+    lifecycle::phase::Phase,
+};
 use std::fmt::Write as _;
 
-pub(super) fn status(answer: &Value) -> Shown {
-    let store = &answer["store"];
-    let kept = match &store["away"] {
-        Value::Null if is(&store["opened"]) => format!("ok, {}", plain(&store["place"])),
-        Value::Null => format!("not opened yet, {}", plain(&store["place"])),
-        why => format!("unavailable: {}", plain(why)),
-    };
-    let problems = list(&answer["problems"]);
-    let mut text = match problems.len() {
+pub(super) fn status(answer: &Status) -> Shown {
+    let Status { brief, process, .. } = answer;
+    let mut text = match answer.problems.len() {
         0 => "Verdict: fine\n".to_owned(),
         count => format!("Verdict: {count} problem{}\n", if count == 1 { "" } else { "s" }),
     };
-    for one in problems {
-        let _ = writeln!(text, "  {}. Next: {}", plain(&one["what"]), plain(&one["next"]));
+    for one in &answer.problems {
+        let _ = writeln!(text, "  {}. Next: {}", plain(&one.what), plain(&one.next));
     }
     text += &lines(&[
-        (
-            "Server",
-            format!("mcp-server-git {} (commit {}), pid {}", plain(&answer["version"]), plain(&answer["commit"]), plain(&answer["pid"])),
-        ),
-        ("Phase", phase(answer)),
-        ("Uptime", time(&answer["uptime_ms"])),
-        ("Sessions", format!("{}, {} evicted", plain(&answer["sessions"]), plain(&answer["evicted"]))),
-        ("Circuits not closed", plain(&answer["open_circuits"])),
-        ("Store", kept),
-        ("Sandbox", plain(&answer["sandbox"])),
-        ("Memory", format!("{}, at most {}", bytes(&answer["process"]["rss"]), bytes(&answer["process"]["peak_rss"]))),
-        ("Processors", processors(&answer["process"])),
-        ("Threads", plain(&answer["process"]["threads"])),
-        ("Descriptors", format!("{} of {}", plain(&answer["process"]["descriptors"]), plain(&answer["process"]["max_descriptors"]))),
-        (
-            "Runtime lag",
-            format!("{} ms, at worst {} ms", tenth(&answer["process"]["runtime_lag_ms"]), tenth(&answer["process"]["runtime_lag_max_ms"])),
-        ),
-        ("Writes waiting for the store", plain(&store["backlog"])),
+        ("Server", format!("mcp-server-git {} (commit {}), pid {}", plain(&brief.version), plain(&answer.commit), brief.pid)),
+        ("Phase", phase(brief)),
+        ("Uptime", time(answer.uptime_ms)),
+        ("Sessions", format!("{}, {} evicted", brief.sessions, answer.evicted)),
+        ("Circuits not closed", plain(answer.open_circuits)),
+        ("Store", kept(&answer.store)),
+        ("Sandbox", plain(&answer.sandbox)),
+        ("Memory", format!("{}, at most {}", bytes(process.rss), bytes(process.peak_rss))),
+        ("Processors", processors(process)),
+        ("Threads", known(process.threads)),
+        ("Descriptors", format!("{} of {}", known(process.descriptors), known(process.max_descriptors))),
+        ("Runtime lag", format!("{} ms, at worst {} ms", tenth(process.runtime_lag_ms), tenth(process.runtime_lag_max_ms))),
+        ("Writes waiting for the store", plain(answer.store.backlog)),
     ]);
-    text += &configuration(answer);
-    let replaced = number(&store["replaced"]);
-    if replaced > 0 {
-        let rows = match &store["rescued"] {
-            Value::Null => "its rows were lost".to_owned(),
-            rows => format!("{} of its rows are in the new one", plain(rows)),
-        };
-        text += &lines(&[("Database removed or replaced in use", format!("{replaced} times, the last time {rows}"))]);
-    }
-    if !store["quarantined"].is_null() {
-        text += &lines(&[("Damaged database, set aside", plain(&store["quarantined"]))]);
-    }
+    text += &configuration(&answer.configuration);
+    text += &damage(&answer.store);
     text.push('\n');
-    text += &table(
-        ["CALLS", "RUNNING", "WAITING", "PLACES", "REJECTED", "LOST THREADS", "SINCE START"],
-        list(&answer["calls"])
-            .iter()
-            .map(|one| ["class", "running", "waiting", "places", "rejected", "lost", "lost_since_start"].map(|key| plain(&one[key]))),
-    );
-    for one in list(&answer["calls"]) {
-        let waiting = number(&one["waiting_for_worktree"]);
-        if waiting > 0 {
-            let _ =
-                writeln!(text, "{waiting} of the waiting {} calls queue behind another change in their worktree.", plain(&one["class"]));
+    text += &calls(answer);
+    for (count, left, title) in [
+        (answer.interrupted_count, &answer.interrupted, "Interrupted when a previous server exited"),
+        (answer.orphaned_count, &answer.orphaned, "Worktrees whose repository is gone"),
+    ] {
+        if !left.is_empty() {
+            text = left.iter().fold(format!("{text}\n{title}: {count}\n"), |text, one| text + "  " + &plain(one) + "\n");
         }
     }
-    let limit = number(&answer["lost_limit"]);
-    let is_over = list(&answer["calls"]).iter().any(|one| number(&one["lost"]) >= limit.max(1));
-    if is_over {
+    Shown { text, is_fine: answer.problems.is_empty() }
+}
+
+fn kept(store: &Store) -> String {
+    match &store.away {
+        None if store.opened => format!("ok, {}", plain(&store.place)),
+        None => format!("not opened yet, {}", plain(&store.place)),
+        Some(why) => format!("unavailable: {}", plain(why)),
+    }
+}
+
+/// What happened to the files of the store.
+fn damage(store: &Store) -> String {
+    let mut text = String::new();
+    if store.replaced > 0 {
+        let rows = match store.rescued {
+            None => "its rows were lost".to_owned(),
+            Some(rows) => format!("{rows} of its rows are in the new one"),
+        };
+        text += &lines(&[("Database removed or replaced in use", format!("{} times, the last time {rows}", store.replaced))]);
+    }
+    if let Some(file) = &store.quarantined {
+        text += &lines(&[("Damaged database, set aside", plain(file))]);
+    }
+    text
+}
+
+/// The calls of each class, and what delays them.
+fn calls(answer: &Status) -> String {
+    let mut text = table(
+        ["CALLS", "RUNNING", "WAITING", "PLACES", "REJECTED", "LOST THREADS", "SINCE START"],
+        answer.calls.iter().map(|one| {
+            [
+                one.class.to_string(),
+                one.running.to_string(),
+                one.waiting.to_string(),
+                one.places.to_string(),
+                one.rejected.to_string(),
+                one.lost.to_string(),
+                one.lost_since_start.to_string(),
+            ]
+        }),
+    );
+    for one in answer.calls.iter().filter(|one| one.waiting_for_worktree > 0) {
+        let waiting = one.waiting_for_worktree;
+        let _ = writeln!(text, "{waiting} of the waiting {} calls queue behind another change in their worktree.", one.class);
+    }
+    let limit = answer.lost_limit;
+    if answer.calls.iter().any(|one| one.lost >= limit.max(1)) {
         let _ = writeln!(
             text,
             "Calls of a class are refused while {limit} of its threads are lost. Check the file systems of the repositories, then restart \
              the server."
         );
     }
-    for (left, title) in [("interrupted", "Interrupted when a previous server exited"), ("orphaned", "Worktrees whose repository is gone")]
-    {
-        let (count, left) = (number(&answer[&format!("{left}_count")]), list(&answer[left]));
-        if !left.is_empty() {
-            text = left.iter().fold(format!("{text}\n{title}: {count}\n"), |text, one| text + "  " + &plain(one) + "\n");
-        }
-    }
-    Shown { text, is_fine: problems.is_empty() }
+    text
 }
 
-fn processors(process: &Value) -> String {
-    let load: Vec<String> = list(&process["load_average"]).iter().map(tenth).collect();
+fn processors(process: &Process) -> String {
+    let load: Vec<String> = process.load_average.iter().flatten().map(|load| tenth(*load)).collect();
     format!(
         "{} % of {} busy, this server {} % of one, load {}",
-        tenth(&process["cpu_percent"]),
-        plain(&process["cpu_count"]),
-        tenth(&process["process_cpu_percent"]),
+        tenth(process.cpu_percent),
+        known(process.cpu_count),
+        tenth(process.process_cpu_percent),
         load.join(" ")
     )
 }
 
-fn phase(answer: &Value) -> String {
-    let hint = if answer["phase"] == "draining" { ": new work is rejected; `mcp-server-git resume` ends the drain" } else { "" };
-    plain(&answer["phase"]) + hint
+fn phase(brief: &Brief) -> String {
+    let is_draining = brief.phase == Name(Phase::Draining);
+    let hint = if is_draining { ": new work is rejected; `mcp-server-git resume` ends the drain" } else { "" };
+    format!("{}{hint}", brief.phase)
 }
 
 /// Configuration changes that are not in effect.
-fn configuration(answer: &Value) -> String {
-    let own = &answer["configuration"];
+fn configuration(own: &Configuration) -> String {
     let mut text = String::new();
-    if own["failed"].is_string() {
-        text += &lines(&[("Configuration not reloaded, the previous one is in effect", plain(&own["failed"]))]);
+    if let Some(why) = &own.failed {
+        text += &lines(&[("Configuration not reloaded, the previous one is in effect", plain(why))]);
     }
-    let pending: Vec<String> = list(&own["needs_restart"]).iter().map(plain).collect();
-    if !pending.is_empty() {
-        text += &lines(&[("Changed keys that need a restart", pending.join(", "))]);
+    if !own.needs_restart.is_empty() {
+        text += &lines(&[("Changed keys that need a restart", plain(own.needs_restart.join(", ")))]);
     }
     text
 }
@@ -118,21 +138,21 @@ fn configuration(answer: &Value) -> String {
 /// Growth per hour above which heap tracking is suggested, in bytes.
 const GROWTH: i64 = 8 << 20;
 
-pub(super) fn memory(answer: &Value) -> Shown {
-    let refuses = is(&answer["refuses_calls"]);
-    let limit = if answer["soft_limit"].is_null() {
+pub(super) fn memory(answer: &Memory) -> Shown {
+    let refuses = answer.refuses_calls;
+    let limit = if answer.soft_limit.is_none() {
         "none (`memory.soft_limit`)".to_owned()
     } else {
-        format!("{}, of which {} are in use", bytes(&answer["soft_limit"]), bytes(&answer["used"]))
+        format!("{}, of which {} are in use", bytes(answer.soft_limit), bytes(answer.used))
     };
-    let growth = match &answer["bytes_per_hour"] {
-        Value::Null => "not known yet".to_owned(),
+    let growth = match answer.bytes_per_hour {
+        None => "not known yet".to_owned(),
         slope => format!("{} an hour", bytes(slope)),
     };
     let mut text = lines(&[
-        ("Memory in use", bytes(&answer["rss"])),
-        ("At most", bytes(&answer["peak_rss"])),
-        ("Allocated", format!("{}, and {} free in the allocator", bytes(&answer["allocated"]), bytes(&answer["allocator_free"]))),
+        ("Memory in use", bytes(answer.rss)),
+        ("At most", bytes(answer.peak_rss)),
+        ("Allocated", format!("{}, and {} free in the allocator", bytes(answer.allocated), bytes(answer.allocator_free))),
         ("Limit", limit),
         ("Growth", growth),
         ("New calls", if refuses { "refused until less is in use".to_owned() } else { "accepted".to_owned() }),
@@ -140,36 +160,36 @@ pub(super) fn memory(answer: &Value) -> Shown {
     if refuses {
         text += "`mcp-server-git status memory --trim` clears the caches; `operations` shows what runs.\n";
     }
-    if answer["bytes_per_hour"].as_i64() > Some(GROWTH) {
+    if answer.bytes_per_hour > Some(GROWTH) {
         text += "`mcp-server-git profile heap --track on` shows which code allocates.\n";
     }
     Shown { text, is_fine: !refuses }
 }
 
-pub(super) fn trimmed(answer: &Value) -> Shown {
+pub(super) fn trimmed(answer: &Trimmed) -> Shown {
     let text = lines(&[
-        ("Memory before", bytes(&answer["before"])),
-        ("Memory after", bytes(&answer["after"])),
-        ("Memory recovered", bytes(&answer["recovered"])),
+        ("Memory before", bytes(answer.before)),
+        ("Memory after", bytes(answer.after)),
+        ("Memory recovered", bytes(answer.recovered)),
     ]);
-    fine(text + &cleared(answer).text)
+    fine(text + &cleared(&answer.caches).text)
 }
 
-pub(super) fn caches(answer: &Value) -> Shown {
-    let all = list(&answer["caches"]);
+pub(super) fn caches(answer: &Caches) -> Shown {
     let text = table(
         ["CACHE", "ENTRIES", "LIMIT", "HITS", "MISSES", "HOLDS"],
-        all.iter().map(|one| {
-            let limit = if is(&one["enabled"]) { plain(&one["limit"]) } else { "off".to_owned() };
-            [plain(&one["name"]), plain(&one["entries"]), limit, plain(&one["hits"]), plain(&one["misses"]), plain(&one["what"])]
+        answer.caches.iter().map(|one| {
+            let limit = if one.enabled { one.limit.to_string() } else { "off".to_owned() };
+            [plain(&one.name), one.entries.to_string(), limit, one.hits.to_string(), one.misses.to_string(), plain(&one.what)]
         }),
     );
-    fine(text + &lines(&[("Swept every", time(&answer["sweep_interval_ms"]))]))
+    fine(text + &lines(&[("Swept every", time(answer.sweep_interval_ms))]))
 }
 
-pub(super) fn cleared(answer: &Value) -> Shown {
-    let all = list(&answer["cleared"]);
-    fine(all.iter().fold(String::new(), |text, one| {
-        text + &lines(&[(&format!("Cleared {}", plain(&one["name"])), format!("{} entries", plain(&one["entries"])))])
-    }))
+pub(super) fn cleared(answer: &Cleared) -> Shown {
+    fine(
+        answer.cleared.iter().fold(String::new(), |text, one| {
+            text + &lines(&[(&format!("Cleared {}", plain(&one.name)), format!("{} entries", one.entries))])
+        }),
+    )
 }

@@ -9,13 +9,17 @@ mod terminal;
 mod words;
 
 use super::{FOUND, say, tell};
-use crate::{admin::requests, config::Config, error::ErrorClass, lifecycle::grace, output, percent};
-use clap::{
-    Args, Subcommand,
-    builder::{PossibleValue, PossibleValuesParser},
+use crate::{
+    admin::{answers::recovery::Restarted, requests},
+    config::Config,
+    error::ErrorClass,
+    lifecycle::grace,
+    output, percent,
 };
+use clap::{Args, Subcommand, builder::PossibleValuesParser};
 pub(super) use client::{Client, Failure, Question, Reach};
 use mcp::sessions::SessionState;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use words::Shown;
@@ -149,8 +153,9 @@ pub(super) enum Sessions {
         /// Only sessions idle for at least this long.
         #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         idle: Option<Duration>,
-        /// Only sessions in this state.
-        #[arg(long, value_parser = states())]
+        /// Only sessions in this state: `created` until the handshake is done, `paused` if the client is silent, `error` after a
+        /// fault.
+        #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(SessionState::ALL.map(SessionState::name)))]
         state: Option<String>,
     },
     /// Shows a session.
@@ -183,19 +188,6 @@ pub(super) enum Sessions {
         /// Its id.
         id: String,
     },
-}
-
-/// The states of sessions.
-fn states() -> PossibleValuesParser {
-    let states = [
-        (SessionState::Created, "Handshake in progress"),
-        (SessionState::Active, "Client active"),
-        (SessionState::Paused, "Client silent"),
-        (SessionState::Error, "Failed, about to close"),
-        (SessionState::Closing, "About to close"),
-        (SessionState::Closed, "Closed"),
-    ];
-    PossibleValuesParser::new(states.map(|(state, meaning)| PossibleValue::new(state.name()).help(meaning)))
 }
 
 #[derive(Subcommand)]
@@ -304,13 +296,16 @@ pub(super) fn run(command: &Command, config: &Config, named: &[PathBuf]) -> Exit
     if let Command::Logs { follow: true, .. } = command {
         return follow(reach, prepared, config);
     }
-    let asked = prepared.and_then(|(question, render)| {
+    let asked = prepared.and_then(|Prepared { question, show }| {
         let client = Client::find(reach, config)?;
-        let mut answer = client.ask(question)?;
+        let mut answer = client.ask(&question)?;
         if let Command::Restart { .. } = command {
-            client.follow(&mut answer)?;
+            let followed = client.follow(&client.read::<Restarted>(&question, &answer)?);
+            if let Some(fields) = answer.as_object_mut() {
+                fields.insert("steps".to_owned(), json!(followed.steps));
+            }
         }
-        Ok((render(&answer), answer))
+        Ok((show(&client, &question, &answer)?, answer))
     });
     match asked {
         Ok((shown, answer)) => {
@@ -334,60 +329,66 @@ pub(super) fn failed(reach: &Reach, why: &Failure) -> ExitCode {
 
 /// Prints the log so far, then new records until the server exits.
 fn follow(reach: &Reach, prepared: Result<Prepared, Failure>, config: &Config) -> ExitCode {
-    let found = prepared.and_then(|(question, render)| Ok((Client::find(reach, config)?, question, render)));
-    let (client, question, render) = match found {
-        Ok(found) => found,
-        Err(why) => return failed(reach, &why),
-    };
-    let shown = client.follow_logs(&question, |answer| {
-        if reach.json {
-            for record in words::list(&answer["records"]) {
-                say(&record.to_string());
+    let shown = prepared.and_then(|Prepared { question, .. }| {
+        Client::find(reach, config)?.follow_logs(&question, |logs| {
+            if reach.json {
+                logs.records.iter().for_each(|record| say(&json!(record).to_string()));
+            } else if !logs.records.is_empty() {
+                say(&output::page(report::logs(logs).text.trim_end().as_bytes()));
             }
-            return;
-        }
-        if !words::list(&answer["records"]).is_empty() {
-            let text = render(answer).text;
-            say(&output::page(text.trim_end().as_bytes()));
-        }
+        })
     });
     shown.map_or_else(|why| failed(reach, &why), |()| ExitCode::SUCCESS)
 }
 
-type Prepared = (Question, fn(&Value) -> Shown);
+/// Shows the answer to a question.
+type Show = Box<dyn Fn(&Client, &Question, &Value) -> Result<Shown, Failure>>;
+
+/// A question, and how its answer is shown.
+struct Prepared {
+    question: Question,
+    show: Show,
+}
+
+/// The answer to `question` is a `T`, which `render` shows.
+fn prepared<T: DeserializeOwned + 'static>(question: Question, render: fn(&T) -> Shown) -> Prepared {
+    Prepared { question, show: Box::new(move |client, question, answer| Ok(render(&client.read(question, answer)?))) }
+}
 
 /// The server that each sub-command asks, its question, and the renderer of the answer.
 fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> (&'a Reach, Result<Prepared, Failure>) {
-    let (reach, prepared): (_, Prepared) = match command {
+    let (reach, ready): (_, Prepared) = match command {
         Command::Sessions { what, reach } => (reach, sessions(what)),
-        Command::Circuits { what: Circuits::List, reach } => (reach, (Question::get("/circuits"), render::circuits)),
+        Command::Circuits { what: Circuits::List, reach } => (reach, prepared(Question::get("/circuits"), render::circuits)),
         Command::Circuits { what: Circuits::Reset { name, stuck, all }, reach } => {
             let reset = requests::Reset { name: name.clone(), stuck: *stuck, all: *all };
-            (reach, (Question::post("/circuits/reset", &reset), render::reset))
+            (reach, prepared(Question::post("/circuits/reset", &reset), render::reset))
         }
         Command::Errors { window, threshold, reach } => {
             let question = Question::get("/errors").with("window", Some(window.as_secs())).with("threshold", *threshold);
-            (reach, (question, report::errors))
+            (reach, prepared(question, report::errors))
         }
-        Command::Status { what: None, reach } => (reach, (Question::get("/status"), health::status)),
-        Command::Status { what: Some(Status::Heartbeats), reach } => (reach, (Question::get("/heartbeats"), report::heartbeats)),
-        Command::Status { what: Some(Status::Resources), reach } => (reach, (Question::get("/resources"), report::resources)),
-        Command::Status { what: Some(Status::Memory { trim: false }), reach } => (reach, (Question::get("/memory"), health::memory)),
+        Command::Status { what: None, reach } => (reach, prepared(Question::get("/status"), health::status)),
+        Command::Status { what: Some(Status::Heartbeats), reach } => (reach, prepared(Question::get("/heartbeats"), report::heartbeats)),
+        Command::Status { what: Some(Status::Resources), reach } => (reach, prepared(Question::get("/resources"), report::resources)),
+        Command::Status { what: Some(Status::Memory { trim: false }), reach } => {
+            (reach, prepared(Question::get("/memory"), health::memory))
+        }
         Command::Status { what: Some(Status::Memory { trim: true }), reach } => {
-            (reach, (Question::post("/memory/trim", &json!({})), health::trimmed))
+            (reach, prepared(Question::post("/memory/trim", &json!({})), health::trimmed))
         }
-        Command::Cache { what: Cache::Stats, reach } => (reach, (Question::get("/caches"), health::caches)),
+        Command::Cache { what: Cache::Stats, reach } => (reach, prepared(Question::get("/caches"), health::caches)),
         Command::Cache { what: Cache::Clear { name }, reach } => {
             let clear = requests::ClearCaches { name: name.clone() };
-            (reach, (Question::post("/caches/clear", &clear), health::cleared))
+            (reach, prepared(Question::post("/caches/clear", &clear), health::cleared))
         }
         Command::Resources { what: Resources::Release { id }, reach } => {
-            (reach, (Question::post("/resources/release", &requests::Release { id: id.clone() }), report::released))
+            (reach, prepared(Question::post("/resources/release", &requests::Release { id: id.clone() }), report::released))
         }
-        Command::Reap { age, reach } => (reach, (Question::post("/reap", &requests::Reap { age: age.as_secs() }), report::reaped)),
+        Command::Reap { age, reach } => (reach, prepared(Question::post("/reap", &requests::Reap { age: age.as_secs() }), report::reaped)),
         Command::Drain { timeout, reach } => {
             let question = Question::post("/drain", &requests::Drain { timeout: Some(timeout.as_secs()) });
-            (reach, (question.taking("draining", *timeout), report::drained))
+            (reach, prepared(question.taking("draining", *timeout), report::drained))
         }
         Command::Logs { since, class, session, tool, level, reach, .. } => {
             let question = Question::get("/logs")
@@ -396,57 +397,58 @@ fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> (&'a Reach, Result<Pr
                 .with("session", session.as_ref())
                 .with("tool", tool.as_ref())
                 .with("level", level.as_ref().map(|level| level.to_uppercase()));
-            (reach, (question, report::logs))
+            (reach, prepared(question, report::logs))
         }
-        Command::Resume { reach } => (reach, (Question::post("/resume", &json!({})), report::resumed)),
+        Command::Resume { reach } => (reach, prepared(Question::post("/resume", &json!({})), report::resumed)),
         Command::Debug { what, reach } => (reach, debug(what)),
         Command::Restart { drain, reach } => {
             let question = Question::post("/restart", &requests::Drain { timeout: drain.map(|drain| drain.as_secs()) });
-            (reach, (question.taking("starting the successor", crate::lifecycle::control::READY), report::restarted))
+            (reach, prepared(question.taking("starting the successor", crate::lifecycle::control::READY), report::restarted))
         }
         Command::Recover { scope, reach } => {
             let question = Question::post("/recover", &requests::Recover { component: scope.component.clone() });
-            (reach, (question.taking("recovering", grace::RECOVERY), report::recovered))
+            (reach, prepared(question.taking("recovering", grace::RECOVERY), report::recovered))
         }
         Command::Operations { reach } => match repository(named) {
-            Ok(repository) => (reach, (Question::get("/operations").with("repository", repository), report::operations)),
+            Ok(repository) => (reach, prepared(Question::get("/operations").with("repository", repository), report::operations)),
             Err(why) => return (reach, Err(why)),
         },
     };
-    (reach, Ok(prepared))
+    (reach, Ok(ready))
 }
 
 fn debug(what: &Debug) -> Prepared {
     let level = match what {
-        Debug::Held { what: None } => return (Question::get("/debug/held"), report::held),
+        Debug::Held { what: None } => return prepared(Question::get("/debug/held"), report::held),
         Debug::Held { what: Some(HeldCalls::Show { id }) } => {
-            return (Question::get(format!("/debug/held/{}", percent::encode(id))), report::held_one);
+            return prepared(Question::get(format!("/debug/held/{}", percent::encode(id))), report::held_one);
         }
         Debug::Resume { id, abort } => {
-            return (Question::post("/debug/resume", &requests::Resume { id: id.clone(), abort: *abort }), report::released_calls);
+            return prepared(Question::post("/debug/resume", &requests::Resume { id: id.clone(), abort: *abort }), report::released_calls);
         }
-        Debug::Level { levels: None } => return (Question::get("/debug/level"), report::level),
+        Debug::Level { levels: None } => return prepared(Question::get("/debug/level"), report::level),
         Debug::Level { levels } => levels.clone(),
         Debug::On => Some("debug".to_owned()),
         Debug::Off => None,
     };
-    (Question::post("/debug/level", &requests::Level { level }), report::level)
+    prepared(Question::post("/debug/level", &requests::Level { level }), report::changed_level)
 }
 
 fn sessions(what: &Sessions) -> Prepared {
     match what {
         Sessions::List { idle, state } => {
-            (Question::get("/sessions").with("idle", idle.map(|idle| idle.as_secs())).with("state", state.as_ref()), render::sessions)
+            let question = Question::get("/sessions").with("idle", idle.map(|idle| idle.as_secs())).with("state", state.as_ref());
+            prepared(question, render::sessions)
         }
-        Sessions::Show { id } => (Question::get(format!("/sessions/{}", percent::encode(id))), render::session),
+        Sessions::Show { id } => prepared(Question::get(format!("/sessions/{}", percent::encode(id))), render::session),
         Sessions::Reap { idle, oldest } => {
             let reap = requests::ReapSessions { idle: idle.map(|idle| idle.as_secs()), oldest: *oldest };
-            (Question::post("/sessions/reap", &reap), render::closed)
+            prepared(Question::post("/sessions/reap", &reap), render::closed)
         }
         Sessions::Touch { id, missing } => {
-            (Question::post("/sessions/touch", &requests::Touch { id: id.clone(), missing: *missing }), render::touched)
+            prepared(Question::post("/sessions/touch", &requests::Touch { id: id.clone(), missing: *missing }), render::touched)
         }
-        Sessions::Close { id } => (Question::post(format!("/sessions/{}/close", percent::encode(id)), &json!({})), render::closed),
+        Sessions::Close { id } => prepared(Question::post(format!("/sessions/{}/close", percent::encode(id)), &json!({})), render::closed),
     }
 }
 

@@ -1,46 +1,46 @@
 //! Text reports on sessions and circuits.
 
-use super::{
-    duration,
-    words::{Shown, fine, is, lines, list, number, plain, table, time},
+use super::words::{Shown, ago, fine, known, lines, plain, table, time};
+use crate::admin::answers::{
+    circuits::{Circuit, Circuits, Reset},
+    name::Name,
+    sessions::{Closed, Failed, Here, Session, Sessions, Touched},
 };
-use serde_json::Value;
+use guard::CircuitState;
 use std::fmt::Write as _;
 
-pub(super) fn sessions(answer: &Value) -> Shown {
-    let (quiet, limit) = (number(&answer["quiet"]), number(&answer["idle_warn"]));
-    let idle_label = format!("Idle sessions (>{})", time(&answer["idle_longer_than_ms"]));
+pub(super) fn sessions(answer: &Sessions) -> Shown {
+    let (quiet, limit) = (answer.quiet, answer.idle_warn);
+    let idle_label = format!("Idle sessions (>{})", time(answer.idle_longer_than_ms));
     let mut text = lines(&[
-        ("Total sessions", plain(&answer["total"])),
-        ("Active sessions", plain(&answer["active"])),
-        (&idle_label, plain(&answer["idle"])),
-        ("Error sessions", plain(&answer["error"])),
+        ("Total sessions", answer.total.to_string()),
+        ("Active sessions", answer.active.to_string()),
+        (&idle_label, answer.idle.to_string()),
+        ("Error sessions", answer.error.to_string()),
     ]);
     if quiet > limit {
-        let longer = time(&answer["quiet_longer_than_ms"]);
+        let longer = time(answer.quiet_longer_than_ms);
         let _ = writeln!(
             text,
             "Too many idle sessions ({quiet} longer than {longer}, more than {limit}): `mcp-server-git sessions reap --idle 30m` closes them."
         );
     }
-    let shown = list(&answer["sessions"]);
-    if !shown.is_empty() {
+    if !answer.sessions.is_empty() {
         text.push('\n');
         text += &table(
             ["ID", "KIND", "STATE", "PRINCIPAL", "CLIENT", "AGE", "IDLE", "MISSED", "RUNNING", "WHY"],
-            shown.iter().map(|one| {
-                let [id, kind, state, principal, client] = ["id", "kind", "state", "principal", "client"].map(|key| plain(&one[key]));
+            answer.sessions.iter().map(|one| {
                 [
-                    id,
-                    kind,
-                    state,
-                    principal,
-                    client,
-                    time(&one["age_ms"]),
-                    time(&one["idle_ms"]),
-                    plain(&one["missed"]),
-                    plain(&one["in_flight"]),
-                    one["failed"]["why"].as_str().unwrap_or_default().to_owned(),
+                    plain(&one.id),
+                    plain(one.kind),
+                    plain(one.state),
+                    plain(&one.principal),
+                    plain(&one.client),
+                    time(one.here.as_ref().map(|here| here.age_ms)),
+                    time(one.idle_ms),
+                    plain(one.missed),
+                    plain(one.in_flight),
+                    failed(one).map_or_else(String::new, |failed| plain(&failed.why)),
                 ]
             }),
         );
@@ -48,83 +48,84 @@ pub(super) fn sessions(answer: &Value) -> Shown {
     Shown { text, is_fine: quiet <= limit }
 }
 
-pub(super) fn session(answer: &Value) -> Shown {
+fn failed(session: &Session) -> Option<&Failed> {
+    session.here.as_ref()?.failed.as_ref()
+}
+
+pub(super) fn session(answer: &Session) -> Shown {
+    let here = |figure: fn(&Here) -> u64| answer.here.as_ref().map(figure);
     let given = [
-        ("Session", plain(&answer["id"])),
-        ("Kind", plain(&answer["kind"])),
-        ("State", plain(&answer["state"])),
-        ("Principal", plain(&answer["principal"])),
-        ("Client", plain(&answer["client"])),
-        ("Protocol", plain(&answer["protocol"])),
-        ("Age", time(&answer["age_ms"])),
-        ("Idle", time(&answer["idle_ms"])),
-        ("Missed heartbeats", plain(&answer["missed"])),
-        ("Calls in flight", plain(&answer["in_flight"])),
-        ("Requests", plain(&answer["requests"])),
-        ("Faults", plain(&answer["faults"])),
-        ("Close reason", plain(&answer["failed"]["why"])),
+        ("Session", plain(&answer.id)),
+        ("Kind", plain(answer.kind)),
+        ("State", plain(answer.state)),
+        ("Principal", plain(&answer.principal)),
+        ("Client", plain(&answer.client)),
+        ("Protocol", plain(&answer.protocol)),
+        ("Age", time(here(|here| here.age_ms))),
+        ("Idle", time(answer.idle_ms)),
+        ("Missed heartbeats", plain(answer.missed)),
+        ("Calls in flight", plain(answer.in_flight)),
+        ("Requests", known(here(|here| here.requests))),
+        ("Faults", known(here(|here| here.faults))),
+        ("Close reason", known(failed(answer).map(|failed| &failed.why))),
     ];
     let known: Vec<(&str, String)> = given.into_iter().filter(|(_, value)| value != "-").collect();
     fine(lines(&known))
 }
 
-fn ids(verb: &str, answer: &Value) -> Shown {
-    let ids = list(answer);
+fn ids(verb: &str, ids: &[String]) -> Shown {
     let text = ids.iter().fold(format!("{verb} sessions: {}\n", ids.len()), |text, id| text + "  " + &plain(id) + "\n");
     fine(text)
 }
 
-pub(super) fn closed(answer: &Value) -> Shown {
-    ids("Closed", &answer["closed"])
+pub(super) fn closed(answer: &Closed) -> Shown {
+    ids("Closed", &answer.closed)
 }
 
-pub(super) fn touched(answer: &Value) -> Shown {
-    ids("Touched", &answer["touched"])
+pub(super) fn touched(answer: &Touched) -> Shown {
+    ids("Touched", &answer.touched)
 }
 
-pub(super) fn circuits(answer: &Value) -> Shown {
-    let all = list(&answer["circuits"]);
+pub(super) fn circuits(answer: &Circuits) -> Shown {
     let mut text = "Circuit names: HOST:PORT/fetch or HOST:PORT/push for a remote, storage:PATH for a repository's storage, and \
                     `database`.\nCircuits: "
         .to_owned();
-    let _ = writeln!(text, "{}", all.len());
-    for one in all {
-        let mut pairs = vec![
-            ("Circuit", plain(&one["name"])),
-            ("State", plain(&one["state"])),
-            ("Failure count", plain(&one["failure_count"])),
-            ("Failure threshold", plain(&one["failure_threshold"])),
-            (
-                "Last failure",
-                one["since_failure_ms"].as_u64().map_or_else(|| "never".to_owned(), |ms| format!("{} ago", duration::show(ms))),
-            ),
-            ("Recovery timeout", time(&one["recovery_timeout_ms"])),
-            ("Half-open max calls", plain(&one["half_open_max_calls"])),
-        ];
-        match one["next_trial_ms"].as_u64() {
-            Some(0) => pairs.push(("Next trial", "with the next call".to_owned())),
-            Some(ms) => pairs.push(("Next trial", format!("in {}", duration::show(ms)))),
-            None => {}
-        }
-        if let Some(ms) = one["paused_ms"].as_u64() {
-            pairs.push(("Paused by the remote", format!("for {}", duration::show(ms))));
-        }
-        pairs.push(("Calls", format!("{}, of which {} rejected", plain(&one["calls"]), plain(&one["rejected"]))));
+    let _ = writeln!(text, "{}", answer.circuits.len());
+    for one in &answer.circuits {
         text.push('\n');
-        text += &lines(&pairs);
-        if is(&one["stuck"]) {
-            text += "Stuck: it should have moved to half_open by now; `mcp-server-git circuits reset --stuck` closes it.\n";
-        }
+        text += &circuit(one);
     }
-    Shown { text, is_fine: all.iter().all(|one| one["state"] != "open") }
+    Shown { text, is_fine: answer.circuits.iter().all(|one| one.state != Name(CircuitState::Open)) }
 }
 
-pub(super) fn reset(answer: &Value) -> Shown {
-    let all = list(&answer["reset"]);
-    let mut text = format!("Reset circuits: {}\n", all.len());
-    for one in all {
-        let _ = writeln!(text, "  {} (was {})", plain(&one["name"]), plain(&one["was"]));
-        if is(&one["early"]) {
+fn circuit(one: &Circuit) -> String {
+    let mut pairs = vec![
+        ("Circuit", plain(&one.name)),
+        ("State", plain(one.state)),
+        ("Failure count", plain(one.failure_count)),
+        ("Failure threshold", plain(one.failure_threshold)),
+        ("Last failure", ago(one.since_failure_ms, "never")),
+        ("Recovery timeout", time(one.recovery_timeout_ms)),
+        ("Half-open max calls", plain(one.half_open_max_calls)),
+    ];
+    match one.next_trial_ms {
+        Some(0) => pairs.push(("Next trial", "with the next call".to_owned())),
+        Some(ms) => pairs.push(("Next trial", format!("in {}", time(ms)))),
+        None => {}
+    }
+    if let Some(ms) = one.paused_ms {
+        pairs.push(("Paused by the remote", format!("for {}", time(ms))));
+    }
+    pairs.push(("Calls", format!("{}, of which {} rejected", one.calls, one.rejected)));
+    let stuck = "Stuck: it should have moved to half_open by now; `mcp-server-git circuits reset --stuck` closes it.\n";
+    lines(&pairs) + if one.stuck { stuck } else { "" }
+}
+
+pub(super) fn reset(answer: &Reset) -> Shown {
+    let mut text = format!("Reset circuits: {}\n", answer.reset.len());
+    for one in &answer.reset {
+        let _ = writeln!(text, "  {} (was {})", plain(&one.name), one.was);
+        if one.early {
             text += "    Warning: it was reset before twice its recovery timeout; the other side may still be down.\n";
         }
     }

@@ -1,170 +1,168 @@
 //! Text reports on errors, heartbeats, resources, logs, held calls, recovery and operations.
 
 use super::{
-    duration,
-    words::{Shown, fine, is, lines, list, number, plain, rate, table, time},
+    client::Followed,
+    words::{Shown, ago, fine, known, lines, plain, table, time, yes},
 };
-use serde_json::Value;
+use crate::admin::answers::{
+    errors::{Errors, Source},
+    heartbeats::Heartbeats,
+    held::{HeldCall, HeldCalls, ReleasedCalls},
+    logs::{ChangedLevel, Level, Logs, Record},
+    operations::{Operation, Operations},
+    recovery::{Drained, Recovery, Resumed, Step},
+    resources::{Reaped, Released, Resources},
+};
 use std::{
     fmt::Write as _,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-pub(super) fn errors(answer: &Value) -> Shown {
-    let (spikes, burning) = (list(&answer["spikes"]), list(&answer["burning"]));
-    let asked = answer["asked_ms"].as_u64().filter(|asked| Some(*asked) != answer["window_ms"].as_u64());
-    let asked = asked.map_or_else(String::new, |asked| format!(" ({} requested)", duration::show(asked)));
+pub(super) fn errors(answer: &Errors) -> Shown {
+    let (spikes, burning) = (&answer.spikes, &answer.burning);
+    let is_shorter = answer.asked_ms != answer.window_ms;
+    let asked = if is_shorter { format!(" ({} requested)", time(answer.asked_ms)) } else { String::new() };
+    let source = match answer.source {
+        Source::Store => "the store, including previous servers",
+        Source::Memory => "memory",
+    };
     let mut text = lines(&[
-        ("Window", time(&answer["window_ms"]) + &asked),
-        ("Source", if answer["source"] == "store" { "the store, including previous servers" } else { "memory" }.to_owned()),
-        ("Spike threshold", format!("{} per minute", rate(&answer["threshold_per_minute"]))),
+        ("Window", time(answer.window_ms) + &asked),
+        ("Source", source.to_owned()),
+        ("Spike threshold", format!("{:.2} per minute", answer.threshold_per_minute)),
     ]);
-    let seen: Vec<&Value> = list(&answer["classes"]).iter().filter(|one| number(&one["count"]) + number(&one["since_start"]) > 0).collect();
-    let seen_class = seen.iter().max_by_key(|one| number(&one["count"])).map(|one| plain(&one["class"]));
+    let seen: Vec<_> = answer.classes.iter().filter(|one| one.count + one.since_start > 0).collect();
     if seen.is_empty() {
         text += "Errors: 0\n";
     } else {
         text.push('\n');
         text += &table(
             ["CLASS", "COUNT", "PER MINUTE", "SINCE START", "WHAT IT MEANS"],
-            seen.into_iter().map(|one| {
-                let meaning = match (is(&one["critical"]), is(&one["recoverable"])) {
+            seen.iter().map(|one| {
+                let meaning = match (one.critical, one.recoverable) {
                     (true, _) => "critical: the session is closed",
                     (false, true) => "recoverable: a retry may succeed",
                     (false, false) => "mostly invalid calls",
                 };
-                [plain(&one["class"]), plain(&one["count"]), rate(&one["per_minute"]), plain(&one["since_start"]), meaning.to_owned()]
+                [plain(one.class), plain(one.count), format!("{:.2}", one.per_minute), plain(one.since_start), meaning.to_owned()]
             }),
         );
     }
-    let reasons = list(&answer["reasons"]);
-    if !reasons.is_empty() {
+    if !answer.reasons.is_empty() {
         text.push('\n');
         text += &table(
             ["REASON", "CLASS", "SINCE START"],
-            reasons.iter().map(|one| [plain(&one["reason"]), plain(&one["class"]), plain(&one["count"])]),
+            answer.reasons.iter().map(|one| [plain(&one.reason), plain(one.class), plain(one.count)]),
         );
     }
-    if let Some(class) = seen_class {
-        let _ = writeln!(text, "\n`mcp-server-git logs --class {class}` shows the last ones, with tool and session.");
+    if let Some(most) = seen.iter().max_by_key(|one| one.count) {
+        let _ = writeln!(text, "\n`mcp-server-git logs --class {}` shows the last ones, with tool and session.", most.class);
     }
-    if !(spikes.is_empty() && burning.is_empty()) {
-        text.push('\n');
-    }
-    for one in spikes {
-        let _ = writeln!(text, "Spike: {}, {} per minute", plain(&one["class"]), rate(&one["per_minute"]));
-    }
-    for one in burning {
-        let _ = writeln!(
-            text,
-            "Burning: {}, {} per minute over {} and {} per minute over {}",
-            plain(&one["class"]),
-            rate(&one["short_per_minute"]),
-            time(&one["short_ms"]),
-            rate(&one["long_per_minute"]),
-            time(&one["long_ms"])
-        );
-    }
+    text += &above(answer);
     Shown { text, is_fine: spikes.is_empty() && burning.is_empty() }
 }
 
-pub(super) fn heartbeats(answer: &Value) -> Shown {
-    let is_running = is(&answer["running"]);
-    let last = answer["last_tick_ms"].as_u64().map_or_else(|| "never".to_owned(), |ms| format!("{} ago", duration::show(ms)));
+/// The classes above the threshold.
+fn above(answer: &Errors) -> String {
+    let mut text = String::new();
+    for one in &answer.spikes {
+        let _ = writeln!(text, "Spike: {}, {:.2} per minute", one.class, one.per_minute);
+    }
+    for one in &answer.burning {
+        let (short, long) = (time(one.short_ms), time(one.long_ms));
+        let _ = writeln!(
+            text,
+            "Burning: {}, {:.2} per minute over {short} and {:.2} per minute over {long}",
+            one.class, one.short_per_minute, one.long_per_minute
+        );
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
+}
+
+pub(super) fn heartbeats(answer: &Heartbeats) -> Shown {
     let mut text = lines(&[
-        ("Heartbeat manager", if is_running { "running".to_owned() } else { "not running".to_owned() }),
-        ("Heartbeat interval", time(&answer["interval_ms"])),
-        ("Missed threshold", plain(&answer["missed_threshold"])),
-        ("Last check", last),
-        ("Restarts", plain(&answer["restarts"])),
+        ("Heartbeat manager", if answer.running { "running".to_owned() } else { "not running".to_owned() }),
+        ("Heartbeat interval", time(answer.interval_ms)),
+        ("Missed threshold", plain(answer.missed_threshold)),
+        ("Last check", ago(answer.last_tick_ms, "never")),
+        ("Restarts", plain(answer.restarts)),
     ]);
-    if !is_running {
+    if !answer.running {
         text += "`mcp-server-git recover --component heartbeat` restarts it.\n";
     }
-    let sessions = list(&answer["sessions"]);
+    let sessions = &answer.sessions;
     if !sessions.is_empty() {
         text.push('\n');
         text += &table(
             ["SESSION", "LAST MESSAGE", "MISSED", "OWES", ""],
             sessions.iter().map(|one| {
-                let late = if is(&one["late"]) { "LATE" } else { "" };
-                let owes = if is(&one["owes_beats"]) { "an answer to pings" } else { "nothing" };
-                let missed = if is(&one["owes_beats"]) { plain(&one["missed"]) } else { "-".to_owned() };
-                [plain(&one["id"]), format!("{} ago", time(&one["since_ms"])), missed, owes.to_owned(), late.to_owned()]
+                let late = if one.late { "LATE" } else { "" };
+                let owes = if one.owes_beats { "an answer to pings" } else { "nothing" };
+                let missed = known(one.owes_beats.then_some(one.missed));
+                [plain(&one.id), ago(one.since_ms, "-"), missed, owes.to_owned(), late.to_owned()]
             }),
         );
     }
-    Shown { text, is_fine: is_running && !sessions.iter().any(|one| is(&one["late"])) }
+    Shown { text, is_fine: answer.running && !sessions.iter().any(|one| one.late) }
 }
 
-pub(super) fn resources(answer: &Value) -> Shown {
-    let all = list(&answer["resources"]);
+pub(super) fn resources(answer: &Resources) -> Shown {
+    let all = &answer.resources;
     let mut text = lines(&[("Resources", all.len().to_string())]);
     if !all.is_empty() {
         text.push('\n');
         text += &table(
             ["ID", "KIND", "AGE", "IN USE", "RELEASE BY HAND", "DETAIL"],
             all.iter().map(|one| {
-                let yes = |key: &str| if is(&one[key]) { "yes" } else { "no" }.to_owned();
-                [
-                    plain(&one["id"]),
-                    plain(&one["kind"]),
-                    time(&one["age_ms"]),
-                    yes("in_flight"),
-                    yes("can_be_released"),
-                    plain(&one["detail"]),
-                ]
+                [plain(&one.id), plain(&one.kind), time(one.age_ms), yes(one.in_flight), yes(one.can_be_released), plain(&one.detail)]
             }),
         );
     }
     fine(text)
 }
 
-pub(super) fn released(answer: &Value) -> Shown {
-    fine(format!("Released: {}", plain(&answer["released"])))
+pub(super) fn released(answer: &Released) -> Shown {
+    fine(format!("Released: {}", plain(&answer.released)))
 }
 
-pub(super) fn reaped(answer: &Value) -> Shown {
-    fine(format!("Reaped: {}", plain(&answer["reaped"])))
+pub(super) fn reaped(answer: &Reaped) -> Shown {
+    fine(format!("Reaped: {}", answer.reaped))
 }
 
-pub(super) fn drained(answer: &Value) -> Shown {
-    let left = number(&answer["left"]);
+pub(super) fn drained(answer: &Drained) -> Shown {
+    let left = answer.left;
     let text =
         format!("The server accepts no new work.\nCalls left: {left}\n`mcp-server-git resume` ends the drain; SIGTERM stops the server.");
     Shown { text, is_fine: left == 0 }
 }
 
-pub(super) fn resumed(answer: &Value) -> Shown {
-    fine(lines(&[("Phase", plain(&answer["phase"]))]))
+pub(super) fn resumed(answer: &Resumed) -> Shown {
+    fine(lines(&[("Phase", plain(answer.phase))]))
 }
 
 /// One line per record: time, level, message and fields.
-pub(super) fn logs(answer: &Value) -> Shown {
-    let line = |record: &Value| {
-        let mut line = format!("{} {:5} {}", plain(&record["timestamp"]), plain(&record["level"]), plain(&record["message"]));
-        let own = ["timestamp", "level", "message", "target"];
-        let fields = record.as_object().into_iter().flatten().filter(|(name, _)| !own.contains(&name.as_str()));
-        for (name, value) in fields {
-            let _ = write!(line, " {name}={}", plain(value));
+pub(super) fn logs(answer: &Logs) -> Shown {
+    let line = |record: &Record| {
+        let mut line = format!("{} {:5} {}", plain(&record.timestamp), plain(&record.level), known(record.message.as_ref()));
+        for (name, value) in &record.fields {
+            let value = value.as_str().map_or_else(|| plain(value), plain);
+            let _ = write!(line, " {name}={value}");
         }
         line + "\n"
     };
-    let all = list(&answer["records"]);
-    fine(if all.is_empty() { "No records\n".to_owned() } else { all.iter().map(line).collect() })
+    fine(if answer.records.is_empty() { "No records\n".to_owned() } else { answer.records.iter().map(line).collect() })
 }
 
-pub(super) fn held(answer: &Value) -> Shown {
-    let all = list(&answer["held"]);
-    let mut text = lines(&[("Held calls", all.len().to_string()), ("Released automatically after", time(&answer["limit_ms"]))]);
+pub(super) fn held(answer: &HeldCalls) -> Shown {
+    let all = &answer.held;
+    let mut text = lines(&[("Held calls", all.len().to_string()), ("Released automatically after", time(answer.limit_ms))]);
     if !all.is_empty() {
         text.push('\n');
         text += &table(
             ["ID", "TOOL", "HELD FOR", "PRINCIPAL", "SESSION", "REQUEST"],
             all.iter().map(|one| {
-                let [id, tool, principal, session, request] =
-                    ["id", "tool", "principal", "session_id", "request_id"].map(|key| plain(&one[key]));
-                [id, tool, time(&one["held_ms"]), principal, session, request]
+                let [session, request] = [&one.session_id, &one.request_id].map(|id| known(id.as_ref()));
+                [plain(&one.id), plain(&one.tool), time(one.held_ms), plain(&one.principal), session, request]
             }),
         );
         text += "`mcp-server-git debug resume ID` releases one, without an ID all; --abort aborts them.\n";
@@ -172,82 +170,82 @@ pub(super) fn held(answer: &Value) -> Shown {
     fine(text)
 }
 
-pub(super) fn held_one(answer: &Value) -> Shown {
-    let keys = [("Held call", "id"), ("Tool", "tool"), ("Principal", "principal"), ("Session", "session_id"), ("Request", "request_id")];
-    let mut text = lines(&keys.map(|(label, key)| (label, plain(&answer[key]))));
-    text += &lines(&[("Held for", time(&answer["held_ms"]))]);
-    for (name, shape) in answer["arguments"].as_object().into_iter().flatten() {
+pub(super) fn held_one(answer: &HeldCall) -> Shown {
+    let mut text = lines(&[
+        ("Held call", plain(&answer.id)),
+        ("Tool", plain(&answer.tool)),
+        ("Principal", plain(&answer.principal)),
+        ("Session", known(answer.session_id.as_ref())),
+        ("Request", known(answer.request_id.as_ref())),
+        ("Held for", time(answer.held_ms)),
+    ]);
+    for (name, shape) in &answer.arguments {
         text += &lines(&[(&format!("Argument {name}"), plain(shape))]);
     }
     fine(text)
 }
 
-pub(super) fn released_calls(answer: &Value) -> Shown {
-    let ids = list(&answer["released"]);
+pub(super) fn released_calls(answer: &ReleasedCalls) -> Shown {
+    let ids = &answer.released;
     fine(ids.iter().fold(format!("Released calls: {}\n", ids.len()), |text, id| text + "  " + &plain(id) + "\n"))
 }
 
-pub(super) fn level(answer: &Value) -> Shown {
-    let mut text = lines(&[("Log levels", plain(&answer["level"]))]);
-    if answer["before"].is_string() {
-        text += &lines(&[("Before", plain(&answer["before"]))]);
-    }
-    let components: Vec<String> = list(&answer["components"]).iter().map(plain).collect();
-    if !components.is_empty() {
-        text += &lines(&[("Components", components.join(", "))]);
-    }
-    fine(text)
+pub(super) fn level(answer: &Level) -> Shown {
+    fine(lines(&[("Log levels", plain(&answer.level)), ("Components", plain(answer.components.join(", ")))]))
 }
 
-pub(super) fn restarted(answer: &Value) -> Shown {
-    let steps = list(&answer["steps"]);
-    Shown { text: numbered(steps.iter()), is_fine: steps.iter().all(|step| is(&step["ok"])) }
+pub(super) fn changed_level(answer: &ChangedLevel) -> Shown {
+    fine(lines(&[("Log levels", plain(&answer.level)), ("Before", plain(&answer.before))]))
 }
 
-fn step(step: &Value) -> String {
-    format!("{}: {} ({})\n", plain(&step["step"]), if is(&step["ok"]) { "ok" } else { "FAILED" }, plain(&step["detail"]))
+pub(super) fn restarted(answer: &Followed) -> Shown {
+    Shown { text: numbered(answer.steps.iter()), is_fine: answer.steps.iter().all(|step| step.ok) }
 }
 
-fn numbered<'a>(steps: impl Iterator<Item = &'a Value>) -> String {
+fn step(step: &Step) -> String {
+    format!("{}: {} ({})\n", plain(&step.step), if step.ok { "ok" } else { "FAILED" }, plain(&step.detail))
+}
+
+fn numbered<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
     (1..).zip(steps).fold(String::new(), |text, (place, one)| format!("{text}{place}. {}", step(one)))
 }
 
 /// The five steps of a recovery. The server reports each component; together they are the last step.
-pub(super) fn recovered(answer: &Value) -> Shown {
+pub(super) fn recovered(answer: &Recovery) -> Shown {
     let word = |ok: bool| if ok { "ok" } else { "FAILED" };
-    let ok = |step: &&Value| is(&step["ok"]);
-    let is_component = |step: &&Value| step["step"].as_str().is_some_and(|name| name.starts_with("restart "));
-    let (components, steps): (Vec<&Value>, Vec<&Value>) = list(&answer["steps"]).iter().partition(is_component);
+    let is_component = |step: &&Step| step.step.starts_with("restart ");
+    let (components, steps): (Vec<&Step>, Vec<&Step>) = answer.steps.iter().partition(is_component);
     let mut text = numbered(steps.iter().copied());
     let indent = if steps.is_empty() {
         ""
     } else {
-        let _ = writeln!(text, "{}. restart components: {}", steps.len() + 1, word(components.iter().all(ok)));
+        let _ = writeln!(text, "{}. restart components: {}", steps.len() + 1, word(components.iter().all(|step| step.ok)));
         "   "
     };
     text = components.iter().fold(text, |text, step| text + indent + &self::step(step));
-    Shown { text, is_fine: steps.iter().chain(&components).all(ok) }
+    Shown { text, is_fine: answer.steps.iter().all(|step| step.ok) }
 }
 
-pub(super) fn operations(answer: &Value) -> Shown {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    let all = list(&answer["operations"]);
-    let mut text = lines(&[("Operations", all.len().to_string())]);
-    if !all.is_empty() {
+pub(super) fn operations(answer: &Operations) -> Shown {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+    let between = |from: i64, to: i64| u64::try_from(to.saturating_sub(from)).unwrap_or_default();
+    let mut text = lines(&[("Operations", answer.operations.len().to_string())]);
+    let row = |one: &Operation| {
+        [
+            plain(&one.id),
+            plain(&one.tool),
+            plain(&one.state),
+            ago(between(one.started_ms, now), "-"),
+            time(one.ended_ms.map(|end| between(one.started_ms, end))),
+            plain(&one.principal),
+            plain(one.pid),
+            plain(&one.worktree),
+        ]
+    };
+    if !answer.operations.is_empty() {
         text.push('\n');
-        text += &table(
-            ["ID", "TOOL", "STATE", "STARTED", "TOOK", "PRINCIPAL", "PID", "WORKTREE"],
-            all.iter().map(|one| {
-                let [id, tool, state, principal, pid, worktree] =
-                    ["id", "tool", "state", "principal", "pid", "worktree"].map(|key| plain(&one[key]));
-                let started = one["started_ms"].as_u64();
-                let ago = started.map_or_else(|| "-".to_owned(), |at| format!("{} ago", duration::show(now.saturating_sub(at))));
-                let lasted = started
-                    .zip(one["ended_ms"].as_u64())
-                    .map_or_else(|| "-".to_owned(), |(at, end)| duration::show(end.saturating_sub(at)));
-                [id, tool, state, ago, lasted, principal, pid, worktree]
-            }),
-        );
+        let head = ["ID", "TOOL", "STATE", "STARTED", "TOOK", "PRINCIPAL", "PID", "WORKTREE"];
+        text += &table(head, answer.operations.iter().map(row));
     }
     fine(text)
 }

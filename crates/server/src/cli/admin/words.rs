@@ -1,7 +1,7 @@
 //! Building blocks of reports: fields, labelled lines, tables.
 
 use super::{duration, terminal};
-use serde_json::Value;
+use std::fmt::Display;
 
 /// A rendered answer.
 pub(super) struct Shown {
@@ -15,23 +15,29 @@ pub(super) fn fine(text: impl Into<String>) -> Shown {
     Shown { text: text.into(), is_fine: true }
 }
 
-/// Text or a number, without quotes; a dash for what is absent.
-pub(super) fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        // A line break would make one row look like two.
-        Value::String(text) => text.replace('\n', "\\u{a}"),
-        other => other.to_string(),
-    }
+/// A value in one line: a line break would make one row look like two.
+pub(super) fn plain(value: impl Display) -> String {
+    value.to_string().replace('\n', "\\u{a}")
 }
 
-pub(in crate::cli) fn time(value: &Value) -> String {
-    value.as_u64().map_or_else(|| "-".to_owned(), duration::show)
+/// The value, or a dash if it is not known.
+pub(super) fn known(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "-".to_owned(), plain)
+}
+
+/// A duration in milliseconds.
+pub(in crate::cli) fn time(ms: impl Into<Option<u64>>) -> String {
+    ms.into().map_or_else(|| "-".to_owned(), duration::show)
+}
+
+/// How long ago something was, or `otherwise`.
+pub(super) fn ago(ms: impl Into<Option<u64>>, otherwise: &str) -> String {
+    ms.into().map_or_else(|| otherwise.to_owned(), |ms| format!("{} ago", duration::show(ms)))
 }
 
 /// Formats bytes in the largest unit with a non-zero integer part.
-pub(in crate::cli) fn bytes(value: &Value) -> String {
-    let Some(bytes) = value.as_i64() else { return "-".to_owned() };
+pub(in crate::cli) fn bytes(size: Option<impl TryInto<i64>>) -> String {
+    let Some(bytes) = size.and_then(|size| size.try_into().ok()) else { return "-".to_owned() };
     let (mut size, mut unit) = (bytes.unsigned_abs(), 0);
     let mut rest = 0;
     while size >= 1024 && unit < UNITS.len() - 1 {
@@ -44,24 +50,12 @@ pub(in crate::cli) fn bytes(value: &Value) -> String {
 const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /// A number with one digit after the point.
-pub(super) fn tenth(value: &Value) -> String {
-    value.as_f64().map_or_else(|| "-".to_owned(), |number| format!("{number:.1}"))
+pub(super) fn tenth(number: impl Into<Option<f64>>) -> String {
+    known(number.into().map(|number| format!("{number:.1}")))
 }
 
-pub(super) fn is(value: &Value) -> bool {
-    value.as_bool().unwrap_or_default()
-}
-
-pub(super) fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_default()
-}
-
-pub(super) fn rate(value: &Value) -> String {
-    format!("{:.2}", value.as_f64().unwrap_or_default())
-}
-
-pub(super) fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
+pub(super) fn yes(is: bool) -> String {
+    if is { "yes" } else { "no" }.to_owned()
 }
 
 pub(super) fn lines(pairs: &[(&str, String)]) -> String {
@@ -123,7 +117,7 @@ mod tests {
     #[test]
     fn bytes_are_shown_in_the_largest_unit() {
         for (bytes, shown) in [(0_i64, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (-(5 << 20), "-5.0 MiB"), (3 << 30, "3.0 GiB")] {
-            assert_eq!(super::bytes(&Value::from(bytes)), shown);
+            assert_eq!(super::bytes(Some(bytes)), shown);
         }
     }
 }

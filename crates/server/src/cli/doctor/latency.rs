@@ -5,8 +5,15 @@ use super::{
     trial::TrialServer,
     web::{Endpoint, Place, Refused, Session},
 };
-use crate::{admin::place, cli::processes::addresses_of};
-use serde_json::{Value, json};
+use crate::{
+    admin::{
+        answers::{name::Name, status::Brief},
+        place,
+    },
+    cli::processes::addresses_of,
+    lifecycle::phase::Phase,
+};
+use serde_json::json;
 use std::{
     net::SocketAddr,
     path::Path,
@@ -42,8 +49,8 @@ fn running(patient: &Patient<'_>) -> Result<Option<(Endpoint, String)>, Finding>
         Some(socket) => vec![socket.clone()],
         None => place::servers(&folder).into_iter().map(|(_, socket)| socket).collect(),
     };
-    let statuses = sockets.iter().filter_map(|socket| status(socket)).filter(|status| status["phase"] != "leaving");
-    let mut pids: Vec<u32> = statuses.filter_map(|status| status["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())).collect();
+    let statuses = sockets.iter().filter_map(|socket| status(socket)).filter(|status| status.phase != Name(Phase::Leaving));
+    let mut pids: Vec<u32> = statuses.map(|status| status.pid).collect();
     if let Some(wanted) = patient.options.pid {
         pids.retain(|pid| *pid == wanted);
         if pids.is_empty() {
@@ -65,7 +72,7 @@ fn running(patient: &Patient<'_>) -> Result<Option<(Endpoint, String)>, Finding>
     }
 }
 
-fn status(socket: &Path) -> Option<Value> {
+fn status(socket: &Path) -> Option<Brief> {
     let endpoint = Endpoint { place: Place::Socket(socket.to_owned()), host: "localhost".to_owned(), path: String::new(), token: None };
     let answer = endpoint.request("GET", "/admin/v1/status", &[], b"").ok().filter(|answer| answer.status == 200)?;
     serde_json::from_slice(&answer.body).ok()

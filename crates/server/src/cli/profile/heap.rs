@@ -1,8 +1,11 @@
 //! `profile heap`: shows which code holds a running server's memory.
 
-use super::{say_json, write_answer};
+use super::{say_json, write_files};
 use crate::{
-    admin::requests::{self, TrackHeap},
+    admin::{
+        answers::profiles::{self, Files, HeapGrowth, HeapProfile, HeapReport, Snapshot},
+        requests::{self, TrackHeap},
+    },
     cli::{
         admin::{Client, Failure, Question, Reach, bytes, time},
         say,
@@ -10,7 +13,7 @@ use crate::{
     config::Config,
     output, percent,
 };
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 use std::{path::Path, time::Duration};
 
 /// Options of `profile heap`.
@@ -29,93 +32,100 @@ impl Heap<'_> {
     pub(super) fn run(&self, seconds: u64, out: &Path, reach: &Reach, config: &Config) -> Result<(), Failure> {
         let server = Client::find(reach, config)?;
         if let Some([from, to]) = self.diff {
-            let answer =
-                server.ask(Question::get(format!("/profile/heap/diff?from={}&to={}", percent::encode(from), percent::encode(to))))?;
-            return shown(answer, "heap_diff", out, reach, diff);
+            let question = Question::get(format!("/profile/heap/diff?from={}&to={}", percent::encode(from), percent::encode(to)));
+            return shown(&server, &question, "heap_diff", out, reach, |growth: &HeapGrowth| (&growth.report.files, diff(growth)));
         }
-        let state = || Question::get("/profile/heap");
+        let state = Question::get("/profile/heap");
         if self.list || self.track.is_some() {
-            let answer = match self.track {
-                Some(on) => server.ask(Question::post("/profile/heap/track", &TrackHeap { on, label: self.label.cloned() }))?,
-                None => server.ask(state())?,
+            let question = match self.track {
+                Some(on) => Question::post("/profile/heap/track", &TrackHeap { on, label: self.label.cloned() }),
+                None => state,
             };
-            say(&if reach.json { format!("{answer:#}") } else { snapshots(&answer) });
+            let answer = server.ask(&question)?;
+            say(&if reach.json { format!("{answer:#}") } else { snapshots(&server.read(&question, &answer)?) });
             return Ok(());
         }
         let wanted = requests::Heap { label: self.label.cloned(), seconds };
         let mut question = Question::post("/profile/heap", &wanted);
-        if server.ask(state())?["tracking"] != true {
+        if !server.read::<profiles::Heap>(&state, &server.ask(&state)?)?.tracking {
             question = question.taking("tracking allocations", Duration::from_secs(seconds));
         }
-        shown(server.ask(question)?, "heap", out, reach, |answer| snapshot(answer, seconds))
+        shown(&server, &question, "heap", out, reach, |taken: &HeapProfile| (&taken.report.files, snapshot(taken, seconds)))
     }
 }
 
-/// Writes the files of an answer and prints it.
-fn shown(answer: Value, name: &str, out: &Path, reach: &Reach, text: impl Fn(&Value) -> String) -> Result<(), Failure> {
-    let files = write_answer(out, name, &answer)?;
+/// Asks for a report, writes its files and prints it.
+fn shown<T: DeserializeOwned>(
+    server: &Client,
+    question: &Question,
+    name: &str,
+    out: &Path,
+    reach: &Reach,
+    parts: impl Fn(&T) -> (&Files, String),
+) -> Result<(), Failure> {
+    let answer = server.ask(question)?;
+    let report: T = server.read(question, &answer)?;
+    let (files, mut text) = parts(&report);
+    let files = write_files(out, name, files)?;
     if reach.json {
         say_json(answer, &files);
         return Ok(());
     }
-    let mut shown = text(&answer);
     for file in files {
-        shown = shown + "Written: " + &file + "\n";
+        text = text + "Written: " + &file + "\n";
     }
-    say(shown.trim_end());
+    say(text.trim_end());
     Ok(())
 }
 
-fn snapshots(answer: &Value) -> String {
-    let tracking = if answer["tracking"] == true {
-        format!("on, for {}; a snapshot every {}", time(&answer["tracked_ms"]), time(&answer["interval_ms"]))
+fn snapshots(heap: &profiles::Heap) -> String {
+    let tracking = if heap.tracking {
+        format!("on, for {}; a snapshot every {}", time(heap.tracked_ms), time(heap.interval_ms))
     } else {
         "off (`mcp-server-git profile heap --track on`)".to_owned()
     };
-    let mut text = format!("Tracking: {tracking}\n");
-    for one in answer["snapshots"].as_array().into_iter().flatten() {
-        text = text + "Snapshot " + &line(one) + "\n";
-    }
+    let text = heap.snapshots.iter().fold(format!("Tracking: {tracking}\n"), |text, one| text + "Snapshot " + &line(one) + "\n");
     text.trim_end().to_owned()
 }
 
 /// A snapshot in one line.
-fn line(snapshot: &Value) -> String {
+fn line(snapshot: &Snapshot) -> String {
     format!(
         "{} ({}), {} ago: {} in {} allocations; RSS {}",
-        snapshot["id"],
-        output::message(snapshot["label"].as_str().unwrap_or_default()),
-        time(&snapshot["age_ms"]),
-        bytes(&snapshot["bytes"]),
-        snapshot["allocations"],
-        bytes(&snapshot["rss"])
+        snapshot.id,
+        output::message(&snapshot.label),
+        time(snapshot.age_ms),
+        bytes(Some(snapshot.bytes)),
+        snapshot.allocations,
+        bytes(snapshot.rss)
     )
 }
 
-fn snapshot(answer: &Value, seconds: u64) -> String {
-    let tracked = if answer["tracking"] == true { format!("for {}", time(&answer["tracked_ms"])) } else { format!("for {seconds} s") };
-    format!("Snapshot {}\nAllocations were tracked {tracked}; older ones are not included.\n{}", line(&answer["snapshot"]), top(answer))
+fn snapshot(taken: &HeapProfile, seconds: u64) -> String {
+    let tracked = if taken.heap.tracking { format!("for {}", time(taken.heap.tracked_ms)) } else { format!("for {seconds} s") };
+    let line = line(&taken.snapshot);
+    format!("Snapshot {line}\nAllocations were tracked {tracked}; older ones are not included.\n{}", top(&taken.report))
 }
 
-fn diff(answer: &Value) -> String {
-    let growth = |key: &str| answer["to"][key].as_i64().unwrap_or_default() - answer["from"][key].as_i64().unwrap_or_default();
+fn diff(HeapGrowth { from, to, report }: &HeapGrowth) -> String {
+    let rss = |snapshot: &Snapshot| snapshot.rss.and_then(|rss| i64::try_from(rss).ok()).unwrap_or_default();
     format!(
         "From {}\nTo {}\nGrowth: {}, RSS {}\n{}",
-        line(&answer["from"]),
-        line(&answer["to"]),
-        bytes(&growth("bytes").into()),
-        bytes(&growth("rss").into()),
-        top(answer)
+        line(from),
+        line(to),
+        bytes(Some(to.bytes - from.bytes)),
+        bytes(Some(rss(to) - rss(from))),
+        top(report)
     )
 }
 
 /// The top allocators with their call stacks.
-fn top(answer: &Value) -> String {
+fn top(report: &HeapReport) -> String {
     let mut rows = vec!["Top allocators by call stack:".to_owned()];
-    for one in answer["top"].as_array().into_iter().flatten() {
-        let mut functions = one["stack"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let first = functions.next().unwrap_or_default();
-        rows.push(format!("{:>12}  {:>8}  {first}", bytes(&one["bytes"]), one["allocations"].to_string()));
+    for one in &report.top {
+        let mut functions = one.stack.iter();
+        let first = functions.next().map_or("", String::as_str);
+        rows.push(format!("{:>12}  {:>8}  {first}", bytes(Some(one.bytes)), one.allocations));
         rows.extend(functions.map(|function| format!("{:>26}{function}", "< ")));
     }
     rows.join("\n") + "\n"

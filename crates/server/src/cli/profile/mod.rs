@@ -8,7 +8,10 @@ use super::{
     cannot_run, progress, say,
 };
 use crate::{
-    admin::requests,
+    admin::{
+        answers::profiles::{CpuProfile, Files, Function},
+        requests,
+    },
     app::App,
     caller::Caller,
     config::Config,
@@ -130,16 +133,16 @@ pub(super) fn run(command: &Command, config: Config) -> ExitCode {
 
 fn cpu(seconds: u64, out: &Path, reach: &Reach, config: &Config) -> Result<(), Failure> {
     let question = Question::post("/profile/cpu", &requests::Profile { seconds }).taking("sampling", Duration::from_secs(seconds));
-    let answer = Client::find(reach, config)?.ask(question)?;
-    let files = write_answer(out, "cpu", &answer)?;
+    let client = Client::find(reach, config)?;
+    let answer = client.ask(&question)?;
+    let profile: CpuProfile = client.read(&question, &answer)?;
+    let files = write_files(out, "cpu", &profile.files)?;
     if reach.json {
         say_json(answer, &files);
         return Ok(());
     }
-    let samples = answer["samples"].as_u64().unwrap_or_default();
-    say(&format!("Samples: {samples} in {seconds} s, 99 per second and busy thread"));
-    let top = answer["top"].as_array().into_iter().flatten();
-    top_lines(samples, top.map(|one| (one["function"].as_str().unwrap_or_default(), one["samples"].as_u64().unwrap_or_default())));
+    say(&format!("Samples: {} in {seconds} s, 99 per second and busy thread", profile.samples));
+    top_lines(profile.samples, profile.top.iter().map(|Function { function, samples }| (function.as_str(), *samples)));
     for file in files {
         say(&format!("Written: {file}"));
     }
@@ -147,16 +150,18 @@ fn cpu(seconds: u64, out: &Path, reach: &Reach, config: &Config) -> Result<(), F
 }
 
 /// Writes the files of an answer.
-fn write_answer(folder: &Path, name: &str, answer: &Value) -> Result<Vec<String>, Failure> {
+fn write_files(folder: &Path, name: &str, files: &Files) -> Result<Vec<String>, Failure> {
     use base64::{Engine, engine::general_purpose::STANDARD};
-    let pprof = STANDARD.decode(answer["pprof"].as_str().unwrap_or_default()).map_err(io::Error::other)?;
-    Ok(write(folder, name, answer["svg"].as_str().unwrap_or_default(), &pprof)?)
+    let pprof = STANDARD.decode(&files.pprof).map_err(io::Error::other)?;
+    Ok(write(folder, name, &files.svg, &pprof)?)
 }
 
 /// Prints an answer with its files replaced by their names.
 fn say_json(mut answer: Value, files: &[String]) {
-    answer["files"] = json!(files);
-    answer.as_object_mut().into_iter().for_each(|answer| answer.retain(|name, _| name != "svg" && name != "pprof"));
+    if let Some(fields) = answer.as_object_mut() {
+        fields.retain(|name, _| name != "svg" && name != "pprof");
+        fields.insert("files".to_owned(), json!(files));
+    }
     say(&format!("{answer:#}"));
 }
 
