@@ -20,6 +20,7 @@ use answers::{
     Refusal,
     circuits::{self, ResetCircuit},
     errors::Errors,
+    health::Health,
     held::ReleasedCalls,
     logs::{self, ChangedLevel},
     memory::Trimmed,
@@ -351,9 +352,9 @@ async fn recover(State(server): Shared, Json(wanted): Json<Recover>) -> Response
 /// Answers `/health` and the other probes. Only authenticated requests get details.
 pub(crate) fn health(server: &Server, probe: Probe, is_open: bool) -> (bool, Value) {
     let phase = server.phase.get();
-    match probe {
-        Probe::Live => (true, json!({"status": "ok"})),
-        Probe::Started => (phase != Phase::Starting, json!({"status": phase.name()})),
+    let (is_fine, status, details) = match probe {
+        Probe::Live => (true, "ok", None),
+        Probe::Started => (phase != Phase::Starting, phase.name(), None),
         Probe::Ready { verbose } => {
             let takes_calls = phase == Phase::Ready && !server.stop.is_cancelled();
             let threads = &server.services.threads;
@@ -367,17 +368,8 @@ pub(crate) fn health(server: &Server, probe: Probe, is_open: bool) -> (bool, Val
                 (_, _, None) => "ok",
                 (_, _, Some(_)) => "degraded",
             };
-            let mut body = json!({"status": status});
-            if verbose && is_open {
-                body["phase"] = json!(phase.name());
-                body["lost_threads"] = json!(threads.total());
-                body["store"] = json!(store.unavailable.as_deref().unwrap_or("ok"));
-                body["sessions"] = json!(server.sessions.count());
-                body["heartbeat"] = json!(server.task("heartbeat").is_some_and(|task| task.is_running()));
-                body["open_circuits"] =
-                    json!(server.breakers.list().iter().filter(|circuit| circuit.state != guard::CircuitState::Closed).count());
-            }
-            (is_ready, body)
+            (is_ready, status, (verbose && is_open).then(|| views::details(server)))
         }
-    }
+    };
+    (is_fine, json!(Health { status: status.to_owned(), details }))
 }

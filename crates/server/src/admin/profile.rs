@@ -1,10 +1,10 @@
 //! CPU and heap profiles of a running server.
 
 use super::{
-    answers::profiles::{self, HeapGrowth, HeapProfile},
+    answers::profiles::{self, Allocator, CpuProfile, Files, Function, HeapGrowth, HeapProfile, HeapReport},
     refused,
     requests::{DiffHeap, Heap, Profile, TrackHeap},
-    views,
+    views::ms,
 };
 use crate::{
     server::Server,
@@ -37,14 +37,17 @@ pub(super) async fn cpu(Json(wanted): Json<Profile>) -> Response {
     let title = format!("mcp-server-git, {seconds} s");
     let ended = tokio::task::spawn_blocking(move || profiler.end(&title)).await;
     match ended.unwrap_or_else(|err| Err(err.to_string())) {
-        Ok(profile) => Json(views::profile(profile, seconds)).into_response(),
+        Ok(profile) => {
+            let top = profile.top.into_iter().map(|(function, samples)| Function { function, samples }).collect();
+            Json(CpuProfile { seconds, samples: profile.samples, top, files: files(profile.svg, &profile.pprof) }).into_response()
+        }
         Err(why) => refused(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
 }
 
 /// Whether allocations are tracked, and the snapshots.
 pub(super) async fn snapshots(State(server): Shared) -> Json<profiles::Heap> {
-    Json(views::heap(&server))
+    Json(state(&server))
 }
 
 /// Takes a snapshot. If allocations are not tracked, tracks them for some seconds first.
@@ -62,7 +65,7 @@ pub(super) async fn heap(State(server): Shared, Json(wanted): Json<Heap>) -> Res
     drop(tracked);
     match snapshot {
         Ok((snapshot, report)) => {
-            let (heap, snapshot, report) = (views::heap(&server), views::snapshot(&snapshot), views::report(report));
+            let (heap, snapshot, report) = (state(&server), described(&snapshot), reported(report));
             Json(HeapProfile { heap, snapshot, report }).into_response()
         }
         Err(why) => refused(StatusCode::INTERNAL_SERVER_ERROR, why),
@@ -84,7 +87,7 @@ pub(super) async fn track(State(server): Shared, Json(wanted): Json<TrackHeap>) 
         server.heap.end();
     }
     tracing::warn!(on = wanted.on, "heap tracking");
-    Json(views::heap(&server)).into_response()
+    Json(state(&server)).into_response()
 }
 
 /// The growth from one snapshot to another.
@@ -97,7 +100,7 @@ pub(super) async fn diff(State(server): Shared, Query(wanted): Query<DiffHeap>) 
     let (earlier, later) = (Arc::clone(&from), Arc::clone(&to));
     match tokio::task::spawn_blocking(move || heap::report(&title, &later.growth_since(&earlier))).await {
         Ok(report) => {
-            let (from, to, report) = (views::snapshot(&from), views::snapshot(&to), views::report(report));
+            let (from, to, report) = (described(&from), described(&to), reported(report));
             Json(HeapGrowth { from, to, report }).into_response()
         }
         Err(err) => refused(StatusCode::INTERNAL_SERVER_ERROR, err.to_string()),
@@ -131,4 +134,39 @@ async fn taken(server: &Arc<Server>, label: String) -> Result<(Arc<Snapshot>, he
 
 fn no_allocator() -> Response {
     refused(StatusCode::NOT_IMPLEMENTED, "this program has another allocator: its heap cannot be tracked")
+}
+
+/// Whether allocations are tracked, and the snapshots of the heap.
+fn state(server: &Server) -> profiles::Heap {
+    let since = server.heap.since();
+    profiles::Heap {
+        tracking: since.is_some(),
+        tracked_ms: since.map(|since| ms(since.elapsed())),
+        interval_ms: ms(server.settings().heap.interval.into()),
+        snapshots: server.heap.snapshots().iter().map(|snapshot| described(snapshot)).collect(),
+    }
+}
+
+fn described(snapshot: &Snapshot) -> profiles::Snapshot {
+    let (bytes, allocations) = snapshot.total();
+    profiles::Snapshot {
+        id: snapshot.id,
+        label: snapshot.label.clone(),
+        age_ms: ms(snapshot.at.elapsed().unwrap_or_default()),
+        rss: snapshot.rss,
+        bytes,
+        allocations,
+        stacks: snapshot.stacks.len(),
+    }
+}
+
+/// The allocations by call stack, and the files.
+fn reported(report: heap::Report) -> HeapReport {
+    let of = |top: heap::Allocator| Allocator { bytes: top.bytes, allocations: top.count, stack: top.functions };
+    HeapReport { top: report.top.into_iter().map(of).collect(), files: files(report.svg, &report.pprof) }
+}
+
+fn files(svg: String, pprof: &[u8]) -> Files {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    Files { svg, pprof: STANDARD.encode(pprof) }
 }

@@ -4,13 +4,13 @@ use super::answers::{
     caches::{Cache, Caches, Cleared, ClearedCache},
     circuits::{Circuit, Circuits},
     errors::{Burning, ClassErrors, Errors, Reason, Spike},
+    health::Details,
     heartbeats::{Heartbeat, Heartbeats},
     held::{HeldCall, HeldCalls},
     logs::Level,
     memory::{Memory, Note},
     name::Name,
     operations::Operation,
-    profiles::{Allocator, CpuProfile, Files, Function, Heap, HeapReport, Snapshot},
     resources::{Resource, Resources},
     sessions::{Failed, Here, Session, Sessions, State},
     status::{Brief, Calls, Configuration, Opening, Problem, Process, Status, Store},
@@ -22,9 +22,8 @@ use crate::{
     pipeline::Held,
     server::{Past, Server},
     telemetry::{
-        heap, levels, log, observer,
+        levels, log, observer,
         process::{self, Figures},
-        profile::Profile,
         watch::Watcher,
     },
 };
@@ -36,13 +35,12 @@ use store::{OperationRow, SessionRow};
 /// Maximum number of crash leftovers listed.
 const MAX_LEFT: usize = 20;
 
-fn ms(time: Duration) -> u64 {
+pub(super) fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn status(server: &Server) -> Status {
     let left = server.left().clone();
-    let open = server.breakers.list().iter().filter(|circuit| circuit.state != CircuitState::Closed).count();
     Status {
         brief: Brief {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -61,13 +59,29 @@ pub(super) fn status(server: &Server) -> Status {
         process: process(server),
         lost_limit: server.services.threads.limit(),
         configuration: configuration(server),
-        open_circuits: open,
+        open_circuits: open_circuits(server),
         interrupted: left.interrupted.iter().take(MAX_LEFT).cloned().collect(),
         interrupted_count: left.interrupted.len(),
         orphaned: left.orphaned.iter().take(MAX_LEFT).map(|path| shown(path)).collect(),
         orphaned_count: left.orphaned.len(),
         sandbox: git::sandbox_support().err().unwrap_or("available").to_owned(),
         store: store(server),
+    }
+}
+
+fn open_circuits(server: &Server) -> usize {
+    server.breakers.list().iter().filter(|circuit| circuit.state != CircuitState::Closed).count()
+}
+
+/// The details of the server's health.
+pub(super) fn details(server: &Server) -> Details {
+    Details {
+        phase: Name(server.phase.get()),
+        lost_threads: server.services.threads.total(),
+        store: server.persistence.status().unavailable.unwrap_or_else(|| "ok".to_owned()),
+        sessions: server.sessions.count(),
+        heartbeat: server.task("heartbeat").is_some_and(|task| task.is_running()),
+        open_circuits: open_circuits(server),
     }
 }
 
@@ -419,49 +433,6 @@ pub(super) fn caches(server: &Server) -> Caches {
 
 pub(super) fn cleared(cleared: Vec<(&'static str, usize)>) -> Cleared {
     Cleared { cleared: cleared.into_iter().map(|(name, entries)| ClearedCache { name: name.to_owned(), entries }).collect() }
-}
-
-/// Whether allocations are tracked, and the snapshots of the heap.
-pub(super) fn heap(server: &Server) -> Heap {
-    Heap {
-        tracking: server.heap.since().is_some(),
-        tracked_ms: server.heap.since().map(|since| ms(since.elapsed())),
-        interval_ms: ms(server.settings().heap.interval.into()),
-        snapshots: server.heap.snapshots().iter().map(|snapshot| self::snapshot(snapshot)).collect(),
-    }
-}
-
-pub(super) fn snapshot(snapshot: &heap::Snapshot) -> Snapshot {
-    let (bytes, allocations) = snapshot.total();
-    Snapshot {
-        id: snapshot.id,
-        label: snapshot.label.clone(),
-        age_ms: ms(snapshot.at.elapsed().unwrap_or_default()),
-        rss: snapshot.rss,
-        bytes,
-        allocations,
-        stacks: snapshot.stacks.len(),
-    }
-}
-
-/// The allocations by call stack, and the files.
-pub(super) fn report(report: heap::Report) -> HeapReport {
-    let of = |top: heap::Allocator| Allocator { bytes: top.bytes, allocations: top.count, stack: top.functions };
-    HeapReport { top: report.top.into_iter().map(of).collect(), files: files(report.svg, &report.pprof) }
-}
-
-pub(super) fn profile(profile: Profile, seconds: u64) -> CpuProfile {
-    CpuProfile {
-        seconds,
-        samples: profile.samples,
-        top: profile.top.into_iter().map(|(function, samples)| Function { function, samples }).collect(),
-        files: files(profile.svg, &profile.pprof),
-    }
-}
-
-fn files(svg: String, pprof: &[u8]) -> Files {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    Files { svg, pprof: STANDARD.encode(pprof) }
 }
 
 /// The current log levels.

@@ -5,6 +5,7 @@
 pub(crate) mod caches;
 pub(crate) mod circuits;
 pub(crate) mod errors;
+pub(crate) mod health;
 pub(crate) mod heartbeats;
 pub(crate) mod held;
 pub(crate) mod logs;

@@ -61,7 +61,7 @@ impl<T: Named> Serialize for Name<T> {
 
 impl<'de, T: Named> Deserialize<'de> for Name<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = Cow::<str>::deserialize(deserializer)?;
+        let name = String::deserialize(deserializer)?;
         let found = T::all().into_iter().find(|value| value.name() == name);
         found.map(Self).ok_or_else(|| D::Error::custom(format_args!("unknown {} `{name}`", T::WHAT)))
     }

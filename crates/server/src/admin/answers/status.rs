@@ -47,7 +47,7 @@ pub(crate) struct Status {
     pub(crate) store: Store,
 }
 
-/// The part of a status that tells servers apart.
+/// The part of a status that identifies a server: enough for callers that look for one.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 pub(crate) struct Brief {
     /// The program's version.

@@ -4,6 +4,7 @@ use super::{
     Finding, STEP,
     web::{Answer, Endpoint, Place, Refused, Session},
 };
+use crate::admin::answers::health::Health;
 use hyper::Uri;
 use rustls::{CertificateError, ClientConfig, crypto::ring, pki_types::ServerName};
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -209,7 +210,7 @@ fn health(goal: &Goal, endpoint: &Endpoint, base: &str) -> (Finding, bool) {
         }
     };
     match answer.status {
-        200 if serde_json::from_slice::<serde_json::Value>(&answer.body).is_ok_and(|body| body["status"].is_string()) => {
+        200 if serde_json::from_slice::<Health>(&answer.body).is_ok() => {
             (Finding::fine(format!("{path} answers {}", answer.summary())), true)
         }
         200 => (
