@@ -25,10 +25,12 @@ use serde_json::Value;
 use std::{
     io,
     path::{Path, PathBuf},
-    thread,
     time::{Duration, Instant},
 };
-use tokio::{net::UnixStream, time::timeout};
+use tokio::{
+    net::UnixStream,
+    time::{sleep, timeout},
+};
 
 /// Timeout for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -175,11 +177,9 @@ impl Client {
 
     /// Sends the request and returns the answer.
     pub(in crate::cli) fn ask(&self, question: &Question) -> Result<Value, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let patience = question.patience;
         let _shown = question.waits_for.map(|what| progress::waiting(what, patience));
-        runtime
-            .block_on(async { timeout(patience, self.answer(question)).await })
+        waited(async { timeout(patience, self.answer(question)).await })?
             .unwrap_or_else(|_| Err(Failure::Late { socket: self.socket.clone(), patience }))
     }
 
@@ -211,12 +211,12 @@ impl Client {
             let logs = self.read(&asked, &answer)?;
             show(&logs);
             last = Some(logs.last);
-            thread::sleep(FOLLOW);
+            waited(async { sleep(FOLLOW).await })?;
         }
     }
 
     /// Follows a restart until the old process has exited.
-    pub(in crate::cli) fn follow(&self, restarted: &Restarted) -> Followed {
+    pub(in crate::cli) fn follow(&self, restarted: &Restarted) -> Result<Followed, Failure> {
         let Restarted { pid: old, successor: new, drain_s } = *restarted;
         let drain = Duration::from_secs(drain_s);
         let pid = i32::try_from(old).ok().and_then(rustix::process::Pid::from_raw);
@@ -228,7 +228,7 @@ impl Client {
             if let Some(status) = self.brief().filter(|status| status.pid == old) {
                 left = Some(status.in_flight);
             }
-            thread::sleep(POLL);
+            waited(async { sleep(POLL).await })?;
         }
         let took = began.elapsed().as_millis();
         let ended = has_ended();
@@ -245,7 +245,7 @@ impl Client {
             step("shut down", ended, format!("process {old} {}", if ended { "has ended" } else { "has not ended" })),
             step("restore", restored.is_some(), restored.unwrap_or_else(|| "the successor does not answer".to_owned())),
         ];
-        Followed { steps }
+        Ok(Followed { steps })
     }
 
     /// The successor's socket.
@@ -281,6 +281,11 @@ impl Client {
         };
         Err(Failure::Refused { status, message })
     }
+}
+
+/// Waits for one thing.
+fn waited<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
 }
 
 /// The socket of the only running server. Replaced servers that are still draining do not count.

@@ -300,7 +300,7 @@ pub(super) fn run(command: &Command, config: &Config, named: &[PathBuf]) -> Exit
         let client = Client::find(reach, config)?;
         let mut answer = client.ask(&question)?;
         if let Command::Restart { .. } = command {
-            let followed = client.follow(&client.read::<Restarted>(&question, &answer)?);
+            let followed = client.follow(&client.read::<Restarted>(&question, &answer)?)?;
             if let Some(fields) = answer.as_object_mut() {
                 fields.insert("steps".to_owned(), json!(followed.steps));
             }
