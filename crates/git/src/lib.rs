@@ -24,7 +24,7 @@ pub use change::{
     Updated, Verdict, Verified, WRITABLE, Worktree, WorktreeAdd,
 };
 pub use error::{Child, Error, FailedHook, Halt, Holder, InSubmodule, LockFile, Misdirected, Obstacle, Result, Signer};
-pub use gix::ObjectId;
+pub use gix::{ObjectId, url::Scheme};
 pub use read::blame::{BlameQuery, BlamedLine, Origin};
 pub use read::branch::{Branch, BranchKind, BranchQuery, Branches};
 pub use read::diff::{DiffQuery, Sides};

@@ -65,11 +65,10 @@ impl Network {
             return Err(Error::ProtocolOff(helper.to_owned()));
         }
         let Ok(parsed) = gix::url::parse(url) else { return bad("git cannot parse it") };
-        let protocol = parsed.scheme.as_str().to_owned();
-        if !self.protocols.contains(&protocol) {
-            return Err(Error::ProtocolOff(protocol));
+        if !self.protocols.contains(&parsed.scheme) {
+            return Err(Error::ProtocolOff(parsed.scheme.as_str().to_owned()));
         }
-        route.protocols = self.protocols.join(":");
+        route.protocols = self.names().join(":");
         let path = parsed.path.to_string();
         if parsed.scheme == Scheme::File {
             return local.admit(Path::new(&path), route.direction);
@@ -248,8 +247,10 @@ mod tests {
     use super::*;
 
     fn admit(url: &str, protocols: &[&str], allow: &[&str]) -> Result<Route> {
-        let text = |list: &[&str]| list.iter().map(ToString::to_string).collect();
-        let network = Network { protocols: text(protocols), allow_hosts: text(allow) };
+        let network = Network {
+            protocols: protocols.iter().map(|name| Scheme::from(*name)).collect(),
+            allow_hosts: allow.iter().map(ToString::to_string).collect(),
+        };
         let mut route = Route::default();
         let allowed = Allowed { roots: crate::repo::roots::Roots::default(), policy: Policy::default() };
         let local = Local { allowed: &allowed, directory: Path::new("/"), anywhere: false, sandboxed: None };

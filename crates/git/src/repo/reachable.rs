@@ -7,15 +7,22 @@ use std::{fmt::Debug, time::Duration};
 /// The operator's network policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// Protocols, by git's names: `https`, `ssh`, `http`, `git`, `file`.
-    pub protocols: Vec<String>,
+    /// Allowed protocols.
+    pub protocols: Vec<Scheme>,
     /// Hosts that may have private addresses.
     pub allow_hosts: Vec<String>,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { protocols: vec!["https".to_owned(), "ssh".to_owned()], allow_hosts: Vec::new() }
+        Self { protocols: vec![Scheme::Https, Scheme::Ssh], allow_hosts: Vec::new() }
+    }
+}
+
+impl Network {
+    /// The allowed protocols, by git's names.
+    pub fn names(&self) -> Vec<&str> {
+        self.protocols.iter().map(Scheme::as_str).collect()
     }
 }
 

@@ -151,8 +151,8 @@ pub(super) fn reach(patient: &Patient<'_>) -> Vec<Finding> {
 fn unreachable(patient: &Patient<'_>, found: &Found<'_>) -> Option<Finding> {
     let (target, network) = (&found.target, &patient.config.network);
     let place = format!("{}, port {}", target.host, target.port);
-    if !network.protocols.contains(&target.protocol) {
-        let fix = format!("export MCP_GIT_PROTOCOLS={},{}", network.protocols.join(","), target.protocol);
+    if !network.names().contains(&target.protocol.as_str()) {
+        let fix = format!("export MCP_GIT_PROTOCOLS={},{}", network.names().join(","), target.protocol);
         return Some(Finding::problem(format!("{} uses the protocol `{}`, which is not allowed", found.shown(), target.protocol), fix));
     }
     let addresses = match target.addresses(network, &Cancel::new(Some(Instant::now() + STEP))) {
