@@ -2,40 +2,26 @@
 
 use crate::{
     error::{Error, Kind},
+    named::named,
     tool::effect::{Effect, Scope},
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// A right of a caller: a scope of its token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Right {
-    /// Reads repositories.
-    Read,
-    /// Changes repositories.
-    Write,
-    /// Reaches remotes.
-    Network,
-    /// Administers the server itself.
-    Admin,
+named! {
+    /// A right of a caller: a scope of its token.
+    pub words Right {
+        /// Reads repositories.
+        Read = "read",
+        /// Changes repositories.
+        Write = "write",
+        /// Reaches remotes.
+        Network = "network",
+        /// Administers the server itself.
+        Admin = "admin",
+    }
 }
 
 impl Right {
-    /// Every right.
-    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Network, Self::Admin];
-
-    /// Its name in tokens and documents.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Network => "network",
-            Self::Admin => "admin",
-        }
-    }
-
     /// The right called `name`.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|right| right.name() == name)

@@ -12,6 +12,7 @@ mod config_path;
 mod error;
 mod journal;
 mod lifecycle;
+mod named;
 mod output;
 mod percent;
 mod persistence;

@@ -23,7 +23,7 @@ use support::{Outcome, root};
 
 /// The modules of `server` in layers: a module imports only from its own line and earlier ones.
 const SERVER: [&str; 22] = [
-    "config_path percent process random suspicion symbol terminal telemetry/levels",
+    "config_path named percent process random suspicion symbol terminal telemetry/levels",
     "socket",
     "error",
     "output lifecycle/control lifecycle/grace lifecycle/notify lifecycle/phase lifecycle/signals",
