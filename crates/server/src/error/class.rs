@@ -1,29 +1,32 @@
 //! Error classes: what a failure means for the session, for retries and for statistics.
 
 use super::kind::Kind;
+use crate::named::named;
 use std::str::FromStr;
 
-/// An error class. The first four end their session; the next four can be retried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ErrorClass {
-    /// A missing or invalid token.
-    AuthenticationFailed,
-    /// Repeated protocol violations by a client.
-    ProtocolViolation,
-    /// Repeated use of forged or replayed state, or of another principal's handles.
-    SecurityBreach,
-    /// A persisted session that cannot be restored.
-    CorruptedSessionState,
-    /// A remote that did not answer in time, or not at all.
-    NetworkTimeout,
-    /// At capacity, a held lock, an open circuit, a full disk.
-    TemporaryResourceUnavailable,
-    /// Too many requests, to this server or to a remote.
-    RateLimitExceeded,
-    /// An expired cursor or handle.
-    TransientValidationError,
-    /// Everything else: mostly invalid calls.
-    Other,
+named! {
+    /// An error class. The first four end their session; the next four can be retried.
+    #[derive(PartialOrd, Ord, Hash)]
+    pub enum ErrorClass {
+        /// A missing or invalid token.
+        AuthenticationFailed = "authentication_failed",
+        /// Repeated protocol violations by a client.
+        ProtocolViolation = "protocol_violation",
+        /// Repeated use of forged or replayed state, or of another principal's handles.
+        SecurityBreach = "security_breach",
+        /// A persisted session that cannot be restored.
+        CorruptedSessionState = "corrupted_session_state",
+        /// A remote that did not answer in time, or not at all.
+        NetworkTimeout = "network_timeout",
+        /// At capacity, a held lock, an open circuit, a full disk.
+        TemporaryResourceUnavailable = "temporary_resource_unavailable",
+        /// Too many requests, to this server or to a remote.
+        RateLimitExceeded = "rate_limit_exceeded",
+        /// An expired cursor or handle.
+        TransientValidationError = "transient_validation_error",
+        /// Everything else: mostly invalid calls.
+        Other = "other",
+    }
 }
 
 /// An unknown class name.
@@ -32,34 +35,6 @@ pub enum ErrorClass {
 pub struct UnknownClass;
 
 impl ErrorClass {
-    /// Every class.
-    pub const ALL: [Self; 9] = [
-        Self::AuthenticationFailed,
-        Self::ProtocolViolation,
-        Self::SecurityBreach,
-        Self::CorruptedSessionState,
-        Self::NetworkTimeout,
-        Self::TemporaryResourceUnavailable,
-        Self::RateLimitExceeded,
-        Self::TransientValidationError,
-        Self::Other,
-    ];
-
-    /// The class's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AuthenticationFailed => "authentication_failed",
-            Self::ProtocolViolation => "protocol_violation",
-            Self::SecurityBreach => "security_breach",
-            Self::CorruptedSessionState => "corrupted_session_state",
-            Self::NetworkTimeout => "network_timeout",
-            Self::TemporaryResourceUnavailable => "temporary_resource_unavailable",
-            Self::RateLimitExceeded => "rate_limit_exceeded",
-            Self::TransientValidationError => "transient_validation_error",
-            Self::Other => "other",
-        }
-    }
-
     /// Whether it ends its session.
     #[doc(alias = "is_critical_error")]
     pub fn is_critical(self) -> bool {
