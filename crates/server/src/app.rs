@@ -2,7 +2,7 @@
 
 use crate::{
     circuits::Breakers,
-    config::{Config, OtlpEndpoint},
+    config::{CacheName, Config, OtlpEndpoint},
     journal::Journal,
     lifecycle::{
         control::Control,
@@ -83,7 +83,7 @@ impl App {
         if config.profile.heap.enabled && !heap.begin() {
             tracing::warn!("this program has another allocator: its heap cannot be tracked");
         }
-        if config.cache.is_off("validation") {
+        if config.cache.is_off(CacheName::Validation) {
             crate::wire::schemas().switch_off();
         }
         let resources = Resources::new(KINDS);
@@ -96,7 +96,7 @@ impl App {
             tools: tools::ALL.iter().collect(),
             listed: config.selection.listed(),
             selection: config.selection.clone(),
-            repositories: Arc::new(if config.cache.is_off("repositories") { repositories.without_cache() } else { repositories }),
+            repositories: Arc::new(if config.cache.is_off(CacheName::Repositories) { repositories.without_cache() } else { repositories }),
             admission: Admission::new(
                 busy,
                 busy,

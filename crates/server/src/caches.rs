@@ -1,6 +1,6 @@
 //! The caches of a running server: their contents and clearing.
 
-use crate::{pipeline::Services, wire};
+use crate::{config::CacheName, pipeline::Services, wire};
 use std::time::Duration;
 
 /// The state of a cache.
@@ -17,26 +17,23 @@ pub(crate) struct Cache {
 
 /// Every cache.
 pub(crate) fn list(services: &Services) -> Vec<Cache> {
-    let handles = services.repositories.cache();
-    let schemas = wire::schemas().cache();
-    vec![
-        Cache { name: "repositories", what: "handles of open repositories", ..from(handles) },
-        Cache { name: "validation", what: "types of the arguments of tools", ..from(schemas) },
-    ]
-}
-
-fn from(figures: git::CacheFigures) -> Cache {
-    let git::CacheFigures { entries, limit, hits, misses } = figures;
-    Cache { name: "", what: "", entries, limit, hits, misses, enabled: limit > 0 }
+    let state = |cache: CacheName| {
+        let (what, figures) = match cache {
+            CacheName::Repositories => ("handles of open repositories", services.repositories.cache()),
+            CacheName::Validation => ("types of the arguments of tools", wire::schemas().cache()),
+        };
+        let git::CacheFigures { entries, limit, hits, misses } = figures;
+        Cache { name: cache.name(), what, entries, limit, hits, misses, enabled: limit > 0 }
+    };
+    CacheName::ALL.map(state).to_vec()
 }
 
 /// Clears one cache, or all, and returns the number of entries each had. `None` if there is no such cache.
 pub(crate) fn clear(services: &Services, one: Option<&str>) -> Option<Vec<(&'static str, usize)>> {
-    let all = list(services);
-    let meant: Vec<&Cache> = all.iter().filter(|cache| one.is_none_or(|name| cache.name == name)).collect();
-    let cleared = meant.iter().map(|cache| match cache.name {
-        "repositories" => (cache.name, services.repositories.clear()),
-        _ => (cache.name, wire::schemas().clear()),
+    let meant = CacheName::ALL.into_iter().filter(|cache| one.is_none_or(|name| cache.name() == name));
+    let cleared = meant.map(|cache| match cache {
+        CacheName::Repositories => (cache.name(), services.repositories.clear()),
+        CacheName::Validation => (cache.name(), wire::schemas().clear()),
     });
     let cleared: Vec<_> = cleared.collect();
     (!cleared.is_empty()).then_some(cleared)

@@ -4,12 +4,18 @@ use super::{
     Breakpoint, ConfigError,
     key::{Seconds, section, tables, words},
 };
+use crate::named::named;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
 
-/// The caches that can be disabled.
-pub(crate) const CACHES: [&str; 2] = ["repositories", "validation"];
+named! {
+    /// A cache that can be disabled.
+    pub(crate) enum CacheName {
+        Repositories = "repositories",
+        Validation = "validation",
+    }
+}
 
 /// The log format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
@@ -134,14 +140,15 @@ impl Memory {
 impl Cache {
     /// Rejects the name of a cache that does not exist.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let Some(unknown) = self.named.keys().find(|name| !CACHES.contains(&name.as_str())) else { return Ok(()) };
-        let why = format!("unknown cache `{unknown}`; there are: {}", CACHES.join(", "));
+        let known = CacheName::ALL.map(CacheName::name);
+        let Some(unknown) = self.named.keys().find(|name| !known.contains(&name.as_str())) else { return Ok(()) };
+        let why = format!("unknown cache `{unknown}`; there are: {}", known.join(", "));
         Err(ConfigError::Key { name: "cache", why })
     }
 
-    /// Whether the cache called `name` is disabled.
-    pub(crate) fn is_off(&self, name: &str) -> bool {
-        self.named.get(name).is_some_and(|cache| cache.enabled == Some(false))
+    /// Whether this cache is disabled.
+    pub(crate) fn is_off(&self, cache: CacheName) -> bool {
+        self.named.get(cache.name()).is_some_and(|settings| settings.enabled == Some(false))
     }
 }
 
