@@ -45,7 +45,7 @@ pub struct ResourceInfo {
 #[doc(alias = "ResourceManager")]
 #[derive(Clone, Debug)]
 pub struct Resources {
-    kinds: &'static [&'static str],
+    kinds: Arc<[&'static str]>,
     table: Arc<Table>,
 }
 
@@ -83,8 +83,8 @@ impl fmt::Debug for Entry {
 
 impl Resources {
     /// Creates an empty list for these kinds.
-    pub fn new(kinds: &'static [&'static str]) -> Self {
-        Self { kinds, table: Arc::default() }
+    pub fn new(kinds: &[&'static str]) -> Self {
+        Self { kinds: Arc::from(kinds), table: Arc::default() }
     }
 
     /// Adds a resource to the list, in use. `release` releases it manually, on the calling thread.

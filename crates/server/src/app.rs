@@ -10,8 +10,8 @@ use crate::{
         settings::{Loaded, Reloadable},
     },
     persistence::{Persistence, SessionKeeper},
-    pipeline::{ChangeLock, Holds, LOCK_WAITS, Pipeline, Services},
-    server::{KINDS, Ledger, Server},
+    pipeline::{ChangeLock, Holds, LOCK_WAITS, Pipeline, ResourceKind, Services},
+    server::{Ledger, Server},
     state::StateDir,
     telemetry::{errors::Errors, heap::Tracker, metrics::Metrics, observer::SessionObserver, otlp::traces::Traces, watch::Watcher},
     tool::ToolServices,
@@ -86,7 +86,7 @@ impl App {
         if config.cache.is_off(CacheName::Validation) {
             crate::wire::schemas().switch_off();
         }
-        let resources = Resources::new(KINDS);
+        let resources = Resources::new(&ResourceKind::ALL.map(ResourceKind::name));
         let policy = policy(config, Some(Arc::clone(&breakers) as Arc<dyn git::TransferGate>));
         let git = Git::new(config.git.clone()).listed_in(Arc::new(Ledger(resources.clone())));
         let repositories = Repositories::with_policy(git, roots, policy);

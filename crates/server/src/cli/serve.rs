@@ -11,7 +11,7 @@ use crate::{
     caller::{Caller, Right},
     config::Config,
     lifecycle::{grace, notify, settings, signals},
-    pipeline::effect,
+    pipeline::{ResourceKind, effect},
     server::{Server, reload, restart},
     socket,
     wire::{Handler, Shared},
@@ -136,7 +136,7 @@ fn options(config: &Config, server: &Arc<Server>, authority: Option<Arc<Authorit
         connections: server.connections.clone(),
         list: {
             let resources = server.resources.clone();
-            Arc::new(move |from| Box::new(resources.acquire("connection", from, None).ok()))
+            Arc::new(move |from| Box::new(resources.acquire(ResourceKind::Connection.name(), from, None).ok()))
         },
         limits: config.validation.mode.into(),
         health: {

@@ -1,6 +1,6 @@
 //! Exclusive access for a change: a turn in this process, a lock between processes, a lease between machines.
 
-use super::{stopped, worker::Worker};
+use super::{resource::ResourceKind, stopped, worker::Worker};
 use crate::{
     error::{Error, Kind},
     persistence::{Leased, Persistence},
@@ -134,7 +134,7 @@ impl ChangeLock {
     }
 
     fn list(&self, tool: &str, resource: &Path) -> Option<ResourceGuard> {
-        self.resources.acquire("lock", format!("{tool} in {}", resource.display()), None).ok()
+        self.resources.acquire(ResourceKind::Lock.name(), format!("{tool} in {}", resource.display()), None).ok()
     }
 }
 

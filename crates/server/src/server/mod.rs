@@ -15,7 +15,7 @@ use crate::{
         settings::{Loaded, Settings},
     },
     persistence::{Persistence, milliseconds, now_ms},
-    pipeline::{Call, InGit, Origin, Pipeline, Services},
+    pipeline::{Call, InGit, Origin, Pipeline, ResourceKind, Services},
     state::StateDir,
     telemetry::{errors::Errors, heap::Tracker, metrics::Metrics, watch::Watcher},
 };
@@ -32,8 +32,6 @@ use std::{
 use store::ErrorBucket;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Kinds of resources a server holds.
-pub(crate) const KINDS: &[&str] = &["child", "lock", "temporary", "connection", "watch"];
 /// Interval between writes of sessions and error counts to the store.
 const FLUSH: Duration = Duration::from_secs(5);
 /// Interval between probes of open circuits.
@@ -59,11 +57,11 @@ pub(crate) struct Ledger(pub(crate) Resources);
 
 impl git::Ledger for Ledger {
     fn child(&self, pid: u32, command: &str) -> Box<dyn Send> {
-        Box::new((self.0.acquire("child", format!("git {command} (pid {pid})"), None).ok(), InGit::begin()))
+        Box::new((self.0.acquire(ResourceKind::Child.name(), format!("git {command} (pid {pid})"), None).ok(), InGit::begin()))
     }
 
     fn temporary(&self, path: &Path) -> Box<dyn Send> {
-        Box::new(self.0.acquire("temporary", path.display().to_string(), None).ok())
+        Box::new(self.0.acquire(ResourceKind::Temporary.name(), path.display().to_string(), None).ok())
     }
 }
 

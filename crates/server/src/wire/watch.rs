@@ -3,7 +3,7 @@
 use super::{connection::Connection, resources, roots::Client, uri::Uri, watches::Watched};
 use crate::{
     error::Error,
-    pipeline::{Pipeline, RepositoryRead},
+    pipeline::{Pipeline, RepositoryRead, ResourceKind},
 };
 use git::Stamp;
 use mcp::rmcp::{ErrorData, model::ResourceUpdatedNotificationParam};
@@ -99,7 +99,7 @@ async fn begin(pipeline: &Pipeline, connection: &Connection, text: &str) -> Resu
     let path = resources::locate(pipeline, connection, &uri).await.map_err(refused)?.ok_or_else(unknown)?;
     let client_roots = connection.client_roots().await.map_err(refused)?;
     let stamp = stamp(pipeline, connection, &path, client_roots).await.ok_or_else(unknown)?;
-    let listed = pipeline.services().resources.acquire("watch", text, None).ok().map(Arc::new);
+    let listed = pipeline.services().resources.acquire(ResourceKind::Watch.name(), text, None).ok().map(Arc::new);
     Ok(Watched { path, mark: Some(stamp.mark), newest: stamp.newest, _listed: listed })
 }
 
