@@ -1,9 +1,7 @@
 //! Timings and origin of a call, for its log record.
 
-use crate::{
-    error::Error,
-    telemetry::metrics::{Metrics, STAGES},
-};
+pub(super) use crate::telemetry::metrics::Stage;
+use crate::{error::Error, telemetry::metrics::Metrics};
 use git::Repo;
 use opentelemetry::trace::SpanContext;
 use std::{
@@ -36,28 +34,13 @@ impl Origin {
     }
 }
 
-/// A part of a call's time, in the order of [`STAGES`].
-#[derive(Clone, Copy)]
-pub(super) enum Stage {
-    /// Waiting for a slot.
-    Queue,
-    /// Waiting for the locks of a change.
-    Lock,
-    /// Finding and opening the repository.
-    Open,
-    /// In git processes.
-    Git,
-    /// In the tool outside git processes: in-process reads, and writing the answer.
-    Encode,
-}
-
 /// Time spent in each stage of a call.
 #[derive(Debug)]
 pub(crate) struct Timings {
     /// In microseconds, by stage.
-    stages: [AtomicU64; STAGES.len()],
+    stages: [AtomicU64; Stage::ALL.len()],
     /// Start of each stage: microseconds after the call plus one; 0 if it has not begun.
-    begun: [AtomicU64; STAGES.len()],
+    begun: [AtomicU64; Stage::ALL.len()],
     began: Instant,
     repository: OnceLock<PathBuf>,
 }
@@ -119,9 +102,8 @@ impl Timings {
 
     /// Name, start and duration of each stage that took time.
     pub(super) fn parts(&self) -> Vec<(&'static str, Duration, Duration)> {
-        let micros = |micros: &AtomicU64| Duration::from_micros(micros.load(Ordering::Relaxed));
-        let all =
-            STAGES.into_iter().zip(self.begun.iter().zip(&self.stages)).map(|(name, (begun, took))| (name, micros(begun), micros(took)));
+        let micros = |times: &[AtomicU64], stage: Stage| Duration::from_micros(times[stage as usize].load(Ordering::Relaxed));
+        let all = Stage::ALL.into_iter().map(|stage| (stage.name(), micros(&self.begun, stage), micros(&self.stages, stage)));
         all.filter(|(.., took)| !took.is_zero()).collect()
     }
 
@@ -161,10 +143,10 @@ impl Timings {
 
     /// Adds the call's stages to the metrics.
     pub(super) fn measure(&self, metrics: &Metrics) {
-        for (at, micros) in self.stages.iter().enumerate() {
-            let took = micros.load(Ordering::Relaxed);
+        for stage in Stage::ALL {
+            let took = self.stages[stage as usize].load(Ordering::Relaxed);
             if took > 0 {
-                metrics.stage(at, Duration::from_micros(took));
+                metrics.stage(stage, Duration::from_micros(took));
             }
         }
     }

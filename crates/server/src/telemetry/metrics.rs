@@ -2,6 +2,7 @@
 //! (`open-telemetry/semantic-conventions-genai` at 0393513c), in the Prometheus format.
 
 use super::otlp::metrics::{Durations, Exported};
+use crate::named::named;
 use mcp::sessions::Kind as Carrier;
 use parking_lot::Mutex;
 use prometheus::{
@@ -38,12 +39,26 @@ const PARTS: Kind = Kind {
     bounds: &[0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0],
     labels: &["stage"],
 };
-/// The stages of a call.
-pub(crate) const STAGES: [&str; 5] = ["queue", "lock", "open", "git", "encode"];
 /// Maximum number of label combinations of operations. Further ones count as `_OTHER`.
 const MAX_SERIES: usize = 400;
 /// Label value for everything not listed.
 pub(crate) const OTHER: &str = "_OTHER";
+
+named! {
+    /// A part of a call's time.
+    pub(crate) enum Stage {
+        /// Waiting for a slot.
+        Queue = "queue",
+        /// Waiting for the locks of a change.
+        Lock = "lock",
+        /// Finding and opening the repository.
+        Open = "open",
+        /// In git processes.
+        Git = "git",
+        /// In the tool outside git processes: in-process reads, and writing the answer.
+        Encode = "encode",
+    }
+}
 
 /// OpenTelemetry's transport and protocol of a session or request.
 pub(crate) fn transport(carrier: Carrier) -> [&'static str; 2] {
@@ -60,7 +75,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     operations: HistogramVec,
     sessions: HistogramVec,
-    stages: [Histogram; STAGES.len()],
+    stages: [Histogram; Stage::ALL.len()],
     /// Histograms of operations by labels: looking one up by label values costs more than many calls.
     series: Mutex<HashMap<[&'static str; 5], Histogram>>,
     /// Exporter and its instruments: operations, sessions, stages.
@@ -94,7 +109,7 @@ impl Metrics {
             made
         };
         let (operations, sessions, stages) = (histogram(&OPERATIONS), histogram(&SESSIONS), histogram(&PARTS));
-        let stages = STAGES.map(|stage| stages.with_label_values(&[stage]));
+        let stages = Stage::ALL.map(|stage| stages.with_label_values(&[stage.name()]));
         Self { registry, operations, sessions, stages, series: Mutex::default(), exported: OnceLock::new() }
     }
 
@@ -141,11 +156,11 @@ impl Metrics {
         }
     }
 
-    /// Records the duration of the stage with this index in [`STAGES`].
-    pub(crate) fn stage(&self, at: usize, took: Duration) {
-        self.stages[at].observe(took.as_secs_f64());
+    /// Records the duration of a stage.
+    pub(crate) fn stage(&self, stage: Stage, took: Duration) {
+        self.stages[stage as usize].observe(took.as_secs_f64());
         if let Some((_, [.., stages])) = self.exported.get() {
-            stages.note(&[STAGES[at]], took);
+            stages.note(&[stage.name()], took);
         }
     }
 
@@ -222,7 +237,7 @@ mod tests {
             metrics.operation(&Operation { method, name: "", error: "", transport: ["pipe", ""] }, Duration::from_millis(15));
             metrics.session(Duration::from_secs(5), &version, ["tcp", "http"], None);
         }
-        metrics.stage(0, Duration::from_millis(2));
+        metrics.stage(Stage::Queue, Duration::from_millis(2));
         let text = metrics.render(vec![gauge("empty", "Nothing.", []), counter("one_total", "One.", [(vec![("a", "b".to_owned())], 1.0)])]);
         assert!(text.lines().count() < 20 * MAX_SERIES, "{}", text.lines().count());
         assert!(
