@@ -4,7 +4,7 @@ use super::answers::recovery::{Recovery, Step};
 use crate::{
     caches,
     lifecycle::{grace, phase::Phase},
-    server::Server,
+    server::{Component, Server},
 };
 use mcp::sessions::Ending;
 use std::time::Duration;
@@ -23,8 +23,8 @@ pub(super) async fn emergency(server: &Server) -> Recovery {
     steps.push(step("reset circuits", true, &format!("{reset} circuits")));
     let closed = server.sessions.close_every(Ending::Recovery).len();
     steps.push(step("close sessions", server.sessions.count() <= 1, &format!("{closed} sessions")));
-    for component in ["heartbeat", "sweep", "probes", "store", "validation"] {
-        steps.extend(restart(server, component));
+    for component in Component::ALL {
+        steps.extend(restart(server, component.name()));
     }
     let phase = server.phase.get();
     if phase != Phase::Ready {
@@ -44,7 +44,7 @@ fn step(name: &str, ok: bool, detail: &str) -> Step {
 /// Restarts one component; `None` if it does not exist.
 pub(super) fn restart(server: &Server, component: &str) -> Option<Step> {
     let name = format!("restart {component}");
-    if component == "validation" {
+    if component == Component::Validation.name() {
         // Validation has no state to restart; a check shows whether it works.
         let passes = |message: &[u8]| mcp::validate(message, mcp::Mode::Strict).error.is_none();
         let good = passes(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);

@@ -14,6 +14,7 @@ use crate::{
         phase::{Phase, PhaseCell},
         settings::{Loaded, Settings},
     },
+    named::named,
     persistence::{Persistence, milliseconds, now_ms},
     pipeline::{Call, InGit, Origin, Pipeline, ResourceKind, Services},
     state::StateDir,
@@ -50,6 +51,23 @@ const OLD: Duration = Duration::from_hours(24 * 30);
 const ABANDONED: Duration = Duration::from_hours(1);
 /// Number of changes per repository kept regardless of age.
 const KEPT: i64 = 1_000;
+
+named! {
+    /// A component that can be restarted alone: a periodic task, or the validation of messages.
+    pub(crate) enum Component {
+        Heartbeat = "heartbeat",
+        Sweep = "sweep",
+        Probes = "probes",
+        Store = "store",
+        Validation = "validation",
+    }
+}
+
+/// The names of all components, in words.
+pub(crate) fn components() -> String {
+    let [others @ .., last] = Component::ALL.map(Component::name);
+    format!("{} or {last}", others.join(", "))
+}
 
 /// Registers git's child processes and temporary folders as resources.
 #[derive(Debug)]
@@ -172,17 +190,17 @@ impl Server {
         let sweep = self.settings().sweep_interval.min(limits.idle / 2).max(Duration::from_millis(100));
         let mut tasks = Vec::new();
         let server = Arc::clone(self);
-        tasks.push(self.supervise("heartbeat", limits.heartbeat, move || {
+        tasks.push(self.supervise(Component::Heartbeat.name(), limits.heartbeat, move || {
             server.sessions.heartbeat_tick();
             std::future::ready(())
         }));
         let server = Arc::clone(self);
-        tasks.push(self.supervise("sweep", sweep, move || {
+        tasks.push(self.supervise(Component::Sweep.name(), sweep, move || {
             let server = Arc::clone(&server);
             async move { server.sweep().await }
         }));
         let server = Arc::clone(self);
-        tasks.push(self.supervise("probes", PROBES, move || {
+        tasks.push(self.supervise(Component::Probes.name(), PROBES, move || {
             let (breakers, persistence) = (Arc::clone(&server.breakers), Arc::clone(&server.persistence));
             async move {
                 let remotes = tokio::task::spawn_blocking(move || breakers.probe());
@@ -190,7 +208,7 @@ impl Server {
             }
         }));
         let server = Arc::clone(self);
-        tasks.push(self.supervise("store", FLUSH, move || {
+        tasks.push(self.supervise(Component::Store.name(), FLUSH, move || {
             let server = Arc::clone(&server);
             async move { server.flush_to_store().await }
         }));

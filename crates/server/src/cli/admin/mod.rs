@@ -285,8 +285,7 @@ pub(super) struct Scope {
     /// Stops operations, clears caches, resets circuits, closes sessions and restarts components.
     #[arg(long)]
     emergency: bool,
-    /// Restarts one component: heartbeat, sweep, probes, store or validation.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = format!("Restarts one component: {}", crate::server::components()))]
     component: Option<String>,
 }
 
