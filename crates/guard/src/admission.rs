@@ -183,11 +183,7 @@ impl Admission {
     }
 
     fn line(&self, class: Class) -> &Line {
-        &self.lines[match class {
-            Class::Read => 0,
-            Class::Change => 1,
-            Class::Network => 2,
-        }]
+        &self.lines[class as usize]
     }
 }
 
@@ -359,6 +355,16 @@ mod tests {
         for _ in 0..20 {
             yield_now().await;
         }
+    }
+
+    #[test]
+    fn every_class_is_listed() {
+        let next = |class: &Class| match class {
+            Class::Read => Some(Class::Change),
+            Class::Change => Some(Class::Network),
+            Class::Network => None,
+        };
+        assert!(std::iter::successors(Some(Class::Read), next).eq(Class::ALL));
     }
 
     #[tokio::test(start_paused = true)]
