@@ -1,32 +1,19 @@
 //! The life-cycle phase of the server.
 
+use crate::named::named;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// A life-cycle phase of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Not ready yet.
-    Starting,
-    /// Accepts calls.
-    Ready,
-    /// Accepts no new calls, and finishes running ones.
-    Draining,
-    /// Another process has taken over; finishes running calls.
-    Leaving,
-}
-
-impl Phase {
-    /// Every phase, in order.
-    pub(crate) const ALL: [Self; 4] = [Self::Starting, Self::Ready, Self::Draining, Self::Leaving];
-
-    /// The phase's name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Draining => "draining",
-            Self::Leaving => "leaving",
-        }
+named! {
+    /// A life-cycle phase of the server.
+    pub(crate) enum Phase {
+        /// Not ready yet.
+        Starting = "starting",
+        /// Accepts calls.
+        Ready = "ready",
+        /// Accepts no new calls, and finishes running ones.
+        Draining = "draining",
+        /// Another process has taken over; finishes running calls.
+        Leaving = "leaving",
     }
 }
 
@@ -36,30 +23,16 @@ pub(crate) struct PhaseCell(AtomicU8);
 
 impl PhaseCell {
     pub(crate) fn get(&self) -> Phase {
-        match self.0.load(Ordering::Relaxed) {
-            0 => Phase::Starting,
-            1 => Phase::Ready,
-            2 => Phase::Draining,
-            _ => Phase::Leaving,
-        }
+        Phase::ALL[usize::from(self.0.load(Ordering::Relaxed))]
     }
 
     pub(crate) fn advance(&self, phase: Phase) {
-        self.0.fetch_max(number(phase), Ordering::Relaxed);
+        self.0.fetch_max(phase as u8, Ordering::Relaxed);
     }
 
     /// Goes back to ready. False if it is not draining.
     pub(crate) fn resume(&self) -> bool {
-        let (from, to) = (number(Phase::Draining), number(Phase::Ready));
+        let (from, to) = (Phase::Draining as u8, Phase::Ready as u8);
         self.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-}
-
-fn number(phase: Phase) -> u8 {
-    match phase {
-        Phase::Starting => 0,
-        Phase::Ready => 1,
-        Phase::Draining => 2,
-        Phase::Leaving => 3,
     }
 }
