@@ -302,27 +302,21 @@ fn stat_line(file: &FilePatch) -> String {
     format!("{} {from}{} {}", file.kind, word(Field::Path, &file.path, WHOLE), counts(file))
 }
 
-fn stat_row(file: &FilePatch, row: &mut Row) {
+fn stat_row<'r>(file: &FilePatch, row: &'r mut Row) -> &'r mut Row {
     row.letter(file.kind).put(" ");
     if file.old_path != file.path {
         row.field(Field::Path, "old path", &file.old_path).put(" => ");
     }
     row.field(Field::Path, "path", &file.path);
-    if file.binary {
-        row.put(" binary");
-    } else {
-        row.put(" +").number(file.added).put(" -").number(file.removed);
-    }
+    if file.binary { row.put(" binary") } else { row.put(" +").number(file.added).put(" -").number(file.removed) }
 }
 
 fn stat(patch: &Patch, view: &PatchView<'_>, start: Cursor, mark: u64, writer: &mut Writer) {
-    for (at, file) in patch.files.iter().enumerate().skip(usize::try_from(start.item).unwrap_or(usize::MAX)) {
-        if !writer.row(&|row| stat_row(file, row), &|_| view.command.clone()) {
-            let next = Cursor { item: at as u64, offset: 0 }.encode(mark);
-            writer.note(format!("{} more files. Next: {}", patch.files.len() - at, view.echo.again(&[("cursor", json!(next))])));
-            break;
-        }
-    }
+    let first = usize::try_from(start.item).unwrap_or(usize::MAX);
+    writer.list(patch.files.iter().skip(first), stat_row, &view.command, |rest| {
+        let next = Cursor { item: (patch.files.len() - rest) as u64, offset: 0 }.encode(mark);
+        format!("{rest} more files. Next: {}", view.echo.again(&[("cursor", json!(next))]))
+    });
 }
 
 /// Modifiers that may precede a declaration keyword.

@@ -89,15 +89,41 @@ impl Writer {
     }
 
     /// Adds a row. The first is truncated to fit; a later one returns false. `whole` names the source of truncated fields.
-    pub(crate) fn row(&mut self, build: &dyn Fn(&mut Row), whole: &dyn Fn(&str) -> String) -> bool {
+    pub(crate) fn row(&mut self, build: &dyn Fn(&mut Row) -> &mut Row, whole: &dyn Fn(&str) -> String) -> bool {
         let Some(row) = self.fitted(build, whole, self.left()) else { return false };
         self.count += 1;
         self.add(row);
         true
     }
 
+    /// Adds a row for each item while they fit, as [`Writer::row`] does, and returns the number of rows.
+    pub(crate) fn rows<T: Copy>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        build: impl Fn(T, &mut Row) -> &mut Row,
+        whole: impl Fn(T, &str) -> String,
+    ) -> usize {
+        items.into_iter().take_while(|&item| self.row(&|row| build(item, row), &|what| whole(item, what))).count()
+    }
+
+    /// Adds rows as [`Writer::rows`] does, and a closing note if items are left out; `note` receives their number.
+    pub(crate) fn list<T: Copy>(
+        &mut self,
+        items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+        build: impl Fn(T, &mut Row) -> &mut Row,
+        whole: &str,
+        note: impl FnOnce(usize) -> String,
+    ) {
+        let items = items.into_iter();
+        let all = items.len();
+        let left = all - self.rows(items, build, |_, _| whole.to_owned());
+        if left > 0 {
+            self.note(note(left));
+        }
+    }
+
     /// Adds a line before rows. It does not count as a row, and takes at most half of the page.
-    pub(crate) fn heading(&mut self, build: &dyn Fn(&mut Row), whole: &dyn Fn(&str) -> String) -> bool {
+    pub(crate) fn heading(&mut self, build: &dyn Fn(&mut Row) -> &mut Row, whole: &dyn Fn(&str) -> String) -> bool {
         let room = if self.count == 0 { self.left() / 2 } else { self.left() };
         let Some(row) = self.fitted(build, whole, room) else { return false };
         self.add(row);
@@ -116,7 +142,7 @@ impl Writer {
         }
     }
 
-    fn fitted(&self, build: &dyn Fn(&mut Row), whole: &dyn Fn(&str) -> String, room: usize) -> Option<Finished> {
+    fn fitted(&self, build: &dyn Fn(&mut Row) -> &mut Row, whole: &dyn Fn(&str) -> String, room: usize) -> Option<Finished> {
         let mut most = self.is_bounded().then(|| Field::Path.limit());
         loop {
             let row = self.built(build, whole, most);
@@ -135,7 +161,7 @@ impl Writer {
         }
     }
 
-    fn built(&self, build: &dyn Fn(&mut Row), whole: &dyn Fn(&str) -> String, most: Option<usize>) -> Finished {
+    fn built(&self, build: &dyn Fn(&mut Row) -> &mut Row, whole: &dyn Fn(&str) -> String, most: Option<usize>) -> Finished {
         let mut row = Row::new(most);
         build(&mut row);
         let note = row.note(whole).map(|note| self.own(&note, false)).unwrap_or_default();
@@ -376,11 +402,13 @@ mod tests {
         let long = "x".repeat(100_000);
         let mut writer = small();
         let add = |writer: &mut Writer| {
-            let build = |row: &mut Row| {
-                let (author, subject) = (row.show(Field::Name, "author", &long), row.show(Field::Subject, "subject", &long));
-                row.put("a ").part(&author).put(": ").part(&subject).set("author", &author).set("subject", &subject);
-            };
-            writer.row(&build, &|what| format!("git_show for the {what}"))
+            writer.row(
+                &|row| {
+                    let (author, subject) = (row.show(Field::Name, "author", &long), row.show(Field::Subject, "subject", &long));
+                    row.put("a ").part(&author).put(": ").part(&subject).set("author", &author).set("subject", &subject)
+                },
+                &|what| format!("git_show for the {what}"),
+            )
         };
         assert!(add(&mut writer) && !add(&mut writer));
         writer.note("one of 2. Next: git_log {}");
@@ -389,6 +417,34 @@ mod tests {
         let text = writer.finish().text;
         assert!(text.len() + values[0].to_string().len() <= TOTAL, "{text}");
         assert!(text.contains("cut above: author ") && text.contains("git_show for the author and git_show for the subject"), "{text}");
+    }
+
+    #[test]
+    fn a_list_notes_how_many_items_do_not_fit() {
+        // Each row takes 100 of the page's 800 bytes.
+        let items: Vec<String> = (0..50).map(|n| format!("{n:099}")).collect();
+        for (count, left) in [(0, 0), (1, 0), (7, 0), (8, 0), (9, 1), (50, 42)] {
+            let mut writer = small();
+            writer.list(&items[..count], |item, row| row.field(Field::Path, "path", item), "git_x", |rest| format!("{rest} more"));
+            let text = writer.finish().text;
+            let mut lines: Vec<&str> = text.lines().collect();
+            let notes = lines.split_off(lines.len() - usize::from(left > 0));
+            assert_eq!(lines, items[..count - left], "{count} items");
+            assert!(notes.iter().all(|note| note.starts_with(OWN_LINE) && note.ends_with(&format!("] {left} more"))), "{text}");
+        }
+    }
+
+    #[test]
+    fn rows_end_before_the_first_that_does_not_fit() {
+        let items = ["x".repeat(5000), "y".repeat(900), "zzz".to_owned()];
+        for (tokens, expected) in [(500, 1), (0, 3)] {
+            let mut writer = Writer::new(Budget::of(tokens));
+            let whole = |item: &String, what: &str| format!("the {what} of {} bytes", item.len());
+            let count = writer.rows(&items, |item, row| row.field(Field::Path, "path", item), whole);
+            let text = writer.finish().text;
+            assert_eq!((count, text.contains("zzz")), (expected, expected == 3), "{text}");
+            assert_eq!(text.contains("or the path of 5000 bytes"), expected == 1, "{text}");
+        }
     }
 
     #[test]

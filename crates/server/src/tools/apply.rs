@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Row},
+    output::{Field, Reply},
     tool::{Context, Effect, Entry, Tool, Toolset},
     tools::change,
 };
@@ -78,14 +78,10 @@ impl Tool for Apply {
         }
         let done = cx.repo.apply(&patch, &ApplyRequest { check: false, ..trial }, cx.cancel)?;
         writer.say(&format!("applied to {} files", done.len()));
-        for (at, path) in done.iter().enumerate() {
-            let build = |row: &mut Row| {
-                row.field(Field::Path, "path", path.as_bytes());
-            };
-            if at == MAX_PATHS || !writer.row(&build, &|_| "the patch".to_owned()) {
-                writer.say(&format!("and {} more paths of the patch", done.len() - at));
-                break;
-            }
+        let listed = done.iter().take(MAX_PATHS);
+        let shown = writer.rows(listed, |path, row| row.field(Field::Path, "path", path.as_bytes()), |_, _| "the patch".to_owned());
+        if shown < done.len() {
+            writer.say(&format!("and {} more paths of the patch", done.len() - shown));
         }
         change::staged(cx, &mut writer)?;
         Ok(writer.finish())

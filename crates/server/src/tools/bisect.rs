@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Row, word},
+    output::{Field, Reply, word},
     tool::{Context, Effect, Entry, Tool, Toolset, actions},
 };
 use git::{Reach, Rev, Search, Terms, Verdict};
@@ -88,15 +88,7 @@ impl Tool for Bisect {
             }
             Search::Skipped(ids) => {
                 writer.say(&format!("only skipped commits are left; the first {bad_word} commit is one of:"));
-                for (at, id) in ids.iter().enumerate() {
-                    let build = |row: &mut Row| {
-                        row.id(*id);
-                    };
-                    if !writer.row(&build, &|_| String::new()) {
-                        writer.note(format!("and {} more: see `git bisect log`", ids.len() - at));
-                        break;
-                    }
-                }
+                writer.list(ids, |id, row| row.id(id), "", |rest| format!("and {rest} more: see `git bisect log`"));
                 writer.note(format!("to return to the original checkout: {end}"));
             }
         }

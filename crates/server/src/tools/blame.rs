@@ -77,13 +77,12 @@ impl Tool for Blame {
     }
 }
 
-fn heading(origin: &Origin, row: &mut Row) {
+fn heading<'r>(origin: &Origin, row: &'r mut Row) -> &'r mut Row {
     if origin.id.bytes().all(|byte| byte == b'0') {
-        row.put("00000000 not committed yet");
-        return;
+        return row.put("00000000 not committed yet");
     }
     row.field(Field::Name, "id", &origin.id[..8]).put(" ").field(Field::Name, "day", &origin.day).put(" ");
-    row.field(Field::Name, "author", &origin.author).put(": ").field(Field::Subject, "subject", &origin.summary);
+    row.field(Field::Name, "author", &origin.author).put(": ").field(Field::Subject, "subject", &origin.summary)
 }
 
 fn rest(cx: &Context<'_>, args: &Args, line: &BlamedLine<'_>) -> String {

@@ -52,18 +52,11 @@ impl Tool for BranchTool {
         // A page continues the previous one only if no branch has moved since.
         Cursor::decode(args.cursor.as_deref(), found.mark)?;
         let mut writer = cx.writer();
-        let mut rows = 0;
-        for branch in &found.shown {
-            let whole = |what: &str| match what {
-                "subject" => cx.echo.other("git_show", &[("revision", json!(branch.id.to_string()))]),
-                "upstream" => "`git for-each-ref --format='%(upstream:short)'`".to_owned(),
-                _ => "`git for-each-ref --format='%(refname:short)'`".to_owned(),
-            };
-            if !writer.row(&|row| show(branch, row), &whole) {
-                break;
-            }
-            rows += 1;
-        }
+        let rows = writer.rows(&found.shown, show, |branch, what| match what {
+            "subject" => cx.echo.other("git_show", &[("revision", json!(branch.id.to_string()))]),
+            "upstream" => "`git for-each-ref --format='%(upstream:short)'`".to_owned(),
+            _ => "`git for-each-ref --format='%(refname:short)'`".to_owned(),
+        });
         let next = first.saturating_add(rows);
         let next = (next < found.total).then(|| Cursor { item: next as u64, offset: 0 }.encode(found.mark));
         if let Some(cursor) = &next {
@@ -84,7 +77,7 @@ impl Tool for BranchTool {
     }
 }
 
-fn show(branch: &Branch, row: &mut Row) {
+fn show<'r>(branch: &Branch, row: &'r mut Row) -> &'r mut Row {
     let (name, subject) = (row.show(Field::Ref, "name", &branch.name), row.show(Field::Subject, "subject", &branch.subject));
     row.put(if branch.current { "* " } else { "  " }).part(&name).put(" ").field(Field::Name, "short", &branch.short);
     if let Some(upstream) = &branch.upstream {
@@ -100,7 +93,7 @@ fn show(branch: &Branch, row: &mut Row) {
             row.put(" ").part(&subject);
         }
     }
-    row.set("name", &name).set_flag("current", branch.current).set_id("id", branch.id).set("subject", &subject);
+    row.set("name", &name).set_flag("current", branch.current).set_id("id", branch.id).set("subject", &subject)
 }
 
 fn output() -> Value {

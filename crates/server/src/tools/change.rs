@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     journal::Record,
-    output::{Field, Reply, Row, Writer, word},
+    output::{Field, Reply, Writer, word},
     tool::Context,
     tools::hooks,
 };
@@ -99,14 +99,13 @@ pub(super) fn staged(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error>
         1 => writer.say("1 path is staged:"),
         n => writer.say(&format!("{n} paths are staged:")),
     }
-    for (at, entry) in staged.iter().enumerate() {
-        let build = |row: &mut Row| {
-            row.letter(char::from(entry.index)).put(" ").field(Field::Path, "path", &entry.path);
-        };
-        if at == MAX_PATHS || !writer.row(&build, &|_| "`git diff --cached --name-only -z`".to_owned()) {
-            writer.say(&format!("and {} more: {}", staged.len() - at, cx.echo.other("git_status", &[])));
-            break;
-        }
+    let shown = writer.rows(
+        staged.iter().take(MAX_PATHS),
+        |entry, row| row.letter(char::from(entry.index)).put(" ").field(Field::Path, "path", &entry.path),
+        |_, _| "`git diff --cached --name-only -z`".to_owned(),
+    );
+    if shown < staged.len() {
+        writer.say(&format!("and {} more: {}", staged.len() - shown, cx.echo.other("git_status", &[])));
     }
     Ok(())
 }

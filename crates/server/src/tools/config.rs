@@ -68,17 +68,15 @@ impl Tool for Config {
         if settings.is_empty() {
             writer.say("it is not set");
         }
-        for (at, setting) in settings.iter().enumerate() {
-            if !writer.row(&|row| show(setting, row), &|_| whole(setting)) {
-                writer.note(format!("{} more; select one with `key`", settings.len() - at));
-                break;
-            }
+        let shown = writer.rows(&settings, show, |setting, _| whole(setting));
+        if shown < settings.len() {
+            writer.note(format!("{} more; select one with `key`", settings.len() - shown));
         }
         Ok(writer.finish())
     }
 }
 
-fn show(setting: &Setting, row: &mut Row) {
+fn show<'r>(setting: &Setting, row: &'r mut Row) -> &'r mut Row {
     row.field(Field::Name, "scope", &setting.scope).put(" ");
     // A key's subsection may be a URL.
     match setting.key.split_once('.').map(|(section, rest)| (section, rest.rsplit_once('.'))) {
@@ -88,11 +86,7 @@ fn show(setting: &Setting, row: &mut Row) {
         _ => row.field(Field::Value, "key", &setting.key),
     };
     row.put("=");
-    if is_secret(&setting.key) {
-        row.put("(not shown)");
-    } else {
-        row.field(Field::Value, "value", &setting.value);
-    }
+    if is_secret(&setting.key) { row.put("(not shown)") } else { row.field(Field::Value, "value", &setting.value) }
 }
 
 /// The command that shows the full value.

@@ -160,12 +160,10 @@ fn report(cx: &Context<'_>, fetched: &Fetched, writer: &mut Writer) {
         Some((false, ends)) => writer.say(&format!("history is shallow now: it ends at {ends} commits, and earlier ones are missing")),
         None => {}
     }
-    for (at, update) in moved.iter().enumerate() {
-        if at == MAX_LISTED || !writer.row(&|row| moved_to(update, row), &|_| "`git for-each-ref`".to_owned()) {
-            let call = cx.echo.other("git_branch", &[("branch_type", serde_json::json!("remote"))]);
-            writer.note(format!("{} more: {call}", moved.len() - at));
-            break;
-        }
+    let shown = writer.rows(moved.iter().copied().take(MAX_LISTED), moved_to, |_, _| "`git for-each-ref`".to_owned());
+    if shown < moved.len() {
+        let call = cx.echo.other("git_branch", &[("branch_type", serde_json::json!("remote"))]);
+        writer.note(format!("{} more: {call}", moved.len() - shown));
     }
 }
 
@@ -178,9 +176,10 @@ pub(super) fn remote_word(place: &Place) -> String {
 }
 
 /// Shows a reference and its update.
-pub(super) fn moved_to(update: &Update, row: &mut Row) {
+pub(super) fn moved_to<'r>(update: &Update, row: &'r mut Row) -> &'r mut Row {
     row.letter(update.sign).put(" ").field(Field::Ref, "name", &update.name).put(" ").field(Field::Value, "summary", &update.summary);
     if let Some(place) = &update.place {
         row.put(" at ").field(Field::Url, "place", place);
     }
+    row
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Row, Writer, word},
+    output::{Field, Reply, Writer, word},
     tool::{Context, Effect, Entry, PolicyAction, Tool, Toolset},
     tools::change,
 };
@@ -189,13 +189,10 @@ impl Tool for Clean {
 const STAGED: &str = "`git diff --cached --name-status -z`";
 
 fn list(paths: &[Vec<u8>], writer: &mut Writer) {
-    for (at, path) in paths.iter().enumerate() {
-        let build = |row: &mut Row| {
-            row.field(Field::Path, "path", path);
-        };
-        if !writer.row(&build, &|_| "`git ls-files --others -z`".to_owned()) {
-            writer.note(format!("{} more are not listed", paths.len() - at));
-            break;
-        }
-    }
+    writer.list(
+        paths,
+        |path, row| row.field(Field::Path, "path", path),
+        "`git ls-files --others -z`",
+        |rest| format!("{rest} more are not listed"),
+    );
 }

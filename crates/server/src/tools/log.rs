@@ -111,14 +111,14 @@ impl Tool for Log {
     }
 }
 
-fn show(commit: &Commit, row: &mut Row) {
+fn show<'r>(commit: &Commit, row: &'r mut Row) -> &'r mut Row {
     let (author, email) = (row.show(Field::Name, "author", &commit.author), row.show(Field::Name, "email", &commit.email));
     let (date, subject) = (row.show(Field::Name, "date", &commit.date), row.show(Field::Subject, "subject", &commit.subject));
     // A year may have more than four digits.
     let day = commit.date.split('T').next().unwrap_or_default();
     row.field(Field::Name, "short", &commit.short).put(" ").field(Field::Name, "day", day);
     row.put(" ").part(&author).put(": ").part(&subject);
-    row.set_id("id", commit.id).set("date", &date).set("author", &author).set("email", &email).set("subject", &subject);
+    row.set_id("id", commit.id).set("date", &date).set("author", &author).set("email", &email).set("subject", &subject)
 }
 
 fn output() -> Value {

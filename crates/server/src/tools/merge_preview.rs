@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Field, Reply, Row, word},
+    output::{Field, Reply, word},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::Rev;
@@ -50,20 +50,13 @@ impl Tool for MergePreview {
             1 => writer.say("it would conflict in 1 path:"),
             n => writer.say(&format!("it would conflict in {n} paths:")),
         }
-        for (at, path) in preview.conflicts.iter().enumerate() {
-            let build = |row: &mut Row| {
-                row.field(Field::Path, "path", path);
-            };
-            if !writer.row(&build, &|_| command(&into, &source)) {
-                writer.note(format!("and {} more", preview.conflicts.len() - at));
-                break;
-            }
-        }
+        let command = command(&into, &source);
+        writer.list(&preview.conflicts, |path, row| row.field(Field::Path, "path", path), &command, |rest| format!("and {rest} more"));
         if !preview.messages.is_empty() {
             writer.say("git says:");
             let used = writer.pieces(&preview.messages);
             if used < preview.messages.len() {
-                writer.note(format!("{} more bytes: {}", preview.messages.len() - used, command(&into, &source)));
+                writer.note(format!("{} more bytes: {command}", preview.messages.len() - used));
             }
         }
         let merge = cx.echo.other("git_merge", &[("source_branch", json!(source.as_str()))]);

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Reply, Row},
+    output::Reply,
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, actions, needed},
     tools::change,
 };
@@ -49,15 +49,7 @@ impl Tool for Notes {
             Action::List => {
                 let noted = cx.repo.noted(cx.cancel)?;
                 writer.say(&format!("{} objects have a note", noted.len()));
-                for (at, id) in noted.iter().enumerate() {
-                    let build = |row: &mut Row| {
-                        row.id(*id);
-                    };
-                    if !writer.row(&build, &|_| String::new()) {
-                        writer.note(format!("{} more in `git notes list`", noted.len() - at));
-                        break;
-                    }
-                }
+                writer.list(noted, |id, row| row.id(id), "", |rest| format!("{rest} more in `git notes list`"));
             }
             Action::Show => match cx.repo.note(&rev, cx.cancel)? {
                 Some(note) => {

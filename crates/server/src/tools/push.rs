@@ -100,12 +100,7 @@ impl Tool for Push {
             0 => format!("{name} is up to date"),
             n => format!("pushed to {name}: {n} references moved"),
         });
-        for (at, update) in pushed.updates.iter().enumerate() {
-            if !writer.row(&|row| moved_to(update, row), &|_| "git_ls_remote".to_owned()) {
-                writer.note(format!("and {} more listed by git_ls_remote", pushed.updates.len() - at));
-                break;
-            }
-        }
+        writer.list(&pushed.updates, moved_to, "git_ls_remote", |rest| format!("and {rest} more listed by git_ls_remote"));
         if !pushed.said.is_empty() {
             writer.say("hooks and the remote wrote:");
             writer.quote(&pushed.said);

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Field, Reply, Row, word},
+    output::{Field, Reply, word},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::Rev;
@@ -50,18 +50,19 @@ impl Tool for Reflog {
         if entries.is_empty() {
             writer.say("nothing is recorded");
         }
-        for (at, entry) in entries.iter().enumerate() {
-            let build = |row: &mut Row| {
+        let shown = writer.rows(
+            entries.iter().enumerate(),
+            |(_, entry), row| {
                 row.field(Field::Ref, "selector", &entry.selector).put(" ").field(Field::Name, "id", cx.repo.abbreviate(entry.id));
                 row.put(" ").field(Field::Name, "date", entry.date.get(..16).unwrap_or(&entry.date)).put(" ");
                 let kind = if holds_a_subject(&entry.reason) { Field::Subject } else { Field::Value };
-                row.field(kind, "reason", &entry.reason);
-            };
-            if !writer.row(&build, &|_| format!("`git log --walk-reflogs --format=%gs --skip={} --max-count=1 {of}`", args.skip + at)) {
-                let next = cx.echo.again(&[("skip", json!(args.skip + at)), ("max_count", json!(wanted - at))]);
-                writer.note(format!("{at} of {wanted} entries shown. Next: {next}"));
-                break;
-            }
+                row.field(kind, "reason", &entry.reason)
+            },
+            |(at, _), _| format!("`git log --walk-reflogs --format=%gs --skip={} --max-count=1 {of}`", args.skip + at),
+        );
+        if shown < entries.len() {
+            let next = cx.echo.again(&[("skip", json!(args.skip + shown)), ("max_count", json!(wanted - shown))]);
+            writer.note(format!("{shown} of {wanted} entries shown. Next: {next}"));
         }
         Ok(writer.finish())
     }

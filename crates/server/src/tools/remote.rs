@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Field, Reply, Row, Writer, word},
+    output::{Field, Reply, Writer, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset},
 };
 use git::{Remote, RemoteName};
@@ -93,15 +93,12 @@ fn show(remotes: &[Remote], writer: &mut Writer) {
         urls.chain(push_urls).map(|(url, what)| (remote.name.clone(), url.clone(), what)).collect::<Vec<_>>()
     };
     let all: Vec<_> = remotes.iter().flat_map(places).collect();
-    for (at, (name, url, what)) in all.iter().enumerate() {
-        let build = |row: &mut Row| {
-            row.field(Field::Value, "name", name).put(" ").field(Field::Url, "url", url).put(what);
-        };
-        if !writer.row(&build, &|_| "`git remote --verbose`".to_owned()) {
-            writer.note(format!("{} more URLs in `git remote --verbose`; git_remote_get_url shows those of one remote", all.len() - at));
-            break;
-        }
-    }
+    writer.list(
+        &all,
+        |(name, url, what), row| row.field(Field::Value, "name", name).put(" ").field(Field::Url, "url", url).put(what),
+        "`git remote --verbose`",
+        |rest| format!("{rest} more URLs in `git remote --verbose`; git_remote_get_url shows those of one remote"),
+    );
 }
 
 fn named(name: &RemoteName) -> String {
@@ -218,15 +215,12 @@ impl Tool for LsRemote {
         if refs.is_empty() {
             writer.say("the remote has no such references");
         }
-        for (at, reference) in refs.iter().enumerate() {
-            let build = |row: &mut Row| {
-                row.id(reference.id).put(" ").field(Field::Ref, "name", &reference.name);
-            };
-            if !writer.row(&build, &|_| "`git ls-remote`".to_owned()) {
-                writer.note(format!("{} more; narrow the list with `patterns`", refs.len() - at));
-                break;
-            }
-        }
+        writer.list(
+            &refs,
+            |reference, row| row.id(reference.id).put(" ").field(Field::Ref, "name", &reference.name),
+            "`git ls-remote`",
+            |rest| format!("{rest} more; narrow the list with `patterns`"),
+        );
         Ok(writer.finish())
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Row},
+    output::{Field, Reply},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::Rev;
@@ -64,10 +64,7 @@ impl Tool for RevParse {
             found => found?.kind.as_str(),
         };
         let mut writer = cx.writer();
-        let build = |row: &mut Row| {
-            row.id(id).put(" ").put(kind);
-        };
-        writer.row(&build, &|_| String::new());
+        writer.row(&|row| row.id(id).put(" ").put(kind), &|_| String::new());
         Ok(writer.finish())
     }
 }
@@ -88,10 +85,8 @@ impl Tool for Describe {
             found => found?,
         };
         let mut writer = cx.writer();
-        let build = |row: &mut Row| {
-            row.field(Field::Ref, "name", &name);
-        };
-        writer.row(&build, &|_| format!("`git describe --long --abbrev=12{}`", if args.tags { " --tags" } else { "" }));
+        let whole = |_: &str| format!("`git describe --long --abbrev=12{}`", if args.tags { " --tags" } else { "" });
+        writer.row(&|row| row.field(Field::Ref, "name", &name), &whole);
         Ok(writer.finish())
     }
 }
@@ -110,15 +105,7 @@ impl Tool for MergeBase {
         if bases.is_empty() {
             writer.say(&cx.repo.unrelated()?.to_string());
         }
-        for (at, base) in bases.iter().enumerate() {
-            let build = |row: &mut Row| {
-                row.id(*base);
-            };
-            if !writer.row(&build, &|_| String::new()) {
-                writer.note(format!("and {} more, which `git merge-base --all` lists", bases.len() - at));
-                break;
-            }
-        }
+        writer.list(bases, |base, row| row.id(base), "", |rest| format!("and {rest} more, which `git merge-base --all` lists"));
         let (ahead, behind) = cx.repo.ahead_behind(one, other, cx.cancel)?;
         writer.say(&format!("{ahead} commits are only in `one`, {behind} only in `other`"));
         if cx.repo.is_cut_off(&Rev::new(format!("{one}...{other}"))?, cx.cancel)? {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Row, word},
+    output::{Field, Reply, word},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::{Range, Rev};
@@ -93,17 +93,12 @@ impl Tool for Shortlog {
         if cx.repo.is_cut_off(&rev, cx.cancel)? {
             cx.note_shallow(&mut writer, "earlier commits are not counted");
         }
-        for (at, (count, name)) in authors.iter().enumerate() {
-            let build = |row: &mut Row| {
-                row.number(*count).put("\t").field(Field::Name, "author", name);
-            };
-            if !writer
-                .row(&build, &|_| format!("`git shortlog --summary --numbered --email {}`", word(Field::Ref, rev.as_str(), "the call")))
-            {
-                writer.note(format!("{} more authors with fewer commits", authors.len() - at));
-                break;
-            }
-        }
+        writer.list(
+            &authors,
+            |(count, name), row| row.number(*count).put("\t").field(Field::Name, "author", name),
+            &format!("`git shortlog --summary --numbered --email {}`", word(Field::Ref, rev.as_str(), "the call")),
+            |rest| format!("{rest} more authors with fewer commits"),
+        );
         Ok(writer.finish())
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{
-        Field, MAX_LINE, Reply, Row, Writer, head_len,
+        Field, MAX_LINE, Reply, Writer, head_len,
         patch::{self, PatchView},
     },
     symbol,
@@ -125,19 +125,13 @@ fn directory(cx: &Context<'_>, args: &Args, id: ObjectId) -> Result<Reply, Error
     let names = cx.repo.tree(id, cx.cancel)?;
     let mut writer = cx.writer();
     // A tree is immutable: a line number is enough, without a cursor.
-    let first = args.start_line.unwrap_or(1).max(1);
-    for (number, name) in (1..).zip(&names).skip(usize::try_from(first - 1).unwrap_or(usize::MAX)) {
-        if args.end_line.is_some_and(|end| number > end) {
-            break;
-        }
-        let build = |row: &mut Row| {
-            row.field(Field::Path, "name", name);
-        };
-        if !writer.row(&build, &|_| format!("`git ls-tree --name-only -z {id}`")) {
-            let rest = names.len() as u64 + 1 - number;
-            writer.note(format!("{rest} more names. Next: {}", cx.echo.again(&[("start_line", json!(number))])));
-            break;
-        }
+    let count = |lines: u64| usize::try_from(lines).unwrap_or(usize::MAX);
+    let before = count(args.start_line.unwrap_or(1).saturating_sub(1));
+    let end = args.end_line.map_or(names.len(), count).min(names.len());
+    let whole = |_, _: &str| format!("`git ls-tree --name-only -z {id}`");
+    let at = before + writer.rows(names.iter().take(end).skip(before), |name, row| row.field(Field::Path, "name", name), whole);
+    if at < end {
+        writer.note(format!("{} more names. Next: {}", names.len() - at, cx.echo.again(&[("start_line", json!(at + 1))])));
     }
     if names.is_empty() {
         writer.say("the directory is empty");

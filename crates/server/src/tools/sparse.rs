@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Row},
+    output::{Field, Reply},
     tool::{Context, Effect, Entry, Tool, Toolset, actions},
 };
 use git::{Reach, Sparse};
@@ -60,15 +60,12 @@ impl Tool for SparseCheckout {
             None => writer.say("the whole repository is in the working tree"),
             Some(folders) => {
                 writer.say(&format!("files at the top and {} folders are in the working tree", folders.len()));
-                for (at, folder) in folders.iter().enumerate() {
-                    let build = |row: &mut Row| {
-                        row.field(Field::Path, "folder", folder);
-                    };
-                    if !writer.row(&build, &|_| LISTED.to_owned()) {
-                        writer.note(format!("and {} more in {LISTED}", folders.len() - at));
-                        break;
-                    }
-                }
+                writer.list(
+                    &folders,
+                    |folder, row| row.field(Field::Path, "folder", folder),
+                    LISTED,
+                    |rest| format!("and {rest} more in {LISTED}"),
+                );
             }
         }
         Ok(writer.finish())

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Row, Writer, word},
+    output::{Field, Reply, Writer, word},
     tool::{Context, Effect, Entry, Scope, Tool, actions, needed},
     tools::change,
 };
@@ -107,15 +107,12 @@ fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
     if stashes.is_empty() {
         writer.say("the stash is empty");
     }
-    for stash in &stashes {
-        let build = |row: &mut Row| {
-            row.put("stash@{").number(stash.number).put("} ").field(Field::Subject, "subject", &stash.subject);
-        };
-        if !writer.row(&build, &|_| LISTED.to_owned()) {
-            writer.note(format!("{} more entries in {LISTED}", stashes.len() - stash.number));
-            break;
-        }
-    }
+    writer.list(
+        &stashes,
+        |stash, row| row.put("stash@{").number(stash.number).put("} ").field(Field::Subject, "subject", &stash.subject),
+        LISTED,
+        |rest| format!("{rest} more entries in {LISTED}"),
+    );
     Ok(())
 }
 

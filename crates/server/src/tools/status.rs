@@ -36,20 +36,18 @@ impl Tool for StatusTool {
         let mut writer = cx.writer();
         writer.heading(&|row| head(&status, row), &|_| "`git branch --verbose --verbose`".to_owned());
         let first = usize::try_from(start.item).unwrap_or(usize::MAX);
-        for (at, entry) in status.entries.iter().enumerate().skip(first) {
-            if !writer.row(&|row| show(entry, row), &|_| "`git status --short -z`".to_owned()) {
-                let next = Cursor { item: at as u64, offset: 0 }.encode(mark);
-                writer.note(format!("{} of {} paths shown. Next: {}", at - first, shape.len(), cx.echo.again(&[("cursor", json!(next))])));
-                break;
-            }
-        }
+        writer.list(status.entries.iter().skip(first), show, "`git status --short -z`", |rest| {
+            let at = shape.len() - rest;
+            let next = Cursor { item: at as u64, offset: 0 }.encode(mark);
+            format!("{} of {} paths shown. Next: {}", at - first, shape.len(), cx.echo.again(&[("cursor", json!(next))]))
+        });
         notes(cx, &status, &mut writer)?;
         Ok(writer.finish())
     }
 }
 
 /// `## main...origin/main [ahead 1, behind 2]`
-fn head(status: &Status, row: &mut Row) {
+fn head<'r>(status: &Status, row: &'r mut Row) -> &'r mut Row {
     let head = &status.head;
     row.put("## ");
     match (&head.branch, &head.commit) {
@@ -58,7 +56,7 @@ fn head(status: &Status, row: &mut Row) {
         (None, Some(commit)) => row.put("HEAD (no branch) at ").field(Field::Name, "commit", commit.to_hex_with_len(12).to_string()),
         (None, None) => row.put("HEAD (no branch)"),
     };
-    let Some(upstream) = &head.upstream else { return };
+    let Some(upstream) = &head.upstream else { return row };
     row.put("...").field(Field::Ref, "upstream", upstream);
     match head.ahead_behind {
         Some((0, 0)) => row,
@@ -66,15 +64,15 @@ fn head(status: &Status, row: &mut Row) {
         Some((0, behind)) => row.put(" [behind ").number(behind).put("]"),
         Some((ahead, behind)) => row.put(" [ahead ").number(ahead).put(", behind ").number(behind).put("]"),
         None => row.put(" [gone]"),
-    };
+    }
 }
 
-fn show(entry: &Changed, row: &mut Row) {
+fn show<'r>(entry: &Changed, row: &'r mut Row) -> &'r mut Row {
     row.letter(char::from(entry.index)).letter(char::from(entry.worktree)).put(" ");
     if let Some(from) = &entry.from {
         row.field(Field::Path, "old path", from).put(" -> ");
     }
-    row.field(Field::Path, "path", &entry.path);
+    row.field(Field::Path, "path", &entry.path)
 }
 
 /// How to proceed with an operation in progress that has no conflicts.

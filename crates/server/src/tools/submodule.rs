@@ -2,10 +2,10 @@
 
 use crate::{
     error::Error,
-    output::{Field, Reply, Row, Writer, word},
+    output::{Field, Reply, Writer, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, actions},
 };
-use git::{Reach, RelPath, Submodule, Updated};
+use git::{Reach, RelPath, Updated};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -45,7 +45,7 @@ impl Tool for SubmoduleTool {
         let paths = cx.paths(&args.paths)?;
         cx.repo.check_submodules(&paths, cx.cancel)?;
         let mut writer = cx.writer();
-        let modules = match args.action {
+        let mut modules = match args.action {
             Action::Status => cx.repo.submodules(cx.cancel)?,
             Action::Update => {
                 cx.reaches(Reach::Refs);
@@ -61,16 +61,13 @@ impl Tool for SubmoduleTool {
         if modules.is_empty() {
             writer.say("there are no submodules");
         }
-        let wanted = |module: &&Submodule| paths.is_empty() || paths.iter().any(|path| path.covers(&module.path));
-        for (at, module) in modules.iter().filter(wanted).enumerate() {
-            let build = |row: &mut Row| {
-                row.letter(module.sign).field(Field::Name, "id", &module.id).put(" ").field(Field::Path, "path", &module.path);
-            };
-            if !writer.row(&build, &|_| "`git ls-files --stage -z`".to_owned()) {
-                writer.note(format!("{at} shown; name others with `paths`, or see `git submodule status`"));
-                break;
-            }
-        }
+        modules.retain(|module| paths.is_empty() || paths.iter().any(|path| path.covers(&module.path)));
+        writer.list(
+            &modules,
+            |module, row| row.letter(module.sign).field(Field::Name, "id", &module.id).put(" ").field(Field::Path, "path", &module.path),
+            "`git ls-files --stage -z`",
+            |rest| format!("{} shown; name others with `paths`, or see `git submodule status`", modules.len() - rest),
+        );
         Ok(writer.finish())
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Row, Writer, word},
+    output::{Field, Reply, Writer, word},
     tool::{Context, Effect, Entry, PolicyAction, Scope, Tool, Toolset, actions, needed},
     tools::{change, hooks},
 };
@@ -149,23 +149,22 @@ fn list(cx: &Context<'_>, pattern: Option<&str>, writer: &mut Writer) -> Result<
     if tags.is_empty() {
         writer.say("there are no such tags");
     }
-    for (at, tag) in tags.iter().enumerate() {
-        let build = |row: &mut Row| {
+    let shown = writer.rows(
+        &tags,
+        |tag, row| {
             row.field(Field::Ref, "name", &tag.name).put(" ").field(Field::Name, "id", cx.repo.abbreviate(tag.target));
-            if let Some(why) = &tag.broken {
-                row.put(" is broken: ").field(Field::Value, "reason", why);
-                return;
+            match &tag.broken {
+                Some(why) => row.put(" is broken: ").field(Field::Value, "reason", why),
+                None => row.put(target(tag.kind, tag.annotated)).field(Field::Subject, "subject", &tag.subject),
             }
-            row.put(target(tag.kind, tag.annotated)).field(Field::Subject, "subject", &tag.subject);
-        };
-        let whole = |what: &str| match what {
+        },
+        |tag, what| match what {
             "subject" => cx.echo.other("git_show", &[("revision", json!(tag.id.to_string()))]),
             _ => "`git tag --list`".to_owned(),
-        };
-        if !writer.row(&build, &whole) {
-            writer.note(format!("{} older tags are not listed; narrow the list with `name`", tags.len() - at));
-            break;
-        }
+        },
+    );
+    if shown < tags.len() {
+        writer.note(format!("{} older tags are not listed; narrow the list with `name`", tags.len() - shown));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::{
     output::{Field, Reply, Row, word},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
-use git::{ObjectKind, Rev};
+use git::{ObjectKind, Rev, TreeEntry};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -61,16 +61,7 @@ impl Tool for LsTree {
             if seen <= args.skip {
                 return ControlFlow::Continue(());
             }
-            let build = |row: &mut Row| {
-                row.field(Field::Name, "mode", &entry.mode).put(" ").field(Field::Name, "kind", &entry.kind).put(" ");
-                row.field(Field::Name, "id", cx.repo.abbreviate(entry.id)).put(" ");
-                match entry.size {
-                    Some(size) => row.number(size),
-                    None => row.put("-"),
-                };
-                row.put(" ").field(Field::Path, "path", &entry.path);
-            };
-            full = !writer.row(&build, &|_| format!("`git ls-tree -r -z {named}`"));
+            full = !writer.row(&|row| show(cx, &entry, row), &|_| format!("`git ls-tree -r -z {named}`"));
             if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         if full {
@@ -80,6 +71,16 @@ impl Tool for LsTree {
         }
         Ok(writer.finish())
     }
+}
+
+fn show<'r>(cx: &Context<'_>, entry: &TreeEntry, row: &'r mut Row) -> &'r mut Row {
+    row.field(Field::Name, "mode", &entry.mode).put(" ").field(Field::Name, "kind", &entry.kind).put(" ");
+    row.field(Field::Name, "id", cx.repo.abbreviate(entry.id)).put(" ");
+    match entry.size {
+        Some(size) => row.number(size),
+        None => row.put("-"),
+    };
+    row.put(" ").field(Field::Path, "path", &entry.path)
 }
 
 impl Tool for CatFile {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Field, Reply, Row, word},
+    output::{Field, Reply, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, actions, needed},
     tools::{hooks, worktree},
 };
@@ -57,10 +57,8 @@ impl Tool for Workspace {
                 for worktree in cx.repo.worktrees(cx.cancel)? {
                     let Some(handle) = cx.services.workspaces.handle(&worktree.path, cx.principal)? else { continue };
                     let branch = worktree.branch.as_deref().map_or("detached", |branch| branch.trim_start_matches("refs/heads/"));
-                    let build = |row: &mut Row| {
-                        row.field(Field::Name, "handle", &handle).put(" ").field(Field::Ref, "branch", branch);
-                    };
-                    if !writer.row(&build, &|_| LISTED.to_owned()) {
+                    let whole = |_: &str| LISTED.to_owned();
+                    if !writer.row(&|row| row.field(Field::Name, "handle", &handle).put(" ").field(Field::Ref, "branch", branch), &whole) {
                         writer.note(format!("{found} shown; {LISTED} has all"));
                         break;
                     }

@@ -101,15 +101,12 @@ impl Tool for WorktreeTool {
             Action::Prune => {
                 let gone = cx.repo.prune_worktrees(cx.cancel)?;
                 writer.say(&format!("pruned {} worktrees whose folders are gone", gone.len()));
-                for (at, path) in gone.iter().enumerate() {
-                    let build = |row: &mut Row| {
-                        row.field(Field::Path, "path", path.as_os_str().as_encoded_bytes());
-                    };
-                    if !writer.row(&build, &|_| "not kept".to_owned()) {
-                        writer.note(format!("and {} more", gone.len() - at));
-                        break;
-                    }
-                }
+                writer.list(
+                    &gone,
+                    |path, row| row.field(Field::Path, "path", path.as_os_str().as_encoded_bytes()),
+                    "not kept",
+                    |rest| format!("and {rest} more"),
+                );
             }
         }
         Ok(writer.finish())
@@ -143,19 +140,14 @@ pub(super) fn note_absent_submodules(cx: &Context<'_>, made: &Worktree, writer: 
 fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
     let mut worktrees = cx.repo.worktrees(cx.cancel)?;
     worktrees.retain(|worktree| cx.services.workspaces.check_path(&worktree.path, cx.principal).is_ok());
-    for (at, worktree) in worktrees.iter().enumerate() {
-        if !writer.row(&|row| show(cx, worktree, row), &|_| LISTED.to_owned()) {
-            writer.note(format!("{} more in {LISTED}", worktrees.len() - at));
-            break;
-        }
-    }
+    writer.list(&worktrees, |worktree, row| show(cx, worktree, row), LISTED, |rest| format!("{rest} more in {LISTED}"));
     Ok(())
 }
 
 /// The state of a worktree that git lists with neither a branch nor a commit.
 const BROKEN: &str = "its HEAD is broken";
 
-fn show(cx: &Context<'_>, worktree: &Worktree, row: &mut Row) {
+fn show<'r>(cx: &Context<'_>, worktree: &Worktree, row: &'r mut Row) -> &'r mut Row {
     row.field(Field::Path, "path", worktree.path.as_os_str().as_encoded_bytes()).put(": ");
     let commit = worktree.commit.map_or_else(|| "no commit".to_owned(), |id| cx.repo.abbreviate(id));
     match &worktree.branch {
@@ -169,6 +161,7 @@ fn show(cx: &Context<'_>, worktree: &Worktree, row: &mut Row) {
             row.put(word).put(if reason.is_empty() { "" } else { ": " }).field(Field::Value, "reason", reason);
         }
     }
+    row
 }
 
 /// The worktree's branch and commit, for a note.

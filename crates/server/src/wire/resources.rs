@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind},
-    output::{self, Budget, Field, Row, Writer},
+    output::{self, Budget, Field, Writer},
     percent,
     pipeline::{Call, Origin, Pipeline, RepositoryRead},
     tool::{Effect, Scope},
@@ -220,15 +220,12 @@ async fn remote(
     let remote = pipeline.visit(visit, move |repo, cancel| Ok(repo.remote(&name, cancel)?)).await?;
     let mut writer = Writer::new(Budget::of(pipeline.services().bounds().max_output_tokens));
     let (urls, push_urls) = (remote.urls.iter().map(|url| ("fetch ", url)), remote.push_urls.iter().map(|url| ("push ", url)));
-    for (at, (what, url)) in urls.chain(push_urls).enumerate() {
-        let build = |row: &mut Row| {
-            row.put(what).field(Field::Url, "url", url);
-        };
-        if !writer.row(&build, &|_| "`git remote --verbose`".to_owned()) {
-            writer.note(format!("{} more", remote.urls.len() + remote.push_urls.len() - at));
-            break;
-        }
-    }
+    writer.list(
+        urls.chain(push_urls).collect::<Vec<_>>(),
+        |(what, url), row| row.put(what).field(Field::Url, "url", url),
+        "`git remote --verbose`",
+        |rest| format!("{rest} more"),
+    );
     Ok(ResourceContents::text(writer.finish().text, uri))
 }
 
