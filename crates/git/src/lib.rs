@@ -41,8 +41,9 @@ pub use process::stderr::Damage;
 pub use process::{GRACE, holders};
 pub use read::history::{Preview, Reflog, TreeEntry};
 pub use read::log::{Commit, LogQuery};
+pub use read::operation::operation;
 pub use read::patch::{FilePatch, Keep, Patch};
-pub use read::status::{Entry, Head, Status, operation};
+pub use read::status::{Entry, Head, Status};
 pub use remote::{
     CloneRequest, Cloned, Destination, FetchRequest, Fetched, PushOptions, PushRequest, Pushed, Ref, Remote, RemoteRef, Unfinished, Update,
 };

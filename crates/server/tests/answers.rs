@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 
+#[path = "answers/bisects.rs"]
+mod bisects;
 #[path = "answers/broken.rs"]
 mod broken;
 #[path = "answers/catalogue.rs"]
@@ -40,6 +42,8 @@ mod messages;
 mod modules;
 #[path = "answers/names.rs"]
 mod names;
+#[path = "answers/nested.rs"]
+mod nested;
 #[path = "answers/odd_ends.rs"]
 mod odd_ends;
 #[path = "answers/operators.rs"]

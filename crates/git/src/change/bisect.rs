@@ -4,8 +4,9 @@ use super::{MAX_OUTPUT, coming::RAW};
 use crate::{
     beneath::Kind,
     cancel::Cancel,
-    error::{Error, Result},
+    error::{Error, FailedHook, Halt, Result, words},
     name::Rev,
+    process::stderr::Ended,
     repo::Repo,
 };
 use gix::{ObjectId, bstr::ByteSlice};
@@ -65,7 +66,8 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::InProgress`], [`Error::UnknownRevision`].
+    /// [`Error::InProgress`], [`Error::UnknownRevision`]; [`Error::Halted`] if the hook `post-checkout` failed: git ends the bisect
+    /// then, and leaves the next commit checked out.
     pub fn bisect_start(&self, bad: &Rev, good: &[Rev], cancel: &Cancel) -> Result<Search> {
         self.worktree()?;
         self.check_trust(cancel)?;
@@ -89,16 +91,17 @@ impl Repo {
         }
         let begin = SystemTime::now();
         let (ended, _) = self.locked(cancel, || self.change(&["bisect", "start"]).args(&ids).arg("--"))?;
+        self.bisect_halt(&ended).map_or(Ok(()), Err)?;
         self.require_whole(&ended, "bisect start", begin, cancel)?;
         self.search(cancel)
     }
 
-    /// Marks `rev`, or the checked-out commit, and checks out the next commit.
+    /// Marks `rev`, or the checked-out commit, and checks out the next commit. The hook `post-checkout` may have failed after that.
     ///
     /// # Errors
     ///
     /// [`Error::NothingInProgress`], [`Error::UnknownRevision`].
-    pub fn bisect_mark(&self, verdict: Verdict, rev: Option<&Rev>, cancel: &Cancel) -> Result<Search> {
+    pub fn bisect_mark(&self, verdict: Verdict, rev: Option<&Rev>, cancel: &Cancel) -> Result<(Search, Option<FailedHook>)> {
         self.check_trust(cancel)?;
         self.check_early_hook()?;
         self.check_bisecting()?;
@@ -126,13 +129,30 @@ impl Repo {
         let (ended, output) = self.locked(cancel, || self.change(&["bisect", word]).arg(id.to_string()))?;
         // git exits with 2 if only skipped commits are left.
         if !matches!(ended.code, Some(0 | 2)) {
+            if let Some(hook) = ended.children.failed_hook("post-checkout") {
+                let failed = FailedHook { by: hook.clone(), said: words(&ended.stderr) };
+                return Ok((self.search(cancel)?, Some(failed)));
+            }
             let said = String::from_utf8_lossy(&output).into_owned() + &ended.stderr;
-            return Err(Error::Failed { command: "bisect".to_owned(), exit: ended.status, stderr: said.trim().to_owned() });
+            let failed = || Error::Failed { command: "bisect".to_owned(), exit: ended.status.clone(), stderr: said.trim().to_owned() };
+            return Err(self.bisect_halt(&ended).unwrap_or_else(failed));
         }
         if ended.code == Some(0) {
             self.require_whole(&ended, "bisect", begin, cancel)?;
         }
-        self.search(cancel)
+        Ok((self.search(cancel)?, None))
+    }
+
+    /// The error of a bisect that a hook stopped; `post-checkout`, after a checkout.
+    pub(super) fn bisect_halt(&self, ended: &Ended) -> Option<Error> {
+        let hook = ended.children.failed_hook("post-checkout").or_else(|| ended.children.stopper());
+        let by = hook.filter(|_| ended.code != Some(0))?;
+        // git takes the failure for one of the checkout.
+        let is_true = |line: &&str| !line.starts_with("error: could not check out original HEAD");
+        let said = ended.stderr.lines().filter(is_true).collect::<Vec<_>>().join("\n");
+        let mut halt = Halt::new("bisect", Some(by.clone()), &said);
+        halt.operation = self.progress();
+        Some(Error::Halted(Box::new(halt)))
     }
 
     /// Fails if a partial clone lacks objects for checking out the next commit.
@@ -150,13 +170,14 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::NothingInProgress`], [`Error::Failed`] if edits are in the way.
+    /// [`Error::NothingInProgress`], [`Error::Failed`] if edits are in the way; [`Error::Halted`] if the hook `post-checkout`
+    /// failed: the original checkout is restored then, and the bisect in progress.
     pub fn bisect_reset(&self, cancel: &Cancel) -> Result<()> {
         self.check_trust(cancel)?;
         self.check_early_hook()?;
         self.check_bisecting()?;
         let (ended, _) = self.locked(cancel, || self.change(&["bisect", "reset"]))?;
-        ended.require("bisect reset")
+        self.bisect_halt(&ended).map_or_else(|| ended.require("bisect reset"), Err)
     }
 
     /// The state of a bisect.

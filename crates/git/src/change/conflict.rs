@@ -242,22 +242,6 @@ impl Repo {
         let failed = |err| Error::io(format!("opening {path}"))(err);
         self.worktree_folder()?.file(path.as_path()).map(|(file, _)| file).map_err(failed)
     }
-
-    /// The operation in progress and its current step, if it has steps.
-    pub fn progress(&self) -> Option<String> {
-        let operation = self.in_progress()?;
-        let number = |dir: &str, file: &str| {
-            let line = self.git_folder().line(format!("{dir}/{file}"))?;
-            line.to_str().ok()?.trim().parse::<u32>().ok()
-        };
-        let steps = |dir, done, all| Some((number(dir, done)?, number(dir, all)?));
-        let steps = match operation {
-            "rebase" | "am" => steps("rebase-merge", "msgnum", "end").or_else(|| steps("rebase-apply", "next", "last")),
-            _ => None,
-        };
-        let operation = if operation == "am" { "series of patches" } else { operation };
-        Some(steps.map_or_else(|| operation.to_owned(), |(done, all)| format!("{operation} ({done} of {all})")))
-    }
 }
 
 /// True if `path` is one of `paths` or below one, or `paths` is empty.

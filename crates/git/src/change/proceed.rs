@@ -93,6 +93,7 @@ impl Repo {
             _ => self.run_sequencer(operation, action, cancel)?,
         };
         if ended.code != Some(0) {
+            self.bisect_halt(&ended).filter(|_| operation == "bisect").map_or(Ok(()), Err)?;
             let unmerged = self.unmerged(cancel)?;
             if unmerged.is_empty()
                 && let Some(halted) = self.halted(operation, &ended, cancel)?
@@ -102,9 +103,7 @@ impl Repo {
             if self.in_progress().is_some() && action != SequencerAction::Abort {
                 return Err(self.stopped(operation, &unmerged, &ended, cancel)?);
             }
-            if operation == "bisect" {
-                self.check_search_start(cancel)?;
-            }
+            self.check_search_start(operation, cancel)?;
         }
         ended.require(operation)?;
         let unmerged = if self.in_progress().is_none() { self.unmerged(cancel)? } else { Vec::new() };
@@ -122,7 +121,10 @@ impl Repo {
     }
 
     /// Refuses to end a bisect whose starting branch no longer exists.
-    fn check_search_start(&self, cancel: &Cancel) -> Result<()> {
+    fn check_search_start(&self, operation: &str, cancel: &Cancel) -> Result<()> {
+        if operation != "bisect" {
+            return Ok(());
+        }
         let line = self.git_folder().line("BISECT_START").unwrap_or_default();
         let start = String::from_utf8_lossy(&line).into_owned();
         let is_gone = Rev::new(start.as_str()).is_ok_and(|rev| self.resolve_commit(&rev, cancel).is_err());
@@ -283,7 +285,10 @@ impl Repo {
 
     /// Refuses steps that run programs in an untrusted repository.
     fn check_steps(&self) -> Result<()> {
-        const HARMLESS: [&str; 13] = ["pick", "p", "reword", "r", "squash", "s", "fixup", "f", "drop", "d", "noop", "break", "revert"];
+        const HARMLESS: [&str; 19] = [
+            "pick", "p", "reword", "r", "squash", "s", "fixup", "f", "drop", "d", "noop", "break", "revert", "label", "l", "reset", "t",
+            "merge", "m",
+        ];
         if self.location.trusted {
             return Ok(());
         }

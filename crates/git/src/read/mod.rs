@@ -12,6 +12,7 @@ pub(crate) mod history;
 pub(crate) mod log;
 pub(crate) mod modules;
 pub(crate) mod needs;
+pub(crate) mod operation;
 pub(crate) mod patch;
 pub(crate) mod rename;
 pub(crate) mod shallow;

@@ -1,7 +1,7 @@
 //! Differences between `HEAD`, the index and the working tree.
 
 use crate::{
-    beneath::{Folder, Kind},
+    beneath::Kind,
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
@@ -136,11 +136,6 @@ impl Repo {
         status.head.commit.map_or_else(|| self.head(cancel), |id| Ok(Some(id)))?;
         status.entries.retain(|entry| !matches!(entry.index, b' ' | b'?' | b'!'));
         Ok((status.head, status.entries))
-    }
-
-    /// The operation in progress: `merge`, `rebase`, ….
-    pub fn in_progress(&self) -> Option<&'static str> {
-        in_progress(self.git_folder())
     }
 
     fn status_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<Status> {
@@ -366,33 +361,6 @@ fn sort_as_short(entries: &mut [Entry]) {
         _ => 0,
     };
     entries.sort_by(|a, b| group(a).cmp(&group(b)).then_with(|| a.path.cmp(&b.path)));
-}
-
-/// Files of an operation in progress in the git directory, and its name.
-const SIGNS: [(&str, &str); 6] = [
-    ("rebase-merge", "rebase"),
-    ("rebase-apply", "rebase"),
-    ("MERGE_HEAD", "merge"),
-    ("CHERRY_PICK_HEAD", "cherry-pick"),
-    ("REVERT_HEAD", "revert"),
-    ("BISECT_LOG", "bisect"),
-];
-
-/// The operation `name`, as returned by [`Repo::in_progress`].
-pub fn operation(name: &str) -> Option<&'static str> {
-    SIGNS.iter().map(|(_, operation)| *operation).chain(["am"]).find(|operation| *operation == name)
-}
-
-fn in_progress(git_dir: &Folder) -> Option<&'static str> {
-    if git_dir.has("rebase-apply/applying") {
-        return Some("am");
-    }
-    let named = SIGNS.iter().find(|(sign, _)| git_dir.has(sign)).map(|(_, name)| *name);
-    named.or_else(|| {
-        // Between two commits of a series only the todo list exists.
-        let left = git_dir.read("sequencer/todo", Kind::Steps).ok()??;
-        Some(if left.starts_with(b"revert") { "revert" } else { "cherry-pick" })
-    })
 }
 
 /// Parses `git status --porcelain=v2 --branch -z`.

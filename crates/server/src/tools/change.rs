@@ -45,8 +45,10 @@ pub(super) fn moving_from(
     let output = work().map_err(|err| at.stopped(cx, err))?;
     let after = cx.repo.head(cx.cancel)?;
     let mut writer = cx.writer();
-    let is_over = cx.repo.in_progress().is_none();
-    let done = if is_over { done } else { "not finished yet" };
+    let now = cx.repo.in_progress();
+    let is_over = now.is_none();
+    // One that was started inside another has ended if the outer one is left.
+    let done = if is_over || was.is_some() && now != was { done } else { "not finished yet" };
     match (before, after) {
         (Some(from), Some(to)) if from != to => {
             writer.say(&format!("{done}: HEAD moved from {} to {}", cx.repo.abbreviate(from), cx.repo.abbreviate(to)));

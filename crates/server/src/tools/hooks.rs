@@ -111,7 +111,8 @@ fn steps(cx: &Context<'_>, halt: &Halt, left: &Leftovers, mend: String) -> Strin
         }
         _ => String::new(),
     };
-    if let Some(operation) = operation {
+    // The bisect itself is as before: only its checkout is done.
+    if let Some(operation) = operation.filter(|_| halt.command != "bisect") {
         let back = format!("{}{new}git_abort restores the state before the {operation}.", undone(". Then "));
         if !halt.resumes {
             return format!("{back} {mend}");

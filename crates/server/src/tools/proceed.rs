@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Kind},
     output::Reply,
     tool::{Context, Effect, Entry, Tool, Toolset},
-    tools::change,
+    tools::{change, hooks},
 };
 use git::{Reach, SequencerAction};
 use schemars::JsonSchema;
@@ -40,7 +40,9 @@ impl Tool for Continue {
     fn run(cx: &Context<'_>, args: ContinueArgs) -> Result<Reply, Error> {
         check(cx, args.operation.as_deref())?;
         let way = if args.skip { SequencerAction::Skip } else { SequencerAction::Continue };
-        change::moving(cx, "finished", || cx.repo.proceed(way, cx.confirmed, cx.cancel).map(|_| String::new()))
+        let nested = cx.repo.in_progress().zip(cx.repo.outer_operation());
+        let acted_on = || nested.map(|(inner, outer)| format!("this was the {inner}, which was started inside the {outer}"));
+        change::moving_from(cx, "finished", &acted_on, || cx.repo.proceed(way, cx.confirmed, cx.cancel).map(|_| String::new()))
     }
 }
 
@@ -53,7 +55,9 @@ impl Tool for Abort {
     fn run(cx: &Context<'_>, args: AbortArgs) -> Result<Reply, Error> {
         check(cx, args.operation.as_deref())?;
         cx.reaches(Reach::Worktree);
-        let git::Proceeded { operation, stays_at } = cx.repo.proceed(SequencerAction::Abort, cx.confirmed, cx.cancel)?;
+        let before = hooks::Before::of(cx)?;
+        let aborted = cx.repo.proceed(SequencerAction::Abort, cx.confirmed, cx.cancel).map_err(|err| before.stopped(cx, err));
+        let git::Proceeded { operation, stays_at } = aborted?;
         let mut writer = cx.writer();
         writer.say(&match stays_at {
             None => format!("the {operation} is aborted"),

@@ -2,7 +2,7 @@
 
 use super::{
     collected::Advice,
-    row::{Row, argument, followed, named, with},
+    row::{Row, argument, elsewhere, followed, named, with},
 };
 use crate::support::{Fixture, shell};
 use serde_json::json;
@@ -63,6 +63,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_sparse_checkout", &json!({"action": "add", "paths": ["other"]}));
         assert!(fixture.path.join("other/c").exists());
     }),
+    elsewhere("tools/bisect.rs", "{} checks the branch out again.", ("answers/bisects.rs", "a_bisect_that_the_hook_ended_has_not_started")),
     followed("tools/bisect.rs", "Name a commit", |it| {
         let better = [("git_bisect", json!({"action": "start", "good": ["HEAD~1"]}))];
         it.corrects(&Fixture::new(), ("git_bisect", json!({"action": "start"})), &better);
