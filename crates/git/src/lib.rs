@@ -45,7 +45,7 @@ pub use read::operation::operation;
 pub use read::patch::{FilePatch, Keep, Patch};
 pub use read::status::{Entry, Head, Status};
 pub use remote::{
-    CloneRequest, Cloned, Destination, FetchRequest, Fetched, PushOptions, PushRequest, Pushed, Ref, Remote, RemoteRef, Unfinished, Update,
+    CloneRequest, Cloned, Destination, FetchRequest, Fetched, PullRebase, PushOptions, PushRequest, Pushed, Ref, Remote, RemoteRef, Unfinished, Update,
 };
 pub use repo::Repo;
 pub use repo::handles::CacheFigures;

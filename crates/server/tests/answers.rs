@@ -56,6 +56,8 @@ mod partial;
 mod places;
 #[path = "answers/promised.rs"]
 mod promised;
+#[path = "answers/pulls.rs"]
+mod pulls;
 #[path = "answers/references.rs"]
 mod references;
 #[path = "answers/series.rs"]

@@ -62,6 +62,8 @@ pub struct RebaseRequest {
     pub onto: Option<Rev>,
     /// The todo list, in the new order; all commits are picked when empty.
     pub plan: Vec<Step>,
+    /// Keeps merge commits, even if the configuration does not.
+    pub keep_merges: bool,
 }
 
 /// Commits to cherry-pick or revert.
@@ -174,6 +176,9 @@ impl Repo {
             // Other branches, including protected ones, must not move, whatever is configured.
             let kept = ["--no-autosquash", "--no-autostash", "--no-fork-point", "--no-update-refs", "--no-stat", "--quiet"];
             let mut process = start.clone().args(kept);
+            if request.keep_merges {
+                process = process.arg("--rebase-merges");
+            }
             if let Some(todo) = &todo {
                 process = process.arg("--interactive").todo(todo, editor.clone());
             }

@@ -34,6 +34,19 @@ pub struct Destination {
     pub set_upstream: bool,
 }
 
+/// How pulls are configured to rebase, by `branch.*.rebase` or else `pull.rebase`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullRebase {
+    /// They merge.
+    Off,
+    /// They drop merge commits.
+    Plain,
+    /// They keep merge commits.
+    Merges,
+    /// They open an editor for the list of steps.
+    Interactive,
+}
+
 /// The configured upstream of a branch.
 struct Upstream {
     remote: Option<String>,
@@ -186,13 +199,35 @@ impl Repo {
         Ok(self.config_value("merge.ff", cancel)?.is_some_and(|value| value == "only"))
     }
 
+    /// How pulls into the current branch are configured to rebase.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn rebase_of_pulls(&self, cancel: &Cancel) -> Result<PullRebase> {
+        let branch = self.branch_name(cancel)?;
+        let own = branch.map_or(Ok(None), |branch| self.config_value(&format!("branch.{branch}.rebase"), cancel))?;
+        let value = own.map_or_else(|| self.config_value("pull.rebase", cancel), |own| Ok(Some(own)))?.unwrap_or_default();
+        Ok(match value.as_str() {
+            "merges" | "m" => PullRebase::Merges,
+            "interactive" | "i" => PullRebase::Interactive,
+            value => match value.to_ascii_lowercase().as_str() {
+                "" | "false" | "no" | "off" | "0" => PullRebase::Off,
+                _ => PullRebase::Plain,
+            },
+        })
+    }
+
     /// Whether a pull may be a fast-forward: by `pull.ff`, else as configured for merges. If the caller has `chosen` a merge, it is
-    /// made when a fast-forward is not possible.
+    /// made when a fast-forward is not possible. Without commits to rebase, a configured rebase is a fast-forward.
     ///
     /// # Errors
     ///
     /// As for any read.
     pub fn fast_forward_of_pulls(&self, chosen: bool, cancel: &Cancel) -> Result<FastForward> {
+        if !chosen && self.rebase_of_pulls(cancel)? != PullRebase::Off {
+            return Ok(FastForward::Only);
+        }
         Ok(match self.config_value("pull.ff", cancel)?.map(|value| value.to_ascii_lowercase()).as_deref() {
             None => FastForward::Configured,
             Some("only") if !chosen => FastForward::Only,

@@ -14,7 +14,7 @@ mod transfer;
 pub(crate) use address::{Local, Route};
 pub use clone::{CloneRequest, Cloned, Unfinished};
 pub use configure::Remote;
-pub use destination::{Destination, PushOptions};
+pub use destination::{Destination, PullRebase, PushOptions};
 pub use listing::RemoteRef;
 pub use push::{PushRequest, Pushed, Ref};
 pub use transfer::{FetchRequest, Fetched, Update};

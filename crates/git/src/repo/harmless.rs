@@ -114,7 +114,7 @@ const TABLE: &[Row] = &[
     ("branch.*.remote", RemoteOrUrl, "the upstream's remote; each transfer checks its destination"),
     ("branch.*.pushremote", RemoteOrUrl, "each push checks its destination, as for `remote.*.url`"),
     ("branch.*.merge", Ref, "the upstream's name"),
-    ("branch.*.rebase", FlagOr(&["merges", "m", "interactive", "i"]), "read only by `git pull`, which the server does not run"),
+    ("branch.*.rebase", FlagOr(&["merges", "m", "interactive", "i"]), "whether a pull that rebases keeps merge commits"),
     ("branch.*.description", Any, "text for people"),
     ("branch.*.vscode-*", Any, "unknown to git; set by an editor"),
     ("branch.*.github-pr-*", Any, "unknown to git; set by an editor"),
@@ -138,7 +138,7 @@ const TABLE: &[Row] = &[
     ("submodule.active", Paths, "which submodules an update includes"),
     ("submodule.recurse", Flag, "each change of the server passes `false`"),
     // Settings that the server's own tools write, and related ones.
-    ("pull.rebase", FlagOr(&["merges", "m", "interactive", "i"]), "read only by `git pull`, which the server does not run"),
+    ("pull.rebase", FlagOr(&["merges", "m", "interactive", "i"]), "whether a pull that rebases keeps merge commits"),
     ("pull.ff", FlagOr(&["only"]), "whether a pull makes a merge commit"),
     (
         "push.default",

@@ -6,7 +6,7 @@ use crate::{
     tool::{Context, Effect, Entry, Scope, Tool, Toolset},
     tools::{change, misdirected::explained},
 };
-use git::{BranchName, FetchRequest, Fetched, MergeRequest, Place, RebaseRequest, RemoteName, Update};
+use git::{BranchName, FetchRequest, Fetched, MergeRequest, Place, PullRebase, RebaseRequest, RemoteName, Update};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -119,10 +119,13 @@ impl Tool for Pull {
             }
         }
         let rebase = args.how == How::Rebase && cx.repo.head(cx.cancel)?.is_some();
-        let from = format!("from {} of {}", word(Field::Ref, rev.as_str(), "git_branch"), remote_word(&fetched.place));
+        let configured = if rebase { cx.repo.rebase_of_pulls(cx.cancel)? } else { PullRebase::Off };
+        let from =
+            format!("from {} of {}", word(Field::Ref, rev.as_str(), "git_branch"), remote_word(&fetched.place)) + how_rebased(configured);
         change::moving_from(cx, "pulled", &|| Some(from.clone()), || {
             if rebase {
-                let request = RebaseRequest { upstream: rev.clone(), onto: None, plan: Vec::new() };
+                let keep_merges = configured == PullRebase::Merges;
+                let request = RebaseRequest { upstream: rev.clone(), onto: None, plan: Vec::new(), keep_merges };
                 return cx.repo.rebase(&request, cx.cancel);
             }
             // If only one side has commits, the configuration decides.
@@ -131,6 +134,17 @@ impl Tool for Pull {
             cx.repo.merge(&request, cx.cancel)
         })
         .map_err(|err| only_forward(cx, err, "git_pull with `how`: \"rebase\" rebases the branch onto the remote's"))
+    }
+}
+
+/// How a rebase follows the configuration of pulls, as the rest of a sentence.
+fn how_rebased(configured: PullRebase) -> &'static str {
+    match configured {
+        PullRebase::Merges => "; merge commits are kept, as `pull.rebase` or `branch.*.rebase` is `merges`",
+        PullRebase::Interactive => {
+            "; `pull.rebase` or `branch.*.rebase` is `interactive`: git would open an editor for the steps, none of which is changed here"
+        }
+        PullRebase::Off | PullRebase::Plain => "",
     }
 }
 

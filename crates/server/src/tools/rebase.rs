@@ -41,6 +41,7 @@ impl Tool for Rebase {
             upstream: Rev::new(args.target_branch)?,
             onto: args.onto.map(Rev::new).transpose()?,
             plan: args.plan.iter().map(|line| step(line)).collect::<Result<_, _>>()?,
+            keep_merges: false,
         };
         cx.permit_rewrite(cx.repo.resolve_commit(&request.upstream, cx.cancel)?)?;
         let left = cx.repo.left_behind(&request.upstream, cx.cancel)?;
